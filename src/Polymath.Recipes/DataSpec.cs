@@ -1,0 +1,129 @@
+namespace Polymath.Recipes;
+
+/// <summary>A named source of rows: files (<c>files</c>), or a view on another source (<c>view</c>).</summary>
+[Case("files", null, typeof(FilesSpec))]
+[Case("view", null, typeof(ViewSpec))]
+public abstract record DataSpec;
+
+/// <summary>Rows read from files.</summary>
+/// <param name="Files">Paths or globs (relative to the recipe's folder), or <c>npm:PACKAGE@VERSION/path/glob</c> for a data package.</param>
+/// <param name="Sha512">The package's SHA-512 in base64, with or without the prefix <c>sha512-</c>; needed for a package.</param>
+/// <param name="Format">How the files are read; told from their names when left out.</param>
+/// <param name="Fields">The fields of a row, each by where it lies in the file; all top-level values under their own names when left out.</param>
+/// <param name="Where">Filters a row must pass, in order.</param>
+/// <param name="Distinct">A field whose repeated values are dropped, the first one kept.</param>
+/// <param name="Split">How rows are split into training, validation and test.</param>
+public sealed record FilesSpec(
+    [Means(Meaning.Files)] IReadOnlyList<string> Files,
+    string? Sha512 = null,
+    FileFormat? Format = null,
+    IReadOnlyDictionary<string, FieldSpec>? Fields = null,
+    IReadOnlyList<FilterSpec>? Where = null,
+    string? Distinct = null,
+    SplitSpec? Split = null) : DataSpec;
+
+/// <summary>The rows of another source that pass filters, with fields added; each row stays in the split it is in.</summary>
+/// <param name="View">The source.</param>
+/// <param name="Where">Filters a row must pass, in order.</param>
+/// <param name="Fields">Fields to add: text in which <c>{field}</c> stands for a field's value.</param>
+public sealed record ViewSpec(
+    [Means(Meaning.DataName)] string View,
+    IReadOnlyList<FilterSpec>? Where = null,
+    IReadOnlyDictionary<string, string>? Fields = null) : DataSpec;
+
+/// <summary>The formats rows are read from.</summary>
+public enum FileFormat
+{
+    /// <summary>One row a line, in the field <c>text</c>.</summary>
+    Txt,
+
+    /// <summary>One JSON object a line.</summary>
+    Jsonl,
+
+    /// <summary>One JSON array of objects.</summary>
+    Json,
+
+    /// <summary>Comma-separated values with a header line (RFC 4180).</summary>
+    Csv,
+
+    /// <summary>Apache Parquet.</summary>
+    Parquet,
+}
+
+/// <summary>Where a field's value lies.</summary>
+/// <param name="Path">The key, or keys joined by dots.</param>
+/// <param name="Join">What is put between the items of a list.</param>
+[Shorthand(nameof(Path))]
+public sealed record FieldSpec(string Path, string Join = "\n");
+
+/// <summary>A condition on one field of a row; every part that is given must hold.</summary>
+/// <param name="Field">The field.</param>
+/// <param name="Matches">A regular expression that must be found in the value.</param>
+/// <param name="Lacks">A regular expression that must not be found in the value.</param>
+/// <param name="In">The values allowed.</param>
+/// <param name="NotIn">The values refused.</param>
+/// <param name="MostFrequent">Keeps the rows with the N most frequent values among the rows that passed so far (ties: the value that comes first in ordinal order).</param>
+/// <param name="MinimumLength">The least length, in characters (Unicode code points).</param>
+/// <param name="MaximumLength">The greatest length, in characters (Unicode code points).</param>
+public sealed record FilterSpec(
+    string Field,
+    [Means(Meaning.Pattern)] string? Matches = null,
+    [Means(Meaning.Pattern)] string? Lacks = null,
+    IReadOnlyList<string>? In = null,
+    IReadOnlyList<string>? NotIn = null,
+    [Bounds(1)] int? MostFrequent = null,
+    [Bounds(0)] int? MinimumLength = null,
+    [Bounds(0)] int? MaximumLength = null);
+
+/// <summary>How rows are split: by a stable hash of some fields, so that a row never changes sides, whatever the order of files and rows.</summary>
+/// <param name="Validation">The share of rows for validation.</param>
+/// <param name="Test">The share of rows for testing.</param>
+/// <param name="By">The fields that are hashed; rows that agree in them stay together. All fields when left out.</param>
+public sealed record SplitSpec(
+    [Bounds(0, 0.9)] double Validation = 0.01,
+    [Bounds(0, 0.9)] double Test = 0.01,
+    IReadOnlyList<string>? By = null);
+
+/// <summary>The parts rows are split into.</summary>
+public enum DataSplit
+{
+    /// <summary>Rows that train.</summary>
+    Train,
+
+    /// <summary>Rows for choosing settings and checkpoints.</summary>
+    Validation,
+
+    /// <summary>Rows for the final figures.</summary>
+    Test,
+}
+
+/// <summary>A named table over characters.</summary>
+[Case("kind", "conversion", typeof(ConversionTableSpec))]
+[Case("kind", "characterClasses", typeof(CharacterClassesSpec))]
+public abstract record TableSpec;
+
+/// <summary>A table that converts text: the longest entry that fits is replaced, from left to right.</summary>
+/// <param name="Files">Paths, globs or a package address, as for data. Earlier files win.</param>
+/// <param name="Sha512">The package's SHA-512, as for data.</param>
+/// <param name="Entry">A regular expression that finds the entries in a file, with the groups <c>from</c> and <c>to</c>.</param>
+public sealed record ConversionTableSpec(
+    [Means(Meaning.Files)] IReadOnlyList<string> Files,
+    string? Sha512 = null,
+    [Means(Meaning.Pattern)] string Entry = @"(?<from>[^\s|""]+)[ \t](?<to>[^\s|""]+)") : TableSpec;
+
+/// <summary>Classes of characters, learned from texts whose characters are marked one by one.</summary>
+/// <param name="Marks">The source of the marks.</param>
+/// <param name="MarksField">The field of <paramref name="Marks"/> with one mark a character.</param>
+/// <param name="Texts">The source of the texts.</param>
+/// <param name="TextField">The field of <paramref name="Texts"/> with the text.</param>
+/// <param name="Key">The field that joins both sources.</param>
+/// <param name="Classes">The class each mark stands for; other marks stand for none.</param>
+/// <param name="Purity">The share of a character's marks that must agree; a character below it is ambiguous and matches every class.</param>
+public sealed record CharacterClassesSpec(
+    [Means(Meaning.DataName)] string Marks,
+    string MarksField,
+    [Means(Meaning.DataName)] string Texts,
+    string TextField,
+    string Key,
+    IReadOnlyDictionary<string, string> Classes,
+    [Bounds(0.5, 1)] double Purity = 0.9) : TableSpec;

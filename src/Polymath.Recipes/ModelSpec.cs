@@ -1,0 +1,54 @@
+namespace Polymath.Recipes;
+
+/// <summary>The model to train: a new one (<c>family</c> and sizes), or an existing one (<c>folder</c>).</summary>
+[Case("family", "llama", typeof(LlamaSpec))]
+[Case("folder", null, typeof(CheckpointSpec))]
+public abstract record ModelSpec;
+
+/// <summary>A new model of the Llama family: root-mean-square norms, rotary positions, grouped-query attention, SwiGLU (Touvron et al. 2023).</summary>
+/// <param name="HiddenSize">The width of the residual stream; a multiple of <paramref name="Heads"/>.</param>
+/// <param name="IntermediateSize">The inner width of the feed-forward block.</param>
+/// <param name="Layers">The number of blocks.</param>
+/// <param name="Heads">The number of query heads.</param>
+/// <param name="KeyValueHeads">The number of key and value heads; a divisor of <paramref name="Heads"/>, by default the same.</param>
+/// <param name="ContextLength">The most tokens in a row.</param>
+/// <param name="TiedHead">Whether the output head shares the token table's weights.</param>
+/// <param name="RopeTheta">The base of the rotary frequencies.</param>
+/// <param name="NormEpsilon">The number added to the mean square in norms.</param>
+/// <param name="InitializerRange">The standard deviation of fresh weights.</param>
+public sealed record LlamaSpec(
+    [Bounds(1, 65536)] int HiddenSize,
+    [Bounds(1, 1048576)] int IntermediateSize,
+    [Bounds(1, 1000)] int Layers,
+    [Bounds(1, 1024)] int Heads,
+    [Bounds(1, 1024)] int? KeyValueHeads = null,
+    [Bounds(2, 16777216)] int ContextLength = 1024,
+    bool TiedHead = true,
+    [Bounds(1)] double RopeTheta = 10000,
+    [Bounds(0, 1)] double NormEpsilon = 1e-5,
+    [Bounds(0, 10)] double InitializerRange = 0.02) : ModelSpec;
+
+/// <summary>An existing model in Hugging Face's layout: <c>config.json</c>, safetensors, <c>tokenizer.json</c>.</summary>
+/// <param name="Folder">The folder.</param>
+public sealed record CheckpointSpec([Means(Meaning.Folder)] string Folder) : ModelSpec;
+
+/// <summary>How the tokenizer is made. It is trained on the training rows of every stage, rendered as the stages will read them.</summary>
+[Case("kind", "character", typeof(CharacterTokenizerSpec))]
+[Case("kind", "byteLevelBpe", typeof(ByteLevelBpeSpec))]
+[Case("folder", null, typeof(TokenizerFolderSpec))]
+public abstract record TokenizerSpec;
+
+/// <summary>One token a character, and bytes for the characters that are too rare.</summary>
+/// <param name="MinimumCount">How often a character must occur to get a token of its own.</param>
+public sealed record CharacterTokenizerSpec([Bounds(1)] int MinimumCount = 1) : TokenizerSpec;
+
+/// <summary>Byte-level byte-pair encoding (Sennrich et al. 2016; the byte alphabet of GPT-2).</summary>
+/// <param name="VocabularySize">The number of tokens, special ones and the 256 bytes included.</param>
+/// <param name="MinimumCount">How often a pair must occur to be merged.</param>
+public sealed record ByteLevelBpeSpec(
+    [Bounds(257, 16777216)] int VocabularySize,
+    [Bounds(0)] int MinimumCount = 0) : TokenizerSpec;
+
+/// <summary>An existing tokenizer.</summary>
+/// <param name="Folder">A folder with a <c>tokenizer.json</c>.</param>
+public sealed record TokenizerFolderSpec([Means(Meaning.Folder)] string Folder) : TokenizerSpec;

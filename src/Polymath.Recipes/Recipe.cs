@@ -1,0 +1,63 @@
+namespace Polymath.Recipes;
+
+/// <summary>A model's whole education, declared: what it is, what it reads, and the stages it goes through.</summary>
+/// <param name="Name">The run's name; the run folder is <c>runs/NAME</c> unless told otherwise. Letters, digits, '-', '_' and '.'.</param>
+/// <param name="Model">The model: a new one by family and sizes, or a checkpoint folder.</param>
+/// <param name="Data">The named sources of examples.</param>
+/// <param name="Stages">The stages, in order.</param>
+/// <param name="Seed">The seed of all that is random in the run.</param>
+/// <param name="Description">One line that says what the recipe is for.</param>
+/// <param name="Tokenizer">How the tokenizer is trained; needed for a new model, taken from the folder for a checkpoint.</param>
+/// <param name="Chat">How a user's message becomes the model's input, in training and in use.</param>
+/// <param name="Tables">Named tables over characters: conversions and classes.</param>
+/// <param name="Rewards">Named, verifiable scores of an answer.</param>
+/// <param name="Abilities">Named measurements, taken before the first stage and after each one.</param>
+/// <param name="Rounds">How often the list of stages, or a part of it, is gone through.</param>
+public sealed record Recipe(
+    string Name,
+    ModelSpec Model,
+    IReadOnlyDictionary<string, DataSpec> Data,
+    IReadOnlyList<StageSpec> Stages,
+    int Seed = 0,
+    string? Description = null,
+    TokenizerSpec? Tokenizer = null,
+    ChatSpec? Chat = null,
+    IReadOnlyDictionary<string, TableSpec>? Tables = null,
+    IReadOnlyDictionary<string, RewardSpec>? Rewards = null,
+    IReadOnlyDictionary<string, AbilitySpec>? Abilities = null,
+    RoundsSpec? Rounds = null)
+{
+    /// <summary>The stages in the order they are trained, rounds unrolled; a stage's later visits are named <c>NAME.2</c>, <c>NAME.3</c>.</summary>
+    public IReadOnlyList<StageVisit> Visits()
+    {
+        var visits = Stages.Select(stage => new StageVisit(stage, 1)).ToList();
+        var repeated = Rounds?.Stages is { } names ? Stages.Where(stage => names.Contains(stage.Name)).ToList() : Stages;
+        for (var round = 2; round <= (Rounds?.Count ?? 1); round++)
+            visits.AddRange(repeated.Select(stage => new StageVisit(stage, round)));
+        return visits;
+    }
+}
+
+/// <summary>One visit of a stage: the stage and the round it is visited in.</summary>
+/// <param name="Stage">The stage.</param>
+/// <param name="Round">The round, from 1.</param>
+public sealed record StageVisit(StageSpec Stage, int Round)
+{
+    /// <summary>The stage's name, with the round behind it from the second round on.</summary>
+    public string Name => Round == 1 ? Stage.Name : $"{Stage.Name}.{Round}";
+}
+
+/// <summary>How often the stages are gone through.</summary>
+/// <param name="Count">The number of rounds.</param>
+/// <param name="Stages">The stages that later rounds repeat; all of them when left out.</param>
+[Shorthand(nameof(Count))]
+public sealed record RoundsSpec(
+    [Bounds(1, 1000)] int Count,
+    [Means(Meaning.StageName)] IReadOnlyList<string>? Stages = null);
+
+/// <summary>How a user's message becomes the model's input.</summary>
+/// <param name="Convert">Conversion tables that each message passes through, in order.</param>
+/// <param name="System">A message that stands before every conversation.</param>
+public sealed record ChatSpec(
+    [Means(Meaning.TableName)] IReadOnlyList<string>? Convert = null,
+    string? System = null);

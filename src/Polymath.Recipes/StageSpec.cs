@@ -1,0 +1,154 @@
+namespace Polymath.Recipes;
+
+/// <summary>One stage of the education: what is learned (the objective) and what is trained (the method).</summary>
+/// <param name="Name">The stage's name, unique in the recipe.</param>
+/// <param name="Objective">What is learned; <c>kind</c> names it and its settings stand beside.</param>
+/// <param name="Data">The sources the stage reads, laid end to end.</param>
+/// <param name="Optimizer">How weights move.</param>
+/// <param name="Method">What is trained; every weight when left out.</param>
+/// <param name="Steps">The number of optimizer steps; or give <paramref name="Epochs"/>.</param>
+/// <param name="Epochs">The number of times the data is read; or give <paramref name="Steps"/>.</param>
+/// <param name="Schedule">How the rate changes over the steps.</param>
+/// <param name="Batch">How rows become batches.</param>
+/// <param name="Evaluate">What is measured on the way.</param>
+/// <param name="Checkpoint">When the state is saved, and how many saves are kept.</param>
+public sealed record StageSpec(
+    string Name,
+    [Flatten] ObjectiveSpec Objective,
+    [Means(Meaning.DataName)] IReadOnlyList<string> Data,
+    OptimizerSpec Optimizer,
+    MethodSpec? Method = null,
+    [Bounds(1)] int? Steps = null,
+    [Bounds(0.0001)] double? Epochs = null,
+    ScheduleSpec? Schedule = null,
+    BatchSpec? Batch = null,
+    EvaluateSpec? Evaluate = null,
+    CheckpointSettings? Checkpoint = null);
+
+/// <summary>What a stage learns.</summary>
+[Case("kind", "pretrain", typeof(PretrainSpec))]
+[Case("kind", "finetune", typeof(FinetuneSpec))]
+[Case("kind", "task", typeof(TaskSpec))]
+[Case("kind", "align", typeof(AlignSpec))]
+public abstract record ObjectiveSpec
+{
+    /// <summary>The kind's name, as recipes write it.</summary>
+    public abstract string Kind { get; }
+}
+
+/// <summary>Unsupervised reading: the next token, everywhere.</summary>
+/// <param name="Text">The document made of a row: text in which <c>{field}</c> stands for a field's value.</param>
+public sealed record PretrainSpec(string Text = "{text}") : ObjectiveSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "pretrain";
+}
+
+/// <summary>Instructions: the loss is on the answer only.</summary>
+/// <param name="Prompt">What the user says.</param>
+/// <param name="Answer">What the model learns to answer.</param>
+public sealed record FinetuneSpec(string Prompt, string Answer) : ObjectiveSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "finetune";
+}
+
+/// <summary>A professional skill: one label for each row.</summary>
+/// <param name="Label">The field with the label.</param>
+public sealed record TaskSpec(string Label) : ObjectiveSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "task";
+}
+
+/// <summary>
+/// Alignment by preference: answers are sampled from the current model, rewards rank them, the best and the worst become a pair,
+/// and direct preference optimization trains on the pairs (Rafailov et al. 2023, eq. 7). The reference policy is the model at the start of each round.
+/// </summary>
+/// <param name="Prompt">What the user says.</param>
+/// <param name="Rewards">The rewards, each with its weight.</param>
+/// <param name="Rollout">How answers are sampled.</param>
+/// <param name="Beta">How strongly the policy is held to the reference.</param>
+/// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al. 2024); 0 for plain DPO.</param>
+public sealed record AlignSpec(
+    string Prompt,
+    [Means(Meaning.RewardName)] IReadOnlyDictionary<string, double> Rewards,
+    RolloutSpec Rollout,
+    [Bounds(1e-6, 1000)] double Beta = 0.1,
+    [Bounds(0, 1000)] double AnswerWeight = 0) : ObjectiveSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "align";
+}
+
+/// <summary>How answers are sampled for alignment.</summary>
+/// <param name="Rounds">How often answers are sampled anew, evenly over the stage's steps.</param>
+/// <param name="Prompts">Prompts in each round.</param>
+/// <param name="Answers">Answers to each prompt.</param>
+/// <param name="Temperature">The temperature they are sampled at.</param>
+/// <param name="MaxNewTokens">The most tokens of an answer.</param>
+public sealed record RolloutSpec(
+    [Bounds(1, 100000)] int Rounds = 1,
+    [Bounds(1, 10000000)] int Prompts = 256,
+    [Bounds(2, 10000)] int Answers = 8,
+    [Bounds(0.01, 100)] double Temperature = 1.0,
+    [Bounds(1, 1000000)] int MaxNewTokens = 128);
+
+/// <summary>What is trained.</summary>
+[Case("kind", "full", typeof(FullMethod))]
+[Case("kind", "freeze", typeof(FreezeMethod))]
+[Case("kind", "lora", typeof(LoraMethod))]
+[Case("kind", "prompt", typeof(PromptMethod))]
+public abstract record MethodSpec
+{
+    /// <summary>The kind's name, as recipes write it.</summary>
+    public abstract string Kind { get; }
+}
+
+/// <summary>Every weight is trained.</summary>
+public sealed record FullMethod : MethodSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "full";
+}
+
+/// <summary>Only chosen weights are trained.</summary>
+/// <param name="Train">Patterns of weight names, <c>*</c> standing for anything, such as <c>model.layers.3.*</c>.</param>
+public sealed record FreezeMethod(IReadOnlyList<string> Train) : MethodSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "freeze";
+}
+
+/// <summary>Low-rank adaptation (Hu et al. 2021), with PEFT's names, defaults and initial values: y = Wx + (α/r)·B(A(dropout x)).</summary>
+/// <param name="R">The rank.</param>
+/// <param name="LoraAlpha">The numerator of the scale.</param>
+/// <param name="LoraDropout">Dropout on the input of the delta.</param>
+/// <param name="TargetModules">Projections by the end of their names; the family's query and value when left out, <c>all-linear</c> for every one but the head.</param>
+/// <param name="UseRslora">Whether the scale is α/√r (Kalajdzievski 2023).</param>
+/// <param name="Merge">Whether the delta is merged into the model when the stage ends. The adapter is saved in either case.</param>
+public sealed record LoraMethod(
+    [Bounds(1, 65536)] int R = 8,
+    [Bounds(0)] double LoraAlpha = 8,
+    [Bounds(0, 0.999)] double LoraDropout = 0,
+    IReadOnlyList<string>? TargetModules = null,
+    bool UseRslora = false,
+    bool Merge = true) : MethodSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "lora";
+}
+
+/// <summary>Prompt learning: a template asks, and a verbalizer reads the answer from the language-model head (Schick &amp; Schütze 2021).</summary>
+/// <param name="Template">The prompt: text in which <c>{field}</c> stands for a field's value and <c>{mask}</c>, once, for the answer.</param>
+/// <param name="Verbalizer">The words that stand for each label.</param>
+/// <param name="Train">What is trained besides: every weight when left out.</param>
+public sealed record PromptMethod(string Template, VerbalizerSpec Verbalizer, MethodSpec? Train = null) : MethodSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "prompt";
+}
+
+/// <summary>The words that stand for each label.</summary>
+/// <param name="Words">For each label its words; the label itself when left out. The first token of a word is read.</param>
+public sealed record VerbalizerSpec(IReadOnlyDictionary<string, IReadOnlyList<string>>? Words = null);

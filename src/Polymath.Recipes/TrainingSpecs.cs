@@ -1,0 +1,209 @@
+namespace Polymath.Recipes;
+
+/// <summary>The optimizers.</summary>
+public enum OptimizerKind
+{
+    /// <summary>AdamW (Loshchilov &amp; Hutter 2019).</summary>
+    Adamw,
+}
+
+/// <summary>How weights move.</summary>
+/// <param name="Rate">The learning rate at its peak.</param>
+/// <param name="Kind">The optimizer.</param>
+/// <param name="Beta1">The decay of the first moment.</param>
+/// <param name="Beta2">The decay of the second moment.</param>
+/// <param name="Epsilon">The number added to the root of the second moment.</param>
+/// <param name="WeightDecay">Decoupled weight decay; weights of one dimension (norms, biases) are spared.</param>
+/// <param name="Clip">The greatest norm of the whole gradient; 0 for no limit.</param>
+public sealed record OptimizerSpec(
+    [Bounds(0, 100)] double Rate,
+    OptimizerKind Kind = OptimizerKind.Adamw,
+    [Bounds(0, 0.99999999)] double Beta1 = 0.9,
+    [Bounds(0, 0.99999999)] double Beta2 = 0.999,
+    [Bounds(0, 1)] double Epsilon = 1e-8,
+    [Bounds(0, 100)] double WeightDecay = 0,
+    [Bounds(0)] double Clip = 1.0);
+
+/// <summary>The shapes of a schedule.</summary>
+public enum ScheduleKind
+{
+    /// <summary>The rate falls along half a cosine.</summary>
+    Cosine,
+
+    /// <summary>The rate falls along a line.</summary>
+    Linear,
+
+    /// <summary>The rate stays.</summary>
+    Constant,
+}
+
+/// <summary>How the rate changes over the steps.</summary>
+/// <param name="Kind">The shape after the warmup.</param>
+/// <param name="Warmup">Steps in which the rate rises from zero along a line.</param>
+/// <param name="Floor">The share of the peak rate that is left at the end.</param>
+public sealed record ScheduleSpec(
+    ScheduleKind Kind = ScheduleKind.Cosine,
+    [Bounds(0)] int Warmup = 0,
+    [Bounds(0, 1)] double Floor = 0);
+
+/// <summary>What happens to a row that is longer than the context.</summary>
+public enum OverlongPolicy
+{
+    /// <summary>Its end is cut off.</summary>
+    Cut,
+
+    /// <summary>It is split into rows that fit.</summary>
+    Split,
+
+    /// <summary>It is left out.</summary>
+    Drop,
+
+    /// <summary>The run is refused.</summary>
+    Refuse,
+}
+
+/// <summary>How rows become batches. Rows lie end to end; nothing is padded.</summary>
+/// <param name="Tokens">The tokens of an optimizer step: rows are added while they fit.</param>
+/// <param name="MicroTokens">The tokens of one forward and backward pass; as many passes are summed as the step needs. All at once when left out.</param>
+/// <param name="MaxLength">The most tokens of a row; the model's context when left out.</param>
+/// <param name="Overlong">What happens to longer rows; they are counted before the first step.</param>
+public sealed record BatchSpec(
+    [Bounds(1)] int Tokens = 4096,
+    [Bounds(1)] int? MicroTokens = null,
+    [Bounds(2)] int? MaxLength = null,
+    OverlongPolicy Overlong = OverlongPolicy.Cut);
+
+/// <summary>What is measured during a stage.</summary>
+/// <param name="Every">The steps between measurements; 0 for none on the way.</param>
+/// <param name="Abilities">The abilities measured.</param>
+/// <param name="Samples">Answers written to <c>samples.jsonl</c> each time and at the stage's end.</param>
+public sealed record EvaluateSpec(
+    [Bounds(0)] int Every = 0,
+    [Means(Meaning.AbilityName)] IReadOnlyList<string>? Abilities = null,
+    [Bounds(0, 1000)] int Samples = 2);
+
+/// <summary>When the state is saved.</summary>
+/// <param name="Every">The steps between checkpoints.</param>
+/// <param name="Keep">How many of the last ones are kept.</param>
+/// <param name="Best">An ability (one of those evaluated on the way) whose best checkpoint is kept besides.</param>
+public sealed record CheckpointSettings(
+    [Bounds(1)] int Every = 100,
+    [Bounds(1)] int Keep = 2,
+    [Means(Meaning.AbilityName)] string? Best = null);
+
+/// <summary>A verifiable score of an answer, between 0 and 1.</summary>
+[Case("kind", "pattern", typeof(PatternRewardSpec))]
+[Case("kind", "characterClasses", typeof(CharacterClassRewardSpec))]
+public abstract record RewardSpec;
+
+/// <summary>1 when the whole answer has the asked form, else 0.</summary>
+/// <param name="Match">The pattern for each value of <paramref name="By"/>; <c>*</c> stands for every other value. The whole answer must match.</param>
+/// <param name="By">The field that chooses the pattern.</param>
+/// <param name="Lacks">A pattern that must not be found.</param>
+public sealed record PatternRewardSpec(
+    [Means(Meaning.Pattern)] IReadOnlyDictionary<string, string> Match,
+    string? By = null,
+    [Means(Meaning.Pattern)] string? Lacks = null) : RewardSpec;
+
+/// <summary>How the classes at the chosen places must follow each other.</summary>
+public enum ClassRule
+{
+    /// <summary>Any way.</summary>
+    Free,
+
+    /// <summary>Neighbours are of the same class.</summary>
+    Same,
+
+    /// <summary>Neighbours are of different classes.</summary>
+    Differ,
+}
+
+/// <summary>The share of groups of lines whose characters' classes keep the rules, such as the level and oblique tones of regulated verse.</summary>
+/// <param name="Table">The table of classes.</param>
+/// <param name="Positions">The places in a line that count, from 1; places beyond a line's end do not.</param>
+/// <param name="Line">A pattern that finds the lines.</param>
+/// <param name="Group">The lines of a group (2: couplets); an incomplete group breaks the rules.</param>
+/// <param name="Within">How neighbouring places within a line go together.</param>
+/// <param name="Across">How the same place goes together in neighbouring lines of a group.</param>
+public sealed record CharacterClassRewardSpec(
+    [Means(Meaning.TableName)] string Table,
+    IReadOnlyList<int> Positions,
+    [Means(Meaning.Pattern)] string Line = @"[^，。？！；\s]+",
+    [Bounds(1, 1000)] int Group = 2,
+    ClassRule Within = ClassRule.Differ,
+    ClassRule Across = ClassRule.Differ) : RewardSpec;
+
+/// <summary>A measurement of the model.</summary>
+[Case("kind", "perplexity", typeof(PerplexityAbility))]
+[Case("kind", "accuracy", typeof(AccuracyAbility))]
+[Case("kind", "reward", typeof(RewardAbility))]
+[Case("kind", "distinct", typeof(DistinctAbility))]
+public abstract record AbilitySpec
+{
+    /// <summary>Whether more is better.</summary>
+    public abstract bool HigherIsBetter { get; }
+}
+
+/// <summary>exp of the mean loss of a target token, on a pretraining or finetuning stage's held-out rows.</summary>
+/// <param name="Stage">The stage whose data and template are used.</param>
+/// <param name="Rows">The most rows.</param>
+/// <param name="Split">The part of the data.</param>
+public sealed record PerplexityAbility(
+    [Means(Meaning.StageName)] string Stage,
+    [Bounds(1)] int Rows = 500,
+    DataSplit Split = DataSplit.Validation) : AbilitySpec
+{
+    /// <inheritdoc/>
+    public override bool HigherIsBetter => false;
+}
+
+/// <summary>The share of rows whose label is found, on a task stage's held-out rows.</summary>
+/// <param name="Stage">The stage whose data, template and verbalizer are used.</param>
+/// <param name="Rows">The most rows.</param>
+/// <param name="Split">The part of the data.</param>
+public sealed record AccuracyAbility(
+    [Means(Meaning.StageName)] string Stage,
+    [Bounds(1)] int Rows = 1000,
+    DataSplit Split = DataSplit.Validation) : AbilitySpec
+{
+    /// <inheritdoc/>
+    public override bool HigherIsBetter => true;
+}
+
+/// <summary>The mean reward of sampled answers to held-out prompts.</summary>
+/// <param name="Stage">The stage (finetune or align) whose data and prompt are used.</param>
+/// <param name="Reward">The reward.</param>
+/// <param name="Rows">The most prompts.</param>
+/// <param name="Temperature">The temperature.</param>
+/// <param name="MaxNewTokens">The most tokens of an answer.</param>
+/// <param name="Split">The part of the data.</param>
+public sealed record RewardAbility(
+    [Means(Meaning.StageName)] string Stage,
+    [Means(Meaning.RewardName)] string Reward,
+    [Bounds(1)] int Rows = 200,
+    [Bounds(0, 100)] double Temperature = 0.8,
+    [Bounds(1)] int MaxNewTokens = 128,
+    DataSplit Split = DataSplit.Validation) : AbilitySpec
+{
+    /// <inheritdoc/>
+    public override bool HigherIsBetter => true;
+}
+
+/// <summary>The share of different n-grams of characters among all n-grams of sampled answers (Li et al. 2016).</summary>
+/// <param name="Stage">The stage (finetune or align) whose data and prompt are used.</param>
+/// <param name="N">The length of the n-grams.</param>
+/// <param name="Rows">The most prompts.</param>
+/// <param name="Temperature">The temperature.</param>
+/// <param name="MaxNewTokens">The most tokens of an answer.</param>
+/// <param name="Split">The part of the data.</param>
+public sealed record DistinctAbility(
+    [Means(Meaning.StageName)] string Stage,
+    [Bounds(1, 100)] int N = 2,
+    [Bounds(1)] int Rows = 200,
+    [Bounds(0, 100)] double Temperature = 0.8,
+    [Bounds(1)] int MaxNewTokens = 128,
+    DataSplit Split = DataSplit.Validation) : AbilitySpec
+{
+    /// <inheritdoc/>
+    public override bool HigherIsBetter => true;
+}
