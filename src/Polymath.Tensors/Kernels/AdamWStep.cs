@@ -1,0 +1,91 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using static TorchSharp.torch;
+
+namespace Polymath.Tensors.Kernels;
+
+/// <summary>The numbers of one AdamW step (Loshchilov &amp; Hutter 2019, algorithm 2).</summary>
+/// <param name="Rate">The learning rate of this step.</param>
+/// <param name="Beta1">The decay of the first moment.</param>
+/// <param name="Beta2">The decay of the second moment.</param>
+/// <param name="Epsilon">Added to the root of the second moment.</param>
+/// <param name="WeightDecay">Decoupled weight decay.</param>
+/// <param name="Step">The step, from 1.</param>
+/// <param name="GradientScale">What gradients are multiplied with first: 1/targets, and less where they are clipped.</param>
+public readonly record struct AdamWNumbers(double Rate, double Beta1, double Beta2, double Epsilon, double WeightDecay, long Step, double GradientScale);
+
+/// <summary>One pass over memory for scaling, decay, both moments and the step. libtorch reads and writes each tensor several times.</summary>
+public static unsafe class AdamWStep
+{
+    const int Grain = 16384;
+
+    struct State
+    {
+        internal float* Weight, Gradient, First, Second;
+        internal float Scale, Beta1, Beta2, Keep, StepSize, RootCorrection, Epsilon;
+    }
+
+    /// <summary>Moves weight by gradient; all four of one shape. weight, first and second are changed in place.</summary>
+    public static void Apply(Tensor weight, Tensor gradient, Tensor first, Tensor second, AdamWNumbers numbers)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        double correction1 = 1 - Math.Pow(numbers.Beta1, numbers.Step), correction2 = 1 - Math.Pow(numbers.Beta2, numbers.Step);
+        if (!FastPath.Takes(weight, gradient, first))
+        {
+            Plain(weight, gradient, first, second, numbers, correction1, correction2);
+            return;
+        }
+        var state = new State
+        {
+            Weight = (float*)LibTorch.Data(weight),
+            Gradient = (float*)LibTorch.Data(gradient),
+            First = (float*)LibTorch.Data(first),
+            Second = (float*)LibTorch.Data(second),
+            Scale = (float)numbers.GradientScale,
+            Beta1 = (float)numbers.Beta1,
+            Beta2 = (float)numbers.Beta2,
+            Keep = (float)(1 - numbers.Rate * numbers.WeightDecay),
+            StepSize = (float)(numbers.Rate / correction1),
+            RootCorrection = (float)(1 / Math.Sqrt(correction2)),
+            Epsilon = (float)numbers.Epsilon,
+        };
+        LibTorch.For(weight.numel(), Grain, &Run, &state);
+        GC.KeepAlive(gradient);
+    }
+
+    static void Plain(Tensor weight, Tensor gradient, Tensor first, Tensor second, AdamWNumbers n, double correction1, double correction2)
+    {
+        using var scope = NewDisposeScope();
+        using var frozen = no_grad();
+        var g = gradient * n.GradientScale;
+        weight.mul_(1 - n.Rate * n.WeightDecay);
+        first.mul_(n.Beta1).add_(g, 1 - n.Beta1);
+        second.mul_(n.Beta2).addcmul_(g, g, 1 - n.Beta2);
+        weight.addcdiv_(first, second.sqrt().div_(Math.Sqrt(correction2)).add_(n.Epsilon), -n.Rate / correction1);
+    }
+
+    [UnmanagedCallersOnly]
+    static void Run(long begin, long end, void* context)
+    {
+        ref var s = ref *(State*)context;
+        Vector256<float> scale = Vector256.Create(s.Scale), beta1 = Vector256.Create(s.Beta1), beta2 = Vector256.Create(s.Beta2), rest1 = Vector256.Create(1 - s.Beta1),
+            rest2 = Vector256.Create(1 - s.Beta2), keep = Vector256.Create(s.Keep), size = Vector256.Create(s.StepSize), root = Vector256.Create(s.RootCorrection), epsilon = Vector256.Create(s.Epsilon);
+        var i = begin;
+        for (; i <= end - 8; i += 8)
+        {
+            var g = Vector256.Load(s.Gradient + i) * scale;
+            var m = Vector256.Load(s.First + i) * beta1 + g * rest1;
+            var v = Vector256.Load(s.Second + i) * beta2 + g * g * rest2;
+            m.Store(s.First + i);
+            v.Store(s.Second + i);
+            (Vector256.Load(s.Weight + i) * keep - size * m / (Vector256.Sqrt(v) * root + epsilon)).Store(s.Weight + i);
+        }
+        for (; i < end; i++)
+        {
+            var g = s.Gradient[i] * s.Scale;
+            var m = s.First[i] = s.First[i] * s.Beta1 + g * (1 - s.Beta1);
+            var v = s.Second[i] = s.Second[i] * s.Beta2 + g * g * (1 - s.Beta2);
+            s.Weight[i] = s.Weight[i] * s.Keep - s.StepSize * m / (MathF.Sqrt(v) * s.RootCorrection + s.Epsilon);
+        }
+    }
+}

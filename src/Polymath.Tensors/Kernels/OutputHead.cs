@@ -1,0 +1,178 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace Polymath.Tensors.Kernels;
+
+/// <summary>
+/// The output head and its losses. A row of logits is as wide as the vocabulary, so logits are made for a chunk of rows at a time, in one buffer that is used
+/// again, and never kept: memory does not grow with the number of targets.
+/// </summary>
+public static unsafe class OutputHead
+{
+    // 8 MB of logits: large enough for full-speed products, small enough to stay near the cores.
+    const int ChunkElements = 2 << 20;
+
+    /// <summary>
+    /// Σ weightᵢ · −log softmax(W·hᵢ)[targetᵢ], as a scalar. The gradient is made in the same pass (one product less than a second pass).
+    /// </summary>
+    /// <param name="hidden">The last hidden states [n, width], one for each target.</param>
+    /// <param name="head">The output weights W [vocabulary, width].</param>
+    /// <param name="targets">The token each state must foretell [n], 64-bit.</param>
+    /// <param name="weights">The weight of each target [n].</param>
+    public static Tensor NegativeLogLikelihood(Tensor hidden, Tensor head, Tensor targets, Tensor weights) =>
+        FastPath.Takes(hidden, head) ? new SummedLoss(targets, weights).Run(hidden, head) : -(PlainLogProbabilities(hidden, head, targets) * weights).sum();
+
+    /// <summary>log softmax(W·hᵢ)[targetᵢ] for each i [n], with a gradient.</summary>
+    /// <param name="hidden">The last hidden states [n, width].</param>
+    /// <param name="head">The output weights W [vocabulary, width].</param>
+    /// <param name="targets">The tokens [n], 64-bit.</param>
+    public static Tensor LogProbabilities(Tensor hidden, Tensor head, Tensor targets) =>
+        FastPath.Takes(hidden, head) ? new RowLogProbabilities(targets).Run(hidden, head) : PlainLogProbabilities(hidden, head, targets);
+
+    /// <summary>The same in libtorch's operations, all logits at once.</summary>
+    public static Tensor PlainLogProbabilities(Tensor hidden, Tensor head, Tensor targets)
+    {
+        ArgumentNullException.ThrowIfNull(hidden);
+        ArgumentNullException.ThrowIfNull(targets);
+        return nn.functional.linear(hidden, head).to(ScalarType.Float32).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
+    }
+
+    static int ChunkRows(long vocabulary) => (int)Math.Clamp(ChunkElements / vocabulary, 64, 4096);
+
+    struct Rows
+    {
+        internal float* Logits, Weights, LogProbabilities;
+        internal long* Targets;
+        internal int Vocabulary;
+        internal bool Differentiate;
+    }
+
+    /// <summary>Per row: log-probability of the target; and, where asked, the logits become weight·(softmax − one-hot).</summary>
+    [UnmanagedCallersOnly]
+    static void ScoreRows(long begin, long end, void* context)
+    {
+        ref var s = ref *(Rows*)context;
+        for (var row = begin; row < end; row++)
+        {
+            var x = s.Logits + row * s.Vocabulary;
+            var target = s.Targets[row];
+            float top = Vectors.Max(x, s.Vocabulary, float.NegativeInfinity), atTarget = x[target];
+            var sum = s.Differentiate ? Vectors.ExpSum(x, top, s.Vocabulary) : Vectors.ExpSumOnly(x, top, s.Vocabulary);
+            s.LogProbabilities[row] = atTarget - top - MathF.Log(sum);
+            if (!s.Differentiate) continue;
+            Vectors.Scale(x, s.Weights[row] / sum, s.Vocabulary);
+            x[target] -= s.Weights[row];
+        }
+    }
+
+    /// <summary>Walks over the rows in chunks; the visitor gets each chunk's place and its logits buffer, scored.</summary>
+    static void Walk(Tensor hidden, Tensor head, Tensor targets, Tensor weights, Tensor logProbabilities, bool differentiate, Action<int, int, Tensor>? visit)
+    {
+        int count = (int)hidden.shape[0], vocabulary = (int)head.shape[0], chunk = Math.Min(ChunkRows(vocabulary), Math.Max(count, 1));
+        using var buffer = empty(chunk, vocabulary);
+        using var transposed = head.detach().t();
+        var state = new Rows { Vocabulary = vocabulary, Differentiate = differentiate };
+        for (var from = 0; from < count; from += chunk)
+        {
+            var size = Math.Min(chunk, count - from);
+            using var logits = buffer.narrow(0, 0, size);
+            using var states = hidden.narrow(0, from, size);
+            LibTorch.MatrixProduct(logits, states, transposed);
+            state.Logits = (float*)LibTorch.Data(buffer);
+            state.Weights = (float*)LibTorch.Data(weights) + from;
+            state.Targets = (long*)LibTorch.Data(targets) + from;
+            state.LogProbabilities = (float*)LibTorch.Data(logProbabilities) + from;
+            LibTorch.For(size, 4, &ScoreRows, &state);
+            visit?.Invoke(from, size, logits);
+        }
+        GC.KeepAlive(weights);
+        GC.KeepAlive(targets);
+    }
+
+    sealed class SummedLoss(Tensor targets, Tensor weights) : Fused
+    {
+        Tensor? gradHidden, gradHead;
+        bool wantsHidden, wantsHead;
+
+        protected internal override int InputCount => 2;
+
+        internal Tensor Run(Tensor hidden, Tensor head)
+        {
+            if (is_grad_enabled()) (wantsHidden, wantsHead) = (hidden.requires_grad, head.requires_grad);
+            return Apply(hidden, head);
+        }
+
+        protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
+        {
+            var (hidden, head) = (inputs[0], inputs[1]);
+            using var scores = empty(hidden.shape[0]);
+            gradHidden = wantsHidden ? empty_like(hidden) : null;
+            gradHead = wantsHead ? zeros_like(head) : null;
+            Walk(hidden, head, targets, weights, scores, wantsHidden || wantsHead, (from, size, slopes) =>
+            {
+                if (gradHidden is not null)
+                {
+                    using var part = gradHidden.narrow(0, from, size);
+                    LibTorch.MatrixProduct(part, slopes, head);
+                }
+                if (gradHead is null) return;
+                using var turned = slopes.t();
+                using var states = hidden.narrow(0, from, size);
+                gradHead.addmm_(turned, states, 1f, 1f);
+            });
+            using var weighted = scores * weights;
+            using var sum = weighted.sum();
+            return sum.neg();
+        }
+
+        protected internal override Tensor?[] Backward(Tensor gradient)
+        {
+            var factor = gradient.item<float>();
+            if (factor != 1f)
+            {
+                gradHidden?.mul_(factor);
+                gradHead?.mul_(factor);
+            }
+            return [gradHidden, gradHead];
+        }
+    }
+
+    sealed class RowLogProbabilities(Tensor targets) : Fused
+    {
+        Tensor? hidden, head;
+
+        protected internal override int InputCount => 2;
+
+        internal Tensor Run(Tensor hidden, Tensor head) => Apply(hidden, head);
+
+        protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
+        {
+            (hidden, head) = (inputs[0], inputs[1]);
+            var scores = empty(hidden.shape[0]);
+            Walk(hidden, head, targets, scores, scores, differentiate: false, null);
+            return scores;
+        }
+
+        // d log p / d logits = one-hot − softmax: the loss's gradient with the weights −g.
+        protected internal override Tensor?[] Backward(Tensor gradient)
+        {
+            using var weights = gradient.contiguous().neg();
+            using var scores = empty_like(weights);
+            var gradHidden = hidden!.requires_grad ? empty_like(hidden) : null;
+            var gradHead = head!.requires_grad ? zeros_like(head) : null;
+            Walk(hidden, head, targets, weights, scores, differentiate: true, (from, size, slopes) =>
+            {
+                if (gradHidden is not null)
+                {
+                    using var part = gradHidden.narrow(0, from, size);
+                    LibTorch.MatrixProduct(part, slopes, head);
+                }
+                if (gradHead is null) return;
+                using var turned = slopes.t();
+                using var states = hidden.narrow(0, from, size);
+                gradHead.addmm_(turned, states, 1f, 1f);
+            });
+            return [gradHidden, gradHead];
+        }
+    }
+}

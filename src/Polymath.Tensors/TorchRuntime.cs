@@ -1,0 +1,91 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+using Polymath.Recipes;
+
+namespace Polymath.Tensors;
+
+/// <summary>Loads libtorch and TorchSharp's native library from where they lie: <c>POLYMATH_LIBTORCH</c>, the program's folder, or the package cache of the build.</summary>
+public static class TorchRuntime
+{
+    /// <summary>The environment variable that names another folder of libtorch files, such as <c>torch/lib</c> of a PyTorch installation.</summary>
+    public const string Variable = "POLYMATH_LIBTORCH";
+
+    static readonly Lock gate = new();
+    static readonly List<string> loaded = [];
+    static nint core;
+
+    /// <summary>The native files that were loaded, by full path, in order; empty before <see cref="Load"/>.</summary>
+    public static IReadOnlyList<string> Loaded => loaded;
+
+    /// <summary>The handle of the library that holds libtorch's C functions.</summary>
+    internal static nint Core
+    {
+        get
+        {
+            Load();
+            return core;
+        }
+    }
+
+    /// <summary>Loads the native files; does nothing when they are loaded already. Must run before the first tensor is made.</summary>
+    /// <exception cref="InputException">A file is missing or does not load; the message names it and says what to type.</exception>
+    public static void Load()
+    {
+        lock (gate)
+        {
+            if (core != 0) return;
+            var folder = TorchFolder();
+            // A CUDA build keeps its kernels in libraries of their own, which register themselves when they are loaded.
+            foreach (var name in new[] { "c10", "torch_cpu", "c10_cuda", "torch_cuda", "torch" })
+            {
+                var file = Path.Combine(folder, FileName(name));
+                if (!File.Exists(file))
+                {
+                    if (name.EndsWith("cuda", StringComparison.Ordinal)) continue;
+                    throw new InputException($"libtorch is incomplete: {file} is missing. Run `dotnet restore` again, or set {Variable} to a folder that holds libtorch.");
+                }
+                var handle = Open(file);
+                if (name == "torch_cpu") core = handle;
+            }
+            Open(TorchSharpFile());
+            NativeAllocator.Tune();
+        }
+    }
+
+    static string TorchFolder()
+    {
+        var chosen = Environment.GetEnvironmentVariable(Variable);
+        if (!string.IsNullOrEmpty(chosen))
+            return Directory.Exists(chosen) ? Path.GetFullPath(chosen) : throw new InputException($"{Variable} names {chosen}, which is not a folder. Unset it, or give the folder that holds {FileName("torch_cpu")}.");
+        var beside = Path.Combine(AppContext.BaseDirectory, "native");
+        if (File.Exists(Path.Combine(beside, FileName("torch_cpu")))) return beside;
+        return Described("TorchFolder");
+    }
+
+    static string TorchSharpFile()
+    {
+        var beside = Path.Combine(AppContext.BaseDirectory, "native", FileName("LibTorchSharp"));
+        var file = File.Exists(beside) ? beside : Described("TorchSharpLibrary");
+        return File.Exists(file) ? file : throw new InputException($"TorchSharp's native library is missing: {file}. Build again: `dotnet build`.");
+    }
+
+    static string Described(string key) => typeof(TorchRuntime).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().FirstOrDefault(a => a.Key == key)?.Value
+        ?? throw new InputException($"This build does not say where libtorch lies ({key}). Build again: `dotnet build`.");
+
+    static string FileName(string library) =>
+        OperatingSystem.IsWindows() ? library + ".dll" : OperatingSystem.IsMacOS() ? $"lib{library}.dylib" : $"lib{library}.so";
+
+    static nint Open(string file)
+    {
+        try
+        {
+            var handle = NativeLibrary.Load(file);
+            loaded.Add(file);
+            return handle;
+        }
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+        {
+            throw new InputException($"{file} does not load: {e.Message} Type `polymath doctor` for what this machine has.", e);
+        }
+    }
+}
