@@ -49,6 +49,27 @@ public static unsafe class CachedAttention
         return result;
     }
 
+    /// <summary>Puts fresh [tokens, keyValueHeads, D] into a cache [slots, keyValueHeads, capacity, D]: token t at place places[t] of slot slots[t].</summary>
+    public static void Store(Tensor cache, Tensor fresh, int[] slots, int[] places)
+    {
+        ArgumentNullException.ThrowIfNull(cache);
+        ArgumentNullException.ThrowIfNull(fresh);
+        ArgumentNullException.ThrowIfNull(slots);
+        ArgumentNullException.ThrowIfNull(places);
+        if (!FastPath.Takes(cache, fresh))
+        {
+            for (var t = 0; t < slots.Length; t++) cache[slots[t]].select(1, places[t]).copy_(fresh[t]);
+            return;
+        }
+        float* from = (float*)LibTorch.Data(fresh), to = (float*)LibTorch.Data(cache);
+        long heads = cache.shape[1], capacity = cache.shape[2], width = cache.shape[3];
+        for (var t = 0; t < slots.Length; t++)
+            for (long head = 0; head < heads; head++)
+                new ReadOnlySpan<float>(from + (t * heads + head) * width, (int)width)
+                    .CopyTo(new Span<float>(to + ((slots[t] * heads + head) * capacity + places[t]) * width, (int)width));
+        GC.KeepAlive(fresh);
+    }
+
     /// <summary>The same in libtorch's operations, token by token.</summary>
     public static Tensor Plain(Tensor query, Tensor keys, Tensor values, int[] slots, int[] lengths, double scale)
     {

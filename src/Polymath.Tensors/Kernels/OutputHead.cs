@@ -89,6 +89,20 @@ public static unsafe class OutputHead
         GC.KeepAlive(targets);
     }
 
+    /// <summary>A visitor that turns a chunk's slopes of the logits into gradients of the hidden states and of the head, where they are wanted.</summary>
+    static Action<int, int, Tensor> Collect(Tensor hidden, Tensor head, Tensor? gradHidden, Tensor? gradHead) => (from, size, slopes) =>
+    {
+        if (gradHidden is not null)
+        {
+            using var part = gradHidden.narrow(0, from, size);
+            LibTorch.MatrixProduct(part, slopes, head);
+        }
+        if (gradHead is null) return;
+        using var turned = slopes.t();
+        using var states = hidden.narrow(0, from, size);
+        gradHead.addmm_(turned, states, 1f, 1f);
+    };
+
     sealed class SummedLoss(Tensor targets, Tensor weights) : Fused
     {
         Tensor? gradHidden, gradHead;
@@ -108,18 +122,7 @@ public static unsafe class OutputHead
             using var scores = empty(hidden.shape[0]);
             gradHidden = wantsHidden ? empty_like(hidden) : null;
             gradHead = wantsHead ? zeros_like(head) : null;
-            Walk(hidden, head, targets, weights, scores, wantsHidden || wantsHead, (from, size, slopes) =>
-            {
-                if (gradHidden is not null)
-                {
-                    using var part = gradHidden.narrow(0, from, size);
-                    LibTorch.MatrixProduct(part, slopes, head);
-                }
-                if (gradHead is null) return;
-                using var turned = slopes.t();
-                using var states = hidden.narrow(0, from, size);
-                gradHead.addmm_(turned, states, 1f, 1f);
-            });
+            Walk(hidden, head, targets, weights, scores, wantsHidden || wantsHead, Collect(hidden, head, gradHidden, gradHead));
             using var weighted = scores * weights;
             using var sum = weighted.sum();
             return sum.neg();
@@ -160,18 +163,7 @@ public static unsafe class OutputHead
             using var scores = empty_like(weights);
             var gradHidden = hidden!.requires_grad ? empty_like(hidden) : null;
             var gradHead = head!.requires_grad ? zeros_like(head) : null;
-            Walk(hidden, head, targets, weights, scores, differentiate: true, (from, size, slopes) =>
-            {
-                if (gradHidden is not null)
-                {
-                    using var part = gradHidden.narrow(0, from, size);
-                    LibTorch.MatrixProduct(part, slopes, head);
-                }
-                if (gradHead is null) return;
-                using var turned = slopes.t();
-                using var states = hidden.narrow(0, from, size);
-                gradHead.addmm_(turned, states, 1f, 1f);
-            });
+            Walk(hidden, head, targets, weights, scores, differentiate: true, Collect(hidden, head, gradHidden, gradHead));
             return [gradHidden, gradHead];
         }
     }

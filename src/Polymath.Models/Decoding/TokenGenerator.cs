@@ -1,0 +1,75 @@
+using Polymath.Recipes;
+using Polymath.Text;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Decoding;
+
+/// <summary>Generates answers to many prompts at once. Rows of different lengths lie end to end; a row that is done leaves the batch.</summary>
+/// <param name="model">The model.</param>
+/// <param name="ends">The tokens that end an answer; they are not part of it.</param>
+public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int> ends)
+{
+    /// <summary>The most rows that are generated at once.</summary>
+    const int MostRows = 256;
+
+    /// <summary>An answer for each prompt.</summary>
+    /// <param name="prompts">The prompts' tokens, none of them empty.</param>
+    /// <param name="settings">How tokens are chosen. Row i draws from a stream of its own, so that an answer does not depend on what else is in the batch.</param>
+    /// <param name="onToken">Told of each row's new token; may be null.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    public List<int[]> Generate(IReadOnlyList<int[]> prompts, SamplingSettings settings, Action<int, int>? onToken = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        ArgumentNullException.ThrowIfNull(settings);
+        settings.Check();
+        for (var i = 0; i < prompts.Count; i++)
+        {
+            if (prompts[i].Length == 0) throw new InputException("The prompt has no tokens.");
+            if (prompts[i].Length >= model.Sizes.ContextLength)
+                throw new InputException($"The prompt has {prompts[i].Length} tokens, the model's context {model.Sizes.ContextLength}: no place is left for an answer. Shorten the prompt.");
+        }
+        var answers = new List<int[]>(prompts.Count);
+        for (var from = 0; from < prompts.Count; from += MostRows)
+            answers.AddRange(GenerateSome(prompts, from, Math.Min(MostRows, prompts.Count - from), settings, onToken, cancellation));
+        return answers;
+    }
+
+    int[][] GenerateSome(IReadOnlyList<int[]> prompts, int from, int count, SamplingSettings settings, Action<int, int>? onToken, CancellationToken cancellation)
+    {
+        using var frozen = no_grad();
+        var answers = Enumerable.Range(0, count).Select(_ => new List<int>()).ToArray();
+        var randoms = Enumerable.Range(from, count).Select(i => new RandomStream(settings.Seed, "sampling", i)).ToArray();
+        int Limit(int row) => Math.Min(settings.MaxNewTokens, model.Sizes.ContextLength - prompts[from + row].Length);
+        var capacity = Enumerable.Range(0, count).Max(row => prompts[from + row].Length + Limit(row));
+        using var cache = model.NewCache(count, capacity);
+        var active = Enumerable.Range(0, count).ToArray();
+        var fresh = Array.ConvertAll(active, row => prompts[from + row]);
+        while (active.Length > 0)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var logits = NextLogits(fresh, active, cache);
+            var next = new int[active.Length];
+            var still = new List<int>();
+            for (var i = 0; i < active.Length; i++)
+            {
+                var row = active[i];
+                next[i] = Sampler.Choose(logits.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), settings, ref randoms[row]);
+                if (ends.Contains(next[i])) continue;
+                answers[row].Add(next[i]);
+                onToken?.Invoke(from + row, next[i]);
+                if (answers[row].Count < Limit(row)) still.Add(i);
+            }
+            fresh = [.. still.Select(i => new[] { next[i] })];
+            active = [.. still.Select(i => active[i])];
+        }
+        return Array.ConvertAll(answers, answer => answer.ToArray());
+    }
+
+    float[] NextLogits(int[][] fresh, int[] rows, KeyValueCache cache)
+    {
+        using var scope = NewDisposeScope();
+        using var batch = Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
+        using var places = batch.LastPlaces();
+        return model.Unembed(model.Hidden(batch, cache).index_select(0, places)).to(ScalarType.Float32).cpu().data<float>().ToArray();
+    }
+}

@@ -1,0 +1,95 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Models.Families;
+using Polymath.Recipes;
+using Polymath.Tensors.Files;
+
+namespace Polymath.Models;
+
+/// <summary>Models in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or its shards.</summary>
+public static class ModelFolder
+{
+    const string Index = "model.safetensors.index.json", Single = "model.safetensors";
+
+    // The one place that names the families.
+    static readonly Dictionary<string, Func<JsonObject, WeightSource, LanguageModel>> families = new(StringComparer.Ordinal)
+    {
+        ["llama"] = (configuration, source) => new Llama(configuration, source),
+    };
+
+    /// <summary>Opens a model; its weights are mapped from the files, not copied.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <exception cref="InputException">A file is missing or damaged, the family unknown, or the weights do not fit the configuration.</exception>
+    public static LanguageModel Open(string folder)
+    {
+        var configuration = Configuration(folder);
+        var type = configuration["model_type"]?.ToString() ?? "";
+        if (!families.TryGetValue(type, out var build))
+            throw new InputException($"{folder}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}.");
+        var source = new FileWeights(Files(folder), folder);
+        try
+        {
+            return build(configuration, source);
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The content of <c>config.json</c>.</summary>
+    /// <param name="folder">The folder.</param>
+    public static JsonObject Configuration(string folder)
+    {
+        var file = Path.Combine(folder, "config.json");
+        if (!File.Exists(file)) throw new InputException($"{folder} is no model folder: it has no config.json.");
+        return ReadObject(file);
+    }
+
+    /// <summary>The weight files.</summary>
+    /// <param name="folder">The folder.</param>
+    public static IReadOnlyList<string> Files(string folder)
+    {
+        var index = Path.Combine(folder, Index);
+        if (File.Exists(index))
+        {
+            if (ReadObject(index)["weight_map"] is not JsonObject map) throw new InputException($"{index} has no weight_map.");
+            var names = map.Select(pair => pair.Value?.ToString() ?? "").Distinct().Order(StringComparer.Ordinal).ToList();
+            // A shard lies beside its index: a path would let a downloaded model read other files.
+            foreach (var name in names)
+                if (name.Length == 0 || name != Path.GetFileName(name)) throw new InputException($"{index} names the shard '{name}', which is not a file of this folder.");
+            return [.. names.Select(name => Path.Combine(folder, name))];
+        }
+        var single = Path.Combine(folder, Single);
+        return File.Exists(single) ? [single] : throw new InputException($"{folder} has neither {Single} nor {Index}.");
+    }
+
+    /// <summary>Writes the configuration and the weights.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="folder">The folder.</param>
+    public static void Save(LanguageModel model, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        SafetensorsWriter.Write(Path.Combine(folder, Single), model.Weights.ToDictionary(weight => weight.Name, weight => weight.Value));
+        AtomicFile.WriteText(Path.Combine(folder, "config.json"), model.Configuration.ToJsonString(Indented) + "\n");
+    }
+
+    /// <summary>A digest over the names, types, shapes and bytes of all weights.</summary>
+    /// <param name="folder">The folder.</param>
+    public static string Hash(string folder) => WeightDigest.Of(Files(folder));
+
+    static JsonSerializerOptions Indented { get; } = new() { WriteIndented = true };
+
+    static JsonObject ReadObject(string file)
+    {
+        try
+        {
+            return JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject ?? throw new InputException($"{file} is not a JSON object.");
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"{file} cannot be read: {e.Message}", e);
+        }
+    }
+}

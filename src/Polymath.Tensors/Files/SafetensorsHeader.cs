@@ -1,0 +1,101 @@
+using System.Buffers.Binary;
+using System.Text.Json;
+using Polymath.Recipes;
+using static TorchSharp.torch;
+
+namespace Polymath.Tensors.Files;
+
+/// <summary>One tensor of a safetensors file.</summary>
+/// <param name="Type">The type of its elements.</param>
+/// <param name="Kind">The type as the file writes it, such as <c>F32</c>.</param>
+/// <param name="Shape">Its shape.</param>
+/// <param name="Start">Where its bytes start, from the end of the header.</param>
+/// <param name="Length">The number of its bytes.</param>
+public sealed record SafetensorsEntry(ScalarType Type, string Kind, long[] Shape, long Start, long Length);
+
+/// <summary>The header of a safetensors file: eight bytes of length, then JSON. Nothing in it is believed before it is checked against the file's size.</summary>
+sealed class SafetensorsHeader
+{
+    const long LongestHeader = 100_000_000;
+
+    static readonly Dictionary<string, (ScalarType Type, int Size)> kinds = new(StringComparer.Ordinal)
+    {
+        ["F64"] = (ScalarType.Float64, 8),
+        ["F32"] = (ScalarType.Float32, 4),
+        ["F16"] = (ScalarType.Float16, 2),
+        ["BF16"] = (ScalarType.BFloat16, 2),
+        ["I64"] = (ScalarType.Int64, 8),
+        ["I32"] = (ScalarType.Int32, 4),
+        ["I16"] = (ScalarType.Int16, 2),
+        ["I8"] = (ScalarType.Int8, 1),
+        ["U8"] = (ScalarType.Byte, 1),
+        ["BOOL"] = (ScalarType.Bool, 1),
+    };
+
+    internal Dictionary<string, SafetensorsEntry> Entries { get; } = new(StringComparer.Ordinal);
+
+    internal Dictionary<string, string> Metadata { get; } = new(StringComparer.Ordinal);
+
+    internal long DataStart { get; private init; }
+
+    internal static string KindOf(ScalarType type) => kinds.First(kind => kind.Value.Type == type).Key;
+
+    internal static SafetensorsHeader Read(Stream stream, string path)
+    {
+        InputException Fault(string what) => new($"{path} is not a whole safetensors file: {what}. Get the file again.");
+        Span<byte> prefix = stackalloc byte[8];
+        if (stream.Length < 8) throw Fault($"it has {stream.Length} bytes, fewer than the 8 that hold the header's length");
+        stream.ReadExactly(prefix);
+        var length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
+        if (length > LongestHeader || length > (ulong)(stream.Length - 8))
+            throw Fault($"the header claims {length:N0} bytes, the file has {stream.Length:N0}");
+        var text = new byte[length];
+        stream.ReadExactly(text);
+        var header = new SafetensorsHeader { DataStart = 8 + (long)length };
+        try
+        {
+            using var document = JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = 8 });
+            if (document.RootElement.ValueKind != JsonValueKind.Object) throw Fault("the header is not a JSON object");
+            foreach (var item in document.RootElement.EnumerateObject()) header.Add(item, stream.Length - header.DataStart, Fault);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
+        {
+            throw Fault($"the header is not the JSON it should be ({e.Message})");
+        }
+        header.CheckCover(stream.Length - header.DataStart, Fault);
+        return header;
+    }
+
+    void Add(JsonProperty item, long size, Func<string, InputException> fault)
+    {
+        if (item.Name == "__metadata__")
+        {
+            foreach (var pair in item.Value.EnumerateObject()) Metadata[pair.Name] = pair.Value.GetString() ?? "";
+            return;
+        }
+        JsonElement Part(string key) => item.Value.TryGetProperty(key, out var part) ? part : throw fault($"{item.Name} has no {key}");
+        var kind = Part("dtype").GetString() ?? "";
+        if (!kinds.TryGetValue(kind, out var known)) throw fault($"{item.Name} is of the type '{kind}'; known are {string.Join(", ", kinds.Keys)}");
+        var shape = Part("shape").EnumerateArray().Select(x => x.GetInt64()).ToArray();
+        var offsets = Part("data_offsets").EnumerateArray().Select(x => x.GetInt64()).ToArray();
+        if (offsets.Length != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > size)
+            throw fault($"{item.Name} lies at [{string.Join(", ", offsets)}], the file has {size:N0} bytes of data");
+        if (Array.Exists(shape, x => x < 0)) throw fault($"{item.Name} has the shape [{string.Join(", ", shape)}]");
+        var bytes = Array.Exists(shape, x => x == 0) ? 0 : shape.Aggregate((Int128)known.Size, (product, x) => product > long.MaxValue ? product : product * x);
+        if (bytes != offsets[1] - offsets[0])
+            throw fault($"{item.Name}, {kind} of shape [{string.Join(", ", shape)}], takes {bytes:N0} bytes, the header gives it {offsets[1] - offsets[0]:N0}");
+        if (!Entries.TryAdd(item.Name, new SafetensorsEntry(known.Type, kind, shape, offsets[0], offsets[1] - offsets[0]))) throw fault($"{item.Name} stands twice");
+    }
+
+    // Tensors must lie end to end and fill the file, as the format demands: no overlap that would alias, no hole that would hide something.
+    void CheckCover(long size, Func<string, InputException> fault)
+    {
+        long at = 0;
+        foreach (var (name, entry) in Entries.OrderBy(pair => pair.Value.Start).ThenBy(pair => pair.Value.Length))
+        {
+            if (entry.Start != at) throw fault($"{name} starts at {entry.Start:N0} where {at:N0} was due");
+            at += entry.Length;
+        }
+        if (at != size) throw fault($"its tensors end at {at:N0}, the data at {size:N0}");
+    }
+}

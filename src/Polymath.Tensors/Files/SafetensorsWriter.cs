@@ -1,0 +1,76 @@
+using System.Buffers.Binary;
+using System.Text.Json;
+using Polymath.Recipes;
+using static TorchSharp.torch;
+
+namespace Polymath.Tensors.Files;
+
+/// <summary>Writes safetensors files as Hugging Face does: names in order within each type, widest types first, metadata <c>{"format": "pt"}</c>.</summary>
+public static unsafe class SafetensorsWriter
+{
+    /// <summary>Writes tensors to a file, whole or not at all.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="tensors">The tensors by name; any device, any layout.</param>
+    /// <param name="metadata">Strings to put beside them.</param>
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        var order = tensors.OrderByDescending(pair => pair.Value.element_size()).ThenBy(pair => pair.Key, StringComparer.Ordinal).ToList();
+        var header = Header(order, metadata ?? new Dictionary<string, string> { ["format"] = "pt" });
+        AtomicFile.Write(path, stream =>
+        {
+            Span<byte> length = stackalloc byte[8];
+            BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
+            stream.Write(length);
+            stream.Write(header);
+            foreach (var (_, tensor) in order) WriteBytes(stream, tensor);
+        });
+    }
+
+    static byte[] Header(List<KeyValuePair<string, Tensor>> order, IReadOnlyDictionary<string, string> metadata)
+    {
+        using var buffer = new MemoryStream();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            json.WriteStartObject("__metadata__");
+            foreach (var (key, value) in metadata) json.WriteString(key, value);
+            json.WriteEndObject();
+            long at = 0;
+            foreach (var (name, tensor) in order)
+            {
+                var size = tensor.numel() * tensor.element_size();
+                json.WriteStartObject(name);
+                json.WriteString("dtype", SafetensorsHeader.KindOf(tensor.dtype));
+                json.WriteStartArray("shape");
+                foreach (var x in tensor.shape) json.WriteNumberValue(x);
+                json.WriteEndArray();
+                json.WriteStartArray("data_offsets");
+                json.WriteNumberValue(at);
+                json.WriteNumberValue(at += size);
+                json.WriteEndArray();
+                json.WriteEndObject();
+            }
+            json.WriteEndObject();
+        }
+        // The data starts at a multiple of eight, so that mapped tensors are aligned.
+        while (buffer.Length % 8 != 0) buffer.WriteByte((byte)' ');
+        return buffer.ToArray();
+    }
+
+    internal static void WriteBytes(Stream stream, Tensor tensor)
+    {
+        using var scope = NewDisposeScope();
+        var dense = tensor.detach().cpu().contiguous();
+        var data = dense.numel() == 0 ? null : (byte*)LibTorch.Data(dense);
+        var left = dense.numel() * dense.element_size();
+        while (left > 0)
+        {
+            var size = (int)Math.Min(left, 1 << 24);
+            stream.Write(new ReadOnlySpan<byte>(data, size));
+            data += size;
+            left -= size;
+        }
+        GC.KeepAlive(dense);
+    }
+}

@@ -1,0 +1,23 @@
+namespace Polymath.Text.Packing;
+
+/// <summary>A row of tokens and how much each is learned as a target. The first token is never a target: nothing stands before it.</summary>
+/// <param name="Ids">The tokens.</param>
+/// <param name="Learn">For each token its weight in the loss; 0 for context.</param>
+/// <param name="Source">Where the row comes from, for messages: the key of its example.</param>
+public readonly record struct TokenRow(int[] Ids, float[] Learn, string Source)
+{
+    /// <summary>The number of tokens.</summary>
+    public int Length => Ids.Length;
+
+    /// <summary>The number of targets.</summary>
+    public int Targets
+    {
+        get
+        {
+            var count = 0;
+            for (var i = 1; i < Learn.Length; i++)
+                if (Learn[i] != 0) count++;
+            return count;
+        }
+    }
+}

@@ -1,0 +1,11 @@
+namespace Polymath.Tuning;
+
+/// <summary>What all deltas of a set have in common: whether they apply, and whether they are being trained.</summary>
+public sealed class DeltaSwitch
+{
+    /// <summary>Whether the deltas apply.</summary>
+    public bool On { get; set; } = true;
+
+    /// <summary>Whether they are being trained (dropout applies).</summary>
+    public bool Training { get; set; }
+}
