@@ -54,7 +54,7 @@ public abstract class Fused
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             var op = (Fused)ctx.get_data("op");
-            var gradients = new List<Tensor>();
+            var gradients = new List<Tensor> { null! };
             try
             {
                 gradients.AddRange(op.Backward(grad_output)!);

@@ -64,7 +64,7 @@ public sealed unsafe class RmsNorm : Fused
         state.GradX = (float*)LibTorch.Data(gradX);
         state.GradWeight = partial is null ? null : (float*)LibTorch.Data(partial);
         LibTorch.For(blocks, 1, &BackwardBlocks, &state);
-        return [gradX, partial?.sum(0)];
+        return [gradX, partial?.sum(dim: 0)];
     }
 
     State Shape() => new()
