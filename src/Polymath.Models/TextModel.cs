@@ -1,0 +1,94 @@
+using Polymath.Models.Decoding;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Templates;
+
+namespace Polymath.Models;
+
+/// <summary>A model one can talk to: the weights, the tokenizer and the layout it was taught.</summary>
+/// <param name="model">The weights.</param>
+/// <param name="tokenizer">The tokenizer.</param>
+/// <param name="contract">The layout.</param>
+public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextContract contract) : IDisposable
+{
+    /// <summary>The weights.</summary>
+    public LanguageModel Model { get; } = model;
+
+    /// <summary>The tokenizer.</summary>
+    public Tokenizer Tokenizer { get; } = tokenizer;
+
+    /// <summary>The layout.</summary>
+    public TextContract Contract { get; } = contract;
+
+    /// <summary>Opens a model folder, or the newest finished stage of a run folder.</summary>
+    /// <param name="folder">The folder.</param>
+    public static TextModel Open(string folder)
+    {
+        var place = Locate(folder);
+        var model = ModelFolder.Open(place);
+        try
+        {
+            var tokenizer = Tokenizer.Load(place);
+            if (tokenizer.VocabularySize > model.Sizes.VocabularySize)
+                throw new InputException($"{place}: the tokenizer has {tokenizer.VocabularySize} tokens, the model {model.Sizes.VocabularySize}. They do not belong together.");
+            return new TextModel(model, tokenizer, TextContract.Load(place, tokenizer));
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The model folder meant by a folder: itself, or the last finished stage of a run.</summary>
+    /// <param name="folder">A model folder or a run folder.</param>
+    public static string Locate(string folder)
+    {
+        if (!Directory.Exists(folder)) throw new InputException($"There is no folder {folder}. Give a run folder (runs/NAME) or a model folder.");
+        if (File.Exists(Path.Combine(folder, "config.json"))) return folder;
+        var stages = Path.Combine(folder, "stages");
+        if (!Directory.Exists(stages)) throw new InputException($"{folder} is neither a run nor a model folder: it has neither stages nor config.json.");
+        return Directory.GetDirectories(stages).Order(StringComparer.Ordinal).Select(stage => Path.Combine(stage, "model")).LastOrDefault(Directory.Exists)
+            ?? throw new InputException($"No stage of {folder} is finished yet. Run the recipe to its first model, then try again.");
+    }
+
+    /// <summary>The tokens that end an answer.</summary>
+    public IReadOnlyCollection<int> Ends => Tokenizer.IdOf(Contract.Template.End) is { } end ? [end] : [];
+
+    /// <summary>Answers many prompts at once, each a conversation of one turn.</summary>
+    /// <param name="messages">What the users say.</param>
+    /// <param name="settings">How tokens are chosen.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    public IReadOnlyList<int[]> Answer(IReadOnlyList<string> messages, SamplingSettings settings, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        return new TokenGenerator(Model, Ends).Generate([.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))], settings, null, cancellation);
+    }
+
+    /// <summary>Goes on from tokens, giving text as it comes.</summary>
+    /// <param name="prompt">The tokens.</param>
+    /// <param name="settings">How tokens are chosen.</param>
+    /// <param name="write">Takes each piece of text.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    /// <returns>The new tokens.</returns>
+    public int[] Stream(int[] prompt, SamplingSettings settings, Action<string> write, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(write);
+        var stream = Tokenizer.NewStream();
+        var answer = new TokenGenerator(Model, Ends).Generate([prompt], settings, (_, token) => write(stream.Append(token)), cancellation)[0];
+        write(stream.Flush());
+        return answer;
+    }
+
+    /// <summary>Writes everything into a model folder.</summary>
+    /// <param name="folder">The folder.</param>
+    public void Save(string folder)
+    {
+        ModelFolder.Save(Model, folder);
+        Tokenizer.Save(folder);
+        Contract.Save(folder, Tokenizer);
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose() => Model.Dispose();
+}

@@ -1,0 +1,74 @@
+namespace Polymath.Text.Templates;
+
+/// <summary>How a conversation is laid out for a model: data, not code.</summary>
+/// <param name="Begin">The special token that begins a row; empty for none.</param>
+/// <param name="End">The special token that ends an answer and a document.</param>
+/// <param name="User">What stands before a user's message.</param>
+/// <param name="Assistant">What stands before an answer.</param>
+/// <param name="UserIsSpecial">Whether <paramref name="User"/> and <paramref name="Assistant"/> are special tokens rather than text.</param>
+/// <param name="System">A message before every conversation; empty for none.</param>
+public sealed record ChatTemplate(string Begin, string End, string User, string Assistant, bool UserIsSpecial, string System = "")
+{
+    /// <summary>The special tokens of models that are made here.</summary>
+    public static IReadOnlyList<string> Specials { get; } = ["<|begin|>", "<|end|>", "<|user|>", "<|assistant|>"];
+
+    /// <summary>The template of models that are made here.</summary>
+    public static ChatTemplate Own { get; } = new("<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", UserIsSpecial: true);
+
+    /// <summary>A template in plain words, for models that know no marks of their own.</summary>
+    /// <param name="begin">The model's first token, or empty.</param>
+    /// <param name="end">The model's last token.</param>
+    public static ChatTemplate Words(string begin, string end) => new(begin, end, "User: ", "\nAssistant: ", UserIsSpecial: false);
+
+    /// <summary>Renders a document: all of it is learned, and that it ends.</summary>
+    /// <param name="document">The document.</param>
+    public Rendering Render(Document document)
+    {
+        ArgumentNullException.ThrowIfNull(document);
+        return new Rendering(document.Key, [.. Opening(), new(SpanKind.Text, document.Text, Learn: true), new(SpanKind.Special, End, Learn: true)]);
+    }
+
+    /// <summary>Renders a conversation: the answers are learned, and that they end. A last turn without an answer leaves the model to speak.</summary>
+    /// <param name="conversation">The conversation.</param>
+    /// <param name="convert">What each user's message passes through.</param>
+    public Rendering Render(Conversation conversation, Func<string, string> convert)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        ArgumentNullException.ThrowIfNull(convert);
+        var spans = Opening();
+        if (System.Length > 0) spans.Add(new(SpanKind.Text, convert(System) + "\n", Learn: false));
+        var mark = UserIsSpecial ? SpanKind.Special : SpanKind.Text;
+        foreach (var turn in conversation.Turns)
+        {
+            spans.Add(new(mark, User, Learn: false));
+            spans.Add(new(SpanKind.Text, convert(turn.User), Learn: false));
+            spans.Add(new(mark, Assistant, Learn: false));
+            if (turn.Assistant is null) continue;
+            spans.Add(new(SpanKind.Text, turn.Assistant, Learn: true));
+            spans.Add(new(SpanKind.Special, End, Learn: true));
+        }
+        return new Rendering(conversation.Key, spans);
+    }
+
+    /// <summary>Renders a prompt: fields may be shortened, the words around them may not, and what the mask stands for is learned.</summary>
+    /// <param name="labelled">The fields.</param>
+    /// <param name="prompt">The prompt, with <c>{mask}</c>.</param>
+    public Rendering Render(Labelled labelled, FieldText prompt)
+    {
+        ArgumentNullException.ThrowIfNull(labelled);
+        ArgumentNullException.ThrowIfNull(prompt);
+        var spans = Opening();
+        foreach (var (text, isField) in prompt.Parts)
+        {
+            if (isField && text == Mask) break;
+            var value = isField ? labelled.Fields.GetValueOrDefault(text, "") : text;
+            if (value.Length > 0) spans.Add(new(SpanKind.Text, value, Learn: false, Shortenable: isField));
+        }
+        return new Rendering(labelled.Key, spans);
+    }
+
+    /// <summary>The name that stands for the answer in a prompt.</summary>
+    public const string Mask = "mask";
+
+    List<RenderedSpan> Opening() => Begin.Length > 0 ? [new(SpanKind.Special, Begin, Learn: false)] : [];
+}
