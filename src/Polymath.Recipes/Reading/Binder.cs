@@ -122,7 +122,7 @@ internal sealed class Binder(FaultList faults)
         {
             var values = cases.Where(one => one.Key == found.Key).Select(one => one.Value!).ToList();
             var written = (found.Value as ScalarNode)?.Value ?? "";
-            faults.Add(Join(path, found.Key), found.Value.Place, $"{found.Value.Describe()} is no known {found.Key}", Nearest.Hint(written, values, "known ones"));
+            faults.Add(Join(path, found.Key), found.Value.Place, $"{found.Value.Describe()} is no known {found.Key}", Nearest.Hint(written, values, "choices"));
             return cases.FirstOrDefault(one => one.Key == found.Key && one.Value == Nearest.To(written, values));
         }
         var keys = cases.Select(one => one.Key).Distinct().ToList();

@@ -30,9 +30,9 @@ internal sealed class FieldChecks(Checks checks)
         if (files.Split is { } split && split.Validation + split.Test >= 1 && checks.Sound($"{path}.split"))
             checks.Fault($"{path}.split", $"validation and test take {split.Validation + split.Test} of the rows, which leaves none to train on", "let them sum to less than 1");
         foreach (var field in files.Split?.By ?? [])
-            Known(field, name, $"{path}.split.by");
+            Known(field, [name], $"{path}.split.by");
         if (files.Distinct is { } distinct)
-            Known(distinct, name, $"{path}.distinct");
+            Known(distinct, [name], $"{path}.distinct");
         Filters(files.Where, name, path);
     }
 
@@ -51,7 +51,7 @@ internal sealed class FieldChecks(Checks checks)
         foreach (var filter in filters ?? [])
         {
             if (filter.Field is { } field)
-                Known(field, source, $"{checks.PathOf(filter)}.field");
+                Known(field, [source], $"{checks.PathOf(filter)}.field");
         }
     }
 
@@ -70,7 +70,7 @@ internal sealed class FieldChecks(Checks checks)
         })
         {
             if (field is not null && source is not null)
-                Known(field, source, $"{path}.{key}");
+                Known(field, [source], $"{path}.{key}");
         }
     }
 
@@ -99,10 +99,7 @@ internal sealed class FieldChecks(Checks checks)
     {
         var sources = stage.Data ?? [];
         if (stage.Objective is TaskSpec { Label: { } label })
-        {
-            foreach (var source in sources)
-                Known(label, source, $"{path}.label");
-        }
+            Known(label, sources, $"{path}.label");
         foreach (var (template, key) in new[]
         {
             ((stage.Objective as PretrainSpec)?.Text, "text"),
@@ -122,27 +119,27 @@ internal sealed class FieldChecks(Checks checks)
     {
         if (name is null || checks.Recipe.Rewards?.GetValueOrDefault(name) is not PatternRewardSpec { By: { } field })
             return;
-        foreach (var source in stage?.Data ?? [])
-            Known(field, source, $"rewards.{name}.by");
+        if (checks.Sound($"rewards.{name}.by"))
+            Known(field, stage?.Data ?? [], $"rewards.{name}.by");
     }
 
-    private void Template(string? template, IEnumerable<string> sources, string path, string? besides = null)
+    private void Template(string? template, IReadOnlyList<string> sources, string path, string? besides = null)
     {
         if (template is null || !checks.Sound(path))
             return;
         foreach (var field in TemplateFields.In(template).Distinct().Where(field => field != besides))
-        {
-            foreach (var source in sources)
-                Known(field, source, path, besides);
-        }
+            Known(field, sources, path, besides);
     }
 
-    private void Known(string field, string source, string path, string? besides = null)
+    /// <summary>Reports a field that some of the sources lack, once.</summary>
+    private void Known(string field, IReadOnlyList<string> sources, string path, string? besides = null)
     {
-        if (FieldsOf(source, []) is not { } known || known.Contains(field))
+        var lacking = sources.Distinct().Select(source => (Name: source, Fields: FieldsOf(source, []))).Where(source => source.Fields?.Contains(field) == false).ToList();
+        if (lacking.Count == 0)
             return;
-        var names = besides is null ? known : [.. known, besides];
-        checks.Fault(path, $"'{source}' has no field '{field}'", Nearest.Hint(field, names, "fields"));
+        List<string> known = besides is null ? lacking[0].Fields! : [.. lacking[0].Fields!, besides];
+        var names = string.Join(" and ", lacking.Select(source => $"'{source.Name}'"));
+        checks.Fault(path, $"{names} {(lacking.Count == 1 ? "has" : "have")} no field '{field}'", Nearest.Hint(field, known, "fields"));
     }
 
     /// <summary>The fields of a source's rows; null when there is no telling.</summary>

@@ -65,7 +65,7 @@ internal sealed class NodeParser(string source, FaultList faults)
             faults.Add("", place, $"the alias '*{alias.Value}' is not supported", "write the value out, or put the text in quotes when it begins with '*'");
             return new ScalarNode(place, "", true);
         }
-        RefuseDecoration((NodeEvent)current, place);
+        RefuseDecoration(current as NodeEvent ?? throw new InvalidOperationException("A node is missing."), place);
         switch (current)
         {
             case Scalar scalar:

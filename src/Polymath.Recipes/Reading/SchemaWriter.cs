@@ -48,7 +48,7 @@ internal sealed class SchemaWriter(Documentation documentation)
         if (setting.Nullable)
             schema = OrNull(schema);
         if (!setting.Required && setting.Default is { } value)
-            schema["default"] = setting.Type.IsEnum ? Shape.Camel(value.ToString()!) : JsonValue.Create(value);
+            schema["default"] = Default(value);
         if (documentation.Of(record, setting) is { } text)
             schema["description"] = setting.Type.IsEnum && documentation.OfChoices(setting.Type) is { } choices ? $"{text} {choices}" : text;
         properties[setting.Key] = schema;
@@ -92,6 +92,15 @@ internal sealed class SchemaWriter(Documentation documentation)
             schema["maximum"] = Number(bounds.Most);
         return schema;
     }
+
+    private static JsonNode Default(object value) => value switch
+    {
+        bool truth => truth,
+        int whole => whole,
+        double number => Number(number),
+        string text => text,
+        _ => Shape.Camel(value.ToString()!),
+    };
 
     private static JsonValue Number(double value) => Math.Abs(value) < 1e15 && value == Math.Truncate(value) ? JsonValue.Create((long)value) : JsonValue.Create(value);
 

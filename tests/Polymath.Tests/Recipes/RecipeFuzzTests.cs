@@ -1,0 +1,66 @@
+using CsCheck;
+using Polymath.Recipes;
+
+namespace Polymath.Tests.Recipes;
+
+/// <summary>Whatever is written, reading it gives faults or a recipe, and never throws.</summary>
+[Trait("kind", "unit")]
+public sealed class RecipeFuzzTests
+{
+    private static readonly string[] Pieces =
+    [
+        "name", "model", "stages", "data", "small", "kind", "family", ": ", "\n", "\n  ", "- ", "{", "}", "[", "]", ",", "\"", "'", "#", "&a", "*a", "!!str", "|", ">", "?",
+        "---", "null", "~", "1", "1e3", "-0", "\t", "\\", "{mask}", "npm:", "@", "lora", "prompt", "pretrain", "\u0000", "😀", "\ud800", "<<", "%",
+    ];
+
+    [Fact]
+    public void Random_text_never_throws() =>
+        Gen.OneOf(Gen.String, Gen.OneOf(Pieces).Array[0, 40].Select(string.Concat)).Sample(text => Reads(text, false), iter: 2000, threads: 1);
+
+    [Fact]
+    public void A_changed_recipe_never_throws()
+    {
+        foreach (var text in new[] { File.ReadAllText(SampleRecipes.Tang), SampleRecipes.Whole })
+        {
+            var lines = text.Split('\n');
+            Gen.Select(Gen.Int[0, 6], Gen.Int[0, lines.Length - 1], Gen.Int[0, lines.Length - 1], Gen.Int[0, 200], Gen.OneOf(Pieces), Gen.Bool).Array[1, 3]
+                .Sample(changes => Reads(string.Join('\n', changes.Aggregate(lines, (now, change) => Changed(now, change.Item1, change.Item2, change.Item3, change.Item4, change.Item5))), changes[0].Item6), iter: 250, threads: 1);
+        }
+    }
+
+    [Fact]
+    public void Random_overrides_never_throw() =>
+        Gen.OneOf("stages", "read", "0", "9", "model", "layers", "optimizer", "data", "small", "", "=", "=", ".", "{a: b}", "[", "x", "null", "\ud800")
+            .Array[0, 9].Select(parts => string.Join(parts.Length % 2 == 0 ? "." : "", parts))
+            .Sample(text => Reads(SampleRecipes.Whole, false, text), iter: 150, threads: 1);
+
+    private static string[] Changed(string[] lines, int kind, int line, int other, int at, string piece)
+    {
+        line = Math.Min(line, lines.Length - 1);
+        if (line < 0)
+            return lines;
+        other = Math.Min(other, lines.Length - 1);
+        at = Math.Min(at, lines[line].Length);
+        return kind switch
+        {
+            0 => [.. lines[..line], .. lines[(line + 1)..]],
+            1 => [.. lines[..line], lines[line], .. lines[line..]],
+            2 => [.. lines[..line], lines[other], .. lines[(line + 1)..]],
+            3 => With(lines, line, lines[line].Insert(at, piece)),
+            4 => With(lines, line, lines[line].Remove(at)),
+            5 => With(lines, line, lines[line].Remove(Math.Max(0, at - 1), at > 0 ? 1 : 0)),
+            _ => With(lines, line, lines[line].Replace(": ", ": " + piece + " #")),
+        };
+    }
+
+    private static string[] With(string[] lines, int at, string line) => [.. lines[..at], line, .. lines[(at + 1)..]];
+
+    private static void Reads(string text, bool small, params string[] overrides)
+    {
+        var reading = RecipeReader.Parse(text, "fuzz.yaml", SampleRecipes.Folder, small, overrides);
+        Assert.Equal(reading.Recipe is null, reading.Faults.Count > 0);
+        Assert.All(reading.Faults, fault => Assert.True(fault.Problem.Length > 0 && fault.Hint.Length > 0 && (fault.Line > 0 || fault.File.StartsWith("override", StringComparison.Ordinal))));
+        if (reading.Recipe is not null)
+            Assert.Equal(reading.Resolved, RecipeReader.Parse(reading.Resolved, "again.yaml", SampleRecipes.Folder).Resolved);
+    }
+}
