@@ -5,7 +5,7 @@ namespace Polymath.Recipes;
 /// <summary>Reads recipes, strictly: what is not known is refused, and every fault is reported in one go.</summary>
 public static class RecipeReader
 {
-    private const long LargestFile = 4 * 1024 * 1024;
+    private const long LargestFile = 1024 * 1024;
     private const string Small = "small";
 
     /// <summary>Reads a recipe from a YAML or JSON file; its folder is the one that paths are relative to.</summary>
@@ -105,7 +105,8 @@ public static class RecipeReader
         Bind(plain, baseFolder, before);
         Bind(Laid(plain, block, after), baseFolder, after);
         var within = Places(block).ToHashSet();
-        foreach (var fault in after.Sorted().Except(before.Sorted()))
+        var told = before.Sorted().Select(fault => (fault.Path, fault.Line, fault.Column)).ToHashSet();
+        foreach (var fault in after.Sorted().Where(fault => !told.Contains((fault.Path, fault.Line, fault.Column))))
         {
             var place = new Place(fault.File, fault.Line, fault.Column);
             faults.Add(fault.Path, place, within.Contains(place) ? fault.Problem : $"with the small block, {fault.Problem}", fault.Hint);

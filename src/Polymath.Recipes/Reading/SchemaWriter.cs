@@ -134,7 +134,9 @@ internal sealed class SchemaWriter(Documentation documentation)
 
     private static JsonObject OrNull(JsonObject schema)
     {
-        if (schema["oneOf"] is JsonArray choices)
+        if (schema["type"] is JsonValue type)
+            schema["type"] = new JsonArray(type.DeepClone(), "null");
+        else if (schema["oneOf"] is JsonArray choices)
             choices.Add((JsonNode)new JsonObject { ["type"] = "null" });
         else
             return OneOf(schema, new JsonObject { ["type"] = "null" });

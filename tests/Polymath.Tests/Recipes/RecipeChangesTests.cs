@@ -55,6 +55,7 @@ public sealed class RecipeChangesTests
     {
         var text = WithSmall.Replace("rate: 3e-3", "rate: three");
         Assert.Single(SampleRecipes.Read(text).Faults);
+        Assert.Single(SampleRecipes.Read(WithSmall.Replace("heads: 4, ", "heads: 4, layer: 3, ")).Faults, fault => fault.Path == "model.layer");
         Assert.Equal("small", Assert.Single(SampleRecipes.Read(SampleRecipes.Whole + "\nsmall: [1]\n").Faults).Path);
         Assert.Empty(SampleRecipes.Read(SampleRecipes.Whole + "\nsmall:\n", small: true).Faults);
     }

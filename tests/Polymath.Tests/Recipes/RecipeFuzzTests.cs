@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using CsCheck;
 using Polymath.Recipes;
 
@@ -23,7 +24,7 @@ public sealed class RecipeFuzzTests
         foreach (var text in new[] { File.ReadAllText(SampleRecipes.Tang), SampleRecipes.Whole })
         {
             var lines = text.Split('\n');
-            Gen.Select(Gen.Int[0, 6], Gen.Int[0, lines.Length - 1], Gen.Int[0, lines.Length - 1], Gen.Int[0, 200], Gen.OneOf(Pieces), Gen.Bool).Array[1, 3]
+            Gen.Select(Gen.Int[0, 8], Gen.Int[0, lines.Length - 1], Gen.Int[0, lines.Length - 1], Gen.Int[0, 200], Gen.OneOf(Pieces), Gen.Bool).Array[1, 3]
                 .Sample(changes => Reads(string.Join('\n', changes.Aggregate(lines, (now, change) => Changed(now, change.Item1, change.Item2, change.Item3, change.Item4, change.Item5))), changes[0].Item6), iter: 250, threads: 1);
         }
     }
@@ -49,8 +50,20 @@ public sealed class RecipeFuzzTests
             3 => With(lines, line, lines[line].Insert(at, piece)),
             4 => With(lines, line, lines[line].Remove(at)),
             5 => With(lines, line, lines[line].Remove(Math.Max(0, at - 1), at > 0 ? 1 : 0)),
-            _ => With(lines, line, lines[line].Replace(": ", ": " + piece + " #")),
+            6 => With(lines, line, lines[line].Replace(": ", ": " + piece + " #")),
+            7 => Worded(lines, line, at, _ => piece),
+            _ => Worded(lines, line, at, word => word.Length > 1 ? word[1..] : word + word),
         };
+    }
+
+    /// <summary>Changes one word of a line, which mostly leaves the layout whole.</summary>
+    private static string[] Worded(string[] lines, int line, int at, Func<string, string> change)
+    {
+        var words = Regex.Matches(lines[line], @"[\w.]+");
+        if (words.Count == 0)
+            return lines;
+        var word = words[at % words.Count];
+        return With(lines, line, lines[line].Remove(word.Index, word.Length).Insert(word.Index, change(word.Value)));
     }
 
     private static string[] With(string[] lines, int at, string line) => [.. lines[..at], line, .. lines[(at + 1)..]];

@@ -45,6 +45,7 @@ public sealed class RecipeSchemaTests
     {
         Assert.Equal([], Wrong(Schema, Json(File.ReadAllText(SampleRecipes.Tang))));
         Assert.Equal([], Wrong(Schema, Json(SampleRecipes.Whole)));
+        Assert.Equal([], Wrong(Schema, Json(SampleRecipes.Whole.Replace("steps: 20", "steps: null\n    epochs: 1"))));
         Assert.Equal([], Wrong(Schema, Json(SampleRecipes.Read(SampleRecipes.Whole).Resolved)));
         Assert.Equal([], Wrong(Schema, Json(SampleRecipes.Whole.Replace("rounds: {count: 2, stages: [write]}", "rounds: 3"))));
     }
@@ -74,6 +75,7 @@ public sealed class RecipeSchemaTests
         YamlMappingNode mapping => new JsonObject(mapping.Children.Select(pair => KeyValuePair.Create(((YamlScalarNode)pair.Key).Value!, Json(pair.Value)))),
         YamlSequenceNode list => new JsonArray([.. list.Children.Select(Json)]),
         YamlScalarNode { Style: YamlDotNet.Core.ScalarStyle.Plain, Value: "true" or "false" } truth => JsonValue.Create(truth.Value == "true"),
+        YamlScalarNode { Style: YamlDotNet.Core.ScalarStyle.Plain, Value: "null" } => null,
         YamlScalarNode { Style: YamlDotNet.Core.ScalarStyle.Plain } plain when double.TryParse(plain.Value, out var number) => JsonValue.Create(number),
         _ => JsonValue.Create(((YamlScalarNode)node).Value),
     };
@@ -93,7 +95,7 @@ public sealed class RecipeSchemaTests
             "oneOf" => rule.AsArray().Count(one => Wrong(one!.AsObject(), value).Count == 0) == 1 ? [] : [$"not one of {rule.AsArray().Count}: {value?.ToJsonString()}"],
             "const" => (string?)rule == value?.ToString() ? [] : [$"{value} is not {rule}"],
             "enum" => rule.AsArray().Any(one => (string)one! == value?.ToString()) ? [] : [$"{value} is none of {rule}"],
-            "type" => IsOf((string)rule!, value, number) ? [] : [$"{value} is no {rule}"],
+            "type" => (rule as JsonArray ?? [rule.DeepClone()]).Any(type => IsOf((string)type!, value, number)) ? [] : [$"{value} is no {rule}"],
             "minimum" => number < (double)rule ? [$"{value} < {rule}"] : [],
             "maximum" => number > (double)rule ? [$"{value} > {rule}"] : [],
             "minItems" => items?.Count < (int)rule ? ["too few items"] : [],
