@@ -183,7 +183,7 @@ internal sealed class Binder(FaultList faults)
         return keys;
     }
 
-    /// <summary>Reports the keys that a mapping should not have; marks the settings they were probably meant for, so that those are not called missing too.</summary>
+    /// <summary>Reports keys that do not belong; marks the settings they were probably meant for, so that those are not called missing too.</summary>
     private void RefuseUnknownKeys(MappingNode mapping, string path, List<string> own, Type? family, CaseAttribute? named)
     {
         foreach (var entry in mapping.Entries.Where(entry => !own.Contains(entry.Key)))
@@ -193,7 +193,9 @@ internal sealed class Binder(FaultList faults)
             if (Nearest.To(entry.Key, own) is { } near)
             {
                 faults.Damage(Join(path, near));
-                faults.Add(at, entry.Place, $"unknown key '{entry.Key}'", mapping.Find(near) is null ? $"did you mean '{near}'?" : $"'{near}' is there already: remove this one");
+                faults.Add(at, entry.Place,
+                    $"unknown key '{entry.Key}'",
+                    mapping.Find(near) is null ? $"did you mean '{near}'?" : $"'{near}' is there already: remove this one");
             }
             else if (home is not null && named is not null)
             {

@@ -41,7 +41,8 @@ internal sealed partial class Documentation
     public string? OfChoices(Type type)
     {
         var said = Enum.GetNames(type).Select(name => (Name: name, Text: Text(members.GetValueOrDefault($"F:{type.FullName}.{name}")?.Element("summary"))));
-        return string.Join(" ", said.Where(choice => choice.Text is not null).Select(choice => $"{Shape.Camel(choice.Name)}: {choice.Text}")) is { Length: > 0 } text ? text : null;
+        var text = string.Join(" ", said.Where(choice => choice.Text is not null).Select(choice => $"{Shape.Camel(choice.Name)}: {choice.Text}"));
+        return text.Length > 0 ? text : null;
     }
 
     private static string? Text(XElement? element) => element is null ? null : Spaces().Replace(string.Concat(element.Nodes().Select(Words)), " ").Trim();

@@ -28,7 +28,11 @@ internal sealed class FieldChecks(Checks checks)
         var path = $"data.{name}";
         Package(files.Files, files.Sha512, path);
         if (files.Split is { } split && split.Validation + split.Test >= 1 && checks.Sound($"{path}.split"))
-            checks.Fault($"{path}.split", $"validation and test take {split.Validation + split.Test} of the rows, which leaves none to train on", "let them sum to less than 1");
+        {
+            checks.Fault($"{path}.split",
+                $"validation and test take {split.Validation + split.Test} of the rows, which leaves none to train on",
+                "let them sum to less than 1");
+        }
         foreach (var field in files.Split?.By ?? [])
             Known(field, [name], $"{path}.split.by");
         if (files.Distinct is { } distinct)
@@ -76,12 +80,18 @@ internal sealed class FieldChecks(Checks checks)
 
     private void Package(IReadOnlyList<string>? files, string? sha512, string path)
     {
-        var packages = (files ?? []).Select(file => PackageAddress.TryParse(file, out var address, out _) ? $"{address.Name}@{address.Version}" : null).OfType<string>().Distinct().ToList();
+        var packages = (files ?? [])
+            .Select(file => PackageAddress.TryParse(file, out var address, out _) ? $"{address.Name}@{address.Version}" : null)
+            .OfType<string>().Distinct().ToList();
         var at = $"{path}.sha512";
         if (!checks.Sound(at))
             return;
         if (sha512 is null && packages.Count > 0)
-            checks.Fault(at, "'sha512' is missing: a package is only used when its content is the one expected", "add sha512: BASE64, as the registry states it (integrity)");
+        {
+            checks.Fault(at,
+                "'sha512' is missing: a package is only used when its content is the one expected",
+                "add sha512: BASE64, as the registry states it (integrity)");
+        }
         else if (sha512 is not null && !IsSha512(sha512))
             checks.Fault(at, "this is not the base64 of 64 bytes", "copy the whole SHA-512, 88 characters, with or without 'sha512-' in front");
         else if (packages.Count > 1)
@@ -134,7 +144,9 @@ internal sealed class FieldChecks(Checks checks)
     /// <summary>Reports a field that some of the sources lack, once.</summary>
     private void Known(string field, IReadOnlyList<string> sources, string path, string? besides = null)
     {
-        var lacking = sources.Distinct().Select(source => (Name: source, Fields: FieldsOf(source, []))).Where(source => source.Fields?.Contains(field) == false).ToList();
+        var lacking = sources.Distinct()
+            .Select(source => (Name: source, Fields: FieldsOf(source, [])))
+            .Where(source => source.Fields?.Contains(field) == false).ToList();
         if (lacking.Count == 0)
             return;
         List<string> known = besides is null ? lacking[0].Fields! : [.. lacking[0].Fields!, besides];

@@ -16,7 +16,7 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
             Meaning.AbilityName => Declared(mention.Text, Keys("abilities"), "ability", "abilities"),
             Meaning.StageName => Declared(mention.Text, StageNames(), "stage", "stages"),
             Meaning.Pattern => Compiled(mention.Text),
-            Meaning.Files => mention.Text.Contains(':', StringComparison.Ordinal) && Scheme(mention.Text) is { } scheme ? Remote(mention.Text, scheme) : Local(mention.Text),
+            Meaning.Files => Scheme(mention.Text) is { } scheme ? Remote(mention.Text, scheme) : Local(mention.Text),
             _ => Folder(mention.Text),
         };
         if (problem is not null)
@@ -50,15 +50,19 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
 
     private static string? Scheme(string text)
     {
-        var scheme = text[..(text.IndexOf(':', StringComparison.Ordinal) + 1)];
+        var scheme = text[..(text.IndexOf(':', StringComparison.Ordinal) + 1)]; // empty where there is no colon; one letter is a drive
         return scheme.Length > 2 && scheme[..^1].All(char.IsAsciiLetter) ? scheme : null;
     }
 
     private static (string? Problem, string? Hint) Remote(string text, string scheme)
     {
         if (scheme != PackageAddress.Prefix)
-            return ($"'{scheme}' is no known kind of address", $"{(Nearest.To(scheme, [PackageAddress.Prefix]) is null ? "" : "did you mean 'npm:'? ")}write a local path, or npm:PACKAGE@VERSION/PATH");
-        return PackageAddress.TryParse(text, out _, out var problem) ? default : (problem, "write npm:PACKAGE@VERSION/PATH with the exact version, such as npm:name@1.2.3/folder/*.json");
+        {
+            var near = Nearest.To(scheme, [PackageAddress.Prefix]) is null ? "" : "did you mean 'npm:'? ";
+            return ($"'{scheme}' is no known kind of address", $"{near}write a local path, or npm:PACKAGE@VERSION/PATH");
+        }
+        const string hint = "write npm:PACKAGE@VERSION/PATH with the exact version, such as npm:name@1.2.3/folder/*.json";
+        return PackageAddress.TryParse(text, out _, out var problem) ? default : (problem, hint);
     }
 
     private (string? Problem, string? Hint) Local(string text)

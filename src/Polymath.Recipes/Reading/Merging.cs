@@ -1,6 +1,6 @@
 namespace Polymath.Recipes;
 
-/// <summary>Lays the small block over a recipe: mappings merge, single values and lists replace; a mapping over a list of named items merges into those named.</summary>
+/// <summary>Lays the small block over a recipe: mappings merge, single values and lists replace; a mapping over named items merges into those.</summary>
 internal sealed class Merging(FaultList faults)
 {
     /// <summary>The recipe with the block laid over it.</summary>
@@ -9,7 +9,7 @@ internal sealed class Merging(FaultList faults)
         (MappingNode old, MappingNode added) => added.Entries.Aggregate(old, (merged, entry) => merged.With(old.Find(entry.Key) is { } existing
             ? entry with { Value = Merge(existing.Value, entry.Value, $"{path}.{entry.Key}") }
             : entry)),
-        (ListNode old, MappingNode added) when old.Items.Count > 0 && old.Items.All(item => (item as MappingNode)?.Text("name") is not null) => Named(old, added, path),
+        (ListNode old, MappingNode added) when old.Items.Count > 0 && NamesIn(old).Count == old.Items.Count => Named(old, added, path),
         _ => above,
     };
 
@@ -28,7 +28,11 @@ internal sealed class Merging(FaultList faults)
             if (index < 0)
                 faults.Add($"{path}.{entry.Key}", entry.Place, $"nothing here is named '{entry.Key}'", Nearest.Hint(entry.Key, NamesIn(old), "names"));
             else if (entry.Value is not MappingNode)
-                faults.Add($"{path}.{entry.Key}", entry.Value.Place, $"{entry.Value.Describe()} stands where a mapping of keys is expected", "write {KEY: VALUE}");
+            {
+                faults.Add($"{path}.{entry.Key}", entry.Value.Place,
+                    $"{entry.Value.Describe()} stands where a mapping of keys is expected",
+                    "write {KEY: VALUE}");
+            }
             else
                 items[index] = Merge(items[index], entry.Value, $"{path}.{entry.Key}");
         }

@@ -33,7 +33,7 @@ internal static class Nearest
     public static string Listed(IReadOnlyCollection<string> names) =>
         string.Join(", ", names.Take(20)) + (names.Count > 20 ? $" and {names.Count - 20} more" : "");
 
-    /// <summary>The number of single-character insertions, deletions, replacements and swaps of neighbours between two words (optimal string alignment).</summary>
+    /// <summary>The insertions, deletions, replacements and swaps of neighbours between two words (optimal string alignment).</summary>
     private static int Distance(string left, string right)
     {
         var rows = new int[left.Length + 1, right.Length + 1];

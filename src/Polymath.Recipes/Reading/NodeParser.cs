@@ -3,7 +3,7 @@ using YamlDotNet.Core.Events;
 
 namespace Polymath.Recipes;
 
-/// <summary>Turns YAML (or JSON, which is YAML) into nodes that know where they were written. One document; every key once; no anchors, aliases or tags.</summary>
+/// <summary>Turns YAML (or JSON, which is YAML) into nodes that know their places. One document; every key once; no anchors, aliases or tags.</summary>
 internal sealed class NodeParser(string source, FaultList faults)
 {
     private const int DeepestNesting = 64;
@@ -94,7 +94,9 @@ internal sealed class NodeParser(string source, FaultList faults)
             var value = Build(parser, depth + 1);
             if (key is not ScalarNode { Value.Length: > 0 } name)
             {
-                faults.Add("", key.Place, $"{(key is ScalarNode ? "nothing" : key.Describe())} stands where a key is expected", "write a mapping as 'key: value'");
+                faults.Add("", key.Place,
+                    $"{(key is ScalarNode ? "nothing" : key.Describe())} stands where a key is expected",
+                    "write a mapping as 'key: value'");
             }
             else if (entries.TryGetValue(name.Value, out var first))
             {
@@ -123,7 +125,11 @@ internal sealed class NodeParser(string source, FaultList faults)
         if (!node.Anchor.IsEmpty)
             faults.Add("", place, $"the anchor '&{node.Anchor.Value}' is not supported", "remove it and write the value out where it is needed");
         if (!node.Tag.IsEmpty && !(node.Tag.IsNonSpecific && node is Scalar { Style: not ScalarStyle.Plain }))
-            faults.Add("", place, $"the tag '{(node.Tag.IsNonSpecific ? "!" : node.Tag.Value)}' is not supported", "remove it: types are told from the setting");
+        {
+            faults.Add("", place,
+                $"the tag '{(node.Tag.IsNonSpecific ? "!" : node.Tag.Value)}' is not supported",
+                "remove it: types are told from the setting");
+        }
     }
 
     private Place PlaceOf(Mark mark) => new(source, (int)mark.Line, (int)mark.Column);

@@ -44,10 +44,14 @@ internal sealed class Overrides(FaultList faults)
                     return new ListNode(list.Place, [.. list.Items.Select((item, i) => i == index ? Set(item, segments, at + 1, value) : item)]);
                 var counted = list.Items.Count == 0 ? "the list is empty" : $"write a number from 0 to {list.Items.Count - 1}";
                 var names = Merging.NamesIn(list);
-                faults.Add(path, value.Place, $"the list has no item '{key}'", names.Count > 0 ? $"{Nearest.Hint(key, names, "names")}, or {counted}" : counted);
+                faults.Add(path, value.Place,
+                    $"the list has no item '{key}'",
+                    names.Count > 0 ? $"{Nearest.Hint(key, names, "names")}, or {counted}" : counted);
                 return node;
             default:
-                faults.Add(path, value.Place, $"{node.Describe()} stands where something is to be set inside", "set the whole: put '=' and a mapping {KEY: VALUE} in its place");
+                faults.Add(path, value.Place,
+                    $"{node.Describe()} stands where something is to be set inside",
+                    "set the whole: put '=' and a mapping {KEY: VALUE} in its place");
                 return node;
         }
     }

@@ -26,7 +26,8 @@ public sealed partial record PackageAddress(string Name, string Version, string 
             _ when !match.Groups["version"].Success => $"'{text}' names no version",
             _ when !Exact().IsMatch(match.Groups["version"].Value) => $"'{match.Groups["version"].Value}' is not an exact version",
             _ when !match.Groups["path"].Success => $"'{text}' names no file inside the package",
-            _ when match.Groups["path"].Value.Split('/').Any(part => part is "" or "." or "..") => $"'{match.Groups["path"].Value}' is not a path inside the package",
+            _ when match.Groups["path"].Value.Split('/').Any(part => part is "" or "." or "..") =>
+                $"'{match.Groups["path"].Value}' is not a path inside the package",
             _ => null,
         };
         if (problem is null)
@@ -34,7 +35,9 @@ public sealed partial record PackageAddress(string Name, string Version, string 
         return problem is null;
     }
 
-    [GeneratedRegex(@"^npm:(?<name>(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*)(?:@(?<version>[^/]*))?(?:/(?<path>.+))?\z", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"^npm:(?<name>(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*)(?:@(?<version>[^/]*))?(?:/(?<path>.+))?\z",
+        RegexOptions.CultureInvariant)]
     private static partial Regex Form();
 
     [GeneratedRegex(@"^[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?\z", RegexOptions.CultureInvariant)]

@@ -39,7 +39,11 @@ internal sealed class RecipeChecks(Checks checks)
             return;
         var visits = checks.Recipe.Visits().GroupBy(visit => visit.Name).FirstOrDefault(group => group.Count() > 1);
         if (visits?.FirstOrDefault(visit => visit.Round == 1) is { } taken)
-            checks.Fault($"{checks.PathOf(taken.Stage)}.name", $"'{taken.Name}' is also the name of a later round's visit", "choose a name that does not end in '.' and a number");
+        {
+            checks.Fault($"{checks.PathOf(taken.Stage)}.name",
+                $"'{taken.Name}' is also the name of a later round's visit",
+                "choose a name that does not end in '.' and a number");
+        }
     }
 
     private void Model()
@@ -49,9 +53,17 @@ internal sealed class RecipeChecks(Checks checks)
         if (checks.Sound("model.hiddenSize", "model.heads"))
         {
             if (model.HiddenSize % model.Heads != 0)
-                checks.Fault("model.heads", $"{model.Heads} heads do not divide the hiddenSize of {model.HiddenSize}", $"write {Divisor(model.HiddenSize, model.Heads)}, or change hiddenSize");
+            {
+                checks.Fault("model.heads",
+                    $"{model.Heads} heads do not divide the hiddenSize of {model.HiddenSize}",
+                    $"write {Divisor(model.HiddenSize, model.Heads)}, or change hiddenSize");
+            }
             else if (model.HiddenSize / model.Heads % 2 != 0)
-                checks.Fault("model.heads", $"a head would be {model.HiddenSize / model.Heads} wide, which is odd; rotary positions turn pairs", "choose hiddenSize and heads so that hiddenSize / heads is even");
+            {
+                checks.Fault("model.heads",
+                    $"a head would be {model.HiddenSize / model.Heads} wide, which is odd; rotary positions turn pairs",
+                    "choose hiddenSize and heads so that hiddenSize / heads is even");
+            }
         }
         if (checks.Sound("model.heads", "model.keyValueHeads") && model.KeyValueHeads is { } shared && model.Heads % shared != 0)
             checks.Fault("model.keyValueHeads", $"{shared} key-value heads do not divide the {model.Heads} heads", $"write {Divisor(model.Heads, shared)}");
@@ -91,7 +103,11 @@ internal sealed class RecipeChecks(Checks checks)
         {
             var path = $"rewards.{name}";
             if (reward is PatternRewardSpec { By: null, Match: { } match } && match.Keys.Any(key => key != "*") && checks.Sound($"{path}.by", $"{path}.match"))
-                checks.Fault($"{path}.by", "'by' is missing: nothing says which field chooses the pattern", "add by: FIELD, or write the one pattern as match: {\"*\": PATTERN}");
+            {
+                checks.Fault($"{path}.by",
+                    "'by' is missing: nothing says which field chooses the pattern",
+                    "add by: FIELD, or write the one pattern as match: {\"*\": PATTERN}");
+            }
             if (reward is not CharacterClassRewardSpec classes)
                 continue;
             if (classes.Table is { } table)

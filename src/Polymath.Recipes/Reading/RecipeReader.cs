@@ -62,7 +62,9 @@ public static class RecipeReader
         }
         else if (root is not null || !faults.Any)
         {
-            faults.Add("", root?.Place ?? place, root is null ? "the recipe is empty" : $"{root.Describe()} stands where a recipe is expected", "begin with name: TEXT");
+            faults.Add("", root?.Place ?? place,
+                root is null ? "the recipe is empty" : $"{root.Describe()} stands where a recipe is expected",
+                "begin with name: TEXT");
         }
         return faults.Any
             ? new RecipeReading(null, faults.Sorted(), fileName, baseFolder, "")
@@ -74,7 +76,11 @@ public static class RecipeReader
         if (block is MappingNode above)
             return (MappingNode)new Merging(faults).Merge(plain, above, Small);
         if (block is not (null or ScalarNode { IsNull: true }))
-            faults.Add(Small, block.Place, $"{block.Describe()} stands where a mapping of keys is expected", "write the settings of the recipe that differ when it is run small");
+        {
+            faults.Add(Small, block.Place,
+                $"{block.Describe()} stands where a mapping of keys is expected",
+                "write the settings of the recipe that differ when it is run small");
+        }
         return plain;
     }
 
@@ -126,7 +132,9 @@ public static class RecipeReader
     private static string Beside(string full, string folder)
     {
         var names = Directory.Exists(folder)
-            ? Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path)).Where(name => Path.GetExtension(name) is ".yaml" or ".yml" or ".json").Order().ToList()
+            ? Directory.EnumerateFiles(folder)
+                .Where(path => Path.GetExtension(path) is ".yaml" or ".yml" or ".json")
+                .Select(path => Path.GetFileName(path)).Order().ToList()
             : [];
         return names.Count == 0 ? "check the path; there are no recipes in that folder" : Nearest.Hint(Path.GetFileName(full), names, "recipes");
     }

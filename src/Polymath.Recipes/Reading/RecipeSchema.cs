@@ -19,7 +19,7 @@ public static class RecipeSchema
         var known = new JsonArray([.. Shape.KeysOf(typeof(Recipe)).Select(key => (JsonNode)key)]);
         root["properties"]!.AsObject()["small"] = new JsonObject
         {
-            ["description"] = "Settings that differ when the recipe is run small: mappings merge, single values and lists replace, and stages are named by their names.",
+            ["description"] = "Settings that differ when the recipe is run small: mappings merge, values and lists replace; stages go by their names.",
             ["type"] = "object",
             ["propertyNames"] = new JsonObject { ["enum"] = known },
         };

@@ -102,7 +102,8 @@ internal sealed class SchemaWriter(Documentation documentation)
         _ => Shape.Camel(value.ToString()!),
     };
 
-    private static JsonValue Number(double value) => Math.Abs(value) < 1e15 && value == Math.Truncate(value) ? JsonValue.Create((long)value) : JsonValue.Create(value);
+    private static JsonValue Number(double value) =>
+        Math.Abs(value) < 1e15 && value == Math.Truncate(value) ? JsonValue.Create((long)value) : JsonValue.Create(value);
 
     private JsonObject Reference(Type type)
     {
@@ -116,7 +117,10 @@ internal sealed class SchemaWriter(Documentation documentation)
         if (Shape.CasesOf(type) is { Count: > 0 } cases)
             return With(OneOf([.. cases.Select(one => Case(one.Type.Name, () => Record(one.Type, one)))]), documentation.Of(type));
         if (Shape.SettingsOf(type).FirstOrDefault(setting => setting.Flat) is { } flat)
-            return With(OneOf([.. Shape.CasesOf(flat.Type).Select(one => Case($"{type.Name}.{one.Value}", () => Record(type, flatCase: one)))]), documentation.Of(type));
+        {
+            var written = Shape.CasesOf(flat.Type).Select(one => Case($"{type.Name}.{one.Value}", () => Record(type, flatCase: one)));
+            return With(OneOf([.. written]), documentation.Of(type));
+        }
         if (Shape.ShorthandOf(type) is not { } key)
             return Record(type);
         var setting = Shape.SettingsOf(type).Single(candidate => candidate.Key == key);

@@ -90,7 +90,8 @@ internal static class Shape
         { IsEnum: true } => string.Join("|", ChoicesOf(type)),
         _ when ItemOf(type) is { } item => $"[{Sample(item)}]",
         _ when ValueOf(type) is { } value => $"{{NAME: {Sample(value)}}}",
-        _ when CasesOf(type) is { Count: > 0 } cases => $"{{{cases[0].Key}: {string.Join('|', cases.Where(c => c.Key == cases[0].Key).Select(c => c.Value ?? "TEXT"))}}}",
+        _ when CasesOf(type) is { Count: > 0 } cases =>
+            $"{{{cases[0].Key}: {string.Join('|', cases.Where(one => one.Key == cases[0].Key).Select(one => one.Value ?? "TEXT"))}}}",
         _ => $"{{{string.Join(", ", SettingsOf(type).Where(setting => setting.Required && IsScalar(setting.Type)).Select(Sample))}}}",
     };
 

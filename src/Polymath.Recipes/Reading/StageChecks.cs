@@ -24,7 +24,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (stage is { Steps: not null, Epochs: not null })
             checks.Fault(At("epochs"), "'steps' and 'epochs' are both given", align is null ? "keep one of the two" : "keep steps");
         else if (align is not null && stage.Steps is null)
-            checks.Fault(stage.Epochs is null ? path : At("epochs"), "an align stage samples its own answers, so it is counted in steps", "write steps: WHOLE-NUMBER");
+        {
+            checks.Fault(stage.Epochs is null ? path : At("epochs"),
+                "an align stage samples its own answers, so it is counted in steps",
+                "write steps: WHOLE-NUMBER");
+        }
         else if (stage is { Steps: null, Epochs: null })
             checks.Fault(path, "neither 'steps' nor 'epochs' is given", "add steps: WHOLE-NUMBER, or epochs: NUMBER");
         if (align is { Rollout: { } rollout } && stage.Steps < rollout.Rounds && checks.Sound(At("rollout.rounds")))
@@ -47,10 +51,14 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 checks.Fault(path, "'method' is missing: a task stage asks by a prompt", $"add {form}");
                 break;
             case (TaskSpec, { } other):
-                checks.Fault(At("method.kind"), $"a task stage asks by a prompt, not by the method '{other.Kind}'", $"write {form}, and put this one in its 'train'");
+                checks.Fault(At("method.kind"),
+                    $"a task stage asks by a prompt, not by the method '{other.Kind}'",
+                    $"write {form}, and put this one in its 'train'");
                 break;
             case (_, PromptMethod):
-                checks.Fault(At("method.kind"), $"the method 'prompt' has no meaning in a stage of the kind {stage.Objective.Kind}", "write full, freeze or lora, or make it a task stage");
+                checks.Fault(At("method.kind"),
+                    $"the method 'prompt' has no meaning in a stage of the kind {stage.Objective.Kind}",
+                    "write full, freeze or lora, or make it a task stage");
                 break;
         }
     }
@@ -61,7 +69,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         {
             var masks = TemplateFields.In(template).Count(field => field == TemplateFields.Mask);
             if (masks != 1)
-                checks.Fault(At("method.template"), $"the template has {(masks == 0 ? "no" : $"{masks} times")} {{mask}}", "write {mask} once, where the answer is read");
+            {
+                checks.Fault(At("method.template"),
+                    $"the template has {(masks == 0 ? "no" : $"{masks} times")} {{mask}}",
+                    "write {mask} once, where the answer is read");
+            }
         }
         if (prompt.Train is PromptMethod)
             checks.Fault(At("method.train.kind"), "a prompt method cannot be trained by another one", "write full, freeze or lora");
@@ -72,7 +84,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         foreach (var (label, list) in words)
         {
             if (list.Count == 0 || list.Any(word => word.Length == 0))
-                checks.Fault(At($"method.verbalizer.words.{label}"), $"the label '{label}' has {(list.Count == 0 ? "no" : "an empty")} word", $"write {label}: WORD");
+            {
+                checks.Fault(At($"method.verbalizer.words.{label}"),
+                    $"the label '{label}' has {(list.Count == 0 ? "no" : "an empty")} word",
+                    $"write {label}: WORD");
+            }
         }
     }
 
@@ -83,7 +99,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (batch.MicroTokens > batch.Tokens && checks.Sound(At("batch.tokens"), At("batch.microTokens")))
             checks.Fault(At("batch.microTokens"), $"{batch.MicroTokens} is more than the {batch.Tokens} tokens of a step", $"write {batch.Tokens} or less");
         if (checks.Recipe.Model is LlamaSpec model && batch.MaxLength > model.ContextLength && checks.Sound(At("batch.maxLength"), "model.contextLength"))
-            checks.Fault(At("batch.maxLength"), $"{batch.MaxLength} is more than the model's contextLength of {model.ContextLength}", $"write {model.ContextLength} or less");
+        {
+            checks.Fault(At("batch.maxLength"),
+                $"{batch.MaxLength} is more than the model's contextLength of {model.ContextLength}",
+                $"write {model.ContextLength} or less");
+        }
     }
 
     private void Measurements()
@@ -93,12 +113,16 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         var measured = stage.Evaluate?.Abilities ?? [];
         if (!measured.Contains(best))
         {
-            var hint = measured.Count == 0 ? $"add evaluate: {{every: WHOLE-NUMBER, abilities: [{best}]}}" : $"add it there, or write one of {string.Join(", ", measured)}";
+            var hint = measured.Count == 0
+                ? $"add evaluate: {{every: WHOLE-NUMBER, abilities: [{best}]}}"
+                : $"add it there, or write one of {string.Join(", ", measured)}";
             checks.Fault(At("checkpoint.best"), $"'{best}' is not among the abilities this stage evaluates", hint);
         }
         else if (stage.Evaluate is { Every: 0 })
         {
-            checks.Fault(At("evaluate.every"), $"nothing is measured on the way, so no checkpoint can be the best by '{best}'", "write every: WHOLE-NUMBER, 1 or more");
+            checks.Fault(At("evaluate.every"),
+                $"nothing is measured on the way, so no checkpoint can be the best by '{best}'",
+                "write every: WHOLE-NUMBER, 1 or more");
         }
     }
 }

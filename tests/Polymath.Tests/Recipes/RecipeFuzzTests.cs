@@ -10,8 +10,9 @@ public sealed class RecipeFuzzTests
 {
     private static readonly string[] Pieces =
     [
-        "name", "model", "stages", "data", "small", "kind", "family", ": ", "\n", "\n  ", "- ", "{", "}", "[", "]", ",", "\"", "'", "#", "&a", "*a", "!!str", "|", ">", "?",
-        "---", "null", "~", "1", "1e3", "-0", "\t", "\\", "{mask}", "npm:", "@", "lora", "prompt", "pretrain", "\u0000", "😀", "\ud800", "<<", "%",
+        "name", "model", "stages", "data", "small", "kind", "family", ": ", "\n", "\n  ", "- ", "{", "}", "[", "]", ",", "\"", "'", "#", "&a", "*a",
+        "!!str", "|", ">", "?", "---", "null", "~", "1", "1e3", "-0", "\t", "\\", "{mask}", "npm:", "@", "lora", "prompt", "pretrain",
+        "\u0000", "😀", "\ud800", "<<", "%",
     ];
 
     [Fact]
@@ -25,7 +26,10 @@ public sealed class RecipeFuzzTests
         {
             var lines = text.Split('\n');
             Gen.Select(Gen.Int[0, 8], Gen.Int[0, lines.Length - 1], Gen.Int[0, lines.Length - 1], Gen.Int[0, 200], Gen.OneOf(Pieces), Gen.Bool).Array[1, 3]
-                .Sample(changes => Reads(string.Join('\n', changes.Aggregate(lines, (now, change) => Changed(now, change.Item1, change.Item2, change.Item3, change.Item4, change.Item5))), changes[0].Item6), iter: 250, threads: 1);
+                .Select(changes => (
+                    Text: string.Join('\n', changes.Aggregate(lines, (now, one) => Changed(now, one.Item1, one.Item2, one.Item3, one.Item4, one.Item5))),
+                    Small: changes[0].Item6))
+                .Sample(changed => Reads(changed.Text, changed.Small), iter: 250, threads: 1);
         }
     }
 
@@ -72,7 +76,11 @@ public sealed class RecipeFuzzTests
     {
         var reading = RecipeReader.Parse(text, "fuzz.yaml", SampleRecipes.Folder, small, overrides);
         Assert.Equal(reading.Recipe is null, reading.Faults.Count > 0);
-        Assert.All(reading.Faults, fault => Assert.True(fault.Problem.Length > 0 && fault.Hint.Length > 0 && (fault.Line > 0 || fault.File.StartsWith("override", StringComparison.Ordinal))));
+        foreach (var fault in reading.Faults)
+        {
+            Assert.True(fault.Problem.Length > 0 && fault.Hint.Length > 0, fault.ToString());
+            Assert.True(fault.Line > 0 || fault.File.StartsWith("override", StringComparison.Ordinal), fault.ToString());
+        }
         if (reading.Recipe is not null)
             Assert.Equal(reading.Resolved, RecipeReader.Parse(reading.Resolved, "again.yaml", SampleRecipes.Folder).Resolved);
     }
