@@ -1,0 +1,24 @@
+namespace Polymath.Recipes;
+
+/// <summary>What every check needs: the recipe, where its settings were written, and a place for faults.</summary>
+/// <remarks>The recipe may be damaged: what could not be read is null or missing. A check keeps silent about what it cannot rely on.</remarks>
+internal sealed class Checks(Recipe recipe, Binder binder, FaultList faults)
+{
+    /// <summary>The recipe.</summary>
+    public Recipe Recipe => recipe;
+
+    /// <summary>The stages that could be read.</summary>
+    public IReadOnlyList<StageSpec> Stages => recipe.Stages ?? [];
+
+    /// <summary>The path of a record in the recipe.</summary>
+    public string PathOf(object record) => binder.PathOf(record);
+
+    /// <summary>Adds a fault at a setting.</summary>
+    public void Fault(string path, string problem, string hint) => faults.Add(path, binder.PlaceOf(path), problem, hint);
+
+    /// <summary>Whether all these settings can be relied on.</summary>
+    public bool Sound(params IEnumerable<string> paths) => paths.All(faults.Sound);
+
+    /// <summary>The stage with a name; null when there is none.</summary>
+    public StageSpec? StageNamed(string? name) => Stages.FirstOrDefault(stage => stage.Name == name);
+}

@@ -1,0 +1,171 @@
+namespace Polymath.Recipes;
+
+/// <summary>Checks the data sources, and that every field that is named anywhere is one its source has.</summary>
+internal sealed class FieldChecks(Checks checks)
+{
+    private readonly IReadOnlyDictionary<string, DataSpec> data = checks.Recipe.Data ?? new Dictionary<string, DataSpec>();
+
+    /// <summary>Runs every check.</summary>
+    public void Run()
+    {
+        foreach (var (name, source) in data)
+        {
+            if (source is FilesSpec files)
+                Files(files, name);
+            else if (source is ViewSpec view)
+                View(view, name);
+        }
+        foreach (var (name, table) in checks.Recipe.Tables ?? new Dictionary<string, TableSpec>())
+            Table(table, $"tables.{name}");
+        foreach (var stage in checks.Stages)
+            Stage(stage, checks.PathOf(stage));
+        foreach (var ability in (checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>()).Values.OfType<RewardAbility>())
+            RewardFields(checks.StageNamed(ability.Stage), ability.Reward);
+    }
+
+    private void Files(FilesSpec files, string name)
+    {
+        var path = $"data.{name}";
+        Package(files.Files, files.Sha512, path);
+        if (files.Split is { } split && split.Validation + split.Test >= 1 && checks.Sound($"{path}.split"))
+        {
+            checks.Fault($"{path}.split",
+                $"validation and test take {split.Validation + split.Test} of the rows, which leaves none to train on",
+                "let them sum to less than 1");
+        }
+        foreach (var field in files.Split?.By ?? [])
+            Known(field, [name], $"{path}.split.by");
+        if (files.Distinct is { } distinct)
+            Known(distinct, [name], $"{path}.distinct");
+        Filters(files.Where, name, path);
+    }
+
+    private void View(ViewSpec view, string name)
+    {
+        var path = $"data.{name}";
+        if (view.View is null)
+            return;
+        foreach (var (field, template) in view.Fields ?? new Dictionary<string, string>())
+            Template(template, [view.View], $"{path}.fields.{field}");
+        Filters(view.Where, view.View, path);
+    }
+
+    private void Filters(IReadOnlyList<FilterSpec>? filters, string source, string path)
+    {
+        foreach (var filter in filters ?? [])
+        {
+            if (filter.Field is { } field)
+                Known(field, [source], $"{checks.PathOf(filter)}.field");
+        }
+    }
+
+    private void Table(TableSpec table, string path)
+    {
+        if (table is ConversionTableSpec conversion)
+            Package(conversion.Files, conversion.Sha512, path);
+        if (table is not CharacterClassesSpec classes)
+            return;
+        foreach (var (field, source, key) in new[]
+        {
+            (classes.MarksField, classes.Marks, "marksField"),
+            (classes.TextField, classes.Texts, "textField"),
+            (classes.Key, classes.Marks, "key"),
+            (classes.Key, classes.Texts, "key"),
+        })
+        {
+            if (field is not null && source is not null)
+                Known(field, [source], $"{path}.{key}");
+        }
+    }
+
+    private void Package(IReadOnlyList<string>? files, string? sha512, string path)
+    {
+        var packages = (files ?? [])
+            .Select(file => PackageAddress.TryParse(file, out var address, out _) ? $"{address.Name}@{address.Version}" : null)
+            .OfType<string>().Distinct().ToList();
+        var at = $"{path}.sha512";
+        if (!checks.Sound(at))
+            return;
+        if (sha512 is null && packages.Count > 0)
+        {
+            checks.Fault(at,
+                "'sha512' is missing: a package is only used when its content is the one expected",
+                "add sha512: BASE64, as the registry states it (integrity)");
+        }
+        else if (sha512 is not null && !IsSha512(sha512))
+            checks.Fault(at, "this is not the base64 of 64 bytes", "copy the whole SHA-512, 88 characters, with or without 'sha512-' in front");
+        else if (packages.Count > 1)
+            checks.Fault($"{path}.files", $"one sha512 cannot stand for {string.Join(" and ", packages)}", "make a source of each package");
+    }
+
+    private static bool IsSha512(string text)
+    {
+        const string prefix = "sha512-";
+        var bare = text.StartsWith(prefix, StringComparison.Ordinal) ? text[prefix.Length..] : text;
+        return Convert.TryFromBase64String(bare, new byte[bare.Length], out var count) && count == 64;
+    }
+
+    private void Stage(StageSpec stage, string path)
+    {
+        var sources = stage.Data ?? [];
+        if (stage.Objective is TaskSpec { Label: { } label })
+            Known(label, sources, $"{path}.label");
+        foreach (var (template, key) in new[]
+        {
+            ((stage.Objective as PretrainSpec)?.Text, "text"),
+            ((stage.Objective as FinetuneSpec)?.Prompt, "prompt"),
+            ((stage.Objective as FinetuneSpec)?.Answer, "answer"),
+            ((stage.Objective as AlignSpec)?.Prompt, "prompt"),
+        })
+            Template(template, sources, $"{path}.{key}");
+        if (stage.Method is PromptMethod method && stage.Objective is TaskSpec)
+            Template(method.Template, sources, $"{path}.method.template", TemplateFields.Mask);
+        foreach (var reward in (stage.Objective as AlignSpec)?.Rewards?.Keys ?? [])
+            RewardFields(stage, reward);
+    }
+
+    /// <summary>A pattern reward reads a field of the rows that prompt.</summary>
+    private void RewardFields(StageSpec? stage, string? name)
+    {
+        if (name is null || checks.Recipe.Rewards?.GetValueOrDefault(name) is not PatternRewardSpec { By: { } field })
+            return;
+        if (checks.Sound($"rewards.{name}.by"))
+            Known(field, stage?.Data ?? [], $"rewards.{name}.by");
+    }
+
+    private void Template(string? template, IReadOnlyList<string> sources, string path, string? besides = null)
+    {
+        if (template is null || !checks.Sound(path))
+            return;
+        foreach (var field in TemplateFields.In(template).Distinct().Where(field => field != besides))
+            Known(field, sources, path, besides);
+    }
+
+    /// <summary>Reports a field that some of the sources lack, once.</summary>
+    private void Known(string field, IReadOnlyList<string> sources, string path, string? besides = null)
+    {
+        var lacking = sources.Distinct()
+            .Select(source => (Name: source, Fields: FieldsOf(source, [])))
+            .Where(source => source.Fields?.Contains(field) == false).ToList();
+        if (lacking.Count == 0)
+            return;
+        List<string> known = besides is null ? lacking[0].Fields! : [.. lacking[0].Fields!, besides];
+        var names = string.Join(" and ", lacking.Select(source => $"'{source.Name}'"));
+        checks.Fault(path, $"{names} {(lacking.Count == 1 ? "has" : "have")} no field '{field}'", Nearest.Hint(field, known, "fields"));
+    }
+
+    /// <summary>The fields of a source's rows; null when there is no telling.</summary>
+    private List<string>? FieldsOf(string name, HashSet<string> seen)
+    {
+        if (!seen.Add(name) || !checks.Sound($"data.{name}.fields"))
+            return null;
+        return data.GetValueOrDefault(name) switch
+        {
+            FilesSpec { Fields: { } fields } => [.. fields.Keys],
+            FilesSpec { Format: FileFormat.Txt } => ["text"],
+            FilesSpec { Format: null, Files: { Count: > 0 } files } when files.All(file => file.EndsWith(".txt", StringComparison.Ordinal)) => ["text"],
+            ViewSpec { View: { } below } view when FieldsOf(below, seen) is { } fields => [.. fields.Union(view.Fields?.Keys ?? [])],
+            _ => null,
+        };
+    }
+}

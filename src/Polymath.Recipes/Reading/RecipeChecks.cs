@@ -1,0 +1,158 @@
+using System.Text.RegularExpressions;
+
+namespace Polymath.Recipes;
+
+/// <summary>Checks what no single setting can tell: how the parts of a recipe fit together.</summary>
+internal sealed class RecipeChecks(Checks checks)
+{
+    private static readonly string[] EntryGroups = ["from", "to"];
+
+    /// <summary>Runs every check.</summary>
+    public void Run()
+    {
+        Names();
+        Model();
+        Tables();
+        Rewards();
+        Abilities();
+        Circles();
+        foreach (var stage in checks.Stages)
+            new StageChecks(checks, stage).Run();
+        new FieldChecks(checks).Run();
+    }
+
+    private void Names()
+    {
+        const string form = "use letters, digits, '-', '_' and '.', with a letter or digit in front";
+        if (checks.Sound("name") && !Polymath.Recipes.Names.IsFileName(checks.Recipe.Name))
+            checks.Fault("name", $"'{checks.Recipe.Name}' cannot name a folder", form);
+        var seen = new HashSet<string>();
+        foreach (var stage in checks.Stages.Where(stage => stage.Name is not null))
+        {
+            var path = $"{checks.PathOf(stage)}.name";
+            if (!Polymath.Recipes.Names.IsFileName(stage.Name))
+                checks.Fault(path, $"'{stage.Name}' cannot name a folder", form);
+            else if (!seen.Add(stage.Name))
+                checks.Fault(path, $"another stage is named '{stage.Name}' too", "give each stage a name of its own");
+        }
+        if (!checks.Sound("stages", "rounds"))
+            return;
+        var visits = checks.Recipe.Visits().GroupBy(visit => visit.Name).FirstOrDefault(group => group.Count() > 1);
+        if (visits?.FirstOrDefault(visit => visit.Round == 1) is { } taken)
+        {
+            checks.Fault($"{checks.PathOf(taken.Stage)}.name",
+                $"'{taken.Name}' is also the name of a later round's visit",
+                "choose a name that does not end in '.' and a number");
+        }
+    }
+
+    private void Model()
+    {
+        if (checks.Recipe.Model is not LlamaSpec model)
+            return;
+        if (checks.Sound("model.hiddenSize", "model.heads"))
+        {
+            if (model.HiddenSize % model.Heads != 0)
+            {
+                checks.Fault("model.heads",
+                    $"{model.Heads} heads do not divide the hiddenSize of {model.HiddenSize}",
+                    $"write {Divisor(model.HiddenSize, model.Heads)}, or change hiddenSize");
+            }
+            else if (model.HiddenSize / model.Heads % 2 != 0)
+            {
+                checks.Fault("model.heads",
+                    $"a head would be {model.HiddenSize / model.Heads} wide, which is odd; rotary positions turn pairs",
+                    "choose hiddenSize and heads so that hiddenSize / heads is even");
+            }
+        }
+        if (checks.Sound("model.heads", "model.keyValueHeads") && model.KeyValueHeads is { } shared && model.Heads % shared != 0)
+            checks.Fault("model.keyValueHeads", $"{shared} key-value heads do not divide the {model.Heads} heads", $"write {Divisor(model.Heads, shared)}");
+        if (checks.Recipe.Tokenizer is null && checks.Sound("tokenizer"))
+            checks.Fault("tokenizer", "'tokenizer' is missing, and a new model has none of its own", "add tokenizer: {kind: character|byteLevelBpe}");
+    }
+
+    /// <summary>The divisor of a number that is nearest to what was written.</summary>
+    private static int Divisor(int number, int near) =>
+        Enumerable.Range(1, Math.Min(number, 2 * near)).Where(candidate => number % candidate == 0).MinBy(candidate => Math.Abs(candidate - near));
+
+    private void Tables()
+    {
+        foreach (var name in checks.Recipe.Chat?.Convert ?? [])
+            OfKind<ConversionTableSpec>(name, "chat.convert", "conversion");
+        foreach (var (name, table) in checks.Recipe.Tables ?? new Dictionary<string, TableSpec>())
+        {
+            var entry = $"tables.{name}.entry";
+            if (table is not ConversionTableSpec { Entry: { } pattern } || !checks.Sound(entry))
+                continue;
+            var groups = new Regex(pattern, RegexOptions.CultureInvariant).GetGroupNames();
+            foreach (var missing in EntryGroups.Except(groups))
+                checks.Fault(entry, $"the pattern has no group named '{missing}'", $"mark what is found with (?<{missing}>...)");
+        }
+    }
+
+    private void OfKind<T>(string name, string path, string kind)
+        where T : TableSpec
+    {
+        if (checks.Recipe.Tables?.GetValueOrDefault(name) is { } table && table is not T)
+            checks.Fault(path, $"the table '{name}' is of another kind", $"name a table of the kind {kind}");
+    }
+
+    private void Rewards()
+    {
+        foreach (var (name, reward) in checks.Recipe.Rewards ?? new Dictionary<string, RewardSpec>())
+        {
+            var path = $"rewards.{name}";
+            if (reward is PatternRewardSpec { By: null, Match: { } match } && match.Keys.Any(key => key != "*") && checks.Sound($"{path}.by", $"{path}.match"))
+            {
+                checks.Fault($"{path}.by",
+                    "'by' is missing: nothing says which field chooses the pattern",
+                    "add by: FIELD, or write the one pattern as match: {\"*\": PATTERN}");
+            }
+            if (reward is not CharacterClassRewardSpec classes)
+                continue;
+            if (classes.Table is { } table)
+                OfKind<CharacterClassesSpec>(table, $"{path}.table", "characterClasses");
+            if (classes.Positions?.FirstOrDefault(position => position < 1, 1) is { } low and < 1)
+                checks.Fault($"{path}.positions", $"{low} is no place in a line", "count places from 1");
+        }
+    }
+
+    private void Abilities()
+    {
+        foreach (var (name, ability) in checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>())
+        {
+            var (stageName, kinds) = ability switch
+            {
+                PerplexityAbility one => (one.Stage, new[] { "pretrain", "finetune" }),
+                AccuracyAbility one => (one.Stage, ["task"]),
+                RewardAbility one => (one.Stage, ["finetune", "align"]),
+                DistinctAbility one => (one.Stage, ["finetune", "align"]),
+                _ => (null, []),
+            };
+            if (checks.StageNamed(stageName)?.Objective is not { } objective || kinds.Contains(objective.Kind))
+                continue;
+            var fitting = checks.Stages.Where(stage => kinds.Contains(stage.Objective?.Kind)).Select(stage => stage.Name).ToList();
+            var hint = fitting.Count > 0 ? $"name one of {string.Join(", ", fitting)}" : "the recipe has no such stage";
+            checks.Fault($"abilities.{name}.stage", $"'{stageName}' is a stage of the kind {objective.Kind}; this measures {string.Join(" or ", kinds)}", hint);
+        }
+    }
+
+    private void Circles()
+    {
+        var told = new HashSet<string>();
+        foreach (var start in checks.Recipe.Data?.Keys ?? [])
+        {
+            var way = new List<string>();
+            var at = start;
+            while (at is not null && !way.Contains(at) && checks.Recipe.Data!.GetValueOrDefault(at) is ViewSpec view)
+            {
+                way.Add(at);
+                at = view.View;
+            }
+            if (at != start || way.Count == 0 || way.Any(told.Contains))
+                continue;
+            told.UnionWith(way);
+            checks.Fault($"data.{start}.view", $"views go in a circle: {string.Join(" > ", [.. way, start])}", "let one of them read files");
+        }
+    }
+}

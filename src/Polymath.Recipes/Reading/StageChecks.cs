@@ -1,0 +1,128 @@
+namespace Polymath.Recipes;
+
+/// <summary>Checks one stage: its length, its method, its batches, and what it measures and saves.</summary>
+internal sealed class StageChecks(Checks checks, StageSpec stage)
+{
+    private readonly string path = checks.PathOf(stage);
+
+    /// <summary>Runs every check.</summary>
+    public void Run()
+    {
+        Length();
+        Method();
+        Batches();
+        Measurements();
+    }
+
+    private string At(string key) => $"{path}.{key}";
+
+    private void Length()
+    {
+        if (!checks.Sound(At("steps"), At("epochs")))
+            return;
+        var align = stage.Objective as AlignSpec;
+        if (stage is { Steps: not null, Epochs: not null })
+            checks.Fault(At("epochs"), "'steps' and 'epochs' are both given", align is null ? "keep one of the two" : "keep steps");
+        else if (align is not null && stage.Steps is null)
+        {
+            checks.Fault(stage.Epochs is null ? path : At("epochs"),
+                "an align stage samples its own answers, so it is counted in steps",
+                "write steps: WHOLE-NUMBER");
+        }
+        else if (stage is { Steps: null, Epochs: null })
+            checks.Fault(path, "neither 'steps' nor 'epochs' is given", "add steps: WHOLE-NUMBER, or epochs: NUMBER");
+        if (align is { Rollout: { } rollout } && stage.Steps < rollout.Rounds && checks.Sound(At("rollout.rounds")))
+            checks.Fault(At("rollout.rounds"), $"{rollout.Rounds} rounds do not fit in {stage.Steps} steps", $"write {stage.Steps} or less, or more steps");
+        if (stage.Schedule is { } schedule && schedule.Warmup > stage.Steps && checks.Sound(At("schedule.warmup")))
+            checks.Fault(At("schedule.warmup"), $"a warmup of {schedule.Warmup} is longer than the {stage.Steps} steps", $"write {stage.Steps} or less");
+    }
+
+    private void Method()
+    {
+        if (stage.Objective is null || !checks.Sound(At("method.kind"), At("kind")))
+            return;
+        const string form = "method: {kind: prompt, template: \"... {mask}\", verbalizer: {...}}";
+        switch (stage.Objective, stage.Method)
+        {
+            case (TaskSpec, PromptMethod prompt):
+                Prompt(prompt);
+                break;
+            case (TaskSpec, null) when checks.Sound(At("method")):
+                checks.Fault(path, "'method' is missing: a task stage asks by a prompt", $"add {form}");
+                break;
+            case (TaskSpec, { } other):
+                checks.Fault(At("method.kind"),
+                    $"a task stage asks by a prompt, not by the method '{other.Kind}'",
+                    $"write {form}, and put this one in its 'train'");
+                break;
+            case (_, PromptMethod):
+                checks.Fault(At("method.kind"),
+                    $"the method 'prompt' has no meaning in a stage of the kind {stage.Objective.Kind}",
+                    "write full, freeze or lora, or make it a task stage");
+                break;
+        }
+    }
+
+    private void Prompt(PromptMethod prompt)
+    {
+        if (prompt.Template is { } template)
+        {
+            var masks = TemplateFields.In(template).Count(field => field == TemplateFields.Mask);
+            if (masks != 1)
+            {
+                checks.Fault(At("method.template"),
+                    $"the template has {(masks == 0 ? "no" : $"{masks} times")} {{mask}}",
+                    "write {mask} once, where the answer is read");
+            }
+        }
+        if (prompt.Train is PromptMethod)
+            checks.Fault(At("method.train.kind"), "a prompt method cannot be trained by another one", "write full, freeze or lora");
+        if (prompt.Verbalizer?.Words is not { } words || !checks.Sound(At("method.verbalizer")))
+            return;
+        if (words.Count == 0)
+            checks.Fault(At("method.verbalizer.words"), "there are no labels", "write {LABEL: WORD}, or leave 'words' out");
+        foreach (var (label, list) in words)
+        {
+            if (list.Count == 0 || list.Any(word => word.Length == 0))
+            {
+                checks.Fault(At($"method.verbalizer.words.{label}"),
+                    $"the label '{label}' has {(list.Count == 0 ? "no" : "an empty")} word",
+                    $"write {label}: WORD");
+            }
+        }
+    }
+
+    private void Batches()
+    {
+        if (stage.Batch is not { } batch)
+            return;
+        if (batch.MicroTokens > batch.Tokens && checks.Sound(At("batch.tokens"), At("batch.microTokens")))
+            checks.Fault(At("batch.microTokens"), $"{batch.MicroTokens} is more than the {batch.Tokens} tokens of a step", $"write {batch.Tokens} or less");
+        if (checks.Recipe.Model is LlamaSpec model && batch.MaxLength > model.ContextLength && checks.Sound(At("batch.maxLength"), "model.contextLength"))
+        {
+            checks.Fault(At("batch.maxLength"),
+                $"{batch.MaxLength} is more than the model's contextLength of {model.ContextLength}",
+                $"write {model.ContextLength} or less");
+        }
+    }
+
+    private void Measurements()
+    {
+        if (stage.Checkpoint?.Best is not { } best || !checks.Sound(At("checkpoint.best"), At("evaluate")))
+            return;
+        var measured = stage.Evaluate?.Abilities ?? [];
+        if (!measured.Contains(best))
+        {
+            var hint = measured.Count == 0
+                ? $"add evaluate: {{every: WHOLE-NUMBER, abilities: [{best}]}}"
+                : $"add it there, or write one of {string.Join(", ", measured)}";
+            checks.Fault(At("checkpoint.best"), $"'{best}' is not among the abilities this stage evaluates", hint);
+        }
+        else if (stage.Evaluate is { Every: 0 })
+        {
+            checks.Fault(At("evaluate.every"),
+                $"nothing is measured on the way, so no checkpoint can be the best by '{best}'",
+                "write every: WHOLE-NUMBER, 1 or more");
+        }
+    }
+}
