@@ -14,6 +14,9 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
 {
     const string FileName = "polymath.json";
 
+    /// <summary>Whether the model was taught this layout; false for one that was guessed.</summary>
+    public bool Recorded { get; init; } = true;
+
     static readonly string[] golden = ["以《江雪》为题，写一首五言绝句。", "Hello, world!\n  <|end|> 2 + 2 = 4"];
 
     static readonly JsonSerializerOptions layout = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -92,7 +95,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             return usual.FirstOrDefault(special.ContainsKey) ?? "";
         }
         var end = Named("eos_token", "<|end|>", "</s>", "<|endoftext|>", "<|im_end|>");
-        return new TextContract(ChatTemplate.Words(Named("bos_token", "<|begin|>", "<s>"), end), []);
+        return new TextContract(ChatTemplate.Words(Named("bos_token", "<|begin|>", "<s>"), end), []) { Recorded = false };
     }
 
     // What transformers needs to lay out the same conversation.

@@ -1,0 +1,27 @@
+using System.CommandLine;
+using Polymath.Models.Decoding;
+
+namespace Polymath.Cli;
+
+/// <summary>The options of sampling, the same for every verb that generates.</summary>
+sealed class Sampling
+{
+    readonly Option<double> temperature = new("--temperature") { Description = "0 takes the most probable token.", DefaultValueFactory = _ => 0.8 };
+    readonly Option<double> topP = new("--top-p") { Description = "Only the most probable tokens that together reach this probability.", DefaultValueFactory = _ => 1 };
+    readonly Option<int> topK = new("--top-k") { Description = "Only the K most probable tokens; 0 for all.", DefaultValueFactory = _ => 0 };
+    readonly Option<int> maxNewTokens = new("--max-new-tokens") { Description = "The most tokens of an answer.", DefaultValueFactory = _ => 128 };
+    readonly Option<long?> seed = new("--seed") { Description = "The seed; another one each time when left out." };
+
+    internal void AddTo(Command command)
+    {
+        foreach (Option option in new Option[] { temperature, topP, topK, maxNewTokens, seed }) command.Add(option);
+    }
+
+    internal SamplingSettings Read(ParseResult parsed)
+    {
+        var settings = new SamplingSettings(
+            parsed.GetValue(temperature), parsed.GetValue(topK), parsed.GetValue(topP), parsed.GetValue(maxNewTokens), parsed.GetValue(seed) ?? TimeProvider.System.GetTimestamp());
+        settings.Check();
+        return settings;
+    }
+}

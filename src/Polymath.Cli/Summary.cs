@@ -1,0 +1,30 @@
+using Polymath.Training.Reports;
+using Spectre.Console;
+
+namespace Polymath.Cli;
+
+/// <summary>The report as tables on the console.</summary>
+static class Summary
+{
+    internal static void Write(RunReport report, string folder)
+    {
+        var stages = new Table().Title("Stages").AddColumn("stage").AddColumn("method");
+        foreach (var name in new[] { "steps", "seconds", "tokens/s", "trained", "of", "first loss", "last loss" }) stages.AddColumn(new TableColumn(name).RightAligned());
+        foreach (var stage in report.Stages)
+            stages.AddRow(Markup.Escape(stage.Name), Markup.Escape(stage.Method), $"{stage.Steps:N0}", $"{stage.Seconds:F0}", $"{stage.TokensPerSecond:N0}", $"{stage.TrainableParameters:N0}", $"{stage.TotalParameters:N0}", $"{stage.FirstLoss:F3}", $"{stage.LastLoss:F3}");
+        AnsiConsole.Write(stages);
+        var names = report.Abilities.SelectMany(row => row.Values.Keys).Distinct().ToList();
+        if (names.Count > 0)
+        {
+            var abilities = new Table().Title("Abilities after each stage").AddColumn("after");
+            foreach (var name in names) abilities.AddColumn(new TableColumn(Markup.Escape(name)).RightAligned());
+            foreach (var row in report.Abilities) abilities.AddRow([Markup.Escape(row.After), .. names.Select(name => row.Values.TryGetValue(name, out var value) ? $"{value:G4}" : "")]);
+            AnsiConsole.Write(abilities);
+        }
+        if (report.UnigramPerplexity is { } unigram) Console.WriteLine($"Beside it: unigram perplexity {unigram:F1}{string.Concat((report.Baselines ?? new Dictionary<string, double>()).Select(pair => $"; {pair.Key} {pair.Value:P1}"))}");
+        foreach (var sample in report.Samples.TakeLast(3)) Console.WriteLine($"\n{sample.Prompt}\n{sample.Answer}");
+        Console.WriteLine("\nWhat to try next:");
+        foreach (var next in report.Next) Console.WriteLine($"  - {next}");
+        Console.WriteLine($"\nReport: {Path.Combine(folder, "report.html")}    Talk: polymath chat {folder}");
+    }
+}

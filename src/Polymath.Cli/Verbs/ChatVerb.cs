@@ -1,0 +1,80 @@
+using System.CommandLine;
+using Polymath.Models;
+using Polymath.Models.Decoding;
+using Polymath.Tensors;
+using Polymath.Text.Templates;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath chat FOLDER</c>: a conversation in the terminal.</summary>
+static class ChatVerb
+{
+    internal static Command Make()
+    {
+        var folder = new Argument<string>("folder") { Description = "A run's folder or a model's." };
+        var remember = new Option<bool>("--remember") { Description = "Lets the model see the conversation so far; without it each message stands alone." };
+        var sampling = new Sampling();
+        var command = new Command("chat", "Talks with a model. /forget begins anew, /exit leaves.") { folder, remember };
+        sampling.AddTo(command);
+        command.SetAction(parsed => Outcome.Of(() => Talk(parsed.GetRequiredValue(folder), parsed.GetValue(remember), sampling.Read(parsed))));
+        return command;
+    }
+
+    static int Talk(string folder, bool remember, SamplingSettings settings)
+    {
+        TorchRuntime.Load();
+        using var model = TextModel.Open(folder);
+        var turns = new List<Turn>();
+        for (var seed = settings.Seed; ; seed++)
+        {
+            if (!Console.IsInputRedirected) Console.Write("> ");
+            switch (Console.ReadLine()?.Trim())
+            {
+                case null or "/exit":
+                    return Outcome.Done;
+                case "":
+                    continue;
+                case "/forget":
+                    turns.Clear();
+                    continue;
+                case var message:
+                    Answer(model, turns, message, settings with { Seed = seed });
+                    if (!remember) turns.Clear();
+                    continue;
+            }
+        }
+    }
+
+    static void Answer(TextModel model, List<Turn> turns, string message, SamplingSettings settings)
+    {
+        turns.Add(new Turn(message));
+        var prompt = model.Contract.Encode(turns, model.Tokenizer);
+        // What no longer fits is forgotten from the front.
+        while (turns.Count > 1 && prompt.Length + settings.MaxNewTokens > model.Model.Sizes.ContextLength)
+        {
+            turns.RemoveAt(0);
+            prompt = model.Contract.Encode(turns, model.Tokenizer);
+        }
+        using var stop = new CancellationTokenSource();
+        void Interrupt(object? sender, ConsoleCancelEventArgs e)
+        {
+            e.Cancel = true;
+            stop.Cancel();
+        }
+        Console.CancelKeyPress += Interrupt;
+        try
+        {
+            var answer = model.Stream(prompt, settings, Console.Write, stop.Token);
+            turns[^1] = turns[^1] with { Assistant = model.Tokenizer.Decode(answer) };
+        }
+        catch (OperationCanceledException)
+        {
+            turns.RemoveAt(turns.Count - 1);
+        }
+        finally
+        {
+            Console.CancelKeyPress -= Interrupt;
+        }
+        Console.WriteLine();
+    }
+}

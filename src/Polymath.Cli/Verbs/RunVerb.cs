@@ -1,0 +1,64 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Training;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath run RECIPE</c>: the whole education, resumed where it stopped.</summary>
+static class RunVerb
+{
+    internal static Command Make()
+    {
+        var recipe = new Argument<string>("recipe") { Description = "The recipe's file." };
+        var folder = new Option<string?>("--run-dir") { Description = "The run's folder (runs/NAME)." };
+        var small = new Option<bool>("--small") { Description = "Applies the recipe's `small` block: the same path in under two minutes." };
+        var fresh = new Option<bool>("--fresh") { Description = "Begins anew; what is there is set aside under .previous." };
+        var stopAfter = new Option<int?>("--stop-after-step") { Description = "Stops, saved, once the run has made N steps in all." };
+        var set = new Option<string[]>("--set") { Description = "Overrides a setting, such as stages.1.optimizer.rate=3e-4." };
+        var command = new Command("run", "Trains a recipe's stages; the same command goes on where it stopped.") { recipe, folder, small, fresh, stopAfter, set };
+        command.SetAction(parsed => Outcome.Of(() => Go(
+            parsed.GetRequiredValue(recipe), parsed.GetValue(folder), parsed.GetValue(small), parsed.GetValue(fresh), parsed.GetValue(stopAfter), parsed.GetValue(set) ?? [])));
+        return command;
+    }
+
+    static int Go(string file, string? folder, bool small, bool fresh, int? stopAfter, IReadOnlyList<string> overrides)
+    {
+        if (stopAfter < 1) throw new InputException($"--stop-after-step is {stopAfter}; it must be at least 1.");
+        var reading = RecipeReader.Read(file, small, overrides);
+        var recipe = reading.OrThrow();
+        TorchRuntime.Load();
+        var place = folder ?? Path.Combine("runs", recipe.Name);
+        using var terminal = new Terminal();
+        using var run = Run.Open(reading, place, fresh, stopAfter, terminal);
+        var asked = false;
+        void Ask(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            asked = true;
+            terminal.Note("Stopping: the step is finished and the state saved...");
+            run.RequestStop();
+        }
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Ask);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Ask);
+        try
+        {
+            var report = run.Go();
+            terminal.Close();
+            Summary.Write(report, place);
+            return Outcome.Done;
+        }
+        catch (OperationCanceledException e) when (!asked)
+        {
+            terminal.Close();
+            Console.WriteLine(e.Message);
+            return Outcome.Done;
+        }
+        catch (OperationCanceledException e)
+        {
+            terminal.Close();
+            throw new OperationCanceledException(e.Message.StartsWith("Stopped", StringComparison.Ordinal) ? e.Message : "Stopped; the same command goes on from the last checkpoint.", e);
+        }
+    }
+}

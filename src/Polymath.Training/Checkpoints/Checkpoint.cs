@@ -1,0 +1,130 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors.Files;
+using Polymath.Training.Optimizers;
+
+namespace Polymath.Training.Checkpoints;
+
+/// <summary>
+/// The saves of one stage: folders <c>step-NNNNNNNN</c> with the trained weights, the optimizer's moments, the state and, last, a manifest of checksums. It alone
+/// decides what is saved, what is trusted and what is deleted.
+/// </summary>
+/// <param name="folder">The stage's folder of checkpoints.</param>
+/// <param name="settings">When to save and how many to keep.</param>
+public sealed class Checkpoint(string folder, CheckpointSettings settings)
+{
+    const string WeightsFile = "weights.safetensors", MomentsFile = "optimizer.safetensors", StateFile = "state.json", ManifestFile = "manifest.json";
+
+    static readonly JsonSerializerOptions layout = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+
+    /// <summary>Throws when the disk lacks the space for the saves that will be kept, and one more while it is written.</summary>
+    /// <param name="optimizer">What is saved.</param>
+    public void CheckSpace(AdamW optimizer)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        Directory.CreateDirectory(folder);
+        var kept = settings.Keep + (settings.Best is null ? 0 : 1);
+        Require(SizeOf(optimizer) * (kept + 1));
+    }
+
+    /// <summary>Saves, then deletes what need not be kept.</summary>
+    /// <param name="optimizer">The trained weights and their moments.</param>
+    /// <param name="state">The state.</param>
+    public void Save(AdamW optimizer, CheckpointState state)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        ArgumentNullException.ThrowIfNull(state);
+        Require(SizeOf(optimizer));
+        AtomicFile.WriteFolder(PathOf(state.Step), inside =>
+        {
+            SafetensorsWriter.Write(Path.Combine(inside, WeightsFile), optimizer.Weights.ToDictionary(weight => weight.Name, weight => weight.Value));
+            SafetensorsWriter.Write(Path.Combine(inside, MomentsFile), optimizer.State());
+            AtomicFile.WriteText(Path.Combine(inside, StateFile), JsonSerializer.Serialize(state, layout) + "\n");
+            var sums = new[] { WeightsFile, MomentsFile, StateFile }.ToDictionary(name => name, name => Digest(Path.Combine(inside, name)));
+            AtomicFile.WriteText(Path.Combine(inside, ManifestFile), JsonSerializer.Serialize(sums, layout) + "\n");
+        });
+        foreach (var old in Steps().SkipLast(settings.Keep).Where(step => step != state.BestStep)) Directory.Delete(PathOf(old), recursive: true);
+    }
+
+    /// <summary>The newest save that is whole; damaged ones are named and passed over.</summary>
+    /// <param name="tell">Is told of each damaged save.</param>
+    public CheckpointState? Newest(Action<string> tell)
+    {
+        ArgumentNullException.ThrowIfNull(tell);
+        AtomicFile.Sweep(folder);
+        foreach (var step in Steps().Reverse())
+        {
+            if (Fault(PathOf(step)) is { } fault) tell($"The checkpoint {PathOf(step)} is damaged ({fault}) and is not used; the one before it is.");
+            else return ReadState(step);
+        }
+        return null;
+    }
+
+    /// <summary>Puts a save's weights and moments back. The moments stay where they are when only the weights are wanted.</summary>
+    /// <param name="step">The save's step.</param>
+    /// <param name="optimizer">What is restored.</param>
+    /// <param name="weightsOnly">Whether only the weights are restored.</param>
+    public void Restore(int step, AdamW optimizer, bool weightsOnly = false)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        using (var weights = SafetensorsFile.Open(Path.Combine(PathOf(step), WeightsFile)))
+            foreach (var weight in optimizer.Weights)
+                using (var kept = weights.Map(weight.Name))
+                    weight.Assign(kept);
+        if (weightsOnly) return;
+        using var moments = SafetensorsFile.Open(Path.Combine(PathOf(step), MomentsFile));
+        foreach (var (name, moment) in optimizer.State())
+            using (var kept = moments.Map(name))
+                moment.copy_(kept);
+        optimizer.Steps = step;
+    }
+
+    /// <summary>Whether a save of a step is there and whole.</summary>
+    /// <param name="step">The step.</param>
+    public bool Has(int step) => Directory.Exists(PathOf(step)) && Fault(PathOf(step)) is null;
+
+    string PathOf(int step) => Path.Combine(folder, $"step-{step:D8}");
+
+    IEnumerable<int> Steps() => Directory.Exists(folder)
+        ? Directory.GetDirectories(folder, "step-*").Select(path => int.TryParse(Path.GetFileName(path)[5..], out var step) ? step : -1).Where(step => step >= 0).Order()
+        : [];
+
+    CheckpointState ReadState(int step) => JsonSerializer.Deserialize<CheckpointState>(File.ReadAllText(Path.Combine(PathOf(step), StateFile)), layout)!;
+
+    static string? Fault(string path)
+    {
+        try
+        {
+            var manifest = Path.Combine(path, ManifestFile);
+            if (!File.Exists(manifest)) return $"{ManifestFile} is missing";
+            foreach (var (name, sum) in JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(manifest), layout)!)
+            {
+                var file = Path.Combine(path, Path.GetFileName(name));
+                if (!File.Exists(file)) return $"{name} is missing";
+                if (Digest(file) != sum) return $"{name} does not have the checksum that was recorded";
+            }
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or NullReferenceException)
+        {
+            return e.Message;
+        }
+    }
+
+    static string Digest(string file)
+    {
+        using var stream = File.OpenRead(file);
+        return Convert.ToHexStringLower(SHA256.HashData(stream));
+    }
+
+    static long SizeOf(AdamW optimizer) => optimizer.Count * 12 + (1 << 20);
+
+    void Require(long bytes)
+    {
+        var free = new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
+        if (free < bytes)
+            throw new RunFailedException($"Checkpoints in {folder} need {bytes / 1e6:N0} MB, the disk has {free / 1e6:N0} MB left. Free some space, keep fewer checkpoints, or give another --run-dir. Nothing was written.");
+    }
+}

@@ -1,0 +1,14 @@
+namespace Polymath.Training.Checkpoints;
+
+/// <summary>Everything of a stage's mutable life that is no tensor.</summary>
+/// <param name="Step">The steps done.</param>
+/// <param name="Cursor">Where the next item comes from.</param>
+/// <param name="TorchRandom">libtorch's random state (dropout), in base64.</param>
+/// <param name="Seconds">The time trained so far.</param>
+/// <param name="Tokens">The tokens read so far.</param>
+/// <param name="FirstLoss">The loss of the first step.</param>
+/// <param name="LastLoss">The loss of the last step, smoothed.</param>
+/// <param name="Best">The best value of the ability that chooses the best checkpoint.</param>
+/// <param name="BestStep">The step of that value.</param>
+public sealed record CheckpointState(
+    int Step, Cursor Cursor, string TorchRandom, double Seconds, long Tokens, double FirstLoss, double LastLoss, double? Best = null, int? BestStep = null);

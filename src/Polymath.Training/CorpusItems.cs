@@ -1,0 +1,24 @@
+using Polymath.Text.Packing;
+using Polymath.Training.Objectives;
+
+namespace Polymath.Training;
+
+/// <summary>Items of a fixed data set, in another order each pass.</summary>
+/// <param name="items">The items.</param>
+/// <param name="seed">The run's seed.</param>
+/// <param name="purpose">Whose order it is: the stage's name.</param>
+public sealed class CorpusItems(IReadOnlyList<Item> items, long seed, string purpose) : ItemSource
+{
+    Permutation order;
+    long epoch = -1;
+
+    /// <inheritdoc/>
+    public override int Count => items.Count;
+
+    /// <inheritdoc/>
+    protected override Item At(Cursor cursor)
+    {
+        if (epoch != cursor.Epoch) (order, epoch) = (new Permutation(items.Count, seed, purpose, cursor.Epoch), cursor.Epoch);
+        return items[order[cursor.Place]];
+    }
+}

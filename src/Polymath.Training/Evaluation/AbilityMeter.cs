@@ -1,0 +1,134 @@
+using Polymath.Models;
+using Polymath.Models.Decoding;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Packing;
+using Polymath.Training.Objectives;
+using Polymath.Training.Rewards;
+using Polymath.Tuning.Prompts;
+using static TorchSharp.torch;
+
+namespace Polymath.Training.Evaluation;
+
+/// <summary>Measures a model's abilities as a recipe declares them. Rows and random streams depend on the recipe alone, so that all measurements compare.</summary>
+/// <param name="materials">The run's data and rewards.</param>
+public sealed class AbilityMeter(Materials materials)
+{
+    const int TokensAtOnce = 8192;
+    readonly Dictionary<string, object> prepared = new(StringComparer.Ordinal);
+
+    /// <summary>The values of some abilities.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="names">The abilities.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    public IReadOnlyDictionary<string, double> Measure(TextModel model, IEnumerable<string> names, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(names);
+        using var frozen = no_grad();
+        // Several abilities look at the same answers.
+        var answers = new Dictionary<(string, int, double, int, DataSplit), IReadOnlyList<(Row Row, string Answer)>>();
+        IReadOnlyList<(Row Row, string Answer)> Answers(string stage, int rows, double temperature, int length, DataSplit split)
+        {
+            var key = (stage, rows, temperature, length, split);
+            if (!answers.TryGetValue(key, out var given)) answers[key] = given = Generate(model, stage, rows, temperature, length, split, cancellation);
+            return given;
+        }
+        var values = new Dictionary<string, double>();
+        foreach (var name in names)
+            values[name] = materials.Recipe.Abilities![name] switch
+            {
+                PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Items(spec.Stage, spec.Split, spec.Rows))),
+                AccuracyAbility spec => Accuracy(model.Model, Prepared(name, () => Task(spec))),
+                RewardAbility spec => MeanReward(materials.Reward(spec.Reward), Answers(spec.Stage, spec.Rows, spec.Temperature, spec.MaxNewTokens, spec.Split)),
+                DistinctAbility spec => DistinctGrams.Share(Answers(spec.Stage, spec.Rows, spec.Temperature, spec.MaxNewTokens, spec.Split).Select(pair => pair.Answer), spec.N),
+                var other => throw new InvalidOperationException($"The ability {other.GetType().Name} has no measurement."),
+            };
+        return values;
+    }
+
+    T Prepared<T>(string name, Func<T> make) where T : notnull
+    {
+        if (!prepared.TryGetValue(name, out var value)) prepared[name] = value = make();
+        return (T)value;
+    }
+
+    IReadOnlyList<Item> Items(string stage, DataSplit split, int rows, IReadOnlyList<string>? labels = null)
+    {
+        var spec = materials.Stage(stage);
+        var batch = spec.Batch ?? new BatchSpec();
+        var (items, _) = materials.Data(stage).Items(split, materials.Tokenizer, StageLength(batch), batch.Overlong, labels);
+        return [.. Choose(items.Count, rows, stage).Select(i => items[i])];
+    }
+
+    int StageLength(BatchSpec batch) => batch.MaxLength ?? (materials.Recipe.Model as LlamaSpec)?.ContextLength ?? 1024;
+
+    IEnumerable<int> Choose(int count, int rows, string stage)
+    {
+        var order = new Permutation(count, materials.Recipe.Seed, $"abilities of {stage}", 0);
+        return Enumerable.Range(0, Math.Min(rows, count)).Select(i => order[i]);
+    }
+
+    (LabelWords Objective, IReadOnlyList<Item> Items) Task(AccuracyAbility spec)
+    {
+        var method = (PromptMethod)materials.Stage(spec.Stage).Method!;
+        var labels = materials.Data(spec.Stage).Labels();
+        return (new LabelWords(new Verbalizer(labels, method.Verbalizer.Words, materials.Tokenizer)), Items(spec.Stage, spec.Split, spec.Rows, labels));
+    }
+
+    /// <summary>exp of the mean loss of a target token.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="items">The rows.</param>
+    public static double Perplexity(LanguageModel model, IReadOnlyList<Item> items)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        double loss = 0, count = 0;
+        foreach (var part in Parts(items))
+        {
+            using var scope = NewDisposeScope();
+            using var batch = Batch.Of([.. part.SelectMany(item => item.Rows)]);
+            loss += model.NegativeLogLikelihood(batch).item<float>();
+            count += batch.TargetCount;
+        }
+        return Math.Exp(loss / count);
+    }
+
+    static double Accuracy(LanguageModel model, (LabelWords Objective, IReadOnlyList<Item> Items) task)
+    {
+        var right = 0;
+        foreach (var part in Parts(task.Items))
+        {
+            using var scope = NewDisposeScope();
+            using var batch = Batch.Of([.. part.SelectMany(item => item.Rows)]);
+            var guesses = task.Objective.Scores(model, batch).argmax(-1).cpu().data<long>().ToArray();
+            right += part.Where((item, i) => guesses[i] == item.Label).Count();
+        }
+        return (double)right / task.Items.Count;
+    }
+
+    static IEnumerable<List<Item>> Parts(IReadOnlyList<Item> items)
+    {
+        var part = new List<Item>();
+        var size = 0;
+        foreach (var item in items)
+        {
+            part.Add(item);
+            if ((size += item.Tokens) < TokensAtOnce) continue;
+            yield return part;
+            (part, size) = ([], 0);
+        }
+        if (part.Count > 0) yield return part;
+    }
+
+    List<(Row Row, string Answer)> Generate(TextModel model, string stage, int rows, double temperature, int length, DataSplit split, CancellationToken cancellation)
+    {
+        var data = materials.Data(stage);
+        var all = data.Rows(split);
+        if (all.Count == 0) throw new InputException($"Stage {stage} has no {split.ToString().ToLowerInvariant()} rows to ask for. Give the data a larger split.{split.ToString().ToLowerInvariant()}.");
+        var chosen = Choose(all.Count, rows, stage).Select(i => all[i]).ToList();
+        var settings = new SamplingSettings(temperature, MaxNewTokens: length, Seed: (long)new RandomStream(materials.Recipe.Seed, "abilities").NextBits());
+        var answers = model.Answer([.. chosen.Select(data.Prompt)], settings, cancellation);
+        return [.. chosen.Select((row, i) => (row, model.Tokenizer.Decode(answers[i])))];
+    }
+
+    static double MeanReward(Reward reward, IReadOnlyList<(Row Row, string Answer)> answers) => answers.Average(pair => reward.Score(pair.Answer, pair.Row.Fields));
+}

@@ -1,0 +1,38 @@
+using Polymath.Recipes;
+using Polymath.Text.Packing;
+using Polymath.Training.Objectives;
+
+namespace Polymath.Training.Evaluation;
+
+/// <summary>What simple methods reach on the same rows, so that a figure means something.</summary>
+/// <param name="materials">The run's data.</param>
+public sealed class BaselineMeter(Materials materials)
+{
+    /// <summary>The perplexity of a unigram model on the first perplexity ability's held-out rows; null without such an ability.</summary>
+    public double? UnigramPerplexity()
+    {
+        if (materials.Recipe.Abilities?.Values.OfType<PerplexityAbility>().FirstOrDefault() is not { } spec) return null;
+        var batch = materials.Stage(spec.Stage).Batch ?? new BatchSpec();
+        IEnumerable<int[]> Targets(DataSplit split) => materials.Data(spec.Stage).Items(split, materials.Tokenizer, batch.MaxLength ?? int.MaxValue, batch.Overlong).Items.SelectMany(item => item.Rows).Select(TargetsOf);
+        return UnigramBaseline.Perplexity(Targets(DataSplit.Train), Targets(spec.Split), materials.Tokenizer.VocabularySize);
+    }
+
+    static int[] TargetsOf(TokenRow row) => [.. Enumerable.Range(1, row.Length - 1).Where(i => row.Learn[i] != 0).Select(i => row.Ids[i])];
+
+    /// <summary>The accuracies of the majority class and of naive Bayes on the first accuracy ability's held-out rows; empty without such an ability.</summary>
+    public IReadOnlyDictionary<string, double> Accuracies()
+    {
+        if (materials.Recipe.Abilities?.Values.OfType<AccuracyAbility>().FirstOrDefault() is not { } spec) return new Dictionary<string, double>();
+        var data = materials.Data(spec.Stage);
+        var label = ((TaskSpec)materials.Stage(spec.Stage).Objective).Label;
+        IReadOnlyList<(string Text, string Label)> Rows(DataSplit split) =>
+            [.. data.Rows(split).Select(row => (string.Concat(data.Render(row).Spans.Where(span => span.Shortenable).Select(span => span.Text)), row.Fields.GetValueOrDefault(label, "")))];
+        IReadOnlyList<(string Text, string Label)> train = Rows(DataSplit.Train), held = Rows(spec.Split);
+        return new Dictionary<string, double>
+        {
+            ["majority"] = MajorityBaseline.Accuracy(train.Select(row => row.Label), held.Select(row => row.Label)),
+            ["naive Bayes, characters"] = NaiveBayes.Train(train, 1).Accuracy(held),
+            ["naive Bayes, characters and pairs"] = NaiveBayes.Train(train, 2).Accuracy(held),
+        };
+    }
+}

@@ -1,0 +1,113 @@
+using Polymath.Models;
+using Polymath.Models.Families;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Templates;
+using Polymath.Training.Rewards;
+using Polymath.Training.Stages;
+
+namespace Polymath.Training;
+
+/// <summary>What all stages of a run share: the data, the tokenizer, the layout, the rewards.</summary>
+public sealed class Materials
+{
+    readonly Dictionary<string, StageData> data;
+    readonly string baseFolder;
+
+    Materials(Recipe recipe, string baseFolder, Corpora corpora, Tokenizer tokenizer, TextContract contract)
+    {
+        (Recipe, this.baseFolder, Corpora, Tokenizer, Contract) = (recipe, baseFolder, corpora, tokenizer, contract);
+        data = recipe.Stages.ToDictionary(stage => stage.Name, stage => new StageData(stage, corpora, contract));
+    }
+
+    /// <summary>The recipe.</summary>
+    public Recipe Recipe { get; }
+
+    /// <summary>The data sources and tables.</summary>
+    public Corpora Corpora { get; }
+
+    /// <summary>The tokenizer.</summary>
+    public Tokenizer Tokenizer { get; }
+
+    /// <summary>The layout of conversations.</summary>
+    public TextContract Contract { get; }
+
+    /// <summary>Reads the data, and trains the tokenizer or takes it from where it was kept.</summary>
+    /// <param name="recipe">The recipe.</param>
+    /// <param name="baseFolder">What its paths are relative to.</param>
+    /// <param name="kept">The folder the trained tokenizer is kept in.</param>
+    /// <param name="observer">Is told of the progress.</param>
+    public static Materials Gather(Recipe recipe, string baseFolder, string kept, RunObserver observer)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        ArgumentNullException.ThrowIfNull(observer);
+        var corpora = new Corpora(recipe, baseFolder, new PackageCache(), observer.Progress);
+        var conversions = (recipe.Chat?.Convert ?? []).Select(corpora.Conversion).ToList();
+        var existing = (recipe.Tokenizer, recipe.Model) switch
+        {
+            (TokenizerFolderSpec spec, _) => spec.Folder,
+            (null, CheckpointSpec spec) => spec.Folder,
+            _ => null,
+        };
+        if (existing is not null)
+        {
+            var folder = Path.GetFullPath(existing, Path.GetFullPath(baseFolder));
+            var tokenizer = Tokenizer.Load(folder);
+            var contract = TextContract.Load(folder, tokenizer);
+            if (recipe.Chat is not null) contract = new TextContract(contract.Template with { System = recipe.Chat.System ?? "" }, conversions);
+            return new Materials(recipe, baseFolder, corpora, tokenizer, contract);
+        }
+        var own = new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions);
+        if (!File.Exists(Path.Combine(kept, Tokenizer.FileName)))
+        {
+            observer.Progress("Training the tokenizer", 0, 0);
+            TrainTokenizer(recipe, corpora, own).Save(kept);
+        }
+        return new Materials(recipe, baseFolder, corpora, Tokenizer.Load(kept), own);
+    }
+
+    static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
+    {
+        // Alignment reads prompts that finetuning has read: counting them twice would only tilt the counts.
+        var texts = recipe.Stages.Where(stage => stage.Objective is not AlignSpec).SelectMany(stage =>
+        {
+            var data = new StageData(stage, corpora, contract);
+            return data.Rows(DataSplit.Train).SelectMany(row => data.Render(row).Texts);
+        });
+        return recipe.Tokenizer switch
+        {
+            ByteLevelBpeSpec spec => ByteLevelBpeTrainer.Train(texts, spec.VocabularySize, spec.MinimumCount, ChatTemplate.Specials),
+            CharacterTokenizerSpec spec => CharacterTokenizerTrainer.Train(texts, spec.MinimumCount, ChatTemplate.Specials),
+            _ => throw new InputException("A new model needs a tokenizer: add `tokenizer: {kind: character}` or `{kind: byteLevelBpe, vocabularySize: 8000}` to the recipe."),
+        };
+    }
+
+    /// <summary>A stage's data.</summary>
+    /// <param name="stage">The stage's name.</param>
+    public StageData Data(string stage) => data[stage];
+
+    /// <summary>The stage of a name.</summary>
+    /// <param name="name">The name.</param>
+    public StageSpec Stage(string name) => Recipe.Stages.First(stage => stage.Name == name);
+
+    /// <summary>A reward.</summary>
+    /// <param name="name">Its name.</param>
+    public Reward Reward(string name) => Rewards.Reward.Of(Recipe.Rewards![name], table => Corpora.Classes(table).ClassOf);
+
+    /// <summary>The model the first stage starts from.</summary>
+    public TextModel NewModel()
+    {
+        LanguageModel model = Recipe.Model switch
+        {
+            LlamaSpec spec => new Llama(
+                Llama.Configure(spec, Tokenizer.VocabularySize, Tokenizer.IdOf(Contract.Template.Begin) ?? 0, Tokenizer.IdOf(Contract.Template.End) ?? 0), new FreshWeights(Recipe.Seed)),
+            CheckpointSpec spec => ModelFolder.Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder))),
+            _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
+        };
+        return new TextModel(model, Tokenizer, Contract);
+    }
+
+    /// <summary>A finished stage's model, under this run's tokenizer and layout.</summary>
+    /// <param name="folder">The model's folder.</param>
+    public TextModel OpenModel(string folder) => new(ModelFolder.Open(folder), Tokenizer, Contract);
+}

@@ -1,0 +1,30 @@
+using Polymath.Models;
+using Polymath.Tuning.Prompts;
+using static TorchSharp.torch;
+
+namespace Polymath.Training.Objectives;
+
+/// <summary>Cross entropy over labels, whose scores a verbalizer reads where the prompt leaves off: Σ −log softmax(scores)[label], counted by row.</summary>
+/// <param name="verbalizer">The verbalizer.</param>
+public sealed class LabelWords(Verbalizer verbalizer) : Objective
+{
+    /// <inheritdoc/>
+    public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
+    {
+        ArgumentNullException.ThrowIfNull(items);
+        var scores = Scores(model, batch).log_softmax(-1);
+        var labels = tensor(items.Select(item => (long)item.Label).ToArray(), device: scores.device);
+        var right = scores.argmax(-1).eq(labels).sum().item<long>();
+        return new Score(scores.gather(1, labels.unsqueeze(1)).sum().neg(), items.Count, new Dictionary<string, double> { ["accuracy"] = right });
+    }
+
+    /// <summary>The label scores [rows, labels] of a batch whose rows end at the answer's place.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="batch">The rows.</param>
+    public Tensor Scores(LanguageModel model, Batch batch)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(batch);
+        return verbalizer.Scores(model.Hidden(batch).index_select(0, batch.LastPlaces().to(model.Device)), model.Tokens.Head.Value);
+    }
+}

@@ -1,0 +1,15 @@
+using Polymath.Models;
+
+namespace Polymath.Training.Objectives;
+
+/// <summary>Cross entropy of the next token: Σ −log p(target) over the rows' targets, counted by token. Pretraining learns every token, finetuning the answers'.</summary>
+public sealed class NextToken : Objective
+{
+    /// <inheritdoc/>
+    public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(batch);
+        return new Score(model.NegativeLogLikelihood(batch), batch.TargetCount);
+    }
+}

@@ -1,0 +1,142 @@
+using System.Text.Json;
+using Polymath.Models;
+using Polymath.Models.Decoding;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Packing;
+using Polymath.Text.Templates;
+using Polymath.Training.Objectives;
+using Polymath.Training.Rewards;
+using static TorchSharp.torch;
+
+namespace Polymath.Training.Rollouts;
+
+/// <summary>A prompt that is answered for alignment, and the fields its answer is judged by.</summary>
+/// <param name="Key">Its name in messages.</param>
+/// <param name="Message">What the user says.</param>
+/// <param name="Fields">The fields.</param>
+public sealed record RolloutPrompt(string Key, string Message, IReadOnlyDictionary<string, string> Fields);
+
+/// <summary>
+/// Pairs of answers that the current model gave itself, as a data source: each round answers prompts several times, rewards judge the answers, and the best and
+/// the worst become a pair, kept in a file with the log-probabilities of the policy that gave them, which is the round's reference.
+/// </summary>
+/// <param name="model">The model.</param>
+/// <param name="prompts">The prompts to choose from.</param>
+/// <param name="rewards">The rewards with their weights.</param>
+/// <param name="spec">How answers are sampled.</param>
+/// <param name="steps">The stage's steps.</param>
+/// <param name="seed">The run's seed.</param>
+/// <param name="stage">The stage's name.</param>
+/// <param name="folder">Where the rounds' files go.</param>
+/// <param name="told">Is told of each round's figures: round, name, value.</param>
+public sealed class RolloutItems(
+    TextModel model, IReadOnlyList<RolloutPrompt> prompts, IReadOnlyList<(string Name, Reward Reward, double Weight)> rewards, RolloutSpec spec, int steps, long seed,
+    string stage, string folder, Action<int, string, double> told) : ItemSource
+{
+    static readonly JsonSerializerOptions layout = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    List<Item> items = [];
+    int round = -1;
+
+    /// <inheritdoc/>
+    public override int Count => items.Count;
+
+    /// <inheritdoc/>
+    public override void Prepare(int step, CancellationToken cancellation)
+    {
+        var due = RoundOf(step);
+        if (due == round) return;
+        var file = Path.Combine(folder, $"round-{due + 1:D3}.jsonl");
+        var pairs = File.Exists(file) ? [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<Pair>(line, layout)!)] : Sample(due, cancellation);
+        if (pairs.Count == 0)
+            throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt scored alike, so that there are no pairs to learn from. Ask for more answers or a higher temperature, or judge them more finely.");
+        if (!File.Exists(file)) AtomicFile.WriteText(file, string.Concat(pairs.Select(pair => JsonSerializer.Serialize(pair, layout) + "\n")));
+        items = [.. pairs.Select(ToItem)];
+        // A resumed run finds itself inside a round: its cursor stands.
+        if (step == 1 || RoundOf(step - 1) != due) Cursor = default;
+        round = due;
+    }
+
+    int RoundOf(int step) => (int)((step - 1) * (long)spec.Rounds / steps);
+
+    /// <inheritdoc/>
+    protected override Item At(Cursor cursor) => items[new Permutation(items.Count, seed, $"{stage} round {round}", cursor.Epoch)[cursor.Place]];
+
+    sealed record Pair(string Key, string Prompt, string Chosen, string Rejected, double ChosenScore, double RejectedScore, int[] PromptIds, int[] ChosenIds, int[] RejectedIds, float[] Reference);
+
+    static Item ToItem(Pair pair)
+    {
+        TokenRow Row(int[] answer) => new([.. pair.PromptIds, .. answer], [.. pair.PromptIds.Select(_ => 0f), .. answer.Select(_ => 1f)], pair.Key);
+        return new Item([Row(pair.ChosenIds), Row(pair.RejectedIds)], pair.Reference);
+    }
+
+    List<Pair> Sample(int due, CancellationToken cancellation)
+    {
+        var order = new Permutation(prompts.Count, seed, $"{stage} prompts", 0);
+        var chosen = Enumerable.Range(0, Math.Min(spec.Prompts, prompts.Count)).Select(i => prompts[order[(int)(((long)due * spec.Prompts + i) % prompts.Count)]]).ToList();
+        var settings = new SamplingSettings(spec.Temperature, MaxNewTokens: spec.MaxNewTokens, Seed: (long)new RandomStream(seed, stage, due).NextBits());
+        var asked = chosen.SelectMany(prompt => Enumerable.Repeat(prompt.Message, spec.Answers)).ToList();
+        var answers = model.Answer(asked, settings, cancellation);
+        var pairs = new List<Pair>();
+        var sums = new double[rewards.Count];
+        for (var p = 0; p < chosen.Count; p++)
+        {
+            var texts = Enumerable.Range(p * spec.Answers, spec.Answers).Select(i => model.Tokenizer.Decode(answers[i])).ToList();
+            var scores = texts.Select(text => Judge(text, chosen[p].Fields, sums)).ToList();
+            int best = scores.IndexOf(scores.Max()), worst = scores.IndexOf(scores.Min());
+            if (scores[best] <= scores[worst]) continue;
+            int[] Ids(int i) => Ended(answers[p * spec.Answers + i]);
+            var ids = model.Contract.Encode([new Turn(chosen[p].Message)], model.Tokenizer);
+            pairs.Add(new Pair(chosen[p].Key, chosen[p].Message, texts[best], texts[worst], scores[best], scores[worst], ids, Ids(best), Ids(worst), []));
+        }
+        for (var i = 0; i < rewards.Count; i++) told(due + 1, rewards[i].Name, sums[i] / asked.Count);
+        told(due + 1, "pairs", pairs.Count);
+        return WithReference(pairs);
+    }
+
+    double Judge(string text, IReadOnlyDictionary<string, string> fields, double[] sums)
+    {
+        var total = 0.0;
+        for (var i = 0; i < rewards.Count; i++)
+        {
+            var score = rewards[i].Reward.Score(text, fields);
+            sums[i] += score;
+            total += rewards[i].Weight * score;
+        }
+        return total;
+    }
+
+    // That the answer ends is part of it, unless it was stopped for its length.
+    int[] Ended(int[] answer) => answer.Length < spec.MaxNewTokens && model.Ends.Count > 0 ? [.. answer, model.Ends.First()] : answer;
+
+    List<Pair> WithReference(List<Pair> pairs)
+    {
+        const int TokensAtOnce = 8192;
+        using var frozen = no_grad();
+        var result = new List<Pair>(pairs.Count);
+        foreach (var part in Parts(pairs, TokensAtOnce))
+        {
+            using var scope = NewDisposeScope();
+            using var batch = Batch.Of([.. part.SelectMany(pair => ToItem(pair).Rows)]);
+            var sums = DirectPreference.RowSums(model.Model, batch).cpu().data<float>().ToArray();
+            for (var i = 0; i < part.Count; i++) result.Add(part[i] with { Reference = [sums[2 * i], sums[2 * i + 1]] });
+        }
+        return result;
+    }
+
+    static IEnumerable<List<Pair>> Parts(List<Pair> pairs, int tokens)
+    {
+        var part = new List<Pair>();
+        var size = 0;
+        foreach (var pair in pairs)
+        {
+            part.Add(pair);
+            size += 2 * pair.PromptIds.Length + pair.ChosenIds.Length + pair.RejectedIds.Length;
+            if (size < tokens) continue;
+            yield return part;
+            (part, size) = ([], 0);
+        }
+        if (part.Count > 0) yield return part;
+    }
+}

@@ -1,0 +1,212 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Polymath.Distributed;
+using Polymath.Models;
+using Polymath.Models.Decoding;
+using Polymath.Recipes;
+using Polymath.Text.Templates;
+using Polymath.Training.Evaluation;
+using Polymath.Training.Reports;
+using Polymath.Training.Stages;
+
+namespace Polymath.Training;
+
+/// <summary>One job: the pieces a recipe names, the folder they live in, and the order of the stages. Stages that are done are not done again.</summary>
+public sealed class Run : IDisposable
+{
+    static readonly JsonSerializerOptions layout = new()
+    {
+        WriteIndented = true,
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    };
+
+    readonly RunFolder folder;
+    readonly CancellationTokenSource stop = new();
+
+    Run(Materials materials, RunFolder folder, RunObserver observer, int? stopAfter)
+    {
+        (Materials, this.folder, Observer, StopAfter) = (materials, folder, observer, stopAfter);
+        Meter = new AbilityMeter(materials);
+    }
+
+    /// <summary>The data, the tokenizer and the layout.</summary>
+    public Materials Materials { get; }
+
+    /// <summary>Measures abilities.</summary>
+    public AbilityMeter Meter { get; }
+
+    /// <summary>Is told what happens.</summary>
+    public RunObserver Observer { get; }
+
+    /// <summary>The processes that train together.</summary>
+    public Peers Peers { get; } = new Solo();
+
+    /// <summary>The number of steps, over all stages, after which the run stops; null for none.</summary>
+    public int? StopAfter { get; }
+
+    /// <summary>Asks for a stop.</summary>
+    public CancellationToken Stop => stop.Token;
+
+    /// <summary>Opens or resumes a run.</summary>
+    /// <param name="reading">The recipe, read without fault.</param>
+    /// <param name="path">The run's folder.</param>
+    /// <param name="fresh">Whether to begin anew.</param>
+    /// <param name="stopAfter">The steps after which to stop, or null.</param>
+    /// <param name="observer">Is told what happens.</param>
+    public static Run Open(RecipeReading reading, string path, bool fresh, int? stopAfter, RunObserver observer)
+    {
+        ArgumentNullException.ThrowIfNull(reading);
+        var recipe = reading.OrThrow();
+        var folder = RunFolder.Open(path, reading.Resolved, fresh);
+        try
+        {
+            AtomicFile.WriteText(folder.File("environment.json"), JsonSerializer.Serialize(new { surroundings = Surroundings.Now(), baseFolder = Path.GetFullPath(reading.BaseFolder) }, layout) + "\n");
+            return new Run(Materials.Gather(recipe, reading.BaseFolder, folder.File("tokenizer"), observer), folder, observer, stopAfter);
+        }
+        catch
+        {
+            folder.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Asks the run to save and stop after the step it is at.</summary>
+    public void RequestStop() => stop.Cancel();
+
+    sealed record StageResult(StageReport? Report, AbilityRow Abilities, IReadOnlyList<SampleReport> Samples);
+
+    /// <summary>Goes through all stages and writes the report.</summary>
+    /// <exception cref="OperationCanceledException">The run was asked to stop; the state is saved.</exception>
+    public RunReport Go()
+    {
+        var recipe = Materials.Recipe;
+        var results = new List<StageResult>();
+        TextModel? model = null;
+        try
+        {
+            var start = folder.Stage(-1, "start");
+            results.Add(Kept(start) ?? Keep(start, null, "start", model = Materials.NewModel()));
+            var before = 0;
+            var visits = recipe.Visits();
+            for (var i = 0; i < visits.Count; i++)
+            {
+                var place = folder.Stage(i, visits[i].Name);
+                if (Kept(place) is { } done)
+                {
+                    results.Add(done);
+                    before += done.Report!.Steps;
+                    continue;
+                }
+                // A stage starts from the last finished model as it lies on the disk: a resumed run and an uninterrupted one read the same bytes.
+                model?.Dispose();
+                model = i == 0 ? Materials.NewModel() : Materials.OpenModel(Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model"));
+                var report = new StageRunner(this, visits[i], place, model, before).Train();
+                results.Add(Keep(place, report, visits[i].Name, model, visits[i]));
+                Observer.StageDone(visits[i].Name);
+                before += report.Steps;
+            }
+            return WriteReport(results);
+        }
+        finally
+        {
+            model?.Dispose();
+        }
+    }
+
+    static StageResult? Kept(string place)
+    {
+        var file = Path.Combine(place, "report.json");
+        return File.Exists(file) ? JsonSerializer.Deserialize<StageResult>(File.ReadAllText(file), layout) : null;
+    }
+
+    StageResult Keep(string place, StageReport? report, string name, TextModel model, StageVisit? visit = null)
+    {
+        Observer.Progress($"Measuring abilities after {name}", 0, 0);
+        var values = Meter.Measure(model, Materials.Recipe.Abilities?.Keys ?? [], Stop);
+        foreach (var (ability, value) in values) Record(name, report?.Steps ?? 0, "after " + ability, value);
+        Observer.Measured(name, 0, values);
+        var samples = visit is null ? [] : Sample(visit, model, report!.Steps, visit.Stage.Evaluate?.Samples ?? 2);
+        var result = new StageResult(report, new AbilityRow(name, values), samples);
+        AtomicFile.WriteText(Path.Combine(place, "report.json"), JsonSerializer.Serialize(result, layout) + "\n");
+        return result;
+    }
+
+    RunReport WriteReport(List<StageResult> results)
+    {
+        Observer.Progress("Writing the report", 0, 0);
+        var baselines = new BaselineMeter(Materials);
+        var accuracies = baselines.Accuracies();
+        var recipe = Materials.Recipe;
+        var report = new RunReport(
+            recipe.Name, recipe.Description ?? recipe.Name, recipe.Seed, baselines.UnigramPerplexity(), accuracies.TryGetValue("majority", out var majority) ? majority : null, accuracies,
+            [.. results.Select(result => result.Report).OfType<StageReport>()], [.. results.Select(result => result.Abilities)], [.. results.SelectMany(result => result.Samples)], Surroundings.Now(), []);
+        var better = recipe.Abilities?.ToDictionary(pair => pair.Key, pair => pair.Value.HigherIsBetter) ?? [];
+        report = report with { Next = Suggestions.For(report, better) };
+        AtomicFile.WriteText(folder.File("report.json"), report.ToJson());
+        AtomicFile.WriteText(folder.File("report.html"), HtmlReport.Render(report, Points(), better));
+        return report;
+    }
+
+    List<MetricPoint> Points() => File.Exists(folder.Metrics)
+        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, layout)!).Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))]
+        : [];
+
+    sealed record MetricLine(string Stage, int Step, string Name, double Value);
+
+    /// <summary>Writes a figure down.</summary>
+    /// <param name="stage">The stage's visit.</param>
+    /// <param name="step">The step.</param>
+    /// <param name="name">The figure.</param>
+    /// <param name="value">Its value.</param>
+    public void Record(string stage, int step, string name, double value) => RunFolder.Append(folder.Metrics, new MetricLine(stage, step, name, value));
+
+    /// <summary>Forgets a stage's figures and samples after a step.</summary>
+    /// <param name="stage">The stage's visit.</param>
+    /// <param name="step">The last step that counts.</param>
+    public void Rewind(string stage, int step)
+    {
+        RunFolder.Rewind(folder.Metrics, stage, step);
+        RunFolder.Rewind(folder.Samples, stage, step);
+    }
+
+    /// <summary>Lets the model answer some held-out prompts of a stage and writes the answers down.</summary>
+    /// <param name="visit">The stage; one without answers gets the model's free text.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="step">The step.</param>
+    /// <param name="count">The number of prompts.</param>
+    public IReadOnlyList<SampleReport> Sample(StageVisit visit, TextModel model, int step, int count)
+    {
+        ArgumentNullException.ThrowIfNull(visit);
+        ArgumentNullException.ThrowIfNull(model);
+        if (count == 0 || visit.Stage.Objective is TaskSpec) return [];
+        var settings = new SamplingSettings(MaxNewTokens: Math.Min(128, model.Model.Sizes.ContextLength / 2), Seed: Materials.Recipe.Seed);
+        using var frozen = TorchSharp.torch.no_grad();
+        IReadOnlyList<string> prompts;
+        IReadOnlyList<int[]> answers;
+        if (visit.Stage.Objective is PretrainSpec)
+        {
+            prompts = [.. Enumerable.Repeat("", count)];
+            var begin = Materials.Contract.Template.Render(new Document("", "")).Tokenize(model.Tokenizer).Ids[..1];
+            answers = new TokenGenerator(model.Model, model.Ends).Generate([.. Enumerable.Repeat(begin, count)], settings);
+        }
+        else
+        {
+            var data = Materials.Data(visit.Stage.Name);
+            prompts = [.. data.Rows(DataSplit.Validation).Take(count).Select(data.Prompt)];
+            answers = model.Answer(prompts, settings);
+        }
+        var samples = prompts.Select((prompt, i) => new SampleReport(visit.Name, prompt, model.Tokenizer.Decode(answers[i]))).ToList();
+        foreach (var sample in samples) RunFolder.Append(folder.Samples, new { stage = visit.Name, step, prompt = sample.Prompt, answer = sample.Answer });
+        return samples;
+    }
+
+    /// <summary>Lets another process into the folder.</summary>
+    public void Dispose()
+    {
+        folder.Dispose();
+        stop.Dispose();
+        Peers.Dispose();
+    }
+}

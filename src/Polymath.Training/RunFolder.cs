@@ -1,0 +1,143 @@
+using System.Text.Json;
+using Polymath.Recipes;
+
+namespace Polymath.Training;
+
+/// <summary>A run's folder: <c>recipe.yaml</c>, <c>environment.json</c>, <c>metrics.jsonl</c>, <c>samples.jsonl</c>, <c>stages/NN-name</c>, the reports. One process at a time.</summary>
+public sealed class RunFolder : IDisposable
+{
+    readonly FileStream guard;
+
+    RunFolder(string path, FileStream guard) => (Path, this.guard) = (path, guard);
+
+    /// <summary>The folder.</summary>
+    public string Path { get; }
+
+    /// <summary>The file of all measured figures, one JSON object a line.</summary>
+    public string Metrics => File("metrics.jsonl");
+
+    /// <summary>The file of sampled answers, one JSON object a line.</summary>
+    public string Samples => File("samples.jsonl");
+
+    /// <summary>A file or folder in it.</summary>
+    /// <param name="name">Its name.</param>
+    public string File(string name) => System.IO.Path.Combine(Path, name);
+
+    /// <summary>A stage's folder.</summary>
+    /// <param name="index">The visit's number, from 0.</param>
+    /// <param name="name">The visit's name.</param>
+    public string Stage(int index, string name) => System.IO.Path.Combine(Path, "stages", $"{index + 1:D2}-{name}");
+
+    /// <summary>Opens the folder for a recipe.</summary>
+    /// <param name="path">The folder.</param>
+    /// <param name="recipe">The recipe, resolved.</param>
+    /// <param name="fresh">Whether to begin anew: what is there is set aside under <c>.previous</c>.</param>
+    /// <exception cref="InputException">Another process is at work in it, it belongs to another recipe, or it is not a run folder.</exception>
+    public static RunFolder Open(string path, string recipe, bool fresh)
+    {
+        var full = System.IO.Path.GetFullPath(path);
+        if (fresh && Directory.Exists(full)) SetAside(full);
+        try
+        {
+            if (Directory.Exists(full) && !System.IO.File.Exists(System.IO.Path.Combine(full, "recipe.yaml")) && Directory.EnumerateFileSystemEntries(full).Any(entry => System.IO.Path.GetFileName(entry) != "run.lock"))
+                throw new InputException($"{path} holds other things than a run. Give an empty or new folder with --run-dir.");
+            Directory.CreateDirectory(full);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"The run folder {path} cannot be made: {e.Message} Give another with --run-dir.", e);
+        }
+        var folder = new RunFolder(full, Guard(full));
+        try
+        {
+            var file = folder.File("recipe.yaml");
+            if (!System.IO.File.Exists(file)) AtomicFile.WriteText(file, recipe);
+            else if (System.IO.File.ReadAllText(file) != recipe)
+                throw new InputException($"{path} belongs to another recipe or other settings (see {file}). Give another folder with --run-dir, or begin anew with --fresh, which sets this one aside.");
+            return folder;
+        }
+        catch
+        {
+            folder.Dispose();
+            throw;
+        }
+    }
+
+    // Held open and locked while the process lives; the system lets go of it when the process ends, however it ends.
+    static FileStream Guard(string full)
+    {
+        try
+        {
+            return new FileStream(System.IO.Path.Combine(full, "run.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new InputException($"The run folder {full} cannot be written: {e.Message} Give another with --run-dir.", e);
+        }
+        catch (IOException e)
+        {
+            throw new InputException($"Another process is at work in {full}. Wait until it ends, or give another folder with --run-dir.", e);
+        }
+    }
+
+    static void SetAside(string full)
+    {
+        using (Guard(full))
+        {
+        }
+        var previous = full + ".previous";
+        if (Directory.Exists(previous)) Directory.Delete(previous, recursive: true);
+        Directory.Move(full, previous);
+    }
+
+    /// <summary>Adds a line to a file of records.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="record">The record.</param>
+    public static void Append(string file, object record)
+    {
+        try
+        {
+            System.IO.File.AppendAllText(file, JsonSerializer.Serialize(record, Lines) + "\n");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RunFailedException($"{file} cannot be written: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Drops a stage's records that lie after a step, so that a resumed run's records are those of an uninterrupted one.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="stage">The stage.</param>
+    /// <param name="step">The last step that counts.</param>
+    public static void Rewind(string file, string stage, int step)
+    {
+        if (!System.IO.File.Exists(file)) return;
+        var kept = System.IO.File.ReadLines(file).Where(line => Keep(line, stage, step)).ToList();
+        AtomicFile.WriteText(file, string.Concat(kept.Select(line => line + "\n")));
+    }
+
+    static bool Keep(string line, string stage, int step)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(line);
+            var root = document.RootElement;
+            return root.GetProperty("stage").GetString() != stage || root.GetProperty("step").GetInt32() <= step;
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            // The half line of a killed process.
+            return false;
+        }
+    }
+
+    static JsonSerializerOptions Lines { get; } = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    };
+
+    /// <summary>Lets another process in.</summary>
+    public void Dispose() => guard.Dispose();
+}

@@ -1,0 +1,25 @@
+using Polymath.Recipes;
+
+namespace Polymath.Training.Schedules;
+
+/// <summary>The learning rate of each step, a pure function of the step.</summary>
+/// <param name="peak">The rate at its peak.</param>
+/// <param name="steps">The steps of the stage.</param>
+/// <param name="spec">The shape.</param>
+public sealed class RateSchedule(double peak, int steps, ScheduleSpec spec)
+{
+    /// <summary>The rate of a step: rising along a line through the warmup, then along the shape to the floor, which the last step reaches.</summary>
+    /// <param name="step">The step, from 1.</param>
+    public double At(int step)
+    {
+        if (step <= spec.Warmup) return peak * step / spec.Warmup;
+        double length = Math.Max(1, steps - spec.Warmup), progress = Math.Clamp((step - spec.Warmup) / length, 0, 1);
+        var share = spec.Kind switch
+        {
+            ScheduleKind.Cosine => 0.5 * (1 + Math.Cos(Math.PI * progress)),
+            ScheduleKind.Linear => 1 - progress,
+            _ => 1,
+        };
+        return peak * (spec.Floor + (1 - spec.Floor) * share);
+    }
+}

@@ -1,0 +1,149 @@
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Packing;
+using Polymath.Text.Templates;
+using Polymath.Training.Objectives;
+
+namespace Polymath.Training.Stages;
+
+/// <summary>What became of a stage's rows on their way to tokens.</summary>
+/// <param name="Rows">The rows that train.</param>
+/// <param name="Tokens">Their tokens.</param>
+/// <param name="Targets">Their targets.</param>
+/// <param name="Cut">Rows that were cut.</param>
+/// <param name="Split">Rows that were split.</param>
+/// <param name="Dropped">Rows that were left out.</param>
+public sealed record RowCounts(int Rows, long Tokens, long Targets, int Cut, int Split, int Dropped);
+
+/// <summary>A stage's data in the shapes it is used in: texts for the tokenizer, items for training, prompts for sampling.</summary>
+public sealed class StageData
+{
+    readonly StageSpec stage;
+    readonly Corpora corpora;
+    readonly TextContract contract;
+    readonly FieldText first;
+    readonly FieldText? answer;
+
+    /// <summary>The data of a stage.</summary>
+    /// <param name="stage">The stage.</param>
+    /// <param name="corpora">The sources.</param>
+    /// <param name="contract">The layout.</param>
+    public StageData(StageSpec stage, Corpora corpora, TextContract contract)
+    {
+        ArgumentNullException.ThrowIfNull(stage);
+        (this.stage, this.corpora, this.contract) = (stage, corpora, contract);
+        (first, answer) = stage.Objective switch
+        {
+            PretrainSpec spec => (new FieldText(spec.Text), null),
+            FinetuneSpec spec => (new FieldText(spec.Prompt), new FieldText(spec.Answer)),
+            AlignSpec spec => (new FieldText(spec.Prompt), null),
+            TaskSpec => (new FieldText(((PromptMethod)stage.Method!).Template), (FieldText?)null),
+            _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
+        };
+    }
+
+    /// <summary>The rows of a part of the data.</summary>
+    /// <param name="split">The part.</param>
+    public IReadOnlyList<Row> Rows(DataSplit split) => [.. stage.Data.SelectMany(corpora.Rows).Where(row => row.Split == split)];
+
+    /// <summary>The labels of a task, by falling frequency in the training rows.</summary>
+    public IReadOnlyList<string> Labels()
+    {
+        var label = ((TaskSpec)stage.Objective).Label;
+        return [.. Rows(DataSplit.Train).GroupBy(row => row.Fields.GetValueOrDefault(label, "")).OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
+    }
+
+    /// <summary>What the user says in a row's place, before any conversion.</summary>
+    /// <param name="row">The row.</param>
+    public string Prompt(Row row)
+    {
+        ArgumentNullException.ThrowIfNull(row);
+        return first.Fill(row.Fields);
+    }
+
+    /// <summary>A row as the model reads it.</summary>
+    /// <param name="row">The row.</param>
+    public Rendering Render(Row row)
+    {
+        ArgumentNullException.ThrowIfNull(row);
+        var template = contract.Template;
+        return stage.Objective switch
+        {
+            PretrainSpec => template.Render(new Document(row.Key, first.Fill(row.Fields))),
+            TaskSpec task => template.Render(new Labelled(row.Key, row.Fields, row.Fields.GetValueOrDefault(task.Label, "")), first),
+            _ => template.Render(new Conversation(row.Key, [new Turn(Prompt(row), answer?.Fill(row.Fields))]), contract.Convert),
+        };
+    }
+
+    /// <summary>The items of a part of the data, and what became of its rows.</summary>
+    /// <param name="split">The part.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="maxLength">The most tokens of a row.</param>
+    /// <param name="policy">What happens to longer ones.</param>
+    /// <param name="labels">A task's labels.</param>
+    /// <exception cref="InputException">No row is left that trains a token, or a row is too long and the policy refuses it.</exception>
+    public (IReadOnlyList<Item> Items, RowCounts Counts) Items(DataSplit split, Tokenizer tokenizer, int maxLength, OverlongPolicy policy, IReadOnlyList<string>? labels = null)
+    {
+        var items = new List<Item>();
+        int cut = 0, splits = 0, dropped = 0;
+        var untrained = new List<string>();
+        var task = stage.Objective as TaskSpec;
+        foreach (var row in Rows(split))
+        {
+            var rendering = Render(row);
+            var whole = rendering.Tokenize(tokenizer);
+            IReadOnlyList<TokenRow> fitting = [whole];
+            if (whole.Length > maxLength)
+            {
+                fitting = Shorten(rendering, whole, tokenizer, maxLength, policy);
+                if (fitting.Count == 0) dropped++;
+                else if (policy == OverlongPolicy.Split && task is null) splits++;
+                else cut++;
+            }
+            foreach (var fit in fitting)
+            {
+                if (task is not null) items.Add(new Item([fit], Label: LabelOf(row, task, labels!)));
+                else if (fit.Targets > 0) items.Add(new Item([fit]));
+                else untrained.Add(fit.Source);
+            }
+        }
+        if (untrained.Count > 0)
+            throw new InputException($"Stage {stage.Name}: {untrained.Count} rows train no token (such as {string.Join(", ", untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing of them. Filter them with where, or raise maxLength.");
+        if (items.Count == 0)
+            throw new InputException($"Stage {stage.Name} has no {split.ToString().ToLowerInvariant()} rows: {dropped} were dropped as too long. Check data, where and batch.maxLength.");
+        return (items, new RowCounts(items.Count, items.Sum(item => (long)item.Tokens), items.Sum(item => item.Rows.Sum(row => (long)row.Targets)), cut, splits, dropped));
+    }
+
+    List<TokenRow> Shorten(Rendering rendering, TokenRow row, Tokenizer tokenizer, int maxLength, OverlongPolicy policy)
+    {
+        switch (policy)
+        {
+            case OverlongPolicy.Refuse:
+                throw new InputException($"Stage {stage.Name}: the row {row.Source} has {row.Length} tokens, more than the {maxLength} allowed, and batch.overlong is refuse. Choose cut, split or drop, or raise maxLength.");
+            case OverlongPolicy.Drop:
+                return [];
+            case OverlongPolicy.Split when stage.Objective is PretrainSpec:
+                // Pieces share one token, so that each of the row's tokens but the first stays a target.
+                var pieces = new List<TokenRow>();
+                for (var at = 0; at + 1 < row.Length; at += maxLength - 1)
+                {
+                    var end = Math.Min(at + maxLength, row.Length);
+                    pieces.Add(new TokenRow(row.Ids[at..end], row.Learn[at..end], row.Source));
+                }
+                return pieces;
+            default:
+                var shortened = rendering.Tokenize(tokenizer, maxLength);
+                var end2 = Math.Min(maxLength, shortened.Length);
+                var left = new TokenRow(shortened.Ids[..end2], shortened.Learn[..end2], row.Source);
+                return stage.Objective is TaskSpec || left.Targets > 0 ? [left] : [];
+        }
+    }
+
+    int LabelOf(Row row, TaskSpec task, IReadOnlyList<string> labels)
+    {
+        var value = row.Fields.GetValueOrDefault(task.Label, "");
+        for (var i = 0; i < labels.Count; i++)
+            if (labels[i] == value) return i;
+        throw new InputException($"Stage {stage.Name}: the row {row.Key} has the label '{value}', which no training row has. Labels are {string.Join(", ", labels)}.");
+    }
+}

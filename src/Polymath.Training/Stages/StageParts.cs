@@ -1,0 +1,42 @@
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Training.Objectives;
+using Polymath.Training.Rollouts;
+using Polymath.Tuning.Prompts;
+
+namespace Polymath.Training.Stages;
+
+/// <summary>What each kind of stage learns, and from what: the table of contents of the four kinds.</summary>
+static class StageParts
+{
+    internal static (Objective Objective, ItemSource Source) Of(
+        StageSpec stage, Materials materials, TextModel model, BatchSpec batch, string visit, string folder, Action<string, double> record, RunObserver observer)
+    {
+        var data = materials.Data(stage.Name);
+        switch (stage.Objective)
+        {
+            case TaskSpec:
+                var labels = data.Labels();
+                var verbalizer = new Verbalizer(labels, ((PromptMethod)stage.Method!).Verbalizer.Words, materials.Tokenizer);
+                return (new LabelWords(verbalizer), Corpus(stage, materials, batch, visit, observer, labels));
+            case AlignSpec align:
+                var prompts = data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields)).ToList();
+                var rewards = align.Rewards.Select(pair => (pair.Key, materials.Reward(pair.Key), pair.Value)).ToList();
+                var source = new RolloutItems(model, prompts, rewards, align.Rollout, stage.Steps!.Value, materials.Recipe.Seed, visit, Path.Combine(folder, "rollouts"), (round, name, value) =>
+                {
+                    record("rollout " + name, value);
+                    observer.Note($"{visit}: round {round}, {name} {value:G4}");
+                });
+                return (new DirectPreference(align.Beta, align.AnswerWeight), source);
+            default:
+                return (new NextToken(), Corpus(stage, materials, batch, visit, observer, null));
+        }
+    }
+
+    static CorpusItems Corpus(StageSpec stage, Materials materials, BatchSpec batch, string visit, RunObserver observer, IReadOnlyList<string>? labels)
+    {
+        var (items, counts) = materials.Data(stage.Name).Items(DataSplit.Train, materials.Tokenizer, batch.MaxLength!.Value, batch.Overlong, labels);
+        observer.Note($"{visit}: {counts.Rows:N0} rows, {counts.Tokens:N0} tokens, {counts.Targets:N0} targets; of the rows longer than {batch.MaxLength:N0} tokens {counts.Cut:N0} cut, {counts.Split:N0} split, {counts.Dropped:N0} dropped");
+        return new CorpusItems(items, materials.Recipe.Seed, visit);
+    }
+}

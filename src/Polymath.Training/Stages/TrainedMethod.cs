@@ -1,0 +1,87 @@
+using System.Text.RegularExpressions;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tuning;
+
+namespace Polymath.Training.Stages;
+
+/// <summary>What a stage trains: it chooses the weights before, and leaves a plain model behind.</summary>
+public sealed class TrainedMethod : IDisposable
+{
+    readonly LanguageModel model;
+    readonly DeltaSet? deltas;
+    readonly bool merge;
+
+    TrainedMethod(LanguageModel model, string name, IReadOnlyList<Weight> weights, DeltaSet? deltas, bool merge) =>
+        (this.model, Name, Weights, this.deltas, this.merge) = (model, name, weights, deltas, merge);
+
+    /// <summary>The method's name for the report.</summary>
+    public string Name { get; }
+
+    /// <summary>The weights that are trained.</summary>
+    public IReadOnlyList<Weight> Weights { get; }
+
+    /// <summary>Whether a step is being trained; dropout applies only then.</summary>
+    public bool Training
+    {
+        get => deltas?.Training ?? false;
+        set
+        {
+            if (deltas is not null) deltas.Training = value;
+        }
+    }
+
+    /// <summary>Makes a model ready for a method.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="method">The method.</param>
+    /// <param name="seed">The run's seed.</param>
+    /// <param name="stage">The stage's name: fresh deltas of different stages differ.</param>
+    public static TrainedMethod Attach(LanguageModel model, MethodSpec method, long seed, string stage)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        foreach (var weight in model.Weights) weight.Trainable = false;
+        switch (method)
+        {
+            case PromptMethod prompt:
+                var inner = Attach(model, prompt.Train ?? new FullMethod(), seed, stage);
+                return new TrainedMethod(model, $"prompt + {inner.Name}", inner.Weights, inner.deltas, inner.merge);
+            case LoraMethod lora:
+                var deltas = DeltaSet.Fresh(model, lora, (long)new Text.RandomStream(seed, stage).NextBits());
+                foreach (var weight in deltas.Weights) weight.Trainable = true;
+                return new TrainedMethod(model, "lora", [.. deltas.Weights], deltas, lora.Merge);
+            case FreezeMethod freeze:
+                return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train), null, merge: false);
+            default:
+                return new TrainedMethod(model, method.Kind, Chosen(model, ["*"]), null, merge: false);
+        }
+    }
+
+    static List<Weight> Chosen(LanguageModel model, IReadOnlyList<string> patterns)
+    {
+        var chosen = new HashSet<Weight>();
+        foreach (var pattern in patterns)
+        {
+            var expression = new Regex("^" + Regex.Escape(pattern).Replace("\\*", ".*", StringComparison.Ordinal) + "$", RegexOptions.None, TimeSpan.FromSeconds(1));
+            var found = model.Weights.Where(weight => expression.IsMatch(weight.Name)).ToList();
+            if (found.Count == 0) throw new InputException($"method.train: '{pattern}' fits no weight of the model, such as {string.Join(", ", model.Weights.Take(4).Select(weight => weight.Name))}.");
+            chosen.UnionWith(found);
+        }
+        foreach (var weight in chosen) weight.Trainable = true;
+        return [.. model.Weights.Where(chosen.Contains)];
+    }
+
+    /// <summary>Ends the training: the adapter is written, and merged into the model where the method says so.</summary>
+    /// <param name="folder">The stage's folder.</param>
+    public void Finish(string folder)
+    {
+        if (deltas is not null)
+        {
+            AtomicFile.WriteFolder(Path.Combine(folder, "adapter"), deltas.Save);
+            if (merge) deltas.Merge();
+        }
+        foreach (var weight in model.Weights) weight.Trainable = false;
+    }
+
+    /// <summary>Detaches what is still attached.</summary>
+    public void Dispose() => deltas?.Dispose();
+}
