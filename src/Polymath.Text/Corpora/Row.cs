@@ -1,0 +1,52 @@
+using System.Collections;
+using System.Diagnostics.CodeAnalysis;
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>One row of a source.</summary>
+/// <param name="Key">A stable hash of the row's fields: 32 hexadecimal digits, the same wherever and whenever the row is read.</param>
+/// <param name="Split">The part the row belongs to.</param>
+/// <param name="Fields">The values by field name; a value that is missing is empty.</param>
+public sealed record Row(string Key, DataSplit Split, IReadOnlyDictionary<string, string> Fields);
+
+/// <summary>Tells how far a piece of work on a corpus has come.</summary>
+/// <param name="activity">What is being done.</param>
+/// <param name="done">How much is done, in bytes.</param>
+/// <param name="total">How much there is to do, in bytes.</param>
+public delegate void CorpusProgress(string activity, long done, long total);
+
+/// <summary>The fields of a row. All rows of a source share their names, so that a row costs no more than its values.</summary>
+/// <param name="names">The names with their places, shared and complete only when the whole source was read.</param>
+/// <param name="values">The values by place; places past the end are empty.</param>
+internal sealed class RowFields(IReadOnlyDictionary<string, int> names, string[] values) : IReadOnlyDictionary<string, string>
+{
+    /// <inheritdoc/>
+    public IEnumerable<string> Keys => names.Keys;
+
+    /// <inheritdoc/>
+    public IEnumerable<string> Values => names.Values.Select(At);
+
+    /// <inheritdoc/>
+    public int Count => names.Count;
+
+    /// <inheritdoc/>
+    public string this[string key] => TryGetValue(key, out var value) ? value : throw new KeyNotFoundException($"no field '{key}'");
+
+    /// <inheritdoc/>
+    public bool ContainsKey(string key) => names.ContainsKey(key);
+
+    /// <inheritdoc/>
+    public bool TryGetValue(string key, [MaybeNullWhen(false)] out string value)
+    {
+        value = names.TryGetValue(key, out var place) ? At(place) : null;
+        return value is not null;
+    }
+
+    /// <inheritdoc/>
+    public IEnumerator<KeyValuePair<string, string>> GetEnumerator() => names.Select(name => KeyValuePair.Create(name.Key, At(name.Value))).GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+    private string At(int place) => place < values.Length ? values[place] ?? "" : "";
+}

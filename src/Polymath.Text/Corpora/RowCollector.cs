@@ -1,0 +1,52 @@
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>Gathers the rows of a source: the fields that are asked for, or all there are.</summary>
+/// <param name="fields">The fields that are asked for, by name; null for all.</param>
+internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? fields)
+{
+    private static readonly FieldSpec Whole = new("");
+    private readonly Dictionary<string, int> _places = fields?.Keys.Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
+    private readonly HashSet<string> _met = new(StringComparer.Ordinal), _keys = new(StringComparer.Ordinal);
+
+    /// <summary>The rows so far.</summary>
+    public List<RowFields> Rows { get; } = [];
+
+    /// <summary>Adds a row.</summary>
+    /// <param name="keys">The names at the top of the row in its file.</param>
+    /// <param name="find">Finds the value at a path (asked for by the spec, or a top-level name), or null where there is none.</param>
+    public void Add(IReadOnlyCollection<string> keys, Func<string, FieldSpec, string?> find)
+    {
+        if (_keys.Count < 1000)
+            _keys.UnionWith(keys);
+        if (fields is null)
+        {
+            foreach (var key in keys)
+                _places.TryAdd(key, _places.Count);
+        }
+
+        var values = new string[_places.Count];
+        foreach (var (name, spec) in fields ?? keys.Distinct().Select(key => KeyValuePair.Create(key, Whole)))
+        {
+            var value = find(fields is null ? name : spec.Path, spec);
+            if (value is not null)
+                _met.Add(name);
+            values[_places[name]] = value ?? "";
+        }
+
+        Rows.Add(new RowFields(_places, values));
+    }
+
+    /// <summary>Refuses fields that no row has.</summary>
+    /// <param name="name">The source's name.</param>
+    /// <exception cref="InputException">A field is missing in every row.</exception>
+    public void CheckFields(string name)
+    {
+        foreach (var (field, spec) in fields ?? new Dictionary<string, FieldSpec>())
+        {
+            if (Rows.Count > 0 && !_met.Contains(field))
+                throw new InputException($"data '{name}': no row has '{spec.Path}', which field '{field}' is read from. Found: {string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
+        }
+    }
+}

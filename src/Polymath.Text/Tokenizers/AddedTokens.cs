@@ -1,0 +1,85 @@
+using System.Buffers;
+using System.Text;
+
+namespace Polymath.Text;
+
+/// <summary>A token that stands beside the model's vocabulary and is found in the text itself.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Content">The text it stands for.</param>
+/// <param name="SingleWord">Whether it is found only as a word of its own.</param>
+/// <param name="LeftStrip">Whether it takes the white space before it.</param>
+/// <param name="RightStrip">Whether it takes the white space behind it.</param>
+/// <param name="Normalized">Whether it is looked for in the normalized text.</param>
+/// <param name="Special">Whether it stands for no text.</param>
+internal sealed record AddedToken(int Id, string Content, bool SingleWord, bool LeftStrip, bool RightStrip, bool Normalized, bool Special)
+{
+    /// <summary>Whether a text that is only text must not bring it in.</summary>
+    public bool IsControl => Special || (Content.Length > 1 && ((Content[0] == '<' && Content[^1] == '>') || (Content[0] == '[' && Content[^1] == ']')));
+}
+
+/// <summary>Finds added tokens in a text: the leftmost one first, of several that start there the longest.</summary>
+internal sealed class AddedTokenFinder
+{
+    private readonly Dictionary<char, (string Pattern, AddedToken Token)[]> _byFirst;
+    private readonly SearchValues<char> _firsts;
+
+    /// <summary>A finder of some tokens by the texts that stand for them.</summary>
+    public AddedTokenFinder(IEnumerable<(string Pattern, AddedToken Token)> tokens)
+    {
+        _byFirst = tokens.Where(token => token.Pattern.Length > 0).GroupBy(token => token.Pattern[0])
+            .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Pattern.Length).ToArray());
+        _firsts = SearchValues.Create([.. _byFirst.Keys]);
+    }
+
+    /// <summary>Cuts a text into tokens and what lies between them.</summary>
+    /// <returns>The parts in order, as starts and ends in UTF-16 units; the token is null for text in between.</returns>
+    public List<(int Start, int End, AddedToken? Token)> Cut(string text)
+    {
+        var parts = new List<(int, int, AddedToken?)>();
+        var done = 0;
+        for (var at = 0; at < text.Length;)
+        {
+            var offset = _byFirst.Count == 0 ? -1 : text.AsSpan(at).IndexOfAny(_firsts);
+            if (offset < 0)
+                break;
+            at += offset;
+            if (LongestAt(text, at) is not var (pattern, token))
+            {
+                at++;
+                continue;
+            }
+
+            var (start, end) = (at, at + pattern.Length);
+            at = end;
+            if (token.SingleWord && (EndsInWord(text.AsSpan(0, start)) || StartsWithWord(text.AsSpan(end))))
+                continue;
+            if (token.LeftStrip)
+                start = Math.Max(done, text.AsSpan(0, start).TrimEnd().Length);
+            if (token.RightStrip)
+                end = text.Length - text.AsSpan(end).TrimStart().Length;
+            if (done < start)
+                parts.Add((done, start, null));
+            parts.Add((start, end, token));
+            done = end;
+        }
+
+        if (done < text.Length)
+            parts.Add((done, text.Length, null));
+        return parts;
+    }
+
+    private (string Pattern, AddedToken Token)? LongestAt(string text, int at)
+    {
+        foreach (var candidate in _byFirst[text[at]])
+        {
+            if (text.AsSpan(at).StartsWith(candidate.Pattern, StringComparison.Ordinal))
+                return candidate;
+        }
+
+        return null;
+    }
+
+    private static bool EndsInWord(ReadOnlySpan<char> text) => Rune.DecodeLastFromUtf16(text, out var rune, out _) == OperationStatus.Done && CharacterKinds.IsWord(rune);
+
+    private static bool StartsWithWord(ReadOnlySpan<char> text) => Rune.DecodeFromUtf16(text, out var rune, out _) == OperationStatus.Done && CharacterKinds.IsWord(rune);
+}

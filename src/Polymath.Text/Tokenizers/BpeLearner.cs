@@ -1,0 +1,132 @@
+using System.Runtime.InteropServices;
+
+namespace Polymath.Text;
+
+/// <summary>
+/// Learns merges: the most frequent pair first, of equally frequent ones the pair of the smaller ids. Pair counts are kept up to date as words change, and each pair
+/// knows the words it occurs in, so that a merge touches only those.
+/// </summary>
+/// <param name="vocabulary">The tokens so far; learned ones are appended.</param>
+internal sealed class BpeLearner(List<string> vocabulary)
+{
+    private readonly List<int> _symbols = [];
+    private readonly List<(int Start, int Length, long Count)> _words = [];
+    private readonly Dictionary<long, long> _counts = [];
+    private readonly PriorityQueue<(long Pair, long Count, List<int> Words), (long, long)> _queue = new();
+
+    // Pairs made by the merge at hand, with the words they were made in.
+    private readonly Dictionary<long, List<int>> _fresh = [];
+
+    /// <summary>Adds a word.</summary>
+    /// <param name="symbols">Its ids.</param>
+    /// <param name="count">How often it occurs.</param>
+    public void AddWord(ReadOnlySpan<int> symbols, long count)
+    {
+        var word = _words.Count;
+        _words.Add((_symbols.Count, symbols.Length, count));
+        _symbols.AddRange(symbols);
+        for (var i = 0; i + 1 < symbols.Length; i++)
+            Change(symbols[i], symbols[i + 1], count, word);
+    }
+
+    /// <summary>Learns until the vocabulary is full or no pair is frequent enough.</summary>
+    /// <returns>The merges, in the order they are to be applied.</returns>
+    public List<(string Left, string Right)> Learn(int vocabularySize, long minimumCount)
+    {
+        var ids = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (var (id, token) in vocabulary.Index())
+            ids.TryAdd(token, id);
+        var merges = new List<long>();
+        EnqueueFresh();
+        while (vocabulary.Count < vocabularySize && _queue.TryDequeue(out var top, out _))
+        {
+            var now = _counts[top.Pair];
+            if (now != top.Count)
+            {
+                _queue.Enqueue(top with { Count = now }, (-now, top.Pair));
+                continue;
+            }
+
+            if (now < Math.Max(1, minimumCount))
+                break;
+            var (left, right) = ((int)(top.Pair >> 32), (int)top.Pair);
+            var token = vocabulary[left] + vocabulary[right];
+            if (!ids.TryGetValue(token, out var id))
+            {
+                id = ids[token] = vocabulary.Count;
+                vocabulary.Add(token);
+            }
+
+            merges.Add(top.Pair);
+            foreach (var word in top.Words)
+                Merge(word, left, right, id);
+            EnqueueFresh();
+        }
+
+        return [.. LastOfEach(merges).Select(pair => (vocabulary[(int)(pair >> 32)], vocabulary[(int)pair]))];
+    }
+
+    // A token made in two ways can bring the same pair up twice; a table of merges holds it once, at its later rank.
+    private static List<long> LastOfEach(List<long> merges)
+    {
+        var seen = new HashSet<long>();
+        List<long> kept = [.. Enumerable.Reverse(merges).Where(seen.Add)];
+        kept.Reverse();
+        return kept;
+    }
+
+    private void EnqueueFresh()
+    {
+        foreach (var (pair, words) in _fresh)
+        {
+            if (_counts[pair] is > 0 and var count)
+                _queue.Enqueue((pair, count, words), (-count, pair));
+        }
+
+        _fresh.Clear();
+    }
+
+    private void Merge(int word, int left, int right, int id)
+    {
+        var (start, length, count) = _words[word];
+        var symbols = CollectionsMarshal.AsSpan(_symbols).Slice(start, length);
+        var kept = 0;
+        for (var i = 0; i < length; i++)
+        {
+            if (symbols[i] != left || i + 1 >= length || symbols[i + 1] != right)
+            {
+                symbols[kept++] = symbols[i];
+                continue;
+            }
+
+            if (kept > 0)
+            {
+                Change(symbols[kept - 1], left, -count, word);
+                Change(symbols[kept - 1], id, count, word);
+            }
+
+            if (i + 2 < length)
+            {
+                Change(right, symbols[i + 2], -count, word);
+                Change(id, symbols[i + 2], count, word);
+            }
+
+            symbols[kept++] = id;
+            i++;
+        }
+
+        _words[word] = (start, kept, count);
+    }
+
+    private void Change(int left, int right, long count, int word)
+    {
+        var pair = ((long)left << 32) | (uint)right;
+        CollectionsMarshal.GetValueRefOrAddDefault(_counts, pair, out _) += count;
+        if (count <= 0)
+            return;
+        ref var words = ref CollectionsMarshal.GetValueRefOrAddDefault(_fresh, pair, out _);
+        words ??= [];
+        if (words.Count == 0 || words[^1] != word)
+            words.Add(word);
+    }
+}

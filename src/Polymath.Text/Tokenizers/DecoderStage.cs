@@ -1,0 +1,247 @@
+using System.Text;
+
+namespace Polymath.Text;
+
+/// <summary>One step of turning tokens back into text. Steps are fed token by token and pass on what is certain; for one text and one thread.</summary>
+/// <param name="next">The step that comes after.</param>
+internal abstract class DecoderStage(DecoderStage? next)
+{
+    /// <summary>The step that comes after; the last step has none.</summary>
+    protected DecoderStage Next => next!;
+
+    /// <summary>Takes a token, or a piece of what an earlier step has joined.</summary>
+    public abstract void Push(string token);
+
+    /// <summary>Ends the text.</summary>
+    public virtual void Finish() => next!.Finish();
+}
+
+/// <summary>Collects the text.</summary>
+internal sealed class CollectingStage(StringBuilder text, string separator) : DecoderStage(null)
+{
+    private bool _started;
+
+    /// <inheritdoc/>
+    public override void Push(string token)
+    {
+        if (_started)
+            text.Append(separator);
+        _started = true;
+        text.Append(token);
+    }
+
+    /// <inheritdoc/>
+    public override void Finish() => _started = false;
+}
+
+/// <summary>Reads the byte alphabet back and joins the bytes to characters; a token that is not written in it stands for its own bytes.</summary>
+internal sealed class ByteLevelStage(DecoderStage next) : DecoderStage(next)
+{
+    private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
+
+    /// <inheritdoc/>
+    public override void Push(string token)
+    {
+        var bytes = new byte[token.Length];
+        for (var i = 0; i < token.Length; i++)
+        {
+            var value = ByteAlphabet.ByteOf(token[i]);
+            if (value < 0)
+            {
+                bytes = Encoding.UTF8.GetBytes(token);
+                break;
+            }
+
+            bytes[i] = (byte)value;
+        }
+
+        Emit(bytes, false);
+    }
+
+    /// <inheritdoc/>
+    public override void Finish()
+    {
+        Emit([], true);
+        base.Finish();
+    }
+
+    private void Emit(byte[] bytes, bool flush)
+    {
+        var characters = new char[_decoder.GetCharCount(bytes, flush)];
+        var count = _decoder.GetChars(bytes, characters, flush);
+        if (count > 0)
+            Next.Push(new string(characters, 0, count));
+    }
+}
+
+/// <summary>Joins runs of byte tokens (<c>&lt;0xE5&gt;</c>) to text; in a run that is no UTF-8 each byte becomes U+FFFD.</summary>
+internal sealed class ByteFallbackStage(DecoderStage next) : DecoderStage(next)
+{
+    private static readonly UTF8Encoding Strict = new(false, true);
+    private readonly List<byte> _run = [];
+
+    /// <summary>The byte a token stands for, or -1.</summary>
+    public static int ByteOf(string token)
+        => token.Length == 6 && token.StartsWith("<0x", StringComparison.Ordinal) && token[5] == '>' && char.IsAsciiHexDigit(token[3]) && char.IsAsciiHexDigit(token[4])
+            ? Convert.ToByte(token.Substring(3, 2), 16)
+            : -1;
+
+    /// <inheritdoc/>
+    public override void Push(string token)
+    {
+        if (ByteOf(token) is >= 0 and var value)
+        {
+            _run.Add((byte)value);
+            return;
+        }
+
+        End();
+        Next.Push(token);
+    }
+
+    /// <inheritdoc/>
+    public override void Finish()
+    {
+        End();
+        base.Finish();
+    }
+
+    private void End()
+    {
+        if (_run.Count == 0)
+            return;
+        var bytes = _run.ToArray();
+        _run.Clear();
+        if (System.Text.Unicode.Utf8.IsValid(bytes))
+        {
+            Next.Push(Strict.GetString(bytes));
+            return;
+        }
+
+        for (var i = 0; i < bytes.Length; i++)
+            Next.Push("\uFFFD");
+    }
+}
+
+/// <summary>Replaces a pattern in each token, or in all that was joined before.</summary>
+internal sealed class ReplaceStage(DecoderStage next, TextPattern pattern, string content, bool fused) : DecoderStage(next)
+{
+    // A longer pattern could lie across two pieces of one joined text, so nothing is certain before its end.
+    private readonly StringBuilder? _held = fused && pattern.Literal is not { Length: 1 } ? new StringBuilder() : null;
+
+    /// <inheritdoc/>
+    public override void Push(string token)
+    {
+        if (_held is null)
+            Next.Push(pattern.Replace(token, content));
+        else
+            _held.Append(token);
+    }
+
+    /// <inheritdoc/>
+    public override void Finish()
+    {
+        if (_held is { Length: > 0 })
+            Next.Push(pattern.Replace(_held.ToString(), content));
+        _held?.Clear();
+        base.Finish();
+    }
+}
+
+/// <summary>Takes up to some of one character off the ends of each token, or of all that was joined before.</summary>
+internal sealed class StripStage(DecoderStage next, char content, int start, int stop, bool fused) : DecoderStage(next)
+{
+    private readonly int _start = start;
+    private int _left = start;
+    private string _tail = "";
+
+    /// <inheritdoc/>
+    public override void Push(string token)
+    {
+        if (!fused)
+        {
+            var left = _start;
+            Next.Push(CutEnd(CutStart(token, ref left)));
+            return;
+        }
+
+        var text = _tail + CutStart(token, ref _left);
+        var hold = text.Length;
+        while (hold > 0 && text.Length - hold < stop && text[hold - 1] == content)
+            hold--;
+        _tail = text[hold..];
+        if (hold > 0)
+            Next.Push(text[..hold]);
+    }
+
+    /// <inheritdoc/>
+    public override void Finish()
+    {
+        if (CutEnd(_tail) is { Length: > 0 } rest)
+            Next.Push(rest);
+        (_tail, _left) = ("", _start);
+        base.Finish();
+    }
+
+    private string CutStart(string token, ref int left)
+    {
+        var cut = 0;
+        while (cut < token.Length && left > 0 && token[cut] == content)
+            (cut, left) = (cut + 1, left - 1);
+        if (cut < token.Length)
+            left = 0;
+        return token[cut..];
+    }
+
+    private string CutEnd(string token)
+    {
+        var end = token.Length;
+        while (end > 0 && token.Length - end < stop && token[end - 1] == content)
+            end--;
+        return token[..end];
+    }
+}
+
+/// <summary>Writes the visible sign for a space as a space again, and drops it in the first token where one was put in front.</summary>
+internal sealed class MetaspaceStage(DecoderStage next, char replacement, bool prepended, bool fused) : DecoderStage(next)
+{
+    private bool _first = true;
+
+    /// <inheritdoc/>
+    public override void Push(string token)
+    {
+        var drop = _first && prepended;
+        _first = _first && fused;
+        Next.Push(drop ? token.Replace(replacement.ToString(), "", StringComparison.Ordinal) : token.Replace(replacement, ' '));
+    }
+
+    /// <inheritdoc/>
+    public override void Finish()
+    {
+        _first = true;
+        base.Finish();
+    }
+}
+
+/// <summary>Turns the suffix that ends a word into a space, and into nothing at the end of the text.</summary>
+internal sealed class WordSuffixStage(DecoderStage next, string suffix) : DecoderStage(next)
+{
+    private string? _held;
+
+    /// <inheritdoc/>
+    public override void Push(string token)
+    {
+        if (_held is not null)
+            Next.Push(_held.Replace(suffix, " ", StringComparison.Ordinal));
+        _held = token;
+    }
+
+    /// <inheritdoc/>
+    public override void Finish()
+    {
+        if (_held is not null)
+            Next.Push(_held.Replace(suffix, "", StringComparison.Ordinal));
+        _held = null;
+        base.Finish();
+    }
+}

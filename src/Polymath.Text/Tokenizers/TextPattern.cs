@@ -1,0 +1,122 @@
+using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>A pattern of a tokenizer file: a literal text or a regular expression, matched by code points rather than by UTF-16 units.</summary>
+internal sealed class TextPattern
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    // One character of the first 65,536 for each Unicode category: it stands in for the rarer ones, so that classes such as \p{L} see a letter as one
+    // letter. None lies in a range that patterns name outright.
+    private static readonly Dictionary<UnicodeCategory, char> StandIns = Enumerable.Range(0xA000, 0x1000).Concat(Enumerable.Range(0, 0xA000)).Concat(Enumerable.Range(0xE000, 0x1FFE))
+        .GroupBy(unit => char.GetUnicodeCategory((char)unit)).ToDictionary(group => group.Key, group => (char)group.First());
+
+    private readonly string? _literal;
+    private readonly Regex? _regex;
+
+    private TextPattern(string? literal, Regex? regex) => (_literal, _regex) = (literal, regex);
+
+    /// <summary>The scanner that does the same work as the regular expression, where there is one.</summary>
+    public WordScanner? Scanner { get; private init; }
+
+    /// <summary>The literal text, where the pattern is one.</summary>
+    public string? Literal => _literal;
+
+    /// <summary>A pattern that is a literal text.</summary>
+    public static TextPattern Of(string literal) => new(literal, null);
+
+    /// <summary>Reads <c>{"String": ...}</c> or <c>{"Regex": ...}</c>.</summary>
+    public static TextPattern Read(JsonPart part)
+    {
+        if (part.Element.ValueKind == System.Text.Json.JsonValueKind.String)
+            return new(part.Text(), null);
+        if (part.Find("String") is { } literal)
+            return new(literal.Text(), null);
+        var source = part.Get("Regex");
+        return OfRegex(source.Text()) ?? throw source.Fault($"the pattern {source.Text()} uses something that regular expressions here do not know");
+    }
+
+    /// <summary>A pattern that is a regular expression; null when it cannot be followed.</summary>
+    public static TextPattern? OfRegex(string pattern)
+    {
+        try
+        {
+            var regex = new Regex(PossessiveQuantifiers.ToAtomic(pattern), RegexOptions.CultureInvariant, Patience);
+            return new(null, regex) { Scanner = WordScanner.For(pattern) };
+        }
+        catch (ArgumentException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The matches in a text, from left to right, as starts and ends in UTF-16 units; empty ones are left out.</summary>
+    /// <exception cref="InputException">The pattern takes too long on this text.</exception>
+    public List<(int Start, int End)> Matches(ReadOnlySpan<char> text)
+    {
+        var matches = new List<(int, int)>();
+        if (_literal is not null)
+        {
+            if (_literal.Length == 0)
+                return matches;
+            for (int at = 0, found; (found = text[at..].IndexOf(_literal, StringComparison.Ordinal)) >= 0; at += found + _literal.Length)
+                matches.Add((at + found, at + found + _literal.Length));
+            return matches;
+        }
+
+        try
+        {
+            var (shadow, starts) = Shadow(text);
+            foreach (var match in _regex!.EnumerateMatches(shadow))
+            {
+                if (match.Length > 0)
+                    matches.Add(starts is null ? (match.Index, match.Index + match.Length) : (starts[match.Index], starts[match.Index + match.Length]));
+            }
+        }
+        catch (RegexMatchTimeoutException fault)
+        {
+            throw new InputException($"the tokenizer's pattern {_regex} takes too long on a text of {text.Length} characters. Split the text into shorter rows.", fault);
+        }
+
+        return matches;
+    }
+
+    /// <summary>Replaces every match.</summary>
+    public string Replace(string text, string content)
+    {
+        if (_literal is not null)
+            return _literal.Length == 0 ? text : text.Replace(_literal, content, StringComparison.Ordinal);
+        var result = new StringBuilder(text.Length);
+        var at = 0;
+        foreach (var (start, end) in Matches(text))
+        {
+            result.Append(text, at, start - at).Append(content);
+            at = end;
+        }
+
+        return result.Append(text, at, text.Length - at).ToString();
+    }
+
+    // The text with one unit a code point, and where each one starts in the original; the text itself where that is so already.
+    private static (string Shadow, int[]? Starts) Shadow(ReadOnlySpan<char> text)
+    {
+        if (text.IndexOfAnyInRange('\uD800', '\uDBFF') < 0)
+            return (text.ToString(), null);
+        var shadow = new StringBuilder(text.Length);
+        var starts = new List<int>(text.Length + 1);
+        for (var i = 0; i < text.Length;)
+        {
+            starts.Add(i);
+            var status = Rune.DecodeFromUtf16(text[i..], out var rune, out var width);
+            shadow.Append(status != System.Buffers.OperationStatus.Done || rune.IsBmp ? text[i] : StandIns.GetValueOrDefault(Rune.GetUnicodeCategory(rune), '\uFFFD'));
+            i += width;
+        }
+
+        starts.Add(text.Length);
+        return (shadow.ToString(), [.. starts]);
+    }
+}

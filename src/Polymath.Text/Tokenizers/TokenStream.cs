@@ -1,0 +1,50 @@
+using System.Text;
+
+namespace Polymath.Text;
+
+/// <summary>Decodes ids one by one into the very text that decoding them all at once would give. For one thread.</summary>
+public sealed class TokenStream
+{
+    private readonly Func<int, string?> _tokenOf;
+    private readonly DecoderStage _first;
+    private readonly StringBuilder _ready;
+
+    internal TokenStream(Func<int, string?> tokenOf, DecoderStage first, StringBuilder ready)
+    {
+        _tokenOf = tokenOf;
+        _first = first;
+        _ready = ready;
+    }
+
+    /// <summary>Takes one more id.</summary>
+    /// <param name="id">The id; one without a token stands for nothing.</param>
+    /// <returns>The text that is certain by now and was not given before: never half a character, often empty.</returns>
+    public string Append(int id)
+    {
+        Feed(id);
+        return Take();
+    }
+
+    /// <summary>Ends the sequence.</summary>
+    /// <returns>The text that was not given before.</returns>
+    public string Flush()
+    {
+        _first.Finish();
+        return Take();
+    }
+
+    internal void Feed(int id)
+    {
+        if (_tokenOf(id) is { } token)
+            _first.Push(token);
+    }
+
+    private string Take()
+    {
+        if (_ready.Length == 0)
+            return "";
+        var text = _ready.ToString();
+        _ready.Clear();
+        return text;
+    }
+}

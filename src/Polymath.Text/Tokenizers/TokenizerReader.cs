@@ -1,0 +1,57 @@
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>Reads a <c>tokenizer.json</c>.</summary>
+internal static class TokenizerReader
+{
+    private static readonly Dictionary<string, Func<JsonPart, TokenModel>> Models = new()
+    {
+        ["BPE"] = BpeModel.Read,
+    };
+
+    /// <summary>Reads one.</summary>
+    /// <param name="file">The file's name, for messages.</param>
+    /// <param name="bytes">The file's content.</param>
+    /// <exception cref="InputException">The content is damaged, or of a kind that is not known.</exception>
+    public static Tokenizer Read(string file, byte[] bytes)
+    {
+        var root = JsonPart.Parse(file, bytes);
+        var model = ReadModel(root.Get("model"));
+        var added = ReadAdded(root.Find("added_tokens"), model.Vocabulary);
+        var normalizer = NormalizerReader.Read(root.Find("normalizer"));
+        var steps = PreTokenizerReader.Read(root.Find("pre_tokenizer"), out var readsBytes);
+        var post = PostProcessor.Read(root.Find("post_processor"));
+        var decoder = DecoderReader.Read(root.Find("decoder"));
+        model.Prepare(added.Where(token => token.Special).Select(token => token.Id).ToHashSet(), readsBytes);
+        return new PipelineTokenizer(bytes, model, added, normalizer, steps, post, decoder);
+    }
+
+    private static TokenModel ReadModel(JsonPart part)
+    {
+        // Older files leave the type out; only BPE has merges.
+        var kind = part.Find("type")?.Text() ?? (part.Find("merges") is null ? "unknown" : "BPE");
+        return Models.TryGetValue(kind, out var read)
+            ? read(part)
+            : throw new InputException($"{part.File}: key 'model.type': tokenizers of the kind '{kind}' cannot be read; known are {string.Join(", ", Models.Keys)}. Choose a model with one of these.");
+    }
+
+    private static List<AddedToken> ReadAdded(JsonPart? part, IReadOnlyDictionary<string, int> vocabulary)
+    {
+        var tokens = new Dictionary<int, AddedToken>();
+        foreach (var item in part?.Items() ?? [])
+        {
+            var content = item.Get("content").Text();
+            var id = item.Get("id").Integer(0, VocabularyReader.LargestId);
+            if (content.Length == 0)
+                continue;
+            // The vocabulary has the last word on the id of a token it holds.
+            id = vocabulary.GetValueOrDefault(content, id);
+            tokens[id] = new(id, content, Flag("single_word"), Flag("lstrip"), Flag("rstrip"), Flag("normalized"), Flag("special"));
+
+            bool Flag(string key) => item.Find(key)?.Flag() ?? false;
+        }
+
+        return [.. tokens.Values];
+    }
+}
