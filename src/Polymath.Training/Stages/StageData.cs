@@ -92,7 +92,7 @@ public sealed class StageData
         {
             var rendering = Render(row);
             var whole = rendering.Tokenize(tokenizer);
-            IReadOnlyList<TokenRow> fitting = [whole];
+            List<TokenRow> fitting = [whole];
             if (whole.Length > maxLength)
             {
                 fitting = Shorten(rendering, whole, tokenizer, maxLength, policy);

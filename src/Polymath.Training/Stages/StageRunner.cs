@@ -1,10 +1,7 @@
 using System.Diagnostics;
-using Polymath.Distributed;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Training.Checkpoints;
-using Polymath.Training.Evaluation;
-using Polymath.Training.Objectives;
 using Polymath.Training.Optimizers;
 using Polymath.Training.Reports;
 using Polymath.Training.Schedules;
