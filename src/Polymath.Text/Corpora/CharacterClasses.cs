@@ -67,7 +67,7 @@ public sealed class CharacterClasses
             foreach (var (character, mark) in text.EnumerateRunes().Zip(line.EnumerateRunes()))
             {
                 // Punctuation is written as itself among the marks.
-                if (character != mark)
+                if (character != mark || classOfMark.ContainsKey(mark))
                     Tally(counts, character.Value, classOfMark.GetValueOrDefault(mark, ""));
             }
         }
