@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace Polymath.Text;
 
 /// <summary>
-/// Learns merges: the most frequent pair first, of equally frequent ones the pair of the smaller ids. Pair counts are kept up to date as words change, and each pair
+/// Learns merges: the most frequent pair first, of equally frequent ones the pair of the smaller ids. Pair counts are kept up to date as words change, and
+/// each pair
 /// knows the words it occurs in, so that a merge touches only those.
 /// </summary>
 /// <param name="vocabulary">The tokens so far; learned ones are appended.</param>
