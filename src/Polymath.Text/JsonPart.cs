@@ -63,7 +63,8 @@ internal readonly record struct JsonPart(string File, string Path, JsonElement E
     };
 
     /// <summary>A fault at this place.</summary>
-    public InputException Fault(string what) => new($"{File}: {(Path.Length == 0 ? "the whole file" : $"key '{Path}'")}: {what}. Fetch or save the file again.");
+    public InputException Fault(string what) => new($"{File}: {(Path.Length == 0 ? "the whole file" : $"key '{Path}'")}: {what}. Fetch or save the file " +
+        $"again.");
 
     /// <summary>The member of that name, or null where it is missing or null.</summary>
     public JsonPart? Find(string key)

@@ -67,7 +67,7 @@ public sealed class CharacterClasses
             foreach (var (character, mark) in text.EnumerateRunes().Zip(line.EnumerateRunes()))
             {
                 // Punctuation is written as itself among the marks.
-                if (character != mark)
+                if (character != mark || classOfMark.ContainsKey(mark))
                     Tally(counts, character.Value, classOfMark.GetValueOrDefault(mark, ""));
             }
         }
@@ -75,7 +75,8 @@ public sealed class CharacterClasses
         if (counts.Count == 0)
         {
             throw new InputException(
-                $"table '{name}': of {texts.Count} rows of '{spec.Texts}' and {marks.Count} of '{spec.Marks}', {used} share '{spec.Key}' and have as many marks as characters, and none has a mark to learn from. Check 'key', 'marksField' and 'textField'.");
+                $"table '{name}': of {texts.Count} rows of '{spec.Texts}' and {marks.Count} of '{spec.Marks}', {used} share '{spec.Key}' and have as many " +
+                $"marks as characters, and none has a mark to learn from. Check 'key', 'marksField' and 'textField'.");
         }
 
         return new(counts.ToDictionary(entry => entry.Key, entry => Purest(entry.Value, spec.Purity)));

@@ -93,13 +93,16 @@ public sealed class CharacterConversion
         }
 
         return entries.Count > 0 ? new(entries)
-            : throw new InputException($"table '{name}': the pattern '{entry}' finds no entry in {string.Join(", ", files.Select(file => Path.GetFileName(file)))}. It needs the groups 'from' and 'to', such as (?<from>\\S+)\\t(?<to>\\S+).");
+            : throw new InputException($"table '{name}': the pattern '{entry}' finds no entry in " +
+                $"{string.Join(", ", files.Select(file => Path.GetFileName(file)))}. It needs the groups 'from' and 'to', such as " +
+                $"(?<from>\\S+)\\t(?<to>\\S+).");
     }
 
     private static void Add(Dictionary<string, string> entries, string from, string to, string file)
     {
         if (from.Length > byte.MaxValue)
-            throw new InputException($"{file}: the entry that begins with '{from[..20]}' is longer than {byte.MaxValue} characters. Is it a table of conversions? Correct 'entry'.");
+            throw new InputException($"{file}: the entry that begins with '{from[..20]}' is longer than {byte.MaxValue} characters. Is it a table of " +
+                $"conversions? Correct 'entry'.");
         if (from.Length > 0)
             entries.TryAdd(from, to);
     }

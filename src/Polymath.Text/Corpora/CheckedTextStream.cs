@@ -127,7 +127,8 @@ internal sealed class CheckedTextStream : Stream
                 good += width;
             Count(span[..good]);
             throw new InputException(
-                $"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. Convert the file first, such as with: iconv -f latin1 -t utf-8 {Path.GetFileName(_file)} > converted.txt (or -f gb18030, -f utf-16).");
+                $"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. Convert the file first, such as with: iconv -f latin1 -t utf-8 " +
+                $"{Path.GetFileName(_file)} > converted.txt (or -f gb18030, -f utf-16).");
         }
 
         Count(span);

@@ -114,7 +114,8 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         {
             var seen = new HashSet<string>(StringComparer.Ordinal);
             rows = rows.FindAll(row => seen.Add(row.TryGetValue(distinct, out var value) ? value
-                : throw new InputException($"data '{name}': 'distinct' names the field '{distinct}', which does not exist. Found: {string.Join(", ", row.Keys)}.")));
+                : throw new InputException($"data '{name}': 'distinct' names the field '{distinct}', which does not exist. Found: " +
+                    $"{string.Join(", ", row.Keys)}.")));
         }
 
         CheckNotEmpty(name, rows.Count, log);
@@ -122,7 +123,8 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         foreach (var field in split.By ?? [])
         {
             if (!rows[0].ContainsKey(field))
-                throw new InputException($"data '{name}': 'split.by' names the field '{field}', which does not exist. Found: {string.Join(", ", rows[0].Keys)}.");
+                throw new InputException($"data '{name}': 'split.by' names the field '{field}', which does not exist. Found: " +
+                    $"{string.Join(", ", rows[0].Keys)}.");
         }
 
         return rows.ConvertAll(row => new Row(RowHash.KeyOf(row), RowHash.SplitOf(row, split), row));

@@ -29,7 +29,8 @@ internal static class CsvRows
         catch (CsvFormatException fault)
         {
             throw new InputException(
-                $"{file}, line {fault.LineNumber}: {fault.Message.TrimEnd('.')}. Put values that hold commas, quotes or line breaks in quotes, and write quotes in them twice.", fault);
+                $"{file}, line {fault.LineNumber}: {fault.Message.TrimEnd('.')}. Put values that hold commas, quotes or line breaks in quotes, and write " +
+                $"quotes in them twice.", fault);
         }
     }
 
@@ -39,7 +40,8 @@ internal static class CsvRows
         foreach (var (place, name) in header.Index())
         {
             if (name.Length == 0 || !places.TryAdd(name, place))
-                throw new InputException($"{file}, line 1: column {place + 1} {(name.Length == 0 ? "has no name" : $"is a second '{name}'")}. Give each column a name of its own.");
+                throw new InputException($"{file}, line 1: column {place + 1} {(name.Length == 0 ? "has no name" : $"is a second '{name}'")}. Give each " +
+                    $"column a name of its own.");
         }
 
         return places;

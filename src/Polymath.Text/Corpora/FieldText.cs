@@ -30,7 +30,8 @@ internal static class FieldText
                 if (end < 0)
                     throw new InputException($"{where}: the bracket in '{pattern[i..]}' is not closed. Write {{field}}, or {{{{ for a bracket.");
                 var name = pattern[(i + 1)..end];
-                result.Append(fields.TryGetValue(name, out var value) ? value : throw new InputException($"{where}: there is no field '{name}'. Found: {string.Join(", ", fields.Keys)}."));
+                result.Append(fields.TryGetValue(name, out var value) ? value : throw new InputException($"{where}: there is no field '{name}'. Found: " +
+                    $"{string.Join(", ", fields.Keys)}."));
                 i = end;
             }
             else

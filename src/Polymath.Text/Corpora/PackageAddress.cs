@@ -25,7 +25,8 @@ internal sealed partial record PackageAddress(string Package, string Version, st
         var match = Form().Match(address);
         return match.Success && !match.Groups["glob"].Value.Split('/').Contains("..")
             ? new(match.Groups["package"].Value, match.Groups["version"].Value, match.Groups["glob"].Value)
-            : throw new InputException($"'{address}' is not the address of a package's files. Write npm:PACKAGE@VERSION/path, such as npm:chinese-poetry@2.0.1/dist/quantangshi/*.json.");
+            : throw new InputException($"'{address}' is not the address of a package's files. Write npm:PACKAGE@VERSION/path, such as " +
+                $"npm:chinese-poetry@2.0.1/dist/quantangshi/*.json.");
     }
 
     [GeneratedRegex(@"^npm:(?<package>(@[a-z0-9~_][a-z0-9._~-]*/)?[a-z0-9~_][a-z0-9._~-]*)@(?<version>[0-9][0-9A-Za-z.+-]*)/(?<glob>[^\\]+)$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]

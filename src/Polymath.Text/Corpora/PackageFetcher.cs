@@ -41,11 +41,13 @@ internal sealed class PackageFetcher(string npm)
         if (process.ExitCode != 0)
         {
             var lines = errors.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-            throw new InputException($"npm could not fetch {package} (exit code {process.ExitCode}): {string.Join(" / ", lines.TakeLast(LastLines))}. {byHand}");
+            throw new InputException($"npm could not fetch {package} (exit code {process.ExitCode}): {string.Join(" / ", lines.TakeLast(LastLines))}. " +
+                $"{byHand}");
         }
 
         var archives = Directory.GetFiles(folder, "*.tgz");
-        return archives.Length == 1 ? archives[0] : throw new InputException($"npm ended well but left {archives.Length} archives for {package}, not one. {byHand}");
+        return archives.Length == 1 ? archives[0] : throw new InputException($"npm ended well but left {archives.Length} archives for {package}, not one. " +
+            $"{byHand}");
     }
 
     private Process Start(ProcessStartInfo start, string package, string byHand)
@@ -56,7 +58,8 @@ internal sealed class PackageFetcher(string npm)
         }
         catch (Win32Exception fault)
         {
-            throw new InputException($"the package {package} is needed, but '{npm}' cannot be started: {fault.Message}. Install npm, or do without it: {byHand}", fault);
+            throw new InputException($"the package {package} is needed, but '{npm}' cannot be started: {fault.Message}. Install npm, or do without it: " +
+                $"{byHand}", fault);
         }
     }
 }

@@ -46,7 +46,8 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
         foreach (var (field, spec) in fields ?? new Dictionary<string, FieldSpec>())
         {
             if (Rows.Count > 0 && !_met.Contains(field))
-                throw new InputException($"data '{name}': no row has '{spec.Path}', which field '{field}' is read from. Found: {string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
+                throw new InputException($"data '{name}': no row has '{spec.Path}', which field '{field}' is read from. Found: " +
+                    $"{string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
         }
     }
 }

@@ -50,7 +50,8 @@ internal static class RowFilter
         }
         catch (RegexMatchTimeoutException fault)
         {
-            throw new InputException($"{where}: the pattern '{fault.Pattern}' takes more than {Patience.TotalSeconds} seconds on one value. Write it without nested repetitions.", fault);
+            throw new InputException($"{where}: the pattern '{fault.Pattern}' takes more than {Patience.TotalSeconds} seconds on one value. Write it " +
+                $"without nested repetitions.", fault);
         }
 
         if (filter.MostFrequent is not { } most)

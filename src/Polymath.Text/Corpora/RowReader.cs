@@ -75,7 +75,8 @@ internal static class RowReader
             }
             catch (JsonException fault)
             {
-                throw new InputException($"{file}, line {number}, byte {fault.BytePositionInLine + 1} is not JSON: {JsonPart.FirstSentence(fault.Message)} Each line must be one whole object.", fault);
+                throw new InputException($"{file}, line {number}, byte {fault.BytePositionInLine + 1} is not JSON: " +
+                    $"{JsonPart.FirstSentence(fault.Message)} Each line must be one whole object.", fault);
             }
         }
     }
@@ -91,14 +92,17 @@ internal static class RowReader
         catch (JsonException fault)
         {
             throw new InputException(
-                $"{file}, line {fault.LineNumber.GetValueOrDefault() + 1}, byte {fault.BytePositionInLine.GetValueOrDefault() + 1} is not a JSON array of objects: {JsonPart.FirstSentence(fault.Message)} For one object a line set 'format: jsonl'.", fault);
+                $"{file}, line {fault.LineNumber.GetValueOrDefault() + 1}, byte {fault.BytePositionInLine.GetValueOrDefault() + 1} is not a JSON array of " +
+                $"objects: {JsonPart.FirstSentence(fault.Message)} For one object a line set 'format: jsonl'.", fault);
         }
     }
 
     private static void AddObject(string where, JsonElement element, RowCollector rows)
     {
         if (element.ValueKind != JsonValueKind.Object)
-            throw new InputException($"{where}: a row must be an object, found {element.ValueKind switch { JsonValueKind.Array => "a list", JsonValueKind.String => "a text", _ => element.GetRawText() }}. Write rows as {{\"field\": \"value\"}}.");
+            throw new InputException($"{where}: a row must be an object, found " +
+                $"{element.ValueKind switch { JsonValueKind.Array => "a list", JsonValueKind.String => "a text", _ => element.GetRawText() }}. Write rows " +
+                $"as {{\"field\": \"value\"}}.");
         try
         {
             JsonValues.AddRow(rows, element);

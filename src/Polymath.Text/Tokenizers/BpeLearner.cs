@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace Polymath.Text;
 
 /// <summary>
-/// Learns merges: the most frequent pair first, of equally frequent ones the pair of the smaller ids. Pair counts are kept up to date as words change, and each pair
+/// Learns merges: the most frequent pair first, of equally frequent ones the pair of the smaller ids. Pair counts are kept up to date as words change, and
+/// each pair
 /// knows the words it occurs in, so that a merge touches only those.
 /// </summary>
 /// <param name="vocabulary">The tokens so far; learned ones are appended.</param>
@@ -11,11 +12,11 @@ internal sealed class BpeLearner(List<string> vocabulary)
 {
     private readonly List<int> _symbols = [];
     private readonly List<(int Start, int Length, long Count)> _words = [];
-    private readonly Dictionary<long, long> _counts = [];
-    private readonly PriorityQueue<(long Pair, long Count, List<int> Words), (long, long)> _queue = new();
+    private readonly Dictionary<TokenPair, long> _counts = [];
+    private readonly PriorityQueue<(TokenPair Pair, long Count, List<int> Words), (long, TokenPair)> _queue = new();
 
     // Pairs made by the merge at hand, with the words they were made in.
-    private readonly Dictionary<long, List<int>> _fresh = [];
+    private Dictionary<TokenPair, List<int>> _fresh = [];
 
     /// <summary>Adds a word.</summary>
     /// <param name="symbols">Its ids.</param>
@@ -36,7 +37,7 @@ internal sealed class BpeLearner(List<string> vocabulary)
         var ids = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var (id, token) in vocabulary.Index())
             ids.TryAdd(token, id);
-        var merges = new List<long>();
+        var merges = new List<TokenPair>();
         EnqueueFresh();
         while (vocabulary.Count < vocabularySize && _queue.TryDequeue(out var top, out _))
         {
@@ -49,7 +50,7 @@ internal sealed class BpeLearner(List<string> vocabulary)
 
             if (now < Math.Max(1, minimumCount))
                 break;
-            var (left, right) = ((int)(top.Pair >> 32), (int)top.Pair);
+            var (left, right) = top.Pair;
             var token = vocabulary[left] + vocabulary[right];
             if (!ids.TryGetValue(token, out var id))
             {
@@ -63,14 +64,14 @@ internal sealed class BpeLearner(List<string> vocabulary)
             EnqueueFresh();
         }
 
-        return [.. LastOfEach(merges).Select(pair => (vocabulary[(int)(pair >> 32)], vocabulary[(int)pair]))];
+        return [.. LastOfEach(merges).Select(pair => (vocabulary[pair.Left], vocabulary[pair.Right]))];
     }
 
     // A token made in two ways can bring the same pair up twice; a table of merges holds it once, at its later rank.
-    private static List<long> LastOfEach(List<long> merges)
+    private static List<TokenPair> LastOfEach(List<TokenPair> merges)
     {
-        var seen = new HashSet<long>();
-        List<long> kept = [.. Enumerable.Reverse(merges).Where(seen.Add)];
+        var seen = new HashSet<TokenPair>();
+        List<TokenPair> kept = [.. Enumerable.Reverse(merges).Where(seen.Add)];
         kept.Reverse();
         return kept;
     }
@@ -83,7 +84,8 @@ internal sealed class BpeLearner(List<string> vocabulary)
                 _queue.Enqueue((pair, count, words), (-count, pair));
         }
 
-        _fresh.Clear();
+        // Not cleared: that would take as long as the largest it ever was, for each merge anew.
+        _fresh = [];
     }
 
     private void Merge(int word, int left, int right, int id)
@@ -120,7 +122,7 @@ internal sealed class BpeLearner(List<string> vocabulary)
 
     private void Change(int left, int right, long count, int word)
     {
-        var pair = ((long)left << 32) | (uint)right;
+        var pair = new TokenPair(left, right);
         CollectionsMarshal.GetValueRefOrAddDefault(_counts, pair, out _) += count;
         if (count <= 0)
             return;

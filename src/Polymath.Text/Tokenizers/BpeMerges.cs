@@ -6,7 +6,7 @@ namespace Polymath.Text;
 internal sealed class BpeMerges
 {
     private const int ShortWord = 48;
-    private readonly Dictionary<long, (int Rank, int Id)> _merges;
+    private readonly Dictionary<TokenPair, (int Rank, int Id)> _merges;
 
     /// <summary>The merges by rank.</summary>
     /// <param name="merges">For each merge its left, right and resulting id; the earlier goes first. Of a repeated pair the later one counts.</param>
@@ -14,7 +14,7 @@ internal sealed class BpeMerges
     {
         _merges = new(merges.Count);
         for (var rank = 0; rank < merges.Count; rank++)
-            _merges[KeyOf(merges[rank].Left, merges[rank].Right)] = (rank, merges[rank].Id);
+            _merges[new(merges[rank].Left, merges[rank].Right)] = (rank, merges[rank].Id);
     }
 
     /// <summary>The number of merges.</summary>
@@ -33,10 +33,8 @@ internal sealed class BpeMerges
             ApplyLong(ids, forbidden);
     }
 
-    private static long KeyOf(int left, int right) => ((long)left << 32) | (uint)right;
-
     private (int Rank, int Id) Find(int left, int right, HashSet<int>? forbidden)
-        => _merges.TryGetValue(KeyOf(left, right), out var merge) && (forbidden is null || !forbidden.Contains(merge.Id)) ? merge : (int.MaxValue, 0);
+        => _merges.TryGetValue(new(left, right), out var merge) && (forbidden is null || !forbidden.Contains(merge.Id)) ? merge : (int.MaxValue, 0);
 
     // The best of few pairs is found fastest by looking at each.
     private void ApplyShort(List<int> list, HashSet<int>? forbidden)

@@ -174,7 +174,8 @@ internal sealed class BpeModel : TokenModel
                 throw merge.Fault($"the merged token '{right}' lacks the prefix '{_prefix}'");
             result.Add((Id(left), Id(right), Id(left + right[_prefix.Length..])));
 
-            int Id(string token) => _vocabulary.TryGetValue(token, out var id) ? id : throw merge.Fault($"the merge of '{left}' and '{right}' names '{token}', which is not in the vocabulary");
+            int Id(string token) => _vocabulary.TryGetValue(token, out var id) ? id : throw merge.Fault($"the merge of '{left}' and '{right}' names " +
+                $"'{token}', which is not in the vocabulary");
         }
 
         return result;

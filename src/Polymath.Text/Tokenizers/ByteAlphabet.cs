@@ -1,6 +1,7 @@
 namespace Polymath.Text;
 
-/// <summary>GPT-2's alphabet: a printable character for each of the 256 bytes, so that a byte-level vocabulary can be written as text (Radford et al. 2019).</summary>
+/// <summary>GPT-2's alphabet: a printable character for each of the 256 bytes, so that a byte-level vocabulary can be written as text (Radford et al.
+/// 2019).</summary>
 internal static class ByteAlphabet
 {
     private const int Size = 324;

@@ -5,7 +5,8 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Learns byte-level byte-pair encoding (Sennrich et al. 2016, with the byte alphabet and word pattern of GPT-2): the same vocabulary and merges, in the same order,
+/// Learns byte-level byte-pair encoding (Sennrich et al. 2016, with the byte alphabet and word pattern of GPT-2): the same vocabulary and merges, in the same
+/// order,
 /// as the trainer of Hugging Face's tokenizers library with the whole byte alphabet given to it.
 /// </summary>
 public static class ByteLevelBpeTrainer
@@ -20,7 +21,8 @@ public static class ByteLevelBpeTrainer
     {
         TokenizerJson.CheckSpecial(specialTokens);
         if (vocabularySize < specialTokens.Count + 256)
-            throw new InputException($"a vocabulary of {vocabularySize} tokens has no room for {specialTokens.Count} special tokens and 256 bytes. Set vocabularySize to {specialTokens.Count + 256} or more.");
+            throw new InputException($"a vocabulary of {vocabularySize} tokens has no room for {specialTokens.Count} special tokens and 256 bytes. Set " +
+                $"vocabularySize to {specialTokens.Count + 256} or more.");
         List<string> vocabulary = [.. specialTokens];
         var idOfByte = new int[256];
         foreach (var value in ByteAlphabet.BytesInOrder())

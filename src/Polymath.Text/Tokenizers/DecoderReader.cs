@@ -60,10 +60,12 @@ internal static class DecoderReader
                 links.Add(next => new WordSuffixStage(next, suffix));
                 break;
             case var other:
-                throw part.Fault($"the decoder '{other}' is not known; known are ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, BPEDecoder, Sequence");
+                throw part.Fault($"the decoder '{other}' is not known; known are ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, BPEDecoder, " +
+                    $"Sequence");
         }
     }
 
     /// <summary>Reads a text of one character.</summary>
-    public static char Character(JsonPart part) => part.Text() is { Length: 1 } text ? text[0] : throw part.Fault($"one character is needed here, found '{part.Text()}'");
+    public static char Character(JsonPart part) => part.Text() is { Length: 1 } text ? text[0] : throw part.Fault($"one character is needed here, found " +
+        $"'{part.Text()}'");
 }

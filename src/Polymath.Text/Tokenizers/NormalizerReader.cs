@@ -18,6 +18,7 @@ internal static class NormalizerReader
         "Lowercase" => new LowercaseNormalizer(),
         "Strip" => new StripNormalizer(part.Find("strip_left")?.Flag() ?? true, part.Find("strip_right")?.Flag() ?? true),
         "StripAccents" => new StripAccentsNormalizer(),
-        var other => throw part.Fault($"the normalizer '{other}' is not known; known are Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Sequence"),
+        var other => throw part.Fault($"the normalizer '{other}' is not known; known are Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, " +
+            $"StripAccents, Sequence"),
     };
 }

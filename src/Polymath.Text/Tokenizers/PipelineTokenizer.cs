@@ -4,7 +4,8 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// A tokenizer as the parts of a <c>tokenizer.json</c>: added tokens are cut out, the rest is normalized, split into words, and each word goes through the model.
+/// A tokenizer as the parts of a <c>tokenizer.json</c>: added tokens are cut out, the rest is normalized, split into words, and each word goes through the
+/// model.
 /// </summary>
 internal sealed class PipelineTokenizer : Tokenizer
 {

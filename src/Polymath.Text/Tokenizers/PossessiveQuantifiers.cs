@@ -2,7 +2,8 @@ using System.Text;
 
 namespace Polymath.Text;
 
-/// <summary>Rewrites possessive quantifiers (<c>a++</c>, <c>[x]*+</c>, <c>(y)?+</c>) as atomic groups (<c>(?&gt;a+)</c>), which .NET's engine has instead.</summary>
+/// <summary>Rewrites possessive quantifiers (<c>a++</c>, <c>[x]*+</c>, <c>(y)?+</c>) as atomic groups (<c>(?&gt;a+)</c>), which .NET's engine has
+/// instead.</summary>
 internal static class PossessiveQuantifiers
 {
     /// <summary>The pattern with each possessive quantifier rewritten; unbalanced patterns are left to the engine to refuse.</summary>

@@ -50,7 +50,8 @@ internal sealed record PostProcessor(IReadOnlyList<PostProcessor.Step> Single, I
                 // Only one of a sequence adds tokens in practice: the others trim offsets.
                 return given.Get("processors").Items().Select(item => Read(item)).LastOrDefault(processor => processor != None) ?? None;
             case var other:
-                throw given.Fault($"the post-processor '{other}' is not known; known are ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing, Sequence");
+                throw given.Fault($"the post-processor '{other}' is not known; known are ByteLevel, TemplateProcessing, RobertaProcessing, " +
+                    $"BertProcessing, Sequence");
         }
     }
 

@@ -5,7 +5,8 @@ internal static class PreTokenizerReader
 {
     /// <summary>Reads them as a flat list.</summary>
     /// <param name="part">The pre-tokenizer's part of the file, or null.</param>
-    /// <param name="bytesLast">Whether the last of them writes words in the byte alphabet; it is then left to the model, which reads bytes faster than letters.</param>
+    /// <param name="bytesLast">Whether the last of them writes words in the byte alphabet; it is then left to the model, which reads bytes faster than
+    /// letters.</param>
     public static IReadOnlyList<PreTokenizer> Read(JsonPart? part, out bool bytesLast)
     {
         var steps = new List<PreTokenizer>();
@@ -54,7 +55,8 @@ internal static class PreTokenizerReader
                 steps.Add(new WhitespaceSplitPreTokenizer());
                 break;
             case var other:
-                throw part.Fault($"the pre-tokenizer '{other}' is not known; known are ByteLevel, Split, Metaspace, Digits, Punctuation, WhitespaceSplit, Sequence");
+                throw part.Fault($"the pre-tokenizer '{other}' is not known; known are ByteLevel, Split, Metaspace, Digits, Punctuation, WhitespaceSplit, " +
+                    $"Sequence");
         }
     }
 }

@@ -79,7 +79,8 @@ internal sealed class TextPattern
         }
         catch (RegexMatchTimeoutException fault)
         {
-            throw new InputException($"the tokenizer's pattern {_regex} takes too long on a text of {text.Length} characters. Split the text into shorter rows.", fault);
+            throw new InputException($"the tokenizer's pattern {_regex} takes too long on a text of {text.Length} characters. Split the text into shorter " +
+                $"rows.", fault);
         }
 
         return matches;

@@ -12,6 +12,7 @@ internal abstract class TokenModel
     /// <param name="into">Takes the ids.</param>
     public abstract void Encode(ReadOnlySpan<char> word, bool plain, List<int> into);
 
-    /// <summary>Tells the model, once and before its first use, which ids are special and whether words come as text whose bytes it is to read itself.</summary>
+    /// <summary>Tells the model, once and before its first use, which ids are special and whether words come as text whose bytes it is to read
+    /// itself.</summary>
     public abstract void Prepare(IReadOnlySet<int> specialIds, bool readsBytes);
 }

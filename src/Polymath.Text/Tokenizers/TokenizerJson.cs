@@ -4,7 +4,8 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Writes what a trainer has learned as a <c>tokenizer.json</c> and reads it back, so that a fresh tokenizer and a loaded one are the same thing.</summary>
+/// <summary>Writes what a trainer has learned as a <c>tokenizer.json</c> and reads it back, so that a fresh tokenizer and a loaded one are the same
+/// thing.</summary>
 internal static class TokenizerJson
 {
     /// <summary>A byte-level tokenizer as GPT-2's.</summary>

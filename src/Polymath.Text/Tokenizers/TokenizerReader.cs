@@ -33,7 +33,8 @@ internal static class TokenizerReader
         var kind = part.Find("type")?.Text() ?? (part.Find("merges") is null ? "unknown" : "BPE");
         return Models.TryGetValue(kind, out var read)
             ? read(part)
-            : throw new InputException($"{part.File}: key 'model.type': tokenizers of the kind '{kind}' cannot be read; known are {string.Join(", ", Models.Keys)}. Choose a model with one of these.");
+            : throw new InputException($"{part.File}: key 'model.type': tokenizers of the kind '{kind}' cannot be read; known are " +
+                $"{string.Join(", ", Models.Keys)}. Choose a model with one of these.");
     }
 
     private static List<AddedToken> ReadAdded(JsonPart? part, IReadOnlyDictionary<string, int> vocabulary)
