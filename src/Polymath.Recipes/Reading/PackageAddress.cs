@@ -12,6 +12,19 @@ public sealed partial record PackageAddress(string Name, string Version, string 
     /// <summary>What every package address begins with.</summary>
     public const string Prefix = "npm:";
 
+    /// <summary>The name of the package's archive, as the registry's client writes it.</summary>
+    public string ArchiveName => $"{Name.TrimStart('@').Replace('/', '-')}-{Version}.tgz";
+
+    /// <summary>A folder name that no other package has.</summary>
+    public string FolderName => $"{Name.Replace('/', '+')}-{Version}";
+
+    /// <summary>Reads an address.</summary>
+    /// <param name="text">The address.</param>
+    /// <exception cref="InputException">It is not one.</exception>
+    public static PackageAddress Parse(string text) => TryParse(text, out var address, out var problem)
+        ? address
+        : throw new InputException($"{problem}. Write npm:PACKAGE@VERSION/path, such as npm:chinese-poetry@2.0.1/dist/quantangshi/*.json.");
+
     /// <summary>Reads an address.</summary>
     /// <param name="text">The address.</param>
     /// <param name="address">The address, when it is well formed.</param>

@@ -1,4 +1,5 @@
 using Polymath.Recipes;
+using Polymath.Text.Templates;
 
 namespace Polymath.Text;
 
@@ -139,13 +140,14 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         if (spec.Fields is not { Count: > 0 } added)
             return rows;
         var names = rows[0].Fields.Keys.Concat(added.Keys).Distinct().Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal);
+        var texts = added.Select(pair => (pair.Key, Text: new FieldText(pair.Value))).ToList();
         return rows.ConvertAll(row =>
         {
             var values = new string[names.Count];
             foreach (var (field, value) in row.Fields)
                 values[names[field]] = value;
-            foreach (var (field, pattern) in added)
-                values[names[field]] = FieldText.Fill(pattern, row.Fields, $"data '{name}', field '{field}'");
+            foreach (var (field, text) in texts)
+                values[names[field]] = text.Fill(row.Fields);
             var fields = new RowFields(names, values);
             return new Row(RowHash.KeyOf(fields), row.Split, fields);
         });

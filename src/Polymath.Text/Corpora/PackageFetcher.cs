@@ -19,7 +19,7 @@ internal sealed class PackageFetcher(string npm)
     /// <exception cref="InputException">There is no client, or it failed.</exception>
     public string Fetch(PackageAddress address, string folder, string byHand, CancellationToken cancellation)
     {
-        var package = $"{address.Package}@{address.Version}";
+        var package = $"{address.Name}@{address.Version}";
         var start = new ProcessStartInfo(npm) { WorkingDirectory = folder, RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true };
         foreach (var argument in (string[])["pack", package, "--ignore-scripts", "--pack-destination", folder])
             start.ArgumentList.Add(argument);

@@ -61,7 +61,7 @@ public sealed record ChatTemplate(string Begin, string End, string User, string 
         foreach (var (text, isField) in prompt.Parts)
         {
             if (isField && text == Mask) break;
-            var value = isField ? labelled.Fields.GetValueOrDefault(text, "") : text;
+            var value = isField ? FieldText.Value(labelled.Fields, text) : text;
             if (value.Length > 0) spans.Add(new(SpanKind.Text, value, Learn: false, Shortenable: isField));
         }
         return new Rendering(labelled.Key, spans);

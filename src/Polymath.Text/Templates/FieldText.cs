@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Polymath.Recipes;
 
 namespace Polymath.Text.Templates;
 
@@ -26,12 +27,18 @@ public sealed partial class FieldText
     /// <summary>The literal pieces and the names of fields, in order.</summary>
     public IReadOnlyList<(string Text, bool IsField)> Parts => parts;
 
-    /// <summary>The text with each field's value in its place; a field that is not there is left out.</summary>
+    /// <summary>The text with each field's value in its place.</summary>
     /// <param name="fields">The values.</param>
+    /// <exception cref="InputException">A field is not there.</exception>
     public string Fill(IReadOnlyDictionary<string, string> fields)
     {
         ArgumentNullException.ThrowIfNull(fields);
-        return string.Concat(parts.Select(part => part.IsField ? fields.GetValueOrDefault(part.Text, "") : part.Text));
+        return string.Concat(parts.Select(part => part.IsField ? Value(fields, part.Text) : part.Text));
+    }
+
+    internal static string Value(IReadOnlyDictionary<string, string> fields, string name)
+    {
+        return fields.TryGetValue(name, out var value) ? value : throw new InputException($"A text asks for the field '{name}', which the row does not have; it has {string.Join(", ", fields.Keys)}. Correct the text, or write {{{{ for a bracket.");
     }
 
     void Add(string literal)
