@@ -17,12 +17,13 @@ internal sealed class Axis
     /// <summary>The round values, lowest first.</summary>
     public IReadOnlyList<double> Ticks { get; }
 
-    /// <summary>An axis that holds all values, with its ends at round values.</summary>
+    /// <summary>An axis that holds all values, with its ends at round values unless it is tight.</summary>
     /// <param name="values">The values; those that cannot be drawn are passed over.</param>
     /// <param name="from">Where the low end lies, in units of the drawing.</param>
     /// <param name="to">Where the high end lies.</param>
     /// <param name="zero">Whether the axis begins at zero (or ends there, when all values are below).</param>
-    public static Axis Linear(IEnumerable<double> values, double from, double to, bool zero = false)
+    /// <param name="tight">Whether the high end is the greatest value, round or not.</param>
+    public static Axis Linear(IEnumerable<double> values, double from, double to, bool zero = false, bool tight = false)
     {
         var drawn = values.Where(Figures.Drawable).ToList();
         if (zero || drawn.Count == 0) drawn.Add(0);
@@ -35,7 +36,9 @@ internal sealed class Axis
         }
         var step = RoundStep((high - low) / 4);
         double first = Math.Floor(low / step + 1e-9), last = Math.Ceiling(high / step - 1e-9);
-        return new Axis(first * step, last * step, from, to, false, Enumerable.Range(0, (int)(last - first) + 1).Select(i => (first + i) * step));
+        var end = tight ? high : last * step;
+        var ticks = Enumerable.Range(0, (int)(last - first) + 1).Select(i => (first + i) * step).Where(tick => tick <= end + 1e-9 * step);
+        return new Axis(first * step, end, from, to, false, ticks);
     }
 
     /// <summary>An axis on which equal steps are equal ratios, for values that differ much.</summary>
@@ -45,7 +48,8 @@ internal sealed class Axis
     public static Axis Logarithmic(IEnumerable<double> values, double from, double to)
     {
         var drawn = values.Where(value => Figures.Drawable(value) && value > 0).ToList();
-        int first = (int)Math.Floor(Math.Log10(drawn.Min()) - 1e-9), last = (int)Math.Ceiling(Math.Log10(drawn.Max()) + 1e-9);
+        // The least value, too, gets a bar that can be seen.
+        int first = (int)Math.Floor(Math.Log10(drawn.Min() / 3)), last = (int)Math.Ceiling(Math.Log10(drawn.Max()) + 1e-9);
         var every = Math.Max(1, (last - first) / 5);
         return new Axis(first, last, from, to, true, Enumerable.Range(0, (last - first) / every + 1).Select(i => Math.Pow(10, first + i * every)));
     }

@@ -23,7 +23,7 @@ internal static class ReportStyle
         section { margin:38px 0; }
         .cards,.charts,.samples { display:grid; gap:16px; grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr)); }
         .cards { grid-template-columns:repeat(auto-fit,minmax(min(100%,190px),1fr)); }
-        .charts.wide { grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr)); }
+        .charts.wide { align-items:start; grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr)); }
         .card,figure,.samples article { margin:0; padding:16px 18px; background:var(--card); border:1px solid var(--line); border-radius:10px; min-width:0; }
         .card p { margin:2px 0 0; font-size:14px; color:var(--soft); }
         .card .big { margin:2px 0 6px; font:600 36px/1.15 Georgia,serif; color:var(--ink); font-variant-numeric:lining-nums tabular-nums; }
@@ -47,7 +47,7 @@ internal static class ReportStyle
         .scroll { overflow-x:auto; margin-top:16px; background:var(--card); border:1px solid var(--line); border-radius:10px; }
         table { width:100%; border-collapse:collapse; font-size:15px; font-variant-numeric:tabular-nums; }
         th,td { padding:9px 14px; text-align:right; vertical-align:top; white-space:nowrap; }
-        th { font-weight:600; } th:first-child,.word { text-align:left; }
+        th { font-weight:600; } th:first-child,th.word,td.word { text-align:left; }
         thead th { font-size:13px; color:var(--soft); }
         tbody tr,tfoot tr { border-top:1px solid var(--line); }
         tfoot th,tfoot td { font-weight:400; color:var(--soft); }

@@ -25,7 +25,9 @@ internal static class StageSections
                 var measured = points.Where(point => point.Name == ability).Select(point => ((double)point.Step, point.Value)).ToList();
                 if (measured.Count < 2) continue;
                 var titles = measured.Select(point => $"step {point.Item1}: {Figures.Short(point.Value)}").ToList();
-                html.Append(SvgChart.Line($"{ability} during {stage}", ability, [new ChartSeries("thin", measured), new ChartSeries("dots", measured, titles)], 130));
+                // A gap at the last step, so that all axes of the stage end there.
+                List<(double, double)> line = [.. measured, (points[^1].Step, double.NaN)];
+                html.Append(SvgChart.Line($"{ability} during {stage}", ability, [new ChartSeries("thin", line), new ChartSeries("dots", measured, titles)], 130));
             }
             html.Append("</figure>");
         }
@@ -38,7 +40,7 @@ internal static class StageSections
         if (view.Report.Stages.Count == 0) return "";
         var html = new StringBuilder("<div class=\"scroll\"><table><thead><tr>");
         foreach (var name in new[] { "stage", "method", "steps", "time", "tokens", "tokens/s", "trained", "first loss", "last loss", "memory" })
-            html.Append($"<th scope=\"col\">{name}</th>");
+            html.Append($"<th scope=\"col\"{(name == "method" ? " class=\"word\"" : "")}>{name}</th>");
         html.Append("</tr></thead><tbody>");
         foreach (var stage in view.Report.Stages)
         {
@@ -70,16 +72,16 @@ internal static class StageSections
         return every <= 1 ? points : [.. points.Chunk(every).Select(chunk => (chunk.Average(point => point.X), chunk.Average(point => point.Y)))];
     }
 
-    /// <summary>The mean of each point and its neighbours on both sides, a twentieth of the line in all.</summary>
+    /// <summary>The mean of each point and its neighbours, a twentieth of the line in all.</summary>
     private static List<(double X, double Y)> Smoothed(List<(double X, double Y)> points)
     {
         var reach = points.Count / 40;
         if (reach == 0) return points;
         return [.. points.Select((point, i) =>
         {
-            // Fewer at both ends, but as many on either side: else a falling line would bend there.
-            var side = Math.Min(reach, Math.Min(i, points.Count - 1 - i));
-            var near = points.GetRange(i - side, 2 * side + 1).Select(neighbour => neighbour.Y).Where(double.IsFinite);
+            // At the start only as many on either side as there are before: else the first steep fall would be drawn too low.
+            int left = Math.Min(reach, i), right = Math.Min(left, points.Count - 1 - i);
+            var near = points.GetRange(i - left, left + right + 1).Select(neighbour => neighbour.Y).Where(double.IsFinite);
             return (point.X, double.IsFinite(point.Y) ? near.Average() : double.NaN);
         })];
     }

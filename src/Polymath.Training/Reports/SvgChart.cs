@@ -17,7 +17,7 @@ internal sealed record ChartBar(string Label, double Value, string Colour);
 /// <summary>Charts as inline SVG; colours come from the page's style sheet.</summary>
 internal static class SvgChart
 {
-    private const int Width = 420, Left = 46, Right = 12, Top = 22;
+    private const int LineWidth = 420, BarWidth = 340, Left = 46, Right = 12, Top = 22;
 
     /// <summary>Lines over steps.</summary>
     /// <param name="title">What is shown, for those who cannot see it.</param>
@@ -29,19 +29,19 @@ internal static class SvgChart
         var points = series.SelectMany(line => line.Points).ToList();
         var drawn = points.Where(point => Figures.Drawable(point.X) && Figures.Drawable(point.Y)).ToList();
         var bottom = height - 34;
-        var across = Axis.Linear(points.Select(point => point.X), Left, Width - Right, zero: true);
+        var across = Axis.Linear(points.Select(point => point.X), Left, LineWidth - Right, zero: true, tight: true);
         var up = Axis.Linear(drawn.Select(point => point.Y), bottom, Top);
-        var svg = Open(title, unit, height);
-        Grid(svg, up);
+        var svg = Open(title, unit, LineWidth, height);
+        Grid(svg, up, LineWidth - Right);
         foreach (var tick in across.Ticks)
             Label(svg, across.At(tick), bottom + 15, across.Text(tick), "middle");
-        Label(svg, Width - Right, height - 4, "step", "end");
+        Label(svg, LineWidth - Right, height - 4, "step", "end");
         foreach (var line in series)
         {
             if (line.Form == "dots") Dots(svg, line, across, up);
             else svg.Append($"<path class=\"{line.Form}\" d=\"{Path(line.Points, across, up)}\"/>");
         }
-        if (drawn.Count == 0) Label(svg, (Left + Width - Right) / 2.0, (Top + bottom) / 2.0, "nothing to draw", "middle");
+        if (drawn.Count == 0) Label(svg, (Left + LineWidth - Right) / 2.0, (Top + bottom) / 2.0, "nothing to draw", "middle");
         return svg.Append("</svg>").ToString();
     }
 
@@ -57,31 +57,31 @@ internal static class SvgChart
         // Beside a perplexity of thousands at the start, later ones would not be seen.
         var logarithmic = values.Count > 0 && values.Min() > 0 && values.Max() > 20 && values.Max() / values.Min() > 20;
         var up = logarithmic ? Axis.Logarithmic(values, bottom, Top) : Axis.Linear(values, bottom, Top, zero: true);
-        var svg = Open(title, logarithmic ? "logarithmic scale" : "", height);
-        Grid(svg, up);
-        var slot = (double)(Width - Right - Left) / Math.Max(1, bars.Count);
+        var svg = Open(title, logarithmic ? "logarithmic scale" : "", BarWidth, height);
+        Grid(svg, up, BarWidth - Right);
+        var slot = (double)(BarWidth - Right - Left) / Math.Max(1, bars.Count);
         for (var i = 0; i < bars.Count; i++) Bar(svg, bars[i], Left + (i + 0.5) * slot, Math.Min(46, slot * 0.66), up, logarithmic ? bottom : up.At(0), bottom, slanted);
         foreach (var (name, value) in references.Where(line => Figures.Drawable(line.Value)))
         {
             var y = Html.Place(up.At(value));
-            svg.Append($"<line class=\"reference\" x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{y}\" y2=\"{y}\"><title>{Html.Text(name)}: {Figures.Short(value)}</title></line>");
+            svg.Append($"<line class=\"reference\" x1=\"{Left}\" x2=\"{BarWidth - Right}\" y1=\"{y}\" y2=\"{y}\"><title>{Html.Text(name)}: {Figures.Short(value)}</title></line>");
         }
         return svg.Append("</svg>").ToString();
     }
 
-    private static StringBuilder Open(string title, string unit, int height)
+    private static StringBuilder Open(string title, string unit, int width, int height)
     {
-        var svg = new StringBuilder($"<svg viewBox=\"0 0 {Width} {height}\" role=\"img\" aria-label=\"{Html.Text(title)}\">");
+        var svg = new StringBuilder($"<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{Html.Text(title)}\">");
         if (unit.Length > 0) Label(svg, 2, 11, unit, "start");
         return svg;
     }
 
-    private static void Grid(StringBuilder svg, Axis up)
+    private static void Grid(StringBuilder svg, Axis up, int end)
     {
         foreach (var tick in up.Ticks)
         {
             var y = Html.Place(up.At(tick));
-            svg.Append($"<line class=\"grid\" x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{y}\" y2=\"{y}\"/>");
+            svg.Append($"<line class=\"grid\" x1=\"{Left}\" x2=\"{end}\" y1=\"{y}\" y2=\"{y}\"/>");
             Label(svg, Left - 6, up.At(tick) + 4, up.Text(tick), "end");
         }
     }
