@@ -37,7 +37,8 @@ internal static class AbilitySections
             var baselines = view.BaselinesOf(ability);
             html.Append($"<figure><figcaption>{Html.Text(ability)}{Direction(view, ability)}</figcaption>")
                 .Append(SvgChart.Bars($"{ability} after each stage", bars, baselines))
-                .AppendJoin("", baselines.Select(line => $"<p class=\"key\"><i></i>{Html.Text(line.Name)}, {Figures.Short(line.Value)}</p>")).Append("</figure>");
+                .AppendJoin("", baselines.Select(line => $"<p class=\"key\"><i></i>{Html.Text(line.Name)}, {Figures.Short(line.Value)}</p>"))
+                .Append("</figure>");
         }
         return html.Append("</div>").ToString();
     }
@@ -82,7 +83,8 @@ internal static class AbilitySections
     private static string Others(ReportView view)
     {
         var others = view.OtherBaselines();
-        return others.Count == 0 ? "" : $"<p class=\"note\">For comparison: {string.Join("; ", others.Select(line => $"{Html.Text(line.Name)} {Figures.Short(line.Value)}"))}.</p>";
+        var words = string.Join("; ", others.Select(line => $"{Html.Text(line.Name)} {Figures.Short(line.Value)}"));
+        return others.Count == 0 ? "" : $"<p class=\"note\">For comparison: {words}.</p>";
     }
 
     private static string Direction(ReportView view, string ability) =>

@@ -68,9 +68,10 @@ public static class HtmlReport
         var html = new StringBuilder("<div class=\"samples\">");
         foreach (var sample in view.Report.Samples)
         {
+            string prompt = sample.Prompt, answer = sample.Answer.Trim();
             html.Append($"<article><h3><i class=\"dot {view.Colour(sample.After)}\"></i>after {Html.Text(sample.After)}</h3>")
-                .Append(sample.Prompt.Length == 0 ? "<p class=\"prompt\">free text</p>" : $"<p class=\"prompt\"{Html.Language(sample.Prompt)}>{Html.Text(sample.Prompt)}</p>")
-                .Append(sample.Answer.Trim().Length == 0 ? "<p class=\"none\">an empty answer</p>" : $"<blockquote{Html.Language(sample.Answer)}>{Html.Text(sample.Answer.Trim())}</blockquote>")
+                .Append($"<p class=\"prompt\"{Html.Language(prompt)}>{(prompt.Length == 0 ? "free text" : Html.Text(prompt))}</p>")
+                .Append(answer.Length == 0 ? "<p class=\"none\">an empty answer</p>" : $"<blockquote{Html.Language(answer)}>{Html.Text(answer)}</blockquote>")
                 .Append("</article>");
         }
         return html.Append("</div>").ToString();
@@ -84,11 +85,13 @@ public static class HtmlReport
         var e = report.Environment;
         var rows = new (string Name, string Value)[]
         {
-            ("Polymath", e.Polymath), (".NET", e.Dotnet), ("libtorch", e.Libtorch), ("device", e.Device), ("instructions", e.CpuCapability), ("threads", Figures.Count(e.Threads)), ("system", e.Os),
+            ("Polymath", e.Polymath), (".NET", e.Dotnet), ("libtorch", e.Libtorch), ("device", e.Device),
+            ("instructions", e.CpuCapability), ("threads", Figures.Count(e.Threads)), ("system", e.Os),
         };
+        var known = rows.Where(row => row.Value.Length > 0).Select(row => $"<div><dt>{row.Name}</dt><dd>{Html.Text(row.Value)}</dd></div>");
         return $"""
-            <dl>{string.Concat(rows.Where(row => row.Value.Length > 0).Select(row => $"<div><dt>{row.Name}</dt><dd>{Html.Text(row.Value)}</dd></div>"))}</dl>
-            <p>The recipe lies beside this page as it ran. The same recipe with seed {report.Seed}, on the same versions and the same number of threads, takes the same path again:</p>
+            <dl>{string.Concat(known)}</dl>
+            <p>The recipe lies beside this page as it ran. With the same seed, {report.Seed}, the same versions and as many threads it takes the same path again:</p>
             <pre>polymath run recipe.yaml</pre>
             """;
     }

@@ -19,7 +19,11 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
 
     /// <summary>The stages that have figures, in the order they ran; one that has none of its own but was begun is among them.</summary>
     public IReadOnlyList<string> Stages { get; } =
-        [.. report.Stages.Select(stage => stage.Name).Concat(metrics.Where(point => point.Name == "loss").Select(point => point.Stage)).Distinct(StringComparer.Ordinal)];
+    [
+        .. report.Stages.Select(stage => stage.Name)
+            .Concat(metrics.Where(point => point.Name == "loss").Select(point => point.Stage))
+            .Distinct(StringComparer.Ordinal),
+    ];
 
     /// <summary>The values of an ability after each stage; NaN where it was not measured.</summary>
     public IReadOnlyList<double> Values(string ability) => [.. report.Abilities.Select(row => row.Values.GetValueOrDefault(ability, double.NaN))];
@@ -40,7 +44,8 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
     public IReadOnlyList<(string Name, double Value)> OtherBaselines()
     {
         var other = (report.Baselines ?? new Dictionary<string, double>())
-            .Where(pair => !Abilities.Any(ability => pair.Key.StartsWith(ability + ": ", StringComparison.Ordinal))).Select(pair => (Name: pair.Key, pair.Value)).ToList();
+            .Where(pair => !Abilities.Any(ability => pair.Key.StartsWith(ability + ": ", StringComparison.Ordinal)))
+            .Select(pair => (Name: pair.Key, pair.Value)).ToList();
         var shown = Abilities.SelectMany(BaselinesOf).Concat(other).Select(line => line.Name).ToHashSet(StringComparer.Ordinal);
         if (report.MajorityAccuracy is { } majority && !shown.Contains("majority")) other.Add(("majority", majority));
         if (report.UnigramPerplexity is { } unigram && !shown.Contains("unigram")) other.Add(("unigram", unigram));

@@ -18,8 +18,9 @@ internal static class StageSections
         {
             var points = byStage[stage].OrderBy(point => point.Step).ToList();
             var kind = view.Report.Stages.FirstOrDefault(report => report.Name == stage)?.Kind ?? "unfinished";
-            html.Append($"<figure class=\"{view.Colour(stage)}\"><figcaption><i class=\"dot {view.Colour(stage)}\"></i>{Html.Text(stage)}<small>{Html.Text(kind == stage ? "" : kind)}</small></figcaption>");
-            html.Append(LossChart(view, stage, points));
+            html.Append($"<figure class=\"{view.Colour(stage)}\"><figcaption><i class=\"dot {view.Colour(stage)}\"></i>{Html.Text(stage)}")
+                .Append($"<small>{Html.Text(kind == stage ? "" : kind)}</small></figcaption>")
+                .Append(LossChart(view, stage, points));
             foreach (var ability in view.Abilities)
             {
                 var measured = points.Where(point => point.Name == ability).Select(point => ((double)point.Step, point.Value)).ToList();
@@ -27,7 +28,8 @@ internal static class StageSections
                 var titles = measured.Select(point => $"step {point.Item1}: {Figures.Short(point.Value)}").ToList();
                 // A gap at the last step, so that all axes of the stage end there.
                 List<(double, double)> line = [.. measured, (points[^1].Step, double.NaN)];
-                html.Append(SvgChart.Line($"{ability} during {stage}", ability, [new ChartSeries("thin", line), new ChartSeries("dots", measured, titles)], 130));
+                ChartSeries[] series = [new("thin", line), new("dots", measured, titles)];
+                html.Append(SvgChart.Line($"{ability} during {stage}", ability, series, 130));
             }
             html.Append("</figure>");
         }
@@ -45,10 +47,13 @@ internal static class StageSections
         foreach (var stage in view.Report.Stages)
         {
             var share = stage.TotalParameters > 0 ? (double)stage.TrainableParameters / stage.TotalParameters : double.NaN;
-            html.Append($"<tr><th scope=\"row\"><i class=\"dot {view.Colour(stage.Name)}\"></i>{Html.Text(stage.Name)}</th><td class=\"word\">{Html.Text(stage.Method)}</td>")
+            html.Append($"<tr><th scope=\"row\"><i class=\"dot {view.Colour(stage.Name)}\"></i>{Html.Text(stage.Name)}</th>")
+                .Append($"<td class=\"word\">{Html.Text(stage.Method)}</td>")
                 .Append($"<td>{Figures.Count(stage.Steps)}</td><td>{Figures.Time(stage.Seconds)}</td><td>{Figures.Large(stage.Tokens)}</td>")
-                .Append($"<td>{Figures.Short(stage.TokensPerSecond)}</td><td>{Figures.Percent(share)}<small>{Figures.Large(stage.TrainableParameters)}</small></td>")
-                .Append($"<td>{Figures.Short(stage.FirstLoss)}</td><td>{Figures.Short(stage.LastLoss)}</td><td>{Figures.Memory(stage.PeakMemoryMegabytes)}</td></tr>");
+                .Append($"<td>{Figures.Short(stage.TokensPerSecond)}</td>")
+                .Append($"<td>{Figures.Percent(share)}<small>{Figures.Large(stage.TrainableParameters)}</small></td>")
+                .Append($"<td>{Figures.Short(stage.FirstLoss)}</td><td>{Figures.Short(stage.LastLoss)}</td>")
+                .Append($"<td>{Figures.Memory(stage.PeakMemoryMegabytes)}</td></tr>");
         }
         return html.Append("</tbody></table></div>").ToString();
     }
@@ -59,7 +64,8 @@ internal static class StageSections
         var smooth = Smoothed(raw);
         var measured = points.Where(point => view.Abilities.Contains(point.Name)).GroupBy(point => point.Step).ToList();
         var dots = measured.Select(group => ((double)group.Key, Nearest(smooth, group.Key))).ToList();
-        var titles = measured.Select(group => $"step {group.Key}: {string.Join(", ", group.Select(point => $"{point.Name} {Figures.Short(point.Value)}"))}").ToList();
+        var titles = measured
+            .Select(group => $"step {group.Key}: {string.Join(", ", group.Select(point => $"{point.Name} {Figures.Short(point.Value)}"))}").ToList();
         // A few points are read as they are; among many the eye needs their mean.
         IReadOnlyList<ChartSeries> lines = ReferenceEquals(raw, smooth) ? [new("bold", raw)] : [new("thin", raw), new("bold", smooth)];
         return SvgChart.Line($"loss during {stage}", "loss, nats a token", [.. lines, new ChartSeries("dots", dots, titles)]);

@@ -24,7 +24,8 @@ public static class Suggestions
         if (sentences.Count > 0) return sentences;
         return report.Stages.Count == 0
             ? ["No stage has run yet. Run the recipe to its end for advice."]
-            : ["Nothing stands out: no ability was lost on the way and no baseline is ahead. Change the seed to see how far the figures vary by chance, then try a larger model."];
+            : ["Nothing stands out: no ability was lost on the way and no baseline is ahead. "
+                + "Change the seed to see how far the figures vary by chance, then try a larger model."];
     }
 
     private static string? Unlearned(StageReport stage)
@@ -33,7 +34,8 @@ public static class Suggestions
             return $"The loss of {stage.Name} ended as no number. Lower optimizer.rate to a third, or lengthen schedule.warmup.";
         // Each round of alignment has new pairs and a new reference, so its losses do not compare.
         return stage.Kind != Align && stage.Steps > 1 && stage.LastLoss >= stage.FirstLoss
-            ? $"The loss of {stage.Name} did not fall ({Figures.Short(stage.FirstLoss)} to {Figures.Short(stage.LastLoss)}). Change optimizer.rate by a factor of 3, and look at a few rows of its data."
+            ? $"The loss of {stage.Name} did not fall ({Figures.Short(stage.FirstLoss)} to {Figures.Short(stage.LastLoss)}). "
+                + "Change optimizer.rate by a factor of 3, and look at a few rows of its data."
             : null;
     }
 
@@ -60,7 +62,9 @@ public static class Suggestions
     {
         var stage = view.Report.Stages.FirstOrDefault(stage => stage.Name == after);
         if (stage?.Kind == Align)
-            return Varied(ability) ? "Answers grow alike: raise beta, or take fewer rollout rounds." : "Raise beta, give that ability a reward of its own, or lower the rate.";
+            return Varied(ability)
+                ? "Answers grow alike: raise beta, or take fewer rollout rounds."
+                : "Raise beta, give that ability a reward of its own, or lower the rate.";
         var mix = $"Mix the data it was learned from into {after}";
         return stage is null || stage.TrainableParameters >= stage.TotalParameters
             ? $"{mix}, lower its optimizer.rate, or train a small delta instead (method: lora)."
@@ -73,13 +77,15 @@ public static class Suggestions
         {
             var values = view.Values(ability).Where(double.IsFinite).ToList();
             // Where the ability was ahead once and was lost, that has been said.
-            var behind = view.BaselinesOf(ability).Where(line => double.IsFinite(line.Value) && values.Count > 0 && values.All(value => view.Compare(ability, line.Value, value) < 0)).ToList();
-            if (behind.Count == 0) continue;
+            var behind = view.BaselinesOf(ability)
+                .Where(line => double.IsFinite(line.Value) && values.All(value => view.Compare(ability, line.Value, value) < 0)).ToList();
+            if (values.Count == 0 || behind.Count == 0) continue;
             // The best baseline is the one the worst of all loses to.
             var (name, mark) = behind.Aggregate((best, line) => view.Compare(ability, best.Value, line.Value) > 0 ? line : best);
             var reached = values.Aggregate((best, value) => view.Compare(ability, best, value) > 0 ? value : best);
             var delta = view.Report.Stages.Any(stage => stage.Method.Contains("lora", StringComparison.OrdinalIgnoreCase));
-            yield return $"{ability} ({Figures.Short(reached)} at best) is behind {name} ({Figures.Short(mark)}). Give the stage that teaches it more steps{(delta ? " or a higher r" : "")}, or start from a larger model.";
+            yield return $"{ability} ({Figures.Short(reached)} at best) is behind {name} ({Figures.Short(mark)}). "
+                + $"Give the stage that teaches it more steps{(delta ? " or a higher r" : "")}, or start from a larger model.";
         }
     }
 
@@ -87,19 +93,22 @@ public static class Suggestions
     {
         foreach (var stage in view.Report.Stages.Where(stage => stage.Kind != Align))
         {
-            var losses = view.Metrics.Where(point => point.Stage == stage.Name && point.Name == "loss" && double.IsFinite(point.Value)).OrderBy(point => point.Step).Select(point => point.Value).ToList();
+            var losses = view.Metrics.Where(point => point.Stage == stage.Name && point.Name == "loss" && double.IsFinite(point.Value))
+                .OrderBy(point => point.Step).Select(point => point.Value).ToList();
             var tenth = losses.Count / 10;
             // Below five steps a tenth, chance decides.
             if (tenth < 5) continue;
             double before = losses[^(2 * tenth)..^tenth].Average(), now = losses[^tenth..].Average();
-            if (before - now > StillFalling * Math.Abs(before))
-                yield return $"The loss of {stage.Name} was still falling at its end ({Figures.Short(before)} to {Figures.Short(now)} over the last tenths of its steps). Double its steps (now {stage.Steps}).";
+            if (before - now <= StillFalling * Math.Abs(before)) continue;
+            yield return $"The loss of {stage.Name} was still falling at its end ({Figures.Short(before)} to {Figures.Short(now)} over the last tenths of its steps). "
+                + $"Double its steps (now {stage.Steps}).";
         }
     }
 
     private static bool Varied(string ability) => ability.StartsWith("distinct", StringComparison.OrdinalIgnoreCase);
 
-    private static bool Lost(ReportView view, string ability, double before, double now) => view.Compare(ability, before, now) < 0 && Relative(before, now) > Notable;
+    private static bool Lost(ReportView view, string ability, double before, double now) =>
+        view.Compare(ability, before, now) < 0 && Relative(before, now) > Notable;
 
     private static double Relative(double before, double now) => Math.Abs(now - before) / Math.Max(Math.Abs(before), 1e-12);
 }

@@ -60,11 +60,14 @@ internal static class SvgChart
         var svg = Open(title, logarithmic ? "logarithmic scale" : "", BarWidth, height);
         Grid(svg, up, BarWidth - Right);
         var slot = (double)(BarWidth - Right - Left) / Math.Max(1, bars.Count);
-        for (var i = 0; i < bars.Count; i++) Bar(svg, bars[i], Left + (i + 0.5) * slot, Math.Min(46, slot * 0.66), up, logarithmic ? bottom : up.At(0), bottom, slanted);
+        var foot = logarithmic ? bottom : up.At(0);
+        for (var i = 0; i < bars.Count; i++)
+            Bar(svg, bars[i], Left + (i + 0.5) * slot, Math.Min(46, slot * 0.66), up, foot, bottom, slanted);
         foreach (var (name, value) in references.Where(line => Figures.Drawable(line.Value)))
         {
             var y = Html.Place(up.At(value));
-            svg.Append($"<line class=\"reference\" x1=\"{Left}\" x2=\"{BarWidth - Right}\" y1=\"{y}\" y2=\"{y}\"><title>{Html.Text(name)}: {Figures.Short(value)}</title></line>");
+            svg.Append($"<line class=\"reference\" x1=\"{Left}\" x2=\"{BarWidth - Right}\" y1=\"{y}\" y2=\"{y}\">")
+                .Append($"<title>{Html.Text(name)}: {Figures.Short(value)}</title></line>");
         }
         return svg.Append("</svg>").ToString();
     }
@@ -92,8 +95,9 @@ internal static class SvgChart
         double end = drawable ? up.At(bar.Value) : foot, top = Math.Min(end, foot);
         if (drawable)
         {
-            svg.Append($"<rect class=\"bar {bar.Colour}\" rx=\"2\" x=\"{Html.Place(middle - width / 2)}\" y=\"{Html.Place(top)}\" width=\"{Html.Place(width)}\" ")
-                .Append($"height=\"{Html.Place(Math.Max(1, Math.Abs(end - foot)))}\"><title>{Html.Text(bar.Label)}: {Figures.Short(bar.Value)}</title></rect>");
+            svg.Append($"<rect class=\"bar {bar.Colour}\" rx=\"2\" x=\"{Html.Place(middle - width / 2)}\" y=\"{Html.Place(top)}\" ")
+                .Append($"width=\"{Html.Place(width)}\" height=\"{Html.Place(Math.Max(1, Math.Abs(end - foot)))}\">")
+                .Append($"<title>{Html.Text(bar.Label)}: {Figures.Short(bar.Value)}</title></rect>");
         }
         Label(svg, middle, top - 5, Figures.Short(bar.Value), "middle", "value");
         var label = bar.Label.Length > 14 ? bar.Label[..13] + "…" : bar.Label;
@@ -120,7 +124,7 @@ internal static class SvgChart
         {
             var drawable = Figures.Drawable(x) && Figures.Drawable(y);
             // The short stroke makes a point between two gaps visible, as a round cap.
-            if (drawable) path.Append(broken ? $"M{Html.Place(across.At(x))} {Html.Place(up.At(y))}h.1" : $"L{Html.Place(across.At(x))} {Html.Place(up.At(y))}");
+            if (drawable) path.Append($"{(broken ? 'M' : 'L')}{Html.Place(across.At(x))} {Html.Place(up.At(y))}{(broken ? "h.1" : "")}");
             broken = !drawable;
         }
         return path.ToString();
