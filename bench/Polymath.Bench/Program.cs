@@ -1,0 +1,65 @@
+using System.Diagnostics;
+using System.Globalization;
+using Polymath.Bench;
+using Polymath.Tensors;
+
+// With a side and a task: measures it in this process. Without: starts both sides by turns, each in a process of its own, and prints the ratios.
+const int Steps = 4, Tokens = 64, Turns = 3;
+CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+if (args is [var side, var task])
+{
+    TorchRuntime.Load();
+    var (rate, loss) = task == "train" ? Train(side) : (Generate(side), double.NaN);
+    Console.WriteLine($"{rate} {Process.GetCurrentProcess().PeakWorkingSet64 / 1e6} {loss}");
+    return 0;
+}
+Console.WriteLine($"{"",-12}{"",-8}{"tokens/s",12}{"peak MB",12}{"loss",12}");
+foreach (var what in new[] { "train", "generate" })
+{
+    var figures = new Dictionary<string, List<double[]>> { ["plain"] = [], ["ours"] = [] };
+    for (var turn = 0; turn < Turns; turn++)
+        foreach (var who in figures.Keys) figures[who].Add(Child(who, what));
+    var medians = figures.ToDictionary(pair => pair.Key, pair => Enumerable.Range(0, 3).Select(i => pair.Value.Select(row => row[i]).Order().ElementAt(Turns / 2)).ToArray());
+    foreach (var (who, row) in medians) Console.WriteLine($"{what,-12}{who,-8}{row[0],12:F1}{row[1],12:F0}{row[2],12:F4}");
+    Console.WriteLine($"{what,-12}{"ratio",-8}{medians["ours"][0] / medians["plain"][0],12:F2}{medians["ours"][1] / medians["plain"][1],12:F2}");
+}
+return 0;
+
+static (double Rate, double Loss) Train(string side)
+{
+    using var plain = side == "plain" ? new Plain() : null;
+    var tokens = 0L;
+    var loss = 0.0;
+    var started = Stopwatch.GetTimestamp();
+    var first = true;
+    foreach (var step in plain?.Train(Steps) ?? Ours.Train(Steps))
+    {
+        // The first step compiles, allocates and touches memory for the first time.
+        if (first) started = Stopwatch.GetTimestamp();
+        else tokens += step.Tokens;
+        if (first) loss = step.Loss;
+        first = false;
+    }
+    return (tokens / Stopwatch.GetElapsedTime(started).TotalSeconds, loss);
+}
+
+static double Generate(string side)
+{
+    using var plain = side == "plain" ? new Plain() : null;
+    int Go(int tokens) => plain?.Generate(tokens) ?? Ours.Generate(tokens);
+    Go(2);
+    var short1 = Stopwatch.GetTimestamp();
+    Go(2);
+    var opening = Stopwatch.GetElapsedTime(short1);
+    var started = Stopwatch.GetTimestamp();
+    var made = Go(Tokens);
+    return (made - 2) / (Stopwatch.GetElapsedTime(started) - opening).TotalSeconds;
+}
+
+static double[] Child(string side, string task)
+{
+    using var child = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, $"{side} {task}") { RedirectStandardOutput = true })!;
+    var line = child.StandardOutput.ReadToEnd();
+    child.WaitForExit();
+    return [.. line.Trim().Split(' ').Select(double.Parse)];
+}
