@@ -23,7 +23,6 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings)
     public void CheckSpace(AdamW optimizer)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
-        Directory.CreateDirectory(folder);
         var kept = settings.Keep + (settings.Best is null ? 0 : 1);
         Require(SizeOf(optimizer) * (kept + 1));
     }
@@ -122,6 +121,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings)
 
     void Require(long bytes)
     {
+        Directory.CreateDirectory(folder);
         var free = new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
         if (free < bytes)
             throw new RunFailedException($"Checkpoints in {folder} need {bytes / 1e6:N0} MB, the disk has {free / 1e6:N0} MB left. Free some space, keep fewer checkpoints, or give another --run-dir. Nothing was written.");

@@ -1,0 +1,115 @@
+using System.Text;
+
+namespace Polymath.Tests.Cli;
+
+/// <summary>What a user may get wrong: the exit code, what is said, and what to type next.</summary>
+[Trait("kind", "invariant")]
+public sealed class InputTests
+{
+    private static void Refused(CliResult result, string what, int code = 2)
+    {
+        Assert.True(result.Code == code, $"exit code {result.Code}: {result.All}");
+        Assert.Contains(what, result.Error);
+    }
+
+    public static TheoryData<string[], string> Commands => new()
+    {
+        { ["run", "nowhere.yaml"], "nowhere.yaml" },
+        { ["rnu", "tiny.yaml"], "rnu" },
+        { ["run"], "recipe" },
+        { ["run", "tiny.yaml", "--stop-after-step", "0"], "--stop-after-step is 0" },
+        { ["run", "tiny.yaml", "--stop-after-step", "x"], "--stop-after-step" },
+        { ["run", "tiny.yaml", "--set", "stages.0.stepz=3"], "stepz" },
+        { ["chat", "nowhere"], "There is no folder nowhere" },
+        { ["generate", "nowhere", "--prompt", "x"], "There is no folder nowhere" },
+        { ["generate", ".", "--prompt", "x"], "neither a run nor a model folder" },
+        { ["generate", ".", "--prompt", ""], "The prompt is empty" },
+        { ["generate", ".", "--prompt", "x", "--temperature", "-1"], "temperature is -1" },
+        { ["generate", ".", "--prompt", "x", "--top-p", "0"], "top-p is 0" },
+        { ["eval", "nowhere"], "nowhere has no recipe.yaml" },
+        { ["model", "info", "nowhere"], "There is no folder nowhere" },
+        { ["model", "hash", "."], "neither a run nor a model folder" },
+        { ["model", "verify", ".", "--tolerance", "-1"], "--tolerance is -1" },
+    };
+
+    [Fact]
+    public void A_wrong_command_is_refused_with_what_is_wrong()
+    {
+        using var recipe = new TinyRecipe();
+        foreach (var row in Commands)
+            Refused(CliProgram.Run(recipe.Path, row.Data.Item1), row.Data.Item2);
+        Assert.False(Directory.Exists(recipe.At("runs")));
+    }
+
+    [Fact]
+    public void Five_mistakes_are_told_at_once()
+    {
+        using var recipe = new TinyRecipe(text => text
+            .Replace("layers: 1, heads: 2", "layers: 0, haeds: 2", StringComparison.Ordinal)
+            .Replace("rewards: {plain: 1}", "rewards: {plian: 1}", StringComparison.Ordinal)
+            .Replace("files: lines.jsonl", "files: lnes.jsonl", StringComparison.Ordinal)
+            .Replace("kind: finetune", "kind: finetun", StringComparison.Ordinal));
+        foreach (var verb in new[] { "check", "run" })
+        {
+            var result = CliProgram.Run(recipe.Path, verb, "tiny.yaml");
+            Assert.Equal(2, result.Code);
+            foreach (var wrong in new[] { "layers", "haeds", "plian", "lnes.jsonl", "finetun" })
+                Assert.Contains(wrong, result.Error);
+        }
+    }
+
+    [Theory]
+    [InlineData("", "lines")]
+    [InlineData("{\"name\": \"a\", \"text\": \"b\", \"kind\": \"soft\"}\n", "has no")]
+    [InlineData("{\"name\": \"a\", \"text\": \n", "line 1")]
+    [InlineData("{\"name\": \"a\"}\n{\"name\": \"b\"}\n", "text")]
+    public void Data_that_cannot_be_learned_from_is_refused(string lines, string what)
+    {
+        using var recipe = new TinyRecipe();
+        recipe.Write("lines.jsonl", lines);
+        Refused(recipe.Run("x"), what);
+    }
+
+    [Fact]
+    public void Answers_that_are_empty_train_no_token()
+    {
+        using var recipe = new TinyRecipe(text => text.Replace("answer: \"{text}\"", "answer: \"{text}{empty}\"", StringComparison.Ordinal).Replace("    batch: {tokens: 256}\n", "    batch: {tokens: 256, maxLength: 8}\n", StringComparison.Ordinal), lines: 60);
+        recipe.Write("lines.jsonl", string.Concat(Enumerable.Range(0, 60).Select(i => $$"""{"name": "n{{i}}", "text": "t{{i}}", "kind": "{{(i % 2 == 0 ? "soft" : "hard")}}", "empty": ""}""" + "\n")));
+        Refused(recipe.Run("x", "--set", "stages.0.steps=1", "--set", "stages.0.schedule.warmup=0", "--set", "stages.1.batch.maxLength=4"), "Stage write");
+    }
+
+    [Fact]
+    public void A_byte_that_is_no_utf8_is_told_with_its_line()
+    {
+        using var recipe = new TinyRecipe();
+        var bytes = File.ReadAllBytes(recipe.At("lines.jsonl"));
+        var third = Encoding.UTF8.GetString(bytes).Split('\n').Take(2).Sum(line => line.Length + 1);
+        bytes[third + 12] = 0xFF;
+        File.WriteAllBytes(recipe.At("lines.jsonl"), bytes);
+        Refused(recipe.Run("x"), "line 3, byte 13: 0xFF is not UTF-8");
+    }
+
+    [Fact]
+    public void A_place_that_is_no_run_folder_is_refused()
+    {
+        using var recipe = new TinyRecipe();
+        recipe.Write("taken", "a file");
+        Refused(recipe.Run("taken"), "cannot be made");
+        recipe.Write("other/thing.txt", "not a run");
+        Refused(recipe.Run("other"), "holds other things than a run");
+        Assert.Equal("not a run", File.ReadAllText(recipe.At("other", "thing.txt")));
+        recipe.Write("broken/stages", "a file");
+        recipe.Write("broken/recipe.yaml", "name: other");
+        Refused(recipe.Run("broken"), "belongs to another recipe");
+    }
+
+    [Fact]
+    public void A_run_whose_numbers_burst_fails_and_says_where()
+    {
+        using var recipe = new TinyRecipe();
+        var result = recipe.Run("x", "--set", "stages.0.optimizer.rate=100", "--set", "stages.0.optimizer.weightDecay=100", "--set", "stages.0.steps=40", "--set", "stages.0.evaluate.every=0");
+        Refused(result, "no numbers to train on", code: 1);
+        Assert.Matches("Step [0-9]+ gave the loss", result.Error);
+        Assert.Contains("lines.jsonl", result.Error);
+    }
+}

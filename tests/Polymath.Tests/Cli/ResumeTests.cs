@@ -1,0 +1,129 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using Polymath.Text;
+
+namespace Polymath.Tests.Cli;
+
+/// <summary>A run that was stopped, killed or damaged ends as the one that was left alone, bit for bit.</summary>
+[Trait("kind", "invariant")]
+[Collection(FinishedRun.Collection)]
+public sealed class ResumeTests(FinishedRun finished)
+{
+    private readonly TinyRecipe recipe = finished.Recipe;
+
+    /// <summary>All figures of a run but those that depend on the clock.</summary>
+    private List<string> Figures(string run) => [.. File.ReadLines(recipe.At(run, "metrics.jsonl"))];
+
+    private void SameAsWhole(string run)
+    {
+        Assert.Equal(finished.Hash, recipe.Hash(run));
+        Assert.Equal(Figures("whole"), Figures(run));
+        Assert.Equal(File.ReadAllText(recipe.At("whole", "samples.jsonl")), File.ReadAllText(recipe.At(run, "samples.jsonl")));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(5)]
+    [InlineData(8)]
+    [InlineData(17)]
+    [InlineData(24)]
+    public void A_run_that_was_stopped_goes_on_to_the_same_end(int step)
+    {
+        var name = $"stopped-{step}";
+        var stopped = recipe.Run(name, "--stop-after-step", $"{step}");
+        Assert.Equal(0, stopped.Code);
+        Assert.Contains("the state is saved", stopped.Out);
+        Assert.False(File.Exists(recipe.At(name, "report.json")));
+        Assert.Equal(0, recipe.Run(name).Code);
+        SameAsWhole(name);
+    }
+
+    [Fact]
+    public void A_run_killed_at_random_moments_goes_on_to_the_same_end()
+    {
+        var random = new RandomStream(20, "kills");
+        int kills = 0, runs = 0;
+        while (kills < 8)
+        {
+            var name = $"killed-{runs++}";
+            bool ended;
+            do
+            {
+                using var process = CliProgram.Start(recipe.Path, "run", "tiny.yaml", "--run-dir", name);
+                ended = process.WaitForExit(300 + random.Next(2000));
+                if (ended) Assert.Equal(0, CliProgram.End(process).Code);
+                else
+                {
+                    CliProgram.Signal(process, CliProgram.Kill);
+                    process.WaitForExit();
+                    kills++;
+                }
+            }
+            while (!ended && kills < 8);
+            if (!ended) Assert.Equal(0, recipe.Run(name).Code);
+            SameAsWhole(name);
+        }
+    }
+
+    [Theory]
+    [InlineData("weights.safetensors")]
+    [InlineData("state.json")]
+    public void A_damaged_checkpoint_is_told_and_the_one_before_it_is_used(string file)
+    {
+        var name = "damaged-" + file;
+        Assert.Equal(0, recipe.Run(name, "--stop-after-step", "7").Code);
+        var path = recipe.At(name, "stages", "01-read", "checkpoints", "step-00000007", file);
+        var bytes = File.ReadAllBytes(path);
+        bytes[bytes.Length / 2] ^= 4;
+        File.WriteAllBytes(path, bytes);
+        var result = recipe.Run(name);
+        Assert.Equal(0, result.Code);
+        Assert.Contains("step-00000007 is damaged", result.Out);
+        Assert.Contains("going on after step 6", result.Out);
+        SameAsWhole(name);
+    }
+
+    [Fact]
+    public void The_same_command_on_a_finished_run_changes_nothing()
+    {
+        var before = Figures("whole");
+        var result = recipe.Run("whole");
+        Assert.Equal(0, result.Code);
+        Assert.DoesNotContain("steps,", result.Out);
+        Assert.Equal(before, Figures("whole"));
+        Assert.Equal(finished.Hash, recipe.Hash("whole"));
+    }
+
+    [Fact]
+    public void An_interrupted_run_saves_and_while_it_lives_nobody_else_comes_in()
+    {
+        using var process = CliProgram.Start(recipe.Path, "run", "tiny.yaml", "--run-dir", "long", "--set", "stages.0.steps=100000", "--set", "stages.0.evaluate.every=0", "--set", "stages.0.checkpoint.every=50000");
+        var clock = Stopwatch.StartNew();
+        while (!(File.Exists(recipe.At("long", "metrics.jsonl")) && File.ReadAllText(recipe.At("long", "metrics.jsonl")).Contains("\"step\":5,", StringComparison.Ordinal)))
+        {
+            Assert.False(process.HasExited);
+            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(60), "the run does not get going");
+            Thread.Sleep(50);
+        }
+        var second = recipe.Run("long");
+        Assert.Equal(2, second.Code);
+        Assert.Contains("Another process is at work", second.Error);
+
+        clock.Restart();
+        CliProgram.Signal(process, CliProgram.Interrupt);
+        var result = CliProgram.End(process);
+        Assert.Equal(130, result.Code);
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(10), $"{clock.Elapsed}");
+        var step = int.Parse(System.Text.RegularExpressions.Regex.Match(result.Error, "Stopped after step ([0-9]+) of read").Groups[1].Value);
+        Assert.True(Directory.Exists(recipe.At("long", "stages", "01-read", "checkpoints", $"step-{step:D8}")));
+        Assert.Equal(step, (int)JsonNode.Parse(Figures("long")[^1])!["step"]!);
+
+        var changed = recipe.Run("long");
+        Assert.Equal(2, changed.Code);
+        Assert.Contains("belongs to another recipe", changed.Error);
+        Assert.Contains("--fresh", changed.Error);
+        var fresh = recipe.Run("long", "--fresh", "--stop-after-step", "1");
+        Assert.Equal(0, fresh.Code);
+        Assert.True(Directory.Exists(recipe.At("long.previous", "stages")));
+    }
+}

@@ -1,0 +1,109 @@
+using System.Text.Json.Nodes;
+using Polymath.Tests.Text;
+
+namespace Polymath.Tests.Cli;
+
+/// <summary>Every verb on a finished run.</summary>
+[Trait("kind", "invariant")]
+[Collection(FinishedRun.Collection)]
+public sealed class VerbTests(FinishedRun finished)
+{
+    private readonly TinyRecipe recipe = finished.Recipe;
+
+    private CliResult Do(params string[] arguments)
+    {
+        var result = CliProgram.Run(recipe.Path, arguments);
+        Assert.True(result.Code == 0, result.All);
+        return result;
+    }
+
+    [Fact]
+    public void A_run_tells_its_stages_and_abilities_and_leaves_a_report()
+    {
+        Assert.Equal("", finished.Result.Error);
+        foreach (var said in new[] { "read (pretrain): 8 steps", "write (finetune): 6 steps", "tell (task): 7 steps", "please (align): 6 steps", "Abilities after each stage", "What to try next", "report.html", "unigram perplexity" })
+            Assert.Contains(said, finished.Result.Out);
+        var report = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "report.json")))!.AsObject();
+        JsonNode Part(JsonNode node, string name) => node.AsObject().First(pair => pair.Key.Equals(name, StringComparison.OrdinalIgnoreCase)).Value!;
+        Assert.Equal("tiny", (string)Part(report, "name")!);
+        Assert.Equal(5, (int)Part(report, "seed")!);
+        var stages = Part(report, "stages").AsArray();
+        Assert.Equal(["read", "write", "tell", "please"], stages.Select(stage => (string)Part(stage!, "name")!));
+        Assert.Equal([8, 6, 7, 6], stages.Select(stage => (int)Part(stage!, "steps")!));
+        Assert.Equal(["full", "freeze", "prompt + lora", "full"], stages.Select(stage => (string)Part(stage!, "method")!));
+        Assert.All(stages, stage => Assert.True((double)Part(stage!, "lastLoss")! > 0 && (long)Part(stage!, "trainableParameters")! > 0));
+        var abilities = Part(report, "abilities").AsArray();
+        Assert.Equal(["start", "read", "write", "tell", "please"], abilities.Select(row => (string)Part(row!, "after")!));
+        Assert.All(abilities, row => Assert.Equal(["form", "kinds", "reading", "variety"], Part(row!, "values").AsObject().Select(pair => pair.Key).Order()));
+        Assert.True((double)Part(Part(abilities[1]!, "values"), "reading")! < (double)Part(Part(abilities[0]!, "values"), "reading")!);
+        foreach (var file in new[] { "report.html", "recipe.yaml", "environment.json", "samples.jsonl", "stages/03-tell/adapter/adapter_config.json", "stages/04-please/rollouts/round-002.jsonl", "stages/04-please/model/model.safetensors" })
+            Assert.True(File.Exists(recipe.At("whole", file)), file);
+    }
+
+    [Fact]
+    public void An_answer_as_json_is_one_object_and_the_same_for_the_same_seed()
+    {
+        string[] command = ["generate", "whole", "--prompt", "say ama", "--json", "--max-new-tokens", "6", "--seed", "4"];
+        var answer = JsonNode.Parse(Do(command).Out)!;
+        Assert.Equal("say ama", (string)answer["prompt"]!);
+        Assert.InRange(answer["tokens"]!.AsArray().Count, 0, 6);
+        Assert.Equal(10, (int)answer["promptTokens"]!);
+        Assert.Contains((string)answer["finish"]!, new[] { "end", "length" });
+        Assert.Equal((string)answer["text"]!, (string)JsonNode.Parse(Do(command).Out)!["text"]!);
+        var raw = JsonNode.Parse(Do([.. command, "--raw"]).Out)!;
+        Assert.Equal(8, (int)raw["promptTokens"]!);
+    }
+
+    [Fact]
+    public void A_conversation_is_read_from_the_pipe()
+    {
+        var result = CliProgram.Say(recipe.Path, "say ama\n\nsay ela\n/forget\nsay tek\n/exit\nnever\n", "chat", "whole", "--temperature", "0", "--max-new-tokens", "5");
+        Assert.Equal((0, ""), (result.Code, result.Error));
+        Assert.True(result.Out.Count(c => c == '\n') >= 3, result.Out);
+        Assert.Equal(0, CliProgram.Say(recipe.Path, string.Concat(Enumerable.Repeat("say a long thing\n", 9)), "chat", "whole", "--remember", "--max-new-tokens", "9", "--seed", "1").Code);
+    }
+
+    [Fact]
+    public void Abilities_measured_again_are_those_of_the_report()
+    {
+        var measured = JsonNode.Parse(Do("eval", "whole", "--json").Out)!.AsObject();
+        var kept = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "stages", "04-please", "report.json")))!["abilities"]!["values"]!.AsObject();
+        Assert.Equal(["form", "kinds", "reading", "variety"], measured.Select(pair => pair.Key).Order());
+        Assert.All(measured, pair => Assert.Equal((double)kept[pair.Key]!, (double)pair.Value!, 1e-6));
+        Assert.Matches("^reading +[0-9.]+\n$", Do("eval", "whole", "--ability", "reading").Out);
+        var wrong = CliProgram.Run(recipe.Path, "eval", "whole", "--ability", "raeding");
+        Assert.Equal(2, wrong.Code);
+        Assert.Contains("no ability 'raeding'", wrong.Error);
+    }
+
+    [Fact]
+    public void A_model_is_described_hashed_and_verified()
+    {
+        var info = Do("model", "info", "whole").Out;
+        Assert.Contains("1 layers, 32 wide, 2 heads", info);
+        Assert.Contains("model.layers.0.mlp.down_proj.weight", info);
+        Assert.Equal(recipe.Hash("whole"), recipe.Hash(recipe.At("whole", "stages", "04-please", "model")));
+        Assert.NotEqual(recipe.Hash("whole"), recipe.Hash(recipe.At("whole", "stages", "01-read", "model")));
+        var llama = TextFixtures.At("models", "llama");
+        Assert.Contains("greedy without cache", Do("model", "verify", llama).Out);
+        var lines = JsonNode.Parse(Do("model", "verify", llama, "--adapter", TextFixtures.At("adapters", "lora"), "--json").Out)!.AsArray();
+        Assert.All(lines, line => Assert.True((bool)line!["passed"]!));
+        Assert.Contains(lines, line => (string)line!["quantity"]! == "merged_logits");
+        Assert.Equal(1, CliProgram.Run(recipe.Path, "model", "verify", llama, "--tolerance", "1e-12").Code);
+        Assert.Equal(2, CliProgram.Run(recipe.Path, "model", "verify", "whole").Code);
+    }
+
+    [Fact]
+    public void What_is_shipped_loaded_and_asked_for_is_told()
+    {
+        Assert.Contains("tang.yaml", Do("recipes").Out);
+        var doctor = Do("doctor").Out;
+        foreach (var said in new[] { "libtorch        2.10", "libLibTorchSharp", ".NET            10", "package cache", "threads         1" })
+            Assert.Contains(said, doctor);
+        var schema = JsonNode.Parse(Do("schema").Out)!;
+        Assert.Equal("object", (string)schema["type"]!);
+        Assert.Contains("is right: 4 stages (read, write, tell, please)", Do("check", "tiny.yaml").Out);
+        foreach (var verb in new[] { "run", "check", "chat", "generate", "eval", "model", "doctor", "schema", "recipes" })
+            Assert.Contains(verb, Do("--help").Out);
+    }
+}

@@ -1,0 +1,166 @@
+using System.Text.Json.Nodes;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors.Files;
+using Polymath.Tests.Text;
+using Polymath.Training.Evaluation;
+using Polymath.Tuning;
+using static TorchSharp.torch;
+
+namespace Polymath.Tests.Models;
+
+/// <summary>The reference numbers of transformers and PEFT: logits, loss, every gradient, greedy tokens, files.</summary>
+[Trait("kind", "parity")]
+public sealed class ParityTests
+{
+    public static TheoryData<string, string?> Cases => new() { { "llama", null }, { "llama3-rope-tied", null }, { "llama", "lora" }, { "llama", "lora-rs" }, { "llama", "lora-layers" } };
+
+    private static string ModelAt(string name) => TextFixtures.At("models", name);
+
+    private static string? AdapterAt(string? name) => name is null ? null : TextFixtures.At("adapters", name);
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void The_numbers_are_those_of_the_reference(string model, string? adapter)
+    {
+        var lines = ReferenceCheck.Run(ModelAt(model), AdapterAt(adapter), tolerance: 2e-4);
+        Assert.All(lines, line => Assert.True(line.Passed, $"{line}"));
+        var names = lines.Select(line => line.Quantity).ToList();
+        var always = new[] { "logits", "loss" };
+        Assert.Superset((adapter is null ? [.. always, "greedy", "greedy without cache"] : always.Append("merged_logits")).ToHashSet(), names.ToHashSet());
+        using var reference = SafetensorsFile.Open(Path.Combine(AdapterAt(adapter) ?? ModelAt(model), "reference.safetensors"));
+        Assert.Equal(reference.Entries.Keys.Count(name => name.StartsWith("grad.", StringComparison.Ordinal)), names.Count(name => name.StartsWith("grad.", StringComparison.Ordinal)));
+        Assert.Contains(names, name => name.StartsWith("grad.", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("model.layers.1.mlp.down_proj.weight", "logits")]
+    [InlineData("model.norm.weight", "loss")]
+    [InlineData("model.layers.2.self_attn.k_proj.weight", "grad.model.layers.1.self_attn.q_proj.weight")]
+    public void A_changed_weight_of_the_model_is_noticed(string name, string quantity)
+    {
+        using var folder = Copy(ModelAt("llama"));
+        Change(folder.At("model.safetensors"), name);
+        var lines = ReferenceCheck.Run(folder.Path);
+        Assert.False(lines.Single(line => line.Quantity == quantity).Passed);
+    }
+
+    [Fact]
+    public void A_changed_weight_of_an_adapter_is_noticed()
+    {
+        using var folder = Copy(AdapterAt("lora")!);
+        Change(folder.At("adapter_model.safetensors"), "base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight");
+        var lines = ReferenceCheck.Run(ModelAt("llama"), folder.Path);
+        Assert.False(lines.Single(line => line.Quantity == "logits").Passed);
+        Assert.False(lines.Single(line => line.Quantity == "merged_logits").Passed);
+    }
+
+    [Theory]
+    [InlineData("llama")]
+    [InlineData("llama3-rope-tied")]
+    public void Names_shapes_and_bytes_of_a_saved_model_are_those_of_the_file(string name)
+    {
+        using var folder = new ScratchFolder();
+        using (var model = ModelFolder.Open(ModelAt(name)))
+        {
+            using var file = SafetensorsFile.Open(Path.Combine(ModelAt(name), "model.safetensors"));
+            Assert.Equal(file.Entries.Keys.Order(StringComparer.Ordinal), model.Weights.Select(weight => weight.Name).Order(StringComparer.Ordinal));
+            Assert.All(model.Weights, weight => Assert.Equal(file.Entries[weight.Name].Shape, weight.Value.shape));
+            ModelFolder.Save(model, folder.Path);
+        }
+        Assert.Equal(ModelFolder.Hash(ModelAt(name)), ModelFolder.Hash(folder.Path));
+        Assert.True(JsonNode.DeepEquals(Json(Path.Combine(ModelAt(name), "config.json")), Json(folder.At("config.json"))));
+        Assert.All(ReferenceCheck.Run(folder.Path, file: Path.Combine(ModelAt(name), "reference.safetensors")), line => Assert.True(line.Passed, $"{line}"));
+    }
+
+    [Theory]
+    [InlineData("lora")]
+    [InlineData("lora-rs")]
+    [InlineData("lora-layers")]
+    public void A_saved_adapter_has_the_keys_values_and_settings_of_the_one_that_was_read(string name)
+    {
+        using var folder = new ScratchFolder();
+        using (var model = ModelFolder.Open(ModelAt("llama")))
+        using (var deltas = DeltaSet.Load(model, AdapterAt(name)!))
+            deltas.Save(folder.Path);
+        var own = Path.Combine(AdapterAt(name)!, "adapter_model.safetensors");
+        using (SafetensorsFile theirs = SafetensorsFile.Open(own), ours = SafetensorsFile.Open(folder.At("adapter_model.safetensors")))
+            Assert.Equal(theirs.Entries.Keys.Order(StringComparer.Ordinal), ours.Entries.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(WeightDigest.Of([own]), WeightDigest.Of([folder.At("adapter_model.safetensors")]));
+        Assert.True(JsonNode.DeepEquals(Json(Path.Combine(AdapterAt(name)!, "adapter_config.json")), Json(folder.At("adapter_config.json"))));
+    }
+
+    [Fact]
+    public void A_model_made_here_has_the_names_that_the_family_has()
+    {
+        using var file = SafetensorsFile.Open(Path.Combine(ModelAt("llama"), "model.safetensors"));
+        using var toy = Toy.Model(layers: 3, tied: false);
+        Assert.Equal(file.Entries.Keys.Order(StringComparer.Ordinal), toy.Weights.Select(weight => weight.Name).Order(StringComparer.Ordinal));
+        Assert.Superset(toy.Configuration.Select(pair => pair.Key).Except(["torch_dtype", "rope_theta"]).ToHashSet(), Json(Path.Combine(ModelAt("llama"), "config.json")).AsObject().Select(pair => pair.Key).ToHashSet());
+    }
+
+    [Theory]
+    [InlineData("hidden_size", "48", "model.embed_tokens.weight has the shape [199, 64], the configuration wants [199, 48]")]
+    [InlineData("num_hidden_layers", "2", "model.layers.2.mlp.up_proj.weight is in the file and not in the model")]
+    [InlineData("num_hidden_layers", "4", "model.layers.3.mlp.up_proj.weight [112, 64] is missing")]
+    [InlineData("model_type", "\"lama\"", "the family 'lama' is not known; known are llama")]
+    [InlineData("hidden_act", "\"gelu\"", "hidden_act is \"gelu\"")]
+    [InlineData("num_attention_heads", "0", "num_attention_heads is 0")]
+    [InlineData("vocab_size", "null", "vocab_size is missing")]
+    [InlineData("num_key_value_heads", "3", "4 heads cannot share 3")]
+    public void A_configuration_that_does_not_fit_its_weights_is_refused_by_name(string key, string value, string message)
+    {
+        using var folder = Copy(ModelAt("llama"));
+        var content = Json(folder.At("config.json"));
+        content[key] = JsonNode.Parse(value);
+        File.WriteAllText(folder.At("config.json"), content.ToJsonString());
+        Assert.Contains(message, Assert.Throws<InputException>(() => ModelFolder.Open(folder.Path).Dispose()).Message);
+    }
+
+    [Fact]
+    public void An_adapter_of_another_model_is_refused_and_leaves_the_model_as_it_was()
+    {
+        using var folder = Copy(AdapterAt("lora")!);
+        using var model = Toy.Model();
+        Assert.Contains("has the shape", Assert.Throws<InputException>(() => DeltaSet.Load(model, folder.Path).Dispose()).Message);
+        Assert.All(model.Projections, projection => Assert.Null(projection.Delta));
+    }
+
+    [Theory]
+    [InlineData("use_dora", "true")]
+    [InlineData("bias", "\"all\"")]
+    [InlineData("peft_type", "\"LOHA\"")]
+    [InlineData("target_modules", "[\"no_such\"]")]
+    [InlineData("r", "0")]
+    [InlineData("r", "\"x\"")]
+    [InlineData("modules_to_save", "[\"lm_head\"]")]
+    public void An_adapter_that_asks_for_what_is_not_known_is_refused(string key, string value)
+    {
+        using var folder = Copy(AdapterAt("lora")!);
+        var content = Json(folder.At("adapter_config.json"));
+        content[key] = JsonNode.Parse(value);
+        File.WriteAllText(folder.At("adapter_config.json"), content.ToJsonString());
+        using var model = ModelFolder.Open(ModelAt("llama"));
+        Assert.Throws<InputException>(() => DeltaSet.Load(model, folder.Path).Dispose());
+    }
+
+    private static JsonNode Json(string file) => JsonNode.Parse(File.ReadAllText(file))!;
+
+    private static ScratchFolder Copy(string from)
+    {
+        var folder = new ScratchFolder();
+        foreach (var file in Directory.GetFiles(from))
+            File.Copy(file, folder.At(Path.GetFileName(file)));
+        return folder;
+    }
+
+    private static void Change(string path, string name)
+    {
+        using var scope = NewDisposeScope();
+        Dictionary<string, Tensor> all;
+        using (var file = SafetensorsFile.Open(path))
+            all = file.Entries.Keys.ToDictionary(key => key, key => file.Map(key).clone());
+        all[name].view(-1)[0] += 0.5f;
+        SafetensorsWriter.Write(path, all);
+    }
+}

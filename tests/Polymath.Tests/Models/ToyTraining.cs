@@ -1,0 +1,44 @@
+using Polymath.Distributed;
+using Polymath.Models.Families;
+using Polymath.Recipes;
+using Polymath.Training;
+using Polymath.Training.Objectives;
+using Polymath.Training.Optimizers;
+using Polymath.Training.Schedules;
+using Polymath.Training.Stages;
+
+namespace Polymath.Tests.Models;
+
+/// <summary>A toy model, a method and the loop, ready to take steps.</summary>
+internal sealed class ToyTraining : IDisposable
+{
+    private readonly Loop loop;
+    private readonly AdamW optimizer;
+
+    public ToyTraining(MethodSpec method, int? microTokens = null, Objective? objective = null, IReadOnlyList<Item>? items = null, Llama? model = null, int tokens = 60, double clip = 1)
+    {
+        Model = model ?? Toy.Model();
+        Method = TrainedMethod.Attach(Model, method, 3, "toy");
+        Method.Training = true;
+        items ??= [.. Toy.Rows(9, 12, 7, 8, 11, 6, 10, 5).Select(row => new Item([row]))];
+        var spec = new OptimizerSpec(1e-2, Epsilon: 1e-4);
+        optimizer = new AdamW(Method.Weights, spec);
+        loop = new Loop(
+            Model, objective ?? new NextToken(), new CorpusItems(items, 3, "toy"), optimizer, new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
+            new BatchSpec(tokens, microTokens), clip, new Solo());
+    }
+
+    public Llama Model { get; }
+
+    public TrainedMethod Method { get; }
+
+    /// <summary>Does the steps from one to another, both included.</summary>
+    public IReadOnlyList<StepReport> Train(int from, int to) => [.. Enumerable.Range(from, to - from + 1).Select(step => loop.Step(step, CancellationToken.None))];
+
+    public void Dispose()
+    {
+        optimizer.Dispose();
+        Method.Dispose();
+        Model.Dispose();
+    }
+}

@@ -1,0 +1,21 @@
+using System.Runtime.CompilerServices;
+using Polymath.Tensors;
+
+namespace Polymath.Tests;
+
+/// <summary>libtorch is loaded before the first test touches a tensor.</summary>
+internal static class TorchSetup
+{
+    // A test assembly is a program: the initializer runs before any of it.
+#pragma warning disable CA2255
+    [ModuleInitializer]
+    internal static void Load() => TorchRuntime.Load();
+#pragma warning restore CA2255
+}
+
+/// <summary>Tests that look at what the whole process holds, or change it: no other test runs beside them.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class Alone
+{
+    public const string Name = "alone";
+}

@@ -1,0 +1,107 @@
+using Polymath.Recipes;
+using Polymath.Tests.Models;
+using Polymath.Tests.Text;
+using Polymath.Training.Objectives;
+using Polymath.Training.Rewards;
+using Polymath.Training.Rollouts;
+using Polymath.Models;
+
+namespace Polymath.Tests.Training;
+
+/// <summary>Pairs of answers sampled from the model itself, kept in files.</summary>
+[Trait("kind", "invariant")]
+public sealed class RolloutTests : IDisposable
+{
+    private readonly TextModel model = Toy.Talker();
+    private readonly ScratchFolder folder = new();
+    private readonly List<(int Round, string Name, double Value)> told = [];
+
+    public void Dispose()
+    {
+        model.Dispose();
+        folder.Dispose();
+    }
+
+    private sealed class Length : Reward
+    {
+        public override double Score(string answer, IReadOnlyDictionary<string, string> fields) => answer.Length % 7 / 7.0;
+    }
+
+    private sealed class Same : Reward
+    {
+        public override double Score(string answer, IReadOnlyDictionary<string, string> fields) => 0.5;
+    }
+
+    private RolloutItems Source(Reward reward, int steps = 6) => new(
+        model, [.. Enumerable.Range(0, 5).Select(i => new RolloutPrompt($"p{i}", new string((char)('a' + i), 3), new Dictionary<string, string>()))], [("length", reward, 2.0)],
+        new RolloutSpec(Rounds: 2, Prompts: 3, Answers: 4, MaxNewTokens: 9), steps, 11, "please", folder.At("rollouts"), (round, name, value) => told.Add((round, name, value)));
+
+    private static string Show(IEnumerable<Item> items) =>
+        string.Join('\n', items.Select(item => string.Join(' ', item.Rows.SelectMany(row => row.Ids)) + " | " + string.Join(' ', item.Rows.SelectMany(row => row.Learn)) + " | " + string.Join(' ', item.Reference!)));
+
+    [Fact]
+    public void A_round_is_written_down_and_read_again_as_the_same_items()
+    {
+        var source = Source(new Length());
+        source.Prepare(1, TestContext.Current.CancellationToken);
+        var count = source.Count;
+        Assert.InRange(count, 1, 3);
+        var first = Show(source.Take(100000).Take(count));
+        Assert.True(File.Exists(folder.At("rollouts", "round-001.jsonl")));
+        Assert.Equal(count, File.ReadLines(folder.At("rollouts", "round-001.jsonl")).Count());
+        Assert.Equal([(1, "length"), (1, "pairs")], told.Select(one => (one.Round, one.Name)));
+        Assert.Equal(count, told[1].Value);
+
+        // A resumed run samples nothing: its model has moved on, and the pairs are those of the file.
+        model.Model.Weights[0].Assign(model.Model.Weights[0].Value * 2);
+        told.Clear();
+        var again = Source(new Length());
+        again.Cursor = new(3, 0);
+        again.Prepare(2, TestContext.Current.CancellationToken);
+        Assert.Equal(3, again.Cursor.Epoch);
+        again.Cursor = default;
+        Assert.Equal(first, Show(again.Take(100000).Take(count)));
+        Assert.Empty(told);
+    }
+
+    [Fact]
+    public void Each_round_starts_at_its_beginning_with_other_prompts()
+    {
+        var source = Source(new Length());
+        source.Prepare(1, TestContext.Current.CancellationToken);
+        source.Take(10);
+        source.Prepare(3, TestContext.Current.CancellationToken);
+        Assert.NotEqual(default, source.Cursor);
+        source.Prepare(4, TestContext.Current.CancellationToken);
+        Assert.Equal(default, source.Cursor);
+        Assert.NotEqual(File.ReadAllText(folder.At("rollouts", "round-001.jsonl")), File.ReadAllText(folder.At("rollouts", "round-002.jsonl")));
+    }
+
+    [Fact]
+    public void Only_answers_are_learned_and_their_reference_is_the_models_own()
+    {
+        var source = Source(new Length());
+        source.Prepare(1, TestContext.Current.CancellationToken);
+        var items = source.Take(100000).Take(source.Count).ToList();
+        using var frozen = TorchSharp.torch.no_grad();
+        foreach (var item in items)
+        {
+            using var scope = TorchSharp.torch.NewDisposeScope();
+            using var batch = Batch.Of(item.Rows);
+            Assert.Equal(item.Reference!, DirectPreference.RowSums(model.Model, batch).data<float>().ToArray(), (a, b) => Math.Abs(a - b) < 1e-3);
+            foreach (var row in item.Rows)
+            {
+                Assert.Equal([0, 0, 0, 0, 0, 0, 1], row.Learn[..7]);
+                Assert.InRange(row.Length, 7, 6 + 9);
+                Assert.True(row.Length == 6 + 9 || model.Ends.Contains(row.Ids[^1]));
+            }
+        }
+    }
+
+    [Fact]
+    public void Answers_that_all_score_alike_are_told_and_nothing_is_written()
+    {
+        Assert.Contains("no pairs to learn from", Assert.Throws<RunFailedException>(() => Source(new Same()).Prepare(1, CancellationToken.None)).Message);
+        Assert.False(File.Exists(folder.At("rollouts", "round-001.jsonl")));
+    }
+}

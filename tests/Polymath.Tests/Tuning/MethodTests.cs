@@ -1,0 +1,143 @@
+using Polymath.Recipes;
+using Polymath.Tests.Models;
+using Polymath.Tests.Tensors;
+using Polymath.Tests.Text;
+using Polymath.Training.Objectives;
+using Polymath.Training.Stages;
+using Polymath.Tuning;
+using Polymath.Tuning.Prompts;
+
+namespace Polymath.Tests.Tuning;
+
+/// <summary>What each method moves and what it leaves alone.</summary>
+[Trait("kind", "invariant")]
+public sealed class MethodTests
+{
+    private static readonly int[] Ids = [3, 1, 4, 1, 5, 9, 2, 6];
+
+    public static TheoryData<string> Methods => ["full", "freeze", "lora", "lora all-linear", "prompt + lora", "prompt + full"];
+
+    private static MethodSpec Method(string name) => name switch
+    {
+        "full" => new FullMethod(),
+        "freeze" => new FreezeMethod(["model.layers.1.*", "model.norm.weight"]),
+        "lora" => new LoraMethod(4, 16),
+        "lora all-linear" => new LoraMethod(2, 4, LoraDropout: 0.2, TargetModules: ["all-linear"], UseRslora: true),
+        "prompt + lora" => new PromptMethod("{text} {mask}", new VerbalizerSpec(), new LoraMethod(4, 16)),
+        _ => new PromptMethod("{text} {mask}", new VerbalizerSpec()),
+    };
+
+    private static ToyTraining Training(string name)
+    {
+        if (!name.StartsWith("prompt", StringComparison.Ordinal))
+            return new ToyTraining(Method(name));
+        var (tokenizer, _) = Toy.Letters();
+        var items = Enumerable.Range(0, 8).Select(i => new Item([Toy.Row(6 + i, i, vocabulary: tokenizer.VocabularySize)], Label: i % 2)).ToList();
+        return new ToyTraining(Method(name), objective: new LabelWords(new Verbalizer(["yes", "no"], null, tokenizer)), items: items, model: Toy.Model(vocabulary: tokenizer.VocabularySize));
+    }
+
+    [Theory]
+    [MemberData(nameof(Methods))]
+    public void Every_chosen_weight_moves_and_no_other(string name)
+    {
+        using var toy = Training(name);
+        Dictionary<string, float[]> chosen = Toy.Values(toy.Method.Weights), all = Toy.Values(toy.Model.Weights);
+        Assert.NotEmpty(chosen);
+        Assert.Equal(toy.Method.Weights.Select(weight => weight.Name), toy.Method.Weights.Where(weight => weight.Trainable).Select(weight => weight.Name));
+        // A fresh delta's A has no gradient until its B has moved.
+        toy.Train(1, 3);
+        foreach (var weight in toy.Method.Weights)
+            Assert.NotEqual(chosen[weight.Name], Samples.Floats(weight.Value));
+        foreach (var weight in toy.Model.Weights.Where(weight => !toy.Method.Weights.Contains(weight)))
+            Assert.Equal(all[weight.Name], Samples.Floats(weight.Value));
+        Assert.Equal(name switch
+        {
+            "full" or "prompt + full" => toy.Model.Weights.Count,
+            "freeze" => 10,
+            "lora" or "prompt + lora" => 2 * 2 * 2,
+            _ => 2 * 7 * 2,
+        }, toy.Method.Weights.Count);
+    }
+
+    [Fact]
+    public void A_pattern_that_fits_nothing_is_refused()
+    {
+        using var model = Toy.Model();
+        Assert.Contains("'model.layer.1.*' fits no weight", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(["model.layer.1.*"]), 1, "x")).Message);
+        Assert.Contains("[wq] fit none", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new LoraMethod(TargetModules: ["wq"]), 1, "x")).Message);
+    }
+
+    [Fact]
+    public void A_fresh_delta_changes_nothing_and_depends_on_the_seed_and_the_stage()
+    {
+        using var model = Toy.Model();
+        var plain = Toy.Logits(model, Ids);
+        float[] First(long seed, string stage)
+        {
+            using var method = TrainedMethod.Attach(model, new LoraMethod(4, 16), seed, stage);
+            Assert.Equal(plain, Toy.Logits(model, Ids));
+            return Samples.Floats(method.Weights[0].Value);
+        }
+        var one = First(1, "a");
+        Assert.Equal(one, First(1, "a"));
+        Assert.NotEqual(one, First(2, "a"));
+        Assert.NotEqual(one, First(1, "b"));
+        Assert.All(one, x => Assert.InRange(Math.Abs(x), 0, 1 / Math.Sqrt(24)));
+        Assert.All(model.Projections, projection => Assert.Null(projection.Delta));
+    }
+
+    [Theory]
+    [InlineData("lora")]
+    [InlineData("lora all-linear")]
+    public void A_merged_model_is_the_unmerged_one_and_a_delta_that_is_off_is_not_there(string name)
+    {
+        using var toy = Training(name);
+        var before = Toy.Logits(toy.Model, Ids);
+        toy.Train(1, 5);
+        toy.Method.Training = false;
+        var trained = Toy.Logits(toy.Model, Ids);
+        Assert.True(Samples.Gap(before, trained) > 1e-3);
+        using var folder = new ScratchFolder();
+        toy.Method.Finish(folder.Path);
+        Assert.True(Samples.Gap(trained, Toy.Logits(toy.Model, Ids)) < 2e-5);
+        Assert.All(toy.Model.Projections, projection => Assert.Null(projection.Delta));
+
+        // The adapter that was left behind makes the base what the merged model is.
+        using var again = Toy.Model();
+        using var deltas = DeltaSet.Load(again, folder.At("adapter"));
+        Assert.Equal(trained, Toy.Logits(again, Ids));
+        using (deltas.Off())
+            Assert.Equal(before, Toy.Logits(again, Ids));
+        Assert.Equal(trained, Toy.Logits(again, Ids));
+    }
+
+    [Fact]
+    public void Dropout_acts_in_training_only()
+    {
+        using var toy = new ToyTraining(new LoraMethod(4, 16, LoraDropout: 0.5));
+        toy.Train(1, 3);
+        Assert.NotEqual(Toy.Logits(toy.Model, Ids), Toy.Logits(toy.Model, Ids));
+        toy.Method.Training = false;
+        Assert.Equal(Toy.Logits(toy.Model, Ids), Toy.Logits(toy.Model, Ids));
+    }
+
+    [Fact]
+    public void Without_merging_the_model_is_left_as_it_was()
+    {
+        using var toy = new ToyTraining(new LoraMethod(4, 16, Merge: false));
+        var before = Toy.Values(toy.Model.Weights);
+        toy.Train(1, 2);
+        using var folder = new ScratchFolder();
+        toy.Method.Finish(folder.Path);
+        Assert.Equal(before.SelectMany(pair => pair.Value), Toy.Values(toy.Model.Weights).SelectMany(pair => pair.Value));
+        Assert.True(File.Exists(folder.At("adapter", "adapter_config.json")));
+    }
+
+    [Fact]
+    public void A_second_delta_in_a_socket_is_refused()
+    {
+        using var model = Toy.Model();
+        using var first = DeltaSet.Fresh(model, new LoraMethod(), 1);
+        Assert.Contains("has a delta already", Assert.Throws<InputException>(() => DeltaSet.Fresh(model, new LoraMethod(), 1).Dispose()).Message);
+    }
+}
