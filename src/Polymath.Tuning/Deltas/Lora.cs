@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Tensors.Kernels;
 using Polymath.Text;
 using static TorchSharp.torch;
 
@@ -42,7 +43,7 @@ public sealed class Lora : Delta
     public override Tensor Apply(Tensor input, Tensor output)
     {
         if (!state.On) return output;
-        var x = dropout > 0 && state.Training ? nn.functional.dropout(input, dropout, training: true) : input;
+        var x = dropout > 0 && state.Training ? Dropout.Of(input, dropout) : input;
         return addmm(output, nn.functional.linear(x, A.Value), B.Value.t(), 1f, (float)Scale);      // [tokens, out]
     }
 
