@@ -36,6 +36,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         var saves = new Checkpoint(Path.Combine(folder, "checkpoints"), stage.Checkpoint ?? new CheckpointSettings());
         var state = Resume(saves, optimizer, source);
         run.Observer.StageStarted(visit.Name, stage.Objective.Kind, steps, optimizer.Count, state.Step);
+        var trained = optimizer.Count;
         var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, stage.Optimizer.Clip, run.Peers);
         var saved = state.Step;
 
@@ -73,7 +74,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         method.Finish(folder);
         AtomicFile.WriteFolder(Path.Combine(folder, "model"), model.Save);
         return new StageReport(
-            visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, optimizer.Count,
+            visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,
             model.Model.Weights.Sum(weight => weight.Count), state.FirstLoss, state.LastLoss, Process.GetCurrentProcess().PeakWorkingSet64 / 1e6);
     }
 
