@@ -110,6 +110,6 @@ public sealed class InputTests
         var result = recipe.Run("x", "--set", "stages.0.optimizer.rate=100", "--set", "stages.0.optimizer.weightDecay=100", "--set", "stages.0.steps=40", "--set", "stages.0.evaluate.every=0");
         Refused(result, "no numbers to train on", code: 1);
         Assert.Matches("Step [0-9]+ gave the loss", result.Error);
-        Assert.Contains("lines.jsonl", result.Error);
+        Assert.Matches("holds [0-9]+ rows: [0-9a-f]{32}", result.Error);
     }
 }

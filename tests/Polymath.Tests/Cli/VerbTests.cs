@@ -70,7 +70,7 @@ public sealed class VerbTests(FinishedRun finished)
         var kept = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "stages", "04-please", "report.json")))!["abilities"]!["values"]!.AsObject();
         Assert.Equal(["form", "kinds", "reading", "variety"], measured.Select(pair => pair.Key).Order());
         Assert.All(measured, pair => Assert.Equal((double)kept[pair.Key]!, (double)pair.Value!, 1e-6));
-        Assert.Matches("^reading +[0-9.]+\n$", Do("eval", "whole", "--ability", "reading").Out);
+        Assert.Matches("(^|\n)reading +[0-9.]+\n$", Do("eval", "whole", "--ability", "reading").Out);
         var wrong = CliProgram.Run(recipe.Path, "eval", "whole", "--ability", "raeding");
         Assert.Equal(2, wrong.Code);
         Assert.Contains("no ability 'raeding'", wrong.Error);
