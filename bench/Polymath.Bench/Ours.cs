@@ -21,11 +21,12 @@ static class Ours
         using var optimizer = new AdamW(method.Weights, new OptimizerSpec(1e-4));
         var source = new Rows(steps);
         using var peers = new Solo();
-        // A step takes all eight rows; a pass as many of them as lie within its tokens.
-        var loop = new Loop(model, new NextToken(), source, optimizer, new RateSchedule(1e-4, steps, new ScheduleSpec(ScheduleKind.Constant)), new BatchSpec(int.MaxValue, MicroTokens: 640), 1, peers);
         for (var step = 1; step <= steps; step++)
         {
             source.Current = step - 1;
+            // A step takes exactly its eight rows; a pass as many of them as lie within its tokens.
+            var batch = new BatchSpec(Workload.Step(step - 1).Sum(row => row.Ids.Length), MicroTokens: 640);
+            var loop = new Loop(model, new NextToken(), source, optimizer, new RateSchedule(1e-4, steps, new ScheduleSpec(ScheduleKind.Constant)), batch, 1, peers);
             var report = loop.Step(step, default);
             yield return ((int)report.Tokens, report.Loss);
         }

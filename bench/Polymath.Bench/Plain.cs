@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Models.Families;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Polymath.Bench;
@@ -13,7 +14,7 @@ sealed class Plain : IDisposable
     const int Heads = 9, KeyHeads = 3, Width = 64, Layers = 30;
     readonly Llama weights = new(Workload.Configuration, new FreshWeights(1));
     readonly Dictionary<string, Tensor> byName;
-    readonly Dictionary<string, (Tensor A, Tensor B)> adapters = [];
+    readonly Dictionary<string, (Parameter A, Parameter B)> adapters = [];
 
     internal Plain()
     {
@@ -21,12 +22,13 @@ sealed class Plain : IDisposable
         for (var layer = 0; layer < Layers; layer++)
             foreach (var (name, output) in new[] { ("q_proj", Heads * Width), ("v_proj", KeyHeads * Width) })
                 adapters[$"model.layers.{layer}.self_attn.{name}"] = (
-                    (rand(Workload.Rank, 576) / 12 - 1.0 / 24).requires_grad_().DetachFromDisposeScope(), zeros(output, Workload.Rank, requires_grad: true).DetachFromDisposeScope());
+                    new Parameter(rand(Workload.Rank, 576) / 12 - 1.0 / 24), new Parameter(zeros(output, Workload.Rank)));
     }
 
     internal IEnumerable<(int Tokens, double Loss)> Train(int steps)
     {
-        using var optimizer = optim.AdamW(adapters.Values.SelectMany(pair => new[] { Parameter(pair.A), Parameter(pair.B) }), 1e-4);
+        var parameters = adapters.Values.SelectMany(pair => new[] { pair.A, pair.B }).ToList();
+        using var optimizer = optim.AdamW(parameters, 1e-4);
         for (var step = 0; step < steps; step++)
         {
             var rows = Workload.Step(step);
@@ -44,21 +46,6 @@ sealed class Plain : IDisposable
             optimizer.step();
             yield return (rows.Sum(row => row.Ids.Length), sum);
         }
-    }
-
-    readonly List<TorchSharp.Modules.Parameter> parameters = [];
-
-    // The optimizer steps parameters; the adapter reads the same storage.
-    TorchSharp.Modules.Parameter Parameter(Tensor tensor)
-    {
-        var parameter = new TorchSharp.Modules.Parameter(tensor);
-        parameters.Add(parameter);
-        foreach (var (name, pair) in adapters)
-        {
-            if (ReferenceEquals(pair.A, tensor)) adapters[name] = (parameter, pair.B);
-            else if (ReferenceEquals(pair.B, tensor)) adapters[name] = (pair.A, parameter);
-        }
-        return parameter;
     }
 
     Tensor Loss(List<(int[] Ids, int FirstTarget)> rows)

@@ -43,7 +43,7 @@ public sealed class CharacterClassReward : Reward
         }
     }
 
-    /// <summary>The classes at the positions that count, in their order and as far as the line reaches; null for a line that does not reach the first.</summary>
+    /// <summary>The classes at the positions that count, in order and as far as the line reaches; null for a line that does not reach the first.</summary>
     private string?[]? ClassesOf(string text)
     {
         var runes = text.EnumerateRunes().ToArray();

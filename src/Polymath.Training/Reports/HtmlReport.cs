@@ -1,0 +1,98 @@
+using System.Text;
+
+namespace Polymath.Training.Reports;
+
+/// <summary>A report as one page that needs nothing else: no scripts, no other files, light or dark as the reader's system is.</summary>
+public static class HtmlReport
+{
+    /// <summary>Draws the page.</summary>
+    /// <param name="report">The report.</param>
+    /// <param name="metrics">The figures measured on the way, for the curves.</param>
+    /// <param name="higherIsBetter">Of each ability, whether more is better; changes of other abilities are shown without judgement.</param>
+    /// <returns>The whole HTML document.</returns>
+    public static string Render(RunReport report, IReadOnlyList<MetricPoint> metrics, IReadOnlyDictionary<string, bool> higherIsBetter)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        ArgumentNullException.ThrowIfNull(metrics);
+        ArgumentNullException.ThrowIfNull(higherIsBetter);
+        var view = new ReportView(report, metrics, higherIsBetter);
+        var name = Html.Text(report.Name);
+        return $"""
+            <!DOCTYPE html>
+            <html lang="en">
+            <head>
+            <meta charset="utf-8">
+            <meta name="viewport" content="width=device-width, initial-scale=1">
+            <meta name="color-scheme" content="light dark">
+            <title>{name} · Polymath</title>
+            <style>
+            {ReportStyle.Sheet}
+            </style>
+            </head>
+            <body>
+            <header><p class="eyebrow">Polymath training report</p><h1>{name}</h1>{Lead(report)}</header>
+            <main>
+            {Section("", AbilitySections.Cards(view))}
+            {Section("Abilities after each stage", AbilitySections.Bars(view) + AbilitySections.Table(view))}
+            {Section("Learning curves", StageSections.Curves(view))}
+            {Section("Stages", StageSections.Table(view))}
+            {Section("Samples", Samples(view))}
+            {Section("What to try next", Next(report))}
+            {Section("Environment, and how to repeat", Environment(report))}
+            </main>
+            </body>
+            </html>
+
+            """;
+    }
+
+    private static string Section(string title, string body) =>
+        body.Length == 0 ? "" : $"<section>{(title.Length == 0 ? "" : $"<h2>{title}</h2>")}{body}</section>";
+
+    private static string Lead(RunReport report)
+    {
+        var facts = new List<string> { $"seed {report.Seed}" };
+        if (report.Stages.Count > 0)
+        {
+            facts.Insert(0, report.Stages.Count == 1 ? "1 stage" : $"{report.Stages.Count} stages");
+            facts.Insert(1, $"{Figures.Time(report.Stages.Sum(stage => stage.Seconds))} of training");
+            facts.Insert(2, $"{Figures.Large(report.Stages[^1].TotalParameters)} parameters");
+            facts.Insert(3, $"{Figures.Large(report.Stages.Sum(stage => stage.Tokens))} tokens");
+        }
+        return $"<p class=\"lead\">{Html.Text(report.Recipe)}</p><ul class=\"facts\">{string.Concat(facts.Select(fact => $"<li>{fact}</li>"))}</ul>";
+    }
+
+    private static string Samples(ReportView view)
+    {
+        if (view.Report.Samples.Count == 0) return "";
+        var html = new StringBuilder("<div class=\"samples\">");
+        foreach (var sample in view.Report.Samples)
+        {
+            string prompt = sample.Prompt, answer = sample.Answer.Trim();
+            html.Append($"<article><h3><i class=\"dot {view.Colour(sample.After)}\"></i>after {Html.Text(sample.After)}</h3>")
+                .Append($"<p class=\"prompt\"{Html.Language(prompt)}>{(prompt.Length == 0 ? "free text" : Html.Text(prompt))}</p>")
+                .Append(answer.Length == 0 ? "<p class=\"none\">an empty answer</p>" : $"<blockquote{Html.Language(answer)}>{Html.Text(answer)}</blockquote>")
+                .Append("</article>");
+        }
+        return html.Append("</div>").ToString();
+    }
+
+    private static string Next(RunReport report) =>
+        report.Next.Count == 0 ? "" : $"<ol class=\"next\">{string.Concat(report.Next.Select(line => $"<li>{Html.Text(line)}</li>"))}</ol>";
+
+    private static string Environment(RunReport report)
+    {
+        var e = report.Environment;
+        var rows = new (string Name, string Value)[]
+        {
+            ("Polymath", e.Polymath), (".NET", e.Dotnet), ("libtorch", e.Libtorch), ("device", e.Device),
+            ("instructions", e.CpuCapability), ("threads", Figures.Count(e.Threads)), ("system", e.Os),
+        };
+        var known = rows.Where(row => row.Value.Length > 0).Select(row => $"<div><dt>{row.Name}</dt><dd>{Html.Text(row.Value)}</dd></div>");
+        return $"""
+            <dl>{string.Concat(known)}</dl>
+            <p>The recipe lies beside this page as it ran. With the same seed, {report.Seed}, the same versions and as many threads it takes the same path again:</p>
+            <pre>polymath run recipe.yaml</pre>
+            """;
+    }
+}

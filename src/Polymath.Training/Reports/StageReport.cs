@@ -1,0 +1,38 @@
+namespace Polymath.Training.Reports;
+
+/// <summary>What a stage took and did.</summary>
+/// <param name="Name">The stage.</param>
+/// <param name="Kind">What it learned: pretrain, finetune, task or align.</param>
+/// <param name="Method">What it trained, such as full or lora.</param>
+/// <param name="Steps">Optimizer steps.</param>
+/// <param name="Seconds">The time spent in steps, in seconds.</param>
+/// <param name="TokensPerSecond">Tokens read in a second.</param>
+/// <param name="Tokens">Tokens read.</param>
+/// <param name="TrainableParameters">Numbers that were trained.</param>
+/// <param name="TotalParameters">Numbers of the whole model.</param>
+/// <param name="FirstLoss">The loss of the first step, in nats a target token.</param>
+/// <param name="LastLoss">The loss of the last step, in nats a target token.</param>
+/// <param name="PeakMemoryMegabytes">The most memory the process held up to the stage's end, in millions of bytes.</param>
+public sealed record StageReport(
+    string Name,
+    string Kind,
+    string Method,
+    int Steps,
+    double Seconds,
+    double TokensPerSecond,
+    long Tokens,
+    long TrainableParameters,
+    long TotalParameters,
+    double FirstLoss,
+    double LastLoss,
+    double PeakMemoryMegabytes);
+
+/// <summary>What a run ran on.</summary>
+/// <param name="Os">The operating system.</param>
+/// <param name="Dotnet">The .NET runtime.</param>
+/// <param name="Libtorch">The version of libtorch.</param>
+/// <param name="CpuCapability">The instructions libtorch chose its kernels for, such as AVX2.</param>
+/// <param name="Threads">Threads of a tensor operation.</param>
+/// <param name="Device">Where the tensors lay, such as cpu.</param>
+/// <param name="Polymath">Our own version.</param>
+public sealed record EnvironmentReport(string Os, string Dotnet, string Libtorch, string CpuCapability, int Threads, string Device, string Polymath);

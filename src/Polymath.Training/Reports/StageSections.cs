@@ -1,0 +1,97 @@
+using System.Text;
+
+namespace Polymath.Training.Reports;
+
+/// <summary>The parts of the page that tell how the stages went.</summary>
+internal static class StageSections
+{
+    private const string Loss = "loss";
+    private const int MostPoints = 300;
+
+    /// <summary>For each stage its loss, with a dot where abilities were measured, and a small chart of each of these abilities.</summary>
+    public static string Curves(ReportView view)
+    {
+        if (view.Stages.Count == 0) return "<p class=\"none\">No stage has run.</p>";
+        var byStage = view.Metrics.ToLookup(point => point.Stage, StringComparer.Ordinal);
+        var html = new StringBuilder("<div class=\"charts wide\">");
+        foreach (var stage in view.Stages)
+        {
+            var points = byStage[stage].OrderBy(point => point.Step).ToList();
+            var kind = view.Report.Stages.FirstOrDefault(report => report.Name == stage)?.Kind ?? "unfinished";
+            html.Append($"<figure class=\"{view.Colour(stage)}\"><figcaption><i class=\"dot {view.Colour(stage)}\"></i>{Html.Text(stage)}")
+                .Append($"<small>{Html.Text(kind == stage ? "" : kind)}</small></figcaption>")
+                .Append(LossChart(view, stage, points));
+            foreach (var ability in view.Abilities)
+            {
+                var measured = points.Where(point => point.Name == ability).Select(point => ((double)point.Step, point.Value)).ToList();
+                if (measured.Count < 2) continue;
+                var titles = measured.Select(point => $"step {point.Item1}: {Figures.Short(point.Value)}").ToList();
+                // A gap at the last step, so that all axes of the stage end there.
+                List<(double, double)> line = [.. measured, (points[^1].Step, double.NaN)];
+                ChartSeries[] series = [new("thin", line), new("dots", measured, titles)];
+                html.Append(SvgChart.Line($"{ability} during {stage}", ability, series, 130));
+            }
+            html.Append("</figure>");
+        }
+        return html.Append("</div>").ToString();
+    }
+
+    /// <summary>What each stage trained, how long it took and how much memory it held.</summary>
+    public static string Table(ReportView view)
+    {
+        if (view.Report.Stages.Count == 0) return "";
+        var html = new StringBuilder("<div class=\"scroll\"><table><thead><tr>");
+        foreach (var name in new[] { "stage", "method", "steps", "time", "tokens", "tokens/s", "trained", "first loss", "last loss", "memory" })
+            html.Append($"<th scope=\"col\"{(name == "method" ? " class=\"word\"" : "")}>{name}</th>");
+        html.Append("</tr></thead><tbody>");
+        foreach (var stage in view.Report.Stages)
+        {
+            var share = stage.TotalParameters > 0 ? (double)stage.TrainableParameters / stage.TotalParameters : double.NaN;
+            html.Append($"<tr><th scope=\"row\"><i class=\"dot {view.Colour(stage.Name)}\"></i>{Html.Text(stage.Name)}</th>")
+                .Append($"<td class=\"word\">{Html.Text(stage.Method)}</td>")
+                .Append($"<td>{Figures.Count(stage.Steps)}</td><td>{Figures.Time(stage.Seconds)}</td><td>{Figures.Large(stage.Tokens)}</td>")
+                .Append($"<td>{Figures.Short(stage.TokensPerSecond)}</td>")
+                .Append($"<td>{Figures.Percent(share)}<small>{Figures.Large(stage.TrainableParameters)}</small></td>")
+                .Append($"<td>{Figures.Short(stage.FirstLoss)}</td><td>{Figures.Short(stage.LastLoss)}</td>")
+                .Append($"<td>{Figures.Memory(stage.PeakMemoryMegabytes)}</td></tr>");
+        }
+        return html.Append("</tbody></table></div>").ToString();
+    }
+
+    private static string LossChart(ReportView view, string stage, List<MetricPoint> points)
+    {
+        var raw = Thinned([.. points.Where(point => point.Name == Loss).Select(point => ((double)point.Step, point.Value))]);
+        var smooth = Smoothed(raw);
+        var measured = points.Where(point => view.Abilities.Contains(point.Name)).GroupBy(point => point.Step).ToList();
+        var dots = measured.Select(group => ((double)group.Key, Nearest(smooth, group.Key))).ToList();
+        var titles = measured
+            .Select(group => $"step {group.Key}: {string.Join(", ", group.Select(point => $"{point.Name} {Figures.Short(point.Value)}"))}").ToList();
+        // A few points are read as they are; among many the eye needs their mean.
+        IReadOnlyList<ChartSeries> lines = ReferenceEquals(raw, smooth) ? [new("bold", raw)] : [new("thin", raw), new("bold", smooth)];
+        return SvgChart.Line($"loss during {stage}", "loss, nats a token", [.. lines, new ChartSeries("dots", dots, titles)]);
+    }
+
+    /// <summary>Neighbours averaged until a chart can show them all; where one of them is no number, so is their mean.</summary>
+    private static List<(double X, double Y)> Thinned(List<(double X, double Y)> points)
+    {
+        var every = (points.Count + MostPoints - 1) / MostPoints;
+        return every <= 1 ? points : [.. points.Chunk(every).Select(chunk => (chunk.Average(point => point.X), chunk.Average(point => point.Y)))];
+    }
+
+    /// <summary>The mean of each point and its neighbours, a twentieth of the line in all.</summary>
+    private static List<(double X, double Y)> Smoothed(List<(double X, double Y)> points)
+    {
+        var reach = points.Count / 40;
+        if (reach == 0) return points;
+        return [.. points.Select((point, i) =>
+        {
+            // At the start only as many on either side as there are before: else the first steep fall would be drawn too low.
+            int left = Math.Min(reach, i), right = Math.Min(left, points.Count - 1 - i);
+            var near = points.GetRange(i - left, left + right + 1).Select(neighbour => neighbour.Y).Where(double.IsFinite);
+            return (point.X, double.IsFinite(point.Y) ? near.Average() : double.NaN);
+        })];
+    }
+
+    private static double Nearest(List<(double X, double Y)> points, int step) =>
+        points.Count == 0 ? double.NaN : points.MinBy(point => Math.Abs(point.X - step)).Y;
+}
