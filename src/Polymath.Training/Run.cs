@@ -141,14 +141,18 @@ public sealed class Run : IDisposable
         var accuracies = baselines.Accuracies();
         var recipe = Materials.Recipe;
         var report = new RunReport(
-            recipe.Name, recipe.Description ?? recipe.Name, recipe.Seed, baselines.UnigramPerplexity(), accuracies.TryGetValue("majority", out var majority) ? majority : null, accuracies,
+            recipe.Name, recipe.Description ?? recipe.Name, recipe.Seed, baselines.UnigramPerplexity(), Majority(accuracies), accuracies,
             [.. results.Select(result => result.Report).OfType<StageReport>()], [.. results.Select(result => result.Abilities)], [.. results.SelectMany(result => result.Samples)], Surroundings.Now(), []);
         var better = recipe.Abilities?.ToDictionary(pair => pair.Key, pair => pair.Value.HigherIsBetter) ?? [];
-        report = report with { Next = Suggestions.For(report, better) };
+        var points = Points();
+        report = report with { Next = Suggestions.For(report, better, points) };
         AtomicFile.WriteText(folder.File("report.json"), report.ToJson());
-        AtomicFile.WriteText(folder.File("report.html"), HtmlReport.Render(report, Points(), better));
+        AtomicFile.WriteText(folder.File("report.html"), HtmlReport.Render(report, points, better));
         return report;
     }
+
+    static double? Majority(IReadOnlyDictionary<string, double> accuracies) =>
+        accuracies.Where(pair => pair.Key.EndsWith(": " + BaselineMeter.Majority, StringComparison.Ordinal)).Select(pair => (double?)pair.Value).FirstOrDefault();
 
     List<MetricPoint> Points() => File.Exists(folder.Metrics)
         ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, layout)!).Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))]

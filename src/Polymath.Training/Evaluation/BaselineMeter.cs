@@ -7,6 +7,12 @@ namespace Polymath.Training.Evaluation;
 /// <param name="materials">The run's data.</param>
 public sealed class BaselineMeter(Materials materials)
 {
+    /// <summary>What the majority class's accuracy is called behind the ability's name.</summary>
+    public const string Majority = "majority";
+
+    // Most pairs of characters occur once or never: with a whole count added to each, the unseen ones outweigh the seen.
+    const double PairSmoothing = 0.1;
+
     /// <summary>The perplexity of a unigram model on the first perplexity ability's held-out rows; null without such an ability.</summary>
     public double? UnigramPerplexity()
     {
@@ -21,7 +27,8 @@ public sealed class BaselineMeter(Materials materials)
     /// <summary>The accuracies of the majority class and of naive Bayes on the first accuracy ability's held-out rows; empty without such an ability.</summary>
     public IReadOnlyDictionary<string, double> Accuracies()
     {
-        if (materials.Recipe.Abilities?.Values.OfType<AccuracyAbility>().FirstOrDefault() is not { } spec) return new Dictionary<string, double>();
+        var (name, ability) = materials.Recipe.Abilities?.FirstOrDefault(pair => pair.Value is AccuracyAbility) ?? default;
+        if (ability is not AccuracyAbility spec) return new Dictionary<string, double>();
         var data = materials.Data(spec.Stage);
         var label = ((TaskSpec)materials.Stage(spec.Stage).Objective).Label;
         IReadOnlyList<(string Text, string Label)> Rows(DataSplit split) =>
@@ -29,9 +36,9 @@ public sealed class BaselineMeter(Materials materials)
         IReadOnlyList<(string Text, string Label)> train = Rows(DataSplit.Train), held = Rows(spec.Split);
         return new Dictionary<string, double>
         {
-            ["majority"] = MajorityBaseline.Accuracy(train.Select(row => row.Label), held.Select(row => row.Label)),
-            ["naive Bayes, characters"] = NaiveBayes.Train(train, 1).Accuracy(held),
-            ["naive Bayes, characters and pairs"] = NaiveBayes.Train(train, 2).Accuracy(held),
+            [$"{name}: {Majority}"] = MajorityBaseline.Accuracy(train.Select(row => row.Label), held.Select(row => row.Label)),
+            [$"{name}: naive Bayes on characters"] = NaiveBayes.Train(train, 1, PairSmoothing).Accuracy(held),
+            [$"{name}: naive Bayes on characters and pairs"] = NaiveBayes.Train(train, 2, PairSmoothing).Accuracy(held),
         };
     }
 }
