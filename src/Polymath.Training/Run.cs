@@ -123,10 +123,12 @@ public sealed class Run : IDisposable
     StageResult Keep(string place, StageReport? report, string name, TextModel model, StageVisit? visit = null)
     {
         Observer.Progress($"Measuring abilities after {name}", 0, 0);
+        // A process that was killed while it measured has left some of these records already.
+        Rewind(name, report?.Steps ?? -1);
         var values = Meter.Measure(model, Materials.Recipe.Abilities?.Keys ?? [], Stop);
         foreach (var (ability, value) in values) Record(name, report?.Steps ?? 0, "after " + ability, value);
         Observer.Measured(name, 0, values);
-        var samples = visit is null ? [] : Sample(visit, model, report!.Steps, visit.Stage.Evaluate?.Samples ?? 2);
+        var samples = visit is null ? [] : Sample(visit, model, report!.Steps, visit.Stage.Evaluate?.Samples ?? 2, finished: true);
         var result = new StageResult(report, new AbilityRow(name, values), samples);
         AtomicFile.WriteText(Path.Combine(place, "report.json"), JsonSerializer.Serialize(result, layout) + "\n");
         return result;
@@ -179,7 +181,8 @@ public sealed class Run : IDisposable
     /// <param name="model">The model.</param>
     /// <param name="step">The step.</param>
     /// <param name="count">The number of prompts.</param>
-    public IReadOnlyList<SampleReport> Sample(StageVisit visit, TextModel model, int step, int count)
+    /// <param name="finished">Whether the stage is over.</param>
+    public IReadOnlyList<SampleReport> Sample(StageVisit visit, TextModel model, int step, int count, bool finished = false)
     {
         ArgumentNullException.ThrowIfNull(visit);
         ArgumentNullException.ThrowIfNull(model);
@@ -201,7 +204,7 @@ public sealed class Run : IDisposable
             answers = model.Answer(prompts, settings);
         }
         var samples = prompts.Select((prompt, i) => new SampleReport(visit.Name, prompt, model.Tokenizer.Decode(answers[i]))).ToList();
-        foreach (var sample in samples) RunFolder.Append(folder.Samples, new { stage = visit.Name, step, prompt = sample.Prompt, answer = sample.Answer });
+        foreach (var sample in samples) RunFolder.Append(folder.Samples, new { stage = visit.Name, step, finished, prompt = sample.Prompt, answer = sample.Answer });
         return samples;
     }
 

@@ -105,7 +105,7 @@ public sealed class RunFolder : IDisposable
         }
     }
 
-    /// <summary>Drops a stage's records that lie after a step, so that a resumed run's records are those of an uninterrupted one.</summary>
+    /// <summary>Drops a stage's records that lie after a step, and those of its finished model, so that a resumed run's records are those of an uninterrupted one.</summary>
     /// <param name="file">The file.</param>
     /// <param name="stage">The stage.</param>
     /// <param name="step">The last step that counts.</param>
@@ -122,7 +122,7 @@ public sealed class RunFolder : IDisposable
         {
             using var document = JsonDocument.Parse(line);
             var root = document.RootElement;
-            return root.GetProperty("stage").GetString() != stage || root.GetProperty("step").GetInt32() <= step;
+            return root.GetProperty("stage").GetString() != stage || (root.GetProperty("step").GetInt32() <= step && !IsOfFinished(root));
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
@@ -130,6 +130,9 @@ public sealed class RunFolder : IDisposable
             return false;
         }
     }
+
+    static bool IsOfFinished(JsonElement record) =>
+        (record.TryGetProperty("finished", out var finished) && finished.GetBoolean()) || (record.TryGetProperty("name", out var name) && name.GetString()!.StartsWith("after ", StringComparison.Ordinal));
 
     static JsonSerializerOptions Lines { get; } = new()
     {

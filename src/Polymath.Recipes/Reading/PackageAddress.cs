@@ -49,7 +49,7 @@ public sealed partial record PackageAddress(string Name, string Version, string 
     }
 
     [GeneratedRegex(
-        @"^npm:(?<name>(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*)(?:@(?<version>[^/]*))?(?:/(?<path>.+))?\z",
+        @"^npm:(?<name>(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~][a-z0-9._~-]*)(?:@(?<version>[^/]*))?(?:/(?<path>.+))?\z",
         RegexOptions.CultureInvariant)]
     private static partial Regex Form();
 

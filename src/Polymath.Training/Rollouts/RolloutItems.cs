@@ -48,15 +48,28 @@ public sealed class RolloutItems(
         var due = RoundOf(step);
         if (due == round) return;
         var file = Path.Combine(folder, $"round-{due + 1:D3}.jsonl");
-        var pairs = File.Exists(file) ? [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<Pair>(line, layout)!)] : Sample(due, cancellation);
+        var figuresFile = Path.ChangeExtension(file, ".figures.json");
+        var known = File.Exists(file);
+        var (pairs, figures) = known ? (Read(file), ReadFigures(figuresFile)) : Sample(due, cancellation);
+        // A run that was stopped within the round's first step has dropped the figures with the rest of the step.
+        if (step == 1 || RoundOf(step - 1) != due)
+            foreach (var (name, value) in figures) told(due + 1, name, value);
         if (pairs.Count == 0)
             throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt scored alike, so that there are no pairs to learn from. Ask for more answers or a higher temperature, or judge them more finely.");
-        if (!File.Exists(file)) AtomicFile.WriteText(file, string.Concat(pairs.Select(pair => JsonSerializer.Serialize(pair, layout) + "\n")));
+        if (!known)
+        {
+            AtomicFile.WriteText(figuresFile, JsonSerializer.Serialize(figures, layout) + "\n");
+            AtomicFile.WriteText(file, string.Concat(pairs.Select(pair => JsonSerializer.Serialize(pair, layout) + "\n")));
+        }
         items = [.. pairs.Select(ToItem)];
         // A resumed run finds itself inside a round: its cursor stands.
         if (step == 1 || RoundOf(step - 1) != due) Cursor = default;
         round = due;
     }
+
+    static List<Pair> Read(string file) => [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<Pair>(line, layout)!)];
+
+    static Dictionary<string, double> ReadFigures(string file) => File.Exists(file) ? JsonSerializer.Deserialize<Dictionary<string, double>>(File.ReadAllText(file))! : [];
 
     int RoundOf(int step) => (int)((step - 1) * (long)spec.Rounds / steps);
 
@@ -71,7 +84,7 @@ public sealed class RolloutItems(
         return new Item([Row(pair.ChosenIds), Row(pair.RejectedIds)], pair.Reference);
     }
 
-    List<Pair> Sample(int due, CancellationToken cancellation)
+    (List<Pair> Pairs, Dictionary<string, double> Figures) Sample(int due, CancellationToken cancellation)
     {
         var order = new Permutation(prompts.Count, seed, $"{stage} prompts", 0);
         var chosen = Enumerable.Range(0, Math.Min(spec.Prompts, prompts.Count)).Select(i => prompts[order[(int)(((long)due * spec.Prompts + i) % prompts.Count)]]).ToList();
@@ -90,9 +103,9 @@ public sealed class RolloutItems(
             var ids = model.Contract.Encode([new Turn(chosen[p].Message)], model.Tokenizer);
             pairs.Add(new Pair(chosen[p].Key, chosen[p].Message, texts[best], texts[worst], scores[best], scores[worst], ids, Ids(best), Ids(worst), []));
         }
-        for (var i = 0; i < rewards.Count; i++) told(due + 1, rewards[i].Name, sums[i] / asked.Count);
-        told(due + 1, "pairs", pairs.Count);
-        return WithReference(pairs);
+        var figures = rewards.Select((reward, i) => (reward.Name, Mean: sums[i] / asked.Count)).ToDictionary(pair => pair.Name, pair => pair.Mean);
+        figures["pairs"] = pairs.Count;
+        return (WithReference(pairs), figures);
     }
 
     double Judge(string text, IReadOnlyDictionary<string, string> fields, double[] sums)

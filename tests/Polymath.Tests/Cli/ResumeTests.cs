@@ -83,6 +83,25 @@ public sealed class ResumeTests(FinishedRun finished)
         SameAsWhole(name);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(8)]
+    [InlineData(24)]
+    public void A_run_killed_while_it_measured_has_no_record_twice(int step)
+    {
+        var name = $"measured-{step}";
+        Assert.Equal(0, recipe.Run(name, "--stop-after-step", $"{Math.Max(1, step)}").Code);
+        // As if the process had died before the last finished part was written down.
+        var last = Directory.GetDirectories(recipe.At(name, "stages")).Where(stage => File.Exists(Path.Combine(stage, "report.json"))).Max(StringComparer.Ordinal)!;
+        File.Delete(Path.Combine(last, "report.json"));
+        foreach (var later in Directory.GetDirectories(recipe.At(name, "stages")).Where(stage => StringComparer.Ordinal.Compare(stage, last) > 0))
+            Directory.Delete(later, recursive: true);
+        var lines = Figures(name);
+        File.WriteAllLines(recipe.At(name, "metrics.jsonl"), lines.Take(lines.FindLastIndex(line => line.Contains("\"after ", StringComparison.Ordinal))));
+        Assert.Equal(0, recipe.Run(name).Code);
+        SameAsWhole(name);
+    }
+
     [Fact]
     public void The_same_command_on_a_finished_run_changes_nothing()
     {

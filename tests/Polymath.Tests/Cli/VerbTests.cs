@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Polymath.Tests.Text;
+using Polymath.Training.Reports;
 
 namespace Polymath.Tests.Cli;
 
@@ -23,19 +24,20 @@ public sealed class VerbTests(FinishedRun finished)
         Assert.Equal("", finished.Result.Error);
         foreach (var said in new[] { "read (pretrain): 8 steps", "write (finetune): 6 steps", "tell (task): 7 steps", "please (align): 6 steps", "Abilities after each stage", "What to try next", "report.html", "unigram perplexity" })
             Assert.Contains(said, finished.Result.Out);
-        var report = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "report.json")))!.AsObject();
-        JsonNode Part(JsonNode node, string name) => node.AsObject().First(pair => pair.Key.Equals(name, StringComparison.OrdinalIgnoreCase)).Value!;
-        Assert.Equal("tiny", (string)Part(report, "name")!);
-        Assert.Equal(5, (int)Part(report, "seed")!);
-        var stages = Part(report, "stages").AsArray();
-        Assert.Equal(["read", "write", "tell", "please"], stages.Select(stage => (string)Part(stage!, "name")!));
-        Assert.Equal([8, 6, 7, 6], stages.Select(stage => (int)Part(stage!, "steps")!));
-        Assert.Equal(["full", "freeze", "prompt + lora", "full"], stages.Select(stage => (string)Part(stage!, "method")!));
-        Assert.All(stages, stage => Assert.True((double)Part(stage!, "lastLoss")! > 0 && (long)Part(stage!, "trainableParameters")! > 0));
-        var abilities = Part(report, "abilities").AsArray();
-        Assert.Equal(["start", "read", "write", "tell", "please"], abilities.Select(row => (string)Part(row!, "after")!));
-        Assert.All(abilities, row => Assert.Equal(["form", "kinds", "reading", "variety"], Part(row!, "values").AsObject().Select(pair => pair.Key).Order()));
-        Assert.True((double)Part(Part(abilities[1]!, "values"), "reading")! < (double)Part(Part(abilities[0]!, "values"), "reading")!);
+        var text = File.ReadAllText(recipe.At("whole", "report.json"));
+        Assert.Equal(
+            ["name", "recipe", "seed", "unigramPerplexity", "majorityAccuracy", "baselines", "stages", "abilities", "samples", "environment", "next"],
+            JsonNode.Parse(text)!.AsObject().Select(pair => pair.Key));
+        var report = RunReport.Parse(text);
+        Assert.Equal(("tiny", 5), (report.Name, report.Seed));
+        Assert.Equal(["read", "write", "tell", "please"], report.Stages.Select(stage => stage.Name));
+        Assert.Equal([8, 6, 7, 6], report.Stages.Select(stage => stage.Steps));
+        Assert.Equal(["full", "freeze", "prompt + lora", "full"], report.Stages.Select(stage => stage.Method));
+        Assert.All(report.Stages, stage => Assert.True(stage.LastLoss > 0 && stage.TrainableParameters > 0 && stage.TrainableParameters <= stage.TotalParameters));
+        Assert.Equal(["start", "read", "write", "tell", "please"], report.Abilities.Select(row => row.After));
+        Assert.All(report.Abilities, row => Assert.Equal(["form", "kinds", "reading", "variety"], row.Values.Keys.Order()));
+        Assert.True(report.Abilities[1].Values["reading"] < report.Abilities[0].Values["reading"]);
+        Assert.NotEmpty(report.Next);
         foreach (var file in new[] { "report.html", "recipe.yaml", "environment.json", "samples.jsonl", "stages/03-tell/adapter/adapter_config.json", "stages/04-please/rollouts/round-002.jsonl", "stages/04-please/model/model.safetensors" })
             Assert.True(File.Exists(recipe.At("whole", file)), file);
     }
@@ -67,10 +69,10 @@ public sealed class VerbTests(FinishedRun finished)
     public void Abilities_measured_again_are_those_of_the_report()
     {
         var measured = JsonNode.Parse(Do("eval", "whole", "--json").Out)!.AsObject();
-        var kept = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "stages", "04-please", "report.json")))!["abilities"]!["values"]!.AsObject();
+        var kept = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "stages", "04-please", "report.json")))!["abilities"]!.AsObject();
         Assert.Equal(["form", "kinds", "reading", "variety"], measured.Select(pair => pair.Key).Order());
         Assert.All(measured, pair => Assert.Equal((double)kept[pair.Key]!, (double)pair.Value!, 1e-6));
-        Assert.Matches("^reading +[0-9.]+\n$", Do("eval", "whole", "--ability", "reading").Out);
+        Assert.Matches("(^|\n)reading +[0-9.]+\n$", Do("eval", "whole", "--ability", "reading").Out);
         var wrong = CliProgram.Run(recipe.Path, "eval", "whole", "--ability", "raeding");
         Assert.Equal(2, wrong.Code);
         Assert.Contains("no ability 'raeding'", wrong.Error);

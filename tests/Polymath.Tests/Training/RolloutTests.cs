@@ -54,6 +54,7 @@ public sealed class RolloutTests : IDisposable
 
         // A resumed run samples nothing: its model has moved on, and the pairs are those of the file.
         model.Model.Weights[0].Assign(model.Model.Weights[0].Value * 2);
+        var figures = told.ToList();
         told.Clear();
         var again = Source(new Length());
         again.Cursor = new(3, 0);
@@ -62,6 +63,9 @@ public sealed class RolloutTests : IDisposable
         again.Cursor = default;
         Assert.Equal(first, Show(again.Take(100000).Take(count)));
         Assert.Empty(told);
+        // One that was stopped in the round's first step has lost the figures with the step, and is told them again.
+        Source(new Length()).Prepare(1, TestContext.Current.CancellationToken);
+        Assert.Equal(figures, told);
     }
 
     [Fact]

@@ -63,7 +63,7 @@ public class CorporaTests
         Assert.All(corpora.Rows("odd"), row => Assert.Equal((splits[row.Fields["text"]], $"{{{row.Fields["text"]}}}?"), (row.Split, row.Fields["asked"])));
         Assert.Same(corpora.Rows("odd"), corpora.Rows("odd"));
         Assert.Contains("view on itself", Assert.Throws<InputException>(() => corpora.Rows("loop")).Message, StringComparison.Ordinal);
-        Assert.Contains("no field 'y'", Assert.Throws<InputException>(() => corpora.Rows("bad")).Message, StringComparison.Ordinal);
+        Assert.Contains("asks for the field 'y'", Assert.Throws<InputException>(() => corpora.Rows("bad")).Message, StringComparison.Ordinal);
         Assert.Contains("Declared under 'data': all", Assert.Throws<InputException>(() => corpora.Rows("none")).Message, StringComparison.Ordinal);
     }
 
