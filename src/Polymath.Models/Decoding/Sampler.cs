@@ -25,19 +25,19 @@ public sealed record SamplingSettings(double Temperature = 0.8, int TopK = 0, do
 static class Sampler
 {
     /// <summary>A token; the same random stream gives the same choice.</summary>
-    internal static int Choose(Span<float> logits, SamplingSettings settings, ref RandomStream random)
+    /// <param name="weights">Unnormalised probabilities; logits when the temperature is 0.</param>
+    /// <param name="settings">How tokens are chosen.</param>
+    /// <param name="random">The row's stream.</param>
+    internal static int Choose(Span<float> weights, SamplingSettings settings, ref RandomStream random)
     {
-        var best = Greatest(logits);
-        if (settings.Temperature == 0 || settings.TopK == 1) return best;
-        var scale = 1 / settings.Temperature;
-        float top = logits[best];
+        if (settings.Temperature == 0 || settings.TopK == 1) return Greatest(weights);
         double total = 0;
-        for (var i = 0; i < logits.Length; i++) total += logits[i] = MathF.Exp((float)((logits[i] - top) * scale));
-        if (settings.TopK > 0 || settings.TopP < 1) total = Restrict(logits, settings, total);
+        foreach (var weight in weights) total += weight;
+        if (settings.TopK > 0 || settings.TopP < 1) total = Restrict(weights, settings, total);
         var target = random.NextDouble() * total;
-        for (var i = 0; i < logits.Length; i++)
-            if ((target -= logits[i]) < 0 && logits[i] > 0) return i;
-        return best;
+        for (var i = 0; i < weights.Length; i++)
+            if ((target -= weights[i]) < 0 && weights[i] > 0) return i;
+        return Greatest(weights);
     }
 
     internal static int Greatest(ReadOnlySpan<float> logits)

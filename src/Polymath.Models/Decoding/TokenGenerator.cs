@@ -1,4 +1,5 @@
 using Polymath.Recipes;
+using Polymath.Tensors.Kernels;
 using Polymath.Text;
 using static TorchSharp.torch;
 
@@ -47,13 +48,13 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         while (active.Length > 0)
         {
             cancellation.ThrowIfCancellationRequested();
-            var logits = NextLogits(fresh, active, cache);
+            var weights = NextWeights(fresh, active, cache, settings.Temperature);
             var next = new int[active.Length];
             var still = new List<int>();
             for (var i = 0; i < active.Length; i++)
             {
                 var row = active[i];
-                next[i] = Sampler.Choose(logits.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), settings, ref randoms[row]);
+                next[i] = Sampler.Choose(weights.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), settings, ref randoms[row]);
                 if (ends.Contains(next[i])) continue;
                 answers[row].Add(next[i]);
                 onToken?.Invoke(from + row, next[i]);
@@ -65,11 +66,11 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         return Array.ConvertAll(answers, answer => answer.ToArray());
     }
 
-    float[] NextLogits(int[][] fresh, int[] rows, KeyValueCache cache)
+    float[] NextWeights(int[][] fresh, int[] rows, KeyValueCache cache, double temperature)
     {
         using var scope = NewDisposeScope();
         using var batch = Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
         using var places = batch.LastPlaces();
-        return model.Unembed(model.Hidden(batch, cache).index_select(0, places)).to(ScalarType.Float32).cpu().data<float>().ToArray();
+        return TokenWeights.Of(model.Unembed(model.Hidden(batch, cache).index_select(0, places)), temperature);
     }
 }

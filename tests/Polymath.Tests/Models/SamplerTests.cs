@@ -1,4 +1,5 @@
 using Polymath.Models.Decoding;
+using Polymath.Tensors.Kernels;
 using Polymath.Text;
 
 namespace Polymath.Tests.Models;
@@ -10,13 +11,19 @@ public sealed class SamplerTests
     // Probabilities 0.5, 0.1, 0.3, 0.1.
     private static readonly float[] Logits = [MathF.Log(0.5f), MathF.Log(0.1f), MathF.Log(0.3f), MathF.Log(0.1f)];
 
+    private static float[] Weights(float[] logits, SamplingSettings settings)
+    {
+        using var row = TorchSharp.torch.tensor(logits, [1, logits.Length]);
+        return TokenWeights.Of(row, settings.Temperature);
+    }
+
     private static double[] Shares(SamplingSettings settings, float[]? logits = null)
     {
         const int Draws = 20000;
         var counts = new double[(logits ?? Logits).Length];
         var random = new RandomStream(1, "draws");
         for (var i = 0; i < Draws; i++)
-            counts[Sampler.Choose([.. logits ?? Logits], settings, ref random)] += 1.0 / Draws;
+            counts[Sampler.Choose(Weights(logits ?? Logits, settings), settings, ref random)] += 1.0 / Draws;
         return counts;
     }
 
@@ -69,6 +76,6 @@ public sealed class SamplerTests
     {
         RandomStream one = new(3, "x"), two = new(3, "x");
         for (var i = 0; i < 100; i++)
-            Assert.Equal(Sampler.Choose([.. Logits], new(1), ref one), Sampler.Choose([.. Logits], new(1), ref two));
+            Assert.Equal(Sampler.Choose(Weights(Logits, new(1)), new(1), ref one), Sampler.Choose(Weights(Logits, new(1)), new(1), ref two));
     }
 }

@@ -1,0 +1,45 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace Polymath.Tensors.Kernels;
+
+/// <summary>Turns logits into unnormalised probabilities for sampling, rows in parallel: exp((x − max x)/temperature).</summary>
+public static unsafe class TokenWeights
+{
+    // A colder temperature would be no 32-bit number; this one is greedy already.
+    const double Coldest = 1e30;
+
+    struct State
+    {
+        internal float* Logits;
+        internal int Vocabulary;
+        internal float Inverse;
+    }
+
+    /// <summary>The weights [rows, vocabulary] as an array, row after row. Temperature 0 gives the logits themselves, to take the greatest of.</summary>
+    /// <param name="logits">The logits [rows, vocabulary]; changed in place.</param>
+    /// <param name="temperature">The temperature.</param>
+    public static float[] Of(Tensor logits, double temperature)
+    {
+        ArgumentNullException.ThrowIfNull(logits);
+        using var dense = logits.to(ScalarType.Float32).cpu().contiguous();
+        if (temperature > 0)
+        {
+            var state = new State { Logits = (float*)LibTorch.Data(dense), Vocabulary = (int)dense.shape[1], Inverse = (float)Math.Min(1 / temperature, Coldest) };
+            LibTorch.For(dense.shape[0], 1, &Rows, &state);
+        }
+        return dense.data<float>().ToArray();
+    }
+
+    [UnmanagedCallersOnly]
+    static void Rows(long begin, long end, void* context)
+    {
+        ref var s = ref *(State*)context;
+        for (var row = begin; row < end; row++)
+        {
+            var x = s.Logits + row * s.Vocabulary;
+            Vectors.Scale(x, s.Inverse, s.Vocabulary);
+            Vectors.ExpSum(x, Vectors.Max(x, s.Vocabulary, float.NegativeInfinity), s.Vocabulary);
+        }
+    }
+}
