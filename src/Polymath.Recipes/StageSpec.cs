@@ -126,7 +126,7 @@ public sealed record FreezeMethod(IReadOnlyList<string> Train) : MethodSpec
 /// <param name="LoraDropout">Dropout on the input of the delta.</param>
 /// <param name="TargetModules">Projections by the end of their names; the family's query and value when left out, <c>all-linear</c> for every one but the head.</param>
 /// <param name="UseRslora">Whether the scale is α/√r (Kalajdzievski 2023).</param>
-/// <param name="Merge">Whether the delta is merged into the model when the stage ends. The adapter is saved in either case.</param>
+/// <param name="Merge">Whether the delta is merged into the model when the stage ends. If not, the stage is measured with it, and the next stage starts from the model without it. The adapter is saved in either case.</param>
 public sealed record LoraMethod(
     [Bounds(1, 65536)] int R = 8,
     [Bounds(0)] double LoraAlpha = 8,

@@ -121,6 +121,9 @@ internal sealed class RecipeChecks(Checks checks)
     {
         foreach (var (name, ability) in checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>())
         {
+            // The report's rows hold the abilities beside the stage they were measured after.
+            if (name == "after")
+                checks.Fault("abilities.after", "'after' is the report's name for the stage", "choose another name");
             var (stageName, kinds) = ability switch
             {
                 PerplexityAbility one => (one.Stage, new[] { "pretrain", "finetune" }),

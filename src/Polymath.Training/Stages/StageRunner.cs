@@ -15,8 +15,9 @@ namespace Polymath.Training.Stages;
 /// <param name="folder">The stage's folder.</param>
 /// <param name="model">The model, changed in place.</param>
 /// <param name="stepsBefore">The steps of the stages before.</param>
-public sealed class StageRunner(Run run, StageVisit visit, string folder, TextModel model, int stepsBefore)
+public sealed class StageRunner(Run run, StageVisit visit, string folder, TextModel model, int stepsBefore) : IDisposable
 {
+    TrainedMethod? method;
     const double Smoothing = 0.9;
     readonly StageSpec stage = visit.Stage;
 
@@ -25,7 +26,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
     /// <exception cref="OperationCanceledException">The run was asked to stop; the state is saved.</exception>
     public StageReport Train()
     {
-        using var method = TrainedMethod.Attach(model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name);
+        method = TrainedMethod.Attach(model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name);
         var batch = stage.Batch ?? new BatchSpec();
         batch = batch with { MaxLength = Math.Min(batch.MaxLength ?? int.MaxValue, model.Model.Sizes.ContextLength) };
         // A source that samples measures its own rounds under the number of the step that needs them.
@@ -77,6 +78,9 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,
             model.Model.Weights.Sum(weight => weight.Count), state.FirstLoss, state.LastLoss, Process.GetCurrentProcess().PeakWorkingSet64 / 1e6);
     }
+
+    /// <summary>Detaches a delta that was not merged: what comes next starts from the model without it.</summary>
+    public void Dispose() => method?.Dispose();
 
     static bool Due(int? every, int step) => every > 0 && step % every == 0;
 

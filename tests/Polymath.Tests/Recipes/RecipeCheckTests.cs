@@ -38,6 +38,7 @@ public sealed class RecipeCheckTests
     [InlineData("{kind: perplexity, stage: read}", "{kind: perplexity, stage: red}", "abilities.reading.stage", "no stage named 'red'")]
     [InlineData("{kind: accuracy, stage: tell}", "{kind: accuracy, stage: read}", "abilities.author.stage", "measures task")]
     [InlineData("{kind: reward, stage: write, reward: form}", "{kind: reward, stage: write, reward: norm}", "abilities.form.reward", "no reward named 'norm'")]
+    [InlineData("reading: {kind: perplexity, stage: read}", "reading: {kind: perplexity, stage: read}\n  after: {kind: perplexity, stage: read}", "abilities.after", "the report's name for the stage")]
     [InlineData("{kind: distinct, stage: write}", "{kind: distinct, stage: read}", "abilities.variety.stage", "measures finetune or align")]
     [InlineData("{kind: pattern, by: form, match", "{kind: pattern, match", "rewards.form.by", "'by' is missing")]
     [InlineData("{kind: pattern, by: form, match", "{kind: pattern, by: fom, match", "rewards.form.by", "no field 'fom'")]
