@@ -6,8 +6,12 @@ namespace Polymath.Cli;
 /// <summary>The report as tables on the console.</summary>
 static class Summary
 {
+    const int PipeWidth = 150;
+
     internal static void Write(RunReport report, string folder)
     {
+        // A pipe has no width of its own; tables must not be folded for it.
+        if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = PipeWidth;
         var stages = new Table().Title("Stages").AddColumn("stage").AddColumn("method");
         foreach (var name in new[] { "steps", "seconds", "tokens/s", "trained", "of", "first loss", "last loss" }) stages.AddColumn(new TableColumn(name).RightAligned());
         foreach (var stage in report.Stages)
