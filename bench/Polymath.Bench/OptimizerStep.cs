@@ -21,7 +21,7 @@ static class OptimizerStep
         using var frozen = no_grad();
         Tensor[] Many(Func<Tensor> make) => [.. Enumerable.Range(0, Weights).Select(_ => make().DetachFromDisposeScope())];
         Tensor[] weights = Many(() => randn(Elements)), gradients = Many(() => randn(Elements)), first = Many(() => zeros(Elements)), second = Many(() => zeros(Elements)), steps = Many(() => ones(1).squeeze());
-        using var fused = jit.compile(Source);
+        using var fused = jit.compile(Source + "\n");
         var parameters = weights.Select(weight => new TorchSharp.Modules.Parameter(weight.clone())).ToList();
         for (var i = 0; i < Weights; i++) parameters[i].grad = gradients[i];
         using var plain = optim.AdamW(parameters, 1e-3);
