@@ -7,10 +7,8 @@ namespace Polymath.Tests;
 internal static class TorchSetup
 {
     // A test assembly is a program: the initializer runs before any of it.
-#pragma warning disable CA2255
     [ModuleInitializer]
     internal static void Load() => TorchRuntime.Load();
-#pragma warning restore CA2255
 }
 
 /// <summary>Tests that look at what the whole process holds, or change it: no other test runs beside them.</summary>
