@@ -4,25 +4,46 @@ using Spectre.Console;
 
 namespace Polymath.Cli;
 
-/// <summary>Shows a run: a live bar with rate and time left on a terminal, plain lines where the output is piped.</summary>
+/// <summary>Shows a run: live bars with rate and time left on a terminal, plain lines where the output is piped.</summary>
 /// <param name="quiet">Whether nothing is shown.</param>
-sealed class Terminal(bool quiet = false) : RunObserver, IDisposable
+sealed class Terminal(bool quiet = false) : RunObserver
 {
     static readonly TimeSpan linesApart = TimeSpan.FromSeconds(10);
 
     readonly bool live = !quiet && !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Interactive;
     readonly Stopwatch sinceLine = Stopwatch.StartNew();
+    ProgressContext? bars;
+    ProgressTask? bar;
     string stage = "", activity = "";
-    int done, width;
+    int done;
     long started;
+
+    /// <summary>Does work whose progress is shown.</summary>
+    internal T Show<T>(Func<T> work) => !live
+        ? work()
+        : AnsiConsole.Progress()
+            .AutoClear(true)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
+            .Start(context =>
+            {
+                bars = context;
+                try
+                {
+                    return work();
+                }
+                finally
+                {
+                    End();
+                    bars = null;
+                }
+            });
 
     public override void Note(string text) => Line(text);
 
     public override void Progress(string activity, long done, long total)
     {
-        var share = total > 0 ? $" {100.0 * done / total:F0} %" : "";
-        if (live) Draw($"{activity}{share}");
-        else if (activity != this.activity || sinceLine.Elapsed > linesApart) Line(activity + share);
+        if (bars is not null) Draw(activity, done, total, activity);
+        else if (activity != this.activity || sinceLine.Elapsed > linesApart) Line(activity + (total > 0 ? $" {100.0 * done / total:F0} %" : ""));
         this.activity = activity;
     }
 
@@ -35,47 +56,50 @@ sealed class Terminal(bool quiet = false) : RunObserver, IDisposable
     public override void StepDone(StepReport report, int steps, double tokensPerSecond)
     {
         ArgumentNullException.ThrowIfNull(report);
+        var text = $"{stage} {report.Step:N0}/{steps:N0}  loss {report.Loss:F3}  {tokensPerSecond:N0} tokens/s";
+        if (bars is not null)
+        {
+            Draw(stage, report.Step, steps, text);
+            return;
+        }
         var perStep = Stopwatch.GetElapsedTime(started).TotalSeconds / Math.Max(1, report.Step - done);
         var left = TimeSpan.FromSeconds(perStep * (steps - report.Step));
-        var text = $"{stage} {report.Step:N0}/{steps:N0}  loss {report.Loss:F3}  {tokensPerSecond:N0} tokens/s  {left:mm\\:ss} left";
-        if (live) Draw(Bar((double)report.Step / steps) + " " + text);
-        else if (report.Step == steps || sinceLine.Elapsed > linesApart) Line(text);
+        if (report.Step == steps || sinceLine.Elapsed > linesApart) Line($"{text}  {(int)left.TotalMinutes:00}:{left.Seconds:00} left");
     }
 
     public override void Measured(string after, int step, IReadOnlyDictionary<string, double> values)
     {
+        ArgumentNullException.ThrowIfNull(values);
         if (values.Count > 0) Line($"{(step > 0 ? $"{after}, step {step:N0}" : $"after {after}")}: {string.Join("  ", values.Select(pair => $"{pair.Key} {pair.Value:G4}"))}");
     }
 
-    static string Bar(double share)
+    // One bar at a time: another activity takes the place of the one before.
+    void Draw(string activity, long done, long total, string text)
     {
-        const int Cells = 24;
-        var full = (int)Math.Round(share * Cells);
-        return new string('━', full) + new string('╌', Cells - full);
+        if (bar is null || activity != this.activity)
+        {
+            End();
+            bar = bars!.AddTask(Markup.Escape(text), maxValue: Math.Max(1, total));
+        }
+        this.activity = activity;
+        bar.Description = Markup.Escape(text);
+        bar.IsIndeterminate = total == 0;
+        bar.Value = done;
     }
 
-    void Draw(string text)
+    void End()
     {
-        var room = Math.Max(20, AnsiConsole.Profile.Width - 1);
-        text = text.Length > room ? text[..room] : text;
-        Console.Write("\r" + text.PadRight(width));
-        width = text.Length;
+        if (bar is null) return;
+        bar.Value = bar.MaxValue;
+        bar.StopTask();
+        bar = null;
     }
 
     void Line(string text)
     {
         if (quiet) return;
-        Close();
-        Console.WriteLine(text);
+        if (bars is not null) AnsiConsole.WriteLine(text);
+        else Console.WriteLine(text);
         sinceLine.Restart();
     }
-
-    /// <summary>Wipes the live line.</summary>
-    internal void Close()
-    {
-        if (width > 0) Console.Write("\r" + new string(' ', width) + "\r");
-        width = 0;
-    }
-
-    public void Dispose() => Close();
 }

@@ -32,12 +32,11 @@ static class EvalVerb
             if (!known.Contains(name)) throw new InputException($"The recipe has no ability '{name}'; it has {string.Join(", ", known)}.");
         TorchRuntime.Load();
         using var model = TextModel.Open(folder);
-        using var terminal = new Terminal(quiet: json);
+        var terminal = new Terminal(quiet: json);
         // The model's own tokenizer is the one that counts, so nothing is trained here.
         var place = TextModel.Locate(folder);
-        var materials = Materials.Gather(recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) }, reading.BaseFolder, place, terminal);
-        var values = new AbilityMeter(materials).Measure(model, names.Length > 0 ? names : known);
-        terminal.Close();
+        var materials = terminal.Show(() => Materials.Gather(recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) }, reading.BaseFolder, place, terminal));
+        var values = terminal.Show(() => new AbilityMeter(materials).Measure(model, names.Length > 0 ? names : known));
         if (json) Console.WriteLine(JsonSerializer.Serialize(values));
         else
             foreach (var (name, value) in values) Console.WriteLine($"{name,-20} {value:G5}");

@@ -30,8 +30,8 @@ static class RunVerb
         var recipe = reading.OrThrow();
         TorchRuntime.Load();
         var place = folder ?? Path.Combine("runs", recipe.Name);
-        using var terminal = new Terminal();
-        using var run = Run.Open(reading, place, fresh, stopAfter, terminal);
+        var terminal = new Terminal();
+        using var run = terminal.Show(() => Run.Open(reading, place, fresh, stopAfter, terminal));
         var asked = false;
         void Ask(PosixSignalContext signal)
         {
@@ -44,20 +44,17 @@ static class RunVerb
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Ask);
         try
         {
-            var report = run.Go();
-            terminal.Close();
+            var report = terminal.Show(run.Go);
             Summary.Write(report, place);
             return Outcome.Done;
         }
         catch (OperationCanceledException e) when (!asked)
         {
-            terminal.Close();
             Console.WriteLine(e.Message);
             return Outcome.Done;
         }
         catch (OperationCanceledException e)
         {
-            terminal.Close();
             throw new OperationCanceledException(e.Message.StartsWith("Stopped", StringComparison.Ordinal) ? e.Message : "Stopped; the same command goes on from the last checkpoint.", e);
         }
     }
