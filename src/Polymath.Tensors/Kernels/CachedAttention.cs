@@ -8,44 +8,65 @@ public static unsafe class CachedAttention
 {
     struct State
     {
-        internal float* Query, Keys, Values, Out;
-        internal int* Slots, Lengths;
-        internal int Heads, KeyHeads, Width, Capacity, Longest;
-        internal float Scale;
+        internal float* Query, Keys, Values, Bias, Out;
+        internal int* Slots, First, Last, Places;
+        internal int Heads, KeyHeads, Width, Capacity, Longest, Distances, Zero;
+        internal float Scale, Cap;
+    }
+
+    /// <summary>Token t reads the first lengths[t] places of the slot slots[t].</summary>
+    public static Tensor Of(Tensor query, Tensor keys, Tensor values, int[] slots, int[] lengths, double scale)
+    {
+        ArgumentNullException.ThrowIfNull(lengths);
+        return Of(query, keys, values, new CachedReach(slots, new int[lengths.Length], lengths, Array.ConvertAll(lengths, length => length - 1)), new AttentionForm(scale));
     }
 
     /// <summary>
-    /// Attention of query [tokens, heads, D] over keys and values [slots, keyValueHeads, capacity, D]. Token t reads the first lengths[t] places of the
-    /// slot slots[t]. 32-bit floats on the CPU; elsewhere the same in libtorch's operations.
+    /// Attention of query [tokens, heads, D] over keys and values [slots, keyValueHeads, capacity, D]. 32-bit floats on the CPU; elsewhere the same in libtorch's
+    /// operations.
     /// </summary>
-    public static Tensor Of(Tensor query, Tensor keys, Tensor values, int[] slots, int[] lengths, double scale)
+    /// <param name="query">The queries.</param>
+    /// <param name="keys">The keys.</param>
+    /// <param name="values">The values.</param>
+    /// <param name="reach">What each token reads.</param>
+    /// <param name="form">How scores become weights.</param>
+    /// <param name="bias">What is added by distance, or null.</param>
+    public static Tensor Of(Tensor query, Tensor keys, Tensor values, CachedReach reach, AttentionForm form, DistanceBias? bias = null)
     {
         ArgumentNullException.ThrowIfNull(query);
         ArgumentNullException.ThrowIfNull(keys);
-        ArgumentNullException.ThrowIfNull(slots);
-        ArgumentNullException.ThrowIfNull(lengths);
-        if (!FastPath.Takes(query, keys, values)) return Plain(query, keys, values, slots, lengths, scale);
+        ArgumentNullException.ThrowIfNull(reach);
+        ArgumentNullException.ThrowIfNull(form);
+        reach.Check(bias);
+        if (!FastPath.Takes(query, keys, values) || (bias is not null && !FastPath.Takes(bias.Table))) return Plain(query, keys, values, reach, form, bias);
         var result = empty_like(query);
-        fixed (int* s = slots, l = lengths)
+        fixed (int* slots = reach.Slots, first = reach.First, last = reach.Last, places = reach.Places)
         {
             var state = new State
             {
                 Query = (float*)LibTorch.Data(query),
                 Keys = (float*)LibTorch.Data(keys),
                 Values = (float*)LibTorch.Data(values),
+                Bias = bias is null ? null : (float*)LibTorch.Data(bias.Table),
                 Out = (float*)LibTorch.Data(result),
-                Slots = s,
-                Lengths = l,
+                Slots = slots,
+                First = first,
+                Last = last,
+                Places = places,
                 Heads = (int)query.shape[1],
                 KeyHeads = (int)keys.shape[1],
                 Width = (int)query.shape[2],
                 Capacity = (int)keys.shape[2],
-                Longest = lengths.Length == 0 ? 0 : lengths.Max(),
-                Scale = (float)scale,
+                Longest = reach.Last.Length == 0 ? 0 : reach.Last.Max(),
+                Distances = (int)(bias?.Table.shape[1] ?? 0),
+                Zero = bias?.Zero ?? 0,
+                Scale = (float)form.Scale,
+                Cap = (float)form.SoftCap,
             };
             LibTorch.For(query.shape[0] * state.Heads, 4, &Items, &state);
         }
         GC.KeepAlive(query);
+        GC.KeepAlive(bias);
         return result;
     }
 
@@ -73,18 +94,34 @@ public static unsafe class CachedAttention
     /// <summary>The same in libtorch's operations, token by token.</summary>
     public static Tensor Plain(Tensor query, Tensor keys, Tensor values, int[] slots, int[] lengths, double scale)
     {
+        ArgumentNullException.ThrowIfNull(lengths);
+        return Plain(query, keys, values, new CachedReach(slots, new int[lengths.Length], lengths, Array.ConvertAll(lengths, length => length - 1)), new AttentionForm(scale));
+    }
+
+    /// <summary>The same in libtorch's operations, token by token.</summary>
+    /// <param name="query">The queries.</param>
+    /// <param name="keys">The keys.</param>
+    /// <param name="values">The values.</param>
+    /// <param name="reach">What each token reads.</param>
+    /// <param name="form">How scores become weights.</param>
+    /// <param name="bias">What is added by distance, or null.</param>
+    public static Tensor Plain(Tensor query, Tensor keys, Tensor values, CachedReach reach, AttentionForm form, DistanceBias? bias = null)
+    {
         ArgumentNullException.ThrowIfNull(query);
         ArgumentNullException.ThrowIfNull(keys);
         ArgumentNullException.ThrowIfNull(values);
-        ArgumentNullException.ThrowIfNull(slots);
-        ArgumentNullException.ThrowIfNull(lengths);
+        ArgumentNullException.ThrowIfNull(reach);
+        ArgumentNullException.ThrowIfNull(form);
         var group = query.shape[1] / keys.shape[1];
-        var rows = new Tensor[slots.Length];
-        for (var t = 0; t < slots.Length; t++)
+        var rows = new Tensor[reach.Slots.Length];
+        for (var t = 0; t < rows.Length; t++)
         {
-            Tensor Seen(Tensor kept) => kept[slots[t]].narrow(1, 0, lengths[t]).repeat_interleave(group, 0);
-            var weights = (query[t].unsqueeze(1).matmul(Seen(keys).transpose(1, 2)) * scale).softmax(-1);
-            rows[t] = weights.matmul(Seen(values)).squeeze(1);
+            int first = reach.First[t], count = reach.Last[t] - first;
+            Tensor Seen(Tensor kept) => kept[reach.Slots[t]].narrow(1, first, count).repeat_interleave(group, 0);
+            var scores = query[t].unsqueeze(1).matmul(Seen(keys).transpose(1, 2)) * form.Scale;     // [heads, 1, keys]
+            if (form.SoftCap > 0) scores = (scores / form.SoftCap).tanh() * form.SoftCap;
+            if (bias is not null) scores += bias.Table.narrow(1, bias.Zero + first - reach.Places[t], count).unsqueeze(1);
+            rows[t] = scores.softmax(-1).matmul(Seen(values)).squeeze(1);
         }
         return stack(rows, 0);
     }
@@ -97,14 +134,33 @@ public static unsafe class CachedAttention
         for (var item = begin; item < end; item++)
         {
             long token = item / s.Heads, head = item % s.Heads;
-            var kept = ((long)s.Slots[token] * s.KeyHeads + head / (s.Heads / s.KeyHeads)) * s.Capacity * s.Width;
+            int first = s.First[token], length = s.Last[token] - first;
+            var kept = (((long)s.Slots[token] * s.KeyHeads + head / (s.Heads / s.KeyHeads)) * s.Capacity + first) * s.Width;
             float* q = s.Query + item * s.Width, k = s.Keys + kept, v = s.Values + kept, y = s.Out + item * s.Width;
-            var length = s.Lengths[token];
             for (var j = 0; j < length; j++) weights[j] = s.Scale * Vectors.Dot(q, k + (long)j * s.Width, s.Width);
+            if (s.Cap > 0) for (var j = 0; j < length; j++) weights[j] = s.Cap * MathF.Tanh(weights[j] / s.Cap);
+            if (s.Bias != null) Vectors.AddScaled(weights, s.Bias + head * s.Distances + s.Zero + first - s.Places[token], 1, length);
             var sum = Vectors.ExpSum(weights, Vectors.Max(weights, length, float.NegativeInfinity), length);
             new Span<float>(y, s.Width).Clear();
             for (var j = 0; j < length; j++) Vectors.AddScaled(y, v + (long)j * s.Width, weights[j] / sum, s.Width);
         }
         NativeMemory.AlignedFree(weights);
+    }
+}
+
+/// <summary>What new tokens read of a cache: token t, at place Places[t] of its row, reads the places First[t] to Last[t] (exclusive) of the slot Slots[t].</summary>
+/// <param name="Slots">The slots.</param>
+/// <param name="First">The first places.</param>
+/// <param name="Last">The places after the last.</param>
+/// <param name="Places">The tokens' own places.</param>
+public sealed record CachedReach(int[] Slots, int[] First, int[] Last, int[] Places)
+{
+    /// <summary>Throws when some distance has no column in a table.</summary>
+    internal void Check(DistanceBias? bias)
+    {
+        if (bias is null) return;
+        for (var t = 0; t < Slots.Length; t++)
+            if (bias.Zero + First[t] - Places[t] < 0 || bias.Zero + Last[t] - 1 - Places[t] >= bias.Table.shape[1])
+                throw new ArgumentException($"The table of {bias.Table.shape[1]} distances around {bias.Zero} does not reach from {First[t] - Places[t]} to {Last[t] - 1 - Places[t]}.", nameof(bias));
     }
 }

@@ -5,53 +5,87 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Causal attention over rows that lie end to end: a token sees itself and what stands before it in its own row, never another row. Query heads share
+/// Attention over rows that lie end to end: a query sees a span of its own row's keys (see <see cref="Reach"/>), never another row. Query heads share
 /// key and value heads in groups (Ainslie et al. 2023) without repeating them. The backward recomputes the weights from the kept log-sum-exp (Dao et al. 2022).
 /// </summary>
 public sealed unsafe class RaggedAttention : Fused
 {
     // Queries are taken in blocks, so that the scores of a block against a row of a thousand keys stay in the second-level cache.
     const int QueryBlock = 32;
-    readonly int[] offsets;
-    readonly float scale;
-    Tensor? query, key, value, result, logSum;
+    readonly Reach reach;
+    readonly AttentionForm form;
+    readonly int zero;
+    Tensor? query, key, value, table, result, logSum;
 
-    RaggedAttention(int[] offsets, double scale) => (this.offsets, this.scale) = (offsets, (float)scale);
+    RaggedAttention(Reach reach, AttentionForm form, int zero) => (this.reach, this.form, this.zero) = (reach, form, zero);
 
     /// <inheritdoc/>
-    protected internal override int InputCount => 3;
+    protected internal override int InputCount => table is null ? 3 : 4;
 
-    /// <summary>Attention of query [tokens, heads, D] over key and value [tokens, keyValueHeads, D]; row r is the tokens offsets[r] to offsets[r + 1].</summary>
-    public static Tensor Of(Tensor query, Tensor key, Tensor value, int[] offsets, double scale) =>
-        FastPath.Takes(query, key, value) ? new RaggedAttention(offsets, scale).Apply(query, key, value) : Plain(query, key, value, offsets, scale);
+    /// <summary>Causal attention of query [tokens, heads, D] over key and value [tokens, keyValueHeads, D]; row r is the tokens offsets[r] to offsets[r + 1].</summary>
+    public static Tensor Of(Tensor query, Tensor key, Tensor value, int[] offsets, double scale) => Of(query, key, value, Reach.Causal(offsets), new AttentionForm(scale));
+
+    /// <summary>Attention of query [queries, heads, D] over key and value [keys, keyValueHeads, D].</summary>
+    /// <param name="query">The queries.</param>
+    /// <param name="key">The keys.</param>
+    /// <param name="value">The values.</param>
+    /// <param name="reach">Which keys a query sees.</param>
+    /// <param name="form">How scores become weights.</param>
+    /// <param name="bias">What is added by distance, or null.</param>
+    public static Tensor Of(Tensor query, Tensor key, Tensor value, Reach reach, AttentionForm form, DistanceBias? bias = null)
+    {
+        ArgumentNullException.ThrowIfNull(reach);
+        ArgumentNullException.ThrowIfNull(form);
+        reach.Check(bias);
+        if (!FastPath.Takes(query, key, value) || (bias is not null && !FastPath.Takes(bias.Table))) return Plain(query, key, value, reach, form, bias);
+        var op = new RaggedAttention(reach, form, bias?.Zero ?? 0) { table = bias?.Table };
+        return bias is null ? op.Apply(query, key, value) : op.Apply(query, key, value, bias.Table);
+    }
 
     /// <summary>The same in libtorch's operations, row by row.</summary>
-    public static Tensor Plain(Tensor query, Tensor key, Tensor value, int[] offsets, double scale)
+    public static Tensor Plain(Tensor query, Tensor key, Tensor value, int[] offsets, double scale) => Plain(query, key, value, Reach.Causal(offsets), new AttentionForm(scale));
+
+    /// <summary>The same in libtorch's operations, row by row.</summary>
+    /// <param name="query">The queries.</param>
+    /// <param name="key">The keys.</param>
+    /// <param name="value">The values.</param>
+    /// <param name="reach">Which keys a query sees.</param>
+    /// <param name="form">How scores become weights.</param>
+    /// <param name="bias">What is added by distance, or null.</param>
+    public static Tensor Plain(Tensor query, Tensor key, Tensor value, Reach reach, AttentionForm form, DistanceBias? bias = null)
     {
         ArgumentNullException.ThrowIfNull(query);
         ArgumentNullException.ThrowIfNull(key);
         ArgumentNullException.ThrowIfNull(value);
-        ArgumentNullException.ThrowIfNull(offsets);
+        ArgumentNullException.ThrowIfNull(reach);
+        ArgumentNullException.ThrowIfNull(form);
         var group = query.shape[1] / key.shape[1];
         var rows = new List<Tensor>();
-        for (var r = 0; r + 1 < offsets.Length; r++)
+        for (var r = 0; r < reach.Rows; r++)
         {
-            int start = offsets[r], length = offsets[r + 1] - start;
-            Tensor Heads(Tensor x) => x.narrow(0, start, length).transpose(0, 1);
-            var scores = Heads(query).matmul(Heads(key).repeat_interleave(group, 0).transpose(1, 2)) * scale;
-            var hidden = ones(length, length, dtype: ScalarType.Bool, device: query.device).triu(1);
-            var weights = scores.masked_fill(hidden, float.NegativeInfinity).softmax(-1);
-            rows.Add(weights.matmul(Heads(value).repeat_interleave(group, 0)).transpose(0, 1));
+            int start = reach.QueryOffsets[r], length = reach.QueryOffsets[r + 1] - start, keys = reach.KeyOffsets[r + 1] - reach.KeyOffsets[r];
+            Tensor Keys(Tensor x) => x.narrow(0, reach.KeyOffsets[r], keys).transpose(0, 1).repeat_interleave(group, 0);
+            var scores = query.narrow(0, start, length).transpose(0, 1).matmul(Keys(key).transpose(1, 2)) * form.Scale;     // [heads, queries, keys]
+            if (form.SoftCap > 0) scores = (scores / form.SoftCap).tanh() * form.SoftCap;
+            var places = arange(keys, device: query.device);
+            if (bias is not null)
+            {
+                var columns = (places.unsqueeze(0) - arange(length, device: query.device).unsqueeze(1) + bias.Zero).clamp(0, bias.Table.shape[1] - 1);
+                scores += bias.Table.index_select(1, columns.flatten()).view(-1, length, keys);
+            }
+            Tensor Bound(int[] of) => tensor(of.AsSpan(start, length).ToArray(), device: query.device).unsqueeze(1);
+            var hidden = places.lt(Bound(reach.First)).logical_or(places.ge(Bound(reach.Last)));
+            rows.Add(scores.masked_fill(hidden, float.NegativeInfinity).softmax(-1).matmul(Keys(value)).transpose(0, 1));
         }
         return cat(rows, 0);
     }
 
     struct State
     {
-        internal float* Query, Key, Value, Out, LogSum, Gradient, GradQuery, GradKey, GradValue;
-        internal int* Offsets;
-        internal int Heads, KeyHeads, Width, Longest;
-        internal float Scale;
+        internal float* Query, Key, Value, Bias, Out, LogSum, Gradient, GradQuery, GradKey, GradValue, GradBias;
+        internal int* Offsets, KeyOffsets, First, Last;
+        internal int Heads, KeyHeads, Width, Longest, Distances, Zero;
+        internal float Scale, Cap;
     }
 
     /// <inheritdoc/>
@@ -61,11 +95,15 @@ public sealed unsafe class RaggedAttention : Fused
         result = empty_like(query);
         logSum = empty(query.shape[0], query.shape[1], dtype: ScalarType.Float32);
         var state = Shape();
-        fixed (int* rows = offsets)
+        fixed (int* rows = reach.QueryOffsets, keyRows = reach.KeyOffsets, first = reach.First, last = reach.Last)
         {
             state.Offsets = rows;
-            LibTorch.For((long)(offsets.Length - 1) * state.KeyHeads, 1, &ForwardItems, &state);
+            state.KeyOffsets = keyRows;
+            state.First = first;
+            state.Last = last;
+            LibTorch.For((long)reach.Rows * state.KeyHeads, 1, &ForwardItems, &state);
         }
+        GC.KeepAlive(table);
         return result;
     }
 
@@ -75,36 +113,41 @@ public sealed unsafe class RaggedAttention : Fused
         using var dense = gradient.contiguous();
         Tensor gradQuery = empty_like(query!), gradKey = zeros_like(key!), gradValue = zeros_like(value!);
         var state = Shape();
+        // Each row sums its own part of the table's gradient; the parts are added in order: the same bits whatever the number of threads.
+        using var partial = table is { requires_grad: true } ? zeros(reach.Rows, state.Heads, state.Distances) : null;
         state.Gradient = (float*)LibTorch.Data(dense);
         state.GradQuery = (float*)LibTorch.Data(gradQuery);
         state.GradKey = (float*)LibTorch.Data(gradKey);
         state.GradValue = (float*)LibTorch.Data(gradValue);
-        fixed (int* rows = offsets)
+        state.GradBias = partial is null ? null : (float*)LibTorch.Data(partial);
+        fixed (int* rows = reach.QueryOffsets, keyRows = reach.KeyOffsets, first = reach.First, last = reach.Last)
         {
             state.Offsets = rows;
-            LibTorch.For((long)(offsets.Length - 1) * state.KeyHeads, 1, &BackwardItems, &state);
+            state.KeyOffsets = keyRows;
+            state.First = first;
+            state.Last = last;
+            LibTorch.For((long)reach.Rows * state.KeyHeads, 1, &BackwardItems, &state);
         }
-        return [gradQuery, gradKey, gradValue];
+        return table is null ? [gradQuery, gradKey, gradValue] : [gradQuery, gradKey, gradValue, partial?.sum(dim: 0)];
     }
 
-    State Shape()
+    State Shape() => new()
     {
-        var longest = 0;
-        for (var r = 1; r < offsets.Length; r++) longest = Math.Max(longest, offsets[r] - offsets[r - 1]);
-        return new State
-        {
-            Query = (float*)LibTorch.Data(query!),
-            Key = (float*)LibTorch.Data(key!),
-            Value = (float*)LibTorch.Data(value!),
-            Out = (float*)LibTorch.Data(result!),
-            LogSum = (float*)LibTorch.Data(logSum!),
-            Heads = (int)query!.shape[1],
-            KeyHeads = (int)key!.shape[1],
-            Width = (int)query.shape[2],
-            Longest = (longest + 15) & ~15,
-            Scale = scale,
-        };
-    }
+        Query = (float*)LibTorch.Data(query!),
+        Key = (float*)LibTorch.Data(key!),
+        Value = (float*)LibTorch.Data(value!),
+        Bias = table is null ? null : (float*)LibTorch.Data(table),
+        Out = (float*)LibTorch.Data(result!),
+        LogSum = (float*)LibTorch.Data(logSum!),
+        Heads = (int)query!.shape[1],
+        KeyHeads = (int)key!.shape[1],
+        Width = (int)query.shape[2],
+        Longest = (reach.LongestKeys + 15) & ~15,
+        Distances = (int)(table?.shape[1] ?? 0),
+        Zero = zero,
+        Scale = (float)form.Scale,
+        Cap = (float)form.SoftCap,
+    };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Transpose(float* from, long stride, int rows, int columns, float* to, int toStride)
@@ -112,6 +155,15 @@ public sealed unsafe class RaggedAttention : Fused
         for (var r = 0; r < rows; r++)
             for (var c = 0; c < columns; c++)
                 to[c * toStride + r] = from[r * stride + c];
+    }
+
+    // The keys that some query of a block sees.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static (int Low, int High) Seen(ref State s, int from, int count)
+    {
+        int low = int.MaxValue, high = 0;
+        for (var q = from; q < from + count; q++) (low, high) = (Math.Min(low, s.First[q]), Math.Max(high, s.Last[q]));
+        return (low, Math.Max(low, high));
     }
 
     [UnmanagedCallersOnly]
@@ -124,32 +176,43 @@ public sealed unsafe class RaggedAttention : Fused
         for (var item = begin; item < end; item++)
         {
             int row = (int)(item / s.KeyHeads), keyHead = (int)(item % s.KeyHeads), start = s.Offsets[row], length = s.Offsets[row + 1] - start;
-            var firstKey = start * keyStride + keyHead * s.Width;
-            Transpose(s.Key + firstKey, keyStride, length, s.Width, keys, s.Longest);
+            var firstKey = s.KeyOffsets[row] * keyStride + keyHead * s.Width;
+            Transpose(s.Key + firstKey, keyStride, s.KeyOffsets[row + 1] - s.KeyOffsets[row], s.Width, keys, s.Longest);
             int group = s.Heads / s.KeyHeads;
             for (var head = keyHead * group; head < (keyHead + 1) * group; head++)
                 for (var block = 0; block < length; block += QueryBlock)
                 {
-                    int count = Math.Min(QueryBlock, length - block), seen = block + count;
+                    var count = Math.Min(QueryBlock, length - block);
+                    var (low, high) = Seen(ref s, start + block, count);
                     var at = (start + block) * stride + head * s.Width;
-                    Zero(scores, count, seen, s.Longest);
-                    SmallProduct.Add(count, seen, s.Width, s.Query + at, stride, 1, keys, s.Longest, scores, s.Longest);
+                    Zero(scores, count, high - low, s.Longest);
+                    SmallProduct.Add(count, high - low, s.Width, s.Query + at, stride, 1, keys + low, s.Longest, scores, s.Longest);
                     for (var i = 0; i < count; i++)
                     {
-                        float* p = scores + (long)i * s.Longest;
-                        int visible = block + i + 1;
-                        Vectors.Scale(p, s.Scale, visible);
-                        var top = Vectors.Max(p, visible, float.NegativeInfinity);
-                        var sum = Vectors.ExpSum(p, top, visible);
-                        Vectors.Scale(p, 1 / sum, visible);
-                        new Span<float>(p + visible, seen - visible).Clear();
-                        s.LogSum[(start + block + i) * (long)s.Heads + head] = top + MathF.Log(sum);
+                        Weigh(ref s, scores + (long)i * s.Longest, start + block + i, block + i, head, low, high);
                         new Span<float>(s.Out + at + i * stride, s.Width).Clear();
                     }
-                    SmallProduct.Add(count, s.Width, seen, scores, s.Longest, 1, s.Value + firstKey, keyStride, s.Out + at, stride);
+                    SmallProduct.Add(count, s.Width, high - low, scores, s.Longest, 1, s.Value + firstKey + low * keyStride, keyStride, s.Out + at, stride);
                 }
         }
         NativeMemory.AlignedFree(keys);
+    }
+
+    // One query's products with the keys from low to high become weights, zero where it does not see.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Weigh(ref State s, float* p, int q, int place, int head, int low, int high)
+    {
+        int from = s.First[q] - low, visible = s.Last[q] - s.First[q];
+        var seen = p + from;
+        Vectors.Scale(seen, s.Scale, visible);
+        if (s.Cap > 0) for (var j = 0; j < visible; j++) seen[j] = s.Cap * MathF.Tanh(seen[j] / s.Cap);
+        if (s.Bias != null) Vectors.AddScaled(seen, s.Bias + (long)head * s.Distances + s.Zero + s.First[q] - place, 1, visible);
+        var top = Vectors.Max(seen, visible, float.NegativeInfinity);
+        var sum = Vectors.ExpSum(seen, top, visible);
+        Vectors.Scale(seen, 1 / sum, visible);
+        s.LogSum[q * (long)s.Heads + head] = top + MathF.Log(sum);
+        new Span<float>(p, from).Clear();
+        new Span<float>(seen + visible, high - low - from - visible).Clear();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -163,44 +226,61 @@ public sealed unsafe class RaggedAttention : Fused
     {
         ref var s = ref *(State*)context;
         long stride = (long)s.Heads * s.Width, keyStride = (long)s.KeyHeads * s.Width, plane = (long)s.Width * s.Longest;
-        var scratch = (float*)NativeMemory.AlignedAlloc((nuint)(2 * s.Width + 2 * QueryBlock) * (nuint)s.Longest * sizeof(float), 64);
-        float* keys = scratch, values = scratch + plane, weights = values + plane, slopes = weights + (long)QueryBlock * s.Longest;
+        var scratch = (float*)NativeMemory.AlignedAlloc((nuint)(2 * s.Width + 2 * QueryBlock + 1) * (nuint)s.Longest * sizeof(float), 64);
+        float* keys = scratch, values = scratch + plane, weights = values + plane, slopes = weights + (long)QueryBlock * s.Longest, bends = slopes + (long)QueryBlock * s.Longest;
         for (var item = begin; item < end; item++)
         {
             int row = (int)(item / s.KeyHeads), keyHead = (int)(item % s.KeyHeads), start = s.Offsets[row], length = s.Offsets[row + 1] - start;
-            var firstKey = start * keyStride + keyHead * s.Width;
-            Transpose(s.Key + firstKey, keyStride, length, s.Width, keys, s.Longest);
-            Transpose(s.Value + firstKey, keyStride, length, s.Width, values, s.Longest);
-            int group = s.Heads / s.KeyHeads;
+            int keyLength = s.KeyOffsets[row + 1] - s.KeyOffsets[row], group = s.Heads / s.KeyHeads;
+            var firstKey = s.KeyOffsets[row] * keyStride + keyHead * s.Width;
+            Transpose(s.Key + firstKey, keyStride, keyLength, s.Width, keys, s.Longest);
+            Transpose(s.Value + firstKey, keyStride, keyLength, s.Width, values, s.Longest);
             for (var head = keyHead * group; head < (keyHead + 1) * group; head++)
                 for (var block = 0; block < length; block += QueryBlock)
                 {
-                    int count = Math.Min(QueryBlock, length - block), seen = block + count;
-                    var at = (start + block) * stride + head * s.Width;
-                    Zero(weights, count, seen, s.Longest);
-                    Zero(slopes, count, seen, s.Longest);
-                    SmallProduct.Add(count, seen, s.Width, s.Query + at, stride, 1, keys, s.Longest, weights, s.Longest);
-                    SmallProduct.Add(count, seen, s.Width, s.Gradient + at, stride, 1, values, s.Longest, slopes, s.Longest);
-                    for (var i = 0; i < count; i++) Slopes(ref s, weights + (long)i * s.Longest, slopes + (long)i * s.Longest, start, block + i, seen, head, at + i * stride);
-                    SmallProduct.Add(seen, s.Width, count, weights, 1, s.Longest, s.Gradient + at, stride, s.GradValue + firstKey, keyStride);
-                    SmallProduct.Add(seen, s.Width, count, slopes, 1, s.Longest, s.Query + at, stride, s.GradKey + firstKey, keyStride);
-                    SmallProduct.Add(count, s.Width, seen, slopes, s.Longest, 1, s.Key + firstKey, keyStride, s.GradQuery + at, stride);
+                    var count = Math.Min(QueryBlock, length - block);
+                    var (low, high) = Seen(ref s, start + block, count);
+                    long at = (start + block) * stride + head * s.Width, seenKeys = firstKey + low * keyStride;
+                    Zero(weights, count, high - low, s.Longest);
+                    Zero(slopes, count, high - low, s.Longest);
+                    SmallProduct.Add(count, high - low, s.Width, s.Query + at, stride, 1, keys + low, s.Longest, weights, s.Longest);
+                    SmallProduct.Add(count, high - low, s.Width, s.Gradient + at, stride, 1, values + low, s.Longest, slopes, s.Longest);
+                    var gradBias = s.GradBias == null ? null : s.GradBias + ((long)row * s.Heads + head) * s.Distances;
+                    for (var i = 0; i < count; i++)
+                        Slopes(ref s, weights + (long)i * s.Longest, slopes + (long)i * s.Longest, bends, gradBias, start + block + i, block + i, head, low, high, at + i * stride);
+                    SmallProduct.Add(high - low, s.Width, count, weights, 1, s.Longest, s.Gradient + at, stride, s.GradValue + seenKeys, keyStride);
+                    SmallProduct.Add(high - low, s.Width, count, slopes, 1, s.Longest, s.Query + at, stride, s.GradKey + seenKeys, keyStride);
+                    SmallProduct.Add(count, s.Width, high - low, slopes, s.Longest, 1, s.Key + seenKeys, keyStride, s.GradQuery + at, stride);
                 }
         }
         NativeMemory.AlignedFree(scratch);
     }
 
-    // One query: p = exp(scale·score − logSum) and ds = scale·p·(dp − Σ g·out), zero beyond the query's own place.
+    // One query: p = exp(score − logSum) and ds = scale·bend·p·(dp − Σ g·out), zero where it does not see; bend is the slope of the cap.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Slopes(ref State s, float* p, float* d, int start, int place, int seen, int head, long at)
+    static void Slopes(ref State s, float* p, float* d, float* bends, float* gradBias, int q, int place, int head, int low, int high, long at)
     {
-        var visible = place + 1;
-        Vectors.Scale(p, s.Scale, visible);
-        Vectors.ExpSum(p, s.LogSum[(start + place) * (long)s.Heads + head], visible);
-        new Span<float>(p + visible, seen - visible).Clear();
+        int from = s.First[q] - low, visible = s.Last[q] - s.First[q];
+        float* seen = p + from, slope = d + from;
         var mean = Vectors.Dot(s.Gradient + at, s.Out + at, s.Width);
-        for (var j = 0; j < visible; j++) d[j] = s.Scale * p[j] * (d[j] - mean);
-        new Span<float>(d + visible, seen - visible).Clear();
+        Vectors.Scale(seen, s.Scale, visible);
+        if (s.Cap > 0)
+            for (var j = 0; j < visible; j++)
+            {
+                var turned = MathF.Tanh(seen[j] / s.Cap);
+                (seen[j], bends[j]) = (s.Cap * turned, 1 - turned * turned);
+            }
+        var column = s.Zero + s.First[q] - place;
+        if (s.Bias != null) Vectors.AddScaled(seen, s.Bias + (long)head * s.Distances + column, 1, visible);
+        Vectors.ExpSum(seen, s.LogSum[q * (long)s.Heads + head], visible);
+        if (gradBias != null) for (var j = 0; j < visible; j++) gradBias[column + j] += seen[j] * (slope[j] - mean);
+        for (var j = 0; j < visible; j++) slope[j] = s.Scale * seen[j] * (slope[j] - mean);
+        if (s.Cap > 0) for (var j = 0; j < visible; j++) slope[j] *= bends[j];
+        foreach (var row in (ReadOnlySpan<nint>)[(nint)p, (nint)d])
+        {
+            new Span<float>((float*)row, from).Clear();
+            new Span<float>((float*)row + from + visible, high - low - from - visible).Clear();
+        }
         new Span<float>(s.GradQuery + at, s.Width).Clear();
     }
 }

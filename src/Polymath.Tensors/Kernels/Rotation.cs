@@ -5,36 +5,53 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Rotary positions (Su et al. 2021) with the halves paired as in Llama: element i of a head turns with element i + D/2 by the angle of its token's position.
+/// Rotary positions (Su et al. 2021): pairs of a head's first R elements turn by the angle of their token's position, the rest stays. Element i pairs with
+/// element i + R/2 as in Llama, or, interleaved, 2i with 2i + 1 as in GLM.
 /// </summary>
 public sealed unsafe class Rotation : Fused
 {
     readonly Tensor cosine, sine;
+    readonly bool interleaved;
 
-    Rotation(Tensor cosine, Tensor sine) => (this.cosine, this.sine) = (cosine, sine);
+    Rotation(Tensor cosine, Tensor sine, bool interleaved) => (this.cosine, this.sine, this.interleaved) = (cosine, sine, interleaved);
 
     /// <inheritdoc/>
     protected internal override int InputCount => 1;
 
-    /// <summary>Rotates x [tokens, heads, D] by cosine and sine [tokens, D/2].</summary>
-    public static Tensor Of(Tensor x, Tensor cosine, Tensor sine) =>
-        FastPath.Takes(x, cosine, sine) ? new Rotation(cosine, sine).Apply(x) : Plain(x, cosine, sine);
+    /// <summary>Rotates the first R elements of each head of x [tokens, heads, D] by cosine and sine [tokens, R/2].</summary>
+    /// <param name="x">The heads.</param>
+    /// <param name="cosine">The cosines.</param>
+    /// <param name="sine">The sines.</param>
+    /// <param name="interleaved">Whether neighbours pair, not halves.</param>
+    public static Tensor Of(Tensor x, Tensor cosine, Tensor sine, bool interleaved = false) =>
+        FastPath.Takes(x, cosine, sine) ? new Rotation(cosine, sine, interleaved).Apply(x) : Plain(x, cosine, sine, interleaved);
 
     /// <summary>The same in libtorch's operations.</summary>
-    public static Tensor Plain(Tensor x, Tensor cosine, Tensor sine)
+    /// <param name="x">The heads.</param>
+    /// <param name="cosine">The cosines.</param>
+    /// <param name="sine">The sines.</param>
+    /// <param name="interleaved">Whether neighbours pair, not halves.</param>
+    public static Tensor Plain(Tensor x, Tensor cosine, Tensor sine, bool interleaved = false)
     {
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(cosine);
         ArgumentNullException.ThrowIfNull(sine);
-        var half = x.shape[^1] / 2;
-        Tensor c = cosine.unsqueeze(1), s = sine.unsqueeze(1), first = x.narrow(-1, 0, half), second = x.narrow(-1, half, half);
-        return cat([first * c - second * s, second * c + first * s], -1);
+        var half = cosine.shape[1];
+        Tensor c = cosine.unsqueeze(1), s = sine.unsqueeze(1), turned = x.narrow(-1, 0, 2 * half), rest = x.narrow(-1, 2 * half, x.shape[^1] - 2 * half);
+        if (!interleaved)
+        {
+            Tensor first = turned.narrow(-1, 0, half), second = turned.narrow(-1, half, half);
+            return cat([first * c - second * s, second * c + first * s, rest], -1);
+        }
+        var pairs = turned.reshape(x.shape[0], x.shape[1], half, 2);
+        Tensor even = pairs.select(-1, 0), odd = pairs.select(-1, 1);
+        return cat([stack([even * c - odd * s, odd * c + even * s], -1).flatten(-2), rest], -1);
     }
 
     struct State
     {
         internal float* X, Cosine, Sine, Out;
-        internal int Heads, Half;
+        internal int Heads, Half, Width;
         internal float Sign;
     }
 
@@ -58,10 +75,11 @@ public sealed unsafe class Rotation : Fused
             Sine = (float*)LibTorch.Data(sine),
             Out = (float*)LibTorch.Data(result),
             Heads = (int)x.shape[1],
-            Half = (int)x.shape[2] / 2,
+            Half = (int)cosine.shape[1],
+            Width = (int)x.shape[2],
             Sign = sign,
         };
-        LibTorch.For(x.shape[0], 32, &Rows, &state);
+        LibTorch.For(x.shape[0], 32, interleaved ? &Neighbours : &Rows, &state);
         return result;
     }
 
@@ -75,7 +93,7 @@ public sealed unsafe class Rotation : Fused
             float* c = s.Cosine + token * s.Half, n = s.Sine + token * s.Half;
             for (var head = 0; head < s.Heads; head++)
             {
-                var at = (token * s.Heads + head) * s.Half * 2;
+                var at = (token * s.Heads + head) * s.Width;
                 float* a = s.X + at, b = a + s.Half, y = s.Out + at, z = y + s.Half;
                 var i = 0;
                 for (; i <= s.Half - 8; i += 8)
@@ -90,6 +108,29 @@ public sealed unsafe class Rotation : Fused
                     y[i] = a[i] * c[i] - b[i] * sine;
                     z[i] = b[i] * c[i] + a[i] * sine;
                 }
+                new ReadOnlySpan<float>(b + s.Half, s.Width - 2 * s.Half).CopyTo(new Span<float>(z + s.Half, s.Width - 2 * s.Half));
+            }
+        }
+    }
+
+    [UnmanagedCallersOnly]
+    static void Neighbours(long begin, long end, void* context)
+    {
+        ref var s = ref *(State*)context;
+        for (var token = begin; token < end; token++)
+        {
+            float* c = s.Cosine + token * s.Half, n = s.Sine + token * s.Half;
+            for (var head = 0; head < s.Heads; head++)
+            {
+                var at = (token * s.Heads + head) * s.Width;
+                float* x = s.X + at, y = s.Out + at;
+                for (var i = 0; i < s.Half; i++)
+                {
+                    float a = x[2 * i], b = x[2 * i + 1], sine = n[i] * s.Sign;
+                    y[2 * i] = a * c[i] - b * sine;
+                    y[2 * i + 1] = b * c[i] + a * sine;
+                }
+                new ReadOnlySpan<float>(x + 2 * s.Half, s.Width - 2 * s.Half).CopyTo(new Span<float>(y + 2 * s.Half, s.Width - 2 * s.Half));
             }
         }
     }

@@ -1,0 +1,86 @@
+using static TorchSharp.torch;
+
+namespace Polymath.Tensors.Kernels;
+
+/// <summary>How scores become weights: scale·(query·key), bent towards ±cap where a cap is set: cap·tanh(x/cap) (Gemma 2).</summary>
+/// <param name="Scale">The scale of the scores.</param>
+/// <param name="SoftCap">The cap, or 0 for none.</param>
+public sealed record AttentionForm(double Scale, double SoftCap = 0);
+
+/// <summary>What is added to a score by how far the key stands from the query (ALiBi, T5's relative positions).</summary>
+/// <param name="Table">[heads, distances]; it may ask for a gradient.</param>
+/// <param name="Zero">The column of the distance 0; a key d places after its query takes the column Zero + d.</param>
+public sealed record DistanceBias(Tensor Table, int Zero);
+
+/// <summary>
+/// Which keys each query sees, over rows that lie end to end: query q of a row sees the row's keys First[q] to Last[q] (exclusive), counted from the row's
+/// first key. Every pattern in use is such a span: causal, a sliding window, a prefix that is read in both directions, everything, another text.
+/// </summary>
+public sealed class Reach
+{
+    readonly int longestKeys;
+
+    Reach(int[] queryOffsets, int[] keyOffsets, int[] first, int[] last)
+    {
+        (QueryOffsets, KeyOffsets, First, Last) = (queryOffsets, keyOffsets, first, last);
+        for (var r = 1; r < keyOffsets.Length; r++) longestKeys = Math.Max(longestKeys, keyOffsets[r] - keyOffsets[r - 1]);
+    }
+
+    /// <summary>Row r's queries are QueryOffsets[r] to QueryOffsets[r + 1].</summary>
+    public int[] QueryOffsets { get; }
+
+    /// <summary>Row r's keys are KeyOffsets[r] to KeyOffsets[r + 1].</summary>
+    public int[] KeyOffsets { get; }
+
+    /// <summary>For each query, the first key it sees.</summary>
+    public int[] First { get; }
+
+    /// <summary>For each query, the key after the last it sees.</summary>
+    public int[] Last { get; }
+
+    /// <summary>The number of rows.</summary>
+    public int Rows => QueryOffsets.Length - 1;
+
+    /// <summary>The keys of the longest row.</summary>
+    public int LongestKeys => longestKeys;
+
+    /// <summary>A token sees itself and what stands before it; with a window, only the last <paramref name="window"/> of these.</summary>
+    /// <param name="offsets">The rows.</param>
+    /// <param name="window">The window, or 0 for none.</param>
+    public static Reach Causal(int[] offsets, int window = 0) =>
+        Of(offsets, offsets, (_, i, _) => window > 0 ? Math.Max(0, i + 1 - window) : 0, (_, i, _) => i + 1);
+
+    /// <summary>Every query sees all keys of its row.</summary>
+    /// <param name="queryOffsets">The rows of the queries.</param>
+    /// <param name="keyOffsets">The rows of the keys, as many.</param>
+    public static Reach Whole(int[] queryOffsets, int[] keyOffsets) => Of(queryOffsets, keyOffsets, (_, _, _) => 0, (_, _, keys) => keys);
+
+    /// <summary>As causal, but the first tokens of a row see each other in both directions.</summary>
+    /// <param name="offsets">The rows.</param>
+    /// <param name="prefixes">The length of each row's prefix.</param>
+    public static Reach Prefix(int[] offsets, int[] prefixes) => Of(offsets, offsets, (_, _, _) => 0, (r, i, keys) => Math.Min(keys, Math.Max(prefixes[r], i + 1)));
+
+    static Reach Of(int[] queryOffsets, int[] keyOffsets, Func<int, int, int, int> from, Func<int, int, int, int> to)
+    {
+        ArgumentNullException.ThrowIfNull(queryOffsets);
+        ArgumentNullException.ThrowIfNull(keyOffsets);
+        int[] first = new int[queryOffsets[^1]], last = new int[queryOffsets[^1]];
+        for (var r = 0; r + 1 < queryOffsets.Length; r++)
+            for (var q = queryOffsets[r]; q < queryOffsets[r + 1]; q++)
+                (first[q], last[q]) = (from(r, q - queryOffsets[r], keyOffsets[r + 1] - keyOffsets[r]), to(r, q - queryOffsets[r], keyOffsets[r + 1] - keyOffsets[r]));
+        return new Reach(queryOffsets, keyOffsets, first, last);
+    }
+
+    /// <summary>Throws when some distance between a query and a key it sees has no column in a table.</summary>
+    internal void Check(DistanceBias? bias)
+    {
+        if (bias is null) return;
+        for (var r = 0; r < Rows; r++)
+            for (var q = QueryOffsets[r]; q < QueryOffsets[r + 1]; q++)
+            {
+                var place = q - QueryOffsets[r];
+                if (First[q] < Last[q] && (bias.Zero + First[q] - place < 0 || bias.Zero + Last[q] - 1 - place >= bias.Table.shape[1]))
+                    throw new ArgumentException($"The table of {bias.Table.shape[1]} distances around {bias.Zero} does not reach from {First[q] - place} to {Last[q] - 1 - place}.", nameof(bias));
+            }
+    }
+}
