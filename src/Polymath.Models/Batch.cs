@@ -1,3 +1,4 @@
+using Polymath.Tensors.Kernels;
 using Polymath.Text.Packing;
 using static TorchSharp.torch;
 
@@ -9,12 +10,23 @@ namespace Polymath.Models;
 public sealed class Batch : IDisposable
 {
     readonly DisposeScopeGuard tensors = new();
+    readonly Dictionary<int, Reach> causal = [];
+    Reach? whole;
 
     Batch(int[] ids, int[] offsets, int[] positions)
     {
-        (Offsets, Positions) = (offsets, positions);
+        (TokenIds, Offsets, Positions) = (ids, offsets, positions);
         Ids = tensors.Keep(tensor(Array.ConvertAll(ids, id => (long)id)));
     }
+
+    /// <summary>The tokens.</summary>
+    public int[] TokenIds { get; }
+
+    /// <summary>For an encoder, which of two texts each token belongs to; null: the first.</summary>
+    public int[]? Kinds { get; init; }
+
+    /// <summary>For an encoder-decoder, what the encoder reads; as many rows, or null when it was read before.</summary>
+    public Batch? Source { get; private init; }
 
     /// <summary>Row r is the tokens Offsets[r] to Offsets[r + 1].</summary>
     public int[] Offsets { get; }
@@ -54,7 +66,37 @@ public sealed class Batch : IDisposable
     public static Batch Of(IReadOnlyList<TokenRow> rows)
     {
         ArgumentNullException.ThrowIfNull(rows);
-        var batch = Lay(rows.Select(row => row.Ids).ToList(), null, null);
+        return Shifted(Lay(rows.Select(row => row.Ids).ToList(), null, null), rows);
+    }
+
+    /// <summary>A batch for an encoder-decoder: the encoder reads the sources, each row's targets are foretold from what stands before them.</summary>
+    /// <param name="sources">The encoder's rows.</param>
+    /// <param name="rows">The decoder's rows; each begins with the token that starts an answer.</param>
+    public static Batch Pairs(IReadOnlyList<int[]> sources, IReadOnlyList<TokenRow> rows)
+    {
+        ArgumentNullException.ThrowIfNull(sources);
+        ArgumentNullException.ThrowIfNull(rows);
+        return Shifted(Lay(rows.Select(row => row.Ids).ToList(), null, null, Lay(sources, null, null)), rows);
+    }
+
+    /// <summary>A batch for an encoder: targets stand where the tokens are that hide them, not after.</summary>
+    /// <param name="rows">The rows as the model sees them.</param>
+    /// <param name="targets">For each token of each row what it stands for, or −100 where it is no target.</param>
+    public static Batch Masked(IReadOnlyList<int[]> rows, IReadOnlyList<int[]> targets)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        ArgumentNullException.ThrowIfNull(targets);
+        var batch = Lay(rows, null, null);
+        var places = new List<(long Place, int Row, long Target)>();
+        for (var r = 0; r < rows.Count; r++)
+            for (var i = 0; i < rows[r].Length; i++)
+                if (targets[r][i] != -100) places.Add((batch.Offsets[r] + i, r, targets[r][i]));
+        batch.Learn([.. places.Select(x => x.Place)], [.. places.Select(x => x.Target)], [.. places.Select(_ => 1f)], [.. places.Select(x => x.Row)]);
+        return batch;
+    }
+
+    static Batch Shifted(Batch batch, IReadOnlyList<TokenRow> rows)
+    {
         List<long> places = [], targets = [];
         List<float> weights = [];
         List<int> owners = [];
@@ -67,24 +109,43 @@ public sealed class Batch : IDisposable
                 weights.Add(rows[r].Learn[i]);
                 owners.Add(r);
             }
-        batch.Places = batch.tensors.Keep(tensor(places.ToArray()));
-        batch.Targets = batch.tensors.Keep(tensor(targets.ToArray()));
-        batch.Weights = batch.tensors.Keep(tensor(weights.ToArray()));
-        batch.TargetRows = [.. owners];
-        batch.TargetCount = weights.Sum(weight => (double)weight);
+        batch.Learn([.. places], [.. targets], [.. weights], [.. owners]);
         return batch;
+    }
+
+    void Learn(long[] places, long[] targets, float[] weights, int[] owners)
+    {
+        Places = tensors.Keep(tensor(places));
+        Targets = tensors.Keep(tensor(targets));
+        Weights = tensors.Keep(tensor(weights));
+        TargetRows = owners;
+        TargetCount = weights.Sum(weight => (double)weight);
     }
 
     /// <summary>A batch for generating: each row goes on where its slot of the cache ends.</summary>
     /// <param name="rows">The new tokens of each row, none of them empty.</param>
     /// <param name="slots">The cache slot of each row.</param>
     /// <param name="starts">The tokens each slot holds already.</param>
-    public static Batch Continue(IReadOnlyList<int[]> rows, int[] slots, int[] starts) => Lay(rows, slots, starts);
+    /// <param name="source">For an encoder-decoder that begins, what the encoder reads.</param>
+    public static Batch Continue(IReadOnlyList<int[]> rows, int[] slots, int[] starts, Batch? source = null) => Lay(rows, slots, starts, source);
+
+    /// <summary>Whether every row starts from nothing.</summary>
+    public bool StartsFresh => Array.TrueForAll(Offsets[..^1], first => Positions[first] == 0);
+
+    /// <summary>Each token sees itself and what stands before it in its row, at most <paramref name="window"/> tokens where that is above 0.</summary>
+    /// <param name="window">The window, or 0 for none.</param>
+    public Reach Causal(int window = 0) => causal.TryGetValue(window, out var known) ? known : causal[window] = Reach.Causal(Offsets, window);
+
+    /// <summary>Each token sees all of its row.</summary>
+    public Reach Whole => whole ??= Reach.Whole(Offsets, Offsets);
+
+    /// <summary>The places of the rows' first tokens [rows], 64-bit.</summary>
+    public Tensor FirstPlaces() => tensor(Offsets.SkipLast(1).Select(offset => (long)offset).ToArray());
 
     /// <summary>The places of the rows' last tokens [rows], 64-bit.</summary>
     public Tensor LastPlaces() => tensor(Offsets.Skip(1).Select(offset => (long)offset - 1).ToArray());
 
-    static Batch Lay(IReadOnlyList<int[]> rows, int[]? slots, int[]? starts)
+    static Batch Lay(IReadOnlyList<int[]> rows, int[]? slots, int[]? starts, Batch? source = null)
     {
         var offsets = new int[rows.Count + 1];
         for (var r = 0; r < rows.Count; r++)
@@ -99,11 +160,15 @@ public sealed class Batch : IDisposable
                 ids[offsets[r] + i] = rows[r][i];
                 positions[offsets[r] + i] = (starts?[r] ?? 0) + i;
             }
-        return new Batch(ids, offsets, positions) { Slots = slots };
+        return new Batch(ids, offsets, positions) { Slots = slots, Source = source };
     }
 
     /// <summary>Frees the tensors.</summary>
-    public void Dispose() => tensors.Dispose();
+    public void Dispose()
+    {
+        tensors.Dispose();
+        Source?.Dispose();
+    }
 
     // The batch's tensors belong to the batch, whatever scope it was made in.
     sealed class DisposeScopeGuard : IDisposable

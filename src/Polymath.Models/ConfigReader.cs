@@ -8,6 +8,23 @@ namespace Polymath.Models;
 /// <param name="configuration">The content.</param>
 public sealed class ConfigReader(JsonObject configuration)
 {
+    /// <summary>The first of <c>architectures</c>, such as <c>LlamaForCausalLM</c>; empty where none is named.</summary>
+    public string Architecture => Texts("architectures") is [var first, ..] ? first : "";
+
+    /// <summary>The number of labels: <c>num_labels</c>, or as many as <c>id2label</c> names, or two.</summary>
+    public int Labels() => configuration["id2label"] is JsonObject { Count: > 0 } names ? names.Count : Int("num_labels", 2);
+
+    /// <summary>For each layer, the window of its attention; 0 where it sees all that stands before.</summary>
+    /// <param name="layers">The number of layers.</param>
+    /// <param name="slides">Where <c>layer_types</c> says nothing: whether a layer slides.</param>
+    public int[] Windows(int layers, Func<int, bool> slides)
+    {
+        var window = Maybe("sliding_window") ?? 0;
+        var types = Texts("layer_types");
+        if (types.Count > 0 && types.Count < layers) throw Fault("layer_types", $"names {types.Count} layers of {layers}");
+        return [.. Enumerable.Range(0, layers).Select(layer => (types.Count > 0 ? types[layer] == "sliding_attention" : slides(layer)) ? window : 0)];
+    }
+
     /// <summary>A whole number, at least 1.</summary>
     /// <param name="key">The key.</param>
     /// <param name="otherwise">The value where the key is missing or null; without one the key is needed.</param>
@@ -18,6 +35,42 @@ public sealed class ConfigReader(JsonObject configuration)
             ? (int)number
             : throw Fault(key, $"is {node.ToJsonString()}, not a whole number from 1");
     }
+
+    /// <summary>A whole number, at least 1, under the first of several keys that is there: older and newer files name some settings differently.</summary>
+    /// <param name="keys">The keys.</param>
+    /// <param name="otherwise">The value where none is there; null: the first is needed.</param>
+    public int IntOf(string[] keys, int? otherwise = null)
+    {
+        ArgumentNullException.ThrowIfNull(keys);
+        return Int(Array.Find(keys, key => configuration[key] is not null) ?? keys[0], otherwise);
+    }
+
+    /// <summary>A whole number from 0 up, or null where the key is missing or null: a token's number, a window.</summary>
+    /// <param name="key">The key.</param>
+    public int? Maybe(string key)
+    {
+        if (configuration[key] is not { } node) return null;
+        return node is JsonValue value && value.TryGetValue<long>(out var number) && number is >= 0 and <= int.MaxValue
+            ? (int)number
+            : throw Fault(key, $"is {node.ToJsonString()}, not a whole number from 0");
+    }
+
+    /// <summary>Some text.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="otherwise">The value where the key is missing or null.</param>
+    public string Text(string key, string otherwise)
+    {
+        if (configuration[key] is not { } node) return otherwise;
+        return node is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw Fault(key, $"is {node.ToJsonString()}, not a text");
+    }
+
+    /// <summary>Some texts; empty where the key is missing or null.</summary>
+    /// <param name="key">The key.</param>
+    public IReadOnlyList<string> Texts(string key) => configuration[key] is JsonArray array ? [.. array.Select(item => item?.ToString() ?? "")] : [];
+
+    /// <summary>Some numbers; empty where the key is missing or null.</summary>
+    /// <param name="key">The key.</param>
+    public IReadOnlyList<double> Numbers(string key) => Numbers(configuration, key);
 
     /// <summary>A number.</summary>
     /// <param name="key">The key.</param>
@@ -42,16 +95,48 @@ public sealed class ConfigReader(JsonObject configuration)
             throw Fault(key, $"is {node.ToJsonString()}; known is \"{value}\"");
     }
 
-    /// <summary>The rotary settings, from <c>rope_parameters</c> or the older <c>rope_theta</c> and <c>rope_scaling</c>.</summary>
-    public RopeSettings Rope()
+    /// <summary>The rotary settings, from <c>rope_parameters</c> or the older <c>rope_theta</c>, <c>rope_scaling</c> and <c>partial_rotary_factor</c>.</summary>
+    /// <param name="theta">The base where none is said.</param>
+    /// <param name="partial">The share of a head that turns, where none is said.</param>
+    public RopeSettings Rope(double theta = 10000, double partial = 1)
     {
-        var theta = Double("rope_theta", 10000);
-        if ((configuration["rope_parameters"] ?? configuration["rope_scaling"]) is not JsonObject rope) return new RopeSettings(theta);
+        theta = Double("rope_theta", theta);
+        partial = Double("partial_rotary_factor", partial);
+        double context = Double("max_position_embeddings", 2048);
+        var rope = (configuration["rope_parameters"] ?? configuration["rope_scaling"]) as JsonObject ?? [];
         var type = (rope["rope_type"] ?? rope["type"])?.ToString() ?? "default";
-        if (type is not ("default" or "llama3")) throw Fault("rope_type", $"is \"{type}\"; known are \"default\" and \"llama3\"");
-        return new RopeSettings(
-            Number(rope, "rope_theta", theta), type, Number(rope, "factor", 1), Number(rope, "low_freq_factor", 1), Number(rope, "high_freq_factor", 4),
-            Number(rope, "original_max_position_embeddings", Double("max_position_embeddings", 8192)));
+        // Qwen's and Phi's files have older words for the same.
+        type = type switch { "su" => "longrope", "ntk" => "dynamic", _ => type };
+        if (!RopeSettings.Types.Contains(type)) throw Fault("rope_type", $"is \"{type}\"; known are {string.Join(", ", RopeSettings.Types.Select(known => $"\"{known}\""))}");
+        // Phi keeps the context before the stretch beside the rotary settings, and that one counts.
+        var original = type == "dynamic" ? context : Double("original_max_position_embeddings", Number(rope, "original_max_position_embeddings", context));
+        var settings = new RopeSettings(Number(rope, "rope_theta", theta))
+        {
+            Type = type,
+            OriginalContext = original,
+            Factor = Number(rope, "factor", type is "yarn" or "longrope" ? context / original : 1),
+            Partial = Number(rope, "partial_rotary_factor", partial),
+            LowFrequencyFactor = Number(rope, "low_freq_factor", 1),
+            HighFrequencyFactor = Number(rope, "high_freq_factor", 4),
+            BetaFast = Number(rope, "beta_fast", 32),
+            BetaSlow = Number(rope, "beta_slow", 1),
+            Truncate = rope["truncate"]?.ToString() is not ("false" or "False"),
+            AttentionFactor = rope["attention_factor"] is null ? null : Number(rope, "attention_factor", 1),
+            AttentionScales = (Number(rope, "mscale", 0), Number(rope, "mscale_all_dim", 0)),
+            ShortFactors = Numbers(rope, "short_factor"),
+            LongFactors = Numbers(rope, "long_factor"),
+        };
+        if (settings is not { Theta: > 0, Factor: > 0, OriginalContext: > 0, Partial: > 0 and <= 1 })
+            throw Fault("rope_parameters", $"is {rope.ToJsonString()}: the base, the factor and the contexts must be above 0, the partial factor at most 1");
+        return settings;
+    }
+
+    static IReadOnlyList<double> Numbers(JsonObject holder, string key)
+    {
+        if (holder[key] is not { } node) return [];
+        return node is JsonArray array && array.All(item => item is JsonValue value && value.TryGetValue<double>(out _))
+            ? [.. array.Select(item => item!.GetValue<double>())]
+            : throw Fault(key, $"is {node.ToJsonString()}, not a list of numbers");
     }
 
     static double Number(JsonObject holder, string key, double otherwise)
@@ -60,5 +145,5 @@ public sealed class ConfigReader(JsonObject configuration)
         return node is JsonValue value && value.TryGetValue<double>(out var number) ? number : throw Fault(key, $"is {node.ToJsonString()}, not a number");
     }
 
-    static InputException Fault(string key, string what) => new($"config.json: {key} {what}. Compare it with the model's published configuration.");
+    internal static InputException Fault(string key, string what) => new($"config.json: {key} {what}. Compare it with the model's published configuration.");
 }

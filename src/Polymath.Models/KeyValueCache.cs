@@ -10,7 +10,7 @@ public sealed class KeyValueCache : IDisposable
     readonly int[] lengths;
 
     /// <summary>An empty cache.</summary>
-    /// <param name="layers">The model's layers.</param>
+    /// <param name="layers">The model's layers; twice as many where each reads a source, too.</param>
     /// <param name="slots">The rows it holds.</param>
     /// <param name="keyValueHeads">The model's key and value heads.</param>
     /// <param name="capacity">The most tokens of a row.</param>
@@ -18,7 +18,7 @@ public sealed class KeyValueCache : IDisposable
     public KeyValueCache(int layers, int slots, int keyValueHeads, int capacity, int headWidth)
     {
         Tensor[] Planes() => [.. Enumerable.Range(0, layers).Select(_ => empty(slots, keyValueHeads, capacity, headWidth).DetachFromDisposeScope())];
-        (keys, values, lengths, Capacity) = (Planes(), Planes(), new int[slots], capacity);
+        (keys, values, lengths, Prefixes, Holes, Capacity) = (Planes(), Planes(), new int[slots], new int[slots], new int[slots], capacity);
     }
 
     /// <summary>The most tokens of a row.</summary>
@@ -27,28 +27,67 @@ public sealed class KeyValueCache : IDisposable
     /// <summary>The tokens each slot holds.</summary>
     public IReadOnlyList<int> Lengths => lengths;
 
+    /// <summary>For each slot, the length of what stands apart at its start: a prefix that is read in both directions, or an encoder's source.</summary>
+    public int[] Prefixes { get; }
+
+    /// <summary>For each slot, the place in the prompt that its answer fills (ChatGLM).</summary>
+    public int[] Holes { get; }
+
     /// <summary>Attention of a batch's queries over what its rows' slots hold, the batch's own keys and values added first.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="batch">The batch; it has slots.</param>
     /// <param name="query">[tokens, heads, D].</param>
     /// <param name="key">[tokens, keyValueHeads, D].</param>
     /// <param name="value">[tokens, keyValueHeads, D].</param>
-    /// <param name="scale">The scale of the scores.</param>
-    internal Tensor Attend(int layer, Batch batch, Tensor query, Tensor key, Tensor value, double scale)
+    /// <param name="form">How scores become weights.</param>
+    /// <param name="window">The window, or 0 for none.</param>
+    /// <param name="fresh">What rows that start from nothing see of themselves; null for what stands before.</param>
+    /// <param name="bias">What is added by distance, or null.</param>
+    internal Tensor Attend(int layer, Batch batch, Tensor query, Tensor key, Tensor value, AttentionForm form, int window = 0, Reach? fresh = null, DistanceBias? bias = null)
     {
-        int[] slots = new int[batch.Tokens], seen = new int[batch.Tokens];
-        for (var r = 0; r < batch.Rows; r++)
-            for (var t = batch.Offsets[r]; t < batch.Offsets[r + 1]; t++)
-            {
-                slots[t] = batch.Slots![r];
-                seen[t] = batch.Positions[t] + 1;
-            }
-        CachedAttention.Store(keys[layer], key, slots, batch.Positions);
-        CachedAttention.Store(values[layer], value, slots, batch.Positions);
+        var of = SlotsOf(batch);
+        CachedAttention.Store(keys[layer], key, of, batch.Positions);
+        CachedAttention.Store(values[layer], value, of, batch.Positions);
         // Rows that start from nothing need no cache to read from: the kernel that shares its work over a row's tokens is the faster one.
-        return Array.TrueForAll(batch.Offsets[..^1], first => batch.Positions[first] == 0)
-            ? RaggedAttention.Of(query, key, value, batch.Offsets, scale)
-            : CachedAttention.Of(query, keys[layer], values[layer], slots, seen, scale);
+        if (batch.StartsFresh) return RaggedAttention.Of(query, key, value, fresh ?? batch.Causal(window), form, bias);
+        var first = Array.ConvertAll(batch.Positions, place => window > 0 ? Math.Max(0, place + 1 - window) : 0);
+        return CachedAttention.Of(query, keys[layer], values[layer], new CachedReach(of, first, Array.ConvertAll(batch.Positions, place => place + 1), batch.Positions), form, bias);
+    }
+
+    /// <summary>Keeps what an encoder's states give a decoder's layer.</summary>
+    /// <param name="plane">The plane they are kept in.</param>
+    /// <param name="batch">The decoder's batch; it has slots and a source.</param>
+    /// <param name="key">[source tokens, heads, D].</param>
+    /// <param name="value">[source tokens, heads, D].</param>
+    internal void StoreSource(int plane, Batch batch, Tensor key, Tensor value)
+    {
+        var source = batch.Source!;
+        var of = new int[source.Tokens];
+        for (var r = 0; r < source.Rows; r++)
+        {
+            of.AsSpan(source.Offsets[r]..source.Offsets[r + 1]).Fill(batch.Slots![r]);
+            Prefixes[batch.Slots[r]] = source.Offsets[r + 1] - source.Offsets[r];
+        }
+        CachedAttention.Store(keys[plane], key, of, source.Positions);
+        CachedAttention.Store(values[plane], value, of, source.Positions);
+    }
+
+    /// <summary>Attention of a batch's queries over their slots' sources.</summary>
+    /// <param name="plane">The plane the sources are kept in.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="query">[tokens, heads, D].</param>
+    /// <param name="form">How scores become weights.</param>
+    internal Tensor ReadSource(int plane, Batch batch, Tensor query, AttentionForm form)
+    {
+        var of = SlotsOf(batch);
+        return CachedAttention.Of(query, keys[plane], values[plane], new CachedReach(of, new int[of.Length], Array.ConvertAll(of, slot => Prefixes[slot]), batch.Positions), form);
+    }
+
+    static int[] SlotsOf(Batch batch)
+    {
+        var of = new int[batch.Tokens];
+        for (var r = 0; r < batch.Rows; r++) of.AsSpan(batch.Offsets[r]..batch.Offsets[r + 1]).Fill(batch.Slots![r]);
+        return of;
     }
 
     /// <summary>Notes that a batch has gone through all layers.</summary>

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Polymath.Models.Parts;
 using Polymath.Tensors.Kernels;
+using Polymath.Text.Packing;
 using static TorchSharp.torch;
 
 namespace Polymath.Models;
@@ -15,42 +16,97 @@ namespace Polymath.Models;
 /// <param name="ContextLength">The most tokens of a row.</param>
 public sealed record ModelSizes(int VocabularySize, int HiddenSize, int Layers, int Heads, int KeyValueHeads, int HeadWidth, int ContextLength);
 
+/// <summary>Which way a model reads.</summary>
+public enum Reading
+{
+    /// <summary>Forward, each token foretelling the next.</summary>
+    Decoder,
+
+    /// <summary>In both directions, hidden words being found.</summary>
+    Encoder,
+
+    /// <summary>A source in both directions, an answer forward.</summary>
+    EncoderDecoder,
+}
+
 /// <summary>A language model: rows of tokens become hidden states, hidden states become logits, and logits are only made where they are wanted.</summary>
-public abstract class LanguageModel : IDisposable
+/// <param name="configuration">The configuration.</param>
+/// <param name="parts">The weights and sockets; the model owns them from here on.</param>
+public abstract class LanguageModel(JsonObject configuration, ModelParts parts) : IDisposable
 {
     /// <summary>The sizes.</summary>
     public abstract ModelSizes Sizes { get; }
 
     /// <summary>The configuration as Hugging Face's <c>config.json</c> has it.</summary>
-    public abstract JsonObject Configuration { get; }
+    public JsonObject Configuration { get; } = configuration;
 
     /// <summary>Every weight once, in the order of the model. Deltas' weights are not among them.</summary>
-    public abstract IReadOnlyList<Weight> Weights { get; }
+    public IReadOnlyList<Weight> Weights => parts.Weights;
 
     /// <summary>The sockets of linear maps, in the order of the model.</summary>
-    public abstract IReadOnlyList<Projection> Projections { get; }
+    public IReadOnlyList<Projection> Projections => parts.Projections;
+
+    /// <summary>Which way the model reads.</summary>
+    public virtual Reading Reading => Reading.Decoder;
 
     /// <summary>The token vectors and the output head.</summary>
     public abstract TokenTable Tokens { get; }
 
+    /// <summary>The head over labels, or null for a language model.</summary>
+    public LabelHead? Labels { get; protected init; }
+
     /// <summary>The projections that low-rank deltas go to when nothing is said, by the end of their names, as PEFT has it for the family.</summary>
     public abstract IReadOnlyList<string> DefaultTargets { get; }
 
-    /// <summary>The last hidden states [tokens, hidden], normalised, ready for the head.</summary>
+    /// <summary>
+    /// Whether attention's scores are bent towards a cap. Families without one have no say. The published mathematics caps; transformers does not where it
+    /// attends by its default (<c>sdpa</c>), which knows no cap.
+    /// </summary>
+    public virtual bool CapsScores
+    {
+        get => false;
+        set
+        {
+        }
+    }
+
+    /// <summary>The last hidden states [tokens, hidden], normalised.</summary>
     /// <param name="batch">The rows.</param>
     /// <param name="cache">What was read before, when generating.</param>
     public abstract Tensor Hidden(Batch batch, KeyValueCache? cache = null);
 
+    /// <summary>What stands between the last hidden states [n, hidden] and the head's map, where something does.</summary>
+    /// <param name="hidden">The states.</param>
+    public virtual Tensor Readout(Tensor hidden) => hidden;
+
+    /// <summary>A batch for training or scoring, laid out as the model reads: an encoder-decoder takes what a row does not learn at its start as the source.</summary>
+    /// <param name="rows">The rows, none of them empty.</param>
+    public virtual Batch Lay(IReadOnlyList<TokenRow> rows) => Batch.Of(rows);
+
+    /// <summary>The first batch of generating: prompts that start from nothing.</summary>
+    /// <param name="prompts">The prompts' tokens.</param>
+    /// <param name="slots">The cache slot of each.</param>
+    public virtual Batch Begin(IReadOnlyList<int[]> prompts, int[] slots)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        return Batch.Continue(prompts, slots, new int[prompts.Count]);
+    }
+
     /// <summary>The logits [n, vocabulary] of hidden states [n, hidden].</summary>
     /// <param name="hidden">The states.</param>
-    public Tensor Unembed(Tensor hidden) => nn.functional.linear(hidden, Tokens.Head.Value);
+    public Tensor Unembed(Tensor hidden)
+    {
+        var logits = nn.functional.linear(Readout(hidden), Tokens.Head.Value, Tokens.HeadBias?.Value);
+        return Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
+    }
 
     /// <summary>Σ weight · −log p over the batch's targets, as a scalar with a gradient.</summary>
     /// <param name="batch">The rows.</param>
     public Tensor NegativeLogLikelihood(Batch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        return OutputHead.NegativeLogLikelihood(Hidden(batch).index_select(0, batch.Places), Tokens.Head.Value, batch.Targets, batch.Weights);
+        var states = Hidden(batch).index_select(0, batch.Places);
+        return HasPlainHead ? OutputHead.NegativeLogLikelihood(Readout(states), Tokens.Head.Value, batch.Targets, batch.Weights) : -(Chosen(states, batch.Targets) * batch.Weights).sum();
     }
 
     /// <summary>log p of each of the batch's targets [targets], with a gradient.</summary>
@@ -58,13 +114,19 @@ public abstract class LanguageModel : IDisposable
     public Tensor LogProbabilities(Batch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        return OutputHead.LogProbabilities(Hidden(batch).index_select(0, batch.Places), Tokens.Head.Value, batch.Targets);
+        var states = Hidden(batch).index_select(0, batch.Places);
+        return HasPlainHead ? OutputHead.LogProbabilities(Readout(states), Tokens.Head.Value, batch.Targets) : Chosen(states, batch.Targets);
     }
+
+    // The kernel makes logits a chunk at a time; a head with a bias or a cap takes the plain way.
+    bool HasPlainHead => Tokens.HeadBias is null && Tokens.SoftCap == 0;
+
+    Tensor Chosen(Tensor states, Tensor targets) => Unembed(states).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
 
     /// <summary>An empty cache for generating.</summary>
     /// <param name="slots">The rows.</param>
     /// <param name="capacity">The most tokens of a row.</param>
-    public KeyValueCache NewCache(int slots, int capacity) => new(Sizes.Layers, slots, Sizes.KeyValueHeads, capacity, Sizes.HeadWidth);
+    public virtual KeyValueCache NewCache(int slots, int capacity) => new(Sizes.Layers, slots, Sizes.KeyValueHeads, capacity, Sizes.HeadWidth);
 
     /// <summary>Where the weights lie.</summary>
     public Device Device => Tokens.Embedding.Value.device;
@@ -78,8 +140,5 @@ public abstract class LanguageModel : IDisposable
 
     /// <summary>Frees the weights.</summary>
     /// <param name="disposing">Always true: there is no finalizer.</param>
-    protected virtual void Dispose(bool disposing)
-    {
-        foreach (var weight in Weights) weight.Value.Dispose();
-    }
+    protected virtual void Dispose(bool disposing) => parts.Dispose();
 }

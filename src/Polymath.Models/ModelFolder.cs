@@ -11,22 +11,54 @@ public static class ModelFolder
 {
     const string Index = "model.safetensors.index.json", Single = "model.safetensors";
 
-    // The one place that names the families.
-    static readonly Dictionary<string, Func<JsonObject, WeightSource, LanguageModel>> families = new(StringComparer.Ordinal)
+    // The one place that names the families: how a model type is built, and what some files leave out at the start of names.
+    static readonly Dictionary<string, (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix)> families = new(StringComparer.Ordinal)
     {
-        ["llama"] = (configuration, source) => new Llama(configuration, source),
+        ["llama"] = ((configuration, source) => new Llama(configuration, source), ""),
+        ["mistral"] = ((configuration, source) => new Llama(configuration, source), ""),
+        ["qwen2"] = ((configuration, source) => new Llama(configuration, source), ""),
+        ["qwen3"] = ((configuration, source) => new Llama(configuration, source), ""),
+        ["mixtral"] = ((configuration, source) => new Mixtral(configuration, source), ""),
+        ["qwen3_moe"] = ((configuration, source) => new Mixtral(configuration, source), ""),
+        ["gemma2"] = ((configuration, source) => new Gemma2(configuration, source), ""),
+        ["phi3"] = ((configuration, source) => new Phi3(configuration, source), ""),
+        ["glm"] = ((configuration, source) => new Glm(configuration, source), ""),
+        ["glm4"] = ((configuration, source) => new Glm(configuration, source), ""),
+        ["chatglm"] = ((configuration, source) => configuration.ContainsKey("padded_vocab_size") || configuration.ContainsKey("ffn_hidden_size") ? new ChatGlm2(configuration, source) : new ChatGlm(configuration, source), ""),
+        ["gpt2"] = ((configuration, source) => new Gpt2(configuration, source), "transformer."),
+        ["gpt_neox"] = ((configuration, source) => new GptNeoX(configuration, source), "gpt_neox."),
+        ["opt"] = ((configuration, source) => new Opt(configuration, source), "model."),
+        ["bloom"] = ((configuration, source) => new Bloom(configuration, source), "transformer."),
+        ["bert"] = ((configuration, source) => new Bert(configuration, source), "bert."),
+        ["roberta"] = ((configuration, source) => new Bert(configuration, source), "roberta."),
+        ["xlm-roberta"] = ((configuration, source) => new Bert(configuration, source), "roberta."),
+        ["t5"] = ((configuration, source) => new T5(configuration, source), ""),
     };
+
+    /// <summary>The model types that can be read.</summary>
+    public static IReadOnlyCollection<string> Families => families.Keys;
+
+    /// <summary>A model of fresh weights.</summary>
+    /// <param name="configuration">The content of a <c>config.json</c>.</param>
+    /// <param name="seed">The seed.</param>
+    public static LanguageModel New(JsonObject configuration, long seed) => Family(configuration, "the configuration").Build(configuration, new FreshWeights(seed));
+
+    static (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix) Family(JsonObject configuration, string place)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        var type = configuration["model_type"]?.ToString() ?? "";
+        return families.TryGetValue(type, out var family) ? family : throw new InputException($"{place}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}.");
+    }
 
     /// <summary>Opens a model; its weights are mapped from the files, not copied.</summary>
     /// <param name="folder">The folder.</param>
+    /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
     /// <exception cref="InputException">A file is missing or damaged, the family unknown, or the weights do not fit the configuration.</exception>
-    public static LanguageModel Open(string folder)
+    public static LanguageModel Open(string folder, IReadOnlyCollection<string>? allowed = null)
     {
         var configuration = Configuration(folder);
-        var type = configuration["model_type"]?.ToString() ?? "";
-        if (!families.TryGetValue(type, out var build))
-            throw new InputException($"{folder}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}.");
-        var source = new FileWeights(Files(folder), folder);
+        var (build, prefix) = Family(configuration, folder);
+        var source = new FileWeights(Files(folder), folder, prefix, allowed);
         try
         {
             return build(configuration, source);

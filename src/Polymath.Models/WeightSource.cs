@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Polymath.Recipes;
 using Polymath.Tensors.Files;
 using Polymath.Text;
@@ -6,19 +7,61 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>Where a model that is being built gets its weights from.</summary>
-public abstract class WeightSource
+public abstract class WeightSource : IDisposable
 {
+    /// <summary>Whether there is a weight of a name.</summary>
+    /// <param name="name">The name in files.</param>
+    public abstract bool Has(string name);
+
     /// <summary>The weight of a name and shape.</summary>
     /// <param name="name">The name in files.</param>
     /// <param name="spread">For fresh weights, the standard deviation; null for ones (norms).</param>
     /// <param name="shape">The shape.</param>
     public abstract Weight Get(string name, double? spread, params long[] shape);
+
+    /// <summary>A weight [out, in] that is part of a stack [experts, parts·out, in].</summary>
+    /// <param name="name">The weight's own name.</param>
+    /// <param name="stack">The stack's name.</param>
+    /// <param name="expert">The expert.</param>
+    /// <param name="part">The part.</param>
+    /// <param name="parts">The number of parts.</param>
+    /// <param name="shape">The weight's shape.</param>
+    public abstract Weight GetPart(string name, string stack, int expert, int part, int parts, params long[] shape);
+
+    /// <summary>Says that the model is built.</summary>
+    /// <param name="needless">Patterns over whole names that may be left over.</param>
+    /// <exception cref="InputException">Weights were missing, unexpected or misshaped: all faults, one a line.</exception>
+    public abstract void Finish(IReadOnlyList<string> needless);
+
+    /// <summary>Lets go of what the weights came from. Weights mapped from files must not be used any more.</summary>
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Lets go of what the weights came from.</summary>
+    /// <param name="disposing">Always true: there is no finalizer.</param>
+    protected virtual void Dispose(bool disposing)
+    {
+    }
 }
 
 /// <summary>Fresh weights: normal around zero, norms one. Each depends on the seed and its own name only.</summary>
 /// <param name="seed">The run's seed.</param>
 public sealed class FreshWeights(long seed) : WeightSource
 {
+    /// <inheritdoc/>
+    public override bool Has(string name) => true;
+
+    /// <inheritdoc/>
+    public override Weight GetPart(string name, string stack, int expert, int part, int parts, params long[] shape) => Get(name, 0.02, shape);
+
+    /// <inheritdoc/>
+    public override void Finish(IReadOnlyList<string> needless)
+    {
+    }
+
     /// <inheritdoc/>
     public override Weight Get(string name, double? spread, params long[] shape)
     {
@@ -30,21 +73,27 @@ public sealed class FreshWeights(long seed) : WeightSource
     }
 }
 
-/// <summary>Weights from safetensors files. Missing, unexpected and misshaped ones are refused together, by name.</summary>
-public sealed class FileWeights : WeightSource, IDisposable
+/// <summary>
+/// Weights from safetensors files. Missing, unexpected and misshaped ones are refused together, by name. Published files leave a family's prefix out
+/// (<c>transformer.</c>, <c>bert.</c>) or use older words for norms (<c>gamma</c>, <c>beta</c>); both are understood.
+/// </summary>
+public sealed class FileWeights : WeightSource
 {
     readonly List<SafetensorsFile> files;
     readonly Dictionary<string, SafetensorsFile> places = new(StringComparer.Ordinal);
     readonly HashSet<string> used = new(StringComparer.Ordinal);
     readonly List<string> faults = [];
-    readonly string origin;
+    readonly IReadOnlyCollection<string> allowed;
+    readonly string origin, prefix;
 
     /// <summary>Opens the files of a model.</summary>
     /// <param name="paths">The files.</param>
     /// <param name="origin">What to call the model in messages.</param>
-    public FileWeights(IReadOnlyList<string> paths, string origin)
+    /// <param name="prefix">What some files leave out at the start of names.</param>
+    /// <param name="allowed">Names that may be left over.</param>
+    public FileWeights(IReadOnlyList<string> paths, string origin, string prefix = "", IReadOnlyCollection<string>? allowed = null)
     {
-        this.origin = origin;
+        (this.origin, this.prefix, this.allowed) = (origin, prefix, allowed ?? []);
         files = [];
         try
         {
@@ -60,39 +109,82 @@ public sealed class FileWeights : WeightSource, IDisposable
                 if (!places.TryAdd(name, file)) faults.Add($"{name} stands in {places[name].Path} and in {file.Path}");
     }
 
-    /// <summary>Whether the files have a tensor.</summary>
-    /// <param name="name">The name.</param>
-    public bool Has(string name) => places.ContainsKey(name);
+    /// <inheritdoc/>
+    public override bool Has(string name) => Find(name) is not null;
+
+    string? Find(string name) => Spellings(name).FirstOrDefault(places.ContainsKey);
+
+    IEnumerable<string> Spellings(string name)
+    {
+        yield return name;
+        var bare = prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
+        yield return bare;
+        if (!name.Contains("LayerNorm.", StringComparison.Ordinal)) yield break;
+        foreach (var spelling in new[] { name, bare })
+            yield return spelling.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal).Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal);
+    }
 
     /// <inheritdoc/>
     public override Weight Get(string name, double? spread, params long[] shape)
     {
-        if (!places.TryGetValue(name, out var file))
+        if (Find(name) is not { } found)
         {
             faults.Add($"{name} [{string.Join(", ", shape)}] is missing");
             return new Weight(name, zeros(1));
         }
-        used.Add(name);
-        var entry = file.Entries[name];
-        if (!entry.Shape.SequenceEqual(shape)) faults.Add($"{name} has the shape [{string.Join(", ", entry.Shape)}], the configuration wants [{string.Join(", ", shape)}]");
-        var mapped = file.Map(name);
-        if (entry.Type == ScalarType.Float32) return new Weight(name, mapped);
+        used.Add(found);
+        var file = places[found];
+        var entry = file.Entries[found];
+        if (!entry.Shape.SequenceEqual(shape))
+        {
+            faults.Add($"{found} has the shape [{string.Join(", ", entry.Shape)}], the configuration wants [{string.Join(", ", shape)}]");
+            return new Weight(name, zeros(1));
+        }
+        return Mapped(name, file.Map(found));
+    }
+
+    /// <inheritdoc/>
+    public override Weight GetPart(string name, string stack, int expert, int part, int parts, params long[] shape)
+    {
+        ArgumentNullException.ThrowIfNull(shape);
+        if (Find(stack) is not { } found)
+        {
+            faults.Add($"{name} [{string.Join(", ", shape)}] is missing, and so is {stack}");
+            return new Weight(name, zeros(1));
+        }
+        used.Add(found);
+        var file = places[found];
+        var entry = file.Entries[found];
+        if (entry.Shape.Length != 3 || expert >= entry.Shape[0] || entry.Shape[1] != parts * shape[0] || entry.Shape[2] != shape[1])
+        {
+            faults.Add($"{found} has the shape [{string.Join(", ", entry.Shape)}], the configuration wants [experts, {parts * shape[0]}, {shape[1]}]");
+            return new Weight(name, zeros(1));
+        }
+        using var whole = file.Map(found);
+        using var one = whole.select(0, expert);
+        return Mapped(name, one.narrow(0, part * shape[0], shape[0]));
+    }
+
+    static Weight Mapped(string name, Tensor mapped)
+    {
+        if (mapped.dtype == ScalarType.Float32) return new Weight(name, mapped);
         using (mapped) return new Weight(name, mapped.to(ScalarType.Float32));
     }
 
-    /// <summary>Says that a tensor in the files is known and not needed.</summary>
-    /// <param name="name">The name.</param>
-    public void Ignore(string name) => used.Add(name);
-
-    /// <summary>Throws when anything was missing, unexpected or misshaped.</summary>
-    /// <exception cref="InputException">All faults, one a line.</exception>
-    public void Finish()
+    /// <inheritdoc/>
+    public override void Finish(IReadOnlyList<string> needless)
     {
-        faults.AddRange(places.Keys.Where(name => !used.Contains(name)).Select(name => $"{name} is in the file and not in the model"));
+        ArgumentNullException.ThrowIfNull(needless);
+        bool Known(string name) => allowed.Contains(name) || needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
+        faults.AddRange(places.Keys.Where(name => !used.Contains(name) && !Known(name)).Select(name => $"{name} is in the file and not in the model"));
         if (faults.Count == 0) return;
         throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20)) + (faults.Count > 20 ? $"\n  and {faults.Count - 20} more" : ""));
     }
 
-    /// <summary>Closes the files. Weights read from them must not be used any more.</summary>
-    public void Dispose() => files.ForEach(file => file.Dispose());
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        files.ForEach(file => file.Dispose());
+        base.Dispose(disposing);
+    }
 }

@@ -52,7 +52,6 @@ public sealed class DeltaSet : IDisposable
         using var files = new FileWeights([Path.Combine(folder, "adapter_model.safetensors")], folder);
         var set = Attach(model, configuration, (set, target, rank, scale) =>
         {
-            var shape = target.Weight.Value.shape;
             Weight Part(string name, params long[] size)
             {
                 var read = files.Get($"{LoraConfiguration.Prefix}{target.Name}.{name}.weight", null, size);
@@ -60,11 +59,11 @@ public sealed class DeltaSet : IDisposable
                 read.Exchange(read.Value.clone());
                 return read;
             }
-            return new Lora(Part("lora_A", rank, shape[1]), Part("lora_B", shape[0], rank), scale, configuration.Dropout, set.state);
+            return new Lora(Part("lora_A", rank, target.InputWidth), Part("lora_B", target.OutputWidth, rank), scale, configuration.Dropout, set.state);
         });
         try
         {
-            files.Finish();
+            files.Finish([]);
         }
         catch
         {
@@ -103,7 +102,7 @@ public sealed class DeltaSet : IDisposable
         foreach (var (target, delta) in attached)
         {
             using var scope = NewDisposeScope();
-            target.Weight.Assign(target.Weight.Value + delta.WeightChange());
+            target.Add(delta.WeightChange());
         }
         Dispose();
     }

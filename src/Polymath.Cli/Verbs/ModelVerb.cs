@@ -27,7 +27,7 @@ static class ModelVerb
             if (!(parsed.GetValue(tolerance) >= 0)) throw new InputException($"--tolerance is {parsed.GetValue(tolerance)}; it must be 0 or more.");
             TorchRuntime.Load();
             var lines = ReferenceCheck.Run(TextModel.Locate(parsed.GetRequiredValue(folder)), parsed.GetValue(adapter), parsed.GetValue(reference), parsed.GetValue(tolerance));
-            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new { quantity = line.Quantity, difference = double.IsFinite(line.Difference) ? line.Difference : double.MaxValue, tolerance = line.Tolerance, passed = line.Passed })));
+            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new { quantity = line.Quantity, difference = double.IsFinite(line.Difference) ? line.Difference : double.MaxValue, tolerance = line.Tolerance, passed = line.Passed, note = line.Note })));
             else Show(lines);
             return lines.All(line => line.Passed) ? Outcome.Done : Outcome.Failed;
         }));
@@ -40,6 +40,7 @@ static class ModelVerb
         foreach (var line in lines)
             table.AddRow(Markup.Escape(line.Quantity), $"{line.Difference:G3}", $"{line.Tolerance:G3}", line.Passed ? "[green]ok[/]" : "[red]too far[/]");
         AnsiConsole.Write(table);
+        if (lines.Select(line => line.Note).FirstOrDefault(note => note is not null) is { } note) Console.WriteLine($"Compared with {note}.");
     }
 
     static Command Info()

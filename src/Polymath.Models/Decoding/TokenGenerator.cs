@@ -23,6 +23,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(settings);
         settings.Check();
+        if (model.Reading == Reading.Encoder) throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot go on from a text. Give a model that generates.");
         for (var i = 0; i < prompts.Count; i++)
         {
             if (prompts[i].Length == 0) throw new InputException("The prompt has no tokens.");
@@ -40,8 +41,10 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         using var frozen = no_grad();
         var answers = Enumerable.Range(0, count).Select(_ => new List<int>()).ToArray();
         var randoms = Enumerable.Range(from, count).Select(i => new RandomStream(settings.Seed, "sampling", i)).ToArray();
-        int Limit(int row) => Math.Min(settings.MaxNewTokens, model.Sizes.ContextLength - prompts[from + row].Length);
-        var capacity = Enumerable.Range(0, count).Max(row => prompts[from + row].Length + Limit(row));
+        // An encoder-decoder's answer stands apart from its prompt.
+        int Taken(int row) => model.Reading == Reading.EncoderDecoder ? 1 : prompts[from + row].Length;
+        int Limit(int row) => Math.Min(settings.MaxNewTokens, model.Sizes.ContextLength - Taken(row));
+        var capacity = Enumerable.Range(0, count).Max(row => Math.Max(prompts[from + row].Length, Taken(row) + Limit(row)));
         using var cache = model.NewCache(count, capacity);
         var active = Enumerable.Range(0, count).ToArray();
         var fresh = Array.ConvertAll(active, row => prompts[from + row]);
@@ -69,7 +72,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
     float[] NextWeights(int[][] fresh, int[] rows, KeyValueCache cache, double temperature)
     {
         using var scope = NewDisposeScope();
-        using var batch = Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
+        using var batch = cache.Lengths[rows[0]] == 0 ? model.Begin(fresh, rows) : Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
         using var places = batch.LastPlaces();
         return TokenWeights.Of(model.Unembed(model.Hidden(batch, cache).index_select(0, places)), temperature);
     }

@@ -6,71 +6,64 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Families;
 
-/// <summary>The Llama family (Touvron et al. 2023): norms before each part, rotary positions, grouped queries, SwiGLU; names as in Hugging Face's <c>LlamaForCausalLM</c>.</summary>
+/// <summary>
+/// The Llama family (Touvron et al. 2023): norms before each part, rotary positions, grouped queries, SwiGLU; names as in Hugging Face's <c>LlamaForCausalLM</c>.
+/// Mistral (Jiang et al. 2023) is the same with a sliding window, Qwen 2 with biases on query, key and value, Qwen 3 with norms over their heads: they differ
+/// in what their configurations say, not in the mathematics.
+/// </summary>
 public sealed class Llama : LanguageModel
 {
-    readonly List<Weight> weights = [];
-    readonly List<Projection> projections = [];
     readonly Block[] blocks;
-    readonly Weight norm;
+    readonly Norm norm;
     readonly Rotary rotary;
-    readonly double epsilon;
-    readonly FileWeights? files;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
     /// <param name="source">The weights; a file source stays open as long as the model.</param>
     public Llama(JsonObject configuration, WeightSource source)
+        : this(configuration, new ModelParts(source, new ConfigReader(configuration).Double("initializer_range", 0.02)))
     {
-        ArgumentNullException.ThrowIfNull(source);
-        Configuration = configuration;
-        var read = new ConfigReader(configuration);
-        int hidden = read.Int("hidden_size"), inner = read.Int("intermediate_size"), heads = read.Int("num_attention_heads"), vocabulary = read.Int("vocab_size");
-        var sizes = Sizes = new ModelSizes(vocabulary, hidden, read.Int("num_hidden_layers"), heads, read.Int("num_key_value_heads", heads), read.Int("head_dim", hidden / heads), read.Int("max_position_embeddings", 2048));
-        epsilon = read.Double("rms_norm_eps", 1e-6);
-        var spread = read.Double("initializer_range", 0.02);
-        bool attentionBias = read.Bool("attention_bias", false), innerBias = read.Bool("mlp_bias", false);
-        read.Expect("hidden_act", "silu");
-        if (heads % sizes.KeyValueHeads != 0 || sizes.HeadWidth % 2 != 0)
-            throw new InputException($"config.json: {heads} heads cannot share {sizes.KeyValueHeads} key-value heads of width {sizes.HeadWidth}; the first must be a multiple of the second, the width even.");
-        rotary = new Rotary(read.Rope(), sizes.HeadWidth);
+    }
 
-        var embedding = Take(source.Get("model.embed_tokens.weight", spread, vocabulary, hidden));
-        blocks = new Block[sizes.Layers];
-        for (var layer = 0; layer < blocks.Length; layer++)
+    Llama(JsonObject configuration, ModelParts parts)
+        : base(configuration, parts)
+    {
+        var read = new ConfigReader(configuration);
+        var type = read.Text("model_type", "llama");
+        var attention = AttentionSizes.Of(read);
+        int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
+        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", 2048));
+        var epsilon = read.Double("rms_norm_eps", 1e-6);
+        var activation = new Activation(read.Text("hidden_act", "silu"));
+        var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
+        rotary = new Rotary(read.Rope(), attention.HeadWidth);
+        bool inputBias = type == "qwen2" || read.Bool("attention_bias", false), outputBias = type != "qwen2" && read.Bool("attention_bias", false), innerBias = type == "llama" && read.Bool("mlp_bias", false);
+        // Mistral slides in every layer; Qwen where it is told to, above a number of layers.
+        var slidesFrom = type == "mistral" ? 0 : read.Bool("use_sliding_window", false) ? read.Maybe("max_window_layers") ?? 28 : layers;
+        var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom);
+
+        Tokens = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", false)
+            ? new TokenTable(parts.Weight("model.embed_tokens.weight", vocabulary, hidden), parts.Weight("lm_head.weight", vocabulary, hidden))
+            : parts.Tokens("model.embed_tokens.weight", null, vocabulary, hidden);
+        blocks = new Block[layers];
+        for (var layer = 0; layer < layers; layer++)
         {
             var prefix = $"model.layers.{layer}.";
-            Projection Map(string name, Role role, int output, int input, bool bias) => Plug(source, prefix + name, role, layer, output, input, bias, spread);
-            var before = Take(source.Get(prefix + "input_layernorm.weight", null, hidden));
-            Projection query = Map("self_attn.q_proj", Role.Query, heads * sizes.HeadWidth, hidden, attentionBias),
-                key = Map("self_attn.k_proj", Role.Key, sizes.KeyValueHeads * sizes.HeadWidth, hidden, attentionBias),
-                value = Map("self_attn.v_proj", Role.Value, sizes.KeyValueHeads * sizes.HeadWidth, hidden, attentionBias),
-                output = Map("self_attn.o_proj", Role.Output, hidden, heads * sizes.HeadWidth, attentionBias);
-            var between = Take(source.Get(prefix + "post_attention_layernorm.weight", null, hidden));
-            blocks[layer] = new Block(before, query, key, value, output, between, Map("mlp.gate_proj", Role.Gate, inner, hidden, innerBias), Map("mlp.up_proj", Role.Up, inner, hidden, innerBias), Map("mlp.down_proj", Role.Down, hidden, inner, innerBias));
+            var place = new AttentionPlace(layer, form, windows[layer]);
+            blocks[layer] = new Block(
+                parts.Norm(NormKind.Rms, prefix + "input_layernorm", hidden, epsilon),
+                new GroupedAttention(parts, prefix + "self_attn.", attention, place, inputBias, outputBias, type == "qwen3" ? epsilon : null),
+                parts.Norm(NormKind.Rms, prefix + "post_attention_layernorm", hidden, epsilon),
+                GatedFeedForward.Apart(parts, prefix + "mlp.", layer, hidden, inner, activation, innerBias));
         }
-        norm = Take(source.Get("model.norm.weight", null, hidden));
-        var tied = read.Bool("tie_word_embeddings", false);
-        Tokens = new TokenTable(embedding, tied ? embedding : Take(source.Get("lm_head.weight", spread, vocabulary, hidden)));
-        if (source is not FileWeights file) return;
-        // Some tools write the shared head a second time.
-        if (tied) file.Ignore("lm_head.weight");
-        for (var layer = 0; layer < blocks.Length; layer++) file.Ignore($"model.layers.{layer}.self_attn.rotary_emb.inv_freq");
-        file.Finish();
-        files = file;
+        norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
+        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
+        // Some tools write the shared head a second time, and older ones the rotary frequencies.
+        parts.Finish(ReferenceEquals(Tokens.Head, Tokens.Embedding) ? @"lm_head\.weight" : "", @".*\.rotary_emb\.inv_freq");
     }
 
     /// <inheritdoc/>
     public override ModelSizes Sizes { get; }
-
-    /// <inheritdoc/>
-    public override JsonObject Configuration { get; }
-
-    /// <inheritdoc/>
-    public override IReadOnlyList<Weight> Weights => weights;
-
-    /// <inheritdoc/>
-    public override IReadOnlyList<Projection> Projections => projections;
 
     /// <inheritdoc/>
     public override TokenTable Tokens { get; }
@@ -82,42 +75,15 @@ public sealed class Llama : LanguageModel
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var (cosine, sine) = rotary.At(batch.Positions, Device);
+        var turns = rotary.At(batch.Positions, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
-        for (var layer = 0; layer < blocks.Length; layer++)
+        foreach (var block in blocks)
         {
-            var block = blocks[layer];
-            x = x + Attention(block, RmsNorm.Of(x, block.Before.Value, epsilon), layer, batch, cosine, sine, cache);
-            var y = RmsNorm.Of(x, block.Between.Value, epsilon);
-            x = x + block.Down.Forward(SwiGlu.Of(block.Gate.Forward(y), block.Up.Forward(y)));
+            x = x + block.Attention.Forward(block.Before.Forward(x), batch, turns, cache);
+            x = x + block.FeedForward.Forward(block.Between.Forward(x));
         }
         cache?.Advance(batch);
-        return RmsNorm.Of(x, norm.Value, epsilon);
-    }
-
-    Tensor Attention(Block block, Tensor x, int layer, Batch batch, Tensor cosine, Tensor sine, KeyValueCache? cache)
-    {
-        var scale = 1 / Math.Sqrt(Sizes.HeadWidth);
-        var query = Rotation.Of(block.Query.Forward(x).view(-1, Sizes.Heads, Sizes.HeadWidth), cosine, sine);       // [tokens, heads, D]
-        var key = Rotation.Of(block.Key.Forward(x).view(-1, Sizes.KeyValueHeads, Sizes.HeadWidth), cosine, sine);   // [tokens, keyValueHeads, D]
-        var value = block.Value.Forward(x).view(-1, Sizes.KeyValueHeads, Sizes.HeadWidth);
-        var mixed = cache is null
-            ? RaggedAttention.Of(query, key, value, batch.Offsets, scale)
-            : cache.Attend(layer, batch, query, key, value, scale);
-        return block.Output.Forward(mixed.view(-1, (long)Sizes.Heads * Sizes.HeadWidth));                           // [tokens, hidden]
-    }
-
-    Weight Take(Weight weight)
-    {
-        weights.Add(weight);
-        return weight;
-    }
-
-    Projection Plug(WeightSource source, string name, Role role, int layer, int output, int input, bool bias, double spread)
-    {
-        var projection = new Projection(name, role, layer, Take(source.Get(name + ".weight", spread, output, input)), bias ? Take(source.Get(name + ".bias", 0, output)) : null);
-        projections.Add(projection);
-        return projection;
+        return norm.Forward(x);
     }
 
     /// <inheritdoc/>
@@ -125,7 +91,6 @@ public sealed class Llama : LanguageModel
     {
         base.Dispose(disposing);
         rotary.Dispose();
-        files?.Dispose();
     }
 
     /// <summary>The configuration of a new model.</summary>
@@ -164,5 +129,5 @@ public sealed class Llama : LanguageModel
         return (JsonObject)JsonNode.Parse(configuration.ToJsonString())!;
     }
 
-    sealed record Block(Weight Before, Projection Query, Projection Key, Projection Value, Projection Output, Weight Between, Projection Gate, Projection Up, Projection Down);
+    sealed record Block(Norm Before, GroupedAttention Attention, Norm Between, GatedFeedForward FeedForward);
 }

@@ -14,6 +14,9 @@ public enum Role
     /// <summary>Attention's value.</summary>
     Value,
 
+    /// <summary>Attention's query, key and value in one map.</summary>
+    QueryKeyValue,
+
     /// <summary>Attention's output.</summary>
     Output,
 
@@ -23,17 +26,35 @@ public enum Role
     /// <summary>The way up of the feed-forward block.</summary>
     Up,
 
+    /// <summary>The gate and the way up in one map.</summary>
+    GateUp,
+
     /// <summary>The way down of the feed-forward block.</summary>
     Down,
+
+    /// <summary>The choice of experts.</summary>
+    Router,
+
+    /// <summary>A map of the output: a head's own layers.</summary>
+    Head,
 }
+
+/// <summary>Where an expert's weight stands in the stack of all experts' weights, as transformers holds it in memory.</summary>
+/// <param name="Name">The name of the stack.</param>
+/// <param name="Expert">The expert.</param>
+/// <param name="Part">Which part of the expert's rows.</param>
+/// <param name="Parts">The number of parts.</param>
+public sealed record StackPlace(string Name, int Expert, int Part, int Parts);
 
 /// <summary>A linear map y = W·x + b with a socket for a <see cref="Delta"/>.</summary>
 /// <param name="name">The module's name in files, without <c>.weight</c>.</param>
 /// <param name="role">What it is for.</param>
 /// <param name="layer">The block it stands in.</param>
-/// <param name="weight">W [out, in].</param>
+/// <param name="weight">W [out, in], or [in, out] where files hold it so.</param>
 /// <param name="bias">b [out], or none.</param>
-public sealed class Projection(string name, Role role, int layer, Weight weight, Weight? bias)
+/// <param name="transposed">Whether the weight is held as [in, out].</param>
+/// <param name="stack">The place in a stack of experts, or null.</param>
+public sealed class Projection(string name, Role role, int layer, Weight weight, Weight? bias, bool transposed = false, StackPlace? stack = null)
 {
     /// <summary>The module's name in files.</summary>
     public string Name { get; } = name;
@@ -44,11 +65,23 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     /// <summary>The block it stands in, from 0.</summary>
     public int Layer { get; } = layer;
 
-    /// <summary>W [out, in].</summary>
+    /// <summary>W [out, in], or [in, out] where <see cref="Transposed"/>.</summary>
     public Weight Weight { get; } = weight;
 
     /// <summary>b [out], or null.</summary>
     public Weight? Bias { get; } = bias;
+
+    /// <summary>Whether the weight is held as [in, out] (GPT-2).</summary>
+    public bool Transposed { get; } = transposed;
+
+    /// <summary>The place in a stack of experts, or null.</summary>
+    public StackPlace? Stack { get; } = stack;
+
+    /// <summary>The width it maps from.</summary>
+    public long InputWidth => Weight.Value.shape[Transposed ? 0 : 1];
+
+    /// <summary>The width it maps to.</summary>
+    public long OutputWidth => Weight.Value.shape[Transposed ? 1 : 0];
 
     /// <summary>The delta in the socket, or null.</summary>
     public Delta? Delta { get; set; }
@@ -57,7 +90,17 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     /// <param name="x">The input.</param>
     public Tensor Forward(Tensor x)
     {
-        var y = nn.functional.linear(x, Weight.Value, Bias?.Value);
+        var y = Transposed
+            ? Bias is null ? x.matmul(Weight.Value) : addmm(Bias.Value, x, Weight.Value, 1f, 1f)
+            : nn.functional.linear(x, Weight.Value, Bias?.Value);
         return Delta is null ? y : Delta.Apply(x, y);
+    }
+
+    /// <summary>Adds a change [out, in] to the weight.</summary>
+    /// <param name="change">The change.</param>
+    public void Add(Tensor change)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        Weight.Assign(Weight.Value + (Transposed ? change.t() : change));
     }
 }

@@ -1,49 +1,62 @@
+using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
 
-/// <summary>Rotary positions and how they are stretched for longer contexts, as <c>rope_parameters</c> in a configuration says.</summary>
-/// <param name="Theta">The base of the frequencies.</param>
-/// <param name="Type"><c>default</c> or <c>llama3</c>.</param>
-/// <param name="Factor">How far the context is stretched (llama3).</param>
-/// <param name="LowFrequencyFactor">Wavelengths above original/this are stretched in full (llama3).</param>
-/// <param name="HighFrequencyFactor">Wavelengths below original/this are left alone (llama3).</param>
-/// <param name="OriginalContext">The context before the stretch (llama3).</param>
-public sealed record RopeSettings(
-    double Theta = 10000, string Type = "default", double Factor = 1, double LowFrequencyFactor = 1, double HighFrequencyFactor = 4, double OriginalContext = 8192);
+/// <summary>The turns of a batch's tokens.</summary>
+/// <param name="Cosine">[tokens, R/2].</param>
+/// <param name="Sine">[tokens, R/2].</param>
+/// <param name="Interleaved">Whether neighbours pair, not halves.</param>
+public sealed record Turns(Tensor Cosine, Tensor Sine, bool Interleaved)
+{
+    /// <summary>Turns the heads of x [tokens, heads, D].</summary>
+    /// <param name="x">The heads.</param>
+    public Tensor Apply(Tensor x) => Rotation.Of(x, Cosine, Sine, Interleaved);
+}
 
 /// <summary>The tables of cosines and sines of all positions, made once.</summary>
 public sealed class Rotary : IDisposable
 {
-    readonly double[] frequencies;
+    readonly RopeSettings settings;
+    readonly bool interleaved;
     Tensor? cosines, sines;
+    int madeFor = -1;
 
     /// <summary>Tables for heads of a width.</summary>
     /// <param name="settings">The frequencies.</param>
     /// <param name="headWidth">The width of a head, even.</param>
-    public Rotary(RopeSettings settings, int headWidth)
+    /// <param name="interleaved">Whether neighbours pair, not halves.</param>
+    public Rotary(RopeSettings settings, int headWidth, bool interleaved = false)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        frequencies = [.. Enumerable.Range(0, headWidth / 2).Select(i => Stretch(settings, Math.Pow(settings.Theta, -2.0 * i / headWidth)))];
+        (this.settings, this.interleaved) = (settings, interleaved);
+        Width = (int)(headWidth * settings.Partial);
     }
 
-    /// <summary>Cosine and sine [tokens, width/2] of each token's position.</summary>
+    /// <summary>R: how many of a head's elements turn.</summary>
+    public int Width { get; }
+
+    /// <summary>The turns of tokens at positions.</summary>
     /// <param name="positions">The positions.</param>
     /// <param name="device">Where they are wanted.</param>
-    public (Tensor Cosine, Tensor Sine) At(int[] positions, Device device)
+    public Turns At(int[] positions, Device device)
     {
         ArgumentNullException.ThrowIfNull(positions);
         Extend(positions.Length == 0 ? 1 : positions.Max() + 1, device);
         using var index = tensor(positions, dtype: ScalarType.Int32, device: device);
-        return (cosines!.index_select(0, index), sines!.index_select(0, index));
+        return new Turns(cosines!.index_select(0, index), sines!.index_select(0, index), interleaved);
     }
 
     void Extend(int count, Device device)
     {
-        if (cosines is not null && cosines.shape[0] >= count && cosines.device.type == device.type) return;
+        // What depends on the longest row is made for each length beyond the original context; the rest once.
+        var kind = !settings.DependsOnLength || count <= settings.OriginalContext ? 0 : settings.Type == "dynamic" ? count : 1;
+        if (cosines is not null && kind == madeFor && cosines.shape[0] >= count && cosines.device.type == device.type) return;
         // Grown by doubling, so that generating token by token does not make a table each time.
         var rows = 256;
         while (rows < count) rows *= 2;
+        if (settings.Type == "dynamic" && kind > 0) rows = count;
+        var (frequencies, attention) = settings.For(Width, count);
         var angles = new float[2][];
         for (var part = 0; part < 2; part++)
         {
@@ -53,23 +66,13 @@ public sealed class Rotary : IDisposable
                 {
                     // Angles are rounded to 32 bits first, as transformers computes them.
                     var angle = (float)p * (float)frequencies[i];
-                    angles[part][p * frequencies.Length + i] = part == 0 ? MathF.Cos(angle) : MathF.Sin(angle);
+                    angles[part][p * frequencies.Length + i] = (part == 0 ? MathF.Cos(angle) : MathF.Sin(angle)) * (float)attention;
                 }
         }
         Dispose();
         cosines = tensor(angles[0], [rows, frequencies.Length], device: device).DetachFromDisposeScope();
         sines = tensor(angles[1], [rows, frequencies.Length], device: device).DetachFromDisposeScope();
-    }
-
-    // Llama 3.1's rule: long waves are slowed by the factor, short ones kept, those between blended.
-    static double Stretch(RopeSettings s, double frequency)
-    {
-        if (s.Type != "llama3") return frequency;
-        var wave = 2 * Math.PI / frequency;
-        if (wave < s.OriginalContext / s.HighFrequencyFactor) return frequency;
-        if (wave > s.OriginalContext / s.LowFrequencyFactor) return frequency / s.Factor;
-        var share = (s.OriginalContext / wave - s.LowFrequencyFactor) / (s.HighFrequencyFactor - s.LowFrequencyFactor);
-        return (1 - share) * frequency / s.Factor + share * frequency;
+        madeFor = kind;
     }
 
     /// <summary>Frees the tables.</summary>

@@ -13,6 +13,12 @@ public sealed class TokenTable(Weight embedding, Weight head)
     /// <summary>The output weights [vocabulary, width].</summary>
     public Weight Head { get; } = head;
 
+    /// <summary>What is added to the logits [vocabulary], or null (BERT).</summary>
+    public Weight? HeadBias { get; init; }
+
+    /// <summary>What logits are bent towards: cap·tanh(x/cap); 0 for none (Gemma 2).</summary>
+    public double SoftCap { get; init; }
+
     /// <summary>The vectors of tokens [n] as [n, width].</summary>
     /// <param name="ids">The tokens, 64-bit.</param>
     public Tensor Embed(Tensor ids) => Embedding.Value.index_select(0, ids);

@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Models.Decoding;
+using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Tensors.Files;
@@ -13,7 +14,8 @@ namespace Polymath.Training.Evaluation;
 /// <param name="Quantity">What was compared, by its name in the file.</param>
 /// <param name="Difference">The largest difference: absolute for logits and losses, relative to the largest entry for gradients, the number of differing tokens for greedy decoding.</param>
 /// <param name="Tolerance">The difference allowed.</param>
-public sealed record ReferenceLine(string Quantity, double Difference, double Tolerance)
+/// <param name="Note">What had to be assumed, or null.</param>
+public sealed record ReferenceLine(string Quantity, double Difference, double Tolerance, string? Note = null)
 {
     /// <summary>Whether the difference is allowed.</summary>
     public bool Passed => Difference <= Tolerance;
@@ -29,9 +31,10 @@ public sealed class ReferenceCheck : IDisposable
     readonly LanguageModel model;
     readonly double tolerance;
     readonly List<ReferenceLine> lines = [];
-    readonly List<TokenRow> rows = [];
-    readonly List<int> starts = [];
-    long width;
+    readonly List<int[]> rows = [];
+    // For each row, where its tokens stand in input_ids.
+    readonly List<long[]> places = [];
+    long width, answerWidth;
 
     ReferenceCheck(LanguageModel model, SafetensorsFile reference, SafetensorsFile inputs, double tolerance) =>
         (this.model, this.reference, this.inputs, this.tolerance) = (model, reference, inputs, tolerance);
@@ -46,7 +49,21 @@ public sealed class ReferenceCheck : IDisposable
         var own = Path.Combine(folder, "reference.safetensors");
         var path = file ?? Path.Combine(adapter ?? folder, "reference.safetensors");
         if (!File.Exists(path)) throw new InputException($"There is no reference file {path}. Give one with --reference FILE.");
+        var lines = Compare(folder, adapter, path, own, tolerance, capped: true, out var caps);
+        if (!caps || lines.All(line => line.Passed)) return lines;
+        // A reference that transformers made by its default attention was made without the cap: both are looked at, and the one that agrees is named.
+        var uncapped = Compare(folder, adapter, path, own, tolerance, capped: false, out _);
+        return uncapped.All(line => line.Passed) ? [.. uncapped.Select(line => line with { Note = Uncapped })] : lines;
+    }
+
+    /// <summary>The note of a comparison where only scores without their cap agree.</summary>
+    public const string Uncapped = "scores not capped, as in transformers' sdpa";
+
+    static List<ReferenceLine> Compare(string folder, string? adapter, string path, string own, double tolerance, bool capped, out bool caps)
+    {
         using var model = ModelFolder.Open(folder);
+        caps = model.CapsScores;
+        if (!capped) model.CapsScores = false;
         using var deltas = adapter is null ? null : DeltaSet.Load(model, adapter);
         var reference = SafetensorsFile.Open(path);
         // An adapter's reference is often made from the base case's inputs and does not repeat them.
@@ -60,20 +77,23 @@ public sealed class ReferenceCheck : IDisposable
         ReadRows();
         var trained = (deltas is null ? model.Weights : [.. deltas.Weights]).ToList();
         trained.ForEach(weight => weight.Trainable = true);
-        using (var batch = Batch.Of(rows))
+        using (var batch = NewBatch())
         using (NewDisposeScope())
         {
             CompareLogits(batch, "logits");
-            var loss = model.NegativeLogLikelihood(batch) / batch.TargetCount;
+            var loss = Loss(batch);
             if (reference.Entries.ContainsKey("loss")) Add("loss", Math.Abs(loss.item<float>() - Values("loss")[0]), tolerance);
             Fused.Backpropagate(loss);
-            foreach (var weight in trained) CompareGradient(weight);
+            foreach (var name in reference.Entries.Keys.Where(name => name.StartsWith("grad.", StringComparison.Ordinal)).Order(StringComparer.Ordinal)) CompareGradient(name, trained);
         }
         CompareGreedy();
-        if (deltas is null || !reference.Entries.ContainsKey("merged_logits")) return;
-        deltas.Merge();
-        using var again = Batch.Of(rows);
-        CompareLogits(again, "merged_logits");
+        if (deltas is not null && reference.Entries.ContainsKey("merged_logits"))
+        {
+            deltas.Merge();
+            using var again = NewBatch();
+            CompareLogits(again, "merged_logits");
+        }
+        if (lines.Count == 0) throw new InputException($"{reference.Path} holds nothing to compare: no logits, loss, gradients or greedy tokens.");
     }
 
     void ReadRows()
@@ -81,16 +101,50 @@ public sealed class ReferenceCheck : IDisposable
         var shape = Entry("input_ids").Shape;
         if (shape.Length != 2) throw new InputException($"{inputs.Path}: input_ids has the shape [{string.Join(", ", shape)}]; [rows, tokens] is needed.");
         width = shape[1];
-        long[] ids = Longs("input_ids"), labels = Longs("labels"), mask = inputs.Entries.ContainsKey("attention_mask") ? Longs("attention_mask") : [.. ids.Select(_ => 1L)];
+        long[] ids = Longs("input_ids"), mask = inputs.Entries.ContainsKey("attention_mask") ? Longs("attention_mask") : [.. ids.Select(_ => 1L)];
+        if (mask.Length != ids.Length) throw new InputException($"{inputs.Path}: attention_mask has {mask.Length} entries, input_ids {ids.Length}.");
+        if (ids.Any(id => id < 0 || id >= model.Sizes.VocabularySize)) throw new InputException($"{inputs.Path}: input_ids holds a token outside the vocabulary of {model.Sizes.VocabularySize}.");
         for (long r = 0; r < shape[0]; r++)
         {
             // Padding is left out; it may stand on either side.
-            var kept = Enumerable.Range(0, (int)width).Select(i => r * width + i).Where(i => mask[i] != 0).ToList();
-            if (kept.Count == 0) throw new InputException($"{inputs.Path}: row {r} of attention_mask hides every token.");
-            starts.Add((int)(kept[0] - r * width));
-            rows.Add(new TokenRow([.. kept.Select(i => (int)ids[i])], [.. kept.Select(i => labels[i] == -100 ? 0f : 1f)], $"row {r}"));
+            var kept = Enumerable.Range(0, (int)width).Select(i => r * width + i).Where(i => mask[i] != 0).ToArray();
+            if (kept.Length == 0) throw new InputException($"{inputs.Path}: row {r} of attention_mask hides every token.");
+            places.Add(kept);
+            rows.Add(Array.ConvertAll(kept, i => (int)ids[i]));
         }
-        if (rows.Max(row => row.Ids.Max()) >= model.Sizes.VocabularySize) throw new InputException($"{inputs.Path}: input_ids holds a token beyond the vocabulary of {model.Sizes.VocabularySize}.");
+    }
+
+    // What the labels mean depends on the model: a label for a row or a token, a word that is hidden, the answer to a source, or the next token.
+    Batch NewBatch()
+    {
+        if (model.Labels is not null) return Batch.Of([.. rows.Select((row, r) => new TokenRow(row, new float[row.Length], $"row {r}"))]);
+        var labels = Longs("labels");
+        if (model.Reading == Reading.EncoderDecoder)
+        {
+            answerWidth = Entry("labels").Shape[^1];
+            var begin = (int)(model.Configuration["decoder_start_token_id"] ?? model.Configuration["pad_token_id"] ?? 0)!;
+            var answers = labels.Chunk((int)answerWidth).Select((row, r) =>
+            {
+                // The decoder reads the labels shifted right behind the token that starts an answer; what is no label is read as padding.
+                int[] read = [begin, .. row.Select(label => label == -100 ? (int)(model.Configuration["pad_token_id"] ?? 0)! : (int)label)];
+                return new TokenRow(read, [0, .. row.Select(label => label == -100 ? 0f : 1f)], $"row {r}");
+            });
+            return Batch.Pairs(rows, [.. answers]);
+        }
+        if (labels.Length != rows.Count * width) throw new InputException($"{inputs.Path}: labels has {labels.Length} entries; [{rows.Count}, {width}] is needed.");
+        return model.Reading == Reading.Encoder
+            ? Batch.Masked(rows, [.. places.Select(kept => Array.ConvertAll(kept, i => (int)labels[i]))])
+            : Batch.Of([.. rows.Select((row, r) => new TokenRow(row, Array.ConvertAll(places[r], i => labels[i] == -100 ? 0f : 1f), $"row {r}"))]);
+    }
+
+    Tensor Loss(Batch batch)
+    {
+        if (model.Labels is not { } head) return model.NegativeLogLikelihood(batch) / batch.TargetCount;
+        using var targets = inputs.Map("labels").clone();
+        var scores = head.Scores(model.Hidden(batch), batch);
+        var wanted = head.Task == LabelTask.Tag ? targets.flatten().index_select(0, tensor(places.SelectMany(kept => kept).ToArray())) : targets;
+        var (loss, count) = head.Loss(scores, wanted);
+        return loss / count;
     }
 
     void CompareLogits(Batch batch, string name)
@@ -98,50 +152,84 @@ public sealed class ReferenceCheck : IDisposable
         if (!reference.Entries.TryGetValue(name, out var entry)) return;
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        var ours = model.Unembed(model.Hidden(batch)).cpu().data<float>().ToArray();
+        var hidden = model.Hidden(batch);
+        var ours = (model.Labels is { } head ? head.Scores(hidden, batch) : model.Unembed(hidden)).cpu().contiguous().data<float>().ToArray();
         var theirs = Values(name);
-        long vocabulary = model.Sizes.VocabularySize;
-        if (entry.Shape[^1] != vocabulary || theirs.Length != rows.Count * width * vocabulary)
-            throw new InputException($"{reference.Path}: {name} has the shape [{string.Join(", ", entry.Shape)}]; [{rows.Count}, {width}, {vocabulary}] fits the model and its inputs.");
+        int outputs = model.Labels?.Labels ?? model.Sizes.VocabularySize;
+        // For each line of ours, the line of theirs: padding is left out, an answer's last token foretells nothing.
+        List<long> at = model switch
+        {
+            { Labels: { Task: not LabelTask.Tag } } => [.. Enumerable.Range(0, rows.Count)],
+            { Reading: Reading.EncoderDecoder } => [.. Enumerable.Range(0, batch.Tokens).Select(i => batch.Positions[i] == answerWidth ? -1 : i - i / (answerWidth + 1))],
+            _ => [.. places.SelectMany(kept => kept)],
+        };
+        if (entry.Shape[^1] != outputs || ours.Length != at.Count * (long)outputs || theirs.Length <= at.Max() * outputs)
+            throw new InputException($"{reference.Path}: {name} has the shape [{string.Join(", ", entry.Shape)}], which does not fit the {rows.Count} rows of input_ids and the model's {outputs} outputs.");
         var worst = 0.0;
-        for (var r = 0; r < rows.Count; r++)
-            for (long i = 0; i < rows[r].Length * vocabulary; i++)
-                worst = Worse(worst, Math.Abs(ours[batch.Offsets[r] * vocabulary + i] - theirs[(r * width + starts[r]) * vocabulary + i]));
+        for (var i = 0; i < at.Count; i++)
+            for (var j = 0; at[i] >= 0 && j < outputs; j++)
+                worst = Worse(worst, Math.Abs(ours[i * outputs + j] - theirs[at[i] * outputs + j]));
         Add(name, worst, tolerance);
     }
 
-    void CompareGradient(Weight weight)
+    void CompareGradient(string name, List<Weight> trained)
     {
-        // PEFT puts the adapter's name into the name of a parameter in memory, not in files.
-        var name = new[] { "grad." + weight.Name, "grad." + weight.Name.Replace(".weight", ".default.weight", StringComparison.Ordinal) }.FirstOrDefault(reference.Entries.ContainsKey);
-        if (name is null) return;
-        using var gradient = weight.Value.grad;
-        float[] theirs = Values(name), ours = gradient is null ? new float[theirs.Length] : gradient.cpu().contiguous().data<float>().ToArray();
-        double worst = 0, largest = theirs.Max(x => Math.Abs((double)x));
-        for (var i = 0; i < theirs.Length; i++) worst = Worse(worst, Math.Abs(ours[i] - theirs[i]));
+        var theirs = Values(name);
+        var ours = Gradient(name["grad.".Length..], trained);
+        // A gradient that has no weight here, or one of another size, is no agreement.
+        double worst = ours?.Length == theirs.Length ? 0 : double.PositiveInfinity, largest = theirs.Length == 0 ? 0 : theirs.Max(x => Math.Abs((double)x));
+        for (var i = 0; i < theirs.Length && double.IsFinite(worst); i++) worst = Worse(worst, Math.Abs(ours![i] - theirs[i]));
         Add(name, largest == 0 ? worst : worst / largest, tolerance);
+    }
+
+    float[]? Gradient(string name, List<Weight> trained)
+    {
+        static float[] Of(Weight weight)
+        {
+            using var gradient = weight.Value.grad;
+            return gradient is null ? new float[weight.Count] : gradient.cpu().contiguous().data<float>().ToArray();
+        }
+        // PEFT puts the adapter's name into the name of a parameter in memory, not in files; transformers calls Mixtral's block by another name in memory.
+        var own = trained.Find(weight => weight.Name == name || weight.Name.Replace(".weight", ".default.weight", StringComparison.Ordinal) == name
+            || weight.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name);
+        if (own is not null) return Of(own);
+        // In memory transformers stacks the experts' weights.
+        var stack = model.Projections.Where(map => map.Stack?.Name == name).OrderBy(map => map.Stack!.Expert).ThenBy(map => map.Stack!.Part).ToList();
+        return stack.Count == 0 ? null : [.. stack.SelectMany(map => Of(map.Weight))];
     }
 
     void CompareGreedy()
     {
         if (!reference.Entries.ContainsKey("greedy") || !reference.Entries.ContainsKey("prompt")) return;
         int[] prompt = Ints("prompt"), greedy = Ints("greedy");
-        var ours = new TokenGenerator(model, []).Generate([prompt], new SamplingSettings(Temperature: 0, MaxNewTokens: greedy.Length - prompt.Length))[0];
-        Add("greedy", greedy.Skip(prompt.Length).Zip(ours).Count(pair => pair.First != pair.Second) + Math.Abs(greedy.Length - prompt.Length - ours.Length), 0);
-        Add("greedy without cache", greedy.Skip(prompt.Length).Zip(WithoutCache(prompt, greedy.Length)).Count(pair => pair.First != pair.Second), 0);
+        // An encoder-decoder's answer stands alone, behind the token that starts it.
+        var start = model.Reading == Reading.EncoderDecoder ? 1 : prompt.Length;
+        var wanted = greedy.Skip(start).ToArray();
+        // A reference may have ended early, at an end token.
+        var ours = new TokenGenerator(model, []).Generate([prompt], new SamplingSettings(Temperature: 0, MaxNewTokens: wanted.Length))[0];
+        Add("greedy", wanted.Zip(ours).Count(pair => pair.First != pair.Second) + Math.Abs(wanted.Length - ours.Length), 0);
+        Add("greedy without cache", wanted.Zip(WithoutCache(prompt, wanted.Length)).Count(pair => pair.First != pair.Second), 0);
     }
 
-    List<int> WithoutCache(int[] prompt, int length)
+    List<int> WithoutCache(int[] prompt, int count)
     {
         using var frozen = no_grad();
-        var row = prompt.ToList();
-        while (row.Count < length)
+        var answer = new List<int>();
+        while (answer.Count < count)
         {
             using var scope = NewDisposeScope();
-            using var batch = Batch.Of([new TokenRow([.. row], new float[row.Count], "")]);
-            row.Add((int)model.Unembed(model.Hidden(batch).index_select(0, batch.LastPlaces())).argmax(-1).item<long>());
+            using var batch = Whole(prompt, answer);
+            answer.Add((int)model.Unembed(model.Hidden(batch).index_select(0, batch.LastPlaces())).argmax(-1).item<long>());
         }
-        return row[prompt.Length..];
+        return answer;
+    }
+
+    Batch Whole(int[] prompt, List<int> answer)
+    {
+        static TokenRow Row(int[] ids) => new(ids, new float[ids.Length], "");
+        if (model.Reading != Reading.EncoderDecoder) return Batch.Of([Row([.. prompt, .. answer])]);
+        using var begin = model.Begin([prompt], [0]);
+        return Batch.Pairs([prompt], [Row([.. begin.TokenIds, .. answer])]);
     }
 
     void Add(string quantity, double difference, double allowed) => lines.Add(new ReferenceLine(quantity, difference, allowed));

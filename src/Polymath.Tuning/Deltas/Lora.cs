@@ -61,7 +61,7 @@ public sealed class Lora : Delta
     public static Lora Fresh(Projection target, string prefix, int rank, double scale, double dropout, long seed, DeltaSwitch state)
     {
         ArgumentNullException.ThrowIfNull(target);
-        long output = target.Weight.Value.shape[0], input = target.Weight.Value.shape[1];
+        long output = target.OutputWidth, input = target.InputWidth;
         var values = new float[rank * input];
         var random = new RandomStream(seed, prefix + target.Name);
         var bound = 1 / Math.Sqrt(input);

@@ -1,0 +1,116 @@
+using System.Text.Json.Nodes;
+using Polymath.Models.Parts;
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Families;
+
+/// <summary>BLOOM (Le Scao et al. 2022): no positions but ALiBi (Press et al. 2022), a penalty by distance; a norm over the token vectors.</summary>
+public sealed class Bloom : LanguageModel
+{
+    readonly Block[] blocks;
+    readonly Norm first, norm;
+    readonly float[] slopes;
+    readonly bool residualAfterNorm;
+    Tensor? table;
+    int reach;
+
+    /// <summary>Builds the model from a configuration and its weights.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    /// <param name="source">The weights; a file source stays open as long as the model.</param>
+    public Bloom(JsonObject configuration, WeightSource source)
+        : this(configuration, new ModelParts(source, new ConfigReader(configuration).Double("initializer_range", 0.02)))
+    {
+    }
+
+    Bloom(JsonObject configuration, ModelParts parts)
+        : base(configuration, parts)
+    {
+        var read = new ConfigReader(configuration);
+        int hidden = read.IntOf(["hidden_size", "n_embed"]), heads = read.IntOf(["n_head", "num_attention_heads"]), layers = read.IntOf(["n_layer", "num_hidden_layers"]), vocabulary = read.Int("vocab_size");
+        Sizes = new ModelSizes(vocabulary, hidden, layers, heads, heads, hidden / heads, read.Int("seq_length", 2048));
+        var epsilon = read.Double("layer_norm_epsilon", 1e-5);
+        residualAfterNorm = read.Bool("apply_residual_connection_post_layernorm", false);
+        slopes = Slopes(heads);
+        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", true) ? "lm_head.weight" : null;
+        Tokens = parts.Tokens("transformer.word_embeddings.weight", headName, vocabulary, hidden);
+        first = parts.Norm(NormKind.Layer, "transformer.word_embeddings_layernorm", hidden, epsilon);
+        var activation = new Activation("gelu_new");
+        blocks = new Block[layers];
+        for (var layer = 0; layer < layers; layer++)
+        {
+            var prefix = $"transformer.h.{layer}.";
+            blocks[layer] = new Block(
+                parts.Norm(NormKind.Layer, prefix + "input_layernorm", hidden, epsilon),
+                parts.Linear(prefix + "self_attention.query_key_value", Role.QueryKeyValue, layer, 3 * hidden, hidden, bias: true),
+                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))),
+                parts.Linear(prefix + "self_attention.dense", Role.Output, layer, hidden, hidden, bias: true),
+                parts.Norm(NormKind.Layer, prefix + "post_attention_layernorm", hidden, epsilon),
+                parts.Linear(prefix + "mlp.dense_h_to_4h", Role.Up, layer, 4 * hidden, hidden, bias: true),
+                activation,
+                parts.Linear(prefix + "mlp.dense_4h_to_h", Role.Down, layer, hidden, 4 * hidden, bias: true));
+        }
+        norm = parts.Norm(NormKind.Layer, "transformer.ln_f", hidden, epsilon);
+        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["score"], "classifier"));
+        parts.Finish(headName is null ? @"lm_head\.weight" : "");
+    }
+
+    /// <inheritdoc/>
+    public override ModelSizes Sizes { get; }
+
+    /// <inheritdoc/>
+    public override TokenTable Tokens { get; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> DefaultTargets { get; } = ["query_key_value"];
+
+    /// <inheritdoc/>
+    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var bias = Distances(batch.Positions.Max() + 1);
+        var x = first.Forward(Tokens.Embed(batch.Ids));                             // [tokens, hidden]
+        foreach (var block in blocks)
+        {
+            var y = block.Before.Forward(x);
+            var heads = block.QueryKeyValue.Forward(y).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
+            x = (residualAfterNorm ? y : x) + block.Output.Forward(block.Place.Attend(batch, heads.select(2, 0), heads.select(2, 1), heads.select(2, 2), cache, bias: bias));
+            y = block.Between.Forward(x);
+            x = (residualAfterNorm ? y : x) + block.Down.Forward(block.Activation.Forward(block.Up.Forward(y)));
+        }
+        cache?.Advance(batch);
+        return norm.Forward(x);
+    }
+
+    // Head h of n loses 2^(−8(h + 1)/n) a place; where n is no power of two, the next power's odd ones fill up.
+    static float[] Slopes(int heads)
+    {
+        var power = 1 << (int)Math.Floor(Math.Log2(heads));
+        var own = Enumerable.Range(1, power).Select(i => Math.Pow(2, -8.0 * i / power));
+        var between = Enumerable.Range(0, heads - power).Select(i => Math.Pow(2, -4.0 * (2 * i + 1) / power));
+        return [.. own.Concat(between).Select(slope => (float)slope)];
+    }
+
+    DistanceBias Distances(int length)
+    {
+        if (table is null || length > reach || table.device.type != Device.type)
+        {
+            reach = Math.Max(256, 2 * length);
+            table?.Dispose();
+            var values = new float[Sizes.Heads * reach];
+            for (var head = 0; head < Sizes.Heads; head++)
+                for (var i = 0; i < reach; i++) values[head * reach + i] = slopes[head] * (i - reach + 1);
+            table = tensor(values, [Sizes.Heads, reach], device: Device).DetachFromDisposeScope();
+        }
+        return new DistanceBias(table, reach - 1);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        table?.Dispose();
+    }
+
+    sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, Projection Up, Activation Activation, Projection Down);
+}

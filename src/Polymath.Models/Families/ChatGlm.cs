@@ -1,0 +1,132 @@
+using System.Text.Json.Nodes;
+using Polymath.Models.Parts;
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Families;
+
+/// <summary>
+/// ChatGLM-6B, the first (Zeng et al. 2022): a prompt read in both directions up to the token that begins an answer, two-dimensional rotary positions (place in the
+/// prompt, place in the answer), the normalised input added back scaled by √(2·28). Its scaling of queries and keys by the layer leaves the scores as they are.
+/// </summary>
+public sealed class ChatGlm : LanguageModel
+{
+    // √(2·layers), but the published code never tells a block how many layers there are: it is always that of the published model's 28.
+    static readonly double alpha = Math.Sqrt(2.0 * 28);
+    readonly Block[] blocks;
+    readonly Norm norm;
+    readonly Rotary rotary;
+    readonly int begin, mask, wholeMask;
+    readonly bool twoDimensional;
+
+    /// <summary>Builds the model from a configuration and its weights.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    /// <param name="source">The weights; a file source stays open as long as the model.</param>
+    public ChatGlm(JsonObject configuration, WeightSource source)
+        : this(configuration, new ModelParts(source, new ConfigReader(configuration).Double("initializer_range", 0.02)))
+    {
+    }
+
+    ChatGlm(JsonObject configuration, ModelParts parts)
+        : base(configuration, parts)
+    {
+        var read = new ConfigReader(configuration);
+        int hidden = read.Int("hidden_size"), heads = read.Int("num_attention_heads"), layers = read.IntOf(["num_layers", "num_hidden_layers"]), vocabulary = read.Int("vocab_size");
+        Sizes = new ModelSizes(vocabulary, hidden, layers, heads, heads, hidden / heads, read.Int("max_sequence_length", 2048));
+        // Both published vocabularies: 150528 with image tokens, 130528 without; each names its marks in its configuration, or has the first one's.
+        begin = read.Maybe("bos_token_id") ?? 150004;
+        mask = read.Maybe("mask_token_id") ?? 150000;
+        wholeMask = read.Maybe("gmask_token_id") ?? 150001;
+        twoDimensional = read.Bool("position_encoding_2d", true);
+        var inner = read.Int("inner_hidden_size", 4 * hidden);
+        var epsilon = read.Double("layernorm_epsilon", 1e-5);
+        rotary = new Rotary(new RopeSettings(), twoDimensional ? Sizes.HeadWidth / 2 : Sizes.HeadWidth);
+        var headName = read.Bool("tie_word_embeddings", false) ? null : "lm_head.weight";
+        Tokens = parts.Tokens("transformer.word_embeddings.weight", headName, vocabulary, hidden);
+        var activation = new Activation("gelu_new");
+        blocks = new Block[layers];
+        for (var layer = 0; layer < layers; layer++)
+        {
+            var prefix = $"transformer.layers.{layer}.";
+            blocks[layer] = new Block(
+                parts.Norm(NormKind.Layer, prefix + "input_layernorm", hidden, epsilon),
+                parts.Linear(prefix + "attention.query_key_value", Role.QueryKeyValue, layer, 3 * hidden, hidden, bias: true),
+                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))),
+                parts.Linear(prefix + "attention.dense", Role.Output, layer, hidden, hidden, bias: true),
+                parts.Norm(NormKind.Layer, prefix + "post_attention_layernorm", hidden, epsilon),
+                parts.Linear(prefix + "mlp.dense_h_to_4h", Role.Up, layer, inner, hidden, bias: true),
+                activation,
+                parts.Linear(prefix + "mlp.dense_4h_to_h", Role.Down, layer, hidden, inner, bias: true));
+        }
+        norm = parts.Norm(NormKind.Layer, "transformer.final_layernorm", hidden, epsilon);
+        parts.Finish(headName is null ? @"lm_head\.weight" : "", @".*\.rotary_emb\.inv_freq");
+    }
+
+    /// <inheritdoc/>
+    public override ModelSizes Sizes { get; }
+
+    /// <inheritdoc/>
+    public override TokenTable Tokens { get; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> DefaultTargets { get; } = ["query_key_value"];
+
+    /// <inheritdoc/>
+    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var (places, steps, reach) = Places(batch, cache);
+        Turns inPrompt = rotary.At(places, Device), inAnswer = rotary.At(steps, Device);
+        var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
+        foreach (var block in blocks)
+        {
+            var y = block.Before.Forward(x);
+            var heads = block.QueryKeyValue.Forward(y).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
+            Tensor query = Turn(heads.select(2, 0), inPrompt, inAnswer), key = Turn(heads.select(2, 1), inPrompt, inAnswer);
+            x = y * alpha + block.Output.Forward(block.Place.Attend(batch, query, key, heads.select(2, 2), cache, reach));
+            y = block.Between.Forward(x);
+            x = y * alpha + block.Down.Forward(block.Activation.Forward(block.Up.Forward(y)));
+        }
+        cache?.Advance(batch);
+        return norm.Forward(x);
+    }
+
+    // One half of a head turns by the place in the prompt, the other by the place in the answer.
+    Tensor Turn(Tensor heads, Turns inPrompt, Turns inAnswer)
+    {
+        if (!twoDimensional) return inPrompt.Apply(heads.contiguous());
+        var halves = heads.chunk(2, -1);
+        return cat([inPrompt.Apply(halves[0].contiguous()), inAnswer.Apply(halves[1].contiguous())], -1);
+    }
+
+    // A row's prompt ends before the token that begins the answer. The answer's tokens all stand at the mask's place in the prompt, and are counted from one.
+    (int[] Places, int[] Steps, Reach? Reach) Places(Batch batch, KeyValueCache? cache)
+    {
+        int[] places = [.. batch.Positions], steps = new int[batch.Tokens], prefixes = new int[batch.Rows];
+        for (var r = 0; r < batch.Rows; r++)
+        {
+            int from = batch.Offsets[r], length = batch.Offsets[r + 1] - from, slot = batch.Slots?[r] ?? 0;
+            var row = batch.TokenIds.AsSpan(from, length);
+            var goesOn = batch.Positions[from] > 0;
+            var prefix = goesOn ? cache!.Prefixes[slot] : row.IndexOf(begin) is >= 0 and var at ? at : length;
+            // Without a mask the answer stands where the prompt ends.
+            var hole = goesOn ? cache!.Holes[slot] : row.IndexOf(wholeMask) is >= 0 and var whole ? whole : row.IndexOf(mask) is >= 0 and var part ? part : prefix;
+            prefixes[r] = prefix;
+            if (cache is not null) (cache.Prefixes[slot], cache.Holes[slot]) = (prefix, hole);
+            // In one dimension, an answer to the mask of a whole text simply goes on.
+            var fixedPlace = twoDimensional || (!goesOn && row.IndexOf(wholeMask) < 0);
+            for (var i = from; i < from + length; i++)
+                if (batch.Positions[i] >= prefix) (places[i], steps[i]) = (fixedPlace ? hole : places[i], batch.Positions[i] - prefix + 1);
+        }
+        return (places, steps, batch.StartsFresh ? Reach.Prefix(batch.Offsets, prefixes) : null);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        rotary.Dispose();
+    }
+
+    sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, Projection Up, Activation Activation, Projection Down);
+}

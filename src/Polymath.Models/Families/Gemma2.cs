@@ -1,0 +1,101 @@
+using System.Text.Json.Nodes;
+using Polymath.Models.Parts;
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Families;
+
+/// <summary>
+/// Gemma 2 (Gemma Team 2024): norms before and after each part, their weights counted from one, scores and logits bent by caps, every other layer with a sliding
+/// window, token vectors scaled by √width.
+/// </summary>
+public sealed class Gemma2 : LanguageModel
+{
+    readonly Block[] blocks;
+    readonly Norm norm;
+    readonly Rotary rotary;
+    readonly double cap;
+
+    /// <summary>Builds the model from a configuration and its weights.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    /// <param name="source">The weights; a file source stays open as long as the model.</param>
+    public Gemma2(JsonObject configuration, WeightSource source)
+        : this(configuration, new ModelParts(source, new ConfigReader(configuration).Double("initializer_range", 0.02)))
+    {
+    }
+
+    Gemma2(JsonObject configuration, ModelParts parts)
+        : base(configuration, parts)
+    {
+        var read = new ConfigReader(configuration);
+        int width = read.Int("head_dim", 256), keyHeads = read.Int("num_key_value_heads", 4);
+        var attention = new AttentionSizes(read.Int("hidden_size"), read.Int("num_attention_heads"), keyHeads, width).Checked();
+        int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
+        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", 8192));
+        var epsilon = read.Double("rms_norm_eps", 1e-6);
+        var activation = new Activation(read.Text("hidden_activation", "gelu_pytorch_tanh"));
+        cap = read.Double("attn_logit_softcapping", 0);
+        var form = new AttentionForm(1 / Math.Sqrt(read.Double("query_pre_attn_scalar", 256)), cap);
+        rotary = new Rotary(read.Rope(), width);
+        var windows = read.Windows(layers, layer => layer % 2 == 0);
+        var bias = read.Bool("attention_bias", false);
+        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", true) ? "lm_head.weight" : null;
+        var table = parts.Tokens("model.embed_tokens.weight", headName, vocabulary, hidden);
+        Tokens = new TokenTable(table.Embedding, table.Head) { SoftCap = read.Double("final_logit_softcapping", 0) };
+        blocks = new Block[layers];
+        for (var layer = 0; layer < layers; layer++)
+        {
+            var prefix = $"model.layers.{layer}.";
+            Norm Scale(string name) => parts.Norm(NormKind.RmsFromOne, prefix + name, hidden, epsilon);
+            blocks[layer] = new Block(
+                Scale("input_layernorm"), new GroupedAttention(parts, prefix + "self_attn.", attention, new AttentionPlace(layer, form, windows[layer]), bias, bias), Scale("post_attention_layernorm"),
+                Scale("pre_feedforward_layernorm"), GatedFeedForward.Apart(parts, prefix + "mlp.", layer, hidden, inner, activation), Scale("post_feedforward_layernorm"));
+        }
+        norm = parts.Norm(NormKind.RmsFromOne, "model.norm", hidden, epsilon);
+        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
+        parts.Finish(headName is null ? @"lm_head\.weight" : "", @".*\.rotary_emb\.inv_freq");
+    }
+
+    /// <inheritdoc/>
+    public override ModelSizes Sizes { get; }
+
+    /// <inheritdoc/>
+    public override TokenTable Tokens { get; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
+
+    /// <inheritdoc/>
+    public override bool CapsScores
+    {
+        get => blocks[0].Attention.Place.Form.SoftCap > 0;
+        set
+        {
+            foreach (var block in blocks) block.Attention.Place = block.Attention.Place with { Form = block.Attention.Place.Form with { SoftCap = value ? cap : 0 } };
+        }
+    }
+
+    /// <inheritdoc/>
+    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var turns = rotary.At(batch.Positions, Device);
+        var x = Tokens.Embed(batch.Ids) * Math.Sqrt(Sizes.HiddenSize);              // [tokens, hidden]
+        foreach (var block in blocks)
+        {
+            x = x + block.AfterAttention.Forward(block.Attention.Forward(block.BeforeAttention.Forward(x), batch, turns, cache));
+            x = x + block.AfterFeedForward.Forward(block.FeedForward.Forward(block.BeforeFeedForward.Forward(x)));
+        }
+        cache?.Advance(batch);
+        return norm.Forward(x);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        rotary.Dispose();
+    }
+
+    sealed record Block(Norm BeforeAttention, GroupedAttention Attention, Norm AfterAttention, Norm BeforeFeedForward, GatedFeedForward FeedForward, Norm AfterFeedForward);
+}

@@ -1,0 +1,94 @@
+using System.Text.Json.Nodes;
+using Polymath.Models.Parts;
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Families;
+
+/// <summary>OPT (Zhang et al. 2022): learned positions counted from two, layer norms before each part (or after, in the 350M model), ReLU.</summary>
+public sealed class Opt : LanguageModel
+{
+    // Positions were counted from padding's number plus one, whatever that number is.
+    const int Offset = 2;
+    readonly Block[] blocks;
+    readonly Norm? norm;
+    readonly Weight positions;
+    readonly Projection? projectIn, projectOut;
+    readonly bool before;
+
+    /// <summary>Builds the model from a configuration and its weights.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    /// <param name="source">The weights; a file source stays open as long as the model.</param>
+    public Opt(JsonObject configuration, WeightSource source)
+        : this(configuration, new ModelParts(source, new ConfigReader(configuration).Double("initializer_range", 0.02)))
+    {
+    }
+
+    Opt(JsonObject configuration, ModelParts parts)
+        : base(configuration, parts)
+    {
+        var read = new ConfigReader(configuration);
+        int hidden = read.Int("hidden_size"), heads = read.Int("num_attention_heads"), layers = read.Int("num_hidden_layers"), vocabulary = read.Int("vocab_size"), inner = read.Int("ffn_dim"), context = read.Int("max_position_embeddings", 2048);
+        var outer = read.Int("word_embed_proj_dim", hidden);
+        Sizes = new ModelSizes(vocabulary, hidden, layers, heads, heads, hidden / heads, context);
+        before = read.Bool("do_layer_norm_before", true);
+        var bias = read.Bool("enable_bias", true);
+        var activation = new Activation(read.Text("activation_function", "relu"));
+        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", true) ? "lm_head.weight" : null;
+        Tokens = parts.Tokens("model.decoder.embed_tokens.weight", headName, vocabulary, outer);
+        positions = parts.Weight("model.decoder.embed_positions.weight", context + Offset, hidden);
+        if (outer != hidden)
+        {
+            projectOut = parts.Linear("model.decoder.project_out", Role.Head, -1, outer, hidden);
+            projectIn = parts.Linear("model.decoder.project_in", Role.Head, -1, hidden, outer);
+        }
+        if (before && !read.Bool("_remove_final_layer_norm", false)) norm = parts.Norm(NormKind.Layer, "model.decoder.final_layer_norm", hidden, 1e-5);
+        blocks = new Block[layers];
+        for (var layer = 0; layer < layers; layer++)
+        {
+            var prefix = $"model.decoder.layers.{layer}.";
+            Projection Map(string name, Role role, int output, int input) => parts.Linear(prefix + name, role, layer, output, input, bias);
+            blocks[layer] = new Block(
+                Map("self_attn.q_proj", Role.Query, hidden, hidden), Map("self_attn.k_proj", Role.Key, hidden, hidden), Map("self_attn.v_proj", Role.Value, hidden, hidden),
+                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))), Map("self_attn.out_proj", Role.Output, hidden, hidden),
+                parts.Norm(NormKind.Layer, prefix + "self_attn_layer_norm", hidden, 1e-5),
+                Map("fc1", Role.Up, inner, hidden), activation, Map("fc2", Role.Down, hidden, inner),
+                parts.Norm(NormKind.Layer, prefix + "final_layer_norm", hidden, 1e-5));
+        }
+        Labels = LabelHead.Attach(read, parts, outer, LabelPlace.Last);
+        parts.Finish(headName is null ? @"lm_head\.weight" : "");
+    }
+
+    /// <inheritdoc/>
+    public override ModelSizes Sizes { get; }
+
+    /// <inheritdoc/>
+    public override TokenTable Tokens { get; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
+
+    /// <inheritdoc/>
+    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        using var places = tensor(Array.ConvertAll(batch.Positions, place => (long)place + Offset), device: Device);
+        var x = Tokens.Embed(batch.Ids);
+        x = (projectIn?.Forward(x) ?? x) + positions.Value.index_select(0, places);     // [tokens, hidden]
+        foreach (var block in blocks)
+        {
+            var y = before ? block.AttentionNorm.Forward(x) : x;
+            Tensor Heads(Projection map) => map.Forward(y).view(-1, Sizes.Heads, Sizes.HeadWidth);
+            x = x + block.Output.Forward(block.Place.Attend(batch, Heads(block.Query), Heads(block.Key), Heads(block.Value), cache));
+            if (!before) x = block.AttentionNorm.Forward(x);
+            x = x + block.Down.Forward(block.Activation.Forward(block.Up.Forward(before ? block.FeedForwardNorm.Forward(x) : x)));
+            if (!before) x = block.FeedForwardNorm.Forward(x);
+        }
+        cache?.Advance(batch);
+        x = norm?.Forward(x) ?? x;
+        return projectOut?.Forward(x) ?? x;                                             // [tokens, the token vectors' width]
+    }
+
+    sealed record Block(
+        Projection Query, Projection Key, Projection Value, AttentionPlace Place, Projection Output, Norm AttentionNorm, Projection Up, Activation Activation, Projection Down, Norm FeedForwardNorm);
+}

@@ -1,0 +1,196 @@
+using System.Text.Json.Nodes;
+using Polymath.Models.Parts;
+using Polymath.Recipes;
+using Polymath.Tensors.Kernels;
+using Polymath.Text.Packing;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Families;
+
+/// <summary>
+/// T5 (Raffel et al. 2020), v1.0 and the gated v1.1: an encoder and a decoder, no positions but a learned bias by distance that all layers share, scores not scaled.
+/// A training row's unlearned start is the source, the rest is the answer.
+/// </summary>
+public sealed class T5 : LanguageModel
+{
+    readonly Stack encoder, decoder;
+    readonly AttentionForm form = new(1);
+    readonly int buckets, farthest, start;
+    readonly bool scalesOutput;
+
+    /// <summary>Builds the model from a configuration and its weights.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    /// <param name="source">The weights; a file source stays open as long as the model.</param>
+    public T5(JsonObject configuration, WeightSource source)
+        : this(configuration, new ModelParts(source, 0.05))
+    {
+    }
+
+    T5(JsonObject configuration, ModelParts parts)
+        : base(configuration, parts)
+    {
+        var read = new ConfigReader(configuration);
+        int hidden = read.Int("d_model"), inner = read.Int("d_ff"), width = read.Int("d_kv"), heads = read.Int("num_heads"), layers = read.Int("num_layers"), vocabulary = read.Int("vocab_size");
+        var decoderLayers = read.Int("num_decoder_layers", layers);
+        Sizes = new ModelSizes(vocabulary, hidden, decoderLayers, heads, heads, width, read.Int("n_positions", 512));
+        buckets = read.Int("relative_attention_num_buckets", 32);
+        farthest = read.Int("relative_attention_max_distance", 128);
+        start = read.Maybe("decoder_start_token_id") ?? read.Maybe("pad_token_id") ?? 0;
+        var epsilon = read.Double("layer_norm_epsilon", 1e-6);
+        // "relu" and "gated-gelu" are what is published; the second means the tanh form.
+        var feed = read.Text("feed_forward_proj", "relu");
+        var gated = feed.StartsWith("gated-", StringComparison.Ordinal);
+        var activation = new Activation(feed == "gated-gelu" ? "gelu_new" : gated ? feed["gated-".Length..] : feed);
+        var tied = read.Bool("tie_word_embeddings", true);
+        scalesOutput = read.Bool("scale_decoder_outputs", tied);
+        Tokens = parts.Tokens("shared.weight", tied ? null : "lm_head.weight", vocabulary, hidden);
+
+        Stack Build(string root, int count, bool reads)
+        {
+            Weight? table = null;
+            var blocks = new Block[count];
+            for (var layer = 0; layer < count; layer++)
+            {
+                var prefix = $"{root}.block.{layer}.layer.";
+                Attention Attend(string name) => new(
+                    parts.Linear(name + ".q", Role.Query, layer, heads * width, hidden), parts.Linear(name + ".k", Role.Key, layer, heads * width, hidden),
+                    parts.Linear(name + ".v", Role.Value, layer, heads * width, hidden), parts.Linear(name + ".o", Role.Output, layer, hidden, heads * width));
+                var self = Attend(prefix + "0.SelfAttention");
+                if (layer == 0) table = parts.Weight(prefix + "0.SelfAttention.relative_attention_bias.weight", buckets, heads);
+                var selfNorm = parts.Norm(NormKind.Rms, prefix + "0.layer_norm", hidden, epsilon);
+                var (cross, crossNorm) = reads ? (Attend(prefix + "1.EncDecAttention"), parts.Norm(NormKind.Rms, prefix + "1.layer_norm", hidden, epsilon)) : (null, null);
+                var last = $"{prefix}{(reads ? 2 : 1)}.";
+                Projection Up(string name) => parts.Linear($"{last}DenseReluDense.{name}", name == "wi_0" ? Role.Gate : Role.Up, layer, inner, hidden);
+                var ups = gated ? new[] { Up("wi_0"), Up("wi_1") } : [Up("wi")];
+                var down = parts.Linear($"{last}DenseReluDense.wo", Role.Down, layer, hidden, inner);
+                blocks[layer] = new Block(layer, self, selfNorm, cross, crossNorm, ups, activation, down, parts.Norm(NormKind.Rms, last + "layer_norm", hidden, epsilon));
+            }
+            return new Stack(blocks, table!, parts.Norm(NormKind.Rms, root + ".final_layer_norm", hidden, epsilon), reads);
+        }
+        encoder = Build("encoder", layers, reads: false);
+        decoder = Build("decoder", decoderLayers, reads: true);
+        if (LabelHead.TaskOf(read) is not null) throw new InputException("config.json: a T5 with a head over labels is not known. Use the model that generates, or an encoder.");
+        parts.Finish(@"(encoder|decoder)\.embed_tokens\.weight", @"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight", tied ? @"lm_head\.weight" : "");
+    }
+
+    /// <inheritdoc/>
+    public override ModelSizes Sizes { get; }
+
+    /// <inheritdoc/>
+    public override Reading Reading => Reading.EncoderDecoder;
+
+    /// <inheritdoc/>
+    public override TokenTable Tokens { get; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> DefaultTargets { get; } = ["q", "v"];
+
+    /// <inheritdoc/>
+    public override Tensor Readout(Tensor hidden) => scalesOutput ? hidden * Math.Pow(Sizes.HiddenSize, -0.5) : hidden;
+
+    /// <inheritdoc/>
+    public override KeyValueCache NewCache(int slots, int capacity) => new(2 * Sizes.Layers, slots, Sizes.KeyValueHeads, capacity, Sizes.HeadWidth);
+
+    /// <inheritdoc/>
+    public override Batch Begin(IReadOnlyList<int[]> prompts, int[] slots)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        return Batch.Continue([.. prompts.Select(_ => new[] { start })], slots, new int[prompts.Count], Batch.Continue(prompts, slots, new int[prompts.Count]));
+    }
+
+    /// <inheritdoc/>
+    public override Batch Lay(IReadOnlyList<TokenRow> rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        var sources = new List<int[]>();
+        var answers = new List<TokenRow>();
+        foreach (var row in rows)
+        {
+            var cut = Array.FindIndex(row.Learn, weight => weight != 0);
+            if (cut <= 0) throw new InputException($"The row {row.Source} {(cut < 0 ? "has no answer" : "has no source before its answer")}; an encoder-decoder learns answers to sources. Give it a stage with prompts and answers.");
+            sources.Add(row.Ids[..cut]);
+            answers.Add(new TokenRow([start, .. row.Ids[cut..]], [0, .. row.Learn[cut..]], row.Source));
+        }
+        return Batch.Pairs(sources, answers);
+    }
+
+    /// <inheritdoc/>
+    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        if (batch.Source is null && cache is null) throw new InvalidOperationException("The batch has no source for the encoder to read.");
+        var read = batch.Source is null ? null : Encode(batch.Source);              // [source tokens, hidden]
+        var bias = Bias(decoder, 1 - (batch.Positions.Max() + 1), 0);
+        var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
+        foreach (var block in decoder.Blocks)
+        {
+            var (query, key, value) = Heads(block.Self, block.SelfNorm.Forward(x));
+            x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(batch, query, key, value, cache, bias: bias));
+            x = x + block.Cross!.Output.Forward(ReadSource(block, block.CrossNorm!.Forward(x), read, batch, cache));
+            x = x + block.Feed(x);
+        }
+        cache?.Advance(batch);
+        return decoder.Norm.Forward(x);
+    }
+
+    Tensor Encode(Batch source)
+    {
+        var length = source.Positions.Max() + 1;
+        var bias = Bias(encoder, 1 - length, length - 1);
+        var x = Tokens.Embed(source.Ids);
+        foreach (var block in encoder.Blocks)
+        {
+            var (query, key, value) = Heads(block.Self, block.SelfNorm.Forward(x));
+            x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(source, query, key, value, null, source.Whole, bias));
+            x = x + block.Feed(x);
+        }
+        return encoder.Norm.Forward(x);
+    }
+
+    Tensor ReadSource(Block block, Tensor x, Tensor? read, Batch batch, KeyValueCache? cache)
+    {
+        var query = Split(block.Cross!.Query.Forward(x));
+        var plane = Sizes.Layers + block.Layer;
+        if (read is null) return Flat(cache!.ReadSource(plane, batch, query, form));
+        Tensor key = Split(block.Cross.Key.Forward(read)), value = Split(block.Cross.Value.Forward(read));
+        cache?.StoreSource(plane, batch, key, value);
+        return Flat(RaggedAttention.Of(query, key, value, Reach.Whole(batch.Offsets, batch.Source!.Offsets), form));
+    }
+
+    (Tensor Query, Tensor Key, Tensor Value) Heads(Attention attention, Tensor x) => (Split(attention.Query.Forward(x)), Split(attention.Key.Forward(x)), Split(attention.Value.Forward(x)));
+
+    Tensor Split(Tensor x) => x.view(-1, Sizes.Heads, Sizes.HeadWidth);
+
+    static Tensor Flat(Tensor x) => x.view(x.shape[0], -1);
+
+    // The biases of distances from the least to the greatest: rows of the learned table, by bucket.
+    DistanceBias Bias(Stack stack, int least, int greatest)
+    {
+        var of = tensor(Enumerable.Range(least, greatest - least + 1).Select(distance => (long)Bucket(distance, both: !stack.Reads)).ToArray(), device: Device);
+        return new DistanceBias(stack.Table.Value.index_select(0, of).t().contiguous(), -least);
+    }
+
+    // Near distances have a bucket each, farther ones share buckets that grow in logarithms, up to the farthest.
+    int Bucket(int distance, bool both)
+    {
+        var (count, first) = both ? (buckets / 2, distance > 0 ? buckets / 2 : 0) : (buckets, 0);
+        int far = both ? Math.Abs(distance) : Math.Max(-distance, 0), exact = count / 2;
+        if (far < exact) return first + far;
+        var grown = exact + (int)(MathF.Log((float)far / exact) / (float)Math.Log((double)farthest / exact) * (count - exact));
+        return first + Math.Min(grown, count - 1);
+    }
+
+    sealed record Attention(Projection Query, Projection Key, Projection Value, Projection Output);
+
+    sealed record Stack(Block[] Blocks, Weight Table, Norm Norm, bool Reads);
+
+    sealed record Block(int Layer, Attention Self, Norm SelfNorm, Attention? Cross, Norm? CrossNorm, Projection[] Ups, Activation Activation, Projection Down, Norm FeedNorm)
+    {
+        internal Tensor Feed(Tensor x)
+        {
+            var y = FeedNorm.Forward(x);
+            var first = Ups[0].Forward(y);
+            return Down.Forward(Ups.Length == 1 ? Activation.Forward(first) : Activation.Gate(first, Ups[1].Forward(y)));
+        }
+    }
+}

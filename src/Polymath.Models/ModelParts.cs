@@ -1,0 +1,112 @@
+using Polymath.Models.Parts;
+
+namespace Polymath.Models;
+
+/// <summary>What a family builds itself from: asks the source for weights and keeps them and the sockets in the order of the model.</summary>
+/// <param name="source">Where weights come from.</param>
+/// <param name="spread">The standard deviation of fresh weights.</param>
+public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDisposable
+{
+    readonly List<Weight> weights = [];
+    readonly List<Projection> projections = [];
+    readonly List<Norm> norms = [];
+
+    /// <summary>Every weight once.</summary>
+    public IReadOnlyList<Weight> Weights => weights;
+
+    /// <summary>The sockets of linear maps.</summary>
+    public IReadOnlyList<Projection> Projections => projections;
+
+    /// <summary>The normalisations.</summary>
+    public IReadOnlyList<Norm> Norms => norms;
+
+    /// <summary>Whether the source has a weight; fresh ones it has all.</summary>
+    /// <param name="name">The name in files.</param>
+    public bool Has(string name) => source.Has(name);
+
+    /// <summary>A weight of its own: a table, say.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="shape">The shape.</param>
+    public Weight Weight(string name, params long[] shape) => Keep(source.Get(name, spread, shape));
+
+    /// <summary>A bias: zeros when fresh.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="width">The width.</param>
+    public Weight Bias(string name, int width) => Keep(source.Get(name, 0, width));
+
+    /// <summary>A normalisation: <c>NAME.weight</c> and, where asked, <c>NAME.bias</c>.</summary>
+    /// <param name="kind">How it normalises.</param>
+    /// <param name="name">The module's name.</param>
+    /// <param name="width">The width.</param>
+    /// <param name="epsilon">What is added to the variance.</param>
+    public Norm Norm(NormKind kind, string name, int width, double epsilon)
+    {
+        // A weight that is counted from one starts at zero.
+        var weight = Keep(source.Get(name + ".weight", kind == NormKind.RmsFromOne ? 0 : null, width));
+        var norm = new Norm(kind, weight, kind == NormKind.Layer ? Bias(name + ".bias", width) : null, epsilon);
+        norms.Add(norm);
+        return norm;
+    }
+
+    /// <summary>A linear map: <c>NAME.weight</c> [out, in] and, where asked, <c>NAME.bias</c>.</summary>
+    /// <param name="name">The module's name.</param>
+    /// <param name="role">What it is for.</param>
+    /// <param name="layer">The block it stands in.</param>
+    /// <param name="output">The width it maps to.</param>
+    /// <param name="input">The width it maps from.</param>
+    /// <param name="bias">Whether it has a bias.</param>
+    /// <param name="transposed">Whether files hold the weight as [in, out] (GPT-2's <c>Conv1D</c>).</param>
+    public Projection Linear(string name, Role role, int layer, int output, int input, bool bias = false, bool transposed = false)
+    {
+        var weight = transposed ? Weight(name + ".weight", input, output) : Weight(name + ".weight", output, input);
+        var projection = new Projection(name, role, layer, weight, bias ? Bias(name + ".bias", output) : null, transposed);
+        projections.Add(projection);
+        return projection;
+    }
+
+    /// <summary>An expert's linear map, stacked with the others' in some files: part <paramref name="part"/> of <paramref name="parts"/> of the expert's rows.</summary>
+    /// <param name="name">The module's name.</param>
+    /// <param name="stack">The name of the stack [experts, parts·out, in].</param>
+    /// <param name="expert">The expert.</param>
+    /// <param name="part">The part.</param>
+    /// <param name="parts">The number of parts.</param>
+    /// <param name="role">What it is for.</param>
+    /// <param name="layer">The block it stands in.</param>
+    /// <param name="output">The width it maps to.</param>
+    /// <param name="input">The width it maps from.</param>
+    public Projection Expert(string name, string stack, int expert, int part, int parts, Role role, int layer, int output, int input)
+    {
+        var weight = source.Has(name + ".weight") ? source.Get(name + ".weight", spread, output, input) : source.GetPart(name + ".weight", stack, expert, part, parts, output, input);
+        var projection = new Projection(name, role, layer, Keep(weight), null, stack: new StackPlace(stack, expert, part, parts));
+        projections.Add(projection);
+        return projection;
+    }
+
+    /// <summary>The token vectors and the output head.</summary>
+    /// <param name="embedding">The name of the vectors' weight.</param>
+    /// <param name="head">The name of the head's weight; null where it is the same table, or where there is none.</param>
+    /// <param name="vocabulary">The number of tokens.</param>
+    /// <param name="width">The vectors' width.</param>
+    public TokenTable Tokens(string embedding, string? head, int vocabulary, int width)
+    {
+        var table = Weight(embedding, vocabulary, width);
+        return new TokenTable(table, head is null ? table : Weight(head, vocabulary, width));
+    }
+
+    /// <summary>Says that all is built: what the files hold beyond it is a fault, but for what is known to be needless.</summary>
+    /// <param name="needless">Patterns of names (regular expressions over the whole name) that are known and not needed.</param>
+    public void Finish(params string[] needless) => source.Finish(needless);
+
+    Weight Keep(Weight weight)
+    {
+        weights.Add(weight);
+        return weight;
+    }
+
+    /// <summary>Frees the weights and closes the files behind them.</summary>
+    public void Dispose()
+    {
+        foreach (var weight in weights) weight.Value.Dispose();
+        source.Dispose();
+    }
+}

@@ -1,0 +1,50 @@
+using Polymath.Recipes;
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Parts;
+
+/// <summary>The nonlinearity of a feed-forward block, under the names that configurations use.</summary>
+public sealed class Activation
+{
+    static readonly Dictionary<string, Func<Tensor, Tensor>> known = new(StringComparer.Ordinal)
+    {
+        ["silu"] = x => nn.functional.silu(x),
+        ["swish"] = x => nn.functional.silu(x),
+        ["relu"] = x => nn.functional.relu(x),
+        ["tanh"] = x => x.tanh(),
+        ["gelu"] = x => nn.functional.gelu(x),
+        ["gelu_new"] = TanhGelu,
+        ["gelu_fast"] = TanhGelu,
+        ["gelu_pytorch_tanh"] = TanhGelu,
+        ["quick_gelu"] = x => x * (x * 1.702).sigmoid(),
+    };
+
+    readonly Func<Tensor, Tensor> function;
+
+    /// <summary>The activation of a name.</summary>
+    /// <param name="name">The name.</param>
+    /// <exception cref="InputException">There is none of that name.</exception>
+    public Activation(string name)
+    {
+        Name = name;
+        function = known.TryGetValue(name, out var found)
+            ? found
+            : throw new InputException($"config.json: the activation is \"{name}\"; known are {string.Join(", ", known.Keys.Select(key => $"\"{key}\""))}. Compare it with the model's published configuration.");
+    }
+
+    /// <summary>The name.</summary>
+    public string Name { get; }
+
+    /// <summary>f(x).</summary>
+    /// <param name="x">Any shape.</param>
+    public Tensor Forward(Tensor x) => function(x);
+
+    /// <summary>f(gate)·up.</summary>
+    /// <param name="gate">The gate.</param>
+    /// <param name="up">What is gated, of the same shape.</param>
+    public Tensor Gate(Tensor gate, Tensor up) => Name is "silu" or "swish" ? SwiGlu.Of(gate, up) : function(gate) * up;
+
+    // 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) (Hendrycks & Gimpel 2016).
+    static Tensor TanhGelu(Tensor x) => x * 0.5 * (((x * x * 0.044715 + 1) * x * Math.Sqrt(2 / Math.PI)).tanh() + 1);
+}

@@ -1,0 +1,104 @@
+using Polymath.Recipes;
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Parts;
+
+/// <summary>What attention needs to know of a layer.</summary>
+/// <param name="Layer">The layer.</param>
+/// <param name="Form">How scores become weights.</param>
+/// <param name="Window">The window, or 0 for none.</param>
+public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 0)
+{
+    /// <summary>Attention over a batch's rows, or over what a cache holds: [tokens, heads·D].</summary>
+    /// <param name="batch">The rows.</param>
+    /// <param name="query">[tokens, heads, D].</param>
+    /// <param name="key">[tokens, keyValueHeads, D].</param>
+    /// <param name="value">[tokens, keyValueHeads, D].</param>
+    /// <param name="cache">What was read before, or null.</param>
+    /// <param name="reach">What a token sees of its row; null for what stands before it.</param>
+    /// <param name="bias">What is added by distance, or null.</param>
+    public Tensor Attend(Batch batch, Tensor query, Tensor key, Tensor value, KeyValueCache? cache, Reach? reach = null, DistanceBias? bias = null)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        // Parts of a fused map are strided views; the kernels take dense tensors.
+        (query, key, value) = (query.contiguous(), key.contiguous(), value.contiguous());
+        var mixed = cache is null
+            ? RaggedAttention.Of(query, key, value, reach ?? batch.Causal(Window), Form, bias)
+            : cache.Attend(Layer, batch, query, key, value, Form, Window, reach, bias);
+        return mixed.view(mixed.shape[0], -1);
+    }
+}
+
+/// <summary>The sizes of a layer's attention.</summary>
+/// <param name="Hidden">The width of the residual stream.</param>
+/// <param name="Heads">The query heads.</param>
+/// <param name="KeyValueHeads">The key and value heads that they share in groups.</param>
+/// <param name="HeadWidth">The width of a head.</param>
+public sealed record AttentionSizes(int Hidden, int Heads, int KeyValueHeads, int HeadWidth)
+{
+    /// <summary>The sizes that a configuration names.</summary>
+    /// <param name="read">The configuration.</param>
+    public static AttentionSizes Of(ConfigReader read)
+    {
+        ArgumentNullException.ThrowIfNull(read);
+        int hidden = read.Int("hidden_size"), heads = read.Int("num_attention_heads");
+        return new AttentionSizes(hidden, heads, read.Int("num_key_value_heads", heads), read.Int("head_dim", hidden / heads)).Checked();
+    }
+
+    /// <summary>These sizes, if they can be.</summary>
+    /// <exception cref="InputException">Heads cannot share, or their width is odd.</exception>
+    public AttentionSizes Checked() => Heads % KeyValueHeads == 0 && HeadWidth > 0 && HeadWidth % 2 == 0
+        ? this
+        : throw new InputException($"config.json: {Heads} heads cannot share {KeyValueHeads} key-value heads of width {HeadWidth}; the first must be a multiple of the second, the width even.");
+}
+
+/// <summary>Self-attention with a map each for query, key and value, grouped queries and rotary positions: Llama's, and that of the families after it.</summary>
+public sealed class GroupedAttention
+{
+    readonly AttentionSizes sizes;
+    readonly Projection query, key, value, output;
+    readonly Norm? queryNorm, keyNorm;
+
+    /// <summary>Takes the weights <c>q_proj</c>, <c>k_proj</c>, <c>v_proj</c> and <c>o_proj</c> under a prefix.</summary>
+    /// <param name="parts">What the model is built from.</param>
+    /// <param name="prefix">What stands before the names.</param>
+    /// <param name="sizes">The sizes.</param>
+    /// <param name="place">The layer.</param>
+    /// <param name="inputBias">Whether query, key and value have biases.</param>
+    /// <param name="outputBias">Whether the output has one.</param>
+    /// <param name="headNorms">The ε of norms over each head of queries and keys, or null for none (Qwen 3).</param>
+    public GroupedAttention(ModelParts parts, string prefix, AttentionSizes sizes, AttentionPlace place, bool inputBias = false, bool outputBias = false, double? headNorms = null)
+    {
+        ArgumentNullException.ThrowIfNull(parts);
+        ArgumentNullException.ThrowIfNull(sizes);
+        ArgumentNullException.ThrowIfNull(place);
+        (this.sizes, Place) = (sizes, place);
+        int inner = sizes.Heads * sizes.HeadWidth, shared = sizes.KeyValueHeads * sizes.HeadWidth;
+        query = parts.Linear(prefix + "q_proj", Role.Query, place.Layer, inner, sizes.Hidden, inputBias);
+        key = parts.Linear(prefix + "k_proj", Role.Key, place.Layer, shared, sizes.Hidden, inputBias);
+        value = parts.Linear(prefix + "v_proj", Role.Value, place.Layer, shared, sizes.Hidden, inputBias);
+        output = parts.Linear(prefix + "o_proj", Role.Output, place.Layer, sizes.Hidden, inner, outputBias);
+        if (headNorms is not { } epsilon) return;
+        queryNorm = parts.Norm(NormKind.Rms, prefix + "q_norm", sizes.HeadWidth, epsilon);
+        keyNorm = parts.Norm(NormKind.Rms, prefix + "k_norm", sizes.HeadWidth, epsilon);
+    }
+
+    /// <summary>The layer, and how its scores become weights.</summary>
+    public AttentionPlace Place { get; set; }
+
+    /// <summary>Maps x [tokens, hidden] to [tokens, hidden].</summary>
+    /// <param name="x">The input.</param>
+    /// <param name="batch">The rows.</param>
+    /// <param name="turns">The rotary turns.</param>
+    /// <param name="cache">What was read before, or null.</param>
+    public Tensor Forward(Tensor x, Batch batch, Turns turns, KeyValueCache? cache)
+    {
+        ArgumentNullException.ThrowIfNull(turns);
+        var q = query.Forward(x).view(-1, sizes.Heads, sizes.HeadWidth);                // [tokens, heads, D]
+        var k = key.Forward(x).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);          // [tokens, keyValueHeads, D]
+        var v = value.Forward(x).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
+        if (queryNorm is not null) (q, k) = (queryNorm.ForwardHeads(q), keyNorm!.ForwardHeads(k));
+        return output.Forward(Place.Attend(batch, turns.Apply(q), turns.Apply(k), v, cache));
+    }
+}

@@ -1,0 +1,132 @@
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Parts;
+
+/// <summary>What a head over labels is for.</summary>
+public enum LabelTask
+{
+    /// <summary>One of several labels for a row.</summary>
+    Classify,
+
+    /// <summary>Any number of labels for a row.</summary>
+    MultiLabel,
+
+    /// <summary>A number for a row; a reward is one, too.</summary>
+    Regress,
+
+    /// <summary>A label for each token.</summary>
+    Tag,
+}
+
+/// <summary>Which token of a row a head over rows reads.</summary>
+public enum LabelPlace
+{
+    /// <summary>The first one (encoders).</summary>
+    First,
+
+    /// <summary>The last one (decoders).</summary>
+    Last,
+}
+
+/// <summary>
+/// A head that scores labels, as transformers attaches one to any family: <c>…ForSequenceClassification</c> reads one token of a row, <c>…ForTokenClassification</c>
+/// every token. One label without a problem type is a regression; a reward model is that.
+/// </summary>
+public sealed class LabelHead
+{
+    readonly IReadOnlyList<(Projection Map, bool Tanh)> steps;
+    readonly LabelPlace place;
+
+    LabelHead(LabelTask task, int labels, LabelPlace place, IReadOnlyList<(Projection, bool)> steps) => (Task, Labels, this.place, this.steps) = (task, labels, place, steps);
+
+    /// <summary>What it is for.</summary>
+    public LabelTask Task { get; }
+
+    /// <summary>The number of labels.</summary>
+    public int Labels { get; }
+
+    /// <summary>The head that a configuration asks for, or null where it asks for a language model.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    /// <param name="parts">What the model is built from.</param>
+    /// <param name="width">The width of hidden states.</param>
+    /// <param name="place">Which token of a row is read.</param>
+    /// <param name="names">The modules' names: those of a head over rows, the last of which maps to the labels, and that of a head over tokens.</param>
+    public static LabelHead? Attach(ConfigReader configuration, ModelParts parts, int width, LabelPlace place, LabelNames? names = null)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        ArgumentNullException.ThrowIfNull(parts);
+        names ??= new LabelNames(["score"], "score");
+        if (TaskOf(configuration) is not { } task) return null;
+        var labels = configuration.Labels();
+        if (task == LabelTask.Tag) return new LabelHead(task, labels, place, [(parts.Linear(names.Tag, Role.Head, -1, labels, width, bias: true), false)]);
+        var steps = names.Row.Select((name, i) =>
+        {
+            var last = i == names.Row.Count - 1;
+            return (parts.Linear(name, Role.Head, -1, last ? labels : width, width, bias: names.RowBias), !last);
+        });
+        return new LabelHead(task, labels, place, [.. steps]);
+    }
+
+    /// <summary>What a configuration's architecture scores labels for; null for a language model.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    public static LabelTask? TaskOf(ConfigReader configuration)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        var architecture = configuration.Architecture;
+        if (architecture.EndsWith("ForTokenClassification", StringComparison.Ordinal)) return LabelTask.Tag;
+        if (!architecture.EndsWith("ForSequenceClassification", StringComparison.Ordinal)) return null;
+        return configuration.Text("problem_type", configuration.Labels() == 1 ? "regression" : "single_label_classification") switch
+        {
+            "regression" => LabelTask.Regress,
+            "single_label_classification" => LabelTask.Classify,
+            "multi_label_classification" => LabelTask.MultiLabel,
+            var other => throw ConfigReader.Fault("problem_type", $"is \"{other}\"; known are \"regression\", \"single_label_classification\" and \"multi_label_classification\""),
+        };
+    }
+
+    /// <summary>The scores [rows, labels], or [tokens, labels] of a tagger.</summary>
+    /// <param name="hidden">The last hidden states [tokens, width].</param>
+    /// <param name="batch">The rows.</param>
+    public Tensor Scores(Tensor hidden, Batch batch)
+    {
+        ArgumentNullException.ThrowIfNull(hidden);
+        ArgumentNullException.ThrowIfNull(batch);
+        var x = Task == LabelTask.Tag ? hidden : hidden.index_select(0, (place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces()).to(hidden.device));
+        foreach (var (map, tanh) in steps)
+        {
+            x = map.Forward(x);
+            if (tanh) x = x.tanh();
+        }
+        return x;
+    }
+
+    /// <summary>The loss as a SUM over rows (classify, regress) or targets (tag), for labels as transformers takes them; a label of −100 does not count.</summary>
+    /// <param name="scores">[n, labels].</param>
+    /// <param name="targets">[n] numbers of labels or values; [n, labels] for several at once and for regressions of several values.</param>
+    /// <returns>The sum, and the count that makes it a mean.</returns>
+    public (Tensor Loss, double Count) Loss(Tensor scores, Tensor targets)
+    {
+        ArgumentNullException.ThrowIfNull(scores);
+        ArgumentNullException.ThrowIfNull(targets);
+        switch (Task)
+        {
+            case LabelTask.Regress:
+                var wanted = targets.to(ScalarType.Float32).view(scores.shape);
+                return ((scores - wanted).square().sum(), scores.numel());
+            case LabelTask.MultiLabel:
+                // −log σ of each label's score with the sign of its truth, in the form that does not overflow.
+                var truth = targets.to(ScalarType.Float32);
+                return ((nn.functional.softplus(scores) - scores * truth).sum(), scores.numel());
+            default:
+                var counts = targets.ne(-100);
+                var chosen = scores.log_softmax(-1).gather(1, targets.clamp(min: 0).unsqueeze(1)).squeeze(1);
+                return ((chosen * counts).sum().neg(), counts.sum().item<long>());
+        }
+    }
+}
+
+/// <summary>The names of a family's label heads.</summary>
+/// <param name="Row">The modules of a head over rows; all but the last are followed by tanh.</param>
+/// <param name="Tag">The module of a head over tokens.</param>
+/// <param name="RowBias">Whether the maps of a head over rows have biases.</param>
+public sealed record LabelNames(IReadOnlyList<string> Row, string Tag, bool RowBias = false);

@@ -1,0 +1,52 @@
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Parts;
+
+/// <summary>How a <see cref="Norm"/> normalises.</summary>
+public enum NormKind
+{
+    /// <summary>By the root mean square: y = w·x/rms(x) (Zhang &amp; Sennrich 2019).</summary>
+    Rms,
+
+    /// <summary>By the root mean square, the weight counted from one: y = (1 + w)·x/rms(x) (Gemma).</summary>
+    RmsFromOne,
+
+    /// <summary>By mean and variance: y = w·(x − μ)/σ + b (Ba et al. 2016).</summary>
+    Layer,
+}
+
+/// <summary>A normalisation of the last dimension.</summary>
+/// <param name="kind">How.</param>
+/// <param name="weight">w [width].</param>
+/// <param name="bias">b [width], or null.</param>
+/// <param name="epsilon">What is added to the variance.</param>
+public sealed class Norm(NormKind kind, Weight weight, Weight? bias, double epsilon)
+{
+    /// <summary>w [width].</summary>
+    public Weight Weight { get; } = weight;
+
+    /// <summary>b [width], or null.</summary>
+    public Weight? Bias { get; } = bias;
+
+    /// <summary>Normalises x [rows, width].</summary>
+    /// <param name="x">The input.</param>
+    public Tensor Forward(Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        return kind switch
+        {
+            NormKind.Rms => RmsNorm.Of(x, Weight.Value, epsilon),
+            NormKind.RmsFromOne => RmsNorm.Of(x, Weight.Value + 1, epsilon),
+            _ => nn.functional.layer_norm(x, [x.shape[^1]], Weight.Value, Bias?.Value, epsilon),
+        };
+    }
+
+    /// <summary>Normalises each head of x [tokens, heads, D].</summary>
+    /// <param name="x">The input.</param>
+    public Tensor ForwardHeads(Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        return Forward(x.reshape(-1, x.shape[^1])).view(x.shape);
+    }
+}

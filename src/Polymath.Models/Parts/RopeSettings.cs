@@ -1,0 +1,110 @@
+namespace Polymath.Models.Parts;
+
+/// <summary>Rotary positions and how they are stretched for longer contexts, as <c>rope_parameters</c> in a configuration says.</summary>
+/// <param name="Theta">The base of the frequencies.</param>
+public sealed record RopeSettings(double Theta = 10000)
+{
+    /// <summary>The kinds that are known.</summary>
+    public static IReadOnlyList<string> Types { get; } = ["default", "linear", "dynamic", "llama3", "yarn", "longrope"];
+
+    /// <summary>One of <see cref="Types"/>.</summary>
+    public string Type { get; init; } = "default";
+
+    /// <summary>How far the context is stretched.</summary>
+    public double Factor { get; init; } = 1;
+
+    /// <summary>The context before the stretch.</summary>
+    public double OriginalContext { get; init; } = 8192;
+
+    /// <summary>The share of a head that turns.</summary>
+    public double Partial { get; init; } = 1;
+
+    /// <summary>llama3: wavelengths above original/this are stretched in full.</summary>
+    public double LowFrequencyFactor { get; init; } = 1;
+
+    /// <summary>llama3: wavelengths below original/this are left alone.</summary>
+    public double HighFrequencyFactor { get; init; } = 4;
+
+    /// <summary>yarn: more turns over the original context than this are left alone.</summary>
+    public double BetaFast { get; init; } = 32;
+
+    /// <summary>yarn: fewer turns than this are stretched in full.</summary>
+    public double BetaSlow { get; init; } = 1;
+
+    /// <summary>yarn: whether the bounds of the ramp are whole numbers.</summary>
+    public bool Truncate { get; init; } = true;
+
+    /// <summary>yarn and longrope: what cosines and sines are multiplied by; null for the formula's own.</summary>
+    public double? AttentionFactor { get; init; }
+
+    /// <summary>yarn: the two parts of the attention factor (DeepSeek).</summary>
+    public (double Scale, double AllDimensions)? AttentionScales { get; init; }
+
+    /// <summary>longrope: each frequency's divisor up to the original context.</summary>
+    public IReadOnlyList<double> ShortFactors { get; init; } = [];
+
+    /// <summary>longrope: each frequency's divisor beyond it.</summary>
+    public IReadOnlyList<double> LongFactors { get; init; } = [];
+
+    /// <summary>The frequencies of R/2 pairs for a row of a length, and the factor of cosines and sines.</summary>
+    /// <param name="width">R, the elements that turn.</param>
+    /// <param name="length">The longest row's tokens: dynamic and longrope depend on it.</param>
+    public (double[] Frequencies, double Attention) For(int width, int length)
+    {
+        var plain = Enumerable.Range(0, width / 2).Select(i => Math.Pow(Theta, -2.0 * i / width));
+        switch (Type)
+        {
+            case "linear":
+                return ([.. plain.Select(f => f / Factor)], 1);
+            case "dynamic":
+                // The base grows with the row (NTK-aware scaling), beyond the original context.
+                var grown = Theta * Math.Pow(Factor * Math.Max(length, OriginalContext) / OriginalContext - (Factor - 1), width / (width - 2.0));
+                return ([.. Enumerable.Range(0, width / 2).Select(i => Math.Pow(grown, -2.0 * i / width))], 1);
+            case "llama3":
+                return ([.. plain.Select(Llama3)], 1);
+            case "yarn":
+                return (Yarn(width), YarnAttention());
+            case "longrope":
+                var divisors = length > OriginalContext ? LongFactors : ShortFactors;
+                var attention = AttentionFactor ?? (Factor <= 1 ? 1 : Math.Sqrt(1 + Math.Log(Factor) / Math.Log(OriginalContext)));
+                return ([.. plain.Select((f, i) => f / divisors[i])], attention);
+            default:
+                return ([.. plain], 1);
+        }
+    }
+
+    /// <summary>Whether the frequencies depend on the length of the row.</summary>
+    public bool DependsOnLength => Type is "dynamic" or "longrope";
+
+    // Llama 3.1's rule: long waves are slowed by the factor, short ones kept, those between blended.
+    double Llama3(double frequency)
+    {
+        var wave = 2 * Math.PI / frequency;
+        if (wave < OriginalContext / HighFrequencyFactor) return frequency;
+        if (wave > OriginalContext / LowFrequencyFactor) return frequency / Factor;
+        var share = (OriginalContext / wave - LowFrequencyFactor) / (HighFrequencyFactor - LowFrequencyFactor);
+        return (1 - share) * frequency / Factor + share * frequency;
+    }
+
+    // YaRN (Peng et al. 2023, section 3.2): a ramp over the pairs between those that turn often and those that turn seldom.
+    double[] Yarn(int width)
+    {
+        double Pair(double turns) => width * Math.Log(OriginalContext / (turns * 2 * Math.PI)) / (2 * Math.Log(Theta));
+        double low = Pair(BetaFast), high = Pair(BetaSlow);
+        if (Truncate) (low, high) = (Math.Floor(low), Math.Ceiling(high));
+        (low, high) = (Math.Max(low, 0), Math.Min(high, width - 1));
+        if (low == high) high += 0.001;
+        return [.. Enumerable.Range(0, width / 2).Select(i =>
+        {
+            var frequency = Math.Pow(Theta, -2.0 * i / width);
+            var stretched = Math.Clamp((i - low) / (high - low), 0, 1);
+            return frequency / Factor * stretched + frequency * (1 - stretched);
+        })];
+    }
+
+    double YarnAttention()
+    {
+        double Scale(double m) => Factor <= 1 ? 1 : 0.1 * m * Math.Log(Factor) + 1;
+        return AttentionFactor ?? (AttentionScales is { Scale: not 0, AllDimensions: not 0 } parts ? Scale(parts.Scale) / Scale(parts.AllDimensions) : Scale(1));
+    }
+}
