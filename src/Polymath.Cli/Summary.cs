@@ -22,11 +22,14 @@ static class Summary
         {
             var abilities = new Table().Title("Abilities after each stage").AddColumn("after");
             foreach (var name in names) abilities.AddColumn(new TableColumn(Markup.Escape(name)).RightAligned());
-            foreach (var row in report.Abilities) abilities.AddRow([Markup.Escape(row.After), .. names.Select(name => row.Values.TryGetValue(name, out var value) ? $"{value:G4}" : "")]);
+            foreach (var row in report.Abilities) abilities.AddRow([Markup.Escape(row.After + (report.Stages.Any(stage => stage.Unmerged && stage.Name == row.After) ? " *" : "")), .. names.Select(name => row.Values.TryGetValue(name, out var value) ? $"{value:G4}" : "")]);
             AnsiConsole.Write(abilities);
+            foreach (var stage in report.Stages.Where(stage => stage.Unmerged))
+                Console.WriteLine($"* with the delta of {stage.Name}, which stays apart: later stages start from the model without it. To use it: --stage {stage.Name}");
         }
-        if (report.UnigramPerplexity is { } unigram) Console.WriteLine($"Beside it: unigram perplexity {unigram:F1}{string.Concat((report.Baselines ?? new Dictionary<string, double>()).Select(pair => $"; {pair.Key} {pair.Value:P1}"))}");
-        foreach (var sample in report.Samples.TakeLast(3)) Console.WriteLine($"\n{sample.Prompt}\n{sample.Answer}");
+        List<string> beside = [.. report.UnigramPerplexity is { } unigram ? [$"unigram perplexity {unigram:F1}"] : Array.Empty<string>(), .. (report.Baselines ?? new Dictionary<string, double>()).Select(pair => $"{pair.Key} {pair.Value:P1}")];
+        if (beside.Count > 0) Console.WriteLine($"Beside it: {string.Join("; ", beside)}");
+        foreach (var sample in report.Samples.Reverse().DistinctBy(sample => sample.Prompt).Take(3)) Console.WriteLine($"\n{sample.Prompt}\n{sample.Answer}");
         Console.WriteLine("\nWhat to try next:");
         foreach (var next in report.Next) Console.WriteLine($"  - {next}");
         Console.WriteLine($"\nReport: {Path.Combine(folder, "report.html")}    Talk: polymath chat {folder}");

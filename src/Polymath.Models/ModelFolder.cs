@@ -79,6 +79,16 @@ public static class ModelFolder
         return ReadObject(file);
     }
 
+    /// <summary>The most tokens of a row, as a model's configuration says it.</summary>
+    /// <param name="folder">The folder.</param>
+    public static int ContextLength(string folder)
+    {
+        var configuration = Configuration(folder);
+        Family(configuration, folder);
+        var read = new ConfigReader(configuration);
+        return read.IntOf(["max_position_embeddings", "n_positions", "n_ctx", "seq_length", "max_sequence_length"], 2048) - (configuration["model_type"]?.ToString() is "roberta" or "xlm-roberta" ? 2 : 0);
+    }
+
     /// <summary>The weight files.</summary>
     /// <param name="folder">The folder.</param>
     public static IReadOnlyList<string> Files(string folder)

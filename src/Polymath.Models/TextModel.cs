@@ -42,15 +42,26 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
 
     /// <summary>The model folder meant by a folder: itself, or the last finished stage of a run.</summary>
     /// <param name="folder">A model folder or a run folder.</param>
-    public static string Locate(string folder)
+    /// <param name="stage">The run's stage by its name or its folder's; null for the last finished one.</param>
+    public static string Locate(string folder, string? stage = null)
     {
         if (!Directory.Exists(folder)) throw new InputException($"There is no folder {folder}. Give a run folder (runs/NAME) or a model folder.");
         if (File.Exists(Path.Combine(folder, "config.json"))) return folder;
         var stages = Path.Combine(folder, "stages");
         if (!Directory.Exists(stages)) throw new InputException($"{folder} is neither a run nor a model folder: it has neither stages nor config.json.");
-        return Directory.GetDirectories(stages).Order(StringComparer.Ordinal).Select(stage => Path.Combine(stage, "model")).LastOrDefault(Directory.Exists)
+        if (stage is not null)
+        {
+            var finished = Directory.GetDirectories(stages).Where(place => Directory.Exists(Path.Combine(place, "model"))).OrderBy(NumberOf).ToList();
+            return finished.LastOrDefault(place => Path.GetFileName(place) == stage || Path.GetFileName(place).Split('-', 2)[^1] == stage) is { } found
+                ? Path.Combine(found, "model")
+                : throw new InputException($"{folder} has no finished stage '{stage}'; it has {string.Join(", ", finished.Select(place => Path.GetFileName(place).Split('-', 2)[^1]))}.");
+        }
+        return Directory.GetDirectories(stages).OrderBy(NumberOf).Select(stage => Path.Combine(stage, "model")).LastOrDefault(Directory.Exists)
             ?? throw new InputException($"No stage of {folder} is finished yet. Run the recipe to its first model, then try again.");
     }
+
+    // "07-align" is the seventh visit; names sort wrongly once there are a hundred.
+    static int NumberOf(string stage) => int.TryParse(Path.GetFileName(stage).Split('-')[0], out var number) ? number : -1;
 
     /// <summary>The tokens that end an answer.</summary>
     public IReadOnlyCollection<int> Ends => Tokenizer.IdOf(Contract.Template.End) is { } end ? [end] : [];

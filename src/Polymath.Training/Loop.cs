@@ -45,7 +45,7 @@ public sealed class Loop(LanguageModel model, Objective objective, ItemSource so
         foreach (var part in Passes(items))
         {
             using var scope = NewDisposeScope();
-            using var rows = Batch.Of([.. part.SelectMany(item => item.Rows)]);
+            using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
             var score = objective.Evaluate(model, rows, part);
             Fused.Backpropagate(score.Loss);
             loss += score.Loss.item<float>();

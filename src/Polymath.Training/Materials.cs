@@ -13,6 +13,7 @@ public sealed class Materials
 {
     readonly Dictionary<string, StageData> data;
     readonly string baseFolder;
+    int? context;
 
     Materials(Recipe recipe, string baseFolder, Corpora corpora, Tokenizer tokenizer, TextContract contract)
     {
@@ -85,6 +86,19 @@ public sealed class Materials
     /// <summary>A stage's data.</summary>
     /// <param name="stage">The stage's name.</param>
     public StageData Data(string stage) => data[stage];
+
+    /// <summary>The most tokens of a stage's rows: what its batch says, within the model's context. One rule for training, measuring and baselines.</summary>
+    /// <param name="stage">The stage.</param>
+    public int LengthOf(StageSpec stage)
+    {
+        ArgumentNullException.ThrowIfNull(stage);
+        return Math.Min(stage.Batch?.MaxLength ?? int.MaxValue, context ??= Recipe.Model switch
+        {
+            LlamaSpec spec => spec.ContextLength,
+            CheckpointSpec spec => ModelFolder.ContextLength(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder))),
+            _ => int.MaxValue,
+        });
+    }
 
     /// <summary>The stage of a name.</summary>
     /// <param name="name">The name.</param>

@@ -31,16 +31,17 @@ public sealed class RunFolder : IDisposable
     /// <summary>Opens the folder for a recipe.</summary>
     /// <param name="path">The folder.</param>
     /// <param name="recipe">The recipe, resolved.</param>
-    /// <param name="fresh">Whether to begin anew: what is there is set aside under <c>.previous</c>.</param>
+    /// <param name="fresh">Whether to begin anew: the run that is there is set aside under <c>.previous</c>, or <c>.previous-2</c> and so on.</param>
     /// <exception cref="InputException">Another process is at work in it, it belongs to another recipe, or it is not a run folder.</exception>
     public static RunFolder Open(string path, string recipe, bool fresh)
     {
-        var full = System.IO.Path.GetFullPath(path);
-        if (fresh && Directory.Exists(full)) SetAside(full);
+        var full = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path));
         try
         {
+            // Nothing but a run is ever written into, or set aside.
             if (Directory.Exists(full) && !System.IO.File.Exists(System.IO.Path.Combine(full, "recipe.yaml")) && Directory.EnumerateFileSystemEntries(full).Any(entry => System.IO.Path.GetFileName(entry) != "run.lock"))
                 throw new InputException($"{path} holds other things than a run. Give an empty or new folder with --run-dir.");
+            if (fresh && Directory.Exists(full)) SetAside(full);
             Directory.CreateDirectory(full);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -50,6 +51,13 @@ public sealed class RunFolder : IDisposable
         var folder = new RunFolder(full, Guard(full));
         try
         {
+            // What a killed process left half written, now that nobody else is at work here.
+            AtomicFile.Sweep(full);
+            foreach (var stage in Directory.Exists(folder.File("stages")) ? Directory.GetDirectories(folder.File("stages")) : [])
+            {
+                AtomicFile.Sweep(stage);
+                AtomicFile.Sweep(System.IO.Path.Combine(stage, "rollouts"));
+            }
             var file = folder.File("recipe.yaml");
             if (!System.IO.File.Exists(file)) AtomicFile.WriteText(file, recipe);
             else if (System.IO.File.ReadAllText(file) != recipe)
@@ -74,11 +82,18 @@ public sealed class RunFolder : IDisposable
         {
             throw new InputException($"The run folder {full} cannot be written: {e.Message} Give another with --run-dir.", e);
         }
+        catch (IOException e) when (!IsShared(e))
+        {
+            throw new InputException($"The run folder {full} cannot be written: {e.Message} Free some space, or give another folder with --run-dir.", e);
+        }
         catch (IOException e)
         {
             throw new InputException($"Another process is at work in {full}. Wait until it ends, or give another folder with --run-dir.", e);
         }
     }
+
+    // What a file that another process holds looks like: a sharing violation on Windows, a refused lock (EAGAIN, also as on macOS) elsewhere.
+    static bool IsShared(IOException e) => (e.HResult & 0xFFFF) is 32 or 33 or 11 or 35;
 
     static void SetAside(string full)
     {
@@ -86,7 +101,7 @@ public sealed class RunFolder : IDisposable
         {
         }
         var previous = full + ".previous";
-        if (Directory.Exists(previous)) Directory.Delete(previous, recursive: true);
+        for (var number = 2; Directory.Exists(previous); number++) previous = $"{full}.previous-{number}";
         Directory.Move(full, previous);
     }
 

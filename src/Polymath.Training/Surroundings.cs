@@ -16,7 +16,7 @@ public static class Surroundings
         Libtorch: torch.__version__,
         CpuCapability: Capability(),
         Threads: torch.get_num_threads(),
-        Device: torch.cuda.is_available() ? "cuda" : "cpu",
+        Device: "cpu",
         Polymath: typeof(Surroundings).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "");
 
     // The rule libtorch chooses its kernels by.

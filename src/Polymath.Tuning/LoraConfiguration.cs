@@ -15,12 +15,16 @@ public sealed class LoraConfiguration
 
     static readonly JsonSerializerOptions layout = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    // Settings that change the mathematics or the file and are not known here. Each is refused unless it is null, false, empty or its neutral value.
-    static readonly string[] refused =
-    [
-        "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "layer_replication", "modules_to_save", "trainable_token_indices", "target_parameters",
-        "alora_invocation_tokens", "arrow_config", "kasa_config", "monteclora_config", "velora_config",
-    ];
+    // What is understood, or changes neither the mathematics nor the file. Every other setting is refused unless it is null, false or empty: PEFT grows new ones.
+    static readonly HashSet<string> understood = new(StringComparer.Ordinal)
+    {
+        "peft_type", "task_type", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "r", "lora_alpha", "lora_dropout", "use_rslora",
+        "target_modules", "exclude_modules", "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern", "bias", "init_lora_weights", "fan_in_fan_out",
+        "megatron_core", "qalora_group_size", "ensure_weight_tying",
+    };
+
+    // Ways to start that leave the base as it is; the others take something out of it when PEFT loads the adapter.
+    static readonly string[] plainStarts = ["true", "false", "\"gaussian\"", "\"orthogonal\"", "null"];
 
     readonly JsonObject content;
 
@@ -38,9 +42,11 @@ public sealed class LoraConfiguration
             _ => throw new InputException($"{origin} names no target_modules."),
         };
         if (Rank < 1 || !(Dropout is >= 0 and < 1)) throw new InputException($"{origin}: r is {Rank} and lora_dropout {Dropout}; r must be at least 1, lora_dropout in [0, 1).");
-        foreach (var key in refused)
-            if (content[key] is { } node && node.ToJsonString() is not ("false" or "[]" or "{}" or "null"))
+        foreach (var (key, node) in content)
+            if (!understood.Contains(key) && node is not null && node.ToJsonString() is not ("false" or "[]" or "{}" or "null"))
                 throw new InputException($"{origin} sets {key} to {node.ToJsonString()}, which is not supported here. Train or convert the adapter without it.");
+        if (content["init_lora_weights"] is { } start && !plainStarts.Contains(start.ToJsonString()))
+            throw new InputException($"{origin} sets init_lora_weights to {start.ToJsonString()}, which changes the base model when it is loaded. Convert the adapter to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion).");
         if (content["bias"]?.ToString() is { } bias && bias != "none") throw new InputException($"{origin} sets bias to \"{bias}\"; only \"none\" is supported here.");
     }
 

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using Polymath.Models;
 using Polymath.Models.Decoding;
-using Polymath.Tensors;
+using Polymath.Recipes;
 using Polymath.Text.Templates;
 
 namespace Polymath.Cli.Verbs;
@@ -11,19 +11,20 @@ static class ChatVerb
 {
     internal static Command Make()
     {
-        var folder = new Argument<string>("folder") { Description = "A run's folder or a model's." };
+        var choice = new ModelChoice();
         var remember = new Option<bool>("--remember") { Description = "Lets the model see the conversation so far; without it each message stands alone." };
         var sampling = new Sampling();
-        var command = new Command("chat", "Talks with a model. /forget begins anew, /exit leaves.") { folder, remember };
+        var command = new Command("chat", "Talks with a model. /forget begins anew, /exit leaves.") { remember };
+        choice.AddTo(command);
         sampling.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() => Talk(parsed.GetRequiredValue(folder), parsed.GetValue(remember), sampling.Read(parsed))));
+        command.SetAction(parsed => Outcome.Of(() => Talk(choice.Open(parsed), parsed.GetValue(remember), sampling.Read(parsed))));
         return command;
     }
 
-    static int Talk(string folder, bool remember, SamplingSettings settings)
+    static int Talk(OpenedModel opened, bool remember, SamplingSettings settings)
     {
-        TorchRuntime.Load();
-        using var model = TextModel.Open(folder);
+        using var closing = opened;
+        var model = opened.Text;
         var turns = new List<Turn>();
         for (var seed = settings.Seed; ; seed++)
         {
@@ -70,6 +71,12 @@ static class ChatVerb
         catch (OperationCanceledException)
         {
             turns.RemoveAt(turns.Count - 1);
+        }
+        catch (InputException e)
+        {
+            // One message that cannot be answered does not end the conversation.
+            turns.RemoveAt(turns.Count - 1);
+            Console.Write(e.Message);
         }
         finally
         {

@@ -1,9 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Polymath.Models;
 using Polymath.Recipes;
-using Polymath.Tensors;
 using Polymath.Training;
 using Polymath.Training.Evaluation;
 
@@ -14,27 +12,28 @@ static class EvalVerb
 {
     internal static Command Make()
     {
-        var folder = new Argument<string>("folder") { Description = "A run's folder, or a model's together with --recipe." };
+        var choice = new ModelChoice();
         var recipe = new Option<string?>("--recipe") { Description = "The recipe whose abilities are measured; a run has its own." };
         var abilities = new Option<string[]>("--ability") { Description = "An ability to measure; all when left out.", AllowMultipleArgumentsPerToken = true };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
-        var command = new Command("eval", "Measures perplexity, accuracy, form and whatever else a recipe declares.") { folder, recipe, abilities, json };
-        command.SetAction(parsed => Outcome.Of(() => Go(parsed.GetRequiredValue(folder), parsed.GetValue(recipe), parsed.GetValue(abilities) ?? [], parsed.GetValue(json))));
+        var command = new Command("eval", "Measures perplexity, accuracy, form and whatever else a recipe declares.") { recipe, abilities, json };
+        choice.AddTo(command);
+        command.SetAction(parsed => Outcome.Of(() => Go(choice.Folder(parsed), () => choice.Open(parsed), parsed.GetValue(recipe), parsed.GetValue(abilities) ?? [], parsed.GetValue(json))));
         return command;
     }
 
-    static int Go(string folder, string? file, string[] names, bool json)
+    static int Go(string folder, Func<OpenedModel> open, string? file, string[] names, bool json)
     {
         var reading = file is not null ? RecipeReader.Read(file) : OwnRecipe(folder);
         var recipe = reading.OrThrow();
         var known = recipe.Abilities?.Keys ?? [];
         foreach (var name in names)
             if (!known.Contains(name)) throw new InputException($"The recipe has no ability '{name}'; it has {string.Join(", ", known)}.");
-        TorchRuntime.Load();
-        using var model = TextModel.Open(folder);
+        using var opened = open();
+        var model = opened.Text;
         var terminal = new Terminal(quiet: json);
         // The model's own tokenizer is the one that counts, so nothing is trained here.
-        var place = TextModel.Locate(folder);
+        var place = opened.Place;
         var materials = terminal.Show(() => Materials.Gather(recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) }, reading.BaseFolder, place, terminal));
         var values = terminal.Show(() => new AbilityMeter(materials).Measure(model, names.Length > 0 ? names : known));
         if (json) Console.WriteLine(JsonSerializer.Serialize(values));
@@ -48,7 +47,15 @@ static class EvalVerb
         var file = Path.Combine(folder, "recipe.yaml");
         if (!File.Exists(file)) throw new InputException($"{folder} has no recipe.yaml. Name the recipe whose abilities are to be measured with --recipe FILE.");
         var surroundings = Path.Combine(folder, "environment.json");
-        var basis = File.Exists(surroundings) ? JsonNode.Parse(File.ReadAllText(surroundings))?["baseFolder"]?.ToString() : null;
+        string? basis;
+        try
+        {
+            basis = File.Exists(surroundings) ? JsonNode.Parse(File.ReadAllText(surroundings))?["baseFolder"]?.ToString() : null;
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw new InputException($"{surroundings} is damaged: {e.Message} Restore it, or name the recipe with --recipe FILE.", e);
+        }
         return RecipeReader.Parse(File.ReadAllText(file), file, basis ?? folder);
     }
 }

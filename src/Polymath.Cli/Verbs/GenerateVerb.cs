@@ -5,7 +5,6 @@ using System.Text.Json;
 using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Recipes;
-using Polymath.Tensors;
 using Polymath.Text.Templates;
 
 namespace Polymath.Cli.Verbs;
@@ -17,23 +16,24 @@ static class GenerateVerb
 
     internal static Command Make()
     {
-        var folder = new Argument<string>("folder") { Description = "A run's folder or a model's." };
+        var choice = new ModelChoice();
         var prompt = new Option<string?>("--prompt") { Description = "What to answer or to go on from; read from standard input when left out." };
         var raw = new Option<bool>("--raw") { Description = "Goes on from the text as it stands, instead of answering it as a message." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
         var sampling = new Sampling();
-        var command = new Command("generate", "Answers a prompt, or goes on from a text.") { folder, prompt, raw, json };
+        var command = new Command("generate", "Answers a prompt, or goes on from a text.") { prompt, raw, json };
+        choice.AddTo(command);
         sampling.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => Go(
-            parsed.GetRequiredValue(folder), parsed.GetValue(prompt) ?? Console.In.ReadToEnd().TrimEnd('\n'), parsed.GetValue(raw), parsed.GetValue(json), sampling.Read(parsed))));
+            () => choice.Open(parsed), parsed.GetValue(prompt) ?? Console.In.ReadToEnd().TrimEnd('\n'), parsed.GetValue(raw), parsed.GetValue(json), sampling.Read(parsed))));
         return command;
     }
 
-    static int Go(string folder, string prompt, bool raw, bool json, SamplingSettings settings)
+    static int Go(Func<OpenedModel> open, string prompt, bool raw, bool json, SamplingSettings settings)
     {
         if (prompt.Length == 0) throw new InputException("The prompt is empty. Give one with --prompt TEXT.");
-        TorchRuntime.Load();
-        using var model = TextModel.Open(folder);
+        using var opened = open();
+        var model = opened.Text;
         // A model that was taught no layout of conversations goes on from the text.
         var asText = raw || !model.Contract.Recorded;
         var ids = asText ? Opening(model, prompt) : model.Contract.Encode([new Turn(prompt)], model.Tokenizer);

@@ -12,7 +12,7 @@ static class RunVerb
     internal static Command Make()
     {
         var recipe = new Argument<string>("recipe") { Description = "The recipe's file." };
-        var folder = new Option<string?>("--run-dir") { Description = "The run's folder (runs/NAME)." };
+        var folder = new Option<string?>("--run-dir") { Description = "The run's folder (runs/NAME, or runs/NAME-small)." };
         var small = new Option<bool>("--small") { Description = "Applies the recipe's `small` block: the same path in under two minutes." };
         var fresh = new Option<bool>("--fresh") { Description = "Begins anew; what is there is set aside under .previous." };
         var stopAfter = new Option<int?>("--stop-after-step") { Description = "Stops, saved, once the run has made N steps in all." };
@@ -29,13 +29,15 @@ static class RunVerb
         var reading = RecipeReader.Read(file, small, overrides);
         var recipe = reading.OrThrow();
         TorchRuntime.Load();
-        var place = folder ?? Path.Combine("runs", recipe.Name);
+        var place = folder ?? Path.Combine("runs", recipe.Name + (small ? "-small" : ""));
         var terminal = new Terminal();
         using var run = terminal.Show(() => Run.Open(reading, place, fresh, stopAfter, terminal));
         var asked = false;
         void Ask(PosixSignalContext signal)
         {
-            signal.Cancel = true;
+            // Who asks twice does not want to wait.
+            signal.Cancel = !asked;
+            if (asked) return;
             asked = true;
             terminal.Note("Stopping: the step is finished and the state saved...");
             run.RequestStop();

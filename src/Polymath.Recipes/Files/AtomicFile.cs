@@ -62,7 +62,15 @@ public static partial class AtomicFile
             SyncFolder(temporary);
             var old = temporary + ".old";
             if (Directory.Exists(full)) Directory.Move(full, old);
-            Directory.Move(temporary, full);
+            try
+            {
+                Directory.Move(temporary, full);
+            }
+            catch when (Directory.Exists(old))
+            {
+                Directory.Move(old, full);
+                throw;
+            }
             SyncFolder(parent);
             if (Directory.Exists(old)) Directory.Delete(old, recursive: true);
         }
@@ -82,7 +90,14 @@ public static partial class AtomicFile
     {
         if (!Directory.Exists(folder)) return;
         foreach (var file in Directory.GetFiles(folder, "*.tmp")) Forget(file);
-        foreach (var left in Directory.GetDirectories(folder, ".*.tmp*")) Directory.Delete(left, recursive: true);
+        foreach (var left in Directory.GetDirectories(folder, ".*.tmp*"))
+        {
+            // Killed between two renames: what was there before goes back to its place.
+            var name = Path.GetFileName(left);
+            var place = Path.Combine(folder, name[1..Math.Max(1, name.LastIndexOf(".tmp", StringComparison.Ordinal) - 33)]);
+            if (name.EndsWith(".old", StringComparison.Ordinal) && place != folder && !Directory.Exists(place)) Directory.Move(left, place);
+            else Directory.Delete(left, recursive: true);
+        }
     }
 
     static void Forget(string file)

@@ -74,6 +74,12 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                     $"the template has {(masks == 0 ? "no" : $"{masks} times")} {{mask}}",
                     "write {mask} once, where the answer is read");
             }
+            else if (!template.TrimEnd().EndsWith("{mask}", StringComparison.Ordinal))
+            {
+                checks.Fault(At("method.template"),
+                    $"text stands behind {{mask}}: \"{template[(template.IndexOf("{mask}", StringComparison.Ordinal) + "{mask}".Length)..].Trim()}\"",
+                    "end with {mask}: the model reads forward, and what comes after the answer is never read");
+            }
         }
         if (prompt.Train is PromptMethod)
             checks.Fault(At("method.train.kind"), "a prompt method cannot be trained by another one", "write full, freeze or lora");
@@ -98,6 +104,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             return;
         if (batch.MicroTokens > batch.Tokens && checks.Sound(At("batch.tokens"), At("batch.microTokens")))
             checks.Fault(At("batch.microTokens"), $"{batch.MicroTokens} is more than the {batch.Tokens} tokens of a step", $"write {batch.Tokens} or less");
+        if (batch.Overlong == OverlongPolicy.Split && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.overlong")))
+            checks.Fault(At("batch.overlong"), $"a row of a {stage.Objective.Kind} stage is one thing and cannot be split", "write cut, drop or refuse");
         if (checks.Recipe.Model is LlamaSpec model && batch.MaxLength > model.ContextLength && checks.Sound(At("batch.maxLength"), "model.contextLength"))
         {
             checks.Fault(At("batch.maxLength"),

@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 namespace Polymath.Recipes;
 
 /// <summary>Finds the fields that a template names.</summary>
-internal static partial class TemplateFields
+public static partial class TemplateFields
 {
     /// <summary>The name that stands for the answer in a prompt's template.</summary>
     public const string Mask = "mask";
@@ -12,6 +12,10 @@ internal static partial class TemplateFields
     public static IReadOnlyList<string> In(string template) =>
         [.. Form().Matches(template).Where(match => match.Groups["name"].Success).Select(match => match.Groups["name"].Value)];
 
-    [GeneratedRegex(@"\{\{|\}\}|\{(?<name>[^{}\r\n]+)\}", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"\{\{|\}\}|\{(?<name>[^{}\s](?:[^{}\r\n]*[^{}\s])?)\}", RegexOptions.CultureInvariant)]
     private static partial Regex Form();
+
+    /// <summary>The places of a text: the group <c>name</c> is a field's name, a match without it a doubled brace.</summary>
+    /// <param name="text">The text.</param>
+    public static MatchCollection Places(string text) => Form().Matches(text);
 }

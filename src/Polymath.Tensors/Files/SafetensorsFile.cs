@@ -14,6 +14,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
     readonly MemoryMappedViewAccessor? view;
     readonly byte* start;
     readonly SafetensorsHeader header;
+    bool closed;
 
     SafetensorsFile(string path, SafetensorsHeader header, long length)
     {
@@ -92,7 +93,8 @@ public sealed unsafe class SafetensorsFile : IDisposable
     /// <summary>Closes the mapping. Tensors made from it must not be used any more.</summary>
     public void Dispose()
     {
-        if (view is null) return;
+        if (view is null || closed) return;
+        closed = true;
         view.SafeMemoryMappedViewHandle.ReleasePointer();
         view.Dispose();
         mapping!.Dispose();

@@ -18,6 +18,9 @@ sealed class SafetensorsHeader
 {
     const long LongestHeader = 100_000_000;
 
+    // libtorch's own limit; a header that claims more would only be there to exhaust the stack.
+    const int MostDimensions = 64;
+
     static readonly Dictionary<string, (ScalarType Type, int Size)> kinds = new(StringComparer.Ordinal)
     {
         ["F64"] = (ScalarType.Float64, 8),
@@ -80,6 +83,7 @@ sealed class SafetensorsHeader
         var offsets = Part("data_offsets").EnumerateArray().Select(x => x.GetInt64()).ToArray();
         if (offsets.Length != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > size)
             throw fault($"{item.Name} lies at [{string.Join(", ", offsets)}], the file has {size:N0} bytes of data");
+        if (shape.Length > MostDimensions) throw fault($"{item.Name} has {shape.Length} dimensions; at most {MostDimensions} are known");
         if (Array.Exists(shape, x => x < 0)) throw fault($"{item.Name} has the shape [{string.Join(", ", shape)}]");
         var bytes = Array.Exists(shape, x => x == 0) ? 0 : shape.Aggregate((Int128)known.Size, (product, x) => product > long.MaxValue ? product : product * x);
         if (bytes != offsets[1] - offsets[0])

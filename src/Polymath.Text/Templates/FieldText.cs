@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Text.Templates;
 
 /// <summary>Text with places for fields, written <c>{field}</c>; <c>{{</c> and <c>}}</c> stand for braces.</summary>
-public sealed partial class FieldText
+public sealed class FieldText
 {
     readonly List<(string Text, bool IsField)> parts = [];
 
@@ -14,10 +14,10 @@ public sealed partial class FieldText
     {
         ArgumentNullException.ThrowIfNull(text);
         var at = 0;
-        foreach (Match match in Place().Matches(text))
+        foreach (Match match in TemplateFields.Places(text))
         {
             Add(text[at..match.Index]);
-            if (match.Groups["field"].Success) parts.Add((match.Groups["field"].Value, true));
+            if (match.Groups["name"].Success) parts.Add((match.Groups["name"].Value, true));
             else Add(match.Value[..1]);
             at = match.Index + match.Length;
         }
@@ -47,7 +47,4 @@ public sealed partial class FieldText
         if (parts.Count > 0 && !parts[^1].IsField) parts[^1] = (parts[^1].Text + literal, false);
         else parts.Add((literal, false));
     }
-
-    [GeneratedRegex(@"\{\{|\}\}|\{(?<field>[^{}\s]+)\}")]
-    private static partial Regex Place();
 }

@@ -12,7 +12,8 @@ namespace Polymath.Training.Checkpoints;
 /// </summary>
 /// <param name="folder">The stage's folder of checkpoints.</param>
 /// <param name="settings">When to save and how many to keep.</param>
-public sealed class Checkpoint(string folder, CheckpointSettings settings)
+/// <param name="freeSpace">Tells how many bytes a folder's disk has left; null for asking the system.</param>
+public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<string, long>? freeSpace = null)
 {
     const string WeightsFile = "weights.safetensors", MomentsFile = "optimizer.safetensors", StateFile = "state.json", ManifestFile = "manifest.json";
 
@@ -20,11 +21,13 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings)
 
     /// <summary>Throws when the disk lacks the space for the saves that will be kept, and one more while it is written.</summary>
     /// <param name="optimizer">What is saved.</param>
-    public void CheckSpace(AdamW optimizer)
+    /// <param name="beside">The bytes that are written beside the saves: the finished model.</param>
+    public void CheckSpace(AdamW optimizer, long beside = 0)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         var kept = settings.Keep + (settings.Best is null ? 0 : 1);
-        Require(SizeOf(optimizer) * (kept + 1));
+        // Saves that are there already take no more room.
+        Require(SizeOf(optimizer) * Math.Max(1, kept + 1 - Steps().Count()) + beside);
     }
 
     /// <summary>Saves, then deletes what need not be kept.</summary>
@@ -43,7 +46,8 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings)
             var sums = new[] { WeightsFile, MomentsFile, StateFile }.ToDictionary(name => name, name => Digest(Path.Combine(inside, name)));
             AtomicFile.WriteText(Path.Combine(inside, ManifestFile), JsonSerializer.Serialize(sums, layout) + "\n");
         });
-        foreach (var old in Steps().SkipLast(settings.Keep).Where(step => step != state.BestStep)) Directory.Delete(PathOf(old), recursive: true);
+        // A later save than this one was found damaged: it counts for nothing.
+        foreach (var old in Steps().Where(step => step <= state.Step).SkipLast(settings.Keep).Where(step => step != state.BestStep)) Directory.Delete(PathOf(old), recursive: true);
     }
 
     /// <summary>The newest save that is whole; damaged ones are named and passed over.</summary>
@@ -54,8 +58,12 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings)
         AtomicFile.Sweep(folder);
         foreach (var step in Steps().Reverse())
         {
-            if (Fault(PathOf(step)) is { } fault) tell($"The checkpoint {PathOf(step)} is damaged ({fault}) and is not used; the one before it is.");
-            else return ReadState(step);
+            if (Fault(PathOf(step)) is not { } fault) return ReadState(step);
+            // Set aside under another name, so that it is neither counted among the saves nor lost.
+            var aside = PathOf(step) + ".damaged";
+            for (var number = 2; Directory.Exists(aside); number++) aside = $"{PathOf(step)}.damaged-{number}";
+            Directory.Move(PathOf(step), aside);
+            tell($"The checkpoint {PathOf(step)} is damaged ({fault}) and is not used; the one before it is. It lies in {aside}.");
         }
         return null;
     }
@@ -97,7 +105,9 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings)
         {
             var manifest = Path.Combine(path, ManifestFile);
             if (!File.Exists(manifest)) return $"{ManifestFile} is missing";
-            foreach (var (name, sum) in JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(manifest), layout)!)
+            var sums = JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(manifest), layout)!;
+            if (sums.Count != 3 || !sums.ContainsKey(WeightsFile) || !sums.ContainsKey(MomentsFile) || !sums.ContainsKey(StateFile)) return $"{ManifestFile} does not name the three files of a save";
+            foreach (var (name, sum) in sums)
             {
                 var file = Path.Combine(path, Path.GetFileName(name));
                 if (!File.Exists(file)) return $"{name} is missing";
@@ -122,7 +132,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings)
     void Require(long bytes)
     {
         Directory.CreateDirectory(folder);
-        var free = new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
+        var free = freeSpace?.Invoke(folder) ?? new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
         if (free < bytes)
             throw new RunFailedException($"Checkpoints in {folder} need {bytes / 1e6:N0} MB, the disk has {free / 1e6:N0} MB left. Free some space, keep fewer checkpoints, or give another --run-dir. Nothing was written.");
     }

@@ -56,11 +56,9 @@ public sealed class AbilityMeter(Materials materials)
     {
         var spec = materials.Stage(stage);
         var batch = spec.Batch ?? new BatchSpec();
-        var (items, _) = materials.Data(stage).Items(split, materials.Tokenizer, StageLength(batch), batch.Overlong, labels);
+        var (items, _) = materials.Data(stage).Items(split, materials.Tokenizer, materials.LengthOf(spec), batch.Overlong, labels);
         return [.. Choose(items.Count, rows, stage).Select(i => items[i])];
     }
-
-    int StageLength(BatchSpec batch) => batch.MaxLength ?? (materials.Recipe.Model as LlamaSpec)?.ContextLength ?? 1024;
 
     IEnumerable<int> Choose(int count, int rows, string stage)
     {
@@ -85,7 +83,7 @@ public sealed class AbilityMeter(Materials materials)
         foreach (var part in Parts(items))
         {
             using var scope = NewDisposeScope();
-            using var batch = Batch.Of([.. part.SelectMany(item => item.Rows)]);
+            using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
             loss += model.NegativeLogLikelihood(batch).item<float>();
             count += batch.TargetCount;
         }
@@ -98,7 +96,7 @@ public sealed class AbilityMeter(Materials materials)
         foreach (var part in Parts(task.Items))
         {
             using var scope = NewDisposeScope();
-            using var batch = Batch.Of([.. part.SelectMany(item => item.Rows)]);
+            using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
             var guesses = task.Objective.Scores(model, batch).argmax(-1).cpu().data<long>().ToArray();
             right += part.Where((item, i) => guesses[i] == item.Label).Count();
         }

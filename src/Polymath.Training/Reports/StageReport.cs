@@ -10,9 +10,10 @@ namespace Polymath.Training.Reports;
 /// <param name="Tokens">Tokens read.</param>
 /// <param name="TrainableParameters">Numbers that were trained.</param>
 /// <param name="TotalParameters">Numbers of the whole model.</param>
-/// <param name="FirstLoss">The loss of the first step, in nats a target token.</param>
-/// <param name="LastLoss">The loss of the last step, in nats a target token.</param>
+/// <param name="FirstLoss">The loss of the first step, in nats of whatever the objective counts.</param>
+/// <param name="LastLoss">The loss at the end, as a moving average that gives the last step a tenth; in nats of whatever the objective counts.</param>
 /// <param name="PeakMemoryMegabytes">The most memory the process held up to the stage's end, in millions of bytes.</param>
+/// <param name="Unmerged">Whether its delta was kept apart: it is on in the stage's own figures, and the stages after it start from the model without it.</param>
 public sealed record StageReport(
     string Name,
     string Kind,
@@ -25,7 +26,8 @@ public sealed record StageReport(
     long TotalParameters,
     double FirstLoss,
     double LastLoss,
-    double PeakMemoryMegabytes);
+    double PeakMemoryMegabytes,
+    bool Unmerged = false);
 
 /// <summary>What a run ran on.</summary>
 /// <param name="Os">The operating system.</param>

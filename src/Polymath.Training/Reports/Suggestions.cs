@@ -44,7 +44,9 @@ public static class Suggestions
     {
         foreach (var ability in view.Abilities)
         {
-            var seen = view.Report.Abilities.Where(row => row.Values.TryGetValue(ability, out var value) && double.IsFinite(value)).ToList();
+            // What a stage did with a delta of its own is not carried on: nothing is lost by it, and nothing of it is lost after.
+            var seen = view.Report.Abilities.Where(row => row.Values.TryGetValue(ability, out var value) && double.IsFinite(value)
+                && !view.Report.Stages.Any(stage => stage.Unmerged && stage.Name == row.After)).ToList();
             if (seen.Count < 2) continue;
             var last = seen[^1].Values[ability];
             // Noise is varied: what the first stage takes from an untrained model's variety is no loss.

@@ -99,8 +99,8 @@ public sealed class RolloutItems(
             var scores = texts.Select(text => Judge(text, chosen[p].Fields, sums)).ToList();
             int best = scores.IndexOf(scores.Max()), worst = scores.IndexOf(scores.Min());
             if (scores[best] <= scores[worst]) continue;
-            int[] Ids(int i) => Ended(answers[p * spec.Answers + i]);
             var ids = model.Contract.Encode([new Turn(chosen[p].Message)], model.Tokenizer);
+            int[] Ids(int i) => Ended(ids.Length, answers[p * spec.Answers + i]);
             pairs.Add(new Pair(chosen[p].Key, chosen[p].Message, texts[best], texts[worst], scores[best], scores[worst], ids, Ids(best), Ids(worst), []));
         }
         var figures = rewards.Select((reward, i) => (reward.Name, Mean: sums[i] / asked.Count)).ToDictionary(pair => pair.Name, pair => pair.Mean);
@@ -120,8 +120,9 @@ public sealed class RolloutItems(
         return total;
     }
 
-    // That the answer ends is part of it, unless it was stopped for its length.
-    int[] Ended(int[] answer) => answer.Length < spec.MaxNewTokens && model.Ends.Count > 0 ? [.. answer, model.Ends.First()] : answer;
+    // That the answer ends is part of it, unless it was stopped for its length, or for the context's.
+    int[] Ended(int prompt, int[] answer) =>
+        answer.Length < Math.Min(spec.MaxNewTokens, model.Model.Sizes.ContextLength - prompt) && model.Ends.Count > 0 ? [.. answer, model.Ends.First()] : answer;
 
     List<Pair> WithReference(List<Pair> pairs)
     {
@@ -131,7 +132,7 @@ public sealed class RolloutItems(
         foreach (var part in Parts(pairs, TokensAtOnce))
         {
             using var scope = NewDisposeScope();
-            using var batch = Batch.Of([.. part.SelectMany(pair => ToItem(pair).Rows)]);
+            using var batch = model.Model.Lay([.. part.SelectMany(pair => ToItem(pair).Rows)]);
             var sums = DirectPreference.RowSums(model.Model, batch).cpu().data<float>().ToArray();
             for (var i = 0; i < part.Count; i++) result.Add(part[i] with { Reference = [sums[2 * i], sums[2 * i + 1]] });
         }

@@ -97,7 +97,7 @@ public sealed class StageData
             {
                 fitting = Shorten(rendering, whole, tokenizer, maxLength, policy);
                 if (fitting.Count == 0) dropped++;
-                else if (policy == OverlongPolicy.Split && task is null) splits++;
+                else if (policy == OverlongPolicy.Split && stage.Objective is PretrainSpec) splits++;
                 else cut++;
             }
             foreach (var fit in fitting)

@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
 using Polymath.Training.Rollouts;
 using Polymath.Tuning.Prompts;
@@ -20,7 +21,7 @@ static class StageParts
                 var verbalizer = new Verbalizer(labels, ((PromptMethod)stage.Method!).Verbalizer.Words, materials.Tokenizer);
                 return (new LabelWords(verbalizer), Corpus(stage, materials, batch, visit, observer, labels));
             case AlignSpec align:
-                var prompts = data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields)).ToList();
+                var prompts = Fitting(stage, align, [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))], model, batch, visit, observer);
                 var rewards = align.Rewards.Select(pair => (pair.Key, materials.Reward(pair.Key), pair.Value)).ToList();
                 var source = new RolloutItems(model, prompts, rewards, align.Rollout, stage.Steps!.Value, materials.Recipe.Seed, visit, Path.Combine(folder, "rollouts"), (round, name, value) =>
                 {
@@ -31,6 +32,19 @@ static class StageParts
             default:
                 return (new NextToken(), Corpus(stage, materials, batch, visit, observer, null));
         }
+    }
+
+    // A prompt must leave room for a whole answer; what does not is counted before the first step, and left out or refused as the batch says.
+    static List<RolloutPrompt> Fitting(StageSpec stage, AlignSpec align, List<RolloutPrompt> prompts, TextModel model, BatchSpec batch, string visit, RunObserver observer)
+    {
+        var room = batch.MaxLength!.Value - align.Rollout.MaxNewTokens;
+        var fitting = prompts.Where(prompt => model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer).Length <= room).ToList();
+        var left = prompts.Count - fitting.Count;
+        if (left > 0 && batch.Overlong == OverlongPolicy.Refuse)
+            throw new InputException($"Stage {stage.Name}: {left} prompts leave no room for {align.Rollout.MaxNewTokens} new tokens in rows of {batch.MaxLength}, and batch.overlong is refuse. Choose drop, or lower rollout.maxNewTokens.");
+        if (fitting.Count == 0) throw new InputException($"Stage {stage.Name}: no prompt leaves room for {align.Rollout.MaxNewTokens} new tokens in rows of {batch.MaxLength}. Lower rollout.maxNewTokens.");
+        observer.Note($"{visit}: {fitting.Count:N0} prompts; {left:N0} left out, which would leave no room for {align.Rollout.MaxNewTokens} new tokens in rows of {batch.MaxLength:N0}");
+        return fitting;
     }
 
     static CorpusItems Corpus(StageSpec stage, Materials materials, BatchSpec batch, string visit, RunObserver observer, IReadOnlyList<string>? labels)

@@ -28,7 +28,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
     {
         method = TrainedMethod.Attach(model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name);
         var batch = stage.Batch ?? new BatchSpec();
-        batch = batch with { MaxLength = Math.Min(batch.MaxLength ?? int.MaxValue, model.Model.Sizes.ContextLength) };
+        batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), model.Model.Sizes.ContextLength) };
         // A source that samples measures its own rounds under the number of the step that needs them.
         var current = 0;
         var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (name, value) => run.Record(visit.Name, current, name, value), run.Observer);
@@ -41,6 +41,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, stage.Optimizer.Clip, run.Peers);
         var saved = state.Step;
 
+        if (state.Unmeasured) state = Measure(state with { Unmeasured = false }, state.Step);
         while (state.Step < steps)
         {
             if (run.Stop.IsCancellationRequested || run.StopAfter <= stepsBefore + state.Step) Pause(saves, optimizer, state, saved);
@@ -62,13 +63,23 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             run.Record(visit.Name, current, "loss", report.Loss);
             foreach (var (name, value) in report.Metrics) run.Record(visit.Name, current, "train " + name, value);
             run.Observer.StepDone(report, steps, state.Tokens / state.Seconds);
-            if (Due(stage.Evaluate?.Every, current) || (current == steps && stage.Checkpoint?.Best is not null)) state = Measure(state, current);
+            try
+            {
+                if (Due(stage.Evaluate?.Every, current) || (current == steps && stage.Checkpoint?.Best is not null)) state = Measure(state, current);
+            }
+            catch (OperationCanceledException)
+            {
+                // What a stop cuts short is measured when the run goes on.
+                Pause(saves, optimizer, state with { Unmeasured = true }, saved);
+            }
             if (!Due((stage.Checkpoint ?? new CheckpointSettings()).Every, current) && current != steps && state.BestStep != current) continue;
             saves.Save(optimizer, state);
             saved = current;
         }
-        if (state.BestStep is { } best && best != steps && saves.Has(best))
+        if (state.BestStep is { } best && best != steps)
         {
+            if (!saves.Has(best))
+                throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {stage.Checkpoint!.Best} was best, is missing or damaged. Train this stage again: remove its folder {folder} and give the same command.");
             saves.Restore(best, optimizer, weightsOnly: true);
             run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {stage.Checkpoint!.Best} was best ({state.Best:G4}).");
         }
@@ -76,7 +87,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         AtomicFile.WriteFolder(Path.Combine(folder, "model"), model.Save);
         return new StageReport(
             visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,
-            model.Model.Weights.Sum(weight => weight.Count), state.FirstLoss, state.LastLoss, Process.GetCurrentProcess().PeakWorkingSet64 / 1e6);
+            model.Model.Weights.Sum(weight => weight.Count), state.FirstLoss, state.LastLoss, Process.GetCurrentProcess().PeakWorkingSet64 / 1e6, method.Unmerged);
     }
 
     /// <summary>Detaches a delta that was not merged: what comes next starts from the model without it.</summary>
@@ -86,7 +97,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
 
     CheckpointState Resume(Checkpoint saves, AdamW optimizer, ItemSource source)
     {
-        saves.CheckSpace(optimizer);
+        saves.CheckSpace(optimizer, model.Model.Weights.Sum(weight => weight.Count * 4));
         var state = saves.Newest(run.Observer.Note);
         if (state is null)
         {
@@ -121,7 +132,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
 
     CheckpointState Measure(CheckpointState state, int step)
     {
-        var values = run.Meter.Measure(model, stage.Evaluate?.Abilities ?? [], CancellationToken.None);
+        var values = run.Meter.Measure(model, stage.Evaluate?.Abilities ?? [], run.Stop);
         foreach (var (name, value) in values) run.Record(visit.Name, step, name, value);
         run.Observer.Measured(visit.Name, step, values);
         run.Sample(visit, model, step, stage.Evaluate?.Samples ?? 0);

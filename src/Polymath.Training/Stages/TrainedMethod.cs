@@ -70,6 +70,9 @@ public sealed class TrainedMethod : IDisposable
         return [.. model.Weights.Where(chosen.Contains)];
     }
 
+    /// <summary>Whether the delta stays apart from the model when the training ends.</summary>
+    public bool Unmerged => deltas is not null && !merge;
+
     /// <summary>Ends the training: the adapter is written, and merged into the model where the method says so.</summary>
     /// <param name="folder">The stage's folder.</param>
     public void Finish(string folder)

@@ -54,7 +54,8 @@ public sealed class ArchitectureTests
         Assert.Contains(families, type => type.Name == "Llama");
         foreach (var family in families)
         {
-            var text = File.ReadAllText(Sources.At("src", "Polymath.Models", "Families", family.Name + ".cs"));
+            // A comment may say whose block a block is like.
+            var text = string.Join('\n', File.ReadLines(Sources.At("src", "Polymath.Models", "Families", family.Name + ".cs")).Where(line => !line.TrimStart().StartsWith("//", StringComparison.Ordinal)));
             Assert.DoesNotContain(families, other => other != family && System.Text.RegularExpressions.Regex.IsMatch(text, $@"\b{other.Name}\b"));
         }
         Assert.All(Sources.Of("Polymath.Tuning"), file => Assert.DoesNotContain("Families", File.ReadAllText(file)));

@@ -1,0 +1,82 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Tuning;
+
+namespace Polymath.Cli;
+
+/// <summary>Which model a verb talks to: a folder, a run's stage, an adapter on it; the same options for every verb.</summary>
+sealed class ModelChoice
+{
+    readonly Argument<string> folder = new("folder") { Description = "A run's folder or a model's." };
+    readonly Option<string?> stage = new("--stage") { Description = "A run's stage; the last finished one when left out." };
+    readonly Option<string?> adapter = new("--adapter") { Description = "An adapter's folder, put on the model. A stage that kept its adapter apart brings its own." };
+
+    internal void AddTo(Command command)
+    {
+        command.Add(folder);
+        command.Add(stage);
+        command.Add(adapter);
+    }
+
+    internal string Folder(ParseResult parsed) => parsed.GetRequiredValue(folder);
+
+    internal OpenedModel Open(ParseResult parsed)
+    {
+        TorchRuntime.Load();
+        return OpenedModel.Open(TextModel.Locate(parsed.GetRequiredValue(folder), parsed.GetValue(stage)), parsed.GetValue(adapter));
+    }
+}
+
+/// <summary>A model and the adapter on it, opened together.</summary>
+sealed class OpenedModel : IDisposable
+{
+    readonly DeltaSet? deltas;
+
+    OpenedModel(TextModel text, string place, DeltaSet? deltas) => (Text, Place, this.deltas) = (text, place, deltas);
+
+    /// <summary>The model.</summary>
+    internal TextModel Text { get; }
+
+    /// <summary>The model's own folder.</summary>
+    internal string Place { get; }
+
+    internal static OpenedModel Open(string place, string? adapter)
+    {
+        var text = TextModel.Open(place);
+        try
+        {
+            return new OpenedModel(text, place, (adapter ?? OwnAdapter(place)) is { } folder ? DeltaSet.Load(text.Model, folder) : null);
+        }
+        catch
+        {
+            text.Dispose();
+            throw;
+        }
+    }
+
+    // A stage that did not merge its adapter says so in its report.
+    static string? OwnAdapter(string place)
+    {
+        var stage = Path.GetDirectoryName(Path.GetFullPath(place))!;
+        string adapter = Path.Combine(stage, "adapter"), report = Path.Combine(stage, "report.json");
+        if (!Directory.Exists(adapter) || !File.Exists(report)) return null;
+        try
+        {
+            return JsonNode.Parse(File.ReadAllBytes(report))?["report"]?["unmerged"]?.GetValue<bool>() is true ? adapter : null;
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw new InputException($"{report} is damaged: {e.Message} Restore it, or name the adapter with --adapter {adapter}.", e);
+        }
+    }
+
+    public void Dispose()
+    {
+        deltas?.Dispose();
+        Text.Dispose();
+    }
+}
