@@ -175,4 +175,42 @@ public sealed class ParityTests
         all[name].view(-1)[0] += 0.5f;
         SafetensorsWriter.Write(path, all);
     }
+
+    [Fact]
+    public void A_reference_that_holds_nothing_to_compare_or_a_gradient_of_nothing_does_not_pass()
+    {
+        using var folder = new ScratchFolder();
+        using var scope = NewDisposeScope();
+        Dictionary<string, Tensor> all;
+        using (var file = SafetensorsFile.Open(Path.Combine(ModelAt("llama"), "reference.safetensors")))
+            all = file.Entries.Keys.ToDictionary(key => key, key => file.Map(key).clone());
+        var inputs = all.Where(pair => pair.Key is "input_ids" or "labels" or "attention_mask").ToDictionary();
+        SafetensorsWriter.Write(folder.At("empty"), inputs);
+        Assert.Contains("holds nothing to compare", Assert.Throws<InputException>(() => ReferenceCheck.Run(ModelAt("llama"), file: folder.At("empty"))).Message);
+        inputs["grad.no.such.weight"] = zeros(3);
+        SafetensorsWriter.Write(folder.At("stray"), inputs);
+        Assert.False(ReferenceCheck.Run(ModelAt("llama"), file: folder.At("stray")).Single().Passed);
+        inputs["attention_mask"] = ones(2, 2);
+        SafetensorsWriter.Write(folder.At("short"), inputs);
+        Assert.Contains("attention_mask has 4 entries", Assert.Throws<InputException>(() => ReferenceCheck.Run(ModelAt("llama"), file: folder.At("short"))).Message);
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Rows_laid_together_have_the_states_of_each_row_alone(string name)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        using var model = ModelFolder.Open(ModelAt(name));
+        // ChatGLM's marks stand where its prompts have them; other families read them as any token.
+        int[][] rows = [[5, 6, 191, 194, 7, 8, 9, 10, 11, 12, 13, 14], [20, 190, 194, 21], [30, 31, 32, 33, 34, 35, 191, 194]];
+        Tensor States(params int[][] of)
+        {
+            using var batch = model.Reading == Reading.EncoderDecoder
+                ? Batch.Pairs(of, [.. of.Select(row => new Polymath.Text.Packing.TokenRow(row[2..], new float[row.Length - 2], ""))])
+                : Batch.Of([.. of.Select(row => new Polymath.Text.Packing.TokenRow(row, new float[row.Length], ""))]);
+            return model.Hidden(batch);
+        }
+        Polymath.Tests.Tensors.Samples.Near(cat([.. rows.Select(row => States(row))], 0), States(rows), 1e-5, name);
+    }
 }

@@ -122,4 +122,98 @@ public sealed class AttentionTests
         Samples.Near(fresh[0], fast[1].select(1, 4), 0, "the place asked for");
         Assert.Equal(3 * 12, fast.ne(0).sum().item<long>());
     }
+
+    /// <summary>Each pattern of who sees whom that some family reads by.</summary>
+    private static Reach Pattern(string kind, int[] lengths) => kind switch
+    {
+        "window 1" => Reach.Causal(Offsets(lengths), 1),
+        "window 9" => Reach.Causal(Offsets(lengths), 9),
+        "whole" => Reach.Whole(Offsets(lengths), Offsets(lengths)),
+        "prefix" => Reach.Prefix(Offsets(lengths), [.. lengths.Select(length => length / 2)]),
+        "long prefix" => Reach.Prefix(Offsets(lengths), [.. lengths.Select(length => length + 3)]),
+        "source" => Reach.Whole(Offsets(lengths), Offsets([.. lengths.Select((length, i) => 1 + (length + 7 * i) % 50)])),
+        _ => Reach.Causal(Offsets(lengths)),
+    };
+
+    [Theory]
+    [InlineData("window 1", 0, false)]
+    [InlineData("window 9", 0, false)]
+    [InlineData("window 9", 2, true)]
+    [InlineData("whole", 0, false)]
+    [InlineData("whole", 0, true)]
+    [InlineData("prefix", 0, true)]
+    [InlineData("long prefix", 3, false)]
+    [InlineData("source", 0, false)]
+    [InlineData("causal", 2, false)]
+    [InlineData("causal", 0, true)]
+    public void Attention_over_a_span_with_a_cap_and_biases_is_plain_attention(string kind, double cap, bool biased)
+    {
+        using var scope = NewDisposeScope();
+        int[] lengths = [1, 33, 64, 7];
+        var reach = Pattern(kind, lengths);
+        var form = new AttentionForm(0.7, cap);
+        int queries = reach.QueryOffsets[^1], keys = reach.KeyOffsets[^1];
+        Tensor[] inputs = [Samples.Normal("q", queries, 4, 6), Samples.Normal("k", keys, 2, 6), Samples.Normal("v", keys, 2, 6), .. biased ? [Samples.Normal("bias", 4, 141)] : Array.Empty<Tensor>()];
+        DistanceBias? Bias(Tensor[] x) => biased ? new DistanceBias(x[3], 70) : null;
+        Samples.Agree(
+            x => RaggedAttention.Of(x[0], x[1], x[2], reach, form, Bias(x)), x => RaggedAttention.Plain(x[0], x[1], x[2], reach, form, Bias(x)), 3e-5, $"{kind}, cap {cap}, biased {biased}", inputs);
+    }
+
+    [Fact]
+    public void A_span_hides_what_lies_outside_it()
+    {
+        using var scope = NewDisposeScope();
+        Tensor q = Samples.Normal("q", 50, 2, 8), k = Samples.Normal("k", 50, 2, 8), v = Samples.Normal("v", 50, 2, 8);
+        var reach = Reach.Causal([0, 50], 5);
+        var before = Samples.Floats(RaggedAttention.Of(q, k, v, reach, new AttentionForm(1)));
+        foreach (var kept in new[] { k, v })
+            kept.narrow(0, 0, 40).fill_(1e6f);
+        var after = Samples.Floats(RaggedAttention.Of(q, k, v, reach, new AttentionForm(1)));
+        // The token 44 sees 40 to 44, the token 43 also 39.
+        Assert.Equal(before[(44 * 16)..], after[(44 * 16)..]);
+        Assert.NotEqual(before[(43 * 16)..(44 * 16)], after[(43 * 16)..(44 * 16)]);
+    }
+
+    [Fact]
+    public void A_cap_and_biases_have_the_slopes_of_their_formula()
+    {
+        using var scope = NewDisposeScope();
+        var reach = Reach.Causal([0, 4, 6], 3);
+        var form = new AttentionForm(0.6, 1.5);
+        double[][] at = [Samples.Numbers("q", 6, 4, 3), Samples.Numbers("k", 6, 2, 3), Samples.Numbers("v", 6, 2, 3), Samples.Numbers("bias", 4, 7)];
+        long[][] shapes = [[6, 4, 3], [6, 2, 3], [6, 2, 3], [4, 7]];
+        var upstream = tensor(Samples.Numbers("upstream", 6, 4, 3), [6, 4, 3]);
+        double Formula()
+        {
+            using var inner = NewDisposeScope();
+            var x = at.Select((values, i) => tensor(values, shapes[i])).ToArray();
+            return (RaggedAttention.Plain(x[0], x[1], x[2], reach, form, new DistanceBias(x[3], 4)) * upstream).sum().item<double>();
+        }
+        var (_, gradients) = Samples.Differentiate(
+            t => RaggedAttention.Of(t[0], t[1], t[2], reach, form, new DistanceBias(t[3], 4)), Samples.Normal("q", 6, 4, 3), Samples.Normal("k", 6, 2, 3), Samples.Normal("v", 6, 2, 3), Samples.Normal("bias", 4, 7));
+        for (var i = 0; i < 4; i++)
+            Samples.NearSlopes(Samples.Slopes(_ => Formula(), at[i]), gradients[i], $"input {i}");
+    }
+
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(2, true)]
+    public void Cached_attention_over_a_window_with_a_cap_and_biases_is_plain_attention(double cap, bool biased)
+    {
+        using var scope = NewDisposeScope();
+        Tensor q = Samples.Normal("q", 3, 4, 9), k = Samples.Normal("k", 2, 2, 40, 9), v = Samples.Normal("v", 2, 2, 40, 9);
+        var reach = new CachedReach([1, 0, 1], [0, 12, 30], [1, 17, 40], [0, 16, 39]);
+        var bias = biased ? new DistanceBias(Samples.Normal("bias", 4, 40), 39) : null;
+        var form = new AttentionForm(0.5, cap);
+        Samples.Near(CachedAttention.Plain(q, k, v, reach, form, bias), CachedAttention.Of(q, k, v, reach, form, bias), 2e-5, "cached attention");
+    }
+
+    [Fact]
+    public void A_table_that_does_not_reach_is_refused()
+    {
+        using var scope = NewDisposeScope();
+        Tensor x = Samples.Normal("x", 5, 2, 4), table = Samples.Normal("table", 2, 4);
+        Assert.Throws<ArgumentException>(() => RaggedAttention.Of(x, x, x, Reach.Causal([0, 5]), new AttentionForm(1), new DistanceBias(table, 3)));
+        RaggedAttention.Of(x, x, x, Reach.Causal([0, 5], 4), new AttentionForm(1), new DistanceBias(table, 3));
+    }
 }

@@ -126,4 +126,19 @@ public sealed class ElementKernelTests
         Samples.Near(x, Rotation.Of(turned, angles.cos(), -angles.sin()), 1e-6, "turned back");
         Assert.True(Samples.Gap(Samples.Floats(x), Samples.Floats(turned)) > 0.1);
     }
+
+    [Theory]
+    [InlineData(24, 12, false)]
+    [InlineData(24, 4, false)]
+    [InlineData(24, 12, true)]
+    [InlineData(24, 5, true)]
+    [InlineData(9, 3, true)]
+    public void A_part_of_a_head_turns_and_neighbours_pair_as_in_the_plain_formula(int width, int pairs, bool interleaved)
+    {
+        using var scope = NewDisposeScope();
+        Tensor angles = Samples.Normal("angle", 40, pairs), cosine = angles.cos(), sine = angles.sin();
+        Samples.Agree(x => Rotation.Of(x[0], cosine, sine, interleaved), x => Rotation.Plain(x[0], cosine, sine, interleaved), 1e-6, $"{pairs} pairs of {width}", Samples.Normal("x", 40, 3, width));
+        var turned = Rotation.Of(Samples.Normal("x", 40, 3, width), cosine, sine, interleaved);
+        if (2 * pairs < width) Samples.Near(Samples.Normal("x", 40, 3, width).narrow(-1, 2 * pairs, width - 2 * pairs), turned.narrow(-1, 2 * pairs, width - 2 * pairs), 0, "what does not turn");
+    }
 }

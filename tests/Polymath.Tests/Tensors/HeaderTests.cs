@@ -57,6 +57,7 @@ public sealed class HeaderTests : IDisposable
         { "{\"a\": 1}", 0, "not the JSON it should be" },
         { "{\"__metadata__\": 1}", 0, "not the JSON it should be" },
         { "{\"__metadata__\": {\"x\": 1}}", 0, "not the JSON it should be" },
+        { $"{{\"a\": {{\"dtype\": \"F32\", \"shape\": [{string.Join(",", Enumerable.Repeat(1, 1_000_000))}], \"data_offsets\": [0, 4]}}}}", 4, "1000000 dimensions" },
         { "[]", 0, "not a JSON object" },
         { "", 0, "not the JSON it should be" },
         { "{\"a\": ", 0, "not the JSON it should be" },

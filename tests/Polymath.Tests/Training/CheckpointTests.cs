@@ -150,4 +150,48 @@ public sealed class CheckpointTests : IDisposable
         var bytes = File.ReadAllBytes(path);
         File.WriteAllBytes(path, bytes[..(bytes.Length / 2)]);
     }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Damaged_saves_do_not_push_out_sound_ones(int keep)
+    {
+        foreach (var step in new[] { 2, 4, 5 })
+            Save(Saves(keep: 3), step);
+        foreach (var damaged in new[] { 4, 5 })
+            File.AppendAllText(folder.At("checkpoints", $"step-{damaged:D8}", "weights.safetensors"), "x");
+        Assert.Equal(2, Newest()!.Step);
+        Assert.Contains("step-00000005.damaged", string.Join('\n', told));
+        Save(Saves(keep), 3);
+        Assert.True(Saves().Has(3));
+        Assert.Equal(keep > 1, Saves().Has(2));
+        Assert.Equal(3, Newest()!.Step);
+        Assert.Contains("step-00000005.damaged", Kept());
+    }
+
+    [Fact]
+    public void A_manifest_that_names_no_files_is_damage()
+    {
+        Save(Saves(), 1);
+        File.WriteAllText(folder.At("checkpoints", "step-00000001", "manifest.json"), "{}");
+        Assert.Null(Newest());
+        Assert.Contains("does not name the three files", told.Single());
+    }
+
+    [Fact]
+    public void A_full_disk_is_told_before_anything_is_written()
+    {
+        long free = 0;
+        Checkpoint Saves() => new(folder.At("checkpoints"), new CheckpointSettings(1, 2), _ => free);
+        Assert.Contains("the disk has 0 MB left", Assert.Throws<RunFailedException>(() => Saves().CheckSpace(optimizer)).Message);
+        Assert.Contains("Nothing was written", Assert.Throws<RunFailedException>(() => Saves().Save(optimizer, State(1))).Message);
+        Assert.Empty(Kept());
+        // Three saves at once at the start; with two there already, one more.
+        free = 5_000_000;
+        Saves().CheckSpace(optimizer);
+        Assert.Throws<RunFailedException>(() => Saves().CheckSpace(optimizer, beside: 4_000_000));
+        for (var step = 1; step <= 2; step++) Save(Saves(), step);
+        free = 1_100_000;
+        Saves().CheckSpace(optimizer);
+    }
 }
