@@ -70,6 +70,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         }
     }
 
+    /// <summary>The length of a row beyond which rotary positions turn otherwise than in a shorter row (dynamic and longrope); null where a row's length does not matter.</summary>
+    public virtual int? StretchesBeyond => null;
+
     /// <summary>The last hidden states [tokens, hidden], normalised.</summary>
     /// <param name="batch">The rows.</param>
     /// <param name="cache">What was read before, when generating.</param>

@@ -76,6 +76,9 @@ public sealed class Gemma2 : LanguageModel
     }
 
     /// <inheritdoc/>
+    public override int? StretchesBeyond => rotary.StretchesBeyond;
+
+    /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
     {
         ArgumentNullException.ThrowIfNull(batch);

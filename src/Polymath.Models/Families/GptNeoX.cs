@@ -63,6 +63,9 @@ public sealed class GptNeoX : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["query_key_value"];
 
     /// <inheritdoc/>
+    public override int? StretchesBeyond => rotary.StretchesBeyond;
+
+    /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
     {
         ArgumentNullException.ThrowIfNull(batch);

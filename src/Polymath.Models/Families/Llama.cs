@@ -36,7 +36,10 @@ public sealed class Llama : LanguageModel
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
-        rotary = new Rotary(read.Rope(), attention.HeadWidth);
+        var rope = read.Rope();
+        rotary = new Rotary(rope, attention.HeadWidth);
+        // The other ways to stretch say the whole context in the configuration; the dynamic one says the first.
+        if (rope.Type == "dynamic") Sizes = Sizes with { ContextLength = (int)(Sizes.ContextLength * rope.Factor) };
         bool inputBias = type == "qwen2" || read.Bool("attention_bias", false), outputBias = type != "qwen2" && read.Bool("attention_bias", false), innerBias = type == "llama" && read.Bool("mlp_bias", false);
         // Mistral slides in every layer; Qwen where it is told to, above a number of layers.
         var slidesFrom = type == "mistral" ? 0 : read.Bool("use_sliding_window", false) ? read.Maybe("max_window_layers") ?? 28 : layers;
@@ -70,6 +73,9 @@ public sealed class Llama : LanguageModel
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
+
+    /// <inheritdoc/>
+    public override int? StretchesBeyond => rotary.StretchesBeyond;
 
     /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)

@@ -62,6 +62,9 @@ public sealed class Phi3 : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["qkv_proj"];
 
     /// <inheritdoc/>
+    public override int? StretchesBeyond => rotary.StretchesBeyond;
+
+    /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
     {
         ArgumentNullException.ThrowIfNull(batch);

@@ -36,6 +36,9 @@ public sealed class Rotary : IDisposable
     /// <summary>R: how many of a head's elements turn.</summary>
     public int Width { get; }
 
+    /// <summary>The length of a row beyond which the turns depend on it; null where they never do.</summary>
+    public int? StretchesBeyond => settings.DependsOnLength ? (int)settings.OriginalContext : null;
+
     /// <summary>The turns of tokens at positions.</summary>
     /// <param name="positions">The positions.</param>
     /// <param name="device">Where they are wanted.</param>
