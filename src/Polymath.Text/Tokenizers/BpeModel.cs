@@ -6,6 +6,7 @@ namespace Polymath.Text;
 internal sealed class BpeModel : TokenModel
 {
     private readonly Dictionary<string, int> _vocabulary;
+    private readonly string[] _tokens;
     private readonly BpeMerges _merges;
     private readonly int _unknown = -1;
     private readonly bool _fuseUnknown, _ignoreMerges;
@@ -21,6 +22,7 @@ internal sealed class BpeModel : TokenModel
         if (model.Find("dropout") is { } dropout && dropout.Element.ValueKind == System.Text.Json.JsonValueKind.Number && dropout.Element.GetDouble() > 0)
             throw dropout.Fault("a dropout of merges makes the ids random; set it to null");
         _vocabulary = VocabularyReader.Read(model.Get("vocab"));
+        _tokens = ById(_vocabulary);
         _prefix = model.Find("continuing_subword_prefix")?.Text() ?? "";
         _suffix = model.Find("end_of_word_suffix")?.Text() ?? "";
         _fuseUnknown = model.Find("fuse_unk")?.Flag() ?? false;
@@ -35,8 +37,18 @@ internal sealed class BpeModel : TokenModel
     /// <inheritdoc/>
     public override IReadOnlyDictionary<string, int> Vocabulary => _vocabulary;
 
+    /// <inheritdoc/>
+    public override bool CanReadBytes => true;
+
     /// <summary>Reads the model from its part of the file.</summary>
     public static BpeModel Read(JsonPart model) => new(model);
+
+    /// <inheritdoc/>
+    public override void Spell(ReadOnlySpan<char> word, ReadOnlySpan<int> ids, List<string> into)
+    {
+        foreach (var id in ids)
+            into.Add(_tokens[id]);
+    }
 
     /// <inheritdoc/>
     public override void Prepare(IReadOnlySet<int> specialIds, bool readsBytes)
