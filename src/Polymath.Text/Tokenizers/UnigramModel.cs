@@ -133,7 +133,7 @@ internal sealed class UnigramModel : TokenModel
                 start = starts[start];
             var text = word[start..end].ToString();
             if (!_lookup.ContainsKey(text) && BytesOf(text) is { } bytes)
-                into.AddRange(bytes.Reverse().Select(id => _tokens[id]));
+                into.AddRange(Enumerable.Reverse(bytes).Select(id => _tokens[id]));
             else
                 into.Add(text);
         }
@@ -218,13 +218,13 @@ internal sealed class UnigramModel : TokenModel
         }
 
         if (BytesOf(text) is { } bytes)
-            into.AddRange(bytes.Reverse());
+            into.AddRange(Enumerable.Reverse(bytes));
         else
             into.Add(_unknown);
     }
 
     // The tokens of its bytes, if there is one for each.
-    private IEnumerable<int>? BytesOf(ReadOnlySpan<char> text)
+    private int[]? BytesOf(ReadOnlySpan<char> text)
     {
         if (_fallback is null)
             return null;
