@@ -49,7 +49,7 @@ internal static class SentencePieceFamily
         int[] Named(string flag, string purpose, string usual, bool otherwise) =>
             folder.Flag(flag, otherwise) && added.Find(token => token.Content == (folder.Named(purpose) ?? usual)) is { } token ? [token.Id] : [];
         int[] open = Named("add_bos_token", "bos_token", "<s>", true), close = Named("add_eos_token", "eos_token", "</s>", false);
-        return new("Llama", 0, false, !folder.Flag("legacy", false), added, [], Around(open, close, open));
+        return new("Llama", 0, false, !folder.Flag("legacy", false), added, [], Around(open, close, open), true);
     }
 
     private static SentencePieceHabits T5(TokenizerFolder folder, SentencePieceFile file)
@@ -59,7 +59,7 @@ internal static class SentencePieceFamily
         var added = folder.Added(Ids(file, 0, more), ("eos_token", "</s>"), ("unk_token", "<unk>"), ("pad_token", "<pad>"));
         added.AddRange(more.Where(token => !added.Exists(known => known.Content == token.Content)));
         int[] close = added.Find(token => token.Content == (folder.Named("eos_token") ?? "</s>")) is { } end ? [end.Id] : [];
-        return new("T5", 0, false, false, added, [], Around([], close));
+        return new("T5", 0, false, false, added, [], Around([], close), true);
     }
 
     private static SentencePieceHabits Other(TokenizerFolder folder, SentencePieceFile file)

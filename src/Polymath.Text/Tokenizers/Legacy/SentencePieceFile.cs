@@ -72,6 +72,9 @@ internal sealed class SentencePieceFile
     /// <summary>The table of replacements, or null.</summary>
     public PrecompiledCharacterMap? Map { get; private set; }
 
+    /// <summary>The bytes of the table of replacements; empty where there is none.</summary>
+    public byte[] MapBytes { get; private set; } = [];
+
     /// <summary>Whether a space is put in front.</summary>
     public bool AddsSpace { get; private set; } = true;
 
@@ -109,7 +112,7 @@ internal sealed class SentencePieceFile
     {
         var result = new SentencePieceFile(Name)
         {
-            Kind = Kind, ByteFallback = true, SpaceEndsWord = SpaceEndsWord, UnknownText = UnknownText, Map = Map,
+            Kind = Kind, ByteFallback = true, SpaceEndsWord = SpaceEndsWord, UnknownText = UnknownText, Map = Map, MapBytes = MapBytes,
             AddsSpace = AddsSpace, DropsSpaces = DropsSpaces, EscapesSpaces = EscapesSpaces,
         };
         result._pieces.AddRange(_pieces);
@@ -175,6 +178,7 @@ internal sealed class SentencePieceFile
             switch (reader.Field)
             {
                 case 2:
+                    MapBytes = reader.Bytes().ToArray();
                     Map = reader.Bytes().IsEmpty ? null : new PrecompiledCharacterMap(reader.Bytes(), what => Fault(Name, what));
                     break;
                 case 3:

@@ -8,8 +8,10 @@ namespace Polymath.Text;
 /// <param name="Added">The tokens that are found in the text itself.</param>
 /// <param name="Named">The tokens that are known by name only.</param>
 /// <param name="Post">What is put around a text.</param>
+/// <param name="ShowsUnknown">Whether the unknown token is written by its name and not by the sign of the file.</param>
 internal sealed record SentencePieceHabits(
-    string Name, int Offset, bool MarksSpaces, bool SpaceOnlyFirst, IReadOnlyList<AddedToken> Added, IReadOnlyList<AddedToken> Named, PostProcessor Post);
+    string Name, int Offset, bool MarksSpaces, bool SpaceOnlyFirst, IReadOnlyList<AddedToken> Added, IReadOnlyList<AddedToken> Named, PostProcessor Post,
+    bool ShowsUnknown = false);
 
 /// <summary>The marks of ChatGLM's first tokenizer: <c>&lt;n&gt;</c> for a line break, <c>&lt;|tab|&gt;</c>, and <c>&lt;|blank_k|&gt;</c> for a run of spaces.</summary>
 internal static class SpaceMarks

@@ -114,7 +114,7 @@ internal sealed class SentencePieceTokenizer : Tokenizer
         {
             if ((uint)id >= (uint)_tokens.Length || _silent.Contains(id) || (skipSpecialTokens && _skipped.Contains(id)))
                 return null;
-            return id == _model.Unknown + _habits.Offset ? _file.UnknownText : _tokens[id];
+            return id == _model.Unknown + _habits.Offset && !_habits.ShowsUnknown ? _file.UnknownText : _tokens[id];
         }
     }
 
