@@ -7,12 +7,12 @@ using Spectre.Console;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath tokenizer</c>: info, encode, decode, train, verify.</summary>
+/// <summary><c>polymath tokenizer</c>: info, encode, decode, train, verify, convert.</summary>
 static class TokenizerVerb
 {
     internal static readonly JsonSerializerOptions Layout = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
-    internal static Command Make() => new("tokenizer", "Looks at, uses, checks and trains tokenizers.") { Info(), Encode(), Decode(), TokenizerTrainVerb.Make(), Verify() };
+    internal static Command Make() => new("tokenizer", "Looks at, uses, checks and trains tokenizers.") { Info(), Encode(), Decode(), TokenizerTrainVerb.Make(), Verify(), Convert() };
 
     static Argument<string> Folder() => new("folder") { Description = "The tokenizer's folder or file." };
 
@@ -116,6 +116,21 @@ static class TokenizerVerb
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(new { cases = count, failed = differences.Select(each => each.Case).Distinct().Count(), passed = differences.Count == 0, differences }, Layout));
             else Show(count, differences);
             return differences.Count == 0 ? Outcome.Done : Outcome.Failed;
+        }));
+        return command;
+    }
+
+    static Command Convert()
+    {
+        var folder = Folder();
+        var output = new Option<string>("--output") { Description = "The folder to write tokenizer.json into.", Required = true };
+        var command = new Command("convert", "Writes a tokenizer that came in older files as a tokenizer.json.") { folder, output };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var file = Path.Combine(parsed.GetRequiredValue(output), Tokenizer.FileName);
+            AtomicFile.Write(file, Tokenizer.Load(parsed.GetRequiredValue(folder)).ToJson());
+            Console.WriteLine(file);
+            return Outcome.Done;
         }));
         return command;
     }
