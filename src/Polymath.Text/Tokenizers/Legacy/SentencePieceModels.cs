@@ -175,7 +175,7 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
 
         void Offer(int end, double score, int id, int start)
         {
-            if (starts[end] < 0 || score > scores[end])
+            if (starts[end] < 0 || (float)score > scores[end])
                 (scores[end], ids[end], starts[end]) = ((float)score, id, start);
         }
     }
