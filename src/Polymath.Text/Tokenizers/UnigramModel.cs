@@ -18,7 +18,7 @@ internal sealed class UnigramModel : TokenModel
     private readonly double _unknownScore;
     private readonly int _unknown;
     private readonly int[]? _fallback;
-    private readonly WordCache _cache = new();
+    private readonly WordCache _cache = new(), _plainCache = new();
     private readonly TokenTrie _trie = new(), _plainTrie = new();
     private readonly string[] _tokens;
     private readonly int[] _values;
@@ -87,7 +87,8 @@ internal sealed class UnigramModel : TokenModel
     {
         if (word.IsEmpty)
             return;
-        if (!plain && _cache.TryGet(word, out var known))
+        var cache = plain ? _plainCache : _cache;
+        if (cache.TryGet(word, out var known))
         {
             into.AddRange(known);
             return;
@@ -109,8 +110,7 @@ internal sealed class UnigramModel : TokenModel
             ArrayPool<int>.Shared.Return(places);
         }
 
-        if (!plain)
-            _cache.Add(word, CollectionsMarshal.AsSpan(into)[from..]);
+        cache.Add(word, CollectionsMarshal.AsSpan(into)[from..]);
     }
 
     /// <inheritdoc/>

@@ -49,7 +49,7 @@ internal static class SentencePieceJson
         var model = new JsonObject
         {
             ["type"] = "Unigram", ["unk_id"] = file.Pieces.Index().First(entry => entry.Item.Kind == PieceKind.Unknown).Index,
-            ["vocab"] = new JsonArray([.. file.Pieces.Select(piece => new JsonArray(piece.Text, piece.Score)), .. extra.Select(token => new JsonArray(token.Content, 0.0))]),
+            ["vocab"] = new JsonArray([.. file.Pieces.Select(piece => new JsonArray(piece.Text, (double)piece.Score)), .. extra.Select(token => new JsonArray(token.Content, 0.0))]),
             ["byte_fallback"] = file.ByteFallback,
         };
         return LegacyJson.Compose(Added(file, habits), normalizer, Metaspace(), Post(file, habits), decoder, model);

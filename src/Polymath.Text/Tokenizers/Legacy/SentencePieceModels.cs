@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 
 namespace Polymath.Text;
@@ -124,6 +125,8 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
 {
     private readonly TokenTrie _trie = new();
     private readonly int[] _values;
+    private readonly float[] _scores;
+    private readonly bool[] _kept;
     private readonly float _most, _unknownScore;
 
     public SentencePieceUnigram(SentencePieceFile file, UserDefinedPieces kept)
@@ -131,11 +134,13 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
     {
         foreach (var (id, piece) in file.Pieces.Index())
         {
-            if (piece.Kind is PieceKind.Normal or PieceKind.UserDefined or PieceKind.Unused)
+            // An unused piece is known, but never comes out.
+            if (piece.Kind is PieceKind.Normal or PieceKind.UserDefined)
                 _trie.Add(piece.Text, id);
         }
 
         _values = _trie.Values();
+        (_scores, _kept) = ([.. file.Pieces.Select(piece => piece.Score)], [.. file.Pieces.Select(piece => piece.Kind == PieceKind.UserDefined)]);
         var scores = file.Pieces.Where(piece => piece.Kind == PieceKind.Normal).Select(piece => piece.Score).DefaultIfEmpty(0).ToList();
         (_most, _unknownScore) = (scores.Max(), scores.Min() - (float)UnigramModel.UnknownPenalty);
     }
@@ -143,9 +148,22 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
     /// <inheritdoc/>
     public override void Encode(ReadOnlySpan<char> text, List<(int Start, int End, int Id)> into)
     {
-        var scores = new float[text.Length + 1];
-        var (ids, starts) = (new int[text.Length + 1], new int[text.Length + 1]);
-        Array.Fill(starts, -1);
+        var scores = ArrayPool<float>.Shared.Rent(text.Length + 1);
+        var (ids, starts) = (ArrayPool<int>.Shared.Rent(text.Length + 1), ArrayPool<int>.Shared.Rent(text.Length + 1));
+        Search(text, scores, ids, starts);
+        var first = into.Count;
+        for (var end = text.Length; end > 0; end = starts[end])
+            into.Add((starts[end], end, ids[end]));
+        into.Reverse(first, into.Count - first);
+        ArrayPool<float>.Shared.Return(scores);
+        ArrayPool<int>.Shared.Return(ids);
+        ArrayPool<int>.Shared.Return(starts);
+    }
+
+    private void Search(ReadOnlySpan<char> text, float[] scores, int[] ids, int[] starts)
+    {
+        Array.Fill(starts, -1, 0, text.Length + 1);
+        scores[0] = 0;
         for (int at = 0, width; at < text.Length; at += width)
         {
             width = WidthAt(text, at);
@@ -157,10 +175,10 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
                 if (node <= 0)
                     break;
                 var id = _values[node];
-                if (id < 0 || File.Pieces[id].Kind == PieceKind.Unused)
+                if (id < 0)
                     continue;
-                var own = File.Pieces[id].Kind == PieceKind.UserDefined ? Encoding.UTF8.GetByteCount(text[at..end]) * _most - 0.1 : File.Pieces[id].Score;
-                Offer(end, own + scores[at], id, at);
+                var own = _kept[id] ? Encoding.UTF8.GetByteCount(text[at..end]) * _most - 0.1 : _scores[id];
+                Offer(end, (float)(own + scores[at]), id, at);
                 single |= end - at == width;
             }
 
@@ -168,15 +186,10 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
                 Offer(at + width, _unknownScore + scores[at], Unknown, at);
         }
 
-        var first = into.Count;
-        for (var end = text.Length; end > 0; end = starts[end])
-            into.Add((starts[end], end, ids[end]));
-        into.Reverse(first, into.Count - first);
-
-        void Offer(int end, double score, int id, int start)
+        void Offer(int end, float score, int id, int start)
         {
-            if (starts[end] < 0 || (float)score > scores[end])
-                (scores[end], ids[end], starts[end]) = ((float)score, id, start);
+            if (starts[end] < 0 || score > scores[end])
+                (scores[end], ids[end], starts[end]) = (score, id, start);
         }
     }
 }

@@ -20,6 +20,18 @@ public class TokenizerParityTests
     }
 
     [Fact]
+    public void EveryNormalizerLeavesWhatTheReferenceLibraryLeaves()
+    {
+        using var reference = JsonDocument.Parse(File.ReadAllBytes(TextFixtures.At("normalizers.json")));
+        var texts = reference.RootElement.GetProperty("texts").EnumerateArray().Select(text => text.GetString()!).ToList();
+        foreach (var kind in reference.RootElement.GetProperty("results").EnumerateObject())
+        {
+            var normalizer = NormalizerReader.Read(JsonPart.Parse("t.json", System.Text.Encoding.UTF8.GetBytes($$"""{"type": "{{kind.Name}}"}""")))!;
+            Assert.Equal(kind.Value.EnumerateArray().Select(text => text.GetString()), texts.Select(normalizer.Apply));
+        }
+    }
+
+    [Fact]
     public void NoKindIsLeftOut()
     {
         Assert.Equal(7, Cases.Count(row => row.Data.StartsWith("tokenizers/", StringComparison.Ordinal)));
