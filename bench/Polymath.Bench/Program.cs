@@ -13,6 +13,8 @@ if (args is ["optimizer"])
     Console.WriteLine($"AdamW, 25M elements: ours {own:F1} ms, libtorch's fused {fused:F1} ms ({fused / own:F2}), TorchSharp's {slow:F1} ms ({slow / own:F2})");
     return 0;
 }
+if (args is ["tokenizers", var folder, var file, .. var more])
+    return TokenizerSpeed.Run(folder, file, more.Length > 0 ? double.Parse(more[0]) : double.PositiveInfinity, more.Length > 1 ? int.Parse(more[1]) : 1);
 if (args is [var side, var task])
 {
     TorchRuntime.Load();

@@ -35,6 +35,8 @@ public sealed record CheckpointSpec([Means(Meaning.Folder)] string Folder) : Mod
 /// <summary>How the tokenizer is made. It is trained on the training rows of every stage, rendered as the stages will read them.</summary>
 [Case("kind", "character", typeof(CharacterTokenizerSpec))]
 [Case("kind", "byteLevelBpe", typeof(ByteLevelBpeSpec))]
+[Case("kind", "wordPiece", typeof(WordPieceSpec))]
+[Case("kind", "unigram", typeof(UnigramSpec))]
 [Case("folder", null, typeof(TokenizerFolderSpec))]
 public abstract record TokenizerSpec;
 
@@ -49,6 +51,19 @@ public sealed record ByteLevelBpeSpec(
     [Bounds(257, 16777216)] int VocabularySize,
     [Bounds(0)] int MinimumCount = 0) : TokenizerSpec;
 
+/// <summary>WordPiece (Schuster and Nakajima 2012), with BERT's cleaning, lower case and words.</summary>
+/// <param name="VocabularySize">The number of tokens, special ones and characters included.</param>
+/// <param name="MinimumCount">How often a pair must occur to be merged.</param>
+/// <param name="Normalize">Whether texts are cleaned, made lower case and freed of accents.</param>
+public sealed record WordPieceSpec(
+    [Bounds(2, 16777216)] int VocabularySize,
+    [Bounds(0)] int MinimumCount = 0,
+    bool Normalize = true) : TokenizerSpec;
+
+/// <summary>A unigram language model of tokens (Kudo 2018), with bytes for characters it does not know.</summary>
+/// <param name="VocabularySize">The number of tokens, special ones, the 256 bytes and characters included.</param>
+public sealed record UnigramSpec([Bounds(258, 16777216)] int VocabularySize) : TokenizerSpec;
+
 /// <summary>An existing tokenizer.</summary>
-/// <param name="Folder">A folder with a <c>tokenizer.json</c>.</param>
+/// <param name="Folder">A folder with a <c>tokenizer.json</c>, or with the files older tokenizers came in.</param>
 public sealed record TokenizerFolderSpec([Means(Meaning.Folder)] string Folder) : TokenizerSpec;

@@ -108,6 +108,11 @@ internal readonly record struct JsonPart(string File, string Path, JsonElement E
         return number >= least && number <= most ? number : throw Fault($"a number from {least} to {most} is needed here, found {number}");
     }
 
+    /// <summary>The number here.</summary>
+    public double Number() => Element.ValueKind == JsonValueKind.Number && Element.TryGetDouble(out var number) && double.IsFinite(number)
+        ? number
+        : throw Fault($"a number is needed here, found {(Element.ValueKind == JsonValueKind.Number ? Element.GetRawText() : Kind)}");
+
     /// <summary>The items of the list here.</summary>
     public IEnumerable<JsonPart> Items()
     {

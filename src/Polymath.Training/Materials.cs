@@ -78,6 +78,8 @@ public sealed class Materials
         return recipe.Tokenizer switch
         {
             ByteLevelBpeSpec spec => ByteLevelBpeTrainer.Train(texts, spec.VocabularySize, spec.MinimumCount, ChatTemplate.Specials),
+            WordPieceSpec spec => WordPieceTrainer.Train(texts, spec.VocabularySize, spec.MinimumCount, ChatTemplate.Specials, spec.Normalize),
+            UnigramSpec spec => UnigramTrainer.Train(texts, spec.VocabularySize, ChatTemplate.Specials),
             CharacterTokenizerSpec spec => CharacterTokenizerTrainer.Train(texts, spec.MinimumCount, ChatTemplate.Specials),
             _ => throw new InputException("A new model needs a tokenizer: add `tokenizer: {kind: character}` or `{kind: byteLevelBpe, vocabularySize: 8000}` to the recipe."),
         };

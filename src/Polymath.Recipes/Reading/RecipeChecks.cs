@@ -68,7 +68,7 @@ internal sealed class RecipeChecks(Checks checks)
         if (checks.Sound("model.heads", "model.keyValueHeads") && model.KeyValueHeads is { } shared && model.Heads % shared != 0)
             checks.Fault("model.keyValueHeads", $"{shared} key-value heads do not divide the {model.Heads} heads", $"write {Divisor(model.Heads, shared)}");
         if (checks.Recipe.Tokenizer is null && checks.Sound("tokenizer"))
-            checks.Fault("tokenizer", "'tokenizer' is missing, and a new model has none of its own", "add tokenizer: {kind: character|byteLevelBpe}");
+            checks.Fault("tokenizer", "'tokenizer' is missing, and a new model has none of its own", "add tokenizer: {kind: character|byteLevelBpe|wordPiece|unigram}");
     }
 
     /// <summary>The divisor of a number that is nearest to what was written.</summary>

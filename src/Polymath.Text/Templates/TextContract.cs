@@ -48,7 +48,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             })]),
         };
         AtomicFile.WriteText(Path.Combine(folder, FileName), content.ToJsonString(layout) + "\n");
-        SaveForPython(folder);
+        SaveForPython(folder, tokenizer);
     }
 
     /// <summary>Reads the contract beside a model and checks that the tokenizer still gives the recorded tokens.</summary>
@@ -99,9 +99,9 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     }
 
     // What transformers needs to lay out the same conversation.
-    void SaveForPython(string folder)
+    void SaveForPython(string folder, Tokenizer tokenizer)
     {
-        var settings = new JsonObject
+        JsonObject settings = new()
         {
             ["tokenizer_class"] = "PreTrainedTokenizerFast",
             ["bos_token"] = Template.Begin.Length > 0 ? Template.Begin : null,
@@ -112,6 +112,12 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
                 "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}" + Quote(Template.User) + "{{ message['content'] }}" + Quote(Template.Assistant)
                 + "{% elif message['role'] == 'assistant' %}{{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}",
         };
+        // A tokenizer in older files keeps the settings it came with: they say how the files are read.
+        if (tokenizer.Files.TryGetValue("tokenizer_config.json", out var kept) && JsonNode.Parse(kept.Span) is JsonObject own)
+        {
+            own["chat_template"] = settings["chat_template"]!.DeepClone();
+            settings = own;
+        }
         AtomicFile.WriteText(Path.Combine(folder, "tokenizer_config.json"), settings.ToJsonString(layout) + "\n");
     }
 

@@ -8,7 +8,8 @@ namespace Polymath.Text;
 /// knows the words it occurs in, so that a merge touches only those.
 /// </summary>
 /// <param name="vocabulary">The tokens so far; learned ones are appended.</param>
-internal sealed class BpeLearner(List<string> vocabulary)
+/// <param name="prefix">What opens a token that goes on with a word; it is dropped where two are merged.</param>
+internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
 {
     private readonly List<int> _symbols = [];
     private readonly List<(int Start, int Length, long Count)> _words = [];
@@ -51,7 +52,7 @@ internal sealed class BpeLearner(List<string> vocabulary)
             if (now < Math.Max(1, minimumCount))
                 break;
             var (left, right) = top.Pair;
-            var token = vocabulary[left] + vocabulary[right];
+            var token = vocabulary[left] + (vocabulary[right].StartsWith(prefix, StringComparison.Ordinal) ? vocabulary[right][prefix.Length..] : vocabulary[right]);
             if (!ids.TryGetValue(token, out var id))
             {
                 id = ids[token] = vocabulary.Count;

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 
 namespace Polymath.Text;
@@ -6,73 +7,104 @@ namespace Polymath.Text;
 internal sealed class BpeMerges
 {
     private const int ShortWord = 48;
-    private readonly Dictionary<TokenPair, (int Rank, int Id)> _merges;
+
+    // An open hash table: the pair, and what becomes of it.
+    private readonly ulong[] _pairs;
+    private readonly (int Rank, int Id)[] _merges;
+    private readonly int _shift;
 
     /// <summary>The merges by rank.</summary>
     /// <param name="merges">For each merge its left, right and resulting id; the earlier goes first. Of a repeated pair the later one counts.</param>
     public BpeMerges(IReadOnlyList<(int Left, int Right, int Id)> merges)
     {
-        _merges = new(merges.Count);
+        var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(16, 2 * merges.Count + 1));
+        (_pairs, _merges, _shift) = (new ulong[size], new (int, int)[size], 64 - BitOperations.Log2((uint)size));
+        Array.Fill(_pairs, ulong.MaxValue);
         for (var rank = 0; rank < merges.Count; rank++)
-            _merges[new(merges[rank].Left, merges[rank].Right)] = (rank, merges[rank].Id);
+        {
+            var pair = Pair(merges[rank].Left, merges[rank].Right);
+            var place = Place(pair);
+            if (_pairs[place] != pair)
+                Count++;
+            (_pairs[place], _merges[place]) = (pair, (rank, merges[rank].Id));
+        }
     }
 
     /// <summary>The number of merges.</summary>
-    public int Count => _merges.Count;
+    public int Count { get; }
+
+    /// <summary>The ids that merges make.</summary>
+    public IEnumerable<int> Results => _merges.Where((_, place) => _pairs[place] != ulong.MaxValue).Select(merge => merge.Id);
+
+    /// <summary>Whether some ids are merged with others.</summary>
+    public bool Touch(HashSet<int> ids) => _pairs.Any(pair => pair != ulong.MaxValue && (ids.Contains((int)(pair >> 32)) || ids.Contains((int)pair)));
 
     /// <summary>Merges until no pair is left that may be merged.</summary>
-    /// <param name="ids">The ids of a word, changed in place.</param>
+    /// <param name="list">Ids; those of a word are at its end, and are changed in place.</param>
+    /// <param name="from">Where the word starts.</param>
     /// <param name="forbidden">Ids that must not come out, or null.</param>
-    public void Apply(List<int> ids, HashSet<int>? forbidden)
+    public void Apply(List<int> list, int from, HashSet<int>? forbidden)
     {
-        if (ids.Count < 2 || _merges.Count == 0)
+        var ids = CollectionsMarshal.AsSpan(list)[from..];
+        if (ids.Length < 2 || Count == 0)
             return;
-        if (ids.Count <= ShortWord)
-            ApplyShort(ids, forbidden);
-        else
-            ApplyLong(ids, forbidden);
+        var count = ids.Length <= ShortWord ? ApplyShort(ids, forbidden) : ApplyLong(ids, forbidden);
+        list.RemoveRange(from + count, list.Count - from - count);
+    }
+
+    private static ulong Pair(int left, int right) => (ulong)(uint)left << 32 | (uint)right;
+
+    // Where the pair lies, or the free place where it would.
+    private int Place(ulong pair)
+    {
+        var place = (int)((pair ^ pair >> 29) * 0x9E3779B97F4A7C15UL >> _shift);
+        while (_pairs[place] != pair && _pairs[place] != ulong.MaxValue)
+            place = (place + 1) & (_pairs.Length - 1);
+        return place;
     }
 
     private (int Rank, int Id) Find(int left, int right, HashSet<int>? forbidden)
-        => _merges.TryGetValue(new(left, right), out var merge) && (forbidden is null || !forbidden.Contains(merge.Id)) ? merge : (int.MaxValue, 0);
+    {
+        var pair = Pair(left, right);
+        var place = Place(pair);
+        return _pairs[place] == pair && (forbidden is null || !forbidden.Contains(_merges[place].Id)) ? _merges[place] : (int.MaxValue, 0);
+    }
 
     // The best of few pairs is found fastest by looking at each.
-    private void ApplyShort(List<int> list, HashSet<int>? forbidden)
+    private int ApplyShort(Span<int> ids, HashSet<int>? forbidden)
     {
-        var ids = CollectionsMarshal.AsSpan(list);
         var count = ids.Length;
-        Span<(int Rank, int Id)> merges = stackalloc (int, int)[count - 1];
-        for (var i = 0; i < merges.Length; i++)
-            merges[i] = Find(ids[i], ids[i + 1], forbidden);
+        Span<int> ranks = stackalloc int[ShortWord], made = stackalloc int[ShortWord];
+        for (var i = 0; i < count - 1; i++)
+            (ranks[i], made[i]) = Find(ids[i], ids[i + 1], forbidden);
         while (count > 1)
         {
-            var best = 0;
+            var (best, least) = (0, ranks[0]);
             for (var i = 1; i < count - 1; i++)
             {
-                if (merges[i].Rank < merges[best].Rank)
-                    best = i;
+                if (ranks[i] < least)
+                    (best, least) = (i, ranks[i]);
             }
 
-            if (merges[best].Rank == int.MaxValue)
+            if (least == int.MaxValue)
                 break;
-            ids[best] = merges[best].Id;
-            ids[(best + 2)..count].CopyTo(ids[(best + 1)..]);
-            if (best + 2 < count)
-                merges[(best + 2 - 1)..(count - 1)].CopyTo(merges[best..]);
+            ids[best] = made[best];
             count--;
+            for (var i = best + 1; i < count; i++)
+                (ids[i], ranks[i - 1], made[i - 1]) = (ids[i + 1], ranks[i], made[i]);
             if (best > 0)
-                merges[best - 1] = Find(ids[best - 1], ids[best], forbidden);
+                (ranks[best - 1], made[best - 1]) = Find(ids[best - 1], ids[best], forbidden);
             if (best < count - 1)
-                merges[best] = Find(ids[best], ids[best + 1], forbidden);
+                (ranks[best], made[best]) = Find(ids[best], ids[best + 1], forbidden);
         }
 
-        list.RemoveRange(count, list.Count - count);
+        return count;
     }
 
     // Pairs wait in a queue by rank, then by place; one whose neighbours have changed since is passed over.
-    private void ApplyLong(List<int> list, HashSet<int>? forbidden)
+    private int ApplyLong(Span<int> word, HashSet<int>? forbidden)
     {
-        var ids = list.ToArray();
+        var ids = word.ToArray();
         var previous = new int[ids.Length];
         var next = new int[ids.Length];
         var queue = new PriorityQueue<(int At, int Left, int Right, int Id), long>(ids.Length);
@@ -101,9 +133,10 @@ internal sealed class BpeMerges
                 Enqueue(previous[top.At], top.At);
         }
 
-        list.Clear();
+        var count = 0;
         for (var i = 0; i >= 0; i = next[i])
-            list.Add(ids[i]);
+            word[count++] = ids[i];
+        return count;
 
         void Enqueue(int left, int right)
         {

@@ -5,7 +5,9 @@ namespace Polymath.Text;
 /// <summary>Byte-pair encoding over characters or over bytes, as <c>tokenizer.json</c> files describe it.</summary>
 internal sealed class BpeModel : TokenModel
 {
+    private const int ShortWord = 16;
     private readonly Dictionary<string, int> _vocabulary;
+    private readonly string[] _tokens;
     private readonly BpeMerges _merges;
     private readonly int _unknown = -1;
     private readonly bool _fuseUnknown, _ignoreMerges;
@@ -15,12 +17,14 @@ internal sealed class BpeModel : TokenModel
     private int[] _byteIds = [], _characterIds = [];
     private bool _readsBytes;
     private HashSet<int> _specialIds = [];
+    private TokenCuts? _cuts;
 
     private BpeModel(JsonPart model)
     {
         if (model.Find("dropout") is { } dropout && dropout.Element.ValueKind == System.Text.Json.JsonValueKind.Number && dropout.Element.GetDouble() > 0)
             throw dropout.Fault("a dropout of merges makes the ids random; set it to null");
         _vocabulary = VocabularyReader.Read(model.Get("vocab"));
+        _tokens = ById(_vocabulary);
         _prefix = model.Find("continuing_subword_prefix")?.Text() ?? "";
         _suffix = model.Find("end_of_word_suffix")?.Text() ?? "";
         _fuseUnknown = model.Find("fuse_unk")?.Flag() ?? false;
@@ -35,8 +39,18 @@ internal sealed class BpeModel : TokenModel
     /// <inheritdoc/>
     public override IReadOnlyDictionary<string, int> Vocabulary => _vocabulary;
 
+    /// <inheritdoc/>
+    public override bool CanReadBytes => true;
+
     /// <summary>Reads the model from its part of the file.</summary>
     public static BpeModel Read(JsonPart model) => new(model);
+
+    /// <inheritdoc/>
+    public override void Spell(ReadOnlySpan<char> word, ReadOnlySpan<int> ids, List<string> into)
+    {
+        foreach (var id in ids)
+            into.Add(_tokens[id]);
+    }
 
     /// <inheritdoc/>
     public override void Prepare(IReadOnlySet<int> specialIds, bool readsBytes)
@@ -46,6 +60,7 @@ internal sealed class BpeModel : TokenModel
             _byteIds = [.. Enumerable.Range(0, 256).Select(value => _vocabulary.GetValueOrDefault(ByteAlphabet.CharacterOf((byte)value).ToString(), -1))];
         if (readsBytes && _prefix.Length + _suffix.Length == 0)
             return;
+        _cuts = readsBytes ? null : FindCuts();
         _characterIds = new int[char.MaxValue + 1];
         Array.Fill(_characterIds, -1);
         foreach (var (token, id) in _vocabulary)
@@ -55,8 +70,31 @@ internal sealed class BpeModel : TokenModel
         }
     }
 
+    // Without a pre-tokenizer a word is a whole text; merging it piece by piece is as exact, where nothing else reaches over the cuts.
+    private TokenCuts? FindCuts()
+    {
+        var reaches = _prefix.Length + _suffix.Length > 0 || _ignoreMerges || (_fuseUnknown && (_fallback is null || Array.Exists(_fallback, id => id < 0)))
+            || (_fallback is not null && _merges.Touch([.. _fallback]));
+        return reaches || _merges.Count == 0 ? null : new TokenCuts(_merges.Results.Select(id => _tokens[id]));
+    }
+
     /// <inheritdoc/>
     public override void Encode(ReadOnlySpan<char> word, bool plain, List<int> into)
+    {
+        if (_cuts is null || word.Length < ShortWord)
+        {
+            EncodeWord(word, plain, into);
+            return;
+        }
+
+        for (int at = 0, end; at < word.Length; at = end)
+        {
+            end = _cuts.EndOf(word, at);
+            EncodeWord(word[at..end], plain, into);
+        }
+    }
+
+    private void EncodeWord(ReadOnlySpan<char> word, bool plain, List<int> into)
     {
         if (word.IsEmpty)
             return;
@@ -67,19 +105,18 @@ internal sealed class BpeModel : TokenModel
             return;
         }
 
-        var ids = new List<int>(word.Length);
-        if (!_ignoreMerges || !AddWhole(word, plain, ids))
+        var from = into.Count;
+        if (!_ignoreMerges || !AddWhole(word, plain, into))
         {
             if (_readsBytes && _prefix.Length + _suffix.Length == 0)
-                SpellBytes(word, ids);
+                SpellBytes(word, into);
             else
-                SpellCharacters(_readsBytes ? ByteAlphabet.Write(Encoding.UTF8.GetBytes(word.ToString())) : word, plain, ids);
-            _merges.Apply(ids, plain ? _specialIds : null);
+                SpellCharacters(_readsBytes ? ByteAlphabet.Write(Encoding.UTF8.GetBytes(word.ToString())) : word, plain, into);
+            _merges.Apply(into, from, plain ? _specialIds : null);
         }
 
         if (_merges.Count > 0)
-            cache.Add(word, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(ids));
-        into.AddRange(ids);
+            cache.Add(word, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(into)[from..]);
     }
 
     private bool AddWhole(ReadOnlySpan<char> word, bool plain, List<int> ids)

@@ -42,12 +42,7 @@ internal static class CharacterKinds
     }
 
     /// <summary>Whether a character belongs to a word: <c>\w</c>.</summary>
-    public static bool IsWord(Rune rune) => Rune.GetUnicodeCategory(rune) switch
-    {
-        <= UnicodeCategory.LetterNumber => true,
-        UnicodeCategory.ConnectorPunctuation => true,
-        _ => rune.Value is 0x200C or 0x200D or >= 0x24B6 and <= 0x24E9,
-    };
+    public static bool IsWord(Rune rune) => CharacterSets.Word.Contains(rune.Value);
 
     private static CharacterKind KindOf(UnicodeCategory category) => category switch
     {

@@ -41,27 +41,40 @@ internal static class DecoderReader
             case "Fuse":
                 fused = true;
                 break;
+            default:
+                links.Add(Simple(part, joined));
+                break;
+        }
+    }
+
+    private static Link Simple(JsonPart part, bool joined)
+    {
+        switch (part.Get("type").Text())
+        {
             case "Replace":
                 var (pattern, content) = (TextPattern.Read(part.Get("pattern")), part.Get("content").Text());
-                links.Add(next => new ReplaceStage(next, pattern, content, joined));
-                break;
+                return next => new ReplaceStage(next, pattern, content, joined);
             case "Strip":
                 var (sign, start, stop) = (Character(part.Get("content")), part.Get("start").Integer(0, 65536), part.Get("stop").Integer(0, 65536));
-                links.Add(next => new StripStage(next, sign, start, stop, joined));
-                break;
+                return next => new StripStage(next, sign, start, stop, joined);
             case "Metaspace":
                 var (space, prepended) = (Character(part.Get("replacement")), PreTokenizerReader.PrependScheme(part) != "never");
-                links.Add(next => new MetaspaceStage(next, space, prepended, joined));
-                break;
+                return next => new MetaspaceStage(next, space, prepended, joined);
             case "BPEDecoder":
                 var suffix = part.Get("suffix").Text();
                 if (suffix.Length == 0)
                     throw part.Fault("the suffix is empty");
-                links.Add(next => new WordSuffixStage(next, suffix));
-                break;
+                return next => new WordSuffixStage(next, suffix);
+            case "WordPiece":
+                var (prefix, cleans) = (part.Find("prefix")?.Text() ?? "##", part.Find("cleanup")?.Flag() ?? true);
+                return next => new WordPieceStage(next, prefix, cleans, joined);
+            case "CTC":
+                var (pad, delimiter) = (part.Find("pad_token")?.Text() ?? "<pad>", part.Find("word_delimiter_token")?.Text() ?? "|");
+                var tidies = part.Find("cleanup")?.Flag() ?? true;
+                return next => new ConnectionistStage(next, pad, delimiter, tidies, joined);
             case var other:
                 throw part.Fault($"the decoder '{other}' is not known; known are ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, BPEDecoder, " +
-                    $"Sequence");
+                    $"WordPiece, CTC, Sequence");
         }
     }
 

@@ -41,11 +41,7 @@ internal sealed class UnicodeNormalizer(UnicodeForm form) : Normalizer
 internal sealed class LowercaseNormalizer : Normalizer
 {
     /// <inheritdoc/>
-    public override string Apply(string text)
-    {
-        // The one character whose lower case is two characters in Unicode and itself in .NET.
-        return text.ToLowerInvariant().Replace("\u0130", "i\u0307", StringComparison.Ordinal);
-    }
+    public override string Apply(string text) => CharacterSets.ToLower(text);
 }
 
 /// <summary>Takes white space off the ends.</summary>
@@ -63,17 +59,36 @@ internal sealed class StripNormalizer(bool left, bool right) : Normalizer
 internal sealed class StripAccentsNormalizer : Normalizer
 {
     /// <inheritdoc/>
-    public override string Apply(string text)
+    public override string Apply(string text) => Without(text, CharacterSets.Marks);
+
+    /// <summary>The text without the code points of a set.</summary>
+    public static string Without(string text, CodePointSet dropped)
     {
         var result = new StringBuilder(text.Length);
-        for (var i = 0; i < text.Length;)
+        for (int i = 0, width; i < text.Length; i += width)
         {
-            _ = Rune.DecodeFromUtf16(text.AsSpan(i), out var rune, out var width);
-            if (Rune.GetUnicodeCategory(rune) is not System.Globalization.UnicodeCategory.NonSpacingMark)
+            if (!dropped.Contains(CharacterSets.At(text, i, out width)))
                 result.Append(text, i, width);
-            i += width;
         }
 
-        return result.ToString();
+        return result.Length == text.Length ? text : result.ToString();
     }
+}
+
+/// <summary>Drops control characters and writes other white space and invisible signs as spaces (the rules of Google's translation system).</summary>
+internal sealed class NmtNormalizer : Normalizer
+{
+    /// <inheritdoc/>
+    public override string Apply(string text) => string.Concat(text.Where(unit => !IsDropped(unit)).Select(unit => IsSpace(unit) ? ' ' : unit));
+
+    private static bool IsDropped(char unit) => unit is >= '\u0001' and <= '\u0008' or '\u000B' or >= '\u000E' and <= '\u001F' or '\u007F' or '\u008F' or '\u009F';
+
+    private static bool IsSpace(char unit) => unit is '\t' or '\n' or '\f' or '\r' or '\u1680' or >= '\u200B' and <= '\u200F' or '\u2028' or '\u2029' or '\u2581' or '\uFEFF' or '\uFFFD';
+}
+
+/// <summary>Writes the bytes of a text in GPT-2's byte alphabet.</summary>
+internal sealed class ByteLevelNormalizer : Normalizer
+{
+    /// <inheritdoc/>
+    public override string Apply(string text) => ByteAlphabet.Write(Encoding.UTF8.GetBytes(text));
 }

@@ -15,6 +15,7 @@ internal sealed class PipelineTokenizer : Tokenizer
     private readonly IReadOnlyList<PreTokenizer> _steps;
     private readonly PostProcessor _post;
     private readonly DecoderFactory _decoder;
+    private readonly Truncation? _truncation;
     private readonly string?[] _tokens, _decoded;
     private readonly HashSet<int> _special;
     private readonly Dictionary<string, int> _specialByName, _addedIds;
@@ -23,10 +24,11 @@ internal sealed class PipelineTokenizer : Tokenizer
     private sealed record Finders(AddedTokenFinder Raw, AddedTokenFinder Normalized);
 
     public PipelineTokenizer(
-        byte[] json, TokenModel model, IReadOnlyList<AddedToken> added, Normalizer? normalizer, IReadOnlyList<PreTokenizer> steps, PostProcessor post, DecoderFactory decoder)
+        byte[] json, TokenModel model, IReadOnlyList<AddedToken> added, Normalizer? normalizer, IReadOnlyList<PreTokenizer> steps, PostProcessor post, DecoderFactory decoder,
+        Truncation? truncation)
     {
-        (_json, _model, _normalizer, _steps, _post, _decoder) = (json, model, normalizer, steps, post, decoder);
-        var largest = Math.Max(model.Vocabulary.Values.DefaultIfEmpty(-1).Max(), added.Select(token => token.Id).DefaultIfEmpty(-1).Max());
+        (_json, _model, _normalizer, _steps, _post, _decoder, _truncation) = (json, model, normalizer, steps, post, decoder, truncation);
+        var largest = Math.Max(Math.Max(model.Size - 1, model.Vocabulary.Values.DefaultIfEmpty(-1).Max()), added.Select(token => token.Id).DefaultIfEmpty(-1).Max());
         _tokens = new string?[largest + 1];
         foreach (var (token, id) in model.Vocabulary)
             _tokens[id] = token;
@@ -69,7 +71,17 @@ internal sealed class PipelineTokenizer : Tokenizer
     public override int[] Encode(string text, bool addSpecialTokens = false)
     {
         var ids = EncodeParts(text, false);
+        _truncation?.Apply(ids, addSpecialTokens ? PostProcessor.CountAdded(_post.Single) : 0);
         return addSpecialTokens ? [.. PostProcessor.Build(_post.Single, ids).Ids] : [.. ids];
+    }
+
+    /// <inheritdoc/>
+    public override string[] Tokens(string text)
+    {
+        var tokens = new List<string>();
+        EncodeParts(text, false, tokens);
+        _truncation?.Apply(tokens, 0);
+        return [.. tokens];
     }
 
     /// <inheritdoc/>
@@ -78,7 +90,9 @@ internal sealed class PipelineTokenizer : Tokenizer
     /// <inheritdoc/>
     public override (int[] Ids, int[] TypeIds) EncodePair(string first, string second)
     {
-        var (ids, types) = PostProcessor.Build(_post.Pair, EncodeParts(first, false), EncodeParts(second, false));
+        var (left, right) = (EncodeParts(first, false), EncodeParts(second, false));
+        _truncation?.Apply(left, right, PostProcessor.CountAdded(_post.Pair));
+        var (ids, types) = PostProcessor.Build(_post.Pair, left, right);
         return ([.. ids], [.. types]);
     }
 
@@ -94,13 +108,17 @@ internal sealed class PipelineTokenizer : Tokenizer
     /// <inheritdoc/>
     public override ReadOnlyMemory<byte> ToJson() => _json;
 
+    /// <inheritdoc/>
+    public override TokenizerDescription Describe() => TokenizerDescription.Of(
+        JsonPart.Parse(FileName, _json), _model.GetType().Name.Replace("Model", "", StringComparison.Ordinal), VocabularySize, _model.Size, _addedIds.Count, _truncation?.MaxLength);
+
     private Finders FindersOf(IEnumerable<AddedToken> tokens)
     {
         var byForm = tokens.ToLookup(token => token.Normalized);
         return new(new(byForm[false].Select(token => (token.Content, token))), new(byForm[true].Select(token => (_decoded[token.Id]!, token))));
     }
 
-    private List<int> EncodeParts(string text, bool plain)
+    private List<int> EncodeParts(string text, bool plain, List<string>? tokens = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         var finders = plain ? _plain : _all;
@@ -110,6 +128,7 @@ internal sealed class PipelineTokenizer : Tokenizer
             if (token is not null)
             {
                 ids.Add(token.Id);
+                tokens?.Add(text[start..end]);
                 continue;
             }
 
@@ -117,17 +136,21 @@ internal sealed class PipelineTokenizer : Tokenizer
             part = _normalizer is null ? part : _normalizer.Apply(part);
             foreach (var (from, to, inner) in finders.Normalized.Cut(part))
             {
-                if (inner is not null)
-                    ids.Add(inner.Id);
-                else
-                    EncodeWords(new Piece(part, from, to - from, start == 0 && from == 0), plain, ids);
+                if (inner is null)
+                {
+                    EncodeWords(new Piece(part, from, to - from, start == 0 && from == 0), plain, ids, tokens);
+                    continue;
+                }
+
+                ids.Add(inner.Id);
+                tokens?.Add(part[from..to]);
             }
         }
 
         return ids;
     }
 
-    private void EncodeWords(Piece piece, bool plain, List<int> ids)
+    private void EncodeWords(Piece piece, bool plain, List<int> ids, List<string>? tokens)
     {
         List<Piece> pieces = [piece], next = [];
         foreach (var step in _steps)
@@ -139,6 +162,11 @@ internal sealed class PipelineTokenizer : Tokenizer
         }
 
         foreach (var part in CollectionsMarshal.AsSpan(pieces))
+        {
+            var from = ids.Count;
             _model.Encode(part.Span, plain, ids);
+            if (tokens is not null)
+                _model.Spell(part.Span, CollectionsMarshal.AsSpan(ids)[from..], tokens);
+        }
     }
 }

@@ -1,15 +1,16 @@
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Polymath.Text;
 
 /// <summary>Rewrites possessive quantifiers (<c>a++</c>, <c>[x]*+</c>, <c>(y)?+</c>) as atomic groups (<c>(?&gt;a+)</c>), which .NET's engine has
 /// instead.</summary>
-internal static class PossessiveQuantifiers
+internal static partial class PossessiveQuantifiers
 {
     /// <summary>The pattern with each possessive quantifier rewritten; unbalanced patterns are left to the engine to refuse.</summary>
     public static string ToAtomic(string pattern)
     {
-        if (!pattern.Contains("++", StringComparison.Ordinal) && !pattern.Contains("*+", StringComparison.Ordinal) && !pattern.Contains("?+", StringComparison.Ordinal))
+        if (!pattern.Contains("++", StringComparison.Ordinal) && !pattern.Contains("*+", StringComparison.Ordinal) && !pattern.Contains("?+", StringComparison.Ordinal) && !pattern.Contains("}+", StringComparison.Ordinal))
             return pattern;
         var result = new StringBuilder(pattern.Length + 16);
         var opened = new Stack<int>();
@@ -22,6 +23,16 @@ internal static class PossessiveQuantifiers
                 result.Insert(atom, "(?>").Append(unit).Append(')');
                 atom = -1;
                 i += 2;
+                continue;
+            }
+
+            if (unit == '{' && atom >= 0 && Count().Match(pattern, i) is { Success: true } count)
+            {
+                result.Append(count.Value);
+                i += count.Length;
+                // Behind a count Oniguruma takes a plus for another quantifier, not for possession.
+                if (i < pattern.Length && pattern[i] == '+')
+                    result.Insert(atom, "(?:").Append(')');
                 continue;
             }
 
@@ -69,4 +80,7 @@ internal static class PossessiveQuantifiers
             i += pattern[i] == '\\' ? 2 : 1;
         return Math.Min(i + 1, pattern.Length);
     }
+
+    [GeneratedRegex(@"\G\{\d*(,\d*)?\}")]
+    private static partial Regex Count();
 }

@@ -14,6 +14,9 @@ internal sealed record PostProcessor(IReadOnlyList<PostProcessor.Step> Single, I
     /// <param name="TypeId">The number of the part they belong to.</param>
     public sealed record Step(int Sequence, IReadOnlyList<int> Ids, int TypeId);
 
+    /// <summary>How many ids the steps add to the texts.</summary>
+    public static int CountAdded(IReadOnlyList<Step> steps) => steps.Where(step => step.Sequence < 0).Sum(step => step.Ids.Count);
+
     /// <summary>The whole sequence with its type ids.</summary>
     public static (List<int> Ids, List<int> TypeIds) Build(IReadOnlyList<Step> steps, params IReadOnlyList<int>[] texts)
     {

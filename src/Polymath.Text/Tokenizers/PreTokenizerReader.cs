@@ -5,14 +5,15 @@ internal static class PreTokenizerReader
 {
     /// <summary>Reads them as a flat list.</summary>
     /// <param name="part">The pre-tokenizer's part of the file, or null.</param>
+    /// <param name="modelReadsBytes">Whether the model can read bytes itself.</param>
     /// <param name="bytesLast">Whether the last of them writes words in the byte alphabet; it is then left to the model, which reads bytes faster than
     /// letters.</param>
-    public static IReadOnlyList<PreTokenizer> Read(JsonPart? part, out bool bytesLast)
+    public static IReadOnlyList<PreTokenizer> Read(JsonPart? part, bool modelReadsBytes, out bool bytesLast)
     {
         var steps = new List<PreTokenizer>();
         if (part is { } given)
             Collect(given, steps);
-        bytesLast = steps is [.., ByteLevelPreTokenizer];
+        bytesLast = modelReadsBytes && steps is [.., ByteLevelPreTokenizer];
         if (bytesLast)
             steps[^1] = ((ByteLevelPreTokenizer)steps[^1]).WithoutMapping();
         return steps;
@@ -42,21 +43,28 @@ internal static class PreTokenizerReader
             case "Split":
                 steps.Add(new SplitPreTokenizer(TextPattern.Read(part.Get("pattern")), SplitBehaviors.Read(part.Get("behavior")), part.Find("invert")?.Flag() ?? false));
                 break;
-            case "Metaspace":
-                steps.Add(new MetaspacePreTokenizer(DecoderReader.Character(part.Get("replacement")), PrependScheme(part), part.Find("split")?.Flag() ?? true));
+            default:
+                steps.Add(Simple(part));
                 break;
-            case "Digits":
-                steps.Add(new DigitsPreTokenizer(part.Find("individual_digits")?.Flag() ?? false));
-                break;
-            case "Punctuation":
-                steps.Add(new PunctuationPreTokenizer(part.Find("behavior") is { } behavior ? SplitBehaviors.Read(behavior) : SplitBehavior.Isolated));
-                break;
-            case "WhitespaceSplit":
-                steps.Add(new WhitespaceSplitPreTokenizer());
-                break;
-            case var other:
-                throw part.Fault($"the pre-tokenizer '{other}' is not known; known are ByteLevel, Split, Metaspace, Digits, Punctuation, WhitespaceSplit, " +
-                    $"Sequence");
         }
     }
+
+    private static PreTokenizer Simple(JsonPart part) => part.Get("type").Text() switch
+    {
+        "Metaspace" => new MetaspacePreTokenizer(DecoderReader.Character(part.Get("replacement")), PrependScheme(part), part.Find("split")?.Flag() ?? true),
+        "Digits" => new SetPreTokenizer(CharacterSets.Numeric, part.Find("individual_digits")?.Flag() ?? false ? SplitBehavior.Isolated : SplitBehavior.Contiguous),
+        "Punctuation" => new SetPreTokenizer(
+            CharacterSets.Punctuation, part.Find("behavior") is { } behavior ? SplitBehaviors.Read(behavior) : SplitBehavior.Isolated),
+        "WhitespaceSplit" => new WhitespaceSplitPreTokenizer(),
+        "Whitespace" => new WhitespacePreTokenizer(),
+        "BertPreTokenizer" => new BertPreTokenizer(),
+        "CharDelimiterSplit" => new SplitPreTokenizer(TextPattern.Of(Delimiter(part.Get("delimiter"))), SplitBehavior.Removed, false),
+        "FixedLength" => new FixedLengthPreTokenizer(part.Find("length")?.Integer(1, int.MaxValue) ?? 5),
+        "UnicodeScripts" => new UnicodeScriptsPreTokenizer(),
+        var other => throw part.Fault($"the pre-tokenizer '{other}' is not known; known are ByteLevel, Split, Metaspace, Digits, Punctuation, " +
+            $"WhitespaceSplit, Whitespace, BertPreTokenizer, CharDelimiterSplit, FixedLength, UnicodeScripts, Sequence"),
+    };
+
+    private static string Delimiter(JsonPart part)
+        => part.Text() is { } text && text.EnumerateRunes().Count() == 1 ? text : throw part.Fault($"one character is needed here, found '{part.Text()}'");
 }

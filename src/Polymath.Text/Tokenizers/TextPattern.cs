@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -10,15 +11,15 @@ internal sealed class TextPattern
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
-    // One character of the first 65,536 for each Unicode category: it stands in for the rarer ones, so that classes such as \p{L} see a letter as one
-    // letter. None lies in a range that patterns name outright.
-    private static readonly Dictionary<UnicodeCategory, char> StandIns = Enumerable.Range(0xA000, 0x1000).Concat(Enumerable.Range(0, 0xA000)).Concat(Enumerable.Range(0xE000, 0x1FFE))
-        .GroupBy(unit => char.GetUnicodeCategory((char)unit)).ToDictionary(group => group.Key, group => (char)group.First());
-
     private readonly string? _literal;
     private readonly Regex? _regex;
+    private readonly IReadOnlyList<Func<int, bool>> _sets;
 
-    private TextPattern(string? literal, Regex? regex) => (_literal, _regex) = (literal, regex);
+    // For each code point beyond the first 65,536 that was seen, one of those that the pattern cannot tell from it: .NET's engine goes by UTF-16 units.
+    private readonly ConcurrentDictionary<int, char> _standIns = [];
+    private readonly ConcurrentDictionary<string, char> _standInByKind = [];
+
+    private TextPattern(string? literal, Regex? regex, IReadOnlyList<Func<int, bool>> sets) => (_literal, _regex, _sets) = (literal, regex, sets);
 
     /// <summary>The scanner that does the same work as the regular expression, where there is one.</summary>
     public WordScanner? Scanner { get; private init; }
@@ -27,15 +28,15 @@ internal sealed class TextPattern
     public string? Literal => _literal;
 
     /// <summary>A pattern that is a literal text.</summary>
-    public static TextPattern Of(string literal) => new(literal, null);
+    public static TextPattern Of(string literal) => new(literal, null, []);
 
     /// <summary>Reads <c>{"String": ...}</c> or <c>{"Regex": ...}</c>.</summary>
     public static TextPattern Read(JsonPart part)
     {
         if (part.Element.ValueKind == System.Text.Json.JsonValueKind.String)
-            return new(part.Text(), null);
+            return new(part.Text(), null, []);
         if (part.Find("String") is { } literal)
-            return new(literal.Text(), null);
+            return new(literal.Text(), null, []);
         var source = part.Get("Regex");
         return OfRegex(source.Text()) ?? throw source.Fault($"the pattern {source.Text()} uses something that regular expressions here do not know");
     }
@@ -45,10 +46,11 @@ internal sealed class TextPattern
     {
         try
         {
-            var regex = new Regex(PossessiveQuantifiers.ToAtomic(pattern), RegexOptions.CultureInvariant, Patience);
-            return new(null, regex) { Scanner = WordScanner.For(pattern) };
+            var (translated, sets) = PatternClasses.Translate(PossessiveQuantifiers.ToAtomic(pattern));
+            var regex = new Regex(translated, RegexOptions.CultureInvariant, Patience);
+            return new(null, regex, sets) { Scanner = WordScanner.For(pattern) };
         }
-        catch (ArgumentException)
+        catch (Exception fault) when (fault is ArgumentException or FormatException)
         {
             return null;
         }
@@ -103,7 +105,7 @@ internal sealed class TextPattern
     }
 
     // The text with one unit a code point, and where each one starts in the original; the text itself where that is so already.
-    private static (string Shadow, int[]? Starts) Shadow(ReadOnlySpan<char> text)
+    private (string Shadow, int[]? Starts) Shadow(ReadOnlySpan<char> text)
     {
         if (text.IndexOfAnyInRange('\uD800', '\uDBFF') < 0)
             return (text.ToString(), null);
@@ -113,11 +115,32 @@ internal sealed class TextPattern
         {
             starts.Add(i);
             var status = Rune.DecodeFromUtf16(text[i..], out var rune, out var width);
-            shadow.Append(status != System.Buffers.OperationStatus.Done || rune.IsBmp ? text[i] : StandIns.GetValueOrDefault(Rune.GetUnicodeCategory(rune), '\uFFFD'));
+            shadow.Append(status != System.Buffers.OperationStatus.Done || rune.IsBmp ? text[i] : _standIns.GetOrAdd(rune.Value, StandIn));
             i += width;
         }
 
         starts.Add(text.Length);
         return (shadow.ToString(), [.. starts]);
+    }
+
+    // The last one of the same category that is in the same classes of the pattern, or else of the same category.
+    private char StandIn(int code)
+    {
+        var category = CharUnicodeInfo.GetUnicodeCategory(code);
+        var kind = $"{category} {string.Concat(_sets.Select(set => set(code) ? '1' : '0'))}";
+        return _standInByKind.GetOrAdd(kind, _ =>
+        {
+            var other = '\uFFFD';
+            for (var unit = 0xFFFC; unit > 0x7F; unit--)
+            {
+                if (char.IsSurrogate((char)unit) || char.GetUnicodeCategory((char)unit) != category)
+                    continue;
+                if (_sets.All(set => set(unit) == set(code)))
+                    return (char)unit;
+                other = other == '\uFFFD' ? (char)unit : other;
+            }
+
+            return other;
+        });
     }
 }

@@ -26,12 +26,37 @@ public abstract class Tokenizer
     /// <param name="addSpecialTokens">Whether the tokens that open and close a sequence are put around it.</param>
     public abstract int[] Encode(string text, bool addSpecialTokens = false);
 
+    /// <summary>The tokens of a text, each as it is written: an unknown one by the text it stands for, where the kind of tokenizer shows that.</summary>
+    /// <param name="text">The text.</param>
+    public virtual string[] Tokens(string text) => [.. Encode(text).Select(TokenOf)];
+
     /// <summary>
     /// The ids of a text that is only text: special tokens written in it, and other added tokens that look like marks
     /// (<c>&lt;...&gt;</c>, <c>[...]</c>), are spelled out, so that a user's text can never bring in a control token.
     /// </summary>
     /// <param name="text">The text.</param>
     public abstract int[] EncodePlain(string text);
+
+    /// <summary>The ids of many texts, encoded on several threads at once.</summary>
+    /// <param name="texts">The texts.</param>
+    /// <param name="addSpecialTokens">Whether the tokens that open and close a sequence are put around each.</param>
+    /// <param name="threads">The most threads; as many as there are processors when left out.</param>
+    /// <returns>The ids of each text, in the order of the texts.</returns>
+    public int[][] EncodeMany(IReadOnlyList<string> texts, bool addSpecialTokens = false, int? threads = null)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        var ids = new int[texts.Count][];
+        try
+        {
+            Parallel.For(0, texts.Count, new ParallelOptions { MaxDegreeOfParallelism = threads ?? Environment.ProcessorCount }, i => ids[i] = Encode(texts[i], addSpecialTokens));
+        }
+        catch (AggregateException fault) when (fault.InnerExceptions[0] is InputException first)
+        {
+            throw new InputException(first.Message, first);
+        }
+
+        return ids;
+    }
 
     /// <summary>The ids of two texts as one sequence, with the tokens that open, part and close it.</summary>
     /// <param name="first">The first text.</param>
@@ -55,20 +80,69 @@ public abstract class Tokenizer
     }
 
     /// <summary>The content of the tokenizer's <c>tokenizer.json</c>.</summary>
+    /// <exception cref="InputException">The tokenizer follows rules that such a file cannot express; <see cref="Save"/> keeps its own files.</exception>
     public abstract ReadOnlyMemory<byte> ToJson();
 
-    /// <summary>Writes <c>tokenizer.json</c> into a folder; the file is whole or not there.</summary>
-    /// <exception cref="InputException">The file cannot be written.</exception>
-    public void Save(string folder) => AtomicFile.Write(Path.Combine(folder, FileName), ToJson());
+    /// <summary>What the tokenizer consists of.</summary>
+    public abstract TokenizerDescription Describe();
 
-    /// <summary>Reads a <c>tokenizer.json</c> in the layout of Hugging Face's tokenizers library.</summary>
+    /// <summary>The files that hold the tokenizer, by name.</summary>
+    internal virtual IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files => new Dictionary<string, ReadOnlyMemory<byte>> { [FileName] = ToJson() };
+
+    /// <summary>Writes <c>tokenizer.json</c>, or the files the tokenizer came in, into a folder; each file is whole or not there.</summary>
+    /// <exception cref="InputException">A file cannot be written.</exception>
+    public void Save(string folder)
+    {
+        foreach (var (name, content) in Files)
+            AtomicFile.Write(Path.Combine(folder, name), content);
+    }
+
+    /// <summary>
+    /// Reads a tokenizer: <c>tokenizer.json</c> in the layout of Hugging Face's tokenizers library, or else the files that its older tokenizers came in
+    /// (<c>tokenizer.model</c>, <c>spiece.model</c>, <c>ice_text.model</c>, <c>*.tiktoken</c>, <c>vocab.json</c> with <c>merges.txt</c>, <c>vocab.txt</c>).
+    /// </summary>
     /// <param name="folderOrFile">The file, or the folder it lies in.</param>
     /// <exception cref="InputException">There is no such file, it is damaged, or it holds a kind that is not known.</exception>
-    public static Tokenizer Load(string folderOrFile)
+    public static Tokenizer Load(string folderOrFile) => TokenizerFolder.Load(folderOrFile);
+}
+
+/// <summary>What a tokenizer consists of, in words.</summary>
+/// <param name="Kind">The kind of its model.</param>
+/// <param name="VocabularySize">The largest id plus one.</param>
+/// <param name="ModelSize">The number of tokens of the model itself.</param>
+/// <param name="AddedTokens">The number of tokens that are found in the text itself.</param>
+/// <param name="Normalizer">The steps that rewrite a text.</param>
+/// <param name="PreTokenizer">The steps that split it.</param>
+/// <param name="PostProcessor">The steps that put tokens around it.</param>
+/// <param name="Decoder">The steps that make text of tokens.</param>
+/// <param name="MaxLength">The most ids of a sequence, where the file cuts longer ones.</param>
+public sealed record TokenizerDescription(
+    string Kind,
+    int VocabularySize,
+    int ModelSize,
+    int AddedTokens,
+    IReadOnlyList<string> Normalizer,
+    IReadOnlyList<string> PreTokenizer,
+    IReadOnlyList<string> PostProcessor,
+    IReadOnlyList<string> Decoder,
+    int? MaxLength = null)
+{
+    private static readonly string[] Lists = ["normalizers", "pretokenizers", "processors", "decoders"];
+
+    /// <summary>Describes the stages of a <c>tokenizer.json</c>.</summary>
+    internal static TokenizerDescription Of(JsonPart root, string kind, int size, int modelSize, int added, int? maxLength)
+        => new(kind, size, modelSize, added, Stages(root.Find("normalizer")), Stages(root.Find("pre_tokenizer")), Stages(root.Find("post_processor")), Stages(root.Find("decoder")), maxLength);
+
+    private static List<string> Stages(JsonPart? part)
     {
-        var file = Directory.Exists(folderOrFile) ? Path.Combine(folderOrFile, FileName) : folderOrFile;
-        if (!File.Exists(file))
-            throw new InputException($"no {FileName} at {folderOrFile}. Name a folder that holds one, as 'save_pretrained' of a fast tokenizer writes it.");
-        return TokenizerReader.Read(file, JsonPart.ReadFile(file));
+        if (part is not { } given)
+            return [];
+        foreach (var name in Lists)
+        {
+            if (given.Find(name) is { } list)
+                return [.. list.Items().SelectMany(item => Stages(item))];
+        }
+
+        return [given.Get("type").Text()];
     }
 }

@@ -10,30 +10,70 @@ internal static class TokenizerJson
 {
     /// <summary>A byte-level tokenizer as GPT-2's.</summary>
     public static Tokenizer ByteLevel(IReadOnlyList<string> vocabulary, IReadOnlyList<(string Left, string Right)> merges, IReadOnlyList<string> specialTokens)
-        => Build(vocabulary, merges, specialTokens, false, writer =>
+        => Build(specialTokens, writer =>
         {
+            writer.WriteNull("normalizer");
             WriteByteLevel(writer, "pre_tokenizer", false);
             writer.WriteNull("post_processor");
             WriteByteLevel(writer, "decoder", true);
-        });
+        }, writer => WriteModel(writer, vocabulary, merges, false));
 
     /// <summary>A tokenizer of characters that spells the rest by bytes.</summary>
     public static Tokenizer Characters(IReadOnlyList<string> vocabulary, IReadOnlyList<string> specialTokens)
-        => Build(vocabulary, [], specialTokens, true, writer =>
+        => Build(specialTokens, writer =>
         {
+            writer.WriteNull("normalizer");
             writer.WriteNull("pre_tokenizer");
             writer.WriteNull("post_processor");
-            writer.WriteStartObject("decoder");
-            writer.WriteString("type", "Sequence");
-            writer.WriteStartArray("decoders");
-            foreach (var step in (string[])["ByteFallback", "Fuse"])
+            WriteSequence(writer, "decoder", "decoders", ["ByteFallback", "Fuse"]);
+        }, writer => WriteModel(writer, vocabulary, [], true));
+
+    /// <summary>A WordPiece tokenizer as BERT's.</summary>
+    public static Tokenizer WordPiece(IReadOnlyList<string> vocabulary, IReadOnlyList<string> specialTokens, string unknown, bool normalizes)
+        => Build(specialTokens, writer =>
+        {
+            if (normalizes)
+                WriteObject(writer, "normalizer", ("type", "BertNormalizer"), ("clean_text", true), ("handle_chinese_chars", true), ("strip_accents", null), ("lowercase", true));
+            else
+                writer.WriteNull("normalizer");
+            WriteObject(writer, "pre_tokenizer", ("type", "BertPreTokenizer"));
+            writer.WriteNull("post_processor");
+            WriteObject(writer, "decoder", ("type", "WordPiece"), ("prefix", WordPieceTrainer.Prefix), ("cleanup", false));
+        }, writer =>
+        {
+            writer.WriteStartObject("model");
+            writer.WriteString("type", "WordPiece");
+            writer.WriteString("unk_token", unknown);
+            writer.WriteString("continuing_subword_prefix", WordPieceTrainer.Prefix);
+            writer.WriteNumber("max_input_chars_per_word", 100);
+            WriteVocabulary(writer, vocabulary);
+            writer.WriteEndObject();
+        });
+
+    /// <summary>A unigram tokenizer that writes spaces as a sign and spells the rest by bytes.</summary>
+    public static Tokenizer Unigram(IReadOnlyList<(string Token, double Score)> pieces, IReadOnlyList<string> specialTokens, int unknown)
+        => Build(specialTokens, writer =>
+        {
+            writer.WriteNull("normalizer");
+            WriteObject(writer, "pre_tokenizer", ("type", "Metaspace"), ("replacement", UnigramTrainer.Space), ("prepend_scheme", "never"), ("split", true));
+            writer.WriteNull("post_processor");
+            WriteSequence(writer, "decoder", "decoders", ["ByteFallback", "Metaspace"]);
+        }, writer =>
+        {
+            writer.WriteStartObject("model");
+            writer.WriteString("type", "Unigram");
+            writer.WriteNumber("unk_id", unknown);
+            writer.WriteStartArray("vocab");
+            foreach (var (token, score) in pieces)
             {
-                writer.WriteStartObject();
-                writer.WriteString("type", step);
-                writer.WriteEndObject();
+                writer.WriteStartArray();
+                writer.WriteStringValue(token);
+                writer.WriteNumberValue(score);
+                writer.WriteEndArray();
             }
 
             writer.WriteEndArray();
+            writer.WriteBoolean("byte_fallback", true);
             writer.WriteEndObject();
         });
 
@@ -50,8 +90,7 @@ internal static class TokenizerJson
         }
     }
 
-    private static Tokenizer Build(
-        IReadOnlyList<string> vocabulary, IReadOnlyList<(string Left, string Right)> merges, IReadOnlyList<string> specialTokens, bool byteFallback, Action<Utf8JsonWriter> writeSteps)
+    private static Tokenizer Build(IReadOnlyList<string> specialTokens, Action<Utf8JsonWriter> writeSteps, Action<Utf8JsonWriter> writeModel)
     {
         using var stream = new MemoryStream();
         using (var writer = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" }))
@@ -61,9 +100,8 @@ internal static class TokenizerJson
             writer.WriteNull("truncation");
             writer.WriteNull("padding");
             WriteAdded(writer, specialTokens);
-            writer.WriteNull("normalizer");
             writeSteps(writer);
-            WriteModel(writer, vocabulary, merges, byteFallback);
+            writeModel(writer);
             writer.WriteEndObject();
         }
 
@@ -88,13 +126,42 @@ internal static class TokenizerJson
     }
 
     private static void WriteByteLevel(Utf8JsonWriter writer, string name, bool prefixSpace)
+        => WriteObject(writer, name, ("type", "ByteLevel"), ("add_prefix_space", prefixSpace), ("trim_offsets", true), ("use_regex", true));
+
+    private static void WriteSequence(Utf8JsonWriter writer, string name, string items, IReadOnlyList<string> steps)
     {
         writer.WriteStartObject(name);
-        writer.WriteString("type", "ByteLevel");
-        writer.WriteBoolean("add_prefix_space", prefixSpace);
-        writer.WriteBoolean("trim_offsets", true);
-        writer.WriteBoolean("use_regex", true);
+        writer.WriteString("type", "Sequence");
+        writer.WriteStartArray(items);
+        foreach (var step in steps)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("type", step);
+            if (step == "Metaspace")
+                WriteMembers(writer, ("replacement", UnigramTrainer.Space), ("prepend_scheme", "never"), ("split", true));
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
         writer.WriteEndObject();
+    }
+
+    private static void WriteObject(Utf8JsonWriter writer, string name, params ReadOnlySpan<(string Name, object? Value)> members)
+    {
+        writer.WriteStartObject(name);
+        WriteMembers(writer, members);
+        writer.WriteEndObject();
+    }
+
+    private static void WriteMembers(Utf8JsonWriter writer, params ReadOnlySpan<(string Name, object? Value)> members)
+    {
+        foreach (var (name, value) in members)
+        {
+            if (value is bool flag)
+                writer.WriteBoolean(name, flag);
+            else
+                writer.WriteString(name, (string?)value);
+        }
     }
 
     private static void WriteModel(Utf8JsonWriter writer, IReadOnlyList<string> vocabulary, IReadOnlyList<(string Left, string Right)> merges, bool byteFallback)
@@ -106,10 +173,7 @@ internal static class TokenizerJson
         writer.WriteBoolean("fuse_unk", false);
         writer.WriteBoolean("byte_fallback", byteFallback);
         writer.WriteBoolean("ignore_merges", false);
-        writer.WriteStartObject("vocab");
-        foreach (var (id, token) in vocabulary.Index())
-            writer.WriteNumber(token, id);
-        writer.WriteEndObject();
+        WriteVocabulary(writer, vocabulary);
         writer.WriteStartArray("merges");
         foreach (var (left, right) in merges)
         {
@@ -120,6 +184,14 @@ internal static class TokenizerJson
         }
 
         writer.WriteEndArray();
+        writer.WriteEndObject();
+    }
+
+    private static void WriteVocabulary(Utf8JsonWriter writer, IReadOnlyList<string> vocabulary)
+    {
+        writer.WriteStartObject("vocab");
+        foreach (var (id, token) in vocabulary.Index())
+            writer.WriteNumber(token, id);
         writer.WriteEndObject();
     }
 }

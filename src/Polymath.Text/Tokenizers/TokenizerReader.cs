@@ -8,6 +8,9 @@ internal static class TokenizerReader
     private static readonly Dictionary<string, Func<JsonPart, TokenModel>> Models = new()
     {
         ["BPE"] = BpeModel.Read,
+        ["WordPiece"] = WordPieceModel.Read,
+        ["Unigram"] = UnigramModel.Read,
+        ["WordLevel"] = WordLevelModel.Read,
     };
 
     /// <summary>Reads one.</summary>
@@ -20,17 +23,19 @@ internal static class TokenizerReader
         var model = ReadModel(root.Get("model"));
         var added = ReadAdded(root.Find("added_tokens"), model.Vocabulary);
         var normalizer = NormalizerReader.Read(root.Find("normalizer"));
-        var steps = PreTokenizerReader.Read(root.Find("pre_tokenizer"), out var readsBytes);
+        var steps = PreTokenizerReader.Read(root.Find("pre_tokenizer"), model.CanReadBytes, out var readsBytes);
         var post = PostProcessor.Read(root.Find("post_processor"));
+        var truncation = Truncation.Read(root.Find("truncation"));
         var decoder = DecoderReader.Read(root.Find("decoder"));
         model.Prepare(added.Where(token => token.Special).Select(token => token.Id).ToHashSet(), readsBytes);
-        return new PipelineTokenizer(bytes, model, added, normalizer, steps, post, decoder);
+        return new PipelineTokenizer(bytes, model, added, normalizer, steps, post, decoder, truncation);
     }
 
     private static TokenModel ReadModel(JsonPart part)
     {
-        // Older files leave the type out; only BPE has merges.
-        var kind = part.Find("type")?.Text() ?? (part.Find("merges") is null ? "unknown" : "BPE");
+        // Older files leave the type out, and each kind has settings that the others lack.
+        var kind = part.Find("type")?.Text() ?? (part.Find("merges") is not null ? "BPE" : part.Find("max_input_chars_per_word") is not null ? "WordPiece"
+            : part.Find("unk_id") is not null ? "Unigram" : "unknown");
         return Models.TryGetValue(kind, out var read)
             ? read(part)
             : throw new InputException($"{part.File}: key 'model.type': tokenizers of the kind '{kind}' cannot be read; known are " +

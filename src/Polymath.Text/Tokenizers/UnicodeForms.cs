@@ -29,6 +29,7 @@ internal static class UnicodeForms
     private static readonly Dictionary<int, int[]> Canonical = [], Compatible = [];
     private static readonly Dictionary<(int, int), int> Composites = [];
     private static readonly Dictionary<int, byte> Classes = [];
+    private static readonly bool[][] Inert;
 
     static UnicodeForms()
     {
@@ -55,23 +56,70 @@ internal static class UnicodeForms
                     break;
             }
         }
+
+        Inert = [.. Enum.GetValues<UnicodeForm>().Select(FindInert)];
     }
 
     /// <summary>The text in a normalization form; halves of surrogate pairs become U+FFFD.</summary>
     public static string Apply(string text, UnicodeForm form)
     {
-        if (Ascii.IsValid(text))
+        var inert = Inert[(int)form];
+        var at = NextChanging(text, 0, inert);
+        if (at == text.Length)
             return text;
-        var codes = new List<int>(text.Length + 8);
-        foreach (var rune in text.EnumerateRunes())
-            Decompose(rune.Value, form is UnicodeForm.Nfkc or UnicodeForm.Nfkd, codes);
-        Reorder(codes);
-        if (form is UnicodeForm.Nfc or UnicodeForm.Nfkc)
-            Compose(codes);
-        var result = new StringBuilder(codes.Count);
-        foreach (var code in codes)
-            result.Append(new Rune(code).ToString());
-        return result.ToString();
+        var result = new StringBuilder(text.Length + 8);
+        var codes = new List<int>();
+        var done = 0;
+        while (at < text.Length)
+        {
+            // What changes may join the character before it, and goes on to the next that nothing joins.
+            var start = Math.Max(done, at - (at > 1 && char.IsLowSurrogate(text[at - 1]) ? 2 : 1));
+            var end = at + 1;
+            while (end < text.Length && !inert[text[end]])
+                end++;
+            result.Append(text, done, start - done);
+            codes.Clear();
+            foreach (var rune in text.AsSpan(start, end - start).EnumerateRunes())
+                Decompose(rune.Value, form is UnicodeForm.Nfkc or UnicodeForm.Nfkd, codes);
+            Reorder(codes);
+            if (form is UnicodeForm.Nfc or UnicodeForm.Nfkc)
+                Compose(codes);
+            foreach (var code in codes)
+                result.Append(new Rune(code).ToString());
+            done = end;
+            at = NextChanging(text, end, inert);
+        }
+
+        return result.Append(text, done, text.Length - done).ToString();
+    }
+
+    private static int NextChanging(string text, int at, bool[] inert)
+    {
+        while (at < text.Length && inert[text[at]])
+            at++;
+        return at;
+    }
+
+    // Characters that stay as they are, are no marks, and join none before them.
+    private static bool[] FindInert(UnicodeForm form)
+    {
+        var seconds = Composites.Keys.Select(pair => pair.Item2).ToHashSet();
+        var composes = form is UnicodeForm.Nfc or UnicodeForm.Nfkc;
+        var inert = new bool[char.MaxValue + 1];
+        var codes = new List<int>();
+        for (var unit = 0; unit <= char.MaxValue; unit++)
+        {
+            if (char.IsSurrogate((char)unit) || ClassOf(unit) != 0)
+                continue;
+            codes.Clear();
+            Decompose(unit, form is UnicodeForm.Nfkc or UnicodeForm.Nfkd, codes);
+            if (composes)
+                Compose(codes);
+            var joins = composes && (seconds.Contains(unit) || unit - VowelBase is >= 0 and < Vowels || unit - TrailBase is > 0 and < Trails);
+            inert[unit] = codes.Count == 1 && codes[0] == unit && !joins;
+        }
+
+        return inert;
     }
 
     private static byte ClassOf(int code) => code < 0x300 ? (byte)0 : Classes.GetValueOrDefault(code);

@@ -1,29 +1,57 @@
-using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 
 namespace Polymath.Text;
 
-/// <summary>Remembers the ids of words seen before, up to a bound; for any number of threads.</summary>
+/// <summary>
+/// Remembers the ids of words that were seen more than once, in as many places as it has; a word may take another's place. For any number of threads: a
+/// place is read and written whole.
+/// </summary>
 internal sealed class WordCache
 {
-    private const int MostWords = 1 << 17, LongestWord = 128;
-    private readonly ConcurrentDictionary<string, int[]> _words = new(StringComparer.Ordinal);
-    private readonly ConcurrentDictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> _lookup;
-    private int _count;
+    private const int Places = 1 << 16, LongestWord = 128;
+    private readonly Entry?[] _entries = new Entry?[Places];
+    private readonly uint[] _seen = new uint[Places];
 
-    /// <summary>An empty cache.</summary>
-    public WordCache() => _lookup = _words.GetAlternateLookup<ReadOnlySpan<char>>();
+    private sealed record Entry(string Word, int[] Ids);
 
     /// <summary>The ids of a word, if it was remembered.</summary>
     public bool TryGet(ReadOnlySpan<char> word, out int[] ids)
     {
+        if (word.Length <= LongestWord && _entries[Hash(word) % Places] is { } entry && word.SequenceEqual(entry.Word))
+        {
+            ids = entry.Ids;
+            return true;
+        }
+
         ids = [];
-        return word.Length <= LongestWord && _lookup.TryGetValue(word, out ids!);
+        return false;
     }
 
-    /// <summary>Remembers a word, unless it is too long or the cache is full.</summary>
+    /// <summary>Remembers a word from the second time on, unless it is too long: most words of a text occur once.</summary>
     public void Add(ReadOnlySpan<char> word, ReadOnlySpan<int> ids)
     {
-        if (word.Length <= LongestWord && Volatile.Read(ref _count) < MostWords && _words.TryAdd(word.ToString(), ids.ToArray()))
-            Interlocked.Increment(ref _count);
+        if (word.Length > LongestWord)
+            return;
+        var hash = Hash(word);
+        ref var seen = ref _seen[hash % Places];
+        if (seen == hash)
+            Volatile.Write(ref _entries[hash % Places], new(word.ToString(), ids.ToArray()));
+        seen = hash;
+    }
+
+    private static uint Hash(ReadOnlySpan<char> word)
+    {
+        const ulong Factor = 0x9E3779B97F4A7C15UL;
+        var hash = (ulong)word.Length * Factor;
+        var whole = MemoryMarshal.Cast<char, ulong>(word);
+        foreach (var part in whole)
+        {
+            hash = (hash ^ part) * Factor;
+            hash ^= hash >> 29;
+        }
+
+        for (var i = 4 * whole.Length; i < word.Length; i++)
+            hash = (hash ^ word[i]) * Factor;
+        return (uint)(hash >> 32);
     }
 }

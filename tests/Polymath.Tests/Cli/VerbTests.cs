@@ -105,7 +105,7 @@ public sealed class VerbTests(FinishedRun finished)
         var schema = JsonNode.Parse(Do("schema").Out)!;
         Assert.Equal("object", (string)schema["type"]!);
         Assert.Contains("is right: 4 stages (read, write, tell, please)", Do("check", "tiny.yaml").Out);
-        foreach (var verb in new[] { "run", "check", "chat", "generate", "eval", "model", "doctor", "schema", "recipes" })
+        foreach (var verb in new[] { "run", "check", "chat", "generate", "eval", "model", "tokenizer", "doctor", "schema", "recipes" })
             Assert.Contains(verb, Do("--help").Out);
     }
 }

@@ -67,6 +67,8 @@ public sealed class RecipeBindingTests
     [InlineData("name: sample", "name: sample\ndescription:")]
     [InlineData("verbalizer: {words: {Li: [L, i], Du: D}}", "verbalizer: {}")]
     [InlineData("rounds: {count: 2, stages: [write]}", "rounds: 3")]
+    [InlineData("tokenizer: {kind: character}", "tokenizer: {kind: wordPiece, vocabularySize: 300, normalize: false}")]
+    [InlineData("tokenizer: {kind: character}", "tokenizer: {kind: unigram, vocabularySize: 600}")]
     [InlineData("steps: 20", "steps: null\n    epochs: 2")]
     public void What_has_a_meaning_is_read(string from, string to) =>
         Assert.Empty(SampleRecipes.Read(SampleRecipes.Whole.Replace(from, to, StringComparison.Ordinal)).Faults);

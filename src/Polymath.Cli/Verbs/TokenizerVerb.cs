@@ -1,0 +1,155 @@
+using System.CommandLine;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Polymath.Recipes;
+using Polymath.Text;
+using Spectre.Console;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath tokenizer</c>: info, encode, decode, train, verify, convert.</summary>
+static class TokenizerVerb
+{
+    internal static readonly JsonSerializerOptions Layout = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+
+    internal static Command Make() => new("tokenizer", "Looks at, uses, checks and trains tokenizers.") { Info(), Encode(), Decode(), TokenizerTrainVerb.Make(), Verify(), Convert() };
+
+    static Argument<string> Folder() => new("folder") { Description = "The tokenizer's folder or file." };
+
+    static Option<bool> Json() => new("--json") { Description = "Prints one JSON object." };
+
+    static Command Info()
+    {
+        var folder = Folder();
+        var json = Json();
+        var command = new Command("info", "Says what a tokenizer consists of.") { folder, json };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var tokenizer = Tokenizer.Load(parsed.GetRequiredValue(folder));
+            var description = tokenizer.Describe();
+            var special = tokenizer.SpecialTokens.OrderBy(pair => pair.Value).ToList();
+            if (parsed.GetValue(json))
+            {
+                Console.WriteLine(JsonSerializer.Serialize(new { description, special = special.ToDictionary(pair => pair.Key, pair => pair.Value) }, Layout));
+                return Outcome.Done;
+            }
+            Console.WriteLine($"kind            {description.Kind}");
+            Console.WriteLine($"tokens          {description.VocabularySize:N0} ids; {description.ModelSize:N0} of the model, {description.AddedTokens:N0} found in the text itself");
+            foreach (var (name, stages) in new[] { ("normalizer", description.Normalizer), ("pre-tokenizer", description.PreTokenizer), ("post-processor", description.PostProcessor), ("decoder", description.Decoder) })
+                Console.WriteLine($"{name,-15} {(stages.Count == 0 ? "none" : string.Join(", ", stages))}");
+            if (description.MaxLength is { } most) Console.WriteLine($"cut to          {most:N0} ids");
+            Console.WriteLine($"special         {string.Join(' ', special.Take(24).Select(pair => $"{pair.Key}={pair.Value}"))}{(special.Count > 24 ? $" and {special.Count - 24} more (--json shows all)" : "")}");
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static Command Encode()
+    {
+        var folder = Folder();
+        var text = new Argument<string?>("text") { Description = "The text; read from standard input when left out.", Arity = ArgumentArity.ZeroOrOne };
+        var file = new Option<string?>("--file") { Description = "A file with the text." };
+        var special = new Option<bool>("--special") { Description = "Adds the tokens that open and close a sequence." };
+        var plain = new Option<bool>("--plain") { Description = "Takes special tokens in the text for text." };
+        var json = Json();
+        var command = new Command("encode", "Turns a text into tokens.") { folder, text, file, special, plain, json };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var (written, path) = (parsed.GetValue(text), parsed.GetValue(file));
+            if (written is not null && path is not null) throw new InputException("Both a text and --file are given. Give one of them.");
+            if (parsed.GetValue(special) && parsed.GetValue(plain)) throw new InputException("--special and --plain exclude each other. Give one of them.");
+            var tokenizer = Tokenizer.Load(parsed.GetRequiredValue(folder));
+            var source = written ?? (path is not null ? ReadText(path) : Console.In.ReadToEnd());
+            var ids = parsed.GetValue(plain) ? tokenizer.EncodePlain(source) : tokenizer.Encode(source, parsed.GetValue(special));
+            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(new { ids, tokens = ids.Select(tokenizer.TokenOf).ToArray() }, Layout));
+            else
+            {
+                Console.WriteLine(string.Join(' ', ids));
+                Console.WriteLine(string.Join(' ', ids.Select(tokenizer.TokenOf)));
+            }
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static string ReadText(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path, new System.Text.UTF8Encoding(false, true));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new InputException($"cannot read {path}: {(e is System.Text.DecoderFallbackException ? "it is not text in UTF-8." : e.Message)} Check the path.", e);
+        }
+    }
+
+    static Command Decode()
+    {
+        var folder = Folder();
+        var ids = new Argument<string[]>("ids") { Description = "The ids, apart or joined by commas; read from standard input when left out.", Arity = ArgumentArity.ZeroOrMore };
+        var special = new Option<bool>("--special") { Description = "Writes special tokens too." };
+        var json = Json();
+        var command = new Command("decode", "Turns token ids into text.") { folder, ids, special, json };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var given = parsed.GetValue(ids) is { Length: > 0 } words ? string.Join(' ', words) : Console.In.ReadToEnd();
+            var numbers = given.Split([' ', ',', '\n', '\r', '\t', '[', ']'], StringSplitOptions.RemoveEmptyEntries)
+                .Select(word => int.TryParse(word, out var id) ? id : throw new InputException($"'{word}' is no token id. Give whole numbers.")).ToArray();
+            var text = Tokenizer.Load(parsed.GetRequiredValue(folder)).Decode(numbers, !parsed.GetValue(special));
+            Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(new { text }, Layout) : text);
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static Command Verify()
+    {
+        var folder = Folder();
+        var cases = new Option<string?>("--cases") { Description = "The file of cases (cases.json in the tokenizer's folder)." };
+        var json = Json();
+        var command = new Command("verify", "Compares ids, tokens and decoded texts with a file of cases.") { folder, cases, json };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var place = parsed.GetRequiredValue(folder);
+            var (count, differences) = TokenizerCases.Run(Tokenizer.Load(place), parsed.GetValue(cases) ?? Path.Combine(place, "cases.json"));
+            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(new { cases = count, failed = differences.Select(each => each.Case).Distinct().Count(), passed = differences.Count == 0, differences }, Layout));
+            else Show(count, differences);
+            return differences.Count == 0 ? Outcome.Done : Outcome.Failed;
+        }));
+        return command;
+    }
+
+    static Command Convert()
+    {
+        var folder = Folder();
+        var output = new Option<string>("--output") { Description = "The folder to write tokenizer.json into.", Required = true };
+        var command = new Command("convert", "Writes a tokenizer that came in older files as a tokenizer.json.") { folder, output };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var file = Path.Combine(parsed.GetRequiredValue(output), Tokenizer.FileName);
+            AtomicFile.Write(file, Tokenizer.Load(parsed.GetRequiredValue(folder)).ToJson());
+            Console.WriteLine(file);
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static void Show(int count, IReadOnlyList<CaseDifference> differences)
+    {
+        if (differences.Count > 0)
+        {
+            var table = new Table().AddColumn(new TableColumn("case").RightAligned()).AddColumn("what").AddColumn("text").AddColumn("expected").AddColumn("found");
+            foreach (var each in differences)
+                table.AddRow($"{each.Case}", each.Quantity, Cell(each.Text), Cell(each.Expected), Cell(each.Found));
+            AnsiConsole.Write(table);
+        }
+        Console.WriteLine($"{count - differences.Select(each => each.Case).Distinct().Count()} of {count} cases agree.");
+    }
+
+    static string Cell(string text)
+    {
+        var shown = JsonSerializer.Serialize(text.Length > 60 ? text[..60] + "..." : text, Layout)[1..^1];
+        return Markup.Escape(shown);
+    }
+}

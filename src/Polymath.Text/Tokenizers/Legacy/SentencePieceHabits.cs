@@ -1,0 +1,144 @@
+namespace Polymath.Text;
+
+/// <summary>How the tokenizer of a model uses its SentencePiece file.</summary>
+/// <param name="Name">What the habits are known as.</param>
+/// <param name="Offset">What is added to the ids of the file.</param>
+/// <param name="MarksSpaces">Whether line breaks, tabs and runs of spaces are written as marks first.</param>
+/// <param name="SpaceOnlyFirst">Whether a space is put in front of the whole text only, not of what follows a special token too.</param>
+/// <param name="Added">The tokens that are found in the text itself.</param>
+/// <param name="Named">The tokens that are known by name only.</param>
+/// <param name="Post">What is put around a text.</param>
+/// <param name="ShowsUnknown">Whether the unknown token is written by its name and not by the sign of the file.</param>
+internal sealed record SentencePieceHabits(
+    string Name, int Offset, bool MarksSpaces, bool SpaceOnlyFirst, IReadOnlyList<AddedToken> Added, IReadOnlyList<AddedToken> Named, PostProcessor Post,
+    bool ShowsUnknown = false);
+
+/// <summary>The marks of ChatGLM's first tokenizer: <c>&lt;n&gt;</c> for a line break, <c>&lt;|tab|&gt;</c>, and <c>&lt;|blank_k|&gt;</c> for a run of spaces.</summary>
+internal static class SpaceMarks
+{
+    /// <summary>The longest run of spaces with a mark of its own.</summary>
+    public const int LongestBlank = 80;
+
+    /// <summary>The mark of a line break.</summary>
+    public const string Break = "<n>";
+
+    /// <summary>The mark of a tab.</summary>
+    public const string Tab = "<|tab|>";
+
+    /// <summary>The mark of a run of spaces.</summary>
+    public static string Blank(int length) => $"<|blank_{length}|>";
+
+    /// <summary>Writes the marks: of a long run of spaces as many of the longest mark as fit, then the rest; a single space stays one.</summary>
+    public static string Write(string text)
+    {
+        var result = new System.Text.StringBuilder(text.Length + 16);
+        for (var i = 0; i < text.Length;)
+        {
+            var run = 0;
+            while (i + run < text.Length && text[i + run] == ' ' && run < LongestBlank)
+                run++;
+            if (run > 1)
+                result.Append(Blank(run));
+            else
+                result.Append(text[i] switch { '\n' => Break, '\t' => Tab, var unit => unit.ToString() });
+            i += Math.Max(1, run);
+        }
+
+        return result.ToString();
+    }
+}
+
+/// <summary>Writes the marks of spaces as what they stand for; holds back no more than what may yet become a mark.</summary>
+internal sealed class SpaceMarkStage(DecoderStage next) : DecoderStage(next)
+{
+    private static readonly (string Mark, string Text)[] Marks =
+        [(SpaceMarks.Break, "\n"), (SpaceMarks.Tab, "\t"), .. Enumerable.Range(2, SpaceMarks.LongestBlank - 1).Select(length => (SpaceMarks.Blank(length), new string(' ', length)))];
+
+    private string _held = "";
+
+    /// <inheritdoc/>
+    public override void Push(string token)
+    {
+        var text = _held + token;
+        foreach (var (mark, written) in Marks)
+            text = text.Replace(mark, written, StringComparison.Ordinal);
+        var open = text.LastIndexOf('<');
+        var holds = open >= 0 && Array.Exists(Marks, each => each.Mark.AsSpan().StartsWith(text.AsSpan(open), StringComparison.Ordinal));
+        _held = holds ? text[open..] : "";
+        var ready = holds ? text[..open] : text;
+        if (ready.Length > 0)
+            Next.Push(ready);
+    }
+
+    /// <inheritdoc/>
+    public override void Finish()
+    {
+        if (_held.Length > 0)
+            Next.Push(_held);
+        _held = "";
+        base.Finish();
+    }
+}
+
+/// <summary>Joins pieces to text as SentencePiece does: bytes to characters, signs to spaces, without the space that was put in front.</summary>
+internal sealed class SentencePieceStage(DecoderStage next, SentencePieceFile file) : DecoderStage(next)
+{
+    private readonly List<byte> _bytes = [];
+    private bool _opens = true, _consumed, _written;
+
+    /// <inheritdoc/>
+    public override void Push(string token)
+    {
+        if (file.ByteFallback && ByteFallbackStage.ByteOf(token) is >= 0 and var value)
+        {
+            _bytes.Add((byte)value);
+            return;
+        }
+
+        WriteBytes();
+        if (_consumed || _written)
+            _opens = false;
+        _consumed = false;
+        if (_opens && (file.AddsSpace || file.DropsSpaces) && token.StartsWith('\u2581'))
+        {
+            token = token[1..];
+            _consumed = !file.DropsSpaces;
+        }
+
+        Write(token.Replace('\u2581', ' '));
+    }
+
+    /// <inheritdoc/>
+    public override void Finish()
+    {
+        WriteBytes();
+        (_opens, _consumed, _written) = (true, false, false);
+        base.Finish();
+    }
+
+    private void Write(string text)
+    {
+        if (text.Length == 0)
+            return;
+        _written = true;
+        Next.Push(text);
+    }
+
+    // A byte that belongs to no character becomes U+FFFD, each by itself.
+    private void WriteBytes()
+    {
+        if (_bytes.Count == 0)
+            return;
+        var text = new System.Text.StringBuilder();
+        var bytes = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_bytes);
+        while (!bytes.IsEmpty)
+        {
+            var sound = System.Text.Rune.DecodeFromUtf8(bytes, out var rune, out var count) == System.Buffers.OperationStatus.Done;
+            text.Append(sound ? rune.ToString() : "\uFFFD");
+            bytes = bytes[(sound ? count : 1)..];
+        }
+
+        _bytes.Clear();
+        Write(text.ToString());
+    }
+}

@@ -1,0 +1,83 @@
+using System.Buffers.Text;
+using System.Text;
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>Reads tiktoken's files: a line a token, its bytes in base64 and its rank, which is its id and the order in which tokens are put together.</summary>
+internal static class TiktokenFile
+{
+    /// <summary>Whether a file looks like one of these.</summary>
+    public static bool LooksLike(ReadOnlySpan<byte> bytes)
+    {
+        var line = bytes[..(bytes.IndexOf((byte)'\n') is >= 0 and var end ? end : bytes.Length)];
+        var space = line.IndexOf((byte)' ');
+        return space > 0 && Base64.IsValid(line[..space]);
+    }
+
+    /// <summary>Reads the tokenizer of a folder.</summary>
+    public static Tokenizer Read(TokenizerFolder folder, string name)
+    {
+        var ranks = ReadRanks(folder.At(name), folder.Keep(name));
+        var vocabulary = ranks.ToDictionary(entry => entry.Key, entry => entry.Value, StringComparer.Ordinal);
+        // Qwen's first: a name of its own, its special tokens in the code that came with it.
+        var qwen = name.StartsWith("qwen", StringComparison.Ordinal) || folder.Class.StartsWith("QWen", StringComparison.OrdinalIgnoreCase);
+        var first = ranks.Values.DefaultIfEmpty(-1).Max() + 1;
+        string[] own = qwen ? ["<|endoftext|>", "<|im_start|>", "<|im_end|>", .. Enumerable.Range(0, 205).Select(i => $"<|extra_{i}|>")] : [];
+        var usual = own.Select((token, i) => new AddedToken(first + i, token, false, false, false, false, true)).ToList();
+        var added = folder.Added(token => usual.Find(known => known.Content == token)?.Id ?? (vocabulary.TryGetValue(token, out var id) ? id : null));
+        added.AddRange(usual.Where(token => !added.Exists(known => known.Content == token.Content || known.Id == token.Id)));
+        var glm = folder.Class.StartsWith("ChatGLM", StringComparison.Ordinal) && added.Exists(token => token.Content == "[gMASK]") && added.Exists(token => token.Content == "<sop>");
+        var end = added.Exists(token => token.Content == "<|endoftext|>") ? [("<|endoftext|>", 0)] : Array.Empty<(string, int)>();
+        var post = glm
+            ? LegacyJson.Template([("[gMASK]", 0), ("<sop>", 0), ("A", 0)], [("[gMASK]", 0), ("<sop>", 0), ("A", 0), ("B", 0), .. end], token => added.First(known => known.Content == token).Id)
+            : null;
+        var json = LegacyJson.Compose(
+            added.OrderBy(token => token.Id), qwen ? LegacyJson.Stage("NFC") : null, LegacyJson.SplitBytes(qwen ? WordScanner.QwenPattern : WordScanner.Llama3Pattern), post,
+            LegacyJson.ByteLevel(true, true), LegacyJson.Bpe(vocabulary, Merges(vocabulary), null, false, true));
+        return TokenizerReader.Read(folder.At(name), json);
+    }
+
+    private static Dictionary<string, int> ReadRanks(string file, byte[] bytes)
+    {
+        var ranks = new Dictionary<string, int>(StringComparer.Ordinal);
+        var owners = new HashSet<int>();
+        var number = 0;
+        foreach (var line in Encoding.UTF8.GetString(bytes).Split('\n'))
+        {
+            number++;
+            if (line.Trim().Length == 0)
+                continue;
+            var parts = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+            var token = new byte[line.Length];
+            if (parts.Length != 2 || !Convert.TryFromBase64String(parts[0], token, out var length) || length == 0)
+                throw Fault("a token in base64 and its rank are needed");
+            if (!int.TryParse(parts[1], out var rank) || rank is < 0 or > VocabularyReader.LargestId)
+                throw Fault($"'{parts[1]}' is no rank");
+            if (!ranks.TryAdd(ByteAlphabet.Write(token.AsSpan(0, length)), rank) || !owners.Add(rank))
+                throw Fault("the token or its rank is there twice");
+        }
+
+        return ranks.Count > 0 ? ranks : throw Fault("it has no tokens");
+
+        InputException Fault(string what) => new($"{file}, line {number}: {what}. Fetch the file again.");
+    }
+
+    // Every way to put a token together of two others: the earlier in the order of ranks goes first.
+    private static IEnumerable<(string Left, string Right)> Merges(Dictionary<string, int> ranks)
+    {
+        var lookup = ranks.GetAlternateLookup<ReadOnlySpan<char>>();
+        foreach (var (token, _) in ranks.OrderBy(entry => entry.Value))
+        {
+            var ways = new List<(int Left, int Right, int Cut)>();
+            for (var cut = 1; cut < token.Length; cut++)
+            {
+                if (lookup.TryGetValue(token.AsSpan(0, cut), out var left) && lookup.TryGetValue(token.AsSpan(cut), out var right))
+                    ways.Add((left, right, cut));
+            }
+
+            foreach (var (_, _, cut) in ways.Order())
+                yield return (token[..cut], token[cut..]);
+        }
+    }
+}

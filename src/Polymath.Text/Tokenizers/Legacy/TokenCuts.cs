@@ -1,0 +1,50 @@
+namespace Polymath.Text;
+
+/// <summary>
+/// Where a text may be cut without changing its tokens: between two characters that stand side by side in no token. Merging never reaches over such a
+/// place, so that the words in between can be encoded, and remembered, one by one.
+/// </summary>
+internal sealed class TokenCuts
+{
+    private readonly ulong[] _pairs;
+    private readonly int _shift;
+
+    /// <summary>The cuts that some tokens leave.</summary>
+    public TokenCuts(IEnumerable<string> tokens)
+    {
+        var pairs = new HashSet<uint>();
+        foreach (var token in tokens)
+        {
+            for (var i = 0; i + 1 < token.Length; i++)
+                pairs.Add(Pair(token[i], token[i + 1]));
+        }
+
+        // A filter of bits: a pair that is wrongly thought to be in a token only makes a word longer.
+        var size = 12;
+        while (1 << size < 16 * pairs.Count)
+            size++;
+        (_shift, _pairs) = (32 - size, new ulong[(1 << size) / 64]);
+        foreach (var pair in pairs)
+        {
+            var place = Place(pair);
+            _pairs[place >> 6] |= 1UL << (int)place;
+        }
+    }
+
+    /// <summary>Where the word that starts at a place ends.</summary>
+    public int EndOf(ReadOnlySpan<char> text, int start)
+    {
+        for (var at = start + 1; at < text.Length; at++)
+        {
+            var place = Place(Pair(text[at - 1], text[at]));
+            if ((_pairs[place >> 6] >> (int)place & 1) == 0 && !char.IsLowSurrogate(text[at]))
+                return at;
+        }
+
+        return text.Length;
+    }
+
+    private static uint Pair(char first, char second) => (uint)first << 16 | second;
+
+    private uint Place(uint pair) => pair * 0x9E3779B1U >> _shift;
+}

@@ -1,0 +1,94 @@
+using System.Numerics;
+
+namespace Polymath.Text;
+
+/// <summary>Tokens by their characters: finds every token that starts at a place in one walk. Children lie in one open hash table.</summary>
+internal sealed class TokenTrie
+{
+    private readonly int[] _roots = new int[char.MaxValue + 1];
+    private readonly List<int> _values = [-1];
+    private ulong[] _keys = new ulong[1 << 12];
+    private int[] _children = new int[1 << 12];
+    private int _used;
+
+    /// <summary>The node that stands for no character yet.</summary>
+    public const int Root = 0;
+
+    /// <summary>Adds a token; of two that are written alike the later counts.</summary>
+    public void Add(ReadOnlySpan<char> token, int value)
+    {
+        var node = Root;
+        foreach (var unit in token)
+        {
+            var next = Next(node, unit);
+            if (next <= 0)
+            {
+                next = _values.Count;
+                _values.Add(-1);
+                Link(node, unit, next);
+            }
+
+            node = next;
+        }
+
+        _values[node] = value;
+    }
+
+    /// <summary>The tokens' values by node, -1 where no token ends: to be taken once all tokens are in.</summary>
+    public int[] Values() => [.. _values];
+
+    /// <summary>The node behind a character; 0 or less when no token goes on with it.</summary>
+    public int Next(int node, char unit)
+    {
+        if (node == Root)
+            return _roots[unit];
+        var key = Key(node, unit);
+        var keys = _keys;
+        var mask = keys.Length - 1;
+        for (var slot = Slot(key, keys.Length); ; slot = (slot + 1) & mask)
+        {
+            var found = keys[slot];
+            if (found == key)
+                return _children[slot];
+            if (found == 0)
+                return 0;
+        }
+    }
+
+    private void Link(int node, char unit, int child)
+    {
+        if (node == Root)
+        {
+            _roots[unit] = child;
+            return;
+        }
+
+        if (2 * ++_used > _keys.Length)
+            Grow();
+        Place(Key(node, unit), child);
+    }
+
+    private void Place(ulong key, int child)
+    {
+        var slot = Slot(key, _keys.Length);
+        while (_keys[slot] != 0)
+            slot = (slot + 1) & (_keys.Length - 1);
+        (_keys[slot], _children[slot]) = (key, child);
+    }
+
+    private void Grow()
+    {
+        var (keys, children) = (_keys, _children);
+        (_keys, _children) = (new ulong[2 * keys.Length], new int[2 * keys.Length]);
+        for (var i = 0; i < keys.Length; i++)
+        {
+            if (keys[i] != 0)
+                Place(keys[i], children[i]);
+        }
+    }
+
+    // A node other than the root is at least 1, so that no key is 0.
+    private static ulong Key(int node, char unit) => (ulong)(uint)node << 16 | unit;
+
+    private static int Slot(ulong key, int size) => (int)(key * 0x9E3779B97F4A7C15UL >> 64 - BitOperations.Log2((uint)size));
+}

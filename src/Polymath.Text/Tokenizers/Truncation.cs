@@ -1,0 +1,83 @@
+namespace Polymath.Text;
+
+/// <summary>Which of two texts is cut when both together are too long.</summary>
+public enum TruncationStrategy
+{
+    /// <summary>The longer one, then both alike.</summary>
+    LongestFirst,
+
+    /// <summary>The first.</summary>
+    OnlyFirst,
+
+    /// <summary>The second.</summary>
+    OnlySecond,
+}
+
+/// <summary>How sequences are kept to a length.</summary>
+/// <param name="MaxLength">The most ids of a sequence, with those that open, part and close it.</param>
+/// <param name="Strategy">Which of two texts is cut.</param>
+/// <param name="FromLeft">Whether the beginning is cut away instead of the end.</param>
+public sealed record Truncation(int MaxLength, TruncationStrategy Strategy = TruncationStrategy.LongestFirst, bool FromLeft = false)
+{
+    /// <summary>Reads the part of a tokenizer file; null where nothing is cut.</summary>
+    internal static Truncation? Read(JsonPart? part)
+    {
+        if (part is not { } given)
+            return null;
+        var fromLeft = given.Find("direction") is { } direction && direction.Text() switch
+        {
+            "Left" => true,
+            "Right" => false,
+            var other => throw direction.Fault($"'{other}' is not one of Left, Right"),
+        };
+        var strategy = TruncationStrategy.LongestFirst;
+        if (given.Find("strategy") is { } named && (!Enum.TryParse(named.Text(), out strategy) || !Enum.IsDefined(strategy)))
+            throw named.Fault($"'{named.Text()}' is not one of {string.Join(", ", Enum.GetNames<TruncationStrategy>())}");
+        return new(given.Get("max_length").Integer(0, int.MaxValue), strategy, fromLeft);
+    }
+
+    /// <summary>Cuts one text.</summary>
+    internal void Apply<T>(List<T> ids, int added) => Cut(ids, Math.Max(0, MaxLength - added));
+
+    /// <summary>Cuts two texts.</summary>
+    internal void Apply(List<int> first, List<int> second, int added)
+    {
+        var room = Math.Max(0, MaxLength - added);
+        if (first.Count + second.Count <= room)
+            return;
+        switch (Strategy)
+        {
+            case TruncationStrategy.OnlyFirst:
+                Cut(first, Math.Max(0, room - second.Count));
+                break;
+            case TruncationStrategy.OnlySecond:
+                Cut(second, Math.Max(0, room - first.Count));
+                break;
+            default:
+                var (shorter, longer) = first.Count <= second.Count ? (first, second) : (second, first);
+                // Half each, the odd one to the longer text, unless the shorter one needs less.
+                var least = shorter.Count > room ? shorter.Count : Math.Max(shorter.Count, room - shorter.Count);
+                if (shorter.Count + least > room)
+                {
+                    Cut(shorter, room / 2);
+                    Cut(longer, room / 2 + room % 2);
+                }
+                else
+                {
+                    Cut(longer, least);
+                }
+
+                break;
+        }
+    }
+
+    private void Cut<T>(List<T> ids, int length)
+    {
+        if (ids.Count <= length)
+            return;
+        if (FromLeft)
+            ids.RemoveRange(0, ids.Count - length);
+        else
+            ids.RemoveRange(length, ids.Count - length);
+    }
+}
