@@ -5,7 +5,7 @@ using Polymath.Recipes;
 namespace Polymath.Tensors;
 
 /// <summary>Loads libtorch and TorchSharp's native library from where they lie: <c>POLYMATH_LIBTORCH</c>, the program's folder, or the package cache of the build.</summary>
-public static class TorchRuntime
+public static partial class TorchRuntime
 {
     /// <summary>The environment variable that names another folder of libtorch files, such as <c>torch/lib</c> of a PyTorch installation.</summary>
     public const string Variable = "POLYMATH_LIBTORCH";
@@ -34,6 +34,8 @@ public static class TorchRuntime
         lock (gate)
         {
             if (core != 0) return;
+            LetWaitingThreadsSleep();
+            nint found = 0;
             var folder = TorchFolder();
             // A CUDA build keeps its kernels in libraries of their own, which register themselves when they are loaded.
             foreach (var name in new[] { "c10", "torch_cpu", "c10_cuda", "torch_cuda", "torch" })
@@ -45,12 +47,28 @@ public static class TorchRuntime
                     throw new InputException($"libtorch is incomplete: {file} is missing. Run `dotnet restore` again, or set {Variable} to a folder that holds libtorch.");
                 }
                 var handle = Open(file);
-                if (name == "torch_cpu") core = handle;
+                if (name == "torch_cpu") found = handle;
             }
             Open(TorchSharpFile());
+            // Another libtorch may lack what is called beside TorchSharp; that is said here, and not in the middle of a run.
+            foreach (var needed in LibTorch.Needed)
+                if (!NativeLibrary.TryGetExport(found, needed, out _))
+                    throw new InputException($"{Path.Combine(folder, FileName("torch_cpu"))} lacks {needed}: it is not the libtorch 2.10 that this build is made for. Set {Variable} to one of that version, or unset it.");
+            core = found;
             NativeAllocator.Tune();
         }
     }
+
+    // GNU's OpenMP lets a thread that waits spin for about a millisecond. Two processes on the same cores then keep each other from working: each is three to
+    // five times slower than it need be. A short spin is enough between our kernels. Whoever sets either variable decides; it is read when libtorch is loaded.
+    static void LetWaitingThreadsSleep()
+    {
+        if (!OperatingSystem.IsLinux() || Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is not null || Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is not null) return;
+        _ = SetEnvironment("GOMP_SPINCOUNT", "2000", 0);
+    }
+
+    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetEnvironment(string name, string value, int overwrite);
 
     static string TorchFolder()
     {

@@ -42,7 +42,7 @@ public sealed class Loop(LanguageModel model, Objective objective, ItemSource so
         double loss = 0, count = 0;
         long tokens = 0;
         var metrics = new Dictionary<string, double>();
-        foreach (var part in Passes(items))
+        foreach (var part in Parts.Of(items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue))
         {
             using var scope = NewDisposeScope();
             using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
@@ -66,25 +66,6 @@ public sealed class Loop(LanguageModel model, Objective objective, ItemSource so
         var rate = schedule.At(step);
         optimizer.Step(rate, (clip > 0 && norm > clip ? clip / norm : 1) / count);
         return new StepReport(step, loss / count, norm, rate, tokens, metrics.ToDictionary(pair => pair.Key, pair => pair.Value / count));
-    }
-
-    // Items are dealt out in order, as many to a pass as fit into its tokens.
-    IEnumerable<List<Item>> Passes(IReadOnlyList<Item> items)
-    {
-        var limit = batch.MicroTokens ?? int.MaxValue;
-        var part = new List<Item>();
-        var size = 0L;
-        foreach (var item in items)
-        {
-            if (part.Count > 0 && size + item.Tokens > limit)
-            {
-                yield return part;
-                (part, size) = ([], 0);
-            }
-            part.Add(item);
-            size += item.Tokens;
-        }
-        yield return part;
     }
 
     static RunFailedException NotANumber(int step, double loss, double norm, Cursor start, IReadOnlyList<Item> items)

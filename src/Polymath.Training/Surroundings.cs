@@ -19,6 +19,9 @@ public static class Surroundings
         Device: "cpu",
         Polymath: typeof(Surroundings).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "");
 
+    /// <summary>The CUDA devices that libtorch sees.</summary>
+    public static int CudaDevices => torch.cuda.is_available() ? torch.cuda.device_count() : 0;
+
     // The rule libtorch chooses its kernels by.
     static string Capability() =>
         Environment.GetEnvironmentVariable("ATEN_CPU_CAPABILITY") is { Length: > 0 } chosen ? chosen.ToUpperInvariant()

@@ -26,7 +26,7 @@ static class DoctorVerb
             Console.WriteLine($"libtorch        {now.Libtorch}");
             Console.WriteLine($"CPU capability  {now.CpuCapability}");
             Console.WriteLine($"threads         {now.Threads} of {Environment.ProcessorCount} processors (OMP_NUM_THREADS chooses)");
-            Console.WriteLine($"GPU             {(TorchSharp.torch.cuda.is_available() ? $"{TorchSharp.torch.cuda.device_count()} CUDA device(s)" : $"none in this build; for CUDA: dotnet build -c Release -p:Torch=cuda, or set {TorchRuntime.Variable} to a libtorch with CUDA")}");
+            Console.WriteLine($"GPU             {(Surroundings.CudaDevices > 0 ? $"{Surroundings.CudaDevices} CUDA device(s), not used yet" : $"none seen by this libtorch; one with CUDA: set {TorchRuntime.Variable} to its folder (such as torch/lib of a PyTorch 2.10 installation), or build with POLYMATH_BUILD=-p:Torch=cuda where that package can be had")}");
             foreach (var file in TorchRuntime.Loaded) Console.WriteLine($"loaded          {file}");
         }
         catch (InputException e)

@@ -80,7 +80,7 @@ public sealed class AbilityMeter(Materials materials)
     {
         ArgumentNullException.ThrowIfNull(model);
         double loss = 0, count = 0;
-        foreach (var part in Parts(items))
+        foreach (var part in Parts.Of(items, item => item.Tokens, TokensAtOnce))
         {
             using var scope = NewDisposeScope();
             using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
@@ -93,7 +93,7 @@ public sealed class AbilityMeter(Materials materials)
     static double Accuracy(LanguageModel model, (LabelWords Objective, IReadOnlyList<Item> Items) task)
     {
         var right = 0;
-        foreach (var part in Parts(task.Items))
+        foreach (var part in Parts.Of(task.Items, item => item.Tokens, TokensAtOnce))
         {
             using var scope = NewDisposeScope();
             using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
@@ -101,20 +101,6 @@ public sealed class AbilityMeter(Materials materials)
             right += part.Where((item, i) => guesses[i] == item.Label).Count();
         }
         return (double)right / task.Items.Count;
-    }
-
-    static IEnumerable<List<Item>> Parts(IReadOnlyList<Item> items)
-    {
-        var part = new List<Item>();
-        var size = 0;
-        foreach (var item in items)
-        {
-            part.Add(item);
-            if ((size += item.Tokens) < TokensAtOnce) continue;
-            yield return part;
-            (part, size) = ([], 0);
-        }
-        if (part.Count > 0) yield return part;
     }
 
     List<(Row Row, string Answer)> Generate(TextModel model, string stage, int rows, double temperature, int length, DataSplit split, CancellationToken cancellation)

@@ -9,7 +9,7 @@ namespace Polymath.Training.Reports;
 [JsonConverter(typeof(AbilityRowConverter))]
 public sealed record AbilityRow(string After, IReadOnlyDictionary<string, double> Values);
 
-/// <summary>Writes <c>after</c> first and the abilities beside it, and reads them back; an ability may itself be named <c>after</c>.</summary>
+/// <summary>Writes <c>after</c> first and the abilities beside it, and reads them back.</summary>
 public sealed class AbilityRowConverter : JsonConverter<AbilityRow>
 {
     private const string Label = "after";

@@ -129,7 +129,7 @@ public sealed class RolloutItems(
         const int TokensAtOnce = 8192;
         using var frozen = no_grad();
         var result = new List<Pair>(pairs.Count);
-        foreach (var part in Parts(pairs, TokensAtOnce))
+        foreach (var part in Parts.Of(pairs, pair => 2 * pair.PromptIds.Length + pair.ChosenIds.Length + pair.RejectedIds.Length, TokensAtOnce))
         {
             using var scope = NewDisposeScope();
             using var batch = model.Model.Lay([.. part.SelectMany(pair => ToItem(pair).Rows)]);
@@ -137,20 +137,5 @@ public sealed class RolloutItems(
             for (var i = 0; i < part.Count; i++) result.Add(part[i] with { Reference = [sums[2 * i], sums[2 * i + 1]] });
         }
         return result;
-    }
-
-    static IEnumerable<List<Pair>> Parts(List<Pair> pairs, int tokens)
-    {
-        var part = new List<Pair>();
-        var size = 0;
-        foreach (var pair in pairs)
-        {
-            part.Add(pair);
-            size += 2 * pair.PromptIds.Length + pair.ChosenIds.Length + pair.RejectedIds.Length;
-            if (size < tokens) continue;
-            yield return part;
-            (part, size) = ([], 0);
-        }
-        if (part.Count > 0) yield return part;
     }
 }
