@@ -32,9 +32,11 @@ static class Ours
         }
     }
 
-    internal static int Generate(int tokens)
+    /// <summary>The model, made outside the clock as the plain one is.</summary>
+    internal static Llama Model() => new(Workload.Configuration, new Models.FreshWeights(1));
+
+    internal static int Generate(Llama model, int tokens)
     {
-        using var model = new Llama(Workload.Configuration, new Models.FreshWeights(1));
         return new TokenGenerator(model, []).Generate([Workload.Step(0)[1].Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: tokens))[0].Length;
     }
 

@@ -67,13 +67,32 @@ sealed class Plain : IDisposable
     {
         using var frozen = no_grad();
         var prompt = Workload.Step(0)[1].Ids;
-        var cache = new (Tensor, Tensor)[Layers];
+        var cache = new (Tensor Key, Tensor Value)[Layers];
         var next = tensor(Array.ConvertAll(prompt, id => (long)id), [1, prompt.Length]);
         var made = 0;
         for (; made < tokens; made++)
         {
+            // Everything but the cache and the token is let go of at once, as Python's reference counts do.
+            using var scope = NewDisposeScope();
+            var (kept, older) = (next, cache.ToArray());
             var logits = Logits(next, cache);
-            next = logits.select(1, logits.shape[1] - 1).argmax(-1, keepdim: true);
+            next = logits.select(1, logits.shape[1] - 1).argmax(-1, keepdim: true).MoveToOuterDisposeScope();
+            kept.Dispose();
+            foreach (var (key, value) in cache)
+            {
+                key.DetachFromDisposeScope();
+                value.DetachFromDisposeScope();
+            }
+            foreach (var (key, value) in older.Where(pair => pair.Key is not null))
+            {
+                key.Dispose();
+                value.Dispose();
+            }
+        }
+        foreach (var (key, value) in cache)
+        {
+            key.Dispose();
+            value.Dispose();
         }
         return made;
     }

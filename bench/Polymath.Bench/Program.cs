@@ -55,7 +55,8 @@ static (double Rate, double Loss) Train(string side)
 static double Generate(string side)
 {
     using var plain = side == "plain" ? new Plain() : null;
-    int Go(int tokens) => plain?.Generate(tokens) ?? Ours.Generate(tokens);
+    using var ours = plain is null ? Ours.Model() : null;
+    int Go(int tokens) => plain?.Generate(tokens) ?? Ours.Generate(ours!, tokens);
     Go(2);
     var short1 = Stopwatch.GetTimestamp();
     Go(2);
