@@ -53,7 +53,9 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     }
 
     /// <summary>The tokens that end an answer.</summary>
-    public IReadOnlyCollection<int> Ends => Tokenizer.IdOf(Contract.Template.End) is { } end ? [end] : [];
+    public IReadOnlyCollection<int> Ends => ends ??= Contract.Ends(Tokenizer);
+
+    IReadOnlyList<int>? ends;
 
     /// <summary>Answers many prompts at once, each a conversation of one turn.</summary>
     /// <param name="messages">What the users say.</param>

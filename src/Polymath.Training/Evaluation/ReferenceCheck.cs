@@ -3,7 +3,9 @@ using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Tensors.Files;
+using Polymath.Text;
 using Polymath.Text.Packing;
+using Polymath.Text.Templates;
 using Polymath.Tuning;
 using static TorchSharp.torch;
 
@@ -47,6 +49,7 @@ public sealed class ReferenceCheck : IDisposable
         var path = file ?? Path.Combine(adapter ?? folder, "reference.safetensors");
         if (!File.Exists(path)) throw new InputException($"There is no reference file {path}. Give one with --reference FILE.");
         using var model = ModelFolder.Open(folder);
+        if (adapter is not null && File.Exists(Path.Combine(adapter, "polymath.json"))) TextContract.Load(adapter, Tokenizer.Load(folder));
         using var deltas = adapter is null ? null : DeltaSet.Load(model, adapter);
         var reference = SafetensorsFile.Open(path);
         // An adapter's reference is often made from the base case's inputs and does not repeat them.

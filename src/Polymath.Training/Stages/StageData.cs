@@ -63,7 +63,8 @@ public sealed class StageData
 
     /// <summary>A row as the model reads it.</summary>
     /// <param name="row">The row.</param>
-    public Rendering Render(Row row)
+    /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
+    public Rendering Render(Row row, Tokenizer? tokenizer = null)
     {
         ArgumentNullException.ThrowIfNull(row);
         var template = contract.Template;
@@ -71,7 +72,7 @@ public sealed class StageData
         {
             PretrainSpec => template.Render(new Document(row.Key, first.Fill(row.Fields))),
             TaskSpec task => template.Render(new Labelled(row.Key, row.Fields, row.Fields.GetValueOrDefault(task.Label, "")), first),
-            _ => template.Render(new Conversation(row.Key, [new Turn(Prompt(row), answer?.Fill(row.Fields))]), contract.Convert),
+            _ => contract.Render(new Conversation(row.Key, [new Turn(Prompt(row), answer?.Fill(row.Fields))]), tokenizer),
         };
     }
 
@@ -90,7 +91,7 @@ public sealed class StageData
         var task = stage.Objective as TaskSpec;
         foreach (var row in Rows(split))
         {
-            var rendering = Render(row);
+            var rendering = Render(row, tokenizer);
             var whole = rendering.Tokenize(tokenizer);
             List<TokenRow> fitting = [whole];
             if (whole.Length > maxLength)
