@@ -45,9 +45,9 @@ public sealed record PretrainSpec(string Text = "{text}") : ObjectiveSpec
 }
 
 /// <summary>Instructions: the loss is on the answer only.</summary>
-/// <param name="Prompt">What the user says.</param>
-/// <param name="Answer">What the model learns to answer.</param>
-public sealed record FinetuneSpec(string Prompt, string Answer) : ObjectiveSpec
+/// <param name="Prompt">What the user says; the rows' own messages when left out, from sources with a <c>shape</c>.</param>
+/// <param name="Answer">What the model learns to answer; left out together with <paramref name="Prompt"/>.</param>
+public sealed record FinetuneSpec(string? Prompt = null, string? Answer = null) : ObjectiveSpec
 {
     /// <inheritdoc/>
     public override string Kind => "finetune";

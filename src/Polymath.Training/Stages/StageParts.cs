@@ -35,7 +35,7 @@ static class StageParts
 
     static CorpusItems Corpus(StageSpec stage, Materials materials, BatchSpec batch, string visit, RunObserver observer, IReadOnlyList<string>? labels)
     {
-        var (items, counts) = materials.Data(stage.Name).Items(DataSplit.Train, materials.Tokenizer, batch.MaxLength!.Value, batch.Overlong, labels);
+        var (items, counts) = materials.Data(stage.Name).Items(DataSplit.Train, materials.Tokenizer, batch.MaxLength!.Value, batch.Overlong, labels, batch.MaxCut);
         observer.Note($"{visit}: {counts.Rows:N0} rows, {counts.Tokens:N0} tokens, {counts.Targets:N0} targets; of the rows longer than {batch.MaxLength:N0} tokens {counts.Cut:N0} cut, {counts.Split:N0} split, {counts.Dropped:N0} dropped");
         return new CorpusItems(items, materials.Recipe.Seed, visit);
     }
