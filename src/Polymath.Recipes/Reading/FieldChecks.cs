@@ -130,6 +130,8 @@ internal sealed class FieldChecks(Checks checks)
     /// <summary>A finetune stage without a prompt reads the rows' own messages.</summary>
     private void Talks(StageSpec stage, IReadOnlyList<string> sources, string path)
     {
+        if (stage.Objective is PreferSpec && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec { Shape: null }) is { } shapeless)
+            checks.Fault($"{path}.data", $"'{shapeless}' has no shape that says which answers are chosen and rejected", "add shape: preference to the source");
         if (stage.Objective is not FinetuneSpec talk || !checks.Sound($"{path}.prompt", $"{path}.answer"))
             return;
         if (talk is { Prompt: not null, Answer: not null })

@@ -36,14 +36,14 @@ public sealed class StageData
         {
             PretrainSpec spec => (new FieldText(spec.Text), null),
             FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
-            FinetuneSpec => (new FieldText(""), (FieldText?)null),
+            FinetuneSpec or PreferSpec => (new FieldText(""), (FieldText?)null),
             AlignSpec spec => (new FieldText(spec.Prompt), null),
             TaskSpec => (new FieldText(((PromptMethod)stage.Method!).Template), (FieldText?)null),
             _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
         };
     }
 
-    bool Talks => stage.Objective is FinetuneSpec { Prompt: null };
+    bool Talks => stage.Objective is FinetuneSpec { Prompt: null } or PreferSpec;
 
     /// <summary>The rows of a part of the data.</summary>
     /// <param name="split">The part.</param>
@@ -73,7 +73,7 @@ public sealed class StageData
         var template = contract.Template;
         return stage.Objective switch
         {
-            FinetuneSpec when Talks => contract.Render(RowTalk.Of(row), tokenizer),
+            _ when Talks => contract.Render(RowTalk.Of(row), tokenizer),
             PretrainSpec => template.Render(new Document(row.Key, first.Fill(row.Fields))),
             TaskSpec task => template.Render(new Labelled(row.Key, row.Fields, row.Fields.GetValueOrDefault(task.Label, "")), first),
             _ => contract.Render(new Conversation(row.Key, [new Turn(Prompt(row), answer?.Fill(row.Fields))]), tokenizer),

@@ -28,6 +28,10 @@ static class StageParts
                     observer.Note($"{visit}: round {round}, {name} {value:G4}");
                 });
                 return (new DirectPreference(align.Beta, align.AnswerWeight), source);
+            case PreferSpec prefer:
+                var (pairs, left) = PreferenceItems.Of(stage.Name, data.Rows(DataSplit.Train), model, batch.MaxLength!.Value);
+                observer.Note($"{visit}: {pairs.Count:N0} pairs; {left:N0} are left out, longer than {batch.MaxLength:N0} tokens or with equal answers");
+                return (new DirectPreference(prefer.Beta, prefer.AnswerWeight), new CorpusItems(pairs, materials.Recipe.Seed, visit));
             default:
                 return (new NextToken(), Corpus(stage, materials, batch, visit, observer, null));
         }

@@ -106,12 +106,24 @@ internal static class JsonReading
         }
     }
 
+    private static string Words(JsonNode node)
+    {
+        try
+        {
+            return node.GetValue<string>();
+        }
+        catch (InvalidOperationException)
+        {
+            throw new JinjaFault("a text holds half a surrogate pair", "Write the character as it is");
+        }
+    }
+
     private static object Plain(JsonNode node)
     {
         switch (node.GetValueKind())
         {
             case JsonValueKind.String:
-                return node.GetValue<string>();
+                return Words(node);
             case JsonValueKind.True:
                 return true;
             case JsonValueKind.False:
