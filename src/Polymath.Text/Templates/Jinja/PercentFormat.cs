@@ -37,7 +37,7 @@ internal static partial class PercentFormat
             machine.Meter.Text(result.Length / 64 + Math.Abs((long)(width ?? 0)) + Math.Abs((long)(digits ?? 0)));
             result.Append(Aligned(One(machine, kind, value, flags, digits), flags, width ?? 0, kind));
         }
-        if (values is TupleValue && used < items.Count)
+        if (values is not (DictValue or ListValue) && used < items.Count)
             throw new JinjaFault("there are more values than places in the format");
         return machine.Meter.Made(result.Append(format, at, format.Length - at).ToString());
     }
