@@ -64,7 +64,9 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     static int NumberOf(string stage) => int.TryParse(Path.GetFileName(stage).Split('-')[0], out var number) ? number : -1;
 
     /// <summary>The tokens that end an answer.</summary>
-    public IReadOnlyCollection<int> Ends => Tokenizer.IdOf(Contract.Template.End) is { } end ? [end] : [];
+    public IReadOnlyCollection<int> Ends => ends ??= Contract.Ends(Tokenizer);
+
+    IReadOnlyList<int>? ends;
 
     /// <summary>Answers many prompts at once, each a conversation of one turn.</summary>
     /// <param name="messages">What the users say.</param>

@@ -13,6 +13,7 @@ public abstract record DataSpec;
 /// <param name="Where">Filters a row must pass, in order.</param>
 /// <param name="Distinct">A field whose repeated values are dropped, the first one kept.</param>
 /// <param name="Split">How rows are split into training, validation and test.</param>
+/// <param name="Shape">The shape of published data that rows are brought from to one form, with the fields <c>messages</c>, <c>chosen</c>, <c>rejected</c>, <c>label</c>, <c>text</c>; instead of <paramref name="Fields"/>.</param>
 public sealed record FilesSpec(
     [Means(Meaning.Files)] IReadOnlyList<string> Files,
     string? Sha512 = null,
@@ -20,7 +21,8 @@ public sealed record FilesSpec(
     IReadOnlyDictionary<string, FieldSpec>? Fields = null,
     IReadOnlyList<FilterSpec>? Where = null,
     string? Distinct = null,
-    SplitSpec? Split = null) : DataSpec;
+    SplitSpec? Split = null,
+    DataShape? Shape = null) : DataSpec;
 
 /// <summary>The rows of another source that pass filters, with fields added; each row stays in the split it is in.</summary>
 /// <param name="View">The source.</param>
@@ -48,6 +50,37 @@ public enum FileFormat
 
     /// <summary>Apache Parquet.</summary>
     Parquet,
+}
+
+/// <summary>The shapes of published data.</summary>
+public enum DataShape
+{
+    /// <summary>Recognised row by row.</summary>
+    Auto,
+
+    /// <summary><c>instruction</c>, <c>input</c>, <c>output</c>, with <c>system</c> and <c>history</c>.</summary>
+    Alpaca,
+
+    /// <summary>Alpaca's fields, with several turns in the instruction.</summary>
+    Belle,
+
+    /// <summary><c>conversations</c> of <c>from</c> and <c>value</c>, with <c>tools</c>.</summary>
+    Sharegpt,
+
+    /// <summary>OpenAI's <c>messages</c> of <c>role</c> and <c>content</c>, with <c>tools</c>.</summary>
+    Messages,
+
+    /// <summary>A prompt with <c>chosen</c> and <c>rejected</c>, flat or as messages.</summary>
+    Preference,
+
+    /// <summary>A prompt and an answer with a label true or false.</summary>
+    Kto,
+
+    /// <summary>A text.</summary>
+    Text,
+
+    /// <summary>A text and its label.</summary>
+    Labelled,
 }
 
 /// <summary>Where a field's value lies.</summary>

@@ -58,6 +58,48 @@ public sealed record RoundsSpec(
 /// <summary>How a user's message becomes the model's input.</summary>
 /// <param name="Convert">Conversion tables that each message passes through, in order.</param>
 /// <param name="System">A message that stands before every conversation.</param>
+/// <param name="Template">A shipped chat template; the model's own when left out.</param>
 public sealed record ChatSpec(
     [Means(Meaning.TableName)] IReadOnlyList<string>? Convert = null,
-    string? System = null);
+    string? System = null,
+    TemplateName? Template = null);
+
+/// <summary>The shipped chat templates.</summary>
+public enum TemplateName
+{
+    /// <summary>Stanford Alpaca: <c>### Instruction:</c> and <c>### Response:</c>.</summary>
+    Alpaca,
+
+    /// <summary>ChatGLM-6B: <c>[Round 1]</c>, <c>问：</c>, <c>答：</c>.</summary>
+    Chatglm,
+
+    /// <summary>ChatGLM3: role tokens behind <c>[gMASK]sop</c>.</summary>
+    Chatglm3,
+
+    /// <summary>ChatML: <c>&lt;|im_start|&gt;</c> and <c>&lt;|im_end|&gt;</c>.</summary>
+    Chatml,
+
+    /// <summary>Gemma: <c>&lt;start_of_turn&gt;</c> and <c>&lt;end_of_turn&gt;</c>.</summary>
+    Gemma,
+
+    /// <summary>GLM-4: role tokens behind <c>[gMASK]&lt;sop&gt;</c>.</summary>
+    Glm4,
+
+    /// <summary>Llama 2: <c>[INST]</c> and <c>&lt;&lt;SYS&gt;&gt;</c>.</summary>
+    Llama2,
+
+    /// <summary>Llama 3: headers and <c>&lt;|eot_id|&gt;</c>.</summary>
+    Llama3,
+
+    /// <summary>Mistral: <c>[INST]</c> with one beginning.</summary>
+    Mistral,
+
+    /// <summary>Phi-3: role tokens and <c>&lt;|end|&gt;</c>.</summary>
+    Phi,
+
+    /// <summary>Qwen: ChatML with its system message.</summary>
+    Qwen,
+
+    /// <summary>Vicuna 1.1: <c>USER:</c> and <c>ASSISTANT:</c>.</summary>
+    Vicuna,
+}

@@ -30,6 +30,7 @@ public sealed record StageSpec(
 [Case("kind", "finetune", typeof(FinetuneSpec))]
 [Case("kind", "task", typeof(TaskSpec))]
 [Case("kind", "align", typeof(AlignSpec))]
+[Case("kind", "prefer", typeof(PreferSpec))]
 public abstract record ObjectiveSpec
 {
     /// <summary>The kind's name, as recipes write it.</summary>
@@ -45,9 +46,9 @@ public sealed record PretrainSpec(string Text = "{text}") : ObjectiveSpec
 }
 
 /// <summary>Instructions: the loss is on the answer only.</summary>
-/// <param name="Prompt">What the user says.</param>
-/// <param name="Answer">What the model learns to answer.</param>
-public sealed record FinetuneSpec(string Prompt, string Answer) : ObjectiveSpec
+/// <param name="Prompt">What the user says; the rows' own messages when left out, from sources with a <c>shape</c>.</param>
+/// <param name="Answer">What the model learns to answer; left out together with <paramref name="Prompt"/>.</param>
+public sealed record FinetuneSpec(string? Prompt = null, string? Answer = null) : ObjectiveSpec
 {
     /// <inheritdoc/>
     public override string Kind => "finetune";
@@ -79,6 +80,20 @@ public sealed record AlignSpec(
 {
     /// <inheritdoc/>
     public override string Kind => "align";
+}
+
+/// <summary>
+/// Alignment by pairs that people ranked: direct preference optimization (Rafailov et al. 2023, eq. 7) on rows of the shape <c>preference</c>. The reference policy is the
+/// model at the start of the stage.
+/// </summary>
+/// <param name="Beta">How strongly the policy is held to the reference.</param>
+/// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al. 2024); 0 for plain DPO.</param>
+public sealed record PreferSpec(
+    [Bounds(1e-6, 1000)] double Beta = 0.1,
+    [Bounds(0, 1000)] double AnswerWeight = 0) : ObjectiveSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "prefer";
 }
 
 /// <summary>How answers are sampled for alignment.</summary>

@@ -67,11 +67,13 @@ public enum OverlongPolicy
 /// <param name="MicroTokens">The tokens of one forward and backward pass; as many passes are summed as the step needs. All at once when left out.</param>
 /// <param name="MaxLength">The most tokens of a row; the model's context when left out.</param>
 /// <param name="Overlong">What happens to longer rows; they are counted before the first step.</param>
+/// <param name="MaxCut">The greatest share of target tokens that may be cut off; a stage that would cut more is refused before its first step.</param>
 public sealed record BatchSpec(
     [Bounds(1)] int Tokens = 4096,
     [Bounds(1)] int? MicroTokens = null,
     [Bounds(2)] int? MaxLength = null,
-    OverlongPolicy Overlong = OverlongPolicy.Cut);
+    OverlongPolicy Overlong = OverlongPolicy.Cut,
+    [Bounds(0, 1)] double MaxCut = 1);
 
 /// <summary>What is measured during a stage.</summary>
 /// <param name="Every">The steps between measurements; 0 for none on the way.</param>

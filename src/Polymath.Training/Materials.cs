@@ -55,10 +55,10 @@ public sealed class Materials
             var folder = Path.GetFullPath(existing, Path.GetFullPath(baseFolder));
             var tokenizer = Tokenizer.Load(folder);
             var contract = TextContract.Load(folder, tokenizer);
-            if (recipe.Chat is not null) contract = new TextContract(contract.Template with { System = recipe.Chat.System ?? "" }, conversions);
+            if (recipe.Chat is not null) contract = Named(contract with { Template = contract.Template with { System = recipe.Chat.System ?? "" }, Conversions = conversions }, recipe.Chat);
             return new Materials(recipe, baseFolder, corpora, tokenizer, contract);
         }
-        var own = new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions);
+        var own = Named(new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions), recipe.Chat);
         if (!File.Exists(Path.Combine(kept, Tokenizer.FileName)))
         {
             observer.Progress("Training the tokenizer", 0, 0);
@@ -66,6 +66,8 @@ public sealed class Materials
         }
         return new Materials(recipe, baseFolder, corpora, Tokenizer.Load(kept), own);
     }
+
+    static TextContract Named(TextContract contract, ChatSpec? chat) => chat?.Template is { } name ? contract.With(name.ToString().ToLowerInvariant()) : contract;
 
     static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
     {

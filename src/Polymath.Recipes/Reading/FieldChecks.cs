@@ -27,6 +27,8 @@ internal sealed class FieldChecks(Checks checks)
     {
         var path = $"data.{name}";
         Package(files.Files, files.Sha512, path);
+        if (files is { Shape: not null, Fields: not null } && checks.Sound($"{path}.shape", $"{path}.fields"))
+            checks.Fault($"{path}.fields", "'fields' and 'shape' are both given", "keep one of the two: a shape says itself what the fields are");
         if (files.Split is { } split && split.Validation + split.Test >= 1 && checks.Sound($"{path}.split"))
         {
             checks.Fault($"{path}.split",
@@ -108,6 +110,7 @@ internal sealed class FieldChecks(Checks checks)
     private void Stage(StageSpec stage, string path)
     {
         var sources = stage.Data ?? [];
+        Talks(stage, sources, path);
         if (stage.Objective is TaskSpec { Label: { } label })
             Known(label, sources, $"{path}.label");
         foreach (var (template, key) in new[]
@@ -122,6 +125,28 @@ internal sealed class FieldChecks(Checks checks)
             Template(method.Template, sources, $"{path}.method.template", TemplateFields.Mask);
         foreach (var reward in (stage.Objective as AlignSpec)?.Rewards?.Keys ?? [])
             RewardFields(stage, reward);
+    }
+
+    /// <summary>A finetune stage without a prompt reads the rows' own messages.</summary>
+    private void Talks(StageSpec stage, IReadOnlyList<string> sources, string path)
+    {
+        if (stage.Objective is PreferSpec && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec { Shape: null }) is { } shapeless)
+            checks.Fault($"{path}.data", $"'{shapeless}' has no shape that says which answers are chosen and rejected", "add shape: preference to the source");
+        if (stage.Objective is not FinetuneSpec talk || !checks.Sound($"{path}.prompt", $"{path}.answer"))
+            return;
+        if (talk is { Prompt: not null, Answer: not null })
+            return;
+        if (talk.Prompt is not null || talk.Answer is not null)
+        {
+            var missing = talk.Prompt is null ? "prompt" : "answer";
+            checks.Fault(path, $"'{missing}' is missing", $"add {missing}: TEXT, or leave out both to read the rows' own messages");
+        }
+        else if (sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec { Shape: null }) is { } plain)
+        {
+            checks.Fault(path,
+                $"'prompt' and 'answer' are missing, and '{plain}' has no shape that says what its messages are",
+                "add prompt: TEXT and answer: TEXT, or shape: auto to the source");
+        }
     }
 
     /// <summary>A pattern reward reads a field of the rows that prompt.</summary>
@@ -161,6 +186,7 @@ internal sealed class FieldChecks(Checks checks)
             return null;
         return data.GetValueOrDefault(name) switch
         {
+            FilesSpec { Shape: not null } => null,
             FilesSpec { Fields: { } fields } => [.. fields.Keys],
             FilesSpec { Format: FileFormat.Txt } => ["text"],
             FilesSpec { Format: null, Files: { Count: > 0 } files } when files.All(file => file.EndsWith(".txt", StringComparison.Ordinal)) => ["text"],

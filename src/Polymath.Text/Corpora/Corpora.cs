@@ -98,7 +98,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         var files = FilesOf($"data '{name}'", spec.Files, spec.Sha512);
         var total = files.Sum(file => new FileInfo(file).Length);
         var done = 0L;
-        var collector = new RowCollector(spec.Fields);
+        var collector = new RowCollector(spec.Fields, spec.Shape);
         foreach (var file in files)
         {
             RowReader.Read(file, spec.Format ?? RowReader.FormatOf(file), collector, count =>

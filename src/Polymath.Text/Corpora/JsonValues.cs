@@ -8,6 +8,12 @@ internal static class JsonValues
     /// <summary>Adds an object as a row.</summary>
     public static void AddRow(RowCollector rows, JsonElement element)
     {
+        if (rows.Shapes)
+        {
+            rows.AddShaped(System.Text.Json.Nodes.JsonObject.Create(element.Clone())!);
+            return;
+        }
+
         var keys = element.EnumerateObject().Select(member => member.Name).ToList();
         rows.Add(keys, (path, spec) => Find(element, path) is { } value ? Text(value, spec.Join) : null);
     }

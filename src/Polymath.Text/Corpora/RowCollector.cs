@@ -1,10 +1,12 @@
+using System.Text.Json.Nodes;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
 
 /// <summary>Gathers the rows of a source: the fields that are asked for, or all there are.</summary>
 /// <param name="fields">The fields that are asked for, by name; null for all.</param>
-internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? fields)
+/// <param name="shape">The shape rows are brought from to one form; null to take them as they are.</param>
+internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? fields, DataShape? shape = null)
 {
     private static readonly FieldSpec Whole = new("");
     private readonly Dictionary<string, int> _places = fields?.Keys.Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
@@ -18,6 +20,12 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
     /// <param name="find">Finds the value at a path (asked for by the spec, or a top-level name), or null where there is none.</param>
     public void Add(IReadOnlyCollection<string> keys, Func<string, FieldSpec, string?> find)
     {
+        if (shape is not null)
+        {
+            AddShaped(new JsonObject(keys.Distinct().Select(key => KeyValuePair.Create(key, (JsonNode?)JsonValue.Create(find(key, Whole))))));
+            return;
+        }
+
         if (_keys.Count < 1000)
             _keys.UnionWith(keys);
         if (fields is null)
@@ -35,6 +43,22 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
             values[_places[name]] = value ?? "";
         }
 
+        Rows.Add(new RowFields(_places, values));
+    }
+
+    /// <summary>Whether rows are brought to one form.</summary>
+    public bool Shapes => shape is not null;
+
+    /// <summary>Adds a row in the one form of its shape.</summary>
+    /// <param name="row">The row as it is written.</param>
+    public void AddShaped(JsonObject row)
+    {
+        var found = RowShape.Read(row, shape!.Value);
+        foreach (var key in found.Keys)
+            _places.TryAdd(key, _places.Count);
+        var values = new string[_places.Count];
+        foreach (var (name, value) in found)
+            values[_places[name]] = value;
         Rows.Add(new RowFields(_places, values));
     }
 

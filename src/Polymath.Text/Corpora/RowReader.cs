@@ -107,6 +107,14 @@ internal static class RowReader
         {
             JsonValues.AddRow(rows, element);
         }
+        catch (InputException fault) when (rows.Shapes)
+        {
+            throw new InputException($"{where}: {fault.Message}", fault);
+        }
+        catch (ArgumentException fault) when (rows.Shapes)
+        {
+            throw new InputException($"{where}: a name stands twice in the row. Remove one of the two.", fault);
+        }
         catch (InvalidOperationException fault)
         {
             throw new InputException($"{where}: a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.", fault);

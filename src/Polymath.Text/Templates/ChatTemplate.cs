@@ -1,3 +1,6 @@
+using System.Text.Json.Nodes;
+using Polymath.Recipes;
+
 namespace Polymath.Text.Templates;
 
 /// <summary>How a conversation is laid out for a model: data, not code.</summary>
@@ -48,6 +51,38 @@ public sealed record ChatTemplate(string Begin, string End, string User, string 
             spans.Add(new(SpanKind.Special, End, Learn: true));
         }
         return new Rendering(conversation.Key, spans);
+    }
+
+    /// <summary>Renders a conversation with roles: system messages stand as text, the model's answers are learned.</summary>
+    /// <param name="dialogue">The conversation.</param>
+    /// <exception cref="InputException">The conversation has a role or a content that this template cannot lay out.</exception>
+    public Rendering Render(Dialogue dialogue)
+    {
+        ArgumentNullException.ThrowIfNull(dialogue);
+        var spans = Opening();
+        var mark = UserIsSpecial ? SpanKind.Special : SpanKind.Text;
+        foreach (var message in dialogue.Messages)
+        {
+            var text = message?["content"] as JsonValue is { } content && content.TryGetValue(out string? words) ? words : null;
+            switch (message?["role"]?.ToString())
+            {
+                case "system" when text is not null:
+                    spans.Add(new(SpanKind.Text, text + "\n", Learn: false));
+                    break;
+                case "user" when text is not null:
+                    spans.Add(new(mark, User, Learn: false));
+                    spans.Add(new(SpanKind.Text, text, Learn: false));
+                    spans.Add(new(mark, Assistant, Learn: false));
+                    break;
+                case "assistant" when text is not null:
+                    spans.Add(new(SpanKind.Text, text, Learn: true));
+                    spans.Add(new(SpanKind.Special, End, Learn: true));
+                    break;
+                case var role:
+                    throw new InputException($"The row {dialogue.Key} has a message of the role '{role}'{(text is null ? " whose content is no text" : "")}, which the model's own template cannot lay out. Choose a chat template with chat.template, or leave the row out.");
+            }
+        }
+        return new Rendering(dialogue.Key, spans);
     }
 
     /// <summary>Renders a prompt: fields may be shortened, the words around them may not, and what the mask stands for is learned.</summary>

@@ -1,3 +1,5 @@
+using System.Text.Json.Nodes;
+
 namespace Polymath.Text.Templates;
 
 /// <summary>A piece of data in one of the shapes that stages learn from.</summary>
@@ -31,3 +33,33 @@ public sealed record Labelled(string Key, IReadOnlyDictionary<string, string> Fi
 /// <param name="Chosen">The better answer.</param>
 /// <param name="Rejected">The worse answer.</param>
 public sealed record Preference(string Key, string Prompt, string Chosen, string Rejected) : Example(Key);
+
+/// <summary>A conversation in full: messages with roles, system and tool messages among them, and the tools the model may call.</summary>
+/// <param name="Key">What it is called in messages.</param>
+/// <param name="Messages">The messages as OpenAI and transformers write them.</param>
+/// <param name="Tools">The tools, as JSON schemas; null for none.</param>
+public sealed record Dialogue(string Key, JsonArray Messages, JsonArray? Tools = null) : Example(Key)
+{
+    /// <summary>A message.</summary>
+    /// <param name="role">Whose it is.</param>
+    /// <param name="content">What it says.</param>
+    public static JsonObject Message(string role, string content) => new() { ["role"] = role, ["content"] = content };
+
+    /// <summary>A conversation of turns as messages.</summary>
+    /// <param name="conversation">The conversation.</param>
+    /// <param name="convert">What each user's message passes through.</param>
+    /// <param name="system">A message before it; empty for none.</param>
+    public static Dialogue Of(Conversation conversation, Func<string, string> convert, string system = "")
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        ArgumentNullException.ThrowIfNull(convert);
+        var messages = new JsonArray();
+        if (system.Length > 0) messages.Add(Message("system", convert(system)));
+        foreach (var turn in conversation.Turns)
+        {
+            messages.Add(Message("user", convert(turn.User)));
+            if (turn.Assistant is not null) messages.Add(Message("assistant", turn.Assistant));
+        }
+        return new Dialogue(conversation.Key, messages);
+    }
+}

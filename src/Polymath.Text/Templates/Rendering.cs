@@ -11,6 +11,9 @@ public enum SpanKind
 
     /// <summary>A special token, by name.</summary>
     Special,
+
+    /// <summary>A template's own text: special tokens written in it are special tokens. Neighbours are read as one text.</summary>
+    Marked,
 }
 
 /// <summary>A span of a rendered example.</summary>
@@ -26,7 +29,7 @@ public readonly record struct RenderedSpan(SpanKind Kind, string Text, bool Lear
 public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
 {
     /// <summary>The texts of the spans that are text.</summary>
-    public IEnumerable<string> Texts => Spans.Where(span => span.Kind == SpanKind.Text).Select(span => span.Text);
+    public IEnumerable<string> Texts => Spans.Where(span => span.Kind != SpanKind.Special).Select(span => span.Text);
 
     /// <summary>Turns the spans into tokens.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
@@ -34,7 +37,8 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
     public TokenRow Tokenize(Tokenizer tokenizer, int maxLength = int.MaxValue)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
-        var pieces = Spans.Select(span => span.Kind == SpanKind.Special ? [SpecialId(tokenizer, span.Text)] : tokenizer.EncodePlain(span.Text)).ToArray();
+        if (Spans.Any(span => span.Kind == SpanKind.Marked)) return TokenizeMarked(tokenizer);
+        var pieces = Spans.Select(span => Plain(span, tokenizer)).ToArray();
         var over = pieces.Sum(piece => (long)piece.Length) - maxLength;
         for (var i = pieces.Length - 1; i >= 0 && over > 0; i--)
         {
@@ -45,6 +49,48 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
         }
         var learn = pieces.SelectMany((piece, i) => Enumerable.Repeat(Spans[i].Learn ? 1f : 0f, piece.Length));
         return new TokenRow([.. pieces.SelectMany(piece => piece)], [.. learn], Key);
+    }
+
+    static int[] Plain(RenderedSpan span, Tokenizer tokenizer) => span.Kind == SpanKind.Special ? [SpecialId(tokenizer, span.Text)] : tokenizer.EncodePlain(span.Text);
+
+    TokenRow TokenizeMarked(Tokenizer tokenizer)
+    {
+        List<int> ids = [];
+        List<float> learn = [];
+        for (var i = 0; i < Spans.Count;)
+        {
+            var run = Spans.Skip(i).TakeWhile(span => span.Kind == SpanKind.Marked).ToList();
+            if (run.Count == 0)
+            {
+                var plain = Plain(Spans[i], tokenizer);
+                ids.AddRange(plain);
+                learn.AddRange(Enumerable.Repeat(Spans[i++].Learn ? 1f : 0f, plain.Length));
+                continue;
+            }
+            var (text, weights) = Aligned(run, tokenizer);
+            ids.AddRange(text);
+            learn.AddRange(weights);
+            i += run.Count;
+        }
+        return new TokenRow([.. ids], [.. learn], Key);
+    }
+
+    /// <summary>The tokens of a text, read whole as transformers reads it; a token that lies across a border is learned if any of it is.</summary>
+    static (int[] Ids, float[] Learn) Aligned(List<RenderedSpan> run, Tokenizer tokenizer)
+    {
+        var whole = tokenizer.Encode(string.Concat(run.Select(span => span.Text)));
+        var learn = new float[whole.Length];
+        var before = "";
+        var from = 0;
+        for (var i = 0; i < run.Count; i++)
+        {
+            before += run[i].Text;
+            var until = i + 1 == run.Count ? whole.Length : Math.Max(from, whole.AsSpan().CommonPrefixLength(tokenizer.Encode(before)));
+            var across = i + 1 < run.Count && until < tokenizer.Encode(before).Length && until < whole.Length;
+            if (run[i].Learn) learn.AsSpan(from, until - from + (across ? 1 : 0)).Fill(1);
+            from = until;
+        }
+        return (whole, learn);
     }
 
     static int SpecialId(Tokenizer tokenizer, string name) =>

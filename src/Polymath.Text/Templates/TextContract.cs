@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
+using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
@@ -8,7 +9,7 @@ namespace Polymath.Text.Templates;
 /// What a model was taught about the layout of its input: the template and the conversions of messages, kept beside the weights with a few conversations and
 /// their tokens, so that serving cannot drift from training unnoticed.
 /// </summary>
-/// <param name="Template">The layout.</param>
+/// <param name="Template">The layout of documents and prompts, and of conversations where <see cref="Layout"/> is null.</param>
 /// <param name="Conversions">What each message passes through, in order.</param>
 public sealed record TextContract(ChatTemplate Template, IReadOnlyList<CharacterConversion> Conversions)
 {
@@ -16,6 +17,9 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
 
     /// <summary>Whether the model was taught this layout; false for one that was guessed.</summary>
     public bool Recorded { get; init; } = true;
+
+    /// <summary>The chat template that lays out conversations; null for <see cref="Template"/>.</summary>
+    public ChatLayout? Layout { get; init; }
 
     static readonly string[] golden = ["以《江雪》为题，写一首五言绝句。", "Hello, world!\n  <|end|> 2 + 2 = 4"];
 
@@ -25,13 +29,42 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     /// <param name="message">What the user typed.</param>
     public string Convert(string message) => Conversions.Aggregate(message, (text, table) => table.Convert(text));
 
+    /// <summary>A conversation as the model reads it.</summary>
+    /// <param name="conversation">The conversation.</param>
+    /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
+    public Rendering Render(Conversation conversation, Tokenizer? tokenizer) =>
+        Layout is null ? Template.Render(conversation, Convert) : Layout.Render(Dialogue.Of(conversation, Convert, Template.System), [.. tokenizer?.SpecialTokens.Keys ?? []]);
+
+    /// <summary>A conversation with roles and tools as the model reads it.</summary>
+    /// <param name="dialogue">The conversation.</param>
+    /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
+    public Rendering Render(Dialogue dialogue, Tokenizer? tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(dialogue);
+        var messages = dialogue.Messages.DeepClone().AsArray();
+        foreach (var message in messages.OfType<JsonObject>())
+            if (message["role"]?.ToString() is "user" or "system" && message["content"] is JsonValue content && content.GetValueKind() == JsonValueKind.String) message["content"] = Convert(content.ToString());
+        if (Template.System.Length > 0 && messages.FirstOrDefault()?["role"]?.ToString() != "system") messages.Insert(0, Dialogue.Message("system", Convert(Template.System)));
+        var converted = dialogue with { Messages = messages };
+        return Layout is null ? Template.Render(converted) : Layout.Render(converted, [.. tokenizer?.SpecialTokens.Keys ?? []]);
+    }
+
     /// <summary>The tokens of a conversation whose last turn the model is to answer.</summary>
     /// <param name="turns">The turns.</param>
     /// <param name="tokenizer">The tokenizer.</param>
-    public int[] Encode(IReadOnlyList<Turn> turns, Tokenizer tokenizer) => Template.Render(new Conversation("chat", turns), Convert).Tokenize(tokenizer).Ids;
+    public int[] Encode(IReadOnlyList<Turn> turns, Tokenizer tokenizer) => Render(new Conversation("chat", turns), tokenizer).Tokenize(tokenizer).Ids;
 
-    /// <summary>Writes the contract beside a model.</summary>
-    /// <param name="folder">The model's folder.</param>
+    /// <summary>The tokens that end an answer: the template's own and the model's last one.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    public IReadOnlyList<int> Ends(Tokenizer tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        string?[] names = [Template.End, Layout?.EndOfAnswer([.. tokenizer.SpecialTokens.Keys])];
+        return [.. names.Where(name => !string.IsNullOrEmpty(name)).Select(name => tokenizer.IdOf(name!)).OfType<int>().Distinct()];
+    }
+
+    /// <summary>Writes the contract beside a model or an adapter.</summary>
+    /// <param name="folder">The folder.</param>
     /// <param name="tokenizer">The model's tokenizer.</param>
     public void Save(string folder, Tokenizer tokenizer)
     {
@@ -41,14 +74,35 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         {
             ["template"] = JsonSerializer.SerializeToNode(Template, layout),
             ["conversions"] = new JsonArray([.. Enumerable.Range(0, Conversions.Count).Select(i => JsonValue.Create(TableName(i)))]),
-            ["golden"] = new JsonArray([.. golden.Select(text => new JsonObject
-            {
-                ["message"] = text,
-                ["ids"] = new JsonArray([.. Encode([new Turn(text)], tokenizer).Select(id => JsonValue.Create(id))]),
-            })]),
         };
+        if (Layout is not null) content["tokens"] = JsonSerializer.SerializeToNode(Layout.Tokens, layout);
+        content["golden"] = new JsonArray([.. Golden(tokenizer)]);
         AtomicFile.WriteText(Path.Combine(folder, FileName), content.ToJsonString(layout) + "\n");
         SaveForPython(folder, tokenizer);
+    }
+
+    IEnumerable<JsonNode> Golden(Tokenizer tokenizer)
+    {
+        IReadOnlyList<Turn>[] conversations = [.. golden.Select(text => new[] { new Turn(text) }), [new Turn(golden[1], "4."), new Turn(golden[0])]];
+        // A template that tells the date gives other tokens tomorrow.
+        if (Layout?.Template.Source.Contains("strftime_now", StringComparison.Ordinal) == true) yield break;
+        foreach (var turns in conversations)
+        {
+            int[] ids;
+            try
+            {
+                ids = Encode(turns, tokenizer);
+            }
+            catch (JinjaException)
+            {
+                continue;
+            }
+            yield return new JsonObject
+            {
+                ["turns"] = new JsonArray([.. turns.Select(turn => new JsonArray(turn.User, turn.Assistant))]),
+                ["ids"] = new JsonArray([.. ids.Select(id => JsonValue.Create(id))]),
+            };
+        }
     }
 
     /// <summary>Reads the contract beside a model and checks that the tokenizer still gives the recorded tokens.</summary>
@@ -59,19 +113,19 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         var file = Path.Combine(folder, FileName);
-        if (!File.Exists(file)) return Guess(folder, tokenizer);
+        if (!File.Exists(file)) return Found(folder, tokenizer);
         try
         {
             var content = JsonNode.Parse(File.ReadAllBytes(file))!;
             var template = content["template"].Deserialize<ChatTemplate>(layout) ?? throw new InputException($"{file} has no template.");
             var tables = content["conversions"]!.AsArray().Select(name => CharacterConversion.Load(Path.Combine(folder, Path.GetFileName(name!.ToString())))).ToList();
             var contract = new TextContract(template, tables);
-            foreach (var item in content["golden"]!.AsArray())
+            if (content["tokens"] is { } tokens)
             {
-                var message = item!["message"]!.ToString();
-                if (!contract.Encode([new Turn(message)], tokenizer).SequenceEqual(item["ids"]!.AsArray().Select(id => (int)id!)))
-                    throw new InputException($"{folder}: the tokenizer or the template is not the one the model was trained with: '{message}' becomes other tokens than {FileName} recorded. Restore the folder's files.");
+                var chat = ChatFiles.Chat(folder) ?? throw new InputException($"{folder} has lost its {ChatFiles.Template}. Restore the folder's files.");
+                contract = contract with { Layout = new ChatLayout(chat, tokens.Deserialize<Dictionary<string, string>>(layout)!) };
             }
+            foreach (var item in content["golden"]!.AsArray()) contract.Check(item!, folder, tokenizer);
             return contract;
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException or IOException or UnauthorizedAccessException or FormatException)
@@ -80,46 +134,62 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         }
     }
 
-    // A model that others made: plain words, between the tokens its tokenizer_config.json names.
-    static TextContract Guess(string folder, Tokenizer tokenizer)
+    void Check(JsonNode item, string folder, Tokenizer tokenizer)
+    {
+        IReadOnlyList<Turn> turns = item["turns"] is JsonArray list ? [.. list.Select(turn => new Turn(turn![0]!.ToString(), turn[1]?.ToString()))] : [new Turn(item["message"]!.ToString())];
+        if (!Encode(turns, tokenizer).SequenceEqual(item["ids"]!.AsArray().Select(id => (int)id!)))
+            throw new InputException($"{folder}: the tokenizer or the template is not the one the model was trained with: '{turns[^1].User}' becomes other tokens than {FileName} recorded. Restore the folder's files.");
+    }
+
+    // A model that others made: its own chat template, or plain words between the tokens its tokenizer_config.json names.
+    static TextContract Found(string folder, Tokenizer tokenizer)
     {
         var special = tokenizer.SpecialTokens;
-        string Named(string key, params string[] usual)
-        {
-            var file = Path.Combine(folder, "tokenizer_config.json");
-            if (File.Exists(file) && JsonNode.Parse(File.ReadAllBytes(file)) is JsonObject settings && settings[key] is { } node)
-            {
-                var name = node is JsonObject token ? token["content"]?.ToString() : node.ToString();
-                if (name is not null && special.ContainsKey(name)) return name;
-            }
-            return usual.FirstOrDefault(special.ContainsKey) ?? "";
-        }
+        var tokens = ChatFiles.Tokens(folder);
+        string Named(string key, params string[] usual) =>
+            tokens.TryGetValue(key, out var name) && special.ContainsKey(name) ? name : usual.FirstOrDefault(special.ContainsKey) ?? "";
+        var begin = Named("bos_token", "<|begin|>", "<s>");
         var end = Named("eos_token", "<|end|>", "</s>", "<|endoftext|>", "<|im_end|>");
-        return new TextContract(ChatTemplate.Words(Named("bos_token", "<|begin|>", "<s>"), end), []) { Recorded = false };
+        var chat = ChatFiles.Chat(folder);
+        return new TextContract(ChatTemplate.Words(begin, end), []) { Recorded = chat is not null, Layout = chat is null ? null : new ChatLayout(chat, tokens) };
+    }
+
+    /// <summary>The same contract with a template of the shipped ones for conversations.</summary>
+    /// <param name="name">The template's name.</param>
+    /// <exception cref="InputException">There is none of that name.</exception>
+    public TextContract With(string name)
+    {
+        var tokens = new Dictionary<string, string>(Layout?.Tokens ?? new Dictionary<string, string>(), StringComparer.Ordinal);
+        tokens.TryAdd("bos_token", Template.Begin);
+        tokens.TryAdd("eos_token", Template.End);
+        return this with { Layout = new ChatLayout(NamedTemplates.Find(name), tokens), Recorded = true };
     }
 
     // What transformers needs to lay out the same conversation.
     void SaveForPython(string folder, Tokenizer tokenizer)
     {
-        JsonObject settings = new()
-        {
-            ["tokenizer_class"] = "PreTrainedTokenizerFast",
-            ["bos_token"] = Template.Begin.Length > 0 ? Template.Begin : null,
-            ["eos_token"] = Template.End,
-            ["add_bos_token"] = false,
-            ["clean_up_tokenization_spaces"] = false,
-            ["chat_template"] =
-                "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}" + Quote(Template.User) + "{{ message['content'] }}" + Quote(Template.Assistant)
-                + "{% elif message['role'] == 'assistant' %}{{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}",
-        };
+        var settings = new JsonObject { ["tokenizer_class"] = "PreTrainedTokenizerFast" };
+        foreach (var (name, token) in Layout?.Tokens ?? new Dictionary<string, string>()) settings[name] = token;
+        settings["bos_token"] ??= Template.Begin.Length > 0 ? Template.Begin : null;
+        settings["eos_token"] ??= Template.End;
+        settings["add_bos_token"] = false;
+        settings["clean_up_tokenization_spaces"] = false;
+        var source = Layout?.Template.Source ?? OwnSource();
+        if (Layout is null) settings["chat_template"] = source;
         // A tokenizer in older files keeps the settings it came with: they say how the files are read.
-        if (tokenizer.Files.TryGetValue("tokenizer_config.json", out var kept) && JsonNode.Parse(kept.Span) is JsonObject own)
+        if (tokenizer.Files.TryGetValue(ChatFiles.Settings, out var kept) && JsonNode.Parse(kept.Span) is JsonObject own)
         {
-            own["chat_template"] = settings["chat_template"]!.DeepClone();
+            own["chat_template"] = source;
             settings = own;
         }
-        AtomicFile.WriteText(Path.Combine(folder, "tokenizer_config.json"), settings.ToJsonString(layout) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Settings), settings.ToJsonString(layout) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Template), source);
     }
+
+    string OwnSource() =>
+        "{{ bos_token }}" + (Template.System.Length > 0 ? Quote(Template.System + "\n") : "") + "{% for message in messages %}{% if message['role'] == 'user' %}" + Quote(Template.User)
+        + "{{ message['content'] }}" + Quote(Template.Assistant)
+        + "{% elif message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}{% endif %}{% endfor %}";
 
     static string Quote(string text) => "{{ '" + text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("'", "\\'", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal) + "' }}";
 

@@ -4,7 +4,9 @@ using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Tensors.Files;
+using Polymath.Text;
 using Polymath.Text.Packing;
+using Polymath.Text.Templates;
 using Polymath.Tuning;
 using static TorchSharp.torch;
 
@@ -65,6 +67,7 @@ public sealed class ReferenceCheck : IDisposable
         using var model = ModelFolder.Open(folder);
         caps = model.CapsScores;
         if (!capped) model.CapsScores = false;
+        if (adapter is not null && File.Exists(Path.Combine(adapter, "polymath.json"))) TextContract.Load(adapter, Tokenizer.Load(folder));
         using var deltas = adapter is null ? null : DeltaSet.Load(model, adapter);
         var reference = SafetensorsFile.Open(path);
         // An adapter's reference is often made from the base case's inputs and does not repeat them.

@@ -35,12 +35,15 @@ public sealed class StageData
         (first, answer) = stage.Objective switch
         {
             PretrainSpec spec => (new FieldText(spec.Text), null),
-            FinetuneSpec spec => (new FieldText(spec.Prompt), new FieldText(spec.Answer)),
+            FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
+            FinetuneSpec or PreferSpec => (new FieldText(""), (FieldText?)null),
             AlignSpec spec => (new FieldText(spec.Prompt), null),
             TaskSpec => (new FieldText(((PromptMethod)stage.Method!).Template), (FieldText?)null),
             _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
         };
     }
+
+    bool Talks => stage.Objective is FinetuneSpec { Prompt: null } or PreferSpec;
 
     /// <summary>The rows of a part of the data.</summary>
     /// <param name="split">The part.</param>
@@ -58,20 +61,22 @@ public sealed class StageData
     public string Prompt(Row row)
     {
         ArgumentNullException.ThrowIfNull(row);
-        return first.Fill(row.Fields);
+        return Talks ? RowTalk.Of(row).LastUser() : first.Fill(row.Fields);
     }
 
     /// <summary>A row as the model reads it.</summary>
     /// <param name="row">The row.</param>
-    public Rendering Render(Row row)
+    /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
+    public Rendering Render(Row row, Tokenizer? tokenizer = null)
     {
         ArgumentNullException.ThrowIfNull(row);
         var template = contract.Template;
         return stage.Objective switch
         {
+            _ when Talks => contract.Render(RowTalk.Of(row), tokenizer),
             PretrainSpec => template.Render(new Document(row.Key, first.Fill(row.Fields))),
             TaskSpec task => template.Render(new Labelled(row.Key, row.Fields, row.Fields.GetValueOrDefault(task.Label, "")), first),
-            _ => template.Render(new Conversation(row.Key, [new Turn(Prompt(row), answer?.Fill(row.Fields))]), contract.Convert),
+            _ => contract.Render(new Conversation(row.Key, [new Turn(Prompt(row), answer?.Fill(row.Fields))]), tokenizer),
         };
     }
 
@@ -81,16 +86,18 @@ public sealed class StageData
     /// <param name="maxLength">The most tokens of a row.</param>
     /// <param name="policy">What happens to longer ones.</param>
     /// <param name="labels">A task's labels.</param>
-    /// <exception cref="InputException">No row is left that trains a token, or a row is too long and the policy refuses it.</exception>
-    public (IReadOnlyList<Item> Items, RowCounts Counts) Items(DataSplit split, Tokenizer tokenizer, int maxLength, OverlongPolicy policy, IReadOnlyList<string>? labels = null)
+    /// <param name="maxCut">The greatest share of target tokens that may be cut off.</param>
+    /// <exception cref="InputException">Rows begin twice, never end, or lose too much; no row is left that trains a token, or a row is too long and the policy refuses it.</exception>
+    public (IReadOnlyList<Item> Items, RowCounts Counts) Items(DataSplit split, Tokenizer tokenizer, int maxLength, OverlongPolicy policy, IReadOnlyList<string>? labels = null, double maxCut = 1)
     {
         var items = new List<Item>();
         int cut = 0, splits = 0, dropped = 0;
         var untrained = new List<string>();
         var task = stage.Objective as TaskSpec;
+        var checks = task is null ? new TargetChecks(stage.Name, contract, tokenizer) : null;
         foreach (var row in Rows(split))
         {
-            var rendering = Render(row);
+            var rendering = Render(row, tokenizer);
             var whole = rendering.Tokenize(tokenizer);
             List<TokenRow> fitting = [whole];
             if (whole.Length > maxLength)
@@ -100,6 +107,7 @@ public sealed class StageData
                 else if (policy == OverlongPolicy.Split && stage.Objective is PretrainSpec) splits++;
                 else cut++;
             }
+            checks?.Add(whole, fitting);
             foreach (var fit in fitting)
             {
                 if (task is not null) items.Add(new Item([fit], Label: LabelOf(row, task, labels!)));
@@ -111,6 +119,7 @@ public sealed class StageData
             throw new InputException($"Stage {stage.Name}: {untrained.Count} rows train no token (such as {string.Join(", ", untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing of them. Filter them with where, or raise maxLength.");
         if (items.Count == 0)
             throw new InputException($"Stage {stage.Name} has no {split.ToString().ToLowerInvariant()} rows: {dropped} were dropped as too long. Check data, where and batch.maxLength.");
+        checks?.Finish(maxCut);
         return (items, new RowCounts(items.Count, items.Sum(item => (long)item.Tokens), items.Sum(item => item.Rows.Sum(row => (long)row.Targets)), cut, splits, dropped));
     }
 

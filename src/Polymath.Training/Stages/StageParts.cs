@@ -29,6 +29,10 @@ static class StageParts
                     observer.Note($"{visit}: round {round}, {name} {value:G4}");
                 });
                 return (new DirectPreference(align.Beta, align.AnswerWeight), source);
+            case PreferSpec prefer:
+                var (pairs, left) = PreferenceItems.Of(stage.Name, data.Rows(DataSplit.Train), model, batch.MaxLength!.Value);
+                observer.Note($"{visit}: {pairs.Count:N0} pairs; {left:N0} are left out, longer than {batch.MaxLength:N0} tokens or with equal answers");
+                return (new DirectPreference(prefer.Beta, prefer.AnswerWeight), new CorpusItems(pairs, materials.Recipe.Seed, visit));
             default:
                 return (new NextToken(), Corpus(stage, materials, batch, visit, observer, null));
         }
@@ -49,7 +53,7 @@ static class StageParts
 
     static CorpusItems Corpus(StageSpec stage, Materials materials, BatchSpec batch, string visit, RunObserver observer, IReadOnlyList<string>? labels)
     {
-        var (items, counts) = materials.Data(stage.Name).Items(DataSplit.Train, materials.Tokenizer, batch.MaxLength!.Value, batch.Overlong, labels);
+        var (items, counts) = materials.Data(stage.Name).Items(DataSplit.Train, materials.Tokenizer, batch.MaxLength!.Value, batch.Overlong, labels, batch.MaxCut);
         observer.Note($"{visit}: {counts.Rows:N0} rows, {counts.Tokens:N0} tokens, {counts.Targets:N0} targets; of the rows longer than {batch.MaxLength:N0} tokens {counts.Cut:N0} cut, {counts.Split:N0} split, {counts.Dropped:N0} dropped");
         return new CorpusItems(items, materials.Recipe.Seed, visit);
     }

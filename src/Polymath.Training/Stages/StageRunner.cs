@@ -83,7 +83,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             saves.Restore(best, optimizer, weightsOnly: true);
             run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {stage.Checkpoint!.Best} was best ({state.Best:G4}).");
         }
-        method.Finish(folder);
+        method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer));
         AtomicFile.WriteFolder(Path.Combine(folder, "model"), model.Save);
         return new StageReport(
             visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,

@@ -75,11 +75,16 @@ public sealed class TrainedMethod : IDisposable
 
     /// <summary>Ends the training: the adapter is written, and merged into the model where the method says so.</summary>
     /// <param name="folder">The stage's folder.</param>
-    public void Finish(string folder)
+    /// <param name="beside">Writes what belongs beside an adapter: the layout it was taught.</param>
+    public void Finish(string folder, Action<string>? beside = null)
     {
         if (deltas is not null)
         {
-            AtomicFile.WriteFolder(Path.Combine(folder, "adapter"), deltas.Save);
+            AtomicFile.WriteFolder(Path.Combine(folder, "adapter"), place =>
+            {
+                deltas.Save(place);
+                beside?.Invoke(place);
+            });
             if (merge) deltas.Merge();
         }
         foreach (var weight in model.Weights) weight.Trainable = false;

@@ -23,7 +23,7 @@ public sealed class RecipeSchemaTests
         Assert.Equal("cosine", (string?)Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["default"]);
         Assert.Contains("linear: The rate falls along a line.", (string?)Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["description"]);
         Assert.Equal(["cosine", "linear", "constant"], Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["enum"]!.AsArray().Select(key => (string)key!));
-        Assert.Equal(4, Schema["$defs"]!["StageSpec"]!["oneOf"]!.AsArray().Count);
+        Assert.Equal(5, Schema["$defs"]!["StageSpec"]!["oneOf"]!.AsArray().Count);
         Assert.Contains("rollout", Schema["$defs"]!["StageSpec.align"]!["required"]!.AsArray().Select(key => (string)key!));
     }
 

@@ -1,0 +1,90 @@
+using Polymath.Text.Templates;
+
+namespace Polymath.Text;
+
+/// <summary>A token of a preview.</summary>
+/// <param name="Text">What it stands for.</param>
+/// <param name="Id">Its id.</param>
+/// <param name="State"><c>trained</c>, <c>untrained</c> or <c>cut</c>.</param>
+public readonly record struct PreviewToken(string Text, int Id, string State);
+
+/// <summary>A row of a preview.</summary>
+/// <param name="Key">The row's name in messages.</param>
+/// <param name="Label">What stands beside it: a label, or which answer of a pair it is; empty for nothing.</param>
+/// <param name="Tokens">Its tokens.</param>
+public sealed record PreviewRow(string Key, string Label, IReadOnlyList<PreviewToken> Tokens);
+
+/// <summary>What training would read of a source: its first rows token by token, and the counts of all.</summary>
+/// <param name="Shapes">The shapes that were recognised, with their numbers of rows.</param>
+/// <param name="Rows">The rows.</param>
+/// <param name="Trained">Tokens that are targets.</param>
+/// <param name="Untrained">Tokens that are only read.</param>
+/// <param name="Cut">Tokens beyond the longest row allowed.</param>
+/// <param name="Shown">The first rows.</param>
+public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Rows, long Trained, long Untrained, long Cut, IReadOnlyList<PreviewRow> Shown)
+{
+    /// <summary>Looks at rows that were brought to one form.</summary>
+    /// <param name="rows">The rows.</param>
+    /// <param name="contract">The layout.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="maxLength">The most tokens of a row.</param>
+    /// <param name="shown">The number of rows to show.</param>
+    public static DataPreview Of(IReadOnlyList<Row> rows, TextContract contract, Tokenizer tokenizer, int maxLength, int shown)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        var shapes = new Dictionary<string, int>(StringComparer.Ordinal);
+        var first = new List<PreviewRow>();
+        long trained = 0, untrained = 0, cut = 0;
+        foreach (var row in rows)
+        {
+            var shape = ShapeOf(row.Fields);
+            shapes[shape] = shapes.GetValueOrDefault(shape) + 1;
+            foreach (var (label, rendering) in Renderings(row, contract, tokenizer))
+            {
+                var tokens = rendering.Tokenize(tokenizer);
+                var left = Math.Min(tokens.Length, maxLength);
+                var learned = tokens.Learn.Take(left).Count(weight => weight != 0);
+                (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
+                if (first.Count < shown)
+                    first.Add(new PreviewRow(row.Key, label, [.. tokens.Ids.Select((id, i) => new PreviewToken(Glyph(tokenizer, id), id, i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
+            }
+        }
+        return new DataPreview(shapes, rows.Count, trained, untrained, cut, first);
+    }
+
+    /// <summary>The texts of rows, for a tokenizer that is made only to look at them.</summary>
+    /// <param name="rows">The rows.</param>
+    /// <param name="contract">The layout.</param>
+    public static IEnumerable<string> Texts(IEnumerable<Row> rows, TextContract contract)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        return rows.SelectMany(row => Renderings(row, contract, null).SelectMany(pair => pair.Rendering.Texts));
+    }
+
+    static string Glyph(Tokenizer tokenizer, int id) => tokenizer.Decode([id], skipSpecialTokens: false) is { Length: > 0 } text && !text.Contains('\uFFFD', StringComparison.Ordinal) ? text : tokenizer.TokenOf(id);
+
+    static string ShapeOf(IReadOnlyDictionary<string, string> fields)
+    {
+        bool Has(string name) => fields.TryGetValue(name, out var value) && value.Length > 0;
+        return Has("chosen") || Has("rejected") ? "preference" : Has("messages") ? (Has("label") ? "kto" : "conversation") : Has("label") ? "labelled" : "text";
+    }
+
+    static IEnumerable<(string Label, Rendering Rendering)> Renderings(Row row, TextContract contract, Tokenizer? tokenizer)
+    {
+        string Field(string name) => row.Fields.GetValueOrDefault(name, "");
+        switch (ShapeOf(row.Fields))
+        {
+            case "preference":
+                yield return ("chosen", contract.Render(RowTalk.Of(row.Key, row.Fields, Field("chosen")), tokenizer));
+                yield return ("rejected", contract.Render(RowTalk.Of(row.Key, row.Fields, Field("rejected")), tokenizer));
+                break;
+            case "conversation" or "kto":
+                yield return (Field("label"), contract.Render(RowTalk.Of(row), tokenizer));
+                break;
+            default:
+                yield return (Field("label"), contract.Template.Render(new Document(row.Key, Field("text"))));
+                break;
+        }
+    }
+}

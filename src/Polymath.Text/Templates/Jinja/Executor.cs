@@ -1,0 +1,250 @@
+using System.Text;
+
+namespace Polymath.Text.Templates.Jinja;
+
+/// <summary>A piece of a text that the template marks as the model's own.</summary>
+/// <param name="Start">Where it begins, in UTF-16 units.</param>
+/// <param name="Length">How long it is.</param>
+public readonly record struct GeneratedSpan(int Start, int Length);
+
+/// <summary>Text that is being written, with the spans that are the model's own.</summary>
+internal sealed class Page
+{
+    /// <summary>The text so far.</summary>
+    public StringBuilder Text { get; } = new();
+
+    /// <summary>The model's spans so far.</summary>
+    public List<GeneratedSpan> Spans { get; } = [];
+}
+
+/// <summary>Carries out statements.</summary>
+/// <param name="machine">What values can do.</param>
+internal sealed class Executor(Machine machine)
+{
+    private enum Way
+    {
+        On,
+        Break,
+        Continue,
+    }
+
+    private readonly Evaluator _evaluator = new(machine);
+
+    // The spans of texts that macros and blocks have made: they move along when the very text is written.
+    private readonly Dictionary<string, List<GeneratedSpan>> _spans = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>Writes a template's text.</summary>
+    public Page Run(IReadOnlyList<Statement> body, Scope scope)
+    {
+        var page = new Page();
+        Body(body, scope, page);
+        return page;
+    }
+
+    private Way Body(IReadOnlyList<Statement> body, Scope scope, Page page)
+    {
+        foreach (var statement in body)
+        {
+            try
+            {
+                machine.Meter.Work();
+                if (One(statement, scope, page) is var way && way != Way.On)
+                    return way;
+            }
+            catch (JinjaFault fault) when (fault.Line == 0)
+            {
+                fault.Line = statement.Line;
+                throw;
+            }
+        }
+        return Way.On;
+    }
+
+    private Way One(Statement statement, Scope scope, Page page)
+    {
+        switch (statement)
+        {
+            case Data data:
+                Write(data.Text, page);
+                break;
+            case Output output:
+                Write(machine.Text(_evaluator.Value(output.Value, scope)), page);
+                break;
+            case If branches:
+                foreach (var (test, body) in branches.Branches)
+                {
+                    if (test is null || Machine.Truth(_evaluator.Value(test, scope)))
+                        return Body(body, scope, page);
+                }
+                break;
+            case For loop:
+                Loop(loop, machine.Iterate(_evaluator.Value(loop.Items, scope)), scope, page, 0);
+                break;
+            case Set set:
+                Assign(set.Target, _evaluator.Value(set.Value, scope), scope, scope);
+                break;
+            case SetBlock set:
+                var text = Captured(set.Body, new Scope(scope));
+                Assign(set.Target, set.Filter is null ? text : FilteredText(set.Filter, text, scope), scope, scope);
+                break;
+            case Macro macro:
+                scope.Put(macro.Name, Callable(macro, scope));
+                break;
+            case CallBlock call:
+                Write(machine.Text(CallWithBody(call, scope)), page);
+                break;
+            case FilterBlock filter:
+                Write(machine.Text(FilteredText(filter.Filter, Captured(filter.Body, new Scope(scope)), scope)), page);
+                break;
+            case With with:
+                var inner = new Scope(scope);
+                foreach (var (target, value) in with.Assignments) Assign(target, _evaluator.Value(value, scope), inner, scope);
+                return Body(with.Body, inner, page);
+            case Block block:
+                Named(block, scope, page);
+                break;
+            case Leave leave:
+                return leave.Break ? Way.Break : Way.Continue;
+            case Foreign foreign:
+                throw new JinjaFault($"'{foreign.Tag}' asks for another template, and a chat template stands alone", "Write its text into the template");
+        }
+        return Way.On;
+    }
+
+    private void Write(string text, Page page)
+    {
+        machine.Meter.Limit((long)page.Text.Length + text.Length);
+        machine.Meter.Text(text.Length);
+        if (_spans.TryGetValue(text, out var spans))
+            page.Spans.AddRange(spans.Select(span => span with { Start = span.Start + page.Text.Length }));
+        page.Text.Append(text);
+    }
+
+    /// <summary>The text of a body, with the model's spans in it kept beside.</summary>
+    private string Captured(IReadOnlyList<Statement> body, Scope scope)
+    {
+        var page = Run(body, scope);
+        // A text of its own, even where it is equal to another one.
+        var text = page.Text.Length == 0 ? "" : machine.Meter.Made(page.Text.ToString());
+        if (page.Spans.Count > 0 && text.Length > 0)
+            _spans[text] = page.Spans;
+        return text;
+    }
+
+    private object FilteredText(Filter filter, string text, Scope scope) =>
+        _evaluator.Filtered(filter, filter.Target is Filter before ? FilteredText(before, text, scope) : text, scope);
+
+    private void Named(Block block, Scope scope, Page page)
+    {
+        if (block.Name is not null)
+        {
+            Body(block.Body, new Scope(scope.Root), page);
+            return;
+        }
+        var start = page.Text.Length;
+        var before = page.Spans.Count;
+        Body(block.Body, new Scope(scope), page);
+        // One inside another is the model's too: the outer one says it all.
+        page.Spans.RemoveRange(before, page.Spans.Count - before);
+        page.Spans.Add(new GeneratedSpan(start, page.Text.Length - start));
+    }
+
+    private void Assign(Target target, object value, Scope scope, Scope names)
+    {
+        switch (target)
+        {
+            case NameTarget name:
+                scope.Put(name.Name, value);
+                break;
+            case NamespaceTarget member:
+                if ((names.Find(member.Name) ?? new Undefined($"'{member.Name}' is undefined")) is not NamespaceValue space)
+                    throw new JinjaFault($"'{member.Name}' is no namespace, so '{member.Name}.{member.Attribute}' cannot be set", $"Write {{% set {member.Name} = namespace({member.Attribute}=...) %}} first");
+                space.Variables[member.Attribute] = value;
+                break;
+            case TupleTarget tuple:
+                var values = machine.Iterate(value).Take(tuple.Parts.Count + 1).ToList();
+                if (values.Count != tuple.Parts.Count)
+                    throw new JinjaFault($"{tuple.Parts.Count} values are needed for {tuple.Parts.Count} names, found {(values.Count > tuple.Parts.Count ? "more" : values.Count)}");
+                for (var i = 0; i < values.Count; i++) Assign(tuple.Parts[i], values[i], scope, names);
+                break;
+        }
+    }
+
+    private void Loop(For loop, IEnumerable<object> source, Scope scope, Page page, int depth)
+    {
+        IReadOnlyList<object> items = [.. source.Where(Passes)];
+        var state = new LoopState(items, depth, loop.Recursive ? Again : null);
+        for (; state.Index < items.Count; state.Index++)
+        {
+            machine.Meter.Work();
+            var inner = new Scope(scope);
+            inner.Put("loop", state.Value);
+            Assign(loop.Target, items[state.Index], inner, inner);
+            if (Body(loop.Body, inner, page) == Way.Break)
+                break;
+        }
+        if (items.Count == 0)
+            Body(loop.Else, new Scope(scope), page);
+
+        bool Passes(object item)
+        {
+            if (loop.Filter is null)
+                return true;
+            var inner = new Scope(scope);
+            Assign(loop.Target, item, inner, inner);
+            return Machine.Truth(_evaluator.Value(loop.Filter, inner));
+        }
+
+        object Again(Machine _, Arguments arguments)
+        {
+            machine.Meter.Enter();
+            var below = new Page();
+            Loop(loop, machine.Iterate(arguments.Bind("loop()", "iterable")[0]!), scope, below, depth + 1);
+            machine.Meter.Leave();
+            var text = machine.Meter.Made(below.Text.ToString());
+            if (below.Spans.Count > 0)
+                _spans[text] = below.Spans;
+            return text;
+        }
+    }
+
+    private Callable Callable(Macro macro, Scope scope) => new(macro.Name, (_, arguments) => Invoke(macro, arguments, scope));
+
+    private string Invoke(Macro macro, Arguments arguments, Scope scope)
+    {
+        machine.Meter.Enter();
+        var inner = new Scope(scope);
+        var named = new Dictionary<string, object>(arguments.Named, StringComparer.Ordinal);
+        var caller = macro.Caller && named.Remove("caller", out var given) ? given : new Undefined("the macro was called without a caller");
+        if (macro.Caller && macro.Parameters.All(parameter => parameter.Name != "caller"))
+            inner.Put("caller", caller);
+        for (var i = 0; i < macro.Parameters.Count; i++)
+        {
+            var (name, standard) = macro.Parameters[i];
+            var isNamed = named.Remove(name, out var value);
+            if (isNamed && i < arguments.Positional.Count)
+                throw new JinjaFault($"the macro '{macro.Name}' has two values for '{name}'");
+            value = i < arguments.Positional.Count ? arguments.Positional[i] : value;
+            inner.Put(name, value ?? (standard is null ? new Undefined($"the parameter '{name}' was not given") : _evaluator.Value(standard, inner)));
+        }
+        if (macro.Kwargs)
+            inner.Put("kwargs", Globals.DictOf(named));
+        else if (named.Count > 0)
+            throw new JinjaFault($"the macro '{macro.Name}' has no parameter '{named.Keys.First()}'");
+        var surplus = arguments.Positional.Skip(macro.Parameters.Count).ToList();
+        if (macro.Varargs)
+            inner.Put("varargs", new TupleValue(surplus));
+        else if (surplus.Count > 0)
+            throw new JinjaFault($"the macro '{macro.Name}' takes {macro.Parameters.Count} arguments, found {arguments.Positional.Count}");
+        var text = Captured(macro.Body, inner);
+        machine.Meter.Leave();
+        return text;
+    }
+
+    private object CallWithBody(CallBlock block, Scope scope)
+    {
+        var arguments = _evaluator.ArgumentsOf(block.Call.Arguments, scope);
+        var named = new Dictionary<string, object>(arguments.Named, StringComparer.Ordinal) { ["caller"] = Callable(block.Body, scope) };
+        return machine.Call(_evaluator.Value(block.Call.Target, scope), arguments with { Named = named });
+    }
+}

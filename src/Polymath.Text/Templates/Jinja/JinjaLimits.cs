@@ -1,0 +1,83 @@
+using System.Runtime.CompilerServices;
+using Polymath.Recipes;
+
+namespace Polymath.Text.Templates.Jinja;
+
+/// <summary>What a template may use up; a template that wants more is refused.</summary>
+/// <param name="Steps">The most steps of work: expressions evaluated, items gone through, characters copied (32 to a step).</param>
+/// <param name="Characters">The most characters of the text it makes, and of any text on the way.</param>
+/// <param name="Calls">How deep macros and recursive loops may call each other.</param>
+public sealed record JinjaLimits(long Steps = 20_000_000, int Characters = 50_000_000, int Calls = 100);
+
+/// <summary>A template that is wrong, that refuses a conversation, or that goes beyond its limits.</summary>
+/// <param name="message">The whole message.</param>
+/// <param name="inner">What caused it.</param>
+public sealed class JinjaException(string message, Exception? inner = null) : InputException(message, inner);
+
+/// <summary>A fault inside a template, before it is known where: statements add the line, the outside adds the template's name.</summary>
+/// <param name="problem">What is wrong, as a clause without a full stop.</param>
+/// <param name="hint">What to do.</param>
+internal sealed class JinjaFault(string problem, string? hint = null) : Exception(problem)
+{
+    /// <summary>What to do about it.</summary>
+    public string Hint { get; } = hint ?? "Correct the template, or choose another one by name";
+
+    /// <summary>The line of the template, from 1; 0 while it is not known.</summary>
+    public int Line { get; set; }
+}
+
+/// <summary>Counts what a rendering uses up and stops it at the limits.</summary>
+/// <param name="limits">The limits.</param>
+internal sealed class Meter(JinjaLimits limits)
+{
+    private const int CharactersToAStep = 32;
+    private long _steps;
+    private int _calls;
+
+    /// <summary>Counts some work.</summary>
+    public void Work(long steps = 1)
+    {
+        _steps += steps;
+        if (_steps > limits.Steps || steps < 0)
+            throw new JinjaFault($"the template takes more than {limits.Steps:N0} steps", "Is there a loop that grows? Simplify the template");
+    }
+
+    /// <summary>Refuses a text that is too long.</summary>
+    public void Limit(long length)
+    {
+        if (length > limits.Characters)
+            throw new JinjaFault($"the template makes a text of more than {limits.Characters:N0} characters", "Shorten the conversation, or correct the template");
+    }
+
+    /// <summary>Counts a text that is about to be made.</summary>
+    public void Text(long length)
+    {
+        Limit(length);
+        Work(1 + length / CharactersToAStep);
+    }
+
+    /// <summary>Counts a text that was made.</summary>
+    public string Made(string text)
+    {
+        Text(text.Length);
+        return text;
+    }
+
+    /// <summary>Enters a macro or a recursive loop.</summary>
+    public void Enter()
+    {
+        if (++_calls > limits.Calls)
+            throw new JinjaFault($"macros call each other more than {limits.Calls} deep", "Let the recursion end");
+        Stack();
+    }
+
+    /// <summary>Leaves it again.</summary>
+    public void Leave() => _calls--;
+
+    /// <summary>Refuses what is nested too deep for the machine.</summary>
+    public static void Stack()
+    {
+        if (!RuntimeHelpers.TryEnsureSufficientExecutionStack())
+            throw new JinjaFault("the template or a value is nested too deep", "Flatten it");
+    }
+}

@@ -1,0 +1,52 @@
+using System.Numerics;
+
+namespace Polymath.Text.Templates.Jinja;
+
+/// <summary>A loop as its body sees it under the name <c>loop</c>.</summary>
+internal sealed class LoopState
+{
+    private readonly IReadOnlyList<object> _items;
+    private readonly int _depth;
+    private object? _lastChanged;
+
+    /// <summary>A loop over some items.</summary>
+    /// <param name="items">The items.</param>
+    /// <param name="depth">How many loops of the same statement are around it.</param>
+    /// <param name="again">Goes through other items with the same body; null where the loop is not recursive.</param>
+    public LoopState(IReadOnlyList<object> items, int depth, Func<Machine, Arguments, object>? again)
+    {
+        (_items, _depth) = (items, depth);
+        Value = new ObjectValue("LoopContext", Find, again ?? ((_, _) => throw new JinjaFault("the loop is called, but it is not marked 'recursive'")));
+    }
+
+    /// <summary>The place of the current item, from 0.</summary>
+    public int Index { get; set; }
+
+    /// <summary>What <c>loop</c> stands for.</summary>
+    public ObjectValue Value { get; }
+
+    private object? Find(string name) => name switch
+    {
+        "index" => new BigInteger(Index + 1),
+        "index0" => new BigInteger(Index),
+        "revindex" => new BigInteger(_items.Count - Index),
+        "revindex0" => new BigInteger(_items.Count - Index - 1),
+        "length" => new BigInteger(_items.Count),
+        "first" => Index == 0,
+        "last" => Index == _items.Count - 1,
+        "depth" => new BigInteger(_depth + 1),
+        "depth0" => new BigInteger(_depth),
+        "previtem" => Index > 0 ? _items[Index - 1] : new Undefined("there is no previous item"),
+        "nextitem" => Index + 1 < _items.Count ? _items[Index + 1] : new Undefined("there is no next item"),
+        "cycle" => new Callable("cycle", (_, arguments) => arguments.Positional.Count > 0
+            ? arguments.Positional[Index % arguments.Positional.Count] : throw new JinjaFault("there is nothing to cycle through")),
+        "changed" => new Callable("changed", (machine, arguments) =>
+        {
+            var now = new TupleValue(arguments.Positional);
+            var changed = _lastChanged is null || !machine.Equal(_lastChanged, now);
+            _lastChanged = now;
+            return changed;
+        }),
+        _ => null,
+    };
+}

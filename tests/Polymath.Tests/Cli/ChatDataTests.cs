@@ -1,0 +1,79 @@
+using System.Text.Json.Nodes;
+using Polymath.Tests.Text;
+
+namespace Polymath.Tests.Cli;
+
+/// <summary>Conversations and ranked pairs as people have them, through the command line.</summary>
+[Trait("kind", "unit")]
+public sealed class ChatDataTests : IDisposable
+{
+    private const string Recipe = """
+        name: talk
+        seed: 3
+        model: {family: llama, hiddenSize: 32, intermediateSize: 48, layers: 1, heads: 2, contextLength: 160}
+        tokenizer: {kind: character}
+        chat: {template: TEMPLATE}
+        data:
+          talk: {files: talk.jsonl, shape: auto, split: {validation: 0, test: 0}}
+          pairs: {files: pairs.jsonl, shape: preference, split: {validation: 0, test: 0}}
+        stages:
+          - {name: teach, kind: finetune, data: talk, steps: 3, optimizer: {rate: 1e-3}, batch: {tokens: 512, maxLength: LENGTH, maxCut: 0.1}, method: {kind: lora, r: 2}}
+          - {name: please, kind: prefer, data: pairs, steps: 3, optimizer: {rate: 1e-3}, batch: {tokens: 512}}
+        """;
+
+    private readonly ScratchFolder folder = new();
+
+    public ChatDataTests()
+    {
+        folder.Write("talk.jsonl", string.Concat(Enumerable.Range(0, 20).Select(i => $$$"""{"conversations": [{"from": "human", "value": "say {{{i}}}"}, {"from": "gpt", "value": "it is {{{i}}}"}, {"from": "human", "value": "more"}, {"from": "gpt", "value": "no"}]}""" + "\n")));
+        folder.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 20).Select(i => $$$"""{"prompt": "say {{{i}}}", "chosen": "it is {{{i}}}", "rejected": "go away {{{i}}}"}""" + "\n")));
+    }
+
+    public void Dispose() => folder.Dispose();
+
+    private CliResult Run(string template = "chatglm", int length = 160)
+    {
+        folder.Write("talk.yaml", Recipe.Replace("TEMPLATE", template, StringComparison.Ordinal).Replace("LENGTH", $"{length}", StringComparison.Ordinal));
+        return CliProgram.Run(folder.Path, "run", "talk.yaml", "--run-dir", "run");
+    }
+
+    [Fact]
+    public void A_run_learns_from_conversations_and_pairs_and_keeps_its_template()
+    {
+        var result = Run();
+        Assert.True(result.Code == 0, result.All);
+        Assert.Contains("20 pairs", result.Out);
+        var stages = Directory.GetDirectories(folder.At("run", "stages")).Order(StringComparer.Ordinal).ToList();
+        foreach (var place in new[] { Path.Combine(stages[1], "adapter"), Path.Combine(stages[1], "model"), Path.Combine(stages[2], "model") })
+        {
+            Assert.Contains("[Round ", File.ReadAllText(Path.Combine(place, "chat_template.jinja")));
+            Assert.Equal("<|end|>", JsonNode.Parse(File.ReadAllText(Path.Combine(place, "tokenizer_config.json")))!["eos_token"]!.ToString());
+            Assert.NotEmpty(JsonNode.Parse(File.ReadAllText(Path.Combine(place, "polymath.json")))!["golden"]!.AsArray());
+        }
+        var answer = CliProgram.Run(folder.Path, "generate", "run", "--prompt", "say 3", "--max-new-tokens", "4", "--seed", "1");
+        Assert.True(answer.Code == 0, answer.All);
+        File.AppendAllText(Path.Combine(stages[2], "model", "chat_template.jinja"), "x");
+        Assert.Contains("not the one the model was trained with", CliProgram.Run(folder.Path, "generate", "run", "--prompt", "say 3").Error);
+    }
+
+    [Fact]
+    public void What_would_be_cut_beyond_the_declared_share_stops_the_run()
+    {
+        var result = Run(length: 40);
+        Assert.Equal(2, result.Code);
+        Assert.Contains("of the target tokens would be cut, more than batch.maxCut", result.Error);
+    }
+
+    [Fact]
+    public void A_preview_shows_and_counts_and_prints_json()
+    {
+        Run("alpca");
+        var shown = CliProgram.Run(folder.Path, "data", "preview", "talk.jsonl", "--template", "chatml", "--rows", "1");
+        Assert.True(shown.Code == 0, shown.All);
+        Assert.Contains("20 conversation", shown.Out);
+        var json = JsonNode.Parse(CliProgram.Run(folder.Path, "data", "preview", "pairs.jsonl", "--json", "--rows", "2", "--max-length", "30").Out)!;
+        Assert.Equal(["chosen", "rejected"], json["shown"]!.AsArray().Select(row => row!["label"]!.ToString()));
+        Assert.True((long)json["trained"]! > 0 && (long)json["untrained"]! > 0 && (long)json["cut"]! > 0);
+        Assert.Contains("There is no template named 'nix'", CliProgram.Run(folder.Path, "data", "preview", "talk.jsonl", "--template", "nix").Error);
+    }
+}
