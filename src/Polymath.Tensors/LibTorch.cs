@@ -14,9 +14,6 @@ static unsafe class LibTorch
     static readonly delegate* unmanaged<long, long, long, delegate* unmanaged<long, long, void*, void>, void*, void> parallelFor =
         (delegate* unmanaged<long, long, long, delegate* unmanaged<long, long, void*, void>, void*, void>)Export("torch_parallel_for");
 
-    /// <summary>The functions that must be there.</summary>
-    internal static readonly string[] Needed = ["aoti_torch_get_data_ptr", "aoti_torch_create_tensor_from_blob", "aoti_torch_cpu_mm_out", "torch_parallel_for"];
-
     static nint Export(string name) => NativeLibrary.GetExport(TorchRuntime.Core, name);
 
     /// <summary>The address of a tensor's first element. It is only valid while the tensor is alive: the caller keeps it so.</summary>

@@ -10,6 +10,8 @@ public static partial class TorchRuntime
     /// <summary>The environment variable that names another folder of libtorch files, such as <c>torch/lib</c> of a PyTorch installation.</summary>
     public const string Variable = "POLYMATH_LIBTORCH";
 
+    // What LibTorch calls beside TorchSharp.
+    static readonly string[] needs = ["aoti_torch_get_data_ptr", "aoti_torch_create_tensor_from_blob", "aoti_torch_cpu_mm_out", "torch_parallel_for"];
     static readonly Lock gate = new();
     static readonly List<string> loaded = [];
     static nint core;
@@ -51,7 +53,7 @@ public static partial class TorchRuntime
             }
             Open(TorchSharpFile());
             // Another libtorch may lack what is called beside TorchSharp; that is said here, and not in the middle of a run.
-            foreach (var needed in LibTorch.Needed)
+            foreach (var needed in needs)
                 if (!NativeLibrary.TryGetExport(found, needed, out _))
                     throw new InputException($"{Path.Combine(folder, FileName("torch_cpu"))} lacks {needed}: it is not the libtorch 2.10 that this build is made for. Set {Variable} to one of that version, or unset it.");
             core = found;

@@ -60,7 +60,7 @@ static class PreferenceItems
             var tokens = 0;
             var part = items.Skip(result.Count).TakeWhile((item, i) => (tokens += item.Tokens) <= TokensAtOnce || i == 0).ToList();
             using var scope = NewDisposeScope();
-            using var batch = Batch.Of([.. part.SelectMany(item => item.Rows)]);
+            using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
             var sums = DirectPreference.RowSums(model, batch).cpu().data<float>().ToArray();
             result.AddRange(part.Select((item, i) => item with { Reference = [sums[2 * i], sums[2 * i + 1]] }));
         }
