@@ -10,17 +10,26 @@ sealed class Sampling
     readonly Option<double> topP = new("--top-p") { Description = "Only the most probable tokens that together reach this probability.", DefaultValueFactory = _ => 1 };
     readonly Option<int> topK = new("--top-k") { Description = "Only the K most probable tokens; 0 for all.", DefaultValueFactory = _ => 0 };
     readonly Option<int> maxNewTokens = new("--max-new-tokens") { Description = "The most tokens of an answer.", DefaultValueFactory = _ => 128 };
+    readonly Option<double> minP = new("--min-p") { Description = "Only tokens at least this share as probable as the most probable one.", DefaultValueFactory = _ => 0 };
+    readonly Option<double> repetition = new("--repetition-penalty") { Description = "Above 1: what was said before, also in the prompt, becomes less probable.", DefaultValueFactory = _ => 1 };
+    readonly Option<double> presence = new("--presence-penalty") { Description = "Above 0: what the answer has said becomes less probable.", DefaultValueFactory = _ => 0 };
+    readonly Option<int> beams = new("--beams") { Description = "Follows several answers side by side and gives the likeliest; nothing is drawn.", DefaultValueFactory = _ => 1 };
+    readonly Option<string[]> stop = new("--stop") { Description = "A text that ends the answer; may be given several times.", DefaultValueFactory = _ => [] };
     readonly Option<long?> seed = new("--seed") { Description = "The seed; another one each time when left out." };
 
     internal void AddTo(Command command)
     {
-        foreach (Option option in new Option[] { temperature, topP, topK, maxNewTokens, seed }) command.Add(option);
+        foreach (Option option in new Option[] { temperature, topP, topK, minP, repetition, presence, beams, stop, maxNewTokens, seed }) command.Add(option);
     }
 
     internal SamplingSettings Read(ParseResult parsed)
     {
         var settings = new SamplingSettings(
-            parsed.GetValue(temperature), parsed.GetValue(topK), parsed.GetValue(topP), parsed.GetValue(maxNewTokens), parsed.GetValue(seed) ?? TimeProvider.System.GetTimestamp());
+            parsed.GetValue(temperature), parsed.GetValue(topK), parsed.GetValue(topP), parsed.GetValue(maxNewTokens), parsed.GetValue(seed) ?? TimeProvider.System.GetTimestamp(),
+            parsed.GetValue(minP), parsed.GetValue(repetition), parsed.GetValue(presence), parsed.GetValue(beams))
+        {
+            Stops = parsed.GetValue(stop) ?? [],
+        };
         settings.Check();
         return settings;
     }

@@ -90,6 +90,25 @@ public sealed class KeyValueCache : IDisposable
         return of;
     }
 
+    /// <summary>Lets slot i hold what slot <paramref name="from"/>[i] held.</summary>
+    /// <param name="from">The slot that each slot is taken from.</param>
+    public void Reorder(int[] from)
+    {
+        ArgumentNullException.ThrowIfNull(from);
+        if (from.Where((slot, i) => slot != i).Any())
+        {
+            using var index = TorchSharp.torch.tensor(Array.ConvertAll(from, slot => (long)slot), device: keys[0].device);
+            foreach (var planes in new[] { keys, values })
+                for (var layer = 0; layer < planes.Length; layer++)
+                {
+                    var moved = planes[layer].index_select(0, index).DetachFromDisposeScope();
+                    planes[layer].Dispose();
+                    planes[layer] = moved;
+                }
+        }
+        foreach (var marks in new[] { lengths, Prefixes, Holes }) Array.ConvertAll(from, slot => marks[slot]).CopyTo(marks, 0);
+    }
+
     /// <summary>Notes that a batch has gone through all layers.</summary>
     /// <param name="batch">The batch.</param>
     public void Advance(Batch batch)

@@ -75,7 +75,14 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     public IReadOnlyList<int[]> Answer(IReadOnlyList<string> messages, SamplingSettings settings, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(messages);
-        return new TokenGenerator(Model, Ends).Generate([.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))], settings, null, cancellation);
+        ArgumentNullException.ThrowIfNull(settings);
+        var gates = messages.Select(_ => (Stream: Tokenizer.NewStream(), Gate: new StopGate(settings.Stops))).ToList();
+        bool GoesOn(int row, int token)
+        {
+            gates[row].Gate.Pass(gates[row].Stream.Append(token));
+            return !gates[row].Gate.Stopped;
+        }
+        return new TokenGenerator(Model, Ends).Generate([.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))], settings, settings.Stops.Count > 0 ? GoesOn : null, cancellation);
     }
 
     /// <summary>Goes on from tokens, giving text as it comes.</summary>
@@ -87,9 +94,17 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     public int[] Stream(int[] prompt, SamplingSettings settings, Action<string> write, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(write);
+        ArgumentNullException.ThrowIfNull(settings);
         var stream = Tokenizer.NewStream();
-        var answer = new TokenGenerator(Model, Ends).Generate([prompt], settings, (_, token) => write(stream.Append(token)), cancellation)[0];
-        write(stream.Flush());
+        var gate = new StopGate(settings.Stops);
+        var answer = new TokenGenerator(Model, Ends).Generate([prompt], settings, (_, token) =>
+        {
+            write(gate.Pass(stream.Append(token)));
+            return !gate.Stopped;
+        }, cancellation)[0];
+        // Beams give no token before the whole answer is found.
+        if (settings.Beams > 1) foreach (var token in answer) write(gate.Pass(stream.Append(token)));
+        write(gate.Pass(stream.Flush()) + gate.Rest());
         return answer;
     }
 

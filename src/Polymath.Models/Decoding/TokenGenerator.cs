@@ -16,9 +16,9 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
     /// <summary>An answer for each prompt.</summary>
     /// <param name="prompts">The prompts' tokens, none of them empty.</param>
     /// <param name="settings">How tokens are chosen. Row i draws from a stream of its own, so that an answer does not depend on what else is in the batch.</param>
-    /// <param name="onToken">Told of each row's new token; may be null.</param>
+    /// <param name="onToken">Told of each row's new token; says whether the row goes on. May be null.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    public List<int[]> Generate(IReadOnlyList<int[]> prompts, SamplingSettings settings, Action<int, int>? onToken = null, CancellationToken cancellation = default)
+    public List<int[]> Generate(IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(settings);
@@ -31,12 +31,17 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
                 throw new InputException($"The prompt has {prompts[i].Length} tokens, the model's context {model.Sizes.ContextLength}: no place is left for an answer. Shorten the prompt.");
         }
         var answers = new List<int[]>(prompts.Count);
+        if (settings.Beams > 1)
+        {
+            for (var i = 0; i < prompts.Count; i++) answers.Add(new BeamSearch(model, ends).Find(prompts[i], settings, cancellation));
+            return answers;
+        }
         for (var from = 0; from < prompts.Count; from += MostRows)
             answers.AddRange(GenerateSome(prompts, from, Math.Min(MostRows, prompts.Count - from), settings, onToken, cancellation));
         return answers;
     }
 
-    int[][] GenerateSome(IReadOnlyList<int[]> prompts, int from, int count, SamplingSettings settings, Action<int, int>? onToken, CancellationToken cancellation)
+    int[][] GenerateSome(IReadOnlyList<int[]> prompts, int from, int count, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)
     {
         using var frozen = no_grad();
         var answers = Enumerable.Range(0, count).Select(_ => new List<int>()).ToArray();
@@ -51,7 +56,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         while (active.Length > 0)
         {
             cancellation.ThrowIfCancellationRequested();
-            var weights = NextWeights(fresh, active, cache, settings.Temperature);
+            var weights = NextWeights(fresh, active, cache, settings, i => (prompts[from + active[i]], answers[active[i]]));
             var next = new int[active.Length];
             var still = new List<int>();
             for (var i = 0; i < active.Length; i++)
@@ -60,8 +65,8 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
                 next[i] = Sampler.Choose(weights.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), settings, ref randoms[row]);
                 if (ends.Contains(next[i])) continue;
                 answers[row].Add(next[i]);
-                onToken?.Invoke(from + row, next[i]);
-                if (answers[row].Count < Limit(row)) still.Add(i);
+                var goesOn = onToken?.Invoke(from + row, next[i]) ?? true;
+                if (goesOn && answers[row].Count < Limit(row)) still.Add(i);
             }
             fresh = [.. still.Select(i => new[] { next[i] })];
             active = [.. still.Select(i => active[i])];
@@ -69,11 +74,19 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         return Array.ConvertAll(answers, answer => answer.ToArray());
     }
 
-    float[] NextWeights(int[][] fresh, int[] rows, KeyValueCache cache, double temperature)
+    float[] NextWeights(int[][] fresh, int[] rows, KeyValueCache cache, SamplingSettings settings, Func<int, (int[] Prompt, List<int> Answer)> history)
     {
         using var scope = NewDisposeScope();
         using var batch = cache.Lengths[rows[0]] == 0 ? model.Begin(fresh, rows) : Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
         using var places = batch.LastPlaces();
-        return TokenWeights.Of(model.Unembed(model.Hidden(batch, cache).index_select(0, places)), temperature);
+        var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
+        if (settings.RepetitionPenalty == 1 && settings.PresencePenalty == 0) return TokenWeights.Of(logits, settings.Temperature);
+        var values = TokenWeights.Of(logits, 0);
+        for (var i = 0; i < rows.Length; i++)
+        {
+            var (prompt, answer) = history(i);
+            Sampler.Penalise(values.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), prompt, answer, settings);
+        }
+        return TokenWeights.Of(tensor(values, [rows.Length, model.Sizes.VocabularySize]), settings.Temperature);
     }
 }

@@ -75,7 +75,11 @@ public sealed class GenerationTests : IDisposable
         var settings = Drawn with { MaxNewTokens = 2 };
         var prompts = Enumerable.Range(0, 300).Select(i => new[] { i % Toy.Vocabulary, 3 }).ToArray();
         var told = new Dictionary<int, List<int>>();
-        var answers = new TokenGenerator(model, []).Generate(prompts, settings, (row, token) => (told.TryGetValue(row, out var list) ? list : told[row] = []).Add(token), TestContext.Current.CancellationToken);
+        var answers = new TokenGenerator(model, []).Generate(prompts, settings, (row, token) =>
+        {
+            (told.TryGetValue(row, out var list) ? list : told[row] = []).Add(token);
+            return true;
+        }, TestContext.Current.CancellationToken);
         Assert.Equal(300, answers.Count);
         Assert.Equal(answers[299], Generate(settings, [], [.. Enumerable.Repeat(new[] { 1 }, 299), prompts[299]])[299]);
         Assert.All(answers.Index(), answer => Assert.Equal(answer.Item, told[answer.Index]));
