@@ -8,6 +8,15 @@ var root = new RootCommand("Polymath: a language model's whole education, from o
     RunVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), DataVerb.Make(),
     TokenizerVerb.Make(), DoctorVerb.Make(),
 };
+if (args.Length == 0)
+{
+    Console.WriteLine("Polymath: a language model's whole education, from one recipe.");
+    Console.WriteLine("  polymath run recipes/tang.yaml --small   trains a small model in under two minutes");
+    Console.WriteLine("  polymath recipes                         what is shipped");
+    Console.WriteLine("  polymath doctor                          what this machine has, and what is missing");
+    Console.WriteLine("  polymath --help                          every command");
+    return Outcome.Done;
+}
 var parsed = root.Parse(args);
 if (parsed.Errors.Count == 0) return parsed.Invoke();
 foreach (var error in parsed.Errors) Console.Error.WriteLine($"polymath: {error.Message}");

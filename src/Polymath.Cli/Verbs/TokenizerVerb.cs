@@ -96,7 +96,11 @@ static class TokenizerVerb
             var given = parsed.GetValue(ids) is { Length: > 0 } words ? string.Join(' ', words) : Console.In.ReadToEnd();
             var numbers = given.Split([' ', ',', '\n', '\r', '\t', '[', ']'], StringSplitOptions.RemoveEmptyEntries)
                 .Select(word => int.TryParse(word, out var id) ? id : throw new InputException($"'{word}' is no token id. Give whole numbers.")).ToArray();
-            var text = Tokenizer.Load(parsed.GetRequiredValue(folder)).Decode(numbers, !parsed.GetValue(special));
+            if (numbers.Length == 0) throw new InputException("There are no ids. Give some, such as 12 7 305.");
+            var tokenizer = Tokenizer.Load(parsed.GetRequiredValue(folder));
+            foreach (var id in numbers)
+                if (id < 0 || id >= tokenizer.VocabularySize) throw new InputException($"The id {id} is not in the vocabulary of {tokenizer.VocabularySize:N0} tokens; ids go from 0 to {tokenizer.VocabularySize - 1}.");
+            var text = tokenizer.Decode(numbers, !parsed.GetValue(special));
             Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(new { text }, Layout) : text);
             return Outcome.Done;
         }));

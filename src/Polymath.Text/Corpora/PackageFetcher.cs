@@ -58,7 +58,7 @@ internal sealed class PackageFetcher(string npm)
         }
         catch (Win32Exception fault)
         {
-            throw new InputException($"the package {package} is needed, but '{npm}' cannot be started: {fault.Message}. Install npm, or do without it: " +
+            throw new InputException($"the package {package} is needed, but '{npm}' cannot be started: it is not on the PATH. Install npm, or do without it: " +
                 $"{byHand}", fault);
         }
     }

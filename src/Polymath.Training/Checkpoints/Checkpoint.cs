@@ -63,7 +63,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
             var aside = PathOf(step) + ".damaged";
             for (var number = 2; Directory.Exists(aside); number++) aside = $"{PathOf(step)}.damaged-{number}";
             Directory.Move(PathOf(step), aside);
-            tell($"The checkpoint {PathOf(step)} is damaged ({fault}) and is not used; the one before it is. It lies in {aside}.");
+            tell($"The checkpoint {PathOf(step)} is damaged ({fault}) and is not used; {(Steps().Any() ? "the one before it is" : "there is none before it, and the stage begins anew")}. It lies in {aside}.");
         }
         return null;
     }

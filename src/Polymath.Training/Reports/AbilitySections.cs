@@ -33,7 +33,7 @@ internal static class AbilitySections
         var html = new StringBuilder("<div class=\"charts\">");
         foreach (var ability in view.Abilities)
         {
-            var bars = view.Report.Abilities.Zip(view.Values(ability), (row, value) => new ChartBar(row.After, value, view.Colour(row.After))).ToList();
+            var bars = view.Report.Abilities.Zip(view.Values(ability), (row, value) => new ChartBar(Label(view, row.After), value, view.Colour(row.After))).ToList();
             var baselines = view.BaselinesOf(ability);
             html.Append($"<figure><figcaption>{Html.Text(ability)}{Direction(view, ability)}</figcaption>")
                 .Append(SvgChart.Bars($"{ability} after each stage", bars, baselines))
@@ -53,18 +53,26 @@ internal static class AbilitySections
         var last = new Dictionary<string, double>(StringComparer.Ordinal);
         foreach (var row in view.Report.Abilities)
         {
-            html.Append($"<tr><th scope=\"row\"><i class=\"dot {view.Colour(row.After)}\"></i>{Html.Text(row.After)}</th>");
+            html.Append($"<tr><th scope=\"row\"><i class=\"dot {view.Colour(row.After)}\"></i>{Html.Text(Label(view, row.After))}</th>");
             foreach (var ability in view.Abilities)
             {
                 var value = row.Values.GetValueOrDefault(ability, double.NaN);
                 var change = double.IsFinite(value) && last.TryGetValue(ability, out var before) ? Change(view, ability, before, value) : "";
                 html.Append($"<td>{Figures.Short(value)}<small>{change}</small></td>");
-                if (double.IsFinite(value)) last[ability] = value;
+                // What comes after a delta that stays apart starts from the model without it.
+                if (double.IsFinite(value) && !Apart(view, row.After)) last[ability] = value;
             }
             html.Append("</tr>");
         }
-        return html.Append("</tbody>").Append(BaselineRows(view)).Append("</table></div>").Append(Others(view)).ToString();
+        return html.Append("</tbody>").Append(BaselineRows(view)).Append("</table></div>").Append(Others(view)).Append(Notes(view)).ToString();
     }
+
+    private static bool Apart(ReportView view, string after) => view.Report.Stages.Any(stage => stage.Unmerged && stage.Name == after);
+
+    private static string Label(ReportView view, string after) => Apart(view, after) ? after + " *" : after;
+
+    private static string Notes(ReportView view) => string.Concat(view.Report.Stages.Where(stage => stage.Unmerged).Select(stage =>
+        $"<p class=\"note\">* with the delta of {Html.Text(stage.Name)}, which stays apart: later stages start from the model without it. To use it: --stage {Html.Text(stage.Name)}</p>"));
 
     private static string BaselineRows(ReportView view)
     {
