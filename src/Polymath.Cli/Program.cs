@@ -5,7 +5,7 @@ using Polymath.Cli.Verbs;
 Console.OutputEncoding = System.Text.Encoding.UTF8;
 var root = new RootCommand("Polymath: a language model's whole education, from one recipe.")
 {
-    RunVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), TokenizerVerb.Make(), DoctorVerb.Make(),
+    RunVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), AdapterVerb.Make(), TokenizerVerb.Make(), DoctorVerb.Make(),
 };
 var parsed = root.Parse(args);
 if (parsed.Errors.Count == 0) return parsed.Invoke();

@@ -74,13 +74,13 @@ public sealed class FreshWeights(long seed) : WeightSource
 }
 
 /// <summary>
-/// Weights from safetensors files. Missing, unexpected and misshaped ones are refused together, by name. Published files leave a family's prefix out
+/// Weights from files: safetensors, or PyTorch's own. Missing, unexpected and misshaped ones are refused together, by name. Published files leave a family's prefix out
 /// (<c>transformer.</c>, <c>bert.</c>) or use older words for norms (<c>gamma</c>, <c>beta</c>); both are understood.
 /// </summary>
 public sealed class FileWeights : WeightSource
 {
-    readonly List<SafetensorsFile> files;
-    readonly Dictionary<string, SafetensorsFile> places = new(StringComparer.Ordinal);
+    readonly List<WeightFile> files;
+    readonly Dictionary<string, WeightFile> places = new(StringComparer.Ordinal);
     readonly HashSet<string> used = new(StringComparer.Ordinal);
     readonly List<string> faults = [];
     readonly IReadOnlyCollection<string> allowed;
@@ -97,7 +97,7 @@ public sealed class FileWeights : WeightSource
         files = [];
         try
         {
-            foreach (var path in paths) files.Add(SafetensorsFile.Open(path));
+            foreach (var path in paths) files.Add(WeightFile.OpenAny(path));
         }
         catch
         {

@@ -66,7 +66,7 @@ static class ModelVerb
         var types = new Dictionary<string, string>();
         foreach (var path in ModelFolder.Files(folder))
         {
-            using var file = SafetensorsFile.Open(path);
+            using var file = WeightFile.OpenAny(path);
             foreach (var (name, entry) in file.Entries) types[name] = entry.Kind;
         }
         foreach (var weight in model.Weights)

@@ -244,7 +244,7 @@ public sealed class ReferenceCheck : IDisposable
     // A number that is none is worse than any.
     static double Worse(double a, double b) => double.IsNaN(b) ? double.PositiveInfinity : Math.Max(a, b);
 
-    SafetensorsEntry Entry(string name) => inputs.Entries.TryGetValue(name, out var entry) ? entry : throw new InputException($"{inputs.Path} has no {name}.");
+    WeightEntry Entry(string name) => inputs.Entries.TryGetValue(name, out var entry) ? entry : throw new InputException($"{inputs.Path} has no {name}.");
 
     long[] Longs(string name)
     {
