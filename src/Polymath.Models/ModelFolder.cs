@@ -120,15 +120,12 @@ public static class ModelFolder
     public static void Save(LanguageModel model, string folder)
     {
         ArgumentNullException.ThrowIfNull(model);
-        SafetensorsWriter.Write(Path.Combine(folder, Single), model.Weights.ToDictionary(weight => weight.Name, weight => weight.Value));
-        AtomicFile.WriteText(Path.Combine(folder, "config.json"), model.Configuration.ToJsonString(Indented) + "\n");
+        ModelWriter.Write(model, folder, ModelWriter.TypeOf(model), long.MaxValue);
     }
 
     /// <summary>A digest over the names, types, shapes and bytes of all weights.</summary>
     /// <param name="folder">The folder.</param>
     public static string Hash(string folder) => WeightDigest.Of(Files(folder));
-
-    static JsonSerializerOptions Indented { get; } = new() { WriteIndented = true };
 
     static JsonObject ReadObject(string file)
     {
