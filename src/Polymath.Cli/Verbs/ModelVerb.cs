@@ -9,10 +9,10 @@ using Spectre.Console;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath model</c>: verify, info, hash, convert.</summary>
+/// <summary><c>polymath model</c>: verify, info, hash, convert, export.</summary>
 static class ModelVerb
 {
-    internal static Command Make() => new("model", "Looks at a model's folder, and writes it anew.") { Verify(), Info(), Hash(), ConvertVerb.Make() };
+    internal static Command Make() => new("model", "Looks at a model's folder, and writes it anew.") { Verify(), Info(), Hash(), ConvertVerb.Make(), ExportVerb.Make() };
 
     static Command Verify()
     {
