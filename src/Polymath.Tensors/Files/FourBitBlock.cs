@@ -3,8 +3,9 @@ using System.Buffers.Binary;
 namespace Polymath.Tensors.Files;
 
 /// <summary>
-/// ggml's q4_K block, after quantize_row_q4_K_ref (the search may settle on another scale of nearly the same error): 256 elements as eight groups of 32, x ≈ d·s·q − m·t with four-bit q, six-bit s and t of the group, and d, m of the
-/// block. A group's scale and minimum are searched: twenty-one ways to round are tried, each refitted by weighted least squares, weights √mean(x²) + |x|.
+/// ggml's q4_K block, after quantize_row_q4_K_ref (the search may settle on another scale of nearly the same error): 256 elements as eight groups of 32,
+/// x ≈ d·s·q − m·t with four-bit q, six-bit s and t of the group, and d, m of the block. A group's scale and minimum are searched: twenty-one ways to round
+/// are tried, each refitted by weighted least squares, weights √mean(x²) + |x|.
 /// </summary>
 static class FourBitBlock
 {
