@@ -15,6 +15,7 @@ if (args is ["optimizer"])
 }
 if (args is ["tokenizers", var folder, var file, .. var more])
     return TokenizerSpeed.Run(folder, file, more.Length > 0 ? double.Parse(more[0]) : double.PositiveInfinity, more.Length > 1 ? int.Parse(more[1]) : 1);
+if (args is ["load", var place]) return LoadSpeed.Run(place);
 if (args is [var side, var task])
 {
     TorchRuntime.Load();

@@ -15,11 +15,14 @@ sealed class ModelChoice
     readonly Option<string?> stage = new("--stage") { Description = "A run's stage; the last finished one when left out." };
     readonly Option<string?> adapter = new("--adapter") { Description = "An adapter's folder, put on the model. A stage that kept its adapter apart brings its own." };
 
+    readonly AllowedWeights allowed = new();
+
     internal void AddTo(Command command)
     {
         command.Add(folder);
         command.Add(stage);
         command.Add(adapter);
+        allowed.AddTo(command);
     }
 
     internal string Folder(ParseResult parsed) => parsed.GetRequiredValue(folder);
@@ -27,8 +30,18 @@ sealed class ModelChoice
     internal OpenedModel Open(ParseResult parsed)
     {
         TorchRuntime.Load();
-        return OpenedModel.Open(TextModel.Locate(parsed.GetRequiredValue(folder), parsed.GetValue(stage)), parsed.GetValue(adapter));
+        return OpenedModel.Open(TextModel.Locate(parsed.GetRequiredValue(folder), parsed.GetValue(stage)), parsed.GetValue(adapter), allowed.Read(parsed));
     }
+}
+
+/// <summary>The option that lets files hold weights that the model does not need; the same for every verb that opens a model.</summary>
+sealed class AllowedWeights
+{
+    readonly Option<string[]> allow = new("--allow") { Description = "Names of weights that the files may hold and the model does not need; the message that refuses them names them.", AllowMultipleArgumentsPerToken = true };
+
+    internal void AddTo(Command command) => command.Add(allow);
+
+    internal IReadOnlyCollection<string> Read(ParseResult parsed) => parsed.GetValue(allow) ?? [];
 }
 
 /// <summary>A model and the adapter on it, opened together.</summary>
@@ -44,9 +57,9 @@ sealed class OpenedModel : IDisposable
     /// <summary>The model's own folder.</summary>
     internal string Place { get; }
 
-    internal static OpenedModel Open(string place, string? adapter)
+    internal static OpenedModel Open(string place, string? adapter, IReadOnlyCollection<string>? allowed = null)
     {
-        var text = TextModel.Open(place);
+        var text = TextModel.Open(place, allowed);
         try
         {
             return new OpenedModel(text, place, (adapter ?? OwnAdapter(place)) is { } folder ? DeltaSet.Load(text.Model, folder) : null);

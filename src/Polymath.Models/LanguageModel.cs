@@ -99,7 +99,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <param name="hidden">The states.</param>
     public Tensor Unembed(Tensor hidden)
     {
-        var logits = nn.functional.linear(Readout(hidden), Tokens.Head.Value, Tokens.HeadBias?.Value);
+        var logits = HalfProduct.Linear(Readout(hidden), Tokens.Head.Value, Tokens.HeadBias?.Value);
         return Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
     }
 

@@ -6,10 +6,13 @@ using Polymath.Tensors.Files;
 
 namespace Polymath.Models;
 
-/// <summary>Models in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or its shards.</summary>
+/// <summary>Models in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or its shards, or PyTorch's <c>pytorch_model.bin</c> in their place.</summary>
 public static class ModelFolder
 {
-    const string Index = "model.safetensors.index.json", Single = "model.safetensors";
+    const string Single = "model.safetensors";
+
+    // In the order of preference: a folder that has both kinds has the same weights in both.
+    static readonly (string Index, string Single)[] names = [("model.safetensors.index.json", Single), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
 
     // The one place that names the families: how a model type is built, and what some files leave out at the start of names.
     static readonly Dictionary<string, (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix)> families = new(StringComparer.Ordinal)
@@ -93,18 +96,22 @@ public static class ModelFolder
     /// <param name="folder">The folder.</param>
     public static IReadOnlyList<string> Files(string folder)
     {
-        var index = Path.Combine(folder, Index);
-        if (File.Exists(index))
+        foreach (var (index, single) in names)
         {
-            if (ReadObject(index)["weight_map"] is not JsonObject map) throw new InputException($"{index} has no weight_map.");
-            var names = map.Select(pair => pair.Value?.ToString() ?? "").Distinct().Order(StringComparer.Ordinal).ToList();
-            // A shard lies beside its index: a path would let a downloaded model read other files.
-            foreach (var name in names)
-                if (name.Length == 0 || name != Path.GetFileName(name)) throw new InputException($"{index} names the shard '{name}', which is not a file of this folder.");
-            return [.. names.Select(name => Path.Combine(folder, name))];
+            if (File.Exists(Path.Combine(folder, index))) return Shards(folder, Path.Combine(folder, index));
+            if (File.Exists(Path.Combine(folder, single))) return [Path.Combine(folder, single)];
         }
-        var single = Path.Combine(folder, Single);
-        return File.Exists(single) ? [single] : throw new InputException($"{folder} has neither {Single} nor {Index}.");
+        throw new InputException($"{folder} has no weights: none of {string.Join(", ", names.SelectMany(pair => new[] { pair.Single, pair.Index }))}.");
+    }
+
+    static IReadOnlyList<string> Shards(string folder, string index)
+    {
+        if (ReadObject(index)["weight_map"] is not JsonObject map) throw new InputException($"{index} has no weight_map.");
+        var shards = map.Select(pair => pair.Value?.ToString() ?? "").Distinct().Order(StringComparer.Ordinal).ToList();
+        // A shard lies beside its index: a path would let a downloaded model read other files.
+        foreach (var name in shards)
+            if (name.Length == 0 || name != Path.GetFileName(name)) throw new InputException($"{index} names the shard '{name}', which is not a file of this folder.");
+        return [.. shards.Select(name => Path.Combine(folder, name))];
     }
 
     /// <summary>Writes the configuration and the weights.</summary>
@@ -113,15 +120,12 @@ public static class ModelFolder
     public static void Save(LanguageModel model, string folder)
     {
         ArgumentNullException.ThrowIfNull(model);
-        SafetensorsWriter.Write(Path.Combine(folder, Single), model.Weights.ToDictionary(weight => weight.Name, weight => weight.Value));
-        AtomicFile.WriteText(Path.Combine(folder, "config.json"), model.Configuration.ToJsonString(Indented) + "\n");
+        ModelWriter.Write(model, folder, ModelWriter.TypeOf(model), long.MaxValue);
     }
 
     /// <summary>A digest over the names, types, shapes and bytes of all weights.</summary>
     /// <param name="folder">The folder.</param>
     public static string Hash(string folder) => WeightDigest.Of(Files(folder));
-
-    static JsonSerializerOptions Indented { get; } = new() { WriteIndented = true };
 
     static JsonObject ReadObject(string file)
     {

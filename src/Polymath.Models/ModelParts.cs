@@ -24,10 +24,13 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <param name="name">The name in files.</param>
     public bool Has(string name) => source.Has(name);
 
-    /// <summary>A weight of its own: a table, say.</summary>
+    /// <summary>A weight of its own, held in 32 bits.</summary>
     /// <param name="name">The name in files.</param>
     /// <param name="shape">The shape.</param>
     public Weight Weight(string name, params long[] shape) => Keep(source.Get(name, spread, shape));
+
+    // Maps and tables stay in the 16 bits of their file until they are trained; they widen what they use.
+    Weight Map(string name, params long[] shape) => Keep(source.Get(name, spread, shape), narrow: true);
 
     /// <summary>A bias: zeros when fresh.</summary>
     /// <param name="name">The name in files.</param>
@@ -58,7 +61,7 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <param name="transposed">Whether files hold the weight as [in, out] (GPT-2's <c>Conv1D</c>).</param>
     public Projection Linear(string name, Role role, int layer, int output, int input, bool bias = false, bool transposed = false)
     {
-        var weight = transposed ? Weight(name + ".weight", input, output) : Weight(name + ".weight", output, input);
+        var weight = transposed ? Map(name + ".weight", input, output) : Map(name + ".weight", output, input);
         var projection = new Projection(name, role, layer, weight, bias ? Bias(name + ".bias", output) : null, transposed);
         projections.Add(projection);
         return projection;
@@ -77,7 +80,7 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     public Projection Expert(string name, string stack, int expert, int part, int parts, Role role, int layer, int output, int input)
     {
         var weight = source.Has(name + ".weight") ? source.Get(name + ".weight", spread, output, input) : source.GetPart(name + ".weight", stack, expert, part, parts, output, input);
-        var projection = new Projection(name, role, layer, Keep(weight), null, stack: new StackPlace(stack, expert, part, parts));
+        var projection = new Projection(name, role, layer, Keep(weight, narrow: true), null, stack: new StackPlace(stack, expert, part, parts));
         projections.Add(projection);
         return projection;
     }
@@ -89,16 +92,23 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <param name="width">The vectors' width.</param>
     public TokenTable Tokens(string embedding, string? head, int vocabulary, int width)
     {
-        var table = Weight(embedding, vocabulary, width);
-        return new TokenTable(table, head is null ? table : Weight(head, vocabulary, width));
+        var table = Table(embedding, vocabulary, width);
+        return new TokenTable(table, head is null ? table : Table(head, vocabulary, width));
     }
+
+    /// <summary>A table of token vectors.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="vocabulary">The number of tokens.</param>
+    /// <param name="width">The vectors' width.</param>
+    public Weight Table(string name, int vocabulary, int width) => Map(name, vocabulary, width);
 
     /// <summary>Says that all is built: what the files hold beyond it is a fault, but for what is known to be needless.</summary>
     /// <param name="needless">Patterns of names (regular expressions over the whole name) that are known and not needed.</param>
     public void Finish(params string[] needless) => source.Finish(needless);
 
-    Weight Keep(Weight weight)
+    Weight Keep(Weight weight, bool narrow = false)
     {
+        if (!narrow) weight.Widen();
         weights.Add(weight);
         return weight;
     }

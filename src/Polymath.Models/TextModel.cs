@@ -22,10 +22,11 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
 
     /// <summary>Opens a model folder, or the newest finished stage of a run folder.</summary>
     /// <param name="folder">The folder.</param>
-    public static TextModel Open(string folder)
+    /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
+    public static TextModel Open(string folder, IReadOnlyCollection<string>? allowed = null)
     {
         var place = Locate(folder);
-        var model = ModelFolder.Open(place);
+        var model = ModelFolder.Open(place, allowed);
         try
         {
             var tokenizer = Tokenizer.Load(place);

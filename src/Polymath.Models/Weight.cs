@@ -15,6 +15,7 @@ public sealed class Weight
         ArgumentNullException.ThrowIfNull(value);
         Name = name;
         Value = value.DetachFromDisposeScope();
+        FileType = value.dtype;
     }
 
     /// <summary>The name in files, such as <c>model.layers.0.self_attn.q_proj.weight</c>.</summary>
@@ -23,11 +24,31 @@ public sealed class Weight
     /// <summary>The tensor.</summary>
     public Tensor Value { get; private set; }
 
-    /// <summary>Whether the optimizer moves the weight.</summary>
+    /// <summary>The type that holds the weight's numbers exactly: the file's while nothing has changed them, then 32 bits.</summary>
+    public ScalarType FileType { get; private set; }
+
+    /// <summary>Holds the numbers in 32 bits from here on; what was of 16 bits becomes so exactly.</summary>
+    public void Widen()
+    {
+        if (Value.dtype == ScalarType.Float32) return;
+        var narrow = Value;
+        Value = narrow.to(ScalarType.Float32).DetachFromDisposeScope();
+        narrow.Dispose();
+    }
+
+    /// <summary>Whether the optimizer moves the weight. One that is to be trained is held in 32 bits.</summary>
     public bool Trainable
     {
         get => Value.requires_grad;
-        set => Value.requires_grad_(value);
+        set
+        {
+            if (value)
+            {
+                Widen();
+                FileType = ScalarType.Float32;
+            }
+            Value.requires_grad_(value);
+        }
     }
 
     /// <summary>The number of elements.</summary>
@@ -38,6 +59,8 @@ public sealed class Weight
     public void Assign(Tensor value)
     {
         using var frozen = no_grad();
+        Widen();
+        FileType = ScalarType.Float32;
         Value.copy_(value);
     }
 
@@ -49,6 +72,7 @@ public sealed class Weight
         var trainable = Trainable;
         Value.Dispose();
         Value = value.DetachFromDisposeScope();
+        FileType = value.dtype;
         Trainable = trainable;
     }
 

@@ -74,13 +74,13 @@ public sealed class FreshWeights(long seed) : WeightSource
 }
 
 /// <summary>
-/// Weights from safetensors files. Missing, unexpected and misshaped ones are refused together, by name. Published files leave a family's prefix out
+/// Weights from files: safetensors, or PyTorch's own. Missing, unexpected and misshaped ones are refused together, by name. Published files leave a family's prefix out
 /// (<c>transformer.</c>, <c>bert.</c>) or use older words for norms (<c>gamma</c>, <c>beta</c>); both are understood.
 /// </summary>
 public sealed class FileWeights : WeightSource
 {
-    readonly List<SafetensorsFile> files;
-    readonly Dictionary<string, SafetensorsFile> places = new(StringComparer.Ordinal);
+    readonly List<WeightFile> files;
+    readonly Dictionary<string, WeightFile> places = new(StringComparer.Ordinal);
     readonly HashSet<string> used = new(StringComparer.Ordinal);
     readonly List<string> faults = [];
     readonly IReadOnlyCollection<string> allowed;
@@ -97,7 +97,7 @@ public sealed class FileWeights : WeightSource
         files = [];
         try
         {
-            foreach (var path in paths) files.Add(SafetensorsFile.Open(path));
+            foreach (var path in paths) files.Add(WeightFile.OpenAny(path));
         }
         catch
         {
@@ -167,8 +167,9 @@ public sealed class FileWeights : WeightSource
 
     static Weight Mapped(string name, Tensor mapped)
     {
-        if (mapped.dtype == ScalarType.Float32) return new Weight(name, mapped);
-        using (mapped) return new Weight(name, mapped.to(ScalarType.Float32));
+        var kept = mapped.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16;
+        if (kept && mapped.is_contiguous()) return new Weight(name, mapped);
+        using (mapped) return new Weight(name, kept ? mapped.contiguous() : mapped.to(ScalarType.Float32).contiguous());
     }
 
     /// <inheritdoc/>
@@ -176,7 +177,7 @@ public sealed class FileWeights : WeightSource
     {
         ArgumentNullException.ThrowIfNull(needless);
         bool Known(string name) => allowed.Contains(name) || needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
-        faults.AddRange(places.Keys.Where(name => !used.Contains(name) && !Known(name)).Select(name => $"{name} is in the file and not in the model"));
+        faults.AddRange(places.Keys.Where(name => !used.Contains(name) && !Known(name)).Select(name => $"{name} is in the file and not in the model (if it is known to be needless: --allow {name})"));
         if (faults.Count == 0) return;
         throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20)) + (faults.Count > 20 ? $"\n  and {faults.Count - 20} more" : ""));
     }

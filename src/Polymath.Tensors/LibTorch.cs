@@ -25,10 +25,11 @@ static unsafe class LibTorch
     }
 
     /// <summary>A tensor over memory that somebody else owns and keeps alive for as long as any view of the tensor.</summary>
-    internal static Tensor FromBlob(void* data, ReadOnlySpan<long> shape, ScalarType type)
+    internal static Tensor FromBlob(void* data, ReadOnlySpan<long> shape, ScalarType type, ReadOnlySpan<long> spread = default)
     {
         Span<long> strides = stackalloc long[shape.Length];
-        for (long i = shape.Length - 1, stride = 1; i >= 0; stride *= shape[(int)i--]) strides[(int)i] = stride;
+        if (spread.Length > 0) spread.CopyTo(strides);
+        else for (long i = shape.Length - 1, stride = 1; i >= 0; stride *= shape[(int)i--]) strides[(int)i] = stride;
         nint handle;
         fixed (long* s = shape, t = strides)
         {

@@ -49,15 +49,42 @@ public sealed class DeltaSet : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         var configuration = LoraConfiguration.Read(Path.Combine(folder, "adapter_config.json"));
-        using var files = new FileWeights([Path.Combine(folder, "adapter_model.safetensors")], folder);
+        return Read(model, configuration, [AdapterFile(folder)], folder, (target, name) => $"{LoraConfiguration.Prefix}{target}.{name}.weight");
+    }
+
+    // PEFT before 0.6 wrote a file of PyTorch's own.
+    static string AdapterFile(string folder)
+    {
+        string file = Path.Combine(folder, "adapter_model.safetensors"), older = Path.Combine(folder, "adapter_model.bin");
+        return !File.Exists(file) && File.Exists(older) ? older : file;
+    }
+
+    /// <summary>Attaches an adapter from a file of its weights alone, as scripts write it that save only what was trained. Every tensor must fit and be used.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="file">The file.</param>
+    /// <param name="alpha">α, which such a file does not say.</param>
+    /// <param name="basis">The base model's name or folder, for the configuration.</param>
+    public static DeltaSet Import(LanguageModel model, string file, double alpha, string basis = "")
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var weights = LoraWeightNames.Read(file);
+        var ends = weights.Targets.Select(target => target[(target.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
+        // The ends of the names where they say the same, as PEFT writes it; otherwise the whole names.
+        var fit = model.Projections.Where(projection => ends.Any(end => projection.Name.EndsWith("." + end, StringComparison.Ordinal))).All(projection => weights.Targets.Contains(projection.Name));
+        var configuration = LoraConfiguration.For(new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0), fit ? ends : [.. weights.Targets], basis);
+        return Read(model, configuration, [file], file, (target, name) => weights.NameOf(target, name));
+    }
+
+    static DeltaSet Read(LanguageModel model, LoraConfiguration configuration, IReadOnlyList<string> paths, string origin, Func<string, string, string> nameOf)
+    {
+        using var files = new FileWeights(paths, origin);
         var set = Attach(model, configuration, (set, target, rank, scale) =>
         {
             Weight Part(string name, params long[] size)
             {
-                var read = files.Get($"{LoraConfiguration.Prefix}{target.Name}.{name}.weight", null, size);
-                // The adapter is small and outlives its file: it gets memory of its own.
-                read.Exchange(read.Value.clone());
-                return read;
+                using var held = files.Get(nameOf(target.Name, name), null, size).Value;
+                // The adapter is small and outlives its file: it gets memory of its own, in full precision.
+                return new Weight($"{LoraConfiguration.Prefix}{target.Name}.{name}.weight", held.to(ScalarType.Float32, copy: true));
             }
             return new Lora(Part("lora_A", rank, target.InputWidth), Part("lora_B", target.OutputWidth, rank), scale, configuration.Dropout, set.state);
         });

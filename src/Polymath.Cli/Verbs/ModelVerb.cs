@@ -9,10 +9,10 @@ using Spectre.Console;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath model</c>: verify, info, hash.</summary>
+/// <summary><c>polymath model</c>: verify, info, hash, convert, export.</summary>
 static class ModelVerb
 {
-    internal static Command Make() => new("model", "Looks at a model's folder.") { Verify(), Info(), Hash() };
+    internal static Command Make() => new("model", "Looks at a model's folder, and writes it anew.") { Verify(), Info(), Hash(), ConvertVerb.Make(), ExportVerb.Make() };
 
     static Command Verify()
     {
@@ -22,11 +22,13 @@ static class ModelVerb
         var tolerance = new Option<double>("--tolerance") { Description = "The largest difference allowed.", DefaultValueFactory = _ => ReferenceCheck.DefaultTolerance };
         var json = new Option<bool>("--json") { Description = "Prints JSON." };
         var command = new Command("verify", "Compares logits, loss, gradients and greedy tokens with a reference file.") { folder, adapter, reference, tolerance, json };
+        var allowed = new AllowedWeights();
+        allowed.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             if (!(parsed.GetValue(tolerance) >= 0)) throw new InputException($"--tolerance is {parsed.GetValue(tolerance)}; it must be 0 or more.");
             TorchRuntime.Load();
-            var lines = ReferenceCheck.Run(TextModel.Locate(parsed.GetRequiredValue(folder)), parsed.GetValue(adapter), parsed.GetValue(reference), parsed.GetValue(tolerance));
+            var lines = ReferenceCheck.Run(TextModel.Locate(parsed.GetRequiredValue(folder)), parsed.GetValue(adapter), parsed.GetValue(reference), parsed.GetValue(tolerance), allowed.Read(parsed));
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new { quantity = line.Quantity, difference = double.IsFinite(line.Difference) ? line.Difference : double.MaxValue, tolerance = line.Tolerance, passed = line.Passed, note = line.Note })));
             else Show(lines);
             return lines.All(line => line.Passed) ? Outcome.Done : Outcome.Failed;
@@ -47,18 +49,20 @@ static class ModelVerb
     {
         var folder = new Argument<string>("folder") { Description = "The model's folder, or a run's." };
         var command = new Command("info", "Prints shapes, parameters and memory.") { folder };
+        var allowed = new AllowedWeights();
+        allowed.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             TorchRuntime.Load();
-            Describe(TextModel.Locate(parsed.GetRequiredValue(folder)));
+            Describe(TextModel.Locate(parsed.GetRequiredValue(folder)), allowed.Read(parsed));
             return Outcome.Done;
         }));
         return command;
     }
 
-    static void Describe(string folder)
+    static void Describe(string folder, IReadOnlyCollection<string> allowed)
     {
-        using var model = ModelFolder.Open(folder);
+        using var model = ModelFolder.Open(folder, allowed);
         var sizes = model.Sizes;
         Console.WriteLine($"{model.Configuration["model_type"]} in {folder}");
         Console.WriteLine($"{sizes.Layers} layers, {sizes.HiddenSize} wide, {sizes.Heads} heads and {sizes.KeyValueHeads} key-value heads of width {sizes.HeadWidth}, {sizes.VocabularySize:N0} tokens, context {sizes.ContextLength:N0}");
@@ -66,14 +70,14 @@ static class ModelVerb
         var types = new Dictionary<string, string>();
         foreach (var path in ModelFolder.Files(folder))
         {
-            using var file = SafetensorsFile.Open(path);
+            using var file = WeightFile.OpenAny(path);
             foreach (var (name, entry) in file.Entries) types[name] = entry.Kind;
         }
         foreach (var weight in model.Weights)
             table.AddRow(Markup.Escape(weight.Name), Markup.Escape($"[{string.Join(", ", weight.Value.shape)}]"), $"{weight.Count:N0}", types.GetValueOrDefault(weight.Name, ""));
         AnsiConsole.Write(table);
         var count = model.Weights.Sum(weight => weight.Count);
-        Console.WriteLine($"{count:N0} parameters. Memory in 32-bit floats: {count * 4 / 1e6:N1} MB to run, {count * 16 / 1e6:N1} MB to train every weight (weights, gradients, two moments), and the activations.");
+        Console.WriteLine($"{count:N0} parameters. Memory: {model.Weights.Sum(weight => weight.Count * weight.Value.element_size()) / 1e6:N1} MB to run, {count * 16 / 1e6:N1} MB to train every weight (weights, gradients, two moments), and the activations.");
     }
 
     static Command Hash()

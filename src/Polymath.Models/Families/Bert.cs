@@ -43,7 +43,7 @@ public sealed class Bert : LanguageModel
         var epsilon = read.Double("layer_norm_eps", 1e-12);
         activation = new Activation(read.Text("hidden_act", "gelu"));
 
-        var table = parts.Weight(root + "embeddings.word_embeddings.weight", vocabulary, hidden);
+        var table = parts.Table(root + "embeddings.word_embeddings.weight", vocabulary, hidden);
         positions = parts.Weight(root + "embeddings.position_embeddings.weight", context, hidden);
         kinds = parts.Weight(root + "embeddings.token_type_embeddings.weight", read.Int("type_vocab_size", 2), hidden);
         first = parts.Norm(NormKind.Layer, root + "embeddings.LayerNorm", hidden, epsilon);
@@ -70,7 +70,7 @@ public sealed class Bert : LanguageModel
                 : ("cls.predictions.decoder.weight", "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias");
             transform = parts.Linear(map, Role.Head, -1, hidden, hidden, bias: true);
             transformNorm = parts.Norm(NormKind.Layer, scale, hidden, epsilon);
-            var output = read.Bool("tie_word_embeddings", true) ? table : parts.Weight(head, vocabulary, hidden);
+            var output = read.Bool("tie_word_embeddings", true) ? table : parts.Table(head, vocabulary, hidden);
             Tokens = new TokenTable(table, output) { HeadBias = parts.Bias(bias, vocabulary) };
         }
         // Published files hold what pretraining needed beside the masked words, tied weights a second time, and the numbers of the positions.

@@ -46,7 +46,7 @@ public sealed class Llama : LanguageModel
         var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom);
 
         Tokens = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", false)
-            ? new TokenTable(parts.Weight("model.embed_tokens.weight", vocabulary, hidden), parts.Weight("lm_head.weight", vocabulary, hidden))
+            ? parts.Tokens("model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden)
             : parts.Tokens("model.embed_tokens.weight", null, vocabulary, hidden);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)

@@ -1,3 +1,4 @@
+using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
@@ -90,9 +91,9 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     /// <param name="x">The input.</param>
     public Tensor Forward(Tensor x)
     {
-        var y = Transposed
+        var y = Transposed && !HalfProduct.Holds(Weight.Value)
             ? Bias is null ? x.matmul(Weight.Value) : addmm(Bias.Value, x, Weight.Value, 1f, 1f)
-            : nn.functional.linear(x, Weight.Value, Bias?.Value);
+            : HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, Bias?.Value);
         return Delta is null ? y : Delta.Apply(x, y);
     }
 

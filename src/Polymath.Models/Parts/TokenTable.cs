@@ -21,5 +21,5 @@ public sealed class TokenTable(Weight embedding, Weight head)
 
     /// <summary>The vectors of tokens [n] as [n, width].</summary>
     /// <param name="ids">The tokens, 64-bit.</param>
-    public Tensor Embed(Tensor ids) => Embedding.Value.index_select(0, ids);
+    public Tensor Embed(Tensor ids) => Embedding.Value.index_select(0, ids).to(ScalarType.Float32);
 }

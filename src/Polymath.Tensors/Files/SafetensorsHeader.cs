@@ -1,17 +1,8 @@
 using System.Buffers.Binary;
 using System.Text.Json;
 using Polymath.Recipes;
-using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Files;
-
-/// <summary>One tensor of a safetensors file.</summary>
-/// <param name="Type">The type of its elements.</param>
-/// <param name="Kind">The type as the file writes it, such as <c>F32</c>.</param>
-/// <param name="Shape">Its shape.</param>
-/// <param name="Start">Where its bytes start, from the end of the header.</param>
-/// <param name="Length">The number of its bytes.</param>
-public sealed record SafetensorsEntry(ScalarType Type, string Kind, long[] Shape, long Start, long Length);
 
 /// <summary>The header of a safetensors file: eight bytes of length, then JSON. Nothing in it is believed before it is checked against the file's size.</summary>
 sealed class SafetensorsHeader
@@ -21,27 +12,11 @@ sealed class SafetensorsHeader
     // libtorch's own limit; a header that claims more would only be there to exhaust the stack.
     const int MostDimensions = 64;
 
-    static readonly Dictionary<string, (ScalarType Type, int Size)> kinds = new(StringComparer.Ordinal)
-    {
-        ["F64"] = (ScalarType.Float64, 8),
-        ["F32"] = (ScalarType.Float32, 4),
-        ["F16"] = (ScalarType.Float16, 2),
-        ["BF16"] = (ScalarType.BFloat16, 2),
-        ["I64"] = (ScalarType.Int64, 8),
-        ["I32"] = (ScalarType.Int32, 4),
-        ["I16"] = (ScalarType.Int16, 2),
-        ["I8"] = (ScalarType.Int8, 1),
-        ["U8"] = (ScalarType.Byte, 1),
-        ["BOOL"] = (ScalarType.Bool, 1),
-    };
-
-    internal Dictionary<string, SafetensorsEntry> Entries { get; } = new(StringComparer.Ordinal);
+    internal Dictionary<string, WeightEntry> Entries { get; } = new(StringComparer.Ordinal);
 
     internal Dictionary<string, string> Metadata { get; } = new(StringComparer.Ordinal);
 
     internal long DataStart { get; private init; }
-
-    internal static string KindOf(ScalarType type) => kinds.First(kind => kind.Value.Type == type).Key;
 
     internal static SafetensorsHeader Read(Stream stream, string path)
     {
@@ -65,7 +40,7 @@ sealed class SafetensorsHeader
         {
             throw Fault($"the header is not the JSON it should be ({e.Message})");
         }
-        header.CheckCover(stream.Length - header.DataStart, Fault);
+        header.CheckCover(stream.Length, Fault);
         return header;
     }
 
@@ -78,7 +53,7 @@ sealed class SafetensorsHeader
         }
         JsonElement Part(string key) => item.Value.TryGetProperty(key, out var part) ? part : throw fault($"{item.Name} has no {key}");
         var kind = Part("dtype").GetString() ?? "";
-        if (!kinds.TryGetValue(kind, out var known)) throw fault($"{item.Name} is of the type '{kind}'; known are {string.Join(", ", kinds.Keys)}");
+        if (!ElementKind.TryGet(kind, out var known)) throw fault($"{item.Name} is of the type '{kind}'; known are {string.Join(", ", ElementKind.Names)}");
         var shape = Part("shape").EnumerateArray().Select(x => x.GetInt64()).ToArray();
         var offsets = Part("data_offsets").EnumerateArray().Select(x => x.GetInt64()).ToArray();
         if (offsets.Length != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > size)
@@ -88,18 +63,18 @@ sealed class SafetensorsHeader
         var bytes = Array.Exists(shape, x => x == 0) ? 0 : shape.Aggregate((Int128)known.Size, (product, x) => product > long.MaxValue ? product : product * x);
         if (bytes != offsets[1] - offsets[0])
             throw fault($"{item.Name}, {kind} of shape [{string.Join(", ", shape)}], takes {bytes:N0} bytes, the header gives it {offsets[1] - offsets[0]:N0}");
-        if (!Entries.TryAdd(item.Name, new SafetensorsEntry(known.Type, kind, shape, offsets[0], offsets[1] - offsets[0]))) throw fault($"{item.Name} stands twice");
+        if (!Entries.TryAdd(item.Name, new WeightEntry(known.Type, kind, shape, DataStart + offsets[0], offsets[1] - offsets[0]))) throw fault($"{item.Name} stands twice");
     }
 
     // Tensors must lie end to end and fill the file, as the format demands: no overlap that would alias, no hole that would hide something.
     void CheckCover(long size, Func<string, InputException> fault)
     {
-        long at = 0;
+        var at = DataStart;
         foreach (var (name, entry) in Entries.OrderBy(pair => pair.Value.Start).ThenBy(pair => pair.Value.Length))
         {
-            if (entry.Start != at) throw fault($"{name} starts at {entry.Start:N0} where {at:N0} was due");
+            if (entry.Start != at) throw fault($"{name} starts at {entry.Start - DataStart:N0} where {at - DataStart:N0} was due");
             at += entry.Length;
         }
-        if (at != size) throw fault($"its tensors end at {at:N0}, the data at {size:N0}");
+        if (at != size) throw fault($"its tensors end at {at - DataStart:N0}, the data at {size - DataStart:N0}");
     }
 }

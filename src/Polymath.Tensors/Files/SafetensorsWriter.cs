@@ -41,7 +41,7 @@ public static unsafe class SafetensorsWriter
             {
                 var size = tensor.numel() * tensor.element_size();
                 json.WriteStartObject(name);
-                json.WriteString("dtype", SafetensorsHeader.KindOf(tensor.dtype));
+                json.WriteString("dtype", ElementKind.NameOf(tensor.dtype));
                 json.WriteStartArray("shape");
                 foreach (var x in tensor.shape) json.WriteNumberValue(x);
                 json.WriteEndArray();

@@ -7,11 +7,11 @@ namespace Polymath.Tensors.Files;
 public static class WeightDigest
 {
     /// <summary>SHA-256 over all tensors of the files in the order of their names, in lower-case hex.</summary>
-    /// <param name="files">The safetensors files.</param>
+    /// <param name="files">The files.</param>
     public static string Of(IReadOnlyList<string> files)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var opened = files.Select(SafetensorsFile.Open).ToList();
+        var opened = files.Select(WeightFile.OpenAny).ToList();
         try
         {
             foreach (var (file, name) in opened.SelectMany(file => file.Entries.Keys.Select(name => (file, name))).OrderBy(pair => pair.name, StringComparer.Ordinal))

@@ -20,22 +20,24 @@ public static unsafe class OutputHead
     /// <param name="targets">The token each state must foretell [n], 64-bit.</param>
     /// <param name="weights">The weight of each target [n].</param>
     public static Tensor NegativeLogLikelihood(Tensor hidden, Tensor head, Tensor targets, Tensor weights) =>
-        FastPath.Takes(hidden, head) ? new SummedLoss(targets, weights).Run(hidden, head) : -(PlainLogProbabilities(hidden, head, targets) * weights).sum();
+        Takes(hidden, head) ? new SummedLoss(targets, weights).Run(hidden, head) : -(PlainLogProbabilities(hidden, head, targets) * weights).sum();
 
     /// <summary>log softmax(W·hᵢ)[targetᵢ] for each i [n], with a gradient.</summary>
     /// <param name="hidden">The last hidden states [n, width].</param>
     /// <param name="head">The output weights W [vocabulary, width].</param>
     /// <param name="targets">The tokens [n], 64-bit.</param>
     public static Tensor LogProbabilities(Tensor hidden, Tensor head, Tensor targets) =>
-        FastPath.Takes(hidden, head) ? new RowLogProbabilities(targets).Run(hidden, head) : PlainLogProbabilities(hidden, head, targets);
+        Takes(hidden, head) ? new RowLogProbabilities(targets).Run(hidden, head) : PlainLogProbabilities(hidden, head, targets);
 
     /// <summary>The same in libtorch's operations, all logits at once.</summary>
     public static Tensor PlainLogProbabilities(Tensor hidden, Tensor head, Tensor targets)
     {
         ArgumentNullException.ThrowIfNull(hidden);
         ArgumentNullException.ThrowIfNull(targets);
-        return nn.functional.linear(hidden, head).to(ScalarType.Float32).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
+        return HalfProduct.Linear(hidden, head).to(ScalarType.Float32).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
     }
+
+    static bool Takes(Tensor hidden, Tensor head) => FastPath.Takes(hidden) && (FastPath.Takes(head) || HalfProduct.Holds(head) && head.device_type == TorchSharp.DeviceType.CPU);
 
     static int ChunkRows(long vocabulary) => (int)Math.Clamp(ChunkElements / vocabulary, 64, 4096);
 
@@ -70,14 +72,13 @@ public static unsafe class OutputHead
     {
         int count = (int)hidden.shape[0], vocabulary = (int)head.shape[0], chunk = Math.Min(ChunkRows(vocabulary), Math.Max(count, 1));
         using var buffer = empty(chunk, vocabulary);
-        using var transposed = head.detach().t();
         var state = new Rows { Vocabulary = vocabulary, Differentiate = differentiate };
         for (var from = 0; from < count; from += chunk)
         {
             var size = Math.Min(chunk, count - from);
             using var logits = buffer.narrow(0, 0, size);
             using var states = hidden.narrow(0, from, size);
-            LibTorch.MatrixProduct(logits, states, transposed);
+            HalfProduct.Into(logits, states, head);
             state.Logits = (float*)LibTorch.Data(buffer);
             state.Weights = (float*)LibTorch.Data(weights) + from;
             state.Targets = (long*)LibTorch.Data(targets) + from;
@@ -95,7 +96,7 @@ public static unsafe class OutputHead
         if (gradHidden is not null)
         {
             using var part = gradHidden.narrow(0, from, size);
-            LibTorch.MatrixProduct(part, slopes, head);
+            HalfProduct.IntoTransposed(part, slopes, head);
         }
         if (gradHead is null) return;
         using var turned = slopes.t();

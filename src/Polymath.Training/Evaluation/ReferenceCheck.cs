@@ -47,24 +47,25 @@ public sealed class ReferenceCheck : IDisposable
     /// <param name="adapter">An adapter's folder, or null.</param>
     /// <param name="file">The reference; when null, <c>reference.safetensors</c> in the adapter's or the model's folder.</param>
     /// <param name="tolerance">The difference allowed.</param>
-    public static IReadOnlyList<ReferenceLine> Run(string folder, string? adapter = null, string? file = null, double tolerance = DefaultTolerance)
+    /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
+    public static IReadOnlyList<ReferenceLine> Run(string folder, string? adapter = null, string? file = null, double tolerance = DefaultTolerance, IReadOnlyCollection<string>? allowed = null)
     {
         var own = Path.Combine(folder, "reference.safetensors");
         var path = file ?? Path.Combine(adapter ?? folder, "reference.safetensors");
         if (!File.Exists(path)) throw new InputException($"There is no reference file {path}. Give one with --reference FILE.");
-        var lines = Compare(folder, adapter, path, own, tolerance, capped: true, out var caps);
+        var lines = Compare(folder, adapter, path, own, tolerance, capped: true, allowed, out var caps);
         if (!caps || lines.All(line => line.Passed)) return lines;
         // A reference that transformers made by its default attention was made without the cap: both are looked at, and the one that agrees is named.
-        var uncapped = Compare(folder, adapter, path, own, tolerance, capped: false, out _);
+        var uncapped = Compare(folder, adapter, path, own, tolerance, capped: false, allowed, out _);
         return uncapped.All(line => line.Passed) ? [.. uncapped.Select(line => line with { Note = Uncapped })] : lines;
     }
 
     /// <summary>The note of a comparison where only scores without their cap agree.</summary>
     public const string Uncapped = "scores not capped, as in transformers' sdpa";
 
-    static List<ReferenceLine> Compare(string folder, string? adapter, string path, string own, double tolerance, bool capped, out bool caps)
+    static List<ReferenceLine> Compare(string folder, string? adapter, string path, string own, double tolerance, bool capped, IReadOnlyCollection<string>? allowed, out bool caps)
     {
-        using var model = ModelFolder.Open(folder);
+        using var model = ModelFolder.Open(folder, allowed);
         caps = model.CapsScores;
         if (!capped) model.CapsScores = false;
         if (adapter is not null && File.Exists(Path.Combine(adapter, "polymath.json"))) TextContract.Load(adapter, Tokenizer.Load(folder));
@@ -247,7 +248,7 @@ public sealed class ReferenceCheck : IDisposable
     // A number that is none is worse than any.
     static double Worse(double a, double b) => double.IsNaN(b) ? double.PositiveInfinity : Math.Max(a, b);
 
-    SafetensorsEntry Entry(string name) => inputs.Entries.TryGetValue(name, out var entry) ? entry : throw new InputException($"{inputs.Path} has no {name}.");
+    WeightEntry Entry(string name) => inputs.Entries.TryGetValue(name, out var entry) ? entry : throw new InputException($"{inputs.Path} has no {name}.");
 
     long[] Longs(string name)
     {

@@ -60,7 +60,7 @@ public sealed class Verbalizer
     {
         ArgumentNullException.ThrowIfNull(hidden);
         ArgumentNullException.ThrowIfNull(head);
-        var rows = head.index_select(0, tensor(tokens, device: head.device));
+        var rows = head.index_select(0, tensor(tokens, device: head.device)).to(ScalarType.Float32);
         var logits = nn.functional.linear(hidden, rows);                                    // [n, words]
         if (Array.TrueForAll(columns, column => column.Length == 1)) return logits;
         return stack(columns.Select(column => logits.index_select(1, tensor(Array.ConvertAll(column, c => (long)c), device: head.device)).mean([1])), 1);

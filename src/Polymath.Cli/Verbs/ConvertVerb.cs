@@ -1,0 +1,50 @@
+using System.CommandLine;
+using System.Globalization;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath model convert FOLDER --output DIR</c>: the model anew in Hugging Face's layout, in another type or other shards.</summary>
+static class ConvertVerb
+{
+    internal static Command Make()
+    {
+        var folder = new Argument<string>("folder") { Description = "The model's folder, or a run's." };
+        var output = new Option<string>("--output") { Description = "The folder to write.", Required = true };
+        var type = new Option<string?>("--dtype") { Description = "The type of the weights: float32, float16 or bfloat16; as they are when left out." };
+        var size = new Option<string>("--shard-size") { Description = "The most bytes of a file, such as 500MB or 5GB.", DefaultValueFactory = _ => "5GB" };
+        var allowed = new AllowedWeights();
+        var command = new Command("convert", "Writes a model in Hugging Face's layout.") { folder, output, type, size };
+        allowed.AddTo(command);
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var bytes = Bytes(parsed.GetRequiredValue(size));
+            var name = parsed.GetValue(type);
+            if (name is not null && !ModelWriter.Types.ContainsKey(name)) throw new InputException($"--dtype is '{name}'; known are {string.Join(", ", ModelWriter.Types.Keys)}.");
+            string place = TextModel.Locate(parsed.GetRequiredValue(folder)), target = parsed.GetRequiredValue(output);
+            if (Path.GetFullPath(target) == Path.GetFullPath(place)) throw new InputException($"--output is {target}, the model's own folder. Name another one.");
+            TorchRuntime.Load();
+            using var model = ModelFolder.Open(place, allowed.Read(parsed));
+            AtomicFile.WriteFolder(target, inside =>
+            {
+                CompanionFiles.Copy(place, inside);
+                ModelWriter.Write(model, inside, name is null ? ModelWriter.TypeOf(model) : ModelWriter.Types[name], bytes);
+            });
+            Console.WriteLine($"{target}: {ModelFolder.Files(target).Count} file(s), {ModelFolder.Files(target).Sum(file => new FileInfo(file).Length) / 1e6:N1} MB");
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    // As transformers reads sizes: decimal units, and binary ones with an i.
+    static long Bytes(string text)
+    {
+        (string Unit, double Factor)[] units = [("KIB", 1 << 10), ("MIB", 1 << 20), ("GIB", 1 << 30), ("KB", 1e3), ("MB", 1e6), ("GB", 1e9), ("B", 1)];
+        var unit = Array.Find(units, unit => text.ToUpperInvariant().EndsWith(unit.Unit, StringComparison.Ordinal));
+        return unit.Unit is not null && double.TryParse(text[..^unit.Unit.Length], NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number * unit.Factor is >= 1 and < 1e18
+            ? (long)(number * unit.Factor)
+            : throw new InputException($"--shard-size is '{text}'; write a number and a unit, such as 500MB or 5GB.");
+    }
+}

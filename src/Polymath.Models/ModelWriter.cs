@@ -1,0 +1,88 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Recipes;
+using Polymath.Tensors.Files;
+using static TorchSharp.torch;
+
+namespace Polymath.Models;
+
+/// <summary>Writes models as transformers does: one file, or shards of a size with an index, and the configuration with the weights' type.</summary>
+public static class ModelWriter
+{
+    static readonly JsonSerializerOptions layout = new() { WriteIndented = true };
+
+    /// <summary>The types a model may be written in, by their names in <c>config.json</c>.</summary>
+    public static IReadOnlyDictionary<string, ScalarType> Types { get; } = new Dictionary<string, ScalarType>(StringComparer.Ordinal)
+    {
+        ["float32"] = ScalarType.Float32, ["float16"] = ScalarType.Float16, ["bfloat16"] = ScalarType.BFloat16,
+    };
+
+    /// <summary>The type a model is best written in: the 16 bits it was read in where nothing has changed it, 32 bits where it was trained, even in part.</summary>
+    /// <param name="model">The model.</param>
+    public static ScalarType TypeOf(LanguageModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var types = model.Weights.Select(weight => weight.FileType).Distinct().ToList();
+        return types is [ScalarType.BFloat16 or ScalarType.Float16] ? types[0] : ScalarType.Float32;
+    }
+
+    /// <summary>Writes the configuration and the weights.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="folder">The folder.</param>
+    /// <param name="type">The type of every weight.</param>
+    /// <param name="shardSize">The most bytes of weights in a file; a weight that is larger has a file of its own.</param>
+    public static void Write(LanguageModel model, string folder, ScalarType type, long shardSize)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var width = type == ScalarType.Float32 ? 4 : 2;
+        var shards = Cut(model.Weights, shardSize, width);
+        var map = new JsonObject();
+        for (var i = 0; i < shards.Count; i++)
+        {
+            var name = shards.Count == 1 ? "model.safetensors" : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors";
+            using var scope = NewDisposeScope();
+            SafetensorsWriter.Write(Path.Combine(folder, name), shards[i].ToDictionary(weight => weight.Name, weight => weight.Value.detach().to(type)));
+            foreach (var weight in shards[i]) map[weight.Name] = name;
+        }
+        if (shards.Count > 1) AtomicFile.WriteText(Path.Combine(folder, "model.safetensors.index.json"), Index(model.Weights, map, width).ToJsonString(layout) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, "config.json"), Configuration(model, type).ToJsonString(layout) + "\n");
+    }
+
+    // As transformers cuts them: in the order of the model, a new file where the next weight would not fit.
+    static List<List<Weight>> Cut(IReadOnlyList<Weight> weights, long shardSize, int width)
+    {
+        var shards = new List<List<Weight>> { new() };
+        long size = 0;
+        foreach (var weight in weights)
+        {
+            var own = weight.Count * width;
+            if (shards[^1].Count > 0 && own > shardSize - size)
+            {
+                shards.Add([]);
+                size = 0;
+            }
+            shards[^1].Add(weight);
+            size += own;
+        }
+        return shards;
+    }
+
+    static JsonObject Index(IReadOnlyList<Weight> weights, JsonObject map, int width)
+    {
+        var sorted = new JsonObject();
+        foreach (var (name, file) in map.OrderBy(pair => pair.Key, StringComparer.Ordinal)) sorted[name] = file!.GetValue<string>();
+        var count = weights.Sum(weight => weight.Count);
+        return new JsonObject { ["metadata"] = new JsonObject { ["total_parameters"] = count, ["total_size"] = count * width }, ["weight_map"] = sorted };
+    }
+
+    // transformers 5 reads dtype, older ones torch_dtype; the file keeps the words it has.
+    static JsonObject Configuration(LanguageModel model, ScalarType type)
+    {
+        var configuration = (JsonObject)model.Configuration.DeepClone();
+        var name = Types.First(pair => pair.Value == type).Key;
+        foreach (var key in new[] { "dtype", "torch_dtype" })
+            if (configuration.ContainsKey(key)) configuration[key] = name;
+        if (!configuration.ContainsKey("dtype") && !configuration.ContainsKey("torch_dtype") && type != ScalarType.Float32) configuration["torch_dtype"] = name;
+        return configuration;
+    }
+}

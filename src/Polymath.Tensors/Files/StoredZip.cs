@@ -1,0 +1,110 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Polymath.Tensors.Files;
+
+/// <summary>
+/// The directory of a zip archive whose members are stored as they are, as PyTorch writes it. Only names and places are read; nothing is unpacked, so that a name
+/// can lead nowhere. Members must lie inside the file and apart from each other.
+/// </summary>
+static unsafe class StoredZip
+{
+    const uint EndMark = 0x06054b50, WideEndMark = 0x06064b50, WideLocatorMark = 0x07064b50, DirectoryMark = 0x02014b50, LocalMark = 0x04034b50;
+
+    /// <summary>Where each member's bytes lie.</summary>
+    /// <param name="start">The file's first byte.</param>
+    /// <param name="length">The file's length.</param>
+    /// <param name="fault">Makes the fault of what is wrong.</param>
+    internal static Dictionary<string, (long Start, long Length)> Read(byte* start, long length, Func<string, Exception> fault)
+    {
+        ReadOnlySpan<byte> At(long place, long size) => place >= 0 && size >= 0 && size <= int.MaxValue && place <= length - size
+            ? new ReadOnlySpan<byte>(start + place, (int)size)
+            : throw fault($"its directory points to byte {place:N0} of {length:N0}");
+        var (directory, end) = Directory(At, length, fault);
+        var members = new Dictionary<string, (long Start, long Length)>(StringComparer.Ordinal);
+        for (var at = directory; at < end;)
+        {
+            var head = At(at, 46);
+            if (Int(head, 0) != DirectoryMark) throw fault($"its directory is broken at byte {at:N0}");
+            int nameLength = Short(head, 28), extraLength = Short(head, 30);
+            var name = Encoding.UTF8.GetString(At(at + 46, nameLength));
+            if ((Short(head, 8) & 1) != 0) throw fault($"{name} is encrypted");
+            if (Short(head, 10) != 0) throw fault($"{name} is compressed, which torch.save never does");
+            long packed = Int(head, 20), size = Int(head, 24), local = Int(head, 42);
+            Widen(At(at + 46 + nameLength, extraLength), ref size, ref packed, ref local);
+            if (packed != size) throw fault($"{name} claims {packed:N0} bytes in the file and {size:N0} unpacked");
+            var before = At(local, 30);
+            if (Int(before, 0) != LocalMark) throw fault($"{name} is said to lie at byte {local:N0}, where nothing begins");
+            var data = local + 30 + Short(before, 26) + Short(before, 28);
+            if (size < 0 || data > directory - size) throw fault($"{name} claims {size:N0} bytes, more than the file holds");
+            if (!members.TryAdd(name, (data, size))) throw fault($"{name} stands twice");
+            at += 46 + nameLength + extraLength + Short(head, 32);
+        }
+        CheckApart(members, fault);
+        return members;
+    }
+
+    delegate ReadOnlySpan<byte> Piece(long place, long size);
+
+    static (long Start, long End) Directory(Piece at, long length, Func<string, Exception> fault)
+    {
+        // The end record stands last but for a comment of at most 65,535 bytes.
+        for (var place = length - 22; place >= Math.Max(0, length - 22 - ushort.MaxValue); place--)
+        {
+            var end = at(place, 22);
+            if (Int(end, 0) != EndMark || Short(end, 20) != length - place - 22) continue;
+            long size = Int(end, 12), start = Int(end, 16);
+            if ((size == uint.MaxValue || start == uint.MaxValue || Short(end, 10) == ushort.MaxValue) && place >= 20)
+            {
+                var locator = at(place - 20, 20);
+                if (Int(locator, 0) != WideLocatorMark) throw fault("the record of its long directory is missing");
+                var wide = at(Long(locator, 8), 56);
+                if (Int(wide, 0) != WideEndMark) throw fault("the record of its long directory is broken");
+                (size, start) = (Long(wide, 40), Long(wide, 48));
+            }
+            if (start < 0 || size < 0 || start > place - size) throw fault($"its directory is said to lie at {start:N0}, {size:N0} bytes long");
+            return (start, start + size);
+        }
+        throw fault("it is cut off: the directory that ends a zip archive is missing");
+    }
+
+    // Values that do not fit 32 bits stand in the extra field 1, in this order.
+    static void Widen(ReadOnlySpan<byte> extra, ref long size, ref long packed, ref long local)
+    {
+        while (extra.Length >= 4)
+        {
+            int kind = Short(extra, 0), length = Math.Min(Short(extra, 2), extra.Length - 4);
+            if (kind == 1)
+            {
+                var values = extra.Slice(4, length);
+                Take(ref values, ref size);
+                Take(ref values, ref packed);
+                Take(ref values, ref local);
+            }
+            extra = extra[(4 + length)..];
+        }
+    }
+
+    static void Take(ref ReadOnlySpan<byte> values, ref long value)
+    {
+        if (value != uint.MaxValue || values.Length < 8) return;
+        value = Long(values, 0);
+        values = values[8..];
+    }
+
+    static void CheckApart(Dictionary<string, (long Start, long Length)> members, Func<string, Exception> fault)
+    {
+        long end = 0;
+        foreach (var (name, (start, length)) in members.OrderBy(member => member.Value.Start).ThenBy(member => member.Value.Length))
+        {
+            if (start < end) throw fault($"{name} overlaps what stands before it");
+            end = start + length;
+        }
+    }
+
+    static int Short(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt16LittleEndian(bytes[at..]);
+
+    static uint Int(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt32LittleEndian(bytes[at..]);
+
+    static long Long(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadInt64LittleEndian(bytes[at..]);
+}
