@@ -103,7 +103,12 @@ public static class RowShape
             else messages.Add(Templates.Dialogue.Message("assistant", Text(row[answer])));
         }
         var fields = Talk(messages, row);
-        fields["label"] = Flag(row) is true ? "true" : "false";
+        fields["label"] = Flag(row) switch
+        {
+            true => "true",
+            false => "false",
+            null => throw new InputException($"A row of the shape kto has neither 'label' nor 'kto_tag' with true or false; it has {string.Join(", ", row.Select(field => field.Key).Take(20))}. Choose another shape."),
+        };
         return fields;
     }
 
