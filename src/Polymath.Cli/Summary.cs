@@ -29,7 +29,7 @@ static class Summary
         }
         List<string> beside = [.. report.UnigramPerplexity is { } unigram ? [$"unigram perplexity {unigram:F1}"] : Array.Empty<string>(), .. (report.Baselines ?? new Dictionary<string, double>()).Select(pair => $"{pair.Key} {pair.Value:P1}")];
         if (beside.Count > 0) Console.WriteLine($"Beside it: {string.Join("; ", beside)}");
-        foreach (var sample in report.Samples.Reverse().DistinctBy(sample => sample.Prompt).Take(3)) Console.WriteLine($"\n{sample.Prompt}\n{sample.Answer}");
+        foreach (var sample in report.Samples.Reverse().Where(sample => sample.Prompt.Length > 0).DistinctBy(sample => sample.Prompt).Take(3)) Console.WriteLine($"\n{sample.Prompt}\n{sample.Answer}");
         Console.WriteLine("\nWhat to try next:");
         foreach (var next in report.Next) Console.WriteLine($"  - {next}");
         Console.WriteLine($"\nReport: {Path.Combine(folder, "report.html")}    Talk: polymath chat {folder}");

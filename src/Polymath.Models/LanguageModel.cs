@@ -71,7 +71,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     }
 
     /// <summary>The length of a row beyond which rotary positions turn otherwise than in a shorter row (dynamic and longrope); null where a row's length does not matter.</summary>
-    public virtual int? StretchesBeyond => null;
+    public int? StretchesBeyond => parts.StretchesBeyond;
 
     /// <summary>The last hidden states [tokens, hidden], normalised.</summary>
     /// <param name="batch">The rows.</param>
@@ -85,6 +85,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>A batch for training or scoring, laid out as the model reads: an encoder-decoder takes what a row does not learn at its start as the source.</summary>
     /// <param name="rows">The rows, none of them empty.</param>
     public virtual Batch Lay(IReadOnlyList<TokenRow> rows) => Batch.Of(rows);
+
+    /// <summary>The most tokens that an answer to a prompt can have within the context. An encoder-decoder's answer stands apart from its prompt, behind one token.</summary>
+    /// <param name="prompt">The prompt's tokens.</param>
+    public int RoomFor(int prompt) => Sizes.ContextLength - (Reading == Reading.EncoderDecoder ? 1 : prompt);
 
     /// <summary>The first batch of generating: prompts that start from nothing.</summary>
     /// <param name="prompts">The prompts' tokens.</param>

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Polymath.Models.Parts;
 
 namespace Polymath.Models;
@@ -9,7 +10,9 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
 {
     readonly List<Weight> weights = [];
     readonly List<Projection> projections = [];
-    readonly List<Norm> norms = [];
+    readonly List<Rotary> rotaries = [];
+    // Older tools kept the frequencies of rotary turns beside the weights.
+    readonly List<string> needless = [@".*\.rotary_emb\.inv_freq"];
 
     /// <summary>Every weight once.</summary>
     public IReadOnlyList<Weight> Weights => weights;
@@ -17,8 +20,8 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <summary>The sockets of linear maps.</summary>
     public IReadOnlyList<Projection> Projections => projections;
 
-    /// <summary>The normalisations.</summary>
-    public IReadOnlyList<Norm> Norms => norms;
+    /// <summary>The length of a row beyond which some rotary turns depend on it; null where they never do.</summary>
+    public int? StretchesBeyond => rotaries.Select(rotary => rotary.StretchesBeyond).Min();
 
     /// <summary>Whether the source has a weight; fresh ones it has all.</summary>
     /// <param name="name">The name in files.</param>
@@ -46,9 +49,7 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     {
         // A weight that is counted from one starts at zero.
         var weight = Keep(source.Get(name + ".weight", kind == NormKind.RmsFromOne ? 0 : null, width));
-        var norm = new Norm(kind, weight, kind == NormKind.Layer ? Bias(name + ".bias", width) : null, epsilon);
-        norms.Add(norm);
-        return norm;
+        return new Norm(kind, weight, kind == NormKind.Layer ? Bias(name + ".bias", width) : null, epsilon);
     }
 
     /// <summary>A linear map: <c>NAME.weight</c> [out, in] and, where asked, <c>NAME.bias</c>.</summary>
@@ -85,15 +86,32 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         return projection;
     }
 
-    /// <summary>The token vectors and the output head.</summary>
+    /// <summary>Rotary turns; their tables live as long as the model.</summary>
+    /// <param name="settings">The frequencies.</param>
+    /// <param name="headWidth">The width of a head, even.</param>
+    /// <param name="interleaved">Whether neighbours pair, not halves.</param>
+    public Rotary Rotary(RopeSettings settings, int headWidth, bool interleaved = false)
+    {
+        var rotary = new Rotary(settings, headWidth, interleaved);
+        rotaries.Add(rotary);
+        return rotary;
+    }
+
+    /// <summary>The token vectors and the output head: the same table where the configuration ties them, and where a head over labels takes its place.</summary>
+    /// <param name="read">The configuration.</param>
     /// <param name="embedding">The name of the vectors' weight.</param>
-    /// <param name="head">The name of the head's weight; null where it is the same table, or where there is none.</param>
+    /// <param name="head">The name of the head's weight.</param>
     /// <param name="vocabulary">The number of tokens.</param>
     /// <param name="width">The vectors' width.</param>
-    public TokenTable Tokens(string embedding, string? head, int vocabulary, int width)
+    /// <param name="tied">Whether they are tied where the configuration says nothing.</param>
+    public TokenTable Tokens(ConfigReader read, string embedding, string head, int vocabulary, int width, bool tied = false)
     {
+        ArgumentNullException.ThrowIfNull(read);
         var table = Table(embedding, vocabulary, width);
-        return new TokenTable(table, head is null ? table : Table(head, vocabulary, width));
+        if (LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", tied)) return new TokenTable(table, Table(head, vocabulary, width));
+        // Some tools write the shared head a second time.
+        needless.Add(Regex.Escape(head));
+        return new TokenTable(table, table);
     }
 
     /// <summary>A table of token vectors.</summary>
@@ -102,9 +120,9 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <param name="width">The vectors' width.</param>
     public Weight Table(string name, int vocabulary, int width) => Map(name, vocabulary, width);
 
-    /// <summary>Says that all is built: what the files hold beyond it is a fault, but for what is known to be needless.</summary>
-    /// <param name="needless">Patterns of names (regular expressions over the whole name) that are known and not needed.</param>
-    public void Finish(params string[] needless) => source.Finish(needless);
+    /// <summary>Says that all is built: what the files hold beyond it is a fault, but for what is known to be needless - a shared head, rotary frequencies.</summary>
+    /// <param name="also">Further patterns of names (regular expressions over the whole name) that are known and not needed.</param>
+    public void Finish(params string[] also) => source.Finish([.. needless, .. also]);
 
     Weight Keep(Weight weight, bool narrow = false)
     {
@@ -117,6 +135,7 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     public void Dispose()
     {
         foreach (var weight in weights) weight.Value.Dispose();
+        foreach (var rotary in rotaries) rotary.Dispose();
         source.Dispose();
     }
 }

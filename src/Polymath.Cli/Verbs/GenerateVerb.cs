@@ -46,7 +46,7 @@ static class GenerateVerb
         });
         var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         Console.WriteLine(json
-            ? JsonSerializer.Serialize(new { prompt, text = text.ToString(), tokens = answer, promptTokens = ids.Length, finish = answer.Length < settings.MaxNewTokens && ids.Length + answer.Length < model.Model.Sizes.ContextLength ? "end" : "length", seed = settings.Seed, seconds, tokensPerSecond = answer.Length / seconds }, layout)
+            ? JsonSerializer.Serialize(new { prompt, text = text.ToString(), tokens = answer, promptTokens = ids.Length, finish = answer.Length < Math.Min(settings.MaxNewTokens, model.Model.RoomFor(ids.Length)) ? "end" : "length", seed = settings.Seed, seconds, tokensPerSecond = answer.Length / seconds }, layout)
             : "");
         return Outcome.Done;
     }

@@ -21,9 +21,8 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
         ArgumentNullException.ThrowIfNull(prompt);
         ArgumentNullException.ThrowIfNull(settings);
         using var frozen = no_grad();
-        var taken = model.Reading == Reading.EncoderDecoder ? 1 : prompt.Length;
-        var limit = Math.Min(settings.MaxNewTokens, model.Sizes.ContextLength - taken);
-        using var cache = model.NewCache(settings.Beams, Math.Max(prompt.Length, taken + limit));
+        var limit = Math.Min(settings.MaxNewTokens, model.RoomFor(prompt.Length));
+        using var cache = model.NewCache(settings.Beams, prompt.Length + limit);
         List<Beam> open = [new(0, [], 0)], kept = [];
         double Worth(double score, int length) => score / Math.Pow(Math.Max(length, 1), settings.LengthPenalty);
         for (var length = 1; length <= limit && open.Count > 0; length++)

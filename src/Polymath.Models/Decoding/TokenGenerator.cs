@@ -46,10 +46,8 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         using var frozen = no_grad();
         var answers = Enumerable.Range(0, count).Select(_ => new List<int>()).ToArray();
         var randoms = Enumerable.Range(from, count).Select(i => new RandomStream(settings.Seed, "sampling", i)).ToArray();
-        // An encoder-decoder's answer stands apart from its prompt.
-        int Taken(int row) => model.Reading == Reading.EncoderDecoder ? 1 : prompts[from + row].Length;
-        int Limit(int row) => Math.Min(settings.MaxNewTokens, model.Sizes.ContextLength - Taken(row));
-        var capacity = Enumerable.Range(0, count).Max(row => Math.Max(prompts[from + row].Length, Taken(row) + Limit(row)));
+        int Limit(int row) => Math.Min(settings.MaxNewTokens, model.RoomFor(prompts[from + row].Length));
+        var capacity = Enumerable.Range(0, count).Max(row => prompts[from + row].Length + Limit(row));
         using var cache = model.NewCache(count, capacity);
         var active = Enumerable.Range(0, count).ToArray();
         var fresh = Array.ConvertAll(active, row => prompts[from + row]);

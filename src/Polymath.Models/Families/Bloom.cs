@@ -32,8 +32,7 @@ public sealed class Bloom : LanguageModel
         var epsilon = read.Double("layer_norm_epsilon", 1e-5);
         residualAfterNorm = read.Bool("apply_residual_connection_post_layernorm", false);
         slopes = Slopes(heads);
-        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", true) ? "lm_head.weight" : null;
-        Tokens = parts.Tokens("transformer.word_embeddings.weight", headName, vocabulary, hidden);
+        Tokens = parts.Tokens(read, "transformer.word_embeddings.weight", "lm_head.weight", vocabulary, hidden, tied: true);
         first = parts.Norm(NormKind.Layer, "transformer.word_embeddings_layernorm", hidden, epsilon);
         var activation = new Activation("gelu_new");
         blocks = new Block[layers];
@@ -52,7 +51,7 @@ public sealed class Bloom : LanguageModel
         }
         norm = parts.Norm(NormKind.Layer, "transformer.ln_f", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["score"], "classifier"));
-        parts.Finish(headName is null ? @"lm_head\.weight" : "");
+        parts.Finish();
     }
 
     /// <inheritdoc/>

@@ -40,9 +40,8 @@ public sealed class ChatGlm : LanguageModel
         twoDimensional = read.Bool("position_encoding_2d", true);
         var inner = read.Int("inner_hidden_size", 4 * hidden);
         var epsilon = read.Double("layernorm_epsilon", 1e-5);
-        rotary = new Rotary(new RopeSettings(), twoDimensional ? Sizes.HeadWidth / 2 : Sizes.HeadWidth);
-        var headName = read.Bool("tie_word_embeddings", false) ? null : "lm_head.weight";
-        Tokens = parts.Tokens("transformer.word_embeddings.weight", headName, vocabulary, hidden);
+        rotary = parts.Rotary(new RopeSettings(), twoDimensional ? Sizes.HeadWidth / 2 : Sizes.HeadWidth);
+        Tokens = parts.Tokens(read, "transformer.word_embeddings.weight", "lm_head.weight", vocabulary, hidden);
         var activation = new Activation("gelu_new");
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
@@ -59,7 +58,7 @@ public sealed class ChatGlm : LanguageModel
                 parts.Linear(prefix + "mlp.dense_4h_to_h", Role.Down, layer, hidden, inner, bias: true));
         }
         norm = parts.Norm(NormKind.Layer, "transformer.final_layernorm", hidden, epsilon);
-        parts.Finish(headName is null ? @"lm_head\.weight" : "", @".*\.rotary_emb\.inv_freq");
+        parts.Finish();
     }
 
     /// <inheritdoc/>
@@ -119,13 +118,6 @@ public sealed class ChatGlm : LanguageModel
                 if (batch.Positions[i] >= prefix) (places[i], steps[i]) = (fixedPlace ? hole : places[i], batch.Positions[i] - prefix + 1);
         }
         return (places, steps, batch.StartsFresh ? Reach.Prefix(batch.Offsets, prefixes) : null);
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        base.Dispose(disposing);
-        rotary.Dispose();
     }
 
     sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, Projection Up, Activation Activation, Projection Down);

@@ -36,8 +36,8 @@ public sealed class ChatGlm2 : LanguageModel
         var epsilon = read.Double("layernorm_epsilon", 1e-5);
         bool bias = read.Bool("add_bias_linear", false), inputBias = bias || read.Bool("add_qkv_bias", false);
         residualAfterNorm = read.Bool("apply_residual_connection_post_layernorm", false);
-        rotary = new Rotary(new RopeSettings(10000 * read.Double("rope_ratio", 1)) { Partial = 0.5 }, width, interleaved: true);
-        Tokens = parts.Tokens("transformer.embedding.word_embeddings.weight", read.Bool("tie_word_embeddings", false) ? null : "transformer.output_layer.weight", vocabulary, hidden);
+        rotary = parts.Rotary(new RopeSettings(10000 * read.Double("rope_ratio", 1)) { Partial = 0.5 }, width, interleaved: true);
+        Tokens = parts.Tokens(read, "transformer.embedding.word_embeddings.weight", "transformer.output_layer.weight", vocabulary, hidden);
         var activation = new Activation("silu");
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
@@ -96,13 +96,6 @@ public sealed class ChatGlm2 : LanguageModel
             (query, key, value) = (heads.narrow(1, 0, Sizes.Heads), heads.narrow(1, Sizes.Heads, Sizes.KeyValueHeads), heads.narrow(1, Sizes.Heads + Sizes.KeyValueHeads, Sizes.KeyValueHeads));
         }
         return block.Output.Forward(block.Place.Attend(batch, turns.Apply(query.contiguous()), turns.Apply(key.contiguous()), value, cache));
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        base.Dispose(disposing);
-        rotary.Dispose();
     }
 
     sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, GatedFeedForward FeedForward);

@@ -36,11 +36,10 @@ public sealed class Gemma2 : LanguageModel
         var activation = new Activation(read.Text("hidden_activation", "gelu_pytorch_tanh"));
         cap = read.Double("attn_logit_softcapping", 0);
         var form = new AttentionForm(1 / Math.Sqrt(read.Double("query_pre_attn_scalar", 256)), cap);
-        rotary = new Rotary(read.Rope(), width);
+        rotary = parts.Rotary(read.Rope(), width);
         var windows = read.Windows(layers, layer => layer % 2 == 0);
         var bias = read.Bool("attention_bias", false);
-        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", true) ? "lm_head.weight" : null;
-        var table = parts.Tokens("model.embed_tokens.weight", headName, vocabulary, hidden);
+        var table = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden, tied: true);
         Tokens = new TokenTable(table.Embedding, table.Head) { SoftCap = read.Double("final_logit_softcapping", 0) };
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
@@ -53,7 +52,7 @@ public sealed class Gemma2 : LanguageModel
         }
         norm = parts.Norm(NormKind.RmsFromOne, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
-        parts.Finish(headName is null ? @"lm_head\.weight" : "", @".*\.rotary_emb\.inv_freq");
+        parts.Finish();
     }
 
     /// <inheritdoc/>
@@ -76,9 +75,6 @@ public sealed class Gemma2 : LanguageModel
     }
 
     /// <inheritdoc/>
-    public override int? StretchesBeyond => rotary.StretchesBeyond;
-
-    /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -91,13 +87,6 @@ public sealed class Gemma2 : LanguageModel
         }
         cache?.Advance(batch);
         return norm.Forward(x);
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        base.Dispose(disposing);
-        rotary.Dispose();
     }
 
     sealed record Block(Norm BeforeAttention, GroupedAttention Attention, Norm AfterAttention, Norm BeforeFeedForward, GatedFeedForward FeedForward, Norm AfterFeedForward);

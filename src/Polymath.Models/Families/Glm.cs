@@ -34,10 +34,9 @@ public sealed class Glm : LanguageModel
         var after = read.Text("model_type", "glm") == "glm4";
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
-        rotary = new Rotary(read.Rope(10000, 0.5), attention.HeadWidth, interleaved: true);
+        rotary = parts.Rotary(read.Rope(10000, 0.5), attention.HeadWidth, interleaved: true);
         var bias = read.Bool("attention_bias", false);
-        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", false) ? "lm_head.weight" : null;
-        Tokens = parts.Tokens("model.embed_tokens.weight", headName, vocabulary, hidden);
+        Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -49,7 +48,7 @@ public sealed class Glm : LanguageModel
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
-        parts.Finish(headName is null ? @"lm_head\.weight" : "", @".*\.rotary_emb\.inv_freq");
+        parts.Finish();
     }
 
     /// <inheritdoc/>
@@ -60,9 +59,6 @@ public sealed class Glm : LanguageModel
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
-
-    /// <inheritdoc/>
-    public override int? StretchesBeyond => rotary.StretchesBeyond;
 
     /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
@@ -79,13 +75,6 @@ public sealed class Glm : LanguageModel
         }
         cache?.Advance(batch);
         return norm.Forward(x);
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        base.Dispose(disposing);
-        rotary.Dispose();
     }
 
     sealed record Block(Norm BeforeAttention, GroupedAttention Attention, Norm? AfterAttention, Norm BeforeFeedForward, GatedFeedForward FeedForward, Norm? AfterFeedForward);

@@ -30,8 +30,7 @@ public sealed class Gpt2 : LanguageModel
         var epsilon = read.Double("layer_norm_epsilon", 1e-5);
         var activation = new Activation(read.Text("activation_function", "gelu_new"));
         bool scaled = read.Bool("scale_attn_weights", true), byLayer = read.Bool("scale_attn_by_inverse_layer_idx", false);
-        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", true) ? "lm_head.weight" : null;
-        Tokens = parts.Tokens("transformer.wte.weight", headName, vocabulary, hidden);
+        Tokens = parts.Tokens(read, "transformer.wte.weight", "lm_head.weight", vocabulary, hidden, tied: true);
         positions = parts.Weight("transformer.wpe.weight", context, hidden);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
@@ -51,7 +50,7 @@ public sealed class Gpt2 : LanguageModel
         norm = parts.Norm(NormKind.Layer, "transformer.ln_f", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["score"], "classifier"));
         // Published files hold the causal mask, too.
-        parts.Finish(headName is null ? @"lm_head\.weight" : "", @"(transformer\.)?h\.\d+\.attn\.(masked_)?bias");
+        parts.Finish(@"(transformer\.)?h\.\d+\.attn\.(masked_)?bias");
     }
 
     /// <inheritdoc/>

@@ -31,9 +31,8 @@ public sealed class GptNeoX : LanguageModel
         var activation = new Activation(read.Text("hidden_act", "gelu"));
         parallel = read.Bool("use_parallel_residual", true);
         var bias = read.Bool("attention_bias", true);
-        rotary = new Rotary(read.Rope(read.Double("rotary_emb_base", 10000), read.Double("rotary_pct", 0.25)), Sizes.HeadWidth);
-        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", false) ? "embed_out.weight" : null;
-        Tokens = parts.Tokens("gpt_neox.embed_in.weight", headName, vocabulary, hidden);
+        rotary = parts.Rotary(read.Rope(read.Double("rotary_emb_base", 10000), read.Double("rotary_pct", 0.25)), Sizes.HeadWidth);
+        Tokens = parts.Tokens(read, "gpt_neox.embed_in.weight", "embed_out.weight", vocabulary, hidden);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -50,7 +49,7 @@ public sealed class GptNeoX : LanguageModel
         }
         norm = parts.Norm(NormKind.Layer, "gpt_neox.final_layer_norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["score"], "classifier"));
-        parts.Finish(headName is null ? @"embed_out\.weight" : "", @".*\.attention\.((masked_)?bias|rotary_emb\.inv_freq)");
+        parts.Finish(@".*\.attention\.(masked_)?bias");
     }
 
     /// <inheritdoc/>
@@ -61,9 +60,6 @@ public sealed class GptNeoX : LanguageModel
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> DefaultTargets { get; } = ["query_key_value"];
-
-    /// <inheritdoc/>
-    public override int? StretchesBeyond => rotary.StretchesBeyond;
 
     /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
@@ -82,13 +78,6 @@ public sealed class GptNeoX : LanguageModel
         }
         cache?.Advance(batch);
         return norm.Forward(x);
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        base.Dispose(disposing);
-        rotary.Dispose();
     }
 
     sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, Projection Up, Activation Activation, Projection Down);

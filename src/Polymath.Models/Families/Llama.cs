@@ -37,7 +37,7 @@ public sealed class Llama : LanguageModel
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         var rope = read.Rope();
-        rotary = new Rotary(rope, attention.HeadWidth);
+        rotary = parts.Rotary(rope, attention.HeadWidth);
         // The other ways to stretch say the whole context in the configuration; the dynamic one says the first.
         if (rope.Type == "dynamic") Sizes = Sizes with { ContextLength = (int)(Sizes.ContextLength * rope.Factor) };
         bool inputBias = type == "qwen2" || read.Bool("attention_bias", false), outputBias = type != "qwen2" && read.Bool("attention_bias", false), innerBias = type == "llama" && read.Bool("mlp_bias", false);
@@ -45,9 +45,7 @@ public sealed class Llama : LanguageModel
         var slidesFrom = type == "mistral" ? 0 : read.Bool("use_sliding_window", false) ? read.Maybe("max_window_layers") ?? 28 : layers;
         var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom);
 
-        Tokens = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", false)
-            ? parts.Tokens("model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden)
-            : parts.Tokens("model.embed_tokens.weight", null, vocabulary, hidden);
+        Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -61,8 +59,7 @@ public sealed class Llama : LanguageModel
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
-        // Some tools write the shared head a second time, and older ones the rotary frequencies.
-        parts.Finish(ReferenceEquals(Tokens.Head, Tokens.Embedding) ? @"lm_head\.weight" : "", @".*\.rotary_emb\.inv_freq");
+        parts.Finish();
     }
 
     /// <inheritdoc/>
@@ -73,9 +70,6 @@ public sealed class Llama : LanguageModel
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
-
-    /// <inheritdoc/>
-    public override int? StretchesBeyond => rotary.StretchesBeyond;
 
     /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
@@ -90,13 +84,6 @@ public sealed class Llama : LanguageModel
         }
         cache?.Advance(batch);
         return norm.Forward(x);
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        base.Dispose(disposing);
-        rotary.Dispose();
     }
 
     /// <summary>The configuration of a new model.</summary>

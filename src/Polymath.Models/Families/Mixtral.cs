@@ -34,13 +34,12 @@ public sealed class Mixtral : LanguageModel
         var qwen = read.Text("model_type", "mixtral") == "qwen3_moe";
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
-        rotary = new Rotary(read.Rope(qwen ? 10000 : 1e6), attention.HeadWidth);
+        rotary = parts.Rotary(read.Rope(qwen ? 10000 : 1e6), attention.HeadWidth);
         var window = qwen && !read.Bool("use_sliding_window", false) ? 0 : read.Maybe("sliding_window") ?? 0;
         var bias = read.Bool("attention_bias", false);
         var dense = read.Numbers("mlp_only_layers");
         var sparseStep = read.Int("decoder_sparse_step", 1);
-        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", false) ? "lm_head.weight" : null;
-        Tokens = parts.Tokens("model.embed_tokens.weight", headName, vocabulary, hidden);
+        Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -56,7 +55,7 @@ public sealed class Mixtral : LanguageModel
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
-        parts.Finish(headName is null ? @"lm_head\.weight" : "", @".*\.rotary_emb\.inv_freq");
+        parts.Finish();
     }
 
     /// <inheritdoc/>
@@ -67,9 +66,6 @@ public sealed class Mixtral : LanguageModel
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
-
-    /// <inheritdoc/>
-    public override int? StretchesBeyond => rotary.StretchesBeyond;
 
     /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
@@ -103,13 +99,6 @@ public sealed class Mixtral : LanguageModel
                 Map(gate, "gate_up_proj", 0, 2, Role.Gate, inner, hidden), Map(up, "gate_up_proj", 1, 2, Role.Up, inner, hidden), Map(down, "down_proj", 0, 1, Role.Down, hidden, inner), activation);
         });
         return new Experts(router, [.. experts], read.Int("num_experts_per_tok", qwen ? 8 : 2), !qwen || read.Bool("norm_topk_prob", false));
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        base.Dispose(disposing);
-        rotary.Dispose();
     }
 
     sealed record Block(Norm Before, GroupedAttention Attention, Norm Between, Func<Tensor, Tensor> FeedForward);

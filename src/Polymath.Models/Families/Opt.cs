@@ -34,8 +34,7 @@ public sealed class Opt : LanguageModel
         before = read.Bool("do_layer_norm_before", true);
         var bias = read.Bool("enable_bias", true);
         var activation = new Activation(read.Text("activation_function", "relu"));
-        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", true) ? "lm_head.weight" : null;
-        Tokens = parts.Tokens("model.decoder.embed_tokens.weight", headName, vocabulary, outer);
+        Tokens = parts.Tokens(read, "model.decoder.embed_tokens.weight", "lm_head.weight", vocabulary, outer, tied: true);
         positions = parts.Weight("model.decoder.embed_positions.weight", context + Offset, hidden);
         if (outer != hidden)
         {
@@ -56,7 +55,7 @@ public sealed class Opt : LanguageModel
                 parts.Norm(NormKind.Layer, prefix + "final_layer_norm", hidden, 1e-5));
         }
         Labels = LabelHead.Attach(read, parts, outer, LabelPlace.Last);
-        parts.Finish(headName is null ? @"lm_head\.weight" : "");
+        parts.Finish();
     }
 
     /// <inheritdoc/>

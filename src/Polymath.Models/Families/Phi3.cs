@@ -30,10 +30,9 @@ public sealed class Phi3 : LanguageModel
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
-        rotary = new Rotary(read.Rope(), attention.HeadWidth);
+        rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var window = read.Maybe("sliding_window") ?? 0;
-        var headName = LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", false) ? "lm_head.weight" : null;
-        Tokens = parts.Tokens("model.embed_tokens.weight", headName, vocabulary, hidden);
+        Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
         int width = attention.HeadWidth, fused = (attention.Heads + 2 * attention.KeyValueHeads) * width;
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
@@ -49,7 +48,7 @@ public sealed class Phi3 : LanguageModel
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
-        parts.Finish(headName is null ? @"lm_head\.weight" : "", @".*\.rotary_emb\.inv_freq");
+        parts.Finish();
     }
 
     /// <inheritdoc/>
@@ -60,9 +59,6 @@ public sealed class Phi3 : LanguageModel
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> DefaultTargets { get; } = ["qkv_proj"];
-
-    /// <inheritdoc/>
-    public override int? StretchesBeyond => rotary.StretchesBeyond;
 
     /// <inheritdoc/>
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
@@ -86,13 +82,6 @@ public sealed class Phi3 : LanguageModel
         var key = heads.narrow(1, Sizes.Heads, Sizes.KeyValueHeads).contiguous();
         var value = heads.narrow(1, Sizes.Heads + Sizes.KeyValueHeads, Sizes.KeyValueHeads);
         return block.Output.Forward(block.Place.Attend(batch, turns.Apply(query), turns.Apply(key), value, cache));
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        base.Dispose(disposing);
-        rotary.Dispose();
     }
 
     sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, GatedFeedForward FeedForward);

@@ -43,7 +43,7 @@ public sealed class T5 : LanguageModel
         var activation = new Activation(feed == "gated-gelu" ? "gelu_new" : gated ? feed["gated-".Length..] : feed);
         var tied = read.Bool("tie_word_embeddings", true);
         scalesOutput = read.Bool("scale_decoder_outputs", tied);
-        Tokens = parts.Tokens("shared.weight", tied ? null : "lm_head.weight", vocabulary, hidden);
+        Tokens = parts.Tokens(read, "shared.weight", "lm_head.weight", vocabulary, hidden, tied: true);
 
         Stack Build(string root, int count, bool reads)
         {
@@ -70,7 +70,7 @@ public sealed class T5 : LanguageModel
         encoder = Build("encoder", layers, reads: false);
         decoder = Build("decoder", decoderLayers, reads: true);
         if (LabelHead.TaskOf(read) is not null) throw new InputException("config.json: a T5 with a head over labels is not known. Use the model that generates, or an encoder.");
-        parts.Finish(@"(encoder|decoder)\.embed_tokens\.weight", @"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight", tied ? @"lm_head\.weight" : "");
+        parts.Finish(@"(encoder|decoder)\.embed_tokens\.weight", @"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight");
     }
 
     /// <inheritdoc/>

@@ -122,7 +122,7 @@ public sealed class RolloutItems(
 
     // That the answer ends is part of it, unless it was stopped for its length, or for the context's.
     int[] Ended(int prompt, int[] answer) =>
-        answer.Length < Math.Min(spec.MaxNewTokens, model.Model.Sizes.ContextLength - prompt) && model.Ends.Count > 0 ? [.. answer, model.Ends.First()] : answer;
+        answer.Length < Math.Min(spec.MaxNewTokens, model.Model.RoomFor(prompt)) && model.Ends.Count > 0 ? [.. answer, model.Ends.First()] : answer;
 
     List<Pair> WithReference(List<Pair> pairs)
     {
