@@ -82,7 +82,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         {
             try
             {
-                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512) : FilePattern.Find(baseFolder, pattern));
+                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512, progress: progress) : FilePattern.Find(baseFolder, pattern));
             }
             catch (InputException fault)
             {

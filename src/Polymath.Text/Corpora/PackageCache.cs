@@ -33,9 +33,10 @@ public sealed class PackageCache
     /// <param name="address"><c>npm:PACKAGE@VERSION/path/glob</c>.</param>
     /// <param name="sha512">The SHA-512 of the package's archive in base64, with or without <c>sha512-</c>.</param>
     /// <param name="cancellation">Ends the work; what was begun leaves no trace.</param>
+    /// <param name="progress">Is told that a package is fetched; null for silence.</param>
     /// <returns>The files, in ordinal order.</returns>
     /// <exception cref="InputException">The address or the digest is wrong, the package cannot be had, or no file fits.</exception>
-    public IReadOnlyList<string> Resolve(string address, string? sha512, CancellationToken cancellation = default)
+    public IReadOnlyList<string> Resolve(string address, string? sha512, CorpusProgress? progress = null, CancellationToken cancellation = default)
     {
         var package = PackageAddress.Parse(address);
         var digest = CheckedDigest(package, sha512);
@@ -44,7 +45,11 @@ public sealed class PackageCache
         try
         {
             if (!IsVerified(folder, digest))
+            {
+                progress?.Invoke($"fetching and checking {package.Name}@{package.Version}", 0, 0);
                 Obtain(package, digest, folder, cancellation);
+            }
+
             return FilePattern.Find(Path.Combine(folder, Content), package.Path);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
