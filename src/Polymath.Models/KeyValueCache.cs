@@ -1,3 +1,4 @@
+using Polymath.Models.Parts;
 using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
@@ -50,8 +51,22 @@ public sealed class KeyValueCache : IDisposable
         CachedAttention.Store(values[layer], value, of, batch.Positions);
         // Rows that start from nothing need no cache to read from: the kernel that shares its work over a row's tokens is the faster one.
         if (batch.StartsFresh) return RaggedAttention.Of(query, key, value, fresh ?? batch.Causal(window), form, bias);
+        return CachedAttention.Of(query, keys[layer], values[layer], Reaches(batch, of, window), form, bias);
+    }
+
+    /// <summary>Takes the residual stream of tokens that go on through a whole block, in place.</summary>
+    /// <param name="place">The layer.</param>
+    /// <param name="batch">The batch; it has slots.</param>
+    /// <param name="turns">The rotary turns.</param>
+    /// <param name="x">[tokens, hidden].</param>
+    /// <param name="weights">The block's weights.</param>
+    internal void Step(AttentionPlace place, Batch batch, Turns turns, Tensor x, BlockWeights weights) =>
+        BlockStep.Run(x, weights, turns.Cosine, turns.Sine, turns.Interleaved, keys[place.Layer], values[place.Layer], Reaches(batch, SlotsOf(batch), place.Window), place.Form);
+
+    static CachedReach Reaches(Batch batch, int[] slots, int window)
+    {
         var first = Array.ConvertAll(batch.Positions, place => window > 0 ? Math.Max(0, place + 1 - window) : 0);
-        return CachedAttention.Of(query, keys[layer], values[layer], new CachedReach(of, first, Array.ConvertAll(batch.Positions, place => place + 1), batch.Positions), form, bias);
+        return new CachedReach(slots, first, Array.ConvertAll(batch.Positions, place => place + 1), batch.Positions);
     }
 
     /// <summary>Keeps what an encoder's states give a decoder's layer.</summary>

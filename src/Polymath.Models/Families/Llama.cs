@@ -13,7 +13,7 @@ namespace Polymath.Models.Families;
 /// </summary>
 public sealed class Llama : LanguageModel
 {
-    readonly Block[] blocks;
+    readonly GatedBlock[] blocks;
     readonly Norm norm;
     readonly Rotary rotary;
 
@@ -46,12 +46,12 @@ public sealed class Llama : LanguageModel
         var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom);
 
         Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
-        blocks = new Block[layers];
+        blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)
         {
             var prefix = $"model.layers.{layer}.";
             var place = new AttentionPlace(layer, form, windows[layer]);
-            blocks[layer] = new Block(
+            blocks[layer] = new GatedBlock(
                 parts.Norm(NormKind.Rms, prefix + "input_layernorm", hidden, epsilon),
                 new GroupedAttention(parts, prefix + "self_attn.", attention, place, inputBias, outputBias, type == "qwen3" ? epsilon : null),
                 parts.Norm(NormKind.Rms, prefix + "post_attention_layernorm", hidden, epsilon),
@@ -77,11 +77,7 @@ public sealed class Llama : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
-        foreach (var block in blocks)
-        {
-            x = x + block.Attention.Forward(block.Before.Forward(x), batch, turns, cache);
-            x = x + block.FeedForward.Forward(block.Between.Forward(x));
-        }
+        foreach (var block in blocks) x = block.Forward(x, batch, turns, cache);
         cache?.Advance(batch);
         return norm.Forward(x);
     }
@@ -121,6 +117,4 @@ public sealed class Llama : LanguageModel
         // Read back, so that its values are what a file's would be.
         return (JsonObject)JsonNode.Parse(configuration.ToJsonString())!;
     }
-
-    sealed record Block(Norm Before, GroupedAttention Attention, Norm Between, GatedFeedForward FeedForward);
 }

@@ -161,7 +161,7 @@ public sealed class T5 : LanguageModel
 
     Tensor Split(Tensor x) => x.view(-1, Sizes.Heads, Sizes.HeadWidth);
 
-    static Tensor Flat(Tensor x) => x.view(x.shape[0], -1);
+    static Tensor Flat(Tensor x) => x.view(x.size(0), -1);
 
     // The biases of distances from the least to the greatest: rows of the learned table, by bucket.
     DistanceBias Bias(Stack stack, int least, int greatest)

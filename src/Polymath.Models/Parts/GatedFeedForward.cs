@@ -1,3 +1,4 @@
+using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
@@ -10,6 +11,10 @@ public sealed class GatedFeedForward
     readonly Activation activation;
 
     GatedFeedForward(Projection gate, Projection? up, Projection down, Activation activation) => (this.gate, this.up, this.down, this.activation) = (gate, up, down, activation);
+
+    /// <summary>The three maps as they are, where they are apart, gated by silu, and no delta stands in a socket; else null.</summary>
+    internal (BlockMap Gate, BlockMap Up, BlockMap Down)? Plain =>
+        up is not null && gate.IsPlain && up.IsPlain && down.IsPlain && activation.Name is "silu" or "swish" ? (gate.Map, up.Map, down.Map) : null;
 
     /// <summary>A block of three maps: <c>gate_proj</c>, <c>up_proj</c> and <c>down_proj</c> under a prefix.</summary>
     /// <param name="parts">What the model is built from.</param>
@@ -53,9 +58,12 @@ public sealed class GatedFeedForward
     /// <param name="x">The input.</param>
     public Tensor Forward(Tensor x)
     {
-        var first = gate.Forward(x);
-        if (up is not null) return down.Forward(activation.Gate(first, up.Forward(x)));
-        var halves = first.chunk(2, -1);
+        if (up is not null)
+        {
+            var maps = Projection.Together(x, gate, up);
+            return down.Forward(activation.Gate(maps[0], maps[1]));
+        }
+        var halves = gate.Forward(x).chunk(2, -1);
         return down.Forward(activation.Gate(halves[0].contiguous(), halves[1].contiguous()));
     }
 }

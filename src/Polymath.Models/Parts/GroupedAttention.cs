@@ -26,7 +26,7 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
         var mixed = cache is null
             ? RaggedAttention.Of(query, key, value, reach ?? batch.Causal(Window), Form, bias)
             : cache.Attend(Layer, batch, query, key, value, Form, Window, reach, bias);
-        return mixed.view(mixed.shape[0], -1);
+        return mixed.view(mixed.size(0), -1);
     }
 }
 
@@ -87,6 +87,15 @@ public sealed class GroupedAttention
     /// <summary>The layer, and how its scores become weights.</summary>
     public AttentionPlace Place { get; set; }
 
+    /// <summary>Whether no delta stands in a socket.</summary>
+    internal bool IsPlain => query.IsPlain && key.IsPlain && value.IsPlain && output.IsPlain;
+
+    /// <summary>The four maps as they are.</summary>
+    internal (BlockMap Query, BlockMap Key, BlockMap Value, BlockMap Output) Maps => (query.Map, key.Map, value.Map, output.Map);
+
+    /// <summary>The norms over heads, or null.</summary>
+    internal (Norm Query, Norm Key)? HeadNorms => queryNorm is null ? null : (queryNorm, keyNorm!);
+
     /// <summary>Maps x [tokens, hidden] to [tokens, hidden].</summary>
     /// <param name="x">The input.</param>
     /// <param name="batch">The rows.</param>
@@ -95,9 +104,10 @@ public sealed class GroupedAttention
     public Tensor Forward(Tensor x, Batch batch, Turns turns, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(turns);
-        var q = query.Forward(x).view(-1, sizes.Heads, sizes.HeadWidth);                // [tokens, heads, D]
-        var k = key.Forward(x).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);          // [tokens, keyValueHeads, D]
-        var v = value.Forward(x).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
+        var maps = Projection.Together(x, query, key, value);
+        var q = maps[0].view(-1, sizes.Heads, sizes.HeadWidth);                         // [tokens, heads, D]
+        var k = maps[1].view(-1, sizes.KeyValueHeads, sizes.HeadWidth);                 // [tokens, keyValueHeads, D]
+        var v = maps[2].view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
         if (queryNorm is not null) (q, k) = (queryNorm.ForwardHeads(q), keyNorm!.ForwardHeads(k));
         return output.Forward(Place.Attend(batch, turns.Apply(q), turns.Apply(k), v, cache));
     }

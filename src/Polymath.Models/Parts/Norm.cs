@@ -23,6 +23,12 @@ public enum NormKind
 /// <param name="epsilon">What is added to the variance.</param>
 public sealed class Norm(NormKind kind, Weight weight, Weight? bias, double epsilon)
 {
+    /// <summary>How it normalises.</summary>
+    public NormKind Kind { get; } = kind;
+
+    /// <summary>What is added to the variance.</summary>
+    public double Epsilon { get; } = epsilon;
+
     /// <summary>w [width].</summary>
     public Weight Weight { get; } = weight;
 
@@ -34,11 +40,11 @@ public sealed class Norm(NormKind kind, Weight weight, Weight? bias, double epsi
     public Tensor Forward(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);
-        return kind switch
+        return Kind switch
         {
-            NormKind.Rms => RmsNorm.Of(x, Weight.Value, epsilon),
-            NormKind.RmsFromOne => RmsNorm.Of(x, Weight.Value + 1, epsilon),
-            _ => nn.functional.layer_norm(x, [x.shape[^1]], Weight.Value, Bias?.Value, epsilon),
+            NormKind.Rms => RmsNorm.Of(x, Weight.Value, Epsilon),
+            NormKind.RmsFromOne => RmsNorm.Of(x, Weight.Value + 1, Epsilon),
+            _ => nn.functional.layer_norm(x, [x.size(-1)], Weight.Value, Bias?.Value, Epsilon),
         };
     }
 
@@ -47,6 +53,6 @@ public sealed class Norm(NormKind kind, Weight weight, Weight? bias, double epsi
     public Tensor ForwardHeads(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);
-        return Forward(x.reshape(-1, x.shape[^1])).view(x.shape);
+        return Forward(x.reshape(-1, x.size(-1))).view(x.shape);
     }
 }

@@ -79,13 +79,19 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     public StackPlace? Stack { get; } = stack;
 
     /// <summary>The width it maps from.</summary>
-    public long InputWidth => Weight.Value.shape[Transposed ? 0 : 1];
+    public long InputWidth => Weight.Value.size(Transposed ? 0 : 1);
 
     /// <summary>The width it maps to.</summary>
-    public long OutputWidth => Weight.Value.shape[Transposed ? 1 : 0];
+    public long OutputWidth => Weight.Value.size(Transposed ? 1 : 0);
 
     /// <summary>The delta in the socket, or null.</summary>
     public Delta? Delta { get; set; }
+
+    /// <summary>Whether the map is y = W·x + b and nothing else, W held as [out, in].</summary>
+    internal bool IsPlain => Delta is null && !Transposed;
+
+    /// <summary>W and b.</summary>
+    internal BlockMap Map => new(Weight.Value, Bias?.Value);
 
     /// <summary>Maps x [tokens, in] to [tokens, out].</summary>
     /// <param name="x">The input.</param>
@@ -95,6 +101,25 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
             ? Bias is null ? x.matmul(Weight.Value) : addmm(Bias.Value, x, Weight.Value, 1f, 1f)
             : HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, Bias?.Value);
         return Delta is null ? y : Delta.Apply(x, y);
+    }
+
+    /// <summary>Maps x [tokens, in] by several projections.</summary>
+    /// <param name="x">The input.</param>
+    /// <param name="maps">The projections.</param>
+    public static Tensor[] Together(Tensor x, params ReadOnlySpan<Projection> maps)
+    {
+        var results = new Tensor[maps.Length];
+        var plain = true;
+        foreach (var map in maps) plain &= map.IsPlain;
+        if (!plain)
+        {
+            for (var i = 0; i < maps.Length; i++) results[i] = maps[i].Forward(x);
+            return results;
+        }
+        var weights = new Tensor[maps.Length];
+        var biases = new Tensor?[maps.Length];
+        for (var i = 0; i < maps.Length; i++) (weights[i], biases[i]) = (maps[i].Weight.Value, maps[i].Bias?.Value);
+        return HalfProduct.Linear(x, weights, biases);
     }
 
     /// <summary>Adds a change [out, in] to the weight.</summary>

@@ -54,7 +54,7 @@ public sealed class Rotary : IDisposable
     {
         // What depends on the longest row is made for each length beyond the original context; the rest once.
         var kind = !settings.DependsOnLength || count <= settings.OriginalContext ? 0 : settings.Type == "dynamic" ? count : 1;
-        if (cosines is not null && kind == madeFor && cosines.shape[0] >= count && cosines.device.type == device.type) return;
+        if (cosines is not null && kind == madeFor && cosines.size(0) >= count && cosines.device.type == device.type) return;
         // Grown by doubling, so that generating token by token does not make a table each time.
         var rows = 256;
         while (rows < count) rows *= 2;

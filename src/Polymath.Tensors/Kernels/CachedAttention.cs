@@ -6,7 +6,10 @@ namespace Polymath.Tensors.Kernels;
 /// <summary>Attention of new tokens over keys and values kept from before, for generating. No gradient.</summary>
 public static unsafe class CachedAttention
 {
-    struct State
+    // A job for a second thread should read this much of the cache at least.
+    const int GrainElements = 8192;
+
+    internal struct State
     {
         internal float* Query, Keys, Values, Bias, Out;
         internal int* Slots, First, Last, Places;
@@ -53,17 +56,17 @@ public static unsafe class CachedAttention
                 First = first,
                 Last = last,
                 Places = places,
-                Heads = (int)query.shape[1],
-                KeyHeads = (int)keys.shape[1],
-                Width = (int)query.shape[2],
-                Capacity = (int)keys.shape[2],
+                Heads = (int)query.size(1),
+                KeyHeads = (int)keys.size(1),
+                Width = (int)query.size(2),
+                Capacity = (int)keys.size(2),
                 Longest = reach.Last.Length == 0 ? 0 : reach.Last.Max(),
-                Distances = (int)(bias?.Table.shape[1] ?? 0),
+                Distances = (int)(bias?.Table.size(1) ?? 0),
                 Zero = bias?.Zero ?? 0,
                 Scale = (float)form.Scale,
                 Cap = (float)form.SoftCap,
             };
-            LibTorch.For(query.shape[0] * state.Heads, 4, &Items, &state);
+            Run(query.size(0), ref state);
         }
         GC.KeepAlive(query);
         GC.KeepAlive(bias);
@@ -83,7 +86,7 @@ public static unsafe class CachedAttention
             return;
         }
         float* from = (float*)LibTorch.Data(fresh), to = (float*)LibTorch.Data(cache);
-        long heads = cache.shape[1], capacity = cache.shape[2], width = cache.shape[3];
+        long heads = cache.size(1), capacity = cache.size(2), width = cache.size(3);
         for (var t = 0; t < slots.Length; t++)
             for (long head = 0; head < heads; head++)
                 new ReadOnlySpan<float>(from + (t * heads + head) * width, (int)width)
@@ -112,7 +115,7 @@ public static unsafe class CachedAttention
         ArgumentNullException.ThrowIfNull(values);
         ArgumentNullException.ThrowIfNull(reach);
         ArgumentNullException.ThrowIfNull(form);
-        var group = query.shape[1] / keys.shape[1];
+        var group = query.size(1) / keys.size(1);
         var rows = new Tensor[reach.Slots.Length];
         for (var t = 0; t < rows.Length; t++)
         {
@@ -126,7 +129,13 @@ public static unsafe class CachedAttention
         return stack(rows, 0);
     }
 
-    [UnmanagedCallersOnly]
+    /// <summary>All heads of all tokens.</summary>
+    internal static void Run(long tokens, ref State state)
+    {
+        fixed (State* s = &state)
+            Team.For(tokens * state.Heads, Math.Max(1, GrainElements / Math.Max(1L, (long)state.Longest * state.Width)), &Items, s);
+    }
+
     static void Items(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
@@ -160,7 +169,7 @@ public sealed record CachedReach(int[] Slots, int[] First, int[] Last, int[] Pla
     {
         if (bias is null) return;
         for (var t = 0; t < Slots.Length; t++)
-            if (bias.Zero + First[t] - Places[t] < 0 || bias.Zero + Last[t] - 1 - Places[t] >= bias.Table.shape[1])
-                throw new ArgumentException($"The table of {bias.Table.shape[1]} distances around {bias.Zero} does not reach from {First[t] - Places[t]} to {Last[t] - 1 - Places[t]}.", nameof(bias));
+            if (bias.Zero + First[t] - Places[t] < 0 || bias.Zero + Last[t] - 1 - Places[t] >= bias.Table.size(1))
+                throw new ArgumentException($"The table of {bias.Table.size(1)} distances around {bias.Zero} does not reach from {First[t] - Places[t]} to {Last[t] - 1 - Places[t]}.", nameof(bias));
     }
 }

@@ -70,7 +70,7 @@ public static unsafe class OutputHead
     /// <summary>Walks over the rows in chunks; the visitor gets each chunk's place and its logits buffer, scored.</summary>
     static void Walk(Tensor hidden, Tensor head, Tensor targets, Tensor weights, Tensor logProbabilities, bool differentiate, Action<int, int, Tensor>? visit)
     {
-        int count = (int)hidden.shape[0], vocabulary = (int)head.shape[0], chunk = Math.Min(ChunkRows(vocabulary), Math.Max(count, 1));
+        int count = (int)hidden.size(0), vocabulary = (int)head.size(0), chunk = Math.Min(ChunkRows(vocabulary), Math.Max(count, 1));
         using var buffer = empty(chunk, vocabulary);
         var state = new Rows { Vocabulary = vocabulary, Differentiate = differentiate };
         for (var from = 0; from < count; from += chunk)
@@ -120,7 +120,7 @@ public static unsafe class OutputHead
         protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
         {
             var (hidden, head) = (inputs[0], inputs[1]);
-            using var scores = empty(hidden.shape[0]);
+            using var scores = empty(hidden.size(0));
             gradHidden = wantsHidden ? empty_like(hidden) : null;
             gradHead = wantsHead ? zeros_like(head) : null;
             Walk(hidden, head, targets, weights, scores, wantsHidden || wantsHead, Collect(hidden, head, gradHidden, gradHead));
@@ -152,7 +152,7 @@ public static unsafe class OutputHead
         protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
         {
             (hidden, head) = (inputs[0], inputs[1]);
-            var scores = empty(hidden.shape[0]);
+            var scores = empty(hidden.size(0));
             Walk(hidden, head, targets, scores, scores, differentiate: false, null);
             return scores;
         }

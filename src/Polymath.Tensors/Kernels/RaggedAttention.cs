@@ -59,7 +59,7 @@ public sealed unsafe class RaggedAttention : Fused
         ArgumentNullException.ThrowIfNull(value);
         ArgumentNullException.ThrowIfNull(reach);
         ArgumentNullException.ThrowIfNull(form);
-        var group = query.shape[1] / key.shape[1];
+        var group = query.size(1) / key.size(1);
         var rows = new List<Tensor>();
         for (var r = 0; r < reach.Rows; r++)
         {
@@ -70,7 +70,7 @@ public sealed unsafe class RaggedAttention : Fused
             var places = arange(keys, device: query.device);
             if (bias is not null)
             {
-                var columns = (places.unsqueeze(0) - arange(length, device: query.device).unsqueeze(1) + bias.Zero).clamp(0, bias.Table.shape[1] - 1);
+                var columns = (places.unsqueeze(0) - arange(length, device: query.device).unsqueeze(1) + bias.Zero).clamp(0, bias.Table.size(1) - 1);
                 scores += bias.Table.index_select(1, columns.flatten()).view(-1, length, keys);
             }
             Tensor Bound(int[] of) => tensor(of.AsSpan(start, length).ToArray(), device: query.device).unsqueeze(1);
@@ -93,7 +93,7 @@ public sealed unsafe class RaggedAttention : Fused
     {
         (query, key, value) = (inputs[0], inputs[1], inputs[2]);
         result = empty_like(query);
-        logSum = empty(query.shape[0], query.shape[1], dtype: ScalarType.Float32);
+        logSum = empty(query.size(0), query.size(1), dtype: ScalarType.Float32);
         var state = Shape();
         fixed (int* rows = reach.QueryOffsets, keyRows = reach.KeyOffsets, first = reach.First, last = reach.Last)
         {
@@ -139,11 +139,11 @@ public sealed unsafe class RaggedAttention : Fused
         Bias = table is null ? null : (float*)LibTorch.Data(table),
         Out = (float*)LibTorch.Data(result!),
         LogSum = (float*)LibTorch.Data(logSum!),
-        Heads = (int)query!.shape[1],
-        KeyHeads = (int)key!.shape[1],
-        Width = (int)query.shape[2],
+        Heads = (int)query!.size(1),
+        KeyHeads = (int)key!.size(1),
+        Width = (int)query.size(2),
         Longest = (reach.LongestKeys + 15) & ~15,
-        Distances = (int)(table?.shape[1] ?? 0),
+        Distances = (int)(table?.size(1) ?? 0),
         Zero = zero,
         Scale = (float)form.Scale,
         Cap = (float)form.SoftCap,

@@ -79,8 +79,8 @@ public sealed class Reach
             for (var q = QueryOffsets[r]; q < QueryOffsets[r + 1]; q++)
             {
                 var place = q - QueryOffsets[r];
-                if (First[q] < Last[q] && (bias.Zero + First[q] - place < 0 || bias.Zero + Last[q] - 1 - place >= bias.Table.shape[1]))
-                    throw new ArgumentException($"The table of {bias.Table.shape[1]} distances around {bias.Zero} does not reach from {First[q] - place} to {Last[q] - 1 - place}.", nameof(bias));
+                if (First[q] < Last[q] && (bias.Zero + First[q] - place < 0 || bias.Zero + Last[q] - 1 - place >= bias.Table.size(1)))
+                    throw new ArgumentException($"The table of {bias.Table.size(1)} distances around {bias.Zero} does not reach from {First[q] - place} to {Last[q] - 1 - place}.", nameof(bias));
             }
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using static TorchSharp.torch;
@@ -45,7 +46,7 @@ public sealed unsafe class RmsNorm : Fused
     {
         (x, weight) = (inputs[0], inputs[1]);
         var result = empty_like(x);
-        inverse = empty(x.shape[0], dtype: ScalarType.Float32);
+        inverse = empty(x.size(0), dtype: ScalarType.Float32);
         var state = Shape();
         state.Out = (float*)LibTorch.Data(result);
         LibTorch.For(state.Rows, 32, &ForwardRows, &state);
@@ -72,8 +73,8 @@ public sealed unsafe class RmsNorm : Fused
         X = (float*)LibTorch.Data(x!),
         Weight = (float*)LibTorch.Data(weight!),
         Inverse = (float*)LibTorch.Data(inverse!),
-        Rows = (int)x!.shape[0],
-        Width = (int)x.shape[1],
+        Rows = (int)x!.size(0),
+        Width = (int)x.size(1),
         Epsilon = epsilon,
     };
 
@@ -84,13 +85,20 @@ public sealed unsafe class RmsNorm : Fused
         for (var row = begin; row < end; row++)
         {
             float* x = s.X + row * s.Width, y = s.Out + row * s.Width;
-            var inverse = 1f / MathF.Sqrt(Vectors.Dot(x, x, s.Width) / s.Width + s.Epsilon);
-            s.Inverse[row] = inverse;
-            var factor = Vector256.Create(inverse);
-            var i = 0;
-            for (; i <= s.Width - 8; i += 8) (Vector256.Load(x + i) * factor * Vector256.Load(s.Weight + i)).Store(y + i);
-            for (; i < s.Width; i++) y[i] = x[i] * inverse * s.Weight[i];
+            s.Inverse[row] = Row(x, s.Weight, y, s.Width, s.Epsilon);
         }
+    }
+
+    /// <summary>One row; gives the inverse root of its mean square.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static float Row(float* x, float* weight, float* y, int width, float epsilon)
+    {
+        var inverse = 1f / MathF.Sqrt(Vectors.Dot(x, x, width) / width + epsilon);
+        var factor = Vector256.Create(inverse);
+        var i = 0;
+        for (; i <= width - 8; i += 8) (Vector256.Load(x + i) * factor * Vector256.Load(weight + i)).Store(y + i);
+        for (; i < width; i++) y[i] = x[i] * inverse * weight[i];
+        return inverse;
     }
 
     // With n = x·r, r the inverse root: dx = r·(w·g − n·mean(w·g·n)); dw = Σ g·n.

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using static TorchSharp.torch;
@@ -36,14 +37,14 @@ public sealed unsafe class Rotation : Fused
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(cosine);
         ArgumentNullException.ThrowIfNull(sine);
-        var half = cosine.shape[1];
-        Tensor c = cosine.unsqueeze(1), s = sine.unsqueeze(1), turned = x.narrow(-1, 0, 2 * half), rest = x.narrow(-1, 2 * half, x.shape[^1] - 2 * half);
+        var half = cosine.size(1);
+        Tensor c = cosine.unsqueeze(1), s = sine.unsqueeze(1), turned = x.narrow(-1, 0, 2 * half), rest = x.narrow(-1, 2 * half, x.size(-1) - 2 * half);
         if (!interleaved)
         {
             Tensor first = turned.narrow(-1, 0, half), second = turned.narrow(-1, half, half);
             return cat([first * c - second * s, second * c + first * s, rest], -1);
         }
-        var pairs = turned.reshape(x.shape[0], x.shape[1], half, 2);
+        var pairs = turned.reshape(x.size(0), x.size(1), half, 2);
         Tensor even = pairs.select(-1, 0), odd = pairs.select(-1, 1);
         return cat([stack([even * c - odd * s, odd * c + even * s], -1).flatten(-2), rest], -1);
     }
@@ -74,12 +75,12 @@ public sealed unsafe class Rotation : Fused
             Cosine = (float*)LibTorch.Data(cosine),
             Sine = (float*)LibTorch.Data(sine),
             Out = (float*)LibTorch.Data(result),
-            Heads = (int)x.shape[1],
-            Half = (int)cosine.shape[1],
-            Width = (int)x.shape[2],
+            Heads = (int)x.size(1),
+            Half = (int)cosine.size(1),
+            Width = (int)x.size(2),
             Sign = sign,
         };
-        LibTorch.For(x.shape[0], 32, interleaved ? &Neighbours : &Rows, &state);
+        LibTorch.For(x.size(0), 32, interleaved ? &Neighbours : &Rows, &state);
         return result;
     }
 
@@ -87,30 +88,13 @@ public sealed unsafe class Rotation : Fused
     static void Rows(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
-        var sign = Vector256.Create(s.Sign);
         for (var token = begin; token < end; token++)
-        {
-            float* c = s.Cosine + token * s.Half, n = s.Sine + token * s.Half;
             for (var head = 0; head < s.Heads; head++)
             {
                 var at = (token * s.Heads + head) * s.Width;
-                float* a = s.X + at, b = a + s.Half, y = s.Out + at, z = y + s.Half;
-                var i = 0;
-                for (; i <= s.Half - 8; i += 8)
-                {
-                    Vector256<float> va = Vector256.Load(a + i), vb = Vector256.Load(b + i), vc = Vector256.Load(c + i), vs = Vector256.Load(n + i) * sign;
-                    (va * vc - vb * vs).Store(y + i);
-                    (vb * vc + va * vs).Store(z + i);
-                }
-                for (; i < s.Half; i++)
-                {
-                    var sine = n[i] * s.Sign;
-                    y[i] = a[i] * c[i] - b[i] * sine;
-                    z[i] = b[i] * c[i] + a[i] * sine;
-                }
-                new ReadOnlySpan<float>(b + s.Half, s.Width - 2 * s.Half).CopyTo(new Span<float>(z + s.Half, s.Width - 2 * s.Half));
+                Halves(s.X + at, s.Out + at, s.Cosine + token * s.Half, s.Sine + token * s.Half, s.Half, s.Sign);
+                new ReadOnlySpan<float>(s.X + at + 2 * s.Half, s.Width - 2 * s.Half).CopyTo(new Span<float>(s.Out + at + 2 * s.Half, s.Width - 2 * s.Half));
             }
-        }
     }
 
     [UnmanagedCallersOnly]
@@ -118,20 +102,44 @@ public sealed unsafe class Rotation : Fused
     {
         ref var s = ref *(State*)context;
         for (var token = begin; token < end; token++)
-        {
-            float* c = s.Cosine + token * s.Half, n = s.Sine + token * s.Half;
             for (var head = 0; head < s.Heads; head++)
             {
                 var at = (token * s.Heads + head) * s.Width;
-                float* x = s.X + at, y = s.Out + at;
-                for (var i = 0; i < s.Half; i++)
-                {
-                    float a = x[2 * i], b = x[2 * i + 1], sine = n[i] * s.Sign;
-                    y[2 * i] = a * c[i] - b * sine;
-                    y[2 * i + 1] = b * c[i] + a * sine;
-                }
-                new ReadOnlySpan<float>(x + 2 * s.Half, s.Width - 2 * s.Half).CopyTo(new Span<float>(y + 2 * s.Half, s.Width - 2 * s.Half));
+                Neighbours(s.X + at, s.Out + at, s.Cosine + token * s.Half, s.Sine + token * s.Half, s.Half, s.Sign);
+                new ReadOnlySpan<float>(s.X + at + 2 * s.Half, s.Width - 2 * s.Half).CopyTo(new Span<float>(s.Out + at + 2 * s.Half, s.Width - 2 * s.Half));
             }
+    }
+
+    /// <summary>Turns one head's first elements, the halves paired; y may be x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Halves(float* x, float* y, float* cosine, float* sine, int half, float sign)
+    {
+        var signs = Vector256.Create(sign);
+        float* b = x + half, z = y + half;
+        var i = 0;
+        for (; i <= half - 8; i += 8)
+        {
+            Vector256<float> va = Vector256.Load(x + i), vb = Vector256.Load(b + i), vc = Vector256.Load(cosine + i), vs = Vector256.Load(sine + i) * signs;
+            (va * vc - vb * vs).Store(y + i);
+            (vb * vc + va * vs).Store(z + i);
+        }
+        for (; i < half; i++)
+        {
+            float first = x[i], second = b[i], turn = sine[i] * sign;
+            y[i] = first * cosine[i] - second * turn;
+            z[i] = second * cosine[i] + first * turn;
+        }
+    }
+
+    /// <summary>Turns one head's first elements, neighbours paired; y may be x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Neighbours(float* x, float* y, float* cosine, float* sine, int half, float sign)
+    {
+        for (var i = 0; i < half; i++)
+        {
+            float a = x[2 * i], b = x[2 * i + 1], turn = sine[i] * sign;
+            y[2 * i] = a * cosine[i] - b * turn;
+            y[2 * i + 1] = b * cosine[i] + a * turn;
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using static TorchSharp.torch;
@@ -63,13 +64,20 @@ public sealed unsafe class SwiGlu : Fused
     static void ForwardRun(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
-        var i = begin;
-        for (; i <= end - 8; i += 8)
+        Gated(s.Gate + begin, s.Up + begin, s.Out + begin, end - begin);
+    }
+
+    /// <summary>n elements; the result may be either operand.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Gated(float* gate, float* up, float* result, long n)
+    {
+        long i = 0;
+        for (; i <= n - 8; i += 8)
         {
-            var x = Vector256.Load(s.Gate + i);
-            (x / (Vector256<float>.One + Vectors.Exp(-x)) * Vector256.Load(s.Up + i)).Store(s.Out + i);
+            var x = Vector256.Load(gate + i);
+            (x / (Vector256<float>.One + Vectors.Exp(-x)) * Vector256.Load(up + i)).Store(result + i);
         }
-        for (; i < end; i++) s.Out[i] = s.Gate[i] / (1 + MathF.Exp(-s.Gate[i])) * s.Up[i];
+        for (; i < n; i++) result[i] = gate[i] / (1 + MathF.Exp(-gate[i])) * up[i];
     }
 
     // d silu(x)/dx = σ·(1 + x·(1 − σ)).

@@ -25,8 +25,8 @@ public static unsafe class TokenWeights
         using var dense = logits.to(ScalarType.Float32).cpu().contiguous();
         if (temperature > 0)
         {
-            var state = new State { Logits = (float*)LibTorch.Data(dense), Vocabulary = (int)dense.shape[1], Inverse = (float)Math.Min(1 / temperature, Coldest) };
-            LibTorch.For(dense.shape[0], 1, &Rows, &state);
+            var state = new State { Logits = (float*)LibTorch.Data(dense), Vocabulary = (int)dense.size(1), Inverse = (float)Math.Min(1 / temperature, Coldest) };
+            LibTorch.For(dense.size(0), 1, &Rows, &state);
         }
         return dense.data<float>().ToArray();
     }

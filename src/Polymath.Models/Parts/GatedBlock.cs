@@ -1,0 +1,39 @@
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Parts;
+
+/// <summary>Llama's block: x + attention(norm(x)), then x + feedForward(norm(x)).</summary>
+/// <param name="before">The norm before attention.</param>
+/// <param name="attention">Attention.</param>
+/// <param name="between">The norm before the feed-forward part.</param>
+/// <param name="feedForward">The feed-forward part.</param>
+public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm between, GatedFeedForward feedForward)
+{
+    /// <summary>Maps x [tokens, hidden] to the same shape. While generating, the few tokens that go on take one kernel through the block, which changes x itself.</summary>
+    /// <param name="x">The residual stream.</param>
+    /// <param name="batch">The rows.</param>
+    /// <param name="turns">The rotary turns.</param>
+    /// <param name="cache">What was read before, or null.</param>
+    public Tensor Forward(Tensor x, Batch batch, Turns turns, KeyValueCache? cache)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        if (cache is not null && !batch.StartsFresh && Weights() is { } weights && BlockStep.Takes(x, weights))
+        {
+            cache.Step(attention.Place, batch, turns, x, weights);
+            return x;
+        }
+        x = x + attention.Forward(before.Forward(x), batch, turns, cache);
+        return x + feedForward.Forward(between.Forward(x));
+    }
+
+    // A delta in a socket, or another activation, takes the way through the parts.
+    BlockWeights? Weights()
+    {
+        if (before.Kind != NormKind.Rms || between.Kind != NormKind.Rms || feedForward.Plain is not { } maps || !attention.IsPlain) return null;
+        var (query, key, value, output) = attention.Maps;
+        return new BlockWeights(
+            before.Weight.Value, query, key, value, attention.HeadNorms?.Query.Weight.Value, attention.HeadNorms?.Key.Weight.Value, output,
+            between.Weight.Value, maps.Gate, maps.Up, maps.Down, before.Epsilon, attention.HeadNorms?.Query.Epsilon ?? 0);
+    }
+}

@@ -1,0 +1,252 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Polymath.Tensors.Kernels;
+
+/// <summary>
+/// Linear maps of a few rows, as generating needs them. Their time is that of reading the weight, so it is read once, in its file's type, for all rows: 16-bit
+/// weights take half as long as 32-bit ones. Sums are of 32-bit products, in an order that depends on neither the rows nor the threads.
+/// </summary>
+static unsafe class FewRows
+{
+    /// <summary>Above this many rows a product is bound by arithmetic, and libtorch's is the faster one.</summary>
+    internal const int Most = 8;
+
+    // Enough of a weight for each thread that its start is worth the while.
+    const int GrainElements = 16384;
+
+    /// <summary>Whether a product can go this way: densely laid out on the CPU, 32-bit rows, a weight of 32 or 16 bits.</summary>
+    /// <param name="x">[n, in].</param>
+    /// <param name="weight">W [out, in].</param>
+    internal static bool Takes(Tensor x, Tensor weight) =>
+        x.Dimensions == 2 && x.size(0) is > 0 and <= Most && FastPath.Takes(x)
+        && weight.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 && weight.device_type == DeviceType.CPU && weight.is_contiguous();
+
+    /// <summary>Whether nothing records how to go back.</summary>
+    internal static bool NeedsNoGradient(Tensor x, Tensor weight, Tensor? bias) =>
+        !is_grad_enabled() || !x.requires_grad && !weight.requires_grad && bias?.requires_grad != true;
+
+    /// <summary>y = x·Wᵀ + b.</summary>
+    internal static Tensor Linear(Tensor x, Tensor weight, Tensor? bias)
+    {
+        var result = empty(x.size(0), weight.size(0));
+        if (bias is not null && !FastPath.Takes(bias))
+        {
+            Into(result, x, weight, null);
+            return result.add_(bias);
+        }
+        Into(result, x, weight, bias);
+        return result;
+    }
+
+    /// <summary>x·Wᵀ + b, written into result [n, out].</summary>
+    internal static void Into(Tensor result, Tensor x, Tensor weight, Tensor? bias)
+    {
+        var map = Map.Of(weight, bias, (float*)LibTorch.Data(result));
+        Run((float*)LibTorch.Data(x), (int)x.size(0), (int)x.size(1), &map, 1);
+        GC.KeepAlive(x);
+        GC.KeepAlive(weight);
+        GC.KeepAlive(bias);
+        GC.KeepAlive(result);
+    }
+
+    /// <summary>x·Wᵀ + b for several W in one job. Each W and b must be of those that are taken.</summary>
+    /// <param name="x">[n, in].</param>
+    /// <param name="weights">Each W [out, in].</param>
+    /// <param name="biases">Each b [out], or null.</param>
+    internal static Tensor[] Linear(Tensor x, Tensor[] weights, Tensor?[] biases)
+    {
+        var rows = x.size(0);
+        var results = Array.ConvertAll(weights, weight => empty(rows, weight.size(0)));
+        var maps = stackalloc Map[weights.Length];
+        for (var i = 0; i < weights.Length; i++) maps[i] = Map.Of(weights[i], biases[i], (float*)LibTorch.Data(results[i]));
+        Run((float*)LibTorch.Data(x), (int)rows, (int)x.size(1), maps, weights.Length);
+        GC.KeepAlive(x);
+        GC.KeepAlive(weights);
+        GC.KeepAlive(biases);
+        return results;
+    }
+
+    /// <summary>Several maps of the same rows in one job.</summary>
+    internal static void Run(float* x, int rows, int input, Map* maps, int count)
+    {
+        var state = new State { X = x, Maps = maps, MapCount = count, Count = rows, Input = input };
+        var outputs = 0L;
+        for (var i = 0; i < count; i++) outputs += maps[i].Output;
+        Team.For(outputs, Math.Max(1, GrainElements / Math.Max(1, input)), &Outputs, &state);
+    }
+
+    /// <summary>One map: where its weight and bias lie and where its result goes.</summary>
+    internal struct Map
+    {
+        internal float* Y, Bias;
+        internal void* Weight;
+        internal int Output;
+        internal ScalarType Type;
+
+        /// <summary>Whether the result is added to what lies there.</summary>
+        internal bool Adds;
+
+        internal static Map Of(Tensor weight, Tensor? bias, float* y, bool adds = false) => new()
+        {
+            Y = y, Weight = LibTorch.Data(weight), Bias = bias is null ? null : (float*)LibTorch.Data(bias), Output = (int)weight.size(0), Type = weight.dtype, Adds = adds,
+        };
+    }
+
+    struct State
+    {
+        internal float* X;
+        internal Map* Maps;
+        internal int MapCount, Count, Input;
+    }
+
+    static void Outputs(long begin, long end, void* context)
+    {
+        ref var s = ref *(State*)context;
+        long first = 0;
+        for (var i = 0; i < s.MapCount; first += s.Maps[i++].Output)
+        {
+            ref var map = ref s.Maps[i];
+            long from = Math.Max(begin, first) - first, to = Math.Min(end, first + map.Output) - first;
+            if (from >= to) continue;
+            switch (map.Type)
+            {
+                case ScalarType.BFloat16: Outputs<Brain, ushort>(ref s, ref map, from, to); break;
+                case ScalarType.Float16: Outputs<HalfFloat, ushort>(ref s, ref map, from, to); break;
+                default: Outputs<Single, float>(ref s, ref map, from, to); break;
+            }
+        }
+    }
+
+    static void Outputs<TRead, T>(ref State s, ref Map map, long begin, long end) where TRead : struct, IRead<T> where T : unmanaged
+    {
+        for (var output = begin; output < end; output++)
+        {
+            var w = (T*)map.Weight + output * s.Input;
+            var bias = map.Bias == null ? 0 : map.Bias[output];
+            var row = 0;
+            // A second look at the same weights finds them in the cache.
+            for (; row + 2 <= s.Count; row += 2)
+            {
+                var (first, second) = Dots<TRead, T>(s.X + (long)row * s.Input, s.X + (long)(row + 1) * s.Input, w, s.Input);
+                Put(ref map, row, output, first + bias);
+                Put(ref map, row + 1, output, second + bias);
+            }
+            if (row < s.Count) Put(ref map, row, output, Dot<TRead, T>(s.X + (long)row * s.Input, w, s.Input) + bias);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Put(ref Map map, int row, long output, float value)
+    {
+        ref var y = ref map.Y[(long)row * map.Output + output];
+        y = map.Adds ? y + value : value;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static float Dot<TRead, T>(float* x, T* w, int n) where TRead : struct, IRead<T> where T : unmanaged
+    {
+        Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
+        var i = 0;
+        for (; i <= n - 64; i += 64)
+        {
+            s0 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i), TRead.Load(w + i), s0);
+            s1 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i + 16), TRead.Load(w + i + 16), s1);
+            s2 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i + 32), TRead.Load(w + i + 32), s2);
+            s3 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i + 48), TRead.Load(w + i + 48), s3);
+        }
+        for (; i <= n - 16; i += 16) s0 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i), TRead.Load(w + i), s0);
+        var sum = Vector512.Sum(s0 + s1 + (s2 + s3));
+        for (; i < n; i++) sum += x[i] * TRead.One(w + i);
+        return sum;
+    }
+
+    // The same order of sums as one row alone, so that a row's result does not depend on what it is computed with.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static (float, float) Dots<TRead, T>(float* x, float* z, T* w, int n) where TRead : struct, IRead<T> where T : unmanaged
+    {
+        Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default, t0 = default, t1 = default, t2 = default, t3 = default;
+        var i = 0;
+        for (; i <= n - 64; i += 64)
+        {
+            Vector512<float> w0 = TRead.Load(w + i), w1 = TRead.Load(w + i + 16), w2 = TRead.Load(w + i + 32), w3 = TRead.Load(w + i + 48);
+            s0 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i), w0, s0);
+            s1 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i + 16), w1, s1);
+            s2 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i + 32), w2, s2);
+            s3 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i + 48), w3, s3);
+            t0 = Vector512.FusedMultiplyAdd(Vector512.Load(z + i), w0, t0);
+            t1 = Vector512.FusedMultiplyAdd(Vector512.Load(z + i + 16), w1, t1);
+            t2 = Vector512.FusedMultiplyAdd(Vector512.Load(z + i + 32), w2, t2);
+            t3 = Vector512.FusedMultiplyAdd(Vector512.Load(z + i + 48), w3, t3);
+        }
+        for (; i <= n - 16; i += 16)
+        {
+            var w0 = TRead.Load(w + i);
+            s0 = Vector512.FusedMultiplyAdd(Vector512.Load(x + i), w0, s0);
+            t0 = Vector512.FusedMultiplyAdd(Vector512.Load(z + i), w0, t0);
+        }
+        float first = Vector512.Sum(s0 + s1 + (s2 + s3)), second = Vector512.Sum(t0 + t1 + (t2 + t3));
+        for (; i < n; i++)
+        {
+            first += x[i] * TRead.One(w + i);
+            second += z[i] * TRead.One(w + i);
+        }
+        return (first, second);
+    }
+
+    /// <summary>Reads numbers of a type, widened exactly.</summary>
+    interface IRead<T> where T : unmanaged
+    {
+        static abstract Vector512<float> Load(T* from);
+
+        static abstract float One(T* from);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector512<uint> Wide(ushort* from)
+    {
+        if (Avx512F.IsSupported) return Avx512F.ConvertToVector512UInt32(Vector256.Load(from));
+        var (low, high) = Vector256.Widen(Vector256.Load(from));
+        return Vector512.Create(low, high);
+    }
+
+    readonly struct Single : IRead<float>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load(float* from) => Vector512.Load(from);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static float One(float* from) => *from;
+    }
+
+    readonly struct Brain : IRead<ushort>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load(ushort* from)
+        {
+            return Vector512.ShiftLeft(Wide(from), 16).AsSingle();
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static float One(ushort* from) => BitConverter.UInt32BitsToSingle((uint)*from << 16);
+    }
+
+    readonly struct HalfFloat : IRead<ushort>
+    {
+        // Exponent and mantissa move into their places, and the exponent's bias changes by 127 − 15 in one exact product, which makes subnormals right as well.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load(ushort* from)
+        {
+            var bits = Wide(from);
+            var size = Vector512.ShiftLeft(bits & Vector512.Create(0x7fffu), 13).AsSingle() * Vector512.Create(BitConverter.UInt32BitsToSingle((127 + 112) << 23));
+            var endless = Vector512.Equals(bits & Vector512.Create(0x7c00u), Vector512.Create(0x7c00u)) & Vector512.Create(0x7f800000u);
+            return (size.AsUInt32() | endless | Vector512.ShiftLeft(bits & Vector512.Create(0x8000u), 16)).AsSingle();
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static float One(ushort* from) => (float)BitConverter.UInt16BitsToHalf(*from);
+    }
+}

@@ -1,0 +1,105 @@
+using System.Text.Json.Nodes;
+using Polymath.Models;
+using Polymath.Models.Families;
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Tests.Tensors;
+
+/// <summary>What generating runs on: products of a few rows, jobs shared by threads, and blocks taken in one go, each beside the plain way.</summary>
+[Trait("kind", "unit")]
+public sealed class FewRowsTests
+{
+    [Theory]
+    [InlineData(ScalarType.Float32)]
+    [InlineData(ScalarType.BFloat16)]
+    [InlineData(ScalarType.Float16)]
+    public void A_product_is_libtorchs_for_any_number_of_rows_and_a_row_gives_the_same_bits_in_any_company(ScalarType type)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (var width in new[] { 1, 15, 16, 63, 64, 200 })
+        {
+            Tensor weight = (Samples.Normal("w", 301, width) * 0.1).to(type), bias = Samples.Normal("b", 301), all = Samples.Normal("x", FewRows.Most, width);
+            for (var rows = 1; rows <= FewRows.Most; rows++)
+            {
+                var x = all.narrow(0, 0, rows);
+                Assert.True(FewRows.Takes(x, weight));
+                var y = HalfProduct.Linear(x, weight, bias);
+                var plain = nn.functional.linear(x.to(ScalarType.Float64), weight.to(ScalarType.Float64), bias.to(ScalarType.Float64));
+                Samples.Near(plain.to(ScalarType.Float32), y, 2e-5, $"{type}, {width}");
+                Assert.Equal(Samples.Floats(HalfProduct.Linear(all.narrow(0, rows - 1, 1), weight, bias)), Samples.Floats(y.narrow(0, rows - 1, 1)));
+            }
+        }
+    }
+
+    [Fact]
+    public void Several_maps_in_one_job_give_what_each_gives_alone()
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var x = Samples.Normal("x", 3, 40);
+        Tensor[] weights = [Samples.Normal("a", 700, 40), Samples.Normal("b", 9, 40).to(ScalarType.BFloat16), Samples.Normal("c", 1500, 40)];
+        Tensor?[] biases = [null, Samples.Normal("d", 9), Samples.Normal("e", 1500)];
+        var together = HalfProduct.Linear(x, weights, biases);
+        for (var i = 0; i < weights.Length; i++) Assert.Equal(Samples.Floats(HalfProduct.Linear(x, weights[i], biases[i])), Samples.Floats(together[i]));
+    }
+
+    [Fact]
+    public unsafe void A_job_is_done_once_and_wholly_whoever_else_gives_one()
+    {
+        static void Count(long begin, long end, void* state)
+        {
+            for (var i = begin; i < end; i++) Interlocked.Increment(ref ((int*)state)[i]);
+        }
+
+        // Sizes about the pieces' borders, pauses that let the helpers sleep, and several callers at once.
+        Parallel.For(0, 4, caller =>
+        {
+            for (var round = 0; round < 300; round++)
+            {
+                var done = new int[1 + (round * 37 + caller) % 400];
+                fixed (int* counts = done) Team.For(done.Length, 1 + round % 7, &Count, counts);
+                Assert.All(done, times => Assert.Equal(1, times));
+                if (round % 100 == 99) Thread.Sleep(20);
+            }
+        });
+    }
+
+    [Theory]
+    [InlineData("llama", "float32", 1)]
+    [InlineData("mistral", "float32", 3)]
+    [InlineData("qwen2", "bfloat16", 2)]
+    [InlineData("qwen3", "float16", 4)]
+    public void A_block_in_one_go_is_its_parts_one_by_one(string type, string dtype, int rows)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var configuration = (JsonObject)JsonNode.Parse($$"""
+            {"model_type":"{{type}}","vocab_size":50,"hidden_size":48,"intermediate_size":72,"num_hidden_layers":3,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":20,
+             "max_position_embeddings":64,"sliding_window":5,"attention_bias":false,"initializer_range":0.4,"tie_word_embeddings":false}
+            """)!;
+        using var model = new Llama(configuration, new FreshWeights(7));
+        foreach (var weight in model.Weights)
+            if (weight.Value.Dimensions == 1) weight.Assign(Samples.Normal(weight.Name, weight.Value.shape) * 0.3 + 1);
+            else if (dtype != "float32") weight.Exchange(weight.Value.to(ModelWriter.Types[dtype]));
+        Tensor Read(bool inParts)
+        {
+            using var cache = model.NewCache(rows, 12);
+            // Rows of different lengths begin, then every row goes on by one token, and by two.
+            var states = new List<Tensor>();
+            int[] slots = [.. Enumerable.Range(0, rows)];
+            using (var batch = model.Begin([.. slots.Select(r => Enumerable.Range(r + 1, 4 + r % 2).ToArray())], slots)) model.Hidden(batch, cache);
+            for (var step = 1; step <= 2; step++)
+            {
+                using var batch = Batch.Continue([.. slots.Select(r => Enumerable.Range(20 + r, step).ToArray())], slots, [.. slots.Select(r => cache.Lengths[r])]);
+                // A gradient that could be asked for keeps the parts apart.
+                using var way = inParts ? enable_grad() : no_grad();
+                states.Add(model.Hidden(batch, cache));
+            }
+            return cat([.. states], 0);
+        }
+
+        Samples.Near(Read(inParts: true), Read(inParts: false), 1e-4, type);
+    }
+}
