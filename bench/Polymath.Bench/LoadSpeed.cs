@@ -19,7 +19,7 @@ static class LoadSpeed
         foreach (var turn in new[] { "first", "second" })
         {
             started = Stopwatch.GetTimestamp();
-            new TokenGenerator(model, []).Generate([[1, 2, 3, 4, 5]], new SamplingSettings(Temperature: 0, MaxNewTokens: 16));
+            new TokenGenerator(model, []).Generate([[.. Enumerable.Range(3, 64)]], new SamplingSettings(Temperature: 0, MaxNewTokens: 16));
             Console.WriteLine($"{turn} 16 tokens in {Stopwatch.GetElapsedTime(started).TotalSeconds:F2} s, resident {Resident() - before:N0} MB more");
         }
         return 0;

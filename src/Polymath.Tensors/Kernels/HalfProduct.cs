@@ -96,15 +96,39 @@ public static class HalfProduct
             use(0, weight.size(0), plain);
             return;
         }
-        var rows = Math.Max(64, SliceElements / Math.Max(1, weight.size(1)));
-        for (long from = 0; from < weight.size(0); from += rows)
+        var rows = Math.Min(weight.size(0), Math.Max(64, SliceElements / Math.Max(1, weight.size(1))));
+        var room = Interlocked.Exchange(ref only.room, null);
+        try
         {
-            var size = Math.Min(rows, weight.size(0) - from);
-            using var slice = plain.narrow(0, from, size);
-            using var wide = slice.to(ScalarType.Float32);
-            use(from, size, wide);
+            if (room is null || room.numel() < rows * weight.size(1))
+            {
+                room?.Dispose();
+                room = empty(Math.Max(SliceElements, rows * weight.size(1))).DetachFromDisposeScope();
+            }
+            for (long from = 0; from < weight.size(0); from += rows)
+            {
+                var size = Math.Min(rows, weight.size(0) - from);
+                using var slice = plain.narrow(0, from, size);
+                using var run = room.narrow(0, 0, size * weight.size(1));
+                using var wide = run.view(size, weight.size(1));
+                wide.copy_(slice);
+                use(from, size, wide);
+            }
+        }
+        finally
+        {
+            room = Interlocked.Exchange(ref only.room, room);
+            room?.Dispose();
         }
     }
+
+    // One slice's room, kept: made anew for each product, it would lie between tensors that live longer, and the heap would grow by a slice a layer.
+    sealed class Slice
+    {
+        internal Tensor? room;
+    }
+
+    static readonly Slice only = new();
 
     sealed class Map(Tensor weight) : Fused
     {
