@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Models.Families;
+using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors.Files;
 
@@ -35,7 +36,7 @@ public static class ModelFolder
         ["bert"] = ((configuration, source) => new Bert(configuration, source), "bert."),
         ["roberta"] = ((configuration, source) => new Bert(configuration, source), "roberta."),
         ["xlm-roberta"] = ((configuration, source) => new Bert(configuration, source), "roberta."),
-        ["t5"] = ((configuration, source) => new T5(configuration, source), ""),
+        ["t5"] = ((configuration, source) => new T5(configuration, source), "transformer."),
     };
 
     /// <summary>The model types that can be read.</summary>
@@ -62,6 +63,30 @@ public static class ModelFolder
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
         var source = new FileWeights(Files(folder), folder, prefix, allowed);
+        try
+        {
+            return build(configuration, source);
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens a language model with a fresh head over labels in place of its output head; everything else is the files'.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="task">What the head is for.</param>
+    /// <param name="labels">The labels' names, in order; a reward has one.</param>
+    /// <param name="seed">The seed of the head's weights.</param>
+    /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
+    /// <exception cref="InputException">The model has a head over labels already, or cannot be opened.</exception>
+    public static LanguageModel OpenWithHead(string folder, LabelTask task, IReadOnlyList<string> labels, long seed, IReadOnlyCollection<string>? allowed = null)
+    {
+        var configuration = Configuration(folder);
+        var (build, prefix) = Family(configuration, folder);
+        LabelHead.Configure(configuration, task, labels);
+        var source = new FileWeights(Files(folder), folder, prefix, allowed) { Fresh = (LabelHead.Modules, new FreshWeights(seed)) };
         try
         {
             return build(configuration, source);

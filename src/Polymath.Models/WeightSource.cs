@@ -109,6 +109,9 @@ public sealed class FileWeights : WeightSource
                 if (!places.TryAdd(name, file)) faults.Add($"{name} stands in {places[name].Path} and in {file.Path}");
     }
 
+    /// <summary>Modules (regular expressions over the whole name, without <c>.weight</c> and <c>.bias</c>) that are made fresh where the files have none.</summary>
+    public (IReadOnlyList<string> Modules, FreshWeights Source)? Fresh { get; init; }
+
     /// <inheritdoc/>
     public override bool Has(string name) => Find(name) is not null;
 
@@ -129,6 +132,7 @@ public sealed class FileWeights : WeightSource
     {
         if (Find(name) is not { } found)
         {
+            if (Fresh is { } fresh && fresh.Modules.Any(module => Regex.IsMatch(name, $@"^({module})\.(weight|bias)$"))) return fresh.Source.Get(name, spread, shape);
             faults.Add($"{name} [{string.Join(", ", shape)}] is missing");
             return new Weight(name, zeros(1));
         }

@@ -41,6 +41,8 @@ CASES = {
     "mistral-tag": (t.MistralConfig, t.MistralForTokenClassification, dict(LLAMA, num_labels=5, sliding_window=7)),
     "bert-tag": (t.BertConfig, t.BertForTokenClassification, dict(ENCODER, num_labels=4)),
     "bert-regress": (t.BertConfig, t.BertForSequenceClassification, dict(ENCODER, num_labels=1)),
+    "t5-classify": (t.T5Config, t.T5ForSequenceClassification, dict(vocab_size=VOCABULARY, d_model=HIDDEN, d_kv=8, d_ff=40, num_layers=2, num_heads=4, decoder_start_token_id=0, dropout_rate=0.0, classifier_dropout=0.0, num_labels=3)),
+    "t5-tag": (t.T5Config, t.T5ForTokenClassification, dict(vocab_size=VOCABULARY, d_model=HIDDEN, d_kv=8, d_ff=40, num_layers=2, num_heads=4, decoder_start_token_id=0, dropout_rate=0.0, classifier_dropout=0.0, num_labels=4, feed_forward_proj="gated-gelu")),
     "roberta-tag": (t.RobertaConfig, t.RobertaForTokenClassification, dict(ENCODER, num_labels=4, type_vocab_size=1, pad_token_id=1)),
 }
 
@@ -69,6 +71,10 @@ def inputs(model, config, kind):
             labels = torch.randint(0, config.num_labels, (rows,))
     if kind == "seq2seq":
         labels[1, 6:] = -100
+    if config.model_type == "t5" and kind == "classify":
+        # Its head reads the state at the end-of-text token, of which each row has one.
+        for row in range(rows):
+            ids[row, int(mask[row].sum()) - 1] = config.eos_token_id
     return ids, mask, labels
 
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Polymath.Models;
+using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors;
 
@@ -15,8 +16,11 @@ static class ConvertVerb
         var output = new Option<string>("--output") { Description = "The folder to write.", Required = true };
         var type = new Option<string?>("--dtype") { Description = "The type of the weights: float32, float16 or bfloat16; as they are when left out." };
         var size = new Option<string>("--shard-size") { Description = "The most bytes of a file, such as 500MB or 5GB.", DefaultValueFactory = _ => "5GB" };
+        var head = new Option<string?>("--head") { Description = "A fresh head over labels in place of the output head: classify, multilabel, regress, tag or reward." };
+        var labels = new Option<string?>("--labels") { Description = "The head's labels, such as ham,spam; or their number." };
+        var seed = new Option<long>("--seed") { Description = "The seed of the head's weights." };
         var allowed = new AllowedWeights();
-        var command = new Command("convert", "Writes a model in Hugging Face's layout.") { folder, output, type, size };
+        var command = new Command("convert", "Writes a model in Hugging Face's layout.") { folder, output, type, size, head, labels, seed };
         allowed.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
@@ -26,7 +30,9 @@ static class ConvertVerb
             string place = TextModel.Locate(parsed.GetRequiredValue(folder)), target = parsed.GetRequiredValue(output);
             if (Path.GetFullPath(target) == Path.GetFullPath(place)) throw new InputException($"--output is {target}, the model's own folder. Name another one.");
             TorchRuntime.Load();
-            using var model = ModelFolder.Open(place, allowed.Read(parsed));
+            using var model = Head(parsed.GetValue(head), parsed.GetValue(labels)) is { } wanted
+                ? ModelFolder.OpenWithHead(place, wanted.Task, wanted.Labels, parsed.GetValue(seed), allowed.Read(parsed))
+                : ModelFolder.Open(place, allowed.Read(parsed));
             AtomicFile.WriteFolder(target, inside =>
             {
                 CompanionFiles.Copy(place, inside);
@@ -36,6 +42,26 @@ static class ConvertVerb
             return Outcome.Done;
         }));
         return command;
+    }
+
+    static (LabelTask Task, IReadOnlyList<string> Labels)? Head(string? head, string? labels)
+    {
+        if (head is null) return labels is null ? null : throw new InputException("--labels needs --head: classify, multilabel, regress, tag or reward.");
+        var task = head switch
+        {
+            "classify" => LabelTask.Classify,
+            "multilabel" => LabelTask.MultiLabel,
+            "regress" or "reward" => LabelTask.Regress,
+            "tag" => LabelTask.Tag,
+            _ => throw new InputException($"--head is '{head}'; known are classify, multilabel, regress, tag and reward."),
+        };
+        if (head == "reward" && labels is not null) throw new InputException("--head reward has one score and takes no --labels.");
+        // As transformers names labels that have no names.
+        if (labels is null or "1" && task == LabelTask.Regress) return (task, ["LABEL_0"]);
+        if (labels is null) throw new InputException($"--head {head} needs --labels: their names, such as --labels ham,spam, or their number.");
+        return (task, int.TryParse(labels, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count is > 0 and <= 100_000
+            ? [.. Enumerable.Range(0, count).Select(i => $"LABEL_{i}")]
+            : labels.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
     }
 
     // As transformers reads sizes: decimal units, and binary ones with an i.

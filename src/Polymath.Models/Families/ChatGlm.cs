@@ -58,6 +58,7 @@ public sealed class ChatGlm : LanguageModel
                 parts.Linear(prefix + "mlp.dense_4h_to_h", Role.Down, layer, hidden, inner, bias: true));
         }
         norm = parts.Norm(NormKind.Layer, "transformer.final_layernorm", hidden, epsilon);
+        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["classifier_head"], "classifier", RowBias: true));
         parts.Finish();
     }
 

@@ -52,6 +52,7 @@ public sealed class ChatGlm2 : LanguageModel
                 GatedFeedForward.Fused(parts, prefix + "mlp.dense_h_to_4h", prefix + "mlp.dense_4h_to_h", layer, hidden, inner, activation, bias));
         }
         if (read.Bool("post_layer_norm", true)) norm = parts.Norm(kind, "transformer.encoder.final_layernorm", hidden, epsilon);
+        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["classifier_head"], "classifier", RowBias: true));
         parts.Finish(@"transformer\.rotary_pos_emb\.inv_freq");
     }
 

@@ -13,7 +13,8 @@ namespace Polymath.Models.Families;
 /// </summary>
 public sealed class T5 : LanguageModel
 {
-    readonly Stack encoder, decoder;
+    readonly Stack encoder;
+    readonly Stack? decoder;
     readonly AttentionForm form = new(1);
     readonly int buckets, farthest, start;
     readonly bool scalesOutput;
@@ -43,15 +44,18 @@ public sealed class T5 : LanguageModel
         var activation = new Activation(feed == "gated-gelu" ? "gelu_new" : gated ? feed["gated-".Length..] : feed);
         var tied = read.Bool("tie_word_embeddings", true);
         scalesOutput = read.Bool("scale_decoder_outputs", tied);
-        Tokens = parts.Tokens(read, "shared.weight", "lm_head.weight", vocabulary, hidden, tied: true);
+        // A head over rows reads the decoder's state at the row's end, a head over tokens the encoder's states.
+        var task = LabelHead.TaskOf(read);
+        var root = task is null ? "" : "transformer.";
+        Tokens = parts.Tokens(read, root + "shared.weight", "lm_head.weight", vocabulary, hidden, tied: true);
 
-        Stack Build(string root, int count, bool reads)
+        Stack Build(string name, int count, bool reads)
         {
             Weight? table = null;
             var blocks = new Block[count];
             for (var layer = 0; layer < count; layer++)
             {
-                var prefix = $"{root}.block.{layer}.layer.";
+                var prefix = $"{root}{name}.block.{layer}.layer.";
                 Attention Attend(string name) => new(
                     parts.Linear(name + ".q", Role.Query, layer, heads * width, hidden), parts.Linear(name + ".k", Role.Key, layer, heads * width, hidden),
                     parts.Linear(name + ".v", Role.Value, layer, heads * width, hidden), parts.Linear(name + ".o", Role.Output, layer, hidden, heads * width));
@@ -65,19 +69,19 @@ public sealed class T5 : LanguageModel
                 var down = parts.Linear($"{last}DenseReluDense.wo", Role.Down, layer, hidden, inner);
                 blocks[layer] = new Block(layer, self, selfNorm, cross, crossNorm, ups, activation, down, parts.Norm(NormKind.Rms, last + "layer_norm", hidden, epsilon));
             }
-            return new Stack(blocks, table!, parts.Norm(NormKind.Rms, root + ".final_layer_norm", hidden, epsilon), reads);
+            return new Stack(blocks, table!, parts.Norm(NormKind.Rms, $"{root}{name}.final_layer_norm", hidden, epsilon), reads);
         }
         encoder = Build("encoder", layers, reads: false);
-        decoder = Build("decoder", decoderLayers, reads: true);
-        if (LabelHead.TaskOf(read) is not null) throw new InputException("config.json: a T5 with a head over labels is not known. Use the model that generates, or an encoder.");
-        parts.Finish(@"(encoder|decoder)\.embed_tokens\.weight", @"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight");
+        if (task != LabelTask.Tag) decoder = Build("decoder", decoderLayers, reads: true);
+        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["classification_head.dense", "classification_head.out_proj"], "classifier", RowBias: true));
+        parts.Finish(@"(transformer\.)?(encoder|decoder)\.embed_tokens\.weight", @"(transformer\.)?decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight", task == LabelTask.Tag ? @"(transformer\.)?decoder\..*" : "");
     }
 
     /// <inheritdoc/>
     public override ModelSizes Sizes { get; }
 
     /// <inheritdoc/>
-    public override Reading Reading => Reading.EncoderDecoder;
+    public override Reading Reading => decoder is null ? Reading.Encoder : Reading.EncoderDecoder;
 
     /// <inheritdoc/>
     public override TokenTable Tokens { get; }
@@ -102,6 +106,7 @@ public sealed class T5 : LanguageModel
     public override Batch Lay(IReadOnlyList<TokenRow> rows)
     {
         ArgumentNullException.ThrowIfNull(rows);
+        if (Labels is { } head) return head.Task == LabelTask.Tag ? base.Lay(rows) : Batch.Pairs([.. rows.Select(row => row.Ids)], [.. rows.Select(row => new TokenRow([start, .. row.Ids[..^1]], new float[row.Ids.Length], row.Source))]);
         var sources = new List<int[]>();
         var answers = new List<TokenRow>();
         foreach (var row in rows)
@@ -118,6 +123,7 @@ public sealed class T5 : LanguageModel
     public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        if (decoder is null) return Encode(batch);
         if (batch.Source is null && cache is null) throw new InvalidOperationException("The batch has no source for the encoder to read.");
         var read = batch.Source is null ? null : Encode(batch.Source);              // [source tokens, hidden]
         var bias = Bias(decoder, 1 - (batch.Positions.Max() + 1), 0);

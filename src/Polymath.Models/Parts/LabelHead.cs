@@ -1,3 +1,7 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Polymath.Recipes;
 using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
@@ -82,6 +86,31 @@ public sealed class LabelHead
             "multi_label_classification" => LabelTask.MultiLabel,
             var other => throw ConfigReader.Fault("problem_type", $"is \"{other}\"; known are \"regression\", \"single_label_classification\" and \"multi_label_classification\""),
         };
+    }
+
+    /// <summary>The modules that a head may have, in any family, as regular expressions.</summary>
+    internal static IReadOnlyList<string> Modules { get; } = ["score", @"classifier(\.dense|\.out_proj)?", "classifier_head", @"classification_head\.(dense|out_proj)", @"bert\.pooler\.dense"];
+
+    /// <summary>Turns a language model's configuration into that of the same model with a head, as transformers names it.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>; changed.</param>
+    /// <param name="task">What the head is for.</param>
+    /// <param name="labels">The labels' names.</param>
+    /// <exception cref="InputException">There is a head already, or the labels do not fit the task.</exception>
+    public static void Configure(JsonObject configuration, LabelTask task, IReadOnlyList<string> labels)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        ArgumentNullException.ThrowIfNull(labels);
+        var read = new ConfigReader(configuration);
+        if (TaskOf(read) is not null) throw new InputException($"The model has a head over {read.Labels()} labels already ({read.Architecture}). Give a language model.");
+        if (labels.Count < (task is LabelTask.Classify or LabelTask.Tag ? 2 : 1)) throw new InputException($"A head that is to {task.ToString().ToLowerInvariant()} needs at least two labels; there {(labels.Count == 1 ? "is one" : "are none")}.");
+        if (labels.Distinct(StringComparer.Ordinal).Count() < labels.Count) throw new InputException($"A label is given twice: {string.Join(", ", labels)}.");
+        var stem = Regex.Replace(read.Architecture, "(LMHeadModel|PreTrainedModel|EncoderModel|Model|For[A-Z].*)$", "");
+        if (stem.Length == 0) throw new InputException("config.json names no architecture that a head could be attached to; write \"architectures\": [\"...ForCausalLM\"] into it.");
+        configuration["architectures"] = new JsonArray(stem + (task == LabelTask.Tag ? "ForTokenClassification" : "ForSequenceClassification"));
+        configuration["id2label"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create(i.ToString(CultureInfo.InvariantCulture), (JsonNode?)label)));
+        configuration["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create(label, (JsonNode?)i)));
+        if (task != LabelTask.Tag)
+            configuration["problem_type"] = task switch { LabelTask.Regress => "regression", LabelTask.MultiLabel => "multi_label_classification", _ => "single_label_classification" };
     }
 
     /// <summary>The scores [rows, labels], or [tokens, labels] of a tagger.</summary>

@@ -122,7 +122,7 @@ public sealed class ReferenceCheck : IDisposable
     // What the labels mean depends on the model: a label for a row or a token, a word that is hidden, the answer to a source, or the next token.
     Batch NewBatch()
     {
-        if (model.Labels is not null) return Batch.Of([.. rows.Select((row, r) => new TokenRow(row, new float[row.Length], $"row {r}"))]);
+        if (model.Labels is not null) return model.Lay([.. rows.Select((row, r) => new TokenRow(row, new float[row.Length], $"row {r}"))]);
         var labels = Longs("labels");
         if (model.Reading == Reading.EncoderDecoder)
         {
