@@ -1,3 +1,4 @@
+using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
 using Polymath.Text.Packing;
 using static TorchSharp.torch;
@@ -36,6 +37,23 @@ public sealed class Batch : IDisposable
 
     /// <summary>The tokens [tokens], 64-bit.</summary>
     public Tensor Ids { get; }
+
+    /// <summary>The prompt whose keys and values stand in for those of the batch's virtual tokens, or null.</summary>
+    public SoftPrompt? Prompt { get; private set; }
+
+    /// <summary>Where the virtual tokens stand [rows·length], 64-bit.</summary>
+    public Tensor? VirtualPlaces { get; private set; }
+
+    /// <summary>Says whose virtual tokens the rows begin with.</summary>
+    /// <param name="prompt">The prompt.</param>
+    /// <param name="vocabulary">The number of the first virtual token.</param>
+    internal void Give(SoftPrompt prompt, int vocabulary)
+    {
+        if (!prompt.GivesKeysAndValues) return;
+        if (Source is not null) throw new InputException("A prefix of keys and values is for models that read one row; an encoder-decoder takes a prompt of vectors (prompt tuning).");
+        Prompt = prompt;
+        VirtualPlaces = tensors.Keep(tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary).Select(i => (long)i).ToArray()));
+    }
 
     /// <summary>The number of rows.</summary>
     public int Rows => Offsets.Length - 1;

@@ -1,3 +1,4 @@
+using Polymath.Models.Parts;
 using static TorchSharp.torch;
 
 namespace Polymath.Models;
@@ -8,11 +9,28 @@ public abstract class Delta
     /// <summary>The delta's own weights, under their names in files.</summary>
     public abstract IReadOnlyList<Weight> Weights { get; }
 
-    /// <summary>Changes a projection's output.</summary>
-    /// <param name="input">The projection's input [tokens, in].</param>
-    /// <param name="output">Its output without the delta [tokens, out].</param>
-    public abstract Tensor Apply(Tensor input, Tensor output);
+    /// <summary>The projection with the delta: y [tokens, out] of x [tokens, in].</summary>
+    /// <param name="map">The projection, its own weights untouched.</param>
+    /// <param name="x">The input.</param>
+    /// <param name="inner">The projection with the deltas that were plugged in before, b included.</param>
+    public abstract Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner);
 
-    /// <summary>The change as a change of the projection's weight [out, in].</summary>
-    public abstract Tensor WeightChange();
+    /// <summary>Whether the change can be made part of the projection's weights.</summary>
+    public virtual bool Merges => true;
+
+    /// <summary>W [out, in] and b [out] of a projection with the change in them.</summary>
+    /// <param name="weight">W.</param>
+    /// <param name="bias">b, or null.</param>
+    /// <exception cref="InvalidOperationException">The change is no linear map's.</exception>
+    public virtual (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) => throw new InvalidOperationException($"{GetType().Name} is not a change of a weight.");
+}
+
+/// <summary>A delta that adds a matrix to the weight: y = inner(x) + x·ΔWᵀ.</summary>
+public abstract class AddedDelta : Delta
+{
+    /// <summary>ΔW [out, in], with a gradient.</summary>
+    public abstract Tensor Change();
+
+    /// <inheritdoc/>
+    public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) => (weight + Change(), bias);
 }

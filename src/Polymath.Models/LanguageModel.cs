@@ -82,18 +82,61 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <param name="hidden">The states.</param>
     public virtual Tensor Readout(Tensor hidden) => hidden;
 
+    /// <summary>The prompt of virtual tokens before each row, or null. What is laid out while it is on begins with it.</summary>
+    public SoftPrompt? Prompt
+    {
+        get => Tokens.Prompt;
+        set => Tokens.Prompt = value;
+    }
+
+    /// <summary>The virtual tokens before a row, by number.</summary>
+    protected int[] Virtual => Prompt is { IsOn: true } prompt ? [.. Enumerable.Range(Sizes.VocabularySize, prompt.Length)] : [];
+
+    /// <summary>The virtual tokens before an encoder-decoder's answer.</summary>
+    protected int[] VirtualAnswer => Prompt is { IsOn: true } prompt ? [.. Enumerable.Range(Sizes.VocabularySize + prompt.Length, prompt.AnswerLength)] : [];
+
     /// <summary>A batch for training or scoring, laid out as the model reads: an encoder-decoder takes what a row does not learn at its start as the source.</summary>
     /// <param name="rows">The rows, none of them empty.</param>
-    public virtual Batch Lay(IReadOnlyList<TokenRow> rows) => Batch.Of(rows);
+    public Batch Lay(IReadOnlyList<TokenRow> rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        var first = Virtual;
+        if (first.Length == 0) return Arrange(rows);
+        var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length], .. row.Learn], row.Source))]);
+        batch.Give(Prompt!, Sizes.VocabularySize);
+        return batch;
+    }
+
+    /// <summary>Lays rows out, virtual tokens included.</summary>
+    /// <param name="rows">The rows.</param>
+    protected virtual Batch Arrange(IReadOnlyList<TokenRow> rows) => Batch.Of(rows);
 
     /// <summary>The most tokens that an answer to a prompt can have within the context. An encoder-decoder's answer stands apart from its prompt, behind one token.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
-    public int RoomFor(int prompt) => Sizes.ContextLength - (Reading == Reading.EncoderDecoder ? 1 : prompt);
+    public int RoomFor(int prompt) => Sizes.ContextLength - (Reading == Reading.EncoderDecoder ? 1 + VirtualAnswer.Length : prompt + Virtual.Length);
+
+    /// <summary>The most tokens that a prompt and its answer may take of a cache.</summary>
+    /// <param name="prompt">The prompt's tokens.</param>
+    /// <param name="answer">The answer's.</param>
+    public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length + VirtualAnswer.Length;
 
     /// <summary>The first batch of generating: prompts that start from nothing.</summary>
     /// <param name="prompts">The prompts' tokens.</param>
     /// <param name="slots">The cache slot of each.</param>
-    public virtual Batch Begin(IReadOnlyList<int[]> prompts, int[] slots)
+    public Batch Begin(IReadOnlyList<int[]> prompts, int[] slots)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        var first = Virtual;
+        if (first.Length == 0) return Start(prompts, slots);
+        var batch = Start([.. prompts.Select(prompt => (int[])[.. first, .. prompt])], slots);
+        batch.Give(Prompt!, Sizes.VocabularySize);
+        return batch;
+    }
+
+    /// <summary>Lays prompts out, virtual tokens included.</summary>
+    /// <param name="prompts">The prompts' tokens.</param>
+    /// <param name="slots">The cache slot of each.</param>
+    protected virtual Batch Start(IReadOnlyList<int[]> prompts, int[] slots)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         return Batch.Continue(prompts, slots, new int[prompts.Count]);
@@ -103,7 +146,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <param name="hidden">The states.</param>
     public Tensor Unembed(Tensor hidden)
     {
-        var logits = HalfProduct.Linear(Readout(hidden), Tokens.Head.Value, Tokens.HeadBias?.Value);
+        var states = Readout(hidden);
+        var logits = Tokens.HeadMap.Deltas.Count == 0 ? HalfProduct.Linear(states, Tokens.Head.Value, Tokens.HeadBias?.Value) : Tokens.HeadMap.Forward(states);
+        if (Tokens.HeadMap.Deltas.Count > 0 && Tokens.HeadBias is { } bias) logits = logits + bias.Value;
         return Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
     }
 
@@ -125,8 +170,8 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         return HasPlainHead ? OutputHead.LogProbabilities(Readout(states), Tokens.Head.Value, batch.Targets) : Chosen(states, batch.Targets);
     }
 
-    // The kernel makes logits a chunk at a time; a head with a bias or a cap takes the plain way.
-    bool HasPlainHead => Tokens.HeadBias is null && Tokens.SoftCap == 0;
+    // The kernel makes logits a chunk at a time; a head with a bias, a cap or a delta takes the plain way.
+    bool HasPlainHead => Tokens.HeadMap.Deltas.Count == 0 && Tokens.HeadBias is null && Tokens.SoftCap == 0;
 
     Tensor Chosen(Tensor states, Tensor targets) => Unembed(states).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
 

@@ -108,10 +108,10 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     {
         ArgumentNullException.ThrowIfNull(read);
         var table = Table(embedding, vocabulary, width);
-        if (LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", tied)) return new TokenTable(table, Table(head, vocabulary, width));
+        if (LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", tied)) return new TokenTable(table, Table(head, vocabulary, width), head[..head.LastIndexOf('.')]);
         // Some tools write the shared head a second time.
         needless.Add(Regex.Escape(head));
-        return new TokenTable(table, table);
+        return new TokenTable(table, table, head[..head.LastIndexOf('.')]);
     }
 
     /// <summary>A table of token vectors.</summary>

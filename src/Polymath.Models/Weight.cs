@@ -76,6 +76,16 @@ public sealed class Weight
         Trainable = trainable;
     }
 
+    /// <summary>Exchanges the tensor for another of the same shape and gives the old one back.</summary>
+    /// <param name="value">The new tensor.</param>
+    public Tensor Swap(Tensor value)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        var old = Value;
+        Value = value.DetachFromDisposeScope();
+        return old;
+    }
+
     /// <summary>Forgets the gradient.</summary>
     public void ClearGradient()
     {

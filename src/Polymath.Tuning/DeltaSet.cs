@@ -1,31 +1,45 @@
+using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
-using Polymath.Tuning.Deltas;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning;
 
-/// <summary>The deltas of one adapter, attached to a model.</summary>
+/// <summary>One adapter, attached to a model: deltas in its sockets, a prompt before its rows, weights of its own that are trained.</summary>
 public sealed class DeltaSet : IDisposable
 {
-    readonly List<(Projection Target, Delta Delta)> attached = [];
-    readonly LanguageModel model;
-    readonly DeltaSwitch state = new();
+    readonly List<(Projection Target, Delta Delta)> plugged = [];
+    readonly List<TokenDelta> tokens = [];
+    readonly List<(string Name, Weight Weight, bool Trained)> kept = [];
+    readonly List<ChosenWeight> chosen = [];
+    SoftPrompt? prompt;
 
-    DeltaSet(LanguageModel model, LoraConfiguration configuration) => (this.model, Configuration) = (model, configuration);
+    DeltaSet(LanguageModel model, AdapterConfiguration configuration) => (Model, Configuration) = (model, configuration);
 
     /// <summary>What the adapter is, as PEFT's <c>adapter_config.json</c> says it.</summary>
-    public LoraConfiguration Configuration { get; }
+    public AdapterConfiguration Configuration { get; }
 
-    /// <summary>The deltas' weights, under PEFT's names.</summary>
-    public IEnumerable<Weight> Weights => attached.SelectMany(pair => pair.Delta.Weights);
+    /// <summary>The model the adapter is attached to.</summary>
+    public LanguageModel Model { get; }
+
+    /// <summary>Whether the deltas apply, and whether they are being trained.</summary>
+    internal DeltaSwitch State { get; } = new();
+
+    /// <summary>What is trained, by its name in files.</summary>
+    public IReadOnlyList<(string Name, Weight Weight)> Trained => [.. kept.Where(item => item.Trained).Select(item => (item.Name, item.Weight)), .. chosen.Select(item => (item.Name, item.Weight))];
+
+    /// <summary>The weights that are trained.</summary>
+    public IEnumerable<Weight> Weights => Trained.Select(item => item.Weight);
+
+    /// <summary>The deltas, with the projections they are plugged into.</summary>
+    public IReadOnlyList<(Projection Target, Delta Delta)> Plugged => plugged;
 
     /// <summary>Whether the deltas are being trained.</summary>
     public bool Training
     {
-        get => state.Training;
-        set => state.Training = value;
+        get => State.Training;
+        set => State.Training = value;
     }
 
     /// <summary>Attaches fresh low-rank deltas.</summary>
@@ -37,19 +51,22 @@ public sealed class DeltaSet : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(method);
-        var configuration = LoraConfiguration.For(method, method.TargetModules ?? model.DefaultTargets, basis);
-        return Attach(model, configuration, (set, target, rank, scale) =>
-            Lora.Fresh(target, LoraConfiguration.Prefix, rank, scale, configuration.Dropout, seed, set.state));
+        return Fresh(model, Deltas.Lora.Configure(method, method.TargetModules ?? model.DefaultTargets, basis), seed);
     }
+
+    /// <summary>Attaches a fresh adapter.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="configuration">The settings.</param>
+    /// <param name="seed">The run's seed.</param>
+    public static DeltaSet Fresh(LanguageModel model, AdapterConfiguration configuration, long seed) => Attach(model, configuration, set => new DeltaParts(set, null, seed));
 
     /// <summary>Attaches an adapter from a folder in PEFT's format. Every tensor must fit and be used.</summary>
     /// <param name="model">The model.</param>
     /// <param name="folder">The folder.</param>
     public static DeltaSet Load(LanguageModel model, string folder)
     {
-        ArgumentNullException.ThrowIfNull(model);
-        var configuration = LoraConfiguration.Read(Path.Combine(folder, "adapter_config.json"));
-        return Read(model, configuration, [AdapterFile(folder)], folder, (target, name) => $"{LoraConfiguration.Prefix}{target}.{name}.weight");
+        var configuration = AdapterConfiguration.Read(Path.Combine(folder, "adapter_config.json"));
+        return Read(model, configuration, AdapterFile(folder), folder, null);
     }
 
     // PEFT before 0.6 wrote a file of PyTorch's own.
@@ -71,23 +88,14 @@ public sealed class DeltaSet : IDisposable
         var ends = weights.Targets.Select(target => target[(target.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
         // The ends of the names where they say the same, as PEFT writes it; otherwise the whole names.
         var fit = model.Projections.Where(projection => ends.Any(end => projection.Name.EndsWith("." + end, StringComparison.Ordinal))).All(projection => weights.Targets.Contains(projection.Name));
-        var configuration = LoraConfiguration.For(new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0), fit ? ends : [.. weights.Targets], basis);
-        return Read(model, configuration, [file], file, (target, name) => weights.NameOf(target, name));
+        var configuration = Deltas.Lora.Configure(new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0), fit ? ends : [.. weights.Targets], basis);
+        return Read(model, configuration, file, file, weights.NameOf);
     }
 
-    static DeltaSet Read(LanguageModel model, LoraConfiguration configuration, IReadOnlyList<string> paths, string origin, Func<string, string, string> nameOf)
+    static DeltaSet Read(LanguageModel model, AdapterConfiguration configuration, string path, string origin, Func<string, string>? nameInFile)
     {
-        using var files = new FileWeights(paths, origin);
-        var set = Attach(model, configuration, (set, target, rank, scale) =>
-        {
-            Weight Part(string name, params long[] size)
-            {
-                using var held = files.Get(nameOf(target.Name, name), null, size).Value;
-                // The adapter is small and outlives its file: it gets memory of its own, in full precision.
-                return new Weight($"{LoraConfiguration.Prefix}{target.Name}.{name}.weight", held.to(ScalarType.Float32, copy: true));
-            }
-            return new Lora(Part("lora_A", rank, target.InputWidth), Part("lora_B", target.OutputWidth, rank), scale, configuration.Dropout, set.state);
-        });
+        using var files = new FileWeights([path], origin);
+        var set = Attach(model, configuration, set => new DeltaParts(set, files, 0, nameInFile));
         try
         {
             files.Finish([]);
@@ -100,37 +108,86 @@ public sealed class DeltaSet : IDisposable
         return set;
     }
 
-    static DeltaSet Attach(LanguageModel model, LoraConfiguration configuration, Func<DeltaSet, Projection, int, double, Delta> make)
+    static DeltaSet Attach(LanguageModel model, AdapterConfiguration configuration, Func<DeltaSet, DeltaParts> parts)
     {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(configuration);
+        var method = DeltaMethods.Of(configuration);
+        configuration.Understands(method.Keys);
         var set = new DeltaSet(model, configuration);
-        foreach (var target in model.Projections.Where(configuration.Targets))
+        try
         {
-            if (target.Delta is not null) throw new InputException($"{target.Name} has a delta already; merge or detach it first.");
-            var (rank, scale) = configuration.SizeFor(target.Name);
-            target.Delta = make(set, target, rank, scale);
-            set.attached.Add((target, target.Delta));
+            var given = parts(set);
+            method.Attach(given);
+            OwnWeights.Attach(given);
+            if (set.plugged.Count + set.tokens.Count + set.chosen.Count == 0 && set.prompt is null)
+                throw new InputException($"targetModules [{string.Join(", ", configuration.TargetModules)}] fit none of the model's projections, such as {string.Join(", ", model.Projections.Take(7).Select(p => p.Name))}.");
         }
-        if (set.attached.Count == 0)
-            throw new InputException($"targetModules [{string.Join(", ", configuration.TargetModules)}] fit none of the model's projections, such as {string.Join(", ", model.Projections.Take(7).Select(p => p.Name))}.");
+        catch
+        {
+            set.Dispose();
+            throw;
+        }
         return set;
     }
 
-    /// <summary>Switches the deltas off until the result is disposed: the model is the base, the reference policy of alignment.</summary>
-    public IDisposable Off()
+    internal void Keep(string name, Weight weight, bool trained) => kept.Add((name, weight, trained));
+
+    internal void Plug(Projection target, Delta delta)
     {
-        state.On = false;
-        return new Resume(state);
+        target.Plug(delta);
+        plugged.Add((target, delta));
     }
 
-    /// <summary>Adds the deltas to the projections' weights and detaches them: the model is what it was, without deltas.</summary>
+    internal void Plug(TokenDelta delta)
+    {
+        Model.Tokens.Plug(delta);
+        tokens.Add(delta);
+    }
+
+    internal void Plug(SoftPrompt soft)
+    {
+        if (Model.Prompt is not null) throw new InputException("The model has a prompt of virtual tokens already; detach it first.");
+        Model.Prompt = prompt = soft;
+    }
+
+    internal void Choose(string name, Weight weight, Tensor? value)
+    {
+        if (chosen.Exists(item => item.Weight == weight)) return;
+        chosen.Add(new ChosenWeight(name, weight, value));
+    }
+
+    /// <summary>Switches the adapter off until the result is disposed: the model is the base, the reference policy of alignment.</summary>
+    public IDisposable Off()
+    {
+        State.On = false;
+        foreach (var weight in chosen) weight.Swap();
+        return new Resume(this);
+    }
+
+    /// <summary>Whether the adapter can be made part of the model's own weights: prompts, and adapters with a nonlinearity, cannot.</summary>
+    public bool Merges => prompt is null && plugged.TrueForAll(pair => pair.Delta.Merges);
+
+    /// <summary>Makes the adapter part of the model's weights and detaches it: the model is what it was with the adapter, without deltas.</summary>
+    /// <exception cref="InputException">It cannot be a part of them.</exception>
     public void Merge()
     {
+        if (!Merges) throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is no change of the model's weights. Keep it beside the model (--adapter).");
+        if (tokens.Count > 0 && ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head) || plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap) && ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head))
+            throw new InputException("The adapter changes the token vectors or the output head alone, and the model ties them: merging would change both. Keep the adapter beside the model (--adapter), or untie the head first.");
         using var frozen = no_grad();
-        foreach (var (target, delta) in attached)
+        foreach (var (target, delta) in plugged)
         {
             using var scope = NewDisposeScope();
-            target.Add(delta.WeightChange());
+            var (weight, bias) = delta.Merge(target.Matrix(), target.Bias?.Value);
+            target.Assign(weight, bias);
         }
+        foreach (var delta in tokens)
+        {
+            using var scope = NewDisposeScope();
+            Model.Tokens.Embedding.Assign(delta.Merge(Model.Tokens.Embedding.Value.to(ScalarType.Float32)));
+        }
+        foreach (var weight in chosen) weight.Keep();
         Dispose();
     }
 
@@ -138,26 +195,82 @@ public sealed class DeltaSet : IDisposable
     /// <param name="folder">The folder.</param>
     public void Save(string folder)
     {
-        Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), Weights.ToDictionary(weight => weight.Name, weight => weight.Value));
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var content = kept.Where(item => item.Name.Length > 0).Select(item => (item.Name, item.Weight.Value)).Concat(chosen.Select(item => (item.Name, item.Weight.Value))).ToDictionary();
+        if (prompt is Prompts.ComputedPrompt computed)
+        {
+            // PEFT's file holds what the encoder gives; the encoder lies beside it, so that training can go on.
+            Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
+            content = new() { [Prompts.ComputedPrompt.Key] = computed.Embeddings().contiguous() };
+        }
+        Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content);
         AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), Configuration.ToJson());
     }
 
-    /// <summary>Detaches the deltas and frees them.</summary>
+    /// <summary>Detaches the adapter and frees it.</summary>
     public void Dispose()
     {
-        foreach (var (target, delta) in attached)
-        {
-            target.Delta = null;
-            foreach (var weight in delta.Weights) weight.Value.Dispose();
-        }
-        attached.Clear();
+        foreach (var (target, delta) in plugged) target.Unplug(delta);
+        foreach (var delta in tokens) Model.Tokens.Unplug(delta);
+        if (prompt is not null) Model.Prompt = null;
+        foreach (var weight in chosen) weight.Restore();
+        foreach (var (_, weight, _) in kept) weight.Value.Dispose();
+        plugged.Clear();
+        tokens.Clear();
+        chosen.Clear();
+        kept.Clear();
+        prompt = null;
     }
 
-    /// <summary>The model the deltas are attached to.</summary>
-    public LanguageModel Model => model;
-
-    sealed class Resume(DeltaSwitch state) : IDisposable
+    sealed class Resume(DeltaSet set) : IDisposable
     {
-        public void Dispose() => state.On = true;
+        public void Dispose()
+        {
+            set.State.On = true;
+            foreach (var weight in set.chosen) weight.Swap();
+        }
+    }
+}
+
+/// <summary>One of the model's own weights that an adapter trains. What it was before is kept, so that the adapter can be switched off and detached.</summary>
+sealed class ChosenWeight
+{
+    Tensor? other;
+    bool isOther;
+
+    internal ChosenWeight(string name, Weight weight, Tensor? value)
+    {
+        (Name, Weight) = (name, weight);
+        weight.Widen();
+        using var frozen = no_grad();
+        other = weight.Value.detach().clone().DetachFromDisposeScope();
+        if (value is not null) weight.Assign(value);
+        else weight.Assign(other);
+    }
+
+    internal string Name { get; }
+
+    internal Weight Weight { get; }
+
+    /// <summary>Exchanges the trained numbers and the base's.</summary>
+    internal void Swap()
+    {
+        other = Weight.Swap(other!);
+        isOther = !isOther;
+    }
+
+    /// <summary>Lets the trained numbers be the model's.</summary>
+    internal void Keep()
+    {
+        other?.Dispose();
+        other = null;
+    }
+
+    internal void Restore()
+    {
+        if (other is null) return;
+        if (!isOther) Swap();
+        Keep();
     }
 }

@@ -18,8 +18,9 @@ sealed partial class LoraWeightNames
     /// <summary>The projections' names.</summary>
     internal IReadOnlyList<string> Targets => [.. names.Keys.Select(key => key.Target).Distinct(StringComparer.Ordinal)];
 
-    /// <summary>The name in the file.</summary>
-    internal string NameOf(string target, string part) => names.GetValueOrDefault((target, part), $"{target}.{part}.weight");
+    /// <summary>The name in the file of a weight that PEFT would call so.</summary>
+    /// <param name="name">PEFT's name.</param>
+    internal string NameOf(string name) => Form().Match(name) is { Success: true } match ? names.GetValueOrDefault((match.Groups["target"].Value, match.Groups["part"].Value), name) : name;
 
     internal static LoraWeightNames Read(string path)
     {

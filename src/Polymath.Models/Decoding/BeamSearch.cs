@@ -22,7 +22,7 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
         ArgumentNullException.ThrowIfNull(settings);
         using var frozen = no_grad();
         var limit = Math.Min(settings.MaxNewTokens, model.RoomFor(prompt.Length));
-        using var cache = model.NewCache(settings.Beams, prompt.Length + limit);
+        using var cache = model.NewCache(settings.Beams, model.PlacesFor(prompt.Length, limit));
         List<Beam> open = [new(0, [], 0)], kept = [];
         double Worth(double score, int length) => score / Math.Pow(Math.Max(length, 1), settings.LengthPenalty);
         for (var length = 1; length <= limit && open.Count > 0; length++)

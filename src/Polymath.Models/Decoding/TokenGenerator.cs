@@ -47,7 +47,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         var answers = Enumerable.Range(0, count).Select(_ => new List<int>()).ToArray();
         var randoms = Enumerable.Range(from, count).Select(i => new RandomStream(settings.Seed, "sampling", i)).ToArray();
         int Limit(int row) => Math.Min(settings.MaxNewTokens, model.RoomFor(prompts[from + row].Length));
-        var capacity = Enumerable.Range(0, count).Max(row => prompts[from + row].Length + Limit(row));
+        var capacity = Enumerable.Range(0, count).Max(row => model.PlacesFor(prompts[from + row].Length, Limit(row)));
         using var cache = model.NewCache(count, capacity);
         var active = Enumerable.Range(0, count).ToArray();
         var fresh = Array.ConvertAll(active, row => prompts[from + row]);

@@ -40,7 +40,7 @@ public sealed class Gemma2 : LanguageModel
         var windows = read.Windows(layers, layer => layer % 2 == 0);
         var bias = read.Bool("attention_bias", false);
         var table = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden, tied: true);
-        Tokens = new TokenTable(table.Embedding, table.Head) { SoftCap = read.Double("final_logit_softcapping", 0) };
+        Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { SoftCap = read.Double("final_logit_softcapping", 0) };
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

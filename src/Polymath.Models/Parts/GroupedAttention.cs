@@ -21,6 +21,12 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
     public Tensor Attend(Batch batch, Tensor query, Tensor key, Tensor value, KeyValueCache? cache, Reach? reach = null, DistanceBias? bias = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        if (batch.Prompt is { } prompt)
+        {
+            var (keys, values) = prompt.KeysAndValues(Layer);
+            key = key.index_copy(0, batch.VirtualPlaces!, keys.repeat(batch.Rows, 1, 1));
+            value = value.index_copy(0, batch.VirtualPlaces!, values.repeat(batch.Rows, 1, 1));
+        }
         // Parts of a fused map are strided views; the kernels take dense tensors.
         (query, key, value) = (query.contiguous(), key.contiguous(), value.contiguous());
         var mixed = cache is null

@@ -84,23 +84,40 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     /// <summary>The width it maps to.</summary>
     public long OutputWidth => Weight.Value.size(Transposed ? 1 : 0);
 
-    /// <summary>The delta in the socket, or null.</summary>
-    public Delta? Delta { get; set; }
+    /// <summary>The deltas in the socket, each around those before it.</summary>
+    public IReadOnlyList<Delta> Deltas => deltas;
+
+    readonly List<Delta> deltas = [];
+
+    /// <summary>Puts a delta into the socket, around those that are there.</summary>
+    /// <param name="delta">The delta.</param>
+    public void Plug(Delta delta) => deltas.Add(delta);
+
+    /// <summary>Takes a delta out of the socket.</summary>
+    /// <param name="delta">The delta.</param>
+    public void Unplug(Delta delta) => deltas.Remove(delta);
 
     /// <summary>Whether the map is y = W·x + b and nothing else, W held as [out, in].</summary>
-    internal bool IsPlain => Delta is null && !Transposed;
+    internal bool IsPlain => deltas.Count == 0 && !Transposed;
 
     /// <summary>W and b.</summary>
     internal BlockMap Map => new(Weight.Value, Bias?.Value);
 
     /// <summary>Maps x [tokens, in] to [tokens, out].</summary>
     /// <param name="x">The input.</param>
-    public Tensor Forward(Tensor x)
+    public Tensor Forward(Tensor x) => Forward(x, deltas.Count);
+
+    Tensor Forward(Tensor x, int through) => through == 0 ? Plain(x, withBias: true) : deltas[through - 1].Forward(this, x, inner => Forward(inner, through - 1));
+
+    /// <summary>W·x + b or W·x, without deltas.</summary>
+    /// <param name="x">The input.</param>
+    /// <param name="withBias">Whether b is added.</param>
+    public Tensor Plain(Tensor x, bool withBias)
     {
-        var y = Transposed && !HalfProduct.Holds(Weight.Value)
-            ? Bias is null ? x.matmul(Weight.Value) : addmm(Bias.Value, x, Weight.Value, 1f, 1f)
-            : HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, Bias?.Value);
-        return Delta is null ? y : Delta.Apply(x, y);
+        var bias = withBias ? Bias : null;
+        return Transposed && !HalfProduct.Holds(Weight.Value)
+            ? bias is null ? x.matmul(Weight.Value) : addmm(bias.Value, x, Weight.Value, 1f, 1f)
+            : HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, bias?.Value);
     }
 
     /// <summary>Maps x [tokens, in] by several projections.</summary>
@@ -122,11 +139,16 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
         return HalfProduct.Linear(x, weights, biases);
     }
 
-    /// <summary>Adds a change [out, in] to the weight.</summary>
-    /// <param name="change">The change.</param>
-    public void Add(Tensor change)
+    /// <summary>W as [out, in] in 32 bits, however it is held.</summary>
+    public Tensor Matrix() => (Transposed ? Weight.Value.t() : Weight.Value).to(ScalarType.Float32);
+
+    /// <summary>Sets W [out, in] and b [out].</summary>
+    /// <param name="weight">W.</param>
+    /// <param name="bias">b; left as it is where the projection has none.</param>
+    public void Assign(Tensor weight, Tensor? bias)
     {
-        ArgumentNullException.ThrowIfNull(change);
-        Weight.Assign(Weight.Value + (Transposed ? change.t() : change));
+        ArgumentNullException.ThrowIfNull(weight);
+        Weight.Assign(Transposed ? weight.t() : weight);
+        if (bias is not null) Bias?.Assign(bias);
     }
 }

@@ -1,7 +1,8 @@
+using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
-using Polymath.Text;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -9,9 +10,18 @@ namespace Polymath.Tuning.Deltas;
 /// <summary>
 /// Low-rank adaptation (Hu et al. 2021, eq. 3): y = Wx + b + s·B(A(dropout x)), s = α/r, or α/√r where the rank stabilises it (Kalajdzievski 2023).
 /// A starts uniform in ±1/√in (Kaiming with a = √5), B at zero, so that a fresh delta changes nothing.
+/// With a magnitude m it is DoRA (Liu et al. 2024): the changed weight's rows are scaled to the lengths m, which start as W's own; a row's length counts as a constant
+/// in the gradient (section 4.3), and b is outside.
 /// </summary>
 public sealed class Lora : Delta
 {
+    /// <summary>How PEFT's files say it.</summary>
+    public static DeltaMethod Method { get; } = new(
+        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "qalora_group_size"], Attach);
+
+    // Ways to start that leave the base as it is; the others take something out of it when PEFT loads the adapter.
+    static readonly string[] plainStarts = ["true", "false", "\"gaussian\"", "\"orthogonal\"", "null"];
+
     readonly DeltaSwitch state;
     readonly double dropout;
 
@@ -21,10 +31,11 @@ public sealed class Lora : Delta
     /// <param name="scale">s.</param>
     /// <param name="dropout">The share of the input that is dropped in training.</param>
     /// <param name="state">Whether the deltas of the set are on, and whether they train.</param>
-    public Lora(Weight a, Weight b, double scale, double dropout, DeltaSwitch state)
+    /// <param name="magnitude">m [out], or null.</param>
+    public Lora(Weight a, Weight b, double scale, double dropout, DeltaSwitch state, Weight? magnitude = null)
     {
-        (A, B, Scale, this.dropout, this.state) = (a, b, scale, dropout, state);
-        Weights = [a, b];
+        (A, B, Scale, this.dropout, this.state, Magnitude) = (a, b, scale, dropout, state, magnitude);
+        Weights = magnitude is null ? [a, b] : [a, b, magnitude];
     }
 
     /// <summary>A [r, in].</summary>
@@ -36,38 +47,131 @@ public sealed class Lora : Delta
     /// <summary>s.</summary>
     public double Scale { get; }
 
+    /// <summary>m [out], or null.</summary>
+    public Weight? Magnitude { get; }
+
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
 
     /// <inheritdoc/>
-    public override Tensor Apply(Tensor input, Tensor output)
+    public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
     {
-        if (!state.On) return output;
-        var x = dropout > 0 && state.Training ? Dropout.Of(input, dropout) : input;
-        return addmm(output, nn.functional.linear(x, A.Value), B.Value.t(), 1f, (float)Scale);      // [tokens, out]
+        ArgumentNullException.ThrowIfNull(map);
+        ArgumentNullException.ThrowIfNull(inner);
+        var y = inner(x);
+        if (!state.On) return y;
+        var dropped = dropout > 0 && state.Training ? Dropout.Of(x, dropout) : x;
+        var low = nn.functional.linear(dropped, A.Value);                                           // [tokens, r]
+        if (Magnitude is null) return addmm(y, low, B.Value.t(), 1f, (float)Scale);                 // [tokens, out]
+        var gain = Gain(map.Matrix());
+        return y + map.Plain(dropped, withBias: false) * (gain - 1) + low.matmul(B.Value.t()) * (gain * Scale);
     }
+
+    // m over the rows' lengths, which count as constants.
+    Tensor Gain(Tensor weight)
+    {
+        Tensor lengths;
+        using (no_grad()) lengths = (weight + Change()).norm(1);
+        return Magnitude!.Value / lengths;
+    }
+
+    /// <summary>s·BA [out, in].</summary>
+    public Tensor Change() => B.Value.matmul(A.Value) * Scale;
 
     /// <inheritdoc/>
-    public override Tensor WeightChange() => B.Value.matmul(A.Value) * Scale;
+    public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) =>
+        Magnitude is null ? (weight + Change(), bias) : ((weight + Change()) * Gain(weight).unsqueeze(1), bias);
 
-    /// <summary>A fresh delta.</summary>
-    /// <param name="target">The projection.</param>
-    /// <param name="prefix">What stands before the weights' names in files.</param>
-    /// <param name="rank">r.</param>
-    /// <param name="scale">s.</param>
-    /// <param name="dropout">Dropout.</param>
-    /// <param name="seed">The run's seed; A depends on it and on its own name only.</param>
-    /// <param name="state">The set's switch.</param>
-    public static Lora Fresh(Projection target, string prefix, int rank, double scale, double dropout, long seed, DeltaSwitch state)
+    static void Attach(DeltaParts parts)
     {
-        ArgumentNullException.ThrowIfNull(target);
-        long output = target.OutputWidth, input = target.InputWidth;
-        var values = new float[rank * input];
-        var random = new RandomStream(seed, prefix + target.Name);
-        var bound = 1 / Math.Sqrt(input);
-        for (var i = 0; i < values.Length; i++) values[i] = (float)((2 * random.NextDouble() - 1) * bound);
-        return new Lora(
-            new Weight($"{prefix}{target.Name}.lora_A.weight", tensor(values, [rank, input])),
-            new Weight($"{prefix}{target.Name}.lora_B.weight", zeros(output, rank)), scale, dropout, state);
+        var configuration = parts.Configuration;
+        var rank = configuration.Whole("r", 8);
+        double alpha = configuration.Number("lora_alpha", 8), dropout = configuration.Number("lora_dropout", 0);
+        if (dropout is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
+        if (configuration.Raw("init_lora_weights") is { } start && !plainStarts.Contains(start.ToJsonString()))
+            throw new InputException($"{configuration.Origin} sets init_lora_weights to {start.ToJsonString()}, which changes the base model when it is loaded. Convert the adapter to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion).");
+        if (configuration.Flag("lora_bias")) throw configuration.Fault("lora_bias", "a bias inside the delta is not supported here");
+        (int Rank, double Scale) Size(string name)
+        {
+            var own = (int)configuration.Special("rank_pattern", name, rank);
+            var numerator = configuration.Special("alpha_pattern", name, alpha);
+            return (own, configuration.Flag("use_rslora") ? numerator / Math.Sqrt(own) : numerator / own);
+        }
+        var gaussian = configuration.Text("init_lora_weights") == "gaussian";
+        foreach (var target in parts.Targets)
+        {
+            var (own, scale) = Size(target.Name);
+            var prefix = AdapterConfiguration.Prefix + target.Name;
+            var a = parts.Named(prefix + ".lora_A.weight", gaussian ? Start.Normal(1.0 / own) : Start.Kaiming(target.InputWidth), [own, target.InputWidth], stream: prefix);
+            var b = parts.Weight(target.Name, "lora_B.weight", configuration.Text("init_lora_weights") == "false" ? Start.Kaiming(own) : Start.Zero, target.OutputWidth, own);
+            Weight? magnitude = null;
+            if (configuration.Flag("use_dora"))
+            {
+                magnitude = parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth);
+                using var frozen = no_grad();
+                using var scope = NewDisposeScope();
+                if (parts.IsFresh) magnitude.Assign((target.Matrix() + b.Value.matmul(a.Value) * scale).norm(1));
+            }
+            parts.Plug(target, new Lora(a, b, scale, dropout, parts.State, magnitude));
+        }
+        if (!parts.TargetsTokens) return;
+        var table = parts.Model.Tokens;
+        var (tokenRank, tokenScale) = Size(table.Name);
+        parts.Plug(new LoraTokens(
+            parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, table.Embedding.Value.size(0)),
+            parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), table.Embedding.Value.size(1), tokenRank), tokenScale, parts.State));
     }
+
+    /// <summary>The configuration of a fresh adapter.</summary>
+    /// <param name="method">The recipe's settings.</param>
+    /// <param name="targets">The projections' names or their ends.</param>
+    /// <param name="basis">The base model's name or folder.</param>
+    public static AdapterConfiguration Configure(LoraMethod method, IReadOnlyList<string> targets, string basis)
+    {
+        ArgumentNullException.ThrowIfNull(method);
+        ArgumentNullException.ThrowIfNull(targets);
+        return AdapterConfiguration.Of(new JsonObject
+        {
+            ["alpha_pattern"] = new JsonObject(),
+            ["auto_mapping"] = null,
+            ["base_model_name_or_path"] = basis,
+            ["bias"] = "none",
+            ["exclude_modules"] = null,
+            ["fan_in_fan_out"] = false,
+            ["inference_mode"] = true,
+            ["init_lora_weights"] = true,
+            ["layers_pattern"] = null,
+            ["layers_to_transform"] = null,
+            // PEFT writes a whole alpha without a point.
+            ["lora_alpha"] = method.LoraAlpha == Math.Floor(method.LoraAlpha) ? JsonValue.Create((long)method.LoraAlpha) : JsonValue.Create(method.LoraAlpha),
+            ["lora_bias"] = false,
+            ["lora_dropout"] = method.LoraDropout,
+            ["modules_to_save"] = null,
+            ["peft_type"] = "LORA",
+            ["r"] = method.R,
+            ["rank_pattern"] = new JsonObject(),
+            ["revision"] = null,
+            ["target_modules"] = targets is ["all-linear"] ? "all-linear" : new JsonArray([.. targets.Select(target => JsonValue.Create(target))]),
+            ["task_type"] = "CAUSAL_LM",
+            ["use_dora"] = false,
+            ["use_rslora"] = method.UseRslora,
+        }, "the recipe");
+    }
+}
+
+/// <summary>Low-rank adaptation of the token vectors: e(t) + s·B·A[:, t]. A starts at zero, B normal.</summary>
+/// <param name="a">A [r, vocabulary].</param>
+/// <param name="b">B [width, r].</param>
+/// <param name="scale">s.</param>
+/// <param name="state">Whether the deltas of the set are on.</param>
+public sealed class LoraTokens(Weight a, Weight b, double scale, DeltaSwitch state) : TokenDelta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyList<Weight> Weights { get; } = [a, b];
+
+    /// <inheritdoc/>
+    public override Tensor Change(Tensor ids, Tensor vectors) => state.On ? addmm(vectors, a.Value.t().index_select(0, ids), b.Value.t(), 1f, (float)scale) : vectors;
+
+    /// <inheritdoc/>
+    public override Tensor Merge(Tensor table) => table + b.Value.matmul(a.Value).t() * scale;
 }

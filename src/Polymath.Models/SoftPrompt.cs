@@ -1,0 +1,48 @@
+using static TorchSharp.torch;
+
+namespace Polymath.Models;
+
+/// <summary>A change of the token vectors.</summary>
+public abstract class TokenDelta
+{
+    /// <summary>The delta's own weights, under their names in files.</summary>
+    public abstract IReadOnlyList<Weight> Weights { get; }
+
+    /// <summary>Changes the vectors of tokens.</summary>
+    /// <param name="ids">The tokens [n], 64-bit.</param>
+    /// <param name="vectors">Their vectors [n, width].</param>
+    public abstract Tensor Change(Tensor ids, Tensor vectors);
+
+    /// <summary>The table [vocabulary, width] with the change in it.</summary>
+    /// <param name="table">The table.</param>
+    public abstract Tensor Merge(Tensor table);
+}
+
+/// <summary>
+/// Virtual tokens before each row: what is learned in place of written words (Lester et al. 2021; Liu et al. 2021), or of their keys and values in every layer
+/// (Li &amp; Liang 2021). They are tokens like any others - numbered above the vocabulary, placed, attended to, kept in the cache - whose vectors come from here.
+/// </summary>
+public abstract class SoftPrompt
+{
+    /// <summary>The virtual tokens before a row; an encoder-decoder's source.</summary>
+    public abstract int Length { get; }
+
+    /// <summary>The virtual tokens before an encoder-decoder's answer; they follow the others in number.</summary>
+    public virtual int AnswerLength => 0;
+
+    /// <summary>The prompt's own weights, under their names in files.</summary>
+    public abstract IReadOnlyList<Weight> Weights { get; }
+
+    /// <summary>Whether rows begin with it.</summary>
+    public abstract bool IsOn { get; }
+
+    /// <summary>The vectors of all virtual tokens [length + answer length, width], with a gradient.</summary>
+    public abstract Tensor Vectors();
+
+    /// <summary>Whether a layer's keys and values of the virtual tokens come from the prompt, not from their vectors.</summary>
+    public virtual bool GivesKeysAndValues => false;
+
+    /// <summary>A layer's keys and values of the virtual tokens, each [length, keyValueHeads, D].</summary>
+    /// <param name="layer">The layer.</param>
+    public virtual (Tensor Keys, Tensor Values) KeysAndValues(int layer) => throw new InvalidOperationException("This prompt has vectors, and no keys and values.");
+}

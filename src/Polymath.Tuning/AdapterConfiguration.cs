@@ -1,0 +1,168 @@
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Polymath.Models.Parts;
+using Polymath.Recipes;
+
+namespace Polymath.Tuning;
+
+/// <summary>An adapter's <c>adapter_config.json</c> as PEFT writes it. What is not understood is refused by name, never passed over.</summary>
+public sealed class AdapterConfiguration
+{
+    /// <summary>What PEFT puts before the base model's names.</summary>
+    public const string Prefix = "base_model.model.";
+
+    static readonly JsonSerializerOptions layout = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    // What every method may say, and what changes neither the mathematics nor the file.
+    static readonly string[] common =
+    [
+        "peft_type", "task_type", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
+        "modules_to_save", "megatron_core", "ensure_weight_tying", "fan_in_fan_out",
+    ];
+
+    readonly JsonObject content;
+
+    AdapterConfiguration(JsonObject content, string origin) => (this.content, Origin) = (content, origin);
+
+    /// <summary>Where it was read, for messages.</summary>
+    public string Origin { get; }
+
+    /// <summary>The method: PEFT's <c>peft_type</c>.</summary>
+    public string Type => content["peft_type"]?.ToString() ?? throw new InputException($"{Origin} names no peft_type, so that the kind of adapter is not known.");
+
+    /// <summary>Whether it says something of a setting.</summary>
+    /// <param name="key">The setting.</param>
+    public bool Has(string key) => content[key] is not null;
+
+    /// <summary>Takes a configuration that was made in memory.</summary>
+    /// <param name="content">The settings.</param>
+    /// <param name="origin">What to call it in messages.</param>
+    public static AdapterConfiguration Of(JsonObject content, string origin) => new((JsonObject)JsonNode.Parse(content?.ToJsonString() ?? "{}")!, origin);
+
+    /// <summary>Reads an <c>adapter_config.json</c>.</summary>
+    /// <param name="file">The file.</param>
+    public static AdapterConfiguration Read(string file)
+    {
+        try
+        {
+            return new AdapterConfiguration(JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject ?? throw new InputException($"{file} is not a JSON object."), file);
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"{file} cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Throws when a setting is not among those that a method understands, unless it is empty: PEFT grows new ones.</summary>
+    /// <param name="own">The method's own settings.</param>
+    public void Understands(IEnumerable<string> own)
+    {
+        var known = common.Concat(own).ToHashSet(StringComparer.Ordinal);
+        foreach (var (key, node) in content)
+            if (!known.Contains(key) && node is not null && node.ToJsonString() is not ("false" or "[]" or "{}" or "null" or "0" or "0.0"))
+                throw new InputException($"{Origin} sets {key} to {node.ToJsonString()}, which is not supported here. Train or convert the adapter without it.");
+    }
+
+    /// <summary>A number.</summary>
+    /// <param name="key">The setting.</param>
+    /// <param name="otherwise">Its default.</param>
+    public double Number(string key, double otherwise) => content[key] is { } node ? ToDouble(key, node) : otherwise;
+
+    /// <summary>A whole number within bounds.</summary>
+    /// <param name="key">The setting.</param>
+    /// <param name="otherwise">Its default.</param>
+    /// <param name="least">The least that makes sense.</param>
+    public int Whole(string key, int otherwise, int least = 1)
+    {
+        var number = Number(key, otherwise);
+        return number == Math.Floor(number) && number >= least && number <= int.MaxValue ? (int)number : throw Fault(key, $"a whole number from {least} is needed");
+    }
+
+    /// <summary>Whether a setting is true.</summary>
+    /// <param name="key">The setting.</param>
+    /// <param name="otherwise">Its default.</param>
+    public bool Flag(string key, bool otherwise = false) => content[key] switch
+    {
+        null => otherwise,
+        JsonValue value when value.TryGetValue<bool>(out var flag) => flag,
+        _ => throw Fault(key, "true or false is needed"),
+    };
+
+    /// <summary>A text, or null.</summary>
+    /// <param name="key">The setting.</param>
+    public string? Text(string key) => content[key] is JsonValue value ? value.ToString() : null;
+
+    /// <summary>A setting as it is written, or null.</summary>
+    /// <param name="key">The setting.</param>
+    public JsonNode? Raw(string key) => content[key];
+
+    /// <summary>A list of texts; one text is a list of one.</summary>
+    /// <param name="key">The setting.</param>
+    public IReadOnlyList<string> Texts(string key) => content[key] switch
+    {
+        null => [],
+        JsonArray list => [.. list.Select(item => item?.ToString() ?? "")],
+        var one => [one.ToString()],
+    };
+
+    /// <summary>A fault of a setting.</summary>
+    /// <param name="key">The setting.</param>
+    /// <param name="wish">What is needed.</param>
+    public InputException Fault(string key, string wish) => new($"{Origin}: {key} is {content[key]?.ToJsonString() ?? "not set"}; {wish}.");
+
+    /// <summary>The modules the adapter goes to: their names, the ends of their names, one regular expression, or <c>all-linear</c>.</summary>
+    public IReadOnlyList<string> TargetModules => Texts("target_modules");
+
+    /// <summary>Whether the adapter goes to a module.</summary>
+    /// <param name="module">The module's name.</param>
+    /// <param name="layer">The block it stands in, or −1.</param>
+    /// <param name="linear">Whether it is one of the linear maps that <c>all-linear</c> means.</param>
+    public bool Targets(string module, int layer, bool linear)
+    {
+        if (content["exclude_modules"] is { } excluded && Fits(Texts("exclude_modules"), excluded is JsonValue, module, linear)) return false;
+        if (content["layers_to_transform"] is not null && !Texts("layers_to_transform").Contains(layer.ToString(CultureInfo.InvariantCulture))) return false;
+        return Fits(TargetModules, content["target_modules"] is JsonValue, module, linear);
+    }
+
+    /// <summary>Whether the adapter goes to a projection.</summary>
+    /// <param name="projection">The projection.</param>
+    public bool Targets(Projection projection)
+    {
+        ArgumentNullException.ThrowIfNull(projection);
+        return Targets(projection.Name, projection.Layer, projection.Role is not (Role.Head or Role.Router));
+    }
+
+    static bool Fits(IReadOnlyList<string> targets, bool single, string name, bool linear)
+    {
+        if (targets is ["all-linear"]) return linear;
+        if (single) return Regex.IsMatch(name, $"^(?:{targets[0]})$", RegexOptions.None, TimeSpan.FromSeconds(1));
+        return targets.Any(target => name == target || name.EndsWith("." + target, StringComparison.Ordinal));
+    }
+
+    /// <summary>A number that a pattern of names may set otherwise (<c>rank_pattern</c>, <c>alpha_pattern</c>).</summary>
+    /// <param name="key">The setting with the patterns.</param>
+    /// <param name="module">The module's name.</param>
+    /// <param name="otherwise">What holds where no pattern fits.</param>
+    public double Special(string key, string module, double otherwise)
+    {
+        if (content[key] is not JsonObject patterns) return otherwise;
+        foreach (var (pattern, value) in patterns)
+            if (Regex.IsMatch(module, $@"^(?:.*\.)?(?:{pattern})$", RegexOptions.None, TimeSpan.FromSeconds(1))) return ToDouble(key, value!);
+        return otherwise;
+    }
+
+    /// <summary>The file's content: indented by two, keys in order.</summary>
+    public string ToJson()
+    {
+        var sorted = new JsonObject();
+        foreach (var (key, value) in content.OrderBy(pair => pair.Key, StringComparer.Ordinal)) sorted[key] = value?.DeepClone();
+        return sorted.ToJsonString(layout) + "\n";
+    }
+
+    // A value that was set in memory only gives its own type back; its text gives any.
+    double ToDouble(string key, JsonNode node) =>
+        double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) ? number : throw Fault(key, "a number is needed");
+}

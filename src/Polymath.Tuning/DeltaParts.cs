@@ -1,0 +1,143 @@
+using Polymath.Models;
+using Polymath.Models.Parts;
+using Polymath.Recipes;
+using Polymath.Text;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning;
+
+/// <summary>How a fresh weight starts.</summary>
+/// <param name="Mean">The middle.</param>
+/// <param name="Spread">The standard deviation, or the bound of a uniform distribution.</param>
+/// <param name="Uniform">Whether it is uniform.</param>
+public readonly record struct Start(double Mean, double Spread = 0, bool Uniform = false)
+{
+    /// <summary>At zero.</summary>
+    public static Start Zero => new(0);
+
+    /// <summary>At one.</summary>
+    public static Start One => new(1);
+
+    /// <summary>Normal around zero.</summary>
+    /// <param name="deviation">The standard deviation.</param>
+    public static Start Normal(double deviation) => new(0, deviation);
+
+    /// <summary>Uniform in ±1/√fan: what Kaiming's rule with a = √5 gives (He et al. 2015), and PyTorch's linear maps.</summary>
+    /// <param name="fan">The number of inputs.</param>
+    public static Start Kaiming(long fan) => new(0, 1 / Math.Sqrt(fan), Uniform: true);
+
+    internal float[] Draw(long count, RandomStream random)
+    {
+        var values = new float[count];
+        for (var i = 0; i < values.Length; i++)
+            values[i] = (float)(Mean + (Spread == 0 ? 0 : (Uniform ? 2 * random.NextDouble() - 1 : random.NextNormal()) * Spread));
+        return values;
+    }
+}
+
+/// <summary>What a method is given to attach an adapter: its settings, the model's sockets, and weights that are fresh or come from a file - the same code for both.</summary>
+public sealed class DeltaParts
+{
+    readonly DeltaSet set;
+    readonly FileWeights? files;
+    readonly Func<string, string> nameInFile;
+    readonly long seed;
+
+    internal DeltaParts(DeltaSet set, FileWeights? files, long seed, Func<string, string>? nameInFile = null) =>
+        (this.set, this.files, this.seed, this.nameInFile) = (set, files, seed, nameInFile ?? (name => name));
+
+    /// <summary>The settings.</summary>
+    public AdapterConfiguration Configuration => set.Configuration;
+
+    /// <summary>The model.</summary>
+    public LanguageModel Model => set.Model;
+
+    /// <summary>Whether the deltas are on, and whether they train.</summary>
+    public DeltaSwitch State => set.State;
+
+    /// <summary>Whether weights are made, not read.</summary>
+    public bool IsFresh => files is null;
+
+    /// <summary>The projections that the settings name, the output head among them where it is named.</summary>
+    public IEnumerable<Projection> Targets => Model.Projections.Where(Configuration.Targets).Concat(
+        Model.Labels is null && Configuration.Targets(Model.Tokens.HeadMap.Name, -1, linear: false) ? [Model.Tokens.HeadMap] : []);
+
+    /// <summary>Whether the settings name the table of token vectors.</summary>
+    public bool TargetsTokens => Configuration.Targets(Model.Tokens.Name, -1, linear: false);
+
+    /// <summary>A trained weight of a module, under PEFT's name.</summary>
+    /// <param name="module">The module.</param>
+    /// <param name="parameter">The parameter, such as <c>lora_A.weight</c>.</param>
+    /// <param name="start">How it starts.</param>
+    /// <param name="shape">Its shape.</param>
+    public Weight Weight(string module, string parameter, Start start, params long[] shape) => Named($"{AdapterConfiguration.Prefix}{module}.{parameter}", start, shape);
+
+    /// <summary>A trained weight under a whole name.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="start">How it starts.</param>
+    /// <param name="shape">Its shape.</param>
+    /// <param name="stream">The random stream of a fresh weight; the name when left out.</param>
+    public Weight Named(string name, Start start, long[] shape, string? stream = null)
+    {
+        var weight = Make(name, start, shape, stream);
+        set.Keep(name, weight, trained: true);
+        return weight;
+    }
+
+    /// <summary>A weight that is saved and never trained (projections that all modules share).</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="start">How it starts.</param>
+    /// <param name="shape">Its shape.</param>
+    public Weight Fixed(string name, Start start, params long[] shape)
+    {
+        var weight = Make(name, start, shape, null);
+        set.Keep(name, weight, trained: false);
+        return weight;
+    }
+
+    Weight Make(string name, Start start, long[] shape, string? stream)
+    {
+        if (files is null) return new Weight(name, tensor(start.Draw(shape.Aggregate(1L, (a, b) => a * b), new RandomStream(seed, stream ?? name)), shape));
+        // The adapter is small and outlives its file: it gets memory of its own, in full precision.
+        using var held = files.Get(nameInFile(name), null, shape).Value;
+        return new Weight(name, held.to(ScalarType.Float32, copy: true));
+    }
+
+    /// <summary>Whether the file holds a parameter of a module.</summary>
+    /// <param name="module">The module.</param>
+    /// <param name="parameter">The parameter.</param>
+    public bool Holds(string module, string parameter) => files?.Has(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}")) ?? false;
+
+    /// <summary>Plugs a delta into a projection.</summary>
+    /// <param name="target">The projection.</param>
+    /// <param name="delta">The delta.</param>
+    public void Plug(Projection target, Delta delta) => set.Plug(target, delta);
+
+    /// <summary>Plugs a delta into the table of token vectors.</summary>
+    /// <param name="delta">The delta.</param>
+    public void Plug(TokenDelta delta) => set.Plug(delta);
+
+    /// <summary>Puts a prompt of virtual tokens before each row.</summary>
+    /// <param name="prompt">The prompt.</param>
+    public void Plug(SoftPrompt prompt) => set.Plug(prompt);
+
+    /// <summary>Lets one of the model's own weights be trained and saved with the adapter; it comes back when the adapter is detached.</summary>
+    /// <param name="weight">The model's weight.</param>
+    /// <param name="name">Its name in the adapter's file.</param>
+    public void Choose(Weight weight, string name)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        if (files is null)
+        {
+            set.Choose(name, weight, null);
+            return;
+        }
+        using var held = files.Get(nameInFile(name), null, weight.Value.shape).Value;
+        set.Choose(name, weight, held.to(ScalarType.Float32, copy: true));
+    }
+
+    /// <summary>Throws a fault of the settings.</summary>
+    /// <param name="key">The setting.</param>
+    /// <param name="wish">What is needed.</param>
+    public InputException Fault(string key, string wish) => Configuration.Fault(key, wish);
+}

@@ -1,0 +1,65 @@
+using Polymath.Models;
+using Polymath.Models.Parts;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Deltas;
+
+/// <summary>A delta whose matrix is made anew for each pass: y = inner(x) + x·ΔWᵀ.</summary>
+/// <param name="state">Whether the deltas of the set are on.</param>
+/// <param name="weights">The weights the matrix is made of.</param>
+public abstract class DenseDelta(DeltaSwitch state, params IReadOnlyList<Weight> weights) : AddedDelta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyList<Weight> Weights { get; } = weights;
+
+    /// <inheritdoc/>
+    public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
+    {
+        ArgumentNullException.ThrowIfNull(inner);
+        return state.On ? inner(x) + nn.functional.linear(x, Change()) : inner(x);
+    }
+}
+
+/// <summary>
+/// Low-rank Hadamard product (Hyeon-Woo et al. 2022; Yeh et al. 2024): ΔW = (α/r)·(A₁B₁) ⊙ (A₂B₂), which reaches rank r². B₂ starts at zero, the
+/// others by Kaiming's rule.
+/// </summary>
+public sealed class Loha : DenseDelta
+{
+    /// <summary>How PEFT's files say it.</summary>
+    public static DeltaMethod Method { get; } = new(["r", "alpha", "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "init_weights", "rank_pattern", "alpha_pattern", "bias"], Attach);
+
+    readonly Weight a1, b1, a2, b2;
+    readonly double scale;
+
+    Loha(Weight a1, Weight b1, Weight a2, Weight b2, double scale, DeltaSwitch state)
+        : base(state, a1, b1, a2, b2) => (this.a1, this.b1, this.a2, this.b2, this.scale) = (a1, b1, a2, b2, scale);
+
+    /// <inheritdoc/>
+    public override Tensor Change() => a1.Value.matmul(b1.Value) * a2.Value.matmul(b2.Value) * scale;
+
+    static void Attach(DeltaParts parts)
+    {
+        var configuration = parts.Configuration;
+        LycorisDropout.Refuse(configuration);
+        foreach (var target in parts.Targets)
+        {
+            var rank = (int)configuration.Special("rank_pattern", target.Name, configuration.Whole("r", 8));
+            var alpha = configuration.Special("alpha_pattern", target.Name, configuration.Number("alpha", 8));
+            long output = target.OutputWidth, input = target.InputWidth;
+            parts.Plug(target, new Loha(
+                parts.Weight(target.Name, "hada_w1_a", Start.Kaiming(rank), output, rank), parts.Weight(target.Name, "hada_w1_b", Start.Kaiming(input), rank, input),
+                parts.Weight(target.Name, "hada_w2_a", Start.Kaiming(rank), output, rank), parts.Weight(target.Name, "hada_w2_b", Start.Zero, rank, input), alpha / rank, parts.State));
+        }
+    }
+}
+
+/// <summary>The dropouts of LoHa and LoKr, which are of whole ranks and modules.</summary>
+static class LycorisDropout
+{
+    internal static void Refuse(AdapterConfiguration configuration)
+    {
+        foreach (var key in new[] { "rank_dropout", "module_dropout" })
+            if (configuration.Number(key, 0) != 0) throw configuration.Fault(key, "it is not supported here: set it to 0, which changes training only and no answer");
+    }
+}
