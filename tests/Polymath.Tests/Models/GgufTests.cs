@@ -1,4 +1,3 @@
-using System.Text;
 using Polymath.Models;
 using Polymath.Models.Export;
 using Polymath.Recipes;
@@ -9,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>GGUF files, read back by a small reader of the test's own.</summary>
+/// <summary>GGUF files, read back by a small reader of the tests' own.</summary>
 [Trait("kind", "unit")]
 public sealed class GgufTests : IDisposable
 {
@@ -17,57 +16,13 @@ public sealed class GgufTests : IDisposable
 
     public void Dispose() => folder.Dispose();
 
-    private sealed record Content(Dictionary<string, object> Values, Dictionary<string, (long[] Shape, int Type, long Offset)> Tensors, long DataStart, byte[] Bytes)
-    {
-        public float[] Floats(string name)
-        {
-            var (shape, type, offset) = Tensors[name];
-            Assert.Equal(0, type);
-            var values = new float[shape.Aggregate(1L, (product, x) => product * x)];
-            Buffer.BlockCopy(Bytes, (int)(DataStart + offset), values, 0, values.Length * 4);
-            return values;
-        }
-    }
-
-    private static Content Read(string path)
-    {
-        var bytes = File.ReadAllBytes(path);
-        using var reader = new BinaryReader(new MemoryStream(bytes));
-        string Text() => Encoding.UTF8.GetString(reader.ReadBytes((int)reader.ReadInt64()));
-        object Value(int type) => type switch
-        {
-            4 => reader.ReadUInt32(), 5 => reader.ReadInt32(), 6 => reader.ReadSingle(), 7 => reader.ReadBoolean(), 8 => Text(),
-            9 => List(),
-            _ => throw new InvalidDataException($"{type}"),
-        };
-        object[] List()
-        {
-            var inner = reader.ReadInt32();
-            return [.. Enumerable.Range(0, (int)reader.ReadInt64()).Select(_ => Value(inner))];
-        }
-        Assert.Equal("GGUF", Encoding.ASCII.GetString(reader.ReadBytes(4)));
-        Assert.Equal(3, reader.ReadInt32());
-        long tensors = reader.ReadInt64(), count = reader.ReadInt64();
-        var values = new Dictionary<string, object>();
-        for (var i = 0; i < count; i++) values.Add(Text(), Value(reader.ReadInt32()));
-        var places = new Dictionary<string, (long[], int, long)>();
-        for (var i = 0; i < tensors; i++)
-        {
-            var name = Text();
-            var shape = Enumerable.Range(0, reader.ReadInt32()).Select(_ => reader.ReadInt64()).Reverse().ToArray();
-            places.Add(name, (shape, reader.ReadInt32(), reader.ReadInt64()));
-        }
-        Assert.All(places.Values, place => Assert.Equal(0, place.Item3 % 32));
-        return new Content(values, places, (reader.BaseStream.Position + 31) / 32 * 32, bytes);
-    }
-
-    private Content Export(string name, BlockType type)
+    private GgufContent Export(string name, BlockType type)
     {
         using var model = ModelFolder.Open(TextFixtures.At("models", name));
         var writer = new GgufWriter();
         new GgufModel(model).AddTo(writer, type, name);
         writer.Write(folder.At("x.gguf"));
-        return Read(folder.At("x.gguf"));
+        return GgufContent.Read(folder.At("x.gguf"));
     }
 
     [Fact]
@@ -107,7 +62,7 @@ public sealed class GgufTests : IDisposable
             Assert.Contains("token_embd.weight", content.Tensors.Keys);
             Assert.Contains(content.Tensors.Values, place => place.Shape.Length == 1 && place.Type == 0);
         }
-        Assert.Equal(name == "llama3-rope-tied", Read(folder.At("x.gguf")).Tensors.ContainsKey("rope_freqs.weight"));
+        Assert.Equal(name == "llama3-rope-tied", GgufContent.Read(folder.At("x.gguf")).Tensors.ContainsKey("rope_freqs.weight"));
     }
 
     [Theory]
@@ -127,7 +82,7 @@ public sealed class GgufTests : IDisposable
         var writer = new GgufWriter();
         new GgufTokenizer(TextFixtures.At("tokenizers", name)).AddTo(writer, tokenizer.VocabularySize + 3, []);
         writer.Write(folder.At("x.gguf"));
-        var values = Read(folder.At("x.gguf")).Values;
+        var values = GgufContent.Read(folder.At("x.gguf")).Values;
         Assert.Equal((model, pre), (values["tokenizer.ggml.model"], values["tokenizer.ggml.pre"]));
         var tokens = (object[])values["tokenizer.ggml.tokens"];
         Assert.Equal(tokenizer.VocabularySize + 3, tokens.Length);
