@@ -20,6 +20,7 @@ static class GgufFit
             "gpt2" => Gpt2(read),
             "bloom" when read.Bool("apply_residual_connection_post_layernorm", false) => "adds what stood before the norm; apply_residual_connection_post_layernorm is true",
             "gemma2" => Gemma2(model, read),
+            "qwen3" or "qwen3_moe" when read.Bool("attention_bias", false) => "has no bias on attention's output; attention_bias is true",
             "qwen3_moe" => Qwen3Moe(model, read),
             "chatglm" => ChatGlm2(read),
             "t5" when read.Int("relative_attention_max_distance", 128) != 128 => $"has the distances of T5 to 128; relative_attention_max_distance is {read.Int("relative_attention_max_distance", 128)}",

@@ -38,11 +38,11 @@ sealed class GgufRope(string architecture, RopeSettings rope, int width, int con
         if (architecture == "phi3" && rope.Type is not ("yarn" or "longrope")) file.Add("phi3.rope.scaling.original_context_length", (int)rope.OriginalContext);
     }
 
-    // llama.cpp rounds the ramp's bounds to whole pairs. Where that changes the frequencies, they are written one by one.
+    // llama.cpp has a ramp from 32 turns to one and rounds its bounds to whole pairs. Where that gives other frequencies, they are written one by one.
     void AddYarn(GgufWriter file)
     {
         var (frequencies, attention) = rope.For(width, context);
-        if (!rope.Truncate && !frequencies.SequenceEqual((rope with { Truncate = true }).For(width, context).Frequencies))
+        if (!frequencies.SequenceEqual((rope with { Truncate = true, BetaFast = 32, BetaSlow = 1 }).For(width, context).Frequencies))
         {
             AddDivisors(file, attention);
             return;
@@ -50,8 +50,6 @@ sealed class GgufRope(string architecture, RopeSettings rope, int width, int con
         file.Add($"{architecture}.rope.scaling.type", "yarn");
         file.Add($"{architecture}.rope.scaling.factor", (float)rope.Factor);
         file.Add($"{architecture}.rope.scaling.original_context_length", (int)rope.OriginalContext);
-        file.Add($"{architecture}.rope.scaling.yarn_beta_fast", (float)rope.BetaFast);
-        file.Add($"{architecture}.rope.scaling.yarn_beta_slow", (float)rope.BetaSlow);
         // On top of the factor of the formula, which llama.cpp has.
         var own = rope.Factor <= 1 ? 1 : 0.1 * Math.Log(rope.Factor) + 1;
         if (Math.Abs(attention / own - 1) > 1e-9) file.Add($"{architecture}.rope.scaling.attn_factor", (float)(attention / own));
@@ -60,7 +58,7 @@ sealed class GgufRope(string architecture, RopeSettings rope, int width, int con
     // What each frequency is divided by. llama.cpp reads it in its llama alone.
     void AddDivisors(GgufWriter file, double attention)
     {
-        if (architecture != "llama") throw new InputException($"Rotary positions of the type '{rope.Type}'{(rope.Type == "yarn" ? " with truncate false" : "")} cannot be exported to GGUF: llama.cpp's {architecture} reads no frequencies of its own, only its llama does.");
+        if (architecture != "llama") throw new InputException($"Rotary positions of the type '{rope.Type}'{(rope.Type == "yarn" ? " with a ramp of its own (beta_fast, beta_slow, truncate)" : "")} cannot be exported to GGUF: llama.cpp's {architecture} reads no frequencies of its own, only its llama does.");
         var (frequencies, _) = rope.For(width, context);
         Divisors(file, "rope_freqs.weight", frequencies.Select((frequency, i) => Math.Pow(rope.Theta, -2.0 * i / width) / frequency));
         if (attention != 1) file.Add($"{architecture}.rope.scaling.attn_factor", (float)attention);

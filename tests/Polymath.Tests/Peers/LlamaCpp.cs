@@ -39,8 +39,8 @@ internal sealed class LlamaCpp : IDisposable
         return result;
     }
 
-    /// <summary>A server of a file, asked and stopped.</summary>
-    public async Task<JsonObject> Ask(string file, string path, JsonObject question, CancellationToken cancel, int context = 256)
+    /// <summary>The answers of a server of a file, which is started for them and stopped.</summary>
+    public async Task<IReadOnlyList<JsonObject>> Ask(string file, string path, IEnumerable<JsonObject> questions, CancellationToken cancel, int context = 256)
     {
         var port = FreePort();
         using var process = Start("llama-server", ["-m", Inside(file), "--port", $"{port}", "-c", $"{context}", "-np", "1", "-t", "1", "--no-warmup", .. plain]);
@@ -54,10 +54,15 @@ internal sealed class LlamaCpp : IDisposable
                 Assert.False(process.HasExited, process.HasExited ? string.Concat(await said) : "");
                 await Task.Delay(30, cancel);
             }
-            using var answer = await client.PostAsJsonAsync(path, question, cancel);
-            var text = await answer.Content.ReadAsStringAsync(cancel);
-            Assert.True(answer.IsSuccessStatusCode, text);
-            return JsonNode.Parse(text)!.AsObject();
+            var answers = new List<JsonObject>();
+            foreach (var question in questions)
+            {
+                using var answer = await client.PostAsJsonAsync(path, question, cancel);
+                var text = await answer.Content.ReadAsStringAsync(cancel);
+                Assert.True(answer.IsSuccessStatusCode, text);
+                answers.Add(JsonNode.Parse(text)!.AsObject());
+            }
+            return answers;
         }
         finally
         {
