@@ -87,7 +87,7 @@ public sealed class GgufTokenizer
     void AddMerges(GgufWriter file, JsonObject model, List<string> tokens)
     {
         var merges = (model["merges"] as JsonArray ?? []).Select(merge => merge is JsonArray pair ? (pair[0]!.ToString(), pair[1]!.ToString()) : Halves(merge!.ToString())).ToList();
-        if (Stages("pre_tokenizer").Any(stage => stage["type"]?.ToString() == "ByteLevel")) AddByteLevel(file, merges, model["ignore_merges"]?.GetValue<bool>() is true);
+        if (Stages("pre_tokenizer").Any(stage => stage["type"]?.ToString() == "ByteLevel")) AddByteLevel(file, merges, model);
         else if (model["byte_fallback"]?.GetValue<bool>() is true) AddPieces(file, merges, tokens);
         else throw Unfit("its BPE is neither over bytes nor does it fall back to them");
     }
@@ -120,10 +120,14 @@ public sealed class GgufTokenizer
         _ => [],
     };
 
-    void AddByteLevel(GgufWriter file, List<(string Left, string Right)> merges, bool wholeWords)
+    void AddByteLevel(GgufWriter file, List<(string Left, string Right)> merges, JsonObject model)
     {
         var stages = Stages("pre_tokenizer");
-        var name = GgufPatterns.NameOf(stages, wholeWords) ?? throw Unfit($"its pre-tokenizer splits by {GgufPatterns.Describe(stages)}{(wholeWords ? ", words that are tokens whole" : "")}");
+        var wholeWords = model["ignore_merges"]?.GetValue<bool>() is true;
+        var made = merges.Select(merge => merge.Left + merge.Right).ToHashSet(StringComparer.Ordinal);
+        // Words that are tokens are found by merges too where merges lead to all of them.
+        var name = GgufPatterns.NameOf(stages, wholeWords) ?? (wholeWords && (model["vocab"] as JsonObject ?? []).All(pair => pair.Key.Length == 1 || made.Contains(pair.Key)) ? GgufPatterns.NameOf(stages, wholeWords: false) : null)
+            ?? throw Unfit($"its pre-tokenizer splits by {GgufPatterns.Describe(stages)}{(wholeWords ? ", words that are tokens whole" : "")}");
         if (stages.Any(stage => stage["add_prefix_space"]?.GetValue<bool>() is true)) throw Unfit("it puts a space before a text, which llama.cpp's byte-level BPE does not");
         // llama.cpp splits the text as it stands; NFC changes no text that is composed already, which nearly all is.
         if (Stages("normalizer").Any(stage => stage["type"]?.ToString() != "NFC")) throw Unfit("its normalizer changes the text");
@@ -159,6 +163,8 @@ public sealed class GgufTokenizer
     {
         var scores = new Dictionary<string, float>(StringComparer.Ordinal);
         for (var i = 0; i < merges.Count; i++) scores.TryAdd(merges[i].Left + merges[i].Right, -i);
+        var change = Stages("normalizer").FirstOrDefault(change => change["type"]?.ToString() != "Prepend" && !(change["type"]?.ToString() == "Replace" && change["pattern"]?["String"]?.ToString() == " "));
+        if (change is not null) throw Unfit($"its normalizer changes the text by {change["type"]}");
         file.Add("tokenizer.ggml.model", "llama");
         file.Add("tokenizer.ggml.pre", "default");
         file.Add("tokenizer.ggml.scores", tokens.Select(token => scores.GetValueOrDefault(token, token.Length == 1 ? 0 : -1e6f)).ToList());

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Export;
 using Polymath.Recipes;
@@ -18,7 +19,7 @@ public sealed class GgufTests : IDisposable
 
     private GgufContent Export(string name, BlockType type)
     {
-        using var model = ModelFolder.Open(TextFixtures.At("models", name));
+        using var model = ModelFolder.Open(new[] { TextFixtures.At("models", name), TextFixtures.At("own", "models", name) }.Single(Directory.Exists));
         var writer = new GgufWriter();
         new GgufModel(model).AddTo(writer, type, name);
         writer.Write(folder.At("x.gguf"));
@@ -53,6 +54,13 @@ public sealed class GgufTests : IDisposable
     [InlineData("bloom", "bloom")]
     [InlineData("mistral-window", "llama")]
     [InlineData("llama3-rope-tied", "llama")]
+    [InlineData("mixtral", "llama")]
+    [InlineData("qwen3-moe", "qwen3moe")]
+    [InlineData("glm", "chatglm")]
+    [InlineData("chatglm2", "chatglm")]
+    [InlineData("glm4", "glm4")]
+    [InlineData("t5", "t5")]
+    [InlineData("t5-gated", "t5")]
     public void Every_weight_of_a_family_has_a_name(string name, string architecture)
     {
         foreach (var type in BlockType.All)
@@ -66,9 +74,17 @@ public sealed class GgufTests : IDisposable
     }
 
     [Theory]
-    [InlineData("t5", "cannot be exported")]
-    [InlineData("bert-classify", "cannot be exported")]
-    [InlineData("chatglm2", "cannot be exported")]
+    [InlineData("bert-classify", "vectors of whole texts")]
+    [InlineData("bert-mlm", "no head over hidden words")]
+    [InlineData("roberta-mlm", "no head over hidden words")]
+    [InlineData("opt", "llama.cpp has no OPT")]
+    [InlineData("chatglm", "ChatGLM2 and later")]
+    [InlineData("bloom-six-heads", "apply_residual_connection_post_layernorm")]
+    [InlineData("gpt2-scaled-relu", "relu")]
+    [InlineData("qwen3-bias-tied", "attention_bias")]
+    [InlineData("qwen3-moe-dense-layer", "norm_topk_prob")]
+    [InlineData("t5-untied", "gated-silu")]
+    [InlineData("llama-classify", "head over labels")]
     public void What_llama_cpp_does_not_know_is_refused(string name, string what) => Assert.Contains(what, Assert.Throws<InputException>(() => Export(name, BlockType.F16)).Message);
 
     [Theory]
@@ -76,6 +92,7 @@ public sealed class GgufTests : IDisposable
     [InlineData("llama3", "gpt2", "llama-bpe")]
     [InlineData("qwen", "gpt2", "qwen2")]
     [InlineData("llama2", "llama", "default")]
+    [InlineData("roberta", "gpt2", "gpt-2")]
     public void A_tokenizer_has_its_kind_and_its_pre_tokenizer(string name, string model, string pre)
     {
         var tokenizer = Polymath.Text.Tokenizer.Load(TextFixtures.At("tokenizers", name));
@@ -89,6 +106,94 @@ public sealed class GgufTests : IDisposable
         Assert.Equal(5, ((object[])values["tokenizer.ggml.token_type"])[^1]);
         Assert.Equal(tokenizer.TokenOf(300), tokens[300]);
     }
+
+    [Theory]
+    [InlineData("llama", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 64, "beta_fast": 4}""", null)]
+    [InlineData("qwen2", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 64, "beta_fast": 4}""", "beta_fast")]
+    [InlineData("qwen2", """{"rope_type": "llama3", "factor": 8, "original_max_position_embeddings": 64}""", "only its llama does")]
+    [InlineData("qwen2", """{"rope_type": "longrope", "original_max_position_embeddings": 64}""", "its phi3 and llama do")]
+    public void Frequencies_of_their_own_need_llama_cpps_llama(string name, string rope, string? refusal)
+    {
+        var configuration = ModelFolder.Configuration(TextFixtures.At("models", name));
+        configuration["rope_parameters"] = JsonNode.Parse(rope);
+        using var model = ModelFolder.New(configuration, 1);
+        var writer = new GgufWriter();
+        if (refusal is not null)
+        {
+            Assert.Contains(refusal, Assert.Throws<InputException>(() => new GgufModel(model).AddTo(writer, BlockType.F16, name)).Message);
+            return;
+        }
+        new GgufModel(model).AddTo(writer, BlockType.F16, name);
+        writer.Write(folder.At("x.gguf"));
+        var content = GgufContent.Read(folder.At("x.gguf"));
+        // The fastest pairs are left alone, the slowest stretched in full.
+        var divisors = content.Floats("rope_freqs.weight");
+        Assert.Equal((1f, 4f), (divisors[0], divisors[^1]));
+        Assert.Equal(0.1f * MathF.Log(4) + 1, (float)content.Values["llama.rope.scaling.attn_factor"], 1e-6f);
+    }
+
+    [Fact]
+    public void Experts_are_stacked_and_their_choice_stays_exact()
+    {
+        using var scope = NewDisposeScope();
+        var content = Export("mixtral", BlockType.F32);
+        Assert.Equal((4u, 2u), (content.Values["llama.expert_count"], content.Values["llama.expert_used_count"]));
+        using var file = SafetensorsFile.Open(TextFixtures.At("models", "mixtral", "model.safetensors"));
+        var (shape, _, _) = content.Tensors["blk.1.ffn_down_exps.weight"];
+        Assert.Equal([4, 64, 112], shape);
+        Assert.Equal(Samples.Floats(file.Map("model.layers.1.block_sparse_moe.experts.2.w2.weight")), content.Floats("blk.1.ffn_down_exps.weight")[(2 * 64 * 112)..(3 * 64 * 112)]);
+        Assert.Equal("f32", Export("mixtral", BlockType.Q8Zero).TypeOf("blk.1.ffn_gate_inp.weight"));
+    }
+
+    [Theory]
+    [InlineData("llama-rope-linear", "scaling.type", "linear")]
+    [InlineData("llama-rope-linear", "scaling.factor", 3f)]
+    [InlineData("llama-rope-yarn", "scaling.type", "yarn")]
+    [InlineData("llama-rope-yarn", "scaling.original_context_length", 16u)]
+    [InlineData("phi3-longrope", "scaling.type", "longrope")]
+    [InlineData("llama-rope-dynamic", null, 8u)]
+    [InlineData("mixtral-window", null, 4u)]
+    public void Stretched_positions_are_said_in_llama_cpps_words(string name, string? key, object value)
+    {
+        var content = Export(name, BlockType.F16);
+        var architecture = content.Values["general.architecture"];
+        Assert.Equal(value, content.Values[key is null ? $"{architecture}.context_length" : $"{architecture}.rope.{key}"]);
+        Assert.Equal(name == "phi3-longrope", content.Tensors.ContainsKey("rope_factors_long.weight") && content.Tensors.ContainsKey("rope_factors_short.weight"));
+    }
+
+    [Theory]
+    [InlineData("bpe_bloom", "bloom")]
+    [InlineData("bpe_gpt4", "dbrx")]
+    [InlineData("bpe_gpt4o", "gpt-4o")]
+    public void A_way_to_split_has_llama_cpps_name(string name, string pre)
+    {
+        var writer = new GgufWriter();
+        new GgufTokenizer(TextFixtures.At("tokenizer-kinds", name)).AddTo(writer, 450, []);
+        writer.Write(folder.At("x.gguf"));
+        Assert.Equal(pre, GgufContent.Read(folder.At("x.gguf")).Values["tokenizer.ggml.pre"]);
+    }
+
+    [Fact]
+    public void Unigram_pieces_have_their_scores_and_their_table_of_characters()
+    {
+        var writer = new GgufWriter();
+        var tokenizer = new GgufTokenizer(TextFixtures.At("tokenizer-files", "t5"));
+        tokenizer.AddTo(writer, 400, []);
+        writer.Write(folder.At("x.gguf"));
+        var values = GgufContent.Read(folder.At("x.gguf")).Values;
+        Assert.Equal(("t5", true, true, false), (values["tokenizer.ggml.model"], values["tokenizer.ggml.add_eos_token"], values["tokenizer.ggml.add_space_prefix"], values["tokenizer.ggml.add_bos_token"]));
+        Assert.True(((object[])values["tokenizer.ggml.precompiled_charsmap"]).Length > 1000);
+        Assert.Contains(((object[])values["tokenizer.ggml.scores"]).Cast<float>(), score => score < -1);
+        Assert.Equal("my-phi 3-mini", tokenizer.NameFor("my-Phi-3-mini"));
+    }
+
+    [Theory]
+    [InlineData("bpe_digits", "a space before a text")]
+    [InlineData("uni_bytes", "fall back to bytes")]
+    [InlineData("metasplit_always", "NFKC")]
+    [InlineData("bpe_anchor", "splits by")]
+    public void A_tokenizer_that_llama_cpp_would_read_otherwise_is_refused(string name, string what) =>
+        Assert.Contains(what, Assert.Throws<InputException>(() => new GgufTokenizer(TextFixtures.At("tokenizer-kinds", name)).AddTo(new GgufWriter(), 1000, [])).Message);
 
     [Fact]
     public void A_tokenizer_without_a_counterpart_is_refused() => Assert.Contains("cannot be exported", Assert.Throws<InputException>(() => new GgufTokenizer(TextFixtures.At("tokenizers", "bert")).AddTo(new GgufWriter(), 1000, [])).Message);

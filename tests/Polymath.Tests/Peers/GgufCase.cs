@@ -62,7 +62,7 @@ internal sealed class GgufCase : IDisposable
         writer.Add("tokenizer.ggml.model", "llama");
         writer.Add("tokenizer.ggml.tokens", Enumerable.Range(0, count).Select(i => i == 3 ? "<0x0A>" : Word(i)).ToList());
         writer.Add("tokenizer.ggml.scores", new float[count]);
-        writer.Add("tokenizer.ggml.token_type", Enumerable.Range(0, count).Select(i => i == 3 ? 6 : i == 0 ? 2 : 4).ToList());
+        writer.Add("tokenizer.ggml.token_type", Enumerable.Range(0, count).Select(i => i == 3 ? 6 : 4).ToList());
         writer.Add("tokenizer.ggml.add_bos_token", false);
         writer.Add("tokenizer.ggml.add_space_prefix", false);
         writer.Write(Path.Combine(folder, file));

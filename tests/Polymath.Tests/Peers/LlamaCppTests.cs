@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using Polymath.Models;
 using Polymath.Models.Families;
 using Polymath.Tensors.Files;
+using Polymath.Tests.Models;
 using Polymath.Tests.Tensors;
 using Polymath.Text.Packing;
 using static TorchSharp.torch;
@@ -86,6 +87,24 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
             same &= own.Max() - own[tokens[i]] <= 2 * worst;
         }
         return (gap, same);
+    }
+
+    [Theory(Skip = Missing, SkipUnless = nameof(Here), DisableDiscoveryEnumeration = true)]
+    [InlineData("q8_0", "Q8_0")]
+    [InlineData("q4_0", "Q4_0")]
+    [InlineData("q4_k", "Q4_K_S")]
+    public void Blocks_are_those_of_llama_cpp(string name, string type)
+    {
+        using var peer = new LlamaCpp();
+        using var own = new GgufCase("llama", peer.Folder, null);
+        own.Export(BlockType.F32, "wide.gguf");
+        var ours = own.Export(BlockType.All.Single(block => block.Name == name), "ours.gguf");
+        peer.Quantize("wide.gguf", "theirs.gguf", type, "--pure", "--token-embedding-type", "q8_0", "--output-tensor-type", "q8_0");
+        var theirs = GgufContent.Read(Path.Combine(peer.Folder, "theirs.gguf"));
+        Assert.Equal(ours.Tensors.Keys.Order(StringComparer.Ordinal), theirs.Tensors.Keys.Order(StringComparer.Ordinal));
+        foreach (var tensor in ours.Tensors.Keys) Assert.True(ours.Raw(tensor).AsSpan().SequenceEqual(theirs.Raw(tensor)), tensor);
+        output.WriteLine($"{name}: {ours.Tensors.Keys.Count(tensor => ours.TypeOf(tensor) == name)} tensors of the same bytes");
+        Assert.Contains(ours.Tensors.Keys, tensor => ours.TypeOf(tensor) == name);
     }
 
     public static TheoryData<string> Pairs => ["t5", "t5-gated", "t5-untied"];

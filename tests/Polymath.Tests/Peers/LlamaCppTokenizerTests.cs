@@ -14,12 +14,18 @@ public sealed class LlamaCppTokenizerTests(ITestOutputHelper output)
 {
     public static bool Here => LlamaCpp.Here;
 
+    // Texts that llama.cpp splits otherwise, by what it does not know: NFC (qwen2), spaces that a special token swallows (added), pieces that a text may not hold as
+    // written words (sp-*), a first space that stands for the one that would be put before it (meta_*), line breaks cut from the ends (uni_nopre).
+    private static readonly Dictionary<string, int> otherwise = new() { ["qwen1"] = 2, ["qwen2"] = 2, ["added"] = 1, ["sp-llama"] = 1, ["sp-t5"] = 1, ["sp-bpeuser"] = 6, ["meta_always"] = 6, ["meta_first"] = 6, ["uni_nopre"] = 5 };
+
     [Fact(Skip = "POLYMATH_PEERS names no root folder with llama.cpp in it", SkipUnless = nameof(Here))]
     public async Task Tokens_are_those_of_llama_cpp()
     {
         var cancel = TestContext.Current.CancellationToken;
         using var peer = new LlamaCpp();
         var folders = new[] { "tokenizers", "tokenizer-kinds", "tokenizer-files" }.SelectMany(kind => Directory.GetDirectories(TextFixtures.At(kind))).Where(folder => File.Exists(Path.Combine(folder, "cases.json"))).Order(StringComparer.Ordinal).ToList();
+        var faults = new List<string>();
+        var exported = new HashSet<string>();
         foreach (var folder in folders)
         {
             var place = Path.Combine(Path.GetFileName(Path.GetDirectoryName(folder))!, Path.GetFileName(folder));
@@ -32,8 +38,12 @@ public sealed class LlamaCppTokenizerTests(ITestOutputHelper output)
             var answers = await peer.Ask("model.gguf", "/tokenize", cases.Select(item => new JsonObject { ["content"] = item!["text"]!.ToString(), ["parse_special"] = true }), cancel);
             var wrong = cases.Zip(answers).Where(pair => pair.First!["ids_plain"]!.ToJsonString() != pair.Second["tokens"]!.ToJsonString()).ToList();
             output.WriteLine($"{place,-40} {cases.Count - wrong.Count} of {cases.Count} texts the same");
+            exported.Add(Path.GetFileName(folder));
+            if (wrong.Count != otherwise.GetValueOrDefault(Path.GetFileName(folder))) faults.Add(place);
             foreach (var (first, second) in wrong.Take(6)) output.WriteLine($"    {first!["text"]!.ToJsonString()}: {first["ids_plain"]!.ToJsonString()} there {second["tokens"]!.ToJsonString()}");
         }
+        Assert.Empty(faults);
+        Assert.Superset(new HashSet<string> { "gpt2", "llama2", "llama3", "qwen", "bpe_bloom", "bpe_gpt4", "bpe_gpt4o", "glm4", "gemma", "t5" }, exported);
     }
 
     private static string? Write(string folder, string file)
