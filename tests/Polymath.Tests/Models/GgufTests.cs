@@ -89,7 +89,7 @@ public sealed class GgufTests : IDisposable
 
     [Theory]
     [InlineData("gpt2", "gpt2", "gpt-2")]
-    [InlineData("llama3", "gpt2", "llama-bpe")]
+    [InlineData("llama3", "gpt2", "dbrx")]
     [InlineData("qwen", "gpt2", "qwen2")]
     [InlineData("llama2", "llama", "default")]
     [InlineData("roberta", "gpt2", "gpt-2")]
@@ -108,8 +108,8 @@ public sealed class GgufTests : IDisposable
     }
 
     [Theory]
-    [InlineData("llama", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 64, "beta_fast": 4}""", null)]
-    [InlineData("qwen2", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 64, "beta_fast": 4}""", "beta_fast")]
+    [InlineData("llama", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4096, "beta_fast": 4}""", null)]
+    [InlineData("qwen2", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4096, "beta_fast": 4}""", "beta_fast")]
     [InlineData("qwen2", """{"rope_type": "llama3", "factor": 8, "original_max_position_embeddings": 64}""", "only its llama does")]
     [InlineData("qwen2", """{"rope_type": "longrope", "original_max_position_embeddings": 64}""", "its phi3 and llama do")]
     public void Frequencies_of_their_own_need_llama_cpps_llama(string name, string rope, string? refusal)
@@ -162,13 +162,15 @@ public sealed class GgufTests : IDisposable
     }
 
     [Theory]
-    [InlineData("bpe_bloom", "bloom")]
-    [InlineData("bpe_gpt4", "dbrx")]
-    [InlineData("bpe_gpt4o", "gpt-4o")]
-    public void A_way_to_split_has_llama_cpps_name(string name, string pre)
+    [InlineData("tokenizer-kinds", "bpe_bloom", "bloom")]
+    [InlineData("tokenizer-kinds", "bpe_gpt4", "dbrx")]
+    [InlineData("tokenizer-kinds", "bpe_gpt4o", "gpt-4o")]
+    [InlineData("tokenizer-files", "glm4", "llama-bpe")]
+    [InlineData("tokenizer-files", "qwen1", "qwen2")]
+    public void A_way_to_split_has_llama_cpps_name(string kind, string name, string pre)
     {
         var writer = new GgufWriter();
-        new GgufTokenizer(TextFixtures.At("tokenizer-kinds", name)).AddTo(writer, 450, []);
+        new GgufTokenizer(TextFixtures.At(kind, name)).AddTo(writer, 1000, []);
         writer.Write(folder.At("x.gguf"));
         Assert.Equal(pre, GgufContent.Read(folder.At("x.gguf")).Values["tokenizer.ggml.pre"]);
     }

@@ -56,7 +56,7 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
             var wide = await Compare(own.Model, peer, "wide.gguf", prompt, cancel);
             var rounded = type == BlockType.F32 ? wide : await Compare(own.Model, peer, "model.gguf", prompt, cancel);
             output.WriteLine($"{name,-24} {type.Name,-5} log p differs by {wide.Gap:G3}, {rounded.Gap:G3} with llama.cpp's own arithmetic of the type; tokens the same {wide.Same}, {rounded.Same}");
-            Assert.True(wide.Gap < (name.StartsWith("gpt", StringComparison.Ordinal) || name.StartsWith("bloom", StringComparison.Ordinal) || name.StartsWith("gemma", StringComparison.Ordinal) ? 0.02 : 5e-4), $"{type.Name}: log p differs by {wide.Gap}");
+            Assert.True(wide.Gap < (name.StartsWith("gpt", StringComparison.Ordinal) || name.StartsWith("bloom", StringComparison.Ordinal) || name.StartsWith("gemma", StringComparison.Ordinal) ? 5e-3 : 2e-4), $"{type.Name}: log p differs by {wide.Gap}");
             Assert.True(wide.Same, $"{type.Name}: other tokens");
             // A state that is rounded may choose another expert.
             Assert.True(rounded.Gap < 1 || own.Model is Mixtral, $"{type.Name}: log p differs by {rounded.Gap} with llama.cpp's own arithmetic");
