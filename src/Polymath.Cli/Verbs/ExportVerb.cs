@@ -26,8 +26,9 @@ static class ExportVerb
             TorchRuntime.Load();
             using var model = ModelFolder.Open(place, allowed.Read(parsed));
             var writer = new GgufWriter();
-            new GgufModel(model).AddTo(writer, blocks, Path.GetFileName(Path.GetFullPath(place)));
-            new GgufTokenizer(place).AddTo(writer, model.Sizes.VocabularySize, model.Configuration);
+            var tokenizer = new GgufTokenizer(place);
+            new GgufModel(model).AddTo(writer, blocks, tokenizer.NameFor(Path.GetFileName(Path.GetFullPath(place))));
+            tokenizer.AddTo(writer, model.Sizes.VocabularySize, model.Configuration);
             writer.Write(target);
             Console.WriteLine($"{target}: {blocks.Name}, {new FileInfo(target).Length / 1e6:N1} MB");
             return Outcome.Done;
