@@ -56,7 +56,7 @@ internal sealed class HubFetch : IDisposable
         var settled = _store.CommitOf(_address.Revision);
         if (_settings.Offline) return settled is null ? throw Missing("nothing of it is in the cache") : Settle(FromCache(settled, selection));
         // A commit never changes: what is known of it and there needs no question.
-        if (settled is not null && settled == _address.Revision && _store.Listing(settled) is { } known && Complete(known, selection) is { } whole) return Settle(whole);
+        if (settled is not null && settled == _address.Revision && (_pins.Commits.ContainsKey(_asked.Source) || HubFile.IsHex(settled, 40)) && _store.Listing(settled) is { } known && Complete(known, selection) is { } whole) return Settle(whole);
         HubListing listing;
         try
         {
@@ -152,12 +152,10 @@ internal sealed class HubFetch : IDisposable
 
     private HubSnapshot FromCache(string commit, HubSelection selection, PassingFault? fault = null)
     {
-        var listing = Known(commit);
         try
         {
-            var snapshot = Snapshot(commit, selection.Choose(_asked.Source, [.. listing.Files.Select(file => file.Path)], name => File.Exists(InSnapshot(commit, name)) ? File.ReadAllBytes(InSnapshot(commit, name)) : null));
-            var missing = snapshot.Files.Where(name => !_store.Has(commit, listing.Files.First(file => file.Path == name))).ToList();
-            if (missing.Count == 0) return snapshot;
+            var (names, missing) = Look(Known(commit), selection);
+            if (missing.Count == 0) return Snapshot(commit, names);
             throw Missing($"{string.Join(", ", missing.Take(5))} {(missing.Count > 5 ? $"and {missing.Count - 5} more are" : missing.Count > 1 ? "are" : "is")} not in the cache", fault);
         }
         catch (InputException problem) when (_store.Listing(commit) is null && problem.InnerException is not PassingFault)
@@ -166,10 +164,14 @@ internal sealed class HubFetch : IDisposable
         }
     }
 
-    private HubSnapshot? Complete(HubListing listing, HubSelection selection)
+    private HubSnapshot? Complete(HubListing listing, HubSelection selection) => Look(listing, selection) is var (names, missing) && missing.Count == 0 ? Snapshot(listing.Commit, names) : null;
+
+    // What is chosen of a listing, and what of it is not in the commit's folder.
+    private (IReadOnlyList<string> Names, List<string> Missing) Look(HubListing listing, HubSelection selection)
     {
-        var names = selection.Choose(_asked.Source, [.. listing.Files.Select(file => file.Path)], name => File.Exists(InSnapshot(listing.Commit, name)) ? File.ReadAllBytes(InSnapshot(listing.Commit, name)) : null);
-        return names.All(name => _store.Has(listing.Commit, listing.Files.First(file => file.Path == name))) ? Snapshot(listing.Commit, names) : null;
+        var files = listing.Files.ToDictionary(file => file.Path, StringComparer.Ordinal);
+        var names = selection.Choose(_asked.Source, [.. files.Keys], name => File.Exists(InSnapshot(listing.Commit, name)) ? File.ReadAllBytes(InSnapshot(listing.Commit, name)) : null);
+        return (names, [.. names.Where(name => !_store.Has(listing.Commit, files[name]))]);
     }
 
     private HubListing Known(string commit) => _store.Listing(commit) ?? new HubListing(commit, [.. _store.FilesOf(commit).Select(name => new HubFile(name, -1))]);

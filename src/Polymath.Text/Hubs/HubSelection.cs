@@ -14,11 +14,13 @@ public abstract class HubSelection
     private static readonly string[] AdapterWeights = ["adapter_model.safetensors", "adapter_model.bin"];
     private static readonly string[] Tokenizers = ["tokenizer.json", "tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt"];
 
+    private static readonly string[] Globs = ["*.tiktoken", "conversion-*.json", "additional_chat_templates/*.jinja"];
+
     /// <summary>What lies beside the weights in a model's folder and belongs to it: the tokenizer, the layout of conversations, how to generate.</summary>
     public static IReadOnlyList<string> Companions { get; } =
     [
         .. Tokenizers, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json", "chat_template.jinja", "chat_template.json", "polymath.json",
-        "*.tiktoken", "conversion-*.json", "additional_chat_templates/*.jinja",
+        .. Globs,
     ];
 
     /// <summary>A model with its tokenizer and one form of its weights.</summary>
@@ -52,7 +54,7 @@ public abstract class HubSelection
     /// <summary>What a repository holds, for a message.</summary>
     private static string Holds(IReadOnlyList<string> all) => all.Count == 0 ? "It is empty" : $"It holds {string.Join(", ", all.Take(8))}{(all.Count > 8 ? $" and {all.Count - 8} more" : "")}";
 
-    private static IEnumerable<string> Beside(IReadOnlyList<string> all) => all.Where(name => Companions.Any(pattern => LocalFiles.Fits(pattern, name)));
+    private static IEnumerable<string> Beside(IReadOnlyList<string> all) => all.Where(name => Companions.Contains(name) || Globs.Any(glob => LocalFiles.Fits(glob, name)));
 
     private static List<string> WeightsOf(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
     {

@@ -69,7 +69,7 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
     /// <summary>The repositories of a cache.</summary>
     public static IEnumerable<CachedRepository> All(string cache)
     {
-        foreach (var root in Directory.Exists(cache) ? Directory.GetDirectories(cache).Order(StringComparer.Ordinal) : [])
+        foreach (var root in (Directory.Exists(cache) ? Directory.GetDirectories(cache) : []).Order(StringComparer.Ordinal))
         {
             var parts = Path.GetFileName(root).Split("--");
             if (parts is not ["models" or "datasets", .. { Length: 1 or 2 } name]) continue;

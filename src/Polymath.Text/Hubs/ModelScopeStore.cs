@@ -82,7 +82,8 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
     {
         foreach (var kind in new[] { "models", "datasets" })
         {
-            foreach (var owner in Directory.Exists(Path.Combine(cache, kind)) ? Directory.GetDirectories(Path.Combine(cache, kind)).Where(folder => Path.GetFileName(folder)[0] != '.').Order(StringComparer.Ordinal) : [])
+            var folder = Path.Combine(cache, kind);
+            foreach (var owner in (Directory.Exists(folder) ? Directory.GetDirectories(folder) : []).Where(owner => Path.GetFileName(owner)[0] != '.').Order(StringComparer.Ordinal))
             {
                 foreach (var root in Directory.GetDirectories(owner).Order(StringComparer.Ordinal))
                 {
