@@ -47,7 +47,6 @@ public sealed class Materials
         hub ??= new Hub(HubSettings.FromEnvironment());
         recipe = Fetched(recipe, hub);
         var corpora = new Corpora(recipe, baseFolder, new PackageCache(), observer.Progress, hub);
-        corpora.Fetch();
         var conversions = (recipe.Chat?.Convert ?? []).Select(corpora.Conversion).ToList();
         var existing = (recipe.Tokenizer, recipe.Model) switch
         {

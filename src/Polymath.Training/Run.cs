@@ -68,7 +68,9 @@ public sealed class Run : IDisposable
             var pins = new HubPins(Surroundings.Pins(folder.Path), Write);
             Write(pins.Commits);
             var hub = open?.Invoke(pins) ?? new Hub(HubSettings.FromEnvironment(), pins);
-            return new Run(Materials.Gather(recipe, reading.BaseFolder, folder.File("tokenizer"), observer, hub), folder, observer, stopAfter);
+            var materials = Materials.Gather(recipe, reading.BaseFolder, folder.File("tokenizer"), observer, hub);
+            materials.Corpora.Fetch();
+            return new Run(materials, folder, observer, stopAfter);
         }
         catch
         {

@@ -75,7 +75,8 @@ public sealed partial record HubAddress(HubName Hub, bool IsData, string Reposit
         revision = revision?.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
         problem = match switch
         {
-            _ when !IsAddress(text) || !match.Success => $"'{text}' is not the address of a repository",
+            // A bare name with a path behind it would be taken for ORG/NAME by everybody else.
+            _ when !IsAddress(text) || !match.Success || (path is not null && revision is null && !name.Contains('/', StringComparison.Ordinal)) => $"'{text}' is not the address of a repository",
             _ when name.Contains("..", StringComparison.Ordinal) || name.Contains("--", StringComparison.Ordinal) || name.Split('/').Any(part => part.Length > 96 || part[^1] is '.' or '-') =>
                 $"'{name}' cannot name a repository",
             _ when hub == HubName.ModelScope && !name.Contains('/', StringComparison.Ordinal) => $"'{text}' names no organisation",

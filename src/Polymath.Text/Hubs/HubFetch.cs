@@ -80,12 +80,25 @@ internal sealed class HubFetch : IDisposable
         }
         // A folder under the commit's name shows only what is whole: nobody takes half a model for one.
         _store.Publish(listing.Commit, [.. names.Select(name => files[name])]);
-        _store.Record(listing with { Files = [.. files.Values] }, _address.Revision);
+        Record(listing with { Files = [.. files.Values] });
         return Settle(Snapshot(listing.Commit, names));
     }
 
     /// <inheritdoc/>
     public void Dispose() => _api.Dispose();
+
+    private void Record(HubListing listing)
+    {
+        try
+        {
+            _store.Record(listing, _address.Revision);
+            if (!_address.IsData) _store.RecordAbsent(listing.Commit, HubSelection.Companions.Where(name => !name.Contains('*', StringComparison.Ordinal)).Except(listing.Files.Select(file => file.Path)));
+        }
+        catch (RunFailedException)
+        {
+            // A cache that others fill and that may only be read: what is needed is there, the notes only save questions.
+        }
+    }
 
     private async Task<HubFile> CompletedAsync(string commit, HubFile file, CancellationToken cancellation)
     {
@@ -170,7 +183,7 @@ internal sealed class HubFetch : IDisposable
     private (IReadOnlyList<string> Names, List<string> Missing) Look(HubListing listing, HubSelection selection)
     {
         var files = listing.Files.ToDictionary(file => file.Path, StringComparer.Ordinal);
-        var names = selection.Choose(_asked.Source, [.. files.Keys], name => File.Exists(InSnapshot(listing.Commit, name)) ? File.ReadAllBytes(InSnapshot(listing.Commit, name)) : null);
+        var names = selection.Choose(_asked.Source, [.. files.Keys], name => HubStore.IsFile(InSnapshot(listing.Commit, name)) ? File.ReadAllBytes(InSnapshot(listing.Commit, name)) : null);
         return (names, [.. names.Where(name => !_store.Has(listing.Commit, files[name]))]);
     }
 

@@ -43,13 +43,18 @@ internal abstract class HubStore(HubAddress address)
     /// <summary>Writes down which commit a revision leads to, and which files it has.</summary>
     public void Record(HubListing listing, string? revision)
     {
-        Directory.CreateDirectory(Notes);
-        AtomicFile.WriteText(ListingFile(listing.Commit), JsonSerializer.Serialize(new
+        // A commit never changes; what only has a branch's name does.
+        if (!HubFile.IsHex(listing.Commit, 40) || !File.Exists(ListingFile(listing.Commit))) AtomicFile.WriteText(ListingFile(listing.Commit), JsonSerializer.Serialize(new
         {
             format_version = ListingFormat,
             files = listing.Files.ToDictionary(file => file.Path, file => new { size = file.Size, blob_id = file.BlobId, lfs_sha256 = file.Sha256 }),
         }));
         RecordRevision(listing.Commit, revision);
+    }
+
+    /// <summary>Writes down that a commit does not have some files, so that nobody asks for them again.</summary>
+    public virtual void RecordAbsent(string commit, IEnumerable<string> names)
+    {
     }
 
     /// <summary>All files of a commit, where they were written down: by us, or in the same form by Hugging Face's library. Null when nobody did.</summary>
@@ -78,9 +83,12 @@ internal abstract class HubStore(HubAddress address)
         var folder = Snapshot(commit);
         return !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
             .Select(file => Path.GetRelativePath(folder, file).Replace('\\', '/'))
-            .Where(name => HubFile.NameFault(name) is null && IsContent(name) && File.Exists(Path.Combine(folder, name)))
+            .Where(name => HubFile.NameFault(name) is null && IsContent(name) && IsFile(Path.Combine(folder, name)))
             .Order(StringComparer.Ordinal)];
     }
+
+    /// <summary>Whether there is a file, or a link that leads to one: a link to nothing passes for a file elsewhere.</summary>
+    internal static bool IsFile(string file) => File.Exists(file) && (new FileInfo(file).LinkTarget is null || File.ResolveLinkTarget(file, returnFinalTarget: true) is { Exists: true });
 
     /// <summary>The bytes of a file, or of what a link leads to.</summary>
     internal static long LengthOf(string file)

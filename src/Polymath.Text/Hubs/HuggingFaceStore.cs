@@ -4,7 +4,7 @@ namespace Polymath.Text.Hubs;
 
 /// <summary>
 /// The cache of Hugging Face's Python library, file by file as it lays it out: <c>models--ORG--NAME/blobs/DIGEST</c>, <c>refs/REVISION</c> with a commit,
-/// <c>snapshots/COMMIT/PATH</c> as a relative link to a blob, <c>.locks</c> beside the repositories.
+/// <c>snapshots/COMMIT/PATH</c> as a relative link to a blob, <c>.no_exist/COMMIT/PATH</c> for what is known not to be there, <c>.locks</c> beside the repositories.
 /// </summary>
 internal sealed class HuggingFaceStore(HubAddress address, string cache, bool links) : HubStore(address)
 {
@@ -32,7 +32,7 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
     public override bool Has(string commit, HubFile file)
     {
         var pointer = Path.Combine(Snapshot(commit), Path.Combine(file.Path.Split('/')));
-        if (!File.Exists(pointer)) return false;
+        if (!IsFile(pointer)) return false;
         if (!LeadsInside(pointer)) throw new InputException($"{pointer} is a link that leads out of the cache. Remove it.");
         return file.Size < 0 || LengthOf(pointer) == file.Size;
     }
@@ -64,6 +64,13 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
                 File.Delete(temporary);
             }
         }
+    }
+
+    /// <inheritdoc/>
+    public override void RecordAbsent(string commit, IEnumerable<string> names)
+    {
+        var folder = Path.Combine(Root, ".no_exist", commit);
+        foreach (var name in names.Where(name => !File.Exists(Path.Combine(folder, name)))) AtomicFile.WriteText(Path.Combine(folder, name), "");
     }
 
     /// <summary>The repositories of a cache.</summary>

@@ -65,6 +65,7 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
     public override void Publish(string commit, IReadOnlyList<HubFile> files)
     {
         var known = Known();
+        var changed = false;
         foreach (var file in files)
         {
             var content = PlacesOf(file).Content;
@@ -73,8 +74,9 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
             Directory.CreateDirectory(Path.GetDirectoryName(place)!);
             File.Move(content, place, overwrite: true);
             known[file.Path] = file.Key;
+            changed = true;
         }
-        if (files.Count > 0) AtomicFile.WriteText(Digests, JsonSerializer.Serialize(known));
+        if (changed) AtomicFile.WriteText(Digests, JsonSerializer.Serialize(known));
     }
 
     /// <summary>The repositories of a cache.</summary>

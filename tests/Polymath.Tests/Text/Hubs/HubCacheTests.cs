@@ -24,6 +24,8 @@ public sealed class HubCacheTests : IDisposable
         foreach (var (name, content) in new[] { ("config.json", HubScene.Text("{\"model_type\": \"llama\"}")), ("model.safetensors", HubScene.Bytes(100_000)) })
             Assert.Equal($"../../blobs/{_scene.Server.DigestOf(content)}", new FileInfo(Path.Combine(snapshot.Folder, name)).LinkTarget);
         Assert.Equal(3, Directory.GetFiles(Path.Combine(_scene.Root, "blobs")).Length);
+        Assert.True(File.Exists(Path.Combine(_scene.Root, ".no_exist", commit, "chat_template.jinja")));
+        Assert.False(File.Exists(Path.Combine(_scene.Root, ".no_exist", commit, "tokenizer.json")));
         Assert.Equal(3, Directory.GetFiles(_scene.Folder.At("hub", ".locks", "models--org--tiny"), "*.lock").Length);
         _scene.Server.Put("datasets/org/d", ("data/deep/a.jsonl", HubScene.Text("{}\n")));
         var file = Assert.Single(_scene.Hub().Data("hf:org/d", TestContext.Current.CancellationToken));

@@ -198,7 +198,6 @@ internal sealed class HubServer : IDisposable
     public void Dispose()
     {
         _end.Cancel();
-        _listener.Stop();
-        _end.Dispose();
+        _listener.Dispose();
     }
 }
