@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using Polymath.Recipes;
 
@@ -11,6 +12,7 @@ namespace Polymath.Text.Hubs;
 public sealed record HubFile(string Path, long Size, string? Sha256 = null, string? BlobId = null)
 {
     private const int LongestPath = 1024, LongestName = 255;
+    private static readonly SearchValues<char> RefusedByWindows = SearchValues.Create(":*?\"<>|");
 
     /// <summary>What the content is called in a cache: its digest. Empty where the listing does not say.</summary>
     public string Key => Sha256 ?? BlobId ?? "";
@@ -30,7 +32,7 @@ public sealed record HubFile(string Path, long Size, string? Sha256 = null, stri
     {
         if (path.Length is 0 or > LongestPath) return "has no name that can be used";
         if (path.Any(character => char.IsControl(character) || character == '\\')) return "has characters that no file may have here";
-        if (OperatingSystem.IsWindows() && path.AsSpan().ContainsAny(":*?\"<>|")) return "has characters that no file may have here";
+        if (OperatingSystem.IsWindows() && path.AsSpan().ContainsAny(RefusedByWindows)) return "has characters that no file may have here";
         if (path[0] == '/' || (path.Length > 1 && path[1] == ':')) return "lies outside the repository";
         if (path.Split('/').Any(part => part is "" or "." or ".." || Encoding.UTF8.GetByteCount(part) > LongestName)) return "lies outside the repository, or has too long a name";
         return null;
