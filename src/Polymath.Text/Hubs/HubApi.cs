@@ -24,9 +24,13 @@ internal abstract class HubApi : IDisposable
     public HubHttp Http { get; }
 
     /// <summary>Opens the hub of a name.</summary>
-    public static HubApi Of(HubName hub, HubSettings settings)
+    /// <param name="hub">The name.</param>
+    /// <param name="settings">How hubs are used.</param>
+    /// <param name="patient">Whether all attempts are made to list a repository; else two, since there is something to fall back on.</param>
+    public static HubApi Of(HubName hub, HubSettings settings, bool patient)
     {
         var transfer = settings.Transfer ?? new TransferSettings();
+        if (!patient) transfer = transfer with { Attempts = Math.Min(2, transfer.Attempts) };
         return hub == HubName.HuggingFace ? new HuggingFaceApi(settings.HuggingFace, transfer) : new ModelScopeApi(settings.ModelScope, transfer);
     }
 

@@ -11,6 +11,7 @@ internal sealed class HubFetch : IDisposable
     private readonly Func<string, long> _room;
     private readonly HubStore _store;
     private readonly HubApi _api;
+    private readonly string? _settled;
     private long _done, _total;
 
     /// <summary>Prepares a fetch.</summary>
@@ -19,7 +20,8 @@ internal sealed class HubFetch : IDisposable
         (_asked, _settings, _pins, _room) = (address, settings, pins, room);
         _address = pins.Commits.TryGetValue(address.Source, out var commit) ? address with { Revision = commit } : address;
         _store = HubStore.Of(_address, settings);
-        _api = HubApi.Of(address.Hub, settings);
+        _settled = _store.CommitOf(_address.Revision);
+        _api = HubApi.Of(address.Hub, settings, patient: _settled is null);
     }
 
     /// <summary>What is being done, and how far it is.</summary>
@@ -39,7 +41,7 @@ internal sealed class HubFetch : IDisposable
     public async Task<HubListing> ListAsync(CancellationToken cancellation)
     {
         if (_settings.Offline)
-            return _store.CommitOf(_address.Revision) is { } commit ? Known(commit) : throw Missing("nothing of it is in the cache");
+            return _settled is { } commit ? Known(commit) : throw Missing("nothing of it is in the cache");
         try
         {
             return await _api.ListAsync(_address, cancellation);
@@ -53,7 +55,7 @@ internal sealed class HubFetch : IDisposable
     /// <summary>Fetches what is chosen.</summary>
     public async Task<HubSnapshot> GoAsync(HubSelection selection, CancellationToken cancellation)
     {
-        var settled = _store.CommitOf(_address.Revision);
+        var settled = _settled;
         if (_settings.Offline) return settled is null ? throw Missing("nothing of it is in the cache") : Settle(FromCache(settled, selection));
         // A commit never changes: what is known of it and there needs no question.
         if (settled is not null && settled == _address.Revision && (_pins.Commits.ContainsKey(_asked.Source) || HubFile.IsHex(settled, 40)) && _store.Listing(settled) is { } known && Complete(known, selection) is { } whole) return Settle(whole);

@@ -27,7 +27,7 @@ internal sealed class RefusedRequest(HttpStatusCode status, string code, Uri add
 /// <summary>Requests to one hub. Redirections are followed by hand, so that the token goes to the hub itself and nowhere else.</summary>
 internal sealed class HubHttp : IDisposable
 {
-    private const int MostRedirections = 10;
+    private const int MostRedirections = 10, LongestConnect = 10;
     private readonly HttpClient _client;
     private readonly Uri _endpoint;
     private readonly Action<HttpRequestMessage> _authorize;
@@ -40,7 +40,7 @@ internal sealed class HubHttp : IDisposable
     public HubHttp(Uri endpoint, Action<HttpRequestMessage> authorize, TransferSettings settings)
     {
         (_endpoint, _authorize, _settings) = (endpoint, authorize, settings);
-        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = Stall, PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = TimeSpan.FromSeconds(Math.Min(LongestConnect, settings.StallSeconds)), PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
         _client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
         _client.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("polymath", typeof(HubHttp).Assembly.GetName().Version?.ToString(2) ?? "0"));
     }

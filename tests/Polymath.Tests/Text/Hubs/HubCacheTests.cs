@@ -115,6 +115,25 @@ public sealed class HubCacheTests : IDisposable
     }
 
     [Fact]
+    public void ACacheThatMayOnlyBeReadIsRead()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows() || Environment.UserName == "root", "rights mean nothing here");
+        var commit = _scene.PutTiny();
+        _scene.Fetch();
+        if (OperatingSystem.IsWindows()) return;
+        var folders = Directory.GetDirectories(_scene.Cache, "*", SearchOption.AllDirectories);
+        foreach (var folder in folders) File.SetUnixFileMode(folder, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        try
+        {
+            Assert.Equal(commit, _scene.Fetch().Commit);
+        }
+        finally
+        {
+            foreach (var folder in folders) File.SetUnixFileMode(folder, UnixFileMode.UserRead | UnixFileMode.UserExecute | UnixFileMode.UserWrite);
+        }
+    }
+
+    [Fact]
     public void ABranchFollowsItsCommitsAndAPinDoesNot()
     {
         var first = _scene.PutTiny();

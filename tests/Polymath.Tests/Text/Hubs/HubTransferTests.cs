@@ -99,7 +99,7 @@ public sealed class HubTransferTests : IDisposable
         Assert.Contains($"'{file}' of hf:org/tiny is damaged on its way, twice", refusal, StringComparison.Ordinal);
         var digest = _scene.Server.DigestOf(text is null ? HubScene.Bytes(100_000) : HubScene.Text("{\"model_type\": \"llama\"}"));
         Assert.Contains(digest, refusal, StringComparison.Ordinal);
-        Assert.Empty(_scene.Left(digest + "*").Where(left => !left.EndsWith(".lock", StringComparison.Ordinal)));
+        Assert.DoesNotContain(_scene.Left(digest + "*"), left => !left.EndsWith(".lock", StringComparison.Ordinal));
         Assert.False(Directory.Exists(Path.Combine(_scene.Root, "snapshots")));
     }
 
