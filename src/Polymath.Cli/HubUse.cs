@@ -9,7 +9,7 @@ sealed class HubUse
 {
     internal const string Or = ", or hf:ORG/NAME[@REVISION] (modelscope:) for one on a hub.";
 
-    readonly Option<bool> offline = new("--offline") { Description = "Fetches nothing: what lies on a hub is taken from the cache." };
+    readonly Option<bool> offline = new("--offline") { Description = "Asks no hub: what lies on one is taken from the cache." };
     readonly Terminal terminal = new(plain: Console.Error);
 
     internal void AddTo(Command command) => command.Add(offline);

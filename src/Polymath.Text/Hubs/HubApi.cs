@@ -81,7 +81,7 @@ internal abstract class HubApi : IDisposable
             HttpStatusCode.NotFound when refused.Code == "RevisionNotFound" || (address.Revision is not null && refused.Code.Length == 0 && file is null) =>
                 $"{address.Source}: there is no such repository, or no revision '{address.Revision}' in it (tried {refused.Address}). Check both at {web}.",
             HttpStatusCode.NotFound when file is not null => $"{what} is listed but not there (tried {refused.Address}). Try again later, or another revision.",
-            HttpStatusCode.NotFound => $"there is no repository {address.Source} (tried {refused.Address}). Check the name{(address.IsData ? "" : "; data is named hf:datasets/ORG/NAME")}.",
+            HttpStatusCode.NotFound => $"there is no repository {address.Source} (tried {refused.Address}). Check the name{(address.IsData ? "" : $"; data is named {(address.Hub == HubName.HuggingFace ? "hf" : "modelscope")}:datasets/ORG/NAME")}.",
             _ => $"{what}: {refused.Message}. Check {EndpointVariable}, and that the hub is up.",
         }, refused);
     }
