@@ -11,11 +11,12 @@ namespace Polymath.Cli;
 /// <summary>Which model a verb talks to: a folder, a run's stage, an adapter on it; the same options for every verb.</summary>
 sealed class ModelChoice
 {
-    readonly Argument<string> folder = new("folder") { Description = "A run's folder or a model's." };
+    readonly Argument<string> folder = new("folder") { Description = "A run's folder or a model's" + HubUse.Or };
     readonly Option<string?> stage = new("--stage") { Description = "A run's stage; the last finished one when left out." };
-    readonly Option<string?> adapter = new("--adapter") { Description = "An adapter's folder, put on the model. A stage that kept its adapter apart brings its own." };
+    readonly Option<string?> adapter = new("--adapter") { Description = "An adapter's folder or its address on a hub, put on the model. A stage that kept its adapter apart brings its own." };
 
     readonly AllowedWeights allowed = new();
+    readonly HubUse hubs = new();
 
     internal void AddTo(Command command)
     {
@@ -23,14 +24,17 @@ sealed class ModelChoice
         command.Add(stage);
         command.Add(adapter);
         allowed.AddTo(command);
+        hubs.AddTo(command);
     }
+
+    internal HubUse Hubs => hubs;
 
     internal string Folder(ParseResult parsed) => parsed.GetRequiredValue(folder);
 
     internal OpenedModel Open(ParseResult parsed)
     {
         TorchRuntime.Load();
-        return OpenedModel.Open(TextModel.Locate(parsed.GetRequiredValue(folder), parsed.GetValue(stage)), parsed.GetValue(adapter), allowed.Read(parsed));
+        return OpenedModel.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)), hubs.Adapter(parsed, parsed.GetValue(adapter)), allowed.Read(parsed));
     }
 }
 

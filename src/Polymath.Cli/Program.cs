@@ -6,7 +6,7 @@ Console.OutputEncoding = System.Text.Encoding.UTF8;
 var root = new RootCommand("Polymath: a language model's whole education, from one recipe.")
 {
     RunVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), AdapterVerb.Make(), DataVerb.Make(),
-    TokenizerVerb.Make(), DoctorVerb.Make(),
+    TokenizerVerb.Make(), HubVerb.Make(), DoctorVerb.Make(),
 };
 if (args.Length == 0)
 {

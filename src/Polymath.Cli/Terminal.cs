@@ -6,7 +6,8 @@ namespace Polymath.Cli;
 
 /// <summary>Shows a run: live bars with rate and time left on a terminal, plain lines where the output is piped.</summary>
 /// <param name="quiet">Whether nothing is shown.</param>
-sealed class Terminal(bool quiet = false) : RunObserver
+/// <param name="plain">Where plain lines go; standard output when left out.</param>
+sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserver
 {
     static readonly TimeSpan linesApart = TimeSpan.FromSeconds(10);
 
@@ -99,7 +100,7 @@ sealed class Terminal(bool quiet = false) : RunObserver
     {
         if (quiet) return;
         if (bars is not null) AnsiConsole.WriteLine(text);
-        else Console.WriteLine(text);
+        else (plain ?? Console.Out).WriteLine(text);
         sinceLine.Restart();
     }
 }

@@ -70,6 +70,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         }
     }
 
+    /// <summary>How rotary positions turn; null for a model that has none.</summary>
+    public RopeSettings? Rope => parts.Rope;
+
     /// <summary>The length of a row beyond which rotary positions turn otherwise than in a shorter row (dynamic and longrope); null where a row's length does not matter.</summary>
     public int? StretchesBeyond => parts.StretchesBeyond;
 

@@ -20,6 +20,9 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <summary>The sockets of linear maps.</summary>
     public IReadOnlyList<Projection> Projections => projections;
 
+    /// <summary>How positions turn; null where they do not.</summary>
+    public RopeSettings? Rope => rotaries.FirstOrDefault()?.Settings;
+
     /// <summary>The length of a row beyond which some rotary turns depend on it; null where they never do.</summary>
     public int? StretchesBeyond => rotaries.Select(rotary => rotary.StretchesBeyond).Min();
 

@@ -6,7 +6,7 @@ namespace Polymath.Recipes;
 public abstract record DataSpec;
 
 /// <summary>Rows read from files.</summary>
-/// <param name="Files">Paths or globs (relative to the recipe's folder), or <c>npm:PACKAGE@VERSION/path/glob</c> for a data package.</param>
+/// <param name="Files">Paths or globs (relative to the recipe's folder), <c>npm:PACKAGE@VERSION/path/glob</c> for a data package, or <c>hf:datasets/ORG/NAME[@REVISION][/path/glob]</c> (<c>modelscope:</c>) for a hub's.</param>
 /// <param name="Sha512">The package's SHA-512 in base64, with or without the prefix <c>sha512-</c>; needed for a package.</param>
 /// <param name="Format">How the files are read; told from their names when left out.</param>
 /// <param name="Fields">The fields of a row, each by where it lies in the file; all top-level values under their own names when left out.</param>

@@ -29,7 +29,7 @@ public sealed record LlamaSpec(
     [Bounds(0, 10)] double InitializerRange = 0.02) : ModelSpec;
 
 /// <summary>An existing model in Hugging Face's layout: <c>config.json</c>, safetensors, <c>tokenizer.json</c>.</summary>
-/// <param name="Folder">The folder.</param>
+/// <param name="Folder">The folder, or <c>hf:ORG/NAME[@REVISION]</c> or <c>modelscope:ORG/NAME[@REVISION]</c> for one on a hub.</param>
 public sealed record CheckpointSpec([Means(Meaning.Folder)] string Folder) : ModelSpec;
 
 /// <summary>How the tokenizer is made. It is trained on the training rows of every stage, rendered as the stages will read them.</summary>
@@ -65,5 +65,5 @@ public sealed record WordPieceSpec(
 public sealed record UnigramSpec([Bounds(258, 16777216)] int VocabularySize) : TokenizerSpec;
 
 /// <summary>An existing tokenizer.</summary>
-/// <param name="Folder">A folder with a <c>tokenizer.json</c>, or with the files older tokenizers came in.</param>
+/// <param name="Folder">A folder with a <c>tokenizer.json</c>, or with the files older tokenizers came in; or a hub's address, as for a model.</param>
 public sealed record TokenizerFolderSpec([Means(Meaning.Folder)] string Folder) : TokenizerSpec;

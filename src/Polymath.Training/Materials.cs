@@ -2,6 +2,7 @@ using Polymath.Models;
 using Polymath.Models.Families;
 using Polymath.Recipes;
 using Polymath.Text;
+using Polymath.Text.Hubs;
 using Polymath.Text.Templates;
 using Polymath.Training.Rewards;
 using Polymath.Training.Stages;
@@ -38,11 +39,14 @@ public sealed class Materials
     /// <param name="baseFolder">What its paths are relative to.</param>
     /// <param name="kept">The folder the trained tokenizer is kept in.</param>
     /// <param name="observer">Is told of the progress.</param>
-    public static Materials Gather(Recipe recipe, string baseFolder, string kept, RunObserver observer)
+    /// <param name="hub">Fetches what lies on hubs; as the environment says when left out.</param>
+    public static Materials Gather(Recipe recipe, string baseFolder, string kept, RunObserver observer, Hub? hub = null)
     {
         ArgumentNullException.ThrowIfNull(recipe);
         ArgumentNullException.ThrowIfNull(observer);
-        var corpora = new Corpora(recipe, baseFolder, new PackageCache(), observer.Progress);
+        hub ??= new Hub(HubSettings.FromEnvironment());
+        recipe = Fetched(recipe, hub);
+        var corpora = new Corpora(recipe, baseFolder, new PackageCache(), observer.Progress, hub);
         var conversions = (recipe.Chat?.Convert ?? []).Select(corpora.Conversion).ToList();
         var existing = (recipe.Tokenizer, recipe.Model) switch
         {
@@ -66,6 +70,13 @@ public sealed class Materials
         }
         return new Materials(recipe, baseFolder, corpora, Tokenizer.Load(kept), own);
     }
+
+    // From here on, what lies on a hub is a folder like any other.
+    static Recipe Fetched(Recipe recipe, Hub hub) => recipe with
+    {
+        Model = recipe.Model is CheckpointSpec model ? model with { Folder = hub.Model(model.Folder) } : recipe.Model,
+        Tokenizer = recipe.Tokenizer is TokenizerFolderSpec tokenizer ? tokenizer with { Folder = hub.Tokenizer(tokenizer.Folder) } : recipe.Tokenizer,
+    };
 
     static TextContract Named(TextContract contract, ChatSpec? chat) => chat?.Template is { } name ? contract.With(name.ToString().ToLowerInvariant()) : contract;
 

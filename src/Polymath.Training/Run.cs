@@ -3,6 +3,7 @@ using Polymath.Distributed;
 using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Recipes;
+using Polymath.Text.Hubs;
 using Polymath.Text.Templates;
 using Polymath.Training.Evaluation;
 using Polymath.Training.Reports;
@@ -54,15 +55,22 @@ public sealed class Run : IDisposable
     /// <param name="fresh">Whether to begin anew.</param>
     /// <param name="stopAfter">The steps after which to stop, or null.</param>
     /// <param name="observer">Is told what happens.</param>
-    public static Run Open(RecipeReading reading, string path, bool fresh, int? stopAfter, RunObserver observer)
+    /// <param name="open">Opens the hubs with the commits of an earlier time; as the environment says when left out.</param>
+    public static Run Open(RecipeReading reading, string path, bool fresh, int? stopAfter, RunObserver observer, Func<HubPins, Hub>? open = null)
     {
         ArgumentNullException.ThrowIfNull(reading);
         var recipe = reading.OrThrow();
         var folder = RunFolder.Open(path, reading.Resolved, fresh);
         try
         {
-            AtomicFile.WriteText(folder.File("environment.json"), JsonSerializer.Serialize(new { surroundings = Surroundings.Now(), baseFolder = Path.GetFullPath(reading.BaseFolder) }, layout) + "\n");
-            return new Run(Materials.Gather(recipe, reading.BaseFolder, folder.File("tokenizer"), observer), folder, observer, stopAfter);
+            void Write(IReadOnlyDictionary<string, string> hubs) => AtomicFile.WriteText(folder.File(Surroundings.File), JsonSerializer.Serialize(
+                new { surroundings = Surroundings.Now(), baseFolder = Path.GetFullPath(reading.BaseFolder), hubs }, layout) + "\n");
+            var pins = new HubPins(Surroundings.Pins(folder.Path), Write);
+            Write(pins.Commits);
+            var hub = open?.Invoke(pins) ?? new Hub(HubSettings.FromEnvironment(), pins);
+            var materials = Materials.Gather(recipe, reading.BaseFolder, folder.File("tokenizer"), observer, hub);
+            materials.Corpora.Fetch();
+            return new Run(materials, folder, observer, stopAfter);
         }
         catch
         {

@@ -14,19 +14,21 @@ static class AdapterVerb
     static Command Import()
     {
         var file = new Argument<string>("file") { Description = "A file of low-rank weights alone, as torch.save or safetensors write it." };
-        var model = new Option<string>("--model") { Description = "The folder of the model that the adapter is for.", Required = true };
+        var model = new Option<string>("--model") { Description = "The folder of the model that the adapter is for" + HubUse.Or, Required = true };
         var alpha = new Option<double>("--lora-alpha") { Description = "The adapter's alpha, which the file does not say.", Required = true };
         var output = new Option<string>("--output") { Description = "The folder to write, in PEFT's format.", Required = true };
         var command = new Command("import", "Makes an adapter's folder from a file of its weights.") { file, model, alpha, output };
         var allowed = new AllowedWeights();
         allowed.AddTo(command);
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var (place, scale) = (parsed.GetRequiredValue(model), parsed.GetValue(alpha));
             if (!(scale > 0 && double.IsFinite(scale))) throw new InputException($"--lora-alpha is {scale}; it must be more than 0.");
             TorchRuntime.Load();
-            using var opened = ModelFolder.Open(TextModel.Locate(place), allowed.Read(parsed));
-            using var deltas = DeltaSet.Import(opened, parsed.GetRequiredValue(file), scale, place);
+            using var opened = ModelFolder.Open(TextModel.Locate(hubs.Model(parsed, place)), allowed.Read(parsed));
+            using var deltas = DeltaSet.Import(opened, parsed.GetRequiredValue(file), scale, HubAddress.IsAddress(place) ? HubAddress.ParseModel(place).Repository : place);
             AtomicFile.WriteFolder(parsed.GetRequiredValue(output), deltas.Save);
             Console.WriteLine($"{parsed.GetRequiredValue(output)}: r = {deltas.Configuration.Rank}, alpha = {deltas.Configuration.Alpha}, on {string.Join(", ", deltas.Configuration.TargetModules)}. Talk: polymath chat {place} --adapter {parsed.GetRequiredValue(output)}");
             return Outcome.Done;

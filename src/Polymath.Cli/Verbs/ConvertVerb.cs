@@ -12,7 +12,7 @@ static class ConvertVerb
 {
     internal static Command Make()
     {
-        var folder = new Argument<string>("folder") { Description = "The model's folder, or a run's." };
+        var folder = new Argument<string>("folder") { Description = "The model's folder or a run's" + HubUse.Or };
         var output = new Option<string>("--output") { Description = "The folder to write.", Required = true };
         var type = new Option<string?>("--dtype") { Description = "The type of the weights: float32, float16 or bfloat16; as they are when left out." };
         var size = new Option<string>("--shard-size") { Description = "The most bytes of a file, such as 500MB or 5GB.", DefaultValueFactory = _ => "5GB" };
@@ -22,12 +22,14 @@ static class ConvertVerb
         var allowed = new AllowedWeights();
         var command = new Command("convert", "Writes a model in Hugging Face's layout.") { folder, output, type, size, head, labels, seed };
         allowed.AddTo(command);
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var bytes = Bytes(parsed.GetRequiredValue(size));
             var name = parsed.GetValue(type);
             if (name is not null && !ModelWriter.Types.ContainsKey(name)) throw new InputException($"--dtype is '{name}'; known are {string.Join(", ", ModelWriter.Types.Keys)}.");
-            string place = TextModel.Locate(parsed.GetRequiredValue(folder)), target = parsed.GetRequiredValue(output);
+            string place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), target = parsed.GetRequiredValue(output);
             if (Path.GetFullPath(target) == Path.GetFullPath(place)) throw new InputException($"--output is {target}, the model's own folder. Name another one.");
             TorchRuntime.Load();
             using var model = Head(parsed.GetValue(head), parsed.GetValue(labels)) is { } wanted

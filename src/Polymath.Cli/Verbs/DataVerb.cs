@@ -18,26 +18,28 @@ static class DataVerb
 
     static Command Preview()
     {
-        var source = new Argument<string>("source") { Description = "A file, or a pattern of files: json, jsonl, csv, parquet, txt." };
-        var model = new Option<string?>("--model") { Description = "The model whose tokenizer and chat template are used; without it tokens are characters." };
+        var source = new Argument<string>("source") { Description = "A file, a pattern of files (json, jsonl, csv, parquet, txt), or hf:datasets/ORG/NAME[@REVISION][/path] (modelscope:)." };
+        var model = new Option<string?>("--model") { Description = "The model, by its folder or its address on a hub, whose tokenizer and chat template are used; without it tokens are characters." };
         var template = new Option<string?>("--template") { Description = $"A shipped chat template: {string.Join(", ", NamedTemplates.Names)}." };
         var shape = new Option<DataShape>("--shape") { Description = "The shape of the rows; recognised when left out." };
         var rows = new Option<int>("--rows") { Description = "The rows to show.", DefaultValueFactory = _ => 3 };
         var maxLength = new Option<int?>("--max-length") { Description = "The most tokens of a row; what lies beyond is cut." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
         var command = new Command("preview", "Shows the first rows with each token trained, untrained or cut, and counts all.") { source, model, template, shape, rows, maxLength, json };
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => Go(
-            parsed.GetRequiredValue(source), parsed.GetValue(model), parsed.GetValue(template), parsed.GetValue(shape), parsed.GetValue(rows), parsed.GetValue(maxLength), parsed.GetValue(json))));
+            hubs, parsed, parsed.GetRequiredValue(source), parsed.GetValue(model), parsed.GetValue(template), parsed.GetValue(shape), parsed.GetValue(rows), parsed.GetValue(maxLength), parsed.GetValue(json))));
         return command;
     }
 
-    static int Go(string source, string? model, string? template, DataShape shape, int count, int? maxLength, bool json)
+    static int Go(HubUse hubs, ParseResult parsed, string source, string? model, string? template, DataShape shape, int count, int? maxLength, bool json)
     {
         if (count < 0) throw new InputException($"--rows is {count}; it must be 0 or more.");
         if (maxLength < 1) throw new InputException($"--max-length is {maxLength}; it must be at least 1.");
         var recipe = new Recipe("preview", new CheckpointSpec("."), new Dictionary<string, DataSpec> { ["source"] = new FilesSpec([source], Shape: shape) }, []);
-        var rows = new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache()).Rows("source");
-        var (tokenizer, contract) = Reader(model, template, rows);
+        var rows = hubs.Show(parsed, hub => new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache(), hub: hub).Rows("source"));
+        var (tokenizer, contract) = Reader(model is null ? null : hubs.Tokenizer(parsed, model), template, rows);
         var preview = DataPreview.Of(rows, contract, tokenizer, maxLength ?? int.MaxValue, count);
         if (json) Console.WriteLine(JsonSerializer.Serialize(preview, layout));
         else Show(preview);

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Polymath.Recipes;
 using Polymath.Tensors;
+using Polymath.Text.Hubs;
 using Polymath.Training;
 
 namespace Polymath.Cli.Verbs;
@@ -37,6 +38,9 @@ static class DoctorVerb
         Console.WriteLine($"npm             {(OnPath("npm") ?? "MISSING: needed to fetch npm: data; install Node.js, or place the packages by hand as the message of `polymath run` says")}");
         var cache = new Text.PackageCache().Folder;
         Console.WriteLine($"package cache   {cache}");
+        var hubs = HubSettings.FromEnvironment();
+        foreach (var (name, place) in new[] { ("Hugging Face", hubs.HuggingFace), ("ModelScope", hubs.ModelScope) })
+            Console.WriteLine($"{name,-15} {place.Endpoint}, {(hubs.Offline ? "not asked (offline), " : "")}{(place.Token is null ? "no token" : "with a token")}, cache {place.Cache}");
         return Outcome.Done;
     }
 

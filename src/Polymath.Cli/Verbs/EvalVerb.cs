@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
+using Polymath.Text.Hubs;
 using Polymath.Training;
 using Polymath.Training.Evaluation;
 
@@ -18,23 +19,24 @@ static class EvalVerb
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
         var command = new Command("eval", "Measures perplexity, accuracy, form and whatever else a recipe declares.") { recipe, abilities, json };
         choice.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() => Go(choice.Folder(parsed), () => choice.Open(parsed), parsed.GetValue(recipe), parsed.GetValue(abilities) ?? [], parsed.GetValue(json))));
+        command.SetAction(parsed => Outcome.Of(() => Go(choice, parsed, parsed.GetValue(recipe), parsed.GetValue(abilities) ?? [], parsed.GetValue(json))));
         return command;
     }
 
-    static int Go(string folder, Func<OpenedModel> open, string? file, string[] names, bool json)
+    static int Go(ModelChoice choice, ParseResult parsed, string? file, string[] names, bool json)
     {
+        var folder = choice.Folder(parsed);
         var reading = file is not null ? RecipeReader.Read(file) : OwnRecipe(folder);
         var recipe = reading.OrThrow();
         var known = recipe.Abilities?.Keys ?? [];
         foreach (var name in names)
             if (!known.Contains(name)) throw new InputException($"The recipe has no ability '{name}'; it has {string.Join(", ", known)}.");
-        using var opened = open();
+        using var opened = choice.Open(parsed);
         var model = opened.Text;
         var terminal = new Terminal(quiet: json);
         // The model's own tokenizer is the one that counts, so nothing is trained here.
         var place = opened.Place;
-        var materials = terminal.Show(() => Materials.Gather(recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) }, reading.BaseFolder, place, terminal));
+        var materials = terminal.Show(() => Materials.Gather(recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) }, reading.BaseFolder, place, terminal, choice.Hubs.Open(parsed, terminal, new HubPins(Surroundings.Pins(folder)))));
         var values = terminal.Show(() => new AbilityMeter(materials).Measure(model, names.Length > 0 ? names : known));
         if (json) Console.WriteLine(JsonSerializer.Serialize(values));
         else
@@ -46,7 +48,7 @@ static class EvalVerb
     {
         var file = Path.Combine(folder, "recipe.yaml");
         if (!File.Exists(file)) throw new InputException($"{folder} has no recipe.yaml. Name the recipe whose abilities are to be measured with --recipe FILE.");
-        var surroundings = Path.Combine(folder, "environment.json");
+        var surroundings = Path.Combine(folder, Surroundings.File);
         string? basis;
         try
         {

@@ -16,19 +16,21 @@ static class ModelVerb
 
     static Command Verify()
     {
-        var folder = new Argument<string>("folder") { Description = "The model's folder." };
-        var adapter = new Option<string?>("--adapter") { Description = "An adapter's folder." };
+        var folder = new Argument<string>("folder") { Description = "The model's folder" + HubUse.Or };
+        var adapter = new Option<string?>("--adapter") { Description = "An adapter's folder, or its address on a hub." };
         var reference = new Option<string?>("--reference") { Description = "The reference file (reference.safetensors in the adapter's or the model's folder)." };
         var tolerance = new Option<double>("--tolerance") { Description = "The largest difference allowed.", DefaultValueFactory = _ => ReferenceCheck.DefaultTolerance };
         var json = new Option<bool>("--json") { Description = "Prints JSON." };
         var command = new Command("verify", "Compares logits, loss, gradients and greedy tokens with a reference file.") { folder, adapter, reference, tolerance, json };
         var allowed = new AllowedWeights();
         allowed.AddTo(command);
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             if (!(parsed.GetValue(tolerance) >= 0)) throw new InputException($"--tolerance is {parsed.GetValue(tolerance)}; it must be 0 or more.");
             TorchRuntime.Load();
-            var lines = ReferenceCheck.Run(TextModel.Locate(parsed.GetRequiredValue(folder)), parsed.GetValue(adapter), parsed.GetValue(reference), parsed.GetValue(tolerance), allowed.Read(parsed));
+            var lines = ReferenceCheck.Run(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), hubs.Adapter(parsed, parsed.GetValue(adapter)), parsed.GetValue(reference), parsed.GetValue(tolerance), allowed.Read(parsed));
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new { quantity = line.Quantity, difference = double.IsFinite(line.Difference) ? line.Difference : double.MaxValue, tolerance = line.Tolerance, passed = line.Passed, note = line.Note })));
             else Show(lines);
             return lines.All(line => line.Passed) ? Outcome.Done : Outcome.Failed;
@@ -47,14 +49,16 @@ static class ModelVerb
 
     static Command Info()
     {
-        var folder = new Argument<string>("folder") { Description = "The model's folder, or a run's." };
+        var folder = new Argument<string>("folder") { Description = "The model's folder or a run's" + HubUse.Or };
         var command = new Command("info", "Prints shapes, parameters and memory.") { folder };
         var allowed = new AllowedWeights();
         allowed.AddTo(command);
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             TorchRuntime.Load();
-            Describe(TextModel.Locate(parsed.GetRequiredValue(folder)), allowed.Read(parsed));
+            Describe(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), allowed.Read(parsed));
             return Outcome.Done;
         }));
         return command;
@@ -82,11 +86,13 @@ static class ModelVerb
 
     static Command Hash()
     {
-        var folder = new Argument<string>("folder") { Description = "The model's folder, or a run's." };
+        var folder = new Argument<string>("folder") { Description = "The model's folder or a run's" + HubUse.Or };
         var command = new Command("hash", "Prints a digest over the names, types, shapes and bytes of all weights.") { folder };
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            Console.WriteLine(ModelFolder.Hash(TextModel.Locate(parsed.GetRequiredValue(folder))));
+            Console.WriteLine(ModelFolder.Hash(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)))));
             return Outcome.Done;
         }));
         return command;

@@ -14,7 +14,7 @@ static class TokenizerVerb
 
     internal static Command Make() => new("tokenizer", "Looks at, uses, checks and trains tokenizers.") { Info(), Encode(), Decode(), TokenizerTrainVerb.Make(), Verify(), Convert() };
 
-    static Argument<string> Folder() => new("folder") { Description = "The tokenizer's folder or file." };
+    static Argument<string> Folder() => new("folder") { Description = "The tokenizer's folder or file" + HubUse.Or };
 
     static Option<bool> Json() => new("--json") { Description = "Prints one JSON object." };
 
@@ -23,9 +23,11 @@ static class TokenizerVerb
         var folder = Folder();
         var json = Json();
         var command = new Command("info", "Says what a tokenizer consists of.") { folder, json };
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            var tokenizer = Tokenizer.Load(parsed.GetRequiredValue(folder));
+            var tokenizer = Tokenizer.Load(hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder)));
             var description = tokenizer.Describe();
             var special = tokenizer.SpecialTokens.OrderBy(pair => pair.Value).ToList();
             if (parsed.GetValue(json))
@@ -53,12 +55,14 @@ static class TokenizerVerb
         var plain = new Option<bool>("--plain") { Description = "Takes special tokens in the text for text." };
         var json = Json();
         var command = new Command("encode", "Turns a text into tokens.") { folder, text, file, special, plain, json };
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var (written, path) = (parsed.GetValue(text), parsed.GetValue(file));
             if (written is not null && path is not null) throw new InputException("Both a text and --file are given. Give one of them.");
             if (parsed.GetValue(special) && parsed.GetValue(plain)) throw new InputException("--special and --plain exclude each other. Give one of them.");
-            var tokenizer = Tokenizer.Load(parsed.GetRequiredValue(folder));
+            var tokenizer = Tokenizer.Load(hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder)));
             var source = written ?? (path is not null ? ReadText(path) : Console.In.ReadToEnd());
             var ids = parsed.GetValue(plain) ? tokenizer.EncodePlain(source) : tokenizer.Encode(source, parsed.GetValue(special));
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(new { ids, tokens = ids.Select(tokenizer.TokenOf).ToArray() }, Layout));
@@ -91,13 +95,15 @@ static class TokenizerVerb
         var special = new Option<bool>("--special") { Description = "Writes special tokens too." };
         var json = Json();
         var command = new Command("decode", "Turns token ids into text.") { folder, ids, special, json };
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var given = parsed.GetValue(ids) is { Length: > 0 } words ? string.Join(' ', words) : Console.In.ReadToEnd();
             var numbers = given.Split([' ', ',', '\n', '\r', '\t', '[', ']'], StringSplitOptions.RemoveEmptyEntries)
                 .Select(word => int.TryParse(word, out var id) ? id : throw new InputException($"'{word}' is no token id. Give whole numbers.")).ToArray();
             if (numbers.Length == 0) throw new InputException("There are no ids. Give some, such as 12 7 305.");
-            var tokenizer = Tokenizer.Load(parsed.GetRequiredValue(folder));
+            var tokenizer = Tokenizer.Load(hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder)));
             foreach (var id in numbers)
                 if (id < 0 || id >= tokenizer.VocabularySize) throw new InputException($"The id {id} is not in the vocabulary of {tokenizer.VocabularySize:N0} tokens; ids go from 0 to {tokenizer.VocabularySize - 1}.");
             var text = tokenizer.Decode(numbers, !parsed.GetValue(special));
@@ -113,9 +119,11 @@ static class TokenizerVerb
         var cases = new Option<string?>("--cases") { Description = "The file of cases (cases.json in the tokenizer's folder)." };
         var json = Json();
         var command = new Command("verify", "Compares ids, tokens and decoded texts with a file of cases.") { folder, cases, json };
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            var place = parsed.GetRequiredValue(folder);
+            var place = hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder));
             var (count, differences) = TokenizerCases.Run(Tokenizer.Load(place), parsed.GetValue(cases) ?? Path.Combine(place, "cases.json"));
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(new { cases = count, failed = differences.Select(each => each.Case).Distinct().Count(), passed = differences.Count == 0, differences }, Layout));
             else Show(count, differences);
@@ -129,10 +137,12 @@ static class TokenizerVerb
         var folder = Folder();
         var output = new Option<string>("--output") { Description = "The folder to write tokenizer.json into.", Required = true };
         var command = new Command("convert", "Writes a tokenizer that came in older files as a tokenizer.json.") { folder, output };
+        var hubs = new HubUse();
+        hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var file = Path.Combine(parsed.GetRequiredValue(output), Tokenizer.FileName);
-            AtomicFile.Write(file, Tokenizer.Load(parsed.GetRequiredValue(folder)).ToJson());
+            AtomicFile.Write(file, Tokenizer.Load(hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder))).ToJson());
             Console.WriteLine(file);
             return Outcome.Done;
         }));

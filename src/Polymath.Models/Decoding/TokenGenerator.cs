@@ -54,13 +54,11 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         while (active.Length > 0)
         {
             cancellation.ThrowIfCancellationRequested();
-            var weights = NextWeights(fresh, active, cache, settings, i => (prompts[from + active[i]], answers[active[i]]));
-            var next = new int[active.Length];
+            var next = NextTokens(fresh, active, cache, settings, i => (prompts[from + active[i]], answers[active[i]]), randoms);
             var still = new List<int>();
             for (var i = 0; i < active.Length; i++)
             {
                 var row = active[i];
-                next[i] = Sampler.Choose(weights.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), settings, ref randoms[row]);
                 if (ends.Contains(next[i])) continue;
                 answers[row].Add(next[i]);
                 var goesOn = onToken?.Invoke(from + row, next[i]) ?? true;
@@ -72,19 +70,28 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         return Array.ConvertAll(answers, answer => answer.ToArray());
     }
 
-    float[] NextWeights(int[][] fresh, int[] rows, KeyValueCache cache, SamplingSettings settings, Func<int, (int[] Prompt, List<int> Answer)> history)
+    int[] NextTokens(int[][] fresh, int[] rows, KeyValueCache cache, SamplingSettings settings, Func<int, (int[] Prompt, List<int> Answer)> history, RandomStream[] randoms)
     {
         using var scope = NewDisposeScope();
         using var batch = cache.Lengths[rows[0]] == 0 ? model.Begin(fresh, rows) : Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
         using var places = batch.LastPlaces();
         var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
-        if (settings.RepetitionPenalty == 1 && settings.PresencePenalty == 0) return TokenWeights.Of(logits, settings.Temperature);
+        var plain = settings.RepetitionPenalty == 1 && settings.PresencePenalty == 0;
+        if (plain && settings.Temperature == 0) return TokenWeights.Greatest(logits);
+        var weights = plain ? TokenWeights.Of(logits, settings.Temperature) : Penalised(logits, rows.Length, settings, history);
+        var next = new int[rows.Length];
+        for (var i = 0; i < next.Length; i++) next[i] = Sampler.Choose(weights.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), settings, ref randoms[rows[i]]);
+        return next;
+    }
+
+    float[] Penalised(Tensor logits, int rows, SamplingSettings settings, Func<int, (int[] Prompt, List<int> Answer)> history)
+    {
         var values = TokenWeights.Of(logits, 0);
-        for (var i = 0; i < rows.Length; i++)
+        for (var i = 0; i < rows; i++)
         {
             var (prompt, answer) = history(i);
             Sampler.Penalise(values.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), prompt, answer, settings);
         }
-        return TokenWeights.Of(tensor(values, [rows.Length, model.Sizes.VocabularySize]), settings.Temperature);
+        return TokenWeights.Of(tensor(values, [rows, model.Sizes.VocabularySize]), settings.Temperature);
     }
 }

@@ -33,6 +33,9 @@ public sealed class Rotary : IDisposable
         Width = (int)(headWidth * settings.Partial);
     }
 
+    /// <summary>The frequencies.</summary>
+    public RopeSettings Settings => settings;
+
     /// <summary>R: how many of a head's elements turn.</summary>
     public int Width { get; }
 

@@ -16,6 +16,11 @@ public static class LocalFiles
     /// <param name="pattern">The path or glob, with slashes.</param>
     public static bool Any(string baseFolder, string pattern) => Search(baseFolder, pattern).Any();
 
+    /// <summary>Whether a path, with slashes, fits a pattern.</summary>
+    /// <param name="pattern">The path or glob.</param>
+    /// <param name="path">The path.</param>
+    public static bool Fits(string pattern, string path) => Regex.IsMatch(path, Expression(pattern), RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
+
     /// <summary>Whether a path holds wildcards.</summary>
     internal static bool IsGlob(string pattern) => pattern.AsSpan().ContainsAny('*', '?');
 

@@ -56,10 +56,12 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
 
     private static (string? Problem, string? Hint) Remote(string text, string scheme)
     {
+        if (HubAddress.Prefixes.Contains(scheme))
+            return HubAddress.TryParse(text, data: true, out _, out var fault) ? default : (fault, $"write {HubAddress.DataForm}");
         if (scheme != PackageAddress.Prefix)
         {
-            var near = Nearest.To(scheme, [PackageAddress.Prefix]) is null ? "" : "did you mean 'npm:'? ";
-            return ($"'{scheme}' is no known kind of address", $"{near}write a local path, or npm:PACKAGE@VERSION/PATH");
+            var near = Nearest.To(scheme, [PackageAddress.Prefix, .. HubAddress.Prefixes]) is { } known ? $"did you mean '{known}'? " : "";
+            return ($"'{scheme}' is no known kind of address", $"{near}write a local path, npm:PACKAGE@VERSION/PATH, or hf:datasets/ORG/NAME");
         }
         const string hint = "write npm:PACKAGE@VERSION/PATH with the exact version, such as npm:name@1.2.3/folder/*.json";
         return PackageAddress.TryParse(text, out _, out var problem) ? default : (problem, hint);
@@ -73,10 +75,14 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
         return (problem, Beside(text, Directory.EnumerateFiles));
     }
 
-    private (string? Problem, string? Hint) Folder(string text) =>
-        Reachable(() => text.Length > 0 && !text.Contains('\0', StringComparison.Ordinal) && Directory.Exists(Path.Combine(baseFolder, text)))
+    private (string? Problem, string? Hint) Folder(string text)
+    {
+        if (HubAddress.IsAddress(text))
+            return HubAddress.TryParse(text, data: false, out _, out var fault) ? default : (fault, $"write {HubAddress.ModelForm}");
+        return Reachable(() => text.Length > 0 && !text.Contains('\0', StringComparison.Ordinal) && Directory.Exists(Path.Combine(baseFolder, text)))
             ? default
             : ($"there is no folder '{text}'", Beside(text, Directory.EnumerateDirectories));
+    }
 
     /// <summary>A hint with the nearest name in the same folder.</summary>
     private string Beside(string text, Func<string, IEnumerable<string>> list)

@@ -3,9 +3,9 @@ using System.Buffers.Binary;
 namespace Polymath.Tensors.Files;
 
 /// <summary>
-/// ggml's q4_K block, after quantize_row_q4_K_ref (the search may settle on another scale of nearly the same error): 256 elements as eight groups of 32,
-/// x ≈ d·s·q − m·t with four-bit q, six-bit s and t of the group, and d, m of the block. A group's scale and minimum are searched: twenty-one ways to round
-/// are tried, each refitted by weighted least squares, weights √mean(x²) + |x|.
+/// ggml's q4_K block, byte for byte as quantize_row_q4_K_ref makes it: 256 elements as eight groups of 32, x ≈ d·s·q − m·t with four-bit q, six-bit s and t of
+/// the group, and d, m of the block. A group's scale and minimum are searched: twenty-one ways to round are tried, each refitted by weighted least squares,
+/// weights √mean(x²) + |x|. The order of the sums is part of the result.
 /// </summary>
 static class FourBitBlock
 {
@@ -14,10 +14,11 @@ static class FourBitBlock
     internal static void Write(ReadOnlySpan<float> x, Span<byte> to)
     {
         Span<float> scales = stackalloc float[Groups], minima = stackalloc float[Groups];
+        Span<int> levels = stackalloc int[Group * Groups];
         float greatestScale = 0, greatestMinimum = 0;
         for (var j = 0; j < Groups; j++)
         {
-            (scales[j], minima[j]) = Fit(x.Slice(Group * j, Group));
+            (scales[j], minima[j]) = Fit(x.Slice(Group * j, Group), levels.Slice(Group * j, Group));
             greatestScale = MathF.Max(greatestScale, scales[j]);
             greatestMinimum = MathF.Max(greatestMinimum, minima[j]);
         }
@@ -42,10 +43,10 @@ static class FourBitBlock
         {
             var (s, t) = ScaleOf(packed, j);
             float step = d * s, least = m * t;
-            if (step == 0) continue;
             for (var i = 0; i < Group; i++)
             {
-                var q = Math.Clamp(Nearest((x[Group * j + i] + least) / step), 0, Most);
+                // A group whose scale rounds to nothing keeps what the search found: it counts for nothing, but the bytes are ggml's.
+                var q = step == 0 ? levels[Group * j + i] : Math.Clamp(Nearest((x[Group * j + i] + least) / step), 0, Most);
                 to[16 + j / 2 * Group + i] |= (byte)(j % 2 == 0 ? q : q << 4);
             }
         }
@@ -56,18 +57,22 @@ static class FourBitBlock
         ? (packed[group] & 63, packed[group + 4] & 63)
         : (packed[group + 4] & 15 | packed[group - 4] >> 6 << 4, packed[group + 4] >> 4 | packed[group] >> 6 << 4);
 
-    // ggml's make_qkx2_quants: the scale and the minimum (as a positive number) of a group.
-    static (float Scale, float Minimum) Fit(ReadOnlySpan<float> x)
+    // ggml's make_qkx2_quants: the scale and the minimum (as a positive number) of a group, and its elements' levels.
+    static (float Scale, float Minimum) Fit(ReadOnlySpan<float> x, Span<int> levels)
     {
-        float squares = 0, least = x[0], greatest = x[0];
+        float squares = 0, minimum = x[0], greatest = x[0];
         foreach (var value in x)
         {
             squares += value * value;
-            least = MathF.Min(least, value);
+            minimum = MathF.Min(minimum, value);
             greatest = MathF.Max(greatest, value);
         }
-        least = MathF.Min(least, 0);
-        if (greatest == least) return (0, -least);
+        minimum = MathF.Min(minimum, 0);
+        if (greatest == minimum)
+        {
+            levels.Clear();
+            return (0, -minimum);
+        }
         var size = MathF.Sqrt(squares / Group);
         float weights = 0, weighted = 0;
         foreach (var value in x)
@@ -76,28 +81,37 @@ static class FourBitBlock
             weighted += (size + MathF.Abs(value)) * value;
         }
         Span<int> q = stackalloc int[Group];
-        float scale = 1 / (Most / (greatest - least)), minimum = least;
-        Round(x, Most / (greatest - least), least, q);
-        var best = Error(x, q, scale, minimum, size);
+        var scale = 1 / (Most / (greatest - minimum));
+        Round(x, Most / (greatest - minimum), minimum, levels);
+        var best = Error(x, levels, scale, minimum, size);
         for (var step = 0; step <= Steps; step++)
         {
-            Round(x, (-1f + 0.1f * step + Most) / (greatest - least), least, q);
-            float sum = 0, sumSquares = 0, product = 0;
-            for (var i = 0; i < Group; i++)
-            {
-                var weight = size + MathF.Abs(x[i]);
-                sum += weight * q[i];
-                sumSquares += weight * q[i] * q[i];
-                product += weight * q[i] * x[i];
-            }
-            var determinant = weights * sumSquares - sum * sum;
-            if (!(determinant > 0)) continue;
-            float newScale = (weights * product - weighted * sum) / determinant, newMinimum = (sumSquares * weighted - sum * product) / determinant;
-            if (newMinimum > 0) (newScale, newMinimum) = (product / sumSquares, 0);
+            // The rounding starts from the best minimum so far, not from the first.
+            Round(x, (-1f + 0.1f * step + Most) / (greatest - minimum), minimum, q);
+            if (Refit(x, q, size, weights, weighted) is not { Scale: var newScale, Minimum: var newMinimum }) continue;
             var error = Error(x, q, newScale, newMinimum, size);
-            if (error < best) (best, scale, minimum) = (error, newScale, newMinimum);
+            if (!(error < best)) continue;
+            q.CopyTo(levels);
+            (best, scale, minimum) = (error, newScale, newMinimum);
         }
         return (scale, -minimum);
+    }
+
+    // The scale and the minimum of least squares for levels; none where the levels are all one.
+    static (float Scale, float Minimum)? Refit(ReadOnlySpan<float> x, ReadOnlySpan<int> q, float size, float weights, float weighted)
+    {
+        float sum = 0, squares = 0, product = 0;
+        for (var i = 0; i < Group; i++)
+        {
+            var weight = size + MathF.Abs(x[i]);
+            sum += weight * q[i];
+            squares += weight * q[i] * q[i];
+            product += weight * q[i] * x[i];
+        }
+        var determinant = weights * squares - sum * sum;
+        if (!(determinant > 0)) return null;
+        var minimum = (squares * weighted - sum * product) / determinant;
+        return minimum > 0 ? (product / squares, 0) : ((weights * product - weighted * sum) / determinant, minimum);
     }
 
     static void Round(ReadOnlySpan<float> x, float inverse, float least, Span<int> q)

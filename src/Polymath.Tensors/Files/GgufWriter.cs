@@ -25,7 +25,7 @@ public sealed class GgufWriter
 
     /// <summary>Adds a value.</summary>
     /// <param name="key">The key.</param>
-    /// <param name="value">A string, bool, int (written unsigned), float, or a list of strings, ints or floats.</param>
+    /// <param name="value">A string, bool, int (written unsigned), float, bytes, or a list of strings, ints or floats.</param>
     public void Add(string key, object value)
     {
         using var stream = new MemoryStream();
@@ -35,6 +35,7 @@ public sealed class GgufWriter
             case bool flag: Int(stream, 7); stream.WriteByte(flag ? (byte)1 : (byte)0); break;
             case int number: Int(stream, 4); Int(stream, number); break;
             case float number: Int(stream, 6); Int(stream, BitConverter.SingleToInt32Bits(number)); break;
+            case byte[] bytes: Head(stream, 0, bytes.Length); stream.Write(bytes); break;
             case IReadOnlyList<string> texts: Head(stream, 8, texts.Count); foreach (var text in texts) Text(stream, text); break;
             case IReadOnlyList<int> numbers: Head(stream, 5, numbers.Count); foreach (var number in numbers) Int(stream, number); break;
             case IReadOnlyList<float> numbers: Head(stream, 6, numbers.Count); foreach (var number in numbers) Int(stream, BitConverter.SingleToInt32Bits(number)); break;

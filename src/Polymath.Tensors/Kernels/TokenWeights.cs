@@ -31,6 +31,23 @@ public static unsafe class TokenWeights
         return dense.data<float>().ToArray();
     }
 
+    /// <summary>The place of each row's greatest logit, the first of equals; nothing is copied.</summary>
+    /// <param name="logits">The logits [rows, vocabulary].</param>
+    public static int[] Greatest(Tensor logits)
+    {
+        ArgumentNullException.ThrowIfNull(logits);
+        using var dense = logits.to(ScalarType.Float32).cpu().contiguous();
+        var vocabulary = (int)dense.size(1);
+        var places = new int[dense.size(0)];
+        for (var row = 0; row < places.Length; row++)
+        {
+            var x = (float*)LibTorch.Data(dense) + (long)row * vocabulary;
+            // Where no number is greatest (all are none), the first one is taken.
+            places[row] = Math.Max(0, new ReadOnlySpan<float>(x, vocabulary).IndexOf(Vectors.Max(x, vocabulary, float.NegativeInfinity)));
+        }
+        return places;
+    }
+
     [UnmanagedCallersOnly]
     static void Rows(long begin, long end, void* context)
     {

@@ -1,4 +1,5 @@
 using Polymath.Recipes;
+using Polymath.Text.Hubs;
 using Polymath.Text.Templates;
 
 namespace Polymath.Text;
@@ -8,8 +9,10 @@ namespace Polymath.Text;
 /// <param name="baseFolder">The folder that relative paths start from.</param>
 /// <param name="cache">Where data packages are kept.</param>
 /// <param name="progress">Is told how far reading has come; null for silence.</param>
-public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache, CorpusProgress? progress = null)
+/// <param name="hub">Fetches what lies on hubs; as the environment says when left out.</param>
+public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache, CorpusProgress? progress = null, Hub? hub = null)
 {
+    private readonly Lazy<Hub> _hub = new(() => hub ?? new Hub(HubSettings.FromEnvironment()));
     private readonly Dictionary<string, IReadOnlyList<Row>> _rows = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterConversion> _conversions = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterClasses> _classes = new(StringComparer.Ordinal);
@@ -38,6 +41,16 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         finally
         {
             _open.Remove(dataName);
+        }
+    }
+
+    /// <summary>Fetches what the recipe reads from hubs, so that a name that leads nowhere is found out before the first step.</summary>
+    /// <exception cref="InputException">It cannot be had.</exception>
+    public void Fetch()
+    {
+        foreach (var (name, source) in recipe.Data)
+        {
+            if (source is FilesSpec spec && spec.Files.Any(HubAddress.IsAddress)) FilesOf($"data '{name}'", spec.Files, spec.Sha512);
         }
     }
 
@@ -82,7 +95,9 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         {
             try
             {
-                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512, progress: progress) : FilePattern.Find(baseFolder, pattern));
+                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512, progress: progress)
+                    : HubAddress.IsAddress(pattern) ? _hub.Value.Data(pattern)
+                    : FilePattern.Find(baseFolder, pattern));
             }
             catch (InputException fault)
             {

@@ -9,6 +9,9 @@ internal static class RowReader
 {
     private static readonly JsonSerializerOptions Strict = new() { AllowTrailingCommas = false, DefaultBufferSize = 1 << 16 };
 
+    /// <summary>Whether a file's name tells a format that can be read.</summary>
+    public static bool IsReadable(string file) => Path.GetExtension(file).ToLowerInvariant() is ".txt" or ".jsonl" or ".ndjson" or ".json" or ".csv" or ".parquet";
+
     /// <summary>The format of a file, told from its name.</summary>
     /// <exception cref="InputException">The name tells nothing.</exception>
     public static FileFormat FormatOf(string file) => Path.GetExtension(file).ToLowerInvariant() switch

@@ -26,7 +26,10 @@ internal static partial class CliProgram
         return End(process);
     }
 
-    public static Process Start(string folder, params string[] arguments)
+    public static Process Start(string folder, params string[] arguments) => Start(folder, new Dictionary<string, string>(), arguments);
+
+    /// <summary>Starts a command with variables of its own.</summary>
+    public static Process Start(string folder, IReadOnlyDictionary<string, string> variables, params string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Polymath.Cli.dll"), .. arguments])
         {
@@ -39,6 +42,7 @@ internal static partial class CliProgram
         start.Environment["OMP_NUM_THREADS"] = "1";
         start.Environment["COLUMNS"] = "200";
         start.Environment.Remove("POLYMATH_TRACE");
+        foreach (var (name, value) in variables) start.Environment[name] = value;
         return Process.Start(start)!;
     }
 

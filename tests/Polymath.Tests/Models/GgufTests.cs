@@ -1,4 +1,4 @@
-using System.Text;
+using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Export;
 using Polymath.Recipes;
@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>GGUF files, read back by a small reader of the test's own.</summary>
+/// <summary>GGUF files, read back by a small reader of the tests' own.</summary>
 [Trait("kind", "unit")]
 public sealed class GgufTests : IDisposable
 {
@@ -17,57 +17,13 @@ public sealed class GgufTests : IDisposable
 
     public void Dispose() => folder.Dispose();
 
-    private sealed record Content(Dictionary<string, object> Values, Dictionary<string, (long[] Shape, int Type, long Offset)> Tensors, long DataStart, byte[] Bytes)
+    private GgufContent Export(string name, BlockType type)
     {
-        public float[] Floats(string name)
-        {
-            var (shape, type, offset) = Tensors[name];
-            Assert.Equal(0, type);
-            var values = new float[shape.Aggregate(1L, (product, x) => product * x)];
-            Buffer.BlockCopy(Bytes, (int)(DataStart + offset), values, 0, values.Length * 4);
-            return values;
-        }
-    }
-
-    private static Content Read(string path)
-    {
-        var bytes = File.ReadAllBytes(path);
-        using var reader = new BinaryReader(new MemoryStream(bytes));
-        string Text() => Encoding.UTF8.GetString(reader.ReadBytes((int)reader.ReadInt64()));
-        object Value(int type) => type switch
-        {
-            4 => reader.ReadUInt32(), 5 => reader.ReadInt32(), 6 => reader.ReadSingle(), 7 => reader.ReadBoolean(), 8 => Text(),
-            9 => List(),
-            _ => throw new InvalidDataException($"{type}"),
-        };
-        object[] List()
-        {
-            var inner = reader.ReadInt32();
-            return [.. Enumerable.Range(0, (int)reader.ReadInt64()).Select(_ => Value(inner))];
-        }
-        Assert.Equal("GGUF", Encoding.ASCII.GetString(reader.ReadBytes(4)));
-        Assert.Equal(3, reader.ReadInt32());
-        long tensors = reader.ReadInt64(), count = reader.ReadInt64();
-        var values = new Dictionary<string, object>();
-        for (var i = 0; i < count; i++) values.Add(Text(), Value(reader.ReadInt32()));
-        var places = new Dictionary<string, (long[], int, long)>();
-        for (var i = 0; i < tensors; i++)
-        {
-            var name = Text();
-            var shape = Enumerable.Range(0, reader.ReadInt32()).Select(_ => reader.ReadInt64()).Reverse().ToArray();
-            places.Add(name, (shape, reader.ReadInt32(), reader.ReadInt64()));
-        }
-        Assert.All(places.Values, place => Assert.Equal(0, place.Item3 % 32));
-        return new Content(values, places, (reader.BaseStream.Position + 31) / 32 * 32, bytes);
-    }
-
-    private Content Export(string name, BlockType type)
-    {
-        using var model = ModelFolder.Open(TextFixtures.At("models", name));
+        using var model = ModelFolder.Open(new[] { TextFixtures.At("models", name), TextFixtures.At("own", "models", name) }.Single(Directory.Exists));
         var writer = new GgufWriter();
         new GgufModel(model).AddTo(writer, type, name);
         writer.Write(folder.At("x.gguf"));
-        return Read(folder.At("x.gguf"));
+        return GgufContent.Read(folder.At("x.gguf"));
     }
 
     [Fact]
@@ -98,6 +54,13 @@ public sealed class GgufTests : IDisposable
     [InlineData("bloom", "bloom")]
     [InlineData("mistral-window", "llama")]
     [InlineData("llama3-rope-tied", "llama")]
+    [InlineData("mixtral", "llama")]
+    [InlineData("qwen3-moe", "qwen3moe")]
+    [InlineData("glm", "chatglm")]
+    [InlineData("chatglm2", "chatglm")]
+    [InlineData("glm4", "glm4")]
+    [InlineData("t5", "t5")]
+    [InlineData("t5-gated", "t5")]
     public void Every_weight_of_a_family_has_a_name(string name, string architecture)
     {
         foreach (var type in BlockType.All)
@@ -107,33 +70,132 @@ public sealed class GgufTests : IDisposable
             Assert.Contains("token_embd.weight", content.Tensors.Keys);
             Assert.Contains(content.Tensors.Values, place => place.Shape.Length == 1 && place.Type == 0);
         }
-        Assert.Equal(name == "llama3-rope-tied", Read(folder.At("x.gguf")).Tensors.ContainsKey("rope_freqs.weight"));
+        Assert.Equal(name == "llama3-rope-tied", GgufContent.Read(folder.At("x.gguf")).Tensors.ContainsKey("rope_freqs.weight"));
     }
 
     [Theory]
-    [InlineData("t5", "cannot be exported")]
-    [InlineData("bert-classify", "cannot be exported")]
-    [InlineData("chatglm2", "cannot be exported")]
+    [InlineData("bert-classify", "vectors of whole texts")]
+    [InlineData("bert-mlm", "no head over hidden words")]
+    [InlineData("roberta-mlm", "no head over hidden words")]
+    [InlineData("opt", "llama.cpp has no OPT")]
+    [InlineData("chatglm", "ChatGLM2 and later")]
+    [InlineData("bloom-six-heads", "apply_residual_connection_post_layernorm")]
+    [InlineData("gpt2-scaled-relu", "relu")]
+    [InlineData("qwen3-bias-tied", "attention_bias")]
+    [InlineData("qwen3-moe-dense-layer", "norm_topk_prob")]
+    [InlineData("t5-untied", "gated-silu")]
+    [InlineData("llama-classify", "head over labels")]
     public void What_llama_cpp_does_not_know_is_refused(string name, string what) => Assert.Contains(what, Assert.Throws<InputException>(() => Export(name, BlockType.F16)).Message);
 
     [Theory]
     [InlineData("gpt2", "gpt2", "gpt-2")]
-    [InlineData("llama3", "gpt2", "llama-bpe")]
+    [InlineData("llama3", "gpt2", "dbrx")]
     [InlineData("qwen", "gpt2", "qwen2")]
     [InlineData("llama2", "llama", "default")]
+    [InlineData("roberta", "gpt2", "gpt-2")]
     public void A_tokenizer_has_its_kind_and_its_pre_tokenizer(string name, string model, string pre)
     {
         var tokenizer = Polymath.Text.Tokenizer.Load(TextFixtures.At("tokenizers", name));
         var writer = new GgufWriter();
         new GgufTokenizer(TextFixtures.At("tokenizers", name)).AddTo(writer, tokenizer.VocabularySize + 3, []);
         writer.Write(folder.At("x.gguf"));
-        var values = Read(folder.At("x.gguf")).Values;
+        var values = GgufContent.Read(folder.At("x.gguf")).Values;
         Assert.Equal((model, pre), (values["tokenizer.ggml.model"], values["tokenizer.ggml.pre"]));
         var tokens = (object[])values["tokenizer.ggml.tokens"];
         Assert.Equal(tokenizer.VocabularySize + 3, tokens.Length);
         Assert.Equal(5, ((object[])values["tokenizer.ggml.token_type"])[^1]);
         Assert.Equal(tokenizer.TokenOf(300), tokens[300]);
     }
+
+    [Theory]
+    [InlineData("llama", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4096, "beta_fast": 4}""", null)]
+    [InlineData("qwen2", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4096, "beta_fast": 4}""", "beta_fast")]
+    [InlineData("qwen2", """{"rope_type": "llama3", "factor": 8, "original_max_position_embeddings": 64}""", "only its llama does")]
+    [InlineData("qwen2", """{"rope_type": "longrope", "original_max_position_embeddings": 64}""", "its phi3 and llama do")]
+    public void Frequencies_of_their_own_need_llama_cpps_llama(string name, string rope, string? refusal)
+    {
+        var configuration = ModelFolder.Configuration(TextFixtures.At("models", name));
+        configuration["rope_parameters"] = JsonNode.Parse(rope);
+        using var model = ModelFolder.New(configuration, 1);
+        var writer = new GgufWriter();
+        if (refusal is not null)
+        {
+            Assert.Contains(refusal, Assert.Throws<InputException>(() => new GgufModel(model).AddTo(writer, BlockType.F16, name)).Message);
+            return;
+        }
+        new GgufModel(model).AddTo(writer, BlockType.F16, name);
+        writer.Write(folder.At("x.gguf"));
+        var content = GgufContent.Read(folder.At("x.gguf"));
+        // The fastest pairs are left alone, the slowest stretched in full.
+        var divisors = content.Floats("rope_freqs.weight");
+        Assert.Equal((1f, 4f), (divisors[0], divisors[^1]));
+        Assert.Equal(0.1f * MathF.Log(4) + 1, (float)content.Values["llama.rope.scaling.attn_factor"], 1e-6f);
+    }
+
+    [Fact]
+    public void Experts_are_stacked_and_their_choice_stays_exact()
+    {
+        using var scope = NewDisposeScope();
+        var content = Export("mixtral", BlockType.F32);
+        Assert.Equal((4u, 2u), (content.Values["llama.expert_count"], content.Values["llama.expert_used_count"]));
+        using var file = SafetensorsFile.Open(TextFixtures.At("models", "mixtral", "model.safetensors"));
+        var (shape, _, _) = content.Tensors["blk.1.ffn_down_exps.weight"];
+        Assert.Equal([4, 64, 112], shape);
+        Assert.Equal(Samples.Floats(file.Map("model.layers.1.block_sparse_moe.experts.2.w2.weight")), content.Floats("blk.1.ffn_down_exps.weight")[(2 * 64 * 112)..(3 * 64 * 112)]);
+        Assert.Equal("f32", Export("mixtral", BlockType.Q8Zero).TypeOf("blk.1.ffn_gate_inp.weight"));
+    }
+
+    [Theory]
+    [InlineData("llama-rope-linear", "scaling.type", "linear")]
+    [InlineData("llama-rope-linear", "scaling.factor", 3f)]
+    [InlineData("llama-rope-yarn", "scaling.type", "yarn")]
+    [InlineData("llama-rope-yarn", "scaling.original_context_length", 16u)]
+    [InlineData("phi3-longrope", "scaling.type", "longrope")]
+    [InlineData("llama-rope-dynamic", null, 8u)]
+    [InlineData("mixtral-window", null, 4u)]
+    public void Stretched_positions_are_said_in_llama_cpps_words(string name, string? key, object value)
+    {
+        var content = Export(name, BlockType.F16);
+        var architecture = content.Values["general.architecture"];
+        Assert.Equal(value, content.Values[key is null ? $"{architecture}.context_length" : $"{architecture}.rope.{key}"]);
+        Assert.Equal(name == "phi3-longrope", content.Tensors.ContainsKey("rope_factors_long.weight") && content.Tensors.ContainsKey("rope_factors_short.weight"));
+    }
+
+    [Theory]
+    [InlineData("tokenizer-kinds", "bpe_bloom", "bloom")]
+    [InlineData("tokenizer-kinds", "bpe_gpt4", "dbrx")]
+    [InlineData("tokenizer-kinds", "bpe_gpt4o", "gpt-4o")]
+    [InlineData("tokenizer-files", "glm4", "llama-bpe")]
+    [InlineData("tokenizer-files", "qwen1", "qwen2")]
+    public void A_way_to_split_has_llama_cpps_name(string kind, string name, string pre)
+    {
+        var writer = new GgufWriter();
+        new GgufTokenizer(TextFixtures.At(kind, name)).AddTo(writer, 1000, []);
+        writer.Write(folder.At("x.gguf"));
+        Assert.Equal(pre, GgufContent.Read(folder.At("x.gguf")).Values["tokenizer.ggml.pre"]);
+    }
+
+    [Fact]
+    public void Unigram_pieces_have_their_scores_and_their_table_of_characters()
+    {
+        var writer = new GgufWriter();
+        var tokenizer = new GgufTokenizer(TextFixtures.At("tokenizer-files", "t5"));
+        tokenizer.AddTo(writer, 400, []);
+        writer.Write(folder.At("x.gguf"));
+        var values = GgufContent.Read(folder.At("x.gguf")).Values;
+        Assert.Equal(("t5", true, true, false), (values["tokenizer.ggml.model"], values["tokenizer.ggml.add_eos_token"], values["tokenizer.ggml.add_space_prefix"], values["tokenizer.ggml.add_bos_token"]));
+        Assert.True(((object[])values["tokenizer.ggml.precompiled_charsmap"]).Length > 1000);
+        Assert.Contains(((object[])values["tokenizer.ggml.scores"]).Cast<float>(), score => score < -1);
+        Assert.Equal("my-phi 3-mini", tokenizer.NameFor("my-Phi-3-mini"));
+    }
+
+    [Theory]
+    [InlineData("bpe_digits", "a space before a text")]
+    [InlineData("uni_bytes", "fall back to bytes")]
+    [InlineData("metasplit_always", "NFKC")]
+    [InlineData("bpe_anchor", "splits by")]
+    public void A_tokenizer_that_llama_cpp_would_read_otherwise_is_refused(string name, string what) =>
+        Assert.Contains(what, Assert.Throws<InputException>(() => new GgufTokenizer(TextFixtures.At("tokenizer-kinds", name)).AddTo(new GgufWriter(), 1000, [])).Message);
 
     [Fact]
     public void A_tokenizer_without_a_counterpart_is_refused() => Assert.Contains("cannot be exported", Assert.Throws<InputException>(() => new GgufTokenizer(TextFixtures.At("tokenizers", "bert")).AddTo(new GgufWriter(), 1000, [])).Message);

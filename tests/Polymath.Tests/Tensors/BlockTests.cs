@@ -25,15 +25,10 @@ public sealed class BlockTests
         using var file = SafetensorsFile.Open(TextFixtures.At("own", "blocks", "blocks.safetensors"));
         using var x = file.Map("x");
         var made = Blocks(Of(name), Samples.Floats(x));
-        // q4_k: the layout is ggml's; its search for a scale may settle on another of nearly the same error.
-        if (name != "q4_k") Assert.Equal(Convert.ToHexString(file.Bytes(name)), Convert.ToHexString(made));
+        Assert.Equal(Convert.ToHexString(file.Bytes(name)), Convert.ToHexString(made));
         using var back = file.Map(name + ".back");
         Assert.Equal(Samples.Floats(back), BlockReader.Read(name, file.Bytes(name).ToArray()));
-        double[] theirs = Errors(Samples.Floats(x), Samples.Floats(back)), ours = Errors(Samples.Floats(x), BlockReader.Read(name, made));
-        for (var row = 0; row < theirs.Length; row++) Assert.True(ours[row] <= theirs[row] * 1.05 + 1e-30, $"row {row}: {ours[row]:G4} beside ggml's {theirs[row]:G4}");
     }
-
-    private static double[] Errors(float[] x, float[] back) => [.. x.Zip(back, (a, b) => Math.Pow((double)a - b, 2)).Chunk(256).Select(row => row.Sum())];
 
     [Theory]
     [InlineData("q8_0", 0.5 / 127)]

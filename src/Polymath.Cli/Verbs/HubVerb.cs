@@ -1,0 +1,112 @@
+using System.CommandLine;
+using System.Text.Json;
+using Polymath.Recipes;
+using Polymath.Text.Hubs;
+using Spectre.Console;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath hub</c>: download, list, cache.</summary>
+static class HubVerb
+{
+    const int PipeWidth = 200;
+
+    internal static Command Make() => new("hub", "Fetches from Hugging Face's hub and ModelScope's, and says what is cached.") { Download(), List(), Cache() };
+
+    static Argument<string> Source() => new("source") { Description = "hf:ORG/NAME[@REVISION] for a model, a tokenizer or an adapter, hf:datasets/ORG/NAME[@REVISION][/path] for data; or with modelscope: in front." };
+
+    static Option<bool> Json() => new("--json") { Description = "Prints one JSON object." };
+
+    static Command Download()
+    {
+        var source = Source();
+        var files = new Option<string[]>("--files") { Description = "Paths or patterns of the files, such as \"*.json\"; those that are needed when left out.", AllowMultipleArgumentsPerToken = true };
+        var to = new Option<string?>("--to") { Description = "A folder to copy the files into, besides the cache." };
+        var command = new Command("download", "Fetches a repository's files into the cache, and goes on where it was stopped.") { source, files, to };
+        var hubs = new HubUse();
+        hubs.AddTo(command);
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var address = HubAddress.ParseAny(parsed.GetRequiredValue(source));
+            if (address.Path is not null && parsed.GetValue(files) is { Length: > 0 }) throw new InputException("Files are named in the source and with --files. Name them in one place.");
+            var snapshot = hubs.Show(parsed, hub => hub.Fetch(address, parsed.GetValue(files) is { Length: > 0 } patterns ? HubSelection.Files(patterns) : address.IsData ? HubSelection.Data(address.Path) : HubSelection.Whole));
+            var folder = parsed.GetValue(to) is { } target ? Copy(snapshot, target) : snapshot.Folder;
+            Console.WriteLine($"{address.Source} at {Short(snapshot.Commit)}: {snapshot.Files.Count} file(s)");
+            Console.WriteLine(folder);
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static string Copy(HubSnapshot snapshot, string target)
+    {
+        foreach (var name in snapshot.Files)
+        {
+            var parts = Path.Combine(name.Split('/'));
+            using var content = File.OpenRead(Path.Combine(snapshot.Folder, parts));
+            AtomicFile.Write(Path.Combine(target, parts), content.CopyTo);
+        }
+        return Path.GetFullPath(target);
+    }
+
+    static Command List()
+    {
+        var source = Source();
+        var json = Json();
+        var command = new Command("list", "Shows a repository's files.") { source, json };
+        var hubs = new HubUse();
+        hubs.AddTo(command);
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var address = HubAddress.ParseAny(parsed.GetRequiredValue(source));
+            var listing = hubs.Show(parsed, hub => hub.List(address));
+            var files = listing.Files.Where(file => address.Path is null || LocalFiles.Fits(address.Path, file.Path)).OrderBy(file => file.Path, StringComparer.Ordinal).ToList();
+            if (parsed.GetValue(json))
+            {
+                Console.WriteLine(JsonSerializer.Serialize(new { source = address.Source, commit = listing.Commit, files }, TokenizerVerb.Layout));
+                return Outcome.Done;
+            }
+            var table = Table().AddColumn("file").AddColumn(new TableColumn("bytes").RightAligned()).AddColumn("digest");
+            foreach (var file in files) table.AddRow(Markup.Escape(file.Path), file.Size < 0 ? "" : $"{file.Size:N0}", file.Key.Length == 0 ? "" : $"{(file.Sha256 is not null ? "sha256" : "git")} {file.Key[..Math.Min(16, file.Key.Length)]}");
+            AnsiConsole.Write(table);
+            Console.WriteLine($"{address.Source} at {listing.Commit}: {files.Count:N0} file(s), {files.Sum(file => Math.Max(0, file.Size)) / 1e6:N1} MB");
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static Command Cache()
+    {
+        var json = Json();
+        var command = new Command("cache", "Shows what is cached, with sizes.") { json };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var settings = HubSettings.FromEnvironment();
+            var cached = new Hub(settings).Cached();
+            if (parsed.GetValue(json))
+            {
+                Console.WriteLine(JsonSerializer.Serialize(new { huggingFace = settings.HuggingFace.Cache, modelScope = settings.ModelScope.Cache, repositories = cached }, TokenizerVerb.Layout));
+                return Outcome.Done;
+            }
+            if (cached.Count > 0)
+            {
+                var table = Table().AddColumn("source").AddColumn("commits").AddColumn(new TableColumn("MB").RightAligned()).AddColumn(new TableColumn("not whole yet, MB").RightAligned());
+                foreach (var each in cached)
+                    table.AddRow(Markup.Escape(each.Source), Markup.Escape(string.Join(", ", each.Revisions.Select(pair => Short(pair.Key) + (pair.Value.Count > 0 ? $" ({string.Join(", ", pair.Value)})" : "")))), $"{each.Bytes / 1e6:N1}", each.IncompleteBytes > 0 ? $"{each.IncompleteBytes / 1e6:N1}" : "");
+                AnsiConsole.Write(table);
+            }
+            Console.WriteLine($"{cached.Count} repositories, {cached.Sum(each => each.Bytes + each.IncompleteBytes) / 1e6:N1} MB in {settings.HuggingFace.Cache} and {settings.ModelScope.Cache}");
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static Table Table()
+    {
+        // A pipe has no width of its own; tables must not be folded for it.
+        if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = PipeWidth;
+        return new Table();
+    }
+
+    static string Short(string commit) => commit.Length == 40 ? commit[..12] : commit;
+}

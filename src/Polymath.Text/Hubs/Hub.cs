@@ -1,0 +1,124 @@
+using Polymath.Recipes;
+
+namespace Polymath.Text.Hubs;
+
+/// <summary>Files of a repository at one commit, on this machine.</summary>
+/// <param name="Folder">The folder they are in, under their own names.</param>
+/// <param name="Commit">The commit.</param>
+/// <param name="Files">Their names in it, with slashes, in ordinal order.</param>
+public sealed record HubSnapshot(string Folder, string Commit, IReadOnlyList<string> Files);
+
+/// <summary>
+/// Gives what lies on hubs as files of this machine: fetched once, checked, kept in the caches of the hubs' own libraries, and read from there without a
+/// network afterwards. Several processes may use one cache at once.
+/// </summary>
+/// <param name="settings">How hubs are used.</param>
+/// <param name="pins">The commits that are settled; those found out are added.</param>
+/// <param name="watch">Is told what happens.</param>
+public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? watch = null)
+{
+    private const int Look = 200;
+    private readonly HubPins _pins = pins ?? new HubPins();
+    private readonly HubWatch _watch = watch ?? new HubWatch();
+
+    /// <summary>The commits that sources were resolved to.</summary>
+    public HubPins Pins => _pins;
+
+    /// <summary>How much room a folder's disk has; for tests.</summary>
+    internal Func<string, long> Room { get; init; } = HubFetch.RoomAt;
+
+    /// <summary>The folder of a model, or the text as it is when it is no address.</summary>
+    /// <param name="folderOrAddress">A folder, or <c>hf:ORG/NAME[@REVISION]</c>, <c>modelscope:ORG/NAME[@REVISION]</c>.</param>
+    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
+    /// <exception cref="InputException">It cannot be had.</exception>
+    public string Model(string folderOrAddress, CancellationToken cancellation = default) => Folder(folderOrAddress, HubSelection.Model, cancellation);
+
+    /// <summary>The folder of a tokenizer, or the text as it is when it is no address.</summary>
+    /// <param name="folderOrAddress">A folder or an address.</param>
+    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
+    /// <exception cref="InputException">It cannot be had.</exception>
+    public string Tokenizer(string folderOrAddress, CancellationToken cancellation = default) => Folder(folderOrAddress, HubSelection.Tokenizer, cancellation);
+
+    /// <summary>The folder of an adapter, or the text as it is when it is no address.</summary>
+    /// <param name="folderOrAddress">A folder or an address.</param>
+    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
+    /// <exception cref="InputException">It cannot be had.</exception>
+    public string Adapter(string folderOrAddress, CancellationToken cancellation = default) => Folder(folderOrAddress, HubSelection.Adapter, cancellation);
+
+    /// <summary>The files of data.</summary>
+    /// <param name="address"><c>hf:datasets/ORG/NAME[@REVISION][/path/glob]</c>.</param>
+    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
+    /// <exception cref="InputException">They cannot be had.</exception>
+    public IReadOnlyList<string> Data(string address, CancellationToken cancellation = default)
+    {
+        var parsed = HubAddress.ParseData(address);
+        var snapshot = Fetch(parsed, HubSelection.Data(parsed.Path), cancellation);
+        return [.. snapshot.Files.Select(name => Path.Combine(snapshot.Folder, Path.Combine(name.Split('/'))))];
+    }
+
+    /// <summary>Fetches files, as far as they are not there.</summary>
+    /// <param name="address">The repository.</param>
+    /// <param name="selection">Which of its files.</param>
+    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
+    /// <exception cref="InputException">They cannot be had.</exception>
+    public HubSnapshot Fetch(HubAddress address, HubSelection selection, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        ArgumentNullException.ThrowIfNull(selection);
+        return Guarded(address, token =>
+        {
+            var fetch = new HubFetch(address, settings, _pins, Room);
+            return (fetch, fetch.GoAsync(selection, token));
+        }, cancellation);
+    }
+
+    /// <summary>All files of a repository.</summary>
+    /// <param name="address">The repository.</param>
+    /// <param name="cancellation">Ends the request.</param>
+    /// <exception cref="InputException">It cannot be listed.</exception>
+    public HubListing List(HubAddress address, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        return Guarded(address, token =>
+        {
+            var fetch = new HubFetch(address, settings, _pins, Room);
+            return (fetch, fetch.ListAsync(token));
+        }, cancellation);
+    }
+
+    /// <summary>What the caches hold.</summary>
+    public IReadOnlyList<CachedRepository> Cached() => [.. HuggingFaceStore.All(settings.HuggingFace.Cache), .. ModelScopeStore.All(settings.ModelScope.Cache)];
+
+    private string Folder(string text, HubSelection selection, CancellationToken cancellation) =>
+        HubAddress.IsAddress(text) ? Fetch(HubAddress.ParseModel(text), selection, cancellation).Folder : text;
+
+    // The work goes on by itself; the thread that asked looks after it and tells how far it is.
+    private T Guarded<T>(HubAddress address, Func<CancellationToken, (HubFetch Fetch, Task<T> Work)> begin, CancellationToken cancellation)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var watched = _watch.Begin(stop.Cancel);
+        try
+        {
+            var (fetch, work) = Task.Run(() => begin(stop.Token), CancellationToken.None).GetAwaiter().GetResult();
+            using (fetch)
+            {
+                while (Task.WhenAny(work, Task.Delay(Look, CancellationToken.None)).GetAwaiter().GetResult() != work)
+                {
+                    var (activity, done, total) = fetch.Progress;
+                    if (activity.Length > 0) _watch.Progress(activity, done, total);
+                }
+                var result = work.GetAwaiter().GetResult();
+                if (fetch.Remark is { } remark) _watch.Note(remark);
+                return result;
+            }
+        }
+        catch (OperationCanceledException fault) when (stop.IsCancellationRequested)
+        {
+            throw new OperationCanceledException($"Stopped. What has arrived of {address.Source} is kept; the same command goes on from there.", fault, stop.Token);
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"the cache {settings.Of(address.Hub).Cache} cannot be used: {fault.Message} Free some room, or set {(address.Hub == HubName.HuggingFace ? "HF_HUB_CACHE" : "MODELSCOPE_CACHE")} to another folder.", fault);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+using System.Net;
+using System.Net.Http.Headers;
+using Polymath.Recipes;
+
+namespace Polymath.Text.Hubs;
+
+/// <summary>A request failed in a way that may pass: the connection, a stall, an overloaded hub.</summary>
+internal sealed class PassingFault(string message, TimeSpan? after = null, Exception? inner = null) : Exception(message, inner)
+{
+    /// <summary>How long the hub asks to wait.</summary>
+    public TimeSpan? After => after;
+}
+
+/// <summary>A hub answered that it will not give what was asked for.</summary>
+internal sealed class RefusedRequest(HttpStatusCode status, string code, Uri address) : Exception($"{address} answered {(int)status}")
+{
+    /// <summary>The status.</summary>
+    public HttpStatusCode Status => status;
+
+    /// <summary>What the hub calls the reason, such as <c>GatedRepo</c>; may be empty.</summary>
+    public string Code => code;
+
+    /// <summary>What was asked for.</summary>
+    public Uri Address => address;
+}
+
+/// <summary>Requests to one hub. Redirections are followed by hand, so that the token goes to the hub itself and nowhere else.</summary>
+internal sealed class HubHttp : IDisposable
+{
+    private const int MostRedirections = 10, LongestConnect = 10;
+    private readonly HttpClient _client;
+    private readonly Uri _endpoint;
+    private readonly Action<HttpRequestMessage> _authorize;
+    private readonly TransferSettings _settings;
+
+    /// <summary>Makes a client; nothing is sent yet.</summary>
+    /// <param name="endpoint">The hub's address.</param>
+    /// <param name="authorize">Puts the token into a request.</param>
+    /// <param name="settings">How long to wait.</param>
+    public HubHttp(Uri endpoint, Action<HttpRequestMessage> authorize, TransferSettings settings)
+    {
+        (_endpoint, _authorize, _settings) = (endpoint, authorize, settings);
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = TimeSpan.FromSeconds(Math.Min(LongestConnect, settings.StallSeconds)), PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
+        _client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
+        _client.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("polymath", typeof(HubHttp).Assembly.GetName().Version?.ToString(2) ?? "0"));
+    }
+
+    private TimeSpan Stall => TimeSpan.FromSeconds(_settings.StallSeconds);
+
+    /// <summary>Opens an answer; its content is read by the caller.</summary>
+    /// <param name="method">GET or HEAD.</param>
+    /// <param name="address">What is asked for.</param>
+    /// <param name="range">The first and the last byte wanted; all when null.</param>
+    /// <param name="stay">Whether to stop at a redirection to another host and give that answer.</param>
+    /// <param name="cancellation">Ends the request.</param>
+    public async Task<HttpResponseMessage> OpenAsync(HttpMethod method, Uri address, (long First, long Last)? range, bool stay, CancellationToken cancellation)
+    {
+        var at = address;
+        for (var turn = 0; turn <= MostRedirections; turn++)
+        {
+            using var request = new HttpRequestMessage(method, at);
+            request.Headers.AcceptEncoding.ParseAdd("identity");
+            if (range is { } part) request.Headers.Range = new RangeHeaderValue(part.First, part.Last);
+            if (IsOwn(at)) _authorize(request);
+            var response = await WithoutStall(token => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token), at, cancellation);
+            if ((int)response.StatusCode is not (301 or 302 or 303 or 307 or 308)) return Checked(response, address);
+            var next = response.Headers.Location is { } location ? new Uri(at, location) : null;
+            if (stay && next is not null && !IsOwn(next)) return response;
+            response.Dispose();
+            if (next is null || next.Scheme is not ("http" or "https") || (at.Scheme == "https" && next.Scheme == "http"))
+                throw new InputException($"{at} redirects to {next?.GetLeftPart(UriPartial.Authority) ?? "nowhere"}, which is not followed. Check the endpoint.");
+            at = next;
+        }
+        throw new InputException($"{address} redirects more than {MostRedirections} times. Check the endpoint.");
+    }
+
+    /// <summary>Reads a whole answer, with retries.</summary>
+    /// <param name="address">What is asked for.</param>
+    /// <param name="most">The most bytes it may have.</param>
+    /// <param name="cancellation">Ends the request.</param>
+    public Task<byte[]> ReadAsync(Uri address, long most, CancellationToken cancellation) => RetryAsync(async () =>
+    {
+        using var response = await OpenAsync(HttpMethod.Get, address, null, stay: false, cancellation);
+        using var content = new MemoryStream();
+        await foreach (var piece in PiecesAsync(response, address, cancellation))
+        {
+            content.Write(piece.Span);
+            if (content.Length > most) throw new InputException($"{address} answers with more than {most >> 20} MB, which is more than any listing should have. Name another repository.");
+        }
+        if (response.Content.Headers.ContentLength is { } length && length != content.Length) throw new PassingFault($"{address}: the connection ended early");
+        return content.ToArray();
+    }, cancellation);
+
+    /// <summary>Does something again and again until it comes off, fails for good, or the attempts are used up.</summary>
+    public async Task<T> RetryAsync<T>(Func<Task<T>> work, CancellationToken cancellation)
+    {
+        for (var failures = 1; ; failures++)
+        {
+            try
+            {
+                return await work();
+            }
+            catch (PassingFault fault) when (failures < _settings.Attempts)
+            {
+                await PauseAsync(failures, fault, cancellation);
+            }
+        }
+    }
+
+    /// <summary>Waits as long as the hub asks, or twice as long each time, but never too long.</summary>
+    public Task PauseAsync(int failures, PassingFault fault, CancellationToken cancellation)
+    {
+        var seconds = fault.After?.TotalSeconds ?? _settings.BackoffSeconds * Math.Pow(2, failures - 1);
+        return Task.Delay(TimeSpan.FromSeconds(Math.Clamp(seconds, 0, _settings.LongestWaitSeconds)), cancellation);
+    }
+
+    /// <summary>The content as it arrives. Where nothing arrives for too long, the request has failed.</summary>
+    public async IAsyncEnumerable<ReadOnlyMemory<byte>> PiecesAsync(HttpResponseMessage response, Uri address, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var buffer = new byte[1 << 17];
+        await using var stream = await WithoutStall(response.Content.ReadAsStreamAsync, address, cancellation);
+        while (await WithoutStall(token => stream.ReadAsync(buffer, token).AsTask(), address, cancellation) is > 0 and var count)
+            yield return buffer.AsMemory(0, count);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _client.Dispose();
+
+    private bool IsOwn(Uri address) => address.Scheme == _endpoint.Scheme && address.Port == _endpoint.Port && string.Equals(address.Host, _endpoint.Host, StringComparison.OrdinalIgnoreCase);
+
+    private async Task<T> WithoutStall<T>(Func<CancellationToken, Task<T>> work, Uri address, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(Stall);
+        try
+        {
+            return await work(limit.Token);
+        }
+        catch (OperationCanceledException fault) when (!cancellation.IsCancellationRequested)
+        {
+            throw new PassingFault($"{address.Host}: nothing arrived for {_settings.StallSeconds:G3} seconds", null, fault);
+        }
+        catch (Exception fault) when (fault is HttpRequestException or IOException)
+        {
+            throw new PassingFault($"{address.Host}: {fault.InnerException?.Message ?? fault.Message}", null, fault);
+        }
+    }
+
+    private static HttpResponseMessage Checked(HttpResponseMessage response, Uri address)
+    {
+        if (response.IsSuccessStatusCode) return response;
+        using (response)
+        {
+            var status = response.StatusCode;
+            if (status is HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout || (int)status >= 500)
+                throw new PassingFault($"{address.Host} answered {(int)status}", Asked(response.Headers.RetryAfter));
+            throw new RefusedRequest(status, response.Headers.TryGetValues("X-Error-Code", out var codes) ? codes.First() : "", address);
+        }
+    }
+
+    private static TimeSpan? Asked(RetryConditionHeaderValue? header) => header?.Delta ?? (header?.Date is { } date ? date - DateTimeOffset.UtcNow : null);
+}

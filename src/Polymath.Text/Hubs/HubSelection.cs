@@ -1,0 +1,148 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Recipes;
+
+namespace Polymath.Text.Hubs;
+
+/// <summary>Which of a repository's files are needed for a purpose.</summary>
+public abstract class HubSelection
+{
+    private const string Configuration = "config.json", AdapterConfiguration = "adapter_config.json";
+
+    // In the order in which a model's folder is read.
+    private static readonly (string Index, string Single)[] Weights = [("model.safetensors.index.json", "model.safetensors"), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
+    private static readonly string[] AdapterWeights = ["adapter_model.safetensors", "adapter_model.bin"];
+    private static readonly string[] Tokenizers = ["tokenizer.json", "tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt"];
+
+    private static readonly string[] Globs = ["*.tiktoken", "conversion-*.json", "additional_chat_templates/*.jinja"];
+
+    /// <summary>What lies beside the weights in a model's folder and belongs to it: the tokenizer, the layout of conversations, how to generate.</summary>
+    public static IReadOnlyList<string> Companions { get; } =
+    [
+        .. Tokenizers, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json", "chat_template.jinja", "chat_template.json", "polymath.json",
+        .. Globs,
+    ];
+
+    /// <summary>A model with its tokenizer and one form of its weights.</summary>
+    public static HubSelection Model { get; } = new ModelFiles();
+
+    /// <summary>A tokenizer with its chat template.</summary>
+    public static HubSelection Tokenizer { get; } = new TokenizerFiles();
+
+    /// <summary>An adapter in PEFT's layout.</summary>
+    public static HubSelection Adapter { get; } = new AdapterFiles();
+
+    /// <summary>A model, or an adapter or a tokenizer where there is no model.</summary>
+    public static HubSelection Whole { get; } = new WholeFiles();
+
+    /// <summary>Files of data.</summary>
+    /// <param name="pattern">The path or glob; null for all files of the one format that can be read.</param>
+    public static HubSelection Data(string? pattern) => pattern is null ? new DataFiles() : new Named([pattern]);
+
+    /// <summary>Files that fit one of some patterns.</summary>
+    /// <param name="patterns">The paths or globs.</param>
+    public static HubSelection Files(IReadOnlyList<string> patterns) => new Named(patterns);
+
+    /// <summary>Chooses.</summary>
+    /// <param name="source">What to call the repository in messages.</param>
+    /// <param name="all">All its files.</param>
+    /// <param name="read">Reads one of those chosen, as soon as it is there; null before.</param>
+    /// <returns>The files; more of them once those that name others can be read.</returns>
+    /// <exception cref="InputException">What is needed is not there.</exception>
+    internal abstract IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read);
+
+    /// <summary>What a repository holds, for a message.</summary>
+    private static string Holds(IReadOnlyList<string> all) => all.Count == 0 ? "It is empty" : $"It holds {string.Join(", ", all.Take(8))}{(all.Count > 8 ? $" and {all.Count - 8} more" : "")}";
+
+    private static IEnumerable<string> Beside(IReadOnlyList<string> all) => all.Where(name => Companions.Contains(name) || Globs.Any(glob => LocalFiles.Fits(glob, name)));
+
+    private static List<string> WeightsOf(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
+    {
+        foreach (var (index, single) in Weights)
+        {
+            if (all.Contains(index)) return [index, .. read(index) is { } content ? Shards(source, index, content, all) : []];
+            if (all.Contains(single)) return [single];
+        }
+        throw new InputException($"{source} has no weights that can be read: none of {string.Join(", ", Weights.Select(pair => pair.Single))}, whole or in shards. {Holds(all)}. Name a repository with safetensors.");
+    }
+
+    private static List<string> Shards(string source, string index, byte[] content, IReadOnlyList<string> all)
+    {
+        try
+        {
+            var names = (JsonNode.Parse(content)?["weight_map"] as JsonObject ?? throw new JsonException("it has no weight_map.")).Select(pair => pair.Value?.ToString() ?? "").Distinct().ToList();
+            return names.Find(name => !all.Contains(name)) is { } missing
+                ? throw new InputException($"{index} of {source} names the shard '{missing}', which is not there. Name another revision.")
+                : names;
+        }
+        catch (Exception fault) when (fault is JsonException or InvalidOperationException)
+        {
+            throw new InputException($"{index} of {source} cannot be read: {fault.Message} Name another revision.", fault);
+        }
+    }
+
+    private sealed class ModelFiles : HubSelection
+    {
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) => all.Contains(Configuration)
+            ? [Configuration, .. Beside(all), .. WeightsOf(source, all, read)]
+            : throw new InputException(all.Contains(AdapterConfiguration)
+                ? $"{source} is an adapter, not a model. Name its base model, and this with --adapter."
+                : $"{source} is no model in Hugging Face's layout: it has no {Configuration}. {Holds(all)}. Name another repository.");
+    }
+
+    private sealed class TokenizerFiles : HubSelection
+    {
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) =>
+            all.Any(name => Tokenizers.Contains(name) || LocalFiles.Fits("*.tiktoken", name))
+                ? [.. all.Where(name => name == Configuration), .. Beside(all)]
+                : throw new InputException($"{source} has no tokenizer: none of {string.Join(", ", Tokenizers)}. {Holds(all)}. Name another repository.");
+    }
+
+    private sealed class AdapterFiles : HubSelection
+    {
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) =>
+            all.Contains(AdapterConfiguration) && AdapterWeights.FirstOrDefault(all.Contains) is { } weights
+                ? [AdapterConfiguration, .. Beside(all), weights]
+                : throw new InputException($"{source} is no adapter in PEFT's layout: it has no {(all.Contains(AdapterConfiguration) ? string.Join(" or ", AdapterWeights) : AdapterConfiguration)}. {Holds(all)}. Name another repository.");
+    }
+
+    private sealed class WholeFiles : HubSelection
+    {
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) =>
+            (all.Contains(Configuration) ? Model : all.Contains(AdapterConfiguration) ? Adapter : Tokenizer).Choose(source, all, read);
+    }
+
+    private sealed class DataFiles : HubSelection
+    {
+        // What datasets bring along that is no row of them.
+        private static readonly string[] NoRows = ["dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "requirements.txt", "license.txt", "robots.txt"];
+
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
+        {
+            var files = all.Where(name => RowReader.IsReadable(name) && !NoRows.Contains(Path.GetFileName(name).ToLowerInvariant())).ToList();
+            var formats = files.GroupBy(name => Path.GetExtension(name).ToLowerInvariant()).Where(group => group.Key != ".txt").ToList();
+            return (formats.Count, files.Count) switch
+            {
+                (_, 0) => throw new InputException($"{source} has no files that can be read (parquet, jsonl, json, csv, txt). {Holds(all)}. Name another repository."),
+                (0, _) => files,
+                (1, _) => [.. formats[0]],
+                _ => throw new InputException($"{source} holds its data in several formats: {string.Join(", ", formats.Select(group => $"{group.Count()} {group.Key}"))}. Say which files are meant, such as {source}/{Pattern(formats[0])}."),
+            };
+        }
+
+        private static string Pattern(IGrouping<string, string> format) => (Path.GetDirectoryName(format.First()) is { Length: > 0 } folder ? folder.Replace('\\', '/') + "/" : "") + "*" + format.Key;
+    }
+
+    private sealed class Named(IReadOnlyList<string> patterns) : HubSelection
+    {
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
+        {
+            foreach (var pattern in patterns)
+            {
+                if (!all.Any(name => LocalFiles.Fits(pattern, name)))
+                    throw new InputException($"no file of {source} fits '{pattern}'. {Holds(all)}. Correct the path; `polymath hub list {source}` shows all.");
+            }
+            return [.. all.Where(name => patterns.Any(pattern => LocalFiles.Fits(pattern, name)))];
+        }
+    }
+}

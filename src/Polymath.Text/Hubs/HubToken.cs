@@ -1,0 +1,30 @@
+using Polymath.Recipes;
+
+namespace Polymath.Text.Hubs;
+
+/// <summary>A secret that lets its owner read what is not public. It is never shown: as text it is only a word.</summary>
+public sealed class HubToken
+{
+    private readonly string _secret;
+
+    private HubToken(string secret) => _secret = secret;
+
+    /// <summary>Takes a token from where it is kept; null where there is none.</summary>
+    /// <param name="text">The text that holds it, with or without white space around it.</param>
+    /// <param name="origin">What to call the place in messages.</param>
+    /// <exception cref="InputException">The text cannot be sent as a token.</exception>
+    public static HubToken? Of(string? text, string origin)
+    {
+        var secret = text?.Trim();
+        if (string.IsNullOrEmpty(secret)) return null;
+        return secret.All(character => character is > ' ' and < (char)127 and not ';' and not ',')
+            ? new HubToken(secret)
+            : throw new InputException($"{origin} holds characters that no token has. Copy the token again.");
+    }
+
+    /// <summary>The secret, for the one header that carries it.</summary>
+    internal string Reveal() => _secret;
+
+    /// <inheritdoc/>
+    public override string ToString() => "(a token)";
+}

@@ -1,0 +1,137 @@
+using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
+
+namespace Polymath.Text.Hubs;
+
+/// <summary>A stretch of a file that is being fetched.</summary>
+/// <param name="start">Its first byte.</param>
+/// <param name="end">The byte behind its last.</param>
+/// <param name="at">The byte that comes next.</param>
+internal sealed class FileRange(long start, long end, long at)
+{
+    /// <summary>The first byte.</summary>
+    public long Start => start;
+
+    /// <summary>The byte behind the last.</summary>
+    public long End => end;
+
+    /// <summary>The byte that comes next.</summary>
+    public long At { get; set; } = at;
+}
+
+/// <summary>
+/// A file that is not whole yet, as it lies on the disk: a beginning, or ranges with a note beside it (<c>.ranges</c>) of how far each has come. A process
+/// that was killed leaves both, and the next one goes on from there.
+/// </summary>
+internal sealed class PartialFile : IDisposable
+{
+    private static readonly TimeSpan NotesApart = TimeSpan.FromSeconds(1);
+    private readonly string _path;
+    private readonly Lock _noting = new();
+    private long _noted = TimeProvider.System.GetTimestamp();
+
+    private PartialFile(string path, long size, List<FileRange> ranges)
+    {
+        (_path, Ranges) = (path, ranges);
+        // The note comes first: a file with holes in it and no note would pass for a beginning.
+        if (ranges.Count > 1) Note();
+        Handle = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+        if (RandomAccess.GetLength(Handle) > size) RandomAccess.SetLength(Handle, size);
+    }
+
+    /// <summary>The ranges.</summary>
+    public IReadOnlyList<FileRange> Ranges { get; }
+
+    /// <summary>The file.</summary>
+    public SafeFileHandle Handle { get; }
+
+    /// <summary>Whether the file came so far as a beginning alone.</summary>
+    public bool Whole => Ranges.Count == 1;
+
+    /// <summary>How much of a file is there already.</summary>
+    public static long Arrived(string path, long size) => Read(path, size).Sum(range => range.At - range.Start);
+
+    /// <summary>Opens what is there, or nothing, and cuts what is missing into ranges.</summary>
+    public static PartialFile Open(string path, long size, TransferSettings settings)
+    {
+        var ranges = Read(path, size);
+        if (ranges is [{ } only])
+        {
+            var missing = size - only.At;
+            var count = Math.Clamp(missing / settings.RangeBytes, 1, settings.Ranges);
+            if (count > 1)
+            {
+                var first = only.At;
+                ranges = [.. Enumerable.Range(0, (int)count).Select(i => new FileRange(i == 0 ? 0 : first + missing * i / count, first + missing * (i + 1) / count, first + missing * i / count))];
+            }
+        }
+        return new PartialFile(path, size, ranges);
+    }
+
+    /// <summary>Removes it.</summary>
+    public static void Delete(string path)
+    {
+        File.Delete(path);
+        File.Delete(NoteOf(path));
+    }
+
+    /// <summary>Gives the whole file its name.</summary>
+    public static void Finish(string path, string target)
+    {
+        File.Move(path, target, overwrite: true);
+        File.Delete(NoteOf(path));
+    }
+
+    /// <summary>Writes what arrived.</summary>
+    public async ValueTask WriteAsync(FileRange range, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
+    {
+        await RandomAccess.WriteAsync(Handle, bytes, range.At, cancellation);
+        range.At += bytes.Length;
+        if (Whole || TimeProvider.System.GetElapsedTime(Interlocked.Read(ref _noted)) < NotesApart) return;
+        Note();
+    }
+
+    /// <summary>Writes down how far each range has come.</summary>
+    public void Note()
+    {
+        if (Whole) return;
+        lock (_noting)
+        {
+            Interlocked.Exchange(ref _noted, TimeProvider.System.GetTimestamp());
+            var temporary = NoteOf(_path) + ".tmp";
+            File.WriteAllText(temporary, JsonSerializer.Serialize(Ranges.Select(range => new[] { range.Start, range.End, range.At })));
+            File.Move(temporary, NoteOf(_path), overwrite: true);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Note();
+        Handle.Dispose();
+    }
+
+    private static string NoteOf(string path) => path + ".ranges";
+
+    private static List<FileRange> Read(string path, long size)
+    {
+        var length = File.Exists(path) ? new FileInfo(path).Length : 0;
+        if (length > size) length = 0;
+        if (length == 0 || !File.Exists(NoteOf(path))) return [new FileRange(0, size, length)];
+        try
+        {
+            var ranges = (JsonSerializer.Deserialize<long[][]>(File.ReadAllText(NoteOf(path))) ?? []).Select(range => new FileRange(range[0], range[1], range[2])).ToList();
+            var at = 0L;
+            foreach (var range in ranges)
+            {
+                if (range.Start != at || range.At < range.Start || range.At > range.End || (range.At > range.Start && range.At > length)) return [new FileRange(0, size, 0)];
+                at = range.End;
+            }
+            return at == size ? ranges : [new FileRange(0, size, 0)];
+        }
+        catch (Exception fault) when (fault is JsonException or IndexOutOfRangeException)
+        {
+            return [new FileRange(0, size, 0)];
+        }
+    }
+}
