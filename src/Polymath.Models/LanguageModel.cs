@@ -95,9 +95,6 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The virtual tokens before a row, by number.</summary>
     protected int[] Virtual => Prompt is { IsOn: true } prompt ? [.. Enumerable.Range(Sizes.VocabularySize, prompt.Length)] : [];
 
-    /// <summary>The virtual tokens before an encoder-decoder's answer.</summary>
-    protected int[] VirtualAnswer => Prompt is { IsOn: true } prompt ? [.. Enumerable.Range(Sizes.VocabularySize + prompt.Length, prompt.AnswerLength)] : [];
-
     /// <summary>A batch for training or scoring, laid out as the model reads: an encoder-decoder takes what a row does not learn at its start as the source.</summary>
     /// <param name="rows">The rows, none of them empty.</param>
     public Batch Lay(IReadOnlyList<TokenRow> rows)
@@ -110,18 +107,43 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         return batch;
     }
 
+    /// <summary>A batch for an encoder-decoder whose answers begin as they are given.</summary>
+    /// <param name="sources">The encoder's rows.</param>
+    /// <param name="answers">The decoder's rows; each begins with the token that starts an answer.</param>
+    public Batch LayPairs(IReadOnlyList<int[]> sources, IReadOnlyList<TokenRow> answers)
+    {
+        ArgumentNullException.ThrowIfNull(sources);
+        var first = Virtual;
+        return Batch.Pairs(first.Length == 0 ? sources : [.. sources.Select(source => (int[])[.. first, .. source])], answers);
+    }
+
+    /// <summary>A batch for an encoder whose hidden words are given.</summary>
+    /// <param name="rows">The rows as the model sees them.</param>
+    /// <param name="targets">For each token of each row what it stands for, or −100 where it is no target.</param>
+    public Batch LayMasked(IReadOnlyList<int[]> rows, IReadOnlyList<int[]> targets)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        ArgumentNullException.ThrowIfNull(targets);
+        var first = Virtual;
+        if (first.Length == 0) return Batch.Masked(rows, targets);
+        var none = Array.ConvertAll(first, _ => -100);
+        var batch = Batch.Masked([.. rows.Select(row => (int[])[.. first, .. row])], [.. targets.Select(row => (int[])[.. none, .. row])]);
+        batch.Give(Prompt!, Sizes.VocabularySize);
+        return batch;
+    }
+
     /// <summary>Lays rows out, virtual tokens included.</summary>
     /// <param name="rows">The rows.</param>
     protected virtual Batch Arrange(IReadOnlyList<TokenRow> rows) => Batch.Of(rows);
 
     /// <summary>The most tokens that an answer to a prompt can have within the context. An encoder-decoder's answer stands apart from its prompt, behind one token.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
-    public int RoomFor(int prompt) => Sizes.ContextLength - (Reading == Reading.EncoderDecoder ? 1 + VirtualAnswer.Length : prompt + Virtual.Length);
+    public int RoomFor(int prompt) => Sizes.ContextLength - (Reading == Reading.EncoderDecoder ? 1 : prompt + Virtual.Length);
 
     /// <summary>The most tokens that a prompt and its answer may take of a cache.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
     /// <param name="answer">The answer's.</param>
-    public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length + VirtualAnswer.Length;
+    public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length;
 
     /// <summary>The first batch of generating: prompts that start from nothing.</summary>
     /// <param name="prompts">The prompts' tokens.</param>

@@ -24,11 +24,8 @@ public abstract class TokenDelta
 /// </summary>
 public abstract class SoftPrompt
 {
-    /// <summary>The virtual tokens before a row; an encoder-decoder's source.</summary>
+    /// <summary>The virtual tokens before a row, or before an encoder-decoder's source.</summary>
     public abstract int Length { get; }
-
-    /// <summary>The virtual tokens before an encoder-decoder's answer; they follow the others in number.</summary>
-    public virtual int AnswerLength => 0;
 
     /// <summary>The prompt's own weights, under their names in files.</summary>
     public abstract IReadOnlyList<Weight> Weights { get; }
@@ -36,7 +33,7 @@ public abstract class SoftPrompt
     /// <summary>Whether rows begin with it.</summary>
     public abstract bool IsOn { get; }
 
-    /// <summary>The vectors of all virtual tokens [length + answer length, width], with a gradient.</summary>
+    /// <summary>The vectors of all virtual tokens [at least length, width], with a gradient.</summary>
     public abstract Tensor Vectors();
 
     /// <summary>Whether a layer's keys and values of the virtual tokens come from the prompt, not from their vectors.</summary>

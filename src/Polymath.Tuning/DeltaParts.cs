@@ -108,6 +108,9 @@ public sealed class DeltaParts
     /// <param name="parameter">The parameter.</param>
     public bool Holds(string module, string parameter) => files?.Has(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}")) ?? false;
 
+    /// <summary>Whether a prompt's encoder is there: it is fresh, or lies in a file of its own.</summary>
+    public bool HoldsEncoder => files?.Has("embedding.weight") ?? true;
+
     /// <summary>Plugs a delta into a projection.</summary>
     /// <param name="target">The projection.</param>
     /// <param name="delta">The delta.</param>
@@ -129,11 +132,22 @@ public sealed class DeltaParts
         ArgumentNullException.ThrowIfNull(weight);
         if (files is null)
         {
-            set.Choose(name, weight, null);
+            set.Choose(name, weight, null, trained: true);
             return;
         }
         using var held = files.Get(nameInFile(name), null, weight.Value.shape).Value;
-        set.Choose(name, weight, held.to(ScalarType.Float32, copy: true));
+        set.Choose(name, weight, held.to(ScalarType.Float32, copy: true), trained: true);
+    }
+
+    /// <summary>Takes a copy of one of the model's own weights that a file brings along (PEFT saves a table whose vectors it changes); it is saved again, and not trained.</summary>
+    /// <param name="weight">The model's weight.</param>
+    /// <param name="name">Its name in the adapter's file.</param>
+    public void Bring(Weight weight, string name)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        if (files?.Has(nameInFile(name)) != true) return;
+        using var held = files.Get(nameInFile(name), null, weight.Value.shape).Value;
+        set.Choose(name, weight, held.to(ScalarType.Float32, copy: true), trained: false);
     }
 
     /// <summary>Throws a fault of the settings.</summary>

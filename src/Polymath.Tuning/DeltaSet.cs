@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
@@ -27,7 +26,7 @@ public sealed class DeltaSet : IDisposable
     internal DeltaSwitch State { get; } = new();
 
     /// <summary>What is trained, by its name in files.</summary>
-    public IReadOnlyList<(string Name, Weight Weight)> Trained => [.. kept.Where(item => item.Trained).Select(item => (item.Name, item.Weight)), .. chosen.Select(item => (item.Name, item.Weight))];
+    public IReadOnlyList<(string Name, Weight Weight)> Trained => [.. kept.Where(item => item.Trained).Select(item => (item.Name, item.Weight)), .. chosen.Where(item => item.Trained).Select(item => (item.Name, item.Weight))];
 
     /// <summary>The weights that are trained.</summary>
     public IEnumerable<Weight> Weights => Trained.Select(item => item.Weight);
@@ -66,7 +65,9 @@ public sealed class DeltaSet : IDisposable
     public static DeltaSet Load(LanguageModel model, string folder)
     {
         var configuration = AdapterConfiguration.Read(Path.Combine(folder, "adapter_config.json"));
-        return Read(model, configuration, AdapterFile(folder), folder, null);
+        // A prompt's encoder, where it was kept, gives what PEFT's file holds.
+        var encoder = Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile);
+        return Read(model, configuration, File.Exists(encoder) ? encoder : AdapterFile(folder), folder, null);
     }
 
     // PEFT before 0.6 wrote a file of PyTorch's own.
@@ -151,10 +152,17 @@ public sealed class DeltaSet : IDisposable
         Model.Prompt = prompt = soft;
     }
 
-    internal void Choose(string name, Weight weight, Tensor? value)
+    internal void Choose(string name, Weight weight, Tensor? value, bool trained)
     {
         if (chosen.Exists(item => item.Weight == weight)) return;
-        chosen.Add(new ChosenWeight(name, weight, value));
+        chosen.Add(new ChosenWeight(name, weight, value, trained));
+    }
+
+    /// <summary>What the method adds to the loss to keep its weights in shape, or null.</summary>
+    public Tensor? Penalty()
+    {
+        var bent = plugged.Select(pair => pair.Delta).OfType<Deltas.AdaLora>().ToList();
+        return bent.Count == 0 ? null : bent.Aggregate(zeros(1), (sum, delta) => sum + delta.Skewness()) * (Configuration.Number("orth_reg_weight", 0.5) / bent.Count);
     }
 
     /// <summary>Switches the adapter off until the result is disposed: the model is the base, the reference policy of alignment.</summary>
@@ -198,7 +206,7 @@ public sealed class DeltaSet : IDisposable
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         var content = kept.Where(item => item.Name.Length > 0).Select(item => (item.Name, item.Weight.Value)).Concat(chosen.Select(item => (item.Name, item.Weight.Value))).ToDictionary();
-        if (prompt is Prompts.ComputedPrompt computed)
+        if (prompt is Prompts.ComputedPrompt computed && !content.ContainsKey(Prompts.ComputedPrompt.Key))
         {
             // PEFT's file holds what the encoder gives; the encoder lies beside it, so that training can go on.
             Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
@@ -239,9 +247,9 @@ sealed class ChosenWeight
     Tensor? other;
     bool isOther;
 
-    internal ChosenWeight(string name, Weight weight, Tensor? value)
+    internal ChosenWeight(string name, Weight weight, Tensor? value, bool trained)
     {
-        (Name, Weight) = (name, weight);
+        (Name, Weight, Trained) = (name, weight, trained);
         weight.Widen();
         using var frozen = no_grad();
         other = weight.Value.detach().clone().DetachFromDisposeScope();
@@ -252,6 +260,8 @@ sealed class ChosenWeight
     internal string Name { get; }
 
     internal Weight Weight { get; }
+
+    internal bool Trained { get; }
 
     /// <summary>Exchanges the trained numbers and the base's.</summary>
     internal void Swap()

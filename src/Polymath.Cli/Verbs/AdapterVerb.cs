@@ -30,7 +30,7 @@ static class AdapterVerb
             using var opened = ModelFolder.Open(TextModel.Locate(hubs.Model(parsed, place)), allowed.Read(parsed));
             using var deltas = DeltaSet.Import(opened, parsed.GetRequiredValue(file), scale, HubAddress.IsAddress(place) ? HubAddress.ParseModel(place).Repository : place);
             AtomicFile.WriteFolder(parsed.GetRequiredValue(output), deltas.Save);
-            Console.WriteLine($"{parsed.GetRequiredValue(output)}: r = {deltas.Configuration.Rank}, alpha = {deltas.Configuration.Alpha}, on {string.Join(", ", deltas.Configuration.TargetModules)}. Talk: polymath chat {place} --adapter {parsed.GetRequiredValue(output)}");
+            Console.WriteLine($"{parsed.GetRequiredValue(output)}: r = {deltas.Configuration.Whole("r", 8)}, alpha = {deltas.Configuration.Number("lora_alpha", 8)}, on {string.Join(", ", deltas.Configuration.TargetModules)}. Talk: polymath chat {place} --adapter {parsed.GetRequiredValue(output)}");
             return Outcome.Done;
         }));
         return command;

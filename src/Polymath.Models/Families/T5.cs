@@ -99,14 +99,14 @@ public sealed class T5 : LanguageModel
     protected override Batch Start(IReadOnlyList<int[]> prompts, int[] slots)
     {
         ArgumentNullException.ThrowIfNull(prompts);
-        return Batch.Continue([.. prompts.Select(_ => (int[])[.. VirtualAnswer, start])], slots, new int[prompts.Count], Batch.Continue(prompts, slots, new int[prompts.Count]));
+        return Batch.Continue([.. prompts.Select(_ => new[] { start })], slots, new int[prompts.Count], Batch.Continue(prompts, slots, new int[prompts.Count]));
     }
 
     /// <inheritdoc/>
     protected override Batch Arrange(IReadOnlyList<TokenRow> rows)
     {
         ArgumentNullException.ThrowIfNull(rows);
-        if (Labels is { } head) return head.Task == LabelTask.Tag ? base.Arrange(rows) : Batch.Pairs([.. rows.Select(row => row.Ids)], [.. rows.Select(row => new TokenRow([.. VirtualAnswer, start, .. row.Ids[..^1]], new float[VirtualAnswer.Length + row.Ids.Length], row.Source))]);
+        if (Labels is { } head) return head.Task == LabelTask.Tag ? base.Arrange(rows) : Batch.Pairs([.. rows.Select(row => row.Ids)], [.. rows.Select(row => new TokenRow([start, .. row.Ids[..^1]], new float[row.Ids.Length], row.Source))]);
         var sources = new List<int[]>();
         var answers = new List<TokenRow>();
         foreach (var row in rows)
@@ -114,7 +114,7 @@ public sealed class T5 : LanguageModel
             var cut = Array.FindIndex(row.Learn, weight => weight != 0);
             if (cut <= 0) throw new InputException($"The row {row.Source} {(cut < 0 ? "has no answer" : "has no source before its answer")}; an encoder-decoder learns answers to sources. Give it a stage with prompts and answers.");
             sources.Add(row.Ids[..cut]);
-            answers.Add(new TokenRow([.. VirtualAnswer, start, .. row.Ids[cut..]], [.. new float[VirtualAnswer.Length + 1], .. row.Learn[cut..]], row.Source));
+            answers.Add(new TokenRow([start, .. row.Ids[cut..]], [0, .. row.Learn[cut..]], row.Source));
         }
         return Batch.Pairs(sources, answers);
     }

@@ -80,16 +80,20 @@ public sealed class ReferenceCheck : IDisposable
     void Compare(DeltaSet? deltas)
     {
         ReadRows();
-        var trained = (deltas is null ? model.Weights : [.. deltas.Weights]).ToList();
-        trained.ForEach(weight => weight.Trainable = true);
+        var trained = deltas is null ? model.Weights.Select(weight => (weight.Name, weight)).ToList() : [.. deltas.Trained];
+        trained.ForEach(item => item.weight.Trainable = true);
+        // PEFT's file of a prompt holds what its encoder gave: the encoder's own gradients have no place here.
+        var lost = deltas is not null && trained.TrueForAll(item => item.Name == "prompt_embeddings") && reference.Entries.ContainsKey("grad.prompt_encoder.default.mlp_head.0.weight") | reference.Entries.ContainsKey("grad.prompt_encoder.default.transform.0.weight");
         using (var batch = NewBatch())
         using (NewDisposeScope())
         {
             CompareLogits(batch, "logits");
             var loss = Loss(batch);
+            if (deltas?.Penalty() is { } penalty) loss = loss + penalty;
             if (reference.Entries.ContainsKey("loss")) Add("loss", Math.Abs(loss.item<float>() - Values("loss")[0]), tolerance);
             Fused.Backpropagate(loss);
-            foreach (var name in reference.Entries.Keys.Where(name => name.StartsWith("grad.", StringComparison.Ordinal)).Order(StringComparer.Ordinal)) CompareGradient(name, trained);
+            foreach (var name in reference.Entries.Keys.Where(name => name.StartsWith("grad.", StringComparison.Ordinal)).Order(StringComparer.Ordinal))
+                if (!name.StartsWith("grad.prompt_encoder.", StringComparison.Ordinal) || !lost) CompareGradient(name, trained);
         }
         CompareGreedy();
         if (deltas is not null && reference.Entries.ContainsKey("merged_logits"))
@@ -134,12 +138,12 @@ public sealed class ReferenceCheck : IDisposable
                 int[] read = [begin, .. row.Select(label => label == -100 ? (int)(model.Configuration["pad_token_id"] ?? 0)! : (int)label)];
                 return new TokenRow(read, [0, .. row.Select(label => label == -100 ? 0f : 1f)], $"row {r}");
             });
-            return Batch.Pairs(rows, [.. answers]);
+            return model.LayPairs(rows, [.. answers]);
         }
         if (labels.Length != rows.Count * width) throw new InputException($"{inputs.Path}: labels has {labels.Length} entries; [{rows.Count}, {width}] is needed.");
         return model.Reading == Reading.Encoder
-            ? Batch.Masked(rows, [.. places.Select(kept => Array.ConvertAll(kept, i => (int)labels[i]))])
-            : Batch.Of([.. rows.Select((row, r) => new TokenRow(row, Array.ConvertAll(places[r], i => labels[i] == -100 ? 0f : 1f), $"row {r}"))]);
+            ? model.LayMasked(rows, [.. places.Select(kept => Array.ConvertAll(kept, i => (int)labels[i]))])
+            : model.Lay([.. rows.Select((row, r) => new TokenRow(row, Array.ConvertAll(places[r], i => labels[i] == -100 ? 0f : 1f), $"row {r}"))]);
     }
 
     Tensor Loss(Batch batch)
@@ -164,9 +168,9 @@ public sealed class ReferenceCheck : IDisposable
         // For each line of ours, the line of theirs: padding is left out, an answer's last token foretells nothing.
         List<long> at = model switch
         {
-            { Labels: { Task: not LabelTask.Tag } } => [.. Enumerable.Range(0, rows.Count)],
+            { Labels.Task: not LabelTask.Tag } => [.. Enumerable.Range(0, rows.Count)],
             { Reading: Reading.EncoderDecoder } => [.. Enumerable.Range(0, batch.Tokens).Select(i => batch.Positions[i] == answerWidth ? -1 : i - i / (answerWidth + 1))],
-            _ => [.. places.SelectMany(kept => kept)],
+            _ => [.. places.SelectMany(kept => WithPrompt(kept, entry.Shape[^2]))],
         };
         if (entry.Shape[^1] != outputs || ours.Length != at.Count * (long)outputs || theirs.Length <= at.Max() * outputs)
             throw new InputException($"{reference.Path}: {name} has the shape [{string.Join(", ", entry.Shape)}], which does not fit the {rows.Count} rows of input_ids and the model's {outputs} outputs.");
@@ -177,7 +181,16 @@ public sealed class ReferenceCheck : IDisposable
         Add(name, worst, tolerance);
     }
 
-    void CompareGradient(string name, List<Weight> trained)
+    // Virtual tokens stand before the row here; there, a prompt's have logits of their own, and a prefix's have none.
+    IEnumerable<long> WithPrompt(long[] kept, long length)
+    {
+        if (model.Prompt is not { IsOn: true } prompt) return kept;
+        var row = kept[0] / width;
+        var own = length == width + prompt.Length;
+        return Enumerable.Range(0, prompt.Length).Select(i => own ? row * length + i : -1).Concat(kept.Select(place => own ? row * length + prompt.Length + place % width : place));
+    }
+
+    void CompareGradient(string name, List<(string Name, Weight Weight)> trained)
     {
         var theirs = Values(name);
         var ours = Gradient(name["grad.".Length..], trained);
@@ -191,17 +204,17 @@ public sealed class ReferenceCheck : IDisposable
 
     double LargestGradient() => largestGradient ??= reference.Entries.Keys.Where(name => name.StartsWith("grad.", StringComparison.Ordinal)).Max(name => Values(name).Select(x => Math.Abs((double)x)).DefaultIfEmpty().Max());
 
-    float[]? Gradient(string name, List<Weight> trained)
+    float[]? Gradient(string name, List<(string Name, Weight Weight)> trained)
     {
         static float[] Of(Weight weight)
         {
             using var gradient = weight.Value.grad;
             return gradient is null ? new float[weight.Count] : gradient.cpu().contiguous().data<float>().ToArray();
         }
-        // PEFT puts the adapter's name into the name of a parameter in memory, not in files; transformers calls Mixtral's block by another name in memory.
-        var own = trained.Find(weight => weight.Name == name || weight.Name.Replace(".weight", ".default.weight", StringComparison.Ordinal) == name
-            || weight.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name);
-        if (own is not null) return Of(own);
+        // PEFT puts the adapter's name into the name of a parameter in memory, not in files, and calls a prompt's vectors otherwise; transformers calls Mixtral's block by another name in memory.
+        var inFile = name == "prompt_encoder.default.embedding.weight" ? "prompt_embeddings" : name.Replace(".modules_to_save.default", "", StringComparison.Ordinal).Replace(".default", "", StringComparison.Ordinal);
+        var own = trained.FindIndex(item => item.Name == name || item.Name == inFile || item.Name + ".weight" == inFile || item.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name);
+        if (own >= 0) return Of(trained[own].Weight);
         // In memory transformers stacks the experts' weights.
         var stack = model.Projections.Where(map => map.Stack?.Name == name).OrderBy(map => map.Stack!.Expert).ThenBy(map => map.Stack!.Part).ToList();
         return stack.Count == 0 ? null : [.. stack.SelectMany(map => Of(map.Weight))];
@@ -238,9 +251,9 @@ public sealed class ReferenceCheck : IDisposable
     Batch Whole(int[] prompt, List<int> answer)
     {
         static TokenRow Row(int[] ids) => new(ids, new float[ids.Length], "");
-        if (model.Reading != Reading.EncoderDecoder) return Batch.Of([Row([.. prompt, .. answer])]);
+        if (model.Reading != Reading.EncoderDecoder) return model.Lay([Row([.. prompt, .. answer])]);
         using var begin = model.Begin([prompt], [0]);
-        return Batch.Pairs([prompt], [Row([.. begin.TokenIds, .. answer])]);
+        return model.LayPairs([prompt], [Row([.. begin.TokenIds, .. answer])]);
     }
 
     void Add(string quantity, double difference, double allowed) => lines.Add(new ReferenceLine(quantity, difference, allowed));

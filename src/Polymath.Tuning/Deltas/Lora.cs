@@ -116,6 +116,7 @@ public sealed class Lora : Delta
         }
         if (!parts.TargetsTokens) return;
         var table = parts.Model.Tokens;
+        parts.Bring(table.Embedding, $"{AdapterConfiguration.Prefix}{table.Name}.base_layer.weight");
         var (tokenRank, tokenScale) = Size(table.Name);
         parts.Plug(new LoraTokens(
             parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, table.Embedding.Value.size(0)),

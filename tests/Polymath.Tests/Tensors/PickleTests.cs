@@ -95,7 +95,7 @@ public sealed class PickleTests : IDisposable
     {
         var own = TextFixtures.At("adapters", "lora");
         using (var model = ModelFolder.Open(TextFixtures.At("models", "llama")))
-        using (var deltas = DeltaSet.Import(model, At("lora.pt"), LoraConfiguration.Read(Path.Combine(own, "adapter_config.json")).Alpha)) deltas.Save(folder.Path);
+        using (var deltas = DeltaSet.Import(model, At("lora.pt"), AdapterConfiguration.Read(Path.Combine(own, "adapter_config.json")).Number("lora_alpha", 8))) deltas.Save(folder.Path);
         Assert.Equal(WeightDigest.Of([Path.Combine(own, "adapter_model.safetensors")]), WeightDigest.Of([folder.At("adapter_model.safetensors")]));
         File.Copy(Path.Combine(own, "reference.safetensors"), folder.At("reference.safetensors"));
         Assert.All(ReferenceCheck.Run(TextFixtures.At("models", "llama"), folder.Path, tolerance: 2e-4), line => Assert.True(line.Passed, $"{line}"));

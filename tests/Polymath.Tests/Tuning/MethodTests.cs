@@ -83,7 +83,7 @@ public sealed class MethodTests
         Assert.NotEqual(one, First(2, "a"));
         Assert.NotEqual(one, First(1, "b"));
         Assert.All(one, x => Assert.InRange(Math.Abs(x), 0, 1 / Math.Sqrt(24)));
-        Assert.All(model.Projections, projection => Assert.Null(projection.Delta));
+        Assert.All(model.Projections, projection => Assert.Empty(projection.Deltas));
     }
 
     [Theory]
@@ -100,7 +100,7 @@ public sealed class MethodTests
         using var folder = new ScratchFolder();
         toy.Method.Finish(folder.Path);
         Assert.True(Samples.Gap(trained, Toy.Logits(toy.Model, Ids)) < 2e-5);
-        Assert.All(toy.Model.Projections, projection => Assert.Null(projection.Delta));
+        Assert.All(toy.Model.Projections, projection => Assert.Empty(projection.Deltas));
 
         // The adapter that was left behind makes the base what the merged model is.
         using var again = Toy.Model();
@@ -134,10 +134,26 @@ public sealed class MethodTests
     }
 
     [Fact]
-    public void A_second_delta_in_a_socket_is_refused()
+    public void Adapters_that_are_stacked_are_the_sum_of_their_changes_in_any_order()
     {
         using var model = Toy.Model();
-        using var first = DeltaSet.Fresh(model, new LoraMethod(), 1);
-        Assert.Contains("has a delta already", Assert.Throws<InputException>(() => DeltaSet.Fresh(model, new LoraMethod(), 1).Dispose()).Message);
+        float[] Answer(params long[] seeds)
+        {
+            var stacked = seeds.Select(seed =>
+            {
+                var set = DeltaSet.Fresh(model, new LoraMethod(), seed);
+                foreach (var (name, weight) in set.Trained.Where(item => item.Name.EndsWith("lora_B.weight", StringComparison.Ordinal))) weight.Assign(Samples.Normal($"{seed} {name}", weight.Value.shape) * 0.3);
+                return set;
+            }).ToList();
+            var logits = Toy.Logits(model, 3, 1, 4, 1, 5);
+            stacked.ForEach(set => set.Dispose());
+            return logits;
+        }
+
+        var plain = Toy.Logits(model, 3, 1, 4, 1, 5);
+        float[] both = Answer(1, 2), turned = Answer(2, 1);
+        Assert.True(Samples.Gap(both, Answer(1)) > 1e-3 && Samples.Gap(both, Answer(2)) > 1e-3);
+        Assert.True(Samples.Gap(both, turned) < 1e-5);
+        Assert.Equal(plain, Toy.Logits(model, 3, 1, 4, 1, 5));
     }
 }

@@ -1,0 +1,91 @@
+using Polymath.Models;
+using Polymath.Models.Parts;
+using Polymath.Recipes;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Deltas;
+
+/// <summary>
+/// Orthogonal butterfly fine-tuning (Liu et al. 2024): m factors, each a turn of small blocks between two shuffles that reach ever farther, then a scale s for each output. A block turns by
+/// Cayley's map of ½(R − Rᵀ). R starts at zero, s at one.
+/// </summary>
+public sealed class Boft : TurnedDelta
+{
+    /// <summary>How PEFT's files say it.</summary>
+    public static DeltaMethod Method { get; } = new(["boft_block_size", "boft_block_num", "boft_n_butterfly_factor", "boft_dropout", "init_weights", "bias"], Attach);
+
+    readonly Weight blocks, scales;
+    readonly Tensor[] orders;
+
+    Boft(Weight blocks, Weight scales, Tensor[] orders, DeltaSwitch state)
+        : base(state, blocks, scales) => (this.blocks, this.scales, this.orders) = (blocks, scales, orders);
+
+    /// <inheritdoc/>
+    protected override Tensor Turn(Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        long count = blocks.Value.size(1), size = blocks.Value.size(2);
+        // The product of the factors has the first one rightmost, so that a row meets the last one first.
+        for (var factor = orders.Length - 1; factor >= 0; factor--)
+        {
+            var half = blocks.Value[factor];
+            var q = (half - half.transpose(1, 2)) * 0.5;
+            var identity = eye(size);
+            var turns = linalg.solve((identity + q).transpose(1, 2), (identity - q).transpose(1, 2)).transpose(1, 2);
+            // x·(P·D·Pᵀ): row i of P has its one at order[i].
+            var shuffled = zeros_like(x).index_copy(1, orders[factor], x);
+            var turned = shuffled.view(x.size(0), count, size).transpose(0, 1).matmul(turns).transpose(0, 1).reshape(x.size(0), -1);
+            x = turned.index_select(1, orders[factor]);
+        }
+        return x;
+    }
+
+    /// <inheritdoc/>
+    public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
+    {
+        ArgumentNullException.ThrowIfNull(map);
+        ArgumentNullException.ThrowIfNull(inner);
+        if (!IsOn) return inner(x);
+        var y = inner(Turn(x));
+        var scale = scales.Value.squeeze(-1);
+        return map.Bias is null ? y * scale : (y - map.Bias.Value) * scale + map.Bias.Value;
+    }
+
+    /// <inheritdoc/>
+    public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias)
+    {
+        var (turned, kept) = base.Merge(weight, bias);
+        return (turned * scales.Value, kept);
+    }
+
+    static void Attach(DeltaParts parts)
+    {
+        var configuration = parts.Configuration;
+        if (configuration.Number("boft_dropout", 0) != 0) throw configuration.Fault("boft_dropout", "it is not supported here: set it to 0, which changes training only and no answer");
+        var factors = configuration.Whole("boft_n_butterfly_factor", 1);
+        foreach (var target in parts.Targets)
+        {
+            int count = configuration.Whole("boft_block_num", 0, least: 0), size = configuration.Whole("boft_block_size", 4, least: 0), width = (int)target.InputWidth;
+            if (count == 0 == (size == 0)) throw configuration.Fault("boft_block_size", "exactly one of boft_block_size and boft_block_num must be above 0");
+            if (size == 0) size = width / count;
+            count = width / size;
+            if (count * size != width) throw new InputException($"{configuration.Origin}: blocks of {size} do not fill the {width} inputs of {target.Name}. Choose a divisor of them.");
+            if (factors > 1 && (size % 2 != 0 || count % (1 << (factors - 1)) != 0))
+                throw new InputException($"{configuration.Origin}: {factors} butterfly factors need even blocks, and a number of blocks that {1 << (factors - 1)} divides; {target.Name} has {count} blocks of {size}.");
+            parts.Plug(target, new Boft(
+                parts.Weight(target.Name, "boft_R", Start.Zero, factors, count, size, size), parts.Weight(target.Name, "boft_s", Start.One, target.OutputWidth, 1),
+                [.. Enumerable.Range(0, factors).Select(factor => Order(width, count >> factor, size / 2, factors - 1).DetachFromDisposeScope())], parts.State));
+        }
+    }
+
+    // Within each of b parts, runs of r elements are taken by turns: the even runs first, then the odd ones.
+    static Tensor Order(int width, int b, int r, int factors)
+    {
+        if (factors == 0) return arange(width, dtype: ScalarType.Int64);
+        var part = width / b;
+        var order = new long[width];
+        int[] runs = [.. Enumerable.Range(0, part / r).OrderBy(run => run % 2).ThenBy(run => run)];
+        for (var i = 0; i < width; i++) order[i] = i / part * part + runs[i % part / r] * r + i % r;
+        return tensor(order);
+    }
+}

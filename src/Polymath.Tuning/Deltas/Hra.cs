@@ -1,0 +1,65 @@
+using Polymath.Models;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Deltas;
+
+/// <summary>
+/// Householder reflection adaptation (Yuan et al. 2024): W' = W·H₁⋯H_r, H = I − 2uuᵀ/uᵀu. Reflections start as equal pairs, which cancel. With
+/// Gram-Schmidt the vectors are made orthogonal first.
+/// </summary>
+public sealed class Hra : TurnedDelta
+{
+    /// <summary>How PEFT's files say it.</summary>
+    public static DeltaMethod Method { get; } = new(["r", "apply_GS", "init_weights", "bias"], Attach);
+
+    readonly Weight vectors;
+    readonly bool orthogonal;
+
+    Hra(Weight vectors, bool orthogonal, DeltaSwitch state)
+        : base(state, vectors) => (this.vectors, this.orthogonal) = (vectors, orthogonal);
+
+    /// <inheritdoc/>
+    protected override Tensor Turn(Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        // W·H₁⋯H_r of a row is x·(H₁⋯H_r)ᵀ = x·H_r⋯H₁.
+        var units = Units();
+        if (orthogonal)
+        {
+            var all = stack(units, 1);
+            return x - x.matmul(all).matmul(all.t()) * 2;
+        }
+        for (var i = units.Count - 1; i >= 0; i--) x = x - x.matmul(units[i]).unsqueeze(1) * units[i] * 2;
+        return x;
+    }
+
+    List<Tensor> Units()
+    {
+        var units = new List<Tensor>();
+        for (var i = 0; i < vectors.Value.size(1); i++)
+        {
+            var u = vectors.Value.select(1, i);
+            if (orthogonal) foreach (var before in units) u = u - before.dot(u) * before;
+            units.Add(u / u.norm());
+        }
+        return units;
+    }
+
+    static void Attach(DeltaParts parts)
+    {
+        var configuration = parts.Configuration;
+        var rank = configuration.Whole("r", 8);
+        if (rank % 2 != 0 && parts.IsFresh) throw configuration.Fault("r", "an even number is needed, so that the reflections begin as pairs that cancel");
+        foreach (var target in parts.Targets)
+        {
+            var vectors = parts.Weight(target.Name, "hra_u", Start.Kaiming(rank), target.InputWidth, rank);
+            if (parts.IsFresh)
+            {
+                // Column 2i + 1 is column 2i.
+                using var scope = NewDisposeScope();
+                vectors.Assign(vectors.Value.index_select(1, tensor(Enumerable.Range(0, rank).Select(i => (long)(i / 2 * 2)).ToArray())));
+            }
+            parts.Plug(target, new Hra(vectors, configuration.Flag("apply_GS"), parts.State));
+        }
+    }
+}

@@ -1,0 +1,47 @@
+using Polymath.Models;
+using Polymath.Models.Parts;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Deltas;
+
+/// <summary>
+/// Infused adapter by inhibiting and amplifying inner activations (Liu et al. 2022): one factor for each output, l ⊙ (Wx + b), or, in feed-forward modules, for each input, W(l ⊙ x) + b.
+/// The factors start at one.
+/// </summary>
+public sealed class Ia3 : Delta
+{
+    /// <summary>How PEFT's files say it.</summary>
+    public static DeltaMethod Method { get; } = new(["feedforward_modules", "init_ia3_weights"], Attach);
+
+    readonly Weight factors;
+    readonly bool before;
+    readonly DeltaSwitch state;
+
+    Ia3(Weight factors, bool before, DeltaSwitch state) => (this.factors, this.before, this.state, Weights) = (factors, before, state, [factors]);
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Weight> Weights { get; }
+
+    /// <inheritdoc/>
+    public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
+    {
+        ArgumentNullException.ThrowIfNull(inner);
+        if (!state.On) return inner(x);
+        return before ? inner(x * factors.Value.flatten()) : inner(x) * factors.Value.flatten();
+    }
+
+    /// <inheritdoc/>
+    public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) =>
+        before ? (weight * factors.Value, bias) : (weight * factors.Value, bias is null ? null : bias * factors.Value.flatten());
+
+    static void Attach(DeltaParts parts)
+    {
+        var inputs = parts.Configuration.Texts("feedforward_modules");
+        foreach (var target in parts.Targets)
+        {
+            var before = inputs.Any(end => target.Name == end || target.Name.EndsWith("." + end, StringComparison.Ordinal));
+            var factors = before ? parts.Weight(target.Name, "ia3_l", Start.One, 1, target.InputWidth) : parts.Weight(target.Name, "ia3_l", Start.One, target.OutputWidth, 1);
+            parts.Plug(target, new Ia3(factors, before, parts.State));
+        }
+    }
+}

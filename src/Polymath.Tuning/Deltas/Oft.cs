@@ -1,0 +1,127 @@
+using Polymath.Models;
+using Polymath.Models.Parts;
+using Polymath.Recipes;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Deltas;
+
+/// <summary>A delta that turns the input before the map: y = W(Rx) + b, R orthogonal.</summary>
+/// <param name="state">Whether the deltas of the set are on.</param>
+/// <param name="weights">The weights R is made of.</param>
+public abstract class TurnedDelta(DeltaSwitch state, params IReadOnlyList<Weight> weights) : Delta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyList<Weight> Weights { get; } = weights;
+
+    /// <summary>Whether the deltas of the set are on.</summary>
+    protected bool IsOn => state.On;
+
+    /// <summary>Turns rows x [n, in]: each becomes x·T.</summary>
+    /// <param name="x">The rows.</param>
+    protected abstract Tensor Turn(Tensor x);
+
+    /// <inheritdoc/>
+    public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
+    {
+        ArgumentNullException.ThrowIfNull(inner);
+        return inner(IsOn ? Turn(x) : x);
+    }
+
+    /// <summary>The identity, turned: T [in, in].</summary>
+    /// <param name="width">in.</param>
+    protected Tensor Matrix(long width) => Turn(eye(width));
+
+    // (x·T)·Wᵀ = x·(W·Tᵀ)ᵀ.
+    /// <inheritdoc/>
+    public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        return (weight.matmul(Matrix(weight.size(1)).t()), bias);
+    }
+}
+
+/// <summary>
+/// Orthogonal fine-tuning (Qiu et al. 2023): blocks of the input turn by R = (I − Q)(I + Q)⁻¹, Q skew, as Cayley has it. PEFT's default is a Neumann series, I + 2Q + 2Q² + 2Q³ + Q⁴ for
+/// five terms, which is near (I + Q)(I − Q)⁻¹: the other way round. Both are computed as their files say. Q starts at zero.
+/// </summary>
+public sealed class Oft : TurnedDelta
+{
+    /// <summary>How PEFT's files say it.</summary>
+    public static DeltaMethod Method { get; } = new(
+        ["r", "oft_block_size", "module_dropout", "init_weights", "coft", "eps", "block_share", "use_cayley_neumann", "num_cayley_neumann_terms", "bias"], Attach);
+
+    readonly Weight angles;
+    readonly int size, terms;
+    readonly double limit;
+    readonly bool series;
+
+    Oft(Weight angles, int size, bool series, int terms, double limit, DeltaSwitch state)
+        : base(state, angles) => (this.angles, this.size, this.series, this.terms, this.limit) = (angles, size, series, terms, limit);
+
+    /// <inheritdoc/>
+    protected override Tensor Turn(Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        var blocks = x.size(1) / size;
+        var turns = Rotations();
+        if (turns.size(0) == 1) turns = turns.expand(blocks, size, size);
+        // [blocks, n, size] · [blocks, size, size].
+        return x.view(x.size(0), blocks, size).transpose(0, 1).matmul(turns).transpose(0, 1).reshape(x.size(0), -1);
+    }
+
+    Tensor Rotations()
+    {
+        if (limit > 0) Shorten();
+        var q = Skew(angles.Value, size);
+        var identity = eye(size);
+        if (!series) return linalg.solve((identity + q).transpose(1, 2), (identity - q).transpose(1, 2)).transpose(1, 2);
+        var turns = identity.expand(q.shape);
+        if (terms > 1) turns = turns + q * 2;
+        if (terms <= 2) return turns;
+        var power = q.matmul(q);
+        turns = turns + power * 2;
+        for (var term = 3; term < terms - 1; term++)
+        {
+            power = power.matmul(q);
+            turns = turns + power * 2;
+        }
+        return turns + power.matmul(q);
+    }
+
+    // Constrained turns: each block's Q lies within a ball.
+    void Shorten()
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var length = Skew(angles.Value, size).square().sum([1, 2]).sqrt().unsqueeze(1);
+        var most = limit / Math.Sqrt(angles.Value.size(0));
+        angles.Assign(where(length.le(most), angles.Value, angles.Value * (most / length)));
+    }
+
+    /// <summary>Skew matrices [n, size, size] of what stands above their diagonals, row by row [n, size·(size − 1)/2].</summary>
+    internal static Tensor Skew(Tensor above, int size)
+    {
+        var places = new List<long>();
+        for (var row = 0; row < size; row++)
+            for (var column = row + 1; column < size; column++) places.Add(row * size + column);
+        var upper = zeros(above.size(0), (long)size * size).index_copy(1, tensor(places.ToArray()), above).view(-1, size, size);
+        return upper - upper.transpose(1, 2);
+    }
+
+    static void Attach(DeltaParts parts)
+    {
+        var configuration = parts.Configuration;
+        LycorisDropout.Refuse(configuration);
+        foreach (var target in parts.Targets)
+        {
+            int blocks = configuration.Whole("r", 0, least: 0), size = configuration.Whole("oft_block_size", 32, least: 0);
+            if (blocks == 0 == (size == 0)) throw configuration.Fault("oft_block_size", "exactly one of oft_block_size and r must be above 0");
+            if (size == 0) size = (int)(target.InputWidth / blocks);
+            blocks = (int)(target.InputWidth / size);
+            if ((long)blocks * size != target.InputWidth) throw new InputException($"{configuration.Origin}: blocks of {size} do not fill the {target.InputWidth} inputs of {target.Name}. Choose a divisor of them.");
+            parts.Plug(target, new Oft(
+                parts.Weight(target.Name, "oft_R.weight", Start.Zero, configuration.Flag("block_share") ? 1 : blocks, (long)size * (size - 1) / 2), size,
+                configuration.Flag("use_cayley_neumann", otherwise: true), configuration.Whole("num_cayley_neumann_terms", 5), configuration.Flag("coft") ? configuration.Number("eps", 6e-5) : 0, parts.State));
+        }
+    }
+}

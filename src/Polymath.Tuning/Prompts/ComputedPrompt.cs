@@ -1,0 +1,75 @@
+using Polymath.Models;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Prompts;
+
+/// <summary>A prompt as PEFT's files hold it: one tensor of what its encoder gives. The encoder, where there is one, lies beside it, so that training can go on (PEFT drops it).</summary>
+public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
+{
+    /// <summary>The name of the tensor in the file.</summary>
+    public const string Key = "prompt_embeddings";
+
+    /// <summary>The file beside PEFT's that holds the encoder.</summary>
+    public const string EncoderFile = "prompt_encoder.safetensors";
+
+    /// <inheritdoc/>
+    public override int Length => length;
+
+    /// <inheritdoc/>
+    public override bool IsOn => state.On;
+
+    /// <summary>What PEFT's file holds: [length, width of a token].</summary>
+    public abstract Tensor Embeddings();
+
+    /// <inheritdoc/>
+    public override Tensor Vectors() => Embeddings();
+
+    /// <summary>The settings that all prompts have.</summary>
+    internal static string[] Keys { get; } = ["num_virtual_tokens", "token_dim", "num_transformer_submodules", "num_attention_heads", "num_layers"];
+
+    /// <summary>The number of virtual tokens.</summary>
+    internal static int Tokens(DeltaParts parts) => parts.Configuration.Has("num_virtual_tokens") ? parts.Configuration.Whole("num_virtual_tokens", 0) : throw parts.Fault("num_virtual_tokens", "the number of virtual tokens is needed");
+
+    /// <summary>The width of a token's vector, if the settings agree with the model.</summary>
+    internal static int Width(DeltaParts parts)
+    {
+        var width = (int)parts.Model.Tokens.Embedding.Value.size(1);
+        return parts.Configuration.Whole("token_dim", width) == width ? width : throw parts.Fault("token_dim", $"the model's token vectors are {width} wide: the prompt was made for another model");
+    }
+}
+
+/// <summary>Prompt tuning (Lester et al. 2021): the vectors of virtual tokens before a row are trained as they are. They start as normal numbers, or as the vectors of written or random words.</summary>
+public sealed class PromptTuning : ComputedPrompt
+{
+    /// <summary>How PEFT's files say it.</summary>
+    public static DeltaMethod Method { get; } = new([.. Keys, "prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs"], Attach);
+
+    readonly Weight vectors;
+
+    PromptTuning(Weight vectors, int length, DeltaSwitch state)
+        : base(state, length) => (this.vectors, Weights) = (vectors, [vectors]);
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Weight> Weights { get; }
+
+    /// <inheritdoc/>
+    public override Tensor Embeddings() => vectors.Value;
+
+    static void Attach(DeltaParts parts)
+    {
+        // PEFT makes as many vectors again for an encoder-decoder's answers, keeps them in the file, and uses those of the source alone.
+        int count = Tokens(parts), width = Width(parts), pieces = parts.Model.Reading == Reading.EncoderDecoder ? parts.Configuration.Whole("num_transformer_submodules", 2) : 1;
+        var start = parts.Configuration.Text("prompt_tuning_init") ?? "RANDOM";
+        if (parts.IsFresh && start is not ("RANDOM" or "SAMPLE_VOCAB")) throw parts.Fault("prompt_tuning_init", "a fresh prompt starts as \"RANDOM\" or \"SAMPLE_VOCAB\"");
+        var vectors = parts.Named(Key, Start.Normal(1), [(long)count * pieces, width]);
+        if (parts.IsFresh && start == "SAMPLE_VOCAB")
+        {
+            using var frozen = no_grad();
+            using var scope = NewDisposeScope();
+            var table = parts.Model.Tokens.Embedding.Value;
+            // Each vector's own random numbers choose the word it starts as.
+            vectors.Assign(table.index_select(0, (vectors.Value.select(1, 0).abs() * 1e6).to(ScalarType.Int64).remainder(table.size(0))).to(ScalarType.Float32));
+        }
+        parts.Plug(new PromptTuning(vectors, count, parts.State));
+    }
+}

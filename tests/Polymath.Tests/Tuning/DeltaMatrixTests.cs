@@ -1,0 +1,183 @@
+using System.Text.Json.Nodes;
+using Polymath.Models;
+using Polymath.Tensors;
+using Polymath.Tests.Tensors;
+using Polymath.Tests.Text;
+using Polymath.Text.Packing;
+using Polymath.Tuning;
+using static TorchSharp.torch;
+
+namespace Polymath.Tests.Tuning;
+
+/// <summary>Every kind of adapter times what must hold of each, on three families.</summary>
+[Trait("kind", "invariant")]
+public sealed class DeltaMatrixTests : IDisposable
+{
+    // Settings beside the targets. A fresh adapter of the first kind leaves the base as it is; one of the second starts elsewhere by its definition.
+    private static readonly Dictionary<string, (string Settings, bool IsBaseWhenFresh)> kinds = new(StringComparer.Ordinal)
+    {
+        ["LORA"] = ("""{"r":3,"lora_alpha":6}""", true),
+        ["LORA rs"] = ("""{"r":4,"lora_alpha":6,"use_rslora":true,"init_lora_weights":"gaussian"}""", true),
+        ["LORA dora"] = ("""{"r":2,"lora_alpha":4,"use_dora":true}""", true),
+        ["LORA bias"] = ("""{"r":2,"bias":"all","modules_to_save":["norm"]}""", true),
+        ["ADALORA"] = ("""{"init_r":4,"total_step":10}""", true),
+        ["VERA"] = ("""{"r":5}""", true),
+        ["LOHA"] = ("""{"r":2}""", true),
+        ["LOKR"] = ("""{"r":2,"decompose_both":true}""", true),
+        ["OFT"] = ("""{"oft_block_size":4}""", true),
+        ["OFT cayley"] = ("""{"oft_block_size":8,"use_cayley_neumann":false,"block_share":true}""", true),
+        ["BOFT"] = ("""{"boft_block_size":4,"boft_n_butterfly_factor":2}""", true),
+        ["HRA"] = ("""{"r":4}""", true),
+        ["HRA gs"] = ("""{"r":2,"apply_GS":true}""", false),
+        ["FOURIERFT"] = ("""{"n_frequency":9,"init_weights":true,"scaling":20}""", true),
+        ["IA3"] = ("""{"feedforward_modules":[]}""", true),
+        ["LN_TUNING"] = ("{}", true),
+        ["PROMPT_TUNING"] = ("""{"num_virtual_tokens":3}""", false),
+        ["P_TUNING"] = ("""{"num_virtual_tokens":3,"encoder_hidden_size":7}""", false),
+        ["P_TUNING lstm"] = ("""{"num_virtual_tokens":3,"encoder_hidden_size":5,"encoder_reparameterization_type":"LSTM"}""", false),
+        ["PREFIX_TUNING"] = ("""{"num_virtual_tokens":3}""", false),
+        ["PREFIX_TUNING projection"] = ("""{"num_virtual_tokens":3,"prefix_projection":true,"encoder_hidden_size":6}""", false),
+    };
+
+    private readonly ScratchFolder folder = new();
+
+    public void Dispose() => folder.Dispose();
+
+    public static TheoryData<string, string> Pairs
+    {
+        get
+        {
+            var pairs = new TheoryData<string, string>();
+            foreach (var family in new[] { "llama", "gpt2", "chatglm2" })
+                foreach (var kind in kinds.Keys) pairs.Add(family, kind);
+            return pairs;
+        }
+    }
+
+    private static LanguageModel Open(string family) => ModelFolder.Open(TextFixtures.At("models", family));
+
+    private static DeltaSet Fresh(LanguageModel model, string kind, bool moved)
+    {
+        var content = JsonNode.Parse(kinds[kind].Settings)!.AsObject();
+        content["peft_type"] = kind.Split(' ')[0];
+        var norms = model.Weights.Where(weight => weight.Value.Dimensions == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal)).Select(weight => weight.Name[..^".weight".Length]);
+        if (!kind.Contains("PROMPT", StringComparison.Ordinal) && !kind.Contains("P_", StringComparison.Ordinal) && !kind.Contains("PREFIX", StringComparison.Ordinal))
+            content["target_modules"] = new JsonArray([.. (kind == "LN_TUNING" ? norms : model.DefaultTargets).Select(name => JsonValue.Create(name))]);
+        var set = DeltaSet.Fresh(model, AdapterConfiguration.Of(content, kind), 5);
+        // Away from where they start, so that what has to change does.
+        if (moved) foreach (var (name, weight) in set.Trained) weight.Assign(weight.Value + Samples.Normal(name, weight.Value.shape) * 0.2);
+        return set;
+    }
+
+    private static float[] Logits(LanguageModel model)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        using var batch = model.Lay(Rows());
+        using var places = batch.LastPlaces();
+        return Samples.Floats(model.Unembed(model.Hidden(batch).index_select(0, places)));
+    }
+
+    private static List<TokenRow> Rows() => [Row(5, 6, 7, 8, 9), Row(11, 12, 13)];
+
+    private static TokenRow Row(params int[] ids) => new(ids, [.. ids.Select((_, i) => i == 0 ? 0f : 1f)], "");
+
+    private static double Loss(LanguageModel model)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        using var batch = model.Lay(Rows());
+        return model.NegativeLogLikelihood(batch).item<float>();
+    }
+
+    [Theory]
+    [MemberData(nameof(Pairs))]
+    public void A_fresh_one_is_the_base_and_a_moved_one_is_not_until_it_is_switched_off_or_detached(string family, string kind)
+    {
+        using var model = Open(family);
+        var basis = Logits(model);
+        using (var fresh = Fresh(model, kind, moved: false))
+        {
+            Assert.Equal(kinds[kind].IsBaseWhenFresh, Samples.Gap(basis, Logits(model)) < 1e-5);
+            Assert.NotEmpty(fresh.Trained);
+        }
+        using (var moved = Fresh(model, kind, moved: true))
+        {
+            var changed = Logits(model);
+            Assert.True(Samples.Gap(basis, changed) > 1e-4, "the adapter changes nothing");
+            using (moved.Off()) Assert.Equal(basis, Logits(model));
+            Assert.Equal(changed, Logits(model));
+        }
+        Assert.Equal(basis, Logits(model));
+    }
+
+    [Theory]
+    [MemberData(nameof(Pairs))]
+    public void What_is_saved_answers_the_same_when_it_is_loaded_and_goes_on_being_trained(string family, string kind)
+    {
+        using var model = Open(family);
+        float[] before;
+        List<string> names;
+        using (var set = Fresh(model, kind, moved: true))
+        {
+            before = Logits(model);
+            names = [.. set.Trained.Select(item => item.Name)];
+            set.Save(folder.Path);
+        }
+        using var again = DeltaSet.Load(model, folder.Path);
+        // A product may round otherwise where its numbers lie otherwise in memory.
+        Assert.True(Samples.Gap(before, Logits(model)) < 1e-6);
+        Assert.Equal(names, again.Trained.Select(item => item.Name));
+    }
+
+    [Theory]
+    [MemberData(nameof(Pairs))]
+    public void Merged_it_answers_as_before_where_it_can_be_merged(string family, string kind)
+    {
+        using var model = Open(family);
+        using var set = Fresh(model, kind, moved: true);
+        Assert.Equal(!kind.StartsWith('P'), set.Merges);
+        if (!set.Merges) return;
+        var apart = Logits(model);
+        set.Merge();
+        Assert.True(Samples.Gap(apart, Logits(model)) < 1e-4, $"{Samples.Gap(apart, Logits(model))}");
+        Assert.All(model.Projections, projection => Assert.Empty(projection.Deltas));
+    }
+
+    [Theory]
+    [MemberData(nameof(Pairs))]
+    public void Gradients_are_finite_differences_and_reach_the_adapter_alone(string family, string kind)
+    {
+        using var model = Open(family);
+        foreach (var weight in model.Weights) weight.Trainable = false;
+        using var set = Fresh(model, kind, moved: true);
+        foreach (var weight in set.Weights) weight.Trainable = true;
+        using (NewDisposeScope())
+        {
+            using var batch = model.Lay(Rows());
+            Fused.Backpropagate(model.NegativeLogLikelihood(batch));
+        }
+        var own = set.Weights.ToHashSet();
+        Assert.All(model.Weights.Where(weight => !own.Contains(weight)), weight => Assert.Null(weight.Value.grad));
+        foreach (var (name, weight) in set.Trained)
+        {
+            using var scope = NewDisposeScope();
+            // Along a random direction, by which all elements of a weight are tried at once.
+            Tensor direction = Samples.Normal($"way of {name}", weight.Value.shape), start = weight.Value.detach().clone();
+            direction /= direction.norm();
+            var slope = weight.Value.grad is { } gradient ? (gradient * direction).sum().item<float>() : 0;
+            double At(double step)
+            {
+                weight.Assign(start + direction * step);
+                return Loss(model);
+            }
+
+            // DoRA's lengths count as constants in the gradient, by definition.
+            if (kind == "LORA dora" && !name.EndsWith("lora_magnitude_vector", StringComparison.Ordinal)) continue;
+            const double Step = 5e-3;
+            var measured = (At(Step) - At(-Step)) / (2 * Step);
+            weight.Assign(start);
+            Assert.True(Math.Abs(measured - slope) <= 0.02 * Math.Max(Math.Abs(measured), 0.3), $"{name}: {slope} is not {measured}");
+        }
+    }
+}
