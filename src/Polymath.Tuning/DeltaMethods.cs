@@ -7,7 +7,11 @@ namespace Polymath.Tuning;
 /// <summary>A kind of adapter.</summary>
 /// <param name="Keys">The settings it understands beside those that all have.</param>
 /// <param name="Attach">Attaches an adapter of the kind.</param>
-public sealed record DeltaMethod(IReadOnlyList<string> Keys, Action<DeltaParts> Attach);
+public sealed record DeltaMethod(IReadOnlyList<string> Keys, Action<DeltaParts> Attach)
+{
+    /// <summary>The setting that says how big an adapter is; what a budget is solved for.</summary>
+    public string SizeKey { get; init; } = "r";
+}
 
 /// <summary>The one place that names the kinds of adapters, by their <c>peft_type</c>.</summary>
 public static class DeltaMethods
@@ -28,6 +32,11 @@ public static class DeltaMethods
         ["PROMPT_TUNING"] = PromptTuning.Method,
         ["P_TUNING"] = PromptEncoder.Method,
         ["PREFIX_TUNING"] = PrefixTuning.Method,
+        ["TRAINABLE_TOKENS"] = TrainableTokens.Method,
+        ["POLYMATH_BOTTLENECK"] = Bottleneck.Method,
+        ["POLYMATH_BITFIT"] = BitFit.Method,
+        ["POLYMATH_SPARSE"] = Sparse.Method,
+        ["POLYMATH_SAID"] = Said.Method,
     };
 
     /// <summary>The kinds, by their names in files.</summary>

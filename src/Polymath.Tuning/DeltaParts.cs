@@ -55,6 +55,13 @@ public sealed class DeltaParts
     /// <summary>Whether the deltas are on, and whether they train.</summary>
     public DeltaSwitch State => set.State;
 
+    /// <summary>The seed of fresh weights.</summary>
+    public long Seed => seed;
+
+    /// <summary>Keeps a tensor that is neither trained nor saved as long as the adapter.</summary>
+    /// <param name="made">The tensor.</param>
+    public Tensor Own(Tensor made) => set.Own(made);
+
     /// <summary>Whether weights are made, not read.</summary>
     public bool IsFresh => files is null;
 

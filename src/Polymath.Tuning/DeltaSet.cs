@@ -12,6 +12,7 @@ public sealed class DeltaSet : IDisposable
     readonly List<TokenDelta> tokens = [];
     readonly List<(string Name, Weight Weight, bool Trained)> kept = [];
     readonly List<ChosenWeight> chosen = [];
+    readonly List<Tensor> owned = [];
     SoftPrompt? prompt;
 
     DeltaSet(LanguageModel model, AdapterConfiguration configuration) => (Model, Configuration) = (model, configuration);
@@ -134,6 +135,12 @@ public sealed class DeltaSet : IDisposable
 
     internal void Keep(string name, Weight weight, bool trained) => kept.Add((name, weight, trained));
 
+    internal Tensor Own(Tensor made)
+    {
+        owned.Add(made.DetachFromDisposeScope());
+        return made;
+    }
+
     internal void Plug(Projection target, Delta delta)
     {
         target.Plug(delta);
@@ -181,7 +188,8 @@ public sealed class DeltaSet : IDisposable
     public void Merge()
     {
         if (!Merges) throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is no change of the model's weights. Keep it beside the model (--adapter).");
-        if (tokens.Count > 0 && ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head) || plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap) && ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head))
+        // Chosen tokens' vectors are the same for both; other changes are of one of them.
+        if (ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head) && tokens.Exists(delta => delta is not Deltas.TrainableTokens) | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
             throw new InputException("The adapter changes the token vectors or the output head alone, and the model ties them: merging would change both. Keep the adapter beside the model (--adapter), or untie the head first.");
         using var frozen = no_grad();
         foreach (var (target, delta) in plugged)
@@ -224,6 +232,8 @@ public sealed class DeltaSet : IDisposable
         if (prompt is not null) Model.Prompt = null;
         foreach (var weight in chosen) weight.Restore();
         foreach (var (_, weight, _) in kept) weight.Value.Dispose();
+        foreach (var tensor in owned) tensor.Dispose();
+        owned.Clear();
         plugged.Clear();
         tokens.Clear();
         chosen.Clear();

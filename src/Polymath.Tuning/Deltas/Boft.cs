@@ -12,7 +12,7 @@ namespace Polymath.Tuning.Deltas;
 public sealed class Boft : TurnedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["boft_block_size", "boft_block_num", "boft_n_butterfly_factor", "boft_dropout", "init_weights", "bias"], Attach);
+    public static DeltaMethod Method { get; } = new(["boft_block_size", "boft_block_num", "boft_n_butterfly_factor", "boft_dropout", "init_weights", "bias"], Attach) { SizeKey = "boft_block_size" };
 
     readonly Weight blocks, scales;
     readonly Tensor[] orders;
@@ -74,7 +74,7 @@ public sealed class Boft : TurnedDelta
                 throw new InputException($"{configuration.Origin}: {factors} butterfly factors need even blocks, and a number of blocks that {1 << (factors - 1)} divides; {target.Name} has {count} blocks of {size}.");
             parts.Plug(target, new Boft(
                 parts.Weight(target.Name, "boft_R", Start.Zero, factors, count, size, size), parts.Weight(target.Name, "boft_s", Start.One, target.OutputWidth, 1),
-                [.. Enumerable.Range(0, factors).Select(factor => Order(width, count >> factor, size / 2, factors - 1).DetachFromDisposeScope())], parts.State));
+                [.. Enumerable.Range(0, factors).Select(factor => parts.Own(Order(width, count >> factor, size / 2, factors - 1)))], parts.State));
         }
     }
 

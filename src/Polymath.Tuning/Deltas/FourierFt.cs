@@ -11,7 +11,7 @@ namespace Polymath.Tuning.Deltas;
 public sealed class FourierFt : DenseDelta
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["n_frequency", "scaling", "random_loc_seed", "init_weights", "n_frequency_pattern", "bias"], Attach);
+    public static DeltaMethod Method { get; } = new(["n_frequency", "scaling", "random_loc_seed", "init_weights", "n_frequency_pattern", "bias"], Attach) { SizeKey = "n_frequency" };
 
     readonly Weight spectrum;
     readonly Tensor places;
@@ -38,9 +38,9 @@ public sealed class FourierFt : DenseDelta
             if (count > output * input) throw new InputException($"{configuration.Origin}: n_frequency is {count}, but {target.Name} has {output * input} places.");
             // The places are PyTorch's own: the first of a permutation by its generator on the CPU.
             using var generator = new Generator((ulong)configuration.Whole("random_loc_seed", 777, least: 0));
-            var places = randperm(output * input, generator: generator).narrow(0, 0, count).clone().DetachFromDisposeScope();
+            var places = randperm(output * input, generator: generator).narrow(0, 0, count).clone();
             parts.Plug(target, new FourierFt(
-                parts.Weight(target.Name, "fourierft_spectrum", configuration.Flag("init_weights") ? Start.Zero : Start.Normal(1), count), places, output, input, configuration.Number("scaling", 150), parts.State));
+                parts.Weight(target.Name, "fourierft_spectrum", configuration.Flag("init_weights") ? Start.Zero : Start.Normal(1), count), parts.Own(places), output, input, configuration.Number("scaling", 150), parts.State));
         }
     }
 }

@@ -48,7 +48,7 @@ public sealed class Oft : TurnedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "oft_block_size", "module_dropout", "init_weights", "coft", "eps", "block_share", "use_cayley_neumann", "num_cayley_neumann_terms", "bias"], Attach);
+        ["r", "oft_block_size", "module_dropout", "init_weights", "coft", "eps", "block_share", "use_cayley_neumann", "num_cayley_neumann_terms", "bias"], Attach) { SizeKey = "oft_block_size" };
 
     readonly Weight angles;
     readonly int size, terms;

@@ -42,7 +42,7 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
 public sealed class PromptTuning : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new([.. Keys, "prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs"], Attach);
+    public static DeltaMethod Method { get; } = new([.. Keys, "prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs"], Attach) { SizeKey = "num_virtual_tokens" };
 
     readonly Weight vectors;
 

@@ -10,7 +10,7 @@ namespace Polymath.Tuning.Prompts;
 public sealed class PromptEncoder : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new([.. Keys, "encoder_reparameterization_type", "encoder_hidden_size", "encoder_num_layers", "encoder_dropout"], Attach);
+    public static DeltaMethod Method { get; } = new([.. Keys, "encoder_reparameterization_type", "encoder_hidden_size", "encoder_num_layers", "encoder_dropout"], Attach) { SizeKey = "num_virtual_tokens" };
 
     readonly Func<Tensor> compute;
 

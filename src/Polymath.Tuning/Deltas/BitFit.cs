@@ -1,0 +1,43 @@
+using Polymath.Models;
+using Polymath.Models.Parts;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Deltas;
+
+/// <summary>
+/// BitFit (Ben Zaken et al. 2022): of the whole model only biases are trained. Llama and its kin have almost none; where it is asked for, maps that have none get one, which starts at zero.
+/// Without targets all biases are meant.
+/// </summary>
+public sealed class BitFit : Delta
+{
+    /// <summary>How our files say it; PEFT has no such kind.</summary>
+    public static DeltaMethod Method { get; } = new(["create_missing"], Attach);
+
+    readonly Weight bias;
+    readonly DeltaSwitch state;
+
+    BitFit(Weight bias, DeltaSwitch state) => (this.bias, this.state, Weights) = (bias, state, [bias]);
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Weight> Weights { get; }
+
+    /// <inheritdoc/>
+    public override bool Merges => false;
+
+    /// <inheritdoc/>
+    public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
+    {
+        ArgumentNullException.ThrowIfNull(inner);
+        return state.On ? inner(x) + bias.Value : inner(x);
+    }
+
+    static void Attach(DeltaParts parts)
+    {
+        var all = parts.Configuration.TargetModules.Count == 0;
+        foreach (var weight in parts.Model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)))
+            if (all || parts.Configuration.Targets(weight.Name[..^".bias".Length], -1, linear: true)) parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
+        if (!parts.Configuration.Flag("create_missing")) return;
+        foreach (var target in parts.Model.Projections.Where(map => map.Bias is null && (all || parts.Configuration.Targets(map))))
+            parts.Plug(target, new BitFit(parts.Weight(target.Name, "bias", Start.Zero, target.OutputWidth), parts.State));
+    }
+}
