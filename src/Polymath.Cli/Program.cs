@@ -5,7 +5,7 @@ using Polymath.Cli.Verbs;
 Console.OutputEncoding = System.Text.Encoding.UTF8;
 var root = new RootCommand("Polymath: a language model's whole education, from one recipe.")
 {
-    RunVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), AdapterVerb.Make(), DataVerb.Make(),
+    RunVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), AdapterVerb.Make(), DeltaVerb.Make(), DataVerb.Make(),
     TokenizerVerb.Make(), HubVerb.Make(), DoctorVerb.Make(),
 };
 if (args.Length == 0)

@@ -113,6 +113,7 @@ public sealed record RolloutSpec(
 [Case("kind", "full", typeof(FullMethod))]
 [Case("kind", "freeze", typeof(FreezeMethod))]
 [Case("kind", "lora", typeof(LoraMethod))]
+[Case("kind", "delta", typeof(DeltaSpec))]
 [Case("kind", "prompt", typeof(PromptMethod))]
 public abstract record MethodSpec
 {

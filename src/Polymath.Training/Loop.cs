@@ -28,7 +28,8 @@ public sealed record StepReport(int Step, double Loss, double GradientNorm, doub
 /// <param name="batch">How many tokens make a step and a pass.</param>
 /// <param name="clip">The greatest norm of the gradient; 0 for no limit.</param>
 /// <param name="peers">The processes that train together.</param>
-public sealed class Loop(LanguageModel model, Objective objective, ItemSource source, AdamW optimizer, RateSchedule schedule, BatchSpec batch, double clip, Peers peers)
+/// <param name="penalty">What is added to the mean loss of a pass to keep weights in shape; null for nothing.</param>
+public sealed class Loop(LanguageModel model, Objective objective, ItemSource source, AdamW optimizer, RateSchedule schedule, BatchSpec batch, double clip, Peers peers, Func<Tensor?>? penalty = null)
 {
     /// <summary>Does one step.</summary>
     /// <param name="step">The step, from 1.</param>
@@ -47,7 +48,8 @@ public sealed class Loop(LanguageModel model, Objective objective, ItemSource so
             using var scope = NewDisposeScope();
             using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
             var score = objective.Evaluate(model, rows, part);
-            Fused.Backpropagate(score.Loss);
+            // Losses are sums over targets; what is added counts as much for each of them.
+            Fused.Backpropagate(penalty?.Invoke() is { } added ? score.Loss + added.sum() * score.Count : score.Loss);
             loss += score.Loss.item<float>();
             count += score.Count;
             tokens += rows.Tokens;

@@ -62,8 +62,8 @@ public sealed class AdapterConfiguration
     {
         var known = common.Concat(own).ToHashSet(StringComparer.Ordinal);
         foreach (var (key, node) in content)
-            if (!known.Contains(key) && node is not null && node.ToJsonString() is not ("false" or "[]" or "{}" or "null" or "0" or "0.0"))
-                throw new InputException($"{Origin} sets {key} to {node.ToJsonString()}, which is not supported here. Train or convert the adapter without it.");
+            if (!known.Contains(key) && node is not null && node.ToJsonString() is not ("false" or "[]" or "{}" or "null" or "0" or "0.0" or "\"none\""))
+                throw new InputException($"{Origin} sets {key} to {node.ToJsonString()}, which is not supported here: the settings of a {Type} are {string.Join(", ", own)}. Train or convert the adapter without it.");
     }
 
     /// <summary>A number.</summary>

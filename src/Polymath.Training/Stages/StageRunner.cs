@@ -38,7 +38,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         var state = Resume(saves, optimizer, source);
         run.Observer.StageStarted(visit.Name, stage.Objective.Kind, steps, optimizer.Count, state.Step);
         var trained = optimizer.Count;
-        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, stage.Optimizer.Clip, run.Peers);
+        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, stage.Optimizer.Clip, run.Peers, method.Penalty);
         var saved = state.Step;
 
         if (state.Unmeasured) state = Measure(state with { Unmeasured = false }, state.Step);

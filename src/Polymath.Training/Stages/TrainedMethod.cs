@@ -31,6 +31,9 @@ public sealed class TrainedMethod : IDisposable
         }
     }
 
+    /// <summary>What the method adds to a step's mean loss, or null.</summary>
+    public TorchSharp.torch.Tensor? Penalty() => deltas?.Penalty();
+
     /// <summary>Makes a model ready for a method.</summary>
     /// <param name="model">The model.</param>
     /// <param name="method">The method.</param>
@@ -49,6 +52,10 @@ public sealed class TrainedMethod : IDisposable
                 var deltas = DeltaSet.Fresh(model, lora, (long)new Text.RandomStream(seed, stage).NextBits());
                 foreach (var weight in deltas.Weights) weight.Trainable = true;
                 return new TrainedMethod(model, "lora", [.. deltas.Weights], deltas, lora.Merge);
+            case DeltaSpec delta:
+                var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), (long)new Text.RandomStream(seed, stage).NextBits());
+                foreach (var weight in set.Weights) weight.Trainable = true;
+                return new TrainedMethod(model, System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [.. set.Weights], set, delta.Merge && set.Merges);
             case FreezeMethod freeze:
                 return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train), null, merge: false);
             default:

@@ -1,0 +1,125 @@
+namespace Polymath.Recipes;
+
+/// <summary>The forms of a delta.</summary>
+public enum DeltaForm
+{
+    /// <summary>Low-rank adaptation (Hu et al. 2021), rank-stabilised or DoRA by its settings.</summary>
+    Lora,
+
+    /// <summary>Adaptive low-rank adaptation (Zhang et al. 2023).</summary>
+    Adalora,
+
+    /// <summary>Vectors between shared random matrices (Kopiczko et al. 2024).</summary>
+    Vera,
+
+    /// <summary>A low-rank Hadamard product (Hyeon-Woo et al. 2022).</summary>
+    Loha,
+
+    /// <summary>A low-rank Kronecker product (Yeh et al. 2024).</summary>
+    Lokr,
+
+    /// <summary>Orthogonal fine-tuning (Qiu et al. 2023).</summary>
+    Oft,
+
+    /// <summary>Orthogonal butterfly fine-tuning (Liu et al. 2024).</summary>
+    Boft,
+
+    /// <summary>Householder reflections (Yuan et al. 2024).</summary>
+    Hra,
+
+    /// <summary>A sparse spectrum (Gao et al. 2024).</summary>
+    Fourierft,
+
+    /// <summary>A factor for each activation (Liu et al. 2022).</summary>
+    Ia3,
+
+    /// <summary>Norms alone (Zhao et al. 2024).</summary>
+    NormTuning,
+
+    /// <summary>Biases alone (Ben Zaken et al. 2022).</summary>
+    Bitfit,
+
+    /// <summary>A few elements of each weight (Sung et al. 2021).</summary>
+    Sparse,
+
+    /// <summary>Intrinsic dimension (Aghajanyan et al. 2021).</summary>
+    Said,
+
+    /// <summary>Bottleneck adapters (Houlsby et al. 2019; He et al. 2022).</summary>
+    Adapter,
+
+    /// <summary>Chosen tokens' vectors.</summary>
+    TrainableTokens,
+
+    /// <summary>Vectors of virtual tokens (Lester et al. 2021).</summary>
+    PromptTuning,
+
+    /// <summary>Virtual tokens out of an encoder: P-tuning (Liu et al. 2021).</summary>
+    PTuning,
+
+    /// <summary>Keys and values of virtual tokens in every layer: prefix tuning (Li &amp; Liang 2021), P-tuning v2 (Liu et al. 2022).</summary>
+    PrefixTuning,
+}
+
+/// <summary>What a socket is for, in words that hold for every family.</summary>
+public enum Socket
+{
+    /// <summary>Attention's query; the fused map where a family has one.</summary>
+    Query,
+
+    /// <summary>Attention's key.</summary>
+    Key,
+
+    /// <summary>Attention's value.</summary>
+    Value,
+
+    /// <summary>Attention's output.</summary>
+    Output,
+
+    /// <summary>All of attention's maps.</summary>
+    Attention,
+
+    /// <summary>The gate of the feed-forward block.</summary>
+    Gate,
+
+    /// <summary>Its way up.</summary>
+    Up,
+
+    /// <summary>Its way down.</summary>
+    Down,
+
+    /// <summary>All of the feed-forward block's maps.</summary>
+    FeedForward,
+
+    /// <summary>Norms.</summary>
+    Norm,
+
+    /// <summary>The table of token vectors.</summary>
+    Embedding,
+
+    /// <summary>The output head.</summary>
+    Head,
+}
+
+/// <summary>
+/// Delta learning: a small change is trained while the model stays frozen. One description for all of them (He et al. 2022): which sockets, in which layers, of what form, how big.
+/// </summary>
+/// <param name="Form">The form of the change.</param>
+/// <param name="Roles">The sockets, by what they are for; the form's own choice when left out.</param>
+/// <param name="TargetModules">The sockets by the end of their names, in place of <paramref name="Roles"/>; <c>all-linear</c> for every map but the head.</param>
+/// <param name="Layers">The blocks, from 0; all when left out.</param>
+/// <param name="Budget">How many parameters it may have: <c>0.5%</c> of the model's, <c>8k</c>, <c>1.5m</c> or a number. The size is solved for.</param>
+/// <param name="Settings">The form's own settings, by PEFT's names, such as <c>r</c>, <c>lora_alpha</c>, <c>use_dora</c>.</param>
+/// <param name="Merge">Whether the delta is merged into the model when the stage ends; forms that cannot be merged stay apart.</param>
+public sealed record DeltaSpec(
+    DeltaForm Form,
+    IReadOnlyList<Socket>? Roles = null,
+    IReadOnlyList<string>? TargetModules = null,
+    [Bounds(0, 100000)] IReadOnlyList<int>? Layers = null,
+    string? Budget = null,
+    IReadOnlyDictionary<string, string>? Settings = null,
+    bool Merge = false) : MethodSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "delta";
+}

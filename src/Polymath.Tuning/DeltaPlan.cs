@@ -1,0 +1,192 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Polymath.Models;
+using Polymath.Models.Parts;
+using Polymath.Recipes;
+
+namespace Polymath.Tuning;
+
+/// <summary>Turns a recipe's description of a delta into PEFT's words for a model: roles become modules, a budget becomes a size.</summary>
+public static class DeltaPlan
+{
+    // How the forms are called in files, and which sockets they take when nothing is said; none: the family's query and value.
+    static readonly Dictionary<DeltaForm, (string Type, Socket[] Roles)> forms = new()
+    {
+        [DeltaForm.Lora] = ("LORA", []),
+        [DeltaForm.Adalora] = ("ADALORA", []),
+        [DeltaForm.Vera] = ("VERA", []),
+        [DeltaForm.Loha] = ("LOHA", []),
+        [DeltaForm.Lokr] = ("LOKR", []),
+        [DeltaForm.Oft] = ("OFT", []),
+        [DeltaForm.Boft] = ("BOFT", []),
+        [DeltaForm.Hra] = ("HRA", []),
+        [DeltaForm.Fourierft] = ("FOURIERFT", []),
+        [DeltaForm.Ia3] = ("IA3", [Socket.Key, Socket.Value, Socket.Down]),
+        [DeltaForm.NormTuning] = ("LN_TUNING", [Socket.Norm]),
+        [DeltaForm.Bitfit] = ("POLYMATH_BITFIT", []),
+        [DeltaForm.Sparse] = ("POLYMATH_SPARSE", []),
+        [DeltaForm.Said] = ("POLYMATH_SAID", [Socket.Attention, Socket.FeedForward]),
+        [DeltaForm.Adapter] = ("POLYMATH_BOTTLENECK", [Socket.Output, Socket.Down]),
+        [DeltaForm.TrainableTokens] = ("TRAINABLE_TOKENS", [Socket.Embedding]),
+        [DeltaForm.PromptTuning] = ("PROMPT_TUNING", []),
+        [DeltaForm.PTuning] = ("P_TUNING", []),
+        [DeltaForm.PrefixTuning] = ("PREFIX_TUNING", []),
+    };
+
+    static readonly DeltaForm[] withoutSockets = [DeltaForm.PromptTuning, DeltaForm.PTuning, DeltaForm.PrefixTuning];
+
+    /// <summary>The configuration of a fresh adapter.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="spec">The description.</param>
+    /// <param name="basis">The base model's name or folder, for the file.</param>
+    /// <exception cref="InputException">The model has no such sockets, the form no such setting, or the budget is too small.</exception>
+    public static AdapterConfiguration Configure(LanguageModel model, DeltaSpec spec, string basis = "")
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(spec);
+        if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException("method: roles and targetModules both name the sockets; give one of them.");
+        var (type, usual) = forms[spec.Form];
+        var content = new JsonObject { ["base_model_name_or_path"] = basis, ["bias"] = "none", ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null, ["task_type"] = model.Reading == Reading.EncoderDecoder ? "SEQ_2_SEQ_LM" : "CAUSAL_LM" };
+        if (withoutSockets.Contains(spec.Form))
+        {
+            if (spec.Roles is not null || spec.TargetModules is not null) throw new InputException($"method: {spec.Form} stands before the rows and has no sockets; leave roles and targetModules out.");
+            content.Remove("bias");
+            content["num_virtual_tokens"] = 8;
+        }
+        else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null)
+        {
+            var modules = spec.TargetModules ?? Modules(model, spec.Roles ?? usual);
+            content["target_modules"] = modules is ["all-linear"] ? "all-linear" : new JsonArray([.. modules.Select(module => JsonValue.Create(module))]);
+            if (spec.Form == DeltaForm.Ia3) content["feedforward_modules"] = new JsonArray([.. Ends(model, model.Projections.Where(map => map.Role == Role.Down)).Where(modules.Contains).Select(module => JsonValue.Create(module))]);
+        }
+        if (spec.Layers is not null) content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
+        foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
+        return spec.Budget is null ? AdapterConfiguration.Of(content, "method.settings") : Solve(model, content, spec.Budget);
+    }
+
+    // Numbers, truths and lists as they are; everything else is a text.
+    static JsonNode? Value(string text)
+    {
+        if (text.Length == 0 || !(char.IsDigit(text[0]) || "-[{".Contains(text[0], StringComparison.Ordinal) || text is "true" or "false" or "null")) return text;
+        try
+        {
+            return JsonNode.Parse(text);
+        }
+        catch (System.Text.Json.JsonException)
+        {
+            return text;
+        }
+    }
+
+    /// <summary>The modules that sockets mean, by the ends of their names where those say the same.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="sockets">The sockets; none: the family's query and value.</param>
+    public static IReadOnlyList<string> Modules(LanguageModel model, IReadOnlyList<Socket> sockets)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(sockets);
+        if (sockets.Count == 0) return model.DefaultTargets;
+        var wanted = sockets.SelectMany(Roles).ToHashSet();
+        var maps = model.Projections.Where(map => wanted.Contains(map.Role)).ToList();
+        var found = Ends(model, maps).ToList();
+        if (sockets.Contains(Socket.Norm)) found.AddRange(Norms(model));
+        if (sockets.Contains(Socket.Embedding)) found.Add(model.Tokens.Name);
+        if (sockets.Contains(Socket.Head)) found.Add(model.Tokens.HeadMap.Name);
+        return found.Count > 0 ? found : throw new InputException($"method.roles: a {model.Configuration["model_type"]} has none of {string.Join(", ", sockets.Select(socket => socket.ToString().ToLowerInvariant()))}. Its sockets are {string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}.");
+    }
+
+    static Role[] Roles(Socket socket) => socket switch
+    {
+        Socket.Query => [Role.Query, Role.QueryKeyValue],
+        Socket.Key => [Role.Key, Role.QueryKeyValue],
+        Socket.Value => [Role.Value, Role.QueryKeyValue],
+        Socket.Output => [Role.Output],
+        Socket.Attention => [Role.Query, Role.Key, Role.Value, Role.QueryKeyValue, Role.Output],
+        Socket.Gate => [Role.Gate, Role.GateUp],
+        Socket.Up => [Role.Up, Role.GateUp],
+        Socket.Down => [Role.Down],
+        Socket.FeedForward => [Role.Gate, Role.Up, Role.GateUp, Role.Down],
+        _ => [],
+    };
+
+    static IEnumerable<string> Ends(LanguageModel model, IEnumerable<Projection> maps)
+    {
+        var meant = maps.Select(map => map.Name).ToHashSet(StringComparer.Ordinal);
+        var ends = meant.Select(name => name[(name.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
+        // GPT-2 calls two maps c_proj: then the whole names are said.
+        return model.Projections.Where(map => ends.Any(end => map.Name.EndsWith("." + end, StringComparison.Ordinal))).All(map => meant.Contains(map.Name)) ? ends : meant;
+    }
+
+    static IEnumerable<string> Norms(LanguageModel model)
+    {
+        var maps = model.Projections.Select(map => map.Name).ToHashSet(StringComparer.Ordinal);
+        return model.Weights.Where(weight => weight.Value.Dimensions == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal)).Select(weight => weight.Name[..^".weight".Length]).Where(name => !maps.Contains(name));
+    }
+
+    /// <summary>The number of parameters that a budget allows.</summary>
+    /// <param name="budget">A share of the model's (<c>0.5%</c>), thousands (<c>8k</c>), millions (<c>1.5m</c>) or a number.</param>
+    /// <param name="model">The model.</param>
+    public static long Parameters(string budget, LanguageModel model)
+    {
+        ArgumentNullException.ThrowIfNull(budget);
+        ArgumentNullException.ThrowIfNull(model);
+        var unit = budget.Length > 0 ? char.ToLowerInvariant(budget[^1]) : ' ';
+        var factor = unit switch { '%' => model.Weights.Sum(weight => weight.Count) / 100.0, 'k' => 1e3, 'm' => 1e6, _ => 1 };
+        return double.TryParse(char.IsDigit(unit) ? budget : budget[..^Math.Min(1, budget.Length)], NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number * factor is >= 1 and < 1e12
+            ? (long)(number * factor)
+            : throw new InputException($"budget is '{budget}'; write a share of the model such as 0.5%, or a number of parameters such as 8k, 1.5m or 20000.");
+    }
+
+    // The largest size whose parameters fit. Sizes that the form refuses (blocks that do not divide a width) are passed over.
+    static AdapterConfiguration Solve(LanguageModel model, JsonObject content, string budget)
+    {
+        const int Largest = 1 << 20;
+        var allowed = Parameters(budget, model);
+        var size = DeltaMethods.Of(AdapterConfiguration.Of(content, "method.settings")).SizeKey;
+        if (content["r"] is not null && size == "r" || content.ContainsKey(size) && size != "num_virtual_tokens") throw new InputException($"method: budget solves for {size}, and settings name it, too; give one of them.");
+        InputException? refusal = null;
+        (AdapterConfiguration Configuration, long Count)? At(int value)
+        {
+            content[size] = value;
+            var configuration = AdapterConfiguration.Of(content, "method.settings");
+            try
+            {
+                using var set = DeltaSet.Fresh(model, configuration, 0);
+                return (configuration, set.Trained.Sum(item => item.Weight.Count));
+            }
+            catch (InputException fault)
+            {
+                refusal = fault;
+                return null;
+            }
+        }
+
+        (AdapterConfiguration Configuration, long Count)? best = null, least = null;
+        int low = 1, high = 1;
+        for (; high <= Largest; high *= 2)
+        {
+            if (At(high) is not { } tried) continue;
+            least ??= tried;
+            if (tried.Count > allowed) break;
+            // A size that no longer matters has come to its end.
+            if (best is { } before && before.Count == tried.Count) return before.Configuration;
+            (best, low) = (tried, high);
+        }
+        if (least is null) throw refusal!;
+        if (best is null) throw new InputException($"budget {budget} allows {allowed:N0} parameters; the smallest such delta has {least.Value.Count:N0}. Allow more, name fewer sockets or layers, or take another form.");
+        while (high - low > 1)
+        {
+            var middle = (low + high) / 2;
+            var tried = At(middle);
+            for (var near = middle - 1; tried is null && near > low; near--) tried = At(near);
+            if (tried is { } fits && fits.Count <= allowed)
+            {
+                best = fits.Count >= best.Value.Count ? fits : best;
+                low = middle;
+            }
+            else if (tried is null) low = middle;
+            else high = middle;
+        }
+        return best.Value.Configuration;
+    }
+}
