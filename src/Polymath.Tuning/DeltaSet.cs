@@ -183,6 +183,9 @@ public sealed class DeltaSet : IDisposable
     /// <summary>Whether the adapter can be made part of the model's own weights: prompts, and adapters with a nonlinearity, cannot.</summary>
     public bool Merges => prompt is null && plugged.TrueForAll(pair => pair.Delta.Merges);
 
+    /// <summary>Whether it changes more than linear maps' weights: token vectors, the model's own norms and biases, rows by a prompt.</summary>
+    public bool ChangesMore => prompt is not null || tokens.Count > 0 || chosen.Exists(item => item.Trained);
+
     /// <summary>Makes the adapter part of the model's weights and detaches it: the model is what it was with the adapter, without deltas.</summary>
     /// <exception cref="InputException">It cannot be a part of them.</exception>
     public void Merge()

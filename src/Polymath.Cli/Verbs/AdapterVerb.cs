@@ -6,10 +6,15 @@ using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath adapter</c>: import.</summary>
+/// <summary><c>polymath adapter</c>: import; and what <see cref="AdapterToolsVerb"/> makes.</summary>
 static class AdapterVerb
 {
-    internal static Command Make() => new("adapter", "Reads and writes adapters.") { Import() };
+    internal static Command Make()
+    {
+        var command = new Command("adapter", "Reads and writes adapters.") { Import() };
+        foreach (var tool in AdapterToolsVerb.Make()) command.Subcommands.Add(tool);
+        return command;
+    }
 
     static Command Import()
     {

@@ -1,0 +1,100 @@
+using System.Text.Json;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Packing;
+using static TorchSharp.torch;
+
+namespace Polymath.Training.Evaluation;
+
+/// <summary>What a gate found: how far two models' answers to the same prompts are from each other.</summary>
+/// <param name="Prompts">The prompts.</param>
+/// <param name="Logit">The largest difference of a logit.</param>
+/// <param name="Divergence">The largest Kullback-Leibler divergence of a next token, in nats.</param>
+public sealed record GateReport(int Prompts, double Logit, double Divergence);
+
+/// <summary>Held prompts go through a model before and after it is merged or converted. What comes out otherwise is not written.</summary>
+public sealed class MergeGate
+{
+    /// <summary>The divergence allowed when nothing else is said.</summary>
+    public const double DefaultLimit = 1e-3;
+
+    static readonly JsonSerializerOptions layout = new() { WriteIndented = true };
+
+    readonly List<int[]> prompts;
+    readonly List<float[]> before;
+
+    MergeGate(List<int[]> prompts, List<float[]> before) => (this.prompts, this.before) = (prompts, before);
+
+    /// <summary>Notes what a model says to the prompts.</summary>
+    /// <param name="model">The model as it should stay.</param>
+    /// <param name="prompts">The prompts' tokens; repeatable random ones when there are none.</param>
+    public static MergeGate Open(LanguageModel model, IReadOnlyList<int[]> prompts)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(prompts);
+        var length = Math.Min(32, model.Sizes.ContextLength);
+        List<int[]> held = prompts.Count > 0 ? [.. prompts.Select(prompt => prompt[..Math.Min(prompt.Length, model.Sizes.ContextLength)])] : [.. Enumerable.Range(0, 8).Select(i =>
+        {
+            var random = new RandomStream(0, "gate", i);
+            return Enumerable.Range(0, length).Select(_ => random.Next(model.Sizes.VocabularySize)).ToArray();
+        })];
+        return new MergeGate(held, [.. held.Select(prompt => Logits(model, prompt))]);
+    }
+
+    /// <summary>Compares what another model says.</summary>
+    /// <param name="model">The model.</param>
+    public GateReport Compare(LanguageModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        double worst = 0, divergence = 0;
+        for (var i = 0; i < prompts.Count; i++)
+        {
+            var after = Logits(model, prompts[i]);
+            var outputs = model.Labels?.Labels ?? model.Sizes.VocabularySize;
+            for (var at = 0; at < after.Length; at++) worst = Math.Max(worst, double.IsNaN(after[at]) ? double.PositiveInfinity : Math.Abs((double)after[at] - before[i][at]));
+            for (var row = 0; row < after.Length; row += outputs) divergence = Math.Max(divergence, Divergence(before[i].AsSpan(row, outputs), after.AsSpan(row, outputs)));
+        }
+        return new GateReport(prompts.Count, worst, divergence);
+    }
+
+    /// <summary>Compares what a written model says, keeps the figures beside it, and refuses it where they are too large.</summary>
+    /// <param name="model">The model as it was written.</param>
+    /// <param name="folder">The folder that is being written.</param>
+    /// <param name="limit">The largest divergence allowed.</param>
+    /// <exception cref="InputException">The difference is larger.</exception>
+    public GateReport Pass(LanguageModel model, string folder, double limit)
+    {
+        var report = Compare(model);
+        if (!(report.Divergence <= limit))
+            throw new InputException($"The result answers otherwise: over {report.Prompts} prompts logits differ by up to {report.Logit:G3} and a next token by {report.Divergence:G3} nats, more than the {limit:G3} allowed. Nothing was written. Take a wider type or a larger rank, or allow more: --gate {report.Divergence * 1.1:G2}.");
+        AtomicFile.WriteText(Path.Combine(folder, "gate.json"), JsonSerializer.Serialize(new { prompts = report.Prompts, largest_logit_difference = report.Logit, largest_divergence = report.Divergence, limit }, layout) + "\n");
+        return report;
+    }
+
+    static float[] Logits(LanguageModel model, int[] prompt)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        // An encoder-decoder is asked about an answer to the prompt.
+        using var batch = model.Reading == Reading.EncoderDecoder && model.Labels is null ? model.LayPairs([prompt], [new TokenRow(prompt, new float[prompt.Length], "")]) : model.Lay([new TokenRow(prompt, new float[prompt.Length], "")]);
+        var hidden = model.Hidden(batch);
+        return (model.Labels is { } head ? head.Scores(hidden, batch) : model.Unembed(hidden)).to(ScalarType.Float32).contiguous().data<float>().ToArray();
+    }
+
+    // Σ p·(log p − log q), in double precision.
+    static double Divergence(ReadOnlySpan<float> p, ReadOnlySpan<float> q)
+    {
+        static double Total(ReadOnlySpan<float> x)
+        {
+            double top = double.NegativeInfinity, sum = 0;
+            foreach (var value in x) top = Math.Max(top, value);
+            foreach (var value in x) sum += Math.Exp(value - top);
+            return top + Math.Log(sum);
+        }
+
+        double first = Total(p), second = Total(q), result = 0;
+        for (var i = 0; i < p.Length; i++) result += Math.Exp(p[i] - first) * (p[i] - first - (q[i] - second));
+        return double.IsNaN(result) ? double.PositiveInfinity : Math.Max(0, result);
+    }
+}

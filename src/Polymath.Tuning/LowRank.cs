@@ -1,0 +1,108 @@
+using System.Text.Json.Nodes;
+using Polymath.Models.Parts;
+using Polymath.Recipes;
+using Polymath.Tensors.Files;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning;
+
+/// <summary>A low-rank adapter as plain numbers: for each module its factors, and the file that PEFT would write of them. All scales are in the factors: α = r.</summary>
+public sealed class LowRank
+{
+    readonly SortedDictionary<string, (Tensor A, Tensor B)> factors = new(StringComparer.Ordinal);
+
+    /// <summary>The modules, in order.</summary>
+    public IEnumerable<string> Modules => factors.Keys;
+
+    /// <summary>Sets a module's change to B·A.</summary>
+    /// <param name="module">The module.</param>
+    /// <param name="a">A [r, in].</param>
+    /// <param name="b">B [out, r].</param>
+    public void Set(string module, Tensor a, Tensor b) => factors[module] = (a, b);
+
+    /// <summary>The best factors of a rank for a change (Eckart &amp; Young 1936): B = U·S, A = Vᵀ.</summary>
+    /// <param name="change">ΔW [out, in].</param>
+    /// <param name="rank">r.</param>
+    public static (Tensor A, Tensor B) Of(Tensor change, int rank)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        var kept = Math.Min(rank, Math.Min(change.size(0), change.size(1)));
+        var (u, s, v) = linalg.svd(change, fullMatrices: false);
+        return (v.narrow(0, 0, kept), u.narrow(1, 0, kept) * s.narrow(0, 0, kept));
+    }
+
+    /// <summary>How far B·A is from a change, by Frobenius' norm, as a share of the change's own.</summary>
+    /// <param name="module">The module.</param>
+    /// <param name="change">The change [out, in].</param>
+    public double Error(string module, Tensor change)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        using var scope = NewDisposeScope();
+        var (a, b) = factors[module];
+        var whole = change.norm().item<float>();
+        return (b.matmul(a) - change).norm().item<float>() / Math.Max(whole, 1e-30f);
+    }
+
+    /// <summary>Writes the adapter. A rank holds for all modules: smaller ones are filled with zeros, which change nothing.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="basis">A configuration whose base model and task are kept.</param>
+    public void Save(string folder, AdapterConfiguration basis)
+    {
+        ArgumentNullException.ThrowIfNull(basis);
+        using var scope = NewDisposeScope();
+        var rank = (int)factors.Values.Max(pair => pair.A.size(0));
+        var content = new Dictionary<string, Tensor>();
+        foreach (var (module, (a, b)) in factors)
+        {
+            var missing = rank - a.size(0);
+            content[$"{AdapterConfiguration.Prefix}{module}.lora_A.weight"] = cat([a, zeros(missing, a.size(1))], 0).contiguous();
+            content[$"{AdapterConfiguration.Prefix}{module}.lora_B.weight"] = cat([b, zeros(b.size(0), missing)], 1).contiguous();
+        }
+        var whole = Deltas.Lora.Configure(new LoraMethod(R: rank, LoraAlpha: rank), [.. factors.Keys], basis.Text("base_model_name_or_path") ?? "");
+        var json = (JsonObject)JsonNode.Parse(whole.ToJson())!;
+        json["task_type"] = basis.Text("task_type");
+        SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content);
+        AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), AdapterConfiguration.Of(json, folder).ToJson());
+    }
+
+    /// <summary>A linear adapter of any form as low-rank factors, with the error of each module.</summary>
+    /// <param name="set">The adapter, attached.</param>
+    /// <param name="rank">r.</param>
+    /// <param name="errors">For each module, the share of the change that is lost.</param>
+    /// <exception cref="InputException">The adapter is more than changes of linear maps' weights.</exception>
+    public static LowRank Convert(DeltaSet set, int rank, out IReadOnlyDictionary<string, double> errors)
+    {
+        ArgumentNullException.ThrowIfNull(set);
+        if (!set.Merges || set.ChangesMore) throw new InputException($"An adapter of the kind {set.Configuration.Type} cannot become low-rank: it changes more than the weights of linear maps. Keep it as it is.");
+        using var frozen = no_grad();
+        var result = new LowRank();
+        var lost = new Dictionary<string, double>();
+        foreach (var group in set.Plugged.GroupBy(pair => pair.Target))
+        {
+            using var scope = NewDisposeScope();
+            var change = Change(group.Key, group.Select(pair => pair.Delta));
+            var (a, b) = Of(change, rank);
+            result.Set(group.Key.Name, a.contiguous().MoveToOuterDisposeScope(), b.contiguous().MoveToOuterDisposeScope());
+            lost[group.Key.Name] = result.Error(group.Key.Name, change);
+        }
+        errors = lost;
+        return result;
+    }
+
+    /// <summary>What deltas make of a projection's weight, less the weight [out, in].</summary>
+    /// <param name="map">The projection.</param>
+    /// <param name="deltas">The deltas.</param>
+    /// <exception cref="InputException">The bias changes, too.</exception>
+    internal static Tensor Change(Projection map, IEnumerable<Models.Delta> deltas)
+    {
+        Tensor weight = map.Matrix(), merged = weight;
+        var bias = map.Bias?.Value;
+        foreach (var delta in deltas)
+        {
+            var (next, nextBias) = delta.Merge(merged, bias);
+            if (bias is not null && !ReferenceEquals(nextBias, bias)) throw new InputException($"The adapter changes the bias of {map.Name}, which a low-rank change of the weight cannot. Keep it as it is, or merge it.");
+            merged = next;
+        }
+        return merged - weight;
+    }
+}
