@@ -15,6 +15,7 @@ public enum OptimizerKind
 /// <param name="Epsilon">The number added to the root of the second moment.</param>
 /// <param name="WeightDecay">Decoupled weight decay; weights of one dimension (norms, biases) are spared.</param>
 /// <param name="Clip">The greatest norm of the whole gradient; 0 for no limit.</param>
+/// <param name="LoraPlusRatio">How many times the rate of A's the rate of low-rank deltas' B is: LoRA+ (Hayou et al. 2024).</param>
 public sealed record OptimizerSpec(
     [Bounds(0, 100)] double Rate,
     OptimizerKind Kind = OptimizerKind.Adamw,
@@ -22,7 +23,8 @@ public sealed record OptimizerSpec(
     [Bounds(0, 0.99999999)] double Beta2 = 0.999,
     [Bounds(0, 1)] double Epsilon = 1e-8,
     [Bounds(0, 100)] double WeightDecay = 0,
-    [Bounds(0)] double Clip = 1.0);
+    [Bounds(0)] double Clip = 1.0,
+    [Bounds(1, 1000)] double LoraPlusRatio = 1);
 
 /// <summary>The shapes of a schedule.</summary>
 public enum ScheduleKind

@@ -47,7 +47,7 @@ public sealed class AdamW : IDisposable
             if (gradient is null) continue;
             using var dense = gradient.contiguous();
             var decay = weight.Value.dim() > 1 ? spec.WeightDecay : 0;
-            AdamWStep.Apply(weight.Value, dense, first, second, new AdamWNumbers(rate, spec.Beta1, spec.Beta2, spec.Epsilon, decay, Steps, gradientScale));
+            AdamWStep.Apply(weight.Value, dense, first, second, new AdamWNumbers(rate * (weight.Name.Contains(".lora_B", StringComparison.Ordinal) || weight.Name.EndsWith(".lora_embedding_B", StringComparison.Ordinal) ? spec.LoraPlusRatio : 1), spec.Beta1, spec.Beta2, spec.Epsilon, decay, Steps, gradientScale));
             weight.ClearGradient();
         }
     }

@@ -19,11 +19,12 @@ public sealed class Lora : Delta
     public static DeltaMethod Method { get; } = new(
         ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "qalora_group_size"], Attach);
 
-    // Ways to start that leave the base as it is; the others take something out of it when PEFT loads the adapter.
-    static readonly string[] plainStarts = ["true", "false", "\"gaussian\"", "\"orthogonal\"", "null"];
+    // Ways to start that leave the base as it is.
+    static readonly string[] plainStarts = ["true", "false", "gaussian"];
 
     readonly DeltaSwitch state;
     readonly double dropout;
+    readonly (Tensor A, Tensor B)? anchor;
 
     /// <summary>A delta for a projection.</summary>
     /// <param name="a">A [r, in].</param>
@@ -32,9 +33,10 @@ public sealed class Lora : Delta
     /// <param name="dropout">The share of the input that is dropped in training.</param>
     /// <param name="state">Whether the deltas of the set are on, and whether they train.</param>
     /// <param name="magnitude">m [out], or null.</param>
-    public Lora(Weight a, Weight b, double scale, double dropout, DeltaSwitch state, Weight? magnitude = null)
+    /// <param name="anchor">Factors A₀ [r, in] and B₀ [out, r] whose product is taken off, or null (PiSSA, OLoRA).</param>
+    public Lora(Weight a, Weight b, double scale, double dropout, DeltaSwitch state, Weight? magnitude = null, (Tensor A, Tensor B)? anchor = null)
     {
-        (A, B, Scale, this.dropout, this.state, Magnitude) = (a, b, scale, dropout, state, magnitude);
+        (A, B, Scale, this.dropout, this.state, Magnitude, this.anchor) = (a, b, scale, dropout, state, magnitude, anchor);
         Weights = magnitude is null ? [a, b] : [a, b, magnitude];
     }
 
@@ -61,6 +63,7 @@ public sealed class Lora : Delta
         var y = inner(x);
         if (!state.On) return y;
         var dropped = dropout > 0 && state.Training ? Dropout.Of(x, dropout) : x;
+        if (anchor is { } start) y = addmm(y, nn.functional.linear(x, start.A), start.B.t(), 1f, (float)-Scale);
         var low = nn.functional.linear(dropped, A.Value);                                           // [tokens, r]
         if (Magnitude is null) return addmm(y, low, B.Value.t(), 1f, (float)Scale);                 // [tokens, out]
         var gain = Gain(map.Matrix());
@@ -75,8 +78,8 @@ public sealed class Lora : Delta
         return Magnitude!.Value / lengths;
     }
 
-    /// <summary>s·BA [out, in].</summary>
-    public Tensor Change() => B.Value.matmul(A.Value) * Scale;
+    /// <summary>s·(BA − B₀A₀) [out, in].</summary>
+    public Tensor Change() => (anchor is { } start ? B.Value.matmul(A.Value) - start.B.matmul(start.A) : B.Value.matmul(A.Value)) * Scale;
 
     /// <inheritdoc/>
     public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) =>
@@ -88,8 +91,10 @@ public sealed class Lora : Delta
         var rank = configuration.Whole("r", 8);
         double alpha = configuration.Number("lora_alpha", 8), dropout = configuration.Number("lora_dropout", 0);
         if (dropout is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
-        if (configuration.Raw("init_lora_weights") is { } start && !plainStarts.Contains(start.ToJsonString()))
-            throw new InputException($"{configuration.Origin} sets init_lora_weights to {start.ToJsonString()}, which changes the base model when it is loaded. Convert the adapter to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion).");
+        var start = configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
+        var anchored = start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
+        if (!anchored && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\" and \"olora\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if (anchored && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
         if (configuration.Flag("lora_bias")) throw configuration.Fault("lora_bias", "a bias inside the delta is not supported here");
         (int Rank, double Scale) Size(string name)
         {
@@ -97,13 +102,13 @@ public sealed class Lora : Delta
             var numerator = configuration.Special("alpha_pattern", name, alpha);
             return (own, configuration.Flag("use_rslora") ? numerator / Math.Sqrt(own) : numerator / own);
         }
-        var gaussian = configuration.Text("init_lora_weights") == "gaussian";
+        var gaussian = start == "gaussian";
         foreach (var target in parts.Targets)
         {
             var (own, scale) = Size(target.Name);
             var prefix = AdapterConfiguration.Prefix + target.Name;
             var a = parts.Named(prefix + ".lora_A.weight", gaussian ? Start.Normal(1.0 / own) : Start.Kaiming(target.InputWidth), [own, target.InputWidth], stream: prefix);
-            var b = parts.Weight(target.Name, "lora_B.weight", configuration.Text("init_lora_weights") == "false" ? Start.Kaiming(own) : Start.Zero, target.OutputWidth, own);
+            var b = parts.Weight(target.Name, "lora_B.weight", start == "false" ? Start.Kaiming(own) : Start.Zero, target.OutputWidth, own);
             Weight? magnitude = null;
             if (configuration.Flag("use_dora"))
             {
@@ -112,7 +117,13 @@ public sealed class Lora : Delta
                 using var scope = NewDisposeScope();
                 if (parts.IsFresh) magnitude.Assign((target.Matrix() + b.Value.matmul(a.Value) * scale).norm(1));
             }
-            parts.Plug(target, new Lora(a, b, scale, dropout, parts.State, magnitude));
+            (Tensor A, Tensor B)? anchor = anchored ? Anchor(parts, target, own, scale, start) : null;
+            if (anchor is { } first && parts.IsFresh)
+            {
+                a.Assign(first.A);
+                b.Assign(first.B);
+            }
+            parts.Plug(target, new Lora(a, b, scale, dropout, parts.State, magnitude, anchor));
         }
         if (!parts.TargetsTokens) return;
         var table = parts.Model.Tokens;
@@ -121,6 +132,23 @@ public sealed class Lora : Delta
         parts.Plug(new LoraTokens(
             parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, table.Embedding.Value.size(0)),
             parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), table.Embedding.Value.size(1), tokenRank), tokenScale, parts.State));
+    }
+
+    // What is trained starts as the principal part of the weight (PiSSA: Meng et al. 2024, by its singular values) or as an orthonormal one (OLoRA: Büyükakyüz 2024, by QR), and PEFT
+    // takes that part out of the base. Here the base stays whole, and the part is taken off beside it: the same sum, and a file that is right on the original base.
+    static (Tensor A, Tensor B) Anchor(DeltaParts parts, Projection target, int rank, double scale, string start)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var weight = target.Matrix();
+        if (start == "olora")
+        {
+            var (q, r) = linalg.qr(weight);
+            return (parts.Own(r.narrow(0, 0, rank).contiguous()), parts.Own(q.narrow(1, 0, rank).contiguous()));
+        }
+        var (u, s, v) = linalg.svd(weight, fullMatrices: false);
+        var root = (s.narrow(0, 0, rank) / scale).sqrt();
+        return (parts.Own((v.narrow(0, 0, rank) * root.unsqueeze(1)).contiguous()), parts.Own((u.narrow(1, 0, rank) * root).contiguous()));
     }
 
     /// <summary>The configuration of a fresh adapter.</summary>

@@ -21,6 +21,8 @@ public sealed class DeltaMatrixTests : IDisposable
         ["LORA rs"] = ("""{"r":4,"lora_alpha":6,"use_rslora":true,"init_lora_weights":"gaussian"}""", true),
         ["LORA dora"] = ("""{"r":2,"lora_alpha":4,"use_dora":true}""", true),
         ["LORA bias"] = ("""{"r":2,"bias":"all","modules_to_save":["norm"]}""", true),
+        ["LORA pissa"] = ("""{"r":3,"lora_alpha":6,"init_lora_weights":"pissa"}""", true),
+        ["LORA olora"] = ("""{"r":3,"lora_alpha":6,"init_lora_weights":"olora"}""", true),
         ["ADALORA"] = ("""{"init_r":4,"total_step":10}""", true),
         ["VERA"] = ("""{"r":5}""", true),
         ["LOHA"] = ("""{"r":2}""", true),
