@@ -20,17 +20,20 @@ static class AdapterVerb
         var command = new Command("import", "Makes an adapter's folder from a file of its weights.") { file, model, alpha, output };
         var allowed = new AllowedWeights();
         allowed.AddTo(command);
+        var overwriting = new Overwriting();
+        overwriting.AddTo(command);
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var (place, scale) = (parsed.GetRequiredValue(model), parsed.GetValue(alpha));
             if (!(scale > 0 && double.IsFinite(scale))) throw new InputException($"--lora-alpha is {scale}; it must be more than 0.");
+            var target = overwriting.Folder(parsed, parsed.GetRequiredValue(output), "adapter_config.json");
             TorchRuntime.Load();
             using var opened = ModelFolder.Open(TextModel.Locate(hubs.Model(parsed, place)), allowed.Read(parsed));
             using var deltas = DeltaSet.Import(opened, parsed.GetRequiredValue(file), scale, HubAddress.IsAddress(place) ? HubAddress.ParseModel(place).Repository : place);
-            AtomicFile.WriteFolder(parsed.GetRequiredValue(output), deltas.Save);
-            Console.WriteLine($"{parsed.GetRequiredValue(output)}: r = {deltas.Configuration.Rank}, alpha = {deltas.Configuration.Alpha}, on {string.Join(", ", deltas.Configuration.TargetModules)}. Talk: polymath chat {place} --adapter {parsed.GetRequiredValue(output)}");
+            AtomicFile.WriteFolder(target, deltas.Save);
+            Console.WriteLine($"{target}: r = {deltas.Configuration.Rank}, alpha = {deltas.Configuration.Alpha}, on {string.Join(", ", deltas.Configuration.TargetModules)}. Talk: polymath chat {place} --adapter {target}");
             return Outcome.Done;
         }));
         return command;

@@ -9,8 +9,6 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath hub</c>: download, list, cache.</summary>
 static class HubVerb
 {
-    const int PipeWidth = 200;
-
     internal static Command Make() => new("hub", "Fetches from Hugging Face's hub and ModelScope's, and says what is cached.") { Download(), List(), Cache() };
 
     static Argument<string> Source() => new("source") { Description = "hf:ORG/NAME[@REVISION] for a model, a tokenizer or an adapter, hf:datasets/ORG/NAME[@REVISION][/path] for data; or with modelscope: in front." };
@@ -66,7 +64,7 @@ static class HubVerb
                 Console.WriteLine(JsonSerializer.Serialize(new { source = address.Source, commit = listing.Commit, files }, TokenizerVerb.Layout));
                 return Outcome.Done;
             }
-            var table = Table().AddColumn("file").AddColumn(new TableColumn("bytes").RightAligned()).AddColumn("digest");
+            var table = Wide.Table().AddColumn("file").AddColumn(new TableColumn("bytes").RightAligned()).AddColumn("digest");
             foreach (var file in files) table.AddRow(Markup.Escape(file.Path), file.Size < 0 ? "" : $"{file.Size:N0}", file.Key.Length == 0 ? "" : $"{(file.Sha256 is not null ? "sha256" : "git")} {file.Key[..Math.Min(16, file.Key.Length)]}");
             AnsiConsole.Write(table);
             Console.WriteLine($"{address.Source} at {listing.Commit}: {files.Count:N0} file(s), {files.Sum(file => Math.Max(0, file.Size)) / 1e6:N1} MB");
@@ -90,7 +88,7 @@ static class HubVerb
             }
             if (cached.Count > 0)
             {
-                var table = Table().AddColumn("source").AddColumn("commits").AddColumn(new TableColumn("MB").RightAligned()).AddColumn(new TableColumn("not whole yet, MB").RightAligned());
+                var table = Wide.Table().AddColumn("source").AddColumn("commits").AddColumn(new TableColumn("MB").RightAligned()).AddColumn(new TableColumn("not whole yet, MB").RightAligned());
                 foreach (var each in cached)
                     table.AddRow(Markup.Escape(each.Source), Markup.Escape(string.Join(", ", each.Revisions.Select(pair => Short(pair.Key) + (pair.Value.Count > 0 ? $" ({string.Join(", ", pair.Value)})" : "")))), $"{each.Bytes / 1e6:N1}", each.IncompleteBytes > 0 ? $"{each.IncompleteBytes / 1e6:N1}" : "");
                 AnsiConsole.Write(table);
@@ -99,13 +97,6 @@ static class HubVerb
             return Outcome.Done;
         }));
         return command;
-    }
-
-    static Table Table()
-    {
-        // A pipe has no width of its own; tables must not be folded for it.
-        if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = PipeWidth;
-        return new Table();
     }
 
     static string Short(string commit) => commit.Length == 40 ? commit[..12] : commit;

@@ -137,11 +137,13 @@ static class TokenizerVerb
         var folder = Folder();
         var output = new Option<string>("--output") { Description = "The folder to write tokenizer.json into.", Required = true };
         var command = new Command("convert", "Writes a tokenizer that came in older files as a tokenizer.json.") { folder, output };
+        var overwriting = new Overwriting();
+        overwriting.AddTo(command);
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            var file = Path.Combine(parsed.GetRequiredValue(output), Tokenizer.FileName);
+            var file = overwriting.Inside(parsed, parsed.GetRequiredValue(output), Tokenizer.FileName);
             AtomicFile.Write(file, Tokenizer.Load(hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder))).ToJson());
             Console.WriteLine(file);
             return Outcome.Done;
@@ -153,7 +155,7 @@ static class TokenizerVerb
     {
         if (differences.Count > 0)
         {
-            var table = new Table().AddColumn(new TableColumn("case").RightAligned()).AddColumn("what").AddColumn("text").AddColumn("expected").AddColumn("found");
+            var table = Wide.Table().AddColumn(new TableColumn("case").RightAligned()).AddColumn("what").AddColumn("text").AddColumn("expected").AddColumn("found");
             foreach (var each in differences)
                 table.AddRow($"{each.Case}", each.Quantity, Cell(each.Text), Cell(each.Expected), Cell(each.Found));
             AnsiConsole.Write(table);

@@ -171,6 +171,6 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
     private static void CheckNotEmpty(string name, int count, List<string> log)
     {
         if (count == 0)
-            throw new InputException($"data '{name}' has no rows: {string.Join("; ", log)}. Loosen the filters under 'where', or name other files.");
+            throw new InputException($"data '{name}' has no rows: {string.Join("; ", log)}. {(log.Count > 1 ? "Loosen the filters under 'where', or name other files" : "Name other files")}.");
     }
 }

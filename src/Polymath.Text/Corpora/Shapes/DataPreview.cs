@@ -3,7 +3,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Text;
 
 /// <summary>A token of a preview.</summary>
-/// <param name="Text">What it stands for.</param>
+/// <param name="Text">What it adds to the text; nothing where it is a part of a character, which its last token shows.</param>
 /// <param name="Id">Its id.</param>
 /// <param name="State"><c>trained</c>, <c>untrained</c> or <c>cut</c>.</param>
 public readonly record struct PreviewToken(string Text, int Id, string State);
@@ -47,7 +47,7 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
                 var learned = tokens.Learn.Take(left).Count(weight => weight != 0);
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
                 if (first.Count < shown)
-                    first.Add(new PreviewRow(row.Key, label, [.. tokens.Ids.Select((id, i) => new PreviewToken(Glyph(tokenizer, id), id, i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
+                    first.Add(new PreviewRow(row.Key, label, [.. Pieces(tokenizer, tokens.Ids).Select((text, i) => new PreviewToken(text, tokens.Ids[i], i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
             }
         }
         return new DataPreview(shapes, rows.Count, trained, untrained, cut, first);
@@ -62,7 +62,12 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
         return rows.SelectMany(row => Renderings(row, contract, null).SelectMany(pair => pair.Rendering.Texts));
     }
 
-    static string Glyph(Tokenizer tokenizer, int id) => tokenizer.Decode([id], skipSpecialTokens: false) is { Length: > 0 } text && !text.Contains('\uFFFD', StringComparison.Ordinal) ? text : tokenizer.TokenOf(id);
+    // Token after token, as an answer is shown: alone, a token loses the space before it, and a part of a character is none.
+    static IEnumerable<string> Pieces(Tokenizer tokenizer, int[] ids)
+    {
+        var stream = tokenizer.NewStream(skipSpecialTokens: false);
+        for (var i = 0; i < ids.Length; i++) yield return stream.Append(ids[i]) + (i == ids.Length - 1 ? stream.Flush() : "");
+    }
 
     static string ShapeOf(IReadOnlyDictionary<string, string> fields)
     {
