@@ -22,7 +22,7 @@ static class Mistakes
     {
         var command = parsed.CommandResult.Command;
         if (command.Subcommands.Count > 0) return [Verb(command, parsed)];
-        return [.. parsed.UnmatchedTokens.Select(word => Stray(command, word)), .. Missing(command, parsed), .. parsed.Errors.Select(Value).OfType<string>()];
+        return [.. Strays(command, parsed.UnmatchedTokens), .. Missing(command, parsed), .. parsed.Errors.Select(Value).OfType<string>()];
     }
 
     // Behind a mistyped verb nothing else can be judged.
@@ -36,9 +36,15 @@ static class Mistakes
             : $"`{path}` has no command '{word}'; {Nearest.Hint(word, known, "commands")}{(Nearest.To(word, known) is null ? "." : "")}";
     }
 
+    // What follows an unknown option is taken for its value.
+    static IEnumerable<string> Strays(Command command, IReadOnlyList<string> words) =>
+        words.Where((word, i) => IsOption(word) || i == 0 || !IsOption(words[i - 1])).Select(word => Stray(command, word));
+
+    static bool IsOption(string word) => word.StartsWith('-') && !double.TryParse(word, out _);
+
     static string Stray(Command command, string word)
     {
-        if (!word.StartsWith('-') || double.TryParse(word, out _)) return $"'{word}' is one word too many. Text of several words needs quotes.";
+        if (!IsOption(word)) return $"'{word}' is one word too many. Text of several words needs quotes.";
         var name = word.Split('=')[0];
         return Nearest.To(name, command.Options.Select(option => option.Name)) is { } near ? $"There is no option {name}; did you mean {near}?" : $"There is no option {name}.";
     }
@@ -48,12 +54,12 @@ static class Mistakes
         foreach (var argument in command.Arguments)
             if (argument.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(argument) is not { Tokens.Count: > 0 }) yield return $"<{argument.Name}> is missing: {argument.Description}";
         foreach (var option in command.Options)
-            if (option.Required && parsed.GetResult(option) is null) yield return $"{option.Name} is missing: {option.Description}";
+            if (option.Required && parsed.GetResult(option) is null or { Implicit: true }) yield return $"{option.Name} is missing: {option.Description}";
     }
 
     static string? Value(ParseError error)
     {
-        if ((error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult) is not { } result) return null;
+        if ((error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult) is not { Implicit: false } result) return null;
         var option = result.Option;
         if (result.Tokens.Count == 0) return $"{option.Name} needs a value: {option.Description}";
         return result.Tokens.Count > 1 && !option.AllowMultipleArgumentsPerToken

@@ -113,7 +113,7 @@ public sealed class LoraConfiguration
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException or InvalidOperationException or FormatException)
         {
-            throw new InputException($"{file} cannot be read as an adapter's configuration: {e.Message}", e);
+            throw new InputException($"{file} cannot be read as an adapter's configuration: {e.Message} Name a folder with adapter_config.json, as PEFT and `polymath adapter import` write it.", e);
         }
     }
 

@@ -124,7 +124,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         }
 
         collector.CheckFields(name);
-        var log = new List<string> { $"{files.Count} files hold {collector.Rows.Count} rows" };
+        var log = new List<string> { $"{files.Count} file{(files.Count == 1 ? " holds" : "s hold")} {collector.Rows.Count} rows" };
         var rows = RowFilter.Apply(collector.Rows, spec.Where, row => row, name, log);
         if (spec.Distinct is { } distinct && rows.Count > 0)
         {

@@ -23,6 +23,9 @@ public sealed record PreviewRow(string Key, string Label, IReadOnlyList<PreviewT
 /// <param name="Shown">The first rows.</param>
 public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Rows, long Trained, long Untrained, long Cut, IReadOnlyList<PreviewRow> Shown)
 {
+    // UTF-8 has no longer characters.
+    const int MostParts = 4;
+
     /// <summary>Looks at rows that were brought to one form.</summary>
     /// <param name="rows">The rows.</param>
     /// <param name="contract">The layout.</param>
@@ -62,11 +65,22 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
         return rows.SelectMany(row => Renderings(row, contract, null).SelectMany(pair => pair.Rendering.Texts));
     }
 
-    // Token after token, as an answer is shown: alone, a token loses the space before it, and a part of a character is none.
+    // Each token behind the one before: alone it loses the space that leads it. Parts of a character wait for its last one.
     static IEnumerable<string> Pieces(Tokenizer tokenizer, int[] ids)
     {
-        var stream = tokenizer.NewStream(skipSpecialTokens: false);
-        for (var i = 0; i < ids.Length; i++) yield return stream.Append(ids[i]) + (i == ids.Length - 1 ? stream.Flush() : "");
+        int before = 0, from = 0;
+        for (var end = 1; end <= ids.Length; end++)
+        {
+            var text = tokenizer.Decode(ids.AsSpan(before, end - before), skipSpecialTokens: false);
+            if (text.Contains('\uFFFD', StringComparison.Ordinal) && end - from < MostParts && end < ids.Length)
+            {
+                yield return "";
+                continue;
+            }
+            var known = tokenizer.Decode(ids.AsSpan(before, from - before), skipSpecialTokens: false);
+            yield return text.StartsWith(known, StringComparison.Ordinal) ? text[known.Length..] : tokenizer.Decode(ids.AsSpan(from, end - from), skipSpecialTokens: false);
+            (before, from) = (from, end);
+        }
     }
 
     static string ShapeOf(IReadOnlyDictionary<string, string> fields)
