@@ -71,7 +71,7 @@ static class DataVerb
             Line(string.Concat(Runs(row.Tokens).Select(run => Marked(run.State, run.Text))));
         }
         Line($"\n{Marked("trained", "trained")} {preview.Trained:N0}   {Marked("untrained", "untrained")} {preview.Untrained:N0}   {Marked("cut", "cut")} {preview.Cut:N0}   tokens of {preview.Rows:N0} rows ({string.Join(", ", preview.Shapes.Select(pair => $"{pair.Value:N0} {pair.Key}"))})");
-        if (preview.Trained == 0) Line(Colours ? "[red]No token is trained.[/]" : "No token is trained.");
+        if (preview.Trained == 0) Line((Colours, preview.Cut > 0) switch { (var red, var cut) => $"{(red ? "[red]" : "")}No token is trained.{(cut ? " Every answer is cut: raise --max-length." : "")}{(red ? "[/]" : "")}" });
     }
 
     static string Title(PreviewRow row) => $"── {row.Key[..Math.Min(8, row.Key.Length)]} {row.Label}".TrimEnd() + " ──";

@@ -88,6 +88,9 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         };
     }
 
+    private IEnumerable<string> Packages() => (recipe.Data?.Values ?? []).OfType<FilesSpec>().SelectMany(spec => spec.Files)
+        .Concat((recipe.Tables?.Values ?? []).OfType<ConversionTableSpec>().SelectMany(spec => spec.Files)).Where(PackageCache.IsAddress);
+
     private List<string> FilesOf(string owner, IReadOnlyList<string> patterns, string? sha512)
     {
         var files = new List<string>();
@@ -95,7 +98,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         {
             try
             {
-                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512, progress: progress)
+                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512, progress, Packages())
                     : HubAddress.IsAddress(pattern) ? _hub.Value.Data(pattern)
                     : FilePattern.Find(baseFolder, pattern));
             }
