@@ -8,6 +8,9 @@ sealed class Overwriting
 {
     const int Shown = 3;
 
+    // The one folder inside a model's that belongs to it.
+    const string OwnFolder = "additional_chat_templates";
+
     readonly Option<bool> overwrite = new("--overwrite") { Description = "Replaces what the verb wrote there before." };
 
     internal void AddTo(Command command) => command.Add(overwrite);
@@ -22,7 +25,7 @@ sealed class Overwriting
         if (!Directory.Exists(folder)) return folder;
         var names = Directory.EnumerateFileSystemEntries(folder).Select(entry => Path.GetFileName(entry)!).Order(StringComparer.Ordinal).ToList();
         if (names.Count == 0) return folder;
-        if (!File.Exists(Path.Combine(folder, mark)) || Directory.EnumerateDirectories(folder).Any())
+        if (!File.Exists(Path.Combine(folder, mark)) || Directory.EnumerateDirectories(folder).Any(inner => Path.GetFileName(inner) != OwnFolder))
             throw new InputException($"--output {folder} holds other things, such as {string.Join(", ", names.Except([mark]).Take(Shown))}, which would be lost. Name a new folder, such as {Path.Combine(folder, "new")}.");
         return parsed.GetValue(overwrite) ? folder : throw new InputException($"--output {folder} has been written before. Name another folder, or add --overwrite to replace it and all its files.");
     }
