@@ -47,7 +47,12 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     public static string Locate(string folder, string? stage = null)
     {
         if (File.Exists(folder)) throw new InputException($"{folder} is a file. A model is a folder with config.json and its weights: name the folder.");
-        if (!Directory.Exists(folder)) throw new InputException($"There is no folder {folder}. Give a run folder (runs/NAME) or a model folder.");
+        if (!Directory.Exists(folder))
+        {
+            // A path whose first folder is there, or is the usual one of runs, is meant as a path.
+            var onHub = folder.Split('/') is [not "runs", _] parts && !Directory.Exists(parts[0]) && HubAddress.TryParse("hf:" + folder, data: false, out _, out _);
+            throw new InputException($"There is no folder {folder}. Give a run folder (runs/NAME) or a model folder{(onHub ? $"; a model on the hub is hf:{folder}" : "")}.");
+        }
         if (File.Exists(Path.Combine(folder, "config.json")))
             return stage is null ? folder : throw new InputException($"{folder} is a model's folder and has no stages. Leave --stage out, or name a run (runs/NAME).");
         var stages = Path.Combine(folder, "stages");

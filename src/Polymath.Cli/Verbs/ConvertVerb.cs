@@ -38,6 +38,7 @@ static class ConvertVerb
             using var model = Head(parsed.GetValue(head), parsed.GetValue(labels)) is { } wanted
                 ? ModelFolder.OpenWithHead(place, wanted.Task, wanted.Labels, parsed.GetValue(seed), allowed.Read(parsed))
                 : ModelFolder.Open(place, allowed.Read(parsed));
+            using var tidying = new Tidying(target);
             AtomicFile.WriteFolder(target, inside =>
             {
                 CompanionFiles.Copy(place, inside);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Polymath.Recipes;
 using Polymath.Text.Hubs;
@@ -21,6 +22,8 @@ static class HubVerb
         var files = new Option<string[]>("--files") { Description = "Paths or patterns of the files, such as \"*.json\"; those that are needed when left out.", AllowMultipleArgumentsPerToken = true };
         var to = new Option<string?>("--to") { Description = "A folder to copy the files into, besides the cache." };
         var command = new Command("download", "Fetches a repository's files into the cache, and goes on where it was stopped.") { source, files, to };
+        var overwriting = new Overwriting();
+        overwriting.AddTo(command);
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
@@ -28,7 +31,7 @@ static class HubVerb
             var address = HubAddress.ParseAny(parsed.GetRequiredValue(source));
             if (address.Path is not null && parsed.GetValue(files) is { Length: > 0 }) throw new InputException("Files are named in the source and with --files. Name them in one place.");
             var snapshot = hubs.Show(parsed, hub => hub.Fetch(address, parsed.GetValue(files) is { Length: > 0 } patterns ? HubSelection.Files(patterns) : address.IsData ? HubSelection.Data(address.Path) : HubSelection.Whole));
-            var folder = parsed.GetValue(to) is { } target ? Copy(snapshot, target) : snapshot.Folder;
+            var folder = parsed.GetValue(to) is { } target ? Copy(snapshot, target, file => overwriting.OneFile(parsed, "--to", file)) : snapshot.Folder;
             Console.WriteLine($"{address.Source} at {Short(snapshot.Commit)}: {snapshot.Files.Count} file(s)");
             Console.WriteLine(folder);
             return Outcome.Done;
@@ -36,15 +39,26 @@ static class HubVerb
         return command;
     }
 
-    static string Copy(HubSnapshot snapshot, string target)
+    // Nothing is copied unless everything may be; a file that is there already with the same bytes is left.
+    static string Copy(HubSnapshot snapshot, string target, Func<string, string> free)
     {
-        foreach (var name in snapshot.Files)
+        var missing = snapshot.Files.Where(name => !IsSame(Path.Combine(snapshot.Folder, name), Path.Combine(target, name))).ToList();
+        if (File.Exists(target)) throw new InputException($"--to {target} is a file; a folder is written. Name another place.");
+        foreach (var name in missing) free(Path.Combine(target, name));
+        foreach (var name in missing)
         {
             var parts = Path.Combine(name.Split('/'));
             using var content = File.OpenRead(Path.Combine(snapshot.Folder, parts));
             AtomicFile.Write(Path.Combine(target, parts), content.CopyTo);
         }
         return Path.GetFullPath(target);
+    }
+
+    static bool IsSame(string one, string other)
+    {
+        if (!File.Exists(other)) return false;
+        using FileStream left = File.OpenRead(one), right = File.OpenRead(other);
+        return left.Length == right.Length && SHA256.HashData(left).AsSpan().SequenceEqual(SHA256.HashData(right));
     }
 
     static Command List()

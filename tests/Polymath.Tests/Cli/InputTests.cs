@@ -42,6 +42,8 @@ public sealed class InputTests
         { ["data", "preview", "."], "'.' is a folder. Name its files" },
         { ["model", "convert", "."], "--output is missing: The folder to write" },
         { ["adapter", "import", "x", "--model", ".", "--lora-alpha", "x", "--output", "y"], "--lora-alpha is 'x'; it must be a number" },
+        { ["model", "info", "runs/x"], "There is no folder runs/x. Give a run folder (runs/NAME) or a model folder." },
+        { ["model", "info", "Qwen/Qwen3-0.6B"], "a model on the hub is hf:Qwen/Qwen3-0.6B" },
         { ["model", "info", "tiny.yaml"], "tiny.yaml is a file" },
         { ["tokenizer", "train", "--size", "300", "--files", ".", "--output", "t"], ". is a folder. Name its files" },
         { ["tokenizer", "info", "nowhere"], "no tokenizer.json at nowhere" },

@@ -1,3 +1,4 @@
+using Polymath.Recipes;
 using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
@@ -40,6 +41,20 @@ public sealed class OverwritingTests : IDisposable
             Refused("file is a file", [.. command, "file", "--overwrite"]);
         }
         foreach (var file in new[] { "home/diary.txt", "site/pages/one.html", "file" }) Assert.Equal("mine", File.ReadAllText(scratch.At(file)));
+    }
+
+    [Fact]
+    public void Whoever_stops_a_writing_leaves_nothing_behind()
+    {
+        var id = new string('0', 31) + "a";
+        scratch.Write($".out.{id}.tmp/model.safetensors", "half");
+        scratch.Write($".new.{id}.tmp.old/model.safetensors", "whole");
+        scratch.Write($"out.gguf.{id}.tmp", "half");
+        scratch.Write(".out.mine.tmp/thing", "mine");
+        scratch.Write("out.gguf.mine.tmp", "mine");
+        foreach (var place in new[] { "out", "new", "out.gguf" }) AtomicFile.Abandon(scratch.At(place));
+        Assert.Equal([".out.mine.tmp/thing", "new/model.safetensors", "out.gguf.mine.tmp"],
+            Directory.GetFiles(scratch.Path, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(scratch.Path, file)).Order(StringComparer.Ordinal));
     }
 
     [Fact]
