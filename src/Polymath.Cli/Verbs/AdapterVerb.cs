@@ -32,8 +32,11 @@ static class AdapterVerb
             TorchRuntime.Load();
             using var opened = ModelFolder.Open(TextModel.Locate(hubs.Model(parsed, place)), allowed.Read(parsed));
             using var deltas = DeltaSet.Import(opened, parsed.GetRequiredValue(file), scale, HubAddress.IsAddress(place) ? HubAddress.ParseModel(place).Repository : place);
-            using var tidying = new Tidying(target);
-            AtomicFile.WriteFolder(target, deltas.Save);
+            Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
+            {
+                deltas.Save(inside);
+                stop.ThrowIfCancellationRequested();
+            }));
             Console.WriteLine($"{target}: r = {deltas.Configuration.Rank}, alpha = {deltas.Configuration.Alpha}, on {string.Join(", ", deltas.Configuration.TargetModules)}. Talk: polymath chat {place} --adapter {target}");
             return Outcome.Done;
         }));

@@ -38,12 +38,11 @@ static class ConvertVerb
             using var model = Head(parsed.GetValue(head), parsed.GetValue(labels)) is { } wanted
                 ? ModelFolder.OpenWithHead(place, wanted.Task, wanted.Labels, parsed.GetValue(seed), allowed.Read(parsed))
                 : ModelFolder.Open(place, allowed.Read(parsed));
-            using var tidying = new Tidying(target);
-            AtomicFile.WriteFolder(target, inside =>
+            Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
             {
                 CompanionFiles.Copy(place, inside);
-                ModelWriter.Write(model, inside, name is null ? ModelWriter.TypeOf(model) : ModelWriter.Types[name], bytes);
-            });
+                ModelWriter.Write(model, inside, name is null ? ModelWriter.TypeOf(model) : ModelWriter.Types[name], bytes, stop.ThrowIfCancellationRequested);
+            }));
             Console.WriteLine($"{target}: {ModelFolder.Files(target).Count} file(s), {ModelFolder.Files(target).Sum(file => new FileInfo(file).Length) / 1e6:N1} MB");
             return Outcome.Done;
         }));

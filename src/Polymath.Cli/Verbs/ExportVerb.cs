@@ -33,8 +33,7 @@ static class ExportVerb
             var tokenizer = new GgufTokenizer(place);
             new GgufModel(model).AddTo(writer, blocks, tokenizer.NameFor(Path.GetFileName(Path.GetFullPath(place))));
             tokenizer.AddTo(writer, model.Sizes.VocabularySize, model.Configuration);
-            using var tidying = new Tidying(target);
-            writer.Write(target);
+            Stopping.Write(target, stop => writer.Write(target, stop.ThrowIfCancellationRequested));
             Console.WriteLine($"{target}: {blocks.Name}, {new FileInfo(target).Length / 1e6:N1} MB");
             return Outcome.Done;
         }));

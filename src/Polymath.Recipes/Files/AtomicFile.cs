@@ -100,28 +100,6 @@ public static partial class AtomicFile
         }
     }
 
-    /// <summary>Removes what an interrupted writing of one file or folder left beside it; a folder that was set aside for it goes back to its place.</summary>
-    /// <param name="place">The file or folder that was to be written.</param>
-    public static void Abandon(string place)
-    {
-        var full = Path.GetFullPath(place);
-        var (parent, name) = (Path.GetDirectoryName(full)!, Path.GetFileName(full));
-        if (!Directory.Exists(parent)) return;
-        foreach (var file in Directory.GetFiles(parent, $"{name}.*.tmp").Where(file => IsOurs(file, name + "."))) File.Delete(file);
-        foreach (var left in Directory.GetDirectories(parent, $".{name}.*.tmp*").Where(left => IsOurs(left, $".{name}.")))
-        {
-            if (left.EndsWith(".old", StringComparison.Ordinal) && !Directory.Exists(full)) Directory.Move(left, full);
-            else Directory.Delete(left, recursive: true);
-        }
-    }
-
-    // Behind the name comes an identifier of 32 digits: nobody else names a file so.
-    static bool IsOurs(string path, string start)
-    {
-        var rest = Path.GetFileName(path)[start.Length..];
-        return rest.Length > 32 && rest[32] == '.' && Guid.TryParseExact(rest[..32], "N", out _);
-    }
-
     static void Forget(string file)
     {
         if (File.Exists(file)) File.Delete(file);

@@ -1,4 +1,6 @@
 using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Tensors.Files;
 using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
@@ -44,17 +46,23 @@ public sealed class OverwritingTests : IDisposable
     }
 
     [Fact]
-    public void Whoever_stops_a_writing_leaves_nothing_behind()
+    public void Whoever_stops_a_writing_loses_nothing_and_leaves_nothing()
     {
-        var id = new string('0', 31) + "a";
-        scratch.Write($".out.{id}.tmp/model.safetensors", "half");
-        scratch.Write($".new.{id}.tmp.old/model.safetensors", "whole");
-        scratch.Write($"out.gguf.{id}.tmp", "half");
-        scratch.Write(".out.mine.tmp/thing", "mine");
-        scratch.Write("out.gguf.mine.tmp", "mine");
-        foreach (var place in new[] { "out", "new", "out.gguf" }) AtomicFile.Abandon(scratch.At(place));
-        Assert.Equal([".out.mine.tmp/thing", "new/model.safetensors", "out.gguf.mine.tmp"],
-            Directory.GetFiles(scratch.Path, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(scratch.Path, file)).Order(StringComparer.Ordinal));
+        using var stop = new CancellationTokenSource();
+        scratch.Write("out/old.txt", "old");
+        scratch.Write("file", "old");
+        TorchRuntime.Load();
+        using var tensor = TorchSharp.torch.zeros(3);
+        var weights = new Dictionary<string, TorchSharp.torch.Tensor> { ["one"] = tensor, ["two"] = tensor };
+        void Stop(string name) => SafetensorsWriter.Write(scratch.At(name), weights, before: () =>
+        {
+            stop.Token.ThrowIfCancellationRequested();
+            stop.Cancel();
+        });
+        Assert.Throws<OperationCanceledException>(() => Stop("file"));
+        Assert.Throws<OperationCanceledException>(() => AtomicFile.WriteFolder(scratch.At("out"), inside => Stop(Path.Combine(inside, "new"))));
+        Assert.Equal(["file", "out/old.txt"], Directory.GetFiles(scratch.Path, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(scratch.Path, file)).Order(StringComparer.Ordinal));
+        Assert.Equal("old", File.ReadAllText(scratch.At("file")));
     }
 
     [Fact]
