@@ -84,6 +84,7 @@ public sealed class InputTests
     [InlineData("{\"model_type\": ", "config.json, line 1, byte 16 is not JSON")]
     [InlineData("", "config.json, line 1, byte 1 is not JSON")]
     [InlineData("[]", "config.json is not a JSON object. Fetch or save it again.")]
+    [InlineData("{}", "config.json names no model_type")]
     public void A_damaged_configuration_is_told_with_what_to_do(string configuration, string what)
     {
         using var recipe = new TinyRecipe();
