@@ -1,10 +1,13 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using Polymath.Cli;
 using Polymath.Cli.Verbs;
 
 Console.OutputEncoding = System.Text.Encoding.UTF8;
-var root = new RootCommand("Polymath: a language model's whole education, from one recipe.")
+// A root of our own: the library's takes its name in the help from the program's file.
+var root = new Command("polymath", "Polymath: a language model's whole education, from one recipe.")
 {
+    new HelpOption(), new VersionOption(),
     RunVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), AdapterVerb.Make(), DeltaVerb.Make(), DataVerb.Make(),
     TokenizerVerb.Make(), HubVerb.Make(), DoctorVerb.Make(),
 };
@@ -19,6 +22,4 @@ if (args.Length == 0)
 }
 var parsed = root.Parse(args);
 if (parsed.Errors.Count == 0) return parsed.Invoke();
-foreach (var error in parsed.Errors) Console.Error.WriteLine($"polymath: {error.Message}");
-Console.Error.WriteLine($"Type `polymath {string.Join(' ', Outcome.Path(parsed.CommandResult).Append("--help"))}` for what can be said.");
-return Outcome.BadInput;
+return Mistakes.Tell(parsed);

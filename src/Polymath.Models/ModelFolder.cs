@@ -51,7 +51,7 @@ public static class ModelFolder
     {
         ArgumentNullException.ThrowIfNull(configuration);
         var type = configuration["model_type"]?.ToString() ?? "";
-        return families.TryGetValue(type, out var family) ? family : throw new InputException($"{place}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}.");
+        return families.TryGetValue(type, out var family) ? family : throw new InputException(type.Length == 0 ? $"{place}: config.json names no model_type. Add it, as the published configuration has it." : $"{place}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}.");
     }
 
     /// <summary>Opens a model; its weights are mapped from the files, not copied.</summary>
@@ -126,7 +126,7 @@ public static class ModelFolder
             if (File.Exists(Path.Combine(folder, index))) return Shards(folder, Path.Combine(folder, index));
             if (File.Exists(Path.Combine(folder, single))) return [Path.Combine(folder, single)];
         }
-        throw new InputException($"{folder} has no weights: none of {string.Join(", ", names.SelectMany(pair => new[] { pair.Single, pair.Index }))}.");
+        throw new InputException($"{folder} has no weights: none of {string.Join(", ", names.SelectMany(pair => new[] { pair.Single, pair.Index }))}. Place them there, or name another folder.");
     }
 
     static IReadOnlyList<string> Shards(string folder, string index)
@@ -156,11 +156,15 @@ public static class ModelFolder
     {
         try
         {
-            return JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject ?? throw new InputException($"{file} is not a JSON object.");
+            return JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject ?? throw new InputException($"{file} is not a JSON object. Fetch or save it again.");
         }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        catch (JsonException e)
         {
-            throw new InputException($"{file} cannot be read: {e.Message}", e);
+            throw new InputException($"{file}, line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1} is not JSON: {e.Message.Split(" LineNumber:")[0].TrimEnd('.')}. Is the file cut off? Fetch or save it again.", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"{file} cannot be read: {e.Message} Check the path.", e);
         }
     }
 }

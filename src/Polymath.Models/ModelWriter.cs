@@ -31,7 +31,8 @@ public static class ModelWriter
     /// <param name="folder">The folder.</param>
     /// <param name="type">The type of every weight.</param>
     /// <param name="shardSize">The most bytes of weights in a file; a weight that is larger has a file of its own.</param>
-    public static void Write(LanguageModel model, string folder, ScalarType type, long shardSize)
+    /// <param name="before">Called before each weight; what it throws ends the writing, and nothing is left of it.</param>
+    public static void Write(LanguageModel model, string folder, ScalarType type, long shardSize, Action? before = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         var width = type == ScalarType.Float32 ? 4 : 2;
@@ -41,7 +42,7 @@ public static class ModelWriter
         {
             var name = shards.Count == 1 ? "model.safetensors" : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors";
             using var scope = NewDisposeScope();
-            SafetensorsWriter.Write(Path.Combine(folder, name), shards[i].ToDictionary(weight => weight.Name, weight => weight.Value.detach().to(type)));
+            SafetensorsWriter.Write(Path.Combine(folder, name), shards[i].ToDictionary(weight => weight.Name, weight => weight.Value.detach().to(type)), before: before);
             foreach (var weight in shards[i]) map[weight.Name] = name;
         }
         if (shards.Count > 1) AtomicFile.WriteText(Path.Combine(folder, "model.safetensors.index.json"), Index(model.Weights, map, width).ToJsonString(layout) + "\n");

@@ -46,10 +46,17 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="stage">The run's stage by its name or its folder's; null for the last finished one.</param>
     public static string Locate(string folder, string? stage = null)
     {
-        if (!Directory.Exists(folder)) throw new InputException($"There is no folder {folder}. Give a run folder (runs/NAME) or a model folder.");
-        if (File.Exists(Path.Combine(folder, "config.json"))) return folder;
+        if (File.Exists(folder)) throw new InputException($"{folder} is a file. A model is a folder with config.json and its weights: name the folder.");
+        if (!Directory.Exists(folder))
+        {
+            // A path whose first folder is there, or is the usual one of runs, is meant as a path.
+            var onHub = folder.Split('/') is [not "runs", _] parts && !Directory.Exists(parts[0]) && HubAddress.TryParse("hf:" + folder, data: false, out _, out _);
+            throw new InputException($"There is no folder {folder}. Give a run folder (runs/NAME) or a model folder{(onHub ? $"; a model on the hub is hf:{folder}" : "")}.");
+        }
+        if (File.Exists(Path.Combine(folder, "config.json")))
+            return stage is null ? folder : throw new InputException($"{folder} is a model's folder and has no stages. Leave --stage out, or name a run (runs/NAME).");
         var stages = Path.Combine(folder, "stages");
-        if (!Directory.Exists(stages)) throw new InputException($"{folder} is neither a run nor a model folder: it has neither stages nor config.json.");
+        if (!Directory.Exists(stages)) throw new InputException($"{folder} is neither a run nor a model folder: it has neither stages nor config.json. Name one that holds either, such as runs/NAME.");
         if (stage is not null)
         {
             var finished = Directory.GetDirectories(stages).Where(place => Directory.Exists(Path.Combine(place, "model"))).OrderBy(NumberOf).ToList();

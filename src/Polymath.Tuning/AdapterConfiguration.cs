@@ -52,7 +52,7 @@ public sealed class AdapterConfiguration
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"{file} cannot be read: {e.Message}", e);
+            throw new InputException($"{file} cannot be read as an adapter's configuration: {e.Message} Name a folder with adapter_config.json, as PEFT and `polymath adapter import` write it.", e);
         }
     }
 

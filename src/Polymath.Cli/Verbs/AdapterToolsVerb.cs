@@ -21,20 +21,23 @@ static class AdapterToolsVerb
         internal Option<double> Gate { get; } = new("--gate") { Description = "The largest divergence of a next token, in nats, between before and after; more is refused.", DefaultValueFactory = _ => MergeGate.DefaultLimit };
         internal Option<string[]> Prompts { get; } = new("--prompt") { Description = "A prompt that before and after are compared on; random tokens when left out.", DefaultValueFactory = _ => [] };
         internal HubUse Hubs { get; } = new();
+        internal Overwriting Overwriting { get; } = new();
 
         internal Command To(Command command)
         {
             foreach (var option in new Option[] { Output, Gate, Prompts }) command.Options.Add(option);
+            Overwriting.AddTo(command);
             Hubs.AddTo(command);
             return command;
         }
 
         internal string Place(ParseResult parsed) => TextModel.Locate(Hubs.Model(parsed, parsed.GetRequiredValue(Model)));
 
-        internal string Target(ParseResult parsed, string place)
+        internal string Target(ParseResult parsed, string place, string mark)
         {
             var target = parsed.GetRequiredValue(Output);
-            return Path.GetFullPath(target) == Path.GetFullPath(place) ? throw new InputException($"--output is {target}, the model's own folder. Name another one.") : target;
+            if (Path.GetFullPath(target) == Path.GetFullPath(place)) throw new InputException($"--output is {target}, the model's own folder. Name another one.");
+            return Overwriting.Folder(parsed, target, mark);
         }
 
         internal MergeGate Open(ParseResult parsed, LanguageModel model, string place)
@@ -80,7 +83,7 @@ static class AdapterToolsVerb
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var place = given.Place(parsed);
-            var target = given.Target(parsed, place);
+            var target = given.Target(parsed, place, "config.json");
             var name = parsed.GetValue(type);
             if (name is not null && !ModelWriter.Types.ContainsKey(name)) throw new InputException($"--dtype is '{name}'; known are {string.Join(", ", ModelWriter.Types.Keys)}.");
             TorchRuntime.Load();
@@ -90,13 +93,13 @@ static class AdapterToolsVerb
             var gate = given.Open(parsed, model, place);
             deltas.Merge();
             GateReport? report = null;
-            AtomicFile.WriteFolder(target, inside =>
+            Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
             {
                 CompanionFiles.Copy(place, inside);
-                ModelWriter.Write(model, inside, width, long.MaxValue);
+                ModelWriter.Write(model, inside, width, long.MaxValue, stop.ThrowIfCancellationRequested);
                 using var written = ModelFolder.Open(inside);
                 report = gate.Pass(written, inside, parsed.GetValue(given.Gate));
-            });
+            }));
             Given.Tell(target, report!);
             return Outcome.Done;
         }));
@@ -113,6 +116,7 @@ static class AdapterToolsVerb
         {
             if (parsed.GetValue(rank) < 1) throw new InputException($"--r is {parsed.GetValue(rank)}; it must be 1 or more.");
             var place = given.Place(parsed);
+            given.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
             using var model = ModelFolder.Open(place);
             using var deltas = DeltaSet.Load(model, given.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!);
@@ -145,6 +149,7 @@ static class AdapterToolsVerb
             var how = Array.Find(Enum.GetValues<CombineKind>(), value => Word(value) == parsed.GetValue(kind));
             if (Word(how) != parsed.GetValue(kind)) throw new InputException($"--kind is '{parsed.GetValue(kind)}'; known are {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}.");
             var place = given.Place(parsed);
+            given.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
             using var model = ModelFolder.Open(place);
             var sets = folders.Select((folder, i) => (Set: DeltaSet.Load(model, given.Hubs.Adapter(parsed, folder)!), Weight: Number(shares[i]))).ToList();

@@ -9,6 +9,8 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath chat FOLDER</c>: a conversation in the terminal.</summary>
 static class ChatVerb
 {
+    const string Commands = "/forget begins anew, /exit leaves, Ctrl-C stops an answer.";
+
     internal static Command Make()
     {
         var choice = new ModelChoice();
@@ -25,18 +27,27 @@ static class ChatVerb
     {
         using var closing = opened;
         var model = opened.Text;
+        if (!Console.IsInputRedirected) Console.WriteLine($"{model.Model.Configuration["model_type"]}, {model.Model.Weights.Sum(weight => weight.Count):N0} parameters, context {model.Model.Sizes.ContextLength:N0}; {(remember ? "the conversation is remembered" : "each message stands alone (--remember)")}. {Commands}");
+        if (!model.Contract.Recorded) Console.Error.WriteLine("polymath: this model was taught no layout of conversations, so its answers may make no sense. To let it go on from a text: polymath generate FOLDER --prompt TEXT");
         var turns = new List<Turn>();
         for (var seed = settings.Seed; ; seed++)
         {
             if (!Console.IsInputRedirected) Console.Write("> ");
             switch (Console.ReadLine()?.Trim())
             {
-                case null or "/exit":
+                case null or "/exit" or "/quit":
                     return Outcome.Done;
                 case "":
                     continue;
                 case "/forget":
                     turns.Clear();
+                    continue;
+                case "/help":
+                    Console.WriteLine(Commands);
+                    continue;
+                // A path or a fraction is a message, a lone word behind a slash a command that is mistyped.
+                case ['/', .. var name] when name.All(char.IsAsciiLetter):
+                    Console.WriteLine($"There is no command /{name}. {Commands}");
                     continue;
                 case var message:
                     Answer(model, turns, message, settings with { Seed = seed });
@@ -51,11 +62,13 @@ static class ChatVerb
         turns.Add(new Turn(message));
         var prompt = model.Contract.Encode(turns, model.Tokenizer);
         // What no longer fits is forgotten from the front.
+        var before = turns.Count;
         while (turns.Count > 1 && prompt.Length + settings.MaxNewTokens > model.Model.Sizes.ContextLength)
         {
             turns.RemoveAt(0);
             prompt = model.Contract.Encode(turns, model.Tokenizer);
         }
+        if (turns.Count < before) Console.Error.WriteLine($"(The context of {model.Model.Sizes.ContextLength:N0} tokens is full: what was said first, {before - turns.Count} of {before} messages, is forgotten.)");
         using var stop = new CancellationTokenSource();
         void Interrupt(object? sender, ConsoleCancelEventArgs e)
         {
@@ -66,6 +79,7 @@ static class ChatVerb
         try
         {
             var answer = model.Stream(prompt, settings, Console.Write, stop.Token);
+            ContextEnd.Tell(model, prompt.Length, answer.Length, settings);
             turns[^1] = turns[^1] with { Assistant = model.Tokenizer.Decode(answer) };
         }
         catch (OperationCanceledException)

@@ -22,6 +22,8 @@ static class ConvertVerb
         var allowed = new AllowedWeights();
         var command = new Command("convert", "Writes a model in Hugging Face's layout.") { folder, output, type, size, head, labels, seed };
         allowed.AddTo(command);
+        var overwriting = new Overwriting();
+        overwriting.AddTo(command);
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
@@ -31,15 +33,16 @@ static class ConvertVerb
             if (name is not null && !ModelWriter.Types.ContainsKey(name)) throw new InputException($"--dtype is '{name}'; known are {string.Join(", ", ModelWriter.Types.Keys)}.");
             string place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), target = parsed.GetRequiredValue(output);
             if (Path.GetFullPath(target) == Path.GetFullPath(place)) throw new InputException($"--output is {target}, the model's own folder. Name another one.");
+            overwriting.Folder(parsed, target, "config.json");
             TorchRuntime.Load();
             using var model = Head(parsed.GetValue(head), parsed.GetValue(labels)) is { } wanted
                 ? ModelFolder.OpenWithHead(place, wanted.Task, wanted.Labels, parsed.GetValue(seed), allowed.Read(parsed))
                 : ModelFolder.Open(place, allowed.Read(parsed));
-            AtomicFile.WriteFolder(target, inside =>
+            Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
             {
                 CompanionFiles.Copy(place, inside);
-                ModelWriter.Write(model, inside, name is null ? ModelWriter.TypeOf(model) : ModelWriter.Types[name], bytes);
-            });
+                ModelWriter.Write(model, inside, name is null ? ModelWriter.TypeOf(model) : ModelWriter.Types[name], bytes, stop.ThrowIfCancellationRequested);
+            }));
             Console.WriteLine($"{target}: {ModelFolder.Files(target).Count} file(s), {ModelFolder.Files(target).Sum(file => new FileInfo(file).Length) / 1e6:N1} MB");
             return Outcome.Done;
         }));

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text.Hubs;
 using Polymath.Training;
@@ -26,6 +27,7 @@ static class EvalVerb
     static int Go(ModelChoice choice, ParseResult parsed, string? file, string[] names, bool json)
     {
         var folder = choice.Folder(parsed);
+        if (!HubAddress.IsAddress(folder)) TextModel.Locate(folder);
         var reading = file is not null ? RecipeReader.Read(file) : OwnRecipe(folder);
         var recipe = reading.OrThrow();
         var known = recipe.Abilities?.Keys ?? [];

@@ -18,20 +18,22 @@ static class ExportVerb
         var allowed = new AllowedWeights();
         var command = new Command("export", "Writes a model and its tokenizer as one GGUF file, for llama.cpp.") { folder, file, type };
         allowed.AddTo(command);
+        var overwriting = new Overwriting();
+        overwriting.AddTo(command);
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var name = parsed.GetRequiredValue(type).ToLowerInvariant();
             var blocks = BlockType.All.FirstOrDefault(known => known.Name == name) ?? throw new InputException($"--type is '{name}'; known are {string.Join(", ", BlockType.All.Select(known => known.Name))}.");
-            string place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), target = parsed.GetRequiredValue(file);
+            string place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), target = overwriting.OneFile(parsed, "--gguf", parsed.GetRequiredValue(file));
             TorchRuntime.Load();
             using var model = ModelFolder.Open(place, allowed.Read(parsed));
             var writer = new GgufWriter();
             var tokenizer = new GgufTokenizer(place);
             new GgufModel(model).AddTo(writer, blocks, tokenizer.NameFor(Path.GetFileName(Path.GetFullPath(place))));
             tokenizer.AddTo(writer, model.Sizes.VocabularySize, model.Configuration);
-            writer.Write(target);
+            Stopping.Write(target, stop => writer.Write(target, stop.ThrowIfCancellationRequested));
             Console.WriteLine($"{target}: {blocks.Name}, {new FileInfo(target).Length / 1e6:N1} MB");
             return Outcome.Done;
         }));

@@ -25,8 +25,14 @@ static class GenerateVerb
         choice.AddTo(command);
         sampling.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => Go(
-            () => choice.Open(parsed), parsed.GetValue(prompt) ?? Console.In.ReadToEnd().TrimEnd('\n'), parsed.GetValue(raw), parsed.GetValue(json), sampling.Read(parsed))));
+            () => choice.Open(parsed), parsed.GetValue(prompt) ?? Ask(), parsed.GetValue(raw), parsed.GetValue(json), sampling.Read(parsed))));
         return command;
+    }
+
+    static string Ask()
+    {
+        if (!Console.IsInputRedirected) Console.Error.WriteLine("polymath: write the prompt; Ctrl-D on a line of its own ends it.");
+        return Console.In.ReadToEnd().TrimEnd('\n');
     }
 
     static int Go(Func<OpenedModel> open, string prompt, bool raw, bool json, SamplingSettings settings)
@@ -48,6 +54,7 @@ static class GenerateVerb
         Console.WriteLine(json
             ? JsonSerializer.Serialize(new { prompt, text = text.ToString(), tokens = answer, promptTokens = ids.Length, finish = answer.Length < Math.Min(settings.MaxNewTokens, model.Model.RoomFor(ids.Length)) ? "end" : "length", seed = settings.Seed, seconds, tokensPerSecond = answer.Length / seconds }, layout)
             : "");
+        if (!json) ContextEnd.Tell(model, ids.Length, answer.Length, settings);
         return Outcome.Done;
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Polymath.Recipes;
 using Polymath.Text.Hubs;
@@ -9,8 +10,6 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath hub</c>: download, list, cache.</summary>
 static class HubVerb
 {
-    const int PipeWidth = 200;
-
     internal static Command Make() => new("hub", "Fetches from Hugging Face's hub and ModelScope's, and says what is cached.") { Download(), List(), Cache() };
 
     static Argument<string> Source() => new("source") { Description = "hf:ORG/NAME[@REVISION] for a model, a tokenizer or an adapter, hf:datasets/ORG/NAME[@REVISION][/path] for data; or with modelscope: in front." };
@@ -23,6 +22,8 @@ static class HubVerb
         var files = new Option<string[]>("--files") { Description = "Paths or patterns of the files, such as \"*.json\"; those that are needed when left out.", AllowMultipleArgumentsPerToken = true };
         var to = new Option<string?>("--to") { Description = "A folder to copy the files into, besides the cache." };
         var command = new Command("download", "Fetches a repository's files into the cache, and goes on where it was stopped.") { source, files, to };
+        var overwriting = new Overwriting();
+        overwriting.AddTo(command);
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
@@ -30,7 +31,7 @@ static class HubVerb
             var address = HubAddress.ParseAny(parsed.GetRequiredValue(source));
             if (address.Path is not null && parsed.GetValue(files) is { Length: > 0 }) throw new InputException("Files are named in the source and with --files. Name them in one place.");
             var snapshot = hubs.Show(parsed, hub => hub.Fetch(address, parsed.GetValue(files) is { Length: > 0 } patterns ? HubSelection.Files(patterns) : address.IsData ? HubSelection.Data(address.Path) : HubSelection.Whole));
-            var folder = parsed.GetValue(to) is { } target ? Copy(snapshot, target) : snapshot.Folder;
+            var folder = parsed.GetValue(to) is { } target ? Copy(snapshot, target, file => overwriting.OneFile(parsed, "--to", file)) : snapshot.Folder;
             Console.WriteLine($"{address.Source} at {Short(snapshot.Commit)}: {snapshot.Files.Count} file(s)");
             Console.WriteLine(folder);
             return Outcome.Done;
@@ -38,15 +39,26 @@ static class HubVerb
         return command;
     }
 
-    static string Copy(HubSnapshot snapshot, string target)
+    // Nothing is copied unless everything may be; a file that is there already with the same bytes is left.
+    static string Copy(HubSnapshot snapshot, string target, Func<string, string> free)
     {
-        foreach (var name in snapshot.Files)
+        var missing = snapshot.Files.Where(name => !IsSame(Path.Combine(snapshot.Folder, name), Path.Combine(target, name))).ToList();
+        if (File.Exists(target)) throw new InputException($"--to {target} is a file; a folder is written. Name another place.");
+        foreach (var name in missing) free(Path.Combine(target, name));
+        foreach (var name in missing)
         {
             var parts = Path.Combine(name.Split('/'));
             using var content = File.OpenRead(Path.Combine(snapshot.Folder, parts));
             AtomicFile.Write(Path.Combine(target, parts), content.CopyTo);
         }
         return Path.GetFullPath(target);
+    }
+
+    static bool IsSame(string one, string other)
+    {
+        if (!File.Exists(other)) return false;
+        using FileStream left = File.OpenRead(one), right = File.OpenRead(other);
+        return left.Length == right.Length && SHA256.HashData(left).AsSpan().SequenceEqual(SHA256.HashData(right));
     }
 
     static Command List()
@@ -66,7 +78,7 @@ static class HubVerb
                 Console.WriteLine(JsonSerializer.Serialize(new { source = address.Source, commit = listing.Commit, files }, TokenizerVerb.Layout));
                 return Outcome.Done;
             }
-            var table = Table().AddColumn("file").AddColumn(new TableColumn("bytes").RightAligned()).AddColumn("digest");
+            var table = Wide.Table().AddColumn("file").AddColumn(new TableColumn("bytes").RightAligned()).AddColumn("digest");
             foreach (var file in files) table.AddRow(Markup.Escape(file.Path), file.Size < 0 ? "" : $"{file.Size:N0}", file.Key.Length == 0 ? "" : $"{(file.Sha256 is not null ? "sha256" : "git")} {file.Key[..Math.Min(16, file.Key.Length)]}");
             AnsiConsole.Write(table);
             Console.WriteLine($"{address.Source} at {listing.Commit}: {files.Count:N0} file(s), {files.Sum(file => Math.Max(0, file.Size)) / 1e6:N1} MB");
@@ -90,7 +102,7 @@ static class HubVerb
             }
             if (cached.Count > 0)
             {
-                var table = Table().AddColumn("source").AddColumn("commits").AddColumn(new TableColumn("MB").RightAligned()).AddColumn(new TableColumn("not whole yet, MB").RightAligned());
+                var table = Wide.Table().AddColumn("source").AddColumn("commits").AddColumn(new TableColumn("MB").RightAligned()).AddColumn(new TableColumn("not whole yet, MB").RightAligned());
                 foreach (var each in cached)
                     table.AddRow(Markup.Escape(each.Source), Markup.Escape(string.Join(", ", each.Revisions.Select(pair => Short(pair.Key) + (pair.Value.Count > 0 ? $" ({string.Join(", ", pair.Value)})" : "")))), $"{each.Bytes / 1e6:N1}", each.IncompleteBytes > 0 ? $"{each.IncompleteBytes / 1e6:N1}" : "");
                 AnsiConsole.Write(table);
@@ -99,13 +111,6 @@ static class HubVerb
             return Outcome.Done;
         }));
         return command;
-    }
-
-    static Table Table()
-    {
-        // A pipe has no width of its own; tables must not be folded for it.
-        if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = PipeWidth;
-        return new Table();
     }
 
     static string Short(string commit) => commit.Length == 40 ? commit[..12] : commit;

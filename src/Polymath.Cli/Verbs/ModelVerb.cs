@@ -40,7 +40,7 @@ static class ModelVerb
 
     static void Show(IReadOnlyList<ReferenceLine> lines)
     {
-        var table = new Table().AddColumn("quantity").AddColumn(new TableColumn("difference").RightAligned()).AddColumn(new TableColumn("allowed").RightAligned()).AddColumn("");
+        var table = Wide.Table().AddColumn("quantity").AddColumn(new TableColumn("difference").RightAligned()).AddColumn(new TableColumn("allowed").RightAligned()).AddColumn("");
         foreach (var line in lines)
             table.AddRow(Markup.Escape(line.Quantity), $"{line.Difference:G3}", $"{line.Tolerance:G3}", line.Passed ? "[green]ok[/]" : "[red]too far[/]");
         AnsiConsole.Write(table);
@@ -50,7 +50,8 @@ static class ModelVerb
     static Command Info()
     {
         var folder = new Argument<string>("folder") { Description = "The model's folder or a run's" + HubUse.Or };
-        var command = new Command("info", "Prints shapes, parameters and memory.") { folder };
+        var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
+        var command = new Command("info", "Prints shapes, parameters and memory.") { folder, json };
         var allowed = new AllowedWeights();
         allowed.AddTo(command);
         var hubs = new HubUse();
@@ -58,41 +59,51 @@ static class ModelVerb
         command.SetAction(parsed => Outcome.Of(() =>
         {
             TorchRuntime.Load();
-            Describe(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), allowed.Read(parsed));
+            Describe(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), allowed.Read(parsed), parsed.GetValue(json));
             return Outcome.Done;
         }));
         return command;
     }
 
-    static void Describe(string folder, IReadOnlyCollection<string> allowed)
+    static void Describe(string folder, IReadOnlyCollection<string> allowed, bool json)
     {
         using var model = ModelFolder.Open(folder, allowed);
         var sizes = model.Sizes;
-        Console.WriteLine($"{model.Configuration["model_type"]} in {folder}");
-        Console.WriteLine($"{sizes.Layers} layers, {sizes.HiddenSize} wide, {sizes.Heads} heads and {sizes.KeyValueHeads} key-value heads of width {sizes.HeadWidth}, {sizes.VocabularySize:N0} tokens, context {sizes.ContextLength:N0}");
-        var table = new Table().AddColumn("weight").AddColumn("shape").AddColumn(new TableColumn("parameters").RightAligned()).AddColumn("type in file");
         var types = new Dictionary<string, string>();
         foreach (var path in ModelFolder.Files(folder))
         {
             using var file = WeightFile.OpenAny(path);
             foreach (var (name, entry) in file.Entries) types[name] = entry.Kind;
         }
+        long count = model.Weights.Sum(weight => weight.Count), bytes = model.Weights.Sum(weight => weight.Count * weight.Value.element_size()), training = count * 16;
+        var family = $"{model.Configuration["model_type"]}";
+        if (json)
+        {
+            var weights = model.Weights.Select(weight => new { name = weight.Name, shape = weight.Value.shape, parameters = weight.Count, type = types.GetValueOrDefault(weight.Name) });
+            Console.WriteLine(JsonSerializer.Serialize(new { family, folder, sizes.Layers, sizes.HiddenSize, sizes.Heads, sizes.KeyValueHeads, sizes.HeadWidth, sizes.VocabularySize, sizes.ContextLength, parameters = count, runBytes = bytes, trainBytes = training, weights }, TokenizerVerb.Layout));
+            return;
+        }
+        Console.WriteLine($"{family} in {folder}");
+        Console.WriteLine($"{sizes.Layers} layers, {sizes.HiddenSize} wide, {sizes.Heads} heads and {sizes.KeyValueHeads} key-value heads of width {sizes.HeadWidth}, {sizes.VocabularySize:N0} tokens, context {sizes.ContextLength:N0}");
+        var table = Wide.Table().AddColumn("weight").AddColumn("shape").AddColumn(new TableColumn("parameters").RightAligned()).AddColumn("type in file");
         foreach (var weight in model.Weights)
             table.AddRow(Markup.Escape(weight.Name), Markup.Escape($"[{string.Join(", ", weight.Value.shape)}]"), $"{weight.Count:N0}", types.GetValueOrDefault(weight.Name, ""));
         AnsiConsole.Write(table);
-        var count = model.Weights.Sum(weight => weight.Count);
-        Console.WriteLine($"{count:N0} parameters. Memory: {model.Weights.Sum(weight => weight.Count * weight.Value.element_size()) / 1e6:N1} MB to run, {count * 16 / 1e6:N1} MB to train every weight (weights, gradients, two moments), and the activations.");
+        Console.WriteLine($"{count:N0} parameters. Memory: {bytes / 1e6:N1} MB to run, {training / 1e6:N1} MB to train every weight (weights, gradients, two moments), and the activations.");
     }
 
     static Command Hash()
     {
         var folder = new Argument<string>("folder") { Description = "The model's folder or a run's" + HubUse.Or };
-        var command = new Command("hash", "Prints a digest over the names, types, shapes and bytes of all weights.") { folder };
+        var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
+        var command = new Command("hash", "Prints a digest over the names, types, shapes and bytes of all weights.") { folder, json };
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            Console.WriteLine(ModelFolder.Hash(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)))));
+            var place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)));
+            var hash = ModelFolder.Hash(place);
+            Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(new { folder = place, hash }, TokenizerVerb.Layout) : hash);
             return Outcome.Done;
         }));
         return command;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
 using Spectre.Console;
@@ -14,7 +15,14 @@ static class TokenizerVerb
 
     internal static Command Make() => new("tokenizer", "Looks at, uses, checks and trains tokenizers.") { Info(), Encode(), Decode(), TokenizerTrainVerb.Make(), Verify(), Convert() };
 
-    static Argument<string> Folder() => new("folder") { Description = "The tokenizer's folder or file" + HubUse.Or };
+    static Argument<string> Folder() => new("folder") { Description = "The tokenizer's folder or file, or a run's" + HubUse.Or };
+
+    // A run's tokenizer lies with the models of its stages.
+    static string Place(HubUse hubs, ParseResult parsed, Argument<string> folder)
+    {
+        var place = hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder));
+        return Directory.Exists(Path.Combine(place, "stages")) ? TextModel.Locate(place) : place;
+    }
 
     static Option<bool> Json() => new("--json") { Description = "Prints one JSON object." };
 
@@ -27,7 +35,7 @@ static class TokenizerVerb
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            var tokenizer = Tokenizer.Load(hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder)));
+            var tokenizer = Tokenizer.Load(Place(hubs, parsed, folder));
             var description = tokenizer.Describe();
             var special = tokenizer.SpecialTokens.OrderBy(pair => pair.Value).ToList();
             if (parsed.GetValue(json))
@@ -62,7 +70,7 @@ static class TokenizerVerb
             var (written, path) = (parsed.GetValue(text), parsed.GetValue(file));
             if (written is not null && path is not null) throw new InputException("Both a text and --file are given. Give one of them.");
             if (parsed.GetValue(special) && parsed.GetValue(plain)) throw new InputException("--special and --plain exclude each other. Give one of them.");
-            var tokenizer = Tokenizer.Load(hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder)));
+            var tokenizer = Tokenizer.Load(Place(hubs, parsed, folder));
             var source = written ?? (path is not null ? ReadText(path) : Console.In.ReadToEnd());
             var ids = parsed.GetValue(plain) ? tokenizer.EncodePlain(source) : tokenizer.Encode(source, parsed.GetValue(special));
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(new { ids, tokens = ids.Select(tokenizer.TokenOf).ToArray() }, Layout));
@@ -103,7 +111,7 @@ static class TokenizerVerb
             var numbers = given.Split([' ', ',', '\n', '\r', '\t', '[', ']'], StringSplitOptions.RemoveEmptyEntries)
                 .Select(word => int.TryParse(word, out var id) ? id : throw new InputException($"'{word}' is no token id. Give whole numbers.")).ToArray();
             if (numbers.Length == 0) throw new InputException("There are no ids. Give some, such as 12 7 305.");
-            var tokenizer = Tokenizer.Load(hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder)));
+            var tokenizer = Tokenizer.Load(Place(hubs, parsed, folder));
             foreach (var id in numbers)
                 if (id < 0 || id >= tokenizer.VocabularySize) throw new InputException($"The id {id} is not in the vocabulary of {tokenizer.VocabularySize:N0} tokens; ids go from 0 to {tokenizer.VocabularySize - 1}.");
             var text = tokenizer.Decode(numbers, !parsed.GetValue(special));
@@ -123,8 +131,8 @@ static class TokenizerVerb
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            var place = hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder));
-            var (count, differences) = TokenizerCases.Run(Tokenizer.Load(place), parsed.GetValue(cases) ?? Path.Combine(place, "cases.json"));
+            var place = Place(hubs, parsed, folder);
+            var (count, differences) = TokenizerCases.Run(Tokenizer.Load(place), parsed.GetValue(cases) ?? OwnCases(place));
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(new { cases = count, failed = differences.Select(each => each.Case).Distinct().Count(), passed = differences.Count == 0, differences }, Layout));
             else Show(count, differences);
             return differences.Count == 0 ? Outcome.Done : Outcome.Failed;
@@ -132,17 +140,25 @@ static class TokenizerVerb
         return command;
     }
 
+    static string OwnCases(string place)
+    {
+        var file = Path.Combine(place, "cases.json");
+        return File.Exists(file) ? file : throw new InputException($"There is no file of cases {file}. Give one with --cases FILE.");
+    }
+
     static Command Convert()
     {
         var folder = Folder();
         var output = new Option<string>("--output") { Description = "The folder to write tokenizer.json into.", Required = true };
         var command = new Command("convert", "Writes a tokenizer that came in older files as a tokenizer.json.") { folder, output };
+        var overwriting = new Overwriting();
+        overwriting.AddTo(command);
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            var file = Path.Combine(parsed.GetRequiredValue(output), Tokenizer.FileName);
-            AtomicFile.Write(file, Tokenizer.Load(hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder))).ToJson());
+            var file = overwriting.Inside(parsed, parsed.GetRequiredValue(output), Tokenizer.FileName);
+            AtomicFile.Write(file, Tokenizer.Load(Place(hubs, parsed, folder)).ToJson());
             Console.WriteLine(file);
             return Outcome.Done;
         }));
@@ -153,7 +169,7 @@ static class TokenizerVerb
     {
         if (differences.Count > 0)
         {
-            var table = new Table().AddColumn(new TableColumn("case").RightAligned()).AddColumn("what").AddColumn("text").AddColumn("expected").AddColumn("found");
+            var table = Wide.Table().AddColumn(new TableColumn("case").RightAligned()).AddColumn("what").AddColumn("text").AddColumn("expected").AddColumn("found");
             foreach (var each in differences)
                 table.AddRow($"{each.Case}", each.Quantity, Cell(each.Text), Cell(each.Expected), Cell(each.Found));
             AnsiConsole.Write(table);

@@ -24,6 +24,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         ArgumentNullException.ThrowIfNull(settings);
         settings.Check();
         if (model.Reading == Reading.Encoder) throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot go on from a text. Give a model that generates.");
+        if (model.Labels is not null) throw new InputException("The model has a head over labels and does not generate. Give the language model that it was made from.");
         for (var i = 0; i < prompts.Count; i++)
         {
             if (prompts[i].Length == 0) throw new InputException("The prompt has no tokens.");

@@ -1,7 +1,7 @@
 namespace Polymath.Recipes;
 
 /// <summary>Finds the known name that was probably meant.</summary>
-internal static class Nearest
+public static class Nearest
 {
     private const int LongestName = 100;
 

@@ -55,7 +55,8 @@ public sealed class GgufWriter
 
     /// <summary>Writes the file, whole or not at all.</summary>
     /// <param name="path">The file.</param>
-    public void Write(string path) => AtomicFile.Write(path, stream =>
+    /// <param name="before">Called before each tensor; what it throws ends the writing, and nothing is left of it.</param>
+    public void Write(string path, Action? before = null) => AtomicFile.Write(path, stream =>
     {
         stream.Write("GGUF"u8);
         Int(stream, 3);
@@ -79,6 +80,7 @@ public sealed class GgufWriter
         Pad(stream, stream.Position);
         foreach (var tensor in tensors)
         {
+            before?.Invoke();
             WriteBlocks(stream, tensor);
             Pad(stream, tensor.Bytes);
         }

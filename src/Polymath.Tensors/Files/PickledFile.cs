@@ -36,7 +36,7 @@ public sealed unsafe class PickledFile : WeightFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"{path} cannot be read: {e.Message}", e);
+            throw new InputException($"{path} cannot be read: {e.Message} Check the path, or fetch the file again.", e);
         }
     }
 
@@ -61,7 +61,7 @@ public sealed unsafe class PickledFile : WeightFile
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             pages?.Dispose();
-            throw new InputException($"{path} cannot be read: {e.Message}", e);
+            throw new InputException($"{path} cannot be read: {e.Message} Check the path, or fetch the file again.", e);
         }
         catch
         {

@@ -25,7 +25,7 @@ public sealed class SafetensorsFile : WeightFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"{path} cannot be read: {e.Message}", e);
+            throw new InputException($"{path} cannot be read: {e.Message} Check the path.", e);
         }
     }
 }

@@ -12,7 +12,8 @@ public static unsafe class SafetensorsWriter
     /// <param name="path">The file.</param>
     /// <param name="tensors">The tensors by name; any device, any layout.</param>
     /// <param name="metadata">Strings to put beside them.</param>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    /// <param name="before">Called before each tensor; what it throws ends the writing, and nothing is left of it.</param>
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null, Action? before = null)
     {
         ArgumentNullException.ThrowIfNull(tensors);
         var order = tensors.OrderByDescending(pair => pair.Value.element_size()).ThenBy(pair => pair.Key, StringComparer.Ordinal).ToList();
@@ -23,7 +24,11 @@ public static unsafe class SafetensorsWriter
             BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
             stream.Write(length);
             stream.Write(header);
-            foreach (var (_, tensor) in order) WriteBytes(stream, tensor);
+            foreach (var (_, tensor) in order)
+            {
+                before?.Invoke();
+                WriteBytes(stream, tensor);
+            }
         });
     }
 

@@ -88,6 +88,9 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         };
     }
 
+    private IEnumerable<string> Packages() => (recipe.Data?.Values ?? []).OfType<FilesSpec>().SelectMany(spec => spec.Files)
+        .Concat((recipe.Tables?.Values ?? []).OfType<ConversionTableSpec>().SelectMany(spec => spec.Files)).Where(PackageCache.IsAddress);
+
     private List<string> FilesOf(string owner, IReadOnlyList<string> patterns, string? sha512)
     {
         var files = new List<string>();
@@ -95,7 +98,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         {
             try
             {
-                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512, progress: progress)
+                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512, progress, Packages())
                     : HubAddress.IsAddress(pattern) ? _hub.Value.Data(pattern)
                     : FilePattern.Find(baseFolder, pattern));
             }
@@ -124,7 +127,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         }
 
         collector.CheckFields(name);
-        var log = new List<string> { $"{files.Count} files hold {collector.Rows.Count} rows" };
+        var log = new List<string> { $"{files.Count} file{(files.Count == 1 ? " holds" : "s hold")} {collector.Rows.Count} rows" };
         var rows = RowFilter.Apply(collector.Rows, spec.Where, row => row, name, log);
         if (spec.Distinct is { } distinct && rows.Count > 0)
         {
@@ -171,6 +174,6 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
     private static void CheckNotEmpty(string name, int count, List<string> log)
     {
         if (count == 0)
-            throw new InputException($"data '{name}' has no rows: {string.Join("; ", log)}. Loosen the filters under 'where', or name other files.");
+            throw new InputException($"data '{name}' has no rows: {string.Join("; ", log)}. {(log.Count > 1 ? "Loosen the filters under 'where', or name other files" : "Name other files")}.");
     }
 }

@@ -19,12 +19,14 @@ internal static class FilePattern
 
     private static InputException Missing(string pattern, string folder)
     {
+        if (Directory.Exists(folder))
+            return new($"'{pattern}' is a folder. Name its files, such as {pattern.TrimEnd('/')}/*.jsonl.");
         while (!Directory.Exists(folder) && Path.GetDirectoryName(folder) is { } parent)
             folder = parent;
         var names = Directory.EnumerateFileSystemEntries(folder).Select(entry => Path.GetFileName(entry)).Order(StringComparer.Ordinal).ToList();
         var there = names.Count == 0 ? "which is empty" : $"which holds " +
             $"{string.Join(", ", names.Take(Shown))}{(names.Count > Shown ? $" and {names.Count - Shown} more" : "")}";
-        return new($"no file fits '{pattern}'. The nearest folder is {folder}, {there}. Correct the path under 'files'.");
+        return new($"no file fits '{pattern}'. The nearest folder is {folder}, {there}. Correct the path.");
     }
 
 }

@@ -32,11 +32,12 @@ public sealed class PackageCache
     /// <summary>The local files of an address; the package is fetched when it is not there yet.</summary>
     /// <param name="address"><c>npm:PACKAGE@VERSION/path/glob</c>.</param>
     /// <param name="sha512">The SHA-512 of the package's archive in base64, with or without <c>sha512-</c>.</param>
-    /// <param name="cancellation">Ends the work; what was begun leaves no trace.</param>
     /// <param name="progress">Is told that a package is fetched; null for silence.</param>
+    /// <param name="alike">Other addresses that will be asked for: where this one cannot be fetched, the message names their missing packages too.</param>
+    /// <param name="cancellation">Ends the work; what was begun leaves no trace.</param>
     /// <returns>The files, in ordinal order.</returns>
     /// <exception cref="InputException">The address or the digest is wrong, the package cannot be had, or no file fits.</exception>
-    public IReadOnlyList<string> Resolve(string address, string? sha512, CorpusProgress? progress = null, CancellationToken cancellation = default)
+    public IReadOnlyList<string> Resolve(string address, string? sha512, CorpusProgress? progress = null, IEnumerable<string>? alike = null, CancellationToken cancellation = default)
     {
         var package = PackageAddress.Parse(address);
         var digest = CheckedDigest(package, sha512);
@@ -47,7 +48,7 @@ public sealed class PackageCache
             if (!IsVerified(folder, digest))
             {
                 progress?.Invoke($"fetching and checking {package.Name}@{package.Version}", 0, 0);
-                Obtain(package, digest, folder, cancellation);
+                Obtain(package, digest, folder, alike ?? [], cancellation);
             }
 
             return FilePattern.Find(Path.Combine(folder, Content), package.Path);
@@ -89,7 +90,19 @@ public sealed class PackageCache
         return File.Exists(marker) && File.ReadAllText(marker) == digest;
     }
 
-    private void Obtain(PackageAddress package, string digest, string folder, CancellationToken cancellation)
+    // All at once, so that nobody walks to the other machine twice.
+    private string ByHand(IReadOnlyList<PackageAddress> packages) =>
+        $"Get {string.Join(" and ", packages.Select(package => package.ArchiveName))} on another machine " +
+        $"(npm pack {string.Join(' ', packages.Select(package => $"{package.Name}@{package.Version}"))}) and put {(packages.Count == 1 ? "it" : "them")} into {Folder}.";
+
+    private bool IsThere(PackageAddress package)
+    {
+        var kept = Path.Combine(Folder, "npm");
+        return File.Exists(Path.Combine(Folder, package.ArchiveName)) ||
+            Directory.Exists(kept) && Directory.EnumerateDirectories(kept, package.FolderName + "-*").Any(folder => File.Exists(Path.Combine(folder, Marker)));
+    }
+
+    private void Obtain(PackageAddress package, string digest, string folder, IEnumerable<string> alike, CancellationToken cancellation)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
         using var guard = Lock(folder + ".lock", cancellation);
@@ -102,7 +115,7 @@ public sealed class PackageCache
         Directory.CreateDirectory(Path.Combine(work, "archive"));
         try
         {
-            var byHand = $"Get {package.ArchiveName} on another machine (npm pack {package.Name}@{package.Version}) and put it into {Folder}.";
+            var byHand = ByHand([package, .. alike.Select(PackageAddress.Parse).Where(other => other.ArchiveName != package.ArchiveName && !IsThere(other)).DistinctBy(other => other.ArchiveName)]);
             var placed = Path.Combine(Folder, package.ArchiveName);
             var archive = File.Exists(placed) ? placed : _fetcher.Fetch(package, Path.Combine(work, "archive"), byHand, cancellation);
             var found = PackageArchive.DigestOf(archive);

@@ -21,7 +21,7 @@ internal static class RowReader
         ".json" => FileFormat.Json,
         ".csv" => FileFormat.Csv,
         ".parquet" => FileFormat.Parquet,
-        var other => throw new InputException($"{file}: the ending '{other}' does not tell the format. Add 'format: txt', jsonl, json, csv or parquet."),
+        var other => throw new InputException($"{file}: the ending '{other}' does not tell the format. Add 'format: txt' (or jsonl, json, csv, parquet) to the recipe, or --format txt to the command."),
     };
 
     /// <summary>Reads a file's rows.</summary>
@@ -96,7 +96,7 @@ internal static class RowReader
         {
             throw new InputException(
                 $"{file}, line {fault.LineNumber.GetValueOrDefault() + 1}, byte {fault.BytePositionInLine.GetValueOrDefault() + 1} is not a JSON array of " +
-                $"objects: {JsonPart.FirstSentence(fault.Message)} For one object a line set 'format: jsonl'.", fault);
+                $"objects: {(fault.Message.Contains("could not be converted", StringComparison.Ordinal) ? "it does not begin with '['." : JsonPart.FirstSentence(fault.Message))} For one object a line set 'format: jsonl' (--format jsonl).", fault);
         }
     }
 

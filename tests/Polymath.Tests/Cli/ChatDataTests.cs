@@ -71,6 +71,17 @@ public sealed class ChatDataTests : IDisposable
         var shown = CliProgram.Run(folder.Path, "data", "preview", "talk.jsonl", "--template", "chatml", "--rows", "1");
         Assert.True(shown.Code == 0, shown.All);
         Assert.Contains("20 conversation", shown.Out);
+        // Piped, signs stand for the colours.
+        Assert.Contains("<|im_start|>assistant\n«it is 0<|im_end|>»\n<|im_start|>user", shown.Out);
+        folder.Write("long.jsonl", $$"""{"prompt": "say", "completion": "{{new string('a', 300)}}"}""" + "\n");
+        var cut = CliProgram.Run(folder.Path, "data", "preview", "long.jsonl", "--max-length", "20").Out;
+        Assert.Contains("~~", cut);
+        Assert.Contains(" tokens more~~", cut);
+        Assert.DoesNotContain(new string('a', 60), cut);
+        Assert.Contains("No token is trained. Every answer is cut: raise --max-length.", cut);
+        File.Copy(folder.At("talk.jsonl"), folder.At("talk.rows"));
+        Assert.Contains("or --format txt to the command", CliProgram.Run(folder.Path, "data", "preview", "talk.rows").Error);
+        Assert.Contains("20 conversation", CliProgram.Run(folder.Path, "data", "preview", "talk.rows", "--format", "jsonl").Out);
         var json = JsonNode.Parse(CliProgram.Run(folder.Path, "data", "preview", "pairs.jsonl", "--json", "--rows", "2", "--max-length", "30").Out)!;
         Assert.Equal(["chosen", "rejected"], json["shown"]!.AsArray().Select(row => row!["label"]!.ToString()));
         Assert.True((long)json["trained"]! > 0 && (long)json["untrained"]! > 0 && (long)json["cut"]! > 0);

@@ -89,6 +89,10 @@ public sealed class HubVerbTests : IDisposable
         Assert.Equal(folder.At("cache", "models--org--tiny", "snapshots", commit), said[1]);
         Right("hub", "download", "hf:datasets/org/lines", "--files", "*.md", "data/*", "--to", "copies");
         Assert.Equal("lines", File.ReadAllText(folder.At("copies", "README.md")));
+        Right("hub", "download", "hf:datasets/org/lines", "--files", "*.md", "--to", "copies");
+        folder.Write("copies/README.md", "mine");
+        Assert.Contains("README.md exists. Name another place with --to, or add --overwrite", Do("hub", "download", "hf:datasets/org/lines", "--files", "*.md", "--to", "copies").Error);
+        Assert.Equal("mine", File.ReadAllText(folder.At("copies", "README.md")));
         Assert.Null(new FileInfo(folder.At("copies", "data", "lines.jsonl")).LinkTarget);
         var cache = Right("hub", "cache").Out;
         Assert.Contains("hf:datasets/org/lines", cache);

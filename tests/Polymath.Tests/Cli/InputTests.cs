@@ -26,7 +26,26 @@ public sealed class InputTests
         { ["generate", ".", "--prompt", ""], "The prompt is empty" },
         { ["generate", ".", "--prompt", "x", "--temperature", "-1"], "temperature is -1" },
         { ["generate", ".", "--prompt", "x", "--top-p", "0"], "top-p is 0" },
-        { ["eval", "nowhere"], "nowhere has no recipe.yaml" },
+        { ["eval", "nowhere"], "There is no folder nowhere" },
+        { ["eval", "tiny.yaml"], "tiny.yaml is a file" },
+        { ["modle"], "has no command 'modle'; did you mean 'model'?" },
+        { ["model", "infoo", "x"], "`polymath model` has no command 'infoo'; did you mean 'info'?" },
+        { ["model"], "needs to know what to do: verify, info" },
+        { ["hub", "--jsno"], "Name first what to do: download" },
+        { ["generate", ".", "--promt", "x"], "There is no option --promt; did you mean --prompt?" },
+        { ["generate", ".", "say", "--prompt", "x"], "'say' is one word too many" },
+        { ["generate", ".", "--max-new-tokens", "x"], "--max-new-tokens is 'x'; it must be a whole number" },
+        { ["generate", ".", "--seed", "1", "--seed", "2"], "--seed is given 2 times" },
+        { ["generate", ".", "--seed"], "--seed needs a value" },
+        { ["data", "preview", "lines.jsonl", "--max-length", "x"], "--max-length is 'x'; it must be a whole number" },
+        { ["data", "preview", "lines.jsonl", "--shape", "dpo"], "--shape is 'dpo'; it must be one of auto, alpaca" },
+        { ["data", "preview", "."], "'.' is a folder. Name its files" },
+        { ["model", "convert", "."], "--output is missing: The folder to write" },
+        { ["adapter", "import", "x", "--model", ".", "--lora-alpha", "x", "--output", "y"], "--lora-alpha is 'x'; it must be a number" },
+        { ["model", "info", "runs/x"], "There is no folder runs/x. Give a run folder (runs/NAME) or a model folder." },
+        { ["model", "info", "Qwen/Qwen3-0.6B"], "a model on the hub is hf:Qwen/Qwen3-0.6B" },
+        { ["model", "info", "tiny.yaml"], "tiny.yaml is a file" },
+        { ["tokenizer", "train", "--size", "300", "--files", ".", "--output", "t"], ". is a folder. Name its files" },
         { ["tokenizer", "info", "nowhere"], "no tokenizer.json at nowhere" },
         { ["tokenizer", "encode", ".", "x", "--file", "y"], "Both a text and --file" },
         { ["tokenizer", "encode", ".", "x", "--special", "--plain"], "exclude each other" },
@@ -49,6 +68,30 @@ public sealed class InputTests
         foreach (var row in Commands)
             Refused(CliProgram.Run(recipe.Path, row.Data.Item1), row.Data.Item2);
         Assert.False(Directory.Exists(recipe.At("runs")));
+    }
+
+    [Fact]
+    public void A_mistake_is_told_once_and_without_the_names_of_types()
+    {
+        using var recipe = new TinyRecipe();
+        var result = CliProgram.Run(recipe.Path, "data", "preview", "lines.jsonl", "--rows", "x", "--max-length", "y", "--shpae", "text");
+        Assert.Equal(["polymath: There is no option --shpae; did you mean --shape?", "polymath: --rows is 'x'; it must be a whole number of at most 2147483647.",
+            "polymath: --max-length is 'y'; it must be a whole number of at most 2147483647.", "Type `polymath data preview --help` for what can be said.", ""], result.Error.Split('\n'));
+        Assert.Contains("polymath data preview <source> [options]", CliProgram.Run(recipe.Path, "data", "preview", "--help").Out);
+    }
+
+    [Theory]
+    [InlineData("{\"model_type\": ", "config.json, line 1, byte 16 is not JSON")]
+    [InlineData("", "config.json, line 1, byte 1 is not JSON")]
+    [InlineData("[]", "config.json is not a JSON object. Fetch or save it again.")]
+    [InlineData("{}", "config.json names no model_type")]
+    public void A_damaged_configuration_is_told_with_what_to_do(string configuration, string what)
+    {
+        using var recipe = new TinyRecipe();
+        recipe.Write("model/config.json", configuration);
+        var result = CliProgram.Run(recipe.Path, "model", "info", "model");
+        Refused(result, what);
+        Assert.DoesNotContain("LineNumber", result.All);
     }
 
     [Fact]

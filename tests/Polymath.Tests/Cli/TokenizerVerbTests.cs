@@ -63,6 +63,23 @@ public sealed class TokenizerVerbTests
         Assert.Equal("vel mi\n", Do(scratch.Path, "decode", "made", Do(scratch.Path, "encode", "made", "vel mi").Split('\n')[0]));
     }
 
+    [Fact]
+    public void Too_little_text_is_told()
+    {
+        using var scratch = new ScratchFolder();
+        scratch.Write("empty.txt", "\n\n");
+        scratch.Write("short.txt", "a word");
+        var empty = CliProgram.Run(scratch.Path, "tokenizer", "train", "--size", "300", "--files", "empty.txt", "--output", "made");
+        Assert.Equal(2, empty.Code);
+        Assert.Contains("There is nothing to learn from: empty.txt is empty", empty.Error);
+        Assert.False(Directory.Exists(scratch.At("made")));
+        var little = CliProgram.Run(scratch.Path, "tokenizer", "train", "--size", "900", "--files", "short.txt", "--output", "made");
+        Assert.Equal(0, little.Code);
+        Assert.Contains("--size asked for 900", little.Error);
+        var verify = CliProgram.Run(scratch.Path, "tokenizer", "verify", "made");
+        Assert.Contains("Give one with --cases FILE", verify.Error);
+    }
+
     [Theory]
     [InlineData("{kind: wordPiece, vocabularySize: 90}")]
     [InlineData("{kind: unigram, vocabularySize: 320}")]

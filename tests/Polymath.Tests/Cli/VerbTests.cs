@@ -66,6 +66,41 @@ public sealed class VerbTests(FinishedRun finished)
     }
 
     [Fact]
+    public void A_conversation_knows_its_commands_and_when_it_is_full()
+    {
+        var result = CliProgram.Say(recipe.Path, "/help\n/hlep\nsay 1/2\n/quit\nnever\n", "chat", "whole", "--max-new-tokens", "3", "--seed", "1");
+        Assert.Equal((0, ""), (result.Code, result.Error));
+        var lines = result.Out.Split('\n');
+        Assert.Equal("/forget begins anew, /exit leaves, Ctrl-C stops an answer.", lines[0]);
+        Assert.StartsWith("There is no command /hlep. /forget begins", lines[1]);
+        string[] command = ["generate", "whole", "--raw", "--prompt", new string('a', 45), "--max-new-tokens", "9", "--temperature", "4", "--seed"];
+        var filled = 0;
+        for (var seed = 1; seed < 4; seed++)
+        {
+            var finish = (string)JsonNode.Parse(Do([.. command, $"{seed}", "--json"]).Out)!["finish"]!;
+            Assert.Equal(finish == "length", CliProgram.Run(recipe.Path, [.. command, $"{seed}"]).Error.Contains("context of 48 tokens is full", StringComparison.Ordinal));
+            filled += finish == "length" ? 1 : 0;
+        }
+        Assert.True(filled > 0);
+    }
+
+    [Fact]
+    public void A_model_without_a_layout_or_with_a_head_is_told_apart()
+    {
+        var labelled = recipe.At("labelled");
+        Do("model", "convert", "whole", "--output", labelled, "--head", "classify", "--labels", "ham,spam");
+        var refused = CliProgram.Run(recipe.Path, "generate", labelled, "--prompt", "x");
+        Assert.Equal(2, refused.Code);
+        Assert.Contains("a head over labels and does not generate", refused.Error);
+        var stage = CliProgram.Run(recipe.Path, "generate", labelled, "--prompt", "x", "--stage", "read");
+        Assert.Contains("has no stages. Leave --stage out", stage.Error);
+        var plain = recipe.At("plain");
+        Do("model", "convert", "whole", "--output", plain);
+        foreach (var file in new[] { "polymath.json", "chat_template.jinja", "tokenizer_config.json" }) File.Delete(Path.Combine(plain, file));
+        Assert.Contains("taught no layout of conversations", CliProgram.Say(recipe.Path, "/exit\n", "chat", plain).Error);
+    }
+
+    [Fact]
     public void Abilities_measured_again_are_those_of_the_report()
     {
         var measured = JsonNode.Parse(Do("eval", "whole", "--json").Out)!.AsObject();
@@ -84,6 +119,11 @@ public sealed class VerbTests(FinishedRun finished)
         var info = Do("model", "info", "whole").Out;
         Assert.Contains("1 layers, 32 wide, 2 heads", info);
         Assert.Contains("model.layers.0.mlp.down_proj.weight", info);
+        var described = JsonNode.Parse(Do("model", "info", "whole", "--json").Out)!;
+        Assert.Equal(("llama", 1, 32), ((string)described["family"]!, (int)described["layers"]!, (int)described["hiddenSize"]!));
+        Assert.Equal((long)described["parameters"]!, described["weights"]!.AsArray().Sum(weight => (long)weight!["parameters"]!));
+        Assert.Equal(recipe.Hash("whole"), (string)JsonNode.Parse(Do("model", "hash", "whole", "--json").Out)!["hash"]!);
+        Assert.Contains(" ids", Do("tokenizer", "info", "whole").Out);
         Assert.Equal(recipe.Hash("whole"), recipe.Hash(recipe.At("whole", "stages", "04-please", "model")));
         Assert.NotEqual(recipe.Hash("whole"), recipe.Hash(recipe.At("whole", "stages", "01-read", "model")));
         var llama = TextFixtures.At("models", "llama");

@@ -3,7 +3,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Text;
 
 /// <summary>A token of a preview.</summary>
-/// <param name="Text">What it stands for.</param>
+/// <param name="Text">What it adds to the text; nothing where it is a part of a character, which its last token shows.</param>
 /// <param name="Id">Its id.</param>
 /// <param name="State"><c>trained</c>, <c>untrained</c> or <c>cut</c>.</param>
 public readonly record struct PreviewToken(string Text, int Id, string State);
@@ -23,6 +23,9 @@ public sealed record PreviewRow(string Key, string Label, IReadOnlyList<PreviewT
 /// <param name="Shown">The first rows.</param>
 public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Rows, long Trained, long Untrained, long Cut, IReadOnlyList<PreviewRow> Shown)
 {
+    // UTF-8 has no longer characters.
+    const int MostParts = 4;
+
     /// <summary>Looks at rows that were brought to one form.</summary>
     /// <param name="rows">The rows.</param>
     /// <param name="contract">The layout.</param>
@@ -47,7 +50,7 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
                 var learned = tokens.Learn.Take(left).Count(weight => weight != 0);
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
                 if (first.Count < shown)
-                    first.Add(new PreviewRow(row.Key, label, [.. tokens.Ids.Select((id, i) => new PreviewToken(Glyph(tokenizer, id), id, i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
+                    first.Add(new PreviewRow(row.Key, label, [.. Pieces(tokenizer, tokens.Ids).Select((text, i) => new PreviewToken(text, tokens.Ids[i], i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
             }
         }
         return new DataPreview(shapes, rows.Count, trained, untrained, cut, first);
@@ -62,7 +65,23 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
         return rows.SelectMany(row => Renderings(row, contract, null).SelectMany(pair => pair.Rendering.Texts));
     }
 
-    static string Glyph(Tokenizer tokenizer, int id) => tokenizer.Decode([id], skipSpecialTokens: false) is { Length: > 0 } text && !text.Contains('\uFFFD', StringComparison.Ordinal) ? text : tokenizer.TokenOf(id);
+    // Each token behind the one before: alone it loses the space that leads it. Parts of a character wait for its last one.
+    static IEnumerable<string> Pieces(Tokenizer tokenizer, int[] ids)
+    {
+        int before = 0, from = 0;
+        for (var end = 1; end <= ids.Length; end++)
+        {
+            var text = tokenizer.Decode(ids.AsSpan(before, end - before), skipSpecialTokens: false);
+            if (text.Contains('\uFFFD', StringComparison.Ordinal) && end - from < MostParts && end < ids.Length)
+            {
+                yield return "";
+                continue;
+            }
+            var known = tokenizer.Decode(ids.AsSpan(before, from - before), skipSpecialTokens: false);
+            yield return text.StartsWith(known, StringComparison.Ordinal) ? text[known.Length..] : tokenizer.Decode(ids.AsSpan(from, end - from), skipSpecialTokens: false);
+            (before, from) = (from, end);
+        }
+    }
 
     static string ShapeOf(IReadOnlyDictionary<string, string> fields)
     {

@@ -69,7 +69,7 @@ public static class RowShape
     static string Name(DataShape shape) => JsonNamingPolicy.CamelCase.ConvertName(shape.ToString());
 
     static InputException Unknown(JsonObject row) => new(
-        $"The shape of the rows is not recognised: they have {(row.Count == 0 ? "no fields" : string.Join(", ", row.Select(field => field.Key).Take(20)))}. Known are alpaca (instruction, output), belle, sharegpt (conversations), messages, preference (chosen, rejected), kto (label), text and labelled (text, label). Name the fields under 'fields' instead.");
+        $"The shape of the rows is not recognised: they have {(row.Count == 0 ? "no fields" : string.Join(", ", row.Select(field => field.Key).Take(20)))}. Known are alpaca (instruction, output), belle, sharegpt (conversations), messages, preference (chosen, rejected), kto (label), text and labelled (text, label). Name the row's own fields under 'fields' of a recipe's data instead.");
 
     static bool? Flag(JsonObject row)
     {

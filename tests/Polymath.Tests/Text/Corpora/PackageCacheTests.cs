@@ -50,6 +50,15 @@ public sealed class PackageCacheTests : IDisposable
     }
 
     [Fact]
+    public void TheMessageNamesEveryPackageThatIsMissing()
+    {
+        var refusal = Assert.Throws<InputException>(() => Cache("no-such-client").Resolve(
+            Address, Archive("package/a"), null, [Address, "npm:tables@2.0.0/a.js", "npm:tables@2.0.0/b.js"], TestContext.Current.CancellationToken));
+        Assert.Contains("Get poems-tang-1.2.3.tgz and tables-2.0.0.tgz on another machine", refusal.Message);
+        Assert.Contains("tables@2.0.0) and put them into", refusal.Message);
+    }
+
+    [Fact]
     public void WithoutAClientTheArchiveCanBePlacedByHand()
     {
         var digest = Archive("package/dist/a.txt");

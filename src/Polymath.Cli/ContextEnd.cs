@@ -1,0 +1,14 @@
+using Polymath.Models;
+using Polymath.Models.Decoding;
+
+namespace Polymath.Cli;
+
+/// <summary>Says when an answer ended because the model's context was full, which looks like an end of its own.</summary>
+static class ContextEnd
+{
+    internal static void Tell(TextModel model, int prompt, int answer, SamplingSettings settings)
+    {
+        var room = model.Model.RoomFor(prompt);
+        if (answer >= room && room < settings.MaxNewTokens) Console.Error.WriteLine($"\npolymath: the answer stops here because the model's context of {model.Model.Sizes.ContextLength:N0} tokens is full. A shorter prompt leaves more room.");
+    }
+}

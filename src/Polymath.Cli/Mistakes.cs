@@ -1,0 +1,79 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Polymath.Recipes;
+
+namespace Polymath.Cli;
+
+/// <summary>What is wrong with a command as it was typed, in the user's words: never a type's name, and the nearest word that was probably meant.</summary>
+static class Mistakes
+{
+    /// <summary>Tells every mistake once, and where to read on.</summary>
+    internal static int Tell(ParseResult parsed)
+    {
+        List<string> mistakes = [.. Of(parsed).Distinct()];
+        // What is not known here is told in the library's words.
+        if (mistakes.Count == 0) mistakes = [.. parsed.Errors.Select(error => error.Message)];
+        foreach (var text in mistakes) Console.Error.WriteLine($"polymath: {text}");
+        Console.Error.WriteLine($"Type `{string.Join(' ', Outcome.Path(parsed.CommandResult).Prepend("polymath").Append("--help"))}` for what can be said.");
+        return Outcome.BadInput;
+    }
+
+    static IEnumerable<string> Of(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        if (command.Subcommands.Count > 0) return [Verb(command, parsed)];
+        return [.. Strays(command, parsed.UnmatchedTokens), .. Missing(command, parsed), .. parsed.Errors.Select(Value).OfType<string>()];
+    }
+
+    // Behind a mistyped verb nothing else can be judged.
+    static string Verb(Command command, ParseResult parsed)
+    {
+        var path = string.Join(' ', Outcome.Path(parsed.CommandResult).Prepend("polymath"));
+        List<string> known = [.. command.Subcommands.Select(verb => verb.Name)];
+        return parsed.UnmatchedTokens is not [var word, ..]
+            ? $"`{path}` needs to know what to do: {Nearest.Listed(known)}."
+            : word.StartsWith('-') ? $"`{path}` has no option {word}. Name first what to do: {Nearest.Listed(known)}."
+            : $"`{path}` has no command '{word}'; {Nearest.Hint(word, known, "commands")}{(Nearest.To(word, known) is null ? "." : "")}";
+    }
+
+    // What follows an unknown option is taken for its value.
+    static IEnumerable<string> Strays(Command command, IReadOnlyList<string> words) =>
+        words.Where((word, i) => IsOption(word) || i == 0 || !IsOption(words[i - 1])).Select(word => Stray(command, word));
+
+    static bool IsOption(string word) => word.StartsWith('-') && !double.TryParse(word, out _);
+
+    static string Stray(Command command, string word)
+    {
+        if (!IsOption(word)) return $"'{word}' is one word too many. Text of several words needs quotes.";
+        var name = word.Split('=')[0];
+        return Nearest.To(name, command.Options.Select(option => option.Name)) is { } near ? $"There is no option {name}; did you mean {near}?" : $"There is no option {name}.";
+    }
+
+    static IEnumerable<string> Missing(Command command, ParseResult parsed)
+    {
+        foreach (var argument in command.Arguments)
+            if (argument.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(argument) is not { Tokens.Count: > 0 }) yield return $"<{argument.Name}> is missing: {argument.Description}";
+        foreach (var option in command.Options)
+            if (option.Required && parsed.GetResult(option) is null or { Implicit: true }) yield return $"{option.Name} is missing: {option.Description}";
+    }
+
+    static string? Value(ParseError error)
+    {
+        if ((error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult) is not { Implicit: false } result) return null;
+        var option = result.Option;
+        if (result.Tokens.Count == 0) return $"{option.Name} needs a value: {option.Description}";
+        return result.Tokens.Count > 1 && !option.AllowMultipleArgumentsPerToken
+            ? $"{option.Name} is given {result.Tokens.Count} times. Give it once."
+            : $"{option.Name} is '{result.Tokens[^1].Value}'; it must be {Wanted(option.ValueType)}.";
+    }
+
+    static string Wanted(Type type) => (Nullable.GetUnderlyingType(type) ?? type) switch
+    {
+        { IsEnum: true } names => "one of " + string.Join(", ", Enum.GetNames(names).Select(name => char.ToLowerInvariant(name[0]) + name[1..])),
+        var number when number == typeof(int) => $"a whole number of at most {int.MaxValue}",
+        var number when number == typeof(long) => "a whole number",
+        var number when number == typeof(double) => "a number, such as 0.5",
+        var flag when flag == typeof(bool) => "true or false, or stand alone",
+        _ => "of another form",
+    };
+}
