@@ -34,7 +34,7 @@ def main():
     made |= {"special_prepend": renamed(normalizers.Prepend("_")), "special_lowercase": renamed(normalizers.Lowercase())}
     for name, tokenizer in made.items():
         cases = []
-        for text in ["", "a b", "<S> a", "<T> a b", "a <T> <S>", "<R> b <R>"] if name.startswith("special") else []:
+        for text in ["", "a b", "<S> a", "<T> a b", "a <T> <S>", "<R> b <R>", "a", "b  a", "<S>", "<T><S>", "aaaa bbbb aaaa", "Xab X"]:
             ids, plain = tokenizer.encode(text), tokenizer.encode(text, add_special_tokens=False)
             cases.append({"text": text, "ids": ids.ids, "ids_plain": plain.ids, "tokens": plain.tokens, "decoded": tokenizer.decode(plain.ids, skip_special_tokens=False), "decoded_skip": tokenizer.decode(ids.ids)})
         for pair in PAIRS if name.startswith("trunc") else []:
