@@ -129,7 +129,7 @@ def main():
         os.makedirs(folder, exist_ok=True)
         model.save_pretrained(folder)
         if unsaid:
-            json.dump(dict(said, architectures=[name_of]), open(os.path.join(folder, "config.json"), "w"), indent=2)
+            json.dump(dict(said, architectures=[name_of], dtype="float32"), open(os.path.join(folder, "config.json"), "w"), indent=2)
         for left in ("generation_config.json",):
             if os.path.exists(os.path.join(folder, left)):
                 os.remove(os.path.join(folder, left))

@@ -42,7 +42,6 @@ public sealed class Bert : LanguageModel
         Sizes = new ModelSizes(vocabulary, hidden, layers, heads, heads, hidden / heads, context - offset);
         var epsilon = read.Double("layer_norm_eps", 1e-12);
         headActivation = activation = new Activation(read.Text("hidden_act", "gelu"));
-        var spare = "";
 
         var table = parts.Table(root + "embeddings.word_embeddings.weight", vocabulary, hidden);
         positions = parts.Weight(root + "embeddings.position_embeddings.weight", context, hidden);
@@ -75,13 +74,17 @@ public sealed class Bert : LanguageModel
             if (roberta) headActivation = new Activation("gelu");
             var tied = read.Bool("tie_word_embeddings", true);
             var output = tied ? table : parts.Table(head, vocabulary, hidden);
-            // Where the head stands alone its bias does too, and the one beside it is read by nobody.
+            // Where the head stands alone its bias does too; the one beside it is read by nobody, and kept for the file's sake.
             var own = head.Replace(".weight", ".bias", StringComparison.Ordinal);
-            if (!tied && parts.Has(own)) (bias, spare) = (own, bias);
+            if (!tied && parts.Has(own))
+            {
+                parts.Bias(bias, vocabulary);
+                bias = own;
+            }
             Tokens = new TokenTable(table, output) { HeadBias = parts.Bias(bias, vocabulary) };
         }
         // Published files hold what pretraining needed beside the masked words, tied weights a second time, and the numbers of the positions.
-        parts.Finish(@".*position_ids", @"(bert|roberta)\.pooler\..*", @"cls\.seq_relationship\..*", @"(cls\.predictions|lm_head)\.decoder\.(weight|bias)", LabelHead.TaskOf(read) is null ? spare.Replace(".", @"\.", StringComparison.Ordinal) : @"(cls|lm_head)\..*");
+        parts.Finish(@".*position_ids", @"(bert|roberta)\.pooler\..*", @"cls\.seq_relationship\..*", @"(cls\.predictions|lm_head)\.decoder\.(weight|bias)", LabelHead.TaskOf(read) is null ? "" : @"(cls|lm_head)\..*");
     }
 
     /// <inheritdoc/>
