@@ -17,13 +17,22 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <summary>For each layer, the window of its attention; 0 where it sees all that stands before.</summary>
     /// <param name="layers">The number of layers.</param>
     /// <param name="slides">Where <c>layer_types</c> says nothing: whether a layer slides.</param>
-    public int[] Windows(int layers, Func<int, bool> slides)
+    /// <param name="missing">The window where the key is missing.</param>
+    public int[] Windows(int layers, Func<int, bool> slides, int missing)
     {
-        var window = Maybe("sliding_window") ?? 0;
+        var window = Window(missing);
         var types = Texts("layer_types");
         if (types.Count > 0 && types.Count < layers) throw Fault("layer_types", $"names {types.Count} layers of {layers}");
         return [.. Enumerable.Range(0, layers).Select(layer => (types.Count > 0 ? types[layer] == "sliding_attention" : slides(layer)) ? window : 0)];
     }
+
+    /// <summary>The window of sliding attention; 0 for none.</summary>
+    /// <param name="missing">The window where the key is missing; null in a file means none.</param>
+    public int Window(int missing = 0) => Has("sliding_window") ? Maybe("sliding_window") ?? 0 : missing;
+
+    /// <summary>Whether a key is there, be it null.</summary>
+    /// <param name="key">The key.</param>
+    public bool Has(string key) => configuration.ContainsKey(key);
 
     /// <summary>A whole number, at least 1.</summary>
     /// <param name="key">The key.</param>
@@ -77,6 +86,11 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <param name="otherwise">The value where the key is missing or null.</param>
     public double Double(string key, double otherwise) => Number(configuration, key, otherwise);
 
+    /// <summary>A number that may be switched off: 0 where the key is null.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="missing">The value where the key is missing.</param>
+    public double DoubleOrNone(string key, double missing) => Number(configuration, key, Has(key) ? 0 : missing);
+
     /// <summary>True or false.</summary>
     /// <param name="key">The key.</param>
     /// <param name="otherwise">The value where the key is missing or null.</param>
@@ -106,7 +120,7 @@ public sealed class ConfigReader(JsonObject configuration)
         var rope = (configuration["rope_parameters"] ?? configuration["rope_scaling"]) as JsonObject ?? [];
         var type = (rope["rope_type"] ?? rope["type"])?.ToString() ?? "default";
         // Qwen's and Phi's files have older words for the same.
-        type = type switch { "su" => "longrope", "ntk" => "dynamic", _ => type };
+        type = type switch { "su" => "longrope", "yarn" when rope.ContainsKey("short_factor") => "longrope", "ntk" => "dynamic", _ => type };
         if (!RopeSettings.Types.Contains(type)) throw Fault("rope_type", $"is \"{type}\"; known are {string.Join(", ", RopeSettings.Types.Select(known => $"\"{known}\""))}");
         // Phi keeps the context before the stretch beside the rotary settings, and that one counts.
         var original = type == "dynamic" ? context : Double("original_max_position_embeddings", Number(rope, "original_max_position_embeddings", context));

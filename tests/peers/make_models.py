@@ -1,6 +1,6 @@
 """Makes reference cases beside the shared ones: tiny random models of other shapes and options, run by transformers itself.
 
-Use: python3 make_models.py FOLDER      (needs torch, transformers, safetensors)
+Use: python3 make_models.py FOLDER [CASE...]      (needs torch, transformers, safetensors)
 Each case is a model folder with reference.safetensors: inputs, logits, loss, every gradient, greedy tokens.
 """
 import json
@@ -43,7 +43,22 @@ CASES = {
     "bert-regress": (t.BertConfig, t.BertForSequenceClassification, dict(ENCODER, num_labels=1)),
     "t5-classify": (t.T5Config, t.T5ForSequenceClassification, dict(vocab_size=VOCABULARY, d_model=HIDDEN, d_kv=8, d_ff=40, num_layers=2, num_heads=4, decoder_start_token_id=0, dropout_rate=0.0, classifier_dropout=0.0, num_labels=3)),
     "t5-tag": (t.T5Config, t.T5ForTokenClassification, dict(vocab_size=VOCABULARY, d_model=HIDDEN, d_kv=8, d_ff=40, num_layers=2, num_heads=4, decoder_start_token_id=0, dropout_rate=0.0, classifier_dropout=0.0, num_labels=4, feed_forward_proj="gated-gelu")),
+    "roberta-silu-untied": (t.RobertaConfig, t.RobertaForMaskedLM, dict(ENCODER, hidden_act="silu", type_vocab_size=1, pad_token_id=2, tie_word_embeddings=False)),
+    "opt-plain-norms": (t.OPTConfig, t.OPTForCausalLM, dict(vocab_size=VOCABULARY, hidden_size=HIDDEN, ffn_dim=40, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40, dropout=0.0, layer_norm_elementwise_affine=False, enable_bias=False, bos_token_id=1, eos_token_id=2, pad_token_id=0)),
+    "llama-past-context": (t.LlamaConfig, t.LlamaForCausalLM, dict(LLAMA, max_position_embeddings=8)),
+    "glm-unsaid": (t.GlmConfig, t.GlmForCausalLM, dict(LLAMA, head_dim=8, rope_parameters=dict(ROPE, rope_type="linear", factor=2.0, partial_rotary_factor=1.0), attention_bias=True, rms_norm_eps=0.00000015625)),
+    "mistral-unsaid": (t.MistralConfig, t.MistralForCausalLM, dict(LLAMA, hidden_size=64, num_attention_heads=16, num_key_value_heads=8)),
+    "gemma2-unsaid": (t.Gemma2Config, t.Gemma2ForCausalLM, dict(LLAMA, head_dim=8, query_pre_attn_scalar=256)),
+    "qwen3-moe-unsaid": (t.Qwen3MoeConfig, t.Qwen3MoeForCausalLM, dict(LLAMA, head_dim=8, num_experts=3, num_experts_per_tok=2, moe_intermediate_size=24, rms_norm_eps=1e-6)),
     "roberta-tag": (t.RobertaConfig, t.RobertaForTokenClassification, dict(ENCODER, num_labels=4, type_vocab_size=1, pad_token_id=1)),
+}
+
+# What is left out of a case's config.json: the reader must take what transformers takes where nothing is said.
+UNSAID = {
+    "glm-unsaid": ["attention_bias", "rms_norm_eps", "num_key_value_heads"],
+    "mistral-unsaid": ["num_key_value_heads", "head_dim", "sliding_window", "rms_norm_eps"],
+    "gemma2-unsaid": ["attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "sliding_window", "layer_types", "tie_word_embeddings", "hidden_activation"],
+    "qwen3-moe-unsaid": ["rms_norm_eps", "norm_topk_prob", "decoder_sparse_step", "mlp_only_layers", "rope_parameters"],
 }
 
 
@@ -80,9 +95,17 @@ def inputs(model, config, kind):
 
 def main():
     for name, (config_type, model_type, settings) in CASES.items():
+        if sys.argv[2:] and name not in sys.argv[2:]:
+            continue
         torch.manual_seed(len(name))
         config = config_type(**settings)
-        model = model_type(config).eval()
+        unsaid = UNSAID.get(name, [])
+        # Read as a file is, with the keys left out, so that the numbers are those of what is written.
+        said = {key: value for key, value in config.to_dict().items() if key not in unsaid}
+        if unsaid:
+            config = config_type.from_dict(dict(said))
+        # Without it Gemma's scores are not capped.
+        model = model_type._from_config(config, attn_implementation="eager" if config.model_type == "gemma2" else None).eval()
         with torch.no_grad():
             for parameter_name, parameter in model.named_parameters():
                 # Norms and biases away from one and zero, so that a missing one shows.
@@ -105,6 +128,8 @@ def main():
         folder = os.path.join(OUT, name)
         os.makedirs(folder, exist_ok=True)
         model.save_pretrained(folder)
+        if unsaid:
+            json.dump(dict(said, architectures=[name_of], dtype="float32"), open(os.path.join(folder, "config.json"), "w"), indent=2)
         for left in ("generation_config.json",):
             if os.path.exists(os.path.join(folder, left)):
                 os.remove(os.path.join(folder, left))

@@ -13,6 +13,9 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
     /// <summary>The most rows that are generated at once.</summary>
     const int MostRows = 256;
 
+    /// <summary>Whether rows may outgrow the context: only where positions are computed, and only to compare with a library that lets them.</summary>
+    public bool PastContext { get; init; }
+
     /// <summary>An answer for each prompt.</summary>
     /// <param name="prompts">The prompts' tokens, none of them empty.</param>
     /// <param name="settings">How tokens are chosen. Row i draws from a stream of its own, so that an answer does not depend on what else is in the batch.</param>
@@ -28,7 +31,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         for (var i = 0; i < prompts.Count; i++)
         {
             if (prompts[i].Length == 0) throw new InputException("The prompt has no tokens.");
-            if (prompts[i].Length >= model.Sizes.ContextLength)
+            if (!PastContext && prompts[i].Length >= model.Sizes.ContextLength)
                 throw new InputException($"The prompt has {prompts[i].Length} tokens, the model's context {model.Sizes.ContextLength}: no place is left for an answer. Shorten the prompt.");
         }
         var answers = new List<int[]>(prompts.Count);
@@ -47,7 +50,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         using var frozen = no_grad();
         var answers = Enumerable.Range(0, count).Select(_ => new List<int>()).ToArray();
         var randoms = Enumerable.Range(from, count).Select(i => new RandomStream(settings.Seed, "sampling", i)).ToArray();
-        int Limit(int row) => Math.Min(settings.MaxNewTokens, model.RoomFor(prompts[from + row].Length));
+        int Limit(int row) => PastContext ? settings.MaxNewTokens : Math.Min(settings.MaxNewTokens, model.RoomFor(prompts[from + row].Length));
         var capacity = Enumerable.Range(0, count).Max(row => model.PlacesFor(prompts[from + row].Length, Limit(row)));
         using var cache = model.NewCache(count, capacity);
         var active = Enumerable.Range(0, count).ToArray();

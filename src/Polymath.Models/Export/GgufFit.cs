@@ -49,9 +49,11 @@ static class GgufFit
         // The largest has a scale of its own; llama.cpp knows it by its 46 layers.
         var width = sizes.Layers == 46 ? (double)sizes.HiddenSize / sizes.Heads : sizes.HeadWidth;
         if (read.Double("query_pre_attn_scalar", 256) != width) return $"scales attention by {width}; query_pre_attn_scalar is {read.Double("query_pre_attn_scalar", 256)}";
+        foreach (var key in (string[])["attn_logit_softcapping", "final_logit_softcapping"])
+            if (read.DoubleOrNone(key, 50) == 0) return $"caps scores and logits; {key} is switched off";
         if (!ReferenceEquals(model.Tokens.Head, model.Tokens.Embedding)) return "has its head tied to the token vectors; tie_word_embeddings is false";
-        var windows = read.Windows(sizes.Layers, layer => layer % 2 == 0);
-        return windows.Where((window, layer) => window > 0 != (layer % 2 == 0)).Any() && read.Maybe("sliding_window") > 0 ? "slides in every other layer from the first; layer_types says otherwise" : null;
+        var windows = read.Windows(sizes.Layers, layer => layer % 2 == 0, 4096);
+        return windows.Where((window, layer) => window > 0 != (layer % 2 == 0)).Any() && read.Window(4096) > 0 ? "slides in every other layer from the first; layer_types says otherwise" : null;
     }
 
     static string? Qwen3Moe(LanguageModel model, ConfigReader read)

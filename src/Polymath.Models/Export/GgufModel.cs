@@ -115,7 +115,7 @@ public sealed class GgufModel
             "t5" => ("layer_norm_epsilon", 1e-6),
             "chatglm" => ("layernorm_epsilon", 1e-5),
             "glm" or "glm4" => ("rms_norm_eps", 1.5625e-7),
-            "phi3" or "mixtral" or "qwen3_moe" => ("rms_norm_eps", 1e-5),
+            "phi3" or "mixtral" => ("rms_norm_eps", 1e-5),
             _ => ("rms_norm_eps", 1e-6),
         };
         file.Add($"{architecture}.attention.{(type is "gpt_neox" or "gpt2" or "bloom" ? "layer_norm_epsilon" : "layer_norm_rms_epsilon")}", (float)read.Double(key, otherwise));
@@ -129,8 +129,9 @@ public sealed class GgufModel
         var slides = type is "mistral" or "mixtral" or "phi3" || read.Bool("use_sliding_window", false);
         var window = type switch
         {
-            "mistral" or "qwen2" or "qwen3" => read.Windows(layers, layer => slides && (type == "mistral" || layer >= (read.Maybe("max_window_layers") ?? 28))).Max(),
-            "mixtral" or "phi3" or "qwen3_moe" when slides => read.Maybe("sliding_window") ?? 0,
+            "mistral" or "qwen2" or "qwen3" => read.Windows(layers, layer => slides && (type == "mistral" || layer >= (read.Maybe("max_window_layers") ?? 28)), 4096).Max(),
+            "mixtral" or "phi3" => read.Window(),
+            "qwen3_moe" when slides => read.Window(4096),
             _ => 0,
         };
         var context = model.Rope is { Type: "dynamic" } rope ? (int)rope.OriginalContext : model.Sizes.ContextLength;

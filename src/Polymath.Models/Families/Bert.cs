@@ -18,7 +18,7 @@ public sealed class Bert : LanguageModel
     readonly int offset;
     readonly Projection? transform, pooler;
     readonly Norm? transformNorm;
-    readonly Activation activation;
+    readonly Activation activation, headActivation;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -41,7 +41,7 @@ public sealed class Bert : LanguageModel
         offset = roberta ? (read.Maybe("pad_token_id") ?? 1) + 1 : 0;
         Sizes = new ModelSizes(vocabulary, hidden, layers, heads, heads, hidden / heads, context - offset);
         var epsilon = read.Double("layer_norm_eps", 1e-12);
-        activation = new Activation(read.Text("hidden_act", "gelu"));
+        headActivation = activation = new Activation(read.Text("hidden_act", "gelu"));
 
         var table = parts.Table(root + "embeddings.word_embeddings.weight", vocabulary, hidden);
         positions = parts.Weight(root + "embeddings.position_embeddings.weight", context, hidden);
@@ -70,7 +70,17 @@ public sealed class Bert : LanguageModel
                 : ("cls.predictions.decoder.weight", "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias");
             transform = parts.Linear(map, Role.Head, -1, hidden, hidden, bias: true);
             transformNorm = parts.Norm(NormKind.Layer, scale, hidden, epsilon);
-            var output = read.Bool("tie_word_embeddings", true) ? table : parts.Table(head, vocabulary, hidden);
+            // RoBERTa's head is bent by GELU whatever its blocks are.
+            if (roberta) headActivation = new Activation("gelu");
+            var tied = read.Bool("tie_word_embeddings", true);
+            var output = tied ? table : parts.Table(head, vocabulary, hidden);
+            // Where the head stands alone its bias does too; the one beside it is read by nobody, and kept for the file's sake.
+            var own = head.Replace(".weight", ".bias", StringComparison.Ordinal);
+            if (!tied && parts.Has(own))
+            {
+                parts.Bias(bias, vocabulary);
+                bias = own;
+            }
             Tokens = new TokenTable(table, output) { HeadBias = parts.Bias(bias, vocabulary) };
         }
         // Published files hold what pretraining needed beside the masked words, tied weights a second time, and the numbers of the positions.
@@ -117,7 +127,7 @@ public sealed class Bert : LanguageModel
     }
 
     /// <inheritdoc/>
-    public override Tensor Readout(Tensor hidden) => transform is null ? hidden : transformNorm!.Forward(activation.Forward(transform.Forward(hidden)));
+    public override Tensor Readout(Tensor hidden) => transform is null ? hidden : transformNorm!.Forward(headActivation.Forward(transform.Forward(hidden)));
 
     sealed record Block(Projection Query, Projection Key, Projection Value, AttentionPlace Place, Projection Output, Norm AttentionNorm, Projection Up, Projection Down, Norm FeedForwardNorm);
 }

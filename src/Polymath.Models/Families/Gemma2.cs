@@ -28,19 +28,18 @@ public sealed class Gemma2 : LanguageModel
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
-        int width = read.Int("head_dim", 256), keyHeads = read.Int("num_key_value_heads", 4);
-        var attention = new AttentionSizes(read.Int("hidden_size"), read.Int("num_attention_heads"), keyHeads, width).Checked();
+        var attention = AttentionSizes.Of(read, 4, 256);
         int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
         Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", 8192));
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_activation", "gelu_pytorch_tanh"));
-        cap = read.Double("attn_logit_softcapping", 0);
+        cap = read.DoubleOrNone("attn_logit_softcapping", 50);
         var form = new AttentionForm(1 / Math.Sqrt(read.Double("query_pre_attn_scalar", 256)), cap);
-        rotary = parts.Rotary(read.Rope(), width);
-        var windows = read.Windows(layers, layer => layer % 2 == 0);
+        rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
+        var windows = read.Windows(layers, layer => layer % 2 == 0, 4096);
         var bias = read.Bool("attention_bias", false);
         var table = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden, tied: true);
-        Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { SoftCap = read.Double("final_logit_softcapping", 0) };
+        Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { SoftCap = read.DoubleOrNone("final_logit_softcapping", 30) };
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

@@ -27,15 +27,18 @@ public sealed class Glm : LanguageModel
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
-        var attention = AttentionSizes.Of(read);
+        var attention = AttentionSizes.Of(read, 2, 128);
         int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
         Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", 131072));
         var epsilon = read.Double("rms_norm_eps", 1.5625e-7);
         var after = read.Text("model_type", "glm") == "glm4";
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
-        rotary = parts.Rotary(read.Rope(10000, 0.5), attention.HeadWidth, interleaved: true);
-        var bias = read.Bool("attention_bias", false);
+        var rope = read.Rope(10000, 0.5);
+        // Stretched turns take the share from the older key, whatever the newer ones say: so transformers reads these families.
+        if (rope.Type != "default") rope = rope with { Partial = read.Double("partial_rotary_factor", 0.5) };
+        rotary = parts.Rotary(rope, attention.HeadWidth, interleaved: true);
+        var bias = read.Bool("attention_bias", true);
         Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)

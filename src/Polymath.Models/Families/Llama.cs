@@ -30,9 +30,10 @@ public sealed class Llama : LanguageModel
     {
         var read = new ConfigReader(configuration);
         var type = read.Text("model_type", "llama");
-        var attention = AttentionSizes.Of(read);
+        // What a configuration leaves unsaid is what transformers takes it for.
+        var attention = type switch { "mistral" => AttentionSizes.Of(read, 8), "qwen2" => AttentionSizes.Of(read, 32), "qwen3" => AttentionSizes.Of(read, 32, 128), _ => AttentionSizes.Of(read) };
         int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", 2048));
+        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", type switch { "mistral" => 131072, "qwen2" or "qwen3" => 32768, _ => 2048 }));
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -43,7 +44,7 @@ public sealed class Llama : LanguageModel
         bool inputBias = type == "qwen2" || read.Bool("attention_bias", false), outputBias = type != "qwen2" && read.Bool("attention_bias", false), innerBias = type == "llama" && read.Bool("mlp_bias", false);
         // Mistral slides in every layer; Qwen where it is told to, above a number of layers.
         var slidesFrom = type == "mistral" ? 0 : read.Bool("use_sliding_window", false) ? read.Maybe("max_window_layers") ?? 28 : layers;
-        var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom);
+        var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom, 4096);
 
         Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
         blocks = new GatedBlock[layers];

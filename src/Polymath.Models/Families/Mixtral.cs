@@ -27,15 +27,15 @@ public sealed class Mixtral : LanguageModel
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
-        var attention = AttentionSizes.Of(read);
-        int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", 4096));
-        var epsilon = read.Double("rms_norm_eps", 1e-5);
         var qwen = read.Text("model_type", "mixtral") == "qwen3_moe";
+        var attention = AttentionSizes.Of(read, qwen ? 4 : 8);
+        int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
+        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", qwen ? 32768 : 131072));
+        var epsilon = read.Double("rms_norm_eps", qwen ? 1e-6 : 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(qwen ? 10000 : 1e6), attention.HeadWidth);
-        var window = qwen && !read.Bool("use_sliding_window", false) ? 0 : read.Maybe("sliding_window") ?? 0;
+        var window = qwen ? read.Bool("use_sliding_window", false) ? read.Window(4096) : 0 : read.Window();
         var bias = read.Bool("attention_bias", false);
         var dense = read.Numbers("mlp_only_layers");
         var sparseStep = read.Int("decoder_sparse_step", 1);

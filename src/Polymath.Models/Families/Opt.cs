@@ -32,7 +32,8 @@ public sealed class Opt : LanguageModel
         var outer = read.Int("word_embed_proj_dim", hidden);
         Sizes = new ModelSizes(vocabulary, hidden, layers, heads, heads, hidden / heads, context);
         before = read.Bool("do_layer_norm_before", true);
-        var bias = read.Bool("enable_bias", true);
+        bool bias = read.Bool("enable_bias", true), scaled = read.Bool("layer_norm_elementwise_affine", true);
+        Norm Scale(string name) => scaled ? parts.Norm(NormKind.Layer, name, hidden, 1e-5) : new Norm(NormKind.Layer, null, null, 1e-5);
         var activation = new Activation(read.Text("activation_function", "relu"));
         Tokens = parts.Tokens(read, "model.decoder.embed_tokens.weight", "lm_head.weight", vocabulary, outer, tied: true);
         positions = parts.Weight("model.decoder.embed_positions.weight", context + Offset, hidden);
@@ -41,7 +42,7 @@ public sealed class Opt : LanguageModel
             projectOut = parts.Linear("model.decoder.project_out", Role.Head, -1, outer, hidden);
             projectIn = parts.Linear("model.decoder.project_in", Role.Head, -1, hidden, outer);
         }
-        if (before && !read.Bool("_remove_final_layer_norm", false)) norm = parts.Norm(NormKind.Layer, "model.decoder.final_layer_norm", hidden, 1e-5);
+        if (before && !read.Bool("_remove_final_layer_norm", false)) norm = Scale("model.decoder.final_layer_norm");
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -50,9 +51,9 @@ public sealed class Opt : LanguageModel
             blocks[layer] = new Block(
                 Map("self_attn.q_proj", Role.Query, hidden, hidden), Map("self_attn.k_proj", Role.Key, hidden, hidden), Map("self_attn.v_proj", Role.Value, hidden, hidden),
                 new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))), Map("self_attn.out_proj", Role.Output, hidden, hidden),
-                parts.Norm(NormKind.Layer, prefix + "self_attn_layer_norm", hidden, 1e-5),
+                Scale(prefix + "self_attn_layer_norm"),
                 Map("fc1", Role.Up, inner, hidden), activation, Map("fc2", Role.Down, hidden, inner),
-                parts.Norm(NormKind.Layer, prefix + "final_layer_norm", hidden, 1e-5));
+                Scale(prefix + "final_layer_norm"));
         }
         Labels = LabelHead.Attach(read, parts, outer, LabelPlace.Last);
         parts.Finish();

@@ -31,7 +31,7 @@ public sealed class Phi3 : LanguageModel
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
-        var window = read.Maybe("sliding_window") ?? 0;
+        var window = read.Window();
         Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
         int width = attention.HeadWidth, fused = (attention.Heads + 2 * attention.KeyValueHeads) * width;
         blocks = new Block[layers];

@@ -33,7 +33,7 @@ public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm bet
         if (before.Kind != NormKind.Rms || between.Kind != NormKind.Rms || feedForward.Plain is not { } maps || !attention.IsPlain) return null;
         var (query, key, value, output) = attention.Maps;
         return new BlockWeights(
-            before.Weight.Value, query, key, value, attention.HeadNorms?.Query.Weight.Value, attention.HeadNorms?.Key.Weight.Value, output,
-            between.Weight.Value, maps.Gate, maps.Up, maps.Down, before.Epsilon, attention.HeadNorms?.Query.Epsilon ?? 0);
+            before.Weight!.Value, query, key, value, attention.HeadNorms?.Query.Weight!.Value, attention.HeadNorms?.Key.Weight!.Value, output,
+            between.Weight!.Value, maps.Gate, maps.Up, maps.Down, before.Epsilon, attention.HeadNorms?.Query.Epsilon ?? 0);
     }
 }

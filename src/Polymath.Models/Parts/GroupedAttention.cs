@@ -45,11 +45,15 @@ public sealed record AttentionSizes(int Hidden, int Heads, int KeyValueHeads, in
 {
     /// <summary>The sizes that a configuration names.</summary>
     /// <param name="read">The configuration.</param>
-    public static AttentionSizes Of(ConfigReader read)
+    /// <param name="keyValueHeads">The key and value heads where the key is missing; null for as many as heads.</param>
+    /// <param name="headWidth">The width of a head where the key is missing; null for the heads' share of the hidden width.</param>
+    public static AttentionSizes Of(ConfigReader read, int? keyValueHeads = null, int? headWidth = null)
     {
         ArgumentNullException.ThrowIfNull(read);
         int hidden = read.Int("hidden_size"), heads = read.Int("num_attention_heads");
-        return new AttentionSizes(hidden, heads, read.Int("num_key_value_heads", heads), read.Int("head_dim", hidden / heads)).Checked();
+        // A key that is null means the same as in the first files, where every head had its own keys.
+        int shared = read.Has("num_key_value_heads") ? heads : keyValueHeads ?? heads, width = read.Has("head_dim") ? hidden / heads : headWidth ?? hidden / heads;
+        return new AttentionSizes(hidden, heads, read.Int("num_key_value_heads", shared), read.Int("head_dim", width)).Checked();
     }
 
     /// <summary>These sizes, if they can be.</summary>

@@ -18,10 +18,10 @@ public enum NormKind
 
 /// <summary>A normalisation of the last dimension.</summary>
 /// <param name="kind">How.</param>
-/// <param name="weight">w [width].</param>
+/// <param name="weight">w [width]; null for a layer norm that only normalises.</param>
 /// <param name="bias">b [width], or null.</param>
 /// <param name="epsilon">What is added to the variance.</param>
-public sealed class Norm(NormKind kind, Weight weight, Weight? bias, double epsilon)
+public sealed class Norm(NormKind kind, Weight? weight, Weight? bias, double epsilon)
 {
     /// <summary>How it normalises.</summary>
     public NormKind Kind { get; } = kind;
@@ -29,8 +29,8 @@ public sealed class Norm(NormKind kind, Weight weight, Weight? bias, double epsi
     /// <summary>What is added to the variance.</summary>
     public double Epsilon { get; } = epsilon;
 
-    /// <summary>w [width].</summary>
-    public Weight Weight { get; } = weight;
+    /// <summary>w [width], or null.</summary>
+    public Weight? Weight { get; } = weight;
 
     /// <summary>b [width], or null.</summary>
     public Weight? Bias { get; } = bias;
@@ -42,9 +42,9 @@ public sealed class Norm(NormKind kind, Weight weight, Weight? bias, double epsi
         ArgumentNullException.ThrowIfNull(x);
         return Kind switch
         {
-            NormKind.Rms => RmsNorm.Of(x, Weight.Value, Epsilon),
-            NormKind.RmsFromOne => RmsNorm.Of(x, Weight.Value + 1, Epsilon),
-            _ => nn.functional.layer_norm(x, [x.size(-1)], Weight.Value, Bias?.Value, Epsilon),
+            NormKind.Rms => RmsNorm.Of(x, Weight!.Value, Epsilon),
+            NormKind.RmsFromOne => RmsNorm.Of(x, Weight!.Value + 1, Epsilon),
+            _ => nn.functional.layer_norm(x, [x.size(-1)], Weight?.Value, Bias?.Value, Epsilon),
         };
     }
 

@@ -69,6 +69,8 @@ public static unsafe class CachedAttention
             Run(query.size(0), ref state);
         }
         GC.KeepAlive(query);
+        GC.KeepAlive(keys);
+        GC.KeepAlive(values);
         GC.KeepAlive(bias);
         return result;
     }
@@ -92,6 +94,7 @@ public static unsafe class CachedAttention
                 new ReadOnlySpan<float>(from + (t * heads + head) * width, (int)width)
                     .CopyTo(new Span<float>(to + ((slots[t] * heads + head) * capacity + places[t]) * width, (int)width));
         GC.KeepAlive(fresh);
+        GC.KeepAlive(cache);
     }
 
     /// <summary>The same in libtorch's operations, token by token.</summary>

@@ -23,7 +23,9 @@ static unsafe class FewRows
     /// <param name="weight">W [out, in].</param>
     internal static bool Takes(Tensor x, Tensor weight) =>
         x.Dimensions == 2 && x.size(0) is > 0 and <= Most && FastPath.Takes(x)
-        && weight.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 && weight.device_type == DeviceType.CPU && weight.is_contiguous();
+        && weight.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 && weight.device_type == DeviceType.CPU && weight.is_contiguous()
+        // What does not fit goes to libtorch, which says so; the kernel would read past the end.
+        && weight.Dimensions == 2 && weight.size(1) == x.size(1);
 
     /// <summary>Whether nothing records how to go back.</summary>
     internal static bool NeedsNoGradient(Tensor x, Tensor weight, Tensor? bias) =>

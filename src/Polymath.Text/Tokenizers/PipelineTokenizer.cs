@@ -45,7 +45,8 @@ internal sealed class PipelineTokenizer : Tokenizer
                 _specialByName[token.Content] = token.Id;
         }
 
-        _special = [.. _specialByName.Values];
+        // Skipped is what reads like a special token in its decoded form, as in Hugging Face's library.
+        _special = [.. _specialByName.Where(token => _decoded[token.Value] == token.Key).Select(token => token.Value)];
         _all = FindersOf(added);
         _plain = FindersOf(added.Where(token => !token.IsControl));
     }
@@ -90,10 +91,20 @@ internal sealed class PipelineTokenizer : Tokenizer
     /// <inheritdoc/>
     public override (int[] Ids, int[] TypeIds) EncodePair(string first, string second)
     {
-        var (left, right) = (EncodeParts(first, false), EncodeParts(second, false));
+        var (left, right) = (EncodeOne(first, false), EncodeOne(second, true));
         _truncation?.Apply(left, right, PostProcessor.CountAdded(_post.Pair));
         var (ids, types) = PostProcessor.Build(_post.Pair, left, right);
         return ([.. ids], [.. types]);
+    }
+
+    private List<int> EncodeOne(string text, bool second)
+    {
+        if (_truncation is null)
+            return EncodeParts(text, false);
+        var words = new List<(int End, bool Added)>();
+        var ids = EncodeParts(text, false, words: words);
+        _truncation.Stop(ids, words, second);
+        return ids;
     }
 
     /// <inheritdoc/>
@@ -118,7 +129,7 @@ internal sealed class PipelineTokenizer : Tokenizer
         return new(new(byForm[false].Select(token => (token.Content, token))), new(byForm[true].Select(token => (_decoded[token.Id]!, token))));
     }
 
-    private List<int> EncodeParts(string text, bool plain, List<string>? tokens = null)
+    private List<int> EncodeParts(string text, bool plain, List<string>? tokens = null, List<(int End, bool Added)>? words = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         var finders = plain ? _plain : _all;
@@ -129,6 +140,7 @@ internal sealed class PipelineTokenizer : Tokenizer
             {
                 ids.Add(token.Id);
                 tokens?.Add(text[start..end]);
+                words?.Add((ids.Count, true));
                 continue;
             }
 
@@ -138,19 +150,20 @@ internal sealed class PipelineTokenizer : Tokenizer
             {
                 if (inner is null)
                 {
-                    EncodeWords(new Piece(part, from, to - from, start == 0 && from == 0), plain, ids, tokens);
+                    EncodeWords(new Piece(part, from, to - from, start == 0 && from == 0), plain, ids, tokens, words);
                     continue;
                 }
 
                 ids.Add(inner.Id);
                 tokens?.Add(part[from..to]);
+                words?.Add((ids.Count, true));
             }
         }
 
         return ids;
     }
 
-    private void EncodeWords(Piece piece, bool plain, List<int> ids, List<string>? tokens)
+    private void EncodeWords(Piece piece, bool plain, List<int> ids, List<string>? tokens, List<(int End, bool Added)>? words)
     {
         List<Piece> pieces = [piece], next = [];
         foreach (var step in _steps)
@@ -165,6 +178,7 @@ internal sealed class PipelineTokenizer : Tokenizer
         {
             var from = ids.Count;
             _model.Encode(part.Span, plain, ids);
+            words?.Add((ids.Count, false));
             if (tokens is not null)
                 _model.Spell(part.Span, CollectionsMarshal.AsSpan(ids)[from..], tokens);
         }

@@ -71,6 +71,35 @@ public sealed record Truncation(int MaxLength, TruncationStrategy Strategy = Tru
         }
     }
 
+    /// <summary>
+    /// Takes away the words of one of two texts that Hugging Face's library never reads: it stops behind the word that fills the greatest length, and what is left
+    /// decides how the two share the room.
+    /// </summary>
+    /// <param name="ids">The text's tokens.</param>
+    /// <param name="words">Where each word ends in them, and whether it is an added token: those are found first, and are no place to stop.</param>
+    /// <param name="second">Whether it is the second text.</param>
+    internal void Stop(List<int> ids, List<(int End, bool Added)> words, bool second)
+    {
+        if (Strategy == TruncationStrategy.OnlySecond && !second)
+            return;
+        var total = ids.Count;
+        if (FromLeft)
+        {
+            for (var word = words.Count - 1; word >= 0; word--)
+            {
+                var from = word == 0 ? 0 : words[word - 1].End;
+                if (words[word].Added || total - from < MaxLength)
+                    continue;
+                ids.RemoveRange(0, from);
+                return;
+            }
+        }
+        else if (words.FindIndex(word => !word.Added && word.End >= MaxLength) is >= 0 and var last)
+        {
+            ids.RemoveRange(words[last].End, total - words[last].End);
+        }
+    }
+
     private void Cut<T>(List<T> ids, int length)
     {
         if (ids.Count <= length)

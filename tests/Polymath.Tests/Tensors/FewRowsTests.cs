@@ -34,6 +34,16 @@ public sealed class FewRowsTests
     }
 
     [Fact]
+    public void A_weight_that_does_not_fit_is_refused_and_not_read_past_its_end()
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        Tensor x = Samples.Normal("x", 2, 64), narrow = Samples.Normal("w", 5, 32);
+        Assert.False(FewRows.Takes(x, narrow));
+        Assert.ThrowsAny<Exception>(() => HalfProduct.Linear(x, narrow));
+    }
+
+    [Fact]
     public void Several_maps_in_one_job_give_what_each_gives_alone()
     {
         using var frozen = no_grad();

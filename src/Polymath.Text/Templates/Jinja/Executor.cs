@@ -174,16 +174,20 @@ internal sealed class Executor(Machine machine)
     {
         IReadOnlyList<object> items = [.. source.Where(Passes)];
         var state = new LoopState(items, depth, loop.Recursive ? Again : null);
+        // As in Jinja, "else" is for a loop of which no turn came to its end: one that breaks or goes on early counts for none.
+        var whole = false;
         for (; state.Index < items.Count; state.Index++)
         {
             machine.Meter.Work();
             var inner = new Scope(scope);
             inner.Put("loop", state.Value);
             Assign(loop.Target, items[state.Index], inner, inner);
-            if (Body(loop.Body, inner, page) == Way.Break)
+            var way = Body(loop.Body, inner, page);
+            if (way == Way.Break)
                 break;
+            whole |= way != Way.Continue;
         }
-        if (items.Count == 0)
+        if (!whole)
             Body(loop.Else, new Scope(scope), page);
 
         bool Passes(object item)

@@ -67,7 +67,7 @@ internal sealed partial class Machine
     {
         switch (target)
         {
-            case DictValue dict:
+            case DictValue dict when index is not SliceValue:
                 return index is not (ListValue or DictValue) && dict.TryGet(index, out var value) ? value : null;
             case string text when index is SliceValue slice:
                 Meter.Text(text.Length);
@@ -91,7 +91,7 @@ internal sealed partial class Machine
                     _ => ((RangeValue)target)[(int)at],
                 };
             default:
-                return null;
+                return index is SliceValue ? throw new JinjaFault($"'{Types.NameOf(target)}' cannot be cut with [:]") : null;
         }
     }
 

@@ -175,8 +175,11 @@ internal static class SequenceFilters
             var rest = new Arguments([.. arguments.Positional.Skip(1)], arguments.Named);
             change = item => Filters.Apply(machine, name, item, rest);
         }
-        return machine.Iterate(value).Select(change);
+        return Some(machine, value).Select(change);
     }
+
+    // What is false has no items for these filters, whatever it is: none, zero.
+    private static IEnumerable<object> Some(Machine machine, object value) => Machine.Truth(value) ? machine.Iterate(value) : [];
 
     private static StreamValue Choose(Machine machine, object value, Arguments arguments, bool byMember, bool keep)
     {
@@ -186,10 +189,10 @@ internal static class SequenceFilters
         var find = byMember ? Getter(machine, rest[0]) : item => item;
         rest = byMember ? [.. rest.Skip(1)] : rest;
         if (rest.Count == 0)
-            return new StreamValue(machine.Iterate(value).Where(item => Machine.Truth(find(item)) == keep));
+            return new StreamValue(Some(machine, value).Where(item => Machine.Truth(find(item)) == keep));
         var name = rest[0] as string ?? throw new JinjaFault("a test is named by a text");
         var others = new Arguments([.. rest.Skip(1)], arguments.Named);
-        return new StreamValue(machine.Iterate(value).Where(item => Tests.Holds(machine, name, find(item), others) == keep));
+        return new StreamValue(Some(machine, value).Where(item => Tests.Holds(machine, name, find(item), others) == keep));
     }
 
     private static object Extreme(Machine machine, object value, object?[] a, int sign)

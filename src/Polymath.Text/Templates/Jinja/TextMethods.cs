@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Text;
 
 namespace Polymath.Text.Templates.Jinja;
 
@@ -17,16 +18,16 @@ internal static class TextMethods
         { "find", "sub start? end?", (machine, value, a) => Found(machine, value, a, last: false) },
         { "format", "*", (machine, value, a) => FormatMethod.Fill(machine, Of(machine, value), (Arguments)a[0]!) },
         { "index", "sub start? end?", (machine, value, a) => Found(machine, value, a, last: false, needed: true) },
-        { "isalnum", "", (machine, value, _) => Every(machine, value, char.IsLetterOrDigit) },
-        { "isalpha", "", (machine, value, _) => Every(machine, value, char.IsLetter) },
+        { "isalnum", "", (machine, value, _) => Every(machine, value, letter => Rune.IsLetter(letter) || Rune.IsNumber(letter)) },
+        { "isalpha", "", (machine, value, _) => Every(machine, value, Rune.IsLetter) },
         { "isascii", "", (machine, value, _) => Of(machine, value).All(char.IsAscii) },
-        { "isdecimal", "", (machine, value, _) => Every(machine, value, char.IsDigit) },
-        { "isdigit", "", (machine, value, _) => Every(machine, value, letter => char.IsDigit(letter) || letter is '²' or '³' or '¹') },
-        { "isidentifier", "", (machine, value, _) => Every(machine, value, letter => char.IsLetterOrDigit(letter) || letter == '_') && !char.IsDigit(Of(machine, value)[0]) },
+        { "isdecimal", "", (machine, value, _) => Every(machine, value, Rune.IsDigit) },
+        { "isdigit", "", (machine, value, _) => Every(machine, value, letter => Rune.IsDigit(letter) || letter.Value is '²' or '³' or '¹') },
+        { "isidentifier", "", (machine, value, _) => Every(machine, value, letter => Rune.IsLetterOrDigit(letter) || letter.Value == '_') && !char.IsDigit(Of(machine, value)[0]) },
         { "islower", "", (machine, value, _) => IsLower(Of(machine, value)) },
-        { "isnumeric", "", (machine, value, _) => Every(machine, value, char.IsNumber) },
+        { "isnumeric", "", (machine, value, _) => Every(machine, value, Rune.IsNumber) },
         { "isprintable", "", (machine, value, _) => PythonText.Points(Of(machine, value)).All(point => PythonText.IsPrintable(point.Length == 2 ? char.ConvertToUtf32(point, 0) : point[0])) },
-        { "isspace", "", (machine, value, _) => Every(machine, value, PythonText.IsSpace) },
+        { "isspace", "", (machine, value, _) => Every(machine, value, letter => letter.IsBmp && PythonText.IsSpace((char)letter.Value)) },
         { "istitle", "", (machine, value, _) => Of(machine, value) is { } text && text.Any(char.IsLetter) && text == Title(text) },
         { "isupper", "", (machine, value, _) => IsUpper(Of(machine, value)) },
         { "join", "iterable", (machine, value, a) => Join(machine, Of(machine, value), machine.Iterate(a[0]!)) },
@@ -167,7 +168,7 @@ internal static class TextMethods
         return new BigInteger(at < 0 ? -1 : PythonText.PlaceOf(part, at) + start);
     }
 
-    private static bool Every(Machine machine, object value, Func<char, bool> fits) => Of(machine, value) is { Length: > 0 } text && text.All(letter => fits(letter) || char.IsSurrogate(letter));
+    private static bool Every(Machine machine, object value, Func<Rune, bool> fits) => Of(machine, value) is { Length: > 0 } text && text.EnumerateRunes().All(fits);
 
     private static TupleValue Partition(string text, string by, bool last)
     {
@@ -182,9 +183,10 @@ internal static class TextMethods
         var inside = false;
         return string.Concat(PythonText.Points(text).Select(point =>
         {
-            var letter = char.IsLetter(point, 0);
-            var changed = !letter ? point : inside ? PythonText.Lower(point) : PythonText.Capitalize(point);
-            inside = letter;
+            // Only what has two cases makes a word: behind a Chinese character a word begins.
+            var cased = PythonText.Lower(point) != PythonText.Upper(point);
+            var changed = !cased ? point : inside ? PythonText.Lower(point) : PythonText.Capitalize(point);
+            inside = cased;
             return changed;
         }));
     }
