@@ -15,6 +15,9 @@ public abstract class Delta
     /// <param name="inner">The projection with the deltas that were plugged in before, b included.</param>
     public abstract Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner);
 
+    /// <summary>Where it applies when not to all rows; null for everywhere.</summary>
+    public DeltaPlaces? Places { get; set; }
+
     /// <summary>Whether the change can be made part of the projection's weights.</summary>
     public virtual bool Merges => true;
 
@@ -23,6 +26,13 @@ public abstract class Delta
     /// <param name="bias">b, or null.</param>
     /// <exception cref="InvalidOperationException">The change is no linear map's.</exception>
     public virtual (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) => throw new InvalidOperationException($"{GetType().Name} is not a change of a weight.");
+}
+
+/// <summary>The tokens of a batch that some deltas apply to, shared by all deltas of an adapter.</summary>
+public sealed class DeltaPlaces
+{
+    /// <summary>The tokens' places in the batch, 64-bit; null for all of them.</summary>
+    public Tensor? Tokens { get; set; }
 }
 
 /// <summary>A delta that adds a matrix to the weight: y = inner(x) + x·ΔWᵀ.</summary>

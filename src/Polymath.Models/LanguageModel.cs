@@ -79,7 +79,20 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The last hidden states [tokens, hidden], normalised.</summary>
     /// <param name="batch">The rows.</param>
     /// <param name="cache">What was read before, when generating.</param>
-    public abstract Tensor Hidden(Batch batch, KeyValueCache? cache = null);
+    public Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        BatchEntered?.Invoke(batch);
+        return States(batch, cache);
+    }
+
+    /// <summary>Told of each batch before it goes through the model: deltas that apply to some rows only look for them here.</summary>
+    public Action<Batch>? BatchEntered { get; set; }
+
+    /// <summary>The last hidden states [tokens, hidden], normalised: the family's own way.</summary>
+    /// <param name="batch">The rows.</param>
+    /// <param name="cache">What was read before, when generating.</param>
+    protected abstract Tensor States(Batch batch, KeyValueCache? cache);
 
     /// <summary>What stands between the last hidden states [n, hidden] and the head's map, where something does.</summary>
     /// <param name="hidden">The states.</param>

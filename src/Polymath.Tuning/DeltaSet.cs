@@ -26,6 +26,9 @@ public sealed class DeltaSet : IDisposable
     /// <summary>Whether the deltas apply, and whether they are being trained.</summary>
     internal DeltaSwitch State { get; } = new();
 
+    /// <summary>The tokens that the adapter applies to.</summary>
+    internal DeltaPlaces Places { get; } = new();
+
     /// <summary>What is trained, by its name in files.</summary>
     public IReadOnlyList<(string Name, Weight Weight)> Trained => [.. kept.Where(item => item.Trained).Select(item => (item.Name, item.Weight)), .. chosen.Where(item => item.Trained).Select(item => (item.Name, item.Weight))];
 
@@ -143,6 +146,7 @@ public sealed class DeltaSet : IDisposable
 
     internal void Plug(Projection target, Delta delta)
     {
+        delta.Places = Places;
         target.Plug(delta);
         plugged.Add((target, delta));
     }

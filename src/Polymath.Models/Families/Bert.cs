@@ -100,7 +100,7 @@ public sealed class Bert : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["query", "value"];
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         if (batch.Positions.Length > 0 && batch.Positions.Max() >= Sizes.ContextLength)

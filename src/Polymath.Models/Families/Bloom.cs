@@ -64,7 +64,7 @@ public sealed class Bloom : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["query_key_value"];
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         var bias = Distances(batch.Positions.Max() + 1);

@@ -72,7 +72,7 @@ public sealed class ChatGlm : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["query_key_value"];
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         var (places, steps, reach) = Places(batch, cache);

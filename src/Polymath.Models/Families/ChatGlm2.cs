@@ -66,7 +66,7 @@ public sealed class ChatGlm2 : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["query_key_value"];
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);

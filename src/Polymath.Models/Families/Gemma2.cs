@@ -74,7 +74,7 @@ public sealed class Gemma2 : LanguageModel
     }
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);

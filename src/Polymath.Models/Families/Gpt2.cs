@@ -63,7 +63,7 @@ public sealed class Gpt2 : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["c_attn"];
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using var places = tensor(Array.ConvertAll(batch.Positions, place => (long)place), device: Device);

@@ -73,7 +73,7 @@ public sealed class Llama : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);

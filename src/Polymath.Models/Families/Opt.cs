@@ -69,7 +69,7 @@ public sealed class Opt : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using var places = tensor(Array.ConvertAll(batch.Positions, place => (long)place + Offset), device: Device);

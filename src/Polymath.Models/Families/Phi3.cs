@@ -61,7 +61,7 @@ public sealed class Phi3 : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["qkv_proj"];
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);

@@ -120,7 +120,7 @@ public sealed class T5 : LanguageModel
     }
 
     /// <inheritdoc/>
-    public override Tensor Hidden(Batch batch, KeyValueCache? cache = null)
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         if (decoder is null) return Encode(batch);

@@ -105,9 +105,23 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
 
     /// <summary>Maps x [tokens, in] to [tokens, out].</summary>
     /// <param name="x">The input.</param>
-    public Tensor Forward(Tensor x) => Forward(x, deltas.Count);
+    public Tensor Forward(Tensor x) => Forward(x, deltas.Count, null);
 
-    Tensor Forward(Tensor x, int through) => through == 0 ? Plain(x, withBias: true) : deltas[through - 1].Forward(this, x, inner => Forward(inner, through - 1));
+    // x holds the batch's tokens, or some of them, whose places then are given.
+    Tensor Forward(Tensor x, int through, Tensor? tokens)
+    {
+        if (through == 0) return Plain(x, withBias: true);
+        var delta = deltas[through - 1];
+        if (Among(delta.Places?.Tokens, tokens) is not { } places) return delta.Forward(this, x, inner => Forward(inner, through - 1, tokens));
+        // All rows go through what lies inside together; the delta sees its own rows, and only one that changes their input makes them go through again.
+        var all = Forward(x, through - 1, tokens);
+        if (places.numel() == 0) return all;
+        var own = x.index_select(0, places);
+        var among = tokens is null ? places : tokens.index_select(0, places);
+        return all.index_copy(0, places, delta.Forward(this, own, inner => ReferenceEquals(inner, own) ? all.index_select(0, places) : Forward(inner, through - 1, among)));
+    }
+
+    static Tensor? Among(Tensor? places, Tensor? tokens) => places is null || tokens is null ? places : tokens.unsqueeze(1).eq(places.unsqueeze(0)).any(1).nonzero().squeeze(1);
 
     /// <summary>W·x + b or W·x, without deltas.</summary>
     /// <param name="x">The input.</param>
