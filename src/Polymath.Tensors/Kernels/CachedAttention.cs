@@ -7,7 +7,7 @@ namespace Polymath.Tensors.Kernels;
 public static unsafe class CachedAttention
 {
     // A job for a second thread should read this much of the cache at least.
-    const int GrainElements = 8192;
+    const int GrainElements = 2048;
 
     internal struct State
     {

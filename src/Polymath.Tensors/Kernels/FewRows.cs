@@ -16,7 +16,7 @@ static unsafe class FewRows
     internal const int Most = 8;
 
     // Enough of a weight for each thread that its start is worth the while.
-    const int GrainElements = 16384;
+    const int GrainElements = 4096;
 
     /// <summary>Whether a product can go this way: densely laid out on the CPU, 32-bit rows, a weight of 32 or 16 bits.</summary>
     /// <param name="x">[n, in].</param>

@@ -10,8 +10,8 @@ sealed unsafe class Team
     // About as long as what lies between two jobs of a token, and not as long as what lies between two tokens' sampling of a large batch.
     const int Spins = 4000;
 
-    // Pieces for each thread: enough that one which is held up leaves little undone.
-    const int PiecesPerThread = 4;
+    // A piece is this share of what is left for each thread: large at first, small at the end, so that nobody waits long for the last one.
+    const int Shares = 2;
 
     // The cores are shared by all models of a process, so there is one team.
     static readonly Team only = new();
@@ -19,7 +19,7 @@ sealed unsafe class Team
     readonly Lock turn = new();
     readonly object bell = new();
     Thread[] helpers = [];
-    Job job = new(null, null, 0, 0);
+    Job job = new(null, null, 0, 1, 1);
     int number, sleepers;
 
     Team()
@@ -27,22 +27,22 @@ sealed unsafe class Team
     }
 
     // One job. Whoever takes a piece holds the job itself, so that a helper which comes late finds a finished job and not another's pieces.
-    sealed class Job(delegate*<long, long, void*, void> body, void* state, long count, long piece)
+    sealed class Job(delegate*<long, long, void*, void> body, void* state, long count, long grain, int threads)
     {
-        long next;
-        int done;
-        readonly int pieces = piece == 0 ? 0 : (int)((count + piece - 1) / piece);
+        long next, done;
 
-        internal bool Finished => Volatile.Read(ref done) >= pieces;
+        internal bool Finished => Volatile.Read(ref done) >= count;
 
         internal void Work()
         {
             while (Volatile.Read(ref next) < count)
             {
-                var from = Interlocked.Add(ref next, piece) - piece;
+                var from = Volatile.Read(ref next);
+                var to = Math.Min(count, from + Math.Max(grain, (count - from) / (threads * Shares)));
                 if (from >= count) return;
-                body(from, Math.Min(count, from + piece), state);
-                Interlocked.Increment(ref done);
+                if (Interlocked.CompareExchange(ref next, to, from) != from) continue;
+                body(from, to, state);
+                Interlocked.Add(ref done, to - from);
             }
         }
     }
@@ -57,7 +57,7 @@ sealed unsafe class Team
     void Share(long count, long grain, delegate*<long, long, void*, void> body, void* state)
     {
         var threads = TorchSharp.torch.get_num_threads();
-        if (count <= grain || threads <= 1 || !turn.TryEnter())
+        if (count < 4 * grain || threads <= 1 || !turn.TryEnter())
         {
             // Alone, too small to share, or somebody else's job is running.
             body(0, count, state);
@@ -66,7 +66,7 @@ sealed unsafe class Team
         try
         {
             if (helpers.Length < threads - 1) Grow(threads - 1);
-            var mine = new Job(body, state, count, Math.Max(grain, count / (threads * PiecesPerThread)));
+            var mine = new Job(body, state, count, grain, threads);
             Volatile.Write(ref job, mine);
             Interlocked.Increment(ref number);
             if (Volatile.Read(ref sleepers) > 0)
