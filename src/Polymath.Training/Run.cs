@@ -8,6 +8,7 @@ using Polymath.Text.Templates;
 using Polymath.Training.Evaluation;
 using Polymath.Training.Reports;
 using Polymath.Training.Stages;
+using Polymath.Tuning;
 
 namespace Polymath.Training;
 
@@ -60,6 +61,12 @@ public sealed class Run : IDisposable
     {
         ArgumentNullException.ThrowIfNull(reading);
         var recipe = reading.OrThrow();
+        foreach (var stage in recipe.Stages)
+        {
+            // What a form of delta does not understand is told before anything is trained.
+            var method = stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
+            if (method is DeltaSpec delta) DeltaPlan.Check(delta, $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}");
+        }
         var folder = RunFolder.Open(path, reading.Resolved, fresh);
         try
         {

@@ -35,6 +35,22 @@ public static class DeltaPlan
 
     static readonly DeltaForm[] withoutSockets = [DeltaForm.PromptTuning, DeltaForm.PTuning, DeltaForm.PrefixTuning];
 
+    /// <summary>Throws what is wrong with a description whatever the model, so that it is told before the first stage and not after it.</summary>
+    /// <param name="spec">The description.</param>
+    /// <param name="place">Where it stands, for messages.</param>
+    public static void Check(DeltaSpec spec, string place)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        var content = new JsonObject { ["peft_type"] = forms[spec.Form].Type };
+        var configuration = AdapterConfiguration.Of(content, place);
+        var method = DeltaMethods.Of(configuration);
+        if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException($"{place}: roles and targetModules both name the sockets; give one of them.");
+        if (spec.Budget is not null && spec.Settings?.ContainsKey(method.SizeKey) == true) throw new InputException($"{place}: budget solves for {method.SizeKey}, and settings name it, too; give one of them.");
+        if (spec.Budget is not null) Share(spec.Budget);
+        foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
+        AdapterConfiguration.Of(content, place).Understands(method.Keys);
+    }
+
     /// <summary>The configuration of a fresh adapter.</summary>
     /// <param name="model">The model.</param>
     /// <param name="spec">The description.</param>
@@ -128,14 +144,23 @@ public static class DeltaPlan
     /// <param name="model">The model.</param>
     public static long Parameters(string budget, LanguageModel model)
     {
-        ArgumentNullException.ThrowIfNull(budget);
         ArgumentNullException.ThrowIfNull(model);
-        var unit = budget.Length > 0 ? char.ToLowerInvariant(budget[^1]) : ' ';
-        var factor = unit switch { '%' => model.Weights.Sum(weight => weight.Count) / 100.0, 'k' => 1e3, 'm' => 1e6, _ => 1 };
-        return double.TryParse(char.IsDigit(unit) ? budget : budget[..^Math.Min(1, budget.Length)], NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number * factor is >= 1 and < 1e12
-            ? (long)(number * factor)
-            : throw new InputException($"budget is '{budget}'; write a share of the model such as 0.5%, or a number of parameters such as 8k, 1.5m or 20000.");
+        var (number, unit) = Share(budget);
+        var allowed = number * (unit == '%' ? model.Weights.Sum(weight => weight.Count) / 100.0 : 1);
+        return allowed is >= 1 and < 1e12 ? (long)allowed : throw Wrong(budget);
     }
+
+    static (double Number, char Unit) Share(string budget)
+    {
+        ArgumentNullException.ThrowIfNull(budget);
+        var unit = budget.Length > 0 ? char.ToLowerInvariant(budget[^1]) : ' ';
+        var factor = unit switch { 'k' => 1e3, 'm' => 1e6, _ => 1 };
+        return double.TryParse(char.IsDigit(unit) ? budget : budget[..^Math.Min(1, budget.Length)], NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number > 0 && (char.IsDigit(unit) || "%km".Contains(unit, StringComparison.Ordinal))
+            ? (number * factor, unit)
+            : throw Wrong(budget);
+    }
+
+    static InputException Wrong(string budget) => new($"budget is '{budget}'; write a share of the model such as 0.5%, or a number of parameters such as 8k, 1.5m or 20000.");
 
     // The largest size whose parameters fit. Sizes that the form refuses (blocks that do not divide a width) are passed over.
     static AdapterConfiguration Solve(LanguageModel model, JsonObject content, string budget)

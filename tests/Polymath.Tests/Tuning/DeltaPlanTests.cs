@@ -92,6 +92,18 @@ public sealed class DeltaPlanTests
         Assert.Contains("give one of them", Assert.Throws<InputException>(() => DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Budget: "8k", Settings: new Dictionary<string, string> { ["r"] = "3" }))).Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(DeltaForm.Lora, null, "rank", "3", "the settings of a LORA are r")]
+    [InlineData(DeltaForm.Oft, "1%", "oft_block_size", "4", "give one of them")]
+    [InlineData(DeltaForm.Lora, "1x", null, null, "budget is '1x'")]
+    [InlineData(DeltaForm.Ia3, "x%", null, null, "budget is 'x%'")]
+    public void What_is_wrong_for_any_model_is_told_before_the_first_stage(DeltaForm form, string? budget, string? key, string? value, string message)
+    {
+        var spec = new DeltaSpec(form, Budget: budget, Settings: key is null ? null : new Dictionary<string, string> { [key] = value! });
+        Assert.Contains(message, Assert.Throws<InputException>(() => DeltaPlan.Check(spec, "stages.task.method")).Message, StringComparison.Ordinal);
+        DeltaPlan.Check(new DeltaSpec(form, [Socket.Query], Budget: "2%"), "stages.task.method");
+    }
+
     public static TheoryData<DeltaForm> Forms => [.. Enum.GetValues<DeltaForm>()];
 
     [Theory]
