@@ -39,7 +39,7 @@ public sealed class RunFolder : IDisposable
         try
         {
             // Nothing but a run is ever written into, or set aside.
-            if (Directory.Exists(full) && !System.IO.File.Exists(System.IO.Path.Combine(full, "recipe.yaml")) && Directory.EnumerateFileSystemEntries(full).Any(entry => System.IO.Path.GetFileName(entry) != "run.lock"))
+            if (Directory.Exists(full) && !System.IO.File.Exists(System.IO.Path.Combine(full, "recipe.yaml")) && Directory.EnumerateFileSystemEntries(full).Any(entry => !IsBeginning(System.IO.Path.GetFileName(entry))))
                 throw new InputException($"{path} holds other things than a run. Give an empty or new folder with --run-dir.");
             if (fresh && Directory.Exists(full)) SetAside(full);
             Directory.CreateDirectory(full);
@@ -70,6 +70,9 @@ public sealed class RunFolder : IDisposable
             throw;
         }
     }
+
+    // What a process leaves that was killed before the recipe had its name.
+    static bool IsBeginning(string name) => name == "run.lock" || name.StartsWith("recipe.yaml.", StringComparison.Ordinal) && name.EndsWith(".tmp", StringComparison.Ordinal);
 
     // Held open and locked while the process lives; the system lets go of it when the process ends, however it ends.
     static FileStream Guard(string full)

@@ -25,6 +25,17 @@ public sealed class RunFolderTests : IDisposable
     }
 
     [Fact]
+    public void A_run_that_was_killed_while_its_recipe_was_being_written_begins_again()
+    {
+        Directory.CreateDirectory(folder.At("run"));
+        File.WriteAllText(folder.At("run", "run.lock"), "");
+        File.WriteAllText(folder.At("run", $"recipe.yaml.{Guid.NewGuid():N}.tmp"), "half");
+        Open("whole", fresh: false);
+        Assert.Equal(["recipe.yaml", "run.lock"], Directory.GetFiles(folder.At("run")).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal));
+        Assert.Equal("whole", File.ReadAllText(folder.At("run", "recipe.yaml")));
+    }
+
+    [Fact]
     public void A_folder_that_holds_other_things_is_neither_used_nor_set_aside()
     {
         Directory.CreateDirectory(folder.At("documents"));
