@@ -78,10 +78,10 @@ static class ModelVerb
             foreach (var (name, entry) in file.Entries) types[name] = entry.Kind;
         }
         foreach (var weight in model.Weights)
-            table.AddRow(Markup.Escape(weight.Name), Markup.Escape($"[{string.Join(", ", weight.Value.shape)}]"), $"{weight.Count:N0}", types.GetValueOrDefault(weight.Name, ""));
+            table.AddRow(Markup.Escape(weight.Name), Markup.Escape($"[{string.Join(", ", weight.Shape)}]"), $"{weight.Count:N0}", types.GetValueOrDefault(weight.Name, ""));
         AnsiConsole.Write(table);
         var count = model.Weights.Sum(weight => weight.Count);
-        Console.WriteLine($"{count:N0} parameters. Memory: {model.Weights.Sum(weight => weight.Count * weight.Value.element_size()) / 1e6:N1} MB to run, {count * 16 / 1e6:N1} MB to train every weight (weights, gradients, two moments), and the activations.");
+        Console.WriteLine($"{count:N0} parameters. Memory: {model.Weights.Sum(weight => weight.Bytes) / 1e6:N1} MB to run, {count * 16 / 1e6:N1} MB to train every weight (weights, gradients, two moments), and the activations.");
     }
 
     static Command Hash()

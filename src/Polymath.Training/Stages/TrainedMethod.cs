@@ -49,10 +49,12 @@ public sealed class TrainedMethod : IDisposable
                 var inner = Attach(model, prompt.Train ?? new FullMethod(), seed, stage);
                 return new TrainedMethod(model, $"prompt + {inner.Name}", inner.Weights, inner.deltas, inner.merge);
             case LoraMethod lora:
+                model.Hold(lora.Base);
                 var deltas = DeltaSet.Fresh(model, lora, (long)new Text.RandomStream(seed, stage).NextBits());
                 foreach (var weight in deltas.Weights) weight.Trainable = true;
                 return new TrainedMethod(model, "lora", [.. deltas.Weights], deltas, lora.Merge);
             case DeltaSpec delta:
+                model.Hold(delta.Base);
                 var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), (long)new Text.RandomStream(seed, stage).NextBits());
                 foreach (var weight in set.Weights) weight.Trainable = true;
                 return new TrainedMethod(model, System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [.. set.Weights], set, delta.Merge && set.Merges);
