@@ -48,7 +48,7 @@ public sealed class Weight
     {
         if (Quantized?.Form == form) return;
         using var frozen = no_grad();
-        using var numbers = Wide();
+        using var numbers = Quantized is null ? Value.detach() : Wide();
         using var matrix = turned ? numbers.t().contiguous() : numbers.alias();
         var rounded = QuantizedMatrix.Of(matrix, form);
         Free();

@@ -29,6 +29,8 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
         0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1f,
     ];
 
+    const long BlocksAtOnce = 1 << 14;
+
     // Scales' levels. Pinned, so that kernels may hold its address.
     static readonly float[] book = Pinned(ScaleLevels);
 
@@ -119,26 +121,35 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
     internal static Nf4Matrix Of(Tensor weight)
     {
         long rows = weight.size(0), columns = weight.size(1), count = rows * columns, blocks = (count + Block - 1) / Block;
-        var flat = weight.to(ScalarType.Float32).contiguous().view(-1);
-        if (count % Block != 0) flat = cat([flat, zeros(blocks * Block - count, device: weight.device)]);
-        var table = flat.view(blocks, Block);
-        var largest = table.abs().amax(1);                                                                   // [blocks]
-        var scaled = (table * (1 / largest.clamp(min: 1e-38f)).unsqueeze(1)).clamp(-1, 1);
-        var numbers = bucketize(scaled, Middles(Levels).to(weight.device), outInt32: true);                  // [blocks, 64]
-        // Four numbers to a word: [blocks, nibble, word] to one byte of numbers 0 and 1, one of 2 and 3.
-        var turned = numbers.view(blocks, 4, 16);
-        var low = turned.select(1, 0) + turned.select(1, 1) * 16;
-        var high = turned.select(1, 2) + turned.select(1, 3) * 16;
-        var codes = stack([low, high], 2).to(ScalarType.Byte).contiguous();                                  // [blocks, 16, 2]
+        var flat = weight.detach().contiguous().view(-1);
+        Tensor codes = empty(blocks, 16, 2, dtype: ScalarType.Byte, device: weight.device), largest = empty(blocks, device: weight.device), middles = Middles(Levels).to(weight.device);
+        // Some blocks at a time: what rounding needs meanwhile is several times the numbers.
+        for (long from = 0; from < blocks; from += BlocksAtOnce)
+        {
+            using var scope = NewDisposeScope();
+            var size = Math.Min(BlocksAtOnce, blocks - from);
+            var numbers = flat.narrow(0, from * Block, Math.Min(size * Block, count - from * Block)).to(ScalarType.Float32);
+            if (numbers.numel() < size * Block) numbers = cat([numbers, zeros(size * Block - numbers.numel(), device: weight.device)]);
+            var (some, top) = Round(numbers.view(size, Block), middles);
+            largest.narrow(0, from, size).copy_(top);
+            // Four numbers to a word: [blocks, nibble, word] to one byte of numbers 0 and 1, one of 2 and 3.
+            var turned = some.view(size, 4, 16);
+            codes.narrow(0, from, size).copy_(stack([turned.select(1, 0) + turned.select(1, 1) * 16, turned.select(1, 2) + turned.select(1, 3) * 16], 2));
+        }
 
         var mean = largest.mean();
         var rest = largest - mean;
         var groups = (blocks + Group - 1) / Group;
         if (blocks % Group != 0) rest = cat([rest, zeros(groups * Group - blocks, device: weight.device)]);
-        var grouped = rest.view(groups, Group);
-        var scaleScales = grouped.abs().amax(1);
-        var scaleCodes = bucketize((grouped * (1 / scaleScales.clamp(min: 1e-38f)).unsqueeze(1)).clamp(-1, 1), Middles(book).to(weight.device), outInt32: true).view(-1).narrow(0, 0, blocks).to(ScalarType.Byte).contiguous();
-        return new Nf4Matrix(rows, columns, codes, scaleCodes, scaleScales.contiguous(), mean.item<float>());
+        var (scaleCodes, scaleScales) = Round(rest.view(groups, Group), Middles(book).to(weight.device));
+        return new Nf4Matrix(rows, columns, codes, scaleCodes.view(-1).narrow(0, 0, blocks).to(ScalarType.Byte).contiguous(), scaleScales.contiguous(), mean.item<float>());
+    }
+
+    // Rows of numbers as places among levels, times each row's largest.
+    static (Tensor Codes, Tensor Largest) Round(Tensor table, Tensor middles)
+    {
+        var largest = table.abs().amax(1);
+        return (bucketize((table * (1 / largest.clamp(min: 1e-38f)).unsqueeze(1)).clamp(-1, 1), middles, outInt32: true), largest);
     }
 
     static Tensor Middles(ReadOnlySpan<float> levels)
