@@ -158,4 +158,50 @@ public sealed class QuantizedBaseTests : IDisposable
         model.Hold(BasePrecision.Nf4);
         Assert.InRange(model.Projections.Sum(map => map.Weight.Bytes), numbers / 2, numbers * 0.55);
     }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    public void Loftq_starts_nearer_to_the_whole_weights_than_rounding_alone(int turns)
+    {
+        using LanguageModel whole = ModelFolder.Open(TextFixtures.At("models", "llama")), rounded = ModelFolder.Open(TextFixtures.At("models", "llama")), started = ModelFolder.Open(TextFixtures.At("models", "llama"));
+        rounded.Hold(BasePrecision.Nf4);
+        var spec = new DeltaSpec(DeltaForm.Lora, TargetModules: ["all-linear"], Base: BasePrecision.Nf4,
+            Settings: new Dictionary<string, string> { ["r"] = "4", ["lora_alpha"] = "8", ["init_lora_weights"] = "loftq", ["loftq_config"] = $$"""{"loftq_bits":4,"loftq_iter":{{turns}}}""" });
+        using var scope = NewDisposeScope();
+        using var method = TrainedMethod.Attach(started, spec, 3, "stage");
+        var basis = new List<float[]>();
+        foreach (var (first, i) in whole.Projections.Select((map, i) => (map, i)))
+        {
+            Tensor weight = first.Matrix(), held = started.Projections[i].Matrix();
+            var delta = (Polymath.Tuning.Deltas.Lora)Assert.Single(started.Projections[i].Deltas);
+            Assert.NotNull(started.Projections[i].Weight.Quantized);
+            var residue = weight - held;
+            // The factors take off the four largest directions of what rounding lost in the last turn.
+            Assert.True((residue - delta.Change()).norm().item<float>() < 0.95 * (weight - rounded.Projections[i].Matrix()).norm().item<float>(), first.Name);
+            var (_, singular, _) = linalg.svd(residue);
+            Assert.Equal(singular.narrow(0, 4, singular.size(0) - 4).norm().item<float>(), (residue - delta.Change()).norm().item<float>(), 1e-3f);
+            basis.Add(Samples.Floats(held));
+        }
+        method.Finish(folder.At("stage"));
+        // The file is plain low-rank adaptation of the base that the model's folder holds.
+        ModelFolder.Save(started, folder.At("model"));
+        using var opened = ModelFolder.Open(folder.At("model"));
+        Assert.All(opened.Projections.Zip(basis), pair => Assert.Equal(pair.Second, Samples.Floats(pair.First.Matrix())));
+        using var loaded = DeltaSet.Load(opened, folder.At("stage", "adapter"));
+        Assert.Equal("true", loaded.Configuration.Raw("init_lora_weights")!.ToString());
+        using var frozen = no_grad();
+        using Batch one = started.Lay(Toy.Rows(9, 4)), two = opened.Lay(Toy.Rows(9, 4));
+        Samples.Near(started.NegativeLogLikelihood(one), opened.NegativeLogLikelihood(two), 2e-5, "loss");
+    }
+
+    [Fact]
+    public void Loftq_needs_whole_weights_and_says_so()
+    {
+        using var model = ModelFolder.Open(TextFixtures.At("models", "llama"));
+        var settings = new Dictionary<string, string> { ["init_lora_weights"] = "loftq" };
+        Assert.Contains("LoftQ starts from a base in nf4", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new DeltaSpec(DeltaForm.Lora, Settings: settings, Base: BasePrecision.Int8), 1, "stage")).Message, StringComparison.Ordinal);
+        model.Hold(BasePrecision.Nf4);
+        Assert.Contains("LoftQ starts from the whole weights", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new DeltaSpec(DeltaForm.Lora, Settings: settings), 1, "stage")).Message, StringComparison.Ordinal);
+    }
 }
