@@ -14,7 +14,7 @@ static class BasePrecisions
 {
     const int Tokens = 96, Rows = 8, Length = 128, Steps = 4;
 
-    internal static int Run(string folder, string precision)
+    internal static int Run(string folder, string precision, bool trains)
     {
         TorchRuntime.Load();
         using var model = ModelFolder.Open(folder);
@@ -24,7 +24,7 @@ static class BasePrecisions
         Console.WriteLine($"{precision}: maps {model.Projections.Sum(map => map.Weight.Bytes) / 1e6:F1} MB of {model.Projections.Sum(map => map.Weight.Count) / 1e6:F1}M numbers, rounded in {rounding:F1} s; {Own():F0} MB of the process's own");
         Decode(model);
         Console.WriteLine($"  after decoding {Own():F0} MB of the process's own");
-        Train(model);
+        if (trains) Train(model);
         return 0;
     }
 
@@ -42,7 +42,10 @@ static class BasePrecisions
         for (var turn = 0; turn < 3; turn++)
         {
             var opening = Seconds(1);
-            Console.WriteLine($"  decode {(Tokens - 1) / (Seconds(Tokens) - opening):F1} tokens/s");
+            var before = Process.GetCurrentProcess().TotalProcessorTime;
+            var rate = (Tokens - 1) / (Seconds(Tokens) - opening);
+            // Where others use the cores too, the time of its own thread says more than the clock (OMP_NUM_THREADS=1).
+            Console.WriteLine($"  decode {rate:F1} tokens/s, {(Process.GetCurrentProcess().TotalProcessorTime - before).TotalMilliseconds / Tokens:F2} ms of processor time a token");
         }
     }
 

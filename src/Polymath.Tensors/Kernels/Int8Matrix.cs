@@ -26,17 +26,17 @@ public sealed unsafe class Int8Matrix : QuantizedMatrix
     /// <summary>Rounds a matrix.</summary>
     internal static Int8Matrix Of(Tensor weight)
     {
-        long rows = weight.size(0), columns = weight.size(1), most = Math.Max(1, (1 << 20) / Math.Max(1, columns));
+        long rows = weight.size(0), columns = weight.size(1), most = Math.Max(1, (1 << 18) / Math.Max(1, columns));
         Tensor codes = empty(rows, columns, dtype: ScalarType.Int8, device: weight.device), scales = empty(rows, device: weight.device);
         for (long from = 0; from < rows; from += most)
         {
             using var scope = NewDisposeScope();
             var size = Math.Min(most, rows - from);
-            var wide = weight.detach().narrow(0, from, size).to(ScalarType.Float32);
-            var largest = wide.abs().amax(1);
+            var wide = weight.detach().narrow(0, from, size).to(ScalarType.Float32, copy: true);
+            var largest = maximum(wide.amax(1), -wide.amin(1));
             scales.narrow(0, from, size).copy_(largest / 127);
             // A row of zeros has no scale to divide by.
-            codes.narrow(0, from, size).copy_((wide * (127 / largest.clamp(min: 1e-30f)).unsqueeze(1)).round().clamp(-127, 127));
+            codes.narrow(0, from, size).copy_(wide.mul_((127 / largest.clamp(min: 1e-30f)).unsqueeze(1)).round_().clamp_(-127, 127));
         }
         return new Int8Matrix(codes, scales);
     }
