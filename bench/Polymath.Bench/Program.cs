@@ -17,6 +17,7 @@ if (args is ["tokenizers", var folder, var file, .. var more])
     return TokenizerSpeed.Run(folder, file, more.Length > 0 ? double.Parse(more[0]) : double.PositiveInfinity, more.Length > 1 ? int.Parse(more[1]) : 1);
 if (args is ["load", var place]) return LoadSpeed.Run(place);
 if (args is ["decode", var of, .. var many]) return DecodeSpeed.Run(of, many.Length > 0 ? int.Parse(many[0]) : 128);
+if (args is ["base", var model, var precision, .. var also]) return BasePrecisions.Run(model, precision, also is not ["decode"]);
 if (args is [var side, var task])
 {
     TorchRuntime.Load();

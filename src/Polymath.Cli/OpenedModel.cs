@@ -15,11 +15,14 @@ sealed class ModelChoice
     readonly Option<string?> stage = new("--stage") { Description = "A run's stage; the last finished one when left out." };
     readonly Option<string?> adapter = new("--adapter") { Description = "An adapter's folder or its address on a hub, put on the model. A stage that kept its adapter apart brings its own." };
 
+    readonly Option<BasePrecision?> precision = new("--base") { Description = "How the model's linear maps are held: float32, bfloat16, float16, int8 or nf4; as in the files when left out. Fewer bits take less memory and round the weights." };
+
     readonly AllowedWeights allowed = new();
     readonly HubUse hubs = new();
 
     internal void AddTo(Command command)
     {
+        command.Add(precision);
         command.Add(folder);
         command.Add(stage);
         command.Add(adapter);
@@ -34,7 +37,7 @@ sealed class ModelChoice
     internal OpenedModel Open(ParseResult parsed)
     {
         TorchRuntime.Load();
-        return OpenedModel.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)), hubs.Adapter(parsed, parsed.GetValue(adapter)), allowed.Read(parsed));
+        return OpenedModel.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)), hubs.Adapter(parsed, parsed.GetValue(adapter)), allowed.Read(parsed), parsed.GetValue(precision));
     }
 }
 
@@ -61,11 +64,12 @@ sealed class OpenedModel : IDisposable
     /// <summary>The model's own folder.</summary>
     internal string Place { get; }
 
-    internal static OpenedModel Open(string place, string? adapter, IReadOnlyCollection<string>? allowed = null)
+    internal static OpenedModel Open(string place, string? adapter, IReadOnlyCollection<string>? allowed = null, BasePrecision? precision = null)
     {
         var text = TextModel.Open(place, allowed);
         try
         {
+            text.Model.Hold(precision);
             return new OpenedModel(text, place, (adapter ?? OwnAdapter(place)) is { } folder ? DeltaSet.Load(text.Model, folder) : null);
         }
         catch

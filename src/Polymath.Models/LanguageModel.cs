@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
 using Polymath.Text.Packing;
 using static TorchSharp.torch;
@@ -45,6 +46,20 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
 
     /// <summary>The sockets of linear maps, in the order of the model.</summary>
     public IReadOnlyList<Projection> Projections => parts.Projections;
+
+    /// <summary>Holds the frozen linear maps in a precision from here on, rounding their numbers to it; norms, biases, token vectors, routers and heads stay as they are.</summary>
+    /// <param name="precision">The precision; null leaves everything as it is.</param>
+    public void Hold(BasePrecision? precision)
+    {
+        if (precision is not { } held) return;
+        foreach (var map in Projections.Where(map => map.Role is not (Role.Head or Role.Router)))
+            switch (held)
+            {
+                case BasePrecision.Nf4: map.Weight.Quantize(QuantizedForm.Nf4, map.Transposed); break;
+                case BasePrecision.Int8: map.Weight.Quantize(QuantizedForm.Int8, map.Transposed); break;
+                default: map.Weight.Convert(held == BasePrecision.Float32 ? ScalarType.Float32 : held == BasePrecision.Float16 ? ScalarType.Float16 : ScalarType.BFloat16); break;
+            }
+    }
 
     /// <summary>Which way the model reads.</summary>
     public virtual Reading Reading => Reading.Decoder;

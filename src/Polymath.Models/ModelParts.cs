@@ -137,7 +137,7 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <summary>Frees the weights and closes the files behind them.</summary>
     public void Dispose()
     {
-        foreach (var weight in weights) weight.Value.Dispose();
+        foreach (var weight in weights) weight.Free();
         foreach (var rotary in rotaries) rotary.Dispose();
         source.Dispose();
     }

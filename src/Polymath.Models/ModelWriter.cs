@@ -42,7 +42,7 @@ public static class ModelWriter
         {
             var name = shards.Count == 1 ? "model.safetensors" : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors";
             using var scope = NewDisposeScope();
-            SafetensorsWriter.Write(Path.Combine(folder, name), shards[i].ToDictionary(weight => weight.Name, weight => weight.Value.detach().to(type)), before: before);
+            SafetensorsWriter.Write(Path.Combine(folder, name), shards[i].ToDictionary(weight => weight.Name, weight => weight.Wide().to(type)), before: before);
             foreach (var weight in shards[i]) map[weight.Name] = name;
         }
         if (shards.Count > 1) AtomicFile.WriteText(Path.Combine(folder, "model.safetensors.index.json"), Index(model.Weights, map, width).ToJsonString(layout) + "\n");

@@ -61,6 +61,25 @@ public enum DeltaForm
     PrefixTuning,
 }
 
+/// <summary>How the frozen maps of a model are held while a delta on them is trained, or while it generates.</summary>
+public enum BasePrecision
+{
+    /// <summary>32 bits a number.</summary>
+    Float32,
+
+    /// <summary>16 bits, bfloat16.</summary>
+    Bfloat16,
+
+    /// <summary>16 bits, float16.</summary>
+    Float16,
+
+    /// <summary>8 bits, a scale for each output (Dettmers et al. 2022).</summary>
+    Int8,
+
+    /// <summary>4 bits, NF4 with quantised scales: QLoRA (Dettmers et al. 2023).</summary>
+    Nf4,
+}
+
 /// <summary>What a socket is for, in words that hold for every family.</summary>
 public enum Socket
 {
@@ -111,6 +130,7 @@ public enum Socket
 /// <param name="Budget">How many parameters it may have: <c>0.5%</c> of the model's, <c>8k</c>, <c>1.5m</c> or a number. The size is solved for.</param>
 /// <param name="Settings">The form's own settings, by PEFT's names, such as <c>r</c>, <c>lora_alpha</c>, <c>use_dora</c>.</param>
 /// <param name="Merge">Whether the delta is merged into the model when the stage ends; forms that cannot be merged stay apart.</param>
+/// <param name="Base">How the frozen maps are held meanwhile; as the files hold them when left out. <c>nf4</c> is QLoRA. The model that is written is the rounded one.</param>
 public sealed record DeltaSpec(
     DeltaForm Form,
     IReadOnlyList<Socket>? Roles = null,
@@ -118,7 +138,8 @@ public sealed record DeltaSpec(
     [Bounds(0, 100000)] IReadOnlyList<int>? Layers = null,
     string? Budget = null,
     IReadOnlyDictionary<string, string>? Settings = null,
-    bool Merge = false) : MethodSpec
+    bool Merge = false,
+    BasePrecision? Base = null) : MethodSpec
 {
     /// <inheritdoc/>
     public override string Kind => "delta";

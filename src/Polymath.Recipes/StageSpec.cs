@@ -143,13 +143,15 @@ public sealed record FreezeMethod(IReadOnlyList<string> Train) : MethodSpec
 /// <param name="TargetModules">Projections by the end of their names; the family's query and value when left out, <c>all-linear</c> for every one but the head.</param>
 /// <param name="UseRslora">Whether the scale is α/√r (Kalajdzievski 2023).</param>
 /// <param name="Merge">Whether the delta is merged into the model when the stage ends. If not, the stage is measured with it, and the next stage starts from the model without it. The adapter is saved in either case.</param>
+/// <param name="Base">How the frozen maps are held meanwhile; as the files hold them when left out. <c>nf4</c> is QLoRA (Dettmers et al. 2023). The model that is written is the rounded one.</param>
 public sealed record LoraMethod(
     [Bounds(1, 65536)] int R = 8,
     [Bounds(0)] double LoraAlpha = 8,
     [Bounds(0, 0.999)] double LoraDropout = 0,
     IReadOnlyList<string>? TargetModules = null,
     bool UseRslora = false,
-    bool Merge = true) : MethodSpec
+    bool Merge = true,
+    BasePrecision? Base = null) : MethodSpec
 {
     /// <inheritdoc/>
     public override string Kind => "lora";

@@ -99,6 +99,13 @@ public sealed class AdapterConfiguration
     /// <param name="key">The setting.</param>
     public JsonNode? Raw(string key) => content[key];
 
+    /// <summary>Says that the factors are where they start: a file of them is plain from here on, and what rounded the base is not done again.</summary>
+    internal void Started()
+    {
+        content["init_lora_weights"] = true;
+        content.Remove("loftq_config");
+    }
+
     /// <summary>A list of texts; one text is a list of one.</summary>
     /// <param name="key">The setting.</param>
     public IReadOnlyList<string> Texts(string key) => content[key] switch

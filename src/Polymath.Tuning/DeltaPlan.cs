@@ -136,7 +136,7 @@ public static class DeltaPlan
     static IEnumerable<string> Norms(LanguageModel model)
     {
         var maps = model.Projections.Select(map => map.Name).ToHashSet(StringComparer.Ordinal);
-        return model.Weights.Where(weight => weight.Value.Dimensions == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal)).Select(weight => weight.Name[..^".weight".Length]).Where(name => !maps.Contains(name));
+        return model.Weights.Where(weight => weight.Shape.Count == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal)).Select(weight => weight.Name[..^".weight".Length]).Where(name => !maps.Contains(name));
     }
 
     /// <summary>The number of parameters that a budget allows.</summary>

@@ -75,11 +75,11 @@ static class ModelVerb
             using var file = WeightFile.OpenAny(path);
             foreach (var (name, entry) in file.Entries) types[name] = entry.Kind;
         }
-        long count = model.Weights.Sum(weight => weight.Count), bytes = model.Weights.Sum(weight => weight.Count * weight.Value.element_size()), training = count * 16;
+        long count = model.Weights.Sum(weight => weight.Count), bytes = model.Weights.Sum(weight => weight.Bytes), training = count * 16;
         var family = $"{model.Configuration["model_type"]}";
         if (json)
         {
-            var weights = model.Weights.Select(weight => new { name = weight.Name, shape = weight.Value.shape, parameters = weight.Count, type = types.GetValueOrDefault(weight.Name) });
+            var weights = model.Weights.Select(weight => new { name = weight.Name, shape = weight.Shape, parameters = weight.Count, type = types.GetValueOrDefault(weight.Name) });
             Console.WriteLine(JsonSerializer.Serialize(new { family, folder, sizes.Layers, sizes.HiddenSize, sizes.Heads, sizes.KeyValueHeads, sizes.HeadWidth, sizes.VocabularySize, sizes.ContextLength, parameters = count, runBytes = bytes, trainBytes = training, weights }, TokenizerVerb.Layout));
             return;
         }
@@ -87,7 +87,7 @@ static class ModelVerb
         Console.WriteLine($"{sizes.Layers} layers, {sizes.HiddenSize} wide, {sizes.Heads} heads and {sizes.KeyValueHeads} key-value heads of width {sizes.HeadWidth}, {sizes.VocabularySize:N0} tokens, context {sizes.ContextLength:N0}");
         var table = Wide.Table().AddColumn("weight").AddColumn("shape").AddColumn(new TableColumn("parameters").RightAligned()).AddColumn("type in file");
         foreach (var weight in model.Weights)
-            table.AddRow(Markup.Escape(weight.Name), Markup.Escape($"[{string.Join(", ", weight.Value.shape)}]"), $"{weight.Count:N0}", types.GetValueOrDefault(weight.Name, ""));
+            table.AddRow(Markup.Escape(weight.Name), Markup.Escape($"[{string.Join(", ", weight.Shape)}]"), $"{weight.Count:N0}", types.GetValueOrDefault(weight.Name, ""));
         AnsiConsole.Write(table);
         Console.WriteLine($"{count:N0} parameters. Memory: {bytes / 1e6:N1} MB to run, {training / 1e6:N1} MB to train every weight (weights, gradients, two moments), and the activations.");
     }

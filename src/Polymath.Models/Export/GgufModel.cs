@@ -54,7 +54,7 @@ public sealed class GgufModel
             file.Add(new GgufTensor(GgufNames.Of(type, projection.Name + ".bias"), [projection.OutputWidth], BlockType.F32, () => zeros(projection.OutputWidth)));
     }
 
-    static Tensor Wide(Weight weight) => weight.Value.detach().to(ScalarType.Float32);
+    static Tensor Wide(Weight weight) => weight.Wide();
 
     static BlockType Fitting(BlockType wanted, long[] shape, string name)
     {
@@ -140,7 +140,7 @@ public sealed class GgufModel
 
     (Func<Tensor> Make, long[] Shape) Placed(string name, Weight weight)
     {
-        var shape = weight.Value.shape;
+        var shape = weight.Shape.ToArray();
         var projection = model.Projections.FirstOrDefault(projection => ReferenceEquals(projection.Weight, weight));
         if (projection is { Transposed: true }) return (() => Wide(weight).t(), [shape[1], shape[0]]);
         var sizes = model.Sizes;

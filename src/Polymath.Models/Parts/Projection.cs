@@ -79,10 +79,10 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     public StackPlace? Stack { get; } = stack;
 
     /// <summary>The width it maps from.</summary>
-    public long InputWidth => Weight.Value.size(Transposed ? 0 : 1);
+    public long InputWidth => Weight.Shape[Transposed ? 0 : 1];
 
     /// <summary>The width it maps to.</summary>
-    public long OutputWidth => Weight.Value.size(Transposed ? 1 : 0);
+    public long OutputWidth => Weight.Shape[Transposed ? 1 : 0];
 
     /// <summary>The deltas in the socket, each around those before it.</summary>
     public IReadOnlyList<Delta> Deltas => deltas;
@@ -98,10 +98,10 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     public void Unplug(Delta delta) => deltas.Remove(delta);
 
     /// <summary>Whether the map is y = W·x + b and nothing else, W held as [out, in].</summary>
-    internal bool IsPlain => deltas.Count == 0 && !Transposed;
+    internal bool IsPlain => deltas.Count == 0 && (!Transposed || Weight.Quantized is not null);
 
     /// <summary>W and b.</summary>
-    internal BlockMap Map => new(Weight.Value, Bias?.Value);
+    internal BlockMap Map => Weight.Quantized is { } few ? new(few, Bias?.Value) : new(Weight.Value, Bias?.Value);
 
     /// <summary>Maps x [tokens, in] to [tokens, out].</summary>
     /// <param name="x">The input.</param>
@@ -129,6 +129,7 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     public Tensor Plain(Tensor x, bool withBias)
     {
         var bias = withBias ? Bias : null;
+        if (Weight.Quantized is { } few) return QuantizedProduct.Linear(x, few, bias?.Value);
         return Transposed && !HalfProduct.Holds(Weight.Value)
             ? bias is null ? x.matmul(Weight.Value) : addmm(bias.Value, x, Weight.Value, 1f, 1f)
             : HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, bias?.Value);
@@ -139,22 +140,21 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     /// <param name="maps">The projections.</param>
     public static Tensor[] Together(Tensor x, params ReadOnlySpan<Projection> maps)
     {
-        var results = new Tensor[maps.Length];
         var plain = true;
         foreach (var map in maps) plain &= map.IsPlain;
         if (!plain)
         {
+            var results = new Tensor[maps.Length];
             for (var i = 0; i < maps.Length; i++) results[i] = maps[i].Forward(x);
             return results;
         }
-        var weights = new Tensor[maps.Length];
-        var biases = new Tensor?[maps.Length];
-        for (var i = 0; i < maps.Length; i++) (weights[i], biases[i]) = (maps[i].Weight.Value, maps[i].Bias?.Value);
-        return HalfProduct.Linear(x, weights, biases);
+        var together = new BlockMap[maps.Length];
+        for (var i = 0; i < maps.Length; i++) together[i] = maps[i].Map;
+        return HalfProduct.Linear(x, together);
     }
 
     /// <summary>W as [out, in] in 32 bits, however it is held.</summary>
-    public Tensor Matrix() => (Transposed ? Weight.Value.t() : Weight.Value).to(ScalarType.Float32);
+    public Tensor Matrix() => Weight.Quantized?.Wide() ?? (Transposed ? Weight.Value.t() : Weight.Value).to(ScalarType.Float32);
 
     /// <summary>Sets W [out, in] and b [out].</summary>
     /// <param name="weight">W.</param>

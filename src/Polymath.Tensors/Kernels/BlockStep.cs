@@ -4,10 +4,34 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>A map of a block: W [out, in] and b [out] or null.</summary>
-/// <param name="Weight">W.</param>
-/// <param name="Bias">b.</param>
-public readonly record struct BlockMap(Tensor Weight, Tensor? Bias);
+/// <summary>A linear map: W [out, in], as numbers or in few bits, and b [out] or null.</summary>
+public readonly record struct BlockMap
+{
+    /// <summary>A map of numbers.</summary>
+    /// <param name="weight">W.</param>
+    /// <param name="bias">b.</param>
+    public BlockMap(Tensor weight, Tensor? bias) => (Weight, Bias) = (weight, bias);
+
+    /// <summary>A map whose weight is held in few bits.</summary>
+    /// <param name="weight">W.</param>
+    /// <param name="bias">b.</param>
+    public BlockMap(QuantizedMatrix weight, Tensor? bias) => (Quantized, Bias) = (weight, bias);
+
+    /// <summary>W as numbers, or null.</summary>
+    public Tensor? Weight { get; }
+
+    /// <summary>W in few bits, or null.</summary>
+    public QuantizedMatrix? Quantized { get; }
+
+    /// <summary>b, or null.</summary>
+    public Tensor? Bias { get; }
+
+    /// <summary>The width it maps to.</summary>
+    public long Output => Quantized?.Rows ?? Weight!.size(0);
+
+    /// <summary>What holds the weight.</summary>
+    internal object? Holder => (object?)Quantized ?? Weight;
+}
 
 /// <summary>The weights of a block that norms before each part, attends with grouped queries and gates with silu: Llama's kind.</summary>
 /// <param name="Before">The norm before attention [hidden].</param>
@@ -39,12 +63,13 @@ public static unsafe class BlockStep
     {
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(w);
-        return !is_grad_enabled() && FewRows.Takes(x, w.Query.Weight) && Fits(w.Query) && Fits(w.Key) && Fits(w.Value) && Fits(w.Output) && Fits(w.Gate) && Fits(w.Up) && Fits(w.Down)
+        return !is_grad_enabled() && FewRows.Takes(x, w.Query) && Fits(w.Query) && Fits(w.Key) && Fits(w.Value) && Fits(w.Output) && Fits(w.Gate) && Fits(w.Up) && Fits(w.Down)
             && FastPath.Takes(w.Before, w.Between) && (w.QueryNorm is null || FastPath.Takes(w.QueryNorm, w.KeyNorm!));
     }
 
-    static bool Fits(BlockMap map) =>
-        map.Weight.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 && map.Weight.device_type == DeviceType.CPU && map.Weight.is_contiguous() && (map.Bias is null || FastPath.Takes(map.Bias));
+    static bool Fits(BlockMap map) => (map.Bias is null || FastPath.Takes(map.Bias)) && (map.Quantized is { } few
+        ? few.TakesFewRows
+        : map.Weight!.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 && map.Weight.device_type == DeviceType.CPU && map.Weight.is_contiguous());
 
     /// <summary>Takes the residual stream through the block, in place; the tokens' keys and values are put into the cache.</summary>
     /// <param name="x">[n, hidden].</param>
@@ -64,7 +89,7 @@ public static unsafe class BlockStep
         ArgumentNullException.ThrowIfNull(keys);
         ArgumentNullException.ThrowIfNull(reach);
         ArgumentNullException.ThrowIfNull(form);
-        int n = (int)x.size(0), hidden = (int)x.size(1), width = (int)keys.size(3), keyHeads = (int)keys.size(1), heads = (int)w.Query.Weight.size(0) / width, inner = (int)w.Gate.Weight.size(0);
+        int n = (int)x.size(0), hidden = (int)x.size(1), width = (int)keys.size(3), keyHeads = (int)keys.size(1), heads = (int)w.Query.Output / width, inner = (int)w.Gate.Output;
         int wide = heads * width, shared = keyHeads * width;
         var room = (float*)NativeMemory.AlignedAlloc((nuint)(n * ((long)hidden + 2 * wide + 2 * shared + 2 * inner) * sizeof(float)), 64);
         float* stream = (float*)LibTorch.Data(x), normed = room, q = normed + n * hidden, mixed = q + n * wide, k = mixed + n * wide, v = k + n * shared, gate = v + n * shared, up = gate + n * inner;
@@ -98,7 +123,7 @@ public static unsafe class BlockStep
         GC.KeepAlive(w);
     }
 
-    static FewRows.Map Map(BlockMap map, float* y, bool adds = false) => FewRows.Map.Of(map.Weight, map.Bias, y, adds);
+    static FewRows.Map Map(BlockMap map, float* y, bool adds = false) => FewRows.Map.Of(map, y, adds);
 
     static void Norm(float* x, Tensor weight, float* y, int rows, int width, double epsilon)
     {

@@ -27,6 +27,13 @@ static unsafe class FewRows
         // What does not fit goes to libtorch, which says so; the kernel would read past the end.
         && weight.Dimensions == 2 && weight.size(1) == x.size(1);
 
+    /// <summary>The same of a map.</summary>
+    internal static bool Takes(Tensor x, BlockMap map) => map.Quantized is { } few ? x.Dimensions == 2 && x.size(0) is > 0 and <= Most && FastPath.Takes(x) && few.TakesFewRows : Takes(x, map.Weight!);
+
+    /// <summary>Whether nothing records how to go back.</summary>
+    internal static bool NeedsNoGradient(Tensor x, BlockMap map) =>
+        map.Weight is { } weight ? NeedsNoGradient(x, weight, map.Bias) : !is_grad_enabled() || !x.requires_grad && map.Bias?.requires_grad != true;
+
     /// <summary>Whether nothing records how to go back.</summary>
     internal static bool NeedsNoGradient(Tensor x, Tensor weight, Tensor? bias) =>
         !is_grad_enabled() || !x.requires_grad && !weight.requires_grad && bias?.requires_grad != true;
@@ -47,28 +54,32 @@ static unsafe class FewRows
     /// <summary>x·Wᵀ + b, written into result [n, out].</summary>
     internal static void Into(Tensor result, Tensor x, Tensor weight, Tensor? bias)
     {
-        var map = Map.Of(weight, bias, (float*)LibTorch.Data(result));
-        Run((float*)LibTorch.Data(x), (int)x.size(0), (int)x.size(1), &map, 1);
+        Into(result, x, new BlockMap(weight, bias));
+    }
+
+    /// <summary>A map of x, written into result [n, out].</summary>
+    internal static void Into(Tensor result, Tensor x, BlockMap map)
+    {
+        var job = Map.Of(map, (float*)LibTorch.Data(result));
+        Run((float*)LibTorch.Data(x), (int)x.size(0), (int)x.size(1), &job, 1);
         GC.KeepAlive(x);
-        GC.KeepAlive(weight);
-        GC.KeepAlive(bias);
+        GC.KeepAlive(map.Holder);
+        GC.KeepAlive(map.Bias);
         GC.KeepAlive(result);
     }
 
-    /// <summary>x·Wᵀ + b for several W in one job. Each W and b must be of those that are taken.</summary>
+    /// <summary>Several maps in one job. Each must be of those that are taken.</summary>
     /// <param name="x">[n, in].</param>
-    /// <param name="weights">Each W [out, in].</param>
-    /// <param name="biases">Each b [out], or null.</param>
-    internal static Tensor[] Linear(Tensor x, Tensor[] weights, Tensor?[] biases)
+    /// <param name="maps">The maps.</param>
+    internal static Tensor[] Linear(Tensor x, BlockMap[] maps)
     {
         var rows = x.size(0);
-        var results = Array.ConvertAll(weights, weight => empty(rows, weight.size(0)));
-        var maps = stackalloc Map[weights.Length];
-        for (var i = 0; i < weights.Length; i++) maps[i] = Map.Of(weights[i], biases[i], (float*)LibTorch.Data(results[i]));
-        Run((float*)LibTorch.Data(x), (int)rows, (int)x.size(1), maps, weights.Length);
+        var results = Array.ConvertAll(maps, map => empty(rows, map.Output));
+        var jobs = stackalloc Map[maps.Length];
+        for (var i = 0; i < maps.Length; i++) jobs[i] = Map.Of(maps[i], (float*)LibTorch.Data(results[i]));
+        Run((float*)LibTorch.Data(x), (int)rows, (int)x.size(1), jobs, maps.Length);
         GC.KeepAlive(x);
-        GC.KeepAlive(weights);
-        GC.KeepAlive(biases);
+        GC.KeepAlive(maps);
         return results;
     }
 
@@ -92,10 +103,18 @@ static unsafe class FewRows
         /// <summary>Whether the result is added to what lies there.</summary>
         internal bool Adds;
 
-        internal static Map Of(Tensor weight, Tensor? bias, float* y, bool adds = false) => new()
+        /// <summary>Each output's scale where the weight is of 8 bits, else null.</summary>
+        internal float* RowScales;
+
+        /// <summary>The scales where the weight is of 4 bits.</summary>
+        internal BlockScales Scales;
+
+        internal static Map Of(BlockMap map, float* y, bool adds = false)
         {
-            Y = y, Weight = LibTorch.Data(weight), Bias = bias is null ? null : (float*)LibTorch.Data(bias), Output = (int)weight.size(0), Type = weight.dtype, Adds = adds,
-        };
+            var bias = map.Bias is null ? null : (float*)LibTorch.Data(map.Bias);
+            if (map.Quantized is { } few) return few.Map(bias, y, adds);
+            return new Map { Y = y, Weight = LibTorch.Data(map.Weight!), Bias = bias, Output = (int)map.Output, Type = map.Weight!.dtype, Adds = adds };
+        }
     }
 
     struct State
@@ -118,6 +137,8 @@ static unsafe class FewRows
             {
                 case ScalarType.BFloat16: Outputs<Brain, ushort>(ref s, ref map, from, to); break;
                 case ScalarType.Float16: Outputs<HalfFloat, ushort>(ref s, ref map, from, to); break;
+                case ScalarType.Int8: Outputs<Small, sbyte>(ref s, ref map, from, to); break;
+                case ScalarType.Byte: Nf4Rows.Outputs(s.X, s.Count, s.Input, ref map, from, to); break;
                 default: Outputs<Single, float>(ref s, ref map, from, to); break;
             }
         }
@@ -128,21 +149,22 @@ static unsafe class FewRows
         for (var output = begin; output < end; output++)
         {
             var w = (T*)map.Weight + output * s.Input;
-            var bias = map.Bias == null ? 0 : map.Bias[output];
+            float bias = map.Bias == null ? 0 : map.Bias[output], scale = map.RowScales == null ? 1 : map.RowScales[output];
             var row = 0;
             // A second look at the same weights finds them in the cache.
             for (; row + 2 <= s.Count; row += 2)
             {
                 var (first, second) = Dots<TRead, T>(s.X + (long)row * s.Input, s.X + (long)(row + 1) * s.Input, w, s.Input);
-                Put(ref map, row, output, first + bias);
-                Put(ref map, row + 1, output, second + bias);
+                Put(ref map, row, output, first * scale + bias);
+                Put(ref map, row + 1, output, second * scale + bias);
             }
-            if (row < s.Count) Put(ref map, row, output, Dot<TRead, T>(s.X + (long)row * s.Input, w, s.Input) + bias);
+            if (row < s.Count) Put(ref map, row, output, Dot<TRead, T>(s.X + (long)row * s.Input, w, s.Input) * scale + bias);
         }
     }
 
+    /// <summary>Puts a number where a map's result goes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Put(ref Map map, int row, long output, float value)
+    internal static void Put(ref Map map, int row, long output, float value)
     {
         ref var y = ref map.Y[(long)row * map.Output + output];
         y = map.Adds ? y + value : value;
@@ -209,7 +231,7 @@ static unsafe class FewRows
     }
 
     /// <summary>Reads numbers of a type, widened exactly.</summary>
-    interface IRead<T> where T : unmanaged
+    internal interface IRead<T> where T : unmanaged
     {
         static abstract Vector512<float> Load(T* from);
 
@@ -259,5 +281,19 @@ static unsafe class FewRows
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static float One(ushort* from) => (float)BitConverter.UInt16BitsToHalf(*from);
+    }
+
+    internal readonly struct Small : IRead<sbyte>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load(sbyte* from)
+        {
+            if (Avx512F.IsSupported) return Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(from)));
+            var (low, high) = Vector256.Widen(Vector256.Create(Vector128.WidenLower(Vector128.Load(from)), Vector128.WidenUpper(Vector128.Load(from))));
+            return Vector512.Create(Vector256.ConvertToSingle(low), Vector256.ConvertToSingle(high));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static float One(sbyte* from) => *from;
     }
 }

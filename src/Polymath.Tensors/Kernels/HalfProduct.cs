@@ -9,9 +9,6 @@ namespace Polymath.Tensors.Kernels;
 /// </summary>
 public static class HalfProduct
 {
-    // A slice of four million floats: large enough for full-speed products, small beside any model that needs this.
-    const long SliceElements = 4 << 20;
-
     /// <summary>Whether weights are held in 16 bits.</summary>
     /// <param name="weight">The weights.</param>
     public static bool Holds(Tensor weight)
@@ -33,18 +30,16 @@ public static class HalfProduct
         return bias is null ? y : y + bias;
     }
 
-    /// <summary>The same map for several weights that read the same rows; a few rows read all of them in one job.</summary>
+    /// <summary>Several maps of the same rows, however their weights are held; a few rows read all of them in one job.</summary>
     /// <param name="x">[n, in], 32 bits.</param>
-    /// <param name="weights">Each W [out, in].</param>
-    /// <param name="biases">Each b [out], or null.</param>
-    public static Tensor[] Linear(Tensor x, Tensor[] weights, Tensor?[] biases)
+    /// <param name="maps">The maps.</param>
+    public static Tensor[] Linear(Tensor x, params BlockMap[] maps)
     {
-        ArgumentNullException.ThrowIfNull(weights);
-        ArgumentNullException.ThrowIfNull(biases);
-        for (var i = 0; i < weights.Length; i++)
-            if (!FewRows.Takes(x, weights[i]) || !FewRows.NeedsNoGradient(x, weights[i], biases[i]) || biases[i] is { } bias && !FastPath.Takes(bias))
-                return [.. weights.Select((weight, j) => Linear(x, weight, biases[j]))];
-        return FewRows.Linear(x, weights, biases);
+        ArgumentNullException.ThrowIfNull(maps);
+        foreach (var map in maps)
+            if (!FewRows.Takes(x, map) || !FewRows.NeedsNoGradient(x, map) || map.Bias is { } bias && !FastPath.Takes(bias))
+                return Array.ConvertAll(maps, each => each.Quantized is { } few ? QuantizedProduct.Linear(x, few, each.Bias) : Linear(x, each.Weight!, each.Bias));
+        return FewRows.Linear(x, maps);
     }
 
     /// <summary>The same in libtorch's operations, all weights widened at once.</summary>
@@ -96,39 +91,12 @@ public static class HalfProduct
             use(0, weight.size(0), plain);
             return;
         }
-        var rows = Math.Min(weight.size(0), Math.Max(64, SliceElements / Math.Max(1, weight.size(1))));
-        var room = Interlocked.Exchange(ref only.room, null);
-        try
+        Slices.Over(weight.size(0), weight.size(1), (from, size, wide) =>
         {
-            if (room is null || room.numel() < rows * weight.size(1))
-            {
-                room?.Dispose();
-                room = empty(Math.Max(SliceElements, rows * weight.size(1))).DetachFromDisposeScope();
-            }
-            for (long from = 0; from < weight.size(0); from += rows)
-            {
-                var size = Math.Min(rows, weight.size(0) - from);
-                using var slice = plain.narrow(0, from, size);
-                using var run = room.narrow(0, 0, size * weight.size(1));
-                using var wide = run.view(size, weight.size(1));
-                wide.copy_(slice);
-                use(from, size, wide);
-            }
-        }
-        finally
-        {
-            room = Interlocked.Exchange(ref only.room, room);
-            room?.Dispose();
-        }
+            using var slice = plain.narrow(0, from, size);
+            wide.copy_(slice);
+        }, use);
     }
-
-    // One slice's room, kept: made anew for each product, it would lie between tensors that live longer, and the heap would grow by a slice a layer.
-    sealed class Slice
-    {
-        internal Tensor? room;
-    }
-
-    static readonly Slice only = new();
 
     sealed class Map(Tensor weight) : Fused
     {

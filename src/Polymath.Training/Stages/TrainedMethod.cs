@@ -49,11 +49,17 @@ public sealed class TrainedMethod : IDisposable
                 var inner = Attach(model, prompt.Train ?? new FullMethod(), seed, stage);
                 return new TrainedMethod(model, $"prompt + {inner.Name}", inner.Weights, inner.deltas, inner.merge);
             case LoraMethod lora:
+                model.Hold(lora.Base);
                 var deltas = DeltaSet.Fresh(model, lora, (long)new Text.RandomStream(seed, stage).NextBits());
                 foreach (var weight in deltas.Weights) weight.Trainable = true;
                 return new TrainedMethod(model, "lora", [.. deltas.Weights], deltas, lora.Merge);
             case DeltaSpec delta:
+                // LoftQ rounds its maps itself, from the whole weights; the others follow.
+                var loftq = delta.Settings?.GetValueOrDefault("init_lora_weights") == "loftq";
+                if (loftq && delta.Base is not (null or BasePrecision.Nf4)) throw new InputException($"method: LoftQ starts from a base in nf4, and base is {delta.Base.ToString()!.ToLowerInvariant()}. Take base: nf4, or another init_lora_weights.");
+                if (!loftq) model.Hold(delta.Base);
                 var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), (long)new Text.RandomStream(seed, stage).NextBits());
+                model.Hold(delta.Base);
                 foreach (var weight in set.Weights) weight.Trainable = true;
                 return new TrainedMethod(model, System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [.. set.Weights], set, delta.Merge && set.Merges);
             case FreezeMethod freeze:

@@ -17,7 +17,7 @@ public sealed class Lora : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "qalora_group_size"], Attach);
+        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "loftq_config", "qalora_group_size"], Attach);
 
     // Ways to start that leave the base as it is.
     static readonly string[] plainStarts = ["true", "false", "gaussian"];
@@ -93,8 +93,9 @@ public sealed class Lora : Delta
         if (dropout is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
         var start = configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
         var anchored = start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
-        if (!anchored && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\" and \"olora\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
-        if (anchored && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
+        var loftq = start == "loftq";
+        if (!anchored && !loftq && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\" and \"loftq\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
         if (configuration.Flag("lora_bias")) throw configuration.Fault("lora_bias", "a bias inside the delta is not supported here");
         (int Rank, double Scale) Size(string name)
         {
@@ -123,8 +124,11 @@ public sealed class Lora : Delta
                 a.Assign(first.A);
                 b.Assign(first.B);
             }
+            if (loftq && parts.IsFresh) LoftQ.Start(configuration, target, a, b, scale);
             parts.Plug(target, new Lora(a, b, scale, dropout, parts.State, magnitude, anchor));
         }
+        // What is left is plain low-rank adaptation of the rounded base.
+        if (loftq) configuration.Started();
         if (!parts.TargetsTokens) return;
         var table = parts.Model.Tokens;
         parts.Bring(table.Embedding, $"{AdapterConfiguration.Prefix}{table.Name}.base_layer.weight");

@@ -8,7 +8,7 @@ public static class NormTuning
 
     static void Attach(DeltaParts parts)
     {
-        foreach (var weight in parts.Model.Weights.Where(weight => weight.Value.Dimensions == 1))
+        foreach (var weight in parts.Model.Weights.Where(weight => weight.Shape.Count == 1))
         {
             var dot = weight.Name.LastIndexOf('.');
             if (parts.Configuration.Targets(weight.Name[..dot], -1, linear: false)) parts.Choose(weight, $"{AdapterConfiguration.Prefix}{weight.Name[..dot]}.ln_tuning_layers.{weight.Name[(dot + 1)..]}");

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Families;
+using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
@@ -48,11 +49,12 @@ public sealed class FewRowsTests
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        var x = Samples.Normal("x", 3, 40);
-        Tensor[] weights = [Samples.Normal("a", 700, 40), Samples.Normal("b", 9, 40).to(ScalarType.BFloat16), Samples.Normal("c", 1500, 40)];
-        Tensor?[] biases = [null, Samples.Normal("d", 9), Samples.Normal("e", 1500)];
-        var together = HalfProduct.Linear(x, weights, biases);
-        for (var i = 0; i < weights.Length; i++) Assert.Equal(Samples.Floats(HalfProduct.Linear(x, weights[i], biases[i])), Samples.Floats(together[i]));
+        var x = Samples.Normal("x", 3, 64);
+        using QuantizedMatrix four = QuantizedMatrix.Of(Samples.Normal("f", 70, 64), QuantizedForm.Nf4), eight = QuantizedMatrix.Of(Samples.Normal("g", 300, 64), QuantizedForm.Int8);
+        BlockMap[] maps = [new(Samples.Normal("a", 700, 64), null), new(four, Samples.Normal("h", 70)), new(Samples.Normal("b", 9, 64).to(ScalarType.BFloat16), Samples.Normal("d", 9)), new(eight, null), new(Samples.Normal("c", 1500, 64), Samples.Normal("e", 1500))];
+        var together = HalfProduct.Linear(x, maps);
+        for (var i = 0; i < maps.Length; i++)
+            Assert.Equal(Samples.Floats(maps[i].Quantized is { } few ? QuantizedProduct.Linear(x, few, maps[i].Bias) : HalfProduct.Linear(x, maps[i].Weight!, maps[i].Bias)), Samples.Floats(together[i]));
     }
 
     [Fact]
@@ -81,18 +83,21 @@ public sealed class FewRowsTests
     [InlineData("mistral", "float32", 3)]
     [InlineData("qwen2", "bfloat16", 2)]
     [InlineData("qwen3", "float16", 4)]
+    [InlineData("qwen3", "nf4", 3)]
+    [InlineData("qwen2", "int8", 2)]
     public void A_block_in_one_go_is_its_parts_one_by_one(string type, string dtype, int rows)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         var configuration = (JsonObject)JsonNode.Parse($$"""
-            {"model_type":"{{type}}","vocab_size":50,"hidden_size":48,"intermediate_size":72,"num_hidden_layers":3,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":20,
+            {"model_type":"{{type}}","vocab_size":50,"hidden_size":64,"intermediate_size":128,"num_hidden_layers":3,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,
              "max_position_embeddings":64,"sliding_window":5,"attention_bias":false,"initializer_range":0.4,"tie_word_embeddings":false}
             """)!;
         using var model = new Llama(configuration, new FreshWeights(7));
         foreach (var weight in model.Weights)
             if (weight.Value.Dimensions == 1) weight.Assign(Samples.Normal(weight.Name, weight.Value.shape) * 0.3 + 1);
-            else if (dtype != "float32") weight.Exchange(weight.Value.to(ModelWriter.Types[dtype]));
+            else if (dtype.Contains("float", StringComparison.Ordinal) && dtype != "float32") weight.Exchange(weight.Value.to(ModelWriter.Types[dtype]));
+        if (!dtype.Contains("float", StringComparison.Ordinal)) model.Hold(Enum.Parse<BasePrecision>(dtype, ignoreCase: true));
         Tensor Read(bool inParts)
         {
             using var cache = model.NewCache(rows, 12);

@@ -1,0 +1,90 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Polymath.Tensors.Kernels;
+
+/// <summary>How frozen weights are held in fewer than 16 bits.</summary>
+public enum QuantizedForm
+{
+    /// <summary>4 bits a number, the levels of a normal distribution (Dettmers et al. 2023), with scales that are quantised themselves.</summary>
+    Nf4,
+
+    /// <summary>8 bits a number, one scale an output.</summary>
+    Int8,
+}
+
+/// <summary>
+/// A frozen matrix W [out, in] held in few bits. What it stands for is a matrix of 32-bit numbers, the same wherever they are used: products of a few rows read the
+/// codes themselves, products of more rows widen a slice at a time, and the plain formula widens all of it.
+/// </summary>
+public abstract unsafe class QuantizedMatrix : IDisposable
+{
+    readonly Tensor[] parts;
+
+    /// <summary>A matrix of a size.</summary>
+    /// <param name="rows">out.</param>
+    /// <param name="columns">in.</param>
+    /// <param name="parts">The tensors it is held in; it owns them from here on.</param>
+    private protected QuantizedMatrix(long rows, long columns, params Tensor[] parts)
+    {
+        (Rows, Columns, this.parts) = (rows, columns, parts);
+        foreach (var part in parts) part.DetachFromDisposeScope();
+    }
+
+    /// <summary>The form.</summary>
+    public abstract QuantizedForm Form { get; }
+
+    /// <summary>The width it maps to.</summary>
+    public long Rows { get; }
+
+    /// <summary>The width it maps from.</summary>
+    public long Columns { get; }
+
+    /// <summary>The bytes it is held in.</summary>
+    public long Bytes => parts.Sum(part => part.numel() * part.element_size());
+
+    /// <summary>Where it is held.</summary>
+    public Device Device => parts[0].device;
+
+    /// <summary>Rounds a matrix to a form.</summary>
+    /// <param name="weight">W [out, in], of 32 or 16 bits.</param>
+    /// <param name="form">The form.</param>
+    public static QuantizedMatrix Of(Tensor weight, QuantizedForm form)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        return form == QuantizedForm.Nf4 ? Nf4Matrix.Of(weight) : Int8Matrix.Of(weight);
+    }
+
+    /// <summary>The numbers it stands for, [out, in] in 32 bits: the kernel's way.</summary>
+    public Tensor Wide()
+    {
+        if (Device.type != DeviceType.CPU) return Plain();
+        var result = empty(Rows, Columns);
+        if (result.numel() > 0) Widen(0, Rows, result);
+        return result;
+    }
+
+    /// <summary>The same in libtorch's operations, on any device.</summary>
+    public abstract Tensor Plain();
+
+    /// <summary>Writes a slice of rows in 32 bits.</summary>
+    /// <param name="from">The first row.</param>
+    /// <param name="count">The number of rows.</param>
+    /// <param name="wide">[count, in].</param>
+    internal abstract void Widen(long from, long count, Tensor wide);
+
+    /// <summary>Whether a product of a few rows can read the codes.</summary>
+    internal abstract bool TakesFewRows { get; }
+
+    /// <summary>The map for a product of a few rows.</summary>
+    internal abstract FewRows.Map Map(float* bias, float* y, bool adds);
+
+    /// <summary>Frees the tensors.</summary>
+    public void Dispose()
+    {
+        foreach (var part in parts) part.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}
