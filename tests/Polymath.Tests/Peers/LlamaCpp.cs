@@ -9,13 +9,12 @@ namespace Polymath.Tests.Peers;
 /// <summary>llama.cpp's programs, in the root folder that POLYMATH_PEERS names; a root other than / is entered with chroot.</summary>
 internal sealed class LlamaCpp : IDisposable
 {
-    private static readonly string? root = Environment.GetEnvironmentVariable("POLYMATH_PEERS");
-
-    /// <summary>Whether the programs are there to be asked.</summary>
-    public static bool Here => !string.IsNullOrEmpty(root);
+    private static readonly string root = Environment.GetEnvironmentVariable("POLYMATH_PEERS") is { Length: > 0 } named
+        ? named
+        : throw new InvalidOperationException("POLYMATH_PEERS names no root folder with llama.cpp in it. Set it to / or to a folder that can be entered with chroot.");
 
     /// <summary>A folder that the programs see too.</summary>
-    public string Folder { get; } = Directory.CreateDirectory(Path.Combine(root!, "tmp", $"polymath-{Guid.NewGuid():N}")).FullName;
+    public string Folder { get; } = Directory.CreateDirectory(Path.Combine(root, "tmp", $"polymath-{Guid.NewGuid():N}")).FullName;
 
     /// <summary>Makes another file of one, as llama-quantize does.</summary>
     public void Quantize(string from, string to, string type, params string[] options)
@@ -94,11 +93,11 @@ internal sealed class LlamaCpp : IDisposable
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
-    private string Inside(string file) => "/" + Path.GetRelativePath(root!, Path.Combine(Folder, file));
+    private string Inside(string file) => "/" + Path.GetRelativePath(root, Path.Combine(Folder, file));
 
     private static Process Start(string program, string[] arguments)
     {
-        var all = root == "/" ? [program, .. arguments] : new[] { "chroot", root!, program }.Concat(arguments);
+        var all = root == "/" ? [program, .. arguments] : new[] { "chroot", root, program }.Concat(arguments);
         return Process.Start(new ProcessStartInfo(all.First(), all.Skip(1)) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
     }
 
