@@ -89,13 +89,16 @@ static class AdapterToolsVerb
             TorchRuntime.Load();
             using var model = ModelFolder.Open(place);
             var width = name is null ? ModelWriter.TypeOf(model) : ModelWriter.Types[name];
-            using var deltas = DeltaSet.Load(model, given.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!);
+            var source = given.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!;
+            using var deltas = DeltaSet.Load(model, source);
             var gate = given.Open(parsed, model, place);
             deltas.Merge();
             GateReport? report = null;
             Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
             {
+                // The layout that the adapter was taught stands over the base's.
                 CompanionFiles.Copy(place, inside);
+                CompanionFiles.Copy(source, inside);
                 ModelWriter.Write(model, inside, width, long.MaxValue, stop.ThrowIfCancellationRequested);
                 using var written = ModelFolder.Open(inside);
                 report = gate.Pass(written, inside, parsed.GetValue(given.Gate));
@@ -119,12 +122,13 @@ static class AdapterToolsVerb
             given.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
             using var model = ModelFolder.Open(place);
-            using var deltas = DeltaSet.Load(model, given.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!);
+            var source = given.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!;
+            using var deltas = DeltaSet.Load(model, source);
             var gate = given.Open(parsed, model, place);
             var result = LowRank.Convert(deltas, parsed.GetValue(rank), out var errors);
             var configuration = deltas.Configuration;
             deltas.Dispose();
-            Write(given, parsed, model, result, configuration, gate, errors, "of each change is lost");
+            Write(given, parsed, model, result, (configuration, source), gate, errors, "of each change is lost");
             return Outcome.Done;
         }));
         return command;
@@ -152,25 +156,28 @@ static class AdapterToolsVerb
             given.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
             using var model = ModelFolder.Open(place);
-            var sets = folders.Select((folder, i) => (Set: DeltaSet.Load(model, given.Hubs.Adapter(parsed, folder)!), Weight: Number(shares[i]))).ToList();
+            var sources = folders.Select(folder => given.Hubs.Adapter(parsed, folder)!).ToList();
+            var sets = sources.Select((folder, i) => (Set: DeltaSet.Load(model, folder), Weight: Number(shares[i]))).ToList();
             // Only the plain sum has a model to be held against: the adapters together, each as it is.
             var gate = how == CombineKind.Cat && sets.TrueForAll(pair => pair.Weight == 1) ? given.Open(parsed, model, place) : null;
             var result = Combination.Of(sets, how, parsed.GetValue(density), parsed.GetValue(rank), parsed.GetValue(seed), out var errors);
             var configuration = sets[0].Set.Configuration;
             sets.ForEach(pair => pair.Set.Dispose());
-            Write(given, parsed, model, result, configuration, gate, errors, how == CombineKind.Cat ? "of each module's sum is lost: cat is exact" : "is how far each module is from the same rule on the whole changes");
+            Write(given, parsed, model, result, (configuration, sources[0]), gate, errors, how == CombineKind.Cat ? "of each module's sum is lost: cat is exact" : "is how far each module is from the same rule on the whole changes");
             return Outcome.Done;
         }));
         return command;
     }
 
-    static void Write(Given given, ParseResult parsed, LanguageModel model, LowRank result, AdapterConfiguration configuration, MergeGate? gate, IReadOnlyDictionary<string, double> errors, string meaning)
+    static void Write(Given given, ParseResult parsed, LanguageModel model, LowRank result, (AdapterConfiguration Configuration, string Folder) origin, MergeGate? gate, IReadOnlyDictionary<string, double> errors, string meaning)
     {
         GateReport? report = null;
         var target = parsed.GetRequiredValue(given.Output);
         AtomicFile.WriteFolder(target, inside =>
         {
-            result.Save(inside, configuration);
+            // The layout the adapter was taught goes on with it.
+            CompanionFiles.Copy(origin.Folder, inside);
+            result.Save(inside, origin.Configuration);
             if (gate is null) return;
             using var written = DeltaSet.Load(model, inside);
             report = gate.Pass(model, inside, parsed.GetValue(given.Gate));
