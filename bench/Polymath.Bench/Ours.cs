@@ -1,4 +1,5 @@
 using Polymath.Distributed;
+using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Models.Families;
 using Polymath.Recipes;
@@ -14,9 +15,11 @@ namespace Polymath.Bench;
 /// <summary>Polymath's own path: ragged rows, logits where targets are, fused kernels, one-pass AdamW.</summary>
 static class Ours
 {
-    internal static IEnumerable<(int Tokens, double Loss)> Train(int steps)
+    /// <param name="steps">The steps.</param>
+    /// <param name="folder">The model; one of random weights when left out.</param>
+    internal static IEnumerable<(int Tokens, double Loss)> Train(int steps, string? folder = null)
     {
-        using var model = new Llama(Workload.Configuration, new Models.FreshWeights(1));
+        using var model = folder is null ? new Llama(Workload.Configuration, new Models.FreshWeights(1)) : ModelFolder.Open(folder);
         using var method = TrainedMethod.Attach(model, new LoraMethod(R: Workload.Rank, LoraAlpha: 32), 1, "bench");
         using var optimizer = new AdamW(method.Weights, new OptimizerSpec(1e-4));
         var source = new Rows(steps);
@@ -26,7 +29,7 @@ static class Ours
             source.Current = step - 1;
             // A step takes exactly its eight rows; a pass as many of them as lie within its tokens.
             var batch = new BatchSpec(Workload.Step(step - 1).Sum(row => row.Ids.Length), MicroTokens: 640);
-            var loop = new Loop(model, new NextToken(), source, optimizer, new RateSchedule(1e-4, steps, new ScheduleSpec(ScheduleKind.Constant)), batch, 1, peers);
+            var loop = new Loop(model, new NextToken(), source, optimizer, new RateSchedule(1e-4, steps, new ScheduleSpec(ScheduleKind.Constant)), batch, peers);
             var report = loop.Step(step, default);
             yield return ((int)report.Tokens, report.Loss);
         }

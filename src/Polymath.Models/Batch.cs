@@ -55,6 +55,9 @@ public sealed class Batch : IDisposable
         VirtualPlaces = tensors.Keep(tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary).Select(i => (long)i).ToArray()));
     }
 
+    /// <summary>For each row the name of the source it was read from, where that is known.</summary>
+    public IReadOnlyList<string?>? Data { get; private set; }
+
     /// <summary>The number of rows.</summary>
     public int Rows => Offsets.Length - 1;
 
@@ -128,6 +131,7 @@ public sealed class Batch : IDisposable
                 owners.Add(r);
             }
         batch.Learn([.. places], [.. targets], [.. weights], [.. owners]);
+        if (rows.Any(row => row.Data is not null)) batch.Data = [.. rows.Select(row => row.Data)];
         return batch;
     }
 

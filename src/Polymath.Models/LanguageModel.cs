@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
+using Polymath.Tensors;
 using Polymath.Tensors.Kernels;
 using Polymath.Text.Packing;
 using static TorchSharp.torch;
@@ -97,17 +98,45 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     public Tensor Hidden(Batch batch, KeyValueCache? cache = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        BatchEntered?.Invoke(batch);
+        Router?.Enter(batch);
         return States(batch, cache);
     }
 
-    /// <summary>Told of each batch before it goes through the model: deltas that apply to some rows only look for them here.</summary>
-    public Action<Batch>? BatchEntered { get; set; }
+    /// <summary>Sends the rows of each batch to the deltas that are theirs; null where all deltas apply to all rows.</summary>
+    public RowRouter? Router { get; set; }
 
     /// <summary>The last hidden states [tokens, hidden], normalised: the family's own way.</summary>
     /// <param name="batch">The rows.</param>
     /// <param name="cache">What was read before, when generating.</param>
     protected abstract Tensor States(Batch batch, KeyValueCache? cache);
+
+    /// <summary>Whether training keeps only what goes into each block, and computes the block anew on the way back: gradient checkpointing (Chen et al. 2016). Less memory, one more forward.</summary>
+    public bool GradientCheckpointing { get; set; }
+
+    /// <summary>Takes the residual stream through the blocks; what a block makes on the way is freed when it is done.</summary>
+    /// <param name="blocks">The blocks.</param>
+    /// <param name="x">The stream.</param>
+    /// <param name="step">What one block does to it.</param>
+    protected Tensor Through<T>(IReadOnlyList<T> blocks, Tensor x, Func<T, Tensor, Tensor> step)
+    {
+        ArgumentNullException.ThrowIfNull(blocks);
+        foreach (var block in blocks) x = Through([x], inputs => step(block, inputs[0]));
+        return x;
+    }
+
+    /// <summary>Takes the stream through one block that reads more than the stream.</summary>
+    /// <param name="inputs">The stream, and what else comes from other parts of the model.</param>
+    /// <param name="block">The block.</param>
+    protected Tensor Through(Tensor[] inputs, Func<Tensor[], Tensor> block)
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        ArgumentNullException.ThrowIfNull(block);
+        if (GradientCheckpointing && is_grad_enabled()) return Recomputed.Of(block, inputs);
+        using var scope = NewDisposeScope();
+        var result = block(inputs);
+        // A block that changed the stream in place gives the caller's own tensor back.
+        return ReferenceEquals(result, inputs[0]) ? result : result.MoveToOuterDisposeScope();
+    }
 
     /// <summary>What stands between the last hidden states [n, hidden] and the head's map, where something does.</summary>
     /// <param name="hidden">The states.</param>
@@ -130,7 +159,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(rows);
         var first = Virtual;
         if (first.Length == 0) return Arrange(rows);
-        var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length], .. row.Learn], row.Source))]);
+        var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length], .. row.Learn], row.Source, row.Data))]);
         batch.Give(Prompt!, Sizes.VocabularySize);
         return batch;
     }

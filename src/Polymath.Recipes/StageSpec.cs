@@ -114,6 +114,7 @@ public sealed record RolloutSpec(
 [Case("kind", "freeze", typeof(FreezeMethod))]
 [Case("kind", "lora", typeof(LoraMethod))]
 [Case("kind", "delta", typeof(DeltaSpec))]
+[Case("kind", "adapters", typeof(AdaptersMethod))]
 [Case("kind", "prompt", typeof(PromptMethod))]
 public abstract record MethodSpec
 {

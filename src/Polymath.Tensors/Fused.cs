@@ -9,6 +9,9 @@ namespace Polymath.Tensors;
 /// </summary>
 public abstract class Fused
 {
+    readonly List<Tensor> held = [];
+    bool recorded;
+
     /// <summary>Computes the outputs.</summary>
     protected internal abstract Tensor Forward(IReadOnlyList<Tensor> inputs);
 
@@ -19,10 +22,24 @@ public abstract class Fused
     protected Tensor Apply(params Tensor[] inputs)
     {
         if (!is_grad_enabled() || !Array.Exists(inputs, input => input.requires_grad)) return Forward(inputs);
+        recorded = true;
         var arguments = new object[inputs.Length + 1];
         arguments[0] = this;
         inputs.CopyTo(arguments, 1);
         return Node.apply(arguments);
+    }
+
+    /// <summary>
+    /// What backward needs of a tensor: a reference of the operation's own, let go as soon as its gradient is made, whatever becomes of the caller's. Where nothing is recorded, the tensor itself.
+    /// </summary>
+    /// <param name="tensor">An input, or what forward made besides its result.</param>
+    protected Tensor Hold(Tensor tensor)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        if (!recorded) return tensor;
+        var own = tensor.alias().DetachFromDisposeScope();
+        held.Add(own);
+        return own;
     }
 
     /// <summary>Runs backward from a scalar loss and throws what a gradient of ours threw on the way.</summary>
@@ -32,6 +49,7 @@ public abstract class Fused
         ArgumentNullException.ThrowIfNull(loss);
         Node.Fault = null;
         loss.backward();
+        Node.Free();
         if (Node.Fault is not { } fault) return;
         Node.Fault = null;
         fault.Throw();
@@ -43,7 +61,17 @@ public abstract class Fused
         [ThreadStatic]
         internal static ExceptionDispatchInfo? Fault;
 
+        // What the last gradients were given back in: libtorch has references of its own by the time that the next are asked for.
+        [ThreadStatic]
+        static List<Tensor>? given;
+
         public override string Name => "Polymath.Fused";
+
+        internal static void Free()
+        {
+            foreach (var tensor in given ?? []) tensor.Dispose();
+            given?.Clear();
+        }
 
         public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
         {
@@ -53,17 +81,25 @@ public abstract class Fused
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
+            Free();
             var op = (Fused)ctx.get_data("op");
             var gradients = new List<Tensor> { null! };
             try
             {
+                using var scope = NewDisposeScope();
                 gradients.AddRange(op.Backward(grad_output)!);
+                foreach (var gradient in gradients) gradient?.DetachFromDisposeScope();
             }
             catch (Exception e)
             {
                 Fault ??= ExceptionDispatchInfo.Capture(e);
                 gradients.AddRange(new Tensor[op.InputCount]);
             }
+            // Left to the pass's scope, the gradients of all layers would live until its end.
+            (given ??= []).AddRange(gradients.OfType<Tensor>());
+            given.AddRange(op.held);
+            given.Add(grad_output.DetachFromDisposeScope());
+            op.held.Clear();
             return gradients;
         }
     }

@@ -23,13 +23,11 @@ public sealed record StepReport(int Step, double Loss, double GradientNorm, doub
 /// <param name="model">The model.</param>
 /// <param name="objective">What is learned.</param>
 /// <param name="source">What it is learned from.</param>
-/// <param name="optimizer">How weights move, and which.</param>
+/// <param name="optimizer">How weights move, which, and what each group of them learns from.</param>
 /// <param name="schedule">The rate of each step.</param>
 /// <param name="batch">How many tokens make a step and a pass.</param>
-/// <param name="clip">The greatest norm of the gradient; 0 for no limit.</param>
 /// <param name="peers">The processes that train together.</param>
-/// <param name="penalty">What is added to the mean loss of a pass to keep weights in shape; null for nothing.</param>
-public sealed class Loop(LanguageModel model, Objective objective, ItemSource source, AdamW optimizer, RateSchedule schedule, BatchSpec batch, double clip, Peers peers, Func<Tensor?>? penalty = null)
+public sealed class Loop(LanguageModel model, Objective objective, ItemSource source, AdamW optimizer, RateSchedule schedule, BatchSpec batch, Peers peers)
 {
     /// <summary>Does one step.</summary>
     /// <param name="step">The step, from 1.</param>
@@ -43,13 +41,22 @@ public sealed class Loop(LanguageModel model, Objective objective, ItemSource so
         double loss = 0, count = 0;
         long tokens = 0;
         var metrics = new Dictionary<string, double>();
+        var counts = new double[optimizer.Groups.Count];
         foreach (var part in Parts.Of(items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue))
         {
             using var scope = NewDisposeScope();
             using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
             var score = objective.Evaluate(model, rows, part);
-            // Losses are sums over targets; what is added counts as much for each of them.
-            Fused.Backpropagate(penalty?.Invoke() is { } added ? score.Loss + added.sum() * score.Count : score.Loss);
+            var whole = score.Loss;
+            for (var g = 0; g < counts.Length; g++)
+            {
+                var group = optimizer.Groups[g];
+                var own = group.Data is null ? score.Count : part.Where(group.LearnsFrom).Sum(objective.CountOf);
+                counts[g] += own;
+                // Losses are sums over targets; what is added counts as much for each of them.
+                if (own > 0 && group.Penalty?.Invoke() is { } added) whole = whole + added.sum() * own;
+            }
+            Fused.Backpropagate(whole);
             loss += score.Loss.item<float>();
             count += score.Count;
             tokens += rows.Tokens;
@@ -57,17 +64,23 @@ public sealed class Loop(LanguageModel model, Objective objective, ItemSource so
         }
 
         // Gradients are sums so far. They are divided once, by the count over all passes and processes: 1 pass of 8 rows and 8 passes of 1 row are the same.
+        // A group that learns from some rows only is divided by their count: trained beside others, it moves as it would alone.
         using var cleanup = NewDisposeScope();
-        var gradients = optimizer.Gradients();
-        peers.Sum(gradients);
-        Span<double> totals = [loss, count];
+        var gradients = counts.Select((_, group) => optimizer.Gradients(group)).ToList();
+        peers.Sum([.. gradients.SelectMany(own => own)]);
+        double[] totals = [loss, count, .. counts];
         peers.Sum(totals);
-        (loss, count) = (totals[0], totals[1]);
-        var norm = Math.Sqrt(gradients.Sum(SquareSum.Of)) / count;
+        (loss, count, counts) = (totals[0], totals[1], totals[2..]);
+        var norms = counts.Select((own, group) => own > 0 ? Math.Sqrt(gradients[group].Sum(SquareSum.Of)) / own : 0).ToList();
+        var norm = norms.Count == 1 ? norms[0] : Math.Sqrt(norms.Sum(own => own * own));
         if (!double.IsFinite(loss) || !double.IsFinite(norm)) throw NotANumber(step, loss / count, norm, start, items);
-        var rate = schedule.At(step);
-        optimizer.Step(rate, (clip > 0 && norm > clip ? clip / norm : 1) / count);
-        return new StepReport(step, loss / count, norm, rate, tokens, metrics.ToDictionary(pair => pair.Key, pair => pair.Value / count));
+        for (var g = 0; g < counts.Length; g++)
+        {
+            var spec = optimizer.Groups[g].Spec;
+            if (counts[g] > 0) optimizer.Step(schedule.To(spec.Rate).At(step), (spec.Clip > 0 && norms[g] > spec.Clip ? spec.Clip / norms[g] : 1) / counts[g], g);
+            else optimizer.Skip(g);
+        }
+        return new StepReport(step, loss / count, norm, schedule.At(step), tokens, metrics.ToDictionary(pair => pair.Key, pair => pair.Value / count));
     }
 
     static RunFailedException NotANumber(int step, double loss, double norm, Cursor start, IReadOnlyList<Item> items)

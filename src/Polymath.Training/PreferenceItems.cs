@@ -48,7 +48,7 @@ static class PreferenceItems
             Array.Clear(tokens.Learn, 0, i);
             break;
         }
-        return tokens;
+        return tokens with { Data = row.Data };
     }
 
     static List<Item> WithReference(List<Item> items, LanguageModel model)

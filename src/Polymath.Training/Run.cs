@@ -212,13 +212,16 @@ public sealed class Run : IDisposable
         if (visit.Stage.Objective is PretrainSpec)
         {
             prompts = [.. Enumerable.Repeat("", count)];
+            model.Model.Router?.Expect([.. Enumerable.Repeat(visit.Stage.Data[0], count)]);
             var begin = Materials.Contract.Template.Render(new Document("", "")).Tokenize(model.Tokenizer).Ids[..1];
             answers = new TokenGenerator(model.Model, model.Ends).Generate([.. Enumerable.Repeat(begin, count)], settings);
         }
         else
         {
             var data = Materials.Data(visit.Stage.Name);
-            prompts = [.. data.Rows(DataSplit.Validation).Take(count).Select(data.Prompt)];
+            var rows = data.Rows(DataSplit.Validation).Take(count).ToList();
+            prompts = [.. rows.Select(data.Prompt)];
+            model.Model.Router?.Expect([.. rows.Select(row => row.Data)]);
             answers = model.Answer(prompts, settings);
         }
         var samples = prompts.Select((prompt, i) => new SampleReport(visit.Name, prompt, model.Tokenizer.Decode(answers[i]))).ToList();

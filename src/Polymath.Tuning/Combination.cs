@@ -5,37 +5,6 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning;
 
-/// <summary>How several low-rank adapters become one.</summary>
-public enum CombineKind
-{
-    /// <summary>The factors side by side: exact, the ranks add up.</summary>
-    Cat,
-
-    /// <summary>The factors added, each by the root of its weight, as PEFT's <c>linear</c>: with cross terms, so not the sum.</summary>
-    Linear,
-
-    /// <summary>The sum of the changes, cut to a rank.</summary>
-    Svd,
-
-    /// <summary>TIES (Yadav et al. 2023) on the factors: trim, elect a sign, average those that agree.</summary>
-    Ties,
-
-    /// <summary>TIES on the changes, cut to a rank.</summary>
-    TiesSvd,
-
-    /// <summary>The largest elements of the factors, added.</summary>
-    MagnitudePrune,
-
-    /// <summary>The largest elements of the changes, added and cut to a rank.</summary>
-    MagnitudePruneSvd,
-
-    /// <summary>DARE (Yu et al. 2024) on the factors: elements dropped at random, the rest scaled up.</summary>
-    DareLinear,
-
-    /// <summary>DARE on the changes, cut to a rank.</summary>
-    DareLinearSvd,
-}
-
 /// <summary>Low-rank adapters of one model joined into one adapter.</summary>
 public static class Combination
 {

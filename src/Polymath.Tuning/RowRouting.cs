@@ -7,24 +7,26 @@ namespace Polymath.Tuning;
 
 /// <summary>
 /// Several adapters on one model, each applied to its own rows of a batch: the frozen base runs once for all rows, training and generating, one base with many faces. A row may take one
-/// adapter, several, whose changes add up, or none.
+/// adapter, several, whose changes add up, or none. Which ones, is said row by row (<see cref="Assign"/>), or by the source that a row was read from.
 /// </summary>
-public sealed class RowRouting : IDisposable
+public sealed class RowRouting : RowRouter, IDisposable
 {
     readonly LanguageModel model;
     readonly IReadOnlyList<DeltaSet> sets;
-    IReadOnlyList<IReadOnlyCollection<int>> rows = [];
+    readonly IReadOnlyList<IReadOnlyCollection<string>>? sources;
+    IReadOnlyList<IReadOnlyCollection<int>>? rows;
 
     /// <summary>Routes rows among adapters that are attached to a model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="sets">The adapters; they are counted from 0.</param>
+    /// <param name="sources">For each adapter the names of the sources whose rows it applies to; rows of others take none. Null where rows are assigned.</param>
     /// <exception cref="InputException">An adapter changes more than its own rows' states on their way through maps, or a model reads two streams.</exception>
-    public RowRouting(LanguageModel model, IReadOnlyList<DeltaSet> sets)
+    public RowRouting(LanguageModel model, IReadOnlyList<DeltaSet> sets, IReadOnlyList<IReadOnlyCollection<string>>? sources = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sets);
         if (model.Reading == Reading.EncoderDecoder) throw new InputException("An encoder-decoder reads two streams; rows are routed in models that read one.");
-        if (model.BatchEntered is not null) throw new InputException("The model's rows are routed already; dispose of that first.");
+        if (model.Router is not null) throw new InputException("The model's rows are routed already; dispose of that first.");
         foreach (var set in sets)
         {
             if (set.Model != model) throw new InputException("An adapter is attached to another model.");
@@ -32,8 +34,8 @@ public sealed class RowRouting : IDisposable
             if (set.Plugged.Any(pair => pair.Target.Stack is not null || pair.Target.Role is Role.Head or Role.Router || pair.Target == model.Tokens.HeadMap))
                 throw new InputException($"{set.Configuration.Origin}: experts and heads see some of a batch's tokens only, and cannot tell whose. Target attention and dense feed-forward maps.");
         }
-        (this.model, this.sets) = (model, sets);
-        model.BatchEntered = Enter;
+        (this.model, this.sets, this.sources) = (model, sets, sources);
+        model.Router = this;
     }
 
     /// <summary>For each row of the batches to come the adapters that apply to it. While generating, a row is the one its answer belongs to.</summary>
@@ -46,16 +48,30 @@ public sealed class RowRouting : IDisposable
         rows = adapters;
     }
 
-    void Enter(Batch batch)
+    /// <inheritdoc/>
+    public override void Expect(IReadOnlyList<string?> data)
     {
+        ArgumentNullException.ThrowIfNull(data);
+        rows = [.. data.Select(Of)];
+    }
+
+    int[] Of(string? source) => [.. Enumerable.Range(0, sets.Count).Where(number => source is not null && sources?[number].Contains(source) == true)];
+
+    /// <inheritdoc/>
+    public override void Enter(Batch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        // An answer that goes on is known by its slot, a row that is read by its source; where neither is said, the base answers.
+        var assigned = sources is not null && batch.Slots is null ? [.. Enumerable.Range(0, batch.Rows).Select(row => Of(batch.Data?[row]))]
+            : rows ?? (sources is null ? [] : null);
         for (var number = 0; number < sets.Count; number++)
         {
             var places = new List<long>();
             for (var row = 0; row < batch.Rows; row++)
             {
                 var owner = batch.Slots?[row] ?? row;
-                if (owner >= rows.Count) throw new InvalidOperationException($"The batch has a row {owner}, and adapters are assigned to {rows.Count} rows.");
-                if (rows[owner].Contains(number))
+                if (assigned is not null && owner >= assigned.Count) throw new InvalidOperationException($"The batch has a row {owner}, and adapters are assigned to {assigned.Count} rows.");
+                if (assigned?[owner].Contains(number) == true)
                     for (var token = batch.Offsets[row]; token < batch.Offsets[row + 1]; token++) places.Add(token);
             }
             sets[number].Places.Tokens?.Dispose();
@@ -66,7 +82,7 @@ public sealed class RowRouting : IDisposable
     /// <summary>Lets every adapter apply to all rows again.</summary>
     public void Dispose()
     {
-        model.BatchEntered = null;
+        model.Router = null;
         foreach (var set in sets)
         {
             set.Places.Tokens?.Dispose();

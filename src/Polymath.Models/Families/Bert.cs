@@ -108,13 +108,14 @@ public sealed class Bert : LanguageModel
         using var places = tensor(Array.ConvertAll(batch.Positions, place => (long)place + offset), device: Device);
         var x = Tokens.Embed(batch.Ids) + positions.Value.index_select(0, places) + Kinds(batch);
         x = first.Forward(x);                                                       // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             Tensor Heads(Projection map) => map.Forward(x).view(-1, Sizes.Heads, Sizes.HeadWidth);
             var mixed = block.Place.Attend(batch, Heads(block.Query), Heads(block.Key), Heads(block.Value), null, batch.Whole);
             x = block.AttentionNorm.Forward(block.Output.Forward(mixed) + x);
             x = block.FeedForwardNorm.Forward(block.Down.Forward(activation.Forward(block.Up.Forward(x))) + x);
-        }
+            return x;
+        });
         return pooler is null ? x : pooler.Forward(x).tanh();
     }
 

@@ -69,14 +69,15 @@ public sealed class Bloom : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         var bias = Distances(batch.Positions.Max() + 1);
         var x = first.Forward(Tokens.Embed(batch.Ids));                             // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             var y = block.Before.Forward(x);
             var heads = block.QueryKeyValue.Forward(y).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
             x = (residualAfterNorm ? y : x) + block.Output.Forward(block.Place.Attend(batch, heads.select(2, 0), heads.select(2, 1), heads.select(2, 2), cache, bias: bias));
             y = block.Between.Forward(x);
             x = (residualAfterNorm ? y : x) + block.Down.Forward(block.Activation.Forward(block.Up.Forward(y)));
-        }
+            return x;
+        });
         cache?.Advance(batch);
         return norm.Forward(x);
     }

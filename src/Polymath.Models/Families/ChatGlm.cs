@@ -78,7 +78,7 @@ public sealed class ChatGlm : LanguageModel
         var (places, steps, reach) = Places(batch, cache);
         Turns inPrompt = rotary.At(places, Device), inAnswer = rotary.At(steps, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             var y = block.Before.Forward(x);
             var heads = block.QueryKeyValue.Forward(y).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
@@ -86,7 +86,8 @@ public sealed class ChatGlm : LanguageModel
             x = y * alpha + block.Output.Forward(block.Place.Attend(batch, query, key, heads.select(2, 2), cache, reach));
             y = block.Between.Forward(x);
             x = y * alpha + block.Down.Forward(block.Activation.Forward(block.Up.Forward(y)));
-        }
+            return x;
+        });
         cache?.Advance(batch);
         return norm.Forward(x);
     }

@@ -71,13 +71,14 @@ public sealed class ChatGlm2 : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             var y = block.Before.Forward(x);
             x = (residualAfterNorm ? y : x) + Attention(block, y, batch, turns, cache);
             y = block.Between.Forward(x);
             x = (residualAfterNorm ? y : x) + block.FeedForward.Forward(y);
-        }
+            return x;
+        });
         cache?.Advance(batch);
         return norm?.Forward(x) ?? x;
     }

@@ -79,11 +79,12 @@ public sealed class Gemma2 : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);
         var x = Tokens.Embed(batch.Ids) * Math.Sqrt(Sizes.HiddenSize);              // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             x = x + block.AfterAttention.Forward(block.Attention.Forward(block.BeforeAttention.Forward(x), batch, turns, cache));
             x = x + block.AfterFeedForward.Forward(block.FeedForward.Forward(block.BeforeFeedForward.Forward(x)));
-        }
+            return x;
+        });
         cache?.Advance(batch);
         return norm.Forward(x);
     }

@@ -69,13 +69,14 @@ public sealed class Glm : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             var mixed = block.Attention.Forward(block.BeforeAttention.Forward(x), batch, turns, cache);
             x = x + (block.AfterAttention?.Forward(mixed) ?? mixed);
             var fed = block.FeedForward.Forward(block.BeforeFeedForward.Forward(x));
             x = x + (block.AfterFeedForward?.Forward(fed) ?? fed);
-        }
+            return x;
+        });
         cache?.Advance(batch);
         return norm.Forward(x);
     }

@@ -68,12 +68,13 @@ public sealed class Gpt2 : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         using var places = tensor(Array.ConvertAll(batch.Positions, place => (long)place), device: Device);
         var x = Tokens.Embed(batch.Ids) + positions.Value.index_select(0, places);  // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             var heads = block.QueryKeyValue.Forward(block.Before.Forward(x)).view(-1, 3, Sizes.Heads, Sizes.HeadWidth);
             x = x + block.Output.Forward(block.Place.Attend(batch, heads.select(1, 0), heads.select(1, 1), heads.select(1, 2), cache));
             x = x + block.Down.Forward(block.Activation.Forward(block.Up.Forward(block.Between.Forward(x))));
-        }
+            return x;
+        });
         cache?.Advance(batch);
         return norm.Forward(x);
     }

@@ -67,7 +67,7 @@ public sealed class GptNeoX : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             var heads = block.QueryKeyValue.Forward(block.Before.Forward(x)).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
             Tensor query = turns.Apply(heads.select(2, 0).contiguous()), key = turns.Apply(heads.select(2, 1).contiguous());
@@ -75,7 +75,8 @@ public sealed class GptNeoX : LanguageModel
             Tensor Feed(Tensor of) => block.Down.Forward(block.Activation.Forward(block.Up.Forward(block.Between.Forward(of))));
             // Both parts read x where they are parallel; else the second reads what the first has added.
             x = parallel ? x + mixed + Feed(x) : x + mixed + Feed(x + mixed);
-        }
+            return x;
+        });
         cache?.Advance(batch);
         return norm.Forward(x);
     }

@@ -78,7 +78,7 @@ public sealed class Llama : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
-        foreach (var block in blocks) x = block.Forward(x, batch, turns, cache);
+        x = Through(blocks, x, (block, x) => block.Forward(x, batch, turns, cache));
         cache?.Advance(batch);
         return norm.Forward(x);
     }

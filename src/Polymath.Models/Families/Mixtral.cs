@@ -73,11 +73,12 @@ public sealed class Mixtral : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             x = x + block.Attention.Forward(block.Before.Forward(x), batch, turns, cache);
             x = x + block.FeedForward(block.Between.Forward(x));
-        }
+            return x;
+        });
         cache?.Advance(batch);
         return norm.Forward(x);
     }

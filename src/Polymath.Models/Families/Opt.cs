@@ -75,7 +75,7 @@ public sealed class Opt : LanguageModel
         using var places = tensor(Array.ConvertAll(batch.Positions, place => (long)place + Offset), device: Device);
         var x = Tokens.Embed(batch.Ids);
         x = (projectIn?.Forward(x) ?? x) + positions.Value.index_select(0, places);     // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             var y = before ? block.AttentionNorm.Forward(x) : x;
             Tensor Heads(Projection map) => map.Forward(y).view(-1, Sizes.Heads, Sizes.HeadWidth);
@@ -83,7 +83,8 @@ public sealed class Opt : LanguageModel
             if (!before) x = block.AttentionNorm.Forward(x);
             x = x + block.Down.Forward(block.Activation.Forward(block.Up.Forward(before ? block.FeedForwardNorm.Forward(x) : x)));
             if (!before) x = block.FeedForwardNorm.Forward(x);
-        }
+            return x;
+        });
         cache?.Advance(batch);
         x = norm?.Forward(x) ?? x;
         return projectOut?.Forward(x) ?? x;                                             // [tokens, the token vectors' width]

@@ -66,11 +66,12 @@ public sealed class Phi3 : LanguageModel
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
-        foreach (var block in blocks)
+        x = Through(blocks, x, (block, x) =>
         {
             x = x + Attention(block, block.Before.Forward(x), batch, turns, cache);
             x = x + block.FeedForward.Forward(block.Between.Forward(x));
-        }
+            return x;
+        });
         cache?.Advance(batch);
         return norm.Forward(x);
     }

@@ -129,12 +129,14 @@ public sealed class T5 : LanguageModel
         var bias = Bias(decoder, 1 - (batch.Positions.Max() + 1), 0);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
         foreach (var block in decoder.Blocks)
-        {
-            var (query, key, value) = Heads(block.Self, block.SelfNorm.Forward(x));
-            x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(batch, query, key, value, cache, bias: bias));
-            x = x + block.Cross!.Output.Forward(ReadSource(block, block.CrossNorm!.Forward(x), read, batch, cache));
-            x = x + block.Feed(x);
-        }
+            x = Through([x, bias.Table, .. read is null ? (Tensor[])[] : [read]], given =>
+            {
+                var x = given[0];
+                var (query, key, value) = Heads(block.Self, block.SelfNorm.Forward(x));
+                x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(batch, query, key, value, cache, bias: bias with { Table = given[1] }));
+                x = x + block.Cross!.Output.Forward(ReadSource(block, block.CrossNorm!.Forward(x), given.ElementAtOrDefault(2), batch, cache));
+                return x + block.Feed(x);
+            });
         cache?.Advance(batch);
         return decoder.Norm.Forward(x);
     }
@@ -145,11 +147,13 @@ public sealed class T5 : LanguageModel
         var bias = Bias(encoder, 1 - length, length - 1);
         var x = Tokens.Embed(source.Ids);
         foreach (var block in encoder.Blocks)
-        {
-            var (query, key, value) = Heads(block.Self, block.SelfNorm.Forward(x));
-            x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(source, query, key, value, null, source.Whole, bias));
-            x = x + block.Feed(x);
-        }
+            x = Through([x, bias.Table], given =>
+            {
+                var x = given[0];
+                var (query, key, value) = Heads(block.Self, block.SelfNorm.Forward(x));
+                x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(source, query, key, value, null, source.Whole, bias with { Table = given[1] }));
+                return x + block.Feed(x);
+            });
         return encoder.Norm.Forward(x);
     }
 

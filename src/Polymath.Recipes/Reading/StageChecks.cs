@@ -41,6 +41,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     {
         if (stage.Objective is null || !checks.Sound(At("method.kind"), At("kind")))
             return;
+        if ((stage.Method is PromptMethod asked ? asked.Train : stage.Method) is AdaptersMethod adapters)
+            new AdapterChecks(checks, stage, adapters, At(stage.Method is PromptMethod ? "method.train" : "method")).Run();
         const string form = "method: {kind: prompt, template: \"... {mask}\", verbalizer: {...}}";
         switch (stage.Objective, stage.Method)
         {

@@ -121,8 +121,8 @@ public static unsafe class OutputHead
         {
             var (hidden, head) = (inputs[0], inputs[1]);
             using var scores = empty(hidden.size(0));
-            gradHidden = wantsHidden ? empty_like(hidden) : null;
-            gradHead = wantsHead ? zeros_like(head) : null;
+            gradHidden = wantsHidden ? Hold(empty_like(hidden)) : null;
+            gradHead = wantsHead ? Hold(zeros_like(head)) : null;
             Walk(hidden, head, targets, weights, scores, wantsHidden || wantsHead, Collect(hidden, head, gradHidden, gradHead));
             using var weighted = scores * weights;
             using var sum = weighted.sum();
@@ -144,6 +144,7 @@ public static unsafe class OutputHead
     sealed class RowLogProbabilities(Tensor targets) : Fused
     {
         Tensor? hidden, head;
+        bool wantsHidden, wantsHead;
 
         protected internal override int InputCount => 2;
 
@@ -151,7 +152,7 @@ public static unsafe class OutputHead
 
         protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
         {
-            (hidden, head) = (inputs[0], inputs[1]);
+            (hidden, head, wantsHidden, wantsHead) = (Hold(inputs[0]), Hold(inputs[1]), inputs[0].requires_grad, inputs[1].requires_grad);
             var scores = empty(hidden.size(0));
             Walk(hidden, head, targets, scores, scores, differentiate: false, null);
             return scores;
@@ -162,9 +163,9 @@ public static unsafe class OutputHead
         {
             using var weights = gradient.contiguous().neg();
             using var scores = empty_like(weights);
-            var gradHidden = hidden!.requires_grad ? empty_like(hidden) : null;
-            var gradHead = head!.requires_grad ? zeros_like(head) : null;
-            Walk(hidden, head, targets, weights, scores, differentiate: true, Collect(hidden, head, gradHidden, gradHead));
+            var gradHidden = wantsHidden ? empty_like(hidden!) : null;
+            var gradHead = wantsHead ? zeros_like(head!) : null;
+            Walk(hidden!, head!, targets, weights, scores, differentiate: true, Collect(hidden!, head!, gradHidden, gradHead));
             return [gradHidden, gradHead];
         }
     }

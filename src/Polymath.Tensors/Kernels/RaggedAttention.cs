@@ -91,9 +91,9 @@ public sealed unsafe class RaggedAttention : Fused
     /// <inheritdoc/>
     protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
     {
-        (query, key, value) = (inputs[0], inputs[1], inputs[2]);
-        result = empty_like(query);
-        logSum = empty(query.size(0), query.size(1), dtype: ScalarType.Float32);
+        (query, key, value) = (Hold(inputs[0]), Hold(inputs[1]), Hold(inputs[2]));
+        var made = empty_like(query);
+        (result, logSum) = (Hold(made), Hold(empty(query.size(0), query.size(1), dtype: ScalarType.Float32)));
         var state = Shape();
         fixed (int* rows = reach.QueryOffsets, keyRows = reach.KeyOffsets, first = reach.First, last = reach.Last)
         {
@@ -104,7 +104,7 @@ public sealed unsafe class RaggedAttention : Fused
             LibTorch.For((long)reach.Rows * state.KeyHeads, 1, &ForwardItems, &state);
         }
         GC.KeepAlive(table);
-        return result;
+        return made;
     }
 
     /// <inheritdoc/>

@@ -12,6 +12,7 @@ public sealed unsafe class RmsNorm : Fused
     const int Block = 64;
     readonly float epsilon;
     Tensor? x, weight, inverse;
+    bool wantsWeight;
 
     RmsNorm(double epsilon) => this.epsilon = (float)epsilon;
 
@@ -44,9 +45,9 @@ public sealed unsafe class RmsNorm : Fused
     /// <inheritdoc/>
     protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
     {
-        (x, weight) = (inputs[0], inputs[1]);
+        (x, weight, wantsWeight) = (Hold(inputs[0]), Hold(inputs[1]), inputs[1].requires_grad);
         var result = empty_like(x);
-        inverse = empty(x.size(0), dtype: ScalarType.Float32);
+        inverse = Hold(empty(x.size(0), dtype: ScalarType.Float32));
         var state = Shape();
         state.Out = (float*)LibTorch.Data(result);
         LibTorch.For(state.Rows, 32, &ForwardRows, &state);
@@ -60,7 +61,7 @@ public sealed unsafe class RmsNorm : Fused
         var state = Shape();
         var gradX = empty_like(x!);
         var blocks = (state.Rows + Block - 1) / Block;
-        using var partial = weight!.requires_grad ? zeros(blocks, state.Width) : null;
+        using var partial = wantsWeight ? zeros(blocks, state.Width) : null;
         state.Gradient = (float*)LibTorch.Data(dense);
         state.GradX = (float*)LibTorch.Data(gradX);
         state.GradWeight = partial is null ? null : (float*)LibTorch.Data(partial);

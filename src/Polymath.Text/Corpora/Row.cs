@@ -8,7 +8,8 @@ namespace Polymath.Text;
 /// <param name="Key">A stable hash of the row's fields: 32 hexadecimal digits, the same wherever and whenever the row is read.</param>
 /// <param name="Split">The part the row belongs to.</param>
 /// <param name="Fields">The values by field name; a value that is missing is empty.</param>
-public sealed record Row(string Key, DataSplit Split, IReadOnlyDictionary<string, string> Fields);
+/// <param name="Data">The name of the source it was read by, where that is of interest.</param>
+public sealed record Row(string Key, DataSplit Split, IReadOnlyDictionary<string, string> Fields, string? Data = null);
 
 /// <summary>Tells how far a piece of work on a corpus has come.</summary>
 /// <param name="activity">What is being done.</param>

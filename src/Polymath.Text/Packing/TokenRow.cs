@@ -4,7 +4,8 @@ namespace Polymath.Text.Packing;
 /// <param name="Ids">The tokens.</param>
 /// <param name="Learn">For each token its weight in the loss; 0 for context.</param>
 /// <param name="Source">Where the row comes from, for messages: the key of its example.</param>
-public readonly record struct TokenRow(int[] Ids, float[] Learn, string Source)
+/// <param name="Data">The name of the source it was read from, by which rows are routed to adapters; null where nothing asks.</param>
+public readonly record struct TokenRow(int[] Ids, float[] Learn, string Source, string? Data = null)
 {
     /// <summary>The number of tokens.</summary>
     public int Length => Ids.Length;

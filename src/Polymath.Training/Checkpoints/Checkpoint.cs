@@ -40,7 +40,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         Require(SizeOf(optimizer));
         AtomicFile.WriteFolder(PathOf(state.Step), inside =>
         {
-            SafetensorsWriter.Write(Path.Combine(inside, WeightsFile), optimizer.Weights.ToDictionary(weight => weight.Name, weight => weight.Value));
+            SafetensorsWriter.Write(Path.Combine(inside, WeightsFile), optimizer.Named.ToDictionary(pair => pair.Key, pair => pair.Value.Value));
             SafetensorsWriter.Write(Path.Combine(inside, MomentsFile), optimizer.State());
             AtomicFile.WriteText(Path.Combine(inside, StateFile), JsonSerializer.Serialize(state, layout) + "\n");
             var sums = new[] { WeightsFile, MomentsFile, StateFile }.ToDictionary(name => name, name => Digest(Path.Combine(inside, name)));
@@ -76,15 +76,14 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         using (var weights = SafetensorsFile.Open(Path.Combine(PathOf(step), WeightsFile)))
-            foreach (var weight in optimizer.Weights)
-                using (var kept = weights.Map(weight.Name))
+            foreach (var (name, weight) in optimizer.Named)
+                using (var kept = weights.Map(name))
                     weight.Assign(kept);
         if (weightsOnly) return;
         using var moments = SafetensorsFile.Open(Path.Combine(PathOf(step), MomentsFile));
         foreach (var (name, moment) in optimizer.State())
             using (var kept = moments.Map(name))
                 moment.copy_(kept);
-        optimizer.Steps = step;
     }
 
     /// <summary>Whether a save of a step is there and whole.</summary>

@@ -110,6 +110,7 @@ public sealed class AbilityMeter(Materials materials)
         if (all.Count == 0) throw new InputException($"Stage {stage} has no {split.ToString().ToLowerInvariant()} rows to ask for. Give the data a larger split.{split.ToString().ToLowerInvariant()}.");
         var chosen = Choose(all.Count, rows, stage).Select(i => all[i]).ToList();
         var settings = new SamplingSettings(temperature, MaxNewTokens: length, Seed: (long)new RandomStream(materials.Recipe.Seed, "abilities").NextBits());
+        model.Model.Router?.Expect([.. chosen.Select(row => row.Data)]);
         var answers = model.Answer([.. chosen.Select(data.Prompt)], settings, cancellation);
         return [.. chosen.Select((row, i) => (row, model.Tokenizer.Decode(answers[i])))];
     }

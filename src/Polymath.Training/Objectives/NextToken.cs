@@ -12,4 +12,11 @@ public sealed class NextToken : Objective
         ArgumentNullException.ThrowIfNull(batch);
         return new Score(model.NegativeLogLikelihood(batch), batch.TargetCount);
     }
+
+    /// <inheritdoc/>
+    public override double CountOf(Item item)
+    {
+        ArgumentNullException.ThrowIfNull(item);
+        return item.Rows.Sum(row => row.Learn.Skip(1).Sum(weight => (double)weight));
+    }
 }

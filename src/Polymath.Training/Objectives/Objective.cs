@@ -28,4 +28,8 @@ public abstract class Objective
     /// <param name="batch">The items' rows, laid end to end.</param>
     /// <param name="items">The items.</param>
     public abstract Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items);
+
+    /// <summary>How much an item counts: its share of <see cref="Score.Count"/>.</summary>
+    /// <param name="item">The item.</param>
+    public virtual double CountOf(Item item) => 1;
 }

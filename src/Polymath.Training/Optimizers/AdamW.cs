@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Tensors.Files;
 using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
@@ -8,69 +9,125 @@ namespace Polymath.Training.Optimizers;
 /// <summary>AdamW (Loshchilov &amp; Hutter 2019, algorithm 2), each weight in one pass over memory. Weights of one dimension are not decayed.</summary>
 public sealed class AdamW : IDisposable
 {
-    readonly OptimizerSpec spec;
-    readonly List<(Weight Weight, Tensor First, Tensor Second)> moments = [];
+    /// <summary>The file beside an adapter that holds its moments, so that its training can go on.</summary>
+    public const string File = "optimizer.safetensors";
+
+    readonly List<(Weight Weight, Tensor First, Tensor Second)>[] moments;
+    readonly Tensor[] steps;
 
     /// <summary>An optimizer with moments at zero.</summary>
     /// <param name="weights">The weights to move.</param>
     /// <param name="spec">The settings.</param>
     public AdamW(IEnumerable<Weight> weights, OptimizerSpec spec)
+        : this([new WeightGroup("", [.. weights], spec)])
     {
-        ArgumentNullException.ThrowIfNull(weights);
-        this.spec = spec;
-        foreach (var weight in weights)
-            moments.Add((weight, zeros_like(weight.Value).detach().DetachFromDisposeScope(), zeros_like(weight.Value).detach().DetachFromDisposeScope()));
     }
 
-    /// <summary>The steps done.</summary>
-    public long Steps { get; set; }
+    /// <summary>An optimizer of several groups, each with its own settings and steps.</summary>
+    /// <param name="groups">The groups.</param>
+    public AdamW(IReadOnlyList<WeightGroup> groups)
+    {
+        ArgumentNullException.ThrowIfNull(groups);
+        Groups = groups;
+        moments = [.. groups.Select(group => group.Weights.Select(weight => (weight, Zeros(weight), Zeros(weight))).ToList())];
+        steps = [.. groups.Select(_ => zeros(1, dtype: ScalarType.Int64).DetachFromDisposeScope())];
+    }
+
+    static Tensor Zeros(Weight weight) => zeros_like(weight.Value).detach().DetachFromDisposeScope();
+
+    /// <summary>The groups.</summary>
+    public IReadOnlyList<WeightGroup> Groups { get; }
+
+    /// <summary>The steps that a group has done.</summary>
+    /// <param name="group">The group.</param>
+    public long StepsOf(int group) => steps[group].item<long>();
 
     /// <summary>The weights that are moved.</summary>
-    public IEnumerable<Weight> Weights => moments.Select(entry => entry.Weight);
+    public IEnumerable<Weight> Weights => Groups.SelectMany(group => group.Weights);
+
+    /// <summary>The weights by their names in checkpoints.</summary>
+    public IReadOnlyDictionary<string, Weight> Named => Groups.SelectMany(group => group.Weights.Select(weight => (group.NameOf(weight), weight))).ToDictionary();
 
     /// <summary>The number of elements that are moved.</summary>
-    public long Count => moments.Sum(entry => entry.Weight.Count);
+    public long Count => Weights.Sum(weight => weight.Count);
 
-    /// <summary>The gradients that are there; the caller frees them.</summary>
-    public IReadOnlyList<Tensor> Gradients() => [.. moments.Select(entry => entry.Weight.Value.grad).OfType<Tensor>()];
+    /// <summary>A group's gradients that are there; the caller frees them.</summary>
+    /// <param name="group">The group.</param>
+    public IReadOnlyList<Tensor> Gradients(int group = 0) => [.. moments[group].Select(entry => entry.Weight.Value.grad).OfType<Tensor>()];
 
-    /// <summary>Moves the weights and forgets their gradients.</summary>
+    /// <summary>Moves the weights of a group and forgets their gradients.</summary>
     /// <param name="rate">The learning rate of this step.</param>
     /// <param name="gradientScale">What gradients are multiplied with first.</param>
-    public void Step(double rate, double gradientScale)
+    /// <param name="group">The group.</param>
+    public void Step(double rate, double gradientScale, int group = 0)
     {
         using var frozen = no_grad();
-        Steps++;
-        foreach (var (weight, first, second) in moments)
+        steps[group].add_(1);
+        var (spec, done) = (Groups[group].Spec, StepsOf(group));
+        foreach (var (weight, first, second) in moments[group])
         {
             using var gradient = weight.Value.grad;
             if (gradient is null) continue;
             using var dense = gradient.contiguous();
             var decay = weight.Value.dim() > 1 ? spec.WeightDecay : 0;
-            AdamWStep.Apply(weight.Value, dense, first, second, new AdamWNumbers(rate * (weight.Name.Contains(".lora_B", StringComparison.Ordinal) || weight.Name.EndsWith(".lora_embedding_B", StringComparison.Ordinal) ? spec.LoraPlusRatio : 1), spec.Beta1, spec.Beta2, spec.Epsilon, decay, Steps, gradientScale));
+            AdamWStep.Apply(weight.Value, dense, first, second, new AdamWNumbers(rate * (IsLoraB(weight) ? spec.LoraPlusRatio : 1), spec.Beta1, spec.Beta2, spec.Epsilon, decay, done, gradientScale));
             weight.ClearGradient();
         }
     }
 
-    /// <summary>The moments, by names that say whose they are.</summary>
-    public IReadOnlyDictionary<string, Tensor> State()
+    static bool IsLoraB(Weight weight) => weight.Name.Contains(".lora_B", StringComparison.Ordinal) || weight.Name.EndsWith(".lora_embedding_B", StringComparison.Ordinal);
+
+    /// <summary>Forgets a group's gradients and leaves its weights where they are: no row of the step was its own.</summary>
+    /// <param name="group">The group.</param>
+    public void Skip(int group)
     {
-        var state = new Dictionary<string, Tensor>();
-        foreach (var (weight, first, second) in moments)
+        foreach (var (weight, _, _) in moments[group]) weight.ClearGradient();
+    }
+
+    /// <summary>The moments and steps, by names that say whose they are.</summary>
+    public IReadOnlyDictionary<string, Tensor> State() => Enumerable.Range(0, Groups.Count).SelectMany(group => StateOf(group, Groups[group].NameOf, Groups[group].Name)).ToDictionary();
+
+    IEnumerable<(string Name, Tensor Value)> StateOf(int group, Func<Weight, string> nameOf, string name)
+    {
+        foreach (var (weight, first, second) in moments[group])
         {
-            state["first." + weight.Name] = first;
-            state["second." + weight.Name] = second;
+            yield return ("first." + nameOf(weight), first);
+            yield return ("second." + nameOf(weight), second);
         }
-        return state;
+        yield return (name.Length == 0 ? "steps" : "steps." + name, steps[group]);
+    }
+
+    /// <summary>Writes a group's moments beside its adapter, under the adapter's own names.</summary>
+    /// <param name="folder">The adapter's folder.</param>
+    /// <param name="group">The group.</param>
+    public void Save(string folder, int group) => SafetensorsWriter.Write(Path.Combine(folder, File), StateOf(group, weight => weight.Name, "").ToDictionary());
+
+    /// <summary>Takes up the moments that lie beside an adapter.</summary>
+    /// <param name="folder">The adapter's folder.</param>
+    /// <param name="group">The group.</param>
+    /// <exception cref="InputException">They are not there, or not this adapter's.</exception>
+    public void Load(string folder, int group)
+    {
+        var path = Path.Combine(folder, File);
+        if (!System.IO.File.Exists(path)) throw new InputException($"{folder} has no {File}: the adapter was kept without its optimizer's state. Leave optimizerState out, and the moments start at zero.");
+        using var file = SafetensorsFile.Open(path);
+        foreach (var (name, value) in StateOf(group, weight => weight.Name, ""))
+        {
+            if (!file.Tensors.TryGetValue(name, out var entry) || !entry.Shape.SequenceEqual(value.shape))
+                throw new InputException($"{path}: {name} is {(entry is null ? "missing" : "of another shape")}: the state is not this adapter's. Leave optimizerState out, and the moments start at zero.");
+            using var kept = file.Map(name);
+            value.copy_(kept);
+        }
     }
 
     /// <summary>Frees the moments.</summary>
     public void Dispose()
     {
-        foreach (var (_, first, second) in moments)
+        foreach (var (_, first, second) in moments.SelectMany(group => group))
         {
             first.Dispose();
             second.Dispose();
         }
+        foreach (var count in steps) count.Dispose();
     }
 }

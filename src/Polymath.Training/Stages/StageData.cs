@@ -47,7 +47,7 @@ public sealed class StageData
 
     /// <summary>The rows of a part of the data.</summary>
     /// <param name="split">The part.</param>
-    public IReadOnlyList<Row> Rows(DataSplit split) => [.. stage.Data.SelectMany(corpora.Rows).Where(row => row.Split == split)];
+    public IReadOnlyList<Row> Rows(DataSplit split) => [.. stage.Data.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }))];
 
     /// <summary>The labels of a task, by falling frequency in the training rows.</summary>
     public IReadOnlyList<string> Labels()
@@ -108,7 +108,7 @@ public sealed class StageData
                 else cut++;
             }
             checks?.Add(whole, fitting);
-            foreach (var fit in fitting)
+            foreach (var fit in fitting.Select(fit => fit with { Data = row.Data }))
             {
                 if (task is not null) items.Add(new Item([fit], Label: LabelOf(row, task, labels!)));
                 else if (fit.Targets > 0) items.Add(new Item([fit]));

@@ -1,0 +1,94 @@
+namespace Polymath.Recipes;
+
+/// <summary>How several adapters of a stage come together.</summary>
+public enum Together
+{
+    /// <summary>All apply to every row; their changes add up, and they are trained jointly.</summary>
+    Stack,
+
+    /// <summary>Each applies to the rows of its own data only; the frozen model runs once for all of them.</summary>
+    Route,
+
+    /// <summary>Gates, trained with them, weigh the adapters for each token in each socket.</summary>
+    Mix,
+
+    /// <summary>They are combined into one low-rank adapter, which is trained on.</summary>
+    Combine,
+}
+
+/// <summary>How low-rank adapters become one.</summary>
+public enum CombineKind
+{
+    /// <summary>The factors side by side: exact, the ranks add up.</summary>
+    Cat,
+
+    /// <summary>The factors added, each by the root of its weight, as PEFT's <c>linear</c>: with cross terms, so not the sum.</summary>
+    Linear,
+
+    /// <summary>The sum of the changes, cut to a rank.</summary>
+    Svd,
+
+    /// <summary>TIES (Yadav et al. 2023) on the factors: trim, elect a sign, average those that agree.</summary>
+    Ties,
+
+    /// <summary>TIES on the changes, cut to a rank.</summary>
+    TiesSvd,
+
+    /// <summary>The largest elements of the factors, added.</summary>
+    MagnitudePrune,
+
+    /// <summary>The largest elements of the changes, added and cut to a rank.</summary>
+    MagnitudePruneSvd,
+
+    /// <summary>DARE (Yu et al. 2024) on the factors: elements dropped at random, the rest scaled up.</summary>
+    DareLinear,
+
+    /// <summary>DARE on the changes, cut to a rank.</summary>
+    DareLinearSvd,
+}
+
+/// <summary>How adapters are combined before they are trained on.</summary>
+/// <param name="Kind">The rule.</param>
+/// <param name="Density">The share of elements that pruning keeps.</param>
+/// <param name="R">The rank where one is cut to; the largest of the adapters' when left out.</param>
+[Shorthand(nameof(Kind))]
+public sealed record CombineSpec(
+    CombineKind Kind = CombineKind.Cat,
+    [Bounds(0.0001, 1)] double Density = 1,
+    [Bounds(1, 65536)] int? R = null);
+
+/// <summary>One of several adapters: a fresh one, or one that was trained before.</summary>
+/// <param name="Delta">A fresh adapter.</param>
+/// <param name="Folder">The folder of an adapter, ours or PEFT's, that is trained on.</param>
+/// <param name="Stage">An earlier stage of this recipe whose adapter is trained on; it was kept apart (<c>merge: false</c>).</param>
+/// <param name="OptimizerState">Whether the optimizer's moments that lie beside the adapter are taken up, too.</param>
+/// <param name="Optimizer">How its weights move; as the stage's optimizer says when left out.</param>
+/// <param name="Frozen">Whether it stays as it is.</param>
+/// <param name="Data">The data whose rows it applies to, among the stage's; needed to <c>route</c>.</param>
+/// <param name="Weight">Its weight where adapters are combined.</param>
+public sealed record AdapterSpec(
+    DeltaSpec? Delta = null,
+    [Means(Meaning.Folder)] string? Folder = null,
+    [Means(Meaning.StageName)] string? Stage = null,
+    bool OptimizerState = false,
+    OptimizerSpec? Optimizer = null,
+    bool Frozen = false,
+    [Means(Meaning.DataName)] IReadOnlyList<string>? Data = null,
+    [Bounds(-1000, 1000)] double Weight = 1);
+
+/// <summary>Adapters that were trained before, or several of them: trained on alone, stacked, routed by rows, mixed by gates, or combined into one.</summary>
+/// <param name="Adapters">The adapters, by names of their own.</param>
+/// <param name="Together">How they come together; a single one needs no choice.</param>
+/// <param name="Combine">How they are combined, where they are.</param>
+/// <param name="Merge">Whether they are merged into the model when the stage ends; adapters that are routed or mixed cannot be.</param>
+/// <param name="Base">How the frozen maps are held meanwhile; as the files hold them when left out.</param>
+public sealed record AdaptersMethod(
+    IReadOnlyDictionary<string, AdapterSpec> Adapters,
+    Together Together = Together.Stack,
+    CombineSpec? Combine = null,
+    bool Merge = false,
+    BasePrecision? Base = null) : MethodSpec
+{
+    /// <inheritdoc/>
+    public override string Kind => "adapters";
+}

@@ -1,0 +1,60 @@
+using static TorchSharp.torch;
+
+namespace Polymath.Tensors;
+
+/// <summary>
+/// Gradient checkpointing (Chen et al. 2016): of a part of a model only the inputs are kept for backward, where the part is computed anew, with the same random numbers. Memory is that of one part,
+/// not of all; the price is one more forward.
+/// </summary>
+public sealed class Recomputed : Fused
+{
+    readonly Func<Tensor[], Tensor> part;
+    readonly int inputs;
+    Tensor[] kept = [];
+    bool[] wants = [];
+    Tensor? random;
+
+    Recomputed(Func<Tensor[], Tensor> part, int inputs) => (this.part, this.inputs) = (part, inputs);
+
+    /// <summary>Applies a part of a model.</summary>
+    /// <param name="part">The part: a function of the inputs and of weights that are leaves, which get their gradients themselves.</param>
+    /// <param name="inputs">All that it reads which is not a leaf.</param>
+    public static Tensor Of(Func<Tensor[], Tensor> part, params Tensor[] inputs)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        ArgumentNullException.ThrowIfNull(inputs);
+        if (!is_grad_enabled()) return part(inputs);
+        // The weights within are not among the inputs: something must ask for a gradient even where no input does.
+        using var anchor = zeros(1).requires_grad_(true);
+        return new Recomputed(part, inputs.Length).Apply([.. inputs, anchor]);
+    }
+
+    /// <inheritdoc/>
+    protected internal override int InputCount => inputs + 1;
+
+    /// <inheritdoc/>
+    protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        var given = inputs.Take(this.inputs).ToArray();
+        wants = [.. given.Select(input => input.requires_grad)];
+        kept = [.. given.Select(Hold)];
+        random = Hold(get_rng_state());
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        return part(kept).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected internal override Tensor?[] Backward(Tensor gradient)
+    {
+        using var now = get_rng_state();
+        set_rng_state(random!);
+        using var recording = enable_grad();
+        var arguments = kept.Select((input, i) => input.detach().requires_grad_(wants[i])).ToArray();
+        var result = part(arguments);
+        result.backward([gradient]);
+        set_rng_state(now);
+        return [.. arguments.Select((argument, i) => wants[i] ? argument.grad : null), null];
+    }
+}

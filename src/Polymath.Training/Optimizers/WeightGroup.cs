@@ -1,0 +1,31 @@
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Training.Objectives;
+using static TorchSharp.torch;
+
+namespace Polymath.Training.Optimizers;
+
+/// <summary>Weights that move together: all that a stage trains, or those of one of its adapters.</summary>
+/// <param name="Name">The adapter's name; empty where there is one group only.</param>
+/// <param name="Weights">The weights.</param>
+/// <param name="Spec">How they move.</param>
+/// <param name="Data">The sources whose rows they learn from; null for every row.</param>
+/// <param name="Penalty">What is added to their mean loss to keep them in shape; null for nothing.</param>
+public sealed record WeightGroup(string Name, IReadOnlyList<Weight> Weights, OptimizerSpec Spec, IReadOnlyCollection<string>? Data = null, Func<Tensor?>? Penalty = null)
+{
+    /// <summary>Whether they learn from an item.</summary>
+    /// <param name="item">The item.</param>
+    public bool LearnsFrom(Item item)
+    {
+        ArgumentNullException.ThrowIfNull(item);
+        return Data is null || (item.Rows[0].Data is { } source && Data.Contains(source));
+    }
+
+    /// <summary>A weight's name in checkpoints.</summary>
+    /// <param name="weight">The weight.</param>
+    public string NameOf(Weight weight)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        return Name.Length == 0 ? weight.Name : $"{Name}/{weight.Name}";
+    }
+}
