@@ -30,6 +30,9 @@ public enum DeltaForm
     /// <summary>A sparse spectrum (Gao et al. 2024).</summary>
     Fourierft,
 
+    /// <summary>A few elements of each weight, in PEFT's file (Bhardwaj et al. 2024).</summary>
+    Shira,
+
     /// <summary>A factor for each activation (Liu et al. 2022).</summary>
     Ia3,
 

@@ -29,7 +29,10 @@ public sealed record StepReport(int Step, double Loss, double GradientNorm, doub
 /// <param name="clip">The greatest norm of the gradient; 0 for no limit.</param>
 /// <param name="peers">The processes that train together.</param>
 /// <param name="penalty">What is added to the mean loss of a pass to keep weights in shape; null for nothing.</param>
-public sealed class Loop(LanguageModel model, Objective objective, ItemSource source, AdamW optimizer, RateSchedule schedule, BatchSpec batch, double clip, Peers peers, Func<Tensor?>? penalty = null)
+/// <param name="stepped">Is told of each step when the weights have moved, with the gradients they moved along; null for nobody.</param>
+public sealed class Loop(
+    LanguageModel model, Objective objective, ItemSource source, AdamW optimizer, RateSchedule schedule, BatchSpec batch, double clip, Peers peers, Func<Tensor?>? penalty = null,
+    Action<int, IReadOnlyDictionary<Weight, Tensor>>? stepped = null)
 {
     /// <summary>Does one step.</summary>
     /// <param name="step">The step, from 1.</param>
@@ -66,7 +69,10 @@ public sealed class Loop(LanguageModel model, Objective objective, ItemSource so
         var norm = Math.Sqrt(gradients.Sum(SquareSum.Of)) / count;
         if (!double.IsFinite(loss) || !double.IsFinite(norm)) throw NotANumber(step, loss / count, norm, start, items);
         var rate = schedule.At(step);
-        optimizer.Step(rate, (clip > 0 && norm > clip ? clip / norm : 1) / count);
+        var scale = (clip > 0 && norm > clip ? clip / norm : 1) / count;
+        var means = stepped is null ? null : optimizer.Weights.Where(weight => weight.Value.grad is not null).ToDictionary(weight => weight, weight => weight.Value.grad! * scale);
+        optimizer.Step(rate, scale);
+        stepped?.Invoke(step, means!);
         return new StepReport(step, loss / count, norm, rate, tokens, metrics.ToDictionary(pair => pair.Key, pair => pair.Value / count));
     }
 

@@ -27,6 +27,7 @@ public static class DeltaMethods
         ["BOFT"] = Boft.Method,
         ["HRA"] = Hra.Method,
         ["FOURIERFT"] = FourierFt.Method,
+        ["SHIRA"] = Shira.Method,
         ["IA3"] = Ia3.Method,
         ["LN_TUNING"] = NormTuning.Method,
         ["PROMPT_TUNING"] = PromptTuning.Method,

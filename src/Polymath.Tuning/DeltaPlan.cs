@@ -21,6 +21,7 @@ public static class DeltaPlan
         [DeltaForm.Boft] = ("BOFT", []),
         [DeltaForm.Hra] = ("HRA", []),
         [DeltaForm.Fourierft] = ("FOURIERFT", []),
+        [DeltaForm.Shira] = ("SHIRA", []),
         [DeltaForm.Ia3] = ("IA3", [Socket.Key, Socket.Value, Socket.Down]),
         [DeltaForm.NormTuning] = ("LN_TUNING", [Socket.Norm]),
         [DeltaForm.Bitfit] = ("POLYMATH_BITFIT", []),

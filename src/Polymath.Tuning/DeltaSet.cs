@@ -26,6 +26,9 @@ public sealed class DeltaSet : IDisposable
     /// <summary>Whether the deltas apply, and whether they are being trained.</summary>
     internal DeltaSwitch State { get; } = new();
 
+    /// <summary>What the method does around the steps of its training; null where that is nothing.</summary>
+    public DeltaCourse? Course { get; internal set; }
+
     /// <summary>The tokens that the adapter applies to.</summary>
     internal DeltaPlaces Places { get; } = new();
 
@@ -227,6 +230,7 @@ public sealed class DeltaSet : IDisposable
             Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
             content = new() { [Prompts.ComputedPrompt.Key] = computed.Embeddings().contiguous() };
         }
+        Course?.Saving(content);
         Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content);
         AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), Configuration.ToJson());
     }

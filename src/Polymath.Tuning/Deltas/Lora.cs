@@ -17,7 +17,7 @@ public sealed class Lora : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "loftq_config", "qalora_group_size"], Attach);
+        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "loftq_config", "eva_config", "qalora_group_size"], Attach);
 
     // Ways to start that leave the base as it is.
     static readonly string[] plainStarts = ["true", "false", "gaussian"];
@@ -94,7 +94,7 @@ public sealed class Lora : Delta
         var start = configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
         var anchored = start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
         var loftq = start == "loftq";
-        if (!anchored && !loftq && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\" and \"loftq\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
         if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
         if (configuration.Flag("lora_bias")) throw configuration.Fault("lora_bias", "a bias inside the delta is not supported here");
         (int Rank, double Scale) Size(string name)
@@ -104,6 +104,7 @@ public sealed class Lora : Delta
             return (own, configuration.Flag("use_rslora") ? numerator / Math.Sqrt(own) : numerator / own);
         }
         var gaussian = start == "gaussian";
+        var plugged = new List<(Projection, Lora)>();
         foreach (var target in parts.Targets)
         {
             var (own, scale) = Size(target.Name);
@@ -125,8 +126,11 @@ public sealed class Lora : Delta
                 b.Assign(first.B);
             }
             if (loftq && parts.IsFresh) LoftQ.Start(configuration, target, a, b, scale);
-            parts.Plug(target, new Lora(a, b, scale, dropout, parts.State, magnitude, anchor));
+            var delta = new Lora(a, b, scale, dropout, parts.State, magnitude, anchor);
+            parts.Plug(target, delta);
+            plugged.Add((target, delta));
         }
+        if (start == "eva" && parts.IsFresh) parts.Follow(new Eva(parts, plugged));
         // What is left is plain low-rank adaptation of the rounded base.
         if (loftq) configuration.Started();
         if (!parts.TargetsTokens) return;
