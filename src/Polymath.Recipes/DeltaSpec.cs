@@ -62,6 +62,9 @@ public enum DeltaForm
 
     /// <summary>Keys and values of virtual tokens in every layer: prefix tuning (Li &amp; Liang 2021), P-tuning v2 (Liu et al. 2022).</summary>
     PrefixTuning,
+
+    /// <summary>Vectors that the uppermost layers attend to, behind a gate: LLaMA-Adapter (Zhang et al. 2023).</summary>
+    AdaptionPrompt,
 }
 
 /// <summary>How the frozen maps of a model are held while a delta on them is trained, or while it generates.</summary>

@@ -33,6 +33,7 @@ public static class DeltaMethods
         ["PROMPT_TUNING"] = PromptTuning.Method,
         ["P_TUNING"] = PromptEncoder.Method,
         ["PREFIX_TUNING"] = PrefixTuning.Method,
+        ["ADAPTION_PROMPT"] = AdaptionPrompt.Method,
         ["TRAINABLE_TOKENS"] = TrainableTokens.Method,
         ["POLYMATH_BOTTLENECK"] = Bottleneck.Method,
         ["POLYMATH_BITFIT"] = BitFit.Method,

@@ -58,6 +58,9 @@ public sealed class DeltaParts
     /// <summary>The seed of fresh weights.</summary>
     public long Seed => seed;
 
+    /// <summary>Turns a text into the model's tokens, where a tokenizer is at hand.</summary>
+    public Func<string, int[]>? Encode { get; init; }
+
     /// <summary>Keeps a tensor that is neither trained nor saved as long as the adapter.</summary>
     /// <param name="made">The tensor.</param>
     public Tensor Own(Tensor made) => set.Own(made);
@@ -135,6 +138,11 @@ public sealed class DeltaParts
     /// <summary>Puts a prompt of virtual tokens before each row.</summary>
     /// <param name="prompt">The prompt.</param>
     public void Plug(SoftPrompt prompt) => set.Plug(prompt);
+
+    /// <summary>Lets a layer's tokens attend to something besides.</summary>
+    /// <param name="socket">The layer's socket.</param>
+    /// <param name="addition">What they attend to.</param>
+    public void Plug(AttentionSocket socket, AttentionAddition addition) => set.Plug(socket, addition);
 
     /// <summary>Lets a method follow the training.</summary>
     /// <param name="course">What it does.</param>

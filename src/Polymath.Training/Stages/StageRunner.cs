@@ -27,22 +27,15 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
     public StageReport Train()
     {
         var prepared = Path.Combine(folder, "prepared");
-        TrainedMethod Attach() => TrainedMethod.Attach(model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name, prepared);
+        TrainedMethod Attach() => TrainedMethod.Attach(model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name, prepared, text => model.Tokenizer.Encode(text, addSpecialTokens: true));
         method = Attach();
         var batch = stage.Batch ?? new BatchSpec();
         batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), model.Model.Sizes.ContextLength) };
+        if (method.Course is { Looks: true }) Look(batch, prepared, Attach);
         // A source that samples measures its own rounds under the number of the step that needs them.
         var current = 0;
         var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (name, value) => run.Record(visit.Name, current, name, value), run.Observer);
         var steps = stage.Steps ?? source.StepsFor(stage.Epochs!.Value, batch.Tokens);
-        if (method.Course is { Looks: true })
-        {
-            // What was seen is written down first and read again: a resumed stage starts from the same bytes and does not look twice.
-            run.Observer.Note($"{visit.Name}: {method.Name} looks at the data before the first step");
-            method.Look(FirstLook.Losses(model.Model, objective, source, run.Stop), prepared);
-            method.Dispose();
-            method = Attach();
-        }
         method.Course?.Begin(steps);
         using var optimizer = new AdamW(method.Weights, stage.Optimizer);
         var saves = new Checkpoint(Path.Combine(folder, "checkpoints"), stage.Checkpoint ?? new CheckpointSettings());
@@ -104,6 +97,19 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
 
     /// <summary>Detaches a delta that was not merged: what comes next starts from the model without it.</summary>
     public void Dispose() => method?.Dispose();
+
+    // What was seen is written down first and read again: a resumed stage starts from the same bytes and does not look twice.
+    void Look(BatchSpec batch, string prepared, Func<TrainedMethod> attach)
+    {
+        run.Observer.Note($"{visit.Name}: {method!.Name} looks at the data before the first step");
+        // The training begins with a source of its own, and keeps its own records.
+        var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (_, _) => { }, new Unseen());
+        method.Look(FirstLook.Losses(model.Model, objective, source, run.Stop), prepared);
+        method.Dispose();
+        method = attach();
+    }
+
+    sealed class Unseen : RunObserver;
 
     static bool Due(int? every, int step) => every > 0 && step % every == 0;
 

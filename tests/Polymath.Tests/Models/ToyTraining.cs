@@ -25,7 +25,8 @@ internal sealed class ToyTraining : IDisposable
         optimizer = new AdamW(Method.Weights, spec);
         loop = new Loop(
             Model, objective ?? new NextToken(), new CorpusItems(items, 3, "toy"), optimizer, new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
-            new BatchSpec(tokens, microTokens), clip, new Solo());
+            new BatchSpec(tokens, microTokens), clip, new Solo(), stepped: Method.Course is { Follows: true } course ? course.Stepped : null);
+        Method.Course?.Begin(1000);
     }
 
     public Llama Model { get; }
