@@ -48,6 +48,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The sockets of linear maps, in the order of the model.</summary>
     public IReadOnlyList<Projection> Projections => parts.Projections;
 
+    /// <summary>The sockets of attention, in the order of the model; none where a family has none.</summary>
+    public IReadOnlyList<AttentionSocket> Attentions => parts.Attentions;
+
     /// <summary>Holds the frozen linear maps in a precision from here on, rounding their numbers to it; norms, biases, token vectors, routers and heads stay as they are.</summary>
     /// <param name="precision">The precision; null leaves everything as it is.</param>
     public void Hold(BasePrecision? precision)

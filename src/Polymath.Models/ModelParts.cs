@@ -11,6 +11,7 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     readonly List<Weight> weights = [];
     readonly List<Projection> projections = [];
     readonly List<Rotary> rotaries = [];
+    readonly List<AttentionSocket> attentions = [];
     // Older tools kept the frequencies of rotary turns beside the weights.
     readonly List<string> needless = [@".*\.rotary_emb\.inv_freq"];
 
@@ -19,6 +20,9 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
 
     /// <summary>The sockets of linear maps.</summary>
     public IReadOnlyList<Projection> Projections => projections;
+
+    /// <summary>The sockets of attention, in the order of the model; none where a family has none.</summary>
+    public IReadOnlyList<AttentionSocket> Attentions => attentions;
 
     /// <summary>How positions turn; null where they do not.</summary>
     public RopeSettings? Rope => rotaries.FirstOrDefault()?.Settings;
@@ -87,6 +91,16 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         var projection = new Projection(name, role, layer, Keep(weight, narrow: true), null, stack: new StackPlace(stack, expert, part, parts));
         projections.Add(projection);
         return projection;
+    }
+
+    /// <summary>A socket for what a layer's tokens attend to besides.</summary>
+    /// <param name="name">The attention's name in files.</param>
+    /// <param name="layer">The block it stands in.</param>
+    public AttentionSocket Attention(string name, int layer)
+    {
+        var socket = new AttentionSocket(name, layer);
+        attentions.Add(socket);
+        return socket;
     }
 
     /// <summary>Rotary turns; their tables live as long as the model.</summary>

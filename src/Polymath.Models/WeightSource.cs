@@ -115,6 +115,10 @@ public sealed class FileWeights : WeightSource
     /// <inheritdoc/>
     public override bool Has(string name) => Find(name) is not null;
 
+    /// <summary>The shape that the files give a weight; null where they have none.</summary>
+    /// <param name="name">The name in files.</param>
+    public IReadOnlyList<long>? ShapeOf(string name) => Find(name) is { } found ? places[found].Entries[found].Shape : null;
+
     string? Find(string name) => Spellings(name).FirstOrDefault(places.ContainsKey);
 
     IEnumerable<string> Spellings(string name)

@@ -30,6 +30,9 @@ public enum DeltaForm
     /// <summary>A sparse spectrum (Gao et al. 2024).</summary>
     Fourierft,
 
+    /// <summary>A few elements of each weight, in PEFT's file (Bhardwaj et al. 2024).</summary>
+    Shira,
+
     /// <summary>A factor for each activation (Liu et al. 2022).</summary>
     Ia3,
 
@@ -59,6 +62,9 @@ public enum DeltaForm
 
     /// <summary>Keys and values of virtual tokens in every layer: prefix tuning (Li &amp; Liang 2021), P-tuning v2 (Liu et al. 2022).</summary>
     PrefixTuning,
+
+    /// <summary>Vectors that the uppermost layers attend to, behind a gate: LLaMA-Adapter (Zhang et al. 2023).</summary>
+    AdaptionPrompt,
 }
 
 /// <summary>How the frozen maps of a model are held while a delta on them is trained, or while it generates.</summary>

@@ -129,9 +129,16 @@ public sealed record FullMethod : MethodSpec
     public override string Kind => "full";
 }
 
-/// <summary>Only chosen weights are trained.</summary>
-/// <param name="Train">Patterns of weight names, <c>*</c> standing for anything, such as <c>model.layers.3.*</c>.</param>
-public sealed record FreezeMethod(IReadOnlyList<string> Train) : MethodSpec
+/// <summary>Only chosen weights are trained: whole blocks, weights by name, or both.</summary>
+/// <param name="Train">Patterns of weight names, <c>*</c> standing for anything, such as <c>model.norm.*</c>.</param>
+/// <param name="FirstLayers">The number of blocks that train, counted from the token vectors.</param>
+/// <param name="LastLayers">The number of blocks that train, counted from the head.</param>
+/// <param name="Layers">The blocks that train, by number, from 0.</param>
+public sealed record FreezeMethod(
+    IReadOnlyList<string>? Train = null,
+    [Bounds(1, 100000)] int? FirstLayers = null,
+    [Bounds(1, 100000)] int? LastLayers = null,
+    [Bounds(0, 100000)] IReadOnlyList<int>? Layers = null) : MethodSpec
 {
     /// <inheritdoc/>
     public override string Kind => "freeze";

@@ -76,9 +76,16 @@ public sealed class Loop(LanguageModel model, Objective objective, ItemSource so
         if (!double.IsFinite(loss) || !double.IsFinite(norm)) throw NotANumber(step, loss / count, norm, start, items);
         for (var g = 0; g < counts.Length; g++)
         {
-            var spec = optimizer.Groups[g].Spec;
-            if (counts[g] > 0) optimizer.Step(schedule.To(spec.Rate).At(step), (spec.Clip > 0 && norms[g] > spec.Clip ? spec.Clip / norms[g] : 1) / counts[g], g);
-            else optimizer.Skip(g);
+            var group = optimizer.Groups[g];
+            if (counts[g] == 0)
+            {
+                optimizer.Skip(g);
+                continue;
+            }
+            var scale = (group.Spec.Clip > 0 && norms[g] > group.Spec.Clip ? group.Spec.Clip / norms[g] : 1) / counts[g];
+            var means = group.Stepped is null ? null : group.Weights.Where(weight => weight.Value.grad is not null).ToDictionary(weight => weight, weight => weight.Value.grad! * scale);
+            optimizer.Step(schedule.To(group.Spec.Rate).At(step), scale, g);
+            group.Stepped?.Invoke(step, means!);
         }
         return new StepReport(step, loss / count, norm, schedule.At(step), tokens, metrics.ToDictionary(pair => pair.Key, pair => pair.Value / count));
     }

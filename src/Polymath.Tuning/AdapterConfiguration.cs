@@ -104,7 +104,11 @@ public sealed class AdapterConfiguration
     {
         content["init_lora_weights"] = true;
         content.Remove("loftq_config");
+        content.Remove("eva_config");
     }
+
+    /// <summary>Writes down what came of the training.</summary>
+    internal void Set(string key, JsonNode? value) => content[key] = value;
 
     /// <summary>A list of texts; one text is a list of one.</summary>
     /// <param name="key">The setting.</param>

@@ -58,6 +58,9 @@ public sealed class DeltaParts
     /// <summary>The seed of fresh weights.</summary>
     public long Seed => seed;
 
+    /// <summary>Turns a text into the model's tokens, where a tokenizer is at hand.</summary>
+    public Func<string, int[]>? Encode { get; init; }
+
     /// <summary>Keeps a tensor that is neither trained nor saved as long as the adapter.</summary>
     /// <param name="made">The tensor.</param>
     public Tensor Own(Tensor made) => set.Own(made);
@@ -115,6 +118,11 @@ public sealed class DeltaParts
     /// <param name="parameter">The parameter.</param>
     public bool Holds(string module, string parameter) => files?.Has(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}")) ?? false;
 
+    /// <summary>The shape of a module's parameter in the file; null where there is none.</summary>
+    /// <param name="module">The module.</param>
+    /// <param name="parameter">The parameter.</param>
+    public IReadOnlyList<long>? ShapeOf(string module, string parameter) => files?.ShapeOf(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}"));
+
     /// <summary>Whether a prompt's encoder is there: it is fresh, or lies in a file of its own.</summary>
     public bool HoldsEncoder => files?.Has("embedding.weight") ?? true;
 
@@ -130,6 +138,15 @@ public sealed class DeltaParts
     /// <summary>Puts a prompt of virtual tokens before each row.</summary>
     /// <param name="prompt">The prompt.</param>
     public void Plug(SoftPrompt prompt) => set.Plug(prompt);
+
+    /// <summary>Lets a layer's tokens attend to something besides.</summary>
+    /// <param name="socket">The layer's socket.</param>
+    /// <param name="addition">What they attend to.</param>
+    public void Plug(AttentionSocket socket, AttentionAddition addition) => set.Plug(socket, addition);
+
+    /// <summary>Lets a method follow the training.</summary>
+    /// <param name="course">What it does.</param>
+    public void Follow(DeltaCourse course) => set.Course = course;
 
     /// <summary>Lets one of the model's own weights be trained and saved with the adapter; it comes back when the adapter is detached.</summary>
     /// <param name="weight">The model's weight.</param>

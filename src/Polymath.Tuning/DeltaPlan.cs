@@ -21,6 +21,7 @@ public static class DeltaPlan
         [DeltaForm.Boft] = ("BOFT", []),
         [DeltaForm.Hra] = ("HRA", []),
         [DeltaForm.Fourierft] = ("FOURIERFT", []),
+        [DeltaForm.Shira] = ("SHIRA", []),
         [DeltaForm.Ia3] = ("IA3", [Socket.Key, Socket.Value, Socket.Down]),
         [DeltaForm.NormTuning] = ("LN_TUNING", [Socket.Norm]),
         [DeltaForm.Bitfit] = ("POLYMATH_BITFIT", []),
@@ -31,9 +32,10 @@ public static class DeltaPlan
         [DeltaForm.PromptTuning] = ("PROMPT_TUNING", []),
         [DeltaForm.PTuning] = ("P_TUNING", []),
         [DeltaForm.PrefixTuning] = ("PREFIX_TUNING", []),
+        [DeltaForm.AdaptionPrompt] = ("ADAPTION_PROMPT", []),
     };
 
-    static readonly DeltaForm[] withoutSockets = [DeltaForm.PromptTuning, DeltaForm.PTuning, DeltaForm.PrefixTuning];
+    static readonly DeltaForm[] withoutSockets = [DeltaForm.PromptTuning, DeltaForm.PTuning, DeltaForm.PrefixTuning, DeltaForm.AdaptionPrompt];
 
     /// <summary>Throws what is wrong with a description whatever the model, so that it is told before the first stage and not after it.</summary>
     /// <param name="spec">The description.</param>
@@ -65,9 +67,10 @@ public static class DeltaPlan
         var content = new JsonObject { ["base_model_name_or_path"] = basis, ["bias"] = "none", ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null, ["task_type"] = model.Reading == Reading.EncoderDecoder ? "SEQ_2_SEQ_LM" : "CAUSAL_LM" };
         if (withoutSockets.Contains(spec.Form))
         {
-            if (spec.Roles is not null || spec.TargetModules is not null) throw new InputException($"method: {spec.Form} stands before the rows and has no sockets; leave roles and targetModules out.");
+            if (spec.Roles is not null || spec.TargetModules is not null) throw new InputException($"method: {spec.Form} stands before the rows or beside them and has no sockets; leave roles and targetModules out.");
             content.Remove("bias");
-            content["num_virtual_tokens"] = 8;
+            if (spec.Form == DeltaForm.AdaptionPrompt && spec.Layers is not null) throw new InputException("method.layers: adaption prompts go to the uppermost layers; say how many with settings: {adapter_layers: ...}.");
+            content[spec.Form == DeltaForm.AdaptionPrompt ? "adapter_len" : "num_virtual_tokens"] = 8;
         }
         else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null)
         {
@@ -168,7 +171,7 @@ public static class DeltaPlan
         const int Largest = 1 << 20;
         var allowed = Parameters(budget, model);
         var size = DeltaMethods.Of(AdapterConfiguration.Of(content, "method.settings")).SizeKey;
-        if (content["r"] is not null && size == "r" || content.ContainsKey(size) && size != "num_virtual_tokens") throw new InputException($"method: budget solves for {size}, and settings name it, too; give one of them.");
+        if (content["r"] is not null && size == "r" || content.ContainsKey(size) && size is not ("num_virtual_tokens" or "adapter_len")) throw new InputException($"method: budget solves for {size}, and settings name it, too; give one of them.");
         InputException? refusal = null;
         (AdapterConfiguration Configuration, long Count)? At(int value)
         {
@@ -176,8 +179,10 @@ public static class DeltaPlan
             var configuration = AdapterConfiguration.Of(content, "method.settings");
             try
             {
-                using var set = DeltaSet.Fresh(model, configuration, 0);
-                return (configuration, set.Trained.Sum(item => item.Weight.Count));
+                // How big it is does not depend on what a text says.
+                using var set = DeltaSet.Fresh(model, configuration, 0, _ => [0]);
+                // What attaching wrote into the settings counts for this trial only.
+                return (AdapterConfiguration.Of(content, "method.settings"), set.Trained.Sum(item => item.Weight.Count));
             }
             catch (InputException fault)
             {

@@ -10,6 +10,7 @@ public sealed class DeltaSet : IDisposable
 {
     readonly List<(Projection Target, Delta Delta)> plugged = [];
     readonly List<TokenDelta> tokens = [];
+    readonly List<(AttentionSocket Socket, AttentionAddition Addition)> attended = [];
     readonly List<(string Name, Weight Weight, bool Trained)> kept = [];
     readonly List<ChosenWeight> chosen = [];
     readonly List<Tensor> owned = [];
@@ -25,6 +26,9 @@ public sealed class DeltaSet : IDisposable
 
     /// <summary>Whether the deltas apply, and whether they are being trained.</summary>
     internal DeltaSwitch State { get; } = new();
+
+    /// <summary>What the method does around the steps of its training; null where that is nothing.</summary>
+    public DeltaCourse? Course { get; internal set; }
 
     /// <summary>The tokens that the adapter applies to.</summary>
     internal DeltaPlaces Places { get; } = new();
@@ -61,7 +65,8 @@ public sealed class DeltaSet : IDisposable
     /// <param name="model">The model.</param>
     /// <param name="configuration">The settings.</param>
     /// <param name="seed">The run's seed.</param>
-    public static DeltaSet Fresh(LanguageModel model, AdapterConfiguration configuration, long seed) => Attach(model, configuration, set => new DeltaParts(set, null, seed));
+    /// <param name="encode">Turns a text into the model's tokens, for prompts that start as one; null where no tokenizer is at hand.</param>
+    public static DeltaSet Fresh(LanguageModel model, AdapterConfiguration configuration, long seed, Func<string, int[]>? encode = null) => Attach(model, configuration, set => new DeltaParts(set, null, seed) { Encode = encode });
 
     /// <summary>Attaches an adapter from a folder in PEFT's format. Every tensor must fit and be used.</summary>
     /// <param name="model">The model.</param>
@@ -125,7 +130,7 @@ public sealed class DeltaSet : IDisposable
             var given = parts(set);
             method.Attach(given);
             OwnWeights.Attach(given);
-            if (set.plugged.Count + set.tokens.Count + set.chosen.Count == 0 && set.prompt is null)
+            if (set.plugged.Count + set.tokens.Count + set.chosen.Count + set.attended.Count == 0 && set.prompt is null)
                 throw new InputException($"targetModules [{string.Join(", ", configuration.TargetModules)}] fit none of the model's projections, such as {string.Join(", ", model.Projections.Take(7).Select(p => p.Name))}.");
         }
         catch
@@ -157,6 +162,12 @@ public sealed class DeltaSet : IDisposable
         tokens.Add(delta);
     }
 
+    internal void Plug(AttentionSocket socket, AttentionAddition addition)
+    {
+        socket.Plug(addition);
+        attended.Add((socket, addition));
+    }
+
     internal void Plug(SoftPrompt soft)
     {
         if (Model.Prompt is not null) throw new InputException("The model has a prompt of virtual tokens already; detach it first.");
@@ -185,10 +196,10 @@ public sealed class DeltaSet : IDisposable
     }
 
     /// <summary>Whether the adapter can be made part of the model's own weights: prompts, and adapters with a nonlinearity, cannot.</summary>
-    public bool Merges => prompt is null && plugged.TrueForAll(pair => pair.Delta.Merges);
+    public bool Merges => prompt is null && attended.Count == 0 && plugged.TrueForAll(pair => pair.Delta.Merges);
 
-    /// <summary>Whether it changes more than linear maps' weights: token vectors, the model's own norms and biases, rows by a prompt.</summary>
-    public bool ChangesMore => prompt is not null || tokens.Count > 0 || chosen.Exists(item => item.Trained);
+    /// <summary>Whether it changes more than linear maps' weights: token vectors, the model's own norms and biases, rows by a prompt, what is attended to.</summary>
+    public bool ChangesMore => prompt is not null || attended.Count > 0 || tokens.Count > 0 || chosen.Exists(item => item.Trained);
 
     /// <summary>Makes the adapter part of the model's weights and detaches it: the model is what it was with the adapter, without deltas.</summary>
     /// <exception cref="InputException">It cannot be a part of them.</exception>
@@ -227,6 +238,7 @@ public sealed class DeltaSet : IDisposable
             Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
             content = new() { [Prompts.ComputedPrompt.Key] = computed.Embeddings().contiguous() };
         }
+        Course?.Saving(content);
         Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content);
         AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), Configuration.ToJson());
     }
@@ -236,6 +248,7 @@ public sealed class DeltaSet : IDisposable
     {
         foreach (var (target, delta) in plugged) target.Unplug(delta);
         foreach (var delta in tokens) Model.Tokens.Unplug(delta);
+        foreach (var (socket, addition) in attended) socket.Unplug(addition);
         if (prompt is not null) Model.Prompt = null;
         foreach (var weight in chosen) weight.Restore();
         foreach (var (_, weight, _) in kept) weight.Value.Dispose();
@@ -243,6 +256,7 @@ public sealed class DeltaSet : IDisposable
         owned.Clear();
         plugged.Clear();
         tokens.Clear();
+        attended.Clear();
         chosen.Clear();
         kept.Clear();
         prompt = null;

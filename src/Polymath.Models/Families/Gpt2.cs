@@ -45,7 +45,8 @@ public sealed class Gpt2 : LanguageModel
                 parts.Norm(NormKind.Layer, prefix + "ln_2", hidden, epsilon),
                 parts.Linear(prefix + "mlp.c_fc", Role.Up, layer, inner, hidden, bias: true, transposed: true),
                 activation,
-                parts.Linear(prefix + "mlp.c_proj", Role.Down, layer, hidden, inner, bias: true, transposed: true));
+                parts.Linear(prefix + "mlp.c_proj", Role.Down, layer, hidden, inner, bias: true, transposed: true),
+                parts.Attention(prefix + "attn", layer));
         }
         norm = parts.Norm(NormKind.Layer, "transformer.ln_f", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["score"], "classifier"));
@@ -70,8 +71,11 @@ public sealed class Gpt2 : LanguageModel
         var x = Tokens.Embed(batch.Ids) + positions.Value.index_select(0, places);  // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
-            var heads = block.QueryKeyValue.Forward(block.Before.Forward(x)).view(-1, 3, Sizes.Heads, Sizes.HeadWidth);
-            x = x + block.Output.Forward(block.Place.Attend(batch, heads.select(1, 0), heads.select(1, 1), heads.select(1, 2), cache));
+            Tensor Heads(Tensor of) => block.QueryKeyValue.Forward(of).view(-1, 3, Sizes.Heads, Sizes.HeadWidth);
+            var heads = Heads(block.Before.Forward(x));
+            var mixed = block.Output.Forward(block.Place.Attend(batch, heads.select(1, 0), heads.select(1, 1), heads.select(1, 2), cache));
+            // PEFT adds what is attended to besides behind the output's map in this family.
+            x = x + block.Socket.Add(mixed, heads.select(1, 0), vectors => Heads(vectors) is var made ? (made.select(1, 1), made.select(1, 2)) : default);
             x = x + block.Down.Forward(block.Activation.Forward(block.Up.Forward(block.Between.Forward(x))));
             return x;
         });
@@ -79,5 +83,5 @@ public sealed class Gpt2 : LanguageModel
         return norm.Forward(x);
     }
 
-    sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, Projection Up, Activation Activation, Projection Down);
+    sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, Projection Up, Activation Activation, Projection Down, AttentionSocket Socket);
 }

@@ -69,6 +69,7 @@ public sealed class GroupedAttention
     readonly AttentionSizes sizes;
     readonly Projection query, key, value, output;
     readonly Norm? queryNorm, keyNorm;
+    readonly AttentionSocket socket;
 
     /// <summary>Takes the weights <c>q_proj</c>, <c>k_proj</c>, <c>v_proj</c> and <c>o_proj</c> under a prefix.</summary>
     /// <param name="parts">What the model is built from.</param>
@@ -88,6 +89,7 @@ public sealed class GroupedAttention
         query = parts.Linear(prefix + "q_proj", Role.Query, place.Layer, inner, sizes.Hidden, inputBias);
         key = parts.Linear(prefix + "k_proj", Role.Key, place.Layer, shared, sizes.Hidden, inputBias);
         value = parts.Linear(prefix + "v_proj", Role.Value, place.Layer, shared, sizes.Hidden, inputBias);
+        socket = parts.Attention(prefix.TrimEnd('.'), place.Layer);
         output = parts.Linear(prefix + "o_proj", Role.Output, place.Layer, sizes.Hidden, inner, outputBias);
         if (headNorms is not { } epsilon) return;
         queryNorm = parts.Norm(NormKind.Rms, prefix + "q_norm", sizes.HeadWidth, epsilon);
@@ -97,8 +99,8 @@ public sealed class GroupedAttention
     /// <summary>The layer, and how its scores become weights.</summary>
     public AttentionPlace Place { get; set; }
 
-    /// <summary>Whether no delta stands in a socket.</summary>
-    internal bool IsPlain => query.IsPlain && key.IsPlain && value.IsPlain && output.IsPlain;
+    /// <summary>Whether nothing stands in a socket.</summary>
+    internal bool IsPlain => query.IsPlain && key.IsPlain && value.IsPlain && output.IsPlain && socket.IsPlain;
 
     /// <summary>The four maps as they are.</summary>
     internal (BlockMap Query, BlockMap Key, BlockMap Value, BlockMap Output) Maps => (query.Map, key.Map, value.Map, output.Map);
@@ -119,6 +121,14 @@ public sealed class GroupedAttention
         var k = maps[1].view(-1, sizes.KeyValueHeads, sizes.HeadWidth);                 // [tokens, keyValueHeads, D]
         var v = maps[2].view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
         if (queryNorm is not null) (q, k) = (queryNorm.ForwardHeads(q), keyNorm!.ForwardHeads(k));
-        return output.Forward(Place.Attend(batch, turns.Apply(q), turns.Apply(k), v, cache));
+        q = turns.Apply(q);
+        return output.Forward(socket.Add(Place.Attend(batch, q, turns.Apply(k), v, cache), q, KeysAndValues));
+    }
+
+    // Of vectors that have no place.
+    (Tensor Key, Tensor Value) KeysAndValues(Tensor vectors)
+    {
+        var k = key.Forward(vectors).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
+        return (keyNorm?.ForwardHeads(k) ?? k, value.Forward(vectors).view(-1, sizes.KeyValueHeads, sizes.HeadWidth));
     }
 }

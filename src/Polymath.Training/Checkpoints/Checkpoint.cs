@@ -15,7 +15,12 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="freeSpace">Tells how many bytes a folder's disk has left; null for asking the system.</param>
 public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<string, long>? freeSpace = null)
 {
+    // What a method remembers lies among the moments, under names that begin so.
+    const string Memory = "method.";
+
     const string WeightsFile = "weights.safetensors", MomentsFile = "optimizer.safetensors", StateFile = "state.json", ManifestFile = "manifest.json";
+
+    static readonly Dictionary<string, TorchSharp.torch.Tensor> none = [];
 
     static readonly JsonSerializerOptions layout = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
@@ -33,7 +38,8 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
     /// <summary>Saves, then deletes what need not be kept.</summary>
     /// <param name="optimizer">The trained weights and their moments.</param>
     /// <param name="state">The state.</param>
-    public void Save(AdamW optimizer, CheckpointState state)
+    /// <param name="memory">What the method remembers between steps, by name; null for nothing.</param>
+    public void Save(AdamW optimizer, CheckpointState state, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentNullException.ThrowIfNull(state);
@@ -41,7 +47,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         AtomicFile.WriteFolder(PathOf(state.Step), inside =>
         {
             SafetensorsWriter.Write(Path.Combine(inside, WeightsFile), optimizer.Named.ToDictionary(pair => pair.Key, pair => pair.Value.Value));
-            SafetensorsWriter.Write(Path.Combine(inside, MomentsFile), optimizer.State());
+            SafetensorsWriter.Write(Path.Combine(inside, MomentsFile), optimizer.State().Concat((memory ?? none).Select(pair => KeyValuePair.Create(Memory + pair.Key, pair.Value))).ToDictionary());
             AtomicFile.WriteText(Path.Combine(inside, StateFile), JsonSerializer.Serialize(state, layout) + "\n");
             var sums = new[] { WeightsFile, MomentsFile, StateFile }.ToDictionary(name => name, name => Digest(Path.Combine(inside, name)));
             AtomicFile.WriteText(Path.Combine(inside, ManifestFile), JsonSerializer.Serialize(sums, layout) + "\n");
@@ -68,19 +74,23 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         return null;
     }
 
-    /// <summary>Puts a save's weights and moments back. The moments stay where they are when only the weights are wanted.</summary>
+    /// <summary>Puts a save's weights and moments back, and what the method remembered. The moments stay where they are when only the weights are wanted.</summary>
     /// <param name="step">The save's step.</param>
     /// <param name="optimizer">What is restored.</param>
     /// <param name="weightsOnly">Whether only the weights are restored.</param>
-    public void Restore(int step, AdamW optimizer, bool weightsOnly = false)
+    /// <param name="memory">What the method remembers between steps, by name; null for nothing.</param>
+    public void Restore(int step, AdamW optimizer, bool weightsOnly = false, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         using (var weights = SafetensorsFile.Open(Path.Combine(PathOf(step), WeightsFile)))
             foreach (var (name, weight) in optimizer.Named)
                 using (var kept = weights.Map(name))
                     weight.Assign(kept);
-        if (weightsOnly) return;
         using var moments = SafetensorsFile.Open(Path.Combine(PathOf(step), MomentsFile));
+        foreach (var (name, tensor) in memory ?? none)
+            using (var kept = moments.Map(Memory + name))
+                tensor.copy_(kept);
+        if (weightsOnly) return;
         foreach (var (name, moment) in optimizer.State())
             using (var kept = moments.Map(name))
                 moment.copy_(kept);

@@ -26,19 +26,24 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
     /// <exception cref="OperationCanceledException">The run was asked to stop; the state is saved.</exception>
     public StageReport Train()
     {
-        method = TrainedMethod.Attach(model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name);
+        var prepared = Path.Combine(folder, "prepared");
+        TrainedMethod Attach() => TrainedMethod.Attach(model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name, prepared, text => model.Tokenizer.Encode(text, addSpecialTokens: true));
+        method = Attach();
         var batch = stage.Batch ?? new BatchSpec();
         batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), model.Model.Sizes.ContextLength) };
+        if (method.Course is { Looks: true }) Look(batch, prepared, Attach);
         // A source that samples measures its own rounds under the number of the step that needs them.
         var current = 0;
         var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (name, value) => run.Record(visit.Name, current, name, value), run.Observer);
         var steps = stage.Steps ?? source.StepsFor(stage.Epochs!.Value, batch.Tokens);
+        method.Course?.Begin(steps);
         using var optimizer = new AdamW(method.Weights, stage.Optimizer);
         var saves = new Checkpoint(Path.Combine(folder, "checkpoints"), stage.Checkpoint ?? new CheckpointSettings());
         var state = Resume(saves, optimizer, source);
         run.Observer.StageStarted(visit.Name, stage.Objective.Kind, steps, optimizer.Count, state.Step);
         var trained = optimizer.Count;
-        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, stage.Optimizer.Clip, run.Peers, method.Penalty);
+        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, stage.Optimizer.Clip, run.Peers, method.Penalty,
+            method.Course is { Follows: true } course ? course.Stepped : null);
         var saved = state.Step;
 
         if (state.Unmeasured) state = Measure(state with { Unmeasured = false }, state.Step);
@@ -73,14 +78,14 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
                 Pause(saves, optimizer, state with { Unmeasured = true }, saved);
             }
             if (!Due((stage.Checkpoint ?? new CheckpointSettings()).Every, current) && current != steps && state.BestStep != current) continue;
-            saves.Save(optimizer, state);
+            saves.Save(optimizer, state, method!.Course?.Memory);
             saved = current;
         }
         if (state.BestStep is { } best && best != steps)
         {
             if (!saves.Has(best))
                 throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {stage.Checkpoint!.Best} was best, is missing or damaged. Train this stage again: remove its folder {folder} and give the same command.");
-            saves.Restore(best, optimizer, weightsOnly: true);
+            saves.Restore(best, optimizer, weightsOnly: true, method.Course?.Memory);
             run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {stage.Checkpoint!.Best} was best ({state.Best:G4}).");
         }
         method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer));
@@ -92,6 +97,19 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
 
     /// <summary>Detaches a delta that was not merged: what comes next starts from the model without it.</summary>
     public void Dispose() => method?.Dispose();
+
+    // What was seen is written down first and read again: a resumed stage starts from the same bytes and does not look twice.
+    void Look(BatchSpec batch, string prepared, Func<TrainedMethod> attach)
+    {
+        run.Observer.Note($"{visit.Name}: {method!.Name} looks at the data before the first step");
+        // The training begins with a source of its own, and keeps its own records.
+        var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (_, _) => { }, new Unseen());
+        method.Look(FirstLook.Losses(model.Model, objective, source, run.Stop), prepared);
+        method.Dispose();
+        method = attach();
+    }
+
+    sealed class Unseen : RunObserver;
 
     static bool Due(int? every, int step) => every > 0 && step % every == 0;
 
@@ -107,7 +125,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             using var fresh = get_rng_state();
             return new CheckpointState(0, default, Convert.ToBase64String(fresh.bytes), 0, 0, double.NaN, double.NaN);
         }
-        saves.Restore(state.Step, optimizer);
+        saves.Restore(state.Step, optimizer, memory: method!.Course?.Memory);
         source.Cursor = state.Cursor;
         using var random = tensor(Convert.FromBase64String(state.TorchRandom));
         set_rng_state(random);
@@ -143,7 +161,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
 
     void Pause(Checkpoint saves, AdamW optimizer, CheckpointState state, int saved)
     {
-        if (state.Step > saved) saves.Save(optimizer, state);
+        if (state.Step > saved) saves.Save(optimizer, state, method!.Course?.Memory);
         throw new OperationCanceledException($"Stopped after step {state.Step} of {visit.Name}; the state is saved. The same command goes on from there.");
     }
 }

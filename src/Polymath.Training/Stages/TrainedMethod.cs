@@ -34,19 +34,24 @@ public sealed class TrainedMethod : IDisposable
     /// <summary>What the method adds to a step's mean loss, or null.</summary>
     public TorchSharp.torch.Tensor? Penalty() => deltas?.Penalty();
 
+    /// <summary>What the method does around the steps, or null.</summary>
+    public DeltaCourse? Course => deltas?.Course;
+
     /// <summary>Makes a model ready for a method.</summary>
     /// <param name="model">The model.</param>
     /// <param name="method">The method.</param>
     /// <param name="seed">The run's seed.</param>
     /// <param name="stage">The stage's name: fresh deltas of different stages differ.</param>
-    public static TrainedMethod Attach(LanguageModel model, MethodSpec method, long seed, string stage)
+    /// <param name="prepared">The folder of an adapter that has looked at its data already; taken where it is there.</param>
+    /// <param name="encode">Turns a text into tokens, for prompts that start as one.</param>
+    public static TrainedMethod Attach(LanguageModel model, MethodSpec method, long seed, string stage, string? prepared = null, Func<string, int[]>? encode = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         foreach (var weight in model.Weights) weight.Trainable = false;
         switch (method)
         {
             case PromptMethod prompt:
-                var inner = Attach(model, prompt.Train ?? new FullMethod(), seed, stage);
+                var inner = Attach(model, prompt.Train ?? new FullMethod(), seed, stage, prepared, encode);
                 return new TrainedMethod(model, $"prompt + {inner.Name}", inner.Weights, inner.deltas, inner.merge);
             case LoraMethod lora:
                 model.Hold(lora.Base);
@@ -58,20 +63,20 @@ public sealed class TrainedMethod : IDisposable
                 var loftq = delta.Settings?.GetValueOrDefault("init_lora_weights") == "loftq";
                 if (loftq && delta.Base is not (null or BasePrecision.Nf4)) throw new InputException($"method: LoftQ starts from a base in nf4, and base is {delta.Base.ToString()!.ToLowerInvariant()}. Take base: nf4, or another init_lora_weights.");
                 if (!loftq) model.Hold(delta.Base);
-                var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), (long)new Text.RandomStream(seed, stage).NextBits());
+                var set = Directory.Exists(prepared) ? DeltaSet.Load(model, prepared) : DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), (long)new Text.RandomStream(seed, stage).NextBits(), encode);
                 model.Hold(delta.Base);
                 foreach (var weight in set.Weights) weight.Trainable = true;
                 return new TrainedMethod(model, System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [.. set.Weights], set, delta.Merge && set.Merges);
             case FreezeMethod freeze:
-                return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train), null, merge: false);
+                return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train ?? [], FrozenLayers.Trained(model, freeze)), null, merge: false);
             default:
-                return new TrainedMethod(model, method.Kind, Chosen(model, ["*"]), null, merge: false);
+                return new TrainedMethod(model, method.Kind, Chosen(model, ["*"], []), null, merge: false);
         }
     }
 
-    static List<Weight> Chosen(LanguageModel model, IReadOnlyList<string> patterns)
+    static List<Weight> Chosen(LanguageModel model, IReadOnlyList<string> patterns, IEnumerable<Weight> more)
     {
-        var chosen = new HashSet<Weight>();
+        var chosen = new HashSet<Weight>(more);
         foreach (var pattern in patterns)
         {
             var expression = new Regex("^" + Regex.Escape(pattern).Replace("\\*", ".*", StringComparison.Ordinal) + "$", RegexOptions.None, TimeSpan.FromSeconds(1));
@@ -85,6 +90,15 @@ public sealed class TrainedMethod : IDisposable
 
     /// <summary>Whether the delta stays apart from the model when the training ends.</summary>
     public bool Unmerged => deltas is not null && !merge;
+
+    /// <summary>Looks at data before the first step, where the method does, and writes down what came of it.</summary>
+    /// <param name="losses">The mean loss of each row.</param>
+    /// <param name="folder">Where an adapter is written that starts from what was seen.</param>
+    public void Look(IEnumerable<TorchSharp.torch.Tensor> losses, string folder)
+    {
+        Course!.Look(losses);
+        AtomicFile.WriteFolder(folder, deltas!.Save);
+    }
 
     /// <summary>Ends the training: the adapter is written, and merged into the model where the method says so.</summary>
     /// <param name="folder">The stage's folder.</param>

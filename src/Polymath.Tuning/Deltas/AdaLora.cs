@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Adaptive low-rank adaptation (Zhang et al. 2023, eq. 3): ΔW = P·Λ·Q in the form of a singular value decomposition, here B·diag(E)·A·α/(k + 10⁻⁵), k being the ranks that are
-/// left. E starts at zero, A and B normal with deviation 0.02.
+/// Adaptive low-rank adaptation (Zhang et al. 2023, eq. 3): ΔW = P·Λ·Q in the form of a singular value decomposition, here B·diag(E)·A·α/(k + 10⁻⁵), k being the ranks it
+/// starts with; giving ranks away (<see cref="RankBudget"/>) does not change the scale. E starts at zero, A and B normal with deviation 0.02.
 /// </summary>
 public sealed class AdaLora : AddedDelta
 {
@@ -15,11 +15,19 @@ public sealed class AdaLora : AddedDelta
     public static DeltaMethod Method { get; } = new(
         ["r", "lora_alpha", "lora_dropout", "init_r", "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step", "rank_pattern", "bias", "init_lora_weights", "use_rslora", "alpha_pattern", "qalora_group_size"], Attach) { SizeKey = "init_r" };
 
-    readonly Weight a, b, e;
     readonly double scale, dropout;
     readonly DeltaSwitch state;
 
-    AdaLora(Weight a, Weight b, Weight e, double scale, double dropout, DeltaSwitch state) => (this.a, this.b, this.e, this.scale, this.dropout, this.state, Weights) = (a, b, e, scale, dropout, state, [a, b, e]);
+    AdaLora(Weight a, Weight b, Weight e, double scale, double dropout, DeltaSwitch state) => (A, B, E, this.scale, this.dropout, this.state, Weights) = (a, b, e, scale, dropout, state, [a, b, e]);
+
+    /// <summary>A [r, in].</summary>
+    public Weight A { get; }
+
+    /// <summary>B [out, r].</summary>
+    public Weight B { get; }
+
+    /// <summary>E [r, 1].</summary>
+    public Weight E { get; }
 
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
@@ -31,17 +39,17 @@ public sealed class AdaLora : AddedDelta
         var y = inner(x);
         if (!state.On) return y;
         var dropped = dropout > 0 && state.Training ? Dropout.Of(x, dropout) : x;
-        return addmm(y, nn.functional.linear(dropped, a.Value * e.Value), b.Value.t(), 1f, (float)scale);
+        return addmm(y, nn.functional.linear(dropped, A.Value * E.Value), B.Value.t(), 1f, (float)scale);
     }
 
     /// <inheritdoc/>
-    public override Tensor Change() => b.Value.matmul(a.Value * e.Value) * scale;
+    public override Tensor Change() => B.Value.matmul(A.Value * E.Value) * scale;
 
     /// <summary>‖P·Pᵀ − I‖ of a delta's two bases, averaged: what keeps them orthogonal in training.</summary>
     public Tensor Skewness()
     {
         static Tensor Gap(Tensor square) => (square - eye(square.size(0))).norm();
-        return (Gap(a.Value.matmul(a.Value.t())) + Gap(b.Value.t().matmul(b.Value))) / 2;
+        return (Gap(A.Value.matmul(A.Value.t())) + Gap(B.Value.t().matmul(B.Value))) / 2;
     }
 
     static void Attach(DeltaParts parts)
@@ -49,13 +57,17 @@ public sealed class AdaLora : AddedDelta
         var configuration = parts.Configuration;
         int first = configuration.Whole("init_r", 12);
         double alpha = configuration.Number("lora_alpha", 8), dropout = configuration.Number("lora_dropout", 0);
+        var deltas = new List<(string, AdaLora)>();
         foreach (var target in parts.Targets)
         {
             // After training the file says for each rank whether it was kept, and holds those alone.
             var rank = configuration.Raw("rank_pattern")?[target.Name + ".lora_E"] is System.Text.Json.Nodes.JsonArray marks ? marks.Count(mark => mark!.GetValue<bool>()) : first;
-            parts.Plug(target, new AdaLora(
+            var delta = new AdaLora(
                 parts.Weight(target.Name, "lora_A", Start.Normal(0.02), rank, target.InputWidth), parts.Weight(target.Name, "lora_B", Start.Normal(0.02), target.OutputWidth, rank),
-                parts.Weight(target.Name, "lora_E", Start.Zero, rank, 1), alpha / (rank + 1e-5), dropout, parts.State));
+                parts.Weight(target.Name, "lora_E", Start.Zero, rank, 1), alpha / (first + 1e-5), dropout, parts.State);
+            parts.Plug(target, delta);
+            deltas.Add((target.Name, delta));
         }
+        parts.Follow(new RankBudget(parts, deltas));
     }
 }

@@ -16,14 +16,16 @@ public sealed class Boft : TurnedDelta
 
     readonly Weight blocks, scales;
     readonly Tensor[] orders;
+    readonly double dropout;
 
-    Boft(Weight blocks, Weight scales, Tensor[] orders, DeltaSwitch state)
-        : base(state, blocks, scales) => (this.blocks, this.scales, this.orders) = (blocks, scales, orders);
+    Boft(Weight blocks, Weight scales, Tensor[] orders, double dropout, DeltaSwitch state)
+        : base(state, blocks, scales) => (this.blocks, this.scales, this.orders, this.dropout) = (blocks, scales, orders, dropout);
 
     /// <inheritdoc/>
     protected override Tensor Turn(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);
+        var still = Still();
         long count = blocks.Value.size(1), size = blocks.Value.size(2);
         // The product of the factors has the first one rightmost, so that a row meets the last one first.
         for (var factor = orders.Length - 1; factor >= 0; factor--)
@@ -32,12 +34,21 @@ public sealed class Boft : TurnedDelta
             var q = (half - half.transpose(1, 2)) * 0.5;
             var identity = eye(size);
             var turns = linalg.solve((identity + q).transpose(1, 2), (identity - q).transpose(1, 2)).transpose(1, 2);
+            if (factor == still) turns = BlockDropout.Of(turns, dropout);
             // x·(P·D·Pᵀ): row i of P has its one at order[i].
             var shuffled = zeros_like(x).index_copy(1, orders[factor], x);
             var turned = shuffled.view(x.size(0), count, size).transpose(0, 1).matmul(turns).transpose(0, 1).reshape(x.size(0), -1);
             x = turned.index_select(1, orders[factor]);
         }
         return x;
+    }
+
+    // In training, blocks of one factor, chosen anew for each pass, may stand still; −1 for none.
+    long Still()
+    {
+        if (!IsTraining || dropout == 0) return -1;
+        using var drawn = randint(0, orders.Length, [1], dtype: ScalarType.Int64);
+        return drawn.item<long>();
     }
 
     /// <inheritdoc/>
@@ -61,7 +72,7 @@ public sealed class Boft : TurnedDelta
     static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
-        if (configuration.Number("boft_dropout", 0) != 0) throw configuration.Fault("boft_dropout", "it is not supported here: set it to 0, which changes training only and no answer");
+        var dropout = PieceDropout.Share(configuration, "boft_dropout");
         var factors = configuration.Whole("boft_n_butterfly_factor", 1);
         foreach (var target in parts.Targets)
         {
@@ -74,7 +85,7 @@ public sealed class Boft : TurnedDelta
                 throw new InputException($"{configuration.Origin}: {factors} butterfly factors need even blocks, and a number of blocks that {1 << (factors - 1)} divides; {target.Name} has {count} blocks of {size}.");
             parts.Plug(target, new Boft(
                 parts.Weight(target.Name, "boft_R", Start.Zero, factors, count, size, size), parts.Weight(target.Name, "boft_s", Start.One, target.OutputWidth, 1),
-                [.. Enumerable.Range(0, factors).Select(factor => parts.Own(Order(width, count >> factor, size / 2, factors - 1)))], parts.State));
+                [.. Enumerable.Range(0, factors).Select(factor => parts.Own(Order(width, count >> factor, size / 2, factors - 1)))], dropout, parts.State));
         }
     }
 

@@ -31,9 +31,22 @@ public sealed class Loha : DenseDelta
 
     readonly Weight a1, b1, a2, b2;
     readonly double scale;
+    readonly PieceDropout dropout;
+    readonly DeltaSwitch state;
 
-    Loha(Weight a1, Weight b1, Weight a2, Weight b2, double scale, DeltaSwitch state)
-        : base(state, a1, b1, a2, b2) => (this.a1, this.b1, this.a2, this.b2, this.scale) = (a1, b1, a2, b2, scale);
+    Loha(Weight a1, Weight b1, Weight a2, Weight b2, double scale, PieceDropout dropout, DeltaSwitch state)
+        : base(state, a1, b1, a2, b2) => (this.a1, this.b1, this.a2, this.b2, this.scale, this.dropout, this.state) = (a1, b1, a2, b2, scale, dropout, state);
+
+    /// <inheritdoc/>
+    public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
+    {
+        ArgumentNullException.ThrowIfNull(map);
+        ArgumentNullException.ThrowIfNull(inner);
+        if (!state.On || dropout.LeavesOut(state)) return inner(x);
+        var change = Change();
+        if (dropout.Rows(state, map.OutputWidth) is { } rows) change = change * rows.unsqueeze(1);
+        return inner(x) + nn.functional.linear(x, change);
+    }
 
     /// <inheritdoc/>
     public override Tensor Change() => a1.Value.matmul(b1.Value) * a2.Value.matmul(b2.Value) * scale;
@@ -41,7 +54,8 @@ public sealed class Loha : DenseDelta
     static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
-        LycorisDropout.Refuse(configuration);
+        // LoHa's rows grow whatever rank_dropout_scale says, in PEFT, too.
+        var dropout = PieceDropout.Of(configuration, scaled: true);
         foreach (var target in parts.Targets)
         {
             var rank = (int)configuration.Special("rank_pattern", target.Name, configuration.Whole("r", 8));
@@ -49,17 +63,7 @@ public sealed class Loha : DenseDelta
             long output = target.OutputWidth, input = target.InputWidth;
             parts.Plug(target, new Loha(
                 parts.Weight(target.Name, "hada_w1_a", Start.Kaiming(rank), output, rank), parts.Weight(target.Name, "hada_w1_b", Start.Kaiming(input), rank, input),
-                parts.Weight(target.Name, "hada_w2_a", Start.Kaiming(rank), output, rank), parts.Weight(target.Name, "hada_w2_b", Start.Zero, rank, input), alpha / rank, parts.State));
+                parts.Weight(target.Name, "hada_w2_a", Start.Kaiming(rank), output, rank), parts.Weight(target.Name, "hada_w2_b", Start.Zero, rank, input), alpha / rank, dropout, parts.State));
         }
-    }
-}
-
-/// <summary>The dropouts of LoHa and LoKr, which are of whole ranks and modules.</summary>
-static class LycorisDropout
-{
-    internal static void Refuse(AdapterConfiguration configuration)
-    {
-        foreach (var key in new[] { "rank_dropout", "module_dropout" })
-            if (configuration.Number(key, 0) != 0) throw configuration.Fault(key, "it is not supported here: set it to 0, which changes training only and no answer");
     }
 }

@@ -16,9 +16,11 @@ public sealed class Lokr : AddedDelta
 
     readonly IReadOnlyList<Weight> first, second;
     readonly double scale;
+    readonly PieceDropout dropout;
     readonly DeltaSwitch state;
 
-    Lokr(IReadOnlyList<Weight> first, IReadOnlyList<Weight> second, double scale, DeltaSwitch state) => (this.first, this.second, this.scale, this.state, Weights) = (first, second, scale, state, [.. first, .. second]);
+    Lokr(IReadOnlyList<Weight> first, IReadOnlyList<Weight> second, double scale, PieceDropout dropout, DeltaSwitch state) =>
+        (this.first, this.second, this.scale, this.dropout, this.state, Weights) = (first, second, scale, dropout, state, [.. first, .. second]);
 
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
@@ -31,12 +33,13 @@ public sealed class Lokr : AddedDelta
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(inner);
         var y = inner(x);
-        if (!state.On) return y;
+        if (!state.On || dropout.LeavesOut(state)) return y;
         // (W₁ ⊗ W₂)x is W₂ over the inner part of x, then W₁ over the outer one: no product of the full size is made.
         Tensor w1 = Factor(first), w2 = Factor(second);
         var inside = nn.functional.linear(x.view(x.size(0), w1.size(1), w2.size(1)), w2);           // [tokens, m, k]
         var both = nn.functional.linear(inside.transpose(1, 2), w1).transpose(1, 2);                // [tokens, l, k]
-        return y + both.reshape(x.size(0), -1) * scale;
+        var change = both.reshape(x.size(0), -1) * scale;
+        return y + (dropout.Rows(state, change.size(1)) is { } rows ? change * rows : change);
     }
 
     /// <inheritdoc/>
@@ -45,7 +48,7 @@ public sealed class Lokr : AddedDelta
     static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
-        LycorisDropout.Refuse(configuration);
+        var dropout = PieceDropout.Of(configuration, configuration.Flag("rank_dropout_scale"));
         var factor = configuration.Whole("decompose_factor", -1, least: -1);
         foreach (var target in parts.Targets)
         {
@@ -57,7 +60,7 @@ public sealed class Lokr : AddedDelta
                 ? [parts.Weight(target.Name, name + "_a", zero ? Start.Zero : Start.Kaiming(rank), rows, rank), parts.Weight(target.Name, name + "_b", Start.Kaiming(columns), rank, columns)]
                 : [parts.Weight(target.Name, name, zero ? Start.Zero : Start.Kaiming(columns), rows, columns)];
             parts.Plug(target, new Lokr(
-                Make("lokr_w1", configuration.Flag("decompose_both") && rank < Math.Max(l, m) / 2.0, l, m, zero: true), Make("lokr_w2", rank < Math.Max(k, n) / 2.0, k, n, zero: false), alpha / rank, parts.State));
+                Make("lokr_w1", configuration.Flag("decompose_both") && rank < Math.Max(l, m) / 2.0, l, m, zero: true), Make("lokr_w2", rank < Math.Max(k, n) / 2.0, k, n, zero: false), alpha / rank, dropout, parts.State));
         }
     }
 

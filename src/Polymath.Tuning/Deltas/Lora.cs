@@ -17,7 +17,7 @@ public sealed class Lora : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "loftq_config", "qalora_group_size"], Attach);
+        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size"], Attach);
 
     // Ways to start that leave the base as it is.
     static readonly string[] plainStarts = ["true", "false", "gaussian"];
@@ -34,10 +34,13 @@ public sealed class Lora : Delta
     /// <param name="state">Whether the deltas of the set are on, and whether they train.</param>
     /// <param name="magnitude">m [out], or null.</param>
     /// <param name="anchor">Factors A₀ [r, in] and B₀ [out, r] whose product is taken off, or null (PiSSA, OLoRA).</param>
-    public Lora(Weight a, Weight b, double scale, double dropout, DeltaSwitch state, Weight? magnitude = null, (Tensor A, Tensor B)? anchor = null)
+    /// <param name="bias">c [out], which the delta adds to what B gives, or null.</param>
+    /// <param name="map">The projection, which must have a bias for c to be merged into.</param>
+    public Lora(Weight a, Weight b, double scale, double dropout, DeltaSwitch state, Weight? magnitude = null, (Tensor A, Tensor B)? anchor = null, Weight? bias = null, Projection? map = null)
     {
-        (A, B, Scale, this.dropout, this.state, Magnitude, this.anchor) = (a, b, scale, dropout, state, magnitude, anchor);
-        Weights = magnitude is null ? [a, b] : [a, b, magnitude];
+        (A, B, Scale, this.dropout, this.state, Magnitude, this.anchor, Bias) = (a, b, scale, dropout, state, magnitude, anchor, bias);
+        Merges = bias is null || map?.Bias is not null;
+        Weights = [.. new[] { a, b, magnitude, bias }.OfType<Weight>()];
     }
 
     /// <summary>A [r, in].</summary>
@@ -52,6 +55,12 @@ public sealed class Lora : Delta
     /// <summary>m [out], or null.</summary>
     public Weight? Magnitude { get; }
 
+    /// <summary>c [out], or null.</summary>
+    public Weight? Bias { get; }
+
+    /// <inheritdoc/>
+    public override bool Merges { get; }
+
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
 
@@ -65,9 +74,13 @@ public sealed class Lora : Delta
         var dropped = dropout > 0 && state.Training ? Dropout.Of(x, dropout) : x;
         if (anchor is { } start) y = addmm(y, nn.functional.linear(x, start.A), start.B.t(), 1f, (float)-Scale);
         var low = nn.functional.linear(dropped, A.Value);                                           // [tokens, r]
-        if (Magnitude is null) return addmm(y, low, B.Value.t(), 1f, (float)Scale);                 // [tokens, out]
+        if (Magnitude is null)
+        {
+            y = addmm(y, low, B.Value.t(), 1f, (float)Scale);                                       // [tokens, out]
+            return Bias is null ? y : y + Bias.Value * Scale;
+        }
         var gain = Gain(map.Matrix());
-        return y + map.Plain(dropped, withBias: false) * (gain - 1) + low.matmul(B.Value.t()) * (gain * Scale);
+        return y + map.Plain(dropped, withBias: false) * (gain - 1) + nn.functional.linear(low, B.Value, Bias?.Value) * (gain * Scale);
     }
 
     // m over the rows' lengths, which count as constants.
@@ -82,8 +95,14 @@ public sealed class Lora : Delta
     public Tensor Change() => (anchor is { } start ? B.Value.matmul(A.Value) - start.B.matmul(start.A) : B.Value.matmul(A.Value)) * Scale;
 
     /// <inheritdoc/>
-    public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) =>
-        Magnitude is null ? (weight + Change(), bias) : ((weight + Change()) * Gain(weight).unsqueeze(1), bias);
+    public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        var gain = Magnitude is null ? null : Gain(weight);
+        if (Bias is not null) bias = bias! + (gain is null ? Bias.Value : Bias.Value * gain) * Scale;
+        var changed = weight + Change();
+        return (gain is null ? changed : changed * gain.unsqueeze(1), bias);
+    }
 
     static void Attach(DeltaParts parts)
     {
@@ -94,9 +113,9 @@ public sealed class Lora : Delta
         var start = configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
         var anchored = start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
         var loftq = start == "loftq";
-        if (!anchored && !loftq && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\" and \"loftq\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
         if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
-        if (configuration.Flag("lora_bias")) throw configuration.Fault("lora_bias", "a bias inside the delta is not supported here");
+        if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
         (int Rank, double Scale) Size(string name)
         {
             var own = (int)configuration.Special("rank_pattern", name, rank);
@@ -104,6 +123,7 @@ public sealed class Lora : Delta
             return (own, configuration.Flag("use_rslora") ? numerator / Math.Sqrt(own) : numerator / own);
         }
         var gaussian = start == "gaussian";
+        var plugged = new List<(Projection, Lora)>();
         foreach (var target in parts.Targets)
         {
             var (own, scale) = Size(target.Name);
@@ -125,10 +145,15 @@ public sealed class Lora : Delta
                 b.Assign(first.B);
             }
             if (loftq && parts.IsFresh) LoftQ.Start(configuration, target, a, b, scale);
-            parts.Plug(target, new Lora(a, b, scale, dropout, parts.State, magnitude, anchor));
+            var bias = configuration.Flag("lora_bias") ? parts.Weight(target.Name, "lora_B.bias", Start.Zero, target.OutputWidth) : null;
+            var delta = new Lora(a, b, scale, dropout, parts.State, magnitude, anchor, bias, target);
+            parts.Plug(target, delta);
+            plugged.Add((target, delta));
         }
+        if (start == "eva" && parts.IsFresh) parts.Follow(new Eva(parts, plugged));
         // What is left is plain low-rank adaptation of the rounded base.
         if (loftq) configuration.Started();
+        if (configuration.Has("trainable_token_indices")) TrainableTokens.AttachBeside(parts);
         if (!parts.TargetsTokens) return;
         var table = parts.Model.Tokens;
         parts.Bring(table.Embedding, $"{AdapterConfiguration.Prefix}{table.Name}.base_layer.weight");

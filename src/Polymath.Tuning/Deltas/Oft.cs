@@ -16,6 +16,9 @@ public abstract class TurnedDelta(DeltaSwitch state, params IReadOnlyList<Weight
     /// <summary>Whether the deltas of the set are on.</summary>
     protected bool IsOn => state.On;
 
+    /// <summary>Whether they are being trained.</summary>
+    protected bool IsTraining => state.Training;
+
     /// <summary>Turns rows x [n, in]: each becomes x·T.</summary>
     /// <param name="x">The rows.</param>
     protected abstract Tensor Turn(Tensor x);
@@ -52,11 +55,11 @@ public sealed class Oft : TurnedDelta
 
     readonly Weight angles;
     readonly int size, terms;
-    readonly double limit;
+    readonly double limit, dropout;
     readonly bool series;
 
-    Oft(Weight angles, int size, bool series, int terms, double limit, DeltaSwitch state)
-        : base(state, angles) => (this.angles, this.size, this.series, this.terms, this.limit) = (angles, size, series, terms, limit);
+    Oft(Weight angles, int size, bool series, int terms, double limit, double dropout, DeltaSwitch state)
+        : base(state, angles) => (this.angles, this.size, this.series, this.terms, this.limit, this.dropout) = (angles, size, series, terms, limit, dropout);
 
     /// <inheritdoc/>
     protected override Tensor Turn(Tensor x)
@@ -64,6 +67,8 @@ public sealed class Oft : TurnedDelta
         ArgumentNullException.ThrowIfNull(x);
         var blocks = x.size(1) / size;
         var turns = Rotations();
+        // A block that all share is never left out.
+        if (IsTraining && turns.size(0) > 1) turns = BlockDropout.Of(turns, dropout);
         if (turns.size(0) == 1) turns = turns.expand(blocks, size, size);
         // [blocks, n, size] · [blocks, size, size].
         return x.view(x.size(0), blocks, size).transpose(0, 1).matmul(turns).transpose(0, 1).reshape(x.size(0), -1);
@@ -111,7 +116,7 @@ public sealed class Oft : TurnedDelta
     static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
-        LycorisDropout.Refuse(configuration);
+        var dropout = PieceDropout.Share(configuration, "module_dropout");
         foreach (var target in parts.Targets)
         {
             int blocks = configuration.Whole("r", 0, least: 0), size = configuration.Whole("oft_block_size", 32, least: 0);
@@ -121,7 +126,7 @@ public sealed class Oft : TurnedDelta
             if ((long)blocks * size != target.InputWidth) throw new InputException($"{configuration.Origin}: blocks of {size} do not fill the {target.InputWidth} inputs of {target.Name}. Choose a divisor of them.");
             parts.Plug(target, new Oft(
                 parts.Weight(target.Name, "oft_R.weight", Start.Zero, configuration.Flag("block_share") ? 1 : blocks, (long)size * (size - 1) / 2), size,
-                configuration.Flag("use_cayley_neumann", otherwise: true), configuration.Whole("num_cayley_neumann_terms", 5), configuration.Flag("coft") ? configuration.Number("eps", 6e-5) : 0, parts.State));
+                configuration.Flag("use_cayley_neumann", otherwise: true), configuration.Whole("num_cayley_neumann_terms", 5), configuration.Flag("coft") ? configuration.Number("eps", 6e-5) : 0, dropout, parts.State));
         }
     }
 }

@@ -6,47 +6,74 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// A sparse change (Sung et al. 2021; Bhardwaj et al. 2024): a few elements of each weight are trained, the rest stays. Which ones is chosen once: the largest of the weight, or any.
-/// The changes start at zero.
+/// A sparse change (Sung et al. 2021; Bhardwaj et al. 2024): a few elements of each weight are trained, the rest stays. Which ones is chosen once: the largest of the weight, any, or those of the
+/// greatest Fisher information on the first rows of the data. The changes start at zero.
 /// </summary>
 public sealed class Sparse : DenseDelta
 {
     /// <summary>How our files say it; PEFT's SHiRA has another file.</summary>
-    public static DeltaMethod Method { get; } = new(["elements", "choose"], Attach) { SizeKey = "elements" };
+    public static DeltaMethod Method { get; } = new(["elements", "choose", "fisher_rows"], Attach) { SizeKey = "elements" };
 
-    readonly Weight values, rows, columns;
+    readonly Weight values;
+    readonly Func<Tensor> places;
     readonly long output, input;
 
-    Sparse(Weight values, Weight rows, Weight columns, Projection target, DeltaSwitch state)
-        : base(state, values) => (this.values, this.rows, this.columns, output, input) = (values, rows, columns, target.OutputWidth, target.InputWidth);
+    /// <summary>A change of a projection.</summary>
+    /// <param name="values">The changes [n].</param>
+    /// <param name="places">Gives their places among the weight's elements, row by row [n], 64-bit.</param>
+    /// <param name="target">The projection.</param>
+    /// <param name="state">Whether the deltas of the set are on.</param>
+    internal Sparse(Weight values, Func<Tensor> places, Projection target, DeltaSwitch state)
+        : base(state, values) => (this.values, this.places, output, input) = (values, places, target.OutputWidth, target.InputWidth);
 
     /// <inheritdoc/>
-    public override Tensor Change()
-    {
-        var places = rows.Value.to(ScalarType.Int64) * input + columns.Value.to(ScalarType.Int64);
-        return zeros(output * input).index_copy(0, places, values.Value).view(output, input);
-    }
+    public override Tensor Change() => zeros(output * input).index_copy(0, places(), values.Value).view(output, input);
 
     static void Attach(DeltaParts parts)
     {
         var choose = parts.Configuration.Text("choose") ?? "magnitude";
-        if (choose is not ("magnitude" or "random")) throw parts.Fault("choose", "known are \"magnitude\" and \"random\"");
-        foreach (var target in parts.Targets)
+        Check(parts, "choose", choose);
+        var targets = parts.Targets.Select(target => (Target: target, Count: Math.Min((long)parts.Configuration.Whole("elements", 1000), target.OutputWidth * target.InputWidth))).ToList();
+        foreach (var (target, wanted) in targets)
         {
-            long count = Math.Min(parts.Configuration.Whole("elements", 1000), target.OutputWidth * target.InputWidth);
+            // Chosen from all maps at once, a map may have more elements than another, or none.
+            var count = parts.ShapeOf(target.Name, "sparse_values") is [var held] ? held : wanted;
             // Rows and columns are whole numbers below 2^24, which 32-bit floats hold exactly.
             Weight rows = parts.Fixed($"{AdapterConfiguration.Prefix}{target.Name}.sparse_rows", Start.Zero, count), columns = parts.Fixed($"{AdapterConfiguration.Prefix}{target.Name}.sparse_columns", Start.Zero, count);
             if (parts.IsFresh)
             {
                 using var frozen = no_grad();
                 using var scope = NewDisposeScope();
-                var rank = choose == "magnitude" ? target.Matrix().abs().flatten() : tensor(Noise(parts.Seed, target));
-                var places = rank.topk((int)count).indexes;
-                rows.Assign(places.floor_divide(target.InputWidth).to(ScalarType.Float32));
-                columns.Assign(places.remainder(target.InputWidth).to(ScalarType.Float32));
+                var (row, column) = Split(Chosen(parts, target, choose, count), target);
+                rows.Assign(row);
+                columns.Assign(column);
             }
-            parts.Plug(target, new Sparse(parts.Weight(target.Name, "sparse_values", Start.Zero, count), rows, columns, target, parts.State));
+            var values = parts.Weight(target.Name, "sparse_values", Start.Zero, count);
+            parts.Plug(target, new Sparse(values, () => rows.Value.to(ScalarType.Int64) * target.InputWidth + columns.Value.to(ScalarType.Int64), target, parts.State));
         }
+        if (!parts.IsFresh || choose != "fisher") return;
+        parts.Follow(new FisherMask(parts, targets, together: true, (content, target, places) =>
+        {
+            var name = AdapterConfiguration.Prefix + target.Name;
+            var (row, column) = Split(places, target);
+            (content[name + ".sparse_rows"], content[name + ".sparse_columns"], content[name + ".sparse_values"]) = (row.to(ScalarType.Float32), column.to(ScalarType.Float32), zeros(places.numel()));
+        }));
+    }
+
+    /// <summary>Throws when a way to choose elements is not known.</summary>
+    internal static void Check(DeltaParts parts, string key, string choose)
+    {
+        if (choose is not ("magnitude" or "random" or "fisher")) throw parts.Fault(key, "known are \"magnitude\", \"random\" and \"fisher\"");
+    }
+
+    /// <summary>The rows and columns of places.</summary>
+    internal static (Tensor Rows, Tensor Columns) Split(Tensor places, Projection target) => (places.floor_divide(target.InputWidth), places.remainder(target.InputWidth));
+
+    /// <summary>The places of the elements that are chosen before data is seen [n], in order.</summary>
+    internal static Tensor Chosen(DeltaParts parts, Projection target, string choose, long count)
+    {
+        var rank = choose == "random" ? tensor(Noise(parts.Seed, target)) : target.Matrix().abs().flatten();
+        return rank.topk((int)count).indexes.sort().Values;
     }
 
     static float[] Noise(long seed, Projection target)

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
 using static TorchSharp.torch;
@@ -38,11 +39,29 @@ public sealed class TrainableTokens : TokenDelta
 
     static void Attach(DeltaParts parts)
     {
+        if (parts.Configuration.Has("target_modules") && !parts.TargetsTokens) throw parts.Fault("target_modules", $"the token vectors are {parts.Model.Tokens.Name}");
+        Attach(parts, "token_indices", parts.Configuration.Raw("token_indices"), "trainable_tokens_delta");
+    }
+
+    /// <summary>Trains tokens beside an adapter of another kind, as its <c>trainable_token_indices</c> say: a list, or one under the name of the table.</summary>
+    internal static void AttachBeside(DeltaParts parts)
+    {
+        const string Key = "trainable_token_indices";
+        var (said, table) = (parts.Configuration.Raw(Key), parts.Model.Tokens.Name);
+        if (parts.TargetsTokens) throw parts.Fault(Key, $"target_modules name {table}, too; its tokens are trained by one of the two");
+        if (said is JsonObject named)
+            said = named.Count == 1 && named.Single() is var (module, list) && (table == module || table.EndsWith("." + module, StringComparison.Ordinal))
+                ? list
+                : throw parts.Fault(Key, $"the tokens of the table {table} can be trained, and no other module's; where the head is tied it reads the same vectors");
+        Attach(parts, Key, said, "token_adapter.trainable_tokens_delta");
+    }
+
+    static void Attach(DeltaParts parts, string key, JsonNode? said, string name)
+    {
         var table = parts.Model.Tokens;
-        if (parts.Configuration.Has("target_modules") && !parts.TargetsTokens) throw parts.Fault("target_modules", $"the token vectors are {table.Name}");
-        var indices = parts.Configuration.Texts("token_indices").Select(text => long.TryParse(text, out var index) && index >= 0 && index < table.Embedding.Value.size(0) ? index : throw parts.Fault("token_indices", $"token numbers below {table.Embedding.Value.size(0)} are needed")).ToArray();
-        if (indices.Length == 0 || indices.Distinct().Count() < indices.Length) throw parts.Fault("token_indices", "the numbers of the tokens to train are needed, each once");
-        var weight = parts.Weight(table.Name, "trainable_tokens_delta", Start.Zero, indices.Length, table.Embedding.Value.size(1));
+        var indices = (said as JsonArray ?? []).Select(node => long.TryParse(node?.ToString(), out var index) && index >= 0 && index < table.Embedding.Value.size(0) ? index : throw parts.Fault(key, $"token numbers below {table.Embedding.Value.size(0)} are needed")).ToArray();
+        if (indices.Length == 0 || indices.Distinct().Count() < indices.Length) throw parts.Fault(key, "the numbers of the tokens to train are needed, each once");
+        var weight = parts.Weight(table.Name, name, Start.Zero, indices.Length, table.Embedding.Value.size(1));
         Tensor tokens = parts.Own(tensor(indices)), placeOf = parts.Own(full(table.Embedding.Value.size(0), -1L, dtype: ScalarType.Int64));
         using (no_grad())
         {

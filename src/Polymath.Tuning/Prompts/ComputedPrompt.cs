@@ -60,7 +60,7 @@ public sealed class PromptTuning : ComputedPrompt
         // PEFT makes as many vectors again for an encoder-decoder's answers, keeps them in the file, and uses those of the source alone.
         int count = Tokens(parts), width = Width(parts), pieces = parts.Model.Reading == Reading.EncoderDecoder ? parts.Configuration.Whole("num_transformer_submodules", 2) : 1;
         var start = parts.Configuration.Text("prompt_tuning_init") ?? "RANDOM";
-        if (parts.IsFresh && start is not ("RANDOM" or "SAMPLE_VOCAB")) throw parts.Fault("prompt_tuning_init", "a fresh prompt starts as \"RANDOM\" or \"SAMPLE_VOCAB\"");
+        if (parts.IsFresh && start is not ("RANDOM" or "SAMPLE_VOCAB" or "TEXT")) throw parts.Fault("prompt_tuning_init", "a fresh prompt starts as \"RANDOM\", \"SAMPLE_VOCAB\" or \"TEXT\"");
         var vectors = parts.Named(Key, Start.Normal(1), [(long)count * pieces, width]);
         if (parts.IsFresh && start == "SAMPLE_VOCAB")
         {
@@ -70,6 +70,22 @@ public sealed class PromptTuning : ComputedPrompt
             // Each vector's own random numbers choose the word it starts as.
             vectors.Assign(table.index_select(0, (vectors.Value.select(1, 0).abs() * 1e6).to(ScalarType.Int64).remainder(table.size(0))).to(ScalarType.Float32));
         }
+        if (parts.IsFresh && start == "TEXT") StartAsText(parts, vectors);
         parts.Plug(new PromptTuning(vectors, count, parts.State));
+    }
+
+    // The text's tokens, those that the tokenizer puts around it included; repeated until there are enough.
+    static void StartAsText(DeltaParts parts, Weight vectors)
+    {
+        var text = parts.Configuration.Text("prompt_tuning_init_text") is { Length: > 0 } said ? said : throw parts.Fault("prompt_tuning_init_text", "the text that the prompt starts as is needed (prompt_tuning_init: TEXT)");
+        var tokens = parts.Encode?.Invoke(text) ?? throw parts.Fault("prompt_tuning_init", "a text needs the model's tokenizer, which is there when a stage trains; take \"RANDOM\" or \"SAMPLE_VOCAB\"");
+        if (tokens.Length == 0) throw parts.Fault("prompt_tuning_init_text", "the tokenizer makes no token of it");
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var places = Enumerable.Range(0, (int)vectors.Shape[0]).Select(i => (long)tokens[i % tokens.Length]).ToArray();
+        vectors.Assign(parts.Model.Tokens.Embedding.Value.index_select(0, tensor(places)).to(ScalarType.Float32));
+        // From here on it is a prompt like any other; PEFT would look for the tokenizer to start it again.
+        parts.Configuration.Set("prompt_tuning_init", "RANDOM");
+        parts.Configuration.Set("prompt_tuning_init_text", null);
     }
 }

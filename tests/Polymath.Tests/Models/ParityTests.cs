@@ -18,7 +18,8 @@ public sealed class ParityTests
         get
         {
             var cases = new TheoryData<string, string?>();
-            foreach (var folder in Directory.GetDirectories(TextFixtures.At("adapters")).Where(folder => Path.GetFileName(folder) != "combine").Order(StringComparer.Ordinal))
+            // The peers' cases, and more made the same way (tests/peers/make_methods.py).
+            foreach (var folder in Directory.GetDirectories(TextFixtures.At("adapters")).Concat(Directory.GetDirectories(TextFixtures.At("own", "adapters"))).Where(folder => Path.GetFileName(folder) != "combine").Order(StringComparer.Ordinal))
                 cases.Add(JsonNode.Parse(File.ReadAllBytes(Path.Combine(folder, "reference.json")))!["base"]!.ToString(), Path.GetFileName(folder));
             foreach (var name in Names) cases.Add(name, null);
             return cases;
@@ -33,7 +34,7 @@ public sealed class ParityTests
 
     private static string ModelAt(string name) => Directory.Exists(TextFixtures.At("models", name)) ? TextFixtures.At("models", name) : TextFixtures.At("own", "models", name);
 
-    private static string? AdapterAt(string? name) => name is null ? null : TextFixtures.At("adapters", name);
+    private static string? AdapterAt(string? name) => name is null ? null : Directory.Exists(TextFixtures.At("adapters", name)) ? TextFixtures.At("adapters", name) : TextFixtures.At("own", "adapters", name);
 
     [Theory]
     [MemberData(nameof(Cases))]

@@ -22,10 +22,11 @@ internal sealed class ToyTraining : IDisposable
         Method.Training = true;
         items ??= [.. Toy.Rows(9, 12, 7, 8, 11, 6, 10, 5).Select(row => new Item([row]))];
         var spec = new OptimizerSpec(1e-2, Epsilon: 1e-4, Clip: clip);
-        optimizer = new AdamW(Method.Weights, spec);
+        optimizer = new AdamW(Method.Groups(spec));
         loop = new Loop(
             Model, objective ?? new NextToken(), new CorpusItems(items, 3, "toy"), optimizer, new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
             new BatchSpec(tokens, microTokens), new Solo());
+        Method.Begin(1000);
     }
 
     public Llama Model { get; }

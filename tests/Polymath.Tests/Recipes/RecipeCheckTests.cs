@@ -27,6 +27,8 @@ public sealed class RecipeCheckTests
     [InlineData("template: \"{text} by {mask}\"", "template: \"{text} by {{mask}}\"", "stages.tell.method.template", "no {mask}")]
     [InlineData("{kind: lora, r: 4}", "{kind: prompt, template: '{mask}', verbalizer: {}}", "stages.tell.method.train.kind", "cannot be trained by another one")]
     [InlineData("{kind: freeze, train: \"model.layers.1.*\"}", "{kind: prompt, template: '{mask}', verbalizer: {}}", "stages.write.method.kind", "no meaning in a stage of the kind finetune")]
+    [InlineData("{kind: freeze, train: \"model.layers.1.*\"}", "{kind: freeze}", "stages.write.method", "names nothing that trains")]
+    [InlineData("{kind: lora, r: 4}", "{kind: freeze, layers: []}", "stages.tell.method.train", "names nothing that trains")]
     [InlineData("words: {Li: [L, i], Du: D}", "words: {Li: [], Du: D}", "stages.tell.method.verbalizer.words.Li", "has no word")]
     [InlineData("words: {Li: [L, i], Du: D}", "words: {Li: [L, ''], Du: D}", "stages.tell.method.verbalizer.words.Li", "has an empty word")]
     [InlineData("words: {Li: [L, i], Du: D}", "words: {}", "stages.tell.method.verbalizer.words", "no labels")]

@@ -110,7 +110,7 @@ public sealed class DeltaPlanTests
     [MemberData(nameof(Forms))]
     public void Every_form_learns_in_the_loop_moves_only_its_own_weights_and_leaves_its_adapter(DeltaForm form)
     {
-        var settings = form switch { DeltaForm.TrainableTokens => ("token_indices", "[3,5,7,11]"), DeltaForm.Bitfit => ("create_missing", "true"), DeltaForm.Oft => ("oft_block_size", "4"), DeltaForm.Fourierft => ("n_frequency", "20"), _ => default };
+        var settings = form switch { DeltaForm.TrainableTokens => ("token_indices", "[3,5,7,11]"), DeltaForm.Bitfit => ("create_missing", "true"), DeltaForm.Oft => ("oft_block_size", "4"), DeltaForm.Shira => ("r", "2"), DeltaForm.Adalora => ("tfinal", "990"), DeltaForm.Fourierft => ("n_frequency", "20"), _ => default };
         var spec = new DeltaSpec(form, Settings: settings.Item1 is null ? null : new Dictionary<string, string> { [settings.Item1] = settings.Item2 });
         using var toy = new ToyTraining(spec);
         var own = toy.Method.Weights.ToHashSet();

@@ -1,3 +1,4 @@
+using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Tests.Models;
 using Polymath.Tests.Tensors;
@@ -15,12 +16,13 @@ public sealed class MethodTests
 {
     private static readonly int[] Ids = [3, 1, 4, 1, 5, 9, 2, 6];
 
-    public static TheoryData<string> Methods => ["full", "freeze", "lora", "lora all-linear", "prompt + lora", "prompt + full"];
+    public static TheoryData<string> Methods => ["full", "freeze", "freeze last", "lora", "lora all-linear", "prompt + lora", "prompt + full"];
 
     private static MethodSpec Method(string name) => name switch
     {
         "full" => new FullMethod(),
         "freeze" => new FreezeMethod(["model.layers.1.*", "model.norm.weight"]),
+        "freeze last" => new FreezeMethod(["model.norm.weight"], LastLayers: 1),
         "lora" => new LoraMethod(4, 16),
         "lora all-linear" => new LoraMethod(2, 4, LoraDropout: 0.2, TargetModules: ["all-linear"], UseRslora: true),
         "prompt + lora" => new PromptMethod("{text} {mask}", new VerbalizerSpec(), new LoraMethod(4, 16)),
@@ -53,7 +55,7 @@ public sealed class MethodTests
         Assert.Equal(name switch
         {
             "full" or "prompt + full" => toy.Model.Weights.Count,
-            "freeze" => 10,
+            "freeze" or "freeze last" => 10,
             "lora" or "prompt + lora" => 2 * 2 * 2,
             _ => 2 * 7 * 2,
         }, toy.Method.Weights.Count);
@@ -65,6 +67,30 @@ public sealed class MethodTests
         using var model = Toy.Model();
         Assert.Contains("'model.layer.1.*' fits no weight", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(["model.layer.1.*"]), 1, "x")).Message);
         Assert.Contains("[wq] fit none", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new LoraMethod(TargetModules: ["wq"]), 1, "x")).Message);
+    }
+
+    [Theory]
+    [InlineData("llama", 1, null, null, "model.layers.0.")]
+    [InlineData("llama", null, 2, null, "model.layers.1. model.layers.2.")]
+    [InlineData("gpt2", 1, null, 2, "transformer.h.0. transformer.h.2.")]
+    [InlineData("bert-mlm", null, 1, null, "bert.encoder.layer.2.")]
+    [InlineData("t5", 1, null, null, "encoder.block.0. decoder.block.0.")]
+    [InlineData("mixtral", null, null, 1, "model.layers.1.")]
+    public void Whole_blocks_train_whatever_a_family_calls_them(string family, int? first, int? last, int? layer, string prefixes)
+    {
+        using var model = ModelFolder.Open(TextFixtures.At("models", family));
+        using var method = TrainedMethod.Attach(model, new FreezeMethod(null, first, last, layer is { } one ? [one] : null), 1, "x");
+        bool Meant(string name) => prefixes.Split(' ').Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
+        Assert.Equal(model.Weights.Where(weight => Meant(weight.Name)).Select(weight => weight.Name), method.Weights.Select(weight => weight.Name));
+        Assert.All(prefixes.Split(' '), prefix => Assert.Contains(method.Weights, weight => weight.Name.StartsWith(prefix, StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void Blocks_that_a_model_has_not_are_refused()
+    {
+        using var model = Toy.Model();
+        Assert.Contains("method.lastLayers is 3; the model has 2 layers", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(LastLayers: 3), 1, "x")).Message);
+        Assert.Contains("method.layers names 2; the model has 2 layers, counted from 0", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(Layers: [0, 2]), 1, "x")).Message);
     }
 
     [Fact]

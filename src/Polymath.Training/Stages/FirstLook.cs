@@ -1,0 +1,39 @@
+using Polymath.Models;
+using Polymath.Training.Objectives;
+using static TorchSharp.torch;
+
+namespace Polymath.Training.Stages;
+
+/// <summary>A stage's data as a method sees it that looks before it trains.</summary>
+public static class FirstLook
+{
+    /// <summary>The mean loss of each item of the first pass, with a gradient, one at a time; a loss lives until the next is asked for. The source stays where it is.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="objective">What is learned.</param>
+    /// <param name="source">The items.</param>
+    /// <param name="cancellation">Stops between two items.</param>
+    public static IEnumerable<Tensor> Losses(LanguageModel model, Objective objective, ItemSource source, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(objective);
+        ArgumentNullException.ThrowIfNull(source);
+        source.Prepare(1, cancellation);
+        var kept = source.Cursor;
+        try
+        {
+            for (var seen = 0; seen < source.Count; seen++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                using var scope = NewDisposeScope();
+                var items = source.Take(1);
+                using var rows = model.Lay([.. items.SelectMany(item => item.Rows)]);
+                var score = objective.Evaluate(model, rows, items);
+                yield return score.Loss / score.Count;
+            }
+        }
+        finally
+        {
+            source.Cursor = kept;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using Polymath.Models;
+using Polymath.Models.Parts;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Deltas;
+
+/// <summary>Shows what goes into a map, and changes nothing.</summary>
+/// <param name="see">Is given the input [tokens, in].</param>
+sealed class Watching(Action<Tensor> see) : Delta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyList<Weight> Weights => [];
+
+    /// <inheritdoc/>
+    public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
+    {
+        see(x);
+        return inner(x);
+    }
+}
+
+/// <summary>Adds a matrix of zeros to a map's weight, however that is held: its gradient is the weight's.</summary>
+sealed class Probe : Delta, IDisposable
+{
+    readonly Tensor zero;
+
+    internal Probe(Projection map) => zero = zeros(map.OutputWidth, map.InputWidth).requires_grad_(true).DetachFromDisposeScope();
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Weight> Weights => [];
+
+    /// <inheritdoc/>
+    public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner) => inner(x) + nn.functional.linear(x, zero);
+
+    /// <summary>The gradient since it was last asked for, or null.</summary>
+    internal Tensor? Take()
+    {
+        var gradient = zero.grad;
+        if (gradient is not null) zero.grad = null;
+        return gradient;
+    }
+
+    public void Dispose() => zero.Dispose();
+}

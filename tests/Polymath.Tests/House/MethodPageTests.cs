@@ -1,0 +1,62 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Polymath.Recipes;
+using Polymath.Tests.Recipes;
+using Polymath.Tuning;
+
+namespace Polymath.Tests.House;
+
+/// <summary>Every method has its page, every page's recipe binds and checks, and every setting that a method understands is told.</summary>
+[Trait("kind", "house")]
+public sealed partial class MethodPageTests
+{
+    // Settings that PEFT's files hold and that change nothing here, or that every method has.
+    private static readonly string[] Silent =
+    [
+        "bias", "init_weights", "init_ia3_weights", "use_effective_conv2d", "qalora_group_size", "projection_prng_key", "token_dim", "num_transformer_submodules", "num_attention_heads", "num_layers", "encoder_dropout",
+        "tokenizer_name_or_path", "tokenizer_kwargs", "rank_dropout_scale",
+    ];
+
+    public static TheoryData<DeltaForm> Forms => [.. Enum.GetValues<DeltaForm>()];
+
+    private static string Page(DeltaForm form) => File.ReadAllText(Sources.At("docs", "methods", JsonNamingPolicy.CamelCase.ConvertName(form.ToString()) + ".md"));
+
+    private static string Kind(string page) => Title().Match(page).Groups[1].Value;
+
+    [Fact]
+    public void Every_kind_of_file_has_one_page() =>
+        Assert.Equal(DeltaMethods.Names.Order(StringComparer.Ordinal), Enum.GetValues<DeltaForm>().Select(form => Kind(Page(form))).Order(StringComparer.Ordinal));
+
+    [Theory]
+    [MemberData(nameof(Forms))]
+    public void A_page_s_recipe_binds_and_checks_and_asks_for_its_form(DeltaForm form)
+    {
+        var method = Snippet().Match(Page(form)).Groups[1].Value;
+        Assert.StartsWith("method:", method, StringComparison.Ordinal);
+        var recipe = "name: page\nmodel: {family: llama, hiddenSize: 32, intermediateSize: 48, layers: 2, heads: 2, contextLength: 64}\ntokenizer: {kind: character}\ndata:\n  lines: {files: lines.jsonl}\nstages:\n  - name: read\n    kind: pretrain\n    data: lines\n    steps: 100\n    optimizer: {rate: 1e-3}\n"
+            + string.Concat(method.Trim().Split('\n').Select(line => "    " + line + "\n"));
+        var reading = SampleRecipes.Read(recipe);
+        Assert.Equal([], reading.Faults.Select(fault => fault.ToString()));
+        var spec = Assert.IsType<DeltaSpec>(reading.OrThrow().Stages.Single().Method);
+        Assert.Equal(form, spec.Form);
+        DeltaPlan.Check(spec, "the page");
+    }
+
+    [Theory]
+    [MemberData(nameof(Forms))]
+    public void A_page_tells_every_setting_links_back_and_is_linked(DeltaForm form)
+    {
+        var page = Page(form);
+        var method = DeltaMethods.Of(AdapterConfiguration.Of(new System.Text.Json.Nodes.JsonObject { ["peft_type"] = Kind(page) }, "the page"));
+        Assert.Equal([], method.Keys.Except(Silent).Where(key => !Regex.IsMatch(page, $@"\b{key}\b")));
+        foreach (var part in new[] { "## Formula", "## File", "## Settings", "## When", "## Traps", "Source: ", "(deltas.md)" }) Assert.Contains(part, page, StringComparison.Ordinal);
+        Assert.InRange(page.Split('\n').Length, 25, 70);
+        Assert.Contains($"({JsonNamingPolicy.CamelCase.ConvertName(form.ToString())}.md)", File.ReadAllText(Sources.At("docs", "methods", "deltas.md")), StringComparison.Ordinal);
+    }
+
+    [GeneratedRegex(@"^# .* \(`([A-Z0-9_]+)`\)")]
+    private static partial Regex Title();
+
+    [GeneratedRegex(@"```yaml\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex Snippet();
+}
