@@ -15,12 +15,14 @@ sealed class AdapterWork
     internal Option<double> Gate { get; } = new("--gate") { Description = "The largest divergence of a next token, in nats, between before and after; more is refused.", DefaultValueFactory = _ => MergeGate.DefaultLimit };
     internal Option<string[]> Prompts { get; } = new("--prompt") { Description = "A prompt that before and after are compared on; random tokens when left out.", DefaultValueFactory = _ => [] };
     internal HubUse Hubs { get; } = new();
+    internal AnyBase AnyBase { get; } = new();
     internal Overwriting Overwriting { get; } = new();
 
     internal Command To(Command command)
     {
         foreach (var option in new Option[] { Output, Gate, Prompts }) command.Options.Add(option);
         Overwriting.AddTo(command);
+        AnyBase.AddTo(command);
         Hubs.AddTo(command);
         return command;
     }
@@ -54,7 +56,7 @@ sealed class AdapterWork
         {
             // The layout the adapter was taught goes on with it.
             CompanionFiles.Copy(origin.Folder, inside);
-            result.Save(inside, origin.Configuration);
+            result.Save(inside, origin.Configuration, model);
             if (gate is null) return;
             using var written = DeltaSet.Load(model, inside);
             report = gate.Pass(model, inside, parsed.GetValue(Gate));

@@ -15,7 +15,10 @@ public sealed class DeltaSet : IDisposable
     readonly List<Tensor> owned = [];
     SoftPrompt? prompt;
 
-    DeltaSet(LanguageModel model, AdapterConfiguration configuration) => (Model, Configuration) = (model, configuration);
+    DeltaSet(LanguageModel model, AdapterConfiguration configuration) => (Model, Configuration, basis) = (model, configuration, model.Unrounded ?? ModelSignature.Of(model));
+
+    // The model as it was found: a method may round it (LoftQ).
+    readonly ModelSignature basis;
 
     /// <summary>What the adapter is, as PEFT's <c>adapter_config.json</c> says it.</summary>
     public AdapterConfiguration Configuration { get; }
@@ -66,16 +69,20 @@ public sealed class DeltaSet : IDisposable
     /// <summary>Attaches an adapter from a folder in PEFT's format. Every tensor must fit and be used.</summary>
     /// <param name="model">The model.</param>
     /// <param name="folder">The folder.</param>
-    public static DeltaSet Load(LanguageModel model, string folder)
+    /// <param name="anyBase">Whether it may be put on another model than the one it was made for.</param>
+    /// <exception cref="InputException">A file is missing or damaged, does not fit the model, or says that it was made for another.</exception>
+    public static DeltaSet Load(LanguageModel model, string folder, bool anyBase = false)
     {
+        ArgumentNullException.ThrowIfNull(model);
         var configuration = AdapterConfiguration.Read(Path.Combine(folder, "adapter_config.json"));
+        if (!anyBase) AdapterBase.Read(folder)?.Check(model, folder, configuration);
         // A prompt's encoder, where it was kept, gives what PEFT's file holds.
         var encoder = Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile);
         return Read(model, configuration, File.Exists(encoder) ? encoder : AdapterFile(folder), folder, null);
     }
 
     // PEFT before 0.6 wrote a file of PyTorch's own.
-    static string AdapterFile(string folder)
+    internal static string AdapterFile(string folder)
     {
         string file = Path.Combine(folder, "adapter_model.safetensors"), older = Path.Combine(folder, "adapter_model.bin");
         return !File.Exists(file) && File.Exists(older) ? older : file;
@@ -194,10 +201,7 @@ public sealed class DeltaSet : IDisposable
     /// <exception cref="InputException">It cannot be a part of them.</exception>
     public void Merge()
     {
-        if (!Merges) throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is no change of the model's weights. Keep it beside the model (--adapter).");
-        // Chosen tokens' vectors are the same for both; other changes are of one of them.
-        if (ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head) && tokens.Exists(delta => delta is not Deltas.TrainableTokens) | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
-            throw new InputException("The adapter changes the token vectors or the output head alone, and the model ties them: merging would change both. Keep the adapter beside the model (--adapter), or untie the head first.");
+        CheckMerge();
         using var frozen = no_grad();
         foreach (var (target, delta) in plugged)
         {
@@ -214,6 +218,22 @@ public sealed class DeltaSet : IDisposable
         Dispose();
     }
 
+    /// <summary>The model's weights with the adapter in them, one at a time: what <see cref="Merge"/> makes of the whole model, number for number.</summary>
+    /// <exception cref="InputException">It cannot be a part of them.</exception>
+    public MergedWeights Merged()
+    {
+        CheckMerge();
+        return new MergedWeights(Model, plugged, tokens);
+    }
+
+    void CheckMerge()
+    {
+        if (!Merges) throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is no change of the model's weights. Keep it beside the model (--adapter).");
+        // Chosen tokens' vectors are the same for both; other changes are of one of them.
+        if (ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head) && tokens.Exists(delta => delta is not Deltas.TrainableTokens) | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
+            throw new InputException("The adapter changes the token vectors or the output head alone, and the model ties them: merging would change both. Keep the adapter beside the model (--adapter), or untie the head first.");
+    }
+
     /// <summary>Writes the adapter as PEFT does.</summary>
     /// <param name="folder">The folder.</param>
     public void Save(string folder)
@@ -227,7 +247,7 @@ public sealed class DeltaSet : IDisposable
             Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
             content = new() { [Prompts.ComputedPrompt.Key] = computed.Embeddings().contiguous() };
         }
-        Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content);
+        Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content, AdapterBase.Of(Model, basis).Metadata);
         AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), Configuration.ToJson());
     }
 
@@ -272,6 +292,7 @@ sealed class ChosenWeight
         other = weight.Value.detach().clone().DetachFromDisposeScope();
         if (value is not null) weight.Assign(value);
         else weight.Assign(other);
+        weight.Before = other;
     }
 
     internal string Name { get; }
@@ -285,11 +306,13 @@ sealed class ChosenWeight
     {
         other = Weight.Swap(other!);
         isOther = !isOther;
+        Weight.Before = isOther ? null : other;
     }
 
     /// <summary>Lets the trained numbers be the model's.</summary>
     internal void Keep()
     {
+        Weight.Before = null;
         other?.Dispose();
         other = null;
     }

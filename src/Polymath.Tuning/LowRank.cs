@@ -46,7 +46,8 @@ public sealed class LowRank
     /// <summary>Writes the adapter. A rank holds for all modules: smaller ones are filled with zeros, which change nothing.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="basis">A configuration whose base model and task are kept.</param>
-    public void Save(string folder, AdapterConfiguration basis)
+    /// <param name="model">The model it is for, without adapters; the file says which where it is given.</param>
+    public void Save(string folder, AdapterConfiguration basis, Models.LanguageModel? model = null)
     {
         ArgumentNullException.ThrowIfNull(basis);
         using var scope = NewDisposeScope();
@@ -61,7 +62,7 @@ public sealed class LowRank
         var whole = Deltas.Lora.Configure(new LoraMethod(R: rank, LoraAlpha: rank), [.. factors.Keys], basis.Text("base_model_name_or_path") ?? "");
         var json = (JsonObject)JsonNode.Parse(whole.ToJson())!;
         json["task_type"] = basis.Text("task_type");
-        SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content);
+        SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content, model is null ? null : AdapterBase.Of(model).Metadata);
         AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), AdapterConfiguration.Of(json, folder).ToJson());
     }
 

@@ -103,6 +103,9 @@ public sealed class TrainedMethod : IDisposable
         foreach (var weight in model.Weights) weight.Trainable = false;
     }
 
+    /// <summary>Sets a delta that was not merged aside until the result is disposed, the model's own weights that it trains among it: what is saved meanwhile is its base.</summary>
+    public IDisposable? Aside() => Unmerged ? deltas!.Off() : null;
+
     /// <summary>Detaches what is still attached.</summary>
     public void Dispose() => deltas?.Dispose();
 }

@@ -154,7 +154,15 @@ public sealed class DeltaMatrixTests : IDisposable
         Assert.Equal(!kind.StartsWith('P') || kind.StartsWith("POLYMATH_S", StringComparison.Ordinal) || (family, kind) == ("gpt2", "POLYMATH_BITFIT"), set.Merges);
         if (!set.Merges) return;
         var apart = Logits(model);
+        var merged = set.Merged();
+        var streamed = model.Weights.Select(weight =>
+        {
+            using var scope = NewDisposeScope();
+            return Samples.Floats(merged.Of(weight) ?? weight.Wide());
+        }).ToList();
         set.Merge();
+        // One weight at a time is the same as all at once, number for number.
+        Assert.All(model.Weights.Zip(streamed), pair => Assert.Equal(pair.Second, Samples.Floats(pair.First.Wide())));
         Assert.True(Samples.Gap(apart, Logits(model)) < 1e-4, $"{Samples.Gap(apart, Logits(model))}");
         Assert.All(model.Projections, projection => Assert.Empty(projection.Deltas));
     }
