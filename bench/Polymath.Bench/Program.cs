@@ -18,6 +18,10 @@ if (args is ["tokenizers", var folder, var file, .. var more])
 if (args is ["load", var place]) return LoadSpeed.Run(place);
 if (args is ["decode", var of, .. var many]) return DecodeSpeed.Run(of, many.Length > 0 ? int.Parse(many[0]) : 128);
 if (args is ["base", var model, var precision, .. var also]) return BasePrecisions.Run(model, precision, also is not ["decode"]);
+if (args is ["nf4", var rounded]) return AdapterFiles.Round(rounded);
+if (args is ["fresh", var fresh]) return AdapterFiles.Fresh(fresh);
+if (args is ["adapter", var start, var made]) return AdapterFiles.Make(start, made);
+if (args is ["merge", var whole, var adapter, var target, var how]) return AdapterFiles.Merge(whole, adapter, target, how == "once");
 if (args is [var side, var task])
 {
     TorchRuntime.Load();

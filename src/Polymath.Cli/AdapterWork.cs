@@ -8,9 +8,9 @@ using Polymath.Tuning;
 namespace Polymath.Cli;
 
 /// <summary>What the verbs that make something of an adapter have in common: the model, the place to write, the gate.</summary>
-sealed class AdapterWork
+sealed class AdapterWork(string model = "The folder of the base model")
 {
-    internal Argument<string> Model { get; } = new("model") { Description = "The folder of the base model" + HubUse.Or };
+    internal Argument<string> Model { get; } = new("model") { Description = model + HubUse.Or };
     internal Option<string> Output { get; } = new("--output") { Description = "The folder to write.", Required = true };
     internal Option<double> Gate { get; } = new("--gate") { Description = "The largest divergence of a next token, in nats, between before and after; more is refused.", DefaultValueFactory = _ => MergeGate.DefaultLimit };
     internal Option<string[]> Prompts { get; } = new("--prompt") { Description = "A prompt that before and after are compared on; random tokens when left out.", DefaultValueFactory = _ => [] };
@@ -18,11 +18,11 @@ sealed class AdapterWork
     internal AnyBase AnyBase { get; } = new();
     internal Overwriting Overwriting { get; } = new();
 
-    internal Command To(Command command)
+    internal Command To(Command command, bool takesAnyBase = true)
     {
         foreach (var option in new Option[] { Output, Gate, Prompts }) command.Options.Add(option);
         Overwriting.AddTo(command);
-        AnyBase.AddTo(command);
+        if (takesAnyBase) AnyBase.AddTo(command);
         Hubs.AddTo(command);
         return command;
     }

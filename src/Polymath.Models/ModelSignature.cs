@@ -14,7 +14,7 @@ namespace Polymath.Models;
 public sealed record ModelSignature(string Shapes, string Bfloat16, string Float16)
 {
     // Weights up to this many numbers are read whole; of larger ones, runs at even distances.
-    const int Whole = 4096, Runs = 16, RunLength = 64;
+    const int Whole = 1 << 16, Runs = 64, RunLength = 64;
 
     /// <summary>The signature of a model as it stands, without what adapters do to it.</summary>
     /// <param name="model">The model.</param>

@@ -81,8 +81,9 @@ public sealed class DeltaSet : IDisposable
         return Read(model, configuration, File.Exists(encoder) ? encoder : AdapterFile(folder), folder, null);
     }
 
-    // PEFT before 0.6 wrote a file of PyTorch's own.
-    internal static string AdapterFile(string folder)
+    /// <summary>The file of an adapter's weights: PEFT before 0.6 wrote one of PyTorch's own.</summary>
+    /// <param name="folder">The adapter's folder.</param>
+    public static string AdapterFile(string folder)
     {
         string file = Path.Combine(folder, "adapter_model.safetensors"), older = Path.Combine(folder, "adapter_model.bin");
         return !File.Exists(file) && File.Exists(older) ? older : file;
@@ -111,6 +112,7 @@ public sealed class DeltaSet : IDisposable
         try
         {
             files.Finish([]);
+            set.CheckFinite(path);
         }
         catch
         {
@@ -118,6 +120,15 @@ public sealed class DeltaSet : IDisposable
             throw;
         }
         return set;
+    }
+
+    // Training that diverged writes what is no number; nothing good comes of putting that on a model.
+    void CheckFinite(string path)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (var (name, weight) in kept.Select(item => (item.Name, item.Weight)).Concat(chosen.Select(item => (item.Name, item.Weight))))
+            if (!weight.Value.isfinite().all().item<bool>()) throw new InputException($"{path}: {name} holds numbers that are not finite. The training that wrote it diverged: take an earlier checkpoint, or train again with a lower rate.");
     }
 
     static DeltaSet Attach(LanguageModel model, AdapterConfiguration configuration, Func<DeltaSet, DeltaParts> parts)
@@ -224,6 +235,18 @@ public sealed class DeltaSet : IDisposable
     {
         CheckMerge();
         return new MergedWeights(Model, plugged, tokens);
+    }
+
+    /// <summary>The weights of a model that the adapter is a part of, without it, one at a time. The set is attached to the merged model only to be read.</summary>
+    /// <param name="original">Gives a weight of the model it was merged into, where that is at hand: what cannot be taken out is put back.</param>
+    /// <exception cref="InputException">It cannot be a part of the model, or there is no way back and no original.</exception>
+    public MergedWeights Unmerged(Func<Weight, Tensor>? original = null)
+    {
+        CheckMerge();
+        var without = plugged.Where(pair => !pair.Delta.Unmerges).SelectMany(pair => new[] { pair.Target.Weight, pair.Target.Bias }).OfType<Weight>().Select(weight => weight.Name).Concat(chosen.Select(item => item.Weight.Name)).Concat(tokens.Where(delta => delta is not Deltas.LoraTokens).Select(_ => Model.Tokens.Embedding.Name)).Distinct().ToList();
+        if (without.Count > 0 && original is null)
+            throw new InputException($"An adapter of the kind {Configuration.Type} cannot be taken out of {string.Join(", ", without.Take(3))}{(without.Count > 3 ? $" and {without.Count - 3} more" : "")}: what was there before is not in it. Name the model it was merged into, whose weights are put back there: --base FOLDER.");
+        return new MergedWeights(Model, plugged, tokens, original is null ? _ => null : weight => without.Contains(weight.Name) ? original(weight) : null);
     }
 
     void CheckMerge()
