@@ -70,5 +70,5 @@ static class BasePrecisions
     }
 
     // What the process holds beside pages of files, which the system takes back when it needs room.
-    static double Own() => double.Parse(File.ReadLines("/proc/self/status").First(line => line.StartsWith("RssAnon:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2]) / 1e3;
+    internal static double Own() => double.Parse(File.ReadLines("/proc/self/status").First(line => line.StartsWith("RssAnon:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2]) / 1e3;
 }

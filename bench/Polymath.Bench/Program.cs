@@ -20,6 +20,10 @@ if (args is ["decode", var of, .. var many]) return DecodeSpeed.Run(of, many.Len
 if (args is ["base", var model, var precision, .. var also]) return BasePrecisions.Run(model, precision, also is not ["decode"]);
 if (args is ["lora", var trained, .. var howMany]) return LoraSpeed.Run(trained, howMany.Length > 0 ? int.Parse(howMany[0]) : 4);
 if (args is ["rows", var steps, var output]) return LoraSpeed.WriteRows(int.Parse(steps), output);
+if (args is ["nf4", var rounded]) return AdapterFiles.Round(rounded);
+if (args is ["fresh", var fresh]) return AdapterFiles.Fresh(fresh);
+if (args is ["adapter", var start, var made]) return AdapterFiles.Make(start, made);
+if (args is ["merge", var whole, var adapter, var target, var how]) return AdapterFiles.Merge(whole, adapter, target, how == "once");
 if (args is [var side, var task])
 {
     TorchRuntime.Load();

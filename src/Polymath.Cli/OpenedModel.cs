@@ -18,6 +18,7 @@ sealed class ModelChoice
     readonly Option<BasePrecision?> precision = new("--base") { Description = "How the model's linear maps are held: float32, bfloat16, float16, int8 or nf4; as in the files when left out. Fewer bits take less memory and round the weights." };
 
     readonly AllowedWeights allowed = new();
+    readonly AnyBase anyBase = new();
     readonly HubUse hubs = new();
 
     internal void AddTo(Command command)
@@ -27,6 +28,7 @@ sealed class ModelChoice
         command.Add(stage);
         command.Add(adapter);
         allowed.AddTo(command);
+        anyBase.AddTo(command);
         hubs.AddTo(command);
     }
 
@@ -37,7 +39,7 @@ sealed class ModelChoice
     internal OpenedModel Open(ParseResult parsed)
     {
         TorchRuntime.Load();
-        return OpenedModel.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)), hubs.Adapter(parsed, parsed.GetValue(adapter)), allowed.Read(parsed), parsed.GetValue(precision));
+        return OpenedModel.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)), hubs.Adapter(parsed, parsed.GetValue(adapter)), allowed.Read(parsed), parsed.GetValue(precision), anyBase.Read(parsed));
     }
 }
 
@@ -49,6 +51,16 @@ sealed class AllowedWeights
     internal void AddTo(Command command) => command.Add(allow);
 
     internal IReadOnlyCollection<string> Read(ParseResult parsed) => parsed.GetValue(allow) ?? [];
+}
+
+/// <summary>The option that puts an adapter on another model than the one it was made for; the same for every verb that takes an adapter.</summary>
+sealed class AnyBase
+{
+    readonly Option<bool> any = new("--any-base") { Description = "Puts the adapter on the model even where its file says that it was made for another." };
+
+    internal void AddTo(Command command) => command.Add(any);
+
+    internal bool Read(ParseResult parsed) => parsed.GetValue(any);
 }
 
 /// <summary>A model and the adapter on it, opened together.</summary>
@@ -64,13 +76,13 @@ sealed class OpenedModel : IDisposable
     /// <summary>The model's own folder.</summary>
     internal string Place { get; }
 
-    internal static OpenedModel Open(string place, string? adapter, IReadOnlyCollection<string>? allowed = null, BasePrecision? precision = null)
+    internal static OpenedModel Open(string place, string? adapter, IReadOnlyCollection<string>? allowed = null, BasePrecision? precision = null, bool anyBase = false)
     {
         var text = TextModel.Open(place, allowed);
         try
         {
             text.Model.Hold(precision);
-            return new OpenedModel(text, place, (adapter ?? OwnAdapter(place)) is { } folder ? DeltaSet.Load(text.Model, folder) : null);
+            return new OpenedModel(text, place, (adapter ?? OwnAdapter(place)) is { } folder ? DeltaSet.Load(text.Model, folder, anyBase) : null);
         }
         catch
         {

@@ -56,6 +56,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     public void Hold(BasePrecision? precision)
     {
         if (precision is not { } held) return;
+        if (held is BasePrecision.Nf4 or BasePrecision.Int8) Unrounded ??= ModelSignature.Of(this);
         foreach (var map in Projections.Where(map => map.Role is not (Role.Head or Role.Router)))
             switch (held)
             {
@@ -64,6 +65,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
                 default: map.Weight.Convert(held == BasePrecision.Float32 ? ScalarType.Float32 : held == BasePrecision.Float16 ? ScalarType.Float16 : ScalarType.BFloat16); break;
             }
     }
+
+    /// <summary>What the model was before its maps were rounded to few bits; null while they are not.</summary>
+    public ModelSignature? Unrounded { get; private set; }
 
     /// <summary>Which way the model reads.</summary>
     public virtual Reading Reading => Reading.Decoder;

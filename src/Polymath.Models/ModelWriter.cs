@@ -32,7 +32,8 @@ public static class ModelWriter
     /// <param name="type">The type of every weight.</param>
     /// <param name="shardSize">The most bytes of weights in a file; a weight that is larger has a file of its own.</param>
     /// <param name="before">Called before each weight; what it throws ends the writing, and nothing is left of it.</param>
-    public static void Write(LanguageModel model, string folder, ScalarType type, long shardSize, Action? before = null)
+    /// <param name="change">What is written instead of a weight; null, or a result of null, for the weight as it is. One weight at a time is in memory.</param>
+    public static void Write(LanguageModel model, string folder, ScalarType type, long shardSize, Action? before = null, Func<Weight, Tensor?>? change = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         var width = type == ScalarType.Float32 ? 4 : 2;
@@ -41,12 +42,18 @@ public static class ModelWriter
         for (var i = 0; i < shards.Count; i++)
         {
             var name = shards.Count == 1 ? "model.safetensors" : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors";
-            using var scope = NewDisposeScope();
-            SafetensorsWriter.Write(Path.Combine(folder, name), shards[i].ToDictionary(weight => weight.Name, weight => weight.Wide().to(type)), before: before);
+            SafetensorsWriter.Write(Path.Combine(folder, name), [.. shards[i].Select(weight => new PendingTensor(weight.Name, type, weight.Shape, () => Of(weight, type, change)))], before: before);
             foreach (var weight in shards[i]) map[weight.Name] = name;
         }
         if (shards.Count > 1) AtomicFile.WriteText(Path.Combine(folder, "model.safetensors.index.json"), Index(model.Weights, map, width).ToJsonString(layout) + "\n");
         AtomicFile.WriteText(Path.Combine(folder, "config.json"), Configuration(model, type).ToJsonString(layout) + "\n");
+    }
+
+    static Tensor Of(Weight weight, ScalarType type, Func<Weight, Tensor?>? change)
+    {
+        using var frozen = no_grad();
+        if (change?.Invoke(weight) is { } changed) return changed.detach().to(type);
+        return weight.Quantized is null && weight.Value.dtype == type ? weight.Value.detach() : weight.Wide().to(type);
     }
 
     // As transformers cuts them: in the order of the model, a new file where the next weight would not fit.

@@ -16,6 +16,10 @@ public abstract class TokenDelta
     /// <summary>The table [vocabulary, width] with the change in it.</summary>
     /// <param name="table">The table.</param>
     public abstract Tensor Merge(Tensor table);
+
+    /// <summary>The table as it was before the change was made part of it; null where there is no way back.</summary>
+    /// <param name="table">The table.</param>
+    public virtual Tensor? Unmerge(Tensor table) => null;
 }
 
 /// <summary>

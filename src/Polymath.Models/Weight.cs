@@ -39,6 +39,9 @@ public sealed class Weight
     /// <summary>The numbers in few bits, as [out, in]; null where they are a tensor.</summary>
     public QuantizedMatrix? Quantized { get; private set; }
 
+    /// <summary>The model's own numbers while an adapter has put others in their place; null otherwise. Whoever set it owns it.</summary>
+    public Tensor? Before { get; set; }
+
     bool transposed;
 
     /// <summary>Holds the numbers in few bits from here on: they are rounded, and frozen.</summary>

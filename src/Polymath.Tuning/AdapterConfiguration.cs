@@ -48,7 +48,7 @@ public sealed class AdapterConfiguration
     {
         try
         {
-            return new AdapterConfiguration(JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject ?? throw new InputException($"{file} is not a JSON object."), file);
+            return new AdapterConfiguration(JsonNode.Parse(File.ReadAllBytes(file), documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject ?? throw new InputException($"{file} is not a JSON object."), file);
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
@@ -122,7 +122,8 @@ public sealed class AdapterConfiguration
     /// <summary>A fault of a setting.</summary>
     /// <param name="key">The setting.</param>
     /// <param name="wish">What is needed.</param>
-    public InputException Fault(string key, string wish) => new($"{Origin}: {key} is {content[key]?.ToJsonString() ?? "not set"}; {wish}.");
+    /// <param name="cause">What showed it, or null.</param>
+    public InputException Fault(string key, string wish, Exception? cause = null) => new($"{Origin}: {key} is {content[key]?.ToJsonString() ?? "not set"}; {wish}.", cause!);
 
     /// <summary>The modules the adapter goes to: their names, the ends of their names, one regular expression, or <c>all-linear</c>.</summary>
     public IReadOnlyList<string> TargetModules => Texts("target_modules");
@@ -132,6 +133,18 @@ public sealed class AdapterConfiguration
     /// <param name="layer">The block it stands in, or −1.</param>
     /// <param name="linear">Whether it is one of the linear maps that <c>all-linear</c> means.</param>
     public bool Targets(string module, int layer, bool linear)
+    {
+        try
+        {
+            return Fits(module, layer, linear);
+        }
+        catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)
+        {
+            throw Fault("target_modules", $"as a regular expression over {module} this fails: {e.Message} Name the modules, or the ends of their names, in a list", e);
+        }
+    }
+
+    bool Fits(string module, int layer, bool linear)
     {
         if (content["exclude_modules"] is { } excluded && Fits(Texts("exclude_modules"), excluded is JsonValue, module, linear)) return false;
         if (content["layers_to_transform"] is not null && !Texts("layers_to_transform").Contains(layer.ToString(CultureInfo.InvariantCulture))) return false;
@@ -160,9 +173,16 @@ public sealed class AdapterConfiguration
     public double Special(string key, string module, double otherwise)
     {
         if (content[key] is not JsonObject patterns) return otherwise;
-        foreach (var (pattern, value) in patterns)
-            if (Regex.IsMatch(module, $@"^(?:.*\.)?(?:{pattern})$", RegexOptions.None, TimeSpan.FromSeconds(1))) return ToDouble(key, value!);
-        return otherwise;
+        try
+        {
+            foreach (var (pattern, value) in patterns)
+                if (Regex.IsMatch(module, $@"^(?:.*\.)?(?:{pattern})$", RegexOptions.None, TimeSpan.FromSeconds(1))) return value is null ? otherwise : ToDouble(key, value);
+            return otherwise;
+        }
+        catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)
+        {
+            throw Fault(key, $"as a regular expression over {module} this fails: {e.Message} Name the modules, or the ends of their names", e);
+        }
     }
 
     /// <summary>The file's content: indented by two, keys in order.</summary>

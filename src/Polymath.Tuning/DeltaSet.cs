@@ -16,7 +16,10 @@ public sealed class DeltaSet : IDisposable
     readonly List<Tensor> owned = [];
     SoftPrompt? prompt;
 
-    DeltaSet(LanguageModel model, AdapterConfiguration configuration) => (Model, Configuration) = (model, configuration);
+    DeltaSet(LanguageModel model, AdapterConfiguration configuration) => (Model, Configuration, basis) = (model, configuration, model.Unrounded ?? ModelSignature.Of(model));
+
+    // The model as it was found: a method may round it (LoftQ).
+    readonly ModelSignature basis;
 
     /// <summary>What the adapter is, as PEFT's <c>adapter_config.json</c> says it.</summary>
     public AdapterConfiguration Configuration { get; }
@@ -71,16 +74,21 @@ public sealed class DeltaSet : IDisposable
     /// <summary>Attaches an adapter from a folder in PEFT's format. Every tensor must fit and be used.</summary>
     /// <param name="model">The model.</param>
     /// <param name="folder">The folder.</param>
-    public static DeltaSet Load(LanguageModel model, string folder)
+    /// <param name="anyBase">Whether it may be put on another model than the one it was made for.</param>
+    /// <exception cref="InputException">A file is missing or damaged, does not fit the model, or says that it was made for another.</exception>
+    public static DeltaSet Load(LanguageModel model, string folder, bool anyBase = false)
     {
+        ArgumentNullException.ThrowIfNull(model);
         var configuration = AdapterConfiguration.Read(Path.Combine(folder, "adapter_config.json"));
+        if (!anyBase) AdapterBase.Read(folder)?.Check(model, folder, configuration);
         // A prompt's encoder, where it was kept, gives what PEFT's file holds.
         var encoder = Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile);
         return Read(model, configuration, File.Exists(encoder) ? encoder : AdapterFile(folder), folder, null);
     }
 
-    // PEFT before 0.6 wrote a file of PyTorch's own.
-    static string AdapterFile(string folder)
+    /// <summary>The file of an adapter's weights: PEFT before 0.6 wrote one of PyTorch's own.</summary>
+    /// <param name="folder">The adapter's folder.</param>
+    public static string AdapterFile(string folder)
     {
         string file = Path.Combine(folder, "adapter_model.safetensors"), older = Path.Combine(folder, "adapter_model.bin");
         return !File.Exists(file) && File.Exists(older) ? older : file;
@@ -109,6 +117,7 @@ public sealed class DeltaSet : IDisposable
         try
         {
             files.Finish([]);
+            set.CheckFinite(path);
         }
         catch
         {
@@ -116,6 +125,15 @@ public sealed class DeltaSet : IDisposable
             throw;
         }
         return set;
+    }
+
+    // Training that diverged writes what is no number; nothing good comes of putting that on a model.
+    void CheckFinite(string path)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (var (name, weight) in kept.Select(item => (item.Name, item.Weight)).Concat(chosen.Select(item => (item.Name, item.Weight))))
+            if (!weight.Value.isfinite().all().item<bool>()) throw new InputException($"{path}: {name} holds numbers that are not finite. The training that wrote it diverged: take an earlier checkpoint, or train again with a lower rate.");
     }
 
     static DeltaSet Attach(LanguageModel model, AdapterConfiguration configuration, Func<DeltaSet, DeltaParts> parts)
@@ -205,10 +223,7 @@ public sealed class DeltaSet : IDisposable
     /// <exception cref="InputException">It cannot be a part of them.</exception>
     public void Merge()
     {
-        if (!Merges) throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is no change of the model's weights. Keep it beside the model (--adapter).");
-        // Chosen tokens' vectors are the same for both; other changes are of one of them.
-        if (ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head) && tokens.Exists(delta => delta is not Deltas.TrainableTokens) | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
-            throw new InputException("The adapter changes the token vectors or the output head alone, and the model ties them: merging would change both. Keep the adapter beside the model (--adapter), or untie the head first.");
+        CheckMerge();
         using var frozen = no_grad();
         foreach (var (target, delta) in plugged)
         {
@@ -225,6 +240,34 @@ public sealed class DeltaSet : IDisposable
         Dispose();
     }
 
+    /// <summary>The model's weights with the adapter in them, one at a time: what <see cref="Merge"/> makes of the whole model, number for number.</summary>
+    /// <exception cref="InputException">It cannot be a part of them.</exception>
+    public MergedWeights Merged()
+    {
+        CheckMerge();
+        return new MergedWeights(Model, plugged, tokens);
+    }
+
+    /// <summary>The weights of a model that the adapter is a part of, without it, one at a time. The set is attached to the merged model only to be read.</summary>
+    /// <param name="original">Gives a weight of the model it was merged into, where that is at hand: what cannot be taken out is put back.</param>
+    /// <exception cref="InputException">It cannot be a part of the model, or there is no way back and no original.</exception>
+    public MergedWeights Unmerged(Func<Weight, Tensor>? original = null)
+    {
+        CheckMerge();
+        var without = plugged.Where(pair => !pair.Delta.Unmerges).SelectMany(pair => new[] { pair.Target.Weight, pair.Target.Bias }).OfType<Weight>().Select(weight => weight.Name).Concat(chosen.Select(item => item.Weight.Name)).Concat(tokens.Where(delta => delta is not Deltas.LoraTokens).Select(_ => Model.Tokens.Embedding.Name)).Distinct().ToList();
+        if (without.Count > 0 && original is null)
+            throw new InputException($"An adapter of the kind {Configuration.Type} cannot be taken out of {string.Join(", ", without.Take(3))}{(without.Count > 3 ? $" and {without.Count - 3} more" : "")}: what was there before is not in it. Name the model it was merged into, whose weights are put back there: --base FOLDER.");
+        return new MergedWeights(Model, plugged, tokens, original is null ? _ => null : weight => without.Contains(weight.Name) ? original(weight) : null);
+    }
+
+    void CheckMerge()
+    {
+        if (!Merges) throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is no change of the model's weights. Keep it beside the model (--adapter).");
+        // Chosen tokens' vectors are the same for both; other changes are of one of them.
+        if (ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head) && tokens.Exists(delta => delta is not Deltas.TrainableTokens) | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
+            throw new InputException("The adapter changes the token vectors or the output head alone, and the model ties them: merging would change both. Keep the adapter beside the model (--adapter), or untie the head first.");
+    }
+
     /// <summary>Writes the adapter as PEFT does.</summary>
     /// <param name="folder">The folder.</param>
     public void Save(string folder)
@@ -239,7 +282,7 @@ public sealed class DeltaSet : IDisposable
             content = new() { [Prompts.ComputedPrompt.Key] = computed.Embeddings().contiguous() };
         }
         Course?.Saving(content);
-        Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content);
+        Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content, AdapterBase.Of(Model, basis).Metadata);
         AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), Configuration.ToJson());
     }
 
@@ -286,6 +329,7 @@ sealed class ChosenWeight
         other = weight.Value.detach().clone().DetachFromDisposeScope();
         if (value is not null) weight.Assign(value);
         else weight.Assign(other);
+        weight.Before = other;
     }
 
     internal string Name { get; }
@@ -299,11 +343,13 @@ sealed class ChosenWeight
     {
         other = Weight.Swap(other!);
         isOther = !isOther;
+        Weight.Before = isOther ? null : other;
     }
 
     /// <summary>Lets the trained numbers be the model's.</summary>
     internal void Keep()
     {
+        Weight.Before = null;
         other?.Dispose();
         other = null;
     }

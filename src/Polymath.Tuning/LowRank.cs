@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Polymath.Models;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors.Files;
@@ -46,7 +47,8 @@ public sealed class LowRank
     /// <summary>Writes the adapter. A rank holds for all modules: smaller ones are filled with zeros, which change nothing.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="basis">A configuration whose base model and task are kept.</param>
-    public void Save(string folder, AdapterConfiguration basis)
+    /// <param name="model">The model it is for, without adapters; the file says which where it is given.</param>
+    public void Save(string folder, AdapterConfiguration basis, LanguageModel? model = null)
     {
         ArgumentNullException.ThrowIfNull(basis);
         using var scope = NewDisposeScope();
@@ -61,7 +63,7 @@ public sealed class LowRank
         var whole = Deltas.Lora.Configure(new LoraMethod(R: rank, LoraAlpha: rank), [.. factors.Keys], basis.Text("base_model_name_or_path") ?? "");
         var json = (JsonObject)JsonNode.Parse(whole.ToJson())!;
         json["task_type"] = basis.Text("task_type");
-        SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content);
+        SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content, model is null ? null : AdapterBase.Of(model).Metadata);
         AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), AdapterConfiguration.Of(json, folder).ToJson());
     }
 
@@ -89,11 +91,48 @@ public sealed class LowRank
         return result;
     }
 
+    /// <summary>What makes a tuned model of its base, as low-rank factors of the linear maps that differ.</summary>
+    /// <param name="basis">The base, without adapters.</param>
+    /// <param name="tuned">The model that was trained from it.</param>
+    /// <param name="rank">r.</param>
+    /// <param name="errors">For each module, the share of the change that is lost.</param>
+    /// <param name="left">The weights that differ and are no linear maps.</param>
+    /// <exception cref="InputException">They are not of one shape, or no linear map differs.</exception>
+    public static LowRank Extract(LanguageModel basis, LanguageModel tuned, int rank, out IReadOnlyDictionary<string, double> errors, out IReadOnlyList<string> left)
+    {
+        ArgumentNullException.ThrowIfNull(basis);
+        ArgumentNullException.ThrowIfNull(tuned);
+        var others = tuned.Weights.ToDictionary(weight => weight.Name);
+        if (basis.Weights.FirstOrDefault(weight => !others.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape)) is not null || others.Count != basis.Weights.Count)
+            throw new InputException("The two models are not of one shape: their weights differ in name, number or size. Name a model and the one that it was trained from.");
+        using var frozen = no_grad();
+        var result = new LowRank();
+        var lost = new Dictionary<string, double>();
+        foreach (var (map, own) in tuned.Projections.Zip(basis.Projections))
+        {
+            using var scope = NewDisposeScope();
+            var change = map.Matrix() - own.Matrix();
+            if (change.eq(0).all().item<bool>()) continue;
+            var (a, b) = Of(change, rank);
+            result.Set(map.Name, a.contiguous().MoveToOuterDisposeScope(), b.contiguous().MoveToOuterDisposeScope());
+            lost[map.Name] = result.Error(map.Name, change);
+        }
+        if (lost.Count == 0) throw new InputException("No linear map of the two models differs: there is nothing for a low-rank adapter to hold.");
+        var maps = basis.Projections.Select(map => map.Weight).ToHashSet();
+        left = [.. basis.Weights.Where(weight => !maps.Contains(weight)).Where(weight =>
+        {
+            using var scope = NewDisposeScope();
+            return others[weight.Name].Wide().ne(weight.Wide()).any().item<bool>();
+        }).Select(weight => weight.Name)];
+        errors = lost;
+        return result;
+    }
+
     /// <summary>What deltas make of a projection's weight, less the weight [out, in].</summary>
     /// <param name="map">The projection.</param>
     /// <param name="deltas">The deltas.</param>
     /// <exception cref="InputException">The bias changes, too.</exception>
-    internal static Tensor Change(Projection map, IEnumerable<Models.Delta> deltas)
+    internal static Tensor Change(Projection map, IEnumerable<Delta> deltas)
     {
         Tensor weight = map.Matrix(), merged = weight;
         var bias = map.Bias?.Value;

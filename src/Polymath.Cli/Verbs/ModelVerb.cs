@@ -24,13 +24,15 @@ static class ModelVerb
         var command = new Command("verify", "Compares logits, loss, gradients and greedy tokens with a reference file.") { folder, adapter, reference, tolerance, json };
         var allowed = new AllowedWeights();
         allowed.AddTo(command);
+        var anyBase = new AnyBase();
+        anyBase.AddTo(command);
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             if (!(parsed.GetValue(tolerance) >= 0)) throw new InputException($"--tolerance is {parsed.GetValue(tolerance)}; it must be 0 or more.");
             TorchRuntime.Load();
-            var lines = ReferenceCheck.Run(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), hubs.Adapter(parsed, parsed.GetValue(adapter)), parsed.GetValue(reference), parsed.GetValue(tolerance), allowed.Read(parsed));
+            var lines = ReferenceCheck.Run(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), hubs.Adapter(parsed, parsed.GetValue(adapter)), parsed.GetValue(reference), parsed.GetValue(tolerance), allowed.Read(parsed), anyBase.Read(parsed));
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new { quantity = line.Quantity, difference = double.IsFinite(line.Difference) ? line.Difference : double.MaxValue, tolerance = line.Tolerance, passed = line.Passed, note = line.Note })));
             else Show(lines);
             return lines.All(line => line.Passed) ? Outcome.Done : Outcome.Failed;

@@ -5,6 +5,13 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Files;
 
+/// <summary>A tensor that is made when its turn to be written comes, so that one at a time is in memory.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Type">The type it is written in.</param>
+/// <param name="Shape">Its shape.</param>
+/// <param name="Make">Makes it, of that type and shape.</param>
+public sealed record PendingTensor(string Name, ScalarType Type, IReadOnlyList<long> Shape, Func<Tensor> Make);
+
 /// <summary>Writes safetensors files as Hugging Face does: names in order within each type, widest types first, metadata <c>{"format": "pt"}</c>.</summary>
 public static unsafe class SafetensorsWriter
 {
@@ -16,7 +23,18 @@ public static unsafe class SafetensorsWriter
     public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null, Action? before = null)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        var order = tensors.OrderByDescending(pair => pair.Value.element_size()).ThenBy(pair => pair.Key, StringComparer.Ordinal).ToList();
+        Write(path, [.. tensors.Select(pair => new PendingTensor(pair.Key, pair.Value.dtype, pair.Value.shape, () => pair.Value.alias()))], metadata, before);
+    }
+
+    /// <summary>Writes tensors to a file, whole or not at all, each made when its turn comes.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="tensors">The tensors.</param>
+    /// <param name="metadata">Strings to put beside them.</param>
+    /// <param name="before">Called before each tensor; what it throws ends the writing, and nothing is left of it.</param>
+    public static void Write(string path, IReadOnlyList<PendingTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null, Action? before = null)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        var order = tensors.OrderByDescending(tensor => SizeOf(tensor.Type)).ThenBy(tensor => tensor.Name, StringComparer.Ordinal).ToList();
         var header = Header(order, metadata ?? new Dictionary<string, string> { ["format"] = "pt" });
         AtomicFile.Write(path, stream =>
         {
@@ -24,15 +42,20 @@ public static unsafe class SafetensorsWriter
             BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
             stream.Write(length);
             stream.Write(header);
-            foreach (var (_, tensor) in order)
+            foreach (var pending in order)
             {
                 before?.Invoke();
+                using var scope = NewDisposeScope();
+                var tensor = pending.Make();
+                if (tensor.dtype != pending.Type || !tensor.shape.SequenceEqual(pending.Shape)) throw new InvalidOperationException($"{pending.Name} is {tensor.dtype} [{string.Join(", ", tensor.shape)}] instead of {pending.Type} [{string.Join(", ", pending.Shape)}].");
                 WriteBytes(stream, tensor);
             }
         });
     }
 
-    static byte[] Header(List<KeyValuePair<string, Tensor>> order, IReadOnlyDictionary<string, string> metadata)
+    static int SizeOf(ScalarType type) => ElementKind.Of(ElementKind.NameOf(type)).Size;
+
+    static byte[] Header(List<PendingTensor> order, IReadOnlyDictionary<string, string> metadata)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer))
@@ -42,13 +65,13 @@ public static unsafe class SafetensorsWriter
             foreach (var (key, value) in metadata) json.WriteString(key, value);
             json.WriteEndObject();
             long at = 0;
-            foreach (var (name, tensor) in order)
+            foreach (var tensor in order)
             {
-                var size = tensor.numel() * tensor.element_size();
-                json.WriteStartObject(name);
-                json.WriteString("dtype", ElementKind.NameOf(tensor.dtype));
+                var size = tensor.Shape.Aggregate((long)SizeOf(tensor.Type), (a, b) => a * b);
+                json.WriteStartObject(tensor.Name);
+                json.WriteString("dtype", ElementKind.NameOf(tensor.Type));
                 json.WriteStartArray("shape");
-                foreach (var x in tensor.shape) json.WriteNumberValue(x);
+                foreach (var x in tensor.Shape) json.WriteNumberValue(x);
                 json.WriteEndArray();
                 json.WriteStartArray("data_offsets");
                 json.WriteNumberValue(at);

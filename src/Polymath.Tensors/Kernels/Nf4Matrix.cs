@@ -118,11 +118,15 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
     }
 
     /// <summary>Rounds a matrix.</summary>
-    internal static Nf4Matrix Of(Tensor weight)
+    /// <param name="weight">W [out, in].</param>
+    /// <param name="plain">Whether libtorch's operations do it where the kernel could.</param>
+    public static Nf4Matrix Of(Tensor weight, bool plain = false)
     {
+        ArgumentNullException.ThrowIfNull(weight);
+        using var frozen = no_grad();
         long rows = weight.size(0), columns = weight.size(1), count = rows * columns, blocks = (count + Block - 1) / Block;
         var flat = weight.detach().contiguous().view(-1);
-        Tensor codes = empty(blocks, 16, 2, dtype: ScalarType.Byte, device: weight.device), largest = empty(blocks, device: weight.device), middles = Middles(Levels).to(weight.device);
+        Tensor codes = empty(blocks, 16, 2, dtype: ScalarType.Byte, device: weight.device), largest = empty(blocks, device: weight.device);
         // Some blocks at a time: what rounding needs meanwhile is several times the numbers.
         for (long from = 0; from < blocks; from += BlocksAtOnce)
         {
@@ -130,32 +134,17 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
             var size = Math.Min(BlocksAtOnce, blocks - from);
             var numbers = flat.narrow(0, from * Block, Math.Min(size * Block, count - from * Block)).to(ScalarType.Float32);
             if (numbers.numel() < size * Block) numbers = cat([numbers, zeros(size * Block - numbers.numel(), device: weight.device)]);
-            var (some, top) = Round(numbers.view(size, Block), middles);
-            largest.narrow(0, from, size).copy_(top);
-            // Four numbers to a word: [blocks, nibble, word] to one byte of numbers 0 and 1, one of 2 and 3.
-            var turned = some.view(size, 4, 16);
-            codes.narrow(0, from, size).copy_(stack([turned.select(1, 0) + turned.select(1, 1) * 16, turned.select(1, 2) + turned.select(1, 3) * 16], 2));
+            Tensor some = codes.narrow(0, from, size), top = largest.narrow(0, from, size);
+            if (plain) Nf4Rounding.Plain(numbers.view(size, Block), some, top);
+            else Nf4Rounding.Round(numbers.view(size, Block), some, top);
         }
 
         var mean = largest.mean();
         var rest = largest - mean;
         var groups = (blocks + Group - 1) / Group;
         if (blocks % Group != 0) rest = cat([rest, zeros(groups * Group - blocks, device: weight.device)]);
-        var (scaleCodes, scaleScales) = Round(rest.view(groups, Group), Middles(book).to(weight.device));
+        var (scaleCodes, scaleScales) = Nf4Rounding.Places(rest.view(groups, Group), Nf4Rounding.Middles(book).to(weight.device));
         return new Nf4Matrix(rows, columns, codes, scaleCodes.view(-1).narrow(0, 0, blocks).to(ScalarType.Byte).contiguous(), scaleScales.contiguous(), mean.item<float>());
-    }
-
-    // Rows of numbers as places among levels, times each row's largest.
-    static (Tensor Codes, Tensor Largest) Round(Tensor table, Tensor middles)
-    {
-        var largest = table.abs().amax(1);
-        return (bucketize((table * (1 / largest.clamp(min: 1e-38f)).unsqueeze(1)).clamp(-1, 1), middles, outInt32: true), largest);
-    }
-
-    static Tensor Middles(ReadOnlySpan<float> levels)
-    {
-        var all = tensor(levels.ToArray());
-        return (all.narrow(0, 0, levels.Length - 1) + all.narrow(0, 1, levels.Length - 1)) / 2;
     }
 
     /// <summary>The 256 levels of a scale: bitsandbytes' <c>create_dynamic_map()</c> - decades down to 10⁻⁶, each with twice the steps of the one below (Dettmers 2016).</summary>

@@ -58,11 +58,17 @@ public abstract unsafe class QuantizedMatrix : IDisposable
     }
 
     /// <summary>The numbers it stands for, [out, in] in 32 bits: the kernel's way.</summary>
-    public Tensor Wide()
+    public Tensor Wide() => Device.type == DeviceType.CPU ? Wide(0, Rows) : Plain();
+
+    /// <summary>Some rows of the numbers, [count, in] in 32 bits; on a CPU.</summary>
+    /// <param name="from">The first row.</param>
+    /// <param name="count">The number of rows.</param>
+    public Tensor Wide(long from, long count)
     {
-        if (Device.type != DeviceType.CPU) return Plain();
-        var result = empty(Rows, Columns);
-        if (result.numel() > 0) Widen(0, Rows, result);
+        ArgumentOutOfRangeException.ThrowIfNegative(from);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(from + count, Rows);
+        var result = empty(count, Columns);
+        if (result.numel() > 0) Widen(from, count, result);
         return result;
     }
 

@@ -68,9 +68,27 @@ public sealed class MergeGate
         var report = Compare(model);
         if (!(report.Divergence <= limit))
             throw new InputException($"The result answers otherwise: over {report.Prompts} prompts logits differ by up to {report.Logit:G3} and a next token by {report.Divergence:G3} nats, more than the {limit:G3} allowed. Nothing was written. Take a wider type or a larger rank, or allow more: --gate {report.Divergence * 1.1:G2}.");
-        AtomicFile.WriteText(Path.Combine(folder, "gate.json"), JsonSerializer.Serialize(new { prompts = report.Prompts, largest_logit_difference = report.Logit, largest_divergence = report.Divergence, limit }, layout) + "\n");
+        Write(report, folder, limit);
         return report;
     }
+
+    /// <summary>Compares the model that a stage has merged its adapter into, and keeps the figures in the stage's folder whatever they are.</summary>
+    /// <param name="model">The merged model.</param>
+    /// <param name="folder">The stage's folder.</param>
+    /// <param name="limit">The largest divergence allowed.</param>
+    /// <exception cref="RunFailedException">The difference is larger.</exception>
+    public GateReport Settle(LanguageModel model, string folder, double limit)
+    {
+        var report = Compare(model);
+        Write(report, folder, limit);
+        return report.Divergence <= limit ? report : throw new RunFailedException(
+            $"The merged model answers otherwise than the model with its adapter: over {report.Prompts} rows of the stage's data logits differ by up to {report.Logit:G3} and a next token by {report.Divergence:G3} nats, more than the {limit:G3} allowed ({Path.Combine(folder, "gate.json")}). "
+            + $"The merged model was not written; the adapter is kept in {Path.Combine(folder, "adapter")}. Keep it apart (method: merge: false), or merge it yourself: polymath adapter merge.");
+    }
+
+    // JSON has no infinity.
+    static void Write(GateReport report, string folder, double limit) =>
+        AtomicFile.WriteText(Path.Combine(folder, "gate.json"), JsonSerializer.Serialize(new { prompts = report.Prompts, largest_logit_difference = Math.Min(report.Logit, double.MaxValue), largest_divergence = Math.Min(report.Divergence, double.MaxValue), limit, passed = report.Divergence <= limit }, layout) + "\n");
 
     static float[] Logits(LanguageModel model, int[] prompt)
     {

@@ -48,28 +48,29 @@ public sealed class ReferenceCheck : IDisposable
     /// <param name="file">The reference; when null, <c>reference.safetensors</c> in the adapter's or the model's folder.</param>
     /// <param name="tolerance">The difference allowed.</param>
     /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
-    public static IReadOnlyList<ReferenceLine> Run(string folder, string? adapter = null, string? file = null, double tolerance = DefaultTolerance, IReadOnlyCollection<string>? allowed = null)
+    /// <param name="anyBase">Whether the adapter may have been made for another model.</param>
+    public static IReadOnlyList<ReferenceLine> Run(string folder, string? adapter = null, string? file = null, double tolerance = DefaultTolerance, IReadOnlyCollection<string>? allowed = null, bool anyBase = false)
     {
         var own = Path.Combine(folder, "reference.safetensors");
         var path = file ?? Path.Combine(adapter ?? folder, "reference.safetensors");
         if (!File.Exists(path)) throw new InputException($"There is no reference file {path}. Give one with --reference FILE.");
-        var lines = Compare(folder, adapter, path, own, tolerance, capped: true, allowed, out var caps);
+        var lines = Compare(folder, adapter, path, own, tolerance, capped: true, allowed, anyBase, out var caps);
         if (!caps || lines.All(line => line.Passed)) return lines;
         // A reference that transformers made by its default attention was made without the cap: both are looked at, and the one that agrees is named.
-        var uncapped = Compare(folder, adapter, path, own, tolerance, capped: false, allowed, out _);
+        var uncapped = Compare(folder, adapter, path, own, tolerance, capped: false, allowed, anyBase, out _);
         return uncapped.All(line => line.Passed) ? [.. uncapped.Select(line => line with { Note = Uncapped })] : lines;
     }
 
     /// <summary>The note of a comparison where only scores without their cap agree.</summary>
     public const string Uncapped = "scores not capped, as in transformers' sdpa";
 
-    static List<ReferenceLine> Compare(string folder, string? adapter, string path, string own, double tolerance, bool capped, IReadOnlyCollection<string>? allowed, out bool caps)
+    static List<ReferenceLine> Compare(string folder, string? adapter, string path, string own, double tolerance, bool capped, IReadOnlyCollection<string>? allowed, bool anyBase, out bool caps)
     {
         using var model = ModelFolder.Open(folder, allowed);
         caps = model.CapsScores;
         if (!capped) model.CapsScores = false;
         if (adapter is not null && File.Exists(Path.Combine(adapter, "polymath.json"))) TextContract.Load(adapter, Tokenizer.Load(folder));
-        using var deltas = adapter is null ? null : DeltaSet.Load(model, adapter);
+        using var deltas = adapter is null ? null : DeltaSet.Load(model, adapter, anyBase);
         var reference = SafetensorsFile.Open(path);
         // An adapter's reference is often made from the base case's inputs and does not repeat them.
         using var check = new ReferenceCheck(model, reference, reference.Entries.ContainsKey("input_ids") ? reference : SafetensorsFile.Open(own), tolerance);

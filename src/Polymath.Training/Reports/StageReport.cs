@@ -1,3 +1,5 @@
+using Polymath.Training.Evaluation;
+
 namespace Polymath.Training.Reports;
 
 /// <summary>What a stage took and did.</summary>
@@ -14,6 +16,7 @@ namespace Polymath.Training.Reports;
 /// <param name="LastLoss">The loss at the end, as a moving average that gives the last step a tenth; in nats of whatever the objective counts.</param>
 /// <param name="PeakMemoryMegabytes">The most memory the process held up to the stage's end, in millions of bytes.</param>
 /// <param name="Unmerged">Whether its delta was kept apart: it is on in the stage's own figures, and the stages after it start from the model without it.</param>
+/// <param name="Gate">How far the model with its delta merged is from the model with it beside, over rows of the stage's own data; null where nothing was merged.</param>
 public sealed record StageReport(
     string Name,
     string Kind,
@@ -27,7 +30,8 @@ public sealed record StageReport(
     double FirstLoss,
     double LastLoss,
     double PeakMemoryMegabytes,
-    bool Unmerged = false);
+    bool Unmerged = false,
+    GateReport? Gate = null);
 
 /// <summary>What a run ran on.</summary>
 /// <param name="Os">The operating system.</param>

@@ -1,3 +1,4 @@
+using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Packing;
@@ -18,6 +19,8 @@ public sealed record RowCounts(int Rows, long Tokens, long Targets, int Cut, int
 /// <summary>A stage's data in the shapes it is used in: texts for the tokenizer, items for training, prompts for sampling.</summary>
 public sealed class StageData
 {
+    const int HeldRows = 8, HeldTokens = 256;
+
     readonly StageSpec stage;
     readonly Corpora corpora;
     readonly TextContract contract;
@@ -62,6 +65,16 @@ public sealed class StageData
     {
         ArgumentNullException.ThrowIfNull(row);
         return Talks ? RowTalk.Of(row).LastUser() : first.Fill(row.Fields);
+    }
+
+    /// <summary>Some held rows as tokens, for comparing a model before and after it is changed: of the validation rows, or of the training rows where there are none.</summary>
+    /// <param name="model">The model whose tokens they are.</param>
+    public IReadOnlyList<int[]> Held(TextModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var rows = Rows(DataSplit.Validation) is { Count: > 0 } some ? some : Rows(DataSplit.Train);
+        int[] Tokens(Row row) => stage.Objective is AlignSpec or PreferSpec ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer) : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
+        return [.. rows.Take(HeldRows).Select(Tokens).Where(ids => ids.Length > 0).Select(ids => ids[..Math.Min(ids.Length, HeldTokens)])];
     }
 
     /// <summary>A row as the model reads it.</summary>

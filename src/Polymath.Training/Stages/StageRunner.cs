@@ -88,11 +88,11 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             saves.Restore(best, optimizer, weightsOnly: true, method.Course?.Memory);
             run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {stage.Checkpoint!.Best} was best ({state.Best:G4}).");
         }
-        method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer));
-        AtomicFile.WriteFolder(Path.Combine(folder, "model"), model.Save);
+        var gate = method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model));
+        using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), model.Save);
         return new StageReport(
             visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,
-            model.Model.Weights.Sum(weight => weight.Count), state.FirstLoss, state.LastLoss, Process.GetCurrentProcess().PeakWorkingSet64 / 1e6, method.Unmerged);
+            model.Model.Weights.Sum(weight => weight.Count), state.FirstLoss, state.LastLoss, Process.GetCurrentProcess().PeakWorkingSet64 / 1e6, method.Unmerged, gate);
     }
 
     /// <summary>Detaches a delta that was not merged: what comes next starts from the model without it.</summary>

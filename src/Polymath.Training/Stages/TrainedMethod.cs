@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Training.Evaluation;
 using Polymath.Tuning;
 
 namespace Polymath.Training.Stages;
@@ -103,8 +104,13 @@ public sealed class TrainedMethod : IDisposable
     /// <summary>Ends the training: the adapter is written, and merged into the model where the method says so.</summary>
     /// <param name="folder">The stage's folder.</param>
     /// <param name="beside">Writes what belongs beside an adapter: the layout it was taught.</param>
-    public void Finish(string folder, Action<string>? beside = null)
+    /// <param name="held">Prompts' tokens that go through the model before and after it is merged; random ones where there are none, no comparison where it is null.</param>
+    /// <param name="limit">The largest divergence of a next token, in nats, between before and after.</param>
+    /// <returns>What the comparison found; null where nothing was merged.</returns>
+    /// <exception cref="RunFailedException">The merged model answers otherwise; the adapter is written.</exception>
+    public GateReport? Finish(string folder, Action<string>? beside = null, IReadOnlyList<int[]>? held = null, double limit = MergeGate.DefaultLimit)
     {
+        GateReport? report = null;
         if (deltas is not null)
         {
             AtomicFile.WriteFolder(Path.Combine(folder, "adapter"), place =>
@@ -112,10 +118,19 @@ public sealed class TrainedMethod : IDisposable
                 deltas.Save(place);
                 beside?.Invoke(place);
             });
-            if (merge) deltas.Merge();
+            if (merge)
+            {
+                var gate = held is null ? null : MergeGate.Open(model, held);
+                deltas.Merge();
+                report = gate?.Settle(model, folder, limit);
+            }
         }
         foreach (var weight in model.Weights) weight.Trainable = false;
+        return report;
     }
+
+    /// <summary>Sets a delta that was not merged aside until the result is disposed, the model's own weights that it trains among it: what is saved meanwhile is its base.</summary>
+    public IDisposable? Aside() => Unmerged ? deltas!.Off() : null;
 
     /// <summary>Detaches what is still attached.</summary>
     public void Dispose() => deltas?.Dispose();

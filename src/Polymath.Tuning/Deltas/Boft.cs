@@ -69,6 +69,16 @@ public sealed class Boft : TurnedDelta
         return (turned * scales.Value, kept);
     }
 
+    /// <inheritdoc/>
+    public override bool Unmerges => scales.Value.ne(0).all().item<bool>();
+
+    /// <inheritdoc/>
+    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        return base.Unmerge(weight / scales.Value, bias);
+    }
+
     static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;

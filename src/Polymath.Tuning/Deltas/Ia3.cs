@@ -34,6 +34,14 @@ public sealed class Ia3 : Delta
     public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) =>
         before ? (weight * factors.Value, bias) : (weight * factors.Value, bias is null ? null : bias * factors.Value.flatten());
 
+    // A factor of zero leaves nothing to come back from.
+    /// <inheritdoc/>
+    public override bool Unmerges => factors.Value.ne(0).all().item<bool>();
+
+    /// <inheritdoc/>
+    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) =>
+        before ? (weight / factors.Value, bias) : (weight / factors.Value, bias is null ? null : bias / factors.Value.flatten());
+
     static void Attach(DeltaParts parts)
     {
         var inputs = parts.Configuration.Texts("feedforward_modules");

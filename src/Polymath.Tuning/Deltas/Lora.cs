@@ -104,6 +104,13 @@ public sealed class Lora : Delta
         return (gain is null ? changed : changed * gain.unsqueeze(1), bias);
     }
 
+    // DoRA's rows have lost the lengths they had; what PiSSA and OLoRA take off is a part of the base.
+    /// <inheritdoc/>
+    public override bool Unmerges => Magnitude is null && anchor is null;
+
+    /// <inheritdoc/>
+    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) => Unmerges ? (weight - Change(), bias) : base.Unmerge(weight, bias);
+
     static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
@@ -232,4 +239,7 @@ public sealed class LoraTokens(Weight a, Weight b, double scale, DeltaSwitch sta
 
     /// <inheritdoc/>
     public override Tensor Merge(Tensor table) => table + b.Value.matmul(a.Value).t() * scale;
+
+    /// <inheritdoc/>
+    public override Tensor? Unmerge(Tensor table) => table - b.Value.matmul(a.Value).t() * scale;
 }

@@ -41,6 +41,17 @@ public abstract class TurnedDelta(DeltaSwitch state, params IReadOnlyList<Weight
         ArgumentNullException.ThrowIfNull(weight);
         return (weight.matmul(Matrix(weight.size(1)).t()), bias);
     }
+
+    /// <inheritdoc/>
+    public override bool Unmerges => true;
+
+    // W' = W·Tᵀ; a series is only near a turn, so that T is solved for and not transposed.
+    /// <inheritdoc/>
+    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        return (linalg.solve(Matrix(weight.size(1)), weight.t()).t(), bias);
+    }
 }
 
 /// <summary>

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
@@ -23,5 +24,70 @@ public sealed class AdapterToolsTests : IDisposable
             Assert.Equal("{{ messages[0].content }}", File.ReadAllText(folder.At(command[0], "chat_template.jinja")));
             Assert.True(File.Exists(folder.At(command[0], "gate.json")));
         }
+    }
+
+    private static readonly string llama = TextFixtures.At("models", "llama"), adapter = TextFixtures.At("adapters", "lora");
+
+    private CliResult Do(params string[] arguments)
+    {
+        var result = CliProgram.Run(folder.Path, ["adapter", .. arguments]);
+        Assert.True(result.Code == 0, result.All);
+        return result;
+    }
+
+    private string Refused(params string[] arguments)
+    {
+        var result = CliProgram.Run(folder.Path, ["adapter", .. arguments]);
+        Assert.True(result.Code == 2, result.All);
+        Assert.False(Directory.Exists(folder.At("out")), "something was written");
+        return result.Error;
+    }
+
+    [Fact]
+    public void An_adapter_is_merged_compared_extracted_and_taken_out_again()
+    {
+        Do("merge", llama, "--adapter", adapter, "--output", "merged");
+        var same = JsonNode.Parse(Do("diff", adapter, "merged", "--model", llama, "--json").Out)!;
+        Assert.InRange((double)same["total"]!["cosine"]!, 0.999999, 1.000001);
+        Assert.InRange((double)same["total"]!["difference"]!, 0, 1e-5 * (double)same["total"]!["first"]!);
+        Assert.Contains("Name it with --model", Refused("diff", adapter, "merged"), StringComparison.Ordinal);
+
+        Do("convert", llama, "--tuned", "merged", "--r", "64", "--output", "extracted");
+        var extracted = JsonNode.Parse(Do("diff", adapter, "extracted", "--model", llama, "--json").Out)!;
+        Assert.InRange((double)extracted["total"]!["difference"]!, 0, 1e-4 * (double)extracted["total"]!["first"]!);
+        Assert.Contains(extracted["settings"]!.AsArray(), item => (string)item!["key"]! == "r");
+        Assert.Contains("Name what is to be converted", Refused("convert", llama, "--r", "4", "--output", "out"), StringComparison.Ordinal);
+        Assert.Contains("--gate", Refused("convert", llama, "--tuned", "merged", "--r", "1", "--output", "out"), StringComparison.Ordinal);
+
+        Do("unmerge", "merged", "--adapter", adapter, "--output", "back");
+        Do("unmerge", "merged", "--adapter", adapter, "--base", llama, "--output", "held");
+        var back = JsonNode.Parse(Do("diff", llama, "back", "--json").Out)!;
+        Assert.InRange((double)back["total"]!["difference"]!, 0, 1e-5 * (double)back["total"]!["first"]!);
+        var shown = Do("diff", llama, "merged", "--top", "3").Out;
+        Assert.Contains("total", shown, StringComparison.Ordinal);
+        Assert.Contains("more, of smaller differences: --top 0.", shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_adapter_on_another_model_is_refused_until_it_is_said_that_it_may()
+    {
+        Do("convert", llama, "--adapter", adapter, "--r", "64", "--output", "made");
+        Do("merge", llama, "--adapter", "made", "--output", "merged", "--dtype", "bfloat16", "--gate", "1");
+        Assert.Contains("made was made for another model", Refused("merge", "merged", "--adapter", "made", "--output", "out"), StringComparison.Ordinal);
+        Do("merge", "merged", "--adapter", "made", "--output", "twice", "--any-base", "--gate", "1");
+    }
+
+    [Theory]
+    [InlineData("nf4")]
+    [InlineData("int8")]
+    public void Merged_into_a_rounded_base_it_answers_as_on_the_rounded_base(string precision)
+    {
+        Do("merge", llama, "--adapter", adapter, "--base", precision, "--output", "merged");
+        var gate = JsonNode.Parse(File.ReadAllText(folder.At("merged", "gate.json")))!;
+        Assert.True((bool)gate["passed"]!);
+        Assert.InRange((double)gate["largest_divergence"]!, 0, 1e-5);
+        // It is not what merging into the whole base gives.
+        Do("merge", llama, "--adapter", adapter, "--output", "whole");
+        Assert.True((double)JsonNode.Parse(Do("diff", "whole", "merged", "--json").Out)!["total"]!["difference"]! > 1e-3);
     }
 }

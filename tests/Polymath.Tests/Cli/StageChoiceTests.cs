@@ -40,6 +40,26 @@ public sealed class StageChoiceTests : IDisposable
     }
 
     [Theory]
+    [InlineData("nf4", false)]
+    [InlineData("int8", true)]
+    public void A_stage_trains_on_a_base_in_few_bits_from_end_to_end(string precision, bool merge)
+    {
+        var run = recipe.Run("run", "--set", $"stages.tell.method.train.base={precision}", "--set", $"stages.tell.method.train.merge={(merge ? "true" : "false")}");
+        Assert.True(run.Code == 0, run.All);
+        string stage = recipe.At("run", "stages", "03-tell"), adapter = Path.Combine(stage, "adapter");
+        double Kept(string stage) => (double)JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", stage, "report.json")))!["abilities"]!["reading"]!;
+        Assert.Equal(Kept("03-tell"), (double)Measured("--stage", "tell")["reading"]!, 1e-6);
+        Assert.NotEqual(recipe.Hash(recipe.At("run", "stages", "02-write", "model")), recipe.Hash(Path.Combine(stage, "model")));
+        // The adapter goes on the stage before, held as it was trained, and on the stage's own model where that is its base.
+        Assert.Equal(Kept("03-tell"), (double)Measured("--stage", "write", "--adapter", adapter, "--base", precision)["reading"]!, 1e-4 * Kept("03-tell"));
+        Assert.Equal(merge, File.Exists(Path.Combine(stage, "gate.json")));
+        if (merge) Assert.True((bool)JsonNode.Parse(File.ReadAllText(Path.Combine(stage, "gate.json")))!["passed"]!);
+        var other = CliProgram.Run(recipe.Path, "eval", "run", "--stage", "read", "--adapter", adapter, "--ability", "reading");
+        Assert.Equal(2, other.Code);
+        Assert.Contains("was made for another model", other.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("cut", 0)]
     [InlineData("split", 1)]
     [InlineData("drop", 2)]

@@ -29,6 +29,45 @@ public sealed class QuantizedTests
         Assert.True(matrix.Bytes < weight.numel() * 4.2 / 8 + 8, $"{matrix.Bytes}");
     }
 
+    [Theory]
+    [InlineData(1, 64)]
+    [InlineData(3, 7)]
+    [InlineData(700, 96)]
+    [InlineData(2100, 512)]
+    public void The_kernel_of_Nf4_rounds_as_libtorch_does_to_the_last_bit(int rows, int columns)
+    {
+        using var scope = NewDisposeScope();
+        var weight = Samples.Normal("w", rows, columns);
+        var flat = weight.view(-1);
+        // Zeros, both ends, middles between two levels, the smallest numbers, a block of zeros.
+        flat.narrow(0, 0, 16).copy_(tensor(Nf4Matrix.Levels.ToArray()));
+        if (rows > 100)
+        {
+            flat.narrow(0, 64, 15).copy_(Nf4Rounding.Middles(Nf4Matrix.Levels));
+            flat[79] = 1;
+            flat.narrow(0, 128, 64).zero_();
+            flat.narrow(0, 192, 64).mul_(1e-42f);
+            flat.narrow(0, 256, 64).mul_(1e36f);
+        }
+        foreach (var type in new[] { ScalarType.Float32, ScalarType.BFloat16 })
+        {
+            using Nf4Matrix fast = Nf4Matrix.Of(weight.to(type)), plain = Nf4Matrix.Of(weight.to(type), plain: true);
+            Assert.Equal(Hash<byte>(plain.Codes()), Hash<byte>(fast.Codes()));
+            Assert.Equal(Hash<float>(plain.Scales()), Hash<float>(fast.Scales()));
+            Assert.Equal(Hash<float>(plain.Wide()), Hash<float>(fast.Wide()));
+        }
+        // What is no number: the codes alone, since its scale spreads over all.
+        flat[5] = float.NaN;
+        Tensor numbers = flat.narrow(0, 0, flat.numel() / 64 * 64).view(-1, 64);
+        if (numbers.size(0) == 0) return;
+        Tensor Codes() => zeros(numbers.size(0), 16, 2, dtype: ScalarType.Byte);
+        Tensor one = Codes(), two = Codes(), first = zeros(numbers.size(0)), second = zeros(numbers.size(0));
+        Nf4Rounding.Round(numbers, one, first);
+        Nf4Rounding.Plain(numbers, two, second);
+        Assert.Equal(Hash<byte>(two), Hash<byte>(one));
+        Assert.Equal(Samples.Floats(second), Samples.Floats(first));
+    }
+
     [Fact]
     public void Int8_rounds_to_the_nearest_127th_of_a_rows_largest()
     {

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Tests.Tensors;
 using Polymath.Tests.Text;
@@ -81,7 +82,7 @@ public sealed class DeltaMatrixTests : IDisposable
     {
         var content = JsonNode.Parse(kinds[kind].Settings)!.AsObject();
         content["peft_type"] = kind.Split(' ')[0];
-        var norms = model.Weights.Where(weight => weight.Value.Dimensions == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal)).Select(weight => weight.Name[..^".weight".Length]);
+        var norms = model.Weights.Where(weight => weight.Shape.Count == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal)).Select(weight => weight.Name[..^".weight".Length]);
         if (!kind.Contains("PROMPT", StringComparison.Ordinal) && !kind.Contains("P_", StringComparison.Ordinal) && !kind.Contains("PREFIX", StringComparison.Ordinal))
             content["target_modules"] = new JsonArray([.. (kind == "LN_TUNING" ? norms : kind == "TRAINABLE_TOKENS" ? [model.Tokens.Name] : kind == "POLYMATH_BITFIT" ? []
                 : kind.Contains("BOTTLENECK", StringComparison.Ordinal) ? model.Projections.Where(map => map.Role == Role.Output || map.Role == Role.Down && !kind.EndsWith("multihead", StringComparison.Ordinal)).Select(map => map.Name) : model.DefaultTargets).Select(name => JsonValue.Create(name))]);
@@ -162,9 +163,90 @@ public sealed class DeltaMatrixTests : IDisposable
         Assert.Equal(!kind.StartsWith('P') && kind != "ADAPTION_PROMPT" && !(kind.EndsWith("a bias", StringComparison.Ordinal) && family == "llama") || kind.StartsWith("POLYMATH_S", StringComparison.Ordinal) || (family, kind) == ("gpt2", "POLYMATH_BITFIT"), set.Merges);
         if (!set.Merges) return;
         var apart = Logits(model);
+        var merged = set.Merged();
+        var streamed = model.Weights.Select(weight =>
+        {
+            using var scope = NewDisposeScope();
+            return Samples.Floats(merged.Of(weight) ?? weight.Wide());
+        }).ToList();
         set.Merge();
+        // One weight at a time is the same as all at once, number for number.
+        Assert.All(model.Weights.Zip(streamed), pair => Assert.Equal(pair.Second, Samples.Floats(pair.First.Wide())));
         Assert.True(Samples.Gap(apart, Logits(model)) < 1e-4, $"{Samples.Gap(apart, Logits(model))}");
         Assert.All(model.Projections, projection => Assert.Empty(projection.Deltas));
+    }
+
+    public static TheoryData<BasePrecision, string> Rounded
+    {
+        get
+        {
+            var rows = new TheoryData<BasePrecision, string>();
+            foreach (var precision in new[] { BasePrecision.Nf4, BasePrecision.Int8 })
+                foreach (var kind in kinds.Keys) rows.Add(precision, kind);
+            return rows;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Rounded))]
+    public void On_a_rounded_base_it_is_what_it_is_on_the_numbers_that_the_base_stands_for(BasePrecision precision, string kind)
+    {
+        using LanguageModel held = Open("llama"), wide = Open("llama");
+        held.Hold(precision);
+        foreach (var (own, other) in held.Weights.Zip(wide.Weights))
+        {
+            using var numbers = own.Wide();
+            other.Assign(numbers);
+        }
+        foreach (var weight in held.Weights.Concat(wide.Weights)) weight.Trainable = false;
+        var basis = Logits(held);
+        using (Fresh(held, kind, moved: false)) Assert.Equal(kinds[kind].IsBaseWhenFresh, Samples.Gap(basis, Logits(held)) < 1e-5);
+        float[] changed;
+        using (DeltaSet set = Fresh(held, kind, moved: true), twin = Fresh(wide, kind, moved: true))
+        {
+            changed = Logits(held);
+            Assert.True(Samples.Gap(basis, changed) > 1e-4, "the adapter changes nothing");
+            using (set.Off()) Assert.Equal(basis, Logits(held));
+            foreach (var (model, weights) in new[] { (held, set.Weights), (wide, twin.Weights) })
+            {
+                foreach (var weight in weights) weight.Trainable = true;
+                using var scope = NewDisposeScope();
+                using var batch = model.Lay(Rows());
+                Fused.Backpropagate(model.NegativeLogLikelihood(batch));
+            }
+            foreach (var ((name, weight), (_, other)) in set.Trained.Zip(twin.Trained))
+                Assert.True(Samples.Gap(other.Value.grad is { } theirs ? Samples.Floats(theirs) : new float[weight.Count], weight.Value.grad is { } ours ? Samples.Floats(ours) : new float[weight.Count]) < 2e-4, name);
+            set.Save(folder.Path);
+        }
+        Assert.Equal(basis, Logits(held));
+        using var again = DeltaSet.Load(held, folder.Path);
+        Assert.True(Samples.Gap(changed, Logits(held)) < 1e-6);
+    }
+
+    [Theory]
+    [MemberData(nameof(Pairs))]
+    public void Taken_out_again_it_leaves_the_base_where_there_is_a_way_back(string family, string kind)
+    {
+        using var basis = Open(family);
+        using var merged = Open(family);
+        using (var set = Fresh(merged, kind, moved: true))
+        {
+            if (!set.Merges) return;
+            set.Save(folder.Path);
+            set.Merge();
+        }
+        Assert.False(ModelSignature.Of(basis).Fits(ModelSignature.Of(merged)));
+        using var again = DeltaSet.Load(merged, folder.Path, anyBase: true);
+        var own = basis.Weights.ToDictionary(weight => weight.Name);
+        // Rows that DoRA has scaled, PiSSA's part of the base, and numbers that were replaced have no way back of their own.
+        var lost = kind is "LORA dora" or "LORA bias" or "LORA pissa" or "LORA olora" or "LN_TUNING" or "TRAINABLE_TOKENS" or "POLYMATH_BITFIT";
+        if (lost) Assert.Contains("--base", Assert.Throws<InputException>(() => again.Unmerged()).Message, StringComparison.Ordinal);
+        var weights = again.Unmerged(lost ? weight => own[weight.Name].Wide() : null);
+        foreach (var weight in merged.Weights)
+        {
+            using var scope = NewDisposeScope();
+            Assert.True(Samples.Gap(Samples.Floats(own[weight.Name].Wide()), Samples.Floats(weights.Of(weight) ?? weight.Wide())) < 2e-5, weight.Name);
+        }
     }
 
     [Theory]

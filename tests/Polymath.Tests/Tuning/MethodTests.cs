@@ -138,6 +138,20 @@ public sealed class MethodTests
     }
 
     [Fact]
+    public void A_merge_that_answers_otherwise_ends_the_stage_with_the_adapter_kept()
+    {
+        using var toy = Training("lora");
+        toy.Train(1, 3);
+        toy.Method.Training = false;
+        using var folder = new ScratchFolder();
+        var message = Assert.Throws<RunFailedException>(() => toy.Method.Finish(folder.Path, held: [Ids], limit: -1)).Message;
+        Assert.Contains("over 1 rows of the stage's data", message, StringComparison.Ordinal);
+        Assert.Contains("merge: false", message, StringComparison.Ordinal);
+        Assert.True(File.Exists(folder.At("adapter", "adapter_model.safetensors")));
+        Assert.Contains("\"passed\": false", File.ReadAllText(folder.At("gate.json")), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Dropout_acts_in_training_only()
     {
         using var toy = new ToyTraining(new LoraMethod(4, 16, LoraDropout: 0.5));

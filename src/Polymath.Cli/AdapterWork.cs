@@ -1,0 +1,68 @@
+using System.CommandLine;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Training.Evaluation;
+using Polymath.Tuning;
+
+namespace Polymath.Cli;
+
+/// <summary>What the verbs that make something of an adapter have in common: the model, the place to write, the gate.</summary>
+sealed class AdapterWork(string model = "The folder of the base model")
+{
+    internal Argument<string> Model { get; } = new("model") { Description = model + HubUse.Or };
+    internal Option<string> Output { get; } = new("--output") { Description = "The folder to write.", Required = true };
+    internal Option<double> Gate { get; } = new("--gate") { Description = "The largest divergence of a next token, in nats, between before and after; more is refused.", DefaultValueFactory = _ => MergeGate.DefaultLimit };
+    internal Option<string[]> Prompts { get; } = new("--prompt") { Description = "A prompt that before and after are compared on; random tokens when left out.", DefaultValueFactory = _ => [] };
+    internal HubUse Hubs { get; } = new();
+    internal AnyBase AnyBase { get; } = new();
+    internal Overwriting Overwriting { get; } = new();
+
+    internal Command To(Command command, bool takesAnyBase = true)
+    {
+        foreach (var option in new Option[] { Output, Gate, Prompts }) command.Options.Add(option);
+        Overwriting.AddTo(command);
+        if (takesAnyBase) AnyBase.AddTo(command);
+        Hubs.AddTo(command);
+        return command;
+    }
+
+    internal string Place(ParseResult parsed) => TextModel.Locate(Hubs.Model(parsed, parsed.GetRequiredValue(Model)));
+
+    internal string Target(ParseResult parsed, string place, string mark)
+    {
+        var target = parsed.GetRequiredValue(Output);
+        if (Path.GetFullPath(target) == Path.GetFullPath(place)) throw new InputException($"--output is {target}, the model's own folder. Name another one.");
+        return Overwriting.Folder(parsed, target, mark);
+    }
+
+    internal MergeGate Open(ParseResult parsed, LanguageModel model, string place)
+    {
+        var texts = parsed.GetValue(Prompts)!;
+        if (texts.Length == 0) return MergeGate.Open(model, []);
+        var tokenizer = Tokenizer.Load(place);
+        return MergeGate.Open(model, [.. texts.Select(text => tokenizer.Encode(text).ToArray())]);
+    }
+
+    internal static void Tell(string target, GateReport report) =>
+        Console.WriteLine($"{target}: over {report.Prompts} prompts logits differ by at most {report.Logit:G3}, a next token by {report.Divergence:G3} nats.");
+
+    /// <summary>Writes an adapter that is made of others, and holds it against what it was made of.</summary>
+    internal void Write(ParseResult parsed, LanguageModel model, LowRank result, (AdapterConfiguration Configuration, string Folder) origin, MergeGate? gate, IReadOnlyDictionary<string, double> errors, string meaning)
+    {
+        GateReport? report = null;
+        var target = parsed.GetRequiredValue(Output);
+        AtomicFile.WriteFolder(target, inside =>
+        {
+            // The layout the adapter was taught goes on with it.
+            CompanionFiles.Copy(origin.Folder, inside);
+            result.Save(inside, origin.Configuration, model);
+            if (gate is null) return;
+            using var written = DeltaSet.Load(model, inside);
+            report = gate.Pass(model, inside, parsed.GetValue(Gate));
+        });
+        var worst = errors.MaxBy(pair => pair.Value);
+        Console.WriteLine($"{target}: {errors.Count} modules; {errors.Values.Average():P2} on average and {worst.Value:P2} at most ({worst.Key}) {meaning}.");
+        if (report is not null) Tell(target, report);
+    }
+}

@@ -1,0 +1,91 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Tuning;
+using Spectre.Console;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath adapter diff</c>: how far two adapters, two models, or one of each are from each other.</summary>
+static class AdapterDiffVerb
+{
+    const int Longest = 60;
+
+    internal static Command Make()
+    {
+        Argument<string> first = new("first") { Description = "An adapter's folder or a model's" + HubUse.Or }, second = new("second") { Description = "Another one." };
+        var basis = new Option<string?>("--model") { Description = "The folder of the model that both were made of" + HubUse.Or.TrimEnd('.') + ": what they change of it is compared, and not their tensors." };
+        var top = new Option<int>("--top") { Description = "So many lines are shown, those of the largest differences; 0 for all.", DefaultValueFactory = _ => 20 };
+        var json = new Option<bool>("--json") { Description = "Prints JSON." };
+        var command = new Command("diff", "Compares two adapters, two models, or one of each: settings, and for each weight how large each change is, how far they are apart, and their cosine.") { first, second, basis, top, json };
+        AnyBase anyBase = new();
+        HubUse hubs = new();
+        anyBase.AddTo(command);
+        hubs.AddTo(command);
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            // An adapter's own folder is no model's, and a run's last stage is.
+            string Place(string given) => HubAddress.IsAddress(given) ? hubs.Model(parsed, given) : ComparedSide.IsAdapter(given) ? given : TextModel.Locate(given);
+            string one = Place(parsed.GetRequiredValue(first)), two = Place(parsed.GetRequiredValue(second));
+            if (parsed.GetValue(top) < 0) throw new InputException($"--top is {parsed.GetValue(top)}; it must be 0 or more.");
+            if (parsed.GetValue(basis) is null && ComparedSide.IsAdapter(one) != ComparedSide.IsAdapter(two)) throw new InputException("An adapter and a model are compared by what they change of a third: the model that both were made of. Name it with --model FOLDER.");
+            TorchRuntime.Load();
+            var start = parsed.GetValue(basis) is { } given ? TextModel.Locate(hubs.Model(parsed, given)) : null;
+            using ComparedSide a = ComparedSide.Open(one, start, anyBase.Read(parsed)), b = ComparedSide.Open(two, start, anyBase.Read(parsed));
+            var lines = a.Against(b);
+            if (parsed.GetValue(json)) Console.WriteLine(Json(a, b, lines));
+            else Show(a, b, lines, parsed.GetValue(top));
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static List<(string Key, string First, string Second)> Settings(ComparedSide a, ComparedSide b)
+    {
+        static string Text(JsonNode? node) => node?.ToJsonString() ?? "-";
+        // The kinds' configurations have no words in common.
+        if (a.Settings.ContainsKey("peft_type") != b.Settings.ContainsKey("peft_type")) return [];
+        return [.. a.Settings.Select(pair => pair.Key).Union(b.Settings.Select(pair => pair.Key)).Order(StringComparer.Ordinal).Select(key => (key, Text(a.Settings[key]), Text(b.Settings[key]))).Where(item => item.Item2 != item.Item3)];
+    }
+
+    // What only one has, or has in another shape.
+    static IEnumerable<string> Unpaired(ComparedSide a, ComparedSide b)
+    {
+        static string Shape(IReadOnlyList<long> shape) => $"[{string.Join(", ", shape)}]";
+        foreach (var (name, shape) in a.Shapes)
+            if (!b.Shapes.TryGetValue(name, out var other)) yield return $"{name} is in the first only";
+            else if (!other.SequenceEqual(shape)) yield return $"{name} is {Shape(shape)} in the first and {Shape(other)} in the second";
+        foreach (var name in b.Shapes.Keys.Where(name => !a.Shapes.ContainsKey(name))) yield return $"{name} is in the second only";
+    }
+
+    static string Json(ComparedSide a, ComparedSide b, IReadOnlyList<Difference> lines)
+    {
+        object Line(Difference line) => new { name = line.Name, first = line.First, second = line.Second, difference = line.Apart, cosine = double.IsFinite(line.Cosine) ? line.Cosine : (double?)null };
+        return JsonSerializer.Serialize(new
+        {
+            settings = Settings(a, b).Select(item => new { key = item.Key, first = item.First, second = item.Second }),
+            unpaired = Unpaired(a, b),
+            weights = lines.Select(Line),
+            total = Line(Difference.Total(lines)),
+        });
+    }
+
+    static void Show(ComparedSide a, ComparedSide b, IReadOnlyList<Difference> lines, int top)
+    {
+        static string Short(string text) => text.Length <= Longest ? text : text[..Longest] + "…";
+        foreach (var (key, first, second) in Settings(a, b)) Console.WriteLine($"{key}: {Short(first)} | {Short(second)}");
+        var table = new Table().AddColumn("weight");
+        foreach (var name in new[] { "first", "second", "difference", "cosine" }) table.AddColumn(new TableColumn(name).RightAligned());
+        void Row(Difference line) => table.AddRow(Markup.Escape(line.Name), $"{line.First:G5}", $"{line.Second:G5}", $"{line.Apart:G5}", double.IsFinite(line.Cosine) ? $"{line.Cosine:F4}" : "-");
+        foreach (var line in top == 0 ? lines : lines.Take(top)) Row(line);
+        Row(Difference.Total(lines));
+        AnsiConsole.Write(table);
+        if (top > 0 && lines.Count > top) Console.WriteLine($"{lines.Count - top} more, of smaller differences: --top 0.");
+        var unpaired = Unpaired(a, b).ToList();
+        foreach (var text in unpaired.Take(Math.Max(top, 8))) Console.WriteLine(text);
+        if (unpaired.Count > Math.Max(top, 8)) Console.WriteLine($"and {unpaired.Count - Math.Max(top, 8)} more that only one has.");
+    }
+}

@@ -1,0 +1,52 @@
+using System.CommandLine;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Training.Evaluation;
+using Polymath.Tuning;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath adapter merge</c>: an adapter as a part of its model.</summary>
+static class AdapterMergeVerb
+{
+    internal static Command Make()
+    {
+        var work = new AdapterWork();
+        var adapter = new Option<string>("--adapter") { Description = "The adapter's folder, or its address on a hub.", Required = true };
+        var type = new Option<string?>("--dtype") { Description = "The type of the weights: float32, float16 or bfloat16; the base model's when left out." };
+        var precision = new Option<BasePrecision?>("--base") { Description = "The precision that the adapter was trained on: the base is rounded to it first, nf4 or int8 say, and the adapter merged into what it stands for." };
+        var command = work.To(new Command("merge", "Makes an adapter part of its model and writes the whole.") { work.Model, adapter, type, precision });
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var place = work.Place(parsed);
+            var target = work.Target(parsed, place, "config.json");
+            var name = parsed.GetValue(type);
+            if (name is not null && !ModelWriter.Types.ContainsKey(name)) throw new InputException($"--dtype is '{name}'; known are {string.Join(", ", ModelWriter.Types.Keys)}.");
+            TorchRuntime.Load();
+            var source = work.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!;
+            using var model = ModelFolder.Open(place);
+            model.Hold(parsed.GetValue(precision));
+            var width = name is null ? ModelWriter.TypeOf(model) : ModelWriter.Types[name];
+            using var deltas = DeltaSet.Load(model, source, work.AnyBase.Read(parsed));
+            var merged = deltas.Merged();
+            var gate = work.Open(parsed, model, place);
+            GateReport? report = null;
+            Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
+            {
+                // The layout that the adapter was taught stands over the base's.
+                CompanionFiles.Copy(place, inside);
+                CompanionFiles.Copy(source, inside);
+                ModelWriter.Write(model, inside, width, long.MaxValue, stop.ThrowIfCancellationRequested, merged.Of);
+                // Before and after are never in memory together.
+                deltas.Dispose();
+                model.Dispose();
+                using var written = ModelFolder.Open(inside);
+                report = gate.Pass(written, inside, parsed.GetValue(work.Gate));
+            }));
+            AdapterWork.Tell(target, report!);
+            return Outcome.Done;
+        }));
+        return command;
+    }
+}

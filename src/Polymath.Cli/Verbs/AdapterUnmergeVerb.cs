@@ -1,0 +1,58 @@
+using System.CommandLine;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Training.Evaluation;
+using Polymath.Tuning;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath adapter unmerge</c>: a model without the adapter that was made part of it.</summary>
+static class AdapterUnmergeVerb
+{
+    internal static Command Make()
+    {
+        var work = new AdapterWork("The folder of the merged model");
+        var adapter = new Option<string>("--adapter") { Description = "The adapter's folder, or its address on a hub.", Required = true };
+        var basis = new Option<string?>("--base") { Description = "The folder of the model that it was merged into, or its address on a hub: the result is held against it, and weights that the adapter has no way back from are taken of it." };
+        var command = work.To(new Command("unmerge", "Takes an adapter out of the model that it was merged into and writes what was there before.") { work.Model, adapter, basis }, takesAnyBase: false);
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var place = work.Place(parsed);
+            var target = work.Target(parsed, place, "config.json");
+            TorchRuntime.Load();
+            var source = work.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!;
+            using var before = parsed.GetValue(basis) is { } given ? ModelFolder.Open(TextModel.Locate(work.Hubs.Model(parsed, given))) : null;
+            using var merged = ModelFolder.Open(place);
+            if (before is not null) Same(before, merged, parsed.GetValue(basis)!, place);
+            var width = ModelWriter.TypeOf(merged);
+            // Held against the base where it is there; otherwise the result with the adapter on it answers as the merged model does.
+            var gate = work.Open(parsed, before ?? merged, place);
+            // It was made for the model without it, which this is not.
+            using var deltas = DeltaSet.Load(merged, source, anyBase: true);
+            var own = before?.Weights.ToDictionary(weight => weight.Name);
+            var weights = deltas.Unmerged(own is null ? null : weight => own[weight.Name].Wide());
+            GateReport? report = null;
+            Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
+            {
+                CompanionFiles.Copy(place, inside);
+                ModelWriter.Write(merged, inside, width, long.MaxValue, stop.ThrowIfCancellationRequested, weights.Of);
+                deltas.Dispose();
+                merged.Dispose();
+                using var written = ModelFolder.Open(inside);
+                using var again = before is null ? DeltaSet.Load(written, source, anyBase: true) : null;
+                report = gate.Pass(written, inside, parsed.GetValue(work.Gate));
+            }));
+            AdapterWork.Tell(target, report!);
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    static void Same(LanguageModel before, LanguageModel merged, string basis, string place)
+    {
+        var own = before.Weights.ToDictionary(weight => weight.Name);
+        var odd = merged.Weights.FirstOrDefault(weight => !own.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape));
+        if (odd is not null || own.Count != merged.Weights.Count) throw new InputException($"{basis} is not the model that {place} was made of: {(odd is null ? "it has other weights" : $"{odd.Name} is missing there or has another shape")}. Name the one that the adapter was merged into.");
+    }
+}
