@@ -63,12 +63,12 @@ sealed class AnyBase
     internal bool Read(ParseResult parsed) => parsed.GetValue(any);
 }
 
-/// <summary>A model and the adapter on it, opened together.</summary>
+/// <summary>A model and the adapters on it, opened together.</summary>
 sealed class OpenedModel : IDisposable
 {
-    readonly DeltaSet? deltas;
+    readonly AttachedAdapters? adapters;
 
-    OpenedModel(TextModel text, string place, DeltaSet? deltas) => (Text, Place, this.deltas) = (text, place, deltas);
+    OpenedModel(TextModel text, string place, AttachedAdapters? adapters) => (Text, Place, this.adapters) = (text, place, adapters);
 
     /// <summary>The model.</summary>
     internal TextModel Text { get; }
@@ -82,7 +82,7 @@ sealed class OpenedModel : IDisposable
         try
         {
             text.Model.Hold(precision);
-            return new OpenedModel(text, place, (adapter ?? OwnAdapter(place)) is { } folder ? DeltaSet.Load(text.Model, folder, anyBase) : null);
+            return new OpenedModel(text, place, (adapter ?? OwnAdapter(place)) is { } folder ? AttachedAdapters.Load(text.Model, folder, anyBase) : null);
         }
         catch
         {
@@ -109,7 +109,7 @@ sealed class OpenedModel : IDisposable
 
     public void Dispose()
     {
-        deltas?.Dispose();
+        adapters?.Dispose();
         Text.Dispose();
     }
 }

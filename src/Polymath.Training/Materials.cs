@@ -16,6 +16,9 @@ public sealed class Materials
     readonly string baseFolder;
     int? context;
 
+    /// <summary>What paths in the recipe are relative to.</summary>
+    public string BaseFolder => baseFolder;
+
     Materials(Recipe recipe, string baseFolder, Corpora corpora, Tokenizer tokenizer, TextContract contract)
     {
         (Recipe, this.baseFolder, Corpora, Tokenizer, Contract) = (recipe, baseFolder, corpora, tokenizer, contract);

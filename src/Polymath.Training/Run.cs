@@ -65,7 +65,10 @@ public sealed class Run : IDisposable
         {
             // What a form of delta does not understand is told before anything is trained.
             var method = stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
-            if (method is DeltaSpec delta) DeltaPlan.Check(delta, $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}");
+            var at = $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}";
+            if (method is DeltaSpec delta) DeltaPlan.Check(delta, at);
+            foreach (var (name, adapter) in (method as AdaptersMethod)?.Adapters ?? new Dictionary<string, AdapterSpec>())
+                if (adapter.Delta is { } own) DeltaPlan.Check(own, $"{at}.adapters.{name}.delta");
         }
         var folder = RunFolder.Open(path, reading.Resolved, fresh);
         try
@@ -84,6 +87,20 @@ public sealed class Run : IDisposable
             folder.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Where adapters lie that a visit of a stage starts from.</summary>
+    /// <param name="visit">The visit.</param>
+    /// <param name="place">The visit's folder.</param>
+    internal AdapterPlaces PlacesFor(StageVisit visit, string place)
+    {
+        var visits = Materials.Recipe.Visits().ToList();
+        string OfStage(string name)
+        {
+            var last = visits.FindLastIndex(visits.FindIndex(other => other.Name == visit.Name), earlier => earlier.Stage.Name == name);
+            return Path.Combine(folder.Stage(last, visits[last].Name), "adapter");
+        }
+        return new AdapterPlaces(Materials.BaseFolder, OfStage, Path.Combine(place, "combined"));
     }
 
     /// <summary>Asks the run to save and stop after the step it is at.</summary>

@@ -41,11 +41,12 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     {
         if (stage.Objective is null || !checks.Sound(At("method.kind"), At("kind")))
             return;
-        if ((stage.Method is PromptMethod asked ? asked.Train : stage.Method) is AdaptersMethod adapters)
-            new AdapterChecks(checks, stage, adapters, At(stage.Method is PromptMethod ? "method.train" : "method")).Run();
         const string form = "method: {kind: prompt, template: \"... {mask}\", verbalizer: {...}}";
-        if ((stage.Method is PromptMethod asked ? asked.Train : stage.Method) is FreezeMethod { Train: null or [], FirstLayers: null, LastLayers: null, Layers: null or [] } && checks.Sound(At("method")))
-            checks.Fault(At(stage.Method is PromptMethod ? "method.train" : "method"), "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
+        var (trained, at) = stage.Method is PromptMethod asked ? (asked.Train, At("method.train")) : (stage.Method, At("method"));
+        if (trained is AdaptersMethod adapters)
+            new AdapterChecks(checks, stage, adapters, at).Run();
+        if (trained is FreezeMethod { Train: null or [], FirstLayers: null, LastLayers: null, Layers: null or [] } && checks.Sound(At("method")))
+            checks.Fault(at, "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
         switch (stage.Objective, stage.Method)
         {
             case (TaskSpec, PromptMethod prompt):

@@ -113,7 +113,7 @@ public sealed class AdamW : IDisposable
         using var file = SafetensorsFile.Open(path);
         foreach (var (name, value) in StateOf(group, weight => weight.Name, ""))
         {
-            if (!file.Tensors.TryGetValue(name, out var entry) || !entry.Shape.SequenceEqual(value.shape))
+            if (!file.Entries.TryGetValue(name, out var entry) || !entry.Shape.SequenceEqual(value.shape))
                 throw new InputException($"{path}: {name} is {(entry is null ? "missing" : "of another shape")}: the state is not this adapter's. Leave optimizerState out, and the moments start at zero.");
             using var kept = file.Map(name);
             value.copy_(kept);

@@ -27,23 +27,24 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
     public StageReport Train()
     {
         var prepared = Path.Combine(folder, "prepared");
-        TrainedMethod Attach() => TrainedMethod.Attach(model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name, prepared, text => model.Tokenizer.Encode(text, addSpecialTokens: true));
+        TrainedMethod Attach() => TrainedMethod.Attach(model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name, prepared, text => model.Tokenizer.Encode(text, addSpecialTokens: true),
+            run.PlacesFor(visit, folder));
         method = Attach();
         var batch = stage.Batch ?? new BatchSpec();
         batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), model.Model.Sizes.ContextLength) };
-        if (method.Course is { Looks: true }) Look(batch, prepared, Attach);
+        if (method.Looks) Look(batch, prepared, Attach);
         // A source that samples measures its own rounds under the number of the step that needs them.
         var current = 0;
         var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (name, value) => run.Record(visit.Name, current, name, value), run.Observer);
         var steps = stage.Steps ?? source.StepsFor(stage.Epochs!.Value, batch.Tokens);
-        method.Course?.Begin(steps);
-        using var optimizer = new AdamW(method.Weights, stage.Optimizer);
+        method.Begin(steps);
+        using var optimizer = new AdamW(method.Groups(stage.Optimizer));
+        method.TakeUp(optimizer);
         var saves = new Checkpoint(Path.Combine(folder, "checkpoints"), stage.Checkpoint ?? new CheckpointSettings());
         var state = Resume(saves, optimizer, source);
         run.Observer.StageStarted(visit.Name, stage.Objective.Kind, steps, optimizer.Count, state.Step);
         var trained = optimizer.Count;
-        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, stage.Optimizer.Clip, run.Peers, method.Penalty,
-            method.Course is { Follows: true } course ? course.Stepped : null);
+        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, run.Peers);
         var saved = state.Step;
 
         if (state.Unmeasured) state = Measure(state with { Unmeasured = false }, state.Step);
@@ -78,17 +79,17 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
                 Pause(saves, optimizer, state with { Unmeasured = true }, saved);
             }
             if (!Due((stage.Checkpoint ?? new CheckpointSettings()).Every, current) && current != steps && state.BestStep != current) continue;
-            saves.Save(optimizer, state, method!.Course?.Memory);
+            saves.Save(optimizer, state, method!.Memory);
             saved = current;
         }
         if (state.BestStep is { } best && best != steps)
         {
             if (!saves.Has(best))
                 throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {stage.Checkpoint!.Best} was best, is missing or damaged. Train this stage again: remove its folder {folder} and give the same command.");
-            saves.Restore(best, optimizer, weightsOnly: true, method.Course?.Memory);
+            saves.Restore(best, optimizer, weightsOnly: true, method.Memory);
             run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {stage.Checkpoint!.Best} was best ({state.Best:G4}).");
         }
-        var gate = method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model));
+        var gate = method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model), optimizer: optimizer);
         using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), model.Save);
         return new StageReport(
             visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,
@@ -125,7 +126,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             using var fresh = get_rng_state();
             return new CheckpointState(0, default, Convert.ToBase64String(fresh.bytes), 0, 0, double.NaN, double.NaN);
         }
-        saves.Restore(state.Step, optimizer, memory: method!.Course?.Memory);
+        saves.Restore(state.Step, optimizer, memory: method!.Memory);
         source.Cursor = state.Cursor;
         using var random = tensor(Convert.FromBase64String(state.TorchRandom));
         set_rng_state(random);
@@ -161,7 +162,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
 
     void Pause(Checkpoint saves, AdamW optimizer, CheckpointState state, int saved)
     {
-        if (state.Step > saved) saves.Save(optimizer, state, method!.Course?.Memory);
+        if (state.Step > saved) saves.Save(optimizer, state, method!.Memory);
         throw new OperationCanceledException($"Stopped after step {state.Step} of {visit.Name}; the state is saved. The same command goes on from there.");
     }
 }

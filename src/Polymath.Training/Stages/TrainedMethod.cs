@@ -1,7 +1,9 @@
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Training.Evaluation;
+using Polymath.Training.Optimizers;
 using Polymath.Tuning;
 
 namespace Polymath.Training.Stages;
@@ -10,33 +12,45 @@ namespace Polymath.Training.Stages;
 public sealed class TrainedMethod : IDisposable
 {
     readonly LanguageModel model;
-    readonly DeltaSet? deltas;
-    readonly bool merge;
+    readonly IReadOnlyList<Weight> chosen;
+    readonly TrainedAdapters? adapters;
 
-    TrainedMethod(LanguageModel model, string name, IReadOnlyList<Weight> weights, DeltaSet? deltas, bool merge) =>
-        (this.model, Name, Weights, this.deltas, this.merge) = (model, name, weights, deltas, merge);
+    TrainedMethod(LanguageModel model, string name, IReadOnlyList<Weight> chosen, TrainedAdapters? adapters = null) =>
+        (this.model, Name, this.chosen, this.adapters) = (model, name, chosen, adapters);
 
     /// <summary>The method's name for the report.</summary>
     public string Name { get; }
 
     /// <summary>The weights that are trained.</summary>
-    public IReadOnlyList<Weight> Weights { get; }
+    public IReadOnlyList<Weight> Weights => adapters is null ? chosen : [.. adapters.Groups(new OptimizerSpec(0)).SelectMany(group => group.Weights)];
+
+    /// <summary>The weights that are trained, in groups that move together.</summary>
+    /// <param name="usual">How they move where nothing else is said.</param>
+    public IReadOnlyList<WeightGroup> Groups(OptimizerSpec usual) => adapters?.Groups(usual) ?? [new WeightGroup("", chosen, usual)];
+
+    /// <summary>Takes up the moments that adapters go on with.</summary>
+    /// <param name="optimizer">The optimizer of <see cref="Groups"/>.</param>
+    public void TakeUp(AdamW optimizer) => adapters?.TakeUp(optimizer);
 
     /// <summary>Whether a step is being trained; dropout applies only then.</summary>
     public bool Training
     {
-        get => deltas?.Training ?? false;
+        get => adapters?.Training ?? false;
         set
         {
-            if (deltas is not null) deltas.Training = value;
+            if (adapters is not null) adapters.Training = value;
         }
     }
 
-    /// <summary>What the method adds to a step's mean loss, or null.</summary>
-    public TorchSharp.torch.Tensor? Penalty() => deltas?.Penalty();
+    /// <summary>Whether the method looks at data before its first step.</summary>
+    public bool Looks => adapters?.Only?.Course is { Looks: true };
 
-    /// <summary>What the method does around the steps, or null.</summary>
-    public DeltaCourse? Course => deltas?.Course;
+    /// <summary>Says how long the training will be, before its first step.</summary>
+    /// <param name="steps">The number of steps.</param>
+    public void Begin(int steps) => adapters?.Begin(steps);
+
+    /// <summary>What the method remembers between steps, by name; null for nothing.</summary>
+    public IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? Memory => adapters?.Memory();
 
     /// <summary>Makes a model ready for a method.</summary>
     /// <param name="model">The model.</param>
@@ -45,34 +59,44 @@ public sealed class TrainedMethod : IDisposable
     /// <param name="stage">The stage's name: fresh deltas of different stages differ.</param>
     /// <param name="prepared">The folder of an adapter that has looked at its data already; taken where it is there.</param>
     /// <param name="encode">Turns a text into tokens, for prompts that start as one.</param>
-    public static TrainedMethod Attach(LanguageModel model, MethodSpec method, long seed, string stage, string? prepared = null, Func<string, int[]>? encode = null)
+    /// <param name="places">Where adapters lie that were trained before; null where the method names none.</param>
+    public static TrainedMethod Attach(LanguageModel model, MethodSpec method, long seed, string stage, string? prepared = null, Func<string, int[]>? encode = null, AdapterPlaces? places = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         foreach (var weight in model.Weights) weight.Trainable = false;
         switch (method)
         {
             case PromptMethod prompt:
-                var inner = Attach(model, prompt.Train ?? new FullMethod(), seed, stage, prepared, encode);
-                return new TrainedMethod(model, $"prompt + {inner.Name}", inner.Weights, inner.deltas, inner.merge);
+                var inner = Attach(model, prompt.Train ?? new FullMethod(), seed, stage, prepared, encode, places);
+                return new TrainedMethod(model, $"prompt + {inner.Name}", inner.chosen, inner.adapters);
             case LoraMethod lora:
                 model.Hold(lora.Base);
-                var deltas = DeltaSet.Fresh(model, lora, (long)new Text.RandomStream(seed, stage).NextBits());
-                foreach (var weight in deltas.Weights) weight.Trainable = true;
-                return new TrainedMethod(model, "lora", [.. deltas.Weights], deltas, lora.Merge);
+                return new TrainedMethod(model, "lora", [], TrainedAdapters.Single(model, DeltaSet.Fresh(model, lora, (long)new Text.RandomStream(seed, stage).NextBits()), lora.Merge));
             case DeltaSpec delta:
-                // LoftQ rounds its maps itself, from the whole weights; the others follow.
-                var loftq = delta.Settings?.GetValueOrDefault("init_lora_weights") == "loftq";
-                if (loftq && delta.Base is not (null or BasePrecision.Nf4)) throw new InputException($"method: LoftQ starts from a base in nf4, and base is {delta.Base.ToString()!.ToLowerInvariant()}. Take base: nf4, or another init_lora_weights.");
-                if (!loftq) model.Hold(delta.Base);
-                var set = Directory.Exists(prepared) ? DeltaSet.Load(model, prepared) : DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), (long)new Text.RandomStream(seed, stage).NextBits(), encode);
-                model.Hold(delta.Base);
-                foreach (var weight in set.Weights) weight.Trainable = true;
-                return new TrainedMethod(model, System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [.. set.Weights], set, delta.Merge && set.Merges);
+                var set = Fresh(model, delta, (long)new Text.RandomStream(seed, stage).NextBits(), prepared, encode);
+                return new TrainedMethod(model, JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [], TrainedAdapters.Single(model, set, delta.Merge && set.Merges));
+            case AdaptersMethod several:
+                if (several.Adapters.Values.All(adapter => adapter.Delta is null)) model.Hold(several.Base);
+                var adapters = TrainedAdapters.Of(
+                    model, several, places ?? throw new InvalidOperationException("The method names adapters, and nothing says where they lie."),
+                    (name, spec) => Fresh(model, spec with { Base = several.Base }, (long)new Text.RandomStream(seed, $"{stage}/{name}").NextBits(), null, encode));
+                return new TrainedMethod(model, adapters.Describe(), [], adapters);
             case FreezeMethod freeze:
-                return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train ?? [], FrozenLayers.Trained(model, freeze)), null, merge: false);
+                return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train ?? [], FrozenLayers.Trained(model, freeze)));
             default:
-                return new TrainedMethod(model, method.Kind, Chosen(model, ["*"], []), null, merge: false);
+                return new TrainedMethod(model, method.Kind, Chosen(model, ["*"], []));
         }
+    }
+
+    static DeltaSet Fresh(LanguageModel model, DeltaSpec delta, long seed, string? prepared, Func<string, int[]>? encode)
+    {
+        // LoftQ rounds its maps itself, from the whole weights; the others follow.
+        var loftq = delta.Settings?.GetValueOrDefault("init_lora_weights") == "loftq";
+        if (loftq && delta.Base is not (null or BasePrecision.Nf4)) throw new InputException($"method: LoftQ starts from a base in nf4, and base is {delta.Base.ToString()!.ToLowerInvariant()}. Take base: nf4, or another init_lora_weights.");
+        if (!loftq) model.Hold(delta.Base);
+        var set = Directory.Exists(prepared) ? DeltaSet.Load(model, prepared) : DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), seed, encode);
+        model.Hold(delta.Base);
+        return set;
     }
 
     static List<Weight> Chosen(LanguageModel model, IReadOnlyList<string> patterns, IEnumerable<Weight> more)
@@ -89,49 +113,37 @@ public sealed class TrainedMethod : IDisposable
         return [.. model.Weights.Where(chosen.Contains)];
     }
 
-    /// <summary>Whether the delta stays apart from the model when the training ends.</summary>
-    public bool Unmerged => deltas is not null && !merge;
+    /// <summary>Whether adapters stay apart from the model when the training ends.</summary>
+    public bool Unmerged => adapters is { Unmerged: true };
 
     /// <summary>Looks at data before the first step, where the method does, and writes down what came of it.</summary>
     /// <param name="losses">The mean loss of each row.</param>
     /// <param name="folder">Where an adapter is written that starts from what was seen.</param>
     public void Look(IEnumerable<TorchSharp.torch.Tensor> losses, string folder)
     {
-        Course!.Look(losses);
-        AtomicFile.WriteFolder(folder, deltas!.Save);
+        adapters!.Only!.Course!.Look(losses);
+        AtomicFile.WriteFolder(folder, adapters.Only.Save);
     }
 
-    /// <summary>Ends the training: the adapter is written, and merged into the model where the method says so.</summary>
+    /// <summary>Ends the training: the adapters are written, and merged into the model where the method says so.</summary>
     /// <param name="folder">The stage's folder.</param>
     /// <param name="beside">Writes what belongs beside an adapter: the layout it was taught.</param>
     /// <param name="held">Prompts' tokens that go through the model before and after it is merged; random ones where there are none, no comparison where it is null.</param>
     /// <param name="limit">The largest divergence of a next token, in nats, between before and after.</param>
+    /// <param name="optimizer">The optimizer, whose moments are kept beside the adapters; null for none.</param>
     /// <returns>What the comparison found; null where nothing was merged.</returns>
-    /// <exception cref="RunFailedException">The merged model answers otherwise; the adapter is written.</exception>
-    public GateReport? Finish(string folder, Action<string>? beside = null, IReadOnlyList<int[]>? held = null, double limit = MergeGate.DefaultLimit)
+    /// <exception cref="RunFailedException">The merged model answers otherwise; the adapters are written.</exception>
+    public GateReport? Finish(string folder, Action<string>? beside = null, IReadOnlyList<int[]>? held = null, double limit = MergeGate.DefaultLimit, AdamW? optimizer = null)
     {
-        GateReport? report = null;
-        if (deltas is not null)
-        {
-            AtomicFile.WriteFolder(Path.Combine(folder, "adapter"), place =>
-            {
-                deltas.Save(place);
-                beside?.Invoke(place);
-            });
-            if (merge)
-            {
-                var gate = held is null ? null : MergeGate.Open(model, held);
-                deltas.Merge();
-                report = gate?.Settle(model, folder, limit);
-            }
-        }
+        if (adapters is not null) AtomicFile.WriteFolder(Path.Combine(folder, "adapter"), place => adapters.Save(place, optimizer, beside));
+        var report = adapters?.Merge(folder, held, limit);
         foreach (var weight in model.Weights) weight.Trainable = false;
         return report;
     }
 
-    /// <summary>Sets a delta that was not merged aside until the result is disposed, the model's own weights that it trains among it: what is saved meanwhile is its base.</summary>
-    public IDisposable? Aside() => Unmerged ? deltas!.Off() : null;
+    /// <summary>Sets adapters that were not merged aside until the result is disposed, the model's own weights that they train among it: what is saved meanwhile is their base.</summary>
+    public IDisposable? Aside() => Unmerged ? adapters!.Off() : null;
 
     /// <summary>Detaches what is still attached.</summary>
-    public void Dispose() => deltas?.Dispose();
+    public void Dispose() => adapters?.Dispose();
 }

@@ -54,14 +54,10 @@ sealed class Eva : DeltaCourse
         using var frozen = no_grad();
         var seen = deltas.ToDictionary(pair => pair.Delta, pair => new InputDirections((int)Math.Min(2 * Most(pair.Delta), pair.Target.InputWidth)));
         var watching = deltas.Select(pair => (pair.Target, Delta: (Delta)new Watching(x => seen[pair.Delta].Add(Own(x))))).ToList();
-        var before = model.BatchEntered;
+        var before = model.Router;
         try
         {
-            model.BatchEntered = entering =>
-            {
-                before?.Invoke(entering);
-                batch = entering;
-            };
+            model.Router = new Noting(this, before);
             foreach (var (target, delta) in watching) target.Plug(delta);
             foreach (var _ in losses.Take(rows))
             {
@@ -72,11 +68,22 @@ sealed class Eva : DeltaCourse
         {
             foreach (var (target, delta) in watching) target.Unplug(delta);
             foreach (var directions in seen.Values) directions.Dispose();
-            (model.BatchEntered, batch) = (before, null);
+            (model.Router, batch) = (before, null);
         }
     }
 
     Batch? batch;
+
+    sealed class Noting(Eva owner, RowRouter? inner) : RowRouter
+    {
+        public override void Enter(Batch entering)
+        {
+            inner?.Enter(entering);
+            owner.batch = entering;
+        }
+
+        public override void Expect(IReadOnlyList<string?> data) => inner?.Expect(data);
+    }
 
     // The rows of x whose tokens are learned, unless all are asked for or none is known: an expert sees some tokens, a mask hides its own.
     Tensor Own(Tensor x)

@@ -78,9 +78,9 @@ public sealed class AdamWTests
             weight.Value.grad = zeros_like(weight.Value);
         optimizer.Step(0.1, 1);
         Assert.Equal([0.95f, 1f, 1f], weights.Select(weight => weight.Value.max().item<float>()));
-        Assert.Equal(1, optimizer.Steps);
+        Assert.Equal(1, optimizer.StepsOf(0));
         Assert.Empty(optimizer.Gradients());
-        Assert.Equal((16L, 6), (optimizer.Count, optimizer.State().Count));
+        Assert.Equal((16L, 7), (optimizer.Count, optimizer.State().Count));
         foreach (var weight in weights)
             weight.Value.Dispose();
     }

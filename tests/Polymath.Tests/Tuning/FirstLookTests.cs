@@ -48,7 +48,7 @@ public sealed class FirstLookTests : IDisposable
         var source = Source();
         set.Course.Look(FirstLook.Losses(model, new NextToken(), source, TestContext.Current.CancellationToken));
         Assert.Equal(default, source.Cursor);
-        Assert.Null(model.BatchEntered);
+        Assert.Null(model.Router);
         set.Save(folder.Path);
         return set;
     }
