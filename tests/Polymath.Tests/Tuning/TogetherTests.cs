@@ -113,7 +113,6 @@ public sealed class TogetherTests : IDisposable
         var before = training.Values("two");
         training.Steps(2);
         Same(before, training.Values("two"));
-        Assert.True(training.Values("one").Values.Any(values => Math.Abs(values[0]) > 0));
         Assert.NotEqual(before["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"], training.Values("one")["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"]);
     }
 
