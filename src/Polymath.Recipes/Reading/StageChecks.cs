@@ -42,8 +42,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (stage.Objective is null || !checks.Sound(At("method.kind"), At("kind")))
             return;
         const string form = "method: {kind: prompt, template: \"... {mask}\", verbalizer: {...}}";
-        if ((stage.Method is PromptMethod asked ? asked.Train : stage.Method) is FreezeMethod { Train: null or [], FirstLayers: null, LastLayers: null, Layers: null or [] } && checks.Sound(At("method")))
-            checks.Fault(At(stage.Method is PromptMethod ? "method.train" : "method"), "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
+        if (stage.Method is FreezeMethod freeze) Freeze(freeze, At("method"));
+        if (stage.Method is PromptMethod { Train: FreezeMethod inner }) Freeze(inner, At("method.train"));
         switch (stage.Objective, stage.Method)
         {
             case (TaskSpec, PromptMethod prompt):
@@ -63,6 +63,18 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                     "write full, freeze or lora, or make it a task stage");
                 break;
         }
+    }
+
+    private void Freeze(FreezeMethod freeze, string place)
+    {
+        if (!checks.Sound(place))
+            return;
+        if (freeze is { Train: null, FirstLayers: null, LastLayers: null, Layers: null })
+            checks.Fault(place, "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
+        if (freeze.Train is [])
+            checks.Fault($"{place}.train", "the list is empty", "write train: [TEXT]");
+        if (freeze.Layers is [])
+            checks.Fault($"{place}.layers", "the list is empty", "write layers: [WHOLE-NUMBER]");
     }
 
     private void Prompt(PromptMethod prompt)
