@@ -65,7 +65,7 @@ public sealed class Run : IDisposable
         {
             // What a form of delta does not understand is told before anything is trained.
             var method = stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
-            if (method is DeltaSpec delta) DeltaPlan.Check(delta, $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}");
+            if (method is DeltaSpec delta) DeltaPlan.Check(delta, $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}", stage.Steps);
         }
         var folder = RunFolder.Open(path, reading.Resolved, fresh);
         try

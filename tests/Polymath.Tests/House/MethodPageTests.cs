@@ -39,7 +39,7 @@ public sealed partial class MethodPageTests
         Assert.Equal([], reading.Faults.Select(fault => fault.ToString()));
         var spec = Assert.IsType<DeltaSpec>(reading.OrThrow().Stages.Single().Method);
         Assert.Equal(form, spec.Form);
-        DeltaPlan.Check(spec, "the page");
+        DeltaPlan.Check(spec, "the page", steps: 100);
     }
 
     [Theory]
