@@ -104,21 +104,6 @@ public sealed class Lora : Delta
         return (gain is null ? changed : changed * gain.unsqueeze(1), bias);
     }
 
-    static string StartOf(AdapterConfiguration configuration) => configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
-
-    static bool IsAnchored(string start) => start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
-
-    static void Check(AdapterConfiguration configuration)
-    {
-        if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
-        var start = StartOf(configuration);
-        bool anchored = IsAnchored(start), loftq = start == "loftq";
-        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
-        if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
-        if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
-        if (start == "eva") Eva.Check(configuration);
-    }
-
     static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
@@ -172,6 +157,21 @@ public sealed class Lora : Delta
         parts.Plug(new LoraTokens(
             parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, table.Embedding.Value.size(0)),
             parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), table.Embedding.Value.size(1), tokenRank), tokenScale, parts.State));
+    }
+
+    static string StartOf(AdapterConfiguration configuration) => configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
+
+    static bool IsAnchored(string start) => start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
+
+    static void Check(AdapterConfiguration configuration)
+    {
+        if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
+        var start = StartOf(configuration);
+        bool anchored = IsAnchored(start), loftq = start == "loftq";
+        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
+        if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
+        if (start == "eva") Eva.Check(configuration);
     }
 
     // What is trained starts as the principal part of the weight (PiSSA: Meng et al. 2024, by its singular values) or as an orthonormal one (OLoRA: Büyükakyüz 2024, by QR), and PEFT
