@@ -66,9 +66,9 @@ public sealed class Run : IDisposable
             // What a form of delta does not understand is told before anything is trained.
             var method = stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
             var at = $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}";
-            if (method is DeltaSpec delta) DeltaPlan.Check(delta, at);
+            if (method is DeltaSpec delta) DeltaPlan.Check(delta, at, stage.Steps);
             foreach (var (name, adapter) in (method as AdaptersMethod)?.Adapters ?? new Dictionary<string, AdapterSpec>())
-                if (adapter.Delta is { } own) DeltaPlan.Check(own, $"{at}.adapters.{name}.delta");
+                if (adapter.Delta is { } own) DeltaPlan.Check(own, $"{at}.adapters.{name}.delta", stage.Steps);
         }
         var folder = RunFolder.Open(path, reading.Resolved, fresh);
         try

@@ -11,6 +11,9 @@ public sealed record DeltaMethod(IReadOnlyList<string> Keys, Action<DeltaParts> 
 {
     /// <summary>The setting that says how big an adapter is; what a budget is solved for.</summary>
     public string SizeKey { get; init; } = "r";
+
+    /// <summary>Throws what is wrong with settings whatever the model, before anything is trained.</summary>
+    public Action<AdapterConfiguration>? Check { get; init; }
 }
 
 /// <summary>The one place that names the kinds of adapters, by their <c>peft_type</c>.</summary>

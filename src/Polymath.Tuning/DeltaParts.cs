@@ -107,7 +107,12 @@ public sealed class DeltaParts
 
     Weight Make(string name, Start start, long[] shape, string? stream)
     {
-        if (files is null) return new Weight(name, tensor(start.Draw(shape.Aggregate(1L, (a, b) => a * b), new RandomStream(seed, stream ?? name)), shape));
+        if (files is null)
+        {
+            // Copied into libtorch's own memory: where an array of ours lies differs from run to run, and with it how products round.
+            using var drawn = tensor(start.Draw(shape.Aggregate(1L, (a, b) => a * b), new RandomStream(seed, stream ?? name)), shape);
+            return new Weight(name, drawn.clone());
+        }
         // The adapter is small and outlives its file: it gets memory of its own, in full precision.
         using var held = files.Get(nameInFile(name), null, shape).Value;
         return new Weight(name, held.to(ScalarType.Float32, copy: true));

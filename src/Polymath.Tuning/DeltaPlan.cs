@@ -40,7 +40,8 @@ public static class DeltaPlan
     /// <summary>Throws what is wrong with a description whatever the model, so that it is told before the first stage and not after it.</summary>
     /// <param name="spec">The description.</param>
     /// <param name="place">Where it stands, for messages.</param>
-    public static void Check(DeltaSpec spec, string place)
+    /// <param name="steps">The stage's steps, where it counts in steps.</param>
+    public static void Check(DeltaSpec spec, string place, int? steps = null)
     {
         ArgumentNullException.ThrowIfNull(spec);
         var content = new JsonObject { ["peft_type"] = forms[spec.Form].Type };
@@ -50,7 +51,10 @@ public static class DeltaPlan
         if (spec.Budget is not null && spec.Settings?.ContainsKey(method.SizeKey) == true) throw new InputException($"{place}: budget solves for {method.SizeKey}, and settings name it, too; give one of them.");
         if (spec.Budget is not null) Share(spec.Budget);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
-        AdapterConfiguration.Of(content, place).Understands(method.Keys);
+        configuration = AdapterConfiguration.Of(content, place);
+        configuration.Understands(method.Keys);
+        if (spec.Form == DeltaForm.Adalora && !configuration.Has("total_step") && steps is { } known) configuration.Set("total_step", known);
+        method.Check?.Invoke(configuration);
     }
 
     /// <summary>The configuration of a fresh adapter.</summary>

@@ -45,8 +45,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         var (trained, at) = stage.Method is PromptMethod asked ? (asked.Train, At("method.train")) : (stage.Method, At("method"));
         if (trained is AdaptersMethod adapters)
             new AdapterChecks(checks, stage, adapters, at).Run();
-        if (trained is FreezeMethod { Train: null or [], FirstLayers: null, LastLayers: null, Layers: null or [] } && checks.Sound(At("method")))
-            checks.Fault(at, "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
+        if (trained is FreezeMethod freeze)
+            Freeze(freeze, at);
         switch (stage.Objective, stage.Method)
         {
             case (TaskSpec, PromptMethod prompt):
@@ -66,6 +66,18 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                     "write full, freeze or lora, or make it a task stage");
                 break;
         }
+    }
+
+    private void Freeze(FreezeMethod freeze, string place)
+    {
+        if (!checks.Sound(place))
+            return;
+        if (freeze is { Train: null, FirstLayers: null, LastLayers: null, Layers: null })
+            checks.Fault(place, "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
+        if (freeze.Train is [])
+            checks.Fault($"{place}.train", "the list is empty", "write train: [TEXT]");
+        if (freeze.Layers is [])
+            checks.Fault($"{place}.layers", "the list is empty", "write layers: [WHOLE-NUMBER]");
     }
 
     private void Prompt(PromptMethod prompt)

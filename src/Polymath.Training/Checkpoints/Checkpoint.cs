@@ -43,7 +43,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentNullException.ThrowIfNull(state);
-        Require(SizeOf(optimizer));
+        Require(SizeOf(optimizer) + (memory ?? none).Values.Sum(tensor => tensor.numel() * tensor.element_size()));
         AtomicFile.WriteFolder(PathOf(state.Step), inside =>
         {
             SafetensorsWriter.Write(Path.Combine(inside, WeightsFile), optimizer.Named.ToDictionary(pair => pair.Key, pair => pair.Value.Value));

@@ -13,7 +13,7 @@ public sealed class AdaLora : AddedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "lora_alpha", "lora_dropout", "init_r", "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step", "rank_pattern", "bias", "init_lora_weights", "use_rslora", "alpha_pattern", "qalora_group_size"], Attach) { SizeKey = "init_r" };
+        ["r", "lora_alpha", "lora_dropout", "init_r", "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step", "rank_pattern", "bias", "init_lora_weights", "use_rslora", "alpha_pattern", "qalora_group_size"], Attach) { SizeKey = "init_r", Check = RankBudget.Check };
 
     readonly double scale, dropout;
     readonly DeltaSwitch state;

@@ -28,20 +28,27 @@ sealed class Eva : DeltaCourse
     internal Eva(DeltaParts parts, IReadOnlyList<(Projection Target, Lora Delta)> deltas)
     {
         (this.parts, configuration, model, this.deltas) = (parts, parts.Configuration, parts.Model, deltas);
-        foreach (var (key, value) in configuration.Raw(Key) as JsonObject ?? [])
-            // PEFT stops by tau when the directions stand still; here the number of rows is said.
-            if (!known.Contains(key) && !(key is "tau" or "label_mask_value")) throw configuration.Fault(Key, $"{key} is not known; known are {string.Join(", ", known)}");
-        rho = Number("rho", 2);
-        if (!(rho >= 1)) throw configuration.Fault(Key, "rho is a number from 1");
-        rows = Number("rows", 64) is >= 1 and <= 1e6 and var number && number == Math.Floor(number) ? (int)number : throw configuration.Fault(Key, "rows is the number of rows to look at, from 1");
+        (rho, rows) = Check(configuration);
     }
 
-    JsonNode? Setting(string key) => (configuration.Raw(Key) as JsonObject)?[key];
+    /// <summary>Throws what is wrong with the settings.</summary>
+    /// <returns>ρ and the number of rows.</returns>
+    internal static (double Rho, int Rows) Check(AdapterConfiguration configuration)
+    {
+        foreach (var (key, _) in configuration.Raw(Key) as JsonObject ?? [])
+            // PEFT stops by tau when the directions stand still; here the number of rows is said.
+            if (!known.Contains(key) && !(key is "tau" or "label_mask_value")) throw configuration.Fault(Key, $"{key} is not known; known are {string.Join(", ", known)}");
+        var rho = Number(configuration, "rho", 2);
+        if (!(rho >= 1)) throw configuration.Fault(Key, "rho is a number from 1");
+        return (rho, Number(configuration, "rows", 64) is >= 1 and <= 1e6 and var number && number == Math.Floor(number) ? (int)number : throw configuration.Fault(Key, "rows is the number of rows to look at, from 1"));
+    }
 
-    double Number(string key, double otherwise) => Setting(key) is not { } node ? otherwise
+    static JsonNode? Setting(AdapterConfiguration configuration, string key) => (configuration.Raw(Key) as JsonObject)?[key];
+
+    static double Number(AdapterConfiguration configuration, string key, double otherwise) => Setting(configuration, key) is not { } node ? otherwise
         : double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : throw configuration.Fault(Key, $"{key} is a number");
 
-    bool Flag(string key, bool otherwise) => Setting(key) is not { } node ? otherwise : bool.TryParse(node.ToJsonString(), out var flag) ? flag : throw configuration.Fault(Key, $"{key} is true or false");
+    bool Flag(string key, bool otherwise) => Setting(configuration, key) is not { } node ? otherwise : bool.TryParse(node.ToJsonString(), out var flag) ? flag : throw configuration.Fault(Key, $"{key} is true or false");
 
     /// <inheritdoc/>
     public override bool Looks => true;

@@ -17,7 +17,7 @@ public sealed class Lora : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size"], Attach);
+        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size"], Attach) { Check = Check };
 
     // Ways to start that leave the base as it is.
     static readonly string[] plainStarts = ["true", "false", "gaussian"];
@@ -114,15 +114,11 @@ public sealed class Lora : Delta
     static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
+        Check(configuration);
         var rank = configuration.Whole("r", 8);
         double alpha = configuration.Number("lora_alpha", 8), dropout = configuration.Number("lora_dropout", 0);
-        if (dropout is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
-        var start = configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
-        var anchored = start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
-        var loftq = start == "loftq";
-        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
-        if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
-        if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
+        var start = StartOf(configuration);
+        bool anchored = IsAnchored(start), loftq = start == "loftq";
         (int Rank, double Scale) Size(string name)
         {
             var own = (int)configuration.Special("rank_pattern", name, rank);
@@ -168,6 +164,21 @@ public sealed class Lora : Delta
         parts.Plug(new LoraTokens(
             parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, table.Embedding.Value.size(0)),
             parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), table.Embedding.Value.size(1), tokenRank), tokenScale, parts.State));
+    }
+
+    static string StartOf(AdapterConfiguration configuration) => configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
+
+    static bool IsAnchored(string start) => start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
+
+    static void Check(AdapterConfiguration configuration)
+    {
+        if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
+        var start = StartOf(configuration);
+        bool anchored = IsAnchored(start), loftq = start == "loftq";
+        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
+        if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
+        if (start == "eva") Eva.Check(configuration);
     }
 
     // What is trained starts as the principal part of the weight (PiSSA: Meng et al. 2024, by its singular values) or as an orthonormal one (OLoRA: Büyükakyüz 2024, by QR), and PEFT

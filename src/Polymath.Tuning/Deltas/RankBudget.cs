@@ -26,9 +26,10 @@ sealed class RankBudget : DeltaCourse
     internal RankBudget(DeltaParts parts, IReadOnlyList<(string Module, AdaLora Delta)> deltas)
     {
         (configuration, this.deltas) = (parts.Configuration, deltas);
-        (beta1, beta2) = (Share("beta1"), Share("beta2"));
+        Check(configuration);
+        (beta1, beta2) = (Share(configuration, "beta1"), Share(configuration, "beta2"));
         (target, start, end, every) = (configuration.Whole("target_r", 8, least: 0), configuration.Whole("tinit", 0, least: 0), configuration.Whole("tfinal", 0, least: 0), configuration.Whole("deltaT", 1));
-        if (configuration.Has(TotalKey)) Fit(configuration.Whole(TotalKey, 1));
+        total = configuration.Has(TotalKey) ? configuration.Whole(TotalKey, 1) : 0;
         if (!parts.IsFresh) return;
         foreach (var (module, delta) in deltas)
         {
@@ -40,12 +41,15 @@ sealed class RankBudget : DeltaCourse
 
     Tensor Remember(string what, Weight weight, DeltaParts parts) => memory[$"{what}.{weight.Name}"] = parts.Own(zeros_like(weight.Value).detach());
 
-    double Share(string key) => configuration.Number(key, 0.85) is > 0 and < 1 and var share ? share : throw configuration.Fault(key, "a number between 0 and 1 is needed");
+    static double Share(AdapterConfiguration configuration, string key) => configuration.Number(key, 0.85) is > 0 and < 1 and var share ? share : throw configuration.Fault(key, "a number between 0 and 1 is needed");
 
     // A schedule without a step to give ranks away in is refused, as PEFT does.
-    void Fit(int steps)
+    internal static void Check(AdapterConfiguration configuration)
     {
-        total = steps;
+        Share(configuration, "beta1");
+        Share(configuration, "beta2");
+        if (!configuration.Has(TotalKey)) return;
+        int steps = configuration.Whole(TotalKey, 1), start = configuration.Whole("tinit", 0, least: 0), end = configuration.Whole("tfinal", 0, least: 0);
         if (start >= steps - end)
             throw new InputException($"{configuration.Origin}: of {steps} steps (total_step), tinit {start} and tfinal {end} leave none to give ranks away in. Lower tinit or tfinal, or train longer.");
     }
@@ -60,7 +64,8 @@ sealed class RankBudget : DeltaCourse
     public override void Begin(int steps)
     {
         if (!configuration.Has(TotalKey)) configuration.Set(TotalKey, steps);
-        Fit(configuration.Whole(TotalKey, 1));
+        Check(configuration);
+        total = configuration.Whole(TotalKey, 1);
     }
 
     /// <inheritdoc/>

@@ -33,13 +33,13 @@ public sealed partial class MethodPageTests
     {
         var method = Snippet().Match(Page(form)).Groups[1].Value;
         Assert.StartsWith("method:", method, StringComparison.Ordinal);
-        var recipe = "name: page\nmodel: {family: llama, hiddenSize: 32, intermediateSize: 48, layers: 2, heads: 2, contextLength: 64}\ntokenizer: {kind: character}\ndata:\n  lines: {files: lines.jsonl}\nstages:\n  - name: read\n    kind: pretrain\n    data: lines\n    steps: 100\n    optimizer: {rate: 1e-3}\n"
+        var recipe = "name: page\nmodel: {family: llama, hiddenSize: 32, intermediateSize: 48, layers: 2, heads: 2, contextLength: 64}\ntokenizer: {kind: character}\ndata:\n  lines: {files: 'npm:poems@2.0.1/json/*.json', sha512: " + SampleRecipes.Hash + ", fields: {text: text}}\nstages:\n  - name: read\n    kind: pretrain\n    data: lines\n    steps: 100\n    optimizer: {rate: 1e-3}\n"
             + string.Concat(method.Trim().Split('\n').Select(line => "    " + line + "\n"));
         var reading = SampleRecipes.Read(recipe);
         Assert.Equal([], reading.Faults.Select(fault => fault.ToString()));
         var spec = Assert.IsType<DeltaSpec>(reading.OrThrow().Stages.Single().Method);
         Assert.Equal(form, spec.Form);
-        DeltaPlan.Check(spec, "the page");
+        DeltaPlan.Check(spec, "the page", steps: 100);
     }
 
     [Theory]

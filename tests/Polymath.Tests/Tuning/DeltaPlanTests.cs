@@ -97,10 +97,14 @@ public sealed class DeltaPlanTests
     [InlineData(DeltaForm.Oft, "1%", "oft_block_size", "4", "give one of them")]
     [InlineData(DeltaForm.Lora, "1x", null, null, "budget is '1x'")]
     [InlineData(DeltaForm.Ia3, "x%", null, null, "budget is 'x%'")]
+    [InlineData(DeltaForm.Adalora, null, "tinit", "20", "of 20 steps (total_step), tinit 20 and tfinal 0 leave none")]
+    [InlineData(DeltaForm.Adalora, null, "beta2", "1.5", "beta2 is 1.5; a number between 0 and 1")]
+    [InlineData(DeltaForm.Lora, null, "init_lora_weights", "corda", "known are true, false")]
+    [InlineData(DeltaForm.Lora, null, "layer_replication", "[[0,2],[1,3]]", "Write that one first")]
     public void What_is_wrong_for_any_model_is_told_before_the_first_stage(DeltaForm form, string? budget, string? key, string? value, string message)
     {
         var spec = new DeltaSpec(form, Budget: budget, Settings: key is null ? null : new Dictionary<string, string> { [key] = value! });
-        Assert.Contains(message, Assert.Throws<InputException>(() => DeltaPlan.Check(spec, "stages.task.method")).Message, StringComparison.Ordinal);
+        Assert.Contains(message, Assert.Throws<InputException>(() => DeltaPlan.Check(spec, "stages.task.method", steps: 20)).Message, StringComparison.Ordinal);
         DeltaPlan.Check(new DeltaSpec(form, [Socket.Query], Budget: "2%"), "stages.task.method");
     }
 

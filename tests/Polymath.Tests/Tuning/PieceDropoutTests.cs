@@ -67,7 +67,7 @@ public sealed class PieceDropoutTests : IDisposable
         var exact = share == 1 && settings.Contains("OFT", StringComparison.Ordinal);
         Assert.Equal(exact, seen.Count == 1);
         var gap = (sum / Passes - whole * share).norm().item<float>() / whole.norm().item<float>();
-        Assert.True(gap < (exact ? 1e-5 : 0.05), $"{gap}");
+        Assert.True(gap < (exact ? 1e-4 : 0.05), $"{gap}");
         set.Training = false;
         Assert.True(Samples.Gap(Samples.Floats(whole + basis), Samples.Floats(map.Forward(x))) < 1e-5);
     }
