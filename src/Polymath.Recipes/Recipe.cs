@@ -27,6 +27,9 @@ public sealed record Recipe(
     IReadOnlyDictionary<string, AbilitySpec>? Abilities = null,
     RoundsSpec? Rounds = null)
 {
+    /// <summary>The recipe as canonical YAML: settings that equal their defaults are left out.</summary>
+    public string ToYaml() => RecipeWriter.Write(this);
+
     /// <summary>The stages in the order they are trained, rounds unrolled; a stage's later visits are named <c>NAME.2</c>, <c>NAME.3</c>.</summary>
     public IReadOnlyList<StageVisit> Visits()
     {

@@ -146,6 +146,9 @@ public abstract record AbilitySpec
 {
     /// <summary>Whether more is better.</summary>
     public abstract bool HigherIsBetter { get; }
+
+    /// <summary>The stage whose rows are measured.</summary>
+    public abstract string StageName { get; }
 }
 
 /// <summary>exp of the mean loss of a target token, on a pretraining or finetuning stage's held-out rows.</summary>
@@ -159,6 +162,9 @@ public sealed record PerplexityAbility(
 {
     /// <inheritdoc/>
     public override bool HigherIsBetter => false;
+
+    /// <inheritdoc/>
+    public override string StageName => Stage;
 }
 
 /// <summary>The share of rows whose label is found, on a task stage's held-out rows.</summary>
@@ -172,6 +178,9 @@ public sealed record AccuracyAbility(
 {
     /// <inheritdoc/>
     public override bool HigherIsBetter => true;
+
+    /// <inheritdoc/>
+    public override string StageName => Stage;
 }
 
 /// <summary>The mean reward of sampled answers to held-out prompts.</summary>
@@ -191,6 +200,9 @@ public sealed record RewardAbility(
 {
     /// <inheritdoc/>
     public override bool HigherIsBetter => true;
+
+    /// <inheritdoc/>
+    public override string StageName => Stage;
 }
 
 /// <summary>The share of different n-grams of characters among all n-grams of sampled answers (Li et al. 2016).</summary>
@@ -210,4 +222,7 @@ public sealed record DistinctAbility(
 {
     /// <inheritdoc/>
     public override bool HigherIsBetter => true;
+
+    /// <inheritdoc/>
+    public override string StageName => Stage;
 }

@@ -57,6 +57,21 @@ public static class DeltaPlan
         method.Check?.Invoke(configuration);
     }
 
+    /// <summary>Whether a form stands in sockets that may be chosen.</summary>
+    /// <param name="form">The form.</param>
+    public static bool HasSockets(DeltaForm form) => !withoutSockets.Contains(form);
+
+    /// <summary>Whether a form's size may be chosen, and so be solved for.</summary>
+    /// <param name="form">The form.</param>
+    public static bool HasSize(DeltaForm form) => MethodOf(form) is var method && method.Keys.Contains(method.SizeKey);
+
+    /// <summary>Whether a form has a setting.</summary>
+    /// <param name="form">The form.</param>
+    /// <param name="setting">The setting, by PEFT's name.</param>
+    public static bool Knows(DeltaForm form, string setting) => MethodOf(form).Keys.Contains(setting);
+
+    static DeltaMethod MethodOf(DeltaForm form) => DeltaMethods.Of(AdapterConfiguration.Of(new JsonObject { ["peft_type"] = forms[form].Type }, "form"));
+
     /// <summary>The configuration of a fresh adapter.</summary>
     /// <param name="model">The model.</param>
     /// <param name="spec">The description.</param>

@@ -106,10 +106,10 @@ public sealed class Lora : Delta
 
     // DoRA's rows have lost the lengths they had; what PiSSA and OLoRA take off is a part of the base.
     /// <inheritdoc/>
-    public override bool Unmerges => Magnitude is null && anchor is null;
+    public override bool Unmerges => Magnitude is null && anchor is null && Merges;
 
     /// <inheritdoc/>
-    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) => Unmerges ? (weight - Change(), bias) : base.Unmerge(weight, bias);
+    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) => Unmerges ? (weight - Change(), Bias is null ? bias : bias! - Bias.Value * Scale) : base.Unmerge(weight, bias);
 
     static void Attach(DeltaParts parts)
     {

@@ -239,7 +239,7 @@ public sealed class DeltaMatrixTests : IDisposable
         using var again = DeltaSet.Load(merged, folder.Path, anyBase: true);
         var own = basis.Weights.ToDictionary(weight => weight.Name);
         // Rows that DoRA has scaled, PiSSA's part of the base, and numbers that were replaced have no way back of their own.
-        var lost = kind is "LORA dora" or "LORA bias" or "LORA pissa" or "LORA olora" or "LN_TUNING" or "TRAINABLE_TOKENS" or "POLYMATH_BITFIT";
+        var lost = kind is "LORA dora" or "LORA dora a bias" or "LORA tokens" or "LORA bias" or "LORA pissa" or "LORA olora" or "LN_TUNING" or "TRAINABLE_TOKENS" or "POLYMATH_BITFIT";
         if (lost) Assert.Contains("--base", Assert.Throws<InputException>(() => again.Unmerged()).Message, StringComparison.Ordinal);
         var weights = again.Unmerged(lost ? weight => own[weight.Name].Wide() : null);
         foreach (var weight in merged.Weights)

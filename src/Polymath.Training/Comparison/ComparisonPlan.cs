@@ -1,0 +1,143 @@
+using System.Globalization;
+using System.Text.Json;
+using Polymath.Recipes;
+using Polymath.Tuning;
+
+namespace Polymath.Training.Comparison;
+
+/// <summary>A comparison laid out: the candidates, and the recipe that trains each of them. All start from the same model: what the stages before leave behind.</summary>
+public sealed class ComparisonPlan
+{
+    readonly Recipe recipe;
+    readonly StageSpec stage;
+
+    /// <summary>Lays a comparison out.</summary>
+    /// <param name="recipe">The recipe.</param>
+    /// <param name="spec">What is compared.</param>
+    /// <exception cref="InputException">A name is not known, the stage measures nothing, or a form has no such setting.</exception>
+    public ComparisonPlan(Recipe recipe, ComparisonSpec spec)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        ArgumentNullException.ThrowIfNull(spec);
+        (this.recipe, Spec) = (recipe, spec);
+        var names = string.Join(", ", recipe.Stages.Select(one => one.Name));
+        stage = spec.Stage is { } name
+            ? recipe.Stages.FirstOrDefault(one => one.Name == name) ?? throw new InputException($"The recipe has no stage '{name}'; its stages are {names}.")
+            : recipe.Stages[^1];
+        var abilities = AbilitiesOf(stage);
+        if (abilities.Count == 0) throw new InputException($"The recipe measures no ability on the stage {stage.Name}, so that nothing would tell candidates apart. Add one under abilities with stage: {stage.Name}, or name another stage with --stage ({names}).");
+        Quality = spec.Quality ?? abilities[0];
+        if (!abilities.Contains(Quality)) throw new InputException($"'{Quality}' is no ability of the stage {stage.Name}; those are {string.Join(", ", abilities)}.");
+        Candidates = [.. Expand()];
+        foreach (var candidate in Candidates)
+            if (candidate.Delta is { } delta) DeltaPlan.Check(delta, candidate.Name, stage.Steps);
+    }
+
+    /// <summary>What is compared.</summary>
+    public ComparisonSpec Spec { get; }
+
+    /// <summary>The stage.</summary>
+    public StageSpec Stage => stage;
+
+    /// <summary>The ability that is ranked by.</summary>
+    public string Quality { get; }
+
+    /// <summary>Whether more of it is better.</summary>
+    public bool HigherIsBetter => recipe.Abilities![Quality].HigherIsBetter;
+
+    /// <summary>What is trained, in order.</summary>
+    public IReadOnlyList<Candidate> Candidates { get; }
+
+    IEnumerable<Candidate> Expand()
+    {
+        var number = 0;
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var (name, delta, rate) in Ways())
+        {
+            // A form without the swept size or setting comes once.
+            if (!seen.Add(name)) continue;
+            for (var i = 0; i < Spec.Seeds; i++) yield return new Candidate(++number, name, recipe.Seed + i, delta, rate);
+        }
+    }
+
+    IEnumerable<(string Name, DeltaSpec? Delta, double? Rate)> Ways()
+    {
+        foreach (var name in Spec.Deltas)
+            foreach (var rate in Spec.Rates is { Count: > 0 } rates ? rates.Select(rate => (double?)rate) : [null])
+            {
+                var end = rate is { } said ? $" rate {said.ToString("G4", CultureInfo.InvariantCulture)}" : "";
+                if (string.Equals(name, "full", StringComparison.OrdinalIgnoreCase))
+                {
+                    yield return ("full" + end, null, rate);
+                    continue;
+                }
+                foreach (var (label, spec) in Shapes(name)) yield return (label + end, spec, rate);
+            }
+    }
+
+    IEnumerable<(string Label, DeltaSpec Spec)> Shapes(string name)
+    {
+        var form = DeltaPresets.Find(name) with { Merge = false };
+        foreach (var roles in Spec.Roles is { Count: > 0 } choices && DeltaPlan.HasSockets(form.Form) ? choices : (IReadOnlyList<IReadOnlyList<Socket>?>)[form.Roles])
+            foreach (var settings in Varied(form))
+                foreach (var budget in Spec.Budgets is { Count: > 0 } budgets && DeltaPlan.HasSize(form.Form) ? budgets.Select(text => (string?)text) : [null])
+                {
+                    var label = name + (Spec.Roles is { Count: > 0 } && roles is not null ? $" on {string.Join('+', roles.Select(role => JsonNamingPolicy.CamelCase.ConvertName(role.ToString())))}" : "")
+                        + string.Concat(settings.Select(pair => $" {pair.Key}={pair.Value}")) + (budget is null ? "" : $" {budget}");
+                    yield return (label, form with { Roles = roles, Budget = budget, Settings = settings.Count == 0 ? form.Settings : (form.Settings ?? new Dictionary<string, string>()).Concat(settings).GroupBy(pair => pair.Key).ToDictionary(group => group.Key, group => group.Last().Value) });
+                }
+    }
+
+    // Every combination of the settings that the form knows.
+    IEnumerable<IReadOnlyList<KeyValuePair<string, string>>> Varied(DeltaSpec form)
+    {
+        IEnumerable<IReadOnlyList<KeyValuePair<string, string>>> all = [[]];
+        foreach (var (key, values) in Spec.Settings ?? new Dictionary<string, IReadOnlyList<string>>())
+            if (DeltaPlan.Knows(form.Form, key)) all = [.. all.SelectMany(made => values.Select(value => (IReadOnlyList<KeyValuePair<string, string>>)[.. made, new(key, value)]))];
+        return all;
+    }
+
+    List<string> AbilitiesOf(StageSpec of) => [.. (recipe.Abilities ?? new Dictionary<string, AbilitySpec>()).Where(pair => pair.Value.StageName == of.Name).Select(pair => pair.Key)];
+
+    /// <summary>The recipe of the stages before, or null where the stage is the first. What they measure is left out but for what chooses their best checkpoints.</summary>
+    public Recipe? Before()
+    {
+        var stages = recipe.Stages.TakeWhile(one => one.Name != stage.Name).ToList();
+        if (stages.Count == 0) return null;
+        var needed = stages.Select(one => one.Checkpoint?.Best).OfType<string>().ToHashSet(StringComparer.Ordinal);
+        return Only(stages, needed, recipe) with { Name = recipe.Name + "-base" };
+    }
+
+    /// <summary>The recipe that trains a candidate.</summary>
+    /// <param name="candidate">The candidate.</param>
+    /// <param name="model">The folder of the model it starts from; null for the recipe's own.</param>
+    public Recipe For(Candidate candidate, string? model)
+    {
+        ArgumentNullException.ThrowIfNull(candidate);
+        MethodSpec method = candidate.Delta is { } delta ? delta : new FullMethod();
+        var trained = stage with
+        {
+            Method = stage.Method is PromptMethod prompt ? prompt with { Train = method } : method,
+            Optimizer = candidate.Rate is { } rate ? stage.Optimizer with { Rate = rate } : stage.Optimizer,
+        };
+        var own = Only([trained], [.. AbilitiesOf(stage)], recipe);
+        return own with
+        {
+            Name = $"{recipe.Name}-{candidate.Folder}",
+            Seed = candidate.Seed,
+            Model = model is null ? own.Model : new CheckpointSpec(model),
+            Tokenizer = model is null ? own.Tokenizer : null,
+        };
+    }
+
+    static Recipe Only(IReadOnlyList<StageSpec> stages, HashSet<string> abilities, Recipe recipe) => recipe with
+    {
+        Rounds = null,
+        Stages = [.. stages.Select(one => one with
+        {
+            Evaluate = one.Evaluate is { } evaluate ? evaluate with { Abilities = [.. (evaluate.Abilities ?? []).Where(abilities.Contains)] } : null,
+            Checkpoint = one.Checkpoint is { Best: { } best } checkpoint && !abilities.Contains(best) ? checkpoint with { Best = null } : one.Checkpoint,
+        })],
+        Abilities = recipe.Abilities?.Where(pair => abilities.Contains(pair.Key)).ToDictionary(pair => pair.Key, pair => pair.Value),
+    };
+}
