@@ -86,8 +86,9 @@ public enum DataShape
 /// <summary>Where a field's value lies.</summary>
 /// <param name="Path">The key, or keys joined by dots.</param>
 /// <param name="Join">What is put between the items of a list.</param>
+/// <param name="Match">A pattern that takes a part of the value: its first group, or the whole match where it has none; nothing where it is not found.</param>
 [Shorthand(nameof(Path))]
-public sealed record FieldSpec(string Path, string Join = "\n");
+public sealed record FieldSpec(string Path, string Join = "\n", [Means(Meaning.Pattern)] string? Match = null);
 
 /// <summary>A condition on one field of a row; every part that is given must hold.</summary>
 /// <param name="Field">The field.</param>

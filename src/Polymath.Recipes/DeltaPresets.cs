@@ -37,6 +37,6 @@ public static class DeltaPresets
         if (known.TryGetValue(name, out var preset)) return preset;
         if (Enum.TryParse<DeltaForm>(name, ignoreCase: true, out var form) && Enum.IsDefined(form) && !char.IsDigit(name[0])) return new DeltaSpec(form);
         var all = Enum.GetValues<DeltaForm>().Select(one => Shape.Camel(one.ToString())).Concat(Names).ToList();
-        throw new InputException($"There is no delta '{name}'. {Nearest.Hint(name, all, "deltas")}.");
+        throw new InputException($"There is no delta '{name}'; {(Nearest.To(name, all) is { } near ? $"did you mean '{near}'?" : $"known are {string.Join(", ", all)}.")}");
     }
 }

@@ -108,6 +108,15 @@ public sealed class Run : IDisposable
 
     sealed record StageResult(StageReport? Report, AbilityRow Abilities, IReadOnlyList<SampleReport> Samples);
 
+    /// <summary>Measures the abilities before the first stage, if that is not done, and nothing else.</summary>
+    public void MeasureStart()
+    {
+        var start = folder.Stage(-1, "start");
+        if (Kept(start) is not null) return;
+        using var model = Materials.NewModel();
+        Keep(start, null, "start", model);
+    }
+
     /// <summary>Goes through all stages and writes the report.</summary>
     /// <exception cref="OperationCanceledException">The run was asked to stop; the state is saved.</exception>
     public RunReport Go()

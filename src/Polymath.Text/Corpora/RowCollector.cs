@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
@@ -10,6 +11,8 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
 {
     private static readonly FieldSpec Whole = new("");
     private readonly Dictionary<string, int> _places = fields?.Keys.Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private readonly Dictionary<string, Regex> _patterns = new(StringComparer.Ordinal);
     private readonly HashSet<string> _met = new(StringComparer.Ordinal), _keys = new(StringComparer.Ordinal);
 
     /// <summary>The rows so far.</summary>
@@ -40,10 +43,27 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
             var value = find(fields is null ? name : spec.Path, spec);
             if (value is not null)
                 _met.Add(name);
-            values[_places[name]] = value ?? "";
+            values[_places[name]] = value is null ? "" : Part(value, spec);
         }
 
         Rows.Add(new RowFields(_places, values));
+    }
+
+    private string Part(string value, FieldSpec spec)
+    {
+        if (spec.Match is not { } pattern)
+            return value;
+        if (!_patterns.TryGetValue(pattern, out var expression))
+            _patterns[pattern] = expression = new Regex(pattern, RegexOptions.CultureInvariant, Patience);
+        try
+        {
+            var match = expression.Match(value);
+            return !match.Success ? "" : match.Groups.Count > 1 ? match.Groups[1].Value : match.Value;
+        }
+        catch (RegexMatchTimeoutException)
+        {
+            throw new InputException($"The pattern '{pattern}' of a field takes longer than {Patience.TotalSeconds:F0} s on one value. Write a simpler one: nested repetitions such as (a+)+ try every way to share a text out.");
+        }
     }
 
     /// <summary>Whether rows are brought to one form.</summary>

@@ -50,13 +50,12 @@ public sealed class ComparisonPlan
 
     IEnumerable<Candidate> Expand()
     {
-        var number = 0;
         var seen = new HashSet<string>(StringComparer.Ordinal);
         foreach (var (name, delta, rate) in Ways())
         {
             // A form without the swept size or setting comes once.
             if (!seen.Add(name)) continue;
-            for (var i = 0; i < Spec.Seeds; i++) yield return new Candidate(++number, name, recipe.Seed + i, delta, rate);
+            for (var i = 0; i < Spec.Seeds; i++) yield return new Candidate(name, recipe.Seed + i, delta, rate);
         }
     }
 

@@ -22,13 +22,12 @@ public sealed record ComparisonSpec(
     string? Quality = null);
 
 /// <summary>One thing that is trained: a way, and a seed.</summary>
-/// <param name="Number">Its number, from 1.</param>
 /// <param name="Name">What tells it from the others, seeds apart.</param>
 /// <param name="Seed">The seed.</param>
 /// <param name="Delta">The delta, or null for every weight.</param>
 /// <param name="Rate">The learning rate, or null for the stage's own.</param>
-public sealed record Candidate(int Number, string Name, int Seed, DeltaSpec? Delta, double? Rate)
+public sealed record Candidate(string Name, int Seed, DeltaSpec? Delta, double? Rate)
 {
     /// <summary>The name of its folder.</summary>
-    public string Folder => $"{Number:D2}-{string.Concat(Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : c == '%' ? 'p' : '-'))}-seed{Seed}";
+    public string Folder => $"{string.Concat(Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : c == '%' ? 'p' : '-'))}-seed{Seed}";
 }

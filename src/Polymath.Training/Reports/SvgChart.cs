@@ -15,7 +15,7 @@ internal sealed record ChartSeries(string Form, IReadOnlyList<(double X, double 
 internal sealed record ChartBar(string Label, double Value, string Colour);
 
 /// <summary>Charts as inline SVG; colours come from the page's style sheet.</summary>
-internal static class SvgChart
+internal static partial class SvgChart
 {
     private const int LineWidth = 420, BarWidth = 340, Left = 46, Right = 12, Top = 22;
 

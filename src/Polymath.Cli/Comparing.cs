@@ -1,0 +1,112 @@
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Training;
+using Polymath.Training.Comparison;
+using Polymath.Training.Reports;
+
+namespace Polymath.Cli;
+
+/// <summary>A comparison at work: the stages before once, then each candidate, a child process after the other. What is done is not done again.</summary>
+/// <param name="plan">What is compared.</param>
+/// <param name="reading">The recipe it is about.</param>
+/// <param name="folder">The comparison's folder.</param>
+/// <param name="from">A run whose stages before are taken, or null.</param>
+sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder, string? from)
+{
+    const string Base = "base", Start = "start/";
+
+    string StartOf(int seed) => Path.Combine(folder, $"start-seed{seed}.json");
+
+    static string Measured(string run) => Path.Combine(run, "stages", "00-start", "report.json");
+
+    /// <summary>Does everything that is not done yet.</summary>
+    /// <param name="command">The command for a part.</param>
+    /// <param name="stop">Asks for a stop; the same command goes on.</param>
+    internal ComparisonReport All(Func<string, IEnumerable<string>> command, CancellationToken stop)
+    {
+        var failed = new Dictionary<string, string>();
+        if (from is not null) BaseModel();
+        else if (plan.Before() is not null && !File.Exists(Path.Combine(folder, Base, "report.json")))
+        {
+            Console.WriteLine($"The stages before {plan.Stage.Name} are trained once...");
+            Child(command(Base), Base, fault => throw new RunFailedException(fault), stop);
+        }
+        var done = 0;
+        foreach (var candidate in plan.Candidates)
+        {
+            var place = Path.Combine(folder, candidate.Folder);
+            var known = File.Exists(Path.Combine(place, "report.json"));
+            if (!known && !failed.ContainsKey(candidate.Name))
+            {
+                // What all start from is measured once for a seed.
+                if (!File.Exists(StartOf(candidate.Seed))) Child(command(Start + candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
+                if (!failed.ContainsKey(candidate.Name)) Child(command(candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
+            }
+            Console.WriteLine($"[{++done}/{plan.Candidates.Count}] {candidate.Name}, seed {candidate.Seed}: {(failed.TryGetValue(candidate.Name, out var why) ? why : Line(place))}{(known ? " (done before)" : "")}");
+        }
+        var report = ComparisonReport.Gather(plan, reading.OrThrow().Name, folder, failed);
+        AtomicFile.WriteText(Path.Combine(folder, "compare.json"), report.ToJson());
+        AtomicFile.WriteText(Path.Combine(folder, "compare.html"), ComparisonPage.Render(report));
+        return report;
+    }
+
+    void Child(IEnumerable<string> command, string name, Action<string> fault, CancellationToken stop)
+    {
+        var (code, said) = ChildCommand.Run(command, Path.Combine(folder, "logs", name + ".txt"), stop);
+        if (stop.IsCancellationRequested || code == Outcome.Interrupted) throw new OperationCanceledException("Stopped; the state is saved. The same command goes on from there.");
+        if (code != Outcome.Done) fault(said.StartsWith("polymath: ", StringComparison.Ordinal) ? said["polymath: ".Length..] : said);
+    }
+
+    string Line(string place)
+    {
+        var report = RunReport.Parse(File.ReadAllText(Path.Combine(place, "report.json")));
+        var stage = report.Stages[^1];
+        return $"{plan.Quality} {report.Abilities[^1].Values[plan.Quality]:G4}, {stage.TrainableParameters:N0} parameters, {stage.Seconds:F0} s, {stage.PeakMemoryMegabytes:N0} MB";
+    }
+
+    // The folder of the model that all candidates start from; null for the recipe's own.
+    string? BaseModel()
+    {
+        var stages = reading.OrThrow().Stages.TakeWhile(stage => stage.Name != plan.Stage.Name).ToList();
+        if (stages.Count == 0) return from is null ? null : throw new InputException($"{plan.Stage.Name} is the recipe's first stage; there is nothing to take from {from}. Leave --from out.");
+        return Path.GetFullPath(TextModel.Locate(from ?? Path.Combine(folder, Base), stages[^1].Name));
+    }
+
+    /// <summary>In a child: does one part.</summary>
+    /// <param name="part">The stages before, the start of a candidate, or a candidate.</param>
+    internal int Do(string part)
+    {
+        TorchRuntime.Load();
+        if (part == Base) return Train(plan.Before()!, Path.Combine(folder, Base), run => run.Go());
+        var key = part.StartsWith(Start, StringComparison.Ordinal) ? part[Start.Length..] : part;
+        var candidate = plan.Candidates.First(one => one.Folder == key);
+        var place = Path.Combine(folder, candidate.Folder);
+        return Train(plan.For(candidate, BaseModel()), place, run =>
+        {
+            var kept = StartOf(candidate.Seed);
+            if (key != part)
+            {
+                run.MeasureStart();
+                AtomicFile.WriteText(kept, File.ReadAllText(Measured(place)));
+                return;
+            }
+            if (!File.Exists(Measured(place)) && File.Exists(kept))
+            {
+                Directory.CreateDirectory(Path.GetDirectoryName(Measured(place))!);
+                AtomicFile.WriteText(Measured(place), File.ReadAllText(kept));
+            }
+            run.Go();
+        });
+    }
+
+    int Train(Recipe recipe, string place, Action<Run> work)
+    {
+        using var run = Run.Open(new RecipeReading(recipe, [], reading.File, reading.BaseFolder, recipe.ToYaml()), place, fresh: false, stopAfter: null, new Terminal());
+        // The terminal's own interrupt reaches the child, too: it waits for the parent's word.
+        using var interrupt = System.Runtime.InteropServices.PosixSignalRegistration.Create(System.Runtime.InteropServices.PosixSignal.SIGINT, signal => signal.Cancel = true);
+        ChildCommand.WhenAbandoned(run.RequestStop);
+        work(run);
+        return Outcome.Done;
+    }
+}
