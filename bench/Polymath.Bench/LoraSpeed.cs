@@ -8,12 +8,12 @@ namespace Polymath.Bench;
 static class LoraSpeed
 {
     /// <summary>Prints each step's loss, then the tokens a second after the first step and the peak memory.</summary>
-    internal static int Run(string folder, int steps)
+    internal static int Run(string folder, int steps, int microTokens, bool checkpointing)
     {
         TorchRuntime.Load();
         var tokens = 0L;
         var started = 0L;
-        foreach (var step in Ours.Train(steps, folder))
+        foreach (var step in Ours.Train(steps, folder, microTokens, checkpointing))
         {
             Console.WriteLine($"loss {step.Loss:F6}");
             if (started == 0) started = Stopwatch.GetTimestamp();

@@ -17,9 +17,12 @@ static class Ours
 {
     /// <param name="steps">The steps.</param>
     /// <param name="folder">The model; one of random weights when left out.</param>
-    internal static IEnumerable<(int Tokens, double Loss)> Train(int steps, string? folder = null)
+    /// <param name="microTokens">The tokens of a pass.</param>
+    /// <param name="checkpointing">Whether blocks are computed anew on the way back.</param>
+    internal static IEnumerable<(int Tokens, double Loss)> Train(int steps, string? folder = null, int microTokens = 640, bool checkpointing = false)
     {
         using var model = folder is null ? new Llama(Workload.Configuration, new Models.FreshWeights(1)) : ModelFolder.Open(folder);
+        model.GradientCheckpointing = checkpointing;
         using var method = TrainedMethod.Attach(model, new LoraMethod(R: Workload.Rank, LoraAlpha: 32), 1, "bench");
         using var optimizer = new AdamW(method.Weights, new OptimizerSpec(1e-4));
         var source = new Rows(steps);
@@ -28,7 +31,7 @@ static class Ours
         {
             source.Current = step - 1;
             // A step takes exactly its eight rows; a pass as many of them as lie within its tokens.
-            var batch = new BatchSpec(Workload.Step(step - 1).Sum(row => row.Ids.Length), MicroTokens: 640);
+            var batch = new BatchSpec(Workload.Step(step - 1).Sum(row => row.Ids.Length), MicroTokens: microTokens);
             var loop = new Loop(model, new NextToken(), source, optimizer, new RateSchedule(1e-4, steps, new ScheduleSpec(ScheduleKind.Constant)), batch, peers);
             var report = loop.Step(step, default);
             yield return ((int)report.Tokens, report.Loss);

@@ -18,7 +18,7 @@ if (args is ["tokenizers", var folder, var file, .. var more])
 if (args is ["load", var place]) return LoadSpeed.Run(place);
 if (args is ["decode", var of, .. var many]) return DecodeSpeed.Run(of, many.Length > 0 ? int.Parse(many[0]) : 128);
 if (args is ["base", var model, var precision, .. var also]) return BasePrecisions.Run(model, precision, also is not ["decode"]);
-if (args is ["lora", var trained, .. var howMany]) return LoraSpeed.Run(trained, howMany.Length > 0 ? int.Parse(howMany[0]) : 4);
+if (args is ["lora", var trained, .. var howMany]) return LoraSpeed.Run(trained, howMany.Length > 0 ? int.Parse(howMany[0]) : 4, howMany.Length > 1 ? int.Parse(howMany[1]) : 640, howMany.Contains("checkpointing"));
 if (args is ["rows", var steps, var output]) return LoraSpeed.WriteRows(int.Parse(steps), output);
 if (args is ["nf4", var rounded]) return AdapterFiles.Round(rounded);
 if (args is ["fresh", var fresh]) return AdapterFiles.Fresh(fresh);

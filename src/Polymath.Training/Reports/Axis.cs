@@ -64,7 +64,8 @@ internal sealed class Axis
     /// <summary>A round value as it is written beside the axis: with the digits its neighbours need, large ones in thousands or millions.</summary>
     public string Text(double tick)
     {
-        var largest = Ticks.Max(Math.Abs);
+        // On an axis of ratios each tick has a unit of its own: 10k, 1M.
+        var largest = logarithmic ? tick : Ticks.Max(Math.Abs);
         var (unit, suffix) = largest switch { >= 1e9 => (1e9, "G"), >= 1e6 => (1e6, "M"), >= 1e4 => (1e3, "k"), _ => (1.0, "") };
         if (logarithmic) return tick >= 1e4 ? $"{tick / unit:0.###}{suffix}" : tick.ToString("0.######", CultureInfo.InvariantCulture);
         var step = Ticks.Count > 1 ? (Ticks[1] - Ticks[0]) / unit : 1;

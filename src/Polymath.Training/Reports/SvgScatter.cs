@@ -47,7 +47,7 @@ internal static partial class SvgChart
         var taken = new List<(double X, double Y)>();
         foreach (var dot in drawn)
         {
-            var (left, top) = (x.At(dot.X) > LineWidth * 0.7 ? x.At(dot.X) - 8 : x.At(dot.X) + 8, y.At(dot.Y) + 4);
+            var (left, top) = (x.At(dot.X) > LineWidth * 0.7 ? x.At(dot.X) - 6 : x.At(dot.X) + 6, y.At(dot.Y) - 6);
             if (taken.Exists(other => Math.Abs(other.Y - top) < 11 && Math.Abs(other.X - left) < 90)) continue;
             taken.Add((left, top));
             Label(svg, left, top, dot.Name.Length > 22 ? dot.Name[..21] + "…" : dot.Name, left < x.At(dot.X) ? "end" : "start", "name");

@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -34,7 +35,10 @@ public sealed class BitFit : Delta
     static void Attach(DeltaParts parts)
     {
         var all = parts.Configuration.TargetModules.Count == 0;
-        foreach (var weight in parts.Model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)))
+        var biases = parts.Model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)).ToList();
+        if (biases.Count == 0 && !parts.Configuration.Flag("create_missing"))
+            throw new InputException($"{parts.Configuration.Origin}: a {parts.Model.Configuration["model_type"]} of this kind has no biases to train. Let the maps get some (settings: {{create_missing: true}}), or take another form.");
+        foreach (var weight in biases)
             if (all || parts.Configuration.Targets(weight.Name[..^".bias".Length], -1, linear: true)) parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
         if (!parts.Configuration.Flag("create_missing")) return;
         foreach (var target in parts.Model.Projections.Where(map => map.Bias is null && (all || parts.Configuration.Targets(map))))

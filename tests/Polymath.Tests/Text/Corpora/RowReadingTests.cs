@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Parquet.Schema;
 using Parquet.Serialization;
 using Polymath.Recipes;
@@ -83,5 +84,25 @@ public class RowReadingTests
     {
         using var scene = new CorpusScene().File("a.jsonl", "{\"b\":1,\"c\":2}\n");
         Assert.Contains("Found: b, c", scene.Refusal(new FilesSpec(["a.jsonl"], Fields: new Dictionary<string, FieldSpec> { ["x"] = new("zz") })), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_field_may_take_a_part_of_a_value()
+    {
+        using var scene = new CorpusScene().File("a.jsonl", """
+            {"mail": "From x\nSubject: buy now\nTo: y\n\nthe body\nand more"}
+            {"mail": "no subject here"}
+            """);
+        Dictionary<string, FieldSpec> Fields(string pattern) => new() { ["part"] = new FieldSpec("mail", Match: pattern) };
+        Assert.Equal(["buy now", ""], scene.Rows(new FilesSpec(["a.jsonl"], Fields: Fields("(?m)^Subject: (.*)$"))).Select(row => row.Fields["part"]));
+        Assert.Equal(["Subject", ""], scene.Rows(new FilesSpec(["a.jsonl"], Fields: Fields("Subject"))).Select(row => row.Fields["part"]));
+    }
+
+    [Fact]
+    public void A_pattern_that_takes_for_ever_is_named()
+    {
+        using var scene = new CorpusScene().File("a.jsonl", JsonSerializer.Serialize(new { mail = new string('a', 40) + "!" }));
+        var spec = new FilesSpec(["a.jsonl"], Fields: new Dictionary<string, FieldSpec> { ["part"] = new("mail", Match: "^(a+)+$") });
+        Assert.Contains("takes longer than 2 s", Assert.Throws<InputException>(() => scene.Rows(spec)).Message, StringComparison.Ordinal);
     }
 }
