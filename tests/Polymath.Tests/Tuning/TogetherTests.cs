@@ -23,7 +23,7 @@ public sealed class TogetherTests : IDisposable
 
     public void Dispose() => folder.Dispose();
 
-    private AdapterPlaces Places => new(folder.Path, stage => folder.At("stages", stage), folder.At("combined"));
+    private AdapterPlaces Places => new(folder.Path, stage => folder.At("stages", stage), folder.At("prepared"));
 
     private static AdapterSpec Lora(string? data = null, OptimizerSpec? optimizer = null, bool frozen = false, int rank = 2) =>
         new(new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["r"] = $"{rank}" }), Data: data is null ? null : [data], Optimizer: optimizer, Frozen: frozen);
