@@ -41,7 +41,7 @@ public sealed class AdapterCheckTests
     public void Adapters_come_together_in_four_ways(string together, string first, string second) => Assert.Equal([], SampleRecipes.Read(Recipe(together, first, second)).Faults.Select(fault => fault.ToString()));
 
     [Theory]
-    [InlineData("stack", "", "", ".adapters", "adapters")]
+    [InlineData("stack", "", "", ".adapters", "nothing stands where a mapping")]
     [InlineData("stack", "'a b': {stage: one}", "two: {stage: two}", ".adapters.a b", "cannot name a folder")]
     [InlineData("stack", "con: {stage: one}", "two: {stage: two}", ".adapters.con", "cannot name a folder")]
     [InlineData("stack", "nul.1: {stage: one}", "two: {stage: two}", ".adapters.nul.1", "cannot name a folder")]
