@@ -7,7 +7,7 @@ namespace Polymath.Tensors.Files;
 static class PickledTree
 {
     // An optimizer's state is three deep. A pickle can hold a list in itself, or name one list a million times: both end here.
-    const int Deepest = 8, MostValues = 1 << 20;
+    const int Deepest = 8, MostValues = 1 << 20, LongestKey = 256;
 
     internal static (List<(string Name, PickledTensor Tensor)> Tensors, Dictionary<string, double>? Numbers) Flatten(object? root, Func<string, InputException> fault)
     {
@@ -28,8 +28,8 @@ static class PickledTree
                     break;
                 case PickledMap map:
                     foreach (var (key, inner) in map.Pairs)
-                        if (key is string or long) Visit(inner, Below(path, key), depth + 1);
-                        else throw fault($"{(path.Length == 0 ? "it" : path)} has a key that is neither a text nor a whole number");
+                        if (key is long or string { Length: <= LongestKey }) Visit(inner, Below(path, key), depth + 1);
+                        else throw fault($"{(path.Length == 0 ? "it" : path)} has a key that is neither a short text nor a whole number");
                     break;
                 case List<object?> or object?[]:
                     var at = 0;

@@ -127,7 +127,15 @@ public sealed class AdamW : IDisposable
                 throw new InputException($"{path}: {name} is {(entry is null ? "missing" : "of another shape")}: the state is not this adapter's. {WithoutState}");
             using var kept = file.Map(name);
             value.copy_(kept);
+            if (!Sound(value, squares: !name.StartsWith("first.", StringComparison.Ordinal))) throw new InputException($"{path}: {name} holds numbers that are no moments. Restore the file. {WithoutState}");
         }
+    }
+
+    // Squares and steps are not below zero.
+    internal static bool Sound(Tensor moments, bool squares)
+    {
+        using var scope = NewDisposeScope();
+        return moments.isfinite().all().item<bool>() && !(squares && moments.lt(0).any().item<bool>());
     }
 
     /// <summary>Frees the moments.</summary>

@@ -83,17 +83,18 @@ public static partial class PeerMoments
         if (!entry.Shape.SequenceEqual(into.shape)) throw wrong($"{name} is [{string.Join(", ", entry.Shape)}], and {weight.Name}, which stands there in the adapter, is [{string.Join(", ", into.shape)}]: the state is not this adapter's");
         using var kept = file.Map(name);
         into.copy_(kept);
-        using var finite = into.isfinite().all();
-        if (!finite.item<bool>()) throw wrong($"{name} holds numbers that are not finite");
+        if (!AdamW.Sound(into, squares: name.EndsWith("_sq", StringComparison.Ordinal))) throw wrong($"{name} holds numbers that are no moments");
     }
 
     static long Steps(PickledFile file, string name, Func<string, InputException> wrong)
     {
-        if (file.Numbers.TryGetValue(name, out var plain)) return (long)plain;
+        if (file.Numbers.TryGetValue(name, out var plain)) return Done(plain);
         if (!file.Entries.TryGetValue(name, out var entry) || entry.Shape.Aggregate(1L, (a, b) => a * b) != 1) throw wrong($"{name} is missing or no single number");
         using var kept = file.Map(name);
         using var wide = kept.to(ScalarType.Float64);
-        return (long)wide.item<double>();
+        return Done(wide.item<double>());
+
+        long Done(double steps) => steps is >= 1 and < 1L << 53 ? (long)steps : throw wrong($"{name} is {steps}, no number of steps");
     }
 
     // As Trainer.get_decay_parameter_names has it.

@@ -233,6 +233,14 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         // A run that begins now takes the folder as it is now.
         Assert.Equal(0, Run("further.yaml", "other").Code);
         Assert.NotEqual(several.Written("further"), several.Written("other"));
+        // A hub's cache is a folder like any other.
+        foreach (var file in Directory.GetFiles(Adapter("02-softly"), "adapter_*")) several.Write($"hub/models--org--kept/snapshots/{new string('a', 40)}/{Path.GetFileName(file)}", "");
+        foreach (var file in Directory.GetFiles(Adapter("02-softly"), "adapter_*")) File.Copy(file, several.At("hub", "models--org--kept", "snapshots", new string('a', 40), Path.GetFileName(file)), overwrite: true);
+        several.Write("hub/models--org--kept/refs/main", new string('a', 40));
+        several.Write("fetched.yaml", Recipe("").Replace("folder: kept", "folder: 'hf:org/kept'", StringComparison.Ordinal));
+        var fetched = CliProgram.End(CliProgram.Start(several.At(), new Dictionary<string, string> { ["HF_HUB_CACHE"] = several.At("hub"), ["HF_HUB_OFFLINE"] = "1" }, "run", "fetched.yaml", "--run-dir", "fetched"));
+        Assert.True(fetched.Code == 0, fetched.All);
+        Assert.Equal(several.Written("forgetful"), several.Written("fetched"));
         // What is wrong is said of the folder that the recipe names.
         File.Delete(several.At("kept", "adapter_config.json"));
         var broken = Run("further.yaml", "broken");
