@@ -79,6 +79,14 @@ public sealed class Materials
     {
         Model = recipe.Model is CheckpointSpec model ? model with { Folder = hub.Model(model.Folder) } : recipe.Model,
         Tokenizer = recipe.Tokenizer is TokenizerFolderSpec tokenizer ? tokenizer with { Folder = hub.Tokenizer(tokenizer.Folder) } : recipe.Tokenizer,
+        Stages = [.. recipe.Stages.Select(stage => stage with { Method = Fetched(stage.Method, hub) })],
+    };
+
+    static MethodSpec? Fetched(MethodSpec? method, Hub hub) => method switch
+    {
+        PromptMethod prompt => prompt with { Train = Fetched(prompt.Train, hub) },
+        AdaptersMethod several => several with { Adapters = several.Adapters.ToDictionary(pair => pair.Key, pair => pair.Value with { Folder = pair.Value.Folder is { } folder ? hub.Adapter(folder) : null }) },
+        _ => method,
     };
 
     static TextContract Named(TextContract contract, ChatSpec? chat) => chat?.Template is { } name ? contract.With(name.ToString().ToLowerInvariant()) : contract;

@@ -100,7 +100,8 @@ public sealed class Run : IDisposable
             var last = visits.FindLastIndex(visits.FindIndex(other => other.Name == visit.Name), earlier => earlier.Stage.Name == name);
             return Path.Combine(folder.Stage(last, visits[last].Name), "adapter");
         }
-        return new AdapterPlaces(Materials.BaseFolder, OfStage, Path.Combine(place, "combined"));
+        var saves = Path.Combine(place, "checkpoints");
+        return new AdapterPlaces(Materials.BaseFolder, OfStage, Path.Combine(place, "prepared"), Directory.Exists(saves) && Directory.EnumerateDirectories(saves).Any());
     }
 
     /// <summary>Asks the run to save and stop after the step it is at.</summary>

@@ -46,6 +46,8 @@ public sealed class AdapterConfiguration
     /// <param name="file">The file.</param>
     public static AdapterConfiguration Read(string file)
     {
+        if (!File.Exists(file) && Path.GetDirectoryName(file) is { } folder && File.Exists(Path.Combine(folder, AttachedAdapters.IndexFile)))
+            throw new InputException($"{folder} holds several adapters. Name one of them: {string.Join(", ", AttachedAdapters.ReadIndex(folder).Names.Select(name => Path.Combine(folder, name)))}.");
         try
         {
             return new AdapterConfiguration(JsonNode.Parse(File.ReadAllBytes(file), documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject ?? throw new InputException($"{file} is not a JSON object."), file);

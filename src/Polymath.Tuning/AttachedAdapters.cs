@@ -41,7 +41,7 @@ public sealed class AttachedAdapters : IDisposable
                 attached.sets.Add(DeltaSet.Load(model, folder, anyBase));
                 return attached;
             }
-            var (together, names) = Index(folder);
+            var (together, names) = ReadIndex(folder);
             if (together == Together.Route) throw new InputException($"{folder} holds adapters that were each trained on rows of their own. Choose one: --adapter {string.Join(", or --adapter ", names.Select(name => Path.Combine(folder, name)))}.");
             foreach (var name in names) attached.sets.Add(DeltaSet.Load(model, Path.Combine(folder, name), anyBase));
             if (together == Together.Mix) attached.mixture = AdapterMixture.Load(model, attached.sets, folder);
@@ -61,7 +61,10 @@ public sealed class AttachedAdapters : IDisposable
     public static void WriteIndex(string folder, Together together, IEnumerable<string> names) => AtomicFile.WriteText(
         Path.Combine(folder, IndexFile), new JsonObject { ["together"] = JsonNamingPolicy.CamelCase.ConvertName(together.ToString()), ["adapters"] = new JsonArray([.. names.Select(name => JsonValue.Create(name))]) }.ToJsonString(layout) + "\n");
 
-    static (Together Together, List<string> Names) Index(string folder)
+    /// <summary>How the adapters of a folder come together, and their names in order: each has a folder of its own there.</summary>
+    /// <param name="folder">The folder, with an <see cref="IndexFile"/>.</param>
+    /// <exception cref="InputException">The file is damaged.</exception>
+    public static (Together Together, IReadOnlyList<string> Names) ReadIndex(string folder)
     {
         var file = Path.Combine(folder, IndexFile);
         try

@@ -24,15 +24,40 @@ static class AdapterInfoVerb
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var place = hubs.Adapter(parsed, parsed.GetRequiredValue(folder))!;
-            var configuration = AdapterConfiguration.Read(Path.Combine(place, "adapter_config.json"));
-            using var weights = WeightFile.OpenAny(DeltaSet.AdapterFile(place));
-            Print(configuration, weights, AdapterBase.Read(place), parsed.GetValue(all));
-            if (parsed.GetValue(model) is { } given) Attach(TextModel.Locate(hubs.Model(parsed, given)), place, anyBase.Read(parsed));
-            else Complete(weights, configuration);
-            Console.WriteLine(configuration.ToJson().TrimEnd());
+            foreach (var one in Adapters(place))
+            {
+                var configuration = AdapterConfiguration.Read(Path.Combine(one, "adapter_config.json"));
+                using var weights = WeightFile.OpenAny(DeltaSet.AdapterFile(one));
+                Print(configuration, weights, AdapterBase.Read(one), parsed.GetValue(all));
+                if (parsed.GetValue(model) is { } given) Attach(TextModel.Locate(hubs.Model(parsed, given)), one, anyBase.Read(parsed));
+                else Complete(weights, configuration);
+                Console.WriteLine(configuration.ToJson().TrimEnd());
+            }
             return Outcome.Done;
         }));
         return command;
+    }
+
+    // A folder may hold several, each in a folder of its own.
+    static IEnumerable<string> Adapters(string place)
+    {
+        if (!File.Exists(Path.Combine(place, AttachedAdapters.IndexFile)))
+        {
+            yield return place;
+            yield break;
+        }
+        var (together, names) = AttachedAdapters.ReadIndex(place);
+        Console.WriteLine($"{names.Count} adapters, {string.Join(", ", names)}: " + together switch
+        {
+            Together.Route => "each applies to the rows of its own data.",
+            Together.Mix => $"gates ({AdapterMixture.File}) weigh them for each token.",
+            _ => "their changes add up.",
+        });
+        foreach (var name in names)
+        {
+            Console.WriteLine($"\n{name}");
+            yield return Path.Combine(place, name);
+        }
     }
 
     static void Print(AdapterConfiguration configuration, WeightFile weights, AdapterBase? basis, bool all)

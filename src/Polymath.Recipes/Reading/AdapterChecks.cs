@@ -6,53 +6,123 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
     /// <summary>Runs every check.</summary>
     public void Run()
     {
-        if (method.Adapters is not { } adapters || !checks.Sound($"{path}.adapters", $"{path}.together"))
+        if (method.Adapters is not { } adapters || !checks.Sound($"{path}.together"))
             return;
-        if (adapters.Count == 0)
-            checks.Fault($"{path}.adapters", "there are no adapters", "write {NAME: {delta: {form: lora}}}, or {NAME: {folder: FOLDER}}");
+        var complete = checks.Sound($"{path}.adapters");
+        var seen = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         foreach (var (name, adapter) in adapters)
+        {
             One(name, adapter, $"{path}.adapters.{name}");
-        if (adapters.Count > 0 && adapters.Values.All(adapter => adapter.Frozen) && method.Together is not (Together.Mix or Together.Combine))
+            Name(name, seen, $"{path}.adapters.{name}");
+        }
+        Whole();
+        // What holds of all of them cannot be told where one could not be read.
+        if (complete)
+            Trained(adapters);
+    }
+
+    private bool Routed => method.Together == Together.Route;
+
+    private bool Combined => method.Together == Together.Combine;
+
+    private void Trained(IReadOnlyDictionary<string, AdapterSpec> adapters)
+    {
+        if (adapters.Values.All(adapter => adapter.Frozen) && method.Together is Together.Stack or Together.Route && adapters.Count > 0)
             checks.Fault($"{path}.adapters", "all of them are frozen, so that nothing is trained", "leave 'frozen' out of one, or write together: mix, where the gates are trained");
-        if (method.Combine is not null && method.Together != Together.Combine)
+        if (method.Together == Together.Mix && adapters.Count == 1)
+            checks.Fault($"{path}.together", "a mixture weighs two adapters or more, and there is one", "name another, or leave 'together' out");
+    }
+
+    private void Whole()
+    {
+        if (method.Combine is not null && !Combined)
             checks.Fault($"{path}.combine", $"'combine' has no meaning where adapters {method.Together.ToString().ToLowerInvariant()}", "write together: combine, or leave it out");
-        if (method.Merge && method.Together is Together.Route or Together.Mix && method.Merge)
-            checks.Fault($"{path}.merge", $"adapters that {(method.Together == Together.Route ? "are routed apply to some rows only" : "are mixed change with every token")} and cannot be merged", "leave 'merge' out");
-        if (method.Together == Together.Route && stage.Objective is AlignSpec)
+        if (method.Merge && method.Together is Together.Route or Together.Mix)
+            checks.Fault($"{path}.merge", $"adapters that {(Routed ? "are routed apply to some rows only" : "are mixed change with every token")} and cannot be merged", "leave 'merge' out");
+        if (Routed && stage.Objective is AlignSpec)
             checks.Fault($"{path}.together", "an align stage samples its own rows, which come from no data of an adapter", "write stack, or make it a prefer stage");
+    }
+
+    // A name is a folder's, beside the files that tell how the adapters come together, and a prefix in checkpoints.
+    private void Name(string name, HashSet<string> seen, string at)
+    {
+        if (!Names.IsFileName(name))
+            checks.Fault(at, $"'{name}' cannot name a folder", Names.Hint);
+        else if (name.EndsWith(".json", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
+            checks.Fault(at, $"'{name}' is a file's name, and the adapter's folder lies beside such files", "leave the ending out");
+        else if (method.Together == Together.Mix && name.Equals("mixture", StringComparison.OrdinalIgnoreCase))
+            checks.Fault(at, "'mixture' is the name of the gates", "choose another name");
+        else if (!seen.Add(name))
+            checks.Fault(at, $"another adapter has the name '{name}' in other letters, which some disks do not tell apart", "choose another name");
     }
 
     private void One(string name, AdapterSpec adapter, string at)
     {
         if (!checks.Sound(at))
             return;
-        if (!Names.IsFileName(name))
-            checks.Fault(at, $"'{name}' cannot name a folder", "use letters, digits, '-', '_' and '.', with a letter or digit in front");
         var sources = (adapter.Delta is null ? 0 : 1) + (adapter.Folder is null ? 0 : 1) + (adapter.Stage is null ? 0 : 1);
         if (sources != 1)
             checks.Fault(at, sources == 0 ? "nothing says where it comes from" : "it comes from more than one place", "write one of delta: {form: lora}, folder: FOLDER and stage: NAME");
-        if (adapter.Delta is not null && method.Together == Together.Combine)
-            checks.Fault($"{at}.delta", "a fresh adapter changes nothing yet, so that there is nothing to combine", "name a folder or a stage, or write together: stack");
-        if (adapter is { OptimizerState: true, Delta: not null })
-            checks.Fault($"{at}.optimizerState", "a fresh adapter has no state yet", "leave it out");
-        if (adapter is { OptimizerState: true } && method.Together == Together.Combine)
-            checks.Fault($"{at}.optimizerState", "the combined adapter's weights are new and have no state yet", "leave it out");
         if (adapter.Delta is { Merge: true } or { Base: not null })
             checks.Fault($"{at}.delta", "'merge' and 'base' are said once, for all adapters", $"write them beside 'adapters' at {path}");
         if (adapter.Stage is { } earlier && checks.StageNamed(earlier) is { } spec)
-            Earlier(earlier, spec, at);
-        if (method.Together == Together.Route && adapter.Data is not { Count: > 0 })
+            Earlier(name, earlier, spec, at);
+        Training(adapter, at);
+        Rows(adapter, at);
+        if (adapter.Weight != 1 && !Combined)
+            checks.Fault($"{at}.weight", $"'weight' has no meaning where adapters {method.Together.ToString().ToLowerInvariant()}", "write together: combine, or leave it out");
+    }
+
+    private void Training(AdapterSpec adapter, string at)
+    {
+        if (Combined)
+        {
+            if (adapter.Delta is not null)
+                checks.Fault($"{at}.delta", "a fresh adapter changes nothing yet, so that there is nothing to combine", "name a folder or a stage, or write together: stack");
+            if (adapter.OptimizerState)
+                checks.Fault($"{at}.optimizerState", "the combined adapter's weights are new and have no state yet", "leave it out");
+            if (adapter.Optimizer is not null)
+                checks.Fault($"{at}.optimizer", "the combined adapter is one, and moves as the stage's optimizer says", "leave it out");
+            if (adapter.Frozen)
+                checks.Fault($"{at}.frozen", "the adapters are read only, and what is made of them is trained", "leave it out");
+            return;
+        }
+        if (adapter is { OptimizerState: true, Delta: not null })
+            checks.Fault($"{at}.optimizerState", "a fresh adapter has no state yet", "leave it out");
+        if (adapter is { OptimizerState: true, Frozen: true })
+            checks.Fault($"{at}.optimizerState", "a frozen adapter does not move", "leave it or 'frozen' out");
+        if (adapter is { Optimizer: not null, Frozen: true })
+            checks.Fault($"{at}.optimizer", "a frozen adapter does not move", "leave it or 'frozen' out");
+    }
+
+    private void Rows(AdapterSpec adapter, string at)
+    {
+        if (!Routed)
+        {
+            if (adapter.Data is not null)
+                checks.Fault($"{at}.data", $"'data' has no meaning where adapters {method.Together.ToString().ToLowerInvariant()}: every row goes through all of them", "write together: route, or leave it out");
+            return;
+        }
+        if (adapter.Data is not { Count: > 0 })
             checks.Fault(at, "it has no data, so that no row is sent to it", $"write data: [{string.Join(", ", stage.Data ?? [])}], or some of them");
         foreach (var data in (adapter.Data ?? []).Where(data => stage.Data?.Contains(data) == false))
             checks.Fault($"{at}.data", $"'{data}' is not among the data of the stage", $"write some of {string.Join(", ", stage.Data!)}, or add it there");
     }
 
-    private void Earlier(string name, StageSpec spec, string at)
+    private void Earlier(string adapter, string name, StageSpec spec, string at)
     {
         var stages = checks.Stages.ToList();
         if (stages.IndexOf(spec) >= stages.IndexOf(stage))
             checks.Fault($"{at}.stage", $"the stage '{name}' does not come before this one", "name an earlier stage, or move it up");
-        else if ((spec.Method is PromptMethod prompt ? prompt.Train : spec.Method) is not (DeltaSpec { Merge: false } or LoraMethod { Merge: false } or AdaptersMethod { Merge: false }))
+        else if (!StaysApart(spec))
             checks.Fault($"{at}.stage", $"the stage '{name}' keeps no adapter apart", "give it a method of the kind lora, delta or adapters with merge: false");
+        else if (InnerOf(spec) is AdaptersMethod { Together: not Together.Combine, Adapters: { Count: > 1 } several } && !several.ContainsKey(adapter))
+            checks.Fault(at, $"the stage '{name}' has no adapter of this name", $"give it the name that it has there: {string.Join(", ", several.Keys)}");
+        else if (stages[(stages.IndexOf(spec) + 1)..stages.IndexOf(stage)].Find(between => between.Objective is not null && !StaysApart(between)) is { } changed)
+            checks.Fault($"{at}.stage", $"the stage '{changed.Name}', which comes between, changes the model that the adapter of '{name}' was made for", $"move '{changed.Name}' before '{name}', or give it a method with merge: false");
     }
+
+    private static MethodSpec? InnerOf(StageSpec spec) => spec.Method is PromptMethod prompt ? prompt.Train : spec.Method;
+
+    private static bool StaysApart(StageSpec spec) => InnerOf(spec) is DeltaSpec { Merge: false } or LoraMethod { Merge: false } or AdaptersMethod { Merge: false };
 }

@@ -23,15 +23,14 @@ internal sealed class RecipeChecks(Checks checks)
 
     private void Names()
     {
-        const string form = "use letters, digits, '-', '_' and '.', with a letter or digit in front";
         if (checks.Sound("name") && !Polymath.Recipes.Names.IsFileName(checks.Recipe.Name))
-            checks.Fault("name", $"'{checks.Recipe.Name}' cannot name a folder", form);
+            checks.Fault("name", $"'{checks.Recipe.Name}' cannot name a folder", Polymath.Recipes.Names.Hint);
         var seen = new HashSet<string>();
         foreach (var stage in checks.Stages.Where(stage => stage.Name is not null))
         {
             var path = $"{checks.PathOf(stage)}.name";
             if (!Polymath.Recipes.Names.IsFileName(stage.Name))
-                checks.Fault(path, $"'{stage.Name}' cannot name a folder", form);
+                checks.Fault(path, $"'{stage.Name}' cannot name a folder", Polymath.Recipes.Names.Hint);
             else if (!seen.Add(stage.Name))
                 checks.Fault(path, $"another stage is named '{stage.Name}' too", "give each stage a name of its own");
         }

@@ -17,10 +17,11 @@ public sealed unsafe class PickledFile : WeightFile
     // Where training scripts put the weights when they save more than them.
     static readonly string[] wrappers = ["state_dict", "model_state_dict", "model", "module"];
 
-    PickledFile(string path, IReadOnlyDictionary<string, WeightEntry> entries, MappedPages pages)
-        : base(path, entries, pages)
-    {
-    }
+    PickledFile(string path, IReadOnlyDictionary<string, WeightEntry> entries, MappedPages pages, IReadOnlyDictionary<string, double>? numbers = null)
+        : base(path, entries, pages) => Numbers = numbers ?? new Dictionary<string, double>();
+
+    /// <summary>The plain numbers of a file of nested containers, by the path that leads to them.</summary>
+    public IReadOnlyDictionary<string, double> Numbers { get; }
 
     /// <summary>Whether a file begins as <c>torch.save</c>'s do.</summary>
     /// <param name="path">The file.</param>
@@ -45,7 +46,14 @@ public sealed unsafe class PickledFile : WeightFile
     /// <summary>Opens a file and checks every tensor against its storage, every storage against the file.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="InputException">The file is missing or damaged, or its pickle asks for more than tensors.</exception>
-    public static PickledFile Open(string path)
+    public static PickledFile Open(string path) => Open(path, (root, fault) => (Tensors(root, fault), null));
+
+    /// <summary>Opens a file of nested dictionaries and lists, an optimizer's state say: a tensor is named by the path to it, <c>state.0.exp_avg</c>.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="InputException">The file is missing or damaged, or its pickle asks for more than tensors, numbers and containers.</exception>
+    public static PickledFile OpenNested(string path) => Open(path, PickledTree.Flatten);
+
+    static PickledFile Open(string path, Func<object?, Func<string, InputException>, (List<(string Name, PickledTensor Tensor)> Tensors, Dictionary<string, double>? Numbers)> contents)
     {
         InputException Fault(string what) => new($"{path} is not a file of tensors that can be read: {what}. Get the file again from a source you trust, or the model's safetensors files.");
         MappedPages? pages = null;
@@ -55,8 +63,9 @@ public sealed unsafe class PickledFile : WeightFile
             if (length < 4) throw Fault($"it has {length} bytes");
             pages = new MappedPages(path, length);
             var zipped = new ReadOnlySpan<byte>(pages.Start, 4).SequenceEqual("PK\x3\x4"u8);
-            var (root, places) = zipped ? FromZip(pages.Start, length, Fault) : FromPickles(pages.Start, length, Fault);
-            return new PickledFile(path, Placed(root, places, Fault), pages);
+            var (root, places) = zipped ? FromZip(pages.Start, length, Fault) : FromPickles(pages.Start, length, Fault, root => contents(root, Fault).Tensors);
+            var (tensors, numbers) = contents(root, Fault);
+            return new PickledFile(path, Placed(tensors, places, Fault), pages, numbers);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -87,7 +96,7 @@ public sealed unsafe class PickledFile : WeightFile
     }
 
     // Before PyTorch 1.6: the magic number, the protocol, the system, the content, the storages' keys; then each storage, its count first.
-    static (object? Root, Dictionary<string, (long Start, long Length)> Places) FromPickles(byte* start, long length, Func<string, InputException> fault)
+    static (object? Root, Dictionary<string, (long Start, long Length)> Places) FromPickles(byte* start, long length, Func<string, InputException> fault, Func<object?, List<(string Name, PickledTensor Tensor)>> tensors)
     {
         var reader = new PickleReader(new ReadOnlySpan<byte>(start, (int)Math.Min(length, LongestPickle)).ToArray(), fault);
         if (reader.Read() is not Int128 first || first != magic) throw fault("it is a pickle, but not one that torch.save wrote");
@@ -95,7 +104,7 @@ public sealed unsafe class PickledFile : WeightFile
         if (reader.Read() is PickledMap system && system.Pairs.Contains(("little_endian", false))) throw fault("its numbers stand with the high byte first");
         var root = reader.Read();
         if (reader.Read() is not List<object?> keys) throw fault("the list of its storages is missing");
-        var kinds = Tensors(root, fault).Select(pair => pair.Tensor.Storage).DistinctBy(storage => storage.Key).ToDictionary(storage => storage.Key, StringComparer.Ordinal);
+        var kinds = tensors(root).Select(pair => pair.Tensor.Storage).DistinctBy(storage => storage.Key).ToDictionary(storage => storage.Key, StringComparer.Ordinal);
         var places = new Dictionary<string, (long Start, long Length)>(StringComparer.Ordinal);
         long at = reader.Position;
         foreach (var key in keys.OfType<string>())
@@ -111,10 +120,10 @@ public sealed unsafe class PickledFile : WeightFile
         return (root, places);
     }
 
-    static Dictionary<string, WeightEntry> Placed(object? root, Dictionary<string, (long Start, long Length)> places, Func<string, InputException> fault)
+    static Dictionary<string, WeightEntry> Placed(List<(string Name, PickledTensor Tensor)> tensors, Dictionary<string, (long Start, long Length)> places, Func<string, InputException> fault)
     {
         var entries = new Dictionary<string, WeightEntry>(StringComparer.Ordinal);
-        foreach (var (name, tensor) in Tensors(root, fault))
+        foreach (var (name, tensor) in tensors)
         {
             var storage = tensor.Storage;
             var size = ElementKind.Of(tensor.Kind).Size;

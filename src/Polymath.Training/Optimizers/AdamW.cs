@@ -102,22 +102,40 @@ public sealed class AdamW : IDisposable
     /// <param name="group">The group.</param>
     public void Save(string folder, int group) => SafetensorsWriter.Write(Path.Combine(folder, File), StateOf(group, weight => weight.Name, "").ToDictionary());
 
-    /// <summary>Takes up the moments that lie beside an adapter.</summary>
+    /// <summary>Takes up the moments that lie beside an adapter: ours, or those of PyTorch's optimizer.</summary>
     /// <param name="folder">The adapter's folder.</param>
     /// <param name="group">The group.</param>
     /// <exception cref="InputException">They are not there, or not this adapter's.</exception>
     public void Load(string folder, int group)
     {
-        var path = Path.Combine(folder, File);
-        if (!System.IO.File.Exists(path)) throw new InputException($"{folder} has no {File}: the adapter was kept without its optimizer's state. Leave optimizerState out, and the moments start at zero.");
+        string path = Path.Combine(folder, File), peers = Path.Combine(folder, PeerMoments.File);
+        var own = System.IO.File.Exists(path);
+        if (!own && !System.IO.File.Exists(peers)) throw new InputException($"{folder} has no {File} and no {PeerMoments.File}: the adapter was kept without its optimizer's state. {WithoutState}");
+        if (own) LoadOwn(path, group);
+        else steps[group].fill_(PeerMoments.Read(peers, moments[group]));
+    }
+
+    /// <summary>What to do where there is no state that fits.</summary>
+    internal const string WithoutState = "Leave optimizerState out, and the moments start at zero.";
+
+    void LoadOwn(string path, int group)
+    {
         using var file = SafetensorsFile.Open(path);
         foreach (var (name, value) in StateOf(group, weight => weight.Name, ""))
         {
             if (!file.Entries.TryGetValue(name, out var entry) || !entry.Shape.SequenceEqual(value.shape))
-                throw new InputException($"{path}: {name} is {(entry is null ? "missing" : "of another shape")}: the state is not this adapter's. Leave optimizerState out, and the moments start at zero.");
+                throw new InputException($"{path}: {name} is {(entry is null ? "missing" : "of another shape")}: the state is not this adapter's. {WithoutState}");
             using var kept = file.Map(name);
             value.copy_(kept);
+            if (!Sound(value, squares: !name.StartsWith("first.", StringComparison.Ordinal))) throw new InputException($"{path}: {name} holds numbers that are no moments. Restore the file. {WithoutState}");
         }
+    }
+
+    // Squares and steps are not below zero.
+    internal static bool Sound(Tensor moments, bool squares)
+    {
+        using var scope = NewDisposeScope();
+        return moments.isfinite().all().item<bool>() && !(squares && moments.lt(0).any().item<bool>());
     }
 
     /// <summary>Frees the moments.</summary>

@@ -6,8 +6,9 @@ namespace Polymath.Training.Stages;
 /// <summary>Where the adapters lie that a stage starts from.</summary>
 /// <param name="BaseFolder">What the recipe's paths are relative to.</param>
 /// <param name="OfStage">The adapter's folder of an earlier stage.</param>
-/// <param name="Combined">Where a combined adapter is kept.</param>
-public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfStage, string Combined)
+/// <param name="Prepared">Where the stage keeps what it started from: copies of folders that are not the run's own, and a combined adapter.</param>
+/// <param name="Begun">Whether the stage has trained already, so that it goes on from what is kept.</param>
+public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfStage, string Prepared, bool Begun = false)
 {
     /// <summary>The folder of an adapter that was trained before.</summary>
     /// <param name="name">The adapter's name; among several of a stage, the one so named.</param>
@@ -20,4 +21,43 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
         if (File.Exists(Path.Combine(folder, AttachedAdapters.IndexFile))) folder = Path.Combine(folder, name);
         return Directory.Exists(folder) ? folder : throw new InputException($"method.adapters.{name}: there is no adapter in {folder}. Name the folder that holds its adapter_config.json; of a stage with several, give the adapter the name that it has there.");
     }
+
+    /// <summary>The folder of an adapter as the stage found it when it began: another program may have changed the one that the recipe names.</summary>
+    /// <param name="name">The adapter's name.</param>
+    /// <param name="spec">Where it is said to lie.</param>
+    /// <exception cref="InputException">It is not there.</exception>
+    public string Found(string name, AdapterSpec spec)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        var kept = Path.Combine(Prepared, name);
+        return Begun && spec.Folder is not null && Directory.Exists(kept) ? kept : Of(name, spec);
+    }
+
+    /// <summary>Keeps a copy of an adapter that the run did not write itself.</summary>
+    /// <param name="name">The adapter's name.</param>
+    /// <param name="spec">Where it is said to lie.</param>
+    public void Keep(string name, AdapterSpec spec)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        if (spec.Folder is null) return;
+        var from = Found(name, spec);
+        Make(name, inside =>
+        {
+            foreach (var file in Directory.EnumerateFiles(from).Where(file => IsPart(Path.GetFileName(file)))) File.Copy(file, Path.Combine(inside, Path.GetFileName(file)));
+        });
+    }
+
+    /// <summary>A folder that is written down when the stage begins, so that a resumed one starts from the same bytes.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="fill">Fills it; not called where the stage has begun.</param>
+    internal string Make(string name, Action<string> fill)
+    {
+        var kept = Path.Combine(Prepared, name);
+        if (Begun && Directory.Exists(kept)) return kept;
+        Directory.CreateDirectory(Prepared);
+        AtomicFile.WriteFolder(kept, fill);
+        return kept;
+    }
+
+    static bool IsPart(string file) => Path.GetExtension(file) is ".json" or ".safetensors" or ".bin" or ".pt" && (file.StartsWith("adapter_", StringComparison.Ordinal) || file.StartsWith("prompt_encoder", StringComparison.Ordinal) || file.StartsWith("optimizer.", StringComparison.Ordinal));
 }

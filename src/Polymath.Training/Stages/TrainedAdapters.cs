@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Training.Evaluation;
@@ -53,7 +52,7 @@ sealed class TrainedAdapters : IDisposable
             else
                 foreach (var (name, spec) in method.Adapters)
                 {
-                    var kept = spec.Delta is null ? places.Of(name, spec) : null;
+                    var kept = spec.Delta is null ? places.Found(name, spec) : null;
                     several.adapters.Add(new TrainedAdapter(name, kept is null ? fresh(name, spec.Delta!) : DeltaSet.Load(model, kept), spec) { Moments = spec.OptimizerState ? kept : null });
                     if (several.adapters[^1].Set.Course is { Looks: true })
                         throw new InputException($"method.adapters.{name}: an adapter that looks at data before its first step is trained in a stage of its own first; name that stage here.");
@@ -62,6 +61,8 @@ sealed class TrainedAdapters : IDisposable
             if (method.Together == Together.Route) several.routing = new RowRouting(model, sets, [.. several.adapters.Select(adapter => adapter.Spec.Data ?? [])]);
             if (method.Together == Together.Mix) several.mixture = AdapterMixture.Fresh(model, sets);
             if (method.Merge && sets.Find(set => !set.Merges) is { } stays) throw new InputException($"method.merge: an adapter of the kind {stays.Configuration.Type} cannot be merged. Leave merge out.");
+            if (method.Together != Together.Combine)
+                foreach (var (name, spec) in method.Adapters) places.Keep(name, spec);
         }
         catch
         {
@@ -72,25 +73,22 @@ sealed class TrainedAdapters : IDisposable
         return several;
     }
 
-    // Written down once, so that a resumed stage starts from the same bytes.
     TrainedAdapter Combined(AdaptersMethod method, AdapterPlaces places)
     {
         var combine = method.Combine ?? new CombineSpec();
-        if (!Directory.Exists(places.Combined))
+        return new TrainedAdapter("", DeltaSet.Load(model, places.Make("combined", inside =>
         {
             var sets = new List<(DeltaSet Set, double Weight)>();
             try
             {
                 foreach (var (name, spec) in method.Adapters) sets.Add((DeltaSet.Load(model, places.Of(name, spec)), spec.Weight));
-                var joined = Combination.Of(sets, combine.Kind, combine.Density, combine.R, 0, out _);
-                AtomicFile.WriteFolder(places.Combined, inside => joined.Save(inside, sets[0].Set.Configuration));
+                Combination.Of(sets, combine.Kind, combine.Density, combine.R, 0, out _).Save(inside, sets[0].Set.Configuration);
             }
             finally
             {
                 foreach (var (set, _) in sets) set.Dispose();
             }
-        }
-        return new TrainedAdapter("", DeltaSet.Load(model, places.Combined), new AdapterSpec());
+        })), new AdapterSpec());
     }
 
     void Wake()
@@ -100,8 +98,6 @@ sealed class TrainedAdapters : IDisposable
 
     /// <summary>The one adapter, where there is one.</summary>
     internal DeltaSet? Only => adapters.Count == 1 ? adapters[0].Set : null;
-
-    internal string Describe() => $"{JsonNamingPolicy.CamelCase.ConvertName(together.ToString())}: {string.Join(", ", adapters.Select(adapter => adapter.Name))}";
 
     IEnumerable<TrainedAdapter> Moving => adapters.Where(adapter => !adapter.Spec.Frozen);
 

@@ -80,7 +80,7 @@ public sealed class TrainedMethod : IDisposable
                 var adapters = TrainedAdapters.Of(
                     model, several, places ?? throw new InvalidOperationException("The method names adapters, and nothing says where they lie."),
                     (name, spec) => Fresh(model, spec with { Base = several.Base }, (long)new Text.RandomStream(seed, $"{stage}/{name}").NextBits(), null, encode));
-                return new TrainedMethod(model, adapters.Describe(), [], adapters);
+                return new TrainedMethod(model, $"{JsonNamingPolicy.CamelCase.ConvertName(several.Together.ToString())}: {string.Join(", ", several.Adapters.Keys)}", [], adapters);
             case FreezeMethod freeze:
                 return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train ?? [], FrozenLayers.Trained(model, freeze)));
             default:

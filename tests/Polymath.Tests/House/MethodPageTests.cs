@@ -54,6 +54,24 @@ public sealed partial class MethodPageTests
         Assert.Contains($"({JsonNamingPolicy.CamelCase.ConvertName(form.ToString())}.md)", File.ReadAllText(Sources.At("docs", "methods", "deltas.md")), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Every_snippet_of_several_adapters_binds_and_checks()
+    {
+        var snippets = Snippet().Matches(File.ReadAllText(Sources.At("docs", "methods", "several.md"))).Select(match => match.Groups[1].Value).ToList();
+        var asked = new HashSet<Together>();
+        var data = string.Concat(new[] { "german", "german_law", "french" }.Select(name => $"  {name}: {{files: 'npm:poems@2.0.1/json/*.json', sha512: {SampleRecipes.Hash}, fields: {{text: text}}}}\n"));
+        var earlier = string.Concat(new[] { "language", "german", "french" }.Select(name => $"  - {{name: {name}, kind: pretrain, data: german, steps: 100, optimizer: {{rate: 1e-3}}, method: {{kind: lora, merge: false}}}}\n"));
+        foreach (var snippet in snippets)
+        {
+            // The folder of the page is the reader's own; here any will do.
+            var method = string.Concat(snippet.Replace("folder: checkpoint-500", "folder: .", StringComparison.Ordinal).Trim().Split('\n').Select(line => "    " + line + "\n"));
+            var reading = SampleRecipes.Read("name: page\nmodel: {family: llama, hiddenSize: 32, intermediateSize: 48, layers: 2, heads: 2, contextLength: 64}\ntokenizer: {kind: character}\ndata:\n" + data + "stages:\n" + earlier + "  - name: all\n    kind: pretrain\n    data: [german, german_law, french]\n    steps: 100\n    optimizer: {rate: 1e-3}\n" + method);
+            Assert.Equal([], reading.Faults.Select(fault => fault.ToString()));
+            asked.Add(Assert.IsType<AdaptersMethod>(reading.OrThrow().Stages[^1].Method).Together);
+        }
+        Assert.Equal(Enum.GetValues<Together>().Order(), asked.Order());
+    }
+
     [GeneratedRegex(@"^# .* \(`([A-Z0-9_]+)`\)")]
     private static partial Regex Title();
 

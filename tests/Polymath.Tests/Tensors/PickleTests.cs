@@ -204,6 +204,20 @@ public sealed class PickleTests : IDisposable
         Assert.Contains("is compressed", Fault(folder.At("packed.bin")));
     }
 
+    [Theory]
+    [InlineData("]q\0h\0a.", "more than 8 containers deep")]
+    [InlineData("}q\0K\u0001h\0s.", "more than 8 containers deep")]
+    [InlineData("}(K\u0001K\u0002K\u0001K\u0003u.", "1 stands twice")]
+    [InlineData("}]K\u0001s.", "neither a short text nor a whole number")]
+    [InlineData("cbuiltins\neval\n(U\u00011tR.", "'builtins.eval'")]
+    public void Nested_containers_are_walked_within_bounds(string pickle, string fault)
+    {
+        string Nested(string text) => Assert.Throws<InputException>(() => PickledFile.OpenNested(Zip(("x/data.pkl", Raw(text)), ("x/data/0", new byte[16]))).Dispose()).Message;
+        Assert.Contains(fault, Nested(pickle), StringComparison.Ordinal);
+        // Six lists of a hundred times the one before: 10^12 values in a few bytes.
+        Assert.Contains("more than 1,048,576 values", Nested("]q\0" + string.Concat(Enumerable.Range(0, 6).Select(i => $"({string.Concat(Enumerable.Repeat($"h{(char)i}", 100))}lq{(char)(i + 1)}")) + "."), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Memory_that_refers_to_itself_a_million_times_is_only_a_list()
     {

@@ -23,7 +23,7 @@ public sealed class TogetherTests : IDisposable
 
     public void Dispose() => folder.Dispose();
 
-    private AdapterPlaces Places => new(folder.Path, stage => folder.At("stages", stage), folder.At("combined"));
+    private AdapterPlaces Places => new(folder.Path, stage => folder.At("stages", stage), folder.At("prepared"));
 
     private static AdapterSpec Lora(string? data = null, OptimizerSpec? optimizer = null, bool frozen = false, int rank = 2) =>
         new(new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["r"] = $"{rank}" }), Data: data is null ? null : [data], Optimizer: optimizer, Frozen: frozen);
@@ -40,7 +40,7 @@ public sealed class TogetherTests : IDisposable
         protected override Item At(Cursor cursor) => items[cursor.Place];
     }
 
-    private Training Start(AdaptersMethod method, IReadOnlyList<Item> items, int tokens, int? microTokens = null, int from = 0) => new(method, Places, items, tokens, microTokens, from);
+    private Training Start(AdaptersMethod method, IReadOnlyList<Item> items, int tokens, int? microTokens = null, int from = 0, Objective? objective = null) => new(method, Places, items, tokens, microTokens, from, objective ?? new NextToken());
 
     private sealed class Training : IDisposable
     {
@@ -50,7 +50,7 @@ public sealed class TogetherTests : IDisposable
         private readonly List<Item> items;
         private int step;
 
-        public Training(AdaptersMethod method, AdapterPlaces places, IReadOnlyList<Item> items, int tokens, int? microTokens, int from)
+        public Training(AdaptersMethod method, AdapterPlaces places, IReadOnlyList<Item> items, int tokens, int? microTokens, int from, Objective objective)
         {
             Model = Toy.Model();
             this.items = [.. items];
@@ -60,7 +60,7 @@ public sealed class TogetherTests : IDisposable
             Method.TakeUp(optimizer);
             step = from;
             source = new InOrder(this.items) { Cursor = new Cursor(0, from * tokens / 10) };
-            loop = new Loop(Model, new NextToken(), source, optimizer, new RateSchedule(usual.Rate, 100, new ScheduleSpec(ScheduleKind.Constant)), new BatchSpec(tokens, microTokens), new Solo());
+            loop = new Loop(Model, objective, source, optimizer, new RateSchedule(usual.Rate, 100, new ScheduleSpec(ScheduleKind.Constant)), new BatchSpec(tokens, microTokens), new Solo());
         }
 
         public Llama Model { get; }
@@ -104,6 +104,40 @@ public sealed class TogetherTests : IDisposable
         using var second = Start(Method(Together.Route, ("two", Lora("b", slow))), Items("b"), 20).Steps(3);
         Same(first.Values(""), both.Values("one"), 2e-5);
         Same(second.Values(""), both.Values("two"), 2e-5);
+    }
+
+    [Fact]
+    public void Pairs_go_to_the_adapter_of_their_data_with_both_their_rows()
+    {
+        List<Item> Pairs(params string[] sources) => [.. Items(sources).Select((item, i) => new Item([item.Rows[0], Toy.Row(10, 100 + i, half: true) with { Data = item.Rows[0].Data }], [-20f - i, -22f]))];
+        var mixed = Pairs("a", "b");
+        using var both = Start(Method(Together.Route, ("one", Lora("a")), ("two", Lora("b"))), mixed, 80, objective: new DirectPreference(0.3, 0.5)).Steps(2);
+        foreach (var (name, data) in new[] { ("one", "a"), ("two", "b") })
+        {
+            using var alone = Start(Method(Together.Route, (name, Lora(data))), [.. mixed.Where(item => item.Rows[0].Data == data)], 40, objective: new DirectPreference(0.3, 0.5)).Steps(2);
+            Same(alone.Values(""), both.Values(name), 2e-5);
+        }
+    }
+
+    [Fact]
+    public void Rows_of_no_adapter_s_data_are_the_base_s_and_teach_nothing()
+    {
+        using var training = Start(Method(Together.Route, ("one", Lora("a"))), Items("a", "c"), 40).Steps(2);
+        using var alone = Start(Method(Together.Route, ("one", Lora("a"))), Items("a"), 20).Steps(2);
+        Same(alone.Values(""), training.Values(""), 2e-5);
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        float[] Losses(Llama model, params Polymath.Text.Packing.TokenRow[] rows)
+        {
+            using var batch = model.Lay(rows);
+            return Samples.Floats(model.LogProbabilities(batch));
+        }
+        using var bare = Toy.Model();
+        var (own, foreign) = (Toy.Row(10) with { Data = "a" }, Toy.Row(10) with { Data = "c" });
+        var together = Losses(training.Model, own, foreign, Toy.Row(10));
+        var plain = Losses(bare, foreign);
+        Assert.True(Samples.Gap(plain, together.AsSpan(9, 9)) < 1e-5 && Samples.Gap(plain, together.AsSpan(18, 9)) < 1e-5);
+        Assert.True(Samples.Gap(plain, together.AsSpan(0, 9)) > 1e-4);
     }
 
     [Fact]
