@@ -106,8 +106,11 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(batch);
         Router?.Enter(batch);
+        read = batch;
         return States(batch, cache);
     }
+
+    Batch? read;
 
     /// <summary>Sends the rows of each batch to the deltas that are theirs; null where all deltas apply to all rows.</summary>
     public RowRouter? Router { get; set; }
@@ -138,11 +141,24 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(block);
-        if (GradientCheckpointing && is_grad_enabled()) return Recomputed.Of(block, inputs);
+        if (GradientCheckpointing && is_grad_enabled()) return Recomputed.Of(Again(block), inputs);
         using var scope = NewDisposeScope();
         var result = block(inputs);
         // A block that changed the stream in place gives the caller's own tensor back.
         return ReferenceEquals(result, inputs[0]) ? result : result.MoveToOuterDisposeScope();
+    }
+
+    // Between the two times that a block is computed another batch may have gone through the model: rows are routed as they were.
+    Func<Tensor[], Tensor> Again(Func<Tensor[], Tensor> block)
+    {
+        if (Router is not { } router) return block;
+        var batch = read!;
+        return inputs =>
+        {
+            if (read != batch) router.Enter(batch);
+            read = batch;
+            return block(inputs);
+        };
     }
 
     /// <summary>What stands between the last hidden states [n, hidden] and the head's map, where something does.</summary>
