@@ -123,14 +123,21 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>Whether training keeps only what goes into each block, and computes the block anew on the way back: gradient checkpointing (Chen et al. 2016). Less memory, one more forward.</summary>
     public bool GradientCheckpointing { get; set; }
 
-    /// <summary>Takes the residual stream through the blocks; what a block makes on the way is freed when it is done.</summary>
+    /// <summary>Takes the residual stream through the blocks; what a block makes on the way is freed when it is done, and the stream before it.</summary>
     /// <param name="blocks">The blocks.</param>
     /// <param name="x">The stream.</param>
     /// <param name="step">What one block does to it.</param>
     protected Tensor Through<T>(IReadOnlyList<T> blocks, Tensor x, Func<T, Tensor, Tensor> step)
     {
         ArgumentNullException.ThrowIfNull(blocks);
-        foreach (var block in blocks) x = Through([x], inputs => step(block, inputs[0]));
+        var given = x;
+        foreach (var block in blocks)
+        {
+            var before = x;
+            x = Through([before], inputs => step(block, inputs[0]));
+            // What a gradient needs of it is held by what computes the gradient.
+            if (!ReferenceEquals(before, given) && !ReferenceEquals(before, x)) before.Dispose();
+        }
         return x;
     }
 

@@ -26,7 +26,9 @@ public abstract class Fused
         var arguments = new object[inputs.Length + 1];
         arguments[0] = this;
         inputs.CopyTo(arguments, 1);
-        return Node.apply(arguments);
+        // TorchSharp makes zeros of the result's size for itself at each application, and leaves them to the scope.
+        using var scope = NewDisposeScope();
+        return Node.apply(arguments).MoveToOuterDisposeScope();
     }
 
     /// <summary>
