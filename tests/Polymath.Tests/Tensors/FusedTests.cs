@@ -35,6 +35,21 @@ public sealed class FusedTests
     }
 
     [Fact]
+    public void A_fault_behind_operations_whose_scopes_are_closed_ends_the_pass_and_not_the_process()
+    {
+        using var scope = NewDisposeScope();
+        Tensor a = ones(3).requires_grad_(true), b = ones(3), x = a;
+        foreach (var fails in new[] { false, false, true, false })
+        {
+            using var inner = NewDisposeScope();
+            x = (new Failing(fails).Run(x, b) * 2).MoveToOuterDisposeScope();
+        }
+        Assert.Equal("the gradient has a fault", Assert.Throws<InputException>(() => Fused.Backpropagate(x.sum())).Message);
+        // What it gave instead says that nothing is known.
+        Assert.Equal([0f, 0f, 0f], Samples.Floats(a.grad!));
+    }
+
+    [Fact]
     public void Nothing_is_recorded_where_no_input_asks_for_a_gradient()
     {
         using var scope = NewDisposeScope();
