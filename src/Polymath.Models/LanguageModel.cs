@@ -106,8 +106,11 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(batch);
         Router?.Enter(batch);
+        read = batch;
         return States(batch, cache);
     }
+
+    Batch? read;
 
     /// <summary>Sends the rows of each batch to the deltas that are theirs; null where all deltas apply to all rows.</summary>
     public RowRouter? Router { get; set; }
@@ -120,14 +123,21 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>Whether training keeps only what goes into each block, and computes the block anew on the way back: gradient checkpointing (Chen et al. 2016). Less memory, one more forward.</summary>
     public bool GradientCheckpointing { get; set; }
 
-    /// <summary>Takes the residual stream through the blocks; what a block makes on the way is freed when it is done.</summary>
+    /// <summary>Takes the residual stream through the blocks; what a block makes on the way is freed when it is done, and the stream before it.</summary>
     /// <param name="blocks">The blocks.</param>
     /// <param name="x">The stream.</param>
     /// <param name="step">What one block does to it.</param>
     protected Tensor Through<T>(IReadOnlyList<T> blocks, Tensor x, Func<T, Tensor, Tensor> step)
     {
         ArgumentNullException.ThrowIfNull(blocks);
-        foreach (var block in blocks) x = Through([x], inputs => step(block, inputs[0]));
+        var given = x;
+        foreach (var block in blocks)
+        {
+            var before = x;
+            x = Through([before], inputs => step(block, inputs[0]));
+            // What a gradient needs of it is held by what computes the gradient.
+            if (!ReferenceEquals(before, given) && !ReferenceEquals(before, x)) before.Dispose();
+        }
         return x;
     }
 
@@ -138,11 +148,24 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(block);
-        if (GradientCheckpointing && is_grad_enabled()) return Recomputed.Of(block, inputs);
+        if (GradientCheckpointing && is_grad_enabled()) return Recomputed.Of(Again(block), inputs);
         using var scope = NewDisposeScope();
         var result = block(inputs);
         // A block that changed the stream in place gives the caller's own tensor back.
         return ReferenceEquals(result, inputs[0]) ? result : result.MoveToOuterDisposeScope();
+    }
+
+    // Between the two times that a block is computed another batch may have gone through the model: rows are routed as they were.
+    Func<Tensor[], Tensor> Again(Func<Tensor[], Tensor> block)
+    {
+        if (Router is not { } router) return block;
+        var batch = read!;
+        return inputs =>
+        {
+            if (read != batch) router.Enter(batch);
+            read = batch;
+            return block(inputs);
+        };
     }
 
     /// <summary>What stands between the last hidden states [n, hidden] and the head's map, where something does.</summary>

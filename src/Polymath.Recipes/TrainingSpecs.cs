@@ -70,12 +70,14 @@ public enum OverlongPolicy
 /// <param name="MaxLength">The most tokens of a row; the model's context when left out.</param>
 /// <param name="Overlong">What happens to longer rows; they are counted before the first step.</param>
 /// <param name="MaxCut">The greatest share of target tokens that may be cut off; a stage that would cut more is refused before its first step.</param>
+/// <param name="GradientCheckpointing">Whether only what goes into each block is kept for the way back, where the block is computed anew: the memory of one block in place of all, for one more forward.</param>
 public sealed record BatchSpec(
     [Bounds(1)] int Tokens = 4096,
     [Bounds(1)] int? MicroTokens = null,
     [Bounds(2)] int? MaxLength = null,
     OverlongPolicy Overlong = OverlongPolicy.Cut,
-    [Bounds(0, 1)] double MaxCut = 1);
+    [Bounds(0, 1)] double MaxCut = 1,
+    bool GradientCheckpointing = false);
 
 /// <summary>What is measured during a stage.</summary>
 /// <param name="Every">The steps between measurements; 0 for none on the way.</param>

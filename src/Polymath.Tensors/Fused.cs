@@ -10,6 +10,7 @@ namespace Polymath.Tensors;
 public abstract class Fused
 {
     readonly List<Tensor> held = [];
+    (long[] Shape, ScalarType Type)?[] awaited = [];
     bool recorded;
 
     /// <summary>Computes the outputs.</summary>
@@ -23,10 +24,13 @@ public abstract class Fused
     {
         if (!is_grad_enabled() || !Array.Exists(inputs, input => input.requires_grad)) return Forward(inputs);
         recorded = true;
+        awaited = Array.ConvertAll(inputs, input => input.requires_grad && !input.is_leaf ? (input.shape, input.dtype) : ((long[], ScalarType)?)null);
         var arguments = new object[inputs.Length + 1];
         arguments[0] = this;
         inputs.CopyTo(arguments, 1);
-        return Node.apply(arguments);
+        // TorchSharp makes zeros of the result's size for itself at each application, and leaves them to the scope.
+        using var scope = NewDisposeScope();
+        return Node.apply(arguments).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -93,8 +97,12 @@ public abstract class Fused
             catch (Exception e)
             {
                 Fault ??= ExceptionDispatchInfo.Capture(e);
+                gradients.RemoveRange(1, gradients.Count - 1);
                 gradients.AddRange(new Tensor[op.InputCount]);
             }
+            // An operation before this one must be given numbers: in place of none TorchSharp would make zeros like a tensor of its own that is long freed, throw where nobody can catch it, and end the process.
+            for (var i = 0; i < op.awaited.Length; i++)
+                if (op.awaited[i] is var (shape, type)) gradients[i + 1] ??= zeros(shape, type).DetachFromDisposeScope();
             // Left to the pass's scope, the gradients of all layers would live until its end.
             (given ??= []).AddRange(gradients.OfType<Tensor>());
             given.AddRange(op.held);

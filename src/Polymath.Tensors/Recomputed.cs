@@ -48,13 +48,20 @@ public sealed class Recomputed : Fused
     /// <inheritdoc/>
     protected internal override Tensor?[] Backward(Tensor gradient)
     {
-        using var now = get_rng_state();
-        set_rng_state(random!);
-        using var recording = enable_grad();
+        var now = get_rng_state();
         var arguments = kept.Select((input, i) => input.detach().requires_grad_(wants[i])).ToArray();
-        var result = part(arguments);
-        result.backward([gradient]);
-        set_rng_state(now);
+        set_rng_state(random!);
+        try
+        {
+            using var recording = enable_grad();
+            var result = part(arguments);
+            // A frozen part behind frozen inputs learns nothing.
+            if (result.requires_grad) result.backward([gradient]);
+        }
+        finally
+        {
+            set_rng_state(now);
+        }
         return [.. arguments.Select((argument, i) => wants[i] ? argument.grad : null), null];
     }
 }

@@ -100,6 +100,9 @@ public static class HalfProduct
 
     sealed class Map(Tensor weight) : Fused
     {
+        // The weight may be a turned view of the model's own, which the block's scope frees before the way back.
+        Tensor weight = weight;
+
         protected internal override int InputCount => 1;
 
         internal Tensor Run(Tensor x) => Apply(x);
@@ -108,6 +111,7 @@ public static class HalfProduct
         {
             var result = empty(inputs[0].size(0), weight.size(0));
             if (result.numel() > 0) Into(result, inputs[0], weight);
+            weight = Hold(weight);
             return result;
         }
 

@@ -54,6 +54,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             current = state.Step + 1;
             var started = Stopwatch.GetTimestamp();
             method.Training = true;
+            model.Model.GradientCheckpointing = batch.GradientCheckpointing;
             StepReport report;
             try
             {
@@ -63,6 +64,10 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             {
                 Pause(saves, optimizer, state, saved);
                 throw;
+            }
+            finally
+            {
+                model.Model.GradientCheckpointing = false;
             }
             method.Training = false;
             state = After(state, report, source, Stopwatch.GetElapsedTime(started));

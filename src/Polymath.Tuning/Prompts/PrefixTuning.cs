@@ -1,4 +1,5 @@
 using Polymath.Models;
+using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts;
@@ -13,12 +14,14 @@ public sealed class PrefixTuning : ComputedPrompt
     public static DeltaMethod Method { get; } = new([.. Keys, "encoder_hidden_size", "prefix_projection"], Attach) { SizeKey = "num_virtual_tokens" };
 
     readonly Func<Tensor> compute;
+    readonly Func<long, long, Tensor> part;
     readonly int heads, width, model;
 
-    PrefixTuning(Func<Tensor> compute, IReadOnlyList<Weight> weights, DeltaParts parts, int length)
+    // All of the prefix, and some columns of it: a layer asks for its own alone.
+    PrefixTuning(Func<Tensor> compute, Func<long, long, Tensor> part, IReadOnlyList<Weight> weights, DeltaParts parts, int length)
         : base(parts.State, length)
     {
-        (this.compute, Weights) = (compute, weights);
+        (this.compute, this.part, Weights) = (compute, part, weights);
         (heads, width, model) = (parts.Model.Sizes.KeyValueHeads, parts.Model.Sizes.HeadWidth, (int)parts.Model.Tokens.Embedding.Value.size(1));
     }
 
@@ -39,9 +42,11 @@ public sealed class PrefixTuning : ComputedPrompt
     /// <inheritdoc/>
     public override (Tensor Keys, Tensor Values) KeysAndValues(int layer)
     {
-        var parts = Embeddings().view(Length, -1, heads, width);
-        return (parts.select(1, 2 * layer), parts.select(1, 2 * layer + 1));
+        var own = part(2L * layer * heads * width, 2L * heads * width).view(Length, 2, heads, width);
+        return (own.select(1, 0), own.select(1, 1));
     }
+
+    static PrefixTuning Plain(Weight vectors, DeltaParts parts, int length) => new(() => vectors.Value, (first, count) => vectors.Value.narrow(1, first, count), [vectors], parts, length);
 
     static void Attach(DeltaParts parts)
     {
@@ -51,21 +56,20 @@ public sealed class PrefixTuning : ComputedPrompt
         if (parts.Configuration.Whole("token_dim", width) != width) throw parts.Fault("token_dim", $"the model's keys are {sizes.KeyValueHeads} heads of {sizes.HeadWidth}, {width} in all: the prefix was made for another model");
         if (!parts.Configuration.Flag("prefix_projection"))
         {
-            var plain = parts.Named(parts.IsFresh || !parts.HoldsEncoder ? Key : "embedding.weight", Start.Normal(1), [count, whole]);
-            parts.Plug(new PrefixTuning(() => plain.Value, [plain], parts, count));
+            parts.Plug(Plain(parts.Named(parts.IsFresh || !parts.HoldsEncoder ? Key : "embedding.weight", Start.Normal(1), [count, whole]), parts, count));
             return;
         }
         if (!parts.HoldsEncoder)
         {
-            var given = parts.Named(Key, Start.Zero, [count, whole]);
-            parts.Plug(new PrefixTuning(() => given.Value, [given], parts, count));
+            parts.Plug(Plain(parts.Named(Key, Start.Zero, [count, whole]), parts, count));
             return;
         }
         var inner = parts.Configuration.Whole("encoder_hidden_size", width);
         var embedding = parts.Named("embedding.weight", Start.Normal(1), [count, width]);
         Weight w1 = parts.Named("transform.0.weight", Start.Kaiming(width), [inner, width]), b1 = parts.Named("transform.0.bias", Start.Kaiming(width), [inner]);
         Weight w2 = parts.Named("transform.2.weight", Start.Kaiming(inner), [whole, inner]), b2 = parts.Named("transform.2.bias", Start.Kaiming(inner), [whole]);
+        Tensor Bent() => nn.functional.linear(embedding.Value, w1.Value, b1.Value).tanh();
         parts.Plug(new PrefixTuning(
-            () => nn.functional.linear(nn.functional.linear(embedding.Value, w1.Value, b1.Value).tanh(), w2.Value, b2.Value), [embedding, w1, b1, w2, b2], parts, count));
+            () => nn.functional.linear(Bent(), w2.Value, b2.Value), (first, rows) => MapRows.Of(Bent(), w2.Value, b2.Value, first, rows), [embedding, w1, b1, w2, b2], parts, count));
     }
 }

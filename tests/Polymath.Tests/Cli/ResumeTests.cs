@@ -39,6 +39,15 @@ public sealed class ResumeTests(FinishedRun finished)
     }
 
     [Fact]
+    public void A_run_whose_blocks_are_computed_anew_ends_as_the_one_that_kept_everything()
+    {
+        string[] set = [.. new[] { "read", "write", "tell", "please" }.SelectMany(stage => new[] { "--set", $"stages.{stage}.batch.gradientCheckpointing=true" })];
+        var result = recipe.Run("anew", set);
+        Assert.True(result.Code == 0, result.All);
+        SameAsWhole("anew");
+    }
+
+    [Fact]
     public void A_run_killed_at_random_moments_goes_on_to_the_same_end()
     {
         var random = new RandomStream(20, "kills");

@@ -75,7 +75,7 @@ public sealed class ArchitectureTests
     [Fact]
     public void Nothing_static_is_mutable_but_what_is_named_here()
     {
-        // A lock's handle, the list of loaded files, the fault that waits for the engine to return, and the gradients that it has just been given.
+        // A lock's handle, the list of loaded files, and what waits for the engine to return: a fault, and the gradients that it was given last.
         string[] known = ["TorchRuntime.core", "Node.Fault", "Node.given"];
         var mutable = Built.SelectMany(project => Assembly.Load("Polymath." + project).GetTypes())
             .Where(type => !type.Name.Contains('<') && type.Namespace?.StartsWith("Polymath", StringComparison.Ordinal) == true && type.DeclaringType?.Name.Contains('<') != true)

@@ -15,10 +15,10 @@ internal sealed class ToyTraining : IDisposable
     private readonly Loop loop;
     private readonly AdamW optimizer;
 
-    public ToyTraining(MethodSpec method, int? microTokens = null, Objective? objective = null, IReadOnlyList<Item>? items = null, Llama? model = null, int tokens = 60, double clip = 1)
+    public ToyTraining(MethodSpec method, int? microTokens = null, Objective? objective = null, IReadOnlyList<Item>? items = null, Llama? model = null, int tokens = 60, double clip = 1, AdapterPlaces? places = null)
     {
         Model = model ?? Toy.Model();
-        Method = TrainedMethod.Attach(Model, method, 3, "toy");
+        Method = TrainedMethod.Attach(Model, method, 3, "toy", places: places);
         Method.Training = true;
         items ??= [.. Toy.Rows(9, 12, 7, 8, 11, 6, 10, 5).Select(row => new Item([row]))];
         var spec = new OptimizerSpec(1e-2, Epsilon: 1e-4, Clip: clip);

@@ -1,6 +1,5 @@
 using Polymath.Recipes;
 using Polymath.Tensors;
-using Polymath.Tests.Models;
 using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
@@ -36,6 +35,21 @@ public sealed class FusedTests
     }
 
     [Fact]
+    public void A_fault_behind_operations_whose_scopes_are_closed_ends_the_pass_and_not_the_process()
+    {
+        using var scope = NewDisposeScope();
+        Tensor a = ones(3).requires_grad_(true), b = ones(3), x = a;
+        foreach (var fails in new[] { false, false, true, false })
+        {
+            using var inner = NewDisposeScope();
+            x = (new Failing(fails).Run(x, b) * 2).MoveToOuterDisposeScope();
+        }
+        Assert.Equal("the gradient has a fault", Assert.Throws<InputException>(() => Fused.Backpropagate(x.sum())).Message);
+        // What it gave instead says that nothing is known.
+        Assert.Equal([0f, 0f, 0f], Samples.Floats(a.grad!));
+    }
+
+    [Fact]
     public void Nothing_is_recorded_where_no_input_asks_for_a_gradient()
     {
         using var scope = NewDisposeScope();
@@ -44,19 +58,77 @@ public sealed class FusedTests
         Assert.False(new Failing(true).Run(ones(3).requires_grad_(true), ones(3)).requires_grad);
     }
 
-    [Fact]
-    public void Two_hundred_steps_leave_no_tensor_behind()
+    private sealed class Squares : Fused
     {
-        using var toy = new ToyTraining(new FullMethod(), microTokens: 20);
-        toy.Train(1, 20);
-        // While the collector rests no finalizer hides a tensor that was forgotten. It collects once before it rests.
-        Assert.True(GC.TryStartNoGCRegion(150_000_000));
-        GC.WaitForPendingFinalizers();
-        var before = Tensor.TotalCount;
-        toy.Train(21, 200);
-        var after = Tensor.TotalCount;
-        Assert.Equal(System.Runtime.GCLatencyMode.NoGCRegion, System.Runtime.GCSettings.LatencyMode);
-        GC.EndNoGCRegion();
-        Assert.Equal(before, after);
+        public Tensor? Own { get; private set; }
+
+        protected internal override int InputCount => 1;
+
+        public Tensor Run(Tensor x) => Apply(x);
+
+        protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
+        {
+            Own = Hold(inputs[0]);
+            return inputs[0] * inputs[0];
+        }
+
+        protected internal override Tensor?[] Backward(Tensor gradient) => [gradient * Own! * 2];
+    }
+
+    [Fact]
+    public void What_an_operation_holds_outlives_the_callers_tensor_and_not_its_own_gradient()
+    {
+        using var scope = NewDisposeScope();
+        using var x = tensor(new float[] { 1, 2, 3 }).requires_grad_(true);
+        var squares = new Squares();
+        Tensor loss;
+        using (NewDisposeScope())
+        {
+            var made = x * 3;
+            loss = squares.Run(made).sum().MoveToOuterDisposeScope();
+            made.Dispose();
+        }
+        Assert.False(squares.Own!.IsInvalid);
+        Fused.Backpropagate(loss);
+        Assert.Equal([18f, 36f, 54f], Samples.Floats(x.grad!));
+        Assert.True(squares.Own.IsInvalid);
+    }
+
+    [Fact]
+    public void Where_nothing_is_recorded_nothing_is_held()
+    {
+        using var scope = NewDisposeScope();
+        var x = ones(3);
+        var squares = new Squares();
+        squares.Run(x);
+        Assert.Same(x, squares.Own);
+    }
+
+    [Fact]
+    public void What_a_recomputed_part_throws_on_the_way_back_reaches_the_caller()
+    {
+        using var scope = NewDisposeScope();
+        Tensor a = ones(3).requires_grad_(true), b = ones(3);
+        using var state = get_rng_state();
+        // In the gradient of an operation within, and in the part itself when it is computed anew.
+        var thrown = Assert.Throws<InputException>(() => Fused.Backpropagate(Recomputed.Of(x => new Failing(true).Run(rand(3) * x[0], b), a).sum()));
+        Assert.Equal("the gradient has a fault", thrown.Message);
+        var times = 0;
+        thrown = Assert.Throws<InputException>(() => Fused.Backpropagate(Recomputed.Of(x => ++times == 2 ? throw new InputException("the part has a fault") : rand(3) * x[0], a).sum()));
+        Assert.Equal(("the part has a fault", 2), (thrown.Message, times));
+        // What libtorch refuses within comes as its own exception.
+        Assert.ThrowsAny<Exception>(() => Fused.Backpropagate(Recomputed.Of(x => ++times == 4 ? x[0].view(2, 2) : x[0] * 1, a).sum()));
+        // The random numbers go on behind those of the three passes forward, wherever the ways back broke off.
+        set_rng_state(state);
+        using var drawn = rand(3);
+        using var other = rand(3);
+        using var next = rand(3);
+        set_rng_state(state);
+        Assert.Throws<InputException>(() => Fused.Backpropagate(Recomputed.Of(x => new Failing(true).Run(rand(3) * x[0], b), a).sum()));
+        Assert.Equal(Samples.Floats(other), Samples.Floats(rand(3)));
+        // And the next pass is as if nothing had been.
+        a.grad = null;
+        Fused.Backpropagate(Recomputed.Of(x => x[0] * 2, a).sum());
+        Assert.Equal([2f, 2f, 2f], Samples.Floats(a.grad!));
     }
 }

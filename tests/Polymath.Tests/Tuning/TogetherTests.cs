@@ -258,6 +258,18 @@ public sealed class TogetherTests : IDisposable
     }
 
     [Fact]
+    public void Each_adapter_keeps_to_its_own_budget_and_all_of_them_to_the_sum()
+    {
+        AdapterSpec Within(DeltaForm form, string budget) => new(new DeltaSpec(form, Budget: budget));
+        using var training = Start(Method(Together.Stack, ("one", Within(DeltaForm.Lora, "6%")), ("two", Within(DeltaForm.Adapter, "1.2k")), ("three", Within(DeltaForm.PrefixTuning, "600"))), Items("a"), 20);
+        var share = (long)(training.Model.Weights.Sum(weight => weight.Count) * 0.06);
+        var groups = training.Method.Groups(new OptimizerSpec(1e-2)).ToDictionary(group => group.Name, group => group.Weights.Sum(weight => weight.Count));
+        foreach (var (name, budget) in new[] { ("one", share), ("two", 1200), ("three", 600) }) Assert.InRange(groups[name], budget / 2, budget);
+        Assert.InRange(training.Method.Weights.Sum(weight => weight.Count), 1, share + 1200 + 600);
+        training.Steps(1);
+    }
+
+    [Fact]
     public void What_cannot_come_together_is_said()
     {
         string Refused(AdaptersMethod method) => Assert.Throws<InputException>(() => Start(method, Items("a"), 20)).Message;

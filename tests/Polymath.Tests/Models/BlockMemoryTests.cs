@@ -1,0 +1,88 @@
+using System.Runtime.InteropServices;
+using Polymath.Models;
+using Polymath.Models.Parts;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Tuning;
+using static TorchSharp.torch;
+
+namespace Polymath.Tests.Models;
+
+/// <summary>The bytes that a deep model holds on its way through its blocks.</summary>
+[Trait("kind", "invariant")]
+[Collection(Alone.Name)]
+public sealed partial class BlockMemoryTests
+{
+    private const int Blocks = 30;
+
+    // glibc's own count of the bytes that were asked of it and not given back: libtorch's tensors among them, what the system keeps resident not.
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Counts
+    {
+        public nuint Arena, Free, Fast, Maps, Mapped, UsedMost, FastFree, Used, Unused, Top;
+    }
+
+    [LibraryImport("libc", EntryPoint = "mallinfo2")]
+    private static partial Counts Count();
+
+    private static long Live() => Count() is var counts ? (long)(counts.Used + counts.Mapped) : 0;
+
+    // Looks when a block's last map is reached, where most of what the block makes is still there.
+    private sealed class Looking(List<long> seen) : Delta
+    {
+        public override IReadOnlyList<Weight> Weights => [];
+
+        public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
+        {
+            seen.Add(Live());
+            return inner(x);
+        }
+    }
+
+    private static (List<long> Forward, List<long> Backward, long Stream) Pass(bool trained, bool anew)
+    {
+        using var model = Toy.Model(layers: Blocks);
+        foreach (var weight in model.Weights) weight.Trainable = false;
+        using var set = trained ? DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0), 5) : null;
+        foreach (var weight in set?.Weights ?? []) weight.Trainable = true;
+        List<long> seen = [];
+        foreach (var map in model.Projections.Where(map => map.Role == Role.Down)) map.Plug(new Looking(seen));
+        using var scope = NewDisposeScope();
+        using var batch = model.Lay([.. Enumerable.Range(0, 80).Select(i => Toy.Row(40, i))]);
+        model.GradientCheckpointing = anew;
+        // The first pass makes what is made once.
+        using (NewDisposeScope())
+        using (no_grad()) model.NegativeLogLikelihood(batch);
+        seen.Clear();
+        var start = Live();
+        var loss = model.NegativeLogLikelihood(batch);
+        List<long> forward = [.. seen.Select(bytes => bytes - start)];
+        seen.Clear();
+        if (trained) Fused.Backpropagate(loss);
+        return (forward, [.. seen.Select(bytes => bytes - start)], batch.Tokens * model.Sizes.HiddenSize * 4L);
+    }
+
+    [Fact]
+    public void With_frozen_weights_a_deep_model_takes_what_one_block_takes()
+    {
+        var (seen, _, stream) = Pass(trained: false, anew: false);
+        Assert.Equal(Blocks, seen.Count);
+        // A block holds several times the stream's bytes; kept, they would be thirty times as many at the last.
+        Assert.InRange(seen[0], 2 * stream, 40 * stream);
+        Assert.InRange(seen.Max(), seen[0], seen[0] + 2 * stream);
+    }
+
+    [Fact]
+    public void Computed_anew_a_deep_model_takes_the_streams_before_its_blocks_and_one_block_more()
+    {
+        var (kept, _, _) = Pass(trained: true, anew: false);
+        var (forward, backward, stream) = Pass(trained: true, anew: true);
+        Assert.Equal((Blocks, Blocks), (forward.Count, backward.Count));
+        // One stream more for each block that was passed.
+        Assert.InRange(forward[^1] - forward[0], (Blocks - 2) * stream, (Blocks + 1) * stream);
+        Assert.True(kept[^1] - kept[0] > 4 * (forward[^1] - forward[0]), $"{kept[^1] - kept[0]} bytes are kept, {forward[^1] - forward[0]} where blocks are computed anew");
+        // On the way back the streams go one by one, and no block's own bytes stay.
+        Assert.True(backward[^1] < backward[0], "what a block was given stays after it was computed anew");
+        Assert.True(backward.Max() < forward[^1] + kept[^1] / Blocks * 3, "more than one block is held on the way back");
+    }
+}
