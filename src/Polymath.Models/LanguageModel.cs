@@ -149,10 +149,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(block);
         if (GradientCheckpointing && is_grad_enabled()) return Recomputed.Of(Again(block), inputs);
-        using var scope = NewDisposeScope();
-        var result = block(inputs);
-        // A block that changed the stream in place gives the caller's own tensor back.
-        return ReferenceEquals(result, inputs[0]) ? result : result.MoveToOuterDisposeScope();
+        return Fused.Part(() => block(inputs));
     }
 
     // Between the two times that a block is computed another batch may have gone through the model: rows are routed as they were.

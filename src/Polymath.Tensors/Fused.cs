@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Polymath.Tensors;
@@ -12,6 +13,11 @@ public abstract class Fused
     readonly List<Tensor> held = [];
     (long[] Shape, ScalarType Type)?[] awaited = [];
     bool recorded;
+    DisposeScope? home;
+
+    // The scope of the pass, while a part of it has a scope of its own.
+    [ThreadStatic]
+    static DisposeScope? pass;
 
     /// <summary>Computes the outputs.</summary>
     protected internal abstract Tensor Forward(IReadOnlyList<Tensor> inputs);
@@ -23,7 +29,7 @@ public abstract class Fused
     protected Tensor Apply(params Tensor[] inputs)
     {
         if (!is_grad_enabled() || !Array.Exists(inputs, input => input.requires_grad)) return Forward(inputs);
-        recorded = true;
+        (recorded, home) = (true, pass ?? CurrentDisposeScope);
         awaited = Array.ConvertAll(inputs, input => input.requires_grad && !input.is_leaf ? (input.shape, input.dtype) : ((long[], ScalarType)?)null);
         var arguments = new object[inputs.Length + 1];
         arguments[0] = this;
@@ -34,16 +40,38 @@ public abstract class Fused
     }
 
     /// <summary>
-    /// What backward needs of a tensor: a reference of the operation's own, let go as soon as its gradient is made, whatever becomes of the caller's. Where nothing is recorded, the tensor itself.
+    /// What backward needs of a tensor: a reference of the operation's own, let go as soon as its gradient is made, or with the scope of the pass where none is asked for, whatever becomes of the caller's.
+    /// Where nothing is recorded, the tensor itself.
     /// </summary>
     /// <param name="tensor">An input, or what forward made besides its result.</param>
     protected Tensor Hold(Tensor tensor)
     {
         ArgumentNullException.ThrowIfNull(tensor);
         if (!recorded) return tensor;
-        var own = tensor.alias().DetachFromDisposeScope();
+        var own = tensor.alias();
+        own = home is null ? own.DetachFromDisposeScope() : own.MoveToOtherDisposeScope(home);
         held.Add(own);
         return own;
+    }
+
+    /// <summary>Does a part of a pass in a scope of its own: what it makes on the way is freed with it, what operations hold for their gradients lives on in the pass's scope.</summary>
+    /// <param name="part">The part; its result lives on, too.</param>
+    public static Tensor Part(Func<Tensor> part)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        var outer = pass;
+        pass ??= CurrentDisposeScope;
+        try
+        {
+            using var scope = NewDisposeScope();
+            var result = part();
+            // A part that changes a tensor in place gives the caller's own back.
+            return scope.Contains(result) ? result.MoveToOuterDisposeScope() : result;
+        }
+        finally
+        {
+            pass = outer;
+        }
     }
 
     /// <summary>Runs backward from a scalar loss and throws what a gradient of ours threw on the way.</summary>

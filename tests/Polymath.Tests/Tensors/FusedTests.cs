@@ -81,13 +81,7 @@ public sealed class FusedTests
         using var scope = NewDisposeScope();
         using var x = tensor(new float[] { 1, 2, 3 }).requires_grad_(true);
         var squares = new Squares();
-        Tensor loss;
-        using (NewDisposeScope())
-        {
-            var made = x * 3;
-            loss = squares.Run(made).sum().MoveToOuterDisposeScope();
-            made.Dispose();
-        }
+        var loss = Fused.Part(() => squares.Run(x * 3).sum());
         Assert.False(squares.Own!.IsInvalid);
         Fused.Backpropagate(loss);
         Assert.Equal([18f, 36f, 54f], Samples.Floats(x.grad!));
@@ -130,5 +124,22 @@ public sealed class FusedTests
         a.grad = null;
         Fused.Backpropagate(Recomputed.Of(x => x[0] * 2, a).sum());
         Assert.Equal([2f, 2f, 2f], Samples.Floats(a.grad!));
+    }
+
+    [Fact]
+    public void A_pass_that_never_goes_back_leaves_nothing_behind()
+    {
+        using var model = Polymath.Tests.Models.Toy.Model();
+        foreach (var weight in model.Weights) weight.Trainable = true;
+        var row = Polymath.Tests.Models.Toy.Row(12);
+        long Live()
+        {
+            using (NewDisposeScope())
+            using (var batch = model.Lay([row]))
+                Assert.True(model.Hidden(batch).requires_grad);
+            return Tensor.TotalCount;
+        }
+        var first = Live();
+        for (var i = 0; i < 5; i++) Assert.Equal(first, Live());
     }
 }
