@@ -36,6 +36,13 @@ sealed class AdapterWork(string model = "The folder of the base model")
         return Overwriting.Folder(parsed, target, mark);
     }
 
+    /// <summary>The folder to write, if it is none of those that are read: an adapter that is made of another does not take its place.</summary>
+    internal string Apart(ParseResult parsed, IEnumerable<string> sources)
+    {
+        var target = parsed.GetRequiredValue(Output);
+        return sources.Any(source => Path.GetFullPath(source) == Path.GetFullPath(target)) ? throw new InputException($"--output is {target}, the folder of an adapter that is read. Name another one.") : target;
+    }
+
     internal MergeGate Open(ParseResult parsed, LanguageModel model, string place)
     {
         var texts = parsed.GetValue(Prompts)!;
@@ -51,7 +58,7 @@ sealed class AdapterWork(string model = "The folder of the base model")
     internal void Write(ParseResult parsed, LanguageModel model, LowRank result, (AdapterConfiguration Configuration, string Folder) origin, MergeGate? gate, IReadOnlyDictionary<string, double> errors, string meaning)
     {
         GateReport? report = null;
-        var target = parsed.GetRequiredValue(Output);
+        var target = Apart(parsed, [origin.Folder]);
         AtomicFile.WriteFolder(target, inside =>
         {
             // The layout the adapter was taught goes on with it.

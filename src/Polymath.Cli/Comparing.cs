@@ -27,7 +27,7 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
     {
         var failed = new Dictionary<string, string>();
         if (from is not null) BaseModel();
-        else if (plan.Before() is not null && !File.Exists(Path.Combine(folder, Base, "report.json")))
+        else if (plan.Before() is { } before && !Done(before, Path.Combine(folder, Base)))
         {
             Console.WriteLine($"The stages before {plan.Stage.Name} are trained once...");
             Child(command(Base), Base, fault => throw new RunFailedException(fault), stop);
@@ -36,7 +36,7 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
         foreach (var candidate in plan.Candidates)
         {
             var place = Path.Combine(folder, candidate.Folder);
-            var known = File.Exists(Path.Combine(place, "report.json"));
+            var known = Done(plan.For(candidate, BaseModel()), place);
             if (!known && !failed.ContainsKey(candidate.Name))
             {
                 // What all start from is measured once for a seed.
@@ -49,6 +49,15 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
         AtomicFile.WriteText(Path.Combine(folder, "compare.json"), report.ToJson());
         AtomicFile.WriteText(Path.Combine(folder, "compare.html"), ComparisonPage.Render(report));
         return report;
+    }
+
+    // Results of other settings under the same name would be shown as these.
+    static bool Done(Recipe recipe, string place)
+    {
+        var kept = Path.Combine(place, "recipe.yaml");
+        if (File.Exists(kept) && File.ReadAllText(kept).Trim() != recipe.ToYaml().Trim())
+            throw new InputException($"{place} belongs to another stage, recipe or other settings. Name another folder with --run-dir, or remove this one.");
+        return File.Exists(Path.Combine(place, "report.json"));
     }
 
     void Child(IEnumerable<string> command, string name, Action<string> fault, CancellationToken stop)

@@ -61,15 +61,7 @@ public sealed class Run : IDisposable
     {
         ArgumentNullException.ThrowIfNull(reading);
         var recipe = reading.OrThrow();
-        foreach (var stage in recipe.Stages)
-        {
-            // What a form of delta does not understand is told before anything is trained.
-            var method = stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
-            var at = $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}";
-            if (method is DeltaSpec delta) DeltaPlan.Check(delta, at, stage.Steps);
-            foreach (var (name, adapter) in (method as AdaptersMethod)?.Adapters ?? new Dictionary<string, AdapterSpec>())
-                if (adapter.Delta is { } own) DeltaPlan.Check(own, $"{at}.adapters.{name}.delta", stage.Steps);
-        }
+        CheckMethods(recipe);
         var folder = RunFolder.Open(path, reading.Resolved, fresh);
         try
         {
@@ -86,6 +78,21 @@ public sealed class Run : IDisposable
         {
             folder.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Throws what a form of delta does not understand, so that it is told before anything is trained.</summary>
+    /// <param name="recipe">The recipe.</param>
+    public static void CheckMethods(Recipe recipe)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        foreach (var stage in recipe.Stages)
+        {
+            var method = stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
+            var at = $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}";
+            if (method is DeltaSpec delta) DeltaPlan.Check(delta, at, stage.Steps);
+            foreach (var (name, adapter) in (method as AdaptersMethod)?.Adapters ?? new Dictionary<string, AdapterSpec>())
+                if (adapter.Delta is { } own) DeltaPlan.Check(own, $"{at}.adapters.{name}.delta", stage.Steps);
         }
     }
 

@@ -48,6 +48,13 @@ public sealed class AdapterConfiguration
     {
         if (!File.Exists(file) && Path.GetDirectoryName(file) is { } folder && File.Exists(Path.Combine(folder, AttachedAdapters.IndexFile)))
             throw new InputException($"{folder} holds several adapters. Name one of them: {string.Join(", ", AttachedAdapters.ReadIndex(folder).Names.Select(name => Path.Combine(folder, name)))}.");
+        if (!File.Exists(file))
+        {
+            var place = Path.GetDirectoryName(file) is { Length: > 0 } named ? named : ".";
+            throw new InputException(!Directory.Exists(place) ? $"There is no folder {place}. Name the folder of an adapter, with {Path.GetFileName(file)}." : Directory.Exists(Path.Combine(place, "adapter"))
+                ? $"{place} has no {Path.GetFileName(file)}; did you mean {Path.Combine(place, "adapter")}?"
+                : $"{place} has no {Path.GetFileName(file)}. Name the folder of an adapter, as PEFT and `polymath adapter import` write it.");
+        }
         try
         {
             return new AdapterConfiguration(JsonNode.Parse(File.ReadAllBytes(file), documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject ?? throw new InputException($"{file} is not a JSON object."), file);

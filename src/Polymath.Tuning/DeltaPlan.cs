@@ -70,6 +70,10 @@ public static class DeltaPlan
     /// <param name="setting">The setting, by PEFT's name.</param>
     public static bool Knows(DeltaForm form, string setting) => MethodOf(form).Keys.Contains(setting);
 
+    /// <summary>The settings that a form has, by PEFT's names.</summary>
+    /// <param name="form">The form.</param>
+    public static IReadOnlyList<string> SettingsOf(DeltaForm form) => MethodOf(form).Keys;
+
     static DeltaMethod MethodOf(DeltaForm form) => DeltaMethods.Of(AdapterConfiguration.Of(new JsonObject { ["peft_type"] = forms[form].Type }, "form"));
 
     /// <summary>The configuration of a fresh adapter.</summary>

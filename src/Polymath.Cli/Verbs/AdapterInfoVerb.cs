@@ -69,7 +69,7 @@ static class AdapterInfoVerb
         foreach (var group in weights.Entries.GroupBy(pair => Parts(pair.Key).Role).OrderBy(group => group.Key, StringComparer.Ordinal))
             table.AddRow(Markup.Escape(group.Key), $"{group.Count():N0}", $"{group.Sum(pair => Count(pair.Value)):N0}", string.Join(", ", group.Select(pair => pair.Value.Kind).Distinct()));
         AnsiConsole.Write(table);
-        Console.WriteLine($"{configuration.Type} for {configuration.Text("base_model_name_or_path") ?? "a model that is not named"}: {weights.Entries.Values.Sum(Count):N0} numbers.{(DeltaMethods.Names.Contains(configuration.Type) ? "" : " This kind is not known here.")}");
+        Console.WriteLine($"{configuration.Type} for {(configuration.Text("base_model_name_or_path") is { Length: > 0 } named ? named : "a model that is not named")}: {weights.Entries.Values.Sum(Count):N0} numbers.{(DeltaMethods.Names.Contains(configuration.Type) ? "" : " This kind is not known here.")}");
         Console.WriteLine(basis is null ? "Its file does not say which model it was made for (PEFT's never do)." : $"Made for the model {basis}.");
     }
 

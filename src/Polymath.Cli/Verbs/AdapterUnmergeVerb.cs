@@ -25,6 +25,8 @@ static class AdapterUnmergeVerb
             using var before = parsed.GetValue(basis) is { } given ? ModelFolder.Open(TextModel.Locate(work.Hubs.Model(parsed, given))) : null;
             using var merged = ModelFolder.Open(place);
             if (before is not null) Same(before, merged, parsed.GetValue(basis)!, place);
+            if (AdapterBase.Read(source) is { } made && AdapterBase.Of(merged).Models.Any(given => made.Models.Any(given.Fits)))
+                throw new InputException($"{place} is the model that {source} was made for: the adapter is not in it, and taking it out would leave what never was. Name the model that it was merged into.");
             var width = ModelWriter.TypeOf(merged);
             // Held against the base where it is there; otherwise the result with the adapter on it answers as the merged model does.
             var gate = work.Open(parsed, before ?? merged, place);

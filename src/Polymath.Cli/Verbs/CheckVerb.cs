@@ -16,6 +16,7 @@ static class CheckVerb
         {
             var reading = RecipeReader.Read(parsed.GetRequiredValue(recipe), parsed.GetValue(small), parsed.GetValue(set));
             var checkedRecipe = reading.OrThrow();
+            Polymath.Training.Run.CheckMethods(checkedRecipe);
             var visits = checkedRecipe.Visits();
             Console.WriteLine($"{reading.File} is right: {visits.Count} stages ({string.Join(", ", visits.Select(visit => visit.Name))}).");
             return Outcome.Done;

@@ -33,7 +33,7 @@ static class CompareVerb
         internal readonly Option<string?> Stage = new("--stage") { Description = "The stage that is trained; the last one when left out." };
         internal readonly Option<string?> Quality = new("--quality") { Description = "The ability that is ranked by; the stage's first when left out." };
         internal readonly Option<string?> From = new("--from") { Description = "A run of the recipe whose stages before are taken, instead of training them." };
-        internal readonly Option<string?> Folder = new("--run-dir") { Description = "The comparison's folder (runs/NAME-compare)." };
+        internal readonly Option<string?> Folder = new("--run-dir") { Description = "The comparison's folder (runs/NAME-STAGE-compare)." };
         internal readonly Option<bool> Small = new("--small") { Description = "Applies the recipe's `small` block." };
         internal readonly Option<string[]> Set = new("--set") { Description = "Overrides a setting of the recipe.", DefaultValueFactory = _ => [] };
         internal readonly Option<string?> Part = new("--part") { Description = "The part that a child process does.", Hidden = true };
@@ -50,7 +50,7 @@ static class CompareVerb
             parsed.GetValue(Seeds) is >= 1 and <= 100 and var seeds ? seeds : throw new InputException($"--seeds is {parsed.GetValue(Seeds)}; write a number from 1 to 100."),
             parsed.GetValue(Quality));
 
-        static string[] List(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } items ? items : throw new InputException("A list is empty; write names with commas between them.");
+        static string[] List(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } items ? items : throw new InputException($"The list '{text}' is empty; write names with commas between them, such as lora,dora.");
 
         static (string Key, string Values) Pair(string text) => text.Split('=', 2) is [var key, var values] && key.Length > 0 ? (key, values) : throw new InputException($"--vary is '{text}'; write SETTING=VALUE,VALUE, such as r=4,8,16.");
 
@@ -66,7 +66,7 @@ static class CompareVerb
         var reading = RecipeReader.Read(parsed.GetRequiredValue(choice.Recipe), parsed.GetValue(choice.Small), parsed.GetValue(choice.Set)!);
         var recipe = reading.OrThrow();
         var plan = new ComparisonPlan(recipe, choice.Read(parsed));
-        var folder = Path.GetFullPath(parsed.GetValue(choice.Folder) ?? Path.Combine("runs", recipe.Name + (parsed.GetValue(choice.Small) ? "-small" : "") + "-compare"));
+        var folder = Path.GetFullPath(parsed.GetValue(choice.Folder) ?? Path.Combine("runs", $"{recipe.Name}{(parsed.GetValue(choice.Small) ? "-small" : "")}-{plan.Stage.Name}-compare"));
         var work = new Comparing(plan, reading, folder, parsed.GetValue(choice.From));
         if (parsed.GetValue(choice.Part) is { } part) return work.Do(part);
         using var stop = new CancellationTokenSource();

@@ -28,6 +28,9 @@ public sealed class ComparisonPlan
         if (abilities.Count == 0) throw new InputException($"The recipe measures no ability on the stage {stage.Name}, so that nothing would tell candidates apart. Add one under abilities with stage: {stage.Name}, or name another stage with --stage ({names}).");
         Quality = spec.Quality ?? abilities[0];
         if (!abilities.Contains(Quality)) throw new InputException($"'{Quality}' is no ability of the stage {stage.Name}; those are {string.Join(", ", abilities)}.");
+        var forms = spec.Deltas.Where(delta => !IsFull(delta)).Select(delta => DeltaPresets.Find(delta).Form).ToList();
+        foreach (var setting in (spec.Settings ?? new Dictionary<string, IReadOnlyList<string>>()).Keys)
+            if (!forms.Exists(form => DeltaPlan.Knows(form, setting))) throw new InputException($"None of {string.Join(", ", spec.Deltas)} has the setting '{setting}'. Write one by PEFT's name, such as {string.Join(", ", forms.SelectMany(DeltaPlan.SettingsOf).Distinct().Take(6))}.");
         Candidates = [.. Expand()];
         foreach (var candidate in Candidates)
             if (candidate.Delta is { } delta) DeltaPlan.Check(delta, candidate.Name, stage.Steps);
@@ -48,6 +51,8 @@ public sealed class ComparisonPlan
     /// <summary>What is trained, in order.</summary>
     public IReadOnlyList<Candidate> Candidates { get; }
 
+    static bool IsFull(string delta) => string.Equals(delta, "full", StringComparison.OrdinalIgnoreCase);
+
     IEnumerable<Candidate> Expand()
     {
         var seen = new HashSet<string>(StringComparer.Ordinal);
@@ -65,7 +70,7 @@ public sealed class ComparisonPlan
             foreach (var rate in Spec.Rates is { Count: > 0 } rates ? rates.Select(rate => (double?)rate) : [null])
             {
                 var end = rate is { } said ? $" rate {said.ToString("G4", CultureInfo.InvariantCulture)}" : "";
-                if (string.Equals(name, "full", StringComparison.OrdinalIgnoreCase))
+                if (IsFull(name))
                 {
                     yield return ("full" + end, null, rate);
                     continue;
