@@ -82,6 +82,8 @@ sealed class TrainedAdapters : IDisposable
             try
             {
                 foreach (var (name, spec) in method.Adapters) sets.Add((DeltaSet.Load(model, places.Of(name, spec)), spec.Weight));
+                // The combined factors are freed when they are written.
+                using var scope = NewDisposeScope();
                 Combination.Of(sets, combine.Kind, combine.Density, combine.R, 0, out _).Save(inside, sets[0].Set.Configuration);
             }
             finally
@@ -163,8 +165,8 @@ sealed class TrainedAdapters : IDisposable
         return gate?.Settle(model, folder, limit);
     }
 
-    /// <summary>Sets the adapters aside until the result is disposed.</summary>
-    internal IDisposable Off() => new All([.. adapters.Select(adapter => adapter.Set.Off())]);
+    /// <summary>Sets the adapters aside until the result is disposed, the last first: it keeps what those before it made of the model's own weights.</summary>
+    internal IDisposable Off() => new All([.. Enumerable.Reverse(adapters).Select(adapter => adapter.Set.Off())]);
 
     public void Dispose()
     {
