@@ -26,12 +26,17 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
     internal ComparisonReport All(Func<string, IEnumerable<string>> command, CancellationToken stop)
     {
         var failed = new Dictionary<string, string>();
-        if (from is not null) BaseModel();
-        else if (plan.Before() is not null && !File.Exists(Path.Combine(folder, Base, "report.json")))
+        if (from is null && plan.Before() is { } before)
         {
-            Console.WriteLine($"The stages before {plan.Stage.Name} are trained once...");
-            Child(command(Base), Base, fault => throw new RunFailedException(fault), stop);
+            Fits(Base, before);
+            if (!File.Exists(Path.Combine(folder, Base, "report.json")))
+            {
+                Console.WriteLine($"The stages before {plan.Stage.Name} are trained once...");
+                Child(command(Base), Base, fault => throw new RunFailedException(fault), stop);
+            }
         }
+        var model = BaseModel();
+        foreach (var candidate in plan.Candidates) Fits(candidate.Folder, plan.For(candidate, model));
         var done = 0;
         foreach (var candidate in plan.Candidates)
         {
@@ -49,6 +54,14 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
         AtomicFile.WriteText(Path.Combine(folder, "compare.json"), report.ToJson());
         AtomicFile.WriteText(Path.Combine(folder, "compare.html"), ComparisonPage.Render(report));
         return report;
+    }
+
+    // What is done is not done again: it has to be what is asked for.
+    void Fits(string part, Recipe wanted)
+    {
+        var file = Path.Combine(folder, part, "recipe.yaml");
+        if (File.Exists(file) && File.ReadAllText(file) != wanted.ToYaml())
+            throw new InputException($"{folder} belongs to another comparison: {file} was trained by another recipe or other settings. Give another folder with --run-dir, or remove this one.");
     }
 
     void Child(IEnumerable<string> command, string name, Action<string> fault, CancellationToken stop)

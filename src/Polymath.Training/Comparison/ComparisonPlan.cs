@@ -64,7 +64,7 @@ public sealed class ComparisonPlan
         foreach (var name in Spec.Deltas)
             foreach (var rate in Spec.Rates is { Count: > 0 } rates ? rates.Select(rate => (double?)rate) : [null])
             {
-                var end = rate is { } said ? $" rate {said.ToString("G4", CultureInfo.InvariantCulture)}" : "";
+                var end = rate is { } said ? $" rate {said.ToString("G", CultureInfo.InvariantCulture)}" : "";
                 if (string.Equals(name, "full", StringComparison.OrdinalIgnoreCase))
                 {
                     yield return ("full" + end, null, rate);

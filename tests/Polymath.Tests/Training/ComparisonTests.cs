@@ -34,8 +34,8 @@ public sealed class ComparisonTests
     [Fact]
     public void Presets_keep_their_settings_beside_the_swept_ones()
     {
-        var plan = new ComparisonPlan(Recipe, new ComparisonSpec(["dora"], "spam", Settings: new Dictionary<string, IReadOnlyList<string>> { ["r"] = ["2"], ["insertion"] = ["parallel"] }, Rates: [1e-3, 1e-2]));
-        Assert.Equal(["dora r=2 rate 0.001", "dora r=2 rate 0.01"], plan.Candidates.Select(candidate => candidate.Name));
+        var plan = new ComparisonPlan(Recipe, new ComparisonSpec(["dora"], "spam", Settings: new Dictionary<string, IReadOnlyList<string>> { ["r"] = ["2"], ["insertion"] = ["parallel"] }, Rates: [1e-3, 1e-2, 1.00001e-2]));
+        Assert.Equal(["dora r=2 rate 0.001", "dora r=2 rate 0.01", "dora r=2 rate 0.0100001"], plan.Candidates.Select(candidate => candidate.Name));
         Assert.Equal(new Dictionary<string, string> { ["use_dora"] = "true", ["r"] = "2" }, plan.Candidates[0].Delta!.Settings);
     }
 
