@@ -174,8 +174,9 @@ public sealed class TogetherTests : IDisposable
     [Fact]
     public void Adapters_that_move_the_same_weights_of_the_model_are_set_aside_and_come_back()
     {
-        AdapterSpec Norms() => new(new DeltaSpec(DeltaForm.NormTuning));
-        using var training = Start(Method(Together.Stack, ("one", Norms()), ("two", Norms())), Items("a"), 20).Steps(3);
+        var norms = new AdapterSpec(new DeltaSpec(DeltaForm.NormTuning));
+        using (var apart = Start(Method(Together.Stack, ("one", norms)), Items("a"), 20).Steps(3)) apart.Finish(folder.At("apart"));
+        using var training = Start(Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("apart", "adapter"))), ("two", norms)), Items("a"), 20).Steps(3);
         using var bare = Toy.Model();
         var trained = Toy.Logits(training.Model, Probe);
         Assert.NotEqual(Toy.Logits(bare, Probe), trained);
