@@ -59,7 +59,7 @@ sealed class AdapterWork(string model = "The folder of the base model")
     {
         GateReport? report = null;
         var target = Apart(parsed, [origin.Folder]);
-        AtomicFile.WriteFolder(target, inside =>
+        Stopping.Write(target, _ => AtomicFile.WriteFolder(target, inside =>
         {
             // The layout the adapter was taught goes on with it.
             CompanionFiles.Copy(origin.Folder, inside);
@@ -67,7 +67,7 @@ sealed class AdapterWork(string model = "The folder of the base model")
             if (gate is null) return;
             using var written = DeltaSet.Load(model, inside);
             report = gate.Pass(model, inside, parsed.GetValue(Gate));
-        });
+        }));
         var worst = errors.MaxBy(pair => pair.Value);
         Console.WriteLine($"{target}: {errors.Count} modules; {errors.Values.Average():P2} on average and {worst.Value:P2} at most ({worst.Key}) {meaning}.");
         if (report is not null) Tell(target, report);

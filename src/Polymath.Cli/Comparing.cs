@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Tensors;
@@ -16,7 +18,12 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
 {
     const string Base = "base", Start = "start/";
 
-    string StartOf(int seed) => Path.Combine(folder, $"start-seed{seed}.json");
+    // What is measured before depends on the model, the stage and the seed, and on no candidate.
+    string StartOf(int seed)
+    {
+        var start = plan.For(new Candidate(Start, seed, null, null), BaseModel());
+        return Path.Combine(folder, $"start-seed{seed}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(start.ToYaml())))[..12]}.json");
+    }
 
     static string Measured(string run) => Path.Combine(run, "stages", "00-start", "report.json");
 
@@ -26,24 +33,29 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
     internal ComparisonReport All(Func<string, IEnumerable<string>> command, CancellationToken stop)
     {
         var failed = new Dictionary<string, string>();
-        if (from is not null) BaseModel();
-        else if (plan.Before() is { } before && !Done(before, Path.Combine(folder, Base)))
+        if (from is null && plan.Before() is { } before)
         {
-            Console.WriteLine($"The stages before {plan.Stage.Name} are trained once...");
-            Child(command(Base), Base, fault => throw new RunFailedException(fault), stop);
+            Fits(Base, before);
+            if (!File.Exists(Path.Combine(folder, Base, "report.json")))
+            {
+                Console.WriteLine($"The stages before {plan.Stage.Name} are trained once...");
+                Child(command(Base), Base, fault => throw new RunFailedException(fault), stop);
+            }
         }
+        var model = BaseModel();
+        foreach (var candidate in plan.Candidates) Fits(candidate.Folder, plan.For(candidate, model));
         var done = 0;
         foreach (var candidate in plan.Candidates)
         {
             var place = Path.Combine(folder, candidate.Folder);
-            var known = Done(plan.For(candidate, BaseModel()), place);
+            var known = File.Exists(Path.Combine(place, "report.json"));
             if (!known && !failed.ContainsKey(candidate.Name))
             {
                 // What all start from is measured once for a seed.
                 if (!File.Exists(StartOf(candidate.Seed))) Child(command(Start + candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
                 if (!failed.ContainsKey(candidate.Name)) Child(command(candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
             }
-            Console.WriteLine($"[{++done}/{plan.Candidates.Count}] {candidate.Name}, seed {candidate.Seed}: {(failed.TryGetValue(candidate.Name, out var why) ? why : Line(place))}{(known ? " (done before)" : "")}");
+            Console.WriteLine($"[{++done}/{plan.Candidates.Count}] {candidate.Name}, seed {candidate.Seed}: {(!known && failed.TryGetValue(candidate.Name, out var why) ? why : Line(place))}{(known ? " (done before)" : "")}");
         }
         var report = ComparisonReport.Gather(plan, reading.OrThrow().Name, folder, failed);
         AtomicFile.WriteText(Path.Combine(folder, "compare.json"), report.ToJson());
@@ -51,13 +63,12 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
         return report;
     }
 
-    // Results of other settings under the same name would be shown as these.
-    static bool Done(Recipe recipe, string place)
+    // What is done is not done again: it has to be what is asked for.
+    void Fits(string part, Recipe wanted)
     {
-        var kept = Path.Combine(place, "recipe.yaml");
-        if (File.Exists(kept) && File.ReadAllText(kept).Trim() != recipe.ToYaml().Trim())
-            throw new InputException($"{place} belongs to another stage, recipe or other settings. Name another folder with --run-dir, or remove this one.");
-        return File.Exists(Path.Combine(place, "report.json"));
+        var file = Path.Combine(folder, part, "recipe.yaml");
+        if (File.Exists(file) && File.ReadAllText(file) != wanted.ToYaml())
+            throw new InputException($"{folder} belongs to another comparison: {file} was trained by another recipe or other settings. Give another folder with --run-dir, or remove this one.");
     }
 
     void Child(IEnumerable<string> command, string name, Action<string> fault, CancellationToken stop)

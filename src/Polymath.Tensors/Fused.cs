@@ -80,8 +80,14 @@ public abstract class Fused
     {
         ArgumentNullException.ThrowIfNull(loss);
         Node.Fault = null;
-        loss.backward();
-        Node.Free();
+        try
+        {
+            loss.backward();
+        }
+        finally
+        {
+            Node.Free();
+        }
         if (Node.Fault is not { } fault) return;
         Node.Fault = null;
         fault.Throw();

@@ -56,7 +56,7 @@ public sealed class RunFolder : IDisposable
             foreach (var stage in Directory.Exists(folder.File("stages")) ? Directory.GetDirectories(folder.File("stages")) : [])
             {
                 AtomicFile.Sweep(stage);
-                AtomicFile.Sweep(System.IO.Path.Combine(stage, "rollouts"));
+                foreach (var inner in new[] { "rollouts", "prepared" }) AtomicFile.Sweep(System.IO.Path.Combine(stage, inner));
             }
             var file = folder.File("recipe.yaml");
             if (!System.IO.File.Exists(file)) AtomicFile.WriteText(file, recipe);

@@ -72,7 +72,7 @@ public sealed class AttachedAdapters : IDisposable
             var content = JsonNode.Parse(File.ReadAllText(file));
             var names = content?["adapters"]?.AsArray().Select(node => node!.GetValue<string>()).ToList() ?? [];
             // A name leads into the folder and nowhere else.
-            if (Enum.TryParse<Together>(content?["together"]?.GetValue<string>(), ignoreCase: true, out var together) && names.Count > 0 && names.TrueForAll(name => name == Path.GetFileName(name) && name is not ("" or "." or ".."))) return (together, names);
+            if (Enum.TryParse<Together>(content?["together"]?.GetValue<string>(), ignoreCase: true, out var together) && Enum.IsDefined(together) && names.Count > 0 && names.Distinct().Count() == names.Count && names.TrueForAll(name => name == Path.GetFileName(name) && name is not ("" or "." or ".."))) return (together, names);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException)
         {

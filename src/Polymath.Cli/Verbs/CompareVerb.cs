@@ -45,7 +45,7 @@ static class CompareVerb
         internal ComparisonSpec Read(ParseResult parsed) => new(
             List(parsed.GetRequiredValue(Deltas)), parsed.GetValue(Stage), parsed.GetValue(Budget) is { } budgets ? List(budgets) : null,
             [.. parsed.GetValue(Roles)!.Select(words => (IReadOnlyList<Socket>)[.. List(words).Select(Role)])],
-            parsed.GetValue(Vary)!.ToDictionary(pair => Pair(pair).Key, pair => (IReadOnlyList<string>)List(Pair(pair).Values)),
+            parsed.GetValue(Vary)!.Select(Pair).GroupBy(pair => pair.Key).ToDictionary(group => group.Key, group => (IReadOnlyList<string>)[.. group.SelectMany(pair => List(pair.Values))]),
             parsed.GetValue(Rates) is { } rates ? [.. List(rates).Select(Number)] : null,
             parsed.GetValue(Seeds) is >= 1 and <= 100 and var seeds ? seeds : throw new InputException($"--seeds is {parsed.GetValue(Seeds)}; write a number from 1 to 100."),
             parsed.GetValue(Quality));

@@ -74,12 +74,11 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         return null;
     }
 
-    /// <summary>Puts a save's weights and moments back, and what the method remembered. The moments stay where they are when only the weights are wanted.</summary>
+    /// <summary>Puts a save's weights and moments back, and what the method remembered.</summary>
     /// <param name="step">The save's step.</param>
     /// <param name="optimizer">What is restored.</param>
-    /// <param name="weightsOnly">Whether only the weights are restored.</param>
     /// <param name="memory">What the method remembers between steps, by name; null for nothing.</param>
-    public void Restore(int step, AdamW optimizer, bool weightsOnly = false, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
+    public void Restore(int step, AdamW optimizer, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         using (var weights = SafetensorsFile.Open(Path.Combine(PathOf(step), WeightsFile)))
@@ -90,7 +89,6 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         foreach (var (name, tensor) in memory ?? none)
             using (var kept = moments.Map(Memory + name))
                 tensor.copy_(kept);
-        if (weightsOnly) return;
         foreach (var (name, moment) in optimizer.State())
             using (var kept = moments.Map(name))
                 moment.copy_(kept);

@@ -56,11 +56,16 @@ public sealed class ComparisonPlan
     IEnumerable<Candidate> Expand()
     {
         var seen = new HashSet<string>(StringComparer.Ordinal);
+        var folders = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         foreach (var (name, delta, rate) in Ways())
         {
             // A form without the swept size or setting comes once.
             if (!seen.Add(name)) continue;
-            for (var i = 0; i < Spec.Seeds; i++) yield return new Candidate(name, recipe.Seed + i, delta, rate);
+            for (var i = 0; i < Spec.Seeds; i++)
+            {
+                var candidate = new Candidate(name, recipe.Seed + i, delta, rate);
+                yield return folders.Add(candidate.Folder) ? candidate : throw new InputException($"'{name}' and another way would share the folder {candidate.Folder}: their names differ in signs only. Leave one out.");
+            }
         }
     }
 
@@ -69,7 +74,7 @@ public sealed class ComparisonPlan
         foreach (var name in Spec.Deltas)
             foreach (var rate in Spec.Rates is { Count: > 0 } rates ? rates.Select(rate => (double?)rate) : [null])
             {
-                var end = rate is { } said ? $" rate {said.ToString("G4", CultureInfo.InvariantCulture)}" : "";
+                var end = rate is { } said ? $" rate {said.ToString("G", CultureInfo.InvariantCulture)}" : "";
                 if (IsFull(name))
                 {
                     yield return ("full" + end, null, rate);

@@ -71,7 +71,7 @@ public sealed record ComparisonReport(
         var rows = done.GroupBy(pair => pair.Name).Select(group => Row(group.Key, [.. group.Select(pair => pair.Report)])).ToList();
         double Rank(ComparisonRow row) => row.Abilities[plan.Quality].Mean is var mean && double.IsNaN(mean) ? double.NegativeInfinity : plan.HigherIsBetter ? mean : -mean;
         return new ComparisonReport(
-            recipe, plan.Stage.Name, plan.Quality, plan.HigherIsBetter, Abilities([.. done.Select(pair => pair.Report.Abilities[0]).DistinctBy(row => string.Join(' ', row.Values))]),
+            recipe, plan.Stage.Name, plan.Quality, plan.HigherIsBetter, Abilities([.. done.Select(pair => pair.Report).DistinctBy(report => report.Seed).Select(report => report.Abilities[0])]),
             [.. rows.OrderByDescending(Rank).ThenBy(row => row.Parameters)], failed, done[0].Report.Environment);
     }
 

@@ -91,7 +91,8 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         {
             if (!saves.Has(best))
                 throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {stage.Checkpoint!.Best} was best, is missing or damaged. Train this stage again: remove its folder {folder} and give the same command.");
-            saves.Restore(best, optimizer, weightsOnly: true, method.Memory);
+            // With their moments: an adapter that is gone on with later has those of its own step beside it.
+            saves.Restore(best, optimizer, method.Memory);
             run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {stage.Checkpoint!.Best} was best ({state.Best:G4}).");
         }
         var gate = method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model), optimizer: optimizer);
@@ -131,7 +132,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             using var fresh = get_rng_state();
             return new CheckpointState(0, default, Convert.ToBase64String(fresh.bytes), 0, 0, double.NaN, double.NaN);
         }
-        saves.Restore(state.Step, optimizer, memory: method!.Memory);
+        saves.Restore(state.Step, optimizer, method!.Memory);
         source.Cursor = state.Cursor;
         using var random = tensor(Convert.FromBase64String(state.TorchRandom));
         set_rng_state(random);

@@ -60,6 +60,10 @@ sealed class TrainedAdapters : IDisposable
             var sets = several.adapters.Select(adapter => adapter.Set).ToList();
             if (method.Together == Together.Route) several.routing = new RowRouting(model, sets, [.. several.adapters.Select(adapter => adapter.Spec.Data ?? [])]);
             if (method.Together == Together.Mix) several.mixture = AdapterMixture.Fresh(model, sets);
+            if (several.Moving.SelectMany(adapter => adapter.Set.Weights).GroupBy(weight => weight).FirstOrDefault(group => group.Count() > 1) is { } twice)
+                throw new InputException($"method.adapters: two adapters train the model's own {twice.Key.Name}, which can move one way only. Leave norms and biases to one of them, or freeze the other.");
+            if (method.Merge && sets.Count > 1 && sets.Exists(set => set.Plugged.Any(pair => pair.Delta is Tuning.Deltas.Lora { Magnitude: not null })))
+                throw new InputException("method.merge: DoRA scales the rows of the whole map, which others around it change: the sum could not be merged as it was trained. Leave merge out, or take use_dora off.");
             if (method.Merge && sets.Find(set => !set.Merges) is { } stays) throw new InputException($"method.merge: an adapter of the kind {stays.Configuration.Type} cannot be merged. Leave merge out.");
             if (method.Together != Together.Combine)
                 foreach (var (name, spec) in method.Adapters) places.Keep(name, spec);
@@ -82,6 +86,8 @@ sealed class TrainedAdapters : IDisposable
             try
             {
                 foreach (var (name, spec) in method.Adapters) sets.Add((DeltaSet.Load(model, places.Of(name, spec)), spec.Weight));
+                // The combined factors are freed when they are written.
+                using var scope = NewDisposeScope();
                 Combination.Of(sets, combine.Kind, combine.Density, combine.R, 0, out _).Save(inside, sets[0].Set.Configuration);
             }
             finally
@@ -163,8 +169,8 @@ sealed class TrainedAdapters : IDisposable
         return gate?.Settle(model, folder, limit);
     }
 
-    /// <summary>Sets the adapters aside until the result is disposed.</summary>
-    internal IDisposable Off() => new All([.. adapters.Select(adapter => adapter.Set.Off())]);
+    /// <summary>Sets the adapters aside until the result is disposed, the last first: it keeps what those before it made of the model's own weights.</summary>
+    internal IDisposable Off() => new All([.. Enumerable.Reverse(adapters).Select(adapter => adapter.Set.Off())]);
 
     public void Dispose()
     {

@@ -99,7 +99,7 @@ public sealed class AdapterFaultTests : IDisposable
     [InlineData("r", "2147483647", "has the shape [8, 64], the configuration wants [2147483647, 64]")]
     [InlineData("r", "-1", "r is -1; a whole number from 1 is needed")]
     [InlineData("target_modules", "\"(\"", "as a regular expression over")]
-    [InlineData("target_modules", "\"(\\\\w+\\\\.?)+!\"", "as a regular expression over")]
+    [InlineData("target_modules", "\"(((\\\\w+\\\\.?)+)+)+!\"", "as a regular expression over")]
     [InlineData("target_modules", "\"../../../etc/passwd\"", "fit none of the model's projections")]
     [InlineData("rank_pattern", "{\"[\": 4}", "as a regular expression over")]
     [InlineData("modules_to_save", "[\"../../etc\", \"lm_head\"]", "lm_head")]

@@ -33,7 +33,7 @@ public sealed class CompareTests : IDisposable
         Assert.DoesNotContain("<script", page);
         // The stages before are trained once, and measured once for each seed.
         Assert.True(Directory.Exists(recipe.At("whole", "base", "stages", "02-write", "model")));
-        Assert.True(File.Exists(recipe.At("whole", "start-seed6.json")));
+        Assert.Single(Directory.GetFiles(recipe.At("whole"), "start-seed6-*.json"));
 
         using (var process = CliProgram.Start(recipe.Path, [.. What, "--run-dir", "killed"]))
         {
@@ -69,10 +69,14 @@ public sealed class CompareTests : IDisposable
     [Fact]
     public void What_cannot_be_trained_is_said_and_the_others_are_trained()
     {
-        var result = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora,oft", "--vary", "oft_block_size=7", "--run-dir", "some");
+        var result = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora,oft", "--vary", "oft_block_size=7", "--vary", "oft_block_size=7", "--run-dir", "some");
         Assert.True(result.Code == 0, result.All);
         Assert.Contains("Not trained: oft oft_block_size=7: ", result.Out);
         Assert.Contains("lora", result.Out);
+        // What was trained otherwise is not taken for what is asked for now.
+        var other = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora", "--run-dir", "some", "--set", "stages.tell.steps=3");
+        Assert.Equal(2, other.Code);
+        Assert.Contains("some belongs to another comparison: ", other.Error);
         var from = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora", "--from", "nowhere");
         Assert.Equal(2, from.Code);
         Assert.Contains("There is no folder nowhere", from.Error);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using Polymath.Tensors.Files;
 using Polymath.Text;
 
 namespace Polymath.Tests.Cli;
@@ -36,6 +37,19 @@ public sealed class ResumeTests(FinishedRun finished)
         Assert.False(File.Exists(recipe.At(name, "report.json")));
         Assert.Equal(0, recipe.Run(name).Code);
         SameAsWhole(name);
+    }
+
+    [Fact]
+    public void An_adapter_of_the_best_step_has_that_step_s_moments_beside_it()
+    {
+        // Nothing is learned at such a rate, so that the first measurement stays the best.
+        Assert.Equal(0, recipe.Run("flat", "--set", "stages.tell.optimizer.rate=1e-12").Code);
+        var stage = recipe.At("flat", "stages", "03-tell");
+        var best = (int)JsonNode.Parse(File.ReadAllText(Path.Combine(stage, "checkpoints", "step-00000007", "state.json")))!["bestStep"]!;
+        Assert.Equal(2, best);
+        using var moments = SafetensorsFile.Open(Path.Combine(stage, "adapter", "optimizer.safetensors"));
+        using var steps = moments.Map("steps");
+        Assert.Equal(best, steps.item<long>());
     }
 
     [Fact]

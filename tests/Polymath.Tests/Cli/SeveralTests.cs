@@ -245,6 +245,6 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         File.Delete(several.At("kept", "adapter_config.json"));
         var broken = Run("further.yaml", "broken");
         Assert.Equal(2, broken.Code);
-        Assert.Contains(Path.Combine("kept", "adapter_config.json"), broken.Error, StringComparison.Ordinal);
+        Assert.Contains("kept has no adapter_config.json", broken.Error, StringComparison.Ordinal);
     }
 }

@@ -34,8 +34,8 @@ public sealed class ComparisonTests
     [Fact]
     public void Presets_keep_their_settings_beside_the_swept_ones()
     {
-        var plan = new ComparisonPlan(Recipe, new ComparisonSpec(["dora"], "spam", Settings: new Dictionary<string, IReadOnlyList<string>> { ["r"] = ["2"], ["insertion"] = ["parallel"] }, Rates: [1e-3, 1e-2]));
-        Assert.Equal(["dora r=2 rate 0.001", "dora r=2 rate 0.01"], plan.Candidates.Select(candidate => candidate.Name));
+        var plan = new ComparisonPlan(Recipe, new ComparisonSpec(["dora"], "spam", Settings: new Dictionary<string, IReadOnlyList<string>> { ["r"] = ["2"] }, Rates: [1e-3, 1e-2, 1.00001e-2]));
+        Assert.Equal(["dora r=2 rate 0.001", "dora r=2 rate 0.01", "dora r=2 rate 0.0100001"], plan.Candidates.Select(candidate => candidate.Name));
         Assert.Equal(new Dictionary<string, string> { ["use_dora"] = "true", ["r"] = "2" }, plan.Candidates[0].Delta!.Settings);
     }
 
@@ -70,6 +70,7 @@ public sealed class ComparisonTests
         Assert.Contains("measures no ability on the stage read", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "read"))).Message, StringComparison.Ordinal);
         Assert.Contains("no stage 'spum'", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spum"))).Message, StringComparison.Ordinal);
         Assert.Contains("'form' is no ability of the stage spam", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", Quality: "form"))).Message, StringComparison.Ordinal);
+        Assert.Contains("None of lora has the setting 'rr'", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", Settings: new Dictionary<string, IReadOnlyList<string>> { ["rr"] = ["4"] }))).Message, StringComparison.Ordinal);
         Assert.Contains("budget is 'much'", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", ["much"]))).Message, StringComparison.Ordinal);
     }
 

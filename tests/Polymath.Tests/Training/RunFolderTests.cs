@@ -62,13 +62,14 @@ public sealed class RunFolderTests : IDisposable
         Open("a");
         var stage = folder.At("run", "stages", "01-read");
         var unique = Guid.NewGuid().ToString("N");
-        foreach (var name in new[] { $".model.{unique}.tmp", $".adapter.{unique}.tmp.old" })
+        foreach (var name in new[] { $".model.{unique}.tmp", $".adapter.{unique}.tmp.old", Path.Combine("prepared", $".one.{unique}.tmp") })
         {
             Directory.CreateDirectory(Path.Combine(stage, name));
             File.WriteAllText(Path.Combine(stage, name, "x"), name);
         }
         Open("a");
-        Assert.Equal(["adapter"], Directory.GetFileSystemEntries(stage).Select(path => Path.GetFileName(path)));
+        Assert.Equal(["adapter", "prepared"], Directory.GetFileSystemEntries(stage).Select(path => Path.GetFileName(path)).Order());
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(stage, "prepared")));
         Assert.True(File.Exists(Path.Combine(stage, "adapter", "x")));
     }
 }

@@ -130,7 +130,7 @@ public sealed class AdaLoraTests : IDisposable
         }
         using var again = Started();
         using var other = new AdamW(again.Weights, new OptimizerSpec(0.1));
-        saves.Restore(7, other, memory: again.Course!.Memory);
+        saves.Restore(7, other, again.Course!.Memory);
         for (var step = 8; step <= Steps; step++) Step(again, step);
         // A product may round otherwise where its numbers lie otherwise in memory; a rank is there or is not.
         foreach (var (expected, weight) in whole.Zip(again.Weights))

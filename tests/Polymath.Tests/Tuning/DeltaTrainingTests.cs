@@ -67,7 +67,7 @@ public sealed class DeltaTrainingTests : IDisposable
         public Job Resume(Checkpoint saves)
         {
             var state = saves.Newest(fault => Assert.Fail(fault))!;
-            saves.Restore(state.Step, optimizer, memory: Set.Course?.Memory);
+            saves.Restore(state.Step, optimizer, Set.Course?.Memory);
             (step, source.Cursor) = (state.Step, state.Cursor);
             using var random = tensor(Convert.FromBase64String(state.TorchRandom));
             set_rng_state(random);

@@ -119,10 +119,12 @@ public sealed class TogetherTests : IDisposable
         }
     }
 
-    [Fact]
-    public void Rows_of_no_adapter_s_data_are_the_base_s_and_teach_nothing()
+    [Theory]
+    [InlineData(null)]
+    [InlineData(10)]
+    public void Rows_of_no_adapter_s_data_are_the_base_s_and_teach_nothing(int? microTokens)
     {
-        using var training = Start(Method(Together.Route, ("one", Lora("a"))), Items("a", "c"), 40).Steps(2);
+        using var training = Start(Method(Together.Route, ("one", Lora("a"))), Items("a", "c"), 40, microTokens).Steps(2);
         using var alone = Start(Method(Together.Route, ("one", Lora("a"))), Items("a"), 20).Steps(2);
         Same(alone.Values(""), training.Values(""), 2e-5);
         using var frozen = no_grad();
@@ -167,6 +169,28 @@ public sealed class TogetherTests : IDisposable
         // Merged one after the other they are the same sum.
         foreach (var name in new[] { "one", "two", "still" }) DeltaSet.Load(model, folder.At("stack", "adapter", name), anyBase: true).Merge();
         Assert.True(Samples.Gap(trained, Toy.Logits(model, Probe)) < 1e-4);
+    }
+
+    [Fact]
+    public void Adapters_that_move_the_same_weights_of_the_model_are_set_aside_and_come_back()
+    {
+        var norms = new AdapterSpec(new DeltaSpec(DeltaForm.NormTuning));
+        using (var apart = Start(Method(Together.Stack, ("one", norms)), Items("a"), 20).Steps(3)) apart.Finish(folder.At("apart"));
+        using var training = Start(Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("apart", "adapter"), Frozen: true)), ("two", norms)), Items("a"), 20).Steps(3);
+        using var bare = Toy.Model();
+        var trained = Toy.Logits(training.Model, Probe);
+        Assert.NotEqual(Toy.Logits(bare, Probe), trained);
+        using (training.Method.Aside()) Assert.Equal(Toy.Logits(bare, Probe), Toy.Logits(training.Model, Probe));
+        Assert.Equal(trained, Toy.Logits(training.Model, Probe));
+    }
+
+    [Fact]
+    public void Two_adapters_do_not_train_the_same_weight_and_DoRA_does_not_merge_in_a_stack()
+    {
+        var norms = new AdapterSpec(new DeltaSpec(DeltaForm.NormTuning));
+        Assert.Contains("can move one way only", Assert.Throws<InputException>(() => Start(Method(Together.Stack, ("one", norms), ("two", norms)), Items("a"), 20)).Message, StringComparison.Ordinal);
+        var dora = new AdapterSpec(new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["use_dora"] = "true" }));
+        Assert.Contains("DoRA scales the rows", Assert.Throws<InputException>(() => Start(Method(Together.Stack, ("one", Lora()), ("two", dora)) with { Merge = true }, Items("a"), 20)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -280,7 +304,10 @@ public sealed class TogetherTests : IDisposable
         using (var routed = Start(Method(Together.Route, ("one", Lora("a")), ("two", Lora("b"))), Items("a", "b"), 40).Steps(1)) routed.Finish(folder.At("routed"));
         using var model = Toy.Model();
         Assert.Contains("Choose one: --adapter", Assert.Throws<InputException>(() => AttachedAdapters.Load(model, folder.At("routed", "adapter"))).Message, StringComparison.Ordinal);
-        File.WriteAllText(folder.At("routed", "adapter", AttachedAdapters.IndexFile), """{"together": "stack", "adapters": ["../one"]}""");
-        Assert.Contains("is damaged", Assert.Throws<InputException>(() => AttachedAdapters.Load(model, folder.At("routed", "adapter"))).Message, StringComparison.Ordinal);
+        foreach (var damaged in new[] { """{"together": "stack", "adapters": ["../one"]}""", """{"together": "7", "adapters": ["one"]}""", """{"together": "stack", "adapters": ["one", "one"]}""" })
+        {
+            File.WriteAllText(folder.At("routed", "adapter", AttachedAdapters.IndexFile), damaged);
+            Assert.Contains("is damaged", Assert.Throws<InputException>(() => AttachedAdapters.Load(model, folder.At("routed", "adapter"))).Message, StringComparison.Ordinal);
+        }
     }
 }
