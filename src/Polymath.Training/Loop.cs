@@ -13,7 +13,7 @@ namespace Polymath.Training;
 /// <summary>What a step did.</summary>
 /// <param name="Step">The step, from 1.</param>
 /// <param name="Loss">The mean loss.</param>
-/// <param name="GradientNorm">The norm of the whole mean gradient, before clipping.</param>
+/// <param name="GradientNorm">The norm of the whole mean gradient, before clipping; of several adapters the root of their squared norms, each over its own count.</param>
 /// <param name="Rate">The learning rate.</param>
 /// <param name="Tokens">The tokens read.</param>
 /// <param name="Metrics">The objective's further figures, as means.</param>

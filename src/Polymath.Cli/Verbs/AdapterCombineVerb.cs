@@ -26,8 +26,8 @@ static class AdapterCombineVerb
             var shares = parsed.GetValue(weights)?.Split(',') ?? [.. folders.Select(_ => "1")];
             if (shares.Length != folders.Length) throw new InputException($"--weights has {shares.Length} numbers for {folders.Length} adapters; give one each, such as 0.7,0.3.");
             double Number(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) ? number : throw new InputException($"--weights has '{text}', which is no number.");
-            var how = Array.Find(Enum.GetValues<CombineKind>(), value => Word(value) == parsed.GetValue(kind));
-            if (Word(how) != parsed.GetValue(kind)) throw new InputException($"--kind is '{parsed.GetValue(kind)}'; known are {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}.");
+            // As recipes write it, too: tiesSvd.
+            if (!Enum.TryParse<CombineKind>(parsed.GetValue(kind)!.Replace("_", "", StringComparison.Ordinal), ignoreCase: true, out var how) || !Enum.IsDefined(how) || char.IsDigit(parsed.GetValue(kind)![0])) throw new InputException($"--kind is '{parsed.GetValue(kind)}'; known are {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}.");
             var place = work.Place(parsed);
             work.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
