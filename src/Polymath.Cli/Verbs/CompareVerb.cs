@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Text.Json;
 using Polymath.Recipes;
 using Polymath.Training.Comparison;
 using Spectre.Console;
@@ -44,21 +43,17 @@ static class CompareVerb
 
         internal ComparisonSpec Read(ParseResult parsed) => new(
             List(parsed.GetRequiredValue(Deltas)), parsed.GetValue(Stage), parsed.GetValue(Budget) is { } budgets ? List(budgets) : null,
-            [.. parsed.GetValue(Roles)!.Select(words => (IReadOnlyList<Socket>)[.. List(words).Select(Role)])],
+            [.. parsed.GetValue(Roles)!.Select(words => (IReadOnlyList<Socket>)[.. List(words).Select(word => Words.Read<Socket>("--roles", word))])],
             parsed.GetValue(Vary)!.Select(Pair).GroupBy(pair => pair.Key).ToDictionary(group => group.Key, group => (IReadOnlyList<string>)[.. group.SelectMany(pair => List(pair.Values))]),
             parsed.GetValue(Rates) is { } rates ? [.. List(rates).Select(Number)] : null,
             parsed.GetValue(Seeds) is >= 1 and <= 100 and var seeds ? seeds : throw new InputException($"--seeds is {parsed.GetValue(Seeds)}; write a number from 1 to 100."),
             parsed.GetValue(Quality));
 
-        static string[] List(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } items ? items : throw new InputException($"The list '{text}' is empty; write names with commas between them, such as lora,dora.");
+        static string[] List(string text) => Words.List(text) is { Length: > 0 } items ? items : throw new InputException($"The list '{text}' is empty; write names with commas between them, such as lora,dora.");
 
         static (string Key, string Values) Pair(string text) => text.Split('=', 2) is [var key, var values] && key.Length > 0 ? (key, values) : throw new InputException($"--vary is '{text}'; write SETTING=VALUE,VALUE, such as r=4,8,16.");
 
         static double Number(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var rate) && rate is > 0 and < 100 ? rate : throw new InputException($"--rates holds '{text}'; write numbers such as 1e-3,3e-3.");
-
-        static Socket Role(string word) => Enum.TryParse<Socket>(word, ignoreCase: true, out var role) && Enum.IsDefined(role) && !char.IsDigit(word[0])
-            ? role
-            : throw new InputException($"--roles holds '{word}'; known are {string.Join(", ", Enum.GetValues<Socket>().Select(socket => JsonNamingPolicy.CamelCase.ConvertName(socket.ToString())))}.");
     }
 
     static int Go(Options choice, ParseResult parsed)

@@ -16,7 +16,7 @@ static class DeltaVerb
     static Command Show()
     {
         var folder = new Argument<string>("model") { Description = "The model's folder" + HubUse.Or };
-        var form = new Argument<string?>("form") { Description = $"The form or preset: {string.Join(", ", Enum.GetValues<DeltaForm>().Select(Word).Concat(DeltaPresets.Names))}.", Arity = ArgumentArity.ZeroOrOne };
+        var form = new Argument<string?>("form") { Description = $"The form or preset: {string.Join(", ", Enum.GetValues<DeltaForm>().Select(Words.Of).Concat(DeltaPresets.Names))}.", Arity = ArgumentArity.ZeroOrOne };
         var recipe = new Option<string?>("--recipe") { Description = "In place of a form: a recipe, one of whose stages is shown." };
         var stage = new Option<string?>("--stage") { Description = "The stage of the recipe." };
         var roles = new Option<string?>("--roles") { Description = "The sockets, such as query,value; the form's own choice when left out." };
@@ -59,13 +59,13 @@ static class DeltaVerb
         foreach (var pair in set) settings[Split(pair)[0]] = Split(pair)[1];
         var spec = preset with
         {
-            Roles = roles is not null ? [.. List(roles).Select(word => Read<Socket>("--roles", word))] : modules is null ? preset.Roles : null,
-            TargetModules = modules is null ? null : List(modules),
-            Layers = layers is null ? null : [.. List(layers).Select(number => int.TryParse(number, out var layer) && layer >= 0 ? layer : throw new InputException($"--layers is '{layers}'; write block numbers from 0, such as 0,1,2."))],
+            Roles = roles is not null ? [.. Words.List(roles).Select(word => Words.Read<Socket>("--roles", word))] : modules is null ? preset.Roles : null,
+            TargetModules = modules is null ? null : Words.List(modules),
+            Layers = layers is null ? null : [.. Words.List(layers).Select(number => int.TryParse(number, out var layer) && layer >= 0 ? layer : throw new InputException($"--layers is '{layers}'; write block numbers from 0, such as 0,1,2."))],
             Budget = budget,
             Settings = settings,
         };
-        return [new ShownDelta(Word(spec.Form), "", Trains: true, model => DeltaSet.Fresh(model, DeltaPlan.Configure(model, spec), 0, _ => [0]))];
+        return [new ShownDelta(Words.Of(spec.Form), "", Trains: true, model => DeltaSet.Fresh(model, DeltaPlan.Configure(model, spec), 0, _ => [0]))];
     }
 
     static void Print(LanguageModel model, IReadOnlyList<ShownDelta> shown, bool alone, bool json)
@@ -102,17 +102,10 @@ static class DeltaVerb
     static string RoleOf(LanguageModel model, string name)
     {
         var bare = name.StartsWith(AdapterConfiguration.Prefix, StringComparison.Ordinal) ? name[AdapterConfiguration.Prefix.Length..] : "";
-        if (model.Projections.Append(model.Tokens.HeadMap).FirstOrDefault(map => bare.StartsWith(map.Name + ".", StringComparison.Ordinal)) is { } found) return Word(found.Role);
-        if (bare.StartsWith(model.Tokens.Name + ".", StringComparison.Ordinal)) return Word(Socket.Embedding);
-        return bare.Length == 0 ? "shared" : bare.EndsWith(".bias", StringComparison.Ordinal) ? "bias" : Word(Socket.Norm);
+        if (model.Projections.Append(model.Tokens.HeadMap).FirstOrDefault(map => bare.StartsWith(map.Name + ".", StringComparison.Ordinal)) is { } found) return Words.Of(found.Role);
+        if (bare.StartsWith(model.Tokens.Name + ".", StringComparison.Ordinal)) return Words.Of(Socket.Embedding);
+        return bare.Length == 0 ? "shared" : bare.EndsWith(".bias", StringComparison.Ordinal) ? "bias" : Words.Of(Socket.Norm);
     }
 
-    static string[] List(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-
     static string[] Split(string pair) => pair.Split('=', 2) is { Length: 2 } parts ? parts : throw new InputException($"--set is '{pair}'; write NAME=VALUE, such as r=8.");
-
-    static string Word<T>(T value) where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
-
-    static T Read<T>(string what, string word) where T : struct, Enum =>
-        Enum.TryParse<T>(word, ignoreCase: true, out var value) && Enum.IsDefined(value) ? value : throw new InputException($"{what} is '{word}'; known are {string.Join(", ", Enum.GetValues<T>().Select(Word))}.");
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Tuning;
@@ -26,7 +25,7 @@ sealed class StageDeltas(Recipe recipe, string baseFolder)
             ?? throw new InputException($"--stage is '{name}', and the recipe {recipe.Name} has no such stage. {Nearest.Hint(name, [.. recipe.Stages.Select(stage => stage.Name)], "stages")}.");
         var method = MethodOf(stage);
         if (method is AdaptersMethod several) return [.. several.Adapters.Select(pair => One(pair.Key, pair.Value))];
-        if (method is LoraMethod or DeltaSpec) return [Fresh(method is DeltaSpec delta ? Word(delta.Form) : "lora", "", method, trains: true)];
+        if (method is LoraMethod or DeltaSpec) return [Fresh(method is DeltaSpec delta ? Words.Of(delta.Form) : "lora", "", method, trains: true)];
         var others = recipe.Stages.Where(other => MethodOf(other) is LoraMethod or DeltaSpec or AdaptersMethod).Select(other => other.Name).ToList();
         throw new InputException($"The stage {name} trains weights of the model itself (method: {method?.Kind ?? "full"}) and attaches no delta. {(others.Count == 0 ? "No stage of this recipe does." : $"Stages that do: {string.Join(", ", others)}.")}");
     }
@@ -48,6 +47,4 @@ sealed class StageDeltas(Recipe recipe, string baseFolder)
         // How big a prompt is does not depend on what its text says.
         ? DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), 0, _ => [0])
         : DeltaSet.Fresh(model, (LoraMethod)method, 0));
-
-    static string Word(DeltaForm form) => JsonNamingPolicy.CamelCase.ConvertName(form.ToString());
 }

@@ -14,32 +14,14 @@ public static class ComparisonPage
     public static string Render(ComparisonReport report)
     {
         ArgumentNullException.ThrowIfNull(report);
-        var name = Html.Text($"{report.Recipe}: {report.Stage}");
         var seeds = report.Rows.Max(row => row.Seeds);
-        return $"""
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <meta name="color-scheme" content="light dark">
-            <title>{name} · Polymath</title>
-            <style>
-            {ReportStyle.Sheet}
-            </style>
-            </head>
-            <body>
-            <header><p class="eyebrow">Polymath comparison</p><h1>{name}</h1>
-            <p class="lead">Ranked by {Html.Text(report.Quality)}, {(report.HigherIsBetter ? "more" : "less")} is better. {(seeds == 1 ? "One seed: the spread is not known, and small differences mean nothing." : $"Dots are means over {seeds} seeds, lines reach from the least to the greatest.")}</p></header>
-            <main>
-            <section><div class="charts wide">{Chart(report, "parameters trained", row => row.Parameters)}{Chart(report, "seconds of training", row => row.Seconds)}{Chart(report, "peak memory, MB", row => row.PeakMemoryMegabytes)}</div></section>
-            <section><h2>All ways</h2>{Table(report)}</section>
-            {Failed(report)}
-            </main>
-            </body>
-            </html>
-
-            """;
+        var lead = $"<p class=\"lead\">Ranked by {Html.Text(report.Quality)}, {(report.HigherIsBetter ? "more" : "less")} is better. {(seeds == 1 ? "One seed: the spread is not known, and small differences mean nothing." : $"Dots are means over {seeds} seeds, lines reach from the least to the greatest.")}</p>";
+        return Html.Page("Polymath comparison", $"{report.Recipe}: {report.Stage}", lead, string.Join('\n', (string[])
+        [
+            Html.Section("", $"<div class=\"charts wide\">{Chart(report, "parameters trained", row => row.Parameters)}{Chart(report, "seconds of training", row => row.Seconds)}{Chart(report, "peak memory, MB", row => row.PeakMemoryMegabytes)}</div>"),
+            Html.Section("All ways", Table(report)),
+            Html.Section("Not trained", Failed(report)),
+        ]));
     }
 
     static string Chart(ComparisonReport report, string across, Func<ComparisonRow, double> of)
@@ -69,5 +51,5 @@ public static class ComparisonPage
         : Figures.Short(spread.Mean) + (spread.Deviation is { } deviation ? $" ± {Figures.Short(deviation)}<small>{Figures.Short(spread.Least)} to {Figures.Short(spread.Most)}</small>" : "<small></small>");
 
     static string Failed(ComparisonReport report) => report.Failed.Count == 0 ? ""
-        : $"<section><h2>Not trained</h2><ol class=\"next\">{string.Concat(report.Failed.Select(pair => $"<li>{Html.Text(pair.Key)}: {Html.Text(pair.Value)}</li>"))}</ol></section>";
+        : $"<ol class=\"next\">{string.Concat(report.Failed.Select(pair => $"<li>{Html.Text(pair.Key)}: {Html.Text(pair.Value)}</li>"))}</ol>";
 }

@@ -16,38 +16,17 @@ public static class HtmlReport
         ArgumentNullException.ThrowIfNull(metrics);
         ArgumentNullException.ThrowIfNull(higherIsBetter);
         var view = new ReportView(report, metrics, higherIsBetter);
-        var name = Html.Text(report.Name);
-        return $"""
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <meta name="color-scheme" content="light dark">
-            <title>{name} · Polymath</title>
-            <style>
-            {ReportStyle.Sheet}
-            </style>
-            </head>
-            <body>
-            <header><p class="eyebrow">Polymath training report</p><h1>{name}</h1>{Lead(report)}</header>
-            <main>
-            {Section("", AbilitySections.Cards(view))}
-            {Section("Abilities after each stage", AbilitySections.Bars(view) + AbilitySections.Table(view))}
-            {Section("Learning curves", StageSections.Curves(view))}
-            {Section("Stages", StageSections.Table(view))}
-            {Section("Samples", Samples(view))}
-            {Section("What to try next", Next(report))}
-            {Section("Environment, and how to repeat", Environment(report))}
-            </main>
-            </body>
-            </html>
-
-            """;
+        return Html.Page("Polymath training report", report.Name, Lead(report), string.Join('\n', (string[])
+        [
+            Html.Section("", AbilitySections.Cards(view)),
+            Html.Section("Abilities after each stage", AbilitySections.Bars(view) + AbilitySections.Table(view)),
+            Html.Section("Learning curves", StageSections.Curves(view)),
+            Html.Section("Stages", StageSections.Table(view)),
+            Html.Section("Samples", Samples(view)),
+            Html.Section("What to try next", Next(report)),
+            Html.Section("Environment, and how to repeat", Environment(report)),
+        ]));
     }
-
-    private static string Section(string title, string body) =>
-        body.Length == 0 ? "" : $"<section>{(title.Length == 0 ? "" : $"<h2>{title}</h2>")}{body}</section>";
 
     private static string Lead(RunReport report)
     {
