@@ -34,7 +34,7 @@ public static class Combination
             using var scope = NewDisposeScope();
             var parts = adapters.SelectMany(pair => pair.Set.Plugged.Where(plug => plug.Target == module.Key).Select(plug => new Part((Lora)plug.Delta, pair.Weight))).ToList();
             var (a, b) = Join(module.Key, parts, kind, density, largest, generator);
-            result.Set(module.Key.Name, a.contiguous().MoveToOuterDisposeScope(), b.contiguous().MoveToOuterDisposeScope());
+            result.Set(module.Key.Name, a, b);
             // What is dropped at random has no dense counterpart but the sum it stands for.
             var dense = kind is CombineKind.DareLinear or CombineKind.DareLinearSvd ? Rule([.. parts.Select(part => part.Lora.Change())], [.. parts.Select(part => part.Weight)], CombineKind.Svd, density, generator) : Rule([.. parts.Select(part => part.Lora.Change())], [.. parts.Select(part => part.Weight)], kind, density, generator);
             lost[module.Key.Name] = result.Error(module.Key.Name, dense);

@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning;
 
-/// <summary>A low-rank adapter as plain numbers: for each module its factors, and the file that PEFT would write of them. All scales are in the factors: α = r.</summary>
-public sealed class LowRank
+/// <summary>A low-rank adapter as plain numbers: for each module its factors, and the file that PEFT would write of them. All scales are in the factors: α = r. It owns its factors.</summary>
+public sealed class LowRank : IDisposable
 {
     readonly SortedDictionary<string, (Tensor A, Tensor B)> factors = new(StringComparer.Ordinal);
 
@@ -19,7 +19,18 @@ public sealed class LowRank
     /// <param name="module">The module.</param>
     /// <param name="a">A [r, in].</param>
     /// <param name="b">B [out, r].</param>
-    public void Set(string module, Tensor a, Tensor b) => factors[module] = (a, b);
+    public void Set(string module, Tensor a, Tensor b) => factors[module] = (a.contiguous().DetachFromDisposeScope(), b.contiguous().DetachFromDisposeScope());
+
+    /// <summary>Frees the factors.</summary>
+    public void Dispose()
+    {
+        foreach (var (a, b) in factors.Values)
+        {
+            a.Dispose();
+            b.Dispose();
+        }
+        factors.Clear();
+    }
 
     /// <summary>The best factors of a rank for a change (Eckart &amp; Young 1936): B = U·S, A = Vᵀ.</summary>
     /// <param name="change">ΔW [out, in].</param>
@@ -84,7 +95,7 @@ public sealed class LowRank
             using var scope = NewDisposeScope();
             var change = Change(group.Key, group.Select(pair => pair.Delta));
             var (a, b) = Of(change, rank);
-            result.Set(group.Key.Name, a.contiguous().MoveToOuterDisposeScope(), b.contiguous().MoveToOuterDisposeScope());
+            result.Set(group.Key.Name, a, b);
             lost[group.Key.Name] = result.Error(group.Key.Name, change);
         }
         errors = lost;
@@ -114,7 +125,7 @@ public sealed class LowRank
             var change = map.Matrix() - own.Matrix();
             if (change.eq(0).all().item<bool>()) continue;
             var (a, b) = Of(change, rank);
-            result.Set(map.Name, a.contiguous().MoveToOuterDisposeScope(), b.contiguous().MoveToOuterDisposeScope());
+            result.Set(map.Name, a, b);
             lost[map.Name] = result.Error(map.Name, change);
         }
         if (lost.Count == 0) throw new InputException("No linear map of the two models differs: there is nothing for a low-rank adapter to hold.");

@@ -36,7 +36,7 @@ static class AdapterCombineVerb
             var sets = sources.Select((folder, i) => (Set: DeltaSet.Load(model, folder, work.AnyBase.Read(parsed)), Weight: Number(shares[i]))).ToList();
             // Only the plain sum has a model to be held against: the adapters together, each as it is.
             var gate = how == CombineKind.Cat && sets.TrueForAll(pair => pair.Weight == 1) ? work.Open(parsed, model, place) : null;
-            var result = Combination.Of(sets, how, parsed.GetValue(density), parsed.GetValue(rank), parsed.GetValue(seed), out var errors);
+            using var result = Combination.Of(sets, how, parsed.GetValue(density), parsed.GetValue(rank), parsed.GetValue(seed), out var errors);
             var configuration = sets[0].Set.Configuration;
             sets.ForEach(pair => pair.Set.Dispose());
             work.Write(parsed, model, result, (configuration, sources[0]), gate, errors, how == CombineKind.Cat ? "of each module's sum is lost: cat is exact" : "is how far each module is from the same rule on the whole changes");

@@ -35,7 +35,7 @@ static class AdapterConvertVerb
     {
         using var deltas = DeltaSet.Load(model, source, work.AnyBase.Read(parsed));
         var gate = work.Open(parsed, model, place);
-        var result = LowRank.Convert(deltas, rank, out var errors);
+        using var result = LowRank.Convert(deltas, rank, out var errors);
         var configuration = deltas.Configuration;
         deltas.Dispose();
         work.Write(parsed, model, result, (configuration, source), gate, errors, "of each change is lost");
@@ -45,7 +45,7 @@ static class AdapterConvertVerb
     {
         using var other = ModelFolder.Open(tuned);
         var gate = work.Open(parsed, other, place);
-        var result = LowRank.Extract(model, other, rank, out var errors, out var left);
+        using var result = LowRank.Extract(model, other, rank, out var errors, out var left);
         if (left.Count > 0) Console.WriteLine($"{left.Count} weights that are no linear maps differ too and are left out: {string.Join(", ", left.Take(4))}{(left.Count > 4 ? ", ..." : "")}.");
         var configuration = AdapterConfiguration.Of(new System.Text.Json.Nodes.JsonObject { ["base_model_name_or_path"] = parsed.GetRequiredValue(work.Model), ["task_type"] = "CAUSAL_LM" }, tuned);
         work.Write(parsed, model, result, (configuration, tuned), gate, errors, "of each change is lost");

@@ -43,16 +43,30 @@ internal static partial class SvgChart
             svg.Append($"<g class=\"{dot.Colour}\"><path class=\"thin\" d=\"M{place} {Html.Place(y.At(dot.Low))}L{place} {Html.Place(y.At(dot.High))}\"/>")
                 .Append($"<circle class=\"dots\" r=\"4.5\" cx=\"{place}\" cy=\"{middle}\"><title>{Html.Text(dot.Name)}: {Figures.Short(dot.Y)}</title></circle></g>");
         }
-        // Names last, so that no dot hides one; a name that would stand on another's is left to the pointer.
-        var taken = new List<(double X, double Y)>();
-        foreach (var dot in drawn)
-        {
-            var (left, top) = (x.At(dot.X) > LineWidth * 0.7 ? x.At(dot.X) - 6 : x.At(dot.X) + 6, y.At(dot.Y) - 6);
-            if (taken.Exists(other => Math.Abs(other.Y - top) < 11 && Math.Abs(other.X - left) < 90)) continue;
-            taken.Add((left, top));
-            Label(svg, left, top, dot.Name.Length > 22 ? dot.Name[..21] + "…" : dot.Name, left < x.At(dot.X) ? "end" : "start", "name");
-        }
+        // Names last, so that no dot hides one.
+        Names(svg, [.. drawn.Select(dot => (dot.Name, x.At(dot.X), y.At(dot.Y)))]);
         if (drawn.Count == 0) Label(svg, (Left + LineWidth - Right) / 2.0, (Top + Bottom) / 2.0, "nothing to draw", "middle");
         return svg.Append("</svg>").ToString();
+    }
+
+    // A name stands where it covers no dot and no other name, above its dot or below, to the right or the left; where it finds no place, the pointer tells it.
+    static void Names(System.Text.StringBuilder svg, IReadOnlyList<(string Name, double X, double Y)> dots)
+    {
+        const double Letter = 6.2, Line = 11, Aside = 6, Radius = 4.5;
+        var taken = dots.Select(dot => (Left: dot.X - Radius, Right: dot.X + Radius, Top: dot.Y - Radius, Bottom: dot.Y + Radius)).ToList();
+        foreach (var (whole, x, y) in dots)
+        {
+            var name = whole.Length > 22 ? whole[..21] + "…" : whole;
+            var width = name.Length * Letter;
+            foreach (var (side, foot) in new[] { (1, y - Aside), (-1, y - Aside), (1, y + Aside + Line), (-1, y + Aside + Line) })
+            {
+                var start = x + side * Aside;
+                var box = (Left: side > 0 ? start : start - width, Right: side > 0 ? start + width : start, Top: foot - Line + 2, Bottom: foot + 1);
+                if (box.Left < Left || box.Right > LineWidth || box.Top < 0 || taken.Exists(other => other.Left < box.Right && box.Left < other.Right && other.Top < box.Bottom && box.Top < other.Bottom)) continue;
+                taken.Add(box);
+                Label(svg, start, foot, name, side > 0 ? "start" : "end", "name");
+                break;
+            }
+        }
     }
 }

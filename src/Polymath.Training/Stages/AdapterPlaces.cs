@@ -47,6 +47,25 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
         });
     }
 
+    /// <summary>The folder of the mixture whose adapters these are, all of them in its order: its gates are gone on with. Null where there is none.</summary>
+    /// <param name="method">The adapters.</param>
+    internal string? Gates(AdaptersMethod method)
+    {
+        var kept = Path.Combine(Prepared, "mixture");
+        if (Begun && Directory.Exists(kept)) return kept;
+        var specs = method.Adapters.Values.ToList();
+        var first = specs[0];
+        if (specs.Exists(spec => spec.Delta is not null || spec.Stage != first.Stage)) return null;
+        var folders = method.Adapters.Select(pair => Of(pair.Key, pair.Value)).ToList();
+        var mixture = Path.GetDirectoryName(folders[0])!;
+        if (!File.Exists(Path.Combine(mixture, AttachedAdapters.IndexFile)) || AttachedAdapters.ReadIndex(mixture) is not { Together: Together.Mix } index) return null;
+        if (!folders.SequenceEqual(index.Names.Select(name => Path.Combine(mixture, name)))) return null;
+        return first.Stage is not null ? mixture : Make("mixture", inside =>
+        {
+            foreach (var file in new[] { AdapterMixture.File, Optimizers.AdamW.File }.Where(file => File.Exists(Path.Combine(mixture, file)))) File.Copy(Path.Combine(mixture, file), Path.Combine(inside, file));
+        });
+    }
+
     /// <summary>A folder that is written down when the stage begins, so that a resumed one starts from the same bytes.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="fill">Fills it; not called where the stage has begun.</param>

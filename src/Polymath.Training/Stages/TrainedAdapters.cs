@@ -21,86 +21,36 @@ sealed record TrainedAdapter(string Name, DeltaSet Set, AdapterSpec Spec)
 sealed class TrainedAdapters : IDisposable
 {
     readonly LanguageModel model;
-    readonly List<TrainedAdapter> adapters = [];
+    readonly IReadOnlyList<TrainedAdapter> adapters;
     readonly Together together;
     readonly bool merge;
     RowRouting? routing;
     AdapterMixture? mixture;
 
-    TrainedAdapters(LanguageModel model, Together together, bool merge) => (this.model, this.together, this.merge) = (model, together, merge);
+    // Where the moments lie that the gates go on with, or null.
+    string? gateMoments;
+
+    /// <summary>Takes adapters over that are attached to a model; all that are not frozen are trained.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="adapters">The adapters, in the order they were attached; freed with this.</param>
+    /// <param name="together">How they come together.</param>
+    /// <param name="merge">Whether they become part of the model in the end.</param>
+    /// <param name="gates">The folder of the mixture that is gone on with; null for fresh gates.</param>
+    internal TrainedAdapters(LanguageModel model, IReadOnlyList<TrainedAdapter> adapters, Together together, bool merge, string? gates = null)
+    {
+        (this.model, this.adapters, this.together, this.merge) = (model, adapters, together, merge);
+        var sets = adapters.Select(adapter => adapter.Set).ToList();
+        if (together == Together.Route) routing = new RowRouting(model, sets, [.. adapters.Select(adapter => adapter.Spec.Data ?? [])]);
+        if (together == Together.Mix)
+        {
+            mixture = gates is null ? AdapterMixture.Fresh(model, sets) : AdapterMixture.Load(model, sets, gates);
+            if (adapters.Any(adapter => adapter.Spec.OptimizerState)) gateMoments = gates;
+        }
+        foreach (var weight in Moving.SelectMany(adapter => adapter.Set.Weights).Concat(mixture?.Weights ?? [])) weight.Trainable = true;
+    }
 
     /// <summary>One adapter, whatever it is.</summary>
-    internal static TrainedAdapters Single(LanguageModel model, DeltaSet set, bool merge)
-    {
-        var single = new TrainedAdapters(model, Together.Stack, merge);
-        single.adapters.Add(new TrainedAdapter("", set, new AdapterSpec()));
-        single.Wake();
-        return single;
-    }
-
-    /// <summary>Several adapters as a recipe names them.</summary>
-    /// <param name="model">The model, its base held as it will stay.</param>
-    /// <param name="method">The adapters.</param>
-    /// <param name="places">Where adapters lie that were trained before.</param>
-    /// <param name="fresh">Attaches a fresh adapter of a name.</param>
-    internal static TrainedAdapters Of(LanguageModel model, AdaptersMethod method, AdapterPlaces places, Func<string, DeltaSpec, DeltaSet> fresh)
-    {
-        var several = new TrainedAdapters(model, method.Together, method.Merge);
-        try
-        {
-            if (method.Together == Together.Combine) several.adapters.Add(several.Combined(method, places));
-            else
-                foreach (var (name, spec) in method.Adapters)
-                {
-                    var kept = spec.Delta is null ? places.Found(name, spec) : null;
-                    several.adapters.Add(new TrainedAdapter(name, kept is null ? fresh(name, spec.Delta!) : DeltaSet.Load(model, kept), spec) { Moments = spec.OptimizerState ? kept : null });
-                    if (several.adapters[^1].Set.Course is { Looks: true })
-                        throw new InputException($"method.adapters.{name}: an adapter that looks at data before its first step is trained in a stage of its own first; name that stage here.");
-                }
-            var sets = several.adapters.Select(adapter => adapter.Set).ToList();
-            if (method.Together == Together.Route) several.routing = new RowRouting(model, sets, [.. several.adapters.Select(adapter => adapter.Spec.Data ?? [])]);
-            if (method.Together == Together.Mix) several.mixture = AdapterMixture.Fresh(model, sets);
-            if (several.Moving.SelectMany(adapter => adapter.Set.Weights).GroupBy(weight => weight).FirstOrDefault(group => group.Count() > 1) is { } twice)
-                throw new InputException($"method.adapters: two adapters train the model's own {twice.Key.Name}, which can move one way only. Leave norms and biases to one of them, or freeze the other.");
-            if (method.Merge && sets.Count > 1 && sets.Exists(set => set.Plugged.Any(pair => pair.Delta is Tuning.Deltas.Lora { Magnitude: not null })))
-                throw new InputException("method.merge: DoRA scales the rows of the whole map, which others around it change: the sum could not be merged as it was trained. Leave merge out, or take use_dora off.");
-            if (method.Merge && sets.Find(set => !set.Merges) is { } stays) throw new InputException($"method.merge: an adapter of the kind {stays.Configuration.Type} cannot be merged. Leave merge out.");
-            if (method.Together != Together.Combine)
-                foreach (var (name, spec) in method.Adapters) places.Keep(name, spec);
-        }
-        catch
-        {
-            several.Dispose();
-            throw;
-        }
-        several.Wake();
-        return several;
-    }
-
-    TrainedAdapter Combined(AdaptersMethod method, AdapterPlaces places)
-    {
-        var combine = method.Combine ?? new CombineSpec();
-        return new TrainedAdapter("", DeltaSet.Load(model, places.Make("combined", inside =>
-        {
-            var sets = new List<(DeltaSet Set, double Weight)>();
-            try
-            {
-                foreach (var (name, spec) in method.Adapters) sets.Add((DeltaSet.Load(model, places.Of(name, spec)), spec.Weight));
-                // The combined factors are freed when they are written.
-                using var scope = NewDisposeScope();
-                Combination.Of(sets, combine.Kind, combine.Density, combine.R, 0, out _).Save(inside, sets[0].Set.Configuration);
-            }
-            finally
-            {
-                foreach (var (set, _) in sets) set.Dispose();
-            }
-        })), new AdapterSpec());
-    }
-
-    void Wake()
-    {
-        foreach (var weight in adapters.Where(adapter => !adapter.Spec.Frozen).SelectMany(adapter => adapter.Set.Weights).Concat(mixture?.Weights ?? [])) weight.Trainable = true;
-    }
+    internal static TrainedAdapters Single(LanguageModel model, DeltaSet set, bool merge) => new(model, [new TrainedAdapter("", set, new AdapterSpec())], Together.Stack, merge);
 
     /// <summary>The one adapter, where there is one.</summary>
     internal DeltaSet? Only => adapters.Count == 1 ? adapters[0].Set : null;
@@ -121,11 +71,12 @@ sealed class TrainedAdapters : IDisposable
     {
         foreach (var (adapter, group) in Moving.Select((adapter, group) => (adapter, group)))
             if (adapter.Moments is { } folder) optimizer.Load(folder, group);
+        if (gateMoments is not null) optimizer.Load(gateMoments, Moving.Count());
     }
 
     internal bool Training
     {
-        get => adapters.Exists(adapter => adapter.Set.Training);
+        get => adapters.Any(adapter => adapter.Set.Training);
         set
         {
             foreach (var adapter in Moving) adapter.Set.Training = value;
@@ -156,7 +107,9 @@ sealed class TrainedAdapters : IDisposable
         }
         if (adapters.Count == 1) return;
         AttachedAdapters.WriteIndex(folder, together, adapters.Select(adapter => adapter.Name));
-        mixture?.Save(folder);
+        if (mixture is null) return;
+        mixture.Save(folder);
+        optimizer?.Save(folder, group);
     }
 
     /// <summary>Makes the adapters part of the model, where that was asked.</summary>
@@ -177,7 +130,7 @@ sealed class TrainedAdapters : IDisposable
         routing?.Dispose();
         mixture?.Dispose();
         foreach (var adapter in Enumerable.Reverse(adapters)) adapter.Set.Dispose();
-        adapters.Clear();
+        (routing, mixture) = (null, null);
     }
 
     sealed class All(IReadOnlyList<IDisposable> inner) : IDisposable

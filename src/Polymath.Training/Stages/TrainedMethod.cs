@@ -77,9 +77,9 @@ public sealed class TrainedMethod : IDisposable
                 return new TrainedMethod(model, JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [], TrainedAdapters.Single(model, set, delta.Merge && set.Merges));
             case AdaptersMethod several:
                 if (several.Adapters.Values.All(adapter => adapter.Delta is null)) model.Hold(several.Base);
-                var adapters = TrainedAdapters.Of(
+                var adapters = new GatheredAdapters(
                     model, several, places ?? throw new InvalidOperationException("The method names adapters, and nothing says where they lie."),
-                    (name, spec) => Fresh(model, spec with { Base = several.Base }, (long)new Text.RandomStream(seed, $"{stage}/{name}").NextBits(), null, encode));
+                    (name, spec) => Fresh(model, spec with { Base = several.Base }, (long)new Text.RandomStream(seed, $"{stage}/{name}").NextBits(), null, encode)).Attach();
                 return new TrainedMethod(model, $"{JsonNamingPolicy.CamelCase.ConvertName(several.Together.ToString())}: {string.Join(", ", several.Adapters.Keys)}", [], adapters);
             case FreezeMethod freeze:
                 return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train ?? [], FrozenLayers.Trained(model, freeze)));

@@ -50,7 +50,7 @@ public sealed class CombinationTests : IDisposable
     public void What_PEFT_combines_rightly_is_combined_so(CombineKind kind, string name)
     {
         var sets = Both();
-        var joined = Combination.Of(sets, kind, 0.5, null, 0, out var errors);
+        using var joined = Combination.Of(sets, kind, 0.5, null, 0, out var errors);
         joined.Save(folder.Path, sets[0].Set.Configuration);
         sets.ForEach(pair => pair.Set.Dispose());
         using var set = DeltaSet.Load(model, folder.Path);
@@ -78,9 +78,9 @@ public sealed class CombinationTests : IDisposable
     {
         var sets = Both();
         // With a full rank nothing is cut, and the result is the rule's.
-        var whole = Combination.Of(sets, kind, kind == CombineKind.DareLinearSvd ? 1 : 0.5, 64, 0, out var errors);
+        using var whole = Combination.Of(sets, kind, kind == CombineKind.DareLinearSvd ? 1 : 0.5, 64, 0, out var errors);
         Assert.All(errors.Values, error => Assert.True(error < 1e-5, $"{error}"));
-        Combination.Of(sets, kind, 0.5, 2, 0, out var cut);
+        using var narrow = Combination.Of(sets, kind, 0.5, 2, 0, out var cut);
         Assert.All(cut.Values, error => Assert.True(error > 1e-3));
         whole.Save(folder.Path, sets[0].Set.Configuration);
         sets.ForEach(pair => pair.Set.Dispose());
@@ -99,9 +99,9 @@ public sealed class CombinationTests : IDisposable
         using var set = DeltaSet.Load(model, TextFixtures.At("adapters", name));
         var before = Compared(null).Ours;
         var gate = MergeGate.Open(model, []);
-        var whole = LowRank.Convert(set, rank, out var errors);
+        using var whole = LowRank.Convert(set, rank, out var errors);
         Assert.All(errors.Values, error => Assert.True(error < 1e-5, $"{error}"));
-        LowRank.Convert(set, 1, out var cut);
+        using var narrow = LowRank.Convert(set, 1, out var cut);
         Assert.Contains(cut.Values, error => error > 1e-3);
         whole.Save(folder.Path, set.Configuration);
         set.Dispose();

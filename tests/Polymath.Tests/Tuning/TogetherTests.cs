@@ -282,6 +282,32 @@ public sealed class TogetherTests : IDisposable
     }
 
     [Fact]
+    public void A_mixture_goes_on_with_its_gates_where_all_its_adapters_are_named_in_its_order()
+    {
+        using var whole = Start(Method(Together.Mix, ("one", Lora()), ("two", Lora(rank: 3))), Items("a"), 20).Steps(3);
+        var middle = Start(Method(Together.Mix, ("one", Lora()), ("two", Lora(rank: 3))), Items("a"), 20);
+        using (middle) middle.Steps(2).Finish(folder.At("stages", "half"));
+        AdapterSpec Kept(string name, bool state = true) => new(Folder: folder.At("stages", "half", "adapter", name), OptimizerState: state);
+        using (var resumed = Start(Method(Together.Mix, ("one", Kept("one")), ("two", Kept("two"))), Items("a"), 20, from: 2).Steps(1))
+            foreach (var group in new[] { "one", "two", "mixture" }) Same(whole.Values(group), resumed.Values(group));
+
+        // Without their moments, the gates are where they were; among others, or in another order, they are fresh.
+        float[] Gates(AdaptersMethod method, AdapterPlaces? places = null)
+        {
+            using var training = new Training(method, places ?? Places, Items("a"), 20, null, 2, new NextToken());
+            return [.. training.Values("mixture").OrderBy(pair => pair.Key, StringComparer.Ordinal).SelectMany(pair => pair.Value)];
+        }
+        var kept = Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false))));
+        Assert.Contains(kept, value => value != 0);
+        Assert.All(Gates(Method(Together.Mix, ("two", Kept("two", false)), ("one", Kept("one", false)))), value => Assert.Equal(0, value));
+        Assert.All(Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false)), ("three", Lora()))), value => Assert.Equal(0, value));
+        // A stage that has begun goes on from the gates that it found, whatever became of the folder.
+        File.Delete(folder.At("stages", "half", "adapter", AdapterMixture.File));
+        Assert.Equal(kept, Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false))), Places with { Begun = true }));
+        Assert.Contains(AdapterMixture.File, Assert.Throws<InputException>(() => Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false))))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Each_adapter_keeps_to_its_own_budget_and_all_of_them_to_the_sum()
     {
         AdapterSpec Within(DeltaForm form, string budget) => new(new DeltaSpec(form, Budget: budget));
