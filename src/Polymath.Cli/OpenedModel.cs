@@ -9,11 +9,14 @@ using Polymath.Tuning;
 namespace Polymath.Cli;
 
 /// <summary>Which model a verb talks to: a folder, a run's stage, an adapter on it; the same options for every verb.</summary>
-sealed class ModelChoice
+/// <param name="named">Whether several adapters may be given by names, for rows or messages that choose among them.</param>
+sealed class ModelChoice(bool named = false)
 {
     readonly Argument<string> folder = new("folder") { Description = "A run's folder or a model's" + HubUse.Or };
     readonly Option<string?> stage = new("--stage") { Description = "A run's stage; the last finished one when left out." };
     readonly Option<string?> adapter = new("--adapter") { Description = "An adapter's folder or its address on a hub, put on the model. A stage that kept its adapter apart brings its own." };
+
+    readonly Option<string[]> adapters = new("--adapters") { Description = "Several adapters by names of their own, NAME=FOLDER, put on the one model side by side; may be given several times.", AllowMultipleArgumentsPerToken = true };
 
     readonly Option<BasePrecision?> precision = new("--base") { Description = "How the model's linear maps are held: float32, bfloat16, float16, int8 or nf4; as in the files when left out. Fewer bits take less memory and round the weights." };
 
@@ -27,6 +30,7 @@ sealed class ModelChoice
         command.Add(folder);
         command.Add(stage);
         command.Add(adapter);
+        if (named) command.Add(adapters);
         allowed.AddTo(command);
         anyBase.AddTo(command);
         hubs.AddTo(command);
@@ -36,11 +40,24 @@ sealed class ModelChoice
 
     internal string Folder(ParseResult parsed) => parsed.GetRequiredValue(folder);
 
-    internal OpenedModel Open(ParseResult parsed)
+    /// <summary>Opens the model and what is put on it.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="choosing">Whether who uses it chooses among adapters that have rows of their own.</param>
+    internal OpenedModel Open(ParseResult parsed, bool choosing = false)
     {
+        var several = named ? Named(parsed) : [];
+        if (several.Count > 0 && parsed.GetValue(adapter) is not null) throw new InputException("--adapter puts one adapter on the model for all, --adapters several to choose from. Give one of the two options.");
+        if (several.Count > 0 && !choosing) throw new InputException("--adapters gives adapters that rows choose from; there is one prompt. Give the one adapter with --adapter FOLDER, or rows that name theirs with --input FILE.");
         TorchRuntime.Load();
-        return OpenedModel.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)), hubs.Adapter(parsed, parsed.GetValue(adapter)), allowed.Read(parsed), parsed.GetValue(precision), anyBase.Read(parsed));
+        var opened = OpenedModel.Open(
+            TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)), hubs.Adapter(parsed, parsed.GetValue(adapter)), allowed.Read(parsed), parsed.GetValue(precision), anyBase.Read(parsed),
+            choosing ? several : null);
+        return opened;
     }
+
+    List<(string Name, string Folder)> Named(ParseResult parsed) => [.. (parsed.GetValue(adapters) ?? []).SelectMany(Words.List).Select(text => text.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } place]
+        ? (name.Trim(), hubs.Adapter(parsed, place.Trim())!)
+        : throw new InputException($"--adapters has '{text}'; write NAME=FOLDER, such as german=adapters/german."))];
 }
 
 /// <summary>The option that lets files hold weights that the model does not need; the same for every verb that opens a model.</summary>
@@ -68,7 +85,10 @@ sealed class OpenedModel : IDisposable
 {
     readonly AttachedAdapters? adapters;
 
-    OpenedModel(TextModel text, string place, AttachedAdapters? adapters) => (Text, Place, this.adapters) = (text, place, adapters);
+    OpenedModel(TextModel text, string place, AttachedAdapters? adapters, NamedAdapters? named) => (Text, Place, this.adapters, Named) = (text, place, adapters, named);
+
+    /// <summary>The adapters to choose from; null where there are none.</summary>
+    internal NamedAdapters? Named { get; }
 
     /// <summary>The model.</summary>
     internal TextModel Text { get; }
@@ -76,13 +96,24 @@ sealed class OpenedModel : IDisposable
     /// <summary>The model's own folder.</summary>
     internal string Place { get; }
 
-    internal static OpenedModel Open(string place, string? adapter, IReadOnlyCollection<string>? allowed = null, BasePrecision? precision = null, bool anyBase = false)
+    /// <summary>Opens a model's folder.</summary>
+    /// <param name="place">The folder.</param>
+    /// <param name="adapter">The adapter that is put on it for all; the stage's own when left out.</param>
+    /// <param name="allowed">Names of weights that the files may hold besides.</param>
+    /// <param name="precision">How the maps are held.</param>
+    /// <param name="anyBase">Whether adapters are put on another model than theirs.</param>
+    /// <param name="named">Adapters to choose from, or none, where who uses the model chooses: those of a stage that routed its rows are among them then. Null where nobody chooses.</param>
+    internal static OpenedModel Open(string place, string? adapter, IReadOnlyCollection<string>? allowed = null, BasePrecision? precision = null, bool anyBase = false, IReadOnlyList<(string Name, string Folder)>? named = null)
     {
         var text = TextModel.Open(place, allowed);
         try
         {
             text.Model.Hold(precision);
-            return new OpenedModel(text, place, (adapter ?? OwnAdapter(place)) is { } folder ? AttachedAdapters.Load(text.Model, folder, anyBase) : null);
+            var folder = adapter ?? (named is { Count: > 0 } ? null : OwnAdapter(place));
+            if (named is { Count: 0 } && folder is not null && AttachedAdapters.RoutedNames(folder) is { } routed) named = [.. routed.Select(name => (name, Path.Combine(folder, name)))];
+            return named is { Count: > 0 }
+                ? new OpenedModel(text, place, null, NamedAdapters.Load(text.Model, named, anyBase))
+                : new OpenedModel(text, place, folder is null ? null : AttachedAdapters.Load(text.Model, folder, anyBase), null);
         }
         catch
         {
@@ -109,6 +140,7 @@ sealed class OpenedModel : IDisposable
 
     public void Dispose()
     {
+        Named?.Dispose();
         adapters?.Dispose();
         Text.Dispose();
     }

@@ -10,4 +10,9 @@ public abstract class RowRouter
     /// <summary>Says by which sources the rows come whose answers are generated next.</summary>
     /// <param name="data">For each row the name of its source.</param>
     public abstract void Expect(IReadOnlyList<string?> data);
+
+    /// <summary>
+    /// Which of the expected rows the answer in a slot belongs to. The slot of that number, unless a generator says otherwise, which takes many rows by parts, or has several slots for one row.
+    /// </summary>
+    public Func<int, int> RowOf { get; set; } = slot => slot;
 }

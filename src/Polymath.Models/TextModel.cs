@@ -84,13 +84,36 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     {
         ArgumentNullException.ThrowIfNull(messages);
         ArgumentNullException.ThrowIfNull(settings);
-        var gates = messages.Select(_ => (Stream: Tokenizer.NewStream(), Gate: new StopGate(settings.Stops))).ToList();
-        bool GoesOn(int row, int token)
+        return new TokenGenerator(Model, Ends).Generate([.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))], settings, Gated(messages.Count, settings), cancellation);
+    }
+
+    /// <summary>Goes on from the tokens of many prompts, giving each answer's text, in order, as soon as those generated with it are done.</summary>
+    /// <param name="prompts">The tokens.</param>
+    /// <param name="settings">How tokens are chosen.</param>
+    /// <param name="rowsAtOnce">How many are generated side by side.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    /// <returns>The text, without a stop text, and the tokens of each answer.</returns>
+    public IEnumerable<(string Text, int[] Tokens)> Each(IReadOnlyList<int[]> prompts, SamplingSettings settings, int rowsAtOnce, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        ArgumentNullException.ThrowIfNull(settings);
+        return new TokenGenerator(Model, Ends) { RowsAtOnce = rowsAtOnce }.Each(prompts, settings, Gated(prompts.Count, settings), cancellation).Select(answer =>
+        {
+            var gate = new StopGate(settings.Stops);
+            return (gate.Pass(Tokenizer.Decode(answer)) + gate.Rest(), answer);
+        });
+    }
+
+    // Ends a row where one of the stop texts is met; null where there are none.
+    Func<int, int, bool>? Gated(int rows, SamplingSettings settings)
+    {
+        if (settings.Stops.Count == 0) return null;
+        var gates = Enumerable.Range(0, rows).Select(_ => (Stream: Tokenizer.NewStream(), Gate: new StopGate(settings.Stops))).ToList();
+        return (row, token) =>
         {
             gates[row].Gate.Pass(gates[row].Stream.Append(token));
             return !gates[row].Gate.Stopped;
-        }
-        return new TokenGenerator(Model, Ends).Generate([.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))], settings, settings.Stops.Count > 0 ? GoesOn : null, cancellation);
+        };
     }
 
     /// <summary>Goes on from tokens, giving text as it comes.</summary>

@@ -81,6 +81,11 @@ public sealed class AttachedAdapters : IDisposable
         throw new InputException($"{file} is damaged: it should hold {{\"together\": \"stack\", \"adapters\": [\"NAME\"]}}. Restore it, or name one of the folders beside it.");
     }
 
+    /// <summary>The names of a folder's adapters where each was trained on rows of its own; null where they come together otherwise, or there is one.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <exception cref="InputException">Its index is damaged.</exception>
+    public static IReadOnlyList<string>? RoutedNames(string folder) => File.Exists(Path.Combine(folder, IndexFile)) && ReadIndex(folder) is { Together: Together.Route } index ? index.Names : null;
+
     /// <summary>Detaches and frees them.</summary>
     public void Dispose()
     {

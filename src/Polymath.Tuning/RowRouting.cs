@@ -69,7 +69,7 @@ public sealed class RowRouting : RowRouter, IDisposable
             var places = new List<long>();
             for (var row = 0; row < batch.Rows; row++)
             {
-                var owner = batch.Slots?[row] ?? row;
+                var owner = batch.Slots is { } slots ? RowOf(slots[row]) : row;
                 if (assigned is not null && owner >= assigned.Count) throw new InvalidOperationException($"The batch has a row {owner}, and adapters are assigned to {assigned.Count} rows.");
                 if (assigned?[owner].Contains(number) == true)
                     for (var token = batch.Offsets[row]; token < batch.Offsets[row + 1]; token++) places.Add(token);

@@ -3,6 +3,7 @@ using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Text.Templates;
+using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
 
@@ -10,16 +11,17 @@ namespace Polymath.Cli.Verbs;
 static class ChatVerb
 {
     const string Commands = "/forget begins anew, /exit leaves, Ctrl-C stops an answer.";
+    const string Choosing = " /adapter NAME lets that adapter answer, /adapter NAME NAME both of them, /adapter nobody but the base.";
 
     internal static Command Make()
     {
-        var choice = new ModelChoice();
+        var choice = new ModelChoice(named: true);
         var remember = new Option<bool>("--remember") { Description = "Lets the model see the conversation so far; without it each message stands alone." };
         var sampling = new Sampling();
-        var command = new Command("chat", "Talks with a model. /forget begins anew, /exit leaves.") { remember };
+        var command = new Command("chat", "Talks with a model. /forget begins anew, /adapter NAME changes the adapter, /exit leaves.") { remember };
         choice.AddTo(command);
         sampling.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() => Talk(choice.Open(parsed), parsed.GetValue(remember), sampling.Read(parsed))));
+        command.SetAction(parsed => Outcome.Of(() => Talk(choice.Open(parsed, choosing: true), parsed.GetValue(remember), sampling.Read(parsed))));
         return command;
     }
 
@@ -27,7 +29,8 @@ static class ChatVerb
     {
         using var closing = opened;
         var model = opened.Text;
-        if (!Console.IsInputRedirected) Console.WriteLine($"{model.Model.Configuration["model_type"]}, {model.Model.Weights.Sum(weight => weight.Count):N0} parameters, context {model.Model.Sizes.ContextLength:N0}; {(remember ? "the conversation is remembered" : "each message stands alone (--remember)")}. {Commands}");
+        if (!Console.IsInputRedirected) Console.WriteLine($"{model.Model.Configuration["model_type"]}, {model.Model.Weights.Sum(weight => weight.Count):N0} parameters, context {model.Model.Sizes.ContextLength:N0}; {(remember ? "the conversation is remembered" : "each message stands alone (--remember)")}. {Commands}{(opened.Named is null ? "" : Choosing)}");
+        if (opened.Named is { } named) Choose(named, [named.Names[0]]);
         if (!model.Contract.Recorded) Console.Error.WriteLine("polymath: this model was taught no layout of conversations, so its answers may make no sense. To let it go on from a text: polymath generate FOLDER --prompt TEXT");
         var turns = new List<Turn>();
         for (var seed = settings.Seed; ; seed++)
@@ -43,7 +46,10 @@ static class ChatVerb
                     turns.Clear();
                     continue;
                 case "/help":
-                    Console.WriteLine(Commands);
+                    Console.WriteLine(Commands + (opened.Named is null ? "" : Choosing));
+                    continue;
+                case var order when order.Split(' ', StringSplitOptions.RemoveEmptyEntries) is ["/adapter", .. var names]:
+                    Choose(opened.Named, names);
                     continue;
                 // A path or a fraction is a message, a lone word behind a slash a command that is mistyped.
                 case ['/', .. var name] when name.All(char.IsAsciiLetter):
@@ -54,6 +60,24 @@ static class ChatVerb
                     if (!remember) turns.Clear();
                     continue;
             }
+        }
+    }
+
+    static void Choose(NamedAdapters? adapters, string[] names)
+    {
+        if (adapters is null)
+        {
+            Console.Error.WriteLine("There are no adapters to choose from. Give them when you begin: chat FOLDER --adapters NAME=FOLDER.");
+            return;
+        }
+        try
+        {
+            adapters.Choose([names]);
+            Console.Error.WriteLine($"({(names.Length == 0 ? "The base" : string.Join(" and ", names))} {(names.Length > 1 ? "answer" : "answers")}, of {string.Join(", ", adapters.Names)}.)");
+        }
+        catch (InputException e)
+        {
+            Console.Error.WriteLine(e.Message);
         }
     }
 

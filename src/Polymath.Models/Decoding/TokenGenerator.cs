@@ -10,8 +10,8 @@ namespace Polymath.Models.Decoding;
 /// <param name="ends">The tokens that end an answer; they are not part of it.</param>
 public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int> ends)
 {
-    /// <summary>The most rows that are generated at once.</summary>
-    const int MostRows = 256;
+    /// <summary>The most rows that are generated at once: their keys and values lie in memory side by side.</summary>
+    public int RowsAtOnce { get; init; } = 256;
 
     /// <summary>Whether rows may outgrow the context: only where positions are computed, and only to compare with a library that lets them.</summary>
     public bool PastContext { get; init; }
@@ -21,7 +21,20 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
     /// <param name="settings">How tokens are chosen. Row i draws from a stream of its own, so that an answer does not depend on what else is in the batch.</param>
     /// <param name="onToken">Told of each row's new token; says whether the row goes on. May be null.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    public List<int[]> Generate(IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken = null, CancellationToken cancellation = default)
+    public List<int[]> Generate(IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken = null, CancellationToken cancellation = default) => [.. Each(prompts, settings, onToken, cancellation)];
+
+    /// <summary>An answer for each prompt, in order, as soon as those generated with it are done: <see cref="Generate"/> for more prompts than one waits for.</summary>
+    /// <param name="prompts">The prompts' tokens, none of them empty.</param>
+    /// <param name="settings">How tokens are chosen.</param>
+    /// <param name="onToken">Told of each row's new token; says whether the row goes on. May be null.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    public IEnumerable<int[]> Each(IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken = null, CancellationToken cancellation = default)
+    {
+        Check(prompts, settings);
+        return Parts(prompts, settings, onToken, cancellation).SelectMany(part => part);
+    }
+
+    void Check(IReadOnlyList<int[]> prompts, SamplingSettings settings)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(settings);
@@ -34,15 +47,34 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
             if (!PastContext && prompts[i].Length >= model.Sizes.ContextLength)
                 throw new InputException($"The prompt has {prompts[i].Length} tokens, the model's context {model.Sizes.ContextLength}: no place is left for an answer. Shorten the prompt.");
         }
-        var answers = new List<int[]>(prompts.Count);
-        if (settings.Beams > 1)
+    }
+
+    IEnumerable<int[][]> Parts(IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)
+    {
+        var step = settings.Beams > 1 ? 1 : RowsAtOnce;
+        for (var from = 0; from < prompts.Count; from += step)
         {
-            for (var i = 0; i < prompts.Count; i++) answers.Add(new BeamSearch(model, ends).Find(prompts[i], settings, cancellation));
-            return answers;
+            var first = from;
+            yield return settings.Beams > 1
+                ? Routed(_ => first, () => (int[][])[new BeamSearch(model, ends).Find(prompts[first], settings, cancellation)])
+                : Routed(slot => first + slot, () => GenerateSome(prompts, first, Math.Min(step, prompts.Count - first), settings, onToken, cancellation));
         }
-        for (var from = 0; from < prompts.Count; from += MostRows)
-            answers.AddRange(GenerateSome(prompts, from, Math.Min(MostRows, prompts.Count - from), settings, onToken, cancellation));
-        return answers;
+    }
+
+    // Adapters that belong to rows find them by their slots.
+    int[][] Routed(Func<int, int> row, Func<int[][]> generate)
+    {
+        if (model.Router is not { } router) return generate();
+        var before = router.RowOf;
+        router.RowOf = row;
+        try
+        {
+            return generate();
+        }
+        finally
+        {
+            router.RowOf = before;
+        }
     }
 
     int[][] GenerateSome(IReadOnlyList<int[]> prompts, int from, int count, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)

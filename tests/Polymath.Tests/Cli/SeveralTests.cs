@@ -178,6 +178,66 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         Assert.Contains($"--adapter {Adapter("05-routed", "harshly")}", refused.Error, StringComparison.Ordinal);
     }
 
+    private string[] Said(string[] rows, params string[] more)
+    {
+        var result = CliProgram.Say(several.At(), string.Join('\n', rows) + "\n", ["generate", "whole", "--input", "-", "--temperature", "0", "--max-new-tokens", "12", "--rows", "2", .. more]);
+        Assert.True(result.Code == 0, result.All);
+        return [.. result.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (string)JsonNode.Parse(line)!["generated"]!["text"]!)];
+    }
+
+    [Fact]
+    public void Rows_of_one_file_are_answered_each_by_the_adapters_that_it_names()
+    {
+        string One(string prompt, params string[] more)
+        {
+            var result = several.Verb(["generate", "whole", "--prompt", prompt, "--temperature", "0", "--max-new-tokens", "12", "--stage", "base", "--json", .. more]);
+            Assert.True(result.Code == 0, result.All);
+            return (string)JsonNode.Parse(result.Out)!["text"]!;
+        }
+        string soft = Adapter("05-routed", "softly"), hard = Adapter("05-routed", "harshly");
+        string[] rows = ["""{"prompt": "ama", "adapter": "softly"}""", """{"prompt": "bat", "adapter": "harshly", "id": 7}""", """{"prompt": "ama"}""", """{"prompt": "ama", "adapter": ["harshly"]}""", """{"prompt": "bat", "adapter": "softly"}"""];
+        string[] alone = [One("ama", "--adapter", soft), One("bat", "--adapter", hard), One("ama"), One("ama", "--adapter", hard), One("bat", "--adapter", soft)];
+        Assert.True(alone.Distinct().Count() > 2);
+        Assert.Equal(alone, Said(rows, "--stage", "base", "--adapters", $"softly={soft}", "--adapters", $"harshly={hard}"));
+        // A routed stage brings its adapters under their names.
+        Assert.Equal(alone, Said(rows, "--stage", "routed"));
+        var both = CliProgram.Say(several.At(), rows[1] + "\n", "generate", "whole", "--input", "-", "--stage", "routed", "--max-new-tokens", "2");
+        Assert.Equal(7, (int)JsonNode.Parse(both.Out)!["id"]!);
+    }
+
+    [Fact]
+    public void A_conversation_changes_its_adapter_without_beginning_anew()
+    {
+        var result = CliProgram.Say(several.At(), "ama\n/adapter harshly\nama\n/adapter softly harshly\nama\n/adapter\nama\n/adapter hashly\nama\n/exit\n", "chat", "whole", "--stage", "routed", "--temperature", "0", "--max-new-tokens", "12");
+        Assert.True(result.Code == 0, result.All);
+        var answers = result.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(5, answers.Length);
+        Assert.Equal(Said(["""{"prompt": "ama", "adapter": "softly"}""", """{"prompt": "ama", "adapter": "harshly"}""", """{"prompt": "ama", "adapter": ["softly", "harshly"]}""", """{"prompt": "ama", "adapter": null}"""], "--stage", "routed"), answers[..4]);
+        // A name that is not known changes nothing.
+        Assert.Equal(answers[3], answers[4]);
+        Assert.Contains("There is no adapter 'hashly'; did you mean 'harshly'?", result.Error, StringComparison.Ordinal);
+        Assert.Contains("(softly and harshly answer, of softly, harshly.)", result.Error, StringComparison.Ordinal);
+        Assert.Contains("no adapters to choose from", CliProgram.Say(several.At(), "/adapter softly\n", "chat", "whole", "--stage", "base").Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("{\"prompt\": \"ama\", \"adapter\": \"sofly\"}", "There is no adapter 'sofly'; did you mean 'softly'?", "--stage", "routed")]
+    [InlineData("{\"prompt\": \"ama\", \"adapter\": \"softly\"}", "--adapters softly=FOLDER", "--stage", "base")]
+    [InlineData("{\"promt\": \"ama\"}", "-, line 1: there is no prompt", "--stage", "base")]
+    [InlineData("ama", "-, line 1: no JSON", "--stage", "base")]
+    [InlineData("{\"prompt\": \"ama\", \"adapter\": 3}", "adapter is 3; write a name", "--stage", "routed")]
+    [InlineData("", "has no rows", "--stage", "base")]
+    [InlineData("{\"prompt\": \"ama\"}", "write NAME=FOLDER", "--adapters", "softly")]
+    [InlineData("{\"prompt\": \"ama\"}", "there is no such file", "--input", "nowhere.jsonl")]
+    [InlineData("{\"prompt\": \"ama\"}", "Give one of the two options", "--prompt", "a")]
+    public void Rows_that_cannot_be_answered_are_told(string row, string told, params string[] more)
+    {
+        var result = CliProgram.Say(several.At(), row + "\n", [.. (string[])["generate", "whole"], .. more.Contains("--input") ? Array.Empty<string>() : ["--input", "-"], .. more]);
+        Assert.Equal(2, result.Code);
+        Assert.Contains(told, result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.All, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Info_tells_of_every_adapter_and_how_they_come_together()
     {

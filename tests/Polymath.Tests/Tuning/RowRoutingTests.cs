@@ -71,6 +71,31 @@ public sealed class RowRoutingTests : IDisposable
         sets.ForEach(set => set.Dispose());
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void Rows_that_are_generated_by_parts_or_with_beams_keep_their_adapters(int beams)
+    {
+        var sets = Sets();
+        var settings = new SamplingSettings(Temperature: 0, MaxNewTokens: 6, Beams: beams);
+        var alone = ids.Select((row, number) =>
+        {
+            var off = sets.Where((_, adapter) => !owners[number].Contains(adapter)).Select(set => set.Off()).ToList();
+            var answer = new TokenGenerator(model, []).Generate([row], settings, cancellation: TestContext.Current.CancellationToken)[0];
+            off.ForEach(one => one.Dispose());
+            return answer;
+        }).ToList();
+        using (var routing = new RowRouting(model, sets))
+        {
+            routing.Assign(owners);
+            Assert.Equal(alone, new TokenGenerator(model, []) { RowsAtOnce = 2 }.Generate(ids, settings, cancellation: TestContext.Current.CancellationToken));
+            // What one generator said of its slots is forgotten with it.
+            Assert.Equal(3, routing.RowOf(3));
+        }
+        Assert.True(alone.Select(answer => string.Join(' ', answer)).Distinct().Count() > 1);
+        sets.ForEach(set => set.Dispose());
+    }
+
     [Fact]
     public void One_step_gives_every_adapter_the_gradient_of_its_own_rows()
     {

@@ -1,0 +1,56 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Recipes;
+
+namespace Polymath.Cli;
+
+/// <summary>A prompt of a file.</summary>
+/// <param name="Prompt">What is to be answered.</param>
+/// <param name="Adapters">The names of the adapters that answer it; none for the base.</param>
+/// <param name="Fields">The row as it was read.</param>
+sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObject Fields)
+{
+    /// <summary>Reads the rows of a file, one JSON object a line.</summary>
+    /// <param name="file">The file; <c>-</c> for standard input.</param>
+    /// <exception cref="InputException">It is not there, or a line is no such object.</exception>
+    internal static IReadOnlyList<PromptRow> Read(string file)
+    {
+        if (file != "-" && !File.Exists(file)) throw new InputException($"--input is {file}, and there is no such file. Name one with an object such as {{\"prompt\": \"...\"}} on each line, or - for standard input.");
+        var lines = file == "-" ? Console.In.ReadToEnd().Split('\n') : File.ReadAllLines(file);
+        List<PromptRow> rows = [.. lines.Select((line, i) => (Line: line.Trim(), Number: i + 1)).Where(item => item.Line.Length > 0).Select(item => Of(item.Line, $"{file}, line {item.Number}"))];
+        return rows.Count > 0 ? rows : throw new InputException($"--input {file} has no rows. Write an object such as {{\"prompt\": \"...\"}} on each line.");
+    }
+
+    static PromptRow Of(string line, string place)
+    {
+        JsonObject? fields;
+        try
+        {
+            fields = JsonNode.Parse(line, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject;
+        }
+        catch (JsonException e)
+        {
+            throw new InputException($"{place}: no JSON: {e.Message} Write an object such as {{\"prompt\": \"...\"}}.", e);
+        }
+        if (fields?["prompt"] is not JsonValue value || !value.TryGetValue<string>(out var prompt) || prompt.Length == 0)
+            throw new InputException($"{place}: there is no prompt. Write an object such as {{\"prompt\": \"...\", \"adapter\": \"german\"}}; adapter is needed where several are to choose from.");
+        return new PromptRow(prompt, Names(fields["adapter"], place), fields);
+    }
+
+    static string[] Names(JsonNode? node, string place) => node switch
+    {
+        null => [],
+        JsonValue value when value.TryGetValue<string>(out var name) => [name],
+        JsonArray list when list.All(item => item is JsonValue value && value.TryGetValue<string>(out _)) => [.. list.Select(item => item!.GetValue<string>())],
+        _ => throw new InputException($"{place}: adapter is {node.ToJsonString()}; write a name, a list of names, or null for the base."),
+    };
+
+    /// <summary>The row with what was generated for it.</summary>
+    /// <param name="generated">What was generated.</param>
+    internal JsonObject With(JsonObject generated)
+    {
+        var whole = (JsonObject)Fields.DeepClone();
+        whole["generated"] = generated;
+        return whole;
+    }
+}

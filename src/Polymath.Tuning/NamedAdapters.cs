@@ -1,0 +1,69 @@
+using Polymath.Models;
+using Polymath.Recipes;
+
+namespace Polymath.Tuning;
+
+/// <summary>
+/// Adapters of one model by their names, each for the rows that ask for it: one base with many faces. The base runs once for all rows of a batch, and who answers changes between two batches
+/// without anything being built anew.
+/// </summary>
+public sealed class NamedAdapters : IDisposable
+{
+    readonly List<DeltaSet> sets = [];
+    readonly List<string> names = [];
+    RowRouting? routing;
+
+    NamedAdapters()
+    {
+    }
+
+    /// <summary>The names, in order.</summary>
+    public IReadOnlyList<string> Names => names;
+
+    /// <summary>Attaches adapters to a model. Which of them answer is said before each batch.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="adapters">Their names and folders.</param>
+    /// <param name="anyBase">Whether they may be put on another model than the one they were made for.</param>
+    /// <exception cref="InputException">A file is missing or damaged, a name is there twice, or an adapter changes what all rows share.</exception>
+    public static NamedAdapters Load(LanguageModel model, IEnumerable<(string Name, string Folder)> adapters, bool anyBase = false)
+    {
+        ArgumentNullException.ThrowIfNull(adapters);
+        var named = new NamedAdapters();
+        try
+        {
+            foreach (var (name, folder) in adapters)
+            {
+                if (named.names.Contains(name)) throw new InputException($"Two adapters are called '{name}'. Give each a name of its own.");
+                named.names.Add(name);
+                named.sets.Add(DeltaSet.Load(model, folder, anyBase));
+            }
+            named.routing = new RowRouting(model, named.sets);
+            return named;
+        }
+        catch
+        {
+            named.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Says which adapters answer the rows to come; the changes of several add up, and where a row names none the base answers.</summary>
+    /// <param name="rows">For each row the names of its adapters.</param>
+    /// <exception cref="InputException">No adapter has such a name.</exception>
+    public void Choose(IReadOnlyList<IReadOnlyCollection<string>> rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        routing!.Assign([.. rows.Select(row => (IReadOnlyCollection<int>)[.. row.Select(NumberOf).Distinct()])]);
+    }
+
+    int NumberOf(string name) => names.IndexOf(name) is >= 0 and var number ? number
+        : throw new InputException($"There is no adapter '{name}'; {Nearest.Hint(name, names, "adapters")}");
+
+    /// <summary>Detaches and frees them.</summary>
+    public void Dispose()
+    {
+        routing?.Dispose();
+        foreach (var set in Enumerable.Reverse(sets)) set.Dispose();
+        sets.Clear();
+    }
+}
