@@ -71,8 +71,11 @@ static class GenerateVerb
         var model = opened.Text;
         if (opened.Named is { } named) named.Choose([.. rows.Select(row => row.Adapters)]);
         else if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking)
-            throw new InputException($"A row asks for the adapter '{asking.Adapters[0]}', and there are none to choose from. Give them: --adapters {asking.Adapters[0]}=FOLDER.");
+            throw new InputException($"{asking.Place}: the row asks for the adapter '{asking.Adapters[0]}', and there are none to choose from. Give them: --adapters {asking.Adapters[0]}=FOLDER.");
         List<int[]> prompts = [.. rows.Select(row => Encode(model, row.Prompt, raw))];
+        // Told before anything is generated, since the others may take long.
+        var context = model.Model.Sizes.ContextLength;
+        if (prompts.FindIndex(prompt => prompt.Length >= context) is >= 0 and var full) throw new InputException($"{rows[full].Place}: the prompt has {prompts[full].Length:N0} tokens, the model's context {context:N0}: no place is left for an answer. Shorten it.");
         foreach (var (answer, i) in model.Each(prompts, settings, rowsAtOnce).Select((answer, i) => (answer, i)))
             Console.WriteLine(rows[i].With(new JsonObject
             {

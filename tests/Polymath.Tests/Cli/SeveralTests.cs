@@ -226,6 +226,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
     [InlineData("{\"promt\": \"ama\"}", "-, line 1: there is no prompt", "--stage", "base")]
     [InlineData("ama", "-, line 1: no JSON", "--stage", "base")]
     [InlineData("{\"prompt\": \"ama\", \"adapter\": 3}", "adapter is 3; write a name", "--stage", "routed")]
+    [InlineData("{\"prompt\": \"a\"}\n{\"prompt\": \"ama ama ama ama ama ama ama ama ama ama ama ama ama\"}", "-, line 2: the prompt has ", "--stage", "base")]
     [InlineData("", "has no rows", "--stage", "base")]
     [InlineData("{\"prompt\": \"ama\"}", "write NAME=FOLDER", "--adapters", "softly")]
     [InlineData("{\"prompt\": \"ama\"}", "there is no such file", "--input", "nowhere.jsonl")]

@@ -8,7 +8,8 @@ namespace Polymath.Cli;
 /// <param name="Prompt">What is to be answered.</param>
 /// <param name="Adapters">The names of the adapters that answer it; none for the base.</param>
 /// <param name="Fields">The row as it was read.</param>
-sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObject Fields)
+/// <param name="Place">Its file and line.</param>
+sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObject Fields, string Place)
 {
     /// <summary>Reads the rows of a file, one JSON object a line.</summary>
     /// <param name="file">The file; <c>-</c> for standard input.</param>
@@ -34,7 +35,7 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
         }
         if (fields?["prompt"] is not JsonValue value || !value.TryGetValue<string>(out var prompt) || prompt.Length == 0)
             throw new InputException($"{place}: there is no prompt. Write an object such as {{\"prompt\": \"...\", \"adapter\": \"german\"}}; adapter is needed where several are to choose from.");
-        return new PromptRow(prompt, Names(fields["adapter"], place), fields);
+        return new PromptRow(prompt, Names(fields["adapter"], place), fields, place);
     }
 
     static string[] Names(JsonNode? node, string place) => node switch
