@@ -70,10 +70,10 @@ public sealed class DeltaParts
 
     /// <summary>The projections that the settings name, the output head among them where it is named.</summary>
     public IEnumerable<Projection> Targets => Model.Projections.Where(Configuration.Targets).Concat(
-        Model.Labels is null && Configuration.Targets(Model.Tokens.HeadMap.Name, -1, linear: false) ? [Model.Tokens.HeadMap] : []);
+        Model.Labels is null && Configuration.Targets(Model.Tokens.HeadMap.Name, linear: false) ? [Model.Tokens.HeadMap] : []);
 
     /// <summary>Whether the settings name the table of token vectors.</summary>
-    public bool TargetsTokens => Configuration.Targets(Model.Tokens.Name, -1, linear: false);
+    public bool TargetsTokens => Configuration.Targets(Model.Tokens.Name, linear: false);
 
     /// <summary>A trained weight of a module, under PEFT's name.</summary>
     /// <param name="module">The module.</param>

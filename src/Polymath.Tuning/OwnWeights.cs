@@ -9,9 +9,8 @@ static class OwnWeights
     {
         var configuration = parts.Configuration;
         var plugged = parts.Targets.Select(target => target.Name).ToHashSet(StringComparer.Ordinal);
-        foreach (var module in configuration.Texts("modules_to_save"))
-            foreach (var weight in parts.Model.Weights)
-                if (Module(weight) is var name && (name == module || name.EndsWith("." + module, StringComparison.Ordinal))) parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
+        foreach (var weight in parts.Model.Weights)
+            if (Modules(weight).Any(module => configuration.FitsEnd("modules_to_save", module))) parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
         switch (configuration.Text("bias") ?? "none")
         {
             case "none":
@@ -19,7 +18,7 @@ static class OwnWeights
             case "all":
                 Biases(parts, plugged, wrappedOnly: false);
                 break;
-            case "lora_only" or "boft_only" or "vera_only" or "oft_only" or "hra_only" or "fourierft_only":
+            case "lora_only" or "boft_only" or "vera_only" or "oft_only" or "hra_only" or "fourier_only":
                 Biases(parts, plugged, wrappedOnly: true);
                 break;
             default:
@@ -35,6 +34,12 @@ static class OwnWeights
             // PEFT holds a changed map's own weights one level deeper.
             if (wrapped || !wrappedOnly) parts.Choose(weight, AdapterConfiguration.Prefix + (wrapped ? Module(weight) + ".base_layer.bias" : weight.Name));
         }
+    }
+
+    // The module that holds a weight, and all those around it: a block is saved with whatever is in it.
+    static IEnumerable<string> Modules(Weight weight)
+    {
+        for (var at = weight.Name.LastIndexOf('.'); at > 0; at = weight.Name.LastIndexOf('.', at - 1)) yield return weight.Name[..at];
     }
 
     static string Module(Weight weight) => weight.Name.LastIndexOf('.') is > 0 and var at ? weight.Name[..at] : weight.Name;

@@ -3,6 +3,7 @@ using Polymath.Models;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
+using Polymath.Text;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -20,7 +21,7 @@ public sealed class Lora : Delta
         ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size"], Attach) { Check = Check };
 
     // Ways to start that leave the base as it is.
-    static readonly string[] plainStarts = ["true", "false", "gaussian"];
+    static readonly string[] plainStarts = ["true", "false", "gaussian", "orthogonal"];
 
     readonly DeltaSwitch state;
     readonly double dropout;
@@ -125,14 +126,23 @@ public sealed class Lora : Delta
             var numerator = configuration.Special("alpha_pattern", name, alpha);
             return (own, configuration.Flag("use_rslora") ? numerator / Math.Sqrt(own) : numerator / own);
         }
-        var gaussian = start == "gaussian";
+        // What A and B start as; the rest is made of it.
+        (Start A, Start B) Starts(int own, long input) => start switch
+        {
+            "gaussian" => (Start.Normal(1.0 / own), Start.Zero),
+            "orthogonal" => (Start.Normal(1), Start.Normal(1)),
+            "false" => (Start.Kaiming(input), Start.Kaiming(own)),
+            _ => (Start.Kaiming(input), Start.Zero),
+        };
         var plugged = new List<(Projection, Lora)>();
         foreach (var target in parts.Targets)
         {
             var (own, scale) = Size(target.Name);
             var prefix = AdapterConfiguration.Prefix + target.Name;
-            var a = parts.Named(prefix + ".lora_A.weight", gaussian ? Start.Normal(1.0 / own) : Start.Kaiming(target.InputWidth), [own, target.InputWidth], stream: prefix);
-            var b = parts.Weight(target.Name, "lora_B.weight", start == "false" ? Start.Kaiming(own) : Start.Zero, target.OutputWidth, own);
+            var starts = Starts(own, target.InputWidth);
+            var a = parts.Named(prefix + ".lora_A.weight", starts.A, [own, target.InputWidth], stream: prefix);
+            var b = parts.Weight(target.Name, "lora_B.weight", starts.B, target.OutputWidth, own);
+            if (start == "orthogonal" && parts.IsFresh) Turn(parts, target, a, b);
             Weight? magnitude = null;
             if (configuration.Flag("use_dora"))
             {
@@ -166,6 +176,19 @@ public sealed class Lora : Delta
             parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), table.Embedding.Value.size(1), tokenRank), tokenScale, parts.State));
     }
 
+    // A and B are made of the two halves of an orthogonal matrix's rows, so that their product is nothing while neither is.
+    static void Turn(DeltaParts parts, Projection target, Weight a, Weight b)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        long rank = a.Shape[0], half = rank / 2;
+        if (rank % 2 != 0) throw parts.Fault("r", $"\"orthogonal\" needs an even rank, and {target.Name} has {rank}");
+        var (turn, _) = linalg.qr(tensor(Start.Normal(1).Draw(rank * rank, new RandomStream(parts.Seed, target.Name + ".orthogonal")), rank, rank));
+        var halves = turn.view(half, 2, rank);
+        a.Assign(halves.select(1, 0).t().matmul(a.Value.narrow(0, 0, half)) / 10);
+        b.Assign(b.Value.narrow(1, 0, half).matmul(halves.select(1, 1)) / 10);
+    }
+
     static string StartOf(AdapterConfiguration configuration) => configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
 
     static bool IsAnchored(string start) => start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
@@ -175,7 +198,7 @@ public sealed class Lora : Delta
         if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
         var start = StartOf(configuration);
         bool anchored = IsAnchored(start), loftq = start == "loftq";
-        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"orthogonal\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
         if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
         if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
         if (start == "eva") Eva.Check(configuration);

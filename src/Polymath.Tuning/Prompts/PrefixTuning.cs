@@ -11,7 +11,7 @@ namespace Polymath.Tuning.Prompts;
 public sealed class PrefixTuning : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new([.. Keys, "encoder_hidden_size", "prefix_projection"], Attach) { SizeKey = "num_virtual_tokens" };
+    public static DeltaMethod Method { get; } = new([.. Keys, "encoder_hidden_size", "prefix_projection", "init_weights"], Attach) { SizeKey = "num_virtual_tokens" };
 
     readonly Func<Tensor> compute;
     readonly Func<long, long, Tensor> part;
