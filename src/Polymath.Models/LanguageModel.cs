@@ -75,6 +75,31 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The token vectors and the output head.</summary>
     public abstract TokenTable Tokens { get; }
 
+    JsonNode? tie;
+
+    /// <summary>Gives the head numbers of its own where it shares the token vectors': one of the two is to be trained, or both, each by itself.</summary>
+    /// <exception cref="InputException">A head over labels stands in its place.</exception>
+    public void Untie()
+    {
+        if (!Tokens.IsTied || Labels is not null) return;
+        using var frozen = no_grad();
+        var own = new Weight(Tokens.HeadMap.Name + ".weight", Tokens.Embedding.Value.detach().clone());
+        parts.Take(own);
+        Tokens.Turn(own);
+        tie = Configuration["tie_word_embeddings"]?.DeepClone();
+        Configuration["tie_word_embeddings"] = false;
+    }
+
+    /// <summary>Lets the head share the token vectors' numbers again after <see cref="Untie"/>.</summary>
+    public void Tie()
+    {
+        if (Tokens.IsTied) return;
+        parts.Release(Tokens.Head);
+        Tokens.Turn(Tokens.Embedding);
+        if (tie is null) Configuration.Remove("tie_word_embeddings");
+        else Configuration["tie_word_embeddings"] = tie.DeepClone();
+    }
+
     /// <summary>The head over labels, or null for a language model.</summary>
     public LabelHead? Labels { get; protected init; }
 
@@ -186,7 +211,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(rows);
         var first = Virtual;
         if (first.Length == 0) return Arrange(rows);
-        var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length], .. row.Learn], row.Source, row.Data))]);
+        // Before a prefix of keys and values nothing is read, so that nothing foretells a row's first token.
+        var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;
+        var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]);
         batch.Give(Prompt!, Sizes.VocabularySize);
         return batch;
     }

@@ -33,6 +33,9 @@ public sealed class AdapterConfiguration
     /// <summary>The method: PEFT's <c>peft_type</c>.</summary>
     public string Type => content["peft_type"]?.ToString() ?? throw new InputException($"{Origin} names no peft_type, so that the kind of adapter is not known.");
 
+    /// <summary>What PEFT puts before the names of the model's own weights: around a model with a prompt it builds one shell less.</summary>
+    public string OwnPrefix => Type is "PROMPT_TUNING" or "P_TUNING" or "PREFIX_TUNING" ? "base_model." : Prefix;
+
     /// <summary>Whether it says something of a setting.</summary>
     /// <param name="key">The setting.</param>
     public bool Has(string key) => content[key] is not null;
@@ -206,13 +209,14 @@ public sealed class AdapterConfiguration
     /// <param name="key">The setting with the patterns.</param>
     /// <param name="module">The module's name.</param>
     /// <param name="otherwise">What holds where no pattern fits.</param>
-    public double Special(string key, string module, double otherwise)
+    /// <param name="within">Whether a pattern must begin behind a dot, unless it is the whole name (<c>n_frequency_pattern</c>).</param>
+    public double Special(string key, string module, double otherwise, bool within = false)
     {
         if (content[key] is not JsonObject patterns) return otherwise;
         try
         {
             foreach (var (pattern, value) in patterns)
-                if (Match(module, $@"^(?:.*\.)?(?:{pattern})$")) return value is null ? otherwise : ToDouble(key, value);
+                if (within && pattern == module || Match(module, $@"^(?:.*\.){(within ? "" : "?")}(?:{pattern})$")) return value is null ? otherwise : ToDouble(key, value);
             return otherwise;
         }
         catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)

@@ -13,7 +13,9 @@ public sealed class DeltaSet : IDisposable
     readonly List<(AttentionSocket Socket, AttentionAddition Addition)> attended = [];
     readonly List<(string Name, Weight Weight, bool Trained)> kept = [];
     readonly List<ChosenWeight> chosen = [];
+    readonly List<(string Name, Weight Weight)> echoes = [];
     readonly List<Tensor> owned = [];
+    bool untied;
     SoftPrompt? prompt;
 
     DeltaSet(LanguageModel model, AdapterConfiguration configuration) => (Model, Configuration, basis) = (model, configuration, model.Unrounded ?? ModelSignature.Of(model));
@@ -192,10 +194,20 @@ public sealed class DeltaSet : IDisposable
         Model.Prompt = prompt = soft;
     }
 
-    internal void Choose(string name, Weight weight, Tensor? value, bool trained)
+    internal bool Choose(string name, Weight weight, Tensor? value, bool trained)
     {
-        if (chosen.Exists(item => item.Weight == weight)) return;
+        if (chosen.Exists(item => item.Weight == weight)) return false;
         chosen.Add(new ChosenWeight(name, weight, value, trained));
+        return true;
+    }
+
+    // A file may hold a weight a second time under another name; it is written so again.
+    internal void Echo(string name, Weight weight) => echoes.Add((name, weight));
+
+    internal void Untie()
+    {
+        untied |= Model.Tokens.IsTied;
+        Model.Untie();
     }
 
     /// <summary>What the method adds to the loss to keep its weights in shape, or null.</summary>
@@ -237,6 +249,8 @@ public sealed class DeltaSet : IDisposable
             Model.Tokens.Embedding.Assign(delta.Merge(Model.Tokens.Embedding.Value.to(ScalarType.Float32)));
         }
         foreach (var weight in chosen) weight.Keep();
+        // A head that was trained apart from the token vectors stays so.
+        untied = false;
         Dispose();
     }
 
@@ -254,7 +268,7 @@ public sealed class DeltaSet : IDisposable
     public MergedWeights Unmerged(Func<Weight, Tensor>? original = null)
     {
         CheckMerge();
-        var without = plugged.Where(pair => !pair.Delta.Unmerges).SelectMany(pair => new[] { pair.Target.Weight, pair.Target.Bias }).OfType<Weight>().Select(weight => weight.Name).Concat(chosen.Select(item => item.Weight.Name)).Concat(tokens.Where(delta => delta is not Deltas.LoraTokens).Select(_ => Model.Tokens.Embedding.Name)).Distinct().ToList();
+        var without = plugged.Where(pair => !pair.Delta.Unmerges).SelectMany(pair => new[] { pair.Target.Weight, pair.Target.Bias }).OfType<Weight>().Select(weight => weight.Name).Concat(chosen.Select(item => item.Weight.Name)).Concat(tokens.Where(delta => delta is not Deltas.LoraTokens { Unmerges: true }).Select(_ => Model.Tokens.Embedding.Name)).Distinct().ToList();
         if (without.Count > 0 && original is null)
             throw new InputException($"An adapter of the kind {Configuration.Type} cannot be taken out of {string.Join(", ", without.Take(3))}{(without.Count > 3 ? $" and {without.Count - 3} more" : "")}: what was there before is not in it. Name the model it was merged into, whose weights are put back there: --base FOLDER.");
         return new MergedWeights(Model, plugged, tokens, original is null ? _ => null : weight => without.Contains(weight.Name) ? original(weight) : null);
@@ -274,12 +288,12 @@ public sealed class DeltaSet : IDisposable
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        var content = kept.Where(item => item.Name.Length > 0).Select(item => (item.Name, item.Weight.Value)).Concat(chosen.Select(item => (item.Name, item.Weight.Value))).ToDictionary();
+        var content = kept.Where(item => item.Name.Length > 0).Select(item => (item.Name, item.Weight.Value)).Concat(chosen.Select(item => (item.Name, item.Weight.Value))).Concat(echoes.Select(item => (item.Name, item.Weight.Value))).ToDictionary();
         if (prompt is Prompts.ComputedPrompt computed && !content.ContainsKey(Prompts.ComputedPrompt.Key))
         {
             // PEFT's file holds what the encoder gives; the encoder lies beside it, so that training can go on.
             Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
-            content = new() { [Prompts.ComputedPrompt.Key] = computed.Embeddings().contiguous() };
+            content = chosen.Select(item => (item.Name, item.Weight.Value)).Append((Prompts.ComputedPrompt.Key, computed.Embeddings().contiguous())).ToDictionary();
         }
         Course?.Saving(content);
         Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content, AdapterBase.Of(Model, basis).Metadata);
@@ -294,6 +308,7 @@ public sealed class DeltaSet : IDisposable
         foreach (var (socket, addition) in attended) socket.Unplug(addition);
         if (prompt is not null) Model.Prompt = null;
         foreach (var weight in chosen) weight.Restore();
+        if (untied) Model.Tie();
         foreach (var (_, weight, _) in kept) weight.Value.Dispose();
         foreach (var tensor in owned) tensor.Dispose();
         owned.Clear();
@@ -301,7 +316,9 @@ public sealed class DeltaSet : IDisposable
         tokens.Clear();
         attended.Clear();
         chosen.Clear();
+        echoes.Clear();
         kept.Clear();
+        untied = false;
         prompt = null;
     }
 

@@ -81,7 +81,9 @@ public sealed class Lora : Delta
             return Bias is null ? y : y + Bias.Value * Scale;
         }
         var gain = Gain(map.Matrix());
-        return y + map.Plain(dropped, withBias: false) * (gain - 1) + nn.functional.linear(low, B.Value, Bias?.Value) * (gain * Scale);
+        var plain = map.Plain(dropped, withBias: false);
+        if (anchor is { } off) plain = addmm(plain, nn.functional.linear(dropped, off.A), off.B.t(), 1f, (float)-Scale);
+        return y + plain * (gain - 1) + nn.functional.linear(low, B.Value, Bias?.Value) * (gain * Scale);
     }
 
     // m over the rows' lengths, which count as constants.
@@ -143,14 +145,7 @@ public sealed class Lora : Delta
             var a = parts.Named(prefix + ".lora_A.weight", starts.A, [own, target.InputWidth], stream: prefix);
             var b = parts.Weight(target.Name, "lora_B.weight", starts.B, target.OutputWidth, own);
             if (start == "orthogonal" && parts.IsFresh) Turn(parts, target, a, b);
-            Weight? magnitude = null;
-            if (configuration.Flag("use_dora"))
-            {
-                magnitude = parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth);
-                using var frozen = no_grad();
-                using var scope = NewDisposeScope();
-                if (parts.IsFresh) magnitude.Assign((target.Matrix() + b.Value.matmul(a.Value) * scale).norm(1));
-            }
+            var magnitude = configuration.Flag("use_dora") ? parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth) : null;
             (Tensor A, Tensor B)? anchor = anchored ? Anchor(parts, target, own, scale, start) : null;
             if (anchor is { } first && parts.IsFresh)
             {
@@ -160,6 +155,7 @@ public sealed class Lora : Delta
             if (loftq && parts.IsFresh) LoftQ.Start(configuration, target, a, b, scale);
             var bias = configuration.Flag("lora_bias") ? parts.Weight(target.Name, "lora_B.bias", Start.Zero, target.OutputWidth) : null;
             var delta = new Lora(a, b, scale, dropout, parts.State, magnitude, anchor, bias, target);
+            if (parts.IsFresh && magnitude is not null) Begin(magnitude, () => (target.Matrix() + delta.Change()).norm(1));
             parts.Plug(target, delta);
             plugged.Add((target, delta));
         }
@@ -169,11 +165,20 @@ public sealed class Lora : Delta
         if (configuration.Has("trainable_token_indices")) TrainableTokens.AttachBeside(parts);
         if (!parts.TargetsTokens) return;
         var table = parts.Model.Tokens;
-        parts.Bring(table.Embedding, $"{AdapterConfiguration.Prefix}{table.Name}.base_layer.weight");
         var (tokenRank, tokenScale) = Size(table.Name);
-        parts.Plug(new LoraTokens(
-            parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, table.Embedding.Value.size(0)),
-            parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), table.Embedding.Value.size(1), tokenRank), tokenScale, parts.State));
+        var (words, width) = (table.Embedding.Value.size(0), table.Embedding.Value.size(1));
+        Weight left = parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, words), right = parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), width, tokenRank);
+        var lengths = configuration.Flag("use_dora") ? parts.Weight(table.Name, "lora_magnitude_vector", Start.One, width) : null;
+        var tokens = new LoraTokens(left, right, tokenScale, parts.State, table.Embedding, lengths);
+        if (parts.IsFresh && lengths is not null) Begin(lengths, () => tokens.Lengths(table.Embedding.Value));
+        parts.Plug(tokens);
+    }
+
+    static void Begin(Weight weight, Func<Tensor> value)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        weight.Assign(value());
     }
 
     // A and B are made of the two halves of an orthogonal matrix's rows, so that their product is nothing while neither is.
@@ -197,9 +202,9 @@ public sealed class Lora : Delta
     {
         if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
         var start = StartOf(configuration);
-        bool anchored = IsAnchored(start), loftq = start == "loftq";
-        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"orthogonal\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
-        if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
+        var loftq = start == "loftq";
+        if (!IsAnchored(start) && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"orthogonal\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if (loftq && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
         if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
         if (start == "eva") Eva.Check(configuration);
     }
@@ -256,24 +261,4 @@ public sealed class Lora : Delta
             ["use_rslora"] = method.UseRslora,
         }, "the recipe");
     }
-}
-
-/// <summary>Low-rank adaptation of the token vectors: e(t) + s·B·A[:, t]. A starts at zero, B normal.</summary>
-/// <param name="a">A [r, vocabulary].</param>
-/// <param name="b">B [width, r].</param>
-/// <param name="scale">s.</param>
-/// <param name="state">Whether the deltas of the set are on.</param>
-public sealed class LoraTokens(Weight a, Weight b, double scale, DeltaSwitch state) : TokenDelta
-{
-    /// <inheritdoc/>
-    public override IReadOnlyList<Weight> Weights { get; } = [a, b];
-
-    /// <inheritdoc/>
-    public override Tensor Change(Tensor ids, Tensor vectors) => state.On ? addmm(vectors, a.Value.t().index_select(0, ids), b.Value.t(), 1f, (float)scale) : vectors;
-
-    /// <inheritdoc/>
-    public override Tensor Merge(Tensor table) => table + b.Value.matmul(a.Value).t() * scale;
-
-    /// <inheritdoc/>
-    public override Tensor? Unmerge(Tensor table) => table - b.Value.matmul(a.Value).t() * scale;
 }
