@@ -202,7 +202,14 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     }
 
     /// <summary>The virtual tokens before a row, by number.</summary>
-    protected int[] Virtual => Prompt is { IsOn: true } prompt ? [.. Enumerable.Range(Sizes.VocabularySize, prompt.Length)] : [];
+    protected int[] Virtual => Prompt is { IsOn: true } && !Leads ? Numbers : [];
+
+    /// <summary>The virtual tokens before an encoder-decoder's answer: keys and values go where they are read together with what stands before.</summary>
+    protected int[] Lead => Prompt is { IsOn: true } && Leads ? Numbers : [];
+
+    bool Leads => Reading == Reading.EncoderDecoder && Prompt!.GivesKeysAndValues;
+
+    int[] Numbers => [.. Enumerable.Range(Sizes.VocabularySize, Prompt!.Length)];
 
     /// <summary>A batch for training or scoring, laid out as the model reads: an encoder-decoder takes what a row does not learn at its start as the source.</summary>
     /// <param name="rows">The rows, none of them empty.</param>
@@ -210,10 +217,16 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(rows);
         var first = Virtual;
+        if (Lead.Length > 0) return Given(Arrange(rows));
         if (first.Length == 0) return Arrange(rows);
         // Before a prefix of keys and values nothing is read, so that nothing foretells a row's first token.
         var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;
         var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]);
+        return Given(batch);
+    }
+
+    Batch Given(Batch batch)
+    {
         batch.Give(Prompt!, Sizes.VocabularySize);
         return batch;
     }
@@ -224,7 +237,8 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     public Batch LayPairs(IReadOnlyList<int[]> sources, IReadOnlyList<TokenRow> answers)
     {
         ArgumentNullException.ThrowIfNull(sources);
-        var first = Virtual;
+        int[] first = Virtual, lead = Lead;
+        if (lead.Length > 0) return Given(Batch.Pairs(sources, [.. answers.Select(row => row with { Ids = [.. lead, .. row.Ids], Learn = [.. new float[lead.Length], .. row.Learn] })]));
         return Batch.Pairs(first.Length == 0 ? sources : [.. sources.Select(source => (int[])[.. first, .. source])], answers);
     }
 
@@ -239,8 +253,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         if (first.Length == 0) return Batch.Masked(rows, targets);
         var none = Array.ConvertAll(first, _ => -100);
         var batch = Batch.Masked([.. rows.Select(row => (int[])[.. first, .. row])], [.. targets.Select(row => (int[])[.. none, .. row])]);
-        batch.Give(Prompt!, Sizes.VocabularySize);
-        return batch;
+        return Given(batch);
     }
 
     /// <summary>Lays rows out, virtual tokens included.</summary>
@@ -254,7 +267,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The most tokens that a prompt and its answer may take of a cache.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
     /// <param name="answer">The answer's.</param>
-    public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length;
+    public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length + Lead.Length;
 
     /// <summary>The first batch of generating: prompts that start from nothing.</summary>
     /// <param name="prompts">The prompts' tokens.</param>
@@ -263,10 +276,8 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(prompts);
         var first = Virtual;
-        if (first.Length == 0) return Start(prompts, slots);
-        var batch = Start([.. prompts.Select(prompt => (int[])[.. first, .. prompt])], slots);
-        batch.Give(Prompt!, Sizes.VocabularySize);
-        return batch;
+        if (Lead.Length > 0) return Given(Start(prompts, slots));
+        return first.Length == 0 ? Start(prompts, slots) : Given(Start([.. prompts.Select(prompt => (int[])[.. first, .. prompt])], slots));
     }
 
     /// <summary>Lays prompts out, virtual tokens included.</summary>

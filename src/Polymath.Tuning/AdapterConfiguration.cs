@@ -162,13 +162,15 @@ public sealed class AdapterConfiguration
         if (Texts("modules_to_save").Any(saved => Match(module, $@"^(?:.*\.)?(?:{saved})(?:$|\.)"))) return false;
         if (!Fits(TargetModules, content["target_modules"] is JsonValue, module, linear)) return false;
         var whole = content["target_modules"] is JsonValue ? TargetModules is not ["all-linear"] : TargetModules.Contains(module);
-        return whole || Texts("layers_to_transform") is not { Count: > 0 } layers || BlockOf(module) is { } block && layers.Contains(block);
+        return whole || Texts("layers_to_transform") is not { Count: > 0 } layers || BlockOf(module, Texts("layers_pattern")) is { } block && layers.Contains(block);
     }
 
-    // The number behind the first list of blocks in a name, or behind one that layers_pattern names.
-    string? BlockOf(string module)
+    /// <summary>The number behind the first list of blocks in a module's name, or behind one whose name is given; null where there is none.</summary>
+    /// <param name="module">The module's name.</param>
+    /// <param name="names">Names of lists of blocks, or none.</param>
+    internal static string? BlockOf(string module, IReadOnlyList<string> names)
     {
-        foreach (var list in Texts("layers_pattern").Where(pattern => pattern.Length > 0).DefaultIfEmpty("[^.]*"))
+        foreach (var list in names.Where(name => name.Length > 0).DefaultIfEmpty("[^.]*"))
             if (Regex.Match(module, $@"^.*?\.(?:{list})\.(\d+)\.", RegexOptions.None, TimeSpan.FromSeconds(1)) is { Success: true } found) return found.Groups[^1].Value;
         return null;
     }

@@ -196,12 +196,15 @@ public sealed class DeltaParts
     /// <summary>Takes note that a file holds one of the model's own weights a second time, so that it is saved so again.</summary>
     /// <param name="weight">The model's weight.</param>
     /// <param name="name">Its other name in the adapter's file.</param>
-    public void Echo(Weight weight, string name)
+    /// <param name="fresh">Whether a fresh adapter writes it, too.</param>
+    /// <returns>Whether it is saved under that name.</returns>
+    public bool Echo(Weight weight, string name, bool fresh = false)
     {
         ArgumentNullException.ThrowIfNull(weight);
-        if (files?.Has(nameInFile(name)) != true) return;
-        files.Get(nameInFile(name), null, weight.Value.shape).Value.Dispose();
+        if (files is null ? !fresh : !files.Has(nameInFile(name))) return false;
+        files?.Get(nameInFile(name), null, weight.Value.shape).Value.Dispose();
         set.Echo(name, weight);
+        return true;
     }
 
     /// <summary>Lets the output head have numbers of its own while the adapter is attached, where it shares the token vectors'.</summary>

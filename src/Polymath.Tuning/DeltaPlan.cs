@@ -97,13 +97,21 @@ public static class DeltaPlan
         }
         else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null)
         {
-            var modules = spec.TargetModules ?? Modules(model, spec.Roles ?? usual);
+            var modules = InLayers(model, spec.TargetModules ?? Modules(model, spec.Roles ?? usual), spec.Layers);
             content["target_modules"] = modules is ["all-linear"] ? "all-linear" : new JsonArray([.. modules.Select(module => JsonValue.Create(module))]);
             if (spec.Form == DeltaForm.Ia3) content["feedforward_modules"] = new JsonArray([.. Ends(model, model.Projections.Where(map => map.Role == Role.Down)).Where(modules.Contains).Select(module => JsonValue.Create(module))]);
         }
         if (spec.Layers is not null) content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
         return spec.Budget is null ? AdapterConfiguration.Of(content, "method.settings") : Solve(model, content, spec.Budget);
+    }
+
+    // A whole name means its module whatever layers are said, in PEFT, too: those of other layers are left out here.
+    static IReadOnlyList<string> InLayers(LanguageModel model, IReadOnlyList<string> modules, IReadOnlyList<int>? layers)
+    {
+        if (layers is null) return modules;
+        var whole = model.Weights.Select(weight => weight.Name[..Math.Max(0, weight.Name.LastIndexOf('.'))]).ToHashSet(StringComparer.Ordinal);
+        return [.. modules.Where(module => !whole.Contains(module) || AdapterConfiguration.BlockOf(module, []) is { } block && layers.Contains(int.Parse(block, CultureInfo.InvariantCulture)))];
     }
 
     // Numbers, truths and lists as they are; everything else is a text.

@@ -278,7 +278,7 @@ public sealed class DeltaSet : IDisposable
     {
         if (!Merges) throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is no change of the model's weights. Keep it beside the model (--adapter).");
         // Chosen tokens' vectors are the same for both; other changes are of one of them.
-        if (ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head) && tokens.Exists(delta => delta is not Deltas.TrainableTokens) | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
+        if (Model.Labels is null && Model.Tokens.IsTied && tokens.Exists(delta => delta is not Deltas.TrainableTokens) | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
             throw new InputException("The adapter changes the token vectors or the output head alone, and the model ties them: merging would change both. Keep the adapter beside the model (--adapter), or untie the head first.");
     }
 

@@ -26,9 +26,12 @@ static class OwnWeights
                 throw configuration.Fault("bias", "known are \"none\", \"all\" and \"lora_only\"");
         }
         var tokens = parts.Model.Tokens;
-        // PEFT saves a table of tokens whose vectors it changes, and a head.
+        // PEFT saves a table of tokens whose vectors it changes, and a head; the latter without what PiSSA and OLoRA took out of it, which stays whole here.
         if (parts.TargetsTokens) parts.Bring(tokens.Embedding, $"{AdapterConfiguration.Prefix}{tokens.Name}.base_layer.weight");
-        if (plugged.Contains(tokens.HeadMap.Name)) parts.Bring(tokens.Head, $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.base_layer.weight");
+        if (!plugged.Contains(tokens.HeadMap.Name)) return;
+        var head = $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.base_layer.weight";
+        if (Deltas.Lora.IsAnchored(configuration)) parts.Keep(head, [.. tokens.Head.Shape]);
+        else parts.Bring(tokens.Head, head);
     }
 
     // A saved module is a copy of its own, so that token vectors and a head that were one are two from there on, unless PEFT was told to keep them one.
@@ -37,9 +40,9 @@ static class OwnWeights
         var tokens = parts.Model.Tokens;
         if (!tokens.IsTied || parts.Model.Labels is not null) return;
         var head = parts.Configuration.OwnPrefix + tokens.HeadMap.Name + ".weight";
-        bool vectorsSaved = SavedIn(parts, tokens.Embedding) is not null, headSaved = SavedIn(parts, tokens.HeadMap.Name + ".weight") is not null;
-        if (parts.Configuration.Flag("ensure_weight_tying")) parts.Echo(tokens.Embedding, head);
-        else if (vectorsSaved || headSaved) parts.Untie();
+        if (SavedIn(parts, tokens.Embedding) is null && SavedIn(parts, tokens.HeadMap.Name + ".weight") is null) return;
+        // Where PEFT kept them one, its file holds both.
+        if (!parts.Configuration.Flag("ensure_weight_tying") || !parts.Echo(tokens.Embedding, head, fresh: true)) parts.Untie();
     }
 
     static void Biases(DeltaParts parts, HashSet<string> plugged, bool wrappedOnly)

@@ -84,7 +84,7 @@ public sealed class ReferenceCheck : IDisposable
         var trained = deltas is null ? model.Weights.Select(weight => (weight.Name, weight)).ToList() : [.. deltas.Trained];
         trained.ForEach(item => item.weight.Trainable = true);
         // PEFT's file of a prompt holds what its encoder gave: the encoder's own gradients have no place here.
-        var lost = deltas is not null && trained.TrueForAll(item => item.Name == "prompt_embeddings") && reference.Entries.ContainsKey("grad.prompt_encoder.default.mlp_head.0.weight") | reference.Entries.ContainsKey("grad.prompt_encoder.default.transform.0.weight");
+        var lost = deltas is not null && trained.Exists(item => item.Name == "prompt_embeddings") && reference.Entries.ContainsKey("grad.prompt_encoder.default.mlp_head.0.weight") | reference.Entries.ContainsKey("grad.prompt_encoder.default.transform.0.weight");
         using (var batch = NewBatch())
         using (NewDisposeScope())
         {
@@ -154,6 +154,8 @@ public sealed class ReferenceCheck : IDisposable
         using var targets = inputs.Map("labels").clone();
         var scores = head.Scores(model.Hidden(batch), batch);
         var wanted = head.Task == LabelTask.Tag ? targets.flatten().index_select(0, tensor(places.SelectMany(kept => kept).ToArray())) : targets;
+        // A prefix has states, and no labels.
+        if (head.Task == LabelTask.Tag && batch.Prompt is { } prompt) scores = scores.index_select(0, tensor(Enumerable.Range(0, batch.Tokens).Where(i => batch.Positions[i] >= prompt.Length).Select(i => (long)i).ToArray()));
         var (loss, count) = head.Loss(scores, wanted);
         return loss / count;
     }
@@ -171,7 +173,7 @@ public sealed class ReferenceCheck : IDisposable
         List<long> at = model switch
         {
             { Labels.Task: not LabelTask.Tag } => [.. Enumerable.Range(0, rows.Count)],
-            { Reading: Reading.EncoderDecoder } => [.. Enumerable.Range(0, batch.Tokens).Select(i => batch.Positions[i] == answerWidth ? -1 : i - i / (answerWidth + 1))],
+            { Reading: Reading.EncoderDecoder } => [.. Enumerable.Range(0, batch.Tokens).Select(i => AnswerPlace(batch, i))],
             _ => [.. places.SelectMany(kept => WithPrompt(kept, entry.Shape[^2]))],
         };
         if (entry.Shape[^1] != outputs || ours.Length != at.Count * (long)outputs || theirs.Length <= at.Max() * outputs)
@@ -181,6 +183,13 @@ public sealed class ReferenceCheck : IDisposable
             for (var j = 0; at[i] >= 0 && j < outputs; j++)
                 worst = Worse(worst, Math.Abs(ours[i * outputs + j] - theirs[at[i] * outputs + j]));
         Add(name, worst, tolerance);
+    }
+
+    long AnswerPlace(Batch batch, int token)
+    {
+        var lead = batch.Prompt?.Length ?? 0;
+        var place = batch.Positions[token] - lead;
+        return place < 0 || place == answerWidth ? -1 : token / (answerWidth + 1 + lead) * answerWidth + place;
     }
 
     // Virtual tokens stand before the row here; there, a prompt's have logits of their own, and a prefix's have none.

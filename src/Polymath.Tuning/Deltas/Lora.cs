@@ -18,10 +18,10 @@ public sealed class Lora : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size"], Attach) { Check = Check };
+        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size", "target_parameters"], Attach) { Check = Check };
 
     // Ways to start that leave the base as it is.
-    static readonly string[] plainStarts = ["true", "false", "gaussian", "orthogonal"];
+    static readonly string[] plainStarts = ["true", "false", "gaussian", "orthogonal", "mica"];
 
     readonly DeltaSwitch state;
     readonly double dropout;
@@ -133,6 +133,7 @@ public sealed class Lora : Delta
         {
             "gaussian" => (Start.Normal(1.0 / own), Start.Zero),
             "orthogonal" => (Start.Normal(1), Start.Normal(1)),
+            "mica" => (Start.Zero, Start.Zero),
             "false" => (Start.Kaiming(input), Start.Kaiming(own)),
             _ => (Start.Kaiming(input), Start.Zero),
         };
@@ -143,8 +144,9 @@ public sealed class Lora : Delta
             var prefix = AdapterConfiguration.Prefix + target.Name;
             var starts = Starts(own, target.InputWidth);
             var a = parts.Named(prefix + ".lora_A.weight", starts.A, [own, target.InputWidth], stream: prefix);
-            var b = parts.Weight(target.Name, "lora_B.weight", starts.B, target.OutputWidth, own);
+            var b = start == "mica" ? parts.Fixed(prefix + ".lora_B.weight", starts.B, target.OutputWidth, own) : parts.Weight(target.Name, "lora_B.weight", starts.B, target.OutputWidth, own);
             if (start == "orthogonal" && parts.IsFresh) Turn(parts, target, a, b);
+            if (start == "mica" && parts.IsFresh) Begin(b, () => Least(target.Matrix(), own));
             var magnitude = configuration.Flag("use_dora") ? parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth) : null;
             (Tensor A, Tensor B)? anchor = anchored ? Anchor(parts, target, own, scale, start) : null;
             if (anchor is { } first && parts.IsFresh)
@@ -159,6 +161,7 @@ public sealed class Lora : Delta
             parts.Plug(target, delta);
             plugged.Add((target, delta));
         }
+        LoraExperts.Attach(parts, Size);
         if (start == "eva" && parts.IsFresh) parts.Follow(new Eva(parts, plugged));
         // What is left is plain low-rank adaptation of the rounded base.
         if (loftq) configuration.Started();
@@ -194,7 +197,17 @@ public sealed class Lora : Delta
         b.Assign(b.Value.narrow(1, 0, half).matmul(halves.select(1, 1)) / 10);
     }
 
+    // The directions of outputs that a weight [out, in] uses least: they stay as they are, and A is learned (MiCA).
+    static Tensor Least(Tensor weight, int rank)
+    {
+        var (u, _, _) = linalg.svd(weight, fullMatrices: false);
+        return u.narrow(1, u.size(1) - rank, rank);
+    }
+
     static string StartOf(AdapterConfiguration configuration) => configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
+
+    // Whether what is trained starts as a part of the weight, which is taken off.
+    internal static bool IsAnchored(AdapterConfiguration configuration) => configuration.Type == "LORA" && IsAnchored(StartOf(configuration));
 
     static bool IsAnchored(string start) => start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
 
@@ -203,7 +216,7 @@ public sealed class Lora : Delta
         if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
         var start = StartOf(configuration);
         var loftq = start == "loftq";
-        if (!IsAnchored(start) && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"orthogonal\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if (!IsAnchored(start) && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"orthogonal\", \"mica\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
         if (loftq && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
         if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
         if (start == "eva") Eva.Check(configuration);

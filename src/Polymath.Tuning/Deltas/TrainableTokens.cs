@@ -27,7 +27,8 @@ public sealed class TrainableTokens : TokenDelta
         if (!state.On) return vectors;
         var places = placeOf.index_select(0, ids);
         using var mine = places.ge(0).nonzero().squeeze(1);
-        return mine.numel() == 0 ? vectors : vectors.index_copy(0, mine, this.vectors.Value.index_select(0, places.index_select(0, mine)));
+        // Where gradients are made, one of nothing is made, too: a batch may have none of the tokens.
+        return mine.numel() == 0 && !is_grad_enabled() ? vectors : vectors.index_copy(0, mine, this.vectors.Value.index_select(0, places.index_select(0, mine)));
     }
 
     /// <inheritdoc/>
@@ -77,11 +78,20 @@ public sealed class TrainableTokens : TokenDelta
                 placeOf.index_copy_(0, tokens, arange(tokens.numel(), dtype: ScalarType.Int64));
             }
             parts.Plug(new TrainableTokens(weight, tokens, placeOf, parts.State));
-            if (table.IsTied) parts.Plug(table.HeadMap, new Logits(weight, tokens, parts.State));
+            if (table.IsTied && parts.Model.Labels is null) parts.Plug(table.HeadMap, new Logits(weight, tokens, parts.State));
+            foreach (var twin in Twins(table).Where(twin => head is null || twin != table.HeadMap.Name)) parts.Echo(weight, $"{AdapterConfiguration.Prefix}{twin}.{name}");
         }
         if (head is null) return;
         var (own, of) = Rows(parts, key, head, table.HeadMap.Name, name, table.Head);
         parts.Plug(table.HeadMap, new Logits(own, of, parts.State));
+    }
+
+    // What shares the table in transformers, where PEFT's trainable tokens write the same vectors again.
+    static IEnumerable<string> Twins(TokenTable table)
+    {
+        yield return table.HeadMap.Name;
+        if (!table.Name.EndsWith("shared", StringComparison.Ordinal)) yield break;
+        foreach (var side in new[] { "encoder", "decoder" }) yield return table.Name[..^"shared".Length] + side + ".embed_tokens";
     }
 
     static (Weight Weight, Tensor Tokens) Rows(DeltaParts parts, string key, JsonNode said, string module, string name, Weight table)
