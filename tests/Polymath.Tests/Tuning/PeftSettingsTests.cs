@@ -52,11 +52,11 @@ public sealed class PeftSettingsTests
     public void Ends_count_amid_a_word_and_a_pattern_must_fit_the_whole(string settings, bool expected) => Assert.Equal(expected, Of(settings).FitsEnd("feedforward_modules", "model.layers.0.mlp.down_proj"));
 
     [Theory]
-    [InlineData("dense", 7)]
-    [InlineData("h.1.dense", 7)]
-    [InlineData("h.1.dense|x", 5)]
-    public void A_pattern_of_frequencies_begins_behind_a_dot_or_is_the_whole_name(string key, double expected) =>
-        Assert.Equal(expected, Of($$"""{"n_frequency_pattern": {"{{key}}": 7}}""").Special("n_frequency_pattern", key == "h.1.dense|x" ? "dense" : "h.1.dense", 5, within: true));
+    [InlineData("dense", "h.1.dense", 7)]
+    [InlineData("h.1.dense", "h.1.dense", 7)]
+    [InlineData("d.*", "dense", 5)]
+    public void A_pattern_of_frequencies_begins_behind_a_dot_or_is_the_whole_name(string key, string module, double expected) =>
+        Assert.Equal(expected, Of($$$"""{"n_frequency_pattern": {"{{{key}}}": 7}}""").Special("n_frequency_pattern", module, 5, within: true));
 
     [Theory]
     [InlineData("orthogonal", 4, true)]
@@ -76,7 +76,7 @@ public sealed class PeftSettingsTests
         var b = delta.Weights[1].Value;
         Close(Samples.Floats(eye(3)), Samples.Floats(b.t().matmul(b)), 1e-5);
         var strengths = linalg.svdvals(target.Matrix());
-        Assert.Equal(strengths[-3].item<float>(), b.t().matmul(target.Matrix()).norm(2, 1).max().item<float>(), 1e-4);
+        Assert.Equal(strengths[-3].item<float>(), b.t().matmul(target.Matrix()).square().sum(1).sqrt().max().item<float>(), 1e-4);
     }
 
     [Fact]
@@ -161,9 +161,9 @@ public sealed class PeftSettingsTests
     [Fact]
     public void An_encoder_decoder_answers_behind_a_prefix_with_a_cache_as_without()
     {
-        using var model = ModelFolder.Open(TextFixtures.At("models", "t5"));
-        using var set = DeltaSet.Load(model, TextFixtures.At("own", "adapters", "prefix-tuning-t5"));
-        var answer = new TokenGenerator(model, []).Generate([Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: 6))[0];
+        using var model = ModelFolder.Open(TextFixtures.At("own", "models", "t5-untied"));
+        using var set = DeltaSet.Fresh(model, Of("""{"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}"""), 5);
+        var answer = new TokenGenerator(model, []).Generate([Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
         using var frozen = no_grad();
         List<int> slow = [];
         while (slow.Count < 6)
@@ -180,6 +180,6 @@ public sealed class PeftSettingsTests
     private static int[] Plain(LanguageModel model, DeltaSet set)
     {
         using var off = set.Off();
-        return new TokenGenerator(model, []).Generate([Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: 6))[0];
+        return new TokenGenerator(model, []).Generate([Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
     }
 }
