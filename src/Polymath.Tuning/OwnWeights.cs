@@ -72,9 +72,12 @@ static class OwnWeights
     static string? SavedIn(DeltaParts parts, string name)
     {
         if (!parts.Configuration.Has("modules_to_save")) return null;
-        for (var at = name.LastIndexOf('.'); at > 0; at = name.LastIndexOf('.', at - 1))
-            if (parts.Configuration.FitsEnd("modules_to_save", name[..at])) return name[..at];
-        return null;
+        return Modules(name).FirstOrDefault(module => parts.Configuration.FitsEnd("modules_to_save", module));
+    }
+
+    static IEnumerable<string> Modules(string name)
+    {
+        for (var at = name.LastIndexOf('.'); at > 0; at = name.LastIndexOf('.', at - 1)) yield return name[..at];
     }
 
     static string Module(Weight weight) => weight.Name.LastIndexOf('.') is > 0 and var at ? weight.Name[..at] : weight.Name;

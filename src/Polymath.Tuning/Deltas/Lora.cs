@@ -243,7 +243,8 @@ public sealed class Lora : Delta
     /// <param name="method">The recipe's settings.</param>
     /// <param name="targets">The projections' names or their ends.</param>
     /// <param name="basis">The base model's name or folder.</param>
-    public static AdapterConfiguration Configure(LoraMethod method, IReadOnlyList<string> targets, string basis)
+    /// <param name="task">PEFT's <c>task_type</c>.</param>
+    public static AdapterConfiguration Configure(LoraMethod method, IReadOnlyList<string> targets, string basis, string? task = "CAUSAL_LM")
     {
         ArgumentNullException.ThrowIfNull(method);
         ArgumentNullException.ThrowIfNull(targets);
@@ -269,7 +270,7 @@ public sealed class Lora : Delta
             ["rank_pattern"] = new JsonObject(),
             ["revision"] = null,
             ["target_modules"] = targets is ["all-linear"] ? "all-linear" : new JsonArray([.. targets.Select(target => JsonValue.Create(target))]),
-            ["task_type"] = "CAUSAL_LM",
+            ["task_type"] = task,
             ["use_dora"] = false,
             ["use_rslora"] = method.UseRslora,
         }, "the recipe");

@@ -33,10 +33,21 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
     /// <summary>The vectors in the file: PEFT makes as many again for an encoder-decoder's answers, keeps them, and uses those of the source alone.</summary>
     internal static long Rows(DeltaParts parts) => (long)Tokens(parts) * (parts.Model.Reading == Reading.EncoderDecoder ? parts.Configuration.Whole("num_transformer_submodules", 2) : 1);
 
+    /// <summary>Says in a fresh prompt's settings how wide it is: PEFT would guess from the model's other widths.</summary>
+    internal static void Describe(DeltaParts parts, int width, int heads)
+    {
+        if (!parts.IsFresh) return;
+        parts.Configuration.Set("token_dim", width);
+        parts.Configuration.Set("num_attention_heads", heads);
+        parts.Configuration.Set("num_layers", parts.Model.Sizes.Layers);
+        if (!parts.Configuration.Has("num_transformer_submodules")) parts.Configuration.Set("num_transformer_submodules", parts.Model.Reading == Reading.EncoderDecoder ? 2 : 1);
+    }
+
     /// <summary>The width of a token's vector, if the settings agree with the model.</summary>
     internal static int Width(DeltaParts parts)
     {
         var width = (int)parts.Model.Tokens.Embedding.Value.size(1);
+        if (parts.Configuration.Whole("token_dim", width) == width) Describe(parts, width, parts.Model.Sizes.Heads);
         return parts.Configuration.Whole("token_dim", width) == width ? width : throw parts.Fault("token_dim", $"the model's token vectors are {width} wide: the prompt was made for another model");
     }
 }

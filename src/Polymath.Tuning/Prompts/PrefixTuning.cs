@@ -56,6 +56,7 @@ public sealed class PrefixTuning : ComputedPrompt
         if (parts.Model is { Reading: Reading.EncoderDecoder, Labels: not null }) throw parts.Fault("peft_type", "a prefix of keys and values stands before an answer, and this model scores labels; give it prompt tuning");
         int count = Tokens(parts), width = sizes.KeyValueHeads * sizes.HeadWidth, whole = sizes.Layers * 2 * width;
         if (parts.Configuration.Whole("token_dim", width) != width) throw parts.Fault("token_dim", $"the model's keys are {sizes.KeyValueHeads} heads of {sizes.HeadWidth}, {width} in all: the prefix was made for another model");
+        Describe(parts, width, sizes.KeyValueHeads);
         if (!parts.Configuration.Flag("prefix_projection"))
         {
             parts.Plug(Plain(parts.Named(parts.IsFresh || !parts.HoldsEncoder ? Key : "embedding.weight", Start.Normal(1), [count, whole]), parts, count));
