@@ -175,7 +175,8 @@ public sealed class AdapterConfiguration
         return null;
     }
 
-    static bool Match(string text, string pattern) => Regex.IsMatch(text, pattern, RegexOptions.None, TimeSpan.FromSeconds(1));
+    // Python names a group in another way.
+    static bool Match(string text, string pattern) => Regex.IsMatch(text, pattern.Replace("(?P<", "(?<", StringComparison.Ordinal), RegexOptions.None, TimeSpan.FromSeconds(1));
 
     /// <summary>Whether the adapter goes to a projection.</summary>
     /// <param name="projection">The projection.</param>

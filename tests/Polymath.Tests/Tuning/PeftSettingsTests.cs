@@ -34,6 +34,7 @@ public sealed class PeftSettingsTests
     [InlineData("""{"target_modules": ["w"], "layers_to_transform": []}""", "model.layers.1.w", true)]
     [InlineData("""{"target_modules": ["model.layers.0.w"], "layers_to_transform": [1]}""", "model.layers.0.w", true)]
     [InlineData("""{"target_modules": ".*\\.w", "layers_to_transform": [1]}""", "model.layers.0.w", true)]
+    [InlineData("""{"target_modules": ".*\\.(?P<map>w|v)"}""", "model.layers.0.w", true)]
     [InlineData("""{"target_modules": "all-linear", "layers_to_transform": [1]}""", "model.layers.0.w", false)]
     [InlineData("""{"target_modules": ["lm_head"], "layers_to_transform": [1]}""", "lm_head", true)]
     [InlineData("""{"target_modules": ["head"], "layers_to_transform": [1]}""", "lm.head", false)]
