@@ -258,8 +258,20 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         var states = Readout(hidden);
         var logits = Tokens.HeadMap.Deltas.Count == 0 ? HalfProduct.Linear(states, Tokens.Head.Value, Tokens.HeadBias?.Value) : Tokens.HeadMap.Forward(states);
         if (Tokens.HeadMap.Deltas.Count > 0 && Tokens.HeadBias is { } bias) logits = logits + bias.Value;
-        return Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
+        return Capped(logits);
     }
+
+    /// <summary>The logits [n, tokens] of some tokens alone: only their rows of the head are multiplied, where no delta changes it.</summary>
+    /// <param name="hidden">The states [n, hidden].</param>
+    /// <param name="tokens">The tokens.</param>
+    public Tensor Unembed(Tensor hidden, IReadOnlyList<long> tokens)
+    {
+        var chosen = tensor(tokens.ToArray(), device: Tokens.Head.Value.device);
+        if (Tokens.HeadMap.Deltas.Count > 0) return Unembed(hidden).index_select(1, chosen);
+        return Capped(nn.functional.linear(Readout(hidden), Tokens.Head.Value.index_select(0, chosen).to(ScalarType.Float32), Tokens.HeadBias?.Value.index_select(0, chosen)));
+    }
+
+    Tensor Capped(Tensor logits) => Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
 
     /// <summary>Σ weight · −log p over the batch's targets, as a scalar with a gradient.</summary>
     /// <param name="batch">The rows.</param>
