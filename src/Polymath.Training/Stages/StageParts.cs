@@ -13,6 +13,7 @@ static class StageParts
     internal static (Objective Objective, ItemSource Source) Of(
         StageSpec stage, Materials materials, TextModel model, BatchSpec batch, string visit, string folder, Action<string, double> record, RunObserver observer)
     {
+        Suits(stage, model.Model);
         var data = materials.Data(stage.Name);
         switch (stage.Objective)
         {
@@ -36,6 +37,17 @@ static class StageParts
             default:
                 return (new NextToken(), Corpus(stage, materials, batch, visit, observer, null));
         }
+    }
+
+    // What a model cannot learn so would train on without a word: an encoder sees the token it is to foretell, and a head over labels is no head over words.
+    static void Suits(StageSpec stage, LanguageModel model)
+    {
+        var family = model.Configuration["model_type"];
+        if (model.Labels is not null) throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, and stages train heads over words. Name the language model that it was made from.");
+        if (stage.Objective is not TaskSpec && model.Reading == Reading.Encoder)
+            throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it would have to foretell. Give it a stage of the kind task, or take a model that reads forward.");
+        if (stage.Objective is TaskSpec && model.Reading == Reading.EncoderDecoder)
+            throw new InputException($"Stage {stage.Name}: a {family} answers beside what it reads, and a task stage reads labels where the prompt leaves off. Give it a stage of the kind finetune, whose answer is the label.");
     }
 
     // A prompt must leave room for a whole answer; what does not is counted before the first step, and left out or refused as the batch says.
