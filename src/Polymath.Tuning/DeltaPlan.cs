@@ -48,11 +48,14 @@ public static class DeltaPlan
         var configuration = AdapterConfiguration.Of(content, place);
         var method = DeltaMethods.Of(configuration);
         if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException($"{place}: roles and targetModules both name the sockets; give one of them.");
+        if (spec.Settings?.ContainsKey("peft_type") == true) throw new InputException($"{place}: settings name peft_type, which form says; leave it out.");
         if (spec.Budget is not null && spec.Settings?.ContainsKey(method.SizeKey) == true) throw new InputException($"{place}: budget solves for {method.SizeKey}, and settings name it, too; give one of them.");
         if (spec.Budget is not null) Share(spec.Budget);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
+        if (spec.Layers is not null) content["layers_to_transform"] = new JsonArray();
         configuration = AdapterConfiguration.Of(content, place);
-        configuration.Understands(method.Keys);
+        configuration.Understands(method.Keys, strict: true);
+        IdleSettings.Check(configuration);
         if (spec.Form == DeltaForm.Adalora && !configuration.Has("total_step") && steps is { } known) configuration.Set("total_step", known);
         method.Check?.Invoke(configuration);
     }
@@ -87,7 +90,9 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(spec);
         if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException("method: roles and targetModules both name the sockets; give one of them.");
         var (type, usual) = forms[spec.Form];
-        var content = new JsonObject { ["base_model_name_or_path"] = basis, ["bias"] = "none", ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null, ["task_type"] = model.Reading == Reading.EncoderDecoder ? "SEQ_2_SEQ_LM" : "CAUSAL_LM" };
+        var content = new JsonObject { ["base_model_name_or_path"] = basis, ["bias"] = "none", ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null };
+        var ends = true;
+        if (spec.Layers is { } asked && asked.FirstOrDefault(layer => layer > model.Projections.Max(map => map.Layer), -1) is >= 0 and var odd) throw new InputException($"method.layers names {odd}; the model has {model.Projections.Max(map => map.Layer) + 1} layers, counted from 0.");
         if (withoutSockets.Contains(spec.Form))
         {
             if (spec.Roles is not null || spec.TargetModules is not null) throw new InputException($"method: {spec.Form} stands before the rows or beside them and has no sockets; leave roles and targetModules out.");
@@ -95,15 +100,26 @@ public static class DeltaPlan
             if (spec.Form == DeltaForm.AdaptionPrompt && spec.Layers is not null) throw new InputException("method.layers: adaption prompts go to the uppermost layers; say how many with settings: {adapter_layers: ...}.");
             content[spec.Form == DeltaForm.AdaptionPrompt ? "adapter_len" : "num_virtual_tokens"] = 8;
         }
-        else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null)
+        else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null || spec.Layers is not null)
         {
-            var modules = spec.TargetModules ?? Modules(model, spec.Roles ?? usual);
-            content["target_modules"] = modules is ["all-linear"] ? "all-linear" : new JsonArray([.. modules.Select(module => JsonValue.Create(module))]);
+            var modules = spec.TargetModules ?? (spec.Form == DeltaForm.Bitfit && spec.Roles is null ? Biases(model) : Modules(model, spec.Roles ?? usual));
+            // Whole names say which layer they stand in; ends of names leave that to layers_to_transform.
+            if (spec.Layers is { } layers) modules = [.. modules.Where(module => !IsWhole(model, module) || layers.Contains(LayerOf(module)))];
+            ends = modules.Any(module => !IsWhole(model, module));
+            content["target_modules"] = AdapterConfiguration.Named(modules);
             if (spec.Form == DeltaForm.Ia3) content["feedforward_modules"] = new JsonArray([.. Ends(model, model.Projections.Where(map => map.Role == Role.Down)).Where(modules.Contains).Select(module => JsonValue.Create(module))]);
         }
-        if (spec.Layers is not null) content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
+        // PEFT's other kinds have no such setting.
+        if (spec.Form is DeltaForm.Ia3 or DeltaForm.Loha or DeltaForm.Lokr or DeltaForm.Shira or DeltaForm.NormTuning or DeltaForm.TrainableTokens) content.Remove("bias");
+        if (spec.Layers is not null && ends) content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
-        return spec.Budget is null ? AdapterConfiguration.Of(content, "method.settings") : Solve(model, content, spec.Budget);
+        var configuration = AdapterConfiguration.Of(content, "method.settings");
+        configuration.Understands(DeltaMethods.Of(configuration).Keys, strict: true);
+        IdleSettings.Check(configuration);
+        NamedSockets.Check(model, configuration);
+        if (spec.Budget is not null) configuration = Solve(model, content, spec.Budget);
+        Fit(configuration, model);
+        return configuration;
     }
 
     // Numbers, truths and lists as they are; everything else is a text.
@@ -120,6 +136,33 @@ public static class DeltaPlan
         }
     }
 
+    /// <summary>Says what the model says: its task, and whether maps of its that are changed are held turned, as GPT-2's are.</summary>
+    /// <param name="configuration">A configuration for the model.</param>
+    /// <param name="model">The model.</param>
+    internal static void Fit(AdapterConfiguration configuration, LanguageModel model)
+    {
+        configuration.Set("task_type", TaskOf(model));
+        if (turned.Contains(configuration.Type) && model.Projections.Any(map => map.Transposed && configuration.Targets(map))) configuration.Set("fan_in_fan_out", true);
+    }
+
+    // PEFT's kinds that know maps which are held turned.
+    static readonly string[] turned = ["LORA", "ADALORA", "VERA", "IA3", "FOURIERFT"];
+
+    /// <summary>What PEFT calls the task of a model; null where it has no word.</summary>
+    /// <param name="model">The model.</param>
+    public static string? TaskOf(LanguageModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return (model.Labels, model.Reading) switch
+        {
+            ({ Task: LabelTask.Tag }, _) => "TOKEN_CLS",
+            (not null, _) => "SEQ_CLS",
+            (null, Reading.EncoderDecoder) => "SEQ_2_SEQ_LM",
+            (null, Reading.Encoder) => null,
+            _ => "CAUSAL_LM",
+        };
+    }
+
     /// <summary>The modules that sockets mean, by the ends of their names where those say the same.</summary>
     /// <param name="model">The model.</param>
     /// <param name="sockets">The sockets; none: the family's query and value.</param>
@@ -128,14 +171,24 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sockets);
         if (sockets.Count == 0) return model.DefaultTargets;
+        var lacking = sockets.Where(socket => !Has(model, socket)).ToList();
+        if (lacking.Count > 0) throw new InputException($"method.roles: a {model.Configuration["model_type"]} has none of {string.Join(", ", lacking.Select(socket => socket.ToString().ToLowerInvariant()))}. Its sockets are {string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}; attention and feedForward mean all of theirs, whatever a family has.");
         var wanted = sockets.SelectMany(Roles).ToHashSet();
         var maps = model.Projections.Where(map => wanted.Contains(map.Role)).ToList();
         var found = Ends(model, maps).ToList();
         if (sockets.Contains(Socket.Norm)) found.AddRange(Norms(model));
         if (sockets.Contains(Socket.Embedding)) found.Add(model.Tokens.Name);
         if (sockets.Contains(Socket.Head)) found.Add(model.Tokens.HeadMap.Name);
-        return found.Count > 0 ? found : throw new InputException($"method.roles: a {model.Configuration["model_type"]} has none of {string.Join(", ", sockets.Select(socket => socket.ToString().ToLowerInvariant()))}. Its sockets are {string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}.");
+        return found;
     }
+
+    static bool Has(LanguageModel model, Socket socket) => socket switch
+    {
+        Socket.Norm => Norms(model).Any(),
+        Socket.Embedding => true,
+        Socket.Head => model.Labels is null,
+        _ => model.Projections.Any(map => Roles(socket).Contains(map.Role)),
+    };
 
     static Role[] Roles(Socket socket) => socket switch
     {
@@ -158,6 +211,14 @@ public static class DeltaPlan
         // GPT-2 calls two maps c_proj: then the whole names are said.
         return model.Projections.Where(map => ends.Any(end => map.Name.EndsWith("." + end, StringComparison.Ordinal))).All(map => meant.Contains(map.Name)) ? ends : meant;
     }
+
+    static List<string> Biases(LanguageModel model) =>
+        [.. model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)).Select(weight => weight.Name[..^".bias".Length]).Concat(model.Projections.Select(map => map.Name)).Distinct()];
+
+    static bool IsWhole(LanguageModel model, string module) => module.Contains('.', StringComparison.Ordinal) && (Norms(model).Contains(module) || Biases(model).Contains(module));
+
+    // The first number in a name, whatever a family calls its blocks; −1 for none.
+    static int LayerOf(string module) => module.Split('.').Select(word => int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : -1).FirstOrDefault(number => number >= 0, -1);
 
     static IEnumerable<string> Norms(LanguageModel model)
     {
