@@ -234,7 +234,8 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(model);
         var (number, unit) = Share(budget);
         var allowed = number * (unit == '%' ? model.Weights.Sum(weight => weight.Count) / 100.0 : 1);
-        return allowed is >= 1 and < 1e12 ? (long)allowed : throw Wrong(budget);
+        if (allowed < 1) throw new InputException($"budget {budget} allows less than one parameter of the model's {model.Weights.Sum(weight => weight.Count):N0}. Allow more.");
+        return allowed < 1e12 ? (long)allowed : throw Wrong(budget);
     }
 
     static (double Number, char Unit) Share(string budget)

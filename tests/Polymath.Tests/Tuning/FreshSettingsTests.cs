@@ -38,6 +38,7 @@ public sealed class FreshSettingsTests
     [InlineData("eva_config=rho;init_lora_weights=eva", "an object of names and values is needed")]
     [InlineData("use_doraa=false", "did you mean 'use_dora'?")]
     [InlineData("bias=[\"all\"]", "one text is needed")]
+    [InlineData("r=2000000000", "more numbers than fit into memory")]
     public void A_name_in_the_settings_that_stands_for_nothing_is_refused(string settings, string message) =>
         Assert.Contains(message, Refusal("llama", new DeltaSpec(DeltaForm.Lora, Settings: Settings(settings))), StringComparison.Ordinal);
 
