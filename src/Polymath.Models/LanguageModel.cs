@@ -176,6 +176,17 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         set => Tokens.Prompt = value;
     }
 
+    /// <summary>The number of virtual tokens before each row; 0 where there are none.</summary>
+    public int VirtualTokens => Prompt is { IsOn: true } prompt ? prompt.Length : 0;
+
+    // With its virtual tokens a row must fit; an encoder-decoder knows no places but distances.
+    void Fits(TokenRow row)
+    {
+        var room = Sizes.ContextLength - VirtualTokens;
+        if (Reading != Reading.EncoderDecoder && row.Length > room)
+            throw new InputException($"The row {row.Source} has {row.Length} tokens and {VirtualTokens} virtual ones before them, more than the model's context of {Sizes.ContextLength}. {(room < 2 ? "Take" : $"Write batch: {{maxLength: {room}}}, or take")} fewer virtual tokens.");
+    }
+
     /// <summary>The virtual tokens before a row, by number.</summary>
     protected int[] Virtual => Prompt is { IsOn: true } prompt ? [.. Enumerable.Range(Sizes.VocabularySize, prompt.Length)] : [];
 
@@ -186,6 +197,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(rows);
         var first = Virtual;
         if (first.Length == 0) return Arrange(rows);
+        foreach (var row in rows) Fits(row);
         var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length], .. row.Learn], row.Source, row.Data))]);
         batch.Give(Prompt!, Sizes.VocabularySize);
         return batch;

@@ -20,7 +20,7 @@ static class StageParts
             case TaskSpec:
                 var labels = data.Labels();
                 var verbalizer = new Verbalizer(labels, ((PromptMethod)stage.Method!).Verbalizer.Words, materials.Tokenizer);
-                return (new LabelWords(verbalizer), Corpus(stage, materials, batch, visit, observer, labels));
+                return (new LabelWords(verbalizer), Corpus(stage, materials, model.Model, batch, visit, observer, labels));
             case AlignSpec align:
                 var prompts = Fitting(stage, align, [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))], model, batch, visit, observer);
                 var rewards = align.Rewards.Select(pair => (pair.Key, materials.Reward(pair.Key), pair.Value)).ToList();
@@ -35,7 +35,7 @@ static class StageParts
                 observer.Note($"{visit}: {pairs.Count:N0} pairs; {left:N0} are left out, longer than {batch.MaxLength:N0} tokens or with equal answers");
                 return (new DirectPreference(prefer.Beta, prefer.AnswerWeight), new CorpusItems(pairs, materials.Recipe.Seed, visit));
             default:
-                return (new NextToken(), Corpus(stage, materials, batch, visit, observer, null));
+                return (new NextToken(), Corpus(stage, materials, model.Model, batch, visit, observer, null));
         }
     }
 
@@ -63,9 +63,11 @@ static class StageParts
         return fitting;
     }
 
-    static CorpusItems Corpus(StageSpec stage, Materials materials, BatchSpec batch, string visit, RunObserver observer, IReadOnlyList<string>? labels)
+    static CorpusItems Corpus(StageSpec stage, Materials materials, LanguageModel model, BatchSpec batch, string visit, RunObserver observer, IReadOnlyList<string>? labels)
     {
         var (items, counts) = materials.Data(stage.Name).Items(DataSplit.Train, materials.Tokenizer, batch.MaxLength!.Value, batch.Overlong, labels, batch.MaxCut);
+        // The longest row says before the first step whether all fit with their virtual tokens.
+        if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
         observer.Note($"{visit}: {counts.Rows:N0} rows, {counts.Tokens:N0} tokens, {counts.Targets:N0} targets; of the rows longer than {batch.MaxLength:N0} tokens {counts.Cut:N0} cut, {counts.Split:N0} split, {counts.Dropped:N0} dropped");
         return new CorpusItems(items, materials.Recipe.Seed, visit);
     }
