@@ -1,4 +1,3 @@
-using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
 using Polymath.Text.Packing;
 using static TorchSharp.torch;
@@ -50,7 +49,6 @@ public sealed class Batch : IDisposable
     internal void Give(SoftPrompt prompt, int vocabulary)
     {
         if (!prompt.GivesKeysAndValues) return;
-        if (Source is not null) throw new InputException("A prefix of keys and values is for models that read one row; an encoder-decoder takes a prompt of vectors (prompt tuning).");
         Prompt = prompt;
         VirtualPlaces = tensors.Keep(tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary).Select(i => (long)i).ToArray()));
     }
@@ -161,8 +159,8 @@ public sealed class Batch : IDisposable
     /// <summary>Each token sees all of its row.</summary>
     public Reach Whole => whole ??= Reach.Whole(Offsets, Offsets);
 
-    /// <summary>The places of the rows' first tokens [rows], 64-bit.</summary>
-    public Tensor FirstPlaces() => tensor(Offsets.SkipLast(1).Select(offset => (long)offset).ToArray());
+    /// <summary>The places of the rows' first tokens [rows], 64-bit; keys and values before a row are none.</summary>
+    public Tensor FirstPlaces() => tensor(Offsets.SkipLast(1).Select(offset => (long)offset + (Prompt?.Length ?? 0)).ToArray());
 
     /// <summary>The places of the rows' last tokens [rows], 64-bit.</summary>
     public Tensor LastPlaces() => tensor(Offsets.Skip(1).Select(offset => (long)offset - 1).ToArray());

@@ -75,6 +75,31 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The token vectors and the output head.</summary>
     public abstract TokenTable Tokens { get; }
 
+    JsonNode? tie;
+
+    /// <summary>Gives the head numbers of its own where it shares the token vectors': one of the two is to be trained, or both, each by itself.</summary>
+    /// <exception cref="InputException">A head over labels stands in its place.</exception>
+    public void Untie()
+    {
+        if (!Tokens.IsTied || Labels is not null) return;
+        using var frozen = no_grad();
+        var own = new Weight(Tokens.HeadMap.Name + ".weight", Tokens.Embedding.Value.detach().clone());
+        parts.Take(own);
+        Tokens.Turn(own);
+        tie = Configuration["tie_word_embeddings"]?.DeepClone();
+        Configuration["tie_word_embeddings"] = false;
+    }
+
+    /// <summary>Lets the head share the token vectors' numbers again after <see cref="Untie"/>.</summary>
+    public void Tie()
+    {
+        if (Tokens.IsTied) return;
+        parts.Release(Tokens.Head);
+        Tokens.Turn(Tokens.Embedding);
+        if (tie is null) Configuration.Remove("tie_word_embeddings");
+        else Configuration["tie_word_embeddings"] = tie.DeepClone();
+    }
+
     /// <summary>The head over labels, or null for a language model.</summary>
     public LabelHead? Labels { get; protected init; }
 
@@ -188,7 +213,14 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     }
 
     /// <summary>The virtual tokens before a row, by number.</summary>
-    protected int[] Virtual => Prompt is { IsOn: true } prompt ? [.. Enumerable.Range(Sizes.VocabularySize, prompt.Length)] : [];
+    protected int[] Virtual => Prompt is { IsOn: true } && !Leads ? Numbers : [];
+
+    /// <summary>The virtual tokens before an encoder-decoder's answer: keys and values go where they are read together with what stands before.</summary>
+    protected int[] Lead => Prompt is { IsOn: true } && Leads ? Numbers : [];
+
+    bool Leads => Reading == Reading.EncoderDecoder && Prompt!.GivesKeysAndValues;
+
+    int[] Numbers => [.. Enumerable.Range(Sizes.VocabularySize, Prompt!.Length)];
 
     /// <summary>A batch for training or scoring, laid out as the model reads: an encoder-decoder takes what a row does not learn at its start as the source.</summary>
     /// <param name="rows">The rows, none of them empty.</param>
@@ -196,9 +228,17 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(rows);
         var first = Virtual;
+        if (Lead.Length > 0) return Given(Arrange(rows));
         if (first.Length == 0) return Arrange(rows);
         foreach (var row in rows) Fits(row);
-        var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length], .. row.Learn], row.Source, row.Data))]);
+        // Before a prefix of keys and values nothing is read, so that nothing foretells a row's first token.
+        var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;
+        var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]);
+        return Given(batch);
+    }
+
+    Batch Given(Batch batch)
+    {
         batch.Give(Prompt!, Sizes.VocabularySize);
         return batch;
     }
@@ -209,7 +249,8 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     public Batch LayPairs(IReadOnlyList<int[]> sources, IReadOnlyList<TokenRow> answers)
     {
         ArgumentNullException.ThrowIfNull(sources);
-        var first = Virtual;
+        int[] first = Virtual, lead = Lead;
+        if (lead.Length > 0) return Given(Batch.Pairs(sources, [.. answers.Select(row => row with { Ids = [.. lead, .. row.Ids], Learn = [.. new float[lead.Length], .. row.Learn] })]));
         return Batch.Pairs(first.Length == 0 ? sources : [.. sources.Select(source => (int[])[.. first, .. source])], answers);
     }
 
@@ -224,8 +265,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         if (first.Length == 0) return Batch.Masked(rows, targets);
         var none = Array.ConvertAll(first, _ => -100);
         var batch = Batch.Masked([.. rows.Select(row => (int[])[.. first, .. row])], [.. targets.Select(row => (int[])[.. none, .. row])]);
-        batch.Give(Prompt!, Sizes.VocabularySize);
-        return batch;
+        return Given(batch);
     }
 
     /// <summary>Lays rows out, virtual tokens included.</summary>
@@ -239,7 +279,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The most tokens that a prompt and its answer may take of a cache.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
     /// <param name="answer">The answer's.</param>
-    public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length;
+    public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length + Lead.Length;
 
     /// <summary>The first batch of generating: prompts that start from nothing.</summary>
     /// <param name="prompts">The prompts' tokens.</param>
@@ -248,10 +288,8 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(prompts);
         var first = Virtual;
-        if (first.Length == 0) return Start(prompts, slots);
-        var batch = Start([.. prompts.Select(prompt => (int[])[.. first, .. prompt])], slots);
-        batch.Give(Prompt!, Sizes.VocabularySize);
-        return batch;
+        if (Lead.Length > 0) return Given(Start(prompts, slots));
+        return first.Length == 0 ? Start(prompts, slots) : Given(Start([.. prompts.Select(prompt => (int[])[.. first, .. prompt])], slots));
     }
 
     /// <summary>Lays prompts out, virtual tokens included.</summary>

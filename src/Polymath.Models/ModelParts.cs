@@ -131,6 +131,16 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         return new TokenTable(table, table, head[..head.LastIndexOf('.')]);
     }
 
+    /// <summary>Takes up a weight that a model gets later, or lets go of it.</summary>
+    internal void Take(Weight weight) => weights.Add(weight);
+
+    /// <summary>Frees a weight that was taken up later.</summary>
+    internal void Release(Weight weight)
+    {
+        weights.Remove(weight);
+        weight.Free();
+    }
+
     /// <summary>A table of token vectors.</summary>
     /// <param name="name">The name in files.</param>
     /// <param name="vocabulary">The number of tokens.</param>

@@ -115,6 +115,10 @@ public sealed class FileWeights : WeightSource
     /// <inheritdoc/>
     public override bool Has(string name) => Find(name) is not null;
 
+    /// <summary>Whether the files hold a weight whose name begins so.</summary>
+    /// <param name="beginning">The beginning.</param>
+    public bool HasUnder(string beginning) => places.Keys.Any(name => name.StartsWith(beginning, StringComparison.Ordinal));
+
     /// <summary>The shape that the files give a weight; null where they have none.</summary>
     /// <param name="name">The name in files.</param>
     public IReadOnlyList<long>? ShapeOf(string name) => Find(name) is { } found ? places[found].Entries[found].Shape : null;

@@ -33,6 +33,9 @@ public sealed class AdapterConfiguration
     /// <summary>The method: PEFT's <c>peft_type</c>.</summary>
     public string Type => content["peft_type"]?.ToString() ?? throw new InputException($"{Origin} names no peft_type, so that the kind of adapter is not known.");
 
+    /// <summary>What PEFT puts before the names of the model's own weights: around a model with a prompt it builds one shell less.</summary>
+    public string OwnPrefix => Type is "PROMPT_TUNING" or "P_TUNING" or "PREFIX_TUNING" ? "base_model." : Prefix;
+
     /// <summary>Whether it says something of a setting.</summary>
     /// <param name="key">The setting.</param>
     public bool Has(string key) => content[key] is not null;
@@ -153,13 +156,12 @@ public sealed class AdapterConfiguration
 
     /// <summary>Whether the adapter goes to a module.</summary>
     /// <param name="module">The module's name.</param>
-    /// <param name="layer">The block it stands in, or −1.</param>
     /// <param name="linear">Whether it is one of the linear maps that <c>all-linear</c> means.</param>
-    public bool Targets(string module, int layer, bool linear)
+    public bool Targets(string module, bool linear)
     {
         try
         {
-            return Fits(module, layer, linear);
+            return Fits(module, linear);
         }
         catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)
         {
@@ -167,25 +169,56 @@ public sealed class AdapterConfiguration
         }
     }
 
-    bool Fits(string module, int layer, bool linear)
+    // As PEFT reads them: what is saved whole takes no delta, one regular expression or a whole name says all, and the ends of names hold in the blocks that are named.
+    bool Fits(string module, bool linear)
     {
         if (content["exclude_modules"] is { } excluded && Fits(Texts("exclude_modules"), excluded is JsonValue, module, linear)) return false;
-        if (content["layers_to_transform"] is not null && !Texts("layers_to_transform").Contains(layer.ToString(CultureInfo.InvariantCulture))) return false;
-        return Fits(TargetModules, content["target_modules"] is JsonValue, module, linear);
+        if (Texts("modules_to_save").Any(saved => Match(module, $@"^(?:.*\.)?(?:{saved})(?:$|\.)"))) return false;
+        if (!Fits(TargetModules, content["target_modules"] is JsonValue, module, linear)) return false;
+        var whole = content["target_modules"] is JsonValue ? TargetModules is not ["all-linear"] : TargetModules.Contains(module);
+        return whole || Texts("layers_to_transform") is not { Count: > 0 } layers || BlockOf(module, Texts("layers_pattern")) is { } block && layers.Contains(block);
     }
+
+    /// <summary>The number behind the first list of blocks in a module's name, or behind one whose name is given; null where there is none.</summary>
+    /// <param name="module">The module's name.</param>
+    /// <param name="names">Names of lists of blocks, or none.</param>
+    internal static string? BlockOf(string module, IReadOnlyList<string> names)
+    {
+        foreach (var list in names.Where(name => name.Length > 0).DefaultIfEmpty("[^.]*"))
+            if (Regex.Match(module, $@"^.*?\.(?:{list})\.(\d+)\.", RegexOptions.None, TimeSpan.FromSeconds(1)) is { Success: true } found) return found.Groups[^1].Value;
+        return null;
+    }
+
+    // Python names a group in another way.
+    static bool Match(string text, string pattern) => Regex.IsMatch(text, pattern.Replace("(?P<", "(?<", StringComparison.Ordinal), RegexOptions.None, TimeSpan.FromSeconds(1));
 
     /// <summary>Whether the adapter goes to a projection.</summary>
     /// <param name="projection">The projection.</param>
     public bool Targets(Projection projection)
     {
         ArgumentNullException.ThrowIfNull(projection);
-        return Targets(projection.Name, projection.Layer, projection.Role is not (Role.Head or Role.Router));
+        return Targets(projection.Name, projection.Role is not (Role.Head or Role.Router));
+    }
+
+    /// <summary>Whether a setting of another kind than the targets means a module: one regular expression over the whole name, or a list of how names end, be it amid a word, as PEFT takes them.</summary>
+    /// <param name="key">The setting.</param>
+    /// <param name="module">The module's name.</param>
+    public bool FitsEnd(string key, string module)
+    {
+        try
+        {
+            return content[key] is JsonValue ? Match(module, $"^(?:{Text(key)})$") : Texts(key).Any(end => module.EndsWith(end, StringComparison.Ordinal));
+        }
+        catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)
+        {
+            throw Fault(key, $"as a regular expression over {module} this fails: {e.Message} Name the modules, or the ends of their names, in a list", e);
+        }
     }
 
     static bool Fits(IReadOnlyList<string> targets, bool single, string name, bool linear)
     {
         if (targets is ["all-linear"]) return linear;
-        if (single) return Regex.IsMatch(name, $"^(?:{targets[0]})$", RegexOptions.None, TimeSpan.FromSeconds(1));
+        if (single) return Match(name, $"^(?:{targets[0]})$");
         return targets.Any(target => name == target || name.EndsWith("." + target, StringComparison.Ordinal));
     }
 
@@ -193,10 +226,11 @@ public sealed class AdapterConfiguration
     /// <param name="key">The setting with the patterns.</param>
     /// <param name="module">The module's name.</param>
     /// <param name="otherwise">What holds where no pattern fits.</param>
-    public double Special(string key, string module, double otherwise)
+    /// <param name="within">Whether a pattern must begin behind a dot, unless it is the whole name (<c>n_frequency_pattern</c>).</param>
+    public double Special(string key, string module, double otherwise, bool within = false)
     {
         foreach (var (pattern, value) in Parts(key) ?? [])
-            if (FitsPattern(key, pattern, module)) return value is null ? otherwise : ToDouble(key, value);
+            if (FitsPattern(key, pattern, module, within)) return value is null ? otherwise : ToDouble(key, value);
         return otherwise;
     }
 
@@ -204,8 +238,9 @@ public sealed class AdapterConfiguration
     /// <param name="key">The setting with the patterns.</param>
     /// <param name="module">The module's name.</param>
     /// <param name="otherwise">What holds where no pattern fits.</param>
-    public int SpecialSize(string key, string module, int otherwise) =>
-        Special(key, module, otherwise) is var size && size == Math.Floor(size) && size is >= 1 and <= int.MaxValue ? (int)size : throw Fault(key, "whole numbers from 1 are needed");
+    /// <param name="within">As above.</param>
+    public int SpecialSize(string key, string module, int otherwise, bool within = false) =>
+        Special(key, module, otherwise, within) is var size && size == Math.Floor(size) && size is >= 1 and <= int.MaxValue ? (int)size : throw Fault(key, "whole numbers from 1 are needed");
 
     /// <summary>The settings inside a setting; null where nothing is said.</summary>
     /// <param name="key">The setting.</param>
@@ -215,11 +250,12 @@ public sealed class AdapterConfiguration
     /// <param name="key">The setting it stands in.</param>
     /// <param name="pattern">The pattern.</param>
     /// <param name="module">The module's name.</param>
-    public bool FitsPattern(string key, string pattern, string module)
+    /// <param name="within">Whether it must begin behind a dot, unless it is the whole name.</param>
+    public bool FitsPattern(string key, string pattern, string module, bool within = false)
     {
         try
         {
-            return Regex.IsMatch(module, $@"^(?:.*\.)?(?:{pattern})$", RegexOptions.None, TimeSpan.FromSeconds(1));
+            return within && pattern == module || Match(module, $@"^(?:.*\.){(within ? "" : "?")}(?:{pattern})$");
         }
         catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)
         {

@@ -69,11 +69,17 @@ public sealed class DeltaParts
     public bool IsFresh => files is null;
 
     /// <summary>The projections that the settings name, the output head among them where it is named.</summary>
-    public IEnumerable<Projection> Targets => Model.Projections.Where(Configuration.Targets).Concat(
-        Model.Labels is null && Configuration.Targets(Model.Tokens.HeadMap.Name, -1, linear: false) ? [Model.Tokens.HeadMap] : []);
+    public IEnumerable<Projection> Targets => Model.Projections.Where(map => Configuration.Targets(map) && (map.Stack is null || ReachesExperts)).Concat(
+        Model.Labels is null && Configuration.Targets(Model.Tokens.HeadMap.Name, linear: false) ? [Model.Tokens.HeadMap] : []);
+
+    // A model of transformers 5 holds all experts of a layer in one, where PEFT finds no maps: there a name like down_proj means those outside the experts alone.
+    bool ReachesExperts => reachesExperts ??= files is null || nameInFile(AdapterConfiguration.Prefix) != AdapterConfiguration.Prefix
+        || Model.Projections.Any(map => map.Stack is not null && files.HasUnder($"{AdapterConfiguration.Prefix}{map.Name}."));
+
+    bool? reachesExperts;
 
     /// <summary>Whether the settings name the table of token vectors.</summary>
-    public bool TargetsTokens => Configuration.Targets(Model.Tokens.Name, -1, linear: false);
+    public bool TargetsTokens => Configuration.Targets(Model.Tokens.Name, linear: false);
 
     /// <summary>A trained weight of a module, under PEFT's name.</summary>
     /// <param name="module">The module.</param>
@@ -103,6 +109,14 @@ public sealed class DeltaParts
         var weight = Make(name, start, shape, null);
         set.Keep(name, weight, trained: false);
         return weight;
+    }
+
+    /// <summary>Keeps what a file holds beside what is used, so that it is saved again.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="shape">Its shape.</param>
+    public void Keep(string name, params long[] shape)
+    {
+        if (files?.Has(nameInFile(name)) == true) set.Keep(name, Make(name, Start.Zero, shape, null), trained: false);
     }
 
     Weight Make(string name, Start start, long[] shape, string? stream)
@@ -177,8 +191,25 @@ public sealed class DeltaParts
         ArgumentNullException.ThrowIfNull(weight);
         if (files?.Has(nameInFile(name)) != true) return;
         using var held = files.Get(nameInFile(name), null, weight.Value.shape).Value;
-        set.Choose(name, weight, held.to(ScalarType.Float32, copy: true), trained: false);
+        if (!set.Choose(name, weight, held.to(ScalarType.Float32, copy: true), trained: false)) set.Echo(name, weight);
     }
+
+    /// <summary>Takes note that a file holds one of the model's own weights a second time, so that it is saved so again.</summary>
+    /// <param name="weight">The model's weight.</param>
+    /// <param name="name">Its other name in the adapter's file.</param>
+    /// <param name="fresh">Whether a fresh adapter writes it, too.</param>
+    /// <returns>Whether it is saved under that name.</returns>
+    public bool Echo(Weight weight, string name, bool fresh = false)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        if (files is null ? !fresh : !files.Has(nameInFile(name))) return false;
+        files?.Get(nameInFile(name), null, weight.Value.shape).Value.Dispose();
+        set.Echo(name, weight);
+        return true;
+    }
+
+    /// <summary>Lets the output head have numbers of its own while the adapter is attached, where it shares the token vectors'.</summary>
+    public void Untie() => set.Untie();
 
     /// <summary>Throws a fault of the settings.</summary>
     /// <param name="key">The setting.</param>

@@ -35,6 +35,11 @@ public static class DeltaPlan
         [DeltaForm.AdaptionPrompt] = ("ADAPTION_PROMPT", []),
     };
 
+    // PEFT has no layers_to_transform for these.
+    static readonly DeltaForm[] withoutLayers = [DeltaForm.Ia3, DeltaForm.NormTuning, DeltaForm.Shira, DeltaForm.TrainableTokens];
+
+    static readonly DeltaForm[] withBias = [DeltaForm.Lora, DeltaForm.Adalora, DeltaForm.Vera, DeltaForm.Oft, DeltaForm.Boft, DeltaForm.Hra, DeltaForm.Fourierft];
+
     static readonly DeltaForm[] withoutSockets = [DeltaForm.PromptTuning, DeltaForm.PTuning, DeltaForm.PrefixTuning, DeltaForm.AdaptionPrompt];
 
     /// <summary>Throws what is wrong with a description whatever the model, so that it is told before the first stage and not after it.</summary>
@@ -90,28 +95,23 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(spec);
         if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException("method: roles and targetModules both name the sockets; give one of them.");
         var (type, usual) = forms[spec.Form];
-        var content = new JsonObject { ["base_model_name_or_path"] = basis, ["bias"] = "none", ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null };
-        var ends = true;
+        var content = new JsonObject { ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null, ["task_type"] = Task(model, spec.Form) };
+        // PEFT's other kinds know no such setting, and say so when they read it.
+        if (withBias.Contains(spec.Form)) content["bias"] = "none";
         if (spec.Layers is { } asked && asked.FirstOrDefault(layer => layer > model.Projections.Max(map => map.Layer), -1) is >= 0 and var odd) throw new InputException($"method.layers names {odd}; the model has {model.Projections.Max(map => map.Layer) + 1} layers, counted from 0.");
         if (withoutSockets.Contains(spec.Form))
         {
             if (spec.Roles is not null || spec.TargetModules is not null) throw new InputException($"method: {spec.Form} stands before the rows or beside them and has no sockets; leave roles and targetModules out.");
-            content.Remove("bias");
             if (spec.Form == DeltaForm.AdaptionPrompt && spec.Layers is not null) throw new InputException("method.layers: adaption prompts go to the uppermost layers; say how many with settings: {adapter_layers: ...}.");
             content[spec.Form == DeltaForm.AdaptionPrompt ? "adapter_len" : "num_virtual_tokens"] = 8;
         }
         else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null || spec.Layers is not null)
         {
-            var modules = spec.TargetModules ?? (spec.Form == DeltaForm.Bitfit && spec.Roles is null ? Biases(model) : Modules(model, spec.Roles ?? usual));
-            // Whole names say which layer they stand in; ends of names leave that to layers_to_transform.
-            if (spec.Layers is { } layers) modules = [.. modules.Where(module => !IsWhole(model, module) || layers.Contains(LayerOf(module)))];
-            ends = modules.Any(module => !IsWhole(model, module));
+            var modules = InLayers(model, spec.TargetModules ?? (spec.Form == DeltaForm.Bitfit && spec.Roles is null ? Biases(model) : Modules(model, spec.Roles ?? usual)), spec.Layers, wholeNames: withoutLayers.Contains(spec.Form));
             content["target_modules"] = AdapterConfiguration.Named(modules);
             if (spec.Form == DeltaForm.Ia3) content["feedforward_modules"] = new JsonArray([.. Ends(model, model.Projections.Where(map => map.Role == Role.Down)).Where(modules.Contains).Select(module => JsonValue.Create(module))]);
         }
-        // PEFT's other kinds have no such setting.
-        if (spec.Form is DeltaForm.Ia3 or DeltaForm.Loha or DeltaForm.Lokr or DeltaForm.Shira or DeltaForm.NormTuning or DeltaForm.TrainableTokens) content.Remove("bias");
-        if (spec.Layers is not null && ends) content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
+        if (spec.Layers is not null && !withoutLayers.Contains(spec.Form)) content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
         var configuration = AdapterConfiguration.Of(content, "method.settings");
         configuration.Understands(DeltaMethods.Of(configuration).Keys, strict: true);
@@ -120,6 +120,30 @@ public static class DeltaPlan
         if (spec.Budget is not null) configuration = Solve(model, content, spec.Budget);
         Fit(configuration, model);
         return configuration;
+    }
+
+    /// <summary>The task as PEFT names it, which wraps a model accordingly; null where a wrapper would ask for what a file has not: the copy of a head over labels, or words to go on with.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="form">The form of the delta.</param>
+    public static string? Task(LanguageModel model, DeltaForm form) => model switch
+    {
+        { Labels.Task: LabelTask.Tag } => HasSockets(form) ? null : "TOKEN_CLS",
+        { Labels: not null } => HasSockets(form) ? null : "SEQ_CLS",
+        { Reading: Reading.Encoder } => null,
+        { Reading: Reading.EncoderDecoder } => "SEQ_2_SEQ_LM",
+        _ => "CAUSAL_LM",
+    };
+
+    // A whole name means its module whatever layers are said, in PEFT, too: those of other layers are left out here. Kinds that have no setting for layers take whole names alone.
+    static IReadOnlyList<string> InLayers(LanguageModel model, IReadOnlyList<string> modules, IReadOnlyList<int>? layers, bool wholeNames)
+    {
+        if (layers is null) return modules;
+        var whole = model.Weights.Select(weight => weight.Name[..Math.Max(0, weight.Name.LastIndexOf('.'))]).Distinct(StringComparer.Ordinal).ToList();
+        bool Stands(string module) => AdapterConfiguration.BlockOf(module, []) is { } block && layers.Contains(int.Parse(block, CultureInfo.InvariantCulture));
+        IEnumerable<string> Spelled(string module) => whole.Contains(module) ? [module] : !wholeNames ? []
+            : module == "all-linear" ? model.Projections.Where(map => map.Role is not (Role.Head or Role.Router)).Select(map => map.Name) : whole.Where(name => name.EndsWith("." + module, StringComparison.Ordinal));
+        List<string> kept = [.. modules.SelectMany(module => Spelled(module).ToList() is { Count: > 0 } names ? names.Where(Stands) : [module])];
+        return kept.Count > 0 ? kept : throw new InputException($"method.layers: {string.Join(", ", modules)} {(modules.Count == 1 ? "stands" : "stand")} in none of the layers {string.Join(", ", layers)}. Name other layers, or leave them out.");
     }
 
     // Numbers, truths and lists as they are; everything else is a text.
@@ -136,32 +160,16 @@ public static class DeltaPlan
         }
     }
 
-    /// <summary>Says what the model says: its task, and whether maps of its that are changed are held turned, as GPT-2's are.</summary>
+    /// <summary>Says whether maps that are changed are held turned in the model, as GPT-2's are.</summary>
     /// <param name="configuration">A configuration for the model.</param>
     /// <param name="model">The model.</param>
     internal static void Fit(AdapterConfiguration configuration, LanguageModel model)
     {
-        configuration.Set("task_type", TaskOf(model));
         if (turned.Contains(configuration.Type) && model.Projections.Any(map => map.Transposed && configuration.Targets(map))) configuration.Set("fan_in_fan_out", true);
     }
 
     // PEFT's kinds that know maps which are held turned.
     static readonly string[] turned = ["LORA", "ADALORA", "VERA", "IA3", "FOURIERFT"];
-
-    /// <summary>What PEFT calls the task of a model; null where it has no word.</summary>
-    /// <param name="model">The model.</param>
-    public static string? TaskOf(LanguageModel model)
-    {
-        ArgumentNullException.ThrowIfNull(model);
-        return (model.Labels, model.Reading) switch
-        {
-            ({ Task: LabelTask.Tag }, _) => "TOKEN_CLS",
-            (not null, _) => "SEQ_CLS",
-            (null, Reading.EncoderDecoder) => "SEQ_2_SEQ_LM",
-            (null, Reading.Encoder) => null,
-            _ => "CAUSAL_LM",
-        };
-    }
 
     /// <summary>The modules that sockets mean, by the ends of their names where those say the same.</summary>
     /// <param name="model">The model.</param>
@@ -214,11 +222,6 @@ public static class DeltaPlan
 
     static List<string> Biases(LanguageModel model) =>
         [.. model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)).Select(weight => weight.Name[..^".bias".Length]).Concat(model.Projections.Select(map => map.Name)).Distinct()];
-
-    static bool IsWhole(LanguageModel model, string module) => module.Contains('.', StringComparison.Ordinal) && (Norms(model).Contains(module) || Biases(model).Contains(module));
-
-    // The first number in a name, whatever a family calls its blocks; −1 for none.
-    static int LayerOf(string module) => module.Split('.').Select(word => int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : -1).FirstOrDefault(number => number >= 0, -1);
 
     static IEnumerable<string> Norms(LanguageModel model)
     {

@@ -13,7 +13,9 @@ public sealed class DeltaSet : IDisposable
     readonly List<(AttentionSocket Socket, AttentionAddition Addition)> attended = [];
     readonly List<(string Name, Weight Weight, bool Trained)> kept = [];
     readonly List<ChosenWeight> chosen = [];
+    readonly List<(string Name, Weight Weight)> echoes = [];
     readonly List<Tensor> owned = [];
+    bool untied;
     SoftPrompt? prompt;
 
     DeltaSet(LanguageModel model, AdapterConfiguration configuration) => (Model, Configuration, basis) = (model, configuration, model.Unrounded ?? ModelSignature.Of(model));
@@ -61,7 +63,7 @@ public sealed class DeltaSet : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(method);
-        var configuration = Deltas.Lora.Configure(method, method.TargetModules ?? model.DefaultTargets, basis);
+        var configuration = Deltas.Lora.Configure(method, method.TargetModules ?? model.DefaultTargets, basis, DeltaPlan.Task(model, DeltaForm.Lora));
         DeltaPlan.Fit(configuration, model);
         NamedSockets.Check(model, configuration);
         return Fresh(model, configuration, seed);
@@ -109,7 +111,7 @@ public sealed class DeltaSet : IDisposable
         var ends = weights.Targets.Select(target => target[(target.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
         // The ends of the names where they say the same, as PEFT writes it; otherwise the whole names.
         var fit = model.Projections.Where(projection => ends.Any(end => projection.Name.EndsWith("." + end, StringComparison.Ordinal))).All(projection => weights.Targets.Contains(projection.Name));
-        var configuration = Deltas.Lora.Configure(new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0), fit ? ends : [.. weights.Targets], basis);
+        var configuration = Deltas.Lora.Configure(new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0), fit ? ends : [.. weights.Targets], basis, DeltaPlan.Task(model, DeltaForm.Lora));
         DeltaPlan.Fit(configuration, model);
         return Read(model, configuration, file, file, weights.NameOf);
     }
@@ -196,10 +198,20 @@ public sealed class DeltaSet : IDisposable
         Model.Prompt = prompt = soft;
     }
 
-    internal void Choose(string name, Weight weight, Tensor? value, bool trained)
+    internal bool Choose(string name, Weight weight, Tensor? value, bool trained)
     {
-        if (chosen.Exists(item => item.Weight == weight)) return;
+        if (chosen.Exists(item => item.Weight == weight)) return false;
         chosen.Add(new ChosenWeight(name, weight, value, trained));
+        return true;
+    }
+
+    // A file may hold a weight a second time under another name; it is written so again.
+    internal void Echo(string name, Weight weight) => echoes.Add((name, weight));
+
+    internal void Untie()
+    {
+        untied |= Model.Tokens.IsTied;
+        Model.Untie();
     }
 
     /// <summary>What the method adds to the loss to keep its weights in shape, or null.</summary>
@@ -241,6 +253,8 @@ public sealed class DeltaSet : IDisposable
             Model.Tokens.Embedding.Assign(delta.Merge(Model.Tokens.Embedding.Value.to(ScalarType.Float32)));
         }
         foreach (var weight in chosen) weight.Keep();
+        // A head that was trained apart from the token vectors stays so.
+        untied = false;
         Dispose();
     }
 
@@ -258,7 +272,7 @@ public sealed class DeltaSet : IDisposable
     public MergedWeights Unmerged(Func<Weight, Tensor>? original = null)
     {
         CheckMerge();
-        var without = plugged.Where(pair => !pair.Delta.Unmerges).SelectMany(pair => new[] { pair.Target.Weight, pair.Target.Bias }).OfType<Weight>().Select(weight => weight.Name).Concat(chosen.Select(item => item.Weight.Name)).Concat(tokens.Where(delta => delta is not Deltas.LoraTokens).Select(_ => Model.Tokens.Embedding.Name)).Distinct().ToList();
+        var without = plugged.Where(pair => !pair.Delta.Unmerges).SelectMany(pair => new[] { pair.Target.Weight, pair.Target.Bias }).OfType<Weight>().Select(weight => weight.Name).Concat(chosen.Select(item => item.Weight.Name)).Concat(tokens.Where(delta => delta is not Deltas.LoraTokens { Unmerges: true }).Select(_ => Model.Tokens.Embedding.Name)).Distinct().ToList();
         if (without.Count > 0 && original is null)
             throw new InputException($"An adapter of the kind {Configuration.Type} cannot be taken out of {string.Join(", ", without.Take(3))}{(without.Count > 3 ? $" and {without.Count - 3} more" : "")}: what was there before is not in it. Name the model it was merged into, whose weights are put back there: --base FOLDER.");
         return new MergedWeights(Model, plugged, tokens, original is null ? _ => null : weight => without.Contains(weight.Name) ? original(weight) : null);
@@ -268,7 +282,7 @@ public sealed class DeltaSet : IDisposable
     {
         if (!Merges) throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is no change of the model's weights. Keep it beside the model (--adapter).");
         // Chosen tokens' vectors are the same for both; other changes are of one of them.
-        if (ReferenceEquals(Model.Tokens.Embedding, Model.Tokens.Head) && tokens.Exists(delta => delta is not Deltas.TrainableTokens) | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
+        if (Model.Labels is null && Model.Tokens.IsTied && tokens.Exists(delta => delta is not Deltas.TrainableTokens) | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
             throw new InputException("The adapter changes the token vectors or the output head alone, and the model ties them: merging would change both. Keep the adapter beside the model (--adapter), or untie the head first.");
     }
 
@@ -278,12 +292,12 @@ public sealed class DeltaSet : IDisposable
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        var content = kept.Where(item => item.Name.Length > 0).Select(item => (item.Name, item.Weight.Value)).Concat(chosen.Select(item => (item.Name, item.Weight.Value))).ToDictionary();
+        var content = kept.Where(item => item.Name.Length > 0).Select(item => (item.Name, item.Weight.Value)).Concat(chosen.Select(item => (item.Name, item.Weight.Value))).Concat(echoes.Select(item => (item.Name, item.Weight.Value))).ToDictionary();
         if (prompt is Prompts.ComputedPrompt computed && !content.ContainsKey(Prompts.ComputedPrompt.Key))
         {
             // PEFT's file holds what the encoder gives; the encoder lies beside it, so that training can go on.
             Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
-            content = new() { [Prompts.ComputedPrompt.Key] = computed.Embeddings().contiguous() };
+            content = chosen.Select(item => (item.Name, item.Weight.Value)).Append((Prompts.ComputedPrompt.Key, computed.Embeddings().contiguous())).ToDictionary();
         }
         Course?.Saving(content);
         Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content, AdapterBase.Of(Model, basis).Metadata);
@@ -298,6 +312,7 @@ public sealed class DeltaSet : IDisposable
         foreach (var (socket, addition) in attended) socket.Unplug(addition);
         if (prompt is not null) Model.Prompt = null;
         foreach (var weight in chosen) weight.Restore();
+        if (untied) Model.Tie();
         foreach (var (_, weight, _) in kept) weight.Value.Dispose();
         foreach (var tensor in owned) tensor.Dispose();
         owned.Clear();
@@ -305,7 +320,9 @@ public sealed class DeltaSet : IDisposable
         tokens.Clear();
         attended.Clear();
         chosen.Clear();
+        echoes.Clear();
         kept.Clear();
+        untied = false;
         prompt = null;
     }
 

@@ -31,7 +31,7 @@ static class NamedSockets
                 throw configuration.Fault("feedforward_modules", $"'{name}' is not among the maps that are changed, {string.Join(", ", configuration.TargetModules)}; name it there, too");
         foreach (var key in patterns)
             foreach (var (pattern, _) in configuration.Raw(key) as JsonObject ?? [])
-                if (!modules.Any(module => configuration.FitsPattern(key, pattern, module))) throw configuration.Fault(key, $"'{pattern}' fits no module of a {model.Configuration["model_type"]}");
+                if (!modules.Any(module => configuration.FitsPattern(key, pattern, module, within: key == "n_frequency_pattern"))) throw configuration.Fault(key, $"'{pattern}' fits no module of a {model.Configuration["model_type"]}");
         var count = model.Projections.Max(map => map.Layer) + 1;
         if (configuration.Texts("layers_to_transform").FirstOrDefault(text => !int.TryParse(text, out var layer) || layer < 0 || layer >= count) is { } odd)
             throw configuration.Fault("layers_to_transform", $"there is no layer {odd}: the model has {count}, counted from 0");

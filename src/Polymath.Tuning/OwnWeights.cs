@@ -9,9 +9,9 @@ static class OwnWeights
     {
         var configuration = parts.Configuration;
         var plugged = parts.Targets.Select(target => target.Name).ToHashSet(StringComparer.Ordinal);
-        foreach (var module in configuration.Texts("modules_to_save"))
-            foreach (var weight in parts.Model.Weights)
-                if (Module(weight) is var name && (name == module || name.EndsWith("." + module, StringComparison.Ordinal))) parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
+        Untie(parts);
+        foreach (var weight in parts.Model.Weights)
+            if (SavedIn(parts, weight) is not null) parts.Choose(weight, parts.Configuration.OwnPrefix + weight.Name);
         switch (configuration.Text("bias") ?? "none")
         {
             case "none":
@@ -19,12 +19,30 @@ static class OwnWeights
             case "all":
                 Biases(parts, plugged, wrappedOnly: false);
                 break;
-            case "lora_only" or "boft_only" or "vera_only" or "oft_only" or "hra_only" or "fourierft_only":
+            case "lora_only" or "boft_only" or "vera_only" or "oft_only" or "hra_only" or "fourier_only":
                 Biases(parts, plugged, wrappedOnly: true);
                 break;
             default:
                 throw configuration.Fault("bias", "known are \"none\", \"all\" and \"lora_only\"");
         }
+        var tokens = parts.Model.Tokens;
+        // PEFT saves a table of tokens whose vectors it changes, and a head; the latter without what PiSSA and OLoRA took out of it, which stays whole here.
+        if (parts.TargetsTokens) parts.Bring(tokens.Embedding, $"{AdapterConfiguration.Prefix}{tokens.Name}.base_layer.weight");
+        if (!plugged.Contains(tokens.HeadMap.Name)) return;
+        var head = $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.base_layer.weight";
+        if (Deltas.Lora.IsAnchored(configuration)) parts.Keep(head, [.. tokens.Head.Shape]);
+        else parts.Bring(tokens.Head, head);
+    }
+
+    // A saved module is a copy of its own, so that token vectors and a head that were one are two from there on, unless PEFT was told to keep them one.
+    static void Untie(DeltaParts parts)
+    {
+        var tokens = parts.Model.Tokens;
+        if (!tokens.IsTied || parts.Model.Labels is not null) return;
+        var head = parts.Configuration.OwnPrefix + tokens.HeadMap.Name + ".weight";
+        if (SavedIn(parts, tokens.Embedding) is null && SavedIn(parts, tokens.HeadMap.Name + ".weight") is null) return;
+        // Where PEFT kept them one, its file holds both.
+        if (!parts.Configuration.Flag("ensure_weight_tying") || !parts.Echo(tokens.Embedding, head, fresh: true)) parts.Untie();
     }
 
     static void Biases(DeltaParts parts, HashSet<string> plugged, bool wrappedOnly)
@@ -32,9 +50,34 @@ static class OwnWeights
         foreach (var weight in parts.Model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)))
         {
             var wrapped = plugged.Contains(Module(weight));
+            if (!wrapped && wrappedOnly) continue;
             // PEFT holds a changed map's own weights one level deeper.
-            if (wrapped || !wrappedOnly) parts.Choose(weight, AdapterConfiguration.Prefix + (wrapped ? Module(weight) + ".base_layer.bias" : weight.Name));
+            parts.Choose(weight, parts.Configuration.OwnPrefix + (wrapped ? Module(weight) + ".base_layer.bias" : weight.Name));
+            if (SavedIn(parts, weight) is { } saved) Echo(parts, weight, parts.Configuration.OwnPrefix + saved, weight.Name[saved.Length..]);
         }
+        // The bias of a head of masked words stands in two places.
+        if (!wrappedOnly && parts.Model.Tokens is { HeadBias: { } bias } tokens) parts.Echo(bias, $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.bias");
+    }
+
+    // PEFT writes the biases of a saved module two times more: those of the copy, and those of the module as it was, which nothing reads.
+    static void Echo(DeltaParts parts, Weight weight, string module, string rest)
+    {
+        parts.Echo(weight, $"{module}.modules_to_save{(rest == ".bias" ? "" : ".default")}{rest}");
+        parts.Keep($"{module}.original_module{rest}", [.. weight.Shape]);
+    }
+
+    // The saved module that a weight stands in, or null: a block is saved with whatever is in it.
+    static string? SavedIn(DeltaParts parts, Weight weight) => SavedIn(parts, weight.Name);
+
+    static string? SavedIn(DeltaParts parts, string name)
+    {
+        if (!parts.Configuration.Has("modules_to_save")) return null;
+        return Modules(name).FirstOrDefault(module => parts.Configuration.FitsEnd("modules_to_save", module));
+    }
+
+    static IEnumerable<string> Modules(string name)
+    {
+        for (var at = name.LastIndexOf('.'); at > 0; at = name.LastIndexOf('.', at - 1)) yield return name[..at];
     }
 
     static string Module(Weight weight) => weight.Name.LastIndexOf('.') is > 0 and var at ? weight.Name[..at] : weight.Name;

@@ -8,15 +8,20 @@ import os
 import sys
 
 import torch
-from peft import AdaLoraConfig, AdaptionPromptConfig, EvaConfig, LoraConfig, PeftModel, ShiraConfig, get_peft_model, initialize_lora_eva_weights
+import transformers
+from peft import (
+    AdaLoraConfig, AdaptionPromptConfig, BOFTConfig, EvaConfig, FourierFTConfig, IA3Config, LoraConfig, OFTConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig,
+    ShiraConfig, get_peft_model, initialize_lora_eva_weights,
+)
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
 
 MODELS, OUT = sys.argv[1:3]
 
 
 def base(name):
-    return AutoModelForCausalLM.from_pretrained(os.path.join(MODELS, name), dtype=torch.float32)
+    folder = os.path.join(MODELS, name)
+    architecture = json.load(open(os.path.join(folder, "config.json")))["architectures"][0]
+    return getattr(transformers, architecture).from_pretrained(folder, dtype=torch.float32)
 
 
 ADAPTERS = {
@@ -27,6 +32,28 @@ ADAPTERS = {
     "lora-bias": ("llama-rope-linear", LoraConfig(r=3, lora_alpha=6, lora_bias=True, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")),
     "lora-tokens": ("llama", LoraConfig(r=3, lora_alpha=6, target_modules=["q_proj", "v_proj"], trainable_token_indices=[5, 17, 190], task_type="CAUSAL_LM")),
     "lora-tokens-tied": ("llama3-rope-tied", LoraConfig(r=3, lora_alpha=6, target_modules=["q_proj", "v_proj"], trainable_token_indices={"embed_tokens": [5, 17]}, task_type="CAUSAL_LM")),
+    # What settings mean in PEFT where they could mean something else: see tests/peers/README.md.
+    "adalora-no-task": ("bert-untied", AdaLoraConfig(init_r=3, target_r=2, total_step=10, lora_alpha=4, target_modules=["value"])),
+    "boft-one-factor": ("bert-tag", BOFTConfig(boft_block_size=4, boft_n_butterfly_factor=2, target_modules=["key"], task_type="TOKEN_CLS")),
+    "fourierft-whole-name": ("bloom-six-heads", FourierFTConfig(n_frequency=20, n_frequency_pattern={"dense": 7, "transformer.h.1.mlp.dense_h_to_4h": 30, "h.0.mlp.dense_h_to_4h": 9}, target_modules=["dense", "dense_h_to_4h"], task_type="CAUSAL_LM")),
+    "ia3-ends": ("t5-untied", IA3Config(target_modules=["wo", "k"], feedforward_modules=".*wo", exclude_modules=r"decoder\..*\.k", task_type="SEQ_2_SEQ_LM")),
+    "lora-dora-pissa": ("llama-rope-yarn", LoraConfig(r=3, lora_alpha=4, use_dora=True, init_lora_weights="pissa", target_modules=["o_proj"], task_type="CAUSAL_LM")),
+    "lora-dora-vectors": ("glm4-no-bias", LoraConfig(r=2, lora_alpha=5, use_dora=True, target_modules=["embed_tokens", "lm_head"], task_type="CAUSAL_LM")),
+    "lora-beside-experts": ("qwen3-moe-dense-layer", LoraConfig(r=2, lora_alpha=4, target_modules=["down_proj"], task_type="CAUSAL_LM")),
+    "lora-experts": ("mixtral-window", LoraConfig(r=2, lora_alpha=3, rank_pattern={"experts.down_proj": 3}, target_modules=["q_proj"], target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"], task_type="CAUSAL_LM")),
+    "lora-mica": ("gpt-neox-sequential", LoraConfig(r=3, lora_alpha=6, init_lora_weights="mica", target_modules=["query_key_value"], layers_to_transform=1, layers_pattern=["h", "layers"], task_type="CAUSAL_LM")),
+    "lora-saved-block": ("roberta-classify", LoraConfig(r=2, lora_alpha=4, bias="all", target_modules=["query"], layers_to_transform=[1], task_type="SEQ_CLS")),
+    "lora-saved-head": ("gpt2-scaled-relu", LoraConfig(r=2, lora_alpha=4, fan_in_fan_out=True, target_modules=["c_fc"], modules_to_save=["lm_head"], task_type="CAUSAL_LM")),
+    "lora-saved-vectors": ("qwen3-bias-tied", LoraConfig(r=2, lora_alpha=4, target_modules=["v_proj", "down_proj"], modules_to_save=["embed_tokens", "q_norm", "model.layers.0.mlp"], task_type="CAUSAL_LM")),
+    "lora-tokens-head": ("llama-rope-linear", LoraConfig(r=2, lora_alpha=4, target_modules=["up_proj"], trainable_token_indices={"embed_tokens": [5, 9], "lm_head": [9]}, task_type="CAUSAL_LM")),
+    "oft-nearest-size": ("llama-rope-dynamic", OFTConfig(oft_block_size=5, target_modules=["down_proj", "k_proj"], task_type="CAUSAL_LM")),
+    "p-tuning-t5": ("t5-untied", PromptEncoderConfig(num_virtual_tokens=3, encoder_hidden_size=8, task_type="SEQ_2_SEQ_LM")),
+    "prefix-tuning-classify": ("bert-regress", PrefixTuningConfig(num_virtual_tokens=3, task_type="SEQ_CLS")),
+    "prefix-tuning-first-token": ("gpt2-scaled-relu", PrefixTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM")),
+    "prefix-tuning-t5": ("t5", PrefixTuningConfig(num_virtual_tokens=4, task_type="SEQ_2_SEQ_LM")),
+    "prefix-tuning-tag": ("mistral-tag", PrefixTuningConfig(num_virtual_tokens=3, task_type="TOKEN_CLS")),
+    "prompt-tuning-classify": ("bert-regress", PromptTuningConfig(num_virtual_tokens=3, task_type="SEQ_CLS")),
+    "prompt-tuning-gemma2": ("gemma2", PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM")),
 }
 
 
@@ -52,7 +79,7 @@ def adapters(name):
     model.save_pretrained(folder)
     if os.path.exists(os.path.join(folder, "README.md")):
         os.remove(os.path.join(folder, "README.md"))
-    merged = hasattr(model.base_model, "merge_and_unload") and "adapter" not in name
+    merged = hasattr(model.base_model, "merge_and_unload") and "adapter" not in name and not model.peft_config["default"].is_prompt_learning
     if merged:
         with torch.no_grad():
             tensors["merged_logits"] = model.merge_and_unload()(**fed).logits

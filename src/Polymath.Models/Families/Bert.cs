@@ -81,7 +81,7 @@ public sealed class Bert : LanguageModel
                 parts.Bias(bias, vocabulary);
                 bias = own;
             }
-            Tokens = new TokenTable(table, output) { HeadBias = parts.Bias(bias, vocabulary) };
+            Tokens = new TokenTable(table, output, head[..^".weight".Length]) { HeadBias = parts.Bias(bias, vocabulary) };
         }
         // Published files hold what pretraining needed beside the masked words, tied weights a second time, and the numbers of the positions.
         parts.Finish(@".*position_ids", @"(bert|roberta)\.pooler\..*", @"cls\.seq_relationship\..*", @"(cls\.predictions|lm_head)\.decoder\.(weight|bias)", LabelHead.TaskOf(read) is null ? "" : @"(cls|lm_head)\..*");

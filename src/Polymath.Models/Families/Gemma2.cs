@@ -39,7 +39,7 @@ public sealed class Gemma2 : LanguageModel
         var windows = read.Windows(layers, layer => layer % 2 == 0, 4096);
         var bias = read.Bool("attention_bias", false);
         var table = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden, tied: true);
-        Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { SoftCap = read.DoubleOrNone("final_logit_softcapping", 30) };
+        Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { SoftCap = read.DoubleOrNone("final_logit_softcapping", 30), Scale = Math.Sqrt(hidden) };
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -78,7 +78,7 @@ public sealed class Gemma2 : LanguageModel
     {
         ArgumentNullException.ThrowIfNull(batch);
         var turns = rotary.At(batch.Positions, Device);
-        var x = Tokens.Embed(batch.Ids) * Math.Sqrt(Sizes.HiddenSize);              // [tokens, hidden]
+        var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
             x = x + block.AfterAttention.Forward(block.Attention.Forward(block.BeforeAttention.Forward(x), batch, turns, cache));

@@ -99,7 +99,7 @@ public sealed class T5 : LanguageModel
     protected override Batch Start(IReadOnlyList<int[]> prompts, int[] slots)
     {
         ArgumentNullException.ThrowIfNull(prompts);
-        return Batch.Continue([.. prompts.Select(_ => new[] { start })], slots, new int[prompts.Count], Batch.Continue(prompts, slots, new int[prompts.Count]));
+        return Batch.Continue([.. prompts.Select(_ => (int[])[.. Lead, start])], slots, new int[prompts.Count], Batch.Continue(prompts, slots, new int[prompts.Count]));
     }
 
     /// <inheritdoc/>
@@ -114,7 +114,7 @@ public sealed class T5 : LanguageModel
             var cut = Array.FindIndex(row.Learn, weight => weight != 0);
             if (cut <= 0) throw new InputException($"The row {row.Source} {(cut < 0 ? "has no answer" : "has no source before its answer")}; an encoder-decoder learns answers to sources. Give it a stage with prompts and answers.");
             sources.Add(row.Ids[..cut]);
-            answers.Add(new TokenRow([start, .. row.Ids[cut..]], [0, .. row.Learn[cut..]], row.Source));
+            answers.Add(new TokenRow([.. Lead, start, .. row.Ids[cut..]], [.. new float[Lead.Length + 1], .. row.Learn[cut..]], row.Source));
         }
         return Batch.Pairs(sources, answers);
     }

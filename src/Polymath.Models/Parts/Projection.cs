@@ -67,7 +67,7 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     public int Layer { get; } = layer;
 
     /// <summary>W [out, in], or [in, out] where <see cref="Transposed"/>.</summary>
-    public Weight Weight { get; } = weight;
+    public Weight Weight { get; internal set; } = weight;
 
     /// <summary>b [out], or null.</summary>
     public Weight? Bias { get; } = bias;

@@ -12,7 +12,7 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     public Weight Embedding { get; } = embedding;
 
     /// <summary>The output weights [vocabulary, width].</summary>
-    public Weight Head { get; } = head;
+    public Weight Head { get; private set; } = head;
 
     /// <summary>What is added to the logits [vocabulary], or null (BERT).</summary>
     public Weight? HeadBias { get; init; }
@@ -22,6 +22,20 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
 
     /// <summary>The head as a linear map with a socket; its bias is <see cref="HeadBias"/>, added after.</summary>
     public Projection HeadMap { get; } = new(headName, Role.Head, -1, head, null);
+
+    /// <summary>Whether the head is the table of the token vectors.</summary>
+    public bool IsTied => ReferenceEquals(Embedding, Head);
+
+    /// <summary>Lets the head read another weight from here on.</summary>
+    /// <param name="weight">The weight [vocabulary, width].</param>
+    internal void Turn(Weight weight)
+    {
+        Head = weight;
+        HeadMap.Weight = weight;
+    }
+
+    /// <summary>What the vectors of tokens are multiplied with; virtual tokens' are taken as they are (Gemma 2).</summary>
+    public double Scale { get; init; } = 1;
 
     /// <summary>The module of the vectors in files.</summary>
     public string Name => Embedding.Name[..Embedding.Name.LastIndexOf('.')];
@@ -51,6 +65,7 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
         var known = Prompt is { IsOn: true } ? ids.clamp(max: vocabulary - 1) : ids;
         var x = Embedding.Value.index_select(0, known).to(ScalarType.Float32);
         foreach (var delta in deltas) x = delta.Change(known, x);
+        if (Scale != 1) x = x * Scale;
         if (Prompt is not { IsOn: true } prompt) return x;
         using var places = ids.ge(vocabulary).nonzero().squeeze(1);
         return places.numel() == 0 ? x : x.index_copy(0, places, prompt.Vectors().index_select(0, ids.index_select(0, places) - vocabulary));

@@ -85,13 +85,14 @@ public sealed class ReferenceCheck : IDisposable
         var trained = deltas is null ? model.Weights.Select(weight => (weight.Name, weight)).ToList() : [.. deltas.Trained];
         trained.ForEach(item => item.weight.Trainable = true);
         // PEFT's file of a prompt holds what its encoder gave: the encoder's own gradients have no place here.
-        var lost = deltas is not null && trained.TrueForAll(item => item.Name == "prompt_embeddings") && reference.Entries.ContainsKey("grad.prompt_encoder.default.mlp_head.0.weight") | reference.Entries.ContainsKey("grad.prompt_encoder.default.transform.0.weight");
+        var lost = deltas is not null && trained.Exists(item => item.Name == "prompt_embeddings") && reference.Entries.ContainsKey("grad.prompt_encoder.default.mlp_head.0.weight") | reference.Entries.ContainsKey("grad.prompt_encoder.default.transform.0.weight");
         using (var batch = NewBatch())
         using (NewDisposeScope())
         {
             CompareLogits(batch, "logits");
             var loss = Loss(batch);
-            if (deltas?.Penalty() is { } penalty) loss = loss + penalty;
+            // PEFT adds it where it knows the task; around any other model its own step is passed by.
+            if (deltas?.Configuration.Has("task_type") == true && deltas.Penalty() is { } penalty) loss = loss + penalty;
             if (reference.Entries.ContainsKey("loss")) Add("loss", Math.Abs(loss.item<float>() - Values("loss")[0]), tolerance);
             // Rows without a token that is trained give nothing to go back to.
             if (loss.requires_grad) Fused.Backpropagate(loss);
@@ -155,6 +156,8 @@ public sealed class ReferenceCheck : IDisposable
         using var targets = inputs.Map("labels").clone();
         var scores = head.Scores(model.Hidden(batch), batch);
         var wanted = head.Task == LabelTask.Tag ? targets.flatten().index_select(0, tensor(places.SelectMany(kept => kept).ToArray())) : targets;
+        // A prefix has states, and no labels.
+        if (head.Task == LabelTask.Tag && batch.Prompt is { } prompt) scores = scores.index_select(0, tensor(Enumerable.Range(0, batch.Tokens).Where(i => batch.Positions[i] >= prompt.Length).Select(i => (long)i).ToArray()));
         var (loss, count) = head.Loss(scores, wanted);
         return loss / count;
     }
@@ -172,7 +175,7 @@ public sealed class ReferenceCheck : IDisposable
         List<long> at = model switch
         {
             { Labels.Task: not LabelTask.Tag } => [.. Enumerable.Range(0, rows.Count)],
-            { Reading: Reading.EncoderDecoder } => [.. Enumerable.Range(0, batch.Tokens).Select(i => batch.Positions[i] == answerWidth ? -1 : i - i / (answerWidth + 1))],
+            { Reading: Reading.EncoderDecoder } => [.. Enumerable.Range(0, batch.Tokens).Select(i => AnswerPlace(batch, i))],
             _ => [.. places.SelectMany(kept => WithPrompt(kept, entry.Shape[^2]))],
         };
         if (entry.Shape[^1] != outputs || ours.Length != at.Count * (long)outputs || theirs.Length <= at.Max() * outputs)
@@ -182,6 +185,13 @@ public sealed class ReferenceCheck : IDisposable
             for (var j = 0; at[i] >= 0 && j < outputs; j++)
                 worst = Worse(worst, Math.Abs(ours[i * outputs + j] - theirs[at[i] * outputs + j]));
         Add(name, worst, tolerance);
+    }
+
+    long AnswerPlace(Batch batch, int token)
+    {
+        var lead = batch.Prompt?.Length ?? 0;
+        var place = batch.Positions[token] - lead;
+        return place < 0 || place == answerWidth ? -1 : token / (answerWidth + 1 + lead) * answerWidth + place;
     }
 
     // Virtual tokens stand before the row here; there, a prompt's have logits of their own, and a prefix's have none.
@@ -212,7 +222,7 @@ public sealed class ReferenceCheck : IDisposable
         static float[] Of(Weight weight)
         {
             using var gradient = weight.Value.grad;
-            return gradient is null ? new float[weight.Count] : gradient.cpu().contiguous().data<float>().ToArray();
+            return gradient is null || weight.Count == 0 ? new float[weight.Count] : gradient.cpu().contiguous().data<float>().ToArray();
         }
         // PEFT puts the adapter's name into the name of a parameter in memory, not in files, and calls a prompt's vectors otherwise; transformers calls Mixtral's block by another name in memory.
         var inFile = name == "prompt_encoder.default.embedding.weight" ? "prompt_embeddings" : name.Replace(".modules_to_save.default", "", StringComparison.Ordinal).Replace(".default", "", StringComparison.Ordinal);
@@ -285,7 +295,7 @@ public sealed class ReferenceCheck : IDisposable
     {
         using var mapped = reference.Map(name);
         using var wide = mapped.to(ScalarType.Float32);
-        return wide.data<float>().ToArray();
+        return wide.numel() == 0 ? [] : wide.data<float>().ToArray();
     }
 
     /// <summary>Closes the files.</summary>

@@ -39,7 +39,7 @@ public sealed class BitFit : Delta
         if (biases.Count == 0 && !parts.Configuration.Flag("create_missing"))
             throw new InputException($"{parts.Configuration.Origin}: a {parts.Model.Configuration["model_type"]} of this kind has no biases to train. Let the maps get some (settings: {{create_missing: true}}), or take another form.");
         foreach (var weight in biases)
-            if (all || parts.Configuration.Targets(weight.Name[..^".bias".Length], -1, linear: true)) parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
+            if (all || parts.Configuration.Targets(weight.Name[..^".bias".Length], linear: true)) parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
         if (!parts.Configuration.Flag("create_missing")) return;
         foreach (var target in parts.Model.Projections.Where(map => map.Bias is null && (all || parts.Configuration.Targets(map))))
             parts.Plug(target, new BitFit(parts.Weight(target.Name, "bias", Start.Zero, target.OutputWidth), parts.State));

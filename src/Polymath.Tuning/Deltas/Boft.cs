@@ -83,9 +83,10 @@ public sealed class Boft : TurnedDelta
     {
         var configuration = parts.Configuration;
         var dropout = PieceDropout.Share(configuration, "boft_dropout");
-        var factors = configuration.Whole("boft_n_butterfly_factor", 1);
         foreach (var target in parts.Targets)
         {
+            // Without its extension for CUDA, PEFT trains one factor whatever the setting says: the file knows.
+            var factors = parts.ShapeOf(target.Name, "boft_R") is [var held, ..] ? (int)held : configuration.Whole("boft_n_butterfly_factor", 1);
             int count = configuration.Whole("boft_block_num", 0, least: 0), size = configuration.Whole("boft_block_size", 4, least: 0), width = (int)target.InputWidth;
             if (count == 0 == (size == 0)) throw configuration.Fault("boft_block_size", "exactly one of boft_block_size and boft_block_num must be above 0");
             if (count > width) throw configuration.Fault("boft_block_num", $"{target.Name} has {width} inputs, fewer than blocks");

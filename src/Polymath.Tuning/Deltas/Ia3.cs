@@ -44,10 +44,9 @@ public sealed class Ia3 : Delta
 
     static void Attach(DeltaParts parts)
     {
-        var inputs = parts.Configuration.Texts("feedforward_modules");
         foreach (var target in parts.Targets)
         {
-            var before = inputs.Any(end => target.Name == end || target.Name.EndsWith("." + end, StringComparison.Ordinal));
+            var before = parts.Configuration.FitsEnd("feedforward_modules", target.Name);
             var factors = before ? parts.Weight(target.Name, "ia3_l", Start.One, 1, target.InputWidth) : parts.Weight(target.Name, "ia3_l", Start.One, target.OutputWidth, 1);
             parts.Plug(target, new Ia3(factors, before, parts.State));
         }

@@ -3,6 +3,7 @@ using Polymath.Models;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
+using Polymath.Text;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -17,10 +18,10 @@ public sealed class Lora : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size"], Attach) { Check = Check };
+        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size", "target_parameters"], Attach) { Check = Check };
 
     // Ways to start that leave the base as it is.
-    static readonly string[] plainStarts = ["true", "false", "gaussian"];
+    static readonly string[] plainStarts = ["true", "false", "gaussian", "orthogonal", "mica"];
 
     readonly DeltaSwitch state;
     readonly double dropout;
@@ -80,7 +81,9 @@ public sealed class Lora : Delta
             return Bias is null ? y : y + Bias.Value * Scale;
         }
         var gain = Gain(map.Matrix());
-        return y + map.Plain(dropped, withBias: false) * (gain - 1) + nn.functional.linear(low, B.Value, Bias?.Value) * (gain * Scale);
+        var plain = map.Plain(dropped, withBias: false);
+        if (anchor is { } off) plain = addmm(plain, nn.functional.linear(dropped, off.A), off.B.t(), 1f, (float)-Scale);
+        return y + plain * (gain - 1) + nn.functional.linear(low, B.Value, Bias?.Value) * (gain * Scale);
     }
 
     // m over the rows' lengths, which count as constants.
@@ -128,22 +131,26 @@ public sealed class Lora : Delta
             var numerator = configuration.Special("alpha_pattern", name, alpha);
             return (own, configuration.Flag("use_rslora") ? numerator / Math.Sqrt(own) : numerator / own);
         }
-        var gaussian = start == "gaussian";
+        // What A and B start as; the rest is made of it.
+        (Start A, Start B) Starts(int own, long input) => start switch
+        {
+            "gaussian" => (Start.Normal(1.0 / own), Start.Zero),
+            "orthogonal" => (Start.Normal(1), Start.Normal(1)),
+            "mica" => (Start.Zero, Start.Zero),
+            "false" => (Start.Kaiming(input), Start.Kaiming(own)),
+            _ => (Start.Kaiming(input), Start.Zero),
+        };
         var plugged = new List<(Projection, Lora)>();
         foreach (var target in parts.Targets)
         {
             var (own, scale) = Size(target.Name);
             var prefix = AdapterConfiguration.Prefix + target.Name;
-            var a = parts.Named(prefix + ".lora_A.weight", gaussian ? Start.Normal(1.0 / own) : Start.Kaiming(target.InputWidth), [own, target.InputWidth], stream: prefix);
-            var b = parts.Weight(target.Name, "lora_B.weight", start == "false" ? Start.Kaiming(own) : Start.Zero, target.OutputWidth, own);
-            Weight? magnitude = null;
-            if (configuration.Flag("use_dora"))
-            {
-                magnitude = parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth);
-                using var frozen = no_grad();
-                using var scope = NewDisposeScope();
-                if (parts.IsFresh) magnitude.Assign((target.Matrix() + b.Value.matmul(a.Value) * scale).norm(1));
-            }
+            var starts = Starts(own, target.InputWidth);
+            var a = parts.Named(prefix + ".lora_A.weight", starts.A, [own, target.InputWidth], stream: prefix);
+            var b = start == "mica" ? parts.Fixed(prefix + ".lora_B.weight", starts.B, target.OutputWidth, own) : parts.Weight(target.Name, "lora_B.weight", starts.B, target.OutputWidth, own);
+            if (start == "orthogonal" && parts.IsFresh) Turn(parts, target, a, b);
+            if (start == "mica" && parts.IsFresh) Begin(b, () => Least(target.Matrix(), own));
+            var magnitude = configuration.Flag("use_dora") ? parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth) : null;
             (Tensor A, Tensor B)? anchor = anchored ? Anchor(parts, target, own, scale, start) : null;
             if (anchor is { } first && parts.IsFresh)
             {
@@ -153,23 +160,57 @@ public sealed class Lora : Delta
             if (loftq && parts.IsFresh) LoftQ.Start(configuration, target, a, b, scale);
             var bias = configuration.Flag("lora_bias") ? parts.Weight(target.Name, "lora_B.bias", Start.Zero, target.OutputWidth) : null;
             var delta = new Lora(a, b, scale, dropout, parts.State, magnitude, anchor, bias, target);
+            if (parts.IsFresh && magnitude is not null) Begin(magnitude, () => (target.Matrix() + delta.Change()).norm(1));
             parts.Plug(target, delta);
             plugged.Add((target, delta));
         }
+        LoraExperts.Attach(parts, Size);
         if (start == "eva" && parts.IsFresh) parts.Follow(new Eva(parts, plugged));
         // What is left is plain low-rank adaptation of the rounded base.
         if (loftq) configuration.Started();
         if (configuration.Has("trainable_token_indices")) TrainableTokens.AttachBeside(parts);
         if (!parts.TargetsTokens) return;
         var table = parts.Model.Tokens;
-        parts.Bring(table.Embedding, $"{AdapterConfiguration.Prefix}{table.Name}.base_layer.weight");
         var (tokenRank, tokenScale) = Size(table.Name);
-        parts.Plug(new LoraTokens(
-            parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, table.Embedding.Value.size(0)),
-            parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), table.Embedding.Value.size(1), tokenRank), tokenScale, parts.State));
+        var (words, width) = (table.Embedding.Value.size(0), table.Embedding.Value.size(1));
+        Weight left = parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, words), right = parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), width, tokenRank);
+        var lengths = configuration.Flag("use_dora") ? parts.Weight(table.Name, "lora_magnitude_vector", Start.One, width) : null;
+        var tokens = new LoraTokens(left, right, tokenScale, parts.State, table.Embedding, lengths);
+        if (parts.IsFresh && lengths is not null) Begin(lengths, () => tokens.Lengths(table.Embedding.Value));
+        parts.Plug(tokens);
+    }
+
+    static void Begin(Weight weight, Func<Tensor> value)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        weight.Assign(value());
+    }
+
+    // A and B are made of the two halves of an orthogonal matrix's rows, so that their product is nothing while neither is.
+    static void Turn(DeltaParts parts, Projection target, Weight a, Weight b)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        long rank = a.Shape[0], half = rank / 2;
+        if (rank % 2 != 0) throw parts.Fault("r", $"\"orthogonal\" needs an even rank, and {target.Name} has {rank}");
+        var (turn, _) = linalg.qr(tensor(Start.Normal(1).Draw(rank * rank, new RandomStream(parts.Seed, target.Name + ".orthogonal")), rank, rank));
+        var halves = turn.view(half, 2, rank);
+        a.Assign(halves.select(1, 0).t().matmul(a.Value.narrow(0, 0, half)) / 10);
+        b.Assign(b.Value.narrow(1, 0, half).matmul(halves.select(1, 1)) / 10);
+    }
+
+    // The directions of outputs that a weight [out, in] uses least: they stay as they are, and A is learned (MiCA).
+    static Tensor Least(Tensor weight, int rank)
+    {
+        var (u, _, _) = linalg.svd(weight, fullMatrices: false);
+        return u.narrow(1, u.size(1) - rank, rank);
     }
 
     static string StartOf(AdapterConfiguration configuration) => configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
+
+    // Whether what is trained starts as a part of the weight, which is taken off.
+    internal static bool IsAnchored(AdapterConfiguration configuration) => configuration.Type == "LORA" && IsAnchored(StartOf(configuration));
 
     static bool IsAnchored(string start) => start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
 
@@ -177,9 +218,9 @@ public sealed class Lora : Delta
     {
         if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
         var start = StartOf(configuration);
-        bool anchored = IsAnchored(start), loftq = start == "loftq";
-        if (!anchored && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
-        if ((anchored || loftq) && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
+        var loftq = start == "loftq";
+        if (!IsAnchored(start) && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"orthogonal\", \"mica\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if (loftq && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
         if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
         if (start == "eva") Eva.Check(configuration);
     }
@@ -205,7 +246,8 @@ public sealed class Lora : Delta
     /// <param name="method">The recipe's settings.</param>
     /// <param name="targets">The projections' names or their ends.</param>
     /// <param name="basis">The base model's name or folder.</param>
-    public static AdapterConfiguration Configure(LoraMethod method, IReadOnlyList<string> targets, string basis)
+    /// <param name="task">PEFT's <c>task_type</c>.</param>
+    public static AdapterConfiguration Configure(LoraMethod method, IReadOnlyList<string> targets, string basis, string? task = "CAUSAL_LM")
     {
         ArgumentNullException.ThrowIfNull(method);
         ArgumentNullException.ThrowIfNull(targets);
@@ -231,29 +273,9 @@ public sealed class Lora : Delta
             ["rank_pattern"] = new JsonObject(),
             ["revision"] = null,
             ["target_modules"] = AdapterConfiguration.Named(targets),
-            ["task_type"] = "CAUSAL_LM",
+            ["task_type"] = task,
             ["use_dora"] = false,
             ["use_rslora"] = method.UseRslora,
         }, "the recipe");
     }
-}
-
-/// <summary>Low-rank adaptation of the token vectors: e(t) + s·B·A[:, t]. A starts at zero, B normal.</summary>
-/// <param name="a">A [r, vocabulary].</param>
-/// <param name="b">B [width, r].</param>
-/// <param name="scale">s.</param>
-/// <param name="state">Whether the deltas of the set are on.</param>
-public sealed class LoraTokens(Weight a, Weight b, double scale, DeltaSwitch state) : TokenDelta
-{
-    /// <inheritdoc/>
-    public override IReadOnlyList<Weight> Weights { get; } = [a, b];
-
-    /// <inheritdoc/>
-    public override Tensor Change(Tensor ids, Tensor vectors) => state.On ? addmm(vectors, a.Value.t().index_select(0, ids), b.Value.t(), 1f, (float)scale) : vectors;
-
-    /// <inheritdoc/>
-    public override Tensor Merge(Tensor table) => table + b.Value.matmul(a.Value).t() * scale;
-
-    /// <inheritdoc/>
-    public override Tensor? Unmerge(Tensor table) => table - b.Value.matmul(a.Value).t() * scale;
 }

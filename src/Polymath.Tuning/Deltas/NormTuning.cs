@@ -11,7 +11,7 @@ public static class NormTuning
         foreach (var weight in parts.Model.Weights.Where(weight => weight.Shape.Count == 1))
         {
             var dot = weight.Name.LastIndexOf('.');
-            if (parts.Configuration.Targets(weight.Name[..dot], -1, linear: false)) parts.Choose(weight, $"{AdapterConfiguration.Prefix}{weight.Name[..dot]}.ln_tuning_layers.{weight.Name[(dot + 1)..]}");
+            if (parts.Configuration.Targets(weight.Name[..dot], linear: false)) parts.Choose(weight, $"{AdapterConfiguration.Prefix}{weight.Name[..dot]}.ln_tuning_layers.{weight.Name[(dot + 1)..]}");
         }
     }
 }

@@ -114,6 +114,16 @@ public sealed class Oft : TurnedDelta
         angles.Assign(where(length.le(most), angles.Value, angles.Value * (most / length)));
     }
 
+    // Where a number does not divide a width, PEFT takes the nearest that does, the smaller of two, and the setting in the file stays as it was.
+    static int Divisor(int width, int wish)
+    {
+        if (wish >= width) return width;
+        int above = wish, below = wish;
+        while (width % above != 0) above++;
+        while (width % below != 0) below--;
+        return wish - below <= above - wish ? below : above;
+    }
+
     /// <summary>Skew matrices [n, size, size] of what stands above their diagonals, row by row [n, size·(size − 1)/2].</summary>
     internal static Tensor Skew(Tensor above, int size)
     {
@@ -132,9 +142,11 @@ public sealed class Oft : TurnedDelta
         {
             int blocks = configuration.Whole("r", 0, least: 0), size = configuration.Whole("oft_block_size", 32, least: 0);
             if (blocks == 0 == (size == 0)) throw configuration.Fault("oft_block_size", "exactly one of oft_block_size and r must be above 0");
-            if (size == 0) size = (int)(target.InputWidth / blocks);
-            blocks = (int)(target.InputWidth / size);
-            if ((long)blocks * size != target.InputWidth) throw new InputException($"{configuration.Origin}: blocks of {size} do not fill the {target.InputWidth} inputs of {target.Name}. Choose a divisor of them.");
+            var width = (int)target.InputWidth;
+            if (parts.IsFresh && width % Math.Max(size, blocks) != 0) throw new InputException($"{configuration.Origin}: {(size == 0 ? $"{blocks} blocks" : $"blocks of {size}")} do not fill the {width} inputs of {target.Name}. Choose a divisor of them.");
+            if (size == 0) size = width / Divisor(width, blocks);
+            else size = Divisor(width, size);
+            blocks = width / size;
             parts.Plug(target, new Oft(
                 parts.Weight(target.Name, "oft_R.weight", Start.Zero, configuration.Flag("block_share") ? 1 : blocks, (long)size * (size - 1) / 2), size,
                 configuration.Flag("use_cayley_neumann", otherwise: true), configuration.Whole("num_cayley_neumann_terms", 5), configuration.Flag("coft") ? configuration.Number("eps", 6e-5) : 0, dropout, parts.State));

@@ -27,7 +27,8 @@ public sealed class TrainableTokens : TokenDelta
         if (!state.On) return vectors;
         var places = placeOf.index_select(0, ids);
         using var mine = places.ge(0).nonzero().squeeze(1);
-        return mine.numel() == 0 ? vectors : vectors.index_copy(0, mine, this.vectors.Value.index_select(0, places.index_select(0, mine)));
+        // Where gradients are made, one of nothing is made, too: a batch may have none of the tokens.
+        return mine.numel() == 0 && !is_grad_enabled() ? vectors : vectors.index_copy(0, mine, this.vectors.Value.index_select(0, places.index_select(0, mine)));
     }
 
     /// <inheritdoc/>
@@ -39,41 +40,75 @@ public sealed class TrainableTokens : TokenDelta
 
     static void Attach(DeltaParts parts)
     {
-        if (parts.Configuration.Has("target_modules") && !parts.TargetsTokens) throw parts.Fault("target_modules", $"the token vectors are {parts.Model.Tokens.Name}");
-        Attach(parts, "token_indices", parts.Configuration.Raw("token_indices"), "trainable_tokens_delta");
+        var (table, indices) = (parts.Model.Tokens, parts.Configuration.Raw("token_indices"));
+        var head = parts.Configuration.Has("target_modules") && parts.Model.Labels is null && parts.Configuration.Targets(table.HeadMap.Name, linear: false);
+        if (parts.Configuration.Has("target_modules") && !parts.TargetsTokens && !head) throw parts.Fault("target_modules", $"the token vectors are {table.Name}");
+        Attach(parts, "token_indices", head && !parts.TargetsTokens ? null : indices, head ? indices : null, "trainable_tokens_delta");
     }
 
-    /// <summary>Trains tokens beside an adapter of another kind, as its <c>trainable_token_indices</c> say: a list, or one under the name of the table.</summary>
+    /// <summary>Trains tokens beside an adapter of another kind, as its <c>trainable_token_indices</c> say: a list, or lists under the names of the table and of the output head.</summary>
     internal static void AttachBeside(DeltaParts parts)
     {
         const string Key = "trainable_token_indices";
-        var (said, table) = (parts.Configuration.Raw(Key), parts.Model.Tokens.Name);
-        if (parts.TargetsTokens) throw parts.Fault(Key, $"target_modules name {table}, too; its tokens are trained by one of the two");
-        if (said is JsonObject named)
-            said = named.Count == 1 && named.Single() is var (module, list) && (table == module || table.EndsWith("." + module, StringComparison.Ordinal))
-                ? list
-                : throw parts.Fault(Key, $"the tokens of the table {table} can be trained, and no other module's; where the head is tied it reads the same vectors");
-        Attach(parts, Key, said, "token_adapter.trainable_tokens_delta");
+        var (said, table) = (parts.Configuration.Raw(Key), parts.Model.Tokens);
+        if (parts.TargetsTokens) throw parts.Fault(Key, $"target_modules name {table.Name}, too; its tokens are trained by one of the two");
+        static bool Means(string module, string end) => module == end || module.EndsWith("." + end, StringComparison.Ordinal);
+        JsonNode? vectors = said as JsonArray, head = null;
+        foreach (var (module, list) in said as JsonObject ?? [])
+            if (Means(table.Name, module)) vectors = list;
+            else if (Means(table.HeadMap.Name, module) && parts.Model.Labels is null) head = list;
+            else throw parts.Fault(Key, $"the tokens of the table {table.Name} can be trained{(parts.Model.Labels is null ? $" and those of the head {table.HeadMap.Name}" : "")}, and no other module's");
+        Attach(parts, Key, vectors, head, "token_adapter.trainable_tokens_delta");
     }
 
-    static void Attach(DeltaParts parts, string key, JsonNode? said, string name)
+    // Vectors and head that are tied stay so where both name the same tokens, or the vectors alone do.
+    static void Attach(DeltaParts parts, string key, JsonNode? vectors, JsonNode? head, string name)
     {
         var table = parts.Model.Tokens;
-        var indices = (said as JsonArray ?? []).Select(node => long.TryParse(node?.ToString(), out var index) && index >= 0 && index < table.Embedding.Value.size(0) ? index : throw parts.Fault(key, $"token numbers below {table.Embedding.Value.size(0)} are needed")).ToArray();
-        if (indices.Length == 0 || indices.Distinct().Count() < indices.Length) throw parts.Fault(key, "the numbers of the tokens to train are needed, each once");
-        var weight = parts.Weight(table.Name, name, Start.Zero, indices.Length, table.Embedding.Value.size(1));
-        Tensor tokens = parts.Own(tensor(indices)), placeOf = parts.Own(full(table.Embedding.Value.size(0), -1L, dtype: ScalarType.Int64));
-        using (no_grad())
+        if (vectors is null && head is null) throw parts.Fault(key, "the numbers of the tokens to train are needed, each once");
+        if (vectors is not null && table.IsTied && JsonNode.DeepEquals(vectors, head)) head = null;
+        if (head is not null) parts.Untie();
+        if (vectors is not null)
         {
-            using var scope = NewDisposeScope();
-            placeOf.index_copy_(0, tokens, arange(indices.Length, dtype: ScalarType.Int64));
-            if (parts.IsFresh) weight.Assign(table.Embedding.Value.index_select(0, tokens).to(ScalarType.Float32));
+            var (weight, tokens) = Rows(parts, key, vectors, table.Name, name, table.Embedding);
+            var placeOf = parts.Own(full(table.Embedding.Value.size(0), -1L, dtype: ScalarType.Int64));
+            using (no_grad())
+            {
+                using var scope = NewDisposeScope();
+                placeOf.index_copy_(0, tokens, arange(tokens.numel(), dtype: ScalarType.Int64));
+            }
+            parts.Plug(new TrainableTokens(weight, tokens, placeOf, parts.State));
+            if (table.IsTied && parts.Model.Labels is null) parts.Plug(table.HeadMap, new Logits(weight, tokens, parts.State));
+            foreach (var twin in Twins(table).Where(twin => head is null || twin != table.HeadMap.Name)) parts.Echo(weight, $"{AdapterConfiguration.Prefix}{twin}.{name}");
         }
-        parts.Plug(new TrainableTokens(weight, tokens, placeOf, parts.State));
-        if (ReferenceEquals(table.Embedding, table.Head)) parts.Plug(table.HeadMap, new Logits(weight, tokens, parts.State));
+        if (head is null) return;
+        var (own, of) = Rows(parts, key, head, table.HeadMap.Name, name, table.Head);
+        parts.Plug(table.HeadMap, new Logits(own, of, parts.State));
     }
 
-    // The tied head's logits of the chosen tokens.
+    // What shares the table in transformers, where PEFT's trainable tokens write the same vectors again.
+    static IEnumerable<string> Twins(TokenTable table)
+    {
+        yield return table.HeadMap.Name;
+        if (!table.Name.EndsWith("shared", StringComparison.Ordinal)) yield break;
+        foreach (var side in new[] { "encoder", "decoder" }) yield return table.Name[..^"shared".Length] + side + ".embed_tokens";
+    }
+
+    static (Weight Weight, Tensor Tokens) Rows(DeltaParts parts, string key, JsonNode said, string module, string name, Weight table)
+    {
+        var rows = table.Value.size(0);
+        var indices = (said as JsonArray ?? []).Select(node => long.TryParse(node?.ToString(), out var index) && index >= 0 && index < rows ? index : throw parts.Fault(key, $"token numbers below {rows} are needed")).ToArray();
+        if (indices.Length == 0 || indices.Distinct().Count() < indices.Length) throw parts.Fault(key, "the numbers of the tokens to train are needed, each once");
+        var weight = parts.Weight(module, name, Start.Zero, indices.Length, table.Value.size(1));
+        var tokens = parts.Own(tensor(indices));
+        if (!parts.IsFresh) return (weight, tokens);
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        weight.Assign(table.Value.index_select(0, tokens).to(ScalarType.Float32));
+        return (weight, tokens);
+    }
+
+    // The head's logits of the chosen tokens.
     sealed class Logits(Weight vectors, Tensor tokens, DeltaSwitch state) : Delta
     {
         public override IReadOnlyList<Weight> Weights => [];

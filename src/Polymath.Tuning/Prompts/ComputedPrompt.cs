@@ -30,10 +30,24 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
     /// <summary>The number of virtual tokens.</summary>
     internal static int Tokens(DeltaParts parts) => parts.Configuration.Has("num_virtual_tokens") ? parts.Configuration.Whole("num_virtual_tokens", 0) : throw parts.Fault("num_virtual_tokens", "the number of virtual tokens is needed");
 
+    /// <summary>The vectors in the file: PEFT makes as many again for an encoder-decoder's answers, keeps them, and uses those of the source alone.</summary>
+    internal static long Rows(DeltaParts parts) => (long)Tokens(parts) * (parts.Model.Reading == Reading.EncoderDecoder ? parts.Configuration.Whole("num_transformer_submodules", 2) : 1);
+
+    /// <summary>Says in a fresh prompt's settings how wide it is: PEFT would guess from the model's other widths.</summary>
+    internal static void Describe(DeltaParts parts, int width, int heads)
+    {
+        if (!parts.IsFresh) return;
+        parts.Configuration.Set("token_dim", width);
+        parts.Configuration.Set("num_attention_heads", heads);
+        parts.Configuration.Set("num_layers", parts.Model.Sizes.Layers);
+        if (!parts.Configuration.Has("num_transformer_submodules")) parts.Configuration.Set("num_transformer_submodules", parts.Model.Reading == Reading.EncoderDecoder ? 2 : 1);
+    }
+
     /// <summary>The width of a token's vector, if the settings agree with the model.</summary>
     internal static int Width(DeltaParts parts)
     {
         var width = (int)parts.Model.Tokens.Embedding.Value.size(1);
+        if (parts.Configuration.Whole("token_dim", width) == width) Describe(parts, width, parts.Model.Sizes.Heads);
         return parts.Configuration.Whole("token_dim", width) == width ? width : throw parts.Fault("token_dim", $"the model's token vectors are {width} wide: the prompt was made for another model");
     }
 }
@@ -57,11 +71,10 @@ public sealed class PromptTuning : ComputedPrompt
 
     static void Attach(DeltaParts parts)
     {
-        // PEFT makes as many vectors again for an encoder-decoder's answers, keeps them in the file, and uses those of the source alone.
-        int count = Tokens(parts), width = Width(parts), pieces = parts.Model.Reading == Reading.EncoderDecoder ? parts.Configuration.Whole("num_transformer_submodules", 2) : 1;
+        int count = Tokens(parts), width = Width(parts);
         var start = parts.Configuration.Text("prompt_tuning_init") ?? "RANDOM";
         if (parts.IsFresh && start is not ("RANDOM" or "SAMPLE_VOCAB" or "TEXT")) throw parts.Fault("prompt_tuning_init", "a fresh prompt starts as \"RANDOM\", \"SAMPLE_VOCAB\" or \"TEXT\"");
-        var vectors = parts.Named(Key, Start.Normal(1), [(long)count * pieces, width]);
+        var vectors = parts.Named(Key, Start.Normal(1), [Rows(parts), width]);
         if (parts.IsFresh && start == "SAMPLE_VOCAB")
         {
             using var frozen = no_grad();

@@ -6,23 +6,25 @@ namespace Polymath.Tuning.Prompts;
 
 /// <summary>
 /// Prefix tuning (Li &amp; Liang 2021), which is P-tuning version 2 (Liu et al. 2022) where the prefix stands in every layer: keys and values of virtual tokens are trained in each layer, as they
-/// are or through a network (Linear, tanh, Linear) over trained embeddings.
+/// are or through a network (Linear, tanh, Linear) over trained embeddings. An encoder-decoder has them before its answers.
 /// </summary>
 public sealed class PrefixTuning : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new([.. Keys, "encoder_hidden_size", "prefix_projection"], Attach) { SizeKey = "num_virtual_tokens" };
+    public static DeltaMethod Method { get; } = new([.. Keys, "encoder_hidden_size", "prefix_projection", "init_weights"], Attach) { SizeKey = "num_virtual_tokens" };
 
     readonly Func<Tensor> compute;
     readonly Func<long, long, Tensor> part;
-    readonly int heads, width, model;
+    readonly int heads, width, model, layers;
+    readonly bool twice;
 
     // All of the prefix, and some columns of it: a layer asks for its own alone.
     PrefixTuning(Func<Tensor> compute, Func<long, long, Tensor> part, IReadOnlyList<Weight> weights, DeltaParts parts, int length)
         : base(parts.State, length)
     {
         (this.compute, this.part, Weights) = (compute, part, weights);
-        (heads, width, model) = (parts.Model.Sizes.KeyValueHeads, parts.Model.Sizes.HeadWidth, (int)parts.Model.Tokens.Embedding.Value.size(1));
+        (heads, width, model, layers) = (parts.Model.Sizes.KeyValueHeads, parts.Model.Sizes.HeadWidth, (int)parts.Model.Tokens.Embedding.Value.size(1), parts.Model.Sizes.Layers);
+        twice = parts.Model.Reading == Reading.EncoderDecoder && parts.Configuration.Whole("num_transformer_submodules", 2) == 2;
     }
 
     /// <inheritdoc/>
@@ -38,11 +40,11 @@ public sealed class PrefixTuning : ComputedPrompt
     /// <inheritdoc/>
     public override bool GivesKeysAndValues => true;
 
-    // [n, layers·2·heads·D]: a layer's keys, then its values.
+    // [n, layers·2·heads·D]: a layer's keys, then its values. For an encoder-decoder PEFT lays all of them down twice and deals out four at a time, of which the decoder reads the first two.
     /// <inheritdoc/>
     public override (Tensor Keys, Tensor Values) KeysAndValues(int layer)
     {
-        var own = part(2L * layer * heads * width, 2L * heads * width).view(Length, 2, heads, width);
+        var own = part(2L * (twice ? 2 * layer % layers : layer) * heads * width, 2L * heads * width).view(Length, 2, heads, width);
         return (own.select(1, 0), own.select(1, 1));
     }
 
@@ -51,9 +53,10 @@ public sealed class PrefixTuning : ComputedPrompt
     static void Attach(DeltaParts parts)
     {
         var sizes = parts.Model.Sizes;
-        if (parts.Model.Reading == Reading.EncoderDecoder) throw parts.Fault("peft_type", "a prefix of keys and values is for models that read one row; give an encoder-decoder prompt tuning");
+        if (parts.Model is { Reading: Reading.EncoderDecoder, Labels: not null }) throw parts.Fault("peft_type", "a prefix of keys and values stands before an answer, and this model scores labels; give it prompt tuning");
         int count = Tokens(parts), width = sizes.KeyValueHeads * sizes.HeadWidth, whole = sizes.Layers * 2 * width;
         if (parts.Configuration.Whole("token_dim", width) != width) throw parts.Fault("token_dim", $"the model's keys are {sizes.KeyValueHeads} heads of {sizes.HeadWidth}, {width} in all: the prefix was made for another model");
+        Describe(parts, width, sizes.KeyValueHeads);
         if (!parts.Configuration.Flag("prefix_projection"))
         {
             parts.Plug(Plain(parts.Named(parts.IsFresh || !parts.HoldsEncoder ? Key : "embedding.weight", Start.Normal(1), [count, whole]), parts, count));

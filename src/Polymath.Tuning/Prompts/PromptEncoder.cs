@@ -29,7 +29,7 @@ public sealed class PromptEncoder : ComputedPrompt
         if (!parts.HoldsEncoder)
         {
             // PEFT's file has what the encoder gave, and nothing else; it is used, and trained on, as it is.
-            var vectors = parts.Named(Key, Start.Zero, [count, width]);
+            var vectors = parts.Named(Key, Start.Zero, [Rows(parts), width]);
             parts.Plug(new PromptEncoder(() => vectors.Value, [vectors], count, parts.State));
             return;
         }
@@ -39,7 +39,7 @@ public sealed class PromptEncoder : ComputedPrompt
             weights.Add(parts.Named(name, bound == 0 ? Start.Normal(1) : new Start(0, bound, Uniform: true), shape));
             return weights[^1];
         }
-        var embedding = Take("embedding.weight", 0, count, width);
+        var embedding = Take("embedding.weight", 0, Rows(parts), width);
         (Weight W, Weight B) Map(string name, int output, int input) => (Take(name + ".weight", 1 / Math.Sqrt(input), output, input), Take(name + ".bias", 1 / Math.Sqrt(input), output));
         Tensor Through((Weight W, Weight B) map, Tensor x) => nn.functional.linear(x, map.W.Value, map.B.Value);
         if ((parts.Configuration.Text("encoder_reparameterization_type") ?? "MLP") == "MLP")

@@ -83,7 +83,7 @@ public sealed class PromptStartTests
     [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","adapter_layers":9}""", "the model has 3 layers")]
     [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","target_modules":"attn"}""", "is called self_attn")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"layer_replication":[[0,2],[1,3]]}""", "is another model. Write that one first")]
-    [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":{"lm_head":[1]}}""", "tokens of the table model.embed_tokens can be trained, and no other")]
+    [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":{"q_proj":[1]}}""", "tokens of the table model.embed_tokens can be trained and those of the head lm_head, and no other")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":[1,1]}""", "each once")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj","embed_tokens"],"trainable_token_indices":[1]}""", "by one of the two")]
     [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":60}""", "Lower r")]
