@@ -45,10 +45,13 @@ sealed class AdapterWork(string model = "The folder of the base model")
 
     internal MergeGate Open(ParseResult parsed, LanguageModel model, string place)
     {
+        if (!(parsed.GetValue(Gate) >= 0)) throw new InputException($"--gate is {parsed.GetValue(Gate)}; write a divergence in nats, 0 or more, such as 0.001.");
         var texts = parsed.GetValue(Prompts)!;
         if (texts.Length == 0) return MergeGate.Open(model, []);
         var tokenizer = Tokenizer.Load(place);
-        return MergeGate.Open(model, [.. texts.Select(text => tokenizer.Encode(text).ToArray())]);
+        var prompts = texts.Select(text => tokenizer.Encode(text).ToArray()).ToList();
+        if (prompts.FindIndex(prompt => prompt.Length == 0) is >= 0 and var empty) throw new InputException($"--prompt '{texts[empty]}' has no token to compare on; write some words, or leave it out for random tokens.");
+        return MergeGate.Open(model, prompts);
     }
 
     internal static void Tell(string target, GateReport report) =>

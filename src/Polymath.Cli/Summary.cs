@@ -25,7 +25,7 @@ static class Summary
             foreach (var row in report.Abilities) abilities.AddRow([Markup.Escape(row.After + (report.Stages.Any(stage => stage.Unmerged && stage.Name == row.After) ? " *" : "")), .. names.Select(name => row.Values.TryGetValue(name, out var value) ? $"{value:G4}" : "")]);
             AnsiConsole.Write(abilities);
             foreach (var stage in report.Stages.Where(stage => stage.Unmerged))
-                Console.WriteLine($"* with the delta of {stage.Name}, which stays apart: later stages start from the model without it. To use it: --stage {stage.Name}");
+                Console.WriteLine($"* with the delta of {stage.Name}, which stays apart: later stages start from the model without it. To use it: {stage.Use()}");
         }
         List<string> beside = [.. report.UnigramPerplexity is { } unigram ? [$"unigram perplexity {unigram:F1}"] : Array.Empty<string>(), .. (report.Baselines ?? new Dictionary<string, double>()).Select(pair => $"{pair.Key} {pair.Value:P1}")];
         if (beside.Count > 0) Console.WriteLine($"Beside it: {string.Join("; ", beside)}");

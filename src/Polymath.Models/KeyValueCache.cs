@@ -46,6 +46,7 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="bias">What is added by distance, or null.</param>
     internal Tensor Attend(int layer, Batch batch, Tensor query, Tensor key, Tensor value, AttentionForm form, int window = 0, Reach? fresh = null, DistanceBias? bias = null)
     {
+        Holds(batch);
         var of = SlotsOf(batch);
         CachedAttention.Store(keys[layer], key, of, batch.Positions);
         CachedAttention.Store(values[layer], value, of, batch.Positions);
@@ -60,8 +61,18 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="turns">The rotary turns.</param>
     /// <param name="x">[tokens, hidden].</param>
     /// <param name="weights">The block's weights.</param>
-    internal void Step(AttentionPlace place, Batch batch, Turns turns, Tensor x, BlockWeights weights) =>
+    internal void Step(AttentionPlace place, Batch batch, Turns turns, Tensor x, BlockWeights weights)
+    {
+        Holds(batch);
         BlockStep.Run(x, weights, turns.Cosine, turns.Sine, turns.Interleaved, keys[place.Layer], values[place.Layer], Reaches(batch, SlotsOf(batch), place.Window), place.Form);
+    }
+
+    // What is kept is copied without a look at where it goes: a place beyond the end would be another's memory.
+    void Holds(Batch batch)
+    {
+        var last = batch.Positions.Length == 0 ? 0 : batch.Positions.Max();
+        if (last >= Capacity) throw new InvalidOperationException($"The cache holds {Capacity} tokens of a row and was given one at place {last}.");
+    }
 
     static CachedReach Reaches(Batch batch, int[] slots, int window)
     {
@@ -77,6 +88,7 @@ public sealed class KeyValueCache : IDisposable
     internal void StoreSource(int plane, Batch batch, Tensor key, Tensor value)
     {
         var source = batch.Source!;
+        Holds(source);
         var of = new int[source.Tokens];
         for (var r = 0; r < source.Rows; r++)
         {

@@ -201,6 +201,17 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         set => Tokens.Prompt = value;
     }
 
+    /// <summary>The number of virtual tokens before each row; 0 where there are none.</summary>
+    public int VirtualTokens => Prompt is { IsOn: true } prompt ? prompt.Length : 0;
+
+    // With its virtual tokens a row must fit; an encoder-decoder knows no places but distances.
+    void Fits(TokenRow row)
+    {
+        var room = Sizes.ContextLength - VirtualTokens;
+        if (Reading != Reading.EncoderDecoder && row.Length > room)
+            throw new InputException($"The row {row.Source} has {row.Length} tokens and {VirtualTokens} virtual ones before them, more than the model's context of {Sizes.ContextLength}. {(room < 2 ? "Take" : $"Write batch: {{maxLength: {room}}}, or take")} fewer virtual tokens.");
+    }
+
     /// <summary>The virtual tokens before a row, by number.</summary>
     protected int[] Virtual => Prompt is { IsOn: true } && !Leads ? Numbers : [];
 
@@ -219,6 +230,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         var first = Virtual;
         if (Lead.Length > 0) return Given(Arrange(rows));
         if (first.Length == 0) return Arrange(rows);
+        foreach (var row in rows) Fits(row);
         // Before a prefix of keys and values nothing is read, so that nothing foretells a row's first token.
         var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;
         var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]);
@@ -296,8 +308,20 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         var states = Readout(hidden);
         var logits = Tokens.HeadMap.Deltas.Count == 0 ? HalfProduct.Linear(states, Tokens.Head.Value, Tokens.HeadBias?.Value) : Tokens.HeadMap.Forward(states);
         if (Tokens.HeadMap.Deltas.Count > 0 && Tokens.HeadBias is { } bias) logits = logits + bias.Value;
-        return Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
+        return Capped(logits);
     }
+
+    /// <summary>The logits [n, tokens] of some tokens alone: only their rows of the head are multiplied, where no delta changes it.</summary>
+    /// <param name="hidden">The states [n, hidden].</param>
+    /// <param name="tokens">The tokens.</param>
+    public Tensor Unembed(Tensor hidden, IReadOnlyList<long> tokens)
+    {
+        var chosen = tensor(tokens.ToArray(), device: Tokens.Head.Value.device);
+        if (Tokens.HeadMap.Deltas.Count > 0) return Unembed(hidden).index_select(1, chosen);
+        return Capped(nn.functional.linear(Readout(hidden), Tokens.Head.Value.index_select(0, chosen).to(ScalarType.Float32), Tokens.HeadBias?.Value.index_select(0, chosen)));
+    }
+
+    Tensor Capped(Tensor logits) => Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
 
     /// <summary>Σ weight · −log p over the batch's targets, as a scalar with a gradient.</summary>
     /// <param name="batch">The rows.</param>

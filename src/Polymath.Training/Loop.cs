@@ -48,18 +48,16 @@ public sealed class Loop(LanguageModel model, Objective objective, ItemSource so
             using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
             var score = objective.Evaluate(model, rows, part);
             var whole = score.Loss;
-            var learns = false;
             for (var g = 0; g < counts.Length; g++)
             {
                 var group = optimizer.Groups[g];
                 var own = group.Data is null ? score.Count : part.Where(group.LearnsFrom).Sum(objective.CountOf);
                 counts[g] += own;
-                learns |= own > 0;
                 // Losses are sums over targets; what is added counts as much for each of them.
                 if (own > 0 && group.Penalty?.Invoke() is { } added) whole = whole + added.sum() * own;
             }
-            // Rows of no adapter's data go through the frozen base alone, and there is nothing to go back to.
-            if (learns || whole.requires_grad) Fused.Backpropagate(whole);
+            // Rows of no adapter's data go through the frozen base alone, and so do rows without a token that is trained: there is nothing to go back to.
+            if (whole.requires_grad) Fused.Backpropagate(whole);
             loss += score.Loss.item<float>();
             count += score.Count;
             tokens += rows.Tokens;

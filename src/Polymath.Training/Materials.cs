@@ -144,7 +144,8 @@ public sealed class Materials
             CheckpointSpec spec => ModelFolder.Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder))),
             _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
         };
-        return new TextModel(model, Tokenizer, Contract);
+        if (Tokenizer.VocabularySize <= model.Sizes.VocabularySize) return new TextModel(model, Tokenizer, Contract);
+        using (model) throw new InputException($"The tokenizer has {Tokenizer.VocabularySize} tokens, the model {model.Sizes.VocabularySize}: they do not belong together. Take the model's own (leave tokenizer out), or one of fewer tokens.");
     }
 
     /// <summary>A finished stage's model, under this run's tokenizer and layout.</summary>

@@ -70,11 +70,13 @@ public sealed class AdapterConfiguration
 
     /// <summary>Throws when a setting is not among those that a method understands, unless it is empty: PEFT grows new ones.</summary>
     /// <param name="own">The method's own settings.</param>
-    public void Understands(IEnumerable<string> own)
+    /// <param name="strict">Whether an empty one is refused, too: nobody writes what means nothing into a recipe.</param>
+    public void Understands(IEnumerable<string> own, bool strict = false)
     {
         var known = common.Concat(own).ToHashSet(StringComparer.Ordinal);
         foreach (var (key, node) in content)
-            if (!known.Contains(key) && node is not null && node.ToJsonString() is not ("false" or "[]" or "{}" or "null" or "0" or "0.0" or "\"none\""))
+            if (strict && !known.Contains(key) && key != "bias") throw new InputException($"{Origin} sets {key}: {(Nearest.To(key, own) is { } near ? $"did you mean '{near}'? " : "")}the settings of a {Type} are {string.Join(", ", own)}.");
+            else if (!known.Contains(key) && node is not null && node.ToJsonString() is not ("false" or "[]" or "{}" or "null" or "0" or "0.0" or "\"none\""))
                 throw new InputException($"{Origin} sets {key} to {node.ToJsonString()}, which is not supported here: the settings of a {Type} are {string.Join(", ", own)}. Train or convert the adapter without it.");
     }
 
@@ -105,7 +107,12 @@ public sealed class AdapterConfiguration
 
     /// <summary>A text, or null.</summary>
     /// <param name="key">The setting.</param>
-    public string? Text(string key) => content[key] is JsonValue value ? value.ToString() : null;
+    public string? Text(string key) => content[key] switch
+    {
+        null => null,
+        JsonValue value => value.ToString(),
+        _ => throw Fault(key, "one text is needed"),
+    };
 
     /// <summary>A setting as it is written, or null.</summary>
     /// <param name="key">The setting.</param>
@@ -128,6 +135,7 @@ public sealed class AdapterConfiguration
     {
         null => [],
         JsonArray list => [.. list.Select(item => item?.ToString() ?? "")],
+        JsonObject => throw Fault(key, "a list of names is needed"),
         var one => [one.ToString()],
     };
 
@@ -136,6 +144,12 @@ public sealed class AdapterConfiguration
     /// <param name="wish">What is needed.</param>
     /// <param name="cause">What showed it, or null.</param>
     public InputException Fault(string key, string wish, Exception? cause = null) => new($"{Origin}: {key} is {content[key]?.ToJsonString() ?? "not set"}; {wish}.", cause!);
+
+    /// <summary>Modules as <c>target_modules</c> says them: a list of ends of names; a text for <c>all-linear</c> and for one regular expression over whole names.</summary>
+    /// <param name="modules">The modules.</param>
+    public static JsonNode Named(IReadOnlyList<string> modules) => modules is ["all-linear"] || modules is [var one] && one.IndexOfAny(['*', '+', '?', '|', '(', '[', '^', '$', '\\']) >= 0
+        ? JsonValue.Create(modules[0])
+        : new JsonArray([.. modules.Select(module => JsonValue.Create(module))]);
 
     /// <summary>The modules the adapter goes to: their names, the ends of their names, one regular expression, or <c>all-linear</c>.</summary>
     public IReadOnlyList<string> TargetModules => Texts("target_modules");
@@ -215,12 +229,33 @@ public sealed class AdapterConfiguration
     /// <param name="within">Whether a pattern must begin behind a dot, unless it is the whole name (<c>n_frequency_pattern</c>).</param>
     public double Special(string key, string module, double otherwise, bool within = false)
     {
-        if (content[key] is not JsonObject patterns) return otherwise;
+        foreach (var (pattern, value) in Parts(key) ?? [])
+            if (FitsPattern(key, pattern, module, within)) return value is null ? otherwise : ToDouble(key, value);
+        return otherwise;
+    }
+
+    /// <summary>A size that a pattern of names may set otherwise: a whole number from 1.</summary>
+    /// <param name="key">The setting with the patterns.</param>
+    /// <param name="module">The module's name.</param>
+    /// <param name="otherwise">What holds where no pattern fits.</param>
+    /// <param name="within">As above.</param>
+    public int SpecialSize(string key, string module, int otherwise, bool within = false) =>
+        Special(key, module, otherwise, within) is var size && size == Math.Floor(size) && size is >= 1 and <= int.MaxValue ? (int)size : throw Fault(key, "whole numbers from 1 are needed");
+
+    /// <summary>The settings inside a setting; null where nothing is said.</summary>
+    /// <param name="key">The setting.</param>
+    public JsonObject? Parts(string key) => content[key] is not { } node ? null : node as JsonObject ?? throw Fault(key, "an object of names and values is needed, in JSON, such as {\"name\": 4}");
+
+    /// <summary>Whether a pattern of names means a module.</summary>
+    /// <param name="key">The setting it stands in.</param>
+    /// <param name="pattern">The pattern.</param>
+    /// <param name="module">The module's name.</param>
+    /// <param name="within">Whether it must begin behind a dot, unless it is the whole name.</param>
+    public bool FitsPattern(string key, string pattern, string module, bool within = false)
+    {
         try
         {
-            foreach (var (pattern, value) in patterns)
-                if (within && pattern == module || Match(module, $@"^(?:.*\.){(within ? "" : "?")}(?:{pattern})$")) return value is null ? otherwise : ToDouble(key, value);
-            return otherwise;
+            return within && pattern == module || Match(module, $@"^(?:.*\.){(within ? "" : "?")}(?:{pattern})$");
         }
         catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)
         {

@@ -123,6 +123,7 @@ public sealed class DeltaParts
     {
         if (files is null)
         {
+            if (shape.Aggregate(1.0, (a, b) => a * b) > Array.MaxLength) throw new InputException($"{Configuration.Origin}: {name} would be [{string.Join(", ", shape)}], more numbers than fit into memory. Lower the adapter's size.");
             // Copied into libtorch's own memory: where an array of ours lies differs from run to run, and with it how products round.
             using var drawn = tensor(start.Draw(shape.Aggregate(1L, (a, b) => a * b), new RandomStream(seed, stream ?? name)), shape);
             return new Weight(name, drawn.clone());

@@ -53,11 +53,14 @@ public static class DeltaPlan
         var configuration = AdapterConfiguration.Of(content, place);
         var method = DeltaMethods.Of(configuration);
         if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException($"{place}: roles and targetModules both name the sockets; give one of them.");
+        if (spec.Settings?.ContainsKey("peft_type") == true) throw new InputException($"{place}: settings name peft_type, which form says; leave it out.");
         if (spec.Budget is not null && spec.Settings?.ContainsKey(method.SizeKey) == true) throw new InputException($"{place}: budget solves for {method.SizeKey}, and settings name it, too; give one of them.");
         if (spec.Budget is not null) Share(spec.Budget);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
+        if (spec.Layers is not null) content["layers_to_transform"] = new JsonArray();
         configuration = AdapterConfiguration.Of(content, place);
-        configuration.Understands(method.Keys);
+        configuration.Understands(method.Keys, strict: true);
+        IdleSettings.Check(configuration);
         if (spec.Form == DeltaForm.Adalora && !configuration.Has("total_step") && steps is { } known) configuration.Set("total_step", known);
         method.Check?.Invoke(configuration);
     }
@@ -95,21 +98,28 @@ public static class DeltaPlan
         var content = new JsonObject { ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null, ["task_type"] = Task(model, spec.Form) };
         // PEFT's other kinds know no such setting, and say so when they read it.
         if (withBias.Contains(spec.Form)) content["bias"] = "none";
+        if (spec.Layers is { } asked && asked.FirstOrDefault(layer => layer > model.Projections.Max(map => map.Layer), -1) is >= 0 and var odd) throw new InputException($"method.layers names {odd}; the model has {model.Projections.Max(map => map.Layer) + 1} layers, counted from 0.");
         if (withoutSockets.Contains(spec.Form))
         {
             if (spec.Roles is not null || spec.TargetModules is not null) throw new InputException($"method: {spec.Form} stands before the rows or beside them and has no sockets; leave roles and targetModules out.");
             if (spec.Form == DeltaForm.AdaptionPrompt && spec.Layers is not null) throw new InputException("method.layers: adaption prompts go to the uppermost layers; say how many with settings: {adapter_layers: ...}.");
             content[spec.Form == DeltaForm.AdaptionPrompt ? "adapter_len" : "num_virtual_tokens"] = 8;
         }
-        else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null)
+        else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null || spec.Layers is not null)
         {
-            var modules = InLayers(model, spec.TargetModules ?? Modules(model, spec.Roles ?? usual), spec.Layers, wholeNames: withoutLayers.Contains(spec.Form));
-            content["target_modules"] = modules is ["all-linear"] ? "all-linear" : new JsonArray([.. modules.Select(module => JsonValue.Create(module))]);
+            var modules = InLayers(model, spec.TargetModules ?? (spec.Form == DeltaForm.Bitfit && spec.Roles is null ? Biases(model) : Modules(model, spec.Roles ?? usual)), spec.Layers, wholeNames: withoutLayers.Contains(spec.Form));
+            content["target_modules"] = AdapterConfiguration.Named(modules);
             if (spec.Form == DeltaForm.Ia3) content["feedforward_modules"] = new JsonArray([.. Ends(model, model.Projections.Where(map => map.Role == Role.Down)).Where(modules.Contains).Select(module => JsonValue.Create(module))]);
         }
         if (spec.Layers is not null && !withoutLayers.Contains(spec.Form)) content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
-        return spec.Budget is null ? AdapterConfiguration.Of(content, "method.settings") : Solve(model, content, spec.Budget);
+        var configuration = AdapterConfiguration.Of(content, "method.settings");
+        configuration.Understands(DeltaMethods.Of(configuration).Keys, strict: true);
+        IdleSettings.Check(configuration);
+        NamedSockets.Check(model, configuration);
+        if (spec.Budget is not null) configuration = Solve(model, content, spec.Budget);
+        Fit(configuration, model);
+        return configuration;
     }
 
     /// <summary>The task as PEFT names it, which wraps a model accordingly; null where a wrapper would ask for what a file has not: the copy of a head over labels, or words to go on with.</summary>
@@ -150,6 +160,17 @@ public static class DeltaPlan
         }
     }
 
+    /// <summary>Says whether maps that are changed are held turned in the model, as GPT-2's are.</summary>
+    /// <param name="configuration">A configuration for the model.</param>
+    /// <param name="model">The model.</param>
+    internal static void Fit(AdapterConfiguration configuration, LanguageModel model)
+    {
+        if (turned.Contains(configuration.Type) && model.Projections.Any(map => map.Transposed && configuration.Targets(map))) configuration.Set("fan_in_fan_out", true);
+    }
+
+    // PEFT's kinds that know maps which are held turned.
+    static readonly string[] turned = ["LORA", "ADALORA", "VERA", "IA3", "FOURIERFT"];
+
     /// <summary>The modules that sockets mean, by the ends of their names where those say the same.</summary>
     /// <param name="model">The model.</param>
     /// <param name="sockets">The sockets; none: the family's query and value.</param>
@@ -158,14 +179,24 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sockets);
         if (sockets.Count == 0) return model.DefaultTargets;
+        var lacking = sockets.Where(socket => !Has(model, socket)).ToList();
+        if (lacking.Count > 0) throw new InputException($"method.roles: a {model.Configuration["model_type"]} has none of {string.Join(", ", lacking.Select(socket => socket.ToString().ToLowerInvariant()))}. Its sockets are {string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}; attention and feedForward mean all of theirs, whatever a family has.");
         var wanted = sockets.SelectMany(Roles).ToHashSet();
         var maps = model.Projections.Where(map => wanted.Contains(map.Role)).ToList();
         var found = Ends(model, maps).ToList();
         if (sockets.Contains(Socket.Norm)) found.AddRange(Norms(model));
         if (sockets.Contains(Socket.Embedding)) found.Add(model.Tokens.Name);
         if (sockets.Contains(Socket.Head)) found.Add(model.Tokens.HeadMap.Name);
-        return found.Count > 0 ? found : throw new InputException($"method.roles: a {model.Configuration["model_type"]} has none of {string.Join(", ", sockets.Select(socket => socket.ToString().ToLowerInvariant()))}. Its sockets are {string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}.");
+        return found;
     }
+
+    static bool Has(LanguageModel model, Socket socket) => socket switch
+    {
+        Socket.Norm => Norms(model).Any(),
+        Socket.Embedding => true,
+        Socket.Head => model.Labels is null,
+        _ => model.Projections.Any(map => Roles(socket).Contains(map.Role)),
+    };
 
     static Role[] Roles(Socket socket) => socket switch
     {
@@ -189,6 +220,9 @@ public static class DeltaPlan
         return model.Projections.Where(map => ends.Any(end => map.Name.EndsWith("." + end, StringComparison.Ordinal))).All(map => meant.Contains(map.Name)) ? ends : meant;
     }
 
+    static List<string> Biases(LanguageModel model) =>
+        [.. model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)).Select(weight => weight.Name[..^".bias".Length]).Concat(model.Projections.Select(map => map.Name)).Distinct()];
+
     static IEnumerable<string> Norms(LanguageModel model)
     {
         var maps = model.Projections.Select(map => map.Name).ToHashSet(StringComparer.Ordinal);
@@ -203,7 +237,8 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(model);
         var (number, unit) = Share(budget);
         var allowed = number * (unit == '%' ? model.Weights.Sum(weight => weight.Count) / 100.0 : 1);
-        return allowed is >= 1 and < 1e12 ? (long)allowed : throw Wrong(budget);
+        if (allowed < 1) throw new InputException($"budget {budget} allows less than one parameter of the model's {model.Weights.Sum(weight => weight.Count):N0}. Allow more.");
+        return allowed < 1e12 ? (long)allowed : throw Wrong(budget);
     }
 
     static (double Number, char Unit) Share(string budget)

@@ -63,7 +63,10 @@ public sealed class DeltaSet : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(method);
-        return Fresh(model, Deltas.Lora.Configure(method, method.TargetModules ?? model.DefaultTargets, basis, DeltaPlan.Task(model, DeltaForm.Lora)), seed);
+        var configuration = Deltas.Lora.Configure(method, method.TargetModules ?? model.DefaultTargets, basis, DeltaPlan.Task(model, DeltaForm.Lora));
+        DeltaPlan.Fit(configuration, model);
+        NamedSockets.Check(model, configuration);
+        return Fresh(model, configuration, seed);
     }
 
     /// <summary>Attaches a fresh adapter.</summary>
@@ -109,6 +112,7 @@ public sealed class DeltaSet : IDisposable
         // The ends of the names where they say the same, as PEFT writes it; otherwise the whole names.
         var fit = model.Projections.Where(projection => ends.Any(end => projection.Name.EndsWith("." + end, StringComparison.Ordinal))).All(projection => weights.Targets.Contains(projection.Name));
         var configuration = Deltas.Lora.Configure(new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0), fit ? ends : [.. weights.Targets], basis, DeltaPlan.Task(model, DeltaForm.Lora));
+        DeltaPlan.Fit(configuration, model);
         return Read(model, configuration, file, file, weights.NameOf);
     }
 

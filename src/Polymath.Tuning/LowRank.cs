@@ -72,6 +72,7 @@ public sealed class LowRank : IDisposable
             content[$"{AdapterConfiguration.Prefix}{module}.lora_B.weight"] = cat([b, zeros(b.size(0), missing)], 1).contiguous();
         }
         var whole = Deltas.Lora.Configure(new LoraMethod(R: rank, LoraAlpha: rank), [.. factors.Keys], basis.Text("base_model_name_or_path") ?? "");
+        if (model is not null) DeltaPlan.Fit(whole, model);
         var json = (JsonObject)JsonNode.Parse(whole.ToJson())!;
         json["task_type"] = basis.Text("task_type");
         SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content, model is null ? null : AdapterBase.Of(model).Metadata);
@@ -145,6 +146,9 @@ public sealed class LowRank : IDisposable
     /// <exception cref="InputException">The bias changes, too.</exception>
     internal static Tensor Change(Projection map, IEnumerable<Delta> deltas)
     {
+        // Sums are taken as they are: what is little beside the weight would be rounded away in it.
+        var sums = deltas.Select(delta => delta switch { Deltas.Lora { Magnitude: null, Bias: null } lora => lora.Change(), AddedDelta added => added.Change(), _ => null }).ToList();
+        if (sums.TrueForAll(sum => sum is not null)) return sums.Aggregate((whole, next) => whole! + next!)!;
         Tensor weight = map.Matrix(), merged = weight;
         var bias = map.Bias?.Value;
         foreach (var delta in deltas)

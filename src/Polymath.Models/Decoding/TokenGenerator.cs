@@ -44,8 +44,8 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         for (var i = 0; i < prompts.Count; i++)
         {
             if (prompts[i].Length == 0) throw new InputException("The prompt has no tokens.");
-            if (!PastContext && prompts[i].Length >= model.Sizes.ContextLength)
-                throw new InputException($"The prompt has {prompts[i].Length} tokens, the model's context {model.Sizes.ContextLength}: no place is left for an answer. Shorten the prompt.");
+            if (!PastContext && (prompts[i].Length >= model.Sizes.ContextLength || model.RoomFor(prompts[i].Length) < 1))
+                throw new InputException($"The prompt has {prompts[i].Length} tokens{(model.VirtualTokens > 0 ? $" and {model.VirtualTokens} virtual ones before them" : "")}, the model's context {model.Sizes.ContextLength}: no place is left for an answer. Shorten the prompt.");
         }
     }
 

@@ -33,6 +33,9 @@ public sealed class Activation
             : throw new InputException($"config.json: the activation is \"{name}\"; known are {string.Join(", ", known.Keys.Select(key => $"\"{key}\""))}. Compare it with the model's published configuration.");
     }
 
+    /// <summary>The names that are known.</summary>
+    public static IReadOnlyCollection<string> Names => known.Keys;
+
     /// <summary>The name.</summary>
     public string Name { get; }
 

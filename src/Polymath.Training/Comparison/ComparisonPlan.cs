@@ -123,7 +123,8 @@ public sealed class ComparisonPlan
     public Recipe For(Candidate candidate, string? model)
     {
         ArgumentNullException.ThrowIfNull(candidate);
-        MethodSpec method = candidate.Delta is { } delta ? delta : new FullMethod();
+        // The base is held as the stage holds it: what is compared is what stands on it.
+        MethodSpec method = candidate.Delta is { } delta ? delta with { Base = BaseOf(stage.Method) } : new FullMethod();
         var trained = stage with
         {
             Method = stage.Method is PromptMethod prompt ? prompt with { Train = method } : method,
@@ -138,6 +139,15 @@ public sealed class ComparisonPlan
             Tokenizer = model is null ? own.Tokenizer : null,
         };
     }
+
+    static BasePrecision? BaseOf(MethodSpec? method) => method switch
+    {
+        PromptMethod prompt => BaseOf(prompt.Train),
+        LoraMethod lora => lora.Base,
+        DeltaSpec delta => delta.Base,
+        AdaptersMethod several => several.Base,
+        _ => null,
+    };
 
     static Recipe Only(IReadOnlyList<StageSpec> stages, HashSet<string> abilities, Recipe recipe) => recipe with
     {

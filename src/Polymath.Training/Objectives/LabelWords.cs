@@ -25,6 +25,7 @@ public sealed class LabelWords(Verbalizer verbalizer) : Objective
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
-        return verbalizer.Scores(model.Hidden(batch).index_select(0, batch.LastPlaces().to(model.Device)), model.Tokens.Head.Value);
+        // By the model's own way from states to logits: what stands before the head, its bias and cap, and a delta on it.
+        return verbalizer.Scores(model.Unembed(model.Hidden(batch).index_select(0, batch.LastPlaces().to(model.Device)), verbalizer.Tokens));
     }
 }

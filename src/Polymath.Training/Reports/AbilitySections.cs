@@ -72,7 +72,7 @@ internal static class AbilitySections
     private static string Label(ReportView view, string after) => Apart(view, after) ? after + " *" : after;
 
     private static string Notes(ReportView view) => string.Concat(view.Report.Stages.Where(stage => stage.Unmerged).Select(stage =>
-        $"<p class=\"note\">* with the delta of {Html.Text(stage.Name)}, which stays apart: later stages start from the model without it. To use it: --stage {Html.Text(stage.Name)}</p>"));
+        $"<p class=\"note\">* with the delta of {Html.Text(stage.Name)}, which stays apart: later stages start from the model without it. To use it: {Html.Text(stage.Use())}</p>"));
 
     private static string BaselineRows(ReportView view)
     {

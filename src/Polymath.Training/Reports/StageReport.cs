@@ -31,7 +31,11 @@ public sealed record StageReport(
     double LastLoss,
     double PeakMemoryMegabytes,
     bool Unmerged = false,
-    GateReport? Gate = null);
+    GateReport? Gate = null)
+{
+    /// <summary>What to type to talk to a stage that kept its delta apart: routed adapters need to know whose turn it is.</summary>
+    public string Use() => Method.Replace("prompt + ", "", StringComparison.Ordinal).StartsWith("route: ", StringComparison.Ordinal) ? $"--adapter stages/NN-{Name}/adapter/NAME, one of its own" : $"--stage {Name}";
+}
 
 /// <summary>What a run ran on.</summary>
 /// <param name="Os">The operating system.</param>

@@ -13,13 +13,14 @@ static class StageParts
     internal static (Objective Objective, ItemSource Source) Of(
         StageSpec stage, Materials materials, TextModel model, BatchSpec batch, string visit, string folder, Action<string, double> record, RunObserver observer)
     {
+        Suits(stage, model.Model);
         var data = materials.Data(stage.Name);
         switch (stage.Objective)
         {
             case TaskSpec:
                 var labels = data.Labels();
                 var verbalizer = new Verbalizer(labels, ((PromptMethod)stage.Method!).Verbalizer.Words, materials.Tokenizer);
-                return (new LabelWords(verbalizer), Corpus(stage, materials, batch, visit, observer, labels));
+                return (new LabelWords(verbalizer), Corpus(stage, materials, model.Model, batch, visit, observer, labels));
             case AlignSpec align:
                 var prompts = Fitting(stage, align, [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))], model, batch, visit, observer);
                 var rewards = align.Rewards.Select(pair => (pair.Key, materials.Reward(pair.Key), pair.Value)).ToList();
@@ -34,8 +35,19 @@ static class StageParts
                 observer.Note($"{visit}: {pairs.Count:N0} pairs; {left:N0} are left out, longer than {batch.MaxLength:N0} tokens or with equal answers");
                 return (new DirectPreference(prefer.Beta, prefer.AnswerWeight), new CorpusItems(pairs, materials.Recipe.Seed, visit));
             default:
-                return (new NextToken(), Corpus(stage, materials, batch, visit, observer, null));
+                return (new NextToken(), Corpus(stage, materials, model.Model, batch, visit, observer, null));
         }
+    }
+
+    // What a model cannot learn so would train on without a word: an encoder sees the token it is to foretell, and a head over labels is no head over words.
+    static void Suits(StageSpec stage, LanguageModel model)
+    {
+        var family = model.Configuration["model_type"];
+        if (model.Labels is not null) throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, and stages train heads over words. Name the language model that it was made from.");
+        if (stage.Objective is not TaskSpec && model.Reading == Reading.Encoder)
+            throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it would have to foretell. Give it a stage of the kind task, or take a model that reads forward.");
+        if (stage.Objective is TaskSpec && model.Reading == Reading.EncoderDecoder)
+            throw new InputException($"Stage {stage.Name}: a {family} answers beside what it reads, and a task stage reads labels where the prompt leaves off. Give it a stage of the kind finetune, whose answer is the label.");
     }
 
     // A prompt must leave room for a whole answer; what does not is counted before the first step, and left out or refused as the batch says.
@@ -51,9 +63,11 @@ static class StageParts
         return fitting;
     }
 
-    static CorpusItems Corpus(StageSpec stage, Materials materials, BatchSpec batch, string visit, RunObserver observer, IReadOnlyList<string>? labels)
+    static CorpusItems Corpus(StageSpec stage, Materials materials, LanguageModel model, BatchSpec batch, string visit, RunObserver observer, IReadOnlyList<string>? labels)
     {
         var (items, counts) = materials.Data(stage.Name).Items(DataSplit.Train, materials.Tokenizer, batch.MaxLength!.Value, batch.Overlong, labels, batch.MaxCut);
+        // The longest row says before the first step whether all fit with their virtual tokens.
+        if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
         observer.Note($"{visit}: {counts.Rows:N0} rows, {counts.Tokens:N0} tokens, {counts.Targets:N0} targets; of the rows longer than {batch.MaxLength:N0} tokens {counts.Cut:N0} cut, {counts.Split:N0} split, {counts.Dropped:N0} dropped");
         return new CorpusItems(items, materials.Recipe.Seed, visit);
     }

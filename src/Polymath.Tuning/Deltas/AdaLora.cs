@@ -1,3 +1,5 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
 using Polymath.Tensors.Kernels;
@@ -52,6 +54,11 @@ public sealed class AdaLora : AddedDelta
         return (Gap(A.Value.matmul(A.Value.t())) + Gap(B.Value.t().matmul(B.Value))) / 2;
     }
 
+    static int Kept(AdapterConfiguration configuration, JsonNode marks) =>
+        marks is JsonArray list && list.All(mark => mark?.GetValueKind() is JsonValueKind.True or JsonValueKind.False)
+            ? list.Count(mark => mark!.GetValueKind() == JsonValueKind.True)
+            : throw configuration.Fault("rank_pattern", "for each map a list of true and false is needed, one for each rank");
+
     static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
@@ -61,7 +68,7 @@ public sealed class AdaLora : AddedDelta
         foreach (var target in parts.Targets)
         {
             // After training the file says for each rank whether it was kept, and holds those alone.
-            var rank = configuration.Raw("rank_pattern")?[target.Name + ".lora_E"] is System.Text.Json.Nodes.JsonArray marks ? marks.Count(mark => mark!.GetValue<bool>()) : first;
+            var rank = configuration.Parts("rank_pattern")?[target.Name + ".lora_E"] is { } marks ? Kept(configuration, marks) : first;
             var delta = new AdaLora(
                 parts.Weight(target.Name, "lora_A", Start.Normal(0.02), rank, target.InputWidth), parts.Weight(target.Name, "lora_B", Start.Normal(0.02), target.OutputWidth, rank),
                 parts.Weight(target.Name, "lora_E", Start.Zero, rank, 1), alpha / (first + 1e-5), dropout, parts.State);

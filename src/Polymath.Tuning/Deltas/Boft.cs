@@ -89,6 +89,7 @@ public sealed class Boft : TurnedDelta
             var factors = parts.ShapeOf(target.Name, "boft_R") is [var held, ..] ? (int)held : configuration.Whole("boft_n_butterfly_factor", 1);
             int count = configuration.Whole("boft_block_num", 0, least: 0), size = configuration.Whole("boft_block_size", 4, least: 0), width = (int)target.InputWidth;
             if (count == 0 == (size == 0)) throw configuration.Fault("boft_block_size", "exactly one of boft_block_size and boft_block_num must be above 0");
+            if (count > width) throw configuration.Fault("boft_block_num", $"{target.Name} has {width} inputs, fewer than blocks");
             if (size == 0) size = width / count;
             count = width / size;
             if (count * size != width) throw new InputException($"{configuration.Origin}: blocks of {size} do not fill the {width} inputs of {target.Name}. Choose a divisor of them.");

@@ -63,7 +63,9 @@ public sealed class Bottleneck : Delta
         var gated = (configuration.Text("composition") ?? "add") switch { "add" => false, "gated" => true, _ => throw configuration.Fault("composition", "known are \"add\" and \"gated\"") };
         var learned = configuration.Flag("learned_scale");
         var scale = configuration.Number("scale", 1);
-        var activation = new Activation(configuration.Text("activation") ?? "relu");
+        var named = configuration.Text("activation") ?? "relu";
+        if (!Activation.Names.Contains(named)) throw configuration.Fault("activation", $"known are {string.Join(", ", Activation.Names)}");
+        var activation = new Activation(named);
         var rule = InnerMap.Rule(parts);
         var taps = new Dictionary<Projection, Tap>();
         foreach (var target in parts.Targets)

@@ -35,7 +35,7 @@ sealed class Eva : DeltaCourse
     /// <returns>ρ and the number of rows.</returns>
     internal static (double Rho, int Rows) Check(AdapterConfiguration configuration)
     {
-        foreach (var (key, _) in configuration.Raw(Key) as JsonObject ?? [])
+        foreach (var (key, _) in configuration.Parts(Key) ?? [])
             // PEFT stops by tau when the directions stand still; here the number of rows is said.
             if (!known.Contains(key) && !(key is "tau" or "label_mask_value")) throw configuration.Fault(Key, $"{key} is not known; known are {string.Join(", ", known)}");
         var rho = Number(configuration, "rho", 2);
@@ -43,7 +43,7 @@ sealed class Eva : DeltaCourse
         return (rho, Number(configuration, "rows", 64) is >= 1 and <= 1e6 and var number && number == Math.Floor(number) ? (int)number : throw configuration.Fault(Key, "rows is the number of rows to look at, from 1"));
     }
 
-    static JsonNode? Setting(AdapterConfiguration configuration, string key) => (configuration.Raw(Key) as JsonObject)?[key];
+    static JsonNode? Setting(AdapterConfiguration configuration, string key) => configuration.Parts(Key)?[key];
 
     static double Number(AdapterConfiguration configuration, string key, double otherwise) => Setting(configuration, key) is not { } node ? otherwise
         : double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : throw configuration.Fault(Key, $"{key} is a number");

@@ -34,7 +34,7 @@ public sealed class FourierFt : DenseDelta
         foreach (var target in parts.Targets)
         {
             long output = target.OutputWidth, input = target.InputWidth;
-            var count = (int)configuration.Special("n_frequency_pattern", target.Name, configuration.Whole("n_frequency", 1000), within: true);
+            var count = configuration.SpecialSize("n_frequency_pattern", target.Name, configuration.Whole("n_frequency", 1000), within: true);
             if (count > output * input) throw new InputException($"{configuration.Origin}: n_frequency is {count}, but {target.Name} has {output * input} places.");
             // The places are PyTorch's own: the first of a permutation by its generator on the CPU.
             using var generator = new Generator((ulong)configuration.Whole("random_loc_seed", 777, least: 0));

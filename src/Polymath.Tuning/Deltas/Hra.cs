@@ -53,7 +53,8 @@ public sealed class Hra : TurnedDelta
         foreach (var target in parts.Targets)
         {
             var vectors = parts.Weight(target.Name, "hra_u", Start.Kaiming(rank), target.InputWidth, rank);
-            if (parts.IsFresh)
+            // What Gram and Schmidt leave of the second of an equal pair is zero or noise, whose direction is no number or no start: there each vector is its own.
+            if (parts.IsFresh && !configuration.Flag("apply_GS"))
             {
                 // Column 2i + 1 is column 2i.
                 using var scope = NewDisposeScope();

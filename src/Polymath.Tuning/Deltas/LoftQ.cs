@@ -45,7 +45,7 @@ static class LoftQ
 
     static int Settings(AdapterConfiguration configuration)
     {
-        if (configuration.Raw("loftq_config") is not JsonObject given || given.Count == 0) return 1;
+        if (configuration.Parts("loftq_config") is not { Count: > 0 } given) return 1;
         foreach (var (key, _) in given)
             if (key is not ("loftq_bits" or "loftq_iter")) throw configuration.Fault("loftq_config", $"{key} is not known; known are loftq_bits and loftq_iter");
         if (given["loftq_bits"] is JsonValue bits && bits.ToString() != "4") throw configuration.Fault("loftq_config", "loftq_bits is 4 here");

@@ -58,7 +58,7 @@ public sealed class Loha : DenseDelta
         var dropout = PieceDropout.Of(configuration, scaled: true);
         foreach (var target in parts.Targets)
         {
-            var rank = (int)configuration.Special("rank_pattern", target.Name, configuration.Whole("r", 8));
+            var rank = configuration.SpecialSize("rank_pattern", target.Name, configuration.Whole("r", 8));
             var alpha = configuration.Special("alpha_pattern", target.Name, configuration.Number("alpha", 8));
             long output = target.OutputWidth, input = target.InputWidth;
             parts.Plug(target, new Loha(

@@ -52,7 +52,7 @@ public sealed class Lokr : AddedDelta
         var factor = configuration.Whole("decompose_factor", -1, least: -1);
         foreach (var target in parts.Targets)
         {
-            var rank = (int)configuration.Special("rank_pattern", target.Name, configuration.Whole("r", 8));
+            var rank = configuration.SpecialSize("rank_pattern", target.Name, configuration.Whole("r", 8));
             var alpha = configuration.Special("alpha_pattern", target.Name, configuration.Number("alpha", 8));
             (long l, long k) = Split(target.OutputWidth, factor);
             (long m, long n) = Split(target.InputWidth, factor);

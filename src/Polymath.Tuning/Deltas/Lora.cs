@@ -121,10 +121,13 @@ public sealed class Lora : Delta
         var rank = configuration.Whole("r", 8);
         double alpha = configuration.Number("lora_alpha", 8), dropout = configuration.Number("lora_dropout", 0);
         var start = StartOf(configuration);
-        bool anchored = IsAnchored(start), loftq = start == "loftq";
+        bool anchored = IsAnchored(start), loftq = start == "loftq", guessed = start.StartsWith("pissa_niter_", StringComparison.Ordinal);
+        // PEFT's quick way to PiSSA's start draws random numbers: what it took off the base cannot be found again. A fresh one starts from the exact parts, and its file says so.
+        if (guessed && !parts.IsFresh) throw configuration.Fault("init_lora_weights", "what PEFT took off the base there came of random numbers and is not in the file; save it converted (save_pretrained with path_initial_model_for_weight_conversion)");
+        if (guessed) configuration.Set("init_lora_weights", "pissa");
         (int Rank, double Scale) Size(string name)
         {
-            var own = (int)configuration.Special("rank_pattern", name, rank);
+            var own = configuration.SpecialSize("rank_pattern", name, rank);
             var numerator = configuration.Special("alpha_pattern", name, alpha);
             return (own, configuration.Flag("use_rslora") ? numerator / Math.Sqrt(own) : numerator / own);
         }
@@ -269,7 +272,7 @@ public sealed class Lora : Delta
             ["r"] = method.R,
             ["rank_pattern"] = new JsonObject(),
             ["revision"] = null,
-            ["target_modules"] = targets is ["all-linear"] ? "all-linear" : new JsonArray([.. targets.Select(target => JsonValue.Create(target))]),
+            ["target_modules"] = AdapterConfiguration.Named(targets),
             ["task_type"] = task,
             ["use_dora"] = false,
             ["use_rslora"] = method.UseRslora,

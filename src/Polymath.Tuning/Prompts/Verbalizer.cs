@@ -53,16 +53,15 @@ public sealed class Verbalizer
     /// <param name="label">The label's number.</param>
     public int TokenOf(int label) => (int)tokens[columns[label][0]];
 
-    /// <summary>The label scores [n, labels] of hidden states [n, width] at the answers' places. Only the words' rows of the head are multiplied.</summary>
-    /// <param name="hidden">The hidden states.</param>
-    /// <param name="head">The output weights [vocabulary, width].</param>
-    public Tensor Scores(Tensor hidden, Tensor head)
+    /// <summary>The tokens of all words, each once: those whose logits are needed.</summary>
+    public IReadOnlyList<long> Tokens => tokens;
+
+    /// <summary>The label scores [n, labels] at the answers' places.</summary>
+    /// <param name="logits">The logits [n, words] of <see cref="Tokens"/>.</param>
+    public Tensor Scores(Tensor logits)
     {
-        ArgumentNullException.ThrowIfNull(hidden);
-        ArgumentNullException.ThrowIfNull(head);
-        var rows = head.index_select(0, tensor(tokens, device: head.device)).to(ScalarType.Float32);
-        var logits = nn.functional.linear(hidden, rows);                                    // [n, words]
+        ArgumentNullException.ThrowIfNull(logits);
         if (Array.TrueForAll(columns, column => column.Length == 1)) return logits;
-        return stack(columns.Select(column => logits.index_select(1, tensor(Array.ConvertAll(column, c => (long)c), device: head.device)).mean([1])), 1);
+        return stack(columns.Select(column => logits.index_select(1, tensor(Array.ConvertAll(column, c => (long)c), device: logits.device)).mean([1])), 1);
     }
 }

@@ -102,10 +102,27 @@ public sealed class AdapterFaultTests : IDisposable
     [InlineData("target_modules", "\"(((\\\\w+\\\\.?)+)+)+!\"", "as a regular expression over")]
     [InlineData("target_modules", "\"../../../etc/passwd\"", "fit none of the model's projections")]
     [InlineData("rank_pattern", "{\"[\": 4}", "as a regular expression over")]
+    [InlineData("rank_pattern", "{\"q_proj\": 0}", "whole numbers from 1 are needed")]
+    [InlineData("rank_pattern", "[1]", "an object of names and values is needed")]
+    [InlineData("bias", "[\"all\"]", "one text is needed")]
+    [InlineData("modules_to_save", "{\"x\": 1}", "a list of names is needed")]
     [InlineData("modules_to_save", "[\"../../etc\", \"lm_head\"]", "lm_head")]
     public void Settings_that_are_not_understood(string key, string value, string expected)
     {
         Set(key, value);
+        Refused(expected);
+    }
+
+    [Theory]
+    [InlineData("BOFT", "boft_block_num", "999999", "boft_block_size", "boft_block_num is 999999")]
+    [InlineData("ADALORA", "rank_pattern", "{\"model.layers.0.self_attn.q_proj.lora_E\": [\"x\"]}", null, "a list of true and false is needed")]
+    [InlineData("ADALORA", "rank_pattern", "[1]", null, "an object of names and values is needed")]
+    public void Settings_of_other_kinds_that_would_end_in_a_fault_of_their_own(string type, string key, string value, string? zero, string expected)
+    {
+        Set("peft_type", $"\"{type}\"");
+        foreach (var strange in new[] { "r", "lora_alpha", "lora_dropout", "rank_pattern", "alpha_pattern", "init_lora_weights", "bias", "use_rslora", "use_dora", "lora_bias", "qalora_group_size" }) Set(strange, "null");
+        Set(key, value);
+        if (zero is not null) Set(zero, "0");
         Refused(expected);
     }
 

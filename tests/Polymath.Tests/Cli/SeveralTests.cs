@@ -104,6 +104,18 @@ public sealed class SeveralRun : IDisposable
 [Trait("kind", "invariant")]
 public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
 {
+    [Fact]
+    public void How_a_stage_is_used_and_what_a_merge_is_compared_on_is_said_as_it_works()
+    {
+        var told = several.Do("whole").Out;
+        Assert.Contains("--stage stacked\n", told, StringComparison.Ordinal);
+        Assert.Contains("--adapter stages/NN-routed/adapter/NAME, one of its own", told, StringComparison.Ordinal);
+        CliResult Merge(params string[] more) => several.Verb(["adapter", "merge", "whole/stages/01-base/model", "--adapter", "whole/stages/02-softly/adapter", "--output", "merged-here", .. more]);
+        Assert.Contains("--prompt '' has no token", Merge("--prompt", "ama", "--prompt", "").Error, StringComparison.Ordinal);
+        Assert.Contains("--gate is NaN; write a divergence", Merge("--gate", "nan").Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(several.At("merged-here")));
+    }
+
     [Theory]
     [InlineData(14)]
     [InlineData(18)]

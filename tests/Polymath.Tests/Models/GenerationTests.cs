@@ -2,6 +2,7 @@ using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Tests.Tensors;
+using Polymath.Tuning;
 using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
@@ -29,6 +30,31 @@ public sealed class GenerationTests : IDisposable
                 row.Add(Sampler.Greatest(Toy.Logits(model, [.. row]).AsSpan()[^Toy.Vocabulary..]));
             Assert.Equal(row[Prompts[i].Length..], answers[i]);
         }
+    }
+
+    [Theory]
+    [InlineData(DeltaForm.PromptTuning, 1)]
+    [InlineData(DeltaForm.PrefixTuning, 1)]
+    [InlineData(DeltaForm.PromptTuning, 2)]
+    public void Virtual_tokens_and_a_prompt_share_the_context(DeltaForm form, int beams)
+    {
+        using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(form)), 1);
+        Assert.Equal(8, model.VirtualTokens);
+        int[] Prompt(int length) => [.. Enumerable.Range(0, length).Select(i => i % Toy.Vocabulary)];
+        Assert.Single(Generate(Greedy with { Beams = beams }, [], Prompt(Toy.Context - 9))[0]);
+        foreach (var length in new[] { Toy.Context - 8, Toy.Context - 1 })
+            Assert.Contains("and 8 virtual ones before them", Assert.Throws<InputException>(() => Generate(Greedy with { Beams = beams }, [], Prompt(length))).Message, StringComparison.Ordinal);
+        model.Lay([Toy.Row(Toy.Context - 8)]).Dispose();
+        Assert.Contains("Write batch: {maxLength: 40}", Assert.Throws<InputException>(() => model.Lay([Toy.Row(Toy.Context - 7)])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_cache_takes_no_token_beyond_its_end()
+    {
+        using var frozen = no_grad();
+        using var cache = model.NewCache(1, 4);
+        using var five = Batch.Continue([[1, 2, 3, 4, 5]], [0], [0]);
+        Assert.Contains("holds 4 tokens of a row", Assert.Throws<InvalidOperationException>(() => model.Hidden(five, cache)).Message, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -59,6 +59,16 @@ public sealed class ComparisonTests
         Assert.Equal(recipe.ToYaml(), plan.For(plan.Candidates[1], "/models/base").ToYaml());
     }
 
+    [Fact]
+    public void Candidates_stand_on_a_base_held_as_the_stage_holds_it()
+    {
+        var held = Recipe with { Stages = [.. Recipe.Stages.Select(stage => stage.Method is PromptMethod prompt ? stage with { Method = prompt with { Train = ((DeltaSpec)prompt.Train!) with { Base = BasePrecision.Nf4 } } } : stage)] };
+        var plan = new ComparisonPlan(held, new ComparisonSpec(["dora", "full"], "spam"));
+        MethodSpec? Trained(int candidate) => ((PromptMethod)Assert.Single(plan.For(plan.Candidates[candidate], "/models/base").Stages).Method!).Train;
+        Assert.Equal(BasePrecision.Nf4, Assert.IsType<DeltaSpec>(Trained(0)).Base);
+        Assert.IsType<FullMethod>(Trained(1));
+    }
+
     [Theory]
     [InlineData("lara", "did you mean 'lora'?")]
     [InlineData("0", "There is no delta '0'")]

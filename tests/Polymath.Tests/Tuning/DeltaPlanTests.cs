@@ -76,6 +76,7 @@ public sealed class DeltaPlanTests
     [InlineData("lots", "write a share")]
     [InlineData("-3", "write a share")]
     [InlineData("5", "the smallest such delta has")]
+    [InlineData("0.0001%", "less than one parameter of the model's 127,296")]
     public void A_budget_that_cannot_be_is_refused(string budget, string message)
     {
         using var model = Open("llama");

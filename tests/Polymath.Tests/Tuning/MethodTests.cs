@@ -3,6 +3,7 @@ using Polymath.Recipes;
 using Polymath.Tests.Models;
 using Polymath.Tests.Tensors;
 using Polymath.Tests.Text;
+using Polymath.Text.Packing;
 using Polymath.Training.Objectives;
 using Polymath.Training.Stages;
 using Polymath.Tuning;
@@ -66,7 +67,7 @@ public sealed class MethodTests
     {
         using var model = Toy.Model();
         Assert.Contains("'model.layer.1.*' fits no weight", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(["model.layer.1.*"]), 1, "x")).Message);
-        Assert.Contains("[wq] fit none", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new LoraMethod(TargetModules: ["wq"]), 1, "x")).Message);
+        Assert.Contains("no module of a llama is called 'wq'", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new LoraMethod(TargetModules: ["wq"]), 1, "x")).Message);
     }
 
     [Theory]
@@ -149,6 +150,15 @@ public sealed class MethodTests
         Assert.Contains("merge: false", message, StringComparison.Ordinal);
         Assert.True(File.Exists(folder.At("adapter", "adapter_model.safetensors")));
         Assert.Contains("\"passed\": false", File.ReadAllText(folder.At("gate.json")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_step_without_a_token_that_is_trained_goes_by()
+    {
+        using var toy = new ToyTraining(new DeltaSpec(DeltaForm.TrainableTokens, Settings: new Dictionary<string, string> { ["token_indices"] = "[40]" }), items: [new Item([new TokenRow([1, 2, 3, 4], [0, 1, 1, 1], "row")])], model: Toy.Model(tied: false));
+        var before = Toy.Values(toy.Method.Weights);
+        Assert.True(double.IsFinite(toy.Train(1, 2)[^1].Loss));
+        Assert.Equal(before.Single().Value, Toy.Values(toy.Method.Weights).Single().Value);
     }
 
     [Fact]
