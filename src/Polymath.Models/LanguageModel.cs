@@ -75,13 +75,15 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The token vectors and the output head.</summary>
     public abstract TokenTable Tokens { get; }
 
+    // How many ask for a head of its own, and what the configuration said before the first of them.
+    int apart;
     JsonNode? tie;
 
-    /// <summary>Gives the head numbers of its own where it shares the token vectors': one of the two is to be trained, or both, each by itself.</summary>
-    /// <exception cref="InputException">A head over labels stands in its place.</exception>
+    /// <summary>Gives the head numbers of its own where it shares the token vectors': one of the two is to be trained, or both, each by itself. A head over labels stays as it is.</summary>
     public void Untie()
     {
-        if (!Tokens.IsTied || Labels is not null) return;
+        if (Labels is not null || apart == 0 && !Tokens.IsTied) return;
+        if (apart++ > 0) return;
         using var frozen = no_grad();
         var own = new Weight(Tokens.HeadMap.Name + ".weight", Tokens.Embedding.Value.detach().clone());
         parts.Take(own);
@@ -90,10 +92,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         Configuration["tie_word_embeddings"] = false;
     }
 
-    /// <summary>Lets the head share the token vectors' numbers again after <see cref="Untie"/>.</summary>
+    /// <summary>Takes one <see cref="Untie"/> back; with the last of them the head shares the token vectors' numbers again. A head that was always apart stays so.</summary>
     public void Tie()
     {
-        if (Tokens.IsTied) return;
+        if (apart == 0 || --apart > 0) return;
         parts.Release(Tokens.Head);
         Tokens.Turn(Tokens.Embedding);
         if (tie is null) Configuration.Remove("tie_word_embeddings");

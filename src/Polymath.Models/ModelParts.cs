@@ -131,7 +131,7 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         return new TokenTable(table, table, head[..head.LastIndexOf('.')]);
     }
 
-    /// <summary>Takes up a weight that a model gets later, or lets go of it.</summary>
+    /// <summary>Takes up a weight that a model gets later.</summary>
     internal void Take(Weight weight) => weights.Add(weight);
 
     /// <summary>Frees a weight that was taken up later.</summary>

@@ -38,11 +38,11 @@ static class OwnWeights
     static void Untie(DeltaParts parts)
     {
         var tokens = parts.Model.Tokens;
-        if (!tokens.IsTied || parts.Model.Labels is not null) return;
+        if (parts.Model.Labels is not null) return;
         var head = parts.Configuration.OwnPrefix + tokens.HeadMap.Name + ".weight";
         if (SavedIn(parts, tokens.Embedding) is null && SavedIn(parts, tokens.HeadMap.Name + ".weight") is null) return;
         // Where PEFT kept them one, its file holds both.
-        if (!parts.Configuration.Flag("ensure_weight_tying") || !parts.Echo(tokens.Embedding, head, fresh: true)) parts.Untie();
+        if (!tokens.IsTied || !parts.Configuration.Flag("ensure_weight_tying") || !parts.Echo(tokens.Embedding, head, fresh: true)) parts.Untie();
     }
 
     static void Biases(DeltaParts parts, HashSet<string> plugged, bool wrappedOnly)

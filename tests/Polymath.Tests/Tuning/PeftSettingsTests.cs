@@ -103,6 +103,25 @@ public sealed class PeftSettingsTests
     }
 
     [Fact]
+    public void A_head_stays_apart_as_long_as_one_of_two_adapters_wants_it()
+    {
+        using var model = Toy.Model();
+        DeltaSet Saved(string module) => DeltaSet.Fresh(model, Of($$"""{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "modules_to_save": ["{{module}}"]}"""), 3);
+        var first = Saved("lm_head");
+        using (var second = Saved("embed_tokens"))
+        {
+            first.Dispose();
+            Assert.False(model.Tokens.IsTied);
+            Assert.All(Toy.Logits(model, Ids), number => Assert.True(float.IsFinite(number)));
+        }
+        Assert.True(model.Tokens.IsTied);
+        // A head that was always apart is left alone.
+        using var apart = Toy.Model(tied: false);
+        apart.Tie();
+        Assert.False(apart.Tokens.IsTied);
+    }
+
+    [Fact]
     public void A_merged_model_keeps_the_head_that_was_saved_apart()
     {
         using var folder = new ScratchFolder();
