@@ -149,4 +149,7 @@ public sealed record DeltaSpec(
 {
     /// <inheritdoc/>
     public override string Kind => "delta";
+
+    /// <summary>Whether it trains a low-rank B, whose rate LoRA+ sets apart; MiCA's stays as it started.</summary>
+    public bool TrainsB() => Form is DeltaForm.Lora or DeltaForm.Adalora && Settings?.GetValueOrDefault("init_lora_weights")?.Equals("mica", StringComparison.OrdinalIgnoreCase) != true;
 }

@@ -47,6 +47,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             new AdapterChecks(checks, stage, adapters, at).Run();
         if (trained is FreezeMethod freeze)
             Freeze(freeze, at);
+        if (stage.Optimizer is { LoraPlusRatio: not 1 } && !TrainsB(trained) && checks.Sound(At("optimizer.loraPlusRatio"), at))
+            checks.Fault(At("optimizer.loraPlusRatio"), "LoRA+ sets the rate of low-rank deltas' B apart, and this stage trains none", "leave it out, or take method: {kind: delta, form: lora}");
         switch (stage.Objective, stage.Method)
         {
             case (TaskSpec, PromptMethod prompt):
@@ -67,6 +69,15 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 break;
         }
     }
+
+    // What an earlier stage or a folder brings is seen when it is there.
+    private static bool TrainsB(MethodSpec? method) => method switch
+    {
+        LoraMethod => true,
+        DeltaSpec delta => delta.TrainsB(),
+        AdaptersMethod { Adapters: { } several } => several.Values.Any(adapter => adapter is { Frozen: false, Optimizer: null } && adapter.Delta?.TrainsB() != false),
+        _ => false,
+    };
 
     private void Freeze(FreezeMethod freeze, string place)
     {

@@ -128,7 +128,8 @@ public sealed class ComparisonPlan
         var trained = stage with
         {
             Method = stage.Method is PromptMethod prompt ? prompt with { Train = method } : method,
-            Optimizer = candidate.Rate is { } rate ? stage.Optimizer with { Rate = rate } : stage.Optimizer,
+            // LoRA+ is for candidates that have a B.
+            Optimizer = stage.Optimizer with { Rate = candidate.Rate ?? stage.Optimizer.Rate, LoraPlusRatio = candidate.Delta?.TrainsB() == true ? stage.Optimizer.LoraPlusRatio : 1 },
         };
         var own = Only([trained], [.. AbilitiesOf(stage)], recipe);
         return own with

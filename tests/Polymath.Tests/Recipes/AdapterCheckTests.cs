@@ -50,6 +50,7 @@ public sealed class AdapterCheckTests
     [InlineData("stack", "Two: {stage: one}", "two: {stage: two}", ".adapters.two", "in other letters")]
     [InlineData("stack", "one: {stage: one, frozen: true}", "two: {stage: two, frozen: true}", ".adapters", "all of them are frozen")]
     [InlineData("route", "one: {stage: one, frozen: true, data: law}", "two: {stage: two, frozen: true, data: law}", ".adapters", "all of them are frozen")]
+    [InlineData("stack", "one: {stage: one, optimizer: {rate: 1e-4, loraPlusRatio: 16}}", "new: {delta: {form: vera}, optimizer: {rate: 1e-4, loraPlusRatio: 16}}", ".adapters.new.optimizer.loraPlusRatio", "this adapter trains none")]
     [InlineData("mix", "one: {stage: one}", "", ".together", "weighs two adapters or more")]
     [InlineData("stack\n      combine: ties", "one: {stage: one}", "two: {stage: two}", ".combine", "'combine' has no meaning where adapters stack")]
     [InlineData("route\n      merge: true", "one: {stage: one, data: law}", "two: {stage: two, data: verse}", ".merge", "apply to some rows only")]

@@ -33,6 +33,8 @@ public sealed class RecipeCheckTests
     [InlineData("words: {Li: [L, i], Du: D}", "words: {Li: [], Du: D}", "stages.tell.method.verbalizer.words.Li", "has no word")]
     [InlineData("words: {Li: [L, i], Du: D}", "words: {Li: [L, ''], Du: D}", "stages.tell.method.verbalizer.words.Li", "has an empty word")]
     [InlineData("words: {Li: [L, i], Du: D}", "words: {}", "stages.tell.method.verbalizer.words", "no labels")]
+    [InlineData("optimizer: {rate: 3e-3}", "optimizer: {rate: 3e-3, loraPlusRatio: 16}", "stages.read.optimizer.loraPlusRatio", "this stage trains none")]
+    [InlineData("optimizer: {rate: 1e-3}", "optimizer: {rate: 1e-3, loraPlusRatio: 16}", "stages.write.optimizer.loraPlusRatio", "this stage trains none")]
     [InlineData("best: form", "best: author", "stages.write.checkpoint.best", "not among the abilities")]
     [InlineData("best: form", "best: fom", "stages.write.checkpoint.best", "no ability named 'fom'")]
     [InlineData("evaluate: {every: 5, abilities: [form, variety]}", "evaluate: {abilities: [form]}", "stages.write.evaluate.every", "nothing is measured on the way")]

@@ -60,6 +60,13 @@ public sealed class ComparisonTests
     }
 
     [Fact]
+    public void LoRA_plus_is_for_the_candidates_that_have_a_B()
+    {
+        var plan = new ComparisonPlan(Recipe with { Stages = [.. Recipe.Stages.Select(stage => stage with { Optimizer = stage.Optimizer with { LoraPlusRatio = 8 } })] }, new ComparisonSpec(["lora", "ia3", "full"], "spam"));
+        Assert.Equal([8, 1, 1], plan.Candidates.Select(candidate => plan.For(candidate, null).Stages[0].Optimizer.LoraPlusRatio));
+    }
+
+    [Fact]
     public void Candidates_stand_on_a_base_held_as_the_stage_holds_it()
     {
         var held = Recipe with { Stages = [.. Recipe.Stages.Select(stage => stage.Method is PromptMethod prompt ? stage with { Method = prompt with { Train = ((DeltaSpec)prompt.Train!) with { Base = BasePrecision.Nf4 } } } : stage)] };
