@@ -25,22 +25,23 @@ public static class Combination
                 throw new InputException($"{set.Configuration.Origin}: only plain low-rank adapters of linear maps can be combined, not a {set.Configuration.Type} that changes more. Convert it first: polymath adapter convert.");
         using var frozen = no_grad();
         using var generator = new Generator((ulong)seed);
-        var result = new LowRank();
         var lost = new Dictionary<string, double>();
         var modules = adapters.SelectMany(pair => pair.Set.Plugged).GroupBy(pair => pair.Target).ToList();
         var largest = rank ?? modules.Max(group => group.Max(pair => (int)((Lora)pair.Delta).A.Value.size(0)));
-        foreach (var module in modules)
-        {
-            using var scope = NewDisposeScope();
-            var parts = adapters.SelectMany(pair => pair.Set.Plugged.Where(plug => plug.Target == module.Key).Select(plug => new Part((Lora)plug.Delta, pair.Weight))).ToList();
-            var (a, b) = Join(module.Key, parts, kind, density, largest, generator);
-            result.Set(module.Key.Name, a, b);
-            // What is dropped at random has no dense counterpart but the sum it stands for.
-            var dense = kind is CombineKind.DareLinear or CombineKind.DareLinearSvd ? Rule([.. parts.Select(part => part.Lora.Change())], [.. parts.Select(part => part.Weight)], CombineKind.Svd, density, generator) : Rule([.. parts.Select(part => part.Lora.Change())], [.. parts.Select(part => part.Weight)], kind, density, generator);
-            lost[module.Key.Name] = result.Error(module.Key.Name, dense);
-        }
         errors = lost;
-        return result;
+        return LowRank.Of(result =>
+        {
+            foreach (var module in modules)
+            {
+                using var scope = NewDisposeScope();
+                var parts = adapters.SelectMany(pair => pair.Set.Plugged.Where(plug => plug.Target == module.Key).Select(plug => new Part((Lora)plug.Delta, pair.Weight))).ToList();
+                var (a, b) = Join(module.Key, parts, kind, density, largest, generator);
+                result.Set(module.Key.Name, a, b);
+                // What is dropped at random has no dense counterpart but the sum it stands for.
+                var dense = Rule([.. parts.Select(part => part.Lora.Change())], [.. parts.Select(part => part.Weight)], kind is CombineKind.DareLinear or CombineKind.DareLinearSvd ? CombineKind.Svd : kind, density, generator);
+                lost[module.Key.Name] = result.Error(module.Key.Name, dense);
+            }
+        });
     }
 
     sealed record Part(Lora Lora, double Weight);

@@ -21,6 +21,23 @@ public sealed class LowRank : IDisposable
     /// <param name="b">B [out, r].</param>
     public void Set(string module, Tensor a, Tensor b) => factors[module] = (a.contiguous().DetachFromDisposeScope(), b.contiguous().DetachFromDisposeScope());
 
+    /// <summary>A new one; what it was given already is freed where a fault ends its making.</summary>
+    /// <param name="fill">Gives it its factors.</param>
+    internal static LowRank Of(Action<LowRank> fill)
+    {
+        var made = new LowRank();
+        try
+        {
+            fill(made);
+            return made;
+        }
+        catch
+        {
+            made.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Frees the factors.</summary>
     public void Dispose()
     {
@@ -89,18 +106,19 @@ public sealed class LowRank : IDisposable
         ArgumentNullException.ThrowIfNull(set);
         if (!set.Merges || set.ChangesMore) throw new InputException($"An adapter of the kind {set.Configuration.Type} cannot become low-rank: it changes more than the weights of linear maps. Keep it as it is.");
         using var frozen = no_grad();
-        var result = new LowRank();
         var lost = new Dictionary<string, double>();
-        foreach (var group in set.Plugged.GroupBy(pair => pair.Target))
-        {
-            using var scope = NewDisposeScope();
-            var change = Change(group.Key, group.Select(pair => pair.Delta));
-            var (a, b) = Of(change, rank);
-            result.Set(group.Key.Name, a, b);
-            lost[group.Key.Name] = result.Error(group.Key.Name, change);
-        }
         errors = lost;
-        return result;
+        return Of(result =>
+        {
+            foreach (var group in set.Plugged.GroupBy(pair => pair.Target))
+            {
+                using var scope = NewDisposeScope();
+                var change = Change(group.Key, group.Select(pair => pair.Delta));
+                var (a, b) = Of(change, rank);
+                result.Set(group.Key.Name, a, b);
+                lost[group.Key.Name] = result.Error(group.Key.Name, change);
+            }
+        });
     }
 
     /// <summary>What makes a tuned model of its base, as low-rank factors of the linear maps that differ.</summary>
@@ -118,17 +136,19 @@ public sealed class LowRank : IDisposable
         if (basis.Weights.FirstOrDefault(weight => !others.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape)) is not null || others.Count != basis.Weights.Count)
             throw new InputException("The two models are not of one shape: their weights differ in name, number or size. Name a model and the one that it was trained from.");
         using var frozen = no_grad();
-        var result = new LowRank();
         var lost = new Dictionary<string, double>();
-        foreach (var (map, own) in tuned.Projections.Zip(basis.Projections))
+        var made = Of(result =>
         {
-            using var scope = NewDisposeScope();
-            var change = map.Matrix() - own.Matrix();
-            if (change.eq(0).all().item<bool>()) continue;
-            var (a, b) = Of(change, rank);
-            result.Set(map.Name, a, b);
-            lost[map.Name] = result.Error(map.Name, change);
-        }
+            foreach (var (map, own) in tuned.Projections.Zip(basis.Projections))
+            {
+                using var scope = NewDisposeScope();
+                var change = map.Matrix() - own.Matrix();
+                if (change.eq(0).all().item<bool>()) continue;
+                var (a, b) = Of(change, rank);
+                result.Set(map.Name, a, b);
+                lost[map.Name] = result.Error(map.Name, change);
+            }
+        });
         if (lost.Count == 0) throw new InputException("No linear map of the two models differs: there is nothing for a low-rank adapter to hold.");
         var maps = basis.Projections.Select(map => map.Weight).ToHashSet();
         left = [.. basis.Weights.Where(weight => !maps.Contains(weight)).Where(weight =>
@@ -137,7 +157,7 @@ public sealed class LowRank : IDisposable
             return others[weight.Name].Wide().ne(weight.Wide()).any().item<bool>();
         }).Select(weight => weight.Name)];
         errors = lost;
-        return result;
+        return made;
     }
 
     /// <summary>What deltas make of a projection's weight, less the weight [out, in].</summary>
