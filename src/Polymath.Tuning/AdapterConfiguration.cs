@@ -129,6 +129,9 @@ public sealed class AdapterConfiguration
     /// <summary>Writes down what came of the training.</summary>
     internal void Set(string key, JsonNode? value) => content[key] = value;
 
+    /// <summary>Leaves a setting out from here on.</summary>
+    internal void Remove(string key) => content.Remove(key);
+
     /// <summary>A list of texts; one text is a list of one.</summary>
     /// <param name="key">The setting.</param>
     public IReadOnlyList<string> Texts(string key) => content[key] switch
@@ -219,8 +222,13 @@ public sealed class AdapterConfiguration
     {
         if (targets is ["all-linear"]) return linear;
         if (single) return Match(name, $"^(?:{targets[0]})$");
-        return targets.Any(target => name == target || name.EndsWith("." + target, StringComparison.Ordinal));
+        return targets.Any(target => Means(target, name));
     }
+
+    /// <summary>Whether a name in the settings is that of a module, or its end behind a dot.</summary>
+    /// <param name="name">The name in the settings.</param>
+    /// <param name="module">The module's name.</param>
+    internal static bool Means(string name, string module) => module == name || module.EndsWith("." + name, StringComparison.Ordinal);
 
     /// <summary>A number that a pattern of names may set otherwise (<c>rank_pattern</c>, <c>alpha_pattern</c>).</summary>
     /// <param name="key">The setting with the patterns.</param>

@@ -60,7 +60,7 @@ public static class DeltaPlan
         if (spec.Layers is not null) content["layers_to_transform"] = new JsonArray();
         configuration = AdapterConfiguration.Of(content, place);
         configuration.Understands(method.Keys, strict: true);
-        IdleSettings.Check(configuration);
+        IdleSettings.Check(configuration, sized: spec.Budget is null);
         if (spec.Form == DeltaForm.Adalora && !configuration.Has("total_step") && steps is { } known) configuration.Set("total_step", known);
         method.Check?.Invoke(configuration);
     }
@@ -115,9 +115,9 @@ public static class DeltaPlan
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
         var configuration = AdapterConfiguration.Of(content, "method.settings");
         configuration.Understands(DeltaMethods.Of(configuration).Keys, strict: true);
-        IdleSettings.Check(configuration);
+        IdleSettings.Check(configuration, sized: spec.Budget is null);
         NamedSockets.Check(model, configuration);
-        if (spec.Budget is not null) configuration = Solve(model, content, spec.Budget);
+        if (spec.Budget is not null) IdleSettings.Check(configuration = Solve(model, content, spec.Budget));
         Fit(configuration, model);
         return configuration;
     }

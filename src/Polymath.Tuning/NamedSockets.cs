@@ -21,17 +21,19 @@ static class NamedSockets
         var modules = Modules(model);
         foreach (var key in lists)
             foreach (var name in configuration.Raw(key) is JsonArray ? configuration.Texts(key) : [])
-                if (!modules.Any(module => Means(key, module, name)))
+                if (!modules.Exists(module => key == "modules_to_save" ? Stands(name, module) : AdapterConfiguration.Means(name, module)))
                     throw configuration.Fault(key, $"no module of a {model.Configuration["model_type"]} is called '{name}'; {Nearest.Hint(name, [.. Ends(model)], "ends of its maps' names").TrimEnd('?')}");
         var fit = Changed(model, configuration.Type);
         foreach (var name in configuration.Raw("target_modules") is JsonArray && fit is not null ? configuration.Texts("target_modules") : [])
-            if (!fit!.Exists(module => Means("", module, name))) throw configuration.Fault("target_modules", $"'{name}' is nothing that a {configuration.Type} changes; leave it out, or give it an adapter of its own kind");
+            if (!fit!.Exists(module => AdapterConfiguration.Means(name, module))) throw configuration.Fault("target_modules", $"'{name}' is nothing that a {configuration.Type} changes; leave it out, or give it an adapter of its own kind");
         foreach (var name in configuration.Type == "IA3" && configuration.Raw("target_modules") is JsonArray ? configuration.Texts("feedforward_modules") : [])
-            if (!modules.Any(module => Means("", module, name) && configuration.TargetModules.Any(target => Means("", module, target))))
+            if (!modules.Any(module => AdapterConfiguration.Means(name, module) && configuration.TargetModules.Any(target => AdapterConfiguration.Means(target, module))))
                 throw configuration.Fault("feedforward_modules", $"'{name}' is not among the maps that are changed, {string.Join(", ", configuration.TargetModules)}; name it there, too");
+        // Experts together have sizes, too.
+        List<string> sized = [.. modules, .. model.Projections.Select(map => map.Stack?.Name).OfType<string>().Distinct()];
         foreach (var key in patterns)
             foreach (var (pattern, _) in configuration.Raw(key) as JsonObject ?? [])
-                if (!modules.Any(module => configuration.FitsPattern(key, pattern, module, within: key == "n_frequency_pattern"))) throw configuration.Fault(key, $"'{pattern}' fits no module of a {model.Configuration["model_type"]}");
+                if (!sized.Exists(module => configuration.FitsPattern(key, pattern, module, within: key == "n_frequency_pattern"))) throw configuration.Fault(key, $"'{pattern}' fits no module of a {model.Configuration["model_type"]}");
         var count = model.Projections.Max(map => map.Layer) + 1;
         if (configuration.Texts("layers_to_transform").FirstOrDefault(text => !int.TryParse(text, out var layer) || layer < 0 || layer >= count) is { } odd)
             throw configuration.Fault("layers_to_transform", $"there is no layer {odd}: the model has {count}, counted from 0");
@@ -52,8 +54,8 @@ static class NamedSockets
         _ => [.. model.Projections.Select(map => map.Name), model.Tokens.HeadMap.Name, .. type == "LORA" ? [model.Tokens.Name] : (string[])[]],
     };
 
-    // What is saved whole may be a head of several maps, all of which are meant.
-    static bool Means(string key, string module, string name) => key == "modules_to_save" ? $".{module}.".Contains($".{name}.", StringComparison.Ordinal) : module == name || module.EndsWith("." + name, StringComparison.Ordinal);
+    // What is saved whole may be a head of several maps, all of which are meant, and is named by how it ends, be it amid a word.
+    static bool Stands(string name, string module) => $"{module}.".Contains(name + ".", StringComparison.Ordinal);
 
     static IEnumerable<string> Ends(LanguageModel model) => model.Projections.Select(map => map.Name[(map.Name.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal);
 }

@@ -10,6 +10,9 @@ namespace Polymath.Tuning.Deltas;
 /// </summary>
 sealed class FisherMask : DeltaCourse
 {
+    /// <summary>The setting that says how many rows are looked at.</summary>
+    internal const string RowsKey = "fisher_rows";
+
     readonly AdapterConfiguration configuration;
     readonly DeltaParts parts;
     readonly IReadOnlyList<(Projection Target, long Count)> targets;
@@ -26,7 +29,7 @@ sealed class FisherMask : DeltaCourse
     internal FisherMask(DeltaParts parts, IReadOnlyList<(Projection Target, long Count)> targets, bool together, Action<Dictionary<string, Tensor>, Projection, Tensor> write)
     {
         (this.parts, configuration, this.targets, this.together, this.write) = (parts, parts.Configuration, targets, together, write);
-        rows = configuration.Whole("fisher_rows", 64);
+        rows = configuration.Whole(RowsKey, 64);
     }
 
     /// <inheritdoc/>

@@ -54,8 +54,10 @@ public sealed class LoraExperts : AddedDelta
         if (names.Count == 0) return;
         foreach (var setting in new[] { "use_dora", "lora_bias" })
             if (parts.Configuration.Flag(setting)) throw parts.Fault(setting, $"{Key} has no such form; leave one of the two out");
-        var stacks = parts.Model.Projections.Where(map => map.Stack is not null).GroupBy(map => map.Stack!.Name).Where(stack => names.Any(name => stack.Key == name || stack.Key.EndsWith("." + name, StringComparison.Ordinal))).ToList();
-        if (names.FirstOrDefault(name => !stacks.Exists(stack => stack.Key == name || stack.Key.EndsWith("." + name, StringComparison.Ordinal))) is { } strange)
+        if (parts.Configuration.Number("lora_dropout", 0) > 0) throw parts.Fault("lora_dropout", $"{Key} changes weights, whose inputs cannot be dropped; leave one of the two out");
+        if (parts.IsFresh && (parts.Configuration.Text("init_lora_weights") ?? "true") != "true") throw parts.Fault("init_lora_weights", $"{Key} starts in one way; leave one of the two out");
+        var stacks = parts.Model.Projections.Where(map => map.Stack is not null).GroupBy(map => map.Stack!.Name).Where(stack => names.Any(name => AdapterConfiguration.Means(name, stack.Key))).ToList();
+        if (names.FirstOrDefault(name => !stacks.Exists(stack => AdapterConfiguration.Means(name, stack.Key))) is { } strange)
             throw parts.Fault(Key, $"{strange} is no stack of experts of a {parts.Model.Configuration["model_type"]} (mixtral and qwen3_moe have mlp.experts.gate_up_proj and mlp.experts.down_proj); name a linear map in target_modules");
         foreach (var layer in stacks.GroupBy(stack => Module(stack.Key)))
         {

@@ -11,7 +11,7 @@ namespace Polymath.Tuning.Deltas;
 public static class Shira
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["r", "mask_type", "random_seed", "init_weights", "fisher_rows"], Attach);
+    public static DeltaMethod Method { get; } = new(["r", "mask_type", "random_seed", "init_weights", FisherMask.RowsKey], Attach);
 
     static void Attach(DeltaParts parts)
     {
@@ -34,7 +34,13 @@ public static class Shira
             var values = parts.Weight(target.Name, "shira_weight", configuration.Flag("init_weights", true) ? Start.Zero : Start.Normal(1), count);
             parts.Plug(target, new Sparse(values, () => indices.Value[0].to(ScalarType.Int64) * target.InputWidth + indices.Value[1].to(ScalarType.Int64), target, parts.State));
         }
-        void Write(Dictionary<string, Tensor> content, Projection target, Tensor places) => content[$"{AdapterConfiguration.Prefix}{target.Name}.shira_indices"] = Indices(places, target);
+        void Write(Dictionary<string, Tensor> content, Projection target, Tensor places)
+        {
+            content[$"{AdapterConfiguration.Prefix}{target.Name}.shira_indices"] = Indices(places, target);
+            // The places are known from here on: how many rows showed them is a key that PEFT would warn of.
+            configuration.Remove(FisherMask.RowsKey);
+        }
+
         parts.Follow(parts.IsFresh && choose == "fisher" ? new FisherMask(parts, targets, together: false, Write) : new WholeNumbers());
     }
 

@@ -12,7 +12,7 @@ namespace Polymath.Tuning.Deltas;
 public sealed class Sparse : DenseDelta
 {
     /// <summary>How our files say it; PEFT's SHiRA has another file.</summary>
-    public static DeltaMethod Method { get; } = new(["elements", "choose", "fisher_rows"], Attach) { SizeKey = "elements" };
+    public static DeltaMethod Method { get; } = new(["elements", "choose", FisherMask.RowsKey], Attach) { SizeKey = "elements" };
 
     readonly Weight values;
     readonly Func<Tensor> places;

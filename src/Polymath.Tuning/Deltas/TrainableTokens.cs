@@ -52,11 +52,10 @@ public sealed class TrainableTokens : TokenDelta
         const string Key = "trainable_token_indices";
         var (said, table) = (parts.Configuration.Raw(Key), parts.Model.Tokens);
         if (parts.TargetsTokens) throw parts.Fault(Key, $"target_modules name {table.Name}, too; its tokens are trained by one of the two");
-        static bool Means(string module, string end) => module == end || module.EndsWith("." + end, StringComparison.Ordinal);
         JsonNode? vectors = said as JsonArray, head = null;
         foreach (var (module, list) in said as JsonObject ?? [])
-            if (Means(table.Name, module)) vectors = list;
-            else if (Means(table.HeadMap.Name, module) && parts.Model.Labels is null) head = list;
+            if (AdapterConfiguration.Means(module, table.Name)) vectors = list;
+            else if (AdapterConfiguration.Means(module, table.HeadMap.Name) && parts.Model.Labels is null) head = list;
             else throw parts.Fault(Key, $"the tokens of the table {table.Name} can be trained{(parts.Model.Labels is null ? $" and those of the head {table.HeadMap.Name}" : "")}, and no other module's");
         Attach(parts, Key, vectors, head, "token_adapter.trainable_tokens_delta");
     }

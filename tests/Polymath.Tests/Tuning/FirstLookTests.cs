@@ -145,5 +145,9 @@ public sealed class FirstLookTests : IDisposable
             var chosen = values[indices[0], indices[1]];
             Assert.Equal(values.flatten().topk((int)chosen.numel()).values.min().item<float>(), chosen.min().item<float>());
         }
+        // Only what PEFT's class knows is in its file.
+        var written = File.ReadAllText(folder.At("adapter_config.json"));
+        Assert.Contains("\"mask_type\": \"fisher\"", written, StringComparison.Ordinal);
+        Assert.DoesNotContain("fisher_rows", written, StringComparison.Ordinal);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Tests.Tensors;
@@ -44,6 +45,11 @@ public sealed class FreshSettingsTests
 
     [Theory]
     [InlineData(DeltaForm.Adalora, "r=8", "init_r and target_r")]
+    [InlineData(DeltaForm.Adalora, "init_r=4;target_r=5", "raise init_r")]
+    [InlineData(DeltaForm.Adalora, "target_r=13", "raise init_r")]
+    [InlineData(DeltaForm.Lokr, "decompose_factor=0", "write 1, or -1")]
+    [InlineData(DeltaForm.Lora, "layers_pattern=layers", "name some (layers), or leave it out")]
+    [InlineData(DeltaForm.Ia3, "ensure_weight_tying=true", "belongs to modules_to_save")]
     [InlineData(DeltaForm.Lora, "loftq_config={\"loftq_iter\":2}", "belongs to init_lora_weights: loftq")]
     [InlineData(DeltaForm.Lora, "eva_config={\"rho\":2}", "belongs to init_lora_weights: eva")]
     [InlineData(DeltaForm.Sparse, "fisher_rows=3", "belongs to choose: fisher")]
@@ -62,7 +68,59 @@ public sealed class FreshSettingsTests
         var spec = new DeltaSpec(form, Settings: Settings(settings));
         Assert.Contains(message, Refusal("llama", spec), StringComparison.Ordinal);
         // Before the first stage, too, where that needs no model.
-        if (form is not DeltaForm.Ia3 && !settings.StartsWith("activation", StringComparison.Ordinal)) Assert.Contains(message, Assert.Throws<InputException>(() => DeltaPlan.Check(spec, "stages.one.method")).Message, StringComparison.Ordinal);
+        if (!settings.StartsWith("feedforward_modules", StringComparison.Ordinal) && !settings.StartsWith("activation", StringComparison.Ordinal)) Assert.Contains(message, Assert.Throws<InputException>(() => DeltaPlan.Check(spec, "stages.one.method")).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_left_of_a_budget_is_held_against_the_size_that_was_solved()
+    {
+        DeltaSpec Spec(string left) => new(DeltaForm.Adalora, Budget: "5k", Settings: Settings("target_r=" + left));
+        DeltaPlan.Check(Spec("60"), "here");
+        Assert.Contains("raise init_r", Refusal("llama", Spec("60")), StringComparison.Ordinal);
+        using var model = Open("llama");
+        Assert.True(DeltaPlan.Configure(model, Spec("1")).Whole("init_r", 0) > 1);
+    }
+
+    [Fact]
+    public void What_is_saved_whole_is_named_as_PEFT_takes_it()
+    {
+        using var model = Open("llama");
+        using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: Settings("modules_to_save=[\"attention_layernorm\"]"))), 1);
+        Assert.Equal(3, set.Trained.Count(item => item.Name.EndsWith("post_attention_layernorm.weight", StringComparison.Ordinal)));
+    }
+
+    // PEFT makes and reads such files; what they mean is done.
+    [Theory]
+    [InlineData("""{"peft_type":"LOKR","r":2,"decompose_factor":0,"target_modules":["q_proj"]}""", """{"peft_type":"LOKR","r":2,"decompose_factor":1,"target_modules":["q_proj"]}""")]
+    [InlineData("""{"peft_type":"ADALORA","init_r":2,"target_r":5,"total_step":9,"target_modules":["q_proj"]}""", """{"peft_type":"ADALORA","init_r":2,"target_r":2,"total_step":9,"target_modules":["q_proj"]}""")]
+    public void What_a_recipe_may_not_say_a_file_may(string odd, string plain)
+    {
+        using var model = Open("llama");
+        using var folder = new ScratchFolder();
+        using (var set = DeltaSet.Fresh(model, AdapterConfiguration.Of((JsonObject)JsonNode.Parse(odd)!, "file"), 1)) set.Save(folder.Path);
+        using var read = DeltaSet.Load(model, folder.Path);
+        var shapes = read.Trained.Select(item => (item.Name, string.Join(',', item.Weight.Shape))).ToList();
+        read.Dispose();
+        using var same = DeltaSet.Fresh(model, AdapterConfiguration.Of((JsonObject)JsonNode.Parse(plain)!, "file"), 1);
+        Assert.Equal(same.Trained.Select(item => (item.Name, string.Join(',', item.Weight.Shape))), shapes);
+    }
+
+    [Theory]
+    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];lora_dropout=0.1", "cannot be dropped")]
+    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];init_lora_weights=gaussian", "starts in one way")]
+    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];exclude_modules=[\"down_projs\"]", "is called 'down_projs'")]
+    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];rank_pattern={\"mlp.experts.up\":2}", "fits no module")]
+    public void Experts_together_take_what_they_can(string settings, string message) =>
+        Assert.Contains(message, Refusal("mixtral", new DeltaSpec(DeltaForm.Lora, [Socket.Query], Settings: Settings(settings))), StringComparison.Ordinal);
+
+    [Fact]
+    public void Experts_together_have_a_rank_of_their_own()
+    {
+        using var model = Open("mixtral");
+        using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, [Socket.Query], Settings: Settings("r=4;target_parameters=[\"mlp.experts.down_proj\"];rank_pattern={\"mlp.experts.down_proj\":2}"))), 1);
+        var experts = model.Projections.Where(map => map.Stack is not null).Max(map => map.Stack!.Expert) + 1;
+        Assert.All(set.Trained.Where(item => item.Name.EndsWith("lora_A.weight", StringComparison.Ordinal)), item => Assert.Equal(item.Name.Contains("experts", StringComparison.Ordinal) ? 2 * experts : 4, item.Weight.Shape[0]));
+        Assert.Contains(set.Trained, item => item.Name.Contains("experts", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -151,7 +209,7 @@ public sealed class FreshSettingsTests
         using var model = Open("llama");
         using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Adalora, Settings: Settings("init_r=4"))), 1);
         foreach (var (name, weight) in set.Trained) weight.Assign(Samples.Normal(name, weight.Value.shape) * 1e-3);
-        LowRank.Convert(set, 4, out var errors);
+        using var made = LowRank.Convert(set, 4, out var errors);
         Assert.All(errors.Values, error => Assert.True(error < 1e-5, $"{error}"));
     }
 }
