@@ -49,10 +49,9 @@ sealed class ModelChoice(bool named = false)
         if (several.Count > 0 && parsed.GetValue(adapter) is not null) throw new InputException("--adapter puts one adapter on the model for all, --adapters several to choose from. Give one of the two options.");
         if (several.Count > 0 && !choosing) throw new InputException("--adapters gives adapters that rows choose from; there is one prompt. Give the one adapter with --adapter FOLDER, or rows that name theirs with --input FILE.");
         TorchRuntime.Load();
-        var opened = OpenedModel.Open(
+        return OpenedModel.Open(
             TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)), hubs.Adapter(parsed, parsed.GetValue(adapter)), allowed.Read(parsed), parsed.GetValue(precision), anyBase.Read(parsed),
             choosing ? several : null);
-        return opened;
     }
 
     List<(string Name, string Folder)> Named(ParseResult parsed) => [.. (parsed.GetValue(adapters) ?? []).SelectMany(Words.List).Select(text => text.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } place]

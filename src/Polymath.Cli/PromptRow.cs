@@ -35,6 +35,7 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
         }
         if (fields?["prompt"] is not JsonValue value || !value.TryGetValue<string>(out var prompt) || prompt.Length == 0)
             throw new InputException($"{place}: there is no prompt. Write an object such as {{\"prompt\": \"...\", \"adapter\": \"german\"}}; adapter is needed where several are to choose from.");
+        if (fields["adapters"] is not null && fields["adapter"] is null) throw new InputException($"{place}: the row has 'adapters'; write \"adapter\": a name, or a list of names.");
         return new PromptRow(prompt, Names(fields["adapter"], place), fields, place);
     }
 

@@ -20,7 +20,7 @@ static class GenerateVerb
         var choice = new ModelChoice(named: true);
         var prompt = new Option<string?>("--prompt") { Description = "What to answer or to go on from; read from standard input when left out." };
         var raw = new Option<bool>("--raw") { Description = "Goes on from the text as it stands, instead of answering it as a message." };
-        var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
+        var json = new Option<bool>("--json") { Description = "Prints one JSON object; rows of --input are JSON anyway." };
         var input = new Option<string?>("--input") { Description = "A file with a JSON object on each line, {\"prompt\": \"...\", \"adapter\": \"NAME\"}: each is printed again with what was generated. - reads standard input." };
         var rows = new Option<int>("--rows") { Description = "How many rows of --input are generated side by side.", DefaultValueFactory = _ => 16 };
         var sampling = new Sampling();
@@ -29,6 +29,7 @@ static class GenerateVerb
         sampling.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
+            if (parsed.GetValue(input) is null && parsed.GetResult(rows) is { Implicit: false }) throw new InputException("--rows is how many rows of --input are generated side by side; there is one prompt. Leave it out, or give --input FILE.");
             if (parsed.GetValue(input) is not { } file) return Go(() => choice.Open(parsed), parsed.GetValue(prompt) ?? Ask(), parsed.GetValue(raw), parsed.GetValue(json), sampling.Read(parsed));
             if (parsed.GetValue(prompt) is not null) throw new InputException("--prompt is one prompt, --input a file of them. Give one of the two options.");
             if (parsed.GetValue(rows) < 1) throw new InputException($"--rows is {parsed.GetValue(rows)}; it must be 1 or more.");
@@ -73,14 +74,15 @@ static class GenerateVerb
         else if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking)
             throw new InputException($"{asking.Place}: the row asks for the adapter '{asking.Adapters[0]}', and there are none to choose from. Give them: --adapters {asking.Adapters[0]}=FOLDER.");
         List<int[]> prompts = [.. rows.Select(row => Encode(model, row.Prompt, raw))];
-        // Told before anything is generated, since the others may take long.
-        var context = model.Model.Sizes.ContextLength;
-        if (prompts.FindIndex(prompt => prompt.Length >= context) is >= 0 and var full) throw new InputException($"{rows[full].Place}: the prompt has {prompts[full].Length:N0} tokens, the model's context {context:N0}: no place is left for an answer. Shorten it.");
+        // Told with its line, and before anything is generated, since the others may take long.
+        var generator = new TokenGenerator(model.Model, model.Ends);
+        for (var i = 0; i < prompts.Count; i++)
+            if (generator.Unfit(prompts[i]) is { } fault) throw new InputException($"{rows[i].Place}: {fault}");
         foreach (var (answer, i) in model.Each(prompts, settings, rowsAtOnce).Select((answer, i) => (answer, i)))
             Console.WriteLine(rows[i].With(new JsonObject
             {
                 ["text"] = answer.Text,
-                ["tokens"] = answer.Tokens.Length,
+                ["tokens"] = new JsonArray([.. answer.Tokens.Select(token => JsonValue.Create(token))]),
                 ["promptTokens"] = prompts[i].Length,
                 ["finish"] = Finish(model, prompts[i], answer.Tokens, settings),
             }).ToJsonString(layout));

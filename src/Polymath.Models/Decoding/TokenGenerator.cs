@@ -41,12 +41,19 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         settings.Check();
         if (model.Reading == Reading.Encoder) throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot go on from a text. Give a model that generates.");
         if (model.Labels is not null) throw new InputException("The model has a head over labels and does not generate. Give the language model that it was made from.");
-        for (var i = 0; i < prompts.Count; i++)
-        {
-            if (prompts[i].Length == 0) throw new InputException("The prompt has no tokens.");
-            if (!PastContext && (prompts[i].Length >= model.Sizes.ContextLength || model.RoomFor(prompts[i].Length) < 1))
-                throw new InputException($"The prompt has {prompts[i].Length} tokens{(model.VirtualTokens > 0 ? $" and {model.VirtualTokens} virtual ones before them" : "")}, the model's context {model.Sizes.ContextLength}: no place is left for an answer. Shorten the prompt.");
-        }
+        foreach (var prompt in prompts)
+            if (Unfit(prompt) is { } fault) throw new InputException(fault);
+    }
+
+    /// <summary>Why a prompt cannot be answered, in words; null where it can.</summary>
+    /// <param name="prompt">The prompt's tokens.</param>
+    public string? Unfit(int[] prompt)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        if (prompt.Length == 0) return "The prompt has no tokens. Write some words.";
+        var context = model.Sizes.ContextLength;
+        if (PastContext || prompt.Length < context && model.RoomFor(prompt.Length) > 0) return null;
+        return $"The prompt has {prompt.Length:N0} tokens{(model.VirtualTokens > 0 ? $" and {model.VirtualTokens} virtual ones before them" : "")}, the model's context {context:N0}: no place is left for an answer. Shorten the prompt.";
     }
 
     IEnumerable<int[][]> Parts(IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)

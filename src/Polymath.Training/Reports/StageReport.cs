@@ -34,7 +34,7 @@ public sealed record StageReport(
     GateReport? Gate = null)
 {
     /// <summary>What to type to talk to a stage that kept its delta apart: routed adapters need to know whose turn it is.</summary>
-    public string Use() => Method.Replace("prompt + ", "", StringComparison.Ordinal).StartsWith("route: ", StringComparison.Ordinal) ? $"--adapter stages/NN-{Name}/adapter/NAME, one of its own" : $"--stage {Name}";
+    public string Use() => Method.Replace("prompt + ", "", StringComparison.Ordinal).StartsWith("route: ", StringComparison.Ordinal) ? $"--stage {Name} for chat (/adapter NAME) and generate --input; elsewhere --adapter with the folder of one, stages/NN-{Name}/adapter/NAME in the run's" : $"--stage {Name}";
 }
 
 /// <summary>What a run ran on.</summary>

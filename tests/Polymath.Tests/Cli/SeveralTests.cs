@@ -109,7 +109,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
     {
         var told = several.Do("whole").Out;
         Assert.Contains("--stage stacked\n", told, StringComparison.Ordinal);
-        Assert.Contains("--adapter stages/NN-routed/adapter/NAME, one of its own", told, StringComparison.Ordinal);
+        Assert.Contains("--stage routed for chat (/adapter NAME) and generate --input; elsewhere --adapter", told, StringComparison.Ordinal);
         CliResult Merge(params string[] more) => several.Verb(["adapter", "merge", "whole/stages/01-base/model", "--adapter", "whole/stages/02-softly/adapter", "--output", "merged-here", .. more]);
         Assert.Contains("--prompt '' has no token", Merge("--prompt", "ama", "--prompt", "").Error, StringComparison.Ordinal);
         Assert.Contains("--gate is NaN; write a divergence", Merge("--gate", "nan").Error, StringComparison.Ordinal);
@@ -238,7 +238,8 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
     [InlineData("{\"promt\": \"ama\"}", "-, line 1: there is no prompt", "--stage", "base")]
     [InlineData("ama", "-, line 1: no JSON", "--stage", "base")]
     [InlineData("{\"prompt\": \"ama\", \"adapter\": 3}", "adapter is 3; write a name", "--stage", "routed")]
-    [InlineData("{\"prompt\": \"a\"}\n{\"prompt\": \"ama ama ama ama ama ama ama ama ama ama ama ama ama\"}", "-, line 2: the prompt has ", "--stage", "base")]
+    [InlineData("{\"prompt\": \"a\"}\n{\"prompt\": \"ama ama ama ama ama ama ama ama ama ama ama ama ama\"}", "-, line 2: The prompt has ", "--stage", "base")]
+    [InlineData("{\"prompt\": \"ama\", \"adapters\": [\"softly\"]}", "write \"adapter\": a name", "--stage", "routed")]
     [InlineData("", "has no rows", "--stage", "base")]
     [InlineData("{\"prompt\": \"ama\"}", "write NAME=FOLDER", "--adapters", "softly")]
     [InlineData("{\"prompt\": \"ama\"}", "there is no such file", "--input", "nowhere.jsonl")]
