@@ -12,7 +12,8 @@ internal sealed record CliResult(int Code, string Out, string Error)
 /// <summary>The built command line as a child process.</summary>
 internal static partial class CliProgram
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+    // What hangs ends some time; what is only slow, on a busy machine, goes on.
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     public const int Interrupt = 2, Kill = 9;
 

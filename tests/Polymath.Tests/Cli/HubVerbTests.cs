@@ -149,7 +149,7 @@ public sealed class HubVerbTests : IDisposable
     [Fact]
     public void An_interrupted_download_ends_cleanly_and_is_gone_on_from()
     {
-        server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(PauseAfter: 100_000, Pause: TimeSpan.FromSeconds(60)) : null;
+        server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(PauseAfter: 100_000, Pause: TimeSpan.FromMinutes(30)) : null;
         foreach (var signal in new[] { CliProgram.Interrupt, CliProgram.Kill })
         {
             using var process = CliProgram.Start(folder.Path, Variables, "hub", "download", "hf:org/tiny");

@@ -144,18 +144,17 @@ public sealed class ResumeTests(FinishedRun finished)
         while (!(File.Exists(recipe.At("long", "metrics.jsonl")) && File.ReadAllText(recipe.At("long", "metrics.jsonl")).Contains("\"step\":5,", StringComparison.Ordinal)))
         {
             Assert.False(process.HasExited);
-            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(180), "the run does not get going");
+            Assert.True(clock.Elapsed < CliProgram.Patience, "the run does not get going");
             Thread.Sleep(50);
         }
         var second = recipe.Run("long");
         Assert.Equal(2, second.Code);
         Assert.Contains("Another process is at work", second.Error);
 
-        clock.Restart();
         CliProgram.Signal(process, CliProgram.Interrupt);
         var result = CliProgram.End(process);
+        // Long before its hundred thousand steps.
         Assert.Equal(130, result.Code);
-        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(60), $"{clock.Elapsed}");
         var step = int.Parse(System.Text.RegularExpressions.Regex.Match(result.Error, "Stopped after step ([0-9]+) of read").Groups[1].Value);
         Assert.True(Directory.Exists(recipe.At("long", "stages", "01-read", "checkpoints", $"step-{step:D8}")));
         Assert.Equal(step, (int)JsonNode.Parse(Figures("long")[^1])!["step"]!);

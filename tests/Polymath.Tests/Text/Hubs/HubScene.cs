@@ -13,7 +13,7 @@ internal sealed class HubScene : IDisposable
 
     public ScratchFolder Folder { get; } = new();
 
-    public TransferSettings Transfer { get; set; } = new(Attempts: 4, BackoffSeconds: 0.01, LongestWaitSeconds: 1, StallSeconds: 5, RangeBytes: 20_000);
+    public TransferSettings Transfer { get; set; } = new(Attempts: 4, BackoffSeconds: 0.01, LongestWaitSeconds: 1, StallSeconds: 120, RangeBytes: 20_000);
 
     public string Cache => Folder.At("hub");
 

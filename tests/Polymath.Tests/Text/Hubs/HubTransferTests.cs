@@ -19,6 +19,9 @@ public sealed class HubTransferTests : IDisposable
         Assert.Empty(_scene.Left("*.incomplete*"));
     }
 
+    // Longer than any test takes, on whatever machine: what would wait so long shows by never ending.
+    private static readonly TimeSpan Forever = TimeSpan.FromMinutes(30);
+
     [Fact]
     public void LargeFilesComeInSeveralRanges()
     {
@@ -116,12 +119,11 @@ public sealed class HubTransferTests : IDisposable
     public void ASlowBodyIsAskedForAgain()
     {
         _scene.PutTiny();
-        _scene.Transfer = _scene.Transfer with { StallSeconds = 0.4 };
+        _scene.Transfer = _scene.Transfer with { StallSeconds = 1 };
         var stalls = 0;
-        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) && Interlocked.Increment(ref stalls) <= 4 ? new Trouble(PauseAfter: 8192, Pause: TimeSpan.FromSeconds(20)) : null;
-        var started = TimeProvider.System.GetTimestamp();
+        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) && Interlocked.Increment(ref stalls) <= 4 ? new Trouble(PauseAfter: 8192, Pause: Forever) : null;
         Holds(_scene.Fetch());
-        Assert.InRange(TimeProvider.System.GetElapsedTime(started).TotalSeconds, 0.3, 15);
+        Assert.True(stalls > 1);
     }
 
     [Fact]
@@ -139,7 +141,7 @@ public sealed class HubTransferTests : IDisposable
         var started = TimeProvider.System.GetTimestamp();
         Holds(_scene.Fetch());
         // An hour is not waited for, but the second at the most that the settings allow.
-        Assert.InRange(TimeProvider.System.GetElapsedTime(started).TotalSeconds, 1.9, 15);
+        Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.FromSeconds(1.9), Forever);
     }
 
     [Fact]
@@ -167,7 +169,7 @@ public sealed class HubTransferTests : IDisposable
     public async Task StoppingLeavesWhatArrivedAndNothingHalf()
     {
         _scene.PutTiny();
-        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(PauseAfter: 8192, Pause: TimeSpan.FromSeconds(20)) : null;
+        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(PauseAfter: 8192, Pause: Forever) : null;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         var work = Task.Run(() => _scene.Hub().Fetch(HubScene.Tiny, HubSelection.Model, stop.Token), TestContext.Current.CancellationToken);
         while (!_scene.Left("*.incomplete").Any(file => new FileInfo(file).Length > 8000)) await Task.Delay(20, TestContext.Current.CancellationToken);

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using CsCheck;
 using Polymath.Text.Templates.Jinja;
@@ -46,11 +45,9 @@ public sealed class JinjaSafetyTests
     [InlineData("{{ raise_exception('roles must alternate') }}", "refuses the conversation: roles must alternate. Change the conversation")]
     public void What_a_template_may_not_do_is_told(string template, string message)
     {
-        var watch = Stopwatch.StartNew();
         var told = Refusal(template);
         Assert.Contains(message, told);
         Assert.StartsWith("t.jinja", told);
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(20), $"{watch.Elapsed} for {template}");
     }
 
     [Fact]
