@@ -44,13 +44,13 @@ internal static partial class SvgChart
                 .Append($"<circle class=\"dots\" r=\"4.5\" cx=\"{place}\" cy=\"{middle}\"><title>{Html.Text(dot.Name)}: {Figures.Short(dot.Y)}</title></circle></g>");
         }
         // Names last, so that no dot hides one.
-        Names(svg, [.. drawn.Select(dot => (dot.Name, x.At(dot.X), y.At(dot.Y)))]);
+        Names(svg, [.. drawn.Select(dot => (dot.Name, x.At(dot.X), y.At(dot.Y)))], Bottom);
         if (drawn.Count == 0) Label(svg, (Left + LineWidth - Right) / 2.0, (Top + Bottom) / 2.0, "nothing to draw", "middle");
         return svg.Append("</svg>").ToString();
     }
 
-    // A name stands where it covers no dot and no other name, above its dot or below, to the right or the left; where it finds no place, the pointer tells it.
-    static void Names(System.Text.StringBuilder svg, IReadOnlyList<(string Name, double X, double Y)> dots)
+    // A name stands where it covers no dot, no other name and no figure of the axis, above its dot or below, to the right or the left; where it finds no place, the pointer tells it.
+    static void Names(System.Text.StringBuilder svg, IReadOnlyList<(string Name, double X, double Y)> dots, double bottom)
     {
         const double Letter = 6.2, Line = 11, Aside = 6, Radius = 4.5;
         var taken = dots.Select(dot => (Left: dot.X - Radius, Right: dot.X + Radius, Top: dot.Y - Radius, Bottom: dot.Y + Radius)).ToList();
@@ -62,7 +62,7 @@ internal static partial class SvgChart
             {
                 var start = x + side * Aside;
                 var box = (Left: side > 0 ? start : start - width, Right: side > 0 ? start + width : start, Top: foot - Line + 2, Bottom: foot + 1);
-                if (box.Left < Left || box.Right > LineWidth || box.Top < 0 || taken.Exists(other => other.Left < box.Right && box.Left < other.Right && other.Top < box.Bottom && box.Top < other.Bottom)) continue;
+                if (box.Left < Left || box.Right > LineWidth || box.Top < 0 || box.Bottom > bottom || taken.Exists(other => other.Left < box.Right && box.Left < other.Right && other.Top < box.Bottom && box.Top < other.Bottom)) continue;
                 taken.Add(box);
                 Label(svg, start, foot, name, side > 0 ? "start" : "end", "name");
                 break;

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using CsCheck;
@@ -91,6 +92,21 @@ public sealed class HtmlReportTests
         var bars = SvgChart.Bars("t", [new("a", 1, "k0"), new("b", double.NaN, "k1")], []);
         Assert.Equal(1, Regex.Count(bars, "<rect"));
         Assert.Contains(Figures.Missing, bars, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Names_of_dots_stand_beside_them_and_on_nothing_else()
+    {
+        string Drawn(params (double X, double Y)[] places) => SvgChart.Scatter("t", "up", "across", [.. places.Select((place, i) => new ScatterDot($"name-{i}", place.X, place.Y, place.Y, place.Y, "k0"))], null);
+        List<(double X, double Y, string Side)> Names(string chart) =>
+            [.. Regex.Matches(chart, "<text class=\"name\" x=\"([\\d.]+)\" y=\"([\\d.]+)\" text-anchor=\"(\\w+)\"").Select(found => (double.Parse(found.Groups[1].Value, CultureInfo.InvariantCulture), double.Parse(found.Groups[2].Value, CultureInfo.InvariantCulture), found.Groups[3].Value))];
+        Assert.Equal(3, Names(Drawn((1, 1), (5, 5), (9, 9))).Count);
+        // Many in one place: one name in each of the four corners at the most, the others are told by the pointer.
+        var crowded = Names(Drawn([(1, 1), (9, 9), .. Enumerable.Repeat((5.0, 5.0), 6)]));
+        Assert.Equal(6, crowded.Count);
+        Assert.Equal(6, crowded.Distinct().Count());
+        // None below the lowest dots, where the axis has its figures.
+        Assert.All(Names(Drawn((5, 9), (5, 1), (5, 1), (5, 1), (5, 1))), name => Assert.True(name.Y <= 230, $"{name}"));
     }
 
     [Fact]
