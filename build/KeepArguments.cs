@@ -34,19 +34,11 @@ public class KeepArguments : Task
         bytes[place + 3] = 0x03;
         bytes[place + 4] = 0x01;
         Directory.CreateDirectory(Path.GetDirectoryName(Target));
-        // Written beside and put in its place in one go, so that a build beside this one never sees half a file, or none.
+        // Written beside and moved, so that a build beside this one never sees half a file.
         var temporary = Target + "." + Guid.NewGuid().ToString("N");
         File.WriteAllBytes(temporary, bytes);
-        try
-        {
-            if (File.Exists(Target)) File.Replace(temporary, Target, null);
-            else File.Move(temporary, Target);
-        }
-        catch (IOException) when (File.Exists(Target))
-        {
-            // That other build was first, with the same bytes.
-            File.Delete(temporary);
-        }
+        if (File.Exists(Target)) File.Delete(Target);
+        File.Move(temporary, Target);
         return true;
     }
 

@@ -28,7 +28,7 @@ public abstract class Fused
     /// <summary>Applies the operation, recorded for backward where an input asks for a gradient.</summary>
     protected Tensor Apply(params Tensor[] inputs)
     {
-        if (!is_grad_enabled() || !Array.Exists(inputs, input => input.requires_grad)) return Forward(inputs);
+        if (!is_grad_enabled() || !Array.Exists(inputs, input => input.requires_grad)) return Kept(inputs);
         (recorded, home) = (true, pass ?? CurrentDisposeScope);
         awaited = Array.ConvertAll(inputs, input => input.requires_grad && !input.is_leaf ? (input.shape, input.dtype) : ((long[], ScalarType)?)null);
         var arguments = new object[inputs.Length + 1];
@@ -37,6 +37,15 @@ public abstract class Fused
         // TorchSharp makes zeros of the result's size for itself at each application, and leaves them to the scope.
         using var scope = NewDisposeScope();
         return Node.apply(arguments).MoveToOuterDisposeScope();
+    }
+
+    // Kernels work on addresses: what they were given, and what forward made besides, must outlive them where nobody else holds it.
+    Tensor Kept(Tensor[] inputs)
+    {
+        var result = Forward(inputs);
+        GC.KeepAlive(inputs);
+        GC.KeepAlive(this);
+        return result;
     }
 
     /// <summary>
@@ -114,7 +123,7 @@ public abstract class Fused
         public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
         {
             ctx.save_data("op", vars[0]);
-            return ((Fused)vars[0]).Forward(Array.ConvertAll(vars[1..], v => (Tensor)v));
+            return ((Fused)vars[0]).Kept(Array.ConvertAll(vars[1..], v => (Tensor)v));
         }
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)

@@ -21,6 +21,7 @@ static unsafe class LibTorch
     {
         void* address;
         if (dataPointer(tensor.Handle, &address) != 0) throw new InvalidOperationException("libtorch did not give the tensor's address.");
+        GC.KeepAlive(tensor);
         return address;
     }
 
@@ -46,6 +47,10 @@ static unsafe class LibTorch
     {
         if (matrixProductInto(result.Handle, left.Handle, right.Handle) != 0)
             throw new InvalidOperationException($"libtorch refused a product of [{string.Join(", ", left.shape)}] and [{string.Join(", ", right.shape)}].");
+        // What is not kept may be freed while it is read: nothing here uses it any more.
+        GC.KeepAlive(result);
+        GC.KeepAlive(left);
+        GC.KeepAlive(right);
     }
 
     /// <summary>

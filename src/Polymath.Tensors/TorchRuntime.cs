@@ -19,6 +19,9 @@ public static partial class TorchRuntime
     /// <summary>The native files that were loaded, by full path, in order; empty before <see cref="Load"/>.</summary>
     public static IReadOnlyList<string> Loaded => loaded;
 
+    /// <summary>Whether the build mended TorchSharp's library, so that its calls keep what they work on (decision 7).</summary>
+    public static bool WrappersMended => typeof(TorchSharp.torch).Assembly.GetCustomAttribute<System.Diagnostics.DebuggableAttribute>() is { IsJITOptimizerDisabled: true };
+
     /// <summary>The handle of the library that holds libtorch's C functions.</summary>
     internal static nint Core
     {

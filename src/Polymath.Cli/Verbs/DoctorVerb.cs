@@ -25,6 +25,7 @@ static class DoctorVerb
             TorchRuntime.Load();
             var now = Surroundings.Now();
             Console.WriteLine($"libtorch        {now.Libtorch}");
+            Console.WriteLine($"TorchSharp      {(TorchRuntime.WrappersMended ? "mended: its calls keep what they work on" : "NOT MENDED: sums may come out wrong where several threads allocate. Build with Directory.Build.targets in place (build/TorchWrappers.targets)")}");
             Console.WriteLine($"CPU capability  {now.CpuCapability}");
             Console.WriteLine($"threads         {now.Threads} of {Environment.ProcessorCount} processors (OMP_NUM_THREADS chooses)");
             Console.WriteLine($"GPU             {(Surroundings.CudaDevices > 0 ? $"{Surroundings.CudaDevices} CUDA device(s), not used yet" : $"none seen by this libtorch; one with CUDA: set {TorchRuntime.Variable} to its folder (such as torch/lib of a PyTorch 2.10 installation), or build with POLYMATH_BUILD=-p:Torch=cuda where that package can be had")}");

@@ -33,6 +33,7 @@ public static unsafe class SquareSum
             var state = new State { X = (float*)LibTorch.Data(x), Sums = s, Count = x.numel() };
             LibTorch.For(blocks, 2, &Run, &state);
         }
+        GC.KeepAlive(x);
         return sums.Sum();
     }
 

@@ -1,5 +1,4 @@
-using System.Diagnostics;
-using System.Reflection;
+using Polymath.Tensors;
 using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
@@ -13,7 +12,7 @@ public sealed class TorchSharpTests
     public void The_wrappers_keep_what_a_native_call_works_on()
     {
         // Optimised, they do not: a Scalar's last use is the reading of its handle, and its finaliser may run while the native call does.
-        Assert.True(typeof(Tensor).Assembly.GetCustomAttribute<DebuggableAttribute>()!.IsJITOptimizerDisabled, "The build did not mend TorchSharp.dll: see build/TorchWrappers.targets.");
+        Assert.True(TorchRuntime.WrappersMended, "The build did not mend TorchSharp.dll: see build/TorchWrappers.targets.");
     }
 
     [Fact]
