@@ -48,6 +48,7 @@ static class GenerateVerb
         if (prompt.Length == 0) throw new InputException("The prompt is empty. Give one with --prompt TEXT.");
         using var opened = open();
         var model = opened.Text;
+        TokenGenerator.Check(model.Model);
         var ids = Encode(model, prompt, raw);
         var started = Stopwatch.GetTimestamp();
         var text = new System.Text.StringBuilder();
@@ -69,6 +70,7 @@ static class GenerateVerb
     {
         using var opened = open();
         var model = opened.Text;
+        TokenGenerator.Check(model.Model);
         if (opened.Named is { } named) named.Choose([.. rows.Select(row => row.Adapters)]);
         else if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking)
             throw new InputException($"{asking.Place}: the row asks for the adapter '{asking.Adapters[0]}', and there are none to choose from. Give them: --adapters {asking.Adapters[0]}=FOLDER.");
@@ -77,7 +79,7 @@ static class GenerateVerb
         var context = model.Model.Sizes.ContextLength;
         if (prompts.FindIndex(prompt => prompt.Length >= context) is >= 0 and var full) throw new InputException($"{rows[full].Place}: the prompt has {prompts[full].Length:N0} tokens, the model's context {context:N0}: no place is left for an answer. Shorten it.");
         foreach (var (answer, i) in model.Each(prompts, settings, rowsAtOnce).Select((answer, i) => (answer, i)))
-            Console.WriteLine(rows[i].With(new JsonObject
+            Console.WriteLine(rows[i].With("generated", new JsonObject
             {
                 ["text"] = answer.Text,
                 ["tokens"] = answer.Tokens.Length,
