@@ -1,3 +1,4 @@
+using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
 using Polymath.Text;
@@ -40,7 +41,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
     {
         ArgumentNullException.ThrowIfNull(model);
         if (model.Labels is { } head)
-            throw new InputException($"The model has a head over labels and does not generate. {(head.Task == Parts.LabelTask.Tag ? "G" : "Let it label a text: polymath classify FOLDER --text TEXT; or g")}ive the language model that it was made from.");
+            throw new InputException($"The model has a head over labels and does not generate. {(head.Task == LabelTask.Tag ? "G" : "Let it label a text: polymath classify FOLDER --text TEXT; or g")}ive the language model that it was made from.");
         if (model.Reading == Reading.Encoder) throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot go on from a text. Give a model that generates.");
     }
 
