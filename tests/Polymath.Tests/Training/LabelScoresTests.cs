@@ -163,6 +163,18 @@ public sealed class LabelScoresTests
     }
 
     [Fact]
+    public void A_budget_is_the_deltas_alone_and_modules_that_are_saved_besides_stay()
+    {
+        using var model = Toys();
+        using var plain = Toy.Model();
+        Assert.Equal(
+            DeltaPlan.Configure(plain, new DeltaSpec(DeltaForm.Lora, Budget: "700")).Whole("r", 0),
+            DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Budget: "700")).Whole("r", 0));
+        Assert.Equal(["norm", "classifier", "score"], DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["modules_to_save"] = "[\"norm\"]" })).Texts("modules_to_save"));
+        Assert.False(DeltaPlan.Configure(plain, new DeltaSpec(DeltaForm.Lora)).Has("modules_to_save"));
+    }
+
+    [Fact]
     public void A_fresh_delta_leaves_the_scores_as_they_were()
     {
         using var model = Toys();
