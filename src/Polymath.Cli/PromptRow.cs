@@ -4,7 +4,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli;
 
-/// <summary>A prompt of a file.</summary>
+/// <summary>A row of a file that a model answers.</summary>
 /// <param name="Prompt">What is to be answered.</param>
 /// <param name="Adapters">The names of the adapters that answer it; none for the base.</param>
 /// <param name="Fields">The row as it was read.</param>
@@ -13,16 +13,19 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
 {
     /// <summary>Reads the rows of a file, one JSON object a line.</summary>
     /// <param name="file">The file; <c>-</c> for standard input.</param>
+    /// <param name="field">The field that holds what is to be answered.</param>
     /// <exception cref="InputException">It is not there, or a line is no such object.</exception>
-    internal static IReadOnlyList<PromptRow> Read(string file)
+    internal static IReadOnlyList<PromptRow> Read(string file, string field = "prompt")
     {
-        if (file != "-" && !File.Exists(file)) throw new InputException($"--input is {file}, and there is no such file. Name one with an object such as {{\"prompt\": \"...\"}} on each line, or - for standard input.");
+        if (file != "-" && !File.Exists(file)) throw new InputException($"--input is {file}, and there is no such file. Name one with an object such as {Sample(field)} on each line, or - for standard input.");
         var lines = file == "-" ? Console.In.ReadToEnd().Split('\n') : File.ReadAllLines(file);
-        List<PromptRow> rows = [.. lines.Select((line, i) => (Line: line.Trim(), Number: i + 1)).Where(item => item.Line.Length > 0).Select(item => Of(item.Line, $"{file}, line {item.Number}"))];
-        return rows.Count > 0 ? rows : throw new InputException($"--input {file} has no rows. Write an object such as {{\"prompt\": \"...\"}} on each line.");
+        List<PromptRow> rows = [.. lines.Select((line, i) => (Line: line.Trim(), Number: i + 1)).Where(item => item.Line.Length > 0).Select(item => Of(item.Line, $"{file}, line {item.Number}", field))];
+        return rows.Count > 0 ? rows : throw new InputException($"--input {file} has no rows. Write an object such as {Sample(field)} on each line.");
     }
 
-    static PromptRow Of(string line, string place)
+    static string Sample(string field) => $"{{\"{field}\": \"...\"}}";
+
+    static PromptRow Of(string line, string place, string field)
     {
         JsonObject? fields;
         try
@@ -31,11 +34,11 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
         }
         catch (JsonException e)
         {
-            throw new InputException($"{place}: no JSON: {e.Message} Write an object such as {{\"prompt\": \"...\"}}.", e);
+            throw new InputException($"{place}: no JSON: {e.Message} Write an object such as {Sample(field)}.", e);
         }
-        if (fields?["prompt"] is not JsonValue value || !value.TryGetValue<string>(out var prompt) || prompt.Length == 0)
-            throw new InputException($"{place}: there is no prompt. Write an object such as {{\"prompt\": \"...\", \"adapter\": \"german\"}}; adapter is needed where several are to choose from.");
-        if (fields["adapters"] is not null && fields["adapter"] is null) throw new InputException($"{place}: the row has 'adapters'; write \"adapter\": a name, or a list of names.");
+        if (fields?[field] is not JsonValue value || !value.TryGetValue<string>(out var prompt) || prompt.Length == 0)
+            throw new InputException($"{place}: there is no {field}. Write an object such as {(field == "prompt" ? "{\"prompt\": \"...\", \"adapter\": \"german\"}; adapter is needed where several are to choose from" : Sample(field))}.");
+        if (field == "prompt" && fields["adapters"] is not null && fields["adapter"] is null) throw new InputException($"{place}: the row has 'adapters'; write \"adapter\": a name, or a list of names.");
         return new PromptRow(prompt, Names(fields["adapter"], place), fields, place);
     }
 
@@ -47,12 +50,13 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
         _ => throw new InputException($"{place}: adapter is {node.ToJsonString()}; write a name, a list of names, or null for the base."),
     };
 
-    /// <summary>The row with what was generated for it.</summary>
-    /// <param name="generated">What was generated.</param>
-    internal JsonObject With(JsonObject generated)
+    /// <summary>The row with what came of it.</summary>
+    /// <param name="key">What it is called.</param>
+    /// <param name="answer">What came of it.</param>
+    internal JsonObject With(string key, JsonObject answer)
     {
         var whole = (JsonObject)Fields.DeepClone();
-        whole["generated"] = generated;
+        whole[key] = answer;
         return whole;
     }
 }

@@ -32,6 +32,8 @@ static class Summary
         foreach (var sample in report.Samples.Reverse().Where(sample => sample.Prompt.Length > 0).DistinctBy(sample => sample.Prompt).Take(3)) Console.WriteLine($"\n{sample.Prompt}\n{sample.Answer}");
         Console.WriteLine("\nWhat to try next:");
         foreach (var next in report.Next) Console.WriteLine($"  - {next}");
-        Console.WriteLine($"\nReport: {Path.Combine(folder, "report.html")}    Talk: polymath chat {folder}");
+        // A prompt's labels are words of a model that still talks; a head's are not.
+        var labels = report.Stages.Count > 0 && report.Stages[^1] is { Kind: "task" } last && !last.Method.StartsWith("prompt", StringComparison.Ordinal);
+        Console.WriteLine($"\nReport: {Path.Combine(folder, "report.html")}    {(labels ? $"Use: polymath classify {folder} --text TEXT" : $"Talk: polymath chat {folder}")}");
     }
 }

@@ -14,6 +14,13 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <summary>The number of labels: <c>num_labels</c>, or as many as <c>id2label</c> names, or two.</summary>
     public int Labels() => configuration["id2label"] is JsonObject { Count: > 0 } names ? names.Count : Int("num_labels", 2);
 
+    /// <summary>The labels' names in the order of their numbers; <c>LABEL_0</c> and so on where <c>id2label</c> names none.</summary>
+    public IReadOnlyList<string> LabelNames()
+    {
+        if (configuration["id2label"] is not JsonObject { Count: > 0 } names) return [.. Enumerable.Range(0, Labels()).Select(number => $"LABEL_{number}")];
+        return [.. Enumerable.Range(0, names.Count).Select(number => names[number.ToString(System.Globalization.CultureInfo.InvariantCulture)]?.ToString() ?? throw Fault("id2label", $"names {names.Count} labels and none of the number {number}"))];
+    }
+
     /// <summary>For each layer, the window of its attention; 0 where it sees all that stands before.</summary>
     /// <param name="layers">The number of layers.</param>
     /// <param name="slides">Where <c>layer_types</c> says nothing: whether a layer slides.</param>

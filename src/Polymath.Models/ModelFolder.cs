@@ -86,7 +86,7 @@ public static class ModelFolder
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
         LabelHead.Configure(configuration, task, labels);
-        var source = new FileWeights(Files(folder), folder, prefix, allowed) { Fresh = (LabelHead.Modules, new FreshWeights(seed)) };
+        var source = new FileWeights(Files(folder), folder, prefix, allowed) { Fresh = (LabelHead.AllModules, new FreshWeights(seed)) };
         try
         {
             return build(configuration, source);

@@ -23,7 +23,11 @@ public sealed record StageSpec(
     ScheduleSpec? Schedule = null,
     BatchSpec? Batch = null,
     EvaluateSpec? Evaluate = null,
-    CheckpointSettings? Checkpoint = null);
+    CheckpointSettings? Checkpoint = null)
+{
+    /// <summary>Whether a head over labels is trained: a task whose label no prompt asks for.</summary>
+    public bool TrainsHead => Objective is TaskSpec && Method is not PromptMethod;
+}
 
 /// <summary>What a stage learns.</summary>
 [Case("kind", "pretrain", typeof(PretrainSpec))]
@@ -54,10 +58,14 @@ public sealed record FinetuneSpec(string? Prompt = null, string? Answer = null) 
     public override string Kind => "finetune";
 }
 
-/// <summary>A professional skill: one label for each row.</summary>
+/// <summary>A professional skill: one label for each row. The method <c>prompt</c> asks for it in words; every other method trains a head over labels on what is read.</summary>
 /// <param name="Label">The field with the label.</param>
-public sealed record TaskSpec(string Label) : ObjectiveSpec
+/// <param name="Text">What a head over labels reads of a row: text in which <c>{field}</c> stands for a field's value; <c>{text}</c> when left out. A prompt says it in its template.</param>
+public sealed record TaskSpec(string Label, string? Text = null) : ObjectiveSpec
 {
+    /// <summary>What a head reads of a row.</summary>
+    public string Reads => Text ?? "{text}";
+
     /// <inheritdoc/>
     public override string Kind => "task";
 }

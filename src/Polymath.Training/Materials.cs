@@ -134,14 +134,16 @@ public sealed class Materials
     /// <param name="name">Its name.</param>
     public Reward Reward(string name) => Rewards.Reward.Of(Recipe.Rewards![name], table => Corpora.Classes(table).ClassOf);
 
-    /// <summary>The model the first stage starts from.</summary>
-    public TextModel NewModel()
+    /// <summary>The model that a run starts from.</summary>
+    /// <param name="stage">The stage that it is for, which may give it a head over labels; null for the model as it is.</param>
+    public TextModel NewModel(StageSpec? stage = null)
     {
+        var heads = stage is { TrainsHead: true } ? stage : null;
         LanguageModel model = Recipe.Model switch
         {
-            LlamaSpec spec => new Llama(
-                Llama.Configure(spec, Tokenizer.VocabularySize, Tokenizer.IdOf(Contract.Template.Begin) ?? 0, Tokenizer.IdOf(Contract.Template.End) ?? 0), new FreshWeights(Recipe.Seed)),
-            CheckpointSpec spec => ModelFolder.Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder))),
+            LlamaSpec spec when Llama.Configure(spec, Tokenizer.VocabularySize, Tokenizer.IdOf(Contract.Template.Begin) ?? 0, Tokenizer.IdOf(Contract.Template.End) ?? 0) is var configuration =>
+                heads is null ? new Llama(configuration, new FreshWeights(Recipe.Seed)) : HeadStage.New(heads, configuration, Data(heads.Name).Labels(), Recipe.Seed),
+            CheckpointSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
             _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
         };
         if (Tokenizer.VocabularySize <= model.Sizes.VocabularySize) return new TextModel(model, Tokenizer, Contract);
@@ -150,5 +152,8 @@ public sealed class Materials
 
     /// <summary>A finished stage's model, under this run's tokenizer and layout.</summary>
     /// <param name="folder">The model's folder.</param>
-    public TextModel OpenModel(string folder) => new(ModelFolder.Open(folder), Tokenizer, Contract);
+    /// <param name="stage">The stage that it is for, which may give it a head over labels; null for the model as it is.</param>
+    public TextModel OpenModel(string folder, StageSpec? stage = null) => new(Open(folder, stage is { TrainsHead: true } ? stage : null), Tokenizer, Contract);
+
+    LanguageModel Open(string folder, StageSpec? heads) => heads is null ? ModelFolder.Open(folder) : HeadStage.Open(heads, folder, Data(heads.Name).Labels(), Recipe.Seed);
 }

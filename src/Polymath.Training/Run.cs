@@ -150,7 +150,7 @@ public sealed class Run : IDisposable
                 // A stage starts from the last finished model as it lies on the disk: a resumed run and an uninterrupted one read the same bytes.
                 model?.Dispose();
                 model = null;
-                model = i == 0 ? Materials.NewModel() : Materials.OpenModel(Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model"));
+                model = i == 0 ? Materials.NewModel(visits[i].Stage) : Materials.OpenModel(Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model"), visits[i].Stage);
                 // An unmerged delta stays on while the stage's abilities are measured.
                 using var runner = new StageRunner(this, visits[i], place, model, before);
                 var report = runner.Train();

@@ -95,7 +95,7 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(spec);
         if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException("method: roles and targetModules both name the sockets; give one of them.");
         var (type, usual) = forms[spec.Form];
-        var content = new JsonObject { ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null, ["task_type"] = Task(model, spec.Form) };
+        var content = new JsonObject { ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null, ["task_type"] = Task(model) };
         // PEFT's other kinds know no such setting, and say so when they read it.
         if (withBias.Contains(spec.Form)) content["bias"] = "none";
         if (spec.Layers is { } asked && asked.FirstOrDefault(layer => layer > model.Projections.Max(map => map.Layer), -1) is >= 0 and var odd) throw new InputException($"method.layers names {odd}; the model has {model.Projections.Max(map => map.Layer) + 1} layers, counted from 0.");
@@ -119,20 +119,29 @@ public static class DeltaPlan
         NamedSockets.Check(model, configuration);
         if (spec.Budget is not null) IdleSettings.Check(configuration = Solve(model, content, spec.Budget));
         Fit(configuration, model);
+        LearnHead(configuration, model);
         return configuration;
     }
 
-    /// <summary>The task as PEFT names it, which wraps a model accordingly; null where a wrapper would ask for what a file has not: the copy of a head over labels, or words to go on with.</summary>
+    /// <summary>The task as PEFT names it, which wraps a model accordingly; null where a wrapper would ask for what a file has not: words to go on with, or the copy of a head over labels, which <see cref="LearnHead"/> brings with its task.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="form">The form of the delta.</param>
-    public static string? Task(LanguageModel model, DeltaForm form) => model switch
+    public static string? Task(LanguageModel model) => model switch
     {
-        { Labels.Task: LabelTask.Tag } => HasSockets(form) ? null : "TOKEN_CLS",
-        { Labels: not null } => HasSockets(form) ? null : "SEQ_CLS",
-        { Reading: Reading.Encoder } => null,
+        { Labels: not null } or { Reading: Reading.Encoder } => null,
         { Reading: Reading.EncoderDecoder } => "SEQ_2_SEQ_LM",
         _ => "CAUSAL_LM",
     };
+
+    /// <summary>Lets a head over labels be trained and saved with an adapter, as PEFT does for these tasks: it saves what is called <c>classifier</c> or <c>score</c>, and here what else the family's head is called.</summary>
+    /// <param name="configuration">A configuration for the model.</param>
+    /// <param name="model">The model.</param>
+    internal static void LearnHead(AdapterConfiguration configuration, LanguageModel model)
+    {
+        if (model.Labels is not { } head) return;
+        if (configuration.Raw("modules_to_save") is JsonValue) throw configuration.Fault("modules_to_save", "a list of names is needed, beside which the head over labels is saved");
+        if (!configuration.Has("task_type")) configuration.Set("task_type", head.Task == LabelTask.Tag ? "TOKEN_CLS" : "SEQ_CLS");
+        configuration.Set("modules_to_save", new JsonArray([.. configuration.Texts("modules_to_save").Concat(["classifier", "score"]).Concat(head.Modules).Distinct().Select(name => JsonValue.Create(name))]));
+    }
 
     // A whole name means its module whatever layers are said, in PEFT, too: those of other layers are left out here. Kinds that have no setting for layers take whole names alone.
     static IReadOnlyList<string> InLayers(LanguageModel model, IReadOnlyList<string> modules, IReadOnlyList<int>? layers, bool wholeNames)

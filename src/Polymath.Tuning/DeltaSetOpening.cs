@@ -16,9 +16,10 @@ public sealed partial class DeltaSet
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(method);
-        var configuration = Deltas.Lora.Configure(method, method.TargetModules ?? model.DefaultTargets, basis, DeltaPlan.Task(model, DeltaForm.Lora));
+        var configuration = Deltas.Lora.Configure(method, method.TargetModules ?? model.DefaultTargets, basis, DeltaPlan.Task(model));
         DeltaPlan.Fit(configuration, model);
         NamedSockets.Check(model, configuration);
+        DeltaPlan.LearnHead(configuration, model);
         return Fresh(model, configuration, seed);
     }
 
@@ -64,7 +65,7 @@ public sealed partial class DeltaSet
         var ends = weights.Targets.Select(target => target[(target.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
         // The ends of the names where they say the same, as PEFT writes it; otherwise the whole names.
         var fit = model.Projections.Where(projection => ends.Any(end => projection.Name.EndsWith("." + end, StringComparison.Ordinal))).All(projection => weights.Targets.Contains(projection.Name));
-        var configuration = Deltas.Lora.Configure(new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0), fit ? ends : [.. weights.Targets], basis, DeltaPlan.Task(model, DeltaForm.Lora));
+        var configuration = Deltas.Lora.Configure(new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0), fit ? ends : [.. weights.Targets], basis, DeltaPlan.Task(model));
         DeltaPlan.Fit(configuration, model);
         return Read(model, configuration, file, file, weights.NameOf);
     }

@@ -47,7 +47,7 @@ static class AdapterConvertVerb
         var gate = work.Open(parsed, other, place);
         using var result = LowRank.Extract(model, other, rank, out var errors, out var left);
         if (left.Count > 0) Console.WriteLine($"{left.Count} weights that are no linear maps differ too and are left out: {string.Join(", ", left.Take(4))}{(left.Count > 4 ? ", ..." : "")}.");
-        var configuration = AdapterConfiguration.Of(new System.Text.Json.Nodes.JsonObject { ["base_model_name_or_path"] = parsed.GetRequiredValue(work.Model), ["task_type"] = DeltaPlan.Task(model, DeltaForm.Lora) }, tuned);
+        var configuration = AdapterConfiguration.Of(new System.Text.Json.Nodes.JsonObject { ["base_model_name_or_path"] = parsed.GetRequiredValue(work.Model), ["task_type"] = DeltaPlan.Task(model) }, tuned);
         work.Write(parsed, model, result, (configuration, tuned), gate, errors, "of each change is lost");
     }
 }

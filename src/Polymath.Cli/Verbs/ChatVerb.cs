@@ -29,6 +29,7 @@ static class ChatVerb
     {
         using var closing = opened;
         var model = opened.Text;
+        TokenGenerator.Check(model.Model);
         if (!Console.IsInputRedirected) Console.WriteLine($"{model.Model.Configuration["model_type"]}, {model.Model.Weights.Sum(weight => weight.Count):N0} parameters, context {model.Model.Sizes.ContextLength:N0}; {(remember ? "the conversation is remembered" : "each message stands alone (--remember)")}. {Commands}{(opened.Named is null ? "" : Choosing)}");
         if (opened.Named is { } named) Choose(named, [named.Names[0]]);
         if (!model.Contract.Recorded) Console.Error.WriteLine("polymath: this model was taught no layout of conversations, so its answers may make no sense. To let it go on from a text: polymath generate FOLDER --prompt TEXT");

@@ -39,7 +39,10 @@ static class EvalVerb
         // The model's own tokenizer is the one that counts, so nothing is trained here.
         var place = opened.Place;
         var materials = terminal.Show(() => Materials.Gather(recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) }, reading.BaseFolder, place, terminal, choice.Hubs.Open(parsed, terminal, new HubPins(Surroundings.Pins(folder)))));
-        var values = terminal.Show(() => new AbilityMeter(materials).Measure(model, names.Length > 0 ? names : known));
+        var meter = new AbilityMeter(materials);
+        var values = terminal.Show(() => meter.Measure(model, names.Length > 0 ? names : known));
+        if ((names.Length > 0 ? names : known).Where(name => !meter.Measures(model.Model, name)).ToList() is { Count: > 0 } unfit && (names.Length > 0 || values.Count == 0))
+            throw new InputException($"{string.Join(", ", unfit)} cannot be measured: the model has a head over {(model.Model.Labels is null ? "words, and not the one over labels" : "labels, and not the one over words")} that {(unfit.Count == 1 ? "this ability needs" : "these abilities need")}. Name another stage's model with --stage.");
         if (json) Console.WriteLine(JsonSerializer.Serialize(values));
         else
             foreach (var (name, value) in values) Console.WriteLine($"{name,-20} {value:G5}");

@@ -49,6 +49,7 @@ static class GenerateVerb
         if (prompt.Length == 0) throw new InputException("The prompt is empty. Give one with --prompt TEXT.");
         using var opened = open();
         var model = opened.Text;
+        TokenGenerator.Check(model.Model);
         var ids = Encode(model, prompt, raw);
         var started = Stopwatch.GetTimestamp();
         var text = new System.Text.StringBuilder();
@@ -70,6 +71,7 @@ static class GenerateVerb
     {
         using var opened = open();
         var model = opened.Text;
+        TokenGenerator.Check(model.Model);
         if (opened.Named is { } named) named.Choose([.. rows.Select(row => row.Adapters)]);
         else if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking)
             throw new InputException($"{asking.Place}: the row asks for the adapter '{asking.Adapters[0]}', and there are none to choose from. Give them: --adapters {asking.Adapters[0]}=FOLDER.");
@@ -79,7 +81,7 @@ static class GenerateVerb
         for (var i = 0; i < prompts.Count; i++)
             if (generator.Unfit(prompts[i]) is { } fault) throw new InputException($"{rows[i].Place}: {fault}");
         foreach (var (answer, i) in model.Each(prompts, settings, rowsAtOnce).Select((answer, i) => (answer, i)))
-            Console.WriteLine(rows[i].With(new JsonObject
+            Console.WriteLine(rows[i].With("generated", new JsonObject
             {
                 ["text"] = answer.Text,
                 ["tokens"] = new JsonArray([.. answer.Tokens.Select(token => JsonValue.Create(token))]),

@@ -1,3 +1,4 @@
+using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
 using Polymath.Text;
@@ -34,13 +35,22 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         return Parts(prompts, settings, onToken, cancellation).SelectMany(part => part);
     }
 
+    /// <summary>Throws where a model cannot go on from a text.</summary>
+    /// <param name="model">The model.</param>
+    public static void Check(LanguageModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        if (model.Labels is { } head)
+            throw new InputException($"The model has a head over labels and does not generate. {(head.Task == LabelTask.Tag ? "G" : "Let it label a text: polymath classify FOLDER --text TEXT; or g")}ive the language model that it was made from.");
+        if (model.Reading == Reading.Encoder) throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot go on from a text. Give a model that generates.");
+    }
+
     void Check(IReadOnlyList<int[]> prompts, SamplingSettings settings)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(settings);
         settings.Check();
-        if (model.Reading == Reading.Encoder) throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot go on from a text. Give a model that generates.");
-        if (model.Labels is not null) throw new InputException("The model has a head over labels and does not generate. Give the language model that it was made from.");
+        Check(model);
         foreach (var prompt in prompts)
             if (Unfit(prompt) is { } fault) throw new InputException(fault);
     }

@@ -12,6 +12,7 @@ namespace Polymath.Models.Families;
 /// </summary>
 public sealed class Bert : LanguageModel
 {
+    const string Pooler = "bert.pooler.dense";
     readonly Block[] blocks;
     readonly Weight positions, kinds;
     readonly Norm first;
@@ -61,8 +62,8 @@ public sealed class Bert : LanguageModel
         if (LabelHead.TaskOf(read) is { } task)
         {
             Tokens = new TokenTable(table, table);
-            if (!roberta && task != LabelTask.Tag) pooler = parts.Linear("bert.pooler.dense", Role.Head, -1, hidden, hidden, bias: true);
-            Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.First, new LabelNames(roberta ? ["classifier.dense", "classifier.out_proj"] : ["classifier"], "classifier", RowBias: true));
+            if (!roberta && task != LabelTask.Tag) pooler = parts.Linear(Pooler, Role.Head, -1, hidden, hidden, bias: true);
+            Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.First, new LabelNames(roberta ? ["classifier.dense", "classifier.out_proj"] : ["classifier"], "classifier", RowBias: true), parts.Has($"{Pooler}.weight") ? null : Pooler);
         }
         else
         {

@@ -41,13 +41,23 @@ public sealed class LabelHead
     readonly IReadOnlyList<(Projection Map, bool Tanh)> steps;
     readonly LabelPlace place;
 
-    LabelHead(LabelTask task, int labels, LabelPlace place, IReadOnlyList<(Projection, bool)> steps) => (Task, Labels, this.place, this.steps) = (task, labels, place, steps);
+    LabelHead(LabelTask task, IReadOnlyList<string> labels, LabelPlace place, IReadOnlyList<(Projection Map, bool)> steps, string? beneath)
+    {
+        (Task, Names, this.place, this.steps) = (task, labels, place, steps);
+        Modules = [.. steps.Select(step => step.Map.Name.Split('.')[0]).Concat(beneath is null ? [] : [beneath]).Distinct()];
+    }
 
     /// <summary>What it is for.</summary>
     public LabelTask Task { get; }
 
     /// <summary>The number of labels.</summary>
-    public int Labels { get; }
+    public int Labels => Names.Count;
+
+    /// <summary>The labels' names, in the order of the scores.</summary>
+    public IReadOnlyList<string> Names { get; }
+
+    /// <summary>The modules that are learned with the labels, whatever else of the model is frozen: the head's own, and what stands beneath it where the files had none.</summary>
+    public IReadOnlyList<string> Modules { get; }
 
     /// <summary>The head that a configuration asks for, or null where it asks for a language model.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -55,20 +65,22 @@ public sealed class LabelHead
     /// <param name="width">The width of hidden states.</param>
     /// <param name="place">Which token of a row is read.</param>
     /// <param name="names">The modules' names: those of a head over rows, the last of which maps to the labels, and that of a head over tokens.</param>
-    public static LabelHead? Attach(ConfigReader configuration, ModelParts parts, int width, LabelPlace place, LabelNames? names = null)
+    /// <param name="beneath">A module beneath the head that is as fresh as it; null for none.</param>
+    public static LabelHead? Attach(ConfigReader configuration, ModelParts parts, int width, LabelPlace place, LabelNames? names = null, string? beneath = null)
     {
         ArgumentNullException.ThrowIfNull(configuration);
         ArgumentNullException.ThrowIfNull(parts);
         names ??= new LabelNames(["score"], "score");
         if (TaskOf(configuration) is not { } task) return null;
         var labels = configuration.Labels();
-        if (task == LabelTask.Tag) return new LabelHead(task, labels, place, [(parts.Linear(names.Tag, Role.Head, -1, labels, width, bias: true), false)]);
+        var called = configuration.LabelNames();
+        if (task == LabelTask.Tag) return new LabelHead(task, called, place, [(parts.Linear(names.Tag, Role.Head, -1, labels, width, bias: true), false)], null);
         var steps = names.Row.Select((name, i) =>
         {
             var last = i == names.Row.Count - 1;
             return (parts.Linear(name, Role.Head, -1, last ? labels : width, width, bias: names.RowBias), !last);
         });
-        return new LabelHead(task, labels, place, [.. steps]);
+        return new LabelHead(task, called, place, [.. steps], beneath);
     }
 
     /// <summary>What a configuration's architecture scores labels for; null for a language model.</summary>
@@ -89,7 +101,7 @@ public sealed class LabelHead
     }
 
     /// <summary>The modules that a head may have, in any family, as regular expressions.</summary>
-    internal static IReadOnlyList<string> Modules { get; } = ["score", @"classifier(\.dense|\.out_proj)?", "classifier_head", @"classification_head\.(dense|out_proj)", @"bert\.pooler\.dense"];
+    internal static IReadOnlyList<string> AllModules { get; } = ["score", @"classifier(\.dense|\.out_proj)?", "classifier_head", @"classification_head\.(dense|out_proj)", @"bert\.pooler\.dense"];
 
     /// <summary>Turns a language model's configuration into that of the same model with a head, as transformers names it.</summary>
     /// <param name="configuration">The content of <c>config.json</c>; changed.</param>

@@ -119,6 +119,7 @@ internal sealed class FieldChecks(Checks checks)
             ((stage.Objective as FinetuneSpec)?.Prompt, "prompt"),
             ((stage.Objective as FinetuneSpec)?.Answer, "answer"),
             ((stage.Objective as AlignSpec)?.Prompt, "prompt"),
+            (stage.TrainsHead ? ((TaskSpec)stage.Objective!).Reads : null, "text"),
         })
             Template(template, sources, $"{path}.{key}");
         if (stage.Method is PromptMethod method && stage.Objective is TaskSpec)

@@ -16,6 +16,7 @@ internal sealed class RecipeChecks(Checks checks)
         Rewards();
         Abilities();
         Circles();
+        Heads();
         foreach (var stage in checks.Stages)
             new StageChecks(checks, stage).Run();
         new FieldChecks(checks).Run();
@@ -136,6 +137,25 @@ internal sealed class RecipeChecks(Checks checks)
             var fitting = checks.Stages.Where(stage => kinds.Contains(stage.Objective?.Kind)).Select(stage => stage.Name).ToList();
             var hint = fitting.Count > 0 ? $"name one of {string.Join(", ", fitting)}" : "the recipe has no such stage";
             checks.Fault($"abilities.{name}.stage", $"'{stageName}' is a stage of the kind {objective.Kind}; this measures {string.Join(" or ", kinds)}", hint);
+        }
+    }
+
+    // A head over labels stands where the head over words stood: nothing that comes after foretells words again.
+    private void Heads()
+    {
+        if (!checks.Sound("stages", "rounds") || checks.Stages.Any(stage => stage.Objective is null || !checks.Sound($"{checks.PathOf(stage)}.method.kind")))
+            return;
+        StageVisit? before = null;
+        var told = new HashSet<string>();
+        foreach (var visit in checks.Recipe.Visits())
+        {
+            if (before is not null && before.Stage.TrainsHead && !visit.Stage.TrainsHead && told.Add(visit.Stage.Name))
+            {
+                checks.Fault($"{checks.PathOf(visit.Stage)}.kind",
+                    $"'{visit.Name}' comes after '{before.Name}', which leaves a model with a head over labels in place of the one over words",
+                    $"move '{before.Stage.Name}' behind it, or let '{before.Stage.Name}' ask by method: {{kind: prompt, template: \"... {{mask}}\", verbalizer: {{...}}}}");
+            }
+            before = visit;
         }
     }
 

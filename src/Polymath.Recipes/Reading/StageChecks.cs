@@ -11,6 +11,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         Length();
         Method();
         Batches();
+        Measured();
         Measurements();
     }
 
@@ -41,7 +42,6 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     {
         if (stage.Objective is null || !checks.Sound(At("method.kind"), At("kind")))
             return;
-        const string form = "method: {kind: prompt, template: \"... {mask}\", verbalizer: {...}}";
         var (trained, at) = stage.Method is PromptMethod asked ? (asked.Train, At("method.train")) : (stage.Method, At("method"));
         if (trained is AdaptersMethod adapters)
             new AdapterChecks(checks, stage, adapters, at).Run();
@@ -54,13 +54,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             case (TaskSpec, PromptMethod prompt):
                 Prompt(prompt);
                 break;
-            case (TaskSpec, null) when checks.Sound(At("method")):
-                checks.Fault(path, "'method' is missing: a task stage asks by a prompt", $"add {form}");
-                break;
-            case (TaskSpec, { } other):
-                checks.Fault(At("method.kind"),
-                    $"a task stage asks by a prompt, not by the method '{other.Kind}'",
-                    $"write {form}, and put this one in its 'train'");
+            case (TaskSpec, _):
+                Head();
                 break;
             case (_, PromptMethod):
                 checks.Fault(At("method.kind"),
@@ -79,11 +74,19 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         _ => false,
     };
 
+    // A head over labels is one, and every adapter would bring its own.
+    private void Head()
+    {
+        if (stage.Method is AdaptersMethod { Adapters: { Count: > 1 } several } && checks.Sound(At("method.adapters")))
+            checks.Fault(At("method.adapters"), $"{several.Count} adapters would share one head over labels, which each trains with itself", "name one adapter, or ask by method: {kind: prompt}");
+    }
+
     private void Freeze(FreezeMethod freeze, string place)
     {
         if (!checks.Sound(place))
             return;
-        if (freeze is { Train: null, FirstLayers: null, LastLayers: null, Layers: null })
+        // A head over labels trains whatever is frozen beside it.
+        if (!stage.TrainsHead && freeze is { Train: null, FirstLayers: null, LastLayers: null, Layers: null })
             checks.Fault(place, "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
         if (freeze.Train is [])
             checks.Fault($"{place}.train", "the list is empty", "write train: [TEXT]");
@@ -93,6 +96,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
 
     private void Prompt(PromptMethod prompt)
     {
+        if (stage.Objective is TaskSpec { Text: not null } && checks.Sound(At("text")))
+            checks.Fault(At("text"), "a prompt says in its template what is read", "leave 'text' out, or the method prompt to train a head over labels");
         if (prompt.Template is { } template)
         {
             var masks = TemplateFields.In(template).Count(field => field == TemplateFields.Mask);
@@ -139,6 +144,20 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             checks.Fault(At("batch.maxLength"),
                 $"{batch.MaxLength} is more than the model's contextLength of {model.ContextLength}",
                 $"write {model.ContextLength} or less");
+        }
+    }
+
+    // What a stage trains has one head: over words, or over labels.
+    private void Measured()
+    {
+        if (stage.Objective is null || !checks.Sound(At("evaluate.abilities"), At("method.kind")))
+            return;
+        foreach (var name in stage.Evaluate?.Abilities ?? [])
+        {
+            if (checks.Recipe.Abilities?.GetValueOrDefault(name) is not { } ability || checks.StageNamed(ability.StageName) is not { Objective: not null } of || of.TrainsHead == stage.TrainsHead)
+                continue;
+            var (has, needs) = stage.TrainsHead ? ("a head over labels", "a head over words") : ("a head over words", "a head over labels");
+            checks.Fault(At("evaluate.abilities"), $"'{name}' needs {needs}, and while this stage trains the model has {has}", $"leave it out here; it is measured after every stage whose model has {needs}");
         }
     }
 

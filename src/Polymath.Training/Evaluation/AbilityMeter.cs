@@ -5,6 +5,7 @@ using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Training.Objectives;
 using Polymath.Training.Rewards;
+using Polymath.Training.Stages;
 using Polymath.Tuning.Prompts;
 using static TorchSharp.torch;
 
@@ -17,7 +18,16 @@ public sealed class AbilityMeter(Materials materials)
     const int TokensAtOnce = 8192;
     readonly Dictionary<string, object> prepared = new(StringComparer.Ordinal);
 
-    /// <summary>The values of some abilities.</summary>
+    /// <summary>Whether a model has the head that an ability is measured by: one over labels where its stage trains such a head, or else one over words.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="name">The ability.</param>
+    public bool Measures(LanguageModel model, string name)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return materials.Stage(materials.Recipe.Abilities![name].StageName).TrainsHead == model.Labels is not null;
+    }
+
+    /// <summary>The values of some abilities; those that the model has no head for are left out.</summary>
     /// <param name="model">The model.</param>
     /// <param name="names">The abilities.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
@@ -34,11 +44,11 @@ public sealed class AbilityMeter(Materials materials)
             return given;
         }
         var values = new Dictionary<string, double>();
-        foreach (var name in names)
+        foreach (var name in names.Where(name => Measures(model.Model, name)))
             values[name] = materials.Recipe.Abilities![name] switch
             {
                 PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Items(spec.Stage, spec.Split, spec.Rows))),
-                AccuracyAbility spec => Accuracy(model.Model, Prepared(name, () => Task(spec))),
+                AccuracyAbility spec => Accuracy(model.Model, Task(name, spec, model.Model)),
                 RewardAbility spec => MeanReward(materials.Reward(spec.Reward), Answers(spec.Stage, spec.Rows, spec.Temperature, spec.MaxNewTokens, spec.Split)),
                 DistinctAbility spec => DistinctGrams.Share(Answers(spec.Stage, spec.Rows, spec.Temperature, spec.MaxNewTokens, spec.Split).Select(pair => pair.Answer), spec.N),
                 var other => throw new InvalidOperationException($"The ability {other.GetType().Name} has no measurement."),
@@ -66,11 +76,15 @@ public sealed class AbilityMeter(Materials materials)
         return Enumerable.Range(0, Math.Min(rows, count)).Select(i => order[i]);
     }
 
-    (LabelWords Objective, IReadOnlyList<Item> Items) Task(AccuracyAbility spec)
+    (Func<LanguageModel, Batch, Tensor> Scores, IReadOnlyList<Item> Items) Task(string name, AccuracyAbility spec, LanguageModel model)
     {
-        var method = (PromptMethod)materials.Stage(spec.Stage).Method!;
-        var labels = materials.Data(spec.Stage).Labels();
-        return (new LabelWords(new Verbalizer(labels, method.Verbalizer.Words, materials.Tokenizer)), Items(spec.Stage, spec.Split, spec.Rows, labels));
+        var stage = materials.Stage(spec.Stage);
+        var known = materials.Data(spec.Stage).Labels();
+        if (stage.Method is PromptMethod method)
+            return Prepared(name, () => ((Func<LanguageModel, Batch, Tensor>)new LabelWords(new Verbalizer(known, method.Verbalizer.Words, materials.Tokenizer)).Scores, Items(spec.Stage, spec.Split, spec.Rows, known)));
+        // Labels are numbered as the model's head has them.
+        var labels = HeadStage.Labels(stage, model, known);
+        return Prepared($"{name}: {string.Join('\n', labels)}", () => ((Func<LanguageModel, Batch, Tensor>)LabelScores.Scores, Items(spec.Stage, spec.Split, spec.Rows, labels)));
     }
 
     /// <summary>exp of the mean loss of a target token.</summary>
@@ -90,14 +104,14 @@ public sealed class AbilityMeter(Materials materials)
         return Math.Exp(loss / count);
     }
 
-    static double Accuracy(LanguageModel model, (LabelWords Objective, IReadOnlyList<Item> Items) task)
+    static double Accuracy(LanguageModel model, (Func<LanguageModel, Batch, Tensor> Scores, IReadOnlyList<Item> Items) task)
     {
         var right = 0;
         foreach (var part in Parts.Of(task.Items, item => item.Tokens, TokensAtOnce))
         {
             using var scope = NewDisposeScope();
             using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
-            var guesses = task.Objective.Scores(model, batch).argmax(-1).cpu().data<long>().ToArray();
+            var guesses = task.Scores(model, batch).argmax(-1).cpu().data<long>().ToArray();
             right += part.Where((item, i) => guesses[i] == item.Label).Count();
         }
         return (double)right / task.Items.Count;

@@ -41,7 +41,7 @@ public sealed class StageData
             FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
             FinetuneSpec or PreferSpec => (new FieldText(""), (FieldText?)null),
             AlignSpec spec => (new FieldText(spec.Prompt), null),
-            TaskSpec => (new FieldText(((PromptMethod)stage.Method!).Template), (FieldText?)null),
+            TaskSpec task => (new FieldText(stage.Method is PromptMethod prompt ? prompt.Template : task.Reads), (FieldText?)null),
             _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
         };
     }
@@ -52,10 +52,11 @@ public sealed class StageData
     /// <param name="split">The part.</param>
     public IReadOnlyList<Row> Rows(DataSplit split) => [.. stage.Data.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }))];
 
-    /// <summary>The labels of a task, by falling frequency in the training rows.</summary>
+    /// <summary>The labels of a task's training rows: by falling frequency for a prompt; by name for a head, which keeps the order.</summary>
     public IReadOnlyList<string> Labels()
     {
         var label = ((TaskSpec)stage.Objective).Label;
+        if (stage.TrainsHead) return [.. Rows(DataSplit.Train).Select(row => row.Fields.GetValueOrDefault(label, "")).Distinct().Order(StringComparer.Ordinal)];
         return [.. Rows(DataSplit.Train).GroupBy(row => row.Fields.GetValueOrDefault(label, "")).OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
     }
 
@@ -73,7 +74,7 @@ public sealed class StageData
     {
         ArgumentNullException.ThrowIfNull(model);
         var rows = Rows(DataSplit.Validation) is { Count: > 0 } some ? some : Rows(DataSplit.Train);
-        int[] Tokens(Row row) => stage.Objective is AlignSpec or PreferSpec ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer) : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
+        int[] Tokens(Row row) => stage.TrainsHead ? new LabelledText(model.Tokenizer).Read(row.Key, first.Fill(row.Fields)).Ids : stage.Objective is AlignSpec or PreferSpec ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer) : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
         return [.. rows.Take(HeldRows).Select(Tokens).Where(ids => ids.Length > 0).Select(ids => ids[..Math.Min(ids.Length, HeldTokens)])];
     }
 
@@ -107,15 +108,16 @@ public sealed class StageData
         int cut = 0, splits = 0, dropped = 0;
         var untrained = new List<string>();
         var task = stage.Objective as TaskSpec;
+        var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
         var checks = task is null ? new TargetChecks(stage.Name, contract, tokenizer) : null;
         foreach (var row in Rows(split))
         {
-            var rendering = Render(row, tokenizer);
-            var whole = rendering.Tokenize(tokenizer);
+            var rendering = heading is null ? Render(row, tokenizer) : null;
+            var whole = rendering?.Tokenize(tokenizer) ?? heading!.Read(row.Key, first.Fill(row.Fields));
             List<TokenRow> fitting = [whole];
             if (whole.Length > maxLength)
             {
-                fitting = Shorten(rendering, whole, tokenizer, maxLength, policy);
+                fitting = Shorten(most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Key, first.Fill(row.Fields), most), whole, maxLength, policy);
                 if (fitting.Count == 0) dropped++;
                 else if (policy == OverlongPolicy.Split && stage.Objective is PretrainSpec) splits++;
                 else cut++;
@@ -136,7 +138,7 @@ public sealed class StageData
         return (items, new RowCounts(items.Count, items.Sum(item => (long)item.Tokens), items.Sum(item => item.Rows.Sum(row => (long)row.Targets)), cut, splits, dropped));
     }
 
-    List<TokenRow> Shorten(Rendering rendering, TokenRow row, Tokenizer tokenizer, int maxLength, OverlongPolicy policy)
+    List<TokenRow> Shorten(Func<int, TokenRow> tokenize, TokenRow row, int maxLength, OverlongPolicy policy)
     {
         switch (policy)
         {
@@ -154,7 +156,7 @@ public sealed class StageData
                 }
                 return pieces;
             default:
-                var shortened = rendering.Tokenize(tokenizer, maxLength);
+                var shortened = tokenize(maxLength);
                 var end2 = Math.Min(maxLength, shortened.Length);
                 var left = new TokenRow(shortened.Ids[..end2], shortened.Learn[..end2], row.Source);
                 return stage.Objective is TaskSpec || left.Targets > 0 ? [left] : [];

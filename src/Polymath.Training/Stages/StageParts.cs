@@ -17,6 +17,8 @@ static class StageParts
         var data = materials.Data(stage.Name);
         switch (stage.Objective)
         {
+            case TaskSpec when stage.TrainsHead:
+                return (new LabelScores(), Corpus(stage, materials, model.Model, batch, visit, observer, HeadStage.Labels(stage, model.Model, data.Labels())));
             case TaskSpec:
                 var labels = data.Labels();
                 var verbalizer = new Verbalizer(labels, ((PromptMethod)stage.Method!).Verbalizer.Words, materials.Tokenizer);
@@ -43,11 +45,12 @@ static class StageParts
     static void Suits(StageSpec stage, LanguageModel model)
     {
         var family = model.Configuration["model_type"];
-        if (model.Labels is not null) throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, and stages train heads over words. Name the language model that it was made from.");
+        if (stage.TrainsHead) return;
+        if (model.Labels is not null) throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, and this stage trains a head over words. Name the language model that it was made from; or make it a task stage without a prompt, which trains the labels.");
         if (stage.Objective is not TaskSpec && model.Reading == Reading.Encoder)
             throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it would have to foretell. Give it a stage of the kind task, or take a model that reads forward.");
         if (stage.Objective is TaskSpec && model.Reading == Reading.EncoderDecoder)
-            throw new InputException($"Stage {stage.Name}: a {family} answers beside what it reads, and a task stage reads labels where the prompt leaves off. Give it a stage of the kind finetune, whose answer is the label.");
+            throw new InputException($"Stage {stage.Name}: a {family} answers beside what it reads, and a task stage reads labels where the prompt leaves off. Give it a stage of the kind finetune, whose answer is the label, or leave the prompt out, so that a head over labels is trained.");
     }
 
     // A prompt must leave room for a whole answer; what does not is counted before the first step, and left out or refused as the batch says.

@@ -82,7 +82,7 @@ public sealed class TrainedMethod : IDisposable
                     (name, spec) => Fresh(model, spec with { Base = several.Base }, (long)new Text.RandomStream(seed, $"{stage}/{name}").NextBits(), null, encode)).Attach();
                 return new TrainedMethod(model, $"{JsonNamingPolicy.CamelCase.ConvertName(several.Together.ToString())}: {string.Join(", ", several.Adapters.Keys)}", [], adapters);
             case FreezeMethod freeze:
-                return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train ?? [], FrozenLayers.Trained(model, freeze)));
+                return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train ?? [], [.. FrozenLayers.Trained(model, freeze), .. Head(model)]));
             default:
                 return new TrainedMethod(model, method.Kind, Chosen(model, ["*"], []));
         }
@@ -98,6 +98,10 @@ public sealed class TrainedMethod : IDisposable
         model.Hold(delta.Base);
         return set;
     }
+
+    // A head over labels is what such a stage is for: it trains whatever else is frozen.
+    static IEnumerable<Weight> Head(LanguageModel model) =>
+        model.Labels is { } head ? model.Weights.Where(weight => head.Modules.Any(module => weight.Name.StartsWith(module + ".", StringComparison.Ordinal))) : [];
 
     static List<Weight> Chosen(LanguageModel model, IReadOnlyList<string> patterns, IEnumerable<Weight> more)
     {

@@ -29,12 +29,17 @@ public sealed class FamilyStageTests : IDisposable
 
     private const string Asks = "kind: task\n    label: kind\n    method: {kind: prompt, template: \"{text} {mask}\", verbalizer: {words: {soft: a, hard: b}}, train: {kind: delta, form: lora}}";
 
+    private const string Heads = "kind: task\n    label: kind\n    method: {kind: delta, form: lora}";
+
     [Theory]
     [InlineData("bert-mlm", "kind: pretrain\n    method: {kind: delta, form: lora}", "a bert reads in both directions")]
     [InlineData("bert-classify", "kind: pretrain\n    method: {kind: delta, form: lora}", "a bert with a head over labels")]
     [InlineData("bert-classify", Asks, "a bert with a head over labels")]
     [InlineData("t5", Asks, "a t5 answers beside what it reads")]
     [InlineData("bert-mlm", Asks, null)]
+    [InlineData("bert-mlm", Heads, null)]
+    [InlineData("t5", Heads, null)]
+    [InlineData("bert-classify", Heads, "the rows have the labels 'hard', 'soft', which the model's head does not know; its labels are LABEL_0")]
     [InlineData("t5", "kind: finetune\n    prompt: \"{kind}\"\n    answer: \"{text}\"\n    method: {kind: delta, form: lora}", null)]
     public void A_stage_that_a_family_cannot_learn_is_refused(string family, string stage, string? refusal)
     {

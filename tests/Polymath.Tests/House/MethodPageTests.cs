@@ -72,6 +72,16 @@ public sealed partial class MethodPageTests
         Assert.Equal(Enum.GetValues<Together>().Order(), asked.Order());
     }
 
+    [Fact]
+    public void The_recipe_of_the_page_of_heads_binds_and_checks_and_trains_one()
+    {
+        // The rows are the reader's own; here any will do.
+        var recipe = Snippet().Match(File.ReadAllText(Sources.At("docs", "methods", "heads.md"))).Groups[1].Value;
+        var reading = SampleRecipes.Read(recipe.Replace("files: reviews.jsonl", "files: 'npm:poems@2.0.1/json/*.json', sha512: " + SampleRecipes.Hash, StringComparison.Ordinal));
+        Assert.Equal([], reading.Faults.Select(fault => fault.ToString()));
+        Assert.True(reading.OrThrow().Stages.Single().TrainsHead);
+    }
+
     [GeneratedRegex(@"^# .* \(`([A-Z0-9_]+)`\)")]
     private static partial Regex Title();
 

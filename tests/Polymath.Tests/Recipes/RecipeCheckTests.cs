@@ -95,15 +95,45 @@ public sealed class RecipeCheckTests
         Assert.All(faults, other => Assert.Equal(Last(path), Last(other.Path)));
     }
 
-    [Fact]
-    public void A_task_stage_without_a_prompt_method_is_a_fault()
+    private static string Headed
     {
-        var start = SampleRecipes.Whole.IndexOf("    method:\n", StringComparison.Ordinal);
-        var end = SampleRecipes.Whole.IndexOf("  - name: please", StringComparison.Ordinal);
-        var none = SampleRecipes.Whole.Remove(start, end - start);
-        Assert.Contains("asks by a prompt", Assert.Single(SampleRecipes.Read(none).Faults).Problem);
-        var other = SampleRecipes.Read(none.Replace("label: author", "label: author\n    method: {kind: full}"));
-        Assert.Equal("stages.tell.method.kind", Assert.Single(other.Faults).Path);
+        get
+        {
+            var start = SampleRecipes.Whole.IndexOf("    method:\n", StringComparison.Ordinal);
+            var end = SampleRecipes.Whole.IndexOf("  - name: please", StringComparison.Ordinal);
+            return SampleRecipes.Whole.Remove(start, end - start);
+        }
+    }
+
+    // The stage that trains a head is the last.
+    private static string HeadLast => Headed[..Headed.IndexOf("  - name: please", StringComparison.Ordinal)].Replace("rounds: {count: 2, stages: [write]}\n", "");
+
+    [Fact]
+    public void A_task_stage_without_a_prompt_trains_a_head_after_which_no_words_are_learned()
+    {
+        var fault = Assert.Single(SampleRecipes.Read(Headed).Faults);
+        Assert.Equal("stages.please.kind", fault.Path);
+        Assert.Contains("'please' comes after 'tell', which leaves a model with a head over labels", fault.Problem);
+        Assert.Contains("move 'tell' behind it", fault.Hint);
+        foreach (var method in new[] { "", "\n    method: {kind: full}", "\n    method: {kind: freeze}", "\n    method: {kind: lora}", "\n    text: \"{title} {text}\"" })
+            Assert.Empty(SampleRecipes.Read(HeadLast.Replace("label: author", "label: author" + method)).Faults);
+        // A later round comes after it, too.
+        Assert.Contains("'read.2' comes after 'tell'", Assert.Single(SampleRecipes.Read(HeadLast + "rounds: {count: 2, stages: [read]}\n").Faults).Problem);
+        Assert.Empty(SampleRecipes.Read(HeadLast + "rounds: {count: 3, stages: [tell]}\n").Faults);
+    }
+
+    [Theory]
+    [InlineData("label: author", "label: author\n    text: \"{titel}\"", "stages.tell.text", "no field 'titel'")]
+    [InlineData("label: author", "label: author\n    evaluate: {every: 2, abilities: [reading]}", "stages.tell.evaluate.abilities", "'reading' needs a head over words")]
+    [InlineData("text: \"{title} {text}\"", "text: \"{title} {text}\"\n    evaluate: {every: 2, abilities: [author]}", "stages.read.evaluate.abilities", "'author' needs a head over labels")]
+    [InlineData("label: author", "label: author\n    method: {kind: adapters, adapters: {a: {delta: {form: lora}}, b: {delta: {form: lora}}}}", "stages.tell.method.adapters", "2 adapters would share one head")]
+    [InlineData("label: author", "label: author\n    text: \"{text}\"\n    method: {kind: prompt, template: \"{text} {mask}\", verbalizer: {}}", "stages.tell.text", "a prompt says in its template")]
+    public void A_head_that_cannot_be_trained_so_is_a_fault(string what, string with, string path, string problem)
+    {
+        var fault = Assert.Single(SampleRecipes.Read(HeadLast.Replace(what, with)).Faults);
+        Assert.Equal(path, fault.Path);
+        Assert.Contains(problem, fault.Problem);
+        Assert.NotEmpty(fault.Hint);
     }
 
     [Fact]

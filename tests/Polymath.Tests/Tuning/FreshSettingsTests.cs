@@ -165,7 +165,7 @@ public sealed class FreshSettingsTests
     [InlineData("llama", "\"CAUSAL_LM\"", false)]
     [InlineData("t5", "\"SEQ_2_SEQ_LM\"", false)]
     [InlineData("bert-mlm", "null", false)]
-    [InlineData("bert-classify", "null", false)]
+    [InlineData("bert-classify", "\"SEQ_CLS\"", false)]
     public void The_file_says_what_PEFT_wants_to_know_of_the_model(string family, string task, bool turned)
     {
         using var model = Open(family);

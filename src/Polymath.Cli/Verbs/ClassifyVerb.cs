@@ -1,0 +1,69 @@
+using System.CommandLine;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Models;
+using Polymath.Models.Parts;
+using Polymath.Recipes;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath classify FOLDER --text TEXT</c>: what a head over labels says of a text, or with <c>--input FILE</c> of each row.</summary>
+static class ClassifyVerb
+{
+    static readonly JsonSerializerOptions layout = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    internal static Command Make()
+    {
+        var choice = new ModelChoice();
+        var text = new Option<string?>("--text") { Description = "What to label, laid out as the stage's text was; read from standard input when left out." };
+        var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
+        var input = new Option<string?>("--input") { Description = "A file with a JSON object on each line, {\"text\": \"...\"}: each is printed again with its label. - reads standard input." };
+        var rows = new Option<int>("--rows") { Description = "How many rows of --input are read side by side.", DefaultValueFactory = _ => 16 };
+        var command = new Command("classify", "Labels a text or a file of texts by a head over labels.") { text, json, input, rows };
+        choice.AddTo(command);
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var one = parsed.GetValue(text);
+            if (parsed.GetValue(input) is not { } file) return Go(() => choice.Open(parsed), one ?? Console.In.ReadToEnd().TrimEnd('\n'), parsed.GetValue(json));
+            if (one is not null) throw new InputException("--text is one text, --input a file of them. Give one of the two options.");
+            if (parsed.GetValue(rows) < 1) throw new InputException($"--rows is {parsed.GetValue(rows)}; it must be 1 or more.");
+            return All(() => choice.Open(parsed), PromptRow.Read(file, "text"), parsed.GetValue(rows));
+        }));
+        return command;
+    }
+
+    static int Go(Func<OpenedModel> open, string text, bool json)
+    {
+        if (text.Length == 0) throw new InputException("The text is empty. Give one with --text TEXT.");
+        using var opened = open();
+        var answer = LabelReader.Read(opened.Text, [text], 1).Single();
+        var head = opened.Text.Model.Labels!;
+        if (json) Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(head, answer) }.ToJsonString(layout));
+        else
+            foreach (var (name, score) in Ranked(head, answer)) Console.WriteLine($"{name,-20} {score:F4}");
+        if (answer.Cut && !json) Console.Error.WriteLine($"polymath: the text is longer than the model's context of {opened.Text.Model.Sizes.ContextLength:N0} tokens; its end was not read.");
+        return Outcome.Done;
+    }
+
+    static int All(Func<OpenedModel> open, IReadOnlyList<PromptRow> rows, int rowsAtOnce)
+    {
+        if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking) throw new InputException($"{asking.Place}: the row asks for an adapter of its own, and a head over labels reads all rows alike. Leave adapter out, or give the one for all with --adapter FOLDER.");
+        using var opened = open();
+        foreach (var (answer, i) in LabelReader.Read(opened.Text, [.. rows.Select(row => row.Prompt)], rowsAtOnce).Select((answer, i) => (answer, i)))
+            Console.WriteLine(rows[i].With("classified", Answer(opened.Text.Model.Labels!, answer)).ToJsonString(layout));
+        return Outcome.Done;
+    }
+
+    static IEnumerable<(string Name, double Score)> Ranked(LabelHead head, LabelledAnswer answer) => head.Names.Zip(answer.Scores).OrderByDescending(pair => pair.Second);
+
+    // One of several labels is named; several at once and numbers speak for themselves.
+    static JsonObject Answer(LabelHead head, LabelledAnswer answer)
+    {
+        var result = new JsonObject();
+        if (head.Task == LabelTask.Classify) result["label"] = Ranked(head, answer).First().Name;
+        result[head.Task == LabelTask.Regress ? "values" : "probabilities"] = new JsonObject(head.Names.Zip(answer.Scores).Select(pair => KeyValuePair.Create(pair.First, (JsonNode?)Math.Round(pair.Second, 6))));
+        if (answer.Cut) result["cut"] = true;
+        return result;
+    }
+}
