@@ -22,7 +22,7 @@ public static class Combination
         if (density is not (> 0 and <= 1)) throw new InputException($"density is {density}; it is the share of elements that is kept, above 0 and up to 1.");
         foreach (var (set, _) in adapters)
             if (set.ChangesMore || set.Plugged.Count == 0 || set.Plugged.Any(pair => pair.Delta is not Lora { Magnitude: null, Bias: null }))
-                throw new InputException($"{set.Configuration.Origin}: only plain low-rank adapters of linear maps can be combined, not a {set.Configuration.Type} that changes more. Convert it first: polymath adapter convert.");
+                throw new InputException($"{set.Configuration.Origin}: only plain low-rank adapters of linear maps can be combined, and this one is of the kind {set.Configuration.Type}{(set.Configuration.Type == "LORA" ? " and changes more" : "")}. Convert it first: polymath adapter convert.");
         using var frozen = no_grad();
         using var generator = new Generator((ulong)seed);
         var lost = new Dictionary<string, double>();

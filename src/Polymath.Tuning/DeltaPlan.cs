@@ -57,6 +57,7 @@ public static class DeltaPlan
         if (spec.Budget is not null && spec.Settings?.ContainsKey(method.SizeKey) == true) throw new InputException($"{place}: budget solves for {method.SizeKey}, and settings name it, too; give one of them.");
         if (spec.Budget is not null) Share(spec.Budget);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
+        CheckBudget(spec, place);
         if (spec.Layers is not null) content["layers_to_transform"] = new JsonArray();
         configuration = AdapterConfiguration.Of(content, place);
         configuration.Understands(method.Keys, strict: true);
@@ -84,6 +85,12 @@ public static class DeltaPlan
 
     static DeltaMethod MethodOf(DeltaForm form) => DeltaMethods.Of(AdapterConfiguration.Of(new JsonObject { ["peft_type"] = forms[form].Type }, "form"));
 
+    static void CheckBudget(DeltaSpec spec, string place)
+    {
+        if (spec.Budget is not null && !HasSize(spec.Form))
+            throw new InputException($"{place}.budget: {System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(spec.Form.ToString())} has no size that could be solved for: it trains what its sockets have. Leave budget out, or name fewer roles or layers.");
+    }
+
     /// <summary>The configuration of a fresh adapter.</summary>
     /// <param name="model">The model.</param>
     /// <param name="spec">The description.</param>
@@ -94,6 +101,7 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(spec);
         if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException("method: roles and targetModules both name the sockets; give one of them.");
+        CheckBudget(spec, "method");
         var (type, usual) = forms[spec.Form];
         var content = new JsonObject { ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null, ["task_type"] = Task(model) };
         // PEFT's other kinds know no such setting, and say so when they read it.

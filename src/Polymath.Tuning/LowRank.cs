@@ -68,7 +68,8 @@ public sealed class LowRank : IDisposable
         ArgumentNullException.ThrowIfNull(change);
         using var scope = NewDisposeScope();
         var (a, b) = factors[module];
-        var whole = change.norm().item<float>();
+        // What sums up to nothing is nothing but rounding, which is measured by what was summed.
+        var whole = Math.Max(change.norm().item<float>(), 1e-3f * a.norm().item<float>() * b.norm().item<float>());
         return (b.matmul(a) - change).norm().item<float>() / Math.Max(whole, 1e-30f);
     }
 

@@ -22,10 +22,11 @@ static class AdapterUnmergeVerb
             var target = work.Target(parsed, place, "config.json");
             TorchRuntime.Load();
             var source = work.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!;
-            using var before = parsed.GetValue(basis) is { } given ? ModelFolder.Open(TextModel.Locate(work.Hubs.Model(parsed, given))) : null;
+            var given = parsed.GetValue(basis);
+            using var before = given is null ? null : ModelFolder.Open(TextModel.Locate(work.Hubs.Model(parsed, given)));
             using var merged = ModelFolder.Open(place);
-            if (before is not null) Same(before, merged, parsed.GetValue(basis)!, place);
-            if (AdapterBase.Read(source) is { } made && AdapterBase.Of(merged).Models.Any(given => made.Models.Any(given.Fits)))
+            if (before is not null) Same(before, merged, given!, place);
+            if (AdapterBase.Read(source) is { } made && AdapterBase.Of(merged).Models.Any(one => made.Models.Any(one.Fits)))
                 throw new InputException($"{place} is the model that {source} was made for: the adapter is not in it, and taking it out would leave what never was. Name the model that it was merged into.");
             var width = ModelWriter.TypeOf(merged);
             // Held against the base where it is there; otherwise the result with the adapter on it answers as the merged model does.
@@ -46,6 +47,7 @@ static class AdapterUnmergeVerb
                 report = gate.Pass(written, inside, parsed.GetValue(work.Gate));
             }));
             AdapterWork.Tell(target, report!);
+            if (given is null) Console.WriteLine("Nothing here shows that this adapter was in it. To hold the result against the model that it was merged into, name that: --base FOLDER.");
             return Outcome.Done;
         }));
         return command;

@@ -11,7 +11,7 @@ namespace Polymath.Cli.Verbs;
 static class ChatVerb
 {
     const string Commands = "/forget begins anew, /exit leaves, Ctrl-C stops an answer.";
-    const string Choosing = " /adapter NAME lets that adapter answer, /adapter NAME NAME both of them, /adapter nobody but the base.";
+    const string Choosing = " /adapter NAME lets that adapter answer (several names: all of them), /adapter alone the base.";
 
     internal static Command Make()
     {
@@ -56,6 +56,9 @@ static class ChatVerb
                 case ['/', .. var name] when name.All(char.IsAsciiLetter):
                     Console.WriteLine($"There is no command /{name}. {Commands}");
                     continue;
+                case ['/', ..] near when near.Split(' ')[0][1..] is var word && word.All(char.IsAsciiLetter) && Nearest.To(word, ["adapter", "forget", "exit", "help"]) is { } meant:
+                    Console.WriteLine($"There is no command /{word}; did you mean /{meant}?");
+                    continue;
                 case var message:
                     Answer(model, turns, message, settings with { Seed = seed });
                     if (!remember) turns.Clear();
@@ -73,6 +76,7 @@ static class ChatVerb
         }
         try
         {
+            names = [.. names.Distinct()];
             adapters.Choose([names]);
             Console.Error.WriteLine($"({(names.Length == 0 ? "The base" : string.Join(" and ", names))} {(names.Length > 1 ? "answer" : "answers")}, of {string.Join(", ", adapters.Names)}.)");
         }

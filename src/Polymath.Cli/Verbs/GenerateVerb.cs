@@ -72,6 +72,8 @@ static class GenerateVerb
         using var opened = open();
         var model = opened.Text;
         TokenGenerator.Check(model.Model);
+        foreach (var row in opened.Named is null ? [] : rows)
+            if (row.Adapters.FirstOrDefault(name => !opened.Named!.Names.Contains(name)) is { } unknown) throw new InputException($"{row.Place}: there is no adapter '{unknown}'; {Nearest.Hint(unknown, opened.Named!.Names, "adapters")}");
         if (opened.Named is { } named) named.Choose([.. rows.Select(row => row.Adapters)]);
         else if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking)
             throw new InputException($"{asking.Place}: the row asks for the adapter '{asking.Adapters[0]}', and there are none to choose from. Give them: --adapters {asking.Adapters[0]}=FOLDER.");

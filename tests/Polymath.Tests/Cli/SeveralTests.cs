@@ -233,7 +233,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
     }
 
     [Theory]
-    [InlineData("{\"prompt\": \"ama\", \"adapter\": \"sofly\"}", "There is no adapter 'sofly'; did you mean 'softly'?", "--stage", "routed")]
+    [InlineData("{\"prompt\": \"ama\", \"adapter\": \"sofly\"}", "-, line 1: there is no adapter 'sofly'; did you mean 'softly'?", "--stage", "routed")]
     [InlineData("{\"prompt\": \"ama\", \"adapter\": \"softly\"}", "--adapters softly=FOLDER", "--stage", "base")]
     [InlineData("{\"promt\": \"ama\"}", "-, line 1: there is no prompt", "--stage", "base")]
     [InlineData("ama", "-, line 1: no JSON", "--stage", "base")]

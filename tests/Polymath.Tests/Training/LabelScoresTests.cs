@@ -88,7 +88,7 @@ public sealed class LabelScoresTests
             Assert.Equal(one[i].Loss, many[i].Loss, 1e-5);
             Assert.Equal(one[i].GradientNorm, many[i].GradientNorm, 1e-4);
         }
-        Assert.All(whole.Model.Weights.Zip(cut.Model.Weights), pair => Assert.True(Samples.Gap(Samples.Floats(pair.First.Value), Samples.Floats(pair.Second.Value)) < 1e-6, pair.First.Name));
+        Assert.All(whole.Model.Weights.Zip(cut.Model.Weights), pair => Assert.True(Samples.Gap(Samples.Floats(pair.First.Value), Samples.Floats(pair.Second.Value)) is var gap && gap < 2e-5, $"{pair.First.Name}: {gap}"));
     }
 
     [Fact]

@@ -61,6 +61,15 @@ public sealed class CombinationTests : IDisposable
     }
 
     [Fact]
+    public void What_sums_up_to_nothing_is_measured_by_what_was_summed()
+    {
+        var sets = Both();
+        using var nothing = Combination.Of([(sets[0].Set, 1), (sets[0].Set, -1)], CombineKind.Cat, 0.5, null, 0, out var errors);
+        Assert.All(errors.Values, error => Assert.InRange(error, 0, 1e-3));
+        sets.ForEach(pair => pair.Set.Dispose());
+    }
+
+    [Fact]
     public void Two_that_are_active_at_once_are_PEFTs_two()
     {
         var sets = Both();
