@@ -15,7 +15,7 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
     /// <param name="file">The file; <c>-</c> for standard input.</param>
     /// <param name="field">The field that holds what is to be answered.</param>
     /// <exception cref="InputException">It is not there, or a line is no such object.</exception>
-    internal static IReadOnlyList<PromptRow> Read(string file, string field = "prompt")
+    internal static IReadOnlyList<PromptRow> Read(string file, string field)
     {
         if (file != "-" && !File.Exists(file)) throw new InputException($"--input is {file}, and there is no such file. Name one with an object such as {Sample(field)} on each line, or - for standard input.");
         var lines = file == "-" ? Console.In.ReadToEnd().Split('\n') : File.ReadAllLines(file);

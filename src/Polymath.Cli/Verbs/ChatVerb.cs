@@ -52,12 +52,8 @@ static class ChatVerb
                 case var order when order.Split(' ', StringSplitOptions.RemoveEmptyEntries) is ["/adapter", .. var names]:
                     Choose(opened.Named, names);
                     continue;
-                // A path or a fraction is a message, a lone word behind a slash a command that is mistyped.
-                case ['/', .. var name] when name.All(char.IsAsciiLetter):
-                    Console.WriteLine($"There is no command /{name}. {Commands}");
-                    continue;
-                case ['/', ..] near when near.Split(' ')[0][1..] is var word && word.All(char.IsAsciiLetter) && Nearest.To(word, ["adapter", "forget", "exit", "help"]) is { } meant:
-                    Console.WriteLine($"There is no command /{word}; did you mean /{meant}?");
+                case ['/', ..] order when Mistyped(order) is { } told:
+                    Console.WriteLine(told);
                     continue;
                 case var message:
                     Answer(model, turns, message, settings with { Seed = seed });
@@ -65,6 +61,17 @@ static class ChatVerb
                     continue;
             }
         }
+    }
+
+    // A path or a fraction is a message, and so is a sentence that begins with one; a lone word behind a slash, or one near a command's, is a command that is mistyped.
+    static string? Mistyped(string order)
+    {
+        var words = order[1..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        if (words.Length == 0 || !words[0].All(char.IsAsciiLetter)) return null;
+        string[] known = ["forget", "adapter", "exit", "help"];
+        if (known.Contains(words[0])) return $"/{words[0]} stands alone. {Commands}";
+        var near = Nearest.To(words[0], known);
+        return near is not null ? $"There is no command /{words[0]}; did you mean /{near}?" : words.Length > 1 ? null : $"There is no command /{words[0]}. {Commands}";
     }
 
     static void Choose(NamedAdapters? adapters, string[] names)

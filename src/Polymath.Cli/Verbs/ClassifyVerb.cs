@@ -18,24 +18,18 @@ static class ClassifyVerb
         var choice = new ModelChoice();
         var text = new Option<string?>("--text") { Description = "What to label, laid out as the stage's text was; read from standard input when left out." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
-        var input = new Option<string?>("--input") { Description = "A file with a JSON object on each line, {\"text\": \"...\"}: each is printed again with its label. - reads standard input." };
-        var rows = new Option<int>("--rows") { Description = "How many rows of --input are read side by side.", DefaultValueFactory = _ => 16 };
-        var command = new Command("classify", "Labels a text or a file of texts by a head over labels.") { text, json, input, rows };
+        var input = new RowInput("text", "{\"text\": \"...\"}", "its label");
+        var command = new Command("classify", "Labels a text or a file of texts by a head over labels.") { text, json };
+        input.AddTo(command);
         choice.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() =>
-        {
-            var one = parsed.GetValue(text);
-            if (parsed.GetValue(input) is not { } file) return Go(() => choice.Open(parsed), one ?? Console.In.ReadToEnd().TrimEnd('\n'), parsed.GetValue(json));
-            if (one is not null) throw new InputException("--text is one text, --input a file of them. Give one of the two options.");
-            if (parsed.GetValue(rows) < 1) throw new InputException($"--rows is {parsed.GetValue(rows)}; it must be 1 or more.");
-            return All(() => choice.Open(parsed), PromptRow.Read(file, "text"), parsed.GetValue(rows));
-        }));
+        command.SetAction(parsed => Outcome.Of(() => input.Read(parsed, text) is var (rows, atOnce)
+            ? All(() => choice.Open(parsed), rows, atOnce)
+            : Go(() => choice.Open(parsed), input.Text(parsed, text), parsed.GetValue(json))));
         return command;
     }
 
     static int Go(Func<OpenedModel> open, string text, bool json)
     {
-        if (text.Length == 0) throw new InputException("The text is empty. Give one with --text TEXT.");
         using var opened = open();
         var answer = LabelReader.Read(opened.Text, [text], 1).Single();
         var head = opened.Text.Model.Labels!;

@@ -21,32 +21,20 @@ static class GenerateVerb
         var prompt = new Option<string?>("--prompt") { Description = "What to answer or to go on from; read from standard input when left out." };
         var raw = new Option<bool>("--raw") { Description = "Goes on from the text as it stands, instead of answering it as a message." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object; rows of --input are JSON anyway." };
-        var input = new Option<string?>("--input") { Description = "A file with a JSON object on each line, {\"prompt\": \"...\", \"adapter\": \"NAME\"}: each is printed again with what was generated. - reads standard input." };
-        var rows = new Option<int>("--rows") { Description = "How many rows of --input are generated side by side.", DefaultValueFactory = _ => 16 };
+        var input = new RowInput("prompt", "{\"prompt\": \"...\", \"adapter\": \"NAME\"}", "what was generated");
         var sampling = new Sampling();
-        var command = new Command("generate", "Answers a prompt or a file of prompts, or goes on from texts.") { prompt, raw, json, input, rows };
+        var command = new Command("generate", "Answers a prompt or a file of prompts, or goes on from texts.") { prompt, raw, json };
+        input.AddTo(command);
         choice.AddTo(command);
         sampling.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() =>
-        {
-            if (parsed.GetValue(input) is null && parsed.GetResult(rows) is { Implicit: false }) throw new InputException("--rows is how many rows of --input are generated side by side; there is one prompt. Leave it out, or give --input FILE.");
-            if (parsed.GetValue(input) is not { } file) return Go(() => choice.Open(parsed), parsed.GetValue(prompt) ?? Ask(), parsed.GetValue(raw), parsed.GetValue(json), sampling.Read(parsed));
-            if (parsed.GetValue(prompt) is not null) throw new InputException("--prompt is one prompt, --input a file of them. Give one of the two options.");
-            if (parsed.GetValue(rows) < 1) throw new InputException($"--rows is {parsed.GetValue(rows)}; it must be 1 or more.");
-            return All(() => choice.Open(parsed, choosing: true), PromptRow.Read(file), parsed.GetValue(raw), parsed.GetValue(rows), sampling.Read(parsed));
-        }));
+        command.SetAction(parsed => Outcome.Of(() => input.Read(parsed, prompt) is var (rows, atOnce)
+            ? All(() => choice.Open(parsed, choosing: true), rows, parsed.GetValue(raw), atOnce, sampling.Read(parsed))
+            : Go(() => choice.Open(parsed), input.Text(parsed, prompt), parsed.GetValue(raw), parsed.GetValue(json), sampling.Read(parsed))));
         return command;
-    }
-
-    static string Ask()
-    {
-        if (!Console.IsInputRedirected) Console.Error.WriteLine("polymath: write the prompt; Ctrl-D on a line of its own ends it.");
-        return Console.In.ReadToEnd().TrimEnd('\n');
     }
 
     static int Go(Func<OpenedModel> open, string prompt, bool raw, bool json, SamplingSettings settings)
     {
-        if (prompt.Length == 0) throw new InputException("The prompt is empty. Give one with --prompt TEXT.");
         using var opened = open();
         var model = opened.Text;
         TokenGenerator.Check(model.Model);
@@ -72,11 +60,12 @@ static class GenerateVerb
         using var opened = open();
         var model = opened.Text;
         TokenGenerator.Check(model.Model);
-        foreach (var row in opened.Named is null ? [] : rows)
-            if (row.Adapters.FirstOrDefault(name => !opened.Named!.Names.Contains(name)) is { } unknown) throw new InputException($"{row.Place}: there is no adapter '{unknown}'; {Nearest.Hint(unknown, opened.Named!.Names, "adapters")}");
-        if (opened.Named is { } named) named.Choose([.. rows.Select(row => row.Adapters)]);
-        else if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking)
-            throw new InputException($"{asking.Place}: the row asks for the adapter '{asking.Adapters[0]}', and there are none to choose from. Give them: --adapters {asking.Adapters[0]}=FOLDER.");
+        foreach (var (row, name) in rows.SelectMany(row => row.Adapters.Select(name => (row, name))))
+        {
+            if (opened.Named is null) throw new InputException($"{row.Place}: the row asks for the adapter '{name}', and there are none to choose from. Give them: --adapters {name}=FOLDER.");
+            if (!opened.Named.Names.Contains(name)) throw new InputException($"{row.Place}: there is no adapter '{name}'; {Nearest.Hint(name, opened.Named.Names, "adapters")}");
+        }
+        opened.Named?.Choose([.. rows.Select(row => row.Adapters)]);
         List<int[]> prompts = [.. rows.Select(row => Encode(model, row.Prompt, raw))];
         // Told with its line, and before anything is generated, since the others may take long.
         var generator = new TokenGenerator(model.Model, model.Ends);

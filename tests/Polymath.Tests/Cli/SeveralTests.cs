@@ -229,6 +229,8 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         Assert.Equal(answers[3], answers[4]);
         Assert.Contains("There is no adapter 'hashly'; did you mean 'harshly'?", result.Error, StringComparison.Ordinal);
         Assert.Contains("(softly and harshly answer, of softly, harshly.)", result.Error, StringComparison.Ordinal);
+        var mistyped = CliProgram.Say(several.At(), "/adpater softly\n/forget it\n/forgt\n/nonsense\n/exit\n", "chat", "whole", "--stage", "base");
+        Assert.Equal(["There is no command /adpater; did you mean /adapter?", "/forget stands alone.", "There is no command /forgt; did you mean /forget?", "There is no command /nonsense."], mistyped.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(" /forget begins")[0]));
         Assert.Contains("no adapters to choose from", CliProgram.Say(several.At(), "/adapter softly\n", "chat", "whole", "--stage", "base").Error, StringComparison.Ordinal);
     }
 
