@@ -72,7 +72,7 @@ public sealed class VerbTests(FinishedRun finished)
         Assert.Equal((0, ""), (result.Code, result.Error));
         var lines = result.Out.Split('\n');
         Assert.Equal("/forget begins anew, /exit leaves, Ctrl-C stops an answer.", lines[0]);
-        Assert.StartsWith("There is no command /hlep. /forget begins", lines[1]);
+        Assert.Equal("There is no command /hlep; did you mean /help? /forget begins anew, /exit leaves, Ctrl-C stops an answer.", lines[1]);
         string[] command = ["generate", "whole", "--raw", "--prompt", new string('a', 45), "--max-new-tokens", "9", "--temperature", "4", "--seed"];
         var filled = 0;
         for (var seed = 1; seed < 4; seed++)
