@@ -13,7 +13,13 @@ public abstract record DataSpec;
 /// <param name="Where">Filters a row must pass, in order.</param>
 /// <param name="Distinct">A field whose repeated values are dropped, the first one kept.</param>
 /// <param name="Split">How rows are split into training, validation and test.</param>
-/// <param name="Shape">The shape of published data that rows are brought from to one form, with the fields <c>messages</c>, <c>chosen</c>, <c>rejected</c>, <c>label</c>, <c>text</c>; instead of <paramref name="Fields"/>.</param>
+/// <param name="Shape">
+/// The shape of published data that rows are brought from to one form, with the fields <c>messages</c>, <c>chosen</c>, <c>rejected</c>, <c>label</c>, <c>text</c>. Beside it
+/// <paramref name="Fields"/> says where the shape's own columns lie, and filters see the columns of the files.
+/// </param>
+/// <param name="Roles">The role that a speaker's name stands for, such as <c>{human: user, bot: assistant}</c>, besides those that are known.</param>
+/// <param name="Ignore">Columns, keys and roles of messages, and types of content that are left out of the rows.</param>
+/// <param name="Part">One of several equal parts of the rows, such as <c>1 of 3</c>, for adapters that are trained apart; every row is in one part.</param>
 public sealed record FilesSpec(
     [Means(Meaning.Files)] IReadOnlyList<string> Files,
     string? Sha512 = null,
@@ -22,16 +28,21 @@ public sealed record FilesSpec(
     IReadOnlyList<FilterSpec>? Where = null,
     string? Distinct = null,
     SplitSpec? Split = null,
-    DataShape? Shape = null) : DataSpec;
+    DataShape? Shape = null,
+    IReadOnlyDictionary<string, string>? Roles = null,
+    IReadOnlyList<string>? Ignore = null,
+    string? Part = null) : DataSpec;
 
 /// <summary>The rows of another source that pass filters, with fields added; each row stays in the split it is in.</summary>
 /// <param name="View">The source.</param>
 /// <param name="Where">Filters a row must pass, in order.</param>
 /// <param name="Fields">Fields to add: text in which <c>{field}</c> stands for a field's value.</param>
+/// <param name="Part">One of several equal parts of the rows, such as <c>1 of 3</c>.</param>
 public sealed record ViewSpec(
     [Means(Meaning.DataName)] string View,
     IReadOnlyList<FilterSpec>? Where = null,
-    IReadOnlyDictionary<string, string>? Fields = null) : DataSpec;
+    IReadOnlyDictionary<string, string>? Fields = null,
+    string? Part = null) : DataSpec;
 
 /// <summary>The formats rows are read from.</summary>
 public enum FileFormat
@@ -42,14 +53,17 @@ public enum FileFormat
     /// <summary>One JSON object a line.</summary>
     Jsonl,
 
-    /// <summary>One JSON array of objects.</summary>
+    /// <summary>One JSON array of objects, or objects one after another.</summary>
     Json,
 
-    /// <summary>Comma-separated values with a header line (RFC 4180).</summary>
+    /// <summary>Values separated by commas, semicolons or tabs, with a header line (RFC 4180).</summary>
     Csv,
 
     /// <summary>Apache Parquet.</summary>
     Parquet,
+
+    /// <summary>Apache Arrow, as a file or as a stream.</summary>
+    Arrow,
 }
 
 /// <summary>The shapes of published data.</summary>

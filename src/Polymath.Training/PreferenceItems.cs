@@ -18,37 +18,37 @@ static class PreferenceItems
     /// <param name="rows">Rows of the shape preference.</param>
     /// <param name="model">The model as the stage finds it: the reference policy.</param>
     /// <param name="maxLength">The most tokens of a row; longer pairs are left out.</param>
+    /// <param name="report">Takes what of the rows is not learned.</param>
     /// <returns>The items, and how many pairs were left out.</returns>
     /// <exception cref="InputException">A row is no pair, both answers of all pairs are the same, or none fits.</exception>
-    internal static (IReadOnlyList<Item> Items, int Dropped) Of(string stage, IEnumerable<Row> rows, TextModel model, int maxLength)
+    internal static (IReadOnlyList<Item> Items, int Dropped) Of(
+        string stage,
+        IEnumerable<Row> rows,
+        TextModel model,
+        int maxLength,
+        SourceReport report)
     {
         var items = new List<Item>();
         var dropped = 0;
         foreach (var row in rows)
         {
-            if (!row.Fields.TryGetValue("chosen", out var chosen) || !row.Fields.TryGetValue("rejected", out var rejected))
-                throw new InputException($"Stage {stage}: the row {row.Key} has no chosen and rejected answer. Give its source shape: preference.");
-            TokenRow[] pair = [Tokens(row, chosen, model), Tokens(row, rejected, model)];
-            if (pair.Any(answer => answer.Targets == 0)) throw new InputException($"Stage {stage}: an answer of the row {row.Key} trains no token. Leave the row out with where, or choose another chat template.");
-            if (pair.Any(answer => answer.Length > maxLength) || chosen == rejected) dropped++;
+            if (!row.Fields.ContainsKey("chosen") || !row.Fields.ContainsKey("rejected"))
+                throw new InputException($"Stage {stage}: {row.Name} has no chosen and rejected answer. Give its source shape: preference.");
+            TokenRow[] pair = [Tokens(row, "chosen", model, report), Tokens(row, "rejected", model, report)];
+            if (pair.Any(answer => answer.Targets == 0))
+                throw new InputException($"Stage {stage}: an answer of {row.Name} trains no token. Leave the row out with where, or choose another chat template.");
+            if (pair.Any(answer => answer.Length > maxLength) || pair[0].Ids.AsSpan().SequenceEqual(pair[1].Ids)) dropped++;
             else items.Add(new Item(pair));
         }
         if (items.Count == 0) throw new InputException($"Stage {stage} has no pair to learn from: {dropped} are longer than batch.maxLength {maxLength} or have two equal answers. Raise maxLength, or name other data.");
         return (WithReference(items, model.Model), dropped);
     }
 
-    // Only the last answer is compared: earlier ones are the same on both sides.
-    static TokenRow Tokens(Row row, string answer, TextModel model)
+    private static TokenRow Tokens(Row row, string side, TextModel model, SourceReport report)
     {
-        var tokens = model.Contract.Render(RowTalk.Of(row.Key, row.Fields, answer), model.Tokenizer).Tokenize(model.Tokenizer);
-        var end = Array.FindLastIndex(tokens.Learn, weight => weight != 0);
-        for (var i = end; i >= 0; i--)
-        {
-            if (tokens.Learn[i] != 0) continue;
-            Array.Clear(tokens.Learn, 0, i);
-            break;
-        }
-        return tokens with { Data = row.Data };
+        var rendering = model.Contract.Render(RowTalk.Side(row, side), model.Tokenizer);
+        report.Count(rendering);
+        return rendering.Tokenize(model.Tokenizer) with { Data = row.Data };
     }
 
     static List<Item> WithReference(List<Item> items, LanguageModel model)

@@ -69,7 +69,8 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
 
     private (string? Problem, string? Hint) Local(string text)
     {
-        if (Reachable(() => LocalFiles.Any(baseFolder, text)))
+        var file = DescribedData.Split(text).File ?? text;
+        if (Reachable(() => LocalFiles.Any(baseFolder, file) || SavedDatasetFiles.AreIn(Path.Combine(baseFolder, file))))
             return default;
         var problem = LocalFiles.IsGlob(text) ? $"no file fits '{text}'" : $"there is no file '{text}'";
         return (problem, Beside(text, Directory.EnumerateFiles));

@@ -78,7 +78,7 @@ public sealed class CharacterConversion
             var regex = new Regex(entry, RegexOptions.CultureInvariant, Patience);
             foreach (var file in files)
             {
-                using var reader = new StreamReader(new CheckedTextStream(file), Encoding.UTF8, false);
+                using var reader = new StreamReader(CheckedTextStream.Open(file), Encoding.UTF8, false);
                 foreach (Match match in regex.Matches(reader.ReadToEnd()))
                     Add(entries, match.Groups["from"].Value, match.Groups["to"].Value, file);
             }

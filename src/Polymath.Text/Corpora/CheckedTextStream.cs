@@ -5,32 +5,59 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Reads a file, leaves out a byte-order mark, and refuses the first byte that is not UTF-8.</summary>
+/// <summary>Reads a text file, unpacked if it was packed, leaves out a byte-order mark, and refuses the first byte that is not UTF-8.</summary>
 internal sealed class CheckedTextStream : Stream
 {
-    private readonly FileStream _inner;
+    private const int HeadLength = 8;
+
+    private readonly Stream _inner;
     private readonly string _file;
-    private readonly Action<long>? _progress;
     private readonly byte[] _buffer = new byte[1 << 16];
     private int _start, _checked, _end;
     private long _line = 1, _column = 1;
     private bool _opened, _ended;
 
+    private CheckedTextStream(string file, Stream inner) => (_file, _inner) = (file, inner);
+
     /// <summary>Opens a file.</summary>
     /// <param name="file">The file.</param>
-    /// <param name="progress">Is told how many bytes were read.</param>
+    /// <param name="progress">Is told how many bytes of the file were read.</param>
     /// <exception cref="InputException">It cannot be opened.</exception>
-    public CheckedTextStream(string file, Action<long>? progress = null)
+    public static CheckedTextStream Open(string file, Action<long>? progress = null)
     {
-        (_file, _progress) = (file, progress);
         try
         {
-            _inner = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan);
+            Stream inner = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 1 << 16, FileOptions.SequentialScan);
+            var head = new byte[HeadLength];
+            var length = inner.ReadAtLeast(head, HeadLength, throwOnEndOfStream: false);
+            inner.Position = 0;
+            if (progress is not null)
+                inner = new CountedStream(inner, progress);
+            var unpacked = Compression.Open(file, inner, head.AsSpan(0, length));
+            return new CheckedTextStream(file, TextEncodings.Utf8(unpacked, head.AsSpan(0, length)));
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
             throw new InputException($"cannot read {file}: {fault.Message} Check the path and its permissions.", fault);
         }
+    }
+
+    /// <summary>The first byte that is no white space, which stays to be read; -1 where there is none nearby.</summary>
+    public int Peek()
+    {
+        while (_start == _checked && !_ended)
+            Fill();
+        var at = _buffer.AsSpan(_start, _checked - _start).IndexOfAnyExcept(" \t\r\n"u8);
+        return at < 0 ? -1 : _buffer[_start + at];
+    }
+
+    /// <summary>The first line, as far as it is near, which stays to be read.</summary>
+    public string FirstLine()
+    {
+        Peek();
+        var near = _buffer.AsSpan(_start, _checked - _start);
+        var end = near.IndexOf((byte)'\n');
+        return Encoding.UTF8.GetString(end < 0 ? near : near[..end]);
     }
 
     /// <inheritdoc/>
@@ -98,10 +125,10 @@ internal sealed class CheckedTextStream : Stream
             _opened = true;
             if (_buffer.AsSpan(0, _end).StartsWith("\uFEFF"u8))
                 _start = 3;
+            TextEncodings.RefuseWideText(_file, _buffer.AsSpan(_start, _end - _start));
         }
 
         _checked = _opened ? CheckedEnd() : 0;
-        _progress?.Invoke(count);
     }
 
     private int ReadInner()
@@ -113,6 +140,11 @@ internal sealed class CheckedTextStream : Stream
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
             throw new InputException($"cannot read {_file}: {fault.Message} Check the path and the disk.", fault);
+        }
+        catch (Exception fault) when (fault is not OutOfMemoryException)
+        {
+            // Libraries that unpack throw whatever a damaged byte leads them to.
+            throw new InputException($"{_file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.", fault);
         }
     }
 
@@ -126,9 +158,8 @@ internal sealed class CheckedTextStream : Stream
             while (Rune.DecodeFromUtf8(span[good..], out _, out var width) == OperationStatus.Done)
                 good += width;
             Count(span[..good]);
-            throw new InputException(
-                $"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. Convert the file first, such as with: iconv -f latin1 -t utf-8 " +
-                $"{Path.GetFileName(_file)} > converted.txt (or -f gb18030, -f utf-16).");
+            var line = span[..good].LastIndexOf((byte)'\n') + 1;
+            throw new InputException($"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. {TextEncodings.Advice(_file, span[line..])}");
         }
 
         Count(span);

@@ -14,6 +14,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
 {
     private readonly Lazy<Hub> _hub = new(() => hub ?? new Hub(HubSettings.FromEnvironment()));
     private readonly Dictionary<string, IReadOnlyList<Row>> _rows = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, SourceReport> _reports = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterConversion> _conversions = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterClasses> _classes = new(StringComparer.Ordinal);
     private readonly HashSet<string> _open = new(StringComparer.Ordinal);
@@ -98,9 +99,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         {
             try
             {
-                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512, progress, Packages())
-                    : HubAddress.IsAddress(pattern) ? _hub.Value.Data(pattern)
-                    : FilePattern.Find(baseFolder, pattern));
+                files.AddRange(FilesAt(pattern, sha512));
             }
             catch (InputException fault)
             {
@@ -111,52 +110,105 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         return [.. files.Distinct(StringComparer.Ordinal)];
     }
 
+    /// <summary>What of a source's rows is not learned as it stands.</summary>
+    /// <param name="dataName">The source's name under <c>data</c>.</param>
+    /// <exception cref="InputException">The source cannot be read.</exception>
+    public SourceReport Report(string dataName)
+    {
+        Rows(dataName);
+        return _reports[dataName];
+    }
+
+    private IReadOnlyList<string> FilesAt(string pattern, string? sha512)
+    {
+        if (PackageCache.IsAddress(pattern))
+            return cache.Resolve(pattern, sha512, progress, Packages());
+        if (HubAddress.IsAddress(pattern))
+            return _hub.Value.Data(pattern);
+        var path = Path.GetFullPath(Path.Combine(baseFolder, pattern));
+        if (DescribedData.Split(pattern).File is not null || (Directory.Exists(path) && SavedDatasetFiles.AreIn(path)))
+            return [path];
+        return FilePattern.Find(baseFolder, pattern);
+    }
+
     private List<Row> ReadFiles(string name, FilesSpec spec)
     {
-        var files = FilesOf($"data '{name}'", spec.Files, spec.Sha512);
-        var total = files.Sum(file => new FileInfo(file).Length);
+        var report = _reports[name] = new SourceReport();
+        var sources = SourceFiles.Of(FilesOf($"data '{name}'", spec.Files, spec.Sha512), spec, report, address => _hub.Value.Data(address));
+        var total = sources.Sum(source => new FileInfo(source.File).Length);
         var done = 0L;
-        var collector = new RowCollector(spec.Fields, spec.Shape);
-        foreach (var file in files)
+        var collected = new List<CollectedRow>();
+        foreach (var group in sources.GroupBy(source => source.Spec))
         {
-            RowReader.Read(file, spec.Format ?? RowReader.FormatOf(file), collector, count =>
+            var collector = new RowCollector(group.Key, report);
+            foreach (var (file, asked) in group)
             {
-                done += count;
-                progress?.Invoke($"reading {name}", done, total);
-            });
+                RowReader.Read(file, asked.Format ?? RowReader.FormatOf(file), collector, count =>
+                {
+                    done += count;
+                    progress?.Invoke($"reading {name}", done, total);
+                });
+            }
+            collector.CheckFields(name);
+            collected.AddRange(collector.Rows);
         }
-
-        collector.CheckFields(name);
-        var log = new List<string> { $"{files.Count} file{(files.Count == 1 ? " holds" : "s hold")} {collector.Rows.Count} rows" };
-        var rows = RowFilter.Apply(collector.Rows, spec.Where, row => row, name, log);
+        var log = new List<string> { $"{sources.Count} file{(sources.Count == 1 ? " holds" : "s hold")} {collected.Count} rows" };
+        var rows = RowFilter.Apply(collected, spec.Where, row => row.Columns, name, log);
         if (spec.Distinct is { } distinct && rows.Count > 0)
-        {
-            var seen = new HashSet<string>(StringComparer.Ordinal);
-            rows = rows.FindAll(row => seen.Add(row.TryGetValue(distinct, out var value) ? value
-                : throw new InputException($"data '{name}': 'distinct' names the field '{distinct}', which does not exist. Found: " +
-                    $"{string.Join(", ", row.Keys)}.")));
-        }
-
+            rows = Distinct(name, rows, distinct);
         CheckNotEmpty(name, rows.Count, log);
         var split = spec.Split ?? new SplitSpec();
         foreach (var field in split.By ?? [])
         {
-            if (!rows[0].ContainsKey(field))
-                throw new InputException($"data '{name}': 'split.by' names the field '{field}', which does not exist. Found: " +
-                    $"{string.Join(", ", rows[0].Keys)}.");
+            if (!rows[0].Columns.ContainsKey(field))
+                throw Missing(name, $"'split.by' names the field '{field}'", rows[0].Columns.Keys);
         }
+        var read = rows.ConvertAll(row =>
+        {
+            var key = RowHash.KeyOf(row.Fields);
+            return new Row(key, RowHash.SplitOf(split.By is null ? row.Fields : row.Columns, split), row.Fields, Place: row.Place);
+        });
+        return PartOf(name, read, spec.Part);
+    }
 
-        return rows.ConvertAll(row => new Row(RowHash.KeyOf(row), RowHash.SplitOf(row, split), row));
+    private static List<CollectedRow> Distinct(string name, List<CollectedRow> rows, string field)
+    {
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        return rows.FindAll(row => seen.Add(row.Columns.TryGetValue(field, out var value)
+            ? value
+            : throw Missing(name, $"'distinct' names the field '{field}'", row.Columns.Keys)));
+    }
+
+    private static InputException Missing(string name, string what, IEnumerable<string> found) =>
+        new($"data '{name}': {what}, which does not exist. Found: {string.Join(", ", found)}. Correct the name.");
+
+    // Equal parts, whatever the order of the rows: by the rank of their keys. Rows that are the same may be in several parts.
+    private static List<Row> PartOf(string name, List<Row> rows, string? part)
+    {
+        if (part is null)
+            return rows;
+        var (number, count) = RowPart.Parse(part) ?? throw new InputException($"data '{name}': 'part' is '{part}'. Write {RowPart.Form}.");
+        if (rows.Count < count)
+            throw new InputException($"data '{name}': {rows.Count} rows cannot be cut into {count} parts. Ask for fewer parts, or name other files.");
+        var mine = rows.Index().OrderBy(row => row.Item.Key, StringComparer.Ordinal).ThenBy(row => row.Index).Index()
+            .Where(ranked => ranked.Index % count == number - 1).Select(ranked => ranked.Item.Index).ToHashSet();
+        return [.. rows.Where((_, i) => mine.Contains(i))];
     }
 
     private List<Row> MakeView(string name, ViewSpec spec)
     {
         var source = Rows(spec.View).ToList();
+        _reports[name] = _reports[spec.View];
         var log = new List<string> { $"'{spec.View}' holds {source.Count} rows" };
         var rows = RowFilter.Apply(source, spec.Where, row => row.Fields, name, log);
         CheckNotEmpty(name, rows.Count, log);
-        if (spec.Fields is not { Count: > 0 } added)
-            return rows;
+        if (spec.Fields is { Count: > 0 } added)
+            rows = WithFields(rows, added);
+        return PartOf(name, rows, spec.Part);
+    }
+
+    private static List<Row> WithFields(List<Row> rows, IReadOnlyDictionary<string, string> added)
+    {
         var names = rows[0].Fields.Keys.Concat(added.Keys).Distinct().Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal);
         var texts = added.Select(pair => (pair.Key, Text: new FieldText(pair.Value))).ToList();
         return rows.ConvertAll(row =>
@@ -167,7 +219,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
             foreach (var (field, text) in texts)
                 values[names[field]] = text.Fill(row.Fields);
             var fields = new RowFields(names, values);
-            return new Row(RowHash.KeyOf(fields), row.Split, fields);
+            return row with { Key = RowHash.KeyOf(fields), Fields = fields };
         });
     }
 

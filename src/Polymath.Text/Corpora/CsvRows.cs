@@ -1,18 +1,21 @@
+using System.Text.Json.Nodes;
 using CsvHelper;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Reads rows from comma-separated values with a header line (RFC 4180).</summary>
+/// <summary>Reads rows from values that are separated by commas, semicolons or tabs, with a header line (RFC 4180).</summary>
 internal static class CsvRows
 {
+    private static readonly char[] Separators = [',', ';', '\t', '|'];
+
     /// <summary>Reads a file's rows.</summary>
     /// <exception cref="InputException">A quote is out of place, a row has too few or too many values, or a column has no name of its own.</exception>
-    public static void Read(string file, Stream stream, RowCollector rows)
+    public static void Read(string file, CheckedTextStream stream, RowCollector rows)
     {
         var options = CsvReaderOptions.Default with
         {
-            Separator = ',',
+            Separator = SeparatorOf(stream.FirstLine()),
             MalformedData = CsvMalformedDataHandling.Throw,
             FieldCountMismatch = CsvFieldCountHandling.Throw,
             TrackLineNumbers = true,
@@ -22,28 +25,48 @@ internal static class CsvRows
             using var reader = CsvReader.Create(stream, options, true);
             reader.ReadHeader();
             var header = reader.Headers.ToArray();
-            var places = Places(file, header);
-            while (reader.Read())
-                rows.Add(header, (path, _) => places.TryGetValue(path, out var place) ? reader.GetString(place) : null);
+            RequireNames(file, header);
+            for (var number = 1L; reader.Read(); number++)
+            {
+                var values = new JsonObject();
+                for (var i = 0; i < header.Length; i++)
+                    values[header[i]] = reader.GetString(i);
+                rows.Add(new RowPlace(file, "row", number), values);
+            }
         }
         catch (CsvFormatException fault)
         {
             throw new InputException(
-                $"{file}, line {fault.LineNumber}: {fault.Message.TrimEnd('.')}. Put values that hold commas, quotes or line breaks in quotes, and write " +
-                $"quotes in them twice.", fault);
+                $"{file}, line {fault.LineNumber}: {fault.Message.TrimEnd('.')}. Put values that hold the separator, quotes or line breaks in quotes, " +
+                "and write quotes in them twice.",
+                fault);
         }
     }
 
-    private static Dictionary<string, int> Places(string file, string[] header)
+    // The header says what stands between its names: the sign that is there most often, outside of quotes.
+    private static char SeparatorOf(string header)
     {
-        var places = new Dictionary<string, int>(StringComparer.Ordinal);
+        var counts = new int[Separators.Length];
+        var quoted = false;
+        foreach (var letter in header)
+        {
+            quoted ^= letter == '"';
+            var at = Array.IndexOf(Separators, letter);
+            if (!quoted && at >= 0)
+                counts[at]++;
+        }
+        return Separators[Array.IndexOf(counts, counts.Max())];
+    }
+
+    private static void RequireNames(string file, string[] header)
+    {
+        var seen = new HashSet<string>(StringComparer.Ordinal);
         foreach (var (place, name) in header.Index())
         {
-            if (name.Length == 0 || !places.TryAdd(name, place))
-                throw new InputException($"{file}, line 1: column {place + 1} {(name.Length == 0 ? "has no name" : $"is a second '{name}'")}. Give each " +
-                    $"column a name of its own.");
+            if (name.Length == 0)
+                throw new InputException($"{file}, line 1: column {place + 1} has no name. Give each column a name of its own.");
+            if (!seen.Add(name))
+                throw new InputException($"{file}, line 1: column {place + 1} is a second '{name}'. Give each column a name of its own.");
         }
-
-        return places;
     }
 }

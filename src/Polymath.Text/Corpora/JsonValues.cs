@@ -1,67 +1,72 @@
+using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace Polymath.Text;
 
-/// <summary>Finds values in JSON and writes them as text.</summary>
+/// <summary>Finds values in rows and writes them as text.</summary>
 internal static class JsonValues
 {
-    /// <summary>Adds an object as a row.</summary>
-    public static void AddRow(RowCollector rows, JsonElement element)
+    /// <summary>JSON that stands in a text; null where the text is none, or null.</summary>
+    /// <param name="text">The text.</param>
+    public static JsonNode? Parse(string text)
     {
-        if (rows.Shapes)
+        try
         {
-            rows.AddShaped(System.Text.Json.Nodes.JsonObject.Create(element.Clone())!);
-            return;
+            return JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false });
         }
-
-        var keys = element.EnumerateObject().Select(member => member.Name).ToList();
-        rows.Add(keys, (path, spec) => Find(element, path) is { } value ? Text(value, spec.Join) : null);
-    }
-
-    /// <summary>The value at a path: a key as it stands, or keys (and places in lists) joined by dots. In a list of objects a key stands for the list of its
-    /// values.</summary>
-    private static JsonNodeOrList? Find(JsonElement element, string path)
-    {
-        if (element.ValueKind == JsonValueKind.Object)
+        catch (JsonException)
         {
-            if (element.TryGetProperty(path, out var whole))
-                return new(whole, null);
-            for (var dot = path.IndexOf('.'); dot >= 0; dot = path.IndexOf('.', dot + 1))
-            {
-                if (element.TryGetProperty(path[..dot], out var inner) && Find(inner, path[(dot + 1)..]) is { } found)
-                    return found;
-            }
-
             return null;
         }
+    }
 
-        if (element.ValueKind != JsonValueKind.Array)
+    /// <summary>
+    /// The value at a path: a key as it stands, or keys (and places in lists) joined by dots. In a list of objects a key stands for the list of its values.
+    /// </summary>
+    /// <param name="node">Where the path begins.</param>
+    /// <param name="path">The path.</param>
+    /// <returns>The value, or a list of new nodes; null where there is none or it is null.</returns>
+    public static JsonNode? Find(JsonNode? node, string path)
+    {
+        if (node is JsonObject members)
+        {
+            if (members.TryGetPropertyValue(path, out var whole))
+                return whole;
+            for (var dot = path.IndexOf('.'); dot >= 0; dot = path.IndexOf('.', dot + 1))
+            {
+                if (members.TryGetPropertyValue(path[..dot], out var inner) && Find(inner, path[(dot + 1)..]) is { } found)
+                    return found;
+            }
+            return null;
+        }
+        if (node is not JsonArray list)
             return null;
         var end = path.IndexOf('.');
         var head = end < 0 ? path : path[..end];
-        if (int.TryParse(head, System.Globalization.NumberStyles.None, null, out var index))
+        if (int.TryParse(head, NumberStyles.None, CultureInfo.InvariantCulture, out var index))
         {
-            if (index >= element.GetArrayLength())
+            if (index >= list.Count)
                 return null;
-            return end < 0 ? new(element[index], null) : Find(element[index], path[(end + 1)..]);
+            return end < 0 ? list[index] : Find(list[index], path[(end + 1)..]);
         }
-
-        var all = element.EnumerateArray().Select(item => Find(item, path)).OfType<JsonNodeOrList>().ToList();
-        return all.Count == 0 ? null : new(default, all);
+        var all = list.Select(item => Find(item, path)).OfType<JsonNode>().Select(item => item.DeepClone()).ToArray();
+        return all.Length == 0 ? null : new JsonArray(all);
     }
 
-    private static string? Text(JsonNodeOrList value, string join)
-        => value.List is { } list ? string.Join(join, list.Select(item => Text(item, join) ?? "")) : Text(value.Element, join);
-
-    private static string? Text(JsonElement value, string join) => value.ValueKind switch
+    /// <summary>A value as text: lists item by item, objects as their JSON; null for null.</summary>
+    /// <param name="value">The value.</param>
+    /// <param name="join">What is put between the items of a list.</param>
+    public static string? Text(JsonNode? value, string join) => value switch
     {
-        JsonValueKind.Null or JsonValueKind.Undefined => null,
-        JsonValueKind.String => value.GetString(),
-        JsonValueKind.Array => string.Join(join, value.EnumerateArray().Select(item => Text(item, join) ?? "")),
-        JsonValueKind.True => "true",
-        JsonValueKind.False => "false",
-        _ => value.GetRawText(),
+        null => null,
+        JsonArray list => string.Join(join, list.Select(item => Text(item, join) ?? "")),
+        JsonValue plain when plain.GetValueKind() == JsonValueKind.String => plain.GetValue<string>(),
+        _ => value.ToJsonString(TableJson.Compact),
     };
 
-    private sealed record JsonNodeOrList(JsonElement Element, List<JsonNodeOrList>? List);
+    /// <summary>A number as it is written in JSON; null for anything else.</summary>
+    /// <param name="value">The value.</param>
+    public static double? Number(JsonNode? value) =>
+        value is JsonValue plain && plain.GetValueKind() == JsonValueKind.Number ? double.Parse(plain.ToJsonString(), CultureInfo.InvariantCulture) : null;
 }

@@ -9,7 +9,17 @@ namespace Polymath.Text;
 /// <param name="Split">The part the row belongs to.</param>
 /// <param name="Fields">The values by field name; a value that is missing is empty.</param>
 /// <param name="Data">The name of the source it was read by, where that is of interest.</param>
-public sealed record Row(string Key, DataSplit Split, IReadOnlyDictionary<string, string> Fields, string? Data = null);
+/// <param name="Place">Where it stands; null where it was not read from a file.</param>
+public sealed record Row(
+    string Key,
+    DataSplit Split,
+    IReadOnlyDictionary<string, string> Fields,
+    string? Data = null,
+    RowPlace? Place = null)
+{
+    /// <summary>What messages call the row: its file and line, or its key.</summary>
+    public string Name => Place?.ToString() ?? $"row {Key}";
+}
 
 /// <summary>Tells how far a piece of work on a corpus has come.</summary>
 /// <param name="activity">What is being done.</param>

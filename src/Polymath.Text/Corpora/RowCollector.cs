@@ -1,85 +1,63 @@
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Gathers the rows of a source: the fields that are asked for, or all there are.</summary>
-/// <param name="fields">The fields that are asked for, by name; null for all.</param>
-/// <param name="shape">The shape rows are brought from to one form; null to take them as they are.</param>
-internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? fields, DataShape? shape = null)
+/// <summary>A row as it was read.</summary>
+/// <param name="Fields">Its fields.</param>
+/// <param name="Columns">The columns of its file that filters and splits name; the fields themselves where no shape was made of them.</param>
+/// <param name="Place">Where it stands.</param>
+internal sealed record CollectedRow(RowFields Fields, IReadOnlyDictionary<string, string> Columns, RowPlace Place);
+
+/// <summary>Gathers the rows of a source: brought to the one form of their shape, or with the fields that are asked for, or as they are.</summary>
+/// <param name="spec">What is asked for.</param>
+/// <param name="report">Takes what of the rows is not learned.</param>
+internal sealed class RowCollector(FilesSpec spec, SourceReport report)
 {
+    private const int MostKeys = 1000;
     private static readonly FieldSpec Whole = new("");
-    private readonly Dictionary<string, int> _places = fields?.Keys.Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
-    private readonly Dictionary<string, Regex> _patterns = new(StringComparer.Ordinal);
+
+    private readonly Dictionary<string, int> _places = Places(spec);
+    private readonly string[] _named = Named(spec);
+    private readonly ReadingRules _rules = new(spec.Shape is null ? null : spec.Fields, spec.Roles, spec.Ignore);
     private readonly HashSet<string> _met = new(StringComparer.Ordinal), _keys = new(StringComparer.Ordinal);
 
     /// <summary>The rows so far.</summary>
-    public List<RowFields> Rows { get; } = [];
+    public List<CollectedRow> Rows { get; } = [];
+
+    /// <summary>Takes what of the rows is not learned.</summary>
+    public SourceReport Report => report;
+
+    /// <summary>Whether a column of a file is asked for. A shape looks at all of them, and so does a source without fields.</summary>
+    /// <param name="column">The column.</param>
+    public bool Wants(string column)
+    {
+        _keys.Add(column);
+        return spec.Shape is not null || spec.Fields is null || spec.Fields.Values.Any(field => field.Path == column || field.Path.Split('.')[0] == column);
+    }
+
+    /// <summary>The columns that the files have.</summary>
+    public IReadOnlySet<string> Columns => _keys;
 
     /// <summary>Adds a row.</summary>
-    /// <param name="keys">The names at the top of the row in its file.</param>
-    /// <param name="find">Finds the value at a path (asked for by the spec, or a top-level name), or null where there is none.</param>
-    public void Add(IReadOnlyCollection<string> keys, Func<string, FieldSpec, string?> find)
+    /// <param name="place">Where it stands.</param>
+    /// <param name="values">Its values by column.</param>
+    /// <exception cref="InputException">It has not the shape that is asked for.</exception>
+    public void Add(RowPlace place, JsonObject values)
     {
-        if (shape is not null)
-        {
-            AddShaped(new JsonObject(keys.Distinct().Select(key => KeyValuePair.Create(key, (JsonNode?)JsonValue.Create(find(key, Whole))))));
-            return;
-        }
-
-        if (_keys.Count < 1000)
-            _keys.UnionWith(keys);
-        if (fields is null)
-        {
-            foreach (var key in keys)
-                _places.TryAdd(key, _places.Count);
-        }
-
-        var values = new string[_places.Count];
-        foreach (var (name, spec) in fields ?? keys.Distinct().Select(key => KeyValuePair.Create(key, Whole)))
-        {
-            var value = find(fields is null ? name : spec.Path, spec);
-            if (value is not null)
-                _met.Add(name);
-            values[_places[name]] = value is null ? "" : Part(value, spec);
-        }
-
-        Rows.Add(new RowFields(_places, values));
-    }
-
-    private string Part(string value, FieldSpec spec)
-    {
-        if (spec.Match is not { } pattern)
-            return value;
-        if (!_patterns.TryGetValue(pattern, out var expression))
-            _patterns[pattern] = expression = new Regex(pattern, RegexOptions.CultureInvariant, Patience);
         try
         {
-            var match = expression.Match(value);
-            return !match.Success ? "" : match.Groups.Count > 1 ? match.Groups[1].Value : match.Value;
+            if (_keys.Count < MostKeys)
+                _keys.UnionWith(values.Select(pair => pair.Key));
+            if (spec.Shape is { } shape)
+                AddShaped(place, values, shape);
+            else
+                Rows.Add(Plain(place, values));
         }
-        catch (RegexMatchTimeoutException)
+        catch (InvalidOperationException fault)
         {
-            throw new InputException($"The pattern '{pattern}' of a field takes longer than {Patience.TotalSeconds:F0} s on one value. Write a simpler one: nested repetitions such as (a+)+ try every way to share a text out.");
+            throw new InputException($"{place}: a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.", fault);
         }
-    }
-
-    /// <summary>Whether rows are brought to one form.</summary>
-    public bool Shapes => shape is not null;
-
-    /// <summary>Adds a row in the one form of its shape.</summary>
-    /// <param name="row">The row as it is written.</param>
-    public void AddShaped(JsonObject row)
-    {
-        var found = RowShape.Read(row, shape!.Value);
-        foreach (var key in found.Keys)
-            _places.TryAdd(key, _places.Count);
-        var values = new string[_places.Count];
-        foreach (var (name, value) in found)
-            values[_places[name]] = value;
-        Rows.Add(new RowFields(_places, values));
     }
 
     /// <summary>Refuses fields that no row has.</summary>
@@ -87,11 +65,66 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
     /// <exception cref="InputException">A field is missing in every row.</exception>
     public void CheckFields(string name)
     {
-        foreach (var (field, spec) in fields ?? new Dictionary<string, FieldSpec>())
+        foreach (var (field, asked) in spec.Fields ?? new Dictionary<string, FieldSpec>())
         {
-            if (Rows.Count > 0 && !_met.Contains(field))
-                throw new InputException($"data '{name}': no row has '{spec.Path}', which field '{field}' is read from. Found: " +
-                    $"{string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
+            // The keys of messages are looked for in each message.
+            if (Rows.Count == 0 || _met.Contains(field) || (spec.Shape is not null && field.Contains('.', StringComparison.Ordinal)))
+                continue;
+            throw new InputException(
+                $"data '{name}': no row has '{asked.Path}', which field '{field}' is read from. Found: " +
+                $"{string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
         }
+    }
+
+    private void AddShaped(RowPlace place, JsonObject values, DataShape shape)
+    {
+        foreach (var (field, asked) in spec.Fields ?? new Dictionary<string, FieldSpec>())
+        {
+            if (!_met.Contains(field) && JsonValues.Find(values, asked.Path) is not null)
+                _met.Add(field);
+        }
+        var columns = _named.Length == 0 ? null : _named.Where(values.ContainsKey).ToDictionary(name => name, name => JsonValues.Text(values[name], Whole.Join) ?? "");
+        foreach (var shaped in RowShape.Read(new SourceRow(values, place, _rules, report), shape))
+        {
+            foreach (var key in shaped.Fields.Keys)
+                _places.TryAdd(key, _places.Count);
+            var texts = new string[_places.Count];
+            foreach (var (name, value) in shaped.Fields)
+                texts[_places[name]] = value;
+            var fields = new RowFields(_places, texts);
+            Rows.Add(new CollectedRow(fields, columns is null ? fields : new LayeredFields(columns, fields), place));
+        }
+    }
+
+    private CollectedRow Plain(RowPlace place, JsonObject values)
+    {
+        if (spec.Fields is null)
+        {
+            foreach (var (key, _) in values)
+                _places.TryAdd(key, _places.Count);
+        }
+        var texts = new string[_places.Count];
+        foreach (var (name, asked) in spec.Fields ?? values.Select(pair => KeyValuePair.Create(pair.Key, Whole)))
+        {
+            var value = spec.Fields is null ? values[name] : JsonValues.Find(values, asked.Path);
+            var text = JsonValues.Text(value, asked.Join);
+            if (text is not null)
+                _met.Add(name);
+            texts[_places[name]] = text is null || asked.Match is null ? text ?? "" : FieldPattern.Part(text, asked.Match);
+        }
+        var fields = new RowFields(_places, texts);
+        return new CollectedRow(fields, fields, place);
+    }
+
+    private static Dictionary<string, int> Places(FilesSpec spec)
+    {
+        var names = spec.Shape is null ? spec.Fields?.Keys ?? [] : [];
+        return names.Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal);
+    }
+
+    private static string[] Named(FilesSpec spec)
+    {
+        var names = (spec.Where ?? []).Select(filter => filter.Field).Concat(spec.Split?.By ?? []);
+        return spec.Shape is null ? [] : [.. names.Append(spec.Distinct).OfType<string>().Distinct(StringComparer.Ordinal)];
     }
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
@@ -7,34 +8,31 @@ namespace Polymath.Text;
 /// <summary>Reads the rows of one file.</summary>
 internal static class RowReader
 {
-    private static readonly JsonSerializerOptions Strict = new() { AllowTrailingCommas = false, DefaultBufferSize = 1 << 16 };
+    private const string Formats = "txt, jsonl, json, csv, parquet or arrow";
 
     /// <summary>Whether a file's name tells a format that can be read.</summary>
-    public static bool IsReadable(string file) => Path.GetExtension(file).ToLowerInvariant() is ".txt" or ".jsonl" or ".ndjson" or ".json" or ".csv" or ".parquet";
+    public static bool IsReadable(string file) => Known(file) is not null;
 
     /// <summary>The format of a file, told from its name.</summary>
     /// <exception cref="InputException">The name tells nothing.</exception>
-    public static FileFormat FormatOf(string file) => Path.GetExtension(file).ToLowerInvariant() switch
-    {
-        ".txt" => FileFormat.Txt,
-        ".jsonl" or ".ndjson" => FileFormat.Jsonl,
-        ".json" => FileFormat.Json,
-        ".csv" => FileFormat.Csv,
-        ".parquet" => FileFormat.Parquet,
-        var other => throw new InputException($"{file}: the ending '{other}' does not tell the format. Add 'format: txt' (or jsonl, json, csv, parquet) to the recipe, or --format txt to the command."),
-    };
+    public static FileFormat FormatOf(string file) => Known(file) ?? throw new InputException(
+        $"{file}: the ending '{Path.GetExtension(file)}' does not tell the format. Add 'format: jsonl' ({Formats}) to the recipe, " +
+        "or --format jsonl to the command.");
 
     /// <summary>Reads a file's rows.</summary>
     /// <exception cref="InputException">The file is damaged or of another format.</exception>
     public static void Read(string file, FileFormat format, RowCollector rows, Action<long>? progress)
     {
-        if (format == FileFormat.Parquet)
+        switch (format)
         {
-            ParquetRows.Read(file, rows, progress);
-            return;
+            case FileFormat.Parquet:
+                ParquetRows.Read(file, rows, progress);
+                return;
+            case FileFormat.Arrow:
+                ArrowRows.Read(file, rows, progress);
+                return;
         }
-
-        using var stream = new CheckedTextStream(file, progress);
+        using var stream = CheckedTextStream.Open(file, progress);
         switch (format)
         {
             case FileFormat.Txt:
@@ -52,75 +50,77 @@ internal static class RowReader
         }
     }
 
-    private static void ReadText(string file, Stream stream, RowCollector rows)
+    private static FileFormat? Known(string file) => Path.GetExtension(Compression.Bare(file)).ToLowerInvariant() switch
     {
-        string[] keys = ["text"];
-        foreach (var (_, bytes) in TextLines.Read(file, stream))
+        ".txt" or ".text" => FileFormat.Txt,
+        ".jsonl" or ".ndjson" => FileFormat.Jsonl,
+        ".json" => FileFormat.Json,
+        ".csv" or ".tsv" => FileFormat.Csv,
+        ".parquet" => FileFormat.Parquet,
+        ".arrow" or ".feather" => FileFormat.Arrow,
+        _ => null,
+    };
+
+    private static void ReadText(string file, CheckedTextStream stream, RowCollector rows)
+    {
+        foreach (var (number, bytes) in TextLines.Read(file, stream))
         {
             if (bytes.Length > 0)
-            {
-                var text = Encoding.UTF8.GetString(bytes.Span);
-                rows.Add(keys, (path, _) => path == "text" ? text : null);
-            }
+                rows.Add(new RowPlace(file, "line", number), new JsonObject { ["text"] = Encoding.UTF8.GetString(bytes.Span) });
         }
     }
 
-    private static void ReadJsonLines(string file, Stream stream, RowCollector rows)
+    private static void ReadJsonLines(string file, CheckedTextStream stream, RowCollector rows)
     {
         foreach (var (number, bytes) in TextLines.Read(file, stream))
         {
             if (bytes.Span.IndexOfAnyExcept(" \t"u8) < 0)
                 continue;
+            var place = new RowPlace(file, "line", number);
             try
             {
-                using var document = JsonDocument.Parse(bytes);
-                AddObject($"{file}, line {number}", document.RootElement, rows);
+                rows.Add(place, ObjectOf(place, JsonNode.Parse(bytes.Span, documentOptions: JsonFault.Strict)));
             }
             catch (JsonException fault)
             {
-                throw new InputException($"{file}, line {number}, byte {fault.BytePositionInLine + 1} is not JSON: " +
-                    $"{JsonPart.FirstSentence(fault.Message)} Each line must be one whole object.", fault);
+                var at = (int)fault.BytePositionInLine.GetValueOrDefault();
+                throw new InputException($"{place}, byte {at + 1}: {JsonFault.Tell(fault, bytes.Span, at)} Each line must be one whole object.", fault);
             }
         }
     }
 
-    private static void ReadJson(string file, Stream stream, RowCollector rows)
+    // One list of objects, or objects one after another, as many files that end in .json hold them.
+    private static void ReadJson(string file, CheckedTextStream stream, RowCollector rows)
     {
+        var listed = stream.Peek() == '[';
+        var place = new RowPlace(file, "item", 0);
         try
         {
-            var count = 0;
-            foreach (var element in JsonSerializer.DeserializeAsyncEnumerable<JsonElement>(stream, Strict).ToBlockingEnumerable())
-                AddObject($"{file}, item {++count}", element, rows);
+            foreach (var node in JsonSerializer.DeserializeAsyncEnumerable<JsonNode>(stream, !listed, JsonFault.StrictItems).ToBlockingEnumerable())
+            {
+                place = place with { Number = place.Number + 1 };
+                rows.Add(place, ObjectOf(place, node));
+            }
         }
         catch (JsonException fault)
         {
+            var line = fault.LineNumber.GetValueOrDefault() + 1;
+            var at = fault.BytePositionInLine.GetValueOrDefault();
+            var around = JsonFault.Around(file, line, at);
             throw new InputException(
-                $"{file}, line {fault.LineNumber.GetValueOrDefault() + 1}, byte {fault.BytePositionInLine.GetValueOrDefault() + 1} is not a JSON array of " +
-                $"objects: {(fault.Message.Contains("could not be converted", StringComparison.Ordinal) ? "it does not begin with '['." : JsonPart.FirstSentence(fault.Message))} For one object a line set 'format: jsonl' (--format jsonl).", fault);
+                $"{file}, line {line}, byte {at + 1} (item {place.Number + 1}): {JsonFault.Tell(fault, around.Bytes, around.At)} " +
+                "Write one list of objects, or an object a line.",
+                fault);
         }
     }
 
-    private static void AddObject(string where, JsonElement element, RowCollector rows)
+    private static JsonObject ObjectOf(RowPlace place, JsonNode? node) => node as JsonObject
+        ?? throw new InputException($"{place}: a row must be an object, found {KindOf(node)}. Write rows as {{\"field\": \"value\"}}.");
+
+    private static string KindOf(JsonNode? node) => node switch
     {
-        if (element.ValueKind != JsonValueKind.Object)
-            throw new InputException($"{where}: a row must be an object, found " +
-                $"{element.ValueKind switch { JsonValueKind.Array => "a list", JsonValueKind.String => "a text", _ => element.GetRawText() }}. Write rows " +
-                $"as {{\"field\": \"value\"}}.");
-        try
-        {
-            JsonValues.AddRow(rows, element);
-        }
-        catch (InputException fault) when (rows.Shapes)
-        {
-            throw new InputException($"{where}: {fault.Message}", fault);
-        }
-        catch (ArgumentException fault) when (rows.Shapes)
-        {
-            throw new InputException($"{where}: a name stands twice in the row. Remove one of the two.", fault);
-        }
-        catch (InvalidOperationException fault)
-        {
-            throw new InputException($"{where}: a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.", fault);
-        }
-    }
+        JsonArray => "a list",
+        JsonValue value when value.GetValueKind() == JsonValueKind.String => "a text",
+        _ => node?.ToJsonString() ?? "null",
+    };
 }

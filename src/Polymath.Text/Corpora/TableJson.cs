@@ -3,9 +3,17 @@ using System.Text.Json;
 
 namespace Polymath.Text;
 
-/// <summary>How tables are written, so that people can read them.</summary>
+/// <summary>How JSON is written, so that people can read it: characters as they are.</summary>
 internal static class TableJson
 {
-    /// <summary>Indented, characters as they are.</summary>
-    public static JsonSerializerOptions Options { get; } = new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    /// <summary>Indented, for files.</summary>
+    public static JsonSerializerOptions Options { get; } = new()
+    {
+        WriteIndented = true,
+        NewLine = "\n",
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    /// <summary>On one line, for fields and messages.</summary>
+    public static JsonSerializerOptions Compact { get; } = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 }

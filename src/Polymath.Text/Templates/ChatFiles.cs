@@ -25,19 +25,45 @@ static class ChatFiles
         return tokens;
     }
 
-    /// <summary>The chat template of a folder: its own file, or the settings' one, of several the one named <c>default</c>; null where there is none.</summary>
-    internal static JinjaTemplate? Chat(string folder)
+    /// <summary>The names that transformers gives the template without a name, and the one for conversations with tools.</summary>
+    internal const string Default = "default", ToolUse = "tool_use";
+
+    internal const string Additional = "additional_chat_templates";
+
+    /// <summary>The chat templates of a folder by name: those of its own files, which count before the settings'; none where there are none.</summary>
+    /// <param name="folder">The folder.</param>
+    internal static Dictionary<string, JinjaTemplate> Templates(string folder)
     {
+        var found = new Dictionary<string, JinjaTemplate>(StringComparer.Ordinal);
         var file = Path.Combine(folder, Template);
-        if (File.Exists(file)) return JinjaTemplate.Parse(File.ReadAllText(file), file);
-        var settings = Path.Combine(folder, Settings);
-        var source = Read(settings)["chat_template"] switch
+        if (File.Exists(file))
+            found[Default] = JinjaTemplate.Parse(File.ReadAllText(file), file);
+        var more = Path.Combine(folder, Additional);
+        if (Directory.Exists(more))
         {
-            JsonArray { Count: > 0 } list => (list.FirstOrDefault(item => item?["name"]?.ToString() == "default") ?? list[0])?["template"]?.ToString(),
-            JsonValue value when value.GetValueKind() == JsonValueKind.String => value.ToString(),
-            _ => null,
-        };
-        return source is null ? null : JinjaTemplate.Parse(source, $"{settings}, chat_template");
+            foreach (var other in Directory.GetFiles(more, "*.jinja").Order(StringComparer.Ordinal))
+                found[Path.GetFileNameWithoutExtension(other)] = JinjaTemplate.Parse(File.ReadAllText(other), other);
+        }
+        return found.Count > 0 ? found : FromSettings(Path.Combine(folder, Settings));
+    }
+
+    private static Dictionary<string, JinjaTemplate> FromSettings(string settings)
+    {
+        var found = new Dictionary<string, JinjaTemplate>(StringComparer.Ordinal);
+        switch (Read(settings)["chat_template"])
+        {
+            case JsonArray list:
+                foreach (var item in list)
+                {
+                    var name = item?["name"]?.ToString() ?? throw new InputException($"{settings}: a template of chat_template has no name. Correct the file.");
+                    found[name] = JinjaTemplate.Parse(item["template"]?.ToString() ?? "", $"{settings}, chat_template '{name}'");
+                }
+                break;
+            case JsonValue value when value.GetValueKind() == JsonValueKind.String:
+                found[Default] = JinjaTemplate.Parse(value.ToString(), $"{settings}, chat_template");
+                break;
+        }
+        return found;
     }
 
     static JsonObject Read(string file)

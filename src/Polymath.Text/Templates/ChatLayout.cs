@@ -1,15 +1,64 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using Polymath.Recipes;
 using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>A chat template in Jinja with the special tokens it speaks of: how transformers lays out a conversation for the same model.</summary>
-/// <param name="Template">The template.</param>
-/// <param name="Tokens">The special tokens by their names in the template, such as <c>bos_token</c>.</param>
-public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<string, string> Tokens)
+/// <summary>The chat templates of a model in Jinja, with the special tokens they speak of: how transformers lays out a conversation for the same model.</summary>
+/// <param name="templates">The templates by name; one that stands alone is named <c>default</c>.</param>
+/// <param name="tokens">The special tokens by their names in the template, such as <c>bos_token</c>.</param>
+public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templates, IReadOnlyDictionary<string, string> tokens)
 {
-    // Stands for a special token that a message spells out: a character of no text, followed by the token's number.
-    const char Guard = '\uF8E0';
+    private const string Assistant = "assistant";
+
+    // What a template always does, found out once for the tokens of one tokenizer.
+    private readonly Dictionary<JinjaTemplate, (string[] Specials, TemplateHabits Habits)> _habits = [];
+
+    /// <summary>A layout of one template.</summary>
+    /// <param name="template">The template.</param>
+    /// <param name="tokens">The special tokens by their names in the template.</param>
+    public ChatLayout(JinjaTemplate template, IReadOnlyDictionary<string, string> tokens)
+        : this(new Dictionary<string, JinjaTemplate> { [ChatFiles.Default] = template }, tokens)
+    {
+    }
+
+    /// <summary>The templates by name.</summary>
+    public IReadOnlyDictionary<string, JinjaTemplate> Templates => templates;
+
+    /// <summary>The special tokens by their names in the template.</summary>
+    public IReadOnlyDictionary<string, string> Tokens => tokens;
+
+    /// <summary>Variables that the template is given besides the conversation, such as <c>enable_thinking</c>; null for none.</summary>
+    public JsonObject? Variables { get; private init; }
+
+    /// <summary>The name of the template that is used; null chooses as transformers does: <c>tool_use</c> where there are tools, else <c>default</c>.</summary>
+    public string? Chosen { get; private init; }
+
+    /// <summary>The same templates with one of them chosen, or with variables.</summary>
+    /// <param name="chosen">The name of the template that is used; null leaves the choice as it is.</param>
+    /// <param name="variables">Variables for the template, added to those that are there; null for none.</param>
+    /// <exception cref="InputException">There is no template of that name.</exception>
+    public ChatLayout With(string? chosen, JsonObject? variables)
+    {
+        if (chosen is not null && !templates.ContainsKey(chosen))
+            throw new InputException($"There is no chat template '{chosen}'. The model has {string.Join(", ", templates.Keys.Order(StringComparer.Ordinal))}.");
+        var all = Variables?.DeepClone().AsObject();
+        foreach (var (name, value) in variables ?? [])
+            (all ??= [])[name] = value?.DeepClone();
+        return new ChatLayout(templates, tokens) { Chosen = chosen ?? Chosen, Variables = all };
+    }
+
+    /// <summary>The template for a conversation.</summary>
+    /// <param name="tools">Whether the conversation has tools.</param>
+    /// <exception cref="InputException">There are several, and nothing says which one is meant.</exception>
+    public JinjaTemplate For(bool tools)
+    {
+        var name = Chosen ?? (tools && templates.ContainsKey(ChatFiles.ToolUse) ? ChatFiles.ToolUse : ChatFiles.Default);
+        return templates.GetValueOrDefault(name) ?? throw new InputException(
+            $"The model has the chat templates {string.Join(", ", templates.Keys.Order(StringComparer.Ordinal))}, and none is named {name}. " +
+            "Say which one is meant: chat.template: NAME in a recipe, --template NAME in a command.");
+    }
 
     /// <summary>The text of a conversation.</summary>
     /// <param name="dialogue">The conversation.</param>
@@ -18,10 +67,119 @@ public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<stri
     public JinjaText Lay(Dialogue dialogue, bool prompt)
     {
         ArgumentNullException.ThrowIfNull(dialogue);
-        return Lay(dialogue.Messages, dialogue.Tools, prompt);
+        return Lay(For(dialogue.Tools is { Count: > 0 }), dialogue.Messages, dialogue.Tools, prompt);
     }
 
-    JinjaText Lay(JsonArray messages, JsonArray? tools, bool prompt)
+    /// <summary>
+    /// Renders a conversation. What is learned is what the template marks with <c>generation</c>; where it marks nothing, each answer as it stands in the full rendering, from
+    /// behind the words that ask for it to the token that ends it, as much as the message's <c>weight</c> says. Special tokens that a message spells out stay text.
+    /// </summary>
+    /// <param name="dialogue">The conversation; the model is to speak next where its last message is not the model's.</param>
+    /// <param name="specials">The tokenizer's special tokens.</param>
+    /// <exception cref="InputException">The template refuses the conversation, or does not print a message of it.</exception>
+    public Rendering Render(Dialogue dialogue, IReadOnlyCollection<string> specials)
+    {
+        ArgumentNullException.ThrowIfNull(dialogue);
+        ArgumentNullException.ThrowIfNull(specials);
+        try
+        {
+            return Rendered(dialogue, specials);
+        }
+        catch (JinjaException fault)
+        {
+            throw new InputException($"{dialogue.Key}: {fault.Message}", fault);
+        }
+    }
+
+    /// <summary>The special tokens that the template puts behind an answer: that of a last one, and the one that stands there before the user speaks again.</summary>
+    /// <param name="specials">The tokenizer's special tokens.</param>
+    public AnswerEnds EndsOf(IReadOnlyCollection<string> specials)
+    {
+        ArgumentNullException.ThrowIfNull(specials);
+        return HabitsOf(For(tools: false), specials).Ends;
+    }
+
+    private TemplateHabits HabitsOf(JinjaTemplate template, IReadOnlyCollection<string> specials)
+    {
+        if (_habits.TryGetValue(template, out var known) && known.Specials.AsSpan().SequenceEqual([.. specials]))
+            return known.Habits;
+        var habits = TemplateHabits.Of((messages, prompt) => Tried(template, messages, null, prompt), [.. specials, .. tokens.Values]);
+        _habits[template] = ([.. specials], habits);
+        return habits;
+    }
+
+    private Rendering Rendered(Dialogue dialogue, IReadOnlyCollection<string> specials)
+    {
+        var template = For(dialogue.Tools is { Count: > 0 });
+        var spelled = new List<string>();
+        var messages = SpelledToken.Hide(dialogue.Messages, specials, spelled);
+        var weights = messages.Select(TakeWeight).ToList();
+        var prompt = messages.Count > 0 && RoleOf(messages[^1]) != Assistant;
+        var whole = Whole(template, ref messages, dialogue.Tools, prompt);
+        messages = Trimmed(template, messages, dialogue.Tools, prompt, whole.Text);
+        var places = new MessagePlaces((list, tools) => Lay(template, list, tools, prompt).Text, messages, dialogue.Tools, whole.Text).Look();
+        RequireAllPrinted(dialogue, messages, places);
+        var habits = HabitsOf(template, specials);
+        var turns = Turns(messages, weights, new AnswerSpans(whole.Text, places.Found, habits));
+        var learned = template.MarksGeneration ? Marked(whole, places, weights) : [.. turns.Select(turn => (turn.Start, turn.End, Weight(weights, turn)))];
+        var spans = Cut(whole.Text, learned, spelled);
+        // A template that ends an answer by the next speaker's mark leaves the last one open.
+        var open = turns.Count > 0 && !turns[^1].Ended && turns[^1].End == whole.Text.Length;
+        if (open && !template.MarksGeneration && !prompt && habits.Ends.Next is { } next)
+            SpelledToken.Show(spans, next, Weight(weights, turns[^1]), spelled);
+        return new Rendering(dialogue.Key, spans) { Remarks = [.. LayoutRemarks.Of(messages, places, turns, whole.Text, template)] };
+    }
+
+    private static float Weight(List<float?> weights, AnswerSpan turn) => weights[turn.Message] ?? 1;
+
+    // The model's turns, and those of others that a weight asks to be learned.
+    private static List<AnswerSpan> Turns(JsonArray messages, List<float?> weights, AnswerSpans answers)
+    {
+        var turns = new List<AnswerSpan>();
+        for (var i = 0; i < messages.Count; i++)
+        {
+            var spoken = RoleOf(messages[i]) == Assistant;
+            if ((spoken || weights[i] > 0) && answers.Of(i, spoken) is { } turn)
+                turns.Add(turn);
+        }
+        return [.. turns.OrderBy(turn => turn.Start)];
+    }
+
+    // The template's own marks, each as much as the message that stands in it.
+    private static List<(int Start, int End, float Weight)> Marked(JinjaText whole, MessagePlaces places, List<float?> weights)
+    {
+        var learned = new List<(int, int, float)>();
+        var weight = 1f;
+        foreach (var span in whole.Generated.OrderBy(span => span.Start))
+        {
+            var end = span.Start + span.Length;
+            var inside = places.Found.Where(part => part.Part != ProbePart.Tool && part.Start < end && part.End > span.Start).ToList();
+            // A mark without a message of its own is the end of the one before.
+            if (inside.Count > 0)
+                weight = weights[inside[0].Message] ?? 1;
+            learned.Add((span.Start, end, weight));
+        }
+        return learned;
+    }
+
+    private static List<RenderedSpan> Cut(string text, List<(int Start, int End, float Weight)> learned, List<string> spelled)
+    {
+        var spans = new List<RenderedSpan>();
+        var at = 0;
+        foreach (var (start, end, weight) in learned.OrderBy(part => part.Start))
+        {
+            var from = Math.Max(at, start);
+            if (end <= from)
+                continue;
+            SpelledToken.Show(spans, text[at..from], 0, spelled);
+            SpelledToken.Show(spans, text[from..end], weight, spelled);
+            at = end;
+        }
+        SpelledToken.Show(spans, text[at..], 0, spelled);
+        return spans;
+    }
+
+    private JinjaText Lay(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt)
     {
         var variables = new JsonObject
         {
@@ -30,48 +188,59 @@ public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<stri
             ["documents"] = null,
             ["add_generation_prompt"] = prompt,
         };
-        foreach (var (name, token) in Tokens) variables[name] = token;
-        return Template.Render(variables);
+        foreach (var (name, token) in tokens)
+            variables[name] = token;
+        foreach (var (name, value) in Variables ?? [])
+            variables[name] = value?.DeepClone();
+        return template.Render(variables);
     }
 
-    /// <summary>
-    /// Renders a conversation. What is learned is what the template marks with <c>generation</c>; where it marks nothing, what an answer adds to the prompt before it, up to the token that ends it.
-    /// Special tokens that a message spells out stay text.
-    /// </summary>
-    /// <param name="dialogue">The conversation; the model is to speak next where its last message is not the model's.</param>
-    /// <param name="specials">The tokenizer's special tokens.</param>
-    public Rendering Render(Dialogue dialogue, IReadOnlyCollection<string> specials)
+    // Calls often come with a content of null, which some templates cannot add to a text.
+    private JinjaText Whole(JinjaTemplate template, ref JsonArray messages, JsonArray? tools, bool prompt)
     {
-        ArgumentNullException.ThrowIfNull(dialogue);
-        ArgumentNullException.ThrowIfNull(specials);
-        var spelled = new List<string>();
-        var messages = Guarded(dialogue.Messages, specials, spelled);
-        var prompt = messages.Count > 0 && messages[^1]?["role"]?.ToString() != "assistant";
-        var text = Lay(messages, dialogue.Tools, prompt);
-        var learned = Template.MarksGeneration ? text.Generated : Answers(text.Text, messages, dialogue.Tools, specials);
-        var spans = new List<RenderedSpan>();
-        var at = 0;
-        foreach (var span in learned.OrderBy(span => span.Start))
-        {
-            Add(spans, text.Text[at..span.Start], false, spelled);
-            Add(spans, text.Text.Substring(span.Start, span.Length), true, spelled);
-            at = span.Start + span.Length;
-        }
-        Add(spans, text.Text[at..], false, spelled);
-        return new Rendering(dialogue.Key, spans);
-    }
-
-    /// <summary>The special token that the template puts behind an answer; null where it puts none.</summary>
-    /// <param name="specials">The tokenizer's special tokens.</param>
-    public string? EndOfAnswer(IReadOnlyCollection<string> specials)
-    {
-        ArgumentNullException.ThrowIfNull(specials);
-        const string answer = "Quite so";
         try
         {
-            var text = Lay([Dialogue.Message("user", "Is it?"), Dialogue.Message("assistant", answer)], null, prompt: false).Text;
-            var rest = text[(text.LastIndexOf(answer, StringComparison.Ordinal) + answer.Length)..].TrimStart();
-            return text.Contains(answer, StringComparison.Ordinal) ? specials.Where(token => rest.StartsWith(token, StringComparison.Ordinal)).MaxBy(token => token.Length) : null;
+            return Lay(template, messages, tools, prompt);
+        }
+        catch (JinjaException) when (messages.Any(message => message?["content"] is null))
+        {
+            var filled = messages.DeepClone().AsArray();
+            foreach (var message in filled.OfType<JsonObject>())
+                message["content"] ??= "";
+            var text = Lay(template, filled, tools, prompt);
+            messages = filled;
+            return text;
+        }
+    }
+
+    // Where the template trims messages, their edges are not in the rendering, though like characters of its own may stand there.
+    private JsonArray Trimmed(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt, string whole)
+    {
+        Func<string, string>[] ways = [text => text.Trim(), text => text.TrimStart(), text => text.TrimEnd()];
+        foreach (var way in ways)
+        {
+            var changed = false;
+            var trimmed = messages.DeepClone().AsArray();
+            foreach (var message in trimmed.OfType<JsonObject>())
+            {
+                if (message["content"] is not JsonValue value || value.GetValueKind() != JsonValueKind.String)
+                    continue;
+                var text = value.GetValue<string>();
+                var shorter = way(text);
+                changed |= shorter.Length != text.Length;
+                message["content"] = shorter;
+            }
+            if (changed && Tried(template, trimmed, tools, prompt) == whole)
+                return trimmed;
+        }
+        return messages;
+    }
+
+    private string? Tried(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt)
+    {
+        try
+        {
+            return Lay(template, messages, tools, prompt).Text;
         }
         catch (JinjaException)
         {
@@ -79,51 +248,35 @@ public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<stri
         }
     }
 
-    List<GeneratedSpan> Answers(string whole, JsonArray messages, JsonArray? tools, IReadOnlyCollection<string> specials)
+    private void RequireAllPrinted(Dialogue dialogue, JsonArray messages, MessagePlaces places)
     {
-        var spans = new List<GeneratedSpan>();
         for (var i = 0; i < messages.Count; i++)
         {
-            if (messages[i]?["role"]?.ToString() != "assistant") continue;
-            JsonArray Until(int count) => [.. messages.Take(count).Select(message => message?.DeepClone())];
-            var before = Lay(Until(i), tools, prompt: true).Text;
-            var with = i + 1 == messages.Count ? whole : Lay(Until(i + 1), tools, prompt: false).Text;
-            // A template that changes earlier answers later on teaches only those that stand as they were given.
-            if (!with.StartsWith(before, StringComparison.Ordinal) || !whole.StartsWith(with, StringComparison.Ordinal)) continue;
-            var answer = with[before.Length..];
-            var bare = answer.TrimEnd();
-            if (specials.Any(token => bare.EndsWith(token, StringComparison.Ordinal))) answer = bare;
-            spans.Add(new GeneratedSpan(before.Length, answer.Length));
+            var role = RoleOf(messages[i]);
+            if (role != Assistant && places.IsMissing(i, ProbePart.Content))
+                throw Unprinted(dialogue, $"message {i + 1} (role {role})", role);
+            if (places.IsMissing(i, ProbePart.Call))
+                throw Unprinted(dialogue, $"the call of a function in message {i + 1}", "tool_calls");
         }
-        return spans;
+        for (var i = 0; i < (dialogue.Tools?.Count ?? 0); i++)
+        {
+            if (places.IsMissing(i, ProbePart.Tool) && !places.Found.Any(part => part.Part == ProbePart.Tool))
+                throw Unprinted(dialogue, "the tools", "tools");
+        }
     }
 
-    static JsonArray Guarded(JsonArray messages, IReadOnlyCollection<string> specials, List<string> spelled)
-    {
-        var copy = messages.DeepClone().AsArray();
-        foreach (var message in copy.OfType<JsonObject>())
-        {
-            if (message["content"] is not JsonValue content || content.GetValueKind() != System.Text.Json.JsonValueKind.String) continue;
-            var text = content.ToString();
-            foreach (var token in specials.OrderByDescending(token => token.Length).Where(token => token.Length > 0 && text.Contains(token, StringComparison.Ordinal)))
-            {
-                spelled.Add(token);
-                text = text.Replace(token, $"{Guard}{(char)(Guard + spelled.Count)}", StringComparison.Ordinal);
-            }
-            message["content"] = text;
-        }
-        return copy;
-    }
+    private InputException Unprinted(Dialogue dialogue, string what, string name) => new(
+        $"{dialogue.Key}: {For(dialogue.Tools is { Count: > 0 }).Name} does not print {what}: the model would never see it. Choose a template that does " +
+        $"(chat.template in a recipe, --template in a command), correct the row, or leave it out with ignore: [{name}] (--ignore {name}).");
 
-    static void Add(List<RenderedSpan> spans, string text, bool learn, List<string> spelled)
+    private static string RoleOf(JsonNode? message) => message?["role"]?.ToString() ?? "";
+
+    // How much a message is learned is told to us, not to the template.
+    private static float? TakeWeight(JsonNode? message)
     {
-        var at = 0;
-        while (spelled.Count > 0 && text.IndexOf(Guard, at) is >= 0 and var found && found + 1 < text.Length)
-        {
-            if (found > at) spans.Add(new(SpanKind.Marked, text[at..found], learn));
-            spans.Add(new(SpanKind.Text, spelled[text[found + 1] - Guard - 1], learn));
-            at = found + 2;
-        }
-        if (at < text.Length) spans.Add(new(SpanKind.Marked, text[at..], learn));
+        if (message is not JsonObject fields || Dialogue.WeightOf(fields) is not { } weight)
+            return null;
+        fields.Remove(Dialogue.Weight);
+        return weight;
     }
 }

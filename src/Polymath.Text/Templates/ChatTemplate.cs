@@ -53,37 +53,54 @@ public sealed record ChatTemplate(string Begin, string End, string User, string 
         return new Rendering(conversation.Key, spans);
     }
 
-    /// <summary>Renders a conversation with roles: system messages stand as text, the model's answers are learned.</summary>
+    /// <summary>Renders a conversation with roles: system messages stand as text, the model's answers are learned as much as their <c>weight</c> says.</summary>
     /// <param name="dialogue">The conversation.</param>
-    /// <exception cref="InputException">The conversation has a role or a content that this template cannot lay out.</exception>
+    /// <exception cref="InputException">The conversation has tools, a role or a content that this template cannot lay out.</exception>
     public Rendering Render(Dialogue dialogue)
     {
         ArgumentNullException.ThrowIfNull(dialogue);
+        if (dialogue.Tools is { Count: > 0 })
+            throw Refused(dialogue, "has tools", "tools");
         var spans = Opening();
-        var mark = UserIsSpecial ? SpanKind.Special : SpanKind.Text;
         foreach (var message in dialogue.Messages)
-        {
-            var text = message?["content"] as JsonValue is { } content && content.TryGetValue(out string? words) ? words : null;
-            switch (message?["role"]?.ToString())
-            {
-                case "system" when text is not null:
-                    spans.Add(new(SpanKind.Text, text + "\n", Learn: false));
-                    break;
-                case "user" when text is not null:
-                    spans.Add(new(mark, User, Learn: false));
-                    spans.Add(new(SpanKind.Text, text, Learn: false));
-                    spans.Add(new(mark, Assistant, Learn: false));
-                    break;
-                case "assistant" when text is not null:
-                    spans.Add(new(SpanKind.Text, text, Learn: true));
-                    spans.Add(new(SpanKind.Special, End, Learn: true));
-                    break;
-                case var role:
-                    throw new InputException($"The row {dialogue.Key} has a message of the role '{role}'{(text is null ? " whose content is no text" : "")}, which the model's own template cannot lay out. Choose a chat template with chat.template, or leave the row out.");
-            }
-        }
+            Add(spans, dialogue, message);
         return new Rendering(dialogue.Key, spans);
     }
+
+    private void Add(List<RenderedSpan> spans, Dialogue dialogue, JsonNode? message)
+    {
+        var role = message?["role"]?.ToString();
+        var text = message?["content"] is JsonValue content && content.TryGetValue(out string? words) ? words : null;
+        if (text is null || message?["tool_calls"] is not null)
+        {
+            var what = text is null ? "whose content is no text" : "that calls a function";
+            throw Refused(dialogue, $"has a message of the role '{role}' {what}", text is null ? role ?? "" : "tool_calls");
+        }
+        var mark = UserIsSpecial ? SpanKind.Special : SpanKind.Text;
+        var told = Dialogue.WeightOf(message as JsonObject);
+        switch (role)
+        {
+            case "system":
+                spans.Add(new(SpanKind.Text, text + "\n", told > 0, Weight: told ?? 1));
+                break;
+            case "user":
+                spans.Add(new(mark, User, Learn: false));
+                spans.Add(new(SpanKind.Text, text, told > 0, Weight: told ?? 1));
+                spans.Add(new(mark, Assistant, Learn: false));
+                break;
+            case "assistant":
+                var weight = told ?? 1;
+                spans.Add(new(SpanKind.Text, text, weight != 0, Weight: weight));
+                spans.Add(new(SpanKind.Special, End, weight != 0, Weight: weight));
+                break;
+            default:
+                throw Refused(dialogue, $"has a message of the role '{role}'", role ?? "");
+        }
+    }
+
+    private static InputException Refused(Dialogue dialogue, string what, string name) => new(
+        $"{dialogue.Key} {what}, which the model's own template cannot lay out. Choose a chat template with chat.template (--template), " +
+        $"correct the row, or leave it out with ignore: [{name}] (--ignore {name}).");
 
     /// <summary>Renders a prompt: fields may be shortened, the words around them may not, and what the mask stands for is learned.</summary>
     /// <param name="labelled">The fields.</param>

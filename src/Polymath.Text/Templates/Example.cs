@@ -40,6 +40,13 @@ public sealed record Preference(string Key, string Prompt, string Chosen, string
 /// <param name="Tools">The tools, as JSON schemas; null for none.</param>
 public sealed record Dialogue(string Key, JsonArray Messages, JsonArray? Tools = null) : Example(Key)
 {
+    /// <summary>The key of a message that says how much it is learned: a number from 0; an answer without it counts 1, any other message 0.</summary>
+    public const string Weight = "weight";
+
+    /// <summary>How much a message is learned, where it says so.</summary>
+    /// <param name="message">The message.</param>
+    public static float? WeightOf(JsonObject? message) => (float?)JsonValues.Number(message?[Weight]);
+
     /// <summary>A message.</summary>
     /// <param name="role">Whose it is.</param>
     /// <param name="content">What it says.</param>

@@ -14,12 +14,29 @@ public static class NamedTemplates
 
     /// <summary>The template of a name.</summary>
     /// <param name="name">The name.</param>
+    /// <param name="own">The names that the model itself has, for the message; null for none.</param>
     /// <exception cref="InputException">There is none of that name.</exception>
-    public static JinjaTemplate Find(string name)
+    public static JinjaTemplate Find(string name, IEnumerable<string>? own = null)
     {
+        var others = own?.ToList() is { Count: > 0 } names ? $" The model's own are {string.Join(", ", names)}." : "";
         using var stream = typeof(NamedTemplates).Assembly.GetManifestResourceStream($"{Prefix}{name}.jinja")
-            ?? throw new InputException($"There is no template named '{name}'. Named templates are {string.Join(", ", Names)}.");
+            ?? throw new InputException($"There is no template named '{name}'. Shipped ones are {string.Join(", ", Names)}.{others} Or name a file that ends in .jinja.");
         using var reader = new StreamReader(stream);
         return JinjaTemplate.Parse(reader.ReadToEnd(), $"the template {name}");
+    }
+
+    /// <summary>The template in a file.</summary>
+    /// <param name="file">The file.</param>
+    /// <exception cref="InputException">It cannot be read, or is no template.</exception>
+    public static JinjaTemplate FromFile(string file)
+    {
+        try
+        {
+            return JinjaTemplate.Parse(File.ReadAllText(file), file);
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"The chat template {file} cannot be read: {fault.Message} Correct the path.", fault);
+        }
     }
 }

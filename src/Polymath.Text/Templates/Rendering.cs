@@ -21,13 +21,43 @@ public enum SpanKind
 /// <param name="Text">The text, or the special token's name.</param>
 /// <param name="Learn">Whether its tokens are targets.</param>
 /// <param name="Shortenable">Whether its end may be cut off when the row is too long.</param>
-public readonly record struct RenderedSpan(SpanKind Kind, string Text, bool Learn, bool Shortenable = false);
+/// <param name="Weight">How much its tokens count in the loss, where they are targets.</param>
+public readonly record struct RenderedSpan(SpanKind Kind, string Text, bool Learn, bool Shortenable = false, float Weight = 1)
+{
+    /// <summary>The weight of the span's tokens as targets; 0 for context.</summary>
+    public float Target => Learn ? Weight : 0;
+}
+
+/// <summary>What a template did to a message otherwise than to print it.</summary>
+/// <param name="Message">The message's number, from 0.</param>
+/// <param name="Kind">What it did.</param>
+/// <param name="Name">What it did it to, such as a key of the message.</param>
+public readonly record struct LayoutRemark(int Message, LayoutRemarkKind Kind, string Name);
+
+/// <summary>The kinds of <see cref="LayoutRemark"/>.</summary>
+public enum LayoutRemarkKind
+{
+    /// <summary>An answer is printed otherwise than it was given.</summary>
+    AnswerChanged,
+
+    /// <summary>An answer is not printed.</summary>
+    AnswerLeftOut,
+
+    /// <summary>The thought before an answer is not printed.</summary>
+    ThoughtLeftOut,
+
+    /// <summary>A key of a message is not printed.</summary>
+    KeyLeftOut,
+}
 
 /// <summary>An example as a template renders it: what the model reads, and which parts it learns.</summary>
 /// <param name="Key">The example's name in messages.</param>
 /// <param name="Spans">The spans, in order.</param>
 public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
 {
+    /// <summary>What of the messages the model does not see, or sees changed.</summary>
+    public IReadOnlyList<LayoutRemark> Remarks { get; init; } = [];
+
     /// <summary>The texts of the spans that are text.</summary>
     public IEnumerable<string> Texts => Spans.Where(span => span.Kind != SpanKind.Special).Select(span => span.Text);
 
@@ -47,7 +77,7 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
             pieces[i] = pieces[i][..^cut];
             over -= cut;
         }
-        var learn = pieces.SelectMany((piece, i) => Enumerable.Repeat(Spans[i].Learn ? 1f : 0f, piece.Length));
+        var learn = pieces.SelectMany((piece, i) => Enumerable.Repeat(Spans[i].Target, piece.Length));
         return new TokenRow([.. pieces.SelectMany(piece => piece)], [.. learn], Key);
     }
 
@@ -64,7 +94,7 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
             {
                 var plain = Plain(Spans[i], tokenizer);
                 ids.AddRange(plain);
-                learn.AddRange(Enumerable.Repeat(Spans[i++].Learn ? 1f : 0f, plain.Length));
+                learn.AddRange(Enumerable.Repeat(Spans[i++].Target, plain.Length));
                 continue;
             }
             var (text, weights) = Aligned(run, tokenizer);
@@ -87,7 +117,7 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
             before += run[i].Text;
             var until = i + 1 == run.Count ? whole.Length : Math.Max(from, whole.AsSpan().CommonPrefixLength(tokenizer.Encode(before)));
             var across = i + 1 < run.Count && until < tokenizer.Encode(before).Length && until < whole.Length;
-            if (run[i].Learn) learn.AsSpan(from, until - from + (across ? 1 : 0)).Fill(1);
+            if (run[i].Learn) learn.AsSpan(from, until - from + (across ? 1 : 0)).Fill(run[i].Weight);
             from = until;
         }
         return (whole, learn);

@@ -7,36 +7,26 @@ namespace Polymath.Text.Templates;
 /// <summary>Rows that hold a conversation in the one form of <see cref="RowShape"/>.</summary>
 public static class RowTalk
 {
+    /// <summary>Behind <c>chosen</c> or <c>rejected</c>: the field with the answer's messages, where it is more than one text.</summary>
+    internal const string Turns = "Turns";
+
     /// <summary>The conversation of a row; of a preference, with the better answer.</summary>
     /// <param name="row">The row.</param>
     /// <exception cref="InputException">The row holds none.</exception>
     public static Dialogue Of(Row row)
     {
         ArgumentNullException.ThrowIfNull(row);
-        return Of(row.Key, row.Fields, row.Fields.GetValueOrDefault("chosen"));
+        return Read(row.Name, row.Fields, row.Fields.GetValueOrDefault("chosen") is { Length: > 0 } ? "chosen" : null, answerAlone: false);
     }
 
-    /// <summary>The conversation of a row's fields.</summary>
-    /// <param name="key">The row's name in messages.</param>
-    /// <param name="fields">The fields.</param>
-    /// <param name="answer">The answer that ends it; null where the messages hold it.</param>
-    /// <exception cref="InputException">The fields hold none.</exception>
-    public static Dialogue Of(string key, IReadOnlyDictionary<string, string> fields, string? answer)
+    /// <summary>A preference's conversation with one of its answers, of which only that answer is learned: earlier ones are the same on both sides.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="side"><c>chosen</c> or <c>rejected</c>.</param>
+    /// <exception cref="InputException">The row holds none.</exception>
+    public static Dialogue Side(Row row, string side)
     {
-        ArgumentNullException.ThrowIfNull(fields);
-        try
-        {
-            if (fields.GetValueOrDefault("messages") is { Length: > 0 } text && JsonNode.Parse(text) is JsonArray { Count: > 0 } messages)
-            {
-                if (!string.IsNullOrEmpty(answer)) messages.Add(Dialogue.Message("assistant", answer));
-                return new Dialogue(key, messages, fields.GetValueOrDefault("tools") is { Length: > 0 } tools ? JsonNode.Parse(tools) as JsonArray : null);
-            }
-        }
-        catch (JsonException fault)
-        {
-            throw new InputException($"The row {key} has messages that are not JSON: {fault.Message} Give its source a shape.", fault);
-        }
-        throw new InputException($"The row {key} holds no messages; it has {string.Join(", ", fields.Keys)}. Give its source a shape that has some, or name prompt and answer.");
+        ArgumentNullException.ThrowIfNull(row);
+        return Read(row.Name, row.Fields, side, answerAlone: true);
     }
 
     /// <summary>What the user says last.</summary>
@@ -44,6 +34,41 @@ public static class RowTalk
     public static string LastUser(this Dialogue dialogue)
     {
         ArgumentNullException.ThrowIfNull(dialogue);
-        return dialogue.Messages.LastOrDefault(message => message?["role"]?.ToString() == "user")?["content"] is JsonValue content ? content.ToString() : "";
+        var message = dialogue.Messages.LastOrDefault(message => message?["role"]?.ToString() == "user");
+        return message?["content"] is JsonValue content ? content.ToString() : "";
+    }
+
+    private static Dialogue Read(string name, IReadOnlyDictionary<string, string> fields, string? side, bool answerAlone)
+    {
+        try
+        {
+            if (fields.GetValueOrDefault("messages") is { Length: > 0 } text && JsonNode.Parse(text) is JsonArray { Count: > 0 } messages)
+            {
+                if (answerAlone)
+                    Unlearn(messages);
+                foreach (var turn in side is null ? [] : Answer(fields, side))
+                    messages.Add(turn);
+                return new Dialogue(name, messages, fields.GetValueOrDefault("tools") is { Length: > 0 } tools ? JsonNode.Parse(tools) as JsonArray : null);
+            }
+        }
+        catch (JsonException fault)
+        {
+            throw new InputException($"{name}: the messages are not JSON: {fault.Message} Give the source a shape.", fault);
+        }
+        throw new InputException(
+            $"{name}: the row holds no messages; it has {string.Join(", ", fields.Keys)}. Give its source a shape that has some, or name prompt and answer.");
+    }
+
+    private static IEnumerable<JsonNode> Answer(IReadOnlyDictionary<string, string> fields, string side)
+    {
+        if (fields.GetValueOrDefault(side + Turns) is { Length: > 0 } turns)
+            return [.. JsonNode.Parse(turns)!.AsArray().Select(turn => turn!.DeepClone())];
+        return fields.TryGetValue(side, out var text) ? [Dialogue.Message("assistant", text)] : [];
+    }
+
+    private static void Unlearn(JsonArray messages)
+    {
+        foreach (var message in messages.OfType<JsonObject>())
+            message[Dialogue.Weight] = 0;
     }
 }

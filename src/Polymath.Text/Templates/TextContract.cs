@@ -33,7 +33,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     /// <param name="conversation">The conversation.</param>
     /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
     public Rendering Render(Conversation conversation, Tokenizer? tokenizer) =>
-        Layout is null ? Template.Render(conversation, Convert) : Layout.Render(Dialogue.Of(conversation, Convert, Template.System), [.. tokenizer?.SpecialTokens.Keys ?? []]);
+        Layout is null ? Template.Render(conversation, Convert) : Layout.Render(Dialogue.Of(conversation, Convert, Template.System), Specials(tokenizer));
 
     /// <summary>A conversation with roles and tools as the model reads it.</summary>
     /// <param name="dialogue">The conversation.</param>
@@ -46,8 +46,10 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             if (message["role"]?.ToString() is "user" or "system" && message["content"] is JsonValue content && content.GetValueKind() == JsonValueKind.String) message["content"] = Convert(content.ToString());
         if (Template.System.Length > 0 && messages.FirstOrDefault()?["role"]?.ToString() != "system") messages.Insert(0, Dialogue.Message("system", Convert(Template.System)));
         var converted = dialogue with { Messages = messages };
-        return Layout is null ? Template.Render(converted) : Layout.Render(converted, [.. tokenizer?.SpecialTokens.Keys ?? []]);
+        return Layout is null ? Template.Render(converted) : Layout.Render(converted, Specials(tokenizer));
     }
+
+    private static IReadOnlyCollection<string> Specials(Tokenizer? tokenizer) => [.. tokenizer?.SpecialTokens.Keys ?? []];
 
     /// <summary>The tokens of a conversation whose last turn the model is to answer.</summary>
     /// <param name="turns">The turns.</param>
@@ -59,7 +61,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     public IReadOnlyList<int> Ends(Tokenizer tokenizer)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
-        string?[] names = [Template.End, Layout?.EndOfAnswer([.. tokenizer.SpecialTokens.Keys])];
+        string?[] names = [Template.End, .. Layout?.EndsOf(tokenizer.SpecialTokens.Keys.ToList()).Names ?? []];
         return [.. names.Where(name => !string.IsNullOrEmpty(name)).Select(name => tokenizer.IdOf(name!)).OfType<int>().Distinct()];
     }
 
@@ -75,7 +77,12 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             ["template"] = JsonSerializer.SerializeToNode(Template, layout),
             ["conversions"] = new JsonArray([.. Enumerable.Range(0, Conversions.Count).Select(i => JsonValue.Create(TableName(i)))]),
         };
-        if (Layout is not null) content["tokens"] = JsonSerializer.SerializeToNode(Layout.Tokens, layout);
+        if (Layout is not null)
+        {
+            content["tokens"] = JsonSerializer.SerializeToNode(Layout.Tokens, layout);
+            if (Layout.Chosen is not null) content["chosen"] = Layout.Chosen;
+            if (Layout.Variables is not null) content["variables"] = Layout.Variables.DeepClone();
+        }
         content["golden"] = new JsonArray([.. Golden(tokenizer)]);
         AtomicFile.WriteText(Path.Combine(folder, FileName), content.ToJsonString(layout) + "\n");
         SaveForPython(folder, tokenizer);
@@ -85,7 +92,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     {
         IReadOnlyList<Turn>[] conversations = [.. golden.Select(text => new[] { new Turn(text) }), [new Turn(golden[1], "4."), new Turn(golden[0])]];
         // A template that tells the date gives other tokens tomorrow.
-        if (Layout?.Template.Source.Contains("strftime_now", StringComparison.Ordinal) == true) yield break;
+        if (Layout?.Templates.Values.Any(template => template.Source.Contains("strftime_now", StringComparison.Ordinal)) == true) yield break;
         foreach (var turns in conversations)
         {
             int[] ids;
@@ -93,7 +100,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             {
                 ids = Encode(turns, tokenizer);
             }
-            catch (JinjaException)
+            catch (InputException)
             {
                 continue;
             }
@@ -122,8 +129,11 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             var contract = new TextContract(template, tables);
             if (content["tokens"] is { } tokens)
             {
-                var chat = ChatFiles.Chat(folder) ?? throw new InputException($"{folder} has lost its {ChatFiles.Template}. Restore the folder's files.");
-                contract = contract with { Layout = new ChatLayout(chat, tokens.Deserialize<Dictionary<string, string>>(layout)!) };
+                var templates = ChatFiles.Templates(folder);
+                if (templates.Count == 0)
+                    throw new InputException($"{folder} has lost its {ChatFiles.Template}. Restore the folder's files.");
+                var chat = new ChatLayout(templates, tokens.Deserialize<Dictionary<string, string>>(layout)!);
+                contract = contract with { Layout = chat.With(content["chosen"]?.ToString(), content["variables"] as JsonObject) };
             }
             foreach (var item in content["golden"]!.AsArray()) contract.Check(item!, folder, tokenizer);
             return contract;
@@ -150,19 +160,24 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             tokens.TryGetValue(key, out var name) && special.ContainsKey(name) ? name : usual.FirstOrDefault(special.ContainsKey) ?? "";
         var begin = Named("bos_token", "<|begin|>", "<s>");
         var end = Named("eos_token", "<|end|>", "</s>", "<|endoftext|>", "<|im_end|>");
-        var chat = ChatFiles.Chat(folder);
-        return new TextContract(ChatTemplate.Words(begin, end), []) { Recorded = chat is not null, Layout = chat is null ? null : new ChatLayout(chat, tokens) };
+        var templates = ChatFiles.Templates(folder);
+        var known = templates.Count > 0;
+        return new TextContract(ChatTemplate.Words(begin, end), []) { Recorded = known, Layout = known ? new ChatLayout(templates, tokens) : null };
     }
 
-    /// <summary>The same contract with a template of the shipped ones for conversations.</summary>
-    /// <param name="name">The template's name.</param>
+    /// <summary>The same contract with another template for conversations.</summary>
+    /// <param name="name">The name of a shipped template or of one of the model's own, or a file that ends in <c>.jinja</c>.</param>
     /// <exception cref="InputException">There is none of that name.</exception>
     public TextContract With(string name)
     {
+        if (Layout?.Templates.ContainsKey(name) == true)
+            return this with { Layout = Layout.With(name, null) };
+
         var tokens = new Dictionary<string, string>(Layout?.Tokens ?? new Dictionary<string, string>(), StringComparer.Ordinal);
         tokens.TryAdd("bos_token", Template.Begin);
         tokens.TryAdd("eos_token", Template.End);
-        return this with { Layout = new ChatLayout(NamedTemplates.Find(name), tokens), Recorded = true };
+        var template = name.EndsWith(".jinja", StringComparison.Ordinal) ? NamedTemplates.FromFile(name) : NamedTemplates.Find(name, Layout?.Templates.Keys);
+        return this with { Layout = new ChatLayout(template, tokens).With(null, Layout?.Variables), Recorded = true };
     }
 
     // What transformers needs to lay out the same conversation.
@@ -174,16 +189,18 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         settings["eos_token"] ??= Template.End;
         settings["add_bos_token"] = false;
         settings["clean_up_tokenization_spaces"] = false;
-        var source = Layout?.Template.Source ?? OwnSource();
-        if (Layout is null) settings["chat_template"] = source;
+        var source = (Layout?.Chosen is { } chosen ? Layout.Templates[chosen] : Layout?.Templates.GetValueOrDefault(ChatFiles.Default))?.Source;
+        if (Layout is null) settings["chat_template"] = source = OwnSource();
         // A tokenizer in older files keeps the settings it came with: they say how the files are read.
         if (tokenizer.Files.TryGetValue(ChatFiles.Settings, out var kept) && JsonNode.Parse(kept.Span) is JsonObject own)
         {
-            own["chat_template"] = source;
+            if (source is not null) own["chat_template"] = source;
             settings = own;
         }
         AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Settings), settings.ToJsonString(layout) + "\n");
-        AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Template), source);
+        if (source is not null) AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Template), source);
+        foreach (var (name, template) in (Layout?.Templates ?? new Dictionary<string, JinjaTemplate>()).Where(pair => pair.Key != ChatFiles.Default))
+            AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Additional, name + ".jinja"), template.Source);
     }
 
     string OwnSource() =>

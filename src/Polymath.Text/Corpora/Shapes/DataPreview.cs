@@ -20,8 +20,16 @@ public sealed record PreviewRow(string Key, string Label, IReadOnlyList<PreviewT
 /// <param name="Trained">Tokens that are targets.</param>
 /// <param name="Untrained">Tokens that are only read.</param>
 /// <param name="Cut">Tokens beyond the longest row allowed.</param>
+/// <param name="Notes">What of the rows is not learned as it stands, a sentence each.</param>
 /// <param name="Shown">The first rows.</param>
-public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Rows, long Trained, long Untrained, long Cut, IReadOnlyList<PreviewRow> Shown)
+public sealed record DataPreview(
+    IReadOnlyDictionary<string, int> Shapes,
+    int Rows,
+    long Trained,
+    long Untrained,
+    long Cut,
+    IReadOnlyList<string> Notes,
+    IReadOnlyList<PreviewRow> Shown)
 {
     // UTF-8 has no longer characters.
     const int MostParts = 4;
@@ -32,28 +40,38 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="maxLength">The most tokens of a row.</param>
     /// <param name="shown">The number of rows to show.</param>
-    public static DataPreview Of(IReadOnlyList<Row> rows, TextContract contract, Tokenizer tokenizer, int maxLength, int shown)
+    /// <param name="report">What reading the rows told; null for nothing.</param>
+    public static DataPreview Of(
+        IReadOnlyList<Row> rows,
+        TextContract contract,
+        Tokenizer tokenizer,
+        int maxLength,
+        int shown,
+        SourceReport? report = null)
     {
         ArgumentNullException.ThrowIfNull(rows);
         ArgumentNullException.ThrowIfNull(tokenizer);
         var shapes = new Dictionary<string, int>(StringComparer.Ordinal);
         var first = new List<PreviewRow>();
         long trained = 0, untrained = 0, cut = 0;
+        var told = new SourceReport();
+        if (report is not null) told.Add(report);
         foreach (var row in rows)
         {
             var shape = ShapeOf(row.Fields);
             shapes[shape] = shapes.GetValueOrDefault(shape) + 1;
             foreach (var (label, rendering) in Renderings(row, contract, tokenizer))
             {
+                told.Count(rendering);
                 var tokens = rendering.Tokenize(tokenizer);
                 var left = Math.Min(tokens.Length, maxLength);
                 var learned = tokens.Learn.Take(left).Count(weight => weight != 0);
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
                 if (first.Count < shown)
-                    first.Add(new PreviewRow(row.Key, label, [.. Pieces(tokenizer, tokens.Ids).Select((text, i) => new PreviewToken(text, tokens.Ids[i], i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
+                    first.Add(new PreviewRow(row.Name, label, [.. Pieces(tokenizer, tokens.Ids).Select((text, i) => new PreviewToken(text, tokens.Ids[i], i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
             }
         }
-        return new DataPreview(shapes, rows.Count, trained, untrained, cut, first);
+        return new DataPreview(shapes, rows.Count, trained, untrained, cut, told.Lines, first);
     }
 
     /// <summary>The texts of rows, for a tokenizer that is made only to look at them.</summary>
@@ -95,14 +113,14 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
         switch (ShapeOf(row.Fields))
         {
             case "preference":
-                yield return ("chosen", contract.Render(RowTalk.Of(row.Key, row.Fields, Field("chosen")), tokenizer));
-                yield return ("rejected", contract.Render(RowTalk.Of(row.Key, row.Fields, Field("rejected")), tokenizer));
+                yield return ("chosen", contract.Render(RowTalk.Side(row, "chosen"), tokenizer));
+                yield return ("rejected", contract.Render(RowTalk.Side(row, "rejected"), tokenizer));
                 break;
             case "conversation" or "kto":
                 yield return (Field("label"), contract.Render(RowTalk.Of(row), tokenizer));
                 break;
             default:
-                yield return (Field("label"), contract.Template.Render(new Document(row.Key, Field("text"))));
+                yield return (Field("label"), contract.Template.Render(new Document(row.Name, Field("text"))));
                 break;
         }
     }

@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
-using Polymath.Recipes;
 using Polymath.Text.Templates;
 
 namespace Polymath.Text;
@@ -8,38 +7,100 @@ namespace Polymath.Text;
 /// <summary>Instructions with answers, as Alpaca and Belle publish them.</summary>
 internal static partial class Instructions
 {
-    /// <summary>A system message, the history, and the instruction with its input; the answer, where there is one.</summary>
-    public static JsonArray Alpaca(JsonObject row, string prompt, string? answer)
+    private static readonly (string Ask, string Answer)[] Turns =
+        [("user", "assistant"), ("instruction", "output"), ("question", "answer"), ("query", "response"), ("prompt", "response")];
+
+    /// <summary>A system message, the history, and the instruction with its input.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="prompt">The column of the instruction.</param>
+    public static JsonArray Asked(SourceRow row, string prompt)
     {
-        var messages = new JsonArray();
-        if (RowShape.Text(row["system"]) is { Length: > 0 } system) messages.Add(Dialogue.Message("system", system));
-        foreach (var turn in row["history"] as JsonArray ?? [])
-        {
-            if (turn is not JsonArray { Count: 2 } pair) throw new InputException("'history' must be a list of pairs [question, answer]. Correct the rows.");
-            messages.Add(Dialogue.Message("user", RowShape.Text(pair[0])));
-            messages.Add(Dialogue.Message("assistant", RowShape.Text(pair[1])));
-        }
-        var input = RowShape.Text(row["input"]);
-        messages.Add(Dialogue.Message("user", RowShape.Text(row[prompt]) + (input.Length > 0 ? "\n" + input : "")));
-        if (answer is not null) messages.Add(Dialogue.Message("assistant", RowShape.Text(row[answer])));
+        var messages = Before(row);
+        var parts = ShapeKeys.Input.Where(name => name != prompt).Select(row.TakeText).Prepend(row.TakeText(prompt)).Where(text => text.Length > 0);
+        messages.Add(Dialogue.Message("user", string.Join("\n", parts)));
         return messages;
     }
 
     /// <summary>Several turns written into the instruction as <c>Human:</c> and <c>Assistant:</c>; the last answer stands apart.</summary>
-    public static JsonArray Belle(JsonObject row, string prompt, string answer)
+    /// <param name="row">The row.</param>
+    /// <param name="prompt">The column of the instruction.</param>
+    public static JsonArray Belle(SourceRow row, string prompt)
     {
-        var messages = new JsonArray();
-        var text = RowShape.Text(row[prompt]);
+        var turns = Transcript(row.TakeText(prompt));
+        if (turns.Count == 0)
+            return Asked(row, prompt);
+        var messages = Before(row);
+        foreach (var input in ShapeKeys.Input)
+        {
+            if (row.TakeText(input) is { Length: > 0 } more && turns[^1] is { } last)
+                last["content"] = $"{last["content"]}\n{more}";
+        }
+        foreach (var turn in turns)
+            messages.Add(turn);
+        return messages;
+    }
+
+    /// <summary>Whether a text holds turns marked by <c>Human:</c> and <c>Assistant:</c>.</summary>
+    /// <param name="text">The text.</param>
+    public static bool IsTranscript(string text) =>
+        text.TrimStart().StartsWith("Human", StringComparison.Ordinal) && Mark().Matches(text) is { Count: > 1 } marks && marks[0].Groups[1].Value == "Human";
+
+    /// <summary>The turns of a text that marks them by <c>Human:</c> and <c>Assistant:</c>; none where it does not. A mark at the end asks for an answer.</summary>
+    /// <param name="text">The text.</param>
+    public static List<JsonObject> Transcript(string text)
+    {
+        var turns = new List<JsonObject>();
         var marks = Mark().Matches(text);
         for (var i = 0; i < marks.Count; i++)
         {
-            var said = text[(marks[i].Index + marks[i].Length)..(i + 1 < marks.Count ? marks[i + 1].Index : text.Length)].Trim();
-            // The last mark asks for the answer.
-            if (said.Length > 0 || i + 1 < marks.Count) messages.Add(Dialogue.Message(marks[i].Groups[1].Value == "Human" ? "user" : "assistant", said));
+            var end = i + 1 < marks.Count ? marks[i + 1].Index : text.Length;
+            var said = text[(marks[i].Index + marks[i].Length)..end].Trim();
+            if (said.Length > 0 || i + 1 < marks.Count)
+                turns.Add(Dialogue.Message(marks[i].Groups[1].Value == "Human" ? "user" : "assistant", said));
         }
-        if (messages.Count == 0) return Alpaca(row, prompt, answer);
-        messages.Add(Dialogue.Message("assistant", RowShape.Text(row[answer])));
+        return turns;
+    }
+
+    /// <summary>The system message and the history of a row.</summary>
+    private static JsonArray Before(SourceRow row)
+    {
+        var messages = new JsonArray();
+        if (row.TakeText(row.Find(ShapeKeys.System)) is { Length: > 0 } system)
+            messages.Add(Dialogue.Message("system", system));
+        foreach (var name in ShapeKeys.History)
+        {
+            var history = row.Take(name);
+            if (SourceRow.IsBlank(history))
+                continue;
+            if (history is JsonValue text)
+                history = JsonValues.Parse(text.ToString());
+            if (history is not JsonArray turns)
+                throw row.Fault($"'{name}' must be a list of pairs [question, answer]; it is {SourceRow.Short(row.Values[name])}. Correct the row.");
+            foreach (var turn in turns)
+                AddTurn(row, messages, turn, name);
+        }
         return messages;
+    }
+
+    private static void AddTurn(SourceRow row, JsonArray messages, JsonNode? turn, string name)
+    {
+        JsonNode?[]? pair = turn switch
+        {
+            JsonArray { Count: 2 } two => [two[0], two[1]],
+            JsonObject both when Turns.FirstOrDefault(keys => both.ContainsKey(keys.Ask) && both.ContainsKey(keys.Answer)) is { Ask: not null } keys
+                => [both[keys.Ask], both[keys.Answer]],
+            _ => null,
+        };
+        if (pair is null && turn is JsonObject message && (message.ContainsKey("role") || message.ContainsKey("from")))
+        {
+            foreach (var one in MessageReading.Read(row, message.DeepClone(), name))
+                messages.Add(one!.DeepClone());
+            return;
+        }
+        if (pair is null || pair.Any(side => side is null))
+            throw row.Fault($"'{name}' must be a list of pairs [question, answer]; one is {SourceRow.Short(turn)}. Correct the row.");
+        messages.Add(Dialogue.Message("user", row.TextOf(pair[0], name)));
+        messages.Add(Dialogue.Message("assistant", row.TextOf(pair[1], name)));
     }
 
     [GeneratedRegex(@"(?:^|\n)\s*(Human|Assistant)[:：]")]

@@ -5,59 +5,145 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Text;
 
-/// <summary>Lists of messages, with <c>role</c> and <c>content</c> or with <c>from</c> and <c>value</c>.</summary>
+/// <summary>Lists of messages in each of the ways they are written, as OpenAI writes them.</summary>
 internal static class MessageReading
 {
-    /// <summary>The messages, as OpenAI writes them.</summary>
-    public static JsonArray Read(JsonNode? node)
+    private static readonly (string Ask, string Answer)[] Pairs = [("human", "assistant"), ("user", "assistant"), ("input", "output"), ("question", "answer")];
+
+    // What is read of a message by name, under any of its names.
+    private static readonly string[] Named = ["role", "from", "speaker", "content", "value", "text", "tool_calls", "function_call"];
+
+    /// <summary>The messages of a column.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="column">The column, which is thereby used.</param>
+    /// <exception cref="InputException">They are no messages.</exception>
+    public static JsonArray Read(SourceRow row, string column) => Read(row, row.Take(column), column);
+
+    /// <summary>Whether a value is a list of messages, or a text that holds one in JSON. An answer may itself be JSON: only objects that say who speaks are messages.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="value">The value.</param>
+    public static bool IsList(SourceRow row, JsonNode? value) => Opened(value) switch
     {
-        IEnumerable<JsonNode?> items = node switch
+        JsonArray { Count: > 0 } list => list[0] is JsonObject first && Speaks(row, first),
+        JsonObject one => Speaks(row, one),
+        _ => false,
+    };
+
+    private static bool Speaks(SourceRow row, JsonObject message)
+    {
+        bool Has(string part, params string[] names) => row.Rules.MessageKey(part) is { } key ? message.ContainsKey(key) : names.Any(message.ContainsKey);
+        return Has("role", "role", "from") && (Has("content", "content", "value") || message.ContainsKey("tool_calls"));
+    }
+
+    /// <summary>The messages of a value.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="value">A list of messages, one message, or either as JSON in a text.</param>
+    /// <param name="column">What messages to the user call it.</param>
+    /// <exception cref="InputException">They are no messages.</exception>
+    public static JsonArray Read(SourceRow row, JsonNode? value, string column)
+    {
+        var items = Opened(value) switch
         {
-            JsonArray { Count: > 0 } list => list,
-            JsonObject one => new JsonNode?[] { one },
-            _ => throw new InputException("Messages must be a list of objects with role and content, or from and value, and not empty. Correct the rows."),
+            JsonArray list => list,
+            JsonObject one => Turned(one) ?? [one.DeepClone()],
+            null when value is null => throw row.Fault($"'{column}' is null. Correct the row, or leave such rows out with where."),
+            _ => throw row.Fault($"'{column}' is no list of messages but {SourceRow.Short(value)}. Write objects with role and content, or from and value."),
         };
         var messages = new JsonArray();
-        foreach (var item in items) messages.Add(One(item as JsonObject ?? throw new InputException($"A message must be an object, found {Short(item)}. Correct the rows.")));
-        return messages;
+        foreach (var (index, item) in items.Index())
+        {
+            var where = $"message {index + 1} of '{column}'";
+            if (item is not JsonObject message)
+                throw row.Fault($"{where} is {SourceRow.Short(item)}. Write objects with role and content, or from and value.");
+            Add(row, messages, message, where);
+        }
+        return messages.Count > 0 ? messages : throw row.Fault($"'{column}' has no messages. Leave such rows out with where, or correct the row.");
     }
 
-    /// <summary>JSON that stands in a text; null where the text is none.</summary>
-    public static JsonNode? Parse(string text)
+    private static void Add(SourceRow row, JsonArray messages, JsonObject message, string where)
     {
-        try
+        if (Pair(row, message) is { } pair)
         {
-            return JsonNode.Parse(text);
+            foreach (var said in pair)
+                messages.Add(said);
+            return;
         }
-        catch (JsonException)
+        var (speaker, role) = MessageRoles.Of(row, message, where);
+        if (row.Rules.Ignores(role) || row.Rules.Ignores(speaker))
         {
+            row.Report.Count($"messages of the role '{speaker}' are ignored", row.Place.ToString());
+            return;
+        }
+        var one = role == MessageRoles.Call ? Call(row, messages, message, where) : One(row, message, role, where);
+        if (one is not null)
+            messages.Add(one);
+    }
+
+    private static JsonObject One(SourceRow row, JsonObject message, string role, string where)
+    {
+        var one = new JsonObject { ["role"] = role };
+        MessageContent.Put(row, message, one, where);
+        MessageCalls.Put(row, message, one, where);
+        MessageWeight.Put(row, message, one, where);
+        foreach (var (key, value) in message)
+        {
+            if (IsRead(row, key) || SourceRow.IsBlank(value))
+                continue;
+            if (row.Rules.Ignores(key))
+                row.Report.Count($"key '{key}' of messages is ignored", row.Place.ToString());
+            else if (!one.ContainsKey(key))
+                one[key] = value!.DeepClone();
+        }
+        if (one["content"] is null && one["tool_calls"] is null)
+            throw row.Fault($"{where} ({role}) has no content: it is null or missing. Correct the row, or leave it out with where.");
+        return one;
+    }
+
+    // Calls that follow each other are made at once.
+    private static JsonObject? Call(SourceRow row, JsonArray messages, JsonObject message, string where)
+    {
+        var said = new JsonObject();
+        MessageContent.Put(row, message, said, where);
+        var text = said["content"]?.ToString() ?? "";
+        if (messages.LastOrDefault() is JsonObject last && last["tool_calls"] is not null)
+        {
+            MessageCalls.Add(row, last, text, where);
             return null;
         }
+        var call = MessageCalls.Message(row, text, where);
+        MessageWeight.Put(row, message, call, where);
+        return call;
     }
 
-    private static JsonObject One(JsonObject message)
+    private static bool IsRead(SourceRow row, string key) =>
+        Named.Contains(key) || MessageWeight.IsKey(key) || key == row.Rules.MessageKey("role") || key == row.Rules.MessageKey("content");
+
+    // One question and its answer in one object.
+    private static List<JsonObject>? Pair(SourceRow row, JsonObject message)
     {
-        if (message["role"] is not null) return message.DeepClone().AsObject();
-        var text = RowShape.Text(message["value"]);
-        switch (RowShape.Text(message["from"]))
+        if (message.ContainsKey("role") || message.ContainsKey("from"))
+            return null;
+        foreach (var (ask, answer) in Pairs.Where(pair => message.ContainsKey(pair.Ask) && message.ContainsKey(pair.Answer)))
         {
-            case "human" or "user":
-                return Dialogue.Message("user", text);
-            case "gpt" or "assistant" or "chatgpt" or "bing" or "bard":
-                return Dialogue.Message("assistant", text);
-            case "system":
-                return Dialogue.Message("system", text);
-            case "observation" or "tool" or "function":
-                return Dialogue.Message("tool", text);
-            case "function_call":
-                var call = Parse(text);
-                var calling = Dialogue.Message("assistant", "");
-                calling["tool_calls"] = new JsonArray([.. (call as JsonArray ?? [call]).Select(one => new JsonObject { ["type"] = "function", ["function"] = one?.DeepClone() })]);
-                return calling;
-            case var role:
-                throw new InputException($"A message is from '{role}', which is no known speaker: human, gpt, system, function_call, observation. Correct the rows.");
+            var said = new List<JsonObject>();
+            if (message["system"] is { } system)
+                said.Add(Dialogue.Message("system", row.TextOf(system, "system")));
+            said.Add(Dialogue.Message("user", row.TextOf(message[ask], ask)));
+            said.Add(Dialogue.Message("assistant", row.TextOf(message[answer], answer)));
+            return said;
         }
+        return null;
     }
 
-    private static string Short(JsonNode? node) => node?.ToJsonString() is { } text ? text[..Math.Min(40, text.Length)] : "null";
+    private static JsonNode? Opened(JsonNode? value) =>
+        value is JsonValue text && text.GetValueKind() == JsonValueKind.String && text.ToString().TrimStart() is ['[' or '{', ..] ? JsonValues.Parse(text.ToString()) ?? value : value;
+
+    // A table of columns, as sequences of records are sometimes kept, becomes the list of its records.
+    private static JsonArray? Turned(JsonObject columns)
+    {
+        var lists = columns.Where(pair => pair.Value is JsonArray).Select(pair => (pair.Key, List: (JsonArray)pair.Value!)).ToList();
+        if (lists.Count < 2 || lists.Count != columns.Count || lists.Select(pair => pair.List.Count).Distinct().Count() != 1)
+            return null;
+        return [.. Enumerable.Range(0, lists[0].List.Count).Select(i => new JsonObject(lists.Select(pair => KeyValuePair.Create(pair.Key, pair.List[i]?.DeepClone()))))];
+    }
 }

@@ -1,33 +1,109 @@
 using System.Text.Json.Nodes;
-using Polymath.Recipes;
+using Polymath.Text.Templates;
 
 namespace Polymath.Text;
 
-/// <summary>Pairs of a better and a worse answer: flat texts, single messages, or whole conversations that share their beginning.</summary>
+/// <summary>Pairs of a better and a worse answer: texts, messages, whole conversations that share their beginning, or transcripts.</summary>
 internal static class PreferenceShape
 {
     /// <summary>The prompt's messages and both answers.</summary>
-    public static Dictionary<string, string> Read(JsonObject row, Func<JsonObject, JsonArray> promptOf)
+    /// <param name="row">The row.</param>
+    /// <param name="better">The column of the better answer, or of the conversation that ends with it.</param>
+    /// <param name="worse">The column of the worse answer.</param>
+    public static Dictionary<string, string> Read(SourceRow row, string better, string worse)
     {
-        var prompt = promptOf(row);
-        var (chosen, rejected) = (row["chosen"], row["rejected"]);
-        if (chosen is JsonArray better && rejected is JsonArray worse)
+        var prompt = TalkShape.Prompt(row);
+        // A conversation that holds the better answer as its last message.
+        var (chosen, rejected) = better == worse ? TakenFrom(row, prompt, worse) : (Side(row, better), Side(row, worse));
+        Split(row, prompt, chosen, rejected);
+        if (prompt.Count == 0)
         {
-            var (a, b) = (MessageReading.Read(better), MessageReading.Read(worse));
-            // Without a prompt of its own, the messages that both share are the prompt.
-            var shared = 0;
-            while (prompt.Count == 0 && shared < Math.Min(a.Count, b.Count) - 1 && JsonNode.DeepEquals(a[shared], b[shared])) shared++;
-            if (prompt.Count == 0) prompt = [.. a.Take(shared).Select(message => message!.DeepClone())];
-            (chosen, rejected) = (a[^1]!["content"], b[^1]!["content"]);
+            throw row.Fault(
+                "a preference has no prompt: neither prompt, instruction nor messages, and the answers share no message. " +
+                "Correct the row, or name the column of the prompt: fields: {prompt: COLUMN}.");
         }
-        else if (chosen is JsonObject && rejected is JsonObject)
-            (chosen, rejected) = (MessageReading.Read(chosen)[0]!["content"], MessageReading.Read(rejected)[0]!["content"]);
-        if (prompt.Count == 0) throw new InputException("A preference has no prompt: neither prompt, instruction nor conversations, and the answers share no message. Correct the rows.");
-        return new(StringComparer.Ordinal)
+        Require(row, chosen, better);
+        Require(row, rejected, worse);
+        var fields = TalkShape.Fields(row, prompt);
+        Put(fields, "chosen", chosen);
+        Put(fields, "rejected", rejected);
+        return fields;
+    }
+
+    // ms-swift: the messages end with the better answer, and the worse one stands beside them.
+    private static (JsonArray Chosen, JsonArray Rejected) TakenFrom(SourceRow row, JsonArray prompt, string worse)
+    {
+        if (prompt.LastOrDefault()?["role"]?.ToString() != "assistant")
+            throw row.Fault($"'{worse}' is a worse answer, and there is no better one: the messages do not end with an answer. Correct the row.");
+        JsonArray chosen = [];
+        while (prompt.Count > 0 && prompt[^1]!["role"]!.ToString() is "assistant" or "tool")
         {
-            ["messages"] = prompt.ToJsonString(TableJson.Options),
-            ["chosen"] = RowShape.Text(chosen),
-            ["rejected"] = RowShape.Text(rejected),
-        };
+            chosen.Insert(0, prompt[^1]!.DeepClone());
+            prompt.RemoveAt(prompt.Count - 1);
+        }
+        return (chosen, Side(row, worse));
+    }
+
+    private static JsonArray Side(SourceRow row, string column)
+    {
+        var value = row.Take(column);
+        if (value is JsonValue text && Instructions.IsTranscript(text.ToString()))
+            return [.. Instructions.Transcript(text.ToString())];
+        return AnswerReading.One(row, value, column);
+    }
+
+    // What both conversations begin with is the prompt, whether it stands apart as well or not.
+    private static void Split(SourceRow row, JsonArray prompt, JsonArray chosen, JsonArray rejected)
+    {
+        var shared = 0;
+        while (shared < Math.Min(chosen.Count, rejected.Count) - 1 && Same(chosen[shared], rejected[shared]))
+            shared++;
+        // An answer of several turns may begin alike; only up to the last question is it the prompt.
+        while (shared > 0 && prompt.Count > 0 && chosen[0]!["role"]!.ToString() == "assistant")
+            shared = 0;
+        var first = chosen.Take(shared).ToList();
+        if (prompt.Count == 0)
+        {
+            foreach (var message in first)
+                prompt.Add(message!.DeepClone());
+        }
+        else if (first.Count > 0 && !Ends(prompt, first))
+        {
+            throw row.Fault("the prompt and the conversations that end with the answers begin otherwise. Correct the row, or leave one out with ignore: [prompt].");
+        }
+        for (var i = 0; i < shared; i++)
+        {
+            chosen.RemoveAt(0);
+            rejected.RemoveAt(0);
+        }
+    }
+
+    // The prompt may have a system message that the conversations lack, or the conversations one that stands before the prompt.
+    private static bool Ends(JsonArray prompt, List<JsonNode?> first)
+    {
+        var length = Math.Min(prompt.Count, first.Count);
+        var alike = Enumerable.Range(1, length).All(back => Same(prompt[prompt.Count - back], first[first.Count - back]));
+        if (!alike)
+            return false;
+        for (var i = first.Count - length - 1; i >= 0; i--)
+            prompt.Insert(0, first[i]!.DeepClone());
+        return true;
+    }
+
+    private static bool Same(JsonNode? one, JsonNode? two) =>
+        one?["role"]?.ToString() == two?["role"]?.ToString() && one?["content"]?.ToString().Trim() == two?["content"]?.ToString().Trim()
+        && JsonNode.DeepEquals(one?["tool_calls"], two?["tool_calls"]);
+
+    private static void Require(SourceRow row, JsonArray answer, string column)
+    {
+        if (answer.Count == 0 || answer[0]!["role"]!.ToString() != "assistant" || answer[^1]!["role"]!.ToString() != "assistant")
+            throw row.Fault($"'{column}' does not begin and end with an answer behind the prompt. Correct the row: messages of the assistant, with the user's between them.");
+    }
+
+    private static void Put(Dictionary<string, string> fields, string name, JsonArray turns)
+    {
+        fields[name] = turns[^1]!["content"]?.ToString() ?? "";
+        var plain = turns.Count == 1 && turns[0]!.AsObject().All(pair => pair.Key is "role" or "content");
+        fields[name + RowTalk.Turns] = plain ? "" : turns.ToJsonString(TableJson.Compact);
     }
 }

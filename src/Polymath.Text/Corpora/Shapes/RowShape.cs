@@ -5,118 +5,132 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Recognises the shapes that published data comes in, and brings them to one form: the fields <c>messages</c> (JSON, as OpenAI writes them), <c>tools</c>, <c>chosen</c>,
-/// <c>rejected</c>, <c>label</c> and <c>text</c>, as far as a shape has them.
+/// Recognises the shapes that published data comes in, and brings them to one form. Whatever a row holds is in that form, or is told, or is refused: nothing is lost in
+/// silence.
 /// </summary>
 public static class RowShape
 {
-    static readonly string[] talkKeys = ["messages", "conversations", "conversation"], promptKeys = ["instruction", "prompt", "query", "question"], answerKeys = ["output", "response", "completion", "answer"];
-
-    static readonly string[] textKeys = ["text", "sentence", "review", "content"], labelKeys = ["label", "sentiment", "category", "class"];
-
     /// <summary>The shape of a row; null when it is none that is known.</summary>
     /// <param name="row">The row.</param>
-    public static DataShape? Recognise(JsonObject row)
+    public static DataShape? Recognise(SourceRow row)
     {
         ArgumentNullException.ThrowIfNull(row);
-        if (row.ContainsKey("chosen") && row.ContainsKey("rejected")) return DataShape.Preference;
-        var talk = Key(row, talkKeys);
-        var prompt = Key(row, promptKeys);
-        if (Flag(row) is not null && (talk is not null || (prompt is not null && Key(row, answerKeys) is not null))) return DataShape.Kto;
-        if (talk is not null && row[talk] is JsonArray { Count: > 0 } list && list[0] is JsonObject first)
-            return first.ContainsKey("from") ? DataShape.Sharegpt : first.ContainsKey("role") ? DataShape.Messages : null;
-        if (prompt is not null && Key(row, answerKeys) is not null) return IsBelle(Text(row[prompt])) ? DataShape.Belle : DataShape.Alpaca;
-        if (Key(row, textKeys) is not null) return Key(row, labelKeys) is not null ? DataShape.Labelled : DataShape.Text;
-        return null;
+        var rejected = row.Find(ShapeKeys.Rejected);
+        var (talk, prompt, answer) = (row.Find(ShapeKeys.Talk), row.Find(ShapeKeys.Prompt), row.Find(ShapeKeys.Answer));
+        var talks = talk is not null && (row.Values[talk] is JsonArray or JsonObject || MessageReading.IsList(row, row.Values[talk]));
+        if (rejected is not null && (row.Find(ShapeKeys.Chosen) is not null || (row.Values[rejected] is not null && (talks || answer is not null))))
+            return DataShape.Preference;
+        if ((talks || (prompt is not null && answer is not null)) && row.Find(ShapeKeys.Flag) is { } flag && AnswerFlag.Of(row.Values[flag]) is not null)
+            return DataShape.Kto;
+        if (talks)
+            return First(row.Values[talk!])?.ContainsKey("from") == true ? DataShape.Sharegpt : DataShape.Messages;
+        if (prompt is not null && (answer ?? row.Find(ShapeKeys.Summary) ?? row.Find(ShapeKeys.Text)) is not null)
+            return row.Values[prompt] is JsonValue text && Instructions.IsTranscript(text.ToString()) ? DataShape.Belle : DataShape.Alpaca;
+        if (row.Find(ShapeKeys.Input) is not null && answer is not null)
+            return DataShape.Alpaca;
+        if (row.Find(ShapeKeys.Summary) is not null && row.Find(ShapeKeys.Summarized) is not null)
+            return DataShape.Alpaca;
+        if (row.Find(ShapeKeys.Text) is null)
+            return null;
+        return row.Find(ShapeKeys.Label) is null ? DataShape.Text : DataShape.Labelled;
     }
 
     /// <summary>Brings a row to the one form.</summary>
     /// <param name="row">The row.</param>
     /// <param name="shape">Its shape; <see cref="DataShape.Auto"/> to recognise it.</param>
-    /// <exception cref="InputException">The row is not of the shape, or of none that is known.</exception>
-    public static IReadOnlyDictionary<string, string> Read(JsonObject row, DataShape shape)
+    /// <returns>The rows that it stands for: several where several answers are accepted.</returns>
+    /// <exception cref="InputException">The row is not of the shape or of none that is known, or holds what changes its meaning and cannot be learned.</exception>
+    public static IReadOnlyList<ShapedRow> Read(SourceRow row, DataShape shape)
     {
         ArgumentNullException.ThrowIfNull(row);
-        var found = Recognise(row);
-        var chosen = shape == DataShape.Auto ? found ?? throw Unknown(row) : shape;
-        var fields = chosen switch
+        var chosen = shape == DataShape.Auto ? Recognise(row) ?? throw Unknown(row) : shape;
+        IReadOnlyList<Dictionary<string, string>> read = chosen switch
         {
-            DataShape.Alpaca => Talk(Instructions.Alpaca(row, Need(row, promptKeys, chosen), Need(row, answerKeys, chosen)), row),
-            DataShape.Belle => Talk(Instructions.Belle(row, Need(row, promptKeys, chosen), Need(row, answerKeys, chosen)), row),
-            DataShape.Sharegpt or DataShape.Messages => Talk(Messages(row, Need(row, talkKeys, chosen)), row),
-            DataShape.Preference => PreferenceShape.Read(row, Prompt),
-            DataShape.Kto => Judged(row),
-            DataShape.Labelled => new() { ["text"] = Text(row[Need(row, textKeys, chosen)]), ["label"] = Text(row[Need(row, labelKeys, chosen)]) },
-            _ => new() { ["text"] = Text(row[Need(row, textKeys, chosen)]) },
+            DataShape.Alpaca or DataShape.Belle => Asked(row, chosen),
+            DataShape.Sharegpt or DataShape.Messages => [TalkShape.Fields(row, TalkShape.Messages(row, Need(row, ShapeKeys.Talk, chosen)))],
+            DataShape.Preference => [Preferred(row, chosen)],
+            DataShape.Kto => Judged(row, chosen),
+            DataShape.Labelled => [Labelled(row, chosen)],
+            _ => [new() { ["text"] = Words(row, Need(row, ShapeKeys.Text, chosen)) }],
         };
-        return fields;
+        LeftoverColumns.Tell(row, read);
+        return [.. read.Select(fields => new ShapedRow(chosen, fields))];
     }
 
-    /// <summary>A value as text.</summary>
-    /// <param name="value">The value.</param>
-    internal static string Text(JsonNode? value) => value switch
+    // The first of some columns that the row has, though it may be null there, which is told when it is read.
+    private static string Need(SourceRow row, string[] names, DataShape shape) => row.Find(names) ?? throw row.Fault(
+        $"a row of the shape {Name(shape)} needs one of {string.Join(", ", names)}; this one has {row.Columns}. " +
+        $"Choose another shape, or say which column it is: fields: {{{names[0]}: COLUMN}}.");
+
+    private static string Words(SourceRow row, string column) => row.Values[column] is null
+        ? throw row.Fault($"'{column}' is null. Correct the row, or leave such rows out with where: [{{field: {column}, minimumLength: 1}}].")
+        : row.TakeText(column);
+
+    private static List<Dictionary<string, string>> Asked(SourceRow row, DataShape shape)
     {
-        null => "",
-        JsonValue plain when plain.GetValueKind() == JsonValueKind.String => plain.GetValue<string>(),
-        _ => value.ToJsonString(TableJson.Options),
+        var summary = row.Find(ShapeKeys.Summary);
+        var prompt = row.Find(ShapeKeys.Prompt) ?? (summary is null ? row.Find(ShapeKeys.Input) : row.Find(ShapeKeys.Summarized)) ?? Need(row, ShapeKeys.Prompt, shape);
+        var answer = row.Find(ShapeKeys.Answer) ?? summary ?? row.Find([.. ShapeKeys.Text.Where(name => name != prompt)]) ?? Need(row, ShapeKeys.Answer, shape);
+        if (row.Values[prompt] is null)
+            throw row.Fault($"'{prompt}' is null: the row asks nothing. Correct it, or leave such rows out with where: [{{field: {prompt}, minimumLength: 1}}].");
+        JsonArray asked;
+        if (MessageReading.IsList(row, row.Values[prompt]))
+            asked = TalkShape.Messages(row, prompt);
+        else
+            asked = shape == DataShape.Belle ? Instructions.Belle(row, prompt) : Instructions.Asked(row, prompt);
+        return Answered(row, asked, answer);
+    }
+
+    private static List<Dictionary<string, string>> Answered(SourceRow row, JsonArray asked, string answer)
+    {
+        var rows = new List<Dictionary<string, string>>();
+        foreach (var said in AnswerReading.Several(row, answer))
+        {
+            var whole = asked.DeepClone().AsArray();
+            foreach (var message in said)
+                whole.Add(message!.DeepClone());
+            rows.Add(TalkShape.Fields(row, whole));
+        }
+        return rows;
+    }
+
+    private static Dictionary<string, string> Preferred(SourceRow row, DataShape shape)
+    {
+        var worse = Need(row, ShapeKeys.Rejected, shape);
+        var better = row.Find(ShapeKeys.Chosen) ?? row.Find(ShapeKeys.Answer);
+        return PreferenceShape.Read(row, better ?? worse, worse);
+    }
+
+    private static List<Dictionary<string, string>> Judged(SourceRow row, DataShape shape)
+    {
+        var key = Need(row, ShapeKeys.Flag, shape);
+        var good = AnswerFlag.Of(row.Take(key))
+            ?? throw row.Fault($"'{key}' is {SourceRow.Short(row.Values[key])}, which does not say whether the answer is good. Write {AnswerFlag.Words}.");
+        var prompt = TalkShape.Prompt(row);
+        var rows = row.Find(ShapeKeys.Answer) is { } answer ? Answered(row, prompt, answer) : [TalkShape.Fields(row, prompt)];
+        foreach (var fields in rows)
+            fields["label"] = good ? "true" : "false";
+        return rows;
+    }
+
+    private static Dictionary<string, string> Labelled(SourceRow row, DataShape shape)
+    {
+        var text = Words(row, Need(row, ShapeKeys.Text, shape));
+        return new() { ["text"] = text, ["label"] = Words(row, Need(row, ShapeKeys.Label, shape)) };
+    }
+
+    private static JsonObject? First(JsonNode? value) => value switch
+    {
+        JsonArray { Count: > 0 } list => list[0] as JsonObject,
+        JsonObject one => one,
+        JsonValue text when JsonValues.Parse(text.ToString()) is { } node and not JsonValue => First(node),
+        _ => null,
     };
 
-    static string? Key(JsonObject row, string[] names) => names.FirstOrDefault(name => row.TryGetPropertyValue(name, out var value) && value is not null);
+    private static string Name(DataShape shape) => JsonNamingPolicy.CamelCase.ConvertName(shape.ToString());
 
-    static string Need(JsonObject row, string[] names, DataShape shape) => Key(row, names)
-        ?? throw new InputException($"A row of the shape {Name(shape)} needs one of {string.Join(", ", names)}; this one has {string.Join(", ", row.Select(field => field.Key).Take(20))}. Choose another shape, or name the fields under 'fields'.");
-
-    static string Name(DataShape shape) => JsonNamingPolicy.CamelCase.ConvertName(shape.ToString());
-
-    static InputException Unknown(JsonObject row) => new(
-        $"The shape of the rows is not recognised: they have {(row.Count == 0 ? "no fields" : string.Join(", ", row.Select(field => field.Key).Take(20)))}. Known are alpaca (instruction, output), belle, sharegpt (conversations), messages, preference (chosen, rejected), kto (label), text and labelled (text, label). Name the row's own fields under 'fields' of a recipe's data instead.");
-
-    static bool? Flag(JsonObject row)
-    {
-        foreach (var name in new[] { "label", "kto_tag" })
-            if (row.TryGetPropertyValue(name, out var value) && value is JsonValue plain && plain.GetValueKind() is JsonValueKind.True or JsonValueKind.False) return value!.GetValueKind() == JsonValueKind.True;
-        return null;
-    }
-
-    static bool IsBelle(string instruction) => instruction.TrimStart().StartsWith("Human:", StringComparison.Ordinal) && instruction.Contains("Assistant:", StringComparison.Ordinal);
-
-    static JsonArray Messages(JsonObject row, string key)
-    {
-        var messages = MessageReading.Read(row[key]);
-        if (Text(row["system"]) is { Length: > 0 } system && messages[0]?["role"]?.ToString() != "system") messages.Insert(0, Templates.Dialogue.Message("system", system));
-        return messages;
-    }
-
-    static JsonArray Prompt(JsonObject row)
-    {
-        if (Key(row, talkKeys) is { } talk) return Messages(row, talk);
-        if (Key(row, promptKeys) is not { } key) return [];
-        return row[key] is JsonArray ? Messages(row, key) : Instructions.Alpaca(row, key, null);
-    }
-
-    static Dictionary<string, string> Judged(JsonObject row)
-    {
-        var messages = Prompt(row);
-        if (Key(row, answerKeys) is { } answer)
-        {
-            if (row[answer] is JsonArray or JsonObject) foreach (var message in MessageReading.Read(row[answer])) messages.Add(message!.DeepClone());
-            else messages.Add(Templates.Dialogue.Message("assistant", Text(row[answer])));
-        }
-        var fields = Talk(messages, row);
-        fields["label"] = Flag(row) switch
-        {
-            true => "true",
-            false => "false",
-            null => throw new InputException($"A row of the shape kto has neither 'label' nor 'kto_tag' with true or false; it has {string.Join(", ", row.Select(field => field.Key).Take(20))}. Choose another shape."),
-        };
-        return fields;
-    }
-
-    static Dictionary<string, string> Talk(JsonArray messages, JsonObject row)
-    {
-        var fields = new Dictionary<string, string>(StringComparer.Ordinal) { ["messages"] = messages.ToJsonString(TableJson.Options), ["tools"] = "" };
-        var tools = row["tools"] is JsonValue text && text.GetValueKind() == JsonValueKind.String && text.ToString().Trim().Length > 0 ? MessageReading.Parse(text.ToString()) : row["tools"];
-        if (tools is JsonArray { Count: > 0 }) fields["tools"] = tools.ToJsonString(TableJson.Options);
-        return fields;
-    }
+    private static InputException Unknown(SourceRow row) => row.Fault(
+        $"the shape of the row is not recognised: it has {row.Columns}. Known are alpaca (instruction, output), belle, sharegpt (conversations), messages, " +
+        "preference (chosen, rejected), kto (label), text and labelled (text, label). " +
+        "Name its columns by those of a shape, such as fields: {prompt: COLUMN, answer: COLUMN} (--field prompt=COLUMN).");
 }

@@ -1,0 +1,15 @@
+namespace Polymath.Recipes;
+
+/// <summary>The files by which a folder of Hugging Face's <c>datasets</c> is known.</summary>
+public static class SavedDatasetFiles
+{
+    /// <summary>Names the Arrow files of one split.</summary>
+    public const string State = "state.json";
+
+    /// <summary>Names the splits.</summary>
+    public const string Splits = "dataset_dict.json";
+
+    /// <summary>Whether a folder is one.</summary>
+    /// <param name="folder">The folder.</param>
+    public static bool AreIn(string folder) => File.Exists(Path.Combine(folder, State)) || File.Exists(Path.Combine(folder, Splits));
+}

@@ -1,0 +1,52 @@
+using System.Text.Json.Nodes;
+using Apache.Arrow.Compression;
+using Apache.Arrow.Ipc;
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>Reads rows from Apache Arrow files (IPC, as a file or as a stream), one record batch at a time.</summary>
+internal static class ArrowRows
+{
+    /// <summary>Reads a file's rows.</summary>
+    /// <exception cref="InputException">The file is damaged or no Arrow file.</exception>
+    public static void Read(string file, RowCollector rows, Action<long>? progress)
+    {
+        try
+        {
+            using var stream = File.OpenRead(file);
+            var head = new byte[6];
+            var isFile = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false) == head.Length && head.AsSpan().SequenceEqual("ARROW1"u8);
+            stream.Position = 0;
+            var codecs = new CompressionCodecFactory();
+            using var reader = isFile ? new ArrowFileReader(stream, codecs) : new ArrowStreamReader(stream, codecs);
+            ReadBatches(file, reader, stream, rows, progress);
+        }
+        catch (Exception fault) when (fault is not (InputException or OutOfMemoryException))
+        {
+            // The library throws whatever a damaged byte leads it to.
+            throw new InputException($"{file} cannot be read as Arrow: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again, or set 'format'.", fault);
+        }
+    }
+
+    private static void ReadBatches(string file, ArrowStreamReader reader, FileStream stream, RowCollector rows, Action<long>? progress)
+    {
+        var (number, told) = (0L, 0L);
+        while (reader.ReadNextRecordBatch() is { } batch)
+        {
+            using (batch)
+            {
+                var columns = batch.Schema.FieldsList.Index().Where(entry => rows.Wants(entry.Item.Name)).ToList();
+                for (var row = 0; row < batch.Length; row++)
+                {
+                    var values = new JsonObject();
+                    foreach (var (index, field) in columns)
+                        values[field.Name] = ArrowValue.Of(batch.Column(index), row);
+                    rows.Add(new RowPlace(file, "row", ++number), values);
+                }
+            }
+            progress?.Invoke(stream.Position - told);
+            told = stream.Position;
+        }
+    }
+}

@@ -1,0 +1,52 @@
+using System.IO.Compression;
+using Polymath.Recipes;
+using SharpCompress.Compressors.BZip2;
+using SharpCompress.Compressors.Xz;
+using ZstdSharp;
+
+namespace Polymath.Text;
+
+/// <summary>Files that were made smaller: gzip, Zstandard, xz and bzip2. They are told by their first bytes, whatever their names say.</summary>
+internal static class Compression
+{
+    private static readonly string[] Endings = [".gz", ".gzip", ".zst", ".zstd", ".xz", ".bz2"];
+
+    private static readonly (string Name, byte[] Magic)[] Archives =
+    [
+        ("a zip archive", "PK\u0003\u0004"u8.ToArray()),
+        ("a 7z archive", [0x37, 0x7A, 0xBC, 0xAF, 0x27, 0x1C]),
+        ("a Parquet file", "PAR1"u8.ToArray()),
+        ("an Arrow file", "ARROW1"u8.ToArray()),
+    ];
+
+    /// <summary>The name of what a file holds: its own without the ending of a compression.</summary>
+    /// <param name="file">The file.</param>
+    public static string Bare(string file) => Endings.Contains(Path.GetExtension(file).ToLowerInvariant()) ? file[..^Path.GetExtension(file).Length] : file;
+
+    /// <summary>Opens what a file holds.</summary>
+    /// <param name="file">The file's name, for messages.</param>
+    /// <param name="inner">The file, which is closed with what is returned.</param>
+    /// <param name="head">The file's first bytes.</param>
+    /// <exception cref="InputException">It is an archive of files.</exception>
+    public static Stream Open(string file, Stream inner, ReadOnlySpan<byte> head)
+    {
+        if (head.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B]))
+            return new GZipStream(inner, CompressionMode.Decompress);
+        if (head.StartsWith((ReadOnlySpan<byte>)[0x28, 0xB5, 0x2F, 0xFD]))
+            return new DecompressionStream(inner, leaveOpen: false);
+        if (head.StartsWith((ReadOnlySpan<byte>)[0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]))
+            return new XZStream(inner);
+        if (head.StartsWith("BZh"u8))
+            return BZip2Stream.Create(inner, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true, leaveOpen: false);
+        foreach (var (name, magic) in Archives)
+        {
+            if (head.StartsWith(magic))
+                throw new InputException($"{file} is {name}, not text. {Advice(name)}");
+        }
+        return inner;
+    }
+
+    private static string Advice(string name) => name.Contains("archive", StringComparison.Ordinal)
+        ? "Unpack it, and name the files in it."
+        : $"Set the format ('format: {(name.Contains("Arrow", StringComparison.Ordinal) ? "arrow" : "parquet")}' in a recipe, --format in a command).";
+}

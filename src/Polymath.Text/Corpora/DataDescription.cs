@@ -1,0 +1,142 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>
+/// An entry of LLaMA-Factory's <c>dataset_info.json</c>, written <c>FILE#NAME</c>: which files hold the rows, and which columns and speakers they have.
+/// </summary>
+internal sealed class DataDescription
+{
+    private static readonly (string Theirs, string Ours)[] Columns =
+    [
+        ("prompt", "prompt"),
+        ("query", "input"),
+        ("response", "answer"),
+        ("history", "history"),
+        ("messages", "messages"),
+        ("system", "system"),
+        ("tools", "tools"),
+        ("images", "images"),
+        ("videos", "videos"),
+        ("audios", "audios"),
+        ("chosen", "chosen"),
+        ("rejected", "rejected"),
+        ("kto_tag", "label"),
+    ];
+
+    private static readonly (string Tag, string Role)[] Tags =
+    [
+        ("user_tag", "user"),
+        ("assistant_tag", "assistant"),
+        ("observation_tag", "tool"),
+        ("function_tag", "function_call"),
+        ("system_tag", "system"),
+    ];
+
+    private readonly string _file, _name;
+    private readonly JsonObject _entry;
+
+    private DataDescription(string file, string name, JsonObject entry) => (_file, _name, _entry) = (file, name, entry);
+
+    /// <summary>The entry that an address names; null where the address is none of such a file.</summary>
+    /// <param name="address">The address.</param>
+    /// <exception cref="InputException">The file cannot be read, or has no such entry.</exception>
+    public static DataDescription? Parse(string address)
+    {
+        var (file, name) = DescribedData.Split(address);
+        if (file is null)
+            return null;
+        JsonObject? entries;
+        try
+        {
+            entries = JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject;
+        }
+        catch (Exception fault) when (fault is JsonException or IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"{file} cannot be read: {fault.Message} Correct the path or the file.", fault);
+        }
+        if (entries?[name] is JsonObject entry)
+            return new DataDescription(file, name, entry);
+        var known = entries?.Select(pair => pair.Key).ToList() ?? [];
+        throw new InputException($"{file} has no entry '{name}'. {Nearest.Hint(name, known, "entries")}.");
+    }
+
+    /// <summary>The address on a hub that the entry names; null for files.</summary>
+    public string? Address
+    {
+        get
+        {
+            var (prefix, repository) = (Text("hf_hub_url"), Text("ms_hub_url")) switch
+            {
+                ({ } hub, _) => ("hf:datasets/", hub),
+                (_, { } hub) => ("modelscope:datasets/", hub),
+                _ => ("", null),
+            };
+            if (repository is null)
+                return null;
+            var folder = Text("folder") ?? Text("subset");
+            var split = Text("split") is { } part && part != "train" ? part : null;
+            var pattern = (folder, split) switch
+            {
+                ({ } inside, { } named) => $"/{inside}/*{named}*",
+                ({ } inside, _) => $"/{inside}/*",
+                (_, { } named) => $"/**/*{named}*",
+                _ => "",
+            };
+            return prefix + repository + pattern;
+        }
+    }
+
+    /// <summary>The files that hold the rows.</summary>
+    /// <exception cref="InputException">They are not there.</exception>
+    public IReadOnlyList<string> Files()
+    {
+        var name = Text("file_name") ?? throw new InputException($"{_file}, entry '{_name}': it names no files (file_name) and no hub. Correct the entry.");
+        var path = Path.Combine(Path.GetDirectoryName(_file) ?? "", name);
+        if (!Directory.Exists(path))
+            return FilePattern.Find(Path.GetDirectoryName(_file) ?? "", name);
+        return [.. Directory.GetFiles(path).Where(RowReader.IsReadable).Order(StringComparer.Ordinal)];
+    }
+
+    /// <summary>What is asked of the rows, as the entry says it; what the recipe says stays.</summary>
+    /// <param name="spec">What the recipe asks for.</param>
+    public FilesSpec Applied(FilesSpec spec)
+    {
+        var columns = _entry["columns"] as JsonObject ?? [];
+        var talks = Text("formatting") is "sharegpt" or "openai";
+        var fields = new Dictionary<string, FieldSpec>(StringComparer.Ordinal);
+        foreach (var (theirs, ours) in Columns)
+        {
+            if (columns[theirs]?.ToString() is { } column)
+                fields[ours] = new FieldSpec(column);
+        }
+        var tags = _entry["tags"] as JsonObject ?? [];
+        if (tags["role_tag"]?.ToString() is { } role)
+            fields["messages.role"] = new FieldSpec(role);
+        if (tags["content_tag"]?.ToString() is { } content)
+            fields["messages.content"] = new FieldSpec(content);
+        var roles = Tags.Where(pair => tags[pair.Tag] is not null).ToDictionary(pair => tags[pair.Tag]!.ToString(), pair => pair.Role, StringComparer.Ordinal);
+        // Pretraining reads the column of the prompts alone.
+        var reads = !talks && fields.ContainsKey("prompt") && fields.Count == 1;
+        if (reads)
+            fields = new(StringComparer.Ordinal) { ["text"] = fields["prompt"] };
+        foreach (var (name, field) in spec.Fields ?? new Dictionary<string, FieldSpec>())
+            fields[name] = field;
+        foreach (var (speaker, meant) in spec.Roles ?? new Dictionary<string, string>())
+            roles[speaker] = meant;
+        return spec with { Shape = spec.Shape ?? ShapeOf(reads, fields), Fields = fields.Count > 0 ? fields : null, Roles = roles.Count > 0 ? roles : null };
+    }
+
+    private DataShape ShapeOf(bool reads, Dictionary<string, FieldSpec> fields)
+    {
+        if (reads)
+            return DataShape.Text;
+        if (_entry["ranking"]?.GetValueKind() == JsonValueKind.True)
+            return DataShape.Preference;
+        return fields.ContainsKey("label") ? DataShape.Kto : DataShape.Auto;
+    }
+
+    private string? Text(string key) => _entry[key] is JsonValue value ? value.ToString() : null;
+}

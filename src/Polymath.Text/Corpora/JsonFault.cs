@@ -1,0 +1,77 @@
+using System.Text;
+using System.Text.Json;
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>Says in plain words what is wrong with JSON, from the parser's complaint and the bytes it stumbled over.</summary>
+internal static class JsonFault
+{
+    private const int Window = 64;
+
+    /// <summary>How rows are parsed: as the standard says, and no name twice.</summary>
+    internal static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
+    /// <summary>The same for lists of rows.</summary>
+    internal static readonly JsonSerializerOptions StrictItems = new() { AllowDuplicateProperties = false, DefaultBufferSize = 1 << 16 };
+
+    /// <summary>What is wrong and how to mend it.</summary>
+    /// <param name="fault">The parser's complaint.</param>
+    /// <param name="bytes">Bytes around the place.</param>
+    /// <param name="at">The place among them.</param>
+    internal static string Tell(JsonException fault, ReadOnlySpan<byte> bytes, int at)
+    {
+        var rest = Encoding.UTF8.GetString(bytes[Math.Clamp(at, 0, bytes.Length)..]);
+        foreach (var (word, advice) in Words)
+        {
+            // The parser may stop at a letter within the word.
+            for (var back = 0; back <= Math.Min(word.Length, at); back++)
+            {
+                if (bytes[Math.Clamp(at - back, 0, bytes.Length)..].StartsWith(Encoding.UTF8.GetBytes(word)))
+                    return advice;
+            }
+        }
+        if (fault.Message.Contains("trailing comma", StringComparison.Ordinal))
+            return $"there is a comma before the closing {(rest.StartsWith('}') ? "}" : "]")}. Remove it.";
+        if (fault.Message.Contains("Duplicate", StringComparison.OrdinalIgnoreCase))
+            return $"a name stands twice in the row ({JsonPart.FirstSentence(fault.Message).TrimEnd('.')}). Remove one of the two.";
+        if (rest.StartsWith('\''))
+            return "names and texts stand in single quotes, as Python prints them. Write the file with json.dumps, which puts double quotes.";
+        if (rest.Length == 0 || fault.Message.Contains("end of data", StringComparison.Ordinal) || fault.Message.Contains("partial", StringComparison.Ordinal))
+            return "the JSON ends in the middle of a value. Is the file cut off? Fetch or save it again.";
+        return $"this is not JSON: {JsonPart.FirstSentence(fault.Message)}";
+    }
+
+    /// <summary>The bytes of a file around a place in it; none where they cannot be read again.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="line">The line, from 1.</param>
+    /// <param name="at">The byte in the line, from 0.</param>
+    internal static (byte[] Bytes, int At) Around(string file, long line, long at)
+    {
+        try
+        {
+            using var stream = CheckedTextStream.Open(file);
+            foreach (var (number, bytes) in TextLines.Read(file, stream))
+            {
+                if (number < line)
+                    continue;
+                var start = (int)Math.Clamp(at - Window, 0, bytes.Length);
+                return (bytes[start..Math.Min(bytes.Length, start + 2 * Window)].ToArray(), (int)(at - start));
+            }
+        }
+        catch (InputException)
+        {
+            // The fault that is being told is the one that matters.
+        }
+        return ([], 0);
+    }
+
+    private static readonly (string Word, string Advice)[] Words =
+    [
+        ("NaN", "NaN is not JSON. Write null in its place; in Python json.dumps(..., allow_nan=False) finds such numbers, and to_json writes null."),
+        ("Infinity", "Infinity is not JSON. Write null or a number in its place."),
+        ("None", "None is Python's word. Write the file with json.dumps, which writes null."),
+        ("True", "True is Python's word. Write the file with json.dumps, which writes true."),
+        ("False", "False is Python's word. Write the file with json.dumps, which writes false."),
+    ];
+}

@@ -1,0 +1,43 @@
+using System.Text.Json.Nodes;
+using Polymath.Recipes;
+using Polymath.Text.Templates;
+
+namespace Polymath.Text;
+
+/// <summary>Answers: a text, messages, or several that are all accepted.</summary>
+internal static class AnswerReading
+{
+    /// <summary>The answers of a column, each as the messages that it adds.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="column">The column, which is thereby used.</param>
+    /// <returns>At least one; several are rows of their own.</returns>
+    /// <exception cref="InputException">The answer is null, or no answer.</exception>
+    public static IReadOnlyList<JsonArray> Several(SourceRow row, string column)
+    {
+        var value = row.Take(column);
+        if (value is null)
+            throw row.Fault($"'{column}' is null: the row has no answer. Correct it, or leave such rows out with where: [{{field: {column}, minimumLength: 1}}].");
+        // SQuAD: the texts, and where each begins in the context.
+        if (value is JsonObject found && found["text"] is JsonArray texts)
+            value = texts;
+        if (value is not JsonArray list || list.Count == 0 || list.Any(item => item is not JsonValue))
+            return [One(row, value, column)];
+        var answers = list.Select(item => row.TextOf(item, column)).Distinct(StringComparer.Ordinal).ToList();
+        if (answers.Count > 1)
+            row.Report.Count($"several answers in '{column}', each a row of its own", row.Place.ToString());
+        return [.. answers.Select(answer => new JsonArray(Dialogue.Message("assistant", answer)))];
+    }
+
+    /// <summary>One answer.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="value">A text, or messages.</param>
+    /// <param name="column">What messages to the user call it.</param>
+    public static JsonArray One(SourceRow row, JsonNode? value, string column)
+    {
+        if (value is null)
+            throw row.Fault($"'{column}' is null: the row has no answer. Correct it, or leave such rows out with where.");
+        if (value is JsonArray or JsonObject || MessageReading.IsList(row, value))
+            return MessageReading.Read(row, value, column);
+        return [Dialogue.Message("assistant", row.TextOf(value, column))];
+    }
+}

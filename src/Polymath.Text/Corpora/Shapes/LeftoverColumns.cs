@@ -1,0 +1,40 @@
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>What a row holds besides what its shape took: told once for the source, and refused where it changes what the row means.</summary>
+internal static class LeftoverColumns
+{
+    /// <summary>Looks at what is left of a row.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="read">What was read of it.</param>
+    /// <exception cref="InputException">A second answer or media are left.</exception>
+    public static void Tell(SourceRow row, IReadOnlyList<Dictionary<string, string>> read)
+    {
+        foreach (var name in row.Left.ToList())
+        {
+            if (ShapeKeys.Talk.Contains(name) && Repeats(row, name, read[0]))
+                continue;
+            if (ShapeKeys.IsMedia(name))
+                throw Refused(row, name, "a language model does not read it");
+            if (ShapeKeys.IsAnswer(name) && !read.Any(fields => fields.ContainsValue(row.Values[name]!.ToString())))
+                throw Refused(row, name, "it is a second answer");
+            row.Report.Count($"column '{name}' is not used", row.Place.ToString());
+        }
+        foreach (var name in row.Values.Select(pair => pair.Key).Where(row.Rules.Ignores))
+            row.Report.Count($"column '{name}' is ignored", row.Place.ToString());
+    }
+
+    // The conversation with the better answer, beside the prompt and the answers that it is made of.
+    private static bool Repeats(SourceRow row, string name, Dictionary<string, string> read)
+    {
+        if (!read.TryGetValue("chosen", out var chosen) || !MessageReading.IsList(row, row.Values[name]))
+            return false;
+        var texts = MessageReading.Read(row, row.Values[name], name).Select(message => message?["content"]?.ToString() ?? "").ToList();
+        return texts.Count > 0 && texts[^1] == chosen;
+    }
+
+    private static InputException Refused(SourceRow row, string name, string why) => row.Fault(
+        $"column '{name}' holds {SourceRow.Short(row.Values[name])}, and {why}. " +
+        $"Leave such rows out with where, say what it is under fields, or read the rows without it: ignore: [{name}] (--ignore {name}).");
+}

@@ -1,0 +1,72 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Text.Templates;
+
+namespace Polymath.Text;
+
+/// <summary>Calls of functions, in each of the ways they are written, as OpenAI writes them.</summary>
+internal static class MessageCalls
+{
+    private const string Key = "tool_calls";
+
+    /// <summary>Puts the calls of a message into its one form.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="from">The message as it is written.</param>
+    /// <param name="into">The message in the one form.</param>
+    /// <param name="where">What messages call it.</param>
+    internal static void Put(SourceRow row, JsonObject from, JsonObject into, string where)
+    {
+        if (!row.Rules.Ignores(Key) && !SourceRow.IsBlank(from[Key]))
+        {
+            var calls = from[Key] is JsonValue text ? Parsed(row, text.ToString(), where) : from[Key];
+            foreach (var call in calls as JsonArray ?? [calls!.DeepClone()])
+                Add(row, into, call, where);
+        }
+        // The form before there were several calls.
+        if (!row.Rules.Ignores(MessageRoles.Call) && !SourceRow.IsBlank(from[MessageRoles.Call]))
+            Add(row, into, from[MessageRoles.Call], where);
+    }
+
+    /// <summary>Adds the calls that stand in a text.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="into">The message.</param>
+    /// <param name="text">One call or a list of calls in JSON.</param>
+    /// <param name="where">What messages call the message.</param>
+    internal static void Add(SourceRow row, JsonObject into, string text, string where)
+    {
+        var parsed = Parsed(row, text, where);
+        foreach (var call in parsed as JsonArray ?? [parsed.DeepClone()])
+            Add(row, into, call, where);
+    }
+
+    /// <summary>A message that only calls.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="text">One call or a list of calls in JSON.</param>
+    /// <param name="where">What messages call the message.</param>
+    internal static JsonObject Message(SourceRow row, string text, string where)
+    {
+        var message = Dialogue.Message("assistant", "");
+        Add(row, message, text, where);
+        return message;
+    }
+
+    private static void Add(SourceRow row, JsonObject into, JsonNode? call, string where)
+    {
+        var function = (call?["function"] ?? call) as JsonObject;
+        if (function?["name"] is not JsonValue name || name.GetValueKind() != JsonValueKind.String)
+            throw row.Fault($"{where} calls a function without a name: {SourceRow.Short(call)}. Write {{\"name\": \"...\", \"arguments\": {{...}}}}.");
+        var whole = call?["function"] is null ? new JsonObject { ["type"] = "function", ["function"] = function.DeepClone() } : call.DeepClone();
+        if (into[Key] is JsonArray calls)
+            calls.Add(whole);
+        else
+            into[Key] = new JsonArray(whole);
+    }
+
+    private static JsonNode Parsed(SourceRow row, string text, string where)
+    {
+        var node = JsonValues.Parse(text);
+        return node is JsonArray or JsonObject
+            ? node
+            : throw row.Fault($"{where} is a call that is not JSON: {SourceRow.Short(text)}. Write {{\"name\": \"...\", \"arguments\": {{...}}}}.");
+    }
+}

@@ -1,0 +1,77 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Polymath.Text;
+
+/// <summary>What a message says, whether it stands as a text or in parts.</summary>
+internal static class MessageContent
+{
+    private static readonly string[] Keys = ["content", "value", "text"];
+
+    /// <summary>Puts the content of a message into its one form: a text, or null beside a call.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="from">The message as it is written.</param>
+    /// <param name="into">The message in the one form, which takes content, thoughts and calls.</param>
+    /// <param name="where">What messages call it.</param>
+    internal static void Put(SourceRow row, JsonObject from, JsonObject into, string where)
+    {
+        var key = row.Rules.MessageKey("content") ?? Keys.FirstOrDefault(from.ContainsKey);
+        if (key is null)
+        {
+            into["content"] = null;
+            return;
+        }
+        into["content"] = from[key] is JsonArray parts ? Parts(row, parts, into, where) : Plain(row, from[key], where, key);
+    }
+
+    private static JsonValue? Plain(SourceRow row, JsonNode? value, string where, string key) =>
+        value is null ? null : JsonValue.Create(row.TextOf(value, $"{where}.{key}"));
+
+    // Texts of one message belong together: templates that take parts print them one behind the other.
+    private static string Parts(SourceRow row, JsonArray parts, JsonObject into, string where)
+    {
+        var text = "";
+        foreach (var part in parts)
+        {
+            switch (part)
+            {
+                case JsonValue plain when plain.GetValueKind() == JsonValueKind.String:
+                    text += plain.GetValue<string>();
+                    break;
+                case JsonObject one:
+                    text += Part(row, one, into, where);
+                    break;
+                default:
+                    throw row.Fault($"{where} holds a part that is no object with a type: {SourceRow.Short(part)}. Write {{\"type\": \"text\", \"text\": \"...\"}}.");
+            }
+        }
+        return text;
+    }
+
+    private static string Part(SourceRow row, JsonObject part, JsonObject into, string where)
+    {
+        var kind = part["type"]?.ToString() ?? (part.ContainsKey("text") ? "text" : "");
+        var said = part["text"] ?? part["value"] ?? part[kind] ?? part["content"];
+        switch (kind)
+        {
+            case "text" or "input_text" or "output_text":
+                return row.TextOf(said, $"{where}, part {kind}");
+            case "reasoning" or "thinking":
+                into["reasoning_content"] = (into["reasoning_content"]?.ToString() ?? "") + row.TextOf(said, $"{where}, part {kind}");
+                return "";
+            case "tool_call":
+                MessageCalls.Add(row, into, row.TextOf(said, $"{where}, part {kind}"), where);
+                return "";
+        }
+        if (row.Rules.Ignores(kind) || (ShapeKeys.IsMedia(kind) && row.Rules.Ignores(Bare(kind) + "s")))
+        {
+            row.Report.Count($"content of the type '{kind}' is ignored", row.Place.ToString());
+            return "";
+        }
+        throw row.Fault(
+            $"{where} holds content of the type '{kind}', which a language model does not read. " +
+            $"Leave such rows out, or read them without it: ignore: [{kind}] (--ignore {kind}).");
+    }
+
+    private static string Bare(string kind) => kind.Split('_').First(word => word != "input");
+}

@@ -1,0 +1,56 @@
+using System.Text.Json.Nodes;
+
+namespace Polymath.Text;
+
+/// <summary>The roles that speakers' names stand for.</summary>
+internal static class MessageRoles
+{
+    /// <summary>A call of a function that stands as a message of its own.</summary>
+    internal const string Call = "function_call";
+
+    private static readonly string[] Keys = ["role", "from", "speaker"];
+
+    private static readonly Dictionary<string, string> Known = new(StringComparer.OrdinalIgnoreCase)
+    {
+        ["user"] = "user",
+        ["human"] = "user",
+        ["prompter"] = "user",
+        ["assistant"] = "assistant",
+        ["gpt"] = "assistant",
+        ["chatgpt"] = "assistant",
+        ["bing"] = "assistant",
+        ["bard"] = "assistant",
+        ["bot"] = "assistant",
+        ["model"] = "assistant",
+        ["ai"] = "assistant",
+        ["system"] = "system",
+        ["developer"] = "developer",
+        ["tool"] = "tool",
+        ["observation"] = "tool",
+        ["function"] = "tool",
+        ["tool_response"] = "tool",
+        ["function_response"] = "tool",
+        ["ipython"] = "tool",
+        ["function_call"] = Call,
+        ["tool_call"] = Call,
+    };
+
+    /// <summary>The role of a message.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="message">The message.</param>
+    /// <param name="where">What messages call it.</param>
+    /// <returns>The speaker as written, and the role it stands for.</returns>
+    internal static (string Speaker, string Role) Of(SourceRow row, JsonObject message, string where)
+    {
+        var key = row.Rules.MessageKey("role") ?? Keys.FirstOrDefault(name => message[name] is not null);
+        if (key is null || message[key] is not { } value)
+            throw row.Fault($"{where} has no role: it has {string.Join(", ", message.Select(pair => pair.Key))}. Name its key with fields: {{messages.role: KEY}}.");
+        var speaker = row.TextOf(value, $"{where}.{key}");
+        var mapped = row.Rules.Roles?.FirstOrDefault(pair => string.Equals(pair.Key, speaker, StringComparison.OrdinalIgnoreCase)).Value;
+        if ((mapped ?? Known.GetValueOrDefault(speaker.Trim())) is { } role)
+            return (speaker, role);
+        throw row.Fault(
+            $"{where} is from '{speaker}', which is no known speaker. Known are {string.Join(", ", Known.Keys)}. " +
+            $"Say what it stands for with roles: {{{speaker}: user}} (--role {speaker}=user), or leave such messages out with ignore: [{speaker}].");
+    }
+}

@@ -1,0 +1,79 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Text.Templates;
+
+namespace Polymath.Text;
+
+/// <summary>How much a message or a row is to be learned, in each of the ways that data says it.</summary>
+internal static class MessageWeight
+{
+    // These say what is not learned.
+    private static readonly string[] Masks = ["mask", "masked"];
+
+    // Weights of single characters.
+    private static readonly string[] Details = ["train_detail", "training_detail"];
+
+    /// <summary>Puts the weight of a message into its one form; without one a message has none.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="from">The message as it is written.</param>
+    /// <param name="into">The message in the one form.</param>
+    /// <param name="where">What messages call it.</param>
+    internal static void Put(SourceRow row, JsonObject from, JsonObject into, string where)
+    {
+        double? weight = null;
+        foreach (var key in ShapeKeys.Weight.Where(key => from[key] is not null && !row.Rules.Ignores(key)))
+            weight = (weight ?? 1) * Number(row, from[key]!, $"{where}.{key}");
+        foreach (var key in Masks.Where(key => from[key] is not null && !row.Rules.Ignores(key)))
+        {
+            if (from[key]!.GetValueKind() is not (JsonValueKind.True or JsonValueKind.False))
+                throw row.Fault($"{where} has '{key}': {SourceRow.Short(from[key])}, which may mean learned or not. Write \"weight\": 0 or 1, or ignore: [{key}].");
+            weight = (weight ?? 1) * (from[key]!.GetValue<bool>() ? 0 : 1);
+        }
+        foreach (var key in Details.Where(key => !SourceRow.IsBlank(from[key]) && !row.Rules.Ignores(key)))
+            throw row.Fault($"{where} has '{key}', which weighs single characters; only whole messages can be weighed. Split the message, or ignore: [{key}].");
+        if (weight is { } told)
+            into[Dialogue.Weight] = told;
+    }
+
+    /// <summary>Whether a key of a message says how much it is learned.</summary>
+    /// <param name="key">The key.</param>
+    internal static bool IsKey(string key) => ShapeKeys.Weight.Contains(key) || Masks.Contains(key) || Details.Contains(key);
+
+    /// <summary>Refuses a row that says as a whole that it is not learned, or learned by another weight than 1.</summary>
+    /// <param name="row">The row.</param>
+    internal static void RefuseWholeRows(SourceRow row)
+    {
+        foreach (var key in ShapeKeys.Weight.Where(key => row.Values[key] is JsonValue && !row.Rules.Ignores(key)))
+        {
+            if (Number(row, row.Take(key)!, key) != 1)
+            {
+                throw row.Fault(
+                    $"'{key}' is {SourceRow.Short(row.Values[key])}: the row says that it is not learned like the others. " +
+                    $"Leave such rows out with where: [{{field: {key}, notIn: [...]}}], put a weight on its messages, or read it all the same with ignore: [{key}].");
+            }
+        }
+    }
+
+    private static double Number(SourceRow row, JsonNode value, string where)
+    {
+        double? number = value.GetValueKind() switch
+        {
+            JsonValueKind.True => 1,
+            JsonValueKind.False => 0,
+            JsonValueKind.Number => JsonValues.Number(value),
+            JsonValueKind.String => Word(value.ToString()),
+            _ => null,
+        };
+        return number is >= 0 and < 1000
+            ? number.Value
+            : throw row.Fault($"{where} is {SourceRow.Short(value)}, which is no weight. Write a number from 0, or true or false.");
+    }
+
+    private static double? Word(string text) => text.ToLowerInvariant() switch
+    {
+        "true" or "yes" => 1,
+        "false" or "no" => 0,
+        _ => double.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : null,
+    };
+}

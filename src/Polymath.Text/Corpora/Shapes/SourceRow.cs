@@ -1,0 +1,133 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>A row as its file has it, which remembers what was taken from it: what is left in the end is not learned, and is told.</summary>
+public sealed class SourceRow
+{
+    private const int Shown = 20, LongestShown = 60;
+
+    private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
+
+    /// <summary>A row.</summary>
+    /// <param name="values">Its values by column.</param>
+    /// <param name="place">Where it stands.</param>
+    /// <param name="rules">What the recipe says of such rows; null for nothing.</param>
+    /// <param name="report">Takes what is not learned; null where nothing asks.</param>
+    public SourceRow(JsonObject values, RowPlace place, ReadingRules? rules = null, SourceReport? report = null)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        (Place, Rules, Report) = (place, rules ?? new ReadingRules(), report ?? new SourceReport());
+        Values = Renamed(values);
+        _taken.UnionWith(Values.Select(pair => pair.Key).Where(Rules.Ignores));
+    }
+
+    /// <summary>The values by column, under the names that shapes know.</summary>
+    internal JsonObject Values { get; }
+
+    /// <summary>Where the row stands.</summary>
+    internal RowPlace Place { get; }
+
+    /// <summary>What the recipe says.</summary>
+    internal ReadingRules Rules { get; }
+
+    /// <summary>Takes what is not learned.</summary>
+    internal SourceReport Report { get; }
+
+    /// <summary>The columns that nothing took and that hold something.</summary>
+    internal IEnumerable<string> Left => Values.Where(pair => !_taken.Contains(pair.Key) && !IsBlank(pair.Value)).Select(pair => pair.Key);
+
+    /// <summary>The row's columns, as messages list them.</summary>
+    internal string Columns => Values.Count == 0 ? "no fields" : string.Join(", ", Values.Select(pair => pair.Key).Take(Shown));
+
+    /// <summary>The first of some columns that the row has and that holds something, else the first that it has; null for none. What is ignored is not there.</summary>
+    /// <param name="names">The columns, in the order of preference.</param>
+    internal string? Find(IReadOnlyList<string> names)
+    {
+        var there = names.Where(name => Values.ContainsKey(name) && !Rules.Ignores(name)).ToList();
+        // What the recipe says stands before what is guessed.
+        if (Rules.Fields is { Count: > 0 } said && there.Find(said.ContainsKey) is { } named)
+            return named;
+        return there.Find(name => Values[name] is not null) ?? there.FirstOrDefault();
+    }
+
+    /// <summary>A column's value, which is thereby used; null where it has none or is ignored.</summary>
+    /// <param name="name">The column.</param>
+    internal JsonNode? Take(string name)
+    {
+        if (Rules.Ignores(name))
+            return null;
+        _taken.Add(name);
+        return Values[name];
+    }
+
+    /// <summary>A column's value as text; empty where there is none.</summary>
+    /// <param name="name">The column; null for none.</param>
+    /// <exception cref="InputException">It is a list or an object.</exception>
+    internal string TakeText(string? name) => name is null ? "" : TextOf(Take(name), name);
+
+    /// <summary>A value as text; empty for null.</summary>
+    /// <param name="value">The value.</param>
+    /// <param name="what">What it is called in messages: its column, or a part of it.</param>
+    /// <exception cref="InputException">It is a list or an object.</exception>
+    internal string TextOf(JsonNode? value, string what) => value switch
+    {
+        null => "",
+        JsonValue plain when plain.GetValueKind() == JsonValueKind.String => plain.GetValue<string>(),
+        JsonValue plain => plain.ToJsonString(),
+        JsonArray => throw Fault($"'{what}' is a list where a text belongs: {Short(value)}. {OwnField}"),
+        _ => throw Fault($"'{what}' is an object where a text belongs: {Short(value)}. {OwnField}"),
+    };
+
+    /// <summary>A fault of this row.</summary>
+    /// <param name="problem">What is wrong and what to do, as whole sentences.</param>
+    internal InputException Fault(string problem) => new($"{Place}: {problem}");
+
+    /// <summary>Whether a value says nothing: null, an empty text, list or object.</summary>
+    /// <param name="value">The value.</param>
+    internal static bool IsBlank(JsonNode? value) => value switch
+    {
+        null => true,
+        JsonArray list => list.Count == 0,
+        JsonObject members => members.Count == 0,
+        JsonValue plain => plain.GetValueKind() switch
+        {
+            JsonValueKind.String => string.IsNullOrWhiteSpace(plain.GetValue<string>()),
+            var kind => kind == JsonValueKind.Null,
+        },
+        _ => false,
+    };
+
+    /// <summary>A value as messages show it.</summary>
+    /// <param name="value">The value.</param>
+    internal static string Short(JsonNode? value)
+    {
+        var text = value?.ToJsonString(TableJson.Compact) ?? "null";
+        return text.Length <= LongestShown ? text : text[..LongestShown] + "...";
+    }
+
+    private static string OwnField => "Correct the row, or name the column that holds the text under 'fields'.";
+
+    private JsonObject Renamed(JsonObject values)
+    {
+        if (Rules.Fields is not { Count: > 0 } fields)
+            return values;
+        var renamed = new JsonObject();
+        var moved = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var (name, spec) in fields.Where(field => !field.Key.Contains('.', StringComparison.Ordinal)))
+        {
+            if (JsonValues.Find(values, spec.Path) is not { } value)
+                continue;
+            renamed[name] = spec.Match is null ? value.DeepClone() : JsonValue.Create(FieldPattern.Part(TextOf(value, spec.Path), spec.Match));
+            moved.Add(spec.Path.Split('.')[0]);
+        }
+        foreach (var (name, value) in values)
+        {
+            if (!moved.Contains(name) && !renamed.ContainsKey(name))
+                renamed[name] = value?.DeepClone();
+        }
+        return renamed;
+    }
+}

@@ -1,0 +1,74 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Text.Templates;
+
+namespace Polymath.Text;
+
+/// <summary>Conversations: a row's messages, or its prompt and its answer.</summary>
+internal static class TalkShape
+{
+    /// <summary>What stands before the answers: a row's messages, or its prompt with system message and history; none where it has neither.</summary>
+    /// <param name="row">The row.</param>
+    public static JsonArray Prompt(SourceRow row)
+    {
+        var key = row.Find(ShapeKeys.Prompt);
+        var talk = row.Find(ShapeKeys.Talk);
+        // Beside a prompt of its own, the messages repeat one of the conversations.
+        if (talk is not null && (key is null || row.Values[key] is null))
+            return Messages(row, talk);
+        if (key is null || row.Values[key] is null)
+            return [];
+        if (MessageReading.IsList(row, row.Values[key]) || row.Values[key] is JsonArray)
+            return Messages(row, key);
+        return Instructions.IsTranscript(row.TextOf(row.Values[key], key)) ? Instructions.Belle(row, key) : Instructions.Asked(row, key);
+    }
+
+    /// <summary>The messages of a column, with the system message that stands beside them.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="column">The column.</param>
+    public static JsonArray Messages(SourceRow row, string column)
+    {
+        var messages = MessageReading.Read(row, column);
+        if (row.TakeText(row.Find(ShapeKeys.System)) is not { Length: > 0 } system)
+            return messages;
+        if (messages[0]?["role"]?.ToString() != "system")
+            messages.Insert(0, Dialogue.Message("system", system));
+        else if (messages[0]!["content"]?.ToString() != system)
+            throw row.Fault("the row has two system messages: one in its messages and another beside them. Leave one out with ignore: [system].");
+        return messages;
+    }
+
+    /// <summary>A conversation's fields.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="messages">Its messages.</param>
+    public static Dictionary<string, string> Fields(SourceRow row, JsonArray messages)
+    {
+        MessageWeight.RefuseWholeRows(row);
+        return new(StringComparer.Ordinal) { ["messages"] = messages.ToJsonString(TableJson.Compact), ["tools"] = Tools(row) };
+    }
+
+    private static string Tools(SourceRow row)
+    {
+        if (row.Find(ShapeKeys.Tools) is not { } key)
+            return "";
+        var value = row.Take(key);
+        if (SourceRow.IsBlank(value))
+            return "";
+        var parsed = value is JsonValue text ? JsonValues.Parse(text.ToString()) : value;
+        var list = parsed switch
+        {
+            JsonArray several => several,
+            JsonObject one => [one.DeepClone()],
+            _ => throw row.Fault($"'{key}' is no list of tools in JSON: {SourceRow.Short(value)}. Correct the row, or leave them out with ignore: [{key}]."),
+        };
+        var tools = new JsonArray();
+        foreach (var item in list)
+        {
+            var tool = item is JsonValue inner && inner.GetValueKind() == JsonValueKind.String ? JsonValues.Parse(inner.ToString()) : item;
+            if (tool is not JsonObject)
+                throw row.Fault($"'{key}' holds a tool that is no object: {SourceRow.Short(item)}. Correct the row, or leave them out with ignore: [{key}].");
+            tools.Add(key == "functions" ? new JsonObject { ["type"] = "function", ["function"] = tool.DeepClone() } : tool.DeepClone());
+        }
+        return tools.Count == 0 ? "" : tools.ToJsonString(TableJson.Compact);
+    }
+}

@@ -1,0 +1,33 @@
+using Polymath.Recipes;
+
+namespace Polymath.Text;
+
+/// <summary>A file of a source and how its rows are read.</summary>
+/// <param name="File">The file.</param>
+/// <param name="Spec">What is asked for.</param>
+internal sealed record SourceFile(string File, FilesSpec Spec);
+
+/// <summary>The files of a source, with what published descriptions beside them say of their rows.</summary>
+internal static class SourceFiles
+{
+    /// <summary>The files with what is asked of each.</summary>
+    /// <param name="files">The files, folders of saved datasets, and entries of descriptions, as they were found.</param>
+    /// <param name="spec">What the recipe asks for.</param>
+    /// <param name="report">Takes what of a folder is not read.</param>
+    /// <param name="fetch">Fetches what an entry names on a hub.</param>
+    /// <exception cref="InputException">A folder or a description is none.</exception>
+    public static List<SourceFile> Of(IReadOnlyList<string> files, FilesSpec spec, SourceReport report, Func<string, IReadOnlyList<string>> fetch)
+    {
+        var sources = new List<SourceFile>();
+        foreach (var file in files)
+        {
+            if (DataDescription.Parse(file) is { } described)
+                sources.AddRange((described.Address is { } address ? fetch(address) : described.Files()).Select(found => new SourceFile(found, described.Applied(spec))));
+            else if (Directory.Exists(file))
+                sources.AddRange(SavedDataset.Files(file, report).Select(found => new SourceFile(found, spec with { Format = FileFormat.Arrow })));
+            else
+                sources.Add(new SourceFile(file, spec));
+        }
+        return sources;
+    }
+}

@@ -1,0 +1,73 @@
+using Polymath.Text.Templates;
+
+namespace Polymath.Text;
+
+/// <summary>
+/// What of a source's rows is not learned as it stands: columns and keys that nothing uses, answers that a template changes, rows that are left out. Counted once for all
+/// readers, so that a preview, a check and a run say the same.
+/// </summary>
+public sealed class SourceReport
+{
+    private readonly Dictionary<string, (int Rows, string? First)> _counts = new(StringComparer.Ordinal);
+    private readonly List<string> _order = [];
+
+    /// <summary>Whether there is nothing to tell.</summary>
+    public bool IsEmpty => _order.Count == 0;
+
+    /// <summary>What there is to tell, a sentence each, in the order in which it was met.</summary>
+    public IReadOnlyList<string> Lines => [.. _order.Select(what => Line(what, _counts[what]))];
+
+    /// <summary>The numbers of rows by what is told of them.</summary>
+    public IReadOnlyDictionary<string, int> Counts => _order.ToDictionary(what => what, what => _counts[what].Rows, StringComparer.Ordinal);
+
+    /// <summary>Counts a row.</summary>
+    /// <param name="what">What happened to it, as a clause such as <c>column 'url' is not used</c>.</param>
+    /// <param name="place">Where it stands; null where that is not known.</param>
+    public void Count(string what, string? place = null)
+    {
+        if (_counts.TryGetValue(what, out var known))
+        {
+            _counts[what] = known with { Rows = known.Rows + 1 };
+            return;
+        }
+        _counts[what] = (1, place);
+        _order.Add(what);
+    }
+
+    /// <summary>Counts what a template did to a row otherwise than to print it.</summary>
+    /// <param name="rendering">The row as the template rendered it.</param>
+    public void Count(Rendering rendering)
+    {
+        ArgumentNullException.ThrowIfNull(rendering);
+        foreach (var (kind, name) in rendering.Remarks.Select(remark => (remark.Kind, remark.Name)).Distinct())
+        {
+            Count(kind switch
+            {
+                LayoutRemarkKind.AnswerChanged => "an answer is changed by the template; it is learned as it is printed",
+                LayoutRemarkKind.AnswerLeftOut => "an answer is left out by the template, and not learned",
+                LayoutRemarkKind.ThoughtLeftOut => "a thought before an answer is left out by the template",
+                _ => $"key '{name}' of messages is not printed by the template",
+            }, rendering.Key);
+        }
+    }
+
+    /// <summary>Adds another report's counts.</summary>
+    /// <param name="other">The other report.</param>
+    public void Add(SourceReport other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        foreach (var what in other._order)
+        {
+            var (rows, first) = other._counts[what];
+            if (!_counts.TryGetValue(what, out var known))
+                _order.Add(what);
+            _counts[what] = (known.Rows + rows, known.First ?? first);
+        }
+    }
+
+    private static string Line(string what, (int Rows, string? First) count)
+    {
+        var first = count.First is null ? "" : $", first {count.First}";
+        return $"{what} ({count.Rows:N0} {(count.Rows == 1 ? "row" : "rows")}{first})";
+    }
+}

@@ -1,0 +1,51 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Text.Templates.Jinja;
+
+namespace Polymath.Text.Templates;
+
+/// <summary>Says what of a conversation the model does not see, or sees changed.</summary>
+internal static class LayoutRemarks
+{
+    // Keys that templates look at without printing them, and those that are looked for by their own probes.
+    private static readonly string[] Looked = ["role", "content", "tool_calls", "tool_call_id", "reasoning_content", "thinking", "reasoning"];
+
+    /// <summary>The remarks on a conversation.</summary>
+    /// <param name="messages">The messages as they were laid out.</param>
+    /// <param name="places">Where they were printed.</param>
+    /// <param name="turns">The turns that were found.</param>
+    /// <param name="text">The rendering.</param>
+    /// <param name="template">The template.</param>
+    internal static IEnumerable<LayoutRemark> Of(JsonArray messages, MessagePlaces places, List<AnswerSpan> turns, string text, JinjaTemplate template)
+    {
+        for (var i = 0; i < messages.Count; i++)
+        {
+            if (messages[i] is not JsonObject message)
+                continue;
+            if (places.IsMissing(i, ProbePart.Thought))
+                yield return new(i, LayoutRemarkKind.ThoughtLeftOut, "");
+            foreach (var (key, value) in message)
+            {
+                if (value is not null && !Looked.Contains(key) && !template.Source.Contains(key, StringComparison.Ordinal))
+                    yield return new(i, LayoutRemarkKind.KeyLeftOut, key);
+            }
+            if (message["role"]?.ToString() != "assistant" || Answer(message) is not { } answer)
+                continue;
+            if (places.IsMissing(i, ProbePart.Content))
+                yield return new(i, LayoutRemarkKind.AnswerLeftOut, "");
+            else if (turns.Find(turn => turn.Message == i) is { End: > 0 } turn && !Squeezed(text[turn.Start..turn.End]).Contains(Squeezed(answer), StringComparison.Ordinal))
+                yield return new(i, LayoutRemarkKind.AnswerChanged, "");
+        }
+    }
+
+    // Without the thought, which templates drop from earlier answers by design; that is a remark of its own.
+    private static string? Answer(JsonObject message)
+    {
+        if (message["content"] is not JsonValue value || value.GetValueKind() != JsonValueKind.String)
+            return null;
+        var text = value.GetValue<string>();
+        return text[(text.LastIndexOf("</think>", StringComparison.Ordinal) is >= 0 and var at ? at + "</think>".Length : 0)..];
+    }
+
+    private static string Squeezed(string text) => string.Concat(text.Where(letter => !char.IsWhiteSpace(letter)));
+}

@@ -1,0 +1,100 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Polymath.Text.Templates.Jinja;
+
+namespace Polymath.Text.Templates;
+
+/// <summary>Where a template printed a part of a message.</summary>
+/// <param name="Message">The message's number; that of the tool for <see cref="ProbePart.Tool"/>.</param>
+/// <param name="Part">The part.</param>
+/// <param name="Start">The first character of it in the rendering.</param>
+/// <param name="End">The place behind its last one.</param>
+internal readonly record struct PrintedPart(int Message, ProbePart Part, int Start, int End);
+
+/// <summary>Finds each message in the one full rendering of a conversation.</summary>
+/// <param name="lay">Lays out messages and tools.</param>
+/// <param name="messages">The messages as they are laid out.</param>
+/// <param name="tools">The tools; null for none.</param>
+/// <param name="whole">The full rendering of them.</param>
+internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, JsonArray messages, JsonArray? tools, string whole)
+{
+    private static readonly MessageProbe.Place[] Places = [MessageProbe.Place.Middle, MessageProbe.Place.Front, MessageProbe.Place.Back];
+
+    private readonly List<PrintedPart> _found = [];
+    private readonly HashSet<(int Message, ProbePart Part)> _asked = [];
+
+    /// <summary>The parts that were printed, in the order of the rendering.</summary>
+    internal IReadOnlyList<PrintedPart> Found => _found;
+
+    /// <summary>Whether a part was looked for and is printed nowhere. A part that says nothing is never missing.</summary>
+    /// <param name="message">The message's or the tool's number.</param>
+    /// <param name="part">The part.</param>
+    internal bool IsMissing(int message, ProbePart part) =>
+        _asked.Contains((message, part)) && !_found.Exists(found => found.Message == message && found.Part == part);
+
+    /// <summary>Looks for all messages.</summary>
+    internal MessagePlaces Look()
+    {
+        if (!Places.Any(place => Ask(place, null)))
+            Singly();
+        _found.Sort((one, two) => one.Start.CompareTo(two.Start));
+        return this;
+    }
+
+    // Marks must change nothing: the rendering without them is the one that is wanted, or they say nothing about it.
+    private bool Ask(MessageProbe.Place place, int? only)
+    {
+        var (marked, offered) = (messages.DeepClone().AsArray(), tools?.DeepClone().AsArray());
+        var probes = MessageProbe.Put(marked, offered, place, only);
+        if (probes.Count == 0)
+            return true;
+        string text;
+        try
+        {
+            text = lay(marked, offered);
+        }
+        catch (JinjaException)
+        {
+            return false;
+        }
+        var (bare, marks) = MessageProbe.Take(text);
+        if (bare != whole)
+            return false;
+        _asked.UnionWith(probes.Select(probe => (probe.Message, probe.Part)));
+        foreach (var (number, at) in marks.Where(mark => mark.Number >= 0 && mark.Number < probes.Count).DistinctBy(mark => mark.Number))
+            _found.Add(Grown(probes[number], at));
+        return true;
+    }
+
+    // Some templates look at what one message says and lay out all others by it.
+    private void Singly()
+    {
+        for (var i = 0; i < messages.Count; i++)
+        {
+            if (!Places.Any(place => Ask(place, i)))
+                Search(i);
+        }
+    }
+
+    // The last resort: the message as it stands, behind what was found before it.
+    private void Search(int index)
+    {
+        if (messages[index]?["content"] is not JsonValue value || value.GetValueKind() != JsonValueKind.String)
+            return;
+        var text = value.GetValue<string>().Trim();
+        var from = _found.Count == 0 ? 0 : _found.Max(part => part.End);
+        if (text.Length > 0 && whole.IndexOf(text, from, StringComparison.Ordinal) is >= 0 and var at)
+            _found.Add(new PrintedPart(index, ProbePart.Content, at, at + text.Length));
+    }
+
+    /// <summary>The part around its mark, as far as the rendering repeats the message. White space at its edges may be the template's own, which trims the message's.</summary>
+    private PrintedPart Grown(Probe probe, int at)
+    {
+        var (start, end, text) = (at, at, probe.Literal);
+        for (var i = probe.Offset; i > 0 && start > 0 && whole[start - 1] == text[i - 1]; i--)
+            start--;
+        for (var i = probe.Offset; i < text.Length && end < whole.Length && whole[end] == text[i]; i++)
+            end++;
+        return new PrintedPart(probe.Message, probe.Part, start, end);
+    }
+}

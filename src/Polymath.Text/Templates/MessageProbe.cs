@@ -1,0 +1,167 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Polymath.Text.Templates;
+
+/// <summary>What a probe stands in.</summary>
+internal enum ProbePart
+{
+    /// <summary>What the message says.</summary>
+    Content,
+
+    /// <summary>What the model thought before it spoke.</summary>
+    Thought,
+
+    /// <summary>The name of a function that is called.</summary>
+    Call,
+
+    /// <summary>The name of a tool that may be called.</summary>
+    Tool,
+}
+
+/// <summary>One probe: where it was put.</summary>
+/// <param name="Message">The message's number; that of the tool for <see cref="ProbePart.Tool"/>.</param>
+/// <param name="Part">The part of the message.</param>
+/// <param name="Literal">The text it was put into, without the probe.</param>
+/// <param name="Offset">The place in the text.</param>
+internal readonly record struct Probe(int Message, ProbePart Part, string Literal, int Offset);
+
+/// <summary>
+/// Puts marks that no text holds into the messages of a conversation, so that their place in the rendering tells where the template printed each message, whatever it does
+/// around them. Marks stand inside a text and never at its edges, where templates trim and compare.
+/// </summary>
+internal static class MessageProbe
+{
+    /// <summary>Begins a mark; the character behind it says which one.</summary>
+    private const char Mark = '\uF8D0';
+
+    private const int FirstNumber = 0xE000, MostProbes = 6000;
+    private const string ThoughtEnd = "</think>";
+    private static readonly string[] ThoughtKeys = ["reasoning_content", "thinking", "reasoning"];
+
+    /// <summary>Where in a text its probe is put.</summary>
+    internal enum Place
+    {
+        /// <summary>In the middle of what the text says.</summary>
+        Middle,
+
+        /// <summary>Behind its first character.</summary>
+        Front,
+
+        /// <summary>Before its last character.</summary>
+        Back,
+    }
+
+    /// <summary>Puts probes into copies of messages and tools.</summary>
+    /// <param name="messages">The messages; they are changed.</param>
+    /// <param name="tools">The tools; they are changed. Null for none.</param>
+    /// <param name="place">Where in each text.</param>
+    /// <param name="only">The one message that gets probes; null for all.</param>
+    /// <returns>The probes by their numbers.</returns>
+    internal static List<Probe> Put(JsonArray messages, JsonArray? tools, Place place, int? only = null)
+    {
+        var probes = new List<Probe>();
+        for (var i = 0; i < messages.Count; i++)
+        {
+            if ((only is { } one && one != i) || messages[i] is not JsonObject message)
+                continue;
+            foreach (var key in ThoughtKeys)
+                Into(message, key, i, ProbePart.Thought, place, probes);
+            Content(message, i, place, probes);
+            foreach (var call in message["tool_calls"] as JsonArray ?? [])
+                Into((call?["function"] ?? call) as JsonObject, "name", i, ProbePart.Call, place, probes);
+        }
+        for (var i = 0; i < (tools?.Count ?? 0); i++)
+        {
+            if (only is null)
+                Into((tools![i]?["function"] ?? tools[i]) as JsonObject, "name", i, ProbePart.Tool, place, probes);
+        }
+        return probes;
+    }
+
+    /// <summary>Takes the marks out of a rendering.</summary>
+    /// <param name="text">The rendering with marks.</param>
+    /// <returns>The text without them, and the places where they stood, in order.</returns>
+    internal static (string Text, List<(int Number, int At)> Found) Take(string text)
+    {
+        var bare = new StringBuilder(text.Length);
+        var found = new List<(int, int)>();
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (text[i] != Mark || i + 1 == text.Length)
+                bare.Append(text[i]);
+            else
+                found.Add((text[++i] - FirstNumber, bare.Length));
+        }
+        return (bare.ToString(), found);
+    }
+
+    // A thought in front of the answer, as models write it themselves, is a part of its own: templates drop it and keep the answer.
+    private static void Content(JsonObject message, int index, Place place, List<Probe> probes)
+    {
+        if (Words(message["content"]) is not { } text)
+            return;
+        var end = message["role"]?.ToString() == "assistant" ? text.LastIndexOf(ThoughtEnd, StringComparison.Ordinal) : -1;
+        if (end < 0)
+        {
+            Into(message, "content", index, ProbePart.Content, place, probes);
+            return;
+        }
+        var behind = end + ThoughtEnd.Length;
+        var marked = text;
+        foreach (var (from, until, part) in new[] { (behind, text.Length, ProbePart.Content), (ThoughtStart(text), end, ProbePart.Thought) })
+        {
+            if (Offset(text, from, until, place) is not { } offset || probes.Count >= MostProbes)
+                continue;
+            marked = marked.Insert(offset, Sign(probes.Count));
+            probes.Add(new Probe(index, part, text, offset));
+        }
+        message["content"] = marked;
+    }
+
+    private static int ThoughtStart(string text)
+    {
+        const string begin = "<think>";
+        var at = text.IndexOf(begin, StringComparison.Ordinal);
+        return at < 0 ? 0 : at + begin.Length;
+    }
+
+    private static void Into(JsonObject? owner, string key, int index, ProbePart part, Place place, List<Probe> probes)
+    {
+        if (owner is null || Words(owner[key]) is not { } text || probes.Count >= MostProbes)
+            return;
+        // An answer that says nothing is still an answer: its mark is all its text.
+        var offset = Offset(text, 0, text.Length, place) ?? (part == ProbePart.Content && text.Length == 0 ? 0 : null);
+        if (offset is not { } at)
+            return;
+        owner[key] = text.Insert(at, Sign(probes.Count));
+        probes.Add(new Probe(index, part, text, at));
+    }
+
+    private static string Sign(int number) => $"{Mark}{(char)(FirstNumber + number)}";
+
+    private static string? Words(JsonNode? node) =>
+        node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;
+
+    // Not between the halves of a character, nor between a guard and its number.
+    private static int? Offset(string text, int from, int until, Place place)
+    {
+        while (from < until && char.IsWhiteSpace(text[from]))
+            from++;
+        while (until > from && char.IsWhiteSpace(text[until - 1]))
+            until--;
+        if (from == until)
+            return null;
+        var offset = place switch
+        {
+            Place.Middle => (from + until) / 2,
+            Place.Front => from + 1,
+            _ => until - 1,
+        };
+        offset = Math.Max(offset, from + 1);
+        while (offset < until && (char.IsLowSurrogate(text[offset]) || SpelledToken.Cuts(text, offset)))
+            offset++;
+        return offset;
+    }
+}

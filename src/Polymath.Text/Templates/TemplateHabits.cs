@@ -1,0 +1,50 @@
+using System.Text.Json.Nodes;
+
+namespace Polymath.Text.Templates;
+
+/// <summary>What a template does with every conversation, found out by laying out a few.</summary>
+/// <param name="Opening">What it puts behind a conversation to ask for an answer; empty for nothing.</param>
+/// <param name="Ends">The tokens that it puts behind answers.</param>
+/// <param name="Marks">Finds special tokens.</param>
+internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateMarks Marks)
+{
+    private const string Question = "Is it?", Sample = "Quite so";
+
+    /// <summary>Finds out a template's habits.</summary>
+    /// <param name="lay">Lays out messages, asking for an answer or not; null where the template refuses them.</param>
+    /// <param name="specials">The special tokens.</param>
+    internal static TemplateHabits Of(Func<JsonArray, bool, string?> lay, IReadOnlyCollection<string> specials)
+    {
+        static JsonObject User() => Dialogue.Message("user", Question);
+        static JsonObject Answer() => Dialogue.Message("assistant", Sample);
+        var marks = new TemplateMarks(specials);
+        var opening = Added(lay([User()], false), lay([User()], true), marks);
+        var last = Behind(lay([User(), Answer()], false), marks);
+        var next = Behind(lay([User(), Answer(), User()], false), marks);
+        return new TemplateHabits(opening, new AnswerEnds(last, next), marks);
+    }
+
+    // Both may go on with a special token that begins alike: it is not cut in two.
+    private static string Added(string? closed, string? open, TemplateMarks marks)
+    {
+        if (closed is null || open is null)
+            return "";
+        var common = open.AsSpan().CommonPrefixLength(closed);
+        foreach (var (start, end) in marks.All(open, 0, open.Length))
+        {
+            if (start < common && common < end)
+                common = start;
+        }
+        return open[common..];
+    }
+
+    // The special token behind the sample; null where other text stands there.
+    private static string? Behind(string? text, TemplateMarks marks)
+    {
+        var at = text?.IndexOf(Sample, StringComparison.Ordinal) ?? -1;
+        if (at < 0)
+            return null;
+        var from = at + Sample.Length;
+        return marks.First(text!, from, text!.Length) is { } mark && string.IsNullOrWhiteSpace(text[from..mark.Start]) ? text[mark.Start..mark.End] : null;
+    }
+}

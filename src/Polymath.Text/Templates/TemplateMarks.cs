@@ -1,0 +1,44 @@
+using System.Text.RegularExpressions;
+
+namespace Polymath.Text.Templates;
+
+/// <summary>Finds the special tokens in a rendering: the tokenizer's, and what looks like one, since a template may speak of tokens that the tokenizer lacks.</summary>
+/// <param name="specials">The special tokens.</param>
+internal sealed partial class TemplateMarks(IReadOnlyCollection<string> specials)
+{
+    private readonly List<string> _specials = [.. specials.Where(token => token.Length > 0).Distinct()];
+
+    /// <summary>The first mark in a part of a text; of several at one place the longest.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="from">Where the part begins.</param>
+    /// <param name="until">The place behind its end.</param>
+    internal (int Start, int End)? First(string text, int from, int until)
+    {
+        var match = Shape().Match(text, from, until - from);
+        (int Start, int End)? best = match.Success ? (match.Index, match.Index + match.Length) : null;
+        foreach (var token in _specials)
+        {
+            var length = Math.Min(until, (best?.Start ?? until) + token.Length) - from;
+            var at = length < token.Length ? -1 : text.IndexOf(token, from, length, StringComparison.Ordinal);
+            if (at >= 0 && (best is not { } other || at < other.Start || (at == other.Start && at + token.Length > other.End)))
+                best = (at, at + token.Length);
+        }
+        return best;
+    }
+
+    /// <summary>All marks in a part of a text, in order.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="from">Where the part begins.</param>
+    /// <param name="until">The place behind its end.</param>
+    internal IEnumerable<(int Start, int End)> All(string text, int from, int until)
+    {
+        while (First(text, from, until) is { } mark)
+        {
+            yield return mark;
+            from = mark.End;
+        }
+    }
+
+    [GeneratedRegex(@"<[|｜][^<>|｜\s]{1,48}[|｜]>|</?s>|<(?:start|end)_of_turn>|<eos>", RegexOptions.CultureInvariant)]
+    private static partial Regex Shape();
+}
