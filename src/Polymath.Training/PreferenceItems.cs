@@ -11,7 +11,7 @@ namespace Polymath.Training;
 /// <summary>Pairs of answers that people ranked, with what the model thought of them before the stage.</summary>
 static class PreferenceItems
 {
-    const int TokensAtOnce = 8192;
+    private const int TokensAtOnce = 8192;
 
     /// <summary>The items of some rows: the chosen answer, then the rejected one.</summary>
     /// <param name="stage">The stage's name, for messages.</param>
@@ -33,14 +33,18 @@ static class PreferenceItems
         foreach (var row in rows)
         {
             if (!row.Fields.ContainsKey("chosen") || !row.Fields.ContainsKey("rejected"))
-                throw new InputException($"Stage {stage}: {row.Name} has no chosen and rejected answer. Give its source shape: preference.");
+                throw new InputException($"Stage {stage}: {row.Name} has no chosen and rejected answer. Give its source shape: "
+                    + "preference.");
             TokenRow[] pair = [Tokens(row, "chosen", model, report), Tokens(row, "rejected", model, report)];
             if (pair.Any(answer => answer.Targets == 0))
-                throw new InputException($"Stage {stage}: an answer of {row.Name} trains no token. Leave the row out with where, or choose another chat template.");
+                throw new InputException($"Stage {stage}: an answer of {row.Name} trains no token. Leave the row out with where, or choose "
+                    + "another chat template.");
             if (pair.Any(answer => answer.Length > maxLength) || pair[0].Ids.AsSpan().SequenceEqual(pair[1].Ids)) dropped++;
             else items.Add(new Item(pair));
         }
-        if (items.Count == 0) throw new InputException($"Stage {stage} has no pair to learn from: {dropped} are longer than batch.maxLength {maxLength} or have two equal answers. Raise maxLength, or name other data.");
+        if (items.Count == 0)
+            throw new InputException($"Stage {stage} has no pair to learn from: {dropped} are longer than batch.maxLength {maxLength} or "
+                + "have two equal answers. Raise maxLength, or name other data.");
         return (WithReference(items, model.Model), dropped);
     }
 
@@ -51,7 +55,7 @@ static class PreferenceItems
         return rendering.Tokenize(model.Tokenizer) with { Data = row.Data };
     }
 
-    static List<Item> WithReference(List<Item> items, LanguageModel model)
+    private static List<Item> WithReference(List<Item> items, LanguageModel model)
     {
         using var frozen = no_grad();
         var result = new List<Item>(items.Count);

@@ -12,6 +12,8 @@ public static class DescribedData
     {
         ArgumentNullException.ThrowIfNull(address);
         var mark = address.LastIndexOf('#');
-        return mark > 0 && address[..mark].EndsWith(FileName, StringComparison.OrdinalIgnoreCase) ? (address[..mark], address[(mark + 1)..]) : (null, "");
+        return mark > 0 && address[..mark].EndsWith(FileName, StringComparison.OrdinalIgnoreCase)
+            ? (address[..mark], address[(mark + 1)..])
+            : (null, "");
     }
 }

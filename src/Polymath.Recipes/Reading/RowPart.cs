@@ -19,7 +19,9 @@ public readonly partial record struct RowPart(int Number, int Count)
         var match = Shape().Match(text);
         if (!match.Success || !int.TryParse(match.Groups[1].Value, CultureInfo.InvariantCulture, out var number))
             return null;
-        return int.TryParse(match.Groups[2].Value, CultureInfo.InvariantCulture, out var count) && number >= 1 && number <= count ? new RowPart(number, count) : null;
+        return int.TryParse(match.Groups[2].Value, CultureInfo.InvariantCulture, out var count) && number >= 1 && number <= count
+            ? new RowPart(number, count)
+            : null;
     }
 
     [GeneratedRegex(@"\A\s*([0-9]+)\s+of\s+([0-9]+)\s*\z")]

@@ -9,6 +9,7 @@ public static class ShapeFields
     /// <summary>The names that <c>fields</c> may have beside a shape.</summary>
     public static IReadOnlyList<string> Names { get; } =
     [
-        Messages, "messages.role", "messages.content", "system", "tools", "history", "prompt", "instruction", "input", "answer", "output", "chosen", "rejected", "label", "text",
+        Messages, "messages.role", "messages.content", "system", "tools", "history", "prompt", "instruction", "input", "answer", "output",
+        "chosen", "rejected", "label", "text",
     ];
 }

@@ -16,20 +16,33 @@ internal static class ArrowRows
         {
             using var stream = File.OpenRead(file);
             var head = new byte[6];
-            var isFile = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false) == head.Length && head.AsSpan().SequenceEqual("ARROW1"u8);
+            var isFile = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false) == head.Length
+                && head.AsSpan().SequenceEqual("ARROW1"u8);
             stream.Position = 0;
             var codecs = new CompressionCodecFactory();
             using var reader = isFile ? new ArrowFileReader(stream, codecs) : new ArrowStreamReader(stream, codecs);
-            ReadBatches(file, reader, stream, rows, progress);
+            ReadBatches(
+                file,
+                reader,
+                stream,
+                rows,
+                progress);
         }
         catch (Exception fault) when (fault is not (InputException or OutOfMemoryException))
         {
             // The library throws whatever a damaged byte leads it to.
-            throw new InputException($"{file} cannot be read as Arrow: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again, or set 'format'.", fault);
+            throw new InputException(
+                $"{file} cannot be read as Arrow: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again, or set 'format'.",
+                fault);
         }
     }
 
-    private static void ReadBatches(string file, ArrowStreamReader reader, FileStream stream, RowCollector rows, Action<long>? progress)
+    private static void ReadBatches(
+        string file,
+        ArrowStreamReader reader,
+        FileStream stream,
+        RowCollector rows,
+        Action<long>? progress)
     {
         var (number, told) = (0L, 0L);
         while (reader.ReadNextRecordBatch() is { } batch)

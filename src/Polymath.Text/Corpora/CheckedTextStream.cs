@@ -5,7 +5,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Reads a text file, unpacked if it was packed, leaves out a byte-order mark, and refuses the first byte that is not UTF-8.</summary>
+/// <summary>
+/// Reads a text file, unpacked if it was packed, leaves out a byte-order mark, and refuses the first byte that is not UTF-8.
+/// </summary>
 internal sealed class CheckedTextStream : Stream
 {
     private const int HeadLength = 8;
@@ -27,7 +29,13 @@ internal sealed class CheckedTextStream : Stream
     {
         try
         {
-            Stream inner = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 1 << 16, FileOptions.SequentialScan);
+            Stream inner = new FileStream(
+                file,
+                FileMode.Open,
+                FileAccess.Read,
+                FileShare.Read,
+                bufferSize: 1 << 16,
+                FileOptions.SequentialScan);
             var head = new byte[HeadLength];
             var length = inner.ReadAtLeast(head, HeadLength, throwOnEndOfStream: false);
             inner.Position = 0;
@@ -144,7 +152,9 @@ internal sealed class CheckedTextStream : Stream
         catch (Exception fault) when (fault is not OutOfMemoryException)
         {
             // Libraries that unpack throw whatever a damaged byte leads them to.
-            throw new InputException($"{_file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.", fault);
+            throw new InputException(
+                $"{_file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.",
+                fault);
         }
     }
 
@@ -159,7 +169,8 @@ internal sealed class CheckedTextStream : Stream
                 good += width;
             Count(span[..good]);
             var line = span[..good].LastIndexOf((byte)'\n') + 1;
-            throw new InputException($"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. {TextEncodings.Advice(_file, span[line..])}");
+            throw new InputException($"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. "
+                + $"{TextEncodings.Advice(_file, span[line..])}");
         }
 
         Count(span);

@@ -6,7 +6,9 @@ using ZstdSharp;
 
 namespace Polymath.Text;
 
-/// <summary>Files that were made smaller: gzip, Zstandard, xz and bzip2. They are told by their first bytes, whatever their names say.</summary>
+/// <summary>
+/// Files that were made smaller: gzip, Zstandard, xz and bzip2. They are told by their first bytes, whatever their names say.
+/// </summary>
 internal static class Compression
 {
     private static readonly string[] Endings = [".gz", ".gzip", ".zst", ".zstd", ".xz", ".bz2"];
@@ -21,7 +23,8 @@ internal static class Compression
 
     /// <summary>The name of what a file holds: its own without the ending of a compression.</summary>
     /// <param name="file">The file.</param>
-    public static string Bare(string file) => Endings.Contains(Path.GetExtension(file).ToLowerInvariant()) ? file[..^Path.GetExtension(file).Length] : file;
+    public static string Bare(string file) =>
+        Endings.Contains(Path.GetExtension(file).ToLowerInvariant()) ? file[..^Path.GetExtension(file).Length] : file;
 
     /// <summary>Opens what a file holds.</summary>
     /// <param name="file">The file's name, for messages.</param>
@@ -37,7 +40,8 @@ internal static class Compression
         if (head.StartsWith((ReadOnlySpan<byte>)[0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]))
             return new XZStream(inner);
         if (head.StartsWith("BZh"u8))
-            return BZip2Stream.Create(inner, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true, leaveOpen: false);
+            return BZip2Stream.Create(
+                inner, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true, leaveOpen: false);
         foreach (var (name, magic) in Archives)
         {
             if (head.StartsWith(magic))
@@ -48,5 +52,6 @@ internal static class Compression
 
     private static string Advice(string name) => name.Contains("archive", StringComparison.Ordinal)
         ? "Unpack it, and name the files in it."
-        : $"Set the format ('format: {(name.Contains("Arrow", StringComparison.Ordinal) ? "arrow" : "parquet")}' in a recipe, --format in a command).";
+        : $"Set the format ('format: {(name.Contains("Arrow", StringComparison.Ordinal) ? "arrow" : "parquet")}' in a recipe, --format in "
+            + "a command).";
 }

@@ -10,7 +10,12 @@ namespace Polymath.Text;
 /// <param name="cache">Where data packages are kept.</param>
 /// <param name="progress">Is told how far reading has come; null for silence.</param>
 /// <param name="hub">Fetches what lies on hubs; as the environment says when left out.</param>
-public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache, CorpusProgress? progress = null, Hub? hub = null)
+public sealed class Corpora(
+    Recipe recipe,
+    string baseFolder,
+    PackageCache cache,
+    CorpusProgress? progress = null,
+    Hub? hub = null)
 {
     private readonly Lazy<Hub> _hub = new(() => hub ?? new Hub(HubSettings.FromEnvironment()));
     private readonly Dictionary<string, IReadOnlyList<Row>> _rows = new(StringComparer.Ordinal);
@@ -29,7 +34,8 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         if (!recipe.Data.TryGetValue(dataName, out var spec))
             throw new InputException($"there is no data '{dataName}'. Declared under 'data': {string.Join(", ", recipe.Data.Keys)}.");
         if (!_open.Add(dataName))
-            throw new InputException($"data '{dataName}' is a view on itself, by way of {string.Join(", ", _open)}. Let one of them name files.");
+            throw new InputException($"data '{dataName}' is a view on itself, by way of {string.Join(", ", _open)}. Let one of them name "
+                + "files.");
         try
         {
             return _rows[dataName] = spec switch
@@ -63,7 +69,8 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         if (_conversions.TryGetValue(tableName, out var known))
             return known;
         var spec = Table<ConversionTableSpec>(tableName, "conversion");
-        return _conversions[tableName] = CharacterConversion.Read(tableName, FilesOf($"table '{tableName}'", spec.Files, spec.Sha512), spec.Entry);
+        return _conversions[tableName] = CharacterConversion.Read(
+            tableName, FilesOf($"table '{tableName}'", spec.Files, spec.Sha512), spec.Entry);
     }
 
     /// <summary>A table of character classes, learned from its sources.</summary>
@@ -153,7 +160,12 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
             collected.AddRange(collector.Rows);
         }
         var log = new List<string> { $"{sources.Count} file{(sources.Count == 1 ? " holds" : "s hold")} {collected.Count} rows" };
-        var rows = RowFilter.Apply(collected, spec.Where, row => row.Columns, name, log);
+        var rows = RowFilter.Apply(
+            collected,
+            spec.Where,
+            row => row.Columns,
+            name,
+            log);
         if (spec.Distinct is { } distinct && rows.Count > 0)
             rows = Distinct(name, rows, distinct);
         CheckNotEmpty(name, rows.Count, log);
@@ -189,7 +201,8 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
             return rows;
         var (number, count) = RowPart.Parse(part) ?? throw new InputException($"data '{name}': 'part' is '{part}'. Write {RowPart.Form}.");
         if (rows.Count < count)
-            throw new InputException($"data '{name}': {rows.Count} rows cannot be cut into {count} parts. Ask for fewer parts, or name other files.");
+            throw new InputException($"data '{name}': {rows.Count} rows cannot be cut into {count} parts. Ask for fewer parts, or name "
+                + "other files.");
         var mine = rows.Index().OrderBy(row => row.Item.Key, StringComparer.Ordinal).ThenBy(row => row.Index).Index()
             .Where(ranked => ranked.Index % count == number - 1).Select(ranked => ranked.Item.Index).ToHashSet();
         return [.. rows.Where((_, i) => mine.Contains(i))];
@@ -200,7 +213,12 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         var source = Rows(spec.View).ToList();
         _reports[name] = _reports[spec.View];
         var log = new List<string> { $"'{spec.View}' holds {source.Count} rows" };
-        var rows = RowFilter.Apply(source, spec.Where, row => row.Fields, name, log);
+        var rows = RowFilter.Apply(
+            source,
+            spec.Where,
+            row => row.Fields,
+            name,
+            log);
         CheckNotEmpty(name, rows.Count, log);
         if (spec.Fields is { Count: > 0 } added)
             rows = WithFields(rows, added);
@@ -209,7 +227,8 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
 
     private static List<Row> WithFields(List<Row> rows, IReadOnlyDictionary<string, string> added)
     {
-        var names = rows[0].Fields.Keys.Concat(added.Keys).Distinct().Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal);
+        var names = rows[0].Fields.Keys.Concat(added.Keys).Distinct().Index()
+            .ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal);
         var texts = added.Select(pair => (pair.Key, Text: new FieldText(pair.Value))).ToList();
         return rows.ConvertAll(row =>
         {
@@ -226,6 +245,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
     private static void CheckNotEmpty(string name, int count, List<string> log)
     {
         if (count == 0)
-            throw new InputException($"data '{name}' has no rows: {string.Join("; ", log)}. {(log.Count > 1 ? "Loosen the filters under 'where', or name other files" : "Name other files")}.");
+            throw new InputException($"data '{name}' has no rows: {string.Join("; ", log)}. "
+                + $"{(log.Count > 1 ? "Loosen the filters under 'where', or name other files" : "Name other files")}.");
     }
 }

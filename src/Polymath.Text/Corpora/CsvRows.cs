@@ -10,7 +10,8 @@ internal static class CsvRows
     private static readonly char[] Separators = [',', ';', '\t', '|'];
 
     /// <summary>Reads a file's rows.</summary>
-    /// <exception cref="InputException">A quote is out of place, a row has too few or too many values, or a column has no name of its own.</exception>
+    /// <exception cref="InputException">A quote is out of place, a row has too few or too many values, or a column has no name of its
+    /// own.</exception>
     public static void Read(string file, CheckedTextStream stream, RowCollector rows)
     {
         var options = CsvReaderOptions.Default with
@@ -37,8 +38,8 @@ internal static class CsvRows
         catch (CsvFormatException fault)
         {
             throw new InputException(
-                $"{file}, line {fault.LineNumber}: {fault.Message.TrimEnd('.')}. Put values that hold the separator, quotes or line breaks in quotes, " +
-                "and write quotes in them twice.",
+                $"{file}, line {fault.LineNumber}: {fault.Message.TrimEnd('.')}. Put values that hold the separator, quotes or line breaks "
+                    + "in quotes, and write quotes in them twice.",
                 fault);
         }
     }

@@ -5,7 +5,8 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// An entry of LLaMA-Factory's <c>dataset_info.json</c>, written <c>FILE#NAME</c>: which files hold the rows, and which columns and speakers they have.
+/// An entry of LLaMA-Factory's <c>dataset_info.json</c>, written <c>FILE#NAME</c>: which files hold the rows, and which columns and
+/// speakers they have.
 /// </summary>
 internal sealed class DataDescription
 {
@@ -93,7 +94,8 @@ internal sealed class DataDescription
     /// <exception cref="InputException">They are not there.</exception>
     public IReadOnlyList<string> Files()
     {
-        var name = Text("file_name") ?? throw new InputException($"{_file}, entry '{_name}': it names no files (file_name) and no hub. Correct the entry.");
+        var name = Text("file_name")
+            ?? throw new InputException($"{_file}, entry '{_name}': it names no files (file_name) and no hub. Correct the entry.");
         var path = Path.Combine(Path.GetDirectoryName(_file) ?? "", name);
         if (!Directory.Exists(path))
             return FilePattern.Find(Path.GetDirectoryName(_file) ?? "", name);
@@ -117,7 +119,8 @@ internal sealed class DataDescription
             fields["messages.role"] = new FieldSpec(role);
         if (tags["content_tag"]?.ToString() is { } content)
             fields["messages.content"] = new FieldSpec(content);
-        var roles = Tags.Where(pair => tags[pair.Tag] is not null).ToDictionary(pair => tags[pair.Tag]!.ToString(), pair => pair.Role, StringComparer.Ordinal);
+        var roles = Tags.Where(pair => tags[pair.Tag] is not null)
+            .ToDictionary(pair => tags[pair.Tag]!.ToString(), pair => pair.Role, StringComparer.Ordinal);
         // Pretraining reads the column of the prompts alone.
         var reads = !talks && fields.ContainsKey("prompt") && fields.Count == 1;
         if (reads)
@@ -126,7 +129,10 @@ internal sealed class DataDescription
             fields[name] = field;
         foreach (var (speaker, meant) in spec.Roles ?? new Dictionary<string, string>())
             roles[speaker] = meant;
-        return spec with { Shape = spec.Shape ?? ShapeOf(reads, fields), Fields = fields.Count > 0 ? fields : null, Roles = roles.Count > 0 ? roles : null };
+        return spec with
+        {
+            Shape = spec.Shape ?? ShapeOf(reads, fields), Fields = fields.Count > 0 ? fields : null, Roles = roles.Count > 0 ? roles : null,
+        };
     }
 
     private DataShape ShapeOf(bool reads, Dictionary<string, FieldSpec> fields)

@@ -27,8 +27,8 @@ internal sealed class FieldPattern
         catch (RegexMatchTimeoutException)
         {
             throw new InputException(
-                $"The pattern '{pattern}' of a field takes longer than {Patience.TotalSeconds:F0} s on one value. Write a simpler one: nested " +
-                "repetitions such as (a+)+ try every way to share a text out.");
+                $"The pattern '{pattern}' of a field takes longer than {Patience.TotalSeconds:F0} s on one value. Write a simpler one: "
+                    + "nested repetitions such as (a+)+ try every way to share a text out.");
         }
     }
 }

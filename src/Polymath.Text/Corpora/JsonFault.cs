@@ -36,8 +36,10 @@ internal static class JsonFault
         if (fault.Message.Contains("Duplicate", StringComparison.OrdinalIgnoreCase))
             return $"a name stands twice in the row ({JsonPart.FirstSentence(fault.Message).TrimEnd('.')}). Remove one of the two.";
         if (rest.StartsWith('\''))
-            return "names and texts stand in single quotes, as Python prints them. Write the file with json.dumps, which puts double quotes.";
-        if (rest.Length == 0 || fault.Message.Contains("end of data", StringComparison.Ordinal) || fault.Message.Contains("partial", StringComparison.Ordinal))
+            return "names and texts stand in single quotes, as Python prints them. Write the file with json.dumps, which puts double "
+                + "quotes.";
+        if (rest.Length == 0 || fault.Message.Contains("end of data", StringComparison.Ordinal)
+            || fault.Message.Contains("partial", StringComparison.Ordinal))
             return "the JSON ends in the middle of a value. Is the file cut off? Fetch or save it again.";
         return $"this is not JSON: {JsonPart.FirstSentence(fault.Message)}";
     }
@@ -68,7 +70,9 @@ internal static class JsonFault
 
     private static readonly (string Word, string Advice)[] Words =
     [
-        ("NaN", "NaN is not JSON. Write null in its place; in Python json.dumps(..., allow_nan=False) finds such numbers, and to_json writes null."),
+        (
+            "NaN", "NaN is not JSON. Write null in its place; in Python json.dumps(..., allow_nan=False) finds such numbers, and to_json "
+                + "writes null."),
         ("Infinity", "Infinity is not JSON. Write null or a number in its place."),
         ("None", "None is Python's word. Write the file with json.dumps, which writes null."),
         ("True", "True is Python's word. Write the file with json.dumps, which writes true."),

@@ -22,7 +22,8 @@ internal static class JsonValues
     }
 
     /// <summary>
-    /// The value at a path: a key as it stands, or keys (and places in lists) joined by dots. In a list of objects a key stands for the list of its values.
+    /// The value at a path: a key as it stands, or keys (and places in lists) joined by dots. In a list of objects a key stands for the
+    /// list of its values.
     /// </summary>
     /// <param name="node">Where the path begins.</param>
     /// <param name="path">The path.</param>
@@ -68,5 +69,7 @@ internal static class JsonValues
     /// <summary>A number as it is written in JSON; null for anything else.</summary>
     /// <param name="value">The value.</param>
     public static double? Number(JsonNode? value) =>
-        value is JsonValue plain && plain.GetValueKind() == JsonValueKind.Number ? double.Parse(plain.ToJsonString(), CultureInfo.InvariantCulture) : null;
+        value is JsonValue plain && plain.GetValueKind() == JsonValueKind.Number
+            ? double.Parse(plain.ToJsonString(), CultureInfo.InvariantCulture)
+            : null;
 }

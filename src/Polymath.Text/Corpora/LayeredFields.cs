@@ -6,7 +6,8 @@ namespace Polymath.Text;
 /// <summary>The columns of a row's file, and behind them the fields of its shape.</summary>
 /// <param name="first">What counts where both have a name.</param>
 /// <param name="second">What counts otherwise.</param>
-internal sealed class LayeredFields(IReadOnlyDictionary<string, string> first, IReadOnlyDictionary<string, string> second) : IReadOnlyDictionary<string, string>
+internal sealed class LayeredFields(IReadOnlyDictionary<string, string> first, IReadOnlyDictionary<string, string> second)
+    : IReadOnlyDictionary<string, string>
 {
     /// <inheritdoc/>
     public IEnumerable<string> Keys => first.Keys.Union(second.Keys, StringComparer.Ordinal);
@@ -24,10 +25,12 @@ internal sealed class LayeredFields(IReadOnlyDictionary<string, string> first, I
     public bool ContainsKey(string key) => first.ContainsKey(key) || second.ContainsKey(key);
 
     /// <inheritdoc/>
-    public bool TryGetValue(string key, [MaybeNullWhen(false)] out string value) => first.TryGetValue(key, out value) || second.TryGetValue(key, out value);
+    public bool TryGetValue(string key, [MaybeNullWhen(false)] out string value) =>
+        first.TryGetValue(key, out value) || second.TryGetValue(key, out value);
 
     /// <inheritdoc/>
-    public IEnumerator<KeyValuePair<string, string>> GetEnumerator() => Keys.Select(key => KeyValuePair.Create(key, this[key])).GetEnumerator();
+    public IEnumerator<KeyValuePair<string, string>> GetEnumerator() =>
+        Keys.Select(key => KeyValuePair.Create(key, this[key])).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 }

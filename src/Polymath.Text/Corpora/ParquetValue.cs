@@ -16,7 +16,9 @@ internal static class ParquetValue
         switch (field)
         {
             case DataField { IsArray: true } repeated:
-                return level < repeated.MaxDefinitionLevel ? new JsonArray() : List(first, repeated.MaxRepetitionLevel, span => span.Column.Value(span.Start));
+                return level < repeated.MaxDefinitionLevel
+                    ? new JsonArray()
+                    : List(first, repeated.MaxRepetitionLevel, span => span.Column.Value(span.Start));
             case DataField:
                 return first.Column.Value(first.Start);
             case StructField members:
@@ -24,8 +26,11 @@ internal static class ParquetValue
             case ListField list:
                 return Several(list, leaves, level, item => Of(list.Item, item));
             case MapField map:
-                var pairs = Several(map, leaves, level, item => new JsonObject { ["key"] = Of(map.Key, item[..1]), ["value"] = Of(map.Value, item[1..]) });
-                return pairs is null ? null : new JsonObject(pairs.Select(pair => KeyValuePair.Create(pair!["key"]?.ToString() ?? "", pair["value"]?.DeepClone())));
+                var pairs = Several(
+                    map, leaves, level, item => new JsonObject { ["key"] = Of(map.Key, item[..1]), ["value"] = Of(map.Value, item[1..]) });
+                return pairs is null
+                    ? null
+                    : new JsonObject(pairs.Select(pair => KeyValuePair.Create(pair!["key"]?.ToString() ?? "", pair["value"]?.DeepClone())));
             default:
                 return null;
         }

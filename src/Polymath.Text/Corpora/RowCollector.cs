@@ -5,11 +5,14 @@ namespace Polymath.Text;
 
 /// <summary>A row as it was read.</summary>
 /// <param name="Fields">Its fields.</param>
-/// <param name="Columns">The columns of its file that filters and splits name; the fields themselves where no shape was made of them.</param>
+/// <param name="Columns">The columns of its file that filters and splits name; the fields themselves where no shape was made of
+/// them.</param>
 /// <param name="Place">Where it stands.</param>
 internal sealed record CollectedRow(RowFields Fields, IReadOnlyDictionary<string, string> Columns, RowPlace Place);
 
-/// <summary>Gathers the rows of a source: brought to the one form of their shape, or with the fields that are asked for, or as they are.</summary>
+/// <summary>
+/// Gathers the rows of a source: brought to the one form of their shape, or with the fields that are asked for, or as they are.
+/// </summary>
 /// <param name="spec">What is asked for.</param>
 /// <param name="report">Takes what of the rows is not learned.</param>
 internal sealed class RowCollector(FilesSpec spec, SourceReport report)
@@ -33,7 +36,8 @@ internal sealed class RowCollector(FilesSpec spec, SourceReport report)
     public bool Wants(string column)
     {
         _keys.Add(column);
-        return spec.Shape is not null || spec.Fields is null || spec.Fields.Values.Any(field => field.Path == column || field.Path.Split('.')[0] == column);
+        return spec.Shape is not null || spec.Fields is null
+            || spec.Fields.Values.Any(field => field.Path == column || field.Path.Split('.')[0] == column);
     }
 
     /// <summary>The columns that the files have.</summary>
@@ -56,7 +60,9 @@ internal sealed class RowCollector(FilesSpec spec, SourceReport report)
         }
         catch (InvalidOperationException fault)
         {
-            throw new InputException($"{place}: a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.", fault);
+            throw new InputException(
+                $"{place}: a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.",
+                fault);
         }
     }
 
@@ -71,8 +77,8 @@ internal sealed class RowCollector(FilesSpec spec, SourceReport report)
             if (Rows.Count == 0 || _met.Contains(field) || (spec.Shape is not null && field.Contains('.', StringComparison.Ordinal)))
                 continue;
             throw new InputException(
-                $"data '{name}': no row has '{asked.Path}', which field '{field}' is read from. Found: " +
-                $"{string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
+                $"data '{name}': no row has '{asked.Path}', which field '{field}' is read from. Found: "
+                + $"{string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
         }
     }
 
@@ -83,7 +89,9 @@ internal sealed class RowCollector(FilesSpec spec, SourceReport report)
             if (!_met.Contains(field) && JsonValues.Find(values, asked.Path) is not null)
                 _met.Add(field);
         }
-        var columns = _named.Length == 0 ? null : _named.Where(values.ContainsKey).ToDictionary(name => name, name => JsonValues.Text(values[name], Whole.Join) ?? "");
+        var columns = _named.Length == 0
+            ? null
+            : _named.Where(values.ContainsKey).ToDictionary(name => name, name => JsonValues.Text(values[name], Whole.Join) ?? "");
         foreach (var shaped in RowShape.Read(new SourceRow(values, place, _rules, report), shape))
         {
             foreach (var key in shaped.Fields.Keys)

@@ -16,8 +16,8 @@ internal static class RowReader
     /// <summary>The format of a file, told from its name.</summary>
     /// <exception cref="InputException">The name tells nothing.</exception>
     public static FileFormat FormatOf(string file) => Known(file) ?? throw new InputException(
-        $"{file}: the ending '{Path.GetExtension(file)}' does not tell the format. Add 'format: jsonl' ({Formats}) to the recipe, " +
-        "or --format jsonl to the command.");
+        $"{file}: the ending '{Path.GetExtension(file)}' does not tell the format. Add 'format: jsonl' ({Formats}) to the recipe, "
+        + "or --format jsonl to the command.");
 
     /// <summary>Reads a file's rows.</summary>
     /// <exception cref="InputException">The file is damaged or of another format.</exception>
@@ -84,7 +84,9 @@ internal static class RowReader
             catch (JsonException fault)
             {
                 var at = (int)fault.BytePositionInLine.GetValueOrDefault();
-                throw new InputException($"{place}, byte {at + 1}: {JsonFault.Tell(fault, bytes.Span, at)} Each line must be one whole object.", fault);
+                throw new InputException(
+                    $"{place}, byte {at + 1}: {JsonFault.Tell(fault, bytes.Span, at)} Each line must be one whole object.",
+                    fault);
             }
         }
     }
@@ -96,7 +98,8 @@ internal static class RowReader
         var place = new RowPlace(file, "item", 0);
         try
         {
-            foreach (var node in JsonSerializer.DeserializeAsyncEnumerable<JsonNode>(stream, !listed, JsonFault.StrictItems).ToBlockingEnumerable())
+            foreach (var node in JsonSerializer.DeserializeAsyncEnumerable<JsonNode>(stream, !listed, JsonFault.StrictItems)
+                .ToBlockingEnumerable())
             {
                 place = place with { Number = place.Number + 1 };
                 rows.Add(place, ObjectOf(place, node));
@@ -108,8 +111,8 @@ internal static class RowReader
             var at = fault.BytePositionInLine.GetValueOrDefault();
             var around = JsonFault.Around(file, line, at);
             throw new InputException(
-                $"{file}, line {line}, byte {at + 1} (item {place.Number + 1}): {JsonFault.Tell(fault, around.Bytes, around.At)} " +
-                "Write one list of objects, or an object a line.",
+                $"{file}, line {line}, byte {at + 1} (item {place.Number + 1}): {JsonFault.Tell(fault, around.Bytes, around.At)} "
+                + "Write one list of objects, or an object a line.",
                 fault);
         }
     }

@@ -16,15 +16,18 @@ internal static class SourceFiles
     /// <param name="report">Takes what of a folder is not read.</param>
     /// <param name="fetch">Fetches what an entry names on a hub.</param>
     /// <exception cref="InputException">A folder or a description is none.</exception>
-    public static List<SourceFile> Of(IReadOnlyList<string> files, FilesSpec spec, SourceReport report, Func<string, IReadOnlyList<string>> fetch)
+    public static List<SourceFile> Of(
+        IReadOnlyList<string> files, FilesSpec spec, SourceReport report, Func<string, IReadOnlyList<string>> fetch)
     {
         var sources = new List<SourceFile>();
         foreach (var file in files)
         {
             if (DataDescription.Parse(file) is { } described)
-                sources.AddRange((described.Address is { } address ? fetch(address) : described.Files()).Select(found => new SourceFile(found, described.Applied(spec))));
+                sources.AddRange((described.Address is { } address ? fetch(address) : described.Files())
+                    .Select(found => new SourceFile(found, described.Applied(spec))));
             else if (Directory.Exists(file))
-                sources.AddRange(SavedDataset.Files(file, report).Select(found => new SourceFile(found, spec with { Format = FileFormat.Arrow })));
+                sources.AddRange(
+                    SavedDataset.Files(file, report).Select(found => new SourceFile(found, spec with { Format = FileFormat.Arrow })));
             else
                 sources.Add(new SourceFile(file, spec));
         }

@@ -3,8 +3,8 @@ using Polymath.Text.Templates;
 namespace Polymath.Text;
 
 /// <summary>
-/// What of a source's rows is not learned as it stands: columns and keys that nothing uses, answers that a template changes, rows that are left out. Counted once for all
-/// readers, so that a preview, a check and a run say the same.
+/// What of a source's rows is not learned as it stands: columns and keys that nothing uses, answers that a template changes, rows that are
+/// left out. Counted once for all readers, so that a preview, a check and a run say the same.
 /// </summary>
 public sealed class SourceReport
 {

@@ -3,7 +3,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Texts that are not UTF-8: those that say what they are by a mark are read, the others are refused with what they read like.</summary>
+/// <summary>
+/// Texts that are not UTF-8: those that say what they are by a mark are read, the others are refused with what they read like.
+/// </summary>
 internal static class TextEncodings
 {
     private const int Looked = 4096, Shown = 24;
@@ -43,12 +45,16 @@ internal static class TextEncodings
         }
         var most = Math.Max(even, odd);
         if (most * 4 < text.Length || most < 9 * Math.Min(even, odd))
-            throw new InputException($"{file} holds bytes of the value 0, which no text has. Is it a text file? Name another, or set its format.");
+            throw new InputException($"{file} holds bytes of the value 0, which no text has. Is it a text file? Name another, or set its "
+                + "format.");
         var name = odd > even ? "UTF-16LE" : "UTF-16BE";
-        throw new InputException($"{file} is {name} without a byte-order mark. Convert it: iconv -f {name} -t UTF-8 {Path.GetFileName(file)} > converted.txt");
+        throw new InputException($"{file} is {name} without a byte-order mark. Convert it: iconv -f {name} -t UTF-8 "
+            + $"{Path.GetFileName(file)} > converted.txt");
     }
 
-    /// <summary>What a text that is not UTF-8 reads like in other encodings, and what to type; a guess is never advised without what it gives.</summary>
+    /// <summary>
+    /// What a text that is not UTF-8 reads like in other encodings, and what to type; a guess is never advised without what it gives.
+    /// </summary>
     /// <param name="file">The file.</param>
     /// <param name="line">The text from the beginning of a line that is not UTF-8.</param>
     public static string Advice(string file, ReadOnlySpan<byte> line)
@@ -61,7 +67,8 @@ internal static class TextEncodings
             return Guess("GB18030", Decoded("gb18030", whole), name);
         if (ReadsLikeLatin(whole))
             return Guess("WINDOWS-1252", Decoded("windows-1252", whole), name);
-        return $"Find out how it was written (try: file -i {name}; or ask its author), and convert it: iconv -f ENCODING -t UTF-8 {name} > converted.txt";
+        return $"Find out how it was written (try: file -i {name}; or ask its author), and convert it: iconv -f ENCODING -t UTF-8 {name} > "
+            + "converted.txt";
     }
 
     private static string Guess(string encoding, string text, string name) =>

@@ -7,7 +7,9 @@ namespace Polymath.Text.Templates;
 /// <param name="Ended">Whether it holds the token that ends the answer.</param>
 internal readonly record struct AnswerSpan(int Start, int End, int Message, bool Ended);
 
-/// <summary>What of a rendering the model itself says: from behind the words that ask it to speak, to the token that ends its turn.</summary>
+/// <summary>
+/// What of a rendering the model itself says: from behind the words that ask it to speak, to the token that ends its turn.
+/// </summary>
 /// <param name="text">The rendering.</param>
 /// <param name="printed">Where the messages stand in it, in order.</param>
 /// <param name="habits">How the template asks for answers and ends them.</param>
@@ -57,11 +59,13 @@ internal sealed class AnswerSpans(string text, IReadOnlyList<PrintedPart> printe
         return habits.Marks.All(text, from, content).Select(mark => mark.End).DefaultIfEmpty(content).Last();
     }
 
-    // The end that answers have; else the last mark before the next turn begins, since some templates end a call otherwise, or leave it to the next speaker's mark.
+    // The end that answers have; else the last mark before the next turn begins, since some templates end a call otherwise, or leave it to
+    // the next speaker's mark.
     private int? End(int from, int until, bool calls)
     {
         var end = habits.Ends.Last;
-        if (end is not null && text.IndexOf(end, from, until - from, StringComparison.Ordinal) is >= 0 and var at && (calls || Blank(from, at)))
+        if (end is not null && text.IndexOf(end, from, until - from, StringComparison.Ordinal) is >= 0 and var at
+            && (calls || Blank(from, at)))
             return at + end.Length;
         var marks = habits.Marks.All(text, from, until).ToList();
         if (calls)
@@ -73,7 +77,8 @@ internal sealed class AnswerSpans(string text, IReadOnlyList<PrintedPart> printe
     }
 
     private bool IsOpener((int Start, int End) mark) =>
-        _opener is { } opener && text.AsSpan(mark.Start, mark.End - mark.Start).SequenceEqual(habits.Opening.AsSpan(opener.Start, opener.End - opener.Start));
+        _opener is { } opener
+            && text.AsSpan(mark.Start, mark.End - mark.Start).SequenceEqual(habits.Opening.AsSpan(opener.Start, opener.End - opener.Start));
 
     private bool Blank(int from, int until) => string.IsNullOrWhiteSpace(text[from..until]);
 }

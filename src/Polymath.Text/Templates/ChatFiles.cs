@@ -5,7 +5,9 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>What <c>tokenizer_config.json</c> and its neighbours say about conversations: the special tokens by name, and the chat template.</summary>
+/// <summary>
+/// What <c>tokenizer_config.json</c> and its neighbours say about conversations: the special tokens by name, and the chat template.
+/// </summary>
 static class ChatFiles
 {
     internal const string Settings = "tokenizer_config.json", Template = "chat_template.jinja";
@@ -18,7 +20,10 @@ static class ChatFiles
         {
             foreach (var (name, node) in Read(Path.Combine(folder, file)))
             {
-                var text = node is JsonObject token ? token["content"]?.ToString() : node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.ToString() : null;
+                var text = node is JsonObject token
+                    ? token["content"]?.ToString()
+                    : node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.ToString()
+                    : null;
                 if (name.EndsWith("_token", StringComparison.Ordinal) && text is not null) tokens[name] = text;
             }
         }
@@ -30,7 +35,9 @@ static class ChatFiles
 
     internal const string Additional = "additional_chat_templates";
 
-    /// <summary>The chat templates of a folder by name: those of its own files, which count before the settings'; none where there are none.</summary>
+    /// <summary>
+    /// The chat templates of a folder by name: those of its own files, which count before the settings'; none where there are none.
+    /// </summary>
     /// <param name="folder">The folder.</param>
     internal static Dictionary<string, JinjaTemplate> Templates(string folder)
     {
@@ -55,7 +62,8 @@ static class ChatFiles
             case JsonArray list:
                 foreach (var item in list)
                 {
-                    var name = item?["name"]?.ToString() ?? throw new InputException($"{settings}: a template of chat_template has no name. Correct the file.");
+                    var name = item?["name"]?.ToString()
+                        ?? throw new InputException($"{settings}: a template of chat_template has no name. Correct the file.");
                     found[name] = JinjaTemplate.Parse(item["template"]?.ToString() ?? "", $"{settings}, chat_template '{name}'");
                 }
                 break;
@@ -66,7 +74,7 @@ static class ChatFiles
         return found;
     }
 
-    static JsonObject Read(string file)
+    private static JsonObject Read(string file)
     {
         if (!File.Exists(file)) return [];
         try

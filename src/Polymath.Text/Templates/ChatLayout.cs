@@ -5,7 +5,10 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>The chat templates of a model in Jinja, with the special tokens they speak of: how transformers lays out a conversation for the same model.</summary>
+/// <summary>
+/// The chat templates of a model in Jinja, with the special tokens they speak of: how transformers lays out a conversation for the same
+/// model.
+/// </summary>
 /// <param name="templates">The templates by name; one that stands alone is named <c>default</c>.</param>
 /// <param name="tokens">The special tokens by their names in the template, such as <c>bos_token</c>.</param>
 public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templates, IReadOnlyDictionary<string, string> tokens)
@@ -32,7 +35,10 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     /// <summary>Variables that the template is given besides the conversation, such as <c>enable_thinking</c>; null for none.</summary>
     public JsonObject? Variables { get; private init; }
 
-    /// <summary>The name of the template that is used; null chooses as transformers does: <c>tool_use</c> where there are tools, else <c>default</c>.</summary>
+    /// <summary>
+    /// The name of the template that is used; null chooses as transformers does: <c>tool_use</c> where there are tools, else
+    /// <c>default</c>.
+    /// </summary>
     public string? Chosen { get; private init; }
 
     /// <summary>The same templates with one of them chosen, or with variables.</summary>
@@ -42,7 +48,8 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     public ChatLayout With(string? chosen, JsonObject? variables)
     {
         if (chosen is not null && !templates.ContainsKey(chosen))
-            throw new InputException($"There is no chat template '{chosen}'. The model has {string.Join(", ", templates.Keys.Order(StringComparer.Ordinal))}.");
+            throw new InputException($"There is no chat template '{chosen}'. The model has "
+                + $"{string.Join(", ", templates.Keys.Order(StringComparer.Ordinal))}.");
         var all = Variables?.DeepClone().AsObject();
         foreach (var (name, value) in variables ?? [])
             (all ??= [])[name] = value?.DeepClone();
@@ -56,8 +63,8 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     {
         var name = Chosen ?? (tools && templates.ContainsKey(ChatFiles.ToolUse) ? ChatFiles.ToolUse : ChatFiles.Default);
         return templates.GetValueOrDefault(name) ?? throw new InputException(
-            $"The model has the chat templates {string.Join(", ", templates.Keys.Order(StringComparer.Ordinal))}, and none is named {name}. " +
-            "Say which one is meant: chat.template: NAME in a recipe, --template NAME in a command.");
+            $"The model has the chat templates {string.Join(", ", templates.Keys.Order(StringComparer.Ordinal))}, and none is named "
+                + $"{name}. Say which one is meant: chat.template: NAME in a recipe, --template NAME in a command.");
     }
 
     /// <summary>The text of a conversation.</summary>
@@ -71,8 +78,9 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     }
 
     /// <summary>
-    /// Renders a conversation. What is learned is what the template marks with <c>generation</c>; where it marks nothing, each answer as it stands in the full rendering, from
-    /// behind the words that ask for it to the token that ends it, as much as the message's <c>weight</c> says. Special tokens that a message spells out stay text.
+    /// Renders a conversation. What is learned is what the template marks with <c>generation</c>; where it marks nothing, each answer as it
+    /// stands in the full rendering, from behind the words that ask for it to the token that ends it, as much as the message's
+    /// <c>weight</c> says. Special tokens that a message spells out stay text.
     /// </summary>
     /// <param name="dialogue">The conversation; the model is to speak next where its last message is not the model's.</param>
     /// <param name="specials">The tokenizer's special tokens.</param>
@@ -91,7 +99,10 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         }
     }
 
-    /// <summary>The special tokens that the template puts behind an answer: that of a last one, and the one that stands there before the user speaks again.</summary>
+    /// <summary>
+    /// The special tokens that the template puts behind an answer: that of a last one, and the one that stands there before the user speaks
+    /// again.
+    /// </summary>
     /// <param name="specials">The tokenizer's special tokens.</param>
     public AnswerEnds EndsOf(IReadOnlyCollection<string> specials)
     {
@@ -116,18 +127,31 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         var weights = messages.Select(TakeWeight).ToList();
         var prompt = messages.Count > 0 && RoleOf(messages[^1]) != Assistant;
         var whole = Whole(template, ref messages, dialogue.Tools, prompt);
-        messages = Trimmed(template, messages, dialogue.Tools, prompt, whole.Text);
-        var places = new MessagePlaces((list, tools) => Lay(template, list, tools, prompt).Text, messages, dialogue.Tools, whole.Text).Look();
+        messages = Trimmed(
+            template,
+            messages,
+            dialogue.Tools,
+            prompt,
+            whole.Text);
+        var places =
+            new MessagePlaces((list, tools) => Lay(template, list, tools, prompt).Text, messages, dialogue.Tools, whole.Text).Look();
         RequireAllPrinted(dialogue, messages, places);
         var habits = HabitsOf(template, specials);
         var turns = Turns(messages, weights, new AnswerSpans(whole.Text, places.Found, habits));
-        var learned = template.MarksGeneration ? Marked(whole, places, weights) : [.. turns.Select(turn => (turn.Start, turn.End, Weight(weights, turn)))];
+        var learned = template.MarksGeneration
+            ? Marked(whole, places, weights)
+            : [.. turns.Select(turn => (turn.Start, turn.End, Weight(weights, turn)))];
         var spans = Cut(whole.Text, learned, spelled);
         // A template that ends an answer by the next speaker's mark leaves the last one open.
         var open = turns.Count > 0 && !turns[^1].Ended && turns[^1].End == whole.Text.Length;
         if (open && !template.MarksGeneration && !prompt && habits.Ends.Next is { } next)
             SpelledToken.Show(spans, next, Weight(weights, turns[^1]), spelled);
-        return new Rendering(dialogue.Key, spans) { Remarks = [.. LayoutRemarks.Of(messages, places, turns, whole.Text, template)] };
+        return new Rendering(dialogue.Key, spans) { Remarks = [.. LayoutRemarks.Of(
+            messages,
+            places,
+            turns,
+            whole.Text,
+            template)] };
     }
 
     private static float Weight(List<float?> weights, AnswerSpan turn) => weights[turn.Message] ?? 1;
@@ -214,7 +238,12 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     }
 
     // Where the template trims messages, their edges are not in the rendering, though like characters of its own may stand there.
-    private JsonArray Trimmed(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt, string whole)
+    private JsonArray Trimmed(
+        JinjaTemplate template,
+        JsonArray messages,
+        JsonArray? tools,
+        bool prompt,
+        string whole)
     {
         Func<string, string>[] ways = [text => text.Trim(), text => text.TrimStart(), text => text.TrimEnd()];
         foreach (var way in ways)
@@ -266,8 +295,9 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     }
 
     private InputException Unprinted(Dialogue dialogue, string what, string name) => new(
-        $"{dialogue.Key}: {For(dialogue.Tools is { Count: > 0 }).Name} does not print {what}: the model would never see it. Choose a template that does " +
-        $"(chat.template in a recipe, --template in a command), correct the row, or leave it out with ignore: [{name}] (--ignore {name}).");
+        $"{dialogue.Key}: {For(dialogue.Tools is { Count: > 0 }).Name} does not print {what}: the model would never see it. Choose a "
+            + "template that does (chat.template in a recipe, --template in a command), correct the row, or leave it out with ignore: "
+            + $"[{name}] (--ignore {name}).");
 
     private static string RoleOf(JsonNode? message) => message?["role"]?.ToString() ?? "";
 

@@ -40,7 +40,9 @@ public sealed record Preference(string Key, string Prompt, string Chosen, string
 /// <param name="Tools">The tools, as JSON schemas; null for none.</param>
 public sealed record Dialogue(string Key, JsonArray Messages, JsonArray? Tools = null) : Example(Key)
 {
-    /// <summary>The key of a message that says how much it is learned: a number from 0; an answer without it counts 1, any other message 0.</summary>
+    /// <summary>
+    /// The key of a message that says how much it is learned: a number from 0; an answer without it counts 1, any other message 0.
+    /// </summary>
     public const string Weight = "weight";
 
     /// <summary>How much a message is learned, where it says so.</summary>

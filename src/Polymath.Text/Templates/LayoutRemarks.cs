@@ -8,7 +8,8 @@ namespace Polymath.Text.Templates;
 internal static class LayoutRemarks
 {
     // Keys that templates look at without printing them, and those that are looked for by their own probes.
-    private static readonly string[] Looked = ["role", "content", "tool_calls", "tool_call_id", "reasoning_content", "thinking", "reasoning"];
+    private static readonly string[] Looked =
+        ["role", "content", "tool_calls", "tool_call_id", "reasoning_content", "thinking", "reasoning"];
 
     /// <summary>The remarks on a conversation.</summary>
     /// <param name="messages">The messages as they were laid out.</param>
@@ -16,7 +17,12 @@ internal static class LayoutRemarks
     /// <param name="turns">The turns that were found.</param>
     /// <param name="text">The rendering.</param>
     /// <param name="template">The template.</param>
-    internal static IEnumerable<LayoutRemark> Of(JsonArray messages, MessagePlaces places, List<AnswerSpan> turns, string text, JinjaTemplate template)
+    internal static IEnumerable<LayoutRemark> Of(
+        JsonArray messages,
+        MessagePlaces places,
+        List<AnswerSpan> turns,
+        string text,
+        JinjaTemplate template)
     {
         for (var i = 0; i < messages.Count; i++)
         {
@@ -33,7 +39,8 @@ internal static class LayoutRemarks
                 continue;
             if (places.IsMissing(i, ProbePart.Content))
                 yield return new(i, LayoutRemarkKind.AnswerLeftOut, "");
-            else if (turns.Find(turn => turn.Message == i) is { End: > 0 } turn && !Squeezed(text[turn.Start..turn.End]).Contains(Squeezed(answer), StringComparison.Ordinal))
+            else if (turns.Find(turn => turn.Message == i) is { End: > 0 } turn
+                && !Squeezed(text[turn.Start..turn.End]).Contains(Squeezed(answer), StringComparison.Ordinal))
                 yield return new(i, LayoutRemarkKind.AnswerChanged, "");
         }
     }

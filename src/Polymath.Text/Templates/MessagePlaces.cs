@@ -87,7 +87,10 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
             _found.Add(new PrintedPart(index, ProbePart.Content, at, at + text.Length));
     }
 
-    /// <summary>The part around its mark, as far as the rendering repeats the message. White space at its edges may be the template's own, which trims the message's.</summary>
+    /// <summary>
+    /// The part around its mark, as far as the rendering repeats the message. White space at its edges may be the template's own, which
+    /// trims the message's.
+    /// </summary>
     private PrintedPart Grown(Probe probe, int at)
     {
         var (start, end, text) = (at, at, probe.Literal);

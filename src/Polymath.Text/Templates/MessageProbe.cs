@@ -28,8 +28,8 @@ internal enum ProbePart
 internal readonly record struct Probe(int Message, ProbePart Part, string Literal, int Offset);
 
 /// <summary>
-/// Puts marks that no text holds into the messages of a conversation, so that their place in the rendering tells where the template printed each message, whatever it does
-/// around them. Marks stand inside a text and never at its edges, where templates trim and compare.
+/// Puts marks that no text holds into the messages of a conversation, so that their place in the rendering tells where the template printed
+/// each message, whatever it does around them. Marks stand inside a text and never at its edges, where templates trim and compare.
 /// </summary>
 internal static class MessageProbe
 {
@@ -67,15 +67,33 @@ internal static class MessageProbe
             if ((only is { } one && one != i) || messages[i] is not JsonObject message)
                 continue;
             foreach (var key in ThoughtKeys)
-                Into(message, key, i, ProbePart.Thought, place, probes);
+                Into(
+                    message,
+                    key,
+                    i,
+                    ProbePart.Thought,
+                    place,
+                    probes);
             Content(message, i, place, probes);
             foreach (var call in message["tool_calls"] as JsonArray ?? [])
-                Into((call?["function"] ?? call) as JsonObject, "name", i, ProbePart.Call, place, probes);
+                Into(
+                    (call?["function"] ?? call) as JsonObject,
+                    "name",
+                    i,
+                    ProbePart.Call,
+                    place,
+                    probes);
         }
         for (var i = 0; i < (tools?.Count ?? 0); i++)
         {
             if (only is null)
-                Into((tools![i]?["function"] ?? tools[i]) as JsonObject, "name", i, ProbePart.Tool, place, probes);
+                Into(
+                    (tools![i]?["function"] ?? tools[i]) as JsonObject,
+                    "name",
+                    i,
+                    ProbePart.Tool,
+                    place,
+                    probes);
         }
         return probes;
     }
@@ -105,12 +123,21 @@ internal static class MessageProbe
         var end = message["role"]?.ToString() == "assistant" ? text.LastIndexOf(ThoughtEnd, StringComparison.Ordinal) : -1;
         if (end < 0)
         {
-            Into(message, "content", index, ProbePart.Content, place, probes);
+            Into(
+                message,
+                "content",
+                index,
+                ProbePart.Content,
+                place,
+                probes);
             return;
         }
         var behind = end + ThoughtEnd.Length;
         var marked = text;
-        foreach (var (from, until, part) in new[] { (behind, text.Length, ProbePart.Content), (ThoughtStart(text), end, ProbePart.Thought) })
+        foreach (var (from, until, part) in new[]
+        {
+            (behind, text.Length, ProbePart.Content), (ThoughtStart(text), end, ProbePart.Thought),
+        })
         {
             if (Offset(text, from, until, place) is not { } offset || probes.Count >= MostProbes)
                 continue;
@@ -127,7 +154,13 @@ internal static class MessageProbe
         return at < 0 ? 0 : at + begin.Length;
     }
 
-    private static void Into(JsonObject? owner, string key, int index, ProbePart part, Place place, List<Probe> probes)
+    private static void Into(
+        JsonObject? owner,
+        string key,
+        int index,
+        ProbePart part,
+        Place place,
+        List<Probe> probes)
     {
         if (owner is null || Words(owner[key]) is not { } text || probes.Count >= MostProbes)
             return;

@@ -3,14 +3,18 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>The templates that models without one can be given, by name: data in <c>Named/NAME.jinja</c>, with the model's own words marked.</summary>
+/// <summary>
+/// The templates that models without one can be given, by name: data in <c>Named/NAME.jinja</c>, with the model's own words marked.
+/// </summary>
 public static class NamedTemplates
 {
-    const string Prefix = "Polymath.Text.Named.";
+    private const string Prefix = "Polymath.Text.Named.";
 
     /// <summary>The names, in order.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. typeof(NamedTemplates).Assembly.GetManifestResourceNames()
-        .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal)).Select(name => name[Prefix.Length..^".jinja".Length]).Order(StringComparer.Ordinal)];
+        .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal))
+        .Select(name => name[Prefix.Length..^".jinja".Length])
+        .Order(StringComparer.Ordinal)];
 
     /// <summary>The template of a name.</summary>
     /// <param name="name">The name.</param>
@@ -20,7 +24,8 @@ public static class NamedTemplates
     {
         var others = own?.ToList() is { Count: > 0 } names ? $" The model's own are {string.Join(", ", names)}." : "";
         using var stream = typeof(NamedTemplates).Assembly.GetManifestResourceStream($"{Prefix}{name}.jinja")
-            ?? throw new InputException($"There is no template named '{name}'. Shipped ones are {string.Join(", ", Names)}.{others} Or name a file that ends in .jinja.");
+            ?? throw new InputException($"There is no template named '{name}'. Shipped ones are {string.Join(", ", Names)}.{others} Or "
+                + "name a file that ends in .jinja.");
         using var reader = new StreamReader(stream);
         return JinjaTemplate.Parse(reader.ReadToEnd(), $"the template {name}");
     }

@@ -22,7 +22,12 @@ public enum SpanKind
 /// <param name="Learn">Whether its tokens are targets.</param>
 /// <param name="Shortenable">Whether its end may be cut off when the row is too long.</param>
 /// <param name="Weight">How much its tokens count in the loss, where they are targets.</param>
-public readonly record struct RenderedSpan(SpanKind Kind, string Text, bool Learn, bool Shortenable = false, float Weight = 1)
+public readonly record struct RenderedSpan(
+    SpanKind Kind,
+    string Text,
+    bool Learn,
+    bool Shortenable = false,
+    float Weight = 1)
 {
     /// <summary>The weight of the span's tokens as targets; 0 for context.</summary>
     public float Target => Learn ? Weight : 0;
@@ -63,7 +68,8 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
 
     /// <summary>Turns the spans into tokens.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
-    /// <param name="maxLength">The most tokens: shortenable spans are cut at their ends, the last span first, as far as needed and possible.</param>
+    /// <param name="maxLength">The most tokens: shortenable spans are cut at their ends, the last span first, as far as needed and
+    /// possible.</param>
     public TokenRow Tokenize(Tokenizer tokenizer, int maxLength = int.MaxValue)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -81,9 +87,10 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
         return new TokenRow([.. pieces.SelectMany(piece => piece)], [.. learn], Key);
     }
 
-    static int[] Plain(RenderedSpan span, Tokenizer tokenizer) => span.Kind == SpanKind.Special ? [SpecialId(tokenizer, span.Text)] : tokenizer.EncodePlain(span.Text);
+    private static int[] Plain(RenderedSpan span, Tokenizer tokenizer) =>
+        span.Kind == SpanKind.Special ? [SpecialId(tokenizer, span.Text)] : tokenizer.EncodePlain(span.Text);
 
-    TokenRow TokenizeMarked(Tokenizer tokenizer)
+    private TokenRow TokenizeMarked(Tokenizer tokenizer)
     {
         List<int> ids = [];
         List<float> learn = [];
@@ -105,8 +112,10 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
         return new TokenRow([.. ids], [.. learn], Key);
     }
 
-    /// <summary>The tokens of a text, read whole as transformers reads it; a token that lies across a border is learned if any of it is.</summary>
-    static (int[] Ids, float[] Learn) Aligned(List<RenderedSpan> run, Tokenizer tokenizer)
+    /// <summary>
+    /// The tokens of a text, read whole as transformers reads it; a token that lies across a border is learned if any of it is.
+    /// </summary>
+    private static (int[] Ids, float[] Learn) Aligned(List<RenderedSpan> run, Tokenizer tokenizer)
     {
         var whole = tokenizer.Encode(string.Concat(run.Select(span => span.Text)));
         var learn = new float[whole.Length];
@@ -123,6 +132,6 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
         return (whole, learn);
     }
 
-    static int SpecialId(Tokenizer tokenizer, string name) =>
+    private static int SpecialId(Tokenizer tokenizer, string name) =>
         tokenizer.IdOf(name) ?? throw new InputException($"The tokenizer has no token {name}, which the template needs.");
 }

@@ -19,7 +19,9 @@ public static class RowTalk
         return Read(row.Name, row.Fields, row.Fields.GetValueOrDefault("chosen") is { Length: > 0 } ? "chosen" : null, answerAlone: false);
     }
 
-    /// <summary>A preference's conversation with one of its answers, of which only that answer is learned: earlier ones are the same on both sides.</summary>
+    /// <summary>
+    /// A preference's conversation with one of its answers, of which only that answer is learned: earlier ones are the same on both sides.
+    /// </summary>
     /// <param name="row">The row.</param>
     /// <param name="side"><c>chosen</c> or <c>rejected</c>.</param>
     /// <exception cref="InputException">The row holds none.</exception>
@@ -48,7 +50,8 @@ public static class RowTalk
                     Unlearn(messages);
                 foreach (var turn in side is null ? [] : Answer(fields, side))
                     messages.Add(turn);
-                return new Dialogue(name, messages, fields.GetValueOrDefault("tools") is { Length: > 0 } tools ? JsonNode.Parse(tools) as JsonArray : null);
+                return new Dialogue(
+                    name, messages, fields.GetValueOrDefault("tools") is { Length: > 0 } tools ? JsonNode.Parse(tools) as JsonArray : null);
             }
         }
         catch (JsonException fault)
@@ -56,7 +59,8 @@ public static class RowTalk
             throw new InputException($"{name}: the messages are not JSON: {fault.Message} Give the source a shape.", fault);
         }
         throw new InputException(
-            $"{name}: the row holds no messages; it has {string.Join(", ", fields.Keys)}. Give its source a shape that has some, or name prompt and answer.");
+            $"{name}: the row holds no messages; it has {string.Join(", ", fields.Keys)}. Give its source a shape that has some, or name "
+                + "prompt and answer.");
     }
 
     private static IEnumerable<JsonNode> Answer(IReadOnlyDictionary<string, string> fields, string side)

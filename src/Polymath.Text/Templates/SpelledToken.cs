@@ -4,7 +4,8 @@ using System.Text.Json.Nodes;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// Special tokens that a message spells out stay text: before a template sees the message, each is replaced by a guard and its number, and put back as plain text afterwards.
+/// Special tokens that a message spells out stay text: before a template sees the message, each is replaced by a guard and its number, and
+/// put back as plain text afterwards.
 /// </summary>
 internal static class SpelledToken
 {

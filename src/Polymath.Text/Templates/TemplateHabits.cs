@@ -45,6 +45,8 @@ internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateM
         if (at < 0)
             return null;
         var from = at + Sample.Length;
-        return marks.First(text!, from, text!.Length) is { } mark && string.IsNullOrWhiteSpace(text[from..mark.Start]) ? text[mark.Start..mark.End] : null;
+        return marks.First(text!, from, text!.Length) is { } mark && string.IsNullOrWhiteSpace(text[from..mark.Start])
+            ? text[mark.Start..mark.End]
+            : null;
     }
 }

@@ -2,7 +2,10 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>Finds the special tokens in a rendering: the tokenizer's, and what looks like one, since a template may speak of tokens that the tokenizer lacks.</summary>
+/// <summary>
+/// Finds the special tokens in a rendering: the tokenizer's, and what looks like one, since a template may speak of tokens that the
+/// tokenizer lacks.
+/// </summary>
 /// <param name="specials">The special tokens.</param>
 internal sealed partial class TemplateMarks(IReadOnlyCollection<string> specials)
 {

@@ -10,7 +10,10 @@ internal static class AnswerFlag
         ["true", "yes", "good", "1", "+1", "1.0", "positive", "chosen", "accepted", "desirable", "like", "up", "thumbs_up", "好", "是", "赞"];
 
     private static readonly string[] Bad =
-        ["false", "no", "bad", "0", "-1", "0.0", "negative", "rejected", "undesirable", "dislike", "down", "thumbs_down", "坏", "差", "否", "踩"];
+        [
+            "false", "no", "bad", "0", "-1", "0.0", "negative", "rejected", "undesirable", "dislike", "down", "thumbs_down", "坏", "差", "否",
+            "踩",
+        ];
 
     /// <summary>What a value says; null where it says neither.</summary>
     /// <param name="value">The value.</param>

@@ -32,7 +32,7 @@ public sealed record DataPreview(
     IReadOnlyList<PreviewRow> Shown)
 {
     // UTF-8 has no longer characters.
-    const int MostParts = 4;
+    private const int MostParts = 4;
 
     /// <summary>Looks at rows that were brought to one form.</summary>
     /// <param name="rows">The rows.</param>
@@ -68,10 +68,19 @@ public sealed record DataPreview(
                 var learned = tokens.Learn.Take(left).Count(weight => weight != 0);
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
                 if (first.Count < shown)
-                    first.Add(new PreviewRow(row.Name, label, [.. Pieces(tokenizer, tokens.Ids).Select((text, i) => new PreviewToken(text, tokens.Ids[i], i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
+                    first.Add(new PreviewRow(row.Name, label, [.. Pieces(tokenizer, tokens.Ids)
+                        .Select((text, i) =>
+                            new PreviewToken(text, tokens.Ids[i], i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
             }
         }
-        return new DataPreview(shapes, rows.Count, trained, untrained, cut, told.Lines, first);
+        return new DataPreview(
+            shapes,
+            rows.Count,
+            trained,
+            untrained,
+            cut,
+            told.Lines,
+            first);
     }
 
     /// <summary>The texts of rows, for a tokenizer that is made only to look at them.</summary>
@@ -84,7 +93,7 @@ public sealed record DataPreview(
     }
 
     // Each token behind the one before: alone it loses the space that leads it. Parts of a character wait for its last one.
-    static IEnumerable<string> Pieces(Tokenizer tokenizer, int[] ids)
+    private static IEnumerable<string> Pieces(Tokenizer tokenizer, int[] ids)
     {
         int before = 0, from = 0;
         for (var end = 1; end <= ids.Length; end++)
@@ -96,18 +105,21 @@ public sealed record DataPreview(
                 continue;
             }
             var known = tokenizer.Decode(ids.AsSpan(before, from - before), skipSpecialTokens: false);
-            yield return text.StartsWith(known, StringComparison.Ordinal) ? text[known.Length..] : tokenizer.Decode(ids.AsSpan(from, end - from), skipSpecialTokens: false);
+            yield return text.StartsWith(known, StringComparison.Ordinal)
+                ? text[known.Length..]
+                : tokenizer.Decode(ids.AsSpan(from, end - from), skipSpecialTokens: false);
             (before, from) = (from, end);
         }
     }
 
-    static string ShapeOf(IReadOnlyDictionary<string, string> fields)
+    private static string ShapeOf(IReadOnlyDictionary<string, string> fields)
     {
         bool Has(string name) => fields.TryGetValue(name, out var value) && value.Length > 0;
-        return Has("chosen") || Has("rejected") ? "preference" : Has("messages") ? (Has("label") ? "kto" : "conversation") : Has("label") ? "labelled" : "text";
+        return Has("chosen") || Has("rejected") ? "preference" : Has("messages")
+            ? (Has("label") ? "kto" : "conversation") : Has("label") ? "labelled" : "text";
     }
 
-    static IEnumerable<(string Label, Rendering Rendering)> Renderings(Row row, TextContract contract, Tokenizer? tokenizer)
+    private static IEnumerable<(string Label, Rendering Rendering)> Renderings(Row row, TextContract contract, Tokenizer? tokenizer)
     {
         string Field(string name) => row.Fields.GetValueOrDefault(name, "");
         switch (ShapeOf(row.Fields))

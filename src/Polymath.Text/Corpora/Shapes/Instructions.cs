@@ -16,7 +16,8 @@ internal static partial class Instructions
     public static JsonArray Asked(SourceRow row, string prompt)
     {
         var messages = Before(row);
-        var parts = ShapeKeys.Input.Where(name => name != prompt).Select(row.TakeText).Prepend(row.TakeText(prompt)).Where(text => text.Length > 0);
+        var parts = ShapeKeys.Input.Where(name => name != prompt).Select(row.TakeText)
+            .Prepend(row.TakeText(prompt)).Where(text => text.Length > 0);
         messages.Add(Dialogue.Message("user", string.Join("\n", parts)));
         return messages;
     }
@@ -43,9 +44,13 @@ internal static partial class Instructions
     /// <summary>Whether a text holds turns marked by <c>Human:</c> and <c>Assistant:</c>.</summary>
     /// <param name="text">The text.</param>
     public static bool IsTranscript(string text) =>
-        text.TrimStart().StartsWith("Human", StringComparison.Ordinal) && Mark().Matches(text) is { Count: > 1 } marks && marks[0].Groups[1].Value == "Human";
+        text.TrimStart().StartsWith("Human", StringComparison.Ordinal)
+            && Mark().Matches(text) is { Count: > 1 } marks && marks[0].Groups[1].Value == "Human";
 
-    /// <summary>The turns of a text that marks them by <c>Human:</c> and <c>Assistant:</c>; none where it does not. A mark at the end asks for an answer.</summary>
+    /// <summary>
+    /// The turns of a text that marks them by <c>Human:</c> and <c>Assistant:</c>; none where it does not. A mark at the end asks for an
+    /// answer.
+    /// </summary>
     /// <param name="text">The text.</param>
     public static List<JsonObject> Transcript(string text)
     {
@@ -75,7 +80,8 @@ internal static partial class Instructions
             if (history is JsonValue text)
                 history = JsonValues.Parse(text.ToString());
             if (history is not JsonArray turns)
-                throw row.Fault($"'{name}' must be a list of pairs [question, answer]; it is {SourceRow.Short(row.Values[name])}. Correct the row.");
+                throw row.Fault($"'{name}' must be a list of pairs [question, answer]; it is {SourceRow.Short(row.Values[name])}. Correct "
+                    + "the row.");
             foreach (var turn in turns)
                 AddTurn(row, messages, turn, name);
         }
@@ -87,7 +93,8 @@ internal static partial class Instructions
         JsonNode?[]? pair = turn switch
         {
             JsonArray { Count: 2 } two => [two[0], two[1]],
-            JsonObject both when Turns.FirstOrDefault(keys => both.ContainsKey(keys.Ask) && both.ContainsKey(keys.Answer)) is { Ask: not null } keys
+            JsonObject both
+                when Turns.FirstOrDefault(keys => both.ContainsKey(keys.Ask) && both.ContainsKey(keys.Answer)) is { Ask: not null } keys
                 => [both[keys.Ask], both[keys.Answer]],
             _ => null,
         };

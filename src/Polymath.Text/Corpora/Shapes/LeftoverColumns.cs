@@ -2,7 +2,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>What a row holds besides what its shape took: told once for the source, and refused where it changes what the row means.</summary>
+/// <summary>
+/// What a row holds besides what its shape took: told once for the source, and refused where it changes what the row means.
+/// </summary>
 internal static class LeftoverColumns
 {
     /// <summary>Looks at what is left of a row.</summary>
@@ -35,6 +37,6 @@ internal static class LeftoverColumns
     }
 
     private static InputException Refused(SourceRow row, string name, string why) => row.Fault(
-        $"column '{name}' holds {SourceRow.Short(row.Values[name])}, and {why}. " +
-        $"Leave such rows out with where, say what it is under fields, or read the rows without it: ignore: [{name}] (--ignore {name}).");
+        $"column '{name}' holds {SourceRow.Short(row.Values[name])}, and {why}. "
+        + $"Leave such rows out with where, say what it is under fields, or read the rows without it: ignore: [{name}] (--ignore {name}).");
 }

@@ -54,8 +54,11 @@ internal static class MessageCalls
     {
         var function = (call?["function"] ?? call) as JsonObject;
         if (function?["name"] is not JsonValue name || name.GetValueKind() != JsonValueKind.String)
-            throw row.Fault($"{where} calls a function without a name: {SourceRow.Short(call)}. Write {{\"name\": \"...\", \"arguments\": {{...}}}}.");
-        var whole = call?["function"] is null ? new JsonObject { ["type"] = "function", ["function"] = function.DeepClone() } : call.DeepClone();
+            throw row.Fault($"{where} calls a function without a name: {SourceRow.Short(call)}. Write {{\"name\": \"...\", \"arguments\": "
+                + "{...}}.");
+        var whole = call?["function"] is null
+            ? new JsonObject { ["type"] = "function", ["function"] = function.DeepClone() }
+            : call.DeepClone();
         if (into[Key] is JsonArray calls)
             calls.Add(whole);
         else
@@ -67,6 +70,7 @@ internal static class MessageCalls
         var node = JsonValues.Parse(text);
         return node is JsonArray or JsonObject
             ? node
-            : throw row.Fault($"{where} is a call that is not JSON: {SourceRow.Short(text)}. Write {{\"name\": \"...\", \"arguments\": {{...}}}}.");
+            : throw row.Fault($"{where} is a call that is not JSON: {SourceRow.Short(text)}. Write {{\"name\": \"...\", \"arguments\": "
+                + "{...}}.");
     }
 }

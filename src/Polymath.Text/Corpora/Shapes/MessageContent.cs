@@ -42,7 +42,8 @@ internal static class MessageContent
                     text += Part(row, one, into, where);
                     break;
                 default:
-                    throw row.Fault($"{where} holds a part that is no object with a type: {SourceRow.Short(part)}. Write {{\"type\": \"text\", \"text\": \"...\"}}.");
+                    throw row.Fault($"{where} holds a part that is no object with a type: {SourceRow.Short(part)}. Write {{\"type\": "
+                        + "\"text\", \"text\": \"...\"}.");
             }
         }
         return text;
@@ -69,8 +70,8 @@ internal static class MessageContent
             return "";
         }
         throw row.Fault(
-            $"{where} holds content of the type '{kind}', which a language model does not read. " +
-            $"Leave such rows out, or read them without it: ignore: [{kind}] (--ignore {kind}).");
+            $"{where} holds content of the type '{kind}', which a language model does not read. "
+            + $"Leave such rows out, or read them without it: ignore: [{kind}] (--ignore {kind}).");
     }
 
     private static string Bare(string kind) => kind.Split('_').First(word => word != "input");

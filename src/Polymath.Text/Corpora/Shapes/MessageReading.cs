@@ -8,7 +8,8 @@ namespace Polymath.Text;
 /// <summary>Lists of messages in each of the ways they are written, as OpenAI writes them.</summary>
 internal static class MessageReading
 {
-    private static readonly (string Ask, string Answer)[] Pairs = [("human", "assistant"), ("user", "assistant"), ("input", "output"), ("question", "answer")];
+    private static readonly (string Ask, string Answer)[] Pairs =
+        [("human", "assistant"), ("user", "assistant"), ("input", "output"), ("question", "answer")];
 
     // What is read of a message by name, under any of its names.
     private static readonly string[] Named = ["role", "from", "speaker", "content", "value", "text", "tool_calls", "function_call"];
@@ -19,7 +20,10 @@ internal static class MessageReading
     /// <exception cref="InputException">They are no messages.</exception>
     public static JsonArray Read(SourceRow row, string column) => Read(row, row.Take(column), column);
 
-    /// <summary>Whether a value is a list of messages, or a text that holds one in JSON. An answer may itself be JSON: only objects that say who speaks are messages.</summary>
+    /// <summary>
+    /// Whether a value is a list of messages, or a text that holds one in JSON. An answer may itself be JSON: only objects that say who
+    /// speaks are messages.
+    /// </summary>
     /// <param name="row">The row.</param>
     /// <param name="value">The value.</param>
     public static bool IsList(SourceRow row, JsonNode? value) => Opened(value) switch
@@ -31,7 +35,8 @@ internal static class MessageReading
 
     private static bool Speaks(SourceRow row, JsonObject message)
     {
-        bool Has(string part, params string[] names) => row.Rules.MessageKey(part) is { } key ? message.ContainsKey(key) : names.Any(message.ContainsKey);
+        bool Has(string part, params string[] names) =>
+            row.Rules.MessageKey(part) is { } key ? message.ContainsKey(key) : names.Any(message.ContainsKey);
         return Has("role", "role", "from") && (Has("content", "content", "value") || message.ContainsKey("tool_calls"));
     }
 
@@ -47,7 +52,8 @@ internal static class MessageReading
             JsonArray list => list,
             JsonObject one => Turned(one) ?? [one.DeepClone()],
             null when value is null => throw row.Fault($"'{column}' is null. Correct the row, or leave such rows out with where."),
-            _ => throw row.Fault($"'{column}' is no list of messages but {SourceRow.Short(value)}. Write objects with role and content, or from and value."),
+            _ => throw row.Fault($"'{column}' is no list of messages but {SourceRow.Short(value)}. Write objects with role and content, or "
+                + "from and value."),
         };
         var messages = new JsonArray();
         foreach (var (index, item) in items.Index())
@@ -57,7 +63,9 @@ internal static class MessageReading
                 throw row.Fault($"{where} is {SourceRow.Short(item)}. Write objects with role and content, or from and value.");
             Add(row, messages, message, where);
         }
-        return messages.Count > 0 ? messages : throw row.Fault($"'{column}' has no messages. Leave such rows out with where, or correct the row.");
+        return messages.Count > 0
+            ? messages
+            : throw row.Fault($"'{column}' has no messages. Leave such rows out with where, or correct the row.");
     }
 
     private static void Add(SourceRow row, JsonArray messages, JsonObject message, string where)
@@ -136,7 +144,9 @@ internal static class MessageReading
     }
 
     private static JsonNode? Opened(JsonNode? value) =>
-        value is JsonValue text && text.GetValueKind() == JsonValueKind.String && text.ToString().TrimStart() is ['[' or '{', ..] ? JsonValues.Parse(text.ToString()) ?? value : value;
+        value is JsonValue text && text.GetValueKind() == JsonValueKind.String && text.ToString().TrimStart() is ['[' or '{', ..]
+            ? JsonValues.Parse(text.ToString()) ?? value
+            : value;
 
     // A table of columns, as sequences of records are sometimes kept, becomes the list of its records.
     private static JsonArray? Turned(JsonObject columns)
@@ -144,6 +154,7 @@ internal static class MessageReading
         var lists = columns.Where(pair => pair.Value is JsonArray).Select(pair => (pair.Key, List: (JsonArray)pair.Value!)).ToList();
         if (lists.Count < 2 || lists.Count != columns.Count || lists.Select(pair => pair.List.Count).Distinct().Count() != 1)
             return null;
-        return [.. Enumerable.Range(0, lists[0].List.Count).Select(i => new JsonObject(lists.Select(pair => KeyValuePair.Create(pair.Key, pair.List[i]?.DeepClone()))))];
+        return [.. Enumerable.Range(0, lists[0].List.Count)
+            .Select(i => new JsonObject(lists.Select(pair => KeyValuePair.Create(pair.Key, pair.List[i]?.DeepClone()))))];
     }
 }

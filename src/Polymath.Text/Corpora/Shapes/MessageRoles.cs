@@ -44,13 +44,14 @@ internal static class MessageRoles
     {
         var key = row.Rules.MessageKey("role") ?? Keys.FirstOrDefault(name => message[name] is not null);
         if (key is null || message[key] is not { } value)
-            throw row.Fault($"{where} has no role: it has {string.Join(", ", message.Select(pair => pair.Key))}. Name its key with fields: {{messages.role: KEY}}.");
+            throw row.Fault($"{where} has no role: it has {string.Join(", ", message.Select(pair => pair.Key))}. Name its key with fields: "
+                + "{messages.role: KEY}.");
         var speaker = row.TextOf(value, $"{where}.{key}");
         var mapped = row.Rules.Roles?.FirstOrDefault(pair => string.Equals(pair.Key, speaker, StringComparison.OrdinalIgnoreCase)).Value;
         if ((mapped ?? Known.GetValueOrDefault(speaker.Trim())) is { } role)
             return (speaker, role);
         throw row.Fault(
-            $"{where} is from '{speaker}', which is no known speaker. Known are {string.Join(", ", Known.Keys)}. " +
-            $"Say what it stands for with roles: {{{speaker}: user}} (--role {speaker}=user), or leave such messages out with ignore: [{speaker}].");
+            $"{where} is from '{speaker}', which is no known speaker. Known are {string.Join(", ", Known.Keys)}. Say what it stands for "
+                + $"with roles: {{{speaker}: user}} (--role {speaker}=user), or leave such messages out with ignore: [{speaker}].");
     }
 }

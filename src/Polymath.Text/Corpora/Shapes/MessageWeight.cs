@@ -27,11 +27,13 @@ internal static class MessageWeight
         foreach (var key in Masks.Where(key => from[key] is not null && !row.Rules.Ignores(key)))
         {
             if (from[key]!.GetValueKind() is not (JsonValueKind.True or JsonValueKind.False))
-                throw row.Fault($"{where} has '{key}': {SourceRow.Short(from[key])}, which may mean learned or not. Write \"weight\": 0 or 1, or ignore: [{key}].");
+                throw row.Fault($"{where} has '{key}': {SourceRow.Short(from[key])}, which may mean learned or not. Write \"weight\": 0 or "
+                    + $"1, or ignore: [{key}].");
             weight = (weight ?? 1) * (from[key]!.GetValue<bool>() ? 0 : 1);
         }
         foreach (var key in Details.Where(key => !SourceRow.IsBlank(from[key]) && !row.Rules.Ignores(key)))
-            throw row.Fault($"{where} has '{key}', which weighs single characters; only whole messages can be weighed. Split the message, or ignore: [{key}].");
+            throw row.Fault($"{where} has '{key}', which weighs single characters; only whole messages can be weighed. Split the message, "
+                + $"or ignore: [{key}].");
         if (weight is { } told)
             into[Dialogue.Weight] = told;
     }
@@ -49,8 +51,9 @@ internal static class MessageWeight
             if (Number(row, row.Take(key)!, key) != 1)
             {
                 throw row.Fault(
-                    $"'{key}' is {SourceRow.Short(row.Values[key])}: the row says that it is not learned like the others. " +
-                    $"Leave such rows out with where: [{{field: {key}, notIn: [...]}}], put a weight on its messages, or read it all the same with ignore: [{key}].");
+                    $"'{key}' is {SourceRow.Short(row.Values[key])}: the row says that it is not learned like the others. Leave such rows "
+                        + $"out with where: [{{field: {key}, notIn: [...]}}], put a weight on its messages, or read it all the same with "
+                        + $"ignore: [{key}].");
             }
         }
     }

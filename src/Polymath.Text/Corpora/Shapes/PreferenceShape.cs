@@ -3,7 +3,9 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Text;
 
-/// <summary>Pairs of a better and a worse answer: texts, messages, whole conversations that share their beginning, or transcripts.</summary>
+/// <summary>
+/// Pairs of a better and a worse answer: texts, messages, whole conversations that share their beginning, or transcripts.
+/// </summary>
 internal static class PreferenceShape
 {
     /// <summary>The prompt's messages and both answers.</summary>
@@ -19,8 +21,8 @@ internal static class PreferenceShape
         if (prompt.Count == 0)
         {
             throw row.Fault(
-                "a preference has no prompt: neither prompt, instruction nor messages, and the answers share no message. " +
-                "Correct the row, or name the column of the prompt: fields: {prompt: COLUMN}.");
+                "a preference has no prompt: neither prompt, instruction nor messages, and the answers share no message. "
+                + "Correct the row, or name the column of the prompt: fields: {prompt: COLUMN}.");
         }
         Require(row, chosen, better);
         Require(row, rejected, worse);
@@ -34,7 +36,8 @@ internal static class PreferenceShape
     private static (JsonArray Chosen, JsonArray Rejected) TakenFrom(SourceRow row, JsonArray prompt, string worse)
     {
         if (prompt.LastOrDefault()?["role"]?.ToString() != "assistant")
-            throw row.Fault($"'{worse}' is a worse answer, and there is no better one: the messages do not end with an answer. Correct the row.");
+            throw row.Fault($"'{worse}' is a worse answer, and there is no better one: the messages do not end with an answer. Correct "
+                + "the row.");
         JsonArray chosen = [];
         while (prompt.Count > 0 && prompt[^1]!["role"]!.ToString() is "assistant" or "tool")
         {
@@ -69,7 +72,8 @@ internal static class PreferenceShape
         }
         else if (first.Count > 0 && !Ends(prompt, first))
         {
-            throw row.Fault("the prompt and the conversations that end with the answers begin otherwise. Correct the row, or leave one out with ignore: [prompt].");
+            throw row.Fault("the prompt and the conversations that end with the answers begin otherwise. Correct the row, or leave one out "
+                + "with ignore: [prompt].");
         }
         for (var i = 0; i < shared; i++)
         {
@@ -97,7 +101,8 @@ internal static class PreferenceShape
     private static void Require(SourceRow row, JsonArray answer, string column)
     {
         if (answer.Count == 0 || answer[0]!["role"]!.ToString() != "assistant" || answer[^1]!["role"]!.ToString() != "assistant")
-            throw row.Fault($"'{column}' does not begin and end with an answer behind the prompt. Correct the row: messages of the assistant, with the user's between them.");
+            throw row.Fault($"'{column}' does not begin and end with an answer behind the prompt. Correct the row: messages of the "
+                + "assistant, with the user's between them.");
     }
 
     private static void Put(Dictionary<string, string> fields, string name, JsonArray turns)

@@ -5,8 +5,8 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Recognises the shapes that published data comes in, and brings them to one form. Whatever a row holds is in that form, or is told, or is refused: nothing is lost in
-/// silence.
+/// Recognises the shapes that published data comes in, and brings them to one form. Whatever a row holds is in that form, or is told, or is
+/// refused: nothing is lost in silence.
 /// </summary>
 public static class RowShape
 {
@@ -18,9 +18,11 @@ public static class RowShape
         var rejected = row.Find(ShapeKeys.Rejected);
         var (talk, prompt, answer) = (row.Find(ShapeKeys.Talk), row.Find(ShapeKeys.Prompt), row.Find(ShapeKeys.Answer));
         var talks = talk is not null && (row.Values[talk] is JsonArray or JsonObject || MessageReading.IsList(row, row.Values[talk]));
-        if (rejected is not null && (row.Find(ShapeKeys.Chosen) is not null || (row.Values[rejected] is not null && (talks || answer is not null))))
+        if (rejected is not null
+            && (row.Find(ShapeKeys.Chosen) is not null || (row.Values[rejected] is not null && (talks || answer is not null))))
             return DataShape.Preference;
-        if ((talks || (prompt is not null && answer is not null)) && row.Find(ShapeKeys.Flag) is { } flag && AnswerFlag.Of(row.Values[flag]) is not null)
+        if ((talks || (prompt is not null && answer is not null))
+            && row.Find(ShapeKeys.Flag) is { } flag && AnswerFlag.Of(row.Values[flag]) is not null)
             return DataShape.Kto;
         if (talks)
             return First(row.Values[talk!])?.ContainsKey("from") == true ? DataShape.Sharegpt : DataShape.Messages;
@@ -39,7 +41,8 @@ public static class RowShape
     /// <param name="row">The row.</param>
     /// <param name="shape">Its shape; <see cref="DataShape.Auto"/> to recognise it.</param>
     /// <returns>The rows that it stands for: several where several answers are accepted.</returns>
-    /// <exception cref="InputException">The row is not of the shape or of none that is known, or holds what changes its meaning and cannot be learned.</exception>
+    /// <exception cref="InputException">The row is not of the shape or of none that is known, or holds what changes its meaning and cannot
+    /// be learned.</exception>
     public static IReadOnlyList<ShapedRow> Read(SourceRow row, DataShape shape)
     {
         ArgumentNullException.ThrowIfNull(row);
@@ -59,20 +62,24 @@ public static class RowShape
 
     // The first of some columns that the row has, though it may be null there, which is told when it is read.
     private static string Need(SourceRow row, string[] names, DataShape shape) => row.Find(names) ?? throw row.Fault(
-        $"a row of the shape {Name(shape)} needs one of {string.Join(", ", names)}; this one has {row.Columns}. " +
-        $"Choose another shape, or say which column it is: fields: {{{names[0]}: COLUMN}}.");
+        $"a row of the shape {Name(shape)} needs one of {string.Join(", ", names)}; this one has {row.Columns}. "
+        + $"Choose another shape, or say which column it is: fields: {{{names[0]}: COLUMN}}.");
 
     private static string Words(SourceRow row, string column) => row.Values[column] is null
-        ? throw row.Fault($"'{column}' is null. Correct the row, or leave such rows out with where: [{{field: {column}, minimumLength: 1}}].")
+        ? throw row.Fault($"'{column}' is null. Correct the row, or leave such rows out with where: [{{field: {column}, "
+            + "minimumLength: 1}].")
         : row.TakeText(column);
 
     private static List<Dictionary<string, string>> Asked(SourceRow row, DataShape shape)
     {
         var summary = row.Find(ShapeKeys.Summary);
-        var prompt = row.Find(ShapeKeys.Prompt) ?? (summary is null ? row.Find(ShapeKeys.Input) : row.Find(ShapeKeys.Summarized)) ?? Need(row, ShapeKeys.Prompt, shape);
-        var answer = row.Find(ShapeKeys.Answer) ?? summary ?? row.Find([.. ShapeKeys.Text.Where(name => name != prompt)]) ?? Need(row, ShapeKeys.Answer, shape);
+        var prompt = row.Find(ShapeKeys.Prompt)
+            ?? (summary is null ? row.Find(ShapeKeys.Input) : row.Find(ShapeKeys.Summarized)) ?? Need(row, ShapeKeys.Prompt, shape);
+        var answer = row.Find(ShapeKeys.Answer) ?? summary
+            ?? row.Find([.. ShapeKeys.Text.Where(name => name != prompt)]) ?? Need(row, ShapeKeys.Answer, shape);
         if (row.Values[prompt] is null)
-            throw row.Fault($"'{prompt}' is null: the row asks nothing. Correct it, or leave such rows out with where: [{{field: {prompt}, minimumLength: 1}}].");
+            throw row.Fault($"'{prompt}' is null: the row asks nothing. Correct it, or leave such rows out with where: [{{field: {prompt}, "
+                + "minimumLength: 1}].");
         JsonArray asked;
         if (MessageReading.IsList(row, row.Values[prompt]))
             asked = TalkShape.Messages(row, prompt);
@@ -105,7 +112,8 @@ public static class RowShape
     {
         var key = Need(row, ShapeKeys.Flag, shape);
         var good = AnswerFlag.Of(row.Take(key))
-            ?? throw row.Fault($"'{key}' is {SourceRow.Short(row.Values[key])}, which does not say whether the answer is good. Write {AnswerFlag.Words}.");
+            ?? throw row.Fault($"'{key}' is {SourceRow.Short(row.Values[key])}, which does not say whether the answer is good. Write "
+                + $"{AnswerFlag.Words}.");
         var prompt = TalkShape.Prompt(row);
         var rows = row.Find(ShapeKeys.Answer) is { } answer ? Answered(row, prompt, answer) : [TalkShape.Fields(row, prompt)];
         foreach (var fields in rows)
@@ -130,7 +138,7 @@ public static class RowShape
     private static string Name(DataShape shape) => JsonNamingPolicy.CamelCase.ConvertName(shape.ToString());
 
     private static InputException Unknown(SourceRow row) => row.Fault(
-        $"the shape of the row is not recognised: it has {row.Columns}. Known are alpaca (instruction, output), belle, sharegpt (conversations), messages, " +
-        "preference (chosen, rejected), kto (label), text and labelled (text, label). " +
-        "Name its columns by those of a shape, such as fields: {prompt: COLUMN, answer: COLUMN} (--field prompt=COLUMN).");
+        $"the shape of the row is not recognised: it has {row.Columns}. Known are alpaca (instruction, output), belle, sharegpt "
+            + "(conversations), messages, preference (chosen, rejected), kto (label), text and labelled (text, label). Name its columns "
+            + "by those of a shape, such as fields: {prompt: COLUMN, answer: COLUMN} (--field prompt=COLUMN).");
 }

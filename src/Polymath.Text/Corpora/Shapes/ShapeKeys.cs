@@ -18,7 +18,8 @@ internal static partial class ShapeKeys
     internal static readonly string[] Answer = ["output", "response", "completion", "answer", "answers", "target"];
 
     /// <summary>Summaries, and what they are summaries of.</summary>
-    internal static readonly string[] Summary = ["summary", "highlights"], Summarized = ["document", "article", "dialogue", "post", "text", "content"];
+    internal static readonly string[] Summary = ["summary", "highlights"],
+        Summarized = ["document", "article", "dialogue", "post", "text", "content"];
 
     /// <summary>What stands before the conversation.</summary>
     internal static readonly string[] System = ["system", "system_prompt", "system_message"];
@@ -42,7 +43,8 @@ internal static partial class ShapeKeys
     internal static readonly string[] Text = ["text", "sentence", "review", "content"], Label = ["label", "sentiment", "category", "class"];
 
     /// <summary>How much something is learned: a number or yes and no.</summary>
-    internal static readonly string[] Weight = ["weight", "loss_weight", "loss", "loss_scale", "loss_mask", "train", "training", "trainable"];
+    internal static readonly string[] Weight =
+        ["weight", "loss_weight", "loss", "loss_scale", "loss_mask", "train", "training", "trainable"];
 
     /// <summary>Whether a column holds another answer to the same question.</summary>
     /// <param name="name">The column.</param>
@@ -56,6 +58,7 @@ internal static partial class ShapeKeys
     [GeneratedRegex(@"\A(?:answer|output|response|completion|reply)s?[_-]?(?:[0-9]+|[a-d])\z", RegexOptions.IgnoreCase)]
     private static partial Regex AnotherAnswer();
 
-    [GeneratedRegex(@"\A(?:input_)?(?:image|img|picture|photo|video|audio)s?(?:_(?:path|url|file|data|bytes))?s?\z", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(
+        @"\A(?:input_)?(?:image|img|picture|photo|video|audio)s?(?:_(?:path|url|file|data|bytes))?s?\z", RegexOptions.IgnoreCase)]
     private static partial Regex Media();
 }

@@ -4,7 +4,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>A row as its file has it, which remembers what was taken from it: what is left in the end is not learned, and is told.</summary>
+/// <summary>
+/// A row as its file has it, which remembers what was taken from it: what is left in the end is not learned, and is told.
+/// </summary>
 public sealed class SourceRow
 {
     private const int Shown = 20, LongestShown = 60;
@@ -42,7 +44,10 @@ public sealed class SourceRow
     /// <summary>The row's columns, as messages list them.</summary>
     internal string Columns => Values.Count == 0 ? "no fields" : string.Join(", ", Values.Select(pair => pair.Key).Take(Shown));
 
-    /// <summary>The first of some columns that the row has and that holds something, else the first that it has; null for none. What is ignored is not there.</summary>
+    /// <summary>
+    /// The first of some columns that the row has and that holds something, else the first that it has; null for none. What is ignored is
+    /// not there.
+    /// </summary>
     /// <param name="names">The columns, in the order of preference.</param>
     internal string? Find(IReadOnlyList<string> names)
     {
@@ -120,7 +125,9 @@ public sealed class SourceRow
         {
             if (JsonValues.Find(values, spec.Path) is not { } value)
                 continue;
-            renamed[name] = spec.Match is null ? value.DeepClone() : JsonValue.Create(FieldPattern.Part(TextOf(value, spec.Path), spec.Match));
+            renamed[name] = spec.Match is null
+                ? value.DeepClone()
+                : JsonValue.Create(FieldPattern.Part(TextOf(value, spec.Path), spec.Match));
             moved.Add(spec.Path.Split('.')[0]);
         }
         foreach (var (name, value) in values)

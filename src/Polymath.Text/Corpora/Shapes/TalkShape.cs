@@ -7,7 +7,9 @@ namespace Polymath.Text;
 /// <summary>Conversations: a row's messages, or its prompt and its answer.</summary>
 internal static class TalkShape
 {
-    /// <summary>What stands before the answers: a row's messages, or its prompt with system message and history; none where it has neither.</summary>
+    /// <summary>
+    /// What stands before the answers: a row's messages, or its prompt with system message and history; none where it has neither.
+    /// </summary>
     /// <param name="row">The row.</param>
     public static JsonArray Prompt(SourceRow row)
     {
@@ -34,7 +36,8 @@ internal static class TalkShape
         if (messages[0]?["role"]?.ToString() != "system")
             messages.Insert(0, Dialogue.Message("system", system));
         else if (messages[0]!["content"]?.ToString() != system)
-            throw row.Fault("the row has two system messages: one in its messages and another beside them. Leave one out with ignore: [system].");
+            throw row.Fault("the row has two system messages: one in its messages and another beside them. Leave one out with ignore: "
+                + "[system].");
         return messages;
     }
 
@@ -59,14 +62,16 @@ internal static class TalkShape
         {
             JsonArray several => several,
             JsonObject one => [one.DeepClone()],
-            _ => throw row.Fault($"'{key}' is no list of tools in JSON: {SourceRow.Short(value)}. Correct the row, or leave them out with ignore: [{key}]."),
+            _ => throw row.Fault($"'{key}' is no list of tools in JSON: {SourceRow.Short(value)}. Correct the row, or leave them out with "
+                + $"ignore: [{key}]."),
         };
         var tools = new JsonArray();
         foreach (var item in list)
         {
             var tool = item is JsonValue inner && inner.GetValueKind() == JsonValueKind.String ? JsonValues.Parse(inner.ToString()) : item;
             if (tool is not JsonObject)
-                throw row.Fault($"'{key}' holds a tool that is no object: {SourceRow.Short(item)}. Correct the row, or leave them out with ignore: [{key}].");
+                throw row.Fault($"'{key}' holds a tool that is no object: {SourceRow.Short(item)}. Correct the row, or leave them out with "
+                    + $"ignore: [{key}].");
             tools.Add(key == "functions" ? new JsonObject { ["type"] = "function", ["function"] = tool.DeepClone() } : tool.DeepClone());
         }
         return tools.Count == 0 ? "" : tools.ToJsonString(TableJson.Compact);
