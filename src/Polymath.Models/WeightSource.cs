@@ -26,7 +26,13 @@ public abstract class WeightSource : IDisposable
     /// <param name="part">The part.</param>
     /// <param name="parts">The number of parts.</param>
     /// <param name="shape">The weight's shape.</param>
-    public abstract Weight GetPart(string name, string stack, int expert, int part, int parts, params long[] shape);
+    public abstract Weight GetPart(
+        string name,
+        string stack,
+        int expert,
+        int part,
+        int parts,
+        params long[] shape);
 
     /// <summary>Says that the model is built.</summary>
     /// <param name="needless">Patterns over whole names that may be left over.</param>
@@ -55,7 +61,13 @@ public sealed class FreshWeights(long seed) : WeightSource
     public override bool Has(string name) => true;
 
     /// <inheritdoc/>
-    public override Weight GetPart(string name, string stack, int expert, int part, int parts, params long[] shape) => Get(name, 0.02, shape);
+    public override Weight GetPart(
+        string name,
+        string stack,
+        int expert,
+        int part,
+        int parts,
+        params long[] shape) => Get(name, 0.02, shape);
 
     /// <inheritdoc/>
     public override void Finish(IReadOnlyList<string> needless)
@@ -74,17 +86,18 @@ public sealed class FreshWeights(long seed) : WeightSource
 }
 
 /// <summary>
-/// Weights from files: safetensors, or PyTorch's own. Missing, unexpected and misshaped ones are refused together, by name. Published files leave a family's prefix out
-/// (<c>transformer.</c>, <c>bert.</c>) or use older words for norms (<c>gamma</c>, <c>beta</c>); both are understood.
+/// Weights from files: safetensors, or PyTorch's own. Missing, unexpected and misshaped ones are refused together, by name. Published files
+/// leave a family's prefix out (<c>transformer.</c>, <c>bert.</c>) or use older words for norms (<c>gamma</c>, <c>beta</c>); both are
+/// understood.
 /// </summary>
 public sealed class FileWeights : WeightSource
 {
-    readonly List<WeightFile> files;
-    readonly Dictionary<string, WeightFile> places = new(StringComparer.Ordinal);
-    readonly HashSet<string> used = new(StringComparer.Ordinal);
-    readonly List<string> faults = [];
-    readonly IReadOnlyCollection<string> allowed;
-    readonly string origin, prefix;
+    private readonly List<WeightFile> files;
+    private readonly Dictionary<string, WeightFile> places = new(StringComparer.Ordinal);
+    private readonly HashSet<string> used = new(StringComparer.Ordinal);
+    private readonly List<string> faults = [];
+    private readonly IReadOnlyCollection<string> allowed;
+    private readonly string origin, prefix;
 
     /// <summary>Opens the files of a model.</summary>
     /// <param name="paths">The files.</param>
@@ -109,7 +122,10 @@ public sealed class FileWeights : WeightSource
                 if (!places.TryAdd(name, file)) faults.Add($"{name} stands in {places[name].Path} and in {file.Path}");
     }
 
-    /// <summary>Modules (regular expressions over the whole name, without <c>.weight</c> and <c>.bias</c>) that are made fresh where the files have none.</summary>
+    /// <summary>
+    /// Modules (regular expressions over the whole name, without <c>.weight</c> and <c>.bias</c>) that are made fresh where the files have
+    /// none.
+    /// </summary>
     public (IReadOnlyList<string> Modules, FreshWeights Source)? Fresh { get; init; }
 
     /// <inheritdoc/>
@@ -123,16 +139,17 @@ public sealed class FileWeights : WeightSource
     /// <param name="name">The name in files.</param>
     public IReadOnlyList<long>? ShapeOf(string name) => Find(name) is { } found ? places[found].Entries[found].Shape : null;
 
-    string? Find(string name) => Spellings(name).FirstOrDefault(places.ContainsKey);
+    private string? Find(string name) => Spellings(name).FirstOrDefault(places.ContainsKey);
 
-    IEnumerable<string> Spellings(string name)
+    private IEnumerable<string> Spellings(string name)
     {
         yield return name;
         var bare = prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
         yield return bare;
         if (!name.Contains("LayerNorm.", StringComparison.Ordinal)) yield break;
         foreach (var spelling in new[] { name, bare })
-            yield return spelling.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal).Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal);
+            yield return spelling.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal)
+                .Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal);
     }
 
     /// <inheritdoc/>
@@ -140,7 +157,8 @@ public sealed class FileWeights : WeightSource
     {
         if (Find(name) is not { } found)
         {
-            if (Fresh is { } fresh && fresh.Modules.Any(module => Regex.IsMatch(name, $@"^({module})\.(weight|bias)$"))) return fresh.Source.Get(name, spread, shape);
+            if (Fresh is { } fresh && fresh.Modules.Any(module => Regex.IsMatch(name, $@"^({module})\.(weight|bias)$")))
+                return fresh.Source.Get(name, spread, shape);
             faults.Add($"{name} [{string.Join(", ", shape)}] is missing");
             return new Weight(name, zeros(1));
         }
@@ -156,7 +174,13 @@ public sealed class FileWeights : WeightSource
     }
 
     /// <inheritdoc/>
-    public override Weight GetPart(string name, string stack, int expert, int part, int parts, params long[] shape)
+    public override Weight GetPart(
+        string name,
+        string stack,
+        int expert,
+        int part,
+        int parts,
+        params long[] shape)
     {
         ArgumentNullException.ThrowIfNull(shape);
         if (Find(stack) is not { } found)
@@ -169,7 +193,8 @@ public sealed class FileWeights : WeightSource
         var entry = file.Entries[found];
         if (entry.Shape.Length != 3 || expert >= entry.Shape[0] || entry.Shape[1] != parts * shape[0] || entry.Shape[2] != shape[1])
         {
-            faults.Add($"{found} has the shape [{string.Join(", ", entry.Shape)}], the configuration wants [experts, {parts * shape[0]}, {shape[1]}]");
+            faults.Add($"{found} has the shape [{string.Join(", ", entry.Shape)}], the configuration wants [experts, {parts * shape[0]}, "
+                + $"{shape[1]}]");
             return new Weight(name, zeros(1));
         }
         using var whole = file.Map(found);
@@ -177,7 +202,7 @@ public sealed class FileWeights : WeightSource
         return Mapped(name, one.narrow(0, part * shape[0], shape[0]));
     }
 
-    static Weight Mapped(string name, Tensor mapped)
+    private static Weight Mapped(string name, Tensor mapped)
     {
         var kept = mapped.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16;
         if (kept && mapped.is_contiguous()) return new Weight(name, mapped);
@@ -188,10 +213,13 @@ public sealed class FileWeights : WeightSource
     public override void Finish(IReadOnlyList<string> needless)
     {
         ArgumentNullException.ThrowIfNull(needless);
-        bool Known(string name) => allowed.Contains(name) || needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
-        faults.AddRange(places.Keys.Where(name => !used.Contains(name) && !Known(name)).Select(name => $"{name} is in the file and not in the model (if it is known to be needless: --allow {name})"));
+        bool Known(string name) => allowed.Contains(name)
+            || needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
+        faults.AddRange(places.Keys.Where(name => !used.Contains(name) && !Known(name))
+            .Select(name => $"{name} is in the file and not in the model (if it is known to be needless: --allow {name})"));
         if (faults.Count == 0) return;
-        throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20)) + (faults.Count > 20 ? $"\n  and {faults.Count - 20} more" : ""));
+        throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20))
+            + (faults.Count > 20 ? $"\n  and {faults.Count - 20} more" : ""));
     }
 
     /// <inheritdoc/>

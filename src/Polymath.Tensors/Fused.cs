@@ -10,14 +10,14 @@ namespace Polymath.Tensors;
 /// </summary>
 public abstract class Fused
 {
-    readonly List<Tensor> held = [];
-    (long[] Shape, ScalarType Type)?[] awaited = [];
-    bool recorded;
-    DisposeScope? home;
+    private readonly List<Tensor> held = [];
+    private (long[] Shape, ScalarType Type)?[] awaited = [];
+    private bool recorded;
+    private DisposeScope? home;
 
     // The scope of the pass, while a part of it has a scope of its own.
     [ThreadStatic]
-    static DisposeScope? pass;
+    private static DisposeScope? pass;
 
     /// <summary>Computes the outputs.</summary>
     protected internal abstract Tensor Forward(IReadOnlyList<Tensor> inputs);
@@ -30,7 +30,8 @@ public abstract class Fused
     {
         if (!is_grad_enabled() || !Array.Exists(inputs, input => input.requires_grad)) return Kept(inputs);
         (recorded, home) = (true, pass ?? CurrentDisposeScope);
-        awaited = Array.ConvertAll(inputs, input => input.requires_grad && !input.is_leaf ? (input.shape, input.dtype) : ((long[], ScalarType)?)null);
+        awaited = Array.ConvertAll(
+            inputs, input => input.requires_grad && !input.is_leaf ? (input.shape, input.dtype) : ((long[], ScalarType)?)null);
         var arguments = new object[inputs.Length + 1];
         arguments[0] = this;
         inputs.CopyTo(arguments, 1);
@@ -40,7 +41,7 @@ public abstract class Fused
     }
 
     // Kernels work on addresses: what they were given, and what forward made besides, must outlive them where nobody else holds it.
-    Tensor Kept(Tensor[] inputs)
+    private Tensor Kept(Tensor[] inputs)
     {
         var result = Forward(inputs);
         GC.KeepAlive(inputs);
@@ -49,8 +50,8 @@ public abstract class Fused
     }
 
     /// <summary>
-    /// What backward needs of a tensor: a reference of the operation's own, let go as soon as its gradient is made, or with the scope of the pass where none is asked for, whatever becomes of the caller's.
-    /// Where nothing is recorded, the tensor itself.
+    /// What backward needs of a tensor: a reference of the operation's own, let go as soon as its gradient is made, or with the scope of
+    /// the pass where none is asked for, whatever becomes of the caller's. Where nothing is recorded, the tensor itself.
     /// </summary>
     /// <param name="tensor">An input, or what forward made besides its result.</param>
     protected Tensor Hold(Tensor tensor)
@@ -63,7 +64,10 @@ public abstract class Fused
         return own;
     }
 
-    /// <summary>Does a part of a pass in a scope of its own: what it makes on the way is freed with it, what operations hold for their gradients lives on in the pass's scope.</summary>
+    /// <summary>
+    /// Does a part of a pass in a scope of its own: what it makes on the way is freed with it, what operations hold for their gradients
+    /// lives on in the pass's scope.
+    /// </summary>
     /// <param name="part">The part; its result lives on, too.</param>
     public static Tensor Part(Func<Tensor> part)
     {
@@ -102,7 +106,7 @@ public abstract class Fused
         fault.Throw();
     }
 
-    sealed class Node : autograd.SingleTensorFunction<Node>
+    private sealed class Node : autograd.SingleTensorFunction<Node>
     {
         // An exception that leaves a backward ends the process, so it is kept until the engine has returned. Training is on one thread.
         [ThreadStatic]
@@ -110,7 +114,7 @@ public abstract class Fused
 
         // What the last gradients were given back in: libtorch has references of its own by the time that the next are asked for.
         [ThreadStatic]
-        static List<Tensor>? given;
+        private static List<Tensor>? given;
 
         public override string Name => "Polymath.Fused";
 
@@ -143,7 +147,8 @@ public abstract class Fused
                 gradients.RemoveRange(1, gradients.Count - 1);
                 gradients.AddRange(new Tensor[op.InputCount]);
             }
-            // An operation before this one must be given numbers: in place of none TorchSharp would make zeros like a tensor of its own that is long freed, throw where nobody can catch it, and end the process.
+            // An operation before this one must be given numbers: in place of none TorchSharp would make zeros like a tensor of its own
+            // that is long freed, throw where nobody can catch it, and end the process.
             for (var i = 0; i < op.awaited.Length; i++)
                 if (op.awaited[i] is var (shape, type)) gradients[i + 1] ??= zeros(shape, type).DetachFromDisposeScope();
             // Left to the pass's scope, the gradients of all layers would live until its end.

@@ -7,16 +7,23 @@ using Polymath.Training.Schedules;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>Carries one visit of a stage through: method, objective, items, the loop with its checkpoints and measurements, and the finished model.</summary>
+/// <summary>
+/// Carries one visit of a stage through: method, objective, items, the loop with its checkpoints and measurements, and the finished model.
+/// </summary>
 /// <param name="run">The run it belongs to.</param>
 /// <param name="visit">The stage and its round.</param>
 /// <param name="folder">The stage's folder.</param>
 /// <param name="model">The model, changed in place.</param>
 /// <param name="stepsBefore">The steps of the stages before.</param>
-public sealed class StageRunner(Run run, StageVisit visit, string folder, TextModel model, int stepsBefore) : IDisposable
+public sealed class StageRunner(
+    Run run,
+    StageVisit visit,
+    string folder,
+    TextModel model,
+    int stepsBefore) : IDisposable
 {
-    readonly StageSpec stage = visit.Stage;
-    TrainedMethod? method;
+    private readonly StageSpec stage = visit.Stage;
+    private TrainedMethod? method;
 
     /// <summary>Trains, from where the last checkpoint left off.</summary>
     /// <returns>The stage's figures.</returns>
@@ -29,16 +36,43 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         if (method.Looks) Look(batch);
         // A source that samples measures its own rounds under the number of the step that needs them.
         var current = 0;
-        var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (name, value) => run.Record(visit.Name, current, name, value), run.Observer);
+        var (objective, source) = StageParts.Of(
+            stage,
+            run.Materials,
+            model,
+            batch,
+            visit.Name,
+            folder,
+            (name, value) => run.Record(visit.Name, current, name, value),
+            run.Observer);
         var steps = stage.Steps ?? source.StepsFor(stage.Epochs!.Value, batch.Tokens);
         method.Begin(steps);
         using var optimizer = new AdamW(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
-        var progress = new StageProgress(run, visit, folder, model, method, optimizer, source);
+        var progress = new StageProgress(
+            run,
+            visit,
+            folder,
+            model,
+            method,
+            optimizer,
+            source);
         progress.Resume();
-        run.Observer.StageStarted(visit.Name, stage.Objective.Kind, steps, optimizer.Count, progress.State.Step);
+        run.Observer.StageStarted(
+            visit.Name,
+            stage.Objective.Kind,
+            steps,
+            optimizer.Count,
+            progress.State.Step);
         var trained = optimizer.Count;
-        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, run.Peers);
+        var loop = new Loop(
+            model.Model,
+            objective,
+            source,
+            optimizer,
+            new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()),
+            batch,
+            run.Peers);
         progress.CatchUp();
         while (progress.State.Step < steps)
         {
@@ -49,16 +83,29 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
             progress.Done(report, Stopwatch.GetElapsedTime(started), steps);
         }
         progress.TakeBest(steps);
-        var gate = method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model), optimizer: optimizer);
+        var gate = method.Finish(
+            folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model), optimizer: optimizer);
         using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), model.Save);
         var state = progress.State;
         return new StageReport(
-            visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,
-            model.Model.Weights.Sum(weight => weight.Count), state.FirstLoss, state.LastLoss, Process.GetCurrentProcess().PeakWorkingSet64 / 1e6, method.Unmerged, gate);
+            visit.Name,
+            stage.Objective.Kind,
+            method.Name,
+            steps,
+            state.Seconds,
+            state.Tokens / Math.Max(state.Seconds, 1e-9),
+            state.Tokens,
+            trained,
+            model.Model.Weights.Sum(weight => weight.Count),
+            state.FirstLoss,
+            state.LastLoss,
+            Process.GetCurrentProcess().PeakWorkingSet64 / 1e6,
+            method.Unmerged,
+            gate);
     }
 
     // Dropout and what is computed anew are for steps only, not for what is measured between them.
-    StepReport Step(Loop loop, int number, bool gradientCheckpointing)
+    private StepReport Step(Loop loop, int number, bool gradientCheckpointing)
     {
         method!.Training = true;
         model.Model.GradientCheckpointing = gradientCheckpointing;
@@ -74,22 +121,36 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
     }
 
     // What was seen is written down first and read again: a resumed stage starts from the same bytes and does not look twice.
-    void Look(BatchSpec batch)
+    private void Look(BatchSpec batch)
     {
         run.Observer.Note($"{visit.Name}: {method!.Name} looks at the data before the first step");
         // The training begins with a source of its own, and keeps its own records.
-        var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (_, _) => { }, new Unseen());
+        var (objective, source) = StageParts.Of(
+            stage,
+            run.Materials,
+            model,
+            batch,
+            visit.Name,
+            folder,
+            (_, _) => { },
+            new Unseen());
         method.Look(FirstLook.Losses(model.Model, objective, source, run.Stop), Prepared);
         method.Dispose();
         method = Attach();
     }
 
-    string Prepared => Path.Combine(folder, "prepared");
+    private string Prepared => Path.Combine(folder, "prepared");
 
-    TrainedMethod Attach() => TrainedMethod.Attach(
-        model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name, Prepared, text => model.Tokenizer.Encode(text, addSpecialTokens: true), run.PlacesFor(visit, folder));
+    private TrainedMethod Attach() => TrainedMethod.Attach(
+        model.Model,
+        stage.Method ?? new FullMethod(),
+        run.Materials.Recipe.Seed,
+        visit.Name,
+        Prepared,
+        text => model.Tokenizer.Encode(text, addSpecialTokens: true),
+        run.PlacesFor(visit, folder));
 
-    sealed class Unseen : RunObserver;
+    private sealed class Unseen : RunObserver;
 
     /// <summary>Detaches a delta that was not merged: what comes next starts from the model without it.</summary>
     public void Dispose() => method?.Dispose();

@@ -25,7 +25,9 @@ internal static class Samples
         return dense.data<float>().ToArray();
     }
 
-    /// <summary>The largest difference, relative to the largest expected number or to one, whichever is more; infinite where a number is none.</summary>
+    /// <summary>
+    /// The largest difference, relative to the largest expected number or to one, whichever is more; infinite where a number is none.
+    /// </summary>
     public static double Gap(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual)
     {
         Assert.Equal(expected.Length, actual.Length);
@@ -46,8 +48,15 @@ internal static class Samples
         Assert.True(gap <= tolerance, $"{what}: {gap:G3} apart, {tolerance:G3} allowed");
     }
 
-    /// <summary>Holds a kernel against its plain counterpart: the values, and the gradients of all inputs under a random gradient of the output.</summary>
-    public static void Agree(Func<Tensor[], Tensor> fast, Func<Tensor[], Tensor> plain, double tolerance, string what, params Tensor[] inputs)
+    /// <summary>
+    /// Holds a kernel against its plain counterpart: the values, and the gradients of all inputs under a random gradient of the output.
+    /// </summary>
+    public static void Agree(
+        Func<Tensor[], Tensor> fast,
+        Func<Tensor[], Tensor> plain,
+        double tolerance,
+        string what,
+        params Tensor[] inputs)
     {
         var (expected, expectedGradients) = Differentiate(plain, inputs);
         var (actual, actualGradients) = Differentiate(fast, inputs);

@@ -4,7 +4,10 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Reads tiktoken's files: a line a token, its bytes in base64 and its rank, which is its id and the order in which tokens are put together.</summary>
+/// <summary>
+/// Reads tiktoken's files: a line a token, its bytes in base64 and its rank, which is its id and the order in which tokens are put
+/// together.
+/// </summary>
 internal static class TiktokenFile
 {
     /// <summary>Whether a file looks like one of these.</summary>
@@ -23,18 +26,41 @@ internal static class TiktokenFile
         // Qwen's first: a name of its own, its special tokens in the code that came with it.
         var qwen = name.StartsWith("qwen", StringComparison.Ordinal) || folder.Class.StartsWith("QWen", StringComparison.OrdinalIgnoreCase);
         var first = ranks.Values.DefaultIfEmpty(-1).Max() + 1;
-        string[] own = qwen ? ["<|endoftext|>", "<|im_start|>", "<|im_end|>", .. Enumerable.Range(0, 205).Select(i => $"<|extra_{i}|>")] : [];
-        var usual = own.Select((token, i) => new AddedToken(first + i, token, false, false, false, false, true)).ToList();
-        var added = folder.Added(token => usual.Find(known => known.Content == token)?.Id ?? (vocabulary.TryGetValue(token, out var id) ? id : null));
+        string[] own = qwen
+            ? ["<|endoftext|>", "<|im_start|>", "<|im_end|>", .. Enumerable.Range(0, 205).Select(i => $"<|extra_{i}|>")]
+            : [];
+        var usual = own.Select((token, i) => new AddedToken(
+            first + i,
+            token,
+            false,
+            false,
+            false,
+            false,
+            true)).ToList();
+        var added = folder.Added(
+            token => usual.Find(known => known.Content == token)?.Id ?? (vocabulary.TryGetValue(token, out var id) ? id : null));
         added.AddRange(usual.Where(token => !added.Exists(known => known.Content == token.Content || known.Id == token.Id)));
-        var glm = folder.Class.StartsWith("ChatGLM", StringComparison.Ordinal) && added.Exists(token => token.Content == "[gMASK]") && added.Exists(token => token.Content == "<sop>");
+        var glm = folder.Class.StartsWith("ChatGLM", StringComparison.Ordinal)
+            && added.Exists(token => token.Content == "[gMASK]") && added.Exists(token => token.Content == "<sop>");
         var end = added.Exists(token => token.Content == "<|endoftext|>") ? [("<|endoftext|>", 0)] : Array.Empty<(string, int)>();
         var post = glm
-            ? LegacyJson.Template([("[gMASK]", 0), ("<sop>", 0), ("A", 0)], [("[gMASK]", 0), ("<sop>", 0), ("A", 0), ("B", 0), .. end], token => added.First(known => known.Content == token).Id)
+            ? LegacyJson.Template(
+                [("[gMASK]", 0), ("<sop>", 0), ("A", 0)],
+                [("[gMASK]", 0), ("<sop>", 0), ("A", 0), ("B", 0), .. end],
+                token => added.First(known => known.Content == token).Id)
             : null;
         var json = LegacyJson.Compose(
-            added.OrderBy(token => token.Id), qwen ? LegacyJson.Stage("NFC") : null, LegacyJson.SplitBytes(qwen ? WordScanner.QwenPattern : WordScanner.Llama3Pattern), post,
-            LegacyJson.ByteLevel(true, true), LegacyJson.Bpe(vocabulary, Merges(vocabulary), null, false, true));
+            added.OrderBy(token => token.Id),
+            qwen ? LegacyJson.Stage("NFC") : null,
+            LegacyJson.SplitBytes(qwen ? WordScanner.QwenPattern : WordScanner.Llama3Pattern),
+            post,
+            LegacyJson.ByteLevel(true, true),
+            LegacyJson.Bpe(
+                vocabulary,
+                Merges(vocabulary),
+                null,
+                false,
+                true));
         return TokenizerReader.Read(folder.At(name), json);
     }
 
