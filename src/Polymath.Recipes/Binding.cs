@@ -72,6 +72,9 @@ public enum Meaning
 
     /// <summary>An existing folder.</summary>
     Folder,
+
+    /// <summary>A chat template: a shipped one, a file that ends in <c>.jinja</c>, or one of the model's own.</summary>
+    Template,
 }
 
 /// <summary>Says what a string parameter (or each item of a list, or each key of a dictionary of numbers) stands for.</summary>

@@ -80,7 +80,8 @@ public sealed class Materials
             if (recipe.Chat is not null)
                 contract = Named(
                     contract with { Template = contract.Template with { System = recipe.Chat.System ?? "" }, Conversions = conversions },
-                    recipe.Chat);
+                    recipe.Chat,
+                    baseFolder);
             return new Materials(
                 recipe,
                 baseFolder,
@@ -88,7 +89,7 @@ public sealed class Materials
                 tokenizer,
                 contract);
         }
-        var own = Named(new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions), recipe.Chat);
+        var own = Named(new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions), recipe.Chat, baseFolder);
         if (!File.Exists(Path.Combine(kept, Tokenizer.FileName)))
         {
             observer.Progress("Training the tokenizer", 0, 0);
@@ -120,8 +121,13 @@ public sealed class Materials
         _ => method,
     };
 
-    private static TextContract Named(TextContract contract, ChatSpec? chat) =>
-        chat?.Template is { } name ? contract.With(name.ToString().ToLowerInvariant()) : contract;
+    // The template that the recipe names, and what it is told.
+    private static TextContract Named(TextContract contract, ChatSpec? chat, string baseFolder)
+    {
+        if (chat?.Template is { } name)
+            contract = contract.With(name.EndsWith(".jinja", StringComparison.Ordinal) ? Path.GetFullPath(name, Path.GetFullPath(baseFolder)) : name);
+        return chat?.Variables is { Count: > 0 } variables ? contract.With(TemplateVariables.Of(variables)) : contract;
+    }
 
     private static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
     {

@@ -21,81 +21,66 @@ static class DataVerb
 
     private static Command Preview()
     {
-        var source = new Argument<string>("source") { Description =
-            "A file, a pattern of files (json, jsonl, csv, parquet, txt), or hf:datasets/ORG/NAME[@REVISION][/path] (modelscope:)." };
-        var model = new Option<string?>("--model") { Description = "The model, by its folder or its address on a hub, whose tokenizer and "
-            + "chat template are used; without it tokens are characters." };
-        var template =
-            new Option<string?>("--template") { Description = $"A shipped chat template: {string.Join(", ", NamedTemplates.Names)}." };
-        var shape = new Option<DataShape>("--shape") { Description = "The shape of the rows; recognised when left out." };
-        var format = new Option<FileFormat?>("--format")
+        var source = new Argument<string>("source")
         {
-            Description = "The format of the files, where their names do not tell it: txt, jsonl, json, csv or parquet.",
+            Description = "A file, a pattern of files (json, jsonl, csv, parquet, arrow, txt; also packed by gz, zst, xz, bz2), a folder saved by datasets, "
+                + "dataset_info.json#NAME, or hf:datasets/ORG/NAME[@REVISION][/path] (modelscope:).",
+        };
+        var model = new Option<string?>("--model")
+        {
+            Description = "The model, by its folder or its address on a hub, whose tokenizer and chat template are used; without it tokens are characters.",
         };
         var rows = new Option<int>("--rows") { Description = "The rows to show.", DefaultValueFactory = _ => 3 };
         var maxLength = new Option<int?>("--max-length") { Description = "The most tokens of a row; what lies beyond is cut." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
         var command = new Command("preview", "Shows the first rows with each token trained, untrained or cut, and counts all.")
         {
-            source, model, template, shape, format, rows, maxLength, json,
+            source, model, rows, maxLength, json,
         };
-        var hubs = new HubUse();
+        var (reading, template, hubs) = (new ReadingChoice(), new TemplateChoice(), new HubUse());
+        reading.AddTo(command);
+        template.AddTo(command);
         hubs.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() => Go(
-            hubs,
-            parsed,
-            parsed.GetRequiredValue(source),
-            parsed.GetValue(model),
-            parsed.GetValue(template),
-            new FilesSpec([parsed.GetRequiredValue(source)], Format: parsed.GetValue(format), Shape: parsed.GetValue(shape)),
-            parsed.GetValue(rows),
-            parsed.GetValue(maxLength),
-            parsed.GetValue(json))));
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var (count, most) = (parsed.GetValue(rows), parsed.GetValue(maxLength));
+            if (count < 0) throw new InputException($"--rows is {count}; it must be 0 or more.");
+            if (most < 1) throw new InputException($"--max-length is {most}; it must be at least 1.");
+            var name = parsed.GetRequiredValue(source);
+            var recipe = new Recipe("preview", new CheckpointSpec("."), new Dictionary<string, DataSpec> { [name] = reading.Read(parsed, name) }, []);
+            var (read, report) = hubs.Show(parsed, hub =>
+            {
+                var corpora = new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache(), hub: hub);
+                return (corpora.Rows(name), corpora.Report(name));
+            });
+            var folder = parsed.GetValue(model) is { } place ? hubs.Tokenizer(parsed, place) : null;
+            var (tokenizer, contract) = Reader(folder, known => template.Apply(parsed, known), template.Name(parsed), read);
+            var preview = DataPreview.Of(
+                read,
+                contract,
+                tokenizer,
+                most ?? int.MaxValue,
+                count,
+                report);
+            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(preview, layout));
+            else Show(preview);
+            return Outcome.Done;
+        }));
         return command;
     }
 
-    private static int Go(
-        HubUse hubs,
-        ParseResult parsed,
-        string source,
-        string? model,
-        string? template,
-        FilesSpec files,
-        int count,
-        int? maxLength,
-        bool json)
-    {
-        if (count < 0) throw new InputException($"--rows is {count}; it must be 0 or more.");
-        if (maxLength < 1) throw new InputException($"--max-length is {maxLength}; it must be at least 1.");
-        var recipe = new Recipe("preview", new CheckpointSpec("."), new Dictionary<string, DataSpec> { [source] = files }, []);
-        var rows = hubs.Show(
-            parsed, hub => new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache(), hub: hub).Rows(source));
-        var (tokenizer, contract) = Reader(model is null ? null : hubs.Tokenizer(parsed, model), template, rows);
-        var preview = DataPreview.Of(
-            rows,
-            contract,
-            tokenizer,
-            maxLength ?? int.MaxValue,
-            count);
-        if (json) Console.WriteLine(JsonSerializer.Serialize(preview, layout));
-        else Show(preview);
-        return Outcome.Done;
-    }
-
-    private static (Tokenizer Tokenizer, TextContract Contract) Reader(string? model, string? template, IReadOnlyList<Row> rows)
+    private static (Tokenizer Tokenizer, TextContract Contract) Reader(
+        string? model, Func<TextContract, TextContract> apply, string? template, IReadOnlyList<Row> rows)
     {
         if (model is not null)
         {
             var folder = TextModel.Locate(model);
             var tokenizer = Tokenizer.Load(folder);
-            var contract = TextContract.Load(folder, tokenizer);
-            return (tokenizer, template is null ? contract : contract.With(template));
+            return (tokenizer, apply(TextContract.Load(folder, tokenizer)));
         }
         var own = new TextContract(ChatTemplate.Own, []);
-        own = own.With(template ?? "chatml");
-        return (
-            CharacterTokenizerTrainer.Train(DataPreview.Texts(rows, own), 1, [.. ChatTemplate.Specials, "<|im_start|>", "<|im_end|>"]),
-            own);
+        own = apply(template is null ? own.With("chatml") : own);
+        return (CharacterTokenizerTrainer.Train(DataPreview.Texts(rows, own), 1, [.. ChatTemplate.Specials, "<|im_start|>", "<|im_end|>"]), own);
     }
 
     private static void Show(DataPreview preview)
@@ -108,6 +93,8 @@ static class DataVerb
         Line($"\n{Marked("trained", "trained")} {preview.Trained:N0}   {Marked("untrained", "untrained")} {preview.Untrained:N0}   "
             + $"{Marked("cut", "cut")} {preview.Cut:N0}   tokens of {preview.Rows:N0} rows "
             + $"({string.Join(", ", preview.Shapes.Select(pair => $"{pair.Value:N0} {pair.Key}"))})");
+        foreach (var note in preview.Notes)
+            Line(Colours ? $"[yellow]note:[/] {Markup.Escape(note)}" : $"note: {note}");
         if (preview.Trained == 0)
             Line((Colours, preview.Cut > 0) switch
             {
@@ -116,7 +103,7 @@ static class DataVerb
             });
     }
 
-    private static string Title(PreviewRow row) => $"── {row.Key[..Math.Min(8, row.Key.Length)]} {row.Label}".TrimEnd() + " ──";
+    private static string Title(PreviewRow row) => $"── {Path.GetFileName(row.Key)} {row.Label}".TrimEnd() + " ──";
 
     // Neighbours of one state together; of what is cut only the beginning, since it may be long and is not learned.
     private static IEnumerable<(string State, string Text)> Runs(IReadOnlyList<PreviewToken> tokens)

@@ -18,6 +18,7 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
             Meaning.AbilityName => Declared(mention.Text, Keys("abilities"), "ability", "abilities"),
             Meaning.StageName => Declared(mention.Text, StageNames(), "stage", "stages"),
             Meaning.Pattern => Compiled(mention.Text),
+            Meaning.Template => Template(mention.Text),
             Meaning.Files => Scheme(mention.Text) is { } scheme ? Remote(mention.Text, scheme) : Local(mention.Text),
             _ => Folder(mention.Text),
         };
@@ -51,6 +52,17 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
                 $"this is no regular expression: {exception.Message.TrimEnd('.')}",
                 "correct the pattern; single quotes keep its backslashes as they are");
         }
+    }
+
+    // A model's own templates are only known when it is opened.
+    private (string? Problem, string? Hint) Template(string text)
+    {
+        if (text.EndsWith(".jinja", StringComparison.Ordinal))
+            return Local(text);
+        var shipped = Enum.GetNames<TemplateName>().Select(name => name.ToLowerInvariant()).ToList();
+        if (shipped.Contains(text) || root.Find("model")?.Value is MappingNode model && model.Find("folder") is not null)
+            return default;
+        return ($"there is no shipped chat template '{text}'", Nearest.Hint(text, shipped, "templates"));
     }
 
     private static string? Scheme(string text)

@@ -145,9 +145,11 @@ public sealed class Corpora(
         var total = sources.Sum(source => new FileInfo(source.File).Length);
         var done = 0L;
         var collected = new List<CollectedRow>();
+        var collectors = new List<RowCollector>();
+        var filter = new RowFilter(spec.Where, name);
         foreach (var group in sources.GroupBy(source => source.Spec))
         {
-            var collector = new RowCollector(group.Key, report);
+            var collector = new RowCollector(group.Key, filter, report);
             foreach (var (file, asked) in group)
             {
                 RowReader.Read(file, asked.Format ?? RowReader.FormatOf(file), collector, count =>
@@ -157,22 +159,19 @@ public sealed class Corpora(
                 });
             }
             collector.CheckFields(name);
+            collectors.Add(collector);
             collected.AddRange(collector.Rows);
         }
-        var log = new List<string> { $"{sources.Count} file{(sources.Count == 1 ? " holds" : "s hold")} {collected.Count} rows" };
-        var rows = RowFilter.Apply(
-            collected,
-            spec.Where,
-            row => row.Columns,
-            name,
-            log);
+        bool Knows(string field) => collectors.Exists(collector => collector.Knows(field));
+        var log = new List<string> { $"{sources.Count} file{(sources.Count == 1 ? " holds" : "s hold")} {collected.Count + filter.Removed} rows" };
+        var rows = filter.Apply(collected, row => row.Columns, Knows, log);
         if (spec.Distinct is { } distinct && rows.Count > 0)
-            rows = Distinct(name, rows, distinct);
+            rows = Distinct(name, rows, distinct, Knows);
         CheckNotEmpty(name, rows.Count, log);
         var split = spec.Split ?? new SplitSpec();
         foreach (var field in split.By ?? [])
         {
-            if (!rows[0].Columns.ContainsKey(field))
+            if (!Knows(field))
                 throw Missing(name, $"'split.by' names the field '{field}'", rows[0].Columns.Keys);
         }
         var read = rows.ConvertAll(row =>
@@ -183,12 +182,12 @@ public sealed class Corpora(
         return PartOf(name, read, spec.Part);
     }
 
-    private static List<CollectedRow> Distinct(string name, List<CollectedRow> rows, string field)
+    private static List<CollectedRow> Distinct(string name, List<CollectedRow> rows, string field, Func<string, bool> known)
     {
+        if (!known(field))
+            throw Missing(name, $"'distinct' names the field '{field}'", rows[0].Columns.Keys);
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        return rows.FindAll(row => seen.Add(row.Columns.TryGetValue(field, out var value)
-            ? value
-            : throw Missing(name, $"'distinct' names the field '{field}'", row.Columns.Keys)));
+        return rows.FindAll(row => seen.Add(row.Columns.TryGetValue(field, out var value) ? value : ""));
     }
 
     private static InputException Missing(string name, string what, IEnumerable<string> found) =>
@@ -213,12 +212,8 @@ public sealed class Corpora(
         var source = Rows(spec.View).ToList();
         _reports[name] = _reports[spec.View];
         var log = new List<string> { $"'{spec.View}' holds {source.Count} rows" };
-        var rows = RowFilter.Apply(
-            source,
-            spec.Where,
-            row => row.Fields,
-            name,
-            log);
+        bool Knows(string field) => source.Count > 0 && source[0].Fields.ContainsKey(field);
+        var rows = new RowFilter(spec.Where, name).Apply(source, row => row.Fields, Knows, log);
         CheckNotEmpty(name, rows.Count, log);
         if (spec.Fields is { Count: > 0 } added)
             rows = WithFields(rows, added);

@@ -35,6 +35,8 @@ internal static class JsonFault
             return $"there is a comma before the closing {(rest.StartsWith('}') ? "}" : "]")}. Remove it.";
         if (fault.Message.Contains("Duplicate", StringComparison.OrdinalIgnoreCase))
             return $"a name stands twice in the row ({JsonPart.FirstSentence(fault.Message).TrimEnd('.')}). Remove one of the two.";
+        if (fault.InnerException is InvalidOperationException)
+            return "a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.";
         if (rest.StartsWith('\''))
             return "names and texts stand in single quotes, as Python prints them. Write the file with json.dumps, which puts double "
                 + "quotes.";

@@ -14,15 +14,16 @@ internal sealed record CollectedRow(RowFields Fields, IReadOnlyDictionary<string
 /// Gathers the rows of a source: brought to the one form of their shape, or with the fields that are asked for, or as they are.
 /// </summary>
 /// <param name="spec">What is asked for.</param>
+/// <param name="filter">What a row must pass before a shape is made of it.</param>
 /// <param name="report">Takes what of the rows is not learned.</param>
-internal sealed class RowCollector(FilesSpec spec, SourceReport report)
+internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceReport report)
 {
     private const int MostKeys = 1000;
     private static readonly FieldSpec Whole = new("");
 
     private readonly Dictionary<string, int> _places = Places(spec);
     private readonly string[] _named = Named(spec);
-    private readonly ReadingRules _rules = new(spec.Shape is null ? null : spec.Fields, spec.Roles, spec.Ignore);
+    private readonly ReadingRules _rules = ReadingRules.Of(spec);
     private readonly HashSet<string> _met = new(StringComparer.Ordinal), _keys = new(StringComparer.Ordinal);
 
     /// <summary>The rows so far.</summary>
@@ -40,8 +41,9 @@ internal sealed class RowCollector(FilesSpec spec, SourceReport report)
             || spec.Fields.Values.Any(field => field.Path == column || field.Path.Split('.')[0] == column);
     }
 
-    /// <summary>The columns that the files have.</summary>
-    public IReadOnlySet<string> Columns => _keys;
+    /// <summary>Whether rows have a field: a column of their files, or one that their shape makes.</summary>
+    /// <param name="name">The field.</param>
+    public bool Knows(string name) => _places.ContainsKey(name) || (spec.Shape is not null && _keys.Contains(name.Split('.')[0]));
 
     /// <summary>Adds a row.</summary>
     /// <param name="place">Where it stands.</param>
@@ -84,14 +86,16 @@ internal sealed class RowCollector(FilesSpec spec, SourceReport report)
 
     private void AddShaped(RowPlace place, JsonObject values, DataShape shape)
     {
+        string? Column(string name) => values.ContainsKey(name.Split('.')[0]) ? JsonValues.Text(JsonValues.Find(values, name), Whole.Join) ?? "" : null;
+        if (!filter.Passes(Column))
+            return;
         foreach (var (field, asked) in spec.Fields ?? new Dictionary<string, FieldSpec>())
         {
             if (!_met.Contains(field) && JsonValues.Find(values, asked.Path) is not null)
                 _met.Add(field);
         }
-        var columns = _named.Length == 0
-            ? null
-            : _named.Where(values.ContainsKey).ToDictionary(name => name, name => JsonValues.Text(values[name], Whole.Join) ?? "");
+        var columns = _named.Length == 0 ? null : _named.Select(name => (Name: name, Value: Column(name)))
+            .Where(pair => pair.Value is not null).ToDictionary(pair => pair.Name, pair => pair.Value!, StringComparer.Ordinal);
         foreach (var shaped in RowShape.Read(new SourceRow(values, place, _rules, report), shape))
         {
             foreach (var key in shaped.Fields.Keys)

@@ -1,91 +1,71 @@
-using System.Text.RegularExpressions;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Keeps the rows that meet conditions.</summary>
-internal static class RowFilter
+/// <summary>Keeps the rows that meet the conditions of a source.</summary>
+/// <param name="filters">The conditions, in order; null for none.</param>
+/// <param name="name">The source's name, for messages.</param>
+internal sealed class RowFilter(IReadOnlyList<FilterSpec>? filters, string name)
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private readonly List<(FilterSpec Filter, RowCondition Condition, string Where)> _conditions =
+        [.. (filters ?? []).Index().Select(entry => Ready(entry.Item, $"data '{name}': filter {entry.Index + 1} (field '{entry.Item.Field}')"))];
 
-    /// <summary>Applies filters in order.</summary>
-    /// <param name="rows">The rows.</param>
-    /// <param name="filters">The filters.</param>
-    /// <param name="fieldsOf">The fields of a row.</param>
-    /// <param name="name">The source's name, for messages.</param>
-    /// <param name="log">Takes, for each filter, how many rows it removed.</param>
-    /// <exception cref="InputException">A field does not exist, or a pattern is wrong or takes too long.</exception>
-    public static List<T> Apply<T>(
-        List<T> rows,
-        IReadOnlyList<FilterSpec>? filters,
-        Func<T, IReadOnlyDictionary<string, string>> fieldsOf,
-        string name,
-        List<string> log)
+    private readonly int[] _removed = new int[filters?.Count ?? 0];
+
+    /// <summary>The rows that were removed before a shape was made of them.</summary>
+    public int Removed => _removed.Sum();
+
+    /// <summary>
+    /// Whether a row of a file passes the conditions on its columns, before a shape is made of it. A condition on the most frequent values, and those behind it, wait until
+    /// all rows are there; so do conditions on fields that only the shape makes.
+    /// </summary>
+    /// <param name="columnOf">A column's value; null where the row has no such column.</param>
+    /// <exception cref="InputException">A pattern takes too long.</exception>
+    public bool Passes(Func<string, string?> columnOf)
     {
-        foreach (var (index, filter) in (filters ?? []).Index())
+        foreach (var (index, (filter, condition, _)) in _conditions.Index())
         {
-            if (rows.Count == 0)
-                break;
-            var where = $"data '{name}': filter {index + 1} (field '{filter.Field}')";
-            if (!fieldsOf(rows[0]).ContainsKey(filter.Field))
+            if (filter.MostFrequent is not null)
+                return true;
+            if (columnOf(filter.Field) is not { } value || condition.Holds(value))
+                continue;
+            _removed[index]++;
+            return false;
+        }
+        return true;
+    }
+
+    /// <summary>Applies the conditions in order.</summary>
+    /// <param name="rows">The rows.</param>
+    /// <param name="fieldsOf">The fields of a row; one that is missing is empty.</param>
+    /// <param name="known">Whether rows have a field of that name.</param>
+    /// <param name="log">Takes, for each condition, how many rows it removed.</param>
+    /// <exception cref="InputException">A field does not exist, or a pattern takes too long.</exception>
+    public List<T> Apply<T>(List<T> rows, Func<T, IReadOnlyDictionary<string, string>> fieldsOf, Func<string, bool> known, List<string> log)
+    {
+        foreach (var (index, (filter, condition, where)) in _conditions.Index())
+        {
+            if (rows.Count > 0 && !known(filter.Field))
                 throw new InputException($"{where}: there is no such field. Found: {string.Join(", ", fieldsOf(rows[0]).Keys)}.");
-            var before = rows.Count;
-            rows = Keep(rows, filter, row => fieldsOf(row)[filter.Field], where);
+            var before = rows.Count + _removed[index];
+            if (before == 0)
+                break;
+            string ValueOf(T row) => fieldsOf(row).TryGetValue(filter.Field, out var value) ? value : "";
+            rows = rows.FindAll(row => condition.Holds(ValueOf(row)));
+            if (filter.MostFrequent is { } most)
+                rows = MostFrequent(rows, ValueOf, most);
             log.Add($"filter {index + 1} (field '{filter.Field}') removed {before - rows.Count} of {before}");
         }
-
         return rows;
     }
 
-    private static List<T> Keep<T>(List<T> rows, FilterSpec filter, Func<T, string> valueOf, string where)
+    private static List<T> MostFrequent<T>(List<T> rows, Func<T, string> valueOf, int most)
     {
-        var matches = Pattern(filter.Matches, where);
-        var lacks = Pattern(filter.Lacks, where);
-        var allowed = filter.In?.ToHashSet(StringComparer.Ordinal);
-        var refused = filter.NotIn?.ToHashSet(StringComparer.Ordinal);
-        List<T> kept;
-        try
-        {
-            kept = rows.FindAll(row =>
-            {
-                var value = valueOf(row);
-                return (matches?.IsMatch(value) ?? true) && !(lacks?.IsMatch(value) ?? false) && (allowed?.Contains(value) ?? true)
-                    && !(refused?.Contains(value) ?? false) && LengthFits(value, filter);
-            });
-        }
-        catch (RegexMatchTimeoutException fault)
-        {
-            throw new InputException(
-                $"{where}: the pattern '{fault.Pattern}' takes more than {Patience.TotalSeconds} seconds on one value. Write it without "
-                    + "nested repetitions.",
-                fault);
-        }
-
-        if (filter.MostFrequent is not { } most)
-            return kept;
-        var frequent = kept.CountBy(valueOf, StringComparer.Ordinal)
+        var frequent = rows.CountBy(valueOf, StringComparer.Ordinal)
             .OrderByDescending(entry => entry.Value).ThenBy(entry => entry.Key, StringComparer.Ordinal)
             .Take(most).Select(entry => entry.Key).ToHashSet(StringComparer.Ordinal);
-        return kept.FindAll(row => frequent.Contains(valueOf(row)));
+        return rows.FindAll(row => frequent.Contains(valueOf(row)));
     }
 
-    private static bool LengthFits(string value, FilterSpec filter)
-    {
-        if (filter.MinimumLength is null && filter.MaximumLength is null)
-            return true;
-        var length = CodePoints.Count(value);
-        return length >= (filter.MinimumLength ?? 0) && length <= (filter.MaximumLength ?? int.MaxValue);
-    }
-
-    private static Regex? Pattern(string? pattern, string where)
-    {
-        try
-        {
-            return pattern is null ? null : new Regex(pattern, RegexOptions.CultureInvariant, Patience);
-        }
-        catch (ArgumentException fault)
-        {
-            throw new InputException($"{where}: '{pattern}' is not a regular expression: {fault.Message}", fault);
-        }
-    }
+    private static (FilterSpec, RowCondition, string) Ready(FilterSpec filter, string where) => (filter, new RowCondition(filter, where), where);
 }

@@ -11,9 +11,9 @@ internal readonly record struct AnswerSpan(int Start, int End, int Message, bool
 /// What of a rendering the model itself says: from behind the words that ask it to speak, to the token that ends its turn.
 /// </summary>
 /// <param name="text">The rendering.</param>
-/// <param name="printed">Where the messages stand in it, in order.</param>
+/// <param name="places">Where the messages stand in it.</param>
 /// <param name="habits">How the template asks for answers and ends them.</param>
-internal sealed class AnswerSpans(string text, IReadOnlyList<PrintedPart> printed, TemplateHabits habits)
+internal sealed class AnswerSpans(string text, MessagePlaces places, TemplateHabits habits)
 {
     // Two letters may stand anywhere; three rarely do so by chance.
     private const int ShortestOpening = 3;
@@ -26,13 +26,13 @@ internal sealed class AnswerSpans(string text, IReadOnlyList<PrintedPart> printe
     /// <returns>The part; null where the message is printed nowhere.</returns>
     internal AnswerSpan? Of(int message, bool spoken)
     {
-        var own = printed.Where(part => part.Message == message && part.Part != ProbePart.Tool).ToList();
+        var own = places.Found.Where(part => part.Message == message && part.Part != ProbePart.Tool).ToList();
         if (own.Count == 0)
             return null;
         var (first, last) = (own.Min(part => part.Start), own.Max(part => part.End));
-        var others = printed.Where(part => part.Message != message || part.Part == ProbePart.Tool).ToList();
+        var others = places.Found.Where(part => part.Message != message || part.Part == ProbePart.Tool).ToList();
         var before = others.Where(part => part.End <= first).Select(part => part.End).DefaultIfEmpty(0).Max();
-        var behind = others.Where(part => part.Start >= last).Select(part => part.Start).DefaultIfEmpty(text.Length).Min();
+        var behind = others.Select(part => part.Start).Concat(places.Repeated).Where(at => at >= last).DefaultIfEmpty(text.Length).Min();
         var start = spoken ? Start(before, first) : first;
         var calls = own.Exists(part => part.Part == ProbePart.Call);
         if (End(last, behind, calls) is { } end)

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
 using Polymath.Text.Templates.Jinja;
@@ -137,7 +136,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
             new MessagePlaces((list, tools) => Lay(template, list, tools, prompt).Text, messages, dialogue.Tools, whole.Text).Look();
         RequireAllPrinted(dialogue, messages, places);
         var habits = HabitsOf(template, specials);
-        var turns = Turns(messages, weights, new AnswerSpans(whole.Text, places.Found, habits));
+        var turns = Turns(messages, weights, new AnswerSpans(whole.Text, places, habits));
         var learned = template.MarksGeneration
             ? Marked(whole, places, weights)
             : [.. turns.Select(turn => (turn.Start, turn.End, Weight(weights, turn)))];
@@ -219,31 +218,23 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         return template.Render(variables);
     }
 
-    // Calls often come with a content of null, which some templates cannot add to a text.
+    // The first form of the messages that the template takes and prints; as they are where it takes none.
     private JinjaText Whole(JinjaTemplate template, ref JsonArray messages, JsonArray? tools, bool prompt)
     {
-        try
+        var asked = messages.Select(MessageText.Of).FirstOrDefault(text => !string.IsNullOrWhiteSpace(text))?.Trim() ?? "";
+        foreach (var form in MessageForms.Of(messages))
         {
-            return Lay(template, messages, tools, prompt);
+            if (Laid(template, form, tools, prompt) is { } text && text.Text.Contains(asked, StringComparison.Ordinal))
+            {
+                messages = form;
+                return text;
+            }
         }
-        catch (JinjaException) when (messages.Any(message => message?["content"] is null))
-        {
-            var filled = messages.DeepClone().AsArray();
-            foreach (var message in filled.OfType<JsonObject>())
-                message["content"] ??= "";
-            var text = Lay(template, filled, tools, prompt);
-            messages = filled;
-            return text;
-        }
+        return Lay(template, messages, tools, prompt);
     }
 
     // Where the template trims messages, their edges are not in the rendering, though like characters of its own may stand there.
-    private JsonArray Trimmed(
-        JinjaTemplate template,
-        JsonArray messages,
-        JsonArray? tools,
-        bool prompt,
-        string whole)
+    private JsonArray Trimmed(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt, string whole)
     {
         Func<string, string>[] ways = [text => text.Trim(), text => text.TrimStart(), text => text.TrimEnd()];
         foreach (var way in ways)
@@ -252,12 +243,11 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
             var trimmed = messages.DeepClone().AsArray();
             foreach (var message in trimmed.OfType<JsonObject>())
             {
-                if (message["content"] is not JsonValue value || value.GetValueKind() != JsonValueKind.String)
+                if (MessageText.Of(message) is not { } text)
                     continue;
-                var text = value.GetValue<string>();
                 var shorter = way(text);
                 changed |= shorter.Length != text.Length;
-                message["content"] = shorter;
+                MessageText.Put(message, shorter);
             }
             if (changed && Tried(template, trimmed, tools, prompt) == whole)
                 return trimmed;
@@ -265,11 +255,13 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         return messages;
     }
 
-    private string? Tried(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt)
+    private string? Tried(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt) => Laid(template, messages, tools, prompt)?.Text;
+
+    private JinjaText? Laid(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt)
     {
         try
         {
-            return Lay(template, messages, tools, prompt).Text;
+            return Lay(template, messages, tools, prompt);
         }
         catch (JinjaException)
         {
@@ -286,11 +278,6 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
                 throw Unprinted(dialogue, $"message {i + 1} (role {role})", role);
             if (places.IsMissing(i, ProbePart.Call))
                 throw Unprinted(dialogue, $"the call of a function in message {i + 1}", "tool_calls");
-        }
-        for (var i = 0; i < (dialogue.Tools?.Count ?? 0); i++)
-        {
-            if (places.IsMissing(i, ProbePart.Tool) && !places.Found.Any(part => part.Part == ProbePart.Tool))
-                throw Unprinted(dialogue, "the tools", "tools");
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Text.Templates.Jinja;
 
@@ -24,6 +23,8 @@ internal static class LayoutRemarks
         string text,
         JinjaTemplate template)
     {
+        if (places.IsMissing(0, ProbePart.Tool) && !places.Found.Any(part => part.Part == ProbePart.Tool))
+            yield return new(0, LayoutRemarkKind.ToolsLeftOut, "");
         for (var i = 0; i < messages.Count; i++)
         {
             if (messages[i] is not JsonObject message)
@@ -48,9 +49,8 @@ internal static class LayoutRemarks
     // Without the thought, which templates drop from earlier answers by design; that is a remark of its own.
     private static string? Answer(JsonObject message)
     {
-        if (message["content"] is not JsonValue value || value.GetValueKind() != JsonValueKind.String)
+        if (MessageText.Of(message) is not { } text)
             return null;
-        var text = value.GetValue<string>();
         return text[(text.LastIndexOf("</think>", StringComparison.Ordinal) is >= 0 and var at ? at + "</think>".Length : 0)..];
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Text.Templates.Jinja;
 
@@ -22,9 +21,13 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
 
     private readonly List<PrintedPart> _found = [];
     private readonly HashSet<(int Message, ProbePart Part)> _asked = [];
+    private readonly List<int> _repeated = [];
 
     /// <summary>The parts that were printed, in the order of the rendering.</summary>
     internal IReadOnlyList<PrintedPart> Found => _found;
+
+    /// <summary>Where a part is printed once more, such as a function's name beside what it returned.</summary>
+    internal IReadOnlyList<int> Repeated => _repeated;
 
     /// <summary>Whether a part was looked for and is printed nowhere. A part that says nothing is never missing.</summary>
     /// <param name="message">The message's or the tool's number.</param>
@@ -61,8 +64,15 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
         if (bare != whole)
             return false;
         _asked.UnionWith(probes.Select(probe => (probe.Message, probe.Part)));
-        foreach (var (number, at) in marks.Where(mark => mark.Number >= 0 && mark.Number < probes.Count).DistinctBy(mark => mark.Number))
-            _found.Add(Grown(probes[number], at));
+        var seen = new HashSet<int>();
+        foreach (var (number, at) in marks.Where(mark => mark.Number >= 0 && mark.Number < probes.Count))
+        {
+            var part = Grown(probes[number], at);
+            if (seen.Add(number))
+                _found.Add(part);
+            else
+                _repeated.Add(part.Start);
+        }
         return true;
     }
 
@@ -79,9 +89,8 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
     // The last resort: the message as it stands, behind what was found before it.
     private void Search(int index)
     {
-        if (messages[index]?["content"] is not JsonValue value || value.GetValueKind() != JsonValueKind.String)
+        if (MessageText.Of(messages[index])?.Trim() is not { } text)
             return;
-        var text = value.GetValue<string>().Trim();
         var from = _found.Count == 0 ? 0 : _found.Max(part => part.End);
         if (text.Length > 0 && whole.IndexOf(text, from, StringComparison.Ordinal) is >= 0 and var at)
             _found.Add(new PrintedPart(index, ProbePart.Content, at, at + text.Length));

@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace Polymath.Text.Templates;
@@ -118,33 +117,23 @@ internal static class MessageProbe
     // A thought in front of the answer, as models write it themselves, is a part of its own: templates drop it and keep the answer.
     private static void Content(JsonObject message, int index, Place place, List<Probe> probes)
     {
-        if (Words(message["content"]) is not { } text)
+        if (MessageText.Of(message) is not { } text)
             return;
         var end = message["role"]?.ToString() == "assistant" ? text.LastIndexOf(ThoughtEnd, StringComparison.Ordinal) : -1;
-        if (end < 0)
-        {
-            Into(
-                message,
-                "content",
-                index,
-                ProbePart.Content,
-                place,
-                probes);
-            return;
-        }
-        var behind = end + ThoughtEnd.Length;
+        (int From, int Until, ProbePart Part)[] parts = end < 0
+            ? [(0, text.Length, ProbePart.Content)]
+            : [(end + ThoughtEnd.Length, text.Length, ProbePart.Content), (ThoughtStart(text), end, ProbePart.Thought)];
         var marked = text;
-        foreach (var (from, until, part) in new[]
+        foreach (var (from, until, part) in parts)
         {
-            (behind, text.Length, ProbePart.Content), (ThoughtStart(text), end, ProbePart.Thought),
-        })
-        {
-            if (Offset(text, from, until, place) is not { } offset || probes.Count >= MostProbes)
+            // An answer that says nothing is still an answer: its mark is all its text. Beside a call templates look whether there is one.
+            var silent = text.Length == 0 && message["tool_calls"] is null;
+            if ((Offset(text, from, until, place) ?? (silent ? 0 : null)) is not { } offset || probes.Count >= MostProbes)
                 continue;
             marked = marked.Insert(offset, Sign(probes.Count));
             probes.Add(new Probe(index, part, text, offset));
         }
-        message["content"] = marked;
+        MessageText.Put(message, marked);
     }
 
     private static int ThoughtStart(string text)
@@ -162,20 +151,15 @@ internal static class MessageProbe
         Place place,
         List<Probe> probes)
     {
-        if (owner is null || Words(owner[key]) is not { } text || probes.Count >= MostProbes)
+        if (owner is null || MessageText.Words(owner[key]) is not { } text || probes.Count >= MostProbes)
             return;
-        // An answer that says nothing is still an answer: its mark is all its text.
-        var offset = Offset(text, 0, text.Length, place) ?? (part == ProbePart.Content && text.Length == 0 ? 0 : null);
-        if (offset is not { } at)
+        if (Offset(text, 0, text.Length, place) is not { } at)
             return;
         owner[key] = text.Insert(at, Sign(probes.Count));
         probes.Add(new Probe(index, part, text, at));
     }
 
     private static string Sign(int number) => $"{Mark}{(char)(FirstNumber + number)}";
-
-    private static string? Words(JsonNode? node) =>
-        node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;
 
     // Not between the halves of a character, nor between a guard and its number.
     private static int? Offset(string text, int from, int until, Place place)

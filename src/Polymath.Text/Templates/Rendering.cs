@@ -51,6 +51,9 @@ public enum LayoutRemarkKind
     /// <summary>The thought before an answer is not printed.</summary>
     ThoughtLeftOut,
 
+    /// <summary>The tools that may be called are not printed.</summary>
+    ToolsLeftOut,
+
     /// <summary>A key of a message is not printed.</summary>
     KeyLeftOut,
 }

@@ -42,6 +42,6 @@ internal sealed partial class TemplateMarks(IReadOnlyCollection<string> specials
         }
     }
 
-    [GeneratedRegex(@"<[|｜][^<>|｜\s]{1,48}[|｜]>|</?s>|<(?:start|end)_of_turn>|<eos>", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"<[|｜][^<>|｜\s]{1,48}[|｜]?>|<[^<>|｜\s]{1,48}[|｜]>|</?s>|<(?:start|end)_of_turn>|<eos>", RegexOptions.CultureInvariant)]
     private static partial Regex Shape();
 }

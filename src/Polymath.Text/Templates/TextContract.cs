@@ -180,6 +180,16 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             ChatTemplate.Words(begin, end), []) { Recorded = known, Layout = known ? new ChatLayout(templates, tokens) : null };
     }
 
+    /// <summary>The same contract with variables for the chat template.</summary>
+    /// <param name="variables">The variables by name.</param>
+    /// <exception cref="InputException">There is no chat template to give them to.</exception>
+    public TextContract With(JsonObject variables)
+    {
+        if (Layout is null)
+            throw new InputException("The model has no chat template that variables could be given to. Choose one with chat.template (--template).");
+        return this with { Layout = Layout.With(null, variables) };
+    }
+
     /// <summary>The same contract with another template for conversations.</summary>
     /// <param name="name">The name of a shipped template or of one of the model's own, or a file that ends in <c>.jinja</c>.</param>
     /// <exception cref="InputException">There is none of that name.</exception>

@@ -54,10 +54,35 @@ public sealed class StageData
 
     private bool Talks => stage.Objective is FinetuneSpec { Prompt: null } or PreferSpec;
 
-    /// <summary>The rows of a part of the data.</summary>
+    /// <summary>The rows of a part of the data; of rows that say whether their answer is good, a finetune stage takes the good ones.</summary>
     /// <param name="split">The part.</param>
-    public IReadOnlyList<Row> Rows(DataSplit split) =>
-        [.. stage.Data.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }))];
+    public IReadOnlyList<Row> Rows(DataSplit split) => [.. All(split).Where(row => !IsBad(row))];
+
+    /// <summary>What of the stage's rows is not learned as it stands.</summary>
+    public SourceReport Report { get; } = new();
+
+    private IEnumerable<Row> All(DataSplit split) =>
+        stage.Data.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }));
+
+    private bool IsBad(Row row) =>
+        stage.Objective is FinetuneSpec { Prompt: null } && row.Fields.ContainsKey("messages") && row.Fields.GetValueOrDefault("label") == "false";
+
+    /// <summary>Counts what of a part's rows is not learned, before they become tokens.</summary>
+    /// <param name="split">The part.</param>
+    /// <param name="recipe">The recipe.</param>
+    internal void Tell(DataSplit split, Recipe recipe)
+    {
+        foreach (var name in stage.Data.Distinct())
+            Report.Add(corpora.Report(name));
+        foreach (var row in All(split))
+        {
+            if (IsBad(row))
+                Report.Count("an answer is not good by its label, and the row is left out", row.Name);
+            else
+                foreach (var field in FieldUse.Unused(stage, recipe, row))
+                    Report.Count($"field '{field}' is not used by stage {stage.Name}", row.Name);
+        }
+    }
 
     /// <summary>
     /// The labels of a task's training rows: by falling frequency for a prompt; by name for a head, which keeps the order.
@@ -90,7 +115,7 @@ public sealed class StageData
         ArgumentNullException.ThrowIfNull(model);
         var rows = Rows(DataSplit.Validation) is { Count: > 0 } some ? some : Rows(DataSplit.Train);
         int[] Tokens(Row row) => stage.TrainsHead
-            ? new LabelledText(model.Tokenizer).Read(row.Key, first.Fill(row.Fields)).Ids
+            ? new LabelledText(model.Tokenizer).Read(row.Name, first.Fill(row.Fields)).Ids
             : stage.Objective is AlignSpec or PreferSpec ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer)
             : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
         return [.. rows.Take(HeldRows).Select(Tokens).Where(ids => ids.Length > 0).Select(ids => ids[..Math.Min(ids.Length, HeldTokens)])];
@@ -106,9 +131,9 @@ public sealed class StageData
         return stage.Objective switch
         {
             _ when Talks => contract.Render(RowTalk.Of(row), tokenizer),
-            PretrainSpec => template.Render(new Document(row.Key, first.Fill(row.Fields))),
-            TaskSpec task => template.Render(new Labelled(row.Key, row.Fields, row.Fields.GetValueOrDefault(task.Label, "")), first),
-            _ => contract.Render(new Conversation(row.Key, [new Turn(Prompt(row), answer?.Fill(row.Fields))]), tokenizer),
+            PretrainSpec => template.Render(new Document(row.Name, first.Fill(row.Fields))),
+            TaskSpec task => template.Render(new Labelled(row.Name, row.Fields, row.Fields.GetValueOrDefault(task.Label, "")), first),
+            _ => contract.Render(new Conversation(row.Name, [new Turn(Prompt(row), answer?.Fill(row.Fields))]), tokenizer),
         };
     }
 
@@ -138,12 +163,14 @@ public sealed class StageData
         foreach (var row in Rows(split))
         {
             var rendering = heading is null ? Render(row, tokenizer) : null;
-            var whole = rendering?.Tokenize(tokenizer) ?? heading!.Read(row.Key, first.Fill(row.Fields));
+            if (rendering is not null)
+                Report.Count(rendering);
+            var whole = rendering?.Tokenize(tokenizer) ?? heading!.Read(row.Name, first.Fill(row.Fields));
             List<TokenRow> fitting = [whole];
             if (whole.Length > maxLength)
             {
                 fitting = Shorten(
-                    most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Key, first.Fill(row.Fields), most),
+                    most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most),
                     whole,
                     maxLength,
                     policy);
@@ -181,7 +208,7 @@ public sealed class StageData
         switch (policy)
         {
             case OverlongPolicy.Refuse:
-                throw new InputException($"Stage {stage.Name}: the row {row.Source} has {row.Length} tokens, more than the {maxLength} "
+                throw new InputException($"Stage {stage.Name}: {row.Source} has {row.Length} tokens, more than the {maxLength} "
                     + "allowed, and batch.overlong is refuse. Choose cut, split or drop, or raise maxLength.");
             case OverlongPolicy.Drop:
                 return [];
@@ -207,7 +234,7 @@ public sealed class StageData
         var value = row.Fields.GetValueOrDefault(task.Label, "");
         for (var i = 0; i < labels.Count; i++)
             if (labels[i] == value) return i;
-        throw new InputException($"Stage {stage.Name}: the row {row.Key} has the label '{value}', which no training row has. Labels are "
+        throw new InputException($"Stage {stage.Name}: {row.Name} has the label '{value}', which no training row has. Labels are "
             + $"{string.Join(", ", labels)}.");
     }
 }

@@ -70,7 +70,14 @@ static class StageParts
                     });
                 return (new DirectPreference(align.Beta, align.AnswerWeight), source);
             case PreferSpec prefer:
-                var (pairs, left) = PreferenceItems.Of(stage.Name, data.Rows(DataSplit.Train), model, batch.MaxLength!.Value);
+                data.Tell(DataSplit.Train, materials.Recipe);
+                var (pairs, left) = PreferenceItems.Of(
+                    stage.Name,
+                    data.Rows(DataSplit.Train),
+                    model,
+                    batch.MaxLength!.Value,
+                    data.Report);
+                Note(data, visit, observer);
                 observer.Note($"{visit}: {pairs.Count:N0} pairs; {left:N0} are left out, longer than {batch.MaxLength:N0} tokens or with "
                     + "equal answers");
                 return (new DirectPreference(prefer.Beta, prefer.AnswerWeight), new CorpusItems(pairs, materials.Recipe.Seed, visit));
@@ -130,6 +137,12 @@ static class StageParts
         return fitting;
     }
 
+    private static void Note(StageData data, string visit, RunObserver observer)
+    {
+        foreach (var line in data.Report.Lines)
+            observer.Note($"{visit}: {line}");
+    }
+
     private static CorpusItems Corpus(
         StageSpec stage,
         Materials materials,
@@ -139,7 +152,9 @@ static class StageParts
         RunObserver observer,
         IReadOnlyList<string>? labels)
     {
-        var (items, counts) = materials.Data(stage.Name).Items(
+        var data = materials.Data(stage.Name);
+        data.Tell(DataSplit.Train, materials.Recipe);
+        var (items, counts) = data.Items(
             DataSplit.Train,
             materials.Tokenizer,
             batch.MaxLength!.Value,
@@ -150,6 +165,7 @@ static class StageParts
         if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
         observer.Note($"{visit}: {counts.Rows:N0} rows, {counts.Tokens:N0} tokens, {counts.Targets:N0} targets; of the rows longer than "
             + $"{batch.MaxLength:N0} tokens {counts.Cut:N0} cut, {counts.Split:N0} split, {counts.Dropped:N0} dropped");
+        Note(data, visit, observer);
         return new CorpusItems(items, materials.Recipe.Seed, visit);
     }
 }

@@ -25,7 +25,7 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
     internal void Add(TokenRow whole, IReadOnlyList<TokenRow> fitting)
     {
         if (whole.Length > 1 && begin is { } id && whole.Ids[0] == id && whole.Ids[1] == id)
-            throw new InputException($"Stage {stage}: the row {whole.Source} begins twice with {contract.Template.Begin}. Take it out of "
+            throw new InputException($"Stage {stage}: {whole.Source} begins twice with {contract.Template.Begin}. Take it out of "
                 + "the text, or out of the chat template.");
         before += whole.Targets;
         after += fitting.Sum(row => (long)row.Targets);

@@ -92,7 +92,7 @@ public sealed class ChatDataTests : IDisposable
         Assert.DoesNotContain(new string('a', 60), cut);
         Assert.Contains("No token is trained. Every answer is cut: raise --max-length.", cut);
         File.Copy(folder.At("talk.jsonl"), folder.At("talk.rows"));
-        Assert.Contains("or --format txt to the command", CliProgram.Run(folder.Path, "data", "preview", "talk.rows").Error);
+        Assert.Contains("or --format jsonl to the command", CliProgram.Run(folder.Path, "data", "preview", "talk.rows").Error);
         Assert.Contains("20 conversation", CliProgram.Run(folder.Path, "data", "preview", "talk.rows", "--format", "jsonl").Out);
         var json = JsonNode.Parse(
             CliProgram.Run(folder.Path, "data", "preview", "pairs.jsonl", "--json", "--rows", "2", "--max-length", "30").Out)!;

@@ -11,6 +11,14 @@ public sealed record ReadingRules(
     IReadOnlyDictionary<string, string>? Roles = null,
     IReadOnlyList<string>? Ignored = null)
 {
+    /// <summary>The rules of a source.</summary>
+    /// <param name="spec">The source.</param>
+    public static ReadingRules Of(FilesSpec spec)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        return new ReadingRules(spec.Shape is null ? null : spec.Fields, spec.Roles, spec.Ignore);
+    }
+
     /// <summary>Whether something is left out by name.</summary>
     /// <param name="name">The name; capitals do not matter.</param>
     internal bool Ignores(string name) => Ignored?.Contains(name, StringComparer.OrdinalIgnoreCase) == true;

@@ -60,12 +60,12 @@ public class RowReadingTests
     [InlineData("a.jsonl", "{\"a\":1}\n{\"a\":", "a.jsonl, line 2")]
     [InlineData("a.jsonl", "[1]", "line 1: a row must be an object, found a list")]
     [InlineData("a.json", "[{\"a\":1},\n{\"a\" 2}]", "a.json, line 2")]
-    [InlineData("a.json", "{\"a\":1}", "not a JSON array")]
+    [InlineData("a.json", "{\"a\":1} x", "this is not JSON")]
     [InlineData("a.json", "[{\"a\":\"\\ud800\"}]", "surrogate")]
     [InlineData("a.csv", "a,b\n1,2\n3\n", "a.csv, line 3")]
     [InlineData("a.csv", "a,b\n1,x\"y\n", "a.csv, line 2")]
     [InlineData("a.csv", "a,a\n1,2\n", "second 'a'")]
-    [InlineData("a.xyz", "", "format: txt")]
+    [InlineData("a.xyz", "", "format: jsonl")]
     [InlineData("a.txt", "", "no rows")]
     public void FaultsSayWhere(string file, string text, string expected)
     {

@@ -15,6 +15,8 @@ public sealed class RowShapeTests : IDisposable
 
     public void Dispose() => folder.Dispose();
 
+    private static SourceRow Source(JsonObject values) => new(values, new RowPlace("f.jsonl", "line", 1));
+
     private static string Said(IReadOnlyDictionary<string, string> fields) =>
         string.Join("|", JsonNode.Parse(fields["messages"])!.AsArray().Select(message => $"{message!["role"]}:{message["content"]}"));
 
@@ -45,8 +47,8 @@ public sealed class RowShapeTests : IDisposable
     public void A_conversation_of_any_shape_comes_to_one_form(string row, DataShape shape, string said)
     {
         var node = JsonNode.Parse(row)!.AsObject();
-        Assert.Equal(shape, RowShape.Recognise(node));
-        var fields = RowShape.Read(node, DataShape.Auto);
+        Assert.Equal(shape, RowShape.Recognise(Source(node)));
+        var fields = RowShape.Read(Source(node), DataShape.Auto)[0].Fields;
         Assert.Equal(said, Said(fields));
         if (shape == DataShape.Preference) Assert.Equal(("a", "b"), (fields["chosen"], fields["rejected"]));
         if (shape == DataShape.Kto) Assert.Contains(fields["label"], new[] { "true", "false" });
@@ -59,17 +61,17 @@ public sealed class RowShapeTests : IDisposable
     [InlineData("""{"text": "t", "label": 1}""", DataShape.Labelled)]
     [InlineData("""{"a": 1}""", null)]
     public void Texts_and_labels_are_told_apart(string row, DataShape? shape) =>
-        Assert.Equal(shape, RowShape.Recognise(JsonNode.Parse(row)!.AsObject()));
+        Assert.Equal(shape, RowShape.Recognise(Source(JsonNode.Parse(row)!.AsObject())));
 
     [Theory]
-    [InlineData("{}", DataShape.Auto, "they have no fields")]
-    [InlineData("""{"x": 1, "y": 2}""", DataShape.Auto, "they have x, y. Known are alpaca")]
-    [InlineData("""{"x": 1}""", DataShape.Alpaca, "A row of the shape alpaca needs one of instruction")]
-    [InlineData("""{"messages": []}""", DataShape.Messages, "not empty")]
+    [InlineData("{}", DataShape.Auto, "it has no fields")]
+    [InlineData("""{"x": 1, "y": 2}""", DataShape.Auto, "it has x, y. Known are alpaca")]
+    [InlineData("""{"x": 1}""", DataShape.Alpaca, "a row of the shape alpaca needs one of instruction")]
+    [InlineData("""{"messages": []}""", DataShape.Messages, "has no messages")]
     [InlineData("""{"conversations": [{"from": "martian", "value": "x"}]}""", DataShape.Auto, "from 'martian'")]
     [InlineData("""{"chosen": "a", "rejected": "b"}""", DataShape.Auto, "has no prompt")]
     public void A_row_of_no_shape_is_told(string row, DataShape shape, string message) =>
-        Assert.Contains(message, Assert.Throws<InputException>(() => RowShape.Read(JsonNode.Parse(row)!.AsObject(), shape)).Message);
+        Assert.Contains(message, Assert.Throws<InputException>(() => RowShape.Read(Source(JsonNode.Parse(row)!.AsObject()), shape)).Message);
 
     [Fact]
     public void No_row_crashes_the_recogniser()
@@ -94,10 +96,10 @@ public sealed class RowShapeTests : IDisposable
                 .AsObject();
             try
             {
-                var fields = RowShape.Read(row, (DataShape)shape);
+                var fields = RowShape.Read(Source(row), (DataShape)shape)[0].Fields;
                 if (!fields.ContainsKey("messages")) return;
                 new TextContract(ChatTemplate.Own, []).With("qwen")
-                    .Render(RowTalk.Of("k", fields, fields.GetValueOrDefault("chosen")), null);
+                    .Render(RowTalk.Of(new Row("k", DataSplit.Train, fields)), null);
             }
             catch (InputException fault)
             {
@@ -126,7 +128,7 @@ public sealed class RowShapeTests : IDisposable
         Assert.Equal("user:x|assistant:y|user:r|assistant:b", Said(Rows("a.jsonl")[1].Fields));
         Assert.Equal(["pos", "neg"], Rows("b.csv").Select(row => row.Fields["label"]));
         Assert.Contains(
-            "c.jsonl, line 2: The shape of the rows is not recognised: they have words.",
+            "c.jsonl, line 2: the shape of the row is not recognised: it has words.",
             Assert.Throws<InputException>(() => Rows("c.jsonl")).Message);
     }
 
@@ -135,7 +137,7 @@ public sealed class RowShapeTests : IDisposable
     {
         var tokenizer = Toy.Letters().Tokenizer;
         var row = new Row(
-            "k", DataSplit.Train, RowShape.Read(JsonNode.Parse("""{"prompt": "hi", "response": "yes"}""")!.AsObject(), DataShape.Auto));
+            "k", DataSplit.Train, RowShape.Read(Source(JsonNode.Parse("""{"prompt": "hi", "response": "yes"}""")!.AsObject()), DataShape.Auto)[0].Fields);
         var preview = DataPreview.Of(
             [row],
             new TextContract(ChatTemplate.Own, []),

@@ -1,0 +1,72 @@
+using System.CommandLine;
+using Polymath.Recipes;
+
+namespace Polymath.Cli;
+
+/// <summary>What is said of a source's rows on the command line, as a recipe says it; the same options for every verb that reads a source.</summary>
+sealed class ReadingChoice
+{
+    private readonly Option<DataShape> shape = new("--shape") { Description = "The shape of the rows; recognised when left out." };
+
+    private readonly Option<FileFormat?> format = new("--format")
+    {
+        Description = "The format of the files, where their names do not tell it: txt, jsonl, json, csv, parquet or arrow.",
+    };
+
+    private readonly Option<string[]> field = new("--field")
+    {
+        Description = "Where a column of the shape lies, NAME=COLUMN, such as answer=reply or messages.role=speaker; may be given several times.",
+    };
+
+    private readonly Option<string[]> role = new("--role")
+    {
+        Description = "The role that a speaker's name stands for, NAME=ROLE, such as bot=assistant; may be given several times.",
+    };
+
+    private readonly Option<string[]> ignore = new("--ignore")
+    {
+        Description = "Columns, keys and roles of messages, and types of content that are left out, such as images.",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    internal void AddTo(Command command)
+    {
+        command.Add(shape);
+        command.Add(format);
+        command.Add(field);
+        command.Add(role);
+        command.Add(ignore);
+    }
+
+    /// <summary>A source as a recipe would declare it.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="source">Its files.</param>
+    /// <exception cref="InputException">An option is not a pair of names.</exception>
+    internal FilesSpec Read(ParseResult parsed, string source)
+    {
+        var fields = Pairs(parsed, field).ToDictionary(pair => pair.Key, pair => new FieldSpec(pair.Value));
+        var roles = Pairs(parsed, role);
+        var ignored = (parsed.GetValue(ignore) ?? []).SelectMany(Words.List).ToList();
+        foreach (var name in fields.Keys.Where(name => !ShapeFields.Names.Contains(name)))
+            throw new InputException($"--field has '{name}', which no shape has. {Nearest.Hint(name, [.. ShapeFields.Names], "columns of shapes")}.");
+        return new FilesSpec(
+            [source],
+            Format: parsed.GetValue(format),
+            Fields: fields.Count > 0 ? fields : null,
+            Shape: parsed.GetValue(shape),
+            Roles: roles.Count > 0 ? roles : null,
+            Ignore: ignored.Count > 0 ? ignored : null);
+    }
+
+    private static Dictionary<string, string> Pairs(ParseResult parsed, Option<string[]> option)
+    {
+        var pairs = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var text in parsed.GetValue(option) ?? [])
+        {
+            if (text.Split('=', 2) is not [{ Length: > 0 } name, { Length: > 0 } value])
+                throw new InputException($"{option.Name} has '{text}'; write NAME=VALUE.");
+            pairs[name] = value;
+        }
+        return pairs;
+    }
+}

@@ -1,0 +1,149 @@
+using System.CommandLine;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Templates;
+
+namespace Polymath.Cli.Verbs;
+
+/// <summary><c>polymath template</c>: the shipped chat templates, and what a template makes of a conversation.</summary>
+static partial class TemplateVerb
+{
+    private static readonly JsonSerializerOptions layout = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    internal static Command Make() => new("template", "Looks at chat templates.") { List(), Render() };
+
+    private static Command List()
+    {
+        var command = new Command("list", "Lists the shipped chat templates.");
+        command.SetAction(_ => Outcome.Of(() =>
+        {
+            foreach (var name in NamedTemplates.Names)
+                Console.WriteLine($"{name,-10} {First(NamedTemplates.Find(name))}");
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    private static Command Render()
+    {
+        var place = new Argument<string>("place") { Description = "A model's folder, its address on a hub, a file that ends in .jinja, or a shipped template's name." };
+        var messages = new Option<string>("--messages")
+        {
+            Description = "A file with a row of messages, as training reads it (JSON or one row a line); the first row is rendered.",
+            Required = true,
+        };
+        var mask = new Option<bool>("--mask") { Description = "Marks what would be learned." };
+        var prompt = new Option<bool>("--prompt") { Description = "Leaves the last answer out, and lets the model speak next." };
+        var json = new Option<bool>("--json") { Description = "Prints one JSON object: text, tokens, ids and learned." };
+        var command = new Command("render", "Shows the text that a template makes of messages, its tokens, and what would be learned.")
+        {
+            place, messages, mask, prompt, json,
+        };
+        var (reading, template, hubs) = (new ReadingChoice(), new TemplateChoice(), new HubUse());
+        reading.AddTo(command);
+        template.AddTo(command);
+        hubs.AddTo(command);
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var (tokenizer, contract) = Open(hubs, parsed, parsed.GetRequiredValue(place));
+            contract = template.Apply(parsed, contract);
+            var row = First(parsed.GetRequiredValue(messages), reading.Read(parsed, parsed.GetRequiredValue(messages)));
+            var rendering = contract.Render(parsed.GetValue(prompt) ? Asked(RowTalk.Of(row)) : RowTalk.Of(row), tokenizer);
+            Show(rendering, tokenizer, parsed.GetValue(mask), parsed.GetValue(json));
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    // A template alone has no tokenizer: its text is shown without tokens.
+    private static (Tokenizer? Tokenizer, TextContract Contract) Open(HubUse hubs, ParseResult parsed, string place)
+    {
+        if (place.EndsWith(".jinja", StringComparison.Ordinal) || NamedTemplates.Names.Contains(place))
+            return (null, new TextContract(ChatTemplate.Own, []).With(place));
+        var folder = TextModel.Locate(hubs.Tokenizer(parsed, place));
+        var tokenizer = Tokenizer.Load(folder);
+        return (tokenizer, TextContract.Load(folder, tokenizer));
+    }
+
+    // One row that spans several lines is one row all the same.
+    private static Row First(string file, FilesSpec spec)
+    {
+        if (spec.Format is null && (file == "-" || !File.Exists(file)))
+            throw new InputException($"--messages is {file}, and there is no such file. Name one with a row such as {{\"messages\": [...]}}, or a list of messages.");
+        var text = File.ReadAllText(file).TrimStart();
+        // A list of messages is a row of them.
+        var bare = text.StartsWith('[') && JsonNode.Parse(text) is JsonArray { Count: > 0 } list && list[0] is JsonObject one && (one.ContainsKey("role") || one.ContainsKey("from"));
+        if (bare)
+        {
+            var values = new JsonObject { ["messages"] = JsonNode.Parse(text) };
+            var shaped = RowShape.Read(new SourceRow(values, new RowPlace(file, "item", 1), ReadingRules.Of(spec)), DataShape.Auto)[0];
+            return new Row("messages", DataSplit.Train, shaped.Fields, Place: new RowPlace(file, "item", 1));
+        }
+        var recipe = new Recipe("render", new CheckpointSpec("."), new Dictionary<string, DataSpec> { [file] = spec }, []);
+        return new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache()).Rows(file)[0];
+    }
+
+    private static Dialogue Asked(Dialogue dialogue)
+    {
+        var messages = dialogue.Messages.DeepClone().AsArray();
+        while (messages.Count > 0 && messages[^1]?["role"]?.ToString() == "assistant")
+            messages.RemoveAt(messages.Count - 1);
+        return dialogue with { Messages = messages };
+    }
+
+    private static void Show(Rendering rendering, Tokenizer? tokenizer, bool mask, bool json)
+    {
+        var text = string.Concat(rendering.Spans.Select(span => span.Text));
+        var row = tokenizer is null ? (Polymath.Text.Packing.TokenRow?)null : rendering.Tokenize(tokenizer);
+        if (json)
+        {
+            Console.WriteLine(JsonSerializer.Serialize(new
+            {
+                text,
+                learned = Learned(rendering),
+                ids = row?.Ids,
+                weights = row?.Learn,
+                tokens = row?.Ids.Select(id => tokenizer!.TokenOf(id)),
+                remarks = rendering.Remarks.Select(remark => $"message {remark.Message + 1}: {remark.Kind} {remark.Name}".TrimEnd()),
+            }, layout));
+            return;
+        }
+        Console.WriteLine(mask ? string.Concat(rendering.Spans.Select(span => span.Target == 0 ? span.Text : $"«{span.Text}»")).Replace("»«", "", StringComparison.Ordinal) : text);
+        if (row is { } tokens)
+            Console.WriteLine($"\n{tokens.Length:N0} tokens, {tokens.Targets:N0} learned: {string.Join(' ', tokens.Ids.Select(id => tokenizer!.TokenOf(id)))}");
+        foreach (var remark in rendering.Remarks)
+            Console.WriteLine($"note: message {remark.Message + 1}: {remark.Kind} {remark.Name}".TrimEnd());
+    }
+
+    private static List<string> Learned(Rendering rendering)
+    {
+        var parts = new List<string>();
+        var open = false;
+        foreach (var span in rendering.Spans)
+        {
+            if (span.Target == 0)
+                open = false;
+            else if (open)
+                parts[^1] += span.Text;
+            else
+                parts.Add(span.Text);
+            open = span.Target != 0;
+        }
+        return parts;
+    }
+
+    // The variables that a template asks for besides those that it always has.
+    private static string First(Polymath.Text.Templates.Jinja.JinjaTemplate template)
+    {
+        var names = Variable().Matches(template.Source).Select(match => match.Groups[1].Value).Distinct().ToList();
+        return names.Count == 0 ? "no variables" : $"variables: {string.Join(", ", names)}";
+    }
+
+    [GeneratedRegex(@"\b(enable_thinking|system_message|date_string|tools_in_user_message|documents)\b")]
+    private static partial Regex Variable();
+}

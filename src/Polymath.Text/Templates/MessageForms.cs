@@ -1,0 +1,64 @@
+using System.Text.Json.Nodes;
+
+namespace Polymath.Text.Templates;
+
+/// <summary>
+/// The forms in which templates want messages: some cannot take a content of null, some take the arguments of a call as text and others as an object, some take lists of parts
+/// alone.
+/// </summary>
+internal static class MessageForms
+{
+    /// <summary>The messages as they are, and then in each other form that makes a difference.</summary>
+    /// <param name="messages">The messages.</param>
+    internal static IEnumerable<JsonArray> Of(JsonArray messages)
+    {
+        yield return messages;
+        foreach (var form in new Func<JsonObject, bool>[] { Filled, Written, Opened, Parted })
+        {
+            var copy = messages.DeepClone().AsArray();
+            var changed = false;
+            foreach (var message in copy.OfType<JsonObject>())
+            {
+                // Whatever else is changed, null stands nowhere any more.
+                changed |= (form != Filled && Filled(message)) | form(message);
+            }
+            if (changed)
+                yield return copy;
+        }
+    }
+
+    private static bool Filled(JsonObject message)
+    {
+        if (message["content"] is not null)
+            return false;
+        message["content"] = "";
+        return true;
+    }
+
+    private static bool Written(JsonObject message) =>
+        Arguments(message, value => value is JsonObject or JsonArray ? JsonValue.Create(value.ToJsonString(TableJson.Compact)) : null);
+
+    private static bool Opened(JsonObject message) =>
+        Arguments(message, value => MessageText.Words(value) is { } text && JsonValues.Parse(text) is JsonObject members ? members : null);
+
+    private static bool Parted(JsonObject message)
+    {
+        if (MessageText.Words(message["content"]) is not { } text)
+            return false;
+        message["content"] = new JsonArray(new JsonObject { ["type"] = "text", ["text"] = text });
+        return true;
+    }
+
+    private static bool Arguments(JsonObject message, Func<JsonNode?, JsonNode?> other)
+    {
+        var changed = false;
+        foreach (var call in message["tool_calls"] as JsonArray ?? [])
+        {
+            if ((call?["function"] ?? call) is not JsonObject function || other(function["arguments"]) is not { } form)
+                continue;
+            function["arguments"] = form;
+            changed = true;
+        }
+        return changed;
+    }
+}
