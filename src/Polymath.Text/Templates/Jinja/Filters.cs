@@ -12,9 +12,12 @@ internal static class Filters
     public static object Apply(Machine machine, string name, object value, Arguments arguments)
     {
         machine.Meter.Work();
-        return All.TryGetValue(name, out var filter)
-            ? filter.Run(machine, $"the filter '{name}'", value, arguments)
-            : throw new JinjaFault($"there is no filter named '{name}'");
+        if (!All.TryGetValue(name, out var filter))
+            throw new JinjaFault($"there is no filter named '{name}'");
+        if (Markup.Stays(name, value) && Machine.Truth(value))
+            return value;
+        var result = filter.Run(machine, $"the filter '{name}'", Markup.Bare(value), arguments);
+        return Markup.Marks(name, value) && result is string text ? new Markup(text) : result;
     }
 
     private static Routines Join(params Routines[] parts)

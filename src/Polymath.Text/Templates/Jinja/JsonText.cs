@@ -49,7 +49,7 @@ internal sealed class JsonText(
         Meter.Stack();
         machine.Meter.Work();
         machine.Meter.Limit(_to.Length);
-        switch (value)
+        switch (Markup.Bare(value))
         {
             case None:
                 _to.Append("null");

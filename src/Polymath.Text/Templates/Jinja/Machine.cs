@@ -23,6 +23,7 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
         BigInteger whole => !whole.IsZero,
         double real => real != 0,
         string text => text.Length > 0,
+        Markup marked => marked.Text.Length > 0,
         Sequence list => list.Items.Count > 0,
         DictValue dict => dict.Keys.Count > 0,
         ViewValue view => view.Items.Count > 0,
@@ -33,7 +34,7 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
     /// <summary>A value as it is written.</summary>
     public string Text(object value)
     {
-        if (value is string text)
+        if (Markup.Bare(value) is string text)
             return text;
         if (value is Undefined)
             return "";
@@ -59,6 +60,9 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
         {
             case string text:
                 to.Append(PythonText.Quoted(text));
+                break;
+            case Markup marked:
+                to.Append("Markup(").Append(PythonText.Quoted(marked.Text)).Append(')');
                 break;
             case None:
                 to.Append("None");
@@ -152,6 +156,7 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
     public static IEnumerable<object>? ItemsOf(object value) => value switch
     {
         string text => PythonText.Points(text),
+        Markup marked => PythonText.Points(marked.Text),
         Sequence list => list.Items,
         DictValue dict => dict.Keys,
         ViewValue view => view.Items,
@@ -165,6 +170,7 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
     public static int? LengthOf(object value) => value switch
     {
         string text => PythonText.Length(text),
+        Markup marked => PythonText.Length(marked.Text),
         Sequence list => list.Items.Count,
         DictValue dict => dict.Keys.Count,
         ViewValue view => view.Items.Count,

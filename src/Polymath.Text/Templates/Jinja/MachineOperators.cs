@@ -15,6 +15,9 @@ internal sealed partial class Machine
             if (!(sign == "%" && left is string))
                 throw ((left as Undefined) ?? (Undefined)right).Fault();
         }
+        if (sign == "+" && (left is Markup || right is Markup) && Markup.Sum(this, left, right) is { } sum)
+            return sum;
+        (left, right) = (Markup.Bare(left), Markup.Bare(right));
         if (Numbers.Is(left) && Numbers.Is(right))
         {
             Meter.Work(1);
@@ -63,6 +66,7 @@ internal sealed partial class Machine
     /// <summary>Whether two values are equal.</summary>
     public bool Equal(object left, object right)
     {
+        (left, right) = (Markup.Bare(left), Markup.Bare(right));
         Meter.Work();
         Meter.Stack();
         switch (left, right)
@@ -102,6 +106,7 @@ internal sealed partial class Machine
     /// <exception cref="JinjaFault">They have no order.</exception>
     public int? Order(object left, object right)
     {
+        (left, right) = (Markup.Bare(left), Markup.Bare(right));
         Meter.Work();
         Meter.Stack();
         if (left is Undefined || right is Undefined)
@@ -152,6 +157,7 @@ internal sealed partial class Machine
     /// <summary>Whether a value is among another's items.</summary>
     public bool Contains(object holder, object value)
     {
+        (holder, value) = (Markup.Bare(holder), Markup.Bare(value));
         switch (holder)
         {
             case string text:

@@ -42,7 +42,7 @@ internal static partial class TextFilters
         { "wordcount", "", (machine, value, _) => new BigInteger(Words().Count(machine.Meter.Made(machine.Text(value)))) },
     };
 
-    private static string Escape(Machine machine, object value)
+    internal static string Escape(Machine machine, object value)
     {
         var text = machine.Text(value);
         machine.Meter.Text(5L * text.Length);

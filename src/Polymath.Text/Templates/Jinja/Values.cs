@@ -183,6 +183,7 @@ internal static class Types
         BigInteger => "int",
         double => "float",
         string => "str",
+        Markup => "Markup",
         ListValue => "list",
         TupleValue => "tuple",
         DictValue => "dict",

@@ -114,4 +114,18 @@ public sealed class JinjaSafetyTests
             Assert.NotEmpty(fault.Message);
         }
     }
+
+    // Expected values by Jinja 3.1 and markupsafe 3.0.
+    [Theory]
+    [InlineData("{{ '{\"name\": '|safe + x | tojson }}", "{\"name\": &#34;v&#34;")]
+    [InlineData("{{ '<'|safe + '<' + '>' }}", "<&lt;&gt;")]
+    [InlineData("{{ '<' + '>'|safe }}", "&lt;>")]
+    [InlineData("{{ '<'|safe ~ '<' }}", "<<")]
+    [InlineData("{{ '<'|e|e }}{{ '<'|e + '&' }}", "&lt;&lt;&amp;")]
+    [InlineData("{{ ' <'|safe|trim + '<' }}", "<&lt;")]
+    [InlineData("{{ '<'|safe|replace('<', 'a') + '<' }}", "a<")]
+    [InlineData("{{ ('<'|safe) == '<' }}{{ '<'|safe in '<>' }}{{ '<'|safe is string }}", "TrueTrueTrue")]
+    [InlineData("{% set a = '<'|safe %}{{ a|length }}{{ a[0] }}{% for c in a %}{{ c }}{% endfor %}{{ [a]|tojson }}", "1<<[\"<\"]")]
+    public void What_is_added_to_a_safe_text_is_escaped(string template, string expected) =>
+        Assert.Equal(expected, JinjaTemplate.Parse(template).Render(new JsonObject { ["x"] = "v" }).Text);
 }
