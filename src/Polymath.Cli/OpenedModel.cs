@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Tensors;
+using Polymath.Text.Templates;
 using Polymath.Tuning;
 
 namespace Polymath.Cli;
@@ -51,7 +52,8 @@ sealed class ModelChoice(bool named = false)
     /// <summary>Opens the model and what is put on it.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="choosing">Whether who uses it chooses among adapters that have rows of their own.</param>
-    internal OpenedModel Open(ParseResult parsed, bool choosing = false)
+    /// <param name="template">Which chat template is used; null for the model's own.</param>
+    internal OpenedModel Open(ParseResult parsed, bool choosing = false, TemplateChoice? template = null)
     {
         var several = named ? Named(parsed) : [];
         if (several.Count > 0 && parsed.GetValue(adapter) is not null)
@@ -67,7 +69,8 @@ sealed class ModelChoice(bool named = false)
             allowed.Read(parsed),
             parsed.GetValue(precision),
             anyBase.Read(parsed),
-            choosing ? several : null);
+            choosing ? several : null,
+            template is null ? null : contract => template.Apply(parsed, contract));
     }
 
     private List<(string Name, string Folder)> Named(ParseResult parsed) => [.. (parsed.GetValue(adapters) ?? [])
@@ -128,15 +131,17 @@ sealed class OpenedModel : IDisposable
     /// <param name="anyBase">Whether adapters are put on another model than theirs.</param>
     /// <param name="named">Adapters to choose from, or none, where who uses the model chooses: those of a stage that routed its rows are
     /// among them then. Null where nobody chooses.</param>
+    /// <param name="layout">Changes the layout of conversations; null leaves the model's own.</param>
     internal static OpenedModel Open(
         string place,
         string? adapter,
         IReadOnlyCollection<string>? allowed = null,
         BasePrecision? precision = null,
         bool anyBase = false,
-        IReadOnlyList<(string Name, string Folder)>? named = null)
+        IReadOnlyList<(string Name, string Folder)>? named = null,
+        Func<TextContract, TextContract>? layout = null)
     {
-        var text = TextModel.Open(place, allowed);
+        var text = TextModel.Open(place, allowed, layout);
         try
         {
             text.Model.Hold(precision);

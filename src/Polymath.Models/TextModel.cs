@@ -23,7 +23,8 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <summary>Opens a model folder, or the newest finished stage of a run folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
-    public static TextModel Open(string folder, IReadOnlyCollection<string>? allowed = null)
+    /// <param name="layout">Changes the layout of conversations; null leaves the folder's own.</param>
+    public static TextModel Open(string folder, IReadOnlyCollection<string>? allowed = null, Func<TextContract, TextContract>? layout = null)
     {
         var place = Locate(folder);
         var model = ModelFolder.Open(place, allowed);
@@ -33,7 +34,8 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
             if (tokenizer.VocabularySize > model.Sizes.VocabularySize)
                 throw new InputException($"{place}: the tokenizer has {tokenizer.VocabularySize} tokens, the model "
                     + $"{model.Sizes.VocabularySize}. They do not belong together.");
-            return new TextModel(model, tokenizer, TextContract.Load(place, tokenizer));
+            var contract = TextContract.Load(place, tokenizer);
+            return new TextModel(model, tokenizer, layout is null ? contract : layout(contract));
         }
         catch
         {

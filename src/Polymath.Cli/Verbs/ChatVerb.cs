@@ -20,13 +20,14 @@ static class ChatVerb
         {
             Description = "Lets the model see the conversation so far; without it each message stands alone.",
         };
-        var sampling = new Sampling();
+        var (sampling, template) = (new Sampling(), new TemplateChoice());
         var command =
             new Command("chat", "Talks with a model. /forget begins anew, /adapter NAME changes the adapter, /exit leaves.") { remember };
         choice.AddTo(command);
+        template.AddTo(command);
         sampling.AddTo(command);
         command.SetAction(
-            parsed => Outcome.Of(() => Talk(choice.Open(parsed, choosing: true), parsed.GetValue(remember), sampling.Read(parsed))));
+            parsed => Outcome.Of(() => Talk(choice.Open(parsed, choosing: true, template), parsed.GetValue(remember), sampling.Read(parsed))));
         return command;
     }
 

@@ -18,6 +18,11 @@ static class CheckVerb
             var checkedRecipe = reading.OrThrow();
             Polymath.Training.Run.CheckMethods(checkedRecipe);
             var visits = checkedRecipe.Visits();
+            var folder = Path.GetDirectoryName(Path.GetFullPath(reading.File))!;
+            var terminal = new Terminal(plain: Console.Error);
+            var notes = terminal.Show(() => Polymath.Training.SourceCheck.Notes(checkedRecipe, folder, terminal.Progress));
+            foreach (var note in notes)
+                Console.WriteLine($"note: {note}");
             Console.WriteLine($"{reading.File} is right: {visits.Count} stages ({string.Join(", ", visits.Select(visit => visit.Name))}).");
             return Outcome.Done;
         }));

@@ -27,20 +27,21 @@ static class GenerateVerb
         var raw = new Option<bool>("--raw") { Description = "Goes on from the text as it stands, instead of answering it as a message." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object; rows of --input are JSON anyway." };
         var input = new RowInput("prompt", "{\"prompt\": \"...\", \"adapter\": \"NAME\"}", "what was generated");
-        var sampling = new Sampling();
+        var (sampling, template) = (new Sampling(), new TemplateChoice());
         var command = new Command("generate", "Answers a prompt or a file of prompts, or goes on from texts.") { prompt, raw, json };
         input.AddTo(command);
         choice.AddTo(command);
+        template.AddTo(command);
         sampling.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => input.Read(parsed, prompt) is var (rows, atOnce)
             ? All(
-                () => choice.Open(parsed, choosing: true),
+                () => choice.Open(parsed, choosing: true, template),
                 rows,
                 parsed.GetValue(raw),
                 atOnce,
                 sampling.Read(parsed))
             : Go(
-                () => choice.Open(parsed),
+                () => choice.Open(parsed, template: template),
                 input.Text(parsed, prompt),
                 parsed.GetValue(raw),
                 parsed.GetValue(json),

@@ -27,9 +27,8 @@ internal sealed class FieldChecks(Checks checks)
     {
         var path = $"data.{name}";
         Package(files.Files, files.Sha512, path);
-        if (files is { Shape: not null, Fields: not null } && checks.Sound($"{path}.shape", $"{path}.fields"))
-            checks.Fault(
-                $"{path}.fields", "'fields' and 'shape' are both given", "keep one of the two: a shape says itself what the fields are");
+        Shape(files, path);
+        Part(files.Part, path);
         if (files.Split is { } split && split.Validation + split.Test >= 1 && checks.Sound($"{path}.split"))
         {
             checks.Fault($"{path}.split",
@@ -43,9 +42,40 @@ internal sealed class FieldChecks(Checks checks)
         Filters(files.Where, name, path);
     }
 
+    // Beside a shape, fields say where the shape's own columns lie; speakers and what is ignored are things of shapes.
+    private void Shape(FilesSpec files, string path)
+    {
+        if (!IsShaped(files))
+        {
+            foreach (var (key, there) in new[] { ("roles", files.Roles is not null), ("ignore", files.Ignore is not null) })
+            {
+                if (there && checks.Sound($"{path}.{key}"))
+                    checks.Fault($"{path}.{key}", $"'{key}' has no meaning without a shape", "add shape: auto, or leave it out");
+            }
+            return;
+        }
+        foreach (var field in files.Fields?.Keys.Where(field => !ShapeFields.Names.Contains(field)) ?? [])
+            checks.Fault($"{path}.fields.{field}", $"no shape has '{field}'", Nearest.Hint(field, [.. ShapeFields.Names], "columns of shapes"));
+        foreach (var (speaker, role) in files.Roles ?? new Dictionary<string, string>())
+        {
+            if (!ShapeFields.Roles.Contains(role))
+                checks.Fault($"{path}.roles.{speaker}", $"'{role}' is no role", Nearest.Hint(role, [.. ShapeFields.Roles], "roles"));
+        }
+    }
+
+    private static bool IsShaped(FilesSpec files) =>
+        files.Shape is not null || files.Files?.Any(file => DescribedData.Split(file).File is not null) == true;
+
+    private void Part(string? part, string path)
+    {
+        if (part is not null && RowPart.Parse(part) is null && checks.Sound($"{path}.part"))
+            checks.Fault($"{path}.part", $"'{part}' is no part", $"write {RowPart.Form}");
+    }
+
     private void View(ViewSpec view, string name)
     {
         var path = $"data.{name}";
+        Part(view.Part, path);
         if (view.View is null)
             return;
         foreach (var (field, template) in view.Fields ?? new Dictionary<string, string>())
@@ -134,7 +164,7 @@ internal sealed class FieldChecks(Checks checks)
     private void Talks(StageSpec stage, IReadOnlyList<string> sources, string path)
     {
         if (stage.Objective is PreferSpec
-            && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec { Shape: null }) is { } shapeless)
+            && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec files && !IsShaped(files)) is { } shapeless)
             checks.Fault(
                 $"{path}.data",
                 $"'{shapeless}' has no shape that says which answers are chosen and rejected",
@@ -148,7 +178,7 @@ internal sealed class FieldChecks(Checks checks)
             var missing = talk.Prompt is null ? "prompt" : "answer";
             checks.Fault(path, $"'{missing}' is missing", $"add {missing}: TEXT, or leave out both to read the rows' own messages");
         }
-        else if (sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec { Shape: null }) is { } plain)
+        else if (sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec files && !IsShaped(files)) is { } plain)
         {
             checks.Fault(path,
                 $"'prompt' and 'answer' are missing, and '{plain}' has no shape that says what its messages are",
@@ -193,7 +223,7 @@ internal sealed class FieldChecks(Checks checks)
             return null;
         return data.GetValueOrDefault(name) switch
         {
-            FilesSpec { Shape: not null } => null,
+            FilesSpec files when IsShaped(files) => null,
             FilesSpec { Fields: { } fields } => [.. fields.Keys],
             FilesSpec { Format: FileFormat.Txt } => ["text"],
             FilesSpec { Format: null, Files: { Count: > 0 } files }

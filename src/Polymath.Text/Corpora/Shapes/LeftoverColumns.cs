@@ -13,13 +13,15 @@ internal static class LeftoverColumns
     /// <exception cref="InputException">A second answer or media are left.</exception>
     public static void Tell(SourceRow row, IReadOnlyList<Dictionary<string, string>> read)
     {
+        // A text has no answer that another one could stand beside.
+        var talks = read[0].ContainsKey("messages");
         foreach (var name in row.Left.ToList())
         {
             if (ShapeKeys.Talk.Contains(name) && Repeats(row, name, read[0]))
                 continue;
             if (ShapeKeys.IsMedia(name))
                 throw Refused(row, name, "a language model does not read it");
-            if (ShapeKeys.IsAnswer(name) && !read.Any(fields => fields.ContainsValue(row.Values[name]!.ToString())))
+            if (talks && ShapeKeys.IsAnswer(name) && !read.Any(fields => fields.ContainsValue(row.Values[name]!.ToString())))
                 throw Refused(row, name, "it is a second answer");
             row.Report.Count($"column '{name}' is not used", row.Place.ToString());
         }

@@ -62,7 +62,7 @@ public static class RowShape
 
     // The first of some columns that the row has, though it may be null there, which is told when it is read.
     private static string Need(SourceRow row, string[] names, DataShape shape) => row.Find(names) ?? throw row.Fault(
-        $"a row of the shape {Name(shape)} needs one of {string.Join(", ", names)}; this one has {row.Columns}. "
+        $"a row of the shape {Name(shape)} needs one of {string.Join(", ", names)}; this one has {row.Columns}.{row.Missing} "
         + $"Choose another shape, or say which column it is: fields: {{{names[0]}: COLUMN}}.");
 
     private static string Words(SourceRow row, string column) => row.Values[column] is null
@@ -138,7 +138,7 @@ public static class RowShape
     private static string Name(DataShape shape) => JsonNamingPolicy.CamelCase.ConvertName(shape.ToString());
 
     private static InputException Unknown(SourceRow row) => row.Fault(
-        $"the shape of the row is not recognised: it has {row.Columns}. Known are alpaca (instruction, output), belle, sharegpt "
+        $"the shape of the row is not recognised: it has {row.Columns}.{row.Missing} Known are alpaca (instruction, output), belle, sharegpt "
             + "(conversations), messages, preference (chosen, rejected), kto (label), text and labelled (text, label). Name its columns "
             + "by those of a shape, such as fields: {prompt: COLUMN, answer: COLUMN} (--field prompt=COLUMN).");
 }

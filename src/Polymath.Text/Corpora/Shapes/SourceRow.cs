@@ -12,6 +12,7 @@ public sealed class SourceRow
     private const int Shown = 20, LongestShown = 60;
 
     private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
+    private readonly List<string> _missing = [];
 
     /// <summary>A row.</summary>
     /// <param name="values">Its values by column.</param>
@@ -40,6 +41,9 @@ public sealed class SourceRow
 
     /// <summary>The columns that nothing took and that hold something.</summary>
     internal IEnumerable<string> Left => Values.Where(pair => !_taken.Contains(pair.Key) && !IsBlank(pair.Value)).Select(pair => pair.Key);
+
+    /// <summary>What <c>fields</c> names and the row lacks, as a sentence; empty for nothing.</summary>
+    internal string Missing => _missing.Count == 0 ? "" : $" It lacks {string.Join(", ", _missing.Select(path => $"'{path}'"))}, which 'fields' names.";
 
     /// <summary>The row's columns, as messages list them.</summary>
     internal string Columns => Values.Count == 0 ? "no fields" : string.Join(", ", Values.Select(pair => pair.Key).Take(Shown));
@@ -124,7 +128,10 @@ public sealed class SourceRow
         foreach (var (name, spec) in fields.Where(field => !field.Key.Contains('.', StringComparison.Ordinal)))
         {
             if (JsonValues.Find(values, spec.Path) is not { } value)
+            {
+                _missing.Add(spec.Path);
                 continue;
+            }
             renamed[name] = spec.Match is null
                 ? value.DeepClone()
                 : JsonValue.Create(FieldPattern.Part(TextOf(value, spec.Path), spec.Match));

@@ -1,0 +1,37 @@
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Templates;
+using Polymath.Training.Stages;
+
+namespace Polymath.Training;
+
+/// <summary>Reads the local sources of a recipe before anything is trained, and says what of their rows would not be learned.</summary>
+public static class SourceCheck
+{
+    /// <summary>What there is to tell, a sentence each.</summary>
+    /// <param name="recipe">The recipe.</param>
+    /// <param name="baseFolder">What its paths are relative to.</param>
+    /// <param name="progress">Is told how far reading has come; null for silence.</param>
+    /// <returns>The sentences, each once; sources on hubs and in packages are left out.</returns>
+    /// <exception cref="InputException">A source cannot be read.</exception>
+    public static IReadOnlyList<string> Notes(Recipe recipe, string baseFolder, CorpusProgress? progress = null)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        var corpora = new Corpora(recipe, baseFolder, new PackageCache(), progress);
+        var lines = new List<string>();
+        foreach (var stage in recipe.Stages.Where(stage => stage.Data.All(name => IsLocal(recipe, name))))
+        {
+            var data = new StageData(stage, corpora, new TextContract(ChatTemplate.Own, []));
+            data.Tell(DataSplit.Train, recipe);
+            lines.AddRange(data.Report.Lines);
+        }
+        return [.. lines.Distinct()];
+    }
+
+    private static bool IsLocal(Recipe recipe, string name) => recipe.Data.GetValueOrDefault(name) switch
+    {
+        FilesSpec files => !files.Files.Any(file => PackageCache.IsAddress(file) || HubAddress.IsAddress(file) || DescribedData.Split(file).File is not null),
+        ViewSpec view => IsLocal(recipe, view.View),
+        _ => false,
+    };
+}
