@@ -1,17 +1,13 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using Polymath.Cli;
-using Polymath.Cli.Verbs;
 
 Console.OutputEncoding = System.Text.Encoding.UTF8;
+var groups = VerbGroups.Make();
 // A root of our own: the library's takes its name in the help from the program's file.
-var root = new Command("polymath", "Polymath: a language model's whole education, from one recipe.")
-{
-    new HelpOption(), new VersionOption(),
-    RunVerb.Make(), CompareVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(),
-    ClassifyVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), AdapterVerb.Make(), DeltaVerb.Make(), DataVerb.Make(),
-    TokenizerVerb.Make(), TemplateVerb.Make(), HubVerb.Make(), DoctorVerb.Make(),
-};
+var root = new Command("polymath", "Polymath: a language model's whole education, from one recipe.") { new HelpOption(), new VersionOption() };
+foreach (var verb in groups.SelectMany(group => group.Verbs))
+    root.Add(verb);
 if (args.Length == 0)
 {
     Console.WriteLine("Polymath: a language model's whole education, from one recipe.");
@@ -19,6 +15,11 @@ if (args.Length == 0)
     Console.WriteLine("  polymath recipes                         what is shipped");
     Console.WriteLine("  polymath doctor                          what this machine has, and what is missing");
     Console.WriteLine("  polymath --help                          every command");
+    return Outcome.Done;
+}
+if (args is ["--help" or "-h" or "-?" or "help"])
+{
+    VerbGroups.Show(groups);
     return Outcome.Done;
 }
 var parsed = root.Parse(args);
