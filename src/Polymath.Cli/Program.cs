@@ -5,7 +5,9 @@ using Polymath.Cli;
 Console.OutputEncoding = System.Text.Encoding.UTF8;
 var groups = VerbGroups.Make();
 // A root of our own: the library's takes its name in the help from the program's file.
-var root = new Command("polymath", "Polymath: a language model's whole education, from one recipe.") { new HelpOption(), new VersionOption() };
+var root = new Command(
+    "polymath",
+    "Polymath: a language model's whole education, from one recipe.") { new HelpOption(), new VersionOption() };
 foreach (var verb in groups.SelectMany(group => group.Verbs))
     root.Add(verb);
 if (args.Length == 0)

@@ -3,7 +3,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli;
 
-/// <summary>What is said of a source's rows on the command line, as a recipe says it; the same options for every verb that reads a source.</summary>
+/// <summary>
+/// What is said of a source's rows on the command line, as a recipe says it; the same options for every verb that reads a source.
+/// </summary>
 sealed class ReadingChoice
 {
     private readonly Option<DataShape> shape = new("--shape") { Description = "The shape of the rows; recognised when left out." };
@@ -15,7 +17,8 @@ sealed class ReadingChoice
 
     private readonly Option<string[]> field = new("--field")
     {
-        Description = "Where a column of the shape lies, NAME=COLUMN, such as answer=reply or messages.role=speaker; may be given several times.",
+        Description =
+            "Where a column of the shape lies, NAME=COLUMN, such as answer=reply or messages.role=speaker; may be given several times.",
     };
 
     private readonly Option<string[]> role = new("--role")
@@ -48,7 +51,8 @@ sealed class ReadingChoice
         var roles = Pairs(parsed, role);
         var ignored = (parsed.GetValue(ignore) ?? []).SelectMany(Words.List).ToList();
         foreach (var name in fields.Keys.Where(name => !ShapeFields.Names.Contains(name)))
-            throw new InputException($"--field has '{name}', which no shape has. {Nearest.Hint(name, [.. ShapeFields.Names], "columns of shapes")}.");
+            throw new InputException($"--field has '{name}', which no shape has. "
+                + $"{Nearest.Hint(name, [.. ShapeFields.Names], "columns of shapes")}.");
         return new FilesSpec(
             [source],
             Format: parsed.GetValue(format),

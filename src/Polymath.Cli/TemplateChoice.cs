@@ -5,13 +5,15 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Cli;
 
-/// <summary>Which chat template is used and what it is told besides the conversation; the same options for every verb that lays out conversations.</summary>
+/// <summary>
+/// Which chat template is used and what it is told besides the conversation; the same options for every verb that lays out conversations.
+/// </summary>
 sealed class TemplateChoice
 {
     private readonly Option<string?> template = new("--template")
     {
-        Description = "The chat template: one of the model's own by name, a shipped one (polymath template list), or a file that ends in .jinja; "
-            + "the model's own when left out.",
+        Description = "The chat template: one of the model's own by name, a shipped one (polymath template list), or a file that ends in "
+            + ".jinja; the model's own when left out.",
     };
 
     private readonly Option<string[]> set = new("--set")

@@ -24,7 +24,8 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="folder">The folder.</param>
     /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
     /// <param name="layout">Changes the layout of conversations; null leaves the folder's own.</param>
-    public static TextModel Open(string folder, IReadOnlyCollection<string>? allowed = null, Func<TextContract, TextContract>? layout = null)
+    public static TextModel Open(
+        string folder, IReadOnlyCollection<string>? allowed = null, Func<TextContract, TextContract>? layout = null)
     {
         var place = Locate(folder);
         var model = ModelFolder.Open(place, allowed);

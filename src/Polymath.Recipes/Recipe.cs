@@ -63,7 +63,8 @@ public sealed record RoundsSpec(
 /// <summary>How a user's message becomes the model's input.</summary>
 /// <param name="Convert">Conversion tables that each message passes through, in order.</param>
 /// <param name="System">A message that stands before every conversation.</param>
-/// <param name="Template">A chat template: a shipped one, one of the model's own by name, or a file that ends in <c>.jinja</c>; the model's own when left out.</param>
+/// <param name="Template">A chat template: a shipped one, one of the model's own by name, or a file that ends in <c>.jinja</c>; the model's
+/// own when left out.</param>
 /// <param name="Variables">Variables for the chat template, such as <c>enable_thinking: false</c>.</param>
 public sealed record ChatSpec(
     [Means(Meaning.TableName)] IReadOnlyList<string>? Convert = null,

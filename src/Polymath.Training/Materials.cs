@@ -89,7 +89,8 @@ public sealed class Materials
                 tokenizer,
                 contract);
         }
-        var own = Named(new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions), recipe.Chat, baseFolder);
+        var own = Named(
+            new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions), recipe.Chat, baseFolder);
         if (!File.Exists(Path.Combine(kept, Tokenizer.FileName)))
         {
             observer.Progress("Training the tokenizer", 0, 0);
@@ -125,7 +126,8 @@ public sealed class Materials
     private static TextContract Named(TextContract contract, ChatSpec? chat, string baseFolder)
     {
         if (chat?.Template is { } name)
-            contract = contract.With(name.EndsWith(".jinja", StringComparison.Ordinal) ? Path.GetFullPath(name, Path.GetFullPath(baseFolder)) : name);
+            contract = contract.With(
+                name.EndsWith(".jinja", StringComparison.Ordinal) ? Path.GetFullPath(name, Path.GetFullPath(baseFolder)) : name);
         return chat?.Variables is { Count: > 0 } variables ? contract.With(TemplateVariables.Of(variables)) : contract;
     }
 

@@ -30,7 +30,8 @@ public static class SourceCheck
 
     private static bool IsLocal(Recipe recipe, string name) => recipe.Data.GetValueOrDefault(name) switch
     {
-        FilesSpec files => !files.Files.Any(file => PackageCache.IsAddress(file) || HubAddress.IsAddress(file) || DescribedData.Split(file).File is not null),
+        FilesSpec files => !files.Files.Any(
+            file => PackageCache.IsAddress(file) || HubAddress.IsAddress(file) || DescribedData.Split(file).File is not null),
         ViewSpec view => IsLocal(recipe, view.View),
         _ => false,
     };

@@ -27,7 +27,8 @@ static class ChatVerb
         template.AddTo(command);
         sampling.AddTo(command);
         command.SetAction(
-            parsed => Outcome.Of(() => Talk(choice.Open(parsed, choosing: true, template), parsed.GetValue(remember), sampling.Read(parsed))));
+            parsed =>
+                Outcome.Of(() => Talk(choice.Open(parsed, choosing: true, template), parsed.GetValue(remember), sampling.Read(parsed))));
         return command;
     }
 

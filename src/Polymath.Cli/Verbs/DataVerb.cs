@@ -23,12 +23,13 @@ static class DataVerb
     {
         var source = new Argument<string>("source")
         {
-            Description = "A file, a pattern of files (json, jsonl, csv, parquet, arrow, txt; also packed by gz, zst, xz, bz2), a folder saved by datasets, "
-                + "dataset_info.json#NAME, or hf:datasets/ORG/NAME[@REVISION][/path] (modelscope:).",
+            Description = "A file, a pattern of files (json, jsonl, csv, parquet, arrow, txt; also packed by gz, zst, xz, bz2), a folder "
+                + "saved by datasets, dataset_info.json#NAME, or hf:datasets/ORG/NAME[@REVISION][/path] (modelscope:).",
         };
         var model = new Option<string?>("--model")
         {
-            Description = "The model, by its folder or its address on a hub, whose tokenizer and chat template are used; without it tokens are characters.",
+            Description = "The model, by its folder or its address on a hub, whose tokenizer and chat template are used; without it tokens "
+                + "are characters.",
         };
         var rows = new Option<int>("--rows") { Description = "The rows to show.", DefaultValueFactory = _ => 3 };
         var maxLength = new Option<int?>("--max-length") { Description = "The most tokens of a row; what lies beyond is cut." };
@@ -47,7 +48,8 @@ static class DataVerb
             if (count < 0) throw new InputException($"--rows is {count}; it must be 0 or more.");
             if (most < 1) throw new InputException($"--max-length is {most}; it must be at least 1.");
             var name = parsed.GetRequiredValue(source);
-            var recipe = new Recipe("preview", new CheckpointSpec("."), new Dictionary<string, DataSpec> { [name] = reading.Read(parsed, name) }, []);
+            var recipe = new Recipe(
+                "preview", new CheckpointSpec("."), new Dictionary<string, DataSpec> { [name] = reading.Read(parsed, name) }, []);
             var (read, report) = hubs.Show(parsed, hub =>
             {
                 var corpora = new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache(), hub: hub);
@@ -80,7 +82,9 @@ static class DataVerb
         }
         var own = new TextContract(ChatTemplate.Own, []);
         own = apply(template is null ? own.With("chatml") : own);
-        return (CharacterTokenizerTrainer.Train(DataPreview.Texts(rows, own), 1, [.. ChatTemplate.Specials, "<|im_start|>", "<|im_end|>"]), own);
+        return (
+            CharacterTokenizerTrainer.Train(DataPreview.Texts(rows, own), 1, [.. ChatTemplate.Specials, "<|im_start|>", "<|im_end|>"]),
+            own);
     }
 
     private static void Show(DataPreview preview)

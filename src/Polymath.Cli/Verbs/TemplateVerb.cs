@@ -31,7 +31,10 @@ static partial class TemplateVerb
 
     private static Command Render()
     {
-        var place = new Argument<string>("place") { Description = "A model's folder, its address on a hub, a file that ends in .jinja, or a shipped template's name." };
+        var place = new Argument<string>("place")
+        {
+            Description = "A model's folder, its address on a hub, a file that ends in .jinja, or a shipped template's name.",
+        };
         var messages = new Option<string>("--messages")
         {
             Description = "A file with a row of messages, as training reads it (JSON or one row a line); the first row is rendered.",
@@ -74,10 +77,12 @@ static partial class TemplateVerb
     private static Row First(string file, FilesSpec spec)
     {
         if (spec.Format is null && (file == "-" || !File.Exists(file)))
-            throw new InputException($"--messages is {file}, and there is no such file. Name one with a row such as {{\"messages\": [...]}}, or a list of messages.");
+            throw new InputException($"--messages is {file}, and there is no such file. Name one with a row such as {{\"messages\": "
+                + "[...]}, or a list of messages.");
         var text = File.ReadAllText(file).TrimStart();
         // A list of messages is a row of them.
-        var bare = text.StartsWith('[') && JsonNode.Parse(text) is JsonArray { Count: > 0 } list && list[0] is JsonObject one && (one.ContainsKey("role") || one.ContainsKey("from"));
+        var bare = text.StartsWith('[') && JsonNode.Parse(text) is JsonArray { Count: > 0 } list
+            && list[0] is JsonObject one && (one.ContainsKey("role") || one.ContainsKey("from"));
         if (bare)
         {
             var values = new JsonObject { ["messages"] = JsonNode.Parse(text) };
@@ -113,9 +118,13 @@ static partial class TemplateVerb
             }, layout));
             return;
         }
-        Console.WriteLine(mask ? string.Concat(rendering.Spans.Select(span => span.Target == 0 ? span.Text : $"«{span.Text}»")).Replace("»«", "", StringComparison.Ordinal) : text);
+        Console.WriteLine(mask
+            ? string.Concat(rendering.Spans.Select(span => span.Target == 0 ? span.Text : $"«{span.Text}»"))
+                .Replace("»«", "", StringComparison.Ordinal)
+            : text);
         if (row is { } tokens)
-            Console.WriteLine($"\n{tokens.Length:N0} tokens, {tokens.Targets:N0} learned: {string.Join(' ', tokens.Ids.Select(id => tokenizer!.TokenOf(id)))}");
+            Console.WriteLine($"\n{tokens.Length:N0} tokens, {tokens.Targets:N0} learned: "
+                + $"{string.Join(' ', tokens.Ids.Select(id => tokenizer!.TokenOf(id)))}");
         foreach (var remark in rendering.Remarks)
             Console.WriteLine($"note: message {remark.Message + 1}: {remark.Kind} {remark.Name}".TrimEnd());
     }

@@ -55,7 +55,8 @@ internal sealed class FieldChecks(Checks checks)
             return;
         }
         foreach (var field in files.Fields?.Keys.Where(field => !ShapeFields.Names.Contains(field)) ?? [])
-            checks.Fault($"{path}.fields.{field}", $"no shape has '{field}'", Nearest.Hint(field, [.. ShapeFields.Names], "columns of shapes"));
+            checks.Fault(
+                $"{path}.fields.{field}", $"no shape has '{field}'", Nearest.Hint(field, [.. ShapeFields.Names], "columns of shapes"));
         foreach (var (speaker, role) in files.Roles ?? new Dictionary<string, string>())
         {
             if (!ShapeFields.Roles.Contains(role))

@@ -163,7 +163,10 @@ public sealed class Corpora(
             collected.AddRange(collector.Rows);
         }
         bool Knows(string field) => collectors.Exists(collector => collector.Knows(field));
-        var log = new List<string> { $"{sources.Count} file{(sources.Count == 1 ? " holds" : "s hold")} {collected.Count + filter.Removed} rows" };
+        var log = new List<string>
+        {
+            $"{sources.Count} file{(sources.Count == 1 ? " holds" : "s hold")} {collected.Count + filter.Removed} rows",
+        };
         var rows = filter.Apply(collected, row => row.Columns, Knows, log);
         if (spec.Distinct is { } distinct && rows.Count > 0)
             rows = Distinct(name, rows, distinct, Knows);

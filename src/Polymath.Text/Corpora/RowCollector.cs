@@ -86,7 +86,8 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
 
     private void AddShaped(RowPlace place, JsonObject values, DataShape shape)
     {
-        string? Column(string name) => values.ContainsKey(name.Split('.')[0]) ? JsonValues.Text(JsonValues.Find(values, name), Whole.Join) ?? "" : null;
+        string? Column(string name) =>
+            values.ContainsKey(name.Split('.')[0]) ? JsonValues.Text(JsonValues.Find(values, name), Whole.Join) ?? "" : null;
         if (!filter.Passes(Column))
             return;
         foreach (var (field, asked) in spec.Fields ?? new Dictionary<string, FieldSpec>())

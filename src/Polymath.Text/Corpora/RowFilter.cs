@@ -8,7 +8,8 @@ namespace Polymath.Text;
 internal sealed class RowFilter(IReadOnlyList<FilterSpec>? filters, string name)
 {
     private readonly List<(FilterSpec Filter, RowCondition Condition, string Where)> _conditions =
-        [.. (filters ?? []).Index().Select(entry => Ready(entry.Item, $"data '{name}': filter {entry.Index + 1} (field '{entry.Item.Field}')"))];
+        [.. (filters ?? []).Index()
+            .Select(entry => Ready(entry.Item, $"data '{name}': filter {entry.Index + 1} (field '{entry.Item.Field}')"))];
 
     private readonly int[] _removed = new int[filters?.Count ?? 0];
 
@@ -16,8 +17,8 @@ internal sealed class RowFilter(IReadOnlyList<FilterSpec>? filters, string name)
     public int Removed => _removed.Sum();
 
     /// <summary>
-    /// Whether a row of a file passes the conditions on its columns, before a shape is made of it. A condition on the most frequent values, and those behind it, wait until
-    /// all rows are there; so do conditions on fields that only the shape makes.
+    /// Whether a row of a file passes the conditions on its columns, before a shape is made of it. A condition on the most frequent values,
+    /// and those behind it, wait until all rows are there; so do conditions on fields that only the shape makes.
     /// </summary>
     /// <param name="columnOf">A column's value; null where the row has no such column.</param>
     /// <exception cref="InputException">A pattern takes too long.</exception>
@@ -67,5 +68,6 @@ internal sealed class RowFilter(IReadOnlyList<FilterSpec>? filters, string name)
         return rows.FindAll(row => frequent.Contains(valueOf(row)));
     }
 
-    private static (FilterSpec, RowCondition, string) Ready(FilterSpec filter, string where) => (filter, new RowCondition(filter, where), where);
+    private static (FilterSpec, RowCondition, string) Ready(FilterSpec filter, string where) =>
+        (filter, new RowCondition(filter, where), where);
 }

@@ -234,7 +234,12 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     }
 
     // Where the template trims messages, their edges are not in the rendering, though like characters of its own may stand there.
-    private JsonArray Trimmed(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt, string whole)
+    private JsonArray Trimmed(
+        JinjaTemplate template,
+        JsonArray messages,
+        JsonArray? tools,
+        bool prompt,
+        string whole)
     {
         Func<string, string>[] ways = [text => text.Trim(), text => text.TrimStart(), text => text.TrimEnd()];
         foreach (var way in ways)
@@ -255,7 +260,8 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         return messages;
     }
 
-    private string? Tried(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt) => Laid(template, messages, tools, prompt)?.Text;
+    private string? Tried(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt) =>
+        Laid(template, messages, tools, prompt)?.Text;
 
     private JinjaText? Laid(JinjaTemplate template, JsonArray messages, JsonArray? tools, bool prompt)
     {

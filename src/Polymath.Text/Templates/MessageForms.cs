@@ -3,8 +3,8 @@ using System.Text.Json.Nodes;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// The forms in which templates want messages: some cannot take a content of null, some take the arguments of a call as text and others as an object, some take lists of parts
-/// alone.
+/// The forms in which templates want messages: some cannot take a content of null, some take the arguments of a call as text and others as
+/// an object, some take lists of parts alone.
 /// </summary>
 internal static class MessageForms
 {

@@ -186,7 +186,8 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     public TextContract With(JsonObject variables)
     {
         if (Layout is null)
-            throw new InputException("The model has no chat template that variables could be given to. Choose one with chat.template (--template).");
+            throw new InputException("The model has no chat template that variables could be given to. Choose one with chat.template "
+                + "(--template).");
         return this with { Layout = Layout.With(null, variables) };
     }
 

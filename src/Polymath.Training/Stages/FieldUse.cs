@@ -31,15 +31,19 @@ internal static class FieldUse
         _ => [],
     };
 
-    private static IEnumerable<string> Names(string text) => new FieldText(text).Parts.Where(part => part.IsField).Select(part => part.Text);
+    private static IEnumerable<string> Names(string text) =>
+        new FieldText(text).Parts.Where(part => part.IsField).Select(part => part.Text);
 
-    private static string[] OfReward(Recipe recipe, string name) => recipe.Rewards?.GetValueOrDefault(name) is PatternRewardSpec { By: { } field } ? [field] : [];
+    private static string[] OfReward(Recipe recipe, string name) =>
+        recipe.Rewards?.GetValueOrDefault(name) is PatternRewardSpec { By: { } field } ? [field] : [];
 
     // What a source itself looks at, and the fields that views make others of.
     private static IEnumerable<string> OfSource(Recipe recipe, string name) => recipe.Data.GetValueOrDefault(name) switch
     {
-        FilesSpec files => [.. (files.Where ?? []).Select(filter => filter.Field), .. files.Split?.By ?? [], .. files.Distinct is { } one ? [one] : Array.Empty<string>()],
-        ViewSpec view => [.. (view.Where ?? []).Select(filter => filter.Field), .. (view.Fields?.Values ?? []).SelectMany(Names), .. OfSource(recipe, view.View)],
+        FilesSpec files => [.. (files.Where ?? [])
+            .Select(filter => filter.Field), .. files.Split?.By ?? [], .. files.Distinct is { } one ? [one] : Array.Empty<string>()],
+        ViewSpec view => [.. (view.Where ?? [])
+            .Select(filter => filter.Field), .. (view.Fields?.Values ?? []).SelectMany(Names), .. OfSource(recipe, view.View)],
         _ => [],
     };
 }

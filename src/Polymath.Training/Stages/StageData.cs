@@ -54,7 +54,9 @@ public sealed class StageData
 
     private bool Talks => stage.Objective is FinetuneSpec { Prompt: null } or PreferSpec;
 
-    /// <summary>The rows of a part of the data; of rows that say whether their answer is good, a finetune stage takes the good ones.</summary>
+    /// <summary>
+    /// The rows of a part of the data; of rows that say whether their answer is good, a finetune stage takes the good ones.
+    /// </summary>
     /// <param name="split">The part.</param>
     public IReadOnlyList<Row> Rows(DataSplit split) => [.. All(split).Where(row => !IsBad(row))];
 
@@ -65,7 +67,8 @@ public sealed class StageData
         stage.Data.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }));
 
     private bool IsBad(Row row) =>
-        stage.Objective is FinetuneSpec { Prompt: null } && row.Fields.ContainsKey("messages") && row.Fields.GetValueOrDefault("label") == "false";
+        stage.Objective is FinetuneSpec { Prompt: null } && row.Fields.ContainsKey("messages")
+            && row.Fields.GetValueOrDefault("label") == "false";
 
     /// <summary>Counts what of a part's rows is not learned, before they become tokens.</summary>
     /// <param name="split">The part.</param>

@@ -138,7 +138,7 @@ public static class RowShape
     private static string Name(DataShape shape) => JsonNamingPolicy.CamelCase.ConvertName(shape.ToString());
 
     private static InputException Unknown(SourceRow row) => row.Fault(
-        $"the shape of the row is not recognised: it has {row.Columns}.{row.Missing} Known are alpaca (instruction, output), belle, sharegpt "
-            + "(conversations), messages, preference (chosen, rejected), kto (label), text and labelled (text, label). Name its columns "
-            + "by those of a shape, such as fields: {prompt: COLUMN, answer: COLUMN} (--field prompt=COLUMN).");
+        $"the shape of the row is not recognised: it has {row.Columns}.{row.Missing} Known are alpaca (instruction, output), belle, "
+            + "sharegpt (conversations), messages, preference (chosen, rejected), kto (label), text and labelled (text, label). Name its "
+            + "columns by those of a shape, such as fields: {prompt: COLUMN, answer: COLUMN} (--field prompt=COLUMN).");
 }

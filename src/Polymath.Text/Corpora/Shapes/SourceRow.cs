@@ -43,7 +43,8 @@ public sealed class SourceRow
     internal IEnumerable<string> Left => Values.Where(pair => !_taken.Contains(pair.Key) && !IsBlank(pair.Value)).Select(pair => pair.Key);
 
     /// <summary>What <c>fields</c> names and the row lacks, as a sentence; empty for nothing.</summary>
-    internal string Missing => _missing.Count == 0 ? "" : $" It lacks {string.Join(", ", _missing.Select(path => $"'{path}'"))}, which 'fields' names.";
+    internal string Missing =>
+        _missing.Count == 0 ? "" : $" It lacks {string.Join(", ", _missing.Select(path => $"'{path}'"))}, which 'fields' names.";
 
     /// <summary>The row's columns, as messages list them.</summary>
     internal string Columns => Values.Count == 0 ? "no fields" : string.Join(", ", Values.Select(pair => pair.Key).Take(Shown));

@@ -1,8 +1,8 @@
 namespace Polymath.Text.Templates.Jinja;
 
 /// <summary>
-/// A text that is marked as safe for HTML, as <c>safe</c> and <c>escape</c> make it (markupsafe's Markup). Whatever is added to it is escaped, also where a template escapes
-/// nothing by itself.
+/// A text that is marked as safe for HTML, as <c>safe</c> and <c>escape</c> make it (markupsafe's Markup). Whatever is added to it is
+/// escaped, also where a template escapes nothing by itself.
 /// </summary>
 /// <param name="text">The text.</param>
 internal sealed class Markup(string text)
@@ -42,5 +42,6 @@ internal sealed class Markup(string text)
         return new Markup(machine.Meter.Made(Escaped(machine, left) + Escaped(machine, right)));
     }
 
-    private static string Escaped(Machine machine, object value) => value is Markup marked ? marked.Text : TextFilters.Escape(machine, value);
+    private static string Escaped(Machine machine, object value) =>
+        value is Markup marked ? marked.Text : TextFilters.Escape(machine, value);
 }

@@ -40,12 +40,16 @@ internal static partial class PercentFormat
                 : values is DictValue dict && dict.TryGet(match.Groups["name"].Value, out var named) ? named
                 : throw new JinjaFault($"the format asks for '{match.Groups["name"].Value}', which is not given");
             machine.Meter.Text(result.Length / 64 + Math.Abs((long)(width ?? 0)) + Math.Abs((long)(digits ?? 0)));
-            result.Append(Aligned(One(
-                machine,
-                kind,
-                value,
+            result.Append(Aligned(
+                One(
+                    machine,
+                    kind,
+                    value,
+                    flags,
+                    digits),
                 flags,
-                digits), flags, width ?? 0, kind));
+                width ?? 0,
+                kind));
         }
         if (values is not (DictValue or ListValue) && used < items.Count)
             throw new JinjaFault("there are more values than places in the format");

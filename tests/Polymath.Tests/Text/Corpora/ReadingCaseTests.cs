@@ -70,7 +70,8 @@ public sealed class ReadingCaseTests
     {
         var notes = ReadingScene.Preview(ReadingScene.Source(ReadingScene.At("31-19dolly.jsonl"))).Notes;
         Assert.StartsWith("column 'category' is not used (1 row, first ", Assert.Single(notes), StringComparison.Ordinal);
-        Assert.Contains("important context", ReadingScene.All(ReadingScene.Preview(ReadingScene.Source(ReadingScene.At("31-19dolly.jsonl")))));
+        Assert.Contains("important context", ReadingScene.All(
+            ReadingScene.Preview(ReadingScene.Source(ReadingScene.At("31-19dolly.jsonl")))));
     }
 
     [Fact]

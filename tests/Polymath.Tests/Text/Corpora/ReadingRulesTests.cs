@@ -30,11 +30,15 @@ public sealed class ReadingRulesTests : IDisposable
         Assert.Equal($"a{End}", Learned(spec));
         var talk = Write("b.jsonl", """{"turns": [{"who": "Kunde", "says": "q"}, {"who": "Berater", "says": "a"}]}""" + "\n") with
         {
-            Fields = new Dictionary<string, FieldSpec> { ["messages"] = new("turns"), ["messages.role"] = new("who"), ["messages.content"] = new("says") },
+            Fields = new Dictionary<string, FieldSpec>
+            {
+                ["messages"] = new("turns"), ["messages.role"] = new("who"), ["messages.content"] = new("says"),
+            },
             Roles = new Dictionary<string, string> { ["kunde"] = "user", ["Berater"] = "assistant" },
         };
         Assert.Equal($"a{End}", Learned(talk));
-        var wrong = spec with { Fields = new Dictionary<string, FieldSpec> { ["prompt"] = new("meta.question"), ["answer"] = new("reply") } };
+        var wrong =
+            spec with { Fields = new Dictionary<string, FieldSpec> { ["prompt"] = new("meta.question"), ["answer"] = new("reply") } };
         Assert.Contains("'meta.question'", Assert.Throws<InputException>(() => Learned(wrong)).Message);
     }
 
@@ -50,8 +54,10 @@ public sealed class ReadingRulesTests : IDisposable
         Assert.Equal($"a1{End} / a3{End}", Learned(spec with { Where = [new FilterSpec("source.name", In: ["good"])] }));
         Assert.Equal($"a1{End} / a3{End}", Learned(spec with { Where = [new FilterSpec("output", MinimumLength: 1)] }));
         Assert.Contains("line 2: 'output' is null", ReadingScene.Fault(spec));
-        Assert.Contains("there is no such field", ReadingScene.Fault(spec with { Where = [new FilterSpec("output", MinimumLength: 1), new FilterSpec("sauce", In: ["good"])] }));
-        Assert.Contains("filter 1 (field 'instruction') removed 3 of 3", ReadingScene.Fault(spec with { Where = [new FilterSpec("instruction", Matches: "x")] }));
+        Assert.Contains("there is no such field", ReadingScene.Fault(
+            spec with { Where = [new FilterSpec("output", MinimumLength: 1), new FilterSpec("sauce", In: ["good"])] }));
+        Assert.Contains("filter 1 (field 'instruction') removed 3 of 3", ReadingScene.Fault(
+            spec with { Where = [new FilterSpec("instruction", Matches: "x")] }));
     }
 
     [Theory]
@@ -60,10 +66,13 @@ public sealed class ReadingRulesTests : IDisposable
     public void Parts_are_disjoint_equal_and_whole(int count)
     {
         var spec = new FilesSpec([folder.Write("a.txt", string.Concat(Enumerable.Range(0, 20).Select(i => $"line {i}\n")))]);
-        var parts = Enumerable.Range(1, count).Select(k => ReadingScene.Corpora(spec with { Part = $"{k} of {count}" }).Rows("d").Select(row => row.Key).ToList()).ToList();
+        var parts = Enumerable.Range(1, count)
+            .Select(k => ReadingScene.Corpora(spec with { Part = $"{k} of {count}" }).Rows("d").Select(row => row.Key).ToList()).ToList();
         Assert.Equal(20, parts.SelectMany(part => part).Distinct().Count());
         Assert.All(parts, part => Assert.InRange(part.Count, 20 / count, 20 / count + 1));
-        Assert.Contains("cannot be cut into 30 parts", Assert.Throws<InputException>(() => ReadingScene.Corpora(spec with { Part = "1 of 30" }).Rows("d")).Message);
+        Assert.Contains(
+            "cannot be cut into 30 parts",
+            Assert.Throws<InputException>(() => ReadingScene.Corpora(spec with { Part = "1 of 30" }).Rows("d")).Message);
     }
 
     [Theory]
@@ -80,7 +89,8 @@ public sealed class ReadingRulesTests : IDisposable
     [InlineData("a.json", "{\"instruction\": \"q\", \"output\": \"a\"}\n")]
     [InlineData("a.json", "{\n  \"instruction\": \"q\",\n  \"output\": \"a\"\n}\n")]
     [InlineData("a.ndjson", "\uFEFF{\"instruction\": \"q\", \"output\": \"a\"}\r\n")]
-    public void Tables_and_rows_are_read_however_they_are_separated(string name, string text) => Assert.Equal($"a{End}", Learned(Write(name, text)));
+    public void Tables_and_rows_are_read_however_they_are_separated(string name, string text) =>
+        Assert.Equal($"a{End}", Learned(Write(name, text)));
 
     [Theory]
     [InlineData("utf-16")]
@@ -96,7 +106,8 @@ public sealed class ReadingRulesTests : IDisposable
     [Theory]
     [InlineData("gb18030", "今天天气很好", "GB18030", "今天天气很好")]
     [InlineData("windows-1252", "Der schöne Tag im Café", "WINDOWS-1252", "schöne")]
-    public void A_text_of_another_encoding_is_shown_as_it_would_read_and_never_misread(string encoding, string text, string named, string shown)
+    public void A_text_of_another_encoding_is_shown_as_it_would_read_and_never_misread(
+        string encoding, string text, string named, string shown)
     {
         Encoding.RegisterProvider(CodePagesEncodingProvider.Instance);
         var file = folder.At("a.txt");
@@ -113,10 +124,14 @@ public sealed class ReadingRulesTests : IDisposable
     {
         var wide = folder.At("wide.txt");
         File.WriteAllBytes(wide, new UnicodeEncoding(false, false).GetBytes("some words\nand more\n"));
-        Assert.Contains("UTF-16LE without a byte-order mark", Assert.Throws<InputException>(() => ReadingScene.Corpora(new FilesSpec([wide])).Rows("d")).Message);
+        Assert.Contains(
+            "UTF-16LE without a byte-order mark",
+            Assert.Throws<InputException>(() => ReadingScene.Corpora(new FilesSpec([wide])).Rows("d")).Message);
         var zip = folder.At("a.jsonl");
         File.WriteAllBytes(zip, [.. "PK\u0003\u0004"u8, 0, 0, 0, 0]);
-        Assert.Contains("zip archive", Assert.Throws<InputException>(() => ReadingScene.Corpora(ReadingScene.Source(zip)).Rows("d")).Message);
+        Assert.Contains(
+            "zip archive",
+            Assert.Throws<InputException>(() => ReadingScene.Corpora(ReadingScene.Source(zip)).Rows("d")).Message);
     }
 
     [Fact]
@@ -125,7 +140,9 @@ public sealed class ReadingRulesTests : IDisposable
         var whole = File.ReadAllBytes(ReadingScene.At("43-13.jsonl.zst"));
         var file = folder.At("cut.jsonl.zst");
         File.WriteAllBytes(file, whole[..^8]);
-        Assert.Contains("cut.jsonl.zst", Assert.Throws<InputException>(() => ReadingScene.Corpora(ReadingScene.Source(file)).Rows("d")).Message);
+        Assert.Contains(
+            "cut.jsonl.zst",
+            Assert.Throws<InputException>(() => ReadingScene.Corpora(ReadingScene.Source(file)).Rows("d")).Message);
     }
 
     [Fact]
@@ -151,7 +168,12 @@ public sealed class ReadingRulesTests : IDisposable
         var texts = new StringArray.Builder().Append("q").Append(answer).Build();
         var structs = new StructArray(message, 2, [roles, texts], ArrowBuffer.Empty);
         var offsets = new ArrowBuffer.Builder<int>().Append(0).Append(2).Build();
-        var list = new ListArray(new ListType(new Field("item", message, true)), 1, offsets, structs, ArrowBuffer.Empty);
+        var list = new ListArray(
+            new ListType(new Field("item", message, true)),
+            1,
+            offsets,
+            structs,
+            ArrowBuffer.Empty);
         var schema = new Schema([new Field("messages", list.Data.DataType, true)], null);
         using var batch = new RecordBatch(schema, [list], 1);
         using var stream = File.Create(file);
@@ -194,18 +216,28 @@ public sealed class ReadingRulesTests : IDisposable
     [InlineData("""{"chosen": "\n\nHuman: q\n\nAssistant: good", "rejected": "\n\nHuman: q\n\nAssistant: bad"}""", $"good{End} / bad{End}")]
     [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "label": "good"}""", $"a{End}")]
     [InlineData("""{"prompt": "q", "completion": "[{\"name\": \"x\"}]"}""", "[{\"name\": \"x\"}]" + End)]
-    public void More_layouts_of_the_field_are_read(string row, string learned) => Assert.Equal(learned, Learned(Write("a.jsonl", row + "\n")));
+    public void More_layouts_of_the_field_are_read(string row, string learned) =>
+        Assert.Equal(learned, Learned(Write("a.jsonl", row + "\n")));
 
     [Theory]
     [InlineData("""{"instruction": "q", "output": "a", "rejected_output": "b", "response": "c"}""", "column 'response'", "a second answer")]
     [InlineData("""{"instruction": ["q1", "q2"], "output": "a"}""", "'instruction' is a list where a text belongs", "fields")]
     [InlineData("""{"instruction": "q", "output": {"a": 1}}""", "'output'", "no role")]
-    [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": null}]}""", "message 2 of 'messages' (assistant) has no content", "null")]
-    [InlineData("""{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}""", "the type 'image_url'", "ignore: [image_url]")]
-    [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "weight": 0}""", "'weight' is 0", "ignore: [weight]")]
-    [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tools": "[{oops"}""", "no list of tools in JSON", "ignore: [tools]")]
-    [InlineData("""{"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "call f"}]}""", "a call that is not JSON", "arguments")]
-    [InlineData("""{"prompt": "other", "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}]}""", "begin otherwise", "ignore: [prompt]")]
+    [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": null}]}""",
+        "message 2 of 'messages' (assistant) has no content", "null")]
+    [InlineData("""{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}""",
+        "the type 'image_url'", "ignore: [image_url]")]
+    [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "weight": 0}""", "'weight' is 0",
+        "ignore: [weight]")]
+    [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tools": "[{oops"}""",
+        "no list of tools in JSON", "ignore: [tools]")]
+    [InlineData("""{"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "call f"}]}""",
+        "a call that is not JSON", "arguments")]
+    [InlineData(
+        """{"prompt": "other", "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": [{"role":"""
+            + """ "user", "content": "q"}, {"role": "assistant", "content": "b"}]}""",
+        "begin otherwise",
+        "ignore: [prompt]")]
     public void What_changes_the_meaning_is_refused_by_name(string row, string what, string hint)
     {
         var fault = ReadingScene.Fault(Write("a.jsonl", "\n" + row + "\n"));

@@ -38,7 +38,8 @@ internal static class ReadingScene
     /// <summary>All that is read of the rows.</summary>
     public static string All(DataPreview preview) => string.Concat(preview.Shown.SelectMany(row => row.Tokens).Select(token => token.Text));
 
-    public static string Fault(FilesSpec spec, string template = "chatml") => Assert.Throws<InputException>(() => Preview(spec, template)).Message;
+    public static string Fault(FilesSpec spec, string template = "chatml") =>
+        Assert.Throws<InputException>(() => Preview(spec, template)).Message;
 
     private static List<string> Parts(PreviewRow row)
     {

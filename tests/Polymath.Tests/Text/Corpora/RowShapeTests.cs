@@ -71,7 +71,8 @@ public sealed class RowShapeTests : IDisposable
     [InlineData("""{"conversations": [{"from": "martian", "value": "x"}]}""", DataShape.Auto, "from 'martian'")]
     [InlineData("""{"chosen": "a", "rejected": "b"}""", DataShape.Auto, "has no prompt")]
     public void A_row_of_no_shape_is_told(string row, DataShape shape, string message) =>
-        Assert.Contains(message, Assert.Throws<InputException>(() => RowShape.Read(Source(JsonNode.Parse(row)!.AsObject()), shape)).Message);
+        Assert.Contains(
+            message, Assert.Throws<InputException>(() => RowShape.Read(Source(JsonNode.Parse(row)!.AsObject()), shape)).Message);
 
     [Fact]
     public void No_row_crashes_the_recogniser()
@@ -137,7 +138,9 @@ public sealed class RowShapeTests : IDisposable
     {
         var tokenizer = Toy.Letters().Tokenizer;
         var row = new Row(
-            "k", DataSplit.Train, RowShape.Read(Source(JsonNode.Parse("""{"prompt": "hi", "response": "yes"}""")!.AsObject()), DataShape.Auto)[0].Fields);
+            "k",
+            DataSplit.Train,
+            RowShape.Read(Source(JsonNode.Parse("""{"prompt": "hi", "response": "yes"}""")!.AsObject()), DataShape.Auto)[0].Fields);
         var preview = DataPreview.Of(
             [row],
             new TextContract(ChatTemplate.Own, []),

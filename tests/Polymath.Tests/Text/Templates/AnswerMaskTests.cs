@@ -6,7 +6,9 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Tests.Text.Templates;
 
-/// <summary>Each answer is learned as it stands in the one full rendering, with the token that ends it, whatever a template does around it.</summary>
+/// <summary>
+/// Each answer is learned as it stands in the one full rendering, with the token that ends it, whatever a template does around it.
+/// </summary>
 [Trait("kind", "unit")]
 public sealed class AnswerMaskTests
 {
@@ -35,7 +37,8 @@ public sealed class AnswerMaskTests
 
     private static ChatLayout Of(string template) => new(JinjaTemplate.Parse(template), Tokens);
 
-    private static Rendering Render(ChatLayout layout, string messages) => layout.Render(new Dialogue("row 1", JsonNode.Parse(messages)!.AsArray()), []);
+    private static Rendering Render(ChatLayout layout, string messages) =>
+        layout.Render(new Dialogue("row 1", JsonNode.Parse(messages)!.AsArray()), []);
 
     private static string Learned(Rendering rendering)
     {
@@ -61,7 +64,8 @@ public sealed class AnswerMaskTests
         var rendering = Render(layout, Talk);
         Assert.Equal(learned, Learned(rendering));
         // Finding the answers changes nothing of the text.
-        Assert.Equal(layout.Lay(new Dialogue("row 1", JsonNode.Parse(Talk)!.AsArray()), prompt: false).Text, string.Concat(rendering.Spans.Select(span => span.Text)));
+        Assert.Equal(layout.Lay(new Dialogue("row 1", JsonNode.Parse(Talk)!.AsArray()), prompt: false).Text, string.Concat(
+            rendering.Spans.Select(span => span.Text)));
         Assert.Empty(rendering.Remarks);
     }
 
@@ -73,7 +77,11 @@ public sealed class AnswerMaskTests
     public void Whatever_answers_say_they_are_learned_and_no_user_is(string template)
     {
         var layout = Named(template);
-        string[] texts = ["a", "assistant", " edges ", "\n\nlines\n", "<|im_end|>", "</s>", "[assistant] ", "你好👍", "x</think>y", "e\u0301", "{{ x }}", "1"];
+        string[] texts =
+        [
+            "a", "assistant", " edges ", "\n\nlines\n", "<|im_end|>", "</s>", "[assistant] ", "你好👍", "x</think>y", "e\u0301", "{{ x }}",
+            "1",
+        ];
         var text = Gen.Int[0, texts.Length - 1].Select(i => texts[i]);
         Gen.Select(text, text).Array[1, 4].Sample(turns =>
         {
@@ -86,7 +94,8 @@ public sealed class AnswerMaskTests
             var rendering = layout.Render(new Dialogue("row", messages), ["<|im_end|>", "</s>", "<|im_start|>"]);
             var learned = Learned(rendering);
             var end = template switch { "tail" => "<|end|>", "next-message" => "</s>", _ => "<|im_end|>" };
-            var expected = turns.Select((turn, i) => (template == "decorated-last-turn" && i + 1 == turns.Length ? "<think>\n\n</think>\n\n" : "") + turn.Item2 + end);
+            var expected = turns.Select((turn, i) =>
+                (template == "decorated-last-turn" && i + 1 == turns.Length ? "<think>\n\n</think>\n\n" : "") + turn.Item2 + end);
             Assert.Equal(string.Join('|', expected), learned);
         }, iter: 300, threads: 1);
     }
@@ -104,7 +113,8 @@ public sealed class AnswerMaskTests
     public void The_shipped_templates_without_an_end_learn_the_next_speakers_mark()
     {
         foreach (var name in new[] { "glm4", "chatglm3" })
-            Assert.Equal("\nANS1<|user|>|\nANS2<|user|>|\nANS3</s>", Learned(Render(new ChatLayout(NamedTemplates.Find(name), Tokens), Talk)));
+            Assert.Equal("\nANS1<|user|>|\nANS2<|user|>|\nANS3</s>", Learned(
+                Render(new ChatLayout(NamedTemplates.Find(name), Tokens), Talk)));
     }
 
     [Fact]
@@ -126,7 +136,8 @@ public sealed class AnswerMaskTests
     [Fact]
     public void What_a_template_drops_or_changes_is_remarked()
     {
-        const string drops = "{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] | upper if loop.last else m.content.split('</think>')[-1] }}<|end|>{% endfor %}";
+        const string drops = "{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] | upper if loop.last else "
+            + "m.content.split('</think>')[-1] }}<|end|>{% endfor %}";
         const string messages = """
             [{"role": "user", "content": "q"}, {"role": "assistant", "content": "<think>deep</think>a1"}, {"role": "user", "content": "q2"},
              {"role": "assistant", "content": "last", "mood": "glad"}]
@@ -141,7 +152,8 @@ public sealed class AnswerMaskTests
     public void A_message_that_is_not_printed_is_refused_by_role()
     {
         const string deaf = "{% for m in messages if m.role != 'developer' %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}";
-        const string messages = """[{"role": "developer", "content": "RULES"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]""";
+        const string messages =
+            """[{"role": "developer", "content": "RULES"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]""";
         var fault = Assert.Throws<InputException>(() => Render(Of(deaf), messages)).Message;
         Assert.StartsWith("row 1: ", fault, StringComparison.Ordinal);
         Assert.Contains("message 1 (role developer)", fault, StringComparison.Ordinal);
@@ -149,9 +161,12 @@ public sealed class AnswerMaskTests
     }
 
     [Theory]
-    [InlineData("{% for m in messages %}<|{{ m.role }}|>{{ '' + m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name + c.function.arguments }}{% endfor %}<|end|>{% endfor %}")]
-    [InlineData("{% for m in messages %}<|{{ m.role }}|>{{ m.content[0].text }}{% for c in m.tool_calls or [] %}{{ c.function.name }}{% endfor %}<|end|>{% endfor %}")]
-    [InlineData("{% for m in messages %}<|{{ m.role }}|>{{ m.content or '' }}{% for c in m.tool_calls or [] %}{% for k, v in c.function.arguments.items() %}{{ c.function.name }}{{ k }}{% endfor %}{% endfor %}<|end|>{% endfor %}")]
+    [InlineData("{% for m in messages %}<|{{ m.role }}|>{{ '' + m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name + "
+        + "c.function.arguments }}{% endfor %}<|end|>{% endfor %}")]
+    [InlineData("{% for m in messages %}<|{{ m.role }}|>{{ m.content[0].text }}{% for c in m.tool_calls or [] %}{{ c.function.name }}{% "
+        + "endfor %}<|end|>{% endfor %}")]
+    [InlineData("{% for m in messages %}<|{{ m.role }}|>{{ m.content or '' }}{% for c in m.tool_calls or [] %}{% for k, v in "
+        + "c.function.arguments.items() %}{{ c.function.name }}{{ k }}{% endfor %}{% endfor %}<|end|>{% endfor %}")]
     public void A_template_gets_calls_and_contents_in_the_form_that_it_takes(string template) =>
         Assert.EndsWith("|It shines.<|end|>", Learned(Render(Of(template), Called)), StringComparison.Ordinal);
 
@@ -161,7 +176,8 @@ public sealed class AnswerMaskTests
         var templates = new Dictionary<string, JinjaTemplate>
         {
             ["default"] = JinjaTemplate.Parse("{% for m in messages %}D{{ m.content }}<|end|>{% endfor %}"),
-            ["tool_use"] = JinjaTemplate.Parse("{% for t in tools %}{{ t.function.name }}{% endfor %}{% for m in messages %}T{{ m.content }}<|end|>{% endfor %}"),
+            ["tool_use"] = JinjaTemplate.Parse("{% for t in tools %}{{ t.function.name }}{% endfor %}{% for m in messages %}T{{ m.content "
+                + "}}<|end|>{% endfor %}"),
         };
         var layout = new ChatLayout(templates, Tokens);
         var talk = JsonNode.Parse("""[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]""")!.AsArray();
@@ -170,7 +186,8 @@ public sealed class AnswerMaskTests
         Assert.StartsWith("f", layout.Render(new Dialogue("k", talk, tools), []).Spans[0].Text, StringComparison.Ordinal);
         var without = new ChatLayout(new Dictionary<string, JinjaTemplate> { ["rag"] = templates["default"] }, Tokens);
         Assert.Contains("rag", Assert.Throws<InputException>(() => without.Render(new Dialogue("k", talk), [])).Message);
-        Assert.Equal("Dq<|end|>Da<|end|>", string.Concat(without.With("rag", null).Render(new Dialogue("k", talk), []).Spans.Select(span => span.Text)));
+        Assert.Equal("Dq<|end|>Da<|end|>", string.Concat(
+            without.With("rag", null).Render(new Dialogue("k", talk), []).Spans.Select(span => span.Text)));
     }
 
     [Fact]
