@@ -96,10 +96,12 @@ internal static class RowReader
         }
         catch (JsonException fault)
         {
+            var why = fault.Message.Contains("could not be converted", StringComparison.Ordinal)
+                ? "it does not begin with '['."
+                : JsonPart.FirstSentence(fault.Message);
             throw new InputException(
                 $"{file}, line {fault.LineNumber.GetValueOrDefault() + 1}, byte {fault.BytePositionInLine.GetValueOrDefault() + 1} is not "
-                    + "a JSON array of objects: "
-                    + $"{(fault.Message.Contains("could not be converted", StringComparison.Ordinal) ? "it does not begin with '['." : JsonPart.FirstSentence(fault.Message))} For one object a line set 'format: jsonl' (--format jsonl).",
+                    + $"a JSON array of objects: {why} For one object a line set 'format: jsonl' (--format jsonl).",
                 fault);
         }
     }
@@ -107,8 +109,15 @@ internal static class RowReader
     private static void AddObject(string where, JsonElement element, RowCollector rows)
     {
         if (element.ValueKind != JsonValueKind.Object)
-            throw new InputException($"{where}: a row must be an object, found "
-                + $"{element.ValueKind switch { JsonValueKind.Array => "a list", JsonValueKind.String => "a text", _ => element.GetRawText() }}. Write rows as {{\"field\": \"value\"}}.");
+        {
+            var found = element.ValueKind switch
+            {
+                JsonValueKind.Array => "a list",
+                JsonValueKind.String => "a text",
+                _ => element.GetRawText(),
+            };
+            throw new InputException($"{where}: a row must be an object, found {found}. Write rows as {{\"field\": \"value\"}}.");
+        }
         try
         {
             JsonValues.AddRow(rows, element);

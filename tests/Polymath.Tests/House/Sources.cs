@@ -14,6 +14,11 @@ internal static class Sources
         [.. (project is null ? new[] { At("src"), At("tests") } : [At("src", project)])
             .SelectMany(folder => Directory.GetFiles(folder, "*.cs", SearchOption.AllDirectories)).Where(IsSource)];
 
+    /// <summary>Every C# file that is written by hand.</summary>
+    public static IReadOnlyList<string> Written() =>
+        [.. new[] { "src", "tests", "build", "bench" }
+            .SelectMany(folder => Directory.GetFiles(At(folder), "*.cs", SearchOption.AllDirectories)).Where(IsSource)];
+
     private static bool IsSource(string file)
     {
         var parts = Path.GetRelativePath(Root, file).Split(Path.DirectorySeparatorChar);

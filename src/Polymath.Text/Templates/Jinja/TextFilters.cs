@@ -68,8 +68,8 @@ internal static partial class TextFilters
         var unit = basis;
         var place = 0;
         while (place < 7 && bytes >= unit * basis) (unit, place) = (unit * basis, place + 1);
-        return $"{Numbers.Fixed(bytes / unit, 1)} "
-            + $"{"kMGTPEZY"[place].ToString().ToUpperInvariant().Replace("K", binary ? "K" : "k", StringComparison.Ordinal)}{(binary ? "iB" : "B")}";
+        var prefix = (binary ? "KMGTPEZY" : "kMGTPEZY")[place];
+        return $"{Numbers.Fixed(bytes / unit, 1)} {prefix}{(binary ? "iB" : "B")}";
     }
 
     private static object Format(Machine machine, object value, object?[] a)

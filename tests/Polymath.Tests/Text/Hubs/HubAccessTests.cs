@@ -159,10 +159,12 @@ public sealed class HubAccessTests : IDisposable
     {
         _scene.PutTiny();
         var commit = HubServer.CommitOf("mirror");
-        _scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)));
+        const string Names = """[{"rfilename": "config.json"}, {"rfilename": "model.safetensors"}]""";
+        string PutTwo() =>
+            _scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)));
+        PutTwo();
         _scene.Server.Misbehave = request => request.Path.StartsWith("/api/", StringComparison.Ordinal)
-            ? new Trouble(200, Content: HubScene.Text("{\"sha\": "
-                + $"\"{_scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)))}\", \"siblings\": [{{\"rfilename\": \"config.json\"}}, {{\"rfilename\": \"model.safetensors\"}}]}}"))
+            ? new Trouble(200, Content: HubScene.Text($$"""{"sha": "{{PutTwo()}}", "siblings": {{Names}}}"""))
             : null;
         Assert.NotEqual(commit, _scene.Fetch().Commit);
         Assert.True(File.Exists(Path.Combine(_scene.Root, "blobs", _scene.Server.DigestOf(HubScene.Bytes(5000)))));
