@@ -19,6 +19,14 @@ internal static class Sources
         [.. new[] { "src", "tests", "build", "bench" }
             .SelectMany(folder => Directory.GetFiles(At(folder), "*.cs", SearchOption.AllDirectories)).Where(IsSource)];
 
+    /// <summary>The pages at the root, under docs and beside the tests.</summary>
+    public static IReadOnlyList<string> Pages() =>
+    [
+        .. Directory.GetFiles(Root, "*.md"),
+        .. new[] { "docs", "tests" }.SelectMany(folder => Directory.GetFiles(At(folder), "*.md", SearchOption.AllDirectories))
+            .Where(file => IsSource(file) && !file.Contains("fixtures", StringComparison.Ordinal)),
+    ];
+
     private static bool IsSource(string file)
     {
         var parts = Path.GetRelativePath(Root, file).Split(Path.DirectorySeparatorChar);

@@ -17,6 +17,11 @@ public sealed class StyleTests
     [Fact]
     public void Every_member_says_who_may_use_it() => Assert.Equal([], Faults(code => code.SilentMembers()));
 
+    [Fact]
+    public void No_line_of_a_page_is_longer_than_140_characters() => Assert.Equal([], Sources.Pages()
+        .SelectMany(page => File.ReadLines(page).Index().Where(line => line.Item.Length > CodeStyle.Columns)
+            .Select(line => $"{Path.GetRelativePath(Sources.Root, page)}:{line.Index + 1}: {line.Item.Length} characters")));
+
     [Theory]
     [InlineData("class A { int a; }", 1, 0)]
     [InlineData("class A { private int a; static A() { } ~A() { } void B.C() { } }", 0, 0)]
