@@ -105,9 +105,12 @@ public sealed class Corpora(
         {
             try
             {
-                files.AddRange(PackageCache.IsAddress(pattern) ? cache.Resolve(pattern, sha512, progress, Packages())
-                    : HubAddress.IsAddress(pattern) ? _hub.Value.Data(pattern)
-                    : FilePattern.Find(baseFolder, pattern));
+                files.AddRange(pattern switch
+                {
+                    _ when PackageCache.IsAddress(pattern) => cache.Resolve(pattern, sha512, progress, Packages()),
+                    _ when HubAddress.IsAddress(pattern) => _hub.Value.Data(pattern),
+                    _ => FilePattern.Find(baseFolder, pattern),
+                });
             }
             catch (InputException fault)
             {

@@ -62,7 +62,11 @@ internal static class ParquetRows
             return null;
         var end = path.IndexOf('.');
         if (int.TryParse(end < 0 ? path : path[..end], NumberStyles.None, null, out var index))
-            return index >= list.Count ? null : end < 0 ? list[index] : Find(list[index], path[(end + 1)..]);
+        {
+            if (index >= list.Count)
+                return null;
+            return end < 0 ? list[index] : Find(list[index], path[(end + 1)..]);
+        }
         var all = list.Cast<object?>().Select(item => Find(item, path)).Where(item => item is not null).ToList();
         return all.Count == 0 ? null : all;
     }

@@ -60,7 +60,9 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
         try
         {
             var match = expression.Match(value);
-            return !match.Success ? "" : match.Groups.Count > 1 ? match.Groups[1].Value : match.Value;
+            if (!match.Success)
+                return "";
+            return match.Groups.Count > 1 ? match.Groups[1].Value : match.Value;
         }
         catch (RegexMatchTimeoutException)
         {

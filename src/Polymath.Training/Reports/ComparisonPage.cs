@@ -77,10 +77,13 @@ public static class ComparisonPage
         return html.ToString();
     }
 
-    private static string Cell(Spread? spread) => spread is null ? Figures.Missing
-        : Figures.Short(spread.Mean) + (spread.Deviation is { } deviation
+    private static string Cell(Spread? spread)
+    {
+        if (spread is null) return Figures.Missing;
+        return Figures.Short(spread.Mean) + (spread.Deviation is { } deviation
             ? $" ± {Figures.Short(deviation)}<small>{Figures.Short(spread.Least)} to {Figures.Short(spread.Most)}</small>"
             : "<small></small>");
+    }
 
     private static string Failed(ComparisonReport report)
     {

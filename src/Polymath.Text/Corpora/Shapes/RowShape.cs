@@ -27,7 +27,10 @@ public static class RowShape
         var prompt = Key(row, promptKeys);
         if (Flag(row) is not null && (talk is not null || (prompt is not null && Key(row, answerKeys) is not null))) return DataShape.Kto;
         if (talk is not null && row[talk] is JsonArray { Count: > 0 } list && list[0] is JsonObject first)
-            return first.ContainsKey("from") ? DataShape.Sharegpt : first.ContainsKey("role") ? DataShape.Messages : null;
+        {
+            if (first.ContainsKey("from")) return DataShape.Sharegpt;
+            return first.ContainsKey("role") ? DataShape.Messages : null;
+        }
         if (prompt is not null && Key(row, answerKeys) is not null) return IsBelle(Text(row[prompt])) ? DataShape.Belle : DataShape.Alpaca;
         if (Key(row, textKeys) is not null) return Key(row, labelKeys) is not null ? DataShape.Labelled : DataShape.Text;
         return null;

@@ -61,10 +61,9 @@ internal sealed class ExpressionParser(TokenReader tokens)
                 break;
             tuple = true;
         }
-        return !tuple && parts.Count == 1
-            ? parts[0]
-            : parts.Count > 0 ? new TupleTarget(parts)
-            : throw tokens.Fault($"a name is expected, found {tokens.Current.Shown}");
+        if (!tuple && parts.Count == 1)
+            return parts[0];
+        return parts.Count > 0 ? new TupleTarget(parts) : throw tokens.Fault($"a name is expected, found {tokens.Current.Shown}");
     }
 
     private Target OneTarget(bool members)

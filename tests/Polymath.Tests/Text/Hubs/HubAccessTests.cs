@@ -41,11 +41,13 @@ public sealed class HubAccessTests : IDisposable
     public void ARedirectionOnTheSameHubKeepsTheToken()
     {
         _scene.PutTiny();
-        _scene.Server.Misbehave = request => request.Path == "/api/models/org/old/revision/main"
-            ? new Trouble(307, "Location: /api/models/org/tiny/revision/main?blobs=true\r\n")
-            : request.Path.StartsWith("/org/old/", StringComparison.Ordinal)
-                ? new Trouble(307, $"Location: {request.Path.Replace("/old/", "/tiny/", StringComparison.Ordinal)}\r\n")
-            : null;
+        _scene.Server.Misbehave = request => request.Path switch
+        {
+            "/api/models/org/old/revision/main" => new Trouble(307, "Location: /api/models/org/tiny/revision/main?blobs=true\r\n"),
+            var path when path.StartsWith("/org/old/", StringComparison.Ordinal) =>
+                new Trouble(307, $"Location: {path.Replace("/old/", "/tiny/", StringComparison.Ordinal)}\r\n"),
+            _ => null,
+        };
         Assert.Equal(
             3,
             _scene.Hub(token: Token)
