@@ -82,24 +82,28 @@ public static class Combination
                 cat([.. parts.Select(part => part.Lora.A.Value * (part.Weight * part.Lora.Scale))], 0),
                 cat([.. parts.Select(part => part.Lora.B.Value)], 1));
         if (kind is CombineKind.Svd or CombineKind.TiesSvd or CombineKind.MagnitudePruneSvd or CombineKind.DareLinearSvd)
-            return LowRank.Of(Rule(
-                [.. parts.Select(part => part.Lora.Change())],
-                [.. parts.Select(part => part.Weight)],
-                kind,
-                density,
-                generator), rank);
+            return LowRank.Of(
+                Rule(
+                    [.. parts.Select(part => part.Lora.Change())],
+                    [.. parts.Select(part => part.Weight)],
+                    kind,
+                    density,
+                    generator),
+                rank);
         if (parts.Select(part => part.Lora.A.Value.size(0)).Distinct().Count() > 1)
             throw new InputException($"The adapters have the ranks {string.Join(", ", parts.Select(part => part.Lora.A.Value.size(0)))} at "
                 + $"{target.Name}; {kind} adds their factors and needs one rank. Take cat, or one of the svd kinds.");
         // Each factor takes the root of the weight; a sign goes to A.
         double[] roots = [.. parts.Select(part => Math.Sqrt(Math.Abs(part.Weight * part.Lora.Scale)))];
         double[] signed = [.. parts.Select((part, i) => roots[i] * (part.Weight * part.Lora.Scale < 0 ? -1 : 1))];
-        return (Rule(
-            [.. parts.Select(part => part.Lora.A.Value)],
-            signed,
-            kind,
-            density,
-            generator), Rule(
+        return (
+            Rule(
+                [.. parts.Select(part => part.Lora.A.Value)],
+                signed,
+                kind,
+                density,
+                generator),
+            Rule(
                 [.. parts.Select(part => part.Lora.B.Value)],
                 roots,
                 kind,

@@ -169,21 +169,24 @@ public sealed class Mixtral : LanguageModel
                     2,
                     Role.Gate,
                     inner,
-                    hidden), Map(
-                        up,
-                        "gate_up_proj",
-                        1,
-                        2,
-                        Role.Up,
-                        inner,
-                        hidden), Map(
-                            down,
-                            "down_proj",
-                            0,
-                            1,
-                            Role.Down,
-                            hidden,
-                            inner), activation);
+                    hidden),
+                Map(
+                    up,
+                    "gate_up_proj",
+                    1,
+                    2,
+                    Role.Up,
+                    inner,
+                    hidden),
+                Map(
+                    down,
+                    "down_proj",
+                    0,
+                    1,
+                    Role.Down,
+                    hidden,
+                    inner),
+                activation);
         });
         return new Experts(
             router, [.. experts], read.Int("num_experts_per_tok", qwen ? 8 : 2), !qwen || read.Bool("norm_topk_prob", false));

@@ -81,23 +81,25 @@ public sealed class T5 : LanguageModel
                         Role.Query,
                         layer,
                         heads * width,
-                        hidden), parts.Linear(
-                            name + ".k",
-                            Role.Key,
-                            layer,
-                            heads * width,
-                            hidden),
+                        hidden),
+                    parts.Linear(
+                        name + ".k",
+                        Role.Key,
+                        layer,
+                        heads * width,
+                        hidden),
                     parts.Linear(
                         name + ".v",
                         Role.Value,
                         layer,
                         heads * width,
-                        hidden), parts.Linear(
-                            name + ".o",
-                            Role.Output,
-                            layer,
-                            hidden,
-                            heads * width));
+                        hidden),
+                    parts.Linear(
+                        name + ".o",
+                        Role.Output,
+                        layer,
+                        hidden,
+                        heads * width));
                 var self = Attend(prefix + "0.SelfAttention");
                 if (layer == 0) table = parts.Weight(prefix + "0.SelfAttention.relative_attention_bias.weight", buckets, heads);
                 var selfNorm = parts.Norm(NormKind.Rms, prefix + "0.layer_norm", hidden, epsilon);

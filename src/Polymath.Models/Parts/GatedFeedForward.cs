@@ -51,13 +51,17 @@ public sealed class GatedFeedForward
             inner,
             hidden,
             bias);
-        return new GatedFeedForward(gate, up, parts.Linear(
-            prefix + "down_proj",
-            Role.Down,
-            layer,
-            hidden,
-            inner,
-            bias), activation);
+        return new GatedFeedForward(
+            gate,
+            up,
+            parts.Linear(
+                prefix + "down_proj",
+                Role.Down,
+                layer,
+                hidden,
+                inner,
+                bias),
+            activation);
     }
 
     /// <summary>A block whose gate and way up are one map, the gate's rows first.</summary>
@@ -80,19 +84,23 @@ public sealed class GatedFeedForward
         bool bias = false)
     {
         ArgumentNullException.ThrowIfNull(parts);
-        return new GatedFeedForward(parts.Linear(
-            gateUp,
-            Role.GateUp,
-            layer,
-            2 * inner,
-            hidden,
-            bias), null, parts.Linear(
+        return new GatedFeedForward(
+            parts.Linear(
+                gateUp,
+                Role.GateUp,
+                layer,
+                2 * inner,
+                hidden,
+                bias),
+            null,
+            parts.Linear(
                 down,
                 Role.Down,
                 layer,
                 hidden,
                 inner,
-                bias), activation);
+                bias),
+            activation);
     }
 
     /// <summary>An expert's block.</summary>

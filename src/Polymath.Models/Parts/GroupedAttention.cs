@@ -180,12 +180,15 @@ public sealed class GroupedAttention
         var v = maps[2].view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
         if (queryNorm is not null) (q, k) = (queryNorm.ForwardHeads(q), keyNorm!.ForwardHeads(k));
         q = turns.Apply(q);
-        return output.Forward(socket.Add(Place.Attend(
-            batch,
+        return output.Forward(socket.Add(
+            Place.Attend(
+                batch,
+                q,
+                turns.Apply(k),
+                v,
+                cache),
             q,
-            turns.Apply(k),
-            v,
-            cache), q, KeysAndValues));
+            KeysAndValues));
     }
 
     // Of vectors that have no place.

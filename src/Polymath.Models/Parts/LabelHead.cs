@@ -94,24 +94,28 @@ public sealed class LabelHead
                 task,
                 called,
                 place,
-                [(parts.Linear(
-                    names.Tag,
-                    Role.Head,
-                    -1,
-                    labels,
-                    width,
-                    bias: true), false)],
+                [(
+                    parts.Linear(
+                        names.Tag,
+                        Role.Head,
+                        -1,
+                        labels,
+                        width,
+                        bias: true),
+                    false)],
                 null);
         var steps = names.Row.Select((name, i) =>
         {
             var last = i == names.Row.Count - 1;
-            return (parts.Linear(
-                name,
-                Role.Head,
-                -1,
-                last ? labels : width,
-                width,
-                bias: names.RowBias), !last);
+            return (
+                parts.Linear(
+                    name,
+                    Role.Head,
+                    -1,
+                    last ? labels : width,
+                    width,
+                    bias: names.RowBias),
+                !last);
         });
         return new LabelHead(
             task,

@@ -155,7 +155,8 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
             16,
             2,
             dtype: ScalarType.Byte,
-            device: weight.device), largest = empty(blocks, device: weight.device);
+            device: weight.device),
+            largest = empty(blocks, device: weight.device);
         // Some blocks at a time: what rounding needs meanwhile is several times the numbers.
         for (long from = 0; from < blocks; from += BlocksAtOnce)
         {

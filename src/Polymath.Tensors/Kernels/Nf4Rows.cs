@@ -98,18 +98,24 @@ static unsafe class Nf4Rows
                 w2 = table.At(Vector512.ShiftRightLogical(words, 8)),
                 w3 = table.At(Vector512.ShiftRightLogical(words, 12));
             var scale = Vector512.Create(scales.Of(first + block));
-            sum = Vector512.FusedMultiplyAdd(Block(
-                x,
-                w0,
-                w1,
-                w2,
-                w3), scale, sum);
-            other = Vector512.FusedMultiplyAdd(Block(
-                z,
-                w0,
-                w1,
-                w2,
-                w3), scale, other);
+            sum = Vector512.FusedMultiplyAdd(
+                Block(
+                    x,
+                    w0,
+                    w1,
+                    w2,
+                    w3),
+                scale,
+                sum);
+            other = Vector512.FusedMultiplyAdd(
+                Block(
+                    z,
+                    w0,
+                    w1,
+                    w2,
+                    w3),
+                scale,
+                other);
         }
         return (Vector512.Sum(sum), Vector512.Sum(other));
     }

@@ -217,7 +217,8 @@ sealed class InnerMap
             zero ? Start.Zero : Start.Kaiming(rank),
             n,
             output / n,
-            rank), right = parts.Weight(
+            rank),
+            right = parts.Weight(
                 module,
                 name + ".right",
                 Start.Kaiming(input / n),

@@ -245,7 +245,8 @@ public sealed class Lora : Delta
             "lora_embedding_A",
             Start.Zero,
             tokenRank,
-            words), right = parts.Weight(
+            words),
+            right = parts.Weight(
                 table.Name,
                 "lora_embedding_B",
                 Start.Normal(1),

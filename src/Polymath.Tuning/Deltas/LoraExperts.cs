@@ -96,7 +96,8 @@ public sealed class LoraExperts : AddedDelta
             "lora_A.weight",
             Start.Kaiming(maps[0].InputWidth),
             (long)rank * experts,
-            maps[0].InputWidth), b = parts.Weight(
+            maps[0].InputWidth),
+            b = parts.Weight(
                 name,
                 "lora_B.weight",
                 Start.Zero,

@@ -59,13 +59,16 @@ public sealed class AdaptionPrompt : AttentionAddition
             throw parts.Fault("target_modules", $"the attention of a {family} is called {end}");
         // PEFT counts the layers from the top.
         foreach (var socket in sockets.Skip(sockets.Count - layers))
-            parts.Plug(socket, new AdaptionPrompt(parts.Weight(
-                socket.Name,
-                "adaption_prompt",
-                Start.Normal(1),
-                1,
-                length,
-                width), parts.Weight(socket.Name, "adaption_gate", Start.Zero, 1), parts.State));
+            parts.Plug(socket, new AdaptionPrompt(
+                parts.Weight(
+                    socket.Name,
+                    "adaption_prompt",
+                    Start.Normal(1),
+                    1,
+                    length,
+                    width),
+                parts.Weight(socket.Name, "adaption_gate", Start.Zero, 1),
+                parts.State));
         parts.Configuration.Set("target_modules", end);
         parts.Configuration.Set("adapter_layers", layers);
         parts.Configuration.Set("adapter_len", length);

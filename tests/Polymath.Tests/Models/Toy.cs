@@ -20,15 +20,19 @@ internal static class Toy
         bool tied = true,
         int vocabulary = Vocabulary,
         double spread = 0.2) =>
-            new(Llama.Configure(new LlamaSpec(
-                24,
-                40,
-                layers,
-                4,
-                2,
-                Context,
-                tied,
-                InitializerRange: spread), vocabulary, 0, 1), new FreshWeights(seed));
+            new(Llama.Configure(
+                new LlamaSpec(
+                    24,
+                    40,
+                    layers,
+                    4,
+                    2,
+                    Context,
+                    tied,
+                    InitializerRange: spread),
+                vocabulary,
+                0,
+                1), new FreshWeights(seed));
 
     /// <summary>A row of repeatable tokens, all of them learned or only the later half.</summary>
     public static TokenRow Row(int length, int number = 0, bool half = false, int vocabulary = Vocabulary)

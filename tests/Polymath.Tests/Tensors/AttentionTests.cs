@@ -73,12 +73,16 @@ public sealed class AttentionTests
                 offsets,
                 0.6) * upstream).sum().item<double>();
         }
-        var (_, gradients) = Samples.Differentiate(t => RaggedAttention.Of(
-            t[0],
-            t[1],
-            t[2],
-            offsets,
-            0.6), Samples.Normal("q", 6, 4, 3), Samples.Normal("k", 6, 2, 3), Samples.Normal("v", 6, 2, 3));
+        var (_, gradients) = Samples.Differentiate(
+            t => RaggedAttention.Of(
+                t[0],
+                t[1],
+                t[2],
+                offsets,
+                0.6),
+            Samples.Normal("q", 6, 4, 3),
+            Samples.Normal("k", 6, 2, 3),
+            Samples.Normal("v", 6, 2, 3));
         for (var i = 0; i < 3; i++)
             Samples.NearSlopes(Samples.Slopes(_ => Formula(), at[i]), gradients[i], $"input {i}");
     }
@@ -128,12 +132,16 @@ public sealed class AttentionTests
             [0, 20],
             1);
         Assert.True(result.isfinite().all().item<bool>());
-        Samples.Near(RaggedAttention.Plain(
-            q,
-            k,
-            v,
-            [0, 20],
-            1), result, 1e-3, "great scores");
+        Samples.Near(
+            RaggedAttention.Plain(
+                q,
+                k,
+                v,
+                [0, 20],
+                1),
+            result,
+            1e-3,
+            "great scores");
     }
 
     [Fact]
@@ -143,30 +151,36 @@ public sealed class AttentionTests
             using var scope = NewDisposeScope();
             int slots = lengths.Length, capacity = lengths.Max() + 3;
             var order = Enumerable.Range(0, slots).Reverse().ToArray();
-            Tensor q = Samples.Normal("q", slots, group * keyHeads, width), k = Samples.Normal(
-                "k",
-                slots,
-                keyHeads,
-                capacity,
-                width), v = Samples.Normal(
+            Tensor q = Samples.Normal("q", slots, group * keyHeads, width),
+                k = Samples.Normal(
+                    "k",
+                    slots,
+                    keyHeads,
+                    capacity,
+                    width),
+                v = Samples.Normal(
                     "v",
                     slots,
                     keyHeads,
                     capacity,
                     width);
-            Samples.Near(CachedAttention.Plain(
-                q,
-                k,
-                v,
-                order,
-                lengths,
-                0.3), CachedAttention.Of(
+            Samples.Near(
+                CachedAttention.Plain(
                     q,
                     k,
                     v,
                     order,
                     lengths,
-                    0.3), 2e-5, $"cached attention over {string.Join(", ", lengths)}");
+                    0.3),
+                CachedAttention.Of(
+                    q,
+                    k,
+                    v,
+                    order,
+                    lengths,
+                    0.3),
+                2e-5,
+                $"cached attention over {string.Join(", ", lengths)}");
         }, iter: 40, threads: 1);
 
     [Fact]
@@ -197,12 +211,14 @@ public sealed class AttentionTests
     public void Storing_in_a_slower_layout_stores_the_same()
     {
         using var scope = NewDisposeScope();
-        Tensor fast = zeros(2, 3, 5, 4), slow = zeros(
-            2,
-            3,
-            5,
-            4,
-            dtype: ScalarType.Float64), fresh = Samples.Normal("fresh", 3, 3, 4);
+        Tensor fast = zeros(2, 3, 5, 4),
+            slow = zeros(
+                2,
+                3,
+                5,
+                4,
+                dtype: ScalarType.Float64),
+            fresh = Samples.Normal("fresh", 3, 3, 4);
         CachedAttention.Store(fast, fresh, [1, 0, 1], [4, 0, 2]);
         CachedAttention.Store(slow, fresh.to(ScalarType.Float64), [1, 0, 1], [4, 0, 2]);
         Samples.Near(slow, fast, 0, "cache");
@@ -339,19 +355,23 @@ public sealed class AttentionTests
         var reach = new CachedReach([1, 0, 1], [0, 12, 30], [1, 17, 40], [0, 16, 39]);
         var bias = biased ? new DistanceBias(Samples.Normal("bias", 4, 40), 39) : null;
         var form = new AttentionForm(0.5, cap);
-        Samples.Near(CachedAttention.Plain(
-            q,
-            k,
-            v,
-            reach,
-            form,
-            bias), CachedAttention.Of(
+        Samples.Near(
+            CachedAttention.Plain(
                 q,
                 k,
                 v,
                 reach,
                 form,
-                bias), 2e-5, "cached attention");
+                bias),
+            CachedAttention.Of(
+                q,
+                k,
+                v,
+                reach,
+                form,
+                bias),
+            2e-5,
+            "cached attention");
     }
 
     [Fact]

@@ -83,13 +83,15 @@ public sealed class CharacterClassRewardTests
         ClassRule within = ClassRule.Differ,
         ClassRule across = ClassRule.Differ,
         Func<int, string?>? classOf = null) =>
-        Reward.Of(new CharacterClassRewardSpec(
-            "tone",
-            positions ?? [2, 4, 6],
-            line,
-            group,
-            within,
-            across), name => name == "tone" ? classOf ?? ClassOf : throw new ArgumentException(name));
+        Reward.Of(
+            new CharacterClassRewardSpec(
+                "tone",
+                positions ?? [2, 4, 6],
+                line,
+                group,
+                within,
+                across),
+            name => name == "tone" ? classOf ?? ClassOf : throw new ArgumentException(name));
 
     private static string? ClassOf(int point) => point switch
     {

@@ -76,14 +76,17 @@ public sealed class DeltaTrainingTests : IDisposable
         public void Save(Checkpoint saves)
         {
             using var random = get_rng_state();
-            saves.Save(optimizer, new CheckpointState(
-                step,
-                source.Cursor,
-                Convert.ToBase64String(random.bytes),
-                0,
-                0,
-                0,
-                0), Set.Course?.Memory);
+            saves.Save(
+                optimizer,
+                new CheckpointState(
+                    step,
+                    source.Cursor,
+                    Convert.ToBase64String(random.bytes),
+                    0,
+                    0,
+                    0,
+                    0),
+                Set.Course?.Memory);
         }
 
         public Job Resume(Checkpoint saves)

@@ -47,12 +47,16 @@ internal static partial class PercentFormat
                 : throw new JinjaFault($"the format asks for '{key}', which is not given");
             var value = match.Groups["name"] is { Success: true, Value: var name } ? Named(name) : Next();
             machine.Meter.Text(result.Length / 64 + Math.Abs((long)(width ?? 0)) + Math.Abs((long)(digits ?? 0)));
-            result.Append(Aligned(One(
-                machine,
-                kind,
-                value,
+            result.Append(Aligned(
+                One(
+                    machine,
+                    kind,
+                    value,
+                    flags,
+                    digits),
                 flags,
-                digits), flags, width ?? 0, kind));
+                width ?? 0,
+                kind));
         }
         if (values is not (DictValue or ListValue) && used < items.Count)
             throw new JinjaFault("there are more values than places in the format");

@@ -118,14 +118,17 @@ public class TokenizerFilesTests
             };
             try
             {
-                var tokenizer = new SentencePieceTokenizer(SentencePieceFile.Read(file, bytes), new(
-                    "plain",
-                    0,
-                    false,
-                    false,
-                    [],
-                    [],
-                    PostProcessor.None), new Dictionary<string, ReadOnlyMemory<byte>>());
+                var tokenizer = new SentencePieceTokenizer(
+                    SentencePieceFile.Read(file, bytes),
+                    new(
+                        "plain",
+                        0,
+                        false,
+                        false,
+                        [],
+                        [],
+                        PostProcessor.None),
+                    new Dictionary<string, ReadOnlyMemory<byte>>());
                 _ = tokenizer.Decode(tokenizer.Encode("Hello 床前明月光 \u00e9\u0301"));
             }
             catch (InputException refusal)
