@@ -41,7 +41,13 @@ static class AdapterFiles
         TorchRuntime.Load();
         using var frozen = no_grad();
         var configuration = (JsonObject)JsonNode.Parse(
-            """{"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":1536,"intermediate_size":4096,"num_hidden_layers":16,"num_attention_heads":24,"num_key_value_heads":24,"vocab_size":16000,"max_position_embeddings":2048,"rms_norm_eps":1e-5,"hidden_act":"silu","tie_word_embeddings":false}""")!;
+            """
+            {
+              "model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":1536,"intermediate_size":4096,
+              "num_hidden_layers":16,"num_attention_heads":24,"num_key_value_heads":24,"vocab_size":16000,
+              "max_position_embeddings":2048,"rms_norm_eps":1e-5,"hidden_act":"silu","tie_word_embeddings":false
+            }
+            """)!;
         using var model = ModelFolder.New(configuration, 1);
         Directory.CreateDirectory(output);
         ModelWriter.Write(model, output, ScalarType.BFloat16, long.MaxValue);

@@ -33,10 +33,11 @@ static class Mistakes
     {
         var path = string.Join(' ', Outcome.Path(parsed.CommandResult).Prepend("polymath"));
         List<string> known = [.. command.Subcommands.Select(verb => verb.Name)];
-        return parsed.UnmatchedTokens is not [var word, ..]
-            ? $"`{path}` needs to know what to do: {Nearest.Listed(known)}."
-            : word.StartsWith('-') ? $"`{path}` has no option {word}. Name first what to do: {Nearest.Listed(known)}."
-            : $"`{path}` has no command '{word}'; {Nearest.Hint(word, known, "commands")}{(Nearest.To(word, known) is null ? "." : "")}";
+        if (parsed.UnmatchedTokens is not [var word, ..])
+            return $"`{path}` needs to know what to do: {Nearest.Listed(known)}.";
+        if (word.StartsWith('-'))
+            return $"`{path}` has no option {word}. Name first what to do: {Nearest.Listed(known)}.";
+        return $"`{path}` has no command '{word}'; {Nearest.Hint(word, known, "commands")}{(Nearest.To(word, known) is null ? "." : "")}";
     }
 
     // What follows an unknown option is taken for its value.

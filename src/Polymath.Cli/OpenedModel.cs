@@ -148,9 +148,9 @@ sealed class OpenedModel : IDisposable
             var folder = adapter ?? (named is { Count: > 0 } ? null : OwnAdapter(place));
             if (named is { Count: 0 } && folder is not null && AttachedAdapters.RoutedNames(folder) is { } routed)
                 named = [.. routed.Select(name => (name, Path.Combine(folder, name)))];
-            return named is { Count: > 0 }
-                ? new OpenedModel(text, place, null, NamedAdapters.Load(text.Model, named, anyBase))
-                : new OpenedModel(text, place, folder is null ? null : AttachedAdapters.Load(text.Model, folder, anyBase), null);
+            if (named is { Count: > 0 })
+                return new OpenedModel(text, place, null, NamedAdapters.Load(text.Model, named, anyBase));
+            return new OpenedModel(text, place, folder is null ? null : AttachedAdapters.Load(text.Model, folder, anyBase), null);
         }
         catch
         {

@@ -42,8 +42,12 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
             throw new InputException($"{place}: no JSON: {e.Message} Write an object such as {Sample(field)}.", e);
         }
         if (fields?[field] is not JsonValue value || !value.TryGetValue<string>(out var prompt) || prompt.Length == 0)
-            throw new InputException($"{place}: there is no {field}. Write an object such as "
-                + $"{(field == "prompt" ? "{\"prompt\": \"...\", \"adapter\": \"german\"}; adapter is needed where several are to choose from" : Sample(field))}.");
+        {
+            var sample = field == "prompt"
+                ? "{\"prompt\": \"...\", \"adapter\": \"german\"}; adapter is needed where several are to choose from"
+                : Sample(field);
+            throw new InputException($"{place}: there is no {field}. Write an object such as {sample}.");
+        }
         if (field == "prompt" && fields["adapters"] is not null && fields["adapter"] is null)
             throw new InputException($"{place}: the row has 'adapters'; write \"adapter\": a name, or a list of names.");
         return new PromptRow(prompt, Names(fields["adapter"], place), fields, place);

@@ -33,8 +33,8 @@ public sealed class ConfigReader(JsonObject configuration)
         var window = Window(missing);
         var types = Texts("layer_types");
         if (types.Count > 0 && types.Count < layers) throw Fault("layer_types", $"names {types.Count} layers of {layers}");
-        return [.. Enumerable.Range(0, layers)
-            .Select(layer => (types.Count > 0 ? types[layer] == "sliding_attention" : slides(layer)) ? window : 0)];
+        bool Slides(int layer) => types.Count > 0 ? types[layer] == "sliding_attention" : slides(layer);
+        return [.. Enumerable.Range(0, layers).Select(layer => Slides(layer) ? window : 0)];
     }
 
     /// <summary>The window of sliding attention; 0 for none.</summary>

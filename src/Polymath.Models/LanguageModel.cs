@@ -8,36 +8,6 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models;
 
-/// <summary>The sizes that every family has.</summary>
-/// <param name="VocabularySize">The number of tokens.</param>
-/// <param name="HiddenSize">The width of the residual stream.</param>
-/// <param name="Layers">The number of blocks.</param>
-/// <param name="Heads">The number of query heads.</param>
-/// <param name="KeyValueHeads">The number of key and value heads.</param>
-/// <param name="HeadWidth">The width of a head.</param>
-/// <param name="ContextLength">The most tokens of a row.</param>
-public sealed record ModelSizes(
-    int VocabularySize,
-    int HiddenSize,
-    int Layers,
-    int Heads,
-    int KeyValueHeads,
-    int HeadWidth,
-    int ContextLength);
-
-/// <summary>Which way a model reads.</summary>
-public enum Reading
-{
-    /// <summary>Forward, each token foretelling the next.</summary>
-    Decoder,
-
-    /// <summary>In both directions, hidden words being found.</summary>
-    Encoder,
-
-    /// <summary>A source in both directions, an answer forward.</summary>
-    EncoderDecoder,
-}
-
 /// <summary>
 /// A language model: rows of tokens become hidden states, hidden states become logits, and logits are only made where they are wanted.
 /// </summary>
@@ -74,12 +44,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
             {
                 case BasePrecision.Nf4: map.Weight.Quantize(QuantizedForm.Nf4, map.Transposed); break;
                 case BasePrecision.Int8: map.Weight.Quantize(QuantizedForm.Int8, map.Transposed); break;
-                default:
-                    map.Weight.Convert(held == BasePrecision.Float32
-                        ? ScalarType.Float32
-                        : held == BasePrecision.Float16 ? ScalarType.Float16
-                        : ScalarType.BFloat16);
-                    break;
+                case BasePrecision.Float32: map.Weight.Convert(ScalarType.Float32); break;
+                case BasePrecision.Float16: map.Weight.Convert(ScalarType.Float16); break;
+                default: map.Weight.Convert(ScalarType.BFloat16); break;
             }
     }
 

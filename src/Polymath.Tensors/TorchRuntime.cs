@@ -113,8 +113,11 @@ public static partial class TorchRuntime
         typeof(TorchRuntime).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().FirstOrDefault(a => a.Key == key)?.Value
             ?? throw new InputException($"This build does not say where libtorch lies ({key}). Build again: `dotnet build`.");
 
-    private static string FileName(string library) =>
-        OperatingSystem.IsWindows() ? library + ".dll" : OperatingSystem.IsMacOS() ? $"lib{library}.dylib" : $"lib{library}.so";
+    private static string FileName(string library)
+    {
+        if (OperatingSystem.IsWindows()) return library + ".dll";
+        return OperatingSystem.IsMacOS() ? $"lib{library}.dylib" : $"lib{library}.so";
+    }
 
     private static nint Open(string file)
     {

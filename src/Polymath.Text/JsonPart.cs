@@ -112,9 +112,12 @@ internal readonly record struct JsonPart(string File, string Path, JsonElement E
     }
 
     /// <summary>The number here.</summary>
-    public double Number() => Element.ValueKind == JsonValueKind.Number && Element.TryGetDouble(out var number) && double.IsFinite(number)
-        ? number
-        : throw Fault($"a number is needed here, found {(Element.ValueKind == JsonValueKind.Number ? Element.GetRawText() : Kind)}");
+    public double Number()
+    {
+        if (Element.ValueKind == JsonValueKind.Number && Element.TryGetDouble(out var number) && double.IsFinite(number))
+            return number;
+        throw Fault($"a number is needed here, found {(Element.ValueKind == JsonValueKind.Number ? Element.GetRawText() : Kind)}");
+    }
 
     /// <summary>The items of the list here.</summary>
     public IEnumerable<JsonPart> Items()

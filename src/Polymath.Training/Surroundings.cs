@@ -46,9 +46,11 @@ public static class Surroundings
     public static int CudaDevices => torch.cuda.is_available() ? torch.cuda.device_count() : 0;
 
     // The rule libtorch chooses its kernels by.
-    private static string Capability() =>
-        Environment.GetEnvironmentVariable("ATEN_CPU_CAPABILITY") is { Length: > 0 } chosen ? chosen.ToUpperInvariant()
-        : Avx512BW.VL.IsSupported && Avx512DQ.IsSupported ? "AVX512"
-        : Avx2.IsSupported && Fma.IsSupported ? "AVX2"
-        : RuntimeInformation.ProcessArchitecture.ToString();
+    private static string Capability()
+    {
+        if (Environment.GetEnvironmentVariable("ATEN_CPU_CAPABILITY") is { Length: > 0 } chosen)
+            return chosen.ToUpperInvariant();
+        if (Avx512BW.VL.IsSupported && Avx512DQ.IsSupported) return "AVX512";
+        return Avx2.IsSupported && Fma.IsSupported ? "AVX2" : RuntimeInformation.ProcessArchitecture.ToString();
+    }
 }

@@ -64,12 +64,12 @@ public sealed class AdapterConfiguration
         if (!File.Exists(file))
         {
             var place = Path.GetDirectoryName(file) is { Length: > 0 } named ? named : ".";
-            throw new InputException(!Directory.Exists(place)
-                ? $"There is no folder {place}. Name the folder of an adapter, with {Path.GetFileName(file)}."
-                : Directory.Exists(Path.Combine(place, "adapter"))
-                    ? $"{place} has no {Path.GetFileName(file)}; did you mean {Path.Combine(place, "adapter")}?"
-                    : $"{place} has no {Path.GetFileName(file)}. Name the folder of an adapter, as PEFT and `polymath adapter import` "
-                        + "write it.");
+            var name = Path.GetFileName(file);
+            if (!Directory.Exists(place))
+                throw new InputException($"There is no folder {place}. Name the folder of an adapter, with {name}.");
+            throw new InputException(Directory.Exists(Path.Combine(place, "adapter"))
+                ? $"{place} has no {name}; did you mean {Path.Combine(place, "adapter")}?"
+                : $"{place} has no {name}. Name the folder of an adapter, as PEFT and `polymath adapter import` write it.");
         }
         try
         {

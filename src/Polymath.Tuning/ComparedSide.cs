@@ -80,8 +80,13 @@ public sealed class ComparedSide : IDisposable
     {
         var merged = deltas.Merged();
         foreach (var weight in deltas.Model.Weights)
-            tensors[weight.Name] = (weight.Shape, () =>
-                merged.Of(weight) is { } changed ? changed - weight.Wide() : weight.Before is { } before ? weight.Wide() - before : null);
+            tensors[weight.Name] = (weight.Shape, () => Change(weight));
+
+        Tensor? Change(Weight weight)
+        {
+            if (merged.Of(weight) is { } changed) return changed - weight.Wide();
+            return weight.Before is { } before ? weight.Wide() - before : null;
+        }
     }
 
     /// <summary>Compares the tensors that both have in the same shape, the largest difference first.</summary>

@@ -30,9 +30,11 @@ public readonly record struct Start(double Mean, double Spread = 0, bool Uniform
     {
         var values = new float[count];
         for (var i = 0; i < values.Length; i++)
-            values[i] = (float)(Mean + (Spread == 0 ? 0 : (Uniform ? 2 * random.NextDouble() - 1 : random.NextNormal()) * Spread));
+            values[i] = (float)(Mean + (Spread == 0 ? 0 : Next(ref random) * Spread));
         return values;
     }
+
+    private double Next(ref RandomStream random) => Uniform ? 2 * random.NextDouble() - 1 : random.NextNormal();
 }
 
 /// <summary>

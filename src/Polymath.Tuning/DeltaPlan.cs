@@ -199,15 +199,19 @@ public static class DeltaPlan
             .Distinct(StringComparer.Ordinal).ToList();
         bool Stands(string module) =>
             AdapterConfiguration.BlockOf(module, []) is { } block && layers.Contains(int.Parse(block, CultureInfo.InvariantCulture));
-        IEnumerable<string> Spelled(string module) => whole.Contains(module) ? [module] : !wholeNames ? []
-            : module == "all-linear" ? model.Projections.Where(map => map.Role is not (Role.Head or Role.Router)).Select(map => map.Name)
-            : whole.Where(name => name.EndsWith("." + module, StringComparison.Ordinal));
+        IEnumerable<string> Spelled(string module)
+        {
+            if (whole.Contains(module)) return [module];
+            if (!wholeNames) return [];
+            return module == "all-linear"
+                ? model.Projections.Where(map => map.Role is not (Role.Head or Role.Router)).Select(map => map.Name)
+                : whole.Where(name => name.EndsWith("." + module, StringComparison.Ordinal));
+        }
         List<string> kept = [.. modules.SelectMany(
             module => Spelled(module).ToList() is { Count: > 0 } names ? names.Where(Stands) : [module])];
-        return kept.Count > 0
-            ? kept
-            : throw new InputException($"method.layers: {string.Join(", ", modules)} {(modules.Count == 1 ? "stands" : "stand")} in none "
-                + $"of the layers {string.Join(", ", layers)}. Name other layers, or leave them out.");
+        if (kept.Count > 0) return kept;
+        throw new InputException($"method.layers: {string.Join(", ", modules)} {(modules.Count == 1 ? "stands" : "stand")} in none "
+            + $"of the layers {string.Join(", ", layers)}. Name other layers, or leave them out.");
     }
 
     // Numbers, truths and lists as they are; everything else is a text.
@@ -322,13 +326,11 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(budget);
         var unit = budget.Length > 0 ? char.ToLowerInvariant(budget[^1]) : ' ';
         var factor = unit switch { 'k' => 1e3, 'm' => 1e6, _ => 1 };
-        return double.TryParse(
-            char.IsDigit(unit) ? budget : budget[..^Math.Min(1, budget.Length)],
-            NumberStyles.Float,
-            CultureInfo.InvariantCulture,
-            out var number) && number > 0 && (char.IsDigit(unit) || "%km".Contains(unit, StringComparison.Ordinal))
-            ? (number * factor, unit)
-            : throw Wrong(budget);
+        var digits = char.IsDigit(unit) ? budget : budget[..^Math.Min(1, budget.Length)];
+        var known = char.IsDigit(unit) || "%km".Contains(unit, StringComparison.Ordinal);
+        if (double.TryParse(digits, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number > 0 && known)
+            return (number * factor, unit);
+        throw Wrong(budget);
     }
 
     private static InputException Wrong(string budget) =>

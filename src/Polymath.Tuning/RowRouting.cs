@@ -74,8 +74,9 @@ public sealed class RowRouting : RowRouter, IDisposable
     {
         ArgumentNullException.ThrowIfNull(batch);
         // An answer that goes on is known by its slot, a row that is read by its source; where neither is said, the base answers.
-        var assigned = sources is not null && batch.Slots is null ? [.. Enumerable.Range(0, batch.Rows).Select(row => Of(batch.Data?[row]))]
-            : rows ?? (sources is null ? [] : null);
+        var assigned = rows ?? (sources is null ? [] : null);
+        if (sources is not null && batch.Slots is null)
+            assigned = [.. Enumerable.Range(0, batch.Rows).Select(row => Of(batch.Data?[row]))];
         for (var number = 0; number < sets.Count; number++)
         {
             var places = new List<long>();

@@ -36,8 +36,11 @@ static class AdapterDiffVerb
         command.SetAction(parsed => Outcome.Of(() =>
         {
             // An adapter's own folder is no model's, and a run's last stage is.
-            string Place(string given) =>
-                HubAddress.IsAddress(given) ? hubs.Model(parsed, given) : ComparedSide.IsAdapter(given) ? given : TextModel.Locate(given);
+            string Place(string given)
+            {
+                if (HubAddress.IsAddress(given)) return hubs.Model(parsed, given);
+                return ComparedSide.IsAdapter(given) ? given : TextModel.Locate(given);
+            }
             string one = Place(parsed.GetRequiredValue(first)), two = Place(parsed.GetRequiredValue(second));
             if (parsed.GetValue(top) < 0) throw new InputException($"--top is {parsed.GetValue(top)}; it must be 0 or more.");
             if (parsed.GetValue(basis) is null && ComparedSide.IsAdapter(one) != ComparedSide.IsAdapter(two))

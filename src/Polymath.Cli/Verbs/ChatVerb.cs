@@ -85,10 +85,8 @@ static class ChatVerb
         string[] known = ["forget", "adapter", "exit", "help"];
         if (known.Contains(words[0])) return $"/{words[0]} stands alone. {Commands}";
         var near = Nearest.To(words[0], known);
-        return near is not null
-            ? $"There is no command /{words[0]}; did you mean /{near}? {Commands}"
-            : words.Length > 1 ? null
-            : $"There is no command /{words[0]}. {Commands}";
+        if (near is not null) return $"There is no command /{words[0]}; did you mean /{near}? {Commands}";
+        return words.Length > 1 ? null : $"There is no command /{words[0]}. {Commands}";
     }
 
     private static void Choose(NamedAdapters? adapters, string[] names)

@@ -134,6 +134,9 @@ static class CompareVerb
         foreach (var (name, why) in report.Failed) Console.WriteLine($"Not trained: {name}: {why}");
     }
 
-    private static string Cell(Spread? spread) =>
-        spread is null ? "" : spread.Deviation is { } deviation ? $"{spread.Mean:G4} ± {deviation:G2}" : $"{spread.Mean:G4}";
+    private static string Cell(Spread? spread)
+    {
+        if (spread is null) return "";
+        return spread.Deviation is { } deviation ? $"{spread.Mean:G4} ± {deviation:G2}" : $"{spread.Mean:G4}";
+    }
 }

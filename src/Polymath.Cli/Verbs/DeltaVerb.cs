@@ -90,10 +90,12 @@ static class DeltaVerb
         foreach (var pair in set) settings[Split(pair)[0]] = Split(pair)[1];
         var spec = preset with
         {
-            Roles = roles is not null
-                ? [.. Words.List(roles).Select(word => Words.Read<Socket>("--roles", word))]
-                : modules is null ? preset.Roles
-                : null,
+            Roles = (roles, modules) switch
+            {
+                (not null, _) => [.. Words.List(roles).Select(word => Words.Read<Socket>("--roles", word))],
+                (null, null) => preset.Roles,
+                _ => null,
+            },
             TargetModules = modules is null ? null : Words.List(modules),
             Layers = layers is null
                 ? null
@@ -153,7 +155,8 @@ static class DeltaVerb
             .FirstOrDefault(map => bare.StartsWith(map.Name + ".", StringComparison.Ordinal)) is { } found)
             return Words.Of(found.Role);
         if (bare.StartsWith(model.Tokens.Name + ".", StringComparison.Ordinal)) return Words.Of(Socket.Embedding);
-        return bare.Length == 0 ? "shared" : bare.EndsWith(".bias", StringComparison.Ordinal) ? "bias" : Words.Of(Socket.Norm);
+        if (bare.Length == 0) return "shared";
+        return bare.EndsWith(".bias", StringComparison.Ordinal) ? "bias" : Words.Of(Socket.Norm);
     }
 
     private static string[] Split(string pair) =>

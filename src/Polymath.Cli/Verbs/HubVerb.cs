@@ -39,12 +39,9 @@ static class HubVerb
             var address = HubAddress.ParseAny(parsed.GetRequiredValue(source));
             if (address.Path is not null && parsed.GetValue(files) is { Length: > 0 })
                 throw new InputException("Files are named in the source and with --files. Name them in one place.");
-            var snapshot = hubs.Show(parsed, hub => hub.Fetch(
-                address,
-                parsed.GetValue(files) is { Length: > 0 } patterns
-                    ? HubSelection.Files(patterns)
-                    : address.IsData ? HubSelection.Data(address.Path)
-                    : HubSelection.Whole));
+            var usual = address.IsData ? HubSelection.Data(address.Path) : HubSelection.Whole;
+            var wanted = parsed.GetValue(files) is { Length: > 0 } patterns ? HubSelection.Files(patterns) : usual;
+            var snapshot = hubs.Show(parsed, hub => hub.Fetch(address, wanted));
             var folder = parsed.GetValue(to) is { } target
                 ? Copy(snapshot, target, file => overwriting.OneFile(parsed, "--to", file))
                 : snapshot.Folder;
@@ -98,12 +95,11 @@ static class HubVerb
             }
             var table = Wide.Table().AddColumn("file").AddColumn(new TableColumn("bytes").RightAligned()).AddColumn("digest");
             foreach (var file in files)
-                table.AddRow(
-                    Markup.Escape(file.Path),
-                    file.Size < 0 ? "" : $"{file.Size:N0}",
-                    file.Key.Length == 0
-                        ? ""
-                        : $"{(file.Sha256 is not null ? "sha256" : "git")} {file.Key[..Math.Min(16, file.Key.Length)]}");
+            {
+                var digest = $"{(file.Sha256 is not null ? "sha256" : "git")} {file.Key[..Math.Min(16, file.Key.Length)]}";
+                var size = file.Size < 0 ? "" : $"{file.Size:N0}";
+                table.AddRow(Markup.Escape(file.Path), size, file.Key.Length == 0 ? "" : digest);
+            }
             AnsiConsole.Write(table);
             Console.WriteLine($"{address.Source} at {listing.Commit}: {files.Count:N0} file(s), "
                 + $"{files.Sum(file => Math.Max(0, file.Size)) / 1e6:N1} MB");

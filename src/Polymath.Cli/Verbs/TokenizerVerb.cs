@@ -57,8 +57,8 @@ static class TokenizerVerb
             })
                 Console.WriteLine($"{name,-15} {(stages.Count == 0 ? "none" : string.Join(", ", stages))}");
             if (description.MaxLength is { } most) Console.WriteLine($"cut to          {most:N0} ids");
-            Console.WriteLine("special         "
-                + $"{string.Join(' ', special.Take(24).Select(pair => $"{pair.Key}={pair.Value}"))}{(special.Count > 24 ? $" and {special.Count - 24} more (--json shows all)" : "")}");
+            var more = special.Count > 24 ? $" and {special.Count - 24} more (--json shows all)" : "";
+            Console.WriteLine($"special         {string.Join(' ', special.Take(24).Select(pair => $"{pair.Key}={pair.Value}"))}{more}");
             return Outcome.Done;
         }));
         return command;

@@ -91,7 +91,8 @@ static partial class GgufNames
     private static string PairOf(Match match, string name)
     {
         var (stack, sublayer, part) = (match.Groups["stack"].Value, match.Groups["sub"].Value, match.Groups["part"].Value);
-        var key = part != "layer_norm" ? part : (sublayer == "0" ? "" : stack) + sublayer + ".layer_norm";
+        var norm = (sublayer == "0" ? "" : stack) + sublayer + ".layer_norm";
+        var key = part != "layer_norm" ? part : norm;
         return $"{stack[..3]}.blk.{match.Groups["layer"].Value}.{pairWords.GetValueOrDefault(key) ?? throw Unknown("t5", name)}";
     }
 

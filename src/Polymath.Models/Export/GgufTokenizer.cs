@@ -105,7 +105,7 @@ public sealed class GgufTokenizer
         foreach (var (token, id) in vocabulary)
         {
             tokens[id] = token;
-            types[id] = token == unknown ? Unknown : IsByte(token) ? Byte : Normal;
+            types[id] = token switch { _ when token == unknown => Unknown, _ when IsByte(token) => Byte, _ => Normal };
         }
         foreach (var added in (content["added_tokens"] as JsonArray ?? []).OfType<JsonObject>())
         {

@@ -162,10 +162,12 @@ public sealed class ChatGlm : LanguageModel
             int from = batch.Offsets[r], length = batch.Offsets[r + 1] - from, slot = batch.Slots?[r] ?? 0;
             var row = batch.TokenIds.AsSpan(from, length);
             var goesOn = batch.Positions[from] > 0;
-            var prefix = goesOn ? cache!.Prefixes[slot] : row.IndexOf(begin) is >= 0 and var at ? at : length;
+            var opened = row.IndexOf(begin) is >= 0 and var at ? at : length;
+            var prefix = goesOn ? cache!.Prefixes[slot] : opened;
             // Without a mask the answer stands where the prompt ends.
-            var hole = goesOn ? cache!.Holes[slot] : row.IndexOf(wholeMask) is >= 0 and var whole
-                ? whole : row.IndexOf(mask) is >= 0 and var part ? part : prefix;
+            var masked = row.IndexOf(wholeMask) is >= 0 and var whole ? whole : row.IndexOf(mask);
+            if (masked < 0) masked = prefix;
+            var hole = goesOn ? cache!.Holes[slot] : masked;
             prefixes[r] = prefix;
             if (cache is not null) (cache.Prefixes[slot], cache.Holes[slot]) = (prefix, hole);
             // In one dimension, an answer to the mask of a whole text simply goes on.

@@ -61,7 +61,8 @@ public sealed class Llama : LanguageModel
             outputBias = type != "qwen2" && read.Bool("attention_bias", false),
             innerBias = type == "llama" && read.Bool("mlp_bias", false);
         // Mistral slides in every layer; Qwen where it is told to, above a number of layers.
-        var slidesFrom = type == "mistral" ? 0 : read.Bool("use_sliding_window", false) ? read.Maybe("max_window_layers") ?? 28 : layers;
+        int Told() => read.Bool("use_sliding_window", false) ? read.Maybe("max_window_layers") ?? 28 : layers;
+        var slidesFrom = type == "mistral" ? 0 : Told();
         var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom, 4096);
 
         Tokens = parts.Tokens(

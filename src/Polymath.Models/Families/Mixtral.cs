@@ -45,7 +45,9 @@ public sealed class Mixtral : LanguageModel
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(qwen ? 10000 : 1e6), attention.HeadWidth);
-        var window = qwen ? read.Bool("use_sliding_window", false) ? read.Window(4096) : 0 : read.Window();
+        var slides = !qwen || read.Bool("use_sliding_window", false);
+        var missing = qwen ? 4096 : 0;
+        var window = slides ? read.Window(missing) : 0;
         var bias = read.Bool("attention_bias", false);
         var dense = read.Numbers("mlp_only_layers");
         var sparseStep = read.Int("decoder_sparse_step", 1);

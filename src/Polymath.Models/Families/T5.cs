@@ -53,7 +53,8 @@ public sealed class T5 : LanguageModel
         // "relu" and "gated-gelu" are what is published; the second means the tanh form.
         var feed = read.Text("feed_forward_proj", "relu");
         var gated = feed.StartsWith("gated-", StringComparison.Ordinal);
-        var activation = new Activation(feed == "gated-gelu" ? "gelu_new" : gated ? feed["gated-".Length..] : feed);
+        var bare = gated ? feed["gated-".Length..] : feed;
+        var activation = new Activation(feed == "gated-gelu" ? "gelu_new" : bare);
         var tied = read.Bool("tie_word_embeddings", true);
         scalesOutput = read.Bool("scale_decoder_outputs", tied);
         // A head over rows reads the decoder's state at the row's end, a head over tokens the encoder's states.
@@ -297,7 +298,8 @@ public sealed class T5 : LanguageModel
     // Near distances have a bucket each, farther ones share buckets that grow in logarithms, up to the farthest.
     private int Bucket(int distance, bool both)
     {
-        var (count, first) = both ? (buckets / 2, distance > 0 ? buckets / 2 : 0) : (buckets, 0);
+        var count = both ? buckets / 2 : buckets;
+        var first = both && distance > 0 ? count : 0;
         int far = both ? Math.Abs(distance) : Math.Max(-distance, 0), exact = count / 2;
         if (far < exact) return first + far;
         var grown = exact + (int)(MathF.Log((float)far / exact) / (float)Math.Log((double)farthest / exact) * (count - exact));

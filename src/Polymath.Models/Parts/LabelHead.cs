@@ -191,9 +191,8 @@ public sealed class LabelHead
     {
         ArgumentNullException.ThrowIfNull(hidden);
         ArgumentNullException.ThrowIfNull(batch);
-        var x = Task == LabelTask.Tag
-            ? hidden
-            : hidden.index_select(0, (place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces()).to(hidden.device));
+        Tensor Places() => place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces();
+        var x = Task == LabelTask.Tag ? hidden : hidden.index_select(0, Places().to(hidden.device));
         foreach (var (map, tanh) in steps)
         {
             x = map.Forward(x);

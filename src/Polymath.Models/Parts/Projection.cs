@@ -141,14 +141,14 @@ public sealed class Projection(
     {
         var bias = withBias ? Bias : null;
         if (Weight.Quantized is { } few) return QuantizedProduct.Linear(x, few, bias?.Value);
-        return Transposed && !HalfProduct.Holds(Weight.Value)
-            ? bias is null ? x.matmul(Weight.Value) : addmm(
+        if (Transposed && !HalfProduct.Holds(Weight.Value))
+            return bias is null ? x.matmul(Weight.Value) : addmm(
                 bias.Value,
                 x,
                 Weight.Value,
                 1f,
-                1f)
-            : HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, bias?.Value);
+                1f);
+        return HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, bias?.Value);
     }
 
     /// <summary>Maps x [tokens, in] by several projections.</summary>

@@ -56,7 +56,8 @@ public sealed class Rotary : IDisposable
     private void Extend(int count, Device device)
     {
         // What depends on the longest row is made for each length beyond the original context; the rest once.
-        var kind = !settings.DependsOnLength || count <= settings.OriginalContext ? 0 : settings.Type == "dynamic" ? count : 1;
+        var beyond = settings.Type == "dynamic" ? count : 1;
+        var kind = !settings.DependsOnLength || count <= settings.OriginalContext ? 0 : beyond;
         if (cosines is not null && kind == madeFor && cosines.size(0) >= count && cosines.device.type == device.type) return;
         // Grown by doubling, so that generating token by token does not make a table each time.
         var rows = 256;

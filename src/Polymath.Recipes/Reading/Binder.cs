@@ -175,9 +175,8 @@ internal sealed class Binder(FaultList faults)
             KeysHere(settings, chosen, flat, flatCase),
             flat?.Type ?? family,
             flatCase ?? chosen);
-        var arguments = settings.Select(setting => setting.Flat
-            ? flatCase is null ? null : Settings(mapping, flatCase.Type, path)
-            : Value(mapping, setting, path)).ToArray();
+        object? Flat() => flatCase is null ? null : Settings(mapping, flatCase.Type, path);
+        var arguments = settings.Select(setting => setting.Flat ? Flat() : Value(mapping, setting, path)).ToArray();
         return Construct(type, path, arguments);
     }
 
@@ -201,8 +200,12 @@ internal sealed class Binder(FaultList faults)
         return Fallback(setting);
     }
 
-    private static object? Fallback(Setting setting) =>
-        !setting.Required ? setting.Default : setting.Type.IsValueType ? Activator.CreateInstance(setting.Type) : null;
+    private static object? Fallback(Setting setting)
+    {
+        if (!setting.Required)
+            return setting.Default;
+        return setting.Type.IsValueType ? Activator.CreateInstance(setting.Type) : null;
+    }
 
     /// <summary>
     /// The keys a mapping may have: a record's own, the one that selected the case, and those of a case that shares the mapping.

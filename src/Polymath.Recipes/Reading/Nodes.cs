@@ -29,7 +29,12 @@ internal sealed class ScalarNode(Place place, string value, bool plain) : Node(p
     public bool IsNull => Plain && Value is ("" or "null" or "~" or "Null" or "NULL");
 
     /// <inheritdoc/>
-    public override string Describe() => IsNull ? "nothing" : Value.Length > 60 ? $"'{Value[..57]}...'" : $"'{Value}'";
+    public override string Describe()
+    {
+        if (IsNull)
+            return "nothing";
+        return Value.Length > 60 ? $"'{Value[..57]}...'" : $"'{Value}'";
+    }
 }
 
 /// <summary>A list.</summary>

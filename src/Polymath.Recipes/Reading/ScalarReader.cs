@@ -109,9 +109,9 @@ internal static partial class ScalarReader
     {
         var (least, most) = (Plain(bounds.Least), Plain(bounds.Most));
         var range = bounds.Most == double.MaxValue ? $"write {least} or more" : $"write a number from {least} to {most}";
-        return value < bounds.Least ? ($"{text} is less than {least}", range)
-            : value > bounds.Most ? ($"{text} is more than {most}", range)
-            : (null, null);
+        if (value < bounds.Least)
+            return ($"{text} is less than {least}", range);
+        return value > bounds.Most ? ($"{text} is more than {most}", range) : (null, null);
     }
 
     private static string Plain(double number) => number.ToString("R", CultureInfo.InvariantCulture);

@@ -83,7 +83,13 @@ internal sealed class SchemaWriter(Documentation documentation)
             return new JsonObject { ["enum"] = new JsonArray([.. Shape.ChoicesOf(type).Select(choice => (JsonNode)choice)]) };
         var schema = new JsonObject
         {
-            ["type"] = type == typeof(string) ? "string" : type == typeof(bool) ? "boolean" : type == typeof(int) ? "integer" : "number",
+            ["type"] = Type.GetTypeCode(type) switch
+            {
+                TypeCode.String => "string",
+                TypeCode.Boolean => "boolean",
+                TypeCode.Int32 => "integer",
+                _ => "number",
+            },
         };
         if (type == typeof(string) && setting?.Meaning is Meaning.Pattern)
             schema["format"] = "regex";

@@ -89,8 +89,10 @@ public abstract unsafe class WeightFile : IDisposable
         ArgumentNullException.ThrowIfNull(take);
         var entry = Entry(name);
         if (entry.Length == 0) return;
-        using var spread = entry.Strides is null ? null : LibTorch.FromBlob(
-            pages!.Start + entry.Start, entry.Shape, ElementKind.IsEightBitFloat(entry.Kind) ? ScalarType.Byte : entry.Type, entry.Strides);
+        var type = ElementKind.IsEightBitFloat(entry.Kind) ? ScalarType.Byte : entry.Type;
+        using var spread = entry.Strides is null
+            ? null
+            : LibTorch.FromBlob(pages!.Start + entry.Start, entry.Shape, type, entry.Strides);
         using var dense = spread?.contiguous();
         var start = dense is null ? pages!.Start + entry.Start : (byte*)LibTorch.Data(dense);
         var piece = new byte[Math.Min(entry.Length, 1 << 20)];
@@ -103,10 +105,12 @@ public abstract unsafe class WeightFile : IDisposable
         GC.KeepAlive(dense);
     }
 
-    private WeightEntry Entry(string name) => entries.TryGetValue(name, out var entry)
-        ? entry
-        : throw new InputException($"{Path} has no tensor {name}. It has: "
-            + $"{string.Join(", ", entries.Keys.Take(8))}{(entries.Count > 8 ? ", ..." : "")}");
+    private WeightEntry Entry(string name)
+    {
+        if (entries.TryGetValue(name, out var entry)) return entry;
+        var known = string.Join(", ", entries.Keys.Take(8)) + (entries.Count > 8 ? ", ..." : "");
+        throw new InputException($"{Path} has no tensor {name}. It has: {known}");
+    }
 
     /// <summary>Closes the mapping. Tensors made from it must not be used any more.</summary>
     public void Dispose()

@@ -192,7 +192,7 @@ internal sealed class CheckedTextStream : Stream
             var value = span[^back];
             if ((value & 0xC0) == 0x80)
                 continue;
-            var needed = value >= 0xF0 ? 4 : value >= 0xE0 ? 3 : value >= 0xC0 ? 2 : 1;
+            var needed = value switch { >= 0xF0 => 4, >= 0xE0 => 3, >= 0xC0 => 2, _ => 1 };
             return needed > back ? back : 0;
         }
 

@@ -27,8 +27,8 @@ internal static class FilePattern
             folder = parent;
         var names = Directory.EnumerateFileSystemEntries(folder)
             .Select(entry => Path.GetFileName(entry)).Order(StringComparer.Ordinal).ToList();
-        var there = names.Count == 0 ? "which is empty" : $"which holds "
-            + $"{string.Join(", ", names.Take(Shown))}{(names.Count > Shown ? $" and {names.Count - Shown} more" : "")}";
+        var more = names.Count > Shown ? $" and {names.Count - Shown} more" : "";
+        var there = names.Count == 0 ? "which is empty" : $"which holds {string.Join(", ", names.Take(Shown))}{more}";
         return new($"no file fits '{pattern}'. The nearest folder is {folder}, {there}. Correct the path.");
     }
 

@@ -20,7 +20,9 @@ internal static class RowHash
     {
         var hash = split.By is null ? AllOf(fields) : HashOf(split.By.Select(name => fields.TryGetValue(name, out var value) ? value : ""));
         var number = (BinaryPrimitives.ReadUInt64BigEndian(hash) >> 11) * (1.0 / (1UL << 53));
-        return number < split.Test ? DataSplit.Test : number < split.Test + split.Validation ? DataSplit.Validation : DataSplit.Train;
+        if (number < split.Test)
+            return DataSplit.Test;
+        return number < split.Test + split.Validation ? DataSplit.Validation : DataSplit.Train;
     }
 
     private static byte[] AllOf(IReadOnlyDictionary<string, string> fields)

@@ -79,6 +79,7 @@ internal abstract class HubApi : IDisposable
     {
         var what = file is null ? address.Source : $"'{file}' of {address.Source}";
         var web = $"{Place.Endpoint}{(address.IsData ? "datasets/" : Web)}{address.Repository}";
+        var data = $"; data is named {(address.Hub == HubName.HuggingFace ? "hf" : "modelscope")}:datasets/ORG/NAME";
         return new InputException(refused.Status switch
         {
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden when refused.Code == "GatedRepo" =>
@@ -95,8 +96,8 @@ internal abstract class HubApi : IDisposable
                     + $"Check both at {web}.",
             HttpStatusCode.NotFound when file is not null =>
                 $"{what} is listed but not there (tried {refused.Address}). Try again later, or another revision.",
-            HttpStatusCode.NotFound => $"there is no repository {address.Source} (tried {refused.Address}). Check the "
-                + $"name{(address.IsData ? "" : $"; data is named {(address.Hub == HubName.HuggingFace ? "hf" : "modelscope")}:datasets/ORG/NAME")}.",
+            HttpStatusCode.NotFound =>
+                $"there is no repository {address.Source} (tried {refused.Address}). Check the name{(address.IsData ? "" : data)}.",
             _ => $"{what}: {refused.Message}. Check {EndpointVariable}, and that the hub is up.",
         }, refused);
     }

@@ -196,9 +196,8 @@ internal sealed class HubFetch : IDisposable
         {
             var (names, missing) = Look(Known(commit), selection);
             if (missing.Count == 0) return Snapshot(commit, names);
-            throw Missing($"{string.Join(", ", missing.Take(5))} "
-                    + $"{(missing.Count > 5 ? $"and {missing.Count - 5} more are" : missing.Count > 1 ? "are" : "is")} not in the cache",
-                fault);
+            var rest = missing.Count switch { > 5 => $"and {missing.Count - 5} more are", > 1 => "are", _ => "is" };
+            throw Missing($"{string.Join(", ", missing.Take(5))} {rest} not in the cache", fault);
         }
         catch (InputException problem) when (_store.Listing(commit) is null && problem.InnerException is not PassingFault)
         {

@@ -26,10 +26,8 @@ public sealed record HubFile(string Path, long Size, string? Sha256 = null, stri
     internal void Check(string source)
     {
         var problem = NameFault(Path)
-            ?? (Sha256 is not null && !IsHex(Sha256, 64)
-                ? "has a SHA-256 that is none"
-                : BlobId is not null && !IsHex(BlobId, 40) ? "has a git digest that is none"
-                : null);
+            ?? (Sha256 is not null && !IsHex(Sha256, 64) ? "has a SHA-256 that is none" : null)
+            ?? (BlobId is not null && !IsHex(BlobId, 40) ? "has a git digest that is none" : null);
         if (problem is not null)
             throw new InputException($"{source} lists the file {Shown(Path)}, which {problem}. Nothing was fetched. Do not use this "
                 + "repository, or tell its owner.");

@@ -57,8 +57,12 @@ public abstract class HubSelection
     internal abstract IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read);
 
     /// <summary>What a repository holds, for a message.</summary>
-    private static string Holds(IReadOnlyList<string> all) =>
-        all.Count == 0 ? "It is empty" : $"It holds {string.Join(", ", all.Take(8))}{(all.Count > 8 ? $" and {all.Count - 8} more" : "")}";
+    private static string Holds(IReadOnlyList<string> all)
+    {
+        if (all.Count == 0)
+            return "It is empty";
+        return $"It holds {string.Join(", ", all.Take(8))}{(all.Count > 8 ? $" and {all.Count - 8} more" : "")}";
+    }
 
     private static IEnumerable<string> Beside(IReadOnlyList<string> all) =>
         all.Where(name => Companions.Contains(name) || Globs.Any(glob => LocalFiles.Fits(glob, name)));
@@ -93,12 +97,14 @@ public abstract class HubSelection
 
     private sealed class ModelFiles : HubSelection
     {
-        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) =>
-            all.Contains(Configuration)
-                ? [Configuration, .. Beside(all), .. WeightsOf(source, all, read)]
-                : throw new InputException(all.Contains(AdapterConfiguration)
-                    ? $"{source} is an adapter, not a model. Name its base model, and this with --adapter."
-                    : $"{source} is no model in Hugging Face's layout: it has no {Configuration}. {Holds(all)}. Name another repository.");
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
+        {
+            if (all.Contains(Configuration))
+                return [Configuration, .. Beside(all), .. WeightsOf(source, all, read)];
+            throw new InputException(all.Contains(AdapterConfiguration)
+                ? $"{source} is an adapter, not a model. Name its base model, and this with --adapter."
+                : $"{source} is no model in Hugging Face's layout: it has no {Configuration}. {Holds(all)}. Name another repository.");
+        }
     }
 
     private sealed class TokenizerFiles : HubSelection
@@ -112,18 +118,23 @@ public abstract class HubSelection
 
     private sealed class AdapterFiles : HubSelection
     {
-        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) =>
-            all.Contains(AdapterConfiguration) && AdapterWeights.FirstOrDefault(all.Contains) is { } weights
-                ? [AdapterConfiguration, .. Beside(all), weights]
-                : throw new InputException($"{source} is no adapter in PEFT's layout: it has no "
-                    + $"{(all.Contains(AdapterConfiguration) ? string.Join(" or ", AdapterWeights) : AdapterConfiguration)}. {Holds(all)}. "
-                    + "Name another repository.");
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
+        {
+            if (all.Contains(AdapterConfiguration) && AdapterWeights.FirstOrDefault(all.Contains) is { } weights)
+                return [AdapterConfiguration, .. Beside(all), weights];
+            throw new InputException($"{source} is no adapter in PEFT's layout: it has no "
+                + $"{(all.Contains(AdapterConfiguration) ? string.Join(" or ", AdapterWeights) : AdapterConfiguration)}. {Holds(all)}. "
+                + "Name another repository.");
+        }
     }
 
     private sealed class WholeFiles : HubSelection
     {
-        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) =>
-            (all.Contains(Configuration) ? Model : all.Contains(AdapterConfiguration) ? Adapter : Tokenizer).Choose(source, all, read);
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
+        {
+            var other = all.Contains(AdapterConfiguration) ? Adapter : Tokenizer;
+            return (all.Contains(Configuration) ? Model : other).Choose(source, all, read);
+        }
     }
 
     private sealed class DataFiles : HubSelection

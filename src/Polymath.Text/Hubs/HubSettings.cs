@@ -56,19 +56,16 @@ public sealed record HubSettings(
             Folder(Of("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") ?? Path.Combine(home, "hub")),
             HubToken.Of(Of("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "HF_TOKEN")
                 ?? TokenFile(Folder(Of("HF_TOKEN_PATH") ?? Path.Combine(home, "token"))));
+        var domain = Of("MODELSCOPE_DOMAIN") ?? "www.modelscope.cn";
         var modelScope = new HubPlace(
-            Endpoint(
-                Of("MODELSCOPE_DOMAIN") is { } domain
-                    ? domain.Contains("://", StringComparison.Ordinal) ? domain : "https://" + domain
-                    : "https://www.modelscope.cn",
-                "MODELSCOPE_DOMAIN"),
+            Endpoint(domain.Contains("://", StringComparison.Ordinal) ? domain : "https://" + domain, "MODELSCOPE_DOMAIN"),
             Folder(Of("MODELSCOPE_CACHE") ?? Path.Combine(user, ".cache", "modelscope", "hub")),
             HubToken.Of(Of("MODELSCOPE_API_TOKEN"), "MODELSCOPE_API_TOKEN"));
-        var stall = Of("HF_HUB_DOWNLOAD_TIMEOUT") is { } seconds
-            ? double.TryParse(seconds, out var number) && number is > 0 and < 1e6
+        var stall = new TransferSettings().StallSeconds;
+        if (Of("HF_HUB_DOWNLOAD_TIMEOUT") is { } seconds)
+            stall = double.TryParse(seconds, out var number) && number is > 0 and < 1e6
                 ? number
-                : throw new InputException($"HF_HUB_DOWNLOAD_TIMEOUT is '{seconds}'; it must be a number of seconds.")
-            : new TransferSettings().StallSeconds;
+                : throw new InputException($"HF_HUB_DOWNLOAD_TIMEOUT is '{seconds}'; it must be a number of seconds.");
         return new HubSettings(
             huggingFace,
             modelScope,

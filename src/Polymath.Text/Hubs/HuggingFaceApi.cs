@@ -38,10 +38,12 @@ internal sealed class HuggingFaceApi(HubPlace place, TransferSettings settings) 
             string? Header(string name) => response.Headers.TryGetValues(name, out var values) ? values.First() : null;
             var digest = (Header("X-Linked-Etag") ?? response.Headers.ETag?.Tag ?? "").Trim('"');
             var size = long.TryParse(Header("X-Linked-Size"), out var linked) ? linked : response.Content.Headers.ContentLength ?? -1;
-            return size >= 0 && (HubFile.IsHex(digest, 64) || HubFile.IsHex(digest, 40))
-                ? file with { Size = size, Sha256 = digest.Length == 64 ? digest : null, BlobId = digest.Length == 40 ? digest : null }
-                : throw new InputException($"{Place.Endpoint} does not say the size and the digest of '{file.Path}' of {address.Source}, "
+            if (size < 0 || !HubFile.IsHex(digest, 64) && !HubFile.IsHex(digest, 40))
+                throw new InputException($"{Place.Endpoint} does not say the size and the digest of '{file.Path}' of {address.Source}, "
                     + "without which it cannot be checked. Check HF_ENDPOINT.");
+            return digest.Length == 64
+                ? file with { Size = size, Sha256 = digest, BlobId = null }
+                : file with { Size = size, Sha256 = null, BlobId = digest };
         }, cancellation);
     }
 

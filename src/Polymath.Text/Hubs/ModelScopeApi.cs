@@ -23,7 +23,8 @@ internal sealed class ModelScopeApi(HubPlace place, TransferSettings settings) :
 
     /// <inheritdoc/>
     public override Uri Locate(HubAddress address, string commit, string path) => address.IsData
-        ? At($"api/v1/datasets/{address.Repository}/repo?Source=SDK&Revision={Uri.EscapeDataString(commit)}&FilePath={Uri.EscapeDataString(path)}&View=False")
+        ? At($"api/v1/datasets/{address.Repository}/repo?Source=SDK&Revision={Uri.EscapeDataString(commit)}"
+            + $"&FilePath={Uri.EscapeDataString(path)}&View=False")
         : At($"api/v1/models/{address.Repository}/repo?Revision={Uri.EscapeDataString(commit)}&FilePath={Uri.EscapeDataString(path)}");
 
     // ModelScope knows its users by a cookie.
@@ -42,7 +43,8 @@ internal sealed class ModelScopeApi(HubPlace place, TransferSettings settings) :
         for (var page = 1; ; page++)
         {
             var query = address.IsData
-                ? $"api/v1/datasets/{address.Repository}/repo/tree?Revision={Uri.EscapeDataString(revision)}&Root=%2F&Recursive=True&PageNumber={page}&PageSize={PageSize}"
+                ? $"api/v1/datasets/{address.Repository}/repo/tree?Revision={Uri.EscapeDataString(revision)}"
+                    + $"&Root=%2F&Recursive=True&PageNumber={page}&PageSize={PageSize}"
                 : $"api/v1/models/{address.Repository}/repo/files?Revision={Uri.EscapeDataString(revision)}&Recursive=True";
             using var document = JsonDocument.Parse(await Http.ReadAsync(At(query), MostBytes, cancellation));
             var root = document.RootElement;

@@ -39,7 +39,9 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
         if (revision is not null && HubFile.IsHex(revision, 40)) return revision;
         var file = Path.Combine(Notes, "refs", Uri.EscapeDataString(revision ?? MainBranch));
         // What ModelScope's library fetched has no commit that we know.
-        return File.Exists(file) ? File.ReadAllText(file).Trim() : Directory.Exists(Root) ? revision ?? MainBranch : null;
+        if (File.Exists(file))
+            return File.ReadAllText(file).Trim();
+        return Directory.Exists(Root) ? revision ?? MainBranch : null;
     }
 
     /// <inheritdoc/>

@@ -20,10 +20,12 @@ static class ChatFiles
         {
             foreach (var (name, node) in Read(Path.Combine(folder, file)))
             {
-                var text = node is JsonObject token
-                    ? token["content"]?.ToString()
-                    : node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.ToString()
-                    : null;
+                var text = node switch
+                {
+                    JsonObject token => token["content"]?.ToString(),
+                    JsonValue value when value.GetValueKind() == JsonValueKind.String => value.ToString(),
+                    _ => null,
+                };
                 if (name.EndsWith("_token", StringComparison.Ordinal) && text is not null) tokens[name] = text;
             }
         }

@@ -210,7 +210,8 @@ internal sealed class PatternClasses
         if (kind is 'x' or 'u')
         {
             var braces = kind == 'x' && Take('{');
-            var end = braces ? _pattern.IndexOf('}', _at) : _at + (kind == 'x' ? 2 : 4);
+            var digits = kind == 'x' ? 2 : 4;
+            var end = braces ? _pattern.IndexOf('}', _at) : _at + digits;
             if (end < 0 || end > _pattern.Length
                 || !int.TryParse(_pattern.AsSpan(_at, end - _at), NumberStyles.HexNumber, null, out var number)
                 || number is < 0 or > 0x10FFFF)

@@ -23,7 +23,12 @@ internal sealed record PostProcessor(IReadOnlyList<PostProcessor.Step> Single, I
         List<int> ids = [], types = [];
         foreach (var step in steps)
         {
-            var part = step.Sequence < 0 ? step.Ids : step.Sequence < texts.Length ? texts[step.Sequence] : [];
+            var part = step.Sequence switch
+            {
+                < 0 => step.Ids,
+                var text when text < texts.Length => texts[text],
+                _ => [],
+            };
             ids.AddRange(part);
             types.AddRange(Enumerable.Repeat(step.TypeId, part.Count));
         }

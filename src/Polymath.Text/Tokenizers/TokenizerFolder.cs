@@ -82,8 +82,12 @@ internal sealed class TokenizerFolder
         Find(key) is { Element.ValueKind: JsonValueKind.True or JsonValueKind.False } found ? found.Flag() : otherwise;
 
     /// <summary>The token that the settings name for a purpose, such as <c>bos_token</c>.</summary>
-    public string? Named(string purpose) =>
-        Find(purpose) is { } found ? found.Element.ValueKind == JsonValueKind.Object ? found.Get("content").Text() : found.Text() : null;
+    public string? Named(string purpose)
+    {
+        if (Find(purpose) is { } found)
+            return found.Element.ValueKind == JsonValueKind.Object ? found.Get("content").Text() : found.Text();
+        return null;
+    }
 
     /// <summary>The tokens that the settings add to the vocabulary or give flags to.</summary>
     /// <param name="idOf">The ids that are known.</param>

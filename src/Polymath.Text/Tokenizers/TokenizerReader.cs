@@ -42,9 +42,13 @@ internal static class TokenizerReader
     private static TokenModel ReadModel(JsonPart part)
     {
         // Older files leave the type out, and each kind has settings that the others lack.
-        var kind = part.Find("type")?.Text()
-            ?? (part.Find("merges") is not null ? "BPE" : part.Find("max_input_chars_per_word") is not null ? "WordPiece"
-                : part.Find("unk_id") is not null ? "Unigram" : "unknown");
+        var kind = part.Find("type")?.Text() ?? part switch
+        {
+            _ when part.Find("merges") is not null => "BPE",
+            _ when part.Find("max_input_chars_per_word") is not null => "WordPiece",
+            _ when part.Find("unk_id") is not null => "Unigram",
+            _ => "unknown",
+        };
         return Models.TryGetValue(kind, out var read)
             ? read(part)
             : throw new InputException($"{part.File}: key 'model.type': tokenizers of the kind '{kind}' cannot be read; known are "

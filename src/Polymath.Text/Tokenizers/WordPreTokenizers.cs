@@ -75,7 +75,8 @@ internal sealed class WhitespacePreTokenizer : PreTokenizer
         for (int i = 0, width; i < span.Length; i += width)
         {
             var code = CharacterSets.At(span, i, out width);
-            var next = code <= char.MaxValue && char.IsWhiteSpace((char)code) ? 0 : CharacterSets.Word.Contains(code) ? 1 : 2;
+            var visible = CharacterSets.Word.Contains(code) ? 1 : 2;
+            var next = code <= char.MaxValue && char.IsWhiteSpace((char)code) ? 0 : visible;
             if (next == kind)
                 continue;
             if (kind > 0)

@@ -108,6 +108,12 @@ internal sealed class WordScanner
     }
 
     // Case folding of the pattern engine joins the long s to s.
-    private static char Fold(char unit, bool anyCase) =>
-        !anyCase ? unit : unit == LongS ? 's' : char.IsAsciiLetterUpper(unit) ? (char)(unit | 0x20) : unit;
+    private static char Fold(char unit, bool anyCase)
+    {
+        if (!anyCase)
+            return unit;
+        if (unit == LongS)
+            return 's';
+        return char.IsAsciiLetterUpper(unit) ? (char)(unit | 0x20) : unit;
+    }
 }

@@ -89,10 +89,11 @@ public sealed record ComparisonReport(
             throw new RunFailedException("None of the candidates could be "
                 + $"trained.{string.Concat(failed.Select(pair => $"\n  {pair.Key}: {pair.Value}"))}");
         var rows = done.GroupBy(pair => pair.Name).Select(group => Row(group.Key, [.. group.Select(pair => pair.Report)])).ToList();
-        double Rank(ComparisonRow row) => row.Abilities[plan.Quality].Mean is var mean && double.IsNaN(mean)
-            ? double.NegativeInfinity
-            : plan.HigherIsBetter ? mean
-            : -mean;
+        double Rank(ComparisonRow row)
+        {
+            if (row.Abilities[plan.Quality].Mean is var mean && double.IsNaN(mean)) return double.NegativeInfinity;
+            return plan.HigherIsBetter ? mean : -mean;
+        }
         return new ComparisonReport(
             recipe,
             plan.Stage.Name,

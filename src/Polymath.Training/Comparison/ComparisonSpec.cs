@@ -29,6 +29,12 @@ public sealed record ComparisonSpec(
 public sealed record Candidate(string Name, int Seed, DeltaSpec? Delta, double? Rate)
 {
     /// <summary>The name of its folder.</summary>
-    public string Folder =>
-        $"{string.Concat(Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : c == '%' ? 'p' : '-'))}-seed{Seed}";
+    public string Folder => $"{string.Concat(Name.Select(Fitting))}-seed{Seed}";
+
+    private static char Fitting(char letter) => letter switch
+    {
+        '.' => '.',
+        '%' => 'p',
+        _ => char.IsAsciiLetterOrDigit(letter) ? letter : '-',
+    };
 }

@@ -41,7 +41,7 @@ public sealed class AbilityRowConverter : JsonConverter<AbilityRow>
         {
             // JSON has no word for these; the names are the ones System.Text.Json reads elsewhere in the report.
             if (double.IsFinite(number)) writer.WriteNumber(name, number);
-            else writer.WriteString(name, double.IsNaN(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity");
+            else writer.WriteString(name, number switch { > 0 => "Infinity", < 0 => "-Infinity", _ => "NaN" });
         }
         writer.WriteEndObject();
     }

@@ -80,7 +80,8 @@ internal sealed class Axis
     /// <summary>Where a value lies, in units of the drawing; values beyond an end lie on it.</summary>
     public double At(double value)
     {
-        var place = logarithmic ? (value > 0 ? Math.Log10(value) : low) : value;
+        var place = value;
+        if (logarithmic) place = value > 0 ? Math.Log10(value) : low;
         return from + (to - from) * Math.Clamp((place - low) / (high - low), 0, 1);
     }
 

@@ -17,12 +17,16 @@ public static class ComparisonPage
     {
         ArgumentNullException.ThrowIfNull(report);
         var seeds = report.Rows.Max(row => row.Seeds);
-        var lead = $"<p class=\"lead\">Ranked by {Html.Text(report.Quality)}, {(report.HigherIsBetter ? "more" : "less")} is better. "
-            + $"{(seeds == 1 ? "One seed: the spread is not known, and small differences mean nothing." : $"Dots are means over {seeds} seeds, lines reach from the least to the greatest.")}</p>";
+        var spread = seeds == 1
+            ? "One seed: the spread is not known, and small differences mean nothing."
+            : $"Dots are means over {seeds} seeds, lines reach from the least to the greatest.";
+        var better = report.HigherIsBetter ? "more" : "less";
+        var lead = $"<p class=\"lead\">Ranked by {Html.Text(report.Quality)}, {better} is better. {spread}</p>";
+        var charts = Chart(report, "parameters trained", row => row.Parameters) + Chart(report, "seconds of training", row => row.Seconds)
+            + Chart(report, "peak memory, MB", row => row.PeakMemoryMegabytes);
         return Html.Page("Polymath comparison", $"{report.Recipe}: {report.Stage}", lead, string.Join('\n', (string[])
         [
-            Html.Section("", "<div class=\"charts "
-                + $"wide\">{Chart(report, "parameters trained", row => row.Parameters)}{Chart(report, "seconds of training", row => row.Seconds)}{Chart(report, "peak memory, MB", row => row.PeakMemoryMegabytes)}</div>"),
+            Html.Section("", $"<div class=\"charts wide\">{charts}</div>"),
             Html.Section("All ways", Table(report)),
             Html.Section("Not trained", Failed(report)),
         ]));
@@ -39,8 +43,13 @@ public static class ComparisonPage
                 item.Value.Most,
                 $"k{1 + (item.Index % Colours)}")).ToList();
         (string, double)? start = report.Start.TryGetValue(report.Quality, out var before) ? ("before the stage", before.Mean) : null;
-        return $"<figure><figcaption>{Html.Text(report.Quality)}<small>against "
-            + $"{across}</small></figcaption>{SvgChart.Scatter($"{report.Quality} against {across}", report.Quality, across, dots, start)}</figure>";
+        var chart = SvgChart.Scatter(
+            $"{report.Quality} against {across}",
+            report.Quality,
+            across,
+            dots,
+            start);
+        return $"<figure><figcaption>{Html.Text(report.Quality)}<small>against {across}</small></figcaption>{chart}</figure>";
     }
 
     private static string Table(ComparisonReport report)
@@ -51,12 +60,16 @@ public static class ComparisonPage
             .Append("<th>parameters</th><th>share</th><th>time</th><th>tokens/s</th><th>peak memory</th></tr></thead><tbody>");
         foreach (var row in report.Rows)
         {
-            html
-                .Append("<tr><th "
-                    + $"class=\"word\">{Html.Text(row.Name)}<small>{(row.Seeds == 1 ? "1 seed" : $"{row.Seeds} seeds")}</small></th>")
+            string[] costs =
+            [
+                Figures.Count(row.Parameters), Figures.Percent(row.Share), Figures.Time(row.Seconds),
+                Figures.Count((long)row.TokensPerSecond), Figures.Memory(row.PeakMemoryMegabytes),
+            ];
+            var seeds = row.Seeds == 1 ? "1 seed" : $"{row.Seeds} seeds";
+            html.Append($"<tr><th class=\"word\">{Html.Text(row.Name)}<small>{seeds}</small></th>")
                 .Append(string.Concat(names.Select(name => $"<td>{Cell(row.Abilities.GetValueOrDefault(name))}</td>")))
-                .Append(
-                    $"<td>{Figures.Count(row.Parameters)}</td><td>{Figures.Percent(row.Share)}</td><td>{Figures.Time(row.Seconds)}</td><td>{Figures.Count((long)row.TokensPerSecond)}</td><td>{Figures.Memory(row.PeakMemoryMegabytes)}</td></tr>");
+                .Append(string.Concat(costs.Select(cost => $"<td>{cost}</td>")))
+                .Append("</tr>");
         }
         html.Append("</tbody><tfoot><tr><th class=\"word\">before the stage</th>")
             .Append(string.Concat(names.Select(name => $"<td>{Cell(report.Start.GetValueOrDefault(name))}</td>")))
@@ -64,11 +77,17 @@ public static class ComparisonPage
         return html.ToString();
     }
 
-    private static string Cell(Spread? spread) => spread is null ? Figures.Missing
-        : Figures.Short(spread.Mean) + (spread.Deviation is { } deviation
+    private static string Cell(Spread? spread)
+    {
+        if (spread is null) return Figures.Missing;
+        return Figures.Short(spread.Mean) + (spread.Deviation is { } deviation
             ? $" ± {Figures.Short(deviation)}<small>{Figures.Short(spread.Least)} to {Figures.Short(spread.Most)}</small>"
             : "<small></small>");
+    }
 
-    private static string Failed(ComparisonReport report) => report.Failed.Count == 0 ? ""
-        : $"<ol class=\"next\">{string.Concat(report.Failed.Select(pair => $"<li>{Html.Text(pair.Key)}: {Html.Text(pair.Value)}</li>"))}</ol>";
+    private static string Failed(ComparisonReport report)
+    {
+        var lines = report.Failed.Select(pair => $"<li>{Html.Text(pair.Key)}: {Html.Text(pair.Value)}</li>");
+        return report.Failed.Count == 0 ? "" : $"<ol class=\"next\">{string.Concat(lines)}</ol>";
+    }
 }

@@ -42,8 +42,11 @@ internal static class Html
     /// <summary>A section with its heading; nothing where it is empty.</summary>
     /// <param name="title">The heading; empty for none.</param>
     /// <param name="body">What it holds, as HTML.</param>
-    public static string Section(string title, string body) =>
-        body.Length == 0 ? "" : $"<section>{(title.Length == 0 ? "" : $"<h2>{title}</h2>")}{body}</section>";
+    public static string Section(string title, string body)
+    {
+        if (body.Length == 0) return "";
+        return $"<section>{(title.Length == 0 ? "" : $"<h2>{title}</h2>")}{body}</section>";
+    }
 
     /// <summary>A place in a drawing, in tenths.</summary>
     public static string Place(double value) => Math.Round(value, 1).ToString(CultureInfo.InvariantCulture);
@@ -51,9 +54,9 @@ internal static class Html
     /// <summary>
     /// The attribute that lets a browser choose Chinese letterforms for text with Chinese characters; nothing for other text.
     /// </summary>
-    public static string Language(string text) =>
-        text.Any(c => c is >= '\u3040' and <= '\u30ff')
-            ? " lang=\"ja\""
-            : text.Any(c => c is >= '\u4e00' and <= '\u9fff') ? " lang=\"zh\""
-            : "";
+    public static string Language(string text)
+    {
+        if (text.Any(c => c is >= '\u3040' and <= '\u30ff')) return " lang=\"ja\"";
+        return text.Any(c => c is >= '\u4e00' and <= '\u9fff') ? " lang=\"zh\"" : "";
+    }
 }

@@ -58,8 +58,12 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
     }
 
     /// <summary>1 when the second value of an ability is the better one, -1 when it is the worse one, 0 when nobody can say.</summary>
-    public int Compare(string ability, double first, double second) =>
-        higherIsBetter.TryGetValue(ability, out var up) && Math.Sign(Finite(second - first)) is var sign ? up ? sign : -sign : 0;
+    public int Compare(string ability, double first, double second)
+    {
+        if (higherIsBetter.TryGetValue(ability, out var up) && Math.Sign(Finite(second - first)) is var sign)
+            return up ? sign : -sign;
+        return 0;
+    }
 
     /// <summary>The class of a stage's colour, the same throughout the page.</summary>
     public string Colour(string stage)

@@ -33,11 +33,13 @@ static class HeadStage
         return new Llama(configuration, new FreshWeights(seed));
     }
 
-    private static IReadOnlyList<string> Several(StageSpec stage, IReadOnlyList<string> labels) => labels.Count > 1
-        ? labels
-        : throw new InputException($"Stage {stage.Name}: the training rows have "
+    private static IReadOnlyList<string> Several(StageSpec stage, IReadOnlyList<string> labels)
+    {
+        if (labels.Count > 1) return labels;
+        throw new InputException($"Stage {stage.Name}: the training rows have "
             + $"{(labels.Count == 0 ? "no label" : $"one label, '{labels[0]}'")}, and a head chooses among two or more. Check label, data "
             + "and where.");
+    }
 
     /// <summary>The labels in the order of a head's scores, where the head can learn what the stage's rows say.</summary>
     /// <param name="stage">The stage.</param>

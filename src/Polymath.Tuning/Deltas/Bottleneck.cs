@@ -115,10 +115,12 @@ public sealed class Bottleneck : Delta
                     heads,
                     zero: true,
                     rule),
-                gated
-                    ? parts.Weight(target.Name, "adapter_gate", Start.Zero, 1)
-                    : learned ? parts.Weight(target.Name, "adapter_scale", new Start(scale), 1)
-                    : null,
+                (gated, learned) switch
+                {
+                    (true, _) => parts.Weight(target.Name, "adapter_gate", Start.Zero, 1),
+                    (_, true) => parts.Weight(target.Name, "adapter_scale", new Start(scale), 1),
+                    _ => null,
+                },
                 activation,
                 tap,
                 (insertion, scale, gated),
@@ -201,20 +203,9 @@ sealed class InnerMap
         var bias = parts.Weight(module, name + ".bias", Start.Zero, output);
         if (rule is null)
         {
-            var weight = heads == 1
-                ? parts.Weight(
-                    module,
-                    name + ".weight",
-                    zero ? Start.Zero : Start.Kaiming(input),
-                    output,
-                    input)
-                : parts.Weight(
-                    module,
-                    name + ".weight",
-                    zero ? Start.Zero : Start.Kaiming(input / heads),
-                    heads,
-                    input / heads,
-                    output / heads);
+            var start = zero ? Start.Zero : Start.Kaiming(input / heads);
+            long[] shape = heads == 1 ? [output, input] : [heads, input / heads, output / heads];
+            var weight = parts.Weight(module, name + ".weight", start, shape);
             return new InnerMap(() => weight.Value, bias, [weight], heads);
         }
         long n = rule.Value.size(0), rank = parts.Configuration.Whole("phm_rank", 1);

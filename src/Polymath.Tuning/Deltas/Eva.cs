@@ -51,15 +51,19 @@ sealed class Eva : DeltaCourse
 
     private static JsonNode? Setting(AdapterConfiguration configuration, string key) => configuration.Parts(Key)?[key];
 
-    private static double Number(AdapterConfiguration configuration, string key, double otherwise) =>
-        Setting(configuration, key) is not { } node ? otherwise
-            : double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number
+    private static double Number(AdapterConfiguration configuration, string key, double otherwise)
+    {
+        if (Setting(configuration, key) is not { } node) return otherwise;
+        return double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number)
+            ? number
             : throw configuration.Fault(Key, $"{key} is a number");
+    }
 
-    private bool Flag(string key, bool otherwise) => Setting(configuration, key) is not { } node
-        ? otherwise
-        : bool.TryParse(node.ToJsonString(), out var flag) ? flag
-        : throw configuration.Fault(Key, $"{key} is true or false");
+    private bool Flag(string key, bool otherwise)
+    {
+        if (Setting(configuration, key) is not { } node) return otherwise;
+        return bool.TryParse(node.ToJsonString(), out var flag) ? flag : throw configuration.Fault(Key, $"{key} is true or false");
+    }
 
     /// <inheritdoc/>
     public override bool Looks => true;

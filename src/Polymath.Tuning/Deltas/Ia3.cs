@@ -32,16 +32,22 @@ public sealed class Ia3 : Delta
     }
 
     /// <inheritdoc/>
-    public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) =>
-        before ? (weight * factors.Value, bias) : (weight * factors.Value, bias is null ? null : bias * factors.Value.flatten());
+    public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias)
+    {
+        if (before) return (weight * factors.Value, bias);
+        return (weight * factors.Value, bias is null ? null : bias * factors.Value.flatten());
+    }
 
     // A factor of zero leaves nothing to come back from.
     /// <inheritdoc/>
     public override bool Unmerges => factors.Value.ne(0).all().item<bool>();
 
     /// <inheritdoc/>
-    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) =>
-        before ? (weight / factors.Value, bias) : (weight / factors.Value, bias is null ? null : bias / factors.Value.flatten());
+    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias)
+    {
+        if (before) return (weight / factors.Value, bias);
+        return (weight / factors.Value, bias is null ? null : bias / factors.Value.flatten());
+    }
 
     private static void Attach(DeltaParts parts)
     {

@@ -72,8 +72,10 @@ public sealed class Lokr : AddedDelta
                 bool low,
                 long rows,
                 long columns,
-                bool zero) => low
-                    ? [parts.Weight(
+                bool zero)
+            {
+                if (low)
+                    return [parts.Weight(
                         target.Name,
                         name + "_a",
                         zero ? Start.Zero : Start.Kaiming(rank),
@@ -83,13 +85,14 @@ public sealed class Lokr : AddedDelta
                             name + "_b",
                             Start.Kaiming(columns),
                             rank,
-                            columns)]
-                    : [parts.Weight(
-                        target.Name,
-                        name,
-                        zero ? Start.Zero : Start.Kaiming(columns),
-                        rows,
-                        columns)];
+                            columns)];
+                return [parts.Weight(
+                    target.Name,
+                    name,
+                    zero ? Start.Zero : Start.Kaiming(columns),
+                    rows,
+                    columns)];
+            }
             parts.Plug(target, new Lokr(
                 Make(
                     "lokr_w1",

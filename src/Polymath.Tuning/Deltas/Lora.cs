@@ -143,8 +143,11 @@ public sealed class Lora : Delta
     public override bool Unmerges => Magnitude is null && anchor is null && Merges;
 
     /// <inheritdoc/>
-    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) =>
-        Unmerges ? (weight - Change(), Bias is null ? bias : bias! - Bias.Value * Scale) : base.Unmerge(weight, bias);
+    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias)
+    {
+        if (Unmerges) return (weight - Change(), Bias is null ? bias : bias! - Bias.Value * Scale);
+        return base.Unmerge(weight, bias);
+    }
 
     private static void Attach(DeltaParts parts)
     {

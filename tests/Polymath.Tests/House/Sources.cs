@@ -14,6 +14,19 @@ internal static class Sources
         [.. (project is null ? new[] { At("src"), At("tests") } : [At("src", project)])
             .SelectMany(folder => Directory.GetFiles(folder, "*.cs", SearchOption.AllDirectories)).Where(IsSource)];
 
+    /// <summary>Every C# file that is written by hand.</summary>
+    public static IReadOnlyList<string> Written() =>
+        [.. new[] { "src", "tests", "build", "bench" }
+            .SelectMany(folder => Directory.GetFiles(At(folder), "*.cs", SearchOption.AllDirectories)).Where(IsSource)];
+
+    /// <summary>The pages at the root, under docs and beside the tests.</summary>
+    public static IReadOnlyList<string> Pages() =>
+    [
+        .. Directory.GetFiles(Root, "*.md"),
+        .. new[] { "docs", "tests" }.SelectMany(folder => Directory.GetFiles(At(folder), "*.md", SearchOption.AllDirectories))
+            .Where(file => IsSource(file) && !file.Contains("fixtures", StringComparison.Ordinal)),
+    ];
+
     private static bool IsSource(string file)
     {
         var parts = Path.GetRelativePath(Root, file).Split(Path.DirectorySeparatorChar);

@@ -41,10 +41,13 @@ public sealed class ParityTests
     private static string ModelAt(string name) =>
         Directory.Exists(TextFixtures.At("models", name)) ? TextFixtures.At("models", name) : TextFixtures.At("own", "models", name);
 
-    private static string? AdapterAt(string? name) => name is null
-        ? null
-        : Directory.Exists(TextFixtures.At("adapters", name)) ? TextFixtures.At("adapters", name)
-        : TextFixtures.At("own", "adapters", name);
+    private static string? AdapterAt(string? name)
+    {
+        if (name is null) return null;
+        return Directory.Exists(TextFixtures.At("adapters", name))
+            ? TextFixtures.At("adapters", name)
+            : TextFixtures.At("own", "adapters", name);
+    }
 
     [Theory]
     [MemberData(nameof(Cases))]

@@ -160,7 +160,12 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
         using var own = new GgufCase(
             name,
             peer.Folder,
-            """{"relative_attention_max_distance": 128, "relative_attention_num_buckets": 32, "feed_forward_proj": "KIND", "tie_word_embeddings": TIED}"""
+            """
+            {
+              "relative_attention_max_distance": 128, "relative_attention_num_buckets": 32, "feed_forward_proj": "KIND",
+              "tie_word_embeddings": TIED
+            }
+            """
                 .Replace("KIND", name == "t5" ? "relu" : "gated-gelu", StringComparison.Ordinal)
                 .Replace("TIED", name == "t5-untied" ? "false" : "true", StringComparison.Ordinal));
         foreach (var type in BlockType.All)

@@ -102,8 +102,9 @@ public sealed class FewRowsTests
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         var configuration = (JsonObject)JsonNode.Parse($$"""
-            {"model_type":"{{type}}","vocab_size":50,"hidden_size":64,"intermediate_size":128,"num_hidden_layers":3,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,
-             "max_position_embeddings":64,"sliding_window":5,"attention_bias":false,"initializer_range":0.4,"tie_word_embeddings":false}
+            {"model_type":"{{type}}","vocab_size":50,"hidden_size":64,"intermediate_size":128,"num_hidden_layers":3,
+             "num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"max_position_embeddings":64,
+             "sliding_window":5,"attention_bias":false,"initializer_range":0.4,"tie_word_embeddings":false}
             """)!;
         using var model = new Llama(configuration, new FreshWeights(7));
         foreach (var weight in model.Weights)

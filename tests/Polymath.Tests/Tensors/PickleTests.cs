@@ -150,7 +150,8 @@ public sealed class PickleTests : IDisposable
         string strides,
         string type = "FloatStorage",
         string key = "0") =>
-            $"\u0080\u0002}}U\u0001actorch._utils\n_rebuild_tensor_v2\n((U\u0007storagectorch\n{type}\nU\u0001{key}U\u0003cpu{count}tQ{offset}({shape}t({strides}t\u0089}}tRs.";
+            $"\u0080\u0002}}U\u0001actorch._utils\n_rebuild_tensor_v2\n((U\u0007storagectorch\n{type}\nU\u0001{key}U\u0003cpu"
+                + $"{count}tQ{offset}({shape}t({strides}t\u0089}}tRs.";
 
     [Theory]
     [InlineData("cos\nsystem\n(U\u0002idtR.", "'os.system'")]

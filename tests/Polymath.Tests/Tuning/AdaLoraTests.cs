@@ -32,7 +32,12 @@ public sealed class AdaLoraTests : IDisposable
 
     private static AdapterConfiguration Settings(string more = "") => AdapterConfiguration.Of(
         JsonNode.Parse(
-            $$"""{"peft_type":"ADALORA","init_r":4,"target_r":2,"tinit":2,"tfinal":3,"deltaT":2,"lora_alpha":8,"target_modules":["q_proj","v_proj"]{{more}}}""")!
+            $$"""
+            {
+              "peft_type":"ADALORA","init_r":4,"target_r":2,"tinit":2,"tfinal":3,"deltaT":2,"lora_alpha":8,
+              "target_modules":["q_proj","v_proj"]{{more}}
+            }
+            """)!
             .AsObject(),
         "the test");
 

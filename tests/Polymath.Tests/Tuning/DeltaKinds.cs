@@ -98,16 +98,21 @@ internal static class DeltaKinds
             .Select(weight => weight.Name[..^".weight".Length]);
         if (!kind.Contains("PROMPT", StringComparison.Ordinal)
             && !kind.Contains("P_", StringComparison.Ordinal) && !kind.Contains("PREFIX", StringComparison.Ordinal))
-            content["target_modules"] = new JsonArray(
-                [.. (kind == "LN_TUNING" ? norms : kind == "TRAINABLE_TOKENS" ? [model.Tokens.Name] : kind == "POLYMATH_BITFIT" ? []
-                    : kind.Contains("BOTTLENECK", StringComparison.Ordinal)
-                        ? model.Projections.Where(map => map.Role == Role.Output
-                            || map.Role == Role.Down && !kind.EndsWith("multihead", StringComparison.Ordinal)).Select(map => map.Name)
-                    : model.DefaultTargets).Select(name => JsonValue.Create(name))]);
+            content["target_modules"] = new JsonArray([.. Targets().Select(name => JsonValue.Create(name))]);
         var set = DeltaSet.Fresh(model, AdapterConfiguration.Of(content, kind), 5);
         // Away from where they start, so that what has to change does.
         if (moved) foreach (var (name, weight) in set.Trained) weight.Assign(weight.Value + Samples.Normal(name, weight.Value.shape) * 0.2);
         return set;
+
+        IEnumerable<string> Targets() => kind switch
+        {
+            "LN_TUNING" => norms,
+            "TRAINABLE_TOKENS" => [model.Tokens.Name],
+            "POLYMATH_BITFIT" => [],
+            _ when kind.Contains("BOTTLENECK", StringComparison.Ordinal) => model.Projections.Where(map => map.Role == Role.Output
+                || map.Role == Role.Down && !kind.EndsWith("multihead", StringComparison.Ordinal)).Select(map => map.Name),
+            _ => model.DefaultTargets,
+        };
     }
 
     internal static float[] Logits(LanguageModel model)

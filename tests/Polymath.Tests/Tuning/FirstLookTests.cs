@@ -62,7 +62,12 @@ public sealed class FirstLookTests : IDisposable
     public void EVA_deals_out_the_ranks_and_starts_from_the_directions_that_PEFT_does()
     {
         using (Looked(
-            """{"peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":["q_proj","v_proj","o_proj","down_proj"],"init_lora_weights":"eva","eva_config":{"rho":2.0}}"""))
+            """
+            {
+              "peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":["q_proj","v_proj","o_proj","down_proj"],
+              "init_lora_weights":"eva","eva_config":{"rho":2.0}
+            }
+            """))
         {
         }
         using SafetensorsFile ours = SafetensorsFile.Open(folder.At("adapter_model.safetensors")),

@@ -43,10 +43,14 @@ public sealed class HalfAdapterTests : IDisposable
         using var scope = NewDisposeScope();
         using var file = WeightFile.OpenAny(DeltaSet.AdapterFile(adapter));
         SafetensorsWriter.Write(Path.Combine(place, "adapter_model.safetensors"), file.Entries.Keys.ToDictionary(
-            name => name, name => file.Map(name) is var held && held.dtype == ScalarType.Float32
-                ? again ? held.to(half).to(ScalarType.Float32) : held.to(half)
-                : held));
+            name => name, name => Narrowed(file.Map(name))));
         return place;
+
+        Tensor Narrowed(Tensor held)
+        {
+            if (held.dtype != ScalarType.Float32) return held;
+            return again ? held.to(half).to(ScalarType.Float32) : held.to(half);
+        }
     }
 
     private string Saved(LanguageModel model, string place, string name)

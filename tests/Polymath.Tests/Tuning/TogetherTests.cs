@@ -1,13 +1,10 @@
-using Polymath.Distributed;
 using Polymath.Models.Families;
 using Polymath.Recipes;
 using Polymath.Tests.Models;
 using Polymath.Tests.Tensors;
 using Polymath.Tests.Text;
-using Polymath.Training;
 using Polymath.Training.Objectives;
 using Polymath.Training.Optimizers;
-using Polymath.Training.Schedules;
 using Polymath.Training.Stages;
 using Polymath.Tuning;
 using static TorchSharp.torch;
@@ -40,14 +37,7 @@ public sealed class TogetherTests : IDisposable
         .SelectMany(i => sources.Select(
             (source, s) => new Item([Toy.Row(10, (i * 2) + (source == "b" ? 1 : 0), half: source == "b") with { Data = source }])))];
 
-    private sealed class InOrder(IReadOnlyList<Item> items) : ItemSource
-    {
-        public override int Count => items.Count;
-
-        protected override Item At(Cursor cursor) => items[cursor.Place];
-    }
-
-    private Training Start(
+    private AdapterTraining Start(
         AdaptersMethod method,
         IReadOnlyList<Item> items,
         int tokens,
@@ -61,73 +51,6 @@ public sealed class TogetherTests : IDisposable
             microTokens,
             from,
             objective ?? new NextToken());
-
-    private sealed class Training : IDisposable
-    {
-        private readonly AdamW optimizer;
-        private readonly Loop loop;
-        private readonly InOrder source;
-        private readonly List<Item> items;
-        private int step;
-
-        public Training(
-            AdaptersMethod method,
-            AdapterPlaces places,
-            IReadOnlyList<Item> items,
-            int tokens,
-            int? microTokens,
-            int from,
-            Objective objective)
-        {
-            Model = Toy.Model();
-            this.items = [.. items];
-            Method = TrainedMethod.Attach(
-                Model,
-                method,
-                3,
-                "stage",
-                places: places);
-            var usual = new OptimizerSpec(1e-2, Epsilon: 1e-6, WeightDecay: 0.1);
-            optimizer = new AdamW(Method.Groups(usual));
-            Method.TakeUp(optimizer);
-            step = from;
-            source = new InOrder(this.items) { Cursor = new Cursor(0, from * tokens / 10) };
-            loop = new Loop(
-                Model,
-                objective,
-                source,
-                optimizer,
-                new RateSchedule(usual.Rate, 100, new ScheduleSpec(ScheduleKind.Constant)),
-                new BatchSpec(tokens, microTokens),
-                new Solo());
-        }
-
-        public Llama Model { get; }
-
-        public TrainedMethod Method { get; }
-
-        public Training Steps(int count)
-        {
-            Method.Training = true;
-            for (var i = 0; i < count; i++) loop.Step(++step, CancellationToken.None);
-            Method.Training = false;
-            return this;
-        }
-
-        public void Finish(string folder) => Method.Finish(folder, optimizer: optimizer);
-
-        public Dictionary<string, float[]> Values(string group) => optimizer.Groups.Where(one => one.Name == group || group.Length == 0)
-            .SelectMany(one => one.Weights.Select(
-                weight => (one.NameOf(weight)[(one.Name.Length == 0 ? 0 : one.Name.Length + 1)..], Samples.Floats(weight.Value))))
-            .ToDictionary();
-
-        public void Dispose()
-        {
-            optimizer.Dispose();
-            Method.Dispose();
-            Model.Dispose();
-        }
-    }
 
     private static void Same(Dictionary<string, float[]> wanted, Dictionary<string, float[]> found, double within = 0)
     {
@@ -379,7 +302,7 @@ public sealed class TogetherTests : IDisposable
         // Without their moments, the gates are where they were; among others, or in another order, they are fresh.
         float[] Gates(AdaptersMethod method, AdapterPlaces? places = null)
         {
-            using var training = new Training(
+            using var training = new AdapterTraining(
                 method,
                 places ?? Places,
                 Items("a"),

@@ -67,6 +67,7 @@ public sealed record DataPreview(
                 var left = Math.Min(tokens.Length, maxLength);
                 var learned = tokens.Learn.Take(left).Count(weight => weight != 0);
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
+                string State(int i) => tokens.Learn[i] != 0 ? "trained" : "untrained";
                 if (first.Count < shown)
                     first.Add(new PreviewRow(row.Name, label, [.. Pieces(tokenizer, tokens.Ids)
                         .Select((text, i) =>
@@ -115,8 +116,11 @@ public sealed record DataPreview(
     private static string ShapeOf(IReadOnlyDictionary<string, string> fields)
     {
         bool Has(string name) => fields.TryGetValue(name, out var value) && value.Length > 0;
-        return Has("chosen") || Has("rejected") ? "preference" : Has("messages")
-            ? (Has("label") ? "kto" : "conversation") : Has("label") ? "labelled" : "text";
+        if (Has("chosen") || Has("rejected"))
+            return "preference";
+        if (Has("messages"))
+            return Has("label") ? "kto" : "conversation";
+        return Has("label") ? "labelled" : "text";
     }
 
     private static IEnumerable<(string Label, Rendering Rendering)> Renderings(Row row, TextContract contract, Tokenizer? tokenizer)

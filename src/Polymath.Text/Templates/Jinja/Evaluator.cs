@@ -48,8 +48,9 @@ internal sealed class Evaluator(Machine machine)
             Comparison comparison => Compared(comparison, scope),
             Binary binary => machine.Apply(binary.Sign, Value(binary.Left, scope), Value(binary.Right, scope)),
             Logic logic => Value(logic.Left, scope) is var left && Machine.Truth(left) == logic.And ? Value(logic.Right, scope) : left,
-            Choice choice => Machine.Truth(Value(choice.Test, scope)) ? Value(choice.Yes, scope)
-                : choice.No is null ? new Undefined("the inline if has no else, and its test is false") : Value(choice.No, scope),
+            Choice choice when Machine.Truth(Value(choice.Test, scope)) => Value(choice.Yes, scope),
+            Choice { No: { } no } => Value(no, scope),
+            Choice => new Undefined("the inline if has no else, and its test is false"),
             Unary unary => Single(unary.Sign, Value(unary.Operand, scope)),
             Items items => Several(items, scope),
             Pairs pairs => Dictionary(pairs, scope),
@@ -66,9 +67,10 @@ internal sealed class Evaluator(Machine machine)
             return !Machine.Truth(value);
         if (!Numbers.Is(Machine.Defined(value)))
             throw new JinjaFault($"'{sign}' cannot stand before '{Types.NameOf(value)}'");
-        return value is double real
-            ? (sign == "-" ? -real : real)
-            : (sign == "-" ? -Numbers.Whole(value)!.Value : Numbers.Whole(value)!.Value);
+        if (value is double real)
+            return sign == "-" ? -real : real;
+        var whole = Numbers.Whole(value)!.Value;
+        return sign == "-" ? -whole : whole;
     }
 
     private object Several(Items items, Scope scope)

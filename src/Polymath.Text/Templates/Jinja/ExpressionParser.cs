@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Numerics;
 
 namespace Polymath.Text.Templates.Jinja;
 
@@ -62,10 +61,9 @@ internal sealed class ExpressionParser(TokenReader tokens)
                 break;
             tuple = true;
         }
-        return !tuple && parts.Count == 1
-            ? parts[0]
-            : parts.Count > 0 ? new TupleTarget(parts)
-            : throw tokens.Fault($"a name is expected, found {tokens.Current.Shown}");
+        if (!tuple && parts.Count == 1)
+            return parts[0];
+        return parts.Count > 0 ? new TupleTarget(parts) : throw tokens.Fault($"a name is expected, found {tokens.Current.Shown}");
     }
 
     private Target OneTarget(bool members)
@@ -200,7 +198,7 @@ internal sealed class ExpressionParser(TokenReader tokens)
                 while (tokens.Current.Kind == TokenKind.Text) text += tokens.Next().Value;
                 return new Constant(text);
             case TokenKind.Integer:
-                return new Constant(Whole(token.Value));
+                return new Constant(PythonNumbers.Written(token.Value));
             case TokenKind.Float:
                 return new Constant(double.Parse(token.Value.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture));
             case TokenKind.Operator when token.Value == "(":
@@ -214,16 +212,6 @@ internal sealed class ExpressionParser(TokenReader tokens)
             default:
                 throw new JinjaFault($"a value is expected, found {token.Shown}") { Line = token.Line };
         }
-    }
-
-    private static BigInteger Whole(string text)
-    {
-        var digits = text.Replace("_", "", StringComparison.Ordinal);
-        if (digits.Length > Numbers.MostDigits)
-            throw new JinjaFault("a number has too many digits");
-        var basis = digits.Length > 1 ? char.ToLowerInvariant(digits[1]) switch { 'b' => 2, 'o' => 8, 'x' => 16, _ => 10 } : 10;
-        return basis == 10 ? BigInteger.Parse(digits, CultureInfo.InvariantCulture)
-            : digits[2..].Aggregate(BigInteger.Zero, (sum, digit) => sum * basis + Convert.ToInt32(digit.ToString(), 16));
     }
 
     private Items ParseList()
@@ -268,7 +256,7 @@ internal sealed class ExpressionParser(TokenReader tokens)
                     throw tokens.Fault($"a name or a number is expected behind '.', found {tokens.Current.Shown}");
                 at = tokens.Current.Kind == TokenKind.Name
                     ? new Member(at, tokens.Next().Value)
-                    : new Element(at, new Constant(Whole(tokens.Next().Value)));
+                    : new Element(at, new Constant(PythonNumbers.Written(tokens.Next().Value)));
             }
             else if (tokens.Skip("["))
                 at = new Element(at, ParseIndex());

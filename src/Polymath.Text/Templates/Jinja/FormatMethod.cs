@@ -33,14 +33,14 @@ internal static partial class FormatMethod
             var first = match.Groups["first"].Value;
             if (first.Length == 0)
                 first = $"{automatic++}";
-            var value = int.TryParse(first, out var place)
-                ? place < arguments.Positional.Count
-                    ? arguments.Positional[place]
-                    : throw new JinjaFault($"the format asks for value {place}, and there are {arguments.Positional.Count}")
+            var numbered = int.TryParse(first, out var place);
+            if (numbered && place >= arguments.Positional.Count)
+                throw new JinjaFault($"the format asks for value {place}, and there are {arguments.Positional.Count}");
+            var value = numbered
+                ? arguments.Positional[place]
                 : arguments.Named.GetValueOrDefault(first) ?? throw new JinjaFault($"the format asks for '{first}', which is not given");
             foreach (Capture step in match.Groups["step"].Captures)
-                value = step.Value[0] == '.' ? machine.Attribute(value, step.Value[1..])
-                    : machine.Element(value, int.TryParse(step.Value[1..^1], out var index) ? new BigInteger(index) : step.Value[1..^1]);
+                value = step.Value[0] == '.' ? machine.Attribute(value, step.Value[1..]) : machine.Element(value, Key(step.Value[1..^1]));
             if (match.Groups["conversion"].Value is { Length: > 0 } conversion)
                 value = conversion == "s" ? machine.Text(value) : machine.Repr(value);
             result.Append(One(machine, value, match.Groups["form"].Value));
@@ -49,6 +49,8 @@ internal static partial class FormatMethod
         return machine.Meter.Made(result.ToString());
     }
 
+    private static object Key(string text) => int.TryParse(text, out var index) ? new BigInteger(index) : text;
+
     private static string One(Machine machine, object value, string form)
     {
         if (form.Length == 0)
@@ -56,24 +58,33 @@ internal static partial class FormatMethod
         var match = Form().Match(form);
         if (!match.Success || !(value is string || Numbers.Is(value)))
             throw new JinjaFault($"'{form}' is no form for a '{Types.NameOf(value)}'");
-        var kind = match.Groups["kind"].Value is { Length: > 0 } named ? named[0] : value is string ? 's' : value is double ? 'r' : 'd';
-        int? Size(string group) => match.Groups[group].Success
-            ? int.TryParse(match.Groups[group].Value, out var size) ? size : throw new JinjaFault("a width is too large")
-            : null;
+        var usual = value switch { string => 's', double => 'r', _ => 'd' };
+        var kind = match.Groups["kind"].Value is { Length: > 0 } named ? named[0] : usual;
+        int? Size(string group)
+        {
+            if (match.Groups[group].Success)
+                return int.TryParse(match.Groups[group].Value, out var size) ? size : throw new JinjaFault("a width is too large");
+            return null;
+        }
         int? width = Size("width"), digits = Size("digits");
         machine.Meter.Text((width ?? 0) + (long)(digits ?? 0));
         string text;
         if (value is string words)
-            text = kind == 's'
-                ? digits is { } most ? string.Concat(PythonText.Points(words).Take(most)) : words
-                : throw new JinjaFault($"'{kind}' is no form for a text");
+        {
+            if (kind != 's')
+                throw new JinjaFault($"'{kind}' is no form for a text");
+            text = digits is { } most ? string.Concat(PythonText.Points(words).Take(most)) : words;
+        }
         else if ("dxXob".Contains(kind, StringComparison.Ordinal) && value is not double)
             text = NumberText.Whole(Numbers.Whole(value)!.Value, kind, match.Groups["alternate"].Success, 0);
         else
-            text = kind == 'r' && digits is null
-                ? Numbers.Text(Numbers.Real(value))
-                : kind == '%' ? NumberText.Real(100 * Numbers.Real(value), 'f', digits ?? 6) + "%"
-                    : NumberText.Real(Numbers.Real(value), kind == 'r' ? 'g' : kind, digits ?? 6);
+            text = kind switch
+            {
+                'r' when digits is null => Numbers.Text(Numbers.Real(value)),
+                'r' => NumberText.Real(Numbers.Real(value), 'g', digits ?? 6),
+                '%' => NumberText.Real(100 * Numbers.Real(value), 'f', digits ?? 6) + "%",
+                _ => NumberText.Real(Numbers.Real(value), kind, digits ?? 6),
+            };
         if (match.Groups["comma"].Success)
             text = Grouped(text, match.Groups["comma"].Value);
         if (value is not string && match.Groups["sign"].Value is "+" or " " && text[0] != '-')
@@ -93,9 +104,15 @@ internal static partial class FormatMethod
         if (missing <= 0)
             return text;
         var zero = match.Groups["zero"].Success && !match.Groups["align"].Success;
-        var fill =
-            match.Groups["fill"] is { Success: true, Value: { Length: 1 } given } ? given[0] : match.Groups["zero"].Success ? '0' : ' ';
-        var align = match.Groups["align"].Success ? match.Groups["align"].Value : zero && !isText ? "=" : isText ? "<" : ">";
+        var blank = match.Groups["zero"].Success ? '0' : ' ';
+        var fill = match.Groups["fill"] is { Success: true, Value: { Length: 1 } given } ? given[0] : blank;
+        var align = match.Groups["align"] switch
+        {
+            { Success: true, Value: var asked } => asked,
+            _ when isText => "<",
+            _ when zero => "=",
+            _ => ">",
+        };
         var sign = align == "=" && text[0] is '-' or '+' or ' ' ? 1 : 0;
         return align switch
         {

@@ -98,7 +98,10 @@ internal sealed class JsonText(
     private static string Plain(object value) => value switch
     {
         bool flag => flag ? "true" : "false",
-        double real => double.IsNaN(real) ? "NaN" : double.IsInfinity(real) ? (real > 0 ? "Infinity" : "-Infinity") : Numbers.Text(real),
+        double.NaN => "NaN",
+        double.PositiveInfinity => "Infinity",
+        double.NegativeInfinity => "-Infinity",
+        double real => Numbers.Text(real),
         _ => ((BigInteger)value).ToString(CultureInfo.InvariantCulture),
     };
 

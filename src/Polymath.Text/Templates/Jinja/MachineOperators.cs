@@ -136,7 +136,9 @@ internal sealed partial class Machine
             if (x[i] == y[i])
                 continue;
             var (a, b) = (char.IsSurrogate(x[i]), char.IsSurrogate(y[i]));
-            return a != b ? (a ? 1 : -1) : x[i].CompareTo(y[i]);
+            if (a != b)
+                return a ? 1 : -1;
+            return x[i].CompareTo(y[i]);
         }
         return x.Length.CompareTo(y.Length);
     }

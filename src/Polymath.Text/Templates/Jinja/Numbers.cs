@@ -37,7 +37,12 @@ internal static class Numbers
             return x.CompareTo(y);
         // A whole number is compared with the real one's own whole part, so that no digit is lost.
         if (Whole(left) is { } whole)
-            return whole.CompareTo(new BigInteger(Math.Floor(y))) is var order && order != 0 ? order : (y > Math.Floor(y) ? -1 : 0);
+        {
+            var order = whole.CompareTo(new BigInteger(Math.Floor(y)));
+            if (order == 0 && y > Math.Floor(y))
+                return -1;
+            return order;
+        }
         return -Compare(right, left);
     }
 
@@ -97,7 +102,7 @@ internal static class Numbers
         if (b.Sign < 0)
             return Apply("**", (double)a, (double)b);
         if (BigInteger.Abs(a) <= 1)
-            return a.Sign < 0 && b.IsEven ? BigInteger.One : b.IsZero ? BigInteger.One : a;
+            return b.IsZero || a.Sign < 0 && b.IsEven ? BigInteger.One : a;
         return b * a.GetBitLength() <= 2 * MostBits
             ? Checked(BigInteger.Pow(a, (int)b))
             : throw new JinjaFault($"a whole number has more than {MostDigits} digits");

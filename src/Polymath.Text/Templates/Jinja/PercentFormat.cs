@@ -30,15 +30,22 @@ internal static partial class PercentFormat
                 result.Append('%');
                 continue;
             }
-            int? Size(string group) => match.Groups[group] is not { Success: true, Value: var text } ? null
-                : text == "*" ? Machine.Count(Next(), 0, "a width")
-                : int.TryParse(text.Length == 0 ? "0" : text, out var size) ? size
-                : throw new JinjaFault("a width is too large");
+            int? Size(string group)
+            {
+                if (match.Groups[group] is not { Success: true, Value: var text })
+                    return null;
+                if (text == "*")
+                    return Machine.Count(Next(), 0, "a width");
+                if (text.Length == 0)
+                    return 0;
+                return int.TryParse(text, out var size) ? size : throw new JinjaFault("a width is too large");
+            }
             var flags = match.Groups["flags"].Value;
             int? width = Size("width"), digits = Size("digits");
-            var value = !match.Groups["name"].Success ? Next()
-                : values is DictValue dict && dict.TryGet(match.Groups["name"].Value, out var named) ? named
-                : throw new JinjaFault($"the format asks for '{match.Groups["name"].Value}', which is not given");
+            object Named(string key) => values is DictValue dict && dict.TryGet(key, out var named)
+                ? named
+                : throw new JinjaFault($"the format asks for '{key}', which is not given");
+            var value = match.Groups["name"] is { Success: true, Value: var name } ? Named(name) : Next();
             machine.Meter.Text(result.Length / 64 + Math.Abs((long)(width ?? 0)) + Math.Abs((long)(digits ?? 0)));
             result.Append(Aligned(
                 One(
@@ -74,13 +81,11 @@ internal static partial class PercentFormat
                 : char.ConvertFromUtf32(Math.Clamp(Machine.Count(value, 0, "a character"), 0, 0xD7FF));
         if (!Numbers.Is(Machine.Defined(value)))
             throw new JinjaFault($"%{kind} needs a number, found {Types.NameOf(value)}");
-        var plus = flags.Contains('+', StringComparison.Ordinal) ? "+" : flags.Contains(' ', StringComparison.Ordinal) ? " " : "";
+        var space = flags.Contains(' ', StringComparison.Ordinal) ? " " : "";
+        var plus = flags.Contains('+', StringComparison.Ordinal) ? "+" : space;
+        BigInteger Whole() => value is double real ? new BigInteger(Math.Truncate(real)) : Numbers.Whole(value)!.Value;
         var number = "diuxXo".Contains(kind, StringComparison.Ordinal)
-            ? NumberText.Whole(
-                value is double real ? new BigInteger(Math.Truncate(real)) : Numbers.Whole(value)!.Value,
-                kind,
-                flags.Contains('#', StringComparison.Ordinal),
-                digits ?? 0)
+            ? NumberText.Whole(Whole(), kind, flags.Contains('#', StringComparison.Ordinal), digits ?? 0)
             : NumberText.Real(Numbers.Real(value), kind, digits ?? 6);
         return number[0] == '-' ? number : plus + number;
     }

@@ -28,7 +28,21 @@ internal static partial class PythonNumbers
                 return null;
             sum = sum * basis + worth;
         }
-        return digits.Length == 0 ? null : match.Groups["sign"].Value == "-" ? -sum : sum;
+        if (digits.Length == 0)
+            return null;
+        return match.Groups["sign"].Value == "-" ? -sum : sum;
+    }
+
+    /// <summary>A whole number as a template writes it, in base 10, 2, 8 or 16.</summary>
+    public static BigInteger Written(string text)
+    {
+        var digits = text.Replace("_", "", StringComparison.Ordinal);
+        if (digits.Length > Numbers.MostDigits)
+            throw new JinjaFault("a number has too many digits");
+        var basis = digits.Length > 1 ? char.ToLowerInvariant(digits[1]) switch { 'b' => 2, 'o' => 8, 'x' => 16, _ => 10 } : 10;
+        return basis == 10
+            ? BigInteger.Parse(digits, CultureInfo.InvariantCulture)
+            : digits[2..].Aggregate(BigInteger.Zero, (sum, digit) => sum * basis + Convert.ToInt32(digit.ToString(), 16));
     }
 
     /// <summary>The real number a text is; null where it is none.</summary>
@@ -37,7 +51,11 @@ internal static partial class PythonNumbers
         var bare = PythonText.TrimEnd(PythonText.TrimStart(text)).ToLowerInvariant();
         var unsigned = bare.TrimStart('+', '-');
         if (bare.Length - unsigned.Length <= 1 && unsigned is "inf" or "infinity" or "nan")
-            return unsigned == "nan" ? double.NaN : bare[0] == '-' ? double.NegativeInfinity : double.PositiveInfinity;
+        {
+            if (unsigned == "nan")
+                return double.NaN;
+            return bare[0] == '-' ? double.NegativeInfinity : double.PositiveInfinity;
+        }
         return RealForm().IsMatch(bare)
             ? double.Parse(bare.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture)
             : null;

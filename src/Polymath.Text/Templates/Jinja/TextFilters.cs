@@ -55,10 +55,12 @@ internal static partial class TextFilters
 
     private static object FileSize(Machine machine, object value, object?[] a)
     {
-        var bytes = Numbers.Is(Machine.Defined(value))
-            ? Numbers.Real(value)
-            : value is string text && PythonNumbers.Real(text) is double read ? read
-            : throw new JinjaFault("a number of bytes is needed");
+        var bytes = Machine.Defined(value) switch
+        {
+            _ when Numbers.Is(value) => Numbers.Real(value),
+            string text when PythonNumbers.Real(text) is double read => read,
+            _ => throw new JinjaFault("a number of bytes is needed"),
+        };
         var binary = a[0] is { } flag && Machine.Truth(flag);
         double basis = binary ? 1024 : 1000;
         if (bytes == 1)
@@ -68,8 +70,8 @@ internal static partial class TextFilters
         var unit = basis;
         var place = 0;
         while (place < 7 && bytes >= unit * basis) (unit, place) = (unit * basis, place + 1);
-        return $"{Numbers.Fixed(bytes / unit, 1)} "
-            + $"{"kMGTPEZY"[place].ToString().ToUpperInvariant().Replace("K", binary ? "K" : "k", StringComparison.Ordinal)}{(binary ? "iB" : "B")}";
+        var prefix = (binary ? "KMGTPEZY" : "kMGTPEZY")[place];
+        return $"{Numbers.Fixed(bytes / unit, 1)} {prefix}{(binary ? "iB" : "B")}";
     }
 
     private static object Format(Machine machine, object value, object?[] a)
@@ -135,10 +137,13 @@ internal static partial class TextFilters
         foreach (var octet in Encoding.UTF8.GetBytes(text))
         {
             var letter = (char)octet;
-            result.Append(char.IsAsciiLetterOrDigit(letter) || letter is '_' or '.' or '-' or '~' || (letter == '/' && !query)
-                ? letter.ToString()
-                : query && letter == ' ' ? "+"
-                : $"%{octet:X2}");
+            result.Append(letter switch
+            {
+                '_' or '.' or '-' or '~' => letter.ToString(),
+                '/' when !query => "/",
+                ' ' when query => "+",
+                _ => char.IsAsciiLetterOrDigit(letter) ? letter.ToString() : $"%{octet:X2}",
+            });
         }
         return result.ToString();
     }

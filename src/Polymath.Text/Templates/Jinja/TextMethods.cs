@@ -239,9 +239,9 @@ internal static class TextMethods
         if (by.Length == 0)
             throw new JinjaFault("the separator is empty");
         var at = last ? text.LastIndexOf(by, StringComparison.Ordinal) : text.IndexOf(by, StringComparison.Ordinal);
-        return at >= 0
-            ? new TupleValue([text[..at], by, text[(at + by.Length)..]])
-            : new TupleValue(last ? ["", "", text] : [text, "", ""]);
+        if (at >= 0)
+            return new TupleValue([text[..at], by, text[(at + by.Length)..]]);
+        return new TupleValue(last ? ["", "", text] : [text, "", ""]);
     }
 
     private static string Title(string text)
@@ -251,9 +251,11 @@ internal static class TextMethods
         {
             // Only what has two cases makes a word: behind a Chinese character a word begins.
             var cased = PythonText.Lower(point) != PythonText.Upper(point);
-            var changed = !cased ? point : inside ? PythonText.Lower(point) : PythonText.Capitalize(point);
+            var goesOn = inside;
             inside = cased;
-            return changed;
+            if (!cased)
+                return point;
+            return goesOn ? PythonText.Lower(point) : PythonText.Capitalize(point);
         }));
     }
 

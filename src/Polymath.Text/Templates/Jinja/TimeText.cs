@@ -20,13 +20,14 @@ internal static class TimeText
             var bare = format[++i] is '-' && i + 1 < format.Length;
             var code = bare ? format[++i] : format[i];
             var text = One(time, code);
-            result.Append(text is null
-                ? $"%{(bare ? "-" : "")}{code}"
-                : bare ? (text.TrimStart('0') is { Length: > 0 } short_ ? short_ : "0")
-                : text);
+            text ??= $"%{(bare ? "-" : "")}{code}";
+            result.Append(bare ? Bare(text) : text);
         }
         return result.ToString();
     }
+
+    // Without the zeros in front, as the minus asks.
+    private static string Bare(string text) => text.TrimStart('0') is { Length: > 0 } rest ? rest : "0";
 
     private static string? One(DateTimeOffset time, char code)
     {

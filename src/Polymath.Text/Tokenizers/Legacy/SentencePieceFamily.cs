@@ -125,8 +125,8 @@ internal static class SentencePieceFamily
             ("mask_token", "[MASK]"),
             ("unk_token", "<unk>"),
             ("pad_token", "<pad>"));
-        int[] Id(string purpose, string usual) =>
-            ids(folder.Named(purpose) is { } named && ids(named) is not null ? named : usual) is { } id ? [id] : [];
+        string Word(string purpose, string usual) => folder.Named(purpose) is { } named && ids(named) is not null ? named : usual;
+        int[] Id(string purpose, string usual) => ids(Word(purpose, usual)) is { } id ? [id] : [];
         var open = Id("gmask_token", "[gMASK]").Concat(Id("bos_token", "<sop>")).ToArray();
         PostProcessor.Step text = new(0, [], 0), prompt = new(-1, open, 0);
         PostProcessor post = new([text, prompt], [text, prompt, new(1, [], 0), new(-1, Id("eos_token", "<eop>"), 0)]);

@@ -100,8 +100,12 @@ internal static class SentencePieceJson
     private static JsonObject? Post(SentencePieceFile file, SentencePieceHabits habits)
     {
         string Name(int id) => id < file.Pieces.Count ? file.Pieces[id].Text : habits.Added.First(token => token.Id == id).Content;
-        List<(string, int)> Steps(IReadOnlyList<PostProcessor.Step> steps) => [.. steps.SelectMany(step =>
-            step.Sequence >= 0 ? [(step.Sequence == 0 ? "A" : "B", step.TypeId)] : step.Ids.Select(id => (Name(id), step.TypeId)))];
+        List<(string, int)> Steps(IReadOnlyList<PostProcessor.Step> steps) => [.. steps.SelectMany(step => step.Sequence switch
+        {
+            0 => [("A", step.TypeId)],
+            > 0 => [("B", step.TypeId)],
+            _ => step.Ids.Select(id => (Name(id), step.TypeId)),
+        })];
         return LegacyJson.Template(Steps(habits.Post.Single), Steps(habits.Post.Pair), token => file.Pieces.Index()
             .First(entry => entry.Item.Text == token).Index);
     }

@@ -64,7 +64,9 @@ internal sealed class SentencePieceNormalizer
             return text;
         var space = _file.EscapesSpaces ? Sign : ' ';
         var spaced = text.Replace(' ', space);
-        return !(_file.AddsSpace && opens) ? spaced : _file.SpaceEndsWord ? spaced + space : space + spaced;
+        if (!(_file.AddsSpace && opens))
+            return spaced;
+        return _file.SpaceEndsWord ? spaced + space : space + spaced;
     }
 
     private (string Text, int Width, int Size) Prefix(string text, byte[] bytes, int at, int place)

@@ -41,11 +41,13 @@ public sealed class HubAccessTests : IDisposable
     public void ARedirectionOnTheSameHubKeepsTheToken()
     {
         _scene.PutTiny();
-        _scene.Server.Misbehave = request => request.Path == "/api/models/org/old/revision/main"
-            ? new Trouble(307, "Location: /api/models/org/tiny/revision/main?blobs=true\r\n")
-            : request.Path.StartsWith("/org/old/", StringComparison.Ordinal)
-                ? new Trouble(307, $"Location: {request.Path.Replace("/old/", "/tiny/", StringComparison.Ordinal)}\r\n")
-            : null;
+        _scene.Server.Misbehave = request => request.Path switch
+        {
+            "/api/models/org/old/revision/main" => new Trouble(307, "Location: /api/models/org/tiny/revision/main?blobs=true\r\n"),
+            var path when path.StartsWith("/org/old/", StringComparison.Ordinal) =>
+                new Trouble(307, $"Location: {path.Replace("/old/", "/tiny/", StringComparison.Ordinal)}\r\n"),
+            _ => null,
+        };
         Assert.Equal(
             3,
             _scene.Hub(token: Token)
@@ -159,10 +161,12 @@ public sealed class HubAccessTests : IDisposable
     {
         _scene.PutTiny();
         var commit = HubServer.CommitOf("mirror");
-        _scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)));
+        const string Names = """[{"rfilename": "config.json"}, {"rfilename": "model.safetensors"}]""";
+        string PutTwo() =>
+            _scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)));
+        PutTwo();
         _scene.Server.Misbehave = request => request.Path.StartsWith("/api/", StringComparison.Ordinal)
-            ? new Trouble(200, Content: HubScene.Text("{\"sha\": "
-                + $"\"{_scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)))}\", \"siblings\": [{{\"rfilename\": \"config.json\"}}, {{\"rfilename\": \"model.safetensors\"}}]}}"))
+            ? new Trouble(200, Content: HubScene.Text($$"""{"sha": "{{PutTwo()}}", "siblings": {{Names}}}"""))
             : null;
         Assert.NotEqual(commit, _scene.Fetch().Commit);
         Assert.True(File.Exists(Path.Combine(_scene.Root, "blobs", _scene.Server.DigestOf(HubScene.Bytes(5000)))));

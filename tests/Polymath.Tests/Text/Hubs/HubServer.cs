@@ -201,8 +201,11 @@ internal sealed class HubServer : IDisposable
             + "bytes\r\n", content);
     }
 
-    private (string Commit, Dictionary<string, byte[]> Files)? Find(string repository, string revision, string main) =>
-        _repositories.TryGetValue(revision == main ? repository : $"{repository}@{revision}", out var found) ? found : null;
+    private (string Commit, Dictionary<string, byte[]> Files)? Find(string repository, string revision, string main)
+    {
+        var name = revision == main ? repository : $"{repository}@{revision}";
+        return _repositories.TryGetValue(name, out var found) ? found : null;
+    }
 
     private byte[] Listing((string Commit, Dictionary<string, byte[]> Files) repository) => JsonSerializer.SerializeToUtf8Bytes(new
     {

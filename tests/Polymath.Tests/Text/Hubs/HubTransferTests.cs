@@ -108,9 +108,8 @@ public sealed class HubTransferTests : IDisposable
     public void AHashThatStaysWrongIsRefusedAndNothingIsKept(string file, string? text)
     {
         _scene.PutTiny();
-        _scene.Server.Misbehave = request => request.Path.EndsWith(file, StringComparison.Ordinal)
-            ? new Trouble(Content: text is null ? HubScene.Bytes(100_000, 9) : HubScene.Text(text))
-            : null;
+        var wrong = text is null ? HubScene.Bytes(100_000, 9) : HubScene.Text(text);
+        _scene.Server.Misbehave = request => request.Path.EndsWith(file, StringComparison.Ordinal) ? new Trouble(Content: wrong) : null;
         var refusal = _scene.Refusal();
         Assert.Contains($"'{file}' of hf:org/tiny is damaged on its way, twice", refusal, StringComparison.Ordinal);
         var digest = _scene.Server.DigestOf(text is null ? HubScene.Bytes(100_000) : HubScene.Text("{\"model_type\": \"llama\"}"));

@@ -1,0 +1,96 @@
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
+using Microsoft.CodeAnalysis.Text;
+
+namespace Polymath.Tests.House;
+
+/// <summary>What a file's syntax says about the rules of style; each fault begins with its line.</summary>
+internal sealed class CodeStyle
+{
+    internal const int Columns = 140;
+    internal const int Many = 5;
+
+    private readonly SourceText text;
+    private readonly SyntaxNode root;
+
+    public CodeStyle(string code)
+    {
+        text = SourceText.From(code);
+        root = CSharpSyntaxTree.ParseText(text, new CSharpParseOptions(LanguageVersion.Preview)).GetRoot();
+    }
+
+    private int LineOf(int place) => text.Lines.GetLineFromPosition(place).LineNumber + 1;
+
+    private bool BeginsLine(SyntaxNode node)
+    {
+        var line = text.Lines.GetLineFromPosition(node.SpanStart);
+        return string.IsNullOrWhiteSpace(text.ToString(TextSpan.FromBounds(line.Start, node.SpanStart)));
+    }
+
+    /// <summary>Lines that are too long; what stands in a raw text of several lines is data.</summary>
+    public IEnumerable<string> LongLines() => text.Lines.Where(line => line.Span.Length > Columns && !IsData(line))
+        .Select(line => $"{line.LineNumber + 1}: {line.Span.Length} characters");
+
+    private bool IsData(TextLine line)
+    {
+        var token = root.FindToken(line.Start);
+        return token.IsKind(SyntaxKind.MultiLineRawStringLiteralToken) && token.SpanStart < line.Start
+            || token.Parent!.AncestorsAndSelf().OfType<InterpolatedStringExpressionSyntax>().Any(value =>
+                value.StringStartToken.IsKind(SyntaxKind.InterpolatedMultiLineRawStringStartToken) && value.SpanStart < line.Start);
+    }
+
+    /// <summary>Lists of many parameters or arguments that do not stand one a line.</summary>
+    public IEnumerable<string> CrowdedLists() => root.DescendantNodes()
+        .Where(node => !node.Ancestors().Any(above => above is InterpolationSyntax))
+        .Where(node => Items(node) is { Count: >= Many } items && !items.All(BeginsLine))
+        .Select(node => $"{LineOf(node.SpanStart)}: {Items(node).Count} in a list");
+
+    private static IReadOnlyList<SyntaxNode> Items(SyntaxNode node) => node switch
+    {
+        ParameterListSyntax { Parent: not AnonymousFunctionExpressionSyntax } list => list.Parameters,
+        BracketedParameterListSyntax list => list.Parameters,
+        ArgumentListSyntax list when !AreWords(list.Arguments) => list.Arguments,
+        _ => [],
+    };
+
+    // Literals alone, or mostly texts, such as the words of a command.
+    private static bool AreWords(SeparatedSyntaxList<ArgumentSyntax> arguments) => arguments.All(item => IsLiteral(item.Expression))
+        || arguments.Count(item => IsText(item.Expression)) * 2 >= arguments.Count;
+
+    private static bool IsLiteral(ExpressionSyntax value) => value
+        is LiteralExpressionSyntax or PrefixUnaryExpressionSyntax { Operand: LiteralExpressionSyntax };
+
+    private static bool IsText(ExpressionSyntax value) => value is InterpolatedStringExpressionSyntax
+        || value.IsKind(SyntaxKind.StringLiteralExpression);
+
+    /// <summary>Members of types that do not say who may use them.</summary>
+    public IEnumerable<string> SilentMembers() => root.DescendantNodes().OfType<MemberDeclarationSyntax>()
+        .Where(member => member.Parent is ClassDeclarationSyntax or StructDeclarationSyntax or RecordDeclarationSyntax)
+        .Where(member => !member.Modifiers.Any(IsAccess) && !IsExempt(member))
+        .Select(member => $"{LineOf(member.SpanStart)}: no accessibility");
+
+    private static bool IsAccess(SyntaxToken word) => word.Kind()
+        is SyntaxKind.PublicKeyword or SyntaxKind.PrivateKeyword or SyntaxKind.InternalKeyword or SyntaxKind.ProtectedKeyword;
+
+    private static bool IsExempt(MemberDeclarationSyntax member) => member is DestructorDeclarationSyntax
+        || member is ConstructorDeclarationSyntax && member.Modifiers.Any(SyntaxKind.StaticKeyword)
+        || member.ChildNodes().Any(child => child is ExplicitInterfaceSpecifierSyntax);
+
+    /// <summary>Members that are too long.</summary>
+    public IEnumerable<string> LongMembers(int most) => root.DescendantNodes()
+        .Where(node => node is BaseMethodDeclarationSyntax or BasePropertyDeclarationSyntax or FieldDeclarationSyntax)
+        .Where(node => Lines(node) > most)
+        .Select(node => $"{LineOf(node.SpanStart)}: {Lines(node)} lines");
+
+    private int Lines(SyntaxNode node) => LineOf(node.Span.End) - LineOf(node.SpanStart) + 1;
+
+    /// <summary>Statements with a choice within a choice.</summary>
+    public IEnumerable<string> NestedChoices() => root.DescendantNodes().OfType<ConditionalExpressionSyntax>()
+        .Where(IsWithinAnother)
+        .Select(choice => $"{LineOf(choice.SpanStart)}: {choice.ToString().Split('\n')[0]}");
+
+    private static bool IsWithinAnother(ConditionalExpressionSyntax choice) => choice.Ancestors()
+        .TakeWhile(node => node is not (StatementSyntax or MemberDeclarationSyntax or AnonymousFunctionExpressionSyntax))
+        .Any(node => node is ConditionalExpressionSyntax);
+}
