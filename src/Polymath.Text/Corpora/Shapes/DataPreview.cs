@@ -1,3 +1,4 @@
+using Polymath.Text.Packing;
 using Polymath.Text.Templates;
 
 namespace Polymath.Text;
@@ -67,11 +68,10 @@ public sealed record DataPreview(
                 var left = Math.Min(tokens.Length, maxLength);
                 var learned = tokens.Learn.Take(left).Count(weight => weight != 0);
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
-                string State(int i) => tokens.Learn[i] != 0 ? "trained" : "untrained";
-                if (first.Count < shown)
-                    first.Add(new PreviewRow(row.Name, label, [.. Pieces(tokenizer, tokens.Ids)
-                        .Select((text, i) =>
-                            new PreviewToken(text, tokens.Ids[i], i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
+                if (first.Count >= shown)
+                    continue;
+                var pieces = Pieces(tokenizer, tokens.Ids).Select((text, i) => new PreviewToken(text, tokens.Ids[i], StateOf(i, left, tokens)));
+                first.Add(new PreviewRow(row.Name, label, [.. pieces]));
             }
         }
         return new DataPreview(
@@ -82,6 +82,13 @@ public sealed record DataPreview(
             cut,
             told.Lines,
             first);
+    }
+
+    private static string StateOf(int place, int left, TokenRow tokens)
+    {
+        if (place >= left)
+            return "cut";
+        return tokens.Learn[place] != 0 ? "trained" : "untrained";
     }
 
     /// <summary>The texts of rows, for a tokenizer that is made only to look at them.</summary>
