@@ -104,7 +104,7 @@ sealed class OpenedModel : IDisposable
     /// <param name="named">Adapters to choose from, or none, where who uses the model chooses: those of a stage that routed its rows are among them then. Null where nobody chooses.</param>
     internal static OpenedModel Open(string place, string? adapter, IReadOnlyCollection<string>? allowed = null, BasePrecision? precision = null, bool anyBase = false, IReadOnlyList<(string Name, string Folder)>? named = null)
     {
-        var text = TextModel.Open(place, allowed);
+        var text = Noted.OpenText(place, allowed);
         try
         {
             text.Model.Hold(precision);

@@ -10,11 +10,6 @@ namespace Polymath.Models;
 /// <summary>Models in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or its shards, or PyTorch's <c>pytorch_model.bin</c> in their place.</summary>
 public static class ModelFolder
 {
-    const string Single = "model.safetensors";
-
-    // In the order of preference: a folder that has both kinds has the same weights in both.
-    static readonly (string Index, string Single)[] names = [("model.safetensors.index.json", Single), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
-
     // The one place that names the families: how a model type is built, and what some files leave out at the start of names.
     static readonly Dictionary<string, (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix)> families = new(StringComparer.Ordinal)
     {
@@ -62,9 +57,10 @@ public static class ModelFolder
     {
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
-        var source = new FileWeights(Files(folder), folder, prefix, allowed);
+        var source = new FileWeights(Files(folder), folder, prefix, allowed) { Remarks = WeightFiles.Remarks(folder) };
         try
         {
+            source.Decode(configuration, folder);
             return build(configuration, source);
         }
         catch
@@ -86,9 +82,10 @@ public static class ModelFolder
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
         LabelHead.Configure(configuration, task, labels);
-        var source = new FileWeights(Files(folder), folder, prefix, allowed) { Fresh = (LabelHead.AllModules, new FreshWeights(seed)) };
+        var source = new FileWeights(Files(folder), folder, prefix, allowed) { Fresh = (LabelHead.AllModules, new FreshWeights(seed)), Remarks = WeightFiles.Remarks(folder) };
         try
         {
+            source.Decode(configuration, folder);
             return build(configuration, source);
         }
         catch
@@ -103,6 +100,7 @@ public static class ModelFolder
     public static JsonObject Configuration(string folder)
     {
         var file = Path.Combine(folder, "config.json");
+        AdapterFolder.Refuse(folder);
         if (!File.Exists(file)) throw new InputException($"{folder} is no model folder: it has no config.json.");
         return ReadObject(file);
     }
@@ -117,27 +115,10 @@ public static class ModelFolder
         return read.IntOf(["max_position_embeddings", "n_positions", "n_ctx", "seq_length", "max_sequence_length"], 2048) - (configuration["model_type"]?.ToString() is "roberta" or "xlm-roberta" ? 2 : 0);
     }
 
-    /// <summary>The weight files.</summary>
+    /// <summary>The weight files, in the order in which transformers looks for them: one file before shards, safetensors before PyTorch's own.</summary>
     /// <param name="folder">The folder.</param>
-    public static IReadOnlyList<string> Files(string folder)
-    {
-        foreach (var (index, single) in names)
-        {
-            if (File.Exists(Path.Combine(folder, index))) return Shards(folder, Path.Combine(folder, index));
-            if (File.Exists(Path.Combine(folder, single))) return [Path.Combine(folder, single)];
-        }
-        throw new InputException($"{folder} has no weights: none of {string.Join(", ", names.SelectMany(pair => new[] { pair.Single, pair.Index }))}. Place them there, or name another folder.");
-    }
-
-    static IReadOnlyList<string> Shards(string folder, string index)
-    {
-        if (ReadObject(index)["weight_map"] is not JsonObject map) throw new InputException($"{index} has no weight_map.");
-        var shards = map.Select(pair => pair.Value?.ToString() ?? "").Distinct().Order(StringComparer.Ordinal).ToList();
-        // A shard lies beside its index: a path would let a downloaded model read other files.
-        foreach (var name in shards)
-            if (name.Length == 0 || name != Path.GetFileName(name)) throw new InputException($"{index} names the shard '{name}', which is not a file of this folder.");
-        return [.. shards.Select(name => Path.Combine(folder, name))];
-    }
+    /// <exception cref="InputException">There are none, or the index names a file that lies elsewhere.</exception>
+    public static IReadOnlyList<string> Files(string folder) => WeightFiles.Of(folder);
 
     /// <summary>Writes the configuration and the weights.</summary>
     /// <param name="model">The model.</param>
@@ -152,7 +133,7 @@ public static class ModelFolder
     /// <param name="folder">The folder.</param>
     public static string Hash(string folder) => WeightDigest.Of(Files(folder));
 
-    static JsonObject ReadObject(string file)
+    internal static JsonObject ReadObject(string file)
     {
         try
         {

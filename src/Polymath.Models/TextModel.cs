@@ -55,6 +55,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
         }
         if (File.Exists(Path.Combine(folder, "config.json")))
             return stage is null ? folder : throw new InputException($"{folder} is a model's folder and has no stages. Leave --stage out, or name a run (runs/NAME).");
+        AdapterFolder.Refuse(folder);
         var stages = Path.Combine(folder, "stages");
         if (!Directory.Exists(stages)) throw new InputException($"{folder} is neither a run nor a model folder: it has neither stages nor config.json. Name one that holds either, such as runs/NAME.");
         if (stage is not null)

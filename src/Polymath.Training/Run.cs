@@ -151,6 +151,7 @@ public sealed class Run : IDisposable
                 model?.Dispose();
                 model = null;
                 model = i == 0 ? Materials.NewModel(visits[i].Stage) : Materials.OpenModel(Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model"), visits[i].Stage);
+                if (i == 0) foreach (var note in model.Model.Notes) Observer.Note(note);
                 // An unmerged delta stays on while the stage's abilities are measured.
                 using var runner = new StageRunner(this, visits[i], place, model, before);
                 var report = runner.Train();

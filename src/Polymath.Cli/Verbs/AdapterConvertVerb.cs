@@ -23,7 +23,7 @@ static class AdapterConvertVerb
             var place = work.Place(parsed);
             work.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
-            using var model = ModelFolder.Open(place);
+            using var model = Noted.Open(place);
             if (parsed.GetValue(tuned) is { } other) Extract(work, parsed, model, place, TextModel.Locate(work.Hubs.Model(parsed, other)), parsed.GetValue(rank));
             else Convert(work, parsed, model, place, work.Hubs.Adapter(parsed, parsed.GetValue(adapter))!, parsed.GetValue(rank));
             return Outcome.Done;
@@ -43,7 +43,7 @@ static class AdapterConvertVerb
 
     static void Extract(AdapterWork work, ParseResult parsed, LanguageModel model, string place, string tuned, int rank)
     {
-        using var other = ModelFolder.Open(tuned);
+        using var other = Noted.Open(tuned);
         var gate = work.Open(parsed, other, place);
         using var result = LowRank.Extract(model, other, rank, out var errors, out var left);
         if (left.Count > 0) Console.WriteLine($"{left.Count} weights that are no linear maps differ too and are left out: {string.Join(", ", left.Take(4))}{(left.Count > 4 ? ", ..." : "")}.");

@@ -38,7 +38,7 @@ static class DeltaVerb
             var shown = file is not null ? OfRecipe(file, parsed.GetValue(stage)!)
                 : Described(parsed.GetValue(form), parsed.GetValue(roles), parsed.GetValue(modules), parsed.GetValue(layers), parsed.GetValue(budget), parsed.GetValue(set)!);
             TorchRuntime.Load();
-            using var model = ModelFolder.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))));
+            using var model = Noted.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))));
             Print(model, shown, alone: file is null, parsed.GetValue(json));
             return Outcome.Done;
         }));

@@ -28,7 +28,7 @@ static class ExportVerb
             var blocks = BlockType.All.FirstOrDefault(known => known.Name == name) ?? throw new InputException($"--type is '{name}'; known are {string.Join(", ", BlockType.All.Select(known => known.Name))}.");
             string place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), target = overwriting.OneFile(parsed, "--gguf", parsed.GetRequiredValue(file));
             TorchRuntime.Load();
-            using var model = ModelFolder.Open(place, allowed.Read(parsed));
+            using var model = Noted.Open(place, allowed.Read(parsed));
             var writer = new GgufWriter();
             var tokenizer = new GgufTokenizer(place);
             new GgufModel(model).AddTo(writer, blocks, tokenizer.NameFor(Path.GetFileName(Path.GetFullPath(place))));

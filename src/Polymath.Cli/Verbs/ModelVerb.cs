@@ -32,7 +32,7 @@ static class ModelVerb
         {
             if (!(parsed.GetValue(tolerance) >= 0)) throw new InputException($"--tolerance is {parsed.GetValue(tolerance)}; it must be 0 or more.");
             TorchRuntime.Load();
-            var lines = ReferenceCheck.Run(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), hubs.Adapter(parsed, parsed.GetValue(adapter)), parsed.GetValue(reference), parsed.GetValue(tolerance), allowed.Read(parsed), anyBase.Read(parsed));
+            var lines = ReferenceCheck.Run(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), hubs.Adapter(parsed, parsed.GetValue(adapter)), parsed.GetValue(reference), parsed.GetValue(tolerance), allowed.Read(parsed), anyBase.Read(parsed), Noted.Tell);
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new { quantity = line.Quantity, difference = double.IsFinite(line.Difference) ? line.Difference : double.MaxValue, tolerance = line.Tolerance, passed = line.Passed, note = line.Note })));
             else Show(lines);
             return lines.All(line => line.Passed) ? Outcome.Done : Outcome.Failed;
@@ -69,7 +69,7 @@ static class ModelVerb
 
     static void Describe(string folder, IReadOnlyCollection<string> allowed, bool json)
     {
-        using var model = ModelFolder.Open(folder, allowed);
+        using var model = Noted.Open(folder, allowed);
         var sizes = model.Sizes;
         var types = new Dictionary<string, string>();
         foreach (var path in ModelFolder.Files(folder))
@@ -82,7 +82,7 @@ static class ModelVerb
         if (json)
         {
             var weights = model.Weights.Select(weight => new { name = weight.Name, shape = weight.Shape, parameters = weight.Count, type = types.GetValueOrDefault(weight.Name) });
-            Console.WriteLine(JsonSerializer.Serialize(new { family, folder, sizes.Layers, sizes.HiddenSize, sizes.Heads, sizes.KeyValueHeads, sizes.HeadWidth, sizes.VocabularySize, sizes.ContextLength, parameters = count, runBytes = bytes, trainBytes = training, weights }, TokenizerVerb.Layout));
+            Console.WriteLine(JsonSerializer.Serialize(new { family, folder, sizes.Layers, sizes.HiddenSize, sizes.Heads, sizes.KeyValueHeads, sizes.HeadWidth, sizes.VocabularySize, sizes.ContextLength, parameters = count, runBytes = bytes, trainBytes = training, notes = model.Notes, weights }, TokenizerVerb.Layout));
             return;
         }
         Console.WriteLine($"{family} in {folder}");

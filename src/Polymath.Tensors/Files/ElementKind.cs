@@ -20,6 +20,7 @@ static class ElementKind
         ["BOOL"] = (ScalarType.Bool, 1),
         ["F8_E4M3"] = (ScalarType.BFloat16, 1),
         ["F8_E5M2"] = (ScalarType.BFloat16, 1),
+        ["F8_E8M0"] = (ScalarType.BFloat16, 1),
     };
 
     internal static IEnumerable<string> Names => kinds.Keys;
@@ -36,6 +37,8 @@ static class ElementKind
     /// <param name="kind"><c>F8_E4M3</c> (no infinities, NaN at 127 and 255; bias 7) or <c>F8_E5M2</c> (as IEEE; bias 15), both of Micikevicius et al. 2022.</param>
     internal static ushort[] EightBitTable(string kind)
     {
+        // Powers of two alone, 2^(bits - 127), and NaN: the scales of the MX formats (OCP 2023).
+        if (kind == "F8_E8M0") return [.. Enumerable.Range(0, 256).Select(bits => (ushort)(bits == 0 ? 0x40 : bits == 255 ? 0x7FC0 : bits << 7))];
         var (mantissaBits, bias) = kind == "F8_E4M3" ? (3, 7) : (2, 15);
         var table = new ushort[256];
         for (var bits = 0; bits < 256; bits++)

@@ -48,6 +48,16 @@ public abstract unsafe class WeightFile : IDisposable
         using (mapped) return mapped.clone();
     }
 
+    /// <summary>The bytes of a tensor whose elements lie densely, [bytes], over the mapped pages, without a copy.</summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <exception cref="InputException">The elements do not lie side by side.</exception>
+    public Tensor MapBytes(string name)
+    {
+        var entry = Entry(name);
+        if (entry.Strides is not null) throw new InputException($"{Path}: the elements of {name} do not lie side by side.");
+        return entry.Length == 0 ? empty(0, dtype: ScalarType.Byte) : LibTorch.FromBlob(pages!.Start + entry.Start, [entry.Length], ScalarType.Byte);
+    }
+
     Tensor Widened(WeightEntry entry)
     {
         var strides = entry.Strides;
