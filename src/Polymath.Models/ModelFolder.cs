@@ -115,6 +115,14 @@ public static class ModelFolder
         return read.IntOf(["max_position_embeddings", "n_positions", "n_ctx", "seq_length", "max_sequence_length"], 2048) - (configuration["model_type"]?.ToString() is "roberta" or "xlm-roberta" ? 2 : 0);
     }
 
+    /// <summary>The rows of the model's token table, as its configuration says it; null where it says none.</summary>
+    /// <param name="folder">The folder.</param>
+    public static int? TokenRows(string folder)
+    {
+        var configuration = Configuration(folder);
+        return Array.Find(["padded_vocab_size", "vocab_size"], configuration.ContainsKey) is { } key ? new ConfigReader(configuration).Int(key) : null;
+    }
+
     /// <summary>The weight files, in the order in which transformers looks for them: one file before shards, safetensors before PyTorch's own.</summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="InputException">There are none, or the index names a file that lies elsewhere.</exception>

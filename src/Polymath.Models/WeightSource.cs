@@ -157,6 +157,7 @@ public sealed class FileWeights : WeightSource
     internal void Decode(JsonObject configuration, string folder)
     {
         ArgumentNullException.ThrowIfNull(configuration);
+        ofModel = true;
         coded = CodedFolder.Of(configuration, folder, new StoredTensors(places));
         foreach (var key in CodedFolder.Keys) configuration.Remove(key);
         if (coded is null) return;
@@ -166,6 +167,9 @@ public sealed class FileWeights : WeightSource
     }
 
     private CodedWeights? coded;
+
+    // An adapter's file may hold whole numbers that are what they are: SHiRA's places.
+    private bool ofModel;
 
     /// <inheritdoc/>
     public override void ReadFrom(string name, string place) => elsewhere[name] = place;
@@ -255,7 +259,7 @@ public sealed class FileWeights : WeightSource
     // Whole numbers are never weights: without their scales they would be read as numbers a hundred times too large.
     private bool IsCode(string found)
     {
-        if (coded?.Weights.ContainsKey(found) is true || !CodedFolder.IsCode(places[found].Entries[found].Kind)) return false;
+        if (!ofModel || coded?.Weights.ContainsKey(found) is true || !CodedFolder.IsCode(places[found].Entries[found].Kind)) return false;
         faults.Add($"{found} is {places[found].Entries[found].Kind}: codes of a quantized weight, and config.json names no method (quantization_config). Fetch the model in 16 bits");
         return true;
     }

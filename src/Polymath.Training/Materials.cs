@@ -60,7 +60,7 @@ public sealed class Materials
         if (existing is not null)
         {
             var folder = Path.GetFullPath(existing, Path.GetFullPath(baseFolder));
-            var tokenizer = Tokenizer.Load(folder);
+            var tokenizer = Tokenizer.Load(folder, recipe.Model is CheckpointSpec { Folder: var its } && its == existing ? ModelFolder.TokenRows(folder) : null);
             var contract = TextContract.Load(folder, tokenizer);
             if (recipe.Chat is not null) contract = Named(contract with { Template = contract.Template with { System = recipe.Chat.System ?? "" }, Conversions = conversions }, recipe.Chat);
             return new Materials(recipe, baseFolder, corpora, tokenizer, contract);

@@ -25,6 +25,7 @@ static class DoctorVerb
             TorchRuntime.Load();
             var now = Surroundings.Now();
             Console.WriteLine($"libtorch        {now.Libtorch}");
+            Console.WriteLine($"  its interface {TorchRuntime.Words(TorchRuntime.Interfaced)}, this build is made for {TorchRuntime.Version}");
             Console.WriteLine($"TorchSharp      {(TorchRuntime.WrappersMended ? "mended: its calls keep what they work on" : "NOT MENDED: sums may come out wrong where several threads allocate. Build with Directory.Build.targets in place (build/TorchWrappers.targets)")}");
             Console.WriteLine($"CPU capability  {now.CpuCapability}");
             Console.WriteLine($"threads         {now.Threads} of {Environment.ProcessorCount} processors (OMP_NUM_THREADS chooses)");

@@ -131,7 +131,7 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
         var bias = withBias ? Bias : null;
         if (Weight.Quantized is { } few) return QuantizedProduct.Linear(x, few, bias?.Value);
         return Transposed && !HalfProduct.Holds(Weight.Value)
-            ? bias is null ? x.matmul(Weight.Value) : addmm(bias.Value, x, Weight.Value, 1f, 1f)
+            ? bias is null ? x.mm(Weight.Value) : addmm(bias.Value, x, Weight.Value, 1f, 1f)
             : HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, bias?.Value);
     }
 

@@ -13,7 +13,7 @@ public abstract class HubSelection
     public static IReadOnlyList<string> WeightNames { get; } = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
     private static readonly string[] AdapterWeights = ["adapter_model.safetensors", "adapter_model.bin"];
-    private static readonly string[] Tokenizers = ["tokenizer.json", "tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt"];
+    private static readonly string[] Tokenizers = ["tokenizer.json", "tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "tiktoken.model", "vocab.json", "vocab.txt"];
 
     private static readonly string[] Globs = ["*.tiktoken", "conversion-*.json", "additional_chat_templates/*.jinja"];
 

@@ -38,14 +38,17 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         progress.Resume();
         run.Observer.StageStarted(visit.Name, stage.Objective.Kind, steps, optimizer.Count, progress.State.Step);
         var trained = optimizer.Count;
-        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, run.Peers);
+        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, run.Peers)
+        {
+            Practice = () => new Practice(method, model.Model, batch.GradientCheckpointing),
+        };
         progress.CatchUp();
         while (progress.State.Step < steps)
         {
             if (run.Stop.IsCancellationRequested || run.StopAfter <= stepsBefore + progress.State.Step) progress.Pause();
             current = progress.State.Step + 1;
             var started = Stopwatch.GetTimestamp();
-            var report = progress.OrPause(() => Step(loop, current, batch.GradientCheckpointing));
+            var report = progress.OrPause(() => loop.Step(current, run.Stop));
             progress.Done(report, Stopwatch.GetElapsedTime(started), steps);
         }
         progress.TakeBest(steps);
@@ -55,22 +58,6 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         return new StageReport(
             visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,
             model.Model.Weights.Sum(weight => weight.Count), state.FirstLoss, state.LastLoss, Process.GetCurrentProcess().PeakWorkingSet64 / 1e6, method.Unmerged, gate);
-    }
-
-    // Dropout and what is computed anew are for steps only, not for what is measured between them.
-    StepReport Step(Loop loop, int number, bool gradientCheckpointing)
-    {
-        method!.Training = true;
-        model.Model.GradientCheckpointing = gradientCheckpointing;
-        try
-        {
-            return loop.Step(number, run.Stop);
-        }
-        finally
-        {
-            model.Model.GradientCheckpointing = false;
-            method.Training = false;
-        }
     }
 
     // What was seen is written down first and read again: a resumed stage starts from the same bytes and does not look twice.
@@ -90,6 +77,21 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name, Prepared, text => model.Tokenizer.Encode(text, addSpecialTokens: true), run.PlacesFor(visit, folder));
 
     sealed class Unseen : RunObserver;
+
+    // Dropout and what is computed anew are for gradients only: not for what is measured between steps, sampled for them, or scored as a reference.
+    private sealed class Practice : IDisposable
+    {
+        private readonly TrainedMethod method;
+        private readonly LanguageModel model;
+
+        internal Practice(TrainedMethod method, LanguageModel model, bool gradientCheckpointing)
+        {
+            (this.method, this.model) = (method, model);
+            (method.Training, model.GradientCheckpointing) = (true, gradientCheckpointing);
+        }
+
+        public void Dispose() => (method.Training, model.GradientCheckpointing) = (false, false);
+    }
 
     /// <summary>Detaches a delta that was not merged: what comes next starts from the model without it.</summary>
     public void Dispose() => method?.Dispose();

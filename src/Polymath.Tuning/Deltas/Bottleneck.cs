@@ -132,7 +132,7 @@ sealed class InnerMap
     {
         if (heads == 1) return nn.functional.linear(x, matrix(), bias.Value);
         // [heads, n, share] · [heads, share, D].
-        var y = x.view(x.size(0), heads, -1).transpose(0, 1).matmul(matrix());
+        var y = x.view(x.size(0), heads, -1).transpose(0, 1).bmm(matrix());
         return y.transpose(0, 1).reshape(x.size(0), -1) + bias.Value;
     }
 
@@ -157,6 +157,6 @@ sealed class InnerMap
         if (heads > 1 || output % n != 0 || input % n != 0) throw parts.Fault("phm_dim", $"it must divide the widths {input} and {output} of {module}, and heads must not be apart");
         Weight left = parts.Weight(module, name + ".left", zero ? Start.Zero : Start.Kaiming(rank), n, output / n, rank), right = parts.Weight(module, name + ".right", Start.Kaiming(input / n), n, rank, input / n);
         // Σ Aᵢ ⊗ (LᵢRᵢ): [n, n, n] with [n, out/n, in/n] gives [out, in].
-        return new InnerMap(() => einsum("iab,icd->acbd", rule.Value, left.Value.matmul(right.Value)).reshape(output, input), bias, [left, right], 1);
+        return new InnerMap(() => einsum("iab,icd->acbd", rule.Value, left.Value.bmm(right.Value)).reshape(output, input), bias, [left, right], 1);
     }
 }

@@ -15,7 +15,7 @@ internal sealed class ToyTraining : IDisposable
     private readonly Loop loop;
     private readonly AdamW optimizer;
 
-    public ToyTraining(MethodSpec method, int? microTokens = null, Objective? objective = null, IReadOnlyList<Item>? items = null, Llama? model = null, int tokens = 60, double clip = 1, AdapterPlaces? places = null)
+    public ToyTraining(MethodSpec method, int? microTokens = null, Objective? objective = null, IReadOnlyList<Item>? items = null, Llama? model = null, int tokens = 60, double clip = 1, AdapterPlaces? places = null, Polymath.Distributed.Peers? peers = null)
     {
         Model = model ?? Toy.Model();
         Method = TrainedMethod.Attach(Model, method, 3, "toy", places: places);
@@ -25,7 +25,7 @@ internal sealed class ToyTraining : IDisposable
         optimizer = new AdamW(Method.Groups(spec));
         loop = new Loop(
             Model, objective ?? new NextToken(), new CorpusItems(items, 3, "toy"), optimizer, new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
-            new BatchSpec(tokens, microTokens), new Solo());
+            new BatchSpec(tokens, microTokens), peers ?? new Solo());
         Method.Begin(1000);
     }
 
