@@ -57,10 +57,11 @@ public static class ModelFolder
     {
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
-        var source = new FileWeights(Files(folder), folder, prefix, allowed) { Remarks = WeightFiles.Remarks(folder) };
+        var root = ModelBase.Of(folder);
+        var source = new FileWeights(WeightFiles.Of(root), folder, prefix, allowed) { Remarks = WeightFiles.Remarks(root) };
         try
         {
-            source.Decode(configuration, folder);
+            source.Decode(configuration, root);
             return build(configuration, source);
         }
         catch
@@ -82,10 +83,15 @@ public static class ModelFolder
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
         LabelHead.Configure(configuration, task, labels);
-        var source = new FileWeights(Files(folder), folder, prefix, allowed) { Fresh = (LabelHead.AllModules, new FreshWeights(seed)), Remarks = WeightFiles.Remarks(folder) };
+        var root = ModelBase.Of(folder);
+        var source = new FileWeights(WeightFiles.Of(root), folder, prefix, allowed)
+        {
+            Fresh = (LabelHead.AllModules, new FreshWeights(seed)),
+            Remarks = WeightFiles.Remarks(root),
+        };
         try
         {
-            source.Decode(configuration, folder);
+            source.Decode(configuration, root);
             return build(configuration, source);
         }
         catch
@@ -126,7 +132,7 @@ public static class ModelFolder
     /// <summary>The weight files, in the order in which transformers looks for them: one file before shards, safetensors before PyTorch's own.</summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="InputException">There are none, or the index names a file that lies elsewhere.</exception>
-    public static IReadOnlyList<string> Files(string folder) => WeightFiles.Of(folder);
+    public static IReadOnlyList<string> Files(string folder) => WeightFiles.Of(ModelBase.Of(folder));
 
     /// <summary>Writes the configuration and the weights.</summary>
     /// <param name="model">The model.</param>

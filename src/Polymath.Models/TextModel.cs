@@ -149,6 +149,18 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
         Contract.Save(folder, Tokenizer);
     }
 
+    /// <summary>Writes everything but the weights into a model folder, which takes them from another.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="final">Where it will lie when it is whole.</param>
+    /// <param name="origin">The folder that holds this model's weights.</param>
+    /// <param name="within">The folder within which paths are relative.</param>
+    public void SaveOver(string folder, string final, string origin, string within)
+    {
+        ModelBase.Write(folder, final, origin, within);
+        Tokenizer.Save(folder);
+        Contract.Save(folder, Tokenizer);
+    }
+
     /// <summary>Frees the weights.</summary>
     public void Dispose() => Model.Dispose();
 }

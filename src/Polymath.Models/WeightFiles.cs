@@ -7,8 +7,12 @@ namespace Polymath.Models;
 /// <summary>Which files of a folder hold its weights.</summary>
 internal static class WeightFiles
 {
-    /// <summary>The files that are read.</summary>
+    /// <summary>Whether a folder holds weights itself.</summary>
     /// <param name="folder">The folder.</param>
+    internal static bool HasOwn(string folder) => Present(folder).Count > 0;
+
+    /// <summary>The files that are read.</summary>
+    /// <param name="folder">The folder that holds them.</param>
     internal static IReadOnlyList<string> Of(string folder)
     {
         if (Present(folder) is not [var taken, ..]) throw Missing(folder);

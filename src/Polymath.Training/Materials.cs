@@ -134,6 +134,9 @@ public sealed class Materials
     /// <param name="name">Its name.</param>
     public Reward Reward(string name) => Rewards.Reward.Of(Recipe.Rewards![name], table => Corpora.Classes(table).ClassOf);
 
+    /// <summary>The folder of the model that a run starts from; null where it starts from fresh weights.</summary>
+    public string? BaseModel => Recipe.Model is CheckpointSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
+
     /// <summary>The model that a run starts from.</summary>
     /// <param name="stage">The stage that it is for, which may give it a head over labels; null for the model as it is.</param>
     public TextModel NewModel(StageSpec? stage = null)

@@ -84,6 +84,18 @@ public abstract unsafe class WeightFile : IDisposable
             : new ReadOnlySpan<byte>(pages!.Start + entry.Start, (int)entry.Length);
     }
 
+    /// <summary>Some of the bytes of a tensor whose elements lie densely.</summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="start">The first byte.</param>
+    /// <param name="count">The number of bytes.</param>
+    internal ReadOnlySpan<byte> Bytes(string name, long start, int count)
+    {
+        var entry = Entry(name);
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(start + count, entry.Length);
+        return new ReadOnlySpan<byte>(pages!.Start + entry.Start + start, count);
+    }
+
     /// <summary>Gives each tensor's bytes to a consumer, in the order of its elements, in pieces, without holding them all.</summary>
     /// <param name="name">The tensor's name.</param>
     /// <param name="take">Takes a piece.</param>

@@ -13,8 +13,16 @@ namespace Polymath.Training.Stages;
 /// <param name="folder">The stage's folder.</param>
 /// <param name="model">The model, changed in place.</param>
 /// <param name="stepsBefore">The steps of the stages before.</param>
-public sealed class StageRunner(Run run, StageVisit visit, string folder, TextModel model, int stepsBefore) : IDisposable
+/// <param name="origin">The folder that the model was read from; null for fresh weights.</param>
+public sealed class StageRunner(
+    Run run,
+    StageVisit visit,
+    string folder,
+    TextModel model,
+    int stepsBefore,
+    string? origin = null) : IDisposable
 {
+    private ModelSignature? began;
     readonly StageSpec stage = visit.Stage;
     TrainedMethod? method;
 
@@ -25,6 +33,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
     {
         var batch = stage.Batch ?? new BatchSpec();
         batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), model.Model.Sizes.ContextLength) };
+        began = ModelSignature.Of(model.Model);
         method = Attach();
         if (method.Looks) Look(batch);
         // A source that samples measures its own rounds under the number of the step that needs them.
@@ -53,7 +62,7 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
         }
         progress.TakeBest(steps);
         var gate = method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model), optimizer: optimizer);
-        using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), model.Save);
+        using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), Save);
         var state = progress.State;
         return new StageReport(
             visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,
@@ -75,6 +84,15 @@ public sealed class StageRunner(Run run, StageVisit visit, string folder, TextMo
 
     TrainedMethod Attach() => TrainedMethod.Attach(
         model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name, Prepared, text => model.Tokenizer.Encode(text, addSpecialTokens: true), run.PlacesFor(visit, folder));
+
+    // A stage that keeps its adapter apart leaves the model that it found, which lies in its own place: it is named, and not written again. A base that was rounded is another model,
+    // and so is one with a fresh head.
+    private void Save(string place)
+    {
+        var same = method!.Unmerged && !stage.TrainsHead && model.Model.Unrounded is null && ModelSignature.Of(model.Model) == began;
+        if (same && origin is not null) model.SaveOver(place, Path.Combine(folder, "model"), origin, run.Folder);
+        else model.Save(place);
+    }
 
     sealed class Unseen : RunObserver;
 
