@@ -224,6 +224,6 @@ public sealed class ParityTests
         rows = [.. rows.Select(row => Array.ConvertAll(row, id => id % model.Sizes.VocabularySize))];
         // Where turns depend on the longest row, rows that lie together turn alike, as transformers' do: only shorter rows are the same alone.
         if (model.StretchesBeyond < 12) rows = [.. rows.Select(row => row[..Math.Min(row.Length, model.StretchesBeyond.Value)])];
-        Polymath.Tests.Tensors.Samples.Near(cat([.. rows.Select(row => States(row))], 0), States(rows), 1e-5, name);
+        Polymath.Tests.Tensors.Samples.Near(cat([.. rows.Select(row => States(row))], 0), States(rows), Polymath.Tests.Tensors.Samples.Ulps(512), name);
     }
 }

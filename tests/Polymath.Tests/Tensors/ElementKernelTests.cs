@@ -51,9 +51,9 @@ public sealed class ElementKernelTests
     {
         using var scope = NewDisposeScope();
         Tensor turned = Samples.Normal("x", 9, 6).t(), weight = Samples.Normal("w", 9), wide = turned.to(ScalarType.Float64);
-        Samples.Near(RmsNorm.Plain(turned.contiguous(), weight, 1e-5), RmsNorm.Of(turned, weight, 1e-5), 1e-6, "a turned tensor");
+        Samples.Near(RmsNorm.Plain(turned.contiguous(), weight, 1e-5), RmsNorm.Of(turned, weight, 1e-5), Samples.Ulps(32), "a turned tensor");
         Assert.Equal(ScalarType.Float64, SwiGlu.Of(wide, wide).dtype);
-        Samples.Near(SwiGlu.Plain(turned, turned), SwiGlu.Of(turned, turned), 1e-6, "a turned gate");
+        Samples.Near(SwiGlu.Plain(turned, turned), SwiGlu.Of(turned, turned), Samples.Ulps(32), "a turned gate");
     }
 
     [Fact]
@@ -82,14 +82,14 @@ public sealed class ElementKernelTests
         Gen.Select(Gen.Int[1, 40], Gen.Int[1, 40]).Sample((rows, width) =>
         {
             using var scope = NewDisposeScope();
-            Samples.Agree(x => SwiGlu.Of(x[0], x[1]), x => SwiGlu.Plain(x[0], x[1]), 1e-6, $"gate of [{rows}, {width}]", Samples.Normal("gate", rows, width) * 4, Samples.Normal("up", rows, width));
+            Samples.Agree(x => SwiGlu.Of(x[0], x[1]), x => SwiGlu.Plain(x[0], x[1]), Samples.Ulps(32), $"gate of [{rows}, {width}]", Samples.Normal("gate", rows, width) * 4, Samples.Normal("up", rows, width));
         }, iter: 40, threads: 1);
 
     [Fact]
     public void A_gate_longer_than_one_thread_takes_is_the_plain_gate()
     {
         using var scope = NewDisposeScope();
-        Samples.Agree(x => SwiGlu.Of(x[0], x[1]), x => SwiGlu.Plain(x[0], x[1]), 1e-6, "a long gate", Samples.Normal("gate", 257, 131), Samples.Normal("up", 257, 131));
+        Samples.Agree(x => SwiGlu.Of(x[0], x[1]), x => SwiGlu.Plain(x[0], x[1]), Samples.Ulps(32), "a long gate", Samples.Normal("gate", 257, 131), Samples.Normal("up", 257, 131));
     }
 
     [Fact]
@@ -102,7 +102,7 @@ public sealed class ElementKernelTests
         Samples.NearSlopes(Samples.Slopes(at => Formula(at, up), gate), gradients[0], "gate");
         Samples.NearSlopes(Samples.Slopes(at => Formula(gate, at), up), gradients[1], "up");
         var great = tensor(new[] { -1000f, -90f, -88f, 0f, 88f, 90f, 1000f, -200f, 200f });
-        Samples.Agree(x => SwiGlu.Of(x[0], x[1]), x => SwiGlu.Plain(x[0], x[1]), 1e-6, "great numbers", great, ones(9));
+        Samples.Agree(x => SwiGlu.Of(x[0], x[1]), x => SwiGlu.Plain(x[0], x[1]), Samples.Ulps(32), "great numbers", great, ones(9));
     }
 
     [Theory]
@@ -115,7 +115,7 @@ public sealed class ElementKernelTests
     {
         using var scope = NewDisposeScope();
         Tensor angles = Samples.Normal("angle", tokens, width / 2), cosine = angles.cos(), sine = angles.sin();
-        Samples.Agree(x => Rotation.Of(x[0], cosine, sine), x => Rotation.Plain(x[0], cosine, sine), 1e-6, $"rotation of [{tokens}, {heads}, {width}]", Samples.Normal("x", tokens, heads, width));
+        Samples.Agree(x => Rotation.Of(x[0], cosine, sine), x => Rotation.Plain(x[0], cosine, sine), Samples.Ulps(32), $"rotation of [{tokens}, {heads}, {width}]", Samples.Normal("x", tokens, heads, width));
     }
 
     [Fact]
@@ -123,8 +123,8 @@ public sealed class ElementKernelTests
     {
         using var scope = NewDisposeScope();
         Tensor angles = Samples.Normal("angle", 7, 12), x = Samples.Normal("x", 7, 3, 24), turned = Rotation.Of(x, angles.cos(), angles.sin());
-        Samples.Near(x.norm(2), turned.norm(2), 1e-6, "length");
-        Samples.Near(x, Rotation.Of(turned, angles.cos(), -angles.sin()), 1e-6, "turned back");
+        Samples.Near(x.norm(2), turned.norm(2), Samples.Ulps(32), "length");
+        Samples.Near(x, Rotation.Of(turned, angles.cos(), -angles.sin()), Samples.Ulps(32), "turned back");
         Assert.True(Samples.Gap(Samples.Floats(x), Samples.Floats(turned)) > 0.1);
     }
 
@@ -138,7 +138,7 @@ public sealed class ElementKernelTests
     {
         using var scope = NewDisposeScope();
         Tensor angles = Samples.Normal("angle", 40, pairs), cosine = angles.cos(), sine = angles.sin();
-        Samples.Agree(x => Rotation.Of(x[0], cosine, sine, interleaved), x => Rotation.Plain(x[0], cosine, sine, interleaved), 1e-6, $"{pairs} pairs of {width}", Samples.Normal("x", 40, 3, width));
+        Samples.Agree(x => Rotation.Of(x[0], cosine, sine, interleaved), x => Rotation.Plain(x[0], cosine, sine, interleaved), Samples.Ulps(32), $"{pairs} pairs of {width}", Samples.Normal("x", 40, 3, width));
         var turned = Rotation.Of(Samples.Normal("x", 40, 3, width), cosine, sine, interleaved);
         if (2 * pairs < width) Samples.Near(Samples.Normal("x", 40, 3, width).narrow(-1, 2 * pairs, width - 2 * pairs), turned.narrow(-1, 2 * pairs, width - 2 * pairs), 0, "what does not turn");
     }

@@ -20,7 +20,7 @@ public sealed class OutputHeadTests
         var weights = Samples.Normal("weights", count).abs();
         // The upstream gradient of the comparison is a random number, so that it is not 1.
         Samples.Agree(
-            x => OutputHead.NegativeLogLikelihood(x[0], x[1], targets, weights), x => -(OutputHead.PlainLogProbabilities(x[0], x[1], targets) * weights).sum(), 2e-5, $"loss over {count} of {vocabulary}", hidden, head);
+            x => OutputHead.NegativeLogLikelihood(x[0], x[1], targets, weights), x => -(OutputHead.PlainLogProbabilities(x[0], x[1], targets) * weights).sum(), Samples.Ulps(512), $"loss over {count} of {vocabulary}", hidden, head);
     }
 
     [Theory]
@@ -30,7 +30,7 @@ public sealed class OutputHeadTests
         using var scope = NewDisposeScope();
         var (hidden, head, targets) = Scene(count, width, vocabulary);
         Samples.Agree(
-            x => OutputHead.LogProbabilities(x[0], x[1], targets), x => OutputHead.PlainLogProbabilities(x[0], x[1], targets), 2e-5, $"log-probabilities of {count} in {vocabulary}", hidden, head);
+            x => OutputHead.LogProbabilities(x[0], x[1], targets), x => OutputHead.PlainLogProbabilities(x[0], x[1], targets), Samples.Ulps(512), $"log-probabilities of {count} in {vocabulary}", hidden, head);
     }
 
     [Theory]
@@ -56,8 +56,8 @@ public sealed class OutputHeadTests
         var single = Gradients((h, w) => -(OutputHead.LogProbabilities(h, w, targets) * weights).sum());
         for (var i = 0; i < 3; i++)
         {
-            Samples.Near(plain[i], summed[i], 2e-5, $"summed loss, part {i}");
-            Samples.Near(plain[i], single[i], 2e-5, $"log-probabilities, part {i}");
+            Samples.Near(plain[i], summed[i], Samples.Ulps(512), $"summed loss, part {i}");
+            Samples.Near(plain[i], single[i], Samples.Ulps(512), $"log-probabilities, part {i}");
         }
     }
 
