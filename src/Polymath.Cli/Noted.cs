@@ -9,7 +9,8 @@ static class Noted
     /// <summary>Opens a model's folder; see <see cref="ModelFolder.Open"/>.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="allowed">Names of weights that the files may hold besides.</param>
-    internal static LanguageModel Open(string folder, IReadOnlyCollection<string>? allowed = null) => Tell(ModelFolder.Open(folder, allowed));
+    internal static LanguageModel Open(string folder, IReadOnlyCollection<string>? allowed = null) =>
+        Tell(ModelFolder.Open(folder, allowed));
 
     /// <summary>Opens a model with a fresh head over labels; see <see cref="ModelFolder.OpenWithHead"/>.</summary>
     /// <param name="folder">The folder.</param>

@@ -12,7 +12,8 @@ public static class AdapterFolder
 
     /// <summary>Whether a folder is an adapter's and no model's.</summary>
     /// <param name="folder">The folder.</param>
-    public static bool Is(string folder) => File.Exists(Path.Combine(folder, Settings)) && !File.Exists(Path.Combine(folder, "config.json"));
+    public static bool Is(string folder) =>
+        File.Exists(Path.Combine(folder, Settings)) && !File.Exists(Path.Combine(folder, "config.json"));
 
     /// <summary>Refuses an adapter where a model is asked for, and says how the two are given.</summary>
     /// <param name="folder">The folder.</param>
@@ -23,7 +24,8 @@ public static class AdapterFolder
         var name = Base(folder);
         var origin = name is null ? "It does not say which model it was made for" : $"It was made for {name}";
         var shown = name ?? "MODEL";
-        throw new InputException($"{folder} is an adapter ({Settings}) and no model. {origin}. Give that model in its place and the adapter beside it: {shown} --adapter {folder}."
+        throw new InputException($"{folder} is an adapter ({Settings}) and no model. {origin}. Give that model in its place and the"
+            + $" adapter beside it: {shown} --adapter {folder}."
             + $" A verb without --adapter takes the two as one model: polymath adapter merge {shown} --adapter {folder} --output DIR.");
     }
 

@@ -4,7 +4,8 @@ using Polymath.Models.Parts;
 namespace Polymath.Models;
 
 /// <summary>
-/// Reads how positions turn. A way to stretch the context comes with every setting that its formula needs, or is refused: a guess would answer, and answer
+/// Reads how positions turn. A way to stretch the context comes with every setting that its formula needs, or is refused: a guess would
+/// answer, and answer
 /// wrongly. What each needs is what transformers 5 asks for (<c>modeling_rope_utils.py</c>).
 /// </summary>
 internal static class RopeReader
@@ -30,7 +31,8 @@ internal static class RopeReader
     internal static RopeSettings Read(ConfigReader read, JsonObject configuration, double theta, double partial)
     {
         var key = configuration["rope_parameters"] is null ? "rope_scaling" : "rope_parameters";
-        if (configuration[key] is not (null or JsonObject)) throw ConfigReader.Fault(key, $"is {configuration[key]!.ToJsonString()}, not an object");
+        if (configuration[key] is not (null or JsonObject))
+            throw ConfigReader.Fault(key, $"is {configuration[key]!.ToJsonString()}, not an object");
         var rope = configuration[key] as JsonObject ?? [];
         var type = TypeOf(rope);
         Check(read, key, rope, type);
@@ -54,7 +56,8 @@ internal static class RopeReader
             LongFactors = ConfigReader.Numbers(rope, "long_factor"),
         };
         if (settings is not { Theta: > 0, Factor: > 0, OriginalContext: > 0, Partial: > 0 and <= 1 })
-            throw ConfigReader.Fault(key, $"is {rope.ToJsonString()}: the base, the factor and the contexts must be above 0, the partial factor at most 1");
+            throw ConfigReader.Fault(key,
+                $"is {rope.ToJsonString()}: the base, the factor and the contexts must be above 0, the partial factor at most 1");
         return settings;
     }
 
@@ -67,7 +70,8 @@ internal static class RopeReader
         if (type == "su" || type == "yarn" && rope.ContainsKey("short_factor")) return "longrope";
         if (needed.ContainsKey(type)) return type;
         var hint = type == "ntk" ? " (the scaling that depends on the length, NTK-aware, is \"dynamic\")" : "";
-        throw ConfigReader.Fault("rope_type", $"is \"{type}\"; known are {string.Join(", ", needed.Keys.Select(known => $"\"{known}\""))}{hint}");
+        throw ConfigReader.Fault("rope_type",
+            $"is \"{type}\"; known are {string.Join(", ", needed.Keys.Select(known => $"\"{known}\""))}{hint}");
     }
 
     private static void Check(ConfigReader read, string key, JsonObject rope, string type)
@@ -75,8 +79,10 @@ internal static class RopeReader
         if (rope.FirstOrDefault(pair => pair.Value is JsonObject) is { Key: { } kind })
             throw ConfigReader.Fault(key, $"has settings of its own for \"{kind}\"; known is one set for all layers");
         // Where YaRN's factor is null it follows from the two contexts; a key that is not there is another matter.
-        bool Has(string name) => rope[name] is not null || name == Original && read.Has(name) || name == "factor" && type == "yarn" && rope.ContainsKey(name);
+        bool Has(string name) => rope[name] is not null || name == Original && read.Has(name) || name == "factor" && type == "yarn"
+            && rope.ContainsKey(name);
         if (Array.Find(needed[type], name => !Has(name)) is { } missing)
-            throw ConfigReader.Fault($"{key}.{missing}", $"is missing, and rope_type \"{type}\" needs it (all of {string.Join(", ", needed[type])})");
+            throw ConfigReader.Fault($"{key}.{missing}",
+                $"is missing, and rope_type \"{type}\" needs it (all of {string.Join(", ", needed[type])})");
     }
 }

@@ -7,7 +7,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training;
 
 /// <summary>
-/// What a step adds up over its passes and over the processes. Every process sums the same list in the same order, whatever rows it had: a figure that it did not see is
+/// What a step adds up over its passes and over the processes. Every process sums the same list in the same order, whatever rows it had: a
+/// figure that it did not see is
 /// zero, and so is the gradient of a weight that none of its rows reached.
 /// </summary>
 /// <param name="optimizer">The optimizer whose weights learn.</param>
@@ -45,7 +46,8 @@ internal sealed class StepSums(AdamW optimizer, Objective objective)
         Tokens += tokens;
         foreach (var (name, value) in score.Metrics ?? new Dictionary<string, double>())
         {
-            if (!figures.TryGetValue(name, out var sum)) throw new InvalidOperationException($"{objective.GetType().Name} gives the figure {name}, which is not among its Figures.");
+            if (!figures.TryGetValue(name, out var sum))
+                throw new InvalidOperationException($"{objective.GetType().Name} gives the figure {name}, which is not among its Figures.");
             figures[name] = sum + value;
         }
     }
@@ -56,7 +58,8 @@ internal sealed class StepSums(AdamW optimizer, Objective objective)
     {
         var weights = optimizer.Weights.ToList();
         var has = weights.Select(Reached).ToList();
-        double[] totals = [Loss, Count, Tokens, .. Counts, .. objective.Figures.Select(name => figures[name]), .. has.Select(there => there ? 1.0 : 0)];
+        double[] totals = [Loss, Count, Tokens, .. Counts, .. objective.Figures.Select(name => figures[name]),
+            .. has.Select(there => there ? 1.0 : 0)];
         peers.Sum(totals);
         (Loss, Count, Tokens) = (totals[0], totals[1], (long)totals[2]);
         var at = 3;

@@ -6,8 +6,10 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Codes;
 
 /// <summary>
-/// The layouts of bitsandbytes. Four bits (Dettmers et al. 2023, <c>dequantize_4bit</c>): two codes a byte, the first in the upper half, in the order of the weight's
-/// elements; a code stands for <c>quant_map[code]</c> times the largest value of its block; those may be codes themselves. Eight bits (Dettmers et al. 2022,
+/// The layouts of bitsandbytes. Four bits (Dettmers et al. 2023, <c>dequantize_4bit</c>): two codes a byte, the first in the upper half, in
+/// the order of the weight's
+/// elements; a code stands for <c>quant_map[code]</c> times the largest value of its block; those may be codes themselves. Eight bits
+/// (Dettmers et al. 2022,
 /// <c>int8_vectorwise_dequant</c>): code times the row's largest value over 127.
 /// </summary>
 internal static class BitsAndBytesCodes
@@ -35,7 +37,8 @@ internal static class BitsAndBytesCodes
         var settings = Read(stored, state);
         var shape = Shape(settings, state);
         var turn = turned(name) && shape.Length == 2;
-        string map = name + ".quant_map", largest = name + ".absmax", nestedLargest = name + ".nested_absmax", nestedMap = name + ".nested_quant_map";
+        string map = name + ".quant_map", largest = name + ".absmax", nestedLargest = name + ".nested_absmax",
+            nestedMap = name + ".nested_quant_map";
         var count = shape.Aggregate(1L, (product, size) => product * size);
         var block = Number(settings, "blocksize", state);
         stored.Expect(map, "F32", 16);
@@ -44,7 +47,9 @@ internal static class BitsAndBytesCodes
         {
             var bytes = stored.MapBytes(name);
             if (bytes.numel() != (count + 1) / 2) throw Fault(state, $"says {count:N0} elements, {name} has {bytes.numel():N0} bytes");
-            var codes = stack([bytes.bitwise_right_shift(tensor(4, dtype: ScalarType.Byte)), bytes.bitwise_and(tensor(15, dtype: ScalarType.Byte))], 1).flatten().narrow(0, 0, count);
+            var upper = bytes.bitwise_right_shift(tensor(4, dtype: ScalarType.Byte));
+            var lower = bytes.bitwise_and(tensor(15, dtype: ScalarType.Byte));
+            var codes = stack([upper, lower], 1).flatten().narrow(0, 0, count);
             var scale = stored.Map(largest);
             if (scale.dtype == ScalarType.Byte)
             {
@@ -55,7 +60,8 @@ internal static class BitsAndBytesCodes
             var matrix = values.to(CodeSteps.TypeOf(settings["dtype"]?.ToString())).view(shape);
             return turn ? matrix.t() : matrix;
         }
-        return new DecodedWeight(name, turn ? [shape[1], shape[0]] : shape, stored.Present(name, state, map, largest, nestedLargest, nestedMap), CodeSteps.Scoped(Make));
+        var parts = stored.Present(name, state, map, largest, nestedLargest, nestedMap);
+        return new DecodedWeight(name, turn ? [shape[1], shape[0]] : shape, parts, CodeSteps.Scoped(Make));
     }
 
     private static DecodedWeight EightBits(StoredTensors stored, string module, ScalarType type, Func<string, bool> turned)
@@ -91,15 +97,19 @@ internal static class BitsAndBytesCodes
     }
 
     private static long[] Shape(JsonObject settings, string state) =>
-        settings["shape"] is JsonArray { Count: > 0 } sizes && sizes.All(size => size is JsonValue value && value.TryGetValue<long>(out var number) && number is > 0 and < 1L << 40)
+        settings["shape"] is JsonArray { Count: > 0 } sizes
+            && sizes.All(size => size is JsonValue value && value.TryGetValue<long>(out var number) && number is > 0 and < 1L << 40)
             ? [.. sizes.Select(size => size!.GetValue<long>())]
             : throw Fault(state, "says no shape");
 
     private static long Number(JsonObject settings, string key, string state) =>
-        settings[key] is JsonValue value && value.TryGetValue<long>(out var number) && number > 0 ? number : throw Fault(state, $"says no {key}");
+        settings[key] is JsonValue value && value.TryGetValue<long>(out var number) && number > 0 ? number
+            : throw Fault(state, $"says no {key}");
 
     private static float Offset(JsonObject settings, string state) =>
-        settings["nested_offset"] is JsonValue value && value.TryGetValue<double>(out var number) ? (float)number : throw Fault(state, "says no nested_offset");
+        settings["nested_offset"] is JsonValue value && value.TryGetValue<double>(out var number) ? (float)number
+            : throw Fault(state, "says no nested_offset");
 
-    private static InputException Fault(string name, string what) => new($"{name} of bitsandbytes {what}. Fetch the file again, or the model in 16 bits.");
+    private static InputException Fault(string name, string what) =>
+        new($"{name} of bitsandbytes {what}. Fetch the file again, or the model in 16 bits.");
 }

@@ -4,10 +4,14 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Codes;
 
-/// <summary>Tells whether a folder's weights are codes and how they are read; what is not read is refused by the name of its method.</summary>
+/// <summary>
+/// Tells whether a folder's weights are codes and how they are read; what is not read is refused by the name of its method.
+/// </summary>
 internal static class CodedFolder
 {
-    private const string Read = "bitsandbytes (nf4, fp4 and int8), fp8, fbgemm_fp8, mxfp8, gptq (2, 4 and 8 bits), awq (gemm) and compressed-tensors (float, int and pack-quantized)";
+    private const string Read =
+        "bitsandbytes (nf4, fp4 and int8), fp8, fbgemm_fp8, mxfp8, gptq (2, 4 and 8 bits), awq (gemm) and compressed-tensors (float, int"
+        + " and pack-quantized)";
 
     /// <summary>The keys of <c>config.json</c> that speak of codes; a model that was read has neither.</summary>
     internal static IReadOnlyList<string> Keys { get; } = ["quantization_config", "compression_config"];
@@ -44,7 +48,8 @@ internal static class CodedFolder
 
     private static IEnumerable<DecodedWeight> Float8(StoredTensors stored, JsonObject settings, ScalarType type) =>
         Float8Codes.Bare(stored).FirstOrDefault() is { } bare
-            ? throw new InputException($"{bare} is floats of eight bits and has no scale beside it ({bare}_scale_inv or {bare}_scale). Fetch the file again, or the model in 16 bits.")
+            ? throw new InputException($"{bare} is floats of eight bits and has no scale beside it ({bare}_scale_inv or {bare}_scale)."
+                + $" Fetch the file again, or the model in 16 bits.")
             : Float8Codes.Of(stored, Float8Codes.Blocks(settings["weight_block_size"]), type);
 
     private static (JsonObject Settings, string? Method) Settings(JsonObject configuration, string folder)
@@ -76,11 +81,15 @@ internal static class CodedFolder
     // What says by itself what it is needs no configuration.
     private static string? Guess(StoredTensors stored)
     {
-        if (stored.Names.Any(name => name.EndsWith(".SCB", StringComparison.Ordinal) || name.Contains(".quant_state.bitsandbytes__", StringComparison.Ordinal))) return "bitsandbytes";
-        return Float8Codes.Of(stored, Float8Codes.Blocks(null), null).Any() && !stored.Names.Any(name => stored.Kind(name) == "I8") ? "fp8" : null;
+        if (stored.Names.Any(name =>
+            name.EndsWith(".SCB", StringComparison.Ordinal)
+            || name.Contains(".quant_state.bitsandbytes__", StringComparison.Ordinal))) return "bitsandbytes";
+        return Float8Codes.Of(stored, Float8Codes.Blocks(null), null).Any() && !stored.Names.Any(name => stored.Kind(name) == "I8")
+            ? "fp8" : null;
     }
 
     private static InputException Refused(string folder, string method) =>
         new($"{folder} holds weights that {method} quantized (config.json, quant_method), which is not read; {Read} are."
-            + " Fetch the model they were made from, in 16 bits; or load it with the tool that made it, de-quantize it there and save that.");
+            + " Fetch the model they were made from, in 16 bits; or load it with the tool that made it, de-quantize it there and save"
+                + " that.");
 }

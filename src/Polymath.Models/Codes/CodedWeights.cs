@@ -15,7 +15,8 @@ internal sealed record DecodedWeight(string Name, IReadOnlyList<long> Shape, IRe
 /// <summary>What a folder's files hold as codes: each weight is made of them when it is asked for, one at a time.</summary>
 /// <param name="Method">How they were made, for people.</param>
 /// <param name="Weights">The weights, by name.</param>
-/// <param name="Needless">A pattern over whole names of what belongs to the method and not to the weights: scales of activations and of caches.</param>
+/// <param name="Needless">A pattern over whole names of what belongs to the method and not to the weights: scales of activations and of
+/// caches.</param>
 internal sealed record CodedWeights(string Method, IReadOnlyDictionary<string, DecodedWeight> Weights, string? Needless = null);
 
 /// <summary>The tensors of a model's files.</summary>
@@ -52,7 +53,8 @@ internal sealed class StoredTensors(IReadOnlyDictionary<string, WeightFile> plac
 
     /// <summary>The beginnings of names that end so.</summary>
     /// <param name="ending">The ending.</param>
-    internal IEnumerable<string> Before(string ending) => Names.Where(name => name.EndsWith(ending, StringComparison.Ordinal)).Select(name => name[..^ending.Length]);
+    internal IEnumerable<string> Before(string ending) =>
+        Names.Where(name => name.EndsWith(ending, StringComparison.Ordinal)).Select(name => name[..^ending.Length]);
 
     /// <summary>Those of some names that are there.</summary>
     /// <param name="names">The names.</param>
@@ -66,15 +68,19 @@ internal sealed class StoredTensors(IReadOnlyDictionary<string, WeightFile> plac
     {
         if (!Has(name)) throw Missing(name);
         var (kind, found) = (Kind(name), Shape(name));
-        if (!kinds.Split(' ').Contains(kind) || found.Length != shape.Length || shape.Where((size, i) => size >= 0 && size != found[i]).Any())
+        if (!kinds.Split(' ').Contains(kind) || found.Length != shape.Length
+            || shape.Where((size, i) => size >= 0 && size != found[i]).Any())
         {
-            throw new InputException($"{places[name].Path}: {name} is {kind} of the shape [{string.Join(", ", found)}]; its layout wants {kinds.Replace(" ", " or ", StringComparison.Ordinal)}"
-                + $" of [{string.Join(", ", shape.Select(size => size < 0 ? "any" : $"{size}"))}]. Fetch the file again, or the model in 16 bits.");
+            throw new InputException($"{places[name].Path}: {name} is {kind} of the shape [{string.Join(", ", found)}]; its layout wants"
+                + $" {kinds.Replace(" ", " or ", StringComparison.Ordinal)}"
+                + $" of [{string.Join(", ", shape.Select(size => size < 0 ? "any" : $"{size}"))}]. Fetch the file again, or the model in"
+                    + $" 16 bits.");
         }
     }
 
     private InputException Missing(string name) =>
-        new($"{places.Values.First().Path}: {name} is missing, though other parts of the quantized weight are there. Fetch the file again, or the model in 16 bits.");
+        new($"{places.Values.First().Path}: {name} is missing, though other parts of the quantized weight are there. Fetch the file again,"
+            + $" or the model in 16 bits.");
 }
 
 /// <summary>Small steps that the layouts share. Each takes and gives tensors of the caller's scope.</summary>

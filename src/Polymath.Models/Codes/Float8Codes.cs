@@ -5,13 +5,16 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Codes;
 
 /// <summary>
-/// Floats of eight bits with scales: one for the whole weight, one a row, or one a block (DeepSeek-V3's <c>weight_scale_inv</c>, [out/128, in/128]). In spite of that
-/// name all are multiplied with; transformers' <c>Fp8Dequantize</c> does the same. Also eight-bit integers with scales, as compressed-tensors writes them.
+/// Floats of eight bits with scales: one for the whole weight, one a row, or one a block (DeepSeek-V3's <c>weight_scale_inv</c>, [out/128,
+/// in/128]). In spite of that
+/// name all are multiplied with; transformers' <c>Fp8Dequantize</c> does the same. Also eight-bit integers with scales, as
+/// compressed-tensors writes them.
 /// </summary>
 internal static class Float8Codes
 {
     /// <summary>What belongs to activations and caches, and not to the weights.</summary>
-    internal const string Needless = @".*\.(input_scale|input_scale_ub|input_zero_point|output_scale|activation_scale|k_scale|v_scale|q_scale|prob_scale|kv_scale)";
+    internal const string Needless =
+        @".*\.(input_scale|input_scale_ub|input_zero_point|output_scale|activation_scale|k_scale|v_scale|q_scale|prob_scale|kv_scale)";
 
     private static readonly string[] endings = ["_scale_inv", "_scale"];
 
@@ -31,11 +34,13 @@ internal static class Float8Codes
     /// <summary>Weights of eight-bit floats that have no scale beside them though the method gives each one.</summary>
     /// <param name="stored">The files' tensors.</param>
     internal static IEnumerable<string> Bare(StoredTensors stored) =>
-        stored.Names.Where(name => stored.Kind(name).StartsWith("F8_", StringComparison.Ordinal) && name.EndsWith(".weight", StringComparison.Ordinal)
+        stored.Names.Where(name =>
+            stored.Kind(name).StartsWith("F8_", StringComparison.Ordinal) && name.EndsWith(".weight", StringComparison.Ordinal)
             && !Array.Exists(endings, ending => stored.Has(name + ending)));
 
     private static bool IsCode(StoredTensors stored, string name) =>
-        name.EndsWith(".weight", StringComparison.Ordinal) && (stored.Kind(name) is "I8" || stored.Kind(name).StartsWith("F8_E", StringComparison.Ordinal));
+        name.EndsWith(".weight", StringComparison.Ordinal)
+            && (stored.Kind(name) is "I8" || stored.Kind(name).StartsWith("F8_E", StringComparison.Ordinal));
 
     private static DecodedWeight One(StoredTensors stored, string name, string scale, (long Rows, long Columns) blocks, ScalarType? type)
     {
@@ -61,7 +66,8 @@ internal static class Float8Codes
     /// <summary>The size of blocks that settings name; 128 by 128, as in DeepSeek-V3, where they name none.</summary>
     /// <param name="sizes">The two sizes, from <c>weight_block_size</c> or <c>block_structure</c>.</param>
     internal static (long Rows, long Columns) Blocks(JsonNode? sizes) =>
-        sizes is JsonArray { Count: 2 } pair && pair.All(size => size is JsonValue value && value.TryGetValue<long>(out var number) && number > 0)
+        sizes is JsonArray { Count: 2 } pair
+            && pair.All(size => size is JsonValue value && value.TryGetValue<long>(out var number) && number > 0)
             ? (pair[0]!.GetValue<long>(), pair[1]!.GetValue<long>())
             : (128, 128);
 
@@ -74,8 +80,10 @@ internal static class Float8Codes
         // The last block of a row or column may be cut off.
         var (rows, columns) = blocks;
         if (sizes.Length == 2 && sizes[0] == (shape[0] + rows - 1) / rows && sizes[1] == (shape[1] + columns - 1) / columns) return blocks;
-        throw new InputException($"{scale} has the shape [{string.Join(", ", sizes)}], which fits no layout of scales for {name} [{string.Join(", ", shape)}]:"
-            + $" one, one a row, or one a block of {rows} by {columns} (weight_block_size). Fetch the file again, or the model in 16 bits.");
+        throw new InputException($"{scale} has the shape [{string.Join(", ", sizes)}], which fits no layout of scales for {name}"
+            + $" [{string.Join(", ", shape)}]:"
+            + $" one, one a row, or one a block of {rows} by {columns} (weight_block_size). Fetch the file again, or the model in 16"
+                + $" bits.");
     }
 
     private static Tensor Spread(StoredTensors stored, string scale, Tensor factors, long[] shape, (long Rows, long Columns) blocks)

@@ -8,7 +8,8 @@ public static class ShardPath
     public static string? Inside(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
-        if (name.StartsWith('/') || name.Contains('\\', StringComparison.Ordinal) || name.Contains(':', StringComparison.Ordinal)) return null;
+        if (name.StartsWith('/') || name.Contains('\\', StringComparison.Ordinal) || name.Contains(':', StringComparison.Ordinal))
+            return null;
         var steps = name.Split('/').Where(step => step is not ("." or "")).ToList();
         return steps.Count == 0 || steps.Contains("..") || name.EndsWith('/') ? null : string.Join('/', steps);
     }

@@ -4,15 +4,19 @@ using System.Text.Json;
 namespace Polymath.Text;
 
 /// <summary>
-/// Tokens that stand beside a <c>tokenizer.json</c> and not in it: in <c>tokenizer_config.json</c> (<c>added_tokens_decoder</c>, the tokens that are named for a purpose, the
-/// additional ones), or in the older <c>special_tokens_map.json</c> and <c>added_tokens.json</c>, which count where the first names no <c>added_tokens_decoder</c>. They are added as
-/// transformers 5 adds them (<c>PreTrainedTokenizerBase._from_pretrained</c>, <c>TokenizersBackend.__init__</c>) and tokenizers numbers them
+/// Tokens that stand beside a <c>tokenizer.json</c> and not in it: in <c>tokenizer_config.json</c> (<c>added_tokens_decoder</c>, the tokens
+/// that are named for a purpose, the
+/// additional ones), or in the older <c>special_tokens_map.json</c> and <c>added_tokens.json</c>, which count where the first names no
+/// <c>added_tokens_decoder</c>. They are added as
+/// transformers 5 adds them (<c>PreTrainedTokenizerBase._from_pretrained</c>, <c>TokenizersBackend.__init__</c>) and tokenizers numbers
+/// them
 /// (<c>AddedVocabulary::add_tokens</c>).
 /// </summary>
 internal sealed class AddedBeside
 {
     private const string Decoder = "added_tokens_decoder";
-    private static readonly string[] purposes = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+    private static readonly string[] purposes =
+        ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
     private static readonly JsonSerializerOptions letters = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly List<AddedToken> listed = [], named = [];
@@ -26,7 +30,8 @@ internal sealed class AddedBeside
     /// <param name="folder">The folder.</param>
     public static AddedBeside? Of(string folder)
     {
-        JsonPart? Read(string name) => Path.Combine(folder, name) is var file && File.Exists(file) ? JsonPart.Parse(file, JsonPart.ReadFile(file)) : null;
+        JsonPart? Read(string name) =>
+            Path.Combine(folder, name) is var file && File.Exists(file) ? JsonPart.Parse(file, JsonPart.ReadFile(file)) : null;
         var settings = Read("tokenizer_config.json");
         var beside = new AddedBeside();
         if (Given(settings, Decoder) is { } decoder)
@@ -48,7 +53,8 @@ internal sealed class AddedBeside
     /// <summary>Adds the tokens to those of the file.</summary>
     /// <param name="tokens">The file's added tokens, by id; changed in place.</param>
     /// <param name="vocabulary">The model's tokens.</param>
-    /// <param name="rows">The rows of the model's token table, where they are known: a token that is named beside, has no id and would get one behind them is left out.</param>
+    /// <param name="rows">The rows of the model's token table, where they are known: a token that is named beside, has no id and would get
+    /// one behind them is left out.</param>
     /// <returns>Whether anything was changed.</returns>
     public bool Add(SortedDictionary<int, AddedToken> tokens, IReadOnlyDictionary<string, int> vocabulary, int? rows)
     {
@@ -101,9 +107,11 @@ internal sealed class AddedBeside
     }
 
     // Behind the last of all ids, as tokenizers counts them.
-    private static int Next(SortedDictionary<int, AddedToken> tokens, int size) => tokens.Count > 0 && tokens.Keys.Last() is var last && last >= size ? last + 1 : size;
+    private static int Next(SortedDictionary<int, AddedToken> tokens, int size) =>
+        tokens.Count > 0 && tokens.Keys.Last() is var last && last >= size ? last + 1 : size;
 
-    private static JsonPart? Given(JsonPart? part, string key) => part?.Find(key) is { } found && found.Element.ValueKind != JsonValueKind.Null ? found : null;
+    private static JsonPart? Given(JsonPart? part, string key) =>
+        part?.Find(key) is { } found && found.Element.ValueKind != JsonValueKind.Null ? found : null;
 
     private void List(JsonPart decoder)
     {
@@ -136,7 +144,8 @@ internal sealed class AddedBeside
         foreach (var (key, value) in settings?.Members() ?? [])
         {
             // Tokens for a purpose that only this kind of model has, such as image_token.
-            var own = key.EndsWith("_token", StringComparison.Ordinal) && !purposes.Contains(key) && value.Element.ValueKind == JsonValueKind.String;
+            var own = key.EndsWith("_token", StringComparison.Ordinal) && !purposes.Contains(key)
+                && value.Element.ValueKind == JsonValueKind.String;
             if (own && filled.Add(key)) Take(value);
         }
         foreach (var key in (string[])["extra_special_tokens", "additional_special_tokens"])
@@ -156,12 +165,14 @@ internal sealed class AddedBeside
     }
 
     // A token that is named for a purpose is special, whatever its own flag says.
-    private AddedToken Flagged(AddedToken token) => named.Exists(other => other.Content == token.Content) ? token with { Special = true } : token;
+    private AddedToken Flagged(AddedToken token) =>
+        named.Exists(other => other.Content == token.Content) ? token with { Special = true } : token;
 
     private static AddedToken Token(JsonPart part)
     {
         bool On(string flag, bool otherwise) => part.Find(flag)?.Flag() ?? otherwise;
         var special = On("special", false);
-        return new AddedToken(0, part.Get("content").Text(), On("single_word", false), On("lstrip", false), On("rstrip", false), On("normalized", !special), special);
+        return new AddedToken(0, part.Get("content").Text(), On("single_word", false), On("lstrip", false), On("rstrip", false),
+            On("normalized", !special), special);
     }
 }

@@ -50,7 +50,8 @@ public sealed class AdapterStagesTests : IDisposable
             Assert.Equal(recipe.Hash(Stage("01-read", "model")), recipe.Hash(Stage(stage, "model")));
             Good("model", "info", Stage(stage, "model"));
         }
-        string Said(params string[] more) => Good(["generate", "run", "--prompt", "say am", "--max-new-tokens", "8", "--seed", "3", .. more]).Out;
+        string Said(params string[] more) =>
+            Good(["generate", "run", "--prompt", "say am", "--max-new-tokens", "8", "--seed", "3", .. more]).Out;
         var own = Said("--stage", "two");
         Assert.Equal(own, Said("--stage", "read", "--adapter", Stage("03-two", "adapter")));
         Good("eval", "run", "--ability", "reading", "--stage", "three");

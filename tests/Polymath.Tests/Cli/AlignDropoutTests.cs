@@ -4,7 +4,8 @@ namespace Polymath.Tests.Cli;
 [Trait("kind", "invariant")]
 public sealed class AlignDropoutTests
 {
-    // An adapter that is no identity at its start, and hardly moves: what it samples depends on dropout, if that is on, and on nothing else.
+    // An adapter that is no identity at its start, and hardly moves: what it samples depends on dropout, if that is on, and on nothing
+    // else.
     private static string Changed(string text, string dropout)
     {
         var read = text.IndexOf("  - name: write", StringComparison.Ordinal);
@@ -13,7 +14,8 @@ public sealed class AlignDropoutTests
         head = head.Replace("stage: write", "stage: please", StringComparison.Ordinal);
         return head + text[please..].Replace(
             "    optimizer: {rate: 1e-3}",
-            $"    method: {{kind: delta, form: lora, settings: {{init_lora_weights: 'false', lora_dropout: '{dropout}'}}}}\n    optimizer: {{rate: 1e-12}}",
+            $"    method: {{kind: delta, form: lora, settings: {{init_lora_weights: 'false', lora_dropout: '{dropout}'}}}}\n    optimizer:"
+                + $" {{rate: 1e-12}}",
             StringComparison.Ordinal);
     }
 
@@ -25,7 +27,8 @@ public sealed class AlignDropoutTests
             using var recipe = new TinyRecipe(text => Changed(text, dropout));
             var run = recipe.Run("run");
             Assert.True(run.Code == 0, run.All);
-            return Directory.GetFiles(recipe.At("run", "stages", "02-please", "rollouts"), "round-*.jsonl").Order(StringComparer.Ordinal).Select(File.ReadAllText).ToList();
+            return Directory.GetFiles(recipe.At("run", "stages", "02-please", "rollouts"), "round-*.jsonl").Order(StringComparer.Ordinal)
+                .Select(File.ReadAllText).ToList();
         }).ToList();
         Assert.Equal(2, rounds[0].Count);
         Assert.Equal(rounds[0][0], rounds[1][0]);

@@ -7,7 +7,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>Folders that hold weights in several forms, a head that the configuration does not expect, or an adapter: what transformers takes is taken, and told.</summary>
+/// <summary>
+/// Folders that hold weights in several forms, a head that the configuration does not expect, or an adapter: what transformers takes is
+/// taken, and told.
+/// </summary>
 [Trait("kind", "unit")]
 public sealed class FolderFormTests
 {
@@ -63,9 +66,11 @@ public sealed class FolderFormTests
     {
         using var folder = new ScratchFolder();
         File.WriteAllText(folder.At("model.fp16.safetensors"), "");
-        Assert.Contains("It has the variant model.fp16.safetensors", Assert.Throws<InputException>(() => ModelFolder.Files(folder.Path)).Message);
+        Assert.Contains("It has the variant model.fp16.safetensors",
+            Assert.Throws<InputException>(() => ModelFolder.Files(folder.Path)).Message);
         File.WriteAllText(folder.At("model-q4_k_m.gguf"), "");
-        Assert.Contains("model-q4_k_m.gguf is a file for llama.cpp", Assert.Throws<InputException>(() => ModelFolder.Files(folder.Path)).Message);
+        Assert.Contains("model-q4_k_m.gguf is a file for llama.cpp",
+            Assert.Throws<InputException>(() => ModelFolder.Files(folder.Path)).Message);
         foreach (var (name, first) in new[]
         {
             ("pytorch_model.bin.index.json", "a.bin"), ("pytorch_model.bin", "pytorch_model.bin"),
@@ -95,7 +100,8 @@ public sealed class FolderFormTests
         var index = new JsonObject { ["weight_map"] = new JsonObject { ["a"] = entry, ["b"] = entry } };
         File.WriteAllText(folder.At("model.safetensors.index.json"), index.ToJsonString());
         if (file is not null) Assert.Equal(Path.Combine(folder.Path, file), Assert.Single(ModelFolder.Files(folder.Path)));
-        else Assert.Contains("which is not a file of this folder", Assert.Throws<InputException>(() => ModelFolder.Files(folder.Path)).Message);
+        else Assert.Contains("which is not a file of this folder",
+            Assert.Throws<InputException>(() => ModelFolder.Files(folder.Path)).Message);
     }
 
     [Fact]
@@ -159,7 +165,8 @@ public sealed class FolderFormTests
     {
         using var folder = new ScratchFolder();
         File.WriteAllText(folder.At("adapter_config.json"), $$"""{"peft_type": "LORA", "base_model_name_or_path": {{name}}}""");
-        foreach (var open in new Action[] { () => ModelFolder.Open(folder.Path).Dispose(), () => TextModel.Locate(folder.Path), () => ModelFolder.ContextLength(folder.Path) })
+        foreach (var open in new Action[] { () => ModelFolder.Open(folder.Path).Dispose(), () => TextModel.Locate(folder.Path), () =>
+            ModelFolder.ContextLength(folder.Path) })
         {
             var message = Assert.Throws<InputException>(open).Message;
             Assert.Contains("is an adapter (adapter_config.json) and no model", message);

@@ -10,11 +10,15 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>Checkpoints of codes: each layout against numbers that were made before anything was packed (tests/peers/make_quantized.py).</summary>
+/// <summary>
+/// Checkpoints of codes: each layout against numbers that were made before anything was packed (tests/peers/make_quantized.py).
+/// </summary>
 [Trait("kind", "parity")]
 public sealed class QuantizedFolderTests
 {
-    public static TheoryData<string> Cases => [.. Directory.GetDirectories(TextFixtures.At("own", "quantized")).Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Cases =>
+        [.. Directory.GetDirectories(TextFixtures.At("own", "quantized")).Select(folder => Path.GetFileName(folder))
+        .Order(StringComparer.Ordinal)];
 
     // Logits here are of the size of one to ten; a code that is read wrongly moves them by tenths.
     private const double Tolerance = 1e-4;
@@ -38,7 +42,8 @@ public sealed class QuantizedFolderTests
         return folder;
     }
 
-    private static string Refusal(ScratchFolder folder) => Assert.Throws<InputException>(() => ModelFolder.Open(folder.Path).Dispose()).Message;
+    private static string Refusal(ScratchFolder folder) =>
+        Assert.Throws<InputException>(() => ModelFolder.Open(folder.Path).Dispose()).Message;
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -67,7 +72,8 @@ public sealed class QuantizedFolderTests
     [Fact]
     public void A_model_of_codes_trains()
     {
-        using var training = new ToyTraining(new FullMethod(), items: [new Item([Toy.Row(12, vocabulary: 29)])], model: (Llama)ModelFolder.Open(At("gptq")), tokens: 12);
+        using var training = new ToyTraining(new FullMethod(), items: [new Item([Toy.Row(12, vocabulary: 29)])],
+            model: (Llama)ModelFolder.Open(At("gptq")), tokens: 12);
         var before = Toy.Values(training.Model.Weights);
         var steps = training.Train(1, 6);
         Assert.All(training.Model.Weights, weight => Assert.NotEqual(before[weight.Name], Toy.Values([weight])[weight.Name]));

@@ -59,9 +59,11 @@ public sealed class TwinTests
 
     private static Item Pair(int number) => new([Toy.Row(7, number, half: true), Toy.Row(9, number + 50, half: true)], [-3f, -2.5f]);
 
-    private static (double Loss, long Tokens, IReadOnlyDictionary<string, double> Metrics, Dictionary<string, float[]> Weights) Step(Together peers, Objective objective, params Item[] items)
+    private static (double Loss, long Tokens, IReadOnlyDictionary<string, double> Metrics, Dictionary<string,
+        float[]> Weights) Step(Together peers, Objective objective, params Item[] items)
     {
-        using var toy = new ToyTraining(new FullMethod(), objective: objective, items: items, tokens: items.Sum(item => item.Tokens), peers: peers);
+        using var toy = new ToyTraining(new FullMethod(), objective: objective, items: items, tokens: items.Sum(item => item.Tokens),
+            peers: peers);
         var report = toy.Train(1, 1)[0];
         return (report.Loss, report.Tokens, report.Metrics, Toy.Values(toy.Model.Weights));
     }

@@ -3,7 +3,9 @@ using Polymath.Text;
 
 namespace Polymath.Tests.Text.Tokenizers;
 
-/// <summary>What a tokenizer's own file does not say: tokens beside <c>tokenizer.json</c>, the pattern and the special tokens of tiktoken's ranks.</summary>
+/// <summary>
+/// What a tokenizer's own file does not say: tokens beside <c>tokenizer.json</c>, the pattern and the special tokens of tiktoken's ranks.
+/// </summary>
 [Trait("kind", "parity")]
 public sealed class TokensBesideTests
 {
