@@ -38,11 +38,13 @@ public abstract class MendedLibrary : Task
     }
 }
 
-/// <summary>An ELF64 library with one version need marked weak (VER_FLG_WEAK), so that an older runtime that lacks the version still loads it.</summary>
+/// <summary>
+/// An ELF64 library with one version need marked weak (VER_FLG_WEAK), so that an older runtime that lacks the version still loads it.
+/// </summary>
 public class WeakenVersionNeed : MendedLibrary
 {
-    const uint VersionNeedSection = 0x6ffffffe;
-    const ushort Weak = 2;
+    private const uint VersionNeedSection = 0x6ffffffe;
+    private const ushort Weak = 2;
 
     /// <summary>The version whose need is weakened.</summary>
     [Required]
@@ -51,21 +53,25 @@ public class WeakenVersionNeed : MendedLibrary
     /// <inheritdoc/>
     protected override string Mend(byte[] bytes)
     {
-        if (bytes.Length < 64 || bytes[0] != 0x7f || bytes[1] != 'E' || bytes[2] != 'L' || bytes[3] != 'F' || bytes[4] != 2 || bytes[5] != 1) return "is not a little-endian ELF64 library.";
+        if (bytes.Length < 64 || bytes[0] != 0x7f || bytes[1] != 'E'
+            || bytes[2] != 'L' || bytes[3] != 'F' || bytes[4] != 2 || bytes[5] != 1)
+            return "is not a little-endian ELF64 library.";
         var sections = (long)BitConverter.ToUInt64(bytes, 0x28);
         int size = BitConverter.ToUInt16(bytes, 0x3a), count = BitConverter.ToUInt16(bytes, 0x3c);
         for (var i = 0; i < count; i++)
         {
             var section = sections + (long)i * size;
             if (BitConverter.ToUInt32(bytes, (int)section + 4) != VersionNeedSection) continue;
-            var strings = (long)BitConverter.ToUInt64(bytes, (int)(sections + BitConverter.ToUInt32(bytes, (int)section + 40) * (long)size) + 24);
+            var strings = (long)BitConverter.ToUInt64(
+                bytes, (int)(sections + BitConverter.ToUInt32(bytes, (int)section + 40) * (long)size) + 24);
             MendNeeds(bytes, (int)BitConverter.ToUInt64(bytes, (int)section + 24), (int)strings);
         }
         return null;
     }
 
-    // Elf64_Verneed: version, count (2), file (4), first auxiliary (8), next need (12). Elf64_Vernaux: hash, flags (4), index (6), name (8), next (12).
-    void MendNeeds(byte[] bytes, int need, int strings)
+    // Elf64_Verneed: version, count (2), file (4), first auxiliary (8), next need (12). Elf64_Vernaux: hash, flags (4), index (6), name
+    // (8), next (12).
+    private void MendNeeds(byte[] bytes, int need, int strings)
     {
         while (true)
         {
@@ -82,7 +88,7 @@ public class WeakenVersionNeed : MendedLibrary
         }
     }
 
-    static string NameAt(byte[] bytes, int start)
+    private static string NameAt(byte[] bytes, int start)
     {
         var end = Array.IndexOf(bytes, (byte)0, start);
         return Encoding.ASCII.GetString(bytes, start, end - start);
@@ -90,26 +96,29 @@ public class WeakenVersionNeed : MendedLibrary
 }
 
 /// <summary>
-/// A managed library whose code is marked as not to be optimised (<c>DebuggableAttribute</c>: DisableOptimizations). Unoptimised methods keep their arguments alive until they return; optimised
-/// ones let the collector finalise an argument whose last use is behind it, such as a wrapper whose native handle a native call is still working on.
+/// A managed library whose code is marked as not to be optimised (<c>DebuggableAttribute</c>: DisableOptimizations). Unoptimised methods
+/// keep their arguments alive until they return; optimised ones let the collector finalise an argument whose last use is behind it, such as
+/// a wrapper whose native handle a native call is still working on.
 /// </summary>
 public class KeepArguments : MendedLibrary
 {
-    // The value of [assembly: Debuggable(DebuggingModes.IgnoreSymbolStoreSequencePoints)] as the compiler writes it: its length, a prolog, the argument, no named ones.
-    static readonly byte[] optimised = { 8, 1, 0, 2, 0, 0, 0, 0, 0 };
+    // The value of [assembly: Debuggable(DebuggingModes.IgnoreSymbolStoreSequencePoints)] as the compiler writes it: its length, a prolog,
+    // the argument, no named ones.
+    private static readonly byte[] optimised = { 8, 1, 0, 2, 0, 0, 0, 0, 0 };
 
     /// <inheritdoc/>
     protected override string Mend(byte[] bytes)
     {
         var place = Find(bytes, 0);
-        if (place < 0 || Find(bytes, place + 1) >= 0) return "does not say once that it is optimised: it is not the version of TorchSharp that this build knows how to mend.";
+        if (place < 0 || Find(bytes, place + 1) >= 0)
+            return "does not say once that it is optimised: it is not the version of TorchSharp that this build knows how to mend.";
         // DebuggingModes: Default (1), IgnoreSymbolStoreSequencePoints (2), DisableOptimizations (0x100).
         bytes[place + 3] = 0x03;
         bytes[place + 4] = 0x01;
         return null;
     }
 
-    static int Find(byte[] bytes, int from)
+    private static int Find(byte[] bytes, int from)
     {
         for (var i = from; i <= bytes.Length - optimised.Length; i++)
         {

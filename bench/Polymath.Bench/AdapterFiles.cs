@@ -10,7 +10,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Bench;
 
-/// <summary>Rounding to NF4 by the kernel and by libtorch's operations, by turns; and merging an adapter at once and a weight at a time.</summary>
+/// <summary>
+/// Rounding to NF4 by the kernel and by libtorch's operations, by turns; and merging an adapter at once and a weight at a time.
+/// </summary>
 static class AdapterFiles
 {
     internal static int Round(string folder)
@@ -27,7 +29,8 @@ static class AdapterFiles
                 {
                     using var rounded = Nf4Matrix.Of(map.Weight.Value.detach(), plain);
                 }
-                Console.WriteLine($"{(plain ? "libtorch" : "kernel")}: {numbers / 1e6:F1}M numbers in {Stopwatch.GetElapsedTime(from).TotalSeconds:F2} s");
+                Console.WriteLine($"{(plain ? "libtorch" : "kernel")}: {numbers / 1e6:F1}M numbers in "
+                    + $"{Stopwatch.GetElapsedTime(from).TotalSeconds:F2} s");
             }
         return 0;
     }
@@ -37,7 +40,8 @@ static class AdapterFiles
     {
         TorchRuntime.Load();
         using var frozen = no_grad();
-        var configuration = (JsonObject)JsonNode.Parse("""{"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":1536,"intermediate_size":4096,"num_hidden_layers":16,"num_attention_heads":24,"num_key_value_heads":24,"vocab_size":16000,"max_position_embeddings":2048,"rms_norm_eps":1e-5,"hidden_act":"silu","tie_word_embeddings":false}""")!;
+        var configuration = (JsonObject)JsonNode.Parse(
+            """{"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":1536,"intermediate_size":4096,"num_hidden_layers":16,"num_attention_heads":24,"num_key_value_heads":24,"vocab_size":16000,"max_position_embeddings":2048,"rms_norm_eps":1e-5,"hidden_act":"silu","tie_word_embeddings":false}""")!;
         using var model = ModelFolder.New(configuration, 1);
         Directory.CreateDirectory(output);
         ModelWriter.Write(model, output, ScalarType.BFloat16, long.MaxValue);
@@ -50,7 +54,8 @@ static class AdapterFiles
         TorchRuntime.Load();
         using var model = ModelFolder.Open(folder);
         using var method = TrainedMethod.Attach(model, new LoraMethod(R: 8, TargetModules: ["all-linear"], Merge: false), 1, "bench");
-        foreach (var weight in method.Weights.Where(weight => weight.Name.EndsWith("lora_B.weight", StringComparison.Ordinal))) weight.Assign(ones_like(weight.Value) * 1e-4);
+        foreach (var weight in method.Weights.Where(weight => weight.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
+            weight.Assign(ones_like(weight.Value) * 1e-4);
         method.Finish(output);
         return 0;
     }
@@ -68,19 +73,31 @@ static class AdapterFiles
         if (atOnce)
         {
             deltas.Merge();
-            ModelWriter.Write(model, output, type, long.MaxValue, Look);
+            ModelWriter.Write(
+                model,
+                output,
+                type,
+                long.MaxValue,
+                Look);
         }
         else
         {
             var merged = deltas.Merged();
-            ModelWriter.Write(model, output, type, long.MaxValue, null, weight =>
-            {
-                var made = merged.Of(weight);
-                Look();
-                return made;
-            });
+            ModelWriter.Write(
+                model,
+                output,
+                type,
+                long.MaxValue,
+                null,
+                weight =>
+                {
+                    var made = merged.Of(weight);
+                    Look();
+                    return made;
+                });
         }
-        Console.WriteLine($"{(atOnce ? "at once" : "a weight at a time")}: {Stopwatch.GetElapsedTime(from).TotalSeconds:F1} s, at most {most:F0} MB of the process's own");
+        Console.WriteLine($"{(atOnce ? "at once" : "a weight at a time")}: {Stopwatch.GetElapsedTime(from).TotalSeconds:F1} s, at most "
+            + $"{most:F0} MB of the process's own");
         return 0;
     }
 }

@@ -9,10 +9,12 @@ using static TorchSharp.torch;
 
 namespace Polymath.Bench;
 
-/// <summary>One model with its frozen maps held in one precision: the bytes, the speed of greedy decoding, and LoRA's speed, loss and memory on it.</summary>
+/// <summary>
+/// One model with its frozen maps held in one precision: the bytes, the speed of greedy decoding, and LoRA's speed, loss and memory on it.
+/// </summary>
 static class BasePrecisions
 {
-    const int Tokens = 96, Rows = 8, Length = 128, Steps = 4;
+    private const int Tokens = 96, Rows = 8, Length = 128, Steps = 4;
 
     internal static int Run(string folder, string precision, bool trains)
     {
@@ -21,14 +23,16 @@ static class BasePrecisions
         var started = Stopwatch.GetTimestamp();
         model.Hold(precision == "file" ? null : Enum.Parse<BasePrecision>(precision, ignoreCase: true));
         var rounding = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        Console.WriteLine($"{precision}: maps {model.Projections.Sum(map => map.Weight.Bytes) / 1e6:F1} MB of {model.Projections.Sum(map => map.Weight.Count) / 1e6:F1}M numbers, rounded in {rounding:F1} s; {Own():F0} MB of the process's own");
+        Console.WriteLine($"{precision}: maps {model.Projections.Sum(map => map.Weight.Bytes) / 1e6:F1} MB of "
+            + $"{model.Projections.Sum(map => map.Weight.Count) / 1e6:F1}M numbers, rounded in {rounding:F1} s; {Own():F0} MB of the "
+            + "process's own");
         Decode(model);
         Console.WriteLine($"  after decoding {Own():F0} MB of the process's own");
         if (trains) Train(model);
         return 0;
     }
 
-    static void Decode(LanguageModel model)
+    private static void Decode(LanguageModel model)
     {
         var generator = new TokenGenerator(model, []);
         var prompt = Enumerable.Range(3, 16).ToArray();
@@ -45,11 +49,13 @@ static class BasePrecisions
             var before = Process.GetCurrentProcess().TotalProcessorTime;
             var rate = (Tokens - 1) / (Seconds(Tokens) - opening);
             // Where others use the cores too, the time of its own thread says more than the clock (OMP_NUM_THREADS=1).
-            Console.WriteLine($"  decode {rate:F1} tokens/s, {(Process.GetCurrentProcess().TotalProcessorTime - before).TotalMilliseconds / Tokens:F2} ms of processor time a token");
+            Console.WriteLine($"  decode {rate:F1} tokens/s, "
+                + $"{(Process.GetCurrentProcess().TotalProcessorTime - before).TotalMilliseconds / Tokens:F2} ms of processor time "
+                + "a token");
         }
     }
 
-    static void Train(LanguageModel model)
+    private static void Train(LanguageModel model)
     {
         using var method = TrainedMethod.Attach(model, new LoraMethod(R: 8, TargetModules: ["all-linear"]), 1, "bench");
         using var optimizer = new Training.Optimizers.AdamW(method.Weights, new OptimizerSpec(1e-4));
@@ -58,17 +64,23 @@ static class BasePrecisions
         {
             var from = Stopwatch.GetTimestamp();
             using var scope = NewDisposeScope();
-            using var batch = model.Lay([.. Enumerable.Range(0, Rows).Select(row => new TokenRow([.. Enumerable.Range(0, Length).Select(i => 3 + (row * 131 + i * 17) % 900)], [.. Enumerable.Range(0, Length).Select(i => i == 0 ? 0f : 1f)], ""))]);
+            using var batch = model.Lay([.. Enumerable.Range(0, Rows)
+                .Select(row => new TokenRow(
+                    [.. Enumerable.Range(0, Length).Select(i => 3 + (row * 131 + i * 17) % 900)],
+                    [.. Enumerable.Range(0, Length).Select(i => i == 0 ? 0f : 1f)],
+                    ""))]);
             var loss = model.NegativeLogLikelihood(batch) / (Rows * (Length - 1));
             Fused.Backpropagate(loss);
             most = Math.Max(most, Own());
             optimizer.Step(1e-4, 1);
             foreach (var weight in method.Weights) weight.ClearGradient();
-            Console.WriteLine($"  train {Rows * Length / Stopwatch.GetElapsedTime(from).TotalSeconds:F1} tokens/s, loss {loss.item<float>():F4}");
+            Console.WriteLine($"  train {Rows * Length / Stopwatch.GetElapsedTime(from).TotalSeconds:F1} tokens/s, loss "
+                + $"{loss.item<float>():F4}");
         }
         Console.WriteLine($"  at the end of the backward pass {most:F0} MB of the process's own");
     }
 
     // What the process holds beside pages of files, which the system takes back when it needs room.
-    internal static double Own() => double.Parse(File.ReadLines("/proc/self/status").First(line => line.StartsWith("RssAnon:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2]) / 1e3;
+    internal static double Own() => double.Parse(File.ReadLines("/proc/self/status")
+        .First(line => line.StartsWith("RssAnon:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2]) / 1e3;
 }

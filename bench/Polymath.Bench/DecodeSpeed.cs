@@ -5,7 +5,10 @@ using Polymath.Tensors;
 
 namespace Polymath.Bench;
 
-/// <summary>Greedy decoding of one row after a prompt of 16 tokens, as llama.cpp's <c>llama-bench -p 16 -n N</c> and transformers' <c>generate</c> are timed.</summary>
+/// <summary>
+/// Greedy decoding of one row after a prompt of 16 tokens, as llama.cpp's <c>llama-bench -p 16 -n N</c> and transformers' <c>generate</c>
+/// are timed.
+/// </summary>
 static class DecodeSpeed
 {
     internal static int Run(string folder, int tokens)
@@ -24,7 +27,8 @@ static class DecodeSpeed
         for (var turn = 0; turn < 3; turn++)
         {
             var opening = Seconds(1);
-            Console.WriteLine($"{(tokens - 1) / (Seconds(tokens) - opening):F1} tokens/s after the first, which took {opening * 1000:F0} ms");
+            Console.WriteLine($"{(tokens - 1) / (Seconds(tokens) - opening):F1} tokens/s after the first, which took "
+                + $"{opening * 1000:F0} ms");
         }
         return 0;
     }

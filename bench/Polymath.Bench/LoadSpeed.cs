@@ -15,17 +15,20 @@ static class LoadSpeed
         var started = Stopwatch.GetTimestamp();
         using var model = ModelFolder.Open(folder);
         var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        Console.WriteLine($"opened in {seconds:F3} s, resident {Resident() - before:N0} MB more; {model.Weights.Sum(weight => weight.Count):N0} parameters, {model.Weights.Sum(weight => weight.Count * weight.Value.element_size()) / 1e6:N0} MB");
+        Console.WriteLine($"opened in {seconds:F3} s, resident {Resident() - before:N0} MB more; "
+            + $"{model.Weights.Sum(weight => weight.Count):N0} parameters, "
+            + $"{model.Weights.Sum(weight => weight.Count * weight.Value.element_size()) / 1e6:N0} MB");
         foreach (var turn in new[] { "first", "second" })
         {
             started = Stopwatch.GetTimestamp();
             new TokenGenerator(model, []).Generate([[.. Enumerable.Range(3, 64)]], new SamplingSettings(Temperature: 0, MaxNewTokens: 16));
-            Console.WriteLine($"{turn} 16 tokens in {Stopwatch.GetElapsedTime(started).TotalSeconds:F2} s, resident {Resident() - before:N0} MB more");
+            Console.WriteLine($"{turn} 16 tokens in {Stopwatch.GetElapsedTime(started).TotalSeconds:F2} s, resident "
+                + $"{Resident() - before:N0} MB more");
         }
         return 0;
     }
 
-    static long Resident()
+    private static long Resident()
     {
         using var self = Process.GetCurrentProcess();
         return self.WorkingSet64 / 1_000_000;

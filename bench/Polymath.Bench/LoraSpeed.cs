@@ -19,14 +19,18 @@ static class LoraSpeed
             if (started == 0) started = Stopwatch.GetTimestamp();
             else tokens += step.Tokens;
         }
-        Console.WriteLine($"{tokens / Stopwatch.GetElapsedTime(started).TotalSeconds:F1} tokens/s, peak {Process.GetCurrentProcess().PeakWorkingSet64 / 1e6:F0} MB");
+        Console.WriteLine($"{tokens / Stopwatch.GetElapsedTime(started).TotalSeconds:F1} tokens/s, peak "
+            + $"{Process.GetCurrentProcess().PeakWorkingSet64 / 1e6:F0} MB");
         return 0;
     }
 
-    /// <summary>Writes the steps' rows for the peer: for each step its rows, for each row its tokens and the first that is a target.</summary>
+    /// <summary>
+    /// Writes the steps' rows for the peer: for each step its rows, for each row its tokens and the first that is a target.
+    /// </summary>
     internal static int WriteRows(int steps, string file)
     {
-        File.WriteAllText(file, JsonSerializer.Serialize(Enumerable.Range(0, steps).Select(step => Workload.Step(step).Select(row => new { ids = row.Ids, first = row.FirstTarget }))));
+        File.WriteAllText(file, JsonSerializer.Serialize(
+            Enumerable.Range(0, steps).Select(step => Workload.Step(step).Select(row => new { ids = row.Ids, first = row.FirstTarget }))));
         return 0;
     }
 }

@@ -19,7 +19,8 @@ static class Ours
     /// <param name="folder">The model; one of random weights when left out.</param>
     /// <param name="microTokens">The tokens of a pass.</param>
     /// <param name="checkpointing">Whether blocks are computed anew on the way back.</param>
-    internal static IEnumerable<(int Tokens, double Loss)> Train(int steps, string? folder = null, int microTokens = 640, bool checkpointing = false)
+    internal static IEnumerable<(int Tokens, double Loss)> Train(
+        int steps, string? folder = null, int microTokens = 640, bool checkpointing = false)
     {
         using var model = folder is null ? new Llama(Workload.Configuration, new Models.FreshWeights(1)) : ModelFolder.Open(folder);
         model.GradientCheckpointing = checkpointing;
@@ -32,7 +33,14 @@ static class Ours
             source.Current = step - 1;
             // A step takes exactly its eight rows; a pass as many of them as lie within its tokens.
             var batch = new BatchSpec(Workload.Step(step - 1).Sum(row => row.Ids.Length), MicroTokens: microTokens);
-            var loop = new Loop(model, new NextToken(), source, optimizer, new RateSchedule(1e-4, steps, new ScheduleSpec(ScheduleKind.Constant)), batch, peers);
+            var loop = new Loop(
+                model,
+                new NextToken(),
+                source,
+                optimizer,
+                new RateSchedule(1e-4, steps, new ScheduleSpec(ScheduleKind.Constant)),
+                batch,
+                peers);
             var report = loop.Step(step, default);
             yield return ((int)report.Tokens, report.Loss);
         }
@@ -43,10 +51,11 @@ static class Ours
 
     internal static int Generate(Llama model, int tokens)
     {
-        return new TokenGenerator(model, []).Generate([Workload.Step(0)[1].Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: tokens))[0].Length;
+        return new TokenGenerator(model, [])
+            .Generate([Workload.Step(0)[1].Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: tokens))[0].Length;
     }
 
-    sealed class Rows(int steps) : ItemSource
+    private sealed class Rows(int steps) : ItemSource
     {
         internal int Current { get; set; }
 

@@ -3,22 +3,30 @@ using System.Globalization;
 using Polymath.Bench;
 using Polymath.Tensors;
 
-// With a side and a task: measures it in this process. Without: starts both sides by turns, each in a process of its own, and prints the ratios.
+// With a side and a task: measures it in this process. Without: starts both sides by turns, each in a process of its own, and prints the
+// ratios.
 const int Steps = 4, Tokens = 64, Turns = 3;
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 if (args is ["optimizer"])
 {
     TorchRuntime.Load();
     var (own, fused, slow) = OptimizerStep.Measure();
-    Console.WriteLine($"AdamW, 25M elements: ours {own:F1} ms, libtorch's fused {fused:F1} ms ({fused / own:F2}), TorchSharp's {slow:F1} ms ({slow / own:F2})");
+    Console.WriteLine($"AdamW, 25M elements: ours {own:F1} ms, libtorch's fused {fused:F1} ms ({fused / own:F2}), TorchSharp's {slow:F1} "
+        + $"ms ({slow / own:F2})");
     return 0;
 }
 if (args is ["tokenizers", var folder, var file, .. var more])
-    return TokenizerSpeed.Run(folder, file, more.Length > 0 ? double.Parse(more[0]) : double.PositiveInfinity, more.Length > 1 ? int.Parse(more[1]) : 1);
+    return TokenizerSpeed.Run(
+        folder, file, more.Length > 0 ? double.Parse(more[0]) : double.PositiveInfinity, more.Length > 1 ? int.Parse(more[1]) : 1);
 if (args is ["load", var place]) return LoadSpeed.Run(place);
 if (args is ["decode", var of, .. var many]) return DecodeSpeed.Run(of, many.Length > 0 ? int.Parse(many[0]) : 128);
 if (args is ["base", var model, var precision, .. var also]) return BasePrecisions.Run(model, precision, also is not ["decode"]);
-if (args is ["lora", var trained, .. var howMany]) return LoraSpeed.Run(trained, howMany.Length > 0 ? int.Parse(howMany[0]) : 4, howMany.Length > 1 ? int.Parse(howMany[1]) : 640, howMany.Contains("checkpointing"));
+if (args is ["lora", var trained, .. var howMany])
+    return LoraSpeed.Run(
+        trained,
+        howMany.Length > 0 ? int.Parse(howMany[0]) : 4,
+        howMany.Length > 1 ? int.Parse(howMany[1]) : 640,
+        howMany.Contains("checkpointing"));
 if (args is ["rows", var steps, var output]) return LoraSpeed.WriteRows(int.Parse(steps), output);
 if (args is ["nf4", var rounded]) return AdapterFiles.Round(rounded);
 if (args is ["fresh", var fresh]) return AdapterFiles.Fresh(fresh);
@@ -37,9 +45,11 @@ foreach (var what in new[] { "train", "generate" })
     var figures = new Dictionary<string, List<double[]>> { ["plain"] = [], ["ours"] = [] };
     for (var turn = 0; turn < Turns; turn++)
         foreach (var who in figures.Keys) figures[who].Add(Child(who, what));
-    var medians = figures.ToDictionary(pair => pair.Key, pair => Enumerable.Range(0, 3).Select(i => pair.Value.Select(row => row[i]).Order().ElementAt(Turns / 2)).ToArray());
+    var medians = figures.ToDictionary(pair => pair.Key, pair => Enumerable.Range(0, 3)
+        .Select(i => pair.Value.Select(row => row[i]).Order().ElementAt(Turns / 2)).ToArray());
     foreach (var (who, row) in medians) Console.WriteLine($"{what,-12}{who,-8}{row[0],12:F1}{row[1],12:F0}{row[2],12:F4}");
-    Console.WriteLine($"{what,-12}{"ratio",-8}{medians["ours"][0] / medians["plain"][0],12:F2}{medians["ours"][1] / medians["plain"][1],12:F2}");
+    Console.WriteLine(
+        $"{what,-12}{"ratio",-8}{medians["ours"][0] / medians["plain"][0],12:F2}{medians["ours"][1] / medians["plain"][1],12:F2}");
 }
 return 0;
 

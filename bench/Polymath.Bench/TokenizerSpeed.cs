@@ -3,10 +3,12 @@ using Polymath.Text;
 
 namespace Polymath.Bench;
 
-/// <summary>How fast tokenizers encode: a file line by line, on one thread or several, with a cold start in the figure as a peer has it too.</summary>
+/// <summary>
+/// How fast tokenizers encode: a file line by line, on one thread or several, with a cold start in the figure as a peer has it too.
+/// </summary>
 static class TokenizerSpeed
 {
-    const int BatchLines = 1000;
+    private const int BatchLines = 1000;
 
     internal static int Run(string folder, string file, double megabytes, int threads)
     {
@@ -23,7 +25,9 @@ static class TokenizerSpeed
             if (bytes > megabytes * 1e6) break;
         }
         Encode();
-        Console.WriteLine($"{bytes / 1e6 / watch.Elapsed.TotalSeconds:F2} MB/s  {ids} ids  sum {sum}  {bytes / 1e6:F1} MB in {watch.Elapsed.TotalSeconds:F2} s  ({Path.GetFileName(folder)}, {Path.GetFileName(file)}, {threads} thread{(threads == 1 ? "" : "s")})");
+        Console.WriteLine($"{bytes / 1e6 / watch.Elapsed.TotalSeconds:F2} MB/s  {ids} ids  sum {sum}  {bytes / 1e6:F1} MB in "
+            + $"{watch.Elapsed.TotalSeconds:F2} s  ({Path.GetFileName(folder)}, {Path.GetFileName(file)}, {threads} "
+            + $"thread{(threads == 1 ? "" : "s")})");
         return 0;
 
         void Encode()

@@ -12,8 +12,15 @@ sealed class AdapterWork(string model = "The folder of the base model")
 {
     internal Argument<string> Model { get; } = new("model") { Description = model + HubUse.Or };
     internal Option<string> Output { get; } = new("--output") { Description = "The folder to write.", Required = true };
-    internal Option<double> Gate { get; } = new("--gate") { Description = "The largest divergence of a next token, in nats, between before and after; more is refused.", DefaultValueFactory = _ => MergeGate.DefaultLimit };
-    internal Option<string[]> Prompts { get; } = new("--prompt") { Description = "A prompt that before and after are compared on; random tokens when left out.", DefaultValueFactory = _ => [] };
+    internal Option<double> Gate { get; } = new("--gate")
+    {
+        Description = "The largest divergence of a next token, in nats, between before and after; more is refused.",
+        DefaultValueFactory = _ => MergeGate.DefaultLimit,
+    };
+    internal Option<string[]> Prompts { get; } = new("--prompt")
+    {
+        Description = "A prompt that before and after are compared on; random tokens when left out.", DefaultValueFactory = _ => [],
+    };
     internal HubUse Hubs { get; } = new();
     internal AnyBase AnyBase { get; } = new();
     internal Overwriting Overwriting { get; } = new();
@@ -32,33 +39,49 @@ sealed class AdapterWork(string model = "The folder of the base model")
     internal string Target(ParseResult parsed, string place, string mark)
     {
         var target = parsed.GetRequiredValue(Output);
-        if (Path.GetFullPath(target) == Path.GetFullPath(place)) throw new InputException($"--output is {target}, the model's own folder. Name another one.");
+        if (Path.GetFullPath(target) == Path.GetFullPath(place))
+            throw new InputException($"--output is {target}, the model's own folder. Name another one.");
         return Overwriting.Folder(parsed, target, mark);
     }
 
-    /// <summary>The folder to write, if it is none of those that are read: an adapter that is made of another does not take its place.</summary>
+    /// <summary>
+    /// The folder to write, if it is none of those that are read: an adapter that is made of another does not take its place.
+    /// </summary>
     internal string Apart(ParseResult parsed, IEnumerable<string> sources)
     {
         var target = parsed.GetRequiredValue(Output);
-        return sources.Any(source => Path.GetFullPath(source) == Path.GetFullPath(target)) ? throw new InputException($"--output is {target}, the folder of an adapter that is read. Name another one.") : target;
+        return sources.Any(source => Path.GetFullPath(source) == Path.GetFullPath(target))
+            ? throw new InputException($"--output is {target}, the folder of an adapter that is read. Name another one.")
+            : target;
     }
 
     internal MergeGate Open(ParseResult parsed, LanguageModel model, string place)
     {
-        if (!(parsed.GetValue(Gate) >= 0)) throw new InputException($"--gate is {parsed.GetValue(Gate)}; write a divergence in nats, 0 or more, such as 0.001.");
+        if (!(parsed.GetValue(Gate) >= 0))
+            throw new InputException($"--gate is {parsed.GetValue(Gate)}; write a divergence in nats, 0 or more, such as 0.001.");
         var texts = parsed.GetValue(Prompts)!;
         if (texts.Length == 0) return MergeGate.Open(model, []);
         var tokenizer = Tokenizer.Load(place);
         var prompts = texts.Select(text => tokenizer.Encode(text).ToArray()).ToList();
-        if (prompts.FindIndex(prompt => prompt.Length == 0) is >= 0 and var empty) throw new InputException($"--prompt '{texts[empty]}' has no token to compare on; write some words, or leave it out for random tokens.");
+        if (prompts.FindIndex(prompt => prompt.Length == 0) is >= 0 and var empty)
+            throw new InputException($"--prompt '{texts[empty]}' has no token to compare on; write some words, or leave it out for random "
+                + "tokens.");
         return MergeGate.Open(model, prompts);
     }
 
     internal static void Tell(string target, GateReport report) =>
-        Console.WriteLine($"{target}: over {report.Prompts} prompts logits differ by at most {report.Logit:G3}, a next token by {report.Divergence:G3} nats.");
+        Console.WriteLine($"{target}: over {report.Prompts} prompts logits differ by at most {report.Logit:G3}, a next token by "
+            + $"{report.Divergence:G3} nats.");
 
     /// <summary>Writes an adapter that is made of others, and holds it against what it was made of.</summary>
-    internal void Write(ParseResult parsed, LanguageModel model, LowRank result, (AdapterConfiguration Configuration, string Folder) origin, MergeGate? gate, IReadOnlyDictionary<string, double> errors, string meaning)
+    internal void Write(
+        ParseResult parsed,
+        LanguageModel model,
+        LowRank result,
+        (AdapterConfiguration Configuration, string Folder) origin,
+        MergeGate? gate,
+        IReadOnlyDictionary<string, double> errors,
+        string meaning)
     {
         GateReport? report = null;
         var target = Apart(parsed, [origin.Folder]);
@@ -72,7 +95,8 @@ sealed class AdapterWork(string model = "The folder of the base model")
             report = gate.Pass(model, inside, parsed.GetValue(Gate));
         }));
         var worst = errors.MaxBy(pair => pair.Value);
-        Console.WriteLine($"{target}: {errors.Count} modules; {errors.Values.Average():P2} on average and {worst.Value:P2} at most ({worst.Key}) {meaning}.");
+        Console.WriteLine($"{target}: {errors.Count} modules; {errors.Values.Average():P2} on average and {worst.Value:P2} at most "
+            + $"({worst.Key}) {meaning}.");
         if (report is not null) Tell(target, report);
     }
 }

@@ -2,7 +2,10 @@ using System.Diagnostics;
 
 namespace Polymath.Cli;
 
-/// <summary>This program as a child process: a piece of work whose memory and time are its own. It is asked to stop by closing its input, so that it ends, too, when its parent is no more.</summary>
+/// <summary>
+/// This program as a child process: a piece of work whose memory and time are its own. It is asked to stop by closing its input, so that it
+/// ends, too, when its parent is no more.
+/// </summary>
 static class ChildCommand
 {
     /// <summary>Runs a command to its end.</summary>
@@ -15,7 +18,8 @@ static class ChildCommand
         var program = Environment.ProcessPath!;
         // Under `dotnet FILE.dll` the file is named again; an executable of its own needs no name.
         var file = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(ChildCommand).Assembly.Location] : Array.Empty<string>();
-        var start = new ProcessStartInfo(program, [.. file, .. arguments]) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            program, [.. file, .. arguments]) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         Directory.CreateDirectory(Path.GetDirectoryName(log)!);
         using var writer = new StreamWriter(log) { AutoFlush = true };
         var last = "";

@@ -9,23 +9,27 @@ using Polymath.Training.Reports;
 
 namespace Polymath.Cli;
 
-/// <summary>A comparison at work: the stages before once, then each candidate, a child process after the other. What is done is not done again.</summary>
+/// <summary>
+/// A comparison at work: the stages before once, then each candidate, a child process after the other. What is done is not done again.
+/// </summary>
 /// <param name="plan">What is compared.</param>
 /// <param name="reading">The recipe it is about.</param>
 /// <param name="folder">The comparison's folder.</param>
 /// <param name="from">A run whose stages before are taken, or null.</param>
 sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder, string? from)
 {
-    const string Base = "base", Start = "start/";
+    private const string Base = "base", Start = "start/";
 
     // What is measured before depends on the model, the stage and the seed, and on no candidate.
-    string StartOf(int seed)
+    private string StartOf(int seed)
     {
         var start = plan.For(new Candidate(Start, seed, null, null), BaseModel());
-        return Path.Combine(folder, $"start-seed{seed}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(start.ToYaml())))[..12]}.json");
+        return Path.Combine(
+            folder,
+            $"start-seed{seed}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(start.ToYaml())))[..12]}.json");
     }
 
-    static string Measured(string run) => Path.Combine(run, "stages", "00-start", "report.json");
+    private static string Measured(string run) => Path.Combine(run, "stages", "00-start", "report.json");
 
     /// <summary>Does everything that is not done yet.</summary>
     /// <param name="command">The command for a part.</param>
@@ -52,10 +56,13 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
             if (!known && !failed.ContainsKey(candidate.Name))
             {
                 // What all start from is measured once for a seed.
-                if (!File.Exists(StartOf(candidate.Seed))) Child(command(Start + candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
-                if (!failed.ContainsKey(candidate.Name)) Child(command(candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
+                if (!File.Exists(StartOf(candidate.Seed)))
+                    Child(command(Start + candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
+                if (!failed.ContainsKey(candidate.Name))
+                    Child(command(candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
             }
-            Console.WriteLine($"[{++done}/{plan.Candidates.Count}] {candidate.Name}, seed {candidate.Seed}: {(!known && failed.TryGetValue(candidate.Name, out var why) ? why : Line(place))}{(known ? " (done before)" : "")}");
+            Console.WriteLine($"[{++done}/{plan.Candidates.Count}] {candidate.Name}, seed {candidate.Seed}: "
+                + $"{(!known && failed.TryGetValue(candidate.Name, out var why) ? why : Line(place))}{(known ? " (done before)" : "")}");
         }
         var report = ComparisonReport.Gather(plan, reading.OrThrow().Name, folder, failed);
         AtomicFile.WriteText(Path.Combine(folder, "compare.json"), report.ToJson());
@@ -64,32 +71,39 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
     }
 
     // What is done is not done again: it has to be what is asked for.
-    void Fits(string part, Recipe wanted)
+    private void Fits(string part, Recipe wanted)
     {
         var file = Path.Combine(folder, part, "recipe.yaml");
         if (File.Exists(file) && File.ReadAllText(file) != wanted.ToYaml())
-            throw new InputException($"{folder} belongs to another comparison: {file} was trained by another recipe or other settings. Give another folder with --run-dir, or remove this one.");
+            throw new InputException($"{folder} belongs to another comparison: {file} was trained by another recipe or other settings. "
+                + "Give another folder with --run-dir, or remove this one.");
     }
 
-    void Child(IEnumerable<string> command, string name, Action<string> fault, CancellationToken stop)
+    private void Child(IEnumerable<string> command, string name, Action<string> fault, CancellationToken stop)
     {
         var (code, said) = ChildCommand.Run(command, Path.Combine(folder, "logs", name + ".txt"), stop);
-        if (stop.IsCancellationRequested || code == Outcome.Interrupted) throw new OperationCanceledException("Stopped; the state is saved. The same command goes on from there.");
+        if (stop.IsCancellationRequested || code == Outcome.Interrupted)
+            throw new OperationCanceledException("Stopped; the state is saved. The same command goes on from there.");
         if (code != Outcome.Done) fault(said.StartsWith("polymath: ", StringComparison.Ordinal) ? said["polymath: ".Length..] : said);
     }
 
-    string Line(string place)
+    private string Line(string place)
     {
         var report = RunReport.Parse(File.ReadAllText(Path.Combine(place, "report.json")));
         var stage = report.Stages[^1];
-        return $"{plan.Quality} {report.Abilities[^1].Values[plan.Quality]:G4}, {stage.TrainableParameters:N0} parameters, {stage.Seconds:F0} s, {stage.PeakMemoryMegabytes:N0} MB";
+        return $"{plan.Quality} {report.Abilities[^1].Values[plan.Quality]:G4}, {stage.TrainableParameters:N0} parameters, "
+            + $"{stage.Seconds:F0} s, {stage.PeakMemoryMegabytes:N0} MB";
     }
 
     // The folder of the model that all candidates start from; null for the recipe's own.
-    string? BaseModel()
+    private string? BaseModel()
     {
         var stages = reading.OrThrow().Stages.TakeWhile(stage => stage.Name != plan.Stage.Name).ToList();
-        if (stages.Count == 0) return from is null ? null : throw new InputException($"{plan.Stage.Name} is the recipe's first stage; there is nothing to take from {from}. Leave --from out.");
+        if (stages.Count == 0)
+            return from is null
+                ? null
+                : throw new InputException($"{plan.Stage.Name} is the recipe's first stage; there is nothing to take from {from}. Leave "
+                    + "--from out.");
         return Path.GetFullPath(TextModel.Locate(from ?? Path.Combine(folder, Base), stages[^1].Name));
     }
 
@@ -120,11 +134,22 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
         });
     }
 
-    int Train(Recipe recipe, string place, Action<Run> work)
+    private int Train(Recipe recipe, string place, Action<Run> work)
     {
-        using var run = Run.Open(new RecipeReading(recipe, [], reading.File, reading.BaseFolder, recipe.ToYaml()), place, fresh: false, stopAfter: null, new Terminal());
+        using var run = Run.Open(
+            new RecipeReading(
+                recipe,
+                [],
+                reading.File,
+                reading.BaseFolder,
+                recipe.ToYaml()),
+            place,
+            fresh: false,
+            stopAfter: null,
+            new Terminal());
         // The terminal's own interrupt reaches the child, too: it waits for the parent's word.
-        using var interrupt = System.Runtime.InteropServices.PosixSignalRegistration.Create(System.Runtime.InteropServices.PosixSignal.SIGINT, signal => signal.Cancel = true);
+        using var interrupt = System.Runtime.InteropServices.PosixSignalRegistration.Create(
+            System.Runtime.InteropServices.PosixSignal.SIGINT, signal => signal.Cancel = true);
         ChildCommand.WhenAbandoned(run.RequestStop);
         work(run);
         return Outcome.Done;

@@ -9,6 +9,8 @@ static class ContextEnd
     internal static void Tell(TextModel model, int prompt, int answer, SamplingSettings settings)
     {
         var room = model.Model.RoomFor(prompt);
-        if (answer >= room && room < settings.MaxNewTokens) Console.Error.WriteLine($"\npolymath: the answer stops here because the model's context of {model.Model.Sizes.ContextLength:N0} tokens is full. A shorter prompt leaves more room.");
+        if (answer >= room && room < settings.MaxNewTokens)
+            Console.Error.WriteLine("\npolymath: the answer stops here because the model's context of "
+                + $"{model.Model.Sizes.ContextLength:N0} tokens is full. A shorter prompt leaves more room.");
     }
 }

@@ -9,8 +9,8 @@ sealed class HubUse
 {
     internal const string Or = ", or hf:ORG/NAME[@REVISION] (modelscope:) for one on a hub.";
 
-    readonly Option<bool> offline = new("--offline") { Description = "Asks no hub: what lies on one is taken from the cache." };
-    readonly Terminal terminal = new(plain: Console.Error);
+    private readonly Option<bool> offline = new("--offline") { Description = "Asks no hub: what lies on one is taken from the cache." };
+    private readonly Terminal terminal = new(plain: Console.Error);
 
     internal void AddTo(Command command) => command.Add(offline);
 
@@ -21,35 +21,39 @@ sealed class HubUse
     internal string? Adapter(ParseResult parsed, string? place) => place is null ? null : Take(parsed, place, hub => hub.Adapter(place));
 
     /// <summary>The hubs, for work that shows its own progress.</summary>
-    internal Hub Open(ParseResult parsed, Terminal shown, HubPins? pins = null) => new(HubSettings.FromEnvironment(parsed.GetValue(offline)), pins, new Shown(shown));
+    internal Hub Open(ParseResult parsed, Terminal shown, HubPins? pins = null) =>
+        new(HubSettings.FromEnvironment(parsed.GetValue(offline)), pins, new Shown(shown));
 
     /// <summary>Does work with the hubs whose progress is shown.</summary>
     internal T Show<T>(ParseResult parsed, Func<Hub, T> work) => terminal.Show(() => work(Open(parsed, terminal)));
 
-    string Take(ParseResult parsed, string place, Func<Hub, string> take) => Recipes.HubAddress.IsAddress(place) ? Show(parsed, take) : place;
+    private string Take(ParseResult parsed, string place, Func<Hub, string> take) =>
+        Recipes.HubAddress.IsAddress(place) ? Show(parsed, take) : place;
 
     /// <summary>Shows what a hub is asked for; whoever interrupts it keeps what has arrived.</summary>
-    sealed class Shown(Terminal terminal) : HubWatch
+    private sealed class Shown(Terminal terminal) : HubWatch
     {
         public override IDisposable Begin(Action stop) => new Interruption(stop);
 
-        public override void Progress(string activity, long done, long total) => terminal.Progress($"{activity} ({total / 1e6:N1} MB)", done, total);
+        public override void Progress(string activity, long done, long total) =>
+            terminal.Progress($"{activity} ({total / 1e6:N1} MB)", done, total);
 
         public override void Note(string text) => terminal.Note(text);
     }
 
-    sealed class Interruption : IDisposable
+    private sealed class Interruption : IDisposable
     {
-        readonly List<PosixSignalRegistration> signals;
-        bool asked;
+        private readonly List<PosixSignalRegistration> signals;
+        private bool asked;
 
-        internal Interruption(Action stop) => signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM }.Select(kind => PosixSignalRegistration.Create(kind, signal =>
-        {
-            // Who asks twice does not want to wait.
-            signal.Cancel = !asked;
-            asked = true;
-            stop();
-        }))];
+        internal Interruption(Action stop) =>
+            signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM }.Select(kind => PosixSignalRegistration.Create(kind, signal =>
+            {
+                // Who asks twice does not want to wait.
+                signal.Cancel = !asked;
+                asked = true;
+                stop();
+            }))];
 
         public void Dispose() => signals.ForEach(signal => signal.Dispose());
     }

@@ -4,7 +4,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli;
 
-/// <summary>What is wrong with a command as it was typed, in the user's words: never a type's name, and the nearest word that was probably meant.</summary>
+/// <summary>
+/// What is wrong with a command as it was typed, in the user's words: never a type's name, and the nearest word that was probably meant.
+/// </summary>
 static class Mistakes
 {
     /// <summary>Tells every mistake once, and where to read on.</summary>
@@ -14,11 +16,12 @@ static class Mistakes
         // What is not known here is told in the library's words.
         if (mistakes.Count == 0) mistakes = [.. parsed.Errors.Select(error => error.Message)];
         foreach (var text in mistakes) Console.Error.WriteLine($"polymath: {text}");
-        Console.Error.WriteLine($"Type `{string.Join(' ', Outcome.Path(parsed.CommandResult).Prepend("polymath").Append("--help"))}` for what can be said.");
+        Console.Error.WriteLine($"Type `{string.Join(' ', Outcome.Path(parsed.CommandResult).Prepend("polymath").Append("--help"))}` for "
+            + "what can be said.");
         return Outcome.BadInput;
     }
 
-    static IEnumerable<string> Of(ParseResult parsed)
+    private static IEnumerable<string> Of(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
         if (command.Subcommands.Count > 0) return [Verb(command, parsed)];
@@ -26,7 +29,7 @@ static class Mistakes
     }
 
     // Behind a mistyped verb nothing else can be judged.
-    static string Verb(Command command, ParseResult parsed)
+    private static string Verb(Command command, ParseResult parsed)
     {
         var path = string.Join(' ', Outcome.Path(parsed.CommandResult).Prepend("polymath"));
         List<string> known = [.. command.Subcommands.Select(verb => verb.Name)];
@@ -37,29 +40,34 @@ static class Mistakes
     }
 
     // What follows an unknown option is taken for its value.
-    static IEnumerable<string> Strays(Command command, IReadOnlyList<string> words) =>
+    private static IEnumerable<string> Strays(Command command, IReadOnlyList<string> words) =>
         words.Where((word, i) => IsOption(word) || i == 0 || !IsOption(words[i - 1])).Select(word => Stray(command, word));
 
-    static bool IsOption(string word) => word.StartsWith('-') && !double.TryParse(word, out _);
+    private static bool IsOption(string word) => word.StartsWith('-') && !double.TryParse(word, out _);
 
-    static string Stray(Command command, string word)
+    private static string Stray(Command command, string word)
     {
         if (!IsOption(word)) return $"'{word}' is one word too many. Text of several words needs quotes.";
         var name = word.Split('=')[0];
-        return Nearest.To(name, command.Options.Select(option => option.Name)) is { } near ? $"There is no option {name}; did you mean {near}?" : $"There is no option {name}.";
+        return Nearest.To(name, command.Options.Select(option => option.Name)) is { } near
+            ? $"There is no option {name}; did you mean {near}?"
+            : $"There is no option {name}.";
     }
 
-    static IEnumerable<string> Missing(Command command, ParseResult parsed)
+    private static IEnumerable<string> Missing(Command command, ParseResult parsed)
     {
         foreach (var argument in command.Arguments)
-            if (argument.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(argument) is not { Tokens.Count: > 0 }) yield return $"<{argument.Name}> is missing: {argument.Description}";
+            if (argument.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(argument) is not { Tokens.Count: > 0 })
+                yield return $"<{argument.Name}> is missing: {argument.Description}";
         foreach (var option in command.Options)
-            if (option.Required && parsed.GetResult(option) is null or { Implicit: true }) yield return $"{option.Name} is missing: {option.Description}";
+            if (option.Required && parsed.GetResult(option) is null or { Implicit: true })
+                yield return $"{option.Name} is missing: {option.Description}";
     }
 
-    static string? Value(ParseError error)
+    private static string? Value(ParseError error)
     {
-        if ((error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult) is not { Implicit: false } result) return null;
+        if ((error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult) is not { Implicit: false } result)
+            return null;
         var option = result.Option;
         if (result.Tokens.Count == 0) return $"{option.Name} needs a value: {option.Description}";
         return result.Tokens.Count > 1 && !option.AllowMultipleArgumentsPerToken
@@ -67,9 +75,10 @@ static class Mistakes
             : $"{option.Name} is '{result.Tokens[^1].Value}'; it must be {Wanted(option.ValueType)}.";
     }
 
-    static string Wanted(Type type) => (Nullable.GetUnderlyingType(type) ?? type) switch
+    private static string Wanted(Type type) => (Nullable.GetUnderlyingType(type) ?? type) switch
     {
-        { IsEnum: true } names => "one of " + string.Join(", ", Enum.GetNames(names).Select(name => char.ToLowerInvariant(name[0]) + name[1..])),
+        { IsEnum: true } names =>
+            "one of " + string.Join(", ", Enum.GetNames(names).Select(name => char.ToLowerInvariant(name[0]) + name[1..])),
         var number when number == typeof(int) => $"a whole number of at most {int.MaxValue}",
         var number when number == typeof(long) => "a whole number",
         var number when number == typeof(double) => "a number, such as 0.5",

@@ -22,7 +22,12 @@ static class Noted
         (LabelTask Task, IReadOnlyList<string> Labels) head,
         long seed,
         IReadOnlyCollection<string> allowed) =>
-        Tell(ModelFolder.OpenWithHead(folder, head.Task, head.Labels, seed, allowed));
+        Tell(ModelFolder.OpenWithHead(
+            folder,
+            head.Task,
+            head.Labels,
+            seed,
+            allowed));
 
     /// <summary>Opens a model with its tokenizer; see <see cref="TextModel.Open"/>.</summary>
     /// <param name="folder">The folder.</param>

@@ -12,17 +12,25 @@ namespace Polymath.Cli;
 /// <param name="named">Whether several adapters may be given by names, for rows or messages that choose among them.</param>
 sealed class ModelChoice(bool named = false)
 {
-    readonly Argument<string> folder = new("folder") { Description = "A run's folder or a model's" + HubUse.Or };
-    readonly Option<string?> stage = new("--stage") { Description = "A run's stage; the last finished one when left out." };
-    readonly Option<string?> adapter = new("--adapter") { Description = "An adapter's folder or its address on a hub, put on the model. A stage that kept its adapter apart brings its own." };
+    private readonly Argument<string> folder = new("folder") { Description = "A run's folder or a model's" + HubUse.Or };
+    private readonly Option<string?> stage = new("--stage") { Description = "A run's stage; the last finished one when left out." };
+    private readonly Option<string?> adapter = new("--adapter")
+    {
+        Description = "An adapter's folder or its address on a hub, put on the model. A stage that kept its adapter apart brings its own.",
+    };
 
-    readonly Option<string[]> adapters = new("--adapters") { Description = "Several adapters by names of their own, NAME=FOLDER, put on the one model side by side; may be given several times.", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string[]> adapters = new("--adapters")
+    {
+        Description = "Several adapters by names of their own, NAME=FOLDER, put on the one model side by side; may be given several times.",
+        AllowMultipleArgumentsPerToken = true,
+    };
 
-    readonly Option<BasePrecision?> precision = new("--base") { Description = "How the model's linear maps are held: float32, bfloat16, float16, int8 or nf4; as in the files when left out. Fewer bits take less memory and round the weights." };
+    private readonly Option<BasePrecision?> precision = new("--base") { Description = "How the model's linear maps are held: float32, "
+        + "bfloat16, float16, int8 or nf4; as in the files when left out. Fewer bits take less memory and round the weights." };
 
-    readonly AllowedWeights allowed = new();
-    readonly AnyBase anyBase = new();
-    readonly HubUse hubs = new();
+    private readonly AllowedWeights allowed = new();
+    private readonly AnyBase anyBase = new();
+    private readonly HubUse hubs = new();
 
     internal void AddTo(Command command)
     {
@@ -46,33 +54,49 @@ sealed class ModelChoice(bool named = false)
     internal OpenedModel Open(ParseResult parsed, bool choosing = false)
     {
         var several = named ? Named(parsed) : [];
-        if (several.Count > 0 && parsed.GetValue(adapter) is not null) throw new InputException("--adapter puts one adapter on the model for all, --adapters several to choose from. Give one of the two options.");
-        if (several.Count > 0 && !choosing) throw new InputException("--adapters gives adapters that rows choose from; there is one prompt. Give the one adapter with --adapter FOLDER, or rows that name theirs with --input FILE.");
+        if (several.Count > 0 && parsed.GetValue(adapter) is not null)
+            throw new InputException("--adapter puts one adapter on the model for all, --adapters several to choose from. Give one of the "
+                + "two options.");
+        if (several.Count > 0 && !choosing)
+            throw new InputException("--adapters gives adapters that rows choose from; there is one prompt. Give the one adapter with "
+                + "--adapter FOLDER, or rows that name theirs with --input FILE.");
         TorchRuntime.Load();
         return OpenedModel.Open(
-            TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)), hubs.Adapter(parsed, parsed.GetValue(adapter)), allowed.Read(parsed), parsed.GetValue(precision), anyBase.Read(parsed),
+            TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)),
+            hubs.Adapter(parsed, parsed.GetValue(adapter)),
+            allowed.Read(parsed),
+            parsed.GetValue(precision),
+            anyBase.Read(parsed),
             choosing ? several : null);
     }
 
-    List<(string Name, string Folder)> Named(ParseResult parsed) => [.. (parsed.GetValue(adapters) ?? []).SelectMany(Words.List).Select(text => text.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } place]
-        ? (name.Trim(), hubs.Adapter(parsed, place.Trim())!)
-        : throw new InputException($"--adapters has '{text}'; write NAME=FOLDER, such as german=adapters/german."))];
+    private List<(string Name, string Folder)> Named(ParseResult parsed) => [.. (parsed.GetValue(adapters) ?? [])
+        .SelectMany(Words.List).Select(text => text.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } place]
+            ? (name.Trim(), hubs.Adapter(parsed, place.Trim())!)
+            : throw new InputException($"--adapters has '{text}'; write NAME=FOLDER, such as german=adapters/german."))];
 }
 
 /// <summary>The option that lets files hold weights that the model does not need; the same for every verb that opens a model.</summary>
 sealed class AllowedWeights
 {
-    readonly Option<string[]> allow = new("--allow") { Description = "Names of weights that the files may hold and the model does not need; the message that refuses them names them.", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string[]> allow = new("--allow")
+    {
+        Description = "Names of weights that the files may hold and the model does not need; the message that refuses them names them.",
+        AllowMultipleArgumentsPerToken = true,
+    };
 
     internal void AddTo(Command command) => command.Add(allow);
 
     internal IReadOnlyCollection<string> Read(ParseResult parsed) => parsed.GetValue(allow) ?? [];
 }
 
-/// <summary>The option that puts an adapter on another model than the one it was made for; the same for every verb that takes an adapter.</summary>
+/// <summary>
+/// The option that puts an adapter on another model than the one it was made for; the same for every verb that takes an adapter.
+/// </summary>
 sealed class AnyBase
 {
-    readonly Option<bool> any = new("--any-base") { Description = "Puts the adapter on the model even where its file says that it was made for another." };
+    private readonly Option<bool> any =
+        new("--any-base") { Description = "Puts the adapter on the model even where its file says that it was made for another." };
 
     internal void AddTo(Command command) => command.Add(any);
 
@@ -82,9 +106,10 @@ sealed class AnyBase
 /// <summary>A model and the adapters on it, opened together.</summary>
 sealed class OpenedModel : IDisposable
 {
-    readonly AttachedAdapters? adapters;
+    private readonly AttachedAdapters? adapters;
 
-    OpenedModel(TextModel text, string place, AttachedAdapters? adapters, NamedAdapters? named) => (Text, Place, this.adapters, Named) = (text, place, adapters, named);
+    private OpenedModel(TextModel text, string place, AttachedAdapters? adapters, NamedAdapters? named) =>
+        (Text, Place, this.adapters, Named) = (text, place, adapters, named);
 
     /// <summary>The adapters to choose from; null where there are none.</summary>
     internal NamedAdapters? Named { get; }
@@ -101,15 +126,23 @@ sealed class OpenedModel : IDisposable
     /// <param name="allowed">Names of weights that the files may hold besides.</param>
     /// <param name="precision">How the maps are held.</param>
     /// <param name="anyBase">Whether adapters are put on another model than theirs.</param>
-    /// <param name="named">Adapters to choose from, or none, where who uses the model chooses: those of a stage that routed its rows are among them then. Null where nobody chooses.</param>
-    internal static OpenedModel Open(string place, string? adapter, IReadOnlyCollection<string>? allowed = null, BasePrecision? precision = null, bool anyBase = false, IReadOnlyList<(string Name, string Folder)>? named = null)
+    /// <param name="named">Adapters to choose from, or none, where who uses the model chooses: those of a stage that routed its rows are
+    /// among them then. Null where nobody chooses.</param>
+    internal static OpenedModel Open(
+        string place,
+        string? adapter,
+        IReadOnlyCollection<string>? allowed = null,
+        BasePrecision? precision = null,
+        bool anyBase = false,
+        IReadOnlyList<(string Name, string Folder)>? named = null)
     {
         var text = Noted.OpenText(place, allowed);
         try
         {
             text.Model.Hold(precision);
             var folder = adapter ?? (named is { Count: > 0 } ? null : OwnAdapter(place));
-            if (named is { Count: 0 } && folder is not null && AttachedAdapters.RoutedNames(folder) is { } routed) named = [.. routed.Select(name => (name, Path.Combine(folder, name)))];
+            if (named is { Count: 0 } && folder is not null && AttachedAdapters.RoutedNames(folder) is { } routed)
+                named = [.. routed.Select(name => (name, Path.Combine(folder, name)))];
             return named is { Count: > 0 }
                 ? new OpenedModel(text, place, null, NamedAdapters.Load(text.Model, named, anyBase))
                 : new OpenedModel(text, place, folder is null ? null : AttachedAdapters.Load(text.Model, folder, anyBase), null);
@@ -122,7 +155,7 @@ sealed class OpenedModel : IDisposable
     }
 
     // A stage that did not merge its adapter says so in its report.
-    static string? OwnAdapter(string place)
+    private static string? OwnAdapter(string place)
     {
         var stage = Path.GetDirectoryName(Path.GetFullPath(place))!;
         string adapter = Path.Combine(stage, "adapter"), report = Path.Combine(stage, "report.json");

@@ -8,7 +8,10 @@ static class Outcome
 {
     internal const int Done = 0, Failed = 1, BadInput = 2, Interrupted = 130;
 
-    /// <summary>Runs a command and turns what it throws into a message and an exit code. A user never sees a stack trace unless POLYMATH_TRACE is set.</summary>
+    /// <summary>
+    /// Runs a command and turns what it throws into a message and an exit code. A user never sees a stack trace unless POLYMATH_TRACE is
+    /// set.
+    /// </summary>
     internal static int Of(Func<int> command)
     {
         try
@@ -34,16 +37,23 @@ static class Outcome
         }
         catch (OutOfMemoryException e)
         {
-            return Tell(new RunFailedException("The memory is not enough. Lower batch.tokens or batch.microTokens, or take a smaller model.", e), Failed);
+            return Tell(
+                new RunFailedException("The memory is not enough. Lower batch.tokens or batch.microTokens, or take a smaller model.", e),
+                Failed);
         }
         catch (Exception e)
         {
             // The first line of a libtorch fault says what; the rest is its own stack.
-            return Tell(new RunFailedException($"Unexpected: {e.Message.Split('\n')[0]} ({e.GetType().Name}). Set POLYMATH_TRACE=1 and run again to see where; please report it.", e), Failed);
+            return Tell(
+                new RunFailedException(
+                    $"Unexpected: {e.Message.Split('\n')[0]} ({e.GetType().Name}). Set POLYMATH_TRACE=1 and run again to see where; please "
+                        + "report it.",
+                    e),
+                Failed);
         }
     }
 
-    static int Tell(Exception e, int code)
+    private static int Tell(Exception e, int code)
     {
         Console.Error.WriteLine("polymath: " + e.Message);
         if (!string.IsNullOrEmpty(Environment.GetEnvironmentVariable("POLYMATH_TRACE"))) Console.Error.WriteLine(e);

@@ -3,19 +3,23 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli;
 
-/// <summary>Keeps what lies where a verb is to write, unless it is asked to replace it; the same option for every verb that writes.</summary>
+/// <summary>
+/// Keeps what lies where a verb is to write, unless it is asked to replace it; the same option for every verb that writes.
+/// </summary>
 sealed class Overwriting
 {
-    const int Shown = 3;
+    private const int Shown = 3;
 
     // The one folder inside a model's that belongs to it.
-    const string OwnFolder = "additional_chat_templates";
+    private const string OwnFolder = "additional_chat_templates";
 
-    readonly Option<bool> overwrite = new("--overwrite") { Description = "Replaces what the verb wrote there before." };
+    private readonly Option<bool> overwrite = new("--overwrite") { Description = "Replaces what the verb wrote there before." };
 
     internal void AddTo(Command command) => command.Add(overwrite);
 
-    /// <summary>The folder to write. One that holds anything but an earlier output is refused whatever is asked, for it would be lost.</summary>
+    /// <summary>
+    /// The folder to write. One that holds anything but an earlier output is refused whatever is asked, for it would be lost.
+    /// </summary>
     /// <param name="parsed">The command.</param>
     /// <param name="folder">The folder.</param>
     /// <param name="mark">The file that tells an earlier output.</param>
@@ -23,11 +27,18 @@ sealed class Overwriting
     {
         if (File.Exists(folder)) throw new InputException($"--output {folder} is a file; a folder is written. Name another place.");
         if (!Directory.Exists(folder)) return folder;
-        var names = Directory.EnumerateFileSystemEntries(folder).Select(entry => Path.GetFileName(entry)!).Order(StringComparer.Ordinal).ToList();
+        var names = Directory.EnumerateFileSystemEntries(folder)
+            .Select(entry => Path.GetFileName(entry)!).Order(StringComparer.Ordinal).ToList();
         if (names.Count == 0) return folder;
-        if (!File.Exists(Path.Combine(folder, mark)) || Directory.EnumerateDirectories(folder).Any(inner => Path.GetFileName(inner) != OwnFolder))
-            throw new InputException($"--output {folder} holds other things, such as {string.Join(", ", names.Except([mark]).Take(Shown))}, which would be lost. Name a new folder, such as {Path.Combine(folder, "new")}.");
-        return parsed.GetValue(overwrite) ? folder : throw new InputException($"--output {folder} has been written before. Name another folder, or add --overwrite to replace it and all its files.");
+        if (!File.Exists(Path.Combine(folder, mark))
+            || Directory.EnumerateDirectories(folder).Any(inner => Path.GetFileName(inner) != OwnFolder))
+            throw new InputException($"--output {folder} holds other things, such as "
+                + $"{string.Join(", ", names.Except([mark]).Take(Shown))}, which would be lost. Name a new folder, such as "
+                + $"{Path.Combine(folder, "new")}.");
+        return parsed.GetValue(overwrite)
+            ? folder
+            : throw new InputException($"--output {folder} has been written before. Name another folder, or add --overwrite to replace it "
+                + "and all its files.");
     }
 
     /// <summary>The file to write.</summary>
@@ -36,8 +47,11 @@ sealed class Overwriting
     /// <param name="file">The file.</param>
     internal string OneFile(ParseResult parsed, string option, string file)
     {
-        if (Directory.Exists(file)) throw new InputException($"{option} {file} is a folder; name a file, such as {Path.Combine(file, "model.gguf")}.");
-        return !File.Exists(file) || parsed.GetValue(overwrite) ? file : throw new InputException($"{file} exists. Name another place with {option}, or add --overwrite to replace it.");
+        if (Directory.Exists(file))
+            throw new InputException($"{option} {file} is a folder; name a file, such as {Path.Combine(file, "model.gguf")}.");
+        return !File.Exists(file) || parsed.GetValue(overwrite)
+            ? file
+            : throw new InputException($"{file} exists. Name another place with {option}, or add --overwrite to replace it.");
     }
 
     /// <summary>A file to write into a folder that keeps all else it holds.</summary>

@@ -8,7 +8,8 @@ Console.OutputEncoding = System.Text.Encoding.UTF8;
 var root = new Command("polymath", "Polymath: a language model's whole education, from one recipe.")
 {
     new HelpOption(), new VersionOption(),
-    RunVerb.Make(), CompareVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(), ClassifyVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), AdapterVerb.Make(), DeltaVerb.Make(), DataVerb.Make(),
+    RunVerb.Make(), CompareVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make(), ChatVerb.Make(), GenerateVerb.Make(),
+    ClassifyVerb.Make(), EvalVerb.Make(), ModelVerb.Make(), AdapterVerb.Make(), DeltaVerb.Make(), DataVerb.Make(),
     TokenizerVerb.Make(), HubVerb.Make(), DoctorVerb.Make(),
 };
 if (args.Length == 0)

@@ -17,15 +17,20 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
     /// <exception cref="InputException">It is not there, or a line is no such object.</exception>
     internal static IReadOnlyList<PromptRow> Read(string file, string field)
     {
-        if (file != "-" && !File.Exists(file)) throw new InputException($"--input is {file}, and there is no such file. Name one with an object such as {Sample(field)} on each line, or - for standard input.");
+        if (file != "-" && !File.Exists(file))
+            throw new InputException($"--input is {file}, and there is no such file. Name one with an object such as {Sample(field)} on "
+                + "each line, or - for standard input.");
         var lines = file == "-" ? Console.In.ReadToEnd().Split('\n') : File.ReadAllLines(file);
-        List<PromptRow> rows = [.. lines.Select((line, i) => (Line: line.Trim(), Number: i + 1)).Where(item => item.Line.Length > 0).Select(item => Of(item.Line, $"{file}, line {item.Number}", field))];
-        return rows.Count > 0 ? rows : throw new InputException($"--input {file} has no rows. Write an object such as {Sample(field)} on each line.");
+        List<PromptRow> rows = [.. lines.Select((line, i) => (Line: line.Trim(), Number: i + 1))
+            .Where(item => item.Line.Length > 0).Select(item => Of(item.Line, $"{file}, line {item.Number}", field))];
+        return rows.Count > 0
+            ? rows
+            : throw new InputException($"--input {file} has no rows. Write an object such as {Sample(field)} on each line.");
     }
 
-    static string Sample(string field) => $"{{\"{field}\": \"...\"}}";
+    private static string Sample(string field) => $"{{\"{field}\": \"...\"}}";
 
-    static PromptRow Of(string line, string place, string field)
+    private static PromptRow Of(string line, string place, string field)
     {
         JsonObject? fields;
         try
@@ -37,16 +42,19 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
             throw new InputException($"{place}: no JSON: {e.Message} Write an object such as {Sample(field)}.", e);
         }
         if (fields?[field] is not JsonValue value || !value.TryGetValue<string>(out var prompt) || prompt.Length == 0)
-            throw new InputException($"{place}: there is no {field}. Write an object such as {(field == "prompt" ? "{\"prompt\": \"...\", \"adapter\": \"german\"}; adapter is needed where several are to choose from" : Sample(field))}.");
-        if (field == "prompt" && fields["adapters"] is not null && fields["adapter"] is null) throw new InputException($"{place}: the row has 'adapters'; write \"adapter\": a name, or a list of names.");
+            throw new InputException($"{place}: there is no {field}. Write an object such as "
+                + $"{(field == "prompt" ? "{\"prompt\": \"...\", \"adapter\": \"german\"}; adapter is needed where several are to choose from" : Sample(field))}.");
+        if (field == "prompt" && fields["adapters"] is not null && fields["adapter"] is null)
+            throw new InputException($"{place}: the row has 'adapters'; write \"adapter\": a name, or a list of names.");
         return new PromptRow(prompt, Names(fields["adapter"], place), fields, place);
     }
 
-    static string[] Names(JsonNode? node, string place) => node switch
+    private static string[] Names(JsonNode? node, string place) => node switch
     {
         null => [],
         JsonValue value when value.TryGetValue<string>(out var name) => [name],
-        JsonArray list when list.All(item => item is JsonValue value && value.TryGetValue<string>(out _)) => [.. list.Select(item => item!.GetValue<string>())],
+        JsonArray list when list.All(item => item is JsonValue value && value.TryGetValue<string>(out _)) =>
+            [.. list.Select(item => item!.GetValue<string>())],
         _ => throw new InputException($"{place}: adapter is {node.ToJsonString()}; write a name, a list of names, or null for the base."),
     };
 

@@ -9,8 +9,12 @@ namespace Polymath.Cli;
 /// <param name="came">What a row comes back with.</param>
 sealed class RowInput(string field, string sample, string came)
 {
-    readonly Option<string?> input = new("--input") { Description = $"A file with a JSON object on each line, {sample}: each is printed again with {came}. - reads standard input." };
-    readonly Option<int> rows = new("--rows") { Description = "How many rows of --input are read side by side.", DefaultValueFactory = _ => 16 };
+    private readonly Option<string?> input = new("--input")
+    {
+        Description = $"A file with a JSON object on each line, {sample}: each is printed again with {came}. - reads standard input.",
+    };
+    private readonly Option<int> rows =
+        new("--rows") { Description = "How many rows of --input are read side by side.", DefaultValueFactory = _ => 16 };
 
     internal void AddTo(Command command)
     {
@@ -26,8 +30,12 @@ sealed class RowInput(string field, string sample, string came)
     {
         var atOnce = parsed.GetValue(rows);
         if (parsed.GetValue(input) is not { } file)
-            return parsed.GetResult(rows) is { Implicit: false } ? throw new InputException($"--rows is how many rows of --input are read side by side; there is one {field}. Leave it out, or give --input FILE.") : null;
-        if (parsed.GetValue(one) is not null) throw new InputException($"--{field} is one {field}, --input a file of them. Give one of the two options.");
+            return parsed.GetResult(rows) is { Implicit: false }
+                ? throw new InputException($"--rows is how many rows of --input are read side by side; there is one {field}. Leave it out, "
+                    + "or give --input FILE.")
+                : null;
+        if (parsed.GetValue(one) is not null)
+            throw new InputException($"--{field} is one {field}, --input a file of them. Give one of the two options.");
         return atOnce >= 1 ? (PromptRow.Read(file, field), atOnce) : throw new InputException($"--rows is {atOnce}; it must be 1 or more.");
     }
 
@@ -37,7 +45,8 @@ sealed class RowInput(string field, string sample, string came)
     /// <exception cref="InputException">It is empty.</exception>
     internal string Text(ParseResult parsed, Option<string?> one)
     {
-        if (parsed.GetValue(one) is null && !Console.IsInputRedirected) Console.Error.WriteLine($"polymath: write the {field}; Ctrl-D on a line of its own ends it.");
+        if (parsed.GetValue(one) is null && !Console.IsInputRedirected)
+            Console.Error.WriteLine($"polymath: write the {field}; Ctrl-D on a line of its own ends it.");
         var text = parsed.GetValue(one) ?? Console.In.ReadToEnd().TrimEnd('\n');
         return text.Length > 0 ? text : throw new InputException($"The {field} is empty. Give one with --{field} TEXT.");
     }

@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace Polymath.Cli;
 
-/// <summary>Lets a user stop a verb that writes: nothing half written stays behind, since a model's files are large and their temporary names hidden.</summary>
+/// <summary>
+/// Lets a user stop a verb that writes: nothing half written stays behind, since a model's files are large and their temporary names
+/// hidden.
+/// </summary>
 static class Stopping
 {
     /// <summary>Writes a file or a folder that appears whole or not at all.</summary>

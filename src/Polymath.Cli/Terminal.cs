@@ -9,22 +9,26 @@ namespace Polymath.Cli;
 /// <param name="plain">Where plain lines go; standard output when left out.</param>
 sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserver
 {
-    static readonly TimeSpan linesApart = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan linesApart = TimeSpan.FromSeconds(10);
 
-    readonly bool live = !quiet && !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Interactive;
-    readonly Stopwatch sinceLine = Stopwatch.StartNew();
-    ProgressContext? bars;
-    ProgressTask? bar;
-    string stage = "", activity = "";
-    int done;
-    long started;
+    private readonly bool live = !quiet && !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Interactive;
+    private readonly Stopwatch sinceLine = Stopwatch.StartNew();
+    private ProgressContext? bars;
+    private ProgressTask? bar;
+    private string stage = "", activity = "";
+    private int done;
+    private long started;
 
     /// <summary>Does work whose progress is shown.</summary>
     internal T Show<T>(Func<T> work) => !live
         ? work()
         : AnsiConsole.Progress()
             .AutoClear(true)
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
+            .Columns(
+                new TaskDescriptionColumn { Alignment = Justify.Left },
+                new ProgressBarColumn(),
+                new PercentageColumn(),
+                new RemainingTimeColumn())
             .Start(context =>
             {
                 bars = context;
@@ -44,11 +48,17 @@ sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserve
     public override void Progress(string activity, long done, long total)
     {
         if (bars is not null) Draw(activity, done, total, activity);
-        else if (activity != this.activity || sinceLine.Elapsed > linesApart) Line(activity + (total > 0 ? $" {100.0 * done / total:F0} %" : ""));
+        else if (activity != this.activity || sinceLine.Elapsed > linesApart)
+            Line(activity + (total > 0 ? $" {100.0 * done / total:F0} %" : ""));
         this.activity = activity;
     }
 
-    public override void StageStarted(string name, string kind, int steps, long trainable, int done)
+    public override void StageStarted(
+        string name,
+        string kind,
+        int steps,
+        long trainable,
+        int done)
     {
         (stage, this.done, started) = (name, done, Stopwatch.GetTimestamp());
         Line($"{name} ({kind}): {steps:N0} steps, {trainable:N0} parameters trained{(done > 0 ? $", going on after step {done:N0}" : "")}");
@@ -71,11 +81,13 @@ sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserve
     public override void Measured(string after, int step, IReadOnlyDictionary<string, double> values)
     {
         ArgumentNullException.ThrowIfNull(values);
-        if (values.Count > 0) Line($"{(step > 0 ? $"{after}, step {step:N0}" : $"after {after}")}: {string.Join("  ", values.Select(pair => $"{pair.Key} {pair.Value:G4}"))}");
+        if (values.Count > 0)
+            Line($"{(step > 0 ? $"{after}, step {step:N0}" : $"after {after}")}: "
+                + $"{string.Join("  ", values.Select(pair => $"{pair.Key} {pair.Value:G4}"))}");
     }
 
     // One bar at a time: another activity takes the place of the one before.
-    void Draw(string activity, long done, long total, string text)
+    private void Draw(string activity, long done, long total, string text)
     {
         if (bar is null || activity != this.activity)
         {
@@ -88,7 +100,7 @@ sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserve
         bar.Value = done;
     }
 
-    void End()
+    private void End()
     {
         if (bar is null) return;
         bar.Value = bar.MaxValue;
@@ -96,7 +108,7 @@ sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserve
         bar = null;
     }
 
-    void Line(string text)
+    private void Line(string text)
     {
         if (quiet) return;
         if (bars is not null) AnsiConsole.WriteLine(text);

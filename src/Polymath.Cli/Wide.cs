@@ -5,7 +5,7 @@ namespace Polymath.Cli;
 /// <summary>Tables that a pipe does not fold: it has no width of its own.</summary>
 static class Wide
 {
-    const int PipeWidth = 200;
+    private const int PipeWidth = 200;
 
     internal static Table Table()
     {

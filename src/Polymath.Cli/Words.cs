@@ -3,7 +3,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli;
 
-/// <summary>Words on the command line: those that stand for a choice, and lists with commas between them. The same for every verb.</summary>
+/// <summary>
+/// Words on the command line: those that stand for a choice, and lists with commas between them. The same for every verb.
+/// </summary>
 static class Words
 {
     /// <summary>A choice as it is written.</summary>

@@ -2,7 +2,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Distributed;
 
-/// <summary>The processes that train one model together. One code path serves one process and many: everything that must be summed goes through here.</summary>
+/// <summary>
+/// The processes that train one model together. One code path serves one process and many: everything that must be summed goes through
+/// here.
+/// </summary>
 public abstract class Peers : IDisposable
 {
     /// <summary>This process's number, from 0.</summary>

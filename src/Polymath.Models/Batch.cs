@@ -5,15 +5,16 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>
-/// Rows of tokens laid end to end, without padding: the only border from ints to tensors. Targets are shifted here, once: the state at place p foretells the token at p + 1.
+/// Rows of tokens laid end to end, without padding: the only border from ints to tensors. Targets are shifted here, once: the state at
+/// place p foretells the token at p + 1.
 /// </summary>
 public sealed class Batch : IDisposable
 {
-    readonly DisposeScopeGuard tensors = new();
-    readonly Dictionary<int, Reach> causal = [];
-    Reach? whole;
+    private readonly DisposeScopeGuard tensors = new();
+    private readonly Dictionary<int, Reach> causal = [];
+    private Reach? whole;
 
-    Batch(int[] ids, int[] offsets, int[] positions)
+    private Batch(int[] ids, int[] offsets, int[] positions)
     {
         (TokenIds, Offsets, Positions) = (ids, offsets, positions);
         Ids = tensors.Keep(tensor(Array.ConvertAll(ids, id => (long)id)));
@@ -50,7 +51,8 @@ public sealed class Batch : IDisposable
     {
         if (!prompt.GivesKeysAndValues) return;
         Prompt = prompt;
-        VirtualPlaces = tensors.Keep(tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary).Select(i => (long)i).ToArray()));
+        VirtualPlaces = tensors.Keep(
+            tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary).Select(i => (long)i).ToArray()));
     }
 
     /// <summary>For each row the name of the source it was read from, where that is known.</summary>
@@ -88,7 +90,9 @@ public sealed class Batch : IDisposable
         return Shifted(Lay(rows.Select(row => row.Ids).ToList(), null, null), rows);
     }
 
-    /// <summary>A batch for an encoder-decoder: the encoder reads the sources, each row's targets are foretold from what stands before them.</summary>
+    /// <summary>
+    /// A batch for an encoder-decoder: the encoder reads the sources, each row's targets are foretold from what stands before them.
+    /// </summary>
     /// <param name="sources">The encoder's rows.</param>
     /// <param name="rows">The decoder's rows; each begins with the token that starts an answer.</param>
     public static Batch Pairs(IReadOnlyList<int[]> sources, IReadOnlyList<TokenRow> rows)
@@ -110,11 +114,15 @@ public sealed class Batch : IDisposable
         for (var r = 0; r < rows.Count; r++)
             for (var i = 0; i < rows[r].Length; i++)
                 if (targets[r][i] != -100) places.Add((batch.Offsets[r] + i, r, targets[r][i]));
-        batch.Learn([.. places.Select(x => x.Place)], [.. places.Select(x => x.Target)], [.. places.Select(_ => 1f)], [.. places.Select(x => x.Row)]);
+        batch.Learn(
+            [.. places.Select(x => x.Place)],
+            [.. places.Select(x => x.Target)],
+            [.. places.Select(_ => 1f)],
+            [.. places.Select(x => x.Row)]);
         return batch;
     }
 
-    static Batch Shifted(Batch batch, IReadOnlyList<TokenRow> rows)
+    private static Batch Shifted(Batch batch, IReadOnlyList<TokenRow> rows)
     {
         List<long> places = [], targets = [];
         List<float> weights = [];
@@ -133,7 +141,7 @@ public sealed class Batch : IDisposable
         return batch;
     }
 
-    void Learn(long[] places, long[] targets, float[] weights, int[] owners)
+    private void Learn(long[] places, long[] targets, float[] weights, int[] owners)
     {
         Places = tensors.Keep(tensor(places));
         Targets = tensors.Keep(tensor(targets));
@@ -147,14 +155,18 @@ public sealed class Batch : IDisposable
     /// <param name="slots">The cache slot of each row.</param>
     /// <param name="starts">The tokens each slot holds already.</param>
     /// <param name="source">For an encoder-decoder that begins, what the encoder reads.</param>
-    public static Batch Continue(IReadOnlyList<int[]> rows, int[] slots, int[] starts, Batch? source = null) => Lay(rows, slots, starts, source);
+    public static Batch Continue(IReadOnlyList<int[]> rows, int[] slots, int[] starts, Batch? source = null) =>
+        Lay(rows, slots, starts, source);
 
     /// <summary>Whether every row starts from nothing.</summary>
     public bool StartsFresh => Array.TrueForAll(Offsets[..^1], first => Positions[first] == 0);
 
-    /// <summary>Each token sees itself and what stands before it in its row, at most <paramref name="window"/> tokens where that is above 0.</summary>
+    /// <summary>
+    /// Each token sees itself and what stands before it in its row, at most <paramref name="window"/> tokens where that is above 0.
+    /// </summary>
     /// <param name="window">The window, or 0 for none.</param>
-    public Reach Causal(int window = 0) => causal.TryGetValue(window, out var known) ? known : causal[window] = Reach.Causal(Offsets, window);
+    public Reach Causal(int window = 0) =>
+        causal.TryGetValue(window, out var known) ? known : causal[window] = Reach.Causal(Offsets, window);
 
     /// <summary>Each token sees all of its row.</summary>
     public Reach Whole => whole ??= Reach.Whole(Offsets, Offsets);
@@ -165,7 +177,7 @@ public sealed class Batch : IDisposable
     /// <summary>The places of the rows' last tokens [rows], 64-bit.</summary>
     public Tensor LastPlaces() => tensor(Offsets.Skip(1).Select(offset => (long)offset - 1).ToArray());
 
-    static Batch Lay(IReadOnlyList<int[]> rows, int[]? slots, int[]? starts, Batch? source = null)
+    private static Batch Lay(IReadOnlyList<int[]> rows, int[]? slots, int[]? starts, Batch? source = null)
     {
         var offsets = new int[rows.Count + 1];
         for (var r = 0; r < rows.Count; r++)
@@ -191,9 +203,9 @@ public sealed class Batch : IDisposable
     }
 
     // The batch's tensors belong to the batch, whatever scope it was made in.
-    sealed class DisposeScopeGuard : IDisposable
+    private sealed class DisposeScopeGuard : IDisposable
     {
-        readonly List<Tensor> kept = [];
+        private readonly List<Tensor> kept = [];
 
         internal Tensor Keep(Tensor tensor)
         {

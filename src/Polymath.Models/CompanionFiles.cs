@@ -3,7 +3,9 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Models;
 
-/// <summary>What lies beside the weights in a model's folder and belongs to it: the tokenizer, the layout of conversations, how to generate.</summary>
+/// <summary>
+/// What lies beside the weights in a model's folder and belongs to it: the tokenizer, the layout of conversations, how to generate.
+/// </summary>
 public static class CompanionFiles
 {
     /// <summary>Copies the files that are there.</summary>

@@ -17,8 +17,11 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <summary>The labels' names in the order of their numbers; <c>LABEL_0</c> and so on where <c>id2label</c> names none.</summary>
     public IReadOnlyList<string> LabelNames()
     {
-        if (configuration["id2label"] is not JsonObject { Count: > 0 } names) return [.. Enumerable.Range(0, Labels()).Select(number => $"LABEL_{number}")];
-        return [.. Enumerable.Range(0, names.Count).Select(number => names[number.ToString(System.Globalization.CultureInfo.InvariantCulture)]?.ToString() ?? throw Fault("id2label", $"names {names.Count} labels and none of the number {number}"))];
+        if (configuration["id2label"] is not JsonObject { Count: > 0 } names)
+            return [.. Enumerable.Range(0, Labels()).Select(number => $"LABEL_{number}")];
+        return [.. Enumerable.Range(0, names.Count)
+            .Select(number => names[number.ToString(System.Globalization.CultureInfo.InvariantCulture)]?.ToString()
+                ?? throw Fault("id2label", $"names {names.Count} labels and none of the number {number}"))];
     }
 
     /// <summary>For each layer, the window of its attention; 0 where it sees all that stands before.</summary>
@@ -30,7 +33,8 @@ public sealed class ConfigReader(JsonObject configuration)
         var window = Window(missing);
         var types = Texts("layer_types");
         if (types.Count > 0 && types.Count < layers) throw Fault("layer_types", $"names {types.Count} layers of {layers}");
-        return [.. Enumerable.Range(0, layers).Select(layer => (types.Count > 0 ? types[layer] == "sliding_attention" : slides(layer)) ? window : 0)];
+        return [.. Enumerable.Range(0, layers)
+            .Select(layer => (types.Count > 0 ? types[layer] == "sliding_attention" : slides(layer)) ? window : 0)];
     }
 
     /// <summary>The window of sliding attention; 0 for none.</summary>
@@ -52,7 +56,9 @@ public sealed class ConfigReader(JsonObject configuration)
             : throw Fault(key, $"is {node.ToJsonString()}, not a whole number from 1");
     }
 
-    /// <summary>A whole number, at least 1, under the first of several keys that is there: older and newer files name some settings differently.</summary>
+    /// <summary>
+    /// A whole number, at least 1, under the first of several keys that is there: older and newer files name some settings differently.
+    /// </summary>
     /// <param name="keys">The keys.</param>
     /// <param name="otherwise">The value where none is there; null: the first is needed.</param>
     public int IntOf(string[] keys, int? otherwise = null)
@@ -77,12 +83,15 @@ public sealed class ConfigReader(JsonObject configuration)
     public string Text(string key, string otherwise)
     {
         if (configuration[key] is not { } node) return otherwise;
-        return node is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw Fault(key, $"is {node.ToJsonString()}, not a text");
+        return node is JsonValue value && value.TryGetValue<string>(out var text)
+            ? text
+            : throw Fault(key, $"is {node.ToJsonString()}, not a text");
     }
 
     /// <summary>Some texts; empty where the key is missing or null.</summary>
     /// <param name="key">The key.</param>
-    public IReadOnlyList<string> Texts(string key) => configuration[key] is JsonArray array ? [.. array.Select(item => item?.ToString() ?? "")] : [];
+    public IReadOnlyList<string> Texts(string key) =>
+        configuration[key] is JsonArray array ? [.. array.Select(item => item?.ToString() ?? "")] : [];
 
     /// <summary>Some numbers; empty where the key is missing or null.</summary>
     /// <param name="key">The key.</param>
@@ -104,7 +113,9 @@ public sealed class ConfigReader(JsonObject configuration)
     public bool Bool(string key, bool otherwise)
     {
         if (configuration[key] is not { } node) return otherwise;
-        return node is JsonValue value && value.TryGetValue<bool>(out var flag) ? flag : throw Fault(key, $"is {node.ToJsonString()}, neither true nor false");
+        return node is JsonValue value && value.TryGetValue<bool>(out var flag)
+            ? flag
+            : throw Fault(key, $"is {node.ToJsonString()}, neither true nor false");
     }
 
     /// <summary>Refuses any value but one.</summary>
@@ -121,7 +132,10 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <param name="value">What is so.</param>
     internal void Correct(string key, bool value) => configuration[key] = value;
 
-    /// <summary>The rotary settings, from <c>rope_parameters</c> or the older <c>rope_theta</c>, <c>rope_scaling</c> and <c>partial_rotary_factor</c>.</summary>
+    /// <summary>
+    /// The rotary settings, from <c>rope_parameters</c> or the older <c>rope_theta</c>, <c>rope_scaling</c> and
+    /// <c>partial_rotary_factor</c>.
+    /// </summary>
     /// <param name="theta">The base where none is said.</param>
     /// <param name="partial">The share of a head that turns, where none is said.</param>
     /// <exception cref="InputException">The type is not known, or a setting that it needs is missing.</exception>
@@ -138,8 +152,11 @@ public sealed class ConfigReader(JsonObject configuration)
     internal static double Number(JsonObject holder, string key, double otherwise)
     {
         if (holder[key] is not { } node) return otherwise;
-        return node is JsonValue value && value.TryGetValue<double>(out var number) ? number : throw Fault(key, $"is {node.ToJsonString()}, not a number");
+        return node is JsonValue value && value.TryGetValue<double>(out var number)
+            ? number
+            : throw Fault(key, $"is {node.ToJsonString()}, not a number");
     }
 
-    internal static InputException Fault(string key, string what) => new($"config.json: {key} {what}. Compare it with the model's published configuration.");
+    internal static InputException Fault(string key, string what) =>
+        new($"config.json: {key} {what}. Compare it with the model's published configuration.");
 }

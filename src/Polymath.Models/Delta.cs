@@ -25,7 +25,8 @@ public abstract class Delta
     /// <param name="weight">W.</param>
     /// <param name="bias">b, or null.</param>
     /// <exception cref="InvalidOperationException">The change is no linear map's.</exception>
-    public virtual (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) => throw new InvalidOperationException($"{GetType().Name} is not a change of a weight.");
+    public virtual (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias) =>
+        throw new InvalidOperationException($"{GetType().Name} is not a change of a weight.");
 
     /// <summary>Whether <see cref="Unmerge"/> knows the way back.</summary>
     public virtual bool Unmerges => false;
@@ -34,7 +35,8 @@ public abstract class Delta
     /// <param name="weight">W.</param>
     /// <param name="bias">b, or null.</param>
     /// <exception cref="InvalidOperationException">There is no way back.</exception>
-    public virtual (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) => throw new InvalidOperationException($"{GetType().Name} cannot be taken out of a weight.");
+    public virtual (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) =>
+        throw new InvalidOperationException($"{GetType().Name} cannot be taken out of a weight.");
 }
 
 /// <summary>The tokens of a batch that some deltas apply to, shared by all deltas of an adapter.</summary>

@@ -4,11 +4,14 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models;
 
-/// <summary>Keys and values of tokens that were read already, for each layer and each of several rows (slots), so that generating reads each token once.</summary>
+/// <summary>
+/// Keys and values of tokens that were read already, for each layer and each of several rows (slots), so that generating reads each token
+/// once.
+/// </summary>
 public sealed class KeyValueCache : IDisposable
 {
-    readonly Tensor[] keys, values;
-    readonly int[] lengths;
+    private readonly Tensor[] keys, values;
+    private readonly int[] lengths;
 
     /// <summary>An empty cache.</summary>
     /// <param name="layers">The model's layers; twice as many where each reads a source, too.</param>
@@ -16,9 +19,15 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="keyValueHeads">The model's key and value heads.</param>
     /// <param name="capacity">The most tokens of a row.</param>
     /// <param name="headWidth">The width of a head.</param>
-    public KeyValueCache(int layers, int slots, int keyValueHeads, int capacity, int headWidth)
+    public KeyValueCache(
+        int layers,
+        int slots,
+        int keyValueHeads,
+        int capacity,
+        int headWidth)
     {
-        Tensor[] Planes() => [.. Enumerable.Range(0, layers).Select(_ => empty(slots, keyValueHeads, capacity, headWidth).DetachFromDisposeScope())];
+        Tensor[] Planes() =>
+            [.. Enumerable.Range(0, layers).Select(_ => empty(slots, keyValueHeads, capacity, headWidth).DetachFromDisposeScope())];
         (keys, values, lengths, Prefixes, Holes, Capacity) = (Planes(), Planes(), new int[slots], new int[slots], new int[slots], capacity);
     }
 
@@ -28,7 +37,9 @@ public sealed class KeyValueCache : IDisposable
     /// <summary>The tokens each slot holds.</summary>
     public IReadOnlyList<int> Lengths => lengths;
 
-    /// <summary>For each slot, the length of what stands apart at its start: a prefix that is read in both directions, or an encoder's source.</summary>
+    /// <summary>
+    /// For each slot, the length of what stands apart at its start: a prefix that is read in both directions, or an encoder's source.
+    /// </summary>
     public int[] Prefixes { get; }
 
     /// <summary>For each slot, the place in the prompt that its answer fills (ChatGLM).</summary>
@@ -44,15 +55,37 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="window">The window, or 0 for none.</param>
     /// <param name="fresh">What rows that start from nothing see of themselves; null for what stands before.</param>
     /// <param name="bias">What is added by distance, or null.</param>
-    internal Tensor Attend(int layer, Batch batch, Tensor query, Tensor key, Tensor value, AttentionForm form, int window = 0, Reach? fresh = null, DistanceBias? bias = null)
+    internal Tensor Attend(
+        int layer,
+        Batch batch,
+        Tensor query,
+        Tensor key,
+        Tensor value,
+        AttentionForm form,
+        int window = 0,
+        Reach? fresh = null,
+        DistanceBias? bias = null)
     {
         Holds(batch);
         var of = SlotsOf(batch);
         CachedAttention.Store(keys[layer], key, of, batch.Positions);
         CachedAttention.Store(values[layer], value, of, batch.Positions);
         // Rows that start from nothing need no cache to read from: the kernel that shares its work over a row's tokens is the faster one.
-        if (batch.StartsFresh) return RaggedAttention.Of(query, key, value, fresh ?? batch.Causal(window), form, bias);
-        return CachedAttention.Of(query, keys[layer], values[layer], Reaches(batch, of, window), form, bias);
+        if (batch.StartsFresh)
+            return RaggedAttention.Of(
+                query,
+                key,
+                value,
+                fresh ?? batch.Causal(window),
+                form,
+                bias);
+        return CachedAttention.Of(
+            query,
+            keys[layer],
+            values[layer],
+            Reaches(batch, of, window),
+            form,
+            bias);
     }
 
     /// <summary>Takes the residual stream of tokens that go on through a whole block, in place.</summary>
@@ -61,20 +94,35 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="turns">The rotary turns.</param>
     /// <param name="x">[tokens, hidden].</param>
     /// <param name="weights">The block's weights.</param>
-    internal void Step(AttentionPlace place, Batch batch, Turns turns, Tensor x, BlockWeights weights)
+    internal void Step(
+        AttentionPlace place,
+        Batch batch,
+        Turns turns,
+        Tensor x,
+        BlockWeights weights)
     {
         Holds(batch);
-        BlockStep.Run(x, weights, turns.Cosine, turns.Sine, turns.Interleaved, keys[place.Layer], values[place.Layer], Reaches(batch, SlotsOf(batch), place.Window), place.Form);
+        BlockStep.Run(
+            x,
+            weights,
+            turns.Cosine,
+            turns.Sine,
+            turns.Interleaved,
+            keys[place.Layer],
+            values[place.Layer],
+            Reaches(batch, SlotsOf(batch), place.Window),
+            place.Form);
     }
 
     // What is kept is copied without a look at where it goes: a place beyond the end would be another's memory.
-    void Holds(Batch batch)
+    private void Holds(Batch batch)
     {
         var last = batch.Positions.Length == 0 ? 0 : batch.Positions.Max();
-        if (last >= Capacity) throw new InvalidOperationException($"The cache holds {Capacity} tokens of a row and was given one at place {last}.");
+        if (last >= Capacity)
+            throw new InvalidOperationException($"The cache holds {Capacity} tokens of a row and was given one at place {last}.");
     }
 
-    static CachedReach Reaches(Batch batch, int[] slots, int window)
+    private static CachedReach Reaches(Batch batch, int[] slots, int window)
     {
         var first = Array.ConvertAll(batch.Positions, place => window > 0 ? Math.Max(0, place + 1 - window) : 0);
         return new CachedReach(slots, first, Array.ConvertAll(batch.Positions, place => place + 1), batch.Positions);
@@ -107,10 +155,15 @@ public sealed class KeyValueCache : IDisposable
     internal Tensor ReadSource(int plane, Batch batch, Tensor query, AttentionForm form)
     {
         var of = SlotsOf(batch);
-        return CachedAttention.Of(query, keys[plane], values[plane], new CachedReach(of, new int[of.Length], Array.ConvertAll(of, slot => Prefixes[slot]), batch.Positions), form);
+        return CachedAttention.Of(
+            query,
+            keys[plane],
+            values[plane],
+            new CachedReach(of, new int[of.Length], Array.ConvertAll(of, slot => Prefixes[slot]), batch.Positions),
+            form);
     }
 
-    static int[] SlotsOf(Batch batch)
+    private static int[] SlotsOf(Batch batch)
     {
         var of = new int[batch.Tokens];
         for (var r = 0; r < batch.Rows; r++) of.AsSpan(batch.Offsets[r]..batch.Offsets[r + 1]).Fill(batch.Slots![r]);

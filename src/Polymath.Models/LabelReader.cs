@@ -23,25 +23,32 @@ public static class LabelReader
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(texts);
-        var head = model.Model.Labels ?? throw new InputException("The model has no head over labels. Train one with a stage of the kind task without a prompt, or attach a fresh one: polymath model convert FOLDER --head classify --labels A,B.");
-        if (head.Task == LabelTask.Tag) throw new InputException("The model's head labels every token, and texts are labelled as a whole here. Give a model that classifies rows.");
+        var head = model.Model.Labels
+            ?? throw new InputException("The model has no head over labels. Train one with a stage of the kind task without a prompt, or "
+                + "attach a fresh one: polymath model convert FOLDER --head classify --labels A,B.");
+        if (head.Task == LabelTask.Tag)
+            throw new InputException("The model's head labels every token, and texts are labelled as a whole here. Give a model that "
+                + "classifies rows.");
         return Answers(model, head, texts, rowsAtOnce);
     }
 
-    static IEnumerable<LabelledAnswer> Answers(TextModel model, LabelHead head, IReadOnlyList<string> texts, int rowsAtOnce)
+    private static IEnumerable<LabelledAnswer> Answers(TextModel model, LabelHead head, IReadOnlyList<string> texts, int rowsAtOnce)
     {
         var reading = new LabelledText(model.Tokenizer);
         var room = model.Model.Sizes.ContextLength - model.Model.VirtualTokens;
         for (var at = 0; at < texts.Count; at += rowsAtOnce)
         {
-            var whole = Enumerable.Range(at, Math.Min(rowsAtOnce, texts.Count - at)).Select(i => reading.Read($"{i + 1}", texts[i])).ToList();
+            var whole = Enumerable.Range(at, Math.Min(rowsAtOnce, texts.Count - at))
+                .Select(i => reading.Read($"{i + 1}", texts[i])).ToList();
             List<TokenRow> rows = [.. whole.Select((row, i) => row.Length > room ? reading.Read(row.Source, texts[at + i], room) : row)];
             var scores = Scores(model.Model, head, rows);
-            for (var i = 0; i < rows.Count; i++) yield return new LabelledAnswer([.. scores[(i * head.Labels)..((i + 1) * head.Labels)].Select(score => (double)score)], whole[i].Length > room);
+            for (var i = 0; i < rows.Count; i++)
+                yield return new LabelledAnswer(
+                    [.. scores[(i * head.Labels)..((i + 1) * head.Labels)].Select(score => (double)score)], whole[i].Length > room);
         }
     }
 
-    static float[] Scores(LanguageModel model, LabelHead head, IReadOnlyList<TokenRow> rows)
+    private static float[] Scores(LanguageModel model, LabelHead head, IReadOnlyList<TokenRow> rows)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();

@@ -16,7 +16,14 @@ namespace Polymath.Models;
 /// <param name="KeyValueHeads">The number of key and value heads.</param>
 /// <param name="HeadWidth">The width of a head.</param>
 /// <param name="ContextLength">The most tokens of a row.</param>
-public sealed record ModelSizes(int VocabularySize, int HiddenSize, int Layers, int Heads, int KeyValueHeads, int HeadWidth, int ContextLength);
+public sealed record ModelSizes(
+    int VocabularySize,
+    int HiddenSize,
+    int Layers,
+    int Heads,
+    int KeyValueHeads,
+    int HeadWidth,
+    int ContextLength);
 
 /// <summary>Which way a model reads.</summary>
 public enum Reading
@@ -31,7 +38,9 @@ public enum Reading
     EncoderDecoder,
 }
 
-/// <summary>A language model: rows of tokens become hidden states, hidden states become logits, and logits are only made where they are wanted.</summary>
+/// <summary>
+/// A language model: rows of tokens become hidden states, hidden states become logits, and logits are only made where they are wanted.
+/// </summary>
 /// <param name="configuration">The configuration.</param>
 /// <param name="parts">The weights and sockets; the model owns them from here on.</param>
 public abstract class LanguageModel(JsonObject configuration, ModelParts parts) : IDisposable
@@ -42,7 +51,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The configuration as Hugging Face's <c>config.json</c> has it.</summary>
     public JsonObject Configuration { get; } = configuration;
 
-    /// <summary>What was read otherwise than the model's folder seems to say, a sentence each: which files were left aside, a head that is not tied.</summary>
+    /// <summary>
+    /// What was read otherwise than the model's folder seems to say, a sentence each: which files were left aside, a head that is not tied.
+    /// </summary>
     public IReadOnlyList<string> Notes => parts.Notes;
 
     /// <summary>Every weight once, in the order of the model. Deltas' weights are not among them.</summary>
@@ -54,7 +65,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The sockets of attention, in the order of the model; none where a family has none.</summary>
     public IReadOnlyList<AttentionSocket> Attentions => parts.Attentions;
 
-    /// <summary>Holds the frozen linear maps in a precision from here on, rounding their numbers to it; norms, biases, token vectors, routers and heads stay as they are.</summary>
+    /// <summary>
+    /// Holds the frozen linear maps in a precision from here on, rounding their numbers to it; norms, biases, token vectors, routers and
+    /// heads stay as they are.
+    /// </summary>
     /// <param name="precision">The precision; null leaves everything as it is.</param>
     public void Hold(BasePrecision? precision)
     {
@@ -65,7 +79,12 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
             {
                 case BasePrecision.Nf4: map.Weight.Quantize(QuantizedForm.Nf4, map.Transposed); break;
                 case BasePrecision.Int8: map.Weight.Quantize(QuantizedForm.Int8, map.Transposed); break;
-                default: map.Weight.Convert(held == BasePrecision.Float32 ? ScalarType.Float32 : held == BasePrecision.Float16 ? ScalarType.Float16 : ScalarType.BFloat16); break;
+                default:
+                    map.Weight.Convert(held == BasePrecision.Float32
+                        ? ScalarType.Float32
+                        : held == BasePrecision.Float16 ? ScalarType.Float16
+                        : ScalarType.BFloat16);
+                    break;
             }
     }
 
@@ -79,10 +98,13 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     public abstract TokenTable Tokens { get; }
 
     // How many ask for a head of its own, and what the configuration said before the first of them.
-    int apart;
-    JsonNode? tie;
+    private int apart;
+    private JsonNode? tie;
 
-    /// <summary>Gives the head numbers of its own where it shares the token vectors': one of the two is to be trained, or both, each by itself. A head over labels stays as it is.</summary>
+    /// <summary>
+    /// Gives the head numbers of its own where it shares the token vectors': one of the two is to be trained, or both, each by itself. A
+    /// head over labels stays as it is.
+    /// </summary>
     public void Untie()
     {
         if (Labels is not null || apart == 0 && !Tokens.IsTied) return;
@@ -95,7 +117,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         Configuration["tie_word_embeddings"] = false;
     }
 
-    /// <summary>Takes one <see cref="Untie"/> back; with the last of them the head shares the token vectors' numbers again. A head that was always apart stays so.</summary>
+    /// <summary>
+    /// Takes one <see cref="Untie"/> back; with the last of them the head shares the token vectors' numbers again. A head that was always
+    /// apart stays so.
+    /// </summary>
     public void Tie()
     {
         if (apart == 0 || --apart > 0) return;
@@ -108,12 +133,14 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The head over labels, or null for a language model.</summary>
     public LabelHead? Labels { get; protected init; }
 
-    /// <summary>The projections that low-rank deltas go to when nothing is said, by the end of their names, as PEFT has it for the family.</summary>
+    /// <summary>
+    /// The projections that low-rank deltas go to when nothing is said, by the end of their names, as PEFT has it for the family.
+    /// </summary>
     public abstract IReadOnlyList<string> DefaultTargets { get; }
 
     /// <summary>
-    /// Whether attention's scores are bent towards a cap. Families without one have no say. The published mathematics caps; transformers does not where it
-    /// attends by its default (<c>sdpa</c>), which knows no cap.
+    /// Whether attention's scores are bent towards a cap. Families without one have no say. The published mathematics caps; transformers
+    /// does not where it attends by its default (<c>sdpa</c>), which knows no cap.
     /// </summary>
     public virtual bool CapsScores
     {
@@ -126,7 +153,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>How rotary positions turn; null for a model that has none.</summary>
     public RopeSettings? Rope => parts.Rope;
 
-    /// <summary>The length of a row beyond which rotary positions turn otherwise than in a shorter row (dynamic and longrope); null where a row's length does not matter.</summary>
+    /// <summary>
+    /// The length of a row beyond which rotary positions turn otherwise than in a shorter row (dynamic and longrope); null where a row's
+    /// length does not matter.
+    /// </summary>
     public int? StretchesBeyond => parts.StretchesBeyond;
 
     /// <summary>The last hidden states [tokens, hidden], normalised.</summary>
@@ -140,7 +170,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         return States(batch, cache);
     }
 
-    Batch? read;
+    private Batch? read;
 
     /// <summary>Sends the rows of each batch to the deltas that are theirs; null where all deltas apply to all rows.</summary>
     public RowRouter? Router { get; set; }
@@ -150,10 +180,15 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <param name="cache">What was read before, when generating.</param>
     protected abstract Tensor States(Batch batch, KeyValueCache? cache);
 
-    /// <summary>Whether training keeps only what goes into each block, and computes the block anew on the way back: gradient checkpointing (Chen et al. 2016). Less memory, one more forward.</summary>
+    /// <summary>
+    /// Whether training keeps only what goes into each block, and computes the block anew on the way back: gradient checkpointing (Chen et
+    /// al. 2016). Less memory, one more forward.
+    /// </summary>
     public bool GradientCheckpointing { get; set; }
 
-    /// <summary>Takes the residual stream through the blocks; what a block makes on the way is freed when it is done, and the stream before it.</summary>
+    /// <summary>
+    /// Takes the residual stream through the blocks; what a block makes on the way is freed when it is done, and the stream before it.
+    /// </summary>
     /// <param name="blocks">The blocks.</param>
     /// <param name="x">The stream.</param>
     /// <param name="step">What one block does to it.</param>
@@ -183,7 +218,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     }
 
     // Between the two times that a block is computed another batch may have gone through the model: rows are routed as they were.
-    Func<Tensor[], Tensor> Again(Func<Tensor[], Tensor> block)
+    private Func<Tensor[], Tensor> Again(Func<Tensor[], Tensor> block)
     {
         if (Router is not { } router) return block;
         var batch = read!;
@@ -210,24 +245,31 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     public int VirtualTokens => Prompt is { IsOn: true } prompt ? prompt.Length : 0;
 
     // With its virtual tokens a row must fit; an encoder-decoder knows no places but distances.
-    void Fits(TokenRow row)
+    private void Fits(TokenRow row)
     {
         var room = Sizes.ContextLength - VirtualTokens;
         if (Reading != Reading.EncoderDecoder && row.Length > room)
-            throw new InputException($"The row {row.Source} has {row.Length} tokens and {VirtualTokens} virtual ones before them, more than the model's context of {Sizes.ContextLength}. {(room < 2 ? "Take" : $"Write batch: {{maxLength: {room}}}, or take")} fewer virtual tokens.");
+            throw new InputException($"The row {row.Source} has {row.Length} tokens and {VirtualTokens} virtual ones before them, more "
+                + $"than the model's context of {Sizes.ContextLength}. "
+                + $"{(room < 2 ? "Take" : $"Write batch: {{maxLength: {room}}}, or take")} fewer virtual tokens.");
     }
 
     /// <summary>The virtual tokens before a row, by number.</summary>
     protected int[] Virtual => Prompt is { IsOn: true } && !Leads ? Numbers : [];
 
-    /// <summary>The virtual tokens before an encoder-decoder's answer: keys and values go where they are read together with what stands before.</summary>
+    /// <summary>
+    /// The virtual tokens before an encoder-decoder's answer: keys and values go where they are read together with what stands before.
+    /// </summary>
     protected int[] Lead => Prompt is { IsOn: true } && Leads ? Numbers : [];
 
-    bool Leads => Reading == Reading.EncoderDecoder && Prompt!.GivesKeysAndValues;
+    private bool Leads => Reading == Reading.EncoderDecoder && Prompt!.GivesKeysAndValues;
 
-    int[] Numbers => [.. Enumerable.Range(Sizes.VocabularySize, Prompt!.Length)];
+    private int[] Numbers => [.. Enumerable.Range(Sizes.VocabularySize, Prompt!.Length)];
 
-    /// <summary>A batch for training or scoring, laid out as the model reads: an encoder-decoder takes what a row does not learn at its start as the source.</summary>
+    /// <summary>
+    /// A batch for training or scoring, laid out as the model reads: an encoder-decoder takes what a row does not learn at its start as the
+    /// source.
+    /// </summary>
     /// <param name="rows">The rows, none of them empty.</param>
     public Batch Lay(IReadOnlyList<TokenRow> rows)
     {
@@ -238,11 +280,12 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         foreach (var row in rows) Fits(row);
         // Before a prefix of keys and values nothing is read, so that nothing foretells a row's first token.
         var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;
-        var batch = Arrange([.. rows.Select(row => new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]);
+        var batch = Arrange([.. rows.Select(row =>
+            new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]);
         return Given(batch);
     }
 
-    Batch Given(Batch batch)
+    private Batch Given(Batch batch)
     {
         batch.Give(Prompt!, Sizes.VocabularySize);
         return batch;
@@ -255,7 +298,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(sources);
         int[] first = Virtual, lead = Lead;
-        if (lead.Length > 0) return Given(Batch.Pairs(sources, [.. answers.Select(row => row with { Ids = [.. lead, .. row.Ids], Learn = [.. new float[lead.Length], .. row.Learn] })]));
+        if (lead.Length > 0)
+            return Given(Batch.Pairs(
+                sources,
+                [.. answers.Select(row => row with { Ids = [.. lead, .. row.Ids], Learn = [.. new float[lead.Length], .. row.Learn] })]));
         return Batch.Pairs(first.Length == 0 ? sources : [.. sources.Select(source => (int[])[.. first, .. source])], answers);
     }
 
@@ -277,7 +323,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <param name="rows">The rows.</param>
     protected virtual Batch Arrange(IReadOnlyList<TokenRow> rows) => Batch.Of(rows);
 
-    /// <summary>The most tokens that an answer to a prompt can have within the context. An encoder-decoder's answer stands apart from its prompt, behind one token.</summary>
+    /// <summary>
+    /// The most tokens that an answer to a prompt can have within the context. An encoder-decoder's answer stands apart from its prompt,
+    /// behind one token.
+    /// </summary>
     /// <param name="prompt">The prompt's tokens.</param>
     public int RoomFor(int prompt) => Sizes.ContextLength - (Reading == Reading.EncoderDecoder ? 1 : prompt + Virtual.Length);
 
@@ -311,22 +360,29 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     public Tensor Unembed(Tensor hidden)
     {
         var states = Readout(hidden);
-        var logits = Tokens.HeadMap.Deltas.Count == 0 ? HalfProduct.Linear(states, Tokens.Head.Value, Tokens.HeadBias?.Value) : Tokens.HeadMap.Forward(states);
+        var logits = Tokens.HeadMap.Deltas.Count == 0
+            ? HalfProduct.Linear(states, Tokens.Head.Value, Tokens.HeadBias?.Value)
+            : Tokens.HeadMap.Forward(states);
         if (Tokens.HeadMap.Deltas.Count > 0 && Tokens.HeadBias is { } bias) logits = logits + bias.Value;
         return Capped(logits);
     }
 
-    /// <summary>The logits [n, tokens] of some tokens alone: only their rows of the head are multiplied, where no delta changes it.</summary>
+    /// <summary>
+    /// The logits [n, tokens] of some tokens alone: only their rows of the head are multiplied, where no delta changes it.
+    /// </summary>
     /// <param name="hidden">The states [n, hidden].</param>
     /// <param name="tokens">The tokens.</param>
     public Tensor Unembed(Tensor hidden, IReadOnlyList<long> tokens)
     {
         var chosen = tensor(tokens.ToArray(), device: Tokens.Head.Value.device);
         if (Tokens.HeadMap.Deltas.Count > 0) return Unembed(hidden).index_select(1, chosen);
-        return Capped(nn.functional.linear(Readout(hidden), Tokens.Head.Value.index_select(0, chosen).to(ScalarType.Float32), Tokens.HeadBias?.Value.index_select(0, chosen)));
+        return Capped(nn.functional.linear(
+            Readout(hidden),
+            Tokens.Head.Value.index_select(0, chosen).to(ScalarType.Float32),
+            Tokens.HeadBias?.Value.index_select(0, chosen)));
     }
 
-    Tensor Capped(Tensor logits) => Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
+    private Tensor Capped(Tensor logits) => Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
 
     /// <summary>Σ weight · −log p over the batch's targets, as a scalar with a gradient.</summary>
     /// <param name="batch">The rows.</param>
@@ -334,7 +390,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(batch);
         var states = Hidden(batch).index_select(0, batch.Places);
-        return HasPlainHead ? OutputHead.NegativeLogLikelihood(Readout(states), Tokens.Head.Value, batch.Targets, batch.Weights) : -(Chosen(states, batch.Targets) * batch.Weights).sum();
+        return HasPlainHead
+            ? OutputHead.NegativeLogLikelihood(Readout(states), Tokens.Head.Value, batch.Targets, batch.Weights)
+            : -(Chosen(states, batch.Targets) * batch.Weights).sum();
     }
 
     /// <summary>log p of each of the batch's targets [targets], with a gradient.</summary>
@@ -343,18 +401,25 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(batch);
         var states = Hidden(batch).index_select(0, batch.Places);
-        return HasPlainHead ? OutputHead.LogProbabilities(Readout(states), Tokens.Head.Value, batch.Targets) : Chosen(states, batch.Targets);
+        return HasPlainHead
+            ? OutputHead.LogProbabilities(Readout(states), Tokens.Head.Value, batch.Targets)
+            : Chosen(states, batch.Targets);
     }
 
     // The kernel makes logits a chunk at a time; a head with a bias, a cap or a delta takes the plain way.
-    bool HasPlainHead => Tokens.HeadMap.Deltas.Count == 0 && Tokens.HeadBias is null && Tokens.SoftCap == 0;
+    private bool HasPlainHead => Tokens.HeadMap.Deltas.Count == 0 && Tokens.HeadBias is null && Tokens.SoftCap == 0;
 
-    Tensor Chosen(Tensor states, Tensor targets) => Unembed(states).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
+    private Tensor Chosen(Tensor states, Tensor targets) => Unembed(states).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
 
     /// <summary>An empty cache for generating.</summary>
     /// <param name="slots">The rows.</param>
     /// <param name="capacity">The most tokens of a row.</param>
-    public virtual KeyValueCache NewCache(int slots, int capacity) => new(Sizes.Layers, slots, Sizes.KeyValueHeads, capacity, Sizes.HeadWidth);
+    public virtual KeyValueCache NewCache(int slots, int capacity) => new(
+        Sizes.Layers,
+        slots,
+        Sizes.KeyValueHeads,
+        capacity,
+        Sizes.HeadWidth);
 
     /// <summary>Where the weights lie.</summary>
     public Device Device => Tokens.Embedding.Value.device;

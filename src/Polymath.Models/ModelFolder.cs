@@ -7,11 +7,15 @@ using Polymath.Tensors.Files;
 
 namespace Polymath.Models;
 
-/// <summary>Models in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or its shards, or PyTorch's <c>pytorch_model.bin</c> in their place.</summary>
+/// <summary>
+/// Models in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or its shards, or PyTorch's <c>pytorch_model.bin</c> in
+/// their place.
+/// </summary>
 public static class ModelFolder
 {
     // The one place that names the families: how a model type is built, and what some files leave out at the start of names.
-    static readonly Dictionary<string, (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix)> families = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix)> families = new(
+        StringComparer.Ordinal)
     {
         ["llama"] = ((configuration, source) => new Llama(configuration, source), ""),
         ["mistral"] = ((configuration, source) => new Llama(configuration, source), ""),
@@ -23,7 +27,11 @@ public static class ModelFolder
         ["phi3"] = ((configuration, source) => new Phi3(configuration, source), ""),
         ["glm"] = ((configuration, source) => new Glm(configuration, source), ""),
         ["glm4"] = ((configuration, source) => new Glm(configuration, source), ""),
-        ["chatglm"] = ((configuration, source) => configuration.ContainsKey("padded_vocab_size") || configuration.ContainsKey("ffn_hidden_size") ? new ChatGlm2(configuration, source) : new ChatGlm(configuration, source), ""),
+        ["chatglm"] = (
+            (configuration, source) => configuration.ContainsKey("padded_vocab_size") || configuration.ContainsKey("ffn_hidden_size")
+                ? new ChatGlm2(configuration, source)
+                : new ChatGlm(configuration, source),
+            ""),
         ["gpt2"] = ((configuration, source) => new Gpt2(configuration, source), "transformer."),
         ["gpt_neox"] = ((configuration, source) => new GptNeoX(configuration, source), "gpt_neox."),
         ["opt"] = ((configuration, source) => new Opt(configuration, source), "model."),
@@ -40,19 +48,25 @@ public static class ModelFolder
     /// <summary>A model of fresh weights.</summary>
     /// <param name="configuration">The content of a <c>config.json</c>.</param>
     /// <param name="seed">The seed.</param>
-    public static LanguageModel New(JsonObject configuration, long seed) => Family(configuration, "the configuration").Build(configuration, new FreshWeights(seed));
+    public static LanguageModel New(JsonObject configuration, long seed) =>
+        Family(configuration, "the configuration").Build(configuration, new FreshWeights(seed));
 
-    static (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix) Family(JsonObject configuration, string place)
+    private static (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix) Family(JsonObject configuration, string place)
     {
         ArgumentNullException.ThrowIfNull(configuration);
         var type = configuration["model_type"]?.ToString() ?? "";
-        return families.TryGetValue(type, out var family) ? family : throw new InputException(type.Length == 0 ? $"{place}: config.json names no model_type. Add it, as the published configuration has it." : $"{place}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}.");
+        return families.TryGetValue(type, out var family)
+            ? family
+            : throw new InputException(type.Length == 0
+                ? $"{place}: config.json names no model_type. Add it, as the published configuration has it."
+                : $"{place}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}.");
     }
 
     /// <summary>Opens a model; its weights are mapped from the files, not copied.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
-    /// <exception cref="InputException">A file is missing or damaged, the family unknown, or the weights do not fit the configuration.</exception>
+    /// <exception cref="InputException">A file is missing or damaged, the family unknown, or the weights do not fit the
+    /// configuration.</exception>
     public static LanguageModel Open(string folder, IReadOnlyCollection<string>? allowed = null)
     {
         var configuration = Configuration(folder);
@@ -78,7 +92,12 @@ public static class ModelFolder
     /// <param name="seed">The seed of the head's weights.</param>
     /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
     /// <exception cref="InputException">The model has a head over labels already, or cannot be opened.</exception>
-    public static LanguageModel OpenWithHead(string folder, LabelTask task, IReadOnlyList<string> labels, long seed, IReadOnlyCollection<string>? allowed = null)
+    public static LanguageModel OpenWithHead(
+        string folder,
+        LabelTask task,
+        IReadOnlyList<string> labels,
+        long seed,
+        IReadOnlyCollection<string>? allowed = null)
     {
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
@@ -118,7 +137,8 @@ public static class ModelFolder
         var configuration = Configuration(folder);
         Family(configuration, folder);
         var read = new ConfigReader(configuration);
-        return read.IntOf(["max_position_embeddings", "n_positions", "n_ctx", "seq_length", "max_sequence_length"], 2048) - (configuration["model_type"]?.ToString() is "roberta" or "xlm-roberta" ? 2 : 0);
+        return read.IntOf(["max_position_embeddings", "n_positions", "n_ctx", "seq_length", "max_sequence_length"], 2048)
+            - (configuration["model_type"]?.ToString() is "roberta" or "xlm-roberta" ? 2 : 0);
     }
 
     /// <summary>The rows of the model's token table, as its configuration says it; null where it says none.</summary>
@@ -126,10 +146,14 @@ public static class ModelFolder
     public static int? TokenRows(string folder)
     {
         var configuration = Configuration(folder);
-        return Array.Find(["padded_vocab_size", "vocab_size"], configuration.ContainsKey) is { } key ? new ConfigReader(configuration).Int(key) : null;
+        return Array.Find(["padded_vocab_size", "vocab_size"], configuration.ContainsKey) is { } key
+            ? new ConfigReader(configuration).Int(key)
+            : null;
     }
 
-    /// <summary>The weight files, in the order in which transformers looks for them: one file before shards, safetensors before PyTorch's own.</summary>
+    /// <summary>
+    /// The weight files, in the order in which transformers looks for them: one file before shards, safetensors before PyTorch's own.
+    /// </summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="InputException">There are none, or the index names a file that lies elsewhere.</exception>
     public static IReadOnlyList<string> Files(string folder) => WeightFiles.Of(ModelBase.Of(folder));
@@ -151,11 +175,14 @@ public static class ModelFolder
     {
         try
         {
-            return JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject ?? throw new InputException($"{file} is not a JSON object. Fetch or save it again.");
+            return JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject
+                ?? throw new InputException($"{file} is not a JSON object. Fetch or save it again.");
         }
         catch (JsonException e)
         {
-            throw new InputException($"{file}, line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1} is not JSON: {e.Message.Split(" LineNumber:")[0].TrimEnd('.')}. Is the file cut off? Fetch or save it again.", e);
+            throw new InputException($"{file}, line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1} is not JSON: "
+                    + $"{e.Message.Split(" LineNumber:")[0].TrimEnd('.')}. Is the file cut off? Fetch or save it again.",
+                e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -3,17 +3,19 @@ using Polymath.Models.Parts;
 
 namespace Polymath.Models;
 
-/// <summary>What a family builds itself from: asks the source for weights and keeps them and the sockets in the order of the model.</summary>
+/// <summary>
+/// What a family builds itself from: asks the source for weights and keeps them and the sockets in the order of the model.
+/// </summary>
 /// <param name="source">Where weights come from.</param>
 /// <param name="spread">The standard deviation of fresh weights.</param>
 public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDisposable
 {
-    readonly List<Weight> weights = [];
-    readonly List<Projection> projections = [];
-    readonly List<Rotary> rotaries = [];
-    readonly List<AttentionSocket> attentions = [];
+    private readonly List<Weight> weights = [];
+    private readonly List<Projection> projections = [];
+    private readonly List<Rotary> rotaries = [];
+    private readonly List<AttentionSocket> attentions = [];
     // Older tools kept the frequencies of rotary turns beside the weights.
-    readonly List<string> needless = [@".*\.rotary_emb\.inv_freq"];
+    private readonly List<string> needless = [@".*\.rotary_emb\.inv_freq"];
 
     /// <summary>Every weight once.</summary>
     public IReadOnlyList<Weight> Weights => weights;
@@ -40,7 +42,7 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     public Weight Weight(string name, params long[] shape) => Keep(source.Get(name, spread, shape));
 
     // Maps and tables stay in the 16 bits of their file until they are trained; they widen what they use.
-    Weight Map(string name, params long[] shape) => Keep(source.Get(name, spread, shape), narrow: true);
+    private Weight Map(string name, params long[] shape) => Keep(source.Get(name, spread, shape), narrow: true);
 
     /// <summary>A bias: zeros when fresh.</summary>
     /// <param name="name">The name in files.</param>
@@ -67,15 +69,31 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <param name="input">The width it maps from.</param>
     /// <param name="bias">Whether it has a bias.</param>
     /// <param name="transposed">Whether files hold the weight as [in, out] (GPT-2's <c>Conv1D</c>).</param>
-    public Projection Linear(string name, Role role, int layer, int output, int input, bool bias = false, bool transposed = false)
+    public Projection Linear(
+        string name,
+        Role role,
+        int layer,
+        int output,
+        int input,
+        bool bias = false,
+        bool transposed = false)
     {
         var weight = transposed ? Map(name + ".weight", input, output) : Map(name + ".weight", output, input);
-        var projection = new Projection(name, role, layer, weight, bias ? Bias(name + ".bias", output) : null, transposed);
+        var projection = new Projection(
+            name,
+            role,
+            layer,
+            weight,
+            bias ? Bias(name + ".bias", output) : null,
+            transposed);
         projections.Add(projection);
         return projection;
     }
 
-    /// <summary>An expert's linear map, stacked with the others' in some files: part <paramref name="part"/> of <paramref name="parts"/> of the expert's rows.</summary>
+    /// <summary>
+    /// An expert's linear map, stacked with the others' in some files: part <paramref name="part"/> of <paramref name="parts"/> of the
+    /// expert's rows.
+    /// </summary>
     /// <param name="name">The module's name.</param>
     /// <param name="stack">The name of the stack [experts, parts·out, in].</param>
     /// <param name="expert">The expert.</param>
@@ -85,10 +103,32 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <param name="layer">The block it stands in.</param>
     /// <param name="output">The width it maps to.</param>
     /// <param name="input">The width it maps from.</param>
-    public Projection Expert(string name, string stack, int expert, int part, int parts, Role role, int layer, int output, int input)
+    public Projection Expert(
+        string name,
+        string stack,
+        int expert,
+        int part,
+        int parts,
+        Role role,
+        int layer,
+        int output,
+        int input)
     {
-        var weight = source.Has(name + ".weight") ? source.Get(name + ".weight", spread, output, input) : source.GetPart(name + ".weight", stack, expert, part, parts, output, input);
-        var projection = new Projection(name, role, layer, Keep(weight, narrow: true), null, stack: new StackPlace(stack, expert, part, parts));
+        var weight = source.Has(name + ".weight") ? source.Get(name + ".weight", spread, output, input) : source.GetPart(
+            name + ".weight",
+            stack,
+            expert,
+            part,
+            parts,
+            output,
+            input);
+        var projection = new Projection(
+            name,
+            role,
+            layer,
+            Keep(weight, narrow: true),
+            null,
+            stack: new StackPlace(stack, expert, part, parts));
         projections.Add(projection);
         return projection;
     }
@@ -114,14 +154,23 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         return rotary;
     }
 
-    /// <summary>The token vectors and the output head: the same table where the configuration ties them, and where a head over labels takes its place.</summary>
+    /// <summary>
+    /// The token vectors and the output head: the same table where the configuration ties them, and where a head over labels takes its
+    /// place.
+    /// </summary>
     /// <param name="read">The configuration.</param>
     /// <param name="embedding">The name of the vectors' weight.</param>
     /// <param name="head">The name of the head's weight.</param>
     /// <param name="vocabulary">The number of tokens.</param>
     /// <param name="width">The vectors' width.</param>
     /// <param name="tied">Whether they are tied where the configuration says nothing.</param>
-    public TokenTable Tokens(ConfigReader read, string embedding, string head, int vocabulary, int width, bool tied = false)
+    public TokenTable Tokens(
+        ConfigReader read,
+        string embedding,
+        string head,
+        int vocabulary,
+        int width,
+        bool tied = false)
     {
         ArgumentNullException.ThrowIfNull(read);
         var one = LabelHead.TaskOf(read) is not null || Ties(read, embedding, head, tied);
@@ -133,10 +182,12 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     }
 
     /// <summary>
-    /// Whether the head is the table of token vectors: where the configuration ties them, and the files do not hold both with different numbers. As in transformers 5
-    /// (<c>PreTrainedModel.tie_weights</c>), what is stored counts then, and where only the head is stored it is the table.
+    /// Whether the head is the table of token vectors: where the configuration ties them, and the files do not hold both with different
+    /// numbers. As in transformers 5 (<c>PreTrainedModel.tie_weights</c>), what is stored counts then, and where only the head is stored it
+    /// is the table.
     /// </summary>
-    /// <param name="read">The configuration; it says what was found afterwards, so that a model that is written is read back the same.</param>
+    /// <param name="read">The configuration; it says what was found afterwards, so that a model that is written is read back the
+    /// same.</param>
     /// <param name="embedding">The name of the vectors' weight.</param>
     /// <param name="head">The name of the head's weight.</param>
     /// <param name="tied">Whether they are tied where the configuration says nothing.</param>
@@ -147,8 +198,8 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         if (source.Differs(embedding, head))
         {
             read.Correct("tie_word_embeddings", false);
-            notes.Add($"config.json ties the output head to the token vectors, but the files hold {head} and {embedding} with different numbers."
-                + " The head is read as it is stored, as transformers does. Set tie_word_embeddings to false to say so.");
+            notes.Add($"config.json ties the output head to the token vectors, but the files hold {head} and {embedding} with different "
+                + "numbers. The head is read as it is stored, as transformers does. Set tie_word_embeddings to false to say so.");
             return false;
         }
         source.ReadFrom(embedding, head);
@@ -181,11 +232,14 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <param name="width">The vectors' width.</param>
     public Weight Table(string name, int vocabulary, int width) => Map(name, vocabulary, width);
 
-    /// <summary>Says that all is built: what the files hold beyond it is a fault, but for what is known to be needless - a shared head, rotary frequencies.</summary>
+    /// <summary>
+    /// Says that all is built: what the files hold beyond it is a fault, but for what is known to be needless - a shared head, rotary
+    /// frequencies.
+    /// </summary>
     /// <param name="also">Further patterns of names (regular expressions over the whole name) that are known and not needed.</param>
     public void Finish(params string[] also) => source.Finish([.. needless, .. also]);
 
-    Weight Keep(Weight weight, bool narrow = false)
+    private Weight Keep(Weight weight, bool narrow = false)
     {
         if (!narrow) weight.Widen();
         weights.Add(weight);

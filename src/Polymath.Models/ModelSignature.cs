@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>
-/// What tells a model from others without reading all of it: SHA-256 over the names, shapes and sampled numbers of its weights. The numbers are rounded first, once to
-/// bfloat16 and once to float16, so that a model and its copy in either type have one of the two in common.
+/// What tells a model from others without reading all of it: SHA-256 over the names, shapes and sampled numbers of its weights. The numbers
+/// are rounded first, once to bfloat16 and once to float16, so that a model and its copy in either type have one of the two in common.
 /// </summary>
 /// <param name="Shapes">The digest of the names and shapes alone, in lower-case hex.</param>
 /// <param name="Bfloat16">The digest with the numbers rounded to bfloat16.</param>
@@ -14,7 +14,7 @@ namespace Polymath.Models;
 public sealed record ModelSignature(string Shapes, string Bfloat16, string Float16)
 {
     // Weights up to this many numbers are read whole; of larger ones, runs at even distances.
-    const int Whole = 1 << 16, Runs = 64, RunLength = 64;
+    private const int Whole = 1 << 16, Runs = 64, RunLength = 64;
 
     /// <summary>The signature of a model as it stands, without what adapters do to it.</summary>
     /// <param name="model">The model.</param>
@@ -39,18 +39,19 @@ public sealed record ModelSignature(string Shapes, string Bfloat16, string Float
         return new ModelSignature(Take(shapes), Take(bfloat16), Take(float16));
     }
 
-    static IncrementalHash New() => IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    private static IncrementalHash New() => IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
 
-    static string Take(IncrementalHash hash) => Convert.ToHexStringLower(hash.GetHashAndReset());
+    private static string Take(IncrementalHash hash) => Convert.ToHexStringLower(hash.GetHashAndReset());
 
     // The places of a weight's numbers, in the order of the file. Those of a run lie side by side, so that a file is touched in few places.
-    static long[] Places(long count)
+    private static long[] Places(long count)
     {
         if (count <= Whole) return [.. Enumerable.Range(0, (int)count).Select(i => (long)i)];
-        return [.. Enumerable.Range(0, Runs).SelectMany(run => Enumerable.Range(0, RunLength).Select(i => (count - RunLength) / (Runs - 1) * run + i))];
+        return [.. Enumerable.Range(0, Runs)
+            .SelectMany(run => Enumerable.Range(0, RunLength).Select(i => (count - RunLength) / (Runs - 1) * run + i))];
     }
 
-    static Tensor Sample(Weight weight, bool turned)
+    private static Tensor Sample(Weight weight, bool turned)
     {
         var places = Places(weight.Count);
         if (weight.Before is { } before) return Of(before, places);
@@ -65,7 +66,8 @@ public sealed record ModelSignature(string Shapes, string Bfloat16, string Float
         return cat([.. runs], 0);
     }
 
-    static Tensor Of(Tensor numbers, long[] places) => numbers.reshape(-1).index_select(0, tensor(places, device: numbers.device)).to(ScalarType.Float32);
+    private static Tensor Of(Tensor numbers, long[] places) =>
+        numbers.reshape(-1).index_select(0, tensor(places, device: numbers.device)).to(ScalarType.Float32);
 
     /// <summary>Whether two models are the same but for the type that holds their numbers.</summary>
     /// <param name="other">The other's signature.</param>
@@ -85,6 +87,8 @@ public sealed record ModelSignature(string Shapes, string Bfloat16, string Float
     {
         ArgumentNullException.ThrowIfNull(text);
         var parts = text.Split(':');
-        return parts.Length == 3 && parts.All(part => part.Length == 64 && part.All(char.IsAsciiHexDigitLower)) ? new ModelSignature(parts[0], parts[1], parts[2]) : null;
+        return parts.Length == 3 && parts.All(part => part.Length == 64 && part.All(char.IsAsciiHexDigitLower))
+            ? new ModelSignature(parts[0], parts[1], parts[2])
+            : null;
     }
 }

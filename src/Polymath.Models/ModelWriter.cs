@@ -6,10 +6,12 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models;
 
-/// <summary>Writes models as transformers does: one file, or shards of a size with an index, and the configuration with the weights' type.</summary>
+/// <summary>
+/// Writes models as transformers does: one file, or shards of a size with an index, and the configuration with the weights' type.
+/// </summary>
 public static class ModelWriter
 {
-    static readonly JsonSerializerOptions layout = new() { WriteIndented = true };
+    private static readonly JsonSerializerOptions layout = new() { WriteIndented = true };
 
     /// <summary>The types a model may be written in, by their names in <c>config.json</c>.</summary>
     public static IReadOnlyDictionary<string, ScalarType> Types { get; } = new Dictionary<string, ScalarType>(StringComparer.Ordinal)
@@ -17,7 +19,10 @@ public static class ModelWriter
         ["float32"] = ScalarType.Float32, ["float16"] = ScalarType.Float16, ["bfloat16"] = ScalarType.BFloat16,
     };
 
-    /// <summary>The type a model is best written in: the 16 bits it was read in where nothing has changed it, 32 bits where it was trained, even in part.</summary>
+    /// <summary>
+    /// The type a model is best written in: the 16 bits it was read in where nothing has changed it, 32 bits where it was trained, even in
+    /// part.
+    /// </summary>
     /// <param name="model">The model.</param>
     public static ScalarType TypeOf(LanguageModel model)
     {
@@ -32,8 +37,15 @@ public static class ModelWriter
     /// <param name="type">The type of every weight.</param>
     /// <param name="shardSize">The most bytes of weights in a file; a weight that is larger has a file of its own.</param>
     /// <param name="before">Called before each weight; what it throws ends the writing, and nothing is left of it.</param>
-    /// <param name="change">What is written instead of a weight; null, or a result of null, for the weight as it is. One weight at a time is in memory.</param>
-    public static void Write(LanguageModel model, string folder, ScalarType type, long shardSize, Action? before = null, Func<Weight, Tensor?>? change = null)
+    /// <param name="change">What is written instead of a weight; null, or a result of null, for the weight as it is. One weight at a time
+    /// is in memory.</param>
+    public static void Write(
+        LanguageModel model,
+        string folder,
+        ScalarType type,
+        long shardSize,
+        Action? before = null,
+        Func<Weight, Tensor?>? change = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         var width = type == ScalarType.Float32 ? 4 : 2;
@@ -42,14 +54,19 @@ public static class ModelWriter
         for (var i = 0; i < shards.Count; i++)
         {
             var name = shards.Count == 1 ? "model.safetensors" : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors";
-            SafetensorsWriter.Write(Path.Combine(folder, name), [.. shards[i].Select(weight => new PendingTensor(weight.Name, type, weight.Shape, () => Of(weight, type, change)))], before: before);
+            SafetensorsWriter.Write(
+                Path.Combine(folder, name),
+                [.. shards[i].Select(weight => new PendingTensor(weight.Name, type, weight.Shape, () => Of(weight, type, change)))],
+                before: before);
             foreach (var weight in shards[i]) map[weight.Name] = name;
         }
-        if (shards.Count > 1) AtomicFile.WriteText(Path.Combine(folder, "model.safetensors.index.json"), Index(model.Weights, map, width).ToJsonString(layout) + "\n");
+        if (shards.Count > 1)
+            AtomicFile.WriteText(
+                Path.Combine(folder, "model.safetensors.index.json"), Index(model.Weights, map, width).ToJsonString(layout) + "\n");
         AtomicFile.WriteText(Path.Combine(folder, "config.json"), Configuration(model, type).ToJsonString(layout) + "\n");
     }
 
-    static Tensor Of(Weight weight, ScalarType type, Func<Weight, Tensor?>? change)
+    private static Tensor Of(Weight weight, ScalarType type, Func<Weight, Tensor?>? change)
     {
         using var frozen = no_grad();
         if (change?.Invoke(weight) is { } changed) return changed.detach().to(type);
@@ -57,7 +74,7 @@ public static class ModelWriter
     }
 
     // As transformers cuts them: in the order of the model, a new file where the next weight would not fit.
-    static List<List<Weight>> Cut(IReadOnlyList<Weight> weights, long shardSize, int width)
+    private static List<List<Weight>> Cut(IReadOnlyList<Weight> weights, long shardSize, int width)
     {
         var shards = new List<List<Weight>> { new() };
         long size = 0;
@@ -75,22 +92,26 @@ public static class ModelWriter
         return shards;
     }
 
-    static JsonObject Index(IReadOnlyList<Weight> weights, JsonObject map, int width)
+    private static JsonObject Index(IReadOnlyList<Weight> weights, JsonObject map, int width)
     {
         var sorted = new JsonObject();
         foreach (var (name, file) in map.OrderBy(pair => pair.Key, StringComparer.Ordinal)) sorted[name] = file!.GetValue<string>();
         var count = weights.Sum(weight => weight.Count);
-        return new JsonObject { ["metadata"] = new JsonObject { ["total_parameters"] = count, ["total_size"] = count * width }, ["weight_map"] = sorted };
+        return new JsonObject
+        {
+            ["metadata"] = new JsonObject { ["total_parameters"] = count, ["total_size"] = count * width }, ["weight_map"] = sorted,
+        };
     }
 
     // transformers 5 reads dtype, older ones torch_dtype; the file keeps the words it has.
-    static JsonObject Configuration(LanguageModel model, ScalarType type)
+    private static JsonObject Configuration(LanguageModel model, ScalarType type)
     {
         var configuration = (JsonObject)model.Configuration.DeepClone();
         var name = Types.First(pair => pair.Value == type).Key;
         foreach (var key in new[] { "dtype", "torch_dtype" })
             if (configuration.ContainsKey(key)) configuration[key] = name;
-        if (!configuration.ContainsKey("dtype") && !configuration.ContainsKey("torch_dtype") && type != ScalarType.Float32) configuration["torch_dtype"] = name;
+        if (!configuration.ContainsKey("dtype") && !configuration.ContainsKey("torch_dtype") && type != ScalarType.Float32)
+            configuration["torch_dtype"] = name;
         return configuration;
     }
 }

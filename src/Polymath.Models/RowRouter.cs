@@ -12,7 +12,8 @@ public abstract class RowRouter
     public abstract void Expect(IReadOnlyList<string?> data);
 
     /// <summary>
-    /// Which of the expected rows the answer in a slot belongs to. The slot of that number, unless a generator says otherwise, which takes many rows by parts, or has several slots for one row.
+    /// Which of the expected rows the answer in a slot belongs to. The slot of that number, unless a generator says otherwise, which takes
+    /// many rows by parts, or has several slots for one row.
     /// </summary>
     public Func<int, int> RowOf { get; set; } = slot => slot;
 }

@@ -23,8 +23,9 @@ public abstract class TokenDelta
 }
 
 /// <summary>
-/// Virtual tokens before each row: what is learned in place of written words (Lester et al. 2021; Liu et al. 2021), or of their keys and values in every layer
-/// (Li &amp; Liang 2021). They are tokens like any others - numbered above the vocabulary, placed, attended to, kept in the cache - whose vectors come from here.
+/// Virtual tokens before each row: what is learned in place of written words (Lester et al. 2021; Liu et al. 2021), or of their keys and
+/// values in every layer (Li &amp; Liang 2021). They are tokens like any others - numbered above the vocabulary, placed, attended to, kept
+/// in the cache - whose vectors come from here.
 /// </summary>
 public abstract class SoftPrompt
 {
@@ -45,5 +46,6 @@ public abstract class SoftPrompt
 
     /// <summary>A layer's keys and values of the virtual tokens, each [length, keyValueHeads, D].</summary>
     /// <param name="layer">The layer.</param>
-    public virtual (Tensor Keys, Tensor Values) KeysAndValues(int layer) => throw new InvalidOperationException("This prompt has vectors, and no keys and values.");
+    public virtual (Tensor Keys, Tensor Values) KeysAndValues(int layer) =>
+        throw new InvalidOperationException("This prompt has vectors, and no keys and values.");
 }

@@ -31,7 +31,8 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
         {
             var tokenizer = Tokenizer.Load(place, model.Sizes.VocabularySize);
             if (tokenizer.VocabularySize > model.Sizes.VocabularySize)
-                throw new InputException($"{place}: the tokenizer has {tokenizer.VocabularySize} tokens, the model {model.Sizes.VocabularySize}. They do not belong together.");
+                throw new InputException($"{place}: the tokenizer has {tokenizer.VocabularySize} tokens, the model "
+                    + $"{model.Sizes.VocabularySize}. They do not belong together.");
             return new TextModel(model, tokenizer, TextContract.Load(place, tokenizer));
         }
         catch
@@ -46,36 +47,48 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="stage">The run's stage by its name or its folder's; null for the last finished one.</param>
     public static string Locate(string folder, string? stage = null)
     {
-        if (File.Exists(folder)) throw new InputException($"{folder} is a file. A model is a folder with config.json and its weights: name the folder.");
+        if (File.Exists(folder))
+            throw new InputException($"{folder} is a file. A model is a folder with config.json and its weights: name the folder.");
         if (!Directory.Exists(folder))
         {
             // A path whose first folder is there, or is the usual one of runs, is meant as a path.
-            var onHub = folder.Split('/') is [not "runs", _] parts && !Directory.Exists(parts[0]) && HubAddress.TryParse("hf:" + folder, data: false, out _, out _);
-            throw new InputException($"There is no folder {folder}. Give a run folder (runs/NAME) or a model folder{(onHub ? $"; a model on the hub is hf:{folder}" : "")}.");
+            var onHub = folder.Split('/') is [not "runs", _] parts && !Directory.Exists(parts[0])
+                && HubAddress.TryParse("hf:" + folder, data: false, out _, out _);
+            throw new InputException($"There is no folder {folder}. Give a run folder (runs/NAME) or a model "
+                + $"folder{(onHub ? $"; a model on the hub is hf:{folder}" : "")}.");
         }
         if (File.Exists(Path.Combine(folder, "config.json")))
-            return stage is null ? folder : throw new InputException($"{folder} is a model's folder and has no stages. Leave --stage out, or name a run (runs/NAME).");
+            return stage is null
+                ? folder
+                : throw new InputException($"{folder} is a model's folder and has no stages. Leave --stage out, or name a run "
+                    + "(runs/NAME).");
         AdapterFolder.Refuse(folder);
         var stages = Path.Combine(folder, "stages");
-        if (!Directory.Exists(stages)) throw new InputException($"{folder} is neither a run nor a model folder: it has neither stages nor config.json. Name one that holds either, such as runs/NAME.");
+        if (!Directory.Exists(stages))
+            throw new InputException($"{folder} is neither a run nor a model folder: it has neither stages nor config.json. Name one that "
+                + "holds either, such as runs/NAME.");
         if (stage is not null)
         {
-            var finished = Directory.GetDirectories(stages).Where(place => Directory.Exists(Path.Combine(place, "model"))).OrderBy(NumberOf).ToList();
-            return finished.LastOrDefault(place => Path.GetFileName(place) == stage || Path.GetFileName(place).Split('-', 2)[^1] == stage) is { } found
+            var finished = Directory.GetDirectories(stages)
+                .Where(place => Directory.Exists(Path.Combine(place, "model"))).OrderBy(NumberOf).ToList();
+            return finished.LastOrDefault(
+                place => Path.GetFileName(place) == stage || Path.GetFileName(place).Split('-', 2)[^1] == stage) is { } found
                 ? Path.Combine(found, "model")
-                : throw new InputException($"{folder} has no finished stage '{stage}'; it has {string.Join(", ", finished.Select(place => Path.GetFileName(place).Split('-', 2)[^1]))}.");
+                : throw new InputException($"{folder} has no finished stage '{stage}'; it has "
+                    + $"{string.Join(", ", finished.Select(place => Path.GetFileName(place).Split('-', 2)[^1]))}.");
         }
-        return Directory.GetDirectories(stages).OrderBy(NumberOf).Select(stage => Path.Combine(stage, "model")).LastOrDefault(Directory.Exists)
+        return Directory.GetDirectories(stages).OrderBy(NumberOf)
+            .Select(stage => Path.Combine(stage, "model")).LastOrDefault(Directory.Exists)
             ?? throw new InputException($"No stage of {folder} is finished yet. Run the recipe to its first model, then try again.");
     }
 
     // "07-align" is the seventh visit; names sort wrongly once there are a hundred.
-    static int NumberOf(string stage) => int.TryParse(Path.GetFileName(stage).Split('-')[0], out var number) ? number : -1;
+    private static int NumberOf(string stage) => int.TryParse(Path.GetFileName(stage).Split('-')[0], out var number) ? number : -1;
 
     /// <summary>The tokens that end an answer.</summary>
     public IReadOnlyCollection<int> Ends => ends ??= Contract.Ends(Tokenizer);
 
-    IReadOnlyList<int>? ends;
+    private IReadOnlyList<int>? ends;
 
     /// <summary>Answers many prompts at once, each a conversation of one turn.</summary>
     /// <param name="messages">What the users say.</param>
@@ -85,28 +98,37 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     {
         ArgumentNullException.ThrowIfNull(messages);
         ArgumentNullException.ThrowIfNull(settings);
-        return new TokenGenerator(Model, Ends).Generate([.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))], settings, Gated(messages.Count, settings), cancellation);
+        return new TokenGenerator(Model, Ends)
+            .Generate(
+                [.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))],
+                settings,
+                Gated(messages.Count, settings),
+                cancellation);
     }
 
-    /// <summary>Goes on from the tokens of many prompts, giving each answer's text, in order, as soon as those generated with it are done.</summary>
+    /// <summary>
+    /// Goes on from the tokens of many prompts, giving each answer's text, in order, as soon as those generated with it are done.
+    /// </summary>
     /// <param name="prompts">The tokens.</param>
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="rowsAtOnce">How many are generated side by side.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     /// <returns>The text, without a stop text, and the tokens of each answer.</returns>
-    public IEnumerable<(string Text, int[] Tokens)> Each(IReadOnlyList<int[]> prompts, SamplingSettings settings, int rowsAtOnce, CancellationToken cancellation = default)
+    public IEnumerable<(string Text, int[] Tokens)> Each(
+        IReadOnlyList<int[]> prompts, SamplingSettings settings, int rowsAtOnce, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(settings);
-        return new TokenGenerator(Model, Ends) { RowsAtOnce = rowsAtOnce }.Each(prompts, settings, Gated(prompts.Count, settings), cancellation).Select(answer =>
-        {
-            var gate = new StopGate(settings.Stops);
-            return (gate.Pass(Tokenizer.Decode(answer)) + gate.Rest(), answer);
-        });
+        return new TokenGenerator(Model, Ends) { RowsAtOnce = rowsAtOnce }
+            .Each(prompts, settings, Gated(prompts.Count, settings), cancellation).Select(answer =>
+            {
+                var gate = new StopGate(settings.Stops);
+                return (gate.Pass(Tokenizer.Decode(answer)) + gate.Rest(), answer);
+            });
     }
 
     // Ends a row where one of the stop texts is met; null where there are none.
-    Func<int, int, bool>? Gated(int rows, SamplingSettings settings)
+    private Func<int, int, bool>? Gated(int rows, SamplingSettings settings)
     {
         if (settings.Stops.Count == 0) return null;
         var gates = Enumerable.Range(0, rows).Select(_ => (Stream: Tokenizer.NewStream(), Gate: new StopGate(settings.Stops))).ToList();

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>
-/// A named tensor of a model. The name is the one Hugging Face's files use. The tensor may be exchanged (moved, mapped from a file) while parts hold the weight.
+/// A named tensor of a model. The name is the one Hugging Face's files use. The tensor may be exchanged (moved, mapped from a file) while
+/// parts hold the weight.
 /// </summary>
 public sealed class Weight
 {
@@ -27,11 +28,13 @@ public sealed class Weight
     /// <exception cref="InputException">The weight is held in few bits.</exception>
     public Tensor Value
     {
-        get => value ?? throw new InputException($"{Name} is held in {Quantized?.Form.ToString().ToLowerInvariant()}, so that it is no tensor of numbers. What needs its numbers as they are takes a base in 32 or 16 bits (base: float32 or bfloat16).");
+        get => value
+            ?? throw new InputException($"{Name} is held in {Quantized?.Form.ToString().ToLowerInvariant()}, so that it is no tensor of "
+                + "numbers. What needs its numbers as they are takes a base in 32 or 16 bits (base: float32 or bfloat16).");
         private set => (this.value, Shape) = (value, value.shape);
     }
 
-    Tensor? value;
+    private Tensor? value;
 
     /// <summary>The shape of its numbers, however they are held.</summary>
     public IReadOnlyList<long> Shape { get; private set; } = [];
@@ -42,7 +45,7 @@ public sealed class Weight
     /// <summary>The model's own numbers while an adapter has put others in their place; null otherwise. Whoever set it owns it.</summary>
     public Tensor? Before { get; set; }
 
-    bool transposed;
+    private bool transposed;
 
     /// <summary>Holds the numbers in few bits from here on: they are rounded, and frozen.</summary>
     /// <param name="form">The form.</param>
@@ -110,7 +113,9 @@ public sealed class Weight
         {
             if (Quantized is { } held)
             {
-                if (value) throw new InputException($"{Name} is held in {held.Form.ToString().ToLowerInvariant()} and cannot be trained: what is rounded stays frozen. Train a delta on it (kind: lora, or delta), or take a base in 32 or 16 bits.");
+                if (value)
+                    throw new InputException($"{Name} is held in {held.Form.ToString().ToLowerInvariant()} and cannot be trained: what is "
+                        + "rounded stays frozen. Train a delta on it (kind: lora, or delta), or take a base in 32 or 16 bits.");
                 return;
             }
             if (value)

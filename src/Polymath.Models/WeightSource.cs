@@ -28,7 +28,13 @@ public abstract class WeightSource : IDisposable
     /// <param name="part">The part.</param>
     /// <param name="parts">The number of parts.</param>
     /// <param name="shape">The weight's shape.</param>
-    public abstract Weight GetPart(string name, string stack, int expert, int part, int parts, params long[] shape);
+    public abstract Weight GetPart(
+        string name,
+        string stack,
+        int expert,
+        int part,
+        int parts,
+        params long[] shape);
 
     /// <summary>Whether the source holds two weights and they are not the same numbers.</summary>
     /// <param name="first">One name.</param>
@@ -72,7 +78,13 @@ public sealed class FreshWeights(long seed) : WeightSource
     public override bool Has(string name) => true;
 
     /// <inheritdoc/>
-    public override Weight GetPart(string name, string stack, int expert, int part, int parts, params long[] shape) => Get(name, 0.02, shape);
+    public override Weight GetPart(
+        string name,
+        string stack,
+        int expert,
+        int part,
+        int parts,
+        params long[] shape) => Get(name, 0.02, shape);
 
     /// <inheritdoc/>
     public override void Finish(IReadOnlyList<string> needless)
@@ -91,17 +103,18 @@ public sealed class FreshWeights(long seed) : WeightSource
 }
 
 /// <summary>
-/// Weights from files: safetensors, or PyTorch's own. Missing, unexpected and misshaped ones are refused together, by name. Published files leave a family's prefix out
-/// (<c>transformer.</c>, <c>bert.</c>) or use older words for norms (<c>gamma</c>, <c>beta</c>); both are understood.
+/// Weights from files: safetensors, or PyTorch's own. Missing, unexpected and misshaped ones are refused together, by name. Published files
+/// leave a family's prefix out (<c>transformer.</c>, <c>bert.</c>) or use older words for norms (<c>gamma</c>, <c>beta</c>); both are
+/// understood.
 /// </summary>
 public sealed class FileWeights : WeightSource
 {
-    readonly List<WeightFile> files;
-    readonly Dictionary<string, WeightFile> places = new(StringComparer.Ordinal);
-    readonly HashSet<string> used = new(StringComparer.Ordinal);
-    readonly List<string> faults = [];
-    readonly IReadOnlyCollection<string> allowed;
-    readonly string origin, prefix;
+    private readonly List<WeightFile> files;
+    private readonly Dictionary<string, WeightFile> places = new(StringComparer.Ordinal);
+    private readonly HashSet<string> used = new(StringComparer.Ordinal);
+    private readonly List<string> faults = [];
+    private readonly IReadOnlyCollection<string> allowed;
+    private readonly string origin, prefix;
     private readonly Dictionary<string, string> elsewhere = new(StringComparer.Ordinal);
 
     /// <summary>Opens the files of a model.</summary>
@@ -127,7 +140,10 @@ public sealed class FileWeights : WeightSource
                 if (!places.TryAdd(name, file)) faults.Add($"{name} stands in {places[name].Path} and in {file.Path}");
     }
 
-    /// <summary>Modules (regular expressions over the whole name, without <c>.weight</c> and <c>.bias</c>) that are made fresh where the files have none.</summary>
+    /// <summary>
+    /// Modules (regular expressions over the whole name, without <c>.weight</c> and <c>.bias</c>) that are made fresh where the files have
+    /// none.
+    /// </summary>
     public (IReadOnlyList<string> Modules, FreshWeights Source)? Fresh { get; init; }
 
     /// <inheritdoc/>
@@ -141,16 +157,22 @@ public sealed class FileWeights : WeightSource
     /// <param name="name">The name in files.</param>
     public IReadOnlyList<long>? ShapeOf(string name) => Find(name) is { } found ? ShapeAt(found) : null;
 
-    private IReadOnlyList<long> ShapeAt(string found) => coded?.Weights.TryGetValue(found, out var weight) is true ? weight.Shape : places[found].Entries[found].Shape;
+    private IReadOnlyList<long> ShapeAt(string found) =>
+        coded?.Weights.TryGetValue(found, out var weight) is true ? weight.Shape : places[found].Entries[found].Shape;
 
     // The numbers of a stored weight; a tensor of the caller's.
-    private Tensor Numbers(string found) => coded?.Weights.TryGetValue(found, out var weight) is true ? weight.Make() : places[found].Map(found);
+    private Tensor Numbers(string found) =>
+        coded?.Weights.TryGetValue(found, out var weight) is true ? weight.Make() : places[found].Map(found);
 
-    string? Find(string name) => Spellings(name).FirstOrDefault(Stored) ?? (elsewhere.TryGetValue(name, out var place) ? Spellings(place).FirstOrDefault(Stored) : null);
+    private string? Find(string name) => Spellings(name).FirstOrDefault(Stored)
+        ?? (elsewhere.TryGetValue(name, out var place) ? Spellings(place).FirstOrDefault(Stored) : null);
 
     private bool Stored(string name) => places.ContainsKey(name) || coded?.Weights.ContainsKey(name) is true;
 
-    /// <summary>Reads weights that the files hold as codes as the numbers that those stand for. Says so in the configuration, which names no method any more.</summary>
+    /// <summary>
+    /// Reads weights that the files hold as codes as the numbers that those stand for. Says so in the configuration, which names no method
+    /// any more.
+    /// </summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
     /// <param name="folder">The model's folder.</param>
     /// <exception cref="InputException">The codes are of a method or layout that is not read.</exception>
@@ -162,7 +184,8 @@ public sealed class FileWeights : WeightSource
         foreach (var key in CodedFolder.Keys) configuration.Remove(key);
         if (coded is null) return;
         notes = [.. notes, coded.Weights.Count > 0
-            ? $"{coded.Weights.Count} weights of {folder} are codes of {coded.Method}; they are read as the numbers that those stand for, and written as such."
+            ? $"{coded.Weights.Count} weights of {folder} are codes of {coded.Method}; they are read as the numbers that those stand for, "
+                + "and written as such."
             : $"config.json of {folder} names {coded.Method}, but its weights are stored in full; they are read as they are."];
     }
 
@@ -200,14 +223,15 @@ public sealed class FileWeights : WeightSource
 
     private const long RowsCompared = 4096;
 
-    IEnumerable<string> Spellings(string name)
+    private IEnumerable<string> Spellings(string name)
     {
         yield return name;
         var bare = prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
         yield return bare;
         if (!name.Contains("LayerNorm.", StringComparison.Ordinal)) yield break;
         foreach (var spelling in new[] { name, bare })
-            yield return spelling.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal).Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal);
+            yield return spelling.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal)
+                .Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal);
     }
 
     /// <inheritdoc/>
@@ -215,21 +239,29 @@ public sealed class FileWeights : WeightSource
     {
         if (Find(name) is not { } found)
         {
-            if (Fresh is { } fresh && fresh.Modules.Any(module => Regex.IsMatch(name, $@"^({module})\.(weight|bias)$"))) return fresh.Source.Get(name, spread, shape);
+            if (Fresh is { } fresh && fresh.Modules.Any(module => Regex.IsMatch(name, $@"^({module})\.(weight|bias)$")))
+                return fresh.Source.Get(name, spread, shape);
             faults.Add($"{name} [{string.Join(", ", shape)}] is missing");
             return new Weight(name, zeros(1));
         }
         Use(found);
         if (!ShapeAt(found).SequenceEqual(shape))
         {
-            faults.Add($"{found} has the shape [{string.Join(", ", ShapeAt(found))}], the configuration wants [{string.Join(", ", shape)}]");
+            faults.Add($"{found} has the shape [{string.Join(", ", ShapeAt(found))}], the configuration wants "
+                + $"[{string.Join(", ", shape)}]");
             return new Weight(name, zeros(1));
         }
         return IsCode(found) ? new Weight(name, zeros(1)) : Mapped(name, Numbers(found));
     }
 
     /// <inheritdoc/>
-    public override Weight GetPart(string name, string stack, int expert, int part, int parts, params long[] shape)
+    public override Weight GetPart(
+        string name,
+        string stack,
+        int expert,
+        int part,
+        int parts,
+        params long[] shape)
     {
         ArgumentNullException.ThrowIfNull(shape);
         if (Find(stack) is not { } found)
@@ -241,7 +273,8 @@ public sealed class FileWeights : WeightSource
         var stored = ShapeAt(found);
         if (stored.Count != 3 || expert >= stored[0] || stored[1] != parts * shape[0] || stored[2] != shape[1])
         {
-            faults.Add($"{found} has the shape [{string.Join(", ", stored)}], the configuration wants [experts, {parts * shape[0]}, {shape[1]}]");
+            faults.Add($"{found} has the shape [{string.Join(", ", stored)}], the configuration wants [experts, {parts * shape[0]}, "
+                + $"{shape[1]}]");
             return new Weight(name, zeros(1));
         }
         if (IsCode(found)) return new Weight(name, zeros(1));
@@ -260,11 +293,12 @@ public sealed class FileWeights : WeightSource
     private bool IsCode(string found)
     {
         if (!ofModel || coded?.Weights.ContainsKey(found) is true || !CodedFolder.IsCode(places[found].Entries[found].Kind)) return false;
-        faults.Add($"{found} is {places[found].Entries[found].Kind}: codes of a quantized weight, and config.json names no method (quantization_config). Fetch the model in 16 bits");
+        faults.Add($"{found} is {places[found].Entries[found].Kind}: codes of a quantized weight, and config.json names no method "
+            + "(quantization_config). Fetch the model in 16 bits");
         return true;
     }
 
-    static Weight Mapped(string name, Tensor mapped)
+    private static Weight Mapped(string name, Tensor mapped)
     {
         var kept = mapped.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16;
         if (kept && mapped.is_contiguous()) return new Weight(name, mapped);
@@ -276,14 +310,16 @@ public sealed class FileWeights : WeightSource
     {
         ArgumentNullException.ThrowIfNull(needless);
         if (coded?.Needless is { } also) needless = [.. needless, also];
-        bool Known(string name) => allowed.Contains(name) || needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
+        bool Known(string name) => allowed.Contains(name)
+            || needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
         foreach (var name in places.Keys.Where(name => !used.Contains(name) && !Known(name)))
         {
             var hint = CodedFolder.IsCode(places[name].Entries[name].Kind) ? "" : $" (if it is known to be needless: --allow {name})";
             faults.Add($"{name} is in the file and not in the model{hint}");
         }
         if (faults.Count == 0) return;
-        throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20)) + (faults.Count > 20 ? $"\n  and {faults.Count - 20} more" : ""));
+        throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20))
+            + (faults.Count > 20 ? $"\n  and {faults.Count - 20} more" : ""));
     }
 
     /// <inheritdoc/>

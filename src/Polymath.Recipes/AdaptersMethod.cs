@@ -76,7 +76,9 @@ public sealed record AdapterSpec(
     [Means(Meaning.DataName)] IReadOnlyList<string>? Data = null,
     [Bounds(-1000, 1000)] double Weight = 1);
 
-/// <summary>Adapters that were trained before, or several of them: trained on alone, stacked, routed by rows, mixed by gates, or combined into one.</summary>
+/// <summary>
+/// Adapters that were trained before, or several of them: trained on alone, stacked, routed by rows, mixed by gates, or combined into one.
+/// </summary>
 /// <param name="Adapters">The adapters, by names of their own.</param>
 /// <param name="Together">How they come together; a single one needs no choice.</param>
 /// <param name="Combine">How they are combined, where they are.</param>

@@ -1,7 +1,8 @@
 namespace Polymath.Recipes;
 
 /// <summary>
-/// Declares one case of a closed family of settings: the case is chosen when the mapping holds <paramref name="key"/> (with <paramref name="value"/>, where one is given).
+/// Declares one case of a closed family of settings: the case is chosen when the mapping holds <paramref name="key"/> (with
+/// <paramref name="value"/>, where one is given).
 /// </summary>
 /// <param name="key">The key that selects the case, such as <c>kind</c>.</param>
 /// <param name="value">The value the key must have; null when the key's presence is enough.</param>

@@ -6,14 +6,17 @@ namespace Polymath.Recipes;
 public abstract record DataSpec;
 
 /// <summary>Rows read from files.</summary>
-/// <param name="Files">Paths or globs (relative to the recipe's folder), <c>npm:PACKAGE@VERSION/path/glob</c> for a data package, or <c>hf:datasets/ORG/NAME[@REVISION][/path/glob]</c> (<c>modelscope:</c>) for a hub's.</param>
+/// <param name="Files">Paths or globs (relative to the recipe's folder), <c>npm:PACKAGE@VERSION/path/glob</c> for a data package, or
+/// <c>hf:datasets/ORG/NAME[@REVISION][/path/glob]</c> (<c>modelscope:</c>) for a hub's.</param>
 /// <param name="Sha512">The package's SHA-512 in base64, with or without the prefix <c>sha512-</c>; needed for a package.</param>
 /// <param name="Format">How the files are read; told from their names when left out.</param>
-/// <param name="Fields">The fields of a row, each by where it lies in the file; all top-level values under their own names when left out.</param>
+/// <param name="Fields">The fields of a row, each by where it lies in the file; all top-level values under their own names when left
+/// out.</param>
 /// <param name="Where">Filters a row must pass, in order.</param>
 /// <param name="Distinct">A field whose repeated values are dropped, the first one kept.</param>
 /// <param name="Split">How rows are split into training, validation and test.</param>
-/// <param name="Shape">The shape of published data that rows are brought from to one form, with the fields <c>messages</c>, <c>chosen</c>, <c>rejected</c>, <c>label</c>, <c>text</c>; instead of <paramref name="Fields"/>.</param>
+/// <param name="Shape">The shape of published data that rows are brought from to one form, with the fields <c>messages</c>, <c>chosen</c>,
+/// <c>rejected</c>, <c>label</c>, <c>text</c>; instead of <paramref name="Fields"/>.</param>
 public sealed record FilesSpec(
     [Means(Meaning.Files)] IReadOnlyList<string> Files,
     string? Sha512 = null,
@@ -86,7 +89,8 @@ public enum DataShape
 /// <summary>Where a field's value lies.</summary>
 /// <param name="Path">The key, or keys joined by dots.</param>
 /// <param name="Join">What is put between the items of a list.</param>
-/// <param name="Match">A pattern that takes a part of the value: its first group, or the whole match where it has none; nothing where it is not found.</param>
+/// <param name="Match">A pattern that takes a part of the value: its first group, or the whole match where it has none; nothing where it is
+/// not found.</param>
 [Shorthand(nameof(Path))]
 public sealed record FieldSpec(string Path, string Join = "\n", [Means(Meaning.Pattern)] string? Match = null);
 
@@ -96,7 +100,8 @@ public sealed record FieldSpec(string Path, string Join = "\n", [Means(Meaning.P
 /// <param name="Lacks">A regular expression that must not be found in the value.</param>
 /// <param name="In">The values allowed.</param>
 /// <param name="NotIn">The values refused.</param>
-/// <param name="MostFrequent">Keeps the rows with the N most frequent values among the rows that passed so far (ties: the value that comes first in ordinal order).</param>
+/// <param name="MostFrequent">Keeps the rows with the N most frequent values among the rows that passed so far (ties: the value that comes
+/// first in ordinal order).</param>
 /// <param name="MinimumLength">The least length, in characters (Unicode code points).</param>
 /// <param name="MaximumLength">The greatest length, in characters (Unicode code points).</param>
 public sealed record FilterSpec(
@@ -109,7 +114,9 @@ public sealed record FilterSpec(
     [Bounds(0)] int? MinimumLength = null,
     [Bounds(0)] int? MaximumLength = null);
 
-/// <summary>How rows are split: by a stable hash of some fields, so that a row never changes sides, whatever the order of files and rows.</summary>
+/// <summary>
+/// How rows are split: by a stable hash of some fields, so that a row never changes sides, whatever the order of files and rows.
+/// </summary>
 /// <param name="Validation">The share of rows for validation.</param>
 /// <param name="Test">The share of rows for testing.</param>
 /// <param name="By">The fields that are hashed; rows that agree in them stay together. All fields when left out.</param>
@@ -152,7 +159,8 @@ public sealed record ConversionTableSpec(
 /// <param name="TextField">The field of <paramref name="Texts"/> with the text.</param>
 /// <param name="Key">The field that joins both sources.</param>
 /// <param name="Classes">The class each mark stands for; other marks stand for none.</param>
-/// <param name="Purity">The share of a character's marks that must agree; a character below it is ambiguous and matches every class.</param>
+/// <param name="Purity">The share of a character's marks that must agree; a character below it is ambiguous and matches every
+/// class.</param>
 public sealed record CharacterClassesSpec(
     [Means(Meaning.DataName)] string Marks,
     string MarksField,

@@ -3,7 +3,8 @@ namespace Polymath.Recipes;
 /// <summary>Named methods as descriptions of a delta: what the field calls them, and what they are made of.</summary>
 public static class DeltaPresets
 {
-    static readonly IReadOnlyDictionary<string, DeltaSpec> known = new Dictionary<string, DeltaSpec>(StringComparer.OrdinalIgnoreCase)
+    private static readonly IReadOnlyDictionary<string, DeltaSpec> known = new Dictionary<string, DeltaSpec>(
+        StringComparer.OrdinalIgnoreCase)
     {
         ["rslora"] = new(DeltaForm.Lora, Settings: Set(("use_rslora", "true"))),
         ["dora"] = new(DeltaForm.Lora, Settings: Set(("use_dora", "true"))),
@@ -23,7 +24,8 @@ public static class DeltaPresets
         ["fish"] = new(DeltaForm.Sparse, Settings: Set(("choose", "fisher"))),
     };
 
-    static Dictionary<string, string> Set(params (string Key, string Value)[] settings) => settings.ToDictionary(pair => pair.Key, pair => pair.Value);
+    private static Dictionary<string, string> Set(params (string Key, string Value)[] settings) =>
+        settings.ToDictionary(pair => pair.Key, pair => pair.Value);
 
     /// <summary>The names, besides those of the forms themselves.</summary>
     public static IEnumerable<string> Names => known.Keys;
@@ -35,8 +37,10 @@ public static class DeltaPresets
     {
         ArgumentNullException.ThrowIfNull(name);
         if (known.TryGetValue(name, out var preset)) return preset;
-        if (Enum.TryParse<DeltaForm>(name, ignoreCase: true, out var form) && Enum.IsDefined(form) && !char.IsDigit(name[0])) return new DeltaSpec(form);
+        if (Enum.TryParse<DeltaForm>(name, ignoreCase: true, out var form) && Enum.IsDefined(form) && !char.IsDigit(name[0]))
+            return new DeltaSpec(form);
         var all = Enum.GetValues<DeltaForm>().Select(one => Shape.Camel(one.ToString())).Concat(Names).ToList();
-        throw new InputException($"There is no delta '{name}'; {(Nearest.To(name, all) is { } near ? $"did you mean '{near}'?" : $"known are {string.Join(", ", all)}.")}");
+        throw new InputException($"There is no delta '{name}'; "
+            + $"{(Nearest.To(name, all) is { } near ? $"did you mean '{near}'?" : $"known are {string.Join(", ", all)}.")}");
     }
 }

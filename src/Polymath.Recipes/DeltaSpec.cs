@@ -60,7 +60,9 @@ public enum DeltaForm
     /// <summary>Virtual tokens out of an encoder: P-tuning (Liu et al. 2021).</summary>
     PTuning,
 
-    /// <summary>Keys and values of virtual tokens in every layer: prefix tuning (Li &amp; Liang 2021), P-tuning v2 (Liu et al. 2022).</summary>
+    /// <summary>
+    /// Keys and values of virtual tokens in every layer: prefix tuning (Li &amp; Liang 2021), P-tuning v2 (Liu et al. 2022).
+    /// </summary>
     PrefixTuning,
 
     /// <summary>Vectors that the uppermost layers attend to, behind a gate: LLaMA-Adapter (Zhang et al. 2023).</summary>
@@ -127,16 +129,20 @@ public enum Socket
 }
 
 /// <summary>
-/// Delta learning: a small change is trained while the model stays frozen. One description for all of them (He et al. 2022): which sockets, in which layers, of what form, how big.
+/// Delta learning: a small change is trained while the model stays frozen. One description for all of them (He et al. 2022): which sockets,
+/// in which layers, of what form, how big.
 /// </summary>
 /// <param name="Form">The form of the change.</param>
 /// <param name="Roles">The sockets, by what they are for; the form's own choice when left out.</param>
-/// <param name="TargetModules">The sockets by the end of their names, in place of <paramref name="Roles"/>; <c>all-linear</c> for every map but the head.</param>
+/// <param name="TargetModules">The sockets by the end of their names, in place of <paramref name="Roles"/>; <c>all-linear</c> for every map
+/// but the head.</param>
 /// <param name="Layers">The blocks, from 0; all when left out.</param>
-/// <param name="Budget">How many parameters it may have: <c>0.5%</c> of the model's, <c>8k</c>, <c>1.5m</c> or a number. The size is solved for.</param>
+/// <param name="Budget">How many parameters it may have: <c>0.5%</c> of the model's, <c>8k</c>, <c>1.5m</c> or a number. The size is solved
+/// for.</param>
 /// <param name="Settings">The form's own settings, by PEFT's names, such as <c>r</c>, <c>lora_alpha</c>, <c>use_dora</c>.</param>
 /// <param name="Merge">Whether the delta is merged into the model when the stage ends; forms that cannot be merged stay apart.</param>
-/// <param name="Base">How the frozen maps are held meanwhile; as the files hold them when left out. <c>nf4</c> is QLoRA. The model that is written is the rounded one.</param>
+/// <param name="Base">How the frozen maps are held meanwhile; as the files hold them when left out. <c>nf4</c> is QLoRA. The model that is
+/// written is the rounded one.</param>
 public sealed record DeltaSpec(
     DeltaForm Form,
     IReadOnlyList<Socket>? Roles = null,
@@ -151,5 +157,6 @@ public sealed record DeltaSpec(
     public override string Kind => "delta";
 
     /// <summary>Whether it trains a low-rank B, whose rate LoRA+ sets apart; MiCA's stays as it started.</summary>
-    public bool TrainsB() => Form is DeltaForm.Lora or DeltaForm.Adalora && Settings?.GetValueOrDefault("init_lora_weights")?.Equals("mica", StringComparison.OrdinalIgnoreCase) != true;
+    public bool TrainsB() => Form is DeltaForm.Lora or DeltaForm.Adalora
+        && Settings?.GetValueOrDefault("init_lora_weights")?.Equals("mica", StringComparison.OrdinalIgnoreCase) != true;
 }

@@ -5,7 +5,9 @@ namespace Polymath.Recipes;
 [Case("folder", null, typeof(CheckpointSpec))]
 public abstract record ModelSpec;
 
-/// <summary>A new model of the Llama family: root-mean-square norms, rotary positions, grouped-query attention, SwiGLU (Touvron et al. 2023).</summary>
+/// <summary>
+/// A new model of the Llama family: root-mean-square norms, rotary positions, grouped-query attention, SwiGLU (Touvron et al. 2023).
+/// </summary>
 /// <param name="HiddenSize">The width of the residual stream; a multiple of <paramref name="Heads"/>.</param>
 /// <param name="IntermediateSize">The inner width of the feed-forward block.</param>
 /// <param name="Layers">The number of blocks.</param>
@@ -65,5 +67,6 @@ public sealed record WordPieceSpec(
 public sealed record UnigramSpec([Bounds(258, 16777216)] int VocabularySize) : TokenizerSpec;
 
 /// <summary>An existing tokenizer.</summary>
-/// <param name="Folder">A folder with a <c>tokenizer.json</c>, or with the files older tokenizers came in; or a hub's address, as for a model.</param>
+/// <param name="Folder">A folder with a <c>tokenizer.json</c>, or with the files older tokenizers came in; or a hub's address, as for a
+/// model.</param>
 public sealed record TokenizerFolderSpec([Means(Meaning.Folder)] string Folder) : TokenizerSpec;

@@ -30,7 +30,9 @@ public sealed record Recipe(
     /// <summary>The recipe as canonical YAML: settings that equal their defaults are left out.</summary>
     public string ToYaml() => RecipeWriter.Write(this);
 
-    /// <summary>The stages in the order they are trained, rounds unrolled; a stage's later visits are named <c>NAME.2</c>, <c>NAME.3</c>.</summary>
+    /// <summary>
+    /// The stages in the order they are trained, rounds unrolled; a stage's later visits are named <c>NAME.2</c>, <c>NAME.3</c>.
+    /// </summary>
     public IReadOnlyList<StageVisit> Visits()
     {
         var visits = Stages.Select(stage => new StageVisit(stage, 1)).ToList();

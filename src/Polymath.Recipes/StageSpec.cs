@@ -58,9 +58,13 @@ public sealed record FinetuneSpec(string? Prompt = null, string? Answer = null) 
     public override string Kind => "finetune";
 }
 
-/// <summary>A professional skill: one label for each row. The method <c>prompt</c> asks for it in words; every other method trains a head over labels on what is read.</summary>
+/// <summary>
+/// A professional skill: one label for each row. The method <c>prompt</c> asks for it in words; every other method trains a head over
+/// labels on what is read.
+/// </summary>
 /// <param name="Label">The field with the label.</param>
-/// <param name="Text">What a head over labels reads of a row: text in which <c>{field}</c> stands for a field's value; <c>{text}</c> when left out. A prompt says it in its template.</param>
+/// <param name="Text">What a head over labels reads of a row: text in which <c>{field}</c> stands for a field's value; <c>{text}</c> when
+/// left out. A prompt says it in its template.</param>
 public sealed record TaskSpec(string Label, string? Text = null) : ObjectiveSpec
 {
     /// <summary>What a head reads of a row.</summary>
@@ -72,13 +76,15 @@ public sealed record TaskSpec(string Label, string? Text = null) : ObjectiveSpec
 
 /// <summary>
 /// Alignment by preference: answers are sampled from the current model, rewards rank them, the best and the worst become a pair,
-/// and direct preference optimization trains on the pairs (Rafailov et al. 2023, eq. 7). The reference policy is the model at the start of each round.
+/// and direct preference optimization trains on the pairs (Rafailov et al. 2023, eq. 7). The reference policy is the model at the start of
+/// each round.
 /// </summary>
 /// <param name="Prompt">What the user says.</param>
 /// <param name="Rewards">The rewards, each with its weight.</param>
 /// <param name="Rollout">How answers are sampled.</param>
 /// <param name="Beta">How strongly the policy is held to the reference.</param>
-/// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al. 2024); 0 for plain DPO.</param>
+/// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al.
+/// 2024); 0 for plain DPO.</param>
 public sealed record AlignSpec(
     string Prompt,
     [Means(Meaning.RewardName)] IReadOnlyDictionary<string, double> Rewards,
@@ -91,11 +97,12 @@ public sealed record AlignSpec(
 }
 
 /// <summary>
-/// Alignment by pairs that people ranked: direct preference optimization (Rafailov et al. 2023, eq. 7) on rows of the shape <c>preference</c>. The reference policy is the
-/// model at the start of the stage.
+/// Alignment by pairs that people ranked: direct preference optimization (Rafailov et al. 2023, eq. 7) on rows of the shape
+/// <c>preference</c>. The reference policy is the model at the start of the stage.
 /// </summary>
 /// <param name="Beta">How strongly the policy is held to the reference.</param>
-/// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al. 2024); 0 for plain DPO.</param>
+/// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al.
+/// 2024); 0 for plain DPO.</param>
 public sealed record PreferSpec(
     [Bounds(1e-6, 1000)] double Beta = 0.1,
     [Bounds(0, 1000)] double AnswerWeight = 0) : ObjectiveSpec
@@ -156,10 +163,13 @@ public sealed record FreezeMethod(
 /// <param name="R">The rank.</param>
 /// <param name="LoraAlpha">The numerator of the scale.</param>
 /// <param name="LoraDropout">Dropout on the input of the delta.</param>
-/// <param name="TargetModules">Projections by the end of their names; the family's query and value when left out, <c>all-linear</c> for every one but the head.</param>
+/// <param name="TargetModules">Projections by the end of their names; the family's query and value when left out, <c>all-linear</c> for
+/// every one but the head.</param>
 /// <param name="UseRslora">Whether the scale is α/√r (Kalajdzievski 2023).</param>
-/// <param name="Merge">Whether the delta is merged into the model when the stage ends. If not, the stage is measured with it, and the next stage starts from the model without it. The adapter is saved in either case.</param>
-/// <param name="Base">How the frozen maps are held meanwhile; as the files hold them when left out. <c>nf4</c> is QLoRA (Dettmers et al. 2023). The model that is written is the rounded one.</param>
+/// <param name="Merge">Whether the delta is merged into the model when the stage ends. If not, the stage is measured with it, and the next
+/// stage starts from the model without it. The adapter is saved in either case.</param>
+/// <param name="Base">How the frozen maps are held meanwhile; as the files hold them when left out. <c>nf4</c> is QLoRA (Dettmers et al.
+/// 2023). The model that is written is the rounded one.</param>
 public sealed record LoraMethod(
     [Bounds(1, 65536)] int R = 8,
     [Bounds(0)] double LoraAlpha = 8,
@@ -173,8 +183,11 @@ public sealed record LoraMethod(
     public override string Kind => "lora";
 }
 
-/// <summary>Prompt learning: a template asks, and a verbalizer reads the answer from the language-model head (Schick &amp; Schütze 2021).</summary>
-/// <param name="Template">The prompt: text in which <c>{field}</c> stands for a field's value and <c>{mask}</c>, once, for the answer.</param>
+/// <summary>
+/// Prompt learning: a template asks, and a verbalizer reads the answer from the language-model head (Schick &amp; Schütze 2021).
+/// </summary>
+/// <param name="Template">The prompt: text in which <c>{field}</c> stands for a field's value and <c>{mask}</c>, once, for the
+/// answer.</param>
 /// <param name="Verbalizer">The words that stand for each label.</param>
 /// <param name="Train">What is trained besides: every weight when left out.</param>
 public sealed record PromptMethod(string Template, VerbalizerSpec Verbalizer, MethodSpec? Train = null) : MethodSpec

@@ -66,11 +66,14 @@ public enum OverlongPolicy
 
 /// <summary>How rows become batches. Rows lie end to end; nothing is padded.</summary>
 /// <param name="Tokens">The tokens of an optimizer step: rows are added while they fit.</param>
-/// <param name="MicroTokens">The tokens of one forward and backward pass; as many passes are summed as the step needs. All at once when left out.</param>
+/// <param name="MicroTokens">The tokens of one forward and backward pass; as many passes are summed as the step needs. All at once when
+/// left out.</param>
 /// <param name="MaxLength">The most tokens of a row; the model's context when left out.</param>
 /// <param name="Overlong">What happens to longer rows; they are counted before the first step.</param>
-/// <param name="MaxCut">The greatest share of target tokens that may be cut off; a stage that would cut more is refused before its first step.</param>
-/// <param name="GradientCheckpointing">Whether only what goes into each block is kept for the way back, where the block is computed anew: the memory of one block in place of all, for one more forward.</param>
+/// <param name="MaxCut">The greatest share of target tokens that may be cut off; a stage that would cut more is refused before its first
+/// step.</param>
+/// <param name="GradientCheckpointing">Whether only what goes into each block is kept for the way back, where the block is computed anew:
+/// the memory of one block in place of all, for one more forward.</param>
 public sealed record BatchSpec(
     [Bounds(1)] int Tokens = 4096,
     [Bounds(1)] int? MicroTokens = null,
@@ -103,7 +106,8 @@ public sealed record CheckpointSettings(
 public abstract record RewardSpec;
 
 /// <summary>1 when the whole answer has the asked form, else 0.</summary>
-/// <param name="Match">The pattern for each value of <paramref name="By"/>; <c>*</c> stands for every other value. The whole answer must match.</param>
+/// <param name="Match">The pattern for each value of <paramref name="By"/>; <c>*</c> stands for every other value. The whole answer must
+/// match.</param>
 /// <param name="By">The field that chooses the pattern.</param>
 /// <param name="Lacks">A pattern that must not be found.</param>
 public sealed record PatternRewardSpec(
@@ -124,7 +128,9 @@ public enum ClassRule
     Differ,
 }
 
-/// <summary>The share of groups of lines whose characters' classes keep the rules, such as the level and oblique tones of regulated verse.</summary>
+/// <summary>
+/// The share of groups of lines whose characters' classes keep the rules, such as the level and oblique tones of regulated verse.
+/// </summary>
 /// <param name="Table">The table of classes.</param>
 /// <param name="Positions">The places in a line that count, from 1; places beyond a line's end do not.</param>
 /// <param name="Line">A pattern that finds the lines.</param>

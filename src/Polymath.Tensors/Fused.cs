@@ -10,15 +10,15 @@ namespace Polymath.Tensors;
 /// </summary>
 public abstract class Fused
 {
-    readonly List<Tensor> held = [];
-    (long[] Shape, ScalarType Type)?[] awaited = [];
-    bool recorded;
-    DisposeScope? home;
+    private readonly List<Tensor> held = [];
+    private (long[] Shape, ScalarType Type)?[] awaited = [];
+    private bool recorded;
+    private DisposeScope? home;
     private Backwards? course;
 
     // The scope of the pass, while a part of it has a scope of its own.
     [ThreadStatic]
-    static DisposeScope? pass;
+    private static DisposeScope? pass;
 
     /// <summary>Computes the outputs.</summary>
     protected internal abstract Tensor Forward(IReadOnlyList<Tensor> inputs);
@@ -31,7 +31,8 @@ public abstract class Fused
     {
         if (!is_grad_enabled() || !Array.Exists(inputs, input => input.requires_grad)) return Kept(inputs);
         (recorded, home, course) = (true, pass ?? CurrentDisposeScope, Backwards.Here);
-        awaited = Array.ConvertAll(inputs, input => input.requires_grad && !input.is_leaf ? (input.shape, input.dtype) : ((long[], ScalarType)?)null);
+        awaited = Array.ConvertAll(
+            inputs, input => input.requires_grad && !input.is_leaf ? (input.shape, input.dtype) : ((long[], ScalarType)?)null);
         var arguments = new object[inputs.Length + 1];
         arguments[0] = this;
         inputs.CopyTo(arguments, 1);
@@ -41,7 +42,7 @@ public abstract class Fused
     }
 
     // Kernels work on addresses: what they were given, and what forward made besides, must outlive them where nobody else holds it.
-    Tensor Kept(Tensor[] inputs)
+    private Tensor Kept(Tensor[] inputs)
     {
         var result = Forward(inputs);
         GC.KeepAlive(inputs);
@@ -50,8 +51,8 @@ public abstract class Fused
     }
 
     /// <summary>
-    /// What backward needs of a tensor: a reference of the operation's own, let go as soon as its gradient is made, or with the scope of the pass where none is asked for, whatever becomes of the caller's.
-    /// Where nothing is recorded, the tensor itself.
+    /// What backward needs of a tensor: a reference of the operation's own, let go as soon as its gradient is made, or with the scope of
+    /// the pass where none is asked for, whatever becomes of the caller's. Where nothing is recorded, the tensor itself.
     /// </summary>
     /// <param name="tensor">An input, or what forward made besides its result.</param>
     protected Tensor Hold(Tensor tensor)
@@ -64,7 +65,10 @@ public abstract class Fused
         return own;
     }
 
-    /// <summary>Does a part of a pass in a scope of its own: what it makes on the way is freed with it, what operations hold for their gradients lives on in the pass's scope.</summary>
+    /// <summary>
+    /// Does a part of a pass in a scope of its own: what it makes on the way is freed with it, what operations hold for their gradients
+    /// lives on in the pass's scope.
+    /// </summary>
     /// <param name="part">The part; its result lives on, too.</param>
     public static Tensor Part(Func<Tensor> part)
     {
@@ -110,8 +114,8 @@ public abstract class Fused
     }
 
     /// <summary>
-    /// What the gradients of one thread's forward passes leave behind. A device's gradients run on a thread of libtorch's own: the operations take this with them, and who waits
-    /// for them finds it here.
+    /// What the gradients of one thread's forward passes leave behind. A device's gradients run on a thread of libtorch's own: the
+    /// operations take this with them, and who waits for them finds it here.
     /// </summary>
     private sealed class Backwards
     {
@@ -145,14 +149,16 @@ public abstract class Fused
         /// <summary>Keeps what an exception was, if it is the first.</summary>
         internal void Keep(Exception exception) => Interlocked.CompareExchange(ref fault, ExceptionDispatchInfo.Capture(exception), null);
 
-        // What the last gradients were given back in: libtorch has references of its own by the time that this thread is asked for the next.
+        // What the last gradients were given back in: libtorch has references of its own by the time that this thread is asked for the
+        // next.
         private List<Tensor> Own
         {
             get
             {
                 lock (given)
                 {
-                    if (!given.TryGetValue(Environment.CurrentManagedThreadId, out var own)) given[Environment.CurrentManagedThreadId] = own = [];
+                    if (!given.TryGetValue(Environment.CurrentManagedThreadId, out var own))
+                        given[Environment.CurrentManagedThreadId] = own = [];
                     return own;
                 }
             }
@@ -180,7 +186,7 @@ public abstract class Fused
         internal void Give(IEnumerable<Tensor> tensors) => Own.AddRange(tensors);
     }
 
-    sealed class Node : autograd.SingleTensorFunction<Node>
+    private sealed class Node : autograd.SingleTensorFunction<Node>
     {
         public override string Name => "Polymath.Fused";
 
@@ -214,9 +220,11 @@ public abstract class Fused
             {
                 Backwards.Leave(before);
             }
-            // An operation before this one must be given numbers: in place of none TorchSharp would make zeros like a tensor of its own that is long freed, throw where nobody can catch it, and end the process.
+            // An operation before this one must be given numbers: in place of none TorchSharp would make zeros like a tensor of its own
+            // that is long freed, throw where nobody can catch it, and end the process.
             for (var i = 0; i < op.awaited.Length; i++)
-                if (op.awaited[i] is var (shape, type)) gradients[i + 1] ??= zeros(shape, type, grad_output.device).DetachFromDisposeScope();
+                if (op.awaited[i] is var (shape, type))
+                    gradients[i + 1] ??= zeros(shape, type, grad_output.device).DetachFromDisposeScope();
             // Left to the pass's scope, the gradients of all layers would live until its end.
             course.Give(gradients.OfType<Tensor>().Concat(op.held).Append(grad_output.DetachFromDisposeScope()));
             op.held.Clear();

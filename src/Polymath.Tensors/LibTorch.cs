@@ -4,17 +4,22 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors;
 
-/// <summary>The few functions of libtorch's C interface that TorchSharp does not bind. A TorchSharp <see cref="Tensor.Handle"/> is the handle they take.</summary>
+/// <summary>
+/// The few functions of libtorch's C interface that TorchSharp does not bind. A TorchSharp <see cref="Tensor.Handle"/> is the handle they
+/// take.
+/// </summary>
 static unsafe class LibTorch
 {
-    static readonly delegate* unmanaged<nint, void**, int> dataPointer = (delegate* unmanaged<nint, void**, int>)Export("aoti_torch_get_data_ptr");
-    static readonly delegate* unmanaged<void*, long, long*, long*, long, int, int, int, nint*, int> fromBlob =
+    private static readonly delegate* unmanaged<nint, void**, int> dataPointer =
+        (delegate* unmanaged<nint, void**, int>)Export("aoti_torch_get_data_ptr");
+    private static readonly delegate* unmanaged<void*, long, long*, long*, long, int, int, int, nint*, int> fromBlob =
         (delegate* unmanaged<void*, long, long*, long*, long, int, int, int, nint*, int>)Export("aoti_torch_create_tensor_from_blob");
-    static readonly delegate* unmanaged<nint, nint, nint, int> matrixProductInto = (delegate* unmanaged<nint, nint, nint, int>)Export("aoti_torch_cpu_mm_out");
-    static readonly delegate* unmanaged<long, long, long, delegate* unmanaged<long, long, void*, void>, void*, void> parallelFor =
+    private static readonly delegate* unmanaged<nint, nint, nint, int> matrixProductInto =
+        (delegate* unmanaged<nint, nint, nint, int>)Export("aoti_torch_cpu_mm_out");
+    private static readonly delegate* unmanaged<long, long, long, delegate* unmanaged<long, long, void*, void>, void*, void> parallelFor =
         (delegate* unmanaged<long, long, long, delegate* unmanaged<long, long, void*, void>, void*, void>)Export("torch_parallel_for");
 
-    static nint Export(string name) => NativeLibrary.GetExport(TorchRuntime.Core, name);
+    private static nint Export(string name) => NativeLibrary.GetExport(TorchRuntime.Core, name);
 
     /// <summary>The address of a tensor's first element. It is only valid while the tensor is alive: the caller keeps it so.</summary>
     internal static void* Data(Tensor tensor)
@@ -36,7 +41,16 @@ static unsafe class LibTorch
         {
             // A scalar has neither sizes nor strides, and libtorch still wants addresses.
             long none = 0;
-            if (fromBlob(data, shape.Length, s == null ? &none : s, t == null ? &none : t, 0, (int)type, 0, -1, &handle) != 0)
+            if (fromBlob(
+                data,
+                shape.Length,
+                s == null ? &none : s,
+                t == null ? &none : t,
+                0,
+                (int)type,
+                0,
+                -1,
+                &handle) != 0)
                 throw new InvalidOperationException($"libtorch refused a {type} tensor of shape [{string.Join(", ", shape.ToArray())}].");
         }
         return Tensor.UnsafeCreateTensor(handle);
@@ -46,7 +60,8 @@ static unsafe class LibTorch
     internal static void MatrixProduct(Tensor result, Tensor left, Tensor right)
     {
         if (matrixProductInto(result.Handle, left.Handle, right.Handle) != 0)
-            throw new InvalidOperationException($"libtorch refused a product of [{string.Join(", ", left.shape)}] and [{string.Join(", ", right.shape)}].");
+            throw new InvalidOperationException($"libtorch refused a product of [{string.Join(", ", left.shape)}] and "
+                + $"[{string.Join(", ", right.shape)}].");
         // What is not kept may be freed while it is read: nothing here uses it any more.
         GC.KeepAlive(result);
         GC.KeepAlive(left);
@@ -54,9 +69,14 @@ static unsafe class LibTorch
     }
 
     /// <summary>
-    /// Runs <paramref name="body"/> over ranges that together cover [0, count), on libtorch's own threads. Ranges depend only on the count, the grain and
-    /// the number of threads, so that sums over them are repeatable. The body must be unmanaged-callable and must not throw.
+    /// Runs <paramref name="body"/> over ranges that together cover [0, count), on libtorch's own threads. Ranges depend only on the count,
+    /// the grain and the number of threads, so that sums over them are repeatable. The body must be unmanaged-callable and must not throw.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void For(long count, long grain, delegate* unmanaged<long, long, void*, void> body, void* state) => parallelFor(0, count, grain, body, state);
+    internal static void For(long count, long grain, delegate* unmanaged<long, long, void*, void> body, void* state) => parallelFor(
+        0,
+        count,
+        grain,
+        body,
+        state);
 }

@@ -3,12 +3,12 @@ using System.Runtime.InteropServices;
 namespace Polymath.Tensors;
 
 /// <summary>
-/// Settings of the C library's allocator. glibc gives every large block back to the system at once, so that each big temporary is mapped, zeroed page
-/// by page and unmapped again; keeping blocks up to 1 GB saves that (2-3 times faster large element-wise operations).
+/// Settings of the C library's allocator. glibc gives every large block back to the system at once, so that each big temporary is mapped,
+/// zeroed page by page and unmapped again; keeping blocks up to 1 GB saves that (2-3 times faster large element-wise operations).
 /// </summary>
 static partial class NativeAllocator
 {
-    const int TrimThreshold = -1, MapThreshold = -3;
+    private const int TrimThreshold = -1, MapThreshold = -3;
 
     internal static void Tune()
     {

@@ -3,19 +3,19 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors;
 
 /// <summary>
-/// Gradient checkpointing (Chen et al. 2016): of a part of a model only the inputs are kept for backward, where the part is computed anew, with the same random numbers. Memory is that of one part,
-/// not of all; the price is one more forward.
+/// Gradient checkpointing (Chen et al. 2016): of a part of a model only the inputs are kept for backward, where the part is computed anew,
+/// with the same random numbers. Memory is that of one part, not of all; the price is one more forward.
 /// </summary>
 public sealed class Recomputed : Fused
 {
-    readonly Func<Tensor[], Tensor> part;
-    readonly int inputs;
-    Tensor[] kept = [];
-    bool[] wants = [];
-    Tensor? random;
+    private readonly Func<Tensor[], Tensor> part;
+    private readonly int inputs;
+    private Tensor[] kept = [];
+    private bool[] wants = [];
+    private Tensor? random;
     private long? seed;
 
-    Recomputed(Func<Tensor[], Tensor> part, int inputs) => (this.part, this.inputs) = (part, inputs);
+    private Recomputed(Func<Tensor[], Tensor> part, int inputs) => (this.part, this.inputs) = (part, inputs);
 
     /// <summary>Applies a part of a model.</summary>
     /// <param name="part">The part: a function of the inputs and of weights that are leaves, which get their gradients themselves.</param>
@@ -42,7 +42,8 @@ public sealed class Recomputed : Fused
         kept = [.. given.Select(Hold)];
         if (Array.Find(given, input => input.device_type == TorchSharp.DeviceType.CUDA) is not null)
         {
-            // TorchSharp cannot read the state of a device's generator: the part begins from a seed of its own, drawn from the CPU's, and begins from it again in backward.
+            // TorchSharp cannot read the state of a device's generator: the part begins from a seed of its own, drawn from the CPU's, and
+            // begins from it again in backward.
             using var drawn = randint(0, long.MaxValue, [1], dtype: ScalarType.Int64);
             seed = drawn.item<long>();
         }

@@ -4,10 +4,15 @@ using Polymath.Recipes;
 
 namespace Polymath.Tensors;
 
-/// <summary>Loads libtorch and TorchSharp's native library from where they lie: <c>POLYMATH_LIBTORCH</c>, the program's folder, or the package cache of the build.</summary>
+/// <summary>
+/// Loads libtorch and TorchSharp's native library from where they lie: <c>POLYMATH_LIBTORCH</c>, the program's folder, or the package cache
+/// of the build.
+/// </summary>
 public static partial class TorchRuntime
 {
-    /// <summary>The environment variable that names another folder of libtorch files, such as <c>torch/lib</c> of a PyTorch installation.</summary>
+    /// <summary>
+    /// The environment variable that names another folder of libtorch files, such as <c>torch/lib</c> of a PyTorch installation.
+    /// </summary>
     public const string Variable = "POLYMATH_LIBTORCH";
 
     /// <summary>The environment variable that lets a libtorch of another version load; for tests of that very thing.</summary>
@@ -20,16 +25,21 @@ public static partial class TorchRuntime
     private const ulong Interface = 0x020a;
 
     // What LibTorch calls beside TorchSharp.
-    static readonly string[] needs = ["aoti_torch_abi_version", "aoti_torch_get_data_ptr", "aoti_torch_create_tensor_from_blob", "aoti_torch_cpu_mm_out", "torch_parallel_for"];
-    static readonly Lock gate = new();
-    static readonly List<string> loaded = [];
-    static nint core;
+    private static readonly string[] needs =
+    [
+        "aoti_torch_abi_version", "aoti_torch_get_data_ptr", "aoti_torch_create_tensor_from_blob", "aoti_torch_cpu_mm_out",
+        "torch_parallel_for",
+    ];
+    private static readonly Lock gate = new();
+    private static readonly List<string> loaded = [];
+    private static nint core;
 
     /// <summary>The native files that were loaded, by full path, in order; empty before <see cref="Load"/>.</summary>
     public static IReadOnlyList<string> Loaded => loaded;
 
     /// <summary>Whether the build mended TorchSharp's library, so that its calls keep what they work on (decision 7).</summary>
-    public static bool WrappersMended => typeof(TorchSharp.torch).Assembly.GetCustomAttribute<System.Diagnostics.DebuggableAttribute>() is { IsJITOptimizerDisabled: true };
+    public static bool WrappersMended =>
+        typeof(TorchSharp.torch).Assembly.GetCustomAttribute<System.Diagnostics.DebuggableAttribute>() is { IsJITOptimizerDisabled: true };
 
     /// <summary>The handle of the library that holds libtorch's C functions.</summary>
     internal static nint Core
@@ -58,7 +68,8 @@ public static partial class TorchRuntime
                 if (!File.Exists(file))
                 {
                     if (name.EndsWith("cuda", StringComparison.Ordinal)) continue;
-                    throw new InputException($"libtorch is incomplete: {file} is missing. Run `dotnet restore` again, or set {Variable} to a folder that holds libtorch.");
+                    throw new InputException($"libtorch is incomplete: {file} is missing. Run `dotnet restore` again, or set {Variable} to "
+                        + "a folder that holds libtorch.");
                 }
                 var handle = Open(file);
                 if (name == "torch_cpu") found = handle;
@@ -70,20 +81,24 @@ public static partial class TorchRuntime
         }
     }
 
-    // A libtorch of another version loads and then gives wrong dimensions: the layout of its tensors is compiled into TorchSharp's library. So its version is asked for before
-    // anything is called; and what is called beside TorchSharp must be there, which is said here and not in the middle of a run.
+    // A libtorch of another version loads and then gives wrong dimensions: the layout of its tensors is compiled into TorchSharp's library.
+    // So its version is asked for before anything is called; and what is called beside TorchSharp must be there, which is said here and not
+    // in the middle of a run.
     private static unsafe void CheckVersion(nint library, string file)
     {
         foreach (var needed in needs)
         {
             if (!NativeLibrary.TryGetExport(library, needed, out _))
-                throw new InputException($"{file} lacks {needed}: it is not the libtorch {Version} that this build is made for. Set {Variable} to one of that version, or unset it.");
+                throw new InputException($"{file} lacks {needed}: it is not the libtorch {Version} that this build is made for. Set "
+                    + $"{Variable} to one of that version, or unset it.");
         }
         Interfaced = ((delegate* unmanaged<ulong>)NativeLibrary.GetExport(library, "aoti_torch_abi_version"))();
         if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable(AnyVersion))) Check(Interfaced, file);
     }
 
-    /// <summary>The version of the library's binary interface, a byte each from the top: major, minor, patch; 0 before <see cref="Load"/>.</summary>
+    /// <summary>
+    /// The version of the library's binary interface, a byte each from the top: major, minor, patch; 0 before <see cref="Load"/>.
+    /// </summary>
     public static ulong Interfaced { get; private set; }
 
     /// <summary>A version of the binary interface in words, such as 2.10.0.</summary>
@@ -96,45 +111,55 @@ public static partial class TorchRuntime
     internal static void Check(ulong version, string file)
     {
         if (version >> 48 == Interface) return;
-        throw new InputException($"{file} is libtorch {Words(version)}, and this build is made for {Version}: the two lay tensors out differently, and results would be wrong without a word."
-            + $" Set {Variable} to the folder of a libtorch {Version} (such as torch/lib of a PyTorch {Version} installation), or unset it.");
+        throw new InputException($"{file} is libtorch {Words(version)}, and this build is made for {Version}: the two lay tensors out "
+            + $"differently, and results would be wrong without a word. Set {Variable} to the folder of a libtorch {Version} (such as "
+            + $"torch/lib of a PyTorch {Version} installation), or unset it.");
     }
 
-    // GNU's OpenMP lets a thread that waits spin for about a millisecond. Two processes on the same cores then keep each other from working: each is three to
-    // five times slower than it need be. A short spin is enough between our kernels. Whoever sets either variable decides; it is read when libtorch is loaded.
-    static void LetWaitingThreadsSleep()
+    // GNU's OpenMP lets a thread that waits spin for about a millisecond. Two processes on the same cores then keep each other from
+    // working: each is three to five times slower than it need be. A short spin is enough between our kernels. Whoever sets either variable
+    // decides; it is read when libtorch is loaded.
+    private static void LetWaitingThreadsSleep()
     {
-        if (!OperatingSystem.IsLinux() || Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is not null || Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is not null) return;
+        if (!OperatingSystem.IsLinux() || Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is not null
+            || Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is not null)
+            return;
         _ = SetEnvironment("GOMP_SPINCOUNT", "2000", 0);
     }
 
     [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int SetEnvironment(string name, string value, int overwrite);
 
-    static string TorchFolder()
+    private static string TorchFolder()
     {
         var chosen = Environment.GetEnvironmentVariable(Variable);
         if (!string.IsNullOrEmpty(chosen))
-            return Directory.Exists(chosen) ? Path.GetFullPath(chosen) : throw new InputException($"{Variable} names {chosen}, which is not a folder. Unset it, or give the folder that holds {FileName("torch_cpu")}.");
+            return Directory.Exists(chosen)
+                ? Path.GetFullPath(chosen)
+                : throw new InputException($"{Variable} names {chosen}, which is not a folder. Unset it, or give the folder that holds "
+                    + $"{FileName("torch_cpu")}.");
         var beside = Path.Combine(AppContext.BaseDirectory, "native");
         if (File.Exists(Path.Combine(beside, FileName("torch_cpu")))) return beside;
         return Described("TorchFolder");
     }
 
-    static string TorchSharpFile()
+    private static string TorchSharpFile()
     {
         var beside = Path.Combine(AppContext.BaseDirectory, "native", FileName("LibTorchSharp"));
         var file = File.Exists(beside) ? beside : Described("TorchSharpLibrary");
-        return File.Exists(file) ? file : throw new InputException($"TorchSharp's native library is missing: {file}. Build again: `dotnet build`.");
+        return File.Exists(file)
+            ? file
+            : throw new InputException($"TorchSharp's native library is missing: {file}. Build again: `dotnet build`.");
     }
 
-    static string Described(string key) => typeof(TorchRuntime).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().FirstOrDefault(a => a.Key == key)?.Value
-        ?? throw new InputException($"This build does not say where libtorch lies ({key}). Build again: `dotnet build`.");
+    private static string Described(string key) =>
+        typeof(TorchRuntime).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().FirstOrDefault(a => a.Key == key)?.Value
+            ?? throw new InputException($"This build does not say where libtorch lies ({key}). Build again: `dotnet build`.");
 
-    static string FileName(string library) =>
+    private static string FileName(string library) =>
         OperatingSystem.IsWindows() ? library + ".dll" : OperatingSystem.IsMacOS() ? $"lib{library}.dylib" : $"lib{library}.so";
 
-    static nint Open(string file)
+    private static nint Open(string file)
     {
         try
         {

@@ -41,7 +41,9 @@ internal readonly record struct JsonPart(string File, string Path, JsonElement E
         catch (JsonException fault)
         {
             var where = fault.LineNumber is { } line ? $", line {line + 1}, byte {fault.BytePositionInLine + 1}" : "";
-            throw new InputException($"{file}{where} is not JSON: {FirstSentence(fault.Message)} Is the file cut off? Fetch or save it again.", fault);
+            throw new InputException(
+                $"{file}{where} is not JSON: {FirstSentence(fault.Message)} Is the file cut off? Fetch or save it again.",
+                fault);
         }
     }
 
@@ -63,8 +65,8 @@ internal readonly record struct JsonPart(string File, string Path, JsonElement E
     };
 
     /// <summary>A fault at this place.</summary>
-    public InputException Fault(string what) => new($"{File}: {(Path.Length == 0 ? "the whole file" : $"key '{Path}'")}: {what}. Fetch or save the file " +
-        $"again.");
+    public InputException Fault(string what) =>
+        new($"{File}: {(Path.Length == 0 ? "the whole file" : $"key '{Path}'")}: {what}. Fetch or save the file again.");
 
     /// <summary>The member of that name, or null where it is missing or null.</summary>
     public JsonPart? Find(string key)
@@ -104,7 +106,8 @@ internal readonly record struct JsonPart(string File, string Path, JsonElement E
     public int Integer(int least, int most)
     {
         if (Element.ValueKind != JsonValueKind.Number || !Element.TryGetInt32(out var number))
-            throw Fault($"a whole number is needed here, found {(Element.ValueKind == JsonValueKind.Number ? Element.GetRawText() : Kind)}");
+            throw Fault("a whole number is needed here, found "
+                + $"{(Element.ValueKind == JsonValueKind.Number ? Element.GetRawText() : Kind)}");
         return number >= least && number <= most ? number : throw Fault($"a number from {least} to {most} is needed here, found {number}");
     }
 

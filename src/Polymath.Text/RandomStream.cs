@@ -1,13 +1,13 @@
 namespace Polymath.Text;
 
 /// <summary>
-/// A repeatable stream of random numbers (SplitMix64, Steele et al. 2014), seeded by what it is for rather than by when it is asked: the same names give
-/// the same numbers, whatever else was drawn before.
+/// A repeatable stream of random numbers (SplitMix64, Steele et al. 2014), seeded by what it is for rather than by when it is asked: the
+/// same names give the same numbers, whatever else was drawn before.
 /// </summary>
 public struct RandomStream
 {
-    ulong state;
-    double spare = double.NaN;
+    private ulong state;
+    private double spare = double.NaN;
 
     /// <summary>A stream for a purpose.</summary>
     /// <param name="seed">The run's seed.</param>

@@ -9,8 +9,8 @@ namespace Polymath.Training;
 /// <param name="purpose">Whose order it is: the stage's name.</param>
 public sealed class CorpusItems(IReadOnlyList<Item> items, long seed, string purpose) : ItemSource
 {
-    Permutation order;
-    long epoch = -1;
+    private Permutation order;
+    private long epoch = -1;
 
     /// <inheritdoc/>
     public override int Count => items.Count;

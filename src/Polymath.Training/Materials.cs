@@ -12,14 +12,19 @@ namespace Polymath.Training;
 /// <summary>What all stages of a run share: the data, the tokenizer, the layout, the rewards.</summary>
 public sealed class Materials
 {
-    readonly Dictionary<string, StageData> data;
-    readonly string baseFolder;
-    int? context;
+    private readonly Dictionary<string, StageData> data;
+    private readonly string baseFolder;
+    private int? context;
 
     /// <summary>What paths in the recipe are relative to.</summary>
     public string BaseFolder => baseFolder;
 
-    Materials(Recipe recipe, string baseFolder, Corpora corpora, Tokenizer tokenizer, TextContract contract)
+    private Materials(
+        Recipe recipe,
+        string baseFolder,
+        Corpora corpora,
+        Tokenizer tokenizer,
+        TextContract contract)
     {
         (Recipe, this.baseFolder, Corpora, Tokenizer, Contract) = (recipe, baseFolder, corpora, tokenizer, contract);
         data = recipe.Stages.ToDictionary(stage => stage.Name, stage => new StageData(stage, corpora, contract));
@@ -43,13 +48,23 @@ public sealed class Materials
     /// <param name="kept">The folder the trained tokenizer is kept in.</param>
     /// <param name="observer">Is told of the progress.</param>
     /// <param name="hub">Fetches what lies on hubs; as the environment says when left out.</param>
-    public static Materials Gather(Recipe recipe, string baseFolder, string kept, RunObserver observer, Hub? hub = null)
+    public static Materials Gather(
+        Recipe recipe,
+        string baseFolder,
+        string kept,
+        RunObserver observer,
+        Hub? hub = null)
     {
         ArgumentNullException.ThrowIfNull(recipe);
         ArgumentNullException.ThrowIfNull(observer);
         hub ??= new Hub(HubSettings.FromEnvironment());
         recipe = Fetched(recipe, hub);
-        var corpora = new Corpora(recipe, baseFolder, new PackageCache(), observer.Progress, hub);
+        var corpora = new Corpora(
+            recipe,
+            baseFolder,
+            new PackageCache(),
+            observer.Progress,
+            hub);
         var conversions = (recipe.Chat?.Convert ?? []).Select(corpora.Conversion).ToList();
         var existing = (recipe.Tokenizer, recipe.Model) switch
         {
@@ -60,10 +75,19 @@ public sealed class Materials
         if (existing is not null)
         {
             var folder = Path.GetFullPath(existing, Path.GetFullPath(baseFolder));
-            var tokenizer = Tokenizer.Load(folder, recipe.Model is CheckpointSpec { Folder: var its } && its == existing ? ModelFolder.TokenRows(folder) : null);
+            var tokenizer = Tokenizer.Load(
+                folder, recipe.Model is CheckpointSpec { Folder: var its } && its == existing ? ModelFolder.TokenRows(folder) : null);
             var contract = TextContract.Load(folder, tokenizer);
-            if (recipe.Chat is not null) contract = Named(contract with { Template = contract.Template with { System = recipe.Chat.System ?? "" }, Conversions = conversions }, recipe.Chat);
-            return new Materials(recipe, baseFolder, corpora, tokenizer, contract);
+            if (recipe.Chat is not null)
+                contract = Named(
+                    contract with { Template = contract.Template with { System = recipe.Chat.System ?? "" }, Conversions = conversions },
+                    recipe.Chat);
+            return new Materials(
+                recipe,
+                baseFolder,
+                corpora,
+                tokenizer,
+                contract);
         }
         var own = Named(new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions), recipe.Chat);
         if (!File.Exists(Path.Combine(kept, Tokenizer.FileName)))
@@ -71,27 +95,36 @@ public sealed class Materials
             observer.Progress("Training the tokenizer", 0, 0);
             TrainTokenizer(recipe, corpora, own).Save(kept);
         }
-        return new Materials(recipe, baseFolder, corpora, Tokenizer.Load(kept), own);
+        return new Materials(
+            recipe,
+            baseFolder,
+            corpora,
+            Tokenizer.Load(kept),
+            own);
     }
 
     // From here on, what lies on a hub is a folder like any other.
-    static Recipe Fetched(Recipe recipe, Hub hub) => recipe with
+    private static Recipe Fetched(Recipe recipe, Hub hub) => recipe with
     {
         Model = recipe.Model is CheckpointSpec model ? model with { Folder = hub.Model(model.Folder) } : recipe.Model,
-        Tokenizer = recipe.Tokenizer is TokenizerFolderSpec tokenizer ? tokenizer with { Folder = hub.Tokenizer(tokenizer.Folder) } : recipe.Tokenizer,
+        Tokenizer = recipe.Tokenizer is TokenizerFolderSpec tokenizer
+            ? tokenizer with { Folder = hub.Tokenizer(tokenizer.Folder) }
+            : recipe.Tokenizer,
         Stages = [.. recipe.Stages.Select(stage => stage with { Method = Fetched(stage.Method, hub) })],
     };
 
-    static MethodSpec? Fetched(MethodSpec? method, Hub hub) => method switch
+    private static MethodSpec? Fetched(MethodSpec? method, Hub hub) => method switch
     {
         PromptMethod prompt => prompt with { Train = Fetched(prompt.Train, hub) },
-        AdaptersMethod several => several with { Adapters = several.Adapters.ToDictionary(pair => pair.Key, pair => pair.Value with { Folder = pair.Value.Folder is { } folder ? hub.Adapter(folder) : null }) },
+        AdaptersMethod several => several with { Adapters = several.Adapters.ToDictionary(
+            pair => pair.Key, pair => pair.Value with { Folder = pair.Value.Folder is { } folder ? hub.Adapter(folder) : null }) },
         _ => method,
     };
 
-    static TextContract Named(TextContract contract, ChatSpec? chat) => chat?.Template is { } name ? contract.With(name.ToString().ToLowerInvariant()) : contract;
+    private static TextContract Named(TextContract contract, ChatSpec? chat) =>
+        chat?.Template is { } name ? contract.With(name.ToString().ToLowerInvariant()) : contract;
 
-    static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
+    private static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
     {
         // Alignment reads prompts that finetuning has read: counting them twice would only tilt the counts.
         var texts = recipe.Stages.Where(stage => stage.Objective is not AlignSpec).SelectMany(stage =>
@@ -102,10 +135,16 @@ public sealed class Materials
         return recipe.Tokenizer switch
         {
             ByteLevelBpeSpec spec => ByteLevelBpeTrainer.Train(texts, spec.VocabularySize, spec.MinimumCount, ChatTemplate.Specials),
-            WordPieceSpec spec => WordPieceTrainer.Train(texts, spec.VocabularySize, spec.MinimumCount, ChatTemplate.Specials, spec.Normalize),
+            WordPieceSpec spec => WordPieceTrainer.Train(
+                texts,
+                spec.VocabularySize,
+                spec.MinimumCount,
+                ChatTemplate.Specials,
+                spec.Normalize),
             UnigramSpec spec => UnigramTrainer.Train(texts, spec.VocabularySize, ChatTemplate.Specials),
             CharacterTokenizerSpec spec => CharacterTokenizerTrainer.Train(texts, spec.MinimumCount, ChatTemplate.Specials),
-            _ => throw new InputException("A new model needs a tokenizer: add `tokenizer: {kind: character}` or `{kind: byteLevelBpe, vocabularySize: 8000}` to the recipe."),
+            _ => throw new InputException("A new model needs a tokenizer: add `tokenizer: {kind: character}` or `{kind: byteLevelBpe, "
+                + "vocabularySize: 8000}` to the recipe."),
         };
     }
 
@@ -113,7 +152,9 @@ public sealed class Materials
     /// <param name="stage">The stage's name.</param>
     public StageData Data(string stage) => data[stage];
 
-    /// <summary>The most tokens of a stage's rows: what its batch says, within the model's context. One rule for training, measuring and baselines.</summary>
+    /// <summary>
+    /// The most tokens of a stage's rows: what its batch says, within the model's context. One rule for training, measuring and baselines.
+    /// </summary>
     /// <param name="stage">The stage.</param>
     public int LengthOf(StageSpec stage)
     {
@@ -144,19 +185,27 @@ public sealed class Materials
         var heads = stage is { TrainsHead: true } ? stage : null;
         LanguageModel model = Recipe.Model switch
         {
-            LlamaSpec spec when Llama.Configure(spec, Tokenizer.VocabularySize, Tokenizer.IdOf(Contract.Template.Begin) ?? 0, Tokenizer.IdOf(Contract.Template.End) ?? 0) is var configuration =>
-                heads is null ? new Llama(configuration, new FreshWeights(Recipe.Seed)) : HeadStage.New(heads, configuration, Data(heads.Name).Labels(), Recipe.Seed),
+            LlamaSpec spec when Llama.Configure(
+                spec, Tokenizer.VocabularySize, Tokenizer.IdOf(Contract.Template.Begin) ?? 0, Tokenizer.IdOf(Contract.Template.End) ?? 0)
+                is var configuration =>
+                heads is null
+                    ? new Llama(configuration, new FreshWeights(Recipe.Seed))
+                    : HeadStage.New(heads, configuration, Data(heads.Name).Labels(), Recipe.Seed),
             CheckpointSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
             _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
         };
         if (Tokenizer.VocabularySize <= model.Sizes.VocabularySize) return new TextModel(model, Tokenizer, Contract);
-        using (model) throw new InputException($"The tokenizer has {Tokenizer.VocabularySize} tokens, the model {model.Sizes.VocabularySize}: they do not belong together. Take the model's own (leave tokenizer out), or one of fewer tokens.");
+        using (model)
+            throw new InputException($"The tokenizer has {Tokenizer.VocabularySize} tokens, the model {model.Sizes.VocabularySize}: they "
+                + "do not belong together. Take the model's own (leave tokenizer out), or one of fewer tokens.");
     }
 
     /// <summary>A finished stage's model, under this run's tokenizer and layout.</summary>
     /// <param name="folder">The model's folder.</param>
     /// <param name="stage">The stage that it is for, which may give it a head over labels; null for the model as it is.</param>
-    public TextModel OpenModel(string folder, StageSpec? stage = null) => new(Open(folder, stage is { TrainsHead: true } ? stage : null), Tokenizer, Contract);
+    public TextModel OpenModel(string folder, StageSpec? stage = null) =>
+        new(Open(folder, stage is { TrainsHead: true } ? stage : null), Tokenizer, Contract);
 
-    LanguageModel Open(string folder, StageSpec? heads) => heads is null ? ModelFolder.Open(folder) : HeadStage.Open(heads, folder, Data(heads.Name).Labels(), Recipe.Seed);
+    private LanguageModel Open(string folder, StageSpec? heads) =>
+        heads is null ? ModelFolder.Open(folder) : HeadStage.Open(heads, folder, Data(heads.Name).Labels(), Recipe.Seed);
 }

@@ -11,7 +11,7 @@ namespace Polymath.Training;
 /// <summary>Pairs of answers that people ranked, with what the model thought of them before the stage.</summary>
 static class PreferenceItems
 {
-    const int TokensAtOnce = 8192;
+    private const int TokensAtOnce = 8192;
 
     /// <summary>The items of some rows: the chosen answer, then the rejected one.</summary>
     /// <param name="stage">The stage's name, for messages.</param>
@@ -27,18 +27,23 @@ static class PreferenceItems
         foreach (var row in rows)
         {
             if (!row.Fields.TryGetValue("chosen", out var chosen) || !row.Fields.TryGetValue("rejected", out var rejected))
-                throw new InputException($"Stage {stage}: the row {row.Key} has no chosen and rejected answer. Give its source shape: preference.");
+                throw new InputException($"Stage {stage}: the row {row.Key} has no chosen and rejected answer. Give its source shape: "
+                    + "preference.");
             TokenRow[] pair = [Tokens(row, chosen, model), Tokens(row, rejected, model)];
-            if (pair.Any(answer => answer.Targets == 0)) throw new InputException($"Stage {stage}: an answer of the row {row.Key} trains no token. Leave the row out with where, or choose another chat template.");
+            if (pair.Any(answer => answer.Targets == 0))
+                throw new InputException($"Stage {stage}: an answer of the row {row.Key} trains no token. Leave the row out with where, or "
+                    + "choose another chat template.");
             if (pair.Any(answer => answer.Length > maxLength) || chosen == rejected) dropped++;
             else items.Add(new Item(pair));
         }
-        if (items.Count == 0) throw new InputException($"Stage {stage} has no pair to learn from: {dropped} are longer than batch.maxLength {maxLength} or have two equal answers. Raise maxLength, or name other data.");
+        if (items.Count == 0)
+            throw new InputException($"Stage {stage} has no pair to learn from: {dropped} are longer than batch.maxLength {maxLength} or "
+                + "have two equal answers. Raise maxLength, or name other data.");
         return (WithReference(items, model.Model), dropped);
     }
 
     // Only the last answer is compared: earlier ones are the same on both sides.
-    static TokenRow Tokens(Row row, string answer, TextModel model)
+    private static TokenRow Tokens(Row row, string answer, TextModel model)
     {
         var tokens = model.Contract.Render(RowTalk.Of(row.Key, row.Fields, answer), model.Tokenizer).Tokenize(model.Tokenizer);
         var end = Array.FindLastIndex(tokens.Learn, weight => weight != 0);
@@ -51,7 +56,7 @@ static class PreferenceItems
         return tokens with { Data = row.Data };
     }
 
-    static List<Item> WithReference(List<Item> items, LanguageModel model)
+    private static List<Item> WithReference(List<Item> items, LanguageModel model)
     {
         using var frozen = no_grad();
         var result = new List<Item>(items.Count);

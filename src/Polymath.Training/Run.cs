@@ -12,10 +12,12 @@ using Polymath.Tuning;
 
 namespace Polymath.Training;
 
-/// <summary>One job: the pieces a recipe names, the folder they live in, and the order of the stages. Stages that are done are not done again.</summary>
+/// <summary>
+/// One job: the pieces a recipe names, the folder they live in, and the order of the stages. Stages that are done are not done again.
+/// </summary>
 public sealed class Run : IDisposable
 {
-    static readonly JsonSerializerOptions layout = new()
+    private static readonly JsonSerializerOptions layout = new()
     {
         WriteIndented = true,
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
@@ -23,10 +25,10 @@ public sealed class Run : IDisposable
         NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
 
-    readonly RunFolder folder;
-    readonly CancellationTokenSource stop = new();
+    private readonly RunFolder folder;
+    private readonly CancellationTokenSource stop = new();
 
-    Run(Materials materials, RunFolder folder, RunObserver observer, int? stopAfter)
+    private Run(Materials materials, RunFolder folder, RunObserver observer, int? stopAfter)
     {
         (Materials, this.folder, Observer, StopAfter) = (materials, folder, observer, stopAfter);
         Meter = new AbilityMeter(materials);
@@ -57,7 +59,13 @@ public sealed class Run : IDisposable
     /// <param name="stopAfter">The steps after which to stop, or null.</param>
     /// <param name="observer">Is told what happens.</param>
     /// <param name="open">Opens the hubs with the commits of an earlier time; as the environment says when left out.</param>
-    public static Run Open(RecipeReading reading, string path, bool fresh, int? stopAfter, RunObserver observer, Func<HubPins, Hub>? open = null)
+    public static Run Open(
+        RecipeReading reading,
+        string path,
+        bool fresh,
+        int? stopAfter,
+        RunObserver observer,
+        Func<HubPins, Hub>? open = null)
     {
         ArgumentNullException.ThrowIfNull(reading);
         var recipe = reading.OrThrow();
@@ -65,12 +73,18 @@ public sealed class Run : IDisposable
         var folder = RunFolder.Open(path, reading.Resolved, fresh);
         try
         {
-            void Write(IReadOnlyDictionary<string, string> hubs) => AtomicFile.WriteText(folder.File(Surroundings.File), JsonSerializer.Serialize(
-                new { surroundings = Surroundings.Now(), baseFolder = Path.GetFullPath(reading.BaseFolder), hubs }, layout) + "\n");
+            void Write(IReadOnlyDictionary<string, string> hubs) =>
+                AtomicFile.WriteText(folder.File(Surroundings.File), JsonSerializer.Serialize(
+                    new { surroundings = Surroundings.Now(), baseFolder = Path.GetFullPath(reading.BaseFolder), hubs }, layout) + "\n");
             var pins = new HubPins(Surroundings.Pins(folder.Path), Write);
             Write(pins.Commits);
             var hub = open?.Invoke(pins) ?? new Hub(HubSettings.FromEnvironment(), pins);
-            var materials = Materials.Gather(recipe, reading.BaseFolder, folder.File("tokenizer"), observer, hub);
+            var materials = Materials.Gather(
+                recipe,
+                reading.BaseFolder,
+                folder.File("tokenizer"),
+                observer,
+                hub);
             materials.Corpora.Fetch();
             return new Run(materials, folder, observer, stopAfter);
         }
@@ -108,7 +122,11 @@ public sealed class Run : IDisposable
             return Path.Combine(folder.Stage(last, visits[last].Name), "adapter");
         }
         var saves = Path.Combine(place, "checkpoints");
-        return new AdapterPlaces(Materials.BaseFolder, OfStage, Path.Combine(place, "prepared"), Directory.Exists(saves) && Directory.EnumerateDirectories(saves).Any());
+        return new AdapterPlaces(
+            Materials.BaseFolder,
+            OfStage,
+            Path.Combine(place, "prepared"),
+            Directory.Exists(saves) && Directory.EnumerateDirectories(saves).Any());
     }
 
     /// <summary>The run's folder.</summary>
@@ -117,7 +135,7 @@ public sealed class Run : IDisposable
     /// <summary>Asks the run to save and stop after the step it is at.</summary>
     public void RequestStop() => stop.Cancel();
 
-    sealed record StageResult(StageReport? Report, AbilityRow Abilities, IReadOnlyList<SampleReport> Samples);
+    private sealed record StageResult(StageReport? Report, AbilityRow Abilities, IReadOnlyList<SampleReport> Samples);
 
     /// <summary>Measures the abilities before the first stage, if that is not done, and nothing else.</summary>
     public void MeasureStart()
@@ -150,16 +168,28 @@ public sealed class Run : IDisposable
                     before += done.Report!.Steps;
                     continue;
                 }
-                // A stage starts from the last finished model as it lies on the disk: a resumed run and an uninterrupted one read the same bytes.
+                // A stage starts from the last finished model as it lies on the disk: a resumed run and an uninterrupted one read the same
+                // bytes.
                 model?.Dispose();
                 model = null;
                 var origin = i == 0 ? Materials.BaseModel : Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model");
                 model = i == 0 ? Materials.NewModel(visits[i].Stage) : Materials.OpenModel(origin!, visits[i].Stage);
                 if (i == 0) foreach (var note in model.Model.Notes) Observer.Note(note);
                 // An unmerged delta stays on while the stage's abilities are measured.
-                using var runner = new StageRunner(this, visits[i], place, model, before, origin);
+                using var runner = new StageRunner(
+                    this,
+                    visits[i],
+                    place,
+                    model,
+                    before,
+                    origin);
                 var report = runner.Train();
-                results.Add(Keep(place, report, visits[i].Name, model, visits[i]));
+                results.Add(Keep(
+                    place,
+                    report,
+                    visits[i].Name,
+                    model,
+                    visits[i]));
                 Observer.StageDone(visits[i].Name);
                 before += report.Steps;
             }
@@ -171,13 +201,18 @@ public sealed class Run : IDisposable
         }
     }
 
-    static StageResult? Kept(string place)
+    private static StageResult? Kept(string place)
     {
         var file = Path.Combine(place, "report.json");
         return File.Exists(file) ? JsonSerializer.Deserialize<StageResult>(File.ReadAllText(file), layout) : null;
     }
 
-    StageResult Keep(string place, StageReport? report, string name, TextModel model, StageVisit? visit = null)
+    private StageResult Keep(
+        string place,
+        StageReport? report,
+        string name,
+        TextModel model,
+        StageVisit? visit = null)
     {
         Observer.Progress($"Measuring abilities after {name}", 0, 0);
         // A process that was killed while it measured has left some of these records already.
@@ -185,21 +220,35 @@ public sealed class Run : IDisposable
         var values = Meter.Measure(model, Materials.Recipe.Abilities?.Keys ?? [], Stop);
         foreach (var (ability, value) in values) Record(name, report?.Steps ?? 0, "after " + ability, value);
         Observer.Measured(name, 0, values);
-        var samples = visit is null ? [] : Sample(visit, model, report!.Steps, visit.Stage.Evaluate?.Samples ?? 2, finished: true);
+        var samples = visit is null ? [] : Sample(
+            visit,
+            model,
+            report!.Steps,
+            visit.Stage.Evaluate?.Samples ?? 2,
+            finished: true);
         var result = new StageResult(report, new AbilityRow(name, values), samples);
         AtomicFile.WriteText(Path.Combine(place, "report.json"), JsonSerializer.Serialize(result, layout) + "\n");
         return result;
     }
 
-    RunReport WriteReport(List<StageResult> results)
+    private RunReport WriteReport(List<StageResult> results)
     {
         Observer.Progress("Writing the report", 0, 0);
         var baselines = new BaselineMeter(Materials);
         var accuracies = baselines.Accuracies();
         var recipe = Materials.Recipe;
         var report = new RunReport(
-            recipe.Name, recipe.Description ?? recipe.Name, recipe.Seed, baselines.UnigramPerplexity(), Majority(accuracies), accuracies,
-            [.. results.Select(result => result.Report).OfType<StageReport>()], [.. results.Select(result => result.Abilities)], [.. results.SelectMany(result => result.Samples)], Surroundings.Now(), []);
+            recipe.Name,
+            recipe.Description ?? recipe.Name,
+            recipe.Seed,
+            baselines.UnigramPerplexity(),
+            Majority(accuracies),
+            accuracies,
+            [.. results.Select(result => result.Report).OfType<StageReport>()],
+            [.. results.Select(result => result.Abilities)],
+            [.. results.SelectMany(result => result.Samples)],
+            Surroundings.Now(),
+            []);
         var better = recipe.Abilities?.ToDictionary(pair => pair.Key, pair => pair.Value.HigherIsBetter) ?? [];
         var points = Points();
         report = report with { Next = Suggestions.For(report, better, points) };
@@ -208,21 +257,24 @@ public sealed class Run : IDisposable
         return report;
     }
 
-    static double? Majority(IReadOnlyDictionary<string, double> accuracies) =>
-        accuracies.Where(pair => pair.Key.EndsWith(": " + BaselineMeter.Majority, StringComparison.Ordinal)).Select(pair => (double?)pair.Value).FirstOrDefault();
+    private static double? Majority(IReadOnlyDictionary<string, double> accuracies) =>
+        accuracies.Where(pair => pair.Key.EndsWith(": " + BaselineMeter.Majority, StringComparison.Ordinal))
+            .Select(pair => (double?)pair.Value).FirstOrDefault();
 
-    List<MetricPoint> Points() => File.Exists(folder.Metrics)
-        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, layout)!).Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))]
+    private List<MetricPoint> Points() => File.Exists(folder.Metrics)
+        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, layout)!)
+            .Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))]
         : [];
 
-    sealed record MetricLine(string Stage, int Step, string Name, double Value);
+    private sealed record MetricLine(string Stage, int Step, string Name, double Value);
 
     /// <summary>Writes a figure down.</summary>
     /// <param name="stage">The stage's visit.</param>
     /// <param name="step">The step.</param>
     /// <param name="name">The figure.</param>
     /// <param name="value">Its value.</param>
-    public void Record(string stage, int step, string name, double value) => RunFolder.Append(folder.Metrics, new MetricLine(stage, step, name, value));
+    public void Record(string stage, int step, string name, double value) =>
+        RunFolder.Append(folder.Metrics, new MetricLine(stage, step, name, value));
 
     /// <summary>Forgets a stage's figures and samples after a step.</summary>
     /// <param name="stage">The stage's visit.</param>
@@ -239,7 +291,12 @@ public sealed class Run : IDisposable
     /// <param name="step">The step.</param>
     /// <param name="count">The number of prompts.</param>
     /// <param name="finished">Whether the stage is over.</param>
-    public IReadOnlyList<SampleReport> Sample(StageVisit visit, TextModel model, int step, int count, bool finished = false)
+    public IReadOnlyList<SampleReport> Sample(
+        StageVisit visit,
+        TextModel model,
+        int step,
+        int count,
+        bool finished = false)
     {
         ArgumentNullException.ThrowIfNull(visit);
         ArgumentNullException.ThrowIfNull(model);
@@ -264,7 +321,8 @@ public sealed class Run : IDisposable
             answers = model.Answer(prompts, settings);
         }
         var samples = prompts.Select((prompt, i) => new SampleReport(visit.Name, prompt, model.Tokenizer.Decode(answers[i]))).ToList();
-        foreach (var sample in samples) RunFolder.Append(folder.Samples, new { stage = visit.Name, step, finished, prompt = sample.Prompt, answer = sample.Answer });
+        foreach (var sample in samples)
+            RunFolder.Append(folder.Samples, new { stage = visit.Name, step, finished, prompt = sample.Prompt, answer = sample.Answer });
         return samples;
     }
 

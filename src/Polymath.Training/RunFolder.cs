@@ -3,12 +3,15 @@ using Polymath.Recipes;
 
 namespace Polymath.Training;
 
-/// <summary>A run's folder: <c>recipe.yaml</c>, <c>environment.json</c>, <c>metrics.jsonl</c>, <c>samples.jsonl</c>, <c>stages/NN-name</c>, the reports. One process at a time.</summary>
+/// <summary>
+/// A run's folder: <c>recipe.yaml</c>, <c>environment.json</c>, <c>metrics.jsonl</c>, <c>samples.jsonl</c>, <c>stages/NN-name</c>, the
+/// reports. One process at a time.
+/// </summary>
 public sealed class RunFolder : IDisposable
 {
-    readonly FileStream guard;
+    private readonly FileStream guard;
 
-    RunFolder(string path, FileStream guard) => (Path, this.guard) = (path, guard);
+    private RunFolder(string path, FileStream guard) => (Path, this.guard) = (path, guard);
 
     /// <summary>The folder.</summary>
     public string Path { get; }
@@ -31,15 +34,18 @@ public sealed class RunFolder : IDisposable
     /// <summary>Opens the folder for a recipe.</summary>
     /// <param name="path">The folder.</param>
     /// <param name="recipe">The recipe, resolved.</param>
-    /// <param name="fresh">Whether to begin anew: the run that is there is set aside under <c>.previous</c>, or <c>.previous-2</c> and so on.</param>
-    /// <exception cref="InputException">Another process is at work in it, it belongs to another recipe, or it is not a run folder.</exception>
+    /// <param name="fresh">Whether to begin anew: the run that is there is set aside under <c>.previous</c>, or <c>.previous-2</c> and so
+    /// on.</param>
+    /// <exception cref="InputException">Another process is at work in it, it belongs to another recipe, or it is not a run
+    /// folder.</exception>
     public static RunFolder Open(string path, string recipe, bool fresh)
     {
         var full = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path));
         try
         {
             // Nothing but a run is ever written into, or set aside.
-            if (Directory.Exists(full) && !System.IO.File.Exists(System.IO.Path.Combine(full, "recipe.yaml")) && Directory.EnumerateFileSystemEntries(full).Any(entry => !IsBeginning(System.IO.Path.GetFileName(entry))))
+            if (Directory.Exists(full) && !System.IO.File.Exists(System.IO.Path.Combine(full, "recipe.yaml"))
+                && Directory.EnumerateFileSystemEntries(full).Any(entry => !IsBeginning(System.IO.Path.GetFileName(entry))))
                 throw new InputException($"{path} holds other things than a run. Give an empty or new folder with --run-dir.");
             if (fresh && Directory.Exists(full)) SetAside(full);
             Directory.CreateDirectory(full);
@@ -61,7 +67,8 @@ public sealed class RunFolder : IDisposable
             var file = folder.File("recipe.yaml");
             if (!System.IO.File.Exists(file)) AtomicFile.WriteText(file, recipe);
             else if (System.IO.File.ReadAllText(file) != recipe)
-                throw new InputException($"{path} belongs to another recipe or other settings (see {file}). Give another folder with --run-dir, or begin anew with --fresh, which sets this one aside.");
+                throw new InputException($"{path} belongs to another recipe or other settings (see {file}). Give another folder with "
+                    + "--run-dir, or begin anew with --fresh, which sets this one aside.");
             return folder;
         }
         catch
@@ -72,10 +79,11 @@ public sealed class RunFolder : IDisposable
     }
 
     // What a process leaves that was killed before the recipe had its name.
-    static bool IsBeginning(string name) => name == "run.lock" || name.StartsWith("recipe.yaml.", StringComparison.Ordinal) && name.EndsWith(".tmp", StringComparison.Ordinal);
+    private static bool IsBeginning(string name) =>
+        name == "run.lock" || name.StartsWith("recipe.yaml.", StringComparison.Ordinal) && name.EndsWith(".tmp", StringComparison.Ordinal);
 
     // Held open and locked while the process lives; the system lets go of it when the process ends, however it ends.
-    static FileStream Guard(string full)
+    private static FileStream Guard(string full)
     {
         try
         {
@@ -87,18 +95,23 @@ public sealed class RunFolder : IDisposable
         }
         catch (IOException e) when (!IsShared(e))
         {
-            throw new InputException($"The run folder {full} cannot be written: {e.Message} Free some space, or give another folder with --run-dir.", e);
+            throw new InputException(
+                $"The run folder {full} cannot be written: {e.Message} Free some space, or give another folder with --run-dir.",
+                e);
         }
         catch (IOException e)
         {
-            throw new InputException($"Another process is at work in {full}. Wait until it ends, or give another folder with --run-dir.", e);
+            throw new InputException(
+                $"Another process is at work in {full}. Wait until it ends, or give another folder with --run-dir.",
+                e);
         }
     }
 
-    // What a file that another process holds looks like: a sharing violation on Windows, a refused lock (EAGAIN, also as on macOS) elsewhere.
-    static bool IsShared(IOException e) => (e.HResult & 0xFFFF) is 32 or 33 or 11 or 35;
+    // What a file that another process holds looks like: a sharing violation on Windows, a refused lock (EAGAIN, also as on macOS)
+    // elsewhere.
+    private static bool IsShared(IOException e) => (e.HResult & 0xFFFF) is 32 or 33 or 11 or 35;
 
-    static void SetAside(string full)
+    private static void SetAside(string full)
     {
         using (Guard(full))
         {
@@ -123,7 +136,10 @@ public sealed class RunFolder : IDisposable
         }
     }
 
-    /// <summary>Drops a stage's records that lie after a step, and those of its finished model, so that a resumed run's records are those of an uninterrupted one.</summary>
+    /// <summary>
+    /// Drops a stage's records that lie after a step, and those of its finished model, so that a resumed run's records are those of an
+    /// uninterrupted one.
+    /// </summary>
     /// <param name="file">The file.</param>
     /// <param name="stage">The stage.</param>
     /// <param name="step">The last step that counts.</param>
@@ -134,7 +150,7 @@ public sealed class RunFolder : IDisposable
         AtomicFile.WriteText(file, string.Concat(kept.Select(line => line + "\n")));
     }
 
-    static bool Keep(string line, string stage, int step)
+    private static bool Keep(string line, string stage, int step)
     {
         try
         {
@@ -149,10 +165,11 @@ public sealed class RunFolder : IDisposable
         }
     }
 
-    static bool IsOfFinished(JsonElement record) =>
-        (record.TryGetProperty("finished", out var finished) && finished.GetBoolean()) || (record.TryGetProperty("name", out var name) && name.GetString()!.StartsWith("after ", StringComparison.Ordinal));
+    private static bool IsOfFinished(JsonElement record) =>
+        (record.TryGetProperty("finished", out var finished) && finished.GetBoolean())
+            || (record.TryGetProperty("name", out var name) && name.GetString()!.StartsWith("after ", StringComparison.Ordinal));
 
-    static JsonSerializerOptions Lines { get; } = new()
+    private static JsonSerializerOptions Lines { get; } = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,

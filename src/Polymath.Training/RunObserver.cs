@@ -23,7 +23,12 @@ public abstract class RunObserver
     /// <param name="steps">Its steps.</param>
     /// <param name="trainable">The elements it trains.</param>
     /// <param name="done">The steps done before.</param>
-    public virtual void StageStarted(string name, string kind, int steps, long trainable, int done)
+    public virtual void StageStarted(
+        string name,
+        string kind,
+        int steps,
+        long trainable,
+        int done)
     {
     }
 

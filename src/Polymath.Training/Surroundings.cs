@@ -46,7 +46,7 @@ public static class Surroundings
     public static int CudaDevices => torch.cuda.is_available() ? torch.cuda.device_count() : 0;
 
     // The rule libtorch chooses its kernels by.
-    static string Capability() =>
+    private static string Capability() =>
         Environment.GetEnvironmentVariable("ATEN_CPU_CAPABILITY") is { Length: > 0 } chosen ? chosen.ToUpperInvariant()
         : Avx512BW.VL.IsSupported && Avx512DQ.IsSupported ? "AVX512"
         : Avx2.IsSupported && Fma.IsSupported ? "AVX2"

@@ -5,8 +5,8 @@ using Polymath.Tensors.Files;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// The models that an adapter was made for: the one it was trained on, and what that one was before it was rounded to few bits. They stand in the metadata of the adapter's file,
-/// where PEFT does not look, so that PEFT's configuration has PEFT's keys alone.
+/// The models that an adapter was made for: the one it was trained on, and what that one was before it was rounded to few bits. They stand
+/// in the metadata of the adapter's file, where PEFT does not look, so that PEFT's configuration has PEFT's keys alone.
 /// </summary>
 /// <param name="Models">The signatures.</param>
 public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
@@ -14,7 +14,7 @@ public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
     /// <summary>The key of the metadata.</summary>
     public const string Key = "polymath_base";
 
-    const int Shown = 12;
+    private const int Shown = 12;
 
     /// <summary>The models that an adapter on a model may go on.</summary>
     /// <param name="model">The model as it is.</param>
@@ -27,7 +27,8 @@ public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
     }
 
     /// <summary>Metadata for the adapter's file.</summary>
-    public IReadOnlyDictionary<string, string> Metadata => new Dictionary<string, string> { ["format"] = "pt", [Key] = string.Join(' ', Models) };
+    public IReadOnlyDictionary<string, string> Metadata =>
+        new Dictionary<string, string> { ["format"] = "pt", [Key] = string.Join(' ', Models) };
 
     /// <summary>What an adapter's file says.</summary>
     /// <param name="folder">The adapter's folder.</param>
@@ -40,7 +41,8 @@ public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
         if (weights is not SafetensorsFile { Metadata: var metadata } || !metadata.TryGetValue(Key, out var text)) return null;
         var models = text.Split(' ').Select(ModelSignature.Parse).ToList();
         return models.Contains(null)
-            ? throw new InputException($"{file}: its metadata {Key} is no list of models' digests. The file is damaged: fetch or save it again, or add --any-base to go on without knowing what it was made for.")
+            ? throw new InputException($"{file}: its metadata {Key} is no list of models' digests. The file is damaged: fetch or save it "
+                + "again, or add --any-base to go on without knowing what it was made for.")
             : new AdapterBase([.. models.OfType<ModelSignature>()]);
     }
 
@@ -57,11 +59,13 @@ public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
         if (given.Any(own => Models.Any(own.Fits))) return;
         var name = configuration.Text("base_model_name_or_path") is { Length: > 0 } named ? $" ({named})" : "";
         var alike = given[0].Shapes == Models[0].Shapes ? "the same shapes and other numbers" : "other weights or other shapes";
-        throw new InputException($"{folder} was made for another model: it expects {Text(Models)}{name} and was given {Text(given)}, a model of {alike}. Name the model that it was made for; or, where you know that it fits, add --any-base.");
+        throw new InputException($"{folder} was made for another model: it expects {Text(Models)}{name} and was given {Text(given)}, a "
+            + $"model of {alike}. Name the model that it was made for; or, where you know that it fits, add --any-base.");
     }
 
     /// <summary>The digests' beginnings.</summary>
     public override string ToString() => Text(Models);
 
-    static string Text(IReadOnlyList<ModelSignature> models) => string.Join(" or ", models.Select(model => model.Bfloat16[..Shown]));
+    private static string Text(IReadOnlyList<ModelSignature> models) =>
+        string.Join(" or ", models.Select(model => model.Bfloat16[..Shown]));
 }

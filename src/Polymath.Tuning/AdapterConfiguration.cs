@@ -8,32 +8,39 @@ using Polymath.Recipes;
 
 namespace Polymath.Tuning;
 
-/// <summary>An adapter's <c>adapter_config.json</c> as PEFT writes it. What is not understood is refused by name, never passed over.</summary>
+/// <summary>
+/// An adapter's <c>adapter_config.json</c> as PEFT writes it. What is not understood is refused by name, never passed over.
+/// </summary>
 public sealed class AdapterConfiguration
 {
     /// <summary>What PEFT puts before the base model's names.</summary>
     public const string Prefix = "base_model.model.";
 
-    static readonly JsonSerializerOptions layout = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions layout =
+        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     // What every method may say, and what changes neither the mathematics nor the file.
-    static readonly string[] common =
+    private static readonly string[] common =
     [
-        "peft_type", "task_type", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
+        "peft_type", "task_type", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "target_modules",
+        "exclude_modules", "layers_to_transform", "layers_pattern",
         "modules_to_save", "megatron_core", "ensure_weight_tying", "fan_in_fan_out",
     ];
 
-    readonly JsonObject content;
+    private readonly JsonObject content;
 
-    AdapterConfiguration(JsonObject content, string origin) => (this.content, Origin) = (content, origin);
+    private AdapterConfiguration(JsonObject content, string origin) => (this.content, Origin) = (content, origin);
 
     /// <summary>Where it was read, for messages.</summary>
     public string Origin { get; }
 
     /// <summary>The method: PEFT's <c>peft_type</c>.</summary>
-    public string Type => content["peft_type"]?.ToString() ?? throw new InputException($"{Origin} names no peft_type, so that the kind of adapter is not known.");
+    public string Type => content["peft_type"]?.ToString()
+        ?? throw new InputException($"{Origin} names no peft_type, so that the kind of adapter is not known.");
 
-    /// <summary>What PEFT puts before the names of the model's own weights: around a model with a prompt it builds one shell less.</summary>
+    /// <summary>
+    /// What PEFT puts before the names of the model's own weights: around a model with a prompt it builds one shell less.
+    /// </summary>
     public string OwnPrefix => Type is "PROMPT_TUNING" or "P_TUNING" or "PREFIX_TUNING" ? "base_model." : Prefix;
 
     /// <summary>Whether it says something of a setting.</summary>
@@ -43,28 +50,41 @@ public sealed class AdapterConfiguration
     /// <summary>Takes a configuration that was made in memory.</summary>
     /// <param name="content">The settings.</param>
     /// <param name="origin">What to call it in messages.</param>
-    public static AdapterConfiguration Of(JsonObject content, string origin) => new((JsonObject)JsonNode.Parse(content?.ToJsonString() ?? "{}")!, origin);
+    public static AdapterConfiguration Of(JsonObject content, string origin) =>
+        new((JsonObject)JsonNode.Parse(content?.ToJsonString() ?? "{}")!, origin);
 
     /// <summary>Reads an <c>adapter_config.json</c>.</summary>
     /// <param name="file">The file.</param>
     public static AdapterConfiguration Read(string file)
     {
-        if (!File.Exists(file) && Path.GetDirectoryName(file) is { } folder && File.Exists(Path.Combine(folder, AttachedAdapters.IndexFile)))
-            throw new InputException($"{folder} holds several adapters. Name one of them: {string.Join(", ", AttachedAdapters.ReadIndex(folder).Names.Select(name => Path.Combine(folder, name)))}.");
+        if (!File.Exists(file) && Path.GetDirectoryName(file) is { } folder
+            && File.Exists(Path.Combine(folder, AttachedAdapters.IndexFile)))
+            throw new InputException($"{folder} holds several adapters. Name one of them: "
+                + $"{string.Join(", ", AttachedAdapters.ReadIndex(folder).Names.Select(name => Path.Combine(folder, name)))}.");
         if (!File.Exists(file))
         {
             var place = Path.GetDirectoryName(file) is { Length: > 0 } named ? named : ".";
-            throw new InputException(!Directory.Exists(place) ? $"There is no folder {place}. Name the folder of an adapter, with {Path.GetFileName(file)}." : Directory.Exists(Path.Combine(place, "adapter"))
-                ? $"{place} has no {Path.GetFileName(file)}; did you mean {Path.Combine(place, "adapter")}?"
-                : $"{place} has no {Path.GetFileName(file)}. Name the folder of an adapter, as PEFT and `polymath adapter import` write it.");
+            throw new InputException(!Directory.Exists(place)
+                ? $"There is no folder {place}. Name the folder of an adapter, with {Path.GetFileName(file)}."
+                : Directory.Exists(Path.Combine(place, "adapter"))
+                    ? $"{place} has no {Path.GetFileName(file)}; did you mean {Path.Combine(place, "adapter")}?"
+                    : $"{place} has no {Path.GetFileName(file)}. Name the folder of an adapter, as PEFT and `polymath adapter import` "
+                        + "write it.");
         }
         try
         {
-            return new AdapterConfiguration(JsonNode.Parse(File.ReadAllBytes(file), documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject ?? throw new InputException($"{file} is not a JSON object."), file);
+            return new AdapterConfiguration(
+                JsonNode.Parse(
+                    File.ReadAllBytes(file), documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject
+                    ?? throw new InputException($"{file} is not a JSON object."),
+                file);
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"{file} cannot be read as an adapter's configuration: {e.Message} Name a folder with adapter_config.json, as PEFT and `polymath adapter import` write it.", e);
+            throw new InputException(
+                $"{file} cannot be read as an adapter's configuration: {e.Message} Name a folder with adapter_config.json, as PEFT and "
+                    + "`polymath adapter import` write it.",
+                e);
         }
     }
 
@@ -75,9 +95,13 @@ public sealed class AdapterConfiguration
     {
         var known = common.Concat(own).ToHashSet(StringComparer.Ordinal);
         foreach (var (key, node) in content)
-            if (strict && !known.Contains(key) && key != "bias") throw new InputException($"{Origin} sets {key}: {(Nearest.To(key, own) is { } near ? $"did you mean '{near}'? " : "")}the settings of a {Type} are {string.Join(", ", own)}.");
-            else if (!known.Contains(key) && node is not null && node.ToJsonString() is not ("false" or "[]" or "{}" or "null" or "0" or "0.0" or "\"none\""))
-                throw new InputException($"{Origin} sets {key} to {node.ToJsonString()}, which is not supported here: the settings of a {Type} are {string.Join(", ", own)}. Train or convert the adapter without it.");
+            if (strict && !known.Contains(key) && key != "bias")
+                throw new InputException($"{Origin} sets {key}: {(Nearest.To(key, own) is { } near ? $"did you mean '{near}'? " : "")}the "
+                    + $"settings of a {Type} are {string.Join(", ", own)}.");
+            else if (!known.Contains(key) && node is not null
+                && node.ToJsonString() is not ("false" or "[]" or "{}" or "null" or "0" or "0.0" or "\"none\""))
+                throw new InputException($"{Origin} sets {key} to {node.ToJsonString()}, which is not supported here: the settings of a "
+                    + $"{Type} are {string.Join(", ", own)}. Train or convert the adapter without it.");
     }
 
     /// <summary>A number.</summary>
@@ -92,7 +116,9 @@ public sealed class AdapterConfiguration
     public int Whole(string key, int otherwise, int least = 1)
     {
         var number = Number(key, otherwise);
-        return number == Math.Floor(number) && number >= least && number <= int.MaxValue ? (int)number : throw Fault(key, $"a whole number from {least} is needed");
+        return number == Math.Floor(number) && number >= least && number <= int.MaxValue
+            ? (int)number
+            : throw Fault(key, $"a whole number from {least} is needed");
     }
 
     /// <summary>Whether a setting is true.</summary>
@@ -118,7 +144,9 @@ public sealed class AdapterConfiguration
     /// <param name="key">The setting.</param>
     public JsonNode? Raw(string key) => content[key];
 
-    /// <summary>Says that the factors are where they start: a file of them is plain from here on, and what rounded the base is not done again.</summary>
+    /// <summary>
+    /// Says that the factors are where they start: a file of them is plain from here on, and what rounded the base is not done again.
+    /// </summary>
     internal void Started()
     {
         content["init_lora_weights"] = true;
@@ -146,15 +174,22 @@ public sealed class AdapterConfiguration
     /// <param name="key">The setting.</param>
     /// <param name="wish">What is needed.</param>
     /// <param name="cause">What showed it, or null.</param>
-    public InputException Fault(string key, string wish, Exception? cause = null) => new($"{Origin}: {key} is {content[key]?.ToJsonString() ?? "not set"}; {wish}.", cause!);
+    public InputException Fault(string key, string wish, Exception? cause = null) =>
+        new($"{Origin}: {key} is {content[key]?.ToJsonString() ?? "not set"}; {wish}.", cause!);
 
-    /// <summary>Modules as <c>target_modules</c> says them: a list of ends of names; a text for <c>all-linear</c> and for one regular expression over whole names.</summary>
+    /// <summary>
+    /// Modules as <c>target_modules</c> says them: a list of ends of names; a text for <c>all-linear</c> and for one regular expression
+    /// over whole names.
+    /// </summary>
     /// <param name="modules">The modules.</param>
-    public static JsonNode Named(IReadOnlyList<string> modules) => modules is ["all-linear"] || modules is [var one] && one.IndexOfAny(['*', '+', '?', '|', '(', '[', '^', '$', '\\']) >= 0
-        ? JsonValue.Create(modules[0])
-        : new JsonArray([.. modules.Select(module => JsonValue.Create(module))]);
+    public static JsonNode Named(IReadOnlyList<string> modules) =>
+        modules is ["all-linear"] || modules is [var one] && one.IndexOfAny(['*', '+', '?', '|', '(', '[', '^', '$', '\\']) >= 0
+            ? JsonValue.Create(modules[0])
+            : new JsonArray([.. modules.Select(module => JsonValue.Create(module))]);
 
-    /// <summary>The modules the adapter goes to: their names, the ends of their names, one regular expression, or <c>all-linear</c>.</summary>
+    /// <summary>
+    /// The modules the adapter goes to: their names, the ends of their names, one regular expression, or <c>all-linear</c>.
+    /// </summary>
     public IReadOnlyList<string> TargetModules => Texts("target_modules");
 
     /// <summary>Whether the adapter goes to a module.</summary>
@@ -168,32 +203,42 @@ public sealed class AdapterConfiguration
         }
         catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)
         {
-            throw Fault("target_modules", $"as a regular expression over {module} this fails: {e.Message} Name the modules, or the ends of their names, in a list", e);
+            throw Fault(
+                "target_modules",
+                $"as a regular expression over {module} this fails: {e.Message} Name the modules, or the ends of their names, in a list",
+                e);
         }
     }
 
-    // As PEFT reads them: what is saved whole takes no delta, one regular expression or a whole name says all, and the ends of names hold in the blocks that are named.
-    bool Fits(string module, bool linear)
+    // As PEFT reads them: what is saved whole takes no delta, one regular expression or a whole name says all, and the ends of names hold
+    // in the blocks that are named.
+    private bool Fits(string module, bool linear)
     {
-        if (content["exclude_modules"] is { } excluded && Fits(Texts("exclude_modules"), excluded is JsonValue, module, linear)) return false;
+        if (content["exclude_modules"] is { } excluded && Fits(Texts("exclude_modules"), excluded is JsonValue, module, linear))
+            return false;
         if (Texts("modules_to_save").Any(saved => Match(module, $@"^(?:.*\.)?(?:{saved})(?:$|\.)"))) return false;
         if (!Fits(TargetModules, content["target_modules"] is JsonValue, module, linear)) return false;
         var whole = content["target_modules"] is JsonValue ? TargetModules is not ["all-linear"] : TargetModules.Contains(module);
-        return whole || Texts("layers_to_transform") is not { Count: > 0 } layers || BlockOf(module, Texts("layers_pattern")) is { } block && layers.Contains(block);
+        return whole || Texts("layers_to_transform") is not { Count: > 0 } layers
+            || BlockOf(module, Texts("layers_pattern")) is { } block && layers.Contains(block);
     }
 
-    /// <summary>The number behind the first list of blocks in a module's name, or behind one whose name is given; null where there is none.</summary>
+    /// <summary>
+    /// The number behind the first list of blocks in a module's name, or behind one whose name is given; null where there is none.
+    /// </summary>
     /// <param name="module">The module's name.</param>
     /// <param name="names">Names of lists of blocks, or none.</param>
     internal static string? BlockOf(string module, IReadOnlyList<string> names)
     {
         foreach (var list in names.Where(name => name.Length > 0).DefaultIfEmpty("[^.]*"))
-            if (Regex.Match(module, $@"^.*?\.(?:{list})\.(\d+)\.", RegexOptions.None, TimeSpan.FromSeconds(1)) is { Success: true } found) return found.Groups[^1].Value;
+            if (Regex.Match(module, $@"^.*?\.(?:{list})\.(\d+)\.", RegexOptions.None, TimeSpan.FromSeconds(1)) is { Success: true } found)
+                return found.Groups[^1].Value;
         return null;
     }
 
     // Python names a group in another way.
-    static bool Match(string text, string pattern) => Regex.IsMatch(text, pattern.Replace("(?P<", "(?<", StringComparison.Ordinal), RegexOptions.None, TimeSpan.FromSeconds(1));
+    private static bool Match(string text, string pattern) =>
+        Regex.IsMatch(text, pattern.Replace("(?P<", "(?<", StringComparison.Ordinal), RegexOptions.None, TimeSpan.FromSeconds(1));
 
     /// <summary>Whether the adapter goes to a projection.</summary>
     /// <param name="projection">The projection.</param>
@@ -203,22 +248,30 @@ public sealed class AdapterConfiguration
         return Targets(projection.Name, projection.Role is not (Role.Head or Role.Router));
     }
 
-    /// <summary>Whether a setting of another kind than the targets means a module: one regular expression over the whole name, or a list of how names end, be it amid a word, as PEFT takes them.</summary>
+    /// <summary>
+    /// Whether a setting of another kind than the targets means a module: one regular expression over the whole name, or a list of how
+    /// names end, be it amid a word, as PEFT takes them.
+    /// </summary>
     /// <param name="key">The setting.</param>
     /// <param name="module">The module's name.</param>
     public bool FitsEnd(string key, string module)
     {
         try
         {
-            return content[key] is JsonValue ? Match(module, $"^(?:{Text(key)})$") : Texts(key).Any(end => module.EndsWith(end, StringComparison.Ordinal));
+            return content[key] is JsonValue
+                ? Match(module, $"^(?:{Text(key)})$")
+                : Texts(key).Any(end => module.EndsWith(end, StringComparison.Ordinal));
         }
         catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)
         {
-            throw Fault(key, $"as a regular expression over {module} this fails: {e.Message} Name the modules, or the ends of their names, in a list", e);
+            throw Fault(
+                key,
+                $"as a regular expression over {module} this fails: {e.Message} Name the modules, or the ends of their names, in a list",
+                e);
         }
     }
 
-    static bool Fits(IReadOnlyList<string> targets, bool single, string name, bool linear)
+    private static bool Fits(IReadOnlyList<string> targets, bool single, string name, bool linear)
     {
         if (targets is ["all-linear"]) return linear;
         if (single) return Match(name, $"^(?:{targets[0]})$");
@@ -248,11 +301,15 @@ public sealed class AdapterConfiguration
     /// <param name="otherwise">What holds where no pattern fits.</param>
     /// <param name="within">As above.</param>
     public int SpecialSize(string key, string module, int otherwise, bool within = false) =>
-        Special(key, module, otherwise, within) is var size && size == Math.Floor(size) && size is >= 1 and <= int.MaxValue ? (int)size : throw Fault(key, "whole numbers from 1 are needed");
+        Special(key, module, otherwise, within) is var size && size == Math.Floor(size) && size is >= 1 and <= int.MaxValue
+            ? (int)size
+            : throw Fault(key, "whole numbers from 1 are needed");
 
     /// <summary>The settings inside a setting; null where nothing is said.</summary>
     /// <param name="key">The setting.</param>
-    public JsonObject? Parts(string key) => content[key] is not { } node ? null : node as JsonObject ?? throw Fault(key, "an object of names and values is needed, in JSON, such as {\"name\": 4}");
+    public JsonObject? Parts(string key) => content[key] is not { } node
+        ? null
+        : node as JsonObject ?? throw Fault(key, "an object of names and values is needed, in JSON, such as {\"name\": 4}");
 
     /// <summary>Whether a pattern of names means a module.</summary>
     /// <param name="key">The setting it stands in.</param>
@@ -267,7 +324,8 @@ public sealed class AdapterConfiguration
         }
         catch (Exception e) when (e is RegexMatchTimeoutException or RegexParseException)
         {
-            throw Fault(key, $"as a regular expression over {module} this fails: {e.Message} Name the modules, or the ends of their names", e);
+            throw Fault(
+                key, $"as a regular expression over {module} this fails: {e.Message} Name the modules, or the ends of their names", e);
         }
     }
 
@@ -280,6 +338,8 @@ public sealed class AdapterConfiguration
     }
 
     // A value that was set in memory only gives its own type back; its text gives any.
-    double ToDouble(string key, JsonNode node) =>
-        double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) ? number : throw Fault(key, "a number is needed");
+    private double ToDouble(string key, JsonNode node) =>
+        double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
+            ? number
+            : throw Fault(key, "a number is needed");
 }

@@ -7,29 +7,33 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// A learned mixture of adapters (Wu et al. 2024, mixture of LoRA experts; Dou et al. 2024): in each socket a gate reads a token's state and weighs what the adapters make of it,
-/// y = Σ gᵢ·fᵢ(x), g = softmax(G·x), fᵢ the map with the i-th adapter. G starts at zero: every adapter has the same say.
+/// A learned mixture of adapters (Wu et al. 2024, mixture of LoRA experts; Dou et al. 2024): in each socket a gate reads a token's state
+/// and weighs what the adapters make of it, y = Σ gᵢ·fᵢ(x), g = softmax(G·x), fᵢ the map with the i-th adapter. G starts at zero: every
+/// adapter has the same say.
 /// </summary>
 public sealed class AdapterMixture : IDisposable
 {
     /// <summary>The file of the gates.</summary>
     public const string File = "mixture.safetensors";
 
-    readonly List<(Projection Target, Delta Mixed, IReadOnlyList<Delta> Inner)> sockets = [];
-    readonly List<Weight> gates = [];
+    private readonly List<(Projection Target, Delta Mixed, IReadOnlyList<Delta> Inner)> sockets = [];
+    private readonly List<Weight> gates = [];
 
-    AdapterMixture()
+    private AdapterMixture()
     {
     }
 
     /// <summary>The gates, each [adapters, in], under the names <c>gate.MODULE</c>.</summary>
     public IReadOnlyList<Weight> Weights => gates;
 
-    /// <summary>Puts fresh gates over adapters that are attached to a model. The adapters of a socket leave it; the mixture takes their place.</summary>
+    /// <summary>
+    /// Puts fresh gates over adapters that are attached to a model. The adapters of a socket leave it; the mixture takes their place.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="sets">The adapters.</param>
     /// <exception cref="InputException">There are fewer than two adapters, or one changes more than linear maps.</exception>
-    public static AdapterMixture Fresh(LanguageModel model, IReadOnlyList<DeltaSet> sets) => Over(model, sets, (name, shape) => new Weight(name, zeros(shape)));
+    public static AdapterMixture Fresh(LanguageModel model, IReadOnlyList<DeltaSet> sets) =>
+        Over(model, sets, (name, shape) => new Weight(name, zeros(shape)));
 
     /// <summary>Puts gates from a file over adapters.</summary>
     /// <param name="model">The model.</param>
@@ -55,13 +59,17 @@ public sealed class AdapterMixture : IDisposable
         return mixture;
     }
 
-    static AdapterMixture Over(LanguageModel model, IReadOnlyList<DeltaSet> sets, Func<string, long[], Weight> gate)
+    private static AdapterMixture Over(LanguageModel model, IReadOnlyList<DeltaSet> sets, Func<string, long[], Weight> gate)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sets);
-        if (sets.Count < 2) throw new InputException($"A mixture weighs two adapters or more, and there {(sets.Count == 1 ? "is one" : "are none")}. Name another, or take it without together: mix.");
+        if (sets.Count < 2)
+            throw new InputException($"A mixture weighs two adapters or more, and there {(sets.Count == 1 ? "is one" : "are none")}. Name "
+                + "another, or take it without together: mix.");
         foreach (var set in sets)
-            if (set.ChangesMore) throw new InputException($"{set.Configuration.Origin}: a {set.Configuration.Type} changes token vectors, rows or the model's own weights, which no gate can weigh. Mix deltas of linear maps, or stack them.");
+            if (set.ChangesMore)
+                throw new InputException($"{set.Configuration.Origin}: a {set.Configuration.Type} changes token vectors, rows or the "
+                    + "model's own weights, which no gate can weigh. Mix deltas of linear maps, or stack them.");
         var mixture = new AdapterMixture();
         try
         {
@@ -88,7 +96,8 @@ public sealed class AdapterMixture : IDisposable
 
     /// <summary>Writes the gates.</summary>
     /// <param name="folder">The folder.</param>
-    public void Save(string folder) => SafetensorsWriter.Write(Path.Combine(folder, File), gates.ToDictionary(gate => gate.Name, gate => gate.Value));
+    public void Save(string folder) =>
+        SafetensorsWriter.Write(Path.Combine(folder, File), gates.ToDictionary(gate => gate.Name, gate => gate.Value));
 
     /// <summary>Takes the gates away; the adapters stand in their sockets as before.</summary>
     public void Dispose()
@@ -103,7 +112,7 @@ public sealed class AdapterMixture : IDisposable
         gates.Clear();
     }
 
-    sealed class Mixed(Weight gate, IReadOnlyList<Delta?> inside) : Delta
+    private sealed class Mixed(Weight gate, IReadOnlyList<Delta?> inside) : Delta
     {
         public override IReadOnlyList<Weight> Weights { get; } = [gate, .. inside.OfType<Delta>().SelectMany(delta => delta.Weights)];
 
@@ -117,7 +126,8 @@ public sealed class AdapterMixture : IDisposable
             var result = plain;
             for (var i = 0; i < inside.Count; i++)
                 if (inside[i] is { } delta)
-                    result = result + (delta.Forward(map, x, given => ReferenceEquals(given, x) ? plain : inner(given)) - plain) * shares.narrow(1, i, 1);
+                    result = result + (delta.Forward(map, x, given => ReferenceEquals(given, x) ? plain : inner(given)) - plain)
+                        * shares.narrow(1, i, 1);
             return result;
         }
     }

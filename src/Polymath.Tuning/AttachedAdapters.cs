@@ -6,20 +6,21 @@ using Polymath.Recipes;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// Adapters that are attached to a model together: one from its own folder, or several from a folder with a sub-folder for each (as PEFT keeps those that are not called default) and an
-/// <c>adapters.json</c> that says how they come together.
+/// Adapters that are attached to a model together: one from its own folder, or several from a folder with a sub-folder for each (as PEFT
+/// keeps those that are not called default) and an <c>adapters.json</c> that says how they come together.
 /// </summary>
 public sealed class AttachedAdapters : IDisposable
 {
     /// <summary>The file that names the adapters of a folder.</summary>
     public const string IndexFile = "adapters.json";
 
-    static readonly JsonSerializerOptions layout = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions layout =
+        new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    readonly List<DeltaSet> sets = [];
-    AdapterMixture? mixture;
+    private readonly List<DeltaSet> sets = [];
+    private AdapterMixture? mixture;
 
-    AttachedAdapters()
+    private AttachedAdapters()
     {
     }
 
@@ -30,7 +31,8 @@ public sealed class AttachedAdapters : IDisposable
     /// <param name="model">The model.</param>
     /// <param name="folder">The folder.</param>
     /// <param name="anyBase">Whether it may be put on another model than the one it was made for.</param>
-    /// <exception cref="InputException">A file is missing or damaged, or the adapters take rows of their own, so that one has to be chosen.</exception>
+    /// <exception cref="InputException">A file is missing or damaged, or the adapters take rows of their own, so that one has to be
+    /// chosen.</exception>
     public static AttachedAdapters Load(LanguageModel model, string folder, bool anyBase = false)
     {
         var attached = new AttachedAdapters();
@@ -42,7 +44,9 @@ public sealed class AttachedAdapters : IDisposable
                 return attached;
             }
             var (together, names) = ReadIndex(folder);
-            if (together == Together.Route) throw new InputException($"{folder} holds adapters that were each trained on rows of their own. Choose one: --adapter {string.Join(", or --adapter ", names.Select(name => Path.Combine(folder, name)))}.");
+            if (together == Together.Route)
+                throw new InputException($"{folder} holds adapters that were each trained on rows of their own. Choose one: --adapter "
+                    + $"{string.Join(", or --adapter ", names.Select(name => Path.Combine(folder, name)))}.");
             foreach (var name in names) attached.sets.Add(DeltaSet.Load(model, Path.Combine(folder, name), anyBase));
             if (together == Together.Mix) attached.mixture = AdapterMixture.Load(model, attached.sets, folder);
             return attached;
@@ -59,7 +63,12 @@ public sealed class AttachedAdapters : IDisposable
     /// <param name="together">How they come together.</param>
     /// <param name="names">Their names, in order.</param>
     public static void WriteIndex(string folder, Together together, IEnumerable<string> names) => AtomicFile.WriteText(
-        Path.Combine(folder, IndexFile), new JsonObject { ["together"] = JsonNamingPolicy.CamelCase.ConvertName(together.ToString()), ["adapters"] = new JsonArray([.. names.Select(name => JsonValue.Create(name))]) }.ToJsonString(layout) + "\n");
+        Path.Combine(folder, IndexFile),
+        new JsonObject
+        {
+            ["together"] = JsonNamingPolicy.CamelCase.ConvertName(together.ToString()),
+            ["adapters"] = new JsonArray([.. names.Select(name => JsonValue.Create(name))]),
+        }.ToJsonString(layout) + "\n");
 
     /// <summary>How the adapters of a folder come together, and their names in order: each has a folder of its own there.</summary>
     /// <param name="folder">The folder, with an <see cref="IndexFile"/>.</param>
@@ -72,19 +81,27 @@ public sealed class AttachedAdapters : IDisposable
             var content = JsonNode.Parse(File.ReadAllText(file));
             var names = content?["adapters"]?.AsArray().Select(node => node!.GetValue<string>()).ToList() ?? [];
             // A name leads into the folder and nowhere else.
-            if (Enum.TryParse<Together>(content?["together"]?.GetValue<string>(), ignoreCase: true, out var together) && Enum.IsDefined(together) && names.Count > 0 && names.Distinct().Count() == names.Count && names.TrueForAll(name => name == Path.GetFileName(name) && name is not ("" or "." or ".."))) return (together, names);
+            if (Enum.TryParse<Together>(content?["together"]?.GetValue<string>(), ignoreCase: true, out var together)
+                && Enum.IsDefined(together) && names.Count > 0 && names.Distinct().Count() == names.Count
+                && names.TrueForAll(name => name == Path.GetFileName(name) && name is not ("" or "." or "..")))
+                return (together, names);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException)
         {
             // Said below, as for content that parses and says nothing.
         }
-        throw new InputException($"{file} is damaged: it should hold {{\"together\": \"stack\", \"adapters\": [\"NAME\"]}}. Restore it, or name one of the folders beside it.");
+        throw new InputException($"{file} is damaged: it should hold {{\"together\": \"stack\", \"adapters\": [\"NAME\"]}}. Restore it, or "
+            + "name one of the folders beside it.");
     }
 
-    /// <summary>The names of a folder's adapters where each was trained on rows of its own; null where they come together otherwise, or there is one.</summary>
+    /// <summary>
+    /// The names of a folder's adapters where each was trained on rows of its own; null where they come together otherwise, or there is
+    /// one.
+    /// </summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="InputException">Its index is damaged.</exception>
-    public static IReadOnlyList<string>? RoutedNames(string folder) => File.Exists(Path.Combine(folder, IndexFile)) && ReadIndex(folder) is { Together: Together.Route } index ? index.Names : null;
+    public static IReadOnlyList<string>? RoutedNames(string folder) =>
+        File.Exists(Path.Combine(folder, IndexFile)) && ReadIndex(folder) is { Together: Together.Route } index ? index.Names : null;
 
     /// <summary>Detaches and frees them.</summary>
     public void Dispose()

@@ -3,11 +3,13 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning;
 
-/// <summary>One of the model's own weights that an adapter trains. What it was before is kept, so that the adapter can be switched off and detached.</summary>
+/// <summary>
+/// One of the model's own weights that an adapter trains. What it was before is kept, so that the adapter can be switched off and detached.
+/// </summary>
 sealed class ChosenWeight
 {
-    Tensor? other;
-    bool isOther;
+    private Tensor? other;
+    private bool isOther;
 
     internal ChosenWeight(string name, Weight weight, Tensor? value, bool trained)
     {

@@ -14,15 +14,26 @@ public static class Combination
     /// <param name="density">The share of elements that pruning keeps.</param>
     /// <param name="rank">The rank where one is cut to; the largest of the adapters' when left out.</param>
     /// <param name="seed">The seed of what is dropped at random.</param>
-    /// <param name="errors">For each module, how far the result is from the same rule applied to the dense changes, as a share of them.</param>
+    /// <param name="errors">For each module, how far the result is from the same rule applied to the dense changes, as a share of
+    /// them.</param>
     /// <exception cref="InputException">The adapters are not low-rank, or cannot be added.</exception>
-    public static LowRank Of(IReadOnlyList<(DeltaSet Set, double Weight)> adapters, CombineKind kind, double density, int? rank, long seed, out IReadOnlyDictionary<string, double> errors)
+    public static LowRank Of(
+        IReadOnlyList<(DeltaSet Set, double Weight)> adapters,
+        CombineKind kind,
+        double density,
+        int? rank,
+        long seed,
+        out IReadOnlyDictionary<string, double> errors)
     {
         ArgumentNullException.ThrowIfNull(adapters);
-        if (density is not (> 0 and <= 1)) throw new InputException($"density is {density}; it is the share of elements that is kept, above 0 and up to 1.");
+        if (density is not (> 0 and <= 1))
+            throw new InputException($"density is {density}; it is the share of elements that is kept, above 0 and up to 1.");
         foreach (var (set, _) in adapters)
-            if (set.ChangesMore || set.Plugged.Count == 0 || set.Plugged.Any(pair => pair.Delta is not Lora { Magnitude: null, Bias: null }))
-                throw new InputException($"{set.Configuration.Origin}: only plain low-rank adapters of linear maps can be combined, and this one is of the kind {set.Configuration.Type}{(set.Configuration.Type == "LORA" ? " and changes more" : "")}. Convert it first: polymath adapter convert.");
+            if (set.ChangesMore || set.Plugged.Count == 0
+                || set.Plugged.Any(pair => pair.Delta is not Lora { Magnitude: null, Bias: null }))
+                throw new InputException($"{set.Configuration.Origin}: only plain low-rank adapters of linear maps can be combined, and "
+                    + $"this one is of the kind {set.Configuration.Type}{(set.Configuration.Type == "LORA" ? " and changes more" : "")}. "
+                    + "Convert it first: polymath adapter convert.");
         using var frozen = no_grad();
         using var generator = new Generator((ulong)seed);
         var lost = new Dictionary<string, double>();
@@ -34,42 +45,91 @@ public static class Combination
             foreach (var module in modules)
             {
                 using var scope = NewDisposeScope();
-                var parts = adapters.SelectMany(pair => pair.Set.Plugged.Where(plug => plug.Target == module.Key).Select(plug => new Part((Lora)plug.Delta, pair.Weight))).ToList();
-                var (a, b) = Join(module.Key, parts, kind, density, largest, generator);
+                var parts = adapters.SelectMany(pair => pair.Set.Plugged.Where(plug => plug.Target == module.Key)
+                    .Select(plug => new Part((Lora)plug.Delta, pair.Weight))).ToList();
+                var (a, b) = Join(
+                    module.Key,
+                    parts,
+                    kind,
+                    density,
+                    largest,
+                    generator);
                 result.Set(module.Key.Name, a, b);
                 // What is dropped at random has no dense counterpart but the sum it stands for.
-                var dense = Rule([.. parts.Select(part => part.Lora.Change())], [.. parts.Select(part => part.Weight)], kind is CombineKind.DareLinear or CombineKind.DareLinearSvd ? CombineKind.Svd : kind, density, generator);
+                var dense = Rule(
+                    [.. parts.Select(part => part.Lora.Change())],
+                    [.. parts.Select(part => part.Weight)],
+                    kind is CombineKind.DareLinear or CombineKind.DareLinearSvd ? CombineKind.Svd : kind,
+                    density,
+                    generator);
                 lost[module.Key.Name] = result.Error(module.Key.Name, dense);
             }
         });
     }
 
-    sealed record Part(Lora Lora, double Weight);
+    private sealed record Part(Lora Lora, double Weight);
 
-    static (Tensor A, Tensor B) Join(Projection target, List<Part> parts, CombineKind kind, double density, int rank, Generator generator)
+    private static (Tensor A, Tensor B) Join(
+        Projection target,
+        List<Part> parts,
+        CombineKind kind,
+        double density,
+        int rank,
+        Generator generator)
     {
-        if (kind == CombineKind.Cat) return (cat([.. parts.Select(part => part.Lora.A.Value * (part.Weight * part.Lora.Scale))], 0), cat([.. parts.Select(part => part.Lora.B.Value)], 1));
+        if (kind == CombineKind.Cat)
+            return (
+                cat([.. parts.Select(part => part.Lora.A.Value * (part.Weight * part.Lora.Scale))], 0),
+                cat([.. parts.Select(part => part.Lora.B.Value)], 1));
         if (kind is CombineKind.Svd or CombineKind.TiesSvd or CombineKind.MagnitudePruneSvd or CombineKind.DareLinearSvd)
-            return LowRank.Of(Rule([.. parts.Select(part => part.Lora.Change())], [.. parts.Select(part => part.Weight)], kind, density, generator), rank);
+            return LowRank.Of(
+                Rule(
+                    [.. parts.Select(part => part.Lora.Change())],
+                    [.. parts.Select(part => part.Weight)],
+                    kind,
+                    density,
+                    generator),
+                rank);
         if (parts.Select(part => part.Lora.A.Value.size(0)).Distinct().Count() > 1)
-            throw new InputException($"The adapters have the ranks {string.Join(", ", parts.Select(part => part.Lora.A.Value.size(0)))} at {target.Name}; {kind} adds their factors and needs one rank. Take cat, or one of the svd kinds.");
+            throw new InputException($"The adapters have the ranks {string.Join(", ", parts.Select(part => part.Lora.A.Value.size(0)))} at "
+                + $"{target.Name}; {kind} adds their factors and needs one rank. Take cat, or one of the svd kinds.");
         // Each factor takes the root of the weight; a sign goes to A.
         double[] roots = [.. parts.Select(part => Math.Sqrt(Math.Abs(part.Weight * part.Lora.Scale)))];
         double[] signed = [.. parts.Select((part, i) => roots[i] * (part.Weight * part.Lora.Scale < 0 ? -1 : 1))];
-        return (Rule([.. parts.Select(part => part.Lora.A.Value)], signed, kind, density, generator), Rule([.. parts.Select(part => part.Lora.B.Value)], roots, kind, density, generator));
+        return (
+            Rule(
+                [.. parts.Select(part => part.Lora.A.Value)],
+                signed,
+                kind,
+                density,
+                generator),
+            Rule(
+                [.. parts.Select(part => part.Lora.B.Value)],
+                roots,
+                kind,
+                density,
+                generator));
     }
 
-    static Tensor Rule(Tensor[] tensors, double[] weights, CombineKind kind, double density, Generator generator) => kind switch
-    {
-        CombineKind.Ties or CombineKind.TiesSvd => Elect([.. tensors.Select(tensor => Largest(tensor, density))], weights),
-        CombineKind.MagnitudePrune or CombineKind.MagnitudePruneSvd => Sum([.. tensors.Select(tensor => Largest(tensor, density))], weights),
-        CombineKind.DareLinear or CombineKind.DareLinearSvd => Sum([.. tensors.Select(tensor => tensor * rand(tensor.shape, generator: generator).lt(density) / density)], weights),
-        _ => Sum(tensors, weights),
-    };
+    private static Tensor Rule(
+        Tensor[] tensors,
+        double[] weights,
+        CombineKind kind,
+        double density,
+        Generator generator) => kind switch
+        {
+            CombineKind.Ties or CombineKind.TiesSvd => Elect([.. tensors.Select(tensor => Largest(tensor, density))], weights),
+            CombineKind.MagnitudePrune or CombineKind.MagnitudePruneSvd =>
+                Sum([.. tensors.Select(tensor => Largest(tensor, density))], weights),
+            CombineKind.DareLinear or CombineKind.DareLinearSvd =>
+                Sum([.. tensors.Select(tensor => tensor * rand(tensor.shape, generator: generator).lt(density) / density)], weights),
+            _ => Sum(tensors, weights),
+        };
 
-    static Tensor Sum(Tensor[] tensors, double[] weights) => tensors.Select((tensor, i) => tensor * weights[i]).Aggregate((sum, next) => sum + next);
+    private static Tensor Sum(Tensor[] tensors, double[] weights) =>
+        tensors.Select((tensor, i) => tensor * weights[i]).Aggregate((sum, next) => sum + next);
 
-    static Tensor Largest(Tensor tensor, double density)
+    private static Tensor Largest(Tensor tensor, double density)
     {
         if (density >= 1) return tensor;
         var kept = tensor.abs().flatten().topk((int)(density * tensor.numel())).indexes;
@@ -77,7 +137,7 @@ public static class Combination
     }
 
     // The sign with the greater sum wins; those that have it are averaged.
-    static Tensor Elect(Tensor[] tensors, double[] weights)
+    private static Tensor Elect(Tensor[] tensors, double[] weights)
     {
         var all = stack(tensors, 0);
         var agreed = all.sign().eq(where(all.sum(dim: 0).ge(0), ones(1), -ones(1)));

@@ -6,13 +6,16 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning;
 
-/// <summary>One of two models or adapters that are compared: what its settings say, and its tensors, or its changes of a base model, each made when it is asked for.</summary>
+/// <summary>
+/// One of two models or adapters that are compared: what its settings say, and its tensors, or its changes of a base model, each made when
+/// it is asked for.
+/// </summary>
 public sealed class ComparedSide : IDisposable
 {
-    readonly List<IDisposable> held = [];
-    readonly Dictionary<string, (IReadOnlyList<long> Shape, Func<Tensor?> Make)> tensors = new(StringComparer.Ordinal);
+    private readonly List<IDisposable> held = [];
+    private readonly Dictionary<string, (IReadOnlyList<long> Shape, Func<Tensor?> Make)> tensors = new(StringComparer.Ordinal);
 
-    ComparedSide(JsonObject settings) => Settings = settings;
+    private ComparedSide(JsonObject settings) => Settings = settings;
 
     /// <summary>The content of its configuration.</summary>
     public JsonObject Settings { get; }
@@ -31,10 +34,13 @@ public sealed class ComparedSide : IDisposable
     /// <exception cref="InputException">A file is damaged, or does not fit the base.</exception>
     public static ComparedSide Open(string folder, string? basis, bool anyBase)
     {
-        var side = new ComparedSide(IsAdapter(folder) ? (JsonObject)JsonNode.Parse(AdapterConfiguration.Read(Path.Combine(folder, "adapter_config.json")).ToJson())! : ModelFolder.Configuration(folder));
+        var side = new ComparedSide(IsAdapter(folder)
+            ? (JsonObject)JsonNode.Parse(AdapterConfiguration.Read(Path.Combine(folder, "adapter_config.json")).ToJson())!
+            : ModelFolder.Configuration(folder));
         try
         {
-            if (!IsAdapter(folder)) side.Take(side.Hold(ModelFolder.Open(folder)), basis is null ? null : side.Hold(ModelFolder.Open(basis)), basis);
+            if (!IsAdapter(folder))
+                side.Take(side.Hold(ModelFolder.Open(folder)), basis is null ? null : side.Hold(ModelFolder.Open(basis)), basis);
             else if (basis is null) side.Take(side.Hold(WeightFile.OpenAny(DeltaSet.AdapterFile(folder))));
             else side.Take(side.Hold(DeltaSet.Load(side.Hold(ModelFolder.Open(basis)), folder, anyBase)));
             return side;
@@ -46,33 +52,36 @@ public sealed class ComparedSide : IDisposable
         }
     }
 
-    T Hold<T>(T made) where T : IDisposable
+    private T Hold<T>(T made) where T : IDisposable
     {
         held.Add(made);
         return made;
     }
 
-    void Take(WeightFile file)
+    private void Take(WeightFile file)
     {
         foreach (var (name, entry) in file.Entries) tensors[name] = (entry.Shape, () => file.Map(name));
     }
 
-    void Take(LanguageModel model, LanguageModel? basis, string? place)
+    private void Take(LanguageModel model, LanguageModel? basis, string? place)
     {
         var own = basis?.Weights.ToDictionary(weight => weight.Name);
         foreach (var weight in model.Weights)
         {
             Weight? start = null;
-            if (own is not null && (!own.TryGetValue(weight.Name, out start) || !start.Shape.SequenceEqual(weight.Shape))) throw new InputException($"{weight.Name} [{string.Join(", ", weight.Shape)}] is not in {place}, or has another shape there. Name the model that both were made of.");
+            if (own is not null && (!own.TryGetValue(weight.Name, out start) || !start.Shape.SequenceEqual(weight.Shape)))
+                throw new InputException($"{weight.Name} [{string.Join(", ", weight.Shape)}] is not in {place}, or has another shape "
+                    + "there. Name the model that both were made of.");
             tensors[weight.Name] = (weight.Shape, () => start is null ? weight.Value.alias() : weight.Wide() - start.Wide());
         }
     }
 
-    void Take(DeltaSet deltas)
+    private void Take(DeltaSet deltas)
     {
         var merged = deltas.Merged();
         foreach (var weight in deltas.Model.Weights)
-            tensors[weight.Name] = (weight.Shape, () => merged.Of(weight) is { } changed ? changed - weight.Wide() : weight.Before is { } before ? weight.Wide() - before : null);
+            tensors[weight.Name] = (weight.Shape, () =>
+                merged.Of(weight) is { } changed ? changed - weight.Wide() : weight.Before is { } before ? weight.Wide() - before : null);
     }
 
     /// <summary>Compares the tensors that both have in the same shape, the largest difference first.</summary>
@@ -88,7 +97,8 @@ public sealed class ComparedSide : IDisposable
             using var scope = NewDisposeScope();
             lines.Add(Difference.Of(name, make(), theirs.Make()));
         }
-        return [.. lines.Where(line => line.First > 0 || line.Second > 0).OrderByDescending(line => line.Apart).ThenBy(line => line.Name, StringComparer.Ordinal)];
+        return [.. lines.Where(line => line.First > 0 || line.Second > 0)
+            .OrderByDescending(line => line.Apart).ThenBy(line => line.Name, StringComparer.Ordinal)];
     }
 
     /// <summary>Closes what was opened.</summary>

@@ -4,12 +4,14 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// What a method does around the steps of its training, where it does more than move weights along their gradients: it may look at data before the first step, change its weights after each, and
-/// say otherwise what its file holds.
+/// What a method does around the steps of its training, where it does more than move weights along their gradients: it may look at data
+/// before the first step, change its weights after each, and say otherwise what its file holds.
 /// </summary>
 public abstract class DeltaCourse
 {
-    /// <summary>What is remembered between two steps, by name; a checkpoint keeps it. The tensors are changed in place, and their shapes stay.</summary>
+    /// <summary>
+    /// What is remembered between two steps, by name; a checkpoint keeps it. The tensors are changed in place, and their shapes stay.
+    /// </summary>
     public virtual IReadOnlyDictionary<string, Tensor> Memory { get; } = new Dictionary<string, Tensor>();
 
     /// <summary>Whether it looks at data before the first step.</summary>

@@ -19,7 +19,7 @@ public sealed record DeltaMethod(IReadOnlyList<string> Keys, Action<DeltaParts> 
 /// <summary>The one place that names the kinds of adapters, by their <c>peft_type</c>.</summary>
 public static class DeltaMethods
 {
-    static readonly Dictionary<string, DeltaMethod> known = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, DeltaMethod> known = new(StringComparer.Ordinal)
     {
         ["LORA"] = Lora.Method,
         ["ADALORA"] = AdaLora.Method,
@@ -55,6 +55,7 @@ public static class DeltaMethods
         ArgumentNullException.ThrowIfNull(configuration);
         return known.TryGetValue(configuration.Type, out var method)
             ? method
-            : throw new InputException($"{configuration.Origin}: the kind of adapter '{configuration.Type}' (peft_type) is not known; known are {string.Join(", ", known.Keys)}.");
+            : throw new InputException($"{configuration.Origin}: the kind of adapter '{configuration.Type}' (peft_type) is not known; "
+                + $"known are {string.Join(", ", known.Keys)}.");
     }
 }

@@ -35,13 +35,16 @@ public readonly record struct Start(double Mean, double Spread = 0, bool Uniform
     }
 }
 
-/// <summary>What a method is given to attach an adapter: its settings, the model's sockets, and weights that are fresh or come from a file - the same code for both.</summary>
+/// <summary>
+/// What a method is given to attach an adapter: its settings, the model's sockets, and weights that are fresh or come from a file - the
+/// same code for both.
+/// </summary>
 public sealed class DeltaParts
 {
-    readonly DeltaSet set;
-    readonly FileWeights? files;
-    readonly Func<string, string> nameInFile;
-    readonly long seed;
+    private readonly DeltaSet set;
+    private readonly FileWeights? files;
+    private readonly Func<string, string> nameInFile;
+    private readonly long seed;
 
     internal DeltaParts(DeltaSet set, FileWeights? files, long seed, Func<string, string>? nameInFile = null) =>
         (this.set, this.files, this.seed, this.nameInFile) = (set, files, seed, nameInFile ?? (name => name));
@@ -69,14 +72,17 @@ public sealed class DeltaParts
     public bool IsFresh => files is null;
 
     /// <summary>The projections that the settings name, the output head among them where it is named.</summary>
-    public IEnumerable<Projection> Targets => Model.Projections.Where(map => Configuration.Targets(map) && (map.Stack is null || ReachesExperts)).Concat(
-        Model.Labels is null && Configuration.Targets(Model.Tokens.HeadMap.Name, linear: false) ? [Model.Tokens.HeadMap] : []);
+    public IEnumerable<Projection> Targets =>
+        Model.Projections.Where(map => Configuration.Targets(map) && (map.Stack is null || ReachesExperts)).Concat(
+            Model.Labels is null && Configuration.Targets(Model.Tokens.HeadMap.Name, linear: false) ? [Model.Tokens.HeadMap] : []);
 
-    // A model of transformers 5 holds all experts of a layer in one, where PEFT finds no maps: there a name like down_proj means those outside the experts alone.
-    bool ReachesExperts => reachesExperts ??= files is null || nameInFile(AdapterConfiguration.Prefix) != AdapterConfiguration.Prefix
-        || Model.Projections.Any(map => map.Stack is not null && files.HasUnder($"{AdapterConfiguration.Prefix}{map.Name}."));
+    // A model of transformers 5 holds all experts of a layer in one, where PEFT finds no maps: there a name like down_proj means those
+    // outside the experts alone.
+    private bool ReachesExperts =>
+        reachesExperts ??= files is null || nameInFile(AdapterConfiguration.Prefix) != AdapterConfiguration.Prefix
+            || Model.Projections.Any(map => map.Stack is not null && files.HasUnder($"{AdapterConfiguration.Prefix}{map.Name}."));
 
-    bool? reachesExperts;
+    private bool? reachesExperts;
 
     /// <summary>Whether the settings name the table of token vectors.</summary>
     public bool TargetsTokens => Configuration.Targets(Model.Tokens.Name, linear: false);
@@ -86,7 +92,8 @@ public sealed class DeltaParts
     /// <param name="parameter">The parameter, such as <c>lora_A.weight</c>.</param>
     /// <param name="start">How it starts.</param>
     /// <param name="shape">Its shape.</param>
-    public Weight Weight(string module, string parameter, Start start, params long[] shape) => Named($"{AdapterConfiguration.Prefix}{module}.{parameter}", start, shape);
+    public Weight Weight(string module, string parameter, Start start, params long[] shape) =>
+        Named($"{AdapterConfiguration.Prefix}{module}.{parameter}", start, shape);
 
     /// <summary>A trained weight under a whole name.</summary>
     /// <param name="name">The name in files.</param>
@@ -119,11 +126,13 @@ public sealed class DeltaParts
         if (files?.Has(nameInFile(name)) == true) set.Keep(name, Make(name, Start.Zero, shape, null), trained: false);
     }
 
-    Weight Make(string name, Start start, long[] shape, string? stream)
+    private Weight Make(string name, Start start, long[] shape, string? stream)
     {
         if (files is null)
         {
-            if (shape.Aggregate(1.0, (a, b) => a * b) > Array.MaxLength) throw new InputException($"{Configuration.Origin}: {name} would be [{string.Join(", ", shape)}], more numbers than fit into memory. Lower the adapter's size.");
+            if (shape.Aggregate(1.0, (a, b) => a * b) > Array.MaxLength)
+                throw new InputException($"{Configuration.Origin}: {name} would be [{string.Join(", ", shape)}], more numbers than fit "
+                    + "into memory. Lower the adapter's size.");
             // Copied into libtorch's own memory: where an array of ours lies differs from run to run, and with it how products round.
             using var drawn = tensor(start.Draw(shape.Aggregate(1L, (a, b) => a * b), new RandomStream(seed, stream ?? name)), shape);
             return new Weight(name, drawn.clone());
@@ -136,12 +145,14 @@ public sealed class DeltaParts
     /// <summary>Whether the file holds a parameter of a module.</summary>
     /// <param name="module">The module.</param>
     /// <param name="parameter">The parameter.</param>
-    public bool Holds(string module, string parameter) => files?.Has(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}")) ?? false;
+    public bool Holds(string module, string parameter) =>
+        files?.Has(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}")) ?? false;
 
     /// <summary>The shape of a module's parameter in the file; null where there is none.</summary>
     /// <param name="module">The module.</param>
     /// <param name="parameter">The parameter.</param>
-    public IReadOnlyList<long>? ShapeOf(string module, string parameter) => files?.ShapeOf(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}"));
+    public IReadOnlyList<long>? ShapeOf(string module, string parameter) =>
+        files?.ShapeOf(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}"));
 
     /// <summary>Whether a prompt's encoder is there: it is fresh, or lies in a file of its own.</summary>
     public bool HoldsEncoder => files?.Has("embedding.weight") ?? true;
@@ -168,7 +179,9 @@ public sealed class DeltaParts
     /// <param name="course">What it does.</param>
     public void Follow(DeltaCourse course) => set.Course = course;
 
-    /// <summary>Lets one of the model's own weights be trained and saved with the adapter; it comes back when the adapter is detached.</summary>
+    /// <summary>
+    /// Lets one of the model's own weights be trained and saved with the adapter; it comes back when the adapter is detached.
+    /// </summary>
     /// <param name="weight">The model's weight.</param>
     /// <param name="name">Its name in the adapter's file.</param>
     public void Choose(Weight weight, string name)
@@ -183,7 +196,10 @@ public sealed class DeltaParts
         set.Choose(name, weight, held.to(ScalarType.Float32, copy: true), trained: true);
     }
 
-    /// <summary>Takes a copy of one of the model's own weights that a file brings along (PEFT saves a table whose vectors it changes); it is saved again, and not trained.</summary>
+    /// <summary>
+    /// Takes a copy of one of the model's own weights that a file brings along (PEFT saves a table whose vectors it changes); it is saved
+    /// again, and not trained.
+    /// </summary>
     /// <param name="weight">The model's weight.</param>
     /// <param name="name">Its name in the adapter's file.</param>
     public void Bring(Weight weight, string name)

@@ -10,7 +10,7 @@ namespace Polymath.Tuning;
 public static class DeltaPlan
 {
     // How the forms are called in files, and which sockets they take when nothing is said; none: the family's query and value.
-    static readonly Dictionary<DeltaForm, (string Type, Socket[] Roles)> forms = new()
+    private static readonly Dictionary<DeltaForm, (string Type, Socket[] Roles)> forms = new()
     {
         [DeltaForm.Lora] = ("LORA", []),
         [DeltaForm.Adalora] = ("ADALORA", []),
@@ -36,13 +36,17 @@ public static class DeltaPlan
     };
 
     // PEFT has no layers_to_transform for these.
-    static readonly DeltaForm[] withoutLayers = [DeltaForm.Ia3, DeltaForm.NormTuning, DeltaForm.Shira, DeltaForm.TrainableTokens];
+    private static readonly DeltaForm[] withoutLayers = [DeltaForm.Ia3, DeltaForm.NormTuning, DeltaForm.Shira, DeltaForm.TrainableTokens];
 
-    static readonly DeltaForm[] withBias = [DeltaForm.Lora, DeltaForm.Adalora, DeltaForm.Vera, DeltaForm.Oft, DeltaForm.Boft, DeltaForm.Hra, DeltaForm.Fourierft];
+    private static readonly DeltaForm[] withBias =
+        [DeltaForm.Lora, DeltaForm.Adalora, DeltaForm.Vera, DeltaForm.Oft, DeltaForm.Boft, DeltaForm.Hra, DeltaForm.Fourierft];
 
-    static readonly DeltaForm[] withoutSockets = [DeltaForm.PromptTuning, DeltaForm.PTuning, DeltaForm.PrefixTuning, DeltaForm.AdaptionPrompt];
+    private static readonly DeltaForm[] withoutSockets =
+        [DeltaForm.PromptTuning, DeltaForm.PTuning, DeltaForm.PrefixTuning, DeltaForm.AdaptionPrompt];
 
-    /// <summary>Throws what is wrong with a description whatever the model, so that it is told before the first stage and not after it.</summary>
+    /// <summary>
+    /// Throws what is wrong with a description whatever the model, so that it is told before the first stage and not after it.
+    /// </summary>
     /// <param name="spec">The description.</param>
     /// <param name="place">Where it stands, for messages.</param>
     /// <param name="steps">The stage's steps, where it counts in steps.</param>
@@ -52,9 +56,12 @@ public static class DeltaPlan
         var content = new JsonObject { ["peft_type"] = forms[spec.Form].Type };
         var configuration = AdapterConfiguration.Of(content, place);
         var method = DeltaMethods.Of(configuration);
-        if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException($"{place}: roles and targetModules both name the sockets; give one of them.");
-        if (spec.Settings?.ContainsKey("peft_type") == true) throw new InputException($"{place}: settings name peft_type, which form says; leave it out.");
-        if (spec.Budget is not null && spec.Settings?.ContainsKey(method.SizeKey) == true) throw new InputException($"{place}: budget solves for {method.SizeKey}, and settings name it, too; give one of them.");
+        if (spec.Roles is not null && spec.TargetModules is not null)
+            throw new InputException($"{place}: roles and targetModules both name the sockets; give one of them.");
+        if (spec.Settings?.ContainsKey("peft_type") == true)
+            throw new InputException($"{place}: settings name peft_type, which form says; leave it out.");
+        if (spec.Budget is not null && spec.Settings?.ContainsKey(method.SizeKey) == true)
+            throw new InputException($"{place}: budget solves for {method.SizeKey}, and settings name it, too; give one of them.");
         if (spec.Budget is not null) Share(spec.Budget);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
         CheckBudget(spec, place);
@@ -62,7 +69,8 @@ public static class DeltaPlan
         configuration = AdapterConfiguration.Of(content, place);
         configuration.Understands(method.Keys, strict: true);
         IdleSettings.Check(configuration, sized: spec.Budget is null);
-        if (spec.Form == DeltaForm.Adalora && !configuration.Has("total_step") && steps is { } known) configuration.Set("total_step", known);
+        if (spec.Form == DeltaForm.Adalora && !configuration.Has("total_step") && steps is { } known)
+            configuration.Set("total_step", known);
         method.Check?.Invoke(configuration);
     }
 
@@ -83,12 +91,14 @@ public static class DeltaPlan
     /// <param name="form">The form.</param>
     public static IReadOnlyList<string> SettingsOf(DeltaForm form) => MethodOf(form).Keys;
 
-    static DeltaMethod MethodOf(DeltaForm form) => DeltaMethods.Of(AdapterConfiguration.Of(new JsonObject { ["peft_type"] = forms[form].Type }, "form"));
+    private static DeltaMethod MethodOf(DeltaForm form) =>
+        DeltaMethods.Of(AdapterConfiguration.Of(new JsonObject { ["peft_type"] = forms[form].Type }, "form"));
 
-    static void CheckBudget(DeltaSpec spec, string place)
+    private static void CheckBudget(DeltaSpec spec, string place)
     {
         if (spec.Budget is not null && !HasSize(spec.Form))
-            throw new InputException($"{place}.budget: {System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(spec.Form.ToString())} has no size that could be solved for: it trains what its sockets have. Leave budget out, or name fewer roles or layers.");
+            throw new InputException($"{place}.budget: {System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(spec.Form.ToString())} has "
+                + "no size that could be solved for: it trains what its sockets have. Leave budget out, or name fewer roles or layers.");
     }
 
     /// <summary>The configuration of a fresh adapter.</summary>
@@ -100,26 +110,46 @@ public static class DeltaPlan
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(spec);
-        if (spec.Roles is not null && spec.TargetModules is not null) throw new InputException("method: roles and targetModules both name the sockets; give one of them.");
+        if (spec.Roles is not null && spec.TargetModules is not null)
+            throw new InputException("method: roles and targetModules both name the sockets; give one of them.");
         CheckBudget(spec, "method");
         var (type, usual) = forms[spec.Form];
-        var content = new JsonObject { ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null, ["task_type"] = Task(model) };
+        var content = new JsonObject
+        {
+            ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null,
+            ["task_type"] = Task(model),
+        };
         // PEFT's other kinds know no such setting, and say so when they read it.
         if (withBias.Contains(spec.Form)) content["bias"] = "none";
-        if (spec.Layers is { } asked && asked.FirstOrDefault(layer => layer > model.Projections.Max(map => map.Layer), -1) is >= 0 and var odd) throw new InputException($"method.layers names {odd}; the model has {model.Projections.Max(map => map.Layer) + 1} layers, counted from 0.");
+        if (spec.Layers is { } asked
+            && asked.FirstOrDefault(layer => layer > model.Projections.Max(map => map.Layer), -1) is >= 0 and var odd)
+            throw new InputException($"method.layers names {odd}; the model has {model.Projections.Max(map => map.Layer) + 1} layers, "
+                + "counted from 0.");
         if (withoutSockets.Contains(spec.Form))
         {
-            if (spec.Roles is not null || spec.TargetModules is not null) throw new InputException($"method: {spec.Form} stands before the rows or beside them and has no sockets; leave roles and targetModules out.");
-            if (spec.Form == DeltaForm.AdaptionPrompt && spec.Layers is not null) throw new InputException("method.layers: adaption prompts go to the uppermost layers; say how many with settings: {adapter_layers: ...}.");
+            if (spec.Roles is not null || spec.TargetModules is not null)
+                throw new InputException($"method: {spec.Form} stands before the rows or beside them and has no sockets; leave roles and "
+                    + "targetModules out.");
+            if (spec.Form == DeltaForm.AdaptionPrompt && spec.Layers is not null)
+                throw new InputException("method.layers: adaption prompts go to the uppermost layers; say how many with settings: "
+                    + "{adapter_layers: ...}.");
             content[spec.Form == DeltaForm.AdaptionPrompt ? "adapter_len" : "num_virtual_tokens"] = 8;
         }
         else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null || spec.Layers is not null)
         {
-            var modules = InLayers(model, spec.TargetModules ?? (spec.Form == DeltaForm.Bitfit && spec.Roles is null ? Biases(model) : Modules(model, spec.Roles ?? usual)), spec.Layers, wholeNames: withoutLayers.Contains(spec.Form));
+            var modules = InLayers(
+                model,
+                spec.TargetModules
+                    ?? (spec.Form == DeltaForm.Bitfit && spec.Roles is null ? Biases(model) : Modules(model, spec.Roles ?? usual)),
+                spec.Layers,
+                wholeNames: withoutLayers.Contains(spec.Form));
             content["target_modules"] = AdapterConfiguration.Named(modules);
-            if (spec.Form == DeltaForm.Ia3) content["feedforward_modules"] = new JsonArray([.. Ends(model, model.Projections.Where(map => map.Role == Role.Down)).Where(modules.Contains).Select(module => JsonValue.Create(module))]);
+            if (spec.Form == DeltaForm.Ia3)
+                content["feedforward_modules"] = new JsonArray([.. Ends(model, model.Projections.Where(map => map.Role == Role.Down))
+                    .Where(modules.Contains).Select(module => JsonValue.Create(module))]);
         }
-        if (spec.Layers is not null && !withoutLayers.Contains(spec.Form)) content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
+        if (spec.Layers is not null && !withoutLayers.Contains(spec.Form))
+            content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
         var configuration = AdapterConfiguration.Of(content, "method.settings");
         configuration.Understands(DeltaMethods.Of(configuration).Keys, strict: true);
@@ -131,7 +161,10 @@ public static class DeltaPlan
         return configuration;
     }
 
-    /// <summary>The task as PEFT names it, which wraps a model accordingly; null where a wrapper would ask for what a file has not: words to go on with, or the copy of a head over labels, which <see cref="LearnHead"/> brings with its task.</summary>
+    /// <summary>
+    /// The task as PEFT names it, which wraps a model accordingly; null where a wrapper would ask for what a file has not: words to go on
+    /// with, or the copy of a head over labels, which <see cref="LearnHead"/> brings with its task.
+    /// </summary>
     /// <param name="model">The model.</param>
     public static string? Task(LanguageModel model) => model switch
     {
@@ -140,33 +173,49 @@ public static class DeltaPlan
         _ => "CAUSAL_LM",
     };
 
-    /// <summary>Lets a head over labels be trained and saved with an adapter, as PEFT does for these tasks: it saves what is called <c>classifier</c> or <c>score</c>, and here what else the family's head is called.</summary>
+    /// <summary>
+    /// Lets a head over labels be trained and saved with an adapter, as PEFT does for these tasks: it saves what is called
+    /// <c>classifier</c> or <c>score</c>, and here what else the family's head is called.
+    /// </summary>
     /// <param name="configuration">A configuration for the model.</param>
     /// <param name="model">The model.</param>
     internal static void LearnHead(AdapterConfiguration configuration, LanguageModel model)
     {
         if (model.Labels is not { } head) return;
-        if (configuration.Raw("modules_to_save") is JsonValue) throw configuration.Fault("modules_to_save", "a list of names is needed, beside which the head over labels is saved");
+        if (configuration.Raw("modules_to_save") is JsonValue)
+            throw configuration.Fault("modules_to_save", "a list of names is needed, beside which the head over labels is saved");
         if (!configuration.Has("task_type")) configuration.Set("task_type", head.Task == LabelTask.Tag ? "TOKEN_CLS" : "SEQ_CLS");
-        configuration.Set("modules_to_save", new JsonArray([.. configuration.Texts("modules_to_save").Concat(["classifier", "score"]).Concat(head.Modules).Distinct().Select(name => JsonValue.Create(name))]));
+        configuration.Set("modules_to_save", new JsonArray([.. configuration.Texts("modules_to_save")
+            .Concat(["classifier", "score"]).Concat(head.Modules).Distinct().Select(name => JsonValue.Create(name))]));
     }
 
-    // A whole name means its module whatever layers are said, in PEFT, too: those of other layers are left out here. Kinds that have no setting for layers take whole names alone.
-    static IReadOnlyList<string> InLayers(LanguageModel model, IReadOnlyList<string> modules, IReadOnlyList<int>? layers, bool wholeNames)
+    // A whole name means its module whatever layers are said, in PEFT, too: those of other layers are left out here. Kinds that have no
+    // setting for layers take whole names alone.
+    private static IReadOnlyList<string> InLayers(
+        LanguageModel model, IReadOnlyList<string> modules, IReadOnlyList<int>? layers, bool wholeNames)
     {
         if (layers is null) return modules;
-        var whole = model.Weights.Select(weight => weight.Name[..Math.Max(0, weight.Name.LastIndexOf('.'))]).Distinct(StringComparer.Ordinal).ToList();
-        bool Stands(string module) => AdapterConfiguration.BlockOf(module, []) is { } block && layers.Contains(int.Parse(block, CultureInfo.InvariantCulture));
+        var whole = model.Weights.Select(weight => weight.Name[..Math.Max(0, weight.Name.LastIndexOf('.'))])
+            .Distinct(StringComparer.Ordinal).ToList();
+        bool Stands(string module) =>
+            AdapterConfiguration.BlockOf(module, []) is { } block && layers.Contains(int.Parse(block, CultureInfo.InvariantCulture));
         IEnumerable<string> Spelled(string module) => whole.Contains(module) ? [module] : !wholeNames ? []
-            : module == "all-linear" ? model.Projections.Where(map => map.Role is not (Role.Head or Role.Router)).Select(map => map.Name) : whole.Where(name => name.EndsWith("." + module, StringComparison.Ordinal));
-        List<string> kept = [.. modules.SelectMany(module => Spelled(module).ToList() is { Count: > 0 } names ? names.Where(Stands) : [module])];
-        return kept.Count > 0 ? kept : throw new InputException($"method.layers: {string.Join(", ", modules)} {(modules.Count == 1 ? "stands" : "stand")} in none of the layers {string.Join(", ", layers)}. Name other layers, or leave them out.");
+            : module == "all-linear" ? model.Projections.Where(map => map.Role is not (Role.Head or Role.Router)).Select(map => map.Name)
+            : whole.Where(name => name.EndsWith("." + module, StringComparison.Ordinal));
+        List<string> kept = [.. modules.SelectMany(
+            module => Spelled(module).ToList() is { Count: > 0 } names ? names.Where(Stands) : [module])];
+        return kept.Count > 0
+            ? kept
+            : throw new InputException($"method.layers: {string.Join(", ", modules)} {(modules.Count == 1 ? "stands" : "stand")} in none "
+                + $"of the layers {string.Join(", ", layers)}. Name other layers, or leave them out.");
     }
 
     // Numbers, truths and lists as they are; everything else is a text.
-    static JsonNode? Value(string text)
+    private static JsonNode? Value(string text)
     {
-        if (text.Length == 0 || !(char.IsDigit(text[0]) || "-[{".Contains(text[0], StringComparison.Ordinal) || text is "true" or "false" or "null")) return text;
+        if (text.Length == 0
+            || !(char.IsDigit(text[0]) || "-[{".Contains(text[0], StringComparison.Ordinal) || text is "true" or "false" or "null"))
+            return text;
         try
         {
             return JsonNode.Parse(text);
@@ -182,11 +231,12 @@ public static class DeltaPlan
     /// <param name="model">The model.</param>
     internal static void Fit(AdapterConfiguration configuration, LanguageModel model)
     {
-        if (turned.Contains(configuration.Type) && model.Projections.Any(map => map.Transposed && configuration.Targets(map))) configuration.Set("fan_in_fan_out", true);
+        if (turned.Contains(configuration.Type) && model.Projections.Any(map => map.Transposed && configuration.Targets(map)))
+            configuration.Set("fan_in_fan_out", true);
     }
 
     // PEFT's kinds that know maps which are held turned.
-    static readonly string[] turned = ["LORA", "ADALORA", "VERA", "IA3", "FOURIERFT"];
+    private static readonly string[] turned = ["LORA", "ADALORA", "VERA", "IA3", "FOURIERFT"];
 
     /// <summary>The modules that sockets mean, by the ends of their names where those say the same.</summary>
     /// <param name="model">The model.</param>
@@ -197,7 +247,11 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(sockets);
         if (sockets.Count == 0) return model.DefaultTargets;
         var lacking = sockets.Where(socket => !Has(model, socket)).ToList();
-        if (lacking.Count > 0) throw new InputException($"method.roles: a {model.Configuration["model_type"]} has none of {string.Join(", ", lacking.Select(socket => socket.ToString().ToLowerInvariant()))}. Its sockets are {string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}; attention and feedForward mean all of theirs, whatever a family has.");
+        if (lacking.Count > 0)
+            throw new InputException($"method.roles: a {model.Configuration["model_type"]} has none of "
+                + $"{string.Join(", ", lacking.Select(socket => socket.ToString().ToLowerInvariant()))}. Its sockets are "
+                + $"{string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}; attention and feedForward mean all of "
+                + "theirs, whatever a family has.");
         var wanted = sockets.SelectMany(Roles).ToHashSet();
         var maps = model.Projections.Where(map => wanted.Contains(map.Role)).ToList();
         var found = Ends(model, maps).ToList();
@@ -207,7 +261,7 @@ public static class DeltaPlan
         return found;
     }
 
-    static bool Has(LanguageModel model, Socket socket) => socket switch
+    private static bool Has(LanguageModel model, Socket socket) => socket switch
     {
         Socket.Norm => Norms(model).Any(),
         Socket.Embedding => true,
@@ -215,7 +269,7 @@ public static class DeltaPlan
         _ => model.Projections.Any(map => Roles(socket).Contains(map.Role)),
     };
 
-    static Role[] Roles(Socket socket) => socket switch
+    private static Role[] Roles(Socket socket) => socket switch
     {
         Socket.Query => [Role.Query, Role.QueryKeyValue],
         Socket.Key => [Role.Key, Role.QueryKeyValue],
@@ -229,21 +283,24 @@ public static class DeltaPlan
         _ => [],
     };
 
-    static IEnumerable<string> Ends(LanguageModel model, IEnumerable<Projection> maps)
+    private static IEnumerable<string> Ends(LanguageModel model, IEnumerable<Projection> maps)
     {
         var meant = maps.Select(map => map.Name).ToHashSet(StringComparer.Ordinal);
         var ends = meant.Select(name => name[(name.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
         // GPT-2 calls two maps c_proj: then the whole names are said.
-        return model.Projections.Where(map => ends.Any(end => map.Name.EndsWith("." + end, StringComparison.Ordinal))).All(map => meant.Contains(map.Name)) ? ends : meant;
+        return model.Projections.Where(map => ends.Any(end => map.Name.EndsWith("." + end, StringComparison.Ordinal)))
+            .All(map => meant.Contains(map.Name)) ? ends : meant;
     }
 
-    static List<string> Biases(LanguageModel model) =>
-        [.. model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)).Select(weight => weight.Name[..^".bias".Length]).Concat(model.Projections.Select(map => map.Name)).Distinct()];
+    private static List<string> Biases(LanguageModel model) =>
+        [.. model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal))
+            .Select(weight => weight.Name[..^".bias".Length]).Concat(model.Projections.Select(map => map.Name)).Distinct()];
 
-    static IEnumerable<string> Norms(LanguageModel model)
+    private static IEnumerable<string> Norms(LanguageModel model)
     {
         var maps = model.Projections.Select(map => map.Name).ToHashSet(StringComparer.Ordinal);
-        return model.Weights.Where(weight => weight.Shape.Count == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal)).Select(weight => weight.Name[..^".weight".Length]).Where(name => !maps.Contains(name));
+        return model.Weights.Where(weight => weight.Shape.Count == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal))
+            .Select(weight => weight.Name[..^".weight".Length]).Where(name => !maps.Contains(name));
     }
 
     /// <summary>The number of parameters that a budget allows.</summary>
@@ -254,29 +311,37 @@ public static class DeltaPlan
         ArgumentNullException.ThrowIfNull(model);
         var (number, unit) = Share(budget);
         var allowed = number * (unit == '%' ? model.Weights.Sum(weight => weight.Count) / 100.0 : 1);
-        if (allowed < 1) throw new InputException($"budget {budget} allows less than one parameter of the model's {model.Weights.Sum(weight => weight.Count):N0}. Allow more.");
+        if (allowed < 1)
+            throw new InputException($"budget {budget} allows less than one parameter of the model's "
+                + $"{model.Weights.Sum(weight => weight.Count):N0}. Allow more.");
         return allowed < 1e12 ? (long)allowed : throw Wrong(budget);
     }
 
-    static (double Number, char Unit) Share(string budget)
+    private static (double Number, char Unit) Share(string budget)
     {
         ArgumentNullException.ThrowIfNull(budget);
         var unit = budget.Length > 0 ? char.ToLowerInvariant(budget[^1]) : ' ';
         var factor = unit switch { 'k' => 1e3, 'm' => 1e6, _ => 1 };
-        return double.TryParse(char.IsDigit(unit) ? budget : budget[..^Math.Min(1, budget.Length)], NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number > 0 && (char.IsDigit(unit) || "%km".Contains(unit, StringComparison.Ordinal))
+        return double.TryParse(
+            char.IsDigit(unit) ? budget : budget[..^Math.Min(1, budget.Length)],
+            NumberStyles.Float,
+            CultureInfo.InvariantCulture,
+            out var number) && number > 0 && (char.IsDigit(unit) || "%km".Contains(unit, StringComparison.Ordinal))
             ? (number * factor, unit)
             : throw Wrong(budget);
     }
 
-    static InputException Wrong(string budget) => new($"budget is '{budget}'; write a share of the model such as 0.5%, or a number of parameters such as 8k, 1.5m or 20000.");
+    private static InputException Wrong(string budget) =>
+        new($"budget is '{budget}'; write a share of the model such as 0.5%, or a number of parameters such as 8k, 1.5m or 20000.");
 
     // The largest size whose parameters fit. Sizes that the form refuses (blocks that do not divide a width) are passed over.
-    static AdapterConfiguration Solve(LanguageModel model, JsonObject content, string budget)
+    private static AdapterConfiguration Solve(LanguageModel model, JsonObject content, string budget)
     {
         const int Largest = 1 << 20;
         var allowed = Parameters(budget, model);
         var size = DeltaMethods.Of(AdapterConfiguration.Of(content, "method.settings")).SizeKey;
-        if (content["r"] is not null && size == "r" || content.ContainsKey(size) && size is not ("num_virtual_tokens" or "adapter_len")) throw new InputException($"method: budget solves for {size}, and settings name it, too; give one of them.");
+        if (content["r"] is not null && size == "r" || content.ContainsKey(size) && size is not ("num_virtual_tokens" or "adapter_len"))
+            throw new InputException($"method: budget solves for {size}, and settings name it, too; give one of them.");
         InputException? refusal = null;
         (AdapterConfiguration Configuration, long Count)? At(int value)
         {
@@ -308,7 +373,9 @@ public static class DeltaPlan
             (best, low) = (tried, high);
         }
         if (least is null) throw refusal!;
-        if (best is null) throw new InputException($"budget {budget} allows {allowed:N0} parameters; the smallest such delta has {least.Value.Count:N0}. Allow more, name fewer sockets or layers, or take another form.");
+        if (best is null)
+            throw new InputException($"budget {budget} allows {allowed:N0} parameters; the smallest such delta has {least.Value.Count:N0}. "
+                + "Allow more, name fewer sockets or layers, or take another form.");
         while (high - low > 1)
         {
             var middle = (low + high) / 2;

@@ -5,23 +5,26 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning;
 
-/// <summary>One adapter, attached to a model: deltas in its sockets, a prompt before its rows, weights of its own that are trained.</summary>
+/// <summary>
+/// One adapter, attached to a model: deltas in its sockets, a prompt before its rows, weights of its own that are trained.
+/// </summary>
 public sealed partial class DeltaSet : IDisposable
 {
-    readonly List<(Projection Target, Delta Delta)> plugged = [];
-    readonly List<TokenDelta> tokens = [];
-    readonly List<(AttentionSocket Socket, AttentionAddition Addition)> attended = [];
-    readonly List<(string Name, Weight Weight, bool Trained)> kept = [];
-    readonly List<ChosenWeight> chosen = [];
-    readonly List<(string Name, Weight Weight)> echoes = [];
-    readonly List<Tensor> owned = [];
-    bool untied;
-    SoftPrompt? prompt;
+    private readonly List<(Projection Target, Delta Delta)> plugged = [];
+    private readonly List<TokenDelta> tokens = [];
+    private readonly List<(AttentionSocket Socket, AttentionAddition Addition)> attended = [];
+    private readonly List<(string Name, Weight Weight, bool Trained)> kept = [];
+    private readonly List<ChosenWeight> chosen = [];
+    private readonly List<(string Name, Weight Weight)> echoes = [];
+    private readonly List<Tensor> owned = [];
+    private bool untied;
+    private SoftPrompt? prompt;
 
-    DeltaSet(LanguageModel model, AdapterConfiguration configuration) => (Model, Configuration, basis) = (model, configuration, model.Unrounded ?? ModelSignature.Of(model));
+    private DeltaSet(LanguageModel model, AdapterConfiguration configuration) =>
+        (Model, Configuration, basis) = (model, configuration, model.Unrounded ?? ModelSignature.Of(model));
 
     // The model as it was found: a method may round it (LoftQ).
-    readonly ModelSignature basis;
+    private readonly ModelSignature basis;
 
     /// <summary>What the adapter is, as PEFT's <c>adapter_config.json</c> says it.</summary>
     public AdapterConfiguration Configuration { get; }
@@ -39,7 +42,10 @@ public sealed partial class DeltaSet : IDisposable
     internal DeltaPlaces Places { get; } = new();
 
     /// <summary>What is trained, by its name in files.</summary>
-    public IReadOnlyList<(string Name, Weight Weight)> Trained => [.. kept.Where(item => item.Trained).Select(item => (item.Name, item.Weight)), .. chosen.Where(item => item.Trained).Select(item => (item.Name, item.Weight))];
+    public IReadOnlyList<(string Name, Weight Weight)> Trained => [
+        .. kept.Where(item => item.Trained).Select(item => (item.Name, item.Weight)),
+        .. chosen.Where(item => item.Trained).Select(item => (item.Name, item.Weight)),
+    ];
 
     /// <summary>The weights that are trained.</summary>
     public IEnumerable<Weight> Weights => Trained.Select(item => item.Weight);
@@ -108,7 +114,10 @@ public sealed partial class DeltaSet : IDisposable
     public Tensor? Penalty()
     {
         var bent = plugged.Select(pair => pair.Delta).OfType<Deltas.AdaLora>().ToList();
-        return bent.Count == 0 ? null : bent.Aggregate(zeros(1), (sum, delta) => sum + delta.Skewness()) * (Configuration.Number("orth_reg_weight", 0.5) / bent.Count);
+        return bent.Count == 0
+            ? null
+            : bent.Aggregate(zeros(1), (sum, delta) => sum + delta.Skewness())
+                * (Configuration.Number("orth_reg_weight", 0.5) / bent.Count);
     }
 
     /// <summary>Switches the adapter off until the result is disposed: the model is the base, the reference policy of alignment.</summary>
@@ -126,15 +135,20 @@ public sealed partial class DeltaSet : IDisposable
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        var content = kept.Where(item => item.Name.Length > 0).Select(item => (item.Name, item.Weight.Value)).Concat(chosen.Select(item => (item.Name, item.Weight.Value))).Concat(echoes.Select(item => (item.Name, item.Weight.Value))).ToDictionary();
+        var content = kept.Where(item => item.Name.Length > 0).Select(item => (item.Name, item.Weight.Value))
+            .Concat(chosen.Select(item => (item.Name, item.Weight.Value)))
+            .Concat(echoes.Select(item => (item.Name, item.Weight.Value)))
+            .ToDictionary();
         if (prompt is Prompts.ComputedPrompt computed && !content.ContainsKey(Prompts.ComputedPrompt.Key))
         {
             // PEFT's file holds what the encoder gives; the encoder lies beside it, so that training can go on.
             Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
-            content = chosen.Select(item => (item.Name, item.Weight.Value)).Append((Prompts.ComputedPrompt.Key, computed.Embeddings().contiguous())).ToDictionary();
+            content = chosen.Select(item => (item.Name, item.Weight.Value))
+                .Append((Prompts.ComputedPrompt.Key, computed.Embeddings().contiguous())).ToDictionary();
         }
         Course?.Saving(content);
-        Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content, AdapterBase.Of(Model, basis).Metadata);
+        Tensors.Files.SafetensorsWriter.Write(
+            Path.Combine(folder, "adapter_model.safetensors"), content, AdapterBase.Of(Model, basis).Metadata);
         AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), Configuration.ToJson());
     }
 
@@ -160,7 +174,7 @@ public sealed partial class DeltaSet : IDisposable
         prompt = null;
     }
 
-    sealed class Resume(DeltaSet set) : IDisposable
+    private sealed class Resume(DeltaSet set) : IDisposable
     {
         public void Dispose()
         {

@@ -27,14 +27,17 @@ public sealed partial class DeltaSet
     /// <param name="model">The model.</param>
     /// <param name="configuration">The settings.</param>
     /// <param name="seed">The run's seed.</param>
-    /// <param name="encode">Turns a text into the model's tokens, for prompts that start as one; null where no tokenizer is at hand.</param>
-    public static DeltaSet Fresh(LanguageModel model, AdapterConfiguration configuration, long seed, Func<string, int[]>? encode = null) => Attach(model, configuration, set => new DeltaParts(set, null, seed) { Encode = encode });
+    /// <param name="encode">Turns a text into the model's tokens, for prompts that start as one; null where no tokenizer is at
+    /// hand.</param>
+    public static DeltaSet Fresh(LanguageModel model, AdapterConfiguration configuration, long seed, Func<string, int[]>? encode = null) =>
+        Attach(model, configuration, set => new DeltaParts(set, null, seed) { Encode = encode });
 
     /// <summary>Attaches an adapter from a folder in PEFT's format. Every tensor must fit and be used.</summary>
     /// <param name="model">The model.</param>
     /// <param name="folder">The folder.</param>
     /// <param name="anyBase">Whether it may be put on another model than the one it was made for.</param>
-    /// <exception cref="InputException">A file is missing or damaged, does not fit the model, or says that it was made for another.</exception>
+    /// <exception cref="InputException">A file is missing or damaged, does not fit the model, or says that it was made for
+    /// another.</exception>
     public static DeltaSet Load(LanguageModel model, string folder, bool anyBase = false)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -42,7 +45,12 @@ public sealed partial class DeltaSet
         if (!anyBase) AdapterBase.Read(folder)?.Check(model, folder, configuration);
         // A prompt's encoder, where it was kept, gives what PEFT's file holds.
         var encoder = Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile);
-        return Read(model, configuration, File.Exists(encoder) ? encoder : AdapterFile(folder), folder, null);
+        return Read(
+            model,
+            configuration,
+            File.Exists(encoder) ? encoder : AdapterFile(folder),
+            folder,
+            null);
     }
 
     /// <summary>The file of an adapter's weights: PEFT before 0.6 wrote one of PyTorch's own.</summary>
@@ -53,7 +61,10 @@ public sealed partial class DeltaSet
         return !File.Exists(file) && File.Exists(older) ? older : file;
     }
 
-    /// <summary>Attaches an adapter from a file of its weights alone, as scripts write it that save only what was trained. Every tensor must fit and be used.</summary>
+    /// <summary>
+    /// Attaches an adapter from a file of its weights alone, as scripts write it that save only what was trained. Every tensor must fit and
+    /// be used.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="file">The file.</param>
     /// <param name="alpha">α, which such a file does not say.</param>
@@ -64,13 +75,28 @@ public sealed partial class DeltaSet
         var weights = LoraWeightNames.Read(file);
         var ends = weights.Targets.Select(target => target[(target.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
         // The ends of the names where they say the same, as PEFT writes it; otherwise the whole names.
-        var fit = model.Projections.Where(projection => ends.Any(end => projection.Name.EndsWith("." + end, StringComparison.Ordinal))).All(projection => weights.Targets.Contains(projection.Name));
-        var configuration = Deltas.Lora.Configure(new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0), fit ? ends : [.. weights.Targets], basis, DeltaPlan.Task(model));
+        var fit = model.Projections.Where(projection => ends.Any(end => projection.Name.EndsWith("." + end, StringComparison.Ordinal)))
+            .All(projection => weights.Targets.Contains(projection.Name));
+        var configuration = Deltas.Lora.Configure(
+            new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0),
+            fit ? ends : [.. weights.Targets],
+            basis,
+            DeltaPlan.Task(model));
         DeltaPlan.Fit(configuration, model);
-        return Read(model, configuration, file, file, weights.NameOf);
+        return Read(
+            model,
+            configuration,
+            file,
+            file,
+            weights.NameOf);
     }
 
-    static DeltaSet Read(LanguageModel model, AdapterConfiguration configuration, string path, string origin, Func<string, string>? nameInFile)
+    private static DeltaSet Read(
+        LanguageModel model,
+        AdapterConfiguration configuration,
+        string path,
+        string origin,
+        Func<string, string>? nameInFile)
     {
         using var files = new FileWeights([path], origin);
         var set = Attach(model, configuration, set => new DeltaParts(set, files, 0, nameInFile));
@@ -88,15 +114,18 @@ public sealed partial class DeltaSet
     }
 
     // Training that diverged writes what is no number; nothing good comes of putting that on a model.
-    void CheckFinite(string path)
+    private void CheckFinite(string path)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        foreach (var (name, weight) in kept.Select(item => (item.Name, item.Weight)).Concat(chosen.Select(item => (item.Name, item.Weight))))
-            if (!weight.Value.isfinite().all().item<bool>()) throw new InputException($"{path}: {name} holds numbers that are not finite. The training that wrote it diverged: take an earlier checkpoint, or train again with a lower rate.");
+        foreach (var (name, weight) in kept.Select(item => (item.Name, item.Weight))
+            .Concat(chosen.Select(item => (item.Name, item.Weight))))
+            if (!weight.Value.isfinite().all().item<bool>())
+                throw new InputException($"{path}: {name} holds numbers that are not finite. The training that wrote it diverged: take an "
+                    + "earlier checkpoint, or train again with a lower rate.");
     }
 
-    static DeltaSet Attach(LanguageModel model, AdapterConfiguration configuration, Func<DeltaSet, DeltaParts> parts)
+    private static DeltaSet Attach(LanguageModel model, AdapterConfiguration configuration, Func<DeltaSet, DeltaParts> parts)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(configuration);
@@ -109,7 +138,8 @@ public sealed partial class DeltaSet
             method.Attach(given);
             OwnWeights.Attach(given);
             if (set.plugged.Count + set.tokens.Count + set.chosen.Count + set.attended.Count == 0 && set.prompt is null)
-                throw new InputException($"targetModules [{string.Join(", ", configuration.TargetModules)}] fit none of the model's projections, such as {string.Join(", ", model.Projections.Take(7).Select(p => p.Name))}.");
+                throw new InputException($"targetModules [{string.Join(", ", configuration.TargetModules)}] fit none of the model's "
+                    + $"projections, such as {string.Join(", ", model.Projections.Take(7).Select(p => p.Name))}.");
         }
         catch
         {

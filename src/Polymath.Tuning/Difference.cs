@@ -8,10 +8,15 @@ namespace Polymath.Tuning;
 /// <param name="Second">The norm of the second.</param>
 /// <param name="Apart">The norm of the first less the second.</param>
 /// <param name="Product">The sum of the products of their elements.</param>
-public sealed record Difference(string Name, double First, double Second, double Apart, double Product)
+public sealed record Difference(
+    string Name,
+    double First,
+    double Second,
+    double Apart,
+    double Product)
 {
     // So many numbers are widened to double precision at once.
-    const long Piece = 1 << 20;
+    private const long Piece = 1 << 20;
 
     /// <summary>The cosine between them; not a number where one is zero.</summary>
     public double Cosine => Product / (First * Second);
@@ -38,7 +43,12 @@ public sealed record Difference(string Name, double First, double Second, double
             aparts += (a - b).square().sum().item<double>();
             product += (a * b).sum().item<double>();
         }
-        return new Difference(name, Math.Sqrt(firsts), Math.Sqrt(seconds), Math.Sqrt(aparts), product);
+        return new Difference(
+            name,
+            Math.Sqrt(firsts),
+            Math.Sqrt(seconds),
+            Math.Sqrt(aparts),
+            product);
     }
 
     /// <summary>All of them as one long vector.</summary>
@@ -46,6 +56,11 @@ public sealed record Difference(string Name, double First, double Second, double
     public static Difference Total(IReadOnlyList<Difference> parts)
     {
         double Whole(Func<Difference, double> norm) => Math.Sqrt(parts.Sum(part => norm(part) * norm(part)));
-        return new Difference("total", Whole(part => part.First), Whole(part => part.Second), Whole(part => part.Apart), parts.Sum(part => part.Product));
+        return new Difference(
+            "total",
+            Whole(part => part.First),
+            Whole(part => part.Second),
+            Whole(part => part.Apart),
+            parts.Sum(part => part.Product));
     }
 }

@@ -2,23 +2,32 @@ using Polymath.Recipes;
 
 namespace Polymath.Tuning;
 
-/// <summary>Refuses settings of a fresh adapter that would do nothing: those that PEFT's files hold without a meaning here, and those that belong to another choice. Files may hold them.</summary>
+/// <summary>
+/// Refuses settings of a fresh adapter that would do nothing: those that PEFT's files hold without a meaning here, and those that belong to
+/// another choice. Files may hold them.
+/// </summary>
 static class IdleSettings
 {
-    const string Any = "";
+    private const string Any = "";
 
-    static readonly string[] prompts = ["PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT"];
-    static readonly string[] steady = ["OFT", "BOFT", "HRA", "LOHA", "LOKR", "VERA", "IA3", "TRAINABLE_TOKENS"];
+    private static readonly string[] prompts = ["PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT"];
+    private static readonly string[] steady = ["OFT", "BOFT", "HRA", "LOHA", "LOKR", "VERA", "IA3", "TRAINABLE_TOKENS"];
 
-    sealed record Rule(string Type, string Key, Func<AdapterConfiguration, bool> Idle, string Wish, bool BySize = false);
+    private sealed record Rule(
+        string Type,
+        string Key,
+        Func<AdapterConfiguration, bool> Idle,
+        string Wish,
+        bool BySize = false);
 
-    static readonly Rule[] rules =
+    private static readonly Rule[] rules =
     [
         Always("ADALORA", "r", "the ranks of AdaLoRA are init_r and target_r; leave it out"),
         Always("ADALORA", "use_rslora", "AdaLoRA has no such scale; leave it out"),
         Always("ADALORA", "alpha_pattern", "AdaLoRA has one alpha; leave it out"),
         Always("ADALORA", "init_lora_weights", "AdaLoRA starts in one way; leave it out"),
-        new("ADALORA", "target_r", configuration => configuration.Whole("target_r", 8, least: 0) > configuration.Whole("init_r", 12), "it is what is left of init_r, which has no more ranks than that to give away; lower it, or raise init_r", BySize: true),
+        new("ADALORA", "target_r", configuration => configuration.Whole("target_r", 8, least: 0) > configuration.Whole("init_r", 12),
+            "it is what is left of init_r, which has no more ranks than that to give away; lower it, or raise init_r", BySize: true),
         Always("VERA", "projection_prng_key", "the recipe's seed chooses the projections; leave it out"),
         Always("SHIRA", "random_seed", "the recipe's seed chooses the mask; leave it out"),
         Always("LOHA", "rank_dropout_scale", "the rows that stay always grow; leave it out"),
@@ -37,21 +46,61 @@ static class IdleSettings
         Unless("P_TUNING", "encoder_num_layers", "encoder_reparameterization_type", "LSTM"),
         Unless("PREFIX_TUNING", "encoder_hidden_size", "prefix_projection", "true"),
         Unless("OFT", "eps", "coft", "true"),
-        new("LOKR", "decompose_factor", configuration => configuration.Whole("decompose_factor", -1, least: -1) == 0, "0 splits as 1 does; write 1, or -1 for two factors near each other"),
-        new("OFT", "num_cayley_neumann_terms", configuration => !configuration.Flag("use_cayley_neumann", otherwise: true), "it belongs to use_cayley_neumann: true"),
-        new("POLYMATH_BOTTLENECK", "phm_rank", configuration => configuration.Whole("phm_dim", 0, least: 0) == 0, "it belongs to phm_dim, which makes the adapter Compacter"),
-        new("POLYMATH_BOTTLENECK", "scale", configuration => configuration.Text("composition") == "gated", "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
-        new("POLYMATH_BOTTLENECK", "learned_scale", configuration => configuration.Text("composition") == "gated", "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
-        new(Any, "layers_pattern", configuration => !configuration.Has("layers_to_transform"), "it says where the numbers of layers stand; name some (layers), or leave it out"),
-        new(Any, "ensure_weight_tying", configuration => configuration.Flag("ensure_weight_tying") && configuration.Texts("modules_to_save").Count == 0, "it belongs to modules_to_save"),
-        .. steady.Select(type => new Rule(type, type == "IA3" ? "init_ia3_weights" : "init_weights", configuration => configuration.Text(type == "IA3" ? "init_ia3_weights" : "init_weights") != "true", "a fresh one starts in one way; leave it out")),
-        .. prompts.SelectMany(type => new[] { Always(type, "layers_to_transform", "a prompt has no layers to choose; leave layers out"), Always(type, "exclude_modules", "a prompt has no sockets; leave it out") }),
+        new(
+            "LOKR",
+            "decompose_factor",
+            configuration => configuration.Whole("decompose_factor", -1, least: -1) == 0,
+            "0 splits as 1 does; write 1, or -1 for two factors near each other"),
+        new(
+            "OFT",
+            "num_cayley_neumann_terms",
+            configuration => !configuration.Flag("use_cayley_neumann", otherwise: true),
+            "it belongs to use_cayley_neumann: true"),
+        new(
+            "POLYMATH_BOTTLENECK",
+            "phm_rank",
+            configuration => configuration.Whole("phm_dim", 0, least: 0) == 0,
+            "it belongs to phm_dim, which makes the adapter Compacter"),
+        new(
+            "POLYMATH_BOTTLENECK",
+            "scale",
+            configuration => configuration.Text("composition") == "gated",
+            "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
+        new(
+            "POLYMATH_BOTTLENECK",
+            "learned_scale",
+            configuration => configuration.Text("composition") == "gated",
+            "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
+        new(
+            Any,
+            "layers_pattern",
+            configuration => !configuration.Has("layers_to_transform"),
+            "it says where the numbers of layers stand; name some (layers), or leave it out"),
+        new(
+            Any,
+            "ensure_weight_tying",
+            configuration => configuration.Flag("ensure_weight_tying") && configuration.Texts("modules_to_save").Count == 0,
+            "it belongs to modules_to_save"),
+        .. steady.Select(type => new Rule(
+            type,
+            type == "IA3" ? "init_ia3_weights" : "init_weights",
+            configuration => configuration.Text(type == "IA3" ? "init_ia3_weights" : "init_weights") != "true",
+            "a fresh one starts in one way; leave it out")),
+        .. prompts.SelectMany(type => new[]
+        {
+            Always(type, "layers_to_transform", "a prompt has no layers to choose; leave layers out"),
+            Always(type, "exclude_modules", "a prompt has no sockets; leave it out"),
+        }),
     ];
 
-    static Rule Always(string type, string key, string wish) => new(type, key, _ => true, wish);
+    private static Rule Always(string type, string key, string wish) => new(type, key, _ => true, wish);
 
-    static Rule Unless(string type, string key, string other, string value) =>
-        new(type, key, configuration => !string.Equals(configuration.Text(other), value, StringComparison.OrdinalIgnoreCase), $"it belongs to {other}: {value}");
+    private static Rule Unless(string type, string key, string other, string value) =>
+        new(
+            type,
+            key,
+            configuration => !string.Equals(configuration.Text(other), value, StringComparison.OrdinalIgnoreCase),
+            $"it belongs to {other}: {value}");
 
     /// <summary>Checks the settings of a fresh adapter.</summary>
     /// <param name="configuration">The settings.</param>
@@ -60,6 +109,7 @@ static class IdleSettings
     internal static void Check(AdapterConfiguration configuration, bool sized = true)
     {
         foreach (var rule in rules.Where(rule => sized || !rule.BySize))
-            if ((rule.Type == Any || rule.Type == configuration.Type) && configuration.Has(rule.Key) && rule.Idle(configuration)) throw configuration.Fault(rule.Key, rule.Wish);
+            if ((rule.Type == Any || rule.Type == configuration.Type) && configuration.Has(rule.Key) && rule.Idle(configuration))
+                throw configuration.Fault(rule.Key, rule.Wish);
     }
 }

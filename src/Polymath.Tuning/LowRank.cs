@@ -7,10 +7,13 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning;
 
-/// <summary>A low-rank adapter as plain numbers: for each module its factors, and the file that PEFT would write of them. All scales are in the factors: α = r. It owns its factors.</summary>
+/// <summary>
+/// A low-rank adapter as plain numbers: for each module its factors, and the file that PEFT would write of them. All scales are in the
+/// factors: α = r. It owns its factors.
+/// </summary>
 public sealed class LowRank : IDisposable
 {
-    readonly SortedDictionary<string, (Tensor A, Tensor B)> factors = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, (Tensor A, Tensor B)> factors = new(StringComparer.Ordinal);
 
     /// <summary>The modules, in order.</summary>
     public IEnumerable<string> Modules => factors.Keys;
@@ -19,7 +22,8 @@ public sealed class LowRank : IDisposable
     /// <param name="module">The module.</param>
     /// <param name="a">A [r, in].</param>
     /// <param name="b">B [out, r].</param>
-    public void Set(string module, Tensor a, Tensor b) => factors[module] = (a.contiguous().DetachFromDisposeScope(), b.contiguous().DetachFromDisposeScope());
+    public void Set(string module, Tensor a, Tensor b) =>
+        factors[module] = (a.contiguous().DetachFromDisposeScope(), b.contiguous().DetachFromDisposeScope());
 
     /// <summary>A new one; what it was given already is freed where a fault ends its making.</summary>
     /// <param name="fill">Gives it its factors.</param>
@@ -89,11 +93,13 @@ public sealed class LowRank : IDisposable
             content[$"{AdapterConfiguration.Prefix}{module}.lora_A.weight"] = cat([a, zeros(missing, a.size(1))], 0).contiguous();
             content[$"{AdapterConfiguration.Prefix}{module}.lora_B.weight"] = cat([b, zeros(b.size(0), missing)], 1).contiguous();
         }
-        var whole = Deltas.Lora.Configure(new LoraMethod(R: rank, LoraAlpha: rank), [.. factors.Keys], basis.Text("base_model_name_or_path") ?? "");
+        var whole = Deltas.Lora.Configure(
+            new LoraMethod(R: rank, LoraAlpha: rank), [.. factors.Keys], basis.Text("base_model_name_or_path") ?? "");
         if (model is not null) DeltaPlan.Fit(whole, model);
         var json = (JsonObject)JsonNode.Parse(whole.ToJson())!;
         json["task_type"] = basis.Text("task_type");
-        SafetensorsWriter.Write(Path.Combine(folder, "adapter_model.safetensors"), content, model is null ? null : AdapterBase.Of(model).Metadata);
+        SafetensorsWriter.Write(
+            Path.Combine(folder, "adapter_model.safetensors"), content, model is null ? null : AdapterBase.Of(model).Metadata);
         AtomicFile.WriteText(Path.Combine(folder, "adapter_config.json"), AdapterConfiguration.Of(json, folder).ToJson());
     }
 
@@ -105,7 +111,9 @@ public sealed class LowRank : IDisposable
     public static LowRank Convert(DeltaSet set, int rank, out IReadOnlyDictionary<string, double> errors)
     {
         ArgumentNullException.ThrowIfNull(set);
-        if (!set.Merges || set.ChangesMore) throw new InputException($"An adapter of the kind {set.Configuration.Type} cannot become low-rank: it changes more than the weights of linear maps. Keep it as it is.");
+        if (!set.Merges || set.ChangesMore)
+            throw new InputException($"An adapter of the kind {set.Configuration.Type} cannot become low-rank: it changes more than the "
+                + "weights of linear maps. Keep it as it is.");
         using var frozen = no_grad();
         var lost = new Dictionary<string, double>();
         errors = lost;
@@ -129,13 +137,21 @@ public sealed class LowRank : IDisposable
     /// <param name="errors">For each module, the share of the change that is lost.</param>
     /// <param name="left">The weights that differ and are no linear maps.</param>
     /// <exception cref="InputException">They are not of one shape, or no linear map differs.</exception>
-    public static LowRank Extract(LanguageModel basis, LanguageModel tuned, int rank, out IReadOnlyDictionary<string, double> errors, out IReadOnlyList<string> left)
+    public static LowRank Extract(
+        LanguageModel basis,
+        LanguageModel tuned,
+        int rank,
+        out IReadOnlyDictionary<string, double> errors,
+        out IReadOnlyList<string> left)
     {
         ArgumentNullException.ThrowIfNull(basis);
         ArgumentNullException.ThrowIfNull(tuned);
         var others = tuned.Weights.ToDictionary(weight => weight.Name);
-        if (basis.Weights.FirstOrDefault(weight => !others.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape)) is not null || others.Count != basis.Weights.Count)
-            throw new InputException("The two models are not of one shape: their weights differ in name, number or size. Name a model and the one that it was trained from.");
+        if (basis.Weights.FirstOrDefault(
+            weight => !others.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape)) is not null
+            || others.Count != basis.Weights.Count)
+            throw new InputException("The two models are not of one shape: their weights differ in name, number or size. Name a model and "
+                + "the one that it was trained from.");
         using var frozen = no_grad();
         var lost = new Dictionary<string, double>();
         var made = Of(result =>
@@ -150,7 +166,8 @@ public sealed class LowRank : IDisposable
                 lost[map.Name] = result.Error(map.Name, change);
             }
         });
-        if (lost.Count == 0) throw new InputException("No linear map of the two models differs: there is nothing for a low-rank adapter to hold.");
+        if (lost.Count == 0)
+            throw new InputException("No linear map of the two models differs: there is nothing for a low-rank adapter to hold.");
         var maps = basis.Projections.Select(map => map.Weight).ToHashSet();
         left = [.. basis.Weights.Where(weight => !maps.Contains(weight)).Where(weight =>
         {
@@ -168,14 +185,21 @@ public sealed class LowRank : IDisposable
     internal static Tensor Change(Projection map, IEnumerable<Delta> deltas)
     {
         // Sums are taken as they are: what is little beside the weight would be rounded away in it.
-        var sums = deltas.Select(delta => delta switch { Deltas.Lora { Magnitude: null, Bias: null } lora => lora.Change(), AddedDelta added => added.Change(), _ => null }).ToList();
+        var sums = deltas.Select(delta => delta switch
+        {
+            Deltas.Lora { Magnitude: null, Bias: null } lora => lora.Change(),
+            AddedDelta added => added.Change(),
+            _ => null,
+        }).ToList();
         if (sums.TrueForAll(sum => sum is not null)) return sums.Aggregate((whole, next) => whole! + next!)!;
         Tensor weight = map.Matrix(), merged = weight;
         var bias = map.Bias?.Value;
         foreach (var delta in deltas)
         {
             var (next, nextBias) = delta.Merge(merged, bias);
-            if (bias is not null && !ReferenceEquals(nextBias, bias)) throw new InputException($"The adapter changes the bias of {map.Name}, which a low-rank change of the weight cannot. Keep it as it is, or merge it.");
+            if (bias is not null && !ReferenceEquals(nextBias, bias))
+                throw new InputException($"The adapter changes the bias of {map.Name}, which a low-rank change of the weight cannot. Keep "
+                    + "it as it is, or merge it.");
             merged = next;
         }
         return merged - weight;

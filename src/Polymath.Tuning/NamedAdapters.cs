@@ -4,16 +4,16 @@ using Polymath.Recipes;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// Adapters of one model by their names, each for the rows that ask for it: one base with many faces. The base runs once for all rows of a batch, and who answers changes between two batches
-/// without anything being built anew.
+/// Adapters of one model by their names, each for the rows that ask for it: one base with many faces. The base runs once for all rows of a
+/// batch, and who answers changes between two batches without anything being built anew.
 /// </summary>
 public sealed class NamedAdapters : IDisposable
 {
-    readonly List<DeltaSet> sets = [];
-    readonly List<string> names = [];
-    RowRouting? routing;
+    private readonly List<DeltaSet> sets = [];
+    private readonly List<string> names = [];
+    private RowRouting? routing;
 
-    NamedAdapters()
+    private NamedAdapters()
     {
     }
 
@@ -24,7 +24,8 @@ public sealed class NamedAdapters : IDisposable
     /// <param name="model">The model.</param>
     /// <param name="adapters">Their names and folders.</param>
     /// <param name="anyBase">Whether they may be put on another model than the one they were made for.</param>
-    /// <exception cref="InputException">A file is missing or damaged, a name is there twice, or an adapter changes what all rows share.</exception>
+    /// <exception cref="InputException">A file is missing or damaged, a name is there twice, or an adapter changes what all rows
+    /// share.</exception>
     public static NamedAdapters Load(LanguageModel model, IEnumerable<(string Name, string Folder)> adapters, bool anyBase = false)
     {
         ArgumentNullException.ThrowIfNull(adapters);
@@ -47,7 +48,9 @@ public sealed class NamedAdapters : IDisposable
         }
     }
 
-    /// <summary>Says which adapters answer the rows to come; the changes of several add up, and where a row names none the base answers.</summary>
+    /// <summary>
+    /// Says which adapters answer the rows to come; the changes of several add up, and where a row names none the base answers.
+    /// </summary>
     /// <param name="rows">For each row the names of its adapters.</param>
     /// <exception cref="InputException">No adapter has such a name.</exception>
     public void Choose(IReadOnlyList<IReadOnlyCollection<string>> rows)
@@ -56,7 +59,7 @@ public sealed class NamedAdapters : IDisposable
         routing!.Assign([.. rows.Select(row => (IReadOnlyCollection<int>)[.. row.Select(NumberOf).Distinct()])]);
     }
 
-    int NumberOf(string name) => names.IndexOf(name) is >= 0 and var number ? number
+    private int NumberOf(string name) => names.IndexOf(name) is >= 0 and var number ? number
         : throw new InputException($"There is no adapter '{name}'; {Nearest.Hint(name, names, "adapters")}");
 
     /// <summary>Detaches and frees them.</summary>

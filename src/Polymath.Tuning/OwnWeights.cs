@@ -2,7 +2,10 @@ using Polymath.Models;
 
 namespace Polymath.Tuning;
 
-/// <summary>What any adapter may train of the model itself: whole modules (<c>modules_to_save</c>) and biases (<c>bias</c>: none, all, or those of the changed maps).</summary>
+/// <summary>
+/// What any adapter may train of the model itself: whole modules (<c>modules_to_save</c>) and biases (<c>bias</c>: none, all, or those of
+/// the changed maps).
+/// </summary>
 static class OwnWeights
 {
     internal static void Attach(DeltaParts parts)
@@ -26,7 +29,8 @@ static class OwnWeights
                 throw configuration.Fault("bias", "known are \"none\", \"all\" and \"lora_only\"");
         }
         var tokens = parts.Model.Tokens;
-        // PEFT saves a table of tokens whose vectors it changes, and a head; the latter without what PiSSA and OLoRA took out of it, which stays whole here.
+        // PEFT saves a table of tokens whose vectors it changes, and a head; the latter without what PiSSA and OLoRA took out of it, which
+        // stays whole here.
         if (parts.TargetsTokens) parts.Bring(tokens.Embedding, $"{AdapterConfiguration.Prefix}{tokens.Name}.base_layer.weight");
         if (!plugged.Contains(tokens.HeadMap.Name)) return;
         var head = $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.base_layer.weight";
@@ -34,18 +38,20 @@ static class OwnWeights
         else parts.Bring(tokens.Head, head);
     }
 
-    // A saved module is a copy of its own, so that token vectors and a head that were one are two from there on, unless PEFT was told to keep them one.
-    static void Untie(DeltaParts parts)
+    // A saved module is a copy of its own, so that token vectors and a head that were one are two from there on, unless PEFT was told to
+    // keep them one.
+    private static void Untie(DeltaParts parts)
     {
         var tokens = parts.Model.Tokens;
         if (parts.Model.Labels is not null) return;
         var head = parts.Configuration.OwnPrefix + tokens.HeadMap.Name + ".weight";
         if (SavedIn(parts, tokens.Embedding) is null && SavedIn(parts, tokens.HeadMap.Name + ".weight") is null) return;
         // Where PEFT kept them one, its file holds both.
-        if (!tokens.IsTied || !parts.Configuration.Flag("ensure_weight_tying") || !parts.Echo(tokens.Embedding, head, fresh: true)) parts.Untie();
+        if (!tokens.IsTied || !parts.Configuration.Flag("ensure_weight_tying") || !parts.Echo(tokens.Embedding, head, fresh: true))
+            parts.Untie();
     }
 
-    static void Biases(DeltaParts parts, HashSet<string> plugged, bool wrappedOnly)
+    private static void Biases(DeltaParts parts, HashSet<string> plugged, bool wrappedOnly)
     {
         foreach (var weight in parts.Model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)))
         {
@@ -53,32 +59,34 @@ static class OwnWeights
             if (!wrapped && wrappedOnly) continue;
             // PEFT holds a changed map's own weights one level deeper.
             parts.Choose(weight, parts.Configuration.OwnPrefix + (wrapped ? Module(weight) + ".base_layer.bias" : weight.Name));
-            if (SavedIn(parts, weight) is { } saved) Echo(parts, weight, parts.Configuration.OwnPrefix + saved, weight.Name[saved.Length..]);
+            if (SavedIn(parts, weight) is { } saved)
+                Echo(parts, weight, parts.Configuration.OwnPrefix + saved, weight.Name[saved.Length..]);
         }
         // The bias of a head of masked words stands in two places.
-        if (!wrappedOnly && parts.Model.Tokens is { HeadBias: { } bias } tokens) parts.Echo(bias, $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.bias");
+        if (!wrappedOnly && parts.Model.Tokens is { HeadBias: { } bias } tokens)
+            parts.Echo(bias, $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.bias");
     }
 
     // PEFT writes the biases of a saved module two times more: those of the copy, and those of the module as it was, which nothing reads.
-    static void Echo(DeltaParts parts, Weight weight, string module, string rest)
+    private static void Echo(DeltaParts parts, Weight weight, string module, string rest)
     {
         parts.Echo(weight, $"{module}.modules_to_save{(rest == ".bias" ? "" : ".default")}{rest}");
         parts.Keep($"{module}.original_module{rest}", [.. weight.Shape]);
     }
 
     // The saved module that a weight stands in, or null: a block is saved with whatever is in it.
-    static string? SavedIn(DeltaParts parts, Weight weight) => SavedIn(parts, weight.Name);
+    private static string? SavedIn(DeltaParts parts, Weight weight) => SavedIn(parts, weight.Name);
 
-    static string? SavedIn(DeltaParts parts, string name)
+    private static string? SavedIn(DeltaParts parts, string name)
     {
         if (!parts.Configuration.Has("modules_to_save")) return null;
         return Modules(name).FirstOrDefault(module => parts.Configuration.FitsEnd("modules_to_save", module));
     }
 
-    static IEnumerable<string> Modules(string name)
+    private static IEnumerable<string> Modules(string name)
     {
         for (var at = name.LastIndexOf('.'); at > 0; at = name.LastIndexOf('.', at - 1)) yield return name[..at];
     }
 
-    static string Module(Weight weight) => weight.Name.LastIndexOf('.') is > 0 and var at ? weight.Name[..at] : weight.Name;
+    private static string Module(Weight weight) => weight.Name.LastIndexOf('.') is > 0 and var at ? weight.Name[..at] : weight.Name;
 }

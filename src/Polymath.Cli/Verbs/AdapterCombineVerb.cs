@@ -14,36 +14,70 @@ static class AdapterCombineVerb
         var work = new AdapterWork();
         var adapters = new Option<string[]>("--adapter") { Description = "The adapters' folders, one option each.", Required = true };
         var weights = new Option<string?>("--weights") { Description = "The adapters' weights, such as 0.7,0.3; 1 each when left out." };
-        var kind = new Option<string>("--kind") { Description = $"How: {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}. cat is exact.", DefaultValueFactory = _ => "cat" };
-        var density = new Option<double>("--density") { Description = "The share of elements that pruning keeps.", DefaultValueFactory = _ => 0.5 };
-        var rank = new Option<int?>("--r") { Description = "The rank that the svd kinds cut to; the largest of the adapters' when left out." };
+        var kind = new Option<string>("--kind")
+        {
+            Description = $"How: {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}. cat is exact.",
+            DefaultValueFactory = _ => "cat",
+        };
+        var density =
+            new Option<double>("--density") { Description = "The share of elements that pruning keeps.", DefaultValueFactory = _ => 0.5 };
+        var rank =
+            new Option<int?>("--r") { Description = "The rank that the svd kinds cut to; the largest of the adapters' when left out." };
         var seed = new Option<long>("--seed") { Description = "The seed of what dare drops." };
-        var command = work.To(new Command("combine", "Joins low-rank adapters of one model into one.") { work.Model, adapters, weights, kind, density, rank, seed });
+        var command = work.To(new Command(
+            "combine",
+            "Joins low-rank adapters of one model into one.") { work.Model, adapters, weights, kind, density, rank, seed });
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var folders = parsed.GetRequiredValue(adapters);
             var shares = parsed.GetValue(weights)?.Split(',') ?? [.. folders.Select(_ => "1")];
-            if (shares.Length != folders.Length) throw new InputException($"--weights has {shares.Length} numbers for {folders.Length} adapters; give one each, such as 0.7,0.3.");
-            double Number(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) ? number : throw new InputException($"--weights has '{text}', which is no number.");
+            if (shares.Length != folders.Length)
+                throw new InputException($"--weights has {shares.Length} numbers for {folders.Length} adapters; give one each, such as "
+                    + "0.7,0.3.");
+            double Number(string text) =>
+                double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
+                    ? number
+                    : throw new InputException($"--weights has '{text}', which is no number.");
             // As recipes write it, too: tiesSvd.
-            if (!Enum.TryParse<CombineKind>(parsed.GetValue(kind)!.Replace("_", "", StringComparison.Ordinal), ignoreCase: true, out var how) || !Enum.IsDefined(how) || char.IsDigit(parsed.GetValue(kind)![0])) throw new InputException($"--kind is '{parsed.GetValue(kind)}'; known are {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}.");
+            if (!Enum.TryParse<CombineKind>(
+                parsed.GetValue(kind)!.Replace("_", "", StringComparison.Ordinal), ignoreCase: true, out var how)
+                || !Enum.IsDefined(how) || char.IsDigit(parsed.GetValue(kind)![0]))
+                throw new InputException($"--kind is '{parsed.GetValue(kind)}'; known are "
+                    + $"{string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}.");
             var place = work.Place(parsed);
             work.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
             using var model = Noted.Open(place);
             var sources = folders.Select(folder => work.Hubs.Adapter(parsed, folder)!).ToList();
-            var sets = sources.Select((folder, i) => (Set: DeltaSet.Load(model, folder, work.AnyBase.Read(parsed)), Weight: Number(shares[i]))).ToList();
+            var sets = sources
+                .Select((folder, i) => (Set: DeltaSet.Load(model, folder, work.AnyBase.Read(parsed)), Weight: Number(shares[i])))
+                .ToList();
             // Only the plain sum has a model to be held against: the adapters together, each as it is.
             var gate = how == CombineKind.Cat && sets.TrueForAll(pair => pair.Weight == 1) ? work.Open(parsed, model, place) : null;
-            using var result = Combination.Of(sets, how, parsed.GetValue(density), parsed.GetValue(rank), parsed.GetValue(seed), out var errors);
+            using var result = Combination.Of(
+                sets,
+                how,
+                parsed.GetValue(density),
+                parsed.GetValue(rank),
+                parsed.GetValue(seed),
+                out var errors);
             var configuration = sets[0].Set.Configuration;
             sets.ForEach(pair => pair.Set.Dispose());
-            work.Write(parsed, model, result, (configuration, sources[0]), gate, errors, how == CombineKind.Cat ? "of each module's sum is lost: cat is exact" : "is how far each module is from the same rule on the whole changes");
+            work.Write(
+                parsed,
+                model,
+                result,
+                (configuration, sources[0]),
+                gate,
+                errors,
+                how == CombineKind.Cat
+                    ? "of each module's sum is lost: cat is exact"
+                    : "is how far each module is from the same rule on the whole changes");
             return Outcome.Done;
         }));
         return command;
     }
 
     // ties_svd, as PEFT writes it.
-    static string Word(CombineKind kind) => System.Text.Json.JsonNamingPolicy.SnakeCaseLower.ConvertName(kind.ToString());
+    private static string Word(CombineKind kind) => System.Text.Json.JsonNamingPolicy.SnakeCaseLower.ConvertName(kind.ToString());
 }

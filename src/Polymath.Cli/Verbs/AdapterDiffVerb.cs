@@ -12,15 +12,23 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath adapter diff</c>: how far two adapters, two models, or one of each are from each other.</summary>
 static class AdapterDiffVerb
 {
-    const int Longest = 60;
+    private const int Longest = 60;
 
     internal static Command Make()
     {
-        Argument<string> first = new("first") { Description = "An adapter's folder or a model's" + HubUse.Or }, second = new("second") { Description = "Another one." };
-        var basis = new Option<string?>("--model") { Description = "The folder of the model that both were made of" + HubUse.Or.TrimEnd('.') + ": what they change of it is compared, and not their tensors." };
-        var top = new Option<int>("--top") { Description = "So many lines are shown, those of the largest differences; 0 for all.", DefaultValueFactory = _ => 20 };
+        Argument<string> first = new("first") { Description = "An adapter's folder or a model's" + HubUse.Or },
+            second = new("second") { Description = "Another one." };
+        var basis = new Option<string?>("--model") { Description = "The folder of the model that both were made of" + HubUse.Or.TrimEnd('.')
+            + ": what they change of it is compared, and not their tensors." };
+        var top = new Option<int>("--top")
+        {
+            Description = "So many lines are shown, those of the largest differences; 0 for all.", DefaultValueFactory = _ => 20,
+        };
         var json = new Option<bool>("--json") { Description = "Prints JSON." };
-        var command = new Command("diff", "Compares two adapters, two models, or one of each: settings, and for each weight how large each change is, how far they are apart, and their cosine.") { first, second, basis, top, json };
+        var command = new Command(
+            "diff",
+            "Compares two adapters, two models, or one of each: settings, and for each weight how large each change is, how far they are "
+                + "apart, and their cosine.") { first, second, basis, top, json };
         AnyBase anyBase = new();
         HubUse hubs = new();
         anyBase.AddTo(command);
@@ -28,13 +36,17 @@ static class AdapterDiffVerb
         command.SetAction(parsed => Outcome.Of(() =>
         {
             // An adapter's own folder is no model's, and a run's last stage is.
-            string Place(string given) => HubAddress.IsAddress(given) ? hubs.Model(parsed, given) : ComparedSide.IsAdapter(given) ? given : TextModel.Locate(given);
+            string Place(string given) =>
+                HubAddress.IsAddress(given) ? hubs.Model(parsed, given) : ComparedSide.IsAdapter(given) ? given : TextModel.Locate(given);
             string one = Place(parsed.GetRequiredValue(first)), two = Place(parsed.GetRequiredValue(second));
             if (parsed.GetValue(top) < 0) throw new InputException($"--top is {parsed.GetValue(top)}; it must be 0 or more.");
-            if (parsed.GetValue(basis) is null && ComparedSide.IsAdapter(one) != ComparedSide.IsAdapter(two)) throw new InputException("An adapter and a model are compared by what they change of a third: the model that both were made of. Name it with --model FOLDER.");
+            if (parsed.GetValue(basis) is null && ComparedSide.IsAdapter(one) != ComparedSide.IsAdapter(two))
+                throw new InputException("An adapter and a model are compared by what they change of a third: the model that both were "
+                    + "made of. Name it with --model FOLDER.");
             TorchRuntime.Load();
             var start = parsed.GetValue(basis) is { } given ? TextModel.Locate(hubs.Model(parsed, given)) : null;
-            using ComparedSide a = ComparedSide.Open(one, start, anyBase.Read(parsed)), b = ComparedSide.Open(two, start, anyBase.Read(parsed));
+            using ComparedSide a = ComparedSide.Open(one, start, anyBase.Read(parsed)),
+                b = ComparedSide.Open(two, start, anyBase.Read(parsed));
             var lines = a.Against(b);
             if (parsed.GetValue(json)) Console.WriteLine(Json(a, b, lines));
             else Show(a, b, lines, parsed.GetValue(top));
@@ -43,16 +55,17 @@ static class AdapterDiffVerb
         return command;
     }
 
-    static List<(string Key, string First, string Second)> Settings(ComparedSide a, ComparedSide b)
+    private static List<(string Key, string First, string Second)> Settings(ComparedSide a, ComparedSide b)
     {
         static string Text(JsonNode? node) => node?.ToJsonString() ?? "-";
         // The kinds' configurations have no words in common.
         if (a.Settings.ContainsKey("peft_type") != b.Settings.ContainsKey("peft_type")) return [];
-        return [.. a.Settings.Select(pair => pair.Key).Union(b.Settings.Select(pair => pair.Key)).Order(StringComparer.Ordinal).Select(key => (key, Text(a.Settings[key]), Text(b.Settings[key]))).Where(item => item.Item2 != item.Item3)];
+        return [.. a.Settings.Select(pair => pair.Key).Union(b.Settings.Select(pair => pair.Key)).Order(StringComparer.Ordinal)
+            .Select(key => (key, Text(a.Settings[key]), Text(b.Settings[key]))).Where(item => item.Item2 != item.Item3)];
     }
 
     // What only one has, or has in another shape.
-    static IEnumerable<string> Unpaired(ComparedSide a, ComparedSide b)
+    private static IEnumerable<string> Unpaired(ComparedSide a, ComparedSide b)
     {
         static string Shape(IReadOnlyList<long> shape) => $"[{string.Join(", ", shape)}]";
         foreach (var (name, shape) in a.Shapes)
@@ -61,9 +74,13 @@ static class AdapterDiffVerb
         foreach (var name in b.Shapes.Keys.Where(name => !a.Shapes.ContainsKey(name))) yield return $"{name} is in the second only";
     }
 
-    static string Json(ComparedSide a, ComparedSide b, IReadOnlyList<Difference> lines)
+    private static string Json(ComparedSide a, ComparedSide b, IReadOnlyList<Difference> lines)
     {
-        object Line(Difference line) => new { name = line.Name, first = line.First, second = line.Second, difference = line.Apart, cosine = double.IsFinite(line.Cosine) ? line.Cosine : (double?)null };
+        object Line(Difference line) => new
+        {
+            name = line.Name, first = line.First, second = line.Second, difference = line.Apart,
+            cosine = double.IsFinite(line.Cosine) ? line.Cosine : (double?)null,
+        };
         return JsonSerializer.Serialize(new
         {
             settings = Settings(a, b).Select(item => new { key = item.Key, first = item.First, second = item.Second }),
@@ -73,13 +90,14 @@ static class AdapterDiffVerb
         });
     }
 
-    static void Show(ComparedSide a, ComparedSide b, IReadOnlyList<Difference> lines, int top)
+    private static void Show(ComparedSide a, ComparedSide b, IReadOnlyList<Difference> lines, int top)
     {
         static string Short(string text) => text.Length <= Longest ? text : text[..Longest] + "…";
         foreach (var (key, first, second) in Settings(a, b)) Console.WriteLine($"{key}: {Short(first)} | {Short(second)}");
         var table = new Table().AddColumn("weight");
         foreach (var name in new[] { "first", "second", "difference", "cosine" }) table.AddColumn(new TableColumn(name).RightAligned());
-        void Row(Difference line) => table.AddRow(Markup.Escape(line.Name), $"{line.First:G5}", $"{line.Second:G5}", $"{line.Apart:G5}", double.IsFinite(line.Cosine) ? $"{line.Cosine:F4}" : "-");
+        void Row(Difference line) => table.AddRow(Markup.Escape(line.Name), $"{line.First:G5}", $"{line.Second:G5}", $"{line.Apart:G5}",
+            double.IsFinite(line.Cosine) ? $"{line.Cosine:F4}" : "-");
         foreach (var line in top == 0 ? lines : lines.Take(top)) Row(line);
         Row(Difference.Total(lines));
         AnsiConsole.Write(table);

@@ -11,9 +11,12 @@ static class AdapterImportVerb
 {
     internal static Command Make()
     {
-        var file = new Argument<string>("file") { Description = "A file of low-rank weights alone, as torch.save or safetensors write it." };
-        var model = new Option<string>("--model") { Description = "The folder of the model that the adapter is for" + HubUse.Or, Required = true };
-        var alpha = new Option<double>("--lora-alpha") { Description = "The adapter's alpha, which the file does not say.", Required = true };
+        var file =
+            new Argument<string>("file") { Description = "A file of low-rank weights alone, as torch.save or safetensors write it." };
+        var model =
+            new Option<string>("--model") { Description = "The folder of the model that the adapter is for" + HubUse.Or, Required = true };
+        var alpha =
+            new Option<double>("--lora-alpha") { Description = "The adapter's alpha, which the file does not say.", Required = true };
         var output = new Option<string>("--output") { Description = "The folder to write, in PEFT's format.", Required = true };
         var command = new Command("import", "Makes an adapter's folder from a file of its weights.") { file, model, alpha, output };
         var allowed = new AllowedWeights();
@@ -29,13 +32,19 @@ static class AdapterImportVerb
             var target = overwriting.Folder(parsed, parsed.GetRequiredValue(output), "adapter_config.json");
             TorchRuntime.Load();
             using var opened = Noted.Open(TextModel.Locate(hubs.Model(parsed, place)), allowed.Read(parsed));
-            using var deltas = DeltaSet.Import(opened, parsed.GetRequiredValue(file), scale, HubAddress.IsAddress(place) ? HubAddress.ParseModel(place).Repository : place);
+            using var deltas = DeltaSet.Import(
+                opened,
+                parsed.GetRequiredValue(file),
+                scale,
+                HubAddress.IsAddress(place) ? HubAddress.ParseModel(place).Repository : place);
             Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
             {
                 deltas.Save(inside);
                 stop.ThrowIfCancellationRequested();
             }));
-            Console.WriteLine($"{target}: r = {deltas.Configuration.Whole("r", 8)}, alpha = {deltas.Configuration.Number("lora_alpha", 8)}, on {string.Join(", ", deltas.Configuration.TargetModules)}. Talk: polymath chat {place} --adapter {target}");
+            Console.WriteLine($"{target}: r = {deltas.Configuration.Whole("r", 8)}, alpha = "
+                + $"{deltas.Configuration.Number("lora_alpha", 8)}, on {string.Join(", ", deltas.Configuration.TargetModules)}. Talk: "
+                + $"polymath chat {place} --adapter {target}");
             return Outcome.Done;
         }));
         return command;

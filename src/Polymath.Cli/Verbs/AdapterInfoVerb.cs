@@ -14,9 +14,12 @@ static class AdapterInfoVerb
     internal static Command Make()
     {
         var folder = new Argument<string>("folder") { Description = "The adapter's folder, or its address on a hub." };
-        var model = new Option<string?>("--model") { Description = "The folder of its base model" + HubUse.Or.TrimEnd('.') + ": every tensor is then held against what its settings ask for." };
+        var model = new Option<string?>("--model") { Description = "The folder of its base model" + HubUse.Or.TrimEnd('.')
+            + ": every tensor is then held against what its settings ask for." };
         var all = new Option<bool>("--weights") { Description = "Lists every weight." };
-        var command = new Command("info", "Prints an adapter's kind, settings, sizes and base, and whether its file is whole.") { folder, model, all };
+        var command = new Command(
+            "info",
+            "Prints an adapter's kind, settings, sizes and base, and whether its file is whole.") { folder, model, all };
         AnyBase anyBase = new();
         HubUse hubs = new();
         anyBase.AddTo(command);
@@ -39,7 +42,7 @@ static class AdapterInfoVerb
     }
 
     // A folder may hold several, each in a folder of its own.
-    static IEnumerable<string> Adapters(string place)
+    private static IEnumerable<string> Adapters(string place)
     {
         if (!File.Exists(Path.Combine(place, AttachedAdapters.IndexFile)))
         {
@@ -60,46 +63,68 @@ static class AdapterInfoVerb
         }
     }
 
-    static void Print(AdapterConfiguration configuration, WeightFile weights, AdapterBase? basis, bool all)
+    private static void Print(AdapterConfiguration configuration, WeightFile weights, AdapterBase? basis, bool all)
     {
         static long Count(WeightEntry entry) => entry.Shape.Aggregate(1L, (a, b) => a * b);
         if (all)
-            foreach (var (name, entry) in weights.Entries.OrderBy(pair => pair.Key, StringComparer.Ordinal)) Console.WriteLine($"{name} [{string.Join(", ", entry.Shape)}] {entry.Kind}");
-        var table = new Table().AddColumn("modules").AddColumn(new TableColumn("weights").RightAligned()).AddColumn(new TableColumn("numbers").RightAligned()).AddColumn("type");
+            foreach (var (name, entry) in weights.Entries.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                Console.WriteLine($"{name} [{string.Join(", ", entry.Shape)}] {entry.Kind}");
+        var table = new Table().AddColumn("modules").AddColumn(new TableColumn("weights").RightAligned())
+            .AddColumn(new TableColumn("numbers").RightAligned()).AddColumn("type");
         foreach (var group in weights.Entries.GroupBy(pair => Parts(pair.Key).Role).OrderBy(group => group.Key, StringComparer.Ordinal))
-            table.AddRow(Markup.Escape(group.Key), $"{group.Count():N0}", $"{group.Sum(pair => Count(pair.Value)):N0}", string.Join(", ", group.Select(pair => pair.Value.Kind).Distinct()));
+            table.AddRow(
+                Markup.Escape(group.Key),
+                $"{group.Count():N0}",
+                $"{group.Sum(pair => Count(pair.Value)):N0}",
+                string.Join(", ", group.Select(pair => pair.Value.Kind).Distinct()));
         AnsiConsole.Write(table);
-        Console.WriteLine($"{configuration.Type} for {(configuration.Text("base_model_name_or_path") is { Length: > 0 } named ? named : "a model that is not named")}: {weights.Entries.Values.Sum(Count):N0} numbers.{(DeltaMethods.Names.Contains(configuration.Type) ? "" : " This kind is not known here.")}");
-        Console.WriteLine(basis is null ? "Its file does not say which model it was made for (PEFT's never do)." : $"Made for the model {basis}.");
+        Console.WriteLine($"{configuration.Type} for "
+            + $"{(configuration.Text("base_model_name_or_path") is { Length: > 0 } named ? named : "a model that is not named")}: "
+            + $"{weights.Entries.Values.Sum(Count):N0} "
+            + $"numbers.{(DeltaMethods.Names.Contains(configuration.Type) ? "" : " This kind is not known here.")}");
+        Console.WriteLine(
+            basis is null ? "Its file does not say which model it was made for (PEFT's never do)." : $"Made for the model {basis}.");
     }
 
     // model.layers.0.self_attn.q_proj.lora_A.weight: the module stands before the parameter, which begins where the adapter's own names do.
-    static (string Module, string Role, string Parameter) Parts(string name)
+    private static (string Module, string Role, string Parameter) Parts(string name)
     {
-        var bare = name.StartsWith(AdapterConfiguration.Prefix, StringComparison.Ordinal) ? name[AdapterConfiguration.Prefix.Length..] : name;
+        var bare = name.StartsWith(AdapterConfiguration.Prefix, StringComparison.Ordinal)
+            ? name[AdapterConfiguration.Prefix.Length..]
+            : name;
         var words = bare.Split('.');
         var end = words.Length > 2 && words[^1] is "weight" or "bias" && words[^2].StartsWith("lora_", StringComparison.Ordinal) ? 2 : 1;
-        return words.Length <= end ? ("", "shared", bare) : (string.Join('.', words[..^end]), words[^(end + 1)], string.Join('.', words[^end..]));
+        return words.Length <= end
+            ? ("", "shared", bare)
+            : (string.Join('.', words[..^end]), words[^(end + 1)], string.Join('.', words[^end..]));
     }
 
     // Without the model, the modules tell on each other: those of one end of their names have the same parameters.
-    static void Complete(WeightFile weights, AdapterConfiguration configuration)
+    private static void Complete(WeightFile weights, AdapterConfiguration configuration)
     {
         var missing = weights.Entries.Keys.Select(Parts).GroupBy(part => part.Role).SelectMany(role =>
         {
             var wanted = role.Select(part => part.Parameter).Distinct().ToList();
-            return role.GroupBy(part => part.Module).SelectMany(module => wanted.Except(module.Select(part => part.Parameter)).Select(parameter => $"{module.Key}.{parameter}"));
+            return role.GroupBy(part => part.Module)
+                .SelectMany(
+                    module => wanted.Except(module.Select(part => part.Parameter)).Select(parameter => $"{module.Key}.{parameter}"));
         }).ToList();
         if (weights.Entries.Count == 0) throw new InputException($"{weights.Path} holds no tensor. Save or fetch it again.");
-        if (missing.Count > 0) throw new InputException($"{weights.Path} is not whole: other modules have what these lack: {string.Join(", ", missing.Take(4))}{(missing.Count > 4 ? $" and {missing.Count - 4} more" : "")}. Save or fetch it again.");
-        Console.WriteLine($"The file is whole as far as it can be told without its model; {(configuration.Text("base_model_name_or_path") is { Length: > 0 } name ? $"--model {name}" : "--model FOLDER")} holds every tensor against its settings.");
+        if (missing.Count > 0)
+            throw new InputException($"{weights.Path} is not whole: other modules have what these lack: "
+                + $"{string.Join(", ", missing.Take(4))}{(missing.Count > 4 ? $" and {missing.Count - 4} more" : "")}. Save or fetch it "
+                + "again.");
+        Console.WriteLine("The file is whole as far as it can be told without its model; "
+            + $"{(configuration.Text("base_model_name_or_path") is { Length: > 0 } name ? $"--model {name}" : "--model FOLDER")} holds "
+            + "every tensor against its settings.");
     }
 
-    static void Attach(string model, string place, bool anyBase)
+    private static void Attach(string model, string place, bool anyBase)
     {
         TorchRuntime.Load();
         using var opened = Noted.Open(model);
         using var deltas = DeltaSet.Load(opened, place, anyBase);
-        Console.WriteLine($"It fits {model}: all tensors are there, in their shapes, finite, and none is left over. {(deltas.Merges ? "It can be merged." : "It stays apart from the model.")}");
+        Console.WriteLine($"It fits {model}: all tensors are there, in their shapes, finite, and none is left over. "
+            + $"{(deltas.Merges ? "It can be merged." : "It stays apart from the model.")}");
     }
 }

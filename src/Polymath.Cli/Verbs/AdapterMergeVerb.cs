@@ -14,15 +14,21 @@ static class AdapterMergeVerb
     {
         var work = new AdapterWork();
         var adapter = new Option<string>("--adapter") { Description = "The adapter's folder, or its address on a hub.", Required = true };
-        var type = new Option<string?>("--dtype") { Description = "The type of the weights: float32, float16 or bfloat16; the base model's when left out." };
-        var precision = new Option<BasePrecision?>("--base") { Description = "The precision that the adapter was trained on: the base is rounded to it first, nf4 or int8 say, and the adapter merged into what it stands for." };
-        var command = work.To(new Command("merge", "Makes an adapter part of its model and writes the whole.") { work.Model, adapter, type, precision });
+        var type = new Option<string?>("--dtype")
+        {
+            Description = "The type of the weights: float32, float16 or bfloat16; the base model's when left out.",
+        };
+        var precision = new Option<BasePrecision?>("--base") { Description = "The precision that the adapter was trained on: the base is "
+            + "rounded to it first, nf4 or int8 say, and the adapter merged into what it stands for." };
+        var command = work.To(
+            new Command("merge", "Makes an adapter part of its model and writes the whole.") { work.Model, adapter, type, precision });
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var place = work.Place(parsed);
             var target = work.Target(parsed, place, "config.json");
             var name = parsed.GetValue(type);
-            if (name is not null && !ModelWriter.Types.ContainsKey(name)) throw new InputException($"--dtype is '{name}'; known are {string.Join(", ", ModelWriter.Types.Keys)}.");
+            if (name is not null && !ModelWriter.Types.ContainsKey(name))
+                throw new InputException($"--dtype is '{name}'; known are {string.Join(", ", ModelWriter.Types.Keys)}.");
             TorchRuntime.Load();
             var source = work.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!;
             using var model = Noted.Open(place);
@@ -37,7 +43,13 @@ static class AdapterMergeVerb
                 // The layout that the adapter was taught stands over the base's.
                 CompanionFiles.Copy(place, inside);
                 CompanionFiles.Copy(source, inside);
-                ModelWriter.Write(model, inside, width, long.MaxValue, stop.ThrowIfCancellationRequested, merged.Of);
+                ModelWriter.Write(
+                    model,
+                    inside,
+                    width,
+                    long.MaxValue,
+                    stop.ThrowIfCancellationRequested,
+                    merged.Of);
                 // Before and after are never in memory together.
                 deltas.Dispose();
                 model.Dispose();

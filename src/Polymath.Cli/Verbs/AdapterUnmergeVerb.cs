@@ -14,8 +14,14 @@ static class AdapterUnmergeVerb
     {
         var work = new AdapterWork("The folder of the merged model");
         var adapter = new Option<string>("--adapter") { Description = "The adapter's folder, or its address on a hub.", Required = true };
-        var basis = new Option<string?>("--base") { Description = "The folder of the model that it was merged into, or its address on a hub: the result is held against it, and weights that the adapter has no way back from are taken of it." };
-        var command = work.To(new Command("unmerge", "Takes an adapter out of the model that it was merged into and writes what was there before.") { work.Model, adapter, basis }, takesAnyBase: false);
+        var basis = new Option<string?>("--base") { Description = "The folder of the model that it was merged into, or its address on a "
+            + "hub: the result is held against it, and weights that the adapter has no way back from are taken of it." };
+        var command = work.To(
+            new Command("unmerge", "Takes an adapter out of the model that it was merged into and writes what was there before.")
+            {
+                work.Model, adapter, basis,
+            },
+            takesAnyBase: false);
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var place = work.Place(parsed);
@@ -27,7 +33,8 @@ static class AdapterUnmergeVerb
             using var merged = Noted.Open(place);
             if (before is not null) Same(before, merged, given!, place);
             if (AdapterBase.Read(source) is { } made && AdapterBase.Of(merged).Models.Any(one => made.Models.Any(one.Fits)))
-                throw new InputException($"{place} is the model that {source} was made for: the adapter is not in it, and taking it out would leave what never was. Name the model that it was merged into.");
+                throw new InputException($"{place} is the model that {source} was made for: the adapter is not in it, and taking it out "
+                    + "would leave what never was. Name the model that it was merged into.");
             var width = ModelWriter.TypeOf(merged);
             // Held against the base where it is there; otherwise the result with the adapter on it answers as the merged model does.
             var gate = work.Open(parsed, before ?? merged, place);
@@ -39,7 +46,13 @@ static class AdapterUnmergeVerb
             Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
             {
                 CompanionFiles.Copy(place, inside);
-                ModelWriter.Write(merged, inside, width, long.MaxValue, stop.ThrowIfCancellationRequested, weights.Of);
+                ModelWriter.Write(
+                    merged,
+                    inside,
+                    width,
+                    long.MaxValue,
+                    stop.ThrowIfCancellationRequested,
+                    weights.Of);
                 deltas.Dispose();
                 merged.Dispose();
                 using var written = ModelFolder.Open(inside);
@@ -47,16 +60,22 @@ static class AdapterUnmergeVerb
                 report = gate.Pass(written, inside, parsed.GetValue(work.Gate));
             }));
             AdapterWork.Tell(target, report!);
-            if (given is null) Console.WriteLine("Nothing here shows that this adapter was in it. To hold the result against the model that it was merged into, name that: --base FOLDER.");
+            if (given is null)
+                Console.WriteLine("Nothing here shows that this adapter was in it. To hold the result against the model that it was merged "
+                    + "into, name that: --base FOLDER.");
             return Outcome.Done;
         }));
         return command;
     }
 
-    static void Same(LanguageModel before, LanguageModel merged, string basis, string place)
+    private static void Same(LanguageModel before, LanguageModel merged, string basis, string place)
     {
         var own = before.Weights.ToDictionary(weight => weight.Name);
-        var odd = merged.Weights.FirstOrDefault(weight => !own.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape));
-        if (odd is not null || own.Count != merged.Weights.Count) throw new InputException($"{basis} is not the model that {place} was made of: {(odd is null ? "it has other weights" : $"{odd.Name} is missing there or has another shape")}. Name the one that the adapter was merged into.");
+        var odd = merged.Weights.FirstOrDefault(
+            weight => !own.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape));
+        if (odd is not null || own.Count != merged.Weights.Count)
+            throw new InputException($"{basis} is not the model that {place} was made of: "
+                + $"{(odd is null ? "it has other weights" : $"{odd.Name} is missing there or has another shape")}. Name the one that the "
+                + "adapter was merged into.");
     }
 }

@@ -7,6 +7,7 @@ static class AdapterVerb
 {
     internal static Command Make() => new("adapter", "Reads and writes adapters.")
     {
-        AdapterImportVerb.Make(), AdapterInfoVerb.Make(), AdapterMergeVerb.Make(), AdapterUnmergeVerb.Make(), AdapterDiffVerb.Make(), AdapterConvertVerb.Make(), AdapterCombineVerb.Make(),
+        AdapterImportVerb.Make(), AdapterInfoVerb.Make(), AdapterMergeVerb.Make(), AdapterUnmergeVerb.Make(), AdapterDiffVerb.Make(),
+        AdapterConvertVerb.Make(), AdapterCombineVerb.Make(),
     };
 }

@@ -10,29 +10,40 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath chat FOLDER</c>: a conversation in the terminal.</summary>
 static class ChatVerb
 {
-    const string Commands = "/forget begins anew, /exit leaves, Ctrl-C stops an answer.";
-    const string Choosing = " /adapter NAME lets that adapter answer (several names: all of them), /adapter alone the base.";
+    private const string Commands = "/forget begins anew, /exit leaves, Ctrl-C stops an answer.";
+    private const string Choosing = " /adapter NAME lets that adapter answer (several names: all of them), /adapter alone the base.";
 
     internal static Command Make()
     {
         var choice = new ModelChoice(named: true);
-        var remember = new Option<bool>("--remember") { Description = "Lets the model see the conversation so far; without it each message stands alone." };
+        var remember = new Option<bool>("--remember")
+        {
+            Description = "Lets the model see the conversation so far; without it each message stands alone.",
+        };
         var sampling = new Sampling();
-        var command = new Command("chat", "Talks with a model. /forget begins anew, /adapter NAME changes the adapter, /exit leaves.") { remember };
+        var command =
+            new Command("chat", "Talks with a model. /forget begins anew, /adapter NAME changes the adapter, /exit leaves.") { remember };
         choice.AddTo(command);
         sampling.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() => Talk(choice.Open(parsed, choosing: true), parsed.GetValue(remember), sampling.Read(parsed))));
+        command.SetAction(
+            parsed => Outcome.Of(() => Talk(choice.Open(parsed, choosing: true), parsed.GetValue(remember), sampling.Read(parsed))));
         return command;
     }
 
-    static int Talk(OpenedModel opened, bool remember, SamplingSettings settings)
+    private static int Talk(OpenedModel opened, bool remember, SamplingSettings settings)
     {
         using var closing = opened;
         var model = opened.Text;
         TokenGenerator.Check(model.Model);
-        if (!Console.IsInputRedirected) Console.WriteLine($"{model.Model.Configuration["model_type"]}, {model.Model.Weights.Sum(weight => weight.Count):N0} parameters, context {model.Model.Sizes.ContextLength:N0}; {(remember ? "the conversation is remembered" : "each message stands alone (--remember)")}. {Commands}{(opened.Named is null ? "" : Choosing)}");
+        if (!Console.IsInputRedirected)
+            Console.WriteLine($"{model.Model.Configuration["model_type"]}, {model.Model.Weights.Sum(weight => weight.Count):N0} "
+                + $"parameters, context {model.Model.Sizes.ContextLength:N0}; "
+                + $"{(remember ? "the conversation is remembered" : "each message stands alone (--remember)")}. "
+                + $"{Commands}{(opened.Named is null ? "" : Choosing)}");
         if (opened.Named is { } named) Choose(named, [named.Names[0]]);
-        if (!model.Contract.Recorded) Console.Error.WriteLine("polymath: this model was taught no layout of conversations, so its answers may make no sense. To let it go on from a text: polymath generate FOLDER --prompt TEXT");
+        if (!model.Contract.Recorded)
+            Console.Error.WriteLine("polymath: this model was taught no layout of conversations, so its answers may make no sense. To let "
+                + "it go on from a text: polymath generate FOLDER --prompt TEXT");
         var turns = new List<Turn>();
         for (var seed = settings.Seed; ; seed++)
         {
@@ -63,18 +74,22 @@ static class ChatVerb
         }
     }
 
-    // A path or a fraction is a message, and so is a sentence that begins with one; a lone word behind a slash, or one near a command's, is a command that is mistyped.
-    static string? Mistyped(string order)
+    // A path or a fraction is a message, and so is a sentence that begins with one; a lone word behind a slash, or one near a command's, is
+    // a command that is mistyped.
+    private static string? Mistyped(string order)
     {
         var words = order[1..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
         if (words.Length == 0 || !words[0].All(char.IsAsciiLetter)) return null;
         string[] known = ["forget", "adapter", "exit", "help"];
         if (known.Contains(words[0])) return $"/{words[0]} stands alone. {Commands}";
         var near = Nearest.To(words[0], known);
-        return near is not null ? $"There is no command /{words[0]}; did you mean /{near}? {Commands}" : words.Length > 1 ? null : $"There is no command /{words[0]}. {Commands}";
+        return near is not null
+            ? $"There is no command /{words[0]}; did you mean /{near}? {Commands}"
+            : words.Length > 1 ? null
+            : $"There is no command /{words[0]}. {Commands}";
     }
 
-    static void Choose(NamedAdapters? adapters, string[] names)
+    private static void Choose(NamedAdapters? adapters, string[] names)
     {
         if (adapters is null)
         {
@@ -85,7 +100,8 @@ static class ChatVerb
         {
             names = [.. names.Distinct()];
             adapters.Choose([names]);
-            Console.Error.WriteLine($"({(names.Length == 0 ? "The base" : string.Join(" and ", names))} {(names.Length > 1 ? "answer" : "answers")}, of {string.Join(", ", adapters.Names)}.)");
+            Console.Error.WriteLine($"({(names.Length == 0 ? "The base" : string.Join(" and ", names))} "
+                + $"{(names.Length > 1 ? "answer" : "answers")}, of {string.Join(", ", adapters.Names)}.)");
         }
         catch (InputException e)
         {
@@ -93,7 +109,7 @@ static class ChatVerb
         }
     }
 
-    static void Answer(TextModel model, List<Turn> turns, string message, SamplingSettings settings)
+    private static void Answer(TextModel model, List<Turn> turns, string message, SamplingSettings settings)
     {
         turns.Add(new Turn(message));
         var prompt = model.Contract.Encode(turns, model.Tokenizer);
@@ -104,7 +120,9 @@ static class ChatVerb
             turns.RemoveAt(0);
             prompt = model.Contract.Encode(turns, model.Tokenizer);
         }
-        if (turns.Count < before) Console.Error.WriteLine($"(The context of {model.Model.Sizes.ContextLength:N0} tokens is full: what was said first, {before - turns.Count} of {before} messages, is forgotten.)");
+        if (turns.Count < before)
+            Console.Error.WriteLine($"(The context of {model.Model.Sizes.ContextLength:N0} tokens is full: what was said first, "
+                + $"{before - turns.Count} of {before} messages, is forgotten.)");
         using var stop = new CancellationTokenSource();
         void Interrupt(object? sender, ConsoleCancelEventArgs e)
         {

@@ -8,15 +8,20 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath classify FOLDER --text TEXT</c>: what a head over labels says of a text, or with <c>--input FILE</c> of each row.</summary>
+/// <summary>
+/// <c>polymath classify FOLDER --text TEXT</c>: what a head over labels says of a text, or with <c>--input FILE</c> of each row.
+/// </summary>
 static class ClassifyVerb
 {
-    static readonly JsonSerializerOptions layout = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions layout = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     internal static Command Make()
     {
         var choice = new ModelChoice();
-        var text = new Option<string?>("--text") { Description = "What to label, laid out as the stage's text was; read from standard input when left out." };
+        var text = new Option<string?>("--text")
+        {
+            Description = "What to label, laid out as the stage's text was; read from standard input when left out.",
+        };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
         var input = new RowInput("text", "{\"text\": \"...\"}", "its label");
         var command = new Command("classify", "Labels a text or a file of texts by a head over labels.") { text, json };
@@ -28,7 +33,7 @@ static class ClassifyVerb
         return command;
     }
 
-    static int Go(Func<OpenedModel> open, string text, bool json)
+    private static int Go(Func<OpenedModel> open, string text, bool json)
     {
         using var opened = open();
         var answer = LabelReader.Read(opened.Text, [text], 1).Single();
@@ -36,27 +41,34 @@ static class ClassifyVerb
         if (json) Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(head, answer) }.ToJsonString(layout));
         else
             foreach (var (name, score) in Ranked(head, answer)) Console.WriteLine($"{name,-20} {score:F4}");
-        if (answer.Cut && !json) Console.Error.WriteLine($"polymath: the text is longer than the model's context of {opened.Text.Model.Sizes.ContextLength:N0} tokens; its end was not read.");
+        if (answer.Cut && !json)
+            Console.Error.WriteLine($"polymath: the text is longer than the model's context of {opened.Text.Model.Sizes.ContextLength:N0} "
+                + "tokens; its end was not read.");
         return Outcome.Done;
     }
 
-    static int All(Func<OpenedModel> open, IReadOnlyList<PromptRow> rows, int rowsAtOnce)
+    private static int All(Func<OpenedModel> open, IReadOnlyList<PromptRow> rows, int rowsAtOnce)
     {
-        if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking) throw new InputException($"{asking.Place}: the row asks for an adapter of its own, and a head over labels reads all rows alike. Leave adapter out, or give the one for all with --adapter FOLDER.");
+        if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking)
+            throw new InputException($"{asking.Place}: the row asks for an adapter of its own, and a head over labels reads all rows "
+                + "alike. Leave adapter out, or give the one for all with --adapter FOLDER.");
         using var opened = open();
-        foreach (var (answer, i) in LabelReader.Read(opened.Text, [.. rows.Select(row => row.Prompt)], rowsAtOnce).Select((answer, i) => (answer, i)))
+        foreach (var (answer, i) in LabelReader.Read(opened.Text, [.. rows.Select(row => row.Prompt)], rowsAtOnce)
+            .Select((answer, i) => (answer, i)))
             Console.WriteLine(rows[i].With("classified", Answer(opened.Text.Model.Labels!, answer)).ToJsonString(layout));
         return Outcome.Done;
     }
 
-    static IEnumerable<(string Name, double Score)> Ranked(LabelHead head, LabelledAnswer answer) => head.Names.Zip(answer.Scores).OrderByDescending(pair => pair.Second);
+    private static IEnumerable<(string Name, double Score)> Ranked(LabelHead head, LabelledAnswer answer) =>
+        head.Names.Zip(answer.Scores).OrderByDescending(pair => pair.Second);
 
     // One of several labels is named; several at once and numbers speak for themselves.
-    static JsonObject Answer(LabelHead head, LabelledAnswer answer)
+    private static JsonObject Answer(LabelHead head, LabelledAnswer answer)
     {
         var result = new JsonObject();
         if (head.Task == LabelTask.Classify) result["label"] = Ranked(head, answer).First().Name;
-        result[head.Task == LabelTask.Regress ? "values" : "probabilities"] = new JsonObject(head.Names.Zip(answer.Scores).Select(pair => KeyValuePair.Create(pair.First, (JsonNode?)Math.Round(pair.Second, 6))));
+        result[head.Task == LabelTask.Regress ? "values" : "probabilities"] = new JsonObject(
+            head.Names.Zip(answer.Scores).Select(pair => KeyValuePair.Create(pair.First, (JsonNode?)Math.Round(pair.Second, 6))));
         if (answer.Cut) result["cut"] = true;
         return result;
     }

@@ -7,34 +7,56 @@ using Spectre.Console;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath compare RECIPE --deltas a,b</c>: which delta pays, on the user's own task. Each candidate is a run of its own in a process of its own; the same command goes on where it stopped.</summary>
+/// <summary>
+/// <c>polymath compare RECIPE --deltas a,b</c>: which delta pays, on the user's own task. Each candidate is a run of its own in a process
+/// of its own; the same command goes on where it stopped.
+/// </summary>
 static class CompareVerb
 {
     internal static Command Make()
     {
         var choice = new Options();
-        var command = new Command("compare", "Trains a stage in several ways under the same data and seeds, and shows quality against parameters, time and memory.");
+        var command = new Command(
+            "compare",
+            "Trains a stage in several ways under the same data and seeds, and shows quality against parameters, time and memory.");
         foreach (var argument in choice.Arguments) command.Add(argument);
         foreach (var option in choice.All) command.Add(option);
         command.SetAction(parsed => Outcome.Of(() => Go(choice, parsed)));
         return command;
     }
 
-    sealed class Options
+    private sealed class Options
     {
         internal readonly Argument<string> Recipe = new("recipe") { Description = "The recipe's file." };
-        internal readonly Option<string> Deltas = new("--deltas") { Description = $"Forms, presets ({string.Join(", ", DeltaPresets.Names)}) and `full`, such as lora,dora,prefixTuning.", Required = true };
-        internal readonly Option<string?> Budget = new("--budget") { Description = "Sizes that are solved for, such as 0.1%,0.5%; each form's own when left out." };
-        internal readonly Option<string[]> Roles = new("--roles") { Description = "Sockets, such as query,value; several times for several choices.", DefaultValueFactory = _ => [] };
-        internal readonly Option<string[]> Vary = new("--vary") { Description = "A setting and its values, such as r=4,8,16 or insertion=sequential,parallel; several times for several.", DefaultValueFactory = _ => [] };
-        internal readonly Option<string?> Rates = new("--rates") { Description = "Learning rates, such as 1e-3,1e-2; the stage's own when left out." };
-        internal readonly Option<int> Seeds = new("--seeds") { Description = "Seeds for each, from the recipe's on.", DefaultValueFactory = _ => 1 };
+        internal readonly Option<string> Deltas = new("--deltas")
+        {
+            Description = $"Forms, presets ({string.Join(", ", DeltaPresets.Names)}) and `full`, such as lora,dora,prefixTuning.",
+            Required = true,
+        };
+        internal readonly Option<string?> Budget =
+            new("--budget") { Description = "Sizes that are solved for, such as 0.1%,0.5%; each form's own when left out." };
+        internal readonly Option<string[]> Roles = new("--roles")
+        {
+            Description = "Sockets, such as query,value; several times for several choices.", DefaultValueFactory = _ => [],
+        };
+        internal readonly Option<string[]> Vary = new("--vary")
+        {
+            Description = "A setting and its values, such as r=4,8,16 or insertion=sequential,parallel; several times for several.",
+            DefaultValueFactory = _ => [],
+        };
+        internal readonly Option<string?> Rates =
+            new("--rates") { Description = "Learning rates, such as 1e-3,1e-2; the stage's own when left out." };
+        internal readonly Option<int> Seeds =
+            new("--seeds") { Description = "Seeds for each, from the recipe's on.", DefaultValueFactory = _ => 1 };
         internal readonly Option<string?> Stage = new("--stage") { Description = "The stage that is trained; the last one when left out." };
-        internal readonly Option<string?> Quality = new("--quality") { Description = "The ability that is ranked by; the stage's first when left out." };
-        internal readonly Option<string?> From = new("--from") { Description = "A run of the recipe whose stages before are taken, instead of training them." };
+        internal readonly Option<string?> Quality =
+            new("--quality") { Description = "The ability that is ranked by; the stage's first when left out." };
+        internal readonly Option<string?> From =
+            new("--from") { Description = "A run of the recipe whose stages before are taken, instead of training them." };
         internal readonly Option<string?> Folder = new("--run-dir") { Description = "The comparison's folder (runs/NAME-STAGE-compare)." };
         internal readonly Option<bool> Small = new("--small") { Description = "Applies the recipe's `small` block." };
-        internal readonly Option<string[]> Set = new("--set") { Description = "Overrides a setting of the recipe.", DefaultValueFactory = _ => [] };
+        internal readonly Option<string[]> Set =
+            new("--set") { Description = "Overrides a setting of the recipe.", DefaultValueFactory = _ => [] };
         internal readonly Option<string?> Part = new("--part") { Description = "The part that a child process does.", Hidden = true };
 
         internal IEnumerable<Argument> Arguments => [Recipe];
@@ -42,26 +64,41 @@ static class CompareVerb
         internal IEnumerable<Option> All => [Deltas, Budget, Roles, Vary, Rates, Seeds, Stage, Quality, From, Folder, Small, Set, Part];
 
         internal ComparisonSpec Read(ParseResult parsed) => new(
-            List(parsed.GetRequiredValue(Deltas)), parsed.GetValue(Stage), parsed.GetValue(Budget) is { } budgets ? List(budgets) : null,
-            [.. parsed.GetValue(Roles)!.Select(words => (IReadOnlyList<Socket>)[.. List(words).Select(word => Words.Read<Socket>("--roles", word))])],
-            parsed.GetValue(Vary)!.Select(Pair).GroupBy(pair => pair.Key).ToDictionary(group => group.Key, group => (IReadOnlyList<string>)[.. group.SelectMany(pair => List(pair.Values))]),
+            List(parsed.GetRequiredValue(Deltas)),
+            parsed.GetValue(Stage),
+            parsed.GetValue(Budget) is { } budgets ? List(budgets) : null,
+            [.. parsed.GetValue(Roles)!
+                .Select(words => (IReadOnlyList<Socket>)[.. List(words).Select(word => Words.Read<Socket>("--roles", word))])],
+            parsed.GetValue(Vary)!.Select(Pair).GroupBy(pair => pair.Key)
+                .ToDictionary(group => group.Key, group => (IReadOnlyList<string>)[.. group.SelectMany(pair => List(pair.Values))]),
             parsed.GetValue(Rates) is { } rates ? [.. List(rates).Select(Number)] : null,
-            parsed.GetValue(Seeds) is >= 1 and <= 100 and var seeds ? seeds : throw new InputException($"--seeds is {parsed.GetValue(Seeds)}; write a number from 1 to 100."),
+            parsed.GetValue(Seeds) is >= 1 and <= 100 and var seeds
+                ? seeds
+                : throw new InputException($"--seeds is {parsed.GetValue(Seeds)}; write a number from 1 to 100."),
             parsed.GetValue(Quality));
 
-        static string[] List(string text) => Words.List(text) is { Length: > 0 } items ? items : throw new InputException($"The list '{text}' is empty; write names with commas between them, such as lora,dora.");
+        private static string[] List(string text) => Words.List(text) is { Length: > 0 } items
+            ? items
+            : throw new InputException($"The list '{text}' is empty; write names with commas between them, such as lora,dora.");
 
-        static (string Key, string Values) Pair(string text) => text.Split('=', 2) is [var key, var values] && key.Length > 0 ? (key, values) : throw new InputException($"--vary is '{text}'; write SETTING=VALUE,VALUE, such as r=4,8,16.");
+        private static (string Key, string Values) Pair(string text) => text.Split('=', 2) is [var key, var values] && key.Length > 0
+            ? (key, values)
+            : throw new InputException($"--vary is '{text}'; write SETTING=VALUE,VALUE, such as r=4,8,16.");
 
-        static double Number(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var rate) && rate is > 0 and < 100 ? rate : throw new InputException($"--rates holds '{text}'; write numbers such as 1e-3,3e-3.");
+        private static double Number(string text) =>
+            double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var rate) && rate is > 0 and < 100
+                ? rate
+                : throw new InputException($"--rates holds '{text}'; write numbers such as 1e-3,3e-3.");
     }
 
-    static int Go(Options choice, ParseResult parsed)
+    private static int Go(Options choice, ParseResult parsed)
     {
-        var reading = RecipeReader.Read(parsed.GetRequiredValue(choice.Recipe), parsed.GetValue(choice.Small), parsed.GetValue(choice.Set)!);
+        var reading = RecipeReader.Read(
+            parsed.GetRequiredValue(choice.Recipe), parsed.GetValue(choice.Small), parsed.GetValue(choice.Set)!);
         var recipe = reading.OrThrow();
         var plan = new ComparisonPlan(recipe, choice.Read(parsed));
-        var folder = Path.GetFullPath(parsed.GetValue(choice.Folder) ?? Path.Combine("runs", $"{recipe.Name}{(parsed.GetValue(choice.Small) ? "-small" : "")}-{plan.Stage.Name}-compare"));
+        var folder = Path.GetFullPath(parsed.GetValue(choice.Folder)
+            ?? Path.Combine("runs", $"{recipe.Name}{(parsed.GetValue(choice.Small) ? "-small" : "")}-{plan.Stage.Name}-compare"));
         var work = new Comparing(plan, reading, folder, parsed.GetValue(choice.From));
         if (parsed.GetValue(choice.Part) is { } part) return work.Do(part);
         using var stop = new CancellationTokenSource();
@@ -80,18 +117,23 @@ static class CompareVerb
         return Outcome.Done;
     }
 
-    static void Print(ComparisonReport report)
+    private static void Print(ComparisonReport report)
     {
         if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = 150;
         var names = report.Rows.SelectMany(row => row.Abilities.Keys).Distinct().OrderBy(name => name != report.Quality).ToList();
         var table = new Table().Title($"{Markup.Escape(report.Stage)}, ranked by {Markup.Escape(report.Quality)}").AddColumn("way");
-        foreach (var name in names.Concat(["parameters", "share", "seconds", "tokens/s", "peak MB"])) table.AddColumn(new TableColumn(Markup.Escape(name)).RightAligned());
+        foreach (var name in names.Concat(["parameters", "share", "seconds", "tokens/s", "peak MB"]))
+            table.AddColumn(new TableColumn(Markup.Escape(name)).RightAligned());
         foreach (var row in report.Rows)
-            table.AddRow([Markup.Escape(row.Name), .. names.Select(name => Cell(row.Abilities.GetValueOrDefault(name))), $"{row.Parameters:N0}", $"{row.Share:P2}", $"{row.Seconds:F0}", $"{row.TokensPerSecond:N0}", $"{row.PeakMemoryMegabytes:N0}"]);
+            table.AddRow([
+                Markup.Escape(row.Name), .. names.Select(name => Cell(row.Abilities.GetValueOrDefault(name))), $"{row.Parameters:N0}",
+                $"{row.Share:P2}", $"{row.Seconds:F0}", $"{row.TokensPerSecond:N0}", $"{row.PeakMemoryMegabytes:N0}",
+            ]);
         table.AddRow(["(before)", .. names.Select(name => Cell(report.Start.GetValueOrDefault(name))), "", "", "", "", ""]);
         AnsiConsole.Write(table);
         foreach (var (name, why) in report.Failed) Console.WriteLine($"Not trained: {name}: {why}");
     }
 
-    static string Cell(Spread? spread) => spread is null ? "" : spread.Deviation is { } deviation ? $"{spread.Mean:G4} ± {deviation:G2}" : $"{spread.Mean:G4}";
+    private static string Cell(Spread? spread) =>
+        spread is null ? "" : spread.Deviation is { } deviation ? $"{spread.Mean:G4} ± {deviation:G2}" : $"{spread.Mean:G4}";
 }

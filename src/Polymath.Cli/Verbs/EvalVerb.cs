@@ -16,15 +16,29 @@ static class EvalVerb
     {
         var choice = new ModelChoice();
         var recipe = new Option<string?>("--recipe") { Description = "The recipe whose abilities are measured; a run has its own." };
-        var abilities = new Option<string[]>("--ability") { Description = "An ability to measure; all when left out.", AllowMultipleArgumentsPerToken = true };
+        var abilities = new Option<string[]>("--ability")
+        {
+            Description = "An ability to measure; all when left out.", AllowMultipleArgumentsPerToken = true,
+        };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
-        var command = new Command("eval", "Measures perplexity, accuracy, form and whatever else a recipe declares.") { recipe, abilities, json };
+        var command =
+            new Command("eval", "Measures perplexity, accuracy, form and whatever else a recipe declares.") { recipe, abilities, json };
         choice.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() => Go(choice, parsed, parsed.GetValue(recipe), parsed.GetValue(abilities) ?? [], parsed.GetValue(json))));
+        command.SetAction(parsed => Outcome.Of(() => Go(
+            choice,
+            parsed,
+            parsed.GetValue(recipe),
+            parsed.GetValue(abilities) ?? [],
+            parsed.GetValue(json))));
         return command;
     }
 
-    static int Go(ModelChoice choice, ParseResult parsed, string? file, string[] names, bool json)
+    private static int Go(
+        ModelChoice choice,
+        ParseResult parsed,
+        string? file,
+        string[] names,
+        bool json)
     {
         var folder = choice.Folder(parsed);
         if (!HubAddress.IsAddress(folder)) TextModel.Locate(folder);
@@ -38,21 +52,31 @@ static class EvalVerb
         var terminal = new Terminal(quiet: json);
         // The model's own tokenizer is the one that counts, so nothing is trained here.
         var place = opened.Place;
-        var materials = terminal.Show(() => Materials.Gather(recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) }, reading.BaseFolder, place, terminal, choice.Hubs.Open(parsed, terminal, new HubPins(Surroundings.Pins(folder)))));
+        var materials = terminal.Show(() => Materials.Gather(
+            recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) },
+            reading.BaseFolder,
+            place,
+            terminal,
+            choice.Hubs.Open(parsed, terminal, new HubPins(Surroundings.Pins(folder)))));
         var meter = new AbilityMeter(materials);
         var values = terminal.Show(() => meter.Measure(model, names.Length > 0 ? names : known));
-        if ((names.Length > 0 ? names : known).Where(name => !meter.Measures(model.Model, name)).ToList() is { Count: > 0 } unfit && (names.Length > 0 || values.Count == 0))
-            throw new InputException($"{string.Join(", ", unfit)} cannot be measured: the model has a head over {(model.Model.Labels is null ? "words, and not the one over labels" : "labels, and not the one over words")} that {(unfit.Count == 1 ? "this ability needs" : "these abilities need")}. Name another stage's model with --stage.");
+        if ((names.Length > 0 ? names : known).Where(name => !meter.Measures(model.Model, name)).ToList() is { Count: > 0 } unfit
+            && (names.Length > 0 || values.Count == 0))
+            throw new InputException($"{string.Join(", ", unfit)} cannot be measured: the model has a head over "
+                + $"{(model.Model.Labels is null ? "words, and not the one over labels" : "labels, and not the one over words")} that "
+                + $"{(unfit.Count == 1 ? "this ability needs" : "these abilities need")}. Name another stage's model with --stage.");
         if (json) Console.WriteLine(JsonSerializer.Serialize(values));
         else
             foreach (var (name, value) in values) Console.WriteLine($"{name,-20} {value:G5}");
         return Outcome.Done;
     }
 
-    static RecipeReading OwnRecipe(string folder)
+    private static RecipeReading OwnRecipe(string folder)
     {
         var file = Path.Combine(folder, "recipe.yaml");
-        if (!File.Exists(file)) throw new InputException($"{folder} has no recipe.yaml. Name the recipe whose abilities are to be measured with --recipe FILE.");
+        if (!File.Exists(file))
+            throw new InputException($"{folder} has no recipe.yaml. Name the recipe whose abilities are to be measured with "
+                + "--recipe FILE.");
         var surroundings = Path.Combine(folder, Surroundings.File);
         string? basis;
         try

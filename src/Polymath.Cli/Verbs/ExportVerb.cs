@@ -14,7 +14,11 @@ static class ExportVerb
     {
         var folder = new Argument<string>("folder") { Description = "The model's folder or a run's" + HubUse.Or };
         var file = new Option<string>("--gguf") { Description = "The GGUF file to write.", Required = true };
-        var type = new Option<string>("--type") { Description = $"The type of matrices: {string.Join(", ", BlockType.All.Select(type => type.Name))}.", DefaultValueFactory = _ => "f16" };
+        var type = new Option<string>("--type")
+        {
+            Description = $"The type of matrices: {string.Join(", ", BlockType.All.Select(type => type.Name))}.",
+            DefaultValueFactory = _ => "f16",
+        };
         var allowed = new AllowedWeights();
         var command = new Command("export", "Writes a model and its tokenizer as one GGUF file, for llama.cpp.") { folder, file, type };
         allowed.AddTo(command);
@@ -25,8 +29,11 @@ static class ExportVerb
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var name = parsed.GetRequiredValue(type).ToLowerInvariant();
-            var blocks = BlockType.All.FirstOrDefault(known => known.Name == name) ?? throw new InputException($"--type is '{name}'; known are {string.Join(", ", BlockType.All.Select(known => known.Name))}.");
-            string place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), target = overwriting.OneFile(parsed, "--gguf", parsed.GetRequiredValue(file));
+            var blocks = BlockType.All.FirstOrDefault(known => known.Name == name)
+                ?? throw new InputException($"--type is '{name}'; known are "
+                    + $"{string.Join(", ", BlockType.All.Select(known => known.Name))}.");
+            string place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))),
+                target = overwriting.OneFile(parsed, "--gguf", parsed.GetRequiredValue(file));
             TorchRuntime.Load();
             using var model = Noted.Open(place, allowed.Read(parsed));
             var writer = new GgufWriter();

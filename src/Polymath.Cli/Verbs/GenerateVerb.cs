@@ -10,15 +10,20 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath generate FOLDER --prompt TEXT</c>: one answer, as it comes or as JSON; with <c>--input FILE</c> one for each row, each by its own adapters.</summary>
+/// <summary>
+/// <c>polymath generate FOLDER --prompt TEXT</c>: one answer, as it comes or as JSON; with <c>--input FILE</c> one for each row, each by
+/// its own adapters.
+/// </summary>
 static class GenerateVerb
 {
-    static readonly JsonSerializerOptions layout = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+    private static readonly JsonSerializerOptions layout =
+        new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
     internal static Command Make()
     {
         var choice = new ModelChoice(named: true);
-        var prompt = new Option<string?>("--prompt") { Description = "What to answer or to go on from; read from standard input when left out." };
+        var prompt =
+            new Option<string?>("--prompt") { Description = "What to answer or to go on from; read from standard input when left out." };
         var raw = new Option<bool>("--raw") { Description = "Goes on from the text as it stands, instead of answering it as a message." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object; rows of --input are JSON anyway." };
         var input = new RowInput("prompt", "{\"prompt\": \"...\", \"adapter\": \"NAME\"}", "what was generated");
@@ -28,12 +33,27 @@ static class GenerateVerb
         choice.AddTo(command);
         sampling.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => input.Read(parsed, prompt) is var (rows, atOnce)
-            ? All(() => choice.Open(parsed, choosing: true), rows, parsed.GetValue(raw), atOnce, sampling.Read(parsed))
-            : Go(() => choice.Open(parsed), input.Text(parsed, prompt), parsed.GetValue(raw), parsed.GetValue(json), sampling.Read(parsed))));
+            ? All(
+                () => choice.Open(parsed, choosing: true),
+                rows,
+                parsed.GetValue(raw),
+                atOnce,
+                sampling.Read(parsed))
+            : Go(
+                () => choice.Open(parsed),
+                input.Text(parsed, prompt),
+                parsed.GetValue(raw),
+                parsed.GetValue(json),
+                sampling.Read(parsed))));
         return command;
     }
 
-    static int Go(Func<OpenedModel> open, string prompt, bool raw, bool json, SamplingSettings settings)
+    private static int Go(
+        Func<OpenedModel> open,
+        string prompt,
+        bool raw,
+        bool json,
+        SamplingSettings settings)
     {
         using var opened = open();
         var model = opened.Text;
@@ -48,22 +68,37 @@ static class GenerateVerb
         });
         var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         Console.WriteLine(json
-            ? JsonSerializer.Serialize(new { prompt, text = text.ToString(), tokens = answer, promptTokens = ids.Length, finish = Finish(model, ids, answer, settings), seed = settings.Seed, seconds, tokensPerSecond = answer.Length / seconds }, layout)
+            ? JsonSerializer.Serialize(
+                new
+                {
+                    prompt, text = text.ToString(), tokens = answer, promptTokens = ids.Length,
+                    finish = Finish(model, ids, answer, settings), seed = settings.Seed, seconds, tokensPerSecond = answer.Length / seconds,
+                },
+                layout)
             : "");
         if (!json) ContextEnd.Tell(model, ids.Length, answer.Length, settings);
         return Outcome.Done;
     }
 
     // One base for all rows, each with the adapters that it names; a line is printed as soon as it is known.
-    static int All(Func<OpenedModel> open, IReadOnlyList<PromptRow> rows, bool raw, int rowsAtOnce, SamplingSettings settings)
+    private static int All(
+        Func<OpenedModel> open,
+        IReadOnlyList<PromptRow> rows,
+        bool raw,
+        int rowsAtOnce,
+        SamplingSettings settings)
     {
         using var opened = open();
         var model = opened.Text;
         TokenGenerator.Check(model.Model);
         foreach (var (row, name) in rows.SelectMany(row => row.Adapters.Select(name => (row, name))))
         {
-            if (opened.Named is null) throw new InputException($"{row.Place}: the row asks for the adapter '{name}', and there are none to choose from. Give them: --adapters {name}=FOLDER.");
-            if (!opened.Named.Names.Contains(name)) throw new InputException($"{row.Place}: there is no adapter '{name}'; {Nearest.Hint(name, opened.Named.Names, "adapters")}");
+            if (opened.Named is null)
+                throw new InputException($"{row.Place}: the row asks for the adapter '{name}', and there are none to choose from. Give "
+                    + $"them: --adapters {name}=FOLDER.");
+            if (!opened.Named.Names.Contains(name))
+                throw new InputException($"{row.Place}: there is no adapter '{name}'; "
+                    + $"{Nearest.Hint(name, opened.Named.Names, "adapters")}");
         }
         opened.Named?.Choose([.. rows.Select(row => row.Adapters)]);
         List<int[]> prompts = [.. rows.Select(row => Encode(model, row.Prompt, raw))];
@@ -82,14 +117,18 @@ static class GenerateVerb
         return Outcome.Done;
     }
 
-    static string Finish(TextModel model, int[] prompt, int[] answer, SamplingSettings settings) => answer.Length < Math.Min(settings.MaxNewTokens, model.Model.RoomFor(prompt.Length)) ? "end" : "length";
+    private static string Finish(TextModel model, int[] prompt, int[] answer, SamplingSettings settings) =>
+        answer.Length < Math.Min(settings.MaxNewTokens, model.Model.RoomFor(prompt.Length)) ? "end" : "length";
 
     // A model that was taught no layout of conversations goes on from the text.
-    static int[] Encode(TextModel model, string prompt, bool raw) => raw || !model.Contract.Recorded ? Opening(model, prompt) : model.Contract.Encode([new Turn(prompt)], model.Tokenizer);
+    private static int[] Encode(TextModel model, string prompt, bool raw) =>
+        raw || !model.Contract.Recorded ? Opening(model, prompt) : model.Contract.Encode([new Turn(prompt)], model.Tokenizer);
 
-    static int[] Opening(TextModel model, string text)
+    private static int[] Opening(TextModel model, string text)
     {
         var ids = model.Tokenizer.EncodePlain(text);
-        return model.Tokenizer.IdOf(model.Contract.Template.Begin) is { } begin && model.Contract.Template.Begin.Length > 0 ? [begin, .. ids] : ids;
+        return model.Tokenizer.IdOf(model.Contract.Template.Begin) is { } begin && model.Contract.Template.Begin.Length > 0
+            ? [begin, .. ids]
+            : ids;
     }
 }

@@ -10,18 +10,26 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath hub</c>: download, list, cache.</summary>
 static class HubVerb
 {
-    internal static Command Make() => new("hub", "Fetches from Hugging Face's hub and ModelScope's, and says what is cached.") { Download(), List(), Cache() };
+    internal static Command Make() =>
+        new("hub", "Fetches from Hugging Face's hub and ModelScope's, and says what is cached.") { Download(), List(), Cache() };
 
-    static Argument<string> Source() => new("source") { Description = "hf:ORG/NAME[@REVISION] for a model, a tokenizer or an adapter, hf:datasets/ORG/NAME[@REVISION][/path] for data; or with modelscope: in front." };
+    private static Argument<string> Source() => new("source") { Description = "hf:ORG/NAME[@REVISION] for a model, a tokenizer or an "
+        + "adapter, hf:datasets/ORG/NAME[@REVISION][/path] for data; or with modelscope: in front." };
 
-    static Option<bool> Json() => new("--json") { Description = "Prints one JSON object." };
+    private static Option<bool> Json() => new("--json") { Description = "Prints one JSON object." };
 
-    static Command Download()
+    private static Command Download()
     {
         var source = Source();
-        var files = new Option<string[]>("--files") { Description = "Paths or patterns of the files, such as \"*.json\"; those that are needed when left out.", AllowMultipleArgumentsPerToken = true };
+        var files = new Option<string[]>("--files")
+        {
+            Description = "Paths or patterns of the files, such as \"*.json\"; those that are needed when left out.",
+            AllowMultipleArgumentsPerToken = true,
+        };
         var to = new Option<string?>("--to") { Description = "A folder to copy the files into, besides the cache." };
-        var command = new Command("download", "Fetches a repository's files into the cache, and goes on where it was stopped.") { source, files, to };
+        var command = new Command(
+            "download",
+            "Fetches a repository's files into the cache, and goes on where it was stopped.") { source, files, to };
         var overwriting = new Overwriting();
         overwriting.AddTo(command);
         var hubs = new HubUse();
@@ -29,9 +37,17 @@ static class HubVerb
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var address = HubAddress.ParseAny(parsed.GetRequiredValue(source));
-            if (address.Path is not null && parsed.GetValue(files) is { Length: > 0 }) throw new InputException("Files are named in the source and with --files. Name them in one place.");
-            var snapshot = hubs.Show(parsed, hub => hub.Fetch(address, parsed.GetValue(files) is { Length: > 0 } patterns ? HubSelection.Files(patterns) : address.IsData ? HubSelection.Data(address.Path) : HubSelection.Whole));
-            var folder = parsed.GetValue(to) is { } target ? Copy(snapshot, target, file => overwriting.OneFile(parsed, "--to", file)) : snapshot.Folder;
+            if (address.Path is not null && parsed.GetValue(files) is { Length: > 0 })
+                throw new InputException("Files are named in the source and with --files. Name them in one place.");
+            var snapshot = hubs.Show(parsed, hub => hub.Fetch(
+                address,
+                parsed.GetValue(files) is { Length: > 0 } patterns
+                    ? HubSelection.Files(patterns)
+                    : address.IsData ? HubSelection.Data(address.Path)
+                    : HubSelection.Whole));
+            var folder = parsed.GetValue(to) is { } target
+                ? Copy(snapshot, target, file => overwriting.OneFile(parsed, "--to", file))
+                : snapshot.Folder;
             Console.WriteLine($"{address.Source} at {Short(snapshot.Commit)}: {snapshot.Files.Count} file(s)");
             Console.WriteLine(folder);
             return Outcome.Done;
@@ -40,7 +56,7 @@ static class HubVerb
     }
 
     // Nothing is copied unless everything may be; a file that is there already with the same bytes is left.
-    static string Copy(HubSnapshot snapshot, string target, Func<string, string> free)
+    private static string Copy(HubSnapshot snapshot, string target, Func<string, string> free)
     {
         var missing = snapshot.Files.Where(name => !IsSame(Path.Combine(snapshot.Folder, name), Path.Combine(target, name))).ToList();
         if (File.Exists(target)) throw new InputException($"--to {target} is a file; a folder is written. Name another place.");
@@ -54,14 +70,14 @@ static class HubVerb
         return Path.GetFullPath(target);
     }
 
-    static bool IsSame(string one, string other)
+    private static bool IsSame(string one, string other)
     {
         if (!File.Exists(other)) return false;
         using FileStream left = File.OpenRead(one), right = File.OpenRead(other);
         return left.Length == right.Length && SHA256.HashData(left).AsSpan().SequenceEqual(SHA256.HashData(right));
     }
 
-    static Command List()
+    private static Command List()
     {
         var source = Source();
         var json = Json();
@@ -72,22 +88,31 @@ static class HubVerb
         {
             var address = HubAddress.ParseAny(parsed.GetRequiredValue(source));
             var listing = hubs.Show(parsed, hub => hub.List(address));
-            var files = listing.Files.Where(file => address.Path is null || LocalFiles.Fits(address.Path, file.Path)).OrderBy(file => file.Path, StringComparer.Ordinal).ToList();
+            var files = listing.Files.Where(file => address.Path is null || LocalFiles.Fits(address.Path, file.Path))
+                .OrderBy(file => file.Path, StringComparer.Ordinal).ToList();
             if (parsed.GetValue(json))
             {
-                Console.WriteLine(JsonSerializer.Serialize(new { source = address.Source, commit = listing.Commit, files }, TokenizerVerb.Layout));
+                Console.WriteLine(
+                    JsonSerializer.Serialize(new { source = address.Source, commit = listing.Commit, files }, TokenizerVerb.Layout));
                 return Outcome.Done;
             }
             var table = Wide.Table().AddColumn("file").AddColumn(new TableColumn("bytes").RightAligned()).AddColumn("digest");
-            foreach (var file in files) table.AddRow(Markup.Escape(file.Path), file.Size < 0 ? "" : $"{file.Size:N0}", file.Key.Length == 0 ? "" : $"{(file.Sha256 is not null ? "sha256" : "git")} {file.Key[..Math.Min(16, file.Key.Length)]}");
+            foreach (var file in files)
+                table.AddRow(
+                    Markup.Escape(file.Path),
+                    file.Size < 0 ? "" : $"{file.Size:N0}",
+                    file.Key.Length == 0
+                        ? ""
+                        : $"{(file.Sha256 is not null ? "sha256" : "git")} {file.Key[..Math.Min(16, file.Key.Length)]}");
             AnsiConsole.Write(table);
-            Console.WriteLine($"{address.Source} at {listing.Commit}: {files.Count:N0} file(s), {files.Sum(file => Math.Max(0, file.Size)) / 1e6:N1} MB");
+            Console.WriteLine($"{address.Source} at {listing.Commit}: {files.Count:N0} file(s), "
+                + $"{files.Sum(file => Math.Max(0, file.Size)) / 1e6:N1} MB");
             return Outcome.Done;
         }));
         return command;
     }
 
-    static Command Cache()
+    private static Command Cache()
     {
         var json = Json();
         var command = new Command("cache", "Shows what is cached, with sizes.") { json };
@@ -97,21 +122,30 @@ static class HubVerb
             var cached = new Hub(settings).Cached();
             if (parsed.GetValue(json))
             {
-                Console.WriteLine(JsonSerializer.Serialize(new { huggingFace = settings.HuggingFace.Cache, modelScope = settings.ModelScope.Cache, repositories = cached }, TokenizerVerb.Layout));
+                Console.WriteLine(JsonSerializer.Serialize(
+                    new { huggingFace = settings.HuggingFace.Cache, modelScope = settings.ModelScope.Cache, repositories = cached },
+                    TokenizerVerb.Layout));
                 return Outcome.Done;
             }
             if (cached.Count > 0)
             {
-                var table = Wide.Table().AddColumn("source").AddColumn("commits").AddColumn(new TableColumn("MB").RightAligned()).AddColumn(new TableColumn("not whole yet, MB").RightAligned());
+                var table = Wide.Table().AddColumn("source").AddColumn("commits")
+                    .AddColumn(new TableColumn("MB").RightAligned()).AddColumn(new TableColumn("not whole yet, MB").RightAligned());
                 foreach (var each in cached)
-                    table.AddRow(Markup.Escape(each.Source), Markup.Escape(string.Join(", ", each.Revisions.Select(pair => Short(pair.Key) + (pair.Value.Count > 0 ? $" ({string.Join(", ", pair.Value)})" : "")))), $"{each.Bytes / 1e6:N1}", each.IncompleteBytes > 0 ? $"{each.IncompleteBytes / 1e6:N1}" : "");
+                    table.AddRow(
+                        Markup.Escape(each.Source),
+                        Markup.Escape(string.Join(", ", each.Revisions.Select(
+                            pair => Short(pair.Key) + (pair.Value.Count > 0 ? $" ({string.Join(", ", pair.Value)})" : "")))),
+                        $"{each.Bytes / 1e6:N1}",
+                        each.IncompleteBytes > 0 ? $"{each.IncompleteBytes / 1e6:N1}" : "");
                 AnsiConsole.Write(table);
             }
-            Console.WriteLine($"{cached.Count} repositories, {cached.Sum(each => each.Bytes + each.IncompleteBytes) / 1e6:N1} MB in {settings.HuggingFace.Cache} and {settings.ModelScope.Cache}");
+            Console.WriteLine($"{cached.Count} repositories, {cached.Sum(each => each.Bytes + each.IncompleteBytes) / 1e6:N1} MB in "
+                + $"{settings.HuggingFace.Cache} and {settings.ModelScope.Cache}");
             return Outcome.Done;
         }));
         return command;
     }
 
-    static string Short(string commit) => commit.Length == 40 ? commit[..12] : commit;
+    private static string Short(string commit) => commit.Length == 40 ? commit[..12] : commit;
 }

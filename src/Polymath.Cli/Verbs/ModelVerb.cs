@@ -12,16 +12,25 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath model</c>: verify, info, hash, convert, export.</summary>
 static class ModelVerb
 {
-    internal static Command Make() => new("model", "Looks at a model's folder, and writes it anew.") { Verify(), Info(), Hash(), ConvertVerb.Make(), ExportVerb.Make() };
+    internal static Command Make() =>
+        new("model", "Looks at a model's folder, and writes it anew.") { Verify(), Info(), Hash(), ConvertVerb.Make(), ExportVerb.Make() };
 
-    static Command Verify()
+    private static Command Verify()
     {
         var folder = new Argument<string>("folder") { Description = "The model's folder" + HubUse.Or };
         var adapter = new Option<string?>("--adapter") { Description = "An adapter's folder, or its address on a hub." };
-        var reference = new Option<string?>("--reference") { Description = "The reference file (reference.safetensors in the adapter's or the model's folder)." };
-        var tolerance = new Option<double>("--tolerance") { Description = "The largest difference allowed.", DefaultValueFactory = _ => ReferenceCheck.DefaultTolerance };
+        var reference = new Option<string?>("--reference")
+        {
+            Description = "The reference file (reference.safetensors in the adapter's or the model's folder).",
+        };
+        var tolerance = new Option<double>("--tolerance")
+        {
+            Description = "The largest difference allowed.", DefaultValueFactory = _ => ReferenceCheck.DefaultTolerance,
+        };
         var json = new Option<bool>("--json") { Description = "Prints JSON." };
-        var command = new Command("verify", "Compares logits, loss, gradients and greedy tokens with a reference file.") { folder, adapter, reference, tolerance, json };
+        var command = new Command(
+            "verify",
+            "Compares logits, loss, gradients and greedy tokens with a reference file.") { folder, adapter, reference, tolerance, json };
         var allowed = new AllowedWeights();
         allowed.AddTo(command);
         var anyBase = new AnyBase();
@@ -30,26 +39,45 @@ static class ModelVerb
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            if (!(parsed.GetValue(tolerance) >= 0)) throw new InputException($"--tolerance is {parsed.GetValue(tolerance)}; it must be 0 or more.");
+            if (!(parsed.GetValue(tolerance) >= 0))
+                throw new InputException($"--tolerance is {parsed.GetValue(tolerance)}; it must be 0 or more.");
             TorchRuntime.Load();
-            var lines = ReferenceCheck.Run(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))), hubs.Adapter(parsed, parsed.GetValue(adapter)), parsed.GetValue(reference), parsed.GetValue(tolerance), allowed.Read(parsed), anyBase.Read(parsed), Noted.Tell);
-            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new { quantity = line.Quantity, difference = double.IsFinite(line.Difference) ? line.Difference : double.MaxValue, tolerance = line.Tolerance, passed = line.Passed, note = line.Note })));
+            var lines = ReferenceCheck.Run(
+                TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))),
+                hubs.Adapter(parsed, parsed.GetValue(adapter)),
+                parsed.GetValue(reference),
+                parsed.GetValue(tolerance),
+                allowed.Read(parsed),
+                anyBase.Read(parsed),
+                Noted.Tell);
+            if (parsed.GetValue(json))
+                Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new
+                {
+                    quantity = line.Quantity, difference = double.IsFinite(line.Difference) ? line.Difference : double.MaxValue,
+                    tolerance = line.Tolerance, passed = line.Passed, note = line.Note,
+                })));
             else Show(lines);
             return lines.All(line => line.Passed) ? Outcome.Done : Outcome.Failed;
         }));
         return command;
     }
 
-    static void Show(IReadOnlyList<ReferenceLine> lines)
+    private static void Show(IReadOnlyList<ReferenceLine> lines)
     {
-        var table = Wide.Table().AddColumn("quantity").AddColumn(new TableColumn("difference").RightAligned()).AddColumn(new TableColumn("allowed").RightAligned()).AddColumn("");
+        var table = Wide.Table().AddColumn("quantity").AddColumn(new TableColumn("difference").RightAligned())
+            .AddColumn(new TableColumn("allowed").RightAligned()).AddColumn("");
         foreach (var line in lines)
-            table.AddRow(Markup.Escape(line.Quantity), $"{line.Difference:G3}", $"{line.Tolerance:G3}", line.Passed ? "[green]ok[/]" : "[red]too far[/]");
+            table.AddRow(
+                Markup.Escape(line.Quantity),
+                $"{line.Difference:G3}",
+                $"{line.Tolerance:G3}",
+                line.Passed ? "[green]ok[/]" : "[red]too far[/]");
         AnsiConsole.Write(table);
-        if (lines.Select(line => line.Note).FirstOrDefault(note => note is not null) is { } note) Console.WriteLine($"Compared with {note}.");
+        if (lines.Select(line => line.Note).FirstOrDefault(note => note is not null) is { } note)
+            Console.WriteLine($"Compared with {note}.");
     }
 
-    static Command Info()
+    private static Command Info()
     {
         var folder = new Argument<string>("folder") { Description = "The model's folder or a run's" + HubUse.Or };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
@@ -67,7 +95,7 @@ static class ModelVerb
         return command;
     }
 
-    static void Describe(string folder, IReadOnlyCollection<string> allowed, bool json)
+    private static void Describe(string folder, IReadOnlyCollection<string> allowed, bool json)
     {
         using var model = Noted.Open(folder, allowed);
         var sizes = model.Sizes;
@@ -81,20 +109,34 @@ static class ModelVerb
         var family = $"{model.Configuration["model_type"]}";
         if (json)
         {
-            var weights = model.Weights.Select(weight => new { name = weight.Name, shape = weight.Shape, parameters = weight.Count, type = types.GetValueOrDefault(weight.Name) });
-            Console.WriteLine(JsonSerializer.Serialize(new { family, folder, sizes.Layers, sizes.HiddenSize, sizes.Heads, sizes.KeyValueHeads, sizes.HeadWidth, sizes.VocabularySize, sizes.ContextLength, parameters = count, runBytes = bytes, trainBytes = training, notes = model.Notes, weights }, TokenizerVerb.Layout));
+            var weights = model.Weights.Select(weight =>
+                new { name = weight.Name, shape = weight.Shape, parameters = weight.Count, type = types.GetValueOrDefault(weight.Name) });
+            Console.WriteLine(JsonSerializer.Serialize(
+                new
+                {
+                    family, folder, sizes.Layers, sizes.HiddenSize, sizes.Heads, sizes.KeyValueHeads, sizes.HeadWidth, sizes.VocabularySize,
+                    sizes.ContextLength, parameters = count, runBytes = bytes, trainBytes = training, notes = model.Notes, weights,
+                },
+                TokenizerVerb.Layout));
             return;
         }
         Console.WriteLine($"{family} in {folder}");
-        Console.WriteLine($"{sizes.Layers} layers, {sizes.HiddenSize} wide, {sizes.Heads} heads and {sizes.KeyValueHeads} key-value heads of width {sizes.HeadWidth}, {sizes.VocabularySize:N0} tokens, context {sizes.ContextLength:N0}");
-        var table = Wide.Table().AddColumn("weight").AddColumn("shape").AddColumn(new TableColumn("parameters").RightAligned()).AddColumn("type in file");
+        Console.WriteLine($"{sizes.Layers} layers, {sizes.HiddenSize} wide, {sizes.Heads} heads and {sizes.KeyValueHeads} key-value heads "
+            + $"of width {sizes.HeadWidth}, {sizes.VocabularySize:N0} tokens, context {sizes.ContextLength:N0}");
+        var table = Wide.Table().AddColumn("weight").AddColumn("shape")
+            .AddColumn(new TableColumn("parameters").RightAligned()).AddColumn("type in file");
         foreach (var weight in model.Weights)
-            table.AddRow(Markup.Escape(weight.Name), Markup.Escape($"[{string.Join(", ", weight.Shape)}]"), $"{weight.Count:N0}", types.GetValueOrDefault(weight.Name, ""));
+            table.AddRow(
+                Markup.Escape(weight.Name),
+                Markup.Escape($"[{string.Join(", ", weight.Shape)}]"),
+                $"{weight.Count:N0}",
+                types.GetValueOrDefault(weight.Name, ""));
         AnsiConsole.Write(table);
-        Console.WriteLine($"{count:N0} parameters. Memory: {bytes / 1e6:N1} MB to run, {training / 1e6:N1} MB to train every weight (weights, gradients, two moments), and the activations.");
+        Console.WriteLine($"{count:N0} parameters. Memory: {bytes / 1e6:N1} MB to run, {training / 1e6:N1} MB to train every weight "
+            + "(weights, gradients, two moments), and the activations.");
     }
 
-    static Command Hash()
+    private static Command Hash()
     {
         var folder = new Argument<string>("folder") { Description = "The model's folder or a run's" + HubUse.Or };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };

@@ -14,7 +14,8 @@ static class RecipesVerb
             foreach (var file in Directory.GetFiles(Folder(), "*.yaml").Order(StringComparer.Ordinal))
             {
                 var reading = RecipeReader.Read(file);
-                Console.WriteLine($"{Path.GetRelativePath(Directory.GetCurrentDirectory(), file)}  {reading.Recipe?.Description ?? "(has faults: polymath check)"}");
+                Console.WriteLine($"{Path.GetRelativePath(Directory.GetCurrentDirectory(), file)}  "
+                    + $"{reading.Recipe?.Description ?? "(has faults: polymath check)"}");
             }
             return Outcome.Done;
         }));
@@ -22,7 +23,7 @@ static class RecipesVerb
     }
 
     // Beside the published program, or up the tree from the built one.
-    static string Folder()
+    private static string Folder()
     {
         for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
             if (Directory.Exists(Path.Combine(at.FullName, "recipes"))) return Path.Combine(at.FullName, "recipes");

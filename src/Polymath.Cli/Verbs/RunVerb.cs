@@ -17,15 +17,32 @@ static class RunVerb
         var fresh = new Option<bool>("--fresh") { Description = "Begins anew; what is there is set aside under .previous." };
         var stopAfter = new Option<int?>("--stop-after-step") { Description = "Stops, saved, once the run has made N steps in all." };
         var set = new Option<string[]>("--set") { Description = "Overrides a setting, such as stages.1.optimizer.rate=3e-4." };
-        var command = new Command("run", "Trains a recipe's stages; the same command goes on where it stopped.") { recipe, folder, small, fresh, stopAfter, set };
+        var command = new Command(
+            "run",
+            "Trains a recipe's stages; the same command goes on where it stopped.") { recipe, folder, small, fresh, stopAfter, set };
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => Go(
-            hubs, parsed, parsed.GetRequiredValue(recipe), parsed.GetValue(folder), parsed.GetValue(small), parsed.GetValue(fresh), parsed.GetValue(stopAfter), parsed.GetValue(set) ?? [])));
+            hubs,
+            parsed,
+            parsed.GetRequiredValue(recipe),
+            parsed.GetValue(folder),
+            parsed.GetValue(small),
+            parsed.GetValue(fresh),
+            parsed.GetValue(stopAfter),
+            parsed.GetValue(set) ?? [])));
         return command;
     }
 
-    static int Go(HubUse hubs, ParseResult parsed, string file, string? folder, bool small, bool fresh, int? stopAfter, IReadOnlyList<string> overrides)
+    private static int Go(
+        HubUse hubs,
+        ParseResult parsed,
+        string file,
+        string? folder,
+        bool small,
+        bool fresh,
+        int? stopAfter,
+        IReadOnlyList<string> overrides)
     {
         if (stopAfter < 1) throw new InputException($"--stop-after-step is {stopAfter}; it must be at least 1.");
         var reading = RecipeReader.Read(file, small, overrides);
@@ -33,7 +50,13 @@ static class RunVerb
         TorchRuntime.Load();
         var place = folder ?? Path.Combine("runs", recipe.Name + (small ? "-small" : ""));
         var terminal = new Terminal();
-        using var run = terminal.Show(() => Run.Open(reading, place, fresh, stopAfter, terminal, pins => hubs.Open(parsed, terminal, pins)));
+        using var run = terminal.Show(() => Run.Open(
+            reading,
+            place,
+            fresh,
+            stopAfter,
+            terminal,
+            pins => hubs.Open(parsed, terminal, pins)));
         var asked = false;
         void Ask(PosixSignalContext signal)
         {
@@ -59,7 +82,11 @@ static class RunVerb
         }
         catch (OperationCanceledException e)
         {
-            throw new OperationCanceledException(e.Message.StartsWith("Stopped", StringComparison.Ordinal) ? e.Message : "Stopped; the same command goes on from the last checkpoint.", e);
+            throw new OperationCanceledException(
+                e.Message.StartsWith("Stopped", StringComparison.Ordinal)
+                    ? e.Message
+                    : "Stopped; the same command goes on from the last checkpoint.",
+                e);
         }
     }
 }

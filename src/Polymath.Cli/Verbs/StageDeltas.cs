@@ -22,29 +22,41 @@ sealed class StageDeltas(Recipe recipe, string baseFolder)
     internal IReadOnlyList<ShownDelta> Of(string name)
     {
         var stage = recipe.Stages.FirstOrDefault(stage => stage.Name == name)
-            ?? throw new InputException($"--stage is '{name}', and the recipe {recipe.Name} has no such stage. {Nearest.Hint(name, [.. recipe.Stages.Select(stage => stage.Name)], "stages")}.");
+            ?? throw new InputException($"--stage is '{name}', and the recipe {recipe.Name} has no such stage. "
+                + $"{Nearest.Hint(name, [.. recipe.Stages.Select(stage => stage.Name)], "stages")}.");
         var method = MethodOf(stage);
         if (method is AdaptersMethod several) return [.. several.Adapters.Select(pair => One(pair.Key, pair.Value))];
-        if (method is LoraMethod or DeltaSpec) return [Fresh(method is DeltaSpec delta ? Words.Of(delta.Form) : "lora", "", method, trains: true)];
-        var others = recipe.Stages.Where(other => MethodOf(other) is LoraMethod or DeltaSpec or AdaptersMethod).Select(other => other.Name).ToList();
-        throw new InputException($"The stage {name} trains weights of the model itself (method: {method?.Kind ?? "full"}) and attaches no delta. {(others.Count == 0 ? "No stage of this recipe does." : $"Stages that do: {string.Join(", ", others)}.")}");
+        if (method is LoraMethod or DeltaSpec)
+            return [Fresh(method is DeltaSpec delta ? Words.Of(delta.Form) : "lora", "", method, trains: true)];
+        var others =
+            recipe.Stages.Where(other => MethodOf(other) is LoraMethod or DeltaSpec or AdaptersMethod).Select(other => other.Name).ToList();
+        throw new InputException($"The stage {name} trains weights of the model itself (method: {method?.Kind ?? "full"}) and attaches no "
+            + $"delta. {(others.Count == 0 ? "No stage of this recipe does." : $"Stages that do: {string.Join(", ", others)}.")}");
     }
 
-    static MethodSpec? MethodOf(StageSpec stage) => stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
+    private static MethodSpec? MethodOf(StageSpec stage) => stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
 
-    ShownDelta One(string name, AdapterSpec spec)
+    private ShownDelta One(string name, AdapterSpec spec)
     {
         if (spec.Delta is { } delta) return Fresh(name, spec.Frozen ? "frozen" : "", delta, !spec.Frozen);
-        if (spec.Folder is { } folder) return new ShownDelta(name, $"of {folder}{(spec.Frozen ? ", frozen" : "")}", !spec.Frozen, model => DeltaSet.Load(model, Path.GetFullPath(folder, Path.GetFullPath(baseFolder))));
+        if (spec.Folder is { } folder)
+            return new ShownDelta(
+                name,
+                $"of {folder}{(spec.Frozen ? ", frozen" : "")}",
+                !spec.Frozen,
+                model => DeltaSet.Load(model, Path.GetFullPath(folder, Path.GetFullPath(baseFolder))));
         // What an earlier stage will have trained: as large as that stage makes it.
         var earlier = Of(spec.Stage!);
         var found = earlier.Count == 1 ? earlier[0] : earlier.FirstOrDefault(one => one.Name == name)
-            ?? throw new InputException($"The stage {spec.Stage} has several adapters, {string.Join(", ", earlier.Select(one => one.Name))}, and none is called {name}. Give the adapter the name that it has there.");
+            ?? throw new InputException($"The stage {spec.Stage} has several adapters, "
+                + $"{string.Join(", ", earlier.Select(one => one.Name))}, and none is called {name}. Give the adapter the name that it has "
+                + "there.");
         return found with { Name = name, Note = $"of the stage {spec.Stage}{(spec.Frozen ? ", frozen" : "")}", Trains = !spec.Frozen };
     }
 
-    static ShownDelta Fresh(string name, string note, MethodSpec method, bool trains) => new(name, note, trains, model => method is DeltaSpec delta
-        // How big a prompt is does not depend on what its text says.
-        ? DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), 0, _ => [0])
-        : DeltaSet.Fresh(model, (LoraMethod)method, 0));
+    private static ShownDelta Fresh(string name, string note, MethodSpec method, bool trains) =>
+        new(name, note, trains, model => method is DeltaSpec delta
+            // How big a prompt is does not depend on what its text says.
+            ? DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), 0, _ => [0])
+            : DeltaSet.Fresh(model, (LoraMethod)method, 0));
 }

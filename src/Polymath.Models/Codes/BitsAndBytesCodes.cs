@@ -60,7 +60,13 @@ internal static class BitsAndBytesCodes
             var matrix = values.to(CodeSteps.TypeOf(settings["dtype"]?.ToString())).view(shape);
             return turn ? matrix.t() : matrix;
         }
-        var parts = stored.Present(name, state, map, largest, nestedLargest, nestedMap);
+        var parts = stored.Present(
+            name,
+            state,
+            map,
+            largest,
+            nestedLargest,
+            nestedMap);
         return new DecodedWeight(name, turn ? [shape[1], shape[0]] : shape, parts, CodeSteps.Scoped(Make));
     }
 

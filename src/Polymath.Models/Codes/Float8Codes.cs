@@ -27,7 +27,12 @@ internal static class Float8Codes
         foreach (var name in stored.Names.ToList())
         {
             if (!IsCode(stored, name) || Array.Find(endings, ending => stored.Has(name + ending)) is not { } ending) continue;
-            yield return One(stored, name, name + ending, blocks, type);
+            yield return One(
+                stored,
+                name,
+                name + ending,
+                blocks,
+                type);
         }
     }
 
@@ -42,7 +47,12 @@ internal static class Float8Codes
         name.EndsWith(".weight", StringComparison.Ordinal)
             && (stored.Kind(name) is "I8" || stored.Kind(name).StartsWith("F8_E", StringComparison.Ordinal));
 
-    private static DecodedWeight One(StoredTensors stored, string name, string scale, (long Rows, long Columns) blocks, ScalarType? type)
+    private static DecodedWeight One(
+        StoredTensors stored,
+        string name,
+        string scale,
+        (long Rows, long Columns) blocks,
+        ScalarType? type)
     {
         stored.Expect(name, stored.Kind(name), -1, -1);
         var shape = stored.Shape(name);
@@ -52,9 +62,20 @@ internal static class Float8Codes
         {
             var factor = Scale(stored, scale);
             var codes = stored.Map(name).to(ScalarType.Float32);
-            if (stored.Has(zero)) codes -= Spread(stored, zero, stored.Map(zero).to(ScalarType.Float32), shape, blocks);
+            if (stored.Has(zero))
+                codes -= Spread(
+                    stored,
+                    zero,
+                    stored.Map(zero).to(ScalarType.Float32),
+                    shape,
+                    blocks);
             var widest = stored.Kind(scale) is "F16" or "BF16" ? factor.dtype : ScalarType.Float32;
-            return (codes * Spread(stored, scale, factor.to(ScalarType.Float32), shape, blocks)).to(type ?? widest);
+            return (codes * Spread(
+                stored,
+                scale,
+                factor.to(ScalarType.Float32),
+                shape,
+                blocks)).to(type ?? widest);
         }
         return new DecodedWeight(name, shape, stored.Present(name, scale, zero, name + "_shape"), CodeSteps.Scoped(Make));
     }
@@ -86,7 +107,12 @@ internal static class Float8Codes
                 + $" bits.");
     }
 
-    private static Tensor Spread(StoredTensors stored, string scale, Tensor factors, long[] shape, (long Rows, long Columns) blocks)
+    private static Tensor Spread(
+        StoredTensors stored,
+        string scale,
+        Tensor factors,
+        long[] shape,
+        (long Rows, long Columns) blocks)
     {
         var name = scale[..(scale.LastIndexOf(".weight", StringComparison.Ordinal) + ".weight".Length)];
         var (rows, columns) = Grid(stored, name, scale, blocks);

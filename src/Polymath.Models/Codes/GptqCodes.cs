@@ -29,10 +29,22 @@ internal static class GptqCodes
             + " configuration.");
         var group = Int(settings, "group_size") ?? 128;
         foreach (var module in stored.Before(".qweight").ToList())
-            yield return One(stored, module, bits, group, format == "gptq" ? 1 : 0, turned);
+            yield return One(
+                stored,
+                module,
+                bits,
+                group,
+                format == "gptq" ? 1 : 0,
+                turned);
     }
 
-    private static DecodedWeight One(StoredTensors stored, string module, int bits, int group, int offset, Func<string, bool> turned)
+    private static DecodedWeight One(
+        StoredTensors stored,
+        string module,
+        int bits,
+        int group,
+        int offset,
+        Func<string, bool> turned)
     {
         string codes = module + ".qweight", zeros = module + ".qzeros", scales = module + ".scales", groups = module + ".g_idx",
             name = module + ".weight";

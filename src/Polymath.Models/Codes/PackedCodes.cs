@@ -71,13 +71,33 @@ internal static class PackedCodes
             var place = stored.Has(places) ? stored.Map(places).to(ScalarType.Int64)
                 : arange(0, input, dtype: ScalarType.Int64).floor_divide(tensor(input / groups));
             var scale = stored.Map(scales);
-            if (stored.Has(zeros)) code -= Zeros(stored, zeros, bits, output, groups).index_select(1, place);
+            if (stored.Has(zeros))
+                code -= Zeros(
+                    stored,
+                    zeros,
+                    bits,
+                    output,
+                    groups).index_select(1, place);
             return (code.to(ScalarType.Float32) * scale.to(ScalarType.Float32).index_select(1, place)).to(scale.dtype);
         }
-        return new DecodedWeight(name, shape, stored.Present(packed, scales, zeros, places, shapes), CodeSteps.Scoped(Make));
+        return new DecodedWeight(
+            name,
+            shape,
+            stored.Present(
+                packed,
+                scales,
+                zeros,
+                places,
+                shapes),
+            CodeSteps.Scoped(Make));
     }
 
-    private static Tensor Zeros(StoredTensors stored, string zeros, int bits, long output, long groups)
+    private static Tensor Zeros(
+        StoredTensors stored,
+        string zeros,
+        int bits,
+        long output,
+        long groups)
     {
         if (stored.Kind(zeros) != "I32") return stored.Map(zeros).to(ScalarType.Int32);
         stored.Expect(zeros, "I32", (output + 32 / bits - 1) / (32 / bits), groups);

@@ -3,14 +3,14 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Decoding;
 
 /// <summary>
-/// Beam search as transformers does it: the likeliest partial answers are followed side by side; an answer that ends is kept with its log-probability divided by a
-/// power of its length, and the search is over when no open one can be better than the worst that is kept.
+/// Beam search as transformers does it: the likeliest partial answers are followed side by side; an answer that ends is kept with its
+/// log-probability divided by a power of its length, and the search is over when no open one can be better than the worst that is kept.
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="ends">The tokens that end an answer; they are not part of it.</param>
 public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> ends)
 {
-    sealed record Beam(int Slot, int[] Tokens, double Score);
+    private sealed record Beam(int Slot, int[] Tokens, double Score);
 
     /// <summary>The likeliest answer to a prompt.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
@@ -43,22 +43,29 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
             cache.Reorder([.. going.Select(beam => beam.Slot), .. Enumerable.Repeat(going[0].Slot, settings.Beams - going.Count)]);
             open = [.. going.Select((beam, slot) => beam with { Slot = slot })];
         }
-        return kept.Concat(open.Select(beam => beam with { Score = Worth(beam.Score, beam.Tokens.Length) })).MaxBy(beam => beam.Score)!.Tokens;
+        return kept.Concat(open.Select(beam => beam with { Score = Worth(beam.Score, beam.Tokens.Length) }))
+            .MaxBy(beam => beam.Score)!.Tokens;
     }
 
-    // The likeliest continuations of all open beams: twice as many as beams, and one for each end, so that as many go on as there are beams.
-    List<(Beam Parent, int Token, double Score)> Candidates(List<Beam> open, int[] prompt, KeyValueCache cache, SamplingSettings settings)
+    // The likeliest continuations of all open beams: twice as many as beams, and one for each end, so that as many go on as there are
+    // beams.
+    private List<(Beam Parent, int Token, double Score)> Candidates(
+        List<Beam> open, int[] prompt, KeyValueCache cache, SamplingSettings settings)
     {
         using var scope = NewDisposeScope();
         var slots = open.Select(beam => beam.Slot).ToArray();
-        using var batch = open[0].Tokens.Length == 0 ? model.Begin([prompt], slots) : Batch.Continue([.. open.Select(beam => new[] { beam.Tokens[^1] })], slots, [.. slots.Select(slot => cache.Lengths[slot])]);
+        using var batch = open[0].Tokens.Length == 0
+            ? model.Begin([prompt], slots)
+            : Batch.Continue([.. open.Select(beam => new[] { beam.Tokens[^1] })], slots, [.. slots.Select(slot => cache.Lengths[slot])]);
         using var places = batch.LastPlaces();
         var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
         if (settings.RepetitionPenalty != 1 || settings.PresencePenalty != 0)
         {
             // Penalties bend log-probabilities here, as transformers has it for beams.
             var bent = logits.log_softmax(-1).cpu().contiguous().data<float>().ToArray();
-            for (var i = 0; i < open.Count; i++) Sampler.Penalise(bent.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), prompt, [.. open[i].Tokens], settings);
+            for (var i = 0; i < open.Count; i++)
+                Sampler.Penalise(
+                    bent.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), prompt, [.. open[i].Tokens], settings);
             logits = tensor(bent, [open.Count, model.Sizes.VocabularySize]);
         }
         else logits = logits.log_softmax(-1);
@@ -66,6 +73,10 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
         var (values, indices) = logits.topk(many, -1);
         float[] scores = values.cpu().contiguous().data<float>().ToArray();
         var tokens = indices.cpu().contiguous().data<long>().ToArray();
-        return [.. open.SelectMany((beam, i) => Enumerable.Range(i * many, many).Select(at => (Parent: beam, Token: (int)tokens[at], Score: beam.Score + scores[at]))).OrderByDescending(item => item.Score).Take(many)];
+        return [.. open
+            .SelectMany((beam, i) => Enumerable.Range(i * many, many)
+                .Select(at => (Parent: beam, Token: (int)tokens[at], Score: beam.Score + scores[at])))
+            .OrderByDescending(item => item.Score)
+            .Take(many)];
     }
 }

@@ -10,12 +10,23 @@ namespace Polymath.Models.Decoding;
 /// <param name="MaxNewTokens">The most tokens of an answer.</param>
 /// <param name="Seed">The seed.</param>
 /// <param name="MinP">Only tokens at least this share as probable as the most probable one (Nguyen et al. 2024); 0 for all.</param>
-/// <param name="RepetitionPenalty">What the logit of a token that stands in the prompt or the answer is divided by, or multiplied where it is below zero (Keskar et al. 2019); 1 for none.</param>
+/// <param name="RepetitionPenalty">What the logit of a token that stands in the prompt or the answer is divided by, or multiplied where it
+/// is below zero (Keskar et al. 2019); 1 for none.</param>
 /// <param name="PresencePenalty">What is taken from the logit of a token that stands in the answer; 0 for none.</param>
-/// <param name="Beams">How many answers are followed side by side, the likeliest of which is given; 1 for none. With beams nothing is drawn.</param>
+/// <param name="Beams">How many answers are followed side by side, the likeliest of which is given; 1 for none. With beams nothing is
+/// drawn.</param>
 /// <param name="LengthPenalty">The power of an answer's length that its log-probability is divided by when beams are compared.</param>
 public sealed record SamplingSettings(
-    double Temperature = 0.8, int TopK = 0, double TopP = 1, int MaxNewTokens = 128, long Seed = 0, double MinP = 0, double RepetitionPenalty = 1, double PresencePenalty = 0, int Beams = 1, double LengthPenalty = 1)
+    double Temperature = 0.8,
+    int TopK = 0,
+    double TopP = 1,
+    int MaxNewTokens = 128,
+    long Seed = 0,
+    double MinP = 0,
+    double RepetitionPenalty = 1,
+    double PresencePenalty = 0,
+    int Beams = 1,
+    double LengthPenalty = 1)
 {
     /// <summary>Texts that end an answer; they are not part of it.</summary>
     public IReadOnlyList<string> Stops { get; init; } = [];
@@ -23,12 +34,15 @@ public sealed record SamplingSettings(
     /// <summary>Throws when a number is out of its range.</summary>
     public void Check()
     {
-        if (!(Temperature >= 0) || double.IsInfinity(Temperature)) throw new InputException($"temperature is {Temperature}; it must be 0 (greedy) or more.");
+        if (!(Temperature >= 0) || double.IsInfinity(Temperature))
+            throw new InputException($"temperature is {Temperature}; it must be 0 (greedy) or more.");
         if (TopK < 0) throw new InputException($"top-k is {TopK}; it must be 0 (all tokens) or more.");
         if (TopP is not (> 0 and <= 1)) throw new InputException($"top-p is {TopP}; it must lie above 0 and up to 1.");
         if (MinP is not (>= 0 and <= 1)) throw new InputException($"min-p is {MinP}; it must lie from 0 to 1.");
-        if (!(RepetitionPenalty > 0) || double.IsInfinity(RepetitionPenalty)) throw new InputException($"repetition-penalty is {RepetitionPenalty}; it must be above 0, 1 for none.");
-        if (!double.IsFinite(PresencePenalty)) throw new InputException($"presence-penalty is {PresencePenalty}; it must be a number, 0 for none.");
+        if (!(RepetitionPenalty > 0) || double.IsInfinity(RepetitionPenalty))
+            throw new InputException($"repetition-penalty is {RepetitionPenalty}; it must be above 0, 1 for none.");
+        if (!double.IsFinite(PresencePenalty))
+            throw new InputException($"presence-penalty is {PresencePenalty}; it must be a number, 0 for none.");
         if (Beams < 1) throw new InputException($"beams is {Beams}; it must be at least 1.");
         if (!double.IsFinite(LengthPenalty)) throw new InputException($"length-penalty is {LengthPenalty}; it must be a number.");
         if (Stops.Any(stop => stop.Length == 0)) throw new InputException("A stop text is empty; every answer would end at once.");
@@ -65,7 +79,7 @@ static class Sampler
     }
 
     // Sets the weights below a share of the greatest to zero and gives the sum of the rest.
-    static double Floor(Span<float> weights, double share)
+    private static double Floor(Span<float> weights, double share)
     {
         var least = weights[Greatest(weights)] * share;
         double kept = 0;
@@ -86,13 +100,14 @@ static class Sampler
     {
         if (settings.RepetitionPenalty != 1)
             foreach (var token in prompt.Concat(answer).Distinct())
-                logits[token] = (float)(logits[token] > 0 ? logits[token] / settings.RepetitionPenalty : logits[token] * settings.RepetitionPenalty);
+                logits[token] =
+                    (float)(logits[token] > 0 ? logits[token] / settings.RepetitionPenalty : logits[token] * settings.RepetitionPenalty);
         if (settings.PresencePenalty != 0)
             foreach (var token in answer.Distinct()) logits[token] -= (float)settings.PresencePenalty;
     }
 
     // Sets the weights of all other tokens to zero and gives the sum of the rest.
-    static double Restrict(Span<float> weights, SamplingSettings settings, double total)
+    private static double Restrict(Span<float> weights, SamplingSettings settings, double total)
     {
         var order = new int[weights.Length];
         for (var i = 0; i < order.Length; i++) order[i] = i;

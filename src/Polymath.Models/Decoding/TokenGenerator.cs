@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Decoding;
 
-/// <summary>Generates answers to many prompts at once. Rows of different lengths lie end to end; a row that is done leaves the batch.</summary>
+/// <summary>
+/// Generates answers to many prompts at once. Rows of different lengths lie end to end; a row that is done leaves the batch.
+/// </summary>
 /// <param name="model">The model.</param>
 /// <param name="ends">The tokens that end an answer; they are not part of it.</param>
 public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int> ends)
@@ -14,22 +16,36 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
     /// <summary>The most rows that are generated at once: their keys and values lie in memory side by side.</summary>
     public int RowsAtOnce { get; init; } = 256;
 
-    /// <summary>Whether rows may outgrow the context: only where positions are computed, and only to compare with a library that lets them.</summary>
+    /// <summary>
+    /// Whether rows may outgrow the context: only where positions are computed, and only to compare with a library that lets them.
+    /// </summary>
     public bool PastContext { get; init; }
 
     /// <summary>An answer for each prompt.</summary>
     /// <param name="prompts">The prompts' tokens, none of them empty.</param>
-    /// <param name="settings">How tokens are chosen. Row i draws from a stream of its own, so that an answer does not depend on what else is in the batch.</param>
+    /// <param name="settings">How tokens are chosen. Row i draws from a stream of its own, so that an answer does not depend on what else
+    /// is in the batch.</param>
     /// <param name="onToken">Told of each row's new token; says whether the row goes on. May be null.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    public List<int[]> Generate(IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken = null, CancellationToken cancellation = default) => [.. Each(prompts, settings, onToken, cancellation)];
+    public List<int[]> Generate(
+        IReadOnlyList<int[]> prompts,
+        SamplingSettings settings,
+        Func<int, int, bool>? onToken = null,
+        CancellationToken cancellation = default) => [.. Each(prompts, settings, onToken, cancellation)];
 
-    /// <summary>An answer for each prompt, in order, as soon as those generated with it are done: <see cref="Generate"/> for more prompts than one waits for.</summary>
+    /// <summary>
+    /// An answer for each prompt, in order, as soon as those generated with it are done: <see cref="Generate"/> for more prompts than one
+    /// waits for.
+    /// </summary>
     /// <param name="prompts">The prompts' tokens, none of them empty.</param>
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="onToken">Told of each row's new token; says whether the row goes on. May be null.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    public IEnumerable<int[]> Each(IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken = null, CancellationToken cancellation = default)
+    public IEnumerable<int[]> Each(
+        IReadOnlyList<int[]> prompts,
+        SamplingSettings settings,
+        Func<int, int, bool>? onToken = null,
+        CancellationToken cancellation = default)
     {
         Check(prompts, settings);
         return Parts(prompts, settings, onToken, cancellation).SelectMany(part => part);
@@ -41,11 +57,15 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
     {
         ArgumentNullException.ThrowIfNull(model);
         if (model.Labels is { } head)
-            throw new InputException($"The model has a head over labels and does not generate. {(head.Task == LabelTask.Tag ? "G" : "Let it label a text: polymath classify FOLDER --text TEXT; or g")}ive the language model that it was made from.");
-        if (model.Reading == Reading.Encoder) throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot go on from a text. Give a model that generates.");
+            throw new InputException("The model has a head over labels and does not generate. "
+                + $"{(head.Task == LabelTask.Tag ? "G" : "Let it label a text: polymath classify FOLDER --text TEXT; or g")}ive the "
+                + "language model that it was made from.");
+        if (model.Reading == Reading.Encoder)
+            throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot go on from a text. Give a "
+                + "model that generates.");
     }
 
-    void Check(IReadOnlyList<int[]> prompts, SamplingSettings settings)
+    private void Check(IReadOnlyList<int[]> prompts, SamplingSettings settings)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(settings);
@@ -63,10 +83,13 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         if (prompt.Length == 0) return "The prompt has no tokens. Write some words.";
         var context = model.Sizes.ContextLength;
         if (PastContext || prompt.Length < context && model.RoomFor(prompt.Length) > 0) return null;
-        return $"The prompt has {prompt.Length:N0} tokens{(model.VirtualTokens > 0 ? $" and {model.VirtualTokens} virtual ones before them" : "")}, the model's context {context:N0}: no place is left for an answer. Shorten the prompt.";
+        return $"The prompt has {prompt.Length:N0} "
+            + $"tokens{(model.VirtualTokens > 0 ? $" and {model.VirtualTokens} virtual ones before them" : "")}, the model's context "
+            + $"{context:N0}: no place is left for an answer. Shorten the prompt.";
     }
 
-    IEnumerable<int[][]> Parts(IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)
+    private IEnumerable<int[][]> Parts(
+        IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)
     {
         var step = settings.Beams > 1 ? 1 : RowsAtOnce;
         for (var from = 0; from < prompts.Count; from += step)
@@ -74,12 +97,18 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
             var first = from;
             yield return settings.Beams > 1
                 ? Routed(_ => first, () => (int[][])[new BeamSearch(model, ends).Find(prompts[first], settings, cancellation)])
-                : Routed(slot => first + slot, () => GenerateSome(prompts, first, Math.Min(step, prompts.Count - first), settings, onToken, cancellation));
+                : Routed(slot => first + slot, () => GenerateSome(
+                    prompts,
+                    first,
+                    Math.Min(step, prompts.Count - first),
+                    settings,
+                    onToken,
+                    cancellation));
         }
     }
 
     // Adapters that belong to rows find them by their slots.
-    int[][] Routed(Func<int, int> row, Func<int[][]> generate)
+    private int[][] Routed(Func<int, int> row, Func<int[][]> generate)
     {
         if (model.Router is not { } router) return generate();
         var before = router.RowOf;
@@ -94,12 +123,19 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         }
     }
 
-    int[][] GenerateSome(IReadOnlyList<int[]> prompts, int from, int count, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)
+    private int[][] GenerateSome(
+        IReadOnlyList<int[]> prompts,
+        int from,
+        int count,
+        SamplingSettings settings,
+        Func<int, int, bool>? onToken,
+        CancellationToken cancellation)
     {
         using var frozen = no_grad();
         var answers = Enumerable.Range(0, count).Select(_ => new List<int>()).ToArray();
         var randoms = Enumerable.Range(from, count).Select(i => new RandomStream(settings.Seed, "sampling", i)).ToArray();
-        int Limit(int row) => PastContext ? settings.MaxNewTokens : Math.Min(settings.MaxNewTokens, model.RoomFor(prompts[from + row].Length));
+        int Limit(int row) =>
+            PastContext ? settings.MaxNewTokens : Math.Min(settings.MaxNewTokens, model.RoomFor(prompts[from + row].Length));
         var capacity = Enumerable.Range(0, count).Max(row => model.PlacesFor(prompts[from + row].Length, Limit(row)));
         using var cache = model.NewCache(count, capacity);
         var active = Enumerable.Range(0, count).ToArray();
@@ -107,7 +143,13 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         while (active.Length > 0)
         {
             cancellation.ThrowIfCancellationRequested();
-            var next = NextTokens(fresh, active, cache, settings, i => (prompts[from + active[i]], answers[active[i]]), randoms);
+            var next = NextTokens(
+                fresh,
+                active,
+                cache,
+                settings,
+                i => (prompts[from + active[i]], answers[active[i]]),
+                randoms);
             var still = new List<int>();
             for (var i = 0; i < active.Length; i++)
             {
@@ -123,21 +165,31 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         return Array.ConvertAll(answers, answer => answer.ToArray());
     }
 
-    int[] NextTokens(int[][] fresh, int[] rows, KeyValueCache cache, SamplingSettings settings, Func<int, (int[] Prompt, List<int> Answer)> history, RandomStream[] randoms)
+    private int[] NextTokens(
+        int[][] fresh,
+        int[] rows,
+        KeyValueCache cache,
+        SamplingSettings settings,
+        Func<int, (int[] Prompt, List<int> Answer)> history,
+        RandomStream[] randoms)
     {
         using var scope = NewDisposeScope();
-        using var batch = cache.Lengths[rows[0]] == 0 ? model.Begin(fresh, rows) : Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
+        using var batch = cache.Lengths[rows[0]] == 0
+            ? model.Begin(fresh, rows)
+            : Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
         using var places = batch.LastPlaces();
         var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
         var plain = settings.RepetitionPenalty == 1 && settings.PresencePenalty == 0;
         if (plain && settings.Temperature == 0) return TokenWeights.Greatest(logits);
         var weights = plain ? TokenWeights.Of(logits, settings.Temperature) : Penalised(logits, rows.Length, settings, history);
         var next = new int[rows.Length];
-        for (var i = 0; i < next.Length; i++) next[i] = Sampler.Choose(weights.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), settings, ref randoms[rows[i]]);
+        for (var i = 0; i < next.Length; i++)
+            next[i] = Sampler.Choose(
+                weights.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), settings, ref randoms[rows[i]]);
         return next;
     }
 
-    float[] Penalised(Tensor logits, int rows, SamplingSettings settings, Func<int, (int[] Prompt, List<int> Answer)> history)
+    private float[] Penalised(Tensor logits, int rows, SamplingSettings settings, Func<int, (int[] Prompt, List<int> Answer)> history)
     {
         var values = TokenWeights.Of(logits, 0);
         for (var i = 0; i < rows; i++)

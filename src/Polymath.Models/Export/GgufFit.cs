@@ -13,61 +13,88 @@ static class GgufFit
     internal static void Check(LanguageModel model, string type, string architecture)
     {
         var read = new ConfigReader(model.Configuration);
-        if (model.Labels is not null) throw new InputException("A model with a head over labels cannot be exported to GGUF; export the language model.");
-        if (model is ChatGlm) throw new InputException("A model of the type 'chatglm' in ChatGLM-6B's layout cannot be exported to GGUF: llama.cpp reads ChatGLM2 and later.");
+        if (model.Labels is not null)
+            throw new InputException("A model with a head over labels cannot be exported to GGUF; export the language model.");
+        if (model is ChatGlm)
+            throw new InputException("A model of the type 'chatglm' in ChatGLM-6B's layout cannot be exported to GGUF: llama.cpp reads "
+                + "ChatGLM2 and later.");
         var reason = Activation(read, type) ?? type switch
         {
             "gpt2" => Gpt2(read),
-            "bloom" when read.Bool("apply_residual_connection_post_layernorm", false) => "adds what stood before the norm; apply_residual_connection_post_layernorm is true",
+            "bloom" when read.Bool("apply_residual_connection_post_layernorm", false) =>
+                "adds what stood before the norm; apply_residual_connection_post_layernorm is true",
             "gemma2" => Gemma2(model, read),
             "qwen3" or "qwen3_moe" when read.Bool("attention_bias", false) => "has no bias on attention's output; attention_bias is true",
             "qwen3_moe" => Qwen3Moe(model, read),
             "chatglm" => ChatGlm2(read),
-            "t5" when read.Int("relative_attention_max_distance", 128) != 128 => $"has the distances of T5 to 128; relative_attention_max_distance is {read.Int("relative_attention_max_distance", 128)}",
+            "t5" when read.Int("relative_attention_max_distance", 128) != 128 =>
+                $"has the distances of T5 to 128; relative_attention_max_distance is {read.Int("relative_attention_max_distance", 128)}",
             _ => null,
         };
         var sizes = model.Sizes;
-        if (type is "phi3" or "chatglm" && sizes.Heads * sizes.HeadWidth != sizes.HiddenSize) reason = $"wants heads as wide together as the model, {sizes.HiddenSize}; {sizes.Heads} of {sizes.HeadWidth} are not";
+        if (type is "phi3" or "chatglm" && sizes.Heads * sizes.HeadWidth != sizes.HiddenSize)
+            reason = $"wants heads as wide together as the model, {sizes.HiddenSize}; {sizes.Heads} of {sizes.HeadWidth} are not";
         if (reason is not null) throw new InputException($"This {type} cannot be exported to GGUF: llama.cpp's {architecture} {reason}.");
     }
 
-    static string? Activation(ConfigReader read, string type)
+    private static string? Activation(ConfigReader read, string type)
     {
-        var (key, otherwise) = type switch { "gpt2" => ("activation_function", "gelu_new"), "gpt_neox" => ("hidden_act", "gelu"), "gemma2" => ("hidden_activation", "gelu_pytorch_tanh"), "t5" => ("feed_forward_proj", "relu"), _ => ("hidden_act", "silu") };
+        var (key, otherwise) = type switch
+        {
+            "gpt2" => ("activation_function", "gelu_new"),
+            "gpt_neox" => ("hidden_act", "gelu"),
+            "gemma2" => ("hidden_activation", "gelu_pytorch_tanh"),
+            "t5" => ("feed_forward_proj", "relu"),
+            _ => ("hidden_act", "silu"),
+        };
         if (type is "bloom" or "chatglm") return null;
         var name = read.Text(key, otherwise);
-        var known = type switch { "gpt2" or "gpt_neox" or "gemma2" => name.StartsWith("gelu", StringComparison.Ordinal), "t5" => name is "relu" or "gated-gelu", _ => name == "silu" };
+        var known = type switch
+        {
+            "gpt2" or "gpt_neox" or "gemma2" => name.StartsWith("gelu", StringComparison.Ordinal),
+            "t5" => name is "relu" or "gated-gelu",
+            _ => name == "silu",
+        };
         return known ? null : $"has another activation than {key}, '{name}'";
     }
 
-    static string? Gpt2(ConfigReader read) =>
-        read.Bool("scale_attn_by_inverse_layer_idx", false) || !read.Bool("scale_attn_weights", true) ? "scales attention by the width alone; this config.json asks for another scale" : null;
+    private static string? Gpt2(ConfigReader read) =>
+        read.Bool("scale_attn_by_inverse_layer_idx", false) || !read.Bool("scale_attn_weights", true)
+            ? "scales attention by the width alone; this config.json asks for another scale"
+            : null;
 
-    static string? Gemma2(LanguageModel model, ConfigReader read)
+    private static string? Gemma2(LanguageModel model, ConfigReader read)
     {
         var sizes = model.Sizes;
         // The largest has a scale of its own; llama.cpp knows it by its 46 layers.
         var width = sizes.Layers == 46 ? (double)sizes.HiddenSize / sizes.Heads : sizes.HeadWidth;
-        if (read.Double("query_pre_attn_scalar", 256) != width) return $"scales attention by {width}; query_pre_attn_scalar is {read.Double("query_pre_attn_scalar", 256)}";
+        if (read.Double("query_pre_attn_scalar", 256) != width)
+            return $"scales attention by {width}; query_pre_attn_scalar is {read.Double("query_pre_attn_scalar", 256)}";
         foreach (var key in (string[])["attn_logit_softcapping", "final_logit_softcapping"])
             if (read.DoubleOrNone(key, 50) == 0) return $"caps scores and logits; {key} is switched off";
-        if (!ReferenceEquals(model.Tokens.Head, model.Tokens.Embedding)) return "has its head tied to the token vectors; tie_word_embeddings is false";
+        if (!ReferenceEquals(model.Tokens.Head, model.Tokens.Embedding))
+            return "has its head tied to the token vectors; tie_word_embeddings is false";
         var windows = read.Windows(sizes.Layers, layer => layer % 2 == 0, 4096);
-        return windows.Where((window, layer) => window > 0 != (layer % 2 == 0)).Any() && read.Window(4096) > 0 ? "slides in every other layer from the first; layer_types says otherwise" : null;
+        return windows.Where((window, layer) => window > 0 != (layer % 2 == 0)).Any() && read.Window(4096) > 0
+            ? "slides in every other layer from the first; layer_types says otherwise"
+            : null;
     }
 
-    static string? Qwen3Moe(LanguageModel model, ConfigReader read)
+    private static string? Qwen3Moe(LanguageModel model, ConfigReader read)
     {
         if (!read.Bool("norm_topk_prob", false)) return "makes the weights of the chosen experts sum to one; norm_topk_prob is false";
-        var dense = Enumerable.Range(0, model.Sizes.Layers).Where(layer => !model.Projections.Any(projection => projection.Layer == layer && projection.Role == Parts.Role.Router)).ToList();
+        var dense = Enumerable.Range(0, model.Sizes.Layers)
+            .Where(layer => !model.Projections.Any(projection => projection.Layer == layer && projection.Role == Parts.Role.Router))
+            .ToList();
         return dense.Count > 0 ? $"has experts in every layer; layer {dense[0]} has none (mlp_only_layers, decoder_sparse_step)" : null;
     }
 
-    static string? ChatGlm2(ConfigReader read)
+    private static string? ChatGlm2(ConfigReader read)
     {
         if (!read.Bool("rmsnorm", true)) return "has RMS norms; rmsnorm is false";
         if (read.Bool("add_bias_linear", false)) return "has biases on query, key and value alone; add_bias_linear is true";
-        if (read.Bool("apply_residual_connection_post_layernorm", false)) return "adds what stood before the norm; apply_residual_connection_post_layernorm is true";
+        if (read.Bool("apply_residual_connection_post_layernorm", false))
+            return "adds what stood before the norm; apply_residual_connection_post_layernorm is true";
         return read.Bool("post_layer_norm", true) ? null : "has a last norm; post_layer_norm is false";
     }
 }

@@ -4,12 +4,14 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Export;
 
-/// <summary>A model as llama.cpp reads it: its settings by key, its tensors by llama.cpp's names and in llama.cpp's order of rows.</summary>
+/// <summary>
+/// A model as llama.cpp reads it: its settings by key, its tensors by llama.cpp's names and in llama.cpp's order of rows.
+/// </summary>
 public sealed class GgufModel
 {
-    readonly LanguageModel model;
-    readonly ConfigReader read;
-    readonly string type, architecture;
+    private readonly LanguageModel model;
+    private readonly ConfigReader read;
+    private readonly string type, architecture;
 
     /// <summary>A model that is to be exported.</summary>
     /// <param name="model">The model.</param>
@@ -38,7 +40,8 @@ public sealed class GgufModel
         file.Add("general.file_type", blocks.FileType);
         file.Add("general.quantization_version", 2);
         AddSizes(file);
-        if (model.Rope is { } rope) new GgufRope(architecture, rope, (int)(model.Sizes.HeadWidth * rope.Partial), model.Sizes.ContextLength).AddTo(file);
+        if (model.Rope is { } rope)
+            new GgufRope(architecture, rope, (int)(model.Sizes.HeadWidth * rope.Partial), model.Sizes.ContextLength).AddTo(file);
         foreach (var group in model.Weights.GroupBy(weight => GgufNames.Of(type, weight.Name)))
         {
             var (make, shape) = group.Key.EndsWith("_exps.weight", StringComparison.Ordinal)
@@ -49,24 +52,33 @@ public sealed class GgufModel
         if (type != "gpt_neox") return;
         // llama.cpp wants GPT-NeoX's head and biases in any case.
         var head = model.Tokens.Head;
-        if (ReferenceEquals(head, model.Tokens.Embedding)) file.Add(new GgufTensor("output.weight", head.Value.shape, Fitting(blocks, head.Value.shape, "output.weight"), () => Wide(head)));
+        if (ReferenceEquals(head, model.Tokens.Embedding))
+            file.Add(new GgufTensor(
+                "output.weight", head.Value.shape, Fitting(blocks, head.Value.shape, "output.weight"), () => Wide(head)));
         foreach (var projection in model.Projections.Where(projection => projection.Bias is null))
-            file.Add(new GgufTensor(GgufNames.Of(type, projection.Name + ".bias"), [projection.OutputWidth], BlockType.F32, () => zeros(projection.OutputWidth)));
+            file.Add(new GgufTensor(
+                GgufNames.Of(type, projection.Name + ".bias"),
+                [projection.OutputWidth],
+                BlockType.F32,
+                () => zeros(projection.OutputWidth)));
     }
 
-    static Tensor Wide(Weight weight) => weight.Wide();
+    private static Tensor Wide(Weight weight) => weight.Wide();
 
-    static BlockType Fitting(BlockType wanted, long[] shape, string name)
+    private static BlockType Fitting(BlockType wanted, long[] shape, string name)
     {
         // Small and told apart finely: positions, distances, the choice of experts.
-        if (shape.Length < 2 || name == "position_embd.weight" || name.EndsWith("attn_rel_b.weight", StringComparison.Ordinal) || name.EndsWith("ffn_gate_inp.weight", StringComparison.Ordinal)) return BlockType.F32;
+        if (shape.Length < 2 || name == "position_embd.weight" || name.EndsWith("attn_rel_b.weight", StringComparison.Ordinal)
+            || name.EndsWith("ffn_gate_inp.weight", StringComparison.Ordinal))
+            return BlockType.F32;
         // The head tells fine differences, and so does the table it is tied to: they keep eight bits where the rest has four.
-        if (wanted.Elements > 1 && name is "output.weight" or "token_embd.weight" && wanted.Bytes < wanted.Elements) wanted = BlockType.Q8Zero;
+        if (wanted.Elements > 1 && name is "output.weight" or "token_embd.weight" && wanted.Bytes < wanted.Elements)
+            wanted = BlockType.Q8Zero;
         if (shape[^1] % wanted.Elements == 0) return wanted;
         return shape[^1] % 32 == 0 ? BlockType.Q8Zero : BlockType.F16;
     }
 
-    void AddSizes(GgufWriter file)
+    private void AddSizes(GgufWriter file)
     {
         var sizes = model.Sizes;
         void Size(string key, int value) => file.Add($"{architecture}.{key}", value);
@@ -106,7 +118,7 @@ public sealed class GgufModel
         }
     }
 
-    void AddEpsilon(GgufWriter file)
+    private void AddEpsilon(GgufWriter file)
     {
         var (key, otherwise) = type switch
         {
@@ -118,18 +130,22 @@ public sealed class GgufModel
             "phi3" or "mixtral" => ("rms_norm_eps", 1e-5),
             _ => ("rms_norm_eps", 1e-6),
         };
-        file.Add($"{architecture}.attention.{(type is "gpt_neox" or "gpt2" or "bloom" ? "layer_norm_epsilon" : "layer_norm_rms_epsilon")}", (float)read.Double(key, otherwise));
+        file.Add(
+            $"{architecture}.attention.{(type is "gpt_neox" or "gpt2" or "bloom" ? "layer_norm_epsilon" : "layer_norm_rms_epsilon")}",
+            (float)read.Double(key, otherwise));
     }
 
-    // What llama.cpp does not do as a row grows - a sliding window anywhere but in Gemma's layers, a base that grows with the row - leaves rows right that are
-    // short enough not to need it.
-    int Context()
+    // What llama.cpp does not do as a row grows - a sliding window anywhere but in Gemma's layers, a base that grows with the row - leaves
+    // rows right that are short enough not to need it.
+    private int Context()
     {
         var layers = model.Sizes.Layers;
         var slides = type is "mistral" or "mixtral" or "phi3" || read.Bool("use_sliding_window", false);
         var window = type switch
         {
-            "mistral" or "qwen2" or "qwen3" => read.Windows(layers, layer => slides && (type == "mistral" || layer >= (read.Maybe("max_window_layers") ?? 28)), 4096).Max(),
+            "mistral" or "qwen2" or "qwen3" =>
+                read.Windows(layers, layer => slides && (type == "mistral" || layer >= (read.Maybe("max_window_layers") ?? 28)), 4096)
+                    .Max(),
             "mixtral" or "phi3" => read.Window(),
             "qwen3_moe" when slides => read.Window(4096),
             _ => 0,
@@ -138,7 +154,7 @@ public sealed class GgufModel
         return window > 0 ? Math.Min(window, context) : context;
     }
 
-    (Func<Tensor> Make, long[] Shape) Placed(string name, Weight weight)
+    private (Func<Tensor> Make, long[] Shape) Placed(string name, Weight weight)
     {
         var shape = weight.Shape.ToArray();
         var projection = model.Projections.FirstOrDefault(projection => ReferenceEquals(projection.Weight, weight));
@@ -159,15 +175,16 @@ public sealed class GgufModel
         return (make, shape);
     }
 
-    // Hugging Face turns element i of a head with element i + D/2, llama.cpp's llama with its neighbour: rows of a head are reordered from halves to pairs.
-    static Tensor Paired(Tensor weight, int heads)
+    // Hugging Face turns element i of a head with element i + D/2, llama.cpp's llama with its neighbour: rows of a head are reordered from
+    // halves to pairs.
+    private static Tensor Paired(Tensor weight, int heads)
     {
         var shape = weight.shape;
         return weight.reshape([heads, 2, shape[0] / heads / 2, .. shape[1..]]).transpose(1, 2).reshape(shape);
     }
 
     // Query, key and value of each head lie together; llama.cpp wants all queries first, then all keys, then all values.
-    static Tensor Apart(Tensor weight, int heads)
+    private static Tensor Apart(Tensor weight, int heads)
     {
         var shape = weight.shape;
         return weight.reshape([heads, 3, shape[0] / heads / 3, .. shape[1..]]).transpose(0, 1).reshape(shape);

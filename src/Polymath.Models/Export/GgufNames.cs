@@ -7,14 +7,15 @@ namespace Polymath.Models.Export;
 static partial class GgufNames
 {
     // A model type's name in llama.cpp.
-    static readonly Dictionary<string, string> architectures = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, string> architectures = new(StringComparer.Ordinal)
     {
-        ["llama"] = "llama", ["mistral"] = "llama", ["mixtral"] = "llama", ["qwen2"] = "qwen2", ["qwen3"] = "qwen3", ["qwen3_moe"] = "qwen3moe", ["gemma2"] = "gemma2", ["phi3"] = "phi3", ["gpt2"] = "gpt2",
+        ["llama"] = "llama", ["mistral"] = "llama", ["mixtral"] = "llama", ["qwen2"] = "qwen2", ["qwen3"] = "qwen3",
+        ["qwen3_moe"] = "qwen3moe", ["gemma2"] = "gemma2", ["phi3"] = "phi3", ["gpt2"] = "gpt2",
         ["gpt_neox"] = "gptneox", ["bloom"] = "bloom", ["glm"] = "chatglm", ["chatglm"] = "chatglm", ["glm4"] = "glm4", ["t5"] = "t5",
     };
 
     // Why the others have none.
-    static readonly Dictionary<string, string> unknown = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, string> unknown = new(StringComparer.Ordinal)
     {
         ["opt"] = "llama.cpp has no OPT",
         ["bert"] = "llama.cpp reads BERT for the vectors of whole texts and has no head over hidden words",
@@ -22,37 +23,53 @@ static partial class GgufNames
         ["xlm-roberta"] = "llama.cpp reads XLM-RoBERTa for the vectors of whole texts and has no head over hidden words",
     };
 
-    static readonly Dictionary<string, string> words = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, string> words = new(StringComparer.Ordinal)
     {
-        ["model.embed_tokens"] = "token_embd", ["transformer.wte"] = "token_embd", ["gpt_neox.embed_in"] = "token_embd", ["transformer.word_embeddings"] = "token_embd", ["transformer.embedding.word_embeddings"] = "token_embd",
-        ["shared"] = "token_embd", ["transformer.word_embeddings_layernorm"] = "token_embd_norm", ["transformer.wpe"] = "position_embd", ["model.norm"] = "output_norm", ["transformer.ln_f"] = "output_norm",
-        ["gpt_neox.final_layer_norm"] = "output_norm", ["transformer.encoder.final_layernorm"] = "output_norm", ["encoder.final_layer_norm"] = "enc.output_norm", ["decoder.final_layer_norm"] = "dec.output_norm",
-        ["lm_head"] = "output", ["embed_out"] = "output", ["transformer.output_layer"] = "output", ["input_layernorm"] = "attn_norm", ["ln_1"] = "attn_norm", ["post_attention_layernorm"] = "ffn_norm",
-        ["ln_2"] = "ffn_norm", ["self_attn.q_proj"] = "attn_q", ["self_attn.k_proj"] = "attn_k", ["self_attn.v_proj"] = "attn_v", ["self_attn.o_proj"] = "attn_output", ["self_attn.qkv_proj"] = "attn_qkv",
-        ["self_attn.q_norm"] = "attn_q_norm", ["self_attn.k_norm"] = "attn_k_norm", ["attn.c_attn"] = "attn_qkv", ["attn.c_proj"] = "attn_output", ["attention.query_key_value"] = "attn_qkv",
-        ["attention.dense"] = "attn_output", ["self_attention.query_key_value"] = "attn_qkv", ["self_attention.dense"] = "attn_output", ["mlp.gate_proj"] = "ffn_gate", ["mlp.up_proj"] = "ffn_up",
-        ["mlp.down_proj"] = "ffn_down", ["mlp.gate_up_proj"] = "ffn_up", ["mlp.c_fc"] = "ffn_up", ["mlp.c_proj"] = "ffn_down", ["mlp.dense_h_to_4h"] = "ffn_up", ["mlp.dense_4h_to_h"] = "ffn_down",
-        ["mlp.gate"] = "ffn_gate_inp", ["block_sparse_moe.gate"] = "ffn_gate_inp", ["w1"] = "ffn_gate_exps", ["w2"] = "ffn_down_exps", ["w3"] = "ffn_up_exps", ["gate_proj"] = "ffn_gate_exps",
-        ["down_proj"] = "ffn_down_exps", ["up_proj"] = "ffn_up_exps", ["post_self_attn_layernorm"] = "post_attention_norm", ["post_mlp_layernorm"] = "post_ffw_norm",
+        ["model.embed_tokens"] = "token_embd", ["transformer.wte"] = "token_embd", ["gpt_neox.embed_in"] = "token_embd",
+        ["transformer.word_embeddings"] = "token_embd", ["transformer.embedding.word_embeddings"] = "token_embd",
+        ["shared"] = "token_embd", ["transformer.word_embeddings_layernorm"] = "token_embd_norm", ["transformer.wpe"] = "position_embd",
+        ["model.norm"] = "output_norm", ["transformer.ln_f"] = "output_norm",
+        ["gpt_neox.final_layer_norm"] = "output_norm", ["transformer.encoder.final_layernorm"] = "output_norm",
+        ["encoder.final_layer_norm"] = "enc.output_norm", ["decoder.final_layer_norm"] = "dec.output_norm",
+        ["lm_head"] = "output", ["embed_out"] = "output", ["transformer.output_layer"] = "output", ["input_layernorm"] = "attn_norm",
+        ["ln_1"] = "attn_norm", ["post_attention_layernorm"] = "ffn_norm",
+        ["ln_2"] = "ffn_norm", ["self_attn.q_proj"] = "attn_q", ["self_attn.k_proj"] = "attn_k", ["self_attn.v_proj"] = "attn_v",
+        ["self_attn.o_proj"] = "attn_output", ["self_attn.qkv_proj"] = "attn_qkv",
+        ["self_attn.q_norm"] = "attn_q_norm", ["self_attn.k_norm"] = "attn_k_norm", ["attn.c_attn"] = "attn_qkv",
+        ["attn.c_proj"] = "attn_output", ["attention.query_key_value"] = "attn_qkv",
+        ["attention.dense"] = "attn_output", ["self_attention.query_key_value"] = "attn_qkv", ["self_attention.dense"] = "attn_output",
+        ["mlp.gate_proj"] = "ffn_gate", ["mlp.up_proj"] = "ffn_up",
+        ["mlp.down_proj"] = "ffn_down", ["mlp.gate_up_proj"] = "ffn_up", ["mlp.c_fc"] = "ffn_up", ["mlp.c_proj"] = "ffn_down",
+        ["mlp.dense_h_to_4h"] = "ffn_up", ["mlp.dense_4h_to_h"] = "ffn_down",
+        ["mlp.gate"] = "ffn_gate_inp", ["block_sparse_moe.gate"] = "ffn_gate_inp", ["w1"] = "ffn_gate_exps", ["w2"] = "ffn_down_exps",
+        ["w3"] = "ffn_up_exps", ["gate_proj"] = "ffn_gate_exps",
+        ["down_proj"] = "ffn_down_exps", ["up_proj"] = "ffn_up_exps", ["post_self_attn_layernorm"] = "post_attention_norm",
+        ["post_mlp_layernorm"] = "post_ffw_norm",
     };
 
     // Gemma 2 has more norms and its own words for them.
-    static readonly Dictionary<string, string> gemmaWords = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, string> gemmaWords = new(StringComparer.Ordinal)
     {
-        ["post_attention_layernorm"] = "post_attention_norm", ["pre_feedforward_layernorm"] = "ffn_norm", ["post_feedforward_layernorm"] = "post_ffw_norm",
+        ["post_attention_layernorm"] = "post_attention_norm", ["pre_feedforward_layernorm"] = "ffn_norm",
+        ["post_feedforward_layernorm"] = "post_ffw_norm",
     };
 
     // T5's parts of a block: self-attention, in the decoder what reads the source, and the feed-forward part.
-    static readonly Dictionary<string, string> pairWords = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, string> pairWords = new(StringComparer.Ordinal)
     {
-        ["SelfAttention.q"] = "attn_q", ["SelfAttention.k"] = "attn_k", ["SelfAttention.v"] = "attn_v", ["SelfAttention.o"] = "attn_o", ["SelfAttention.relative_attention_bias"] = "attn_rel_b",
-        ["EncDecAttention.q"] = "cross_attn_q", ["EncDecAttention.k"] = "cross_attn_k", ["EncDecAttention.v"] = "cross_attn_v", ["EncDecAttention.o"] = "cross_attn_o",
-        ["DenseReluDense.wi"] = "ffn_up", ["DenseReluDense.wi_0"] = "ffn_gate", ["DenseReluDense.wi_1"] = "ffn_up", ["DenseReluDense.wo"] = "ffn_down",
-        ["0.layer_norm"] = "attn_norm", ["encoder1.layer_norm"] = "ffn_norm", ["decoder1.layer_norm"] = "cross_attn_norm", ["decoder2.layer_norm"] = "ffn_norm",
+        ["SelfAttention.q"] = "attn_q", ["SelfAttention.k"] = "attn_k", ["SelfAttention.v"] = "attn_v", ["SelfAttention.o"] = "attn_o",
+        ["SelfAttention.relative_attention_bias"] = "attn_rel_b",
+        ["EncDecAttention.q"] = "cross_attn_q", ["EncDecAttention.k"] = "cross_attn_k", ["EncDecAttention.v"] = "cross_attn_v",
+        ["EncDecAttention.o"] = "cross_attn_o",
+        ["DenseReluDense.wi"] = "ffn_up", ["DenseReluDense.wi_0"] = "ffn_gate", ["DenseReluDense.wi_1"] = "ffn_up",
+        ["DenseReluDense.wo"] = "ffn_down",
+        ["0.layer_norm"] = "attn_norm", ["encoder1.layer_norm"] = "ffn_norm", ["decoder1.layer_norm"] = "cross_attn_norm",
+        ["decoder2.layer_norm"] = "ffn_norm",
     };
 
     internal static string ArchitectureOf(string type) => architectures.GetValueOrDefault(type) ?? throw new InputException(
-        $"A model of the type '{type}' cannot be exported to GGUF{(unknown.TryGetValue(type, out var why) ? $": {why}" : "")}; known are {string.Join(", ", architectures.Keys)}.");
+        $"A model of the type '{type}' cannot be exported to GGUF{(unknown.TryGetValue(type, out var why) ? $": {why}" : "")}; known are "
+            + $"{string.Join(", ", architectures.Keys)}.");
 
     /// <summary>A weight's name in llama.cpp. The experts' weights of a layer have one name: they are stacked.</summary>
     /// <param name="type">The model type.</param>
@@ -61,27 +78,32 @@ static partial class GgufNames
     {
         var cut = name.LastIndexOf('.');
         var (module, kind) = (name[..cut], name[cut..]);
-        if (Expert().Match(module) is { Success: true } expert) return $"blk.{expert.Groups["layer"].Value}.{words[expert.Groups["part"].Value]}{kind}";
+        if (Expert().Match(module) is { Success: true } expert)
+            return $"blk.{expert.Groups["layer"].Value}.{words[expert.Groups["part"].Value]}{kind}";
         if (Pair().Match(module) is { Success: true } pair) return PairOf(pair, name) + kind;
         var block = Block().Match(module);
         var part = block.Success ? block.Groups["part"].Value : module;
-        var word = (type == "gemma2" ? gemmaWords.GetValueOrDefault(part) : null) ?? words.GetValueOrDefault(part) ?? throw Unknown(type, name);
+        var word = (type == "gemma2" ? gemmaWords.GetValueOrDefault(part) : null)
+            ?? words.GetValueOrDefault(part) ?? throw Unknown(type, name);
         return (block.Success ? $"blk.{block.Groups["layer"].Value}." : "") + word + kind;
     }
 
-    static string PairOf(Match match, string name)
+    private static string PairOf(Match match, string name)
     {
         var (stack, sublayer, part) = (match.Groups["stack"].Value, match.Groups["sub"].Value, match.Groups["part"].Value);
         var key = part != "layer_norm" ? part : (sublayer == "0" ? "" : stack) + sublayer + ".layer_norm";
         return $"{stack[..3]}.blk.{match.Groups["layer"].Value}.{pairWords.GetValueOrDefault(key) ?? throw Unknown("t5", name)}";
     }
 
-    static InputException Unknown(string type, string name) => new($"llama.cpp's {architectures[type]} has no counterpart of {name}.");
+    private static InputException Unknown(string type, string name) =>
+        new($"llama.cpp's {architectures[type]} has no counterpart of {name}.");
 
-    [GeneratedRegex(@"^(model\.layers|transformer\.h|gpt_neox\.layers|transformer\.encoder\.layers)\.(?<layer>\d+)\.(?<part>.+)$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^(model\.layers|transformer\.h|gpt_neox\.layers|transformer\.encoder\.layers)\.(?<layer>\d+)\.(?<part>.+)$",
+        RegexOptions.CultureInvariant)]
     private static partial Regex Block();
 
-    [GeneratedRegex(@"^model\.layers\.(?<layer>\d+)\.(mlp|block_sparse_moe)\.experts\.\d+\.(?<part>w1|w2|w3|gate_proj|up_proj|down_proj)$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^model\.layers\.(?<layer>\d+)\.(mlp|block_sparse_moe)\.experts\.\d+\.(?<part>w1|w2|w3|gate_proj|up_proj|down_proj)$",
+        RegexOptions.CultureInvariant)]
     private static partial Regex Expert();
 
     [GeneratedRegex(@"^(?<stack>encoder|decoder)\.block\.(?<layer>\d+)\.layer\.(?<sub>\d)\.(?<part>.+)$", RegexOptions.CultureInvariant)]

@@ -2,16 +2,23 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Models.Export;
 
-/// <summary>llama.cpp's names for the ways byte-level tokenizers split a text. Where it has several names for one way, the plainest is taken.</summary>
+/// <summary>
+/// llama.cpp's names for the ways byte-level tokenizers split a text. Where it has several names for one way, the plainest is taken.
+/// </summary>
 static class GgufPatterns
 {
-    const string Contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)", Rest = @"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+", Letters = @"|[^\r\n\p{L}\p{N}]?\p{L}+|";
-    const string Tiktoken = @"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|", TiktokenRest = @"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+";
-    const string Cased = @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+", CasedUpper = @"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*", CasedRest = @"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-    const string Bloom = @" ?[^(\s|[.,!?…。，、।۔،])]+";
+    private const string Contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+        Rest = @"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        Letters = @"|[^\r\n\p{L}\p{N}]?\p{L}+|";
+    private const string Tiktoken = @"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|",
+        TiktokenRest = @"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+";
+    private const string Cased = @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+        CasedUpper = @"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
+        CasedRest = @"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    private const string Bloom = @" ?[^(\s|[.,!?…。，、।۔،])]+";
 
     // The stages in order, and whether whole words come before merges.
-    static readonly (string Stages, bool WholeWords, string Name)[] known =
+    private static readonly (string Stages, bool WholeWords, string Name)[] known =
     [
         ("bytes", false, "gpt-2"),
         (Contractions + Letters + @"\p{N}{1,3}" + Rest, true, "llama-bpe"),
@@ -28,7 +35,8 @@ static class GgufPatterns
         (Bloom + " then digits", false, "viking"),
         ("digits then bytes", false, "starcoder"),
         (@"[\r\n] then \s?\p{L}+ then \s?\p{P}+ then [一-龥ࠀ-一가-퟿]+ then digits", false, "deepseek-coder"),
-        (@"\p{N}{1,3} then [一-龥぀-ゟ゠-ヿ]+ then [!""#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+", false, "deepseek-v3"),
+        (@"\p{N}{1,3} then [一-龥぀-ゟ゠-ヿ]+ then [!""#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| "
+            + @"?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+", false, "deepseek-v3"),
     ];
 
     /// <summary>The name of a way to split, or null where llama.cpp has none.</summary>
@@ -41,15 +49,17 @@ static class GgufPatterns
     }
 
     // A last byte-level stage that splits nothing adds nothing to the splits before it.
-    static string Way(JsonObject stage) => stage["type"]?.ToString() switch
+    private static string Way(JsonObject stage) => stage["type"]?.ToString() switch
     {
         "ByteLevel" => stage["use_regex"]?.GetValue<bool>() is false ? "" : "bytes",
         "Digits" when stage["individual_digits"]?.GetValue<bool>() is true => "digits",
-        "Split" when stage["behavior"]?.ToString() == "Isolated" && stage["invert"]?.GetValue<bool>() is not true => stage["pattern"]?["Regex"]?.ToString() ?? "a text",
+        "Split" when stage["behavior"]?.ToString() == "Isolated" && stage["invert"]?.GetValue<bool>() is not true =>
+            stage["pattern"]?["Regex"]?.ToString() ?? "a text",
         var other => other ?? "nothing",
     };
 
     /// <summary>A way to split in words, for a message.</summary>
     /// <param name="stages">The pre-tokenizer's stages.</param>
-    internal static string Describe(IReadOnlyList<JsonObject> stages) => string.Join(", then ", stages.Select(stage => stage["type"]?.ToString() == "Split" ? $"'{Way(stage)}'" : stage["type"]?.ToString()));
+    internal static string Describe(IReadOnlyList<JsonObject> stages) => string.Join(", then ", stages.Select(
+        stage => stage["type"]?.ToString() == "Split" ? $"'{Way(stage)}'" : stage["type"]?.ToString()));
 }

@@ -35,11 +35,13 @@ sealed class GgufRope(string architecture, RopeSettings rope, int width, int con
                 break;
         }
         // llama.cpp's Phi-3 wants it in any case: it tells the short divisors from the long.
-        if (architecture == "phi3" && rope.Type is not ("yarn" or "longrope")) file.Add("phi3.rope.scaling.original_context_length", (int)rope.OriginalContext);
+        if (architecture == "phi3" && rope.Type is not ("yarn" or "longrope"))
+            file.Add("phi3.rope.scaling.original_context_length", (int)rope.OriginalContext);
     }
 
-    // llama.cpp has a ramp from 32 turns to one and rounds its bounds to whole pairs. Where that gives other frequencies, they are written one by one.
-    void AddYarn(GgufWriter file)
+    // llama.cpp has a ramp from 32 turns to one and rounds its bounds to whole pairs. Where that gives other frequencies, they are written
+    // one by one.
+    private void AddYarn(GgufWriter file)
     {
         var (frequencies, attention) = rope.For(width, context);
         if (!frequencies.SequenceEqual((rope with { Truncate = true, BetaFast = 32, BetaSlow = 1 }).For(width, context).Frequencies))
@@ -56,18 +58,23 @@ sealed class GgufRope(string architecture, RopeSettings rope, int width, int con
     }
 
     // What each frequency is divided by. llama.cpp reads it in its llama alone.
-    void AddDivisors(GgufWriter file, double attention)
+    private void AddDivisors(GgufWriter file, double attention)
     {
-        if (architecture != "llama") throw new InputException($"Rotary positions of the type '{rope.Type}'{(rope.Type == "yarn" ? " with a ramp of its own (beta_fast, beta_slow, truncate)" : "")} cannot be exported to GGUF: llama.cpp's {architecture} reads no frequencies of its own, only its llama does.");
+        if (architecture != "llama")
+            throw new InputException("Rotary positions of the type "
+                + $"'{rope.Type}'{(rope.Type == "yarn" ? " with a ramp of its own (beta_fast, beta_slow, truncate)" : "")} cannot be "
+                + $"exported to GGUF: llama.cpp's {architecture} reads no frequencies of its own, only its llama does.");
         var (frequencies, _) = rope.For(width, context);
         Divisors(file, "rope_freqs.weight", frequencies.Select((frequency, i) => Math.Pow(rope.Theta, -2.0 * i / width) / frequency));
         if (attention != 1) file.Add($"{architecture}.rope.scaling.attn_factor", (float)attention);
     }
 
     // llama.cpp takes the long divisors where the context it is started with is beyond the first one.
-    void AddLong(GgufWriter file)
+    private void AddLong(GgufWriter file)
     {
-        if (architecture is not ("llama" or "phi3")) throw new InputException($"Rotary positions of the type 'longrope' cannot be exported to GGUF: llama.cpp's {architecture} does not know them, its phi3 and llama do.");
+        if (architecture is not ("llama" or "phi3"))
+            throw new InputException($"Rotary positions of the type 'longrope' cannot be exported to GGUF: llama.cpp's {architecture} does "
+                + "not know them, its phi3 and llama do.");
         file.Add($"{architecture}.rope.scaling.type", "longrope");
         file.Add($"{architecture}.rope.scaling.original_context_length", (int)rope.OriginalContext);
         file.Add($"{architecture}.rope.scaling.attn_factor", (float)rope.For(width, context).Attention);
@@ -75,7 +82,7 @@ sealed class GgufRope(string architecture, RopeSettings rope, int width, int con
         Divisors(file, "rope_factors_short.weight", rope.ShortFactors);
     }
 
-    static void Divisors(GgufWriter file, string name, IEnumerable<double> divisors)
+    private static void Divisors(GgufWriter file, string name, IEnumerable<double> divisors)
     {
         var values = divisors.Select(value => (float)value).ToArray();
         file.Add(new GgufTensor(name, [values.Length], BlockType.F32, () => tensor(values)));

@@ -7,19 +7,19 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019): rows read in both directions, norms after each part. They differ in names, in where positions are
-/// counted from, and in their heads.
+/// BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019): rows read in both directions, norms after each part. They differ in names, in
+/// where positions are counted from, and in their heads.
 /// </summary>
 public sealed class Bert : LanguageModel
 {
-    const string Pooler = "bert.pooler.dense";
-    readonly Block[] blocks;
-    readonly Weight positions, kinds;
-    readonly Norm first;
-    readonly int offset;
-    readonly Projection? transform, pooler;
-    readonly Norm? transformNorm;
-    readonly Activation activation, headActivation;
+    private const string Pooler = "bert.pooler.dense";
+    private readonly Block[] blocks;
+    private readonly Weight positions, kinds;
+    private readonly Norm first;
+    private readonly int offset;
+    private readonly Projection? transform, pooler;
+    private readonly Norm? transformNorm;
+    private readonly Activation activation, headActivation;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -29,18 +29,30 @@ public sealed class Bert : LanguageModel
     {
     }
 
-    Bert(JsonObject configuration, ModelParts parts)
+    private Bert(JsonObject configuration, ModelParts parts)
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
         var roberta = read.Text("model_type", "bert") != "bert";
         var root = roberta ? "roberta." : "bert.";
-        int hidden = read.Int("hidden_size"), heads = read.Int("num_attention_heads"), layers = read.Int("num_hidden_layers"), vocabulary = read.Int("vocab_size"), inner = read.Int("intermediate_size"), context = read.Int("max_position_embeddings", 512);
+        int hidden = read.Int("hidden_size"),
+            heads = read.Int("num_attention_heads"),
+            layers = read.Int("num_hidden_layers"),
+            vocabulary = read.Int("vocab_size"),
+            inner = read.Int("intermediate_size"),
+            context = read.Int("max_position_embeddings", 512);
         read.Expect("position_embedding_type", "absolute");
         if (read.Bool("is_decoder", false)) throw new InputException("config.json: is_decoder is true; only BERT as an encoder is known.");
         // RoBERTa counts positions from the number of its padding token plus one.
         offset = roberta ? (read.Maybe("pad_token_id") ?? 1) + 1 : 0;
-        Sizes = new ModelSizes(vocabulary, hidden, layers, heads, heads, hidden / heads, context - offset);
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            heads,
+            heads,
+            hidden / heads,
+            context - offset);
         var epsilon = read.Double("layer_norm_eps", 1e-12);
         headActivation = activation = new Activation(read.Text("hidden_act", "gelu"));
 
@@ -55,24 +67,54 @@ public sealed class Bert : LanguageModel
         for (var layer = 0; layer < layers; layer++)
         {
             var prefix = $"{root}encoder.layer.{layer}.";
-            Projection Map(string name, Role role, int output, int input) => parts.Linear(prefix + name, role, layer, output, input, bias: true);
+            Projection Map(string name, Role role, int output, int input) => parts.Linear(
+                prefix + name,
+                role,
+                layer,
+                output,
+                input,
+                bias: true);
             blocks[layer] = new Block(
-                Map("attention.self.query", Role.Query, hidden, hidden), Map("attention.self.key", Role.Key, hidden, hidden), Map("attention.self.value", Role.Value, hidden, hidden),
+                Map("attention.self.query", Role.Query, hidden, hidden),
+                Map("attention.self.key", Role.Key, hidden, hidden),
+                Map("attention.self.value", Role.Value, hidden, hidden),
                 new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))),
-                Map("attention.output.dense", Role.Output, hidden, hidden), parts.Norm(NormKind.Layer, prefix + "attention.output.LayerNorm", hidden, epsilon),
-                Map("intermediate.dense", Role.Up, inner, hidden), Map("output.dense", Role.Down, hidden, inner), parts.Norm(NormKind.Layer, prefix + "output.LayerNorm", hidden, epsilon));
+                Map("attention.output.dense", Role.Output, hidden, hidden),
+                parts.Norm(NormKind.Layer, prefix + "attention.output.LayerNorm", hidden, epsilon),
+                Map("intermediate.dense", Role.Up, inner, hidden),
+                Map("output.dense", Role.Down, hidden, inner),
+                parts.Norm(NormKind.Layer, prefix + "output.LayerNorm", hidden, epsilon));
         }
         if (LabelHead.TaskOf(read) is { } task)
         {
             Tokens = new TokenTable(table, table);
-            if (!roberta && task != LabelTask.Tag) pooler = parts.Linear(Pooler, Role.Head, -1, hidden, hidden, bias: true);
-            Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.First, new LabelNames(roberta ? ["classifier.dense", "classifier.out_proj"] : ["classifier"], "classifier", RowBias: true), parts.Has($"{Pooler}.weight") ? null : Pooler);
+            if (!roberta && task != LabelTask.Tag)
+                pooler = parts.Linear(
+                    Pooler,
+                    Role.Head,
+                    -1,
+                    hidden,
+                    hidden,
+                    bias: true);
+            Labels = LabelHead.Attach(
+                read,
+                parts,
+                hidden,
+                LabelPlace.First,
+                new LabelNames(roberta ? ["classifier.dense", "classifier.out_proj"] : ["classifier"], "classifier", RowBias: true),
+                parts.Has($"{Pooler}.weight") ? null : Pooler);
         }
         else
         {
             var (map, scale, bias) = roberta ? ("lm_head.dense", "lm_head.layer_norm", "lm_head.bias")
                 : ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias");
-            transform = parts.Linear(map, Role.Head, -1, hidden, hidden, bias: true);
+            transform = parts.Linear(
+                map,
+                Role.Head,
+                -1,
+                hidden,
+                hidden,
+                bias: true);
             transformNorm = parts.Norm(NormKind.Layer, scale, hidden, epsilon);
             // RoBERTa's head is bent by GELU whatever its blocks are.
             if (roberta) headActivation = new Activation("gelu");
@@ -86,8 +128,10 @@ public sealed class Bert : LanguageModel
             }
             Tokens = new TokenTable(table, output, head[..^".weight".Length]) { HeadBias = parts.Bias(bias, vocabulary) };
         }
-        // Published files hold what pretraining needed beside the masked words, tied weights a second time, and the numbers of the positions.
-        parts.Finish(@".*position_ids", @"(bert|roberta)\.pooler\..*", @"cls\.seq_relationship\..*", @"(cls\.predictions|lm_head)\.decoder\.(weight|bias)", LabelHead.TaskOf(read) is null ? "" : @"(cls|lm_head)\..*");
+        // Published files hold what pretraining needed beside the masked words, tied weights a second time, and the numbers of the
+        // positions.
+        parts.Finish(@".*position_ids", @"(bert|roberta)\.pooler\..*", @"cls\.seq_relationship\..*",
+            @"(cls\.predictions|lm_head)\.decoder\.(weight|bias)", LabelHead.TaskOf(read) is null ? "" : @"(cls|lm_head)\..*");
     }
 
     /// <inheritdoc/>
@@ -107,14 +151,21 @@ public sealed class Bert : LanguageModel
     {
         ArgumentNullException.ThrowIfNull(batch);
         if (batch.Positions.Length > 0 && batch.Positions.Max() >= Sizes.ContextLength)
-            throw new InputException($"A row has {batch.Positions.Max() + 1} tokens, the model's context {Sizes.ContextLength}. Cut or split it.");
+            throw new InputException($"A row has {batch.Positions.Max() + 1} tokens, the model's context {Sizes.ContextLength}. Cut or "
+                + "split it.");
         using var places = tensor(Array.ConvertAll(batch.Positions, place => (long)place + offset), device: Device);
         var x = Tokens.Embed(batch.Ids) + positions.Value.index_select(0, places) + Kinds(batch);
         x = first.Forward(x);                                                       // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
             Tensor Heads(Projection map) => map.Forward(x).view(-1, Sizes.Heads, Sizes.HeadWidth);
-            var mixed = block.Place.Attend(batch, Heads(block.Query), Heads(block.Key), Heads(block.Value), null, batch.Whole);
+            var mixed = block.Place.Attend(
+                batch,
+                Heads(block.Query),
+                Heads(block.Key),
+                Heads(block.Value),
+                null,
+                batch.Whole);
             x = block.AttentionNorm.Forward(block.Output.Forward(mixed) + x);
             x = block.FeedForwardNorm.Forward(block.Down.Forward(activation.Forward(block.Up.Forward(x))) + x);
             return x;
@@ -123,7 +174,7 @@ public sealed class Bert : LanguageModel
     }
 
     // Which of two texts a token belongs to; the first where nothing is said.
-    Tensor Kinds(Batch batch)
+    private Tensor Kinds(Batch batch)
     {
         if (batch.Kinds is null) return kinds.Value[0];
         using var of = tensor(Array.ConvertAll(batch.Kinds, kind => (long)kind), device: Device);
@@ -131,7 +182,17 @@ public sealed class Bert : LanguageModel
     }
 
     /// <inheritdoc/>
-    public override Tensor Readout(Tensor hidden) => transform is null ? hidden : transformNorm!.Forward(headActivation.Forward(transform.Forward(hidden)));
+    public override Tensor Readout(Tensor hidden) =>
+        transform is null ? hidden : transformNorm!.Forward(headActivation.Forward(transform.Forward(hidden)));
 
-    sealed record Block(Projection Query, Projection Key, Projection Value, AttentionPlace Place, Projection Output, Norm AttentionNorm, Projection Up, Projection Down, Norm FeedForwardNorm);
+    private sealed record Block(
+        Projection Query,
+        Projection Key,
+        Projection Value,
+        AttentionPlace Place,
+        Projection Output,
+        Norm AttentionNorm,
+        Projection Up,
+        Projection Down,
+        Norm FeedForwardNorm);
 }

@@ -5,15 +5,17 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Families;
 
-/// <summary>BLOOM (Le Scao et al. 2022): no positions but ALiBi (Press et al. 2022), a penalty by distance; a norm over the token vectors.</summary>
+/// <summary>
+/// BLOOM (Le Scao et al. 2022): no positions but ALiBi (Press et al. 2022), a penalty by distance; a norm over the token vectors.
+/// </summary>
 public sealed class Bloom : LanguageModel
 {
-    readonly Block[] blocks;
-    readonly Norm first, norm;
-    readonly float[] slopes;
-    readonly bool residualAfterNorm;
-    Tensor? table;
-    int reach;
+    private readonly Block[] blocks;
+    private readonly Norm first, norm;
+    private readonly float[] slopes;
+    private readonly bool residualAfterNorm;
+    private Tensor? table;
+    private int reach;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -23,16 +25,32 @@ public sealed class Bloom : LanguageModel
     {
     }
 
-    Bloom(JsonObject configuration, ModelParts parts)
+    private Bloom(JsonObject configuration, ModelParts parts)
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
-        int hidden = read.IntOf(["hidden_size", "n_embed"]), heads = read.IntOf(["n_head", "num_attention_heads"]), layers = read.IntOf(["n_layer", "num_hidden_layers"]), vocabulary = read.Int("vocab_size");
-        Sizes = new ModelSizes(vocabulary, hidden, layers, heads, heads, hidden / heads, read.Int("seq_length", 2048));
+        int hidden = read.IntOf(["hidden_size", "n_embed"]),
+            heads = read.IntOf(["n_head", "num_attention_heads"]),
+            layers = read.IntOf(["n_layer", "num_hidden_layers"]),
+            vocabulary = read.Int("vocab_size");
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            heads,
+            heads,
+            hidden / heads,
+            read.Int("seq_length", 2048));
         var epsilon = read.Double("layer_norm_epsilon", 1e-5);
         residualAfterNorm = read.Bool("apply_residual_connection_post_layernorm", false);
         slopes = Slopes(heads);
-        Tokens = parts.Tokens(read, "transformer.word_embeddings.weight", "lm_head.weight", vocabulary, hidden, tied: true);
+        Tokens = parts.Tokens(
+            read,
+            "transformer.word_embeddings.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden,
+            tied: true);
         first = parts.Norm(NormKind.Layer, "transformer.word_embeddings_layernorm", hidden, epsilon);
         var activation = new Activation("gelu_new");
         blocks = new Block[layers];
@@ -41,16 +59,45 @@ public sealed class Bloom : LanguageModel
             var prefix = $"transformer.h.{layer}.";
             blocks[layer] = new Block(
                 parts.Norm(NormKind.Layer, prefix + "input_layernorm", hidden, epsilon),
-                parts.Linear(prefix + "self_attention.query_key_value", Role.QueryKeyValue, layer, 3 * hidden, hidden, bias: true),
+                parts.Linear(
+                    prefix + "self_attention.query_key_value",
+                    Role.QueryKeyValue,
+                    layer,
+                    3 * hidden,
+                    hidden,
+                    bias: true),
                 new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))),
-                parts.Linear(prefix + "self_attention.dense", Role.Output, layer, hidden, hidden, bias: true),
+                parts.Linear(
+                    prefix + "self_attention.dense",
+                    Role.Output,
+                    layer,
+                    hidden,
+                    hidden,
+                    bias: true),
                 parts.Norm(NormKind.Layer, prefix + "post_attention_layernorm", hidden, epsilon),
-                parts.Linear(prefix + "mlp.dense_h_to_4h", Role.Up, layer, 4 * hidden, hidden, bias: true),
+                parts.Linear(
+                    prefix + "mlp.dense_h_to_4h",
+                    Role.Up,
+                    layer,
+                    4 * hidden,
+                    hidden,
+                    bias: true),
                 activation,
-                parts.Linear(prefix + "mlp.dense_4h_to_h", Role.Down, layer, hidden, 4 * hidden, bias: true));
+                parts.Linear(
+                    prefix + "mlp.dense_4h_to_h",
+                    Role.Down,
+                    layer,
+                    hidden,
+                    4 * hidden,
+                    bias: true));
         }
         norm = parts.Norm(NormKind.Layer, "transformer.ln_f", hidden, epsilon);
-        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["score"], "classifier"));
+        Labels = LabelHead.Attach(
+            read,
+            parts,
+            hidden,
+            LabelPlace.Last,
+            new LabelNames(["score"], "classifier"));
         parts.Finish();
     }
 
@@ -73,7 +120,13 @@ public sealed class Bloom : LanguageModel
         {
             var y = block.Before.Forward(x);
             var heads = block.QueryKeyValue.Forward(y).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
-            x = (residualAfterNorm ? y : x) + block.Output.Forward(block.Place.Attend(batch, heads.select(2, 0), heads.select(2, 1), heads.select(2, 2), cache, bias: bias));
+            x = (residualAfterNorm ? y : x) + block.Output.Forward(block.Place.Attend(
+                batch,
+                heads.select(2, 0),
+                heads.select(2, 1),
+                heads.select(2, 2),
+                cache,
+                bias: bias));
             y = block.Between.Forward(x);
             x = (residualAfterNorm ? y : x) + block.Down.Forward(block.Activation.Forward(block.Up.Forward(y)));
             return x;
@@ -83,7 +136,7 @@ public sealed class Bloom : LanguageModel
     }
 
     // Head h of n loses 2^(−8(h + 1)/n) a place; where n is no power of two, the next power's odd ones fill up.
-    static float[] Slopes(int heads)
+    private static float[] Slopes(int heads)
     {
         var power = 1 << (int)Math.Floor(Math.Log2(heads));
         var own = Enumerable.Range(1, power).Select(i => Math.Pow(2, -8.0 * i / power));
@@ -91,7 +144,7 @@ public sealed class Bloom : LanguageModel
         return [.. own.Concat(between).Select(slope => (float)slope)];
     }
 
-    DistanceBias Distances(int length)
+    private DistanceBias Distances(int length)
     {
         if (table is null || length > reach || table.device.type != Device.type)
         {
@@ -112,5 +165,13 @@ public sealed class Bloom : LanguageModel
         table?.Dispose();
     }
 
-    sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, Projection Up, Activation Activation, Projection Down);
+    private sealed record Block(
+        Norm Before,
+        Projection QueryKeyValue,
+        AttentionPlace Place,
+        Projection Output,
+        Norm Between,
+        Projection Up,
+        Activation Activation,
+        Projection Down);
 }

@@ -6,18 +6,19 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// ChatGLM-6B, the first (Zeng et al. 2022): a prompt read in both directions up to the token that begins an answer, two-dimensional rotary positions (place in the
-/// prompt, place in the answer), the normalised input added back scaled by √(2·28). Its scaling of queries and keys by the layer leaves the scores as they are.
+/// ChatGLM-6B, the first (Zeng et al. 2022): a prompt read in both directions up to the token that begins an answer, two-dimensional rotary
+/// positions (place in the prompt, place in the answer), the normalised input added back scaled by √(2·28). Its scaling of queries and keys
+/// by the layer leaves the scores as they are.
 /// </summary>
 public sealed class ChatGlm : LanguageModel
 {
     // √(2·layers), but the published code never tells a block how many layers there are: it is always that of the published model's 28.
-    static readonly double alpha = Math.Sqrt(2.0 * 28);
-    readonly Block[] blocks;
-    readonly Norm norm;
-    readonly Rotary rotary;
-    readonly int begin, mask, wholeMask;
-    readonly bool twoDimensional;
+    private static readonly double alpha = Math.Sqrt(2.0 * 28);
+    private readonly Block[] blocks;
+    private readonly Norm norm;
+    private readonly Rotary rotary;
+    private readonly int begin, mask, wholeMask;
+    private readonly bool twoDimensional;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -27,13 +28,24 @@ public sealed class ChatGlm : LanguageModel
     {
     }
 
-    ChatGlm(JsonObject configuration, ModelParts parts)
+    private ChatGlm(JsonObject configuration, ModelParts parts)
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
-        int hidden = read.Int("hidden_size"), heads = read.Int("num_attention_heads"), layers = read.IntOf(["num_layers", "num_hidden_layers"]), vocabulary = read.Int("vocab_size");
-        Sizes = new ModelSizes(vocabulary, hidden, layers, heads, heads, hidden / heads, read.Int("max_sequence_length", 2048));
-        // Both published vocabularies: 150528 with image tokens, 130528 without; each names its marks in its configuration, or has the first one's.
+        int hidden = read.Int("hidden_size"),
+            heads = read.Int("num_attention_heads"),
+            layers = read.IntOf(["num_layers", "num_hidden_layers"]),
+            vocabulary = read.Int("vocab_size");
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            heads,
+            heads,
+            hidden / heads,
+            read.Int("max_sequence_length", 2048));
+        // Both published vocabularies: 150528 with image tokens, 130528 without; each names its marks in its configuration, or has the
+        // first one's.
         begin = read.Maybe("bos_token_id") ?? 150004;
         mask = read.Maybe("mask_token_id") ?? 150000;
         wholeMask = read.Maybe("gmask_token_id") ?? 150001;
@@ -41,7 +53,12 @@ public sealed class ChatGlm : LanguageModel
         var inner = read.Int("inner_hidden_size", 4 * hidden);
         var epsilon = read.Double("layernorm_epsilon", 1e-5);
         rotary = parts.Rotary(new RopeSettings(), twoDimensional ? Sizes.HeadWidth / 2 : Sizes.HeadWidth);
-        Tokens = parts.Tokens(read, "transformer.word_embeddings.weight", "lm_head.weight", vocabulary, hidden);
+        Tokens = parts.Tokens(
+            read,
+            "transformer.word_embeddings.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden);
         var activation = new Activation("gelu_new");
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
@@ -49,16 +66,45 @@ public sealed class ChatGlm : LanguageModel
             var prefix = $"transformer.layers.{layer}.";
             blocks[layer] = new Block(
                 parts.Norm(NormKind.Layer, prefix + "input_layernorm", hidden, epsilon),
-                parts.Linear(prefix + "attention.query_key_value", Role.QueryKeyValue, layer, 3 * hidden, hidden, bias: true),
+                parts.Linear(
+                    prefix + "attention.query_key_value",
+                    Role.QueryKeyValue,
+                    layer,
+                    3 * hidden,
+                    hidden,
+                    bias: true),
                 new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))),
-                parts.Linear(prefix + "attention.dense", Role.Output, layer, hidden, hidden, bias: true),
+                parts.Linear(
+                    prefix + "attention.dense",
+                    Role.Output,
+                    layer,
+                    hidden,
+                    hidden,
+                    bias: true),
                 parts.Norm(NormKind.Layer, prefix + "post_attention_layernorm", hidden, epsilon),
-                parts.Linear(prefix + "mlp.dense_h_to_4h", Role.Up, layer, inner, hidden, bias: true),
+                parts.Linear(
+                    prefix + "mlp.dense_h_to_4h",
+                    Role.Up,
+                    layer,
+                    inner,
+                    hidden,
+                    bias: true),
                 activation,
-                parts.Linear(prefix + "mlp.dense_4h_to_h", Role.Down, layer, hidden, inner, bias: true));
+                parts.Linear(
+                    prefix + "mlp.dense_4h_to_h",
+                    Role.Down,
+                    layer,
+                    hidden,
+                    inner,
+                    bias: true));
         }
         norm = parts.Norm(NormKind.Layer, "transformer.final_layernorm", hidden, epsilon);
-        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["classifier_head"], "classifier", RowBias: true));
+        Labels = LabelHead.Attach(
+            read,
+            parts,
+            hidden,
+            LabelPlace.Last,
+            new LabelNames(["classifier_head"], "classifier", RowBias: true));
         parts.Finish();
     }
 
@@ -83,7 +129,13 @@ public sealed class ChatGlm : LanguageModel
             var y = block.Before.Forward(x);
             var heads = block.QueryKeyValue.Forward(y).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
             Tensor query = Turn(heads.select(2, 0), inPrompt, inAnswer), key = Turn(heads.select(2, 1), inPrompt, inAnswer);
-            x = y * alpha + block.Output.Forward(block.Place.Attend(batch, query, key, heads.select(2, 2), cache, reach));
+            x = y * alpha + block.Output.Forward(block.Place.Attend(
+                batch,
+                query,
+                key,
+                heads.select(2, 2),
+                cache,
+                reach));
             y = block.Between.Forward(x);
             x = y * alpha + block.Down.Forward(block.Activation.Forward(block.Up.Forward(y)));
             return x;
@@ -93,15 +145,16 @@ public sealed class ChatGlm : LanguageModel
     }
 
     // One half of a head turns by the place in the prompt, the other by the place in the answer.
-    Tensor Turn(Tensor heads, Turns inPrompt, Turns inAnswer)
+    private Tensor Turn(Tensor heads, Turns inPrompt, Turns inAnswer)
     {
         if (!twoDimensional) return inPrompt.Apply(heads.contiguous());
         var halves = heads.chunk(2, -1);
         return cat([inPrompt.Apply(halves[0].contiguous()), inAnswer.Apply(halves[1].contiguous())], -1);
     }
 
-    // A row's prompt ends before the token that begins the answer. The answer's tokens all stand at the mask's place in the prompt, and are counted from one.
-    (int[] Places, int[] Steps, Reach? Reach) Places(Batch batch, KeyValueCache? cache)
+    // A row's prompt ends before the token that begins the answer. The answer's tokens all stand at the mask's place in the prompt, and are
+    // counted from one.
+    private (int[] Places, int[] Steps, Reach? Reach) Places(Batch batch, KeyValueCache? cache)
     {
         int[] places = [.. batch.Positions], steps = new int[batch.Tokens], prefixes = new int[batch.Rows];
         for (var r = 0; r < batch.Rows; r++)
@@ -111,7 +164,8 @@ public sealed class ChatGlm : LanguageModel
             var goesOn = batch.Positions[from] > 0;
             var prefix = goesOn ? cache!.Prefixes[slot] : row.IndexOf(begin) is >= 0 and var at ? at : length;
             // Without a mask the answer stands where the prompt ends.
-            var hole = goesOn ? cache!.Holes[slot] : row.IndexOf(wholeMask) is >= 0 and var whole ? whole : row.IndexOf(mask) is >= 0 and var part ? part : prefix;
+            var hole = goesOn ? cache!.Holes[slot] : row.IndexOf(wholeMask) is >= 0 and var whole
+                ? whole : row.IndexOf(mask) is >= 0 and var part ? part : prefix;
             prefixes[r] = prefix;
             if (cache is not null) (cache.Prefixes[slot], cache.Holes[slot]) = (prefix, hole);
             // In one dimension, an answer to the mask of a whole text simply goes on.
@@ -122,5 +176,13 @@ public sealed class ChatGlm : LanguageModel
         return (places, steps, batch.StartsFresh ? Reach.Prefix(batch.Offsets, prefixes) : null);
     }
 
-    sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, Projection Up, Activation Activation, Projection Down);
+    private sealed record Block(
+        Norm Before,
+        Projection QueryKeyValue,
+        AttentionPlace Place,
+        Projection Output,
+        Norm Between,
+        Projection Up,
+        Activation Activation,
+        Projection Down);
 }

@@ -6,15 +6,15 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// Gemma 2 (Gemma Team 2024): norms before and after each part, their weights counted from one, scores and logits bent by caps, every other layer with a sliding
-/// window, token vectors scaled by √width.
+/// Gemma 2 (Gemma Team 2024): norms before and after each part, their weights counted from one, scores and logits bent by caps, every other
+/// layer with a sliding window, token vectors scaled by √width.
 /// </summary>
 public sealed class Gemma2 : LanguageModel
 {
-    readonly Block[] blocks;
-    readonly Norm norm;
-    readonly Rotary rotary;
-    readonly double cap;
+    private readonly Block[] blocks;
+    private readonly Norm norm;
+    private readonly Rotary rotary;
+    private readonly double cap;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -24,13 +24,23 @@ public sealed class Gemma2 : LanguageModel
     {
     }
 
-    Gemma2(JsonObject configuration, ModelParts parts)
+    private Gemma2(JsonObject configuration, ModelParts parts)
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
         var attention = AttentionSizes.Of(read, 4, 256);
-        int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", 8192));
+        int hidden = attention.Hidden,
+            inner = read.Int("intermediate_size"),
+            vocabulary = read.Int("vocab_size"),
+            layers = read.Int("num_hidden_layers");
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            attention.Heads,
+            attention.KeyValueHeads,
+            attention.HeadWidth,
+            read.Int("max_position_embeddings", 8192));
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_activation", "gelu_pytorch_tanh"));
         cap = read.DoubleOrNone("attn_logit_softcapping", 50);
@@ -38,16 +48,41 @@ public sealed class Gemma2 : LanguageModel
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var windows = read.Windows(layers, layer => layer % 2 == 0, 4096);
         var bias = read.Bool("attention_bias", false);
-        var table = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden, tied: true);
-        Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { SoftCap = read.DoubleOrNone("final_logit_softcapping", 30), Scale = Math.Sqrt(hidden) };
+        var table = parts.Tokens(
+            read,
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden,
+            tied: true);
+        Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name)
+        {
+            SoftCap = read.DoubleOrNone("final_logit_softcapping", 30), Scale = Math.Sqrt(hidden),
+        };
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
             var prefix = $"model.layers.{layer}.";
             Norm Scale(string name) => parts.Norm(NormKind.RmsFromOne, prefix + name, hidden, epsilon);
             blocks[layer] = new Block(
-                Scale("input_layernorm"), new GroupedAttention(parts, prefix + "self_attn.", attention, new AttentionPlace(layer, form, windows[layer]), bias, bias), Scale("post_attention_layernorm"),
-                Scale("pre_feedforward_layernorm"), GatedFeedForward.Apart(parts, prefix + "mlp.", layer, hidden, inner, activation), Scale("post_feedforward_layernorm"));
+                Scale("input_layernorm"),
+                new GroupedAttention(
+                    parts,
+                    prefix + "self_attn.",
+                    attention,
+                    new AttentionPlace(layer, form, windows[layer]),
+                    bias,
+                    bias),
+                Scale("post_attention_layernorm"),
+                Scale("pre_feedforward_layernorm"),
+                GatedFeedForward.Apart(
+                    parts,
+                    prefix + "mlp.",
+                    layer,
+                    hidden,
+                    inner,
+                    activation),
+                Scale("post_feedforward_layernorm"));
         }
         norm = parts.Norm(NormKind.RmsFromOne, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
@@ -69,7 +104,8 @@ public sealed class Gemma2 : LanguageModel
         get => blocks[0].Attention.Place.Form.SoftCap > 0;
         set
         {
-            foreach (var block in blocks) block.Attention.Place = block.Attention.Place with { Form = block.Attention.Place.Form with { SoftCap = value ? cap : 0 } };
+            foreach (var block in blocks)
+                block.Attention.Place = block.Attention.Place with { Form = block.Attention.Place.Form with { SoftCap = value ? cap : 0 } };
         }
     }
 
@@ -89,5 +125,11 @@ public sealed class Gemma2 : LanguageModel
         return norm.Forward(x);
     }
 
-    sealed record Block(Norm BeforeAttention, GroupedAttention Attention, Norm AfterAttention, Norm BeforeFeedForward, GatedFeedForward FeedForward, Norm AfterFeedForward);
+    private sealed record Block(
+        Norm BeforeAttention,
+        GroupedAttention Attention,
+        Norm AfterAttention,
+        Norm BeforeFeedForward,
+        GatedFeedForward FeedForward,
+        Norm AfterFeedForward);
 }

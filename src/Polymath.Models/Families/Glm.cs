@@ -6,14 +6,14 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// GLM-4 in transformers' own layout (GLM Team 2024): Llama's block with half of each head turning, neighbours paired, gate and up in one map. <c>glm4</c> adds
-/// norms after each part.
+/// GLM-4 in transformers' own layout (GLM Team 2024): Llama's block with half of each head turning, neighbours paired, gate and up in one
+/// map. <c>glm4</c> adds norms after each part.
 /// </summary>
 public sealed class Glm : LanguageModel
 {
-    readonly Block[] blocks;
-    readonly Norm norm;
-    readonly Rotary rotary;
+    private readonly Block[] blocks;
+    private readonly Norm norm;
+    private readonly Rotary rotary;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -23,13 +23,23 @@ public sealed class Glm : LanguageModel
     {
     }
 
-    Glm(JsonObject configuration, ModelParts parts)
+    private Glm(JsonObject configuration, ModelParts parts)
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
         var attention = AttentionSizes.Of(read, 2, 128);
-        int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", 131072));
+        int hidden = attention.Hidden,
+            inner = read.Int("intermediate_size"),
+            vocabulary = read.Int("vocab_size"),
+            layers = read.Int("num_hidden_layers");
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            attention.Heads,
+            attention.KeyValueHeads,
+            attention.HeadWidth,
+            read.Int("max_position_embeddings", 131072));
         var epsilon = read.Double("rms_norm_eps", 1.5625e-7);
         var after = read.Text("model_type", "glm") == "glm4";
         var activation = new Activation(read.Text("hidden_act", "silu"));
@@ -39,15 +49,36 @@ public sealed class Glm : LanguageModel
         if (rope.Type != "default") rope = rope with { Partial = read.Double("partial_rotary_factor", 0.5) };
         rotary = parts.Rotary(rope, attention.HeadWidth, interleaved: true);
         var bias = read.Bool("attention_bias", true);
-        Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
+        Tokens = parts.Tokens(
+            read,
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
             var prefix = $"model.layers.{layer}.";
             Norm Scale(string name) => parts.Norm(NormKind.Rms, prefix + name, hidden, epsilon);
             blocks[layer] = new Block(
-                Scale("input_layernorm"), new GroupedAttention(parts, prefix + "self_attn.", attention, new AttentionPlace(layer, form), bias), after ? Scale("post_self_attn_layernorm") : null,
-                Scale("post_attention_layernorm"), GatedFeedForward.Fused(parts, prefix + "mlp.gate_up_proj", prefix + "mlp.down_proj", layer, hidden, inner, activation), after ? Scale("post_mlp_layernorm") : null);
+                Scale("input_layernorm"),
+                new GroupedAttention(
+                    parts,
+                    prefix + "self_attn.",
+                    attention,
+                    new AttentionPlace(layer, form),
+                    bias),
+                after ? Scale("post_self_attn_layernorm") : null,
+                Scale("post_attention_layernorm"),
+                GatedFeedForward.Fused(
+                    parts,
+                    prefix + "mlp.gate_up_proj",
+                    prefix + "mlp.down_proj",
+                    layer,
+                    hidden,
+                    inner,
+                    activation),
+                after ? Scale("post_mlp_layernorm") : null);
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
@@ -81,5 +112,11 @@ public sealed class Glm : LanguageModel
         return norm.Forward(x);
     }
 
-    sealed record Block(Norm BeforeAttention, GroupedAttention Attention, Norm? AfterAttention, Norm BeforeFeedForward, GatedFeedForward FeedForward, Norm? AfterFeedForward);
+    private sealed record Block(
+        Norm BeforeAttention,
+        GroupedAttention Attention,
+        Norm? AfterAttention,
+        Norm BeforeFeedForward,
+        GatedFeedForward FeedForward,
+        Norm? AfterFeedForward);
 }

@@ -7,15 +7,15 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// The Llama family (Touvron et al. 2023): norms before each part, rotary positions, grouped queries, SwiGLU; names as in Hugging Face's <c>LlamaForCausalLM</c>.
-/// Mistral (Jiang et al. 2023) is the same with a sliding window, Qwen 2 with biases on query, key and value, Qwen 3 with norms over their heads: they differ
-/// in what their configurations say, not in the mathematics.
+/// The Llama family (Touvron et al. 2023): norms before each part, rotary positions, grouped queries, SwiGLU; names as in Hugging Face's
+/// <c>LlamaForCausalLM</c>. Mistral (Jiang et al. 2023) is the same with a sliding window, Qwen 2 with biases on query, key and value, Qwen
+/// 3 with norms over their heads: they differ in what their configurations say, not in the mathematics.
 /// </summary>
 public sealed class Llama : LanguageModel
 {
-    readonly GatedBlock[] blocks;
-    readonly Norm norm;
-    readonly Rotary rotary;
+    private readonly GatedBlock[] blocks;
+    private readonly Norm norm;
+    private readonly Rotary rotary;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -25,15 +25,31 @@ public sealed class Llama : LanguageModel
     {
     }
 
-    Llama(JsonObject configuration, ModelParts parts)
+    private Llama(JsonObject configuration, ModelParts parts)
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
         var type = read.Text("model_type", "llama");
         // What a configuration leaves unsaid is what transformers takes it for.
-        var attention = type switch { "mistral" => AttentionSizes.Of(read, 8), "qwen2" => AttentionSizes.Of(read, 32), "qwen3" => AttentionSizes.Of(read, 32, 128), _ => AttentionSizes.Of(read) };
-        int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", type switch { "mistral" => 131072, "qwen2" or "qwen3" => 32768, _ => 2048 }));
+        var attention = type switch
+        {
+            "mistral" => AttentionSizes.Of(read, 8),
+            "qwen2" => AttentionSizes.Of(read, 32),
+            "qwen3" => AttentionSizes.Of(read, 32, 128),
+            _ => AttentionSizes.Of(read),
+        };
+        int hidden = attention.Hidden,
+            inner = read.Int("intermediate_size"),
+            vocabulary = read.Int("vocab_size"),
+            layers = read.Int("num_hidden_layers");
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            attention.Heads,
+            attention.KeyValueHeads,
+            attention.HeadWidth,
+            read.Int("max_position_embeddings", type switch { "mistral" => 131072, "qwen2" or "qwen3" => 32768, _ => 2048 }));
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -41,12 +57,19 @@ public sealed class Llama : LanguageModel
         rotary = parts.Rotary(rope, attention.HeadWidth);
         // The other ways to stretch say the whole context in the configuration; the dynamic one says the first.
         if (rope.Type == "dynamic") Sizes = Sizes with { ContextLength = (int)(Sizes.ContextLength * rope.Factor) };
-        bool inputBias = type == "qwen2" || read.Bool("attention_bias", false), outputBias = type != "qwen2" && read.Bool("attention_bias", false), innerBias = type == "llama" && read.Bool("mlp_bias", false);
+        bool inputBias = type == "qwen2" || read.Bool("attention_bias", false),
+            outputBias = type != "qwen2" && read.Bool("attention_bias", false),
+            innerBias = type == "llama" && read.Bool("mlp_bias", false);
         // Mistral slides in every layer; Qwen where it is told to, above a number of layers.
         var slidesFrom = type == "mistral" ? 0 : read.Bool("use_sliding_window", false) ? read.Maybe("max_window_layers") ?? 28 : layers;
         var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom, 4096);
 
-        Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
+        Tokens = parts.Tokens(
+            read,
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden);
         blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -54,9 +77,23 @@ public sealed class Llama : LanguageModel
             var place = new AttentionPlace(layer, form, windows[layer]);
             blocks[layer] = new GatedBlock(
                 parts.Norm(NormKind.Rms, prefix + "input_layernorm", hidden, epsilon),
-                new GroupedAttention(parts, prefix + "self_attn.", attention, place, inputBias, outputBias, type == "qwen3" ? epsilon : null),
+                new GroupedAttention(
+                    parts,
+                    prefix + "self_attn.",
+                    attention,
+                    place,
+                    inputBias,
+                    outputBias,
+                    type == "qwen3" ? epsilon : null),
                 parts.Norm(NormKind.Rms, prefix + "post_attention_layernorm", hidden, epsilon),
-                GatedFeedForward.Apart(parts, prefix + "mlp.", layer, hidden, inner, activation, innerBias));
+                GatedFeedForward.Apart(
+                    parts,
+                    prefix + "mlp.",
+                    layer,
+                    hidden,
+                    inner,
+                    activation,
+                    innerBias));
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);

@@ -6,14 +6,14 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// Llama's block with a mixture of experts in place of its feed-forward part: Mixtral (Jiang et al. 2024) and Qwen 3 MoE (Yang et al. 2025), which adds norms
-/// over the heads of queries and keys.
+/// Llama's block with a mixture of experts in place of its feed-forward part: Mixtral (Jiang et al. 2024) and Qwen 3 MoE (Yang et al.
+/// 2025), which adds norms over the heads of queries and keys.
 /// </summary>
 public sealed class Mixtral : LanguageModel
 {
-    readonly Block[] blocks;
-    readonly Norm norm;
-    readonly Rotary rotary;
+    private readonly Block[] blocks;
+    private readonly Norm norm;
+    private readonly Rotary rotary;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -23,14 +23,24 @@ public sealed class Mixtral : LanguageModel
     {
     }
 
-    Mixtral(JsonObject configuration, ModelParts parts)
+    private Mixtral(JsonObject configuration, ModelParts parts)
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
         var qwen = read.Text("model_type", "mixtral") == "qwen3_moe";
         var attention = AttentionSizes.Of(read, qwen ? 4 : 8);
-        int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", qwen ? 32768 : 131072));
+        int hidden = attention.Hidden,
+            inner = read.Int("intermediate_size"),
+            vocabulary = read.Int("vocab_size"),
+            layers = read.Int("num_hidden_layers");
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            attention.Heads,
+            attention.KeyValueHeads,
+            attention.HeadWidth,
+            read.Int("max_position_embeddings", qwen ? 32768 : 131072));
         var epsilon = read.Double("rms_norm_eps", qwen ? 1e-6 : 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -39,18 +49,43 @@ public sealed class Mixtral : LanguageModel
         var bias = read.Bool("attention_bias", false);
         var dense = read.Numbers("mlp_only_layers");
         var sparseStep = read.Int("decoder_sparse_step", 1);
-        Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
+        Tokens = parts.Tokens(
+            read,
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
             var prefix = $"model.layers.{layer}.";
             var place = new AttentionPlace(layer, form, window);
             var before = parts.Norm(NormKind.Rms, prefix + "input_layernorm", hidden, epsilon);
-            var attend = new GroupedAttention(parts, prefix + "self_attn.", attention, place, bias, bias, qwen ? epsilon : null);
+            var attend = new GroupedAttention(
+                parts,
+                prefix + "self_attn.",
+                attention,
+                place,
+                bias,
+                bias,
+                qwen ? epsilon : null);
             var between = parts.Norm(NormKind.Rms, prefix + "post_attention_layernorm", hidden, epsilon);
             Func<Tensor, Tensor> feed = qwen && (dense.Contains(layer) || (layer + 1) % sparseStep != 0)
-                ? GatedFeedForward.Apart(parts, prefix + "mlp.", layer, hidden, inner, activation).Forward
-                : Mixture(parts, read, qwen, prefix, layer, hidden, activation).Forward;
+                ? GatedFeedForward.Apart(
+                    parts,
+                    prefix + "mlp.",
+                    layer,
+                    hidden,
+                    inner,
+                    activation).Forward
+                : Mixture(
+                    parts,
+                    read,
+                    qwen,
+                    prefix,
+                    layer,
+                    hidden,
+                    activation).Forward;
             blocks[layer] = new Block(before, attend, between, feed);
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
@@ -84,23 +119,76 @@ public sealed class Mixtral : LanguageModel
     }
 
     // Files name each expert's maps; in memory transformers stacks them, gate and up in one, and some files are written so.
-    static Experts Mixture(ModelParts parts, ConfigReader read, bool qwen, string prefix, int layer, int hidden, Activation activation)
+    private static Experts Mixture(
+        ModelParts parts,
+        ConfigReader read,
+        bool qwen,
+        string prefix,
+        int layer,
+        int hidden,
+        Activation activation)
     {
         var count = read.IntOf(["num_local_experts", "num_experts"], qwen ? 128 : 8);
         var inner = read.Int(qwen ? "moe_intermediate_size" : "intermediate_size");
         string own = prefix + (qwen ? "mlp." : "block_sparse_moe."), stack = prefix + "mlp.experts.";
         var (gate, up, down) = qwen ? ("gate_proj", "up_proj", "down_proj") : ("w1", "w3", "w2");
         var routerName = parts.Has(own + "gate.weight") ? own + "gate" : prefix + "mlp.gate";
-        var router = parts.Linear(routerName, Role.Router, layer, count, hidden);
+        var router = parts.Linear(
+            routerName,
+            Role.Router,
+            layer,
+            count,
+            hidden);
         var experts = Enumerable.Range(0, count).Select(expert =>
         {
-            Projection Map(string name, string of, int part, int many, Role role, int output, int input) =>
-                parts.Expert($"{own}experts.{expert}.{name}", stack + of, expert, part, many, role, layer, output, input);
+            Projection Map(
+                string name,
+                string of,
+                int part,
+                int many,
+                Role role,
+                int output,
+                int input) =>
+                    parts.Expert(
+                        $"{own}experts.{expert}.{name}",
+                        stack + of,
+                        expert,
+                        part,
+                        many,
+                        role,
+                        layer,
+                        output,
+                        input);
             return GatedFeedForward.Of(
-                Map(gate, "gate_up_proj", 0, 2, Role.Gate, inner, hidden), Map(up, "gate_up_proj", 1, 2, Role.Up, inner, hidden), Map(down, "down_proj", 0, 1, Role.Down, hidden, inner), activation);
+                Map(
+                    gate,
+                    "gate_up_proj",
+                    0,
+                    2,
+                    Role.Gate,
+                    inner,
+                    hidden),
+                Map(
+                    up,
+                    "gate_up_proj",
+                    1,
+                    2,
+                    Role.Up,
+                    inner,
+                    hidden),
+                Map(
+                    down,
+                    "down_proj",
+                    0,
+                    1,
+                    Role.Down,
+                    hidden,
+                    inner),
+                activation);
         });
-        return new Experts(router, [.. experts], read.Int("num_experts_per_tok", qwen ? 8 : 2), !qwen || read.Bool("norm_topk_prob", false));
+        return new Experts(
+            router, [.. experts], read.Int("num_experts_per_tok", qwen ? 8 : 2), !qwen || read.Bool("norm_topk_prob", false));
     }
 
-    sealed record Block(Norm Before, GroupedAttention Attention, Norm Between, Func<Tensor, Tensor> FeedForward);
+    private sealed record Block(Norm Before, GroupedAttention Attention, Norm Between, Func<Tensor, Tensor> FeedForward);
 }

@@ -8,9 +8,9 @@ namespace Polymath.Models.Families;
 /// <summary>Phi-3 (Abdin et al. 2024): Llama's block with query, key and value in one map, and gate and up in another.</summary>
 public sealed class Phi3 : LanguageModel
 {
-    readonly Block[] blocks;
-    readonly Norm norm;
-    readonly Rotary rotary;
+    private readonly Block[] blocks;
+    private readonly Norm norm;
+    private readonly Rotary rotary;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -20,19 +20,34 @@ public sealed class Phi3 : LanguageModel
     {
     }
 
-    Phi3(JsonObject configuration, ModelParts parts)
+    private Phi3(JsonObject configuration, ModelParts parts)
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
         var attention = AttentionSizes.Of(read);
-        int hidden = attention.Hidden, inner = read.Int("intermediate_size"), vocabulary = read.Int("vocab_size"), layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(vocabulary, hidden, layers, attention.Heads, attention.KeyValueHeads, attention.HeadWidth, read.Int("max_position_embeddings", 4096));
+        int hidden = attention.Hidden,
+            inner = read.Int("intermediate_size"),
+            vocabulary = read.Int("vocab_size"),
+            layers = read.Int("num_hidden_layers");
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            attention.Heads,
+            attention.KeyValueHeads,
+            attention.HeadWidth,
+            read.Int("max_position_embeddings", 4096));
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var window = read.Window();
-        Tokens = parts.Tokens(read, "model.embed_tokens.weight", "lm_head.weight", vocabulary, hidden);
+        Tokens = parts.Tokens(
+            read,
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden);
         int width = attention.HeadWidth, fused = (attention.Heads + 2 * attention.KeyValueHeads) * width;
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
@@ -40,11 +55,28 @@ public sealed class Phi3 : LanguageModel
             var prefix = $"model.layers.{layer}.";
             blocks[layer] = new Block(
                 parts.Norm(NormKind.Rms, prefix + "input_layernorm", hidden, epsilon),
-                parts.Linear(prefix + "self_attn.qkv_proj", Role.QueryKeyValue, layer, fused, hidden),
+                parts.Linear(
+                    prefix + "self_attn.qkv_proj",
+                    Role.QueryKeyValue,
+                    layer,
+                    fused,
+                    hidden),
                 new AttentionPlace(layer, form, window),
-                parts.Linear(prefix + "self_attn.o_proj", Role.Output, layer, hidden, attention.Heads * width),
+                parts.Linear(
+                    prefix + "self_attn.o_proj",
+                    Role.Output,
+                    layer,
+                    hidden,
+                    attention.Heads * width),
                 parts.Norm(NormKind.Rms, prefix + "post_attention_layernorm", hidden, epsilon),
-                GatedFeedForward.Fused(parts, prefix + "mlp.gate_up_proj", prefix + "mlp.down_proj", layer, hidden, inner, activation));
+                GatedFeedForward.Fused(
+                    parts,
+                    prefix + "mlp.gate_up_proj",
+                    prefix + "mlp.down_proj",
+                    layer,
+                    hidden,
+                    inner,
+                    activation));
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
@@ -68,7 +100,12 @@ public sealed class Phi3 : LanguageModel
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
-            x = x + Attention(block, block.Before.Forward(x), batch, turns, cache);
+            x = x + Attention(
+                block,
+                block.Before.Forward(x),
+                batch,
+                turns,
+                cache);
             x = x + block.FeedForward.Forward(block.Between.Forward(x));
             return x;
         });
@@ -76,14 +113,31 @@ public sealed class Phi3 : LanguageModel
         return norm.Forward(x);
     }
 
-    Tensor Attention(Block block, Tensor x, Batch batch, Turns turns, KeyValueCache? cache)
+    private Tensor Attention(
+        Block block,
+        Tensor x,
+        Batch batch,
+        Turns turns,
+        KeyValueCache? cache)
     {
-        var heads = block.QueryKeyValue.Forward(x).view(-1, Sizes.Heads + 2 * Sizes.KeyValueHeads, Sizes.HeadWidth);    // queries, keys, values
+        // queries, keys, values
+        var heads = block.QueryKeyValue.Forward(x).view(-1, Sizes.Heads + 2 * Sizes.KeyValueHeads, Sizes.HeadWidth);
         var query = heads.narrow(1, 0, Sizes.Heads).contiguous();
         var key = heads.narrow(1, Sizes.Heads, Sizes.KeyValueHeads).contiguous();
         var value = heads.narrow(1, Sizes.Heads + Sizes.KeyValueHeads, Sizes.KeyValueHeads);
-        return block.Output.Forward(block.Place.Attend(batch, turns.Apply(query), turns.Apply(key), value, cache));
+        return block.Output.Forward(block.Place.Attend(
+            batch,
+            turns.Apply(query),
+            turns.Apply(key),
+            value,
+            cache));
     }
 
-    sealed record Block(Norm Before, Projection QueryKeyValue, AttentionPlace Place, Projection Output, Norm Between, GatedFeedForward FeedForward);
+    private sealed record Block(
+        Norm Before,
+        Projection QueryKeyValue,
+        AttentionPlace Place,
+        Projection Output,
+        Norm Between,
+        GatedFeedForward FeedForward);
 }

@@ -8,16 +8,16 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// T5 (Raffel et al. 2020), v1.0 and the gated v1.1: an encoder and a decoder, no positions but a learned bias by distance that all layers share, scores not scaled.
-/// A training row's unlearned start is the source, the rest is the answer.
+/// T5 (Raffel et al. 2020), v1.0 and the gated v1.1: an encoder and a decoder, no positions but a learned bias by distance that all layers
+/// share, scores not scaled. A training row's unlearned start is the source, the rest is the answer.
 /// </summary>
 public sealed class T5 : LanguageModel
 {
-    readonly Stack encoder;
-    readonly Stack? decoder;
-    readonly AttentionForm form = new(1);
-    readonly int buckets, farthest, start;
-    readonly bool scalesOutput;
+    private readonly Stack encoder;
+    private readonly Stack? decoder;
+    private readonly AttentionForm form = new(1);
+    private readonly int buckets, farthest, start;
+    private readonly bool scalesOutput;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -27,13 +27,25 @@ public sealed class T5 : LanguageModel
     {
     }
 
-    T5(JsonObject configuration, ModelParts parts)
+    private T5(JsonObject configuration, ModelParts parts)
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
-        int hidden = read.Int("d_model"), inner = read.Int("d_ff"), width = read.Int("d_kv"), heads = read.Int("num_heads"), layers = read.Int("num_layers"), vocabulary = read.Int("vocab_size");
+        int hidden = read.Int("d_model"),
+            inner = read.Int("d_ff"),
+            width = read.Int("d_kv"),
+            heads = read.Int("num_heads"),
+            layers = read.Int("num_layers"),
+            vocabulary = read.Int("vocab_size");
         var decoderLayers = read.Int("num_decoder_layers", layers);
-        Sizes = new ModelSizes(vocabulary, hidden, decoderLayers, heads, heads, width, read.Int("n_positions", 512));
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            decoderLayers,
+            heads,
+            heads,
+            width,
+            read.Int("n_positions", 512));
         buckets = read.Int("relative_attention_num_buckets", 32);
         farthest = read.Int("relative_attention_max_distance", 128);
         start = read.Maybe("decoder_start_token_id") ?? read.Maybe("pad_token_id") ?? 0;
@@ -47,13 +59,20 @@ public sealed class T5 : LanguageModel
         // A head over rows reads the decoder's state at the row's end, a head over tokens the encoder's states.
         var task = LabelHead.TaskOf(read);
         var root = task is null ? "" : "transformer.";
-        Tokens = parts.Tokens(read, root + "shared.weight", "lm_head.weight", vocabulary, hidden, tied: true);
+        Tokens = parts.Tokens(
+            read,
+            root + "shared.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden,
+            tied: true);
         // A head that stands apart in spite of the configuration is still scaled as the configuration says.
         if (tied && !Tokens.IsTied) read.Correct("scale_decoder_outputs", scalesOutput);
         foreach (var copy in new[] { "encoder.embed_tokens.weight", "decoder.embed_tokens.weight" })
         {
             if (parts.Differs(root + "shared.weight", root + copy))
-                throw new InputException($"{root + copy} has other numbers than {root}shared.weight; a T5 with two tables of token vectors is not known. Take the file that its authors published.");
+                throw new InputException($"{root + copy} has other numbers than {root}shared.weight; a T5 with two tables of token vectors "
+                    + "is not known. Take the file that its authors published.");
         }
 
         Stack Build(string name, int count, bool reads)
@@ -64,24 +83,75 @@ public sealed class T5 : LanguageModel
             {
                 var prefix = $"{root}{name}.block.{layer}.layer.";
                 Attention Attend(string name) => new(
-                    parts.Linear(name + ".q", Role.Query, layer, heads * width, hidden), parts.Linear(name + ".k", Role.Key, layer, heads * width, hidden),
-                    parts.Linear(name + ".v", Role.Value, layer, heads * width, hidden), parts.Linear(name + ".o", Role.Output, layer, hidden, heads * width));
+                    parts.Linear(
+                        name + ".q",
+                        Role.Query,
+                        layer,
+                        heads * width,
+                        hidden),
+                    parts.Linear(
+                        name + ".k",
+                        Role.Key,
+                        layer,
+                        heads * width,
+                        hidden),
+                    parts.Linear(
+                        name + ".v",
+                        Role.Value,
+                        layer,
+                        heads * width,
+                        hidden),
+                    parts.Linear(
+                        name + ".o",
+                        Role.Output,
+                        layer,
+                        hidden,
+                        heads * width));
                 var self = Attend(prefix + "0.SelfAttention");
                 if (layer == 0) table = parts.Weight(prefix + "0.SelfAttention.relative_attention_bias.weight", buckets, heads);
                 var selfNorm = parts.Norm(NormKind.Rms, prefix + "0.layer_norm", hidden, epsilon);
-                var (cross, crossNorm) = reads ? (Attend(prefix + "1.EncDecAttention"), parts.Norm(NormKind.Rms, prefix + "1.layer_norm", hidden, epsilon)) : (null, null);
+                var (cross, crossNorm) = reads
+                    ? (Attend(prefix + "1.EncDecAttention"), parts.Norm(NormKind.Rms, prefix + "1.layer_norm", hidden, epsilon))
+                    : (null, null);
                 var last = $"{prefix}{(reads ? 2 : 1)}.";
-                Projection Up(string name) => parts.Linear($"{last}DenseReluDense.{name}", name == "wi_0" ? Role.Gate : Role.Up, layer, inner, hidden);
+                Projection Up(string name) => parts.Linear(
+                    $"{last}DenseReluDense.{name}",
+                    name == "wi_0" ? Role.Gate : Role.Up,
+                    layer,
+                    inner,
+                    hidden);
                 var ups = gated ? new[] { Up("wi_0"), Up("wi_1") } : [Up("wi")];
-                var down = parts.Linear($"{last}DenseReluDense.wo", Role.Down, layer, hidden, inner);
-                blocks[layer] = new Block(layer, self, selfNorm, cross, crossNorm, ups, activation, down, parts.Norm(NormKind.Rms, last + "layer_norm", hidden, epsilon));
+                var down = parts.Linear(
+                    $"{last}DenseReluDense.wo",
+                    Role.Down,
+                    layer,
+                    hidden,
+                    inner);
+                blocks[layer] = new Block(
+                    layer,
+                    self,
+                    selfNorm,
+                    cross,
+                    crossNorm,
+                    ups,
+                    activation,
+                    down,
+                    parts.Norm(NormKind.Rms, last + "layer_norm", hidden, epsilon));
             }
             return new Stack(blocks, table!, parts.Norm(NormKind.Rms, $"{root}{name}.final_layer_norm", hidden, epsilon), reads);
         }
         encoder = Build("encoder", layers, reads: false);
         if (task != LabelTask.Tag) decoder = Build("decoder", decoderLayers, reads: true);
-        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last, new LabelNames(["classification_head.dense", "classification_head.out_proj"], "classifier", RowBias: true));
-        parts.Finish(@"(transformer\.)?(encoder|decoder)\.embed_tokens\.weight", @"(transformer\.)?decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight", task == LabelTask.Tag ? @"(transformer\.)?decoder\..*" : "");
+        Labels = LabelHead.Attach(
+            read,
+            parts,
+            hidden,
+            LabelPlace.Last,
+            new LabelNames(["classification_head.dense", "classification_head.out_proj"], "classifier", RowBias: true));
+        parts.Finish(
+            @"(transformer\.)?(encoder|decoder)\.embed_tokens\.weight",
+            @"(transformer\.)?decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
+            task == LabelTask.Tag ? @"(transformer\.)?decoder\..*" : "");
     }
 
     /// <inheritdoc/>
@@ -100,28 +170,42 @@ public sealed class T5 : LanguageModel
     public override Tensor Readout(Tensor hidden) => scalesOutput ? hidden * Math.Pow(Sizes.HiddenSize, -0.5) : hidden;
 
     /// <inheritdoc/>
-    public override KeyValueCache NewCache(int slots, int capacity) => new(2 * Sizes.Layers, slots, Sizes.KeyValueHeads, capacity, Sizes.HeadWidth);
+    public override KeyValueCache NewCache(int slots, int capacity) => new(
+        2 * Sizes.Layers,
+        slots,
+        Sizes.KeyValueHeads,
+        capacity,
+        Sizes.HeadWidth);
 
     /// <inheritdoc/>
     protected override Batch Start(IReadOnlyList<int[]> prompts, int[] slots)
     {
         ArgumentNullException.ThrowIfNull(prompts);
-        return Batch.Continue([.. prompts.Select(_ => (int[])[.. Lead, start])], slots, new int[prompts.Count], Batch.Continue(prompts, slots, new int[prompts.Count]));
+        return Batch.Continue([.. prompts.Select(_ => (int[])[.. Lead, start])], slots, new int[prompts.Count], Batch.Continue(
+            prompts, slots, new int[prompts.Count]));
     }
 
     /// <inheritdoc/>
     protected override Batch Arrange(IReadOnlyList<TokenRow> rows)
     {
         ArgumentNullException.ThrowIfNull(rows);
-        if (Labels is { } head) return head.Task == LabelTask.Tag ? base.Arrange(rows) : Batch.Pairs([.. rows.Select(row => row.Ids)], [.. rows.Select(row => new TokenRow([start, .. row.Ids[..^1]], new float[row.Ids.Length], row.Source))]);
+        if (Labels is { } head)
+            return head.Task == LabelTask.Tag
+                ? base.Arrange(rows)
+                : Batch.Pairs(
+                    [.. rows.Select(row => row.Ids)],
+                    [.. rows.Select(row => new TokenRow([start, .. row.Ids[..^1]], new float[row.Ids.Length], row.Source))]);
         var sources = new List<int[]>();
         var answers = new List<TokenRow>();
         foreach (var row in rows)
         {
             var cut = Array.FindIndex(row.Learn, weight => weight != 0);
-            if (cut <= 0) throw new InputException($"The row {row.Source} {(cut < 0 ? "has no answer" : "has no source before its answer")}; an encoder-decoder learns answers to sources. Give it a stage with prompts and answers.");
+            if (cut <= 0)
+                throw new InputException($"The row {row.Source} {(cut < 0 ? "has no answer" : "has no source before its answer")}; an "
+                    + "encoder-decoder learns answers to sources. Give it a stage with prompts and answers.");
             sources.Add(row.Ids[..cut]);
-            answers.Add(new TokenRow([.. Lead, start, .. row.Ids[cut..]], [.. new float[Lead.Length + 1], .. row.Learn[cut..]], row.Source));
+            answers.Add(
+                new TokenRow([.. Lead, start, .. row.Ids[cut..]], [.. new float[Lead.Length + 1], .. row.Learn[cut..]], row.Source));
         }
         return Batch.Pairs(sources, answers);
     }
@@ -140,15 +224,26 @@ public sealed class T5 : LanguageModel
             {
                 var x = given[0];
                 var (query, key, value) = Heads(block.Self, block.SelfNorm.Forward(x));
-                x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(batch, query, key, value, cache, bias: bias with { Table = given[1] }));
-                x = x + block.Cross!.Output.Forward(ReadSource(block, block.CrossNorm!.Forward(x), given.ElementAtOrDefault(2), batch, cache));
+                x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(
+                    batch,
+                    query,
+                    key,
+                    value,
+                    cache,
+                    bias: bias with { Table = given[1] }));
+                x = x + block.Cross!.Output.Forward(ReadSource(
+                    block,
+                    block.CrossNorm!.Forward(x),
+                    given.ElementAtOrDefault(2),
+                    batch,
+                    cache));
                 return x + block.Feed(x);
             });
         cache?.Advance(batch);
         return decoder.Norm.Forward(x);
     }
 
-    Tensor Encode(Batch source)
+    private Tensor Encode(Batch source)
     {
         var length = source.Positions.Max() + 1;
         var bias = Bias(encoder, 1 - length, length - 1);
@@ -158,37 +253,57 @@ public sealed class T5 : LanguageModel
             {
                 var x = given[0];
                 var (query, key, value) = Heads(block.Self, block.SelfNorm.Forward(x));
-                x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(source, query, key, value, null, source.Whole, bias with { Table = given[1] }));
+                x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(
+                    source,
+                    query,
+                    key,
+                    value,
+                    null,
+                    source.Whole,
+                    bias with { Table = given[1] }));
                 return x + block.Feed(x);
             });
         return encoder.Norm.Forward(x);
     }
 
-    Tensor ReadSource(Block block, Tensor x, Tensor? read, Batch batch, KeyValueCache? cache)
+    private Tensor ReadSource(
+        Block block,
+        Tensor x,
+        Tensor? read,
+        Batch batch,
+        KeyValueCache? cache)
     {
         var query = Split(block.Cross!.Query.Forward(x));
         var plane = Sizes.Layers + block.Layer;
         if (read is null) return Flat(cache!.ReadSource(plane, batch, query, form));
         Tensor key = Split(block.Cross.Key.Forward(read)), value = Split(block.Cross.Value.Forward(read));
         cache?.StoreSource(plane, batch, key, value);
-        return Flat(RaggedAttention.Of(query, key, value, Reach.Whole(batch.Offsets, batch.Source!.Offsets), form));
+        return Flat(RaggedAttention.Of(
+            query,
+            key,
+            value,
+            Reach.Whole(batch.Offsets, batch.Source!.Offsets),
+            form));
     }
 
-    (Tensor Query, Tensor Key, Tensor Value) Heads(Attention attention, Tensor x) => (Split(attention.Query.Forward(x)), Split(attention.Key.Forward(x)), Split(attention.Value.Forward(x)));
+    private (Tensor Query, Tensor Key, Tensor Value) Heads(Attention attention, Tensor x) =>
+        (Split(attention.Query.Forward(x)), Split(attention.Key.Forward(x)), Split(attention.Value.Forward(x)));
 
-    Tensor Split(Tensor x) => x.view(-1, Sizes.Heads, Sizes.HeadWidth);
+    private Tensor Split(Tensor x) => x.view(-1, Sizes.Heads, Sizes.HeadWidth);
 
-    static Tensor Flat(Tensor x) => x.view(x.size(0), -1);
+    private static Tensor Flat(Tensor x) => x.view(x.size(0), -1);
 
     // The biases of distances from the least to the greatest: rows of the learned table, by bucket.
-    DistanceBias Bias(Stack stack, int least, int greatest)
+    private DistanceBias Bias(Stack stack, int least, int greatest)
     {
-        var of = tensor(Enumerable.Range(least, greatest - least + 1).Select(distance => (long)Bucket(distance, both: !stack.Reads)).ToArray(), device: Device);
+        var of = tensor(
+            Enumerable.Range(least, greatest - least + 1).Select(distance => (long)Bucket(distance, both: !stack.Reads)).ToArray(),
+            device: Device);
         return new DistanceBias(stack.Table.Value.index_select(0, of).t().contiguous(), -least);
     }
 
     // Near distances have a bucket each, farther ones share buckets that grow in logarithms, up to the farthest.
-    int Bucket(int distance, bool both)
+    private int Bucket(int distance, bool both)
     {
         var (count, first) = both ? (buckets / 2, distance > 0 ? buckets / 2 : 0) : (buckets, 0);
         int far = both ? Math.Abs(distance) : Math.Max(-distance, 0), exact = count / 2;
@@ -197,11 +312,20 @@ public sealed class T5 : LanguageModel
         return first + Math.Min(grown, count - 1);
     }
 
-    sealed record Attention(Projection Query, Projection Key, Projection Value, Projection Output);
+    private sealed record Attention(Projection Query, Projection Key, Projection Value, Projection Output);
 
-    sealed record Stack(Block[] Blocks, Weight Table, Norm Norm, bool Reads);
+    private sealed record Stack(Block[] Blocks, Weight Table, Norm Norm, bool Reads);
 
-    sealed record Block(int Layer, Attention Self, Norm SelfNorm, Attention? Cross, Norm? CrossNorm, Projection[] Ups, Activation Activation, Projection Down, Norm FeedNorm)
+    private sealed record Block(
+        int Layer,
+        Attention Self,
+        Norm SelfNorm,
+        Attention? Cross,
+        Norm? CrossNorm,
+        Projection[] Ups,
+        Activation Activation,
+        Projection Down,
+        Norm FeedNorm)
     {
         internal Tensor Feed(Tensor x)
         {

@@ -7,7 +7,7 @@ namespace Polymath.Models.Parts;
 /// <summary>The nonlinearity of a feed-forward block, under the names that configurations use.</summary>
 public sealed class Activation
 {
-    static readonly Dictionary<string, Func<Tensor, Tensor>> known = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Func<Tensor, Tensor>> known = new(StringComparer.Ordinal)
     {
         ["silu"] = x => nn.functional.silu(x),
         ["swish"] = x => nn.functional.silu(x),
@@ -20,7 +20,7 @@ public sealed class Activation
         ["quick_gelu"] = x => x * (x * 1.702).sigmoid(),
     };
 
-    readonly Func<Tensor, Tensor> function;
+    private readonly Func<Tensor, Tensor> function;
 
     /// <summary>The activation of a name.</summary>
     /// <param name="name">The name.</param>
@@ -30,7 +30,8 @@ public sealed class Activation
         Name = name;
         function = known.TryGetValue(name, out var found)
             ? found
-            : throw new InputException($"config.json: the activation is \"{name}\"; known are {string.Join(", ", known.Keys.Select(key => $"\"{key}\""))}. Compare it with the model's published configuration.");
+            : throw new InputException($"config.json: the activation is \"{name}\"; known are "
+                + $"{string.Join(", ", known.Keys.Select(key => $"\"{key}\""))}. Compare it with the model's published configuration.");
     }
 
     /// <summary>The names that are known.</summary>
@@ -49,5 +50,5 @@ public sealed class Activation
     public Tensor Gate(Tensor gate, Tensor up) => Name is "silu" or "swish" ? SwiGlu.Of(gate, up) : function(gate) * up;
 
     // 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) (Hendrycks & Gimpel 2016).
-    static Tensor TanhGelu(Tensor x) => x * 0.5 * (((x * x * 0.044715 + 1) * x * Math.Sqrt(2 / Math.PI)).tanh() + 1);
+    private static Tensor TanhGelu(Tensor x) => x * 0.5 * (((x * x * 0.044715 + 1) * x * Math.Sqrt(2 / Math.PI)).tanh() + 1);
 }

@@ -26,7 +26,7 @@ public abstract class AttentionAddition
 /// <param name="layer">The block it stands in.</param>
 public sealed class AttentionSocket(string name, int layer)
 {
-    readonly List<AttentionAddition> additions = [];
+    private readonly List<AttentionAddition> additions = [];
 
     /// <summary>The attention's name in files.</summary>
     public string Name { get; } = name;

@@ -2,7 +2,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
 
-/// <summary>A mixture of experts (Shazeer et al. 2017): each token goes through the few blocks that a router chooses, weighted by the router's probabilities.</summary>
+/// <summary>
+/// A mixture of experts (Shazeer et al. 2017): each token goes through the few blocks that a router chooses, weighted by the router's
+/// probabilities.
+/// </summary>
 /// <param name="router">The choice: hidden to experts.</param>
 /// <param name="experts">The blocks.</param>
 /// <param name="chosen">How many a token goes through.</param>
@@ -26,7 +29,8 @@ public sealed class Experts(Projection router, IReadOnlyList<GatedFeedForward> e
             if (own.Length == 0) continue;
             var at = tensor(own, device: x.device);
             var tokens = tensor(Array.ConvertAll(own, i => i / chosen), device: x.device);
-            result = result.index_add(0, tokens, experts[expert].Forward(x.index_select(0, tokens)) * flat.index_select(0, at).unsqueeze(1), 1);
+            result = result.index_add(
+                0, tokens, experts[expert].Forward(x.index_select(0, tokens)) * flat.index_select(0, at).unsqueeze(1), 1);
         }
         return result;
     }

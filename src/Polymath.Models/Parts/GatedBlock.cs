@@ -10,7 +10,10 @@ namespace Polymath.Models.Parts;
 /// <param name="feedForward">The feed-forward part.</param>
 public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm between, GatedFeedForward feedForward)
 {
-    /// <summary>Maps x [tokens, hidden] to the same shape. While generating, the few tokens that go on take one kernel through the block, which changes x itself.</summary>
+    /// <summary>
+    /// Maps x [tokens, hidden] to the same shape. While generating, the few tokens that go on take one kernel through the block, which
+    /// changes x itself.
+    /// </summary>
     /// <param name="x">The residual stream.</param>
     /// <param name="batch">The rows.</param>
     /// <param name="turns">The rotary turns.</param>
@@ -20,7 +23,12 @@ public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm bet
         ArgumentNullException.ThrowIfNull(batch);
         if (cache is not null && !batch.StartsFresh && Weights() is { } weights && BlockStep.Takes(x, weights))
         {
-            cache.Step(attention.Place, batch, turns, x, weights);
+            cache.Step(
+                attention.Place,
+                batch,
+                turns,
+                x,
+                weights);
             return x;
         }
         x = x + attention.Forward(before.Forward(x), batch, turns, cache);
@@ -28,12 +36,24 @@ public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm bet
     }
 
     // A delta in a socket, or another activation, takes the way through the parts.
-    BlockWeights? Weights()
+    private BlockWeights? Weights()
     {
-        if (before.Kind != NormKind.Rms || between.Kind != NormKind.Rms || feedForward.Plain is not { } maps || !attention.IsPlain) return null;
+        if (before.Kind != NormKind.Rms || between.Kind != NormKind.Rms || feedForward.Plain is not { } maps || !attention.IsPlain)
+            return null;
         var (query, key, value, output) = attention.Maps;
         return new BlockWeights(
-            before.Weight!.Value, query, key, value, attention.HeadNorms?.Query.Weight!.Value, attention.HeadNorms?.Key.Weight!.Value, output,
-            between.Weight!.Value, maps.Gate, maps.Up, maps.Down, before.Epsilon, attention.HeadNorms?.Query.Epsilon ?? 0);
+            before.Weight!.Value,
+            query,
+            key,
+            value,
+            attention.HeadNorms?.Query.Weight!.Value,
+            attention.HeadNorms?.Key.Weight!.Value,
+            output,
+            between.Weight!.Value,
+            maps.Gate,
+            maps.Up,
+            maps.Down,
+            before.Epsilon,
+            attention.HeadNorms?.Query.Epsilon ?? 0);
     }
 }

@@ -6,15 +6,18 @@ namespace Polymath.Models.Parts;
 /// <summary>A gated feed-forward block: down(f(gate(x))·up(x)) (Shazeer 2020), gate and up as two maps or one.</summary>
 public sealed class GatedFeedForward
 {
-    readonly Projection gate, down;
-    readonly Projection? up;
-    readonly Activation activation;
+    private readonly Projection gate, down;
+    private readonly Projection? up;
+    private readonly Activation activation;
 
-    GatedFeedForward(Projection gate, Projection? up, Projection down, Activation activation) => (this.gate, this.up, this.down, this.activation) = (gate, up, down, activation);
+    private GatedFeedForward(Projection gate, Projection? up, Projection down, Activation activation) =>
+        (this.gate, this.up, this.down, this.activation) = (gate, up, down, activation);
 
     /// <summary>The three maps as they are, where they are apart, gated by silu, and no delta stands in a socket; else null.</summary>
     internal (BlockMap Gate, BlockMap Up, BlockMap Down)? Plain =>
-        up is not null && gate.IsPlain && up.IsPlain && down.IsPlain && activation.Name is "silu" or "swish" ? (gate.Map, up.Map, down.Map) : null;
+        up is not null && gate.IsPlain && up.IsPlain && down.IsPlain && activation.Name is "silu" or "swish"
+            ? (gate.Map, up.Map, down.Map)
+            : null;
 
     /// <summary>A block of three maps: <c>gate_proj</c>, <c>up_proj</c> and <c>down_proj</c> under a prefix.</summary>
     /// <param name="parts">What the model is built from.</param>
@@ -24,12 +27,41 @@ public sealed class GatedFeedForward
     /// <param name="inner">The inner width.</param>
     /// <param name="activation">f.</param>
     /// <param name="bias">Whether the maps have biases.</param>
-    public static GatedFeedForward Apart(ModelParts parts, string prefix, int layer, int hidden, int inner, Activation activation, bool bias = false)
+    public static GatedFeedForward Apart(
+        ModelParts parts,
+        string prefix,
+        int layer,
+        int hidden,
+        int inner,
+        Activation activation,
+        bool bias = false)
     {
         ArgumentNullException.ThrowIfNull(parts);
-        var gate = parts.Linear(prefix + "gate_proj", Role.Gate, layer, inner, hidden, bias);
-        var up = parts.Linear(prefix + "up_proj", Role.Up, layer, inner, hidden, bias);
-        return new GatedFeedForward(gate, up, parts.Linear(prefix + "down_proj", Role.Down, layer, hidden, inner, bias), activation);
+        var gate = parts.Linear(
+            prefix + "gate_proj",
+            Role.Gate,
+            layer,
+            inner,
+            hidden,
+            bias);
+        var up = parts.Linear(
+            prefix + "up_proj",
+            Role.Up,
+            layer,
+            inner,
+            hidden,
+            bias);
+        return new GatedFeedForward(
+            gate,
+            up,
+            parts.Linear(
+                prefix + "down_proj",
+                Role.Down,
+                layer,
+                hidden,
+                inner,
+                bias),
+            activation);
     }
 
     /// <summary>A block whose gate and way up are one map, the gate's rows first.</summary>
@@ -41,10 +73,34 @@ public sealed class GatedFeedForward
     /// <param name="inner">The inner width.</param>
     /// <param name="activation">f.</param>
     /// <param name="bias">Whether the maps have biases.</param>
-    public static GatedFeedForward Fused(ModelParts parts, string gateUp, string down, int layer, int hidden, int inner, Activation activation, bool bias = false)
+    public static GatedFeedForward Fused(
+        ModelParts parts,
+        string gateUp,
+        string down,
+        int layer,
+        int hidden,
+        int inner,
+        Activation activation,
+        bool bias = false)
     {
         ArgumentNullException.ThrowIfNull(parts);
-        return new GatedFeedForward(parts.Linear(gateUp, Role.GateUp, layer, 2 * inner, hidden, bias), null, parts.Linear(down, Role.Down, layer, hidden, inner, bias), activation);
+        return new GatedFeedForward(
+            parts.Linear(
+                gateUp,
+                Role.GateUp,
+                layer,
+                2 * inner,
+                hidden,
+                bias),
+            null,
+            parts.Linear(
+                down,
+                Role.Down,
+                layer,
+                hidden,
+                inner,
+                bias),
+            activation);
     }
 
     /// <summary>An expert's block.</summary>
@@ -52,7 +108,8 @@ public sealed class GatedFeedForward
     /// <param name="up">The way up.</param>
     /// <param name="down">The way down.</param>
     /// <param name="activation">f.</param>
-    public static GatedFeedForward Of(Projection gate, Projection up, Projection down, Activation activation) => new(gate, up, down, activation);
+    public static GatedFeedForward Of(Projection gate, Projection up, Projection down, Activation activation) =>
+        new(gate, up, down, activation);
 
     /// <summary>Maps x [tokens, hidden] to [tokens, hidden].</summary>
     /// <param name="x">The input.</param>

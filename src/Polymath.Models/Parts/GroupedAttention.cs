@@ -18,7 +18,14 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
     /// <param name="cache">What was read before, or null.</param>
     /// <param name="reach">What a token sees of its row; null for what stands before it.</param>
     /// <param name="bias">What is added by distance, or null.</param>
-    public Tensor Attend(Batch batch, Tensor query, Tensor key, Tensor value, KeyValueCache? cache, Reach? reach = null, DistanceBias? bias = null)
+    public Tensor Attend(
+        Batch batch,
+        Tensor query,
+        Tensor key,
+        Tensor value,
+        KeyValueCache? cache,
+        Reach? reach = null,
+        DistanceBias? bias = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
         if (batch.Prompt is { } prompt)
@@ -30,8 +37,23 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
         // Parts of a fused map are strided views; the kernels take dense tensors.
         (query, key, value) = (query.contiguous(), key.contiguous(), value.contiguous());
         var mixed = cache is null
-            ? RaggedAttention.Of(query, key, value, reach ?? batch.Causal(Window), Form, bias)
-            : cache.Attend(Layer, batch, query, key, value, Form, Window, reach, bias);
+            ? RaggedAttention.Of(
+                query,
+                key,
+                value,
+                reach ?? batch.Causal(Window),
+                Form,
+                bias)
+            : cache.Attend(
+                Layer,
+                batch,
+                query,
+                key,
+                value,
+                Form,
+                Window,
+                reach,
+                bias);
         return mixed.view(mixed.size(0), -1);
     }
 }
@@ -52,7 +74,8 @@ public sealed record AttentionSizes(int Hidden, int Heads, int KeyValueHeads, in
         ArgumentNullException.ThrowIfNull(read);
         int hidden = read.Int("hidden_size"), heads = read.Int("num_attention_heads");
         // A key that is null means the same as in the first files, where every head had its own keys.
-        int shared = read.Has("num_key_value_heads") ? heads : keyValueHeads ?? heads, width = read.Has("head_dim") ? hidden / heads : headWidth ?? hidden / heads;
+        int shared = read.Has("num_key_value_heads") ? heads : keyValueHeads ?? heads,
+            width = read.Has("head_dim") ? hidden / heads : headWidth ?? hidden / heads;
         return new AttentionSizes(hidden, heads, read.Int("num_key_value_heads", shared), read.Int("head_dim", width)).Checked();
     }
 
@@ -60,16 +83,20 @@ public sealed record AttentionSizes(int Hidden, int Heads, int KeyValueHeads, in
     /// <exception cref="InputException">Heads cannot share, or their width is odd.</exception>
     public AttentionSizes Checked() => Heads % KeyValueHeads == 0 && HeadWidth > 0 && HeadWidth % 2 == 0
         ? this
-        : throw new InputException($"config.json: {Heads} heads cannot share {KeyValueHeads} key-value heads of width {HeadWidth}; the first must be a multiple of the second, the width even.");
+        : throw new InputException($"config.json: {Heads} heads cannot share {KeyValueHeads} key-value heads of width {HeadWidth}; the "
+            + "first must be a multiple of the second, the width even.");
 }
 
-/// <summary>Self-attention with a map each for query, key and value, grouped queries and rotary positions: Llama's, and that of the families after it.</summary>
+/// <summary>
+/// Self-attention with a map each for query, key and value, grouped queries and rotary positions: Llama's, and that of the families after
+/// it.
+/// </summary>
 public sealed class GroupedAttention
 {
-    readonly AttentionSizes sizes;
-    readonly Projection query, key, value, output;
-    readonly Norm? queryNorm, keyNorm;
-    readonly AttentionSocket socket;
+    private readonly AttentionSizes sizes;
+    private readonly Projection query, key, value, output;
+    private readonly Norm? queryNorm, keyNorm;
+    private readonly AttentionSocket socket;
 
     /// <summary>Takes the weights <c>q_proj</c>, <c>k_proj</c>, <c>v_proj</c> and <c>o_proj</c> under a prefix.</summary>
     /// <param name="parts">What the model is built from.</param>
@@ -79,18 +106,49 @@ public sealed class GroupedAttention
     /// <param name="inputBias">Whether query, key and value have biases.</param>
     /// <param name="outputBias">Whether the output has one.</param>
     /// <param name="headNorms">The ε of norms over each head of queries and keys, or null for none (Qwen 3).</param>
-    public GroupedAttention(ModelParts parts, string prefix, AttentionSizes sizes, AttentionPlace place, bool inputBias = false, bool outputBias = false, double? headNorms = null)
+    public GroupedAttention(
+        ModelParts parts,
+        string prefix,
+        AttentionSizes sizes,
+        AttentionPlace place,
+        bool inputBias = false,
+        bool outputBias = false,
+        double? headNorms = null)
     {
         ArgumentNullException.ThrowIfNull(parts);
         ArgumentNullException.ThrowIfNull(sizes);
         ArgumentNullException.ThrowIfNull(place);
         (this.sizes, Place) = (sizes, place);
         int inner = sizes.Heads * sizes.HeadWidth, shared = sizes.KeyValueHeads * sizes.HeadWidth;
-        query = parts.Linear(prefix + "q_proj", Role.Query, place.Layer, inner, sizes.Hidden, inputBias);
-        key = parts.Linear(prefix + "k_proj", Role.Key, place.Layer, shared, sizes.Hidden, inputBias);
-        value = parts.Linear(prefix + "v_proj", Role.Value, place.Layer, shared, sizes.Hidden, inputBias);
+        query = parts.Linear(
+            prefix + "q_proj",
+            Role.Query,
+            place.Layer,
+            inner,
+            sizes.Hidden,
+            inputBias);
+        key = parts.Linear(
+            prefix + "k_proj",
+            Role.Key,
+            place.Layer,
+            shared,
+            sizes.Hidden,
+            inputBias);
+        value = parts.Linear(
+            prefix + "v_proj",
+            Role.Value,
+            place.Layer,
+            shared,
+            sizes.Hidden,
+            inputBias);
         socket = parts.Attention(prefix.TrimEnd('.'), place.Layer);
-        output = parts.Linear(prefix + "o_proj", Role.Output, place.Layer, sizes.Hidden, inner, outputBias);
+        output = parts.Linear(
+            prefix + "o_proj",
+            Role.Output,
+            place.Layer,
+            sizes.Hidden,
+            inner,
+            outputBias);
         if (headNorms is not { } epsilon) return;
         queryNorm = parts.Norm(NormKind.Rms, prefix + "q_norm", sizes.HeadWidth, epsilon);
         keyNorm = parts.Norm(NormKind.Rms, prefix + "k_norm", sizes.HeadWidth, epsilon);
@@ -122,11 +180,19 @@ public sealed class GroupedAttention
         var v = maps[2].view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
         if (queryNorm is not null) (q, k) = (queryNorm.ForwardHeads(q), keyNorm!.ForwardHeads(k));
         q = turns.Apply(q);
-        return output.Forward(socket.Add(Place.Attend(batch, q, turns.Apply(k), v, cache), q, KeysAndValues));
+        return output.Forward(socket.Add(
+            Place.Attend(
+                batch,
+                q,
+                turns.Apply(k),
+                v,
+                cache),
+            q,
+            KeysAndValues));
     }
 
     // Of vectors that have no place.
-    (Tensor Key, Tensor Value) KeysAndValues(Tensor vectors)
+    private (Tensor Key, Tensor Value) KeysAndValues(Tensor vectors)
     {
         var k = key.Forward(vectors).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
         return (keyNorm?.ForwardHeads(k) ?? k, value.Forward(vectors).view(-1, sizes.KeyValueHeads, sizes.HeadWidth));

@@ -33,15 +33,20 @@ public enum LabelPlace
 }
 
 /// <summary>
-/// A head that scores labels, as transformers attaches one to any family: <c>…ForSequenceClassification</c> reads one token of a row, <c>…ForTokenClassification</c>
-/// every token. One label without a problem type is a regression; a reward model is that.
+/// A head that scores labels, as transformers attaches one to any family: <c>…ForSequenceClassification</c> reads one token of a row,
+/// <c>…ForTokenClassification</c> every token. One label without a problem type is a regression; a reward model is that.
 /// </summary>
 public sealed class LabelHead
 {
-    readonly IReadOnlyList<(Projection Map, bool Tanh)> steps;
-    readonly LabelPlace place;
+    private readonly IReadOnlyList<(Projection Map, bool Tanh)> steps;
+    private readonly LabelPlace place;
 
-    LabelHead(LabelTask task, IReadOnlyList<string> labels, LabelPlace place, IReadOnlyList<(Projection Map, bool)> steps, string? beneath)
+    private LabelHead(
+        LabelTask task,
+        IReadOnlyList<string> labels,
+        LabelPlace place,
+        IReadOnlyList<(Projection Map, bool)> steps,
+        string? beneath)
     {
         (Task, Names, this.place, this.steps) = (task, labels, place, steps);
         Modules = [.. steps.Select(step => step.Map.Name.Split('.')[0]).Concat(beneath is null ? [] : [beneath]).Distinct()];
@@ -56,7 +61,10 @@ public sealed class LabelHead
     /// <summary>The labels' names, in the order of the scores.</summary>
     public IReadOnlyList<string> Names { get; }
 
-    /// <summary>The modules that are learned with the labels, whatever else of the model is frozen: the head's own, and what stands beneath it where the files had none.</summary>
+    /// <summary>
+    /// The modules that are learned with the labels, whatever else of the model is frozen: the head's own, and what stands beneath it where
+    /// the files had none.
+    /// </summary>
     public IReadOnlyList<string> Modules { get; }
 
     /// <summary>The head that a configuration asks for, or null where it asks for a language model.</summary>
@@ -64,9 +72,16 @@ public sealed class LabelHead
     /// <param name="parts">What the model is built from.</param>
     /// <param name="width">The width of hidden states.</param>
     /// <param name="place">Which token of a row is read.</param>
-    /// <param name="names">The modules' names: those of a head over rows, the last of which maps to the labels, and that of a head over tokens.</param>
+    /// <param name="names">The modules' names: those of a head over rows, the last of which maps to the labels, and that of a head over
+    /// tokens.</param>
     /// <param name="beneath">A module beneath the head that is as fresh as it; null for none.</param>
-    public static LabelHead? Attach(ConfigReader configuration, ModelParts parts, int width, LabelPlace place, LabelNames? names = null, string? beneath = null)
+    public static LabelHead? Attach(
+        ConfigReader configuration,
+        ModelParts parts,
+        int width,
+        LabelPlace place,
+        LabelNames? names = null,
+        string? beneath = null)
     {
         ArgumentNullException.ThrowIfNull(configuration);
         ArgumentNullException.ThrowIfNull(parts);
@@ -74,13 +89,40 @@ public sealed class LabelHead
         if (TaskOf(configuration) is not { } task) return null;
         var labels = configuration.Labels();
         var called = configuration.LabelNames();
-        if (task == LabelTask.Tag) return new LabelHead(task, called, place, [(parts.Linear(names.Tag, Role.Head, -1, labels, width, bias: true), false)], null);
+        if (task == LabelTask.Tag)
+            return new LabelHead(
+                task,
+                called,
+                place,
+                [(
+                    parts.Linear(
+                        names.Tag,
+                        Role.Head,
+                        -1,
+                        labels,
+                        width,
+                        bias: true),
+                    false)],
+                null);
         var steps = names.Row.Select((name, i) =>
         {
             var last = i == names.Row.Count - 1;
-            return (parts.Linear(name, Role.Head, -1, last ? labels : width, width, bias: names.RowBias), !last);
+            return (
+                parts.Linear(
+                    name,
+                    Role.Head,
+                    -1,
+                    last ? labels : width,
+                    width,
+                    bias: names.RowBias),
+                !last);
         });
-        return new LabelHead(task, called, place, [.. steps], beneath);
+        return new LabelHead(
+            task,
+            called,
+            place,
+            [.. steps],
+            beneath);
     }
 
     /// <summary>What a configuration's architecture scores labels for; null for a language model.</summary>
@@ -96,12 +138,15 @@ public sealed class LabelHead
             "regression" => LabelTask.Regress,
             "single_label_classification" => LabelTask.Classify,
             "multi_label_classification" => LabelTask.MultiLabel,
-            var other => throw ConfigReader.Fault("problem_type", $"is \"{other}\"; known are \"regression\", \"single_label_classification\" and \"multi_label_classification\""),
+            var other => throw ConfigReader.Fault(
+                "problem_type",
+                $"is \"{other}\"; known are \"regression\", \"single_label_classification\" and \"multi_label_classification\""),
         };
     }
 
     /// <summary>The modules that a head may have, in any family, as regular expressions.</summary>
-    internal static IReadOnlyList<string> AllModules { get; } = ["score", @"classifier(\.dense|\.out_proj)?", "classifier_head", @"classification_head\.(dense|out_proj)", @"bert\.pooler\.dense"];
+    internal static IReadOnlyList<string> AllModules { get; } =
+        ["score", @"classifier(\.dense|\.out_proj)?", "classifier_head", @"classification_head\.(dense|out_proj)", @"bert\.pooler\.dense"];
 
     /// <summary>Turns a language model's configuration into that of the same model with a head, as transformers names it.</summary>
     /// <param name="configuration">The content of <c>config.json</c>; changed.</param>
@@ -113,16 +158,30 @@ public sealed class LabelHead
         ArgumentNullException.ThrowIfNull(configuration);
         ArgumentNullException.ThrowIfNull(labels);
         var read = new ConfigReader(configuration);
-        if (TaskOf(read) is not null) throw new InputException($"The model has a head over {read.Labels()} labels already ({read.Architecture}). Give a language model.");
-        if (labels.Count < (task is LabelTask.Classify or LabelTask.Tag ? 2 : 1)) throw new InputException($"A head that is to {task.ToString().ToLowerInvariant()} needs at least two labels; there {(labels.Count == 1 ? "is one" : "are none")}.");
-        if (labels.Distinct(StringComparer.Ordinal).Count() < labels.Count) throw new InputException($"A label is given twice: {string.Join(", ", labels)}.");
+        if (TaskOf(read) is not null)
+            throw new InputException($"The model has a head over {read.Labels()} labels already ({read.Architecture}). Give a language "
+                + "model.");
+        if (labels.Count < (task is LabelTask.Classify or LabelTask.Tag ? 2 : 1))
+            throw new InputException($"A head that is to {task.ToString().ToLowerInvariant()} needs at least two labels; there "
+                + $"{(labels.Count == 1 ? "is one" : "are none")}.");
+        if (labels.Distinct(StringComparer.Ordinal).Count() < labels.Count)
+            throw new InputException($"A label is given twice: {string.Join(", ", labels)}.");
         var stem = Regex.Replace(read.Architecture, "(LMHeadModel|PreTrainedModel|EncoderModel|Model|For[A-Z].*)$", "");
-        if (stem.Length == 0) throw new InputException("config.json names no architecture that a head could be attached to; write \"architectures\": [\"...ForCausalLM\"] into it.");
-        configuration["architectures"] = new JsonArray(stem + (task == LabelTask.Tag ? "ForTokenClassification" : "ForSequenceClassification"));
-        configuration["id2label"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create(i.ToString(CultureInfo.InvariantCulture), (JsonNode?)label)));
+        if (stem.Length == 0)
+            throw new InputException("config.json names no architecture that a head could be attached to; write \"architectures\": "
+                + "[\"...ForCausalLM\"] into it.");
+        configuration["architectures"] = new JsonArray(
+            stem + (task == LabelTask.Tag ? "ForTokenClassification" : "ForSequenceClassification"));
+        configuration["id2label"] = new JsonObject(
+            labels.Select((label, i) => KeyValuePair.Create(i.ToString(CultureInfo.InvariantCulture), (JsonNode?)label)));
         configuration["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create(label, (JsonNode?)i)));
         if (task != LabelTask.Tag)
-            configuration["problem_type"] = task switch { LabelTask.Regress => "regression", LabelTask.MultiLabel => "multi_label_classification", _ => "single_label_classification" };
+            configuration["problem_type"] = task switch
+            {
+                LabelTask.Regress => "regression",
+                LabelTask.MultiLabel => "multi_label_classification",
+                _ => "single_label_classification",
+            };
     }
 
     /// <summary>The scores [rows, labels], or [tokens, labels] of a tagger.</summary>
@@ -132,7 +191,9 @@ public sealed class LabelHead
     {
         ArgumentNullException.ThrowIfNull(hidden);
         ArgumentNullException.ThrowIfNull(batch);
-        var x = Task == LabelTask.Tag ? hidden : hidden.index_select(0, (place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces()).to(hidden.device));
+        var x = Task == LabelTask.Tag
+            ? hidden
+            : hidden.index_select(0, (place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces()).to(hidden.device));
         foreach (var (map, tanh) in steps)
         {
             x = map.Forward(x);
@@ -141,9 +202,13 @@ public sealed class LabelHead
         return x;
     }
 
-    /// <summary>The loss as a SUM over rows (classify, regress) or targets (tag), for labels as transformers takes them; a label of −100 does not count.</summary>
+    /// <summary>
+    /// The loss as a SUM over rows (classify, regress) or targets (tag), for labels as transformers takes them; a label of −100 does not
+    /// count.
+    /// </summary>
     /// <param name="scores">[n, labels].</param>
-    /// <param name="targets">[n] numbers of labels or values; [n, labels] for several at once and for regressions of several values.</param>
+    /// <param name="targets">[n] numbers of labels or values; [n, labels] for several at once and for regressions of several
+    /// values.</param>
     /// <returns>The sum, and the count that makes it a mean.</returns>
     public (Tensor Loss, double Count) Loss(Tensor scores, Tensor targets)
     {

@@ -44,7 +44,12 @@ public sealed class Norm(NormKind kind, Weight? weight, Weight? bias, double eps
         {
             NormKind.Rms => RmsNorm.Of(x, Weight!.Value, Epsilon),
             NormKind.RmsFromOne => RmsNorm.Of(x, Weight!.Value + 1, Epsilon),
-            _ => nn.functional.layer_norm(x, [x.size(-1)], Weight?.Value, Bias?.Value, Epsilon),
+            _ => nn.functional.layer_norm(
+                x,
+                [x.size(-1)],
+                Weight?.Value,
+                Bias?.Value,
+                Epsilon),
         };
     }
 

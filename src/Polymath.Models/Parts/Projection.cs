@@ -55,7 +55,14 @@ public sealed record StackPlace(string Name, int Expert, int Part, int Parts);
 /// <param name="bias">b [out], or none.</param>
 /// <param name="transposed">Whether the weight is held as [in, out].</param>
 /// <param name="stack">The place in a stack of experts, or null.</param>
-public sealed class Projection(string name, Role role, int layer, Weight weight, Weight? bias, bool transposed = false, StackPlace? stack = null)
+public sealed class Projection(
+    string name,
+    Role role,
+    int layer,
+    Weight weight,
+    Weight? bias,
+    bool transposed = false,
+    StackPlace? stack = null)
 {
     /// <summary>The module's name in files.</summary>
     public string Name { get; } = name;
@@ -87,7 +94,7 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     /// <summary>The deltas in the socket, each around those before it.</summary>
     public IReadOnlyList<Delta> Deltas => deltas;
 
-    readonly List<Delta> deltas = [];
+    private readonly List<Delta> deltas = [];
 
     /// <summary>Puts a delta into the socket, around those that are there.</summary>
     /// <param name="delta">The delta.</param>
@@ -108,20 +115,24 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
     public Tensor Forward(Tensor x) => Forward(x, deltas.Count, null);
 
     // x holds the batch's tokens, or some of them, whose places then are given.
-    Tensor Forward(Tensor x, int through, Tensor? tokens)
+    private Tensor Forward(Tensor x, int through, Tensor? tokens)
     {
         if (through == 0) return Plain(x, withBias: true);
         var delta = deltas[through - 1];
-        if (Among(delta.Places?.Tokens, tokens) is not { } places) return delta.Forward(this, x, inner => Forward(inner, through - 1, tokens));
-        // All rows go through what lies inside together; the delta sees its own rows, and only one that changes their input makes them go through again.
+        if (Among(delta.Places?.Tokens, tokens) is not { } places)
+            return delta.Forward(this, x, inner => Forward(inner, through - 1, tokens));
+        // All rows go through what lies inside together; the delta sees its own rows, and only one that changes their input makes them go
+        // through again.
         var all = Forward(x, through - 1, tokens);
         if (places.numel() == 0) return all;
         var own = x.index_select(0, places);
         var among = tokens is null ? places : tokens.index_select(0, places);
-        return all.index_copy(0, places, delta.Forward(this, own, inner => ReferenceEquals(inner, own) ? all.index_select(0, places) : Forward(inner, through - 1, among)));
+        return all.index_copy(0, places, delta.Forward(
+            this, own, inner => ReferenceEquals(inner, own) ? all.index_select(0, places) : Forward(inner, through - 1, among)));
     }
 
-    static Tensor? Among(Tensor? places, Tensor? tokens) => places is null || tokens is null ? places : tokens.unsqueeze(1).eq(places.unsqueeze(0)).any(1).nonzero().squeeze(1);
+    private static Tensor? Among(Tensor? places, Tensor? tokens) =>
+        places is null || tokens is null ? places : tokens.unsqueeze(1).eq(places.unsqueeze(0)).any(1).nonzero().squeeze(1);
 
     /// <summary>W·x + b or W·x, without deltas.</summary>
     /// <param name="x">The input.</param>
@@ -131,7 +142,12 @@ public sealed class Projection(string name, Role role, int layer, Weight weight,
         var bias = withBias ? Bias : null;
         if (Weight.Quantized is { } few) return QuantizedProduct.Linear(x, few, bias?.Value);
         return Transposed && !HalfProduct.Holds(Weight.Value)
-            ? bias is null ? x.mm(Weight.Value) : addmm(bias.Value, x, Weight.Value, 1f, 1f)
+            ? bias is null ? x.mm(Weight.Value) : addmm(
+                bias.Value,
+                x,
+                Weight.Value,
+                1f,
+                1f)
             : HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, bias?.Value);
     }
 

@@ -55,7 +55,8 @@ public sealed record RopeSettings(double Theta = 10000)
                 return ([.. plain.Select(f => f / Factor)], 1);
             case "dynamic":
                 // The base grows with the row (NTK-aware scaling), beyond the original context.
-                var grown = Theta * Math.Pow(Factor * Math.Max(length, OriginalContext) / OriginalContext - (Factor - 1), width / (width - 2.0));
+                var grown =
+                    Theta * Math.Pow(Factor * Math.Max(length, OriginalContext) / OriginalContext - (Factor - 1), width / (width - 2.0));
                 return ([.. Enumerable.Range(0, width / 2).Select(i => Math.Pow(grown, -2.0 * i / width))], 1);
             case "llama3":
                 return ([.. plain.Select(Llama3)], 1);
@@ -87,7 +88,7 @@ public sealed record RopeSettings(double Theta = 10000)
     public bool DependsOnLength => Type is "dynamic" or "longrope";
 
     // Llama 3.1's rule: long waves are slowed by the factor, short ones kept, those between blended.
-    double Llama3(double frequency)
+    private double Llama3(double frequency)
     {
         var wave = 2 * Math.PI / frequency;
         if (wave < OriginalContext / HighFrequencyFactor) return frequency;
@@ -97,7 +98,7 @@ public sealed record RopeSettings(double Theta = 10000)
     }
 
     // YaRN (Peng et al. 2023, section 3.2): a ramp over the pairs between those that turn often and those that turn seldom.
-    double[] Yarn(int width)
+    private double[] Yarn(int width)
     {
         double Pair(double turns) => width * Math.Log(OriginalContext / (turns * 2 * Math.PI)) / (2 * Math.Log(Theta));
         double low = Pair(BetaFast), high = Pair(BetaSlow);
@@ -112,9 +113,12 @@ public sealed record RopeSettings(double Theta = 10000)
         })];
     }
 
-    double YarnAttention()
+    private double YarnAttention()
     {
         double Scale(double m) => Factor <= 1 ? 1 : 0.1 * m * Math.Log(Factor) + 1;
-        return AttentionFactor ?? (AttentionScales is { Scale: not 0, AllDimensions: not 0 } parts ? Scale(parts.Scale) / Scale(parts.AllDimensions) : Scale(1));
+        return AttentionFactor
+            ?? (AttentionScales is { Scale: not 0, AllDimensions: not 0 } parts
+                ? Scale(parts.Scale) / Scale(parts.AllDimensions)
+                : Scale(1));
     }
 }

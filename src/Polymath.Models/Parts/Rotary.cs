@@ -17,10 +17,10 @@ public sealed record Turns(Tensor Cosine, Tensor Sine, bool Interleaved)
 /// <summary>The tables of cosines and sines of all positions, made once.</summary>
 public sealed class Rotary : IDisposable
 {
-    readonly RopeSettings settings;
-    readonly bool interleaved;
-    Tensor? cosines, sines;
-    int madeFor = -1;
+    private readonly RopeSettings settings;
+    private readonly bool interleaved;
+    private Tensor? cosines, sines;
+    private int madeFor = -1;
 
     /// <summary>Tables for heads of a width.</summary>
     /// <param name="settings">The frequencies.</param>
@@ -54,7 +54,7 @@ public sealed class Rotary : IDisposable
         return new Turns(cosines!.index_select(0, index), sines!.index_select(0, index), interleaved);
     }
 
-    void Extend(int count, Device device)
+    private void Extend(int count, Device device)
     {
         // What depends on the longest row is made for each length beyond the original context; the rest once.
         var kind = !settings.DependsOnLength || count <= settings.OriginalContext ? 0 : settings.Type == "dynamic" ? count : 1;

@@ -21,7 +21,12 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     public double SoftCap { get; init; }
 
     /// <summary>The head as a linear map with a socket; its bias is <see cref="HeadBias"/>, added after.</summary>
-    public Projection HeadMap { get; } = new(headName, Role.Head, -1, head, null);
+    public Projection HeadMap { get; } = new(
+        headName,
+        Role.Head,
+        -1,
+        head,
+        null);
 
     /// <summary>Whether the head is the table of the token vectors.</summary>
     public bool IsTied => ReferenceEquals(Embedding, Head);
@@ -43,7 +48,7 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     /// <summary>What changes the vectors, in the order it was plugged in.</summary>
     public IReadOnlyList<TokenDelta> Deltas => deltas;
 
-    readonly List<TokenDelta> deltas = [];
+    private readonly List<TokenDelta> deltas = [];
 
     /// <summary>Puts a delta of the vectors into the socket.</summary>
     /// <param name="delta">The delta.</param>
@@ -68,6 +73,8 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
         if (Scale != 1) x = x * Scale;
         if (Prompt is not { IsOn: true } prompt) return x;
         using var places = ids.ge(vocabulary).nonzero().squeeze(1);
-        return places.numel() == 0 ? x : x.index_copy(0, places, prompt.Vectors().index_select(0, ids.index_select(0, places) - vocabulary));
+        return places.numel() == 0
+            ? x
+            : x.index_copy(0, places, prompt.Vectors().index_select(0, ids.index_select(0, places) - vocabulary));
     }
 }

@@ -8,7 +8,8 @@ public static partial class AtomicFile
     /// <summary>Writes a file. An existing one is replaced only when the new one is whole.</summary>
     /// <param name="path">The file; its folder is made where it is missing.</param>
     /// <param name="write">Writes the content.</param>
-    /// <exception cref="RunFailedException">The disk is full or the folder cannot be written; what was there before is untouched.</exception>
+    /// <exception cref="RunFailedException">The disk is full or the folder cannot be written; what was there before is
+    /// untouched.</exception>
     public static void Write(string path, Action<Stream> write)
     {
         ArgumentNullException.ThrowIfNull(write);
@@ -17,7 +18,12 @@ public static partial class AtomicFile
         try
         {
             Directory.CreateDirectory(Path.GetDirectoryName(full)!);
-            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16))
+            using (var stream = new FileStream(
+                temporary,
+                FileMode.CreateNew,
+                FileAccess.Write,
+                FileShare.None,
+                1 << 16))
             {
                 write(stream);
                 stream.Flush(flushToDisk: true);
@@ -45,10 +51,13 @@ public static partial class AtomicFile
     /// <param name="text">The content.</param>
     public static void WriteText(string path, string text) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
 
-    /// <summary>Makes a folder whole or not at all: it is filled under a temporary name beside and then renamed. A folder of the name is replaced.</summary>
+    /// <summary>
+    /// Makes a folder whole or not at all: it is filled under a temporary name beside and then renamed. A folder of the name is replaced.
+    /// </summary>
     /// <param name="folder">The folder.</param>
     /// <param name="fill">Fills the temporary folder it is given.</param>
-    /// <exception cref="RunFailedException">The disk is full or the place cannot be written; what was there before is untouched.</exception>
+    /// <exception cref="RunFailedException">The disk is full or the place cannot be written; what was there before is
+    /// untouched.</exception>
     public static void WriteFolder(string folder, Action<string> fill)
     {
         ArgumentNullException.ThrowIfNull(fill);
@@ -100,16 +109,18 @@ public static partial class AtomicFile
         }
     }
 
-    static void Forget(string file)
+    private static void Forget(string file)
     {
         if (File.Exists(file)) File.Delete(file);
     }
 
-    static RunFailedException Unwritable(string path, Exception e) =>
-        new($"{path} cannot be written: {e.Message} Free some space or give a folder you may write to; what was there before is untouched.", e);
+    private static RunFailedException Unwritable(string path, Exception e) =>
+        new(
+            $"{path} cannot be written: {e.Message} Free some space or give a folder you may write to; what was there before is untouched.",
+            e);
 
     // A rename is on the disk only when its folder is. Windows has no such call and needs none.
-    static void SyncFolder(string folder)
+    private static void SyncFolder(string folder)
     {
         if (OperatingSystem.IsWindows()) return;
         var handle = OpenFolder(folder, 0);

@@ -1,6 +1,8 @@
 namespace Polymath.Recipes;
 
-/// <summary>Checks the adapters of a stage: where each comes from, whose rows it takes, and whether they can come together as asked.</summary>
+/// <summary>
+/// Checks the adapters of a stage: where each comes from, whose rows it takes, and whether they can come together as asked.
+/// </summary>
 internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMethod method, string path)
 {
     /// <summary>Runs every check.</summary>
@@ -28,19 +30,33 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
     private void Trained(IReadOnlyDictionary<string, AdapterSpec> adapters)
     {
         if (adapters.Values.All(adapter => adapter.Frozen) && method.Together is Together.Stack or Together.Route && adapters.Count > 0)
-            checks.Fault($"{path}.adapters", "all of them are frozen, so that nothing is trained", "leave 'frozen' out of one, or write together: mix, where the gates are trained");
+            checks.Fault(
+                $"{path}.adapters",
+                "all of them are frozen, so that nothing is trained",
+                "leave 'frozen' out of one, or write together: mix, where the gates are trained");
         if (method.Together == Together.Mix && adapters.Count == 1)
-            checks.Fault($"{path}.together", "a mixture weighs two adapters or more, and there is one", "name another, or leave 'together' out");
+            checks.Fault(
+                $"{path}.together", "a mixture weighs two adapters or more, and there is one", "name another, or leave 'together' out");
     }
 
     private void Whole()
     {
         if (method.Combine is not null && !Combined)
-            checks.Fault($"{path}.combine", $"'combine' has no meaning where adapters {method.Together.ToString().ToLowerInvariant()}", "write together: combine, or leave it out");
+            checks.Fault(
+                $"{path}.combine",
+                $"'combine' has no meaning where adapters {method.Together.ToString().ToLowerInvariant()}",
+                "write together: combine, or leave it out");
         if (method.Merge && method.Together is Together.Route or Together.Mix)
-            checks.Fault($"{path}.merge", $"adapters that {(Routed ? "are routed apply to some rows only" : "are mixed change with every token")} and cannot be merged", "leave 'merge' out");
+            checks.Fault(
+                $"{path}.merge",
+                $"adapters that {(Routed ? "are routed apply to some rows only" : "are mixed change with every token")} and cannot be "
+                    + "merged",
+                "leave 'merge' out");
         if (Routed && stage.Objective is AlignSpec)
-            checks.Fault($"{path}.together", "an align stage samples its own rows, which come from no data of an adapter", "write stack, or make it a prefer stage");
+            checks.Fault(
+                $"{path}.together",
+                "an align stage samples its own rows, which come from no data of an adapter",
+                "write stack, or make it a prefer stage");
     }
 
     // A name is a folder's, beside the files that tell how the adapters come together, and a prefix in checkpoints.
@@ -48,12 +64,14 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
     {
         if (!Names.IsFileName(name))
             checks.Fault(at, $"'{name}' cannot name a folder", Names.Hint);
-        else if (name.EndsWith(".json", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
+        else if (name.EndsWith(".json", StringComparison.OrdinalIgnoreCase)
+            || name.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
             checks.Fault(at, $"'{name}' is a file's name, and the adapter's folder lies beside such files", "leave the ending out");
         else if (method.Together == Together.Mix && name.Equals("mixture", StringComparison.OrdinalIgnoreCase))
             checks.Fault(at, "'mixture' is the name of the gates", "choose another name");
         else if (!seen.Add(name))
-            checks.Fault(at, $"another adapter has the name '{name}' in other letters, which some disks do not tell apart", "choose another name");
+            checks.Fault(
+                at, $"another adapter has the name '{name}' in other letters, which some disks do not tell apart", "choose another name");
     }
 
     private void One(string name, AdapterSpec adapter, string at)
@@ -62,7 +80,10 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
             return;
         var sources = (adapter.Delta is null ? 0 : 1) + (adapter.Folder is null ? 0 : 1) + (adapter.Stage is null ? 0 : 1);
         if (sources != 1)
-            checks.Fault(at, sources == 0 ? "nothing says where it comes from" : "it comes from more than one place", "write one of delta: {form: lora}, folder: FOLDER and stage: NAME");
+            checks.Fault(
+                at,
+                sources == 0 ? "nothing says where it comes from" : "it comes from more than one place",
+                "write one of delta: {form: lora}, folder: FOLDER and stage: NAME");
         if (adapter.Delta is { Merge: true } or { Base: not null })
             checks.Fault($"{at}.delta", "'merge' and 'base' are said once, for all adapters", $"write them beside 'adapters' at {path}");
         if (adapter.Stage is { } earlier && checks.StageNamed(earlier) is { } spec)
@@ -70,7 +91,10 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
         Training(adapter, at);
         Rows(adapter, at);
         if (adapter.Weight != 1 && !Combined)
-            checks.Fault($"{at}.weight", $"'weight' has no meaning where adapters {method.Together.ToString().ToLowerInvariant()}", "write together: combine, or leave it out");
+            checks.Fault(
+                $"{at}.weight",
+                $"'weight' has no meaning where adapters {method.Together.ToString().ToLowerInvariant()}",
+                "write together: combine, or leave it out");
     }
 
     private void Training(AdapterSpec adapter, string at)
@@ -78,7 +102,10 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
         if (Combined)
         {
             if (adapter.Delta is not null)
-                checks.Fault($"{at}.delta", "a fresh adapter changes nothing yet, so that there is nothing to combine", "name a folder or a stage, or write together: stack");
+                checks.Fault(
+                    $"{at}.delta",
+                    "a fresh adapter changes nothing yet, so that there is nothing to combine",
+                    "name a folder or a stage, or write together: stack");
             if (adapter.OptimizerState)
                 checks.Fault($"{at}.optimizerState", "the combined adapter's weights are new and have no state yet", "leave it out");
             if (adapter.Optimizer is not null)
@@ -92,7 +119,10 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
         if (adapter is { OptimizerState: true, Frozen: true })
             checks.Fault($"{at}.optimizerState", "a frozen adapter does not move", "leave it or 'frozen' out");
         if (adapter.Optimizer is { LoraPlusRatio: not 1 } && adapter.Delta?.TrainsB() == false)
-            checks.Fault($"{at}.optimizer.loraPlusRatio", "LoRA+ sets the rate of low-rank deltas' B apart, and this adapter trains none", "leave it out");
+            checks.Fault(
+                $"{at}.optimizer.loraPlusRatio",
+                "LoRA+ sets the rate of low-rank deltas' B apart, and this adapter trains none",
+                "leave it out");
         if (adapter is { Optimizer: not null, Frozen: true })
             checks.Fault($"{at}.optimizer", "a frozen adapter does not move", "leave it or 'frozen' out");
     }
@@ -102,13 +132,20 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
         if (!Routed)
         {
             if (adapter.Data is not null)
-                checks.Fault($"{at}.data", $"'data' has no meaning where adapters {method.Together.ToString().ToLowerInvariant()}: every row goes through all of them", "write together: route, or leave it out");
+                checks.Fault($"{at}.data", $"'data' has no meaning where adapters {method.Together.ToString().ToLowerInvariant()}: every "
+                    + "row goes through all of them", "write together: route, or leave it out");
             return;
         }
         if (adapter.Data is not { Count: > 0 })
-            checks.Fault(at, "it has no data, so that no row is sent to it", $"write data: [{string.Join(", ", stage.Data ?? [])}], or some of them");
+            checks.Fault(
+                at,
+                "it has no data, so that no row is sent to it",
+                $"write data: [{string.Join(", ", stage.Data ?? [])}], or some of them");
         foreach (var data in (adapter.Data ?? []).Where(data => stage.Data?.Contains(data) == false))
-            checks.Fault($"{at}.data", $"'{data}' is not among the data of the stage", $"write some of {string.Join(", ", stage.Data!)}, or add it there");
+            checks.Fault(
+                $"{at}.data",
+                $"'{data}' is not among the data of the stage",
+                $"write some of {string.Join(", ", stage.Data!)}, or add it there");
     }
 
     private void Earlier(string adapter, string name, StageSpec spec, string at)
@@ -117,14 +154,26 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
         if (stages.IndexOf(spec) >= stages.IndexOf(stage))
             checks.Fault($"{at}.stage", $"the stage '{name}' does not come before this one", "name an earlier stage, or move it up");
         else if (!StaysApart(spec))
-            checks.Fault($"{at}.stage", $"the stage '{name}' keeps no adapter apart", "give it a method of the kind lora, delta or adapters with merge: false");
-        else if (InnerOf(spec) is AdaptersMethod { Together: not Together.Combine, Adapters: { Count: > 1 } several } && !several.ContainsKey(adapter))
-            checks.Fault(at, $"the stage '{name}' has no adapter of this name", $"give it the name that it has there: {string.Join(", ", several.Keys)}");
-        else if (stages[(stages.IndexOf(spec) + 1)..stages.IndexOf(stage)].Find(between => between.Objective is not null && !StaysApart(between)) is { } changed)
-            checks.Fault($"{at}.stage", $"the stage '{changed.Name}', which comes between, changes the model that the adapter of '{name}' was made for", $"move '{changed.Name}' before '{name}', or give it a method with merge: false");
+            checks.Fault(
+                $"{at}.stage",
+                $"the stage '{name}' keeps no adapter apart",
+                "give it a method of the kind lora, delta or adapters with merge: false");
+        else if (InnerOf(spec) is AdaptersMethod { Together: not Together.Combine, Adapters: { Count: > 1 } several }
+            && !several.ContainsKey(adapter))
+            checks.Fault(
+                at,
+                $"the stage '{name}' has no adapter of this name",
+                $"give it the name that it has there: {string.Join(", ", several.Keys)}");
+        else if (stages[(stages.IndexOf(spec) + 1)..stages.IndexOf(stage)].Find(
+            between => between.Objective is not null && !StaysApart(between)) is { } changed)
+            checks.Fault(
+                $"{at}.stage",
+                $"the stage '{changed.Name}', which comes between, changes the model that the adapter of '{name}' was made for",
+                $"move '{changed.Name}' before '{name}', or give it a method with merge: false");
     }
 
     private static MethodSpec? InnerOf(StageSpec spec) => spec.Method is PromptMethod prompt ? prompt.Train : spec.Method;
 
-    private static bool StaysApart(StageSpec spec) => InnerOf(spec) is DeltaSpec { Merge: false } or LoraMethod { Merge: false } or AdaptersMethod { Merge: false };
+    private static bool StaysApart(StageSpec spec) =>
+        InnerOf(spec) is DeltaSpec { Merge: false } or LoraMethod { Merge: false } or AdaptersMethod { Merge: false };
 }

@@ -6,8 +6,8 @@ namespace Polymath.Recipes;
 internal sealed record Mention(Meaning Meaning, string Text, string Path, Place Place);
 
 /// <summary>
-/// Builds settings records from nodes, by reflection. What cannot be read is reported and left at its default, so that one reading finds every fault;
-/// the records are whole only when there is none.
+/// Builds settings records from nodes, by reflection. What cannot be read is reported and left at its default, so that one reading finds
+/// every fault; the records are whole only when there is none.
 /// </summary>
 internal sealed class Binder(FaultList faults)
 {
@@ -50,13 +50,22 @@ internal sealed class Binder(FaultList faults)
     private object? Refuse(Node node, string path, Type type)
     {
         var quoted = type == typeof(string) && node is ScalarNode { Value.Length: > 0 } ? ", or put the word in quotes" : "";
-        faults.Add(path, node.Place, $"{node.Describe()} stands where {ScalarReader.Wanted(type)} is expected", $"write {Shape.Sample(type)}{quoted}");
+        faults.Add(
+            path,
+            node.Place,
+            $"{node.Describe()} stands where {ScalarReader.Wanted(type)} is expected",
+            $"write {Shape.Sample(type)}{quoted}");
         return null;
     }
 
     private object? Scalar(ScalarNode node, Type type, string path, Setting? setting)
     {
-        var value = ScalarReader.Read(node, type, setting?.Bounds, path, faults);
+        var value = ScalarReader.Read(
+            node,
+            type,
+            setting?.Bounds,
+            path,
+            faults);
         if (value is string text && setting?.Meaning is { } meaning)
             Mentions.Add(new Mention(meaning, text, path, node.Place));
         return value;
@@ -103,26 +112,39 @@ internal sealed class Binder(FaultList faults)
     private object? Family(MappingNode mapping, Type type, string path)
     {
         var chosen = Choose(mapping, type, path);
-        return chosen is null ? null : Record(mapping, chosen.Type, path, chosen, type);
+        return chosen is null ? null : Record(
+            mapping,
+            chosen.Type,
+            path,
+            chosen,
+            type);
     }
 
-    /// <summary>The case that a mapping asks for; the nearest one, with a fault, when it asks for an unknown one; null when there is no telling.</summary>
+    /// <summary>
+    /// The case that a mapping asks for; the nearest one, with a fault, when it asks for an unknown one; null when there is no telling.
+    /// </summary>
     private CaseAttribute? Choose(MappingNode mapping, Type type, string path)
     {
         var cases = Shape.CasesOf(type);
-        var fit = cases.FirstOrDefault(one => mapping.Find(one.Key) is { } entry && (one.Value is null || (entry.Value as ScalarNode)?.Value == one.Value));
+        var fit = cases.FirstOrDefault(
+            one => mapping.Find(one.Key) is { } entry && (one.Value is null || (entry.Value as ScalarNode)?.Value == one.Value));
         if (fit is not null)
         {
             places[Join(path, fit.Key)] = mapping.Find(fit.Key)!.Value.Place;
             return fit;
         }
         var all = string.Join(" or ", cases.GroupBy(one => one.Key)
-            .Select(group => group.First().Value is null ? $"{group.Key}: TEXT" : $"{group.Key}: {string.Join('|', group.Select(one => one.Value))}"));
+            .Select(group =>
+                group.First().Value is null ? $"{group.Key}: TEXT" : $"{group.Key}: {string.Join('|', group.Select(one => one.Value))}"));
         if (cases.Select(one => mapping.Find(one.Key)).FirstOrDefault(entry => entry is not null) is { } found)
         {
             var values = cases.Where(one => one.Key == found.Key).Select(one => one.Value!).ToList();
             var written = (found.Value as ScalarNode)?.Value ?? "";
-            faults.Add(Join(path, found.Key), found.Value.Place, $"{found.Value.Describe()} is no known {found.Key}", Nearest.Hint(written, values, "choices"));
+            faults.Add(
+                Join(path, found.Key),
+                found.Value.Place,
+                $"{found.Value.Describe()} is no known {found.Key}",
+                Nearest.Hint(written, values, "choices"));
             return cases.FirstOrDefault(one => one.Key == found.Key && one.Value == Nearest.To(written, values));
         }
         var keys = cases.Select(one => one.Key).Distinct().ToList();
@@ -136,13 +158,23 @@ internal sealed class Binder(FaultList faults)
         return cases.FirstOrDefault(one => one.Key == near && one.Value == (misspelt.Value as ScalarNode)?.Value);
     }
 
-    private object Record(MappingNode mapping, Type type, string path, CaseAttribute? chosen = null, Type? family = null)
+    private object Record(
+        MappingNode mapping,
+        Type type,
+        string path,
+        CaseAttribute? chosen = null,
+        Type? family = null)
     {
         places.TryAdd(path, mapping.Place);
         var settings = Shape.SettingsOf(type);
         var flat = settings.FirstOrDefault(setting => setting.Flat);
         var flatCase = flat is null ? null : Choose(mapping, flat.Type, path);
-        RefuseUnknownKeys(mapping, path, KeysHere(settings, chosen, flat, flatCase), flat?.Type ?? family, flatCase ?? chosen);
+        RefuseUnknownKeys(
+            mapping,
+            path,
+            KeysHere(settings, chosen, flat, flatCase),
+            flat?.Type ?? family,
+            flatCase ?? chosen);
         var arguments = settings.Select(setting => setting.Flat
             ? flatCase is null ? null : Settings(mapping, flatCase.Type, path)
             : Value(mapping, setting, path)).ToArray();
@@ -172,7 +204,9 @@ internal sealed class Binder(FaultList faults)
     private static object? Fallback(Setting setting) =>
         !setting.Required ? setting.Default : setting.Type.IsValueType ? Activator.CreateInstance(setting.Type) : null;
 
-    /// <summary>The keys a mapping may have: a record's own, the one that selected the case, and those of a case that shares the mapping.</summary>
+    /// <summary>
+    /// The keys a mapping may have: a record's own, the one that selected the case, and those of a case that shares the mapping.
+    /// </summary>
     private static List<string> KeysHere(IReadOnlyList<Setting> settings, CaseAttribute? chosen, Setting? flat, CaseAttribute? flatCase)
     {
         var keys = settings.Where(setting => !setting.Flat).Select(setting => setting.Key).ToList();
@@ -183,8 +217,15 @@ internal sealed class Binder(FaultList faults)
         return keys;
     }
 
-    /// <summary>Reports keys that do not belong; marks the settings they were probably meant for, so that those are not called missing too.</summary>
-    private void RefuseUnknownKeys(MappingNode mapping, string path, List<string> own, Type? family, CaseAttribute? named)
+    /// <summary>
+    /// Reports keys that do not belong; marks the settings they were probably meant for, so that those are not called missing too.
+    /// </summary>
+    private void RefuseUnknownKeys(
+        MappingNode mapping,
+        string path,
+        List<string> own,
+        Type? family,
+        CaseAttribute? named)
     {
         foreach (var entry in mapping.Entries.Where(entry => !own.Contains(entry.Key)))
         {
@@ -199,7 +240,11 @@ internal sealed class Binder(FaultList faults)
             }
             else if (home is not null && named is not null)
             {
-                faults.Add(at, entry.Place, $"'{entry.Key}' belongs to {Saying(home)}, not to {Saying(named)}", $"remove it, or write {Saying(home)}");
+                faults.Add(
+                    at,
+                    entry.Place,
+                    $"'{entry.Key}' belongs to {Saying(home)}, not to {Saying(named)}",
+                    $"remove it, or write {Saying(home)}");
             }
             else
             {

@@ -33,19 +33,23 @@ internal sealed partial class Documentation
     public string? Of(Type record, Setting setting)
     {
         var constructor = $"M:{record.FullName}.#ctor(";
-        var member = members.FirstOrDefault(pair => pair.Key.StartsWith(constructor, StringComparison.Ordinal) && pair.Value.Elements("param").Any()).Value;
+        var member = members.FirstOrDefault(
+            pair => pair.Key.StartsWith(constructor, StringComparison.Ordinal) && pair.Value.Elements("param").Any()).Value;
         return Text(member?.Elements("param").FirstOrDefault(element => (string?)element.Attribute("name") == setting.Parameter.Name));
     }
 
     /// <summary>What is said about the choices of an enumeration, one after the other; null when nothing is.</summary>
     public string? OfChoices(Type type)
     {
-        var said = Enum.GetNames(type).Select(name => (Name: name, Text: Text(members.GetValueOrDefault($"F:{type.FullName}.{name}")?.Element("summary"))));
-        var text = string.Join(" ", said.Where(choice => choice.Text is not null).Select(choice => $"{Shape.Camel(choice.Name)}: {choice.Text}"));
+        var said = Enum.GetNames(type)
+            .Select(name => (Name: name, Text: Text(members.GetValueOrDefault($"F:{type.FullName}.{name}")?.Element("summary"))));
+        var text =
+            string.Join(" ", said.Where(choice => choice.Text is not null).Select(choice => $"{Shape.Camel(choice.Name)}: {choice.Text}"));
         return text.Length > 0 ? text : null;
     }
 
-    private static string? Text(XElement? element) => element is null ? null : Spaces().Replace(string.Concat(element.Nodes().Select(Words)), " ").Trim();
+    private static string? Text(XElement? element) =>
+        element is null ? null : Spaces().Replace(string.Concat(element.Nodes().Select(Words)), " ").Trim();
 
     private static string Words(XNode node) => node switch
     {

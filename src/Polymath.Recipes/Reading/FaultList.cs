@@ -16,7 +16,12 @@ internal sealed class FaultList
     /// <summary>Adds a fault.</summary>
     public void Add(string path, Place place, string problem, string hint)
     {
-        faults.Add(new Fault(path, place.Line, place.Column, problem, hint) { File = place.Source });
+        faults.Add(new Fault(
+            path,
+            place.Line,
+            place.Column,
+            problem,
+            hint) { File = place.Source });
         Damage(path);
     }
 
@@ -25,5 +30,6 @@ internal sealed class FaultList
 
     /// <summary>Whether a setting can be relied on: neither it nor anything in it has a fault.</summary>
     public bool Sound(string path) => !damaged.Contains(path)
-        && !damaged.Any(other => other.StartsWith(path, StringComparison.Ordinal) && other.Length > path.Length && other[path.Length] is ('.' or '['));
+        && !damaged.Any(
+            other => other.StartsWith(path, StringComparison.Ordinal) && other.Length > path.Length && other[path.Length] is ('.' or '['));
 }

@@ -28,7 +28,8 @@ internal sealed class FieldChecks(Checks checks)
         var path = $"data.{name}";
         Package(files.Files, files.Sha512, path);
         if (files is { Shape: not null, Fields: not null } && checks.Sound($"{path}.shape", $"{path}.fields"))
-            checks.Fault($"{path}.fields", "'fields' and 'shape' are both given", "keep one of the two: a shape says itself what the fields are");
+            checks.Fault(
+                $"{path}.fields", "'fields' and 'shape' are both given", "keep one of the two: a shape says itself what the fields are");
         if (files.Split is { } split && split.Validation + split.Test >= 1 && checks.Sound($"{path}.split"))
         {
             checks.Fault($"{path}.split",
@@ -95,7 +96,8 @@ internal sealed class FieldChecks(Checks checks)
                 "add sha512: BASE64, as the registry states it (integrity)");
         }
         else if (sha512 is not null && !IsSha512(sha512))
-            checks.Fault(at, "this is not the base64 of 64 bytes", "copy the whole SHA-512, 88 characters, with or without 'sha512-' in front");
+            checks.Fault(
+                at, "this is not the base64 of 64 bytes", "copy the whole SHA-512, 88 characters, with or without 'sha512-' in front");
         else if (packages.Count > 1)
             checks.Fault($"{path}.files", $"one sha512 cannot stand for {string.Join(" and ", packages)}", "make a source of each package");
     }
@@ -131,8 +133,12 @@ internal sealed class FieldChecks(Checks checks)
     /// <summary>A finetune stage without a prompt reads the rows' own messages.</summary>
     private void Talks(StageSpec stage, IReadOnlyList<string> sources, string path)
     {
-        if (stage.Objective is PreferSpec && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec { Shape: null }) is { } shapeless)
-            checks.Fault($"{path}.data", $"'{shapeless}' has no shape that says which answers are chosen and rejected", "add shape: preference to the source");
+        if (stage.Objective is PreferSpec
+            && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec { Shape: null }) is { } shapeless)
+            checks.Fault(
+                $"{path}.data",
+                $"'{shapeless}' has no shape that says which answers are chosen and rejected",
+                "add shape: preference to the source");
         if (stage.Objective is not FinetuneSpec talk || !checks.Sound($"{path}.prompt", $"{path}.answer"))
             return;
         if (talk is { Prompt: not null, Answer: not null })
@@ -190,7 +196,8 @@ internal sealed class FieldChecks(Checks checks)
             FilesSpec { Shape: not null } => null,
             FilesSpec { Fields: { } fields } => [.. fields.Keys],
             FilesSpec { Format: FileFormat.Txt } => ["text"],
-            FilesSpec { Format: null, Files: { Count: > 0 } files } when files.All(file => file.EndsWith(".txt", StringComparison.Ordinal)) => ["text"],
+            FilesSpec { Format: null, Files: { Count: > 0 } files }
+                when files.All(file => file.EndsWith(".txt", StringComparison.Ordinal)) => ["text"],
             ViewSpec { View: { } below } view when FieldsOf(below, seen) is { } fields => [.. fields.Union(view.Fields?.Keys ?? [])],
             _ => null,
         };

@@ -13,13 +13,20 @@ public enum HubName
     ModelScope,
 }
 
-/// <summary>A repository on a hub: <c>hf:ORG/NAME[@REVISION]</c>, <c>modelscope:ORG/NAME[@REVISION]</c>; for data with <c>/path/glob</c> behind it.</summary>
+/// <summary>
+/// A repository on a hub: <c>hf:ORG/NAME[@REVISION]</c>, <c>modelscope:ORG/NAME[@REVISION]</c>; for data with <c>/path/glob</c> behind it.
+/// </summary>
 /// <param name="Hub">The hub.</param>
 /// <param name="IsData">Whether the repository holds data; else a model, a tokenizer or an adapter.</param>
 /// <param name="Repository"><c>ORG/NAME</c>, or the bare name of one of the oldest repositories.</param>
 /// <param name="Revision">A branch, a tag or a commit; the main branch when null.</param>
 /// <param name="Path">The path or glob of the files meant; null for those that are needed.</param>
-public sealed partial record HubAddress(HubName Hub, bool IsData, string Repository, string? Revision, string? Path)
+public sealed partial record HubAddress(
+    HubName Hub,
+    bool IsData,
+    string Repository,
+    string? Revision,
+    string? Path)
 {
     private const string HuggingFace = "hf:", ModelScope = "modelscope:", Data = "datasets/";
 
@@ -27,11 +34,12 @@ public sealed partial record HubAddress(HubName Hub, bool IsData, string Reposit
     public static IReadOnlyList<string> Prefixes { get; } = [HuggingFace, ModelScope];
 
     /// <summary>The address without a path, in its one canonical form.</summary>
-    public string Source => $"{(Hub == HubName.HuggingFace ? HuggingFace : ModelScope)}{(IsData ? Data : "")}{Repository}" +
-        $"{(Revision is null ? "" : "@" + Revision.Replace("/", "%2F", StringComparison.Ordinal))}";
+    public string Source => $"{(Hub == HubName.HuggingFace ? HuggingFace : ModelScope)}{(IsData ? Data : "")}{Repository}"
+        + $"{(Revision is null ? "" : "@" + Revision.Replace("/", "%2F", StringComparison.Ordinal))}";
 
     /// <summary>Whether a text of a recipe or a command is meant as the address of a repository.</summary>
-    public static bool IsAddress([NotNullWhen(true)] string? text) => text is not null && Prefixes.Any(prefix => text.StartsWith(prefix, StringComparison.Ordinal));
+    public static bool IsAddress([NotNullWhen(true)] string? text) =>
+        text is not null && Prefixes.Any(prefix => text.StartsWith(prefix, StringComparison.Ordinal));
 
     /// <summary>Reads the address of a model, a tokenizer or an adapter.</summary>
     /// <exception cref="InputException">It is not one.</exception>
@@ -57,14 +65,16 @@ public sealed partial record HubAddress(HubName Hub, bool IsData, string Reposit
     internal const string ModelForm = "hf:ORG/NAME or hf:ORG/NAME@REVISION (or modelscope:), such as hf:Qwen/Qwen3-0.6B";
 
     /// <summary>How the address of data is written.</summary>
-    internal const string DataForm = "hf:datasets/ORG/NAME[@REVISION][/path] (or modelscope:), such as hf:datasets/tatsu-lab/alpaca/data/*.parquet";
+    internal const string DataForm =
+        "hf:datasets/ORG/NAME[@REVISION][/path] (or modelscope:), such as hf:datasets/tatsu-lab/alpaca/data/*.parquet";
 
     /// <summary>Reads an address.</summary>
     /// <param name="text">The address.</param>
     /// <param name="data">Whether data is meant; a path may stand behind it then.</param>
     /// <param name="address">The address, when it is well formed.</param>
     /// <param name="problem">What is wrong with it, when it is not.</param>
-    public static bool TryParse(string text, bool data, [NotNullWhen(true)] out HubAddress? address, [NotNullWhen(false)] out string? problem)
+    public static bool TryParse(
+        string text, bool data, [NotNullWhen(true)] out HubAddress? address, [NotNullWhen(false)] out string? problem)
     {
         address = null;
         var hub = text.StartsWith(HuggingFace, StringComparison.Ordinal) ? HubName.HuggingFace : HubName.ModelScope;
@@ -76,8 +86,11 @@ public sealed partial record HubAddress(HubName Hub, bool IsData, string Reposit
         problem = match switch
         {
             // A bare name with a path behind it would be taken for ORG/NAME by everybody else.
-            _ when !IsAddress(text) || !match.Success || (path is not null && revision is null && !name.Contains('/', StringComparison.Ordinal)) => $"'{text}' is not the address of a repository",
-            _ when name.Contains("..", StringComparison.Ordinal) || name.Contains("--", StringComparison.Ordinal) || name.Split('/').Any(part => part.Length > 96 || part[^1] is '.' or '-') =>
+            _ when !IsAddress(text) || !match.Success
+                || (path is not null && revision is null && !name.Contains('/', StringComparison.Ordinal)) =>
+                $"'{text}' is not the address of a repository",
+            _ when name.Contains("..", StringComparison.Ordinal) || name.Contains("--", StringComparison.Ordinal)
+                || name.Split('/').Any(part => part.Length > 96 || part[^1] is '.' or '-') =>
                 $"'{name}' cannot name a repository",
             _ when hub == HubName.ModelScope && !name.Contains('/', StringComparison.Ordinal) => $"'{text}' names no organisation",
             _ when revision is not null && !Name().IsMatch(revision) => $"'{revision}' cannot be a revision",
@@ -86,7 +99,13 @@ public sealed partial record HubAddress(HubName Hub, bool IsData, string Reposit
             _ when path is not null && !IsInside(path) => $"'{path}' is not a path inside the repository",
             _ => null,
         };
-        if (problem is null) address = new HubAddress(hub, data, name, revision, path);
+        if (problem is null)
+            address = new HubAddress(
+                hub,
+                data,
+                name,
+                revision,
+                path);
         return problem is null;
     }
 
@@ -94,9 +113,11 @@ public sealed partial record HubAddress(HubName Hub, bool IsData, string Reposit
 
     private static string? Text(Match match, string group) => match.Groups[group] is { Success: true } found ? found.Value : null;
 
-    private static bool IsInside(string path) => !path.AsSpan().ContainsAny('\\', '\0') && path.Split('/').All(part => part is not ("" or "." or ".."));
+    private static bool IsInside(string path) =>
+        !path.AsSpan().ContainsAny('\\', '\0') && path.Split('/').All(part => part is not ("" or "." or ".."));
 
-    [GeneratedRegex(@"^(?<name>[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)?)(?:@(?<revision>[^/]*))?(?:/(?<path>.+))?\z", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^(?<name>[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)?)(?:@(?<revision>[^/]*))?(?:/(?<path>.+))?\z",
+        RegexOptions.CultureInvariant)]
     private static partial Regex Form();
 
     [GeneratedRegex(@"^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*\z", RegexOptions.CultureInvariant)]

@@ -3,13 +3,16 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Recipes;
 
-/// <summary>Finds the files that a path or glob of a recipe stands for: <c>*</c> and <c>?</c> within a name, <c>**</c> for folders of any depth.</summary>
+/// <summary>
+/// Finds the files that a path or glob of a recipe stands for: <c>*</c> and <c>?</c> within a name, <c>**</c> for folders of any depth.
+/// </summary>
 public static class LocalFiles
 {
     /// <summary>The full paths of the files, in ordinal order of their paths; none when nothing fits.</summary>
     /// <param name="baseFolder">The folder that <paramref name="pattern"/> is relative to.</param>
     /// <param name="pattern">The path or glob, with slashes.</param>
-    public static IReadOnlyList<string> Find(string baseFolder, string pattern) => [.. Search(baseFolder, pattern).Order(StringComparer.Ordinal)];
+    public static IReadOnlyList<string> Find(string baseFolder, string pattern) =>
+        [.. Search(baseFolder, pattern).Order(StringComparer.Ordinal)];
 
     /// <summary>Whether a path or glob stands for at least one file.</summary>
     /// <param name="baseFolder">The folder that <paramref name="pattern"/> is relative to.</param>
@@ -19,7 +22,8 @@ public static class LocalFiles
     /// <summary>Whether a path, with slashes, fits a pattern.</summary>
     /// <param name="pattern">The path or glob.</param>
     /// <param name="path">The path.</param>
-    public static bool Fits(string pattern, string path) => Regex.IsMatch(path, Expression(pattern), RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
+    public static bool Fits(string pattern, string path) =>
+        Regex.IsMatch(path, Expression(pattern), RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
 
     /// <summary>Whether a path holds wildcards.</summary>
     internal static bool IsGlob(string pattern) => pattern.AsSpan().ContainsAny('*', '?');
@@ -50,7 +54,8 @@ public static class LocalFiles
             RecurseSubdirectories = rest.Contains('/', StringComparison.Ordinal) || rest.Contains("**", StringComparison.Ordinal),
             MaxRecursionDepth = rest.Contains("**", StringComparison.Ordinal) ? 32 : rest.Count(character => character == '/'),
         };
-        return Directory.EnumerateFiles(root, "*", options).Where(file => name.IsMatch(Path.GetRelativePath(root, file).Replace('\\', '/')));
+        return Directory.EnumerateFiles(root, "*", options)
+            .Where(file => name.IsMatch(Path.GetRelativePath(root, file).Replace('\\', '/')));
     }
 
     private static string Expression(string glob)

@@ -2,7 +2,9 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Recipes;
 
-/// <summary>Checks texts that stand for something: names that must be declared, patterns that must compile, files and folders that must exist.</summary>
+/// <summary>
+/// Checks texts that stand for something: names that must be declared, patterns that must compile, files and folders that must exist.
+/// </summary>
 internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultList faults)
 {
     /// <summary>Checks one text.</summary>
@@ -23,7 +25,8 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
             faults.Add(mention.Path, mention.Place, problem, hint!);
     }
 
-    private List<string> Keys(string section) => root.Find(section)?.Value is MappingNode named ? [.. named.Entries.Select(entry => entry.Key)] : [];
+    private List<string> Keys(string section) =>
+        root.Find(section)?.Value is MappingNode named ? [.. named.Entries.Select(entry => entry.Key)] : [];
 
     private IReadOnlyList<string> StageNames() => root.Find("stages")?.Value switch
     {
@@ -44,7 +47,9 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
         }
         catch (Exception exception) when (exception is ArgumentException or InsufficientExecutionStackException)
         {
-            return ($"this is no regular expression: {exception.Message.TrimEnd('.')}", "correct the pattern; single quotes keep its backslashes as they are");
+            return (
+                $"this is no regular expression: {exception.Message.TrimEnd('.')}",
+                "correct the pattern; single quotes keep its backslashes as they are");
         }
     }
 
@@ -61,7 +66,9 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
         if (scheme != PackageAddress.Prefix)
         {
             var near = Nearest.To(scheme, [PackageAddress.Prefix, .. HubAddress.Prefixes]) is { } known ? $"did you mean '{known}'? " : "";
-            return ($"'{scheme}' is no known kind of address", $"{near}write a local path, npm:PACKAGE@VERSION/PATH, or hf:datasets/ORG/NAME");
+            return (
+                $"'{scheme}' is no known kind of address",
+                $"{near}write a local path, npm:PACKAGE@VERSION/PATH, or hf:datasets/ORG/NAME");
         }
         const string hint = "write npm:PACKAGE@VERSION/PATH with the exact version, such as npm:name@1.2.3/folder/*.json";
         return PackageAddress.TryParse(text, out _, out var problem) ? default : (problem, hint);
@@ -79,7 +86,8 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
     {
         if (HubAddress.IsAddress(text))
             return HubAddress.TryParse(text, data: false, out _, out var fault) ? default : (fault, $"write {HubAddress.ModelForm}");
-        return Reachable(() => text.Length > 0 && !text.Contains('\0', StringComparison.Ordinal) && Directory.Exists(Path.Combine(baseFolder, text)))
+        return Reachable(
+            () => text.Length > 0 && !text.Contains('\0', StringComparison.Ordinal) && Directory.Exists(Path.Combine(baseFolder, text)))
             ? default
             : ($"there is no folder '{text}'", Beside(text, Directory.EnumerateDirectories));
     }
@@ -91,7 +99,9 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
         Reachable(() =>
         {
             var folder = Path.GetDirectoryName(Path.GetFullPath(Path.Combine(baseFolder, text)));
-            near = Directory.Exists(folder) ? Nearest.To(Path.GetFileName(text), list(folder).Select(path => Path.GetFileName(path)).Take(1000)) : null;
+            near = Directory.Exists(folder)
+                ? Nearest.To(Path.GetFileName(text), list(folder).Select(path => Path.GetFileName(path)).Take(1000))
+                : null;
             return near is not null;
         });
         return near is not null ? $"did you mean '{near}'?" : "paths are relative to the recipe's folder";
@@ -103,7 +113,8 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
         {
             return look();
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        catch (Exception exception)
+            when (exception is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
             return false;
         }

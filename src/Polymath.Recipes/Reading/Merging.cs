@@ -1,23 +1,28 @@
 namespace Polymath.Recipes;
 
-/// <summary>Lays the small block over a recipe: mappings merge, single values and lists replace; a mapping over named items merges into those.</summary>
+/// <summary>
+/// Lays the small block over a recipe: mappings merge, single values and lists replace; a mapping over named items merges into those.
+/// </summary>
 internal sealed class Merging(FaultList faults)
 {
     /// <summary>The recipe with the block laid over it.</summary>
     public Node Merge(Node below, Node above, string path) => (below, above) switch
     {
-        (MappingNode old, MappingNode added) => added.Entries.Aggregate(old, (merged, entry) => merged.With(old.Find(entry.Key) is { } existing
-            ? entry with { Value = Merge(existing.Value, entry.Value, $"{path}.{entry.Key}") }
-            : entry)),
+        (MappingNode old, MappingNode added) =>
+            added.Entries.Aggregate(old, (merged, entry) => merged.With(old.Find(entry.Key) is { } existing
+                ? entry with { Value = Merge(existing.Value, entry.Value, $"{path}.{entry.Key}") }
+                : entry)),
         (ListNode old, MappingNode added) when old.Items.Count > 0 && NamesIn(old).Count == old.Items.Count => Named(old, added, path),
         _ => above,
     };
 
     /// <summary>The index of the item with a name; -1 when there is none.</summary>
-    public static int IndexOf(ListNode list, string name) => list.Items.ToList().FindIndex(item => (item as MappingNode)?.Text("name") == name);
+    public static int IndexOf(ListNode list, string name) =>
+        list.Items.ToList().FindIndex(item => (item as MappingNode)?.Text("name") == name);
 
     /// <summary>The names of a list's items.</summary>
-    public static IReadOnlyList<string> NamesIn(ListNode list) => [.. list.Items.Select(item => (item as MappingNode)?.Text("name")).OfType<string>()];
+    public static IReadOnlyList<string> NamesIn(ListNode list) =>
+        [.. list.Items.Select(item => (item as MappingNode)?.Text("name")).OfType<string>()];
 
     private ListNode Named(ListNode old, MappingNode added, string path)
     {
@@ -26,7 +31,11 @@ internal sealed class Merging(FaultList faults)
         {
             var index = IndexOf(old, entry.Key);
             if (index < 0)
-                faults.Add($"{path}.{entry.Key}", entry.Place, $"nothing here is named '{entry.Key}'", Nearest.Hint(entry.Key, NamesIn(old), "names"));
+                faults.Add(
+                    $"{path}.{entry.Key}",
+                    entry.Place,
+                    $"nothing here is named '{entry.Key}'",
+                    Nearest.Hint(entry.Key, NamesIn(old), "names"));
             else if (entry.Value is not MappingNode)
             {
                 faults.Add($"{path}.{entry.Key}", entry.Value.Place,

@@ -6,9 +6,13 @@ namespace Polymath.Recipes;
 internal static partial class Names
 {
     /// <summary>What to type instead of a name that cannot be a folder's.</summary>
-    public const string Hint = "use letters, digits, '-', '_' and '.', with a letter or digit in front, and none of the names that Windows keeps to itself (CON, NUL, COM1)";
+    public const string Hint = "use letters, digits, '-', '_' and '.', with a letter or digit in front, and none of the names that Windows "
+        + "keeps to itself (CON, NUL, COM1)";
 
-    /// <summary>Whether a name can be a folder's: letters, digits, '-', '_' and '.', with a letter or digit in front and no '.' at the end, and no device of Windows.</summary>
+    /// <summary>
+    /// Whether a name can be a folder's: letters, digits, '-', '_' and '.', with a letter or digit in front and no '.' at the end, and no
+    /// device of Windows.
+    /// </summary>
     public static bool IsFileName(string name) => name.Length <= 100 && Form().IsMatch(name) && !Device().IsMatch(name);
 
     [GeneratedRegex(@"^[\p{L}\p{Nd}](?:[\p{L}\p{M}\p{Nd}._-]*[\p{L}\p{M}\p{Nd}_-])?\z", RegexOptions.CultureInvariant)]

@@ -3,7 +3,9 @@ using YamlDotNet.Core.Events;
 
 namespace Polymath.Recipes;
 
-/// <summary>Turns YAML (or JSON, which is YAML) into nodes that know their places. One document; every key once; no anchors, aliases or tags.</summary>
+/// <summary>
+/// Turns YAML (or JSON, which is YAML) into nodes that know their places. One document; every key once; no anchors, aliases or tags.
+/// </summary>
 internal sealed class NodeParser(string source, FaultList faults)
 {
     private const int DeepestNesting = 64;
@@ -21,13 +23,16 @@ internal sealed class NodeParser(string source, FaultList faults)
         catch (YamlException exception)
         {
             var place = exception.Message.Contains("tab", StringComparison.Ordinal) ? FirstTab(text) : null;
-            faults.Add("", place ?? PlaceOf(exception.Start), $"this is not YAML: {exception.Message.TrimEnd('.')}", SyntaxHint(exception.Message));
+            faults.Add("", place ?? PlaceOf(exception.Start), $"this is not YAML: {exception.Message.TrimEnd('.')}", SyntaxHint(
+                exception.Message));
         }
-        catch (Exception exception) when (exception is InvalidOperationException or ArgumentException or FormatException or IndexOutOfRangeException)
+        catch (Exception exception)
+            when (exception is InvalidOperationException or ArgumentException or FormatException or IndexOutOfRangeException)
         {
             // The parser's own answer to some unclosed brackets.
             var place = open.Count > 0 ? open.Peek() : new Place(source, 1, 1);
-            faults.Add("", place, "what begins here never ends as it should", "close the brackets and quotes, and put a comma between items");
+            faults.Add(
+                "", place, "what begins here never ends as it should", "close the brackets and quotes, and put a comma between items");
         }
         return null;
     }
@@ -42,7 +47,11 @@ internal sealed class NodeParser(string source, FaultList faults)
                 case StreamStart or StreamEnd or DocumentEnd:
                     break;
                 case DocumentStart start when root is not null:
-                    faults.Add("", PlaceOf(start.Start), "a second document begins here", "keep one document in a file: remove the '---' and what follows");
+                    faults.Add(
+                        "",
+                        PlaceOf(start.Start),
+                        "a second document begins here",
+                        "keep one document in a file: remove the '---' and what follows");
                     return root;
                 case DocumentStart:
                     parser.MoveNext();
@@ -62,7 +71,11 @@ internal sealed class NodeParser(string source, FaultList faults)
             throw new YamlException(current.Start, current.End, $"nested more than {DeepestNesting} deep");
         if (current is AnchorAlias alias)
         {
-            faults.Add("", place, $"the alias '*{alias.Value}' is not supported", "write the value out, or put the text in quotes when it begins with '*'");
+            faults.Add(
+                "",
+                place,
+                $"the alias '*{alias.Value}' is not supported",
+                "write the value out, or put the text in quotes when it begins with '*'");
             return new ScalarNode(place, "", true);
         }
         RefuseDecoration(current as NodeEvent ?? throw new InvalidOperationException("A node is missing."), place);
@@ -123,7 +136,8 @@ internal sealed class NodeParser(string source, FaultList faults)
     private void RefuseDecoration(NodeEvent node, Place place)
     {
         if (!node.Anchor.IsEmpty)
-            faults.Add("", place, $"the anchor '&{node.Anchor.Value}' is not supported", "remove it and write the value out where it is needed");
+            faults.Add(
+                "", place, $"the anchor '&{node.Anchor.Value}' is not supported", "remove it and write the value out where it is needed");
         if (!node.Tag.IsEmpty && !(node.Tag.IsNonSpecific && node is Scalar { Style: not ScalarStyle.Plain }))
         {
             faults.Add("", place,

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Polymath.Recipes;
 
-/// <summary>Sets single settings from outside the file, such as <c>stages.finetune.optimizer.rate=3e-4</c> or <c>stages.1.optimizer.rate=3e-4</c>.</summary>
+/// <summary>
+/// Sets single settings from outside the file, such as <c>stages.finetune.optimizer.rate=3e-4</c> or <c>stages.1.optimizer.rate=3e-4</c>.
+/// </summary>
 internal sealed class Overrides(FaultList faults)
 {
     /// <summary>The recipe with one setting replaced; mappings on the way are made where there are none.</summary>
@@ -38,10 +40,12 @@ internal sealed class Overrides(FaultList faults)
                 return mapping.With(new Entry(key, value.Place, Set(mapping.Find(key)?.Value, segments, at + 1, value)));
             case ListNode list:
                 var index = Merging.IndexOf(list, key);
-                if (index < 0 && int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < list.Items.Count)
+                if (index < 0 && int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+                    && number < list.Items.Count)
                     index = number;
                 if (index >= 0)
-                    return new ListNode(list.Place, [.. list.Items.Select((item, i) => i == index ? Set(item, segments, at + 1, value) : item)]);
+                    return new ListNode(
+                        list.Place, [.. list.Items.Select((item, i) => i == index ? Set(item, segments, at + 1, value) : item)]);
                 var counted = list.Items.Count == 0 ? "the list is empty" : $"write a number from 0 to {list.Items.Count - 1}";
                 var names = Merging.NamesIn(list);
                 faults.Add(path, value.Place,
@@ -60,7 +64,8 @@ internal sealed class Overrides(FaultList faults)
     {
         ScalarNode scalar => new ScalarNode(place, scalar.Value, scalar.Plain),
         ListNode list => new ListNode(place, [.. list.Items.Select(item => Placed(item, place))]),
-        MappingNode mapping => new MappingNode(place, [.. mapping.Entries.Select(entry => new Entry(entry.Key, place, Placed(entry.Value, place)))]),
+        MappingNode mapping =>
+            new MappingNode(place, [.. mapping.Entries.Select(entry => new Entry(entry.Key, place, Placed(entry.Value, place)))]),
         _ => node,
     };
 }

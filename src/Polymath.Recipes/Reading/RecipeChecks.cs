@@ -66,14 +66,21 @@ internal sealed class RecipeChecks(Checks checks)
             }
         }
         if (checks.Sound("model.heads", "model.keyValueHeads") && model.KeyValueHeads is { } shared && model.Heads % shared != 0)
-            checks.Fault("model.keyValueHeads", $"{shared} key-value heads do not divide the {model.Heads} heads", $"write {Divisor(model.Heads, shared)}");
+            checks.Fault(
+                "model.keyValueHeads",
+                $"{shared} key-value heads do not divide the {model.Heads} heads",
+                $"write {Divisor(model.Heads, shared)}");
         if (checks.Recipe.Tokenizer is null && checks.Sound("tokenizer"))
-            checks.Fault("tokenizer", "'tokenizer' is missing, and a new model has none of its own", "add tokenizer: {kind: character|byteLevelBpe|wordPiece|unigram}");
+            checks.Fault(
+                "tokenizer",
+                "'tokenizer' is missing, and a new model has none of its own",
+                "add tokenizer: {kind: character|byteLevelBpe|wordPiece|unigram}");
     }
 
     /// <summary>The divisor of a number that is nearest to what was written.</summary>
     private static int Divisor(int number, int near) =>
-        Enumerable.Range(1, Math.Min(number, 2 * near)).Where(candidate => number % candidate == 0).MinBy(candidate => Math.Abs(candidate - near));
+        Enumerable.Range(1, Math.Min(number, 2 * near))
+            .Where(candidate => number % candidate == 0).MinBy(candidate => Math.Abs(candidate - near));
 
     private void Tables()
     {
@@ -102,7 +109,8 @@ internal sealed class RecipeChecks(Checks checks)
         foreach (var (name, reward) in checks.Recipe.Rewards ?? new Dictionary<string, RewardSpec>())
         {
             var path = $"rewards.{name}";
-            if (reward is PatternRewardSpec { By: null, Match: { } match } && match.Keys.Any(key => key != "*") && checks.Sound($"{path}.by", $"{path}.match"))
+            if (reward is PatternRewardSpec { By: null, Match: { } match }
+                && match.Keys.Any(key => key != "*") && checks.Sound($"{path}.by", $"{path}.match"))
             {
                 checks.Fault($"{path}.by",
                     "'by' is missing: nothing says which field chooses the pattern",
@@ -136,14 +144,18 @@ internal sealed class RecipeChecks(Checks checks)
                 continue;
             var fitting = checks.Stages.Where(stage => kinds.Contains(stage.Objective?.Kind)).Select(stage => stage.Name).ToList();
             var hint = fitting.Count > 0 ? $"name one of {string.Join(", ", fitting)}" : "the recipe has no such stage";
-            checks.Fault($"abilities.{name}.stage", $"'{stageName}' is a stage of the kind {objective.Kind}; this measures {string.Join(" or ", kinds)}", hint);
+            checks.Fault(
+                $"abilities.{name}.stage",
+                $"'{stageName}' is a stage of the kind {objective.Kind}; this measures {string.Join(" or ", kinds)}",
+                hint);
         }
     }
 
     // A head over labels stands where the head over words stood: nothing that comes after foretells words again.
     private void Heads()
     {
-        if (!checks.Sound("stages", "rounds") || checks.Stages.Any(stage => stage.Objective is null || !checks.Sound($"{checks.PathOf(stage)}.method.kind")))
+        if (!checks.Sound("stages", "rounds")
+            || checks.Stages.Any(stage => stage.Objective is null || !checks.Sound($"{checks.PathOf(stage)}.method.kind")))
             return;
         StageVisit? before = null;
         var told = new HashSet<string>();
@@ -152,8 +164,10 @@ internal sealed class RecipeChecks(Checks checks)
             if (before is not null && before.Stage.TrainsHead && !visit.Stage.TrainsHead && told.Add(visit.Stage.Name))
             {
                 checks.Fault($"{checks.PathOf(visit.Stage)}.kind",
-                    $"'{visit.Name}' comes after '{before.Name}', which leaves a model with a head over labels in place of the one over words",
-                    $"move '{before.Stage.Name}' behind it, or let '{before.Stage.Name}' ask by method: {{kind: prompt, template: \"... {{mask}}\", verbalizer: {{...}}}}");
+                    $"'{visit.Name}' comes after '{before.Name}', which leaves a model with a head over labels in place of the one "
+                        + "over words",
+                    $"move '{before.Stage.Name}' behind it, or let '{before.Stage.Name}' ask by method: {{kind: prompt, template: \"... "
+                        + "{mask}\", verbalizer: {...}}");
             }
             before = visit;
         }
@@ -174,7 +188,8 @@ internal sealed class RecipeChecks(Checks checks)
             if (at != start || way.Count == 0 || way.Any(told.Contains))
                 continue;
             told.UnionWith(way);
-            checks.Fault($"data.{start}.view", $"views go in a circle: {string.Join(" > ", [.. way, start])}", "let one of them read files");
+            checks.Fault(
+                $"data.{start}.view", $"views go in a circle: {string.Join(" > ", [.. way, start])}", "let one of them read files");
         }
     }
 }

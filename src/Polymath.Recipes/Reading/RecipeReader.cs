@@ -11,7 +11,8 @@ public static class RecipeReader
     /// <summary>Reads a recipe from a YAML or JSON file; its folder is the one that paths are relative to.</summary>
     /// <param name="file">The file.</param>
     /// <param name="small">Whether the recipe's <c>small</c> block is laid over it.</param>
-    /// <param name="overrides">Settings to replace, such as <c>stages.finetune.optimizer.rate=3e-4</c>; they go over the small block.</param>
+    /// <param name="overrides">Settings to replace, such as <c>stages.finetune.optimizer.rate=3e-4</c>; they go over the small
+    /// block.</param>
     /// <returns>The recipe, or its faults; a file that cannot be read is a fault too.</returns>
     public static RecipeReading Read(string file, bool small = false, IReadOnlyList<string>? overrides = null)
     {
@@ -27,15 +28,22 @@ public static class RecipeReader
             if (new FileInfo(full).Length > LargestFile)
                 return Unreadable(file, folder, "the file is larger than any recipe", "name a recipe, not data or weights");
             var text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(File.ReadAllBytes(full));
-            return Parse(text, Path.GetFileName(full), folder, small, overrides) with { File = file };
+            return Parse(
+                text,
+                Path.GetFileName(full),
+                folder,
+                small,
+                overrides) with { File = file };
         }
         catch (DecoderFallbackException)
         {
             return Unreadable(file, folder, "the file is not UTF-8 text", "save it as UTF-8");
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        catch (Exception exception)
+            when (exception is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
-            return Unreadable(file, folder, $"the file cannot be read: {exception.Message.TrimEnd('.')}", "check the path and who may read it");
+            return Unreadable(
+                file, folder, $"the file cannot be read: {exception.Message.TrimEnd('.')}", "check the path and who may read it");
         }
     }
 
@@ -46,7 +54,12 @@ public static class RecipeReader
     /// <param name="small">Whether the recipe's <c>small</c> block is laid over it.</param>
     /// <param name="overrides">Settings to replace, such as <c>model.layers=2</c>; they go over the small block.</param>
     /// <returns>The recipe, or its faults.</returns>
-    public static RecipeReading Parse(string text, string fileName, string baseFolder, bool small = false, IReadOnlyList<string>? overrides = null)
+    public static RecipeReading Parse(
+        string text,
+        string fileName,
+        string baseFolder,
+        bool small = false,
+        IReadOnlyList<string>? overrides = null)
     {
         var faults = new FaultList();
         var place = new Place(fileName, 1, 1);
@@ -67,8 +80,18 @@ public static class RecipeReader
                 "begin with name: TEXT");
         }
         return faults.Any
-            ? new RecipeReading(null, faults.Sorted(), fileName, baseFolder, "")
-            : new RecipeReading(recipe, [], fileName, baseFolder, RecipeWriter.Write(recipe!));
+            ? new RecipeReading(
+                null,
+                faults.Sorted(),
+                fileName,
+                baseFolder,
+                "")
+            : new RecipeReading(
+                recipe,
+                [],
+                fileName,
+                baseFolder,
+                RecipeWriter.Write(recipe!));
     }
 
     private static MappingNode Laid(MappingNode plain, Node? block, FaultList faults)
@@ -127,7 +150,17 @@ public static class RecipeReader
     };
 
     private static RecipeReading Unreadable(string file, string folder, string problem, string hint) =>
-        new(null, [new Fault("", 0, 0, problem, hint) { File = file }], file, folder, "");
+        new(
+            null,
+            [new Fault(
+                "",
+                0,
+                0,
+                problem,
+                hint) { File = file }],
+            file,
+            folder,
+            "");
 
     private static string Beside(string full, string folder)
     {
@@ -136,6 +169,8 @@ public static class RecipeReader
                 .Where(path => Path.GetExtension(path) is ".yaml" or ".yml" or ".json")
                 .Select(path => Path.GetFileName(path)).Order().ToList()
             : [];
-        return names.Count == 0 ? "check the path; there are no recipes in that folder" : Nearest.Hint(Path.GetFileName(full), names, "recipes");
+        return names.Count == 0
+            ? "check the path; there are no recipes in that folder"
+            : Nearest.Hint(Path.GetFileName(full), names, "recipes");
     }
 }

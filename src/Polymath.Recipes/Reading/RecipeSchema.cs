@@ -7,9 +7,12 @@ namespace Polymath.Recipes;
 /// <summary>Writes the JSON schema of recipes (draft 2020-12), for completion in editors and for forms.</summary>
 public static class RecipeSchema
 {
-    private static readonly JsonSerializerOptions Layout = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Layout =
+        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>The schema. Descriptions come from <c>Polymath.Recipes.xml</c> beside the assembly; without that file there are none.</summary>
+    /// <summary>
+    /// The schema. Descriptions come from <c>Polymath.Recipes.xml</c> beside the assembly; without that file there are none.
+    /// </summary>
     public static string Write()
     {
         var writer = new SchemaWriter(Documentation.Load());
@@ -19,7 +22,8 @@ public static class RecipeSchema
         var known = new JsonArray([.. Shape.KeysOf(typeof(Recipe)).Select(key => (JsonNode)key)]);
         root["properties"]!.AsObject()["small"] = new JsonObject
         {
-            ["description"] = "Settings that differ when the recipe is run small: mappings merge, values and lists replace; stages go by their names.",
+            ["description"] =
+                "Settings that differ when the recipe is run small: mappings merge, values and lists replace; stages go by their names.",
             ["type"] = "object",
             ["propertyNames"] = new JsonObject { ["enum"] = known },
         };

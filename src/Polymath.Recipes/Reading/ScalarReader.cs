@@ -3,11 +3,18 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Recipes;
 
-/// <summary>Turns a single value into text, a number, true or false, or a choice. Strict: what is written must be what is asked for.</summary>
+/// <summary>
+/// Turns a single value into text, a number, true or false, or a choice. Strict: what is written must be what is asked for.
+/// </summary>
 internal static partial class ScalarReader
 {
     /// <summary>Reads a value; null, with a fault, when it does not fit.</summary>
-    public static object? Read(ScalarNode node, Type type, BoundsAttribute? bounds, string path, FaultList faults)
+    public static object? Read(
+        ScalarNode node,
+        Type type,
+        BoundsAttribute? bounds,
+        string path,
+        FaultList faults)
     {
         if (type == typeof(string))
             return node.Value;
@@ -82,14 +89,20 @@ internal static partial class ScalarReader
                 ? (value, null, null)
                 : (null, $"{text} is beyond what a number can hold", null);
         }
-        return (null, $"'{text}' is not a number", Meant(text) is { } number ? $"type {number.ToString("R", CultureInfo.InvariantCulture)}" : null);
+        return (
+            null,
+            $"'{text}' is not a number",
+            Meant(text) is { } number ? $"type {number.ToString("R", CultureInfo.InvariantCulture)}" : null);
     }
 
     /// <summary>The number that a wrong spelling most likely stands for.</summary>
     private static double? Meant(string text)
     {
-        var bare = text.Replace("_", "", StringComparison.Ordinal).Replace(",", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal);
-        return double.TryParse(bare, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) ? number : null;
+        var bare = text.Replace("_", "", StringComparison.Ordinal)
+            .Replace(",", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal);
+        return double.TryParse(bare, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
+            ? number
+            : null;
     }
 
     private static (string? Problem, string? Hint) Outside(double value, string text, BoundsAttribute bounds)

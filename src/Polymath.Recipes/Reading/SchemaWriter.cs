@@ -50,7 +50,9 @@ internal sealed class SchemaWriter(Documentation documentation)
         if (!setting.Required && setting.Default is { } value)
             schema["default"] = Default(value);
         if (documentation.Of(record, setting) is { } text)
-            schema["description"] = setting.Type.IsEnum && documentation.OfChoices(setting.Type) is { } choices ? $"{text} {choices}" : text;
+            schema["description"] = setting.Type.IsEnum && documentation.OfChoices(setting.Type) is { } choices
+                ? $"{text} {choices}"
+                : text;
         properties[setting.Key] = schema;
         if (setting.Required)
             required.Add((JsonNode)setting.Key);

@@ -26,7 +26,9 @@ internal sealed record Setting(string Key, ParameterInfo Parameter, Type Type, b
     public bool Flat { get; } = Parameter.IsDefined(typeof(FlattenAttribute));
 }
 
-/// <summary>Reads the shape of the settings records: the one place that knows how records, lists, dictionaries and families are told apart.</summary>
+/// <summary>
+/// Reads the shape of the settings records: the one place that knows how records, lists, dictionaries and families are told apart.
+/// </summary>
 internal static class Shape
 {
     /// <summary>The settings of a record, in order.</summary>
@@ -48,7 +50,8 @@ internal static class Shape
     public static IReadOnlyList<CaseAttribute> CasesOf(Type type) => [.. type.GetCustomAttributes<CaseAttribute>(inherit: false)];
 
     /// <summary>The key that a single value sets, where a record may be written so.</summary>
-    public static string? ShorthandOf(Type record) => record.GetCustomAttribute<ShorthandAttribute>() is { } found ? Camel(found.Parameter) : null;
+    public static string? ShorthandOf(Type record) =>
+        record.GetCustomAttribute<ShorthandAttribute>() is { } found ? Camel(found.Parameter) : null;
 
     /// <summary>The type of a list's items; null for what is no list.</summary>
     public static Type? ItemOf(Type type) => Argument(type, typeof(IReadOnlyList<>), 0);
@@ -57,7 +60,8 @@ internal static class Shape
     public static Type? ValueOf(Type type) => Argument(type, typeof(IReadOnlyDictionary<,>), 1);
 
     /// <summary>Whether a value of the type is a single one: text, a number, true or false, or a choice.</summary>
-    public static bool IsScalar(Type type) => type == typeof(string) || type == typeof(bool) || type == typeof(int) || type == typeof(double) || type.IsEnum;
+    public static bool IsScalar(Type type) =>
+        type == typeof(string) || type == typeof(bool) || type == typeof(int) || type == typeof(double) || type.IsEnum;
 
     /// <summary>A name as recipes write it.</summary>
     public static string Camel(string name) => JsonNamingPolicy.CamelCase.ConvertName(name);

@@ -33,9 +33,15 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         else if (stage is { Steps: null, Epochs: null })
             checks.Fault(path, "neither 'steps' nor 'epochs' is given", "add steps: WHOLE-NUMBER, or epochs: NUMBER");
         if (align is { Rollout: { } rollout } && stage.Steps < rollout.Rounds && checks.Sound(At("rollout.rounds")))
-            checks.Fault(At("rollout.rounds"), $"{rollout.Rounds} rounds do not fit in {stage.Steps} steps", $"write {stage.Steps} or less, or more steps");
+            checks.Fault(
+                At("rollout.rounds"),
+                $"{rollout.Rounds} rounds do not fit in {stage.Steps} steps",
+                $"write {stage.Steps} or less, or more steps");
         if (stage.Schedule is { } schedule && schedule.Warmup > stage.Steps && checks.Sound(At("schedule.warmup")))
-            checks.Fault(At("schedule.warmup"), $"a warmup of {schedule.Warmup} is longer than the {stage.Steps} steps", $"write {stage.Steps} or less");
+            checks.Fault(
+                At("schedule.warmup"),
+                $"a warmup of {schedule.Warmup} is longer than the {stage.Steps} steps",
+                $"write {stage.Steps} or less");
     }
 
     private void Method()
@@ -48,7 +54,10 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (trained is FreezeMethod freeze)
             Freeze(freeze, at);
         if (stage.Optimizer is { LoraPlusRatio: not 1 } && !TrainsB(trained) && checks.Sound(At("optimizer.loraPlusRatio"), at))
-            checks.Fault(At("optimizer.loraPlusRatio"), "LoRA+ sets the rate of low-rank deltas' B apart, and this stage trains none", "leave it out, or take method: {kind: delta, form: lora}");
+            checks.Fault(
+                At("optimizer.loraPlusRatio"),
+                "LoRA+ sets the rate of low-rank deltas' B apart, and this stage trains none",
+                "leave it out, or take method: {kind: delta, form: lora}");
         switch (stage.Objective, stage.Method)
         {
             case (TaskSpec, PromptMethod prompt):
@@ -70,7 +79,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     {
         LoraMethod => true,
         DeltaSpec delta => delta.TrainsB(),
-        AdaptersMethod { Adapters: { } several } => several.Values.Any(adapter => adapter is { Frozen: false, Optimizer: null } && adapter.Delta?.TrainsB() != false),
+        AdaptersMethod { Adapters: { } several } =>
+            several.Values.Any(adapter => adapter is { Frozen: false, Optimizer: null } && adapter.Delta?.TrainsB() != false),
         _ => false,
     };
 
@@ -78,7 +88,10 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     private void Head()
     {
         if (stage.Method is AdaptersMethod { Adapters: { Count: > 1 } several } && checks.Sound(At("method.adapters")))
-            checks.Fault(At("method.adapters"), $"{several.Count} adapters would share one head over labels, which each trains with itself", "name one adapter, or ask by method: {kind: prompt}");
+            checks.Fault(
+                At("method.adapters"),
+                $"{several.Count} adapters would share one head over labels, which each trains with itself",
+                "name one adapter, or ask by method: {kind: prompt}");
     }
 
     private void Freeze(FreezeMethod freeze, string place)
@@ -87,7 +100,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             return;
         // A head over labels trains whatever is frozen beside it.
         if (!stage.TrainsHead && freeze is { Train: null, FirstLayers: null, LastLayers: null, Layers: null })
-            checks.Fault(place, "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
+            checks.Fault(
+                place, "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
         if (freeze.Train is [])
             checks.Fault($"{place}.train", "the list is empty", "write train: [TEXT]");
         if (freeze.Layers is [])
@@ -97,7 +111,10 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     private void Prompt(PromptMethod prompt)
     {
         if (stage.Objective is TaskSpec { Text: not null } && checks.Sound(At("text")))
-            checks.Fault(At("text"), "a prompt says in its template what is read", "leave 'text' out, or the method prompt to train a head over labels");
+            checks.Fault(
+                At("text"),
+                "a prompt says in its template what is read",
+                "leave 'text' out, or the method prompt to train a head over labels");
         if (prompt.Template is { } template)
         {
             var masks = TemplateFields.In(template).Count(field => field == TemplateFields.Mask);
@@ -110,7 +127,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             else if (!template.TrimEnd().EndsWith("{mask}", StringComparison.Ordinal))
             {
                 checks.Fault(At("method.template"),
-                    $"text stands behind {{mask}}: \"{template[(template.IndexOf("{mask}", StringComparison.Ordinal) + "{mask}".Length)..].Trim()}\"",
+                    "text stands behind {mask}: "
+                        + $"\"{template[(template.IndexOf("{mask}", StringComparison.Ordinal) + "{mask}".Length)..].Trim()}\"",
                     "end with {mask}: the model reads forward, and what comes after the answer is never read");
             }
         }
@@ -136,10 +154,17 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (stage.Batch is not { } batch)
             return;
         if (batch.MicroTokens > batch.Tokens && checks.Sound(At("batch.tokens"), At("batch.microTokens")))
-            checks.Fault(At("batch.microTokens"), $"{batch.MicroTokens} is more than the {batch.Tokens} tokens of a step", $"write {batch.Tokens} or less");
+            checks.Fault(
+                At("batch.microTokens"),
+                $"{batch.MicroTokens} is more than the {batch.Tokens} tokens of a step",
+                $"write {batch.Tokens} or less");
         if (batch.Overlong == OverlongPolicy.Split && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.overlong")))
-            checks.Fault(At("batch.overlong"), $"a row of a {stage.Objective.Kind} stage is one thing and cannot be split", "write cut, drop or refuse");
-        if (checks.Recipe.Model is LlamaSpec model && batch.MaxLength > model.ContextLength && checks.Sound(At("batch.maxLength"), "model.contextLength"))
+            checks.Fault(
+                At("batch.overlong"),
+                $"a row of a {stage.Objective.Kind} stage is one thing and cannot be split",
+                "write cut, drop or refuse");
+        if (checks.Recipe.Model is LlamaSpec model && batch.MaxLength > model.ContextLength
+            && checks.Sound(At("batch.maxLength"), "model.contextLength"))
         {
             checks.Fault(At("batch.maxLength"),
                 $"{batch.MaxLength} is more than the model's contextLength of {model.ContextLength}",
@@ -154,10 +179,14 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             return;
         foreach (var name in stage.Evaluate?.Abilities ?? [])
         {
-            if (checks.Recipe.Abilities?.GetValueOrDefault(name) is not { } ability || checks.StageNamed(ability.StageName) is not { Objective: not null } of || of.TrainsHead == stage.TrainsHead)
+            if (checks.Recipe.Abilities?.GetValueOrDefault(name) is not { } ability
+                || checks.StageNamed(ability.StageName) is not { Objective: not null } of || of.TrainsHead == stage.TrainsHead)
                 continue;
             var (has, needs) = stage.TrainsHead ? ("a head over labels", "a head over words") : ("a head over words", "a head over labels");
-            checks.Fault(At("evaluate.abilities"), $"'{name}' needs {needs}, and while this stage trains the model has {has}", $"leave it out here; it is measured after every stage whose model has {needs}");
+            checks.Fault(
+                At("evaluate.abilities"),
+                $"'{name}' needs {needs}, and while this stage trains the model has {has}",
+                $"leave it out here; it is measured after every stage whose model has {needs}");
         }
     }
 

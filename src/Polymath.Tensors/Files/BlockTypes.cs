@@ -8,7 +8,12 @@ namespace Polymath.Tensors.Files;
 /// <param name="FileType">The number for files that are mostly of it.</param>
 /// <param name="Elements">The elements of a block.</param>
 /// <param name="Bytes">The bytes of a block.</param>
-public sealed record BlockType(string Name, int Code, int FileType, int Elements, int Bytes)
+public sealed record BlockType(
+    string Name,
+    int Code,
+    int FileType,
+    int Elements,
+    int Bytes)
 {
     /// <summary>32-bit floats.</summary>
     public static BlockType F32 { get; } = new("f32", 0, 0, 1, 4);
@@ -60,14 +65,14 @@ public sealed record BlockType(string Name, int Code, int FileType, int Elements
     }
 
     // To the nearest, ties to even, as libtorch does; numbers that are none stay none.
-    static ushort Brain(float x)
+    private static ushort Brain(float x)
     {
         var bits = BitConverter.SingleToUInt32Bits(x);
         return float.IsNaN(x) ? (ushort)(bits >> 16 | 64) : (ushort)(bits + 0x7fff + (bits >> 16 & 1) >> 16);
     }
 
     // ggml's quantize_row_q8_0_ref: d = max|x|/127, q = round(x/d), halves away from zero.
-    static void WriteQ8Zero(ReadOnlySpan<float> x, Span<byte> to)
+    private static void WriteQ8Zero(ReadOnlySpan<float> x, Span<byte> to)
     {
         var most = 0f;
         foreach (var value in x) most = MathF.Max(most, MathF.Abs(value));
@@ -78,7 +83,7 @@ public sealed record BlockType(string Name, int Code, int FileType, int Elements
     }
 
     // ggml's quantize_row_q4_0_ref: d = (the number of greatest size)/−8, q = ⌊x/d + 8.5⌋, at most 15; the halves of a block share bytes.
-    static void WriteQ4Zero(ReadOnlySpan<float> x, Span<byte> to)
+    private static void WriteQ4Zero(ReadOnlySpan<float> x, Span<byte> to)
     {
         float most = 0, greatest = 0;
         foreach (var value in x)

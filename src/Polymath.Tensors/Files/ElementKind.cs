@@ -6,7 +6,7 @@ namespace Polymath.Tensors.Files;
 static class ElementKind
 {
     // Types of eight bits have no arithmetic; bfloat16 holds every one of their numbers exactly, so they are read as that.
-    static readonly Dictionary<string, (ScalarType Type, int Size)> kinds = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, (ScalarType Type, int Size)> kinds = new(StringComparer.Ordinal)
     {
         ["F64"] = (ScalarType.Float64, 8),
         ["F32"] = (ScalarType.Float32, 4),
@@ -34,11 +34,13 @@ static class ElementKind
     internal static bool IsEightBitFloat(string kind) => kind.StartsWith("F8_", StringComparison.Ordinal);
 
     /// <summary>The upper half of a float32 (a bfloat16) for each of the 256 numbers of a type of eight bits.</summary>
-    /// <param name="kind"><c>F8_E4M3</c> (no infinities, NaN at 127 and 255; bias 7) or <c>F8_E5M2</c> (as IEEE; bias 15), both of Micikevicius et al. 2022.</param>
+    /// <param name="kind"><c>F8_E4M3</c> (no infinities, NaN at 127 and 255; bias 7) or <c>F8_E5M2</c> (as IEEE; bias 15), both of
+    /// Micikevicius et al. 2022.</param>
     internal static ushort[] EightBitTable(string kind)
     {
         // Powers of two alone, 2^(bits - 127), and NaN: the scales of the MX formats (OCP 2023).
-        if (kind == "F8_E8M0") return [.. Enumerable.Range(0, 256).Select(bits => (ushort)(bits == 0 ? 0x40 : bits == 255 ? 0x7FC0 : bits << 7))];
+        if (kind == "F8_E8M0")
+            return [.. Enumerable.Range(0, 256).Select(bits => (ushort)(bits == 0 ? 0x40 : bits == 255 ? 0x7FC0 : bits << 7))];
         var (mantissaBits, bias) = kind == "F8_E4M3" ? (3, 7) : (2, 15);
         var table = new ushort[256];
         for (var bits = 0; bits < 256; bits++)

@@ -3,13 +3,13 @@ using System.Buffers.Binary;
 namespace Polymath.Tensors.Files;
 
 /// <summary>
-/// ggml's q4_K block, byte for byte as quantize_row_q4_K_ref makes it: 256 elements as eight groups of 32, x ≈ d·s·q − m·t with four-bit q, six-bit s and t of
-/// the group, and d, m of the block. A group's scale and minimum are searched: twenty-one ways to round are tried, each refitted by weighted least squares,
-/// weights √mean(x²) + |x|. The order of the sums is part of the result.
+/// ggml's q4_K block, byte for byte as quantize_row_q4_K_ref makes it: 256 elements as eight groups of 32, x ≈ d·s·q − m·t with four-bit q,
+/// six-bit s and t of the group, and d, m of the block. A group's scale and minimum are searched: twenty-one ways to round are tried, each
+/// refitted by weighted least squares, weights √mean(x²) + |x|. The order of the sums is part of the result.
 /// </summary>
 static class FourBitBlock
 {
-    const int Group = 32, Groups = 8, Most = 15, Steps = 20;
+    private const int Group = 32, Groups = 8, Most = 15, Steps = 20;
 
     internal static void Write(ReadOnlySpan<float> x, Span<byte> to)
     {
@@ -53,12 +53,12 @@ static class FourBitBlock
     }
 
     /// <summary>The six-bit scale and minimum of a group.</summary>
-    static (int Scale, int Minimum) ScaleOf(ReadOnlySpan<byte> packed, int group) => group < 4
+    private static (int Scale, int Minimum) ScaleOf(ReadOnlySpan<byte> packed, int group) => group < 4
         ? (packed[group] & 63, packed[group + 4] & 63)
         : (packed[group + 4] & 15 | packed[group - 4] >> 6 << 4, packed[group + 4] >> 4 | packed[group] >> 6 << 4);
 
     // ggml's make_qkx2_quants: the scale and the minimum (as a positive number) of a group, and its elements' levels.
-    static (float Scale, float Minimum) Fit(ReadOnlySpan<float> x, Span<int> levels)
+    private static (float Scale, float Minimum) Fit(ReadOnlySpan<float> x, Span<int> levels)
     {
         float squares = 0, minimum = x[0], greatest = x[0];
         foreach (var value in x)
@@ -83,13 +83,28 @@ static class FourBitBlock
         Span<int> q = stackalloc int[Group];
         var scale = 1 / (Most / (greatest - minimum));
         Round(x, Most / (greatest - minimum), minimum, levels);
-        var best = Error(x, levels, scale, minimum, size);
+        var best = Error(
+            x,
+            levels,
+            scale,
+            minimum,
+            size);
         for (var step = 0; step <= Steps; step++)
         {
             // The rounding starts from the best minimum so far, not from the first.
             Round(x, (-1f + 0.1f * step + Most) / (greatest - minimum), minimum, q);
-            if (Refit(x, q, size, weights, weighted) is not { Scale: var newScale, Minimum: var newMinimum }) continue;
-            var error = Error(x, q, newScale, newMinimum, size);
+            if (Refit(
+                x,
+                q,
+                size,
+                weights,
+                weighted) is not { Scale: var newScale, Minimum: var newMinimum }) continue;
+            var error = Error(
+                x,
+                q,
+                newScale,
+                newMinimum,
+                size);
             if (!(error < best)) continue;
             q.CopyTo(levels);
             (best, scale, minimum) = (error, newScale, newMinimum);
@@ -98,7 +113,12 @@ static class FourBitBlock
     }
 
     // The scale and the minimum of least squares for levels; none where the levels are all one.
-    static (float Scale, float Minimum)? Refit(ReadOnlySpan<float> x, ReadOnlySpan<int> q, float size, float weights, float weighted)
+    private static (float Scale, float Minimum)? Refit(
+        ReadOnlySpan<float> x,
+        ReadOnlySpan<int> q,
+        float size,
+        float weights,
+        float weighted)
     {
         float sum = 0, squares = 0, product = 0;
         for (var i = 0; i < Group; i++)
@@ -114,12 +134,17 @@ static class FourBitBlock
         return minimum > 0 ? (product / squares, 0) : ((weights * product - weighted * sum) / determinant, minimum);
     }
 
-    static void Round(ReadOnlySpan<float> x, float inverse, float least, Span<int> q)
+    private static void Round(ReadOnlySpan<float> x, float inverse, float least, Span<int> q)
     {
         for (var i = 0; i < x.Length; i++) q[i] = Math.Clamp(Nearest(inverse * (x[i] - least)), 0, Most);
     }
 
-    static float Error(ReadOnlySpan<float> x, ReadOnlySpan<int> q, float scale, float minimum, float size)
+    private static float Error(
+        ReadOnlySpan<float> x,
+        ReadOnlySpan<int> q,
+        float scale,
+        float minimum,
+        float size)
     {
         var error = 0f;
         for (var i = 0; i < x.Length; i++)
@@ -130,5 +155,5 @@ static class FourBitBlock
         return error;
     }
 
-    static int Nearest(float x) => (int)MathF.Round(x, MidpointRounding.ToEven);
+    private static int Nearest(float x) => (int)MathF.Round(x, MidpointRounding.ToEven);
 }

@@ -16,12 +16,15 @@ public sealed record GgufTensor(string Name, long[] Shape, BlockType Type, Func<
     public long Bytes => Shape.Aggregate(1L, (product, x) => product * x) / Type.Elements * Type.Bytes;
 }
 
-/// <summary>Writes GGUF files, version 3 (ggml's docs/gguf.md): a header, values by key, the tensors' places, and their data, each at a multiple of 32 bytes.</summary>
+/// <summary>
+/// Writes GGUF files, version 3 (ggml's docs/gguf.md): a header, values by key, the tensors' places, and their data, each at a multiple of
+/// 32 bytes.
+/// </summary>
 public sealed class GgufWriter
 {
-    const int Alignment = 32;
-    readonly List<(string Key, byte[] Value)> values = [];
-    readonly List<GgufTensor> tensors = [];
+    private const int Alignment = 32;
+    private readonly List<(string Key, byte[] Value)> values = [];
+    private readonly List<GgufTensor> tensors = [];
 
     /// <summary>Adds a value.</summary>
     /// <param name="key">The key.</param>
@@ -38,7 +41,10 @@ public sealed class GgufWriter
             case byte[] bytes: Head(stream, 0, bytes.Length); stream.Write(bytes); break;
             case IReadOnlyList<string> texts: Head(stream, 8, texts.Count); foreach (var text in texts) Text(stream, text); break;
             case IReadOnlyList<int> numbers: Head(stream, 5, numbers.Count); foreach (var number in numbers) Int(stream, number); break;
-            case IReadOnlyList<float> numbers: Head(stream, 6, numbers.Count); foreach (var number in numbers) Int(stream, BitConverter.SingleToInt32Bits(number)); break;
+            case IReadOnlyList<float> numbers:
+                Head(stream, 6, numbers.Count);
+                foreach (var number in numbers) Int(stream, BitConverter.SingleToInt32Bits(number));
+                break;
             default: throw new ArgumentException($"{key} cannot be written as a {value?.GetType().Name}.", nameof(value));
         }
         values.Add((key, stream.ToArray()));
@@ -49,7 +55,10 @@ public sealed class GgufWriter
     public void Add(GgufTensor tensor)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        if (tensor.Shape[^1] % tensor.Type.Elements != 0) throw new ArgumentException($"{tensor.Name}: rows of {tensor.Shape[^1]} do not make blocks of {tensor.Type.Elements}.", nameof(tensor));
+        if (tensor.Shape[^1] % tensor.Type.Elements != 0)
+            throw new ArgumentException(
+                $"{tensor.Name}: rows of {tensor.Shape[^1]} do not make blocks of {tensor.Type.Elements}.",
+                nameof(tensor));
         tensors.Add(tensor);
     }
 
@@ -86,11 +95,13 @@ public sealed class GgufWriter
         }
     });
 
-    static unsafe void WriteBlocks(Stream stream, GgufTensor tensor)
+    private static unsafe void WriteBlocks(Stream stream, GgufTensor tensor)
     {
         using var scope = NewDisposeScope();
         var dense = tensor.Make().detach().cpu().to(ScalarType.Float32).contiguous();
-        if (!dense.shape.SequenceEqual(tensor.Shape)) throw new InvalidOperationException($"{tensor.Name} has the shape [{string.Join(", ", dense.shape)}] instead of [{string.Join(", ", tensor.Shape)}].");
+        if (!dense.shape.SequenceEqual(tensor.Shape))
+            throw new InvalidOperationException($"{tensor.Name} has the shape [{string.Join(", ", dense.shape)}] instead of "
+                + $"[{string.Join(", ", tensor.Shape)}].");
         var data = (nint)LibTorch.Data(dense);
         var (type, blocks) = (tensor.Type, dense.numel() / tensor.Type.Elements);
         var piece = new byte[(int)Math.Min(blocks, 1 << 14) * type.Bytes];
@@ -101,42 +112,43 @@ public sealed class GgufWriter
             Parallel.For(0, (count + 255) / 256, part =>
             {
                 for (var i = part * 256; i < Math.Min(count, part * 256 + 256); i++)
-                    type.Write(new ReadOnlySpan<float>((float*)data + (start + i) * type.Elements, type.Elements), piece.AsSpan(i * type.Bytes, type.Bytes));
+                    type.Write(new ReadOnlySpan<float>((float*)data + (start + i) * type.Elements, type.Elements), piece.AsSpan(
+                        i * type.Bytes, type.Bytes));
             });
             stream.Write(piece, 0, count * type.Bytes);
         }
         GC.KeepAlive(dense);
     }
 
-    static long Padded(long size) => (size + Alignment - 1) / Alignment * Alignment;
+    private static long Padded(long size) => (size + Alignment - 1) / Alignment * Alignment;
 
-    static void Pad(Stream stream, long size)
+    private static void Pad(Stream stream, long size)
     {
         for (var i = size; i < Padded(size); i++) stream.WriteByte(0);
     }
 
-    static void Head(Stream stream, int type, int count)
+    private static void Head(Stream stream, int type, int count)
     {
         Int(stream, 9);
         Int(stream, type);
         Long(stream, count);
     }
 
-    static void Text(Stream stream, string text)
+    private static void Text(Stream stream, string text)
     {
         var bytes = Encoding.UTF8.GetBytes(text);
         Long(stream, bytes.Length);
         stream.Write(bytes);
     }
 
-    static void Int(Stream stream, int value)
+    private static void Int(Stream stream, int value)
     {
         Span<byte> bytes = stackalloc byte[4];
         BinaryPrimitives.WriteInt32LittleEndian(bytes, value);
         stream.Write(bytes);
     }
 
-    static void Long(Stream stream, long value)
+    private static void Long(Stream stream, long value)
     {
         Span<byte> bytes = stackalloc byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(bytes, value);

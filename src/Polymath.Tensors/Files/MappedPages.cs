@@ -5,13 +5,19 @@ namespace Polymath.Tensors.Files;
 /// <summary>A file's pages in memory, copied on writing: the file itself never changes.</summary>
 sealed unsafe class MappedPages : IDisposable
 {
-    readonly MemoryMappedFile mapping;
-    readonly MemoryMappedViewAccessor view;
-    bool closed;
+    private readonly MemoryMappedFile mapping;
+    private readonly MemoryMappedViewAccessor view;
+    private bool closed;
 
     internal MappedPages(string path, long length)
     {
-        mapping = MemoryMappedFile.CreateFromFile(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete), null, 0, MemoryMappedFileAccess.CopyOnWrite, HandleInheritability.None, leaveOpen: false);
+        mapping = MemoryMappedFile.CreateFromFile(
+            new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete),
+            null,
+            0,
+            MemoryMappedFileAccess.CopyOnWrite,
+            HandleInheritability.None,
+            leaveOpen: false);
         view = mapping.CreateViewAccessor(0, length, MemoryMappedFileAccess.CopyOnWrite);
         byte* address = null;
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref address);

@@ -13,16 +13,17 @@ sealed class PickledMap
 sealed record PickledName(string Name);
 
 /// <summary>
-/// Reads Python's pickles, of all their power only what a file of tensors needs: plain values, containers, and calls of the few functions that
-/// <see cref="PickledTensors"/> knows. Every other name is refused before anything is done with it; no name is ever looked up and no code run.
+/// Reads Python's pickles, of all their power only what a file of tensors needs: plain values, containers, and calls of the few functions
+/// that <see cref="PickledTensors"/> knows. Every other name is refused before anything is done with it; no name is ever looked up and no
+/// code run.
 /// </summary>
 /// <param name="data">The bytes.</param>
 /// <param name="fault">Makes the fault of what is wrong.</param>
 sealed class PickleReader(byte[] data, Func<string, Exception> fault)
 {
-    readonly List<object?> stack = [];
-    readonly List<int> marks = [];
-    readonly Dictionary<long, object?> memo = [];
+    private readonly List<object?> stack = [];
+    private readonly List<int> marks = [];
+    private readonly Dictionary<long, object?> memo = [];
 
     /// <summary>Where the next pickle starts.</summary>
     internal int Position { get; private set; }
@@ -37,11 +38,12 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         {
             var code = Take(1)[0];
             if (code == '.') return Pop();
-            if (!Value(code) && !Container(code) && !Memory(code) && !Call(code)) throw fault($"its pickle asks for the operation 0x{code:x2}, which no file of tensors needs");
+            if (!Value(code) && !Container(code) && !Memory(code) && !Call(code))
+                throw fault($"its pickle asks for the operation 0x{code:x2}, which no file of tensors needs");
         }
     }
 
-    bool Value(byte code)
+    private bool Value(byte code)
     {
         switch (code)
         {
@@ -66,7 +68,7 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         }
     }
 
-    bool Container(byte code)
+    private bool Container(byte code)
     {
         switch (code)
         {
@@ -93,7 +95,7 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         }
     }
 
-    bool Memory(byte code)
+    private bool Memory(byte code)
     {
         switch (code)
         {
@@ -106,7 +108,7 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         }
     }
 
-    bool Call(byte code)
+    private bool Call(byte code)
     {
         switch (code)
         {
@@ -117,16 +119,19 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
             case (byte)'Q': return Push(PickledTensors.Storage(Pop(), fault));
             case (byte)'R':
                 var (arguments, function) = (Pop(), Pop());
-                return Push(PickledTensors.Call(function as PickledName ?? throw Broken(), arguments as object?[] ?? throw Broken(), fault));
+                return Push(
+                    PickledTensors.Call(function as PickledName ?? throw Broken(), arguments as object?[] ?? throw Broken(), fault));
             // The attributes of a dictionary (state_dict's _metadata) say nothing of the weights.
             case (byte)'b':
                 Pop();
-                return stack.LastOrDefault() is PickledMap ? true : throw fault("its pickle sets attributes of something that is not a dictionary");
+                return stack.LastOrDefault() is PickledMap
+                    ? true
+                    : throw fault("its pickle sets attributes of something that is not a dictionary");
             default: return false;
         }
     }
 
-    bool Named(string module, string name)
+    private bool Named(string module, string name)
     {
         var whole = $"{module}.{name}";
         return PickledTensors.Allows(whole)
@@ -134,13 +139,13 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
             : throw fault($"its pickle asks for '{whole}', which is none of the few names that tensors are made of; nothing of it was run");
     }
 
-    bool Push(object? value)
+    private bool Push(object? value)
     {
         stack.Add(value);
         return true;
     }
 
-    object? Pop()
+    private object? Pop()
     {
         if (stack.Count == 0 || marks.Count > 0 && marks[^1] >= stack.Count) throw Broken();
         var top = stack[^1];
@@ -148,7 +153,7 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         return top;
     }
 
-    object?[] Marked()
+    private object?[] Marked()
     {
         if (marks.Count == 0 || marks[^1] > stack.Count) throw Broken();
         var from = marks[^1];
@@ -158,23 +163,23 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         return items;
     }
 
-    bool Fill(object?[] items)
+    private bool Fill(object?[] items)
     {
         if (stack.LastOrDefault() is not PickledMap map || items.Length % 2 != 0) throw Broken();
         for (var i = 0; i < items.Length; i += 2) map.Pairs.Add((items[i], items[i + 1]));
         return true;
     }
 
-    bool Recall(long index) => memo.TryGetValue(index, out var value) ? Push(value) : throw Broken();
+    private bool Recall(long index) => memo.TryGetValue(index, out var value) ? Push(value) : throw Broken();
 
-    bool Keep(long index)
+    private bool Keep(long index)
     {
         memo[index] = stack.Count > 0 ? stack[^1] : throw Broken();
         return true;
     }
 
     // Sixteen bytes are more than any number of a file of tensors has; Python allows any.
-    Int128 Whole(ReadOnlySpan<byte> bytes)
+    private Int128 Whole(ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length > 16) throw fault($"its pickle holds a number of {bytes.Length} bytes");
         Int128 value = bytes.Length > 0 && bytes[^1] >= 128 ? -1 : 0;
@@ -182,9 +187,9 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         return value;
     }
 
-    string Text(ulong length) => Encoding.UTF8.GetString(Take(length));
+    private string Text(ulong length) => Encoding.UTF8.GetString(Take(length));
 
-    string Line()
+    private string Line()
     {
         var end = Array.IndexOf(data, (byte)'\n', Position);
         if (end < 0) throw Broken();
@@ -193,12 +198,12 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         return line;
     }
 
-    ReadOnlySpan<byte> Take(ulong size)
+    private ReadOnlySpan<byte> Take(ulong size)
     {
         if (size > (ulong)(data.Length - Position)) throw Broken();
         Position += (int)size;
         return data.AsSpan(Position - (int)size, (int)size);
     }
 
-    Exception Broken() => fault($"its pickle is broken or cut off at byte {Position:N0}");
+    private Exception Broken() => fault($"its pickle is broken or cut off at byte {Position:N0}");
 }

@@ -3,13 +3,16 @@ using Polymath.Recipes;
 
 namespace Polymath.Tensors.Files;
 
-/// <summary>Dictionaries and lists of a pickle, one inside the other, as one list of tensors and one of numbers, each by the path to it.</summary>
+/// <summary>
+/// Dictionaries and lists of a pickle, one inside the other, as one list of tensors and one of numbers, each by the path to it.
+/// </summary>
 static class PickledTree
 {
     // An optimizer's state is three deep. A pickle can hold a list in itself, or name one list a million times: both end here.
-    const int Deepest = 8, MostValues = 1 << 20, LongestKey = 256;
+    private const int Deepest = 8, MostValues = 1 << 20, LongestKey = 256;
 
-    internal static (List<(string Name, PickledTensor Tensor)> Tensors, Dictionary<string, double>? Numbers) Flatten(object? root, Func<string, InputException> fault)
+    internal static (List<(string Name, PickledTensor Tensor)> Tensors, Dictionary<string, double>? Numbers) Flatten(
+        object? root, Func<string, InputException> fault)
     {
         var tensors = new List<(string, PickledTensor)>();
         var numbers = new Dictionary<string, double>(StringComparer.Ordinal);
@@ -41,5 +44,6 @@ static class PickledTree
         return (tensors, numbers);
     }
 
-    static string Below(string path, object key) => string.Create(CultureInfo.InvariantCulture, $"{path}{(path.Length == 0 ? "" : ".")}{key}");
+    private static string Below(string path, object key) =>
+        string.Create(CultureInfo.InvariantCulture, $"{path}{(path.Length == 0 ? "" : ".")}{key}");
 }

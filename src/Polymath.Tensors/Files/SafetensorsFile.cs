@@ -5,9 +5,9 @@ namespace Polymath.Tensors.Files;
 /// <summary>A safetensors file.</summary>
 public sealed class SafetensorsFile : WeightFile
 {
-    readonly SafetensorsHeader header;
+    private readonly SafetensorsHeader header;
 
-    SafetensorsFile(string path, SafetensorsHeader header, long length)
+    private SafetensorsFile(string path, SafetensorsHeader header, long length)
         : base(path, header.Entries, length == header.DataStart ? null : new MappedPages(path, length)) => this.header = header;
 
     /// <summary>The strings that stand beside the tensors.</summary>

@@ -4,13 +4,16 @@ using Polymath.Recipes;
 
 namespace Polymath.Tensors.Files;
 
-/// <summary>The header of a safetensors file: eight bytes of length, then JSON. Nothing in it is believed before it is checked against the file's size.</summary>
+/// <summary>
+/// The header of a safetensors file: eight bytes of length, then JSON. Nothing in it is believed before it is checked against the file's
+/// size.
+/// </summary>
 sealed class SafetensorsHeader
 {
-    const long LongestHeader = 100_000_000;
+    private const long LongestHeader = 100_000_000;
 
     // libtorch's own limit; a header that claims more would only be there to exhaust the stack.
-    const int MostDimensions = 64;
+    private const int MostDimensions = 64;
 
     internal Dictionary<string, WeightEntry> Entries { get; } = new(StringComparer.Ordinal);
 
@@ -44,7 +47,7 @@ sealed class SafetensorsHeader
         return header;
     }
 
-    void Add(JsonProperty item, long size, Func<string, InputException> fault)
+    private void Add(JsonProperty item, long size, Func<string, InputException> fault)
     {
         if (item.Name == "__metadata__")
         {
@@ -53,21 +56,30 @@ sealed class SafetensorsHeader
         }
         JsonElement Part(string key) => item.Value.TryGetProperty(key, out var part) ? part : throw fault($"{item.Name} has no {key}");
         var kind = Part("dtype").GetString() ?? "";
-        if (!ElementKind.TryGet(kind, out var known)) throw fault($"{item.Name} is of the type '{kind}'; known are {string.Join(", ", ElementKind.Names)}");
+        if (!ElementKind.TryGet(kind, out var known))
+            throw fault($"{item.Name} is of the type '{kind}'; known are {string.Join(", ", ElementKind.Names)}");
         var shape = Part("shape").EnumerateArray().Select(x => x.GetInt64()).ToArray();
         var offsets = Part("data_offsets").EnumerateArray().Select(x => x.GetInt64()).ToArray();
         if (offsets.Length != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > size)
             throw fault($"{item.Name} lies at [{string.Join(", ", offsets)}], the file has {size:N0} bytes of data");
         if (shape.Length > MostDimensions) throw fault($"{item.Name} has {shape.Length} dimensions; at most {MostDimensions} are known");
         if (Array.Exists(shape, x => x < 0)) throw fault($"{item.Name} has the shape [{string.Join(", ", shape)}]");
-        var bytes = Array.Exists(shape, x => x == 0) ? 0 : shape.Aggregate((Int128)known.Size, (product, x) => product > long.MaxValue ? product : product * x);
+        var bytes = Array.Exists(shape, x => x == 0)
+            ? 0
+            : shape.Aggregate((Int128)known.Size, (product, x) => product > long.MaxValue ? product : product * x);
         if (bytes != offsets[1] - offsets[0])
-            throw fault($"{item.Name}, {kind} of shape [{string.Join(", ", shape)}], takes {bytes:N0} bytes, the header gives it {offsets[1] - offsets[0]:N0}");
-        if (!Entries.TryAdd(item.Name, new WeightEntry(known.Type, kind, shape, DataStart + offsets[0], offsets[1] - offsets[0]))) throw fault($"{item.Name} stands twice");
+            throw fault($"{item.Name}, {kind} of shape [{string.Join(", ", shape)}], takes {bytes:N0} bytes, the header gives it "
+                + $"{offsets[1] - offsets[0]:N0}");
+        if (!Entries.TryAdd(item.Name, new WeightEntry(
+            known.Type,
+            kind,
+            shape,
+            DataStart + offsets[0],
+            offsets[1] - offsets[0]))) throw fault($"{item.Name} stands twice");
     }
 
     // Tensors must lie end to end and fill the file, as the format demands: no overlap that would alias, no hole that would hide something.
-    void CheckCover(long size, Func<string, InputException> fault)
+    private void CheckCover(long size, Func<string, InputException> fault)
     {
         var at = DataStart;
         foreach (var (name, entry) in Entries.OrderBy(pair => pair.Value.Start).ThenBy(pair => pair.Value.Length))

@@ -12,7 +12,9 @@ namespace Polymath.Tensors.Files;
 /// <param name="Make">Makes it, of that type and shape.</param>
 public sealed record PendingTensor(string Name, ScalarType Type, IReadOnlyList<long> Shape, Func<Tensor> Make);
 
-/// <summary>Writes safetensors files as Hugging Face does: names in order within each type, widest types first, metadata <c>{"format": "pt"}</c>.</summary>
+/// <summary>
+/// Writes safetensors files as Hugging Face does: names in order within each type, widest types first, metadata <c>{"format": "pt"}</c>.
+/// </summary>
 public static unsafe class SafetensorsWriter
 {
     /// <summary>Writes tensors to a file, whole or not at all.</summary>
@@ -20,10 +22,18 @@ public static unsafe class SafetensorsWriter
     /// <param name="tensors">The tensors by name; any device, any layout.</param>
     /// <param name="metadata">Strings to put beside them.</param>
     /// <param name="before">Called before each tensor; what it throws ends the writing, and nothing is left of it.</param>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null, Action? before = null)
+    public static void Write(
+        string path,
+        IReadOnlyDictionary<string, Tensor> tensors,
+        IReadOnlyDictionary<string, string>? metadata = null,
+        Action? before = null)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        Write(path, [.. tensors.Select(pair => new PendingTensor(pair.Key, pair.Value.dtype, pair.Value.shape, () => pair.Value.alias()))], metadata, before);
+        Write(
+            path,
+            [.. tensors.Select(pair => new PendingTensor(pair.Key, pair.Value.dtype, pair.Value.shape, () => pair.Value.alias()))],
+            metadata,
+            before);
     }
 
     /// <summary>Writes tensors to a file, whole or not at all, each made when its turn comes.</summary>
@@ -31,7 +41,8 @@ public static unsafe class SafetensorsWriter
     /// <param name="tensors">The tensors.</param>
     /// <param name="metadata">Strings to put beside them.</param>
     /// <param name="before">Called before each tensor; what it throws ends the writing, and nothing is left of it.</param>
-    public static void Write(string path, IReadOnlyList<PendingTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null, Action? before = null)
+    public static void Write(
+        string path, IReadOnlyList<PendingTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null, Action? before = null)
     {
         ArgumentNullException.ThrowIfNull(tensors);
         var order = tensors.OrderByDescending(tensor => SizeOf(tensor.Type)).ThenBy(tensor => tensor.Name, StringComparer.Ordinal).ToList();
@@ -47,15 +58,17 @@ public static unsafe class SafetensorsWriter
                 before?.Invoke();
                 using var scope = NewDisposeScope();
                 var tensor = pending.Make();
-                if (tensor.dtype != pending.Type || !tensor.shape.SequenceEqual(pending.Shape)) throw new InvalidOperationException($"{pending.Name} is {tensor.dtype} [{string.Join(", ", tensor.shape)}] instead of {pending.Type} [{string.Join(", ", pending.Shape)}].");
+                if (tensor.dtype != pending.Type || !tensor.shape.SequenceEqual(pending.Shape))
+                    throw new InvalidOperationException($"{pending.Name} is {tensor.dtype} [{string.Join(", ", tensor.shape)}] instead of "
+                        + $"{pending.Type} [{string.Join(", ", pending.Shape)}].");
                 WriteBytes(stream, tensor);
             }
         });
     }
 
-    static int SizeOf(ScalarType type) => ElementKind.Of(ElementKind.NameOf(type)).Size;
+    private static int SizeOf(ScalarType type) => ElementKind.Of(ElementKind.NameOf(type)).Size;
 
-    static byte[] Header(List<PendingTensor> order, IReadOnlyDictionary<string, string> metadata)
+    private static byte[] Header(List<PendingTensor> order, IReadOnlyDictionary<string, string> metadata)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer))

@@ -4,12 +4,16 @@ using System.Text;
 namespace Polymath.Tensors.Files;
 
 /// <summary>
-/// The directory of a zip archive whose members are stored as they are, as PyTorch writes it. Only names and places are read; nothing is unpacked, so that a name
-/// can lead nowhere. Members must lie inside the file and apart from each other.
+/// The directory of a zip archive whose members are stored as they are, as PyTorch writes it. Only names and places are read; nothing is
+/// unpacked, so that a name can lead nowhere. Members must lie inside the file and apart from each other.
 /// </summary>
 static unsafe class StoredZip
 {
-    const uint EndMark = 0x06054b50, WideEndMark = 0x06064b50, WideLocatorMark = 0x07064b50, DirectoryMark = 0x02014b50, LocalMark = 0x04034b50;
+    private const uint EndMark = 0x06054b50,
+        WideEndMark = 0x06064b50,
+        WideLocatorMark = 0x07064b50,
+        DirectoryMark = 0x02014b50,
+        LocalMark = 0x04034b50;
 
     /// <summary>Where each member's bytes lie.</summary>
     /// <param name="start">The file's first byte.</param>
@@ -44,9 +48,9 @@ static unsafe class StoredZip
         return members;
     }
 
-    delegate ReadOnlySpan<byte> Piece(long place, long size);
+    private delegate ReadOnlySpan<byte> Piece(long place, long size);
 
-    static (long Start, long End) Directory(Piece at, long length, Func<string, Exception> fault)
+    private static (long Start, long End) Directory(Piece at, long length, Func<string, Exception> fault)
     {
         // The end record stands last but for a comment of at most 65,535 bytes.
         for (var place = length - 22; place >= Math.Max(0, length - 22 - ushort.MaxValue); place--)
@@ -62,14 +66,15 @@ static unsafe class StoredZip
                 if (Int(wide, 0) != WideEndMark) throw fault("the record of its long directory is broken");
                 (size, start) = (Long(wide, 40), Long(wide, 48));
             }
-            if (start < 0 || size < 0 || start > place - size) throw fault($"its directory is said to lie at {start:N0}, {size:N0} bytes long");
+            if (start < 0 || size < 0 || start > place - size)
+                throw fault($"its directory is said to lie at {start:N0}, {size:N0} bytes long");
             return (start, start + size);
         }
         throw fault("it is cut off: the directory that ends a zip archive is missing");
     }
 
     // Values that do not fit 32 bits stand in the extra field 1, in this order.
-    static void Widen(ReadOnlySpan<byte> extra, ref long size, ref long packed, ref long local)
+    private static void Widen(ReadOnlySpan<byte> extra, ref long size, ref long packed, ref long local)
     {
         while (extra.Length >= 4)
         {
@@ -85,14 +90,14 @@ static unsafe class StoredZip
         }
     }
 
-    static void Take(ref ReadOnlySpan<byte> values, ref long value)
+    private static void Take(ref ReadOnlySpan<byte> values, ref long value)
     {
         if (value != uint.MaxValue || values.Length < 8) return;
         value = Long(values, 0);
         values = values[8..];
     }
 
-    static void CheckApart(Dictionary<string, (long Start, long Length)> members, Func<string, Exception> fault)
+    private static void CheckApart(Dictionary<string, (long Start, long Length)> members, Func<string, Exception> fault)
     {
         long end = 0;
         foreach (var (name, (start, length)) in members.OrderBy(member => member.Value.Start).ThenBy(member => member.Value.Length))
@@ -102,9 +107,9 @@ static unsafe class StoredZip
         }
     }
 
-    static int Short(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt16LittleEndian(bytes[at..]);
+    private static int Short(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt16LittleEndian(bytes[at..]);
 
-    static uint Int(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt32LittleEndian(bytes[at..]);
+    private static uint Int(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt32LittleEndian(bytes[at..]);
 
-    static long Long(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadInt64LittleEndian(bytes[at..]);
+    private static long Long(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadInt64LittleEndian(bytes[at..]);
 }

@@ -3,15 +3,18 @@ using System.Text;
 
 namespace Polymath.Tensors.Files;
 
-/// <summary>A digest of weights that two models share exactly when all their names, types, shapes and bytes are the same, however they are cut into files.</summary>
+/// <summary>
+/// A digest of weights that two models share exactly when all their names, types, shapes and bytes are the same, however they are cut into
+/// files.
+/// </summary>
 public static class WeightDigest
 {
     // Tensors up to this many bytes are read whole; of larger ones, runs at even distances.
     private const int Whole = 1 << 16, Runs = 64, RunLength = 512;
 
     /// <summary>
-    /// A digest that takes milliseconds: SHA-256 over the names, types and shapes of all tensors in the order of their names, and over the bytes of small ones and samples of large
-    /// ones. It tells models apart, not every flipped bit.
+    /// A digest that takes milliseconds: SHA-256 over the names, types and shapes of all tensors in the order of their names, and over the
+    /// bytes of small ones and samples of large ones. It tells models apart, not every flipped bit.
     /// </summary>
     /// <param name="files">The files.</param>
     public static string Sampled(IReadOnlyList<string> files) => Over(files, (file, name, hash) =>
@@ -27,7 +30,8 @@ public static class WeightDigest
 
     /// <summary>SHA-256 over all tensors of the files in the order of their names, in lower-case hex.</summary>
     /// <param name="files">The files.</param>
-    public static string Of(IReadOnlyList<string> files) => Over(files, (file, name, hash) => file.Pour(name, piece => hash.AppendData(piece.Span)));
+    public static string Of(IReadOnlyList<string> files) =>
+        Over(files, (file, name, hash) => file.Pour(name, piece => hash.AppendData(piece.Span)));
 
     private static string Over(IReadOnlyList<string> files, Action<WeightFile, string, IncrementalHash> take)
     {
@@ -35,7 +39,8 @@ public static class WeightDigest
         var opened = files.Select(WeightFile.OpenAny).ToList();
         try
         {
-            foreach (var (file, name) in opened.SelectMany(file => file.Entries.Keys.Select(name => (file, name))).OrderBy(pair => pair.name, StringComparer.Ordinal))
+            foreach (var (file, name) in opened.SelectMany(file => file.Entries.Keys.Select(name => (file, name)))
+                .OrderBy(pair => pair.name, StringComparer.Ordinal))
             {
                 var entry = file.Entries[name];
                 hash.AppendData(Encoding.UTF8.GetBytes($"{name}\0{entry.Kind}\0{string.Join(',', entry.Shape)}\0"));

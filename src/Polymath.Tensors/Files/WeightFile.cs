@@ -10,18 +10,25 @@ namespace Polymath.Tensors.Files;
 /// <param name="Start">Where its first element starts, from the start of the file.</param>
 /// <param name="Length">The number of bytes of its elements.</param>
 /// <param name="Strides">How far its elements lie apart, in elements; null where they lie densely.</param>
-public sealed record WeightEntry(ScalarType Type, string Kind, long[] Shape, long Start, long Length, long[]? Strides = null);
+public sealed record WeightEntry(
+    ScalarType Type,
+    string Kind,
+    long[] Shape,
+    long Start,
+    long Length,
+    long[]? Strides = null);
 
 /// <summary>
-/// A file of weights, memory-mapped. Tensors read from it share its pages and stay valid while it is open; writing to them changes private copies of the
-/// pages, never the file.
+/// A file of weights, memory-mapped. Tensors read from it share its pages and stay valid while it is open; writing to them changes private
+/// copies of the pages, never the file.
 /// </summary>
 public abstract unsafe class WeightFile : IDisposable
 {
-    readonly MappedPages? pages;
-    readonly IReadOnlyDictionary<string, WeightEntry> entries;
+    private readonly MappedPages? pages;
+    private readonly IReadOnlyDictionary<string, WeightEntry> entries;
 
-    private protected WeightFile(string path, IReadOnlyDictionary<string, WeightEntry> entries, MappedPages? pages) => (Path, this.entries, this.pages) = (path, entries, pages);
+    private protected WeightFile(string path, IReadOnlyDictionary<string, WeightEntry> entries, MappedPages? pages) =>
+        (Path, this.entries, this.pages) = (path, entries, pages);
 
     /// <summary>The file.</summary>
     public string Path { get; }
@@ -55,10 +62,12 @@ public abstract unsafe class WeightFile : IDisposable
     {
         var entry = Entry(name);
         if (entry.Strides is not null) throw new InputException($"{Path}: the elements of {name} do not lie side by side.");
-        return entry.Length == 0 ? empty(0, dtype: ScalarType.Byte) : LibTorch.FromBlob(pages!.Start + entry.Start, [entry.Length], ScalarType.Byte);
+        return entry.Length == 0
+            ? empty(0, dtype: ScalarType.Byte)
+            : LibTorch.FromBlob(pages!.Start + entry.Start, [entry.Length], ScalarType.Byte);
     }
 
-    Tensor Widened(WeightEntry entry)
+    private Tensor Widened(WeightEntry entry)
     {
         var strides = entry.Strides;
         using var bytes = LibTorch.FromBlob(pages!.Start + entry.Start, entry.Shape, ScalarType.Byte, strides);
@@ -104,7 +113,8 @@ public abstract unsafe class WeightFile : IDisposable
         ArgumentNullException.ThrowIfNull(take);
         var entry = Entry(name);
         if (entry.Length == 0) return;
-        using var spread = entry.Strides is null ? null : LibTorch.FromBlob(pages!.Start + entry.Start, entry.Shape, ElementKind.IsEightBitFloat(entry.Kind) ? ScalarType.Byte : entry.Type, entry.Strides);
+        using var spread = entry.Strides is null ? null : LibTorch.FromBlob(
+            pages!.Start + entry.Start, entry.Shape, ElementKind.IsEightBitFloat(entry.Kind) ? ScalarType.Byte : entry.Type, entry.Strides);
         using var dense = spread?.contiguous();
         var start = dense is null ? pages!.Start + entry.Start : (byte*)LibTorch.Data(dense);
         var piece = new byte[Math.Min(entry.Length, 1 << 20)];
@@ -117,9 +127,10 @@ public abstract unsafe class WeightFile : IDisposable
         GC.KeepAlive(dense);
     }
 
-    WeightEntry Entry(string name) => entries.TryGetValue(name, out var entry)
+    private WeightEntry Entry(string name) => entries.TryGetValue(name, out var entry)
         ? entry
-        : throw new InputException($"{Path} has no tensor {name}. It has: {string.Join(", ", entries.Keys.Take(8))}{(entries.Count > 8 ? ", ..." : "")}");
+        : throw new InputException($"{Path} has no tensor {name}. It has: "
+            + $"{string.Join(", ", entries.Keys.Take(8))}{(entries.Count > 8 ? ", ..." : "")}");
 
     /// <summary>Closes the mapping. Tensors made from it must not be used any more.</summary>
     public void Dispose()

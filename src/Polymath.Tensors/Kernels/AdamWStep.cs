@@ -12,27 +12,48 @@ namespace Polymath.Tensors.Kernels;
 /// <param name="WeightDecay">Decoupled weight decay.</param>
 /// <param name="Step">The step, from 1.</param>
 /// <param name="GradientScale">What gradients are multiplied with first: 1/targets, and less where they are clipped.</param>
-public readonly record struct AdamWNumbers(double Rate, double Beta1, double Beta2, double Epsilon, double WeightDecay, long Step, double GradientScale);
+public readonly record struct AdamWNumbers(
+    double Rate,
+    double Beta1,
+    double Beta2,
+    double Epsilon,
+    double WeightDecay,
+    long Step,
+    double GradientScale);
 
-/// <summary>One pass over memory for scaling, decay, both moments and the step. libtorch reads and writes each tensor several times.</summary>
+/// <summary>
+/// One pass over memory for scaling, decay, both moments and the step. libtorch reads and writes each tensor several times.
+/// </summary>
 public static unsafe class AdamWStep
 {
-    const int Grain = 16384;
+    private const int Grain = 16384;
 
-    struct State
+    private struct State
     {
         internal float* Weight, Gradient, First, Second;
         internal float Scale, Beta1, Beta2, Keep, StepSize, RootCorrection, Epsilon;
     }
 
     /// <summary>Moves weight by gradient; all four of one shape. weight, first and second are changed in place.</summary>
-    public static void Apply(Tensor weight, Tensor gradient, Tensor first, Tensor second, AdamWNumbers numbers)
+    public static void Apply(
+        Tensor weight,
+        Tensor gradient,
+        Tensor first,
+        Tensor second,
+        AdamWNumbers numbers)
     {
         ArgumentNullException.ThrowIfNull(weight);
         double correction1 = 1 - Math.Pow(numbers.Beta1, numbers.Step), correction2 = 1 - Math.Pow(numbers.Beta2, numbers.Step);
         if (!FastPath.Takes(weight, gradient, first))
         {
-            Plain(weight, gradient, first, second, numbers, correction1, correction2);
+            Plain(
+                weight,
+                gradient,
+                first,
+                second,
+                numbers,
+                correction1,
+                correction2);
             return;
         }
         var state = new State
@@ -53,7 +74,14 @@ public static unsafe class AdamWStep
         GC.KeepAlive(gradient);
     }
 
-    static void Plain(Tensor weight, Tensor gradient, Tensor first, Tensor second, AdamWNumbers n, double correction1, double correction2)
+    private static void Plain(
+        Tensor weight,
+        Tensor gradient,
+        Tensor first,
+        Tensor second,
+        AdamWNumbers n,
+        double correction1,
+        double correction2)
     {
         using var scope = NewDisposeScope();
         using var frozen = no_grad();
@@ -65,11 +93,18 @@ public static unsafe class AdamWStep
     }
 
     [UnmanagedCallersOnly]
-    static void Run(long begin, long end, void* context)
+    private static void Run(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
-        Vector256<float> scale = Vector256.Create(s.Scale), beta1 = Vector256.Create(s.Beta1), beta2 = Vector256.Create(s.Beta2), rest1 = Vector256.Create(1 - s.Beta1),
-            rest2 = Vector256.Create(1 - s.Beta2), keep = Vector256.Create(s.Keep), size = Vector256.Create(s.StepSize), root = Vector256.Create(s.RootCorrection), epsilon = Vector256.Create(s.Epsilon);
+        Vector256<float> scale = Vector256.Create(s.Scale),
+            beta1 = Vector256.Create(s.Beta1),
+            beta2 = Vector256.Create(s.Beta2),
+            rest1 = Vector256.Create(1 - s.Beta1),
+            rest2 = Vector256.Create(1 - s.Beta2),
+            keep = Vector256.Create(s.Keep),
+            size = Vector256.Create(s.StepSize),
+            root = Vector256.Create(s.RootCorrection),
+            epsilon = Vector256.Create(s.Epsilon);
         var i = begin;
         for (; i <= end - 8; i += 8)
         {

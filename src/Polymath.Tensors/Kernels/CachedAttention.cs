@@ -7,7 +7,7 @@ namespace Polymath.Tensors.Kernels;
 public static unsafe class CachedAttention
 {
     // A job for a second thread should read this much of the cache at least.
-    const int GrainElements = 2048;
+    private const int GrainElements = 2048;
 
     internal struct State
     {
@@ -18,15 +18,26 @@ public static unsafe class CachedAttention
     }
 
     /// <summary>Token t reads the first lengths[t] places of the slot slots[t].</summary>
-    public static Tensor Of(Tensor query, Tensor keys, Tensor values, int[] slots, int[] lengths, double scale)
+    public static Tensor Of(
+        Tensor query,
+        Tensor keys,
+        Tensor values,
+        int[] slots,
+        int[] lengths,
+        double scale)
     {
         ArgumentNullException.ThrowIfNull(lengths);
-        return Of(query, keys, values, new CachedReach(slots, new int[lengths.Length], lengths, Array.ConvertAll(lengths, length => length - 1)), new AttentionForm(scale));
+        return Of(
+            query,
+            keys,
+            values,
+            new CachedReach(slots, new int[lengths.Length], lengths, Array.ConvertAll(lengths, length => length - 1)),
+            new AttentionForm(scale));
     }
 
     /// <summary>
-    /// Attention of query [tokens, heads, D] over keys and values [slots, keyValueHeads, capacity, D]. 32-bit floats on the CPU; elsewhere the same in libtorch's
-    /// operations.
+    /// Attention of query [tokens, heads, D] over keys and values [slots, keyValueHeads, capacity, D]. 32-bit floats on the CPU; elsewhere
+    /// the same in libtorch's operations.
     /// </summary>
     /// <param name="query">The queries.</param>
     /// <param name="keys">The keys.</param>
@@ -34,14 +45,27 @@ public static unsafe class CachedAttention
     /// <param name="reach">What each token reads.</param>
     /// <param name="form">How scores become weights.</param>
     /// <param name="bias">What is added by distance, or null.</param>
-    public static Tensor Of(Tensor query, Tensor keys, Tensor values, CachedReach reach, AttentionForm form, DistanceBias? bias = null)
+    public static Tensor Of(
+        Tensor query,
+        Tensor keys,
+        Tensor values,
+        CachedReach reach,
+        AttentionForm form,
+        DistanceBias? bias = null)
     {
         ArgumentNullException.ThrowIfNull(query);
         ArgumentNullException.ThrowIfNull(keys);
         ArgumentNullException.ThrowIfNull(reach);
         ArgumentNullException.ThrowIfNull(form);
         reach.Check(bias);
-        if (!FastPath.Takes(query, keys, values) || (bias is not null && !FastPath.Takes(bias.Table))) return Plain(query, keys, values, reach, form, bias);
+        if (!FastPath.Takes(query, keys, values) || (bias is not null && !FastPath.Takes(bias.Table)))
+            return Plain(
+                query,
+                keys,
+                values,
+                reach,
+                form,
+                bias);
         var result = empty_like(query);
         fixed (int* slots = reach.Slots, first = reach.First, last = reach.Last, places = reach.Places)
         {
@@ -75,7 +99,9 @@ public static unsafe class CachedAttention
         return result;
     }
 
-    /// <summary>Puts fresh [tokens, keyValueHeads, D] into a cache [slots, keyValueHeads, capacity, D]: token t at place places[t] of slot slots[t].</summary>
+    /// <summary>
+    /// Puts fresh [tokens, keyValueHeads, D] into a cache [slots, keyValueHeads, capacity, D]: token t at place places[t] of slot slots[t].
+    /// </summary>
     public static void Store(Tensor cache, Tensor fresh, int[] slots, int[] places)
     {
         ArgumentNullException.ThrowIfNull(cache);
@@ -98,10 +124,21 @@ public static unsafe class CachedAttention
     }
 
     /// <summary>The same in libtorch's operations, token by token.</summary>
-    public static Tensor Plain(Tensor query, Tensor keys, Tensor values, int[] slots, int[] lengths, double scale)
+    public static Tensor Plain(
+        Tensor query,
+        Tensor keys,
+        Tensor values,
+        int[] slots,
+        int[] lengths,
+        double scale)
     {
         ArgumentNullException.ThrowIfNull(lengths);
-        return Plain(query, keys, values, new CachedReach(slots, new int[lengths.Length], lengths, Array.ConvertAll(lengths, length => length - 1)), new AttentionForm(scale));
+        return Plain(
+            query,
+            keys,
+            values,
+            new CachedReach(slots, new int[lengths.Length], lengths, Array.ConvertAll(lengths, length => length - 1)),
+            new AttentionForm(scale));
     }
 
     /// <summary>The same in libtorch's operations, token by token.</summary>
@@ -111,7 +148,13 @@ public static unsafe class CachedAttention
     /// <param name="reach">What each token reads.</param>
     /// <param name="form">How scores become weights.</param>
     /// <param name="bias">What is added by distance, or null.</param>
-    public static Tensor Plain(Tensor query, Tensor keys, Tensor values, CachedReach reach, AttentionForm form, DistanceBias? bias = null)
+    public static Tensor Plain(
+        Tensor query,
+        Tensor keys,
+        Tensor values,
+        CachedReach reach,
+        AttentionForm form,
+        DistanceBias? bias = null)
     {
         ArgumentNullException.ThrowIfNull(query);
         ArgumentNullException.ThrowIfNull(keys);
@@ -139,7 +182,7 @@ public static unsafe class CachedAttention
             Team.For(tokens * state.Heads, Math.Max(1, GrainElements / Math.Max(1L, (long)state.Longest * state.Width)), &Items, s);
     }
 
-    static void Items(long begin, long end, void* context)
+    private static void Items(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         var weights = (float*)NativeMemory.AlignedAlloc((nuint)(s.Longest + 8) * sizeof(float), 64);
@@ -160,7 +203,10 @@ public static unsafe class CachedAttention
     }
 }
 
-/// <summary>What new tokens read of a cache: token t, at place Places[t] of its row, reads the places First[t] to Last[t] (exclusive) of the slot Slots[t].</summary>
+/// <summary>
+/// What new tokens read of a cache: token t, at place Places[t] of its row, reads the places First[t] to Last[t] (exclusive) of the slot
+/// Slots[t].
+/// </summary>
 /// <param name="Slots">The slots.</param>
 /// <param name="First">The first places.</param>
 /// <param name="Last">The places after the last.</param>
@@ -173,6 +219,9 @@ public sealed record CachedReach(int[] Slots, int[] First, int[] Last, int[] Pla
         if (bias is null) return;
         for (var t = 0; t < Slots.Length; t++)
             if (bias.Zero + First[t] - Places[t] < 0 || bias.Zero + Last[t] - 1 - Places[t] >= bias.Table.size(1))
-                throw new ArgumentException($"The table of {bias.Table.size(1)} distances around {bias.Zero} does not reach from {First[t] - Places[t]} to {Last[t] - 1 - Places[t]}.", nameof(bias));
+                throw new ArgumentException(
+                    $"The table of {bias.Table.size(1)} distances around {bias.Zero} does not reach from {First[t] - Places[t]} to "
+                        + $"{Last[t] - 1 - Places[t]}.",
+                    nameof(bias));
     }
 }

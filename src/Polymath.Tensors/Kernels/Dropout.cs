@@ -6,16 +6,17 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Dropout (Srivastava et al. 2014): each element is zero with probability p, else divided by 1 − p. Whether an element stays is a hash of its place and of one
-/// number drawn from libtorch's generator, so that no mask is kept, the work is shared by the threads, and the same generator state gives the same elements.
+/// Dropout (Srivastava et al. 2014): each element is zero with probability p, else divided by 1 − p. Whether an element stays is a hash of
+/// its place and of one number drawn from libtorch's generator, so that no mask is kept, the work is shared by the threads, and the same
+/// generator state gives the same elements.
 /// </summary>
 public sealed unsafe class Dropout : Fused
 {
-    const int Grain = 16384;
-    readonly double probability;
-    readonly uint seed;
+    private const int Grain = 16384;
+    private readonly double probability;
+    private readonly uint seed;
 
-    Dropout(double probability, uint seed) => (this.probability, this.seed) = (probability, seed);
+    private Dropout(double probability, uint seed) => (this.probability, this.seed) = (probability, seed);
 
     /// <inheritdoc/>
     protected internal override int InputCount => 1;
@@ -31,7 +32,7 @@ public sealed unsafe class Dropout : Fused
         return new Dropout(probability, (uint)drawn.item<long>()).Apply(x);
     }
 
-    struct State
+    private struct State
     {
         internal float* X, Out;
         internal uint Seed, Threshold;
@@ -48,7 +49,7 @@ public sealed unsafe class Dropout : Fused
         return [Mask(dense)];
     }
 
-    Tensor Mask(Tensor x)
+    private Tensor Mask(Tensor x)
     {
         var result = empty_like(x);
         var state = new State
@@ -65,7 +66,7 @@ public sealed unsafe class Dropout : Fused
     }
 
     [UnmanagedCallersOnly]
-    static void Run(long begin, long end, void* context)
+    private static void Run(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         var scale = Vector256.Create(s.Scale);
@@ -83,7 +84,7 @@ public sealed unsafe class Dropout : Fused
 
     // A 32-bit mixing function of low bias (Wellons 2018) over the place, spread first by the golden ratio.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector256<uint> Hash(Vector256<uint> place, uint seed)
+    private static Vector256<uint> Hash(Vector256<uint> place, uint seed)
     {
         var x = place * Vector256.Create(0x9E3779B1u) + Vector256.Create(seed);
         x = (x ^ Vector256.ShiftRightLogical(x, 16)) * Vector256.Create(0x7FEB352Du);

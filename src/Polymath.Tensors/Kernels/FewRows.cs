@@ -7,8 +7,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Linear maps of a few rows, as generating needs them. Their time is that of reading the weight, so it is read once, in its file's type, for all rows: 16-bit
-/// weights take half as long as 32-bit ones. Sums are of 32-bit products, in an order that depends on neither the rows nor the threads.
+/// Linear maps of a few rows, as generating needs them. Their time is that of reading the weight, so it is read once, in its file's type,
+/// for all rows: 16-bit weights take half as long as 32-bit ones. Sums are of 32-bit products, in an order that depends on neither the rows
+/// nor the threads.
 /// </summary>
 static unsafe class FewRows
 {
@@ -16,23 +17,29 @@ static unsafe class FewRows
     internal const int Most = 8;
 
     // Enough of a weight for each thread that its start is worth the while.
-    const int GrainElements = 4096;
+    private const int GrainElements = 4096;
 
     /// <summary>Whether a product can go this way: densely laid out on the CPU, 32-bit rows, a weight of 32 or 16 bits.</summary>
     /// <param name="x">[n, in].</param>
     /// <param name="weight">W [out, in].</param>
     internal static bool Takes(Tensor x, Tensor weight) =>
         x.Dimensions == 2 && x.size(0) is > 0 and <= Most && FastPath.Takes(x)
-        && weight.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 && weight.device_type == DeviceType.CPU && weight.is_contiguous()
+        && weight.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16
+        && weight.device_type == DeviceType.CPU
+        && weight.is_contiguous()
         // What does not fit goes to libtorch, which says so; the kernel would read past the end.
         && weight.Dimensions == 2 && weight.size(1) == x.size(1);
 
     /// <summary>The same of a map.</summary>
-    internal static bool Takes(Tensor x, BlockMap map) => map.Quantized is { } few ? x.Dimensions == 2 && x.size(0) is > 0 and <= Most && FastPath.Takes(x) && few.TakesFewRows : Takes(x, map.Weight!);
+    internal static bool Takes(Tensor x, BlockMap map) => map.Quantized is { } few
+        ? x.Dimensions == 2 && x.size(0) is > 0 and <= Most && FastPath.Takes(x) && few.TakesFewRows
+        : Takes(x, map.Weight!);
 
     /// <summary>Whether nothing records how to go back.</summary>
     internal static bool NeedsNoGradient(Tensor x, BlockMap map) =>
-        map.Weight is { } weight ? NeedsNoGradient(x, weight, map.Bias) : !is_grad_enabled() || !x.requires_grad && map.Bias?.requires_grad != true;
+        map.Weight is { } weight
+            ? NeedsNoGradient(x, weight, map.Bias)
+            : !is_grad_enabled() || !x.requires_grad && map.Bias?.requires_grad != true;
 
     /// <summary>Whether nothing records how to go back.</summary>
     internal static bool NeedsNoGradient(Tensor x, Tensor weight, Tensor? bias) =>
@@ -61,7 +68,12 @@ static unsafe class FewRows
     internal static void Into(Tensor result, Tensor x, BlockMap map)
     {
         var job = Map.Of(map, (float*)LibTorch.Data(result));
-        Run((float*)LibTorch.Data(x), (int)x.size(0), (int)x.size(1), &job, 1);
+        Run(
+            (float*)LibTorch.Data(x),
+            (int)x.size(0),
+            (int)x.size(1),
+            &job,
+            1);
         GC.KeepAlive(x);
         GC.KeepAlive(map.Holder);
         GC.KeepAlive(map.Bias);
@@ -77,14 +89,24 @@ static unsafe class FewRows
         var results = Array.ConvertAll(maps, map => empty(rows, map.Output));
         var jobs = stackalloc Map[maps.Length];
         for (var i = 0; i < maps.Length; i++) jobs[i] = Map.Of(maps[i], (float*)LibTorch.Data(results[i]));
-        Run((float*)LibTorch.Data(x), (int)rows, (int)x.size(1), jobs, maps.Length);
+        Run(
+            (float*)LibTorch.Data(x),
+            (int)rows,
+            (int)x.size(1),
+            jobs,
+            maps.Length);
         GC.KeepAlive(x);
         GC.KeepAlive(maps);
         return results;
     }
 
     /// <summary>Several maps of the same rows in one job.</summary>
-    internal static void Run(float* x, int rows, int input, Map* maps, int count)
+    internal static void Run(
+        float* x,
+        int rows,
+        int input,
+        Map* maps,
+        int count)
     {
         var state = new State { X = x, Maps = maps, MapCount = count, Count = rows, Input = input };
         var outputs = 0L;
@@ -113,18 +135,21 @@ static unsafe class FewRows
         {
             var bias = map.Bias is null ? null : (float*)LibTorch.Data(map.Bias);
             if (map.Quantized is { } few) return few.Map(bias, y, adds);
-            return new Map { Y = y, Weight = LibTorch.Data(map.Weight!), Bias = bias, Output = (int)map.Output, Type = map.Weight!.dtype, Adds = adds };
+            return new Map
+            {
+                Y = y, Weight = LibTorch.Data(map.Weight!), Bias = bias, Output = (int)map.Output, Type = map.Weight!.dtype, Adds = adds,
+            };
         }
     }
 
-    struct State
+    private struct State
     {
         internal float* X;
         internal Map* Maps;
         internal int MapCount, Count, Input;
     }
 
-    static void Outputs(long begin, long end, void* context)
+    private static void Outputs(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         long first = 0;
@@ -138,13 +163,19 @@ static unsafe class FewRows
                 case ScalarType.BFloat16: Outputs<Brain, ushort>(ref s, ref map, from, to); break;
                 case ScalarType.Float16: Outputs<HalfFloat, ushort>(ref s, ref map, from, to); break;
                 case ScalarType.Int8: Outputs<Small, sbyte>(ref s, ref map, from, to); break;
-                case ScalarType.Byte: Nf4Rows.Outputs(s.X, s.Count, s.Input, ref map, from, to); break;
+                case ScalarType.Byte: Nf4Rows.Outputs(
+                    s.X,
+                    s.Count,
+                    s.Input,
+                    ref map,
+                    from,
+                    to); break;
                 default: Outputs<Single, float>(ref s, ref map, from, to); break;
             }
         }
     }
 
-    static void Outputs<TRead, T>(ref State s, ref Map map, long begin, long end) where TRead : struct, IRead<T> where T : unmanaged
+    private static void Outputs<TRead, T>(ref State s, ref Map map, long begin, long end) where TRead : struct, IRead<T> where T : unmanaged
     {
         for (var output = begin; output < end; output++)
         {
@@ -171,7 +202,7 @@ static unsafe class FewRows
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static float Dot<TRead, T>(float* x, T* w, int n) where TRead : struct, IRead<T> where T : unmanaged
+    private static float Dot<TRead, T>(float* x, T* w, int n) where TRead : struct, IRead<T> where T : unmanaged
     {
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
         var i = 0;
@@ -189,9 +220,10 @@ static unsafe class FewRows
         return sum;
     }
 
-    // A weight is read once and is not worth a place in the caches; asking for it a little ahead carries the stream over the ends of pages (2 to 5 % faster).
+    // A weight is read once and is not worth a place in the caches; asking for it a little ahead carries the stream over the ends of pages
+    // (2 to 5 % faster).
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Expect<T>(T* from) where T : unmanaged
+    private static void Expect<T>(T* from) where T : unmanaged
     {
         if (!Sse.IsSupported) return;
         for (var line = 0; line < sizeof(T); line++) Sse.PrefetchNonTemporal((byte*)from + 512 + line * 64);
@@ -199,7 +231,7 @@ static unsafe class FewRows
 
     // The same order of sums as one row alone, so that a row's result does not depend on what it is computed with.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static (float, float) Dots<TRead, T>(float* x, float* z, T* w, int n) where TRead : struct, IRead<T> where T : unmanaged
+    private static (float, float) Dots<TRead, T>(float* x, float* z, T* w, int n) where TRead : struct, IRead<T> where T : unmanaged
     {
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default, t0 = default, t1 = default, t2 = default, t3 = default;
         var i = 0;
@@ -239,14 +271,14 @@ static unsafe class FewRows
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector512<uint> Wide(ushort* from)
+    private static Vector512<uint> Wide(ushort* from)
     {
         if (Avx512F.IsSupported) return Avx512F.ConvertToVector512UInt32(Vector256.Load(from));
         var (low, high) = Vector256.Widen(Vector256.Load(from));
         return Vector512.Create(low, high);
     }
 
-    readonly struct Single : IRead<float>
+    private readonly struct Single : IRead<float>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector512<float> Load(float* from) => Vector512.Load(from);
@@ -255,7 +287,7 @@ static unsafe class FewRows
         public static float One(float* from) => *from;
     }
 
-    readonly struct Brain : IRead<ushort>
+    private readonly struct Brain : IRead<ushort>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector512<float> Load(ushort* from)
@@ -267,14 +299,16 @@ static unsafe class FewRows
         public static float One(ushort* from) => BitConverter.UInt32BitsToSingle((uint)*from << 16);
     }
 
-    readonly struct HalfFloat : IRead<ushort>
+    private readonly struct HalfFloat : IRead<ushort>
     {
-        // Exponent and mantissa move into their places, and the exponent's bias changes by 127 − 15 in one exact product, which makes subnormals right as well.
+        // Exponent and mantissa move into their places, and the exponent's bias changes by 127 − 15 in one exact product, which makes
+        // subnormals right as well.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector512<float> Load(ushort* from)
         {
             var bits = Wide(from);
-            var size = Vector512.ShiftLeft(bits & Vector512.Create(0x7fffu), 13).AsSingle() * Vector512.Create(BitConverter.UInt32BitsToSingle((127 + 112) << 23));
+            var size = Vector512.ShiftLeft(bits & Vector512.Create(0x7fffu), 13).AsSingle()
+                * Vector512.Create(BitConverter.UInt32BitsToSingle((127 + 112) << 23));
             var endless = Vector512.Equals(bits & Vector512.Create(0x7c00u), Vector512.Create(0x7c00u)) & Vector512.Create(0x7f800000u);
             return (size.AsUInt32() | endless | Vector512.ShiftLeft(bits & Vector512.Create(0x8000u), 16)).AsSingle();
         }
@@ -289,7 +323,8 @@ static unsafe class FewRows
         public static Vector512<float> Load(sbyte* from)
         {
             if (Avx512F.IsSupported) return Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(from)));
-            var (low, high) = Vector256.Widen(Vector256.Create(Vector128.WidenLower(Vector128.Load(from)), Vector128.WidenUpper(Vector128.Load(from))));
+            var (low, high) = Vector256.Widen(
+                Vector256.Create(Vector128.WidenLower(Vector128.Load(from)), Vector128.WidenUpper(Vector128.Load(from))));
             return Vector512.Create(Vector256.ConvertToSingle(low), Vector256.ConvertToSingle(high));
         }
 

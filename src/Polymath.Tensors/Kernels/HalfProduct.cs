@@ -4,8 +4,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Linear maps whose frozen weights stay in the 16 bits of their file (bfloat16 or float16). Every number is widened exactly where it is used, so that the
-/// result is that of 32-bit weights and the memory that of 16-bit ones: a few rows read the weights once, as they are; more rows widen a slice at a time.
+/// Linear maps whose frozen weights stay in the 16 bits of their file (bfloat16 or float16). Every number is widened exactly where it is
+/// used, so that the result is that of 32-bit weights and the memory that of 16-bit ones: a few rows read the weights once, as they are;
+/// more rows widen a slice at a time.
 /// </summary>
 public static class HalfProduct
 {
@@ -38,7 +39,9 @@ public static class HalfProduct
         ArgumentNullException.ThrowIfNull(maps);
         foreach (var map in maps)
             if (!FewRows.Takes(x, map) || !FewRows.NeedsNoGradient(x, map) || map.Bias is { } bias && !FastPath.Takes(bias))
-                return Array.ConvertAll(maps, each => each.Quantized is { } few ? QuantizedProduct.Linear(x, few, each.Bias) : Linear(x, each.Weight!, each.Bias));
+                return Array.ConvertAll(
+                    maps,
+                    each => each.Quantized is { } few ? QuantizedProduct.Linear(x, few, each.Bias) : Linear(x, each.Weight!, each.Bias));
         return FewRows.Linear(x, maps);
     }
 
@@ -83,7 +86,7 @@ public static class HalfProduct
         });
     }
 
-    static void ForSlices(Tensor weight, Action<long, long, Tensor> use)
+    private static void ForSlices(Tensor weight, Action<long, long, Tensor> use)
     {
         using var plain = weight.detach();
         if (!Holds(weight))
@@ -98,10 +101,10 @@ public static class HalfProduct
         }, use);
     }
 
-    sealed class Map(Tensor weight) : Fused
+    private sealed class Map(Tensor weight) : Fused
     {
         // The weight may be a turned view of the model's own, which the block's scope frees before the way back.
-        Tensor weight = weight;
+        private Tensor weight = weight;
 
         protected internal override int InputCount => 1;
 

@@ -5,14 +5,15 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// A matrix in 8 bits: each output's weights are whole numbers from −127 to 127 times its scale, the largest absolute value over 127. These are the row-wise weights of
-/// LLM.int8 (Dettmers et al. 2022); inputs stay in 32 bits, so that there are no outliers to set apart.
+/// A matrix in 8 bits: each output's weights are whole numbers from −127 to 127 times its scale, the largest absolute value over 127. These
+/// are the row-wise weights of LLM.int8 (Dettmers et al. 2022); inputs stay in 32 bits, so that there are no outliers to set apart.
 /// </summary>
 public sealed unsafe class Int8Matrix : QuantizedMatrix
 {
-    readonly Tensor codes, scales;
+    private readonly Tensor codes, scales;
 
-    Int8Matrix(Tensor codes, Tensor scales) : base(codes.size(0), codes.size(1), codes, scales) => (this.codes, this.scales) = (codes, scales);
+    private Int8Matrix(Tensor codes, Tensor scales)
+        : base(codes.size(0), codes.size(1), codes, scales) => (this.codes, this.scales) = (codes, scales);
 
     /// <inheritdoc/>
     public override QuantizedForm Form => QuantizedForm.Int8;
@@ -53,25 +54,33 @@ public sealed unsafe class Int8Matrix : QuantizedMatrix
 
     /// <inheritdoc/>
     internal override FewRows.Map Map(float* bias, float* y, bool adds) =>
-        new() { Y = y, Bias = bias, Weight = LibTorch.Data(codes), Output = (int)Rows, Type = ScalarType.Int8, RowScales = (float*)LibTorch.Data(scales), Adds = adds };
+        new()
+        {
+            Y = y, Bias = bias, Weight = LibTorch.Data(codes), Output = (int)Rows, Type = ScalarType.Int8,
+            RowScales = (float*)LibTorch.Data(scales), Adds = adds,
+        };
 
     /// <inheritdoc/>
     internal override void Widen(long from, long count, Tensor wide)
     {
-        var state = new WidenState { Codes = (sbyte*)LibTorch.Data(codes) + from * Columns, Scales = (float*)LibTorch.Data(scales) + from, Width = (int)Columns, To = (float*)LibTorch.Data(wide) };
+        var state = new WidenState
+        {
+            Codes = (sbyte*)LibTorch.Data(codes) + from * Columns, Scales = (float*)LibTorch.Data(scales) + from, Width = (int)Columns,
+            To = (float*)LibTorch.Data(wide),
+        };
         Team.For(count, Math.Max(1, 16384 / Math.Max(1, Columns)), &Widen, &state);
         GC.KeepAlive(this);
         GC.KeepAlive(wide);
     }
 
-    struct WidenState
+    private struct WidenState
     {
         internal sbyte* Codes;
         internal float* Scales, To;
         internal int Width;
     }
 
-    static void Widen(long begin, long end, void* context)
+    private static void Widen(long begin, long end, void* context)
     {
         ref var s = ref *(WidenState*)context;
         for (var row = begin; row < end; row++)

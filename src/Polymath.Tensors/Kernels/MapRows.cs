@@ -3,15 +3,15 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Some outputs of a linear map: x·W[first … first + count]ᵀ + b[first … first + count]. The gradient of W and b is added where these outputs' rows stand: libtorch's own would be zeros as large as
-/// the whole map, made and added once for every part that is taken of it.
+/// Some outputs of a linear map: x·W[first … first + count]ᵀ + b[first … first + count]. The gradient of W and b is added where these
+/// outputs' rows stand: libtorch's own would be zeros as large as the whole map, made and added once for every part that is taken of it.
 /// </summary>
 public sealed class MapRows : Fused
 {
-    readonly long first, count;
-    Tensor? x, weight, bias;
+    private readonly long first, count;
+    private Tensor? x, weight, bias;
 
-    MapRows(long first, long count) => (this.first, this.count) = (first, count);
+    private MapRows(long first, long count) => (this.first, this.count) = (first, count);
 
     /// <inheritdoc/>
     protected internal override int InputCount => 3;
@@ -22,7 +22,12 @@ public sealed class MapRows : Fused
     /// <param name="bias">b [out], a leaf.</param>
     /// <param name="first">The first output.</param>
     /// <param name="count">How many.</param>
-    public static Tensor Of(Tensor x, Tensor weight, Tensor bias, long first, long count) => new MapRows(first, count).Apply(x, weight, bias);
+    public static Tensor Of(
+        Tensor x,
+        Tensor weight,
+        Tensor bias,
+        long first,
+        long count) => new MapRows(first, count).Apply(x, weight, bias);
 
     /// <inheritdoc/>
     protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
@@ -44,7 +49,7 @@ public sealed class MapRows : Fused
         return [gradient.mm(weight.narrow(0, first, count)), null, null];
     }
 
-    void Add(Tensor leaf, Tensor part)
+    private void Add(Tensor leaf, Tensor part)
     {
         using (var none = leaf.grad)
             if (none is null) leaf.grad = zeros_like(leaf);

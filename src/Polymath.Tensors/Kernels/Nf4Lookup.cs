@@ -4,7 +4,9 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>Where the scales of blocks lie: codes into a book of levels, a scale for each 256 of them, and the mean that was taken off.</summary>
+/// <summary>
+/// Where the scales of blocks lie: codes into a book of levels, a scale for each 256 of them, and the mean that was taken off.
+/// </summary>
 unsafe struct BlockScales
 {
     internal byte* Codes;
@@ -19,10 +21,10 @@ unsafe struct BlockScales
 /// <summary>16 levels, looked up 16 at a time by the lowest 4 bits of each lane.</summary>
 readonly struct Nf4Lookup
 {
-    readonly Vector512<float> all;
-    readonly Vector256<float> low, high;
+    private readonly Vector512<float> all;
+    private readonly Vector256<float> low, high;
 
-    Nf4Lookup(Vector512<float> levels) => (all, low, high) = (levels, levels.GetLower(), levels.GetUpper());
+    private Nf4Lookup(Vector512<float> levels) => (all, low, high) = (levels, levels.GetLower(), levels.GetUpper());
 
     internal static Nf4Lookup Of(ReadOnlySpan<float> levels) => new(Vector512.Create(levels));
 
@@ -47,6 +49,9 @@ readonly struct Nf4Lookup
 
     // The lowest 3 bits choose within each half, the fourth between them.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    Vector256<float> Half(Vector256<uint> words) =>
-        Avx.BlendVariable(Avx2.PermuteVar8x32(low, words.AsInt32()), Avx2.PermuteVar8x32(high, words.AsInt32()), Vector256.ShiftLeft(words, 28).AsSingle());
+    private Vector256<float> Half(Vector256<uint> words) =>
+        Avx.BlendVariable(
+            Avx2.PermuteVar8x32(low, words.AsInt32()),
+            Avx2.PermuteVar8x32(high, words.AsInt32()),
+            Vector256.ShiftLeft(words, 28).AsSingle());
 }

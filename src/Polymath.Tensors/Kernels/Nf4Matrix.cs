@@ -7,9 +7,10 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// A matrix in NF4 (Dettmers et al. 2023) with quantised scales, number for number as bitsandbytes rounds it: laid end to end, every 64 numbers share a scale, their largest
-/// absolute value; each is the nearest of 16 levels times the scale. The scales, less their mean, are rounded to a map of 256 levels that share a scale for every 256.
-/// That is 4.13 bits a number. Inside a block the codes stand as 16 words of 16 bits, so that one word a lane gives four vectors: number 16·k + j is at bit 4·k of word j.
+/// A matrix in NF4 (Dettmers et al. 2023) with quantised scales, number for number as bitsandbytes rounds it: laid end to end, every 64
+/// numbers share a scale, their largest absolute value; each is the nearest of 16 levels times the scale. The scales, less their mean, are
+/// rounded to a map of 256 levels that share a scale for every 256. That is 4.13 bits a number. Inside a block the codes stand as 16 words
+/// of 16 bits, so that one word a lane gives four vectors: number 16·k + j is at bit 4·k of word j.
 /// </summary>
 public sealed unsafe class Nf4Matrix : QuantizedMatrix
 {
@@ -25,20 +26,33 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
     /// <summary>The 16 levels: bitsandbytes' <c>create_normal_map(offset=0.9677083)</c>, as its source states them.</summary>
     public static ReadOnlySpan<float> Levels =>
     [
-        -1f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0f,
-        0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1f,
+        -1f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f,
+        -0.09105003625154495f, 0f,
+        0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f,
+        0.7229568362236023f, 1f,
     ];
 
-    const long BlocksAtOnce = 1 << 14;
+    private const long BlocksAtOnce = 1 << 14;
 
     // Scales' levels. Pinned, so that kernels may hold its address.
-    static readonly float[] book = Pinned(ScaleLevels);
+    private static readonly float[] book = Pinned(ScaleLevels);
 
-    readonly Tensor codes, scaleCodes, scaleScales;
-    readonly float mean;
+    private readonly Tensor codes, scaleCodes, scaleScales;
+    private readonly float mean;
 
-    Nf4Matrix(long rows, long columns, Tensor codes, Tensor scaleCodes, Tensor scaleScales, float mean) : base(rows, columns, codes, scaleCodes, scaleScales) =>
-        (this.codes, this.scaleCodes, this.scaleScales, this.mean) = (codes, scaleCodes, scaleScales, mean);
+    private Nf4Matrix(
+        long rows,
+        long columns,
+        Tensor codes,
+        Tensor scaleCodes,
+        Tensor scaleScales,
+        float mean) : base(
+            rows,
+            columns,
+            codes,
+            scaleCodes,
+            scaleScales) =>
+                (this.codes, this.scaleCodes, this.scaleScales, this.mean) = (codes, scaleCodes, scaleScales, mean);
 
     /// <inheritdoc/>
     public override QuantizedForm Form => QuantizedForm.Nf4;
@@ -72,22 +86,30 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
     internal override bool TakesFewRows => Columns % Block == 0 && Device.type == DeviceType.CPU;
 
     /// <inheritdoc/>
-    internal override FewRows.Map Map(float* bias, float* y, bool adds) => new() { Y = y, Bias = bias, Weight = LibTorch.Data(codes), Output = (int)Rows, Type = ScalarType.Byte, Scales = Scale, Adds = adds };
+    internal override FewRows.Map Map(float* bias, float* y, bool adds) => new()
+    {
+        Y = y, Bias = bias, Weight = LibTorch.Data(codes), Output = (int)Rows, Type = ScalarType.Byte, Scales = Scale, Adds = adds,
+    };
 
     /// <summary>Where the scales lie.</summary>
-    internal BlockScales Scale => new() { Codes = (byte*)LibTorch.Data(scaleCodes), Scales = (float*)LibTorch.Data(scaleScales), Mean = mean, Book = Pointer(book) };
+    internal BlockScales Scale =>
+        new() { Codes = (byte*)LibTorch.Data(scaleCodes), Scales = (float*)LibTorch.Data(scaleScales), Mean = mean, Book = Pointer(book) };
 
     /// <inheritdoc/>
     internal override void Widen(long from, long count, Tensor wide)
     {
-        var state = new WidenState { Codes = (byte*)LibTorch.Data(codes), Scales = Scale, First = from * Columns, End = (from + count) * Columns, To = (float*)LibTorch.Data(wide) };
+        var state = new WidenState
+        {
+            Codes = (byte*)LibTorch.Data(codes), Scales = Scale, First = from * Columns, End = (from + count) * Columns,
+            To = (float*)LibTorch.Data(wide),
+        };
         var first = state.First / Block;
         Team.For((state.End + Block - 1) / Block - first, 256, &Widen, &state);
         GC.KeepAlive(this);
         GC.KeepAlive(wide);
     }
 
-    struct WidenState
+    private struct WidenState
     {
         internal byte* Codes;
         internal BlockScales Scales;
@@ -95,7 +117,7 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
         internal float* To;
     }
 
-    static void Widen(long begin, long end, void* context)
+    private static void Widen(long begin, long end, void* context)
     {
         ref var s = ref *(WidenState*)context;
         var table = Nf4Lookup.Of(Levels);
@@ -113,7 +135,9 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
             (table.At(Vector512.ShiftRightLogical(words, 4)) * scale).Store(target + 16);
             (table.At(Vector512.ShiftRightLogical(words, 8)) * scale).Store(target + 32);
             (table.At(Vector512.ShiftRightLogical(words, 12)) * scale).Store(target + 48);
-            if (!whole) new ReadOnlySpan<float>(room + (from - place), (int)(to - from)).CopyTo(new Span<float>(s.To + (from - s.First), (int)(to - from)));
+            if (!whole)
+                new ReadOnlySpan<float>(room + (from - place), (int)(to - from))
+                    .CopyTo(new Span<float>(s.To + (from - s.First), (int)(to - from)));
         }
     }
 
@@ -126,7 +150,13 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
         using var frozen = no_grad();
         long rows = weight.size(0), columns = weight.size(1), count = rows * columns, blocks = (count + Block - 1) / Block;
         var flat = weight.detach().contiguous().view(-1);
-        Tensor codes = empty(blocks, 16, 2, dtype: ScalarType.Byte, device: weight.device), largest = empty(blocks, device: weight.device);
+        Tensor codes = empty(
+            blocks,
+            16,
+            2,
+            dtype: ScalarType.Byte,
+            device: weight.device),
+            largest = empty(blocks, device: weight.device);
         // Some blocks at a time: what rounding needs meanwhile is several times the numbers.
         for (long from = 0; from < blocks; from += BlocksAtOnce)
         {
@@ -144,17 +174,27 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
         var groups = (blocks + Group - 1) / Group;
         if (blocks % Group != 0) rest = cat([rest, zeros(groups * Group - blocks, device: weight.device)]);
         var (scaleCodes, scaleScales) = Nf4Rounding.Places(rest.view(groups, Group), Nf4Rounding.Middles(book).to(weight.device));
-        return new Nf4Matrix(rows, columns, codes, scaleCodes.view(-1).narrow(0, 0, blocks).to(ScalarType.Byte).contiguous(), scaleScales.contiguous(), mean.item<float>());
+        return new Nf4Matrix(
+            rows,
+            columns,
+            codes,
+            scaleCodes.view(-1).narrow(0, 0, blocks).to(ScalarType.Byte).contiguous(),
+            scaleScales.contiguous(),
+            mean.item<float>());
     }
 
-    /// <summary>The 256 levels of a scale: bitsandbytes' <c>create_dynamic_map()</c> - decades down to 10⁻⁶, each with twice the steps of the one below (Dettmers 2016).</summary>
+    /// <summary>
+    /// The 256 levels of a scale: bitsandbytes' <c>create_dynamic_map()</c> - decades down to 10⁻⁶, each with twice the steps of the one
+    /// below (Dettmers 2016).
+    /// </summary>
     public static float[] ScaleLevels()
     {
         var levels = new List<float> { 0, 1 };
         for (var decade = 0; decade < 7; decade++)
         {
             var count = 1 << decade;
-            // PyTorch's linspace from 0.1 to 1 as its vector code rounds it, on every CPU: libtorch's own depends on the instructions that it finds.
+            // PyTorch's linspace from 0.1 to 1 as its vector code rounds it, on every CPU: libtorch's own depends on the instructions that
+            // it finds.
             var step = (1 - 0.1f) / count;
             float Edge(int i) => i < (count + 1) / 2 ? MathF.FusedMultiplyAdd(step, i, 0.1f) : MathF.FusedMultiplyAdd(-step, count - i, 1);
             var power = (float)Math.Pow(10, decade - 6);
@@ -168,7 +208,7 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
         return [.. levels];
     }
 
-    static float[] Pinned(Func<float[]> make)
+    private static float[] Pinned(Func<float[]> make)
     {
         var made = make();
         var held = GC.AllocateArray<float>(made.Length, pinned: true);
@@ -176,5 +216,5 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
         return held;
     }
 
-    static float* Pointer(float[] pinned) => (float*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(pinned));
+    private static float* Pointer(float[] pinned) => (float*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(pinned));
 }

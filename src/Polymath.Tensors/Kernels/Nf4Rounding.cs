@@ -4,12 +4,13 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Rounds blocks of 64 numbers to NF4's 16 levels: each number, over the largest absolute value of its block, goes to the nearest level. The kernel finds a number's place among the 15 middles
-/// between levels in four halvings, 16 numbers at a time; <see cref="Plain"/> is the same in libtorch's operations, bit for bit, and takes any device.
+/// Rounds blocks of 64 numbers to NF4's 16 levels: each number, over the largest absolute value of its block, goes to the nearest level.
+/// The kernel finds a number's place among the 15 middles between levels in four halvings, 16 numbers at a time; <see cref="Plain"/> is the
+/// same in libtorch's operations, bit for bit, and takes any device.
 /// </summary>
 static unsafe class Nf4Rounding
 {
-    const int Lanes = 16, Nibbles = Nf4Matrix.Block / Lanes;
+    private const int Lanes = 16, Nibbles = Nf4Matrix.Block / Lanes;
 
     /// <summary>The codes and the largest absolute values of whole blocks.</summary>
     /// <param name="numbers">[blocks, 64] in 32 bits.</param>
@@ -26,7 +27,11 @@ static unsafe class Nf4Rounding
         for (var i = 0; i + 1 < Nf4Matrix.Levels.Length; i++) middles[i] = (Nf4Matrix.Levels[i] + Nf4Matrix.Levels[i + 1]) / 2;
         fixed (float* first = middles)
         {
-            var state = new State { From = (float*)LibTorch.Data(numbers), Codes = (byte*)LibTorch.Data(codes), Largest = (float*)LibTorch.Data(largest), Middles = first };
+            var state = new State
+            {
+                From = (float*)LibTorch.Data(numbers), Codes = (byte*)LibTorch.Data(codes), Largest = (float*)LibTorch.Data(largest),
+                Middles = first,
+            };
             Team.For(numbers.size(0), 256, &Blocks, &state);
         }
         GC.KeepAlive(numbers);
@@ -34,30 +39,34 @@ static unsafe class Nf4Rounding
         GC.KeepAlive(largest);
     }
 
-    struct State
+    private struct State
     {
         internal float* From, Largest, Middles;
         internal byte* Codes;
     }
 
-    static void Blocks(long begin, long end, void* context)
+    private static void Blocks(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         var middles = Nf4Lookup.Of(new ReadOnlySpan<float>(s.Middles, Lanes));
         for (var block = begin; block < end; block++)
         {
             var x = s.From + block * Nf4Matrix.Block;
-            Vector512<float> a = Vector512.Load(x), b = Vector512.Load(x + Lanes), c = Vector512.Load(x + 2 * Lanes), d = Vector512.Load(x + 3 * Lanes);
+            Vector512<float> a = Vector512.Load(x),
+                b = Vector512.Load(x + Lanes),
+                c = Vector512.Load(x + 2 * Lanes),
+                d = Vector512.Load(x + 3 * Lanes);
             var top = Largest(a, b, c, d);
             s.Largest[block] = top;
             // A block that holds no number has no largest one either, and goes to the last level as in libtorch.
             var scale = Vector512.Create(1 / (top < 1e-38f ? 1e-38f : top));
-            var words = Place(a * scale, in middles) | Vector512.ShiftLeft(Place(b * scale, in middles), 4) | Vector512.ShiftLeft(Place(c * scale, in middles), 8) | Vector512.ShiftLeft(Place(d * scale, in middles), 12);
+            var words = Place(a * scale, in middles) | Vector512.ShiftLeft(Place(b * scale, in middles), 4)
+                | Vector512.ShiftLeft(Place(c * scale, in middles), 8) | Vector512.ShiftLeft(Place(d * scale, in middles), 12);
             Vector256.Narrow(words.GetLower(), words.GetUpper()).Store((ushort*)(s.Codes + block * Nf4Matrix.BlockBytes));
         }
     }
 
-    static float Largest(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
+    private static float Largest(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
     {
         var all = Vector512.Max(Vector512.Max(Vector512.Abs(a), Vector512.Abs(b)), Vector512.Max(Vector512.Abs(c), Vector512.Abs(d)));
         // Max gives what is not a number on, as libtorch does.
@@ -67,7 +76,7 @@ static unsafe class Nf4Rounding
     }
 
     // How many middles a number is above; one that is not a number is above all.
-    static Vector512<uint> Place(Vector512<float> x, in Nf4Lookup middles)
+    private static Vector512<uint> Place(Vector512<float> x, in Nf4Lookup middles)
     {
         Vector512<uint> place = default;
         for (uint step = 8; step > 0; step /= 2)

@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// The output head and its losses. A row of logits is as wide as the vocabulary, so logits are made for a chunk of rows at a time, in one buffer that is used
-/// again, and never kept: memory does not grow with the number of targets.
+/// The output head and its losses. A row of logits is as wide as the vocabulary, so logits are made for a chunk of rows at a time, in one
+/// buffer that is used again, and never kept: memory does not grow with the number of targets.
 /// </summary>
 public static unsafe class OutputHead
 {
     // 8 MB of logits: large enough for full-speed products, small enough to stay near the cores.
-    const int ChunkElements = 2 << 20;
+    private const int ChunkElements = 2 << 20;
 
     /// <summary>
     /// Σ weightᵢ · −log softmax(W·hᵢ)[targetᵢ], as a scalar. The gradient is made in the same pass (one product less than a second pass).
@@ -20,7 +20,9 @@ public static unsafe class OutputHead
     /// <param name="targets">The token each state must foretell [n], 64-bit.</param>
     /// <param name="weights">The weight of each target [n].</param>
     public static Tensor NegativeLogLikelihood(Tensor hidden, Tensor head, Tensor targets, Tensor weights) =>
-        Takes(hidden, head) ? new SummedLoss(targets, weights).Run(hidden, head) : -(PlainLogProbabilities(hidden, head, targets) * weights).sum();
+        Takes(hidden, head)
+            ? new SummedLoss(targets, weights).Run(hidden, head)
+            : -(PlainLogProbabilities(hidden, head, targets) * weights).sum();
 
     /// <summary>log softmax(W·hᵢ)[targetᵢ] for each i [n], with a gradient.</summary>
     /// <param name="hidden">The last hidden states [n, width].</param>
@@ -37,11 +39,12 @@ public static unsafe class OutputHead
         return HalfProduct.Linear(hidden, head).to(ScalarType.Float32).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
     }
 
-    static bool Takes(Tensor hidden, Tensor head) => FastPath.Takes(hidden) && (FastPath.Takes(head) || HalfProduct.Holds(head) && head.device_type == TorchSharp.DeviceType.CPU);
+    private static bool Takes(Tensor hidden, Tensor head) =>
+        FastPath.Takes(hidden) && (FastPath.Takes(head) || HalfProduct.Holds(head) && head.device_type == TorchSharp.DeviceType.CPU);
 
-    static int ChunkRows(long vocabulary) => (int)Math.Clamp(ChunkElements / vocabulary, 64, 4096);
+    private static int ChunkRows(long vocabulary) => (int)Math.Clamp(ChunkElements / vocabulary, 64, 4096);
 
-    struct Rows
+    private struct Rows
     {
         internal float* Logits, Weights, LogProbabilities;
         internal long* Targets;
@@ -51,7 +54,7 @@ public static unsafe class OutputHead
 
     /// <summary>Per row: log-probability of the target; and, where asked, the logits become weight·(softmax − one-hot).</summary>
     [UnmanagedCallersOnly]
-    static void ScoreRows(long begin, long end, void* context)
+    private static void ScoreRows(long begin, long end, void* context)
     {
         ref var s = ref *(Rows*)context;
         for (var row = begin; row < end; row++)
@@ -68,7 +71,14 @@ public static unsafe class OutputHead
     }
 
     /// <summary>Walks over the rows in chunks; the visitor gets each chunk's place and its logits buffer, scored.</summary>
-    static void Walk(Tensor hidden, Tensor head, Tensor targets, Tensor weights, Tensor logProbabilities, bool differentiate, Action<int, int, Tensor>? visit)
+    private static void Walk(
+        Tensor hidden,
+        Tensor head,
+        Tensor targets,
+        Tensor weights,
+        Tensor logProbabilities,
+        bool differentiate,
+        Action<int, int, Tensor>? visit)
     {
         int count = (int)hidden.size(0), vocabulary = (int)head.size(0), chunk = Math.Min(ChunkRows(vocabulary), Math.Max(count, 1));
         using var buffer = empty(chunk, vocabulary);
@@ -90,24 +100,27 @@ public static unsafe class OutputHead
         GC.KeepAlive(targets);
     }
 
-    /// <summary>A visitor that turns a chunk's slopes of the logits into gradients of the hidden states and of the head, where they are wanted.</summary>
-    static Action<int, int, Tensor> Collect(Tensor hidden, Tensor head, Tensor? gradHidden, Tensor? gradHead) => (from, size, slopes) =>
-    {
-        if (gradHidden is not null)
+    /// <summary>
+    /// A visitor that turns a chunk's slopes of the logits into gradients of the hidden states and of the head, where they are wanted.
+    /// </summary>
+    private static Action<int, int, Tensor> Collect(Tensor hidden, Tensor head, Tensor? gradHidden, Tensor? gradHead) =>
+        (from, size, slopes) =>
         {
-            using var part = gradHidden.narrow(0, from, size);
-            HalfProduct.IntoTransposed(part, slopes, head);
-        }
-        if (gradHead is null) return;
-        using var turned = slopes.t();
-        using var states = hidden.narrow(0, from, size);
-        gradHead.addmm_(turned, states, 1f, 1f);
-    };
+            if (gradHidden is not null)
+            {
+                using var part = gradHidden.narrow(0, from, size);
+                HalfProduct.IntoTransposed(part, slopes, head);
+            }
+            if (gradHead is null) return;
+            using var turned = slopes.t();
+            using var states = hidden.narrow(0, from, size);
+            gradHead.addmm_(turned, states, 1f, 1f);
+        };
 
-    sealed class SummedLoss(Tensor targets, Tensor weights) : Fused
+    private sealed class SummedLoss(Tensor targets, Tensor weights) : Fused
     {
-        Tensor? gradHidden, gradHead;
-        bool wantsHidden, wantsHead;
+        private Tensor? gradHidden, gradHead;
+        private bool wantsHidden, wantsHead;
 
         protected internal override int InputCount => 2;
 
@@ -123,7 +136,14 @@ public static unsafe class OutputHead
             using var scores = empty(hidden.size(0));
             gradHidden = wantsHidden ? Hold(empty_like(hidden)) : null;
             gradHead = wantsHead ? Hold(zeros_like(head)) : null;
-            Walk(hidden, head, targets, weights, scores, wantsHidden || wantsHead, Collect(hidden, head, gradHidden, gradHead));
+            Walk(
+                hidden,
+                head,
+                targets,
+                weights,
+                scores,
+                wantsHidden || wantsHead,
+                Collect(hidden, head, gradHidden, gradHead));
             using var weighted = scores * weights;
             using var sum = weighted.sum();
             return sum.neg();
@@ -141,10 +161,10 @@ public static unsafe class OutputHead
         }
     }
 
-    sealed class RowLogProbabilities(Tensor targets) : Fused
+    private sealed class RowLogProbabilities(Tensor targets) : Fused
     {
-        Tensor? hidden, head;
-        bool wantsHidden, wantsHead;
+        private Tensor? hidden, head;
+        private bool wantsHidden, wantsHead;
 
         protected internal override int InputCount => 2;
 
@@ -154,7 +174,14 @@ public static unsafe class OutputHead
         {
             (hidden, head, wantsHidden, wantsHead) = (Hold(inputs[0]), Hold(inputs[1]), inputs[0].requires_grad, inputs[1].requires_grad);
             var scores = empty(hidden.size(0));
-            Walk(hidden, head, targets, scores, scores, differentiate: false, null);
+            Walk(
+                hidden,
+                head,
+                targets,
+                scores,
+                scores,
+                differentiate: false,
+                null);
             return scores;
         }
 
@@ -165,7 +192,14 @@ public static unsafe class OutputHead
             using var scores = empty_like(weights);
             var gradHidden = wantsHidden ? empty_like(hidden!) : null;
             var gradHead = wantsHead ? zeros_like(head!) : null;
-            Walk(hidden!, head!, targets, weights, scores, differentiate: true, Collect(hidden!, head!, gradHidden, gradHead));
+            Walk(
+                hidden!,
+                head!,
+                targets,
+                weights,
+                scores,
+                differentiate: true,
+                Collect(hidden!, head!, gradHidden, gradHead));
             return [gradHidden, gradHead];
         }
     }

@@ -6,7 +6,9 @@ namespace Polymath.Tensors.Kernels;
 /// <summary>How frozen weights are held in fewer than 16 bits.</summary>
 public enum QuantizedForm
 {
-    /// <summary>4 bits a number, the levels of a normal distribution (Dettmers et al. 2023), with scales that are quantised themselves.</summary>
+    /// <summary>
+    /// 4 bits a number, the levels of a normal distribution (Dettmers et al. 2023), with scales that are quantised themselves.
+    /// </summary>
     Nf4,
 
     /// <summary>8 bits a number, one scale an output.</summary>
@@ -14,12 +16,12 @@ public enum QuantizedForm
 }
 
 /// <summary>
-/// A frozen matrix W [out, in] held in few bits. What it stands for is a matrix of 32-bit numbers, the same wherever they are used: products of a few rows read the
-/// codes themselves, products of more rows widen a slice at a time, and the plain formula widens all of it.
+/// A frozen matrix W [out, in] held in few bits. What it stands for is a matrix of 32-bit numbers, the same wherever they are used:
+/// products of a few rows read the codes themselves, products of more rows widen a slice at a time, and the plain formula widens all of it.
 /// </summary>
 public abstract unsafe class QuantizedMatrix : IDisposable
 {
-    readonly Tensor[] parts;
+    private readonly Tensor[] parts;
 
     /// <summary>A matrix of a size.</summary>
     /// <param name="rows">out.</param>

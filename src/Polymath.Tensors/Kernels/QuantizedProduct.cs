@@ -29,7 +29,7 @@ public static class QuantizedProduct
         return nn.functional.linear(x, weight.Plain());
     }
 
-    sealed class Map(QuantizedMatrix weight) : Fused
+    private sealed class Map(QuantizedMatrix weight) : Fused
     {
         protected internal override int InputCount => 1;
 

@@ -13,14 +13,15 @@ public sealed record AttentionForm(double Scale, double SoftCap = 0);
 public sealed record DistanceBias(Tensor Table, int Zero);
 
 /// <summary>
-/// Which keys each query sees, over rows that lie end to end: query q of a row sees the row's keys First[q] to Last[q] (exclusive), counted from the row's
-/// first key. Every pattern in use is such a span: causal, a sliding window, a prefix that is read in both directions, everything, another text.
+/// Which keys each query sees, over rows that lie end to end: query q of a row sees the row's keys First[q] to Last[q] (exclusive), counted
+/// from the row's first key. Every pattern in use is such a span: causal, a sliding window, a prefix that is read in both directions,
+/// everything, another text.
 /// </summary>
 public sealed class Reach
 {
-    readonly int longestKeys;
+    private readonly int longestKeys;
 
-    Reach(int[] queryOffsets, int[] keyOffsets, int[] first, int[] last)
+    private Reach(int[] queryOffsets, int[] keyOffsets, int[] first, int[] last)
     {
         (QueryOffsets, KeyOffsets, First, Last) = (queryOffsets, keyOffsets, first, last);
         for (var r = 1; r < keyOffsets.Length; r++) longestKeys = Math.Max(longestKeys, keyOffsets[r] - keyOffsets[r - 1]);
@@ -58,16 +59,19 @@ public sealed class Reach
     /// <summary>As causal, but the first tokens of a row see each other in both directions.</summary>
     /// <param name="offsets">The rows.</param>
     /// <param name="prefixes">The length of each row's prefix.</param>
-    public static Reach Prefix(int[] offsets, int[] prefixes) => Of(offsets, offsets, (_, _, _) => 0, (r, i, keys) => Math.Min(keys, Math.Max(prefixes[r], i + 1)));
+    public static Reach Prefix(int[] offsets, int[] prefixes) =>
+        Of(offsets, offsets, (_, _, _) => 0, (r, i, keys) => Math.Min(keys, Math.Max(prefixes[r], i + 1)));
 
-    static Reach Of(int[] queryOffsets, int[] keyOffsets, Func<int, int, int, int> from, Func<int, int, int, int> to)
+    private static Reach Of(int[] queryOffsets, int[] keyOffsets, Func<int, int, int, int> from, Func<int, int, int, int> to)
     {
         ArgumentNullException.ThrowIfNull(queryOffsets);
         ArgumentNullException.ThrowIfNull(keyOffsets);
         int[] first = new int[queryOffsets[^1]], last = new int[queryOffsets[^1]];
         for (var r = 0; r + 1 < queryOffsets.Length; r++)
             for (var q = queryOffsets[r]; q < queryOffsets[r + 1]; q++)
-                (first[q], last[q]) = (from(r, q - queryOffsets[r], keyOffsets[r + 1] - keyOffsets[r]), to(r, q - queryOffsets[r], keyOffsets[r + 1] - keyOffsets[r]));
+                (first[q], last[q]) = (
+                    from(r, q - queryOffsets[r], keyOffsets[r + 1] - keyOffsets[r]),
+                    to(r, q - queryOffsets[r], keyOffsets[r + 1] - keyOffsets[r]));
         return new Reach(queryOffsets, keyOffsets, first, last);
     }
 
@@ -80,7 +84,10 @@ public sealed class Reach
             {
                 var place = q - QueryOffsets[r];
                 if (First[q] < Last[q] && (bias.Zero + First[q] - place < 0 || bias.Zero + Last[q] - 1 - place >= bias.Table.size(1)))
-                    throw new ArgumentException($"The table of {bias.Table.size(1)} distances around {bias.Zero} does not reach from {First[q] - place} to {Last[q] - 1 - place}.", nameof(bias));
+                    throw new ArgumentException(
+                        $"The table of {bias.Table.size(1)} distances around {bias.Zero} does not reach from {First[q] - place} to "
+                            + $"{Last[q] - 1 - place}.",
+                        nameof(bias));
             }
     }
 }

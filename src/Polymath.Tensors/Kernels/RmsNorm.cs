@@ -8,13 +8,14 @@ namespace Polymath.Tensors.Kernels;
 /// <summary>Root-mean-square normalisation (Zhang &amp; Sennrich 2019): y = w·x / √(mean(x²) + ε).</summary>
 public sealed unsafe class RmsNorm : Fused
 {
-    // Gradients of the weight are summed over fixed blocks of rows, then over the blocks in order: the same bits whatever the number of threads.
-    const int Block = 64;
-    readonly float epsilon;
-    Tensor? x, weight, inverse;
-    bool wantsWeight;
+    // Gradients of the weight are summed over fixed blocks of rows, then over the blocks in order: the same bits whatever the number of
+    // threads.
+    private const int Block = 64;
+    private readonly float epsilon;
+    private Tensor? x, weight, inverse;
+    private bool wantsWeight;
 
-    RmsNorm(double epsilon) => this.epsilon = (float)epsilon;
+    private RmsNorm(double epsilon) => this.epsilon = (float)epsilon;
 
     /// <inheritdoc/>
     protected internal override int InputCount => 2;
@@ -35,7 +36,7 @@ public sealed unsafe class RmsNorm : Fused
         return weight * (wide * (wide.square().mean([-1], keepdim: true) + epsilon).rsqrt()).to(x.dtype);
     }
 
-    struct State
+    private struct State
     {
         internal float* X, Weight, Inverse, Out, Gradient, GradX, GradWeight;
         internal int Rows, Width;
@@ -69,7 +70,7 @@ public sealed unsafe class RmsNorm : Fused
         return [gradX, partial?.sum(dim: 0)];
     }
 
-    State Shape() => new()
+    private State Shape() => new()
     {
         X = (float*)LibTorch.Data(x!),
         Weight = (float*)LibTorch.Data(weight!),
@@ -80,19 +81,29 @@ public sealed unsafe class RmsNorm : Fused
     };
 
     [UnmanagedCallersOnly]
-    static void ForwardRows(long begin, long end, void* context)
+    private static void ForwardRows(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         for (var row = begin; row < end; row++)
         {
             float* x = s.X + row * s.Width, y = s.Out + row * s.Width;
-            s.Inverse[row] = Row(x, s.Weight, y, s.Width, s.Epsilon);
+            s.Inverse[row] = Row(
+                x,
+                s.Weight,
+                y,
+                s.Width,
+                s.Epsilon);
         }
     }
 
     /// <summary>One row; gives the inverse root of its mean square.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static float Row(float* x, float* weight, float* y, int width, float epsilon)
+    internal static float Row(
+        float* x,
+        float* weight,
+        float* y,
+        int width,
+        float epsilon)
     {
         var inverse = 1f / MathF.Sqrt(Vectors.Dot(x, x, width) / width + epsilon);
         var factor = Vector256.Create(inverse);
@@ -104,7 +115,7 @@ public sealed unsafe class RmsNorm : Fused
 
     // With n = x·r, r the inverse root: dx = r·(w·g − n·mean(w·g·n)); dw = Σ g·n.
     [UnmanagedCallersOnly]
-    static void BackwardBlocks(long begin, long end, void* context)
+    private static void BackwardBlocks(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         for (var block = begin; block < end; block++)
@@ -114,13 +125,15 @@ public sealed unsafe class RmsNorm : Fused
                 var inverse = s.Inverse[row];
                 Vector256<float> sums = default;
                 var i = 0;
-                for (; i <= s.Width - 8; i += 8) sums = Vector256.FusedMultiplyAdd(Vector256.Load(s.Weight + i) * Vector256.Load(g + i), Vector256.Load(x + i), sums);
+                for (; i <= s.Width - 8; i += 8)
+                    sums = Vector256.FusedMultiplyAdd(Vector256.Load(s.Weight + i) * Vector256.Load(g + i), Vector256.Load(x + i), sums);
                 var sum = Vector256.Sum(sums);
                 for (; i < s.Width; i++) sum += s.Weight[i] * g[i] * x[i];
                 var pull = -sum * inverse * inverse * inverse / s.Width;
                 Vector256<float> p = Vector256.Create(pull), r = Vector256.Create(inverse);
                 for (i = 0; i <= s.Width - 8; i += 8)
-                    Vector256.FusedMultiplyAdd(p, Vector256.Load(x + i), Vector256.Load(s.Weight + i) * Vector256.Load(g + i) * r).Store(dx + i);
+                    Vector256.FusedMultiplyAdd(p, Vector256.Load(x + i), Vector256.Load(s.Weight + i) * Vector256.Load(g + i) * r)
+                        .Store(dx + i);
                 for (; i < s.Width; i++) dx[i] = pull * x[i] + s.Weight[i] * g[i] * inverse;
                 if (s.GradWeight == null) continue;
                 var dw = s.GradWeight + block * s.Width;

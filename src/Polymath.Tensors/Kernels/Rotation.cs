@@ -6,15 +6,16 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Rotary positions (Su et al. 2021): pairs of a head's first R elements turn by the angle of their token's position, the rest stays. Element i pairs with
-/// element i + R/2 as in Llama, or, interleaved, 2i with 2i + 1 as in GLM.
+/// Rotary positions (Su et al. 2021): pairs of a head's first R elements turn by the angle of their token's position, the rest stays.
+/// Element i pairs with element i + R/2 as in Llama, or, interleaved, 2i with 2i + 1 as in GLM.
 /// </summary>
 public sealed unsafe class Rotation : Fused
 {
-    readonly Tensor cosine, sine;
-    readonly bool interleaved;
+    private readonly Tensor cosine, sine;
+    private readonly bool interleaved;
 
-    Rotation(Tensor cosine, Tensor sine, bool interleaved) => (this.cosine, this.sine, this.interleaved) = (cosine, sine, interleaved);
+    private Rotation(Tensor cosine, Tensor sine, bool interleaved) =>
+        (this.cosine, this.sine, this.interleaved) = (cosine, sine, interleaved);
 
     /// <inheritdoc/>
     protected internal override int InputCount => 1;
@@ -38,7 +39,10 @@ public sealed unsafe class Rotation : Fused
         ArgumentNullException.ThrowIfNull(cosine);
         ArgumentNullException.ThrowIfNull(sine);
         var half = cosine.size(1);
-        Tensor c = cosine.unsqueeze(1), s = sine.unsqueeze(1), turned = x.narrow(-1, 0, 2 * half), rest = x.narrow(-1, 2 * half, x.size(-1) - 2 * half);
+        Tensor c = cosine.unsqueeze(1),
+            s = sine.unsqueeze(1),
+            turned = x.narrow(-1, 0, 2 * half),
+            rest = x.narrow(-1, 2 * half, x.size(-1) - 2 * half);
         if (!interleaved)
         {
             Tensor first = turned.narrow(-1, 0, half), second = turned.narrow(-1, half, half);
@@ -49,7 +53,7 @@ public sealed unsafe class Rotation : Fused
         return cat([stack([even * c - odd * s, odd * c + even * s], -1).flatten(-2), rest], -1);
     }
 
-    struct State
+    private struct State
     {
         internal float* X, Cosine, Sine, Out;
         internal int Heads, Half, Width;
@@ -66,7 +70,7 @@ public sealed unsafe class Rotation : Fused
         return [Rotate(dense, -1)];
     }
 
-    Tensor Rotate(Tensor x, float sign)
+    private Tensor Rotate(Tensor x, float sign)
     {
         var result = empty_like(x);
         var state = new State
@@ -85,41 +89,64 @@ public sealed unsafe class Rotation : Fused
     }
 
     [UnmanagedCallersOnly]
-    static void Rows(long begin, long end, void* context)
+    private static void Rows(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         for (var token = begin; token < end; token++)
             for (var head = 0; head < s.Heads; head++)
             {
                 var at = (token * s.Heads + head) * s.Width;
-                Halves(s.X + at, s.Out + at, s.Cosine + token * s.Half, s.Sine + token * s.Half, s.Half, s.Sign);
-                new ReadOnlySpan<float>(s.X + at + 2 * s.Half, s.Width - 2 * s.Half).CopyTo(new Span<float>(s.Out + at + 2 * s.Half, s.Width - 2 * s.Half));
+                Halves(
+                    s.X + at,
+                    s.Out + at,
+                    s.Cosine + token * s.Half,
+                    s.Sine + token * s.Half,
+                    s.Half,
+                    s.Sign);
+                new ReadOnlySpan<float>(s.X + at + 2 * s.Half, s.Width - 2 * s.Half)
+                    .CopyTo(new Span<float>(s.Out + at + 2 * s.Half, s.Width - 2 * s.Half));
             }
     }
 
     [UnmanagedCallersOnly]
-    static void Neighbours(long begin, long end, void* context)
+    private static void Neighbours(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         for (var token = begin; token < end; token++)
             for (var head = 0; head < s.Heads; head++)
             {
                 var at = (token * s.Heads + head) * s.Width;
-                Neighbours(s.X + at, s.Out + at, s.Cosine + token * s.Half, s.Sine + token * s.Half, s.Half, s.Sign);
-                new ReadOnlySpan<float>(s.X + at + 2 * s.Half, s.Width - 2 * s.Half).CopyTo(new Span<float>(s.Out + at + 2 * s.Half, s.Width - 2 * s.Half));
+                Neighbours(
+                    s.X + at,
+                    s.Out + at,
+                    s.Cosine + token * s.Half,
+                    s.Sine + token * s.Half,
+                    s.Half,
+                    s.Sign);
+                new ReadOnlySpan<float>(s.X + at + 2 * s.Half, s.Width - 2 * s.Half)
+                    .CopyTo(new Span<float>(s.Out + at + 2 * s.Half, s.Width - 2 * s.Half));
             }
     }
 
     /// <summary>Turns one head's first elements, the halves paired; y may be x.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Halves(float* x, float* y, float* cosine, float* sine, int half, float sign)
+    internal static void Halves(
+        float* x,
+        float* y,
+        float* cosine,
+        float* sine,
+        int half,
+        float sign)
     {
         var signs = Vector256.Create(sign);
         float* b = x + half, z = y + half;
         var i = 0;
         for (; i <= half - 8; i += 8)
         {
-            Vector256<float> va = Vector256.Load(x + i), vb = Vector256.Load(b + i), vc = Vector256.Load(cosine + i), vs = Vector256.Load(sine + i) * signs;
+            Vector256<float> va = Vector256.Load(x + i),
+                vb = Vector256.Load(b + i),
+                vc = Vector256.Load(cosine + i),
+                vs = Vector256.Load(sine + i) * signs;
             (va * vc - vb * vs).Store(y + i);
             (vb * vc + va * vs).Store(z + i);
         }
@@ -133,7 +160,13 @@ public sealed unsafe class Rotation : Fused
 
     /// <summary>Turns one head's first elements, neighbours paired; y may be x.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Neighbours(float* x, float* y, float* cosine, float* sine, int half, float sign)
+    internal static void Neighbours(
+        float* x,
+        float* y,
+        float* cosine,
+        float* sine,
+        int half,
+        float sign)
     {
         for (var i = 0; i < half; i++)
         {

@@ -6,7 +6,7 @@ namespace Polymath.Tensors.Kernels;
 static class Slices
 {
     // A slice of four million floats: large enough for full-speed products, small beside any model that needs this.
-    const long Elements = 4 << 20;
+    private const long Elements = 4 << 20;
 
     /// <summary>Widens each slice and uses it.</summary>
     /// <param name="rows">out.</param>
@@ -40,11 +40,12 @@ static class Slices
         }
     }
 
-    // One slice's room, kept: made anew for each product, it would lie between tensors that live longer, and the heap would grow by a slice a layer.
-    sealed class Slice
+    // One slice's room, kept: made anew for each product, it would lie between tensors that live longer, and the heap would grow by a slice
+    // a layer.
+    private sealed class Slice
     {
         internal Tensor? room;
     }
 
-    static readonly Slice only = new();
+    private static readonly Slice only = new();
 }

@@ -7,32 +7,88 @@ namespace Polymath.Tensors.Kernels;
 static unsafe class SmallProduct
 {
     /// <summary>
-    /// c [m, n] += a [m, k] · b [k, n]. b's and c's rows are runs of floats with strides; a's element (i, l) lies at a[i·rowStep + l·columnStep], so that a
-    /// may be a transposed view.
+    /// c [m, n] += a [m, k] · b [k, n]. b's and c's rows are runs of floats with strides; a's element (i, l) lies at a[i·rowStep +
+    /// l·columnStep], so that a may be a transposed view.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Add(int m, int n, int k, float* a, long rowStep, long columnStep, float* b, long bStride, float* c, long cStride)
+    internal static void Add(
+        int m,
+        int n,
+        int k,
+        float* a,
+        long rowStep,
+        long columnStep,
+        float* b,
+        long bStride,
+        float* c,
+        long cStride)
     {
         var i = 0;
         for (; i <= m - 4; i += 4)
         {
             var j = 0;
-            for (; j <= n - 16; j += 16) Tile4x16(k, a + i * rowStep, rowStep, columnStep, b + j, bStride, c + i * cStride + j, cStride);
-            for (; j <= n - 8; j += 8) for (var r = 0; r < 4; r++) Row8(k, a + (i + r) * rowStep, columnStep, b + j, bStride, c + (i + r) * cStride + j);
-            for (; j < n; j++) for (var r = 0; r < 4; r++) c[(i + r) * cStride + j] += Cell(k, a + (i + r) * rowStep, columnStep, b + j, bStride);
+            for (; j <= n - 16; j += 16)
+                Tile4x16(
+                    k,
+                    a + i * rowStep,
+                    rowStep,
+                    columnStep,
+                    b + j,
+                    bStride,
+                    c + i * cStride + j,
+                    cStride);
+            for (; j <= n - 8; j += 8)
+                for (var r = 0; r < 4; r++)
+                    Row8(
+                        k,
+                        a + (i + r) * rowStep,
+                        columnStep,
+                        b + j,
+                        bStride,
+                        c + (i + r) * cStride + j);
+            for (; j < n; j++)
+                for (var r = 0; r < 4; r++)
+                    c[(i + r) * cStride + j] += Cell(
+                        k,
+                        a + (i + r) * rowStep,
+                        columnStep,
+                        b + j,
+                        bStride);
         }
         for (; i < m; i++)
         {
             var j = 0;
-            for (; j <= n - 8; j += 8) Row8(k, a + i * rowStep, columnStep, b + j, bStride, c + i * cStride + j);
-            for (; j < n; j++) c[i * cStride + j] += Cell(k, a + i * rowStep, columnStep, b + j, bStride);
+            for (; j <= n - 8; j += 8)
+                Row8(
+                    k,
+                    a + i * rowStep,
+                    columnStep,
+                    b + j,
+                    bStride,
+                    c + i * cStride + j);
+            for (; j < n; j++)
+                c[i * cStride + j] += Cell(
+                    k,
+                    a + i * rowStep,
+                    columnStep,
+                    b + j,
+                    bStride);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Tile4x16(int k, float* a, long rowStep, long columnStep, float* b, long bStride, float* c, long cStride)
+    private static void Tile4x16(
+        int k,
+        float* a,
+        long rowStep,
+        long columnStep,
+        float* b,
+        long bStride,
+        float* c,
+        long cStride)
     {
-        Vector256<float> c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
+        Vector256<float> c00 =
+            default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
         float* a1 = a + rowStep, a2 = a + 2 * rowStep, a3 = a + 3 * rowStep;
         for (var l = 0; l < k; l++, b += bStride)
         {
@@ -58,22 +114,34 @@ static unsafe class SmallProduct
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void AddTo(float* c, Vector256<float> x, Vector256<float> y)
+    private static void AddTo(float* c, Vector256<float> x, Vector256<float> y)
     {
         (Vector256.Load(c) + x).Store(c);
         (Vector256.Load(c + 8) + y).Store(c + 8);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Row8(int k, float* a, long columnStep, float* b, long bStride, float* c)
+    private static void Row8(
+        int k,
+        float* a,
+        long columnStep,
+        float* b,
+        long bStride,
+        float* c)
     {
         Vector256<float> sum = default;
-        for (var l = 0; l < k; l++, b += bStride) sum = Vector256.FusedMultiplyAdd(Vector256.Create(a[l * columnStep]), Vector256.Load(b), sum);
+        for (var l = 0; l < k; l++, b += bStride)
+            sum = Vector256.FusedMultiplyAdd(Vector256.Create(a[l * columnStep]), Vector256.Load(b), sum);
         (Vector256.Load(c) + sum).Store(c);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static float Cell(int k, float* a, long columnStep, float* b, long bStride)
+    private static float Cell(
+        int k,
+        float* a,
+        long columnStep,
+        float* b,
+        long bStride)
     {
         var sum = 0f;
         for (var l = 0; l < k; l++) sum += a[l * columnStep] * b[l * bStride];

@@ -4,12 +4,15 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>Σ x² of a tensor, for the norm of a gradient: summed in fixed blocks, in double precision over the blocks, the same bits whatever the number of threads.</summary>
+/// <summary>
+/// Σ x² of a tensor, for the norm of a gradient: summed in fixed blocks, in double precision over the blocks, the same bits whatever the
+/// number of threads.
+/// </summary>
 public static unsafe class SquareSum
 {
-    const int Block = 16384;
+    private const int Block = 16384;
 
-    struct State
+    private struct State
     {
         internal float* X;
         internal double* Sums;
@@ -38,7 +41,7 @@ public static unsafe class SquareSum
     }
 
     [UnmanagedCallersOnly]
-    static void Run(long begin, long end, void* context)
+    private static void Run(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         for (var block = begin; block < end; block++)

@@ -8,10 +8,10 @@ namespace Polymath.Tensors.Kernels;
 /// <summary>The gated activation silu(gate)·up (Shazeer 2020), silu(x) = x·σ(x).</summary>
 public sealed unsafe class SwiGlu : Fused
 {
-    const int Grain = 8192;
-    Tensor? gate, up;
+    private const int Grain = 8192;
+    private Tensor? gate, up;
 
-    SwiGlu()
+    private SwiGlu()
     {
     }
 
@@ -28,7 +28,7 @@ public sealed unsafe class SwiGlu : Fused
         return nn.functional.silu(gate) * up;
     }
 
-    struct State
+    private struct State
     {
         internal float* Gate, Up, Out, Gradient, GradGate, GradUp;
     }
@@ -61,7 +61,7 @@ public sealed unsafe class SwiGlu : Fused
     }
 
     [UnmanagedCallersOnly]
-    static void ForwardRun(long begin, long end, void* context)
+    private static void ForwardRun(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         Gated(s.Gate + begin, s.Up + begin, s.Out + begin, end - begin);
@@ -82,7 +82,7 @@ public sealed unsafe class SwiGlu : Fused
 
     // d silu(x)/dx = σ·(1 + x·(1 − σ)).
     [UnmanagedCallersOnly]
-    static void BackwardRun(long begin, long end, void* context)
+    private static void BackwardRun(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         var one = Vector256<float>.One;

@@ -1,35 +1,41 @@
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// A few threads that do a short job together, as many as libtorch's own. Generating a token is hundreds of jobs of some ten microseconds: waking a sleeping
-/// thread for each costs more than it brings, and one that spins for ever takes the core from whoever else needs it. So helpers spin for a while after a job and
-/// then sleep; and they take pieces one by one, so that whoever calls never waits for a helper that has not begun.
+/// A few threads that do a short job together, as many as libtorch's own. Generating a token is hundreds of jobs of some ten microseconds:
+/// waking a sleeping thread for each costs more than it brings, and one that spins for ever takes the core from whoever else needs it. So
+/// helpers spin for a while after a job and then sleep; and they take pieces one by one, so that whoever calls never waits for a helper
+/// that has not begun.
 /// </summary>
 sealed unsafe class Team
 {
     // About as long as what lies between two jobs of a token, and not as long as what lies between two tokens' sampling of a large batch.
-    const int Spins = 4000;
+    private const int Spins = 4000;
 
     // A piece is this share of what is left for each thread: large at first, small at the end, so that nobody waits long for the last one.
-    const int Shares = 2;
+    private const int Shares = 2;
 
     // The cores are shared by all models of a process, so there is one team.
-    static readonly Team only = new();
+    private static readonly Team only = new();
 
-    readonly Lock turn = new();
-    readonly object bell = new();
-    Thread[] helpers = [];
-    Job job = new(null, null, 0, 1, 1);
-    int number, sleepers;
+    private readonly Lock turn = new();
+    private readonly object bell = new();
+    private Thread[] helpers = [];
+    private Job job = new(null, null, 0, 1, 1);
+    private int number, sleepers;
 
-    Team()
+    private Team()
     {
     }
 
     // One job. Whoever takes a piece holds the job itself, so that a helper which comes late finds a finished job and not another's pieces.
-    sealed class Job(delegate*<long, long, void*, void> body, void* state, long count, long grain, int threads)
+    private sealed class Job(
+        delegate*<long, long, void*, void> body,
+        void* state,
+        long count,
+        long grain,
+        int threads)
     {
-        long next, done;
+        private long next, done;
 
         internal bool Finished => Volatile.Read(ref done) >= count;
 
@@ -52,9 +58,10 @@ sealed unsafe class Team
     /// <param name="grain">The fewest in a piece.</param>
     /// <param name="body">Does a range; it must not throw.</param>
     /// <param name="state">What the body is given.</param>
-    internal static void For(long count, long grain, delegate*<long, long, void*, void> body, void* state) => only.Share(count, grain, body, state);
+    internal static void For(long count, long grain, delegate*<long, long, void*, void> body, void* state) =>
+        only.Share(count, grain, body, state);
 
-    void Share(long count, long grain, delegate*<long, long, void*, void> body, void* state)
+    private void Share(long count, long grain, delegate*<long, long, void*, void> body, void* state)
     {
         var threads = TorchSharp.torch.get_num_threads();
         if (count < 4 * grain || threads <= 1 || !turn.TryEnter())
@@ -66,7 +73,12 @@ sealed unsafe class Team
         try
         {
             if (helpers.Length < threads - 1) Grow(threads - 1);
-            var mine = new Job(body, state, count, grain, threads);
+            var mine = new Job(
+                body,
+                state,
+                count,
+                grain,
+                threads);
             Volatile.Write(ref job, mine);
             Interlocked.Increment(ref number);
             if (Volatile.Read(ref sleepers) > 0)
@@ -80,7 +92,7 @@ sealed unsafe class Team
         }
     }
 
-    void Grow(int size)
+    private void Grow(int size)
     {
         var more = new Thread[size];
         helpers.CopyTo(more, 0);
@@ -92,7 +104,7 @@ sealed unsafe class Team
         helpers = more;
     }
 
-    void Help()
+    private void Help()
     {
         var seen = 0;
         while (true)

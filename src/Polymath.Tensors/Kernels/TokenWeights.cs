@@ -7,16 +7,18 @@ namespace Polymath.Tensors.Kernels;
 public static unsafe class TokenWeights
 {
     // A colder temperature would be no 32-bit number; this one is greedy already.
-    const double Coldest = 1e30;
+    private const double Coldest = 1e30;
 
-    struct State
+    private struct State
     {
         internal float* Logits;
         internal int Vocabulary;
         internal float Inverse;
     }
 
-    /// <summary>The weights [rows, vocabulary] as an array, row after row. Temperature 0 gives the logits themselves, to take the greatest of.</summary>
+    /// <summary>
+    /// The weights [rows, vocabulary] as an array, row after row. Temperature 0 gives the logits themselves, to take the greatest of.
+    /// </summary>
     /// <param name="logits">The logits [rows, vocabulary]; changed in place.</param>
     /// <param name="temperature">The temperature.</param>
     public static float[] Of(Tensor logits, double temperature)
@@ -25,7 +27,10 @@ public static unsafe class TokenWeights
         using var dense = logits.to(ScalarType.Float32).cpu().contiguous();
         if (temperature > 0)
         {
-            var state = new State { Logits = (float*)LibTorch.Data(dense), Vocabulary = (int)dense.size(1), Inverse = (float)Math.Min(1 / temperature, Coldest) };
+            var state = new State
+            {
+                Logits = (float*)LibTorch.Data(dense), Vocabulary = (int)dense.size(1), Inverse = (float)Math.Min(1 / temperature, Coldest),
+            };
             LibTorch.For(dense.size(0), 1, &Rows, &state);
         }
         return dense.data<float>().ToArray();
@@ -49,7 +54,7 @@ public static unsafe class TokenWeights
     }
 
     [UnmanagedCallersOnly]
-    static void Rows(long begin, long end, void* context)
+    private static void Rows(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
         for (var row = begin; row < end; row++)

@@ -25,7 +25,8 @@ public sealed class CharacterClasses
     /// <exception cref="InputException">The file cannot be written.</exception>
     public void Save(string file)
     {
-        var named = _classes.OrderBy(entry => entry.Key).ToDictionary(entry => new Rune(entry.Key).ToString(), entry => entry.Value, StringComparer.Ordinal);
+        var named = _classes.OrderBy(entry => entry.Key)
+            .ToDictionary(entry => new Rune(entry.Key).ToString(), entry => entry.Value, StringComparer.Ordinal);
         AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(named, TableJson.Options));
     }
 
@@ -75,18 +76,21 @@ public sealed class CharacterClasses
         if (counts.Count == 0)
         {
             throw new InputException(
-                $"table '{name}': of {texts.Count} rows of '{spec.Texts}' and {marks.Count} of '{spec.Marks}', {used} share '{spec.Key}' and have as many " +
-                $"marks as characters, and none has a mark to learn from. Check 'key', 'marksField' and 'textField'.");
+                $"table '{name}': of {texts.Count} rows of '{spec.Texts}' and {marks.Count} of '{spec.Marks}', {used} share '{spec.Key}' "
+                    + "and have as many marks as characters, and none has a mark to learn from. Check 'key', 'marksField' and "
+                    + "'textField'.");
         }
 
         return new(counts.ToDictionary(entry => entry.Key, entry => Purest(entry.Value, spec.Purity)));
 
         string Value(Row row, string field, string source) => row.Fields.TryGetValue(field, out var value) ? value
-            : throw new InputException($"table '{name}': data '{source}' has no field '{field}'. Found: {string.Join(", ", row.Fields.Keys)}.");
+            : throw new InputException($"table '{name}': data '{source}' has no field '{field}'. Found: "
+                + $"{string.Join(", ", row.Fields.Keys)}.");
     }
 
     private static Rune Mark(string name, string mark) => CodePoints.Count(mark) == 1 ? Rune.GetRuneAt(mark, 0)
-        : throw new InputException($"table '{name}': the mark '{mark}' under 'classes' is not one character. Write one character before each class.");
+        : throw new InputException($"table '{name}': the mark '{mark}' under 'classes' is not one character. Write one character before "
+            + "each class.");
 
     private static void Tally(Dictionary<int, Dictionary<string, long>> counts, int character, string name)
     {

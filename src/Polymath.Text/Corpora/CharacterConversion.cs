@@ -5,7 +5,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Converts text by a table: from left to right, the longest entry that fits is replaced. Immutable, for any number of threads.</summary>
+/// <summary>
+/// Converts text by a table: from left to right, the longest entry that fits is replaced. Immutable, for any number of threads.
+/// </summary>
 public sealed class CharacterConversion
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
@@ -93,16 +95,16 @@ public sealed class CharacterConversion
         }
 
         return entries.Count > 0 ? new(entries)
-            : throw new InputException($"table '{name}': the pattern '{entry}' finds no entry in " +
-                $"{string.Join(", ", files.Select(file => Path.GetFileName(file)))}. It needs the groups 'from' and 'to', such as " +
-                $"(?<from>\\S+)\\t(?<to>\\S+).");
+            : throw new InputException($"table '{name}': the pattern '{entry}' finds no entry in "
+                + $"{string.Join(", ", files.Select(file => Path.GetFileName(file)))}. It needs the groups 'from' and 'to', such as "
+                + $"(?<from>\\S+)\\t(?<to>\\S+).");
     }
 
     private static void Add(Dictionary<string, string> entries, string from, string to, string file)
     {
         if (from.Length > byte.MaxValue)
-            throw new InputException($"{file}: the entry that begins with '{from[..20]}' is longer than {byte.MaxValue} characters. Is it a table of " +
-                $"conversions? Correct 'entry'.");
+            throw new InputException($"{file}: the entry that begins with '{from[..20]}' is longer than {byte.MaxValue} characters. Is it "
+                + "a table of conversions? Correct 'entry'.");
         if (from.Length > 0)
             entries.TryAdd(from, to);
     }

@@ -25,7 +25,13 @@ internal sealed class CheckedTextStream : Stream
         (_file, _progress) = (file, progress);
         try
         {
-            _inner = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan);
+            _inner = new FileStream(
+                file,
+                FileMode.Open,
+                FileAccess.Read,
+                FileShare.Read,
+                bufferSize: 0,
+                FileOptions.SequentialScan);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
@@ -127,8 +133,8 @@ internal sealed class CheckedTextStream : Stream
                 good += width;
             Count(span[..good]);
             throw new InputException(
-                $"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. Convert the file first, such as with: iconv -f latin1 -t utf-8 " +
-                $"{Path.GetFileName(_file)} > converted.txt (or -f gb18030, -f utf-16).");
+                $"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. Convert the file first, such as with: iconv -f "
+                    + $"latin1 -t utf-8 {Path.GetFileName(_file)} > converted.txt (or -f gb18030, -f utf-16).");
         }
 
         Count(span);

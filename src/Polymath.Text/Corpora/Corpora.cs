@@ -10,7 +10,12 @@ namespace Polymath.Text;
 /// <param name="cache">Where data packages are kept.</param>
 /// <param name="progress">Is told how far reading has come; null for silence.</param>
 /// <param name="hub">Fetches what lies on hubs; as the environment says when left out.</param>
-public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache, CorpusProgress? progress = null, Hub? hub = null)
+public sealed class Corpora(
+    Recipe recipe,
+    string baseFolder,
+    PackageCache cache,
+    CorpusProgress? progress = null,
+    Hub? hub = null)
 {
     private readonly Lazy<Hub> _hub = new(() => hub ?? new Hub(HubSettings.FromEnvironment()));
     private readonly Dictionary<string, IReadOnlyList<Row>> _rows = new(StringComparer.Ordinal);
@@ -28,7 +33,8 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         if (!recipe.Data.TryGetValue(dataName, out var spec))
             throw new InputException($"there is no data '{dataName}'. Declared under 'data': {string.Join(", ", recipe.Data.Keys)}.");
         if (!_open.Add(dataName))
-            throw new InputException($"data '{dataName}' is a view on itself, by way of {string.Join(", ", _open)}. Let one of them name files.");
+            throw new InputException($"data '{dataName}' is a view on itself, by way of {string.Join(", ", _open)}. Let one of them name "
+                + "files.");
         try
         {
             return _rows[dataName] = spec switch
@@ -62,7 +68,8 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         if (_conversions.TryGetValue(tableName, out var known))
             return known;
         var spec = Table<ConversionTableSpec>(tableName, "conversion");
-        return _conversions[tableName] = CharacterConversion.Read(tableName, FilesOf($"table '{tableName}'", spec.Files, spec.Sha512), spec.Entry);
+        return _conversions[tableName] = CharacterConversion.Read(
+            tableName, FilesOf($"table '{tableName}'", spec.Files, spec.Sha512), spec.Entry);
     }
 
     /// <summary>A table of character classes, learned from its sources.</summary>
@@ -128,13 +135,18 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
 
         collector.CheckFields(name);
         var log = new List<string> { $"{files.Count} file{(files.Count == 1 ? " holds" : "s hold")} {collector.Rows.Count} rows" };
-        var rows = RowFilter.Apply(collector.Rows, spec.Where, row => row, name, log);
+        var rows = RowFilter.Apply(
+            collector.Rows,
+            spec.Where,
+            row => row,
+            name,
+            log);
         if (spec.Distinct is { } distinct && rows.Count > 0)
         {
             var seen = new HashSet<string>(StringComparer.Ordinal);
             rows = rows.FindAll(row => seen.Add(row.TryGetValue(distinct, out var value) ? value
-                : throw new InputException($"data '{name}': 'distinct' names the field '{distinct}', which does not exist. Found: " +
-                    $"{string.Join(", ", row.Keys)}.")));
+                : throw new InputException($"data '{name}': 'distinct' names the field '{distinct}', which does not exist. Found: "
+                    + $"{string.Join(", ", row.Keys)}.")));
         }
 
         CheckNotEmpty(name, rows.Count, log);
@@ -142,8 +154,8 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
         foreach (var field in split.By ?? [])
         {
             if (!rows[0].ContainsKey(field))
-                throw new InputException($"data '{name}': 'split.by' names the field '{field}', which does not exist. Found: " +
-                    $"{string.Join(", ", rows[0].Keys)}.");
+                throw new InputException($"data '{name}': 'split.by' names the field '{field}', which does not exist. Found: "
+                    + $"{string.Join(", ", rows[0].Keys)}.");
         }
 
         return rows.ConvertAll(row => new Row(RowHash.KeyOf(row), RowHash.SplitOf(row, split), row));
@@ -153,11 +165,17 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
     {
         var source = Rows(spec.View).ToList();
         var log = new List<string> { $"'{spec.View}' holds {source.Count} rows" };
-        var rows = RowFilter.Apply(source, spec.Where, row => row.Fields, name, log);
+        var rows = RowFilter.Apply(
+            source,
+            spec.Where,
+            row => row.Fields,
+            name,
+            log);
         CheckNotEmpty(name, rows.Count, log);
         if (spec.Fields is not { Count: > 0 } added)
             return rows;
-        var names = rows[0].Fields.Keys.Concat(added.Keys).Distinct().Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal);
+        var names = rows[0].Fields.Keys.Concat(added.Keys).Distinct().Index()
+            .ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal);
         var texts = added.Select(pair => (pair.Key, Text: new FieldText(pair.Value))).ToList();
         return rows.ConvertAll(row =>
         {
@@ -174,6 +192,7 @@ public sealed class Corpora(Recipe recipe, string baseFolder, PackageCache cache
     private static void CheckNotEmpty(string name, int count, List<string> log)
     {
         if (count == 0)
-            throw new InputException($"data '{name}' has no rows: {string.Join("; ", log)}. {(log.Count > 1 ? "Loosen the filters under 'where', or name other files" : "Name other files")}.");
+            throw new InputException($"data '{name}' has no rows: {string.Join("; ", log)}. "
+                + $"{(log.Count > 1 ? "Loosen the filters under 'where', or name other files" : "Name other files")}.");
     }
 }

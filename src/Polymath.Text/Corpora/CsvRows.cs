@@ -7,7 +7,8 @@ namespace Polymath.Text;
 internal static class CsvRows
 {
     /// <summary>Reads a file's rows.</summary>
-    /// <exception cref="InputException">A quote is out of place, a row has too few or too many values, or a column has no name of its own.</exception>
+    /// <exception cref="InputException">A quote is out of place, a row has too few or too many values, or a column has no name of its
+    /// own.</exception>
     public static void Read(string file, Stream stream, RowCollector rows)
     {
         var options = CsvReaderOptions.Default with
@@ -29,8 +30,9 @@ internal static class CsvRows
         catch (CsvFormatException fault)
         {
             throw new InputException(
-                $"{file}, line {fault.LineNumber}: {fault.Message.TrimEnd('.')}. Put values that hold commas, quotes or line breaks in quotes, and write " +
-                $"quotes in them twice.", fault);
+                $"{file}, line {fault.LineNumber}: {fault.Message.TrimEnd('.')}. Put values that hold commas, quotes or line breaks in "
+                    + "quotes, and write quotes in them twice.",
+                fault);
         }
     }
 
@@ -40,8 +42,8 @@ internal static class CsvRows
         foreach (var (place, name) in header.Index())
         {
             if (name.Length == 0 || !places.TryAdd(name, place))
-                throw new InputException($"{file}, line 1: column {place + 1} {(name.Length == 0 ? "has no name" : $"is a second '{name}'")}. Give each " +
-                    $"column a name of its own.");
+                throw new InputException($"{file}, line 1: column {place + 1} "
+                    + $"{(name.Length == 0 ? "has no name" : $"is a second '{name}'")}. Give each column a name of its own.");
         }
 
         return places;

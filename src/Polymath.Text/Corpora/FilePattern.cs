@@ -2,7 +2,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Finds files by a path in which <c>*</c> stands for part of a name, <c>?</c> for one character and <c>**</c> for any folders.</summary>
+/// <summary>
+/// Finds files by a path in which <c>*</c> stands for part of a name, <c>?</c> for one character and <c>**</c> for any folders.
+/// </summary>
 internal static class FilePattern
 {
     private const int Shown = 5;
@@ -23,9 +25,10 @@ internal static class FilePattern
             return new($"'{pattern}' is a folder. Name its files, such as {pattern.TrimEnd('/')}/*.jsonl.");
         while (!Directory.Exists(folder) && Path.GetDirectoryName(folder) is { } parent)
             folder = parent;
-        var names = Directory.EnumerateFileSystemEntries(folder).Select(entry => Path.GetFileName(entry)).Order(StringComparer.Ordinal).ToList();
-        var there = names.Count == 0 ? "which is empty" : $"which holds " +
-            $"{string.Join(", ", names.Take(Shown))}{(names.Count > Shown ? $" and {names.Count - Shown} more" : "")}";
+        var names = Directory.EnumerateFileSystemEntries(folder)
+            .Select(entry => Path.GetFileName(entry)).Order(StringComparer.Ordinal).ToList();
+        var there = names.Count == 0 ? "which is empty" : $"which holds "
+            + $"{string.Join(", ", names.Take(Shown))}{(names.Count > Shown ? $" and {names.Count - Shown} more" : "")}";
         return new($"no file fits '{pattern}'. The nearest folder is {folder}, {there}. Correct the path.");
     }
 

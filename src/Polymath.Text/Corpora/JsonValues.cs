@@ -18,8 +18,10 @@ internal static class JsonValues
         rows.Add(keys, (path, spec) => Find(element, path) is { } value ? Text(value, spec.Join) : null);
     }
 
-    /// <summary>The value at a path: a key as it stands, or keys (and places in lists) joined by dots. In a list of objects a key stands for the list of its
-    /// values.</summary>
+    /// <summary>
+    /// The value at a path: a key as it stands, or keys (and places in lists) joined by dots. In a list of objects a key stands for the
+    /// list of its values.
+    /// </summary>
     private static JsonNodeOrList? Find(JsonElement element, string path)
     {
         if (element.ValueKind == JsonValueKind.Object)

@@ -51,6 +51,6 @@ internal static class PackageArchive
         return Path.Combine(parts[1..]);
     }
 
-    private static InputException Refused(string archive, string name, string why) => new($"{archive}: the entry '{name}' {why}, which no data package " +
-        $"needs; nothing was unpacked. Choose another package.");
+    private static InputException Refused(string archive, string name, string why) =>
+        new($"{archive}: the entry '{name}' {why}, which no data package needs; nothing was unpacked. Choose another package.");
 }

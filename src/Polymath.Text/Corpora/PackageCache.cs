@@ -3,8 +3,8 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Keeps data packages, each checked against its SHA-512 before a byte of it is used. A package is fetched once; after that it is read without a network.
-/// Several processes may use one cache at once.
+/// Keeps data packages, each checked against its SHA-512 before a byte of it is used. A package is fetched once; after that it is read
+/// without a network. Several processes may use one cache at once.
 /// </summary>
 public sealed class PackageCache
 {
@@ -33,29 +33,43 @@ public sealed class PackageCache
     /// <param name="address"><c>npm:PACKAGE@VERSION/path/glob</c>.</param>
     /// <param name="sha512">The SHA-512 of the package's archive in base64, with or without <c>sha512-</c>.</param>
     /// <param name="progress">Is told that a package is fetched; null for silence.</param>
-    /// <param name="alike">Other addresses that will be asked for: where this one cannot be fetched, the message names their missing packages too.</param>
+    /// <param name="alike">Other addresses that will be asked for: where this one cannot be fetched, the message names their missing
+    /// packages too.</param>
     /// <param name="cancellation">Ends the work; what was begun leaves no trace.</param>
     /// <returns>The files, in ordinal order.</returns>
     /// <exception cref="InputException">The address or the digest is wrong, the package cannot be had, or no file fits.</exception>
-    public IReadOnlyList<string> Resolve(string address, string? sha512, CorpusProgress? progress = null, IEnumerable<string>? alike = null, CancellationToken cancellation = default)
+    public IReadOnlyList<string> Resolve(
+        string address,
+        string? sha512,
+        CorpusProgress? progress = null,
+        IEnumerable<string>? alike = null,
+        CancellationToken cancellation = default)
     {
         var package = PackageAddress.Parse(address);
         var digest = CheckedDigest(package, sha512);
         // The digest is part of the name: another digest is another package.
-        var folder = Path.Combine(Folder, "npm", $"{package.FolderName}-{Convert.ToHexStringLower(Convert.FromBase64String(digest).AsSpan(0, 8))}");
+        var folder = Path.Combine(
+            Folder, "npm", $"{package.FolderName}-{Convert.ToHexStringLower(Convert.FromBase64String(digest).AsSpan(0, 8))}");
         try
         {
             if (!IsVerified(folder, digest))
             {
                 progress?.Invoke($"fetching and checking {package.Name}@{package.Version}", 0, 0);
-                Obtain(package, digest, folder, alike ?? [], cancellation);
+                Obtain(
+                    package,
+                    digest,
+                    folder,
+                    alike ?? [],
+                    cancellation);
             }
 
             return FilePattern.Find(Path.Combine(folder, Content), package.Path);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"the package cache {Folder} cannot be used: {fault.Message} Set POLYMATH_CACHE to another folder.", fault);
+            throw new InputException(
+                $"the package cache {Folder} cannot be used: {fault.Message} Set POLYMATH_CACHE to another folder.",
+                fault);
         }
     }
 
@@ -73,15 +87,15 @@ public sealed class PackageCache
     private static string CheckedDigest(PackageAddress package, string? sha512)
     {
         var digest = sha512?.Trim() ?? throw new InputException(
-            $"{package.Name}@{package.Version} needs its SHA-512. Add 'sha512:' with what 'npm view {package.Name}@{package.Version} " +
-            $"dist.integrity' prints.");
+            $"{package.Name}@{package.Version} needs its SHA-512. Add 'sha512:' with what 'npm view {package.Name}@{package.Version} "
+            + $"dist.integrity' prints.");
         if (digest.StartsWith("sha512-", StringComparison.Ordinal))
             digest = digest["sha512-".Length..];
         var bytes = new byte[64];
         return Convert.TryFromBase64String(digest, bytes, out var count) && count == bytes.Length
             ? digest
-            : throw new InputException($"the SHA-512 of {package.Name}@{package.Version} must be 64 bytes in base64 (88 characters), found '{sha512}'. " +
-                $"Copy it from 'npm view {package.Name}@{package.Version} dist.integrity'.");
+            : throw new InputException($"the SHA-512 of {package.Name}@{package.Version} must be 64 bytes in base64 (88 characters), found "
+                + $"'{sha512}'. Copy it from 'npm view {package.Name}@{package.Version} dist.integrity'.");
     }
 
     private static bool IsVerified(string folder, string digest)
@@ -92,17 +106,24 @@ public sealed class PackageCache
 
     // All at once, so that nobody walks to the other machine twice.
     private string ByHand(IReadOnlyList<PackageAddress> packages) =>
-        $"Get {string.Join(" and ", packages.Select(package => package.ArchiveName))} on another machine " +
-        $"(npm pack {string.Join(' ', packages.Select(package => $"{package.Name}@{package.Version}"))}) and put {(packages.Count == 1 ? "it" : "them")} into {Folder}.";
+        $"Get {string.Join(" and ", packages.Select(package => package.ArchiveName))} on another machine (npm pack "
+            + $"{string.Join(' ', packages.Select(package => $"{package.Name}@{package.Version}"))}) and put "
+            + $"{(packages.Count == 1 ? "it" : "them")} into {Folder}.";
 
     private bool IsThere(PackageAddress package)
     {
         var kept = Path.Combine(Folder, "npm");
-        return File.Exists(Path.Combine(Folder, package.ArchiveName)) ||
-            Directory.Exists(kept) && Directory.EnumerateDirectories(kept, package.FolderName + "-*").Any(folder => File.Exists(Path.Combine(folder, Marker)));
+        return File.Exists(Path.Combine(Folder, package.ArchiveName))
+            || Directory.Exists(kept)
+                && Directory.EnumerateDirectories(kept, package.FolderName + "-*").Any(folder => File.Exists(Path.Combine(folder, Marker)));
     }
 
-    private void Obtain(PackageAddress package, string digest, string folder, IEnumerable<string> alike, CancellationToken cancellation)
+    private void Obtain(
+        PackageAddress package,
+        string digest,
+        string folder,
+        IEnumerable<string> alike,
+        CancellationToken cancellation)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
         using var guard = Lock(folder + ".lock", cancellation);
@@ -115,16 +136,17 @@ public sealed class PackageCache
         Directory.CreateDirectory(Path.Combine(work, "archive"));
         try
         {
-            var byHand = ByHand([package, .. alike.Select(PackageAddress.Parse).Where(other => other.ArchiveName != package.ArchiveName && !IsThere(other)).DistinctBy(other => other.ArchiveName)]);
+            var byHand = ByHand([package, .. alike.Select(PackageAddress.Parse)
+                .Where(other => other.ArchiveName != package.ArchiveName && !IsThere(other)).DistinctBy(other => other.ArchiveName)]);
             var placed = Path.Combine(Folder, package.ArchiveName);
             var archive = File.Exists(placed) ? placed : _fetcher.Fetch(package, Path.Combine(work, "archive"), byHand, cancellation);
             var found = PackageArchive.DigestOf(archive);
             if (found != digest)
             {
                 throw new InputException(
-                    $"{package.Name}@{package.Version} is not what the recipe asks for: " +
-                    $"{(archive == placed ? placed : "the package that npm fetched")} has the SHA-512 {found}, the recipe says {digest}. Nothing was " +
-                    $"kept. If you trust it, write its digest into the recipe.");
+                    $"{package.Name}@{package.Version} is not what the recipe asks for: "
+                        + $"{(archive == placed ? placed : "the package that npm fetched")} has the SHA-512 {found}, the recipe says "
+                        + $"{digest}. Nothing was kept. If you trust it, write its digest into the recipe.");
             }
 
             var unpacked = Path.Combine(work, "unpacked");

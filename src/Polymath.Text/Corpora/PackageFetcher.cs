@@ -20,7 +20,8 @@ internal sealed class PackageFetcher(string npm)
     public string Fetch(PackageAddress address, string folder, string byHand, CancellationToken cancellation)
     {
         var package = $"{address.Name}@{address.Version}";
-        var start = new ProcessStartInfo(npm) { WorkingDirectory = folder, RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true };
+        var start = new ProcessStartInfo(
+            npm) { WorkingDirectory = folder, RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true };
         foreach (var argument in (string[])["pack", package, "--ignore-scripts", "--pack-destination", folder])
             start.ArgumentList.Add(argument);
         using var process = Start(start, package, byHand);
@@ -41,13 +42,14 @@ internal sealed class PackageFetcher(string npm)
         if (process.ExitCode != 0)
         {
             var lines = errors.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-            throw new InputException($"npm could not fetch {package} (exit code {process.ExitCode}): {string.Join(" / ", lines.TakeLast(LastLines))}. " +
-                $"{byHand}");
+            throw new InputException($"npm could not fetch {package} (exit code {process.ExitCode}): "
+                + $"{string.Join(" / ", lines.TakeLast(LastLines))}. {byHand}");
         }
 
         var archives = Directory.GetFiles(folder, "*.tgz");
-        return archives.Length == 1 ? archives[0] : throw new InputException($"npm ended well but left {archives.Length} archives for {package}, not one. " +
-            $"{byHand}");
+        return archives.Length == 1
+            ? archives[0]
+            : throw new InputException($"npm ended well but left {archives.Length} archives for {package}, not one. {byHand}");
     }
 
     private Process Start(ProcessStartInfo start, string package, string byHand)
@@ -58,8 +60,10 @@ internal sealed class PackageFetcher(string npm)
         }
         catch (Win32Exception fault)
         {
-            throw new InputException($"the package {package} is needed, but '{npm}' cannot be started: it is not on the PATH. Install npm, or do without it: " +
-                $"{byHand}", fault);
+            throw new InputException(
+                $"the package {package} is needed, but '{npm}' cannot be started: it is not on the PATH. Install npm, or do without it: "
+                    + $"{byHand}",
+                fault);
         }
     }
 }

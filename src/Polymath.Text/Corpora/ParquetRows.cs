@@ -21,8 +21,9 @@ internal static class ParquetRows
         catch (Exception fault) when (fault is not (InputException or OutOfMemoryException))
         {
             // The library throws whatever a damaged byte leads it to.
-            throw new InputException($"{file} cannot be read as Parquet: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again, or set " +
-                $"'format'.", fault);
+            throw new InputException(
+                $"{file} cannot be read as Parquet: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again, or set 'format'.",
+                fault);
         }
     }
 

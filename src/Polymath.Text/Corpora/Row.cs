@@ -45,7 +45,8 @@ internal sealed class RowFields(IReadOnlyDictionary<string, int> names, string[]
     }
 
     /// <inheritdoc/>
-    public IEnumerator<KeyValuePair<string, string>> GetEnumerator() => names.Select(name => KeyValuePair.Create(name.Key, At(name.Value))).GetEnumerator();
+    public IEnumerator<KeyValuePair<string, string>> GetEnumerator() =>
+        names.Select(name => KeyValuePair.Create(name.Key, At(name.Value))).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 

@@ -10,7 +10,8 @@ namespace Polymath.Text;
 internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? fields, DataShape? shape = null)
 {
     private static readonly FieldSpec Whole = new("");
-    private readonly Dictionary<string, int> _places = fields?.Keys.Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> _places =
+        fields?.Keys.Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
     private readonly Dictionary<string, Regex> _patterns = new(StringComparer.Ordinal);
     private readonly HashSet<string> _met = new(StringComparer.Ordinal), _keys = new(StringComparer.Ordinal);
@@ -25,7 +26,8 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
     {
         if (shape is not null)
         {
-            AddShaped(new JsonObject(keys.Distinct().Select(key => KeyValuePair.Create(key, (JsonNode?)JsonValue.Create(find(key, Whole))))));
+            AddShaped(
+                new JsonObject(keys.Distinct().Select(key => KeyValuePair.Create(key, (JsonNode?)JsonValue.Create(find(key, Whole))))));
             return;
         }
 
@@ -62,7 +64,8 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
         }
         catch (RegexMatchTimeoutException)
         {
-            throw new InputException($"The pattern '{pattern}' of a field takes longer than {Patience.TotalSeconds:F0} s on one value. Write a simpler one: nested repetitions such as (a+)+ try every way to share a text out.");
+            throw new InputException($"The pattern '{pattern}' of a field takes longer than {Patience.TotalSeconds:F0} s on one value. "
+                + "Write a simpler one: nested repetitions such as (a+)+ try every way to share a text out.");
         }
     }
 
@@ -90,8 +93,8 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
         foreach (var (field, spec) in fields ?? new Dictionary<string, FieldSpec>())
         {
             if (Rows.Count > 0 && !_met.Contains(field))
-                throw new InputException($"data '{name}': no row has '{spec.Path}', which field '{field}' is read from. Found: " +
-                    $"{string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
+                throw new InputException($"data '{name}': no row has '{spec.Path}', which field '{field}' is read from. Found: "
+                    + $"{string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
         }
     }
 }

@@ -15,7 +15,12 @@ internal static class RowFilter
     /// <param name="name">The source's name, for messages.</param>
     /// <param name="log">Takes, for each filter, how many rows it removed.</param>
     /// <exception cref="InputException">A field does not exist, or a pattern is wrong or takes too long.</exception>
-    public static List<T> Apply<T>(List<T> rows, IReadOnlyList<FilterSpec>? filters, Func<T, IReadOnlyDictionary<string, string>> fieldsOf, string name, List<string> log)
+    public static List<T> Apply<T>(
+        List<T> rows,
+        IReadOnlyList<FilterSpec>? filters,
+        Func<T, IReadOnlyDictionary<string, string>> fieldsOf,
+        string name,
+        List<string> log)
     {
         foreach (var (index, filter) in (filters ?? []).Index())
         {
@@ -50,13 +55,16 @@ internal static class RowFilter
         }
         catch (RegexMatchTimeoutException fault)
         {
-            throw new InputException($"{where}: the pattern '{fault.Pattern}' takes more than {Patience.TotalSeconds} seconds on one value. Write it " +
-                $"without nested repetitions.", fault);
+            throw new InputException(
+                $"{where}: the pattern '{fault.Pattern}' takes more than {Patience.TotalSeconds} seconds on one value. Write it without "
+                    + "nested repetitions.",
+                fault);
         }
 
         if (filter.MostFrequent is not { } most)
             return kept;
-        var frequent = kept.CountBy(valueOf, StringComparer.Ordinal).OrderByDescending(entry => entry.Value).ThenBy(entry => entry.Key, StringComparer.Ordinal)
+        var frequent = kept.CountBy(valueOf, StringComparer.Ordinal)
+            .OrderByDescending(entry => entry.Value).ThenBy(entry => entry.Key, StringComparer.Ordinal)
             .Take(most).Select(entry => entry.Key).ToHashSet(StringComparer.Ordinal);
         return kept.FindAll(row => frequent.Contains(valueOf(row)));
     }

@@ -5,7 +5,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Stable hashes of rows: they depend on the values alone, not on the order of fields, rows or files, nor on the machine.</summary>
+/// <summary>
+/// Stable hashes of rows: they depend on the values alone, not on the order of fields, rows or files, nor on the machine.
+/// </summary>
 internal static class RowHash
 {
     /// <summary>The key of a row: a hash of the names and values of all fields that are not empty, by name.</summary>
@@ -22,7 +24,9 @@ internal static class RowHash
     }
 
     private static byte[] AllOf(IReadOnlyDictionary<string, string> fields)
-        => HashOf(fields.Where(field => field.Value.Length > 0).OrderBy(field => field.Key, StringComparer.Ordinal).SelectMany(field => (string[])[field.Key, field.Value]));
+        =>
+        HashOf(fields.Where(field => field.Value.Length > 0).OrderBy(field => field.Key, StringComparer.Ordinal)
+            .SelectMany(field => (string[])[field.Key, field.Value]));
 
     // Each text goes in with its length before it, so that ("ab", "c") and ("a", "bc") differ.
     private static byte[] HashOf(IEnumerable<string> texts)

@@ -10,7 +10,8 @@ internal static class RowReader
     private static readonly JsonSerializerOptions Strict = new() { AllowTrailingCommas = false, DefaultBufferSize = 1 << 16 };
 
     /// <summary>Whether a file's name tells a format that can be read.</summary>
-    public static bool IsReadable(string file) => Path.GetExtension(file).ToLowerInvariant() is ".txt" or ".jsonl" or ".ndjson" or ".json" or ".csv" or ".parquet";
+    public static bool IsReadable(string file) =>
+        Path.GetExtension(file).ToLowerInvariant() is ".txt" or ".jsonl" or ".ndjson" or ".json" or ".csv" or ".parquet";
 
     /// <summary>The format of a file, told from its name.</summary>
     /// <exception cref="InputException">The name tells nothing.</exception>
@@ -21,7 +22,8 @@ internal static class RowReader
         ".json" => FileFormat.Json,
         ".csv" => FileFormat.Csv,
         ".parquet" => FileFormat.Parquet,
-        var other => throw new InputException($"{file}: the ending '{other}' does not tell the format. Add 'format: txt' (or jsonl, json, csv, parquet) to the recipe, or --format txt to the command."),
+        var other => throw new InputException($"{file}: the ending '{other}' does not tell the format. Add 'format: txt' (or jsonl, json, "
+            + "csv, parquet) to the recipe, or --format txt to the command."),
     };
 
     /// <summary>Reads a file's rows.</summary>
@@ -78,8 +80,8 @@ internal static class RowReader
             }
             catch (JsonException fault)
             {
-                throw new InputException($"{file}, line {number}, byte {fault.BytePositionInLine + 1} is not JSON: " +
-                    $"{JsonPart.FirstSentence(fault.Message)} Each line must be one whole object.", fault);
+                throw new InputException($"{file}, line {number}, byte {fault.BytePositionInLine + 1} is not JSON: "
+                    + $"{JsonPart.FirstSentence(fault.Message)} Each line must be one whole object.", fault);
             }
         }
     }
@@ -95,17 +97,18 @@ internal static class RowReader
         catch (JsonException fault)
         {
             throw new InputException(
-                $"{file}, line {fault.LineNumber.GetValueOrDefault() + 1}, byte {fault.BytePositionInLine.GetValueOrDefault() + 1} is not a JSON array of " +
-                $"objects: {(fault.Message.Contains("could not be converted", StringComparison.Ordinal) ? "it does not begin with '['." : JsonPart.FirstSentence(fault.Message))} For one object a line set 'format: jsonl' (--format jsonl).", fault);
+                $"{file}, line {fault.LineNumber.GetValueOrDefault() + 1}, byte {fault.BytePositionInLine.GetValueOrDefault() + 1} is not "
+                    + "a JSON array of objects: "
+                    + $"{(fault.Message.Contains("could not be converted", StringComparison.Ordinal) ? "it does not begin with '['." : JsonPart.FirstSentence(fault.Message))} For one object a line set 'format: jsonl' (--format jsonl).",
+                fault);
         }
     }
 
     private static void AddObject(string where, JsonElement element, RowCollector rows)
     {
         if (element.ValueKind != JsonValueKind.Object)
-            throw new InputException($"{where}: a row must be an object, found " +
-                $"{element.ValueKind switch { JsonValueKind.Array => "a list", JsonValueKind.String => "a text", _ => element.GetRawText() }}. Write rows " +
-                $"as {{\"field\": \"value\"}}.");
+            throw new InputException($"{where}: a row must be an object, found "
+                + $"{element.ValueKind switch { JsonValueKind.Array => "a list", JsonValueKind.String => "a text", _ => element.GetRawText() }}. Write rows as {{\"field\": \"value\"}}.");
         try
         {
             JsonValues.AddRow(rows, element);
@@ -120,7 +123,9 @@ internal static class RowReader
         }
         catch (InvalidOperationException fault)
         {
-            throw new InputException($"{where}: a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.", fault);
+            throw new InputException(
+                $"{where}: a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.",
+                fault);
         }
     }
 }

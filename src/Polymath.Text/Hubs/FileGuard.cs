@@ -1,6 +1,8 @@
 namespace Polymath.Text.Hubs;
 
-/// <summary>Lets one process at a time at a file. The guard's own file stays: deleting it would let two hold locks on two files of one name.</summary>
+/// <summary>
+/// Lets one process at a time at a file. The guard's own file stays: deleting it would let two hold locks on two files of one name.
+/// </summary>
 internal static class FileGuard
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);

@@ -11,7 +11,10 @@ namespace Polymath.Text.Hubs;
 /// <param name="arrived">Is told how many bytes arrived; less than none where they were thrown away.</param>
 internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Action<long> arrived)
 {
-    /// <summary>Fetches a file. What a former attempt left is gone on from; content that is not the one announced is thrown away and fetched once more.</summary>
+    /// <summary>
+    /// Fetches a file. What a former attempt left is gone on from; content that is not the one announced is thrown away and fetched once
+    /// more.
+    /// </summary>
     /// <param name="address">Where its content is.</param>
     /// <param name="file">The file.</param>
     /// <param name="incomplete">The name it has until it is whole.</param>
@@ -20,7 +23,13 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
     /// <param name="cancellation">Ends the work; what has arrived stays.</param>
     /// <exception cref="InputException">The content is not the one announced.</exception>
     /// <exception cref="PassingFault">The hub cannot be reached any more.</exception>
-    public async Task FetchAsync(Uri address, HubFile file, string incomplete, string target, string source, CancellationToken cancellation)
+    public async Task FetchAsync(
+        Uri address,
+        HubFile file,
+        string incomplete,
+        string target,
+        string source,
+        CancellationToken cancellation)
     {
         for (var second = false; ; second = true)
         {
@@ -35,8 +44,8 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
             arrived(-file.Size);
             if (second)
             {
-                throw new InputException($"'{file.Path}' of {source} is damaged on its way, twice: its digest is {found}, {file.Key} was announced. Nothing of it was kept. " +
-                    $"Try again later; if it stays so, tell the owner of the repository.");
+                throw new InputException($"'{file.Path}' of {source} is damaged on its way, twice: its digest is {found}, {file.Key} was "
+                    + "announced. Nothing of it was kept. Try again later; if it stays so, tell the owner of the repository.");
             }
         }
     }
@@ -62,7 +71,12 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
     private async Task FillAsync(Uri address, PartialFile part, bool resumable, CancellationToken cancellation)
     {
         using var together = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var tasks = part.Ranges.Where(range => range.At < range.End).Select(range => RangeAsync(address, part, range, resumable, together)).ToList();
+        var tasks = part.Ranges.Where(range => range.At < range.End).Select(range => RangeAsync(
+            address,
+            part,
+            range,
+            resumable,
+            together)).ToList();
         try
         {
             await Task.WhenAll(tasks);
@@ -71,13 +85,19 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
         {
             cancellation.ThrowIfCancellationRequested();
             // What stopped the others comes before what they say of having been stopped.
-            if (tasks.Select(task => task.Exception?.InnerException).FirstOrDefault(fault => fault is not (null or OperationCanceledException)) is { } first)
+            if (tasks.Select(task => task.Exception?.InnerException)
+                .FirstOrDefault(fault => fault is not (null or OperationCanceledException)) is { } first)
                 System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
             throw;
         }
     }
 
-    private async Task RangeAsync(Uri address, PartialFile part, FileRange range, bool resumable, CancellationTokenSource together)
+    private async Task RangeAsync(
+        Uri address,
+        PartialFile part,
+        FileRange range,
+        bool resumable,
+        CancellationTokenSource together)
     {
         var cancellation = together.Token;
         try
@@ -112,8 +132,15 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
     private async Task CopyAsync(Uri address, PartialFile part, FileRange range, CancellationToken cancellation)
     {
         var everything = part.Whole && range.At == 0;
-        using var response = await http.OpenAsync(HttpMethod.Get, address, everything ? null : (range.At, range.End - 1), stay: false, cancellation);
-        if (!everything && (response.StatusCode != HttpStatusCode.PartialContent || response.Content.Headers.ContentRange?.From != range.At)) throw new NoRanges();
+        using var response = await http.OpenAsync(
+            HttpMethod.Get,
+            address,
+            everything ? null : (range.At, range.End - 1),
+            stay: false,
+            cancellation);
+        if (!everything
+            && (response.StatusCode != HttpStatusCode.PartialContent || response.Content.Headers.ContentRange?.From != range.At))
+            throw new NoRanges();
         await foreach (var piece in http.PiecesAsync(response, address, cancellation))
         {
             // More than was announced is cut off here, and found out by the digest.
@@ -127,7 +154,13 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
 
     private static async Task<string> DigestAsync(string path, HubFile file, CancellationToken cancellation)
     {
-        await using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, useAsync: true);
+        await using var stream = new FileStream(
+            path,
+            FileMode.Open,
+            FileAccess.Read,
+            FileShare.Read,
+            1 << 20,
+            useAsync: true);
         if (file.Sha256 is not null) return Convert.ToHexStringLower(await SHA256.HashDataAsync(stream, cancellation));
         if (file.BlobId is null) return "";
         // Git's name of a file: not a secret's guard, but what the hub announces.

@@ -9,8 +9,8 @@ namespace Polymath.Text.Hubs;
 public sealed record HubSnapshot(string Folder, string Commit, IReadOnlyList<string> Files);
 
 /// <summary>
-/// Gives what lies on hubs as files of this machine: fetched once, checked, kept in the caches of the hubs' own libraries, and read from there without a
-/// network afterwards. Several processes may use one cache at once.
+/// Gives what lies on hubs as files of this machine: fetched once, checked, kept in the caches of the hubs' own libraries, and read from
+/// there without a network afterwards. Several processes may use one cache at once.
 /// </summary>
 /// <param name="settings">How hubs are used.</param>
 /// <param name="pins">The commits that are settled; those found out are added.</param>
@@ -31,19 +31,22 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
     /// <param name="folderOrAddress">A folder, or <c>hf:ORG/NAME[@REVISION]</c>, <c>modelscope:ORG/NAME[@REVISION]</c>.</param>
     /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
     /// <exception cref="InputException">It cannot be had.</exception>
-    public string Model(string folderOrAddress, CancellationToken cancellation = default) => Folder(folderOrAddress, HubSelection.Model, cancellation);
+    public string Model(string folderOrAddress, CancellationToken cancellation = default) =>
+        Folder(folderOrAddress, HubSelection.Model, cancellation);
 
     /// <summary>The folder of a tokenizer, or the text as it is when it is no address.</summary>
     /// <param name="folderOrAddress">A folder or an address.</param>
     /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
     /// <exception cref="InputException">It cannot be had.</exception>
-    public string Tokenizer(string folderOrAddress, CancellationToken cancellation = default) => Folder(folderOrAddress, HubSelection.Tokenizer, cancellation);
+    public string Tokenizer(string folderOrAddress, CancellationToken cancellation = default) =>
+        Folder(folderOrAddress, HubSelection.Tokenizer, cancellation);
 
     /// <summary>The folder of an adapter, or the text as it is when it is no address.</summary>
     /// <param name="folderOrAddress">A folder or an address.</param>
     /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
     /// <exception cref="InputException">It cannot be had.</exception>
-    public string Adapter(string folderOrAddress, CancellationToken cancellation = default) => Folder(folderOrAddress, HubSelection.Adapter, cancellation);
+    public string Adapter(string folderOrAddress, CancellationToken cancellation = default) =>
+        Folder(folderOrAddress, HubSelection.Adapter, cancellation);
 
     /// <summary>The files of data.</summary>
     /// <param name="address"><c>hf:datasets/ORG/NAME[@REVISION][/path/glob]</c>.</param>
@@ -87,7 +90,8 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
     }
 
     /// <summary>What the caches hold.</summary>
-    public IReadOnlyList<CachedRepository> Cached() => [.. HuggingFaceStore.All(settings.HuggingFace.Cache), .. ModelScopeStore.All(settings.ModelScope.Cache)];
+    public IReadOnlyList<CachedRepository> Cached() =>
+        [.. HuggingFaceStore.All(settings.HuggingFace.Cache), .. ModelScopeStore.All(settings.ModelScope.Cache)];
 
     private string Folder(string text, HubSelection selection, CancellationToken cancellation) =>
         HubAddress.IsAddress(text) ? Fetch(HubAddress.ParseModel(text), selection, cancellation).Folder : text;
@@ -114,11 +118,14 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
         }
         catch (OperationCanceledException fault) when (stop.IsCancellationRequested)
         {
-            throw new OperationCanceledException($"Stopped. What has arrived of {address.Source} is kept; the same command goes on from there.", fault, stop.Token);
+            throw new OperationCanceledException(
+                $"Stopped. What has arrived of {address.Source} is kept; the same command goes on from there.", fault, stop.Token);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"the cache {settings.Of(address.Hub).Cache} cannot be used: {fault.Message} Free some room, or set {(address.Hub == HubName.HuggingFace ? "HF_HUB_CACHE" : "MODELSCOPE_CACHE")} to another folder.", fault);
+            throw new InputException($"the cache {settings.Of(address.Hub).Cache} cannot be used: {fault.Message} Free some room, or set "
+                    + $"{(address.Hub == HubName.HuggingFace ? "HF_HUB_CACHE" : "MODELSCOPE_CACHE")} to another folder.",
+                fault);
         }
     }
 }

@@ -26,12 +26,15 @@ internal abstract class HubApi : IDisposable
     /// <summary>Opens the hub of a name.</summary>
     /// <param name="hub">The name.</param>
     /// <param name="settings">How hubs are used.</param>
-    /// <param name="patient">Whether all attempts are made to list a repository; else two, since there is something to fall back on.</param>
+    /// <param name="patient">Whether all attempts are made to list a repository; else two, since there is something to fall back
+    /// on.</param>
     public static HubApi Of(HubName hub, HubSettings settings, bool patient)
     {
         var transfer = settings.Transfer ?? new TransferSettings();
         if (!patient) transfer = transfer with { Attempts = Math.Min(2, transfer.Attempts) };
-        return hub == HubName.HuggingFace ? new HuggingFaceApi(settings.HuggingFace, transfer) : new ModelScopeApi(settings.ModelScope, transfer);
+        return hub == HubName.HuggingFace
+            ? new HuggingFaceApi(settings.HuggingFace, transfer)
+            : new ModelScopeApi(settings.ModelScope, transfer);
     }
 
     /// <summary>The files of a repository, each checked.</summary>
@@ -46,7 +49,9 @@ internal abstract class HubApi : IDisposable
             foreach (var file in listing.Files)
             {
                 file.Check(address.Source);
-                if (!seen.Add(file.Path)) throw new InputException($"{address.Source} lists the file '{file.Path}' twice. Do not use this repository, or tell its owner.");
+                if (!seen.Add(file.Path))
+                    throw new InputException($"{address.Source} lists the file '{file.Path}' twice. Do not use this repository, or tell "
+                        + "its owner.");
             }
             return listing;
         }
@@ -56,7 +61,9 @@ internal abstract class HubApi : IDisposable
         }
         catch (Exception fault) when (fault is JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
         {
-            throw new InputException($"{Place.Endpoint} does not answer as a hub does: {JsonPart.FirstSentence(fault.Message)} Check {EndpointVariable}.", fault);
+            throw new InputException(
+                $"{Place.Endpoint} does not answer as a hub does: {JsonPart.FirstSentence(fault.Message)} Check {EndpointVariable}.",
+                fault);
         }
     }
 
@@ -64,7 +71,8 @@ internal abstract class HubApi : IDisposable
     public abstract Uri Locate(HubAddress address, string commit, string path);
 
     /// <summary>Completes what a listing does not say of a file.</summary>
-    public virtual Task<HubFile> CompleteAsync(HubAddress address, string commit, HubFile file, CancellationToken cancellation) => Task.FromResult(file);
+    public virtual Task<HubFile> CompleteAsync(HubAddress address, string commit, HubFile file, CancellationToken cancellation) =>
+        Task.FromResult(file);
 
     /// <summary>What to say when a request was refused.</summary>
     public InputException Explain(RefusedRequest refused, HubAddress address, string? file)
@@ -74,14 +82,21 @@ internal abstract class HubApi : IDisposable
         return new InputException(refused.Status switch
         {
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden when refused.Code == "GatedRepo" =>
-                $"{what} is only for those who accepted its licence ({(int)refused.Status}). Accept it at {web}, and set {TokenVariable} to a token of yours.",
+                $"{what} is only for those who accepted its licence ({(int)refused.Status}). Accept it at {web}, and set {TokenVariable} "
+                    + "to a token of yours.",
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => Place.Token is null
-                ? $"{what} cannot be read without a token ({(int)refused.Status}): it is private, asks to accept a licence at {web}, or does not exist. Check the name, or set {TokenVariable}."
-                : $"{what} cannot be read with the token that is set ({(int)refused.Status}): it is private, asks to accept a licence at {web}, or the token is not valid. Accept the licence, or set {TokenVariable} to another token.",
-            HttpStatusCode.NotFound when refused.Code == "RevisionNotFound" || (address.Revision is not null && refused.Code.Length == 0 && file is null) =>
-                $"{address.Source}: there is no such repository, or no revision '{address.Revision}' in it (tried {refused.Address}). Check both at {web}.",
-            HttpStatusCode.NotFound when file is not null => $"{what} is listed but not there (tried {refused.Address}). Try again later, or another revision.",
-            HttpStatusCode.NotFound => $"there is no repository {address.Source} (tried {refused.Address}). Check the name{(address.IsData ? "" : $"; data is named {(address.Hub == HubName.HuggingFace ? "hf" : "modelscope")}:datasets/ORG/NAME")}.",
+                ? $"{what} cannot be read without a token ({(int)refused.Status}): it is private, asks to accept a licence at {web}, or "
+                    + $"does not exist. Check the name, or set {TokenVariable}."
+                : $"{what} cannot be read with the token that is set ({(int)refused.Status}): it is private, asks to accept a licence at "
+                    + $"{web}, or the token is not valid. Accept the licence, or set {TokenVariable} to another token.",
+            HttpStatusCode.NotFound
+                when refused.Code == "RevisionNotFound" || (address.Revision is not null && refused.Code.Length == 0 && file is null) =>
+                $"{address.Source}: there is no such repository, or no revision '{address.Revision}' in it (tried {refused.Address}). "
+                    + $"Check both at {web}.",
+            HttpStatusCode.NotFound when file is not null =>
+                $"{what} is listed but not there (tried {refused.Address}). Try again later, or another revision.",
+            HttpStatusCode.NotFound => $"there is no repository {address.Source} (tried {refused.Address}). Check the "
+                + $"name{(address.IsData ? "" : $"; data is named {(address.Hub == HubName.HuggingFace ? "hf" : "modelscope")}:datasets/ORG/NAME")}.",
             _ => $"{what}: {refused.Message}. Check {EndpointVariable}, and that the hub is up.",
         }, refused);
     }

@@ -25,7 +25,8 @@ internal sealed class HubFetch : IDisposable
     }
 
     /// <summary>What is being done, and how far it is.</summary>
-    public (string Activity, long Done, long Total) Progress => (_total == 0 ? "" : $"fetching {_asked.Source}", Interlocked.Read(ref _done), Interlocked.Read(ref _total));
+    public (string Activity, long Done, long Total) Progress =>
+        (_total == 0 ? "" : $"fetching {_asked.Source}", Interlocked.Read(ref _done), Interlocked.Read(ref _total));
 
     /// <summary>Something to tell at the end.</summary>
     public string? Remark { get; private set; }
@@ -56,9 +57,12 @@ internal sealed class HubFetch : IDisposable
     public async Task<HubSnapshot> GoAsync(HubSelection selection, CancellationToken cancellation)
     {
         var settled = _settled;
-        if (_settings.Offline) return settled is null ? throw Missing("nothing of it is in the cache") : Settle(FromCache(settled, selection));
+        if (_settings.Offline)
+            return settled is null ? throw Missing("nothing of it is in the cache") : Settle(FromCache(settled, selection));
         // A commit never changes: what is known of it and there needs no question.
-        if (settled is not null && settled == _address.Revision && (_pins.Commits.ContainsKey(_asked.Source) || HubFile.IsHex(settled, 40)) && _store.Listing(settled) is { } known && Complete(known, selection) is { } whole) return Settle(whole);
+        if (settled is not null && settled == _address.Revision && (_pins.Commits.ContainsKey(_asked.Source) || HubFile.IsHex(settled, 40))
+            && _store.Listing(settled) is { } known && Complete(known, selection) is { } whole)
+            return Settle(whole);
         HubListing listing;
         try
         {
@@ -68,13 +72,15 @@ internal sealed class HubFetch : IDisposable
         {
             if (settled is null) throw Unreachable(fault);
             var snapshot = FromCache(settled, selection, fault);
-            Remark = $"{_asked.Source}: the hub cannot be reached ({fault.Message}); what the cache holds of {settled[..Math.Min(12, settled.Length)]} is used.";
+            Remark = $"{_asked.Source}: the hub cannot be reached ({fault.Message}); what the cache holds of "
+                + $"{settled[..Math.Min(12, settled.Length)]} is used.";
             return Settle(snapshot);
         }
         var names = new List<string>();
         var files = listing.Files.ToDictionary(file => file.Path, StringComparer.Ordinal);
         // Some files name others: what they name is fetched after them.
-        while (selection.Choose(_asked.Source, [.. files.Keys], name => ReadOf(listing.Commit, files[name])).Except(names).ToList() is { Count: > 0 } more)
+        while (selection.Choose(_asked.Source, [.. files.Keys], name => ReadOf(listing.Commit, files[name]))
+            .Except(names).ToList() is { Count: > 0 } more)
         {
             foreach (var name in more) files[name] = await CompletedAsync(listing.Commit, files[name], cancellation);
             await FetchAsync(listing.Commit, [.. more.Select(name => files[name])], cancellation);
@@ -94,7 +100,11 @@ internal sealed class HubFetch : IDisposable
         try
         {
             _store.Record(listing, _address.Revision);
-            if (!_address.IsData) _store.RecordAbsent(listing.Commit, HubSelection.Companions.Where(name => !name.Contains('*', StringComparison.Ordinal)).Except(listing.Files.Select(file => file.Path)));
+            if (!_address.IsData)
+                _store.RecordAbsent(
+                    listing.Commit,
+                    HubSelection.Companions.Where(name => !name.Contains('*', StringComparison.Ordinal))
+                        .Except(listing.Files.Select(file => file.Path)));
         }
         catch (RunFailedException)
         {
@@ -107,7 +117,9 @@ internal sealed class HubFetch : IDisposable
         try
         {
             var completed = await _api.CompleteAsync(_address, commit, file, cancellation);
-            return completed.Size >= 0 ? completed : throw new InputException($"the hub does not say how large '{file.Path}' of {_asked.Source} is. Name other files.");
+            return completed.Size >= 0
+                ? completed
+                : throw new InputException($"the hub does not say how large '{file.Path}' of {_asked.Source} is. Name other files.");
         }
         catch (RefusedRequest refused)
         {
@@ -122,18 +134,21 @@ internal sealed class HubFetch : IDisposable
     private async Task FetchAsync(string commit, IReadOnlyList<HubFile> files, CancellationToken cancellation)
     {
         // One content may have several names.
-        var missing = files.Where(file => !_store.Has(commit, file) && !IsThere(file)).DistinctBy(file => _store.PlacesOf(file).Content).ToList();
+        var missing = files.Where(file => !_store.Has(commit, file) && !IsThere(file))
+            .DistinctBy(file => _store.PlacesOf(file).Content).ToList();
         if (missing.Count == 0) return;
         var arrived = missing.Sum(file => PartialFile.Arrived(_store.PlacesOf(file).Incomplete, file.Size));
         var needed = missing.Sum(file => file.Size) - arrived;
         var cache = _settings.Of(_address.Hub).Cache;
         if (_room(cache) is var room && room < needed)
-            throw new InputException($"{_asked.Source} needs {needed / 1e6:N1} MB, and {cache} has room for {room / 1e6:N1} MB. Free some, or set {(_address.Hub == HubName.HuggingFace ? "HF_HUB_CACHE" : "MODELSCOPE_CACHE")} to another disk.");
+            throw new InputException($"{_asked.Source} needs {needed / 1e6:N1} MB, and {cache} has room for {room / 1e6:N1} MB. Free some, "
+                + $"or set {(_address.Hub == HubName.HuggingFace ? "HF_HUB_CACHE" : "MODELSCOPE_CACHE")} to another disk.");
         Interlocked.Add(ref _total, missing.Sum(file => file.Size));
         Interlocked.Add(ref _done, arrived);
         var transfer = _settings.Transfer ?? new TransferSettings();
         var options = new ParallelOptions { MaxDegreeOfParallelism = transfer.Files, CancellationToken = cancellation };
-        await Parallel.ForEachAsync(missing.OrderBy(file => file.Size), options, async (file, token) => await FetchAsync(commit, file, transfer, token));
+        await Parallel.ForEachAsync(
+            missing.OrderBy(file => file.Size), options, async (file, token) => await FetchAsync(commit, file, transfer, token));
     }
 
     private async Task FetchAsync(string commit, HubFile file, TransferSettings transfer, CancellationToken cancellation)
@@ -145,7 +160,13 @@ internal sealed class HubFetch : IDisposable
         Directory.CreateDirectory(Path.GetDirectoryName(content)!);
         try
         {
-            await new FileTransfer(_api.Http, transfer, bytes => Interlocked.Add(ref _done, bytes)).FetchAsync(_api.Locate(_address, commit, file.Path), file, incomplete, content, _asked.Source, cancellation);
+            await new FileTransfer(_api.Http, transfer, bytes => Interlocked.Add(ref _done, bytes)).FetchAsync(
+                _api.Locate(_address, commit, file.Path),
+                file,
+                incomplete,
+                content,
+                _asked.Source,
+                cancellation);
         }
         catch (RefusedRequest refused)
         {
@@ -153,11 +174,15 @@ internal sealed class HubFetch : IDisposable
         }
         catch (PassingFault fault)
         {
-            throw new InputException($"'{file.Path}' of {_asked.Source} does not arrive: {fault.Message}, after {transfer.Attempts} attempts. What has arrived is kept; the same command goes on from there.", fault);
+            throw new InputException(
+                $"'{file.Path}' of {_asked.Source} does not arrive: {fault.Message}, after {transfer.Attempts} attempts. What has arrived "
+                    + "is kept; the same command goes on from there.",
+                fault);
         }
     }
 
-    private bool IsThere(HubFile file) => _store.PlacesOf(file).Content is var content && File.Exists(content) && HubStore.LengthOf(content) == file.Size;
+    private bool IsThere(HubFile file) =>
+        _store.PlacesOf(file).Content is var content && File.Exists(content) && HubStore.LengthOf(content) == file.Size;
 
     private byte[]? ReadOf(string commit, HubFile file)
     {
@@ -171,7 +196,9 @@ internal sealed class HubFetch : IDisposable
         {
             var (names, missing) = Look(Known(commit), selection);
             if (missing.Count == 0) return Snapshot(commit, names);
-            throw Missing($"{string.Join(", ", missing.Take(5))} {(missing.Count > 5 ? $"and {missing.Count - 5} more are" : missing.Count > 1 ? "are" : "is")} not in the cache", fault);
+            throw Missing($"{string.Join(", ", missing.Take(5))} "
+                    + $"{(missing.Count > 5 ? $"and {missing.Count - 5} more are" : missing.Count > 1 ? "are" : "is")} not in the cache",
+                fault);
         }
         catch (InputException problem) when (_store.Listing(commit) is null && problem.InnerException is not PassingFault)
         {
@@ -179,21 +206,27 @@ internal sealed class HubFetch : IDisposable
         }
     }
 
-    private HubSnapshot? Complete(HubListing listing, HubSelection selection) => Look(listing, selection) is var (names, missing) && missing.Count == 0 ? Snapshot(listing.Commit, names) : null;
+    private HubSnapshot? Complete(HubListing listing, HubSelection selection) =>
+        Look(listing, selection) is var (names, missing) && missing.Count == 0 ? Snapshot(listing.Commit, names) : null;
 
     // What is chosen of a listing, and what of it is not in the commit's folder.
     private (IReadOnlyList<string> Names, List<string> Missing) Look(HubListing listing, HubSelection selection)
     {
         var files = listing.Files.ToDictionary(file => file.Path, StringComparer.Ordinal);
-        var names = selection.Choose(_asked.Source, [.. files.Keys], name => HubStore.IsFile(InSnapshot(listing.Commit, name)) ? File.ReadAllBytes(InSnapshot(listing.Commit, name)) : null);
+        var names = selection.Choose(
+            _asked.Source,
+            [.. files.Keys],
+            name => HubStore.IsFile(InSnapshot(listing.Commit, name)) ? File.ReadAllBytes(InSnapshot(listing.Commit, name)) : null);
         return (names, [.. names.Where(name => !_store.Has(listing.Commit, files[name]))]);
     }
 
-    private HubListing Known(string commit) => _store.Listing(commit) ?? new HubListing(commit, [.. _store.FilesOf(commit).Select(name => new HubFile(name, -1))]);
+    private HubListing Known(string commit) =>
+        _store.Listing(commit) ?? new HubListing(commit, [.. _store.FilesOf(commit).Select(name => new HubFile(name, -1))]);
 
     private string InSnapshot(string commit, string name) => Path.Combine(_store.Snapshot(commit), Path.Combine(name.Split('/')));
 
-    private HubSnapshot Snapshot(string commit, IEnumerable<string> names) => new(_store.Snapshot(commit), commit, [.. names.Distinct().Order(StringComparer.Ordinal)]);
+    private HubSnapshot Snapshot(string commit, IEnumerable<string> names) =>
+        new(_store.Snapshot(commit), commit, [.. names.Distinct().Order(StringComparer.Ordinal)]);
 
     private HubSnapshot Settle(HubSnapshot snapshot)
     {
@@ -202,8 +235,11 @@ internal sealed class HubFetch : IDisposable
     }
 
     private InputException Missing(string what, PassingFault? fault = null) => fault is not null ? Unreachable(fault, what) : new(
-        $"{_asked.Source} cannot be read offline: {what} ({_settings.Of(_address.Hub).Cache}). Type `polymath hub download {_asked.Source}` where there is a network, without --offline and HF_HUB_OFFLINE.");
+        $"{_asked.Source} cannot be read offline: {what} ({_settings.Of(_address.Hub).Cache}). Type `polymath hub download "
+            + $"{_asked.Source}` where there is a network, without --offline and HF_HUB_OFFLINE.");
 
     private InputException Unreachable(PassingFault fault, string? what = null) => new(
-        $"{_asked.Source}: the hub cannot be reached: {fault.Message}{(what is null ? "" : $"; and {what}")}. Check the network and {_api.Place.Endpoint}, or set {(_address.Hub == HubName.HuggingFace ? "HF_ENDPOINT to a mirror" : "MODELSCOPE_DOMAIN")}.", fault);
+        $"{_asked.Source}: the hub cannot be reached: {fault.Message}{(what is null ? "" : $"; and {what}")}. Check the network and "
+            + $"{_api.Place.Endpoint}, or set {(_address.Hub == HubName.HuggingFace ? "HF_ENDPOINT to a mirror" : "MODELSCOPE_DOMAIN")}.",
+        fault);
 }

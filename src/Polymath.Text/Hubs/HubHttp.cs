@@ -40,9 +40,11 @@ internal sealed class HubHttp : IDisposable
     public HubHttp(Uri endpoint, Action<HttpRequestMessage> authorize, TransferSettings settings)
     {
         (_endpoint, _authorize, _settings) = (endpoint, authorize, settings);
-        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = TimeSpan.FromSeconds(Math.Min(LongestConnect, settings.StallSeconds)), PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = TimeSpan.FromSeconds(
+            Math.Min(LongestConnect, settings.StallSeconds)), PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
         _client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
-        _client.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("polymath", typeof(HubHttp).Assembly.GetName().Version?.ToString(2) ?? "0"));
+        _client.DefaultRequestHeaders.UserAgent.Add(
+            new ProductInfoHeaderValue("polymath", typeof(HubHttp).Assembly.GetName().Version?.ToString(2) ?? "0"));
     }
 
     private TimeSpan Stall => TimeSpan.FromSeconds(_settings.StallSeconds);
@@ -53,7 +55,12 @@ internal sealed class HubHttp : IDisposable
     /// <param name="range">The first and the last byte wanted; all when null.</param>
     /// <param name="stay">Whether to stop at a redirection to another host and give that answer.</param>
     /// <param name="cancellation">Ends the request.</param>
-    public async Task<HttpResponseMessage> OpenAsync(HttpMethod method, Uri address, (long First, long Last)? range, bool stay, CancellationToken cancellation)
+    public async Task<HttpResponseMessage> OpenAsync(
+        HttpMethod method,
+        Uri address,
+        (long First, long Last)? range,
+        bool stay,
+        CancellationToken cancellation)
     {
         var at = address;
         for (var turn = 0; turn <= MostRedirections; turn++)
@@ -62,13 +69,15 @@ internal sealed class HubHttp : IDisposable
             request.Headers.AcceptEncoding.ParseAdd("identity");
             if (range is { } part) request.Headers.Range = new RangeHeaderValue(part.First, part.Last);
             if (IsOwn(at)) _authorize(request);
-            var response = await WithoutStall(token => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token), at, cancellation);
+            var response = await WithoutStall(
+                token => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token), at, cancellation);
             if ((int)response.StatusCode is not (301 or 302 or 303 or 307 or 308)) return Checked(response, address);
             var next = response.Headers.Location is { } location ? new Uri(at, location) : null;
             if (stay && next is not null && !IsOwn(next)) return response;
             response.Dispose();
             if (next is null || next.Scheme is not ("http" or "https") || (at.Scheme == "https" && next.Scheme == "http"))
-                throw new InputException($"{at} redirects to {next?.GetLeftPart(UriPartial.Authority) ?? "nowhere"}, which is not followed. Check the endpoint.");
+                throw new InputException($"{at} redirects to {next?.GetLeftPart(UriPartial.Authority) ?? "nowhere"}, which is not "
+                    + "followed. Check the endpoint.");
             at = next;
         }
         throw new InputException($"{address} redirects more than {MostRedirections} times. Check the endpoint.");
@@ -80,14 +89,22 @@ internal sealed class HubHttp : IDisposable
     /// <param name="cancellation">Ends the request.</param>
     public Task<byte[]> ReadAsync(Uri address, long most, CancellationToken cancellation) => RetryAsync(async () =>
     {
-        using var response = await OpenAsync(HttpMethod.Get, address, null, stay: false, cancellation);
+        using var response = await OpenAsync(
+            HttpMethod.Get,
+            address,
+            null,
+            stay: false,
+            cancellation);
         using var content = new MemoryStream();
         await foreach (var piece in PiecesAsync(response, address, cancellation))
         {
             content.Write(piece.Span);
-            if (content.Length > most) throw new InputException($"{address} answers with more than {most >> 20} MB, which is more than any listing should have. Name another repository.");
+            if (content.Length > most)
+                throw new InputException($"{address} answers with more than {most >> 20} MB, which is more than any listing should have. "
+                    + "Name another repository.");
         }
-        if (response.Content.Headers.ContentLength is { } length && length != content.Length) throw new PassingFault($"{address}: the connection ended early");
+        if (response.Content.Headers.ContentLength is { } length && length != content.Length)
+            throw new PassingFault($"{address}: the connection ended early");
         return content.ToArray();
     }, cancellation);
 
@@ -115,7 +132,8 @@ internal sealed class HubHttp : IDisposable
     }
 
     /// <summary>The content as it arrives. Where nothing arrives for too long, the request has failed.</summary>
-    public async IAsyncEnumerable<ReadOnlyMemory<byte>> PiecesAsync(HttpResponseMessage response, Uri address, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<ReadOnlyMemory<byte>> PiecesAsync(
+        HttpResponseMessage response, Uri address, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
         var buffer = new byte[1 << 17];
         await using var stream = await WithoutStall(response.Content.ReadAsStreamAsync, address, cancellation);
@@ -126,7 +144,8 @@ internal sealed class HubHttp : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _client.Dispose();
 
-    private bool IsOwn(Uri address) => address.Scheme == _endpoint.Scheme && address.Port == _endpoint.Port && string.Equals(address.Host, _endpoint.Host, StringComparison.OrdinalIgnoreCase);
+    private bool IsOwn(Uri address) => address.Scheme == _endpoint.Scheme && address.Port == _endpoint.Port
+        && string.Equals(address.Host, _endpoint.Host, StringComparison.OrdinalIgnoreCase);
 
     private async Task<T> WithoutStall<T>(Func<CancellationToken, Task<T>> work, Uri address, CancellationToken cancellation)
     {
@@ -158,5 +177,6 @@ internal sealed class HubHttp : IDisposable
         }
     }
 
-    private static TimeSpan? Asked(RetryConditionHeaderValue? header) => header?.Delta ?? (header?.Date is { } date ? date - DateTimeOffset.UtcNow : null);
+    private static TimeSpan? Asked(RetryConditionHeaderValue? header) =>
+        header?.Delta ?? (header?.Date is { } date ? date - DateTimeOffset.UtcNow : null);
 }

@@ -9,18 +9,28 @@ public abstract class HubSelection
 {
     private const string Configuration = "config.json", AdapterConfiguration = "adapter_config.json";
 
-    /// <summary>The files that hold a model's weights or name those that do, in the order in which a folder is read: that of transformers.</summary>
-    public static IReadOnlyList<string> WeightNames { get; } = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+    /// <summary>
+    /// The files that hold a model's weights or name those that do, in the order in which a folder is read: that of transformers.
+    /// </summary>
+    public static IReadOnlyList<string> WeightNames { get; } =
+        ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
     private static readonly string[] AdapterWeights = ["adapter_model.safetensors", "adapter_model.bin"];
-    private static readonly string[] Tokenizers = ["tokenizer.json", "tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "tiktoken.model", "vocab.json", "vocab.txt"];
+    private static readonly string[] Tokenizers =
+    [
+        "tokenizer.json", "tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "tiktoken.model", "vocab.json",
+        "vocab.txt",
+    ];
 
     private static readonly string[] Globs = ["*.tiktoken", "conversion-*.json", "additional_chat_templates/*.jinja"];
 
-    /// <summary>What lies beside the weights in a model's folder and belongs to it: the tokenizer, the layout of conversations, how to generate.</summary>
+    /// <summary>
+    /// What lies beside the weights in a model's folder and belongs to it: the tokenizer, the layout of conversations, how to generate.
+    /// </summary>
     public static IReadOnlyList<string> Companions { get; } =
     [
-        .. Tokenizers, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json", "chat_template.jinja", "chat_template.json", "polymath.json",
+        .. Tokenizers, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json",
+        "chat_template.jinja", "chat_template.json", "polymath.json",
         .. Globs,
     ];
 
@@ -53,17 +63,19 @@ public abstract class HubSelection
     internal abstract IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read);
 
     /// <summary>What a repository holds, for a message.</summary>
-    private static string Holds(IReadOnlyList<string> all) => all.Count == 0 ? "It is empty" : $"It holds {string.Join(", ", all.Take(8))}{(all.Count > 8 ? $" and {all.Count - 8} more" : "")}";
+    private static string Holds(IReadOnlyList<string> all) =>
+        all.Count == 0 ? "It is empty" : $"It holds {string.Join(", ", all.Take(8))}{(all.Count > 8 ? $" and {all.Count - 8} more" : "")}";
 
-    private static IEnumerable<string> Beside(IReadOnlyList<string> all) => all.Where(name => Companions.Contains(name) || Globs.Any(glob => LocalFiles.Fits(glob, name)));
+    private static IEnumerable<string> Beside(IReadOnlyList<string> all) =>
+        all.Where(name => Companions.Contains(name) || Globs.Any(glob => LocalFiles.Fits(glob, name)));
 
     private static List<string> WeightsOf(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
     {
         var taken = WeightNames.FirstOrDefault(all.Contains);
         if (taken is null)
         {
-            throw new InputException($"{source} has no weights that can be read: none of model.safetensors, pytorch_model.bin, whole or in shards. {Holds(all)}."
-                + " Name a repository with safetensors.");
+            throw new InputException($"{source} has no weights that can be read: none of model.safetensors, pytorch_model.bin, whole or in "
+                + $"shards. {Holds(all)}. Name a repository with safetensors.");
         }
         if (!taken.EndsWith(".json", StringComparison.Ordinal)) return [taken];
         return [taken, .. read(taken) is { } content ? Shards(source, taken, content, all) : []];
@@ -73,7 +85,8 @@ public abstract class HubSelection
     {
         try
         {
-            var names = (JsonNode.Parse(content)?["weight_map"] as JsonObject ?? throw new JsonException("it has no weight_map.")).Select(pair => pair.Value?.ToString() ?? "").Distinct().Select(name => ShardPath.Inside(name) ?? name).Distinct().ToList();
+            var names = (JsonNode.Parse(content)?["weight_map"] as JsonObject ?? throw new JsonException("it has no weight_map."))
+                .Select(pair => pair.Value?.ToString() ?? "").Distinct().Select(name => ShardPath.Inside(name) ?? name).Distinct().ToList();
             return names.Find(name => !all.Contains(name)) is { } missing
                 ? throw new InputException($"{index} of {source} names the shard '{missing}', which is not there. Name another revision.")
                 : names;
@@ -86,11 +99,12 @@ public abstract class HubSelection
 
     private sealed class ModelFiles : HubSelection
     {
-        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) => all.Contains(Configuration)
-            ? [Configuration, .. Beside(all), .. WeightsOf(source, all, read)]
-            : throw new InputException(all.Contains(AdapterConfiguration)
-                ? $"{source} is an adapter, not a model. Name its base model, and this with --adapter."
-                : $"{source} is no model in Hugging Face's layout: it has no {Configuration}. {Holds(all)}. Name another repository.");
+        internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) =>
+            all.Contains(Configuration)
+                ? [Configuration, .. Beside(all), .. WeightsOf(source, all, read)]
+                : throw new InputException(all.Contains(AdapterConfiguration)
+                    ? $"{source} is an adapter, not a model. Name its base model, and this with --adapter."
+                    : $"{source} is no model in Hugging Face's layout: it has no {Configuration}. {Holds(all)}. Name another repository.");
     }
 
     private sealed class TokenizerFiles : HubSelection
@@ -98,7 +112,8 @@ public abstract class HubSelection
         internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) =>
             all.Any(name => Tokenizers.Contains(name) || LocalFiles.Fits("*.tiktoken", name))
                 ? [.. all.Where(name => name == Configuration), .. Beside(all)]
-                : throw new InputException($"{source} has no tokenizer: none of {string.Join(", ", Tokenizers)}. {Holds(all)}. Name another repository.");
+                : throw new InputException($"{source} has no tokenizer: none of {string.Join(", ", Tokenizers)}. {Holds(all)}. Name "
+                    + "another repository.");
     }
 
     private sealed class AdapterFiles : HubSelection
@@ -106,7 +121,9 @@ public abstract class HubSelection
         internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read) =>
             all.Contains(AdapterConfiguration) && AdapterWeights.FirstOrDefault(all.Contains) is { } weights
                 ? [AdapterConfiguration, .. Beside(all), weights]
-                : throw new InputException($"{source} is no adapter in PEFT's layout: it has no {(all.Contains(AdapterConfiguration) ? string.Join(" or ", AdapterWeights) : AdapterConfiguration)}. {Holds(all)}. Name another repository.");
+                : throw new InputException($"{source} is no adapter in PEFT's layout: it has no "
+                    + $"{(all.Contains(AdapterConfiguration) ? string.Join(" or ", AdapterWeights) : AdapterConfiguration)}. {Holds(all)}. "
+                    + "Name another repository.");
     }
 
     private sealed class WholeFiles : HubSelection
@@ -118,22 +135,28 @@ public abstract class HubSelection
     private sealed class DataFiles : HubSelection
     {
         // What datasets bring along that is no row of them.
-        private static readonly string[] NoRows = ["dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "requirements.txt", "license.txt", "robots.txt"];
+        private static readonly string[] NoRows =
+            ["dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "requirements.txt", "license.txt", "robots.txt"];
 
         internal override IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
         {
-            var files = all.Where(name => RowReader.IsReadable(name) && !NoRows.Contains(Path.GetFileName(name).ToLowerInvariant())).ToList();
+            var files =
+                all.Where(name => RowReader.IsReadable(name) && !NoRows.Contains(Path.GetFileName(name).ToLowerInvariant())).ToList();
             var formats = files.GroupBy(name => Path.GetExtension(name).ToLowerInvariant()).Where(group => group.Key != ".txt").ToList();
             return (formats.Count, files.Count) switch
             {
-                (_, 0) => throw new InputException($"{source} has no files that can be read (parquet, jsonl, json, csv, txt). {Holds(all)}. Name another repository."),
+                (_, 0) => throw new InputException($"{source} has no files that can be read (parquet, jsonl, json, csv, txt). "
+                    + $"{Holds(all)}. Name another repository."),
                 (0, _) => files,
                 (1, _) => [.. formats[0]],
-                _ => throw new InputException($"{source} holds its data in several formats: {string.Join(", ", formats.Select(group => $"{group.Count()} {group.Key}"))}. Say which files are meant, such as {source}/{Pattern(formats[0])}."),
+                _ => throw new InputException($"{source} holds its data in several formats: "
+                    + $"{string.Join(", ", formats.Select(group => $"{group.Count()} {group.Key}"))}. Say which files are meant, such as "
+                    + $"{source}/{Pattern(formats[0])}."),
             };
         }
 
-        private static string Pattern(IGrouping<string, string> format) => (Path.GetDirectoryName(format.First()) is { Length: > 0 } folder ? folder.Replace('\\', '/') + "/" : "") + "*" + format.Key;
+        private static string Pattern(IGrouping<string, string> format) =>
+            (Path.GetDirectoryName(format.First()) is { Length: > 0 } folder ? folder.Replace('\\', '/') + "/" : "") + "*" + format.Key;
     }
 
     private sealed class Named(IReadOnlyList<string> patterns) : HubSelection
@@ -143,7 +166,8 @@ public abstract class HubSelection
             foreach (var pattern in patterns)
             {
                 if (!all.Any(name => LocalFiles.Fits(pattern, name)))
-                    throw new InputException($"no file of {source} fits '{pattern}'. {Holds(all)}. Correct the path; `polymath hub list {source}` shows all.");
+                    throw new InputException($"no file of {source} fits '{pattern}'. {Holds(all)}. Correct the path; `polymath hub list "
+                        + $"{source}` shows all.");
             }
             return [.. all.Where(name => patterns.Any(pattern => LocalFiles.Fits(pattern, name)))];
         }

@@ -31,7 +31,12 @@ public sealed record TransferSettings(
 /// <param name="Offline">Whether only the cache is used.</param>
 /// <param name="Links">Whether links may be made; else files are copied.</param>
 /// <param name="Transfer">How files are transferred.</param>
-public sealed record HubSettings(HubPlace HuggingFace, HubPlace ModelScope, bool Offline = false, bool Links = true, TransferSettings? Transfer = null)
+public sealed record HubSettings(
+    HubPlace HuggingFace,
+    HubPlace ModelScope,
+    bool Offline = false,
+    bool Links = true,
+    TransferSettings? Transfer = null)
 {
     /// <summary>The settings that the hubs' own libraries would use, by the same variables.</summary>
     /// <param name="offline">Whether only the cache is used, whatever the variables say.</param>
@@ -39,23 +44,37 @@ public sealed record HubSettings(HubPlace HuggingFace, HubPlace ModelScope, bool
     /// <exception cref="InputException">A variable cannot be understood.</exception>
     public static HubSettings FromEnvironment(bool offline = false, Func<string, string?>? read = null)
     {
-        string? Of(params IEnumerable<string> names) => names.Select(read ?? Environment.GetEnvironmentVariable).FirstOrDefault(value => !string.IsNullOrWhiteSpace(value))?.Trim();
+        string? Of(params IEnumerable<string> names) =>
+            names.Select(read ?? Environment.GetEnvironmentVariable).FirstOrDefault(value => !string.IsNullOrWhiteSpace(value))?.Trim();
         var user = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-        string Folder(string path) => Path.GetFullPath(path == "~" || path.StartsWith("~/", StringComparison.Ordinal) ? user + path[1..] : path);
+        string Folder(string path) =>
+            Path.GetFullPath(path == "~" || path.StartsWith("~/", StringComparison.Ordinal) ? user + path[1..] : path);
         var common = Of("XDG_CACHE_HOME") ?? Path.Combine(user, ".cache");
         var home = Folder(Of("HF_HOME") ?? Path.Combine(common, "huggingface"));
         var huggingFace = new HubPlace(
             Endpoint(Of("HF_ENDPOINT") ?? "https://huggingface.co", "HF_ENDPOINT"),
             Folder(Of("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") ?? Path.Combine(home, "hub")),
-            HubToken.Of(Of("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "HF_TOKEN") ?? TokenFile(Folder(Of("HF_TOKEN_PATH") ?? Path.Combine(home, "token"))));
+            HubToken.Of(Of("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "HF_TOKEN")
+                ?? TokenFile(Folder(Of("HF_TOKEN_PATH") ?? Path.Combine(home, "token"))));
         var modelScope = new HubPlace(
-            Endpoint(Of("MODELSCOPE_DOMAIN") is { } domain ? domain.Contains("://", StringComparison.Ordinal) ? domain : "https://" + domain : "https://www.modelscope.cn", "MODELSCOPE_DOMAIN"),
+            Endpoint(
+                Of("MODELSCOPE_DOMAIN") is { } domain
+                    ? domain.Contains("://", StringComparison.Ordinal) ? domain : "https://" + domain
+                    : "https://www.modelscope.cn",
+                "MODELSCOPE_DOMAIN"),
             Folder(Of("MODELSCOPE_CACHE") ?? Path.Combine(user, ".cache", "modelscope", "hub")),
             HubToken.Of(Of("MODELSCOPE_API_TOKEN"), "MODELSCOPE_API_TOKEN"));
         var stall = Of("HF_HUB_DOWNLOAD_TIMEOUT") is { } seconds
-            ? double.TryParse(seconds, out var number) && number is > 0 and < 1e6 ? number : throw new InputException($"HF_HUB_DOWNLOAD_TIMEOUT is '{seconds}'; it must be a number of seconds.")
+            ? double.TryParse(seconds, out var number) && number is > 0 and < 1e6
+                ? number
+                : throw new InputException($"HF_HUB_DOWNLOAD_TIMEOUT is '{seconds}'; it must be a number of seconds.")
             : new TransferSettings().StallSeconds;
-        return new HubSettings(huggingFace, modelScope, offline || IsTrue(Of("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")), !IsTrue(Of("HF_HUB_DISABLE_SYMLINKS")), new TransferSettings(StallSeconds: stall));
+        return new HubSettings(
+            huggingFace,
+            modelScope,
+            offline || IsTrue(Of("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
+            !IsTrue(Of("HF_HUB_DISABLE_SYMLINKS")),
+            new TransferSettings(StallSeconds: stall));
     }
 
     /// <summary>The place of a hub.</summary>

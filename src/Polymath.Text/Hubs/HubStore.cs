@@ -10,7 +10,12 @@ namespace Polymath.Text.Hubs;
 /// <param name="Bytes">The size of its files.</param>
 /// <param name="IncompleteBytes">The size of what is not whole yet.</param>
 /// <param name="Folder">Its folder.</param>
-public sealed record CachedRepository(string Source, IReadOnlyDictionary<string, IReadOnlyList<string>> Revisions, long Bytes, long IncompleteBytes, string Folder);
+public sealed record CachedRepository(
+    string Source,
+    IReadOnlyDictionary<string, IReadOnlyList<string>> Revisions,
+    long Bytes,
+    long IncompleteBytes,
+    string Folder);
 
 /// <summary>One repository's place in a hub's cache.</summary>
 internal abstract class HubStore(HubAddress address)
@@ -34,7 +39,9 @@ internal abstract class HubStore(HubAddress address)
     /// <summary>Whether a file of a commit is there, whole.</summary>
     public abstract bool Has(string commit, HubFile file);
 
-    /// <summary>Where a file's content goes, the name it has until it is whole, and the file that says that somebody is at work on it.</summary>
+    /// <summary>
+    /// Where a file's content goes, the name it has until it is whole, and the file that says that somebody is at work on it.
+    /// </summary>
     public abstract (string Content, string Incomplete, string Guard) PlacesOf(HubFile file);
 
     /// <summary>Gives contents that are whole their names in a commit's folder.</summary>
@@ -44,11 +51,13 @@ internal abstract class HubStore(HubAddress address)
     public void Record(HubListing listing, string? revision)
     {
         // A commit never changes; what only has a branch's name does.
-        if (!HubFile.IsHex(listing.Commit, 40) || !File.Exists(ListingFile(listing.Commit))) AtomicFile.WriteText(ListingFile(listing.Commit), JsonSerializer.Serialize(new
-        {
-            format_version = ListingFormat,
-            files = listing.Files.ToDictionary(file => file.Path, file => new { size = file.Size, blob_id = file.BlobId, lfs_sha256 = file.Sha256 }),
-        }));
+        if (!HubFile.IsHex(listing.Commit, 40) || !File.Exists(ListingFile(listing.Commit)))
+            AtomicFile.WriteText(ListingFile(listing.Commit), JsonSerializer.Serialize(new
+            {
+                format_version = ListingFormat,
+                files = listing.Files.ToDictionary(
+                    file => file.Path, file => new { size = file.Size, blob_id = file.BlobId, lfs_sha256 = file.Sha256 }),
+            }));
         RecordRevision(listing.Commit, revision);
     }
 
@@ -57,15 +66,20 @@ internal abstract class HubStore(HubAddress address)
     {
     }
 
-    /// <summary>All files of a commit, where they were written down: by us, or in the same form by Hugging Face's library. Null when nobody did.</summary>
+    /// <summary>
+    /// All files of a commit, where they were written down: by us, or in the same form by Hugging Face's library. Null when nobody did.
+    /// </summary>
     public HubListing? Listing(string commit)
     {
         foreach (var file in new[] { ListingFile(commit), TreeFile(commit) }.OfType<string>().Where(File.Exists))
         {
             try
             {
-                if (JsonNode.Parse(File.ReadAllBytes(file)) is not JsonObject root || (int?)root["format_version"] != ListingFormat || root["files"] is not JsonObject files) continue;
-                var listing = new HubListing(commit, [.. files.Select(pair => new HubFile(pair.Key, (long?)pair.Value?["size"] ?? -1, (string?)pair.Value?["lfs_sha256"], (string?)pair.Value?["blob_id"]))]);
+                if (JsonNode.Parse(File.ReadAllBytes(file)) is not JsonObject root
+                    || (int?)root["format_version"] != ListingFormat || root["files"] is not JsonObject files)
+                    continue;
+                var listing = new HubListing(commit, [.. files.Select(pair => new HubFile(
+                    pair.Key, (long?)pair.Value?["size"] ?? -1, (string?)pair.Value?["lfs_sha256"], (string?)pair.Value?["blob_id"]))]);
                 foreach (var entry in listing.Files) entry.Check(file);
                 return listing;
             }
@@ -88,7 +102,8 @@ internal abstract class HubStore(HubAddress address)
     }
 
     /// <summary>Whether there is a file, or a link that leads to one: a link to nothing passes for a file elsewhere.</summary>
-    internal static bool IsFile(string file) => File.Exists(file) && (new FileInfo(file).LinkTarget is null || File.ResolveLinkTarget(file, returnFinalTarget: true) is { Exists: true });
+    internal static bool IsFile(string file) => File.Exists(file)
+        && (new FileInfo(file).LinkTarget is null || File.ResolveLinkTarget(file, returnFinalTarget: true) is { Exists: true });
 
     /// <summary>The bytes of a file, or of what a link leads to.</summary>
     internal static long LengthOf(string file)
@@ -106,7 +121,8 @@ internal abstract class HubStore(HubAddress address)
         {
             at = Path.Combine(at, part);
             if (new DirectoryInfo(at).LinkTarget is not null || File.Exists(at))
-                throw new InputException($"{at} is not a folder but {(File.Exists(at) ? "a file" : "a link")}, where '{name}' must be written. Remove it.");
+                throw new InputException($"{at} is not a folder but {(File.Exists(at) ? "a file" : "a link")}, where '{name}' must be "
+                    + "written. Remove it.");
         }
         return Path.Combine(folder, Path.Combine(name.Split('/')));
     }

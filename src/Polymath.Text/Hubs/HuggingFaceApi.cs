@@ -4,7 +4,10 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>Hugging Face's hub: <c>/api/models/REPO/revision/REVISION?blobs=true</c> lists, <c>/REPO/resolve/COMMIT/PATH</c> gives (for data with <c>datasets</c>).</summary>
+/// <summary>
+/// Hugging Face's hub: <c>/api/models/REPO/revision/REVISION?blobs=true</c> lists, <c>/REPO/resolve/COMMIT/PATH</c> gives (for data with
+/// <c>datasets</c>).
+/// </summary>
 internal sealed class HuggingFaceApi(HubPlace place, TransferSettings settings) : HubApi(place, settings)
 {
     /// <inheritdoc/>
@@ -17,7 +20,8 @@ internal sealed class HuggingFaceApi(HubPlace place, TransferSettings settings) 
     protected override string Web => "";
 
     /// <inheritdoc/>
-    public override Uri Locate(HubAddress address, string commit, string path) => At($"{(address.IsData ? "datasets/" : "")}{address.Repository}/resolve/{commit}/{Escaped(path)}");
+    public override Uri Locate(HubAddress address, string commit, string path) =>
+        At($"{(address.IsData ? "datasets/" : "")}{address.Repository}/resolve/{commit}/{Escaped(path)}");
 
     /// <summary>Mirrors may list names alone: the headers of the file itself then say its size and digest.</summary>
     public override async Task<HubFile> CompleteAsync(HubAddress address, string commit, HubFile file, CancellationToken cancellation)
@@ -25,13 +29,19 @@ internal sealed class HuggingFaceApi(HubPlace place, TransferSettings settings) 
         if (file is { Size: >= 0, Key.Length: > 0 }) return file;
         return await Http.RetryAsync(async () =>
         {
-            using var response = await Http.OpenAsync(HttpMethod.Head, Locate(address, commit, file.Path), null, stay: true, cancellation);
+            using var response = await Http.OpenAsync(
+                HttpMethod.Head,
+                Locate(address, commit, file.Path),
+                null,
+                stay: true,
+                cancellation);
             string? Header(string name) => response.Headers.TryGetValues(name, out var values) ? values.First() : null;
             var digest = (Header("X-Linked-Etag") ?? response.Headers.ETag?.Tag ?? "").Trim('"');
             var size = long.TryParse(Header("X-Linked-Size"), out var linked) ? linked : response.Content.Headers.ContentLength ?? -1;
             return size >= 0 && (HubFile.IsHex(digest, 64) || HubFile.IsHex(digest, 40))
                 ? file with { Size = size, Sha256 = digest.Length == 64 ? digest : null, BlobId = digest.Length == 40 ? digest : null }
-                : throw new InputException($"{Place.Endpoint} does not say the size and the digest of '{file.Path}' of {address.Source}, without which it cannot be checked. Check HF_ENDPOINT.");
+                : throw new InputException($"{Place.Endpoint} does not say the size and the digest of '{file.Path}' of {address.Source}, "
+                    + "without which it cannot be checked. Check HF_ENDPOINT.");
         }, cancellation);
     }
 
@@ -45,14 +55,19 @@ internal sealed class HuggingFaceApi(HubPlace place, TransferSettings settings) 
     protected override async Task<HubListing> AskAsync(HubAddress address, CancellationToken cancellation)
     {
         var kind = address.IsData ? "datasets" : "models";
-        var answer = await Http.ReadAsync(At($"api/{kind}/{address.Repository}/revision/{Uri.EscapeDataString(address.Revision ?? "main")}?blobs=true"), MostBytes, cancellation);
+        var answer = await Http.ReadAsync(
+            At($"api/{kind}/{address.Repository}/revision/{Uri.EscapeDataString(address.Revision ?? "main")}?blobs=true"),
+            MostBytes,
+            cancellation);
         using var document = JsonDocument.Parse(answer);
         var root = document.RootElement;
         var commit = root.GetProperty("sha").GetString() ?? "";
         if (!HubFile.IsHex(commit, 40)) throw new FormatException("the commit is none.");
         var siblings = root.TryGetProperty("siblings", out var list) && list.ValueKind == JsonValueKind.Array ? list : default;
         if (siblings.ValueKind != JsonValueKind.Array) return new HubListing(commit, []);
-        if (siblings.GetArrayLength() > MostFiles) throw new InputException($"{address.Source} lists {siblings.GetArrayLength():N0} files, more than the {MostFiles:N0} that are taken. Name another repository.");
+        if (siblings.GetArrayLength() > MostFiles)
+            throw new InputException($"{address.Source} lists {siblings.GetArrayLength():N0} files, more than the {MostFiles:N0} that are "
+                + "taken. Name another repository.");
         return new HubListing(commit, [.. siblings.EnumerateArray().Select(Read)]);
     }
 
@@ -65,5 +80,6 @@ internal sealed class HuggingFaceApi(HubPlace place, TransferSettings settings) 
         return new HubFile(path, Number(file, "size") ?? -1, null, file.TryGetProperty("blobId", out var blob) ? blob.GetString() : null);
     }
 
-    private static long? Number(JsonElement part, string name) => part.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt64() : null;
+    private static long? Number(JsonElement part, string name) =>
+        part.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt64() : null;
 }

@@ -3,13 +3,15 @@ using Polymath.Recipes;
 namespace Polymath.Text.Hubs;
 
 /// <summary>
-/// The cache of Hugging Face's Python library, file by file as it lays it out: <c>models--ORG--NAME/blobs/DIGEST</c>, <c>refs/REVISION</c> with a commit,
-/// <c>snapshots/COMMIT/PATH</c> as a relative link to a blob, <c>.no_exist/COMMIT/PATH</c> for what is known not to be there, <c>.locks</c> beside the repositories.
+/// The cache of Hugging Face's Python library, file by file as it lays it out: <c>models--ORG--NAME/blobs/DIGEST</c>, <c>refs/REVISION</c>
+/// with a commit, <c>snapshots/COMMIT/PATH</c> as a relative link to a blob, <c>.no_exist/COMMIT/PATH</c> for what is known not to be
+/// there, <c>.locks</c> beside the repositories.
 /// </summary>
 internal sealed class HuggingFaceStore(HubAddress address, string cache, bool links) : HubStore(address)
 {
     private const string MainBranch = "main";
-    private readonly string _name = $"{(address.IsData ? "datasets" : "models")}--{address.Repository.Replace("/", "--", StringComparison.Ordinal)}";
+    private readonly string _name =
+        $"{(address.IsData ? "datasets" : "models")}--{address.Repository.Replace("/", "--", StringComparison.Ordinal)}";
 
     private string Root => Path.Combine(cache, _name);
 
@@ -70,7 +72,8 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
     public override void RecordAbsent(string commit, IEnumerable<string> names)
     {
         var folder = Path.Combine(Root, ".no_exist", commit);
-        foreach (var name in names.Where(name => !File.Exists(Path.Combine(folder, name)))) AtomicFile.WriteText(Path.Combine(folder, name), "");
+        foreach (var name in names.Where(name => !File.Exists(Path.Combine(folder, name))))
+            AtomicFile.WriteText(Path.Combine(folder, name), "");
     }
 
     /// <summary>The repositories of a cache.</summary>
@@ -81,16 +84,25 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
             var parts = Path.GetFileName(root).Split("--");
             if (parts is not ["models" or "datasets", .. { Length: 1 or 2 } name]) continue;
             var refs = Path.Combine(root, "refs");
-            var named = (Directory.Exists(refs) ? Directory.EnumerateFiles(refs, "*", SearchOption.AllDirectories) : []).Where(file => !file.EndsWith(".tmp", StringComparison.Ordinal))
+            var named = (Directory.Exists(refs) ? Directory.EnumerateFiles(refs, "*", SearchOption.AllDirectories) : [])
+                .Where(file => !file.EndsWith(".tmp", StringComparison.Ordinal))
                 .ToLookup(file => File.ReadAllText(file).Trim(), file => Path.GetRelativePath(refs, file).Replace('\\', '/'));
             var snapshots = Path.Combine(root, "snapshots");
-            var revisions = (Directory.Exists(snapshots) ? Directory.GetDirectories(snapshots) : []).Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal)
+            var revisions = (Directory.Exists(snapshots) ? Directory.GetDirectories(snapshots) : [])
+                .Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal)
                 .ToDictionary(commit => commit, commit => (IReadOnlyList<string>)[.. named[commit].Order(StringComparer.Ordinal)]);
             // Links count for nothing: what they lead to is counted among the blobs.
             var files = new[] { Path.Combine(root, "blobs"), snapshots }.Where(Directory.Exists)
-                .SelectMany(folder => new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories)).Where(file => file.LinkTarget is null).ToList();
+                .SelectMany(folder => new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories))
+                .Where(file => file.LinkTarget is null)
+                .ToList();
             var incomplete = files.Where(file => file.Name.EndsWith(".incomplete", StringComparison.Ordinal)).Sum(file => file.Length);
-            yield return new CachedRepository($"hf:{(parts[0] == "datasets" ? "datasets/" : "")}{string.Join('/', name)}", revisions, files.Sum(file => file.Length) - incomplete, incomplete, root);
+            yield return new CachedRepository(
+                $"hf:{(parts[0] == "datasets" ? "datasets/" : "")}{string.Join('/', name)}",
+                revisions,
+                files.Sum(file => file.Length) - incomplete,
+                incomplete,
+                root);
         }
     }
 
@@ -110,7 +122,8 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
 
     // A link may lead to the repository's own blobs and nowhere else.
     private bool LeadsInside(string pointer) => new FileInfo(pointer).LinkTarget is not { } target
-        || Path.GetFullPath(target, Path.GetDirectoryName(pointer)!).StartsWith(Path.GetFullPath(Root) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+        || Path.GetFullPath(target, Path.GetDirectoryName(pointer)!)
+            .StartsWith(Path.GetFullPath(Root) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
 
     private bool TryLink(string pointer, string target)
     {

@@ -3,7 +3,10 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>ModelScope's hub: <c>/api/v1/models/REPO/repo/files</c> lists, <c>/api/v1/models/REPO/repo?FilePath=</c> gives; data is listed a page at a time by <c>repo/tree</c>.</summary>
+/// <summary>
+/// ModelScope's hub: <c>/api/v1/models/REPO/repo/files</c> lists, <c>/api/v1/models/REPO/repo?FilePath=</c> gives; data is listed a page at
+/// a time by <c>repo/tree</c>.
+/// </summary>
 internal sealed class ModelScopeApi(HubPlace place, TransferSettings settings) : HubApi(place, settings)
 {
     private const string MainBranch = "master";
@@ -44,17 +47,24 @@ internal sealed class ModelScopeApi(HubPlace place, TransferSettings settings) :
             using var document = JsonDocument.Parse(await Http.ReadAsync(At(query), MostBytes, cancellation));
             var root = document.RootElement;
             if (root.TryGetProperty("Code", out var code) && code.GetInt32() != 200)
-                throw new InputException($"{address.Source} cannot be listed: ModelScope answers with the code {code.GetInt32()}. Check the name and the revision, or set {TokenVariable}.");
+                throw new InputException($"{address.Source} cannot be listed: ModelScope answers with the code {code.GetInt32()}. Check "
+                    + $"the name and the revision, or set {TokenVariable}.");
             var list = root.GetProperty("Data").GetProperty("Files");
             var count = list.ValueKind == JsonValueKind.Array ? list.GetArrayLength() : 0;
             foreach (var entry in count == 0 ? [] : list.EnumerateArray().ToList())
             {
                 // A commit of its own has only each file: the newest of them is the repository's.
-                if (Text(entry, "Revision") is { } own && HubFile.IsHex(own, 40) && Date(entry) is var date && date > newest) (commit, newest) = (own, date);
+                if (Text(entry, "Revision") is { } own && HubFile.IsHex(own, 40) && Date(entry) is var date && date > newest)
+                    (commit, newest) = (own, date);
                 if (Text(entry, "Type") == "tree") continue;
-                files.Add(new HubFile(Text(entry, "Path") ?? "", entry.TryGetProperty("Size", out var size) && size.ValueKind == JsonValueKind.Number ? size.GetInt64() : -1, Digest(Text(entry, "Sha256"))));
+                files.Add(new HubFile(
+                    Text(entry, "Path") ?? "",
+                    entry.TryGetProperty("Size", out var size) && size.ValueKind == JsonValueKind.Number ? size.GetInt64() : -1,
+                    Digest(Text(entry, "Sha256"))));
             }
-            if (files.Count > MostFiles) throw new InputException($"{address.Source} lists more than the {MostFiles:N0} files that are taken. Name another repository.");
+            if (files.Count > MostFiles)
+                throw new InputException($"{address.Source} lists more than the {MostFiles:N0} files that are taken. Name another "
+                    + "repository.");
             if (!address.IsData || count < PageSize) break;
         }
         return new HubListing(HubFile.IsHex(revision, 40) || commit.Length == 0 ? revision : commit, files);
@@ -62,7 +72,9 @@ internal sealed class ModelScopeApi(HubPlace place, TransferSettings settings) :
 
     private static string? Digest(string? text) => string.IsNullOrEmpty(text) ? null : text.ToLowerInvariant();
 
-    private static string? Text(JsonElement entry, string name) => entry.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    private static string? Text(JsonElement entry, string name) =>
+        entry.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
-    private static long Date(JsonElement entry) => entry.TryGetProperty("CommittedDate", out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt64() : 0;
+    private static long Date(JsonElement entry) =>
+        entry.TryGetProperty("CommittedDate", out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt64() : 0;
 }

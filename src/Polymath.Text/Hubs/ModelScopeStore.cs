@@ -6,8 +6,8 @@ using Polymath.Recipes;
 namespace Polymath.Text.Hubs;
 
 /// <summary>
-/// The cache of ModelScope's Python library: <c>models/ORG/NAME/PATH</c> with dots in the name as <c>___</c>, one revision at a time. Which digest each file
-/// has, and which commit a revision led to, stands in notes of our own beside it.
+/// The cache of ModelScope's Python library: <c>models/ORG/NAME/PATH</c> with dots in the name as <c>___</c>, one revision at a time. Which
+/// digest each file has, and which commit a revision led to, stands in notes of our own beside it.
 /// </summary>
 internal sealed class ModelScopeStore(HubAddress address, string cache) : HubStore(address)
 {
@@ -21,7 +21,12 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
     private string Name => Address.Repository.Split('/')[^1];
 
     /// <inheritdoc/>
-    protected override string Notes => Path.Combine(cache, Own, _kind, Owner, Name);
+    protected override string Notes => Path.Combine(
+        cache,
+        Own,
+        _kind,
+        Owner,
+        Name);
 
     private string Digests => Path.Combine(Notes, "digests", "files.json");
 
@@ -57,8 +62,17 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
     /// <inheritdoc/>
     public override (string Content, string Incomplete, string Guard) PlacesOf(HubFile file)
     {
-        var incomplete = Path.Combine(cache, _kind, Unfinished, Owner, Name, Path.Combine(file.Path.Split('/')));
-        return (incomplete, $"{incomplete}.{(file.Key.Length > 0 ? file.Key[..16] : "unknown")}.incomplete", Path.Combine(Notes, "locks", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(file.Path)))[..32] + ".lock"));
+        var incomplete = Path.Combine(
+            cache,
+            _kind,
+            Unfinished,
+            Owner,
+            Name,
+            Path.Combine(file.Path.Split('/')));
+        return (
+            incomplete,
+            $"{incomplete}.{(file.Key.Length > 0 ? file.Key[..16] : "unknown")}.incomplete",
+            Path.Combine(Notes, "locks", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(file.Path)))[..32] + ".lock"));
     }
 
     /// <inheritdoc/>
@@ -85,16 +99,35 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
         foreach (var kind in new[] { "models", "datasets" })
         {
             var folder = Path.Combine(cache, kind);
-            foreach (var owner in (Directory.Exists(folder) ? Directory.GetDirectories(folder) : []).Where(owner => Path.GetFileName(owner)[0] != '.').Order(StringComparer.Ordinal))
+            foreach (var owner in (Directory.Exists(folder) ? Directory.GetDirectories(folder) : [])
+                .Where(owner => Path.GetFileName(owner)[0] != '.').Order(StringComparer.Ordinal))
             {
                 foreach (var root in Directory.GetDirectories(owner).Order(StringComparer.Ordinal))
                 {
                     var (org, name) = (Path.GetFileName(owner), Path.GetFileName(root).Replace("___", ".", StringComparison.Ordinal));
-                    var refs = Path.Combine(cache, Own, kind, org, name, "refs");
+                    var refs = Path.Combine(
+                        cache,
+                        Own,
+                        kind,
+                        org,
+                        name,
+                        "refs");
                     var revisions = (Directory.Exists(refs) ? Directory.GetFiles(refs) : []).GroupBy(file => File.ReadAllText(file).Trim())
-                        .ToDictionary(group => group.Key, group => (IReadOnlyList<string>)[.. group.Select(file => Uri.UnescapeDataString(Path.GetFileName(file))).Order(StringComparer.Ordinal)]);
-                    var unfinished = Path.Combine(cache, kind, Unfinished, org, name);
-                    yield return new CachedRepository($"modelscope:{(kind == "datasets" ? "datasets/" : "")}{org}/{name}", revisions, SizeOf(root), SizeOf(unfinished), root);
+                        .ToDictionary(group => group.Key, group => (IReadOnlyList<string>)[
+                            .. group.Select(file => Uri.UnescapeDataString(Path.GetFileName(file))).Order(StringComparer.Ordinal),
+                        ]);
+                    var unfinished = Path.Combine(
+                        cache,
+                        kind,
+                        Unfinished,
+                        org,
+                        name);
+                    yield return new CachedRepository(
+                        $"modelscope:{(kind == "datasets" ? "datasets/" : "")}{org}/{name}",
+                        revisions,
+                        SizeOf(root),
+                        SizeOf(unfinished),
+                        root);
                 }
             }
         }
@@ -109,7 +142,8 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
         if (revision != commit) AtomicFile.WriteText(Path.Combine(Notes, "refs", Uri.EscapeDataString(revision ?? MainBranch)), commit);
     }
 
-    private static long SizeOf(string folder) => Directory.Exists(folder) ? new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length) : 0;
+    private static long SizeOf(string folder) =>
+        Directory.Exists(folder) ? new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length) : 0;
 
     // Read anew each time: another process may have written it.
     private Dictionary<string, string> Known()

@@ -20,8 +20,8 @@ internal sealed class FileRange(long start, long end, long at)
 }
 
 /// <summary>
-/// A file that is not whole yet, as it lies on the disk: a beginning, or ranges with a note beside it (<c>.ranges</c>) of how far each has come. A process
-/// that was killed leaves both, and the next one goes on from there.
+/// A file that is not whole yet, as it lies on the disk: a beginning, or ranges with a note beside it (<c>.ranges</c>) of how far each has
+/// come. A process that was killed leaves both, and the next one goes on from there.
 /// </summary>
 internal sealed class PartialFile : IDisposable
 {
@@ -62,7 +62,9 @@ internal sealed class PartialFile : IDisposable
             if (count > 1)
             {
                 var first = only.At;
-                ranges = [.. Enumerable.Range(0, (int)count).Select(i => new FileRange(i == 0 ? 0 : first + missing * i / count, first + missing * (i + 1) / count, first + missing * i / count))];
+                ranges = [.. Enumerable.Range(0, (int)count)
+                    .Select(i => new FileRange(
+                        i == 0 ? 0 : first + missing * i / count, first + missing * (i + 1) / count, first + missing * i / count))];
             }
         }
         return new PartialFile(path, size, ranges);
@@ -120,11 +122,13 @@ internal sealed class PartialFile : IDisposable
         if (length == 0 || !File.Exists(NoteOf(path))) return [new FileRange(0, size, length)];
         try
         {
-            var ranges = (JsonSerializer.Deserialize<long[][]>(File.ReadAllText(NoteOf(path))) ?? []).Select(range => new FileRange(range[0], range[1], range[2])).ToList();
+            var ranges = (JsonSerializer.Deserialize<long[][]>(File.ReadAllText(NoteOf(path))) ?? [])
+                .Select(range => new FileRange(range[0], range[1], range[2])).ToList();
             var at = 0L;
             foreach (var range in ranges)
             {
-                if (range.Start != at || range.At < range.Start || range.At > range.End || (range.At > range.Start && range.At > length)) return [new FileRange(0, size, 0)];
+                if (range.Start != at || range.At < range.Start || range.At > range.End || (range.At > range.Start && range.At > length))
+                    return [new FileRange(0, size, 0)];
                 at = range.End;
             }
             return at == size ? ranges : [new FileRange(0, size, 0)];

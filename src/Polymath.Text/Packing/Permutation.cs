@@ -1,14 +1,14 @@
 namespace Polymath.Text.Packing;
 
 /// <summary>
-/// A random order of 0..count−1 whose every place is computed by itself, in constant time and memory: a Feistel network over the next power of four, walked
-/// until it lands inside (Black &amp; Rogaway 2002). So a run finds its place in an epoch again without replaying it.
+/// A random order of 0..count−1 whose every place is computed by itself, in constant time and memory: a Feistel network over the next power
+/// of four, walked until it lands inside (Black &amp; Rogaway 2002). So a run finds its place in an epoch again without replaying it.
 /// </summary>
 public readonly struct Permutation
 {
-    const int Rounds = 6;
-    readonly ulong seed;
-    readonly int halfBits;
+    private const int Rounds = 6;
+    private readonly ulong seed;
+    private readonly int halfBits;
 
     /// <summary>The order of an epoch.</summary>
     /// <param name="count">The number of items, at least 1.</param>
@@ -41,7 +41,7 @@ public readonly struct Permutation
         }
     }
 
-    ulong Scramble(ulong x)
+    private ulong Scramble(ulong x)
     {
         var mask = (1UL << halfBits) - 1;
         ulong left = x >> halfBits, right = x & mask;

@@ -1,6 +1,8 @@
 namespace Polymath.Text.Packing;
 
-/// <summary>A row of tokens and how much each is learned as a target. The first token is never a target: nothing stands before it.</summary>
+/// <summary>
+/// A row of tokens and how much each is learned as a target. The first token is never a target: nothing stands before it.
+/// </summary>
 /// <param name="Ids">The tokens.</param>
 /// <param name="Learn">For each token its weight in the loss; 0 for context.</param>
 /// <param name="Source">Where the row comes from, for messages: the key of its example.</param>

@@ -5,7 +5,9 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>What <c>tokenizer_config.json</c> and its neighbours say about conversations: the special tokens by name, and the chat template.</summary>
+/// <summary>
+/// What <c>tokenizer_config.json</c> and its neighbours say about conversations: the special tokens by name, and the chat template.
+/// </summary>
 static class ChatFiles
 {
     internal const string Settings = "tokenizer_config.json", Template = "chat_template.jinja";
@@ -18,14 +20,20 @@ static class ChatFiles
         {
             foreach (var (name, node) in Read(Path.Combine(folder, file)))
             {
-                var text = node is JsonObject token ? token["content"]?.ToString() : node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.ToString() : null;
+                var text = node is JsonObject token
+                    ? token["content"]?.ToString()
+                    : node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.ToString()
+                    : null;
                 if (name.EndsWith("_token", StringComparison.Ordinal) && text is not null) tokens[name] = text;
             }
         }
         return tokens;
     }
 
-    /// <summary>The chat template of a folder: its own file, or the settings' one, of several the one named <c>default</c>; null where there is none.</summary>
+    /// <summary>
+    /// The chat template of a folder: its own file, or the settings' one, of several the one named <c>default</c>; null where there is
+    /// none.
+    /// </summary>
     internal static JinjaTemplate? Chat(string folder)
     {
         var file = Path.Combine(folder, Template);
@@ -33,14 +41,15 @@ static class ChatFiles
         var settings = Path.Combine(folder, Settings);
         var source = Read(settings)["chat_template"] switch
         {
-            JsonArray { Count: > 0 } list => (list.FirstOrDefault(item => item?["name"]?.ToString() == "default") ?? list[0])?["template"]?.ToString(),
+            JsonArray { Count: > 0 } list =>
+                (list.FirstOrDefault(item => item?["name"]?.ToString() == "default") ?? list[0])?["template"]?.ToString(),
             JsonValue value when value.GetValueKind() == JsonValueKind.String => value.ToString(),
             _ => null,
         };
         return source is null ? null : JinjaTemplate.Parse(source, $"{settings}, chat_template");
     }
 
-    static JsonObject Read(string file)
+    private static JsonObject Read(string file)
     {
         if (!File.Exists(file)) return [];
         try

@@ -3,13 +3,15 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>A chat template in Jinja with the special tokens it speaks of: how transformers lays out a conversation for the same model.</summary>
+/// <summary>
+/// A chat template in Jinja with the special tokens it speaks of: how transformers lays out a conversation for the same model.
+/// </summary>
 /// <param name="Template">The template.</param>
 /// <param name="Tokens">The special tokens by their names in the template, such as <c>bos_token</c>.</param>
 public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<string, string> Tokens)
 {
     // Stands for a special token that a message spells out: a character of no text, followed by the token's number.
-    const char Guard = '\uF8E0';
+    private const char Guard = '\uF8E0';
 
     /// <summary>The text of a conversation.</summary>
     /// <param name="dialogue">The conversation.</param>
@@ -21,7 +23,7 @@ public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<stri
         return Lay(dialogue.Messages, dialogue.Tools, prompt);
     }
 
-    JinjaText Lay(JsonArray messages, JsonArray? tools, bool prompt)
+    private JinjaText Lay(JsonArray messages, JsonArray? tools, bool prompt)
     {
         var variables = new JsonObject
         {
@@ -35,8 +37,8 @@ public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<stri
     }
 
     /// <summary>
-    /// Renders a conversation. What is learned is what the template marks with <c>generation</c>; where it marks nothing, what an answer adds to the prompt before it, up to the token that ends it.
-    /// Special tokens that a message spells out stay text.
+    /// Renders a conversation. What is learned is what the template marks with <c>generation</c>; where it marks nothing, what an answer
+    /// adds to the prompt before it, up to the token that ends it. Special tokens that a message spells out stay text.
     /// </summary>
     /// <param name="dialogue">The conversation; the model is to speak next where its last message is not the model's.</param>
     /// <param name="specials">The tokenizer's special tokens.</param>
@@ -71,7 +73,9 @@ public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<stri
         {
             var text = Lay([Dialogue.Message("user", "Is it?"), Dialogue.Message("assistant", answer)], null, prompt: false).Text;
             var rest = text[(text.LastIndexOf(answer, StringComparison.Ordinal) + answer.Length)..].TrimStart();
-            return text.Contains(answer, StringComparison.Ordinal) ? specials.Where(token => rest.StartsWith(token, StringComparison.Ordinal)).MaxBy(token => token.Length) : null;
+            return text.Contains(answer, StringComparison.Ordinal)
+                ? specials.Where(token => rest.StartsWith(token, StringComparison.Ordinal)).MaxBy(token => token.Length)
+                : null;
         }
         catch (JinjaException)
         {
@@ -79,7 +83,7 @@ public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<stri
         }
     }
 
-    List<GeneratedSpan> Answers(string whole, JsonArray messages, JsonArray? tools, IReadOnlyCollection<string> specials)
+    private List<GeneratedSpan> Answers(string whole, JsonArray messages, JsonArray? tools, IReadOnlyCollection<string> specials)
     {
         var spans = new List<GeneratedSpan>();
         for (var i = 0; i < messages.Count; i++)
@@ -98,14 +102,15 @@ public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<stri
         return spans;
     }
 
-    static JsonArray Guarded(JsonArray messages, IReadOnlyCollection<string> specials, List<string> spelled)
+    private static JsonArray Guarded(JsonArray messages, IReadOnlyCollection<string> specials, List<string> spelled)
     {
         var copy = messages.DeepClone().AsArray();
         foreach (var message in copy.OfType<JsonObject>())
         {
             if (message["content"] is not JsonValue content || content.GetValueKind() != System.Text.Json.JsonValueKind.String) continue;
             var text = content.ToString();
-            foreach (var token in specials.OrderByDescending(token => token.Length).Where(token => token.Length > 0 && text.Contains(token, StringComparison.Ordinal)))
+            foreach (var token in specials.OrderByDescending(token => token.Length)
+                .Where(token => token.Length > 0 && text.Contains(token, StringComparison.Ordinal)))
             {
                 spelled.Add(token);
                 text = text.Replace(token, $"{Guard}{(char)(Guard + spelled.Count)}", StringComparison.Ordinal);
@@ -115,7 +120,7 @@ public sealed record ChatLayout(JinjaTemplate Template, IReadOnlyDictionary<stri
         return copy;
     }
 
-    static void Add(List<RenderedSpan> spans, string text, bool learn, List<string> spelled)
+    private static void Add(List<RenderedSpan> spans, string text, bool learn, List<string> spelled)
     {
         var at = 0;
         while (spelled.Count > 0 && text.IndexOf(Guard, at) is >= 0 and var found && found + 1 < text.Length)

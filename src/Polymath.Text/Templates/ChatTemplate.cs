@@ -8,9 +8,16 @@ namespace Polymath.Text.Templates;
 /// <param name="End">The special token that ends an answer and a document.</param>
 /// <param name="User">What stands before a user's message.</param>
 /// <param name="Assistant">What stands before an answer.</param>
-/// <param name="UserIsSpecial">Whether <paramref name="User"/> and <paramref name="Assistant"/> are special tokens rather than text.</param>
+/// <param name="UserIsSpecial">Whether <paramref name="User"/> and <paramref name="Assistant"/> are special tokens rather than
+/// text.</param>
 /// <param name="System">A message before every conversation; empty for none.</param>
-public sealed record ChatTemplate(string Begin, string End, string User, string Assistant, bool UserIsSpecial, string System = "")
+public sealed record ChatTemplate(
+    string Begin,
+    string End,
+    string User,
+    string Assistant,
+    bool UserIsSpecial,
+    string System = "")
 {
     /// <summary>The special tokens of models that are made here.</summary>
     public static IReadOnlyList<string> Specials { get; } = ["<|begin|>", "<|end|>", "<|user|>", "<|assistant|>"];
@@ -21,17 +28,25 @@ public sealed record ChatTemplate(string Begin, string End, string User, string 
     /// <summary>A template in plain words, for models that know no marks of their own.</summary>
     /// <param name="begin">The model's first token, or empty.</param>
     /// <param name="end">The model's last token.</param>
-    public static ChatTemplate Words(string begin, string end) => new(begin, end, "User: ", "\nAssistant: ", UserIsSpecial: false);
+    public static ChatTemplate Words(string begin, string end) => new(
+        begin,
+        end,
+        "User: ",
+        "\nAssistant: ",
+        UserIsSpecial: false);
 
     /// <summary>Renders a document: all of it is learned, and that it ends.</summary>
     /// <param name="document">The document.</param>
     public Rendering Render(Document document)
     {
         ArgumentNullException.ThrowIfNull(document);
-        return new Rendering(document.Key, [.. Opening(), new(SpanKind.Text, document.Text, Learn: true), new(SpanKind.Special, End, Learn: true)]);
+        return new Rendering(
+            document.Key, [.. Opening(), new(SpanKind.Text, document.Text, Learn: true), new(SpanKind.Special, End, Learn: true)]);
     }
 
-    /// <summary>Renders a conversation: the answers are learned, and that they end. A last turn without an answer leaves the model to speak.</summary>
+    /// <summary>
+    /// Renders a conversation: the answers are learned, and that they end. A last turn without an answer leaves the model to speak.
+    /// </summary>
     /// <param name="conversation">The conversation.</param>
     /// <param name="convert">What each user's message passes through.</param>
     public Rendering Render(Conversation conversation, Func<string, string> convert)
@@ -79,13 +94,17 @@ public sealed record ChatTemplate(string Begin, string End, string User, string 
                     spans.Add(new(SpanKind.Special, End, Learn: true));
                     break;
                 case var role:
-                    throw new InputException($"The row {dialogue.Key} has a message of the role '{role}'{(text is null ? " whose content is no text" : "")}, which the model's own template cannot lay out. Choose a chat template with chat.template, or leave the row out.");
+                    throw new InputException($"The row {dialogue.Key} has a message of the role "
+                        + $"'{role}'{(text is null ? " whose content is no text" : "")}, which the model's own template cannot lay out. "
+                        + "Choose a chat template with chat.template, or leave the row out.");
             }
         }
         return new Rendering(dialogue.Key, spans);
     }
 
-    /// <summary>Renders a prompt: fields may be shortened, the words around them may not, and what the mask stands for is learned.</summary>
+    /// <summary>
+    /// Renders a prompt: fields may be shortened, the words around them may not, and what the mask stands for is learned.
+    /// </summary>
     /// <param name="labelled">The fields.</param>
     /// <param name="prompt">The prompt, with <c>{mask}</c>.</param>
     public Rendering Render(Labelled labelled, FieldText prompt)
@@ -105,5 +124,5 @@ public sealed record ChatTemplate(string Begin, string End, string User, string 
     /// <summary>The name that stands for the answer in a prompt.</summary>
     public const string Mask = "mask";
 
-    List<RenderedSpan> Opening() => Begin.Length > 0 ? [new(SpanKind.Special, Begin, Learn: false)] : [];
+    private List<RenderedSpan> Opening() => Begin.Length > 0 ? [new(SpanKind.Special, Begin, Learn: false)] : [];
 }

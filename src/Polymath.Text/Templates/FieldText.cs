@@ -6,7 +6,7 @@ namespace Polymath.Text.Templates;
 /// <summary>Text with places for fields, written <c>{field}</c>; <c>{{</c> and <c>}}</c> stand for braces.</summary>
 public sealed class FieldText
 {
-    readonly List<(string Text, bool IsField)> parts = [];
+    private readonly List<(string Text, bool IsField)> parts = [];
 
     /// <summary>Reads a text with places.</summary>
     /// <param name="text">The text.</param>
@@ -38,10 +38,13 @@ public sealed class FieldText
 
     internal static string Value(IReadOnlyDictionary<string, string> fields, string name)
     {
-        return fields.TryGetValue(name, out var value) ? value : throw new InputException($"A text asks for the field '{name}', which the row does not have; it has {string.Join(", ", fields.Keys)}. Correct the text, or write {{{{ for a bracket.");
+        return fields.TryGetValue(name, out var value)
+            ? value
+            : throw new InputException($"A text asks for the field '{name}', which the row does not have; it has "
+                + $"{string.Join(", ", fields.Keys)}. Correct the text, or write {{{{ for a bracket.");
     }
 
-    void Add(string literal)
+    private void Add(string literal)
     {
         if (literal.Length == 0) return;
         if (parts.Count > 0 && !parts[^1].IsField) parts[^1] = (parts[^1].Text + literal, false);

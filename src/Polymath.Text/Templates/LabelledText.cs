@@ -3,13 +3,16 @@ using Polymath.Text.Packing;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>A text as a head over labels reads it: with the tokens that the tokenizer itself puts around one, as transformers does. Special tokens written in the text are only characters.</summary>
+/// <summary>
+/// A text as a head over labels reads it: with the tokens that the tokenizer itself puts around one, as transformers does. Special tokens
+/// written in the text are only characters.
+/// </summary>
 public sealed class LabelledText
 {
-    const string Sample = "a";
+    private const string Sample = "a";
 
-    readonly Tokenizer tokenizer;
-    readonly int[] open, close;
+    private readonly Tokenizer tokenizer;
+    private readonly int[] open, close;
 
     /// <summary>The reading of a tokenizer.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
@@ -20,7 +23,9 @@ public sealed class LabelledText
         int[] bare = tokenizer.Encode(Sample), whole = tokenizer.Encode(Sample, addSpecialTokens: true);
         var at = bare.Length == 0 ? -1 : whole.AsSpan().IndexOf(bare);
         // A tokenizer that cuts its own texts to less than that leaves nothing to find.
-        if (at < 0) throw new InputException("The tokenizer gives the text \"a\" no tokens, or others with special tokens around it: what a head over labels would read is not known. Take another tokenizer.");
+        if (at < 0)
+            throw new InputException("The tokenizer gives the text \"a\" no tokens, or others with special tokens around it: what a head "
+                + "over labels would read is not known. Take another tokenizer.");
         (open, close) = (whole[..at], whole[(at + bare.Length)..]);
     }
 
@@ -33,8 +38,12 @@ public sealed class LabelledText
     {
         var ids = tokenizer.EncodePlain(text);
         var room = maxLength - open.Length - close.Length;
-        if (ids.Length + open.Length + close.Length == 0) throw new InputException($"The row {key} is empty, and the tokenizer puts nothing around it: there is nothing to read a label from. Filter such rows with where: [{{field: FIELD, minimumLength: 1}}].");
-        if (room < 1) throw new InputException($"Rows of {maxLength} tokens leave no room beside the {open.Length + close.Length} special ones. Raise batch.maxLength.");
+        if (ids.Length + open.Length + close.Length == 0)
+            throw new InputException($"The row {key} is empty, and the tokenizer puts nothing around it: there is nothing to read a label "
+                + "from. Filter such rows with where: [{field: FIELD, minimumLength: 1}].");
+        if (room < 1)
+            throw new InputException($"Rows of {maxLength} tokens leave no room beside the {open.Length + close.Length} special ones. "
+                + "Raise batch.maxLength.");
         int[] whole = [.. open, .. ids.AsSpan(0, Math.Min(ids.Length, room)), .. close];
         return new TokenRow(whole, new float[whole.Length], key);
     }

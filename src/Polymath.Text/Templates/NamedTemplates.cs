@@ -3,14 +3,18 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>The templates that models without one can be given, by name: data in <c>Named/NAME.jinja</c>, with the model's own words marked.</summary>
+/// <summary>
+/// The templates that models without one can be given, by name: data in <c>Named/NAME.jinja</c>, with the model's own words marked.
+/// </summary>
 public static class NamedTemplates
 {
-    const string Prefix = "Polymath.Text.Named.";
+    private const string Prefix = "Polymath.Text.Named.";
 
     /// <summary>The names, in order.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. typeof(NamedTemplates).Assembly.GetManifestResourceNames()
-        .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal)).Select(name => name[Prefix.Length..^".jinja".Length]).Order(StringComparer.Ordinal)];
+        .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal))
+        .Select(name => name[Prefix.Length..^".jinja".Length])
+        .Order(StringComparer.Ordinal)];
 
     /// <summary>The template of a name.</summary>
     /// <param name="name">The name.</param>

@@ -33,7 +33,8 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
 
     /// <summary>Turns the spans into tokens.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
-    /// <param name="maxLength">The most tokens: shortenable spans are cut at their ends, the last span first, as far as needed and possible.</param>
+    /// <param name="maxLength">The most tokens: shortenable spans are cut at their ends, the last span first, as far as needed and
+    /// possible.</param>
     public TokenRow Tokenize(Tokenizer tokenizer, int maxLength = int.MaxValue)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -51,9 +52,10 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
         return new TokenRow([.. pieces.SelectMany(piece => piece)], [.. learn], Key);
     }
 
-    static int[] Plain(RenderedSpan span, Tokenizer tokenizer) => span.Kind == SpanKind.Special ? [SpecialId(tokenizer, span.Text)] : tokenizer.EncodePlain(span.Text);
+    private static int[] Plain(RenderedSpan span, Tokenizer tokenizer) =>
+        span.Kind == SpanKind.Special ? [SpecialId(tokenizer, span.Text)] : tokenizer.EncodePlain(span.Text);
 
-    TokenRow TokenizeMarked(Tokenizer tokenizer)
+    private TokenRow TokenizeMarked(Tokenizer tokenizer)
     {
         List<int> ids = [];
         List<float> learn = [];
@@ -75,8 +77,10 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
         return new TokenRow([.. ids], [.. learn], Key);
     }
 
-    /// <summary>The tokens of a text, read whole as transformers reads it; a token that lies across a border is learned if any of it is.</summary>
-    static (int[] Ids, float[] Learn) Aligned(List<RenderedSpan> run, Tokenizer tokenizer)
+    /// <summary>
+    /// The tokens of a text, read whole as transformers reads it; a token that lies across a border is learned if any of it is.
+    /// </summary>
+    private static (int[] Ids, float[] Learn) Aligned(List<RenderedSpan> run, Tokenizer tokenizer)
     {
         var whole = tokenizer.Encode(string.Concat(run.Select(span => span.Text)));
         var learn = new float[whole.Length];
@@ -93,6 +97,6 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
         return (whole, learn);
     }
 
-    static int SpecialId(Tokenizer tokenizer, string name) =>
+    private static int SpecialId(Tokenizer tokenizer, string name) =>
         tokenizer.IdOf(name) ?? throw new InputException($"The tokenizer has no token {name}, which the template needs.");
 }

@@ -29,14 +29,16 @@ public static class RowTalk
             if (fields.GetValueOrDefault("messages") is { Length: > 0 } text && JsonNode.Parse(text) is JsonArray { Count: > 0 } messages)
             {
                 if (!string.IsNullOrEmpty(answer)) messages.Add(Dialogue.Message("assistant", answer));
-                return new Dialogue(key, messages, fields.GetValueOrDefault("tools") is { Length: > 0 } tools ? JsonNode.Parse(tools) as JsonArray : null);
+                return new Dialogue(
+                    key, messages, fields.GetValueOrDefault("tools") is { Length: > 0 } tools ? JsonNode.Parse(tools) as JsonArray : null);
             }
         }
         catch (JsonException fault)
         {
             throw new InputException($"The row {key} has messages that are not JSON: {fault.Message} Give its source a shape.", fault);
         }
-        throw new InputException($"The row {key} holds no messages; it has {string.Join(", ", fields.Keys)}. Give its source a shape that has some, or name prompt and answer.");
+        throw new InputException($"The row {key} holds no messages; it has {string.Join(", ", fields.Keys)}. Give its source a shape that "
+            + "has some, or name prompt and answer.");
     }
 
     /// <summary>What the user says last.</summary>
@@ -44,6 +46,8 @@ public static class RowTalk
     public static string LastUser(this Dialogue dialogue)
     {
         ArgumentNullException.ThrowIfNull(dialogue);
-        return dialogue.Messages.LastOrDefault(message => message?["role"]?.ToString() == "user")?["content"] is JsonValue content ? content.ToString() : "";
+        return dialogue.Messages.LastOrDefault(message => message?["role"]?.ToString() == "user")?["content"] is JsonValue content
+            ? content.ToString()
+            : "";
     }
 }

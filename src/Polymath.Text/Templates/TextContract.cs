@@ -6,14 +6,14 @@ using Polymath.Text.Templates.Jinja;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// What a model was taught about the layout of its input: the template and the conversions of messages, kept beside the weights with a few conversations and
-/// their tokens, so that serving cannot drift from training unnoticed.
+/// What a model was taught about the layout of its input: the template and the conversions of messages, kept beside the weights with a few
+/// conversations and their tokens, so that serving cannot drift from training unnoticed.
 /// </summary>
 /// <param name="Template">The layout of documents and prompts, and of conversations where <see cref="Layout"/> is null.</param>
 /// <param name="Conversions">What each message passes through, in order.</param>
 public sealed record TextContract(ChatTemplate Template, IReadOnlyList<CharacterConversion> Conversions)
 {
-    const string FileName = "polymath.json";
+    private const string FileName = "polymath.json";
 
     /// <summary>Whether the model was taught this layout; false for one that was guessed.</summary>
     public bool Recorded { get; init; } = true;
@@ -21,9 +21,10 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     /// <summary>The chat template that lays out conversations; null for <see cref="Template"/>.</summary>
     public ChatLayout? Layout { get; init; }
 
-    static readonly string[] golden = ["以《江雪》为题，写一首五言绝句。", "Hello, world!\n  <|end|> 2 + 2 = 4"];
+    private static readonly string[] golden = ["以《江雪》为题，写一首五言绝句。", "Hello, world!\n  <|end|> 2 + 2 = 4"];
 
-    static readonly JsonSerializerOptions layout = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions layout =
+        new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>A message as the model reads it.</summary>
     /// <param name="message">What the user typed.</param>
@@ -33,7 +34,9 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     /// <param name="conversation">The conversation.</param>
     /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
     public Rendering Render(Conversation conversation, Tokenizer? tokenizer) =>
-        Layout is null ? Template.Render(conversation, Convert) : Layout.Render(Dialogue.Of(conversation, Convert, Template.System), [.. tokenizer?.SpecialTokens.Keys ?? []]);
+        Layout is null
+            ? Template.Render(conversation, Convert)
+            : Layout.Render(Dialogue.Of(conversation, Convert, Template.System), [.. tokenizer?.SpecialTokens.Keys ?? []]);
 
     /// <summary>A conversation with roles and tools as the model reads it.</summary>
     /// <param name="dialogue">The conversation.</param>
@@ -43,8 +46,11 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         ArgumentNullException.ThrowIfNull(dialogue);
         var messages = dialogue.Messages.DeepClone().AsArray();
         foreach (var message in messages.OfType<JsonObject>())
-            if (message["role"]?.ToString() is "user" or "system" && message["content"] is JsonValue content && content.GetValueKind() == JsonValueKind.String) message["content"] = Convert(content.ToString());
-        if (Template.System.Length > 0 && messages.FirstOrDefault()?["role"]?.ToString() != "system") messages.Insert(0, Dialogue.Message("system", Convert(Template.System)));
+            if (message["role"]?.ToString() is "user" or "system"
+                && message["content"] is JsonValue content && content.GetValueKind() == JsonValueKind.String)
+                message["content"] = Convert(content.ToString());
+        if (Template.System.Length > 0 && messages.FirstOrDefault()?["role"]?.ToString() != "system")
+            messages.Insert(0, Dialogue.Message("system", Convert(Template.System)));
         var converted = dialogue with { Messages = messages };
         return Layout is null ? Template.Render(converted) : Layout.Render(converted, [.. tokenizer?.SpecialTokens.Keys ?? []]);
     }
@@ -52,7 +58,8 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     /// <summary>The tokens of a conversation whose last turn the model is to answer.</summary>
     /// <param name="turns">The turns.</param>
     /// <param name="tokenizer">The tokenizer.</param>
-    public int[] Encode(IReadOnlyList<Turn> turns, Tokenizer tokenizer) => Render(new Conversation("chat", turns), tokenizer).Tokenize(tokenizer).Ids;
+    public int[] Encode(IReadOnlyList<Turn> turns, Tokenizer tokenizer) =>
+        Render(new Conversation("chat", turns), tokenizer).Tokenize(tokenizer).Ids;
 
     /// <summary>The tokens that end an answer: the template's own and the model's last one.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
@@ -81,9 +88,10 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         SaveForPython(folder, tokenizer);
     }
 
-    IEnumerable<JsonNode> Golden(Tokenizer tokenizer)
+    private IEnumerable<JsonNode> Golden(Tokenizer tokenizer)
     {
-        IReadOnlyList<Turn>[] conversations = [.. golden.Select(text => new[] { new Turn(text) }), [new Turn(golden[1], "4."), new Turn(golden[0])]];
+        IReadOnlyList<Turn>[] conversations =
+            [.. golden.Select(text => new[] { new Turn(text) }), [new Turn(golden[1], "4."), new Turn(golden[0])]];
         // A template that tells the date gives other tokens tomorrow.
         if (Layout?.Template.Source.Contains("strftime_now", StringComparison.Ordinal) == true) yield break;
         foreach (var turns in conversations)
@@ -118,31 +126,37 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         {
             var content = JsonNode.Parse(File.ReadAllBytes(file))!;
             var template = content["template"].Deserialize<ChatTemplate>(layout) ?? throw new InputException($"{file} has no template.");
-            var tables = content["conversions"]!.AsArray().Select(name => CharacterConversion.Load(Path.Combine(folder, Path.GetFileName(name!.ToString())))).ToList();
+            var tables = content["conversions"]!.AsArray()
+                .Select(name => CharacterConversion.Load(Path.Combine(folder, Path.GetFileName(name!.ToString())))).ToList();
             var contract = new TextContract(template, tables);
             if (content["tokens"] is { } tokens)
             {
-                var chat = ChatFiles.Chat(folder) ?? throw new InputException($"{folder} has lost its {ChatFiles.Template}. Restore the folder's files.");
+                var chat = ChatFiles.Chat(folder)
+                    ?? throw new InputException($"{folder} has lost its {ChatFiles.Template}. Restore the folder's files.");
                 contract = contract with { Layout = new ChatLayout(chat, tokens.Deserialize<Dictionary<string, string>>(layout)!) };
             }
             foreach (var item in content["golden"]!.AsArray()) contract.Check(item!, folder, tokenizer);
             return contract;
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException or IOException or UnauthorizedAccessException or FormatException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException or IOException
+            or UnauthorizedAccessException or FormatException)
         {
             throw new InputException($"{file} is damaged: {e.Message} Restore it, or delete it to use the model without its template.", e);
         }
     }
 
-    void Check(JsonNode item, string folder, Tokenizer tokenizer)
+    private void Check(JsonNode item, string folder, Tokenizer tokenizer)
     {
-        IReadOnlyList<Turn> turns = item["turns"] is JsonArray list ? [.. list.Select(turn => new Turn(turn![0]!.ToString(), turn[1]?.ToString()))] : [new Turn(item["message"]!.ToString())];
+        IReadOnlyList<Turn> turns = item["turns"] is JsonArray list
+            ? [.. list.Select(turn => new Turn(turn![0]!.ToString(), turn[1]?.ToString()))]
+            : [new Turn(item["message"]!.ToString())];
         if (!Encode(turns, tokenizer).SequenceEqual(item["ids"]!.AsArray().Select(id => (int)id!)))
-            throw new InputException($"{folder}: the tokenizer or the template is not the one the model was trained with: '{turns[^1].User}' becomes other tokens than {FileName} recorded. Restore the folder's files.");
+            throw new InputException($"{folder}: the tokenizer or the template is not the one the model was trained with: "
+                + $"'{turns[^1].User}' becomes other tokens than {FileName} recorded. Restore the folder's files.");
     }
 
     // A model that others made: its own chat template, or plain words between the tokens its tokenizer_config.json names.
-    static TextContract Found(string folder, Tokenizer tokenizer)
+    private static TextContract Found(string folder, Tokenizer tokenizer)
     {
         var special = tokenizer.SpecialTokens;
         var tokens = ChatFiles.Tokens(folder);
@@ -151,7 +165,9 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         var begin = Named("bos_token", "<|begin|>", "<s>");
         var end = Named("eos_token", "<|end|>", "</s>", "<|endoftext|>", "<|im_end|>");
         var chat = ChatFiles.Chat(folder);
-        return new TextContract(ChatTemplate.Words(begin, end), []) { Recorded = chat is not null, Layout = chat is null ? null : new ChatLayout(chat, tokens) };
+        return new TextContract(
+            ChatTemplate.Words(begin, end),
+            []) { Recorded = chat is not null, Layout = chat is null ? null : new ChatLayout(chat, tokens) };
     }
 
     /// <summary>The same contract with a template of the shipped ones for conversations.</summary>
@@ -166,7 +182,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     }
 
     // What transformers needs to lay out the same conversation.
-    void SaveForPython(string folder, Tokenizer tokenizer)
+    private void SaveForPython(string folder, Tokenizer tokenizer)
     {
         var settings = new JsonObject { ["tokenizer_class"] = "PreTrainedTokenizerFast" };
         foreach (var (name, token) in Layout?.Tokens ?? new Dictionary<string, string>()) settings[name] = token;
@@ -186,12 +202,15 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Template), source);
     }
 
-    string OwnSource() =>
-        "{{ bos_token }}" + (Template.System.Length > 0 ? Quote(Template.System + "\n") : "") + "{% for message in messages %}{% if message['role'] == 'user' %}" + Quote(Template.User)
+    private string OwnSource() =>
+        "{{ bos_token }}" + (Template.System.Length > 0 ? Quote(Template.System + "\n") : "") + "{% for message in messages %}{% if "
+        + "message['role'] == 'user' %}" + Quote(Template.User)
         + "{{ message['content'] }}" + Quote(Template.Assistant)
-        + "{% elif message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}{% endif %}{% endfor %}";
+        + "{% elif message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}{% endif "
+        + "%}{% endfor %}";
 
-    static string Quote(string text) => "{{ '" + text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("'", "\\'", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal) + "' }}";
+    private static string Quote(string text) => "{{ '" + text.Replace("\\", "\\\\", StringComparison.Ordinal)
+        .Replace("'", "\\'", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal) + "' }}";
 
-    static string TableName(int i) => $"conversion-{i}.json";
+    private static string TableName(int i) => $"conversion-{i}.json";
 }

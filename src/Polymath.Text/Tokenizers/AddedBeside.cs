@@ -130,7 +130,14 @@ internal sealed class AddedBeside
         foreach (var (token, id) in file?.Members() ?? [])
         {
             var special = named.Exists(other => other.Content == token);
-            tokens[id.Integer(0, VocabularyReader.LargestId)] = new AddedToken(0, token, false, false, false, !special, special);
+            tokens[id.Integer(0, VocabularyReader.LargestId)] = new AddedToken(
+                0,
+                token,
+                false,
+                false,
+                false,
+                !special,
+                special);
         }
         named.InsertRange(0, tokens.Values.Where(token => token.Content.Length > 0));
     }
@@ -160,7 +167,14 @@ internal sealed class AddedBeside
     {
         var token = value.Element.ValueKind == JsonValueKind.Object
             ? Token(value) with { Special = true }
-            : new AddedToken(0, value.Text(), false, false, false, false, true);
+            : new AddedToken(
+                0,
+                value.Text(),
+                false,
+                false,
+                false,
+                false,
+                true);
         if (token.Content.Length > 0 && !named.Exists(other => other.Content == token.Content)) named.Add(token);
     }
 
@@ -172,7 +186,13 @@ internal sealed class AddedBeside
     {
         bool On(string flag, bool otherwise) => part.Find(flag)?.Flag() ?? otherwise;
         var special = On("special", false);
-        return new AddedToken(0, part.Get("content").Text(), On("single_word", false), On("lstrip", false), On("rstrip", false),
-            On("normalized", !special), special);
+        return new AddedToken(
+            0,
+            part.Get("content").Text(),
+            On("single_word", false),
+            On("lstrip", false),
+            On("rstrip", false),
+            On("normalized", !special),
+            special);
     }
 }

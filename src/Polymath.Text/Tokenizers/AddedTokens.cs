@@ -11,10 +11,18 @@ namespace Polymath.Text;
 /// <param name="RightStrip">Whether it takes the white space behind it.</param>
 /// <param name="Normalized">Whether it is looked for in the normalized text.</param>
 /// <param name="Special">Whether it stands for no text.</param>
-internal sealed record AddedToken(int Id, string Content, bool SingleWord, bool LeftStrip, bool RightStrip, bool Normalized, bool Special)
+internal sealed record AddedToken(
+    int Id,
+    string Content,
+    bool SingleWord,
+    bool LeftStrip,
+    bool RightStrip,
+    bool Normalized,
+    bool Special)
 {
     /// <summary>Whether a text that is only text must not bring it in.</summary>
-    public bool IsControl => Special || (Content.Length > 1 && ((Content[0] == '<' && Content[^1] == '>') || (Content[0] == '[' && Content[^1] == ']')));
+    public bool IsControl =>
+        Special || (Content.Length > 1 && ((Content[0] == '<' && Content[^1] == '>') || (Content[0] == '[' && Content[^1] == ']')));
 }
 
 /// <summary>Finds added tokens in a text: the leftmost one first, of several that start there the longest.</summary>
@@ -79,7 +87,9 @@ internal sealed class AddedTokenFinder
         return null;
     }
 
-    private static bool EndsInWord(ReadOnlySpan<char> text) => Rune.DecodeLastFromUtf16(text, out var rune, out _) == OperationStatus.Done && CharacterKinds.IsWord(rune);
+    private static bool EndsInWord(ReadOnlySpan<char> text) =>
+        Rune.DecodeLastFromUtf16(text, out var rune, out _) == OperationStatus.Done && CharacterKinds.IsWord(rune);
 
-    private static bool StartsWithWord(ReadOnlySpan<char> text) => Rune.DecodeFromUtf16(text, out var rune, out _) == OperationStatus.Done && CharacterKinds.IsWord(rune);
+    private static bool StartsWithWord(ReadOnlySpan<char> text) =>
+        Rune.DecodeFromUtf16(text, out var rune, out _) == OperationStatus.Done && CharacterKinds.IsWord(rune);
 }

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Polymath.Text;
 
 /// <summary>
-/// Learns merges: the most frequent pair first, of equally frequent ones the pair of the smaller ids. Pair counts are kept up to date as words change, and
-/// each pair
+/// Learns merges: the most frequent pair first, of equally frequent ones the pair of the smaller ids. Pair counts are kept up to date as
+/// words change, and each pair
 /// knows the words it occurs in, so that a merge touches only those.
 /// </summary>
 /// <param name="vocabulary">The tokens so far; learned ones are appended.</param>
@@ -52,7 +52,8 @@ internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
             if (now < Math.Max(1, minimumCount))
                 break;
             var (left, right) = top.Pair;
-            var token = vocabulary[left] + (vocabulary[right].StartsWith(prefix, StringComparison.Ordinal) ? vocabulary[right][prefix.Length..] : vocabulary[right]);
+            var token = vocabulary[left]
+                + (vocabulary[right].StartsWith(prefix, StringComparison.Ordinal) ? vocabulary[right][prefix.Length..] : vocabulary[right]);
             if (!ids.TryGetValue(token, out var id))
             {
                 id = ids[token] = vocabulary.Count;

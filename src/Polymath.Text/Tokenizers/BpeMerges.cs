@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Polymath.Text;
 
-/// <summary>The merges of byte-pair encoding: which two neighbouring tokens become one, and which pair goes first (Sennrich et al. 2016).</summary>
+/// <summary>
+/// The merges of byte-pair encoding: which two neighbouring tokens become one, and which pair goes first (Sennrich et al. 2016).
+/// </summary>
 internal sealed class BpeMerges
 {
     private const int ShortWord = 48;
@@ -14,7 +16,8 @@ internal sealed class BpeMerges
     private readonly int _shift;
 
     /// <summary>The merges by rank.</summary>
-    /// <param name="merges">For each merge its left, right and resulting id; the earlier goes first. Of a repeated pair the later one counts.</param>
+    /// <param name="merges">For each merge its left, right and resulting id; the earlier goes first. Of a repeated pair the later one
+    /// counts.</param>
     public BpeMerges(IReadOnlyList<(int Left, int Right, int Id)> merges)
     {
         var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(16, 2 * merges.Count + 1));
@@ -37,7 +40,8 @@ internal sealed class BpeMerges
     public IEnumerable<int> Results => _merges.Where((_, place) => _pairs[place] != ulong.MaxValue).Select(merge => merge.Id);
 
     /// <summary>Whether some ids are merged with others.</summary>
-    public bool Touch(HashSet<int> ids) => _pairs.Any(pair => pair != ulong.MaxValue && (ids.Contains((int)(pair >> 32)) || ids.Contains((int)pair)));
+    public bool Touch(HashSet<int> ids) =>
+        _pairs.Any(pair => pair != ulong.MaxValue && (ids.Contains((int)(pair >> 32)) || ids.Contains((int)pair)));
 
     /// <summary>Merges until no pair is left that may be merged.</summary>
     /// <param name="list">Ids; those of a word are at its end, and are changed in place.</param>

@@ -21,7 +21,8 @@ internal sealed class BpeModel : TokenModel
 
     private BpeModel(JsonPart model)
     {
-        if (model.Find("dropout") is { } dropout && dropout.Element.ValueKind == System.Text.Json.JsonValueKind.Number && dropout.Element.GetDouble() > 0)
+        if (model.Find("dropout") is { } dropout
+            && dropout.Element.ValueKind == System.Text.Json.JsonValueKind.Number && dropout.Element.GetDouble() > 0)
             throw dropout.Fault("a dropout of merges makes the ids random; set it to null");
         _vocabulary = VocabularyReader.Read(model.Get("vocab"));
         _tokens = ById(_vocabulary);
@@ -57,7 +58,8 @@ internal sealed class BpeModel : TokenModel
     {
         (_specialIds, _readsBytes) = ([.. specialIds], readsBytes);
         if (readsBytes)
-            _byteIds = [.. Enumerable.Range(0, 256).Select(value => _vocabulary.GetValueOrDefault(ByteAlphabet.CharacterOf((byte)value).ToString(), -1))];
+            _byteIds = [.. Enumerable.Range(0, 256)
+                .Select(value => _vocabulary.GetValueOrDefault(ByteAlphabet.CharacterOf((byte)value).ToString(), -1))];
         if (readsBytes && _prefix.Length + _suffix.Length == 0)
             return;
         _cuts = readsBytes ? null : FindCuts();
@@ -73,7 +75,8 @@ internal sealed class BpeModel : TokenModel
     // Without a pre-tokenizer a word is a whole text; merging it piece by piece is as exact, where nothing else reaches over the cuts.
     private TokenCuts? FindCuts()
     {
-        var reaches = _prefix.Length + _suffix.Length > 0 || _ignoreMerges || (_fuseUnknown && (_fallback is null || Array.Exists(_fallback, id => id < 0)))
+        var reaches = _prefix.Length + _suffix.Length > 0 || _ignoreMerges
+            || (_fuseUnknown && (_fallback is null || Array.Exists(_fallback, id => id < 0)))
             || (_fallback is not null && _merges.Touch([.. _fallback]));
         return reaches || _merges.Count == 0 ? null : new TokenCuts(_merges.Results.Select(id => _tokens[id]));
     }
@@ -148,7 +151,8 @@ internal sealed class BpeModel : TokenModel
             width = char.IsHighSurrogate(word[i]) && i + 1 < word.Length && char.IsLowSurrogate(word[i + 1]) ? 2 : 1;
             var id = IdOf(word.Slice(i, width), i == 0, i + width == word.Length);
             // In plain text a special token of one character is spelled by its bytes, where there are any.
-            if ((id < 0 || (plain && _specialIds.Contains(id))) && _fallback is not null && AddBytes(word.Slice(i, width), i == 0, i + width == word.Length, ids))
+            if ((id < 0 || (plain && _specialIds.Contains(id))) && _fallback is not null
+                && AddBytes(word.Slice(i, width), i == 0, i + width == word.Length, ids))
                 continue;
             AddKnownOrUnknown(id, ids, ref pending);
         }
@@ -171,7 +175,9 @@ internal sealed class BpeModel : TokenModel
     private bool AddBytes(ReadOnlySpan<char> character, bool first, bool last, List<int> ids)
     {
         Span<byte> own = stackalloc byte[4];
-        var bytes = _prefix.Length + _suffix.Length == 0 ? own[..Encoding.UTF8.GetBytes(character, own)] : Encoding.UTF8.GetBytes(Decorate(character, first, last));
+        var bytes = _prefix.Length + _suffix.Length == 0
+            ? own[..Encoding.UTF8.GetBytes(character, own)]
+            : Encoding.UTF8.GetBytes(Decorate(character, first, last));
         foreach (var value in bytes)
         {
             if (_fallback![value] < 0)
@@ -183,7 +189,8 @@ internal sealed class BpeModel : TokenModel
         return true;
     }
 
-    // An unknown character waits, so that a run of them can become one token; characters of which there is no trace are dropped when there is no such token.
+    // An unknown character waits, so that a run of them can become one token; characters of which there is no trace are dropped when there
+    // is no such token.
     private void AddKnownOrUnknown(int id, List<int> ids, ref bool pending)
     {
         if (id >= 0)
@@ -211,8 +218,9 @@ internal sealed class BpeModel : TokenModel
                 throw merge.Fault($"the merged token '{right}' lacks the prefix '{_prefix}'");
             result.Add((Id(left), Id(right), Id(left + right[_prefix.Length..])));
 
-            int Id(string token) => _vocabulary.TryGetValue(token, out var id) ? id : throw merge.Fault($"the merge of '{left}' and '{right}' names " +
-                $"'{token}', which is not in the vocabulary");
+            int Id(string token) => _vocabulary.TryGetValue(token, out var id)
+                ? id
+                : throw merge.Fault($"the merge of '{left}' and '{right}' names '{token}', which is not in the vocabulary");
         }
 
         return result;

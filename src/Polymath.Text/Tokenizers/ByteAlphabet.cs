@@ -1,7 +1,9 @@
 namespace Polymath.Text;
 
-/// <summary>GPT-2's alphabet: a printable character for each of the 256 bytes, so that a byte-level vocabulary can be written as text (Radford et al.
-/// 2019).</summary>
+/// <summary>
+/// GPT-2's alphabet: a printable character for each of the 256 bytes, so that a byte-level vocabulary can be written as text (Radford et
+/// al. 2019).
+/// </summary>
 internal static class ByteAlphabet
 {
     private const int Size = 324;
@@ -15,7 +17,8 @@ internal static class ByteAlphabet
     public static int ByteOf(char character) => character < Size ? Bytes[character] : -1;
 
     /// <summary>The bytes in the order of their characters, which is the order in which trainers number them.</summary>
-    public static IEnumerable<byte> BytesInOrder() => Enumerable.Range(0, 256).Select(value => (byte)value).OrderBy(value => Characters[value]);
+    public static IEnumerable<byte> BytesInOrder() =>
+        Enumerable.Range(0, 256).Select(value => (byte)value).OrderBy(value => Characters[value]);
 
     /// <summary>Writes bytes in the alphabet.</summary>
     public static string Write(ReadOnlySpan<byte> bytes)

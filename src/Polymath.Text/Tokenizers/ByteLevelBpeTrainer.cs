@@ -5,24 +5,26 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Learns byte-level byte-pair encoding (Sennrich et al. 2016, with the byte alphabet and word pattern of GPT-2): the same vocabulary and merges, in the same
-/// order,
+/// Learns byte-level byte-pair encoding (Sennrich et al. 2016, with the byte alphabet and word pattern of GPT-2): the same vocabulary and
+/// merges, in the same order,
 /// as the trainer of Hugging Face's tokenizers library with the whole byte alphabet given to it.
 /// </summary>
 public static class ByteLevelBpeTrainer
 {
     /// <summary>Learns the merges.</summary>
     /// <param name="texts">The texts; they are gone through once. Words never reach over the end of a text.</param>
-    /// <param name="vocabularySize">The number of tokens to reach, special ones and the 256 bytes included; fewer when nothing is left to merge.</param>
+    /// <param name="vocabularySize">The number of tokens to reach, special ones and the 256 bytes included; fewer when nothing is left to
+    /// merge.</param>
     /// <param name="minimumCount">How often a pair must occur to be merged.</param>
     /// <param name="specialTokens">The special tokens, which take the first ids.</param>
-    /// <exception cref="InputException">A special token could be mistaken for text, or the vocabulary has no room for the bytes.</exception>
+    /// <exception cref="InputException">A special token could be mistaken for text, or the vocabulary has no room for the
+    /// bytes.</exception>
     public static Tokenizer Train(IEnumerable<string> texts, int vocabularySize, int minimumCount, IReadOnlyList<string> specialTokens)
     {
         TokenizerJson.CheckSpecial(specialTokens);
         if (vocabularySize < specialTokens.Count + 256)
-            throw new InputException($"a vocabulary of {vocabularySize} tokens has no room for {specialTokens.Count} special tokens and 256 bytes. Set " +
-                $"vocabularySize to {specialTokens.Count + 256} or more.");
+            throw new InputException($"a vocabulary of {vocabularySize} tokens has no room for {specialTokens.Count} special tokens and "
+                + $"256 bytes. Set vocabularySize to {specialTokens.Count + 256} or more.");
         List<string> vocabulary = [.. specialTokens];
         var idOfByte = new int[256];
         foreach (var value in ByteAlphabet.BytesInOrder())

@@ -36,8 +36,8 @@ internal sealed class CodePointSet
 }
 
 /// <summary>
-/// The sets of characters that normalizers and pre-tokenizers tell apart. They were asked of Hugging Face's library code point by code point, for its
-/// Unicode data is older than .NET's in places, and a tokenizer must split a text the way its model was taught.
+/// The sets of characters that normalizers and pre-tokenizers tell apart. They were asked of Hugging Face's library code point by code
+/// point, for its Unicode data is older than .NET's in places, and a tokenizer must split a text the way its model was taught.
 /// </summary>
 internal static class CharacterSets
 {
@@ -80,7 +80,9 @@ internal static class CharacterSets
     {
         var lower = text.ToLowerInvariant();
         // All characters whose lower case .NET has otherwise, and nothing else.
-        var at = lower.AsSpan().IndexOfAny('\u0130', '\uD81B', '\uA7CE') is >= 0 and var first ? first : lower.AsSpan().IndexOfAny('\uA7D2', '\uA7D4');
+        var at = lower.AsSpan().IndexOfAny('\u0130', '\uD81B', '\uA7CE') is >= 0 and var first
+            ? first
+            : lower.AsSpan().IndexOfAny('\uA7D2', '\uA7D4');
         if (at < 0)
             return lower;
         var result = new StringBuilder(lower, 0, at, lower.Length + 4);

@@ -55,8 +55,14 @@ internal static class DecoderReader
                 var (pattern, content) = (TextPattern.Read(part.Get("pattern")), part.Get("content").Text());
                 return next => new ReplaceStage(next, pattern, content, joined);
             case "Strip":
-                var (sign, start, stop) = (Character(part.Get("content")), part.Get("start").Integer(0, 65536), part.Get("stop").Integer(0, 65536));
-                return next => new StripStage(next, sign, start, stop, joined);
+                var (sign, start, stop) =
+                    (Character(part.Get("content")), part.Get("start").Integer(0, 65536), part.Get("stop").Integer(0, 65536));
+                return next => new StripStage(
+                    next,
+                    sign,
+                    start,
+                    stop,
+                    joined);
             case "Metaspace":
                 var (space, prepended) = (Character(part.Get("replacement")), PreTokenizerReader.PrependScheme(part) != "never");
                 return next => new MetaspaceStage(next, space, prepended, joined);
@@ -71,14 +77,19 @@ internal static class DecoderReader
             case "CTC":
                 var (pad, delimiter) = (part.Find("pad_token")?.Text() ?? "<pad>", part.Find("word_delimiter_token")?.Text() ?? "|");
                 var tidies = part.Find("cleanup")?.Flag() ?? true;
-                return next => new ConnectionistStage(next, pad, delimiter, tidies, joined);
+                return next => new ConnectionistStage(
+                    next,
+                    pad,
+                    delimiter,
+                    tidies,
+                    joined);
             case var other:
-                throw part.Fault($"the decoder '{other}' is not known; known are ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, BPEDecoder, " +
-                    $"WordPiece, CTC, Sequence");
+                throw part.Fault($"the decoder '{other}' is not known; known are ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, "
+                    + "BPEDecoder, WordPiece, CTC, Sequence");
         }
     }
 
     /// <summary>Reads a text of one character.</summary>
-    public static char Character(JsonPart part) => part.Text() is { Length: 1 } text ? text[0] : throw part.Fault($"one character is needed here, found " +
-        $"'{part.Text()}'");
+    public static char Character(JsonPart part) =>
+        part.Text() is { Length: 1 } text ? text[0] : throw part.Fault($"one character is needed here, found '{part.Text()}'");
 }

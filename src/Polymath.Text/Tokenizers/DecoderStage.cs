@@ -2,7 +2,9 @@ using System.Text;
 
 namespace Polymath.Text;
 
-/// <summary>One step of turning tokens back into text. Steps are fed token by token and pass on what is certain; for one text and one thread.</summary>
+/// <summary>
+/// One step of turning tokens back into text. Steps are fed token by token and pass on what is certain; for one text and one thread.
+/// </summary>
 /// <param name="next">The step that comes after.</param>
 internal abstract class DecoderStage(DecoderStage? next)
 {
@@ -34,7 +36,9 @@ internal sealed class CollectingStage(StringBuilder text, string separator) : De
     public override void Finish() => _started = false;
 }
 
-/// <summary>Reads the byte alphabet back and joins the bytes to characters; a token that is not written in it stands for its own bytes.</summary>
+/// <summary>
+/// Reads the byte alphabet back and joins the bytes to characters; a token that is not written in it stands for its own bytes.
+/// </summary>
 internal sealed class ByteLevelStage(DecoderStage next) : DecoderStage(next)
 {
     private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
@@ -82,7 +86,8 @@ internal sealed class ByteFallbackStage(DecoderStage next) : DecoderStage(next)
 
     /// <summary>The byte a token stands for, or -1.</summary>
     public static int ByteOf(string token)
-        => token.Length == 6 && token.StartsWith("<0x", StringComparison.Ordinal) && token[5] == '>' && char.IsAsciiHexDigit(token[3]) && char.IsAsciiHexDigit(token[4])
+        => token.Length == 6 && token.StartsWith("<0x", StringComparison.Ordinal)
+            && token[5] == '>' && char.IsAsciiHexDigit(token[3]) && char.IsAsciiHexDigit(token[4])
             ? Convert.ToByte(token.Substring(3, 2), 16)
             : -1;
 
@@ -149,7 +154,12 @@ internal sealed class ReplaceStage(DecoderStage next, TextPattern pattern, strin
 }
 
 /// <summary>Takes up to some of one character off the ends of each token, or of all that was joined before.</summary>
-internal sealed class StripStage(DecoderStage next, char content, int start, int stop, bool fused) : DecoderStage(next)
+internal sealed class StripStage(
+    DecoderStage next,
+    char content,
+    int start,
+    int stop,
+    bool fused) : DecoderStage(next)
 {
     private readonly int _start = start;
     private int _left = start;

@@ -75,15 +75,20 @@ internal sealed class StripAccentsNormalizer : Normalizer
     }
 }
 
-/// <summary>Drops control characters and writes other white space and invisible signs as spaces (the rules of Google's translation system).</summary>
+/// <summary>
+/// Drops control characters and writes other white space and invisible signs as spaces (the rules of Google's translation system).
+/// </summary>
 internal sealed class NmtNormalizer : Normalizer
 {
     /// <inheritdoc/>
-    public override string Apply(string text) => string.Concat(text.Where(unit => !IsDropped(unit)).Select(unit => IsSpace(unit) ? ' ' : unit));
+    public override string Apply(string text) =>
+        string.Concat(text.Where(unit => !IsDropped(unit)).Select(unit => IsSpace(unit) ? ' ' : unit));
 
-    private static bool IsDropped(char unit) => unit is >= '\u0001' and <= '\u0008' or '\u000B' or >= '\u000E' and <= '\u001F' or '\u007F' or '\u008F' or '\u009F';
+    private static bool IsDropped(char unit) =>
+        unit is >= '\u0001' and <= '\u0008' or '\u000B' or >= '\u000E' and <= '\u001F' or '\u007F' or '\u008F' or '\u009F';
 
-    private static bool IsSpace(char unit) => unit is '\t' or '\n' or '\f' or '\r' or '\u1680' or >= '\u200B' and <= '\u200F' or '\u2028' or '\u2029' or '\u2581' or '\uFEFF' or '\uFFFD';
+    private static bool IsSpace(char unit) => unit is '\t' or '\n' or '\f' or '\r' or '\u1680' or >= '\u200B' and <= '\u200F' or '\u2028'
+        or '\u2029' or '\u2581' or '\uFEFF' or '\uFFFD';
 }
 
 /// <summary>Writes the bytes of a text in GPT-2's byte alphabet.</summary>

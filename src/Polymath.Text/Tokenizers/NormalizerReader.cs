@@ -22,14 +22,17 @@ internal static class NormalizerReader
         "ByteLevel" => new ByteLevelNormalizer(),
         "BertNormalizer" => Bert(part),
         "Precompiled" => PrecompiledNormalizer.Read(part),
-        var other => throw part.Fault($"the normalizer '{other}' is not known; known are Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, " +
-            $"StripAccents, Nmt, ByteLevel, BertNormalizer, Precompiled, Sequence"),
+        var other => throw part.Fault($"the normalizer '{other}' is not known; known are Prepend, Replace, NFC, NFD, NFKC, NFKD, "
+            + "Lowercase, Strip, StripAccents, Nmt, ByteLevel, BertNormalizer, Precompiled, Sequence"),
     };
 
     private static BertNormalizer Bert(JsonPart part)
     {
         var lowercase = part.Find("lowercase")?.Flag() ?? true;
         return new(
-            part.Find("clean_text")?.Flag() ?? true, part.Find("handle_chinese_chars")?.Flag() ?? true, part.Find("strip_accents")?.Flag() ?? lowercase, lowercase);
+            part.Find("clean_text")?.Flag() ?? true,
+            part.Find("handle_chinese_chars")?.Flag() ?? true,
+            part.Find("strip_accents")?.Flag() ?? lowercase,
+            lowercase);
     }
 }

@@ -4,8 +4,8 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// Character classes of Oniguruma's patterns that .NET's engine lacks: nested ones, intersections, scripts, code points beyond the first 65,536. Each is
-/// read as a set and written as ranges; the sets also say which character may stand in for one beyond those.
+/// Character classes of Oniguruma's patterns that .NET's engine lacks: nested ones, intersections, scripts, code points beyond the first
+/// 65,536. Each is read as a set and written as ranges; the sets also say which character may stand in for one beyond those.
 /// </summary>
 internal sealed class PatternClasses
 {
@@ -92,11 +92,13 @@ internal sealed class PatternClasses
     {
         if (source.Length > 1 && source[0] == '[' && source[1..].Contains('['))
             return false;
-        if (source.Contains("&&", StringComparison.Ordinal) || source.Contains(@"\W", StringComparison.Ordinal) || source.IndexOfAnyInRange('\uD800', '\uDFFF') >= 0 || source.Contains(@"\x{", StringComparison.Ordinal))
+        if (source.Contains("&&", StringComparison.Ordinal) || source.Contains(@"\W", StringComparison.Ordinal)
+            || source.IndexOfAnyInRange('\uD800', '\uDFFF') >= 0 || source.Contains(@"\x{", StringComparison.Ordinal))
             return false;
         for (var i = 0; i + 2 < source.Length; i++)
         {
-            if (source[i] == '\\' && source[i + 1] is 'p' or 'P' && (source[i + 2] != '{' || source[(i + 3)..].IndexOf('}') is not (1 or 2)))
+            if (source[i] == '\\' && source[i + 1] is 'p' or 'P'
+                && (source[i + 2] != '{' || source[(i + 3)..].IndexOf('}') is not (1 or 2)))
                 return false;
         }
 
@@ -209,7 +211,9 @@ internal sealed class PatternClasses
         {
             var braces = kind == 'x' && Take('{');
             var end = braces ? _pattern.IndexOf('}', _at) : _at + (kind == 'x' ? 2 : 4);
-            if (end < 0 || end > _pattern.Length || !int.TryParse(_pattern.AsSpan(_at, end - _at), NumberStyles.HexNumber, null, out var number) || number is < 0 or > 0x10FFFF)
+            if (end < 0 || end > _pattern.Length
+                || !int.TryParse(_pattern.AsSpan(_at, end - _at), NumberStyles.HexNumber, null, out var number)
+                || number is < 0 or > 0x10FFFF)
                 throw new FormatException("a code point is cut off");
             _at = end + (braces ? 1 : 0);
             return number;
@@ -234,11 +238,13 @@ internal sealed class PatternClasses
 
     private static bool IsWord(int code) => CharUnicodeInfo.GetUnicodeCategory(code) is var category
         && (category <= UnicodeCategory.LetterNumber || category == UnicodeCategory.ConnectorPunctuation
-            || code is 0xB2 or 0xB3 or 0xB9 or (>= 0xBC and <= 0xBE) or (>= 0x24B6 and <= 0x24E9) or (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189));
+            || code is 0xB2 or 0xB3 or 0xB9 or (>= 0xBC and <= 0xBE) or (>= 0x24B6 and <= 0x24E9) or (>= 0x1F130 and <= 0x1F149)
+                or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189));
 
     private static readonly string[] Categories =
     [
-        "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Cn",
+        "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Pc", "Pd", "Ps", "Pe",
+        "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Cn",
     ];
 
     private static Func<int, bool> Category(string name)

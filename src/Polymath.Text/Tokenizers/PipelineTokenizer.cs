@@ -4,8 +4,8 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// A tokenizer as the parts of a <c>tokenizer.json</c>: added tokens are cut out, the rest is normalized, split into words, and each word goes through the
-/// model.
+/// A tokenizer as the parts of a <c>tokenizer.json</c>: added tokens are cut out, the rest is normalized, split into words, and each word
+/// goes through the model.
 /// </summary>
 internal sealed class PipelineTokenizer : Tokenizer
 {
@@ -24,11 +24,19 @@ internal sealed class PipelineTokenizer : Tokenizer
     private sealed record Finders(AddedTokenFinder Raw, AddedTokenFinder Normalized);
 
     public PipelineTokenizer(
-        byte[] json, TokenModel model, IReadOnlyList<AddedToken> added, Normalizer? normalizer, IReadOnlyList<PreTokenizer> steps, PostProcessor post, DecoderFactory decoder,
+        byte[] json,
+        TokenModel model,
+        IReadOnlyList<AddedToken> added,
+        Normalizer? normalizer,
+        IReadOnlyList<PreTokenizer> steps,
+        PostProcessor post,
+        DecoderFactory decoder,
         Truncation? truncation)
     {
         (_json, _model, _normalizer, _steps, _post, _decoder, _truncation) = (json, model, normalizer, steps, post, decoder, truncation);
-        var largest = Math.Max(Math.Max(model.Size - 1, model.Vocabulary.Values.DefaultIfEmpty(-1).Max()), added.Select(token => token.Id).DefaultIfEmpty(-1).Max());
+        var largest = Math.Max(
+            Math.Max(model.Size - 1, model.Vocabulary.Values.DefaultIfEmpty(-1).Max()),
+            added.Select(token => token.Id).DefaultIfEmpty(-1).Max());
         _tokens = new string?[largest + 1];
         foreach (var (token, id) in model.Vocabulary)
             _tokens[id] = token;
@@ -66,7 +74,8 @@ internal sealed class PipelineTokenizer : Tokenizer
     }
 
     /// <inheritdoc/>
-    public override int? IdOf(string token) => _addedIds.TryGetValue(token, out var id) || _model.Vocabulary.TryGetValue(token, out id) ? id : null;
+    public override int? IdOf(string token) =>
+        _addedIds.TryGetValue(token, out var id) || _model.Vocabulary.TryGetValue(token, out id) ? id : null;
 
     /// <inheritdoc/>
     public override int[] Encode(string text, bool addSpecialTokens = false)
@@ -113,7 +122,8 @@ internal sealed class PipelineTokenizer : Tokenizer
         var text = new StringBuilder();
         return new TokenStream(TokenText, _decoder(text), text);
 
-        string? TokenText(int id) => (uint)id >= (uint)_decoded.Length || (skipSpecialTokens && _special.Contains(id)) ? null : _decoded[id];
+        string? TokenText(int id) =>
+            (uint)id >= (uint)_decoded.Length || (skipSpecialTokens && _special.Contains(id)) ? null : _decoded[id];
     }
 
     /// <inheritdoc/>
@@ -121,12 +131,18 @@ internal sealed class PipelineTokenizer : Tokenizer
 
     /// <inheritdoc/>
     public override TokenizerDescription Describe() => TokenizerDescription.Of(
-        JsonPart.Parse(FileName, _json), _model.GetType().Name.Replace("Model", "", StringComparison.Ordinal), VocabularySize, _model.Size, _addedIds.Count, _truncation?.MaxLength);
+        JsonPart.Parse(FileName, _json),
+        _model.GetType().Name.Replace("Model", "", StringComparison.Ordinal),
+        VocabularySize,
+        _model.Size,
+        _addedIds.Count,
+        _truncation?.MaxLength);
 
     private Finders FindersOf(IEnumerable<AddedToken> tokens)
     {
         var byForm = tokens.ToLookup(token => token.Normalized);
-        return new(new(byForm[false].Select(token => (token.Content, token))), new(byForm[true].Select(token => (_decoded[token.Id]!, token))));
+        return new(
+            new(byForm[false].Select(token => (token.Content, token))), new(byForm[true].Select(token => (_decoded[token.Id]!, token))));
     }
 
     private List<int> EncodeParts(string text, bool plain, List<string>? tokens = null, List<(int End, bool Added)>? words = null)
@@ -150,7 +166,12 @@ internal sealed class PipelineTokenizer : Tokenizer
             {
                 if (inner is null)
                 {
-                    EncodeWords(new Piece(part, from, to - from, start == 0 && from == 0), plain, ids, tokens, words);
+                    EncodeWords(
+                        new Piece(part, from, to - from, start == 0 && from == 0),
+                        plain,
+                        ids,
+                        tokens,
+                        words);
                     continue;
                 }
 
@@ -163,7 +184,12 @@ internal sealed class PipelineTokenizer : Tokenizer
         return ids;
     }
 
-    private void EncodeWords(Piece piece, bool plain, List<int> ids, List<string>? tokens, List<(int End, bool Added)>? words)
+    private void EncodeWords(
+        Piece piece,
+        bool plain,
+        List<int> ids,
+        List<string>? tokens,
+        List<(int End, bool Added)>? words)
     {
         List<Piece> pieces = [piece], next = [];
         foreach (var step in _steps)

@@ -3,14 +3,17 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Text;
 
-/// <summary>Rewrites possessive quantifiers (<c>a++</c>, <c>[x]*+</c>, <c>(y)?+</c>) as atomic groups (<c>(?&gt;a+)</c>), which .NET's engine has
-/// instead.</summary>
+/// <summary>
+/// Rewrites possessive quantifiers (<c>a++</c>, <c>[x]*+</c>, <c>(y)?+</c>) as atomic groups (<c>(?&gt;a+)</c>), which .NET's engine has
+/// instead.
+/// </summary>
 internal static partial class PossessiveQuantifiers
 {
     /// <summary>The pattern with each possessive quantifier rewritten; unbalanced patterns are left to the engine to refuse.</summary>
     public static string ToAtomic(string pattern)
     {
-        if (!pattern.Contains("++", StringComparison.Ordinal) && !pattern.Contains("*+", StringComparison.Ordinal) && !pattern.Contains("?+", StringComparison.Ordinal) && !pattern.Contains("}+", StringComparison.Ordinal))
+        if (!pattern.Contains("++", StringComparison.Ordinal) && !pattern.Contains("*+", StringComparison.Ordinal)
+            && !pattern.Contains("?+", StringComparison.Ordinal) && !pattern.Contains("}+", StringComparison.Ordinal))
             return pattern;
         var result = new StringBuilder(pattern.Length + 16);
         var opened = new Stack<int>();
@@ -59,13 +62,16 @@ internal static partial class PossessiveQuantifiers
     }
 
     // The '?' that opens (?:, (?i: or (?! belongs to the bracket and is no quantifier.
-    private static int GroupHeadEnd(string pattern, int start) => start + 1 < pattern.Length && pattern[start + 1] == '?' ? start + 2 : start + 1;
+    private static int GroupHeadEnd(string pattern, int start) =>
+        start + 1 < pattern.Length && pattern[start + 1] == '?' ? start + 2 : start + 1;
 
     private static int AtomEnd(string pattern, int start)
     {
         if (pattern[start] == '\\')
         {
-            var brace = start + 2 < pattern.Length && pattern[start + 1] is 'p' or 'P' && pattern[start + 2] == '{' ? pattern.IndexOf('}', start) : -1;
+            var brace = start + 2 < pattern.Length && pattern[start + 1] is 'p' or 'P' && pattern[start + 2] == '{'
+                ? pattern.IndexOf('}', start)
+                : -1;
             return brace > 0 ? brace + 1 : Math.Min(start + 2, pattern.Length);
         }
 

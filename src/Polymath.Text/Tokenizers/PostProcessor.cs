@@ -53,15 +53,17 @@ internal sealed record PostProcessor(IReadOnlyList<PostProcessor.Step> Single, I
                 // Only one of a sequence adds tokens in practice: the others trim offsets.
                 return given.Get("processors").Items().Select(item => Read(item)).LastOrDefault(processor => processor != None) ?? None;
             case var other:
-                throw given.Fault($"the post-processor '{other}' is not known; known are ByteLevel, TemplateProcessing, RobertaProcessing, " +
-                    $"BertProcessing, Sequence");
+                throw given.Fault($"the post-processor '{other}' is not known; known are ByteLevel, TemplateProcessing, RobertaProcessing, "
+                    + $"BertProcessing, Sequence");
         }
     }
 
     private static Step EndToken(JsonPart part)
     {
         var items = part.Items().ToList();
-        return items.Count == 2 ? new(-1, [items[1].Integer(0, VocabularyReader.LargestId)], 0) : throw part.Fault("a token and its id are needed here");
+        return items.Count == 2
+            ? new(-1, [items[1].Integer(0, VocabularyReader.LargestId)], 0)
+            : throw part.Fault("a token and its id are needed here");
     }
 
     private static List<Step> Steps(JsonPart part, JsonPart special) => [.. part.Items().Select(item =>

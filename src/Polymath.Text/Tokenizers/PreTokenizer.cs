@@ -35,7 +35,12 @@ internal sealed class SplitPreTokenizer(TextPattern pattern, SplitBehavior behav
             return;
         }
 
-        SplitBehaviors.Split(piece, pattern.Matches(piece.Span), behavior, invert, into);
+        SplitBehaviors.Split(
+            piece,
+            pattern.Matches(piece.Span),
+            behavior,
+            invert,
+            into);
     }
 
     /// <summary>Splits into the words a scanner finds.</summary>

@@ -6,8 +6,8 @@ internal static class PreTokenizerReader
     /// <summary>Reads them as a flat list.</summary>
     /// <param name="part">The pre-tokenizer's part of the file, or null.</param>
     /// <param name="modelReadsBytes">Whether the model can read bytes itself.</param>
-    /// <param name="bytesLast">Whether the last of them writes words in the byte alphabet; it is then left to the model, which reads bytes faster than
-    /// letters.</param>
+    /// <param name="bytesLast">Whether the last of them writes words in the byte alphabet; it is then left to the model, which reads bytes
+    /// faster than letters.</param>
     public static IReadOnlyList<PreTokenizer> Read(JsonPart? part, bool modelReadsBytes, out bool bytesLast)
     {
         var steps = new List<PreTokenizer>();
@@ -26,7 +26,9 @@ internal static class PreTokenizerReader
             return "never";
         if (part.Find("prepend_scheme") is not { } scheme)
             return "always";
-        return scheme.Text() is "always" or "first" or "never" ? scheme.Text() : throw scheme.Fault($"'{scheme.Text()}' is not one of always, first, never");
+        return scheme.Text() is "always" or "first" or "never"
+            ? scheme.Text()
+            : throw scheme.Fault($"'{scheme.Text()}' is not one of always, first, never");
     }
 
     private static void Collect(JsonPart part, List<PreTokenizer> steps)
@@ -38,10 +40,14 @@ internal static class PreTokenizerReader
                     Collect(item, steps);
                 break;
             case "ByteLevel":
-                steps.Add(new ByteLevelPreTokenizer(part.Find("add_prefix_space")?.Flag() ?? true, part.Find("use_regex")?.Flag() ?? true, true));
+                steps.Add(
+                    new ByteLevelPreTokenizer(part.Find("add_prefix_space")?.Flag() ?? true, part.Find("use_regex")?.Flag() ?? true, true));
                 break;
             case "Split":
-                steps.Add(new SplitPreTokenizer(TextPattern.Read(part.Get("pattern")), SplitBehaviors.Read(part.Get("behavior")), part.Find("invert")?.Flag() ?? false));
+                steps.Add(new SplitPreTokenizer(
+                    TextPattern.Read(part.Get("pattern")),
+                    SplitBehaviors.Read(part.Get("behavior")),
+                    part.Find("invert")?.Flag() ?? false));
                 break;
             default:
                 steps.Add(Simple(part));
@@ -51,8 +57,10 @@ internal static class PreTokenizerReader
 
     private static PreTokenizer Simple(JsonPart part) => part.Get("type").Text() switch
     {
-        "Metaspace" => new MetaspacePreTokenizer(DecoderReader.Character(part.Get("replacement")), PrependScheme(part), part.Find("split")?.Flag() ?? true),
-        "Digits" => new SetPreTokenizer(CharacterSets.Numeric, part.Find("individual_digits")?.Flag() ?? false ? SplitBehavior.Isolated : SplitBehavior.Contiguous),
+        "Metaspace" => new MetaspacePreTokenizer(
+            DecoderReader.Character(part.Get("replacement")), PrependScheme(part), part.Find("split")?.Flag() ?? true),
+        "Digits" => new SetPreTokenizer(
+            CharacterSets.Numeric, part.Find("individual_digits")?.Flag() ?? false ? SplitBehavior.Isolated : SplitBehavior.Contiguous),
         "Punctuation" => new SetPreTokenizer(
             CharacterSets.Punctuation, part.Find("behavior") is { } behavior ? SplitBehaviors.Read(behavior) : SplitBehavior.Isolated),
         "WhitespaceSplit" => new WhitespaceSplitPreTokenizer(),
@@ -61,10 +69,12 @@ internal static class PreTokenizerReader
         "CharDelimiterSplit" => new SplitPreTokenizer(TextPattern.Of(Delimiter(part.Get("delimiter"))), SplitBehavior.Removed, false),
         "FixedLength" => new FixedLengthPreTokenizer(part.Find("length")?.Integer(1, int.MaxValue) ?? 5),
         "UnicodeScripts" => new UnicodeScriptsPreTokenizer(),
-        var other => throw part.Fault($"the pre-tokenizer '{other}' is not known; known are ByteLevel, Split, Metaspace, Digits, Punctuation, " +
-            $"WhitespaceSplit, Whitespace, BertPreTokenizer, CharDelimiterSplit, FixedLength, UnicodeScripts, Sequence"),
+        var other => throw part.Fault($"the pre-tokenizer '{other}' is not known; known are ByteLevel, Split, Metaspace, Digits, "
+            + "Punctuation, WhitespaceSplit, Whitespace, BertPreTokenizer, CharDelimiterSplit, FixedLength, UnicodeScripts, Sequence"),
     };
 
     private static string Delimiter(JsonPart part)
-        => part.Text() is { } text && text.EnumerateRunes().Count() == 1 ? text : throw part.Fault($"one character is needed here, found '{part.Text()}'");
+        => part.Text() is { } text && text.EnumerateRunes().Count() == 1
+            ? text
+            : throw part.Fault($"one character is needed here, found '{part.Text()}'");
 }

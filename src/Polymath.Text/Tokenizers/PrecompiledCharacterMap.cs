@@ -5,8 +5,8 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// SentencePiece's table of replacements: a double-array trie (Aoe 1989, as Darts writes it) over the bytes of what is replaced, with places in a list
-/// of replacements that each end in a zero byte.
+/// SentencePiece's table of replacements: a double-array trie (Aoe 1989, as Darts writes it) over the bytes of what is replaced, with
+/// places in a list of replacements that each end in a zero byte.
 /// </summary>
 internal sealed class PrecompiledCharacterMap
 {
@@ -20,7 +20,8 @@ internal sealed class PrecompiledCharacterMap
     /// <param name="fault">Makes the fault for a table that is damaged.</param>
     public PrecompiledCharacterMap(ReadOnlySpan<byte> blob, Func<string, InputException> fault)
     {
-        if (blob.Length < 4 || (BinaryPrimitives.ReadUInt32LittleEndian(blob) is var length && (length > blob.Length - 4 || length % 4 != 0)))
+        if (blob.Length < 4
+            || (BinaryPrimitives.ReadUInt32LittleEndian(blob) is var length && (length > blob.Length - 4 || length % 4 != 0)))
             throw fault("the table of replacements is cut off");
         var size = (int)BinaryPrimitives.ReadUInt32LittleEndian(blob);
         _units = new uint[size / 4];

@@ -4,8 +4,8 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// The replacements of a SentencePiece file the way Hugging Face's library applies them: to each character as a reader sees it (grapheme) of up to five
-/// bytes, by the shortest entry it begins with, else to each of its code points.
+/// The replacements of a SentencePiece file the way Hugging Face's library applies them: to each character as a reader sees it (grapheme)
+/// of up to five bytes, by the shortest entry it begins with, else to each of its code points.
 /// </summary>
 internal sealed class PrecompiledNormalizer(PrecompiledCharacterMap map) : Normalizer
 {

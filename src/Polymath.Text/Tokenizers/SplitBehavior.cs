@@ -23,9 +23,10 @@ internal enum SplitBehavior
 internal static class SplitBehaviors
 {
     /// <summary>Reads a behaviour by its name.</summary>
-    public static SplitBehavior Read(JsonPart part) => Enum.TryParse<SplitBehavior>(part.Text(), out var behavior) && Enum.IsDefined(behavior)
-        ? behavior
-        : throw part.Fault($"the behaviour '{part.Text()}' is not one of {string.Join(", ", Enum.GetNames<SplitBehavior>())}");
+    public static SplitBehavior Read(JsonPart part) =>
+        Enum.TryParse<SplitBehavior>(part.Text(), out var behavior) && Enum.IsDefined(behavior)
+            ? behavior
+            : throw part.Fault($"the behaviour '{part.Text()}' is not one of {string.Join(", ", Enum.GetNames<SplitBehavior>())}");
 
     /// <summary>Splits.</summary>
     /// <param name="piece">What is split.</param>
@@ -33,7 +34,12 @@ internal static class SplitBehaviors
     /// <param name="behavior">What becomes of the matches.</param>
     /// <param name="invert">Whether what lies between the matches counts as the matches.</param>
     /// <param name="into">Takes the parts.</param>
-    public static void Split(Piece piece, List<(int Start, int End)> matches, SplitBehavior behavior, bool invert, List<Piece> into)
+    public static void Split(
+        Piece piece,
+        List<(int Start, int End)> matches,
+        SplitBehavior behavior,
+        bool invert,
+        List<Piece> into)
     {
         var spans = Spans(piece.Length, matches, invert);
         var open = -1;

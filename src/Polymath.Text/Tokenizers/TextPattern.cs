@@ -6,7 +6,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>A pattern of a tokenizer file: a literal text or a regular expression, matched by code points rather than by UTF-16 units.</summary>
+/// <summary>
+/// A pattern of a tokenizer file: a literal text or a regular expression, matched by code points rather than by UTF-16 units.
+/// </summary>
 internal sealed class TextPattern
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -15,11 +17,13 @@ internal sealed class TextPattern
     private readonly Regex? _regex;
     private readonly IReadOnlyList<Func<int, bool>> _sets;
 
-    // For each code point beyond the first 65,536 that was seen, one of those that the pattern cannot tell from it: .NET's engine goes by UTF-16 units.
+    // For each code point beyond the first 65,536 that was seen, one of those that the pattern cannot tell from it: .NET's engine goes by
+    // UTF-16 units.
     private readonly ConcurrentDictionary<int, char> _standIns = [];
     private readonly ConcurrentDictionary<string, char> _standInByKind = [];
 
-    private TextPattern(string? literal, Regex? regex, IReadOnlyList<Func<int, bool>> sets) => (_literal, _regex, _sets) = (literal, regex, sets);
+    private TextPattern(string? literal, Regex? regex, IReadOnlyList<Func<int, bool>> sets) =>
+        (_literal, _regex, _sets) = (literal, regex, sets);
 
     /// <summary>The scanner that does the same work as the regular expression, where there is one.</summary>
     public WordScanner? Scanner { get; private init; }
@@ -38,7 +42,8 @@ internal sealed class TextPattern
         if (part.Find("String") is { } literal)
             return new(literal.Text(), null, []);
         var source = part.Get("Regex");
-        return OfRegex(source.Text()) ?? throw source.Fault($"the pattern {source.Text()} uses something that regular expressions here do not know");
+        return OfRegex(source.Text())
+            ?? throw source.Fault($"the pattern {source.Text()} uses something that regular expressions here do not know");
     }
 
     /// <summary>A pattern that is a regular expression; null when it cannot be followed.</summary>
@@ -76,13 +81,16 @@ internal sealed class TextPattern
             foreach (var match in _regex!.EnumerateMatches(shadow))
             {
                 if (match.Length > 0)
-                    matches.Add(starts is null ? (match.Index, match.Index + match.Length) : (starts[match.Index], starts[match.Index + match.Length]));
+                    matches.Add(starts is null
+                        ? (match.Index, match.Index + match.Length)
+                        : (starts[match.Index], starts[match.Index + match.Length]));
             }
         }
         catch (RegexMatchTimeoutException fault)
         {
-            throw new InputException($"the tokenizer's pattern {_regex} takes too long on a text of {text.Length} characters. Split the text into shorter " +
-                $"rows.", fault);
+            throw new InputException(
+                $"the tokenizer's pattern {_regex} takes too long on a text of {text.Length} characters. Split the text into shorter rows.",
+                fault);
         }
 
         return matches;

@@ -1,6 +1,8 @@
 namespace Polymath.Text;
 
-/// <summary>Turns one word into token ids. A kind of model is one file that derives from this, and one line in <see cref="TokenizerReader"/>.</summary>
+/// <summary>
+/// Turns one word into token ids. A kind of model is one file that derives from this, and one line in <see cref="TokenizerReader"/>.
+/// </summary>
 internal abstract class TokenModel
 {
     /// <summary>The vocabulary: each token with its id.</summary>
@@ -33,7 +35,9 @@ internal abstract class TokenModel
         return tokens;
     }
 
-    /// <summary>Tells the model, once and before its first use, which ids are special and whether words come as text whose bytes it is to read
-    /// itself.</summary>
+    /// <summary>
+    /// Tells the model, once and before its first use, which ids are special and whether words come as text whose bytes it is to read
+    /// itself.
+    /// </summary>
     public abstract void Prepare(IReadOnlySet<int> specialIds, bool readsBytes);
 }

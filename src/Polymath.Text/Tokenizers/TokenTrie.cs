@@ -2,7 +2,9 @@ using System.Numerics;
 
 namespace Polymath.Text;
 
-/// <summary>Tokens by their characters: finds every token that starts at a place in one walk. Children lie in one open hash table.</summary>
+/// <summary>
+/// Tokens by their characters: finds every token that starts at a place in one walk. Children lie in one open hash table.
+/// </summary>
 internal sealed class TokenTrie
 {
     private readonly int[] _roots = new int[char.MaxValue + 1];

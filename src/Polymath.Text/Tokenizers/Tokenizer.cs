@@ -26,7 +26,9 @@ public abstract class Tokenizer
     /// <param name="addSpecialTokens">Whether the tokens that open and close a sequence are put around it.</param>
     public abstract int[] Encode(string text, bool addSpecialTokens = false);
 
-    /// <summary>The tokens of a text, each as it is written: an unknown one by the text it stands for, where the kind of tokenizer shows that.</summary>
+    /// <summary>
+    /// The tokens of a text, each as it is written: an unknown one by the text it stands for, where the kind of tokenizer shows that.
+    /// </summary>
     /// <param name="text">The text.</param>
     public virtual string[] Tokens(string text) => [.. Encode(text).Select(TokenOf)];
 
@@ -48,7 +50,11 @@ public abstract class Tokenizer
         var ids = new int[texts.Count][];
         try
         {
-            Parallel.For(0, texts.Count, new ParallelOptions { MaxDegreeOfParallelism = threads ?? Environment.ProcessorCount }, i => ids[i] = Encode(texts[i], addSpecialTokens));
+            Parallel.For(
+                0,
+                texts.Count,
+                new ParallelOptions { MaxDegreeOfParallelism = threads ?? Environment.ProcessorCount },
+                i => ids[i] = Encode(texts[i], addSpecialTokens));
         }
         catch (AggregateException fault) when (fault.InnerExceptions[0] is InputException first)
         {
@@ -80,14 +86,16 @@ public abstract class Tokenizer
     }
 
     /// <summary>The content of the tokenizer's <c>tokenizer.json</c>.</summary>
-    /// <exception cref="InputException">The tokenizer follows rules that such a file cannot express; <see cref="Save"/> keeps its own files.</exception>
+    /// <exception cref="InputException">The tokenizer follows rules that such a file cannot express; <see cref="Save"/> keeps its own
+    /// files.</exception>
     public abstract ReadOnlyMemory<byte> ToJson();
 
     /// <summary>What the tokenizer consists of.</summary>
     public abstract TokenizerDescription Describe();
 
     /// <summary>The files that hold the tokenizer, by name.</summary>
-    internal virtual IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files => new Dictionary<string, ReadOnlyMemory<byte>> { [FileName] = ToJson() };
+    internal virtual IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files =>
+        new Dictionary<string, ReadOnlyMemory<byte>> { [FileName] = ToJson() };
 
     /// <summary>Writes <c>tokenizer.json</c>, or the files the tokenizer came in, into a folder; each file is whole or not there.</summary>
     /// <exception cref="InputException">A file cannot be written.</exception>
@@ -98,15 +106,16 @@ public abstract class Tokenizer
     }
 
     /// <summary>
-    /// Reads a tokenizer: <c>tokenizer.json</c> in the layout of Hugging Face's tokenizers library, or else the files that its older tokenizers came in
-    /// (<c>tokenizer.model</c>, <c>spiece.model</c>, <c>ice_text.model</c>, <c>*.tiktoken</c>, <c>vocab.json</c> with <c>merges.txt</c>, <c>vocab.txt</c>).
+    /// Reads a tokenizer: <c>tokenizer.json</c> in the layout of Hugging Face's tokenizers library, or else the files that its older
+    /// tokenizers came in (<c>tokenizer.model</c>, <c>spiece.model</c>, <c>ice_text.model</c>, <c>*.tiktoken</c>, <c>vocab.json</c> with
+    /// <c>merges.txt</c>, <c>vocab.txt</c>).
     /// </summary>
-    /// <remarks>Tokens that stand only in the settings beside a folder's <c>tokenizer.json</c> are added as transformers adds them.</remarks>
+    /// <remarks>
+    /// Tokens that stand only in the settings beside a folder's <c>tokenizer.json</c> are added as transformers adds them.
+    /// </remarks>
     /// <param name="folderOrFile">The file, or the folder it lies in.</param>
-    /// <param name="rows">
-    /// The rows of the model's token table, where they are known. A token that the settings beside the file name, that has no id, and that would get one behind these rows is left
-    /// out: a model that was never given a row for it cannot read it.
-    /// </param>
+    /// <param name="rows"> The rows of the model's token table, where they are known. A token that the settings beside the file name, that
+    /// has no id, and that would get one behind these rows is left out: a model that was never given a row for it cannot read it. </param>
     /// <exception cref="InputException">There is no such file, it is damaged, or it holds a kind that is not known.</exception>
     public static Tokenizer Load(string folderOrFile, int? rows = null) => TokenizerFolder.Load(folderOrFile, rows);
 }
@@ -135,8 +144,23 @@ public sealed record TokenizerDescription(
     private static readonly string[] Lists = ["normalizers", "pretokenizers", "processors", "decoders"];
 
     /// <summary>Describes the stages of a <c>tokenizer.json</c>.</summary>
-    internal static TokenizerDescription Of(JsonPart root, string kind, int size, int modelSize, int added, int? maxLength)
-        => new(kind, size, modelSize, added, Stages(root.Find("normalizer")), Stages(root.Find("pre_tokenizer")), Stages(root.Find("post_processor")), Stages(root.Find("decoder")), maxLength);
+    internal static TokenizerDescription Of(
+        JsonPart root,
+        string kind,
+        int size,
+        int modelSize,
+        int added,
+        int? maxLength)
+        => new(
+            kind,
+            size,
+            modelSize,
+            added,
+            Stages(root.Find("normalizer")),
+            Stages(root.Find("pre_tokenizer")),
+            Stages(root.Find("post_processor")),
+            Stages(root.Find("decoder")),
+            maxLength);
 
     private static List<string> Stages(JsonPart? part)
     {

@@ -6,13 +6,22 @@ namespace Polymath.Text;
 /// <param name="Text">The text that was encoded.</param>
 /// <param name="Expected">What the file says.</param>
 /// <param name="Found">What the tokenizer gives.</param>
-public sealed record CaseDifference(int Case, string Quantity, string Text, string Expected, string Found);
+public sealed record CaseDifference(
+    int Case,
+    string Quantity,
+    string Text,
+    string Expected,
+    string Found);
 
-/// <summary>Holds a tokenizer against a file of cases: texts with their ids, tokens and decoded texts, and pairs with their type ids.</summary>
+/// <summary>
+/// Holds a tokenizer against a file of cases: texts with their ids, tokens and decoded texts, and pairs with their type ids.
+/// </summary>
 public static class TokenizerCases
 {
-    /// <summary>Runs every case of a file: <c>{"cases": [{"text", "ids", "ids_plain", "tokens", "decoded", "decoded_skip"}, {"pair", "ids", "type_ids"}]}</c>;
-    /// what a case leaves out is not looked at.</summary>
+    /// <summary>
+    /// Runs every case of a file: <c>{"cases": [{"text", "ids", "ids_plain", "tokens", "decoded", "decoded_skip"}, {"pair", "ids",
+    /// "type_ids"}]}</c>; what a case leaves out is not looked at.
+    /// </summary>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="file">The file.</param>
     /// <returns>The number of cases, and all differences.</returns>
@@ -25,7 +34,12 @@ public static class TokenizerCases
         foreach (var item in JsonPart.Parse(file, JsonPart.ReadFile(file)).Get("cases").Items())
         {
             if (item.Find("pair") is { } pair)
-                RunPair(tokenizer, item, pair, count, differences);
+                RunPair(
+                    tokenizer,
+                    item,
+                    pair,
+                    count,
+                    differences);
             else
                 RunText(tokenizer, item, count, differences);
             count++;
@@ -39,7 +53,8 @@ public static class TokenizerCases
         var text = item.Get("text").Text();
         var (ids, plain) = (tokenizer.Encode(text, true), tokenizer.Encode(text));
         CompareIds("ids", ids);
-        // Hugging Face's tokenizers recognise special tokens that are written out, tiktoken's encode_ordinary spells them: a case says what its library did.
+        // Hugging Face's tokenizers recognise special tokens that are written out, tiktoken's encode_ordinary spells them: a case says what
+        // its library did.
         if (!Says("ids_plain", plain) && !Says("ids_plain", tokenizer.EncodePlain(text)))
             CompareIds("ids_plain", plain);
         if (item.Find("tokens") is { } tokens)
@@ -49,7 +64,8 @@ public static class TokenizerCases
         if (item.Find("decoded_skip") is { } skipped)
             Compare("decoded_skip", [skipped.Text()], [tokenizer.Decode(ids)]);
 
-        bool Says(string name, int[] found) => item.Find(name) is { } expected && Numbers(expected).SequenceEqual(found.Select(id => id.ToString()));
+        bool Says(string name, int[] found) =>
+            item.Find(name) is { } expected && Numbers(expected).SequenceEqual(found.Select(id => id.ToString()));
 
         void CompareIds(string name, int[] found)
         {
@@ -60,11 +76,21 @@ public static class TokenizerCases
         void Compare(string name, string[] expected, string[] found)
         {
             if (!expected.SequenceEqual(found, StringComparer.Ordinal))
-                differences.Add(new(index, name, text, string.Join(' ', expected), string.Join(' ', found)));
+                differences.Add(new(
+                    index,
+                    name,
+                    text,
+                    string.Join(' ', expected),
+                    string.Join(' ', found)));
         }
     }
 
-    private static void RunPair(Tokenizer tokenizer, JsonPart item, JsonPart pair, int index, List<CaseDifference> differences)
+    private static void RunPair(
+        Tokenizer tokenizer,
+        JsonPart item,
+        JsonPart pair,
+        int index,
+        List<CaseDifference> differences)
     {
         var texts = pair.Items().Select(part => part.Text()).ToList();
         if (texts.Count != 2)
@@ -73,7 +99,12 @@ public static class TokenizerCases
         foreach (var (name, found) in (ReadOnlySpan<(string, int[])>)[("ids", ids), ("type_ids", types)])
         {
             if (item.Find(name) is { } expected && !Numbers(expected).SequenceEqual(found.Select(id => id.ToString())))
-                differences.Add(new(index, name, string.Join(" | ", texts), string.Join(' ', Numbers(expected)), string.Join(' ', found)));
+                differences.Add(new(
+                    index,
+                    name,
+                    string.Join(" | ", texts),
+                    string.Join(' ', Numbers(expected)),
+                    string.Join(' ', found)));
         }
     }
 

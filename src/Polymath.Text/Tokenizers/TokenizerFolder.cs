@@ -6,7 +6,8 @@ namespace Polymath.Text;
 /// <summary>Finds the tokenizer in a model's folder, whatever files it came in.</summary>
 internal sealed class TokenizerFolder
 {
-    private static readonly string[] PieceFiles = ["tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "tiktoken.model"];
+    private static readonly string[] PieceFiles =
+        ["tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "tiktoken.model"];
     private static readonly string[] SettingFiles = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
     private readonly Dictionary<string, ReadOnlyMemory<byte>> _files = [];
     private readonly List<JsonPart> _settings = [];
@@ -80,10 +81,12 @@ internal sealed class TokenizerFolder
     }
 
     /// <summary>A setting that is true or false.</summary>
-    public bool Flag(string key, bool otherwise) => Find(key) is { Element.ValueKind: JsonValueKind.True or JsonValueKind.False } found ? found.Flag() : otherwise;
+    public bool Flag(string key, bool otherwise) =>
+        Find(key) is { Element.ValueKind: JsonValueKind.True or JsonValueKind.False } found ? found.Flag() : otherwise;
 
     /// <summary>The token that the settings name for a purpose, such as <c>bos_token</c>.</summary>
-    public string? Named(string purpose) => Find(purpose) is { } found ? found.Element.ValueKind == JsonValueKind.Object ? found.Get("content").Text() : found.Text() : null;
+    public string? Named(string purpose) =>
+        Find(purpose) is { } found ? found.Element.ValueKind == JsonValueKind.Object ? found.Get("content").Text() : found.Text() : null;
 
     /// <summary>The tokens that the settings add to the vocabulary or give flags to.</summary>
     /// <param name="idOf">The ids that are known.</param>
@@ -101,7 +104,14 @@ internal sealed class TokenizerFolder
         foreach (var part in _settings.Where(part => part.File.EndsWith("added_tokens.json", StringComparison.Ordinal)))
         {
             foreach (var (token, id) in part.Members())
-                tokens.TryAdd(token, new(id.Integer(0, VocabularyReader.LargestId), token, false, false, false, true, false));
+                tokens.TryAdd(token, new(
+                    id.Integer(0, VocabularyReader.LargestId),
+                    token,
+                    false,
+                    false,
+                    false,
+                    true,
+                    false));
         }
 
         var given = usual.ToDictionary(pair => pair.Purpose, pair => pair.Token);
@@ -134,7 +144,14 @@ internal sealed class TokenizerFolder
             if (id is null || tokens.ContainsKey(content))
                 return;
             bool On(string flag, bool otherwise) => part.Find(flag)?.Flag() ?? otherwise;
-            tokens[content] = new(id.Value, content, On("single_word", false), On("lstrip", false), On("rstrip", false), On("normalized", false), On("special", true));
+            tokens[content] = new(
+                id.Value,
+                content,
+                On("single_word", false),
+                On("lstrip", false),
+                On("rstrip", false),
+                On("normalized", false),
+                On("special", true));
         }
 
         void AddSpecial(string token)
@@ -142,7 +159,14 @@ internal sealed class TokenizerFolder
             if (tokens.TryGetValue(token, out var known))
                 tokens[token] = known with { Special = true };
             else if (idOf(token) is { } id)
-                tokens[token] = new(id, token, false, false, false, false, true);
+                tokens[token] = new(
+                    id,
+                    token,
+                    false,
+                    false,
+                    false,
+                    false,
+                    true);
         }
     }
 
@@ -160,9 +184,12 @@ internal sealed class TokenizerFolder
     private Tokenizer ReadPieces(string name)
     {
         var bytes = Keep(name);
-        return SentencePieceFile.LooksLike(bytes) || !TiktokenFile.LooksLike(bytes) ? SentencePieceFamily.Read(this, name, bytes) : TiktokenFile.Read(this, name);
+        return SentencePieceFile.LooksLike(bytes) || !TiktokenFile.LooksLike(bytes)
+            ? SentencePieceFamily.Read(this, name, bytes)
+            : TiktokenFile.Read(this, name);
     }
 
-    private static InputException Missing(string place) => new($"no {Tokenizer.FileName} at {place}, nor a tokenizer.model, spiece.model, ice_text.model, *.tiktoken, vocab.json " +
-        $"with merges.txt, or vocab.txt. Name a folder that holds one of them, as 'save_pretrained' writes it.");
+    private static InputException Missing(string place) =>
+        new($"no {Tokenizer.FileName} at {place}, nor a tokenizer.model, spiece.model, ice_text.model, *.tiktoken, vocab.json with "
+            + "merges.txt, or vocab.txt. Name a folder that holds one of them, as 'save_pretrained' writes it.");
 }

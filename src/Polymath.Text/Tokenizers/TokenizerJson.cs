@@ -4,12 +4,15 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Writes what a trainer has learned as a <c>tokenizer.json</c> and reads it back, so that a fresh tokenizer and a loaded one are the same
-/// thing.</summary>
+/// <summary>
+/// Writes what a trainer has learned as a <c>tokenizer.json</c> and reads it back, so that a fresh tokenizer and a loaded one are the same
+/// thing.
+/// </summary>
 internal static class TokenizerJson
 {
     /// <summary>A byte-level tokenizer as GPT-2's.</summary>
-    public static Tokenizer ByteLevel(IReadOnlyList<string> vocabulary, IReadOnlyList<(string Left, string Right)> merges, IReadOnlyList<string> specialTokens)
+    public static Tokenizer ByteLevel(
+        IReadOnlyList<string> vocabulary, IReadOnlyList<(string Left, string Right)> merges, IReadOnlyList<string> specialTokens)
         => Build(specialTokens, writer =>
         {
             writer.WriteNull("normalizer");
@@ -29,16 +32,29 @@ internal static class TokenizerJson
         }, writer => WriteModel(writer, vocabulary, [], true));
 
     /// <summary>A WordPiece tokenizer as BERT's.</summary>
-    public static Tokenizer WordPiece(IReadOnlyList<string> vocabulary, IReadOnlyList<string> specialTokens, string unknown, bool normalizes)
+    public static Tokenizer WordPiece(
+        IReadOnlyList<string> vocabulary, IReadOnlyList<string> specialTokens, string unknown, bool normalizes)
         => Build(specialTokens, writer =>
         {
             if (normalizes)
-                WriteObject(writer, "normalizer", ("type", "BertNormalizer"), ("clean_text", true), ("handle_chinese_chars", true), ("strip_accents", null), ("lowercase", true));
+                WriteObject(
+                    writer,
+                    "normalizer",
+                    ("type", "BertNormalizer"),
+                    ("clean_text", true),
+                    ("handle_chinese_chars", true),
+                    ("strip_accents", null),
+                    ("lowercase", true));
             else
                 writer.WriteNull("normalizer");
             WriteObject(writer, "pre_tokenizer", ("type", "BertPreTokenizer"));
             writer.WriteNull("post_processor");
-            WriteObject(writer, "decoder", ("type", "WordPiece"), ("prefix", WordPieceTrainer.Prefix), ("cleanup", false));
+            WriteObject(
+                writer,
+                "decoder",
+                ("type", "WordPiece"),
+                ("prefix", WordPieceTrainer.Prefix),
+                ("cleanup", false));
         }, writer =>
         {
             writer.WriteStartObject("model");
@@ -55,7 +71,13 @@ internal static class TokenizerJson
         => Build(specialTokens, writer =>
         {
             writer.WriteNull("normalizer");
-            WriteObject(writer, "pre_tokenizer", ("type", "Metaspace"), ("replacement", UnigramTrainer.Space), ("prepend_scheme", "never"), ("split", true));
+            WriteObject(
+                writer,
+                "pre_tokenizer",
+                ("type", "Metaspace"),
+                ("replacement", UnigramTrainer.Space),
+                ("prepend_scheme", "never"),
+                ("split", true));
             writer.WriteNull("post_processor");
             WriteSequence(writer, "decoder", "decoders", ["ByteFallback", "Metaspace"]);
         }, writer =>
@@ -90,10 +112,12 @@ internal static class TokenizerJson
         }
     }
 
-    private static Tokenizer Build(IReadOnlyList<string> specialTokens, Action<Utf8JsonWriter> writeSteps, Action<Utf8JsonWriter> writeModel)
+    private static Tokenizer Build(
+        IReadOnlyList<string> specialTokens, Action<Utf8JsonWriter> writeSteps, Action<Utf8JsonWriter> writeModel)
     {
         using var stream = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" }))
+        using (var writer = new Utf8JsonWriter(
+            stream, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" }))
         {
             writer.WriteStartObject();
             writer.WriteString("version", "1.0");
@@ -126,7 +150,13 @@ internal static class TokenizerJson
     }
 
     private static void WriteByteLevel(Utf8JsonWriter writer, string name, bool prefixSpace)
-        => WriteObject(writer, name, ("type", "ByteLevel"), ("add_prefix_space", prefixSpace), ("trim_offsets", true), ("use_regex", true));
+        => WriteObject(
+            writer,
+            name,
+            ("type", "ByteLevel"),
+            ("add_prefix_space", prefixSpace),
+            ("trim_offsets", true),
+            ("use_regex", true));
 
     private static void WriteSequence(Utf8JsonWriter writer, string name, string items, IReadOnlyList<string> steps)
     {
@@ -164,7 +194,8 @@ internal static class TokenizerJson
         }
     }
 
-    private static void WriteModel(Utf8JsonWriter writer, IReadOnlyList<string> vocabulary, IReadOnlyList<(string Left, string Right)> merges, bool byteFallback)
+    private static void WriteModel(
+        Utf8JsonWriter writer, IReadOnlyList<string> vocabulary, IReadOnlyList<(string Left, string Right)> merges, bool byteFallback)
     {
         writer.WriteStartObject("model");
         writer.WriteString("type", "BPE");

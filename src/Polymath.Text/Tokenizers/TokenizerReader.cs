@@ -27,7 +27,8 @@ internal static class TokenizerReader
         if (beside is not null)
         {
             var tokens = new SortedDictionary<int, AddedToken>(added.ToDictionary(token => token.Id));
-            if (beside.Add(tokens, model.Vocabulary, rows)) (added, bytes) = ([.. tokens.Values], AddedBeside.Written(bytes, tokens.Values));
+            if (beside.Add(tokens, model.Vocabulary, rows))
+                (added, bytes) = ([.. tokens.Values], AddedBeside.Written(bytes, tokens.Values));
         }
         var normalizer = NormalizerReader.Read(root.Find("normalizer"));
         var steps = PreTokenizerReader.Read(root.Find("pre_tokenizer"), model.CanReadBytes, out var readsBytes);
@@ -35,18 +36,27 @@ internal static class TokenizerReader
         var truncation = Truncation.Read(root.Find("truncation"));
         var decoder = DecoderReader.Read(root.Find("decoder"));
         model.Prepare(added.Where(token => token.Special).Select(token => token.Id).ToHashSet(), readsBytes);
-        return new PipelineTokenizer(bytes, model, added, normalizer, steps, post, decoder, truncation);
+        return new PipelineTokenizer(
+            bytes,
+            model,
+            added,
+            normalizer,
+            steps,
+            post,
+            decoder,
+            truncation);
     }
 
     private static TokenModel ReadModel(JsonPart part)
     {
         // Older files leave the type out, and each kind has settings that the others lack.
-        var kind = part.Find("type")?.Text() ?? (part.Find("merges") is not null ? "BPE" : part.Find("max_input_chars_per_word") is not null ? "WordPiece"
-            : part.Find("unk_id") is not null ? "Unigram" : "unknown");
+        var kind = part.Find("type")?.Text()
+            ?? (part.Find("merges") is not null ? "BPE" : part.Find("max_input_chars_per_word") is not null ? "WordPiece"
+                : part.Find("unk_id") is not null ? "Unigram" : "unknown");
         return Models.TryGetValue(kind, out var read)
             ? read(part)
-            : throw new InputException($"{part.File}: key 'model.type': tokenizers of the kind '{kind}' cannot be read; known are " +
-                $"{string.Join(", ", Models.Keys)}. Choose a model with one of these.");
+            : throw new InputException($"{part.File}: key 'model.type': tokenizers of the kind '{kind}' cannot be read; known are "
+                + $"{string.Join(", ", Models.Keys)}. Choose a model with one of these.");
     }
 
     private static List<AddedToken> ReadAdded(JsonPart? part, IReadOnlyDictionary<string, int> vocabulary)
@@ -60,7 +70,14 @@ internal static class TokenizerReader
                 continue;
             // The vocabulary has the last word on the id of a token it holds.
             id = vocabulary.GetValueOrDefault(content, id);
-            tokens[id] = new(id, content, Flag("single_word"), Flag("lstrip"), Flag("rstrip"), Flag("normalized"), Flag("special"));
+            tokens[id] = new(
+                id,
+                content,
+                Flag("single_word"),
+                Flag("lstrip"),
+                Flag("rstrip"),
+                Flag("normalized"),
+                Flag("special"));
 
             bool Flag(string key) => item.Find(key)?.Flag() ?? false;
         }

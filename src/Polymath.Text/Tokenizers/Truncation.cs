@@ -72,11 +72,12 @@ public sealed record Truncation(int MaxLength, TruncationStrategy Strategy = Tru
     }
 
     /// <summary>
-    /// Takes away the words of one of two texts that Hugging Face's library never reads: it stops behind the word that fills the greatest length, and what is left
-    /// decides how the two share the room.
+    /// Takes away the words of one of two texts that Hugging Face's library never reads: it stops behind the word that fills the greatest
+    /// length, and what is left decides how the two share the room.
     /// </summary>
     /// <param name="ids">The text's tokens.</param>
-    /// <param name="words">Where each word ends in them, and whether it is an added token: those are found first, and are no place to stop.</param>
+    /// <param name="words">Where each word ends in them, and whether it is an added token: those are found first, and are no place to
+    /// stop.</param>
     /// <param name="second">Whether it is the second text.</param>
     internal void Stop(List<int> ids, List<(int End, bool Added)> words, bool second)
     {

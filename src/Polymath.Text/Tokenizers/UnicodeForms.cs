@@ -35,7 +35,8 @@ internal static class UnicodeForms
     {
         using var stream = typeof(UnicodeForms).Assembly.GetManifestResourceStream("Polymath.Text.UnicodeNormalization.txt")!;
         using var reader = new StreamReader(stream);
-        // Lines: "class FIRST LAST NUMBER", "= CODE PARTS..." (composes back), "! CODE PARTS..." (does not), "~ CODE PARTS..." (compatibility only).
+        // Lines: "class FIRST LAST NUMBER", "= CODE PARTS..." (composes back), "! CODE PARTS..." (does not), "~ CODE PARTS..."
+        // (compatibility only).
         while (reader.ReadLine() is { } line)
         {
             var words = line.Split(' ');
@@ -115,7 +116,8 @@ internal static class UnicodeForms
             Decompose(unit, form is UnicodeForm.Nfkc or UnicodeForm.Nfkd, codes);
             if (composes)
                 Compose(codes);
-            var joins = composes && (seconds.Contains(unit) || unit - VowelBase is >= 0 and < Vowels || unit - TrailBase is > 0 and < Trails);
+            var joins = composes
+                && (seconds.Contains(unit) || unit - VowelBase is >= 0 and < Vowels || unit - TrailBase is > 0 and < Trails);
             inert[unit] = codes.Count == 1 && codes[0] == unit && !joins;
         }
 
@@ -148,7 +150,8 @@ internal static class UnicodeForms
         }
     }
 
-    // Marks are sorted by class, those of one class keeping their order. A text may hold any number of them in a row: the work must not grow with their square.
+    // Marks are sorted by class, those of one class keeping their order. A text may hold any number of them in a row: the work must not
+    // grow with their square.
     private static void Reorder(List<int> codes)
     {
         Span<int> places = stackalloc int[byte.MaxValue + 2];
@@ -200,7 +203,8 @@ internal static class UnicodeForms
     {
         if (first - LeadBase is >= 0 and < Leads and var lead && second - VowelBase is >= 0 and < Vowels and var vowel)
             return HangulBase + (lead * Vowels + vowel) * Trails;
-        if (first - HangulBase is >= 0 and < Leads * Vowels * Trails and var syllable && syllable % Trails == 0 && second - TrailBase is > 0 and < Trails and var trail)
+        if (first - HangulBase is >= 0 and < Leads * Vowels * Trails and var syllable
+            && syllable % Trails == 0 && second - TrailBase is > 0 and < Trails and var trail)
             return first + trail;
         return Composites.TryGetValue((first, second), out var composite) ? composite : null;
     }

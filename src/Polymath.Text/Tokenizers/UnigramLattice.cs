@@ -1,6 +1,8 @@
 namespace Polymath.Text;
 
-/// <summary>All ways to write a word with some tokens, for learning which tokens are worth having. The first token stands for unknown characters.</summary>
+/// <summary>
+/// All ways to write a word with some tokens, for learning which tokens are worth having. The first token stands for unknown characters.
+/// </summary>
 internal sealed class UnigramLattice
 {
     private const double Negligible = 50;
@@ -23,7 +25,9 @@ internal sealed class UnigramLattice
         _scores[0] = _unknownScore;
     }
 
-    /// <summary>How often each token is expected in the words, over all ways to write them, each as probable as the tokens make it.</summary>
+    /// <summary>
+    /// How often each token is expected in the words, over all ways to write them, each as probable as the tokens make it.
+    /// </summary>
     /// <param name="words">The words with their counts.</param>
     /// <param name="likelihood">Is told the mean logarithm of a word's probability, or null.</param>
     public double[] Expect(IReadOnlyList<(string Word, long Count)> words, Action<double>? likelihood)

@@ -5,7 +5,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>A unigram language model of tokens (Kudo 2018): of all ways to write a word the most probable one, found by Viterbi's algorithm.</summary>
+/// <summary>
+/// A unigram language model of tokens (Kudo 2018): of all ways to write a word the most probable one, found by Viterbi's algorithm.
+/// </summary>
 internal sealed class UnigramModel : TokenModel
 {
     /// <summary>How much less probable than the rarest token an unknown character is, as a logarithm.</summary>
@@ -99,13 +101,25 @@ internal sealed class UnigramModel : TokenModel
         {
             Span<double> scores = stackalloc double[ShortWord];
             Span<int> ids = stackalloc int[ShortWord], starts = stackalloc int[ShortWord];
-            Write(word, plain, scores[..(word.Length + 1)], ids, starts, into);
+            Write(
+                word,
+                plain,
+                scores[..(word.Length + 1)],
+                ids,
+                starts,
+                into);
         }
         else
         {
             var scores = ArrayPool<double>.Shared.Rent(word.Length + 1);
             var places = ArrayPool<int>.Shared.Rent(2 * (word.Length + 1));
-            Write(word, plain, scores.AsSpan(0, word.Length + 1), places, places.AsSpan(word.Length + 1), into);
+            Write(
+                word,
+                plain,
+                scores.AsSpan(0, word.Length + 1),
+                places,
+                places.AsSpan(word.Length + 1),
+                into);
             ArrayPool<double>.Shared.Return(scores);
             ArrayPool<int>.Shared.Return(places);
         }
@@ -118,7 +132,12 @@ internal sealed class UnigramModel : TokenModel
     {
         var scores = new double[word.Length + 1];
         var (found, starts) = (new int[word.Length + 1], new int[word.Length + 1]);
-        Search(word, false, scores, found, starts);
+        Search(
+            word,
+            false,
+            scores,
+            found,
+            starts);
         var from = into.Count;
         for (int end = word.Length, start; end > 0; end = start)
         {
@@ -149,9 +168,20 @@ internal sealed class UnigramModel : TokenModel
         return ids;
     }
 
-    private void Write(ReadOnlySpan<char> word, bool plain, Span<double> scores, Span<int> ids, Span<int> starts, List<int> into)
+    private void Write(
+        ReadOnlySpan<char> word,
+        bool plain,
+        Span<double> scores,
+        Span<int> ids,
+        Span<int> starts,
+        List<int> into)
     {
-        Search(word, plain, scores, ids, starts);
+        Search(
+            word,
+            plain,
+            scores,
+            ids,
+            starts);
         var from = into.Count;
         for (var end = word.Length; end > 0;)
         {
@@ -173,7 +203,12 @@ internal sealed class UnigramModel : TokenModel
     }
 
     // The best way to reach each place in the word: of equally good ones the one with the longer last token, which is found first.
-    private void Search(ReadOnlySpan<char> word, bool plain, Span<double> scores, Span<int> ids, Span<int> starts)
+    private void Search(
+        ReadOnlySpan<char> word,
+        bool plain,
+        Span<double> scores,
+        Span<int> ids,
+        Span<int> starts)
     {
         var (trie, values) = plain ? (_plainTrie, _plainValues) : (_trie, _values);
         starts[..scores.Length].Fill(-1);
@@ -192,16 +227,37 @@ internal sealed class UnigramModel : TokenModel
                 var id = values[node];
                 if (id < 0)
                     continue;
-                Offer(end, here + _scores[id], id, at, scores, ids, starts);
+                Offer(
+                    end,
+                    here + _scores[id],
+                    id,
+                    at,
+                    scores,
+                    ids,
+                    starts);
                 single |= end - at == width;
             }
 
             if (!single)
-                Offer(at + width, here + _unknownScore, _unknown >= 0 ? _unknown : throw NoUnknown(word.Slice(at, width)), at, scores, ids, starts);
+                Offer(
+                    at + width,
+                    here + _unknownScore,
+                    _unknown >= 0 ? _unknown : throw NoUnknown(word.Slice(at, width)),
+                    at,
+                    scores,
+                    ids,
+                    starts);
         }
     }
 
-    private static void Offer(int end, double score, int id, int start, Span<double> scores, Span<int> ids, Span<int> starts)
+    private static void Offer(
+        int end,
+        double score,
+        int id,
+        int start,
+        Span<double> scores,
+        Span<int> ids,
+        Span<int> starts)
     {
         if (starts[end] >= 0 && !(score > scores[end]))
             return;
@@ -233,5 +289,6 @@ internal sealed class UnigramModel : TokenModel
     }
 
     private static InputException NoUnknown(ReadOnlySpan<char> text)
-        => new($"the tokenizer has no token for '{text}' and no unknown token. Set unk_id in its file, or choose a tokenizer that has one.");
+        =>
+        new($"the tokenizer has no token for '{text}' and no unknown token. Set unk_id in its file, or choose a tokenizer that has one.");
 }

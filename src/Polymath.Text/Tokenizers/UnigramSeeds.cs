@@ -3,8 +3,8 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// The candidates a unigram model starts from: every character, and of the strings of up to 16 characters that occur more than once in the list of words
-/// those that go on in different ways (the inner nodes of the suffix tree), weighted by length and number.
+/// The candidates a unigram model starts from: every character, and of the strings of up to 16 characters that occur more than once in the
+/// list of words those that go on in different ways (the inner nodes of the suffix tree), weighted by length and number.
 /// </summary>
 internal static class UnigramSeeds
 {
@@ -28,7 +28,8 @@ internal static class UnigramSeeds
             text.Add(0);
         }
 
-        var characters = counts.OrderByDescending(entry => entry.Value).ThenByDescending(entry => entry.Key).Select(entry => (new Rune(entry.Key).ToString(), entry.Value));
+        var characters = counts.OrderByDescending(entry => entry.Value)
+            .ThenByDescending(entry => entry.Key).Select(entry => (new Rune(entry.Key).ToString(), entry.Value));
         int[] codes = [.. text];
         var strings = Repeated(codes).OrderByDescending(entry => entry.Weight).ThenBy(entry => entry, new LaterFirst(codes))
             .Select(entry => (TextOf(codes, entry.Start, entry.Length), entry.Weight));
@@ -67,7 +68,9 @@ internal static class UnigramSeeds
     private static int Compare(int[] codes, int first, int second)
     {
         var shared = Shared(codes, first, second);
-        return shared > LongestToken || codes[first + Math.Max(0, shared - 1)] == 0 ? 0 : codes[first + shared].CompareTo(codes[second + shared]);
+        return shared > LongestToken || codes[first + Math.Max(0, shared - 1)] == 0
+            ? 0
+            : codes[first + shared].CompareTo(codes[second + shared]);
     }
 
     // As far as one character past the longest token, or to the end of both words.
@@ -83,7 +86,8 @@ internal static class UnigramSeeds
         return length;
     }
 
-    private static string TextOf(int[] codes, int start, int length) => string.Concat(codes.AsSpan(start, length).ToArray().Select(code => new Rune(code).ToString()));
+    private static string TextOf(int[] codes, int start, int length) =>
+        string.Concat(codes.AsSpan(start, length).ToArray().Select(code => new Rune(code).ToString()));
 
     private sealed class LaterFirst(int[] codes) : IComparer<(int Start, int Length, long Weight)>
     {

@@ -4,9 +4,9 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Learns a unigram language model of tokens (Kudo 2018) the way Hugging Face's trainer does: many candidates, expectation maximisation with a sparse prior,
-/// and pruning of those whose loss costs the likelihood least, until the size is reached. Everything is gone through in a fixed order, so that the same texts
-/// give the same tokens.
+/// Learns a unigram language model of tokens (Kudo 2018) the way Hugging Face's trainer does: many candidates, expectation maximisation
+/// with a sparse prior, and pruning of those whose loss costs the likelihood least, until the size is reached. Everything is gone through
+/// in a fixed order, so that the same texts give the same tokens.
 /// </summary>
 public static class UnigramTrainer
 {
@@ -23,26 +23,34 @@ public static class UnigramTrainer
 
     /// <summary>Learns the tokens.</summary>
     /// <param name="texts">The texts; they are gone through once. Tokens never reach over a space.</param>
-    /// <param name="vocabularySize">The number of tokens, special ones, the 256 bytes and all characters included; fewer when there are no more candidates.</param>
-    /// <param name="specialTokens">The special tokens, which take the first ids; the unknown token is added behind them when it is not among them.</param>
-    /// <exception cref="InputException">A special token could be mistaken for text, or the vocabulary has no room for the characters.</exception>
-    public static Tokenizer Train(IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string> specialTokens) => Train(texts, vocabularySize, specialTokens, null);
+    /// <param name="vocabularySize">The number of tokens, special ones, the 256 bytes and all characters included; fewer when there are no
+    /// more candidates.</param>
+    /// <param name="specialTokens">The special tokens, which take the first ids; the unknown token is added behind them when it is not
+    /// among them.</param>
+    /// <exception cref="InputException">A special token could be mistaken for text, or the vocabulary has no room for the
+    /// characters.</exception>
+    public static Tokenizer Train(IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string> specialTokens) =>
+        Train(texts, vocabularySize, specialTokens, null);
 
-    internal static Tokenizer Train(IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string> specialTokens, Action<double>? likelihood)
+    internal static Tokenizer Train(
+        IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string> specialTokens, Action<double>? likelihood)
     {
         if (!specialTokens.Contains(Unknown))
             specialTokens = [.. specialTokens, Unknown];
         TokenizerJson.CheckSpecial(specialTokens);
-        var words = CountWords(texts).OrderByDescending(word => word.Value).ThenBy(word => word.Key, StringComparer.Ordinal).Select(word => (word.Key, word.Value)).ToList();
+        var words = CountWords(texts).OrderByDescending(word => word.Value)
+            .ThenBy(word => word.Key, StringComparer.Ordinal).Select(word => (word.Key, word.Value)).ToList();
         var characters = words.SelectMany(word => word.Key.EnumerateRunes()).Distinct().Order().Select(rune => rune.ToString()).ToList();
         var room = vocabularySize - specialTokens.Count - Bytes;
         if (room < characters.Count || room < 1)
-            throw new InputException($"a vocabulary of {vocabularySize} tokens has no room for {specialTokens.Count} special tokens, {Bytes} bytes and {characters.Count} " +
-                $"characters. Set the size to {specialTokens.Count + Bytes + Math.Max(1, characters.Count)} or more.");
+            throw new InputException($"a vocabulary of {vocabularySize} tokens has no room for {specialTokens.Count} special tokens, "
+                + $"{Bytes} bytes and {characters.Count} characters. Set the size to "
+                + $"{specialTokens.Count + Bytes + Math.Max(1, characters.Count)} or more.");
         var pieces = Learn(words, vocabularySize - Bytes, likelihood);
         var special = specialTokens.Select(token => (token, 0.0));
         var bytes = Enumerable.Range(0, Bytes).Select(value => ($"<0x{value:X2}>", ByteScore));
-        return TokenizerJson.Unigram([.. special, .. bytes, .. Finish(pieces, characters, room)], specialTokens, specialTokens.ToList().IndexOf(Unknown));
+        return TokenizerJson.Unigram(
+            [.. special, .. bytes, .. Finish(pieces, characters, room)], specialTokens, specialTokens.ToList().IndexOf(Unknown));
     }
 
     private static Dictionary<string, long> CountWords(IEnumerable<string> texts)
@@ -86,7 +94,8 @@ public static class UnigramTrainer
         return [pieces[0], .. kept.Select(id => (pieces[id].Token, Digamma(expected[id]) - total))];
     }
 
-    private static List<(string Token, double Score)> Prune(List<(string Token, double Score)> pieces, List<(string Word, long Count)> words, int size)
+    private static List<(string Token, double Score)> Prune(
+        List<(string Token, double Score)> pieces, List<(string Word, long Count)> words, int size)
     {
         var lattice = new UnigramLattice(pieces);
         var counts = lattice.CountBest(words);
@@ -112,17 +121,21 @@ public static class UnigramTrainer
             candidates.Add((id, counts[id] / all * (before - others.Sum(other => Math.Log(counts[other] + counts[id]) - after))));
         }
 
-        kept.AddRange(candidates.OrderByDescending(candidate => candidate.Loss).Take(Math.Max(0, size - kept.Count)).Select(candidate => pieces[candidate.Id]));
+        kept.AddRange(candidates.OrderByDescending(candidate => candidate.Loss)
+            .Take(Math.Max(0, size - kept.Count)).Select(candidate => pieces[candidate.Id]));
         return kept;
     }
 
     // All characters, those that were pruned a little above the rarest token, then the best of the rest, by falling score.
-    private static IEnumerable<(string Token, double Score)> Finish(List<(string Token, double Score)> pieces, List<string> characters, int room)
+    private static IEnumerable<(string Token, double Score)> Finish(
+        List<(string Token, double Score)> pieces, List<string> characters, int room)
     {
         var scores = pieces.Skip(1).ToDictionary(piece => piece.Token, piece => piece.Score, StringComparer.Ordinal);
         var least = scores.Values.DefaultIfEmpty(0).Min();
         var missing = 0;
-        var required = characters.Select(character => (character, scores.TryGetValue(character, out var score) ? score : least + PenaltyStep * missing++)).ToList();
+        var required = characters
+            .Select(character => (character, scores.TryGetValue(character, out var score) ? score : least + PenaltyStep * missing++))
+            .ToList();
         var known = characters.ToHashSet(StringComparer.Ordinal);
         var rest = pieces.Skip(1).Where(piece => !known.Contains(piece.Token)).Take(room - required.Count);
         return required.Concat(rest).OrderByDescending(piece => piece.Item2);

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Polymath.Text;
 
 /// <summary>
-/// Remembers the ids of words that were seen more than once, in as many places as it has; a word may take another's place. For any number of threads: a
-/// place is read and written whole.
+/// Remembers the ids of words that were seen more than once, in as many places as it has; a word may take another's place. For any number
+/// of threads: a place is read and written whole.
 /// </summary>
 internal sealed class WordCache
 {

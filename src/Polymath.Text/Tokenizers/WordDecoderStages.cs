@@ -5,14 +5,16 @@ internal sealed class WordPieceStage(DecoderStage next, string prefix, bool clea
 {
     private static readonly (string Dirty, string Clean)[] Rules =
     [
-        (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+        (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't"),
+        (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
     ];
 
     private readonly System.Text.StringBuilder? _held = fused ? new System.Text.StringBuilder() : null;
     private bool _first = true;
 
     /// <summary>A text without spaces before signs and contractions.</summary>
-    public static string Clean(string text) => Rules.Aggregate(text, (current, rule) => current.Replace(rule.Dirty, rule.Clean, StringComparison.Ordinal));
+    public static string Clean(string text) =>
+        Rules.Aggregate(text, (current, rule) => current.Replace(rule.Dirty, rule.Clean, StringComparison.Ordinal));
 
     /// <inheritdoc/>
     public override void Push(string token)
@@ -40,8 +42,15 @@ internal sealed class WordPieceStage(DecoderStage next, string prefix, bool clea
     }
 }
 
-/// <summary>Writes the output of connectionist temporal classification (Graves et al. 2006): repeats count once, the blank is nothing.</summary>
-internal sealed class ConnectionistStage(DecoderStage next, string pad, string delimiter, bool cleans, bool fused) : DecoderStage(next)
+/// <summary>
+/// Writes the output of connectionist temporal classification (Graves et al. 2006): repeats count once, the blank is nothing.
+/// </summary>
+internal sealed class ConnectionistStage(
+    DecoderStage next,
+    string pad,
+    string delimiter,
+    bool cleans,
+    bool fused) : DecoderStage(next)
 {
     private readonly System.Text.StringBuilder? _held = fused ? new System.Text.StringBuilder() : null;
     private string? _last;

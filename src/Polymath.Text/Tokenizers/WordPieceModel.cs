@@ -3,7 +3,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>WordPiece (Schuster and Nakajima 2012): the longest token that fits, from left to right; a word that cannot be written whole is unknown.</summary>
+/// <summary>
+/// WordPiece (Schuster and Nakajima 2012): the longest token that fits, from left to right; a word that cannot be written whole is unknown.
+/// </summary>
 internal sealed class WordPieceModel : TokenModel
 {
     private readonly Dictionary<string, int> _vocabulary;
@@ -72,8 +74,10 @@ internal sealed class WordPieceModel : TokenModel
         if (!Write(word, plain, into))
         {
             into.RemoveRange(from, into.Count - from);
-            into.Add(_unknown >= 0 ? _unknown : throw new InputException($"the word '{word}' cannot be written, and the unknown token '{_unknownToken}' is " +
-                $"not in the vocabulary of the tokenizer. Add it, or choose a tokenizer that has it."));
+            into.Add(_unknown >= 0
+                ? _unknown
+                : throw new InputException($"the word '{word}' cannot be written, and the unknown token '{_unknownToken}' is not in the "
+                    + "vocabulary of the tokenizer. Add it, or choose a tokenizer that has it."));
         }
 
         cache.Add(word, CollectionsMarshal.AsSpan(into)[from..]);
@@ -154,7 +158,9 @@ internal sealed class WordLevelModel : TokenModel
         if (_lookup.TryGetValue(word, out var id) && !(plain && _specialIds.Contains(id)))
             into.Add(id);
         else
-            into.Add(_vocabulary.TryGetValue(_unknownToken, out var unknown) ? unknown : throw new InputException($"the word '{word}' is not in the " +
-                $"tokenizer's vocabulary, nor is the unknown token '{_unknownToken}'. Add it, or choose a tokenizer that has it."));
+            into.Add(_vocabulary.TryGetValue(_unknownToken, out var unknown)
+                ? unknown
+                : throw new InputException($"the word '{word}' is not in the tokenizer's vocabulary, nor is the unknown token "
+                    + $"'{_unknownToken}'. Add it, or choose a tokenizer that has it."));
     }
 }

@@ -4,8 +4,8 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Learns a WordPiece vocabulary as Hugging Face's trainer does: by merging the most frequent pairs, as byte-pair encoding does, of characters that are
-/// marked where they go on with a word.
+/// Learns a WordPiece vocabulary as Hugging Face's trainer does: by merging the most frequent pairs, as byte-pair encoding does, of
+/// characters that are marked where they go on with a word.
 /// </summary>
 public static class WordPieceTrainer
 {
@@ -17,17 +17,36 @@ public static class WordPieceTrainer
 
     /// <summary>Learns the tokens.</summary>
     /// <param name="texts">The texts; they are gone through once.</param>
-    /// <param name="vocabularySize">The number of tokens to reach, special ones and characters included; fewer when nothing is left to merge.</param>
+    /// <param name="vocabularySize">The number of tokens to reach, special ones and characters included; fewer when nothing is left to
+    /// merge.</param>
     /// <param name="minimumCount">How often a pair must occur to be merged.</param>
-    /// <param name="specialTokens">The special tokens, which take the first ids; the unknown token is added behind them when it is not among them.</param>
+    /// <param name="specialTokens">The special tokens, which take the first ids; the unknown token is added behind them when it is not
+    /// among them.</param>
     /// <param name="normalizes">Whether texts are cleaned, made lower case and freed of accents as BERT's are.</param>
-    /// <exception cref="InputException">A special token could be mistaken for text, or the vocabulary has no room for the characters.</exception>
-    public static Tokenizer Train(IEnumerable<string> texts, int vocabularySize, int minimumCount, IReadOnlyList<string> specialTokens, bool normalizes = true)
-        => Train(texts, vocabularySize, minimumCount, specialTokens, normalizes, characters => characters.Order(StringComparer.Ordinal));
+    /// <exception cref="InputException">A special token could be mistaken for text, or the vocabulary has no room for the
+    /// characters.</exception>
+    public static Tokenizer Train(
+        IEnumerable<string> texts,
+        int vocabularySize,
+        int minimumCount,
+        IReadOnlyList<string> specialTokens,
+        bool normalizes = true)
+        => Train(
+            texts,
+            vocabularySize,
+            minimumCount,
+            specialTokens,
+            normalizes,
+            characters => characters.Order(StringComparer.Ordinal));
 
     /// <summary>The same, with the order in which the marked characters are numbered: it decides between equally frequent pairs.</summary>
     internal static Tokenizer Train(
-        IEnumerable<string> texts, int vocabularySize, int minimumCount, IReadOnlyList<string> specialTokens, bool normalizes, Func<IEnumerable<string>, IEnumerable<string>> order)
+        IEnumerable<string> texts,
+        int vocabularySize,
+        int minimumCount,
+        IReadOnlyList<string> specialTokens,
+        bool normalizes,
+        Func<IEnumerable<string>, IEnumerable<string>> order)
     {
         if (!specialTokens.Contains(Unknown))
             specialTokens = [.. specialTokens, Unknown];
@@ -38,8 +57,8 @@ public static class WordPieceTrainer
         var later = words.Keys.SelectMany(word => word.EnumerateRunes().Skip(1)).Distinct().Select(rune => Prefix + rune);
         vocabulary.AddRange(order(later));
         if (vocabulary.Count > vocabularySize)
-            throw new InputException($"a vocabulary of {vocabularySize} tokens has no room for {specialTokens.Count} special tokens and " +
-                $"{vocabulary.Count - specialTokens.Count} characters. Set the size to {vocabulary.Count} or more.");
+            throw new InputException($"a vocabulary of {vocabularySize} tokens has no room for {specialTokens.Count} special tokens and "
+                + $"{vocabulary.Count - specialTokens.Count} characters. Set the size to {vocabulary.Count} or more.");
         var ids = vocabulary.Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal);
         var learner = new BpeLearner(vocabulary, Prefix);
         foreach (var (word, count) in words)

@@ -7,7 +7,8 @@ internal sealed class MetaspacePreTokenizer(char replacement, string scheme, boo
     public override void Split(Piece piece, List<Piece> into)
     {
         var source = piece.Span;
-        var prepends = (source.IsEmpty || (source[0] != replacement && source[0] != ' ')) && (scheme == "always" || (scheme == "first" && piece.Opens));
+        var prepends = (source.IsEmpty || (source[0] != replacement && source[0] != ' '))
+            && (scheme == "always" || (scheme == "first" && piece.Opens));
         var text = string.Create(source.Length + (prepends ? 1 : 0), (piece, replacement, prepends), static (span, state) =>
         {
             span[0] = state.replacement;
@@ -32,7 +33,12 @@ internal sealed class MetaspacePreTokenizer(char replacement, string scheme, boo
 internal sealed class SetPreTokenizer(CodePointSet set, SplitBehavior behavior) : PreTokenizer
 {
     /// <inheritdoc/>
-    public override void Split(Piece piece, List<Piece> into) => SplitBehaviors.Split(piece, set.Matches(piece.Span), behavior, false, into);
+    public override void Split(Piece piece, List<Piece> into) => SplitBehaviors.Split(
+        piece,
+        set.Matches(piece.Span),
+        behavior,
+        false,
+        into);
 }
 
 /// <summary>Keeps what is between white space.</summary>
@@ -85,7 +91,8 @@ internal sealed class WhitespacePreTokenizer : PreTokenizer
 /// <summary>Splits at white space, which is dropped, and takes punctuation apart sign by sign (Devlin et al. 2019).</summary>
 internal sealed class BertPreTokenizer : PreTokenizer
 {
-    private static readonly bool[] Ends = [.. Enumerable.Range(0, 128).Select(code => char.IsWhiteSpace((char)code) || CharacterSets.Punctuation.Contains(code))];
+    private static readonly bool[] Ends = [.. Enumerable.Range(0, 128)
+        .Select(code => char.IsWhiteSpace((char)code) || CharacterSets.Punctuation.Contains(code))];
 
     /// <inheritdoc/>
     public override void Split(Piece piece, List<Piece> into)
@@ -136,7 +143,10 @@ internal sealed class FixedLengthPreTokenizer(int length) : PreTokenizer
     }
 }
 
-/// <summary>Splits where the script changes, Chinese and Japanese being one; what opens a text and belongs to no script is dropped, as the library does.</summary>
+/// <summary>
+/// Splits where the script changes, Chinese and Japanese being one; what opens a text and belongs to no script is dropped, as the library
+/// does.
+/// </summary>
 internal sealed class UnicodeScriptsPreTokenizer : PreTokenizer
 {
     /// <inheritdoc/>

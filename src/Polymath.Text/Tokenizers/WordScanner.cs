@@ -1,8 +1,8 @@
 namespace Polymath.Text;
 
 /// <summary>
-/// Finds the words of the two splitting patterns that nearly all byte-level tokenizers use, many times faster than a regular expression would
-/// and right for characters beyond the first 65,536.
+/// Finds the words of the two splitting patterns that nearly all byte-level tokenizers use, many times faster than a regular expression
+/// would and right for characters beyond the first 65,536.
 /// </summary>
 internal sealed class WordScanner
 {
@@ -108,5 +108,6 @@ internal sealed class WordScanner
     }
 
     // Case folding of the pattern engine joins the long s to s.
-    private static char Fold(char unit, bool anyCase) => !anyCase ? unit : unit == LongS ? 's' : char.IsAsciiLetterUpper(unit) ? (char)(unit | 0x20) : unit;
+    private static char Fold(char unit, bool anyCase) =>
+        !anyCase ? unit : unit == LongS ? 's' : char.IsAsciiLetterUpper(unit) ? (char)(unit | 0x20) : unit;
 }

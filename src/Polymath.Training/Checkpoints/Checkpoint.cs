@@ -7,8 +7,8 @@ using Polymath.Training.Optimizers;
 namespace Polymath.Training.Checkpoints;
 
 /// <summary>
-/// The saves of one stage: folders <c>step-NNNNNNNN</c> with the trained weights, the optimizer's moments, the state and, last, a manifest of checksums. It alone
-/// decides what is saved, what is trusted and what is deleted.
+/// The saves of one stage: folders <c>step-NNNNNNNN</c> with the trained weights, the optimizer's moments, the state and, last, a manifest
+/// of checksums. It alone decides what is saved, what is trusted and what is deleted.
 /// </summary>
 /// <param name="folder">The stage's folder of checkpoints.</param>
 /// <param name="settings">When to save and how many to keep.</param>
@@ -16,13 +16,17 @@ namespace Polymath.Training.Checkpoints;
 public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<string, long>? freeSpace = null)
 {
     // What a method remembers lies among the moments, under names that begin so.
-    const string Memory = "method.";
+    private const string Memory = "method.";
 
-    const string WeightsFile = "weights.safetensors", MomentsFile = "optimizer.safetensors", StateFile = "state.json", ManifestFile = "manifest.json";
+    private const string WeightsFile = "weights.safetensors",
+        MomentsFile = "optimizer.safetensors",
+        StateFile = "state.json",
+        ManifestFile = "manifest.json";
 
-    static readonly Dictionary<string, TorchSharp.torch.Tensor> none = [];
+    private static readonly Dictionary<string, TorchSharp.torch.Tensor> none = [];
 
-    static readonly JsonSerializerOptions layout = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+    private static readonly JsonSerializerOptions layout =
+        new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
     /// <summary>Throws when the disk lacks the space for the saves that will be kept, and one more while it is written.</summary>
     /// <param name="optimizer">What is saved.</param>
@@ -46,14 +50,19 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         Require(SizeOf(optimizer) + (memory ?? none).Values.Sum(tensor => tensor.numel() * tensor.element_size()));
         AtomicFile.WriteFolder(PathOf(state.Step), inside =>
         {
-            SafetensorsWriter.Write(Path.Combine(inside, WeightsFile), optimizer.Named.ToDictionary(pair => pair.Key, pair => pair.Value.Value));
-            SafetensorsWriter.Write(Path.Combine(inside, MomentsFile), optimizer.State().Concat((memory ?? none).Select(pair => KeyValuePair.Create(Memory + pair.Key, pair.Value))).ToDictionary());
+            SafetensorsWriter.Write(
+                Path.Combine(inside, WeightsFile), optimizer.Named.ToDictionary(pair => pair.Key, pair => pair.Value.Value));
+            SafetensorsWriter.Write(
+                Path.Combine(inside, MomentsFile),
+                optimizer.State()
+                    .Concat((memory ?? none).Select(pair => KeyValuePair.Create(Memory + pair.Key, pair.Value))).ToDictionary());
             AtomicFile.WriteText(Path.Combine(inside, StateFile), JsonSerializer.Serialize(state, layout) + "\n");
             var sums = new[] { WeightsFile, MomentsFile, StateFile }.ToDictionary(name => name, name => Digest(Path.Combine(inside, name)));
             AtomicFile.WriteText(Path.Combine(inside, ManifestFile), JsonSerializer.Serialize(sums, layout) + "\n");
         });
         // A later save than this one was found damaged: it counts for nothing.
-        foreach (var old in Steps().Where(step => step <= state.Step).SkipLast(settings.Keep).Where(step => step != state.BestStep)) Directory.Delete(PathOf(old), recursive: true);
+        foreach (var old in Steps().Where(step => step <= state.Step).SkipLast(settings.Keep).Where(step => step != state.BestStep))
+            Directory.Delete(PathOf(old), recursive: true);
     }
 
     /// <summary>The newest save that is whole; damaged ones are named and passed over.</summary>
@@ -69,7 +78,9 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
             var aside = PathOf(step) + ".damaged";
             for (var number = 2; Directory.Exists(aside); number++) aside = $"{PathOf(step)}.damaged-{number}";
             Directory.Move(PathOf(step), aside);
-            tell($"The checkpoint {PathOf(step)} is damaged ({fault}) and is not used; {(Steps().Any() ? "the one before it is" : "there is none before it, and the stage begins anew")}. It lies in {aside}.");
+            tell($"The checkpoint {PathOf(step)} is damaged ({fault}) and is not used; "
+                + $"{(Steps().Any() ? "the one before it is" : "there is none before it, and the stage begins anew")}. It lies in "
+                + $"{aside}.");
         }
         return null;
     }
@@ -98,22 +109,25 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
     /// <param name="step">The step.</param>
     public bool Has(int step) => Directory.Exists(PathOf(step)) && Fault(PathOf(step)) is null;
 
-    string PathOf(int step) => Path.Combine(folder, $"step-{step:D8}");
+    private string PathOf(int step) => Path.Combine(folder, $"step-{step:D8}");
 
-    IEnumerable<int> Steps() => Directory.Exists(folder)
-        ? Directory.GetDirectories(folder, "step-*").Select(path => int.TryParse(Path.GetFileName(path)[5..], out var step) ? step : -1).Where(step => step >= 0).Order()
+    private IEnumerable<int> Steps() => Directory.Exists(folder)
+        ? Directory.GetDirectories(folder, "step-*")
+            .Select(path => int.TryParse(Path.GetFileName(path)[5..], out var step) ? step : -1).Where(step => step >= 0).Order()
         : [];
 
-    CheckpointState ReadState(int step) => JsonSerializer.Deserialize<CheckpointState>(File.ReadAllText(Path.Combine(PathOf(step), StateFile)), layout)!;
+    private CheckpointState ReadState(int step) =>
+        JsonSerializer.Deserialize<CheckpointState>(File.ReadAllText(Path.Combine(PathOf(step), StateFile)), layout)!;
 
-    static string? Fault(string path)
+    private static string? Fault(string path)
     {
         try
         {
             var manifest = Path.Combine(path, ManifestFile);
             if (!File.Exists(manifest)) return $"{ManifestFile} is missing";
             var sums = JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(manifest), layout)!;
-            if (sums.Count != 3 || !sums.ContainsKey(WeightsFile) || !sums.ContainsKey(MomentsFile) || !sums.ContainsKey(StateFile)) return $"{ManifestFile} does not name the three files of a save";
+            if (sums.Count != 3 || !sums.ContainsKey(WeightsFile) || !sums.ContainsKey(MomentsFile) || !sums.ContainsKey(StateFile))
+                return $"{ManifestFile} does not name the three files of a save";
             foreach (var (name, sum) in sums)
             {
                 var file = Path.Combine(path, Path.GetFileName(name));
@@ -128,19 +142,20 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         }
     }
 
-    static string Digest(string file)
+    private static string Digest(string file)
     {
         using var stream = File.OpenRead(file);
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
-    static long SizeOf(AdamW optimizer) => optimizer.Count * 12 + (1 << 20);
+    private static long SizeOf(AdamW optimizer) => optimizer.Count * 12 + (1 << 20);
 
-    void Require(long bytes)
+    private void Require(long bytes)
     {
         Directory.CreateDirectory(folder);
         var free = freeSpace?.Invoke(folder) ?? new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
         if (free < bytes)
-            throw new RunFailedException($"Checkpoints in {folder} need {bytes / 1e6:N0} MB, the disk has {free / 1e6:N0} MB left. Free some space, keep fewer checkpoints, or give another --run-dir. Nothing was written.");
+            throw new RunFailedException($"Checkpoints in {folder} need {bytes / 1e6:N0} MB, the disk has {free / 1e6:N0} MB left. Free "
+                + "some space, keep fewer checkpoints, or give another --run-dir. Nothing was written.");
     }
 }

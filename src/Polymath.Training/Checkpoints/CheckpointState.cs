@@ -12,5 +12,13 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="BestStep">The step of that value.</param>
 /// <param name="Unmeasured">Whether the step was due to be measured and the run was stopped before it was.</param>
 public sealed record CheckpointState(
-    int Step, Cursor Cursor, string TorchRandom, double Seconds, long Tokens, double FirstLoss, double LastLoss, double? Best = null, int? BestStep = null,
+    int Step,
+    Cursor Cursor,
+    string TorchRandom,
+    double Seconds,
+    long Tokens,
+    double FirstLoss,
+    double LastLoss,
+    double? Best = null,
+    int? BestStep = null,
     bool Unmeasured = false);

@@ -5,11 +5,14 @@ using Polymath.Tuning;
 
 namespace Polymath.Training.Comparison;
 
-/// <summary>A comparison laid out: the candidates, and the recipe that trains each of them. All start from the same model: what the stages before leave behind.</summary>
+/// <summary>
+/// A comparison laid out: the candidates, and the recipe that trains each of them. All start from the same model: what the stages before
+/// leave behind.
+/// </summary>
 public sealed class ComparisonPlan
 {
-    readonly Recipe recipe;
-    readonly StageSpec stage;
+    private readonly Recipe recipe;
+    private readonly StageSpec stage;
 
     /// <summary>Lays a comparison out.</summary>
     /// <param name="recipe">The recipe.</param>
@@ -22,15 +25,21 @@ public sealed class ComparisonPlan
         (this.recipe, Spec) = (recipe, spec);
         var names = string.Join(", ", recipe.Stages.Select(one => one.Name));
         stage = spec.Stage is { } name
-            ? recipe.Stages.FirstOrDefault(one => one.Name == name) ?? throw new InputException($"The recipe has no stage '{name}'; its stages are {names}.")
+            ? recipe.Stages.FirstOrDefault(one => one.Name == name)
+                ?? throw new InputException($"The recipe has no stage '{name}'; its stages are {names}.")
             : recipe.Stages[^1];
         var abilities = AbilitiesOf(stage);
-        if (abilities.Count == 0) throw new InputException($"The recipe measures no ability on the stage {stage.Name}, so that nothing would tell candidates apart. Add one under abilities with stage: {stage.Name}, or name another stage with --stage ({names}).");
+        if (abilities.Count == 0)
+            throw new InputException($"The recipe measures no ability on the stage {stage.Name}, so that nothing would tell candidates "
+                + $"apart. Add one under abilities with stage: {stage.Name}, or name another stage with --stage ({names}).");
         Quality = spec.Quality ?? abilities[0];
-        if (!abilities.Contains(Quality)) throw new InputException($"'{Quality}' is no ability of the stage {stage.Name}; those are {string.Join(", ", abilities)}.");
+        if (!abilities.Contains(Quality))
+            throw new InputException($"'{Quality}' is no ability of the stage {stage.Name}; those are {string.Join(", ", abilities)}.");
         var forms = spec.Deltas.Where(delta => !IsFull(delta)).Select(delta => DeltaPresets.Find(delta).Form).ToList();
         foreach (var setting in (spec.Settings ?? new Dictionary<string, IReadOnlyList<string>>()).Keys)
-            if (!forms.Exists(form => DeltaPlan.Knows(form, setting))) throw new InputException($"None of {string.Join(", ", spec.Deltas)} has the setting '{setting}'. Write one by PEFT's name, such as {string.Join(", ", forms.SelectMany(DeltaPlan.SettingsOf).Distinct().Take(6))}.");
+            if (!forms.Exists(form => DeltaPlan.Knows(form, setting)))
+                throw new InputException($"None of {string.Join(", ", spec.Deltas)} has the setting '{setting}'. Write one by PEFT's name, "
+                    + $"such as {string.Join(", ", forms.SelectMany(DeltaPlan.SettingsOf).Distinct().Take(6))}.");
         Candidates = [.. Expand()];
         foreach (var candidate in Candidates)
             if (candidate.Delta is { } delta) DeltaPlan.Check(delta, candidate.Name, stage.Steps);
@@ -51,9 +60,9 @@ public sealed class ComparisonPlan
     /// <summary>What is trained, in order.</summary>
     public IReadOnlyList<Candidate> Candidates { get; }
 
-    static bool IsFull(string delta) => string.Equals(delta, "full", StringComparison.OrdinalIgnoreCase);
+    private static bool IsFull(string delta) => string.Equals(delta, "full", StringComparison.OrdinalIgnoreCase);
 
-    IEnumerable<Candidate> Expand()
+    private IEnumerable<Candidate> Expand()
     {
         var seen = new HashSet<string>(StringComparer.Ordinal);
         var folders = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
@@ -64,12 +73,15 @@ public sealed class ComparisonPlan
             for (var i = 0; i < Spec.Seeds; i++)
             {
                 var candidate = new Candidate(name, recipe.Seed + i, delta, rate);
-                yield return folders.Add(candidate.Folder) ? candidate : throw new InputException($"'{name}' and another way would share the folder {candidate.Folder}: their names differ in signs only. Leave one out.");
+                yield return folders.Add(candidate.Folder)
+                    ? candidate
+                    : throw new InputException($"'{name}' and another way would share the folder {candidate.Folder}: their names differ in "
+                        + "signs only. Leave one out.");
             }
         }
     }
 
-    IEnumerable<(string Name, DeltaSpec? Delta, double? Rate)> Ways()
+    private IEnumerable<(string Name, DeltaSpec? Delta, double? Rate)> Ways()
     {
         foreach (var name in Spec.Deltas)
             foreach (var rate in Spec.Rates is { Count: > 0 } rates ? rates.Select(rate => (double?)rate) : [null])
@@ -84,31 +96,52 @@ public sealed class ComparisonPlan
             }
     }
 
-    IEnumerable<(string Label, DeltaSpec Spec)> Shapes(string name)
+    private IEnumerable<(string Label, DeltaSpec Spec)> Shapes(string name)
     {
         var form = DeltaPresets.Find(name) with { Merge = false };
-        foreach (var roles in Spec.Roles is { Count: > 0 } choices && DeltaPlan.HasSockets(form.Form) ? choices : (IReadOnlyList<IReadOnlyList<Socket>?>)[form.Roles])
+        foreach (var roles in Spec.Roles is { Count: > 0 } choices && DeltaPlan.HasSockets(form.Form)
+            ? choices
+            : (IReadOnlyList<IReadOnlyList<Socket>?>)[form.Roles])
             foreach (var settings in Varied(form))
-                foreach (var budget in Spec.Budgets is { Count: > 0 } budgets && DeltaPlan.HasSize(form.Form) ? budgets.Select(text => (string?)text) : [null])
+                foreach (var budget in Spec.Budgets is { Count: > 0 } budgets && DeltaPlan.HasSize(form.Form)
+                    ? budgets.Select(text => (string?)text)
+                    : [null])
                 {
-                    var label = name + (Spec.Roles is { Count: > 0 } && roles is not null ? $" on {string.Join('+', roles.Select(role => JsonNamingPolicy.CamelCase.ConvertName(role.ToString())))}" : "")
+                    var label = name + (Spec.Roles is { Count: > 0 } && roles is not null
+                        ? $" on {string.Join('+', roles.Select(role => JsonNamingPolicy.CamelCase.ConvertName(role.ToString())))}"
+                        : "")
                         + string.Concat(settings.Select(pair => $" {pair.Key}={pair.Value}")) + (budget is null ? "" : $" {budget}");
-                    yield return (label, form with { Roles = roles, Budget = budget, Settings = settings.Count == 0 ? form.Settings : (form.Settings ?? new Dictionary<string, string>()).Concat(settings).GroupBy(pair => pair.Key).ToDictionary(group => group.Key, group => group.Last().Value) });
+                    yield return (label, form with
+                    {
+                        Roles = roles,
+                        Budget = budget,
+                        Settings = settings.Count == 0
+                            ? form.Settings
+                            : (form.Settings ?? new Dictionary<string, string>()).Concat(settings)
+                                .GroupBy(pair => pair.Key).ToDictionary(group => group.Key, group => group.Last().Value),
+                    });
                 }
     }
 
     // Every combination of the settings that the form knows.
-    IEnumerable<IReadOnlyList<KeyValuePair<string, string>>> Varied(DeltaSpec form)
+    private IEnumerable<IReadOnlyList<KeyValuePair<string, string>>> Varied(DeltaSpec form)
     {
         IEnumerable<IReadOnlyList<KeyValuePair<string, string>>> all = [[]];
         foreach (var (key, values) in Spec.Settings ?? new Dictionary<string, IReadOnlyList<string>>())
-            if (DeltaPlan.Knows(form.Form, key)) all = [.. all.SelectMany(made => values.Select(value => (IReadOnlyList<KeyValuePair<string, string>>)[.. made, new(key, value)]))];
+            if (DeltaPlan.Knows(form.Form, key))
+                all = [.. all.SelectMany(
+                    made => values.Select(value => (IReadOnlyList<KeyValuePair<string, string>>)[.. made, new(key, value)]))];
         return all;
     }
 
-    List<string> AbilitiesOf(StageSpec of) => [.. (recipe.Abilities ?? new Dictionary<string, AbilitySpec>()).Where(pair => pair.Value.StageName == of.Name).Select(pair => pair.Key)];
+    private List<string> AbilitiesOf(StageSpec of) =>
+        [.. (recipe.Abilities ?? new Dictionary<string, AbilitySpec>())
+            .Where(pair => pair.Value.StageName == of.Name).Select(pair => pair.Key)];
 
-    /// <summary>The recipe of the stages before, or null where the stage is the first. What they measure is left out but for what chooses their best checkpoints.</summary>
+    /// <summary>
+    /// The recipe of the stages before, or null where the stage is the first. What they measure is left out but for what chooses their best
+    /// checkpoints.
+    /// </summary>
     public Recipe? Before()
     {
         var stages = recipe.Stages.TakeWhile(one => one.Name != stage.Name).ToList();
@@ -129,7 +162,11 @@ public sealed class ComparisonPlan
         {
             Method = stage.Method is PromptMethod prompt ? prompt with { Train = method } : method,
             // LoRA+ is for candidates that have a B.
-            Optimizer = stage.Optimizer with { Rate = candidate.Rate ?? stage.Optimizer.Rate, LoraPlusRatio = candidate.Delta?.TrainsB() == true ? stage.Optimizer.LoraPlusRatio : 1 },
+            Optimizer = stage.Optimizer with
+            {
+                Rate = candidate.Rate ?? stage.Optimizer.Rate,
+                LoraPlusRatio = candidate.Delta?.TrainsB() == true ? stage.Optimizer.LoraPlusRatio : 1,
+            },
         };
         var own = Only([trained], [.. AbilitiesOf(stage)], recipe);
         return own with
@@ -141,7 +178,7 @@ public sealed class ComparisonPlan
         };
     }
 
-    static BasePrecision? BaseOf(MethodSpec? method) => method switch
+    private static BasePrecision? BaseOf(MethodSpec? method) => method switch
     {
         PromptMethod prompt => BaseOf(prompt.Train),
         LoraMethod lora => lora.Base,
@@ -150,13 +187,17 @@ public sealed class ComparisonPlan
         _ => null,
     };
 
-    static Recipe Only(IReadOnlyList<StageSpec> stages, HashSet<string> abilities, Recipe recipe) => recipe with
+    private static Recipe Only(IReadOnlyList<StageSpec> stages, HashSet<string> abilities, Recipe recipe) => recipe with
     {
         Rounds = null,
         Stages = [.. stages.Select(one => one with
         {
-            Evaluate = one.Evaluate is { } evaluate ? evaluate with { Abilities = [.. (evaluate.Abilities ?? []).Where(abilities.Contains)] } : null,
-            Checkpoint = one.Checkpoint is { Best: { } best } checkpoint && !abilities.Contains(best) ? checkpoint with { Best = null } : one.Checkpoint,
+            Evaluate = one.Evaluate is { } evaluate
+                ? evaluate with { Abilities = [.. (evaluate.Abilities ?? []).Where(abilities.Contains)] }
+                : null,
+            Checkpoint = one.Checkpoint is { Best: { } best } checkpoint && !abilities.Contains(best)
+                ? checkpoint with { Best = null }
+                : one.Checkpoint,
         })],
         Abilities = recipe.Abilities?.Where(pair => abilities.Contains(pair.Key)).ToDictionary(pair => pair.Key, pair => pair.Value),
     };

@@ -17,7 +17,11 @@ public sealed record Spread(double Mean, double? Deviation, double Least, double
     {
         ArgumentNullException.ThrowIfNull(values);
         var mean = values.Average();
-        return new Spread(mean, values.Count < 2 ? null : Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Count - 1)), values.Min(), values.Max());
+        return new Spread(
+            mean,
+            values.Count < 2 ? null : Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Count - 1)),
+            values.Min(),
+            values.Max());
     }
 }
 
@@ -31,7 +35,14 @@ public sealed record Spread(double Mean, double? Deviation, double Least, double
 /// <param name="TokensPerSecond">The mean of tokens read in a second.</param>
 /// <param name="PeakMemoryMegabytes">The most memory a process held up to the end of its training.</param>
 public sealed record ComparisonRow(
-    string Name, int Seeds, long Parameters, double Share, IReadOnlyDictionary<string, Spread> Abilities, double Seconds, double TokensPerSecond, double PeakMemoryMegabytes);
+    string Name,
+    int Seeds,
+    long Parameters,
+    double Share,
+    IReadOnlyDictionary<string, Spread> Abilities,
+    double Seconds,
+    double TokensPerSecond,
+    double PeakMemoryMegabytes);
 
 /// <summary>A comparison's outcome, as <c>compare.json</c> keeps it.</summary>
 /// <param name="Recipe">The recipe's name.</param>
@@ -43,10 +54,16 @@ public sealed record ComparisonRow(
 /// <param name="Failed">What could not be trained, and why.</param>
 /// <param name="Environment">What it ran on.</param>
 public sealed record ComparisonReport(
-    string Recipe, string Stage, string Quality, bool HigherIsBetter, IReadOnlyDictionary<string, Spread> Start, IReadOnlyList<ComparisonRow> Rows, IReadOnlyDictionary<string, string> Failed,
+    string Recipe,
+    string Stage,
+    string Quality,
+    bool HigherIsBetter,
+    IReadOnlyDictionary<string, Spread> Start,
+    IReadOnlyList<ComparisonRow> Rows,
+    IReadOnlyDictionary<string, string> Failed,
     EnvironmentReport Environment)
 {
-    static readonly JsonSerializerOptions layout = new()
+    private static readonly JsonSerializerOptions layout = new()
     {
         WriteIndented = true,
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
@@ -65,23 +82,42 @@ public sealed record ComparisonReport(
     public static ComparisonReport Gather(ComparisonPlan plan, string recipe, string folder, IReadOnlyDictionary<string, string> failed)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        var done = plan.Candidates.Select(candidate => (candidate.Name, File: Path.Combine(folder, candidate.Folder, "report.json"))).Where(pair => File.Exists(pair.File))
+        var done = plan.Candidates.Select(candidate => (candidate.Name, File: Path.Combine(folder, candidate.Folder, "report.json")))
+            .Where(pair => File.Exists(pair.File))
             .Select(pair => (pair.Name, Report: RunReport.Parse(File.ReadAllText(pair.File)))).ToList();
-        if (done.Count == 0) throw new RunFailedException($"None of the candidates could be trained.{string.Concat(failed.Select(pair => $"\n  {pair.Key}: {pair.Value}"))}");
+        if (done.Count == 0)
+            throw new RunFailedException("None of the candidates could be "
+                + $"trained.{string.Concat(failed.Select(pair => $"\n  {pair.Key}: {pair.Value}"))}");
         var rows = done.GroupBy(pair => pair.Name).Select(group => Row(group.Key, [.. group.Select(pair => pair.Report)])).ToList();
-        double Rank(ComparisonRow row) => row.Abilities[plan.Quality].Mean is var mean && double.IsNaN(mean) ? double.NegativeInfinity : plan.HigherIsBetter ? mean : -mean;
+        double Rank(ComparisonRow row) => row.Abilities[plan.Quality].Mean is var mean && double.IsNaN(mean)
+            ? double.NegativeInfinity
+            : plan.HigherIsBetter ? mean
+            : -mean;
         return new ComparisonReport(
-            recipe, plan.Stage.Name, plan.Quality, plan.HigherIsBetter, Abilities([.. done.Select(pair => pair.Report).DistinctBy(report => report.Seed).Select(report => report.Abilities[0])]),
-            [.. rows.OrderByDescending(Rank).ThenBy(row => row.Parameters)], failed, done[0].Report.Environment);
+            recipe,
+            plan.Stage.Name,
+            plan.Quality,
+            plan.HigherIsBetter,
+            Abilities([.. done.Select(pair => pair.Report).DistinctBy(report => report.Seed).Select(report => report.Abilities[0])]),
+            [.. rows.OrderByDescending(Rank).ThenBy(row => row.Parameters)],
+            failed,
+            done[0].Report.Environment);
     }
 
-    static ComparisonRow Row(string name, IReadOnlyList<RunReport> reports)
+    private static ComparisonRow Row(string name, IReadOnlyList<RunReport> reports)
     {
         var stages = reports.Select(report => report.Stages[^1]).ToList();
         return new ComparisonRow(
-            name, reports.Count, stages[0].TrainableParameters, (double)stages[0].TrainableParameters / stages[0].TotalParameters, Abilities([.. reports.Select(report => report.Abilities[^1])]),
-            stages.Average(stage => stage.Seconds), stages.Average(stage => stage.TokensPerSecond), stages.Max(stage => stage.PeakMemoryMegabytes));
+            name,
+            reports.Count,
+            stages[0].TrainableParameters,
+            (double)stages[0].TrainableParameters / stages[0].TotalParameters,
+            Abilities([.. reports.Select(report => report.Abilities[^1])]),
+            stages.Average(stage => stage.Seconds),
+            stages.Average(stage => stage.TokensPerSecond),
+            stages.Max(stage => stage.PeakMemoryMegabytes));
     }
 
-    static Dictionary<string, Spread> Abilities(IReadOnlyList<AbilityRow> rows) => rows.SelectMany(row => row.Values).GroupBy(pair => pair.Key).ToDictionary(group => group.Key, group => Spread.Of([.. group.Select(pair => pair.Value)]));
+    private static Dictionary<string, Spread> Abilities(IReadOnlyList<AbilityRow> rows) => rows.SelectMany(row => row.Values)
+        .GroupBy(pair => pair.Key).ToDictionary(group => group.Key, group => Spread.Of([.. group.Select(pair => pair.Value)]));
 }

@@ -29,5 +29,6 @@ public sealed record ComparisonSpec(
 public sealed record Candidate(string Name, int Seed, DeltaSpec? Delta, double? Rate)
 {
     /// <summary>The name of its folder.</summary>
-    public string Folder => $"{string.Concat(Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : c == '%' ? 'p' : '-'))}-seed{Seed}";
+    public string Folder =>
+        $"{string.Concat(Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : c == '%' ? 'p' : '-'))}-seed{Seed}";
 }

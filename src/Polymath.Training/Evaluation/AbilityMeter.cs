@@ -11,14 +11,20 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Evaluation;
 
-/// <summary>Measures a model's abilities as a recipe declares them. Rows and random streams depend on the recipe alone, so that all measurements compare.</summary>
+/// <summary>
+/// Measures a model's abilities as a recipe declares them. Rows and random streams depend on the recipe alone, so that all measurements
+/// compare.
+/// </summary>
 /// <param name="materials">The run's data and rewards.</param>
 public sealed class AbilityMeter(Materials materials)
 {
-    const int TokensAtOnce = 8192;
-    readonly Dictionary<string, object> prepared = new(StringComparer.Ordinal);
+    private const int TokensAtOnce = 8192;
+    private readonly Dictionary<string, object> prepared = new(StringComparer.Ordinal);
 
-    /// <summary>Whether a model has the head that an ability is measured by: one over labels where its stage trains such a head, or else one over words.</summary>
+    /// <summary>
+    /// Whether a model has the head that an ability is measured by: one over labels where its stage trains such a head, or else one over
+    /// words.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="name">The ability.</param>
     public bool Measures(LanguageModel model, string name)
@@ -37,10 +43,23 @@ public sealed class AbilityMeter(Materials materials)
         using var frozen = no_grad();
         // Several abilities look at the same answers.
         var answers = new Dictionary<(string, int, double, int, DataSplit), IReadOnlyList<(Row Row, string Answer)>>();
-        IReadOnlyList<(Row Row, string Answer)> Answers(string stage, int rows, double temperature, int length, DataSplit split)
+        IReadOnlyList<(Row Row, string Answer)> Answers(
+            string stage,
+            int rows,
+            double temperature,
+            int length,
+            DataSplit split)
         {
             var key = (stage, rows, temperature, length, split);
-            if (!answers.TryGetValue(key, out var given)) answers[key] = given = Generate(model, stage, rows, temperature, length, split, cancellation);
+            if (!answers.TryGetValue(key, out var given))
+                answers[key] = given = Generate(
+                    model,
+                    stage,
+                    rows,
+                    temperature,
+                    length,
+                    split,
+                    cancellation);
             return given;
         }
         var values = new Dictionary<string, double>();
@@ -49,42 +68,63 @@ public sealed class AbilityMeter(Materials materials)
             {
                 PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Items(spec.Stage, spec.Split, spec.Rows))),
                 AccuracyAbility spec => Accuracy(model.Model, Task(name, spec, model.Model)),
-                RewardAbility spec => MeanReward(materials.Reward(spec.Reward), Answers(spec.Stage, spec.Rows, spec.Temperature, spec.MaxNewTokens, spec.Split)),
-                DistinctAbility spec => DistinctGrams.Share(Answers(spec.Stage, spec.Rows, spec.Temperature, spec.MaxNewTokens, spec.Split).Select(pair => pair.Answer), spec.N),
+                RewardAbility spec => MeanReward(materials.Reward(spec.Reward), Answers(
+                    spec.Stage,
+                    spec.Rows,
+                    spec.Temperature,
+                    spec.MaxNewTokens,
+                    spec.Split)),
+                DistinctAbility spec => DistinctGrams.Share(Answers(
+                    spec.Stage,
+                    spec.Rows,
+                    spec.Temperature,
+                    spec.MaxNewTokens,
+                    spec.Split).Select(pair => pair.Answer), spec.N),
                 var other => throw new InvalidOperationException($"The ability {other.GetType().Name} has no measurement."),
             };
         return values;
     }
 
-    T Prepared<T>(string name, Func<T> make) where T : notnull
+    private T Prepared<T>(string name, Func<T> make) where T : notnull
     {
         if (!prepared.TryGetValue(name, out var value)) prepared[name] = value = make();
         return (T)value;
     }
 
-    IReadOnlyList<Item> Items(string stage, DataSplit split, int rows, IReadOnlyList<string>? labels = null)
+    private IReadOnlyList<Item> Items(string stage, DataSplit split, int rows, IReadOnlyList<string>? labels = null)
     {
         var spec = materials.Stage(stage);
         var batch = spec.Batch ?? new BatchSpec();
-        var (items, _) = materials.Data(stage).Items(split, materials.Tokenizer, materials.LengthOf(spec), batch.Overlong, labels);
+        var (items, _) = materials.Data(stage).Items(
+            split,
+            materials.Tokenizer,
+            materials.LengthOf(spec),
+            batch.Overlong,
+            labels);
         return [.. Choose(items.Count, rows, stage).Select(i => items[i])];
     }
 
-    IEnumerable<int> Choose(int count, int rows, string stage)
+    private IEnumerable<int> Choose(int count, int rows, string stage)
     {
         var order = new Permutation(count, materials.Recipe.Seed, $"abilities of {stage}", 0);
         return Enumerable.Range(0, Math.Min(rows, count)).Select(i => order[i]);
     }
 
-    (Func<LanguageModel, Batch, Tensor> Scores, IReadOnlyList<Item> Items) Task(string name, AccuracyAbility spec, LanguageModel model)
+    private (Func<LanguageModel, Batch, Tensor> Scores, IReadOnlyList<Item> Items) Task(
+        string name, AccuracyAbility spec, LanguageModel model)
     {
         var stage = materials.Stage(spec.Stage);
         var known = materials.Data(spec.Stage).Labels();
         if (stage.Method is PromptMethod method)
-            return Prepared(name, () => ((Func<LanguageModel, Batch, Tensor>)new LabelWords(new Verbalizer(known, method.Verbalizer.Words, materials.Tokenizer)).Scores, Items(spec.Stage, spec.Split, spec.Rows, known)));
+            return Prepared(name, () => (
+                (Func<LanguageModel, Batch, Tensor>)new LabelWords(
+                    new Verbalizer(known, method.Verbalizer.Words, materials.Tokenizer)).Scores,
+                Items(spec.Stage, spec.Split, spec.Rows, known)));
         // Labels are numbered as the model's head has them.
         var labels = HeadStage.Labels(stage, model, known);
-        return Prepared($"{name}: {string.Join('\n', labels)}", () => ((Func<LanguageModel, Batch, Tensor>)LabelScores.Scores, Items(spec.Stage, spec.Split, spec.Rows, labels)));
+        return Prepared(
+            $"{name}: {string.Join('\n', labels)}",
+            () => ((Func<LanguageModel, Batch, Tensor>)LabelScores.Scores, Items(spec.Stage, spec.Split, spec.Rows, labels)));
     }
 
     /// <summary>exp of the mean loss of a target token.</summary>
@@ -104,7 +144,7 @@ public sealed class AbilityMeter(Materials materials)
         return Math.Exp(loss / count);
     }
 
-    static double Accuracy(LanguageModel model, (Func<LanguageModel, Batch, Tensor> Scores, IReadOnlyList<Item> Items) task)
+    private static double Accuracy(LanguageModel model, (Func<LanguageModel, Batch, Tensor> Scores, IReadOnlyList<Item> Items) task)
     {
         var right = 0;
         foreach (var part in Parts.Of(task.Items, item => item.Tokens, TokensAtOnce))
@@ -117,17 +157,28 @@ public sealed class AbilityMeter(Materials materials)
         return (double)right / task.Items.Count;
     }
 
-    List<(Row Row, string Answer)> Generate(TextModel model, string stage, int rows, double temperature, int length, DataSplit split, CancellationToken cancellation)
+    private List<(Row Row, string Answer)> Generate(
+        TextModel model,
+        string stage,
+        int rows,
+        double temperature,
+        int length,
+        DataSplit split,
+        CancellationToken cancellation)
     {
         var data = materials.Data(stage);
         var all = data.Rows(split);
-        if (all.Count == 0) throw new InputException($"Stage {stage} has no {split.ToString().ToLowerInvariant()} rows to ask for. Give the data a larger split.{split.ToString().ToLowerInvariant()}.");
+        if (all.Count == 0)
+            throw new InputException($"Stage {stage} has no {split.ToString().ToLowerInvariant()} rows to ask for. Give the data a larger "
+                + $"split.{split.ToString().ToLowerInvariant()}.");
         var chosen = Choose(all.Count, rows, stage).Select(i => all[i]).ToList();
-        var settings = new SamplingSettings(temperature, MaxNewTokens: length, Seed: (long)new RandomStream(materials.Recipe.Seed, "abilities").NextBits());
+        var settings = new SamplingSettings(
+            temperature, MaxNewTokens: length, Seed: (long)new RandomStream(materials.Recipe.Seed, "abilities").NextBits());
         model.Model.Router?.Expect([.. chosen.Select(row => row.Data)]);
         var answers = model.Answer([.. chosen.Select(data.Prompt)], settings, cancellation);
         return [.. chosen.Select((row, i) => (row, model.Tokenizer.Decode(answers[i])))];
     }
 
-    static double MeanReward(Reward reward, IReadOnlyList<(Row Row, string Answer)> answers) => answers.Average(pair => reward.Score(pair.Answer, pair.Row.Fields));
+    private static double MeanReward(Reward reward, IReadOnlyList<(Row Row, string Answer)> answers) =>
+        answers.Average(pair => reward.Score(pair.Answer, pair.Row.Fields));
 }

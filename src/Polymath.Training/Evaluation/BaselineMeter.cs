@@ -11,20 +11,27 @@ public sealed class BaselineMeter(Materials materials)
     public const string Majority = "majority";
 
     // Most pairs of characters occur once or never: with a whole count added to each, the unseen ones outweigh the seen.
-    const double PairSmoothing = 0.1;
+    private const double PairSmoothing = 0.1;
 
     /// <summary>The perplexity of a unigram model on the first perplexity ability's held-out rows; null without such an ability.</summary>
     public double? UnigramPerplexity()
     {
         if (materials.Recipe.Abilities?.Values.OfType<PerplexityAbility>().FirstOrDefault() is not { } spec) return null;
         var batch = materials.Stage(spec.Stage).Batch ?? new BatchSpec();
-        IEnumerable<int[]> Targets(DataSplit split) => materials.Data(spec.Stage).Items(split, materials.Tokenizer, materials.LengthOf(materials.Stage(spec.Stage)), batch.Overlong).Items.SelectMany(item => item.Rows).Select(TargetsOf);
+        IEnumerable<int[]> Targets(DataSplit split) => materials.Data(spec.Stage)
+            .Items(split, materials.Tokenizer, materials.LengthOf(materials.Stage(spec.Stage)), batch.Overlong).Items
+            .SelectMany(item => item.Rows)
+            .Select(TargetsOf);
         return UnigramBaseline.Perplexity(Targets(DataSplit.Train), Targets(spec.Split), materials.Tokenizer.VocabularySize);
     }
 
-    static int[] TargetsOf(TokenRow row) => [.. Enumerable.Range(1, row.Length - 1).Where(i => row.Learn[i] != 0).Select(i => row.Ids[i])];
+    private static int[] TargetsOf(TokenRow row) =>
+        [.. Enumerable.Range(1, row.Length - 1).Where(i => row.Learn[i] != 0).Select(i => row.Ids[i])];
 
-    /// <summary>The accuracies of the majority class and of naive Bayes on the first accuracy ability's held-out rows; empty without such an ability.</summary>
+    /// <summary>
+    /// The accuracies of the majority class and of naive Bayes on the first accuracy ability's held-out rows; empty without such an
+    /// ability.
+    /// </summary>
     public IReadOnlyDictionary<string, double> Accuracies()
     {
         var (name, ability) = materials.Recipe.Abilities?.FirstOrDefault(pair => pair.Value is AccuracyAbility) ?? default;
@@ -32,7 +39,10 @@ public sealed class BaselineMeter(Materials materials)
         var data = materials.Data(spec.Stage);
         var label = ((TaskSpec)materials.Stage(spec.Stage).Objective).Label;
         IReadOnlyList<(string Text, string Label)> Rows(DataSplit split) =>
-            [.. data.Rows(split).Select(row => (string.Concat(data.Render(row).Spans.Where(span => span.Shortenable).Select(span => span.Text)), row.Fields.GetValueOrDefault(label, "")))];
+            [.. data.Rows(split)
+                .Select(row => (
+                    string.Concat(data.Render(row).Spans.Where(span => span.Shortenable).Select(span => span.Text)),
+                    row.Fields.GetValueOrDefault(label, "")))];
         IReadOnlyList<(string Text, string Label)> train = Rows(DataSplit.Train), held = Rows(spec.Split);
         return new Dictionary<string, double>
         {

@@ -1,9 +1,14 @@
 namespace Polymath.Training.Evaluation;
 
-/// <summary>How varied answers are: distinct-n (Li et al. 2016, "A Diversity-Promoting Objective Function for Neural Conversation Models").</summary>
+/// <summary>
+/// How varied answers are: distinct-n (Li et al. 2016, "A Diversity-Promoting Objective Function for Neural Conversation Models").
+/// </summary>
 public static class DistinctGrams
 {
-    /// <summary>The different n-grams of code points, divided by all of them; n-grams do not reach from one answer into the next, punctuation counts.</summary>
+    /// <summary>
+    /// The different n-grams of code points, divided by all of them; n-grams do not reach from one answer into the next, punctuation
+    /// counts.
+    /// </summary>
     /// <param name="answers">The answers.</param>
     /// <param name="n">The length of an n-gram, at least 1.</param>
     /// <returns>A share from 0 to 1; 0 when no answer is long enough.</returns>

@@ -19,12 +19,12 @@ public sealed class MergeGate
     /// <summary>The divergence allowed when nothing else is said.</summary>
     public const double DefaultLimit = 1e-3;
 
-    static readonly JsonSerializerOptions layout = new() { WriteIndented = true };
+    private static readonly JsonSerializerOptions layout = new() { WriteIndented = true };
 
-    readonly List<int[]> prompts;
-    readonly List<float[]> before;
+    private readonly List<int[]> prompts;
+    private readonly List<float[]> before;
 
-    MergeGate(List<int[]> prompts, List<float[]> before) => (this.prompts, this.before) = (prompts, before);
+    private MergeGate(List<int[]> prompts, List<float[]> before) => (this.prompts, this.before) = (prompts, before);
 
     /// <summary>Notes what a model says to the prompts.</summary>
     /// <param name="model">The model as it should stay.</param>
@@ -34,11 +34,13 @@ public sealed class MergeGate
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompts);
         var length = Math.Min(32, model.Sizes.ContextLength);
-        List<int[]> held = prompts.Count > 0 ? [.. prompts.Select(prompt => prompt[..Math.Min(prompt.Length, model.Sizes.ContextLength)])] : [.. Enumerable.Range(0, 8).Select(i =>
-        {
-            var random = new RandomStream(0, "gate", i);
-            return Enumerable.Range(0, length).Select(_ => random.Next(model.Sizes.VocabularySize)).ToArray();
-        })];
+        List<int[]> held = prompts.Count > 0
+            ? [.. prompts.Select(prompt => prompt[..Math.Min(prompt.Length, model.Sizes.ContextLength)])]
+            : [.. Enumerable.Range(0, 8).Select(i =>
+            {
+                var random = new RandomStream(0, "gate", i);
+                return Enumerable.Range(0, length).Select(_ => random.Next(model.Sizes.VocabularySize)).ToArray();
+            })];
         return new MergeGate(held, [.. held.Select(prompt => Logits(model, prompt))]);
     }
 
@@ -52,8 +54,10 @@ public sealed class MergeGate
         {
             var after = Logits(model, prompts[i]);
             var outputs = model.Labels?.Labels ?? model.Sizes.VocabularySize;
-            for (var at = 0; at < after.Length; at++) worst = Math.Max(worst, double.IsNaN(after[at]) ? double.PositiveInfinity : Math.Abs((double)after[at] - before[i][at]));
-            for (var row = 0; row < after.Length; row += outputs) divergence = Math.Max(divergence, Divergence(before[i].AsSpan(row, outputs), after.AsSpan(row, outputs)));
+            for (var at = 0; at < after.Length; at++)
+                worst = Math.Max(worst, double.IsNaN(after[at]) ? double.PositiveInfinity : Math.Abs((double)after[at] - before[i][at]));
+            for (var row = 0; row < after.Length; row += outputs)
+                divergence = Math.Max(divergence, Divergence(before[i].AsSpan(row, outputs), after.AsSpan(row, outputs)));
         }
         return new GateReport(prompts.Count, worst, divergence);
     }
@@ -67,12 +71,16 @@ public sealed class MergeGate
     {
         var report = Compare(model);
         if (!(report.Divergence <= limit))
-            throw new InputException($"The result answers otherwise: over {report.Prompts} prompts logits differ by up to {report.Logit:G3} and a next token by {report.Divergence:G3} nats, more than the {limit:G3} allowed. Nothing was written. Take a wider type or a larger rank, or allow more: --gate {report.Divergence * 1.1:G2}.");
+            throw new InputException($"The result answers otherwise: over {report.Prompts} prompts logits differ by up to "
+                + $"{report.Logit:G3} and a next token by {report.Divergence:G3} nats, more than the {limit:G3} allowed. Nothing was "
+                + $"written. Take a wider type or a larger rank, or allow more: --gate {report.Divergence * 1.1:G2}.");
         Write(report, folder, limit);
         return report;
     }
 
-    /// <summary>Compares the model that a stage has merged its adapter into, and keeps the figures in the stage's folder whatever they are.</summary>
+    /// <summary>
+    /// Compares the model that a stage has merged its adapter into, and keeps the figures in the stage's folder whatever they are.
+    /// </summary>
     /// <param name="model">The merged model.</param>
     /// <param name="folder">The stage's folder.</param>
     /// <param name="limit">The largest divergence allowed.</param>
@@ -82,26 +90,40 @@ public sealed class MergeGate
         var report = Compare(model);
         Write(report, folder, limit);
         return report.Divergence <= limit ? report : throw new RunFailedException(
-            $"The merged model answers otherwise than the model with its adapter: over {report.Prompts} rows of the stage's data logits differ by up to {report.Logit:G3} and a next token by {report.Divergence:G3} nats, more than the {limit:G3} allowed ({Path.Combine(folder, "gate.json")}). "
-            + $"The merged model was not written; the adapter is kept in {Path.Combine(folder, "adapter")}. Keep it apart (method: merge: false), or merge it yourself: polymath adapter merge.");
+            $"The merged model answers otherwise than the model with its adapter: over {report.Prompts} rows of the stage's data logits "
+                + $"differ by up to {report.Logit:G3} and a next token by {report.Divergence:G3} nats, more than the {limit:G3} allowed "
+                + $"({Path.Combine(folder, "gate.json")}). The merged model was not written; the adapter is kept in "
+                + $"{Path.Combine(folder, "adapter")}. Keep it apart (method: merge: false), or merge it yourself: polymath adapter "
+                + "merge.");
     }
 
     // JSON has no infinity.
-    static void Write(GateReport report, string folder, double limit) =>
-        AtomicFile.WriteText(Path.Combine(folder, "gate.json"), JsonSerializer.Serialize(new { prompts = report.Prompts, largest_logit_difference = Math.Min(report.Logit, double.MaxValue), largest_divergence = Math.Min(report.Divergence, double.MaxValue), limit, passed = report.Divergence <= limit }, layout) + "\n");
+    private static void Write(GateReport report, string folder, double limit) =>
+        AtomicFile.WriteText(
+            Path.Combine(folder, "gate.json"),
+            JsonSerializer.Serialize(
+                new
+                {
+                    prompts = report.Prompts, largest_logit_difference = Math.Min(report.Logit, double.MaxValue),
+                    largest_divergence = Math.Min(report.Divergence, double.MaxValue), limit, passed = report.Divergence <= limit,
+                },
+                layout) + "\n");
 
-    static float[] Logits(LanguageModel model, int[] prompt)
+    private static float[] Logits(LanguageModel model, int[] prompt)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         // An encoder-decoder is asked about an answer to the prompt.
-        using var batch = model.Reading == Reading.EncoderDecoder && model.Labels is null ? model.LayPairs([prompt], [new TokenRow(prompt, new float[prompt.Length], "")]) : model.Lay([new TokenRow(prompt, new float[prompt.Length], "")]);
+        using var batch = model.Reading == Reading.EncoderDecoder && model.Labels is null
+            ? model.LayPairs([prompt], [new TokenRow(prompt, new float[prompt.Length], "")])
+            : model.Lay([new TokenRow(prompt, new float[prompt.Length], "")]);
         var hidden = model.Hidden(batch);
-        return (model.Labels is { } head ? head.Scores(hidden, batch) : model.Unembed(hidden)).to(ScalarType.Float32).contiguous().data<float>().ToArray();
+        return (model.Labels is { } head ? head.Scores(hidden, batch) : model.Unembed(hidden))
+            .to(ScalarType.Float32).contiguous().data<float>().ToArray();
     }
 
     // Σ p·(log p − log q), in double precision.
-    static double Divergence(ReadOnlySpan<float> p, ReadOnlySpan<float> q)
+    private static double Divergence(ReadOnlySpan<float> p, ReadOnlySpan<float> q)
     {
         static double Total(ReadOnlySpan<float> x)
         {

@@ -1,9 +1,9 @@
 namespace Polymath.Training.Evaluation;
 
 /// <summary>
-/// A multinomial naive Bayes classifier over character n-grams (McCallum &amp; Nigam 1998), trained in one pass by counting: what a trained classifier
-/// should beat. ln p(label | text) = ln p(label) + sum over the text's grams of ln((count(gram, label) + alpha) / (grams(label) + alpha * different grams)).
-/// Grams never seen in training say nothing and are left out.
+/// A multinomial naive Bayes classifier over character n-grams (McCallum &amp; Nigam 1998), trained in one pass by counting: what a trained
+/// classifier should beat. ln p(label | text) = ln p(label) + sum over the text's grams of ln((count(gram, label) + alpha) / (grams(label)
+/// + alpha * different grams)). Grams never seen in training say nothing and are left out.
 /// </summary>
 public sealed class NaiveBayes
 {
@@ -35,7 +35,9 @@ public sealed class NaiveBayes
         ArgumentOutOfRangeException.ThrowIfLessThan(n, 1);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(alpha);
         var list = rows.ToList();
-        return list.Count > 0 ? new NaiveBayes(list, n, alpha) : throw new ArgumentException("There is no text to learn from.", nameof(rows));
+        return list.Count > 0
+            ? new NaiveBayes(list, n, alpha)
+            : throw new ArgumentException("There is no text to learn from.", nameof(rows));
     }
 
     /// <summary>The likeliest label of a text; of equally likely ones, the first in ordinal order.</summary>

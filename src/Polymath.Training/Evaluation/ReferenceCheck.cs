@@ -14,7 +14,8 @@ namespace Polymath.Training.Evaluation;
 
 /// <summary>One line of a comparison with a reference file.</summary>
 /// <param name="Quantity">What was compared, by its name in the file.</param>
-/// <param name="Difference">The largest difference: absolute for logits and losses, relative to the largest entry for gradients, the number of differing tokens for greedy decoding.</param>
+/// <param name="Difference">The largest difference: absolute for logits and losses, relative to the largest entry for gradients, the number
+/// of differing tokens for greedy decoding.</param>
 /// <param name="Tolerance">The difference allowed.</param>
 /// <param name="Note">What had to be assumed, or null.</param>
 public sealed record ReferenceLine(string Quantity, double Difference, double Tolerance, string? Note = null)
@@ -23,23 +24,26 @@ public sealed record ReferenceLine(string Quantity, double Difference, double To
     public bool Passed => Difference <= Tolerance;
 }
 
-/// <summary>Runs the inputs of a reference file (made by the Python libraries) through our implementation and compares logits, loss, gradients and greedy tokens.</summary>
+/// <summary>
+/// Runs the inputs of a reference file (made by the Python libraries) through our implementation and compares logits, loss, gradients and
+/// greedy tokens.
+/// </summary>
 public sealed class ReferenceCheck : IDisposable
 {
     /// <summary>The largest difference allowed when nothing else is said.</summary>
     public const double DefaultTolerance = 2e-4;
 
-    readonly SafetensorsFile reference, inputs;
-    readonly LanguageModel model;
-    readonly double tolerance;
-    readonly List<ReferenceLine> lines = [];
-    readonly List<int[]> rows = [];
+    private readonly SafetensorsFile reference, inputs;
+    private readonly LanguageModel model;
+    private readonly double tolerance;
+    private readonly List<ReferenceLine> lines = [];
+    private readonly List<int[]> rows = [];
     // For each row, where its tokens stand in input_ids.
-    readonly List<long[]> places = [];
-    long width, answerWidth;
-    double? largestGradient;
+    private readonly List<long[]> places = [];
+    private long width, answerWidth;
+    private double? largestGradient;
 
-    ReferenceCheck(LanguageModel model, SafetensorsFile reference, SafetensorsFile inputs, double tolerance) =>
+    private ReferenceCheck(LanguageModel model, SafetensorsFile reference, SafetensorsFile inputs, double tolerance) =>
         (this.model, this.reference, this.inputs, this.tolerance) = (model, reference, inputs, tolerance);
 
     /// <summary>Compares a model, or an adapter on it, with a reference file.</summary>
@@ -62,39 +66,75 @@ public sealed class ReferenceCheck : IDisposable
         var own = Path.Combine(folder, "reference.safetensors");
         var path = file ?? Path.Combine(adapter ?? folder, "reference.safetensors");
         if (!File.Exists(path)) throw new InputException($"There is no reference file {path}. Give one with --reference FILE.");
-        var lines = Compare(folder, adapter, path, own, tolerance, capped: true, allowed, anyBase, tell, out var caps);
+        var lines = Compare(
+            folder,
+            adapter,
+            path,
+            own,
+            tolerance,
+            capped: true,
+            allowed,
+            anyBase,
+            tell,
+            out var caps);
         if (!caps || lines.All(line => line.Passed)) return lines;
-        // A reference that transformers made by its default attention was made without the cap: both are looked at, and the one that agrees is named.
-        var uncapped = Compare(folder, adapter, path, own, tolerance, capped: false, allowed, anyBase, null, out _);
+        // A reference that transformers made by its default attention was made without the cap: both are looked at, and the one that agrees
+        // is named.
+        var uncapped = Compare(
+            folder,
+            adapter,
+            path,
+            own,
+            tolerance,
+            capped: false,
+            allowed,
+            anyBase,
+            null,
+            out _);
         return uncapped.All(line => line.Passed) ? [.. uncapped.Select(line => line with { Note = Uncapped })] : lines;
     }
 
     /// <summary>The note of a comparison where only scores without their cap agree.</summary>
     public const string Uncapped = "scores not capped, as in transformers' sdpa";
 
-    static List<ReferenceLine> Compare(string folder, string? adapter, string path, string own, double tolerance, bool capped, IReadOnlyCollection<string>? allowed, bool anyBase, Action<string>? tell, out bool caps)
+    private static List<ReferenceLine> Compare(
+        string folder,
+        string? adapter,
+        string path,
+        string own,
+        double tolerance,
+        bool capped,
+        IReadOnlyCollection<string>? allowed,
+        bool anyBase,
+        Action<string>? tell,
+        out bool caps)
     {
         using var model = ModelFolder.Open(folder, allowed);
         foreach (var note in model.Notes) tell?.Invoke(note);
         caps = model.CapsScores;
         if (!capped) model.CapsScores = false;
         // A layout that was taught over other tokens does not fit; a folder of weights alone has none to hold it against.
-        if (adapter is not null && File.Exists(Path.Combine(adapter, "polymath.json")) && File.Exists(Path.Combine(folder, Tokenizer.FileName))) TextContract.Load(adapter, Tokenizer.Load(folder));
+        if (adapter is not null && File.Exists(Path.Combine(adapter, "polymath.json"))
+            && File.Exists(Path.Combine(folder, Tokenizer.FileName)))
+            TextContract.Load(adapter, Tokenizer.Load(folder));
         using var deltas = adapter is null ? null : DeltaSet.Load(model, adapter, anyBase);
         var reference = SafetensorsFile.Open(path);
         // An adapter's reference is often made from the base case's inputs and does not repeat them.
-        using var check = new ReferenceCheck(model, reference, reference.Entries.ContainsKey("input_ids") ? reference : SafetensorsFile.Open(own), tolerance);
+        using var check = new ReferenceCheck(
+            model, reference, reference.Entries.ContainsKey("input_ids") ? reference : SafetensorsFile.Open(own), tolerance);
         check.Compare(deltas);
         return check.lines;
     }
 
-    void Compare(DeltaSet? deltas)
+    private void Compare(DeltaSet? deltas)
     {
         ReadRows();
         var trained = deltas is null ? model.Weights.Select(weight => (weight.Name, weight)).ToList() : [.. deltas.Trained];
         trained.ForEach(item => item.weight.Trainable = true);
         // PEFT's file of a prompt holds what its encoder gave: the encoder's own gradients have no place here.
-        var lost = deltas is not null && trained.Exists(item => item.Name == "prompt_embeddings") && reference.Entries.ContainsKey("grad.prompt_encoder.default.mlp_head.0.weight") | reference.Entries.ContainsKey("grad.prompt_encoder.default.transform.0.weight");
+        var lost = deltas is not null && trained.Exists(item => item.Name == "prompt_embeddings")
+            && reference.Entries.ContainsKey("grad.prompt_encoder.default.mlp_head.0.weight")
+                | reference.Entries.ContainsKey("grad.prompt_encoder.default.transform.0.weight");
         using (var batch = NewBatch())
         using (NewDisposeScope())
         {
@@ -105,7 +145,8 @@ public sealed class ReferenceCheck : IDisposable
             if (reference.Entries.ContainsKey("loss")) Add("loss", Math.Abs(loss.item<float>() - Values("loss")[0]), tolerance);
             // Rows without a token that is trained give nothing to go back to.
             if (loss.requires_grad) Fused.Backpropagate(loss);
-            foreach (var name in reference.Entries.Keys.Where(name => name.StartsWith("grad.", StringComparison.Ordinal)).Order(StringComparer.Ordinal))
+            foreach (var name in reference.Entries.Keys.Where(name => name.StartsWith("grad.", StringComparison.Ordinal))
+                .Order(StringComparer.Ordinal))
                 if (!name.StartsWith("grad.prompt_encoder.", StringComparison.Ordinal) || !lost) CompareGradient(name, trained);
         }
         CompareGreedy();
@@ -115,17 +156,22 @@ public sealed class ReferenceCheck : IDisposable
             using var again = NewBatch();
             CompareLogits(again, "merged_logits");
         }
-        if (lines.Count == 0) throw new InputException($"{reference.Path} holds nothing to compare: no logits, loss, gradients or greedy tokens.");
+        if (lines.Count == 0)
+            throw new InputException($"{reference.Path} holds nothing to compare: no logits, loss, gradients or greedy tokens.");
     }
 
-    void ReadRows()
+    private void ReadRows()
     {
         var shape = Entry("input_ids").Shape;
-        if (shape.Length != 2) throw new InputException($"{inputs.Path}: input_ids has the shape [{string.Join(", ", shape)}]; [rows, tokens] is needed.");
+        if (shape.Length != 2)
+            throw new InputException($"{inputs.Path}: input_ids has the shape [{string.Join(", ", shape)}]; [rows, tokens] is needed.");
         width = shape[1];
-        long[] ids = Longs("input_ids"), mask = inputs.Entries.ContainsKey("attention_mask") ? Longs("attention_mask") : [.. ids.Select(_ => 1L)];
-        if (mask.Length != ids.Length) throw new InputException($"{inputs.Path}: attention_mask has {mask.Length} entries, input_ids {ids.Length}.");
-        if (ids.Any(id => id < 0 || id >= model.Sizes.VocabularySize)) throw new InputException($"{inputs.Path}: input_ids holds a token outside the vocabulary of {model.Sizes.VocabularySize}.");
+        long[] ids = Longs("input_ids"),
+            mask = inputs.Entries.ContainsKey("attention_mask") ? Longs("attention_mask") : [.. ids.Select(_ => 1L)];
+        if (mask.Length != ids.Length)
+            throw new InputException($"{inputs.Path}: attention_mask has {mask.Length} entries, input_ids {ids.Length}.");
+        if (ids.Any(id => id < 0 || id >= model.Sizes.VocabularySize))
+            throw new InputException($"{inputs.Path}: input_ids holds a token outside the vocabulary of {model.Sizes.VocabularySize}.");
         for (long r = 0; r < shape[0]; r++)
         {
             // Padding is left out; it may stand on either side.
@@ -136,8 +182,9 @@ public sealed class ReferenceCheck : IDisposable
         }
     }
 
-    // What the labels mean depends on the model: a label for a row or a token, a word that is hidden, the answer to a source, or the next token.
-    Batch NewBatch()
+    // What the labels mean depends on the model: a label for a row or a token, a word that is hidden, the answer to a source, or the next
+    // token.
+    private Batch NewBatch()
     {
         if (model.Labels is not null) return model.Lay([.. rows.Select((row, r) => new TokenRow(row, new float[row.Length], $"row {r}"))]);
         var labels = Longs("labels");
@@ -153,31 +200,38 @@ public sealed class ReferenceCheck : IDisposable
             });
             return model.LayPairs(rows, [.. answers]);
         }
-        if (labels.Length != rows.Count * width) throw new InputException($"{inputs.Path}: labels has {labels.Length} entries; [{rows.Count}, {width}] is needed.");
+        if (labels.Length != rows.Count * width)
+            throw new InputException($"{inputs.Path}: labels has {labels.Length} entries; [{rows.Count}, {width}] is needed.");
         return model.Reading == Reading.Encoder
             ? model.LayMasked(rows, [.. places.Select(kept => Array.ConvertAll(kept, i => (int)labels[i]))])
-            : model.Lay([.. rows.Select((row, r) => new TokenRow(row, Array.ConvertAll(places[r], i => labels[i] == -100 ? 0f : 1f), $"row {r}"))]);
+            : model.Lay(
+                [.. rows.Select((row, r) => new TokenRow(row, Array.ConvertAll(places[r], i => labels[i] == -100 ? 0f : 1f), $"row {r}"))]);
     }
 
-    Tensor Loss(Batch batch)
+    private Tensor Loss(Batch batch)
     {
         if (model.Labels is not { } head) return model.NegativeLogLikelihood(batch) / batch.TargetCount;
         using var targets = inputs.Map("labels").clone();
         var scores = head.Scores(model.Hidden(batch), batch);
-        var wanted = head.Task == LabelTask.Tag ? targets.flatten().index_select(0, tensor(places.SelectMany(kept => kept).ToArray())) : targets;
+        var wanted = head.Task == LabelTask.Tag
+            ? targets.flatten().index_select(0, tensor(places.SelectMany(kept => kept).ToArray()))
+            : targets;
         // A prefix has states, and no labels.
-        if (head.Task == LabelTask.Tag && batch.Prompt is { } prompt) scores = scores.index_select(0, tensor(Enumerable.Range(0, batch.Tokens).Where(i => batch.Positions[i] >= prompt.Length).Select(i => (long)i).ToArray()));
+        if (head.Task == LabelTask.Tag && batch.Prompt is { } prompt)
+            scores = scores.index_select(0, tensor(
+                Enumerable.Range(0, batch.Tokens).Where(i => batch.Positions[i] >= prompt.Length).Select(i => (long)i).ToArray()));
         var (loss, count) = head.Loss(scores, wanted);
         return loss / count;
     }
 
-    void CompareLogits(Batch batch, string name)
+    private void CompareLogits(Batch batch, string name)
     {
         if (!reference.Entries.TryGetValue(name, out var entry)) return;
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         var hidden = model.Hidden(batch);
-        var ours = (model.Labels is { } head ? head.Scores(hidden, batch) : model.Unembed(hidden)).cpu().contiguous().data<float>().ToArray();
+        var ours = (model.Labels is { } head ? head.Scores(hidden, batch) : model.Unembed(hidden))
+            .cpu().contiguous().data<float>().ToArray();
         var theirs = Values(name);
         int outputs = model.Labels?.Labels ?? model.Sizes.VocabularySize;
         // For each line of ours, the line of theirs: padding is left out, an answer's last token foretells nothing.
@@ -188,7 +242,8 @@ public sealed class ReferenceCheck : IDisposable
             _ => [.. places.SelectMany(kept => WithPrompt(kept, entry.Shape[^2]))],
         };
         if (entry.Shape[^1] != outputs || ours.Length != at.Count * (long)outputs || theirs.Length <= at.Max() * outputs)
-            throw new InputException($"{reference.Path}: {name} has the shape [{string.Join(", ", entry.Shape)}], which does not fit the {rows.Count} rows of input_ids and the model's {outputs} outputs.");
+            throw new InputException($"{reference.Path}: {name} has the shape [{string.Join(", ", entry.Shape)}], which does not fit the "
+                + $"{rows.Count} rows of input_ids and the model's {outputs} outputs.");
         var worst = 0.0;
         for (var i = 0; i < at.Count; i++)
             for (var j = 0; at[i] >= 0 && j < outputs; j++)
@@ -196,7 +251,7 @@ public sealed class ReferenceCheck : IDisposable
         Add(name, worst, tolerance);
     }
 
-    long AnswerPlace(Batch batch, int token)
+    private long AnswerPlace(Batch batch, int token)
     {
         var lead = batch.Prompt?.Length ?? 0;
         var place = batch.Positions[token] - lead;
@@ -204,60 +259,72 @@ public sealed class ReferenceCheck : IDisposable
     }
 
     // Virtual tokens stand before the row here; there, a prompt's have logits of their own, and a prefix's have none.
-    IEnumerable<long> WithPrompt(long[] kept, long length)
+    private IEnumerable<long> WithPrompt(long[] kept, long length)
     {
         if (model.Prompt is not { IsOn: true } prompt) return kept;
         var row = kept[0] / width;
         var own = length == width + prompt.Length;
-        return Enumerable.Range(0, prompt.Length).Select(i => own ? row * length + i : -1).Concat(kept.Select(place => own ? row * length + prompt.Length + place % width : place));
+        return Enumerable.Range(0, prompt.Length).Select(i => own ? row * length + i : -1)
+            .Concat(kept.Select(place => own ? row * length + prompt.Length + place % width : place));
     }
 
-    void CompareGradient(string name, List<(string Name, Weight Weight)> trained)
+    private void CompareGradient(string name, List<(string Name, Weight Weight)> trained)
     {
         var theirs = Values(name);
         var ours = Gradient(name["grad.".Length..], trained);
         // A gradient that has no weight here, or one of another size, is no agreement.
-        double worst = ours?.Length == theirs.Length ? 0 : double.PositiveInfinity, largest = theirs.Length == 0 ? 0 : theirs.Max(x => Math.Abs((double)x));
+        double worst = ours?.Length == theirs.Length ? 0 : double.PositiveInfinity,
+            largest = theirs.Length == 0 ? 0 : theirs.Max(x => Math.Abs((double)x));
         for (var i = 0; i < theirs.Length && double.IsFinite(worst); i++) worst = Worse(worst, Math.Abs(ours![i] - theirs[i]));
-        // Some gradients are zero but for rounding (a key's bias moves no weight of attention): what is below a thousandth of the largest gradient is compared with that.
+        // Some gradients are zero but for rounding (a key's bias moves no weight of attention): what is below a thousandth of the largest
+        // gradient is compared with that.
         var scale = Math.Max(largest, 1e-3 * LargestGradient());
         Add(name, scale == 0 ? worst : worst / scale, tolerance);
     }
 
-    double LargestGradient() => largestGradient ??= reference.Entries.Keys.Where(name => name.StartsWith("grad.", StringComparison.Ordinal)).Max(name => Values(name).Select(x => Math.Abs((double)x)).DefaultIfEmpty().Max());
+    private double LargestGradient() =>
+        largestGradient ??= reference.Entries.Keys.Where(name => name.StartsWith("grad.", StringComparison.Ordinal))
+            .Max(name => Values(name).Select(x => Math.Abs((double)x)).DefaultIfEmpty().Max());
 
-    float[]? Gradient(string name, List<(string Name, Weight Weight)> trained)
+    private float[]? Gradient(string name, List<(string Name, Weight Weight)> trained)
     {
         static float[] Of(Weight weight)
         {
             using var gradient = weight.Value.grad;
             return gradient is null || weight.Count == 0 ? new float[weight.Count] : gradient.cpu().contiguous().data<float>().ToArray();
         }
-        // PEFT puts the adapter's name into the name of a parameter in memory, not in files, and calls a prompt's vectors otherwise; transformers calls Mixtral's block by another name in memory.
-        var inFile = name == "prompt_encoder.default.embedding.weight" ? "prompt_embeddings" : name.Replace(".modules_to_save.default", "", StringComparison.Ordinal).Replace(".default", "", StringComparison.Ordinal);
-        var own = trained.FindIndex(item => item.Name == name || item.Name == inFile || item.Name + ".weight" == inFile || item.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name);
+        // PEFT puts the adapter's name into the name of a parameter in memory, not in files, and calls a prompt's vectors otherwise;
+        // transformers calls Mixtral's block by another name in memory.
+        var inFile = name == "prompt_encoder.default.embedding.weight"
+            ? "prompt_embeddings"
+            : name.Replace(".modules_to_save.default", "", StringComparison.Ordinal).Replace(".default", "", StringComparison.Ordinal);
+        var own = trained.FindIndex(item => item.Name == name || item.Name == inFile || item.Name + ".weight" == inFile
+            || item.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name);
         if (own >= 0) return Of(trained[own].Weight);
         // In memory transformers stacks the experts' weights.
-        var stack = model.Projections.Where(map => map.Stack?.Name == name).OrderBy(map => map.Stack!.Expert).ThenBy(map => map.Stack!.Part).ToList();
+        var stack = model.Projections.Where(map => map.Stack?.Name == name)
+            .OrderBy(map => map.Stack!.Expert).ThenBy(map => map.Stack!.Part).ToList();
         return stack.Count == 0 ? null : [.. stack.SelectMany(map => Of(map.Weight))];
     }
 
-    void CompareGreedy()
+    private void CompareGreedy()
     {
         if (!reference.Entries.ContainsKey("greedy") || !reference.Entries.ContainsKey("prompt")) return;
         int[] prompt = Ints("prompt"), greedy = Ints("greedy");
-        // Beyond its first context, transformers' model turns by whatever it read before: its answers are not a function of the prompt, and there is nothing to compare.
+        // Beyond its first context, transformers' model turns by whatever it read before: its answers are not a function of the prompt, and
+        // there is nothing to compare.
         if (Math.Max(greedy.Length, width) > model.StretchesBeyond) return;
         // An encoder-decoder's answer stands alone, behind the token that starts it.
         var start = model.Reading == Reading.EncoderDecoder ? 1 : prompt.Length;
         var wanted = greedy.Skip(start).ToArray();
         // A reference may have ended early, at an end token.
-        var ours = new TokenGenerator(model, []) { PastContext = true }.Generate([prompt], new SamplingSettings(Temperature: 0, MaxNewTokens: wanted.Length))[0];
+        var ours = new TokenGenerator(model, []) { PastContext = true }
+            .Generate([prompt], new SamplingSettings(Temperature: 0, MaxNewTokens: wanted.Length))[0];
         Add("greedy", wanted.Zip(ours).Count(pair => pair.First != pair.Second) + Math.Abs(wanted.Length - ours.Length), 0);
         Add("greedy without cache", wanted.Zip(WithoutCache(prompt, wanted.Length)).Count(pair => pair.First != pair.Second), 0);
     }
 
-    List<int> WithoutCache(int[] prompt, int count)
+    private List<int> WithoutCache(int[] prompt, int count)
     {
         using var frozen = no_grad();
         var answer = new List<int>();
@@ -270,7 +337,7 @@ public sealed class ReferenceCheck : IDisposable
         return answer;
     }
 
-    Batch Whole(int[] prompt, List<int> answer)
+    private Batch Whole(int[] prompt, List<int> answer)
     {
         static TokenRow Row(int[] ids) => new(ids, new float[ids.Length], "");
         if (model.Reading != Reading.EncoderDecoder) return model.Lay([Row([.. prompt, .. answer])]);
@@ -278,14 +345,15 @@ public sealed class ReferenceCheck : IDisposable
         return model.LayPairs([prompt], [Row([.. begin.TokenIds, .. answer])]);
     }
 
-    void Add(string quantity, double difference, double allowed) => lines.Add(new ReferenceLine(quantity, difference, allowed));
+    private void Add(string quantity, double difference, double allowed) => lines.Add(new ReferenceLine(quantity, difference, allowed));
 
     // A number that is none is worse than any.
-    static double Worse(double a, double b) => double.IsNaN(b) ? double.PositiveInfinity : Math.Max(a, b);
+    private static double Worse(double a, double b) => double.IsNaN(b) ? double.PositiveInfinity : Math.Max(a, b);
 
-    WeightEntry Entry(string name) => inputs.Entries.TryGetValue(name, out var entry) ? entry : throw new InputException($"{inputs.Path} has no {name}.");
+    private WeightEntry Entry(string name) =>
+        inputs.Entries.TryGetValue(name, out var entry) ? entry : throw new InputException($"{inputs.Path} has no {name}.");
 
-    long[] Longs(string name)
+    private long[] Longs(string name)
     {
         Entry(name);
         using var mapped = inputs.Map(name);
@@ -293,14 +361,14 @@ public sealed class ReferenceCheck : IDisposable
         return wide.data<long>().ToArray();
     }
 
-    int[] Ints(string name)
+    private int[] Ints(string name)
     {
         using var mapped = reference.Map(name);
         using var wide = mapped.to(ScalarType.Int64);
         return [.. wide.data<long>().ToArray().Select(x => (int)x)];
     }
 
-    float[] Values(string name)
+    private float[] Values(string name)
     {
         using var mapped = reference.Map(name);
         using var wide = mapped.to(ScalarType.Float32);

@@ -3,7 +3,9 @@ namespace Polymath.Training.Evaluation;
 /// <summary>The perplexity of knowing how often each token comes and nothing else: what a language model must beat.</summary>
 public static class UnigramBaseline
 {
-    /// <summary>exp of the mean of -ln p over the held-out targets, with add-one smoothing: p(t) = (count(t) + 1) / (tokens + vocabulary).</summary>
+    /// <summary>
+    /// exp of the mean of -ln p over the held-out targets, with add-one smoothing: p(t) = (count(t) + 1) / (tokens + vocabulary).
+    /// </summary>
     /// <param name="train">The target tokens of each training row.</param>
     /// <param name="held">The target tokens of each held-out row.</param>
     /// <param name="vocabularySize">The number of token ids; every id is below it.</param>

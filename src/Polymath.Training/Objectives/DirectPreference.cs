@@ -4,8 +4,9 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives;
 
 /// <summary>
-/// Direct preference optimization (Rafailov et al. 2023, eq. 7): Σ −log σ(β·((log π(chosen) − log π₀(chosen)) − (log π(rejected) − log π₀(rejected)))), log π summed
-/// over an answer's tokens, counted by pair; and, weighted, the chosen answer's mean negative log-likelihood (Pang et al. 2024, eq. 1).
+/// Direct preference optimization (Rafailov et al. 2023, eq. 7): Σ −log σ(β·((log π(chosen) − log π₀(chosen)) − (log π(rejected) − log
+/// π₀(rejected)))), log π summed over an answer's tokens, counted by pair; and, weighted, the chosen answer's mean negative log-likelihood
+/// (Pang et al. 2024, eq. 1).
 /// </summary>
 /// <param name="beta">β.</param>
 /// <param name="answerWeight">The weight of the chosen answer's own likelihood.</param>

@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Objectives;
 
-/// <summary>Cross entropy over labels, whose scores a verbalizer reads where the prompt leaves off: Σ −log softmax(scores)[label], counted by row.</summary>
+/// <summary>
+/// Cross entropy over labels, whose scores a verbalizer reads where the prompt leaves off: Σ −log softmax(scores)[label], counted by row.
+/// </summary>
 /// <param name="verbalizer">The verbalizer.</param>
 public sealed class LabelWords(Verbalizer verbalizer) : Objective
 {
@@ -18,7 +20,8 @@ public sealed class LabelWords(Verbalizer verbalizer) : Objective
         var scores = Scores(model, batch).log_softmax(-1);
         var labels = tensor(items.Select(item => (long)item.Label).ToArray(), device: scores.device);
         var right = scores.argmax(-1).eq(labels).sum().item<long>();
-        return new Score(scores.gather(1, labels.unsqueeze(1)).sum().neg(), items.Count, new Dictionary<string, double> { ["accuracy"] = right });
+        return new Score(
+            scores.gather(1, labels.unsqueeze(1)).sum().neg(), items.Count, new Dictionary<string, double> { ["accuracy"] = right });
     }
 
     /// <summary>The label scores [rows, labels] of a batch whose rows end at the answer's place.</summary>
@@ -29,6 +32,7 @@ public sealed class LabelWords(Verbalizer verbalizer) : Objective
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
         // By the model's own way from states to logits: what stands before the head, its bias and cap, and a delta on it.
-        return verbalizer.Scores(model.Unembed(model.Hidden(batch).index_select(0, batch.LastPlaces().to(model.Device)), verbalizer.Tokens));
+        return verbalizer.Scores(
+            model.Unembed(model.Hidden(batch).index_select(0, batch.LastPlaces().to(model.Device)), verbalizer.Tokens));
     }
 }

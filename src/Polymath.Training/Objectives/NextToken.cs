@@ -2,7 +2,10 @@ using Polymath.Models;
 
 namespace Polymath.Training.Objectives;
 
-/// <summary>Cross entropy of the next token: Σ −log p(target) over the rows' targets, counted by token. Pretraining learns every token, finetuning the answers'.</summary>
+/// <summary>
+/// Cross entropy of the next token: Σ −log p(target) over the rows' targets, counted by token. Pretraining learns every token, finetuning
+/// the answers'.
+/// </summary>
 public sealed class NextToken : Objective
 {
     /// <inheritdoc/>

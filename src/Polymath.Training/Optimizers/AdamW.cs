@@ -6,14 +6,16 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Optimizers;
 
-/// <summary>AdamW (Loshchilov &amp; Hutter 2019, algorithm 2), each weight in one pass over memory. Weights of one dimension are not decayed.</summary>
+/// <summary>
+/// AdamW (Loshchilov &amp; Hutter 2019, algorithm 2), each weight in one pass over memory. Weights of one dimension are not decayed.
+/// </summary>
 public sealed class AdamW : IDisposable
 {
     /// <summary>The file beside an adapter that holds its moments, so that its training can go on.</summary>
     public const string File = "optimizer.safetensors";
 
-    readonly List<(Weight Weight, Tensor First, Tensor Second)>[] moments;
-    readonly Tensor[] steps;
+    private readonly List<(Weight Weight, Tensor First, Tensor Second)>[] moments;
+    private readonly Tensor[] steps;
 
     /// <summary>An optimizer with moments at zero.</summary>
     /// <param name="weights">The weights to move.</param>
@@ -33,7 +35,7 @@ public sealed class AdamW : IDisposable
         steps = [.. groups.Select(_ => zeros(1, dtype: ScalarType.Int64).DetachFromDisposeScope())];
     }
 
-    static Tensor Zeros(Weight weight) => zeros_like(weight.Value).detach().DetachFromDisposeScope();
+    private static Tensor Zeros(Weight weight) => zeros_like(weight.Value).detach().DetachFromDisposeScope();
 
     /// <summary>The groups.</summary>
     public IReadOnlyList<WeightGroup> Groups { get; }
@@ -46,7 +48,8 @@ public sealed class AdamW : IDisposable
     public IEnumerable<Weight> Weights => Groups.SelectMany(group => group.Weights);
 
     /// <summary>The weights by their names in checkpoints.</summary>
-    public IReadOnlyDictionary<string, Weight> Named => Groups.SelectMany(group => group.Weights.Select(weight => (group.NameOf(weight), weight))).ToDictionary();
+    public IReadOnlyDictionary<string, Weight> Named =>
+        Groups.SelectMany(group => group.Weights.Select(weight => (group.NameOf(weight), weight))).ToDictionary();
 
     /// <summary>The number of elements that are moved.</summary>
     public long Count => Weights.Sum(weight => weight.Count);
@@ -70,12 +73,25 @@ public sealed class AdamW : IDisposable
             if (gradient is null) continue;
             using var dense = gradient.contiguous();
             var decay = weight.Value.dim() > 1 ? spec.WeightDecay : 0;
-            AdamWStep.Apply(weight.Value, dense, first, second, new AdamWNumbers(rate * (IsLoraB(weight) ? spec.LoraPlusRatio : 1), spec.Beta1, spec.Beta2, spec.Epsilon, decay, done, gradientScale));
+            AdamWStep.Apply(
+                weight.Value,
+                dense,
+                first,
+                second,
+                new AdamWNumbers(
+                    rate * (IsLoraB(weight) ? spec.LoraPlusRatio : 1),
+                    spec.Beta1,
+                    spec.Beta2,
+                    spec.Epsilon,
+                    decay,
+                    done,
+                    gradientScale));
             weight.ClearGradient();
         }
     }
 
-    static bool IsLoraB(Weight weight) => weight.Name.Contains(".lora_B", StringComparison.Ordinal) || weight.Name.EndsWith(".lora_embedding_B", StringComparison.Ordinal);
+    private static bool IsLoraB(Weight weight) =>
+        weight.Name.Contains(".lora_B", StringComparison.Ordinal) || weight.Name.EndsWith(".lora_embedding_B", StringComparison.Ordinal);
 
     /// <summary>Forgets a group's gradients and leaves its weights where they are: no row of the step was its own.</summary>
     /// <param name="group">The group.</param>
@@ -85,9 +101,10 @@ public sealed class AdamW : IDisposable
     }
 
     /// <summary>The moments and steps, by names that say whose they are.</summary>
-    public IReadOnlyDictionary<string, Tensor> State() => Enumerable.Range(0, Groups.Count).SelectMany(group => StateOf(group, Groups[group].NameOf, Groups[group].Name)).ToDictionary();
+    public IReadOnlyDictionary<string, Tensor> State() =>
+        Enumerable.Range(0, Groups.Count).SelectMany(group => StateOf(group, Groups[group].NameOf, Groups[group].Name)).ToDictionary();
 
-    IEnumerable<(string Name, Tensor Value)> StateOf(int group, Func<Weight, string> nameOf, string name)
+    private IEnumerable<(string Name, Tensor Value)> StateOf(int group, Func<Weight, string> nameOf, string name)
     {
         foreach (var (weight, first, second) in moments[group])
         {
@@ -100,7 +117,8 @@ public sealed class AdamW : IDisposable
     /// <summary>Writes a group's moments beside its adapter, under the adapter's own names.</summary>
     /// <param name="folder">The adapter's folder.</param>
     /// <param name="group">The group.</param>
-    public void Save(string folder, int group) => SafetensorsWriter.Write(Path.Combine(folder, File), StateOf(group, weight => weight.Name, "").ToDictionary());
+    public void Save(string folder, int group) =>
+        SafetensorsWriter.Write(Path.Combine(folder, File), StateOf(group, weight => weight.Name, "").ToDictionary());
 
     /// <summary>Takes up the moments that lie beside an adapter: ours, or those of PyTorch's optimizer.</summary>
     /// <param name="folder">The adapter's folder.</param>
@@ -110,7 +128,9 @@ public sealed class AdamW : IDisposable
     {
         string path = Path.Combine(folder, File), peers = Path.Combine(folder, PeerMoments.File);
         var own = System.IO.File.Exists(path);
-        if (!own && !System.IO.File.Exists(peers)) throw new InputException($"{folder} has no {File} and no {PeerMoments.File}: the adapter was kept without its optimizer's state. {WithoutState}");
+        if (!own && !System.IO.File.Exists(peers))
+            throw new InputException($"{folder} has no {File} and no {PeerMoments.File}: the adapter was kept without its optimizer's "
+                + $"state. {WithoutState}");
         if (own) LoadOwn(path, group);
         else steps[group].fill_(PeerMoments.Read(peers, moments[group]));
     }
@@ -118,16 +138,18 @@ public sealed class AdamW : IDisposable
     /// <summary>What to do where there is no state that fits.</summary>
     internal const string WithoutState = "Leave optimizerState out, and the moments start at zero.";
 
-    void LoadOwn(string path, int group)
+    private void LoadOwn(string path, int group)
     {
         using var file = SafetensorsFile.Open(path);
         foreach (var (name, value) in StateOf(group, weight => weight.Name, ""))
         {
             if (!file.Entries.TryGetValue(name, out var entry) || !entry.Shape.SequenceEqual(value.shape))
-                throw new InputException($"{path}: {name} is {(entry is null ? "missing" : "of another shape")}: the state is not this adapter's. {WithoutState}");
+                throw new InputException($"{path}: {name} is {(entry is null ? "missing" : "of another shape")}: the state is not this "
+                    + $"adapter's. {WithoutState}");
             using var kept = file.Map(name);
             value.copy_(kept);
-            if (!Sound(value, squares: !name.StartsWith("first.", StringComparison.Ordinal))) throw new InputException($"{path}: {name} holds numbers that are no moments. Restore the file. {WithoutState}");
+            if (!Sound(value, squares: !name.StartsWith("first.", StringComparison.Ordinal)))
+                throw new InputException($"{path}: {name} holds numbers that are no moments. Restore the file. {WithoutState}");
         }
     }
 

@@ -7,8 +7,9 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Optimizers;
 
 /// <summary>
-/// The moments of torch.optim's Adam and AdamW as a Trainer of transformers keeps them beside a LoRA of PEFT's. Such a file numbers the parameters and names none: they follow each other as the
-/// model lists them, those that are decayed first, the others (biases and norms) behind them.
+/// The moments of torch.optim's Adam and AdamW as a Trainer of transformers keeps them beside a LoRA of PEFT's. Such a file numbers the
+/// parameters and names none: they follow each other as the model lists them, those that are decayed first, the others (biases and norms)
+/// behind them.
 /// </summary>
 public static partial class PeerMoments
 {
@@ -16,7 +17,7 @@ public static partial class PeerMoments
     public const string File = "optimizer.pt";
 
     // Where transformers makes the maps of a block in another order than they are used in.
-    static readonly string[] opt = ["k_proj", "v_proj", "q_proj", "out_proj"], phi3 = ["o_proj", "qkv_proj"];
+    private static readonly string[] opt = ["k_proj", "v_proj", "q_proj", "out_proj"], phi3 = ["o_proj", "qkv_proj"];
 
     /// <summary>Copies the moments of some weights out of a file.</summary>
     /// <param name="path">The file.</param>
@@ -26,8 +27,10 @@ public static partial class PeerMoments
     internal static long Read(string path, IReadOnlyList<(Weight Weight, Tensor First, Tensor Second)> moments)
     {
         InputException Wrong(string what) => new($"{path}: {what}. {AdamW.WithoutState}");
-        if (moments.FirstOrDefault(entry => !entry.Weight.Name.Contains(".lora_", StringComparison.Ordinal) || entry.Weight.Name.Contains(".experts", StringComparison.Ordinal)).Weight is { } foreign)
-            throw Wrong($"such a file numbers its parameters, and the place of {foreign.Name} among them is not known: only those of LoRAs outside experts are");
+        if (moments.FirstOrDefault(entry => !entry.Weight.Name.Contains(".lora_", StringComparison.Ordinal)
+            || entry.Weight.Name.Contains(".experts", StringComparison.Ordinal)).Weight is { } foreign)
+            throw Wrong($"such a file numbers its parameters, and the place of {foreign.Name} among them is not known: only those of LoRAs "
+                + "outside experts are");
         using var file = PickledFile.OpenNested(path);
         var numbered = Numbered(file);
         var ordered = Ordered(moments);
@@ -36,30 +39,45 @@ public static partial class PeerMoments
         var done = new HashSet<long>();
         foreach (var ((weight, first, second), number) in ordered.Zip(numbered))
         {
-            Take(file, $"state.{number}.exp_avg", weight, first, Wrong);
-            Take(file, $"state.{number}.exp_avg_sq", weight, second, Wrong);
+            Take(
+                file,
+                $"state.{number}.exp_avg",
+                weight,
+                first,
+                Wrong);
+            Take(
+                file,
+                $"state.{number}.exp_avg_sq",
+                weight,
+                second,
+                Wrong);
             done.Add(Steps(file, $"state.{number}.step", Wrong));
         }
-        return done.Count == 1 ? done.Single() : throw Wrong($"its parameters have done different numbers of steps, {string.Join(", ", done.Order().Take(4))}");
+        return done.Count == 1
+            ? done.Single()
+            : throw Wrong($"its parameters have done different numbers of steps, {string.Join(", ", done.Order().Take(4))}");
     }
 
-    static List<long> Numbered(PickledFile file)
+    private static List<long> Numbered(PickledFile file)
     {
         var numbers = new List<long>();
         for (var group = 0; ; group++)
         {
             var before = numbers.Count;
-            while (file.Numbers.TryGetValue($"param_groups.{group}.params.{numbers.Count - before}", out var number)) numbers.Add((long)number);
+            while (file.Numbers.TryGetValue($"param_groups.{group}.params.{numbers.Count - before}", out var number))
+                numbers.Add((long)number);
             // A group may be empty; it has a rate all the same.
             if (numbers.Count == before && !file.Numbers.ContainsKey($"param_groups.{group}.eps")) return numbers;
         }
     }
 
     // In the order of a Trainer's groups.
-    static List<(Weight Weight, Tensor First, Tensor Second)> Ordered(IReadOnlyList<(Weight Weight, Tensor First, Tensor Second)> moments)
+    private static List<(Weight Weight, Tensor First, Tensor Second)> Ordered(
+        IReadOnlyList<(Weight Weight, Tensor First, Tensor Second)> moments)
     {
         var modules = InPeersOrder([.. moments.Select(entry => ModuleOf(entry.Weight.Name)).Distinct()]).ToList();
-        return [.. moments.OrderBy(entry => Plain().IsMatch(entry.Weight.Name)).ThenBy(entry => modules.IndexOf(ModuleOf(entry.Weight.Name)))];
+        return [.. moments.OrderBy(entry => Plain().IsMatch(entry.Weight.Name))
+            .ThenBy(entry => modules.IndexOf(ModuleOf(entry.Weight.Name)))];
     }
 
     /// <summary>Modules in the order in which transformers makes them.</summary>
@@ -67,29 +85,41 @@ public static partial class PeerMoments
     public static IReadOnlyList<string> InPeersOrder(IReadOnlyList<string> modules)
     {
         ArgumentNullException.ThrowIfNull(modules);
-        var first = modules.Select((module, place) => (module, place)).GroupBy(pair => Parent(pair.module)).ToDictionary(group => group.Key, group => group.Min(pair => pair.place), StringComparer.Ordinal);
-        return [.. modules.OrderBy(module => first[Parent(module)]).ThenBy(module => Array.IndexOf(module.Contains("decoder.layers.", StringComparison.Ordinal) ? opt : phi3, End(module)))];
+        var first = modules.Select((module, place) => (module, place)).GroupBy(pair => Parent(pair.module))
+            .ToDictionary(group => group.Key, group => group.Min(pair => pair.place), StringComparer.Ordinal);
+        return [.. modules.OrderBy(module => first[Parent(module)])
+            .ThenBy(module => Array.IndexOf(module.Contains("decoder.layers.", StringComparison.Ordinal) ? opt : phi3, End(module)))];
     }
 
-    static string ModuleOf(string name) => name[..name.IndexOf(".lora_", StringComparison.Ordinal)];
+    private static string ModuleOf(string name) => name[..name.IndexOf(".lora_", StringComparison.Ordinal)];
 
-    static string End(string module) => module[(module.LastIndexOf('.') + 1)..];
+    private static string End(string module) => module[(module.LastIndexOf('.') + 1)..];
 
-    static string Parent(string module) => module[..Math.Max(0, module.LastIndexOf('.'))];
+    private static string Parent(string module) => module[..Math.Max(0, module.LastIndexOf('.'))];
 
-    static void Take(PickledFile file, string name, Weight weight, Tensor into, Func<string, InputException> wrong)
+    private static void Take(
+        PickledFile file,
+        string name,
+        Weight weight,
+        Tensor into,
+        Func<string, InputException> wrong)
     {
-        if (!file.Entries.TryGetValue(name, out var entry)) throw wrong($"{name} is missing: it is not the state of Adam or AdamW after a step");
-        if (!entry.Shape.SequenceEqual(into.shape)) throw wrong($"{name} is [{string.Join(", ", entry.Shape)}], and {weight.Name}, which stands there in the adapter, is [{string.Join(", ", into.shape)}]: the state is not this adapter's");
+        if (!file.Entries.TryGetValue(name, out var entry))
+            throw wrong($"{name} is missing: it is not the state of Adam or AdamW after a step");
+        if (!entry.Shape.SequenceEqual(into.shape))
+            throw wrong($"{name} is [{string.Join(", ", entry.Shape)}], and {weight.Name}, which stands there in the adapter, is "
+                + $"[{string.Join(", ", into.shape)}]: the state is not this adapter's");
         using var kept = file.Map(name);
         into.copy_(kept);
-        if (!AdamW.Sound(into, squares: name.EndsWith("_sq", StringComparison.Ordinal))) throw wrong($"{name} holds numbers that are no moments");
+        if (!AdamW.Sound(into, squares: name.EndsWith("_sq", StringComparison.Ordinal)))
+            throw wrong($"{name} holds numbers that are no moments");
     }
 
-    static long Steps(PickledFile file, string name, Func<string, InputException> wrong)
+    private static long Steps(PickledFile file, string name, Func<string, InputException> wrong)
     {
         if (file.Numbers.TryGetValue(name, out var plain)) return Done(plain);
-        if (!file.Entries.TryGetValue(name, out var entry) || entry.Shape.Aggregate(1L, (a, b) => a * b) != 1) throw wrong($"{name} is missing or no single number");
+        if (!file.Entries.TryGetValue(name, out var entry) || entry.Shape.Aggregate(1L, (a, b) => a * b) != 1)
+            throw wrong($"{name} is missing or no single number");
         using var kept = file.Map(name);
         using var wide = kept.to(ScalarType.Float64);
         return Done(wide.item<double>());

@@ -13,7 +13,11 @@ namespace Polymath.Training.Optimizers;
 /// <param name="Penalty">What is added to their mean loss to keep them in shape; null for nothing.</param>
 /// <param name="Stepped">Is told of each step when they have moved, with the gradients they moved along; null for nobody.</param>
 public sealed record WeightGroup(
-    string Name, IReadOnlyList<Weight> Weights, OptimizerSpec Spec, IReadOnlyCollection<string>? Data = null, Func<Tensor?>? Penalty = null,
+    string Name,
+    IReadOnlyList<Weight> Weights,
+    OptimizerSpec Spec,
+    IReadOnlyCollection<string>? Data = null,
+    Func<Tensor?>? Penalty = null,
     Action<int, IReadOnlyDictionary<Weight, Tensor>>? Stepped = null)
 {
     /// <summary>Whether they learn from an item.</summary>

@@ -18,7 +18,12 @@ internal static class AbilitySections
                 html.Append($"<p>{Change(view, ability, values[0], values[^1])} from {Figures.Short(values[0])}</p>");
             foreach (var (name, value) in view.BaselinesOf(ability))
             {
-                var (form, words) = view.Compare(ability, value, values[^1]) switch { > 0 => ("good", "beats"), < 0 => ("bad", "behind"), _ => ("", "beside") };
+                var (form, words) = view.Compare(ability, value, values[^1]) switch
+                {
+                    > 0 => ("good", "beats"),
+                    < 0 => ("bad", "behind"),
+                    _ => ("", "beside"),
+                };
                 html.Append($"<p><span class=\"{form}\">{words}</span> {Html.Text(name)}, {Figures.Short(value)}</p>");
             }
             html.Append("</article>");
@@ -33,11 +38,14 @@ internal static class AbilitySections
         var html = new StringBuilder("<div class=\"charts\">");
         foreach (var ability in view.Abilities)
         {
-            var bars = view.Report.Abilities.Zip(view.Values(ability), (row, value) => new ChartBar(Label(view, row.After), value, view.Colour(row.After))).ToList();
+            var bars = view.Report.Abilities
+                .Zip(view.Values(ability), (row, value) => new ChartBar(Label(view, row.After), value, view.Colour(row.After)))
+                .ToList();
             var baselines = view.BaselinesOf(ability);
             html.Append($"<figure><figcaption>{Html.Text(ability)}{Direction(view, ability)}</figcaption>")
                 .Append(SvgChart.Bars($"{ability} after each stage", bars, baselines))
-                .AppendJoin("", baselines.Select(line => $"<p class=\"key\"><i></i>{Html.Text(line.Name)}, {Figures.Short(line.Value)}</p>"))
+                .AppendJoin("", baselines.Select(
+                    line => $"<p class=\"key\"><i></i>{Html.Text(line.Name)}, {Figures.Short(line.Value)}</p>"))
                 .Append("</figure>");
         }
         return html.Append("</div>").ToString();
@@ -57,14 +65,17 @@ internal static class AbilitySections
             foreach (var ability in view.Abilities)
             {
                 var value = row.Values.GetValueOrDefault(ability, double.NaN);
-                var change = double.IsFinite(value) && last.TryGetValue(ability, out var before) ? Change(view, ability, before, value) : "";
+                var change = double.IsFinite(value) && last.TryGetValue(ability, out var before)
+                    ? Change(view, ability, before, value)
+                    : "";
                 html.Append($"<td>{Figures.Short(value)}<small>{change}</small></td>");
                 // What comes after a delta that stays apart starts from the model without it.
                 if (double.IsFinite(value) && !Apart(view, row.After)) last[ability] = value;
             }
             html.Append("</tr>");
         }
-        return html.Append("</tbody>").Append(BaselineRows(view)).Append("</table></div>").Append(Others(view)).Append(Notes(view)).ToString();
+        return html.Append("</tbody>").Append(BaselineRows(view))
+            .Append("</table></div>").Append(Others(view)).Append(Notes(view)).ToString();
     }
 
     private static bool Apart(ReportView view, string after) => view.Report.Stages.Any(stage => stage.Unmerged && stage.Name == after);
@@ -72,7 +83,8 @@ internal static class AbilitySections
     private static string Label(ReportView view, string after) => Apart(view, after) ? after + " *" : after;
 
     private static string Notes(ReportView view) => string.Concat(view.Report.Stages.Where(stage => stage.Unmerged).Select(stage =>
-        $"<p class=\"note\">* with the delta of {Html.Text(stage.Name)}, which stays apart: later stages start from the model without it. To use it: {Html.Text(stage.Use())}</p>"));
+        $"<p class=\"note\">* with the delta of {Html.Text(stage.Name)}, which stays apart: later stages start from the model without it. "
+            + $"To use it: {Html.Text(stage.Use())}</p>"));
 
     private static string BaselineRows(ReportView view)
     {
@@ -82,7 +94,8 @@ internal static class AbilitySections
         {
             html.Append($"<tr><th scope=\"row\"><i class=\"dash\"></i>{Html.Text(name)}</th>");
             foreach (var lines in columns)
-                html.Append($"<td>{lines.Where(line => line.Name == name).Select(line => Figures.Short(line.Value)).FirstOrDefault("")}</td>");
+                html.Append(
+                    $"<td>{lines.Where(line => line.Name == name).Select(line => Figures.Short(line.Value)).FirstOrDefault("")}</td>");
             html.Append("</tr>");
         }
         return html.Append("</tfoot>").ToString();
@@ -101,7 +114,8 @@ internal static class AbilitySections
     private static string Change(ReportView view, string ability, double before, double now)
     {
         if (Figures.Short(before) == Figures.Short(now)) return "<span title=\"unchanged\">=</span>";
-        var (form, title) = view.Compare(ability, before, now) switch { > 0 => ("good", "better"), < 0 => ("bad", "worse"), _ => ("", "changed") };
+        var (form, title) =
+            view.Compare(ability, before, now) switch { > 0 => ("good", "better"), < 0 => ("bad", "worse"), _ => ("", "changed") };
         return $"<span class=\"{form}\" title=\"{title}\">{(now > before ? "▲" : "▼")} {Figures.Short(Math.Abs(now - before))}</span>";
     }
 }

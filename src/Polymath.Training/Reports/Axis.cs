@@ -8,7 +8,13 @@ internal sealed class Axis
     private readonly double low, high, from, to;
     private readonly bool logarithmic;
 
-    private Axis(double low, double high, double from, double to, bool logarithmic, IEnumerable<double> ticks)
+    private Axis(
+        double low,
+        double high,
+        double from,
+        double to,
+        bool logarithmic,
+        IEnumerable<double> ticks)
     {
         (this.low, this.high, this.from, this.to, this.logarithmic) = (low, high, from, to, logarithmic);
         Ticks = [.. ticks];
@@ -23,7 +29,12 @@ internal sealed class Axis
     /// <param name="to">Where the high end lies.</param>
     /// <param name="zero">Whether the axis begins at zero (or ends there, when all values are below).</param>
     /// <param name="tight">Whether the high end is the greatest value, round or not.</param>
-    public static Axis Linear(IEnumerable<double> values, double from, double to, bool zero = false, bool tight = false)
+    public static Axis Linear(
+        IEnumerable<double> values,
+        double from,
+        double to,
+        bool zero = false,
+        bool tight = false)
     {
         var drawn = values.Where(Figures.Drawable).ToList();
         if (zero || drawn.Count == 0) drawn.Add(0);
@@ -38,7 +49,13 @@ internal sealed class Axis
         double first = Math.Floor(low / step + 1e-9), last = Math.Ceiling(high / step - 1e-9);
         var end = tight ? high : last * step;
         var ticks = Enumerable.Range(0, (int)(last - first) + 1).Select(i => (first + i) * step).Where(tick => tick <= end + 1e-9 * step);
-        return new Axis(first * step, end, from, to, false, ticks);
+        return new Axis(
+            first * step,
+            end,
+            from,
+            to,
+            false,
+            ticks);
     }
 
     /// <summary>An axis on which equal steps are equal ratios, for values that differ much.</summary>
@@ -51,7 +68,13 @@ internal sealed class Axis
         // The least value, too, gets a bar that can be seen.
         int first = (int)Math.Floor(Math.Log10(drawn.Min() / 3)), last = (int)Math.Ceiling(Math.Log10(drawn.Max()) + 1e-9);
         var every = Math.Max(1, (last - first) / 5);
-        return new Axis(first, last, from, to, true, Enumerable.Range(0, (last - first) / every + 1).Select(i => Math.Pow(10, first + i * every)));
+        return new Axis(
+            first,
+            last,
+            from,
+            to,
+            true,
+            Enumerable.Range(0, (last - first) / every + 1).Select(i => Math.Pow(10, first + i * every)));
     }
 
     /// <summary>Where a value lies, in units of the drawing; values beyond an end lie on it.</summary>
@@ -61,7 +84,9 @@ internal sealed class Axis
         return from + (to - from) * Math.Clamp((place - low) / (high - low), 0, 1);
     }
 
-    /// <summary>A round value as it is written beside the axis: with the digits its neighbours need, large ones in thousands or millions.</summary>
+    /// <summary>
+    /// A round value as it is written beside the axis: with the digits its neighbours need, large ones in thousands or millions.
+    /// </summary>
     public string Text(double tick)
     {
         // On an axis of ratios each tick has a unit of its own: 10k, 1M.

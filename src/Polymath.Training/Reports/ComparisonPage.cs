@@ -3,10 +3,12 @@ using Polymath.Training.Comparison;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>A comparison as one page that needs nothing else: quality against parameters, time and memory, with the spread over seeds.</summary>
+/// <summary>
+/// A comparison as one page that needs nothing else: quality against parameters, time and memory, with the spread over seeds.
+/// </summary>
 public static class ComparisonPage
 {
-    const int Colours = 6;
+    private const int Colours = 6;
 
     /// <summary>Draws the page.</summary>
     /// <param name="report">The comparison.</param>
@@ -15,41 +17,58 @@ public static class ComparisonPage
     {
         ArgumentNullException.ThrowIfNull(report);
         var seeds = report.Rows.Max(row => row.Seeds);
-        var lead = $"<p class=\"lead\">Ranked by {Html.Text(report.Quality)}, {(report.HigherIsBetter ? "more" : "less")} is better. {(seeds == 1 ? "One seed: the spread is not known, and small differences mean nothing." : $"Dots are means over {seeds} seeds, lines reach from the least to the greatest.")}</p>";
+        var lead = $"<p class=\"lead\">Ranked by {Html.Text(report.Quality)}, {(report.HigherIsBetter ? "more" : "less")} is better. "
+            + $"{(seeds == 1 ? "One seed: the spread is not known, and small differences mean nothing." : $"Dots are means over {seeds} seeds, lines reach from the least to the greatest.")}</p>";
         return Html.Page("Polymath comparison", $"{report.Recipe}: {report.Stage}", lead, string.Join('\n', (string[])
         [
-            Html.Section("", $"<div class=\"charts wide\">{Chart(report, "parameters trained", row => row.Parameters)}{Chart(report, "seconds of training", row => row.Seconds)}{Chart(report, "peak memory, MB", row => row.PeakMemoryMegabytes)}</div>"),
+            Html.Section("", "<div class=\"charts "
+                + $"wide\">{Chart(report, "parameters trained", row => row.Parameters)}{Chart(report, "seconds of training", row => row.Seconds)}{Chart(report, "peak memory, MB", row => row.PeakMemoryMegabytes)}</div>"),
             Html.Section("All ways", Table(report)),
             Html.Section("Not trained", Failed(report)),
         ]));
     }
 
-    static string Chart(ComparisonReport report, string across, Func<ComparisonRow, double> of)
+    private static string Chart(ComparisonReport report, string across, Func<ComparisonRow, double> of)
     {
         var dots = report.Rows.Select((row, i) => (Row: row, Value: row.Abilities[report.Quality], Index: i))
-            .Select(item => new ScatterDot(item.Row.Name, of(item.Row), item.Value.Mean, item.Value.Least, item.Value.Most, $"k{1 + (item.Index % Colours)}")).ToList();
+            .Select(item => new ScatterDot(
+                item.Row.Name,
+                of(item.Row),
+                item.Value.Mean,
+                item.Value.Least,
+                item.Value.Most,
+                $"k{1 + (item.Index % Colours)}")).ToList();
         (string, double)? start = report.Start.TryGetValue(report.Quality, out var before) ? ("before the stage", before.Mean) : null;
-        return $"<figure><figcaption>{Html.Text(report.Quality)}<small>against {across}</small></figcaption>{SvgChart.Scatter($"{report.Quality} against {across}", report.Quality, across, dots, start)}</figure>";
+        return $"<figure><figcaption>{Html.Text(report.Quality)}<small>against "
+            + $"{across}</small></figcaption>{SvgChart.Scatter($"{report.Quality} against {across}", report.Quality, across, dots, start)}</figure>";
     }
 
-    static string Table(ComparisonReport report)
+    private static string Table(ComparisonReport report)
     {
         var names = report.Rows.SelectMany(row => row.Abilities.Keys).Distinct().OrderBy(name => name != report.Quality).ToList();
-        var html = new StringBuilder("<div class=\"scroll\"><table><thead><tr><th class=\"word\">way</th>").Append(string.Concat(names.Select(name => $"<th>{Html.Text(name)}</th>")))
+        var html = new StringBuilder("<div class=\"scroll\"><table><thead><tr><th class=\"word\">way</th>")
+            .Append(string.Concat(names.Select(name => $"<th>{Html.Text(name)}</th>")))
             .Append("<th>parameters</th><th>share</th><th>time</th><th>tokens/s</th><th>peak memory</th></tr></thead><tbody>");
         foreach (var row in report.Rows)
         {
-            html.Append($"<tr><th class=\"word\">{Html.Text(row.Name)}<small>{(row.Seeds == 1 ? "1 seed" : $"{row.Seeds} seeds")}</small></th>")
+            html
+                .Append("<tr><th "
+                    + $"class=\"word\">{Html.Text(row.Name)}<small>{(row.Seeds == 1 ? "1 seed" : $"{row.Seeds} seeds")}</small></th>")
                 .Append(string.Concat(names.Select(name => $"<td>{Cell(row.Abilities.GetValueOrDefault(name))}</td>")))
-                .Append($"<td>{Figures.Count(row.Parameters)}</td><td>{Figures.Percent(row.Share)}</td><td>{Figures.Time(row.Seconds)}</td><td>{Figures.Count((long)row.TokensPerSecond)}</td><td>{Figures.Memory(row.PeakMemoryMegabytes)}</td></tr>");
+                .Append(
+                    $"<td>{Figures.Count(row.Parameters)}</td><td>{Figures.Percent(row.Share)}</td><td>{Figures.Time(row.Seconds)}</td><td>{Figures.Count((long)row.TokensPerSecond)}</td><td>{Figures.Memory(row.PeakMemoryMegabytes)}</td></tr>");
         }
-        html.Append("</tbody><tfoot><tr><th class=\"word\">before the stage</th>").Append(string.Concat(names.Select(name => $"<td>{Cell(report.Start.GetValueOrDefault(name))}</td>"))).Append("<td></td><td></td><td></td><td></td><td></td></tr></tfoot></table></div>");
+        html.Append("</tbody><tfoot><tr><th class=\"word\">before the stage</th>")
+            .Append(string.Concat(names.Select(name => $"<td>{Cell(report.Start.GetValueOrDefault(name))}</td>")))
+            .Append("<td></td><td></td><td></td><td></td><td></td></tr></tfoot></table></div>");
         return html.ToString();
     }
 
-    static string Cell(Spread? spread) => spread is null ? Figures.Missing
-        : Figures.Short(spread.Mean) + (spread.Deviation is { } deviation ? $" ± {Figures.Short(deviation)}<small>{Figures.Short(spread.Least)} to {Figures.Short(spread.Most)}</small>" : "<small></small>");
+    private static string Cell(Spread? spread) => spread is null ? Figures.Missing
+        : Figures.Short(spread.Mean) + (spread.Deviation is { } deviation
+            ? $" ± {Figures.Short(deviation)}<small>{Figures.Short(spread.Least)} to {Figures.Short(spread.Most)}</small>"
+            : "<small></small>");
 
-    static string Failed(ComparisonReport report) => report.Failed.Count == 0 ? ""
+    private static string Failed(ComparisonReport report) => report.Failed.Count == 0 ? ""
         : $"<ol class=\"next\">{string.Concat(report.Failed.Select(pair => $"<li>{Html.Text(pair.Key)}: {Html.Text(pair.Value)}</li>"))}</ol>";
 }

@@ -61,5 +61,6 @@ internal static class Figures
     }
 
     /// <summary>Megabytes as memory: 812 MB, 3.40 GB.</summary>
-    public static string Memory(double megabytes) => megabytes >= 1000 ? $"{Short(megabytes / 1000)} GB" : $"{Short(Math.Round(megabytes))} MB";
+    public static string Memory(double megabytes) =>
+        megabytes >= 1000 ? $"{Short(megabytes / 1000)} GB" : $"{Short(Math.Round(megabytes))} MB";
 }

@@ -48,7 +48,12 @@ internal static class Html
     /// <summary>A place in a drawing, in tenths.</summary>
     public static string Place(double value) => Math.Round(value, 1).ToString(CultureInfo.InvariantCulture);
 
-    /// <summary>The attribute that lets a browser choose Chinese letterforms for text with Chinese characters; nothing for other text.</summary>
+    /// <summary>
+    /// The attribute that lets a browser choose Chinese letterforms for text with Chinese characters; nothing for other text.
+    /// </summary>
     public static string Language(string text) =>
-        text.Any(c => c is >= '\u3040' and <= '\u30ff') ? " lang=\"ja\"" : text.Any(c => c is >= '\u4e00' and <= '\u9fff') ? " lang=\"zh\"" : "";
+        text.Any(c => c is >= '\u3040' and <= '\u30ff')
+            ? " lang=\"ja\""
+            : text.Any(c => c is >= '\u4e00' and <= '\u9fff') ? " lang=\"zh\""
+            : "";
 }

@@ -8,7 +8,8 @@ public static class HtmlReport
     /// <summary>Draws the page.</summary>
     /// <param name="report">The report.</param>
     /// <param name="metrics">The figures measured on the way, for the curves.</param>
-    /// <param name="higherIsBetter">Of each ability, whether more is better; changes of other abilities are shown without judgement.</param>
+    /// <param name="higherIsBetter">Of each ability, whether more is better; changes of other abilities are shown without
+    /// judgement.</param>
     /// <returns>The whole HTML document.</returns>
     public static string Render(RunReport report, IReadOnlyList<MetricPoint> metrics, IReadOnlyDictionary<string, bool> higherIsBetter)
     {
@@ -38,7 +39,8 @@ public static class HtmlReport
             facts.Insert(2, $"{Figures.Large(report.Stages[^1].TotalParameters)} parameters");
             facts.Insert(3, $"{Figures.Large(report.Stages.Sum(stage => stage.Tokens))} tokens");
         }
-        return $"<p class=\"lead\">{Html.Text(report.Recipe)}</p><ul class=\"facts\">{string.Concat(facts.Select(fact => $"<li>{fact}</li>"))}</ul>";
+        return $"<p class=\"lead\">{Html.Text(report.Recipe)}</p><ul "
+            + $"class=\"facts\">{string.Concat(facts.Select(fact => $"<li>{fact}</li>"))}</ul>";
     }
 
     private static string Samples(ReportView view)
@@ -50,7 +52,9 @@ public static class HtmlReport
             string prompt = sample.Prompt, answer = sample.Answer.Trim();
             html.Append($"<article><h3><i class=\"dot {view.Colour(sample.After)}\"></i>after {Html.Text(sample.After)}</h3>")
                 .Append($"<p class=\"prompt\"{Html.Language(prompt)}>{(prompt.Length == 0 ? "free text" : Html.Text(prompt))}</p>")
-                .Append(answer.Length == 0 ? "<p class=\"none\">an empty answer</p>" : $"<blockquote{Html.Language(answer)}>{Html.Text(answer)}</blockquote>")
+                .Append(answer.Length == 0
+                    ? "<p class=\"none\">an empty answer</p>"
+                    : $"<blockquote{Html.Language(answer)}>{Html.Text(answer)}</blockquote>")
                 .Append("</article>");
         }
         return html.Append("</div>").ToString();

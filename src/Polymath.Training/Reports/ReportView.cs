@@ -15,7 +15,8 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
     public IReadOnlyList<MetricPoint> Metrics => metrics;
 
     /// <summary>The abilities, in the order they first come.</summary>
-    public IReadOnlyList<string> Abilities { get; } = [.. report.Abilities.SelectMany(row => row.Values.Keys).Distinct(StringComparer.Ordinal)];
+    public IReadOnlyList<string> Abilities { get; } = [.. report.Abilities.SelectMany(row => row.Values.Keys)
+        .Distinct(StringComparer.Ordinal)];
 
     /// <summary>The stages that have figures, in the order they ran; one that has none of its own but was begun is among them.</summary>
     public IReadOnlyList<string> Stages { get; } =
@@ -26,15 +27,19 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
     ];
 
     /// <summary>The values of an ability after each stage; NaN where it was not measured.</summary>
-    public IReadOnlyList<double> Values(string ability) => [.. report.Abilities.Select(row => row.Values.GetValueOrDefault(ability, double.NaN))];
+    public IReadOnlyList<double> Values(string ability) =>
+        [.. report.Abilities.Select(row => row.Values.GetValueOrDefault(ability, double.NaN))];
 
     /// <summary>What simple methods reach in an ability.</summary>
     public IReadOnlyList<(string Name, double Value)> BaselinesOf(string ability)
     {
         var prefix = ability + ": ";
         var named = (report.Baselines ?? new Dictionary<string, double>())
-            .Where(pair => pair.Key.StartsWith(prefix, StringComparison.Ordinal)).Select(pair => (Name: pair.Key[prefix.Length..], pair.Value)).ToList();
-        if (report.UnigramPerplexity is { } unigram && ability == Abilities.FirstOrDefault(name => higherIsBetter.TryGetValue(name, out var up) && !up)
+            .Where(pair => pair.Key.StartsWith(prefix, StringComparison.Ordinal))
+            .Select(pair => (Name: pair.Key[prefix.Length..], pair.Value))
+            .ToList();
+        if (report.UnigramPerplexity is { } unigram
+            && ability == Abilities.FirstOrDefault(name => higherIsBetter.TryGetValue(name, out var up) && !up)
             && named.All(line => line.Name != "unigram"))
             named.Insert(0, ("unigram", unigram));
         return named;

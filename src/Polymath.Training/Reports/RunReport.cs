@@ -7,9 +7,11 @@ namespace Polymath.Training.Reports;
 /// <param name="Name">The recipe's name.</param>
 /// <param name="Recipe">What the recipe says of itself.</param>
 /// <param name="Seed">The seed.</param>
-/// <param name="UnigramPerplexity">What a unigram model reaches in the first ability of which less is better, the perplexity; null when there is none.</param>
+/// <param name="UnigramPerplexity">What a unigram model reaches in the first ability of which less is better, the perplexity; null when
+/// there is none.</param>
 /// <param name="MajorityAccuracy">The share of held-out rows with the most frequent label; null without a task.</param>
-/// <param name="Baselines">What simple methods reach. <c>author: naive Bayes</c> belongs to the ability <c>author</c> and is shown beside it.</param>
+/// <param name="Baselines">What simple methods reach. <c>author: naive Bayes</c> belongs to the ability <c>author</c> and is shown beside
+/// it.</param>
 /// <param name="Stages">The stages, in the order they ran.</param>
 /// <param name="Abilities">The abilities at the start and after each stage.</param>
 /// <param name="Samples">Answers after each stage.</param>
@@ -43,7 +45,9 @@ public sealed record RunReport(
         }
         catch (JsonException exception)
         {
-            throw new InputException($"This is no report of a run: {exception.Message} Run the recipe again to have it written.", exception);
+            throw new InputException(
+                $"This is no report of a run: {exception.Message} Run the recipe again to have it written.",
+                exception);
         }
     }
 }

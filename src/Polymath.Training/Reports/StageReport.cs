@@ -13,10 +13,13 @@ namespace Polymath.Training.Reports;
 /// <param name="TrainableParameters">Numbers that were trained.</param>
 /// <param name="TotalParameters">Numbers of the whole model.</param>
 /// <param name="FirstLoss">The loss of the first step, in nats of whatever the objective counts.</param>
-/// <param name="LastLoss">The loss at the end, as a moving average that gives the last step a tenth; in nats of whatever the objective counts.</param>
+/// <param name="LastLoss">The loss at the end, as a moving average that gives the last step a tenth; in nats of whatever the objective
+/// counts.</param>
 /// <param name="PeakMemoryMegabytes">The most memory the process held up to the stage's end, in millions of bytes.</param>
-/// <param name="Unmerged">Whether its delta was kept apart: it is on in the stage's own figures, and the stages after it start from the model without it.</param>
-/// <param name="Gate">How far the model with its delta merged is from the model with it beside, over rows of the stage's own data; null where nothing was merged.</param>
+/// <param name="Unmerged">Whether its delta was kept apart: it is on in the stage's own figures, and the stages after it start from the
+/// model without it.</param>
+/// <param name="Gate">How far the model with its delta merged is from the model with it beside, over rows of the stage's own data; null
+/// where nothing was merged.</param>
 public sealed record StageReport(
     string Name,
     string Kind,
@@ -34,7 +37,10 @@ public sealed record StageReport(
     GateReport? Gate = null)
 {
     /// <summary>What to type to talk to a stage that kept its delta apart: routed adapters need to know whose turn it is.</summary>
-    public string Use() => Method.Replace("prompt + ", "", StringComparison.Ordinal).StartsWith("route: ", StringComparison.Ordinal) ? $"--stage {Name} for chat (/adapter NAME) and generate --input; elsewhere --adapter with the folder of one, stages/NN-{Name}/adapter/NAME in the run's" : $"--stage {Name}";
+    public string Use() => Method.Replace("prompt + ", "", StringComparison.Ordinal).StartsWith("route: ", StringComparison.Ordinal)
+        ? $"--stage {Name} for chat (/adapter NAME) and generate --input; elsewhere --adapter with the folder of one, "
+            + $"stages/NN-{Name}/adapter/NAME in the run's"
+        : $"--stage {Name}";
 }
 
 /// <summary>What a run ran on.</summary>
@@ -45,4 +51,11 @@ public sealed record StageReport(
 /// <param name="Threads">Threads of a tensor operation.</param>
 /// <param name="Device">Where the tensors lay, such as cpu.</param>
 /// <param name="Polymath">Our own version.</param>
-public sealed record EnvironmentReport(string Os, string Dotnet, string Libtorch, string CpuCapability, int Threads, string Device, string Polymath);
+public sealed record EnvironmentReport(
+    string Os,
+    string Dotnet,
+    string Libtorch,
+    string CpuCapability,
+    int Threads,
+    string Device,
+    string Polymath);

@@ -41,7 +41,10 @@ internal static class StageSections
     {
         if (view.Report.Stages.Count == 0) return "";
         var html = new StringBuilder("<div class=\"scroll\"><table><thead><tr>");
-        foreach (var name in new[] { "stage", "method", "steps", "time", "tokens", "tokens/s", "trained", "first loss", "last loss", "memory" })
+        foreach (var name in new[]
+        {
+            "stage", "method", "steps", "time", "tokens", "tokens/s", "trained", "first loss", "last loss", "memory",
+        })
             html.Append($"<th scope=\"col\"{(name == "method" ? " class=\"word\"" : "")}>{name}</th>");
         html.Append("</tr></thead><tbody>");
         foreach (var stage in view.Report.Stages)
@@ -49,7 +52,8 @@ internal static class StageSections
             var share = stage.TotalParameters > 0 ? (double)stage.TrainableParameters / stage.TotalParameters : double.NaN;
             html.Append($"<tr><th scope=\"row\"><i class=\"dot {view.Colour(stage.Name)}\"></i>{Html.Text(stage.Name)}</th>")
                 .Append($"<td class=\"word\">{Html.Text(stage.Method)}</td>")
-                .Append($"<td>{Figures.Count(stage.Steps)}</td><td>{Figures.Time(stage.Seconds)}</td><td>{Figures.Large(stage.Tokens)}</td>")
+                .Append(
+                    $"<td>{Figures.Count(stage.Steps)}</td><td>{Figures.Time(stage.Seconds)}</td><td>{Figures.Large(stage.Tokens)}</td>")
                 .Append($"<td>{Figures.Short(stage.TokensPerSecond)}</td>")
                 .Append($"<td>{Figures.Percent(share)}<small>{Figures.Large(stage.TrainableParameters)}</small></td>")
                 .Append($"<td>{Figures.Short(stage.FirstLoss)}</td><td>{Figures.Short(stage.LastLoss)}</td>")
@@ -65,7 +69,8 @@ internal static class StageSections
         var measured = points.Where(point => view.Abilities.Contains(point.Name)).GroupBy(point => point.Step).ToList();
         var dots = measured.Select(group => ((double)group.Key, Nearest(smooth, group.Key))).ToList();
         var titles = measured
-            .Select(group => $"step {group.Key}: {string.Join(", ", group.Select(point => $"{point.Name} {Figures.Short(point.Value)}"))}").ToList();
+            .Select(group => $"step {group.Key}: {string.Join(", ", group.Select(point => $"{point.Name} {Figures.Short(point.Value)}"))}")
+            .ToList();
         // A few points are read as they are; among many the eye needs their mean.
         IReadOnlyList<ChartSeries> lines = ReferenceEquals(raw, smooth) ? [new("bold", raw)] : [new("thin", raw), new("bold", smooth)];
         return SvgChart.Line($"loss during {stage}", "loss, nats a token", [.. lines, new ChartSeries("dots", dots, titles)]);
@@ -75,7 +80,9 @@ internal static class StageSections
     private static List<(double X, double Y)> Thinned(List<(double X, double Y)> points)
     {
         var every = (points.Count + MostPoints - 1) / MostPoints;
-        return every <= 1 ? points : [.. points.Chunk(every).Select(chunk => (chunk.Average(point => point.X), chunk.Average(point => point.Y)))];
+        return every <= 1
+            ? points
+            : [.. points.Chunk(every).Select(chunk => (chunk.Average(point => point.X), chunk.Average(point => point.Y)))];
     }
 
     /// <summary>The mean of each point and its neighbours, a twentieth of the line in all.</summary>

@@ -15,12 +15,14 @@ public static class Suggestions
     /// <param name="report">The report.</param>
     /// <param name="higherIsBetter">Of each ability, whether more is better; other abilities are passed over.</param>
     /// <param name="metrics">The figures measured on the way; without them nobody can say whether a loss was still falling.</param>
-    public static IReadOnlyList<string> For(RunReport report, IReadOnlyDictionary<string, bool> higherIsBetter, IReadOnlyList<MetricPoint>? metrics = null)
+    public static IReadOnlyList<string> For(
+        RunReport report, IReadOnlyDictionary<string, bool> higherIsBetter, IReadOnlyList<MetricPoint>? metrics = null)
     {
         ArgumentNullException.ThrowIfNull(report);
         ArgumentNullException.ThrowIfNull(higherIsBetter);
         var view = new ReportView(report, metrics ?? [], higherIsBetter);
-        List<string> sentences = [.. report.Stages.Select(Unlearned).OfType<string>(), .. Losses(view), .. Behind(view), .. Unfinished(view)];
+        List<string> sentences =
+            [.. report.Stages.Select(Unlearned).OfType<string>(), .. Losses(view), .. Behind(view), .. Unfinished(view)];
         if (sentences.Count > 0) return sentences;
         return report.Stages.Count == 0
             ? ["No stage has run yet. Run the recipe to its end for advice."]
@@ -56,7 +58,8 @@ public static class Suggestions
                 .Where(fall => Lost(view, ability, fall.Before, fall.Now) && Lost(view, ability, fall.Before, last)).ToList();
             if (falls.Count == 0) continue;
             var (before, now, after) = falls.MaxBy(fall => Relative(fall.Before, fall.Now));
-            yield return $"{ability} went from {Figures.Short(before)} to {Figures.Short(now)} after {after}. {Remedy(view, ability, after)}";
+            yield return $"{ability} went from {Figures.Short(before)} to {Figures.Short(now)} after {after}. "
+                + $"{Remedy(view, ability, after)}";
         }
     }
 
@@ -102,8 +105,8 @@ public static class Suggestions
             if (tenth < 5) continue;
             double before = losses[^(2 * tenth)..^tenth].Average(), now = losses[^tenth..].Average();
             if (before - now <= StillFalling * Math.Abs(before)) continue;
-            yield return $"The loss of {stage.Name} was still falling at its end ({Figures.Short(before)} to {Figures.Short(now)} over the last tenths of its steps). "
-                + $"Double its steps (now {stage.Steps}).";
+            yield return $"The loss of {stage.Name} was still falling at its end ({Figures.Short(before)} to {Figures.Short(now)} over the "
+                + $"last tenths of its steps). Double its steps (now {stage.Steps}).";
         }
     }
 

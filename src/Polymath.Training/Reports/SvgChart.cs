@@ -29,19 +29,40 @@ internal static partial class SvgChart
         var points = series.SelectMany(line => line.Points).ToList();
         var drawn = points.Where(point => Figures.Drawable(point.X) && Figures.Drawable(point.Y)).ToList();
         var bottom = height - 34;
-        var across = Axis.Linear(points.Select(point => point.X), Left, LineWidth - Right, zero: true, tight: true);
+        var across = Axis.Linear(
+            points.Select(point => point.X),
+            Left,
+            LineWidth - Right,
+            zero: true,
+            tight: true);
         var up = Axis.Linear(drawn.Select(point => point.Y), bottom, Top);
         var svg = Open(title, unit, LineWidth, height);
         Grid(svg, up, LineWidth - Right);
         foreach (var tick in across.Ticks)
-            Label(svg, across.At(tick), bottom + 15, across.Text(tick), "middle");
-        Label(svg, LineWidth - Right, height - 4, "step", "end");
+            Label(
+                svg,
+                across.At(tick),
+                bottom + 15,
+                across.Text(tick),
+                "middle");
+        Label(
+            svg,
+            LineWidth - Right,
+            height - 4,
+            "step",
+            "end");
         foreach (var line in series)
         {
             if (line.Form == "dots") Dots(svg, line, across, up);
             else svg.Append($"<path class=\"{line.Form}\" d=\"{Path(line.Points, across, up)}\"/>");
         }
-        if (drawn.Count == 0) Label(svg, (Left + LineWidth - Right) / 2.0, (Top + bottom) / 2.0, "nothing to draw", "middle");
+        if (drawn.Count == 0)
+            Label(
+                svg,
+                (Left + LineWidth - Right) / 2.0,
+                (Top + bottom) / 2.0,
+                "nothing to draw",
+                "middle");
         return svg.Append("</svg>").ToString();
     }
 
@@ -62,7 +83,15 @@ internal static partial class SvgChart
         var slot = (double)(BarWidth - Right - Left) / Math.Max(1, bars.Count);
         var foot = logarithmic ? bottom : up.At(0);
         for (var i = 0; i < bars.Count; i++)
-            Bar(svg, bars[i], Left + (i + 0.5) * slot, Math.Min(46, slot * 0.66), up, foot, bottom, slanted);
+            Bar(
+                svg,
+                bars[i],
+                Left + (i + 0.5) * slot,
+                Math.Min(46, slot * 0.66),
+                up,
+                foot,
+                bottom,
+                slanted);
         foreach (var (name, value) in references.Where(line => Figures.Drawable(line.Value)))
         {
             var y = Html.Place(up.At(value));
@@ -75,7 +104,13 @@ internal static partial class SvgChart
     private static StringBuilder Open(string title, string unit, int width, int height)
     {
         var svg = new StringBuilder($"<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{Html.Text(title)}\">");
-        if (unit.Length > 0) Label(svg, 2, 11, unit, "start");
+        if (unit.Length > 0)
+            Label(
+                svg,
+                2,
+                11,
+                unit,
+                "start");
         return svg;
     }
 
@@ -85,11 +120,24 @@ internal static partial class SvgChart
         {
             var y = Html.Place(up.At(tick));
             svg.Append($"<line class=\"grid\" x1=\"{Left}\" x2=\"{end}\" y1=\"{y}\" y2=\"{y}\"/>");
-            Label(svg, Left - 6, up.At(tick) + 4, up.Text(tick), "end");
+            Label(
+                svg,
+                Left - 6,
+                up.At(tick) + 4,
+                up.Text(tick),
+                "end");
         }
     }
 
-    private static void Bar(StringBuilder svg, ChartBar bar, double middle, double width, Axis up, double foot, double bottom, bool slanted)
+    private static void Bar(
+        StringBuilder svg,
+        ChartBar bar,
+        double middle,
+        double width,
+        Axis up,
+        double foot,
+        double bottom,
+        bool slanted)
     {
         var drawable = Figures.Drawable(bar.Value);
         double end = drawable ? up.At(bar.Value) : foot, top = Math.Min(end, foot);
@@ -99,10 +147,23 @@ internal static partial class SvgChart
                 .Append($"width=\"{Html.Place(width)}\" height=\"{Html.Place(Math.Max(1, Math.Abs(end - foot)))}\">")
                 .Append($"<title>{Html.Text(bar.Label)}: {Figures.Short(bar.Value)}</title></rect>");
         }
-        Label(svg, middle, top - 5, Figures.Short(bar.Value), "middle", "value");
+        Label(
+            svg,
+            middle,
+            top - 5,
+            Figures.Short(bar.Value),
+            "middle",
+            "value");
         var label = bar.Label.Length > 14 ? bar.Label[..13] + "…" : bar.Label;
         var turn = slanted ? $" transform=\"rotate(-35 {Html.Place(middle)} {Html.Place(bottom + 14)})\"" : "";
-        Label(svg, middle, bottom + 16, label, slanted ? "end" : "middle", "name", turn);
+        Label(
+            svg,
+            middle,
+            bottom + 16,
+            label,
+            slanted ? "end" : "middle",
+            "name",
+            turn);
     }
 
     private static void Dots(StringBuilder svg, ChartSeries series, Axis across, Axis up)
@@ -130,6 +191,14 @@ internal static partial class SvgChart
         return path.ToString();
     }
 
-    private static void Label(StringBuilder svg, double x, double y, string text, string anchor, string form = "tick", string extra = "") =>
-        svg.Append($"<text class=\"{form}\" x=\"{Html.Place(x)}\" y=\"{Html.Place(y)}\" text-anchor=\"{anchor}\"{extra}>{Html.Text(text)}</text>");
+    private static void Label(
+        StringBuilder svg,
+        double x,
+        double y,
+        string text,
+        string anchor,
+        string form = "tick",
+        string extra = "") =>
+            svg.Append($"<text class=\"{form}\" x=\"{Html.Place(x)}\" y=\"{Html.Place(y)}\" "
+                + $"text-anchor=\"{anchor}\"{extra}>{Html.Text(text)}</text>");
 }

@@ -4,8 +4,8 @@ using Polymath.Recipes;
 namespace Polymath.Training.Rewards;
 
 /// <summary>
-/// The share of groups of lines whose characters' classes keep the rules. With tones as classes, positions 2, 4, 6 and groups of two lines it is the
-/// rule of regulated verse: the tones alternate along a line and are opposed between the lines of a couplet.
+/// The share of groups of lines whose characters' classes keep the rules. With tones as classes, positions 2, 4, 6 and groups of two lines
+/// it is the rule of regulated verse: the tones alternate along a line and are opposed between the lines of a couplet.
 /// </summary>
 public sealed class CharacterClassReward : Reward
 {
@@ -43,7 +43,9 @@ public sealed class CharacterClassReward : Reward
         }
     }
 
-    /// <summary>The classes at the positions that count, in order and as far as the line reaches; null for a line that does not reach the first.</summary>
+    /// <summary>
+    /// The classes at the positions that count, in order and as far as the line reaches; null for a line that does not reach the first.
+    /// </summary>
     private string?[]? ClassesOf(string text)
     {
         var runes = text.EnumerateRunes().ToArray();

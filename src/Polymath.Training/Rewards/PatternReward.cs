@@ -3,7 +3,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Training.Rewards;
 
-/// <summary>1 when the whole answer has the form its row asks for, else 0. Patterns are .NET's, so a character beyond the basic plane counts as two.</summary>
+/// <summary>
+/// 1 when the whole answer has the form its row asks for, else 0. Patterns are .NET's, so a character beyond the basic plane counts as two.
+/// </summary>
 public sealed class PatternReward : Reward
 {
     private const string AnyOther = "*";
@@ -40,7 +42,9 @@ public sealed class PatternReward : Reward
     }
 
     private Regex? FormOf(IReadOnlyDictionary<string, string> fields) =>
-        by is not null && fields.TryGetValue(by, out var value) && forms.TryGetValue(value, out var form) ? form : forms.GetValueOrDefault(AnyOther);
+        by is not null && fields.TryGetValue(by, out var value) && forms.TryGetValue(value, out var form)
+            ? form
+            : forms.GetValueOrDefault(AnyOther);
 
     private static Regex Compile(string pattern) => new(pattern, RegexOptions.CultureInvariant | RegexOptions.Compiled, Patience);
 }

@@ -16,7 +16,8 @@ public abstract class Reward
 
     /// <summary>The reward a recipe asks for.</summary>
     /// <param name="spec">What was asked.</param>
-    /// <param name="tables">From the name of a table of classes to the class of a code point; null where the class is unknown or ambiguous.</param>
+    /// <param name="tables">From the name of a table of classes to the class of a code point; null where the class is unknown or
+    /// ambiguous.</param>
     public static Reward Of(RewardSpec spec, Func<string, Func<int, string?>> tables)
     {
         ArgumentNullException.ThrowIfNull(tables);

@@ -18,8 +18,9 @@ namespace Polymath.Training.Rollouts;
 public sealed record RolloutPrompt(string Key, string Message, IReadOnlyDictionary<string, string> Fields);
 
 /// <summary>
-/// Pairs of answers that the current model gave itself, as a data source: each round answers prompts several times, rewards judge the answers, and the best and
-/// the worst become a pair, kept in a file with the log-probabilities of the policy that gave them, which is the round's reference.
+/// Pairs of answers that the current model gave itself, as a data source: each round answers prompts several times, rewards judge the
+/// answers, and the best and the worst become a pair, kept in a file with the log-probabilities of the policy that gave them, which is the
+/// round's reference.
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="prompts">The prompts to choose from.</param>
@@ -31,13 +32,23 @@ public sealed record RolloutPrompt(string Key, string Message, IReadOnlyDictiona
 /// <param name="folder">Where the rounds' files go.</param>
 /// <param name="told">Is told of each round's figures: round, name, value.</param>
 public sealed class RolloutItems(
-    TextModel model, IReadOnlyList<RolloutPrompt> prompts, IReadOnlyList<(string Name, Reward Reward, double Weight)> rewards, RolloutSpec spec, int steps, long seed,
-    string stage, string folder, Action<int, string, double> told) : ItemSource
+    TextModel model,
+    IReadOnlyList<RolloutPrompt> prompts,
+    IReadOnlyList<(string Name, Reward Reward, double Weight)> rewards,
+    RolloutSpec spec,
+    int steps,
+    long seed,
+    string stage,
+    string folder,
+    Action<int, string, double> told) : ItemSource
 {
-    static readonly JsonSerializerOptions layout = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions layout = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
-    List<Item> items = [];
-    int round = -1;
+    private List<Item> items = [];
+    private int round = -1;
 
     /// <inheritdoc/>
     public override int Count => items.Count;
@@ -55,7 +66,8 @@ public sealed class RolloutItems(
         if (step == 1 || RoundOf(step - 1) != due)
             foreach (var (name, value) in figures) told(due + 1, name, value);
         if (pairs.Count == 0)
-            throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt scored alike, so that there are no pairs to learn from. Ask for more answers or a higher temperature, or judge them more finely.");
+            throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt scored alike, so that there are no "
+                + "pairs to learn from. Ask for more answers or a higher temperature, or judge them more finely.");
         if (!known)
         {
             AtomicFile.WriteText(figuresFile, JsonSerializer.Serialize(figures, layout) + "\n");
@@ -67,28 +79,44 @@ public sealed class RolloutItems(
         round = due;
     }
 
-    static List<Pair> Read(string file) => [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<Pair>(line, layout)!)];
+    private static List<Pair> Read(string file) =>
+        [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<Pair>(line, layout)!)];
 
-    static Dictionary<string, double> ReadFigures(string file) => File.Exists(file) ? JsonSerializer.Deserialize<Dictionary<string, double>>(File.ReadAllText(file))! : [];
+    private static Dictionary<string, double> ReadFigures(string file) =>
+        File.Exists(file) ? JsonSerializer.Deserialize<Dictionary<string, double>>(File.ReadAllText(file))! : [];
 
-    int RoundOf(int step) => (int)((step - 1) * (long)spec.Rounds / steps);
+    private int RoundOf(int step) => (int)((step - 1) * (long)spec.Rounds / steps);
 
     /// <inheritdoc/>
-    protected override Item At(Cursor cursor) => items[new Permutation(items.Count, seed, $"{stage} round {round}", cursor.Epoch)[cursor.Place]];
+    protected override Item At(Cursor cursor) =>
+        items[new Permutation(items.Count, seed, $"{stage} round {round}", cursor.Epoch)[cursor.Place]];
 
-    sealed record Pair(string Key, string Prompt, string Chosen, string Rejected, double ChosenScore, double RejectedScore, int[] PromptIds, int[] ChosenIds, int[] RejectedIds, float[] Reference);
+    private sealed record Pair(
+        string Key,
+        string Prompt,
+        string Chosen,
+        string Rejected,
+        double ChosenScore,
+        double RejectedScore,
+        int[] PromptIds,
+        int[] ChosenIds,
+        int[] RejectedIds,
+        float[] Reference);
 
-    static Item ToItem(Pair pair)
+    private static Item ToItem(Pair pair)
     {
-        TokenRow Row(int[] answer) => new([.. pair.PromptIds, .. answer], [.. pair.PromptIds.Select(_ => 0f), .. answer.Select(_ => 1f)], pair.Key);
+        TokenRow Row(int[] answer) =>
+            new([.. pair.PromptIds, .. answer], [.. pair.PromptIds.Select(_ => 0f), .. answer.Select(_ => 1f)], pair.Key);
         return new Item([Row(pair.ChosenIds), Row(pair.RejectedIds)], pair.Reference);
     }
 
-    (List<Pair> Pairs, Dictionary<string, double> Figures) Sample(int due, CancellationToken cancellation)
+    private (List<Pair> Pairs, Dictionary<string, double> Figures) Sample(int due, CancellationToken cancellation)
     {
         var order = new Permutation(prompts.Count, seed, $"{stage} prompts", 0);
-        var chosen = Enumerable.Range(0, Math.Min(spec.Prompts, prompts.Count)).Select(i => prompts[order[(int)(((long)due * spec.Prompts + i) % prompts.Count)]]).ToList();
-        var settings = new SamplingSettings(spec.Temperature, MaxNewTokens: spec.MaxNewTokens, Seed: (long)new RandomStream(seed, stage, due).NextBits());
+        var chosen = Enumerable.Range(0, Math.Min(spec.Prompts, prompts.Count))
+            .Select(i => prompts[order[(int)(((long)due * spec.Prompts + i) % prompts.Count)]]).ToList();
+        var settings = new SamplingSettings(
+            spec.Temperature, MaxNewTokens: spec.MaxNewTokens, Seed: (long)new RandomStream(seed, stage, due).NextBits());
         var asked = chosen.SelectMany(prompt => Enumerable.Repeat(prompt.Message, spec.Answers)).ToList();
         var answers = model.Answer(asked, settings, cancellation);
         var pairs = new List<Pair>();
@@ -101,14 +129,25 @@ public sealed class RolloutItems(
             if (scores[best] <= scores[worst]) continue;
             var ids = model.Contract.Encode([new Turn(chosen[p].Message)], model.Tokenizer);
             int[] Ids(int i) => Ended(ids.Length, answers[p * spec.Answers + i]);
-            pairs.Add(new Pair(chosen[p].Key, chosen[p].Message, texts[best], texts[worst], scores[best], scores[worst], ids, Ids(best), Ids(worst), []));
+            pairs.Add(new Pair(
+                chosen[p].Key,
+                chosen[p].Message,
+                texts[best],
+                texts[worst],
+                scores[best],
+                scores[worst],
+                ids,
+                Ids(best),
+                Ids(worst),
+                []));
         }
-        var figures = rewards.Select((reward, i) => (reward.Name, Mean: sums[i] / asked.Count)).ToDictionary(pair => pair.Name, pair => pair.Mean);
+        var figures = rewards.Select((reward, i) => (reward.Name, Mean: sums[i] / asked.Count))
+            .ToDictionary(pair => pair.Name, pair => pair.Mean);
         figures["pairs"] = pairs.Count;
         return (WithReference(pairs), figures);
     }
 
-    double Judge(string text, IReadOnlyDictionary<string, string> fields, double[] sums)
+    private double Judge(string text, IReadOnlyDictionary<string, string> fields, double[] sums)
     {
         var total = 0.0;
         for (var i = 0; i < rewards.Count; i++)
@@ -121,15 +160,18 @@ public sealed class RolloutItems(
     }
 
     // That the answer ends is part of it, unless it was stopped for its length, or for the context's.
-    int[] Ended(int prompt, int[] answer) =>
-        answer.Length < Math.Min(spec.MaxNewTokens, model.Model.RoomFor(prompt)) && model.Ends.Count > 0 ? [.. answer, model.Ends.First()] : answer;
+    private int[] Ended(int prompt, int[] answer) =>
+        answer.Length < Math.Min(spec.MaxNewTokens, model.Model.RoomFor(prompt)) && model.Ends.Count > 0
+            ? [.. answer, model.Ends.First()]
+            : answer;
 
-    List<Pair> WithReference(List<Pair> pairs)
+    private List<Pair> WithReference(List<Pair> pairs)
     {
         const int TokensAtOnce = 8192;
         using var frozen = no_grad();
         var result = new List<Pair>(pairs.Count);
-        foreach (var part in Parts.Of(pairs, pair => 2 * pair.PromptIds.Length + pair.ChosenIds.Length + pair.RejectedIds.Length, TokensAtOnce))
+        foreach (var part in Parts.Of(
+            pairs, pair => 2 * pair.PromptIds.Length + pair.ChosenIds.Length + pair.RejectedIds.Length, TokensAtOnce))
         {
             using var scope = NewDisposeScope();
             using var batch = model.Model.Lay([.. part.SelectMany(pair => ToItem(pair).Rows)]);

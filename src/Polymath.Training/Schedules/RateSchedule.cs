@@ -12,7 +12,9 @@ public sealed class RateSchedule(double peak, int steps, ScheduleSpec spec)
     /// <param name="rate">The rate at its peak.</param>
     public RateSchedule To(double rate) => new(rate, steps, spec);
 
-    /// <summary>The rate of a step: rising along a line through the warmup, then along the shape to the floor, which the last step reaches.</summary>
+    /// <summary>
+    /// The rate of a step: rising along a line through the warmup, then along the shape to the floor, which the last step reaches.
+    /// </summary>
     /// <param name="step">The step, from 1.</param>
     public double At(int step)
     {

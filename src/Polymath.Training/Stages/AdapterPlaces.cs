@@ -6,7 +6,8 @@ namespace Polymath.Training.Stages;
 /// <summary>Where the adapters lie that a stage starts from.</summary>
 /// <param name="BaseFolder">What the recipe's paths are relative to.</param>
 /// <param name="OfStage">The adapter's folder of an earlier stage.</param>
-/// <param name="Prepared">Where the stage keeps what it started from: copies of folders that are not the run's own, and a combined adapter.</param>
+/// <param name="Prepared">Where the stage keeps what it started from: copies of folders that are not the run's own, and a combined
+/// adapter.</param>
 /// <param name="Begun">Whether the stage has trained already, so that it goes on from what is kept.</param>
 public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfStage, string Prepared, bool Begun = false)
 {
@@ -19,10 +20,15 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
         ArgumentNullException.ThrowIfNull(spec);
         var folder = spec.Stage is { } stage ? OfStage(stage) : Path.GetFullPath(spec.Folder!, Path.GetFullPath(BaseFolder));
         if (File.Exists(Path.Combine(folder, AttachedAdapters.IndexFile))) folder = Path.Combine(folder, name);
-        return Directory.Exists(folder) ? folder : throw new InputException($"method.adapters.{name}: there is no adapter in {folder}. Name the folder that holds its adapter_config.json; of a stage with several, give the adapter the name that it has there.");
+        return Directory.Exists(folder)
+            ? folder
+            : throw new InputException($"method.adapters.{name}: there is no adapter in {folder}. Name the folder that holds its "
+                + "adapter_config.json; of a stage with several, give the adapter the name that it has there.");
     }
 
-    /// <summary>The folder of an adapter as the stage found it when it began: another program may have changed the one that the recipe names.</summary>
+    /// <summary>
+    /// The folder of an adapter as the stage found it when it began: another program may have changed the one that the recipe names.
+    /// </summary>
     /// <param name="name">The adapter's name.</param>
     /// <param name="spec">Where it is said to lie.</param>
     /// <exception cref="InputException">It is not there.</exception>
@@ -43,11 +49,14 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
         var from = Found(name, spec);
         Make(name, inside =>
         {
-            foreach (var file in Directory.EnumerateFiles(from).Where(file => IsPart(Path.GetFileName(file)))) File.Copy(file, Path.Combine(inside, Path.GetFileName(file)));
+            foreach (var file in Directory.EnumerateFiles(from).Where(file => IsPart(Path.GetFileName(file))))
+                File.Copy(file, Path.Combine(inside, Path.GetFileName(file)));
         });
     }
 
-    /// <summary>The folder of the mixture whose adapters these are, all of them in its order: its gates are gone on with. Null where there is none.</summary>
+    /// <summary>
+    /// The folder of the mixture whose adapters these are, all of them in its order: its gates are gone on with. Null where there is none.
+    /// </summary>
     /// <param name="method">The adapters.</param>
     internal string? Gates(AdaptersMethod method)
     {
@@ -58,11 +67,15 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
         if (specs.Exists(spec => spec.Delta is not null || spec.Stage != first.Stage)) return null;
         var folders = method.Adapters.Select(pair => Of(pair.Key, pair.Value)).ToList();
         var mixture = Path.GetDirectoryName(folders[0])!;
-        if (!File.Exists(Path.Combine(mixture, AttachedAdapters.IndexFile)) || AttachedAdapters.ReadIndex(mixture) is not { Together: Together.Mix } index) return null;
+        if (!File.Exists(Path.Combine(mixture, AttachedAdapters.IndexFile))
+            || AttachedAdapters.ReadIndex(mixture) is not { Together: Together.Mix } index)
+            return null;
         if (!folders.SequenceEqual(index.Names.Select(name => Path.Combine(mixture, name)))) return null;
         return first.Stage is not null ? mixture : Make("mixture", inside =>
         {
-            foreach (var file in new[] { AdapterMixture.File, Optimizers.AdamW.File }.Where(file => File.Exists(Path.Combine(mixture, file)))) File.Copy(Path.Combine(mixture, file), Path.Combine(inside, file));
+            foreach (var file in new[] { AdapterMixture.File, Optimizers.AdamW.File }
+                .Where(file => File.Exists(Path.Combine(mixture, file))))
+                File.Copy(Path.Combine(mixture, file), Path.Combine(inside, file));
         });
     }
 
@@ -78,5 +91,7 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
         return kept;
     }
 
-    static bool IsPart(string file) => Path.GetExtension(file) is ".json" or ".safetensors" or ".bin" or ".pt" && (file.StartsWith("adapter_", StringComparison.Ordinal) || file.StartsWith("prompt_encoder", StringComparison.Ordinal) || file.StartsWith("optimizer.", StringComparison.Ordinal));
+    private static bool IsPart(string file) =>
+        Path.GetExtension(file) is ".json" or ".safetensors" or ".bin" or ".pt" && (file.StartsWith("adapter_", StringComparison.Ordinal)
+            || file.StartsWith("prompt_encoder", StringComparison.Ordinal) || file.StartsWith("optimizer.", StringComparison.Ordinal));
 }

@@ -7,7 +7,10 @@ namespace Polymath.Training.Stages;
 /// <summary>A stage's data as a method sees it that looks before it trains.</summary>
 public static class FirstLook
 {
-    /// <summary>The mean loss of each item of the first pass, with a gradient, one at a time; a loss lives until the next is asked for. The source stays where it is.</summary>
+    /// <summary>
+    /// The mean loss of each item of the first pass, with a gradient, one at a time; a loss lives until the next is asked for. The source
+    /// stays where it is.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="objective">What is learned.</param>
     /// <param name="source">The items.</param>

@@ -4,7 +4,10 @@ using Polymath.Recipes;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>Which weights belong to a model's blocks, whatever a family calls them: those whose names begin as the block's linear maps do, up to its number.</summary>
+/// <summary>
+/// Which weights belong to a model's blocks, whatever a family calls them: those whose names begin as the block's linear maps do, up to its
+/// number.
+/// </summary>
 public static class FrozenLayers
 {
     /// <summary>The weights of the blocks that a method trains.</summary>
@@ -16,7 +19,8 @@ public static class FrozenLayers
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(method);
         // An encoder-decoder numbers the blocks of both halves from 0.
-        var prefixes = model.Projections.Where(map => map.Layer >= 0).GroupBy(map => map.Layer).ToDictionary(group => group.Key, group => group.Select(map => Prefix(map.Name, map.Layer)).ToHashSet(StringComparer.Ordinal));
+        var prefixes = model.Projections.Where(map => map.Layer >= 0).GroupBy(map => map.Layer)
+            .ToDictionary(group => group.Key, group => group.Select(map => Prefix(map.Name, map.Layer)).ToHashSet(StringComparer.Ordinal));
         var count = prefixes.Count;
         void Fits(string key, int? asked)
         {
@@ -27,7 +31,8 @@ public static class FrozenLayers
         Fits("lastLayers", method.LastLayers);
         var layers = new HashSet<int>(method.Layers ?? []);
         foreach (var layer in layers)
-            if (!prefixes.ContainsKey(layer)) throw new InputException($"method.layers names {layer}; the model has {count} layers, counted from 0.");
+            if (!prefixes.ContainsKey(layer))
+                throw new InputException($"method.layers names {layer}; the model has {count} layers, counted from 0.");
         layers.UnionWith(Enumerable.Range(0, method.FirstLayers ?? 0));
         layers.UnionWith(Enumerable.Range(count - (method.LastLayers ?? 0), method.LastLayers ?? 0));
         var wanted = layers.SelectMany(layer => prefixes[layer]).ToList();
@@ -35,7 +40,7 @@ public static class FrozenLayers
     }
 
     // "model.layers.3.self_attn.q_proj" stands in "model.layers.3.".
-    static string Prefix(string name, int layer)
+    private static string Prefix(string name, int layer)
     {
         var number = "." + layer.ToString(CultureInfo.InvariantCulture) + ".";
         var at = name.IndexOf(number, StringComparison.Ordinal);

@@ -11,7 +11,7 @@ namespace Polymath.Training.Stages;
 /// <param name="fresh">Attaches a fresh adapter of a name.</param>
 sealed class GatheredAdapters(LanguageModel model, AdaptersMethod method, AdapterPlaces places, Func<string, DeltaSpec, DeltaSet> fresh)
 {
-    readonly List<TrainedAdapter> adapters = [];
+    private readonly List<TrainedAdapter> adapters = [];
 
     /// <summary>Attaches all of them.</summary>
     /// <exception cref="InputException">One is missing, or they cannot come together as asked; nothing stays attached.</exception>
@@ -24,7 +24,12 @@ sealed class GatheredAdapters(LanguageModel model, AdaptersMethod method, Adapte
             else
                 foreach (var (name, spec) in method.Adapters) adapters.Add(One(name, spec));
             var gates = method.Together == Together.Mix ? places.Gates(method) : null;
-            together = new TrainedAdapters(model, adapters, method.Together, method.Merge, gates);
+            together = new TrainedAdapters(
+                model,
+                adapters,
+                method.Together,
+                method.Merge,
+                gates);
             Check();
             if (method.Together != Together.Combine)
                 foreach (var (name, spec) in method.Adapters) places.Keep(name, spec);
@@ -39,17 +44,18 @@ sealed class GatheredAdapters(LanguageModel model, AdaptersMethod method, Adapte
         }
     }
 
-    TrainedAdapter One(string name, AdapterSpec spec)
+    private TrainedAdapter One(string name, AdapterSpec spec)
     {
         var kept = spec.Delta is null ? places.Found(name, spec) : null;
         var set = kept is null ? fresh(name, spec.Delta!) : DeltaSet.Load(model, kept);
         if (set.Course is not { Looks: true }) return new TrainedAdapter(name, set, spec) { Moments = spec.OptimizerState ? kept : null };
         set.Dispose();
-        throw new InputException($"method.adapters.{name}: an adapter that looks at data before its first step is trained in a stage of its own first; name that stage here.");
+        throw new InputException($"method.adapters.{name}: an adapter that looks at data before its first step is trained in a stage of "
+            + "its own first; name that stage here.");
     }
 
     // Made once, when the stage begins, and trained as one.
-    TrainedAdapter Combined()
+    private TrainedAdapter Combined()
     {
         var combine = method.Combine ?? new CombineSpec();
         return new TrainedAdapter("", DeltaSet.Load(model, places.Make("combined", inside =>
@@ -58,7 +64,13 @@ sealed class GatheredAdapters(LanguageModel model, AdaptersMethod method, Adapte
             try
             {
                 foreach (var (name, spec) in method.Adapters) sets.Add((DeltaSet.Load(model, places.Of(name, spec)), spec.Weight));
-                using var result = Combination.Of(sets, combine.Kind, combine.Density, combine.R, 0, out _);
+                using var result = Combination.Of(
+                    sets,
+                    combine.Kind,
+                    combine.Density,
+                    combine.R,
+                    0,
+                    out _);
                 result.Save(inside, sets[0].Set.Configuration);
             }
             finally
@@ -68,14 +80,19 @@ sealed class GatheredAdapters(LanguageModel model, AdaptersMethod method, Adapte
         })), new AdapterSpec());
     }
 
-    void Check()
+    private void Check()
     {
-        if (adapters.Where(adapter => !adapter.Spec.Frozen).SelectMany(adapter => adapter.Set.Weights).GroupBy(weight => weight).FirstOrDefault(group => group.Count() > 1) is { } twice)
-            throw new InputException($"method.adapters: two adapters train the model's own {twice.Key.Name}, which can move one way only. Leave norms and biases to one of them, or freeze the other.");
+        if (adapters.Where(adapter => !adapter.Spec.Frozen).SelectMany(adapter => adapter.Set.Weights)
+            .GroupBy(weight => weight).FirstOrDefault(group => group.Count() > 1) is { } twice)
+            throw new InputException($"method.adapters: two adapters train the model's own {twice.Key.Name}, which can move one way only. "
+                + "Leave norms and biases to one of them, or freeze the other.");
         if (!method.Merge) return;
-        if (adapters.Count > 1 && adapters.Exists(adapter => adapter.Set.Plugged.Any(pair => pair.Delta is Tuning.Deltas.Lora { Magnitude: not null })))
-            throw new InputException("method.merge: DoRA scales the rows of the whole map, which others around it change: the sum could not be merged as it was trained. Leave merge out, or take use_dora off.");
+        if (adapters.Count > 1
+            && adapters.Exists(adapter => adapter.Set.Plugged.Any(pair => pair.Delta is Tuning.Deltas.Lora { Magnitude: not null })))
+            throw new InputException("method.merge: DoRA scales the rows of the whole map, which others around it change: the sum could "
+                + "not be merged as it was trained. Leave merge out, or take use_dora off.");
         if (adapters.Find(adapter => !adapter.Set.Merges) is { } stays)
-            throw new InputException($"method.merge: an adapter of the kind {stays.Set.Configuration.Type} cannot be merged. Leave merge out.");
+            throw new InputException($"method.merge: an adapter of the kind {stays.Set.Configuration.Type} cannot be merged. Leave "
+                + "merge out.");
     }
 }

@@ -5,7 +5,10 @@ using Polymath.Recipes;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>The model of a stage that trains a head over labels: one that has such a head already, or one that gets a fresh head when the stage begins.</summary>
+/// <summary>
+/// The model of a stage that trains a head over labels: one that has such a head already, or one that gets a fresh head when the stage
+/// begins.
+/// </summary>
 static class HeadStage
 {
     /// <summary>Opens a model folder for the stage.</summary>
@@ -23,15 +26,18 @@ static class HeadStage
     /// <param name="configuration">The configuration of a language model.</param>
     /// <param name="labels">The labels of its training rows.</param>
     /// <param name="seed">The seed.</param>
-    internal static LanguageModel New(StageSpec stage, System.Text.Json.Nodes.JsonObject configuration, IReadOnlyList<string> labels, long seed)
+    internal static LanguageModel New(
+        StageSpec stage, System.Text.Json.Nodes.JsonObject configuration, IReadOnlyList<string> labels, long seed)
     {
         LabelHead.Configure(configuration, LabelTask.Classify, Several(stage, labels));
         return new Llama(configuration, new FreshWeights(seed));
     }
 
-    static IReadOnlyList<string> Several(StageSpec stage, IReadOnlyList<string> labels) => labels.Count > 1
+    private static IReadOnlyList<string> Several(StageSpec stage, IReadOnlyList<string> labels) => labels.Count > 1
         ? labels
-        : throw new InputException($"Stage {stage.Name}: the training rows have {(labels.Count == 0 ? "no label" : $"one label, '{labels[0]}'")}, and a head chooses among two or more. Check label, data and where.");
+        : throw new InputException($"Stage {stage.Name}: the training rows have "
+            + $"{(labels.Count == 0 ? "no label" : $"one label, '{labels[0]}'")}, and a head chooses among two or more. Check label, data "
+            + "and where.");
 
     /// <summary>The labels in the order of a head's scores, where the head can learn what the stage's rows say.</summary>
     /// <param name="stage">The stage.</param>
@@ -43,14 +49,22 @@ static class HeadStage
         var head = model.Labels ?? throw new InputException($"Stage {stage.Name}: the model has no head over labels.");
         if (head.Task != LabelTask.Classify)
         {
-            var kind = head.Task switch { LabelTask.Tag => "labels every token", LabelTask.MultiLabel => "gives a row any number of labels", _ => "gives a number" };
-            throw new InputException($"Stage {stage.Name}: the model's head {kind}, and a task stage teaches one label of several for a row. Name a model with such a head, or the language model beneath, which gets one.");
+            var kind = head.Task switch
+            {
+                LabelTask.Tag => "labels every token",
+                LabelTask.MultiLabel => "gives a row any number of labels",
+                _ => "gives a number",
+            };
+            throw new InputException($"Stage {stage.Name}: the model's head {kind}, and a task stage teaches one label of several for a "
+                + "row. Name a model with such a head, or the language model beneath, which gets one.");
         }
         var unknown = labels.Where(label => !head.Names.Contains(label)).ToList();
         if (unknown.Count == 0) return head.Names;
-        var shown = string.Join(", ", unknown.Take(5).Select(label => $"'{label}'")) + (unknown.Count > 5 ? $" and {unknown.Count - 5} more" : "");
+        var shown = string.Join(", ", unknown.Take(5).Select(label => $"'{label}'"))
+            + (unknown.Count > 5 ? $" and {unknown.Count - 5} more" : "");
         throw new InputException(
-            $"Stage {stage.Name}: the rows have the label{(unknown.Count == 1 ? "" : "s")} {shown}, which the model's head does not know; its labels are {string.Join(", ", head.Names)}. "
-            + "Map the rows' labels to these, write the rows' names into id2label of its config.json, or name the language model beneath, which gets a fresh head.");
+            $"Stage {stage.Name}: the rows have the label{(unknown.Count == 1 ? "" : "s")} {shown}, which the model's head does not know; "
+                + $"its labels are {string.Join(", ", head.Names)}. Map the rows' labels to these, write the rows' names into id2label of "
+                + "its config.json, or name the language model beneath, which gets a fresh head.");
     }
 }

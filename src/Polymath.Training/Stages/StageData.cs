@@ -14,18 +14,24 @@ namespace Polymath.Training.Stages;
 /// <param name="Cut">Rows that were cut.</param>
 /// <param name="Split">Rows that were split.</param>
 /// <param name="Dropped">Rows that were left out.</param>
-public sealed record RowCounts(int Rows, long Tokens, long Targets, int Cut, int Split, int Dropped);
+public sealed record RowCounts(
+    int Rows,
+    long Tokens,
+    long Targets,
+    int Cut,
+    int Split,
+    int Dropped);
 
 /// <summary>A stage's data in the shapes it is used in: texts for the tokenizer, items for training, prompts for sampling.</summary>
 public sealed class StageData
 {
-    const int HeldRows = 8, HeldTokens = 256;
+    private const int HeldRows = 8, HeldTokens = 256;
 
-    readonly StageSpec stage;
-    readonly Corpora corpora;
-    readonly TextContract contract;
-    readonly FieldText first;
-    readonly FieldText? answer;
+    private readonly StageSpec stage;
+    private readonly Corpora corpora;
+    private readonly TextContract contract;
+    private readonly FieldText first;
+    private readonly FieldText? answer;
 
     /// <summary>The data of a stage.</summary>
     /// <param name="stage">The stage.</param>
@@ -46,18 +52,24 @@ public sealed class StageData
         };
     }
 
-    bool Talks => stage.Objective is FinetuneSpec { Prompt: null } or PreferSpec;
+    private bool Talks => stage.Objective is FinetuneSpec { Prompt: null } or PreferSpec;
 
     /// <summary>The rows of a part of the data.</summary>
     /// <param name="split">The part.</param>
-    public IReadOnlyList<Row> Rows(DataSplit split) => [.. stage.Data.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }))];
+    public IReadOnlyList<Row> Rows(DataSplit split) =>
+        [.. stage.Data.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }))];
 
-    /// <summary>The labels of a task's training rows: by falling frequency for a prompt; by name for a head, which keeps the order.</summary>
+    /// <summary>
+    /// The labels of a task's training rows: by falling frequency for a prompt; by name for a head, which keeps the order.
+    /// </summary>
     public IReadOnlyList<string> Labels()
     {
         var label = ((TaskSpec)stage.Objective).Label;
-        if (stage.TrainsHead) return [.. Rows(DataSplit.Train).Select(row => row.Fields.GetValueOrDefault(label, "")).Distinct().Order(StringComparer.Ordinal)];
-        return [.. Rows(DataSplit.Train).GroupBy(row => row.Fields.GetValueOrDefault(label, "")).OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
+        if (stage.TrainsHead)
+            return [.. Rows(DataSplit.Train).Select(row => row.Fields.GetValueOrDefault(label, ""))
+                .Distinct().Order(StringComparer.Ordinal)];
+        return [.. Rows(DataSplit.Train).GroupBy(row => row.Fields.GetValueOrDefault(label, ""))
+            .OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
     }
 
     /// <summary>What the user says in a row's place, before any conversion.</summary>
@@ -68,13 +80,19 @@ public sealed class StageData
         return Talks ? RowTalk.Of(row).LastUser() : first.Fill(row.Fields);
     }
 
-    /// <summary>Some held rows as tokens, for comparing a model before and after it is changed: of the validation rows, or of the training rows where there are none.</summary>
+    /// <summary>
+    /// Some held rows as tokens, for comparing a model before and after it is changed: of the validation rows, or of the training rows
+    /// where there are none.
+    /// </summary>
     /// <param name="model">The model whose tokens they are.</param>
     public IReadOnlyList<int[]> Held(TextModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
         var rows = Rows(DataSplit.Validation) is { Count: > 0 } some ? some : Rows(DataSplit.Train);
-        int[] Tokens(Row row) => stage.TrainsHead ? new LabelledText(model.Tokenizer).Read(row.Key, first.Fill(row.Fields)).Ids : stage.Objective is AlignSpec or PreferSpec ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer) : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
+        int[] Tokens(Row row) => stage.TrainsHead
+            ? new LabelledText(model.Tokenizer).Read(row.Key, first.Fill(row.Fields)).Ids
+            : stage.Objective is AlignSpec or PreferSpec ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer)
+            : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
         return [.. rows.Take(HeldRows).Select(Tokens).Where(ids => ids.Length > 0).Select(ids => ids[..Math.Min(ids.Length, HeldTokens)])];
     }
 
@@ -101,8 +119,15 @@ public sealed class StageData
     /// <param name="policy">What happens to longer ones.</param>
     /// <param name="labels">A task's labels.</param>
     /// <param name="maxCut">The greatest share of target tokens that may be cut off.</param>
-    /// <exception cref="InputException">Rows begin twice, never end, or lose too much; no row is left that trains a token, or a row is too long and the policy refuses it.</exception>
-    public (IReadOnlyList<Item> Items, RowCounts Counts) Items(DataSplit split, Tokenizer tokenizer, int maxLength, OverlongPolicy policy, IReadOnlyList<string>? labels = null, double maxCut = 1)
+    /// <exception cref="InputException">Rows begin twice, never end, or lose too much; no row is left that trains a token, or a row is too
+    /// long and the policy refuses it.</exception>
+    public (IReadOnlyList<Item> Items, RowCounts Counts) Items(
+        DataSplit split,
+        Tokenizer tokenizer,
+        int maxLength,
+        OverlongPolicy policy,
+        IReadOnlyList<string>? labels = null,
+        double maxCut = 1)
     {
         var items = new List<Item>();
         int cut = 0, splits = 0, dropped = 0;
@@ -117,7 +142,11 @@ public sealed class StageData
             List<TokenRow> fitting = [whole];
             if (whole.Length > maxLength)
             {
-                fitting = Shorten(most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Key, first.Fill(row.Fields), most), whole, maxLength, policy);
+                fitting = Shorten(
+                    most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Key, first.Fill(row.Fields), most),
+                    whole,
+                    maxLength,
+                    policy);
                 if (fitting.Count == 0) dropped++;
                 else if (policy == OverlongPolicy.Split && stage.Objective is PretrainSpec) splits++;
                 else cut++;
@@ -131,19 +160,29 @@ public sealed class StageData
             }
         }
         if (untrained.Count > 0)
-            throw new InputException($"Stage {stage.Name}: {untrained.Count} rows train no token (such as {string.Join(", ", untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing of them. Filter them with where, or raise maxLength.");
+            throw new InputException($"Stage {stage.Name}: {untrained.Count} rows train no token (such as "
+                + $"{string.Join(", ", untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing of "
+                + "them. Filter them with where, or raise maxLength.");
         if (items.Count == 0)
-            throw new InputException($"Stage {stage.Name} has no {split.ToString().ToLowerInvariant()} rows: {dropped} were dropped as too long. Check data, where and batch.maxLength.");
+            throw new InputException($"Stage {stage.Name} has no {split.ToString().ToLowerInvariant()} rows: {dropped} were dropped as too "
+                + "long. Check data, where and batch.maxLength.");
         checks?.Finish(maxCut);
-        return (items, new RowCounts(items.Count, items.Sum(item => (long)item.Tokens), items.Sum(item => item.Rows.Sum(row => (long)row.Targets)), cut, splits, dropped));
+        return (items, new RowCounts(
+            items.Count,
+            items.Sum(item => (long)item.Tokens),
+            items.Sum(item => item.Rows.Sum(row => (long)row.Targets)),
+            cut,
+            splits,
+            dropped));
     }
 
-    List<TokenRow> Shorten(Func<int, TokenRow> tokenize, TokenRow row, int maxLength, OverlongPolicy policy)
+    private List<TokenRow> Shorten(Func<int, TokenRow> tokenize, TokenRow row, int maxLength, OverlongPolicy policy)
     {
         switch (policy)
         {
             case OverlongPolicy.Refuse:
-                throw new InputException($"Stage {stage.Name}: the row {row.Source} has {row.Length} tokens, more than the {maxLength} allowed, and batch.overlong is refuse. Choose cut, split or drop, or raise maxLength.");
+                throw new InputException($"Stage {stage.Name}: the row {row.Source} has {row.Length} tokens, more than the {maxLength} "
+                    + "allowed, and batch.overlong is refuse. Choose cut, split or drop, or raise maxLength.");
             case OverlongPolicy.Drop:
                 return [];
             case OverlongPolicy.Split when stage.Objective is PretrainSpec:
@@ -163,11 +202,12 @@ public sealed class StageData
         }
     }
 
-    int LabelOf(Row row, TaskSpec task, IReadOnlyList<string> labels)
+    private int LabelOf(Row row, TaskSpec task, IReadOnlyList<string> labels)
     {
         var value = row.Fields.GetValueOrDefault(task.Label, "");
         for (var i = 0; i < labels.Count; i++)
             if (labels[i] == value) return i;
-        throw new InputException($"Stage {stage.Name}: the row {row.Key} has the label '{value}', which no training row has. Labels are {string.Join(", ", labels)}.");
+        throw new InputException($"Stage {stage.Name}: the row {row.Key} has the label '{value}', which no training row has. Labels are "
+            + $"{string.Join(", ", labels)}.");
     }
 }

@@ -11,67 +11,145 @@ namespace Polymath.Training.Stages;
 static class StageParts
 {
     internal static (Objective Objective, ItemSource Source) Of(
-        StageSpec stage, Materials materials, TextModel model, BatchSpec batch, string visit, string folder, Action<string, double> record, RunObserver observer)
+        StageSpec stage,
+        Materials materials,
+        TextModel model,
+        BatchSpec batch,
+        string visit,
+        string folder,
+        Action<string, double> record,
+        RunObserver observer)
     {
         Suits(stage, model.Model);
         var data = materials.Data(stage.Name);
         switch (stage.Objective)
         {
             case TaskSpec when stage.TrainsHead:
-                return (new LabelScores(), Corpus(stage, materials, model.Model, batch, visit, observer, HeadStage.Labels(stage, model.Model, data.Labels())));
+                return (new LabelScores(), Corpus(
+                    stage,
+                    materials,
+                    model.Model,
+                    batch,
+                    visit,
+                    observer,
+                    HeadStage.Labels(stage, model.Model, data.Labels())));
             case TaskSpec:
                 var labels = data.Labels();
                 var verbalizer = new Verbalizer(labels, ((PromptMethod)stage.Method!).Verbalizer.Words, materials.Tokenizer);
-                return (new LabelWords(verbalizer), Corpus(stage, materials, model.Model, batch, visit, observer, labels));
+                return (new LabelWords(verbalizer), Corpus(
+                    stage,
+                    materials,
+                    model.Model,
+                    batch,
+                    visit,
+                    observer,
+                    labels));
             case AlignSpec align:
-                var prompts = Fitting(stage, align, [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))], model, batch, visit, observer);
+                var prompts = Fitting(
+                    stage,
+                    align,
+                    [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))],
+                    model,
+                    batch,
+                    visit,
+                    observer);
                 var rewards = align.Rewards.Select(pair => (pair.Key, materials.Reward(pair.Key), pair.Value)).ToList();
-                var source = new RolloutItems(model, prompts, rewards, align.Rollout, stage.Steps!.Value, materials.Recipe.Seed, visit, Path.Combine(folder, "rollouts"), (round, name, value) =>
-                {
-                    record("rollout " + name, value);
-                    observer.Note($"{visit}: round {round}, {name} {value:G4}");
-                });
+                var source = new RolloutItems(
+                    model,
+                    prompts,
+                    rewards,
+                    align.Rollout,
+                    stage.Steps!.Value,
+                    materials.Recipe.Seed,
+                    visit,
+                    Path.Combine(folder, "rollouts"),
+                    (round, name, value) =>
+                    {
+                        record("rollout " + name, value);
+                        observer.Note($"{visit}: round {round}, {name} {value:G4}");
+                    });
                 return (new DirectPreference(align.Beta, align.AnswerWeight), source);
             case PreferSpec prefer:
                 var (pairs, left) = PreferenceItems.Of(stage.Name, data.Rows(DataSplit.Train), model, batch.MaxLength!.Value);
-                observer.Note($"{visit}: {pairs.Count:N0} pairs; {left:N0} are left out, longer than {batch.MaxLength:N0} tokens or with equal answers");
+                observer.Note($"{visit}: {pairs.Count:N0} pairs; {left:N0} are left out, longer than {batch.MaxLength:N0} tokens or with "
+                    + "equal answers");
                 return (new DirectPreference(prefer.Beta, prefer.AnswerWeight), new CorpusItems(pairs, materials.Recipe.Seed, visit));
             default:
-                return (new NextToken(), Corpus(stage, materials, model.Model, batch, visit, observer, null));
+                return (new NextToken(), Corpus(
+                    stage,
+                    materials,
+                    model.Model,
+                    batch,
+                    visit,
+                    observer,
+                    null));
         }
     }
 
-    // What a model cannot learn so would train on without a word: an encoder sees the token it is to foretell, and a head over labels is no head over words.
-    static void Suits(StageSpec stage, LanguageModel model)
+    // What a model cannot learn so would train on without a word: an encoder sees the token it is to foretell, and a head over labels is no
+    // head over words.
+    private static void Suits(StageSpec stage, LanguageModel model)
     {
         var family = model.Configuration["model_type"];
         if (stage.TrainsHead) return;
-        if (model.Labels is not null) throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, and this stage trains a head over words. Name the language model that it was made from; or make it a task stage without a prompt, which trains the labels.");
+        if (model.Labels is not null)
+            throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, and this stage trains a head "
+                + "over words. Name the language model that it was made from; or make it a task stage without a prompt, which trains the "
+                + "labels.");
         if (stage.Objective is not TaskSpec && model.Reading == Reading.Encoder)
-            throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it would have to foretell. Give it a stage of the kind task, or take a model that reads forward.");
+            throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it would have to "
+                + "foretell. Give it a stage of the kind task, or take a model that reads forward.");
         if (stage.Objective is TaskSpec && model.Reading == Reading.EncoderDecoder)
-            throw new InputException($"Stage {stage.Name}: a {family} answers beside what it reads, and a task stage reads labels where the prompt leaves off. Give it a stage of the kind finetune, whose answer is the label, or leave the prompt out, so that a head over labels is trained.");
+            throw new InputException($"Stage {stage.Name}: a {family} answers beside what it reads, and a task stage reads labels where "
+                + "the prompt leaves off. Give it a stage of the kind finetune, whose answer is the label, or leave the prompt out, so "
+                + "that a head over labels is trained.");
     }
 
-    // A prompt must leave room for a whole answer; what does not is counted before the first step, and left out or refused as the batch says.
-    static List<RolloutPrompt> Fitting(StageSpec stage, AlignSpec align, List<RolloutPrompt> prompts, TextModel model, BatchSpec batch, string visit, RunObserver observer)
+    // A prompt must leave room for a whole answer; what does not is counted before the first step, and left out or refused as the batch
+    // says.
+    private static List<RolloutPrompt> Fitting(
+        StageSpec stage,
+        AlignSpec align,
+        List<RolloutPrompt> prompts,
+        TextModel model,
+        BatchSpec batch,
+        string visit,
+        RunObserver observer)
     {
         var room = batch.MaxLength!.Value - align.Rollout.MaxNewTokens;
         var fitting = prompts.Where(prompt => model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer).Length <= room).ToList();
         var left = prompts.Count - fitting.Count;
         if (left > 0 && batch.Overlong == OverlongPolicy.Refuse)
-            throw new InputException($"Stage {stage.Name}: {left} prompts leave no room for {align.Rollout.MaxNewTokens} new tokens in rows of {batch.MaxLength}, and batch.overlong is refuse. Choose drop, or lower rollout.maxNewTokens.");
-        if (fitting.Count == 0) throw new InputException($"Stage {stage.Name}: no prompt leaves room for {align.Rollout.MaxNewTokens} new tokens in rows of {batch.MaxLength}. Lower rollout.maxNewTokens.");
-        observer.Note($"{visit}: {fitting.Count:N0} prompts; {left:N0} left out, which would leave no room for {align.Rollout.MaxNewTokens} new tokens in rows of {batch.MaxLength:N0}");
+            throw new InputException($"Stage {stage.Name}: {left} prompts leave no room for {align.Rollout.MaxNewTokens} new tokens in "
+                + $"rows of {batch.MaxLength}, and batch.overlong is refuse. Choose drop, or lower rollout.maxNewTokens.");
+        if (fitting.Count == 0)
+            throw new InputException($"Stage {stage.Name}: no prompt leaves room for {align.Rollout.MaxNewTokens} new tokens in rows of "
+                + $"{batch.MaxLength}. Lower rollout.maxNewTokens.");
+        observer.Note($"{visit}: {fitting.Count:N0} prompts; {left:N0} left out, which would leave no room for "
+            + $"{align.Rollout.MaxNewTokens} new tokens in rows of {batch.MaxLength:N0}");
         return fitting;
     }
 
-    static CorpusItems Corpus(StageSpec stage, Materials materials, LanguageModel model, BatchSpec batch, string visit, RunObserver observer, IReadOnlyList<string>? labels)
+    private static CorpusItems Corpus(
+        StageSpec stage,
+        Materials materials,
+        LanguageModel model,
+        BatchSpec batch,
+        string visit,
+        RunObserver observer,
+        IReadOnlyList<string>? labels)
     {
-        var (items, counts) = materials.Data(stage.Name).Items(DataSplit.Train, materials.Tokenizer, batch.MaxLength!.Value, batch.Overlong, labels, batch.MaxCut);
+        var (items, counts) = materials.Data(stage.Name).Items(
+            DataSplit.Train,
+            materials.Tokenizer,
+            batch.MaxLength!.Value,
+            batch.Overlong,
+            labels,
+            batch.MaxCut);
         // The longest row says before the first step whether all fit with their virtual tokens.
         if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
-        observer.Note($"{visit}: {counts.Rows:N0} rows, {counts.Tokens:N0} tokens, {counts.Targets:N0} targets; of the rows longer than {batch.MaxLength:N0} tokens {counts.Cut:N0} cut, {counts.Split:N0} split, {counts.Dropped:N0} dropped");
+        observer.Note($"{visit}: {counts.Rows:N0} rows, {counts.Tokens:N0} tokens, {counts.Targets:N0} targets; of the rows longer than "
+            + $"{batch.MaxLength:N0} tokens {counts.Cut:N0} cut, {counts.Split:N0} split, {counts.Dropped:N0} dropped");
         return new CorpusItems(items, materials.Recipe.Seed, visit);
     }
 }

@@ -6,20 +6,22 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>How far a visit of a stage has come: what is recorded, measured and saved between its steps, and where a stopped one goes on.</summary>
+/// <summary>
+/// How far a visit of a stage has come: what is recorded, measured and saved between its steps, and where a stopped one goes on.
+/// </summary>
 sealed class StageProgress
 {
-    const double Smoothing = 0.9;
-    readonly Run run;
-    readonly StageVisit visit;
-    readonly StageSpec stage;
-    readonly string folder;
-    readonly TextModel model;
-    readonly TrainedMethod method;
-    readonly AdamW optimizer;
-    readonly ItemSource source;
-    readonly Checkpoint saves;
-    int saved;
+    private const double Smoothing = 0.9;
+    private readonly Run run;
+    private readonly StageVisit visit;
+    private readonly StageSpec stage;
+    private readonly string folder;
+    private readonly TextModel model;
+    private readonly TrainedMethod method;
+    private readonly AdamW optimizer;
+    private readonly ItemSource source;
+    private readonly Checkpoint saves;
+    private int saved;
 
     /// <summary>A visit before its first step.</summary>
     /// <param name="run">The run it belongs to.</param>
@@ -29,17 +31,32 @@ sealed class StageProgress
     /// <param name="method">What is trained of it.</param>
     /// <param name="optimizer">What moves it.</param>
     /// <param name="source">Where the items come from.</param>
-    internal StageProgress(Run run, StageVisit visit, string folder, TextModel model, TrainedMethod method, AdamW optimizer, ItemSource source)
+    internal StageProgress(
+        Run run,
+        StageVisit visit,
+        string folder,
+        TextModel model,
+        TrainedMethod method,
+        AdamW optimizer,
+        ItemSource source)
     {
-        (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.source) = (run, visit, folder, model, method, optimizer, source);
+        (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.source) =
+            (run, visit, folder, model, method, optimizer, source);
         stage = visit.Stage;
         saves = new Checkpoint(Path.Combine(folder, "checkpoints"), Settings);
     }
 
     /// <summary>The state after the last step that was done.</summary>
-    internal CheckpointState State { get; private set; } = new(0, default, "", 0, 0, double.NaN, double.NaN);
+    internal CheckpointState State { get; private set; } = new(
+        0,
+        default,
+        "",
+        0,
+        0,
+        double.NaN,
+        double.NaN);
 
-    CheckpointSettings Settings => stage.Checkpoint ?? new CheckpointSettings();
+    private CheckpointSettings Settings => stage.Checkpoint ?? new CheckpointSettings();
 
     /// <summary>Goes back to the newest checkpoint, or begins.</summary>
     internal void Resume()
@@ -118,7 +135,8 @@ sealed class StageProgress
     {
         if (State.BestStep is not { } best || best == steps) return;
         if (!saves.Has(best))
-            throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {Settings.Best} was best, is missing or damaged. Train this stage again: remove its folder {folder} and give the same command.");
+            throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {Settings.Best} was best, is missing or "
+                + $"damaged. Train this stage again: remove its folder {folder} and give the same command.");
         // With their moments: an adapter that is gone on with later has those of its own step beside it.
         saves.Restore(best, optimizer, method.Memory);
         run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {Settings.Best} was best ({State.Best:G4}).");
@@ -129,18 +147,19 @@ sealed class StageProgress
     internal void Pause()
     {
         if (State.Step > saved) Save();
-        throw new OperationCanceledException($"Stopped after step {State.Step} of {visit.Name}; the state is saved. The same command goes on from there.");
+        throw new OperationCanceledException($"Stopped after step {State.Step} of {visit.Name}; the state is saved. The same command goes "
+            + "on from there.");
     }
 
-    void Save()
+    private void Save()
     {
         saves.Save(optimizer, State, method.Memory);
         saved = State.Step;
     }
 
-    static bool Due(int? every, int step) => every > 0 && step % every == 0;
+    private static bool Due(int? every, int step) => every > 0 && step % every == 0;
 
-    CheckpointState After(StepReport report, TimeSpan time)
+    private CheckpointState After(StepReport report, TimeSpan time)
     {
         using var random = get_rng_state();
         return State with
@@ -155,7 +174,7 @@ sealed class StageProgress
         };
     }
 
-    void Measure(int step)
+    private void Measure(int step)
     {
         var values = run.Meter.Measure(model, stage.Evaluate?.Abilities ?? [], run.Stop);
         foreach (var (name, value) in values) run.Record(visit.Name, step, name, value);

@@ -7,7 +7,9 @@ using Polymath.Training.Schedules;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>Carries one visit of a stage through: method, objective, items, the loop with its checkpoints and measurements, and the finished model.</summary>
+/// <summary>
+/// Carries one visit of a stage through: method, objective, items, the loop with its checkpoints and measurements, and the finished model.
+/// </summary>
 /// <param name="run">The run it belongs to.</param>
 /// <param name="visit">The stage and its round.</param>
 /// <param name="folder">The stage's folder.</param>
@@ -23,8 +25,8 @@ public sealed class StageRunner(
     string? origin = null) : IDisposable
 {
     private ModelSignature? began;
-    readonly StageSpec stage = visit.Stage;
-    TrainedMethod? method;
+    private readonly StageSpec stage = visit.Stage;
+    private TrainedMethod? method;
 
     /// <summary>Trains, from where the last checkpoint left off.</summary>
     /// <returns>The stage's figures.</returns>
@@ -38,16 +40,43 @@ public sealed class StageRunner(
         if (method.Looks) Look(batch);
         // A source that samples measures its own rounds under the number of the step that needs them.
         var current = 0;
-        var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (name, value) => run.Record(visit.Name, current, name, value), run.Observer);
+        var (objective, source) = StageParts.Of(
+            stage,
+            run.Materials,
+            model,
+            batch,
+            visit.Name,
+            folder,
+            (name, value) => run.Record(visit.Name, current, name, value),
+            run.Observer);
         var steps = stage.Steps ?? source.StepsFor(stage.Epochs!.Value, batch.Tokens);
         method.Begin(steps);
         using var optimizer = new AdamW(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
-        var progress = new StageProgress(run, visit, folder, model, method, optimizer, source);
+        var progress = new StageProgress(
+            run,
+            visit,
+            folder,
+            model,
+            method,
+            optimizer,
+            source);
         progress.Resume();
-        run.Observer.StageStarted(visit.Name, stage.Objective.Kind, steps, optimizer.Count, progress.State.Step);
+        run.Observer.StageStarted(
+            visit.Name,
+            stage.Objective.Kind,
+            steps,
+            optimizer.Count,
+            progress.State.Step);
         var trained = optimizer.Count;
-        var loop = new Loop(model.Model, objective, source, optimizer, new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()), batch, run.Peers)
+        var loop = new Loop(
+            model.Model,
+            objective,
+            source,
+            optimizer,
+            new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()),
+            batch,
+            run.Peers)
         {
             Practice = () => new Practice(method, model.Model, batch.GradientCheckpointing),
         };
@@ -61,32 +90,59 @@ public sealed class StageRunner(
             progress.Done(report, Stopwatch.GetElapsedTime(started), steps);
         }
         progress.TakeBest(steps);
-        var gate = method.Finish(folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model), optimizer: optimizer);
+        var gate = method.Finish(
+            folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model), optimizer: optimizer);
         using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), Save);
         var state = progress.State;
         return new StageReport(
-            visit.Name, stage.Objective.Kind, method.Name, steps, state.Seconds, state.Tokens / Math.Max(state.Seconds, 1e-9), state.Tokens, trained,
-            model.Model.Weights.Sum(weight => weight.Count), state.FirstLoss, state.LastLoss, Process.GetCurrentProcess().PeakWorkingSet64 / 1e6, method.Unmerged, gate);
+            visit.Name,
+            stage.Objective.Kind,
+            method.Name,
+            steps,
+            state.Seconds,
+            state.Tokens / Math.Max(state.Seconds, 1e-9),
+            state.Tokens,
+            trained,
+            model.Model.Weights.Sum(weight => weight.Count),
+            state.FirstLoss,
+            state.LastLoss,
+            Process.GetCurrentProcess().PeakWorkingSet64 / 1e6,
+            method.Unmerged,
+            gate);
     }
 
     // What was seen is written down first and read again: a resumed stage starts from the same bytes and does not look twice.
-    void Look(BatchSpec batch)
+    private void Look(BatchSpec batch)
     {
         run.Observer.Note($"{visit.Name}: {method!.Name} looks at the data before the first step");
         // The training begins with a source of its own, and keeps its own records.
-        var (objective, source) = StageParts.Of(stage, run.Materials, model, batch, visit.Name, folder, (_, _) => { }, new Unseen());
+        var (objective, source) = StageParts.Of(
+            stage,
+            run.Materials,
+            model,
+            batch,
+            visit.Name,
+            folder,
+            (_, _) => { },
+            new Unseen());
         method.Look(FirstLook.Losses(model.Model, objective, source, run.Stop), Prepared);
         method.Dispose();
         method = Attach();
     }
 
-    string Prepared => Path.Combine(folder, "prepared");
+    private string Prepared => Path.Combine(folder, "prepared");
 
-    TrainedMethod Attach() => TrainedMethod.Attach(
-        model.Model, stage.Method ?? new FullMethod(), run.Materials.Recipe.Seed, visit.Name, Prepared, text => model.Tokenizer.Encode(text, addSpecialTokens: true), run.PlacesFor(visit, folder));
+    private TrainedMethod Attach() => TrainedMethod.Attach(
+        model.Model,
+        stage.Method ?? new FullMethod(),
+        run.Materials.Recipe.Seed,
+        visit.Name,
+        Prepared,
+        text => model.Tokenizer.Encode(text, addSpecialTokens: true),
+        run.PlacesFor(visit, folder));
 
-    // A stage that keeps its adapter apart leaves the model that it found, which lies in its own place: it is named, and not written again. A base that was rounded is another model,
-    // and so is one with a fresh head.
+    // A stage that keeps its adapter apart leaves the model that it found, which lies in its own place: it is named, and not written again.
+    // A base that was rounded is another model, and so is one with a fresh head.
     private void Save(string place)
     {
         var same = method!.Unmerged && !stage.TrainsHead && model.Model.Unrounded is null && ModelSignature.Of(model.Model) == began;
@@ -94,9 +150,10 @@ public sealed class StageRunner(
         else model.Save(place);
     }
 
-    sealed class Unseen : RunObserver;
+    private sealed class Unseen : RunObserver;
 
-    // Dropout and what is computed anew are for gradients only: not for what is measured between steps, sampled for them, or scored as a reference.
+    // Dropout and what is computed anew are for gradients only: not for what is measured between steps, sampled for them, or scored as a
+    // reference.
     private sealed class Practice : IDisposable
     {
         private readonly TrainedMethod method;

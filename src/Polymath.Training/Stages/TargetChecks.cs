@@ -5,16 +5,18 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>What rows must not do to a stage, told before its first step: begin twice, never end, or lose too many of their targets.</summary>
+/// <summary>
+/// What rows must not do to a stage, told before its first step: begin twice, never end, or lose too many of their targets.
+/// </summary>
 /// <param name="stage">The stage's name.</param>
 /// <param name="contract">The layout.</param>
 /// <param name="tokenizer">The tokenizer.</param>
 sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokenizer)
 {
-    readonly IReadOnlyList<int> ends = contract.Ends(tokenizer);
-    readonly int? begin = contract.Template.Begin.Length > 0 ? tokenizer.IdOf(contract.Template.Begin) : null;
-    bool ended;
-    long before, after;
+    private readonly IReadOnlyList<int> ends = contract.Ends(tokenizer);
+    private readonly int? begin = contract.Template.Begin.Length > 0 ? tokenizer.IdOf(contract.Template.Begin) : null;
+    private bool ended;
+    private long before, after;
 
     /// <summary>Looks at a row.</summary>
     /// <param name="whole">The row as it is.</param>
@@ -23,7 +25,8 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
     internal void Add(TokenRow whole, IReadOnlyList<TokenRow> fitting)
     {
         if (whole.Length > 1 && begin is { } id && whole.Ids[0] == id && whole.Ids[1] == id)
-            throw new InputException($"Stage {stage}: the row {whole.Source} begins twice with {contract.Template.Begin}. Take it out of the text, or out of the chat template.");
+            throw new InputException($"Stage {stage}: the row {whole.Source} begins twice with {contract.Template.Begin}. Take it out of "
+                + "the text, or out of the chat template.");
         before += whole.Targets;
         after += fitting.Sum(row => (long)row.Targets);
         ended = ended || fitting.Any(Ended);
@@ -35,13 +38,16 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
     internal void Finish(double maxCut)
     {
         if (ends.Count > 0 && !ended && before == after)
-            throw new InputException($"Stage {stage}: no row learns to end: {string.Join(" or ", ends.Select(tokenizer.TokenOf))} is never a target, so answers would go on for ever. Add it to the chat template's answers, or choose a template with chat.template.");
+            throw new InputException($"Stage {stage}: no row learns to end: {string.Join(" or ", ends.Select(tokenizer.TokenOf))} is never "
+                + "a target, so answers would go on for ever. Add it to the chat template's answers, or choose a template with "
+                + "chat.template.");
         var share = before == 0 ? 0 : 1 - (double)after / before;
         if (share > maxCut)
-            throw new InputException($"Stage {stage}: {share:P1} of the target tokens would be cut, more than batch.maxCut {maxCut:P1} allows. Raise batch.maxLength or maxCut, filter long rows with where, or split them.");
+            throw new InputException($"Stage {stage}: {share:P1} of the target tokens would be cut, more than batch.maxCut {maxCut:P1} "
+                + "allows. Raise batch.maxLength or maxCut, filter long rows with where, or split them.");
     }
 
-    bool Ended(TokenRow row)
+    private bool Ended(TokenRow row)
     {
         for (var i = 1; i < row.Length; i++)
             if (row.Learn[i] != 0 && ends.Contains(row.Ids[i])) return true;

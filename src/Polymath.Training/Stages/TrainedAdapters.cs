@@ -20,15 +20,15 @@ sealed record TrainedAdapter(string Name, DeltaSet Set, AdapterSpec Spec)
 /// <summary>The adapters that a stage trains, and how they come together.</summary>
 sealed class TrainedAdapters : IDisposable
 {
-    readonly LanguageModel model;
-    readonly IReadOnlyList<TrainedAdapter> adapters;
-    readonly Together together;
-    readonly bool merge;
-    RowRouting? routing;
-    AdapterMixture? mixture;
+    private readonly LanguageModel model;
+    private readonly IReadOnlyList<TrainedAdapter> adapters;
+    private readonly Together together;
+    private readonly bool merge;
+    private RowRouting? routing;
+    private AdapterMixture? mixture;
 
     // Where the moments lie that the gates go on with, or null.
-    string? gateMoments;
+    private string? gateMoments;
 
     /// <summary>Takes adapters over that are attached to a model; all that are not frozen are trained.</summary>
     /// <param name="model">The model.</param>
@@ -36,7 +36,12 @@ sealed class TrainedAdapters : IDisposable
     /// <param name="together">How they come together.</param>
     /// <param name="merge">Whether they become part of the model in the end.</param>
     /// <param name="gates">The folder of the mixture that is gone on with; null for fresh gates.</param>
-    internal TrainedAdapters(LanguageModel model, IReadOnlyList<TrainedAdapter> adapters, Together together, bool merge, string? gates = null)
+    internal TrainedAdapters(
+        LanguageModel model,
+        IReadOnlyList<TrainedAdapter> adapters,
+        Together together,
+        bool merge,
+        string? gates = null)
     {
         (this.model, this.adapters, this.together, this.merge) = (model, adapters, together, merge);
         var sets = adapters.Select(adapter => adapter.Set).ToList();
@@ -50,18 +55,23 @@ sealed class TrainedAdapters : IDisposable
     }
 
     /// <summary>One adapter, whatever it is.</summary>
-    internal static TrainedAdapters Single(LanguageModel model, DeltaSet set, bool merge) => new(model, [new TrainedAdapter("", set, new AdapterSpec())], Together.Stack, merge);
+    internal static TrainedAdapters Single(LanguageModel model, DeltaSet set, bool merge) =>
+        new(model, [new TrainedAdapter("", set, new AdapterSpec())], Together.Stack, merge);
 
     /// <summary>The one adapter, where there is one.</summary>
     internal DeltaSet? Only => adapters.Count == 1 ? adapters[0].Set : null;
 
-    IEnumerable<TrainedAdapter> Moving => adapters.Where(adapter => !adapter.Spec.Frozen);
+    private IEnumerable<TrainedAdapter> Moving => adapters.Where(adapter => !adapter.Spec.Frozen);
 
     /// <summary>What each adapter trains, and from what; the gates of a mixture last.</summary>
     internal IReadOnlyList<WeightGroup> Groups(OptimizerSpec usual) =>
     [
         .. Moving.Select(adapter => new WeightGroup(
-            adapters.Count == 1 ? "" : adapter.Name, [.. adapter.Set.Weights], adapter.Spec.Optimizer ?? usual, routing is null ? null : adapter.Spec.Data, adapter.Set.Penalty,
+            adapters.Count == 1 ? "" : adapter.Name,
+            [.. adapter.Set.Weights],
+            adapter.Spec.Optimizer ?? usual,
+            routing is null ? null : adapter.Spec.Data,
+            adapter.Set.Penalty,
             adapter.Set.Course is { Follows: true } course ? course.Stepped : null)),
         .. mixture is null ? (WeightGroup[])[] : [new WeightGroup("mixture", mixture.Weights, usual)],
     ];
@@ -89,12 +99,15 @@ sealed class TrainedAdapters : IDisposable
     }
 
     /// <summary>What the methods remember between steps.</summary>
-    internal IReadOnlyDictionary<string, Tensor> Memory() => Moving.SelectMany(adapter => (adapter.Set.Course?.Memory ?? new Dictionary<string, Tensor>())
-        .Select(pair => ((adapter.Name.Length == 0 ? "" : adapter.Name + "/") + pair.Key, pair.Value))).ToDictionary();
+    internal IReadOnlyDictionary<string, Tensor> Memory() =>
+        Moving.SelectMany(adapter => (adapter.Set.Course?.Memory ?? new Dictionary<string, Tensor>())
+            .Select(pair => ((adapter.Name.Length == 0 ? "" : adapter.Name + "/") + pair.Key, pair.Value))).ToDictionary();
 
     internal bool Unmerged => !merge;
 
-    /// <summary>Writes the adapters: one into the folder, several each into a folder of its own, with what trains them further beside them.</summary>
+    /// <summary>
+    /// Writes the adapters: one into the folder, several each into a folder of its own, with what trains them further beside them.
+    /// </summary>
     internal void Save(string folder, AdamW? optimizer, Action<string>? beside)
     {
         var group = 0;
@@ -122,7 +135,9 @@ sealed class TrainedAdapters : IDisposable
         return gate?.Settle(model, folder, limit);
     }
 
-    /// <summary>Sets the adapters aside until the result is disposed, the last first: it keeps what those before it made of the model's own weights.</summary>
+    /// <summary>
+    /// Sets the adapters aside until the result is disposed, the last first: it keeps what those before it made of the model's own weights.
+    /// </summary>
     internal IDisposable Off() => new All([.. Enumerable.Reverse(adapters).Select(adapter => adapter.Set.Off())]);
 
     public void Dispose()
@@ -133,7 +148,7 @@ sealed class TrainedAdapters : IDisposable
         (routing, mixture) = (null, null);
     }
 
-    sealed class All(IReadOnlyList<IDisposable> inner) : IDisposable
+    private sealed class All(IReadOnlyList<IDisposable> inner) : IDisposable
     {
         public void Dispose()
         {

@@ -11,18 +11,19 @@ namespace Polymath.Training.Stages;
 /// <summary>What a stage trains: it chooses the weights before, and leaves a plain model behind.</summary>
 public sealed class TrainedMethod : IDisposable
 {
-    readonly LanguageModel model;
-    readonly IReadOnlyList<Weight> chosen;
-    readonly TrainedAdapters? adapters;
+    private readonly LanguageModel model;
+    private readonly IReadOnlyList<Weight> chosen;
+    private readonly TrainedAdapters? adapters;
 
-    TrainedMethod(LanguageModel model, string name, IReadOnlyList<Weight> chosen, TrainedAdapters? adapters = null) =>
+    private TrainedMethod(LanguageModel model, string name, IReadOnlyList<Weight> chosen, TrainedAdapters? adapters = null) =>
         (this.model, Name, this.chosen, this.adapters) = (model, name, chosen, adapters);
 
     /// <summary>The method's name for the report.</summary>
     public string Name { get; }
 
     /// <summary>The weights that are trained.</summary>
-    public IReadOnlyList<Weight> Weights => adapters is null ? chosen : [.. adapters.Groups(new OptimizerSpec(0)).SelectMany(group => group.Weights)];
+    public IReadOnlyList<Weight> Weights =>
+        adapters is null ? chosen : [.. adapters.Groups(new OptimizerSpec(0)).SelectMany(group => group.Weights)];
 
     /// <summary>The weights that are trained, in groups that move together.</summary>
     /// <param name="usual">How they move where nothing else is said.</param>
@@ -60,57 +61,106 @@ public sealed class TrainedMethod : IDisposable
     /// <param name="prepared">The folder of an adapter that has looked at its data already; taken where it is there.</param>
     /// <param name="encode">Turns a text into tokens, for prompts that start as one.</param>
     /// <param name="places">Where adapters lie that were trained before; null where the method names none.</param>
-    public static TrainedMethod Attach(LanguageModel model, MethodSpec method, long seed, string stage, string? prepared = null, Func<string, int[]>? encode = null, AdapterPlaces? places = null)
+    public static TrainedMethod Attach(
+        LanguageModel model,
+        MethodSpec method,
+        long seed,
+        string stage,
+        string? prepared = null,
+        Func<string, int[]>? encode = null,
+        AdapterPlaces? places = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         foreach (var weight in model.Weights) weight.Trainable = false;
         switch (method)
         {
             case PromptMethod prompt:
-                var inner = Attach(model, prompt.Train ?? new FullMethod(), seed, stage, prepared, encode, places);
+                var inner = Attach(
+                    model,
+                    prompt.Train ?? new FullMethod(),
+                    seed,
+                    stage,
+                    prepared,
+                    encode,
+                    places);
                 return new TrainedMethod(model, $"prompt + {inner.Name}", inner.chosen, inner.adapters);
             case LoraMethod lora:
                 model.Hold(lora.Base);
-                return new TrainedMethod(model, "lora", [], TrainedAdapters.Single(model, DeltaSet.Fresh(model, lora, (long)new Text.RandomStream(seed, stage).NextBits()), lora.Merge));
+                return new TrainedMethod(model, "lora", [], TrainedAdapters.Single(
+                    model, DeltaSet.Fresh(model, lora, (long)new Text.RandomStream(seed, stage).NextBits()), lora.Merge));
             case DeltaSpec delta:
-                var set = Fresh(model, delta, (long)new Text.RandomStream(seed, stage).NextBits(), prepared, encode);
-                return new TrainedMethod(model, JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [], TrainedAdapters.Single(model, set, delta.Merge && set.Merges));
+                var set = Fresh(
+                    model,
+                    delta,
+                    (long)new Text.RandomStream(seed, stage).NextBits(),
+                    prepared,
+                    encode);
+                return new TrainedMethod(model, JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [], TrainedAdapters.Single(
+                    model, set, delta.Merge && set.Merges));
             case AdaptersMethod several:
                 if (several.Adapters.Values.All(adapter => adapter.Delta is null)) model.Hold(several.Base);
                 var adapters = new GatheredAdapters(
-                    model, several, places ?? throw new InvalidOperationException("The method names adapters, and nothing says where they lie."),
-                    (name, spec) => Fresh(model, spec with { Base = several.Base }, (long)new Text.RandomStream(seed, $"{stage}/{name}").NextBits(), null, encode)).Attach();
-                return new TrainedMethod(model, $"{JsonNamingPolicy.CamelCase.ConvertName(several.Together.ToString())}: {string.Join(", ", several.Adapters.Keys)}", [], adapters);
+                    model,
+                    several,
+                    places ?? throw new InvalidOperationException("The method names adapters, and nothing says where they lie."),
+                    (name, spec) => Fresh(
+                        model,
+                        spec with { Base = several.Base },
+                        (long)new Text.RandomStream(seed, $"{stage}/{name}").NextBits(),
+                        null,
+                        encode)).Attach();
+                return new TrainedMethod(
+                    model,
+                    $"{JsonNamingPolicy.CamelCase.ConvertName(several.Together.ToString())}: {string.Join(", ", several.Adapters.Keys)}",
+                    [],
+                    adapters);
             case FreezeMethod freeze:
-                return new TrainedMethod(model, "freeze", Chosen(model, freeze.Train ?? [], [.. FrozenLayers.Trained(model, freeze), .. Head(model)]));
+                return new TrainedMethod(
+                    model, "freeze", Chosen(model, freeze.Train ?? [], [.. FrozenLayers.Trained(model, freeze), .. Head(model)]));
             default:
                 return new TrainedMethod(model, method.Kind, Chosen(model, ["*"], []));
         }
     }
 
-    static DeltaSet Fresh(LanguageModel model, DeltaSpec delta, long seed, string? prepared, Func<string, int[]>? encode)
+    private static DeltaSet Fresh(
+        LanguageModel model,
+        DeltaSpec delta,
+        long seed,
+        string? prepared,
+        Func<string, int[]>? encode)
     {
         // LoftQ rounds its maps itself, from the whole weights; the others follow.
         var loftq = delta.Settings?.GetValueOrDefault("init_lora_weights") == "loftq";
-        if (loftq && delta.Base is not (null or BasePrecision.Nf4)) throw new InputException($"method: LoftQ starts from a base in nf4, and base is {delta.Base.ToString()!.ToLowerInvariant()}. Take base: nf4, or another init_lora_weights.");
+        if (loftq && delta.Base is not (null or BasePrecision.Nf4))
+            throw new InputException($"method: LoftQ starts from a base in nf4, and base is {delta.Base.ToString()!.ToLowerInvariant()}. "
+                + "Take base: nf4, or another init_lora_weights.");
         if (!loftq) model.Hold(delta.Base);
-        var set = Directory.Exists(prepared) ? DeltaSet.Load(model, prepared) : DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), seed, encode);
+        var set = Directory.Exists(prepared)
+            ? DeltaSet.Load(model, prepared)
+            : DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), seed, encode);
         model.Hold(delta.Base);
         return set;
     }
 
     // A head over labels is what such a stage is for: it trains whatever else is frozen.
-    static IEnumerable<Weight> Head(LanguageModel model) =>
-        model.Labels is { } head ? model.Weights.Where(weight => head.Modules.Any(module => weight.Name.StartsWith(module + ".", StringComparison.Ordinal))) : [];
+    private static IEnumerable<Weight> Head(LanguageModel model) =>
+        model.Labels is { } head
+            ? model.Weights.Where(weight => head.Modules.Any(module => weight.Name.StartsWith(module + ".", StringComparison.Ordinal)))
+            : [];
 
-    static List<Weight> Chosen(LanguageModel model, IReadOnlyList<string> patterns, IEnumerable<Weight> more)
+    private static List<Weight> Chosen(LanguageModel model, IReadOnlyList<string> patterns, IEnumerable<Weight> more)
     {
         var chosen = new HashSet<Weight>(more);
         foreach (var pattern in patterns)
         {
-            var expression = new Regex("^" + Regex.Escape(pattern).Replace("\\*", ".*", StringComparison.Ordinal) + "$", RegexOptions.None, TimeSpan.FromSeconds(1));
+            var expression = new Regex(
+                "^" + Regex.Escape(pattern).Replace("\\*", ".*", StringComparison.Ordinal) + "$",
+                RegexOptions.None,
+                TimeSpan.FromSeconds(1));
             var found = model.Weights.Where(weight => expression.IsMatch(weight.Name)).ToList();
-            if (found.Count == 0) throw new InputException($"method.train: '{pattern}' fits no weight of the model, such as {string.Join(", ", model.Weights.Take(4).Select(weight => weight.Name))}.");
+            if (found.Count == 0)
+                throw new InputException($"method.train: '{pattern}' fits no weight of the model, such as "
+                    + $"{string.Join(", ", model.Weights.Take(4).Select(weight => weight.Name))}.");
             chosen.UnionWith(found);
         }
         foreach (var weight in chosen) weight.Trainable = true;
@@ -132,12 +182,18 @@ public sealed class TrainedMethod : IDisposable
     /// <summary>Ends the training: the adapters are written, and merged into the model where the method says so.</summary>
     /// <param name="folder">The stage's folder.</param>
     /// <param name="beside">Writes what belongs beside an adapter: the layout it was taught.</param>
-    /// <param name="held">Prompts' tokens that go through the model before and after it is merged; random ones where there are none, no comparison where it is null.</param>
+    /// <param name="held">Prompts' tokens that go through the model before and after it is merged; random ones where there are none, no
+    /// comparison where it is null.</param>
     /// <param name="limit">The largest divergence of a next token, in nats, between before and after.</param>
     /// <param name="optimizer">The optimizer, whose moments are kept beside the adapters; null for none.</param>
     /// <returns>What the comparison found; null where nothing was merged.</returns>
     /// <exception cref="RunFailedException">The merged model answers otherwise; the adapters are written.</exception>
-    public GateReport? Finish(string folder, Action<string>? beside = null, IReadOnlyList<int[]>? held = null, double limit = MergeGate.DefaultLimit, AdamW? optimizer = null)
+    public GateReport? Finish(
+        string folder,
+        Action<string>? beside = null,
+        IReadOnlyList<int[]>? held = null,
+        double limit = MergeGate.DefaultLimit,
+        AdamW? optimizer = null)
     {
         if (adapters is not null) AtomicFile.WriteFolder(Path.Combine(folder, "adapter"), place => adapters.Save(place, optimizer, beside));
         var report = adapters?.Merge(folder, held, limit);
@@ -145,7 +201,10 @@ public sealed class TrainedMethod : IDisposable
         return report;
     }
 
-    /// <summary>Sets adapters that were not merged aside until the result is disposed, the model's own weights that they train among it: what is saved meanwhile is their base.</summary>
+    /// <summary>
+    /// Sets adapters that were not merged aside until the result is disposed, the model's own weights that they train among it: what is
+    /// saved meanwhile is their base.
+    /// </summary>
     public IDisposable? Aside() => Unmerged ? adapters!.Off() : null;
 
     /// <summary>Detaches what is still attached.</summary>

@@ -8,19 +8,30 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Adaptive low-rank adaptation (Zhang et al. 2023, eq. 3): ΔW = P·Λ·Q in the form of a singular value decomposition, here B·diag(E)·A·α/(k + 10⁻⁵), k being the ranks it
-/// starts with; giving ranks away (<see cref="RankBudget"/>) does not change the scale. E starts at zero, A and B normal with deviation 0.02.
+/// Adaptive low-rank adaptation (Zhang et al. 2023, eq. 3): ΔW = P·Λ·Q in the form of a singular value decomposition, here B·diag(E)·A·α/(k
+/// + 10⁻⁵), k being the ranks it starts with; giving ranks away (<see cref="RankBudget"/>) does not change the scale. E starts at zero, A
+/// and B normal with deviation 0.02.
 /// </summary>
 public sealed class AdaLora : AddedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "lora_alpha", "lora_dropout", "init_r", "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step", "rank_pattern", "bias", "init_lora_weights", "use_rslora", "alpha_pattern", "qalora_group_size"], Attach) { SizeKey = "init_r", Check = RankBudget.Check };
+        [
+            "r", "lora_alpha", "lora_dropout", "init_r", "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight",
+            "total_step", "rank_pattern", "bias", "init_lora_weights", "use_rslora", "alpha_pattern", "qalora_group_size",
+        ],
+        Attach) { SizeKey = "init_r", Check = RankBudget.Check };
 
-    readonly double scale, dropout;
-    readonly DeltaSwitch state;
+    private readonly double scale, dropout;
+    private readonly DeltaSwitch state;
 
-    AdaLora(Weight a, Weight b, Weight e, double scale, double dropout, DeltaSwitch state) => (A, B, E, this.scale, this.dropout, this.state, Weights) = (a, b, e, scale, dropout, state, [a, b, e]);
+    private AdaLora(
+        Weight a,
+        Weight b,
+        Weight e,
+        double scale,
+        double dropout,
+        DeltaSwitch state) => (A, B, E, this.scale, this.dropout, this.state, Weights) = (a, b, e, scale, dropout, state, [a, b, e]);
 
     /// <summary>A [r, in].</summary>
     public Weight A { get; }
@@ -41,7 +52,12 @@ public sealed class AdaLora : AddedDelta
         var y = inner(x);
         if (!state.On) return y;
         var dropped = dropout > 0 && state.Training ? Dropout.Of(x, dropout) : x;
-        return addmm(y, nn.functional.linear(dropped, A.Value * E.Value), B.Value.t(), 1f, (float)scale);
+        return addmm(
+            y,
+            nn.functional.linear(dropped, A.Value * E.Value),
+            B.Value.t(),
+            1f,
+            (float)scale);
     }
 
     /// <inheritdoc/>
@@ -54,12 +70,12 @@ public sealed class AdaLora : AddedDelta
         return (Gap(A.Value.mm(A.Value.t())) + Gap(B.Value.t().mm(B.Value))) / 2;
     }
 
-    static int Kept(AdapterConfiguration configuration, JsonNode marks) =>
+    private static int Kept(AdapterConfiguration configuration, JsonNode marks) =>
         marks is JsonArray list && list.All(mark => mark?.GetValueKind() is JsonValueKind.True or JsonValueKind.False)
             ? list.Count(mark => mark!.GetValueKind() == JsonValueKind.True)
             : throw configuration.Fault("rank_pattern", "for each map a list of true and false is needed, one for each rank");
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         int first = configuration.Whole("init_r", 12);
@@ -70,8 +86,27 @@ public sealed class AdaLora : AddedDelta
             // After training the file says for each rank whether it was kept, and holds those alone.
             var rank = configuration.Parts("rank_pattern")?[target.Name + ".lora_E"] is { } marks ? Kept(configuration, marks) : first;
             var delta = new AdaLora(
-                parts.Weight(target.Name, "lora_A", Start.Normal(0.02), rank, target.InputWidth), parts.Weight(target.Name, "lora_B", Start.Normal(0.02), target.OutputWidth, rank),
-                parts.Weight(target.Name, "lora_E", Start.Zero, rank, 1), alpha / (first + 1e-5), dropout, parts.State);
+                parts.Weight(
+                    target.Name,
+                    "lora_A",
+                    Start.Normal(0.02),
+                    rank,
+                    target.InputWidth),
+                parts.Weight(
+                    target.Name,
+                    "lora_B",
+                    Start.Normal(0.02),
+                    target.OutputWidth,
+                    rank),
+                parts.Weight(
+                    target.Name,
+                    "lora_E",
+                    Start.Zero,
+                    rank,
+                    1),
+                alpha / (first + 1e-5),
+                dropout,
+                parts.State);
             parts.Plug(target, delta);
             deltas.Add((target.Name, delta));
         }

@@ -6,18 +6,18 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// BitFit (Ben Zaken et al. 2022): of the whole model only biases are trained. Llama and its kin have almost none; where it is asked for, maps that have none get one, which starts at zero.
-/// Without targets all biases are meant.
+/// BitFit (Ben Zaken et al. 2022): of the whole model only biases are trained. Llama and its kin have almost none; where it is asked for,
+/// maps that have none get one, which starts at zero. Without targets all biases are meant.
 /// </summary>
 public sealed class BitFit : Delta
 {
     /// <summary>How our files say it; PEFT has no such kind.</summary>
     public static DeltaMethod Method { get; } = new(["create_missing"], Attach);
 
-    readonly Weight bias;
-    readonly DeltaSwitch state;
+    private readonly Weight bias;
+    private readonly DeltaSwitch state;
 
-    BitFit(Weight bias, DeltaSwitch state) => (this.bias, this.state, Weights) = (bias, state, [bias]);
+    private BitFit(Weight bias, DeltaSwitch state) => (this.bias, this.state, Weights) = (bias, state, [bias]);
 
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
@@ -32,14 +32,16 @@ public sealed class BitFit : Delta
         return state.On ? inner(x) + bias.Value : inner(x);
     }
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var all = parts.Configuration.TargetModules.Count == 0;
         var biases = parts.Model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)).ToList();
         if (biases.Count == 0 && !parts.Configuration.Flag("create_missing"))
-            throw new InputException($"{parts.Configuration.Origin}: a {parts.Model.Configuration["model_type"]} of this kind has no biases to train. Let the maps get some (settings: {{create_missing: true}}), or take another form.");
+            throw new InputException($"{parts.Configuration.Origin}: a {parts.Model.Configuration["model_type"]} of this kind has no "
+                + "biases to train. Let the maps get some (settings: {create_missing: true}), or take another form.");
         foreach (var weight in biases)
-            if (all || parts.Configuration.Targets(weight.Name[..^".bias".Length], linear: true)) parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
+            if (all || parts.Configuration.Targets(weight.Name[..^".bias".Length], linear: true))
+                parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
         if (!parts.Configuration.Flag("create_missing")) return;
         foreach (var target in parts.Model.Projections.Where(map => map.Bias is null && (all || parts.Configuration.Targets(map))))
             parts.Plug(target, new BitFit(parts.Weight(target.Name, "bias", Start.Zero, target.OutputWidth), parts.State));

@@ -6,19 +6,26 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Orthogonal butterfly fine-tuning (Liu et al. 2024): m factors, each a turn of small blocks between two shuffles that reach ever farther, then a scale s for each output. A block turns by
-/// Cayley's map of ½(R − Rᵀ). R starts at zero, s at one.
+/// Orthogonal butterfly fine-tuning (Liu et al. 2024): m factors, each a turn of small blocks between two shuffles that reach ever farther,
+/// then a scale s for each output. A block turns by Cayley's map of ½(R − Rᵀ). R starts at zero, s at one.
 /// </summary>
 public sealed class Boft : TurnedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["boft_block_size", "boft_block_num", "boft_n_butterfly_factor", "boft_dropout", "init_weights", "bias"], Attach) { SizeKey = "boft_block_size" };
+    public static DeltaMethod Method { get; } = new(
+        ["boft_block_size", "boft_block_num", "boft_n_butterfly_factor", "boft_dropout", "init_weights", "bias"],
+        Attach) { SizeKey = "boft_block_size" };
 
-    readonly Weight blocks, scales;
-    readonly Tensor[] orders;
-    readonly double dropout;
+    private readonly Weight blocks, scales;
+    private readonly Tensor[] orders;
+    private readonly double dropout;
 
-    Boft(Weight blocks, Weight scales, Tensor[] orders, double dropout, DeltaSwitch state)
+    private Boft(
+        Weight blocks,
+        Weight scales,
+        Tensor[] orders,
+        double dropout,
+        DeltaSwitch state)
         : base(state, blocks, scales) => (this.blocks, this.scales, this.orders, this.dropout) = (blocks, scales, orders, dropout);
 
     /// <inheritdoc/>
@@ -44,7 +51,7 @@ public sealed class Boft : TurnedDelta
     }
 
     // In training, blocks of one factor, chosen anew for each pass, may stand still; −1 for none.
-    long Still()
+    private long Still()
     {
         if (!IsTraining || dropout == 0) return -1;
         using var drawn = randint(0, orders.Length, [1], dtype: ScalarType.Int64);
@@ -79,30 +86,53 @@ public sealed class Boft : TurnedDelta
         return base.Unmerge(weight / scales.Value, bias);
     }
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         var dropout = PieceDropout.Share(configuration, "boft_dropout");
         foreach (var target in parts.Targets)
         {
             // Without its extension for CUDA, PEFT trains one factor whatever the setting says: the file knows.
-            var factors = parts.ShapeOf(target.Name, "boft_R") is [var held, ..] ? (int)held : configuration.Whole("boft_n_butterfly_factor", 1);
-            int count = configuration.Whole("boft_block_num", 0, least: 0), size = configuration.Whole("boft_block_size", 4, least: 0), width = (int)target.InputWidth;
-            if (count == 0 == (size == 0)) throw configuration.Fault("boft_block_size", "exactly one of boft_block_size and boft_block_num must be above 0");
+            var factors = parts.ShapeOf(target.Name, "boft_R") is [var held, ..]
+                ? (int)held
+                : configuration.Whole("boft_n_butterfly_factor", 1);
+            int count = configuration.Whole("boft_block_num", 0, least: 0),
+                size = configuration.Whole("boft_block_size", 4, least: 0),
+                width = (int)target.InputWidth;
+            if (count == 0 == (size == 0))
+                throw configuration.Fault("boft_block_size", "exactly one of boft_block_size and boft_block_num must be above 0");
             if (count > width) throw configuration.Fault("boft_block_num", $"{target.Name} has {width} inputs, fewer than blocks");
             if (size == 0) size = width / count;
             count = width / size;
-            if (count * size != width) throw new InputException($"{configuration.Origin}: blocks of {size} do not fill the {width} inputs of {target.Name}. Choose a divisor of them.");
+            if (count * size != width)
+                throw new InputException($"{configuration.Origin}: blocks of {size} do not fill the {width} inputs of {target.Name}. "
+                    + "Choose a divisor of them.");
             if (factors > 1 && (size % 2 != 0 || count % (1 << (factors - 1)) != 0))
-                throw new InputException($"{configuration.Origin}: {factors} butterfly factors need even blocks, and a number of blocks that {1 << (factors - 1)} divides; {target.Name} has {count} blocks of {size}.");
+                throw new InputException($"{configuration.Origin}: {factors} butterfly factors need even blocks, and a number of blocks "
+                    + $"that {1 << (factors - 1)} divides; {target.Name} has {count} blocks of {size}.");
             parts.Plug(target, new Boft(
-                parts.Weight(target.Name, "boft_R", Start.Zero, factors, count, size, size), parts.Weight(target.Name, "boft_s", Start.One, target.OutputWidth, 1),
-                [.. Enumerable.Range(0, factors).Select(factor => parts.Own(Order(width, count >> factor, size / 2, factors - 1)))], dropout, parts.State));
+                parts.Weight(
+                    target.Name,
+                    "boft_R",
+                    Start.Zero,
+                    factors,
+                    count,
+                    size,
+                    size),
+                parts.Weight(
+                    target.Name,
+                    "boft_s",
+                    Start.One,
+                    target.OutputWidth,
+                    1),
+                [.. Enumerable.Range(0, factors).Select(factor => parts.Own(Order(width, count >> factor, size / 2, factors - 1)))],
+                dropout,
+                parts.State));
         }
     }
 
     // Within each of b parts, runs of r elements are taken by turns: the even runs first, then the odd ones.
-    static Tensor Order(int width, int b, int r, int factors)
+    private static Tensor Order(int width, int b, int r, int factors)
     {
         if (factors == 0) return arange(width, dtype: ScalarType.Int64);
         var part = width / b;

@@ -6,25 +6,35 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// A bottleneck adapter in the unified view of He et al. (2022): Δh = U·f(D·x + d) + u. Sequential, x is what the block gives (Houlsby et al. 2019 after attention and feed-forward, Pfeiffer et
-/// al. 2021 after feed-forward alone); parallel, what the block reads; multihead, the same before the output map, each head with a share of the bottleneck. It is composed as h + s·Δh or, gated, as
-/// (1 − λ)h + λΔh with a trained λ. U starts at zero, and λ too.
+/// A bottleneck adapter in the unified view of He et al. (2022): Δh = U·f(D·x + d) + u. Sequential, x is what the block gives (Houlsby et
+/// al. 2019 after attention and feed-forward, Pfeiffer et al. 2021 after feed-forward alone); parallel, what the block reads; multihead,
+/// the same before the output map, each head with a share of the bottleneck. It is composed as h + s·Δh or, gated, as (1 − λ)h + λΔh with a
+/// trained λ. U starts at zero, and λ too.
 /// </summary>
 public sealed class Bottleneck : Delta
 {
     /// <summary>How our files say it; PEFT has no such kind.</summary>
-    public static DeltaMethod Method { get; } = new(["bottleneck", "activation", "insertion", "scale", "learned_scale", "composition", "phm_dim", "phm_rank"], Attach) { SizeKey = "bottleneck" };
+    public static DeltaMethod Method { get; } = new(
+        ["bottleneck", "activation", "insertion", "scale", "learned_scale", "composition", "phm_dim", "phm_rank"],
+        Attach) { SizeKey = "bottleneck" };
 
-    readonly InnerMap down, up;
-    readonly Weight? factor;
-    readonly Activation activation;
-    readonly Tap? tap;
-    readonly DeltaSwitch state;
-    readonly string insertion;
-    readonly double scale;
-    readonly bool gated;
+    private readonly InnerMap down, up;
+    private readonly Weight? factor;
+    private readonly Activation activation;
+    private readonly Tap? tap;
+    private readonly DeltaSwitch state;
+    private readonly string insertion;
+    private readonly double scale;
+    private readonly bool gated;
 
-    Bottleneck(InnerMap down, InnerMap up, Weight? factor, Activation activation, Tap? tap, (string Insertion, double Scale, bool Gated) form, DeltaSwitch state)
+    private Bottleneck(
+        InnerMap down,
+        InnerMap up,
+        Weight? factor,
+        Activation activation,
+        Tap? tap,
+        (string Insertion, double Scale, bool Gated) form,
+        DeltaSwitch state)
     {
         (this.down, this.up, this.factor, this.activation, this.tap, this.state) = (down, up, factor, activation, tap, state);
         (insertion, scale, gated) = form;
@@ -47,20 +57,26 @@ public sealed class Bottleneck : Delta
         return Compose(h, tap is null ? h : tap.Seen);
     }
 
-    Tensor Compose(Tensor h, Tensor read)
+    private Tensor Compose(Tensor h, Tensor read)
     {
         var change = up.Of(activation.Forward(down.Of(read)));
         if (gated) return h * (1 - factor!.Value) + change * factor.Value;
         return h + (factor is null ? change * scale : change * factor.Value);
     }
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         var size = configuration.Whole("bottleneck", 16);
         var insertion = configuration.Text("insertion") ?? "sequential";
-        if (insertion is not ("sequential" or "parallel" or "multihead")) throw configuration.Fault("insertion", "known are \"sequential\", \"parallel\" and \"multihead\"");
-        var gated = (configuration.Text("composition") ?? "add") switch { "add" => false, "gated" => true, _ => throw configuration.Fault("composition", "known are \"add\" and \"gated\"") };
+        if (insertion is not ("sequential" or "parallel" or "multihead"))
+            throw configuration.Fault("insertion", "known are \"sequential\", \"parallel\" and \"multihead\"");
+        var gated = (configuration.Text("composition") ?? "add") switch
+        {
+            "add" => false,
+            "gated" => true,
+            _ => throw configuration.Fault("composition", "known are \"add\" and \"gated\""),
+        };
         var learned = configuration.Flag("learned_scale");
         var scale = configuration.Number("scale", 1);
         var named = configuration.Text("activation") ?? "relu";
@@ -70,25 +86,53 @@ public sealed class Bottleneck : Delta
         var taps = new Dictionary<Projection, Tap>();
         foreach (var target in parts.Targets)
         {
-            if (target.Role is not (Role.Output or Role.Down)) throw new InputException($"{configuration.Origin}: an adapter stands after a block, and {target.Name} does not end one. Target attention's output or the way down (roles: output, down).");
+            if (target.Role is not (Role.Output or Role.Down))
+                throw new InputException($"{configuration.Origin}: an adapter stands after a block, and {target.Name} does not end one. "
+                    + "Target attention's output or the way down (roles: output, down).");
             var tap = insertion == "sequential" ? null : Read(parts, target, taps);
             long output = insertion == "multihead" ? target.InputWidth : target.OutputWidth, input = tap?.Width ?? output;
             var heads = insertion == "multihead" && target.Role == Role.Output ? parts.Model.Sizes.Heads : 1;
-            if (insertion == "multihead" && target.Role != Role.Output) throw new InputException($"{configuration.Origin}: only attention has heads; {target.Name} has none. Target roles: output.");
+            if (insertion == "multihead" && target.Role != Role.Output)
+                throw new InputException($"{configuration.Origin}: only attention has heads; {target.Name} has none. Target roles: "
+                    + "output.");
             if (size % heads != 0) throw configuration.Fault("bottleneck", $"a multiple of the {heads} heads is needed");
             parts.Plug(target, new Bottleneck(
-                InnerMap.Make(parts, target.Name, "adapter_down", size, input, 1, zero: false, rule), InnerMap.Make(parts, target.Name, "adapter_up", output, size, heads, zero: true, rule),
-                gated ? parts.Weight(target.Name, "adapter_gate", Start.Zero, 1) : learned ? parts.Weight(target.Name, "adapter_scale", new Start(scale), 1) : null,
-                activation, tap, (insertion, scale, gated), parts.State));
+                InnerMap.Make(
+                    parts,
+                    target.Name,
+                    "adapter_down",
+                    size,
+                    input,
+                    1,
+                    zero: false,
+                    rule),
+                InnerMap.Make(
+                    parts,
+                    target.Name,
+                    "adapter_up",
+                    output,
+                    size,
+                    heads,
+                    zero: true,
+                    rule),
+                gated
+                    ? parts.Weight(target.Name, "adapter_gate", Start.Zero, 1)
+                    : learned ? parts.Weight(target.Name, "adapter_scale", new Start(scale), 1)
+                    : null,
+                activation,
+                tap,
+                (insertion, scale, gated),
+                parts.State));
         }
     }
 
     // What a block reads is what its first map reads: the one of the right role whose name is nearest.
-    static Tap Read(DeltaParts parts, Projection target, Dictionary<Projection, Tap> taps)
+    private static Tap Read(DeltaParts parts, Projection target, Dictionary<Projection, Tap> taps)
     {
         Role[] roles = target.Role == Role.Output ? [Role.Query, Role.QueryKeyValue] : [Role.Gate, Role.GateUp, Role.Up];
         static int Shared(string a, string b) => a.Zip(b).TakeWhile(pair => pair.First == pair.Second).Count();
-        var first = parts.Model.Projections.Where(map => map.Layer == target.Layer && roles.Contains(map.Role)).OrderByDescending(map => Shared(map.Name, target.Name)).ThenBy(map => Array.IndexOf(roles, map.Role)).First();
+        var first = parts.Model.Projections.Where(map => map.Layer == target.Layer && roles.Contains(map.Role))
+            .OrderByDescending(map => Shared(map.Name, target.Name)).ThenBy(map => Array.IndexOf(roles, map.Role)).First();
         if (taps.TryGetValue(first, out var known)) return known;
         var tap = new Tap(first.InputWidth);
         parts.Plug(first, tap);
@@ -96,7 +140,7 @@ public sealed class Bottleneck : Delta
     }
 
     // Lets what a map reads be seen by an adapter that stands beside its block.
-    sealed class Tap(long width) : Delta
+    private sealed class Tap(long width) : Delta
     {
         internal long Width => width;
 
@@ -115,16 +159,17 @@ public sealed class Bottleneck : Delta
 }
 
 /// <summary>
-/// A map inside an adapter: dense, one block for each head, or a sum of n Kronecker products of small factors (a PHM layer: Zhang et al. 2021), whose outer factors all layers share and whose
-/// inner ones are of low rank (Compacter: Karimi Mahabadi et al. 2021, eq. 8).
+/// A map inside an adapter: dense, one block for each head, or a sum of n Kronecker products of small factors (a PHM layer: Zhang et al.
+/// 2021), whose outer factors all layers share and whose inner ones are of low rank (Compacter: Karimi Mahabadi et al. 2021, eq. 8).
 /// </summary>
 sealed class InnerMap
 {
-    readonly Func<Tensor> matrix;
-    readonly Weight bias;
-    readonly long heads;
+    private readonly Func<Tensor> matrix;
+    private readonly Weight bias;
+    private readonly long heads;
 
-    InnerMap(Func<Tensor> matrix, Weight bias, IReadOnlyList<Weight> own, long heads) => (this.matrix, this.bias, Weights, this.heads) = (matrix, bias, [.. own, bias], heads);
+    private InnerMap(Func<Tensor> matrix, Weight bias, IReadOnlyList<Weight> own, long heads) =>
+        (this.matrix, this.bias, Weights, this.heads) = (matrix, bias, [.. own, bias], heads);
 
     internal IReadOnlyList<Weight> Weights { get; }
 
@@ -143,20 +188,54 @@ sealed class InnerMap
         return n == 0 ? null : parts.Named("base_model.phm_rule", Start.Normal(0.1), [n, n, n]);
     }
 
-    internal static InnerMap Make(DeltaParts parts, string module, string name, long output, long input, long heads, bool zero, Weight? rule)
+    internal static InnerMap Make(
+        DeltaParts parts,
+        string module,
+        string name,
+        long output,
+        long input,
+        long heads,
+        bool zero,
+        Weight? rule)
     {
         var bias = parts.Weight(module, name + ".bias", Start.Zero, output);
         if (rule is null)
         {
             var weight = heads == 1
-                ? parts.Weight(module, name + ".weight", zero ? Start.Zero : Start.Kaiming(input), output, input)
-                : parts.Weight(module, name + ".weight", zero ? Start.Zero : Start.Kaiming(input / heads), heads, input / heads, output / heads);
+                ? parts.Weight(
+                    module,
+                    name + ".weight",
+                    zero ? Start.Zero : Start.Kaiming(input),
+                    output,
+                    input)
+                : parts.Weight(
+                    module,
+                    name + ".weight",
+                    zero ? Start.Zero : Start.Kaiming(input / heads),
+                    heads,
+                    input / heads,
+                    output / heads);
             return new InnerMap(() => weight.Value, bias, [weight], heads);
         }
         long n = rule.Value.size(0), rank = parts.Configuration.Whole("phm_rank", 1);
-        if (heads > 1 || output % n != 0 || input % n != 0) throw parts.Fault("phm_dim", $"it must divide the widths {input} and {output} of {module}, and heads must not be apart");
-        Weight left = parts.Weight(module, name + ".left", zero ? Start.Zero : Start.Kaiming(rank), n, output / n, rank), right = parts.Weight(module, name + ".right", Start.Kaiming(input / n), n, rank, input / n);
+        if (heads > 1 || output % n != 0 || input % n != 0)
+            throw parts.Fault("phm_dim", $"it must divide the widths {input} and {output} of {module}, and heads must not be apart");
+        Weight left = parts.Weight(
+            module,
+            name + ".left",
+            zero ? Start.Zero : Start.Kaiming(rank),
+            n,
+            output / n,
+            rank),
+            right = parts.Weight(
+                module,
+                name + ".right",
+                Start.Kaiming(input / n),
+                n,
+                rank,
+                input / n);
         // Σ Aᵢ ⊗ (LᵢRᵢ): [n, n, n] with [n, out/n, in/n] gives [out, in].
-        return new InnerMap(() => einsum("iab,icd->acbd", rule.Value, left.Value.bmm(right.Value)).reshape(output, input), bias, [left, right], 1);
+        return new InnerMap(
+            () => einsum("iab,icd->acbd", rule.Value, left.Value.bmm(right.Value)).reshape(output, input), bias, [left, right], 1);
     }
 }

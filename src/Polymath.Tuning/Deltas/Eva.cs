@@ -8,22 +8,23 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Explained variance adaptation (Paischer et al. 2024): A starts as the leading principal directions of what goes into each map on the first rows of the data, B at zero; and the ranks are dealt
-/// out by the share of the variance that each direction explains, at most ρ·r a map and as many in all as before. α grows with a map's rank, so that the scale stays.
+/// Explained variance adaptation (Paischer et al. 2024): A starts as the leading principal directions of what goes into each map on the
+/// first rows of the data, B at zero; and the ranks are dealt out by the share of the variance that each direction explains, at most ρ·r a
+/// map and as many in all as before. α grows with a map's rank, so that the scale stays.
 /// </summary>
 sealed class Eva : DeltaCourse
 {
-    const string Key = "eva_config";
+    private const string Key = "eva_config";
 
-    static readonly string[] known = ["rho", "use_label_mask", "whiten", "adjust_scaling_factors", "rows"];
+    private static readonly string[] known = ["rho", "use_label_mask", "whiten", "adjust_scaling_factors", "rows"];
 
-    readonly AdapterConfiguration configuration;
-    readonly LanguageModel model;
-    readonly IReadOnlyList<(Projection Target, Lora Delta)> deltas;
-    readonly Dictionary<Lora, Tensor> found = [];
-    readonly DeltaParts parts;
-    readonly double rho;
-    readonly int rows;
+    private readonly AdapterConfiguration configuration;
+    private readonly LanguageModel model;
+    private readonly IReadOnlyList<(Projection Target, Lora Delta)> deltas;
+    private readonly Dictionary<Lora, Tensor> found = [];
+    private readonly DeltaParts parts;
+    private readonly double rho;
+    private readonly int rows;
 
     internal Eva(DeltaParts parts, IReadOnlyList<(Projection Target, Lora Delta)> deltas)
     {
@@ -37,29 +38,40 @@ sealed class Eva : DeltaCourse
     {
         foreach (var (key, _) in configuration.Parts(Key) ?? [])
             // PEFT stops by tau when the directions stand still; here the number of rows is said.
-            if (!known.Contains(key) && !(key is "tau" or "label_mask_value")) throw configuration.Fault(Key, $"{key} is not known; known are {string.Join(", ", known)}");
+            if (!known.Contains(key) && !(key is "tau" or "label_mask_value"))
+                throw configuration.Fault(Key, $"{key} is not known; known are {string.Join(", ", known)}");
         var rho = Number(configuration, "rho", 2);
         if (!(rho >= 1)) throw configuration.Fault(Key, "rho is a number from 1");
-        return (rho, Number(configuration, "rows", 64) is >= 1 and <= 1e6 and var number && number == Math.Floor(number) ? (int)number : throw configuration.Fault(Key, "rows is the number of rows to look at, from 1"));
+        return (
+            rho,
+            Number(configuration, "rows", 64) is >= 1 and <= 1e6 and var number && number == Math.Floor(number)
+                ? (int)number
+                : throw configuration.Fault(Key, "rows is the number of rows to look at, from 1"));
     }
 
-    static JsonNode? Setting(AdapterConfiguration configuration, string key) => configuration.Parts(Key)?[key];
+    private static JsonNode? Setting(AdapterConfiguration configuration, string key) => configuration.Parts(Key)?[key];
 
-    static double Number(AdapterConfiguration configuration, string key, double otherwise) => Setting(configuration, key) is not { } node ? otherwise
-        : double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : throw configuration.Fault(Key, $"{key} is a number");
+    private static double Number(AdapterConfiguration configuration, string key, double otherwise) =>
+        Setting(configuration, key) is not { } node ? otherwise
+            : double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number
+            : throw configuration.Fault(Key, $"{key} is a number");
 
-    bool Flag(string key, bool otherwise) => Setting(configuration, key) is not { } node ? otherwise : bool.TryParse(node.ToJsonString(), out var flag) ? flag : throw configuration.Fault(Key, $"{key} is true or false");
+    private bool Flag(string key, bool otherwise) => Setting(configuration, key) is not { } node
+        ? otherwise
+        : bool.TryParse(node.ToJsonString(), out var flag) ? flag
+        : throw configuration.Fault(Key, $"{key} is true or false");
 
     /// <inheritdoc/>
     public override bool Looks => true;
 
-    int Most(Lora delta) => (int)Math.Round(delta.A.Shape[0] * rho, MidpointRounding.ToEven);
+    private int Most(Lora delta) => (int)Math.Round(delta.A.Shape[0] * rho, MidpointRounding.ToEven);
 
     /// <inheritdoc/>
     public override void Look(IEnumerable<Tensor> losses)
     {
         using var frozen = no_grad();
-        var seen = deltas.ToDictionary(pair => pair.Delta, pair => new InputDirections((int)Math.Min(2 * Most(pair.Delta), pair.Target.InputWidth)));
+        var seen = deltas.ToDictionary(
+            pair => pair.Delta, pair => new InputDirections((int)Math.Min(2 * Most(pair.Delta), pair.Target.InputWidth)));
         var watching = deltas.Select(pair => (pair.Target, Delta: (Delta)new Watching(x => seen[pair.Delta].Add(Own(x))))).ToList();
         var before = model.Router;
         try
@@ -79,9 +91,9 @@ sealed class Eva : DeltaCourse
         }
     }
 
-    Batch? batch;
+    private Batch? batch;
 
-    sealed class Noting(Eva owner, RowRouter? inner) : RowRouter
+    private sealed class Noting(Eva owner, RowRouter? inner) : RowRouter
     {
         public override void Enter(Batch entering)
         {
@@ -93,22 +105,27 @@ sealed class Eva : DeltaCourse
     }
 
     // The rows of x whose tokens are learned, unless all are asked for or none is known: an expert sees some tokens, a mask hides its own.
-    Tensor Own(Tensor x)
+    private Tensor Own(Tensor x)
     {
-        if (!Flag("use_label_mask", true) || batch is null || model.Reading != Reading.Decoder || x.size(0) != batch.Tokens || batch.Places.numel() == 0) return x;
+        if (!Flag("use_label_mask", true) || batch is null || model.Reading != Reading.Decoder
+            || x.size(0) != batch.Tokens || batch.Places.numel() == 0)
+            return x;
         return x.index_select(0, batch.Places + 1);
     }
 
-    void Deal(Dictionary<Lora, InputDirections> seen)
+    private void Deal(Dictionary<Lora, InputDirections> seen)
     {
         using var scope = NewDisposeScope();
         var leading = deltas.ToDictionary(pair => pair.Delta, pair => seen[pair.Delta].Rows > 0
             ? seen[pair.Delta].Leading(Most(pair.Delta))
-            : throw new InputException($"{configuration.Origin}: EVA saw nothing go into {pair.Target.Name} on {rows} rows (an expert that no token took?). Look at more rows (eva_config: rows), or name other sockets."));
+            : throw new InputException($"{configuration.Origin}: EVA saw nothing go into {pair.Target.Name} on {rows} rows (an expert that "
+                + "no token took?). Look at more rows (eva_config: rows), or name other sockets."));
         var budget = (int)deltas.Sum(pair => pair.Delta.A.Shape[0]);
-        var counts = deltas.SelectMany(pair => leading[pair.Delta].Shares.Select(share => (pair.Delta, share))).OrderByDescending(item => item.share).Take(budget).CountBy(item => item.Delta).ToDictionary();
+        var counts = deltas.SelectMany(pair => leading[pair.Delta].Shares.Select(share => (pair.Delta, share)))
+            .OrderByDescending(item => item.share).Take(budget).CountBy(item => item.Delta).ToDictionary();
         if (counts.Values.Sum() < budget)
-            throw new InputException($"{configuration.Origin}: EVA found {counts.Values.Sum()} directions in {rows} rows, and the ranks ask for {budget}. Look at more rows (eva_config: rows), or lower r.");
+            throw new InputException($"{configuration.Origin}: EVA found {counts.Values.Sum()} directions in {rows} rows, and the ranks "
+                + $"ask for {budget}. Look at more rows (eva_config: rows), or lower r.");
         foreach (var (_, delta) in deltas)
         {
             var (directions, values, _) = leading[delta];
@@ -122,7 +139,9 @@ sealed class Eva : DeltaCourse
     /// <inheritdoc/>
     public override void Saving(Dictionary<string, Tensor> content)
     {
-        if (found.Count == 0) throw new InputException($"{configuration.Origin}: EVA starts from data and has seen none. Train the adapter in a stage, or take another init_lora_weights.");
+        if (found.Count == 0)
+            throw new InputException($"{configuration.Origin}: EVA starts from data and has seen none. Train the adapter in a stage, or "
+                + "take another init_lora_weights.");
         var (rank, alpha) = (configuration.Whole("r", 8), configuration.Number("lora_alpha", 8));
         JsonObject ranks = [], alphas = [];
         foreach (var (target, delta) in deltas)
@@ -136,10 +155,13 @@ sealed class Eva : DeltaCourse
             content[delta.A.Name] = a;
             if (a.size(0) != delta.A.Shape[0]) content[delta.B.Name] = zeros(target.OutputWidth, a.size(0));
             if (a.size(0) != rank) ranks[target.Name] = a.size(0);
-            var own = configuration.Special("alpha_pattern", target.Name, alpha) * (Flag("adjust_scaling_factors", true) ? (double)a.size(0) / delta.A.Shape[0] : 1);
+            var own = configuration.Special("alpha_pattern", target.Name, alpha)
+                * (Flag("adjust_scaling_factors", true) ? (double)a.size(0) / delta.A.Shape[0] : 1);
             if (own != alpha) alphas[target.Name] = own;
         }
-        if (found.Values.Any(a => a.size(0) == 0)) configuration.Set("target_modules", new JsonArray([.. deltas.Where(pair => found[pair.Delta].size(0) > 0).Select(pair => JsonValue.Create(pair.Target.Name))]));
+        if (found.Values.Any(a => a.size(0) == 0))
+            configuration.Set("target_modules", new JsonArray(
+                [.. deltas.Where(pair => found[pair.Delta].size(0) > 0).Select(pair => JsonValue.Create(pair.Target.Name))]));
         configuration.Set("rank_pattern", ranks);
         configuration.Set("alpha_pattern", alphas);
         configuration.Started();

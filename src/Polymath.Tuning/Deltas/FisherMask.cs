@@ -6,27 +6,32 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Chooses the elements that matter most to the data (FISH, Sung et al. 2021, eq. 4 and 5): those of the greatest Fisher information, the mean over rows of the squared gradient of a row's loss.
+/// Chooses the elements that matter most to the data (FISH, Sung et al. 2021, eq. 4 and 5): those of the greatest Fisher information, the
+/// mean over rows of the squared gradient of a row's loss.
 /// </summary>
 sealed class FisherMask : DeltaCourse
 {
     /// <summary>The setting that says how many rows are looked at.</summary>
     internal const string RowsKey = "fisher_rows";
 
-    readonly AdapterConfiguration configuration;
-    readonly DeltaParts parts;
-    readonly IReadOnlyList<(Projection Target, long Count)> targets;
-    readonly Action<Dictionary<string, Tensor>, Projection, Tensor> write;
-    readonly Dictionary<Projection, Tensor> found = [];
-    readonly bool together;
-    readonly int rows;
+    private readonly AdapterConfiguration configuration;
+    private readonly DeltaParts parts;
+    private readonly IReadOnlyList<(Projection Target, long Count)> targets;
+    private readonly Action<Dictionary<string, Tensor>, Projection, Tensor> write;
+    private readonly Dictionary<Projection, Tensor> found = [];
+    private readonly bool together;
+    private readonly int rows;
 
     /// <summary>Chooses elements of maps.</summary>
     /// <param name="parts">The method's parts.</param>
     /// <param name="targets">The maps and the elements of each.</param>
     /// <param name="together">Whether the elements of all maps are chosen from all of them at once, as the paper does.</param>
     /// <param name="write">Writes the places [n] that were chosen of a map's elements, in order.</param>
-    internal FisherMask(DeltaParts parts, IReadOnlyList<(Projection Target, long Count)> targets, bool together, Action<Dictionary<string, Tensor>, Projection, Tensor> write)
+    internal FisherMask(
+        DeltaParts parts,
+        IReadOnlyList<(Projection Target, long Count)> targets,
+        bool together,
+        Action<Dictionary<string, Tensor>, Projection, Tensor> write)
     {
         (this.parts, configuration, this.targets, this.together, this.write) = (parts, parts.Configuration, targets, together, write);
         rows = configuration.Whole(RowsKey, 64);
@@ -38,7 +43,8 @@ sealed class FisherMask : DeltaCourse
     /// <inheritdoc/>
     public override void Look(IEnumerable<Tensor> losses)
     {
-        var information = targets.ToDictionary(pair => pair.Target, pair => zeros(pair.Target.OutputWidth, pair.Target.InputWidth).DetachFromDisposeScope());
+        var information = targets.ToDictionary(
+            pair => pair.Target, pair => zeros(pair.Target.OutputWidth, pair.Target.InputWidth).DetachFromDisposeScope());
         var probes = targets.Select(pair => (pair.Target, Probe: new Probe(pair.Target))).ToList();
         try
         {
@@ -63,7 +69,7 @@ sealed class FisherMask : DeltaCourse
         }
     }
 
-    void Choose(Dictionary<Projection, Tensor> information)
+    private void Choose(Dictionary<Projection, Tensor> information)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
@@ -72,7 +78,8 @@ sealed class FisherMask : DeltaCourse
             foreach (var (target, count) in targets) Keep(target, information[target].flatten().topk((int)count).indexes);
             return;
         }
-        var chosen = cat([.. targets.Select(pair => information[pair.Target].flatten())]).topk((int)targets.Sum(pair => pair.Count)).indexes;
+        var chosen = cat([.. targets.Select(pair => information[pair.Target].flatten())])
+            .topk((int)targets.Sum(pair => pair.Count)).indexes;
         var first = 0L;
         foreach (var (target, _) in targets)
         {
@@ -82,12 +89,14 @@ sealed class FisherMask : DeltaCourse
         }
     }
 
-    void Keep(Projection target, Tensor places) => found[target] = parts.Own(places.sort().Values.contiguous());
+    private void Keep(Projection target, Tensor places) => found[target] = parts.Own(places.sort().Values.contiguous());
 
     /// <inheritdoc/>
     public override void Saving(Dictionary<string, Tensor> content)
     {
-        if (found.Count == 0) throw new InputException($"{configuration.Origin}: a mask by Fisher information is chosen from data, and none was seen. Train the adapter in a stage, or choose by magnitude or random.");
+        if (found.Count == 0)
+            throw new InputException($"{configuration.Origin}: a mask by Fisher information is chosen from data, and none was seen. Train "
+                + "the adapter in a stage, or choose by magnitude or random.");
         foreach (var (target, places) in found) write(content, target, places);
     }
 }

@@ -5,21 +5,29 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Fourier fine-tuning (Gao et al. 2024): ΔW = s·Re(F⁻¹(C)), C zero but for n coefficients at random places, which a seed chooses. The coefficients start normal; PEFT's
-/// <c>init_weights</c> starts them at zero.
+/// Fourier fine-tuning (Gao et al. 2024): ΔW = s·Re(F⁻¹(C)), C zero but for n coefficients at random places, which a seed chooses. The
+/// coefficients start normal; PEFT's <c>init_weights</c> starts them at zero.
 /// </summary>
 public sealed class FourierFt : DenseDelta
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["n_frequency", "scaling", "random_loc_seed", "init_weights", "n_frequency_pattern", "bias"], Attach) { SizeKey = "n_frequency" };
+    public static DeltaMethod Method { get; } = new(
+        ["n_frequency", "scaling", "random_loc_seed", "init_weights", "n_frequency_pattern", "bias"], Attach) { SizeKey = "n_frequency" };
 
-    readonly Weight spectrum;
-    readonly Tensor places;
-    readonly long output, input;
-    readonly double scale;
+    private readonly Weight spectrum;
+    private readonly Tensor places;
+    private readonly long output, input;
+    private readonly double scale;
 
-    FourierFt(Weight spectrum, Tensor places, long output, long input, double scale, DeltaSwitch state)
-        : base(state, spectrum) => (this.spectrum, this.places, this.output, this.input, this.scale) = (spectrum, places, output, input, scale);
+    private FourierFt(
+        Weight spectrum,
+        Tensor places,
+        long output,
+        long input,
+        double scale,
+        DeltaSwitch state)
+        : base(state, spectrum) =>
+        (this.spectrum, this.places, this.output, this.input, this.scale) = (spectrum, places, output, input, scale);
 
     /// <inheritdoc/>
     public override Tensor Change()
@@ -28,19 +36,26 @@ public sealed class FourierFt : DenseDelta
         return fft.ifft2(whole).real * scale;
     }
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         foreach (var target in parts.Targets)
         {
             long output = target.OutputWidth, input = target.InputWidth;
-            var count = configuration.SpecialSize("n_frequency_pattern", target.Name, configuration.Whole("n_frequency", 1000), within: true);
-            if (count > output * input) throw new InputException($"{configuration.Origin}: n_frequency is {count}, but {target.Name} has {output * input} places.");
+            var count = configuration.SpecialSize(
+                "n_frequency_pattern", target.Name, configuration.Whole("n_frequency", 1000), within: true);
+            if (count > output * input)
+                throw new InputException($"{configuration.Origin}: n_frequency is {count}, but {target.Name} has {output * input} places.");
             // The places are PyTorch's own: the first of a permutation by its generator on the CPU.
             using var generator = new Generator((ulong)configuration.Whole("random_loc_seed", 777, least: 0));
             var places = randperm(output * input, generator: generator).narrow(0, 0, count).clone();
             parts.Plug(target, new FourierFt(
-                parts.Weight(target.Name, "fourierft_spectrum", configuration.Flag("init_weights") ? Start.Zero : Start.Normal(1), count), parts.Own(places), output, input, configuration.Number("scaling", 150), parts.State));
+                parts.Weight(target.Name, "fourierft_spectrum", configuration.Flag("init_weights") ? Start.Zero : Start.Normal(1), count),
+                parts.Own(places),
+                output,
+                input,
+                configuration.Number("scaling", 150),
+                parts.State));
         }
     }
 }

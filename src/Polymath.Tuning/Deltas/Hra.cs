@@ -4,18 +4,18 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Householder reflection adaptation (Yuan et al. 2024): W' = W·H₁⋯H_r, H = I − 2uuᵀ/uᵀu. Reflections start as equal pairs, which cancel. With
-/// Gram-Schmidt the vectors are made orthogonal first.
+/// Householder reflection adaptation (Yuan et al. 2024): W' = W·H₁⋯H_r, H = I − 2uuᵀ/uᵀu. Reflections start as equal pairs, which cancel.
+/// With Gram-Schmidt the vectors are made orthogonal first.
 /// </summary>
 public sealed class Hra : TurnedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(["r", "apply_GS", "init_weights", "bias"], Attach);
 
-    readonly Weight vectors;
-    readonly bool orthogonal;
+    private readonly Weight vectors;
+    private readonly bool orthogonal;
 
-    Hra(Weight vectors, bool orthogonal, DeltaSwitch state)
+    private Hra(Weight vectors, bool orthogonal, DeltaSwitch state)
         : base(state, vectors) => (this.vectors, this.orthogonal) = (vectors, orthogonal);
 
     /// <inheritdoc/>
@@ -33,7 +33,7 @@ public sealed class Hra : TurnedDelta
         return x;
     }
 
-    List<Tensor> Units()
+    private List<Tensor> Units()
     {
         var units = new List<Tensor>();
         for (var i = 0; i < vectors.Value.size(1); i++)
@@ -45,15 +45,22 @@ public sealed class Hra : TurnedDelta
         return units;
     }
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         var rank = configuration.Whole("r", 8);
-        if (rank % 2 != 0 && parts.IsFresh) throw configuration.Fault("r", "an even number is needed, so that the reflections begin as pairs that cancel");
+        if (rank % 2 != 0 && parts.IsFresh)
+            throw configuration.Fault("r", "an even number is needed, so that the reflections begin as pairs that cancel");
         foreach (var target in parts.Targets)
         {
-            var vectors = parts.Weight(target.Name, "hra_u", Start.Kaiming(rank), target.InputWidth, rank);
-            // What Gram and Schmidt leave of the second of an equal pair is zero or noise, whose direction is no number or no start: there each vector is its own.
+            var vectors = parts.Weight(
+                target.Name,
+                "hra_u",
+                Start.Kaiming(rank),
+                target.InputWidth,
+                rank);
+            // What Gram and Schmidt leave of the second of an equal pair is zero or noise, whose direction is no number or no start: there
+            // each vector is its own.
             if (parts.IsFresh && !configuration.Flag("apply_GS"))
             {
                 // Column 2i + 1 is column 2i.

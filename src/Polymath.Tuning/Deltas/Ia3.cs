@@ -5,19 +5,20 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Infused adapter by inhibiting and amplifying inner activations (Liu et al. 2022): one factor for each output, l ⊙ (Wx + b), or, in feed-forward modules, for each input, W(l ⊙ x) + b.
-/// The factors start at one.
+/// Infused adapter by inhibiting and amplifying inner activations (Liu et al. 2022): one factor for each output, l ⊙ (Wx + b), or, in
+/// feed-forward modules, for each input, W(l ⊙ x) + b. The factors start at one.
 /// </summary>
 public sealed class Ia3 : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(["feedforward_modules", "init_ia3_weights"], Attach);
 
-    readonly Weight factors;
-    readonly bool before;
-    readonly DeltaSwitch state;
+    private readonly Weight factors;
+    private readonly bool before;
+    private readonly DeltaSwitch state;
 
-    Ia3(Weight factors, bool before, DeltaSwitch state) => (this.factors, this.before, this.state, Weights) = (factors, before, state, [factors]);
+    private Ia3(Weight factors, bool before, DeltaSwitch state) =>
+        (this.factors, this.before, this.state, Weights) = (factors, before, state, [factors]);
 
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
@@ -42,12 +43,22 @@ public sealed class Ia3 : Delta
     public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) =>
         before ? (weight / factors.Value, bias) : (weight / factors.Value, bias is null ? null : bias / factors.Value.flatten());
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         foreach (var target in parts.Targets)
         {
             var before = parts.Configuration.FitsEnd("feedforward_modules", target.Name);
-            var factors = before ? parts.Weight(target.Name, "ia3_l", Start.One, 1, target.InputWidth) : parts.Weight(target.Name, "ia3_l", Start.One, target.OutputWidth, 1);
+            var factors = before ? parts.Weight(
+                target.Name,
+                "ia3_l",
+                Start.One,
+                1,
+                target.InputWidth) : parts.Weight(
+                    target.Name,
+                    "ia3_l",
+                    Start.One,
+                    target.OutputWidth,
+                    1);
             parts.Plug(target, new Ia3(factors, before, parts.State));
         }
     }

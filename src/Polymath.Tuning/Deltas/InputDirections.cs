@@ -3,17 +3,17 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// The principal directions of rows that come a few at a time (incremental principal components, Ross et al. 2008): what was seen so far is held as its leading directions, times their
-/// singular values, and its mean. Exact as long as no more than a piece was seen.
+/// The principal directions of rows that come a few at a time (incremental principal components, Ross et al. 2008): what was seen so far is
+/// held as its leading directions, times their singular values, and its mean. Exact as long as no more than a piece was seen.
 /// </summary>
 /// <param name="most">The directions that are held.</param>
 sealed class InputDirections(int most) : IDisposable
 {
-    const int Piece = 512;
+    private const int Piece = 512;
 
-    readonly List<Tensor> waiting = [];
-    Tensor? held, mean;
-    double count, scatter;
+    private readonly List<Tensor> waiting = [];
+    private Tensor? held, mean;
+    private double count, scatter;
 
     /// <summary>The rows seen.</summary>
     internal long Rows { get; private set; }
@@ -26,7 +26,7 @@ sealed class InputDirections(int most) : IDisposable
         if (waiting.Sum(part => part.size(0)) >= Piece + 2 * most) Fold();
     }
 
-    void Fold()
+    private void Fold()
     {
         if (waiting.Count == 0) return;
         using var frozen = no_grad();
@@ -54,7 +54,10 @@ sealed class InputDirections(int most) : IDisposable
         (held, mean, count) = (leading.DetachFromDisposeScope(), middle.DetachFromDisposeScope(), total);
     }
 
-    /// <summary>The leading directions [k, in], each of length one and positive where it is largest; their singular values; and the share of all variance that each explains.</summary>
+    /// <summary>
+    /// The leading directions [k, in], each of length one and positive where it is largest; their singular values; and the share of all
+    /// variance that each explains.
+    /// </summary>
     internal (Tensor Directions, Tensor Values, double[] Shares) Leading(int number)
     {
         Fold();

@@ -8,21 +8,29 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Where low-rank factors start so that they take back what rounding the base took away (Li et al. 2023, algorithm 1): by turns, Q = NF4(W − s·BA), and s·BA the best
-/// product of its rank for W − Q. PEFT leaves s out, so that with s ≠ 1 it starts elsewhere than meant; here the factors are divided by it.
+/// Where low-rank factors start so that they take back what rounding the base took away (Li et al. 2023, algorithm 1): by turns, Q = NF4(W
+/// − s·BA), and s·BA the best product of its rank for W − Q. PEFT leaves s out, so that with s ≠ 1 it starts elsewhere than meant; here the
+/// factors are divided by it.
 /// </summary>
 static class LoftQ
 {
     /// <summary>Rounds a projection's weight and sets the factors.</summary>
-    /// <param name="configuration">The settings: <c>loftq_config</c> with <c>loftq_bits</c> (4) and <c>loftq_iter</c> (1 when left out).</param>
+    /// <param name="configuration">The settings: <c>loftq_config</c> with <c>loftq_bits</c> (4) and <c>loftq_iter</c> (1 when left
+    /// out).</param>
     /// <param name="target">The projection; its base is held in NF4 afterwards.</param>
     /// <param name="a">A [r, in].</param>
     /// <param name="b">B [out, r].</param>
     /// <param name="scale">s.</param>
-    internal static void Start(AdapterConfiguration configuration, Projection target, Weight a, Weight b, double scale)
+    internal static void Start(
+        AdapterConfiguration configuration,
+        Projection target,
+        Weight a,
+        Weight b,
+        double scale)
     {
         if (target.Weight.Quantized is { } held)
-            throw new InputException($"LoftQ starts from the whole weights, and {target.Name} is held in {held.Form.ToString().ToLowerInvariant()} already. Open the model without --base; LoftQ holds it in nf4 itself.");
+            throw new InputException($"LoftQ starts from the whole weights, and {target.Name} is held in "
+                + $"{held.Form.ToString().ToLowerInvariant()} already. Open the model without --base; LoftQ holds it in nf4 itself.");
         var turns = Settings(configuration);
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
@@ -43,13 +51,17 @@ static class LoftQ
         target.Weight.Quantize(QuantizedForm.Nf4, target.Transposed);
     }
 
-    static int Settings(AdapterConfiguration configuration)
+    private static int Settings(AdapterConfiguration configuration)
     {
         if (configuration.Parts("loftq_config") is not { Count: > 0 } given) return 1;
         foreach (var (key, _) in given)
-            if (key is not ("loftq_bits" or "loftq_iter")) throw configuration.Fault("loftq_config", $"{key} is not known; known are loftq_bits and loftq_iter");
-        if (given["loftq_bits"] is JsonValue bits && bits.ToString() != "4") throw configuration.Fault("loftq_config", "loftq_bits is 4 here");
+            if (key is not ("loftq_bits" or "loftq_iter"))
+                throw configuration.Fault("loftq_config", $"{key} is not known; known are loftq_bits and loftq_iter");
+        if (given["loftq_bits"] is JsonValue bits && bits.ToString() != "4")
+            throw configuration.Fault("loftq_config", "loftq_bits is 4 here");
         if (given["loftq_iter"] is not { } turns) return 1;
-        return int.TryParse(turns.ToString(), out var count) && count is > 0 and <= 100 ? count : throw configuration.Fault("loftq_config", "loftq_iter is a whole number from 1 to 100");
+        return int.TryParse(turns.ToString(), out var count) && count is > 0 and <= 100
+            ? count
+            : throw configuration.Fault("loftq_config", "loftq_iter is a whole number from 1 to 100");
     }
 }

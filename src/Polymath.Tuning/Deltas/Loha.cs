@@ -21,21 +21,38 @@ public abstract class DenseDelta(DeltaSwitch state, params IReadOnlyList<Weight>
 }
 
 /// <summary>
-/// Low-rank Hadamard product (Hyeon-Woo et al. 2022; Yeh et al. 2024): ΔW = (α/r)·(A₁B₁) ⊙ (A₂B₂), which reaches rank r². B₂ starts at zero, the
-/// others by Kaiming's rule.
+/// Low-rank Hadamard product (Hyeon-Woo et al. 2022; Yeh et al. 2024): ΔW = (α/r)·(A₁B₁) ⊙ (A₂B₂), which reaches rank r². B₂ starts at
+/// zero, the others by Kaiming's rule.
 /// </summary>
 public sealed class Loha : DenseDelta
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["r", "alpha", "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "init_weights", "rank_pattern", "alpha_pattern", "bias"], Attach);
+    public static DeltaMethod Method { get; } = new(
+        [
+            "r", "alpha", "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "init_weights", "rank_pattern",
+            "alpha_pattern", "bias",
+        ],
+        Attach);
 
-    readonly Weight a1, b1, a2, b2;
-    readonly double scale;
-    readonly PieceDropout dropout;
-    readonly DeltaSwitch state;
+    private readonly Weight a1, b1, a2, b2;
+    private readonly double scale;
+    private readonly PieceDropout dropout;
+    private readonly DeltaSwitch state;
 
-    Loha(Weight a1, Weight b1, Weight a2, Weight b2, double scale, PieceDropout dropout, DeltaSwitch state)
-        : base(state, a1, b1, a2, b2) => (this.a1, this.b1, this.a2, this.b2, this.scale, this.dropout, this.state) = (a1, b1, a2, b2, scale, dropout, state);
+    private Loha(
+        Weight a1,
+        Weight b1,
+        Weight a2,
+        Weight b2,
+        double scale,
+        PieceDropout dropout,
+        DeltaSwitch state)
+        : base(
+            state,
+            a1,
+            b1,
+            a2,
+            b2) => (this.a1, this.b1, this.a2, this.b2, this.scale, this.dropout, this.state) = (a1, b1, a2, b2, scale, dropout, state);
 
     /// <inheritdoc/>
     public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
@@ -51,7 +68,7 @@ public sealed class Loha : DenseDelta
     /// <inheritdoc/>
     public override Tensor Change() => a1.Value.mm(b1.Value) * a2.Value.mm(b2.Value) * scale;
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         // LoHa's rows grow whatever rank_dropout_scale says, in PEFT, too.
@@ -62,8 +79,33 @@ public sealed class Loha : DenseDelta
             var alpha = configuration.Special("alpha_pattern", target.Name, configuration.Number("alpha", 8));
             long output = target.OutputWidth, input = target.InputWidth;
             parts.Plug(target, new Loha(
-                parts.Weight(target.Name, "hada_w1_a", Start.Kaiming(rank), output, rank), parts.Weight(target.Name, "hada_w1_b", Start.Kaiming(input), rank, input),
-                parts.Weight(target.Name, "hada_w2_a", Start.Kaiming(rank), output, rank), parts.Weight(target.Name, "hada_w2_b", Start.Zero, rank, input), alpha / rank, dropout, parts.State));
+                parts.Weight(
+                    target.Name,
+                    "hada_w1_a",
+                    Start.Kaiming(rank),
+                    output,
+                    rank),
+                parts.Weight(
+                    target.Name,
+                    "hada_w1_b",
+                    Start.Kaiming(input),
+                    rank,
+                    input),
+                parts.Weight(
+                    target.Name,
+                    "hada_w2_a",
+                    Start.Kaiming(rank),
+                    output,
+                    rank),
+                parts.Weight(
+                    target.Name,
+                    "hada_w2_b",
+                    Start.Zero,
+                    rank,
+                    input),
+                alpha / rank,
+                dropout,
+                parts.State));
         }
     }
 }

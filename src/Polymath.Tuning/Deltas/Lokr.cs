@@ -5,27 +5,38 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Low-rank Kronecker product (Edalati et al. 2022; Yeh et al. 2024): ΔW = (α/r)·W₁ ⊗ W₂, with out = l·k and in = m·n split as evenly as their factors allow. W₂ is of rank r where that is
-/// the smaller, W₁ too where both are to be. W₁ starts at zero, the rest by Kaiming's rule.
+/// Low-rank Kronecker product (Edalati et al. 2022; Yeh et al. 2024): ΔW = (α/r)·W₁ ⊗ W₂, with out = l·k and in = m·n split as evenly as
+/// their factors allow. W₂ is of rank r where that is the smaller, W₁ too where both are to be. W₁ starts at zero, the rest by Kaiming's
+/// rule.
 /// </summary>
 public sealed class Lokr : AddedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "alpha", "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "decompose_both", "decompose_factor", "init_weights", "rank_pattern", "alpha_pattern", "bias"], Attach);
+        [
+            "r", "alpha", "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "decompose_both",
+            "decompose_factor", "init_weights", "rank_pattern", "alpha_pattern", "bias",
+        ],
+        Attach);
 
-    readonly IReadOnlyList<Weight> first, second;
-    readonly double scale;
-    readonly PieceDropout dropout;
-    readonly DeltaSwitch state;
+    private readonly IReadOnlyList<Weight> first, second;
+    private readonly double scale;
+    private readonly PieceDropout dropout;
+    private readonly DeltaSwitch state;
 
-    Lokr(IReadOnlyList<Weight> first, IReadOnlyList<Weight> second, double scale, PieceDropout dropout, DeltaSwitch state) =>
-        (this.first, this.second, this.scale, this.dropout, this.state, Weights) = (first, second, scale, dropout, state, [.. first, .. second]);
+    private Lokr(
+        IReadOnlyList<Weight> first,
+        IReadOnlyList<Weight> second,
+        double scale,
+        PieceDropout dropout,
+        DeltaSwitch state) =>
+            (this.first, this.second, this.scale, this.dropout, this.state, Weights) =
+                (first, second, scale, dropout, state, [.. first, .. second]);
 
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
 
-    static Tensor Factor(IReadOnlyList<Weight> parts) => parts.Count == 1 ? parts[0].Value : parts[0].Value.mm(parts[1].Value);
+    private static Tensor Factor(IReadOnlyList<Weight> parts) => parts.Count == 1 ? parts[0].Value : parts[0].Value.mm(parts[1].Value);
 
     /// <inheritdoc/>
     public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
@@ -45,7 +56,7 @@ public sealed class Lokr : AddedDelta
     /// <inheritdoc/>
     public override Tensor Change() => kron(Factor(first), Factor(second)) * scale;
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         var dropout = PieceDropout.Of(configuration, configuration.Flag("rank_dropout_scale"));
@@ -56,15 +67,52 @@ public sealed class Lokr : AddedDelta
             var alpha = configuration.Special("alpha_pattern", target.Name, configuration.Number("alpha", 8));
             (long l, long k) = Split(target.OutputWidth, factor);
             (long m, long n) = Split(target.InputWidth, factor);
-            IReadOnlyList<Weight> Make(string name, bool low, long rows, long columns, bool zero) => low
-                ? [parts.Weight(target.Name, name + "_a", zero ? Start.Zero : Start.Kaiming(rank), rows, rank), parts.Weight(target.Name, name + "_b", Start.Kaiming(columns), rank, columns)]
-                : [parts.Weight(target.Name, name, zero ? Start.Zero : Start.Kaiming(columns), rows, columns)];
+            IReadOnlyList<Weight> Make(
+                string name,
+                bool low,
+                long rows,
+                long columns,
+                bool zero) => low
+                    ? [parts.Weight(
+                        target.Name,
+                        name + "_a",
+                        zero ? Start.Zero : Start.Kaiming(rank),
+                        rows,
+                        rank), parts.Weight(
+                            target.Name,
+                            name + "_b",
+                            Start.Kaiming(columns),
+                            rank,
+                            columns)]
+                    : [parts.Weight(
+                        target.Name,
+                        name,
+                        zero ? Start.Zero : Start.Kaiming(columns),
+                        rows,
+                        columns)];
             parts.Plug(target, new Lokr(
-                Make("lokr_w1", configuration.Flag("decompose_both") && rank < Math.Max(l, m) / 2.0, l, m, zero: true), Make("lokr_w2", rank < Math.Max(k, n) / 2.0, k, n, zero: false), alpha / rank, dropout, parts.State));
+                Make(
+                    "lokr_w1",
+                    configuration.Flag("decompose_both") && rank < Math.Max(l, m) / 2.0,
+                    l,
+                    m,
+                    zero: true),
+                Make(
+                    "lokr_w2",
+                    rank < Math.Max(k, n) / 2.0,
+                    k,
+                    n,
+                    zero: false),
+                alpha / rank,
+                dropout,
+                parts.State));
         }
     }
 
-    /// <summary>Two factors of a width, the smaller first: as near to each other as can be, the smaller at most <paramref name="factor"/>, or just that where it divides.</summary>
+    /// <summary>
+    /// Two factors of a width, the smaller first: as near to each other as can be, the smaller at most <paramref name="factor"/>, or just
+    /// that where it divides.
+    /// </summary>
     /// <param name="width">The width.</param>
     /// <param name="factor">The wished factor, or −1.</param>
     internal static (long Small, long Large) Split(long width, int factor)

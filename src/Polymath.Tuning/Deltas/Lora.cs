@@ -9,23 +9,28 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Low-rank adaptation (Hu et al. 2021, eq. 3): y = Wx + b + s·B(A(dropout x)), s = α/r, or α/√r where the rank stabilises it (Kalajdzievski 2023).
-/// A starts uniform in ±1/√in (Kaiming with a = √5), B at zero, so that a fresh delta changes nothing.
-/// With a magnitude m it is DoRA (Liu et al. 2024): the changed weight's rows are scaled to the lengths m, which start as W's own; a row's length counts as a constant
-/// in the gradient (section 4.3), and b is outside.
+/// Low-rank adaptation (Hu et al. 2021, eq. 3): y = Wx + b + s·B(A(dropout x)), s = α/r, or α/√r where the rank stabilises it
+/// (Kalajdzievski 2023). A starts uniform in ±1/√in (Kaiming with a = √5), B at zero, so that a fresh delta changes nothing.
+/// With a magnitude m it is DoRA (Liu et al. 2024): the changed weight's rows are scaled to the lengths m, which start as W's own; a row's
+/// length counts as a constant in the gradient (section 4.3), and b is outside.
 /// </summary>
 public sealed class Lora : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights", "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size", "target_parameters"], Attach) { Check = Check };
+        [
+            "r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights",
+            "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size",
+            "target_parameters",
+        ],
+        Attach) { Check = Check };
 
     // Ways to start that leave the base as it is.
-    static readonly string[] plainStarts = ["true", "false", "gaussian", "orthogonal", "mica"];
+    private static readonly string[] plainStarts = ["true", "false", "gaussian", "orthogonal", "mica"];
 
-    readonly DeltaSwitch state;
-    readonly double dropout;
-    readonly (Tensor A, Tensor B)? anchor;
+    private readonly DeltaSwitch state;
+    private readonly double dropout;
+    private readonly (Tensor A, Tensor B)? anchor;
 
     /// <summary>A delta for a projection.</summary>
     /// <param name="a">A [r, in].</param>
@@ -37,7 +42,16 @@ public sealed class Lora : Delta
     /// <param name="anchor">Factors A₀ [r, in] and B₀ [out, r] whose product is taken off, or null (PiSSA, OLoRA).</param>
     /// <param name="bias">c [out], which the delta adds to what B gives, or null.</param>
     /// <param name="map">The projection, which must have a bias for c to be merged into.</param>
-    public Lora(Weight a, Weight b, double scale, double dropout, DeltaSwitch state, Weight? magnitude = null, (Tensor A, Tensor B)? anchor = null, Weight? bias = null, Projection? map = null)
+    public Lora(
+        Weight a,
+        Weight b,
+        double scale,
+        double dropout,
+        DeltaSwitch state,
+        Weight? magnitude = null,
+        (Tensor A, Tensor B)? anchor = null,
+        Weight? bias = null,
+        Projection? map = null)
     {
         (A, B, Scale, this.dropout, this.state, Magnitude, this.anchor, Bias) = (a, b, scale, dropout, state, magnitude, anchor, bias);
         Merges = bias is null || map?.Bias is not null;
@@ -73,21 +87,38 @@ public sealed class Lora : Delta
         var y = inner(x);
         if (!state.On) return y;
         var dropped = dropout > 0 && state.Training ? Dropout.Of(x, dropout) : x;
-        if (anchor is { } start) y = addmm(y, nn.functional.linear(x, start.A), start.B.t(), 1f, (float)-Scale);
+        if (anchor is { } start)
+            y = addmm(
+                y,
+                nn.functional.linear(x, start.A),
+                start.B.t(),
+                1f,
+                (float)-Scale);
         var low = nn.functional.linear(dropped, A.Value);                                           // [tokens, r]
         if (Magnitude is null)
         {
-            y = addmm(y, low, B.Value.t(), 1f, (float)Scale);                                       // [tokens, out]
+            y = addmm(
+                y,
+                low,
+                B.Value.t(),
+                1f,
+                (float)Scale);                                       // [tokens, out]
             return Bias is null ? y : y + Bias.Value * Scale;
         }
         var gain = Gain(map.Matrix());
         var plain = map.Plain(dropped, withBias: false);
-        if (anchor is { } off) plain = addmm(plain, nn.functional.linear(dropped, off.A), off.B.t(), 1f, (float)-Scale);
+        if (anchor is { } off)
+            plain = addmm(
+                plain,
+                nn.functional.linear(dropped, off.A),
+                off.B.t(),
+                1f,
+                (float)-Scale);
         return y + plain * (gain - 1) + nn.functional.linear(low, B.Value, Bias?.Value) * (gain * Scale);
     }
 
     // m over the rows' lengths, which count as constants.
-    Tensor Gain(Tensor weight)
+    private Tensor Gain(Tensor weight)
     {
         Tensor lengths;
         using (no_grad()) lengths = (weight + Change()).norm(1);
@@ -112,9 +143,10 @@ public sealed class Lora : Delta
     public override bool Unmerges => Magnitude is null && anchor is null && Merges;
 
     /// <inheritdoc/>
-    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) => Unmerges ? (weight - Change(), Bias is null ? bias : bias! - Bias.Value * Scale) : base.Unmerge(weight, bias);
+    public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias) =>
+        Unmerges ? (weight - Change(), Bias is null ? bias : bias! - Bias.Value * Scale) : base.Unmerge(weight, bias);
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         Check(configuration);
@@ -122,8 +154,13 @@ public sealed class Lora : Delta
         double alpha = configuration.Number("lora_alpha", 8), dropout = configuration.Number("lora_dropout", 0);
         var start = StartOf(configuration);
         bool anchored = IsAnchored(start), loftq = start == "loftq", guessed = start.StartsWith("pissa_niter_", StringComparison.Ordinal);
-        // PEFT's quick way to PiSSA's start draws random numbers: what it took off the base cannot be found again. A fresh one starts from the exact parts, and its file says so.
-        if (guessed && !parts.IsFresh) throw configuration.Fault("init_lora_weights", "what PEFT took off the base there came of random numbers and is not in the file; save it converted (save_pretrained with path_initial_model_for_weight_conversion)");
+        // PEFT's quick way to PiSSA's start draws random numbers: what it took off the base cannot be found again. A fresh one starts from
+        // the exact parts, and its file says so.
+        if (guessed && !parts.IsFresh)
+            throw configuration.Fault(
+                "init_lora_weights",
+                "what PEFT took off the base there came of random numbers and is not in the file; save it converted (save_pretrained with "
+                    + "path_initial_model_for_weight_conversion)");
         if (guessed) configuration.Set("init_lora_weights", "pissa");
         (int Rank, double Scale) Size(string name)
         {
@@ -147,19 +184,46 @@ public sealed class Lora : Delta
             var prefix = AdapterConfiguration.Prefix + target.Name;
             var starts = Starts(own, target.InputWidth);
             var a = parts.Named(prefix + ".lora_A.weight", starts.A, [own, target.InputWidth], stream: prefix);
-            var b = start == "mica" ? parts.Fixed(prefix + ".lora_B.weight", starts.B, target.OutputWidth, own) : parts.Weight(target.Name, "lora_B.weight", starts.B, target.OutputWidth, own);
+            var b = start == "mica" ? parts.Fixed(prefix + ".lora_B.weight", starts.B, target.OutputWidth, own) : parts.Weight(
+                target.Name,
+                "lora_B.weight",
+                starts.B,
+                target.OutputWidth,
+                own);
             if (start == "orthogonal" && parts.IsFresh) Turn(parts, target, a, b);
             if (start == "mica" && parts.IsFresh) Begin(b, () => Least(target.Matrix(), own));
-            var magnitude = configuration.Flag("use_dora") ? parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth) : null;
-            (Tensor A, Tensor B)? anchor = anchored ? Anchor(parts, target, own, scale, start) : null;
+            var magnitude = configuration.Flag("use_dora")
+                ? parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth)
+                : null;
+            (Tensor A, Tensor B)? anchor = anchored ? Anchor(
+                parts,
+                target,
+                own,
+                scale,
+                start) : null;
             if (anchor is { } first && parts.IsFresh)
             {
                 a.Assign(first.A);
                 b.Assign(first.B);
             }
-            if (loftq && parts.IsFresh) LoftQ.Start(configuration, target, a, b, scale);
+            if (loftq && parts.IsFresh)
+                LoftQ.Start(
+                    configuration,
+                    target,
+                    a,
+                    b,
+                    scale);
             var bias = configuration.Flag("lora_bias") ? parts.Weight(target.Name, "lora_B.bias", Start.Zero, target.OutputWidth) : null;
-            var delta = new Lora(a, b, scale, dropout, parts.State, magnitude, anchor, bias, target);
+            var delta = new Lora(
+                a,
+                b,
+                scale,
+                dropout,
+                parts.State,
+                magnitude,
+                anchor,
+                bias,
+                target);
             if (parts.IsFresh && magnitude is not null) Begin(magnitude, () => (target.Matrix() + delta.Change()).norm(1));
             parts.Plug(target, delta);
             plugged.Add((target, delta));
@@ -173,14 +237,31 @@ public sealed class Lora : Delta
         var table = parts.Model.Tokens;
         var (tokenRank, tokenScale) = Size(table.Name);
         var (words, width) = (table.Embedding.Value.size(0), table.Embedding.Value.size(1));
-        Weight left = parts.Weight(table.Name, "lora_embedding_A", Start.Zero, tokenRank, words), right = parts.Weight(table.Name, "lora_embedding_B", Start.Normal(1), width, tokenRank);
+        Weight left = parts.Weight(
+            table.Name,
+            "lora_embedding_A",
+            Start.Zero,
+            tokenRank,
+            words),
+            right = parts.Weight(
+                table.Name,
+                "lora_embedding_B",
+                Start.Normal(1),
+                width,
+                tokenRank);
         var lengths = configuration.Flag("use_dora") ? parts.Weight(table.Name, "lora_magnitude_vector", Start.One, width) : null;
-        var tokens = new LoraTokens(left, right, tokenScale, parts.State, table.Embedding, lengths);
+        var tokens = new LoraTokens(
+            left,
+            right,
+            tokenScale,
+            parts.State,
+            table.Embedding,
+            lengths);
         if (parts.IsFresh && lengths is not null) Begin(lengths, () => tokens.Lengths(table.Embedding.Value));
         parts.Plug(tokens);
     }
 
-    static void Begin(Weight weight, Func<Tensor> value)
+    private static void Begin(Weight weight, Func<Tensor> value)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
@@ -188,46 +269,66 @@ public sealed class Lora : Delta
     }
 
     // A and B are made of the two halves of an orthogonal matrix's rows, so that their product is nothing while neither is.
-    static void Turn(DeltaParts parts, Projection target, Weight a, Weight b)
+    private static void Turn(DeltaParts parts, Projection target, Weight a, Weight b)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         long rank = a.Shape[0], half = rank / 2;
         if (rank % 2 != 0) throw parts.Fault("r", $"\"orthogonal\" needs an even rank, and {target.Name} has {rank}");
-        var (turn, _) = linalg.qr(tensor(Start.Normal(1).Draw(rank * rank, new RandomStream(parts.Seed, target.Name + ".orthogonal")), rank, rank));
+        var (turn, _) = linalg.qr(
+            tensor(Start.Normal(1).Draw(rank * rank, new RandomStream(parts.Seed, target.Name + ".orthogonal")), rank, rank));
         var halves = turn.view(half, 2, rank);
         a.Assign(halves.select(1, 0).t().mm(a.Value.narrow(0, 0, half)) / 10);
         b.Assign(b.Value.narrow(1, 0, half).mm(halves.select(1, 1)) / 10);
     }
 
     // The directions of outputs that a weight [out, in] uses least: they stay as they are, and A is learned (MiCA).
-    static Tensor Least(Tensor weight, int rank)
+    private static Tensor Least(Tensor weight, int rank)
     {
         var (u, _, _) = linalg.svd(weight, fullMatrices: false);
         return u.narrow(1, u.size(1) - rank, rank);
     }
 
-    static string StartOf(AdapterConfiguration configuration) => configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
+    private static string StartOf(AdapterConfiguration configuration) =>
+        configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
 
     // Whether what is trained starts as a part of the weight, which is taken off.
-    internal static bool IsAnchored(AdapterConfiguration configuration) => configuration.Type == "LORA" && IsAnchored(StartOf(configuration));
+    internal static bool IsAnchored(AdapterConfiguration configuration) =>
+        configuration.Type == "LORA" && IsAnchored(StartOf(configuration));
 
-    static bool IsAnchored(string start) => start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
+    private static bool IsAnchored(string start) =>
+        start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
 
-    static void Check(AdapterConfiguration configuration)
+    private static void Check(AdapterConfiguration configuration)
     {
-        if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1)) throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
+        if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1))
+            throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
         var start = StartOf(configuration);
         var loftq = start == "loftq";
-        if (!IsAnchored(start) && !loftq && start != "eva" && !plainStarts.Contains(start)) throw configuration.Fault("init_lora_weights", "known are true, false, \"gaussian\", \"orthogonal\", \"mica\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
-        if (loftq && configuration.Flag("use_dora")) throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
-        if (configuration.Has("layer_replication")) throw configuration.Fault("layer_replication", "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights under the new numbers), then train or attach the adapter on it");
+        if (!IsAnchored(start) && !loftq && start != "eva" && !plainStarts.Contains(start))
+            throw configuration.Fault(
+                "init_lora_weights",
+                "known are true, false, \"gaussian\", \"orthogonal\", \"mica\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert "
+                    + "another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
+        if (loftq && configuration.Flag("use_dora"))
+            throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
+        if (configuration.Has("layer_replication"))
+            throw configuration.Fault(
+                "layer_replication",
+                "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights "
+                    + "under the new numbers), then train or attach the adapter on it");
         if (start == "eva") Eva.Check(configuration);
     }
 
-    // What is trained starts as the principal part of the weight (PiSSA: Meng et al. 2024, by its singular values) or as an orthonormal one (OLoRA: Büyükakyüz 2024, by QR), and PEFT
-    // takes that part out of the base. Here the base stays whole, and the part is taken off beside it: the same sum, and a file that is right on the original base.
-    static (Tensor A, Tensor B) Anchor(DeltaParts parts, Projection target, int rank, double scale, string start)
+    // What is trained starts as the principal part of the weight (PiSSA: Meng et al. 2024, by its singular values) or as an orthonormal one
+    // (OLoRA: Büyükakyüz 2024, by QR), and PEFT takes that part out of the base. Here the base stays whole, and the part is taken off
+    // beside it: the same sum, and a file that is right on the original base.
+    private static (Tensor A, Tensor B) Anchor(
+        DeltaParts parts,
+        Projection target,
+        int rank,
+        double scale,
+        string start)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
@@ -264,7 +365,9 @@ public sealed class Lora : Delta
             ["layers_pattern"] = null,
             ["layers_to_transform"] = null,
             // PEFT writes a whole alpha without a point.
-            ["lora_alpha"] = method.LoraAlpha == Math.Floor(method.LoraAlpha) ? JsonValue.Create((long)method.LoraAlpha) : JsonValue.Create(method.LoraAlpha),
+            ["lora_alpha"] = method.LoraAlpha == Math.Floor(method.LoraAlpha)
+                ? JsonValue.Create((long)method.LoraAlpha)
+                : JsonValue.Create(method.LoraAlpha),
             ["lora_bias"] = false,
             ["lora_dropout"] = method.LoraDropout,
             ["modules_to_save"] = null,

@@ -5,27 +5,35 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Low-rank adaptation of a layer's experts together, as PEFT has it of what transformers holds as one stack (<c>target_parameters</c>): A [experts·r, in] has each expert's r rows one after the
-/// other, B [out, r·experts] its r columns taken by turns. What is a map of its own here - an expert's gate, and its way up - takes its share of B's rows.
+/// Low-rank adaptation of a layer's experts together, as PEFT has it of what transformers holds as one stack (<c>target_parameters</c>): A
+/// [experts·r, in] has each expert's r rows one after the other, B [out, r·experts] its r columns taken by turns. What is a map of its own
+/// here - an expert's gate, and its way up - takes its share of B's rows.
 /// </summary>
 public sealed class LoraExperts : AddedDelta
 {
-    const string Key = "target_parameters";
+    private const string Key = "target_parameters";
 
-    readonly Weight a, b;
-    readonly StackPlace place;
-    readonly long rank;
-    readonly double scale;
-    readonly DeltaSwitch state;
+    private readonly Weight a, b;
+    private readonly StackPlace place;
+    private readonly long rank;
+    private readonly double scale;
+    private readonly DeltaSwitch state;
 
-    LoraExperts(Weight a, Weight b, StackPlace place, long rank, double scale, DeltaSwitch state) => (this.a, this.b, this.place, this.rank, this.scale, this.state, Weights) = (a, b, place, rank, scale, state, [a, b]);
+    private LoraExperts(
+        Weight a,
+        Weight b,
+        StackPlace place,
+        long rank,
+        double scale,
+        DeltaSwitch state) =>
+        (this.a, this.b, this.place, this.rank, this.scale, this.state, Weights) = (a, b, place, rank, scale, state, [a, b]);
 
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
 
-    Tensor A => a.Value.narrow(0, place.Expert * rank, rank);                                       // [r, in]
+    private Tensor A => a.Value.narrow(0, place.Expert * rank, rank);                                       // [r, in]
 
-    Tensor B                                                                                       // [out, r]
+    private Tensor B                                                                                       // [out, r]
     {
         get
         {
@@ -39,7 +47,12 @@ public sealed class LoraExperts : AddedDelta
     {
         ArgumentNullException.ThrowIfNull(inner);
         var y = inner(x);
-        return state.On ? addmm(y, nn.functional.linear(x, A), B.t(), 1f, (float)scale) : y;
+        return state.On ? addmm(
+            y,
+            nn.functional.linear(x, A),
+            B.t(),
+            1f,
+            (float)scale) : y;
     }
 
     /// <inheritdoc/>
@@ -54,26 +67,51 @@ public sealed class LoraExperts : AddedDelta
         if (names.Count == 0) return;
         foreach (var setting in new[] { "use_dora", "lora_bias" })
             if (parts.Configuration.Flag(setting)) throw parts.Fault(setting, $"{Key} has no such form; leave one of the two out");
-        if (parts.Configuration.Number("lora_dropout", 0) > 0) throw parts.Fault("lora_dropout", $"{Key} changes weights, whose inputs cannot be dropped; leave one of the two out");
-        if (parts.IsFresh && (parts.Configuration.Text("init_lora_weights") ?? "true") != "true") throw parts.Fault("init_lora_weights", $"{Key} starts in one way; leave one of the two out");
-        var stacks = parts.Model.Projections.Where(map => map.Stack is not null).GroupBy(map => map.Stack!.Name).Where(stack => names.Any(name => AdapterConfiguration.Means(name, stack.Key))).ToList();
+        if (parts.Configuration.Number("lora_dropout", 0) > 0)
+            throw parts.Fault("lora_dropout", $"{Key} changes weights, whose inputs cannot be dropped; leave one of the two out");
+        if (parts.IsFresh && (parts.Configuration.Text("init_lora_weights") ?? "true") != "true")
+            throw parts.Fault("init_lora_weights", $"{Key} starts in one way; leave one of the two out");
+        var stacks = parts.Model.Projections.Where(map => map.Stack is not null).GroupBy(map => map.Stack!.Name)
+            .Where(stack => names.Any(name => AdapterConfiguration.Means(name, stack.Key))).ToList();
         if (names.FirstOrDefault(name => !stacks.Exists(stack => AdapterConfiguration.Means(name, stack.Key))) is { } strange)
-            throw parts.Fault(Key, $"{strange} is no stack of experts of a {parts.Model.Configuration["model_type"]} (mixtral and qwen3_moe have mlp.experts.gate_up_proj and mlp.experts.down_proj); name a linear map in target_modules");
+            throw parts.Fault(
+                Key, $"{strange} is no stack of experts of a {parts.Model.Configuration["model_type"]} (mixtral and qwen3_moe have "
+                    + "mlp.experts.gate_up_proj and mlp.experts.down_proj); name a linear map in target_modules");
         foreach (var layer in stacks.GroupBy(stack => Module(stack.Key)))
         {
             // PEFT puts one shell around another: the first, that of gate and up, is the innermost.
             var ordered = layer.OrderBy(stack => stack.First().Stack!.Parts == 1).ToList();
-            for (var i = 0; i < ordered.Count; i++) Plug(parts, [.. ordered[i]], layer.Key + string.Concat(Enumerable.Repeat(".base_layer", ordered.Count - 1 - i)), size(ordered[i].Key));
+            for (var i = 0; i < ordered.Count; i++)
+                Plug(parts, [.. ordered[i]], layer.Key + string.Concat(Enumerable.Repeat(".base_layer", ordered.Count - 1 - i)), size(
+                    ordered[i].Key));
         }
     }
 
-    static void Plug(DeltaParts parts, List<Projection> maps, string name, (int Rank, double Scale) size)
+    private static void Plug(DeltaParts parts, List<Projection> maps, string name, (int Rank, double Scale) size)
     {
         var (rank, scale) = size;
         var experts = maps.Max(map => map.Stack!.Expert) + 1;
-        Weight a = parts.Weight(name, "lora_A.weight", Start.Kaiming(maps[0].InputWidth), (long)rank * experts, maps[0].InputWidth), b = parts.Weight(name, "lora_B.weight", Start.Zero, maps[0].OutputWidth * maps[0].Stack!.Parts, (long)rank * experts);
-        foreach (var map in maps) parts.Plug(map, new LoraExperts(a, b, map.Stack!, rank, scale, parts.State));
+        Weight a = parts.Weight(
+            name,
+            "lora_A.weight",
+            Start.Kaiming(maps[0].InputWidth),
+            (long)rank * experts,
+            maps[0].InputWidth),
+            b = parts.Weight(
+                name,
+                "lora_B.weight",
+                Start.Zero,
+                maps[0].OutputWidth * maps[0].Stack!.Parts,
+                (long)rank * experts);
+        foreach (var map in maps)
+            parts.Plug(map, new LoraExperts(
+                a,
+                b,
+                map.Stack!,
+                rank,
+                scale,
+                parts.State));
     }
 
-    static string Module(string stack) => stack[..stack.LastIndexOf('.')];
+    private static string Module(string stack) => stack[..stack.LastIndexOf('.')];
 }

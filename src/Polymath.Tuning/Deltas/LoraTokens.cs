@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Low-rank adaptation of the token vectors: e(t) + s·B·A[:, t]. A starts at zero, B normal. With lengths m it is DoRA: each of a vector's dimensions is scaled, so that over all
-/// tokens together it has the length m; that length counts as a constant in the gradient.
+/// Low-rank adaptation of the token vectors: e(t) + s·B·A[:, t]. A starts at zero, B normal. With lengths m it is DoRA: each of a vector's
+/// dimensions is scaled, so that over all tokens together it has the length m; that length counts as a constant in the gradient.
 /// </summary>
 /// <param name="a">A [r, vocabulary].</param>
 /// <param name="b">B [width, r].</param>
@@ -13,7 +13,13 @@ namespace Polymath.Tuning.Deltas;
 /// <param name="state">Whether the deltas of the set are on.</param>
 /// <param name="table">The token vectors [vocabulary, width].</param>
 /// <param name="magnitude">m [width], or null.</param>
-public sealed class LoraTokens(Weight a, Weight b, double scale, DeltaSwitch state, Weight table, Weight? magnitude = null) : TokenDelta
+public sealed class LoraTokens(
+    Weight a,
+    Weight b,
+    double scale,
+    DeltaSwitch state,
+    Weight table,
+    Weight? magnitude = null) : TokenDelta
 {
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; } = [.. new[] { a, b, magnitude }.OfType<Weight>()];
@@ -25,11 +31,16 @@ public sealed class LoraTokens(Weight a, Weight b, double scale, DeltaSwitch sta
     public override Tensor Change(Tensor ids, Tensor vectors)
     {
         if (!state.On) return vectors;
-        var changed = addmm(vectors, a.Value.t().index_select(0, ids), b.Value.t(), 1f, (float)scale);
+        var changed = addmm(
+            vectors,
+            a.Value.t().index_select(0, ids),
+            b.Value.t(),
+            1f,
+            (float)scale);
         return magnitude is null ? changed : changed * Gain(table.Value);
     }
 
-    Tensor Gain(Tensor vectors)
+    private Tensor Gain(Tensor vectors)
     {
         Tensor lengths;
         using (no_grad()) lengths = Lengths(vectors);
@@ -40,7 +51,7 @@ public sealed class LoraTokens(Weight a, Weight b, double scale, DeltaSwitch sta
     /// <param name="vectors">The table.</param>
     internal Tensor Lengths(Tensor vectors) => Changed(vectors.to(ScalarType.Float32)).norm(0);
 
-    Tensor Changed(Tensor vectors) => vectors + b.Value.mm(a.Value).t() * scale;
+    private Tensor Changed(Tensor vectors) => vectors + b.Value.mm(a.Value).t() * scale;
 
     /// <inheritdoc/>
     public override Tensor Merge(Tensor table) => magnitude is null ? Changed(table) : Changed(table) * Gain(table);

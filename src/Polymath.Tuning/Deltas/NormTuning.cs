@@ -1,17 +1,21 @@
 namespace Polymath.Tuning.Deltas;
 
-/// <summary>Norm tuning (Zhao et al. 2024): of the whole model only norms are trained, as PEFT's files say it: a trained copy of each norm's weight and bias.</summary>
+/// <summary>
+/// Norm tuning (Zhao et al. 2024): of the whole model only norms are trained, as PEFT's files say it: a trained copy of each norm's weight
+/// and bias.
+/// </summary>
 public static class NormTuning
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(["bias"], Attach);
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         foreach (var weight in parts.Model.Weights.Where(weight => weight.Shape.Count == 1))
         {
             var dot = weight.Name.LastIndexOf('.');
-            if (parts.Configuration.Targets(weight.Name[..dot], linear: false)) parts.Choose(weight, $"{AdapterConfiguration.Prefix}{weight.Name[..dot]}.ln_tuning_layers.{weight.Name[(dot + 1)..]}");
+            if (parts.Configuration.Targets(weight.Name[..dot], linear: false))
+                parts.Choose(weight, $"{AdapterConfiguration.Prefix}{weight.Name[..dot]}.ln_tuning_layers.{weight.Name[(dot + 1)..]}");
         }
     }
 }

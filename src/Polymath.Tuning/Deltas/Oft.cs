@@ -55,22 +55,35 @@ public abstract class TurnedDelta(DeltaSwitch state, params IReadOnlyList<Weight
 }
 
 /// <summary>
-/// Orthogonal fine-tuning (Qiu et al. 2023): blocks of the input turn by R = (I − Q)(I + Q)⁻¹, Q skew, as Cayley has it. PEFT's default is a Neumann series, I + 2Q + 2Q² + 2Q³ + Q⁴ for
-/// five terms, which is near (I + Q)(I − Q)⁻¹: the other way round. Both are computed as their files say. Q starts at zero.
+/// Orthogonal fine-tuning (Qiu et al. 2023): blocks of the input turn by R = (I − Q)(I + Q)⁻¹, Q skew, as Cayley has it. PEFT's default is
+/// a Neumann series, I + 2Q + 2Q² + 2Q³ + Q⁴ for five terms, which is near (I + Q)(I − Q)⁻¹: the other way round. Both are computed as
+/// their files say. Q starts at zero.
 /// </summary>
 public sealed class Oft : TurnedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "oft_block_size", "module_dropout", "init_weights", "coft", "eps", "block_share", "use_cayley_neumann", "num_cayley_neumann_terms", "bias"], Attach) { SizeKey = "oft_block_size" };
+        [
+            "r", "oft_block_size", "module_dropout", "init_weights", "coft", "eps", "block_share", "use_cayley_neumann",
+            "num_cayley_neumann_terms", "bias",
+        ],
+        Attach) { SizeKey = "oft_block_size" };
 
-    readonly Weight angles;
-    readonly int size, terms;
-    readonly double limit, dropout;
-    readonly bool series;
+    private readonly Weight angles;
+    private readonly int size, terms;
+    private readonly double limit, dropout;
+    private readonly bool series;
 
-    Oft(Weight angles, int size, bool series, int terms, double limit, double dropout, DeltaSwitch state)
-        : base(state, angles) => (this.angles, this.size, this.series, this.terms, this.limit, this.dropout) = (angles, size, series, terms, limit, dropout);
+    private Oft(
+        Weight angles,
+        int size,
+        bool series,
+        int terms,
+        double limit,
+        double dropout,
+        DeltaSwitch state)
+        : base(state, angles) =>
+        (this.angles, this.size, this.series, this.terms, this.limit, this.dropout) = (angles, size, series, terms, limit, dropout);
 
     /// <inheritdoc/>
     protected override Tensor Turn(Tensor x)
@@ -85,7 +98,7 @@ public sealed class Oft : TurnedDelta
         return x.view(x.size(0), blocks, size).transpose(0, 1).bmm(turns).transpose(0, 1).reshape(x.size(0), -1);
     }
 
-    Tensor Rotations()
+    private Tensor Rotations()
     {
         if (limit > 0) Shorten();
         var q = Skew(angles.Value, size);
@@ -105,7 +118,7 @@ public sealed class Oft : TurnedDelta
     }
 
     // Constrained turns: each block's Q lies within a ball.
-    void Shorten()
+    private void Shorten()
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
@@ -114,8 +127,9 @@ public sealed class Oft : TurnedDelta
         angles.Assign(where(length.le(most), angles.Value, angles.Value * (most / length)));
     }
 
-    // Where a number does not divide a width, PEFT takes the nearest that does, the smaller of two, and the setting in the file stays as it was.
-    static int Divisor(int width, int wish)
+    // Where a number does not divide a width, PEFT takes the nearest that does, the smaller of two, and the setting in the file stays as it
+    // was.
+    private static int Divisor(int width, int wish)
     {
         if (wish >= width) return width;
         int above = wish, below = wish;
@@ -134,22 +148,35 @@ public sealed class Oft : TurnedDelta
         return upper - upper.transpose(1, 2);
     }
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         var dropout = PieceDropout.Share(configuration, "module_dropout");
         foreach (var target in parts.Targets)
         {
             int blocks = configuration.Whole("r", 0, least: 0), size = configuration.Whole("oft_block_size", 32, least: 0);
-            if (blocks == 0 == (size == 0)) throw configuration.Fault("oft_block_size", "exactly one of oft_block_size and r must be above 0");
+            if (blocks == 0 == (size == 0))
+                throw configuration.Fault("oft_block_size", "exactly one of oft_block_size and r must be above 0");
             var width = (int)target.InputWidth;
-            if (parts.IsFresh && width % Math.Max(size, blocks) != 0) throw new InputException($"{configuration.Origin}: {(size == 0 ? $"{blocks} blocks" : $"blocks of {size}")} do not fill the {width} inputs of {target.Name}. Choose a divisor of them.");
+            if (parts.IsFresh && width % Math.Max(size, blocks) != 0)
+                throw new InputException($"{configuration.Origin}: {(size == 0 ? $"{blocks} blocks" : $"blocks of {size}")} do not fill "
+                    + $"the {width} inputs of {target.Name}. Choose a divisor of them.");
             if (size == 0) size = width / Divisor(width, blocks);
             else size = Divisor(width, size);
             blocks = width / size;
             parts.Plug(target, new Oft(
-                parts.Weight(target.Name, "oft_R.weight", Start.Zero, configuration.Flag("block_share") ? 1 : blocks, (long)size * (size - 1) / 2), size,
-                configuration.Flag("use_cayley_neumann", otherwise: true), configuration.Whole("num_cayley_neumann_terms", 5), configuration.Flag("coft") ? configuration.Number("eps", 6e-5) : 0, dropout, parts.State));
+                parts.Weight(
+                    target.Name,
+                    "oft_R.weight",
+                    Start.Zero,
+                    configuration.Flag("block_share") ? 1 : blocks,
+                    (long)size * (size - 1) / 2),
+                size,
+                configuration.Flag("use_cayley_neumann", otherwise: true),
+                configuration.Whole("num_cayley_neumann_terms", 5),
+                configuration.Flag("coft") ? configuration.Number("eps", 6e-5) : 0,
+                dropout,
+                parts.State));
         }
     }
 }

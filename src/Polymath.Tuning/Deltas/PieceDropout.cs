@@ -3,8 +3,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// The dropouts of LoHa and LoKr (Yeh et al. 2024), of whole pieces and in training only: with probability <see cref="Module"/> a module's change is left out of a pass; else each output row of it is,
-/// with probability <see cref="Rank"/>, and where <see cref="Scaled"/> the others grow so that their mean stays. What is left out is drawn from libtorch's generator, as LoRA's dropout is.
+/// The dropouts of LoHa and LoKr (Yeh et al. 2024), of whole pieces and in training only: with probability <see cref="Module"/> a module's
+/// change is left out of a pass; else each output row of it is, with probability <see cref="Rank"/>, and where <see cref="Scaled"/> the
+/// others grow so that their mean stays. What is left out is drawn from libtorch's generator, as LoRA's dropout is.
 /// </summary>
 /// <param name="Rank">The probability of a row.</param>
 /// <param name="Module">The probability of a module.</param>
@@ -14,11 +15,14 @@ sealed record PieceDropout(double Rank, double Module, bool Scaled)
     /// <summary>What the settings say.</summary>
     /// <param name="configuration">The settings.</param>
     /// <param name="scaled">Whether the rows that stay grow.</param>
-    internal static PieceDropout Of(AdapterConfiguration configuration, bool scaled) => new(Share(configuration, "rank_dropout"), Share(configuration, "module_dropout"), scaled);
+    internal static PieceDropout Of(AdapterConfiguration configuration, bool scaled) =>
+        new(Share(configuration, "rank_dropout"), Share(configuration, "module_dropout"), scaled);
 
     /// <summary>A probability of being left out.</summary>
     internal static double Share(AdapterConfiguration configuration, string key) =>
-        configuration.Number(key, 0) is >= 0 and < 1 and var share ? share : throw configuration.Fault(key, "a number from 0 to below 1 is needed");
+        configuration.Number(key, 0) is >= 0 and < 1 and var share
+            ? share
+            : throw configuration.Fault(key, "a number from 0 to below 1 is needed");
 
     /// <summary>Whether the change is left out of this pass.</summary>
     internal bool LeavesOut(DeltaSwitch state)
@@ -38,7 +42,10 @@ sealed record PieceDropout(double Rank, double Module, bool Scaled)
     }
 }
 
-/// <summary>Dropout of turns: in training, so many blocks as the share gives, rounded down, do not turn in a pass (PEFT's multiplicative dropout; Qiu et al. 2023).</summary>
+/// <summary>
+/// Dropout of turns: in training, so many blocks as the share gives, rounded down, do not turn in a pass (PEFT's multiplicative dropout;
+/// Qiu et al. 2023).
+/// </summary>
 static class BlockDropout
 {
     /// <summary>Turns with some of them replaced by the identity.</summary>

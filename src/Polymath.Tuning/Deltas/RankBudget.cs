@@ -6,29 +6,35 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// How AdaLoRA gives its ranks away (Zhang et al. 2023, section 3.2 and algorithm 1). An element matters as much as it moves the loss, |w·∂L/∂w|, smoothed by β₁ (eq. 9), times how unsteadily it
-/// does, smoothed by β₂ (eq. 10); a rank matters as its E does, plus the means over its row of A and its column of B (eq. 7). Of all layers' ranks the least are masked: their E becomes zero. The number that
-/// stays falls from <c>init_r</c> to <c>target_r</c> a layer by a cubic schedule (eq. 12) between <c>tinit</c> and <c>total_step − tfinal</c>, every <c>deltaT</c> steps; then the ranks are fixed.
+/// How AdaLoRA gives its ranks away (Zhang et al. 2023, section 3.2 and algorithm 1). An element matters as much as it moves the loss,
+/// |w·∂L/∂w|, smoothed by β₁ (eq. 9), times how unsteadily it does, smoothed by β₂ (eq. 10); a rank matters as its E does, plus the means
+/// over its row of A and its column of B (eq. 7). Of all layers' ranks the least are masked: their E becomes zero. The number that stays
+/// falls from <c>init_r</c> to <c>target_r</c> a layer by a cubic schedule (eq. 12) between <c>tinit</c> and <c>total_step − tfinal</c>,
+/// every <c>deltaT</c> steps; then the ranks are fixed.
 /// </summary>
 sealed class RankBudget : DeltaCourse
 {
-    const string TotalKey = "total_step";
+    private const string TotalKey = "total_step";
 
-    readonly AdapterConfiguration configuration;
-    readonly IReadOnlyList<(string Module, AdaLora Delta)> deltas;
-    readonly Dictionary<Weight, (Tensor Mean, Tensor Spread)> importance = [];
-    readonly Dictionary<AdaLora, Tensor> kept = [];
-    readonly Dictionary<string, Tensor> memory = [];
-    readonly double beta1, beta2;
-    readonly int target, start, end, every;
-    int total;
+    private readonly AdapterConfiguration configuration;
+    private readonly IReadOnlyList<(string Module, AdaLora Delta)> deltas;
+    private readonly Dictionary<Weight, (Tensor Mean, Tensor Spread)> importance = [];
+    private readonly Dictionary<AdaLora, Tensor> kept = [];
+    private readonly Dictionary<string, Tensor> memory = [];
+    private readonly double beta1, beta2;
+    private readonly int target, start, end, every;
+    private int total;
 
     internal RankBudget(DeltaParts parts, IReadOnlyList<(string Module, AdaLora Delta)> deltas)
     {
         (configuration, this.deltas) = (parts.Configuration, deltas);
         Check(configuration);
         (beta1, beta2) = (Share(configuration, "beta1"), Share(configuration, "beta2"));
-        (target, start, end, every) = (configuration.Whole("target_r", 8, least: 0), configuration.Whole("tinit", 0, least: 0), configuration.Whole("tfinal", 0, least: 0), configuration.Whole("deltaT", 1));
+        (target, start, end, every) = (
+            configuration.Whole("target_r", 8, least: 0),
+            configuration.Whole("tinit", 0, least: 0),
+            configuration.Whole("tfinal", 0, least: 0),
+            configuration.Whole("deltaT", 1));
         total = configuration.Has(TotalKey) ? configuration.Whole(TotalKey, 1) : 0;
         if (!parts.IsFresh) return;
         foreach (var (module, delta) in deltas)
@@ -39,9 +45,13 @@ sealed class RankBudget : DeltaCourse
         }
     }
 
-    Tensor Remember(string what, Weight weight, DeltaParts parts) => memory[$"{what}.{weight.Name}"] = parts.Own(zeros_like(weight.Value).detach());
+    private Tensor Remember(string what, Weight weight, DeltaParts parts) =>
+        memory[$"{what}.{weight.Name}"] = parts.Own(zeros_like(weight.Value).detach());
 
-    static double Share(AdapterConfiguration configuration, string key) => configuration.Number(key, 0.85) is > 0 and < 1 and var share ? share : throw configuration.Fault(key, "a number between 0 and 1 is needed");
+    private static double Share(AdapterConfiguration configuration, string key) =>
+        configuration.Number(key, 0.85) is > 0 and < 1 and var share
+            ? share
+            : throw configuration.Fault(key, "a number between 0 and 1 is needed");
 
     // A schedule without a step to give ranks away in is refused, as PEFT does.
     internal static void Check(AdapterConfiguration configuration)
@@ -49,9 +59,12 @@ sealed class RankBudget : DeltaCourse
         Share(configuration, "beta1");
         Share(configuration, "beta2");
         if (!configuration.Has(TotalKey)) return;
-        int steps = configuration.Whole(TotalKey, 1), start = configuration.Whole("tinit", 0, least: 0), end = configuration.Whole("tfinal", 0, least: 0);
+        int steps = configuration.Whole(TotalKey, 1),
+            start = configuration.Whole("tinit", 0, least: 0),
+            end = configuration.Whole("tfinal", 0, least: 0);
         if (start >= steps - end)
-            throw new InputException($"{configuration.Origin}: of {steps} steps (total_step), tinit {start} and tfinal {end} leave none to give ranks away in. Lower tinit or tfinal, or train longer.");
+            throw new InputException($"{configuration.Origin}: of {steps} steps (total_step), tinit {start} and tfinal {end} leave none to "
+                + "give ranks away in. Lower tinit or tfinal, or train longer.");
     }
 
     /// <inheritdoc/>
@@ -99,7 +112,7 @@ sealed class RankBudget : DeltaCourse
         return (int)((first - last) * rest * rest * rest + last);
     }
 
-    void Choose(int budget)
+    private void Choose(int budget)
     {
         var scores = kept.Keys.ToDictionary(delta => delta, Score);
         var all = cat([.. scores.Values]);
@@ -110,7 +123,7 @@ sealed class RankBudget : DeltaCourse
     }
 
     // [r]
-    Tensor Score(AdaLora delta)
+    private Tensor Score(AdaLora delta)
     {
         Tensor Of(Weight weight) => importance[weight].Mean * importance[weight].Spread;
         return Of(delta.E).view(-1) + (Of(delta.A).mean([1]) + Of(delta.B).mean([0]));
@@ -126,7 +139,8 @@ sealed class RankBudget : DeltaCourse
         {
             var marks = kept[delta].view(-1).gt(0);
             var places = marks.nonzero().view(-1);
-            foreach (var (weight, dimension) in new[] { (delta.A, 0), (delta.E, 0), (delta.B, 1) }) content[weight.Name] = weight.Value.index_select(dimension, places).contiguous();
+            foreach (var (weight, dimension) in new[] { (delta.A, 0), (delta.E, 0), (delta.B, 1) })
+                content[weight.Name] = weight.Value.index_select(dimension, places).contiguous();
             pattern[module + ".lora_E"] = new JsonArray([.. marks.data<bool>().Select(mark => JsonValue.Create(mark))]);
         }
         configuration.Set("rank_pattern", pattern);

@@ -6,20 +6,29 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Intrinsic dimension (Aghajanyan et al. 2021, eq. 1): all maps together move along d random directions, ΔW = M(θ), one vector θ of d numbers for the whole model. M is a Fastfood transform
-/// (Le et al. 2013): H·G·Π·H·B with Hadamard's H, signs B, a shuffle Π and normal numbers G, which a seed gives; it takes N·log d steps and no matrix. θ starts at zero.
+/// Intrinsic dimension (Aghajanyan et al. 2021, eq. 1): all maps together move along d random directions, ΔW = M(θ), one vector θ of d
+/// numbers for the whole model. M is a Fastfood transform (Le et al. 2013): H·G·Π·H·B with Hadamard's H, signs B, a shuffle Π and normal
+/// numbers G, which a seed gives; it takes N·log d steps and no matrix. θ starts at zero.
 /// </summary>
 public sealed class Said : DenseDelta
 {
     /// <summary>How our files say it; PEFT has no such kind.</summary>
     public static DeltaMethod Method { get; } = new(["dimensions", "random_seed"], Attach) { SizeKey = "dimensions" };
 
-    readonly Weight theta;
-    readonly Tensor signs, order, normals;
-    readonly long output, input, padded;
+    private readonly Weight theta;
+    private readonly Tensor signs, order, normals;
+    private readonly long output, input, padded;
 
-    Said(Weight theta, Tensor signs, Tensor order, Tensor normals, long output, long input, DeltaSwitch state)
-        : base(state, theta) => (this.theta, this.signs, this.order, this.normals, this.output, this.input, padded) = (theta, signs, order, normals, output, input, signs.size(1));
+    private Said(
+        Weight theta,
+        Tensor signs,
+        Tensor order,
+        Tensor normals,
+        long output,
+        long input,
+        DeltaSwitch state)
+        : base(state, theta) => (this.theta, this.signs, this.order, this.normals, this.output, this.input, padded) =
+            (theta, signs, order, normals, output, input, signs.size(1));
 
     /// <inheritdoc/>
     public override Tensor Change()
@@ -32,7 +41,7 @@ public sealed class Said : DenseDelta
     }
 
     // The fast transform: pairs at growing distances become their sum and their difference.
-    static Tensor Hadamard(Tensor x)
+    private static Tensor Hadamard(Tensor x)
     {
         long blocks = x.size(0), size = x.size(1);
         for (var half = 1L; half < size; half *= 2)
@@ -44,7 +53,7 @@ public sealed class Said : DenseDelta
         return x;
     }
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var count = parts.Configuration.Whole("dimensions", 1000);
         var seed = parts.Configuration.Whole("random_seed", 0, least: 0);
@@ -72,7 +81,14 @@ public sealed class Said : DenseDelta
                 }
             }
             Tensor Kept(Tensor made) => parts.Own(made);
-            parts.Plug(target, new Said(theta, Kept(tensor(signs, [blocks, padded])), Kept(tensor(order, [blocks, padded])), Kept(tensor(normals, [blocks, padded])), target.OutputWidth, target.InputWidth, parts.State));
+            parts.Plug(target, new Said(
+                theta,
+                Kept(tensor(signs, [blocks, padded])),
+                Kept(tensor(order, [blocks, padded])),
+                Kept(tensor(normals, [blocks, padded])),
+                target.OutputWidth,
+                target.InputWidth,
+                parts.State));
         }
     }
 }

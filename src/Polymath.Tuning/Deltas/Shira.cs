@@ -5,15 +5,16 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Sparse high-rank adapters (Bhardwaj et al. 2024) in PEFT's file: r·(in + out) elements of each weight, as many numbers as a LoRA of rank r has, are trained. PEFT chooses them at random;
-/// here they may also be the largest (<c>mask_type: magnitude</c>) or those of the greatest Fisher information (<c>fisher</c>): the file holds their places, so that PEFT reads it all the same.
+/// Sparse high-rank adapters (Bhardwaj et al. 2024) in PEFT's file: r·(in + out) elements of each weight, as many numbers as a LoRA of rank
+/// r has, are trained. PEFT chooses them at random; here they may also be the largest (<c>mask_type: magnitude</c>) or those of the
+/// greatest Fisher information (<c>fisher</c>): the file holds their places, so that PEFT reads it all the same.
 /// </summary>
 public static class Shira
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(["r", "mask_type", "random_seed", "init_weights", FisherMask.RowsKey], Attach);
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         var choose = configuration.Text("mask_type") ?? "random";
@@ -23,7 +24,8 @@ public static class Shira
         foreach (var (target, count) in targets)
         {
             if (count > target.OutputWidth * target.InputWidth)
-                throw new InputException($"{configuration.Origin}: r {rank} asks for {count} elements of {target.Name}, which has {target.OutputWidth * target.InputWidth}. Lower r.");
+                throw new InputException($"{configuration.Origin}: r {rank} asks for {count} elements of {target.Name}, which has "
+                    + $"{target.OutputWidth * target.InputWidth}. Lower r.");
             var indices = parts.Fixed($"{AdapterConfiguration.Prefix}{target.Name}.shira_indices", Start.Zero, 2, count);
             if (parts.IsFresh)
             {
@@ -31,8 +33,13 @@ public static class Shira
                 using var scope = NewDisposeScope();
                 indices.Assign(Indices(Sparse.Chosen(parts, target, choose, count), target));
             }
-            var values = parts.Weight(target.Name, "shira_weight", configuration.Flag("init_weights", true) ? Start.Zero : Start.Normal(1), count);
-            parts.Plug(target, new Sparse(values, () => indices.Value[0].to(ScalarType.Int64) * target.InputWidth + indices.Value[1].to(ScalarType.Int64), target, parts.State));
+            var values = parts.Weight(
+                target.Name, "shira_weight", configuration.Flag("init_weights", true) ? Start.Zero : Start.Normal(1), count);
+            parts.Plug(target, new Sparse(
+                values,
+                () => indices.Value[0].to(ScalarType.Int64) * target.InputWidth + indices.Value[1].to(ScalarType.Int64),
+                target,
+                parts.State));
         }
         void Write(Dictionary<string, Tensor> content, Projection target, Tensor places)
         {
@@ -45,17 +52,18 @@ public static class Shira
     }
 
     // PEFT holds places as whole numbers of 32 bits.
-    static Tensor Indices(Tensor places, Projection target)
+    private static Tensor Indices(Tensor places, Projection target)
     {
         var (rows, columns) = Sparse.Split(places, target);
         return stack([rows, columns], 0).to(ScalarType.Int32);
     }
 
-    sealed class WholeNumbers : DeltaCourse
+    private sealed class WholeNumbers : DeltaCourse
     {
         public override void Saving(Dictionary<string, Tensor> content)
         {
-            foreach (var name in content.Keys.Where(name => name.EndsWith(".shira_indices", StringComparison.Ordinal)).ToList()) content[name] = content[name].to(ScalarType.Int32);
+            foreach (var name in content.Keys.Where(name => name.EndsWith(".shira_indices", StringComparison.Ordinal)).ToList())
+                content[name] = content[name].to(ScalarType.Int32);
         }
     }
 }

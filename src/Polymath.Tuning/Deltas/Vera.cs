@@ -7,20 +7,28 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Vector-based random matrix adaptation (Kopiczko et al. 2024, eq. 2): y = Wx + b + Λ_b·B·Λ_d·A·x. A and B are random, frozen and shared by all maps, each of which takes the corner
-/// it needs; only the vectors λ_d, starting at 0.1, and λ_b, starting at zero, are trained.
+/// Vector-based random matrix adaptation (Kopiczko et al. 2024, eq. 2): y = Wx + b + Λ_b·B·Λ_d·A·x. A and B are random, frozen and shared
+/// by all maps, each of which takes the corner it needs; only the vectors λ_d, starting at 0.1, and λ_b, starting at zero, are trained.
 /// </summary>
 public sealed class Vera : AddedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["r", "d_initial", "vera_dropout", "projection_prng_key", "save_projection", "bias", "init_weights"], Attach);
+    public static DeltaMethod Method { get; } = new(
+        ["r", "d_initial", "vera_dropout", "projection_prng_key", "save_projection", "bias", "init_weights"], Attach);
 
-    readonly Weight first, second, inside, outside;
-    readonly double dropout;
-    readonly long input, output;
-    readonly DeltaSwitch state;
+    private readonly Weight first, second, inside, outside;
+    private readonly double dropout;
+    private readonly long input, output;
+    private readonly DeltaSwitch state;
 
-    Vera(Weight first, Weight second, Weight inside, Weight outside, Projection target, double dropout, DeltaSwitch state)
+    private Vera(
+        Weight first,
+        Weight second,
+        Weight inside,
+        Weight outside,
+        Projection target,
+        double dropout,
+        DeltaSwitch state)
     {
         (this.first, this.second, this.inside, this.outside, this.dropout, this.state) = (first, second, inside, outside, dropout, state);
         (input, output, Weights) = (target.InputWidth, target.OutputWidth, [outside, inside]);
@@ -29,9 +37,9 @@ public sealed class Vera : AddedDelta
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
 
-    Tensor A => first.Value.narrow(1, 0, input);
+    private Tensor A => first.Value.narrow(1, 0, input);
 
-    Tensor B => second.Value.narrow(0, 0, output);
+    private Tensor B => second.Value.narrow(0, 0, output);
 
     /// <inheritdoc/>
     public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
@@ -46,20 +54,28 @@ public sealed class Vera : AddedDelta
     /// <inheritdoc/>
     public override Tensor Change() => outside.Value.unsqueeze(1) * B.mm(inside.Value.unsqueeze(1) * A);
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
         var rank = configuration.Whole("r", 256);
         var targets = parts.Targets.ToList();
         if (targets.Count == 0) return;
         if (!configuration.Flag("save_projection", otherwise: true))
-            throw new InputException($"{configuration.Origin}: save_projection is false, so that the shared projections are not in the file; they come from PyTorch's random numbers and differ between machines. Save the adapter again with save_projection=True.");
+            throw new InputException($"{configuration.Origin}: save_projection is false, so that the shared projections are not in the "
+                + "file; they come from PyTorch's random numbers and differ between machines. Save the adapter again with "
+                + "save_projection=True.");
         long input = targets.Max(target => target.InputWidth), output = targets.Max(target => target.OutputWidth);
         // As PEFT: Kaiming's uniform bound √6/√((1 + 5)·fan) widened to gain √2, which is √(6/fan).
-        Weight a = parts.Fixed("base_model.vera_A", new Start(0, Math.Sqrt(6.0 / input), Uniform: true), rank, input), b = parts.Fixed("base_model.vera_B", new Start(0, Math.Sqrt(6.0 / rank), Uniform: true), output, rank);
+        Weight a = parts.Fixed("base_model.vera_A", new Start(0, Math.Sqrt(6.0 / input), Uniform: true), rank, input),
+            b = parts.Fixed("base_model.vera_B", new Start(0, Math.Sqrt(6.0 / rank), Uniform: true), output, rank);
         foreach (var target in targets)
             parts.Plug(target, new Vera(
-                a, b, parts.Weight(target.Name, "vera_lambda_d", new Start(configuration.Number("d_initial", 0.1)), rank), parts.Weight(target.Name, "vera_lambda_b", Start.Zero, target.OutputWidth),
-                target, configuration.Number("vera_dropout", 0), parts.State));
+                a,
+                b,
+                parts.Weight(target.Name, "vera_lambda_d", new Start(configuration.Number("d_initial", 0.1)), rank),
+                parts.Weight(target.Name, "vera_lambda_b", Start.Zero, target.OutputWidth),
+                target,
+                configuration.Number("vera_dropout", 0),
+                parts.State));
     }
 }

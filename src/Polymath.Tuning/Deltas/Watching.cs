@@ -22,7 +22,7 @@ sealed class Watching(Action<Tensor> see) : Delta
 /// <summary>Adds a matrix of zeros to a map's weight, however that is held: its gradient is the weight's.</summary>
 sealed class Probe : Delta, IDisposable
 {
-    readonly Tensor zero;
+    private readonly Tensor zero;
 
     internal Probe(Projection map) => zero = zeros(map.OutputWidth, map.InputWidth).requires_grad_(true).DetachFromDisposeScope();
 

@@ -6,18 +6,20 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// LLaMA-Adapter (Zhang et al. 2023, eq. 4 to 8): in the uppermost layers every token also attends to n learned vectors, of which the layer's own maps make keys and values; what comes of it is
-/// weighed by a gate g for each layer and added: g·softmax(q·Kᵀ/√D)·V. The gate starts at zero, the vectors normal. The vectors have no place: their keys are not turned.
+/// LLaMA-Adapter (Zhang et al. 2023, eq. 4 to 8): in the uppermost layers every token also attends to n learned vectors, of which the
+/// layer's own maps make keys and values; what comes of it is weighed by a gate g for each layer and added: g·softmax(q·Kᵀ/√D)·V. The gate
+/// starts at zero, the vectors normal. The vectors have no place: their keys are not turned.
 /// </summary>
 public sealed class AdaptionPrompt : AttentionAddition
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(["adapter_len", "adapter_layers"], Attach) { SizeKey = "adapter_len" };
 
-    readonly Weight vectors, gate;
-    readonly DeltaSwitch state;
+    private readonly Weight vectors, gate;
+    private readonly DeltaSwitch state;
 
-    AdaptionPrompt(Weight vectors, Weight gate, DeltaSwitch state) => (this.vectors, this.gate, this.state, Weights) = (vectors, gate, state, [vectors, gate]);
+    private AdaptionPrompt(Weight vectors, Weight gate, DeltaSwitch state) =>
+        (this.vectors, this.gate, this.state, Weights) = (vectors, gate, state, [vectors, gate]);
 
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
@@ -40,19 +42,33 @@ public sealed class AdaptionPrompt : AttentionAddition
         return (scores.softmax(-1) * gate.Value).bmm(Each(value)).transpose(0, 1).reshape(-1, heads * width);
     }
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var sockets = parts.Model.Attentions;
         var family = parts.Model.Configuration["model_type"];
         if (sockets.Count == 0)
-            throw new InputException($"{parts.Configuration.Origin}: the attention of a {family} takes no adaption prompts. They are for families with a map each for query, key and value (llama, mistral, qwen, gemma2, glm4, mixtral) and for gpt2; give it prefix tuning.");
-        int length = parts.Configuration.Whole("adapter_len", 10), layers = parts.Configuration.Whole("adapter_layers", sockets.Count), width = (int)parts.Model.Tokens.Embedding.Value.size(1);
+            throw new InputException($"{parts.Configuration.Origin}: the attention of a {family} takes no adaption prompts. They are for "
+                + "families with a map each for query, key and value (llama, mistral, qwen, gemma2, glm4, mixtral) and for gpt2; give it "
+                + "prefix tuning.");
+        int length = parts.Configuration.Whole("adapter_len", 10),
+            layers = parts.Configuration.Whole("adapter_layers", sockets.Count),
+            width = (int)parts.Model.Tokens.Embedding.Value.size(1);
         if (layers > sockets.Count) throw parts.Fault("adapter_layers", $"the model has {sockets.Count} layers");
         var end = sockets[0].Name[(sockets[0].Name.LastIndexOf('.') + 1)..];
-        if ((parts.Configuration.Text("target_modules") ?? end) != end) throw parts.Fault("target_modules", $"the attention of a {family} is called {end}");
+        if ((parts.Configuration.Text("target_modules") ?? end) != end)
+            throw parts.Fault("target_modules", $"the attention of a {family} is called {end}");
         // PEFT counts the layers from the top.
         foreach (var socket in sockets.Skip(sockets.Count - layers))
-            parts.Plug(socket, new AdaptionPrompt(parts.Weight(socket.Name, "adaption_prompt", Start.Normal(1), 1, length, width), parts.Weight(socket.Name, "adaption_gate", Start.Zero, 1), parts.State));
+            parts.Plug(socket, new AdaptionPrompt(
+                parts.Weight(
+                    socket.Name,
+                    "adaption_prompt",
+                    Start.Normal(1),
+                    1,
+                    length,
+                    width),
+                parts.Weight(socket.Name, "adaption_gate", Start.Zero, 1),
+                parts.State));
         parts.Configuration.Set("target_modules", end);
         parts.Configuration.Set("adapter_layers", layers);
         parts.Configuration.Set("adapter_len", length);

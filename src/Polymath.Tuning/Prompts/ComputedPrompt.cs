@@ -3,7 +3,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts;
 
-/// <summary>A prompt as PEFT's files hold it: one tensor of what its encoder gives. The encoder, where there is one, lies beside it, so that training can go on (PEFT drops it).</summary>
+/// <summary>
+/// A prompt as PEFT's files hold it: one tensor of what its encoder gives. The encoder, where there is one, lies beside it, so that
+/// training can go on (PEFT drops it).
+/// </summary>
 public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
 {
     /// <summary>The name of the tensor in the file.</summary>
@@ -25,13 +28,19 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
     public override Tensor Vectors() => Embeddings();
 
     /// <summary>The settings that all prompts have.</summary>
-    internal static string[] Keys { get; } = ["num_virtual_tokens", "token_dim", "num_transformer_submodules", "num_attention_heads", "num_layers"];
+    internal static string[] Keys { get; } =
+        ["num_virtual_tokens", "token_dim", "num_transformer_submodules", "num_attention_heads", "num_layers"];
 
     /// <summary>The number of virtual tokens.</summary>
-    internal static int Tokens(DeltaParts parts) => parts.Configuration.Has("num_virtual_tokens") ? parts.Configuration.Whole("num_virtual_tokens", 0) : throw parts.Fault("num_virtual_tokens", "the number of virtual tokens is needed");
+    internal static int Tokens(DeltaParts parts) => parts.Configuration.Has("num_virtual_tokens")
+        ? parts.Configuration.Whole("num_virtual_tokens", 0)
+        : throw parts.Fault("num_virtual_tokens", "the number of virtual tokens is needed");
 
-    /// <summary>The vectors in the file: PEFT makes as many again for an encoder-decoder's answers, keeps them, and uses those of the source alone.</summary>
-    internal static long Rows(DeltaParts parts) => (long)Tokens(parts) * (parts.Model.Reading == Reading.EncoderDecoder ? parts.Configuration.Whole("num_transformer_submodules", 2) : 1);
+    /// <summary>
+    /// The vectors in the file: PEFT makes as many again for an encoder-decoder's answers, keeps them, and uses those of the source alone.
+    /// </summary>
+    internal static long Rows(DeltaParts parts) => (long)Tokens(parts)
+        * (parts.Model.Reading == Reading.EncoderDecoder ? parts.Configuration.Whole("num_transformer_submodules", 2) : 1);
 
     /// <summary>Says in a fresh prompt's settings how wide it is: PEFT would guess from the model's other widths.</summary>
     internal static void Describe(DeltaParts parts, int width, int heads)
@@ -40,7 +49,8 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
         parts.Configuration.Set("token_dim", width);
         parts.Configuration.Set("num_attention_heads", heads);
         parts.Configuration.Set("num_layers", parts.Model.Sizes.Layers);
-        if (!parts.Configuration.Has("num_transformer_submodules")) parts.Configuration.Set("num_transformer_submodules", parts.Model.Reading == Reading.EncoderDecoder ? 2 : 1);
+        if (!parts.Configuration.Has("num_transformer_submodules"))
+            parts.Configuration.Set("num_transformer_submodules", parts.Model.Reading == Reading.EncoderDecoder ? 2 : 1);
     }
 
     /// <summary>The width of a token's vector, if the settings agree with the model.</summary>
@@ -48,19 +58,26 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
     {
         var width = (int)parts.Model.Tokens.Embedding.Value.size(1);
         if (parts.Configuration.Whole("token_dim", width) == width) Describe(parts, width, parts.Model.Sizes.Heads);
-        return parts.Configuration.Whole("token_dim", width) == width ? width : throw parts.Fault("token_dim", $"the model's token vectors are {width} wide: the prompt was made for another model");
+        return parts.Configuration.Whole("token_dim", width) == width
+            ? width
+            : throw parts.Fault("token_dim", $"the model's token vectors are {width} wide: the prompt was made for another model");
     }
 }
 
-/// <summary>Prompt tuning (Lester et al. 2021): the vectors of virtual tokens before a row are trained as they are. They start as normal numbers, or as the vectors of written or random words.</summary>
+/// <summary>
+/// Prompt tuning (Lester et al. 2021): the vectors of virtual tokens before a row are trained as they are. They start as normal numbers, or
+/// as the vectors of written or random words.
+/// </summary>
 public sealed class PromptTuning : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new([.. Keys, "prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs"], Attach) { SizeKey = "num_virtual_tokens" };
+    public static DeltaMethod Method { get; } = new(
+        [.. Keys, "prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs"],
+        Attach) { SizeKey = "num_virtual_tokens" };
 
-    readonly Weight vectors;
+    private readonly Weight vectors;
 
-    PromptTuning(Weight vectors, int length, DeltaSwitch state)
+    private PromptTuning(Weight vectors, int length, DeltaSwitch state)
         : base(state, length) => (this.vectors, Weights) = (vectors, [vectors]);
 
     /// <inheritdoc/>
@@ -69,11 +86,12 @@ public sealed class PromptTuning : ComputedPrompt
     /// <inheritdoc/>
     public override Tensor Embeddings() => vectors.Value;
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         int count = Tokens(parts), width = Width(parts);
         var start = parts.Configuration.Text("prompt_tuning_init") ?? "RANDOM";
-        if (parts.IsFresh && start is not ("RANDOM" or "SAMPLE_VOCAB" or "TEXT")) throw parts.Fault("prompt_tuning_init", "a fresh prompt starts as \"RANDOM\", \"SAMPLE_VOCAB\" or \"TEXT\"");
+        if (parts.IsFresh && start is not ("RANDOM" or "SAMPLE_VOCAB" or "TEXT"))
+            throw parts.Fault("prompt_tuning_init", "a fresh prompt starts as \"RANDOM\", \"SAMPLE_VOCAB\" or \"TEXT\"");
         var vectors = parts.Named(Key, Start.Normal(1), [Rows(parts), width]);
         if (parts.IsFresh && start == "SAMPLE_VOCAB")
         {
@@ -81,17 +99,23 @@ public sealed class PromptTuning : ComputedPrompt
             using var scope = NewDisposeScope();
             var table = parts.Model.Tokens.Embedding.Value;
             // Each vector's own random numbers choose the word it starts as.
-            vectors.Assign(table.index_select(0, (vectors.Value.select(1, 0).abs() * 1e6).to(ScalarType.Int64).remainder(table.size(0))).to(ScalarType.Float32));
+            vectors.Assign(table.index_select(0, (vectors.Value.select(1, 0).abs() * 1e6).to(ScalarType.Int64).remainder(table.size(0)))
+                .to(ScalarType.Float32));
         }
         if (parts.IsFresh && start == "TEXT") StartAsText(parts, vectors);
         parts.Plug(new PromptTuning(vectors, count, parts.State));
     }
 
     // The text's tokens, those that the tokenizer puts around it included; repeated until there are enough.
-    static void StartAsText(DeltaParts parts, Weight vectors)
+    private static void StartAsText(DeltaParts parts, Weight vectors)
     {
-        var text = parts.Configuration.Text("prompt_tuning_init_text") is { Length: > 0 } said ? said : throw parts.Fault("prompt_tuning_init_text", "the text that the prompt starts as is needed (prompt_tuning_init: TEXT)");
-        var tokens = parts.Encode?.Invoke(text) ?? throw parts.Fault("prompt_tuning_init", "a text needs the model's tokenizer, which is there when a stage trains; take \"RANDOM\" or \"SAMPLE_VOCAB\"");
+        var text = parts.Configuration.Text("prompt_tuning_init_text") is { Length: > 0 } said
+            ? said
+            : throw parts.Fault("prompt_tuning_init_text", "the text that the prompt starts as is needed (prompt_tuning_init: TEXT)");
+        var tokens = parts.Encode?.Invoke(text)
+            ?? throw parts.Fault(
+                "prompt_tuning_init",
+                "a text needs the model's tokenizer, which is there when a stage trains; take \"RANDOM\" or \"SAMPLE_VOCAB\"");
         if (tokens.Length == 0) throw parts.Fault("prompt_tuning_init_text", "the tokenizer makes no token of it");
         using var frozen = no_grad();
         using var scope = NewDisposeScope();

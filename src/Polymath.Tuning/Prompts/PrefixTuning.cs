@@ -5,25 +5,36 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// Prefix tuning (Li &amp; Liang 2021), which is P-tuning version 2 (Liu et al. 2022) where the prefix stands in every layer: keys and values of virtual tokens are trained in each layer, as they
-/// are or through a network (Linear, tanh, Linear) over trained embeddings. An encoder-decoder has them before its answers.
+/// Prefix tuning (Li &amp; Liang 2021), which is P-tuning version 2 (Liu et al. 2022) where the prefix stands in every layer: keys and
+/// values of virtual tokens are trained in each layer, as they are or through a network (Linear, tanh, Linear) over trained embeddings. An
+/// encoder-decoder has them before its answers.
 /// </summary>
 public sealed class PrefixTuning : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new([.. Keys, "encoder_hidden_size", "prefix_projection", "init_weights"], Attach) { SizeKey = "num_virtual_tokens" };
+    public static DeltaMethod Method { get; } = new(
+        [.. Keys, "encoder_hidden_size", "prefix_projection", "init_weights"], Attach) { SizeKey = "num_virtual_tokens" };
 
-    readonly Func<Tensor> compute;
-    readonly Func<long, long, Tensor> part;
-    readonly int heads, width, model, layers;
-    readonly bool twice;
+    private readonly Func<Tensor> compute;
+    private readonly Func<long, long, Tensor> part;
+    private readonly int heads, width, model, layers;
+    private readonly bool twice;
 
     // All of the prefix, and some columns of it: a layer asks for its own alone.
-    PrefixTuning(Func<Tensor> compute, Func<long, long, Tensor> part, IReadOnlyList<Weight> weights, DeltaParts parts, int length)
+    private PrefixTuning(
+        Func<Tensor> compute,
+        Func<long, long, Tensor> part,
+        IReadOnlyList<Weight> weights,
+        DeltaParts parts,
+        int length)
         : base(parts.State, length)
     {
         (this.compute, this.part, Weights) = (compute, part, weights);
-        (heads, width, model, layers) = (parts.Model.Sizes.KeyValueHeads, parts.Model.Sizes.HeadWidth, (int)parts.Model.Tokens.Embedding.Value.size(1), parts.Model.Sizes.Layers);
+        (heads, width, model, layers) = (
+            parts.Model.Sizes.KeyValueHeads,
+            parts.Model.Sizes.HeadWidth,
+            (int)parts.Model.Tokens.Embedding.Value.size(1),
+            parts.Model.Sizes.Layers);
         twice = parts.Model.Reading == Reading.EncoderDecoder && parts.Configuration.Whole("num_transformer_submodules", 2) == 2;
     }
 
@@ -40,7 +51,8 @@ public sealed class PrefixTuning : ComputedPrompt
     /// <inheritdoc/>
     public override bool GivesKeysAndValues => true;
 
-    // [n, layers·2·heads·D]: a layer's keys, then its values. For an encoder-decoder PEFT lays all of them down twice and deals out four at a time, of which the decoder reads the first two.
+    // [n, layers·2·heads·D]: a layer's keys, then its values. For an encoder-decoder PEFT lays all of them down twice and deals out four at
+    // a time, of which the decoder reads the first two.
     /// <inheritdoc/>
     public override (Tensor Keys, Tensor Values) KeysAndValues(int layer)
     {
@@ -48,18 +60,33 @@ public sealed class PrefixTuning : ComputedPrompt
         return (own.select(1, 0), own.select(1, 1));
     }
 
-    static PrefixTuning Plain(Weight vectors, DeltaParts parts, int length) => new(() => vectors.Value, (first, count) => vectors.Value.narrow(1, first, count), [vectors], parts, length);
+    private static PrefixTuning Plain(Weight vectors, DeltaParts parts, int length) => new(
+        () => vectors.Value,
+        (first, count) => vectors.Value.narrow(1, first, count),
+        [vectors],
+        parts,
+        length);
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         var sizes = parts.Model.Sizes;
-        if (parts.Model is { Reading: Reading.EncoderDecoder, Labels: not null }) throw parts.Fault("peft_type", "a prefix of keys and values stands before an answer, and this model scores labels; give it prompt tuning");
+        if (parts.Model is { Reading: Reading.EncoderDecoder, Labels: not null })
+            throw parts.Fault(
+                "peft_type",
+                "a prefix of keys and values stands before an answer, and this model scores labels; give it prompt tuning");
         int count = Tokens(parts), width = sizes.KeyValueHeads * sizes.HeadWidth, whole = sizes.Layers * 2 * width;
-        if (parts.Configuration.Whole("token_dim", width) != width) throw parts.Fault("token_dim", $"the model's keys are {sizes.KeyValueHeads} heads of {sizes.HeadWidth}, {width} in all: the prefix was made for another model");
+        if (parts.Configuration.Whole("token_dim", width) != width)
+            throw parts.Fault(
+                "token_dim",
+                $"the model's keys are {sizes.KeyValueHeads} heads of {sizes.HeadWidth}, {width} in all: the prefix was made for "
+                    + "another model");
         Describe(parts, width, sizes.KeyValueHeads);
         if (!parts.Configuration.Flag("prefix_projection"))
         {
-            parts.Plug(Plain(parts.Named(parts.IsFresh || !parts.HoldsEncoder ? Key : "embedding.weight", Start.Normal(1), [count, whole]), parts, count));
+            parts.Plug(Plain(
+                parts.Named(parts.IsFresh || !parts.HoldsEncoder ? Key : "embedding.weight", Start.Normal(1), [count, whole]),
+                parts,
+                count));
             return;
         }
         if (!parts.HoldsEncoder)
@@ -69,10 +96,21 @@ public sealed class PrefixTuning : ComputedPrompt
         }
         var inner = parts.Configuration.Whole("encoder_hidden_size", width);
         var embedding = parts.Named("embedding.weight", Start.Normal(1), [count, width]);
-        Weight w1 = parts.Named("transform.0.weight", Start.Kaiming(width), [inner, width]), b1 = parts.Named("transform.0.bias", Start.Kaiming(width), [inner]);
-        Weight w2 = parts.Named("transform.2.weight", Start.Kaiming(inner), [whole, inner]), b2 = parts.Named("transform.2.bias", Start.Kaiming(inner), [whole]);
+        Weight w1 = parts.Named("transform.0.weight", Start.Kaiming(width), [inner, width]),
+            b1 = parts.Named("transform.0.bias", Start.Kaiming(width), [inner]);
+        Weight w2 = parts.Named("transform.2.weight", Start.Kaiming(inner), [whole, inner]),
+            b2 = parts.Named("transform.2.bias", Start.Kaiming(inner), [whole]);
         Tensor Bent() => nn.functional.linear(embedding.Value, w1.Value, b1.Value).tanh();
         parts.Plug(new PrefixTuning(
-            () => nn.functional.linear(Bent(), w2.Value, b2.Value), (first, rows) => MapRows.Of(Bent(), w2.Value, b2.Value, first, rows), [embedding, w1, b1, w2, b2], parts, count));
+            () => nn.functional.linear(Bent(), w2.Value, b2.Value),
+            (first, rows) => MapRows.Of(
+                Bent(),
+                w2.Value,
+                b2.Value,
+                first,
+                rows),
+            [embedding, w1, b1, w2, b2],
+            parts,
+            count));
     }
 }

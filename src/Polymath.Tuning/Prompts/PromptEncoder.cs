@@ -4,17 +4,19 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// P-tuning, version 1 (Liu et al. 2021): the vectors of virtual tokens come out of a small encoder over trained embeddings - a network of three layers with ReLU, or two bidirectional
-/// LSTM layers and two layers more - which ties the tokens together while they are trained.
+/// P-tuning, version 1 (Liu et al. 2021): the vectors of virtual tokens come out of a small encoder over trained embeddings - a network of
+/// three layers with ReLU, or two bidirectional LSTM layers and two layers more - which ties the tokens together while they are trained.
 /// </summary>
 public sealed class PromptEncoder : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new([.. Keys, "encoder_reparameterization_type", "encoder_hidden_size", "encoder_num_layers", "encoder_dropout"], Attach) { SizeKey = "num_virtual_tokens" };
+    public static DeltaMethod Method { get; } = new(
+        [.. Keys, "encoder_reparameterization_type", "encoder_hidden_size", "encoder_num_layers", "encoder_dropout"],
+        Attach) { SizeKey = "num_virtual_tokens" };
 
-    readonly Func<Tensor> compute;
+    private readonly Func<Tensor> compute;
 
-    PromptEncoder(Func<Tensor> compute, IReadOnlyList<Weight> weights, int length, DeltaSwitch state)
+    private PromptEncoder(Func<Tensor> compute, IReadOnlyList<Weight> weights, int length, DeltaSwitch state)
         : base(state, length) => (this.compute, Weights) = (compute, weights);
 
     /// <inheritdoc/>
@@ -23,7 +25,7 @@ public sealed class PromptEncoder : ComputedPrompt
     /// <inheritdoc/>
     public override Tensor Embeddings() => compute();
 
-    static void Attach(DeltaParts parts)
+    private static void Attach(DeltaParts parts)
     {
         int count = Tokens(parts), width = Width(parts), inner = parts.Configuration.Whole("encoder_hidden_size", width);
         if (!parts.HoldsEncoder)
@@ -40,20 +42,28 @@ public sealed class PromptEncoder : ComputedPrompt
             return weights[^1];
         }
         var embedding = Take("embedding.weight", 0, Rows(parts), width);
-        (Weight W, Weight B) Map(string name, int output, int input) => (Take(name + ".weight", 1 / Math.Sqrt(input), output, input), Take(name + ".bias", 1 / Math.Sqrt(input), output));
+        (Weight W, Weight B) Map(string name, int output, int input) =>
+            (Take(name + ".weight", 1 / Math.Sqrt(input), output, input), Take(name + ".bias", 1 / Math.Sqrt(input), output));
         Tensor Through((Weight W, Weight B) map, Tensor x) => nn.functional.linear(x, map.W.Value, map.B.Value);
         if ((parts.Configuration.Text("encoder_reparameterization_type") ?? "MLP") == "MLP")
         {
-            (Weight W, Weight B)[] maps = [Map("mlp_head.0", inner, width), Map("mlp_head.2", inner, inner), Map("mlp_head.4", width, inner)];
-            parts.Plug(new PromptEncoder(() => Through(maps[2], Through(maps[1], Through(maps[0], embedding.Value).relu()).relu()), weights, count, parts.State));
+            (Weight W, Weight B)[] maps =
+                [Map("mlp_head.0", inner, width), Map("mlp_head.2", inner, inner), Map("mlp_head.4", width, inner)];
+            parts.Plug(new PromptEncoder(
+                () => Through(maps[2], Through(maps[1], Through(maps[0], embedding.Value).relu()).relu()), weights, count, parts.State));
             return;
         }
-        if (parts.Configuration.Text("encoder_reparameterization_type") != "LSTM") throw parts.Fault("encoder_reparameterization_type", "known are \"MLP\" and \"LSTM\"");
+        if (parts.Configuration.Text("encoder_reparameterization_type") != "LSTM")
+            throw parts.Fault("encoder_reparameterization_type", "known are \"MLP\" and \"LSTM\"");
         var layers = parts.Configuration.Whole("encoder_num_layers", 2);
         var cells = new List<(Lstm Forward, Lstm Backward)>();
         for (var layer = 0; layer < layers; layer++)
         {
-            Lstm Cell(string end) => Lstm.Of(name => $"lstm_head.{name}_l{layer}{end}", layer == 0 ? width : 2 * inner, inner, (name, shape) => Take(name, 1 / Math.Sqrt(inner), shape));
+            Lstm Cell(string end) => Lstm.Of(
+                name => $"lstm_head.{name}_l{layer}{end}",
+                layer == 0 ? width : 2 * inner,
+                inner,
+                (name, shape) => Take(name, 1 / Math.Sqrt(inner), shape));
             cells.Add((Cell(""), Cell("_reverse")));
         }
         (Weight W, Weight B)[] heads = [Map("mlp_head.0", 2 * inner, 2 * inner), Map("mlp_head.2", width, 2 * inner)];
@@ -66,10 +76,13 @@ public sealed class PromptEncoder : ComputedPrompt
     }
 
     // One direction of one layer, gates in PyTorch's order: input, forget, cell, output.
-    sealed record Lstm(Weight Input, Weight Hidden, Weight InputBias, Weight HiddenBias)
+    private sealed record Lstm(Weight Input, Weight Hidden, Weight InputBias, Weight HiddenBias)
     {
         internal static Lstm Of(Func<string, string> name, int width, int inner, Func<string, long[], Weight> take) => new(
-            take(name("weight_ih"), [4L * inner, width]), take(name("weight_hh"), [4L * inner, inner]), take(name("bias_ih"), [4L * inner]), take(name("bias_hh"), [4L * inner]));
+            take(name("weight_ih"), [4L * inner, width]),
+            take(name("weight_hh"), [4L * inner, inner]),
+            take(name("bias_ih"), [4L * inner]),
+            take(name("bias_hh"), [4L * inner]));
 
         internal Tensor Run(Tensor x, bool reversed)
         {

@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// Reads labels from the language-model head (Schick &amp; Schütze 2021): each label has words, a word stands for its first token, and a label's score is the
-/// mean of its words' logits.
+/// Reads labels from the language-model head (Schick &amp; Schütze 2021): each label has words, a word stands for its first token, and a
+/// label's score is the mean of its words' logits.
 /// </summary>
 public sealed class Verbalizer
 {
-    readonly long[] tokens;
-    readonly int[][] columns;
+    private readonly long[] tokens;
+    private readonly int[][] columns;
 
     /// <summary>A verbalizer for a tokenizer.</summary>
     /// <param name="labels">The labels, in order.</param>
@@ -24,7 +24,9 @@ public sealed class Verbalizer
         ArgumentNullException.ThrowIfNull(tokenizer);
         Labels = labels;
         foreach (var label in words?.Keys ?? [])
-            if (!labels.Contains(label)) throw new InputException($"The verbalizer has words for '{label}', which is no label of the data; labels are {string.Join(", ", labels)}.");
+            if (!labels.Contains(label))
+                throw new InputException($"The verbalizer has words for '{label}', which is no label of the data; labels are "
+                    + $"{string.Join(", ", labels)}.");
         var all = new List<long>();
         var owners = new Dictionary<int, string>();
         columns = new int[labels.Count][];
@@ -34,9 +36,11 @@ public sealed class Verbalizer
             foreach (var word in words?.GetValueOrDefault(labels[i]) ?? [labels[i]])
             {
                 var ids = tokenizer.EncodePlain(word);
-                if (ids.Length == 0) throw new InputException($"The word '{word}' of the label '{labels[i]}' has no token. Give another word.");
+                if (ids.Length == 0)
+                    throw new InputException($"The word '{word}' of the label '{labels[i]}' has no token. Give another word.");
                 if (owners.TryGetValue(ids[0], out var owner) && owner != labels[i])
-                    throw new InputException($"The words of '{owner}' and '{labels[i]}' begin with the same token, '{tokenizer.TokenOf(ids[0])}'. Give words that differ at once, under verbalizer.words.");
+                    throw new InputException($"The words of '{owner}' and '{labels[i]}' begin with the same token, "
+                        + $"'{tokenizer.TokenOf(ids[0])}'. Give words that differ at once, under verbalizer.words.");
                 if (!owners.TryAdd(ids[0], labels[i])) continue;
                 own.Add(all.Count);
                 all.Add(ids[0]);
@@ -62,6 +66,9 @@ public sealed class Verbalizer
     {
         ArgumentNullException.ThrowIfNull(logits);
         if (Array.TrueForAll(columns, column => column.Length == 1)) return logits;
-        return stack(columns.Select(column => logits.index_select(1, tensor(Array.ConvertAll(column, c => (long)c), device: logits.device)).mean([1])), 1);
+        return stack(
+            columns.Select(
+                column => logits.index_select(1, tensor(Array.ConvertAll(column, c => (long)c), device: logits.device)).mean([1])),
+            1);
     }
 }

@@ -9,7 +9,9 @@ namespace Polymath.Tests.Cli;
 [Trait("kind", "invariant")]
 public sealed class AdapterFaultTests : IDisposable
 {
-    private const string Weights = "adapter_model.safetensors", Settings = "adapter_config.json", First = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    private const string Weights = "adapter_model.safetensors",
+        Settings = "adapter_config.json",
+        First = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
 
     private static readonly string llama = TextFixtures.At("models", "llama"), lora = TextFixtures.At("adapters", "lora");
 
@@ -17,7 +19,8 @@ public sealed class AdapterFaultTests : IDisposable
 
     public AdapterFaultTests()
     {
-        foreach (var file in new[] { Weights, Settings }) File.Copy(Path.Combine(lora, file), folder.Write($"adapter/{file}", ""), overwrite: true);
+        foreach (var file in new[] { Weights, Settings })
+            File.Copy(Path.Combine(lora, file), folder.Write($"adapter/{file}", ""), overwrite: true);
     }
 
     public void Dispose() => folder.Dispose();
@@ -115,12 +118,23 @@ public sealed class AdapterFaultTests : IDisposable
 
     [Theory]
     [InlineData("BOFT", "boft_block_num", "999999", "boft_block_size", "boft_block_num is 999999")]
-    [InlineData("ADALORA", "rank_pattern", "{\"model.layers.0.self_attn.q_proj.lora_E\": [\"x\"]}", null, "a list of true and false is needed")]
+    [InlineData(
+        "ADALORA", "rank_pattern", "{\"model.layers.0.self_attn.q_proj.lora_E\": [\"x\"]}", null, "a list of true and false is needed")]
     [InlineData("ADALORA", "rank_pattern", "[1]", null, "an object of names and values is needed")]
-    public void Settings_of_other_kinds_that_would_end_in_a_fault_of_their_own(string type, string key, string value, string? zero, string expected)
+    public void Settings_of_other_kinds_that_would_end_in_a_fault_of_their_own(
+        string type,
+        string key,
+        string value,
+        string? zero,
+        string expected)
     {
         Set("peft_type", $"\"{type}\"");
-        foreach (var strange in new[] { "r", "lora_alpha", "lora_dropout", "rank_pattern", "alpha_pattern", "init_lora_weights", "bias", "use_rslora", "use_dora", "lora_bias", "qalora_group_size" }) Set(strange, "null");
+        foreach (var strange in new[]
+        {
+            "r", "lora_alpha", "lora_dropout", "rank_pattern", "alpha_pattern", "init_lora_weights", "bias", "use_rslora", "use_dora",
+            "lora_bias", "qalora_group_size",
+        })
+            Set(strange, "null");
         Set(key, value);
         if (zero is not null) Set(zero, "0");
         Refused(expected);
@@ -153,7 +167,10 @@ public sealed class AdapterFaultTests : IDisposable
         {
             using var scope = NewDisposeScope();
             using var file = SafetensorsFile.Open(Path.Combine(lora, Weights));
-            SafetensorsWriter.Write(folder.At("adapter", Weights), file.Entries.Keys.ToDictionary(name => name, file.Map), new Dictionary<string, string> { ["format"] = "pt", ["polymath_base"] = text });
+            SafetensorsWriter.Write(
+                folder.At("adapter", Weights),
+                file.Entries.Keys.ToDictionary(name => name, file.Map),
+                new Dictionary<string, string> { ["format"] = "pt", ["polymath_base"] = text });
         }
         Write($"{other}:{other}:{other}");
         Refused("it expects aaaaaaaaaaaa");
@@ -175,6 +192,9 @@ public sealed class AdapterFaultTests : IDisposable
         Change(content => content.Remove(First));
         var broken = Info();
         Assert.Equal(2, broken.Code);
-        Assert.Contains("is not whole: other modules have what these lack: model.layers.0.self_attn.q_proj.lora_A.weight", broken.Error, StringComparison.Ordinal);
+        Assert.Contains(
+            "is not whole: other modules have what these lack: model.layers.0.self_attn.q_proj.lora_A.weight",
+            broken.Error,
+            StringComparison.Ordinal);
     }
 }

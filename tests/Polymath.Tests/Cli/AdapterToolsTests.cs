@@ -17,11 +17,13 @@ public sealed class AdapterToolsTests : IDisposable
     public void The_layout_an_adapter_was_taught_goes_on_with_what_is_made_of_it()
     {
         var model = TextFixtures.At("models", "llama");
-        foreach (var file in Directory.GetFiles(TextFixtures.At("adapters", "lokr"))) File.Copy(file, folder.Write($"adapter/{Path.GetFileName(file)}", ""), overwrite: true);
+        foreach (var file in Directory.GetFiles(TextFixtures.At("adapters", "lokr")))
+            File.Copy(file, folder.Write($"adapter/{Path.GetFileName(file)}", ""), overwrite: true);
         folder.Write("adapter/chat_template.jinja", "{{ messages[0].content }}");
         foreach (var command in new[] { new[] { "merge" }, ["convert", "--r", "64"] })
         {
-            var result = CliProgram.Run(folder.Path, ["adapter", command[0], model, "--adapter", "adapter", "--output", command[0], .. command[1..]]);
+            var result = CliProgram.Run(
+                folder.Path, ["adapter", command[0], model, "--adapter", "adapter", "--output", command[0], .. command[1..]]);
             Assert.True(result.Code == 0, result.All);
             Assert.Equal("{{ messages[0].content }}", File.ReadAllText(folder.At(command[0], "chat_template.jinja")));
             Assert.True(File.Exists(folder.At(command[0], "gate.json")));
@@ -75,14 +77,18 @@ public sealed class AdapterToolsTests : IDisposable
     {
         Do("convert", llama, "--adapter", adapter, "--r", "64", "--output", "made");
         Do("merge", llama, "--adapter", "made", "--output", "merged", "--dtype", "bfloat16", "--gate", "1");
-        Assert.Contains("made was made for another model", Refused("merge", "merged", "--adapter", "made", "--output", "out"), StringComparison.Ordinal);
+        Assert.Contains(
+            "made was made for another model",
+            Refused("merge", "merged", "--adapter", "made", "--output", "out"),
+            StringComparison.Ordinal);
         Do("merge", "merged", "--adapter", "made", "--output", "twice", "--any-base", "--gate", "1");
     }
 
     [Fact]
     public void Merged_from_shards_in_16_bits_it_is_what_merging_in_memory_writes_to_the_last_byte()
     {
-        using (var model = ModelFolder.Open(llama)) ModelWriter.Write(model, folder.At("base"), TorchSharp.torch.ScalarType.BFloat16, 1 << 14);
+        using (var model = ModelFolder.Open(llama))
+            ModelWriter.Write(model, folder.At("base"), TorchSharp.torch.ScalarType.BFloat16, 1 << 14);
         Assert.True(Directory.GetFiles(folder.At("base"), "*.safetensors").Length > 2);
         Do("merge", "base", "--adapter", adapter, "--output", "merged");
         using (var model = ModelFolder.Open(folder.At("base")))
@@ -91,7 +97,8 @@ public sealed class AdapterToolsTests : IDisposable
             set.Merge();
             ModelWriter.Write(model, folder.At("whole"), TorchSharp.torch.ScalarType.BFloat16, long.MaxValue);
         }
-        Assert.Equal(File.ReadAllBytes(folder.At("whole", "model.safetensors")), File.ReadAllBytes(folder.At("merged", "model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(folder.At("whole", "model.safetensors")), File.ReadAllBytes(folder.At("merged", "model.safetensors")));
         // In 16 bits it comes back up to their rounding.
         Do("unmerge", "merged", "--adapter", adapter, "--base", "base", "--output", "back");
         Assert.InRange((double)JsonNode.Parse(Do("diff", "base", "back", "--json").Out)!["total"]!["cosine"]!, 0.99999, 1.00001);

@@ -25,15 +25,20 @@ public sealed class ChatDataTests : IDisposable
 
     public ChatDataTests()
     {
-        folder.Write("talk.jsonl", string.Concat(Enumerable.Range(0, 20).Select(i => $$$"""{"conversations": [{"from": "human", "value": "say {{{i}}}"}, {"from": "gpt", "value": "it is {{{i}}}"}, {"from": "human", "value": "more"}, {"from": "gpt", "value": "no"}]}""" + "\n")));
-        folder.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 20).Select(i => $$$"""{"prompt": "say {{{i}}}", "chosen": "it is {{{i}}}", "rejected": "go away {{{i}}}"}""" + "\n")));
+        folder.Write("talk.jsonl", string.Concat(Enumerable.Range(0, 20)
+            .Select(i => $$$"""{"conversations": [{"from": "human", "value": "say {{{i}}}"}, {"from": "gpt", "value": "it is {{{i}}}"},"""
+                + """ {"from": "human", "value": "more"}, {"from": "gpt", "value": "no"}]}""" + "\n")));
+        folder.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 20)
+            .Select(i => $$$"""{"prompt": "say {{{i}}}", "chosen": "it is {{{i}}}", "rejected": "go away {{{i}}}"}""" + "\n")));
     }
 
     public void Dispose() => folder.Dispose();
 
     private CliResult Run(string template = "chatglm", int length = 160)
     {
-        folder.Write("talk.yaml", Recipe.Replace("TEMPLATE", template, StringComparison.Ordinal).Replace("LENGTH", $"{length}", StringComparison.Ordinal));
+        folder.Write(
+            "talk.yaml",
+            Recipe.Replace("TEMPLATE", template, StringComparison.Ordinal).Replace("LENGTH", $"{length}", StringComparison.Ordinal));
         return CliProgram.Run(folder.Path, "run", "talk.yaml", "--run-dir", "run");
     }
 
@@ -44,16 +49,23 @@ public sealed class ChatDataTests : IDisposable
         Assert.True(result.Code == 0, result.All);
         Assert.Contains("20 pairs", result.Out);
         var stages = Directory.GetDirectories(folder.At("run", "stages")).Order(StringComparer.Ordinal).ToList();
-        foreach (var place in new[] { Path.Combine(stages[1], "adapter"), Path.Combine(stages[1], "model"), Path.Combine(stages[2], "model") })
+        foreach (var place in new[]
+        {
+            Path.Combine(stages[1], "adapter"), Path.Combine(stages[1], "model"), Path.Combine(stages[2], "model"),
+        })
         {
             Assert.Contains("[Round ", File.ReadAllText(Path.Combine(place, "chat_template.jinja")));
-            Assert.Equal("<|end|>", JsonNode.Parse(File.ReadAllText(Path.Combine(place, "tokenizer_config.json")))!["eos_token"]!.ToString());
+            Assert.Equal(
+                "<|end|>",
+                JsonNode.Parse(File.ReadAllText(Path.Combine(place, "tokenizer_config.json")))!["eos_token"]!.ToString());
             Assert.NotEmpty(JsonNode.Parse(File.ReadAllText(Path.Combine(place, "polymath.json")))!["golden"]!.AsArray());
         }
         var answer = CliProgram.Run(folder.Path, "generate", "run", "--prompt", "say 3", "--max-new-tokens", "4", "--seed", "1");
         Assert.True(answer.Code == 0, answer.All);
         File.AppendAllText(Path.Combine(stages[2], "model", "chat_template.jinja"), "x");
-        Assert.Contains("not the one the model was trained with", CliProgram.Run(folder.Path, "generate", "run", "--prompt", "say 3").Error);
+        Assert.Contains(
+            "not the one the model was trained with",
+            CliProgram.Run(folder.Path, "generate", "run", "--prompt", "say 3").Error);
     }
 
     [Fact]
@@ -82,9 +94,12 @@ public sealed class ChatDataTests : IDisposable
         File.Copy(folder.At("talk.jsonl"), folder.At("talk.rows"));
         Assert.Contains("or --format txt to the command", CliProgram.Run(folder.Path, "data", "preview", "talk.rows").Error);
         Assert.Contains("20 conversation", CliProgram.Run(folder.Path, "data", "preview", "talk.rows", "--format", "jsonl").Out);
-        var json = JsonNode.Parse(CliProgram.Run(folder.Path, "data", "preview", "pairs.jsonl", "--json", "--rows", "2", "--max-length", "30").Out)!;
+        var json = JsonNode.Parse(
+            CliProgram.Run(folder.Path, "data", "preview", "pairs.jsonl", "--json", "--rows", "2", "--max-length", "30").Out)!;
         Assert.Equal(["chosen", "rejected"], json["shown"]!.AsArray().Select(row => row!["label"]!.ToString()));
         Assert.True((long)json["trained"]! > 0 && (long)json["untrained"]! > 0 && (long)json["cut"]! > 0);
-        Assert.Contains("There is no template named 'nix'", CliProgram.Run(folder.Path, "data", "preview", "talk.jsonl", "--template", "nix").Error);
+        Assert.Contains(
+            "There is no template named 'nix'",
+            CliProgram.Run(folder.Path, "data", "preview", "talk.jsonl", "--template", "nix").Error);
     }
 }

@@ -2,11 +2,14 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>A comparison from the command line: it ends with a table and a page, goes on where it stopped, and says what cannot be trained.</summary>
+/// <summary>
+/// A comparison from the command line: it ends with a table and a page, goes on where it stopped, and says what cannot be trained.
+/// </summary>
 [Trait("kind", "invariant")]
 public sealed class CompareTests : IDisposable
 {
-    private static readonly string[] What = ["compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora,ia3,full", "--budget", "5%", "--seeds", "2"];
+    private static readonly string[] What =
+        ["compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora,ia3,full", "--budget", "5%", "--seeds", "2"];
     private readonly TinyRecipe recipe = new();
 
     public void Dispose() => recipe.Dispose();
@@ -14,7 +17,10 @@ public sealed class CompareTests : IDisposable
     private CliResult Do(string folder, params string[] more) => CliProgram.Run(recipe.Path, [.. What, "--run-dir", folder, .. more]);
 
     // All that does not depend on the clock or the machine.
-    private List<string> Figures(string folder) => [.. JsonNode.Parse(File.ReadAllText(recipe.At(folder, "compare.json")))!["rows"]!.AsArray().Select(row => $"{row!["name"]} {row["seeds"]} {row["parameters"]} {row["abilities"]!.ToJsonString()}").Order(StringComparer.Ordinal)];
+    private List<string> Figures(string folder) =>
+        [.. JsonNode.Parse(File.ReadAllText(recipe.At(folder, "compare.json")))!["rows"]!.AsArray()
+            .Select(row => $"{row!["name"]} {row["seeds"]} {row["parameters"]} {row["abilities"]!.ToJsonString()}")
+            .Order(StringComparer.Ordinal)];
 
     [Fact]
     public void It_ends_with_a_table_and_a_page_and_goes_on_where_it_was_killed()
@@ -26,7 +32,8 @@ public sealed class CompareTests : IDisposable
         var report = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "compare.json")))!;
         Assert.Equal(3, report["rows"]!.AsArray().Count);
         Assert.All(report["rows"]!.AsArray(), row => Assert.Equal(2, (int)row!["seeds"]!));
-        Assert.True(report["rows"]!.AsArray().Single(row => (string)row!["name"]! == "lora 5%")!["share"]!.GetValue<double>() is > 0.01 and <= 0.05);
+        Assert.True(report["rows"]!.AsArray().Single(row => (string)row!["name"]! == "lora 5%")!["share"]!.GetValue<double>() is > 0.01
+            and <= 0.05);
         var page = File.ReadAllText(recipe.At("whole", "compare.html"));
         Assert.Contains("kinds<small>against parameters trained</small>", page);
         Assert.Contains("lora 5%", page);
@@ -69,12 +76,14 @@ public sealed class CompareTests : IDisposable
     [Fact]
     public void What_cannot_be_trained_is_said_and_the_others_are_trained()
     {
-        var result = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora,oft", "--vary", "oft_block_size=7", "--vary", "oft_block_size=7", "--run-dir", "some");
+        var result = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora,oft", "--vary",
+            "oft_block_size=7", "--vary", "oft_block_size=7", "--run-dir", "some");
         Assert.True(result.Code == 0, result.All);
         Assert.Contains("Not trained: oft oft_block_size=7: ", result.Out);
         Assert.Contains("lora", result.Out);
         // What was trained otherwise is not taken for what is asked for now.
-        var other = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora", "--run-dir", "some", "--set", "stages.tell.steps=3");
+        var other = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora", "--run-dir", "some", "--set",
+            "stages.tell.steps=3");
         Assert.Equal(2, other.Code);
         Assert.Contains("some belongs to another comparison: ", other.Error);
         var from = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora", "--from", "nowhere");

@@ -1,13 +1,28 @@
 namespace Polymath.Tests.Cli;
 
-/// <summary>Methods that look at data first, or change their weights between steps, stopped and resumed: the end is that of the run that was left alone, bit for bit.</summary>
+/// <summary>
+/// Methods that look at data first, or change their weights between steps, stopped and resumed: the end is that of the run that was left
+/// alone, bit for bit.
+/// </summary>
 [Trait("kind", "invariant")]
 public sealed class CourseTests
 {
     private static string Changed(string text) => text
-        .Replace("method: {kind: freeze, train: [\"model.layers.*\", model.norm.weight]}", "method: {kind: delta, form: adalora, roles: [attention], merge: true, settings: {init_r: '4', target_r: '2', tinit: '1', tfinal: '1'}}", StringComparison.Ordinal)
-        .Replace("train: {kind: lora, r: 2, loraDropout: 0.2, targetModules: all-linear}", "train: {kind: delta, form: lora, roles: [attention, feedForward], merge: true, settings: {r: '2', lora_dropout: '0.2', init_lora_weights: eva, eva_config: '{\"rows\": 20}'}}", StringComparison.Ordinal)
-        .Replace("rollout: {rounds: 2,", "method: {kind: delta, form: sparse, merge: true, settings: {elements: '20', choose: fisher, fisher_rows: '6'}}\n    rollout: {rounds: 2,", StringComparison.Ordinal);
+        .Replace(
+            "method: {kind: freeze, train: [\"model.layers.*\", model.norm.weight]}",
+            "method: {kind: delta, form: adalora, roles: [attention], merge: true, settings: {init_r: '4', target_r: '2', tinit: '1', "
+                + "tfinal: '1'}}",
+            StringComparison.Ordinal)
+        .Replace(
+            "train: {kind: lora, r: 2, loraDropout: 0.2, targetModules: all-linear}",
+            "train: {kind: delta, form: lora, roles: [attention, feedForward], merge: true, settings: {r: '2', lora_dropout: '0.2', "
+                + "init_lora_weights: eva, eva_config: '{\"rows\": 20}'}}",
+            StringComparison.Ordinal)
+        .Replace(
+            "rollout: {rounds: 2,",
+            "method: {kind: delta, form: sparse, merge: true, settings: {elements: '20', choose: fisher, fisher_rows: '6'}}\n    rollout: "
+                + "{rounds: 2,",
+            StringComparison.Ordinal);
 
     [Fact]
     public void A_run_that_was_stopped_goes_on_to_the_same_end_and_looks_once()
@@ -15,7 +30,8 @@ public sealed class CourseTests
         using var recipe = new TinyRecipe(Changed);
         var whole = recipe.Run("whole");
         Assert.True(whole.Code == 0, whole.All);
-        foreach (var file in new[] { "03-tell", "04-please" }) Assert.True(File.Exists(recipe.At("whole", "stages", file, "prepared", "adapter_model.safetensors")));
+        foreach (var file in new[] { "03-tell", "04-please" })
+            Assert.True(File.Exists(recipe.At("whole", "stages", file, "prepared", "adapter_model.safetensors")));
         Assert.False(Directory.Exists(recipe.At("whole", "stages", "02-write", "prepared")));
         Assert.Contains("rank_pattern", File.ReadAllText(recipe.At("whole", "stages", "02-write", "adapter", "adapter_config.json")));
         foreach (var step in new[] { 11, 13, 17, 24 })

@@ -11,7 +11,8 @@ public sealed class DeltaShowTests
 
     private static readonly string llama = TextFixtures.At("models", "llama");
 
-    private static CliResult Show(TinyRecipe recipe, params string[] more) => CliProgram.Run(recipe.Path, ["delta", "show", llama, .. more]);
+    private static CliResult Show(TinyRecipe recipe, params string[] more) =>
+        CliProgram.Run(recipe.Path, ["delta", "show", llama, .. more]);
 
     private static JsonNode Json(CliResult result)
     {
@@ -60,7 +61,8 @@ public sealed class DeltaShowTests
         // What is frozen is shown and not counted.
         Assert.Equal(parameters[0] + parameters[1], (long)shown["parameters"]!);
         var text = Show(recipe, "--recipe", "tiny.yaml", "--stage", "write").Out;
-        foreach (var part in new[] { "calm", "still (frozen)", $"In all {parameters[0] + parameters[1]:N0} parameters are trained" }) Assert.Contains(part, text, StringComparison.Ordinal);
+        foreach (var part in new[] { "calm", "still (frozen)", $"In all {parameters[0] + parameters[1]:N0} parameters are trained" })
+            Assert.Contains(part, text, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -27,7 +27,8 @@ public sealed class FamilyStageTests : IDisposable
         Assert.Contains("tokens, the model 199: they do not belong together", result.Error, StringComparison.Ordinal);
     }
 
-    private const string Asks = "kind: task\n    label: kind\n    method: {kind: prompt, template: \"{text} {mask}\", verbalizer: {words: {soft: a, hard: b}}, train: {kind: delta, form: lora}}";
+    private const string Asks = "kind: task\n    label: kind\n    method: {kind: prompt, template: \"{text} {mask}\", verbalizer: {words: "
+        + "{soft: a, hard: b}}, train: {kind: delta, form: lora}}";
 
     private const string Heads = "kind: task\n    label: kind\n    method: {kind: delta, form: lora}";
 
@@ -39,11 +40,13 @@ public sealed class FamilyStageTests : IDisposable
     [InlineData("bert-mlm", Asks, null)]
     [InlineData("bert-mlm", Heads, null)]
     [InlineData("t5", Heads, null)]
-    [InlineData("bert-classify", Heads, "the rows have the labels 'hard', 'soft', which the model's head does not know; its labels are LABEL_0")]
+    [InlineData(
+        "bert-classify", Heads, "the rows have the labels 'hard', 'soft', which the model's head does not know; its labels are LABEL_0")]
     [InlineData("t5", "kind: finetune\n    prompt: \"{kind}\"\n    answer: \"{text}\"\n    method: {kind: delta, form: lora}", null)]
     public void A_stage_that_a_family_cannot_learn_is_refused(string family, string stage, string? refusal)
     {
-        folder.Write("rows.jsonl", string.Concat(Enumerable.Range(0, 40).Select(i => $"{{\"text\": \"a b {i % 5}\", \"kind\": \"{(i % 2 == 0 ? "soft" : "hard")}\"}}\n")));
+        folder.Write("rows.jsonl", string.Concat(
+            Enumerable.Range(0, 40).Select(i => $"{{\"text\": \"a b {i % 5}\", \"kind\": \"{(i % 2 == 0 ? "soft" : "hard")}\"}}\n")));
         folder.Write("one.yaml", $"""
             name: one
             model: "{TextFixtures.At("models", family)}"
@@ -58,7 +61,8 @@ public sealed class FamilyStageTests : IDisposable
                 batch: {"{tokens: 64}"}
                 evaluate: {"{samples: 0}"}
                 {stage}
-            """.Replace("model: \"", "model: {folder: \"", StringComparison.Ordinal).Replace($"{family}\"", $"{family}\"}}", StringComparison.Ordinal));
+            """.Replace("model: \"", "model: {folder: \"", StringComparison.Ordinal)
+            .Replace($"{family}\"", $"{family}\"}}", StringComparison.Ordinal));
         var result = CliProgram.Run(folder.Path, "run", "one.yaml", "--run-dir", "run");
         Assert.Equal(refusal is null ? 0 : 2, result.Code);
         if (refusal is not null) Assert.Contains(refusal, result.Error, StringComparison.Ordinal);

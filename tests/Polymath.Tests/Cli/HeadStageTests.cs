@@ -22,7 +22,9 @@ public sealed class HeadStageTests : IDisposable
         """;
 
     // What is left of the tiny recipe is its reading; labels take the place of what comes after.
-    private readonly TinyRecipe recipe = new(text => string.Join('\n', text[..text.IndexOf("  - name: write", StringComparison.Ordinal)].Split('\n').Where(line => !line.Contains("stage: write", StringComparison.Ordinal))) + Tell);
+    private readonly TinyRecipe recipe = new(
+        text => string.Join('\n', text[..text.IndexOf("  - name: write", StringComparison.Ordinal)].Split('\n').Where(
+            line => !line.Contains("stage: write", StringComparison.Ordinal))) + Tell);
 
     public void Dispose() => recipe.Dispose();
 
@@ -39,34 +41,45 @@ public sealed class HeadStageTests : IDisposable
         }
         Assert.Equal(File.ReadAllLines(recipe.At("whole", "metrics.jsonl")), File.ReadAllLines(recipe.At("parts", "metrics.jsonl")));
         Assert.Equal(recipe.Hash("whole"), recipe.Hash("parts"));
-        Assert.Equal(File.ReadAllBytes(recipe.At("whole", "stages", "02-tell", "adapter", "adapter_model.safetensors")), File.ReadAllBytes(recipe.At("parts", "stages", "02-tell", "adapter", "adapter_model.safetensors")));
+        Assert.Equal(File.ReadAllBytes(recipe.At("whole", "stages", "02-tell", "adapter", "adapter_model.safetensors")), File.ReadAllBytes(
+            recipe.At("parts", "stages", "02-tell", "adapter", "adapter_model.safetensors")));
 
         var configuration = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "stages", "02-tell", "model", "config.json")))!;
         Assert.Equal("LlamaForSequenceClassification", (string?)configuration["architectures"]![0]);
-        Assert.Equal(("hard", "soft", "single_label_classification"), ((string?)configuration["id2label"]!["0"], (string?)configuration["id2label"]!["1"], (string?)configuration["problem_type"]));
+        Assert.Equal(
+            ("hard", "soft", "single_label_classification"),
+            ((string?)configuration["id2label"]!["0"], (string?)configuration["id2label"]!["1"], (string?)configuration["problem_type"]));
         var rows = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "report.json")))!["abilities"]!.AsArray();
-        Assert.Equal(["after,reading", "after,reading", "after,kinds"], rows.Select(row => string.Join(',', row!.AsObject().Select(pair => pair.Key))));
+        Assert.Equal(["after,reading", "after,reading", "after,kinds"], rows.Select(
+            row => string.Join(',', row!.AsObject().Select(pair => pair.Key))));
         var reached = (double)rows[2]!["kinds"]!;
         Assert.True(reached > 0.8, $"{reached}");
         Assert.Equal(reached, (double)JsonNode.Parse(CliProgram.Run(recipe.Path, "eval", "whole", "--json").Out)!["kinds"]!, 1e-9);
-        Assert.Contains("reading cannot be measured: the model has a head over labels", CliProgram.Run(recipe.Path, "eval", "whole", "--ability", "reading").Error, StringComparison.Ordinal);
+        Assert.Contains(
+            "reading cannot be measured: the model has a head over labels",
+            CliProgram.Run(recipe.Path, "eval", "whole", "--ability", "reading").Error,
+            StringComparison.Ordinal);
 
         Labels();
     }
 
     private void Labels()
     {
-        recipe.Write("texts.jsonl", "{\"text\": \"amabat0: ama ela ona.\", \"id\": 7}\n{\"text\": \"eladok1: bat dok!\"}\n{\"text\": \"x\"}\n");
+        recipe.Write(
+            "texts.jsonl",
+            "{\"text\": \"amabat0: ama ela ona.\", \"id\": 7}\n{\"text\": \"eladok1: bat dok!\"}\n{\"text\": \"x\"}\n");
         var many = CliProgram.Run(recipe.Path, "classify", "whole", "--input", "texts.jsonl", "--rows", "2");
         Assert.Equal((0, ""), (many.Code, many.Error));
         var answers = many.Out.TrimEnd().Split('\n').Select(line => JsonNode.Parse(line)!).ToList();
         Assert.Equal(3, answers.Count);
         Assert.Equal(7, (int)answers[0]["id"]!);
         Assert.Equal(["soft", "hard"], answers.Take(2).Select(answer => (string)answer["classified"]!["label"]!));
-        Assert.All(answers, answer => Assert.Equal(1, answer["classified"]!["probabilities"]!.AsObject().Sum(pair => (double)pair.Value!), 1e-5));
+        Assert.All(
+            answers, answer => Assert.Equal(1, answer["classified"]!["probabilities"]!.AsObject().Sum(pair => (double)pair.Value!), 1e-5));
         var one = CliProgram.Run(recipe.Path, "classify", "whole", "--text", "eladok1: bat dok!", "--json");
         Assert.Equal(answers[1]["classified"]!.ToJsonString(), JsonNode.Parse(one.Out)!["classified"]!.ToJsonString());
-        Assert.StartsWith("hard ", CliProgram.Run(recipe.Path, "classify", "whole", "--text", "eladok1: bat dok!").Out, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "hard ", CliProgram.Run(recipe.Path, "classify", "whole", "--text", "eladok1: bat dok!").Out, StringComparison.Ordinal);
         foreach (var (arguments, refusal) in new (string[], string)[]
         {
             (["classify", "whole", "--stage", "read", "--text", "x"], "no head over labels"),
@@ -85,7 +98,8 @@ public sealed class HeadStageTests : IDisposable
     [Fact]
     public void Rows_of_one_label_are_refused_before_the_first_step()
     {
-        recipe.Write("lines.jsonl", string.Concat(Enumerable.Range(0, 40).Select(i => $"{{\"name\": \"n{i}\", \"text\": \"abc\", \"kind\": \"soft\"}}\n")));
+        recipe.Write("lines.jsonl", string.Concat(
+            Enumerable.Range(0, 40).Select(i => $"{{\"name\": \"n{i}\", \"text\": \"abc\", \"kind\": \"soft\"}}\n")));
         var result = recipe.Run("one");
         Assert.Equal(2, result.Code);
         Assert.Contains("the training rows have one label, 'soft'", result.Error, StringComparison.Ordinal);

@@ -29,8 +29,14 @@ public sealed class HubVerbTests : IDisposable
 
     public HubVerbTests()
     {
-        WordPieceTrainer.Train(Enumerable.Range(0, 40).Select(Line), 90, 1, ["[PAD]", "[UNK]", "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>"]).Save(folder.At("tokenizer"));
-        commit = server.PutFolder("models/org/tiny", TextFixtures.At("models", "llama"), ("tokenizer.json", File.ReadAllBytes(folder.At("tokenizer", "tokenizer.json"))), ("onnx/model.onnx", HubScene.Bytes(5000)));
+        WordPieceTrainer
+            .Train(Enumerable.Range(0, 40).Select(Line), 90, 1, ["[PAD]", "[UNK]", "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>"])
+            .Save(folder.At("tokenizer"));
+        commit = server.PutFolder(
+            "models/org/tiny",
+            TextFixtures.At("models", "llama"),
+            ("tokenizer.json", File.ReadAllBytes(folder.At("tokenizer", "tokenizer.json"))),
+            ("onnx/model.onnx", HubScene.Bytes(5000)));
         server.PutFolder("models/org/lora", TextFixtures.At("adapters", "lora"));
         PutLines(0);
         folder.Write("hubbed.yaml", Recipe);
@@ -39,11 +45,13 @@ public sealed class HubVerbTests : IDisposable
     private void PutLines(int from) => server.Put("datasets/org/lines", ("README.md", HubScene.Text("lines")),
         ("data/lines.jsonl", HubScene.Text(string.Concat(Enumerable.Range(from, 60).Select(i => $$"""{"text": "{{Line(i)}}"}""" + "\n")))));
 
-    private static string Line(int i) => string.Join(' ', Enumerable.Range(0, 6).Select(j => Words[(i * 7 + j * j) % Words.Length])) + $" {i}";
+    private static string Line(int i) =>
+        string.Join(' ', Enumerable.Range(0, 6).Select(j => Words[(i * 7 + j * j) % Words.Length])) + $" {i}";
 
     private Dictionary<string, string> Variables => new()
     {
-        ["HF_ENDPOINT"] = server.Endpoint.AbsoluteUri, ["HF_HOME"] = folder.At("home"), ["HF_HUB_CACHE"] = folder.At("cache"), ["HF_TOKEN"] = "hf_secret", ["HF_TOKEN_PATH"] = folder.At("none"),
+        ["HF_ENDPOINT"] = server.Endpoint.AbsoluteUri, ["HF_HOME"] = folder.At("home"), ["HF_HUB_CACHE"] = folder.At("cache"),
+        ["HF_TOKEN"] = "hf_secret", ["HF_TOKEN_PATH"] = folder.At("none"),
         ["HF_HUB_OFFLINE"] = "", ["MODELSCOPE_DOMAIN"] = server.Endpoint.AbsoluteUri, ["MODELSCOPE_CACHE"] = folder.At("scope"),
     };
 
@@ -71,11 +79,20 @@ public sealed class HubVerbTests : IDisposable
         Assert.Contains("llama in " + folder.At("scope", "models", "org", "tiny"), Right("model", "info", "modelscope:org/tiny").Out);
         Assert.Equal(Right("model", "hash", TextFixtures.At("models", "llama")).Out, Right("model", "hash", "hf:org/tiny@" + commit).Out);
         Assert.Contains("WordPiece", Right("tokenizer", "info", "hf:org/tiny").Out, StringComparison.OrdinalIgnoreCase);
-        Assert.Equal(Right("tokenizer", "encode", "tokenizer", "so the cat").Out, Right("tokenizer", "encode", "hf:org/tiny", "so the cat", "--offline").Out);
+        Assert.Equal(
+            Right("tokenizer", "encode", "tokenizer", "so the cat").Out,
+            Right("tokenizer", "encode", "hf:org/tiny", "so the cat", "--offline").Out);
         Assert.Contains("\"rows\":60", Right("data", "preview", "hf:org/lines", "--json").Out);
-        Assert.Contains("\"rows\":60", Right("data", "preview", "hf:datasets/org/lines/data/*.jsonl", "--model", "hf:org/tiny", "--json", "--offline").Out);
-        Assert.Contains("\"text\"", Right("generate", "hf:org/tiny", "--prompt", "the cat", "--raw", "--json", "--adapter", "hf:org/lora", "--max-new-tokens", "3", "--seed", "1").Out);
-        Assert.All(server.Requests.Where(request => !request.Path.Contains("/v1/", StringComparison.Ordinal)), request => Assert.Equal("Bearer hf_secret", request.Headers["authorization"]));
+        Assert.Contains(
+            "\"rows\":60",
+            Right("data", "preview", "hf:datasets/org/lines/data/*.jsonl", "--model", "hf:org/tiny", "--json", "--offline").Out);
+        Assert.Contains(
+            "\"text\"",
+            Right("generate", "hf:org/tiny", "--prompt", "the cat", "--raw", "--json", "--adapter", "hf:org/lora", "--max-new-tokens", "3",
+                "--seed", "1").Out);
+        Assert.All(
+            server.Requests.Where(request => !request.Path.Contains("/v1/", StringComparison.Ordinal)),
+            request => Assert.Equal("Bearer hf_secret", request.Headers["authorization"]));
         Assert.DoesNotContain(server.Contents, request => request.Path.EndsWith(".onnx", StringComparison.Ordinal));
     }
 
@@ -91,7 +108,9 @@ public sealed class HubVerbTests : IDisposable
         Assert.Equal("lines", File.ReadAllText(folder.At("copies", "README.md")));
         Right("hub", "download", "hf:datasets/org/lines", "--files", "*.md", "--to", "copies");
         folder.Write("copies/README.md", "mine");
-        Assert.Contains("README.md exists. Name another place with --to, or add --overwrite", Do("hub", "download", "hf:datasets/org/lines", "--files", "*.md", "--to", "copies").Error);
+        Assert.Contains(
+            "README.md exists. Name another place with --to, or add --overwrite",
+            Do("hub", "download", "hf:datasets/org/lines", "--files", "*.md", "--to", "copies").Error);
         Assert.Equal("mine", File.ReadAllText(folder.At("copies", "README.md")));
         Assert.Null(new FileInfo(folder.At("copies", "data", "lines.jsonl")).LinkTarget);
         var cache = Right("hub", "cache").Out;
@@ -120,7 +139,10 @@ public sealed class HubVerbTests : IDisposable
             Assert.True(result.Code == 2, result.All);
             Assert.Contains(what, result.Error);
         }
-        folder.Write("wrong.yaml", Recipe.Replace("hf:org/tiny", "hf:org/../x", StringComparison.Ordinal).Replace("hf:org/lines@main/", "hx:org/lines/", StringComparison.Ordinal));
+        folder.Write(
+            "wrong.yaml",
+            Recipe.Replace("hf:org/tiny", "hf:org/../x", StringComparison.Ordinal)
+                .Replace("hf:org/lines@main/", "hx:org/lines/", StringComparison.Ordinal));
         var faults = Do("check", "wrong.yaml");
         Assert.Equal(2, faults.Code);
         Assert.Contains("'hf:org/../x'", faults.Error);
@@ -149,7 +171,9 @@ public sealed class HubVerbTests : IDisposable
     [Fact]
     public void An_interrupted_download_ends_cleanly_and_is_gone_on_from()
     {
-        server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(PauseAfter: 100_000, Pause: TimeSpan.FromMinutes(30)) : null;
+        server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal)
+            ? new Trouble(PauseAfter: 100_000, Pause: TimeSpan.FromMinutes(30))
+            : null;
         foreach (var signal in new[] { CliProgram.Interrupt, CliProgram.Kill })
         {
             using var process = CliProgram.Start(folder.Path, Variables, "hub", "download", "hf:org/tiny");
@@ -168,9 +192,11 @@ public sealed class HubVerbTests : IDisposable
         server.Misbehave = _ => null;
         server.Requests.Clear();
         Right("hub", "download", "hf:org/tiny");
-        Assert.Contains(server.Contents, request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) && request.Range is not (null or "bytes=0-"));
+        Assert.Contains(server.Contents, request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal)
+            && request.Range is not (null or "bytes=0-"));
         Assert.Empty(Incomplete());
-        Assert.Equal(Right("model", "hash", TextFixtures.At("models", "llama")).Out, Right("model", "hash", "hf:org/tiny", "--offline").Out);
+        Assert.Equal(
+            Right("model", "hash", TextFixtures.At("models", "llama")).Out, Right("model", "hash", "hf:org/tiny", "--offline").Out);
     }
 
     [Fact]
@@ -182,5 +208,7 @@ public sealed class HubVerbTests : IDisposable
         Assert.Equal(3, server.Contents.Count());
     }
 
-    private IEnumerable<string> Incomplete() => Directory.Exists(folder.At("cache")) ? Directory.EnumerateFiles(folder.At("cache"), "*.incomplete", SearchOption.AllDirectories) : [];
+    private IEnumerable<string> Incomplete() => Directory.Exists(folder.At("cache"))
+        ? Directory.EnumerateFiles(folder.At("cache"), "*.incomplete", SearchOption.AllDirectories)
+        : [];
 }

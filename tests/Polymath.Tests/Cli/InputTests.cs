@@ -54,7 +54,10 @@ public sealed class InputTests
         { ["tokenizer", "train", "--kind", "morse", "--size", "9", "--files", "tiny.yaml", "--output", "t"], "--kind is 'morse'" },
         { ["tokenizer", "train", "--size", "0", "--files", "tiny.yaml", "--output", "t"], "--size is 0" },
         { ["tokenizer", "train", "--size", "9", "--files", "tiny.yaml", "--output", "t"], "no room" },
-        { ["tokenizer", "train", "--size", "300", "--minimum-count", "2", "--kind", "unigram", "--files", "tiny.yaml", "--output", "t"], "no meaning for unigram" },
+        {
+            ["tokenizer", "train", "--size", "300", "--minimum-count", "2", "--kind", "unigram", "--files", "tiny.yaml", "--output", "t"],
+            "no meaning for unigram"
+        },
         { ["tokenizer", "train", "--size", "300", "--files", "none.txt", "--output", "t"], "no file none.txt" },
         { ["model", "info", "nowhere"], "There is no folder nowhere" },
         { ["model", "hash", "."], "neither a run nor a model folder" },
@@ -75,8 +78,13 @@ public sealed class InputTests
     {
         using var recipe = new TinyRecipe();
         var result = CliProgram.Run(recipe.Path, "data", "preview", "lines.jsonl", "--rows", "x", "--max-length", "y", "--shpae", "text");
-        Assert.Equal(["polymath: There is no option --shpae; did you mean --shape?", "polymath: --rows is 'x'; it must be a whole number of at most 2147483647.",
-            "polymath: --max-length is 'y'; it must be a whole number of at most 2147483647.", "Type `polymath data preview --help` for what can be said.", ""], result.Error.Split('\n'));
+        Assert.Equal(
+            [
+                "polymath: There is no option --shpae; did you mean --shape?",
+                "polymath: --rows is 'x'; it must be a whole number of at most 2147483647.",
+                "polymath: --max-length is 'y'; it must be a whole number of at most 2147483647.",
+                "Type `polymath data preview --help` for what can be said.", ""],
+            result.Error.Split('\n'));
         Assert.Contains("polymath data preview <source> [options]", CliProgram.Run(recipe.Path, "data", "preview", "--help").Out);
     }
 
@@ -129,7 +137,8 @@ public sealed class InputTests
         using var recipe = new TinyRecipe(lines: 60);
         Refused(recipe.Run("x", "--set", "stages.0.steps=2", "--set", "stages.1.batch.maxLength=4"), "Stage write has no train rows");
         // An answer without a character still teaches that it ends.
-        recipe.Write("lines.jsonl", string.Concat(Enumerable.Range(0, 60).Select(i => $$"""{"name": "n{{i}}", "text": "", "kind": "{{(i % 2 == 0 ? "soft" : "hard")}}"}""" + "\n")));
+        recipe.Write("lines.jsonl", string.Concat(Enumerable.Range(0, 60)
+            .Select(i => $$"""{"name": "n{{i}}", "text": "", "kind": "{{(i % 2 == 0 ? "soft" : "hard")}}"}""" + "\n")));
         var result = recipe.Run("y", "--stop-after-step", "10");
         Assert.True(result.Code == 0, result.All);
     }
@@ -163,7 +172,8 @@ public sealed class InputTests
     public void A_run_whose_numbers_burst_fails_and_says_where()
     {
         using var recipe = new TinyRecipe();
-        var result = recipe.Run("x", "--set", "stages.0.optimizer.rate=100", "--set", "stages.0.optimizer.weightDecay=100", "--set", "stages.0.steps=40", "--set", "stages.0.evaluate.every=0");
+        var result = recipe.Run("x", "--set", "stages.0.optimizer.rate=100", "--set", "stages.0.optimizer.weightDecay=100", "--set",
+            "stages.0.steps=40", "--set", "stages.0.evaluate.every=0");
         Refused(result, "no numbers to train on", code: 1);
         Assert.Matches("Step [0-9]+ gave the loss", result.Error);
         Assert.Matches("holds [0-9]+ rows: [0-9a-f]{32}", result.Error);

@@ -34,7 +34,11 @@ public sealed class OverwritingTests : IDisposable
         scratch.Write("site/pages/one.html", "mine");
         scratch.Write("file", "mine");
         string[] convert = ["model", "convert", TextFixtures.At("models", "llama"), "--output"];
-        string[] import = ["adapter", "import", TextFixtures.At("adapters", "lora", "adapter_model.safetensors"), "--model", TextFixtures.At("models", "llama"), "--lora-alpha", "16", "--output"];
+        string[] import =
+        [
+            "adapter", "import", TextFixtures.At("adapters", "lora", "adapter_model.safetensors"), "--model",
+            TextFixtures.At("models", "llama"), "--lora-alpha", "16", "--output",
+        ];
         foreach (var command in new[] { convert, import })
         {
             Refused("holds other things, such as diary.txt", [.. command, "home"]);
@@ -42,7 +46,8 @@ public sealed class OverwritingTests : IDisposable
             Refused("holds other things, such as", [.. command, "site", "--overwrite"]);
             Refused("file is a file", [.. command, "file", "--overwrite"]);
         }
-        foreach (var file in new[] { "home/diary.txt", "site/pages/one.html", "file" }) Assert.Equal("mine", File.ReadAllText(scratch.At(file)));
+        foreach (var file in new[] { "home/diary.txt", "site/pages/one.html", "file" })
+            Assert.Equal("mine", File.ReadAllText(scratch.At(file)));
     }
 
     [Fact]
@@ -60,8 +65,12 @@ public sealed class OverwritingTests : IDisposable
             stop.Cancel();
         });
         Assert.Throws<OperationCanceledException>(() => Stop("file"));
-        Assert.Throws<OperationCanceledException>(() => AtomicFile.WriteFolder(scratch.At("out"), inside => Stop(Path.Combine(inside, "new"))));
-        Assert.Equal(["file", "out/old.txt"], Directory.GetFiles(scratch.Path, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(scratch.Path, file)).Order(StringComparer.Ordinal));
+        Assert.Throws<OperationCanceledException>(
+            () => AtomicFile.WriteFolder(scratch.At("out"), inside => Stop(Path.Combine(inside, "new"))));
+        Assert.Equal(
+            ["file", "out/old.txt"],
+            Directory.GetFiles(scratch.Path, "*", SearchOption.AllDirectories)
+                .Select(file => Path.GetRelativePath(scratch.Path, file)).Order(StringComparer.Ordinal));
         Assert.Equal("old", File.ReadAllText(scratch.At("file")));
     }
 
@@ -72,7 +81,8 @@ public sealed class OverwritingTests : IDisposable
         Done(convert);
         Refused("out has been written before. Name another folder, or add --overwrite", convert);
         Done([.. convert, "--overwrite"]);
-        string[] train = ["tokenizer", "train", "--size", "300", "--files", TextFixtures.At("tokenizer-training", "corpus.txt"), "--output", "out"];
+        string[] train =
+            ["tokenizer", "train", "--size", "300", "--files", TextFixtures.At("tokenizer-training", "corpus.txt"), "--output", "out"];
         Done(train);
         Refused("tokenizer.json exists", train);
         Done([.. train, "--overwrite"]);

@@ -55,7 +55,8 @@ public sealed class ResumeTests(FinishedRun finished)
     [Fact]
     public void A_run_whose_blocks_are_computed_anew_ends_as_the_one_that_kept_everything()
     {
-        string[] set = [.. new[] { "read", "write", "tell", "please" }.SelectMany(stage => new[] { "--set", $"stages.{stage}.batch.gradientCheckpointing=true" })];
+        string[] set = [.. new[] { "read", "write", "tell", "please" }
+            .SelectMany(stage => new[] { "--set", $"stages.{stage}.batch.gradientCheckpointing=true" })];
         var result = recipe.Run("anew", set);
         Assert.True(result.Code == 0, result.All);
         SameAsWhole("anew");
@@ -115,12 +116,15 @@ public sealed class ResumeTests(FinishedRun finished)
         var name = $"measured-{step}";
         Assert.Equal(0, recipe.Run(name, "--stop-after-step", $"{Math.Max(1, step)}").Code);
         // As if the process had died before the last finished part was written down.
-        var last = Directory.GetDirectories(recipe.At(name, "stages")).Where(stage => File.Exists(Path.Combine(stage, "report.json"))).Max(StringComparer.Ordinal)!;
+        var last = Directory.GetDirectories(recipe.At(name, "stages"))
+            .Where(stage => File.Exists(Path.Combine(stage, "report.json"))).Max(StringComparer.Ordinal)!;
         File.Delete(Path.Combine(last, "report.json"));
-        foreach (var later in Directory.GetDirectories(recipe.At(name, "stages")).Where(stage => StringComparer.Ordinal.Compare(stage, last) > 0))
+        foreach (var later in Directory.GetDirectories(recipe.At(name, "stages"))
+            .Where(stage => StringComparer.Ordinal.Compare(stage, last) > 0))
             Directory.Delete(later, recursive: true);
         var lines = Figures(name);
-        File.WriteAllLines(recipe.At(name, "metrics.jsonl"), lines.Take(lines.FindLastIndex(line => line.Contains("\"after ", StringComparison.Ordinal))));
+        File.WriteAllLines(
+            recipe.At(name, "metrics.jsonl"), lines.Take(lines.FindLastIndex(line => line.Contains("\"after ", StringComparison.Ordinal))));
         Assert.Equal(0, recipe.Run(name).Code);
         SameAsWhole(name);
     }
@@ -139,9 +143,11 @@ public sealed class ResumeTests(FinishedRun finished)
     [Fact]
     public void An_interrupted_run_saves_and_while_it_lives_nobody_else_comes_in()
     {
-        using var process = CliProgram.Start(recipe.Path, "run", "tiny.yaml", "--run-dir", "long", "--set", "stages.0.steps=100000", "--set", "stages.0.evaluate.every=0", "--set", "stages.0.checkpoint.every=50000");
+        using var process = CliProgram.Start(recipe.Path, "run", "tiny.yaml", "--run-dir", "long", "--set", "stages.0.steps=100000",
+            "--set", "stages.0.evaluate.every=0", "--set", "stages.0.checkpoint.every=50000");
         var clock = Stopwatch.StartNew();
-        while (!(File.Exists(recipe.At("long", "metrics.jsonl")) && File.ReadAllText(recipe.At("long", "metrics.jsonl")).Contains("\"step\":5,", StringComparison.Ordinal)))
+        while (!(File.Exists(recipe.At("long", "metrics.jsonl"))
+            && File.ReadAllText(recipe.At("long", "metrics.jsonl")).Contains("\"step\":5,", StringComparison.Ordinal)))
         {
             Assert.False(process.HasExited);
             Assert.True(clock.Elapsed < CliProgram.Patience, "the run does not get going");
@@ -155,7 +161,8 @@ public sealed class ResumeTests(FinishedRun finished)
         var result = CliProgram.End(process);
         // Long before its hundred thousand steps.
         Assert.Equal(130, result.Code);
-        var step = int.Parse(System.Text.RegularExpressions.Regex.Match(result.Error, "Stopped after step ([0-9]+) of read").Groups[1].Value);
+        var step = int.Parse(
+            System.Text.RegularExpressions.Regex.Match(result.Error, "Stopped after step ([0-9]+) of read").Groups[1].Value);
         Assert.True(Directory.Exists(recipe.At("long", "stages", "01-read", "checkpoints", $"step-{step:D8}")));
         Assert.Equal(step, (int)JsonNode.Parse(Figures("long")[^1])!["step"]!);
 

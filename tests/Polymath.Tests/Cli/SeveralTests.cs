@@ -75,8 +75,13 @@ public sealed class SeveralRun : IDisposable
     public SeveralRun()
     {
         folder.Write("several.yaml", Text);
-        foreach (var (name, words) in new (string, string[])[] { ("soft", ["ama", "ela", "ilu", "ona"]), ("hard", ["bat", "dok", "gup", "tek"]) })
-            folder.Write($"{name}.jsonl", string.Concat(Enumerable.Range(0, 120).Select(i => JsonSerializer.Serialize(new { text = $"{words[i % 4]} {words[i / 4 % 4]} {words[i / 16 % 4]} {i % 7}", kind = name }) + "\n")));
+        foreach (var (name, words) in new (string, string[])[]
+        {
+            ("soft", ["ama", "ela", "ilu", "ona"]), ("hard", ["bat", "dok", "gup", "tek"]),
+        })
+            folder.Write($"{name}.jsonl", string.Concat(Enumerable.Range(0, 120)
+                .Select(i => JsonSerializer.Serialize(
+                    new { text = $"{words[i % 4]} {words[i / 4 % 4]} {words[i / 16 % 4]} {i % 7}", kind = name }) + "\n")));
         var whole = Do("whole");
         Assert.True(whole.Code == 0, whole.All);
     }
@@ -93,8 +98,13 @@ public sealed class SeveralRun : IDisposable
     internal List<string> Written(string run)
     {
         var stages = At(run, "stages");
-        var files = Directory.GetFiles(stages, "*", SearchOption.AllDirectories).Where(file => file.Contains("/adapter/", StringComparison.Ordinal)).Order(StringComparer.Ordinal);
-        return [.. files.Select(file => $"{Path.GetRelativePath(stages, file)} {Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)))}"), .. File.ReadAllLines(At(run, "metrics.jsonl"))];
+        var files = Directory.GetFiles(stages, "*", SearchOption.AllDirectories)
+            .Where(file => file.Contains("/adapter/", StringComparison.Ordinal)).Order(StringComparer.Ordinal);
+        return [
+            .. files.Select(
+                file => $"{Path.GetRelativePath(stages, file)} {Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)))}"),
+            .. File.ReadAllLines(At(run, "metrics.jsonl")),
+        ];
     }
 
     public void Dispose() => folder.Dispose();
@@ -109,8 +119,12 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
     {
         var told = several.Do("whole").Out;
         Assert.Contains("--stage stacked\n", told, StringComparison.Ordinal);
-        Assert.Contains("--stage routed for chat (/adapter NAME) and generate --input; elsewhere --adapter", told, StringComparison.Ordinal);
-        CliResult Merge(params string[] more) => several.Verb(["adapter", "merge", "whole/stages/01-base/model", "--adapter", "whole/stages/02-softly/adapter", "--output", "merged-here", .. more]);
+        Assert.Contains(
+            "--stage routed for chat (/adapter NAME) and generate --input; elsewhere --adapter", told, StringComparison.Ordinal);
+        CliResult Merge(params string[] more) => several.Verb([
+            "adapter", "merge", "whole/stages/01-base/model", "--adapter", "whole/stages/02-softly/adapter", "--output", "merged-here",
+            .. more,
+        ]);
         Assert.Contains("--prompt '' has no token", Merge("--prompt", "ama", "--prompt", "").Error, StringComparison.Ordinal);
         Assert.Contains("--gate is NaN; write a divergence", Merge("--gate", "nan").Error, StringComparison.Ordinal);
         Assert.False(Directory.Exists(several.At("merged-here")));
@@ -132,8 +146,10 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
 
     private string Adapter(string stage, params string[] parts) => several.At(["whole", "stages", stage, "adapter", .. parts]);
 
-    private Dictionary<string, double> After(string stage) => File.ReadLines(several.At("whole", "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)
-        .Where(line => (string)line["stage"]! == stage && ((string)line["name"]!).StartsWith("after ", StringComparison.Ordinal)).ToDictionary(line => ((string)line["name"]!)["after ".Length..], line => (double)line["value"]!);
+    private Dictionary<string, double> After(string stage) =>
+        File.ReadLines(several.At("whole", "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)
+            .Where(line => (string)line["stage"]! == stage && ((string)line["name"]!).StartsWith("after ", StringComparison.Ordinal))
+            .ToDictionary(line => ((string)line["name"]!)["after ".Length..], line => (double)line["value"]!);
 
     private JsonNode Measured(params string[] more)
     {
@@ -148,12 +164,14 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         var routed = After("routed");
         foreach (var (data, own, other) in new[] { ("soft", "softly", "harshly"), ("hard", "harshly", "softly") })
         {
-            double with = (double)Measured("--stage", "routed", "--ability", data, "--adapter", Adapter("05-routed", own))[data]!, without = (double)Measured("--stage", "routed", "--ability", data, "--adapter", Adapter("05-routed", other))[data]!;
+            double with = (double)Measured("--stage", "routed", "--ability", data, "--adapter", Adapter("05-routed", own))[data]!,
+                without = (double)Measured("--stage", "routed", "--ability", data, "--adapter", Adapter("05-routed", other))[data]!;
             Assert.InRange(Math.Abs(with - routed[data]), 0, 1e-4 * with);
             Assert.True(Math.Abs(without - routed[data]) > 0.01 * with, $"{data}: {with} with its own, {without} with the other");
         }
         // On the way, too: what is measured at the last step is what is measured after it.
-        var last = File.ReadLines(several.At("whole", "metrics.jsonl")).Select(line => JsonNode.Parse(line)!).Last(line => (string)line["stage"]! == "routed" && (string)line["name"]! == "soft");
+        var last = File.ReadLines(several.At("whole", "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)
+            .Last(line => (string)line["stage"]! == "routed" && (string)line["name"]! == "soft");
         Assert.InRange(Math.Abs((double)last["value"]! - routed["soft"]), 0, 1e-6);
     }
 
@@ -192,9 +210,13 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
 
     private string[] Said(string[] rows, params string[] more)
     {
-        var result = CliProgram.Say(several.At(), string.Join('\n', rows) + "\n", ["generate", "whole", "--input", "-", "--temperature", "0", "--max-new-tokens", "12", "--rows", "2", .. more]);
+        var result = CliProgram.Say(
+            several.At(),
+            string.Join('\n', rows) + "\n",
+            ["generate", "whole", "--input", "-", "--temperature", "0", "--max-new-tokens", "12", "--rows", "2", .. more]);
         Assert.True(result.Code == 0, result.All);
-        return [.. result.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (string)JsonNode.Parse(line)!["generated"]!["text"]!)];
+        return [.. result.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => (string)JsonNode.Parse(line)!["generated"]!["text"]!)];
     }
 
     [Fact]
@@ -202,45 +224,75 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
     {
         string One(string prompt, params string[] more)
         {
-            var result = several.Verb(["generate", "whole", "--prompt", prompt, "--temperature", "0", "--max-new-tokens", "12", "--stage", "base", "--json", .. more]);
+            var result = several.Verb([
+                "generate", "whole", "--prompt", prompt, "--temperature", "0", "--max-new-tokens", "12", "--stage", "base", "--json",
+                .. more,
+            ]);
             Assert.True(result.Code == 0, result.All);
             return (string)JsonNode.Parse(result.Out)!["text"]!;
         }
         string soft = Adapter("05-routed", "softly"), hard = Adapter("05-routed", "harshly");
-        string[] rows = ["""{"prompt": "ama", "adapter": "softly"}""", """{"prompt": "bat", "adapter": "harshly", "id": 7}""", """{"prompt": "ama"}""", """{"prompt": "ama", "adapter": ["harshly"]}""", """{"prompt": "bat", "adapter": "softly"}"""];
-        string[] alone = [One("ama", "--adapter", soft), One("bat", "--adapter", hard), One("ama"), One("ama", "--adapter", hard), One("bat", "--adapter", soft)];
+        string[] rows =
+        [
+            """{"prompt": "ama", "adapter": "softly"}""", """{"prompt": "bat", "adapter": "harshly", "id": 7}""", """{"prompt": "ama"}""",
+            """{"prompt": "ama", "adapter": ["harshly"]}""", """{"prompt": "bat", "adapter": "softly"}""",
+        ];
+        string[] alone =
+        [
+            One("ama", "--adapter", soft), One("bat", "--adapter", hard), One("ama"), One("ama", "--adapter", hard),
+            One("bat", "--adapter", soft),
+        ];
         Assert.True(alone.Distinct().Count() > 2);
         Assert.Equal(alone, Said(rows, "--stage", "base", "--adapters", $"softly={soft}", "--adapters", $"harshly={hard}"));
         // A routed stage brings its adapters under their names.
         Assert.Equal(alone, Said(rows, "--stage", "routed"));
-        var both = CliProgram.Say(several.At(), rows[1] + "\n", "generate", "whole", "--input", "-", "--stage", "routed", "--max-new-tokens", "2");
+        var both = CliProgram.Say(
+            several.At(), rows[1] + "\n", "generate", "whole", "--input", "-", "--stage", "routed", "--max-new-tokens", "2");
         Assert.Equal(7, (int)JsonNode.Parse(both.Out)!["id"]!);
     }
 
     [Fact]
     public void A_conversation_changes_its_adapter_without_beginning_anew()
     {
-        var result = CliProgram.Say(several.At(), "ama\n/adapter harshly\nama\n/adapter softly harshly\nama\n/adapter\nama\n/adapter hashly\nama\n/exit\n", "chat", "whole", "--stage", "routed", "--temperature", "0", "--max-new-tokens", "12");
+        var result = CliProgram.Say(
+            several.At(), "ama\n/adapter harshly\nama\n/adapter softly harshly\nama\n/adapter\nama\n/adapter hashly\nama\n/exit\n", "chat",
+            "whole", "--stage", "routed", "--temperature", "0", "--max-new-tokens", "12");
         Assert.True(result.Code == 0, result.All);
         var answers = result.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(5, answers.Length);
-        Assert.Equal(Said(["""{"prompt": "ama", "adapter": "softly"}""", """{"prompt": "ama", "adapter": "harshly"}""", """{"prompt": "ama", "adapter": ["softly", "harshly"]}""", """{"prompt": "ama", "adapter": null}"""], "--stage", "routed"), answers[..4]);
+        Assert.Equal(
+            Said([
+                """{"prompt": "ama", "adapter": "softly"}""", """{"prompt": "ama", "adapter": "harshly"}""",
+                """{"prompt": "ama", "adapter": ["softly", "harshly"]}""", """{"prompt": "ama", "adapter": null}""",
+            ], "--stage", "routed"),
+            answers[..4]);
         // A name that is not known changes nothing.
         Assert.Equal(answers[3], answers[4]);
         Assert.Contains("There is no adapter 'hashly'; did you mean 'harshly'?", result.Error, StringComparison.Ordinal);
         Assert.Contains("(softly and harshly answer, of softly, harshly.)", result.Error, StringComparison.Ordinal);
-        var mistyped = CliProgram.Say(several.At(), "/adpater softly\n/forget it\n/forgt\n/nonsense\n/exit\n", "chat", "whole", "--stage", "base");
-        Assert.Equal(["There is no command /adpater; did you mean /adapter?", "/forget stands alone.", "There is no command /forgt; did you mean /forget?", "There is no command /nonsense."], mistyped.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(" /forget begins")[0]));
-        Assert.Contains("no adapters to choose from", CliProgram.Say(several.At(), "/adapter softly\n", "chat", "whole", "--stage", "base").Error, StringComparison.Ordinal);
+        var mistyped = CliProgram.Say(
+            several.At(), "/adpater softly\n/forget it\n/forgt\n/nonsense\n/exit\n", "chat", "whole", "--stage", "base");
+        Assert.Equal(
+            [
+                "There is no command /adpater; did you mean /adapter?", "/forget stands alone.",
+                "There is no command /forgt; did you mean /forget?", "There is no command /nonsense.",
+            ],
+            mistyped.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(" /forget begins")[0]));
+        Assert.Contains(
+            "no adapters to choose from",
+            CliProgram.Say(several.At(), "/adapter softly\n", "chat", "whole", "--stage", "base").Error,
+            StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData("{\"prompt\": \"ama\", \"adapter\": \"sofly\"}", "-, line 1: there is no adapter 'sofly'; did you mean 'softly'?", "--stage", "routed")]
+    [InlineData("{\"prompt\": \"ama\", \"adapter\": \"sofly\"}", "-, line 1: there is no adapter 'sofly'; did you mean 'softly'?",
+        "--stage", "routed")]
     [InlineData("{\"prompt\": \"ama\", \"adapter\": \"softly\"}", "--adapters softly=FOLDER", "--stage", "base")]
     [InlineData("{\"promt\": \"ama\"}", "-, line 1: there is no prompt", "--stage", "base")]
     [InlineData("ama", "-, line 1: no JSON", "--stage", "base")]
     [InlineData("{\"prompt\": \"ama\", \"adapter\": 3}", "adapter is 3; write a name", "--stage", "routed")]
-    [InlineData("{\"prompt\": \"a\"}\n{\"prompt\": \"ama ama ama ama ama ama ama ama ama ama ama ama ama\"}", "-, line 2: The prompt has ", "--stage", "base")]
+    [InlineData("{\"prompt\": \"a\"}\n{\"prompt\": \"ama ama ama ama ama ama ama ama ama ama ama ama ama\"}", "-, line 2: The prompt has ",
+        "--stage", "base")]
     [InlineData("{\"prompt\": \"ama\", \"adapters\": [\"softly\"]}", "write \"adapter\": a name", "--stage", "routed")]
     [InlineData("", "has no rows", "--stage", "base")]
     [InlineData("{\"prompt\": \"ama\"}", "write NAME=FOLDER", "--adapters", "softly")]
@@ -248,7 +300,10 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
     [InlineData("{\"prompt\": \"ama\"}", "Give one of the two options", "--prompt", "a")]
     public void Rows_that_cannot_be_answered_are_told(string row, string told, params string[] more)
     {
-        var result = CliProgram.Say(several.At(), row + "\n", [.. (string[])["generate", "whole"], .. more.Contains("--input") ? Array.Empty<string>() : ["--input", "-"], .. more]);
+        var result = CliProgram.Say(
+            several.At(),
+            row + "\n",
+            [.. (string[])["generate", "whole"], .. more.Contains("--input") ? Array.Empty<string>() : ["--input", "-"], .. more]);
         Assert.Equal(2, result.Code);
         Assert.Contains(told, result.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", result.All, StringComparison.Ordinal);
@@ -269,7 +324,8 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         Assert.Contains("each applies to the rows of its own data", Told(Adapter("05-routed")), StringComparison.Ordinal);
         Assert.Contains("gates (mixture.safetensors) weigh them for each token", Told(Adapter("06-mixed")), StringComparison.Ordinal);
         Assert.DoesNotContain("adapters,", Told(Adapter("07-combined")), StringComparison.Ordinal);
-        var merge = several.Verb("adapter", "merge", Path.Combine("whole", "stages", "04-stacked", "model"), "--adapter", Adapter("04-stacked"), "--output", "merged");
+        var merge = several.Verb("adapter", "merge", Path.Combine("whole", "stages", "04-stacked", "model"), "--adapter",
+            Adapter("04-stacked"), "--output", "merged");
         Assert.Equal(2, merge.Code);
         Assert.Contains("holds several adapters. Name one of them", merge.Error, StringComparison.Ordinal);
         Assert.False(Directory.Exists(several.At("merged")));
@@ -310,11 +366,16 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         Assert.Equal(0, Run("further.yaml", "other").Code);
         Assert.NotEqual(several.Written("further"), several.Written("other"));
         // A hub's cache is a folder like any other.
-        foreach (var file in Directory.GetFiles(Adapter("02-softly"), "adapter_*")) several.Write($"hub/models--org--kept/snapshots/{new string('a', 40)}/{Path.GetFileName(file)}", "");
-        foreach (var file in Directory.GetFiles(Adapter("02-softly"), "adapter_*")) File.Copy(file, several.At("hub", "models--org--kept", "snapshots", new string('a', 40), Path.GetFileName(file)), overwrite: true);
+        foreach (var file in Directory.GetFiles(Adapter("02-softly"), "adapter_*"))
+            several.Write($"hub/models--org--kept/snapshots/{new string('a', 40)}/{Path.GetFileName(file)}", "");
+        foreach (var file in Directory.GetFiles(Adapter("02-softly"), "adapter_*"))
+            File.Copy(
+                file, several.At("hub", "models--org--kept", "snapshots", new string('a', 40), Path.GetFileName(file)), overwrite: true);
         several.Write("hub/models--org--kept/refs/main", new string('a', 40));
         several.Write("fetched.yaml", Recipe("").Replace("folder: kept", "folder: 'hf:org/kept'", StringComparison.Ordinal));
-        var fetched = CliProgram.End(CliProgram.Start(several.At(), new Dictionary<string, string> { ["HF_HUB_CACHE"] = several.At("hub"), ["HF_HUB_OFFLINE"] = "1" }, "run", "fetched.yaml", "--run-dir", "fetched"));
+        var fetched = CliProgram.End(CliProgram.Start(
+            several.At(), new Dictionary<string, string> { ["HF_HUB_CACHE"] = several.At("hub"), ["HF_HUB_OFFLINE"] = "1" }, "run",
+            "fetched.yaml", "--run-dir", "fetched"));
         Assert.True(fetched.Code == 0, fetched.All);
         Assert.Equal(several.Written("forgetful"), several.Written("fetched"));
         // What is wrong is said of the folder that the recipe names.

@@ -26,14 +26,19 @@ public sealed class StageChoiceTests : IDisposable
         Assert.True(run.Code == 0, run.All);
         Assert.Contains("tell *", run.Out);
         Assert.Contains("* with the delta of tell, which stays apart", run.Out);
-        double Kept(string stage) => (double)JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", stage, "report.json")))!["abilities"]!["reading"]!;
+        double Kept(string stage) =>
+            (double)JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", stage, "report.json")))!["abilities"]!["reading"]!;
         Assert.NotEqual(Kept("02-write"), Kept("03-tell"));
         Assert.Equal(Kept("03-tell"), (double)Measured("--stage", "tell")["reading"]!, 1e-9);
         Assert.Equal(Kept("02-write"), (double)Measured("--stage", "write")["reading"]!, 1e-9);
         Assert.Equal(Kept("04-please"), (double)Measured()["reading"]!, 1e-9);
         // The stage's model lies without its adapter: with it by name, it is the same again.
-        Assert.Equal(recipe.Hash(recipe.At("run", "stages", "02-write", "model")), recipe.Hash(recipe.At("run", "stages", "03-tell", "model")));
-        Assert.Equal(Kept("03-tell"), (double)Measured("--stage", "write", "--adapter", recipe.At("run", "stages", "03-tell", "adapter"))["reading"]!, 1e-9);
+        Assert.Equal(
+            recipe.Hash(recipe.At("run", "stages", "02-write", "model")), recipe.Hash(recipe.At("run", "stages", "03-tell", "model")));
+        Assert.Equal(
+            Kept("03-tell"),
+            (double)Measured("--stage", "write", "--adapter", recipe.At("run", "stages", "03-tell", "adapter"))["reading"]!,
+            1e-9);
         var wrong = CliProgram.Run(recipe.Path, "generate", "run", "--stage", "tall", "--prompt", "x");
         Assert.Equal(2, wrong.Code);
         Assert.Contains("no finished stage 'tall'; it has read, write, tell, please", wrong.Error);
@@ -44,14 +49,19 @@ public sealed class StageChoiceTests : IDisposable
     [InlineData("int8", true)]
     public void A_stage_trains_on_a_base_in_few_bits_from_end_to_end(string precision, bool merge)
     {
-        var run = recipe.Run("run", "--set", $"stages.tell.method.train.base={precision}", "--set", $"stages.tell.method.train.merge={(merge ? "true" : "false")}");
+        var run = recipe.Run("run", "--set", $"stages.tell.method.train.base={precision}", "--set",
+            $"stages.tell.method.train.merge={(merge ? "true" : "false")}");
         Assert.True(run.Code == 0, run.All);
         string stage = recipe.At("run", "stages", "03-tell"), adapter = Path.Combine(stage, "adapter");
-        double Kept(string stage) => (double)JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", stage, "report.json")))!["abilities"]!["reading"]!;
+        double Kept(string stage) =>
+            (double)JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", stage, "report.json")))!["abilities"]!["reading"]!;
         Assert.Equal(Kept("03-tell"), (double)Measured("--stage", "tell")["reading"]!, 1e-6);
         Assert.NotEqual(recipe.Hash(recipe.At("run", "stages", "02-write", "model")), recipe.Hash(Path.Combine(stage, "model")));
         // The adapter goes on the stage before, held as it was trained, and on the stage's own model where that is its base.
-        Assert.Equal(Kept("03-tell"), (double)Measured("--stage", "write", "--adapter", adapter, "--base", precision)["reading"]!, 1e-4 * Kept("03-tell"));
+        Assert.Equal(
+            Kept("03-tell"),
+            (double)Measured("--stage", "write", "--adapter", adapter, "--base", precision)["reading"]!,
+            1e-4 * Kept("03-tell"));
         Assert.Equal(merge, File.Exists(Path.Combine(stage, "gate.json")));
         if (merge) Assert.True((bool)JsonNode.Parse(File.ReadAllText(Path.Combine(stage, "gate.json")))!["passed"]!);
         var other = CliProgram.Run(recipe.Path, "eval", "run", "--stage", "read", "--adapter", adapter, "--ability", "reading");
@@ -67,11 +77,15 @@ public sealed class StageChoiceTests : IDisposable
     {
         // The rows' own lengths, with the tokens that begin and end each.
         var lengths = File.ReadLines(recipe.At("lines.jsonl")).Select(line => ((string)JsonNode.Parse(line)!["text"]!).Length + 2).ToList();
-        var result = recipe.Run(policy, "--stop-after-step", "1", "--set", "stages.read.batch.maxLength=12", "--set", $"stages.read.batch.overlong={policy}");
+        var result = recipe.Run(
+            policy, "--stop-after-step", "1", "--set", "stages.read.batch.maxLength=12", "--set", $"stages.read.batch.overlong={policy}");
         Assert.True(result.Code == 0, result.All);
-        var said = Regex.Match(result.Out, @"read: ([\d,]+) rows, .* of the rows longer than 12 tokens ([\d,]+) cut, ([\d,]+) split, ([\d,]+) dropped");
+        var said = Regex.Match(
+            result.Out,
+            @"read: ([\d,]+) rows, .* of the rows longer than 12 tokens ([\d,]+) cut, ([\d,]+) split, ([\d,]+) dropped");
         Assert.True(said.Success, result.Out);
-        var counts = said.Groups.Values.Skip(1).Select(group => int.Parse(group.Value, NumberStyles.AllowThousands, CultureInfo.InvariantCulture)).ToArray();
+        var counts = said.Groups.Values.Skip(1)
+            .Select(group => int.Parse(group.Value, NumberStyles.AllowThousands, CultureInfo.InvariantCulture)).ToArray();
         Assert.InRange(counts[place + 1], 1, lengths.Count(length => length > 12));
         Assert.All(Enumerable.Range(0, 3).Where(i => i != place), i => Assert.Equal(0, counts[i + 1]));
         Assert.Equal(policy == "split", counts[0] > 300 * 0.9);
@@ -93,9 +107,13 @@ public sealed class StageChoiceTests : IDisposable
     {
         var result = recipe.Run("run", "--set", "stages.please.batch.maxLength=23");
         Assert.True(result.Code == 0, result.All);
-        var said = Regex.Match(result.Out, @"please: (\d+) prompts; (\d+) left out, which would leave no room for 8 new tokens in rows of 23");
+        var said =
+            Regex.Match(result.Out, @"please: (\d+) prompts; (\d+) left out, which would leave no room for 8 new tokens in rows of 23");
         Assert.True(said.Success, result.Out);
-        Assert.True(int.Parse(said.Groups[1].Value, CultureInfo.InvariantCulture) > 0 && int.Parse(said.Groups[2].Value, CultureInfo.InvariantCulture) > 0, said.Value);
+        Assert.True(
+            int.Parse(said.Groups[1].Value, CultureInfo.InvariantCulture) > 0
+                && int.Parse(said.Groups[2].Value, CultureInfo.InvariantCulture) > 0,
+            said.Value);
         var none = recipe.Run("none", "--set", "stages.please.batch.maxLength=12", "--set", "stages.please.batch.overlong=refuse");
         Assert.Equal(2, none.Code);
         Assert.Contains("leave no room for 8 new tokens", none.Error);
@@ -106,7 +124,8 @@ public sealed class StageChoiceTests : IDisposable
     {
         var result = recipe.Run("run", "--set", "rounds=2");
         Assert.True(result.Code == 0, result.All);
-        var stages = Directory.GetDirectories(recipe.At("run", "stages")).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal).ToList();
+        var stages = Directory.GetDirectories(recipe.At("run", "stages"))
+            .Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal).ToList();
         Assert.Equal(9, stages.Count);
         Assert.Equal(recipe.Hash("run"), recipe.Hash(recipe.At("run", "stages", stages[^1], "model")));
         Assert.NotEqual(recipe.Hash("run"), recipe.Hash(recipe.At("run", "stages", stages[4], "model")));

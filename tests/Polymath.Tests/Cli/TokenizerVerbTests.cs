@@ -28,7 +28,12 @@ public sealed class TokenizerVerbTests
         Assert.Equal("[CLS]", (string)encoded["tokens"]![0]!);
         var ids = string.Join(',', encoded["ids"]!.AsArray().Select(id => (int)id!));
         Assert.Equal("hello\n", Do(scratch.Path, "decode", bert, ids));
-        Assert.StartsWith("[CLS] hello", Do(scratch.Path, "decode", bert, ids, "--special"));
+        Assert.StartsWith("[CLS] hello", Do(
+            scratch.Path,
+            "decode",
+            bert,
+            ids,
+            "--special"));
         scratch.Write("text.txt", "Hello");
         Assert.Equal(Do(scratch.Path, "encode", bert, "Hello"), Do(scratch.Path, "encode", bert, "--file", "text.txt"));
         Assert.Equal(Do(scratch.Path, "encode", bert, "Hello"), CliProgram.Say(scratch.Path, "Hello", "tokenizer", "encode", bert).Out);
@@ -58,7 +63,8 @@ public sealed class TokenizerVerbTests
     {
         using var scratch = new ScratchFolder();
         var corpus = TextFixtures.At("tokenizer-training", "corpus.txt");
-        Assert.Contains("tokens learned", Do(scratch.Path, "train", "--kind", kind, "--size", "420", "--files", corpus, "--output", "made"));
+        Assert.Contains("tokens learned", Do(
+            scratch.Path, "train", "--kind", kind, "--size", "420", "--files", corpus, "--output", "made"));
         Assert.Contains("ids", Do(scratch.Path, "info", "made"));
         Assert.Equal("vel mi\n", Do(scratch.Path, "decode", "made", Do(scratch.Path, "encode", "made", "vel mi").Split('\n')[0]));
     }
@@ -97,6 +103,7 @@ public sealed class TokenizerVerbTests
         using var scratch = new ScratchFolder();
         Do(scratch.Path, "convert", TextFixtures.At("tokenizer-files", "llama_legacy"), "--output", "one");
         Assert.True(File.Exists(scratch.At("one", "tokenizer.json")));
-        Assert.Equal(2, CliProgram.Run(scratch.Path, "tokenizer", "convert", TextFixtures.At("tokenizer-files", "glm3"), "--output", "two").Code);
+        Assert.Equal(
+            2, CliProgram.Run(scratch.Path, "tokenizer", "convert", TextFixtures.At("tokenizer-files", "glm3"), "--output", "two").Code);
     }
 }

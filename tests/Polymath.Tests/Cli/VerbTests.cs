@@ -22,23 +22,35 @@ public sealed class VerbTests(FinishedRun finished)
     public void A_run_tells_its_stages_and_abilities_and_leaves_a_report()
     {
         Assert.Equal("", finished.Result.Error);
-        foreach (var said in new[] { "read (pretrain): 8 steps", "write (finetune): 6 steps", "tell (task): 7 steps", "please (align): 6 steps", "Abilities after each stage", "What to try next", "report.html", "unigram perplexity" })
+        foreach (var said in new[]
+        {
+            "read (pretrain): 8 steps", "write (finetune): 6 steps", "tell (task): 7 steps", "please (align): 6 steps",
+            "Abilities after each stage", "What to try next", "report.html", "unigram perplexity",
+        })
             Assert.Contains(said, finished.Result.Out);
         var text = File.ReadAllText(recipe.At("whole", "report.json"));
         Assert.Equal(
-            ["name", "recipe", "seed", "unigramPerplexity", "majorityAccuracy", "baselines", "stages", "abilities", "samples", "environment", "next"],
+            [
+                "name", "recipe", "seed", "unigramPerplexity", "majorityAccuracy", "baselines", "stages", "abilities", "samples",
+                "environment", "next",
+            ],
             JsonNode.Parse(text)!.AsObject().Select(pair => pair.Key));
         var report = RunReport.Parse(text);
         Assert.Equal(("tiny", 5), (report.Name, report.Seed));
         Assert.Equal(["read", "write", "tell", "please"], report.Stages.Select(stage => stage.Name));
         Assert.Equal([8, 6, 7, 6], report.Stages.Select(stage => stage.Steps));
         Assert.Equal(["full", "freeze", "prompt + lora", "full"], report.Stages.Select(stage => stage.Method));
-        Assert.All(report.Stages, stage => Assert.True(stage.LastLoss > 0 && stage.TrainableParameters > 0 && stage.TrainableParameters <= stage.TotalParameters));
+        Assert.All(report.Stages, stage => Assert.True(
+            stage.LastLoss > 0 && stage.TrainableParameters > 0 && stage.TrainableParameters <= stage.TotalParameters));
         Assert.Equal(["start", "read", "write", "tell", "please"], report.Abilities.Select(row => row.After));
         Assert.All(report.Abilities, row => Assert.Equal(["form", "kinds", "reading", "variety"], row.Values.Keys.Order()));
         Assert.True(report.Abilities[1].Values["reading"] < report.Abilities[0].Values["reading"]);
         Assert.NotEmpty(report.Next);
-        foreach (var file in new[] { "report.html", "recipe.yaml", "environment.json", "samples.jsonl", "stages/03-tell/adapter/adapter_config.json", "stages/04-please/rollouts/round-002.jsonl", "stages/04-please/model/model.safetensors" })
+        foreach (var file in new[]
+        {
+            "report.html", "recipe.yaml", "environment.json", "samples.jsonl", "stages/03-tell/adapter/adapter_config.json",
+            "stages/04-please/rollouts/round-002.jsonl", "stages/04-please/model/model.safetensors",
+        })
             Assert.True(File.Exists(recipe.At("whole", file)), file);
     }
 
@@ -59,26 +71,35 @@ public sealed class VerbTests(FinishedRun finished)
     [Fact]
     public void A_conversation_is_read_from_the_pipe()
     {
-        var result = CliProgram.Say(recipe.Path, "say ama\n\nsay ela\n/forget\nsay tek\n/exit\nnever\n", "chat", "whole", "--temperature", "0", "--max-new-tokens", "5");
+        var result = CliProgram.Say(recipe.Path, "say ama\n\nsay ela\n/forget\nsay tek\n/exit\nnever\n", "chat", "whole", "--temperature",
+            "0", "--max-new-tokens", "5");
         Assert.Equal((0, ""), (result.Code, result.Error));
         Assert.True(result.Out.Count(c => c == '\n') >= 3, result.Out);
-        Assert.Equal(0, CliProgram.Say(recipe.Path, string.Concat(Enumerable.Repeat("say a long thing\n", 9)), "chat", "whole", "--remember", "--max-new-tokens", "9", "--seed", "1").Code);
+        Assert.Equal(
+            0,
+            CliProgram.Say(recipe.Path, string.Concat(Enumerable.Repeat("say a long thing\n", 9)), "chat", "whole", "--remember",
+                "--max-new-tokens", "9", "--seed", "1").Code);
     }
 
     [Fact]
     public void A_conversation_knows_its_commands_and_when_it_is_full()
     {
-        var result = CliProgram.Say(recipe.Path, "/help\n/hlep\nsay 1/2\n/quit\nnever\n", "chat", "whole", "--max-new-tokens", "3", "--seed", "1");
+        var result = CliProgram.Say(
+            recipe.Path, "/help\n/hlep\nsay 1/2\n/quit\nnever\n", "chat", "whole", "--max-new-tokens", "3", "--seed", "1");
         Assert.Equal((0, ""), (result.Code, result.Error));
         var lines = result.Out.Split('\n');
         Assert.Equal("/forget begins anew, /exit leaves, Ctrl-C stops an answer.", lines[0]);
         Assert.Equal("There is no command /hlep; did you mean /help? /forget begins anew, /exit leaves, Ctrl-C stops an answer.", lines[1]);
-        string[] command = ["generate", "whole", "--raw", "--prompt", new string('a', 45), "--max-new-tokens", "9", "--temperature", "4", "--seed"];
+        string[] command =
+            ["generate", "whole", "--raw", "--prompt", new string('a', 45), "--max-new-tokens", "9", "--temperature", "4", "--seed"];
         var filled = 0;
         for (var seed = 1; seed < 4; seed++)
         {
             var finish = (string)JsonNode.Parse(Do([.. command, $"{seed}", "--json"]).Out)!["finish"]!;
-            Assert.Equal(finish == "length", CliProgram.Run(recipe.Path, [.. command, $"{seed}"]).Error.Contains("context of 48 tokens is full", StringComparison.Ordinal));
+            Assert.Equal(
+                finish == "length",
+                CliProgram.Run(recipe.Path, [.. command, $"{seed}"]).Error
+                    .Contains("context of 48 tokens is full", StringComparison.Ordinal));
             filled += finish == "length" ? 1 : 0;
         }
         Assert.True(filled > 0);
@@ -96,7 +117,8 @@ public sealed class VerbTests(FinishedRun finished)
         Assert.Contains("has no stages. Leave --stage out", stage.Error);
         var plain = recipe.At("plain");
         Do("model", "convert", "whole", "--output", plain);
-        foreach (var file in new[] { "polymath.json", "chat_template.jinja", "tokenizer_config.json" }) File.Delete(Path.Combine(plain, file));
+        foreach (var file in new[] { "polymath.json", "chat_template.jinja", "tokenizer_config.json" })
+            File.Delete(Path.Combine(plain, file));
         Assert.Contains("taught no layout of conversations", CliProgram.Say(recipe.Path, "/exit\n", "chat", plain).Error);
     }
 
@@ -140,7 +162,10 @@ public sealed class VerbTests(FinishedRun finished)
     {
         Assert.Contains("tang.yaml", Do("recipes").Out);
         var doctor = Do("doctor").Out;
-        foreach (var said in new[] { "libtorch        2.10", "libLibTorchSharp", ".NET            10", "package cache", "threads         1" })
+        foreach (var said in new[]
+        {
+            "libtorch        2.10", "libLibTorchSharp", ".NET            10", "package cache", "threads         1",
+        })
             Assert.Contains(said, doctor);
         var schema = JsonNode.Parse(Do("schema").Out)!;
         Assert.Equal("object", (string)schema["type"]!);

@@ -24,9 +24,11 @@ public sealed class ArchitectureTests
 
     private static readonly string[] NeverSeeTensors = ["Recipes", "Text", "Studio"];
 
-    private static IEnumerable<string> Built => Directory.GetFiles(AppContext.BaseDirectory, "Polymath.*.dll").Select(file => Path.GetFileNameWithoutExtension(file)[9..]).Where(name => name != "Tests");
+    private static IEnumerable<string> Built => Directory.GetFiles(AppContext.BaseDirectory, "Polymath.*.dll")
+        .Select(file => Path.GetFileNameWithoutExtension(file)[9..]).Where(name => name != "Tests");
 
-    private static string[] References(string project) => [.. Assembly.Load("Polymath." + project).GetReferencedAssemblies().Select(name => name.Name!)];
+    private static string[] References(string project) =>
+        [.. Assembly.Load("Polymath." + project).GetReferencedAssemblies().Select(name => name.Name!)];
 
     [Fact]
     public void Every_project_is_named_by_the_law() => Assert.Subset(Law.Keys.ToHashSet(), Built.ToHashSet());
@@ -36,7 +38,10 @@ public sealed class ArchitectureTests
     {
         Assert.Contains("Cli", Built);
         foreach (var project in Built)
-            Assert.Subset(Law[project].ToHashSet(), References(project).Where(name => name.StartsWith("Polymath.", StringComparison.Ordinal)).Select(name => name[9..]).ToHashSet());
+            Assert.Subset(
+                Law[project].ToHashSet(),
+                References(project).Where(name => name.StartsWith("Polymath.", StringComparison.Ordinal))
+                    .Select(name => name[9..]).ToHashSet());
     }
 
     [Fact]
@@ -50,13 +55,19 @@ public sealed class ArchitectureTests
     [Fact]
     public void No_family_knows_another_and_tuning_knows_none()
     {
-        var families = typeof(LanguageModel).Assembly.GetTypes().Where(type => type is { IsNested: false, Namespace: "Polymath.Models.Families" } && type.GetCustomAttribute<System.Runtime.CompilerServices.CompilerGeneratedAttribute>() is null).ToList();
+        var families = typeof(LanguageModel).Assembly
+            .GetTypes()
+            .Where(type => type is { IsNested: false, Namespace: "Polymath.Models.Families" }
+                && type.GetCustomAttribute<System.Runtime.CompilerServices.CompilerGeneratedAttribute>() is null)
+            .ToList();
         Assert.Contains(families, type => type.Name == "Llama");
         foreach (var family in families)
         {
             // A comment may say whose block a block is like.
-            var text = string.Join('\n', File.ReadLines(Sources.At("src", "Polymath.Models", "Families", family.Name + ".cs")).Where(line => !line.TrimStart().StartsWith("//", StringComparison.Ordinal)));
-            Assert.DoesNotContain(families, other => other != family && System.Text.RegularExpressions.Regex.IsMatch(text, $@"\b{other.Name}\b"));
+            var text = string.Join('\n', File.ReadLines(Sources.At("src", "Polymath.Models", "Families", family.Name + ".cs")).Where(
+                line => !line.TrimStart().StartsWith("//", StringComparison.Ordinal)));
+            Assert.DoesNotContain(
+                families, other => other != family && System.Text.RegularExpressions.Regex.IsMatch(text, $@"\b{other.Name}\b"));
         }
         Assert.All(Sources.Of("Polymath.Tuning"), file => Assert.DoesNotContain("Families", File.ReadAllText(file)));
     }
@@ -75,11 +86,14 @@ public sealed class ArchitectureTests
     [Fact]
     public void Nothing_static_is_mutable_but_what_is_named_here()
     {
-        // A lock's handle, the list of loaded files, what waits for the engine to return (a fault, and the gradients that it was given last), and the scope of the pass that is under way.
+        // A lock's handle, the list of loaded files, what waits for the engine to return (a fault, and the gradients that it was given
+        // last), and the scope of the pass that is under way.
         string[] known = ["TorchRuntime.core", "Backwards.here", "Fused.pass"];
         var mutable = Built.SelectMany(project => Assembly.Load("Polymath." + project).GetTypes())
-            .Where(type => !type.Name.Contains('<') && type.Namespace?.StartsWith("Polymath", StringComparison.Ordinal) == true && type.DeclaringType?.Name.Contains('<') != true)
-            .SelectMany(type => type.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
+            .Where(type => !type.Name.Contains('<') && type.Namespace?.StartsWith("Polymath", StringComparison.Ordinal) == true
+                && type.DeclaringType?.Name.Contains('<') != true)
+            .SelectMany(
+                type => type.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
             .Where(field => field is { IsInitOnly: false, IsLiteral: false } && !field.Name.Contains('<'))
             .Select(field => $"{field.DeclaringType!.Name}.{field.Name}");
         Assert.Equal([], mutable.Except(known));
@@ -89,9 +103,13 @@ public sealed class ArchitectureTests
     public void Every_test_class_says_what_kind_it_is()
     {
         string[] kinds = ["unit", "parity", "invariant", "house"];
-        var classes = typeof(ArchitectureTests).Assembly.GetTypes().Where(type => type.GetMethods().Any(method => method.GetCustomAttributes<FactAttribute>().Any())).ToList();
+        var classes = typeof(ArchitectureTests).Assembly.GetTypes()
+            .Where(type => type.GetMethods().Any(method => method.GetCustomAttributes<FactAttribute>().Any())).ToList();
         Assert.True(classes.Count > 20);
         foreach (var type in classes)
-            Assert.Contains(type.GetCustomAttributes<TraitAttribute>().Where(trait => trait.Name == "kind").Select(trait => trait.Value).SingleOrDefault(), kinds);
+            Assert.Contains(
+                type.GetCustomAttributes<TraitAttribute>().Where(trait => trait.Name == "kind")
+                    .Select(trait => trait.Value).SingleOrDefault(),
+                kinds);
     }
 }

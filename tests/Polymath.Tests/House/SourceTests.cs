@@ -28,22 +28,27 @@ public sealed partial class SourceTests
 
     [Fact]
     public void No_file_or_folder_has_a_name_that_says_nothing() =>
-        Assert.Equal([], Sources.Of().Where(file => Short(file).Split(Path.DirectorySeparatorChar).Any(part => Forbidden.Contains(Path.GetFileNameWithoutExtension(part).ToLowerInvariant()))).Select(Short));
+        Assert.Equal([], Sources.Of().Where(file => Short(file).Split(Path.DirectorySeparatorChar)
+            .Any(part => Forbidden.Contains(Path.GetFileNameWithoutExtension(part).ToLowerInvariant()))).Select(Short));
 
     [Fact]
     public void Nobody_but_the_command_line_writes_to_the_console() =>
-        Assert.Equal([], Sources.Of().Where(file => !Short(file).StartsWith(Path.Combine("src", "Polymath.Cli"), StringComparison.Ordinal) && !Short(file).StartsWith("tests", StringComparison.Ordinal)
+        Assert.Equal([], Sources.Of().Where(file => !Short(file).StartsWith(Path.Combine("src", "Polymath.Cli"), StringComparison.Ordinal)
+            && !Short(file).StartsWith("tests", StringComparison.Ordinal)
             && ConsoleUse().IsMatch(File.ReadAllText(file))).Select(Short));
 
     [Fact]
     public void Every_namespace_follows_its_folder() =>
         Assert.Equal([], Sources.Of().Where(file => Namespace().Match(File.ReadAllText(file)) is { Success: true } match
-            && match.Groups[1].Value != string.Join('.', Short(file).Split(Path.DirectorySeparatorChar)[1..^1]) && !Loose(match.Groups[1].Value, file)).Select(Short));
+            && match.Groups[1].Value != string.Join('.', Short(file).Split(Path.DirectorySeparatorChar)[1..^1])
+            && !Loose(match.Groups[1].Value, file)).Select(Short));
 
     // Folders of one idea may share their project's namespace.
-    private static bool Loose(string name, string file) => string.Join('.', Short(file).Split(Path.DirectorySeparatorChar)[1..^1]).StartsWith(name, StringComparison.Ordinal);
+    private static bool Loose(string name, string file) =>
+        string.Join('.', Short(file).Split(Path.DirectorySeparatorChar)[1..^1]).StartsWith(name, StringComparison.Ordinal);
 
-    public static TheoryData<string> Shipped => [.. Directory.GetFiles(SampleRecipes.Folder, "*.yaml").Select(Path.GetFileName).OfType<string>()];
+    public static TheoryData<string> Shipped =>
+        [.. Directory.GetFiles(SampleRecipes.Folder, "*.yaml").Select(Path.GetFileName).OfType<string>()];
 
     [Theory]
     [MemberData(nameof(Shipped))]
@@ -61,11 +66,14 @@ public sealed partial class SourceTests
     [Fact]
     public void Every_link_of_the_pages_leads_to_a_file()
     {
-        var pages = Directory.GetFiles(Sources.Root, "*.md").Concat(Directory.Exists(Sources.At("docs")) ? Directory.GetFiles(Sources.At("docs"), "*.md", SearchOption.AllDirectories) : []);
-        var broken = pages.SelectMany(page => Link().Matches(Fence().Replace(File.ReadAllText(page), "")).Select(match => match.Groups[1].Value)
-            .Where(link => !link.Contains("://", StringComparison.Ordinal) && !link.StartsWith("mailto:", StringComparison.Ordinal) && !link.StartsWith('#'))
-            .Where(link => !Path.Exists(Path.Combine(Path.GetDirectoryName(page)!, Uri.UnescapeDataString(link.Split('#')[0]))))
-            .Select(link => $"{Short(page)}: {link}"));
+        var pages = Directory.GetFiles(Sources.Root, "*.md").Concat(
+            Directory.Exists(Sources.At("docs")) ? Directory.GetFiles(Sources.At("docs"), "*.md", SearchOption.AllDirectories) : []);
+        var broken = pages.SelectMany(
+            page => Link().Matches(Fence().Replace(File.ReadAllText(page), "")).Select(match => match.Groups[1].Value)
+                .Where(link => !link.Contains("://", StringComparison.Ordinal)
+                    && !link.StartsWith("mailto:", StringComparison.Ordinal) && !link.StartsWith('#'))
+                .Where(link => !Path.Exists(Path.Combine(Path.GetDirectoryName(page)!, Uri.UnescapeDataString(link.Split('#')[0]))))
+                .Select(link => $"{Short(page)}: {link}"));
         Assert.Equal([], broken);
         Assert.Equal("b.md", Link().Match("see [a](b.md) and").Groups[1].Value);
     }

@@ -11,7 +11,8 @@ internal static class Sources
 
     /// <summary>The C# files of a project under src, or of all of src and tests.</summary>
     public static IReadOnlyList<string> Of(string? project = null) =>
-        [.. (project is null ? new[] { At("src"), At("tests") } : [At("src", project)]).SelectMany(folder => Directory.GetFiles(folder, "*.cs", SearchOption.AllDirectories)).Where(IsSource)];
+        [.. (project is null ? new[] { At("src"), At("tests") } : [At("src", project)])
+            .SelectMany(folder => Directory.GetFiles(folder, "*.cs", SearchOption.AllDirectories)).Where(IsSource)];
 
     private static bool IsSource(string file)
     {

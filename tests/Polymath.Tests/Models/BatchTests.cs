@@ -32,7 +32,8 @@ public sealed class BatchTests
         }
     }
 
-    private static (float[] Logits, double Loss, Dictionary<string, float[]> Gradients) Read(LanguageModel model, IReadOnlyList<TokenRow> rows)
+    private static (float[] Logits, double Loss, Dictionary<string, float[]> Gradients) Read(
+        LanguageModel model, IReadOnlyList<TokenRow> rows)
     {
         using var scope = NewDisposeScope();
         using var batch = Batch.Of(rows);
@@ -41,7 +42,8 @@ public sealed class BatchTests
             logits = Samples.Floats(model.Unembed(model.Hidden(batch)));
         var loss = model.NegativeLogLikelihood(batch);
         Fused.Backpropagate(loss);
-        var gradients = model.Weights.ToDictionary(weight => weight.Name, weight => weight.Value.grad is { } gradient ? Samples.Floats(gradient) : new float[weight.Count]);
+        var gradients = model.Weights.ToDictionary(
+            weight => weight.Name, weight => weight.Value.grad is { } gradient ? Samples.Floats(gradient) : new float[weight.Count]);
         foreach (var weight in model.Weights)
             weight.ClearGradient();
         return (logits, loss.item<float>(), gradients);
@@ -82,7 +84,9 @@ public sealed class BatchTests
     [Fact]
     public void Fresh_weights_depend_on_the_seed_and_their_name_alone()
     {
-        using Polymath.Models.Families.Llama small = Toy.Model(4, layers: 1), large = Toy.Model(4, layers: 3), other = Toy.Model(5, layers: 1);
+        using Polymath.Models.Families.Llama small = Toy.Model(4, layers: 1),
+            large = Toy.Model(4, layers: 3),
+            other = Toy.Model(5, layers: 1);
         Dictionary<string, float[]> a = Toy.Values(small.Weights), b = Toy.Values(large.Weights), c = Toy.Values(other.Weights);
         Assert.All(a, pair => Assert.Equal(pair.Value, b[pair.Key]));
         Assert.All(a.Where(pair => !pair.Key.Contains("norm", StringComparison.Ordinal)), pair => Assert.NotEqual(pair.Value, c[pair.Key]));

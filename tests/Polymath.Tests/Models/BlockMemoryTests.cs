@@ -15,7 +15,8 @@ public sealed partial class BlockMemoryTests
 {
     private const int Blocks = 30;
 
-    // glibc's own count of the bytes that were asked of it and not given back: libtorch's tensors among them, what the system keeps resident not.
+    // glibc's own count of the bytes that were asked of it and not given back: libtorch's tensors among them, what the system keeps
+    // resident not.
     [StructLayout(LayoutKind.Sequential)]
     private struct Counts
     {
@@ -39,8 +40,8 @@ public sealed partial class BlockMemoryTests
         }
     }
 
-    // The runtime asks the same allocator for what it compiles with and for its own tables, at any moment: a megabyte comes and goes. So the streams are made
-    // larger than that, and of several passes each block's middle figure is taken.
+    // The runtime asks the same allocator for what it compiles with and for its own tables, at any moment: a megabyte comes and goes. So
+    // the streams are made larger than that, and of several passes each block's middle figure is taken.
     private static (List<long> Forward, List<long> Backward, long Stream) Pass(bool trained, bool anew)
     {
         var passes = Enumerable.Range(0, 3).Select(_ => One(trained, anew)).ToList();
@@ -77,7 +78,8 @@ public sealed partial class BlockMemoryTests
     {
         var (seen, _, stream) = Pass(trained: false, anew: false);
         Assert.Equal(Blocks, seen.Count);
-        // A block holds several times the stream's bytes; kept, they would be thirty times as many at the last, and were only a stream kept of each block, thirty streams.
+        // A block holds several times the stream's bytes; kept, they would be thirty times as many at the last, and were only a stream kept
+        // of each block, thirty streams.
         Assert.InRange(seen[0], 2 * stream, 40 * stream);
         Assert.InRange(seen.Max(), seen[0], seen[0] + 8 * stream);
     }
@@ -90,7 +92,9 @@ public sealed partial class BlockMemoryTests
         Assert.Equal((Blocks, Blocks), (forward.Count, backward.Count));
         // One stream more for each block that was passed.
         Assert.InRange(forward[^1] - forward[0], (Blocks - 4) * stream, (Blocks + 3) * stream);
-        Assert.True(kept[^1] - kept[0] > 4 * (forward[^1] - forward[0]), $"{kept[^1] - kept[0]} bytes are kept, {forward[^1] - forward[0]} where blocks are computed anew");
+        Assert.True(
+            kept[^1] - kept[0] > 4 * (forward[^1] - forward[0]),
+            $"{kept[^1] - kept[0]} bytes are kept, {forward[^1] - forward[0]} where blocks are computed anew");
         // On the way back the streams go one by one, and no block's own bytes stay.
         Assert.True(backward[^1] < backward[0], "what a block was given stays after it was computed anew");
         Assert.True(backward.Max() < forward[^1] + kept[^1] / Blocks * 3, "more than one block is held on the way back");

@@ -19,12 +19,19 @@ public sealed class DecodingTests
     public void Beams_and_penalties_give_the_answers_of_the_reference(string name)
     {
         using var model = ModelFolder.Open(TextFixtures.At("own", "models", name));
-        var cases = JsonNode.Parse(File.ReadAllText(TextFixtures.At("own", "decoding.json")))!.AsArray().Where(item => (string?)item!["model"] == name).ToList();
+        var cases = JsonNode.Parse(File.ReadAllText(TextFixtures.At("own", "decoding.json")))!
+            .AsArray().Where(item => (string?)item!["model"] == name).ToList();
         Assert.Equal(30, cases.Count);
         foreach (var item in cases)
         {
-            var settings = new SamplingSettings(0, MaxNewTokens: 10, RepetitionPenalty: (double)item!["repetitionPenalty"]!, Beams: (int)item["beams"]!, LengthPenalty: (double)item["lengthPenalty"]!);
-            var ours = new TokenGenerator(model, [(int)item["end"]!]).Generate([Ints(item["prompt"]!)], settings, null, TestContext.Current.CancellationToken)[0];
+            var settings = new SamplingSettings(
+                0,
+                MaxNewTokens: 10,
+                RepetitionPenalty: (double)item!["repetitionPenalty"]!,
+                Beams: (int)item["beams"]!,
+                LengthPenalty: (double)item["lengthPenalty"]!);
+            var ours = new TokenGenerator(model, [(int)item["end"]!])
+                .Generate([Ints(item["prompt"]!)], settings, null, TestContext.Current.CancellationToken)[0];
             Assert.True(Ints(item["answer"]!).SequenceEqual(ours), $"{item.ToJsonString()}: {string.Join(",", ours)}");
         }
         static int[] Ints(JsonNode list) => [.. list.AsArray().Select(id => (int)id!)];
@@ -44,8 +51,11 @@ public sealed class DecodingTests
         for (var start = 2; start < 12; start++)
         {
             int[] prompt = [start, start + 3];
-            int[] Answer(int beams) => new TokenGenerator(model, []).Generate([prompt], new SamplingSettings(0, MaxNewTokens: 8, Beams: beams), null, TestContext.Current.CancellationToken)[0];
-            Assert.Equal(Answer(1), new BeamSearch(model, []).Find(prompt, new SamplingSettings(0, MaxNewTokens: 8), TestContext.Current.CancellationToken));
+            int[] Answer(int beams) => new TokenGenerator(model, [])
+                .Generate([prompt], new SamplingSettings(0, MaxNewTokens: 8, Beams: beams), null, TestContext.Current.CancellationToken)[0];
+            Assert.Equal(
+                Answer(1),
+                new BeamSearch(model, []).Find(prompt, new SamplingSettings(0, MaxNewTokens: 8), TestContext.Current.CancellationToken));
             Assert.True(Likelihood(prompt, Answer(8)) >= Likelihood(prompt, Answer(1)) - 1e-4);
         }
     }
@@ -74,17 +84,19 @@ public sealed class DecodingTests
 
     [Fact]
     public void A_stop_text_ends_the_text_however_it_comes_in_pieces() =>
-        Gen.Select(Gen.String[Gen.Char["ab."], 0, 30], Gen.String[Gen.Char["ab."], 1, 4].Array[0, 3], Gen.Int[1, 5]).Sample((text, stops, size) =>
-        {
-            var gate = new StopGate(stops);
-            var shown = string.Concat(text.Chunk(size).Select(piece => gate.Pass(new string(piece)))) + gate.Rest();
-            var first = stops.Select(stop => text.IndexOf(stop, StringComparison.Ordinal)).Where(at => at >= 0).DefaultIfEmpty(text.Length).Min();
-            // A longer stop text that begins earlier may become whole after a shorter one that begins later.
-            Assert.StartsWith(shown, text);
-            Assert.True(shown.Length >= first || stops.Any(text.Contains));
-            Assert.DoesNotContain(stops, stop => shown.Contains(stop, StringComparison.Ordinal));
-            Assert.Equal(stops.Any(stop => text.Contains(stop, StringComparison.Ordinal)), gate.Stopped);
-        }, iter: 3000);
+        Gen.Select(Gen.String[Gen.Char["ab."], 0, 30], Gen.String[Gen.Char["ab."], 1, 4].Array[0, 3], Gen.Int[1, 5])
+            .Sample((text, stops, size) =>
+            {
+                var gate = new StopGate(stops);
+                var shown = string.Concat(text.Chunk(size).Select(piece => gate.Pass(new string(piece)))) + gate.Rest();
+                var first = stops.Select(stop => text.IndexOf(stop, StringComparison.Ordinal))
+                    .Where(at => at >= 0).DefaultIfEmpty(text.Length).Min();
+                // A longer stop text that begins earlier may become whole after a shorter one that begins later.
+                Assert.StartsWith(shown, text);
+                Assert.True(shown.Length >= first || stops.Any(text.Contains));
+                Assert.DoesNotContain(stops, stop => shown.Contains(stop, StringComparison.Ordinal));
+                Assert.Equal(stops.Any(stop => text.Contains(stop, StringComparison.Ordinal)), gate.Stopped);
+            }, iter: 3000);
 
     [Theory]
     [InlineData(-0.1, 1, 1)]

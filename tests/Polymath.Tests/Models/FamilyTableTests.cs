@@ -26,26 +26,34 @@ public sealed class FamilyTableTests
 
     private static string Make()
     {
-        var cases = new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories).Select(folder => (Name: Path.GetFileName(folder), Folder: folder, Configuration: Json(folder))).ToList();
+        var cases = new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories)
+            .Select(folder => (Name: Path.GetFileName(folder), Folder: folder, Configuration: Json(folder))).ToList();
         var text = new StringBuilder();
         text.AppendLine("# Model families");
         text.AppendLine();
-        text.AppendLine("Which model types can be opened, and what is verified of each against transformers' own numbers (for ChatGLM, the published model code's). This page is made from the cases that the tests run;");
-        text.AppendLine("each case compares every number the reference holds: logits and loss to 2e-4, gradients to 2e-4 of their largest entry, greedy tokens exactly, with the key-value cache and without. Every case also saves");
-        text.AppendLine("to the same names, shapes and bytes, and gives rows that lie together the states of each row alone. Check a model of your own with `polymath model verify FOLDER`.");
+        text.AppendLine("Which model types can be opened, and what is verified of each against transformers' own numbers (for ChatGLM, the "
+            + "published model code's). This page is made from the cases that the tests run;");
+        text.AppendLine("each case compares every number the reference holds: logits and loss to 2e-4, gradients to 2e-4 of their largest "
+            + "entry, greedy tokens exactly, with the key-value cache and without. Every case also saves");
+        text.AppendLine("to the same names, shapes and bytes, and gives rows that lie together the states of each row alone. Check a model "
+            + "of your own with `polymath model verify FOLDER`.");
         text.AppendLine();
         text.AppendLine("| model type | architecture | case | verified | options |");
         text.AppendLine("|---|---|---|---|---|");
         foreach (var type in ModelFolder.Families.Order(StringComparer.Ordinal))
         {
-            var own = cases.Where(item => (string?)item.Configuration["model_type"] == type).OrderBy(item => item.Name, StringComparer.Ordinal).ToList();
+            var own = cases.Where(item => (string?)item.Configuration["model_type"] == type)
+                .OrderBy(item => item.Name, StringComparer.Ordinal).ToList();
             if (own.Count == 0) text.AppendLine($"| `{type}` | | none of its own: the same code as `roberta` | | |");
             foreach (var item in own)
-                text.AppendLine($"| `{type}` | {item.Configuration["architectures"]![0]} | {item.Name} | {Verified(item.Folder)} | {Options(item.Configuration)} |");
+                text.AppendLine($"| `{type}` | {item.Configuration["architectures"]![0]} | {item.Name} | {Verified(item.Folder)} | "
+                    + $"{Options(item.Configuration)} |");
         }
         text.AppendLine();
-        text.AppendLine("Gemma 2 bends attention's scores towards a cap, as published. Transformers' default attention (`sdpa`) leaves the cap out; `verify` tries both and says which one a reference agrees with.");
-        text.AppendLine("Frequencies of the kinds `dynamic` and `longrope` depend on the longest row of a batch, as transformers has it; beyond the first context its own greedy answers depend on what the model read before, and are not compared.");
+        text.AppendLine("Gemma 2 bends attention's scores towards a cap, as published. Transformers' default attention (`sdpa`) leaves the "
+            + "cap out; `verify` tries both and says which one a reference agrees with.");
+        text.AppendLine("Frequencies of the kinds `dynamic` and `longrope` depend on the longest row of a batch, as transformers has it; "
+            + "beyond the first context its own greedy answers depend on what the model read before, and are not compared.");
         text.AppendLine("Dropout inside the base model is not applied in training; the delta's own is.");
         return text.ToString().ReplaceLineEndings("\n");
     }
@@ -62,10 +70,13 @@ public sealed class FamilyTableTests
     private static string Options(JsonObject configuration)
     {
         var said = new List<string>();
-        if ((configuration["rope_parameters"] ?? configuration["rope_scaling"]) is JsonObject rope && (string?)rope["rope_type"] is { } kind and not "default") said.Add($"rope {kind}");
+        if ((configuration["rope_parameters"] ?? configuration["rope_scaling"]) is JsonObject rope
+            && (string?)rope["rope_type"] is { } kind and not "default")
+            said.Add($"rope {kind}");
         if (configuration["tie_word_embeddings"]?.GetValue<bool>() is true) said.Add("tied head");
         if (configuration["sliding_window"] is { } window) said.Add($"window {window}");
-        if (configuration["num_key_value_heads"] is { } shared && (int)shared != (int)configuration["num_attention_heads"]!) said.Add("grouped queries");
+        if (configuration["num_key_value_heads"] is { } shared && (int)shared != (int)configuration["num_attention_heads"]!)
+            said.Add("grouped queries");
         if ((configuration["num_local_experts"] ?? configuration["num_experts"]) is { } experts) said.Add($"{experts} experts");
         if ((configuration["problem_type"]?.ToString()) is { } problem) said.Add(problem.Replace('_', ' '));
         return string.Join(", ", said);

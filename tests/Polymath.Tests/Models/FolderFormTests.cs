@@ -139,10 +139,14 @@ public sealed class FolderFormTests
 
     [Theory]
     [InlineData("""{"type": "ntk", "factor": 2.0}""", "rope_type is \"ntk\"")]
-    [InlineData("""{"rope_type": "llama3", "factor": 8.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}""", "rope_scaling.low_freq_factor is missing")]
-    [InlineData("""{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 16}""", "rope_scaling.high_freq_factor is missing")]
-    [InlineData("""{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}""", "rope_scaling.original_max_position_embeddings is missing")]
-    [InlineData("""{"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}""", "rope_scaling.factor is missing")]
+    [InlineData("""{"rope_type": "llama3", "factor": 8.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}""",
+        "rope_scaling.low_freq_factor is missing")]
+    [InlineData("""{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 16}""",
+        "rope_scaling.high_freq_factor is missing")]
+    [InlineData("""{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}""",
+        "rope_scaling.original_max_position_embeddings is missing")]
+    [InlineData("""{"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}""",
+        "rope_scaling.factor is missing")]
     [InlineData("""{"type": "dynamic"}""", "rope_scaling.factor is missing")]
     [InlineData("""{"type": "linear"}""", "rope_scaling.factor is missing")]
     [InlineData("""{"type": "yarn", "original_max_position_embeddings": 16}""", "rope_scaling.factor is missing")]

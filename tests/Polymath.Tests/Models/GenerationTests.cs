@@ -11,13 +11,15 @@ namespace Polymath.Tests.Models;
 [Trait("kind", "invariant")]
 public sealed class GenerationTests : IDisposable
 {
-    private static readonly SamplingSettings Greedy = new(Temperature: 0, MaxNewTokens: 20), Drawn = new(Temperature: 1, MaxNewTokens: 20, Seed: 9);
+    private static readonly SamplingSettings Greedy = new(Temperature: 0, MaxNewTokens: 20),
+        Drawn = new(Temperature: 1, MaxNewTokens: 20, Seed: 9);
     private static readonly int[][] Prompts = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 11], [12, 13]];
     private readonly LanguageModel model = Toy.Model();
 
     public void Dispose() => model.Dispose();
 
-    private List<int[]> Generate(SamplingSettings settings, int[] ends, params int[][] prompts) => new TokenGenerator(model, ends).Generate(prompts, settings);
+    private List<int[]> Generate(SamplingSettings settings, int[] ends, params int[][] prompts) =>
+        new TokenGenerator(model, ends).Generate(prompts, settings);
 
     [Fact]
     public void With_and_without_a_cache_the_tokens_are_the_same()
@@ -43,9 +45,15 @@ public sealed class GenerationTests : IDisposable
         int[] Prompt(int length) => [.. Enumerable.Range(0, length).Select(i => i % Toy.Vocabulary)];
         Assert.Single(Generate(Greedy with { Beams = beams }, [], Prompt(Toy.Context - 9))[0]);
         foreach (var length in new[] { Toy.Context - 8, Toy.Context - 1 })
-            Assert.Contains("and 8 virtual ones before them", Assert.Throws<InputException>(() => Generate(Greedy with { Beams = beams }, [], Prompt(length))).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "and 8 virtual ones before them",
+                Assert.Throws<InputException>(() => Generate(Greedy with { Beams = beams }, [], Prompt(length))).Message,
+                StringComparison.Ordinal);
         model.Lay([Toy.Row(Toy.Context - 8)]).Dispose();
-        Assert.Contains("Write batch: {maxLength: 40}", Assert.Throws<InputException>(() => model.Lay([Toy.Row(Toy.Context - 7)])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Write batch: {maxLength: 40}",
+            Assert.Throws<InputException>(() => model.Lay([Toy.Row(Toy.Context - 7)])).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -54,7 +62,10 @@ public sealed class GenerationTests : IDisposable
         using var frozen = no_grad();
         using var cache = model.NewCache(1, 4);
         using var five = Batch.Continue([[1, 2, 3, 4, 5]], [0], [0]);
-        Assert.Contains("holds 4 tokens of a row", Assert.Throws<InvalidOperationException>(() => model.Hidden(five, cache)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "holds 4 tokens of a row",
+            Assert.Throws<InvalidOperationException>(() => model.Hidden(five, cache)).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]

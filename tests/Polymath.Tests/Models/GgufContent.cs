@@ -4,11 +4,13 @@ using Polymath.Tests.Tensors;
 namespace Polymath.Tests.Models;
 
 /// <summary>A GGUF file as a small reader of the tests' own finds it, written from the format's description alone.</summary>
-internal sealed record GgufContent(Dictionary<string, object> Values, Dictionary<string, (long[] Shape, int Type, long Offset)> Tensors, long DataStart, byte[] Bytes)
+internal sealed record GgufContent(
+    Dictionary<string, object> Values, Dictionary<string, (long[] Shape, int Type, long Offset)> Tensors, long DataStart, byte[] Bytes)
 {
     private static readonly Dictionary<int, (string Name, int Elements, int Bytes)> kinds = new()
     {
-        [0] = ("f32", 1, 4), [1] = ("f16", 1, 2), [30] = ("bf16", 1, 2), [8] = ("q8_0", 32, 34), [2] = ("q4_0", 32, 18), [12] = ("q4_k", 256, 144),
+        [0] = ("f32", 1, 4), [1] = ("f16", 1, 2), [30] = ("bf16", 1, 2), [8] = ("q8_0", 32, 34), [2] = ("q4_0", 32, 18),
+        [12] = ("q4_k", 256, 144),
     };
 
     public static GgufContent Read(string path)
@@ -18,7 +20,12 @@ internal sealed record GgufContent(Dictionary<string, object> Values, Dictionary
         string Text() => Encoding.UTF8.GetString(reader.ReadBytes((int)reader.ReadInt64()));
         object Value(int type) => type switch
         {
-            0 => reader.ReadByte(), 4 => reader.ReadUInt32(), 5 => reader.ReadInt32(), 6 => reader.ReadSingle(), 7 => reader.ReadBoolean(), 8 => Text(),
+            0 => reader.ReadByte(),
+            4 => reader.ReadUInt32(),
+            5 => reader.ReadInt32(),
+            6 => reader.ReadSingle(),
+            7 => reader.ReadBoolean(),
+            8 => Text(),
             9 => List(),
             _ => throw new InvalidDataException($"{type}"),
         };

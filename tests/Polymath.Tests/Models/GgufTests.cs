@@ -19,7 +19,8 @@ public sealed class GgufTests : IDisposable
 
     private GgufContent Export(string name, BlockType type)
     {
-        using var model = ModelFolder.Open(new[] { TextFixtures.At("models", name), TextFixtures.At("own", "models", name) }.Single(Directory.Exists));
+        using var model = ModelFolder.Open(
+            new[] { TextFixtures.At("models", name), TextFixtures.At("own", "models", name) }.Single(Directory.Exists));
         var writer = new GgufWriter();
         new GgufModel(model).AddTo(writer, type, name);
         writer.Write(folder.At("x.gguf"));
@@ -31,7 +32,13 @@ public sealed class GgufTests : IDisposable
     {
         using var scope = NewDisposeScope();
         var content = Export("llama", BlockType.F32);
-        Assert.Equal(("llama", 64u, 3u, 2u), (content.Values["general.architecture"], content.Values["llama.embedding_length"], content.Values["llama.block_count"], content.Values["llama.attention.head_count_kv"]));
+        Assert.Equal(
+            ("llama", 64u, 3u, 2u),
+            (
+                content.Values["general.architecture"],
+                content.Values["llama.embedding_length"],
+                content.Values["llama.block_count"],
+                content.Values["llama.attention.head_count_kv"]));
         using var file = SafetensorsFile.Open(TextFixtures.At("models", "llama", "model.safetensors"));
         Assert.Equal(file.Entries.Count, content.Tensors.Count);
         Assert.Equal(Samples.Floats(file.Map("model.layers.1.mlp.down_proj.weight")), content.Floats("blk.1.ffn_down.weight"));
@@ -85,7 +92,8 @@ public sealed class GgufTests : IDisposable
     [InlineData("qwen3-moe-dense-layer", "norm_topk_prob")]
     [InlineData("t5-untied", "gated-silu")]
     [InlineData("llama-classify", "head over labels")]
-    public void What_llama_cpp_does_not_know_is_refused(string name, string what) => Assert.Contains(what, Assert.Throws<InputException>(() => Export(name, BlockType.F16)).Message);
+    public void What_llama_cpp_does_not_know_is_refused(string name, string what) =>
+        Assert.Contains(what, Assert.Throws<InputException>(() => Export(name, BlockType.F16)).Message);
 
     [Theory]
     [InlineData("gpt2", "gpt2", "gpt-2")]
@@ -110,15 +118,19 @@ public sealed class GgufTests : IDisposable
     [Theory]
     [InlineData("llama", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4096, "beta_fast": 4}""", null)]
     [InlineData("qwen2", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4096, "beta_fast": 4}""", "beta_fast")]
-    [InlineData("qwen2", """{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 64}""", "only its llama does")]
-    [InlineData("qwen2", """{"rope_type": "longrope", "short_factor": [], "long_factor": [], "original_max_position_embeddings": 64}""", "its phi3 and llama do")]
+    [InlineData("qwen2",
+        """{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 64}""",
+        "only its llama does")]
+    [InlineData("qwen2", """{"rope_type": "longrope", "short_factor": [], "long_factor": [], "original_max_position_embeddings": 64}""",
+        "its phi3 and llama do")]
     public void Frequencies_of_their_own_need_llama_cpps_llama(string name, string rope, string? refusal)
     {
         var configuration = ModelFolder.Configuration(TextFixtures.At("models", name));
         var turns = (JsonObject)JsonNode.Parse(rope)!;
         var pairs = new ConfigReader(configuration).Int("hidden_size") / new ConfigReader(configuration).Int("num_attention_heads") / 2;
         foreach (var key in new[] { "short_factor", "long_factor" })
-            if (turns.ContainsKey(key)) turns[key] = new JsonArray([.. Enumerable.Repeat(1.0, pairs).Select(factor => JsonValue.Create(factor))]);
+            if (turns.ContainsKey(key))
+                turns[key] = new JsonArray([.. Enumerable.Repeat(1.0, pairs).Select(factor => JsonValue.Create(factor))]);
         configuration["rope_parameters"] = turns;
         using var model = ModelFolder.New(configuration, 1);
         var writer = new GgufWriter();
@@ -145,7 +157,9 @@ public sealed class GgufTests : IDisposable
         using var file = SafetensorsFile.Open(TextFixtures.At("models", "mixtral", "model.safetensors"));
         var (shape, _, _) = content.Tensors["blk.1.ffn_down_exps.weight"];
         Assert.Equal([4, 64, 112], shape);
-        Assert.Equal(Samples.Floats(file.Map("model.layers.1.block_sparse_moe.experts.2.w2.weight")), content.Floats("blk.1.ffn_down_exps.weight")[(2 * 64 * 112)..(3 * 64 * 112)]);
+        Assert.Equal(
+            Samples.Floats(file.Map("model.layers.1.block_sparse_moe.experts.2.w2.weight")),
+            content.Floats("blk.1.ffn_down_exps.weight")[(2 * 64 * 112)..(3 * 64 * 112)]);
         Assert.Equal("f32", Export("mixtral", BlockType.Q8Zero).TypeOf("blk.1.ffn_gate_inp.weight"));
     }
 
@@ -162,7 +176,9 @@ public sealed class GgufTests : IDisposable
         var content = Export(name, BlockType.F16);
         var architecture = content.Values["general.architecture"];
         Assert.Equal(value, content.Values[key is null ? $"{architecture}.context_length" : $"{architecture}.rope.{key}"]);
-        Assert.Equal(name == "phi3-longrope", content.Tensors.ContainsKey("rope_factors_long.weight") && content.Tensors.ContainsKey("rope_factors_short.weight"));
+        Assert.Equal(
+            name == "phi3-longrope",
+            content.Tensors.ContainsKey("rope_factors_long.weight") && content.Tensors.ContainsKey("rope_factors_short.weight"));
     }
 
     [Theory]
@@ -187,7 +203,13 @@ public sealed class GgufTests : IDisposable
         tokenizer.AddTo(writer, 400, []);
         writer.Write(folder.At("x.gguf"));
         var values = GgufContent.Read(folder.At("x.gguf")).Values;
-        Assert.Equal(("t5", true, true, false), (values["tokenizer.ggml.model"], values["tokenizer.ggml.add_eos_token"], values["tokenizer.ggml.add_space_prefix"], values["tokenizer.ggml.add_bos_token"]));
+        Assert.Equal(
+            ("t5", true, true, false),
+            (
+                values["tokenizer.ggml.model"],
+                values["tokenizer.ggml.add_eos_token"],
+                values["tokenizer.ggml.add_space_prefix"],
+                values["tokenizer.ggml.add_bos_token"]));
         Assert.True(((object[])values["tokenizer.ggml.precompiled_charsmap"]).Length > 1000);
         Assert.Contains(((object[])values["tokenizer.ggml.scores"]).Cast<float>(), score => score < -1);
         Assert.Equal("my-phi 3-mini", tokenizer.NameFor("my-Phi-3-mini"));
@@ -199,8 +221,14 @@ public sealed class GgufTests : IDisposable
     [InlineData("metasplit_always", "NFKC")]
     [InlineData("bpe_anchor", "splits by")]
     public void A_tokenizer_that_llama_cpp_would_read_otherwise_is_refused(string name, string what) =>
-        Assert.Contains(what, Assert.Throws<InputException>(() => new GgufTokenizer(TextFixtures.At("tokenizer-kinds", name)).AddTo(new GgufWriter(), 1000, [])).Message);
+        Assert.Contains(
+            what,
+            Assert.Throws<InputException>(
+                () => new GgufTokenizer(TextFixtures.At("tokenizer-kinds", name)).AddTo(new GgufWriter(), 1000, [])).Message);
 
     [Fact]
-    public void A_tokenizer_without_a_counterpart_is_refused() => Assert.Contains("cannot be exported", Assert.Throws<InputException>(() => new GgufTokenizer(TextFixtures.At("tokenizers", "bert")).AddTo(new GgufWriter(), 1000, [])).Message);
+    public void A_tokenizer_without_a_counterpart_is_refused() => Assert.Contains(
+        "cannot be exported",
+        Assert.Throws<InputException>(
+            () => new GgufTokenizer(TextFixtures.At("tokenizers", "bert")).AddTo(new GgufWriter(), 1000, [])).Message);
 }

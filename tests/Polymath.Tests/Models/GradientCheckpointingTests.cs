@@ -16,19 +16,24 @@ namespace Polymath.Tests.Models;
 public sealed class GradientCheckpointingTests
 {
     public static TheoryData<string> Names =>
-        [.. new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories).Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal)];
+        [.. new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories)
+            .Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal)];
 
-    private static LanguageModel Open(string name) => ModelFolder.Open(Directory.Exists(TextFixtures.At("models", name)) ? TextFixtures.At("models", name) : TextFixtures.At("own", "models", name));
+    private static LanguageModel Open(string name) => ModelFolder.Open(
+        Directory.Exists(TextFixtures.At("models", name)) ? TextFixtures.At("models", name) : TextFixtures.At("own", "models", name));
 
-    // Rows of three lengths in one batch, with the marks that ChatGLM's prompts have. There are enough that forward takes the kernels of training: with few tokens and no record the ones of generating round otherwise.
+    // Rows of three lengths in one batch, with the marks that ChatGLM's prompts have. There are enough that forward takes the kernels of
+    // training: with few tokens and no record the ones of generating round otherwise.
     private static Batch Lay(LanguageModel model)
     {
         int[][] rows = [[5, 6, 191, 194, 7, 8, 9, 10, 11, 12, 13, 14], [20, 190, 194, 21], [30, 31, 32, 33, 34, 35, 191, 194]];
         rows = [.. rows.Select(row => Array.ConvertAll(row, id => id % model.Sizes.VocabularySize))];
-        return model.Lay([.. Enumerable.Range(0, 8).SelectMany(_ => rows).Select(row => new TokenRow(row, [.. row.Select((_, i) => i < row.Length / 2 ? 0f : 1f)], ""))]);
+        return model.Lay([.. Enumerable.Range(0, 8).SelectMany(_ => rows)
+            .Select(row => new TokenRow(row, [.. row.Select((_, i) => i < row.Length / 2 ? 0f : 1f)], ""))]);
     }
 
-    private static (double Loss, Dictionary<string, float[]?> Gradients) Pass(LanguageModel model, IEnumerable<(string Name, Weight Weight)> weights, bool anew)
+    private static (double Loss, Dictionary<string, float[]?> Gradients) Pass(
+        LanguageModel model, IEnumerable<(string Name, Weight Weight)> weights, bool anew)
     {
         model.GradientCheckpointing = anew;
         manual_seed(11);
@@ -39,7 +44,8 @@ public sealed class GradientCheckpointingTests
         var loss = states is null ? model.NegativeLogLikelihood(batch) : (states * Samples.Normal("states", states.shape)).sum();
         Fused.Backpropagate(loss);
         model.GradientCheckpointing = false;
-        var gradients = weights.ToDictionary(pair => pair.Name, pair => pair.Weight.Value.grad is { } gradient ? Samples.Floats(gradient) : null);
+        var gradients = weights.ToDictionary(
+            pair => pair.Name, pair => pair.Weight.Value.grad is { } gradient ? Samples.Floats(gradient) : null);
         foreach (var (_, weight) in weights) weight.ClearGradient();
         return (loss.item<float>(), gradients);
     }
@@ -55,7 +61,10 @@ public sealed class GradientCheckpointingTests
         Assert.All(kept.Gradients, pair =>
         {
             Assert.Equal(pair.Value is null, anew.Gradients[pair.Key] is null);
-            if (pair.Value is { } gradient) Assert.True(Samples.Gap(gradient, anew.Gradients[pair.Key]) <= within, $"{pair.Key}: {Samples.Gap(gradient, anew.Gradients[pair.Key]):G3}");
+            if (pair.Value is { } gradient)
+                Assert.True(
+                    Samples.Gap(gradient, anew.Gradients[pair.Key]) <= within,
+                    $"{pair.Key}: {Samples.Gap(gradient, anew.Gradients[pair.Key]):G3}");
         });
     }
 
@@ -98,15 +107,18 @@ public sealed class GradientCheckpointingTests
     {
         using var model = Open("llama");
         foreach (var weight in model.Weights) weight.Trainable = false;
-        using DeltaSet one = DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0), 5), two = DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0), 6);
-        foreach (var (own, weight) in one.Trained.Concat(two.Trained)) weight.Assign(weight.Value + Samples.Normal(own, weight.Value.shape) * 0.2);
+        using DeltaSet one = DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0), 5),
+            two = DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0), 6);
+        foreach (var (own, weight) in one.Trained.Concat(two.Trained))
+            weight.Assign(weight.Value + Samples.Normal(own, weight.Value.shape) * 0.2);
         foreach (var weight in one.Weights.Concat(two.Weights)) weight.Trainable = true;
         using var routing = new RowRouting(model, [one, two], [["a"], ["b"]]);
         List<float[]> Gradients(bool anew)
         {
             model.GradientCheckpointing = anew;
             using var scope = NewDisposeScope();
-            using Batch batch = model.Lay([Toy.Row(48) with { Data = "a" }, Toy.Row(40, 1) with { Data = "b" }]), other = model.Lay([Toy.Row(44, 2) with { Data = "b" }]);
+            using Batch batch = model.Lay([Toy.Row(48) with { Data = "a" }, Toy.Row(40, 1) with { Data = "b" }]),
+                other = model.Lay([Toy.Row(44, 2) with { Data = "b" }]);
             var loss = model.NegativeLogLikelihood(batch) + model.NegativeLogLikelihood(other);
             using (no_grad()) model.Hidden(other);
             Fused.Backpropagate(loss);

@@ -17,7 +17,9 @@ public sealed class LabelHeadTests : IDisposable
     public void Dispose() => folder.Dispose();
 
     public static TheoryData<string> LanguageModels =>
-        new(Directory.GetDirectories(TextFixtures.At("models")).Where(path => LabelHead.TaskOf(new ConfigReader(ModelFolder.Configuration(path))) is null).Select(path => Path.GetFileName(path)));
+        new(Directory.GetDirectories(TextFixtures.At("models"))
+            .Where(path => LabelHead.TaskOf(new ConfigReader(ModelFolder.Configuration(path))) is null)
+            .Select(path => Path.GetFileName(path)));
 
     [Theory]
     [MemberData(nameof(LanguageModels))]
@@ -26,11 +28,15 @@ public sealed class LabelHeadTests : IDisposable
         var origin = TextFixtures.At("models", name);
         using var scope = NewDisposeScope();
         using var frozen = no_grad();
-        foreach (var (task, labels) in new[] { (LabelTask.Classify, new[] { "ham", "spam", "egg" }), (LabelTask.Regress, ["score"]), (LabelTask.Tag, ["O", "B"]) })
+        foreach (var (task, labels) in new[]
+        {
+            (LabelTask.Classify, new[] { "ham", "spam", "egg" }), (LabelTask.Regress, ["score"]), (LabelTask.Tag, ["O", "B"]),
+        })
         {
             Tensor Scores(LanguageModel model)
             {
-                using var batch = model.Lay([.. new[] { new[] { 5, 6, 7, 8 }, [9, 4] }.Select(ids => new TokenRow(ids, new float[ids.Length], ""))]);
+                using var batch = model.Lay(
+                    [.. new[] { new[] { 5, 6, 7, 8 }, [9, 4] }.Select(ids => new TokenRow(ids, new float[ids.Length], ""))]);
                 Assert.Equal(labels.Length, model.Labels!.Labels);
                 Assert.Equal(task, model.Labels.Task);
                 return model.Labels.Scores(model.Hidden(batch), batch);
@@ -48,8 +54,12 @@ public sealed class LabelHeadTests : IDisposable
                 using var plain = ModelFolder.Open(origin);
                 var known = plain.Weights.ToDictionary(weight => weight.Name, weight => weight.Value);
                 // All but the head is the file's own.
-                var shared = model.Weights.Where(weight => known.ContainsKey(weight.Name.Replace("transformer.", plain.Configuration["model_type"]!.ToString() == "t5" ? "" : "transformer.", StringComparison.Ordinal))).ToList();
-                Assert.True(shared.Count >= model.Weights.Count - 4, $"{model.Weights.Count - shared.Count} weights of {model.Weights.Count} are fresh");
+                var shared = model.Weights.Where(weight => known.ContainsKey(weight.Name.Replace(
+                    "transformer.", plain.Configuration["model_type"]!.ToString() == "t5" ? "" : "transformer.", StringComparison.Ordinal)))
+                    .ToList();
+                Assert.True(
+                    shared.Count >= model.Weights.Count - 4,
+                    $"{model.Weights.Count - shared.Count} weights of {model.Weights.Count} are fresh");
             }
             using var again = ModelFolder.Open(target);
             Assert.Equal(fresh, Samples.Floats(Scores(again)));
@@ -60,9 +70,18 @@ public sealed class LabelHeadTests : IDisposable
     public void A_second_head_and_labels_that_cannot_be_are_refused()
     {
         var labelled = TextFixtures.At("own", "models", "llama-classify");
-        Assert.Contains("already", Assert.Throws<InputException>(() => ModelFolder.OpenWithHead(labelled, LabelTask.Tag, ["a", "b"], 1)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "already",
+            Assert.Throws<InputException>(() => ModelFolder.OpenWithHead(labelled, LabelTask.Tag, ["a", "b"], 1)).Message,
+            StringComparison.Ordinal);
         var llama = TextFixtures.At("models", "llama");
-        Assert.Contains("two labels", Assert.Throws<InputException>(() => ModelFolder.OpenWithHead(llama, LabelTask.Classify, ["a"], 1)).Message, StringComparison.Ordinal);
-        Assert.Contains("twice", Assert.Throws<InputException>(() => ModelFolder.OpenWithHead(llama, LabelTask.Classify, ["a", "a"], 1)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "two labels",
+            Assert.Throws<InputException>(() => ModelFolder.OpenWithHead(llama, LabelTask.Classify, ["a"], 1)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "twice",
+            Assert.Throws<InputException>(() => ModelFolder.OpenWithHead(llama, LabelTask.Classify, ["a", "a"], 1)).Message,
+            StringComparison.Ordinal);
     }
 }

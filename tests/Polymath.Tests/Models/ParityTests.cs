@@ -19,8 +19,13 @@ public sealed class ParityTests
         {
             var cases = new TheoryData<string, string?>();
             // The peers' cases, and more made the same way (tests/peers/make_methods.py).
-            foreach (var folder in Directory.GetDirectories(TextFixtures.At("adapters")).Concat(Directory.GetDirectories(TextFixtures.At("own", "adapters"))).Where(folder => Path.GetFileName(folder) != "combine").Order(StringComparer.Ordinal))
-                cases.Add(JsonNode.Parse(File.ReadAllBytes(Path.Combine(folder, "reference.json")))!["base"]!.ToString(), Path.GetFileName(folder));
+            foreach (var folder in Directory.GetDirectories(TextFixtures.At("adapters"))
+                .Concat(Directory.GetDirectories(TextFixtures.At("own", "adapters")))
+                .Where(folder => Path.GetFileName(folder) != "combine")
+                .Order(StringComparer.Ordinal))
+                cases.Add(
+                    JsonNode.Parse(File.ReadAllBytes(Path.Combine(folder, "reference.json")))!["base"]!.ToString(),
+                    Path.GetFileName(folder));
             foreach (var name in Names) cases.Add(name, null);
             return cases;
         }
@@ -30,14 +35,20 @@ public sealed class ParityTests
 
     // The peers' cases, and more of other shapes and options made the same way (tests/peers/make_models.py).
     private static IEnumerable<string> Names =>
-        new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories).Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal);
+        new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories)
+            .Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal);
 
-    // Gradients that are zero but for rounding (a key's bias moves all scores of a row alike) differ most: by 4e-5 of the largest, on any CPU.
+    // Gradients that are zero but for rounding (a key's bias moves all scores of a row alike) differ most: by 4e-5 of the largest, on any
+    // CPU.
     private const double Tolerance = 5e-4;
 
-    private static string ModelAt(string name) => Directory.Exists(TextFixtures.At("models", name)) ? TextFixtures.At("models", name) : TextFixtures.At("own", "models", name);
+    private static string ModelAt(string name) =>
+        Directory.Exists(TextFixtures.At("models", name)) ? TextFixtures.At("models", name) : TextFixtures.At("own", "models", name);
 
-    private static string? AdapterAt(string? name) => name is null ? null : Directory.Exists(TextFixtures.At("adapters", name)) ? TextFixtures.At("adapters", name) : TextFixtures.At("own", "adapters", name);
+    private static string? AdapterAt(string? name) => name is null
+        ? null
+        : Directory.Exists(TextFixtures.At("adapters", name)) ? TextFixtures.At("adapters", name)
+        : TextFixtures.At("own", "adapters", name);
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -49,11 +60,13 @@ public sealed class ParityTests
         using var reference = SafetensorsFile.Open(Path.Combine(AdapterAt(adapter) ?? ModelAt(model), "reference.safetensors"));
         // Everything that the reference holds is compared.
         var always = new[] { "logits", "loss" };
-        Assert.Superset(always.Concat(new[] { "greedy", "merged_logits" }.Where(reference.Entries.ContainsKey)).ToHashSet(), names.ToHashSet());
+        Assert.Superset(
+            always.Concat(new[] { "greedy", "merged_logits" }.Where(reference.Entries.ContainsKey)).ToHashSet(), names.ToHashSet());
         Assert.Equal(reference.Entries.ContainsKey("greedy"), names.Contains("greedy without cache"));
         // PEFT's files lack the encoder of a prompt, and with it the places of its gradients.
         var lost = adapter is "p-tuning-lstm" or "p-tuning-mlp" or "p-tuning-t5" or "prefix-tuning-projection";
-        Assert.Equal(lost ? 0 : reference.Entries.Keys.Count(name => name.StartsWith("grad.", StringComparison.Ordinal)), names.Count(name => name.StartsWith("grad.", StringComparison.Ordinal)));
+        Assert.Equal(lost ? 0 : reference.Entries.Keys.Count(name => name.StartsWith("grad.", StringComparison.Ordinal)), names.Count(
+            name => name.StartsWith("grad.", StringComparison.Ordinal)));
         Assert.True(lost || names.Exists(name => name.StartsWith("grad.", StringComparison.Ordinal)));
     }
 
@@ -88,11 +101,14 @@ public sealed class ParityTests
         {
             using var file = SafetensorsFile.Open(Path.Combine(ModelAt(name), "model.safetensors"));
             // Frequencies that a file holds beside its weights are made, not kept.
-            Assert.Equal(file.Entries.Keys.Where(key => !key.EndsWith("inv_freq", StringComparison.Ordinal)).Order(StringComparer.Ordinal), model.Weights.Select(weight => weight.Name).Order(StringComparer.Ordinal));
+            Assert.Equal(
+                file.Entries.Keys.Where(key => !key.EndsWith("inv_freq", StringComparison.Ordinal)).Order(StringComparer.Ordinal),
+                model.Weights.Select(weight => weight.Name).Order(StringComparer.Ordinal));
             Assert.All(model.Weights, weight => Assert.Equal(file.Entries[weight.Name].Shape, weight.Value.shape));
             ModelFolder.Save(model, folder.Path);
         }
-        if (!name.StartsWith("chatglm", StringComparison.Ordinal)) Assert.Equal(ModelFolder.Hash(ModelAt(name)), ModelFolder.Hash(folder.Path));
+        if (!name.StartsWith("chatglm", StringComparison.Ordinal))
+            Assert.Equal(ModelFolder.Hash(ModelAt(name)), ModelFolder.Hash(folder.Path));
         Assert.True(JsonNode.DeepEquals(Json(Path.Combine(ModelAt(name), "config.json")), Json(folder.At("config.json"))));
         var again = ReferenceCheck.Run(folder.Path, file: Path.Combine(ModelAt(name), "reference.safetensors"), tolerance: Tolerance);
         Assert.All(again, line => Assert.True(line.Passed, $"{line}"));
@@ -112,7 +128,8 @@ public sealed class ParityTests
         using (SafetensorsFile theirs = SafetensorsFile.Open(own), ours = SafetensorsFile.Open(folder.At("adapter_model.safetensors")))
             Assert.Equal(theirs.Entries.Keys.Order(StringComparer.Ordinal), ours.Entries.Keys.Order(StringComparer.Ordinal));
         Assert.Equal(WeightDigest.Of([own]), WeightDigest.Of([folder.At("adapter_model.safetensors")]));
-        Assert.True(JsonNode.DeepEquals(Json(Path.Combine(AdapterAt(name)!, "adapter_config.json")), Json(folder.At("adapter_config.json"))));
+        Assert.True(
+            JsonNode.DeepEquals(Json(Path.Combine(AdapterAt(name)!, "adapter_config.json")), Json(folder.At("adapter_config.json"))));
     }
 
     [Fact]
@@ -120,8 +137,11 @@ public sealed class ParityTests
     {
         using var file = SafetensorsFile.Open(Path.Combine(ModelAt("llama"), "model.safetensors"));
         using var toy = Toy.Model(layers: 3, tied: false);
-        Assert.Equal(file.Entries.Keys.Order(StringComparer.Ordinal), toy.Weights.Select(weight => weight.Name).Order(StringComparer.Ordinal));
-        Assert.Superset(toy.Configuration.Select(pair => pair.Key).Except(["torch_dtype", "rope_theta"]).ToHashSet(), Json(Path.Combine(ModelAt("llama"), "config.json")).AsObject().Select(pair => pair.Key).ToHashSet());
+        Assert.Equal(
+            file.Entries.Keys.Order(StringComparer.Ordinal), toy.Weights.Select(weight => weight.Name).Order(StringComparer.Ordinal));
+        Assert.Superset(
+            toy.Configuration.Select(pair => pair.Key).Except(["torch_dtype", "rope_theta"]).ToHashSet(),
+            Json(Path.Combine(ModelAt("llama"), "config.json")).AsObject().Select(pair => pair.Key).ToHashSet());
     }
 
     [Theory]
@@ -200,13 +220,17 @@ public sealed class ParityTests
             all = file.Entries.Keys.ToDictionary(key => key, key => file.Map(key).clone());
         var inputs = all.Where(pair => pair.Key is "input_ids" or "labels" or "attention_mask").ToDictionary();
         SafetensorsWriter.Write(folder.At("empty"), inputs);
-        Assert.Contains("holds nothing to compare", Assert.Throws<InputException>(() => ReferenceCheck.Run(ModelAt("llama"), file: folder.At("empty"))).Message);
+        Assert.Contains(
+            "holds nothing to compare",
+            Assert.Throws<InputException>(() => ReferenceCheck.Run(ModelAt("llama"), file: folder.At("empty"))).Message);
         inputs["grad.no.such.weight"] = zeros(3);
         SafetensorsWriter.Write(folder.At("stray"), inputs);
         Assert.False(ReferenceCheck.Run(ModelAt("llama"), file: folder.At("stray")).Single().Passed);
         inputs["attention_mask"] = ones(2, 2);
         SafetensorsWriter.Write(folder.At("short"), inputs);
-        Assert.Contains("attention_mask has 4 entries", Assert.Throws<InputException>(() => ReferenceCheck.Run(ModelAt("llama"), file: folder.At("short"))).Message);
+        Assert.Contains(
+            "attention_mask has 4 entries",
+            Assert.Throws<InputException>(() => ReferenceCheck.Run(ModelAt("llama"), file: folder.At("short"))).Message);
     }
 
     [Theory]
@@ -226,8 +250,10 @@ public sealed class ParityTests
             return model.Hidden(batch);
         }
         rows = [.. rows.Select(row => Array.ConvertAll(row, id => id % model.Sizes.VocabularySize))];
-        // Where turns depend on the longest row, rows that lie together turn alike, as transformers' do: only shorter rows are the same alone.
+        // Where turns depend on the longest row, rows that lie together turn alike, as transformers' do: only shorter rows are the same
+        // alone.
         if (model.StretchesBeyond < 12) rows = [.. rows.Select(row => row[..Math.Min(row.Length, model.StretchesBeyond.Value)])];
-        Polymath.Tests.Tensors.Samples.Near(cat([.. rows.Select(row => States(row))], 0), States(rows), Polymath.Tests.Tensors.Samples.Ulps(512), name);
+        Polymath.Tests.Tensors.Samples.Near(
+            cat([.. rows.Select(row => States(row))], 0), States(rows), Polymath.Tests.Tensors.Samples.Ulps(512), name);
     }
 }

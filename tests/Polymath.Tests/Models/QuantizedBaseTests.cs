@@ -12,7 +12,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>Models whose frozen maps are held in 4 or 8 bits, beside the same models with the numbers these stand for, in 32 bits.</summary>
+/// <summary>
+/// Models whose frozen maps are held in 4 or 8 bits, beside the same models with the numbers these stand for, in 32 bits.
+/// </summary>
 [Trait("kind", "invariant")]
 public sealed class QuantizedBaseTests : IDisposable
 {
@@ -46,11 +48,14 @@ public sealed class QuantizedBaseTests : IDisposable
         Assert.Null(held.Tokens.Head.Quantized);
         Assert.All(held.Weights.Zip(wide.Weights), pair => Assert.Equal(pair.Second.Shape, pair.First.Shape));
         using var scope = NewDisposeScope();
-        using Batch one = held.Lay([Toy.Row(9, 0, half: true), Toy.Row(4, 1, half: true)]), two = wide.Lay([Toy.Row(9, 0, half: true), Toy.Row(4, 1, half: true)]);
+        using Batch one = held.Lay([Toy.Row(9, 0, half: true), Toy.Row(4, 1, half: true)]),
+            two = wide.Lay([Toy.Row(9, 0, half: true), Toy.Row(4, 1, half: true)]);
         Samples.Near(wide.NegativeLogLikelihood(two), held.NegativeLogLikelihood(one), 2e-5, "loss");
         if (held.Reading != Reading.Decoder) return;
         var settings = new SamplingSettings(Temperature: 0, MaxNewTokens: 12);
-        Assert.Equal(new TokenGenerator(wide, []).Generate([[3, 4, 5], [6]], settings, cancellation: TestContext.Current.CancellationToken), new TokenGenerator(held, []).Generate([[3, 4, 5], [6]], settings, cancellation: TestContext.Current.CancellationToken));
+        Assert.Equal(
+            new TokenGenerator(wide, []).Generate([[3, 4, 5], [6]], settings, cancellation: TestContext.Current.CancellationToken),
+            new TokenGenerator(held, []).Generate([[3, 4, 5], [6]], settings, cancellation: TestContext.Current.CancellationToken));
     }
 
     public static TheoryData<string, BasePrecision, string> Deltas
@@ -78,7 +83,8 @@ public sealed class QuantizedBaseTests : IDisposable
     {
         var content = JsonNode.Parse(settings)!.AsObject();
         var bottleneck = settings.Contains("BOTTLENECK", StringComparison.Ordinal);
-        content["target_modules"] = new JsonArray([.. model.Projections.Where(map => !bottleneck || map.Role is Role.Output or Role.Down).Select(map => JsonValue.Create(map.Name))]);
+        content["target_modules"] = new JsonArray([.. model.Projections.Where(map => !bottleneck || map.Role is Role.Output or Role.Down)
+            .Select(map => JsonValue.Create(map.Name))]);
         var set = DeltaSet.Fresh(model, AdapterConfiguration.Of(content, "test"), 5);
         foreach (var (name, weight) in set.Trained)
         {
@@ -90,7 +96,8 @@ public sealed class QuantizedBaseTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Deltas))]
-    public void A_delta_on_it_has_the_loss_the_gradients_and_the_merged_model_of_32_bits(string family, BasePrecision precision, string settings)
+    public void A_delta_on_it_has_the_loss_the_gradients_and_the_merged_model_of_32_bits(
+        string family, BasePrecision precision, string settings)
     {
         var (held, wide) = Both(family, precision);
         using var first = held;
@@ -132,7 +139,8 @@ public sealed class QuantizedBaseTests : IDisposable
         Assert.False(weight.Trainable);
         var fault = Assert.Throws<InputException>(() => weight.Trainable = true).Message;
         Assert.Contains(weight.Name + " is held in nf4 and cannot be trained", fault, StringComparison.Ordinal);
-        Assert.Contains(weight.Name + " is held in nf4", Assert.Throws<InputException>(() => weight.Value).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            weight.Name + " is held in nf4", Assert.Throws<InputException>(() => weight.Value).Message, StringComparison.Ordinal);
         Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod([weight.Name]), 1, "stage"));
     }
 
@@ -164,10 +172,16 @@ public sealed class QuantizedBaseTests : IDisposable
     [InlineData(4)]
     public void Loftq_starts_nearer_to_the_whole_weights_than_rounding_alone(int turns)
     {
-        using LanguageModel whole = ModelFolder.Open(TextFixtures.At("models", "llama")), rounded = ModelFolder.Open(TextFixtures.At("models", "llama")), started = ModelFolder.Open(TextFixtures.At("models", "llama"));
+        using LanguageModel whole = ModelFolder.Open(TextFixtures.At("models", "llama")),
+            rounded = ModelFolder.Open(TextFixtures.At("models", "llama")),
+            started = ModelFolder.Open(TextFixtures.At("models", "llama"));
         rounded.Hold(BasePrecision.Nf4);
         var spec = new DeltaSpec(DeltaForm.Lora, TargetModules: ["all-linear"], Base: BasePrecision.Nf4,
-            Settings: new Dictionary<string, string> { ["r"] = "4", ["lora_alpha"] = "8", ["init_lora_weights"] = "loftq", ["loftq_config"] = $$"""{"loftq_bits":4,"loftq_iter":{{turns}}}""" });
+            Settings: new Dictionary<string, string>
+            {
+                ["r"] = "4", ["lora_alpha"] = "8", ["init_lora_weights"] = "loftq",
+                ["loftq_config"] = $$"""{"loftq_bits":4,"loftq_iter":{{turns}}}""",
+            });
         using var scope = NewDisposeScope();
         using var method = TrainedMethod.Attach(started, spec, 3, "stage");
         var basis = new List<float[]>();
@@ -178,9 +192,12 @@ public sealed class QuantizedBaseTests : IDisposable
             Assert.NotNull(started.Projections[i].Weight.Quantized);
             var residue = weight - held;
             // The factors take off the four largest directions of what rounding lost in the last turn.
-            Assert.True((residue - delta.Change()).norm().item<float>() < 0.95 * (weight - rounded.Projections[i].Matrix()).norm().item<float>(), first.Name);
+            Assert.True(
+                (residue - delta.Change()).norm().item<float>() < 0.95 * (weight - rounded.Projections[i].Matrix()).norm().item<float>(),
+                first.Name);
             var (_, singular, _) = linalg.svd(residue);
-            Assert.Equal(singular.narrow(0, 4, singular.size(0) - 4).norm().item<float>(), (residue - delta.Change()).norm().item<float>(), 1e-3f);
+            Assert.Equal(
+                singular.narrow(0, 4, singular.size(0) - 4).norm().item<float>(), (residue - delta.Change()).norm().item<float>(), 1e-3f);
             basis.Add(Samples.Floats(held));
         }
         method.Finish(folder.At("stage"));
@@ -200,8 +217,16 @@ public sealed class QuantizedBaseTests : IDisposable
     {
         using var model = ModelFolder.Open(TextFixtures.At("models", "llama"));
         var settings = new Dictionary<string, string> { ["init_lora_weights"] = "loftq" };
-        Assert.Contains("LoftQ starts from a base in nf4", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new DeltaSpec(DeltaForm.Lora, Settings: settings, Base: BasePrecision.Int8), 1, "stage")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "LoftQ starts from a base in nf4",
+            Assert.Throws<InputException>(() => TrainedMethod.Attach(
+                model, new DeltaSpec(DeltaForm.Lora, Settings: settings, Base: BasePrecision.Int8), 1, "stage")).Message,
+            StringComparison.Ordinal);
         model.Hold(BasePrecision.Nf4);
-        Assert.Contains("LoftQ starts from the whole weights", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new DeltaSpec(DeltaForm.Lora, Settings: settings), 1, "stage")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "LoftQ starts from the whole weights",
+            Assert.Throws<InputException>(
+                () => TrainedMethod.Attach(model, new DeltaSpec(DeltaForm.Lora, Settings: settings), 1, "stage")).Message,
+            StringComparison.Ordinal);
     }
 }

@@ -55,7 +55,8 @@ public sealed class SamplerTests
     [InlineData(3, new[] { 5 / 9.0, 1 / 9.0, 3 / 9.0, 0 })]
     [InlineData(4, new[] { 0.5, 0.1, 0.3, 0.1 })]
     [InlineData(99, new[] { 0.5, 0.1, 0.3, 0.1 })]
-    public void Top_k_keeps_the_most_probable_and_of_equal_ones_the_first(int k, double[] expected) => Near(expected, Shares(new(1, TopK: k)));
+    public void Top_k_keeps_the_most_probable_and_of_equal_ones_the_first(int k, double[] expected) =>
+        Near(expected, Shares(new(1, TopK: k)));
 
     [Theory]
     [InlineData(1e-9, new[] { 1.0, 0, 0, 0 })]
@@ -76,6 +77,7 @@ public sealed class SamplerTests
     {
         RandomStream one = new(3, "x"), two = new(3, "x");
         for (var i = 0; i < 100; i++)
-            Assert.Equal(Sampler.Choose(Weights(Logits, new(1)), new(1), ref one), Sampler.Choose(Weights(Logits, new(1)), new(1), ref two));
+            Assert.Equal(
+                Sampler.Choose(Weights(Logits, new(1)), new(1), ref one), Sampler.Choose(Weights(Logits, new(1)), new(1), ref two));
     }
 }

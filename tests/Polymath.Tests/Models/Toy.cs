@@ -14,8 +14,25 @@ internal static class Toy
 {
     public const int Vocabulary = 41, Context = 48;
 
-    public static Llama Model(long seed = 1, int layers = 2, bool tied = true, int vocabulary = Vocabulary, double spread = 0.2) =>
-        new(Llama.Configure(new LlamaSpec(24, 40, layers, 4, 2, Context, tied, InitializerRange: spread), vocabulary, 0, 1), new FreshWeights(seed));
+    public static Llama Model(
+        long seed = 1,
+        int layers = 2,
+        bool tied = true,
+        int vocabulary = Vocabulary,
+        double spread = 0.2) =>
+            new(Llama.Configure(
+                new LlamaSpec(
+                    24,
+                    40,
+                    layers,
+                    4,
+                    2,
+                    Context,
+                    tied,
+                    InitializerRange: spread),
+                vocabulary,
+                0,
+                1), new FreshWeights(seed));
 
     /// <summary>A row of repeatable tokens, all of them learned or only the later half.</summary>
     public static TokenRow Row(int length, int number = 0, bool half = false, int vocabulary = Vocabulary)
@@ -38,7 +55,8 @@ internal static class Toy
     }
 
     /// <summary>All weights' values, by name.</summary>
-    public static Dictionary<string, float[]> Values(IEnumerable<Weight> weights) => weights.ToDictionary(weight => weight.Name, weight => Samples.Floats(weight.Value));
+    public static Dictionary<string, float[]> Values(IEnumerable<Weight> weights) =>
+        weights.ToDictionary(weight => weight.Name, weight => Samples.Floats(weight.Value));
 
     /// <summary>A tokenizer with a token for each letter, and the layout of models made here.</summary>
     public static (Tokenizer Tokenizer, TextContract Contract) Letters(string letters = "abcdefghijklmnopqrstuvwxyz .,!?") =>

@@ -15,17 +15,36 @@ internal sealed class ToyTraining : IDisposable
     private readonly Loop loop;
     private readonly AdamW optimizer;
 
-    public ToyTraining(MethodSpec method, int? microTokens = null, Objective? objective = null, IReadOnlyList<Item>? items = null, Llama? model = null, int tokens = 60, double clip = 1, AdapterPlaces? places = null, Polymath.Distributed.Peers? peers = null)
+    public ToyTraining(
+        MethodSpec method,
+        int? microTokens = null,
+        Objective? objective = null,
+        IReadOnlyList<Item>? items = null,
+        Llama? model = null,
+        int tokens = 60,
+        double clip = 1,
+        AdapterPlaces? places = null,
+        Polymath.Distributed.Peers? peers = null)
     {
         Model = model ?? Toy.Model();
-        Method = TrainedMethod.Attach(Model, method, 3, "toy", places: places);
+        Method = TrainedMethod.Attach(
+            Model,
+            method,
+            3,
+            "toy",
+            places: places);
         Method.Training = true;
         items ??= [.. Toy.Rows(9, 12, 7, 8, 11, 6, 10, 5).Select(row => new Item([row]))];
         var spec = new OptimizerSpec(1e-2, Epsilon: 1e-4, Clip: clip);
         optimizer = new AdamW(Method.Groups(spec));
         loop = new Loop(
-            Model, objective ?? new NextToken(), new CorpusItems(items, 3, "toy"), optimizer, new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
-            new BatchSpec(tokens, microTokens), peers ?? new Solo());
+            Model,
+            objective ?? new NextToken(),
+            new CorpusItems(items, 3, "toy"),
+            optimizer,
+            new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
+            new BatchSpec(tokens, microTokens),
+            peers ?? new Solo());
         Method.Begin(1000);
     }
 
@@ -34,7 +53,8 @@ internal sealed class ToyTraining : IDisposable
     public TrainedMethod Method { get; }
 
     /// <summary>Does the steps from one to another, both included.</summary>
-    public IReadOnlyList<StepReport> Train(int from, int to) => [.. Enumerable.Range(from, to - from + 1).Select(step => loop.Step(step, CancellationToken.None))];
+    public IReadOnlyList<StepReport> Train(int from, int to) =>
+        [.. Enumerable.Range(from, to - from + 1).Select(step => loop.Step(step, CancellationToken.None))];
 
     public void Dispose()
     {

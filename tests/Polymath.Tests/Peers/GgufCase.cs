@@ -9,13 +9,18 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Peers;
 
-/// <summary>A random model in the shape of a reference case, wide enough for every type of blocks, that is exported with tokens that are whole words.</summary>
+/// <summary>
+/// A random model in the shape of a reference case, wide enough for every type of blocks, that is exported with tokens that are whole
+/// words.
+/// </summary>
 internal sealed class GgufCase : IDisposable
 {
     private static readonly Dictionary<string, int> widths = new()
     {
-        ["hidden_size"] = 256, ["d_model"] = 256, ["n_embd"] = 256, ["intermediate_size"] = 512, ["n_inner"] = 512, ["ffn_hidden_size"] = 512, ["d_ff"] = 512, ["moe_intermediate_size"] = 256,
-        ["head_dim"] = 64, ["kv_channels"] = 64, ["d_kv"] = 64, ["query_pre_attn_scalar"] = 64, ["num_attention_heads"] = 4, ["n_head"] = 4, ["num_heads"] = 4,
+        ["hidden_size"] = 256, ["d_model"] = 256, ["n_embd"] = 256, ["intermediate_size"] = 512, ["n_inner"] = 512,
+        ["ffn_hidden_size"] = 512, ["d_ff"] = 512, ["moe_intermediate_size"] = 256,
+        ["head_dim"] = 64, ["kv_channels"] = 64, ["d_kv"] = 64, ["query_pre_attn_scalar"] = 64, ["num_attention_heads"] = 4, ["n_head"] = 4,
+        ["num_heads"] = 4,
     };
 
     private readonly string folder;
@@ -31,7 +36,8 @@ internal sealed class GgufCase : IDisposable
             if (configuration[key] is not null) configuration[key] = width;
         foreach (var (key, value) in JsonNode.Parse(changes ?? "{}")!.AsObject()) configuration[key] = value?.DeepClone();
         if ((configuration["rope_parameters"] as JsonObject)?["rope_type"]?.ToString() == "longrope")
-            foreach (var (key, step) in new[] { ("short_factor", 0.01), ("long_factor", 0.1) }) configuration["rope_parameters"]![key] = new JsonArray([.. Enumerable.Range(0, 32).Select(i => (JsonNode)(1 + step * i))]);
+            foreach (var (key, step) in new[] { ("short_factor", 0.01), ("long_factor", 0.1) })
+                configuration["rope_parameters"]![key] = new JsonArray([.. Enumerable.Range(0, 32).Select(i => (JsonNode)(1 + step * i))]);
         Model = ModelFolder.New((JsonObject)JsonNode.Parse(configuration.ToJsonString())!, 1);
         using var scope = NewDisposeScope();
         foreach (var weight in Model.Weights)
@@ -72,22 +78,24 @@ internal sealed class GgufCase : IDisposable
     public static string Word(int id) => $"[{id}]";
 
     /// <summary>
-    /// Gives the model the numbers that a file's blocks hold. Where a number of a file stands in the model is read from a file of the same model whose weights are
-    /// their own places.
+    /// Gives the model the numbers that a file's blocks hold. Where a number of a file stands in the model is read from a file of the same
+    /// model whose weights are their own places.
     /// </summary>
     public void Adopt(GgufContent file)
     {
         using var scope = NewDisposeScope();
         if (sources.Count == 0) Trace();
         var all = original.Select(Samples.Floats).ToArray();
-        var starts = all.Select(values => (long)values.Length).Aggregate(new List<long> { 0 }, (sums, length) => [.. sums, sums[^1] + length]);
+        var starts = all.Select(values => (long)values.Length)
+            .Aggregate(new List<long> { 0 }, (sums, length) => [.. sums, sums[^1] + length]);
         var flat = all.SelectMany(values => values).ToArray();
         foreach (var name in file.Tensors.Keys.Where(name => file.TypeOf(name) != "f32"))
         {
             var values = file.Floats(name);
             for (var i = 0; i < values.Length; i++) flat[sources[name][i]] = values[i];
         }
-        for (var i = 0; i < Model.Weights.Count; i++) Model.Weights[i].Assign(tensor(flat[(int)starts[i]..(int)starts[i + 1]], Model.Weights[i].Value.shape));
+        for (var i = 0; i < Model.Weights.Count; i++)
+            Model.Weights[i].Assign(tensor(flat[(int)starts[i]..(int)starts[i + 1]], Model.Weights[i].Value.shape));
     }
 
     private void Trace()
@@ -100,7 +108,8 @@ internal sealed class GgufCase : IDisposable
         }
         Assert.True(at < 1 << 24, "a place must be a whole number of 32-bit floats");
         var file = Write(BlockType.F32, "places.gguf");
-        foreach (var name in file.Tensors.Keys.Where(name => file.Tensors[name].Shape.Length > 1)) sources[name] = [.. file.Floats(name).Select(place => (int)place)];
+        foreach (var name in file.Tensors.Keys.Where(name => file.Tensors[name].Shape.Length > 1))
+            sources[name] = [.. file.Floats(name).Select(place => (int)place)];
     }
 
     public void Dispose()

@@ -11,7 +11,8 @@ internal sealed class LlamaCpp : IDisposable
 {
     private static readonly string root = Environment.GetEnvironmentVariable("POLYMATH_PEERS") is { Length: > 0 } named
         ? named
-        : throw new InvalidOperationException("POLYMATH_PEERS names no root folder with llama.cpp in it. Set it to / or to a folder that can be entered with chroot.");
+        : throw new InvalidOperationException("POLYMATH_PEERS names no root folder with llama.cpp in it. Set it to / or to a folder that "
+            + "can be entered with chroot.");
 
     /// <summary>A folder that the programs see too.</summary>
     public string Folder { get; } = Directory.CreateDirectory(Path.Combine(root, "tmp", $"polymath-{Guid.NewGuid():N}")).FullName;
@@ -29,7 +30,8 @@ internal sealed class LlamaCpp : IDisposable
     /// <summary>What llama-completion answers greedily to a text.</summary>
     public string Complete(string file, string prompt, int count)
     {
-        using var process = Start("llama-completion", ["-m", Inside(file), "-p", prompt, "-n", $"{count}", "--temp", "0", "-no-cnv", "--no-display-prompt", "--no-warmup", "-t", "1", .. plain]);
+        using var process = Start("llama-completion", ["-m", Inside(
+            file), "-p", prompt, "-n", $"{count}", "--temp", "0", "-no-cnv", "--no-display-prompt", "--no-warmup", "-t", "1", .. plain]);
         process.StandardInput.Close();
         var said = process.StandardError.ReadToEndAsync();
         var result = process.StandardOutput.ReadToEnd();
@@ -39,10 +41,17 @@ internal sealed class LlamaCpp : IDisposable
     }
 
     /// <summary>The answers of a server of a file, which is started for them and stopped.</summary>
-    public async Task<IReadOnlyList<JsonObject>> Ask(string file, string path, IEnumerable<JsonObject> questions, CancellationToken cancel, int context = 256)
+    public async Task<IReadOnlyList<JsonObject>> Ask(
+        string file,
+        string path,
+        IEnumerable<JsonObject> questions,
+        CancellationToken cancel,
+        int context = 256)
     {
         var port = FreePort();
-        using var process = Start("llama-server", ["-m", Inside(file), "--port", $"{port}", "-c", $"{context}", "-np", "1", "-t", "1", "--no-warmup", .. plain]);
+        using var process = Start(
+            "llama-server",
+            ["-m", Inside(file), "--port", $"{port}", "-c", $"{context}", "-np", "1", "-t", "1", "--no-warmup", .. plain]);
         process.StandardInput.Close();
         var said = Task.WhenAll(process.StandardError.ReadToEndAsync(cancel), process.StandardOutput.ReadToEndAsync(cancel));
         try
@@ -98,7 +107,8 @@ internal sealed class LlamaCpp : IDisposable
     private static Process Start(string program, string[] arguments)
     {
         var all = root == "/" ? [program, .. arguments] : new[] { "chroot", root, program }.Concat(arguments);
-        return Process.Start(new ProcessStartInfo(all.First(), all.Skip(1)) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        return Process.Start(new ProcessStartInfo(
+            all.First(), all.Skip(1)) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
     }
 
     public void Dispose() => Directory.Delete(Folder, true);

@@ -11,30 +11,45 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Peers;
 
-/// <summary>The suite <c>gguf</c>: exported files against llama.cpp itself. It is a suite of its own, run when it is asked for, and fails where llama.cpp is not to be found.</summary>
+/// <summary>
+/// The suite <c>gguf</c>: exported files against llama.cpp itself. It is a suite of its own, run when it is asked for, and fails where
+/// llama.cpp is not to be found.
+/// </summary>
 [Trait("kind", "parity"), Trait("suite", "gguf")]
 public sealed partial class LlamaCppTests(ITestOutputHelper output)
 {
     private const int Answer = 24;
 
-    // A case of the reference models, what is changed of it, the prompt's tokens. llama.cpp computes GELU from a table of 16 bits; the others are exact.
+    // A case of the reference models, what is changed of it, the prompt's tokens. llama.cpp computes GELU from a table of 16 bits; the
+    // others are exact.
     public static TheoryData<string, string?, int> Cases => new()
     {
-        { "llama", null, 9 }, { "llama-rope-linear", null, 9 }, { "llama3-rope-tied", null, 40 }, { "llama-rope-yarn", null, 40 }, { "llama-rope-dynamic", """{"max_position_embeddings": 64}""", 9 },
-        { "llama", """{"rope_parameters": {"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 16, "rope_theta": 10000, "truncate": false, "attention_factor": 1.3}}""", 40 },
-        { "llama", """{"rope_parameters": {"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 16, "rope_theta": 10000, "attention_factor": 1.3}}""", 40 },
-        { "llama", """{"rope_parameters": {"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 16, "rope_theta": 10000, "beta_fast": 16, "beta_slow": 2}}""", 40 },
-        { "llama", """{"max_position_embeddings": 1200, "rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings": 300, "rope_theta": 10000}}""", 40 },
-        { "llama", """{"max_position_embeddings": 1200, "rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings": 300, "rope_theta": 10000}}""", 310 },
-        { "mistral-window", """{"sliding_window": 128}""", 40 }, { "mixtral", null, 9 }, { "mixtral-window", """{"sliding_window": 64}""", 9 },
-        { "qwen2", null, 9 }, { "qwen2-rope-yarn-window", """{"sliding_window": 128, "rope_parameters": {"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 16, "rope_theta": 10000}}""", 40 },
+        { "llama", null, 9 }, { "llama-rope-linear", null, 9 }, { "llama3-rope-tied", null, 40 }, { "llama-rope-yarn", null, 40 },
+        { "llama-rope-dynamic", """{"max_position_embeddings": 64}""", 9 },
+        { "llama", """{"rope_parameters": {"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 16, "rope_theta": 10000,"""
+            + """ "truncate": false, "attention_factor": 1.3}}""", 40 },
+        { "llama", """{"rope_parameters": {"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 16, "rope_theta": 10000,"""
+            + """ "attention_factor": 1.3}}""", 40 },
+        { "llama", """{"rope_parameters": {"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 16, "rope_theta": 10000,"""
+            + """ "beta_fast": 16, "beta_slow": 2}}""", 40 },
+        { "llama", """{"max_position_embeddings": 1200, "rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings":"""
+            + """ 300, "rope_theta": 10000}}""", 40 },
+        { "llama", """{"max_position_embeddings": 1200, "rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings":"""
+            + """ 300, "rope_theta": 10000}}""", 310 },
+        { "mistral-window", """{"sliding_window": 128}""", 40 }, { "mixtral", null, 9 },
+        { "mixtral-window", """{"sliding_window": 64}""", 9 },
+        { "qwen2", null, 9 },
+        { "qwen2-rope-yarn-window", """{"sliding_window": 128, "rope_parameters": {"rope_type": "yarn", "factor": 4,"""
+            + """ "original_max_position_embeddings": 16, "rope_theta": 10000}}""", 40 },
         { "qwen3", null, 9 }, { "qwen3-bias-tied", """{"attention_bias": false}""", 9 }, { "qwen3-moe", null, 9 }, { "gemma2", null, 40 },
         { "phi3", null, 9 }, { "phi3", """{"sliding_window": 128, "tie_word_embeddings": true}""", 40 },
         { "phi3-longrope", """{"sliding_window": null, "max_position_embeddings": 1200, "original_max_position_embeddings": 300}""", 40 },
         { "phi3-longrope", """{"sliding_window": null, "max_position_embeddings": 1200, "original_max_position_embeddings": 300}""", 310 },
-        { "gpt2", null, 9 }, { "gpt-neox", null, 9 }, { "gpt-neox", """{"rotary_emb_base": 500}""", 40 }, { "gpt-neox-sequential", null, 9 }, { "bloom", null, 40 },
+        { "gpt2", null, 9 }, { "gpt-neox", null, 9 }, { "gpt-neox", """{"rotary_emb_base": 500}""", 40 },
+        { "gpt-neox-sequential", null, 9 }, { "bloom", null, 40 },
         { "bloom-six-heads", """{"hidden_size": 384, "n_head": 6, "apply_residual_connection_post_layernorm": false}""", 40 },
-        { "glm", null, 9 }, { "glm4", null, 9 }, { "glm4-no-bias", null, 9 }, { "chatglm2", null, 9 }, { "chatglm2", """{"multi_query_attention": false, "rope_ratio": 50}""", 40 },
+        { "glm", null, 9 }, { "glm4", null, 9 }, { "glm4-no-bias", null, 9 }, { "chatglm2", null, 9 },
+        { "chatglm2", """{"multi_query_attention": false, "rope_ratio": 50}""", 40 },
     };
 
     [Theory(Explicit = true, DisableDiscoveryEnumeration = true)]
@@ -50,23 +65,54 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
             own.Adopt(file);
             // Read back by ggml into 32 bits, so that llama.cpp does not round what goes through the blocks.
             peer.Quantize("model.gguf", "wide.gguf", "F32", "--allow-requantize");
-            var wide = await Compare(own.Model, peer, "wide.gguf", prompt, cancel);
-            var rounded = type == BlockType.F32 ? wide : await Compare(own.Model, peer, "model.gguf", prompt, cancel);
-            output.WriteLine($"{name,-24} {type.Name,-5} log p differs by {wide.Gap:G3}, {rounded.Gap:G3} with llama.cpp's own arithmetic of the type; tokens the same {wide.Same}, {rounded.Same}");
-            Assert.True(wide.Gap < (name.StartsWith("gpt", StringComparison.Ordinal) || name.StartsWith("bloom", StringComparison.Ordinal) || name.StartsWith("gemma", StringComparison.Ordinal) ? 5e-3 : 2e-4), $"{type.Name}: log p differs by {wide.Gap}");
+            var wide = await Compare(
+                own.Model,
+                peer,
+                "wide.gguf",
+                prompt,
+                cancel);
+            var rounded = type == BlockType.F32 ? wide : await Compare(
+                own.Model,
+                peer,
+                "model.gguf",
+                prompt,
+                cancel);
+            output.WriteLine($"{name,-24} {type.Name,-5} log p differs by {wide.Gap:G3}, {rounded.Gap:G3} with llama.cpp's own arithmetic "
+                + $"of the type; tokens the same {wide.Same}, {rounded.Same}");
+            Assert.True(
+                wide.Gap < (name.StartsWith("gpt", StringComparison.Ordinal) || name.StartsWith("bloom", StringComparison.Ordinal)
+                    || name.StartsWith("gemma", StringComparison.Ordinal) ? 5e-3 : 2e-4),
+                $"{type.Name}: log p differs by {wide.Gap}");
             Assert.True(wide.Same, $"{type.Name}: other tokens");
             // A state that is rounded may choose another expert.
-            Assert.True(rounded.Gap < 1 || own.Model is Mixtral, $"{type.Name}: log p differs by {rounded.Gap} with llama.cpp's own arithmetic");
+            Assert.True(
+                rounded.Gap < 1 || own.Model is Mixtral,
+                $"{type.Name}: log p differs by {rounded.Gap} with llama.cpp's own arithmetic");
         }
     }
 
-    // llama.cpp answers greedily; ours reads prompt and answer, and must foretell each token of it. Where two tokens are nearly as likely, either will do.
-    private static async Task<(double Gap, bool Same)> Compare(LanguageModel model, LlamaCpp peer, string file, int prompt, CancellationToken cancel)
+    // llama.cpp answers greedily; ours reads prompt and answer, and must foretell each token of it. Where two tokens are nearly as likely,
+    // either will do.
+    private static async Task<(double Gap, bool Same)> Compare(
+        LanguageModel model,
+        LlamaCpp peer,
+        string file,
+        int prompt,
+        CancellationToken cancel)
     {
         var vocabulary = model.Sizes.VocabularySize;
         int[] ids = [.. Enumerable.Range(0, prompt).Select(i => 5 + i * 37 % (vocabulary - 5))];
-        var question = new JsonObject { ["prompt"] = new JsonArray([.. ids.Select(id => (JsonNode)id)]), ["n_predict"] = Answer, ["samplers"] = new JsonArray("top_k"), ["top_k"] = 1, ["n_probs"] = vocabulary, ["return_tokens"] = true, ["cache_prompt"] = false };
-        var answer = (await peer.Ask(file, "/completion", [question], cancel, prompt > 256 ? 512 : 256))[0];
+        var question = new JsonObject
+        {
+            ["prompt"] = new JsonArray([.. ids.Select(id => (JsonNode)id)]), ["n_predict"] = Answer, ["samplers"] = new JsonArray("top_k"),
+            ["top_k"] = 1, ["n_probs"] = vocabulary, ["return_tokens"] = true, ["cache_prompt"] = false,
+        };
+        var answer = (await peer.Ask(
+            file,
+            "/completion",
+            [question],
+            cancel,
+            prompt > 256 ? 512 : 256))[0];
         var tokens = answer["tokens"]!.AsArray().Select(token => (int)token!).ToArray();
         var theirs = answer["completion_probabilities"]!.AsArray();
         Assert.True(tokens.Length > 0 && theirs.Count == tokens.Length, $"{tokens.Length} tokens, {theirs.Count} rows of probabilities");
@@ -111,7 +157,12 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
     public void An_encoder_decoder_answers_as_in_llama_cpp(string name)
     {
         using var peer = new LlamaCpp();
-        using var own = new GgufCase(name, peer.Folder, """{"relative_attention_max_distance": 128, "relative_attention_num_buckets": 32, "feed_forward_proj": "KIND", "tie_word_embeddings": TIED}""".Replace("KIND", name == "t5" ? "relu" : "gated-gelu", StringComparison.Ordinal).Replace("TIED", name == "t5-untied" ? "false" : "true", StringComparison.Ordinal));
+        using var own = new GgufCase(
+            name,
+            peer.Folder,
+            """{"relative_attention_max_distance": 128, "relative_attention_num_buckets": 32, "feed_forward_proj": "KIND", "tie_word_embeddings": TIED}"""
+                .Replace("KIND", name == "t5" ? "relu" : "gated-gelu", StringComparison.Ordinal)
+                .Replace("TIED", name == "t5-untied" ? "false" : "true", StringComparison.Ordinal));
         foreach (var type in BlockType.All)
         {
             own.Adopt(own.Export(type, "model.gguf"));
@@ -119,7 +170,8 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
             int[] source = [.. Enumerable.Range(0, 30).Select(i => 5 + i * 37 % (own.Model.Sizes.VocabularySize - 5))];
             var said = peer.Complete("wide.gguf", string.Concat(source.Select(GgufCase.Word)), Answer);
             // It ends with line breaks of its own.
-            int[] tokens = [.. Words().Matches(said.Replace(" [end of text]", "", StringComparison.Ordinal).TrimEnd('\n')).Take(Answer).Select(match => match.Groups["id"].Success ? int.Parse(match.Groups["id"].Value, CultureInfo.InvariantCulture) : 3)];
+            int[] tokens = [.. Words().Matches(said.Replace(" [end of text]", "", StringComparison.Ordinal).TrimEnd('\n')).Take(Answer)
+                .Select(match => match.Groups["id"].Success ? int.Parse(match.Groups["id"].Value, CultureInfo.InvariantCulture) : 3)];
             using var scope = NewDisposeScope();
             using var off = no_grad();
             int[] answer = [0, .. tokens];
@@ -131,7 +183,9 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
             {
                 // Where two tokens are nearly as likely, either will do.
                 var row = Samples.Floats(ours[i]);
-                Assert.True(row.Max() - row[tokens[i]] < 0.02, $"{type.Name}: token {i} is {tokens[i]} there, {Array.IndexOf(row, row.Max())} here");
+                Assert.True(
+                    row.Max() - row[tokens[i]] < 0.02,
+                    $"{type.Name}: token {i} is {tokens[i]} there, {Array.IndexOf(row, row.Max())} here");
             }
         }
     }

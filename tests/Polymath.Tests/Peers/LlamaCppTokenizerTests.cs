@@ -12,16 +12,23 @@ namespace Polymath.Tests.Peers;
 [Trait("kind", "parity"), Trait("suite", "gguf")]
 public sealed class LlamaCppTokenizerTests(ITestOutputHelper output)
 {
-    // Texts that llama.cpp splits otherwise, by what it does not know: NFC (qwen2), spaces that a special token swallows (added), pieces that a text may not hold as
-    // written words (sp-*), a first space that stands for the one that would be put before it (meta_*), line breaks cut from the ends (uni_nopre).
-    private static readonly Dictionary<string, int> otherwise = new() { ["qwen1"] = 2, ["qwen2"] = 2, ["added"] = 1, ["sp-llama"] = 1, ["sp-t5"] = 1, ["sp-bpeuser"] = 6, ["meta_always"] = 6, ["meta_first"] = 6, ["uni_nopre"] = 5 };
+    // Texts that llama.cpp splits otherwise, by what it does not know: NFC (qwen2), spaces that a special token swallows (added), pieces
+    // that a text may not hold as written words (sp-*), a first space that stands for the one that would be put before it (meta_*), line
+    // breaks cut from the ends (uni_nopre).
+    private static readonly Dictionary<string, int> otherwise = new()
+    {
+        ["qwen1"] = 2, ["qwen2"] = 2, ["added"] = 1, ["sp-llama"] = 1, ["sp-t5"] = 1, ["sp-bpeuser"] = 6, ["meta_always"] = 6,
+        ["meta_first"] = 6, ["uni_nopre"] = 5,
+    };
 
     [Fact(Explicit = true)]
     public async Task Tokens_are_those_of_llama_cpp()
     {
         var cancel = TestContext.Current.CancellationToken;
         using var peer = new LlamaCpp();
-        var folders = new[] { "tokenizers", "tokenizer-kinds", "tokenizer-files" }.SelectMany(kind => Directory.GetDirectories(TextFixtures.At(kind))).Where(folder => File.Exists(Path.Combine(folder, "cases.json"))).Order(StringComparer.Ordinal).ToList();
+        var folders =
+            new[] { "tokenizers", "tokenizer-kinds", "tokenizer-files" }.SelectMany(kind => Directory.GetDirectories(TextFixtures.At(kind)))
+                .Where(folder => File.Exists(Path.Combine(folder, "cases.json"))).Order(StringComparer.Ordinal).ToList();
         var faults = new List<string>();
         var exported = new HashSet<string>();
         foreach (var folder in folders)
@@ -32,16 +39,26 @@ public sealed class LlamaCppTokenizerTests(ITestOutputHelper output)
                 output.WriteLine($"{place,-40} refused: {refusal}");
                 continue;
             }
-            var cases = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(folder, "cases.json"), cancel))!["cases"]!.AsArray().Where(item => item!["ids_plain"] is not null && item["pair"] is null).ToList();
-            var answers = await peer.Ask("model.gguf", "/tokenize", cases.Select(item => new JsonObject { ["content"] = item!["text"]!.ToString(), ["parse_special"] = true }), cancel);
-            var wrong = cases.Zip(answers).Where(pair => pair.First!["ids_plain"]!.ToJsonString() != pair.Second["tokens"]!.ToJsonString()).ToList();
+            var cases = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(folder, "cases.json"), cancel))!["cases"]!
+                .AsArray().Where(item => item!["ids_plain"] is not null && item["pair"] is null).ToList();
+            var answers = await peer.Ask(
+                "model.gguf",
+                "/tokenize",
+                cases.Select(item => new JsonObject { ["content"] = item!["text"]!.ToString(), ["parse_special"] = true }),
+                cancel);
+            var wrong = cases.Zip(answers)
+                .Where(pair => pair.First!["ids_plain"]!.ToJsonString() != pair.Second["tokens"]!.ToJsonString()).ToList();
             output.WriteLine($"{place,-40} {cases.Count - wrong.Count} of {cases.Count} texts the same");
             exported.Add(Path.GetFileName(folder));
             if (wrong.Count != otherwise.GetValueOrDefault(Path.GetFileName(folder))) faults.Add(place);
-            foreach (var (first, second) in wrong.Take(6)) output.WriteLine($"    {first!["text"]!.ToJsonString()}: {first["ids_plain"]!.ToJsonString()} there {second["tokens"]!.ToJsonString()}");
+            foreach (var (first, second) in wrong.Take(6))
+                output.WriteLine($"    {first!["text"]!.ToJsonString()}: {first["ids_plain"]!.ToJsonString()} there "
+                    + $"{second["tokens"]!.ToJsonString()}");
         }
         Assert.Empty(faults);
-        Assert.Superset(new HashSet<string> { "gpt2", "llama2", "llama3", "qwen", "bpe_bloom", "bpe_gpt4", "bpe_gpt4o", "glm4", "gemma", "t5" }, exported);
+        Assert.Superset(
+            new HashSet<string> { "gpt2", "llama2", "llama3", "qwen", "bpe_bloom", "bpe_gpt4", "bpe_gpt4o", "glm4", "gemma", "t5" },
+            exported);
     }
 
     private static string? Write(string folder, string file)

@@ -31,14 +31,17 @@ public sealed class AdapterCheckTests
         """;
 
     private static string Recipe(string together, string first, string second) => Sound
-        .Replace("HASH", SampleRecipes.Hash, StringComparison.Ordinal).Replace("TOGETHER", together, StringComparison.Ordinal).Replace("FIRST", first, StringComparison.Ordinal).Replace("SECOND", second, StringComparison.Ordinal);
+        .Replace("HASH", SampleRecipes.Hash, StringComparison.Ordinal).Replace("TOGETHER", together, StringComparison.Ordinal)
+        .Replace("FIRST", first, StringComparison.Ordinal).Replace("SECOND", second, StringComparison.Ordinal);
 
     [Theory]
     [InlineData("stack", "one: {stage: one, optimizerState: true, optimizer: {rate: 1e-4}}", "two: {stage: two, frozen: true}")]
     [InlineData("route", "one: {stage: one, data: [law]}", "two: {delta: {form: lora}, data: [verse, law]}")]
     [InlineData("mix", "one: {stage: one, frozen: true}", "two: {stage: two, frozen: true}")]
-    [InlineData("combine\n      combine: {kind: ties, density: 0.5}\n      merge: true", "one: {stage: one, weight: 0.7}", "two: {stage: two}")]
-    public void Adapters_come_together_in_four_ways(string together, string first, string second) => Assert.Equal([], SampleRecipes.Read(Recipe(together, first, second)).Faults.Select(fault => fault.ToString()));
+    [InlineData(
+        "combine\n      combine: {kind: ties, density: 0.5}\n      merge: true", "one: {stage: one, weight: 0.7}", "two: {stage: two}")]
+    public void Adapters_come_together_in_four_ways(string together, string first, string second) =>
+        Assert.Equal([], SampleRecipes.Read(Recipe(together, first, second)).Faults.Select(fault => fault.ToString()));
 
     [Theory]
     [InlineData("stack", "", "", ".adapters", "nothing stands where a mapping")]
@@ -49,60 +52,98 @@ public sealed class AdapterCheckTests
     [InlineData("mix", "mixture: {stage: one}", "two: {stage: two}", ".adapters.mixture", "the name of the gates")]
     [InlineData("stack", "Two: {stage: one}", "two: {stage: two}", ".adapters.two", "in other letters")]
     [InlineData("stack", "one: {stage: one, frozen: true}", "two: {stage: two, frozen: true}", ".adapters", "all of them are frozen")]
-    [InlineData("route", "one: {stage: one, frozen: true, data: law}", "two: {stage: two, frozen: true, data: law}", ".adapters", "all of them are frozen")]
-    [InlineData("stack", "one: {stage: one, optimizer: {rate: 1e-4, loraPlusRatio: 16}}", "new: {delta: {form: vera}, optimizer: {rate: 1e-4, loraPlusRatio: 16}}", ".adapters.new.optimizer.loraPlusRatio", "this adapter trains none")]
+    [InlineData("route", "one: {stage: one, frozen: true, data: law}", "two: {stage: two, frozen: true, data: law}", ".adapters",
+        "all of them are frozen")]
+    [InlineData("stack", "one: {stage: one, optimizer: {rate: 1e-4, loraPlusRatio: 16}}",
+        "new: {delta: {form: vera}, optimizer: {rate: 1e-4, loraPlusRatio: 16}}", ".adapters.new.optimizer.loraPlusRatio",
+        "this adapter trains none")]
     [InlineData("mix", "one: {stage: one}", "", ".together", "weighs two adapters or more")]
-    [InlineData("stack\n      combine: ties", "one: {stage: one}", "two: {stage: two}", ".combine", "'combine' has no meaning where adapters stack")]
-    [InlineData("route\n      merge: true", "one: {stage: one, data: law}", "two: {stage: two, data: verse}", ".merge", "apply to some rows only")]
+    [InlineData("stack\n      combine: ties", "one: {stage: one}", "two: {stage: two}", ".combine",
+        "'combine' has no meaning where adapters stack")]
+    [InlineData(
+        "route\n      merge: true", "one: {stage: one, data: law}", "two: {stage: two, data: verse}", ".merge", "apply to some rows only")]
     [InlineData("mix\n      merge: true", "one: {stage: one}", "two: {stage: two}", ".merge", "change with every token")]
     [InlineData("stack", "one: {frozen: true}", "two: {stage: two}", ".adapters.one", "nothing says where it comes from")]
     [InlineData("stack", "one: {stage: one, delta: {form: lora}}", "two: {stage: two}", ".adapters.one", "more than one place")]
-    [InlineData("stack", "one: {delta: {form: lora, merge: true}}", "two: {stage: two}", ".adapters.one.delta", "said once, for all adapters")]
-    [InlineData("stack", "one: {delta: {form: lora, base: nf4}}", "two: {stage: two}", ".adapters.one.delta", "said once, for all adapters")]
+    [InlineData(
+        "stack", "one: {delta: {form: lora, merge: true}}", "two: {stage: two}", ".adapters.one.delta", "said once, for all adapters")]
+    [InlineData(
+        "stack", "one: {delta: {form: lora, base: nf4}}", "two: {stage: two}", ".adapters.one.delta", "said once, for all adapters")]
     [InlineData("combine", "one: {delta: {form: lora}}", "two: {stage: two}", ".adapters.one.delta", "nothing to combine")]
-    [InlineData("combine", "one: {stage: one, optimizerState: true}", "two: {stage: two}", ".adapters.one.optimizerState", "are new and have no state")]
-    [InlineData("combine", "one: {stage: one, optimizer: {rate: 1e-4}}", "two: {stage: two}", ".adapters.one.optimizer", "as the stage's optimizer says")]
+    [InlineData("combine", "one: {stage: one, optimizerState: true}", "two: {stage: two}", ".adapters.one.optimizerState",
+        "are new and have no state")]
+    [InlineData("combine", "one: {stage: one, optimizer: {rate: 1e-4}}", "two: {stage: two}", ".adapters.one.optimizer",
+        "as the stage's optimizer says")]
     [InlineData("combine", "one: {stage: one, frozen: true}", "two: {stage: two}", ".adapters.one.frozen", "read only")]
-    [InlineData("stack", "one: {delta: {form: lora}, optimizerState: true}", "two: {stage: two}", ".adapters.one.optimizerState", "a fresh adapter has no state")]
-    [InlineData("stack", "one: {stage: one, optimizerState: true, frozen: true}", "two: {stage: two}", ".adapters.one.optimizerState", "does not move")]
-    [InlineData("stack", "one: {stage: one, optimizer: {rate: 1e-4}, frozen: true}", "two: {stage: two}", ".adapters.one.optimizer", "does not move")]
-    [InlineData("stack", "one: {stage: one, data: law}", "two: {stage: two}", ".adapters.one.data", "'data' has no meaning where adapters stack")]
-    [InlineData("mix", "one: {stage: one, weight: 2}", "two: {stage: two}", ".adapters.one.weight", "'weight' has no meaning where adapters mix")]
+    [InlineData("stack", "one: {delta: {form: lora}, optimizerState: true}", "two: {stage: two}", ".adapters.one.optimizerState",
+        "a fresh adapter has no state")]
+    [InlineData("stack", "one: {stage: one, optimizerState: true, frozen: true}", "two: {stage: two}", ".adapters.one.optimizerState",
+        "does not move")]
+    [InlineData("stack", "one: {stage: one, optimizer: {rate: 1e-4}, frozen: true}", "two: {stage: two}", ".adapters.one.optimizer",
+        "does not move")]
+    [InlineData(
+        "stack", "one: {stage: one, data: law}", "two: {stage: two}", ".adapters.one.data", "'data' has no meaning where adapters stack")]
+    [InlineData(
+        "mix", "one: {stage: one, weight: 2}", "two: {stage: two}", ".adapters.one.weight", "'weight' has no meaning where adapters mix")]
     [InlineData("route", "one: {stage: one}", "two: {stage: two, data: verse}", ".adapters.one", "no row is sent to it")]
-    [InlineData("route", "one: {stage: one, data: [law, prose]}", "two: {stage: two, data: verse}", ".adapters.one.data", "not among the data of the stage")]
+    [InlineData("route", "one: {stage: one, data: [law, prose]}", "two: {stage: two, data: verse}", ".adapters.one.data",
+        "not among the data of the stage")]
     [InlineData("stack", "one: {stage: all}", "two: {stage: two}", ".adapters.one.stage", "does not come before this one")]
     [InlineData("stack", "one: {stage: on}", "two: {stage: two}", ".adapters.one.stage", "no stage named 'on'")]
     [InlineData("stack", "one: {stage: one, wieght: 2}", "two: {stage: two}", ".adapters.one.wieght", "wieght")]
-    public void What_cannot_come_together_is_one_fault(string together, string first, string second, string path, string problem)
+    public void What_cannot_come_together_is_one_fault(
+        string together,
+        string first,
+        string second,
+        string path,
+        string problem)
     {
         var faults = SampleRecipes.Read(Recipe(together, first, second)).Faults;
-        var fault = Assert.Single(faults, fault => fault.Path == "stages.all.method" + path && fault.Problem.Contains(problem, StringComparison.Ordinal));
+        var fault = Assert.Single(
+            faults, fault => fault.Path == "stages.all.method" + path && fault.Problem.Contains(problem, StringComparison.Ordinal));
         Assert.True(fault.Line > 0 && fault.Column > 0 && fault.Hint.Length > 0, fault.ToString());
         Assert.All(faults, other => Assert.StartsWith("stages.all.method" + path, other.Path, StringComparison.Ordinal));
     }
 
     [Theory]
-    [InlineData("method: {kind: delta, form: lora}", "method: {kind: delta, form: lora, merge: true}", ".two.stage", "keeps no adapter apart")]
-    [InlineData("method: {kind: delta, form: lora}", "method: {kind: freeze, lastLayers: 1}", ".one.stage", "the stage 'two', which comes between, changes the model")]
-    [InlineData("method: {kind: delta, form: lora}", "method: {kind: adapters, adapters: {three: {delta: {form: lora}}, four: {delta: {form: ia3}}}}", ".two", "has no adapter of this name")]
+    [InlineData(
+        "method: {kind: delta, form: lora}", "method: {kind: delta, form: lora, merge: true}", ".two.stage", "keeps no adapter apart")]
+    [InlineData("method: {kind: delta, form: lora}", "method: {kind: freeze, lastLayers: 1}", ".one.stage",
+        "the stage 'two', which comes between, changes the model")]
+    [InlineData("method: {kind: delta, form: lora}",
+        "method: {kind: adapters, adapters: {three: {delta: {form: lora}}, four: {delta: {form: ia3}}}}", ".two",
+        "has no adapter of this name")]
     public void What_an_earlier_stage_does_not_give_is_a_fault(string from, string to, string path, string problem) =>
         Assert.Contains(
-            SampleRecipes.Read(Recipe("stack", "one: {stage: one}", "two: {stage: two}").Replace(from, to, StringComparison.Ordinal)).Faults,
+            SampleRecipes.Read(
+                Recipe("stack", "one: {stage: one}", "two: {stage: two}").Replace(from, to, StringComparison.Ordinal)).Faults,
             fault => fault.Path == "stages.all.method.adapters" + path && fault.Problem.Contains(problem, StringComparison.Ordinal));
 
     [Fact]
     public void Rows_that_a_stage_samples_belong_to_no_adapter()
     {
-        var text = Recipe("route", "one: {stage: one, data: law}", "two: {stage: two, data: verse}").Replace("- name: all\n    kind: pretrain", "- name: all\n    kind: align\n    prompt: x\n    rewards: {form: 1}\n    rollout: {rounds: 1}", StringComparison.Ordinal);
+        var text = Recipe("route", "one: {stage: one, data: law}", "two: {stage: two, data: verse}").Replace(
+            "- name: all\n    kind: pretrain",
+            "- name: all\n    kind: align\n    prompt: x\n    rewards: {form: 1}\n    rollout: {rounds: 1}",
+            StringComparison.Ordinal);
         var fault = Assert.Single(SampleRecipes.Read(text).Faults);
-        Assert.Equal(("stages.all.method.together", true), (fault.Path, fault.Problem.Contains("samples its own rows", StringComparison.Ordinal)));
+        Assert.Equal(
+            ("stages.all.method.together", true), (fault.Path, fault.Problem.Contains("samples its own rows", StringComparison.Ordinal)));
     }
 
     [Fact]
     public void Eight_mistakes_of_one_stage_are_told_together()
     {
-        var faults = SampleRecipes.Read(Recipe("route\n      merge: true\n      combine: ties", "mix.json: {stage: all, optimizerState: true, frozen: true, weight: 3}", "two: {data: [prose]}")).Faults.Select(fault => fault.Path["stages.all.method".Length..]).ToList();
+        var faults = SampleRecipes.Read(Recipe(
+            "route\n      merge: true\n      combine: ties",
+            "mix.json: {stage: all, optimizerState: true, frozen: true, weight: 3}",
+            "two: {data: [prose]}")).Faults.Select(fault => fault.Path["stages.all.method".Length..]).ToList();
         Assert.Superset(
-            new HashSet<string> { ".merge", ".combine", ".adapters.mix.json", ".adapters.mix.json.stage", ".adapters.mix.json.optimizerState", ".adapters.mix.json.weight", ".adapters.two", ".adapters.two.data" }, faults.ToHashSet());
+            new HashSet<string>
+            {
+                ".merge", ".combine", ".adapters.mix.json", ".adapters.mix.json.stage", ".adapters.mix.json.optimizerState",
+                ".adapters.mix.json.weight", ".adapters.two", ".adapters.two.data",
+            },
+            faults.ToHashSet());
     }
 }

@@ -27,8 +27,10 @@ public sealed class RecipeBindingTests
     [InlineData("{kind: lora, r: 4}", "{kind: full, r: 4}", "stages.tell.method.train.r", "remove it, or write 'kind: lora'")]
     [InlineData("{kind: lora, r: 4}", "{r: 4}", "stages.tell.method.train", "add kind: full|freeze|lora|delta|adapters|prompt")]
     [InlineData("{kind: lora, r: 4}", "{kin: lora, r: 4}", "stages.tell.method.train.kin", "did you mean 'kind'?")]
-    [InlineData("{kind: lora, r: 4}", "{kind: [lora]}", "stages.tell.method.train.kind", "the choices here are full, freeze, lora, delta, adapters, prompt")]
-    [InlineData("{kind: cosine, warmup: 5}", "{kind: spiral}", "stages.read.schedule.kind", "the choices here are cosine, linear, constant")]
+    [InlineData("{kind: lora, r: 4}", "{kind: [lora]}", "stages.tell.method.train.kind",
+        "the choices here are full, freeze, lora, delta, adapters, prompt")]
+    [InlineData(
+        "{kind: cosine, warmup: 5}", "{kind: spiral}", "stages.read.schedule.kind", "the choices here are cosine, linear, constant")]
     [InlineData("{view: short}", "{vew: short}", "data.shorter.vew", "did you mean 'view'?")]
     [InlineData("{view: short}", "{view: short, distinct: text}", "data.shorter.distinct", "remove it, or write 'files'")]
     [InlineData("{view: short}", "short", "data.shorter", "write {files: TEXT}")]

@@ -36,7 +36,12 @@ public sealed class RecipeChangesTests
     [InlineData("    read: {", "    red: {", "small.stages.red", "nothing here is named 'red'", "red: {")]
     [InlineData("    read: {steps: 6, batch: {microTokens: 128}}", "    read: 6", "small.stages.read", "stands where a mapping", "6\n")]
     [InlineData("read: {steps: 6", "read: {steps: x", "stages.read.steps", "not a whole number", "x, batch")]
-    public void Faults_of_the_small_block_are_told_in_any_case(string from, string to, string path, string problem, string piece)
+    public void Faults_of_the_small_block_are_told_in_any_case(
+        string from,
+        string to,
+        string path,
+        string problem,
+        string piece)
     {
         Assert.Contains(from, WithSmall, StringComparison.Ordinal);
         var text = WithSmall.Replace(from, to, StringComparison.Ordinal);
@@ -44,7 +49,10 @@ public sealed class RecipeChangesTests
         {
             var fault = Assert.Single(SampleRecipes.Read(text, small).Faults);
             Assert.Equal(path, fault.Path);
-            Assert.Contains(small ? problem.Replace("with the small block, ", "", StringComparison.Ordinal) : problem, fault.Problem, StringComparison.Ordinal);
+            Assert.Contains(
+                small ? problem.Replace("with the small block, ", "", StringComparison.Ordinal) : problem,
+                fault.Problem,
+                StringComparison.Ordinal);
             var expected = text.LastIndexOf(piece, StringComparison.Ordinal);
             Assert.Equal(text[..expected].Count(character => character == '\n') + 1, fault.Line);
         }
@@ -55,7 +63,8 @@ public sealed class RecipeChangesTests
     {
         var text = WithSmall.Replace("rate: 3e-3", "rate: three");
         Assert.Single(SampleRecipes.Read(text).Faults);
-        Assert.Single(SampleRecipes.Read(WithSmall.Replace("heads: 4, ", "heads: 4, layer: 3, ")).Faults, fault => fault.Path == "model.layer");
+        Assert.Single(
+            SampleRecipes.Read(WithSmall.Replace("heads: 4, ", "heads: 4, layer: 3, ")).Faults, fault => fault.Path == "model.layer");
         Assert.Equal("small", Assert.Single(SampleRecipes.Read(SampleRecipes.Whole + "\nsmall: [1]\n").Faults).Path);
         Assert.Empty(SampleRecipes.Read(SampleRecipes.Whole + "\nsmall:\n", small: true).Faults);
     }
@@ -65,7 +74,8 @@ public sealed class RecipeChangesTests
     {
         var recipe = SampleRecipes.Read(WithSmall, true,
             "model.layers=3", "stages.1.optimizer.rate=3e-4", "stages.tell.optimizer.clip=0", "stages.read.evaluate.abilities=[reading]",
-            "rewards.tones.positions.1=6", "description=a = b", "stages.write.method={kind: full}", "stages.read.steps=", "stages.read.epochs=2", "rounds=1").OrThrow();
+            "rewards.tones.positions.1=6", "description=a = b", "stages.write.method={kind: full}", "stages.read.steps=",
+            "stages.read.epochs=2", "rounds=1").OrThrow();
         Assert.Equal(3, ((LlamaSpec)recipe.Model).Layers);
         Assert.Equal(3e-4, recipe.Stages[1].Optimizer.Rate);
         Assert.Equal(0, recipe.Stages[2].Optimizer.Clip);

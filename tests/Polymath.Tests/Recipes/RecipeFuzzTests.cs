@@ -10,14 +10,16 @@ public sealed class RecipeFuzzTests
 {
     private static readonly string[] Pieces =
     [
-        "name", "model", "stages", "data", "small", "kind", "family", ": ", "\n", "\n  ", "- ", "{", "}", "[", "]", ",", "\"", "'", "#", "&a", "*a",
+        "name", "model", "stages", "data", "small", "kind", "family", ": ", "\n", "\n  ", "- ", "{", "}", "[", "]", ",", "\"", "'", "#",
+        "&a", "*a",
         "!!str", "|", ">", "?", "---", "null", "~", "1", "1e3", "-0", "\t", "\\", "{mask}", "npm:", "@", "lora", "prompt", "pretrain",
         "\u0000", "😀", "\ud800", "<<", "%",
     ];
 
     [Fact]
     public void Random_text_never_throws() =>
-        Gen.OneOf(Gen.String, Gen.OneOf(Pieces).Array[0, 40].Select(string.Concat)).Sample(text => Reads(text, false), iter: 2000, threads: 1);
+        Gen.OneOf(Gen.String, Gen.OneOf(Pieces).Array[0, 40].Select(string.Concat))
+            .Sample(text => Reads(text, false), iter: 2000, threads: 1);
 
     [Fact]
     public void A_changed_recipe_never_throws()
@@ -25,9 +27,21 @@ public sealed class RecipeFuzzTests
         foreach (var text in new[] { File.ReadAllText(SampleRecipes.Tang), SampleRecipes.Whole })
         {
             var lines = text.Split('\n');
-            Gen.Select(Gen.Int[0, 8], Gen.Int[0, lines.Length - 1], Gen.Int[0, lines.Length - 1], Gen.Int[0, 200], Gen.OneOf(Pieces), Gen.Bool).Array[1, 3]
+            Gen.Select(
+                Gen.Int[0, 8],
+                Gen.Int[0, lines.Length - 1],
+                Gen.Int[0, lines.Length - 1],
+                Gen.Int[0, 200],
+                Gen.OneOf(Pieces),
+                Gen.Bool).Array[1, 3]
                 .Select(changes => (
-                    Text: string.Join('\n', changes.Aggregate(lines, (now, one) => Changed(now, one.Item1, one.Item2, one.Item3, one.Item4, one.Item5))),
+                    Text: string.Join('\n', changes.Aggregate(lines, (now, one) => Changed(
+                        now,
+                        one.Item1,
+                        one.Item2,
+                        one.Item3,
+                        one.Item4,
+                        one.Item5))),
                     Small: changes[0].Item6))
                 .Sample(changed => Reads(changed.Text, changed.Small), iter: 250, threads: 1);
         }
@@ -35,11 +49,19 @@ public sealed class RecipeFuzzTests
 
     [Fact]
     public void Random_overrides_never_throw() =>
-        Gen.OneOf("stages", "read", "0", "9", "model", "layers", "optimizer", "data", "small", "", "=", "=", ".", "{a: b}", "[", "x", "null", "\ud800")
+        Gen
+            .OneOf("stages", "read", "0", "9", "model", "layers", "optimizer", "data", "small", "", "=", "=", ".", "{a: b}", "[", "x",
+                "null", "\ud800")
             .Array[0, 9].Select(parts => string.Join(parts.Length % 2 == 0 ? "." : "", parts))
             .Sample(text => Reads(SampleRecipes.Whole, false, text), iter: 150, threads: 1);
 
-    private static string[] Changed(string[] lines, int kind, int line, int other, int at, string piece)
+    private static string[] Changed(
+        string[] lines,
+        int kind,
+        int line,
+        int other,
+        int at,
+        string piece)
     {
         line = Math.Min(line, lines.Length - 1);
         if (line < 0)
@@ -74,7 +96,12 @@ public sealed class RecipeFuzzTests
 
     private static void Reads(string text, bool small, params string[] overrides)
     {
-        var reading = RecipeReader.Parse(text, "fuzz.yaml", SampleRecipes.Folder, small, overrides);
+        var reading = RecipeReader.Parse(
+            text,
+            "fuzz.yaml",
+            SampleRecipes.Folder,
+            small,
+            overrides);
         Assert.Equal(reading.Recipe is null, reading.Faults.Count > 0);
         foreach (var fault in reading.Faults)
         {

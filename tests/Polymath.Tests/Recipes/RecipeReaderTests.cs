@@ -60,7 +60,9 @@ public sealed class RecipeReaderTests
             reading.Faults.Select(fault => (fault.Path, fault.Line, fault.Hint)));
         var line = text.Split('\n')[reading.Faults[1].Line - 1];
         Assert.Equal(line.IndexOf("rat:", StringComparison.Ordinal) + 1, reading.Faults[1].Column);
-        Assert.StartsWith($"sample.yaml:{reading.Faults[1].Line}:{reading.Faults[1].Column}  stages.read.optimizer.rat: unknown key 'rat'; did you mean", reading.Faults[1].ToString());
+        Assert.StartsWith(
+            $"sample.yaml:{reading.Faults[1].Line}:{reading.Faults[1].Column}  stages.read.optimizer.rat: unknown key 'rat'; did you mean",
+            reading.Faults[1].ToString());
         var message = Assert.Throws<InputException>(reading.OrThrow).Message;
         Assert.StartsWith("5 faults in sample.yaml:", message);
         Assert.Equal(7, message.Split('\n').Length);
@@ -79,14 +81,16 @@ public sealed class RecipeReaderTests
             }
             """;
         Assert.Empty(SampleRecipes.Read(json.Replace("HASH", SampleRecipes.Hash)).Faults);
-        var fault = Assert.Single(SampleRecipes.Read(json.Replace("HASH", SampleRecipes.Hash).Replace("\"steps\": 5", "\"steps\": \"5\"")).Faults);
+        var fault = Assert.Single(
+            SampleRecipes.Read(json.Replace("HASH", SampleRecipes.Hash).Replace("\"steps\": 5", "\"steps\": \"5\"")).Faults);
         Assert.Equal(("stages.read.steps", 6, "take the quotes away"), (fault.Path, fault.Line, fault.Hint));
     }
 
     [Fact]
     public void Layout_comments_and_order_do_not_change_the_resolved_text()
     {
-        var text = "# a comment\n" + SampleRecipes.Whole.Replace("rate: 3e-3", "rate: 0.003").Replace("data: poems\n", "data: [poems]  # one\n").Replace("seed: 0", "");
+        var text = "# a comment\n" + SampleRecipes.Whole.Replace("rate: 3e-3", "rate: 0.003")
+            .Replace("data: poems\n", "data: [poems]  # one\n").Replace("seed: 0", "");
         Assert.Equal(SampleRecipes.Read(SampleRecipes.Whole).Resolved, SampleRecipes.Read(text + "\nseed: 0\n").Resolved);
         Assert.NotEqual(SampleRecipes.Read(SampleRecipes.Whole).Resolved, SampleRecipes.Read(text + "\nseed: 1\n").Resolved);
     }
@@ -99,7 +103,8 @@ public sealed class RecipeReaderTests
         var reading = SampleRecipes.Read(text.Replace("\"x", "\\\"x"));
         var again = SampleRecipes.Read(reading.Resolved);
         Assert.Equal("true", again.OrThrow().Description);
-        Assert.Equal(((ViewSpec)reading.OrThrow().Data["short"]).Fields!["form"], ((ViewSpec)again.OrThrow().Data["short"]).Fields!["form"]);
+        Assert.Equal(
+            ((ViewSpec)reading.OrThrow().Data["short"]).Fields!["form"], ((ViewSpec)again.OrThrow().Data["short"]).Fields!["form"]);
         Assert.Equal(reading.Resolved, again.Resolved);
     }
 
@@ -117,12 +122,16 @@ public sealed class RecipeReaderTests
     [InlineData("name: !!str a", "tag", 1)]
     [InlineData("? [a]\n: b", "where a key is expected", 1)]
     public void What_cannot_be_parsed_is_a_fault_with_its_line(string text, string problem, int line) =>
-        Assert.Contains(SampleRecipes.Read(text).Faults, fault => fault.Problem.Contains(problem, StringComparison.Ordinal) && fault.Line == line && fault.Column > 0);
+        Assert.Contains(
+            SampleRecipes.Read(text).Faults,
+            fault => fault.Problem.Contains(problem, StringComparison.Ordinal) && fault.Line == line && fault.Column > 0);
 
     [Fact]
     public void Files_that_cannot_be_read_are_faults()
     {
-        Assert.Contains("no such file", Assert.Single(RecipeReader.Read(Path.Combine(SampleRecipes.Folder, "tank.yaml")).Faults).ToString());
+        Assert.Contains(
+            "no such file",
+            Assert.Single(RecipeReader.Read(Path.Combine(SampleRecipes.Folder, "tank.yaml")).Faults).ToString());
         Assert.Equal("did you mean 'tang.yaml'?", RecipeReader.Read(Path.Combine(SampleRecipes.Folder, "tank.yaml")).Faults[0].Hint);
         Assert.Contains("folder", Assert.Single(RecipeReader.Read(SampleRecipes.Folder).Faults).Problem);
         Assert.Single(RecipeReader.Read("").Faults);

@@ -15,14 +15,25 @@ public sealed class RecipeSchemaTests
         Assert.Equal("https://json-schema.org/draft/2020-12/schema", (string?)Schema["$schema"]);
         Assert.Equal(["name", "model", "data", "stages"], Schema["required"]!.AsArray().Select(key => (string)key!));
         Assert.False((bool)Schema["additionalProperties"]!);
-        Assert.Equal("The run's name; the run folder is runs/NAME unless told otherwise. Letters, digits, '-', '_' and '.'.", (string?)Schema["properties"]!["name"]!["description"]);
+        Assert.Equal(
+            "The run's name; the run folder is runs/NAME unless told otherwise. Letters, digits, '-', '_' and '.'.",
+            (string?)Schema["properties"]!["name"]!["description"]);
         var lora = Schema["$defs"]!["LoraMethod"]!;
         Assert.Equal("lora", (string?)lora["properties"]!["kind"]!["const"]);
-        Assert.Equal((8, 1, 65536), ((int)lora["properties"]!["r"]!["default"]!, (int)lora["properties"]!["r"]!["minimum"]!, (int)lora["properties"]!["r"]!["maximum"]!));
+        Assert.Equal(
+            (8, 1, 65536),
+            (
+                (int)lora["properties"]!["r"]!["default"]!,
+                (int)lora["properties"]!["r"]!["minimum"]!,
+                (int)lora["properties"]!["r"]!["maximum"]!));
         Assert.Equal(["kind"], lora["required"]!.AsArray().Select(key => (string)key!));
         Assert.Equal("cosine", (string?)Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["default"]);
-        Assert.Contains("linear: The rate falls along a line.", (string?)Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["description"]);
-        Assert.Equal(["cosine", "linear", "constant"], Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["enum"]!.AsArray().Select(key => (string)key!));
+        Assert.Contains(
+            "linear: The rate falls along a line.",
+            (string?)Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["description"]);
+        Assert.Equal(
+            ["cosine", "linear", "constant"],
+            Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["enum"]!.AsArray().Select(key => (string)key!));
         Assert.Equal(5, Schema["$defs"]!["StageSpec"]!["oneOf"]!.AsArray().Count);
         Assert.Contains("rollout", Schema["$defs"]!["StageSpec.align"]!["required"]!.AsArray().Select(key => (string)key!));
     }
@@ -36,7 +47,8 @@ public sealed class RecipeSchemaTests
                 Assert.True(property!["const"] is not null || property["description"] is not null, $"{name}.{key}");
         }
         var text = Schema.ToJsonString();
-        foreach (var reference in System.Text.RegularExpressions.Regex.Matches(text, "#/\\$defs/([A-Za-z.]+)").Select(match => match.Groups[1].Value))
+        foreach (var reference in System.Text.RegularExpressions.Regex.Matches(text, "#/\\$defs/([A-Za-z.]+)")
+            .Select(match => match.Groups[1].Value))
             Assert.NotNull(Schema["$defs"]![reference]);
     }
 
@@ -72,16 +84,20 @@ public sealed class RecipeSchemaTests
 
     private static JsonNode? Json(YamlNode node) => node switch
     {
-        YamlMappingNode mapping => new JsonObject(mapping.Children.Select(pair => KeyValuePair.Create(((YamlScalarNode)pair.Key).Value!, Json(pair.Value)))),
+        YamlMappingNode mapping =>
+            new JsonObject(mapping.Children.Select(pair => KeyValuePair.Create(((YamlScalarNode)pair.Key).Value!, Json(pair.Value)))),
         YamlSequenceNode list => new JsonArray([.. list.Children.Select(Json)]),
-        YamlScalarNode { Style: YamlDotNet.Core.ScalarStyle.Plain, Value: "true" or "false" } truth => JsonValue.Create(truth.Value == "true"),
+        YamlScalarNode { Style: YamlDotNet.Core.ScalarStyle.Plain, Value: "true" or "false" } truth =>
+            JsonValue.Create(truth.Value == "true"),
         YamlScalarNode { Style: YamlDotNet.Core.ScalarStyle.Plain, Value: "null" } => null,
-        YamlScalarNode { Style: YamlDotNet.Core.ScalarStyle.Plain } plain when double.TryParse(plain.Value, out var number) => JsonValue.Create(number),
+        YamlScalarNode { Style: YamlDotNet.Core.ScalarStyle.Plain } plain when double.TryParse(plain.Value, out var number) =>
+            JsonValue.Create(number),
         _ => JsonValue.Create(((YamlScalarNode)node).Value),
     };
 
     /// <summary>A validator that knows the words the schema uses, and no others.</summary>
-    private static List<string> Wrong(JsonObject schema, JsonNode? value) => [.. schema.SelectMany(word => Wrong(schema, word.Key, word.Value!, value))];
+    private static List<string> Wrong(JsonObject schema, JsonNode? value) =>
+        [.. schema.SelectMany(word => Wrong(schema, word.Key, word.Value!, value))];
 
     private static IEnumerable<string> Wrong(JsonObject schema, string word, JsonNode rule, JsonNode? value)
     {
@@ -92,20 +108,26 @@ public sealed class RecipeSchemaTests
         {
             "$schema" or "title" or "description" or "default" or "format" or "$defs" => [],
             "$ref" => Wrong(Schema["$defs"]![((string)rule!).Split('/')[^1]]!.AsObject(), value),
-            "oneOf" => rule.AsArray().Count(one => Wrong(one!.AsObject(), value).Count == 0) == 1 ? [] : [$"not one of {rule.AsArray().Count}: {value?.ToJsonString()}"],
+            "oneOf" => rule.AsArray().Count(one => Wrong(one!.AsObject(), value).Count == 0) == 1
+                ? []
+                : [$"not one of {rule.AsArray().Count}: {value?.ToJsonString()}"],
             "const" => (string?)rule == value?.ToString() ? [] : [$"{value} is not {rule}"],
             "enum" => rule.AsArray().Any(one => (string)one! == value?.ToString()) ? [] : [$"{value} is none of {rule}"],
-            "type" => (rule as JsonArray ?? [rule.DeepClone()]).Any(type => IsOf((string)type!, value, number)) ? [] : [$"{value} is no {rule}"],
+            "type" =>
+                (rule as JsonArray ?? [rule.DeepClone()]).Any(type => IsOf((string)type!, value, number)) ? [] : [$"{value} is no {rule}"],
             "minimum" => number < (double)rule ? [$"{value} < {rule}"] : [],
             "maximum" => number > (double)rule ? [$"{value} > {rule}"] : [],
             "minItems" => items?.Count < (int)rule ? ["too few items"] : [],
             "minProperties" => members?.Count < (int)rule ? ["too few members"] : [],
             "items" => items?.SelectMany(item => Wrong(rule.AsObject(), item)) ?? [],
-            "required" => members is null ? [] : rule.AsArray().Where(key => !members.ContainsKey((string)key!)).Select(key => $"{key} is missing"),
-            "properties" => members?.Where(pair => rule[pair.Key] is not null).SelectMany(pair => Wrong(rule[pair.Key]!.AsObject(), pair.Value)) ?? [],
+            "required" =>
+                members is null ? [] : rule.AsArray().Where(key => !members.ContainsKey((string)key!)).Select(key => $"{key} is missing"),
+            "properties" =>
+                members?.Where(pair => rule[pair.Key] is not null).SelectMany(pair => Wrong(rule[pair.Key]!.AsObject(), pair.Value)) ?? [],
             "propertyNames" => members?.SelectMany(pair => Wrong(rule.AsObject(), JsonValue.Create(pair.Key))) ?? [],
             "additionalProperties" when rule is JsonObject each => members?.SelectMany(pair => Wrong(each, pair.Value)) ?? [],
-            "additionalProperties" => members?.Where(pair => schema["properties"]?[pair.Key] is null).Select(pair => $"unknown {pair.Key}") ?? [],
+            "additionalProperties" =>
+                members?.Where(pair => schema["properties"]?[pair.Key] is null).Select(pair => $"unknown {pair.Key}") ?? [],
             _ => throw new NotSupportedException(word),
         };
     }

@@ -81,10 +81,16 @@ internal static class SampleRecipes
     public static string Tang { get; } = Path.Combine(Folder, "tang.yaml");
 
     public static RecipeReading Read(string text, bool small = false, params string[] overrides) =>
-        RecipeReader.Parse(text, "sample.yaml", Folder, small, overrides);
+        RecipeReader.Parse(
+            text,
+            "sample.yaml",
+            Folder,
+            small,
+            overrides);
 
     /// <summary>The line, from 1, in which a piece of text stands.</summary>
-    public static int LineOf(string text, string piece) => text[..text.IndexOf(piece, StringComparison.Ordinal)].Count(character => character == '\n') + 1;
+    public static int LineOf(string text, string piece) =>
+        text[..text.IndexOf(piece, StringComparison.Ordinal)].Count(character => character == '\n') + 1;
 
     private static string Root([CallerFilePath] string here = "")
     {

@@ -26,12 +26,30 @@ public sealed class AdamWTests
         using var scope = NewDisposeScope();
         Tensor start = Samples.Normal("weight", count), weight = start.clone(), first = zeros(count), second = zeros(count);
         var theirs = new Parameter(start.clone());
-        using var optimizer = optim.AdamW([theirs], Rate, Beta1, Beta2, Epsilon, Decay);
+        using var optimizer = optim.AdamW(
+            [theirs],
+            Rate,
+            Beta1,
+            Beta2,
+            Epsilon,
+            Decay);
         for (var step = 1; step <= Steps; step++)
         {
             theirs.grad = Gradient(step, count);
             optimizer.step();
-            AdamWStep.Apply(weight, Gradient(step, count) * 4, first, second, new AdamWNumbers(Rate, Beta1, Beta2, Epsilon, Decay, step, 0.25));
+            AdamWStep.Apply(
+                weight,
+                Gradient(step, count) * 4,
+                first,
+                second,
+                new AdamWNumbers(
+                    Rate,
+                    Beta1,
+                    Beta2,
+                    Epsilon,
+                    Decay,
+                    step,
+                    0.25));
             Samples.Near(theirs, weight, 2e-6, $"step {step}");
         }
     }
@@ -48,9 +66,26 @@ public sealed class AdamWTests
         {
             var gradient = Gradient(step, Count);
             var rate = Rate / step;
-            var numbers = new AdamWNumbers(rate, Beta1, Beta2, Epsilon, Decay, step, 0.5);
-            AdamWStep.Apply(fast, gradient, first, second, numbers);
-            AdamWStep.Apply(slow, gradient.to(ScalarType.Float64), slowFirst, slowSecond, numbers);
+            var numbers = new AdamWNumbers(
+                rate,
+                Beta1,
+                Beta2,
+                Epsilon,
+                Decay,
+                step,
+                0.5);
+            AdamWStep.Apply(
+                fast,
+                gradient,
+                first,
+                second,
+                numbers);
+            AdamWStep.Apply(
+                slow,
+                gradient.to(ScalarType.Float64),
+                slowFirst,
+                slowSecond,
+                numbers);
             var g = Samples.Floats(gradient);
             for (var i = 0; i < Count; i++)
             {

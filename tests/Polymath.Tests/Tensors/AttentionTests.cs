@@ -35,9 +35,23 @@ public sealed class AttentionTests
         var offsets = Offsets(lengths);
         var tokens = offsets[^1];
         Samples.Agree(
-            x => RaggedAttention.Of(x[0], x[1], x[2], offsets, 0.4), x => RaggedAttention.Plain(x[0], x[1], x[2], offsets, 0.4), Samples.Ulps(512),
+            x => RaggedAttention.Of(
+                x[0],
+                x[1],
+                x[2],
+                offsets,
+                0.4),
+            x => RaggedAttention.Plain(
+                x[0],
+                x[1],
+                x[2],
+                offsets,
+                0.4),
+            Samples.Ulps(512),
             $"attention of {heads}/{keyHeads} heads of {width} over rows of {string.Join(", ", lengths)}",
-            Samples.Normal("q", tokens, heads, width), Samples.Normal("k", tokens, keyHeads, width), Samples.Normal("v", tokens, keyHeads, width));
+            Samples.Normal("q", tokens, heads, width),
+            Samples.Normal("k", tokens, keyHeads, width),
+            Samples.Normal("v", tokens, keyHeads, width));
     }
 
     private static int[] Offsets(int[] lengths) => [0, .. lengths.Select((_, i) => lengths.Take(i + 1).Sum())];
@@ -52,9 +66,23 @@ public sealed class AttentionTests
         double Formula()
         {
             using var inner = NewDisposeScope();
-            return (RaggedAttention.Plain(tensor(at[0], [6, 4, 3]), tensor(at[1], [6, 2, 3]), tensor(at[2], [6, 2, 3]), offsets, 0.6) * upstream).sum().item<double>();
+            return (RaggedAttention.Plain(
+                tensor(at[0], [6, 4, 3]),
+                tensor(at[1], [6, 2, 3]),
+                tensor(at[2], [6, 2, 3]),
+                offsets,
+                0.6) * upstream).sum().item<double>();
         }
-        var (_, gradients) = Samples.Differentiate(t => RaggedAttention.Of(t[0], t[1], t[2], offsets, 0.6), Samples.Normal("q", 6, 4, 3), Samples.Normal("k", 6, 2, 3), Samples.Normal("v", 6, 2, 3));
+        var (_, gradients) = Samples.Differentiate(
+            t => RaggedAttention.Of(
+                t[0],
+                t[1],
+                t[2],
+                offsets,
+                0.6),
+            Samples.Normal("q", 6, 4, 3),
+            Samples.Normal("k", 6, 2, 3),
+            Samples.Normal("v", 6, 2, 3));
         for (var i = 0; i < 3; i++)
             Samples.NearSlopes(Samples.Slopes(_ => Formula(), at[i]), gradients[i], $"input {i}");
     }
@@ -65,16 +93,31 @@ public sealed class AttentionTests
         using var scope = NewDisposeScope();
         int[] offsets = [0, 40, 75];
         Tensor q = Samples.Normal("q", 75, 4, 8), k = Samples.Normal("k", 75, 2, 8), v = Samples.Normal("v", 75, 2, 8);
-        var before = Samples.Floats(RaggedAttention.Of(q, k, v, offsets, 0.4));
+        var before = Samples.Floats(RaggedAttention.Of(
+            q,
+            k,
+            v,
+            offsets,
+            0.4));
         foreach (var kept in new[] { k, v })
             kept.narrow(0, 37, 4).fill_(1e6f);
-        var after = Samples.Floats(RaggedAttention.Of(q, k, v, offsets, 0.4));
+        var after = Samples.Floats(RaggedAttention.Of(
+            q,
+            k,
+            v,
+            offsets,
+            0.4));
         Assert.Equal(before[..(37 * 32)], after[..(37 * 32)]);
         Assert.NotEqual(before[(39 * 32)..(40 * 32)], after[(39 * 32)..(40 * 32)]);
         // Token 40 is the second row's first: it sees only itself, and was changed with the rest.
         foreach (var kept in new[] { k, v })
             kept.narrow(0, 0, 40).fill_(-1e6f);
-        Assert.Equal(after[(40 * 32)..], Samples.Floats(RaggedAttention.Of(q, k, v, offsets, 0.4))[(40 * 32)..]);
+        Assert.Equal(after[(40 * 32)..], Samples.Floats(RaggedAttention.Of(
+            q,
+            k,
+            v,
+            offsets,
+            0.4))[(40 * 32)..]);
     }
 
     [Fact]
@@ -82,9 +125,23 @@ public sealed class AttentionTests
     {
         using var scope = NewDisposeScope();
         Tensor q = Samples.Normal("q", 20, 2, 8) * 100, k = Samples.Normal("k", 20, 2, 8) * 100, v = Samples.Normal("v", 20, 2, 8);
-        var result = RaggedAttention.Of(q, k, v, [0, 20], 1);
+        var result = RaggedAttention.Of(
+            q,
+            k,
+            v,
+            [0, 20],
+            1);
         Assert.True(result.isfinite().all().item<bool>());
-        Samples.Near(RaggedAttention.Plain(q, k, v, [0, 20], 1), result, 1e-3, "great scores");
+        Samples.Near(
+            RaggedAttention.Plain(
+                q,
+                k,
+                v,
+                [0, 20],
+                1),
+            result,
+            1e-3,
+            "great scores");
     }
 
     [Fact]
@@ -94,8 +151,36 @@ public sealed class AttentionTests
             using var scope = NewDisposeScope();
             int slots = lengths.Length, capacity = lengths.Max() + 3;
             var order = Enumerable.Range(0, slots).Reverse().ToArray();
-            Tensor q = Samples.Normal("q", slots, group * keyHeads, width), k = Samples.Normal("k", slots, keyHeads, capacity, width), v = Samples.Normal("v", slots, keyHeads, capacity, width);
-            Samples.Near(CachedAttention.Plain(q, k, v, order, lengths, 0.3), CachedAttention.Of(q, k, v, order, lengths, 0.3), Samples.Ulps(512), $"cached attention over {string.Join(", ", lengths)}");
+            Tensor q = Samples.Normal("q", slots, group * keyHeads, width),
+                k = Samples.Normal(
+                    "k",
+                    slots,
+                    keyHeads,
+                    capacity,
+                    width),
+                v = Samples.Normal(
+                    "v",
+                    slots,
+                    keyHeads,
+                    capacity,
+                    width);
+            Samples.Near(
+                CachedAttention.Plain(
+                    q,
+                    k,
+                    v,
+                    order,
+                    lengths,
+                    0.3),
+                CachedAttention.Of(
+                    q,
+                    k,
+                    v,
+                    order,
+                    lengths,
+                    0.3),
+                Samples.Ulps(512),
+                $"cached attention over {string.Join(", ", lengths)}");
         }, iter: 40, threads: 1);
 
     [Fact]
@@ -106,8 +191,19 @@ public sealed class AttentionTests
         Tensor freshKeys = Samples.Normal("k", 3, 2, 8), freshValues = Samples.Normal("v", 3, 2, 8);
         CachedAttention.Store(k, freshKeys, [0, 0, 0], [0, 1, 2]);
         CachedAttention.Store(v, freshValues, [0, 0, 0], [0, 1, 2]);
-        var cached = CachedAttention.Of(q, k, v, [0], [3], 0.5);
-        var whole = RaggedAttention.Of(cat([zeros(2, 2, 8), q], 0), freshKeys, freshValues, [0, 3], 0.5).narrow(0, 2, 1);
+        var cached = CachedAttention.Of(
+            q,
+            k,
+            v,
+            [0],
+            [3],
+            0.5);
+        var whole = RaggedAttention.Of(
+            cat([zeros(2, 2, 8), q], 0),
+            freshKeys,
+            freshValues,
+            [0, 3],
+            0.5).narrow(0, 2, 1);
         Samples.Near(whole, cached, 1e-6, "three stored tokens");
     }
 
@@ -115,7 +211,14 @@ public sealed class AttentionTests
     public void Storing_in_a_slower_layout_stores_the_same()
     {
         using var scope = NewDisposeScope();
-        Tensor fast = zeros(2, 3, 5, 4), slow = zeros(2, 3, 5, 4, dtype: ScalarType.Float64), fresh = Samples.Normal("fresh", 3, 3, 4);
+        Tensor fast = zeros(2, 3, 5, 4),
+            slow = zeros(
+                2,
+                3,
+                5,
+                4,
+                dtype: ScalarType.Float64),
+            fresh = Samples.Normal("fresh", 3, 3, 4);
         CachedAttention.Store(fast, fresh, [1, 0, 1], [4, 0, 2]);
         CachedAttention.Store(slow, fresh.to(ScalarType.Float64), [1, 0, 1], [4, 0, 2]);
         Samples.Near(slow, fast, 0, "cache");
@@ -153,10 +256,30 @@ public sealed class AttentionTests
         var reach = Pattern(kind, lengths);
         var form = new AttentionForm(0.7, cap);
         int queries = reach.QueryOffsets[^1], keys = reach.KeyOffsets[^1];
-        Tensor[] inputs = [Samples.Normal("q", queries, 4, 6), Samples.Normal("k", keys, 2, 6), Samples.Normal("v", keys, 2, 6), .. biased ? [Samples.Normal("bias", 4, 141)] : Array.Empty<Tensor>()];
+        Tensor[] inputs =
+        [
+            Samples.Normal("q", queries, 4, 6), Samples.Normal("k", keys, 2, 6), Samples.Normal("v", keys, 2, 6),
+            .. biased ? [Samples.Normal("bias", 4, 141)] : Array.Empty<Tensor>(),
+        ];
         DistanceBias? Bias(Tensor[] x) => biased ? new DistanceBias(x[3], 70) : null;
         Samples.Agree(
-            x => RaggedAttention.Of(x[0], x[1], x[2], reach, form, Bias(x)), x => RaggedAttention.Plain(x[0], x[1], x[2], reach, form, Bias(x)), Samples.Ulps(512), $"{kind}, cap {cap}, biased {biased}", inputs);
+            x => RaggedAttention.Of(
+                x[0],
+                x[1],
+                x[2],
+                reach,
+                form,
+                Bias(x)),
+            x => RaggedAttention.Plain(
+                x[0],
+                x[1],
+                x[2],
+                reach,
+                form,
+                Bias(x)),
+            Samples.Ulps(512),
+            $"{kind}, cap {cap}, biased {biased}",
+            inputs);
     }
 
     [Fact]
@@ -165,10 +288,20 @@ public sealed class AttentionTests
         using var scope = NewDisposeScope();
         Tensor q = Samples.Normal("q", 50, 2, 8), k = Samples.Normal("k", 50, 2, 8), v = Samples.Normal("v", 50, 2, 8);
         var reach = Reach.Causal([0, 50], 5);
-        var before = Samples.Floats(RaggedAttention.Of(q, k, v, reach, new AttentionForm(1)));
+        var before = Samples.Floats(RaggedAttention.Of(
+            q,
+            k,
+            v,
+            reach,
+            new AttentionForm(1)));
         foreach (var kept in new[] { k, v })
             kept.narrow(0, 0, 40).fill_(1e6f);
-        var after = Samples.Floats(RaggedAttention.Of(q, k, v, reach, new AttentionForm(1)));
+        var after = Samples.Floats(RaggedAttention.Of(
+            q,
+            k,
+            v,
+            reach,
+            new AttentionForm(1)));
         // The token 44 sees 40 to 44, the token 43 also 39.
         Assert.Equal(before[(44 * 16)..], after[(44 * 16)..]);
         Assert.NotEqual(before[(43 * 16)..(44 * 16)], after[(43 * 16)..(44 * 16)]);
@@ -180,17 +313,34 @@ public sealed class AttentionTests
         using var scope = NewDisposeScope();
         var reach = Reach.Causal([0, 4, 6], 3);
         var form = new AttentionForm(0.6, 1.5);
-        double[][] at = [Samples.Numbers("q", 6, 4, 3), Samples.Numbers("k", 6, 2, 3), Samples.Numbers("v", 6, 2, 3), Samples.Numbers("bias", 4, 7)];
+        double[][] at =
+            [Samples.Numbers("q", 6, 4, 3), Samples.Numbers("k", 6, 2, 3), Samples.Numbers("v", 6, 2, 3), Samples.Numbers("bias", 4, 7)];
         long[][] shapes = [[6, 4, 3], [6, 2, 3], [6, 2, 3], [4, 7]];
         var upstream = tensor(Samples.Numbers("upstream", 6, 4, 3), [6, 4, 3]);
         double Formula()
         {
             using var inner = NewDisposeScope();
             var x = at.Select((values, i) => tensor(values, shapes[i])).ToArray();
-            return (RaggedAttention.Plain(x[0], x[1], x[2], reach, form, new DistanceBias(x[3], 4)) * upstream).sum().item<double>();
+            return (RaggedAttention.Plain(
+                x[0],
+                x[1],
+                x[2],
+                reach,
+                form,
+                new DistanceBias(x[3], 4)) * upstream).sum().item<double>();
         }
         var (_, gradients) = Samples.Differentiate(
-            t => RaggedAttention.Of(t[0], t[1], t[2], reach, form, new DistanceBias(t[3], 4)), Samples.Normal("q", 6, 4, 3), Samples.Normal("k", 6, 2, 3), Samples.Normal("v", 6, 2, 3), Samples.Normal("bias", 4, 7));
+            t => RaggedAttention.Of(
+                t[0],
+                t[1],
+                t[2],
+                reach,
+                form,
+                new DistanceBias(t[3], 4)),
+            Samples.Normal("q", 6, 4, 3),
+            Samples.Normal("k", 6, 2, 3),
+            Samples.Normal("v", 6, 2, 3),
+            Samples.Normal("bias", 4, 7));
         for (var i = 0; i < 4; i++)
             Samples.NearSlopes(Samples.Slopes(_ => Formula(), at[i]), gradients[i], $"input {i}");
     }
@@ -205,7 +355,23 @@ public sealed class AttentionTests
         var reach = new CachedReach([1, 0, 1], [0, 12, 30], [1, 17, 40], [0, 16, 39]);
         var bias = biased ? new DistanceBias(Samples.Normal("bias", 4, 40), 39) : null;
         var form = new AttentionForm(0.5, cap);
-        Samples.Near(CachedAttention.Plain(q, k, v, reach, form, bias), CachedAttention.Of(q, k, v, reach, form, bias), Samples.Ulps(512), "cached attention");
+        Samples.Near(
+            CachedAttention.Plain(
+                q,
+                k,
+                v,
+                reach,
+                form,
+                bias),
+            CachedAttention.Of(
+                q,
+                k,
+                v,
+                reach,
+                form,
+                bias),
+            Samples.Ulps(512),
+            "cached attention");
     }
 
     [Fact]
@@ -213,7 +379,19 @@ public sealed class AttentionTests
     {
         using var scope = NewDisposeScope();
         Tensor x = Samples.Normal("x", 5, 2, 4), table = Samples.Normal("table", 2, 4);
-        Assert.Throws<ArgumentException>(() => RaggedAttention.Of(x, x, x, Reach.Causal([0, 5]), new AttentionForm(1), new DistanceBias(table, 3)));
-        RaggedAttention.Of(x, x, x, Reach.Causal([0, 5], 4), new AttentionForm(1), new DistanceBias(table, 3));
+        Assert.Throws<ArgumentException>(() => RaggedAttention.Of(
+            x,
+            x,
+            x,
+            Reach.Causal([0, 5]),
+            new AttentionForm(1),
+            new DistanceBias(table, 3)));
+        RaggedAttention.Of(
+            x,
+            x,
+            x,
+            Reach.Causal([0, 5], 4),
+            new AttentionForm(1),
+            new DistanceBias(table, 3));
     }
 }

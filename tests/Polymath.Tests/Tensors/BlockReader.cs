@@ -11,7 +11,8 @@ internal static class BlockReader
         "f16" => [.. bytes.Chunk(2).Select(number => Half(number, 0))],
         "bf16" => [.. bytes.Chunk(2).Select(number => BitConverter.Int32BitsToSingle(BitConverter.ToUInt16(number) << 16))],
         "q8_0" => [.. bytes.Chunk(34).SelectMany(block => Enumerable.Range(0, 32).Select(i => (sbyte)block[2 + i] * Half(block, 0)))],
-        "q4_0" => [.. bytes.Chunk(18).SelectMany(block => Enumerable.Range(0, 32).Select(i => ((block[2 + i % 16] >> (i / 16 * 4) & 15) - 8) * Half(block, 0)))],
+        "q4_0" => [.. bytes.Chunk(18)
+            .SelectMany(block => Enumerable.Range(0, 32).Select(i => ((block[2 + i % 16] >> (i / 16 * 4) & 15) - 8) * Half(block, 0)))],
         "q4_k" => [.. bytes.Chunk(144).SelectMany(block => Enumerable.Range(0, 256).Select(i => FourBit(block, i)))],
         _ => throw new ArgumentOutOfRangeException(nameof(type)),
     };

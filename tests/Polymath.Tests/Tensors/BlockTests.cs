@@ -14,7 +14,8 @@ public sealed class BlockTests
     private static byte[] Blocks(BlockType type, ReadOnlySpan<float> x)
     {
         var bytes = new byte[x.Length / type.Elements * type.Bytes];
-        for (var i = 0; i < x.Length / type.Elements; i++) type.Write(x.Slice(i * type.Elements, type.Elements), bytes.AsSpan(i * type.Bytes, type.Bytes));
+        for (var i = 0; i < x.Length / type.Elements; i++)
+            type.Write(x.Slice(i * type.Elements, type.Elements), bytes.AsSpan(i * type.Bytes, type.Bytes));
         return bytes;
     }
 
@@ -43,7 +44,10 @@ public sealed class BlockTests
         {
             var group = x[at..(at + 32)];
             var span = name == "q4_k" ? Math.Max(0, group.Max()) - Math.Min(0, group.Min()) : group.Max(Math.Abs);
-            for (var i = 0; i < 32; i++) Assert.True(Math.Abs(group[i] - back[at + i]) <= span * (share + 0.001), $"{group[i]} became {back[at + i]} in a group that spans {span}");
+            for (var i = 0; i < 32; i++)
+                Assert.True(
+                    Math.Abs(group[i] - back[at + i]) <= span * (share + 0.001),
+                    $"{group[i]} became {back[at + i]} in a group that spans {span}");
         }
     }
 

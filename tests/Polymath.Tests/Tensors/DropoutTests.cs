@@ -20,8 +20,10 @@ public sealed class DropoutTests
         Assert.Equal(probability, values.Count(x => x == 0) / (double)values.Length, 0.004);
         Assert.All(values, x => Assert.True(x == 0 || Math.Abs(x - 1 / (1 - probability)) < 1e-6));
         // Neighbours in a row and in a column are dropped independently of each other.
-        var rows = Enumerable.Range(0, values.Length - 333).Count(i => values[i] == 0 && values[i + 1] == 0) / (double)(values.Length - 333);
-        var columns = Enumerable.Range(0, values.Length - 333).Count(i => values[i] == 0 && values[i + 333] == 0) / (double)(values.Length - 333);
+        var rows =
+            Enumerable.Range(0, values.Length - 333).Count(i => values[i] == 0 && values[i + 1] == 0) / (double)(values.Length - 333);
+        var columns =
+            Enumerable.Range(0, values.Length - 333).Count(i => values[i] == 0 && values[i + 333] == 0) / (double)(values.Length - 333);
         Assert.Equal(probability * probability, rows, 0.004);
         Assert.Equal(probability * probability, columns, 0.004);
     }

@@ -33,13 +33,20 @@ public sealed class ElementKernelTests
         }, iter: 40, threads: 1);
 
     private static void Norm(int rows, int width, double epsilon) => Samples.Agree(
-        x => RmsNorm.Of(x[0], x[1], epsilon), x => RmsNorm.Plain(x[0], x[1], epsilon), Samples.Ulps(512), $"norm of [{rows}, {width}]", Samples.Normal("x", rows, width), Samples.Normal("w", width));
+        x => RmsNorm.Of(x[0], x[1], epsilon),
+        x => RmsNorm.Plain(x[0], x[1], epsilon),
+        Samples.Ulps(512),
+        $"norm of [{rows}, {width}]",
+        Samples.Normal("x", rows, width),
+        Samples.Normal("w", width));
 
     [Fact]
     public void A_norm_whose_weight_is_frozen_gives_the_input_its_gradient_and_the_weight_none()
     {
         using var scope = NewDisposeScope();
-        Tensor x = Samples.Normal("x", 5, 9).requires_grad_(true), w = Samples.Normal("w", 9), y = Samples.Normal("x", 5, 9).requires_grad_(true);
+        Tensor x = Samples.Normal("x", 5, 9).requires_grad_(true),
+            w = Samples.Normal("w", 9),
+            y = Samples.Normal("x", 5, 9).requires_grad_(true);
         Polymath.Tensors.Fused.Backpropagate(RmsNorm.Of(x, w, 1e-5).square().sum());
         RmsNorm.Plain(y, w, 1e-5).square().sum().backward();
         Assert.Null(w.grad);
@@ -51,7 +58,8 @@ public sealed class ElementKernelTests
     {
         using var scope = NewDisposeScope();
         Tensor turned = Samples.Normal("x", 9, 6).t(), weight = Samples.Normal("w", 9), wide = turned.to(ScalarType.Float64);
-        Samples.Near(RmsNorm.Plain(turned.contiguous(), weight, 1e-5), RmsNorm.Of(turned, weight, 1e-5), Samples.Ulps(32), "a turned tensor");
+        Samples.Near(
+            RmsNorm.Plain(turned.contiguous(), weight, 1e-5), RmsNorm.Of(turned, weight, 1e-5), Samples.Ulps(32), "a turned tensor");
         Assert.Equal(ScalarType.Float64, SwiGlu.Of(wide, wide).dtype);
         Samples.Near(SwiGlu.Plain(turned, turned), SwiGlu.Of(turned, turned), Samples.Ulps(32), "a turned gate");
     }
@@ -82,14 +90,26 @@ public sealed class ElementKernelTests
         Gen.Select(Gen.Int[1, 40], Gen.Int[1, 40]).Sample((rows, width) =>
         {
             using var scope = NewDisposeScope();
-            Samples.Agree(x => SwiGlu.Of(x[0], x[1]), x => SwiGlu.Plain(x[0], x[1]), Samples.Ulps(32), $"gate of [{rows}, {width}]", Samples.Normal("gate", rows, width) * 4, Samples.Normal("up", rows, width));
+            Samples.Agree(
+                x => SwiGlu.Of(x[0], x[1]),
+                x => SwiGlu.Plain(x[0], x[1]),
+                Samples.Ulps(32),
+                $"gate of [{rows}, {width}]",
+                Samples.Normal("gate", rows, width) * 4,
+                Samples.Normal("up", rows, width));
         }, iter: 40, threads: 1);
 
     [Fact]
     public void A_gate_longer_than_one_thread_takes_is_the_plain_gate()
     {
         using var scope = NewDisposeScope();
-        Samples.Agree(x => SwiGlu.Of(x[0], x[1]), x => SwiGlu.Plain(x[0], x[1]), Samples.Ulps(32), "a long gate", Samples.Normal("gate", 257, 131), Samples.Normal("up", 257, 131));
+        Samples.Agree(
+            x => SwiGlu.Of(x[0], x[1]),
+            x => SwiGlu.Plain(x[0], x[1]),
+            Samples.Ulps(32),
+            "a long gate",
+            Samples.Normal("gate", 257, 131),
+            Samples.Normal("up", 257, 131));
     }
 
     [Fact]
@@ -102,7 +122,13 @@ public sealed class ElementKernelTests
         Samples.NearSlopes(Samples.Slopes(at => Formula(at, up), gate), gradients[0], "gate");
         Samples.NearSlopes(Samples.Slopes(at => Formula(gate, at), up), gradients[1], "up");
         var great = tensor(new[] { -1000f, -90f, -88f, 0f, 88f, 90f, 1000f, -200f, 200f });
-        Samples.Agree(x => SwiGlu.Of(x[0], x[1]), x => SwiGlu.Plain(x[0], x[1]), Samples.Ulps(32), "great numbers", great, ones(9));
+        Samples.Agree(
+            x => SwiGlu.Of(x[0], x[1]),
+            x => SwiGlu.Plain(x[0], x[1]),
+            Samples.Ulps(32),
+            "great numbers",
+            great,
+            ones(9));
     }
 
     [Theory]
@@ -115,14 +141,21 @@ public sealed class ElementKernelTests
     {
         using var scope = NewDisposeScope();
         Tensor angles = Samples.Normal("angle", tokens, width / 2), cosine = angles.cos(), sine = angles.sin();
-        Samples.Agree(x => Rotation.Of(x[0], cosine, sine), x => Rotation.Plain(x[0], cosine, sine), Samples.Ulps(32), $"rotation of [{tokens}, {heads}, {width}]", Samples.Normal("x", tokens, heads, width));
+        Samples.Agree(
+            x => Rotation.Of(x[0], cosine, sine),
+            x => Rotation.Plain(x[0], cosine, sine),
+            Samples.Ulps(32),
+            $"rotation of [{tokens}, {heads}, {width}]",
+            Samples.Normal("x", tokens, heads, width));
     }
 
     [Fact]
     public void A_rotation_keeps_lengths_and_turning_back_undoes_it()
     {
         using var scope = NewDisposeScope();
-        Tensor angles = Samples.Normal("angle", 7, 12), x = Samples.Normal("x", 7, 3, 24), turned = Rotation.Of(x, angles.cos(), angles.sin());
+        Tensor angles = Samples.Normal("angle", 7, 12),
+            x = Samples.Normal("x", 7, 3, 24),
+            turned = Rotation.Of(x, angles.cos(), angles.sin());
         Samples.Near(x.norm(2), turned.norm(2), Samples.Ulps(32), "length");
         Samples.Near(x, Rotation.Of(turned, angles.cos(), -angles.sin()), Samples.Ulps(32), "turned back");
         Assert.True(Samples.Gap(Samples.Floats(x), Samples.Floats(turned)) > 0.1);
@@ -138,8 +171,18 @@ public sealed class ElementKernelTests
     {
         using var scope = NewDisposeScope();
         Tensor angles = Samples.Normal("angle", 40, pairs), cosine = angles.cos(), sine = angles.sin();
-        Samples.Agree(x => Rotation.Of(x[0], cosine, sine, interleaved), x => Rotation.Plain(x[0], cosine, sine, interleaved), Samples.Ulps(32), $"{pairs} pairs of {width}", Samples.Normal("x", 40, 3, width));
+        Samples.Agree(
+            x => Rotation.Of(x[0], cosine, sine, interleaved),
+            x => Rotation.Plain(x[0], cosine, sine, interleaved),
+            Samples.Ulps(32),
+            $"{pairs} pairs of {width}",
+            Samples.Normal("x", 40, 3, width));
         var turned = Rotation.Of(Samples.Normal("x", 40, 3, width), cosine, sine, interleaved);
-        if (2 * pairs < width) Samples.Near(Samples.Normal("x", 40, 3, width).narrow(-1, 2 * pairs, width - 2 * pairs), turned.narrow(-1, 2 * pairs, width - 2 * pairs), 0, "what does not turn");
+        if (2 * pairs < width)
+            Samples.Near(
+                Samples.Normal("x", 40, 3, width).narrow(-1, 2 * pairs, width - 2 * pairs),
+                turned.narrow(-1, 2 * pairs, width - 2 * pairs),
+                0,
+                "what does not turn");
     }
 }

@@ -7,7 +7,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
 
-/// <summary>What generating runs on: products of a few rows, jobs shared by threads, and blocks taken in one go, each beside the plain way.</summary>
+/// <summary>
+/// What generating runs on: products of a few rows, jobs shared by threads, and blocks taken in one go, each beside the plain way.
+/// </summary>
 [Trait("kind", "unit")]
 public sealed class FewRowsTests
 {
@@ -21,7 +23,9 @@ public sealed class FewRowsTests
         using var scope = NewDisposeScope();
         foreach (var width in new[] { 1, 15, 16, 63, 64, 200 })
         {
-            Tensor weight = (Samples.Normal("w", 301, width) * 0.1).to(type), bias = Samples.Normal("b", 301), all = Samples.Normal("x", FewRows.Most, width);
+            Tensor weight = (Samples.Normal("w", 301, width) * 0.1).to(type),
+                bias = Samples.Normal("b", 301),
+                all = Samples.Normal("x", FewRows.Most, width);
             for (var rows = 1; rows <= FewRows.Most; rows++)
             {
                 var x = all.narrow(0, 0, rows);
@@ -29,7 +33,8 @@ public sealed class FewRowsTests
                 var y = HalfProduct.Linear(x, weight, bias);
                 var plain = nn.functional.linear(x.to(ScalarType.Float64), weight.to(ScalarType.Float64), bias.to(ScalarType.Float64));
                 Samples.Near(plain.to(ScalarType.Float32), y, 2e-5, $"{type}, {width}");
-                Assert.Equal(Samples.Floats(HalfProduct.Linear(all.narrow(0, rows - 1, 1), weight, bias)), Samples.Floats(y.narrow(0, rows - 1, 1)));
+                Assert.Equal(
+                    Samples.Floats(HalfProduct.Linear(all.narrow(0, rows - 1, 1), weight, bias)), Samples.Floats(y.narrow(0, rows - 1, 1)));
             }
         }
     }
@@ -50,11 +55,18 @@ public sealed class FewRowsTests
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         var x = Samples.Normal("x", 3, 64);
-        using QuantizedMatrix four = QuantizedMatrix.Of(Samples.Normal("f", 70, 64), QuantizedForm.Nf4), eight = QuantizedMatrix.Of(Samples.Normal("g", 300, 64), QuantizedForm.Int8);
-        BlockMap[] maps = [new(Samples.Normal("a", 700, 64), null), new(four, Samples.Normal("h", 70)), new(Samples.Normal("b", 9, 64).to(ScalarType.BFloat16), Samples.Normal("d", 9)), new(eight, null), new(Samples.Normal("c", 1500, 64), Samples.Normal("e", 1500))];
+        using QuantizedMatrix four = QuantizedMatrix.Of(Samples.Normal("f", 70, 64), QuantizedForm.Nf4),
+            eight = QuantizedMatrix.Of(Samples.Normal("g", 300, 64), QuantizedForm.Int8);
+        BlockMap[] maps = [new(Samples.Normal("a", 700, 64), null), new(four, Samples.Normal("h", 70)), new(
+            Samples.Normal("b", 9, 64).to(ScalarType.BFloat16),
+            Samples.Normal("d", 9)), new(eight, null), new(Samples.Normal("c", 1500, 64), Samples.Normal("e", 1500))];
         var together = HalfProduct.Linear(x, maps);
         for (var i = 0; i < maps.Length; i++)
-            Assert.Equal(Samples.Floats(maps[i].Quantized is { } few ? QuantizedProduct.Linear(x, few, maps[i].Bias) : HalfProduct.Linear(x, maps[i].Weight!, maps[i].Bias)), Samples.Floats(together[i]));
+            Assert.Equal(
+                Samples.Floats(maps[i].Quantized is { } few
+                    ? QuantizedProduct.Linear(x, few, maps[i].Bias)
+                    : HalfProduct.Linear(x, maps[i].Weight!, maps[i].Bias)),
+                Samples.Floats(together[i]));
     }
 
     [Fact]
@@ -96,7 +108,8 @@ public sealed class FewRowsTests
         using var model = new Llama(configuration, new FreshWeights(7));
         foreach (var weight in model.Weights)
             if (weight.Value.Dimensions == 1) weight.Assign(Samples.Normal(weight.Name, weight.Value.shape) * 0.3 + 1);
-            else if (dtype.Contains("float", StringComparison.Ordinal) && dtype != "float32") weight.Exchange(weight.Value.to(ModelWriter.Types[dtype]));
+            else if (dtype.Contains("float", StringComparison.Ordinal) && dtype != "float32")
+                weight.Exchange(weight.Value.to(ModelWriter.Types[dtype]));
         if (!dtype.Contains("float", StringComparison.Ordinal)) model.Hold(Enum.Parse<BasePrecision>(dtype, ignoreCase: true));
         Tensor Read(bool inParts)
         {
@@ -104,10 +117,12 @@ public sealed class FewRowsTests
             // Rows of different lengths begin, then every row goes on by one token, and by two.
             var states = new List<Tensor>();
             int[] slots = [.. Enumerable.Range(0, rows)];
-            using (var batch = model.Begin([.. slots.Select(r => Enumerable.Range(r + 1, 4 + r % 2).ToArray())], slots)) model.Hidden(batch, cache);
+            using (var batch = model.Begin([.. slots.Select(r => Enumerable.Range(r + 1, 4 + r % 2).ToArray())], slots))
+                model.Hidden(batch, cache);
             for (var step = 1; step <= 2; step++)
             {
-                using var batch = Batch.Continue([.. slots.Select(r => Enumerable.Range(20 + r, step).ToArray())], slots, [.. slots.Select(r => cache.Lengths[r])]);
+                using var batch = Batch.Continue(
+                    [.. slots.Select(r => Enumerable.Range(20 + r, step).ToArray())], slots, [.. slots.Select(r => cache.Lengths[r])]);
                 // A gradient that could be asked for keeps the parts apart.
                 using var way = inParts ? enable_grad() : no_grad();
                 states.Add(model.Hidden(batch, cache));

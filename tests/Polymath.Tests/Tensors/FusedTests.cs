@@ -129,10 +129,12 @@ public sealed class FusedTests
         Tensor a = ones(3).requires_grad_(true), b = ones(3);
         using var state = get_rng_state();
         // In the gradient of an operation within, and in the part itself when it is computed anew.
-        var thrown = Assert.Throws<InputException>(() => Fused.Backpropagate(Recomputed.Of(x => new Failing(true).Run(rand(3) * x[0], b), a).sum()));
+        var thrown = Assert.Throws<InputException>(
+            () => Fused.Backpropagate(Recomputed.Of(x => new Failing(true).Run(rand(3) * x[0], b), a).sum()));
         Assert.Equal("the gradient has a fault", thrown.Message);
         var times = 0;
-        thrown = Assert.Throws<InputException>(() => Fused.Backpropagate(Recomputed.Of(x => ++times == 2 ? throw new InputException("the part has a fault") : rand(3) * x[0], a).sum()));
+        thrown = Assert.Throws<InputException>(() => Fused.Backpropagate(
+            Recomputed.Of(x => ++times == 2 ? throw new InputException("the part has a fault") : rand(3) * x[0], a).sum()));
         Assert.Equal(("the part has a fault", 2), (thrown.Message, times));
         // What libtorch refuses within comes as its own exception.
         Assert.ThrowsAny<Exception>(() => Fused.Backpropagate(Recomputed.Of(x => ++times == 4 ? x[0].view(2, 2) : x[0] * 1, a).sum()));
@@ -163,7 +165,8 @@ public sealed class FusedTests
                 Assert.True(model.Hidden(batch).requires_grad);
             return Tensor.TotalCount;
         }
-        // What earlier tests left to the collector is not counted among this one's; what it finds later makes the count smaller, what a pass left would make it larger each time.
+        // What earlier tests left to the collector is not counted among this one's; what it finds later makes the count smaller, what a
+        // pass left would make it larger each time.
         GC.GetTotalMemory(forceFullCollection: true);
         GC.WaitForPendingFinalizers();
         var first = Live();

@@ -31,7 +31,12 @@ public sealed class HeaderTests : IDisposable
         return Assert.Throws<InputException>(() => SafetensorsFile.Open(folder.At("x")).Dispose()).Message;
     }
 
-    private static string Entry(string name, string shape, int from, int to, string type = "F32") => $"\"{name}\": {{\"dtype\": \"{type}\", \"shape\": [{shape}], \"data_offsets\": [{from}, {to}]}}";
+    private static string Entry(
+        string name,
+        string shape,
+        int from,
+        int to,
+        string type = "F32") => $"\"{name}\": {{\"dtype\": \"{type}\", \"shape\": [{shape}], \"data_offsets\": [{from}, {to}]}}";
 
     public static TheoryData<string, int, string> Lies => new()
     {
@@ -57,7 +62,8 @@ public sealed class HeaderTests : IDisposable
         { "{\"a\": 1}", 0, "not the JSON it should be" },
         { "{\"__metadata__\": 1}", 0, "not the JSON it should be" },
         { "{\"__metadata__\": {\"x\": 1}}", 0, "not the JSON it should be" },
-        { $"{{\"a\": {{\"dtype\": \"F32\", \"shape\": [{string.Join(",", Enumerable.Repeat(1, 1_000_000))}], \"data_offsets\": [0, 4]}}}}", 4, "1000000 dimensions" },
+        { $"{{\"a\": {{\"dtype\": \"F32\", \"shape\": [{string.Join(",", Enumerable.Repeat(1, 1_000_000))}], \"data_offsets\": [0, "
+            + "4]}}", 4, "1000000 dimensions" },
         { "[]", 0, "not a JSON object" },
         { "", 0, "not the JSON it should be" },
         { "{\"a\": ", 0, "not the JSON it should be" },
@@ -79,7 +85,8 @@ public sealed class HeaderTests : IDisposable
     [InlineData(long.MinValue)]
     [InlineData(100_000_001)]
     [InlineData(3)]
-    public void A_header_longer_than_the_file_is_told(long claimed) => Assert.Contains("the header claims", Fault(Framed("{}", 0, claimed)));
+    public void A_header_longer_than_the_file_is_told(long claimed) =>
+        Assert.Contains("the header claims", Fault(Framed("{}", 0, claimed)));
 
     [Fact]
     public void A_file_cut_off_anywhere_is_told()
@@ -88,25 +95,31 @@ public sealed class HeaderTests : IDisposable
         for (var length = 0; length < whole.Length; length++)
             Fault(whole[..length]);
         Fault([.. whole, 0]);
-        Assert.Contains("cannot be read", Assert.Throws<InputException>(() => SafetensorsFile.Open(folder.At("missing")).Dispose()).Message);
+        Assert.Contains(
+            "cannot be read",
+            Assert.Throws<InputException>(() => SafetensorsFile.Open(folder.At("missing")).Dispose()).Message);
         Assert.Throws<InputException>(() => SafetensorsFile.Open(folder.Path).Dispose());
     }
 
     [Fact]
     public void Random_bytes_load_or_are_told() =>
-        Gen.Byte.Array[0, 200].Sample(bytes => Loads(bytes.Length >= 8 ? [(byte)(bytes[0] % 200), 0, 0, 0, 0, 0, 0, 0, .. bytes[8..]] : bytes), iter: 1500, threads: 1);
+        Gen.Byte.Array[0, 200].Sample(
+            bytes => Loads(bytes.Length >= 8 ? [(byte)(bytes[0] % 200), 0, 0, 0, 0, 0, 0, 0, .. bytes[8..]] : bytes),
+            iter: 1500,
+            threads: 1);
 
     [Fact]
     public void A_file_with_changed_bytes_loads_or_is_told()
     {
         var whole = Sound();
-        Gen.Select(Gen.Int[0, whole.Length - 1], Gen.OneOf(Gen.Byte, Gen.OneOf("0129-,[]{}\":. "u8.ToArray()))).Array[1, 4].Sample(changes =>
-        {
-            var bytes = whole.ToArray();
-            foreach (var (at, value) in changes)
-                bytes[at] = value;
-            Loads(bytes);
-        }, iter: 2500, threads: 1);
+        Gen.Select(Gen.Int[0, whole.Length - 1], Gen.OneOf(Gen.Byte, Gen.OneOf("0129-,[]{}\":. "u8.ToArray()))).Array[1, 4]
+            .Sample(changes =>
+            {
+                var bytes = whole.ToArray();
+                foreach (var (at, value) in changes)
+                    bytes[at] = value;
+                Loads(bytes);
+            }, iter: 2500, threads: 1);
     }
 
     private void Loads(byte[] bytes)
@@ -130,7 +143,10 @@ public sealed class HeaderTests : IDisposable
     private byte[] Sound()
     {
         using var scope = NewDisposeScope();
-        SafetensorsWriter.Write(folder.At("sound"), new Dictionary<string, Tensor> { ["a"] = ones(2, 3), ["b"] = zeros(2, 0), ["c"] = tensor(new long[] { 1, 2 }), ["d"] = tensor(true) });
+        SafetensorsWriter.Write(folder.At("sound"), new Dictionary<string, Tensor>
+        {
+            ["a"] = ones(2, 3), ["b"] = zeros(2, 0), ["c"] = tensor(new long[] { 1, 2 }), ["d"] = tensor(true),
+        });
         return File.ReadAllBytes(folder.At("sound"));
     }
 }

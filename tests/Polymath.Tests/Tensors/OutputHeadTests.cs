@@ -9,7 +9,8 @@ namespace Polymath.Tests.Tensors;
 public sealed class OutputHeadTests
 {
     /// <summary>Sizes around the chunk of 64 to 4096 rows: one target, an odd vocabulary, more targets than a chunk of each kind.</summary>
-    public static TheoryData<int, int, int> Sizes => new() { { 1, 3, 2 }, { 5, 7, 17 }, { 70, 8, 1000 }, { 150, 8, 40000 }, { 4100, 5, 13 } };
+    public static TheoryData<int, int, int> Sizes =>
+        new() { { 1, 3, 2 }, { 5, 7, 17 }, { 70, 8, 1000 }, { 150, 8, 40000 }, { 4100, 5, 13 } };
 
     [Theory]
     [MemberData(nameof(Sizes))]
@@ -20,7 +21,12 @@ public sealed class OutputHeadTests
         var weights = Samples.Normal("weights", count).abs();
         // The upstream gradient of the comparison is a random number, so that it is not 1.
         Samples.Agree(
-            x => OutputHead.NegativeLogLikelihood(x[0], x[1], targets, weights), x => -(OutputHead.PlainLogProbabilities(x[0], x[1], targets) * weights).sum(), Samples.Ulps(512), $"loss over {count} of {vocabulary}", hidden, head);
+            x => OutputHead.NegativeLogLikelihood(x[0], x[1], targets, weights),
+            x => -(OutputHead.PlainLogProbabilities(x[0], x[1], targets) * weights).sum(),
+            Samples.Ulps(512),
+            $"loss over {count} of {vocabulary}",
+            hidden,
+            head);
     }
 
     [Theory]
@@ -30,7 +36,12 @@ public sealed class OutputHeadTests
         using var scope = NewDisposeScope();
         var (hidden, head, targets) = Scene(count, width, vocabulary);
         Samples.Agree(
-            x => OutputHead.LogProbabilities(x[0], x[1], targets), x => OutputHead.PlainLogProbabilities(x[0], x[1], targets), Samples.Ulps(512), $"log-probabilities of {count} in {vocabulary}", hidden, head);
+            x => OutputHead.LogProbabilities(x[0], x[1], targets),
+            x => OutputHead.PlainLogProbabilities(x[0], x[1], targets),
+            Samples.Ulps(512),
+            $"log-probabilities of {count} in {vocabulary}",
+            hidden,
+            head);
     }
 
     [Theory]
@@ -90,12 +101,19 @@ public sealed class OutputHeadTests
     {
         using var scope = NewDisposeScope();
         var (hidden, head, targets) = Scene(10, 4, 50);
-        Samples.Near(OutputHead.PlainLogProbabilities(hidden * 1000, head, targets), OutputHead.LogProbabilities(hidden * 1000, head, targets), 1e-5, "great logits");
+        Samples.Near(
+            OutputHead.PlainLogProbabilities(hidden * 1000, head, targets),
+            OutputHead.LogProbabilities(hidden * 1000, head, targets),
+            1e-5,
+            "great logits");
         using var poisoned = hidden.clone();
         poisoned[3].fill_(float.NaN);
         Assert.True(float.IsNaN(OutputHead.NegativeLogLikelihood(poisoned, head, targets, ones(10)).item<float>()));
     }
 
     private static (Tensor Hidden, Tensor Head, Tensor Targets) Scene(int count, int width, int vocabulary) =>
-        (Samples.Normal("hidden", count, width), Samples.Normal("head", vocabulary, width), tensor(Enumerable.Range(0, count).Select(i => (i * 7919L) % vocabulary).ToArray()));
+        (
+            Samples.Normal("hidden", count, width),
+            Samples.Normal("head", vocabulary, width),
+            tensor(Enumerable.Range(0, count).Select(i => (i * 7919L) % vocabulary).ToArray()));
 }

@@ -81,7 +81,8 @@ public sealed class PickleTests : IDisposable
     public void A_model_in_shards_opens_like_one_in_safetensors()
     {
         var model = TextFixtures.At("own", "models", "gpt2-scaled-relu");
-        foreach (var file in Directory.GetFiles(TextFixtures.At("own", "pickles"), "pytorch_model*")) File.Copy(file, folder.At(Path.GetFileName(file)));
+        foreach (var file in Directory.GetFiles(TextFixtures.At("own", "pickles"), "pytorch_model*"))
+            File.Copy(file, folder.At(Path.GetFileName(file)));
         foreach (var name in new[] { "config.json", "reference.safetensors" }) File.Copy(Path.Combine(model, name), folder.At(name));
         Assert.All(ReferenceCheck.Run(folder.Path, null, tolerance: 2e-4), line => Assert.True(line.Passed, $"{line}"));
         using (var opened = ModelFolder.Open(folder.Path)) ModelFolder.Save(opened, folder.At("again"));
@@ -95,21 +96,30 @@ public sealed class PickleTests : IDisposable
     {
         var own = TextFixtures.At("adapters", "lora");
         using (var model = ModelFolder.Open(TextFixtures.At("models", "llama")))
-        using (var deltas = DeltaSet.Import(model, At("lora.pt"), AdapterConfiguration.Read(Path.Combine(own, "adapter_config.json")).Number("lora_alpha", 8))) deltas.Save(folder.Path);
-        Assert.Equal(WeightDigest.Of([Path.Combine(own, "adapter_model.safetensors")]), WeightDigest.Of([folder.At("adapter_model.safetensors")]));
+        using (var deltas = DeltaSet.Import(
+            model, At("lora.pt"), AdapterConfiguration.Read(Path.Combine(own, "adapter_config.json")).Number("lora_alpha", 8)))
+            deltas.Save(folder.Path);
+        Assert.Equal(
+            WeightDigest.Of([Path.Combine(own, "adapter_model.safetensors")]), WeightDigest.Of([folder.At("adapter_model.safetensors")]));
         File.Copy(Path.Combine(own, "reference.safetensors"), folder.At("reference.safetensors"));
-        Assert.All(ReferenceCheck.Run(TextFixtures.At("models", "llama"), folder.Path, tolerance: 2e-4), line => Assert.True(line.Passed, $"{line}"));
+        Assert.All(
+            ReferenceCheck.Run(TextFixtures.At("models", "llama"), folder.Path, tolerance: 2e-4),
+            line => Assert.True(line.Passed, $"{line}"));
         // PEFT's older files of PyTorch's own are read, too.
         File.Delete(folder.At("adapter_model.safetensors"));
         File.Copy(At("adapter_model.bin"), folder.At("adapter_model.bin"));
-        Assert.All(ReferenceCheck.Run(TextFixtures.At("models", "llama"), folder.Path, tolerance: 2e-4), line => Assert.True(line.Passed, $"{line}"));
+        Assert.All(
+            ReferenceCheck.Run(TextFixtures.At("models", "llama"), folder.Path, tolerance: 2e-4),
+            line => Assert.True(line.Passed, $"{line}"));
         using var other = ModelFolder.Open(TextFixtures.At("models", "gpt2"));
         Assert.Contains("fit none", Assert.Throws<InputException>(() => DeltaSet.Import(other, At("lora.pt"), 8)).Message);
         Assert.Contains("no weights named", Assert.Throws<InputException>(() => DeltaSet.Import(other, At("zip.bin"), 8)).Message);
     }
 
     [Fact]
-    public void A_whole_module_is_refused_by_name() => Assert.Contains("'torch.nn.modules.container.Sequential'", Assert.Throws<InputException>(() => PickledFile.Open(At("module.pt"))).Message);
+    public void A_whole_module_is_refused_by_name() => Assert.Contains(
+        "'torch.nn.modules.container.Sequential'",
+        Assert.Throws<InputException>(() => PickledFile.Open(At("module.pt"))).Message);
 
     private string Zip(params (string Name, byte[] Bytes)[] members)
     {
@@ -133,8 +143,14 @@ public sealed class PickleTests : IDisposable
     private static string Fault(string path) => Assert.Throws<InputException>(() => PickledFile.Open(path).Dispose()).Message;
 
     // A dictionary {'a': tensor} as a pickle of the given storage and view.
-    private static string Tensor(string count, string offset, string shape, string strides, string type = "FloatStorage", string key = "0") =>
-        $"\u0080\u0002}}U\u0001actorch._utils\n_rebuild_tensor_v2\n((U\u0007storagectorch\n{type}\nU\u0001{key}U\u0003cpu{count}tQ{offset}({shape}t({strides}t\u0089}}tRs.";
+    private static string Tensor(
+        string count,
+        string offset,
+        string shape,
+        string strides,
+        string type = "FloatStorage",
+        string key = "0") =>
+            $"\u0080\u0002}}U\u0001actorch._utils\n_rebuild_tensor_v2\n((U\u0007storagectorch\n{type}\nU\u0001{key}U\u0003cpu{count}tQ{offset}({shape}t({strides}t\u0089}}tRs.";
 
     [Theory]
     [InlineData("cos\nsystem\n(U\u0002idtR.", "'os.system'")]
@@ -171,8 +187,14 @@ public sealed class PickleTests : IDisposable
     [InlineData("K\u0004", "K\u0000", "J\u00ff\u00ff\u00ff\u007fK\u0002", "K\u0000K\u0001", "overlaps itself")]
     [InlineData("K\u0004", "K\u0000", "K\u0002", "\u008a\u0008\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u007f", "beyond its storage")]
     [InlineData("K\u0004", "K\u0000", "K\u0002K\u0002", "K\u0001", "cannot be")]
-    [InlineData("K\u0004", "K\u0000", "\u008a\u0008\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0040K\u0008", "K\u0000K\u0000", "overlaps itself")]
-    public void A_storage_or_a_view_that_lies_is_told(string count, string offset, string shape, string strides, string? what)
+    [InlineData(
+        "K\u0004", "K\u0000", "\u008a\u0008\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0040K\u0008", "K\u0000K\u0000", "overlaps itself")]
+    public void A_storage_or_a_view_that_lies_is_told(
+        string count,
+        string offset,
+        string shape,
+        string strides,
+        string? what)
     {
         var pickle = Tensor(count, offset, shape, strides);
         if (what is not null) Assert.Contains(what, FaultOf(pickle));
@@ -212,17 +234,21 @@ public sealed class PickleTests : IDisposable
     [InlineData("cbuiltins\neval\n(U\u00011tR.", "'builtins.eval'")]
     public void Nested_containers_are_walked_within_bounds(string pickle, string fault)
     {
-        string Nested(string text) => Assert.Throws<InputException>(() => PickledFile.OpenNested(Zip(("x/data.pkl", Raw(text)), ("x/data/0", new byte[16]))).Dispose()).Message;
+        string Nested(string text) => Assert.Throws<InputException>(
+            () => PickledFile.OpenNested(Zip(("x/data.pkl", Raw(text)), ("x/data/0", new byte[16]))).Dispose()).Message;
         Assert.Contains(fault, Nested(pickle), StringComparison.Ordinal);
         // Six lists of a hundred times the one before: 10^12 values in a few bytes.
-        Assert.Contains("more than 1,048,576 values", Nested("]q\0" + string.Concat(Enumerable.Range(0, 6).Select(i => $"({string.Concat(Enumerable.Repeat($"h{(char)i}", 100))}lq{(char)(i + 1)}")) + "."), StringComparison.Ordinal);
+        Assert.Contains("more than 1,048,576 values", Nested("]q\0"
+            + string.Concat(Enumerable.Range(0, 6).Select(i => $"({string.Concat(Enumerable.Repeat($"h{(char)i}", 100))}lq{(char)(i + 1)}"))
+            + "."), StringComparison.Ordinal);
     }
 
     [Fact]
     public void Memory_that_refers_to_itself_a_million_times_is_only_a_list()
     {
         // Each list holds the one before it twice: written out, it would be 2^40 items.
-        Assert.Contains("no dictionary", FaultOf("]q\0" + string.Concat(Enumerable.Range(0, 40).Select(i => $"(h{(char)i}h{(char)i}lq{(char)(i + 1)}")) + "."));
+        Assert.Contains("no dictionary", FaultOf(
+            "]q\0" + string.Concat(Enumerable.Range(0, 40).Select(i => $"(h{(char)i}h{(char)i}lq{(char)(i + 1)}")) + "."));
     }
 
     [Theory]

@@ -9,9 +9,11 @@ namespace Polymath.Tests.Tensors;
 [Trait("kind", "parity")]
 public sealed class QuantizedTests
 {
-    private static string Hash<T>(Tensor values) where T : unmanaged => Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(values.contiguous().data<T>().ToArray().AsSpan())))[..16];
+    private static string Hash<T>(Tensor values) where T : unmanaged =>
+        Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(values.contiguous().data<T>().ToArray().AsSpan())))[..16];
 
-    // bitsandbytes' own operations in PyTorch (its default backend, 2026: quantize_4bit, quantize_blockwise with create_dynamic_map, and back), on numbers that both sides make exactly.
+    // bitsandbytes' own operations in PyTorch (its default backend, 2026: quantize_4bit, quantize_blockwise with create_dynamic_map, and
+    // back), on numbers that both sides make exactly.
     [Theory]
     [InlineData(100, 96, "8be98080f894cfee", "9503f9053b51fb42")]
     [InlineData(125, 264, "987c8d95706d6145", "8cb32fb5502a4e05")]
@@ -20,7 +22,8 @@ public sealed class QuantizedTests
     {
         using var scope = NewDisposeScope();
         var i = arange(rows * columns, ScalarType.Int64);
-        var weight = ((i * 7919).remainder(2003) - 1001).to(ScalarType.Float32) / 1001 * (1 + (i.floor_divide(50) * 31).remainder(37).to(ScalarType.Float32) / 8);
+        var weight = ((i * 7919).remainder(2003) - 1001).to(ScalarType.Float32) / 1001
+            * (1 + (i.floor_divide(50) * 31).remainder(37).to(ScalarType.Float32) / 8);
         using var matrix = (Nf4Matrix)QuantizedMatrix.Of(weight.view(rows, columns), QuantizedForm.Nf4);
         Assert.Equal("e732639a65f497b4", Hash<float>(tensor(Nf4Matrix.ScaleLevels())));
         Assert.Equal(codes, Hash<byte>(matrix.Codes()));
@@ -94,12 +97,17 @@ public sealed class QuantizedTests
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         using var matrix = QuantizedMatrix.Of(Samples.Normal("w", 301, width) * 0.1, form);
-        Tensor bias = Samples.Normal("b", 301), all = Samples.Normal("x", FewRows.Most + 3, width), wide = matrix.Plain().to(ScalarType.Float64);
+        Tensor bias = Samples.Normal("b", 301),
+            all = Samples.Normal("x", FewRows.Most + 3, width),
+            wide = matrix.Plain().to(ScalarType.Float64);
         for (var rows = 1; rows <= FewRows.Most + 3; rows++)
         {
             var y = QuantizedProduct.Linear(all.narrow(0, 0, rows), matrix, bias);
-            Samples.Near(nn.functional.linear(all.narrow(0, 0, rows).to(ScalarType.Float64), wide, bias.to(ScalarType.Float64)).to(ScalarType.Float32), y, 2e-5, $"{form}, {width}, {rows}");
-            if (rows <= FewRows.Most && matrix.TakesFewRows) Assert.Equal(Samples.Floats(QuantizedProduct.Linear(all.narrow(0, rows - 1, 1), matrix, bias)), Samples.Floats(y.narrow(0, rows - 1, 1)));
+            Samples.Near(nn.functional.linear(all.narrow(0, 0, rows).to(ScalarType.Float64), wide, bias.to(ScalarType.Float64))
+                .to(ScalarType.Float32), y, 2e-5, $"{form}, {width}, {rows}");
+            if (rows <= FewRows.Most && matrix.TakesFewRows)
+                Assert.Equal(Samples.Floats(QuantizedProduct.Linear(all.narrow(0, rows - 1, 1), matrix, bias)), Samples.Floats(
+                    y.narrow(0, rows - 1, 1)));
         }
     }
 
@@ -113,8 +121,19 @@ public sealed class QuantizedTests
         using var scope = NewDisposeScope();
         using var matrix = QuantizedMatrix.Of(Samples.Normal("w", 29, width), form);
         var wide = matrix.Plain();
-        Samples.Agree(x => QuantizedProduct.Linear(x[0], matrix, x[1]), x => nn.functional.linear(x[0], wide, x[1]), 1e-5, $"{form}", Samples.Normal("x", rows, width), Samples.Normal("b", 29));
-        Samples.Agree(x => QuantizedProduct.PlainLinear(x[0], matrix), x => nn.functional.linear(x[0], wide), 1e-5, $"{form}, plain", Samples.Normal("x", rows, width));
+        Samples.Agree(
+            x => QuantizedProduct.Linear(x[0], matrix, x[1]),
+            x => nn.functional.linear(x[0], wide, x[1]),
+            1e-5,
+            $"{form}",
+            Samples.Normal("x", rows, width),
+            Samples.Normal("b", 29));
+        Samples.Agree(
+            x => QuantizedProduct.PlainLinear(x[0], matrix),
+            x => nn.functional.linear(x[0], wide),
+            1e-5,
+            $"{form}, plain",
+            Samples.Normal("x", rows, width));
     }
 
     [Fact]

@@ -15,7 +15,11 @@ public sealed class SafetensorsTests : IDisposable
 
     private static Dictionary<string, Tensor> Everything()
     {
-        var types = new[] { ScalarType.Float64, ScalarType.Float32, ScalarType.Float16, ScalarType.BFloat16, ScalarType.Int64, ScalarType.Int32, ScalarType.Int16, ScalarType.Int8, ScalarType.Byte, ScalarType.Bool };
+        var types = new[]
+        {
+            ScalarType.Float64, ScalarType.Float32, ScalarType.Float16, ScalarType.BFloat16, ScalarType.Int64, ScalarType.Int32,
+            ScalarType.Int16, ScalarType.Int8, ScalarType.Byte, ScalarType.Bool,
+        };
         var all = types.ToDictionary(type => $"of {type}", type => (Samples.Normal("x", 3, 5) * 20).abs().to(type));
         all["0-dim"] = tensor(2.5f);
         all["empty"] = zeros(0);
@@ -59,7 +63,8 @@ public sealed class SafetensorsTests : IDisposable
         using var scope = NewDisposeScope();
         SafetensorsWriter.Write(folder.At("x.safetensors"), Everything());
         var before = File.ReadAllBytes(folder.At("x.safetensors"));
-        using (SafetensorsFile file = SafetensorsFile.Open(folder.At("x.safetensors")), other = SafetensorsFile.Open(folder.At("x.safetensors")))
+        using (SafetensorsFile file = SafetensorsFile.Open(folder.At("x.safetensors")),
+            other = SafetensorsFile.Open(folder.At("x.safetensors")))
         {
             using Tensor mapped = file.Map("of Float32"), beside = other.Map("of Float32");
             var kept = Samples.Floats(beside);
@@ -90,7 +95,8 @@ public sealed class SafetensorsTests : IDisposable
         var all = Everything();
         string Write(string name, Func<string, bool> chosen)
         {
-            SafetensorsWriter.Write(folder.At(name), all.Where(pair => chosen(pair.Key)).ToDictionary(), new Dictionary<string, string> { ["shard"] = name });
+            SafetensorsWriter.Write(
+                folder.At(name), all.Where(pair => chosen(pair.Key)).ToDictionary(), new Dictionary<string, string> { ["shard"] = name });
             return folder.At(name);
         }
         var whole = WeightDigest.Of([Write("all", _ => true)]);
@@ -113,7 +119,10 @@ public sealed class SafetensorsTests : IDisposable
             throw new InvalidOperationException("mine");
         }));
         Assert.Equal("mine", own.Message);
-        Assert.Contains("untouched", Assert.Throws<RunFailedException>(() => AtomicFile.Write(folder.At("x.txt"), _ => throw new IOException("No space left on device"))).Message);
+        Assert.Contains(
+            "untouched",
+            Assert.Throws<RunFailedException>(
+                () => AtomicFile.Write(folder.At("x.txt"), _ => throw new IOException("No space left on device"))).Message);
         Assert.Equal("old", File.ReadAllText(folder.At("x.txt")));
         Assert.Equal([folder.At("x.txt")], Directory.GetFileSystemEntries(folder.Path));
     }
@@ -137,6 +146,8 @@ public sealed class SafetensorsTests : IDisposable
     public void A_place_that_cannot_be_written_is_told()
     {
         folder.Write("file", "x");
-        Assert.Contains("cannot be written", Assert.Throws<RunFailedException>(() => AtomicFile.WriteText(folder.At("file", "below"), "x")).Message);
+        Assert.Contains(
+            "cannot be written",
+            Assert.Throws<RunFailedException>(() => AtomicFile.WriteText(folder.At("file", "below"), "x")).Message);
     }
 }

@@ -13,7 +13,8 @@ public sealed class TorchSharpTests
     {
         Assert.Equal("2.10", string.Join('.', TorchRuntime.Words(TorchRuntime.Interfaced).Split('.')[..2]));
         TorchRuntime.Check(TorchRuntime.Interfaced, "libtorch_cpu.so");
-        var message = Assert.Throws<Polymath.Recipes.InputException>(() => TorchRuntime.Check(0x020e_0100_0000_0000, "libtorch_cpu.so")).Message;
+        var message = Assert.Throws<Polymath.Recipes.InputException>(
+            () => TorchRuntime.Check(0x020e_0100_0000_0000, "libtorch_cpu.so")).Message;
         Assert.Contains("libtorch_cpu.so is libtorch 2.14.1, and this build is made for 2.10", message);
         Assert.Contains("POLYMATH_LIBTORCH", message);
     }

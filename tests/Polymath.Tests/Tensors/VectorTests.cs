@@ -39,7 +39,10 @@ public sealed unsafe class VectorTests
     public void Sums_and_maxima_are_those_of_plain_loops() =>
         Gen.Int[0, 100].Sample(n =>
         {
-            float[] a = Array.ConvertAll(Samples.Numbers("a", n, 1), x => (float)x), b = Array.ConvertAll(Samples.Numbers("b", n, 1), x => (float)x), y = [.. b], e = [.. a];
+            float[] a = Array.ConvertAll(Samples.Numbers("a", n, 1), x => (float)x),
+                b = Array.ConvertAll(Samples.Numbers("b", n, 1), x => (float)x),
+                y = [.. b],
+                e = [.. a];
             fixed (float* pa = a, pb = b, py = y, pe = e)
             {
                 Assert.Equal(a.Zip(b).Sum(pair => (double)pair.First * pair.Second), Vectors.Dot(pa, pb, n), 1e-4);

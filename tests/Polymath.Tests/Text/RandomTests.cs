@@ -13,7 +13,11 @@ public sealed class RandomTests
     [Fact]
     public void A_stream_depends_on_seed_purpose_and_indices_alone()
     {
-        var streams = new[] { Bits(new(1, "a")), Bits(new(2, "a")), Bits(new(1, "b")), Bits(new(1, "a", 0)), Bits(new(1, "a", 1)), Bits(new(1, "a", 0, 0)), Bits(new(1, "a", 1, 2)), Bits(new(1, "a", 2, 1)), Bits(new(1, "")) };
+        var streams = new[]
+        {
+            Bits(new(1, "a")), Bits(new(2, "a")), Bits(new(1, "b")), Bits(new(1, "a", 0)), Bits(new(1, "a", 1)), Bits(new(1, "a", 0, 0)),
+            Bits(new(1, "a", 1, 2)), Bits(new(1, "a", 2, 1)), Bits(new(1, "")),
+        };
         Assert.Equal(streams.Length, streams.Select(bits => bits[0]).Distinct().Count());
         Assert.Equal(streams[6], Bits(new(1, "a", 1, 2)));
         Assert.Equal(5, streams[0].Distinct().Count());

@@ -56,13 +56,15 @@ public sealed class BaselineTests
     [InlineData(2, 1.0, "春，春。")] // 春， ，春 春。
     [InlineData(1, 0.5, "\U00020000\U00020000")]
     [InlineData(3, 0.0, "ab", "")]
-    public void Distinct_is_the_share_of_different_grams(int n, double share, params string[] answers) => Assert.Equal(share, DistinctGrams.Share(answers, n), 12);
+    public void Distinct_is_the_share_of_different_grams(int n, double share, params string[] answers) =>
+        Assert.Equal(share, DistinctGrams.Share(answers, n), 12);
 
     [Fact]
     public void Distinct_agrees_with_a_plain_count_on_any_text() =>
         Gen.String[Gen.Char["ab，"], 0, 12].List[0, 5].Select(Gen.Int[1, 4]).Sample((answers, n) =>
         {
-            var grams = answers.SelectMany(text => Enumerable.Range(0, Math.Max(0, text.Length - n + 1)).Select(i => text.Substring(i, n))).ToList();
+            var grams = answers.SelectMany(text => Enumerable.Range(0, Math.Max(0, text.Length - n + 1)).Select(i => text.Substring(i, n)))
+                .ToList();
             Assert.Equal(grams.Count == 0 ? 0 : (double)grams.Distinct().Count() / grams.Count, DistinctGrams.Share(answers, n), 12);
         });
 }

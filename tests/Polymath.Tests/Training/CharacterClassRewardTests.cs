@@ -35,7 +35,8 @@ public sealed class CharacterClassRewardTests
     [InlineData("xp，xpxzx。", 0)]
     [InlineData("xp，xz。xp，xp。xp，xz。xp", 0.5)]
     [InlineData("\U00020000p\U00020000z，\U00020000zxp", 1)] // characters beyond the basic plane are one place each
-    public void Places_are_code_points_and_count_as_far_as_lines_reach(string poem, double score) => Assert.Equal(score, Tones().Score(poem, None));
+    public void Places_are_code_points_and_count_as_far_as_lines_reach(string poem, double score) =>
+        Assert.Equal(score, Tones().Score(poem, None));
 
     [Theory]
     [InlineData(ClassRule.Free, ClassRule.Free, "xpxp，xpxp", 1)]
@@ -62,7 +63,8 @@ public sealed class CharacterClassRewardTests
     public void The_names_of_the_classes_do_not_matter()
     {
         var poems = Gen.String[Gen.Char["pzx?，。\n"], 0, 60];
-        var (plain, swapped) = (Tones(), Tones(classOf: point => ClassOf(point) switch { "level" => "oblique", "oblique" => "level", _ => null }));
+        var (plain, swapped) =
+            (Tones(), Tones(classOf: point => ClassOf(point) switch { "level" => "oblique", "oblique" => "level", _ => null }));
         poems.Sample(poem => Assert.Equal(plain.Score(poem, None), swapped.Score(poem, None)));
     }
 
@@ -81,7 +83,15 @@ public sealed class CharacterClassRewardTests
         ClassRule within = ClassRule.Differ,
         ClassRule across = ClassRule.Differ,
         Func<int, string?>? classOf = null) =>
-        Reward.Of(new CharacterClassRewardSpec("tone", positions ?? [2, 4, 6], line, group, within, across), name => name == "tone" ? classOf ?? ClassOf : throw new ArgumentException(name));
+        Reward.Of(
+            new CharacterClassRewardSpec(
+                "tone",
+                positions ?? [2, 4, 6],
+                line,
+                group,
+                within,
+                across),
+            name => name == "tone" ? classOf ?? ClassOf : throw new ArgumentException(name));
 
     private static string? ClassOf(int point) => point switch
     {

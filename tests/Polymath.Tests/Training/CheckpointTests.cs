@@ -29,7 +29,16 @@ public sealed class CheckpointTests : IDisposable
 
     private Checkpoint Saves(int keep = 2, string? best = null) => new(folder.At("checkpoints"), new CheckpointSettings(1, keep, best));
 
-    private static CheckpointState State(int step, int? best = null) => new(step, new Cursor(2, step * 3), "AQID", Math.PI * step, 1L << 40, 1 / 3.0, double.Epsilon, best * 0.1, best);
+    private static CheckpointState State(int step, int? best = null) => new(
+        step,
+        new Cursor(2, step * 3),
+        "AQID",
+        Math.PI * step,
+        1L << 40,
+        1 / 3.0,
+        double.Epsilon,
+        best * 0.1,
+        best);
 
     private void Save(Checkpoint saves, int step, int? best = null)
     {
@@ -40,7 +49,8 @@ public sealed class CheckpointTests : IDisposable
         saves.Save(optimizer, State(step, best));
     }
 
-    private string[] Kept() => [.. Directory.GetFileSystemEntries(folder.At("checkpoints")).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal)];
+    private string[] Kept() =>
+        [.. Directory.GetFileSystemEntries(folder.At("checkpoints")).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal)];
 
     private CheckpointState? Newest() => Saves().Newest(told.Add);
 
@@ -60,7 +70,10 @@ public sealed class CheckpointTests : IDisposable
     [Fact]
     public void The_state_comes_back_bit_for_bit()
     {
-        var before = State(7) with { FirstLoss = 0.1 + 0.2, LastLoss = 1e-300, Best = BitConverter.Int64BitsToDouble(0x3FF0000000000001), BestStep = 7 };
+        var before = State(7) with
+        {
+            FirstLoss = 0.1 + 0.2, LastLoss = 1e-300, Best = BitConverter.Int64BitsToDouble(0x3FF0000000000001), BestStep = 7,
+        };
         Saves().Save(optimizer, before);
         Assert.Equal(before, Newest());
         Assert.Empty(told);
@@ -76,7 +89,9 @@ public sealed class CheckpointTests : IDisposable
         Save(Saves(), 4);
         Saves().Restore(3, optimizer);
         Assert.All(weights, weight => Assert.All(Samples.Floats(weight.Value), x => Assert.Equal(3f, x)));
-        Assert.All(optimizer.State().Where(pair => pair.Key != "steps").Select(pair => pair.Value), moment => Assert.All(Samples.Floats(moment), x => Assert.Equal(3.5f, x)));
+        Assert.All(
+            optimizer.State().Where(pair => pair.Key != "steps").Select(pair => pair.Value),
+            moment => Assert.All(Samples.Floats(moment), x => Assert.Equal(3.5f, x)));
         Assert.Equal(3, optimizer.StepsOf(0));
     }
 

@@ -16,12 +16,19 @@ public sealed class ComparisonTests
     public void Every_combination_is_one_candidate_and_what_has_no_such_knob_comes_once()
     {
         var spec = new ComparisonSpec(
-            ["lora", "ia3", "prefixTuning", "full"], "spam", ["1%", "8k"], [[Socket.Query, Socket.Value], [Socket.Down]], new Dictionary<string, IReadOnlyList<string>> { ["use_rslora"] = ["true", "false"] }, Seeds: 2);
+            ["lora", "ia3", "prefixTuning", "full"],
+            "spam",
+            ["1%", "8k"],
+            [[Socket.Query, Socket.Value], [Socket.Down]],
+            new Dictionary<string, IReadOnlyList<string>> { ["use_rslora"] = ["true", "false"] },
+            Seeds: 2);
         var plan = new ComparisonPlan(Recipe, spec);
         Assert.Equal(
             [
-                "lora on query+value use_rslora=true 1%", "lora on query+value use_rslora=true 8k", "lora on query+value use_rslora=false 1%", "lora on query+value use_rslora=false 8k",
-                "lora on down use_rslora=true 1%", "lora on down use_rslora=true 8k", "lora on down use_rslora=false 1%", "lora on down use_rslora=false 8k",
+                "lora on query+value use_rslora=true 1%", "lora on query+value use_rslora=true 8k",
+                "lora on query+value use_rslora=false 1%", "lora on query+value use_rslora=false 8k",
+                "lora on down use_rslora=true 1%", "lora on down use_rslora=true 8k", "lora on down use_rslora=false 1%",
+                "lora on down use_rslora=false 8k",
                 "ia3 on query+value", "ia3 on down", "prefixTuning 1%", "prefixTuning 8k", "full",
             ],
             plan.Candidates.Select(candidate => candidate.Name).Distinct());
@@ -34,15 +41,22 @@ public sealed class ComparisonTests
     [Fact]
     public void Presets_keep_their_settings_beside_the_swept_ones()
     {
-        var plan = new ComparisonPlan(Recipe, new ComparisonSpec(["dora"], "spam", Settings: new Dictionary<string, IReadOnlyList<string>> { ["r"] = ["2"] }, Rates: [1e-3, 1e-2, 1.00001e-2]));
-        Assert.Equal(["dora r=2 rate 0.001", "dora r=2 rate 0.01", "dora r=2 rate 0.0100001"], plan.Candidates.Select(candidate => candidate.Name));
+        var plan = new ComparisonPlan(Recipe, new ComparisonSpec(
+            ["dora"], "spam", Settings: new Dictionary<string, IReadOnlyList<string>> { ["r"] = ["2"] }, Rates: [1e-3, 1e-2, 1.00001e-2]));
+        Assert.Equal(
+            ["dora r=2 rate 0.001", "dora r=2 rate 0.01", "dora r=2 rate 0.0100001"], plan.Candidates.Select(candidate => candidate.Name));
         Assert.Equal(new Dictionary<string, string> { ["use_dora"] = "true", ["r"] = "2" }, plan.Candidates[0].Delta!.Settings);
     }
 
     [Fact]
     public void A_candidate_s_recipe_is_the_stage_alone_on_the_model_of_the_stages_before()
     {
-        var plan = new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", ["1%"], Rates: [0.02], Seeds: 2));
+        var plan = new ComparisonPlan(Recipe, new ComparisonSpec(
+            ["lora"],
+            "spam",
+            ["1%"],
+            Rates: [0.02],
+            Seeds: 2));
         var recipe = plan.For(plan.Candidates[1], "/models/base");
         var stage = Assert.Single(recipe.Stages);
         Assert.Equal(("spam", 0.02, Recipe.Seed + 1), (stage.Name, stage.Optimizer.Rate, recipe.Seed));
@@ -62,16 +76,24 @@ public sealed class ComparisonTests
     [Fact]
     public void LoRA_plus_is_for_the_candidates_that_have_a_B()
     {
-        var plan = new ComparisonPlan(Recipe with { Stages = [.. Recipe.Stages.Select(stage => stage with { Optimizer = stage.Optimizer with { LoraPlusRatio = 8 } })] }, new ComparisonSpec(["lora", "ia3", "full"], "spam"));
+        var plan = new ComparisonPlan(
+            Recipe with
+            {
+                Stages = [.. Recipe.Stages.Select(stage => stage with { Optimizer = stage.Optimizer with { LoraPlusRatio = 8 } })],
+            },
+            new ComparisonSpec(["lora", "ia3", "full"], "spam"));
         Assert.Equal([8, 1, 1], plan.Candidates.Select(candidate => plan.For(candidate, null).Stages[0].Optimizer.LoraPlusRatio));
     }
 
     [Fact]
     public void Candidates_stand_on_a_base_held_as_the_stage_holds_it()
     {
-        var held = Recipe with { Stages = [.. Recipe.Stages.Select(stage => stage.Method is PromptMethod prompt ? stage with { Method = prompt with { Train = ((DeltaSpec)prompt.Train!) with { Base = BasePrecision.Nf4 } } } : stage)] };
+        var held = Recipe with { Stages = [.. Recipe.Stages.Select(stage => stage.Method is PromptMethod prompt
+            ? stage with { Method = prompt with { Train = ((DeltaSpec)prompt.Train!) with { Base = BasePrecision.Nf4 } } }
+            : stage)] };
         var plan = new ComparisonPlan(held, new ComparisonSpec(["dora", "full"], "spam"));
-        MethodSpec? Trained(int candidate) => ((PromptMethod)Assert.Single(plan.For(plan.Candidates[candidate], "/models/base").Stages).Method!).Train;
+        MethodSpec? Trained(int candidate) =>
+            ((PromptMethod)Assert.Single(plan.For(plan.Candidates[candidate], "/models/base").Stages).Method!).Train;
         Assert.Equal(BasePrecision.Nf4, Assert.IsType<DeltaSpec>(Trained(0)).Base);
         Assert.IsType<FullMethod>(Trained(1));
     }
@@ -79,16 +101,33 @@ public sealed class ComparisonTests
     [Theory]
     [InlineData("lara", "did you mean 'lora'?")]
     [InlineData("0", "There is no delta '0'")]
-    public void A_name_that_is_not_known_is_refused(string delta, string said) => Assert.Contains(said, Assert.Throws<InputException>(() => Plan(delta)).Message, StringComparison.Ordinal);
+    public void A_name_that_is_not_known_is_refused(string delta, string said) =>
+        Assert.Contains(said, Assert.Throws<InputException>(() => Plan(delta)).Message, StringComparison.Ordinal);
 
     [Fact]
     public void A_stage_without_abilities_or_a_setting_out_of_its_bounds_is_refused_before_anything_is_trained()
     {
-        Assert.Contains("measures no ability on the stage read", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "read"))).Message, StringComparison.Ordinal);
-        Assert.Contains("no stage 'spum'", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spum"))).Message, StringComparison.Ordinal);
-        Assert.Contains("'form' is no ability of the stage spam", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", Quality: "form"))).Message, StringComparison.Ordinal);
-        Assert.Contains("None of lora has the setting 'rr'", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", Settings: new Dictionary<string, IReadOnlyList<string>> { ["rr"] = ["4"] }))).Message, StringComparison.Ordinal);
-        Assert.Contains("budget is 'much'", Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", ["much"]))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "measures no ability on the stage read",
+            Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "read"))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "no stage 'spum'",
+            Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spum"))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "'form' is no ability of the stage spam",
+            Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", Quality: "form"))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "None of lora has the setting 'rr'",
+            Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(
+                ["lora"], "spam", Settings: new Dictionary<string, IReadOnlyList<string>> { ["rr"] = ["4"] }))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "budget is 'much'",
+            Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", ["much"]))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -17,7 +17,11 @@ public sealed class HtmlReportTests
     {
         var metrics = SampleReports.Metrics();
         var page = HtmlReport.Render(SampleReports.Whole with { Next = ["Sleep on it."] }, metrics, SampleReports.HigherIsBetter);
-        foreach (var text in new[] { "明月滿寒塘", "Sleep on it.", "naive Bayes", "unigram, 812", "4 min 11 s", "AVX2", "prefers-color-scheme: dark", "beats", "2.4%", "polymath run" })
+        foreach (var text in new[]
+        {
+            "明月滿寒塘", "Sleep on it.", "naive Bayes", "unigram, 812", "4 min 11 s", "AVX2", "prefers-color-scheme: dark", "beats", "2.4%",
+            "polymath run",
+        })
             Assert.Contains(text, page, StringComparison.Ordinal);
         Assert.DoesNotContain("<script", page, StringComparison.OrdinalIgnoreCase);
         Assert.DoesNotMatch(@"(?i)(src|href)\s*=|@import|url\(|https?:", page);
@@ -31,19 +35,31 @@ public sealed class HtmlReportTests
         Assert.Contains("<span class=\"good\" title=\"better\">▼ 5,878</span>", page, StringComparison.Ordinal);
         Assert.Contains("<span class=\"bad\" title=\"worse\">▲ 8.50</span>", page, StringComparison.Ordinal);
         Assert.Contains("<span class=\"bad\" title=\"worse\">▼ 0.092</span>", page, StringComparison.Ordinal);
-        Assert.DoesNotContain("title=\"better\"", HtmlReport.Render(SampleReports.Whole, [], new Dictionary<string, bool>()), StringComparison.Ordinal);
+        Assert.DoesNotContain(
+            "title=\"better\"", HtmlReport.Render(SampleReports.Whole, [], new Dictionary<string, bool>()), StringComparison.Ordinal);
     }
 
     [Fact]
     public void All_text_is_escaped()
     {
         var report = new RunReport(
-            Hostile, Hostile, 1, 2, 0.5,
+            Hostile,
+            Hostile,
+            1,
+            2,
+            0.5,
             new Dictionary<string, double> { [Hostile] = 1, [Hostile + ": " + Hostile] = 2 },
             [SampleReports.Whole.Stages[0] with { Name = Hostile, Kind = Hostile, Method = Hostile }],
             [new AbilityRow(Hostile, new Dictionary<string, double> { [Hostile] = 1 })],
             [new SampleReport(Hostile, Hostile, Hostile), new SampleReport("", "", " ")],
-            new EnvironmentReport(Hostile, Hostile, Hostile, Hostile, 1, Hostile, Hostile),
+            new EnvironmentReport(
+                Hostile,
+                Hostile,
+                Hostile,
+                Hostile,
+                1,
+                Hostile,
+                Hostile),
             [Hostile]);
         MetricPoint[] metrics = [new(Hostile, 1, "loss", 2), new(Hostile, 1, Hostile, 2), new(Hostile, 2, Hostile, 3)];
         var page = HtmlReport.Render(report, metrics, new Dictionary<string, bool> { [Hostile] = true });
@@ -74,12 +90,19 @@ public sealed class HtmlReportTests
     [Fact]
     public void Any_numbers_give_sound_charts()
     {
-        var number = Gen.OneOf(Gen.Double, Gen.Double[-1, 1], Gen.Const(double.NaN), Gen.Const(double.PositiveInfinity), Gen.Const(7.0), Gen.Const(0.0));
+        var number = Gen.OneOf(
+            Gen.Double,
+            Gen.Double[-1, 1],
+            Gen.Const(double.NaN),
+            Gen.Const(double.PositiveInfinity),
+            Gen.Const(7.0),
+            Gen.Const(0.0));
         Gen.Select(number.List[0, 20], number.List[0, 3]).Sample((values, references) =>
         {
             var points = values.Select((value, i) => ((double)i, value)).ToList();
             Sound(SvgChart.Line("t", "u", [new("thin", points), new("dots", points)]));
-            Sound(SvgChart.Bars("t", [.. values.Select(value => new ChartBar("b", value, "k0"))], [.. references.Select(value => ("r", value))]));
+            Sound(SvgChart.Bars(
+                "t", [.. values.Select(value => new ChartBar("b", value, "k0"))], [.. references.Select(value => ("r", value))]));
         });
     }
 
@@ -97,16 +120,32 @@ public sealed class HtmlReportTests
     [Fact]
     public void Names_of_dots_stand_beside_them_and_on_nothing_else()
     {
-        string Drawn(params (double X, double Y)[] places) => SvgChart.Scatter("t", "up", "across", [.. places.Select((place, i) => new ScatterDot($"name-{i}", place.X, place.Y, place.Y, place.Y, "k0"))], null);
+        string Drawn(params (double X, double Y)[] places) =>
+            SvgChart.Scatter("t", "up", "across", [.. places.Select((place, i) => new ScatterDot(
+                $"name-{i}",
+                place.X,
+                place.Y,
+                place.Y,
+                place.Y,
+                "k0"))], null);
         List<(double X, double Y, string Side)> Names(string chart) =>
-            [.. Regex.Matches(chart, "<text class=\"name\" x=\"([\\d.]+)\" y=\"([\\d.]+)\" text-anchor=\"(\\w+)\"").Select(found => (double.Parse(found.Groups[1].Value, CultureInfo.InvariantCulture), double.Parse(found.Groups[2].Value, CultureInfo.InvariantCulture), found.Groups[3].Value))];
+            [.. Regex.Matches(chart, "<text class=\"name\" x=\"([\\d.]+)\" y=\"([\\d.]+)\" text-anchor=\"(\\w+)\"")
+                .Select(found => (
+                    double.Parse(found.Groups[1].Value, CultureInfo.InvariantCulture),
+                    double.Parse(found.Groups[2].Value, CultureInfo.InvariantCulture),
+                    found.Groups[3].Value))];
         Assert.Equal(3, Names(Drawn((1, 1), (5, 5), (9, 9))).Count);
         // Many in one place: one name in each of the four corners at the most, the others are told by the pointer.
         var crowded = Names(Drawn([(1, 1), (9, 9), .. Enumerable.Repeat((5.0, 5.0), 6)]));
         Assert.Equal(6, crowded.Count);
         Assert.Equal(6, crowded.Distinct().Count());
         // None below the lowest dots, where the axis has its figures.
-        Assert.All(Names(Drawn((5, 9), (5, 1), (5, 1), (5, 1), (5, 1))), name => Assert.True(name.Y <= 230, $"{name}"));
+        Assert.All(Names(Drawn(
+            (5, 9),
+            (5, 1),
+            (5, 1),
+            (5, 1),
+            (5, 1))), name => Assert.True(name.Y <= 230, $"{name}"));
     }
 
     [Fact]
@@ -144,8 +183,10 @@ public sealed class HtmlReportTests
     {
         XElement.Parse(chart);
         Assert.DoesNotMatch("NaN|Infinity|∞", chart);
-        foreach (Match place in Regex.Matches(chart, " (?:x|y|x1|y1|y2|cx|cy|width|height)=\"([^\"]*)\"")) Assert.InRange(double.Parse(place.Groups[1].Value), -10, 500);
+        foreach (Match place in Regex.Matches(chart, " (?:x|y|x1|y1|y2|cx|cy|width|height)=\"([^\"]*)\""))
+            Assert.InRange(double.Parse(place.Groups[1].Value), -10, 500);
     }
 
-    private static List<string> Charts(string page) => [.. Regex.Matches(page, "<svg.*?</svg>", RegexOptions.Singleline).Select(match => match.Value)];
+    private static List<string> Charts(string page) =>
+        [.. Regex.Matches(page, "<svg.*?</svg>", RegexOptions.Singleline).Select(match => match.Value)];
 }

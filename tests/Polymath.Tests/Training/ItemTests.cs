@@ -11,7 +11,8 @@ namespace Polymath.Tests.Training;
 [Trait("kind", "unit")]
 public sealed class ItemTests
 {
-    private static CorpusItems Source(params int[] lengths) => new([.. lengths.Select((length, i) => new Item([Toy.Row(length, i)]))], 1, "x");
+    private static CorpusItems Source(params int[] lengths) =>
+        new([.. lengths.Select((length, i) => new Item([Toy.Row(length, i)]))], 1, "x");
 
     [Fact]
     public void Items_are_taken_while_they_fit_and_at_least_one() =>
@@ -83,6 +84,11 @@ public sealed class ItemTests
     [InlineData(ScheduleKind.Cosine, 4, 0, 6, 0.6)]
     [InlineData(ScheduleKind.Cosine, 4, 0.5, 7, 0.6)]
     [InlineData(ScheduleKind.Cosine, 10, 0, 10, 0.8)]
-    public void The_rate_is_the_one_worked_out_by_hand(ScheduleKind kind, int warmup, double floor, int step, double rate) =>
-        Assert.Equal(rate, new RateSchedule(0.8, 10, new ScheduleSpec(kind, warmup, floor)).At(step), 1e-12);
+    public void The_rate_is_the_one_worked_out_by_hand(
+        ScheduleKind kind,
+        int warmup,
+        double floor,
+        int step,
+        double rate) =>
+            Assert.Equal(rate, new RateSchedule(0.8, 10, new ScheduleSpec(kind, warmup, floor)).At(step), 1e-12);
 }

@@ -29,9 +29,16 @@ public sealed class LabelScoresTests
         return new Llama(configuration, new FreshWeights(seed));
     }
 
-    private static List<Item> Items(int vocabulary = Toy.Vocabulary) => [.. Enumerable.Range(0, 8).Select(i => new Item([Toy.Row(5 + i % 5, i, vocabulary: vocabulary)], Label: i % 3))];
+    private static List<Item> Items(int vocabulary = Toy.Vocabulary) =>
+        [.. Enumerable.Range(0, 8).Select(i => new Item([Toy.Row(5 + i % 5, i, vocabulary: vocabulary)], Label: i % 3))];
 
-    private static ToyTraining Training(MethodSpec method, int? microTokens = null) => new(method, microTokens, new LabelScores(), Items(), Toys(), tokens: 54);
+    private static ToyTraining Training(MethodSpec method, int? microTokens = null) => new(
+        method,
+        microTokens,
+        new LabelScores(),
+        Items(),
+        Toys(),
+        tokens: 54);
 
     private static float[] Scores(LanguageModel model)
     {
@@ -53,10 +60,13 @@ public sealed class LabelScoresTests
         foreach (var weight in model.Weights) weight.Trainable = true;
         using var reference = SafetensorsFile.Open(Path.Combine(folder, "reference.safetensors"));
         using var scope = NewDisposeScope();
-        Tensor ids = reference.Map("input_ids").to(ScalarType.Int64), mask = reference.Map("attention_mask").to(ScalarType.Int64), labels = reference.Map("labels").to(ScalarType.Int64);
+        Tensor ids = reference.Map("input_ids").to(ScalarType.Int64),
+            mask = reference.Map("attention_mask").to(ScalarType.Int64),
+            labels = reference.Map("labels").to(ScalarType.Int64);
         List<Item> items = [.. Enumerable.Range(0, (int)ids.shape[0]).Select(r =>
         {
-            int[] row = [.. ids[r].data<long>().ToArray().Zip(mask[r].data<long>().ToArray()).Where(pair => pair.Second != 0).Select(pair => (int)pair.First)];
+            int[] row = [.. ids[r].data<long>().ToArray().Zip(mask[r].data<long>().ToArray())
+                .Where(pair => pair.Second != 0).Select(pair => (int)pair.First)];
             return new Item([new TokenRow(row, new float[row.Length], "")], Label: (int)labels[r].item<long>());
         })];
         using var batch = model.Lay([.. items.SelectMany(item => item.Rows)]);
@@ -68,12 +78,15 @@ public sealed class LabelScoresTests
         foreach (var weight in model.Weights.Where(weight => reference.Entries.ContainsKey("grad." + weight.Name)))
         {
             var theirs = Samples.Floats(reference.Map("grad." + weight.Name).to(ScalarType.Float32));
-            Assert.True(Samples.Gap(theirs, Samples.Floats(weight.Value.grad!)) <= 2e-4 * Math.Max(1e-3, theirs.Max(Math.Abs)), weight.Name);
+            Assert.True(
+                Samples.Gap(theirs, Samples.Floats(weight.Value.grad!)) <= 2e-4 * Math.Max(1e-3, theirs.Max(Math.Abs)), weight.Name);
             compared++;
         }
         Assert.True(compared > 5, $"{compared} gradients");
         // Accuracy, by the reference's own scores.
-        Assert.Equal(Enumerable.Range(0, items.Count).Count(r => reference.Map("logits")[r].argmax().item<long>() == items[r].Label), score.Metrics!["accuracy"]);
+        Assert.Equal(
+            Enumerable.Range(0, items.Count).Count(r => reference.Map("logits")[r].argmax().item<long>() == items[r].Label),
+            score.Metrics!["accuracy"]);
     }
 
     [Theory]
@@ -88,7 +101,9 @@ public sealed class LabelScoresTests
             Assert.Equal(one[i].Loss, many[i].Loss, 1e-5);
             Assert.Equal(one[i].GradientNorm, many[i].GradientNorm, 1e-4);
         }
-        Assert.All(whole.Model.Weights.Zip(cut.Model.Weights), pair => Assert.True(Samples.Gap(Samples.Floats(pair.First.Value), Samples.Floats(pair.Second.Value)) is var gap && gap < 2e-5, $"{pair.First.Name}: {gap}"));
+        Assert.All(whole.Model.Weights.Zip(cut.Model.Weights), pair => Assert.True(
+            Samples.Gap(Samples.Floats(pair.First.Value), Samples.Floats(pair.Second.Value)) is var gap && gap < 2e-5,
+            $"{pair.First.Name}: {gap}"));
     }
 
     [Fact]
@@ -113,7 +128,10 @@ public sealed class LabelScoresTests
         "freeze" => new FreezeMethod(),
         "freeze last" => new FreezeMethod(LastLayers: 1),
         "lora" => new LoraMethod(3, 6),
-        _ => new DeltaSpec(Enum.Parse<DeltaForm>(name), Merge: false, Settings: Settings(name) is [{ } key, { } value] ? new Dictionary<string, string> { [key] = value } : null),
+        _ => new DeltaSpec(
+            Enum.Parse<DeltaForm>(name),
+            Merge: false,
+            Settings: Settings(name) is [{ } key, { } value] ? new Dictionary<string, string> { [key] = value } : null),
     };
 
     // Sizes that a toy has.
@@ -139,7 +157,8 @@ public sealed class LabelScoresTests
         var reports = toy.Train(1, 25);
         Assert.True(reports[^1].Loss < reports[0].Loss, $"{reports[0].Loss} {reports[^1].Loss}");
         Assert.Contains(toy.Method.Weights, weight => weight.Name == "score.weight");
-        foreach (var weight in toy.Model.Weights.Where(weight => toy.Method.Weights.Contains(weight) != (Samples.Gap(fresh[weight.Name], Samples.Floats(weight.Value)) > 0)))
+        foreach (var weight in toy.Model.Weights.Where(
+            weight => toy.Method.Weights.Contains(weight) != (Samples.Gap(fresh[weight.Name], Samples.Floats(weight.Value)) > 0)))
             // A table's rows that no text has stand still; nothing else does.
             Assert.Fail(weight.Name);
         if (name == "freeze") Assert.Equal(["score.weight"], toy.Method.Weights.Select(weight => weight.Name));
@@ -170,7 +189,8 @@ public sealed class LabelScoresTests
         Assert.Equal(
             DeltaPlan.Configure(plain, new DeltaSpec(DeltaForm.Lora, Budget: "700")).Whole("r", 0),
             DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Budget: "700")).Whole("r", 0));
-        Assert.Equal(["norm", "classifier", "score"], DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["modules_to_save"] = "[\"norm\"]" })).Texts("modules_to_save"));
+        Assert.Equal(["norm", "classifier", "score"], DeltaPlan.Configure(model, new DeltaSpec(
+            DeltaForm.Lora, Settings: new Dictionary<string, string> { ["modules_to_save"] = "[\"norm\"]" })).Texts("modules_to_save"));
         Assert.False(DeltaPlan.Configure(plain, new DeltaSpec(DeltaForm.Lora)).Has("modules_to_save"));
     }
 
@@ -191,7 +211,10 @@ public sealed class LabelScoresTests
         using var method = TrainedMethod.Attach(model, new LoraMethod(2, 4), 3, "x");
         // What the files have not is learned: the head, and BERT's pooler where they left it out.
         var own = model.Weights.Where(method.Weights.Contains).Select(weight => weight.Name).ToList();
-        Assert.Equal(model.Weights.Select(weight => weight.Name).Where(weight => LabelHeads.Any(head => weight.StartsWith(head, StringComparison.Ordinal))), own);
+        Assert.Equal(
+            model.Weights.Select(weight => weight.Name)
+                .Where(weight => LabelHeads.Any(head => weight.StartsWith(head, StringComparison.Ordinal))),
+            own);
         Assert.NotEmpty(own);
         Dictionary<string, float[]> Gradients(bool anew)
         {
@@ -206,7 +229,8 @@ public sealed class LabelScoresTests
             return gradients;
         }
         Dictionary<string, float[]> kept = Gradients(false), fresh = Gradients(true);
-        Assert.All(kept, pair => Assert.True(Samples.Gap(pair.Value, fresh[pair.Key]) <= 1e-5 * Math.Max(1, pair.Value.Max(Math.Abs)), pair.Key));
+        Assert.All(
+            kept, pair => Assert.True(Samples.Gap(pair.Value, fresh[pair.Key]) <= 1e-5 * Math.Max(1, pair.Value.Max(Math.Abs)), pair.Key));
         Assert.All(own, weight => Assert.Contains(kept[weight], number => number != 0));
     }
 

@@ -7,24 +7,30 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>Two hundred steps of every sort leave behind what twenty did: no tensor more, and no object that once computed a gradient.</summary>
+/// <summary>
+/// Two hundred steps of every sort leave behind what twenty did: no tensor more, and no object that once computed a gradient.
+/// </summary>
 [Trait("kind", "invariant")]
 [Collection(Alone.Name)]
 public sealed class LeakTests
 {
-    private static AdapterSpec Lora(string data) => new(new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["r"] = "2", ["lora_dropout"] = "0.2" }), Data: [data]);
+    private static AdapterSpec Lora(string data) => new(
+        new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["r"] = "2", ["lora_dropout"] = "0.2" }), Data: [data]);
 
     private static ToyTraining Start(string what, string folder)
     {
         MethodSpec method = what switch
         {
             "lora" => new LoraMethod(R: 2, LoraDropout: 0.2),
-            "routed" => new AdaptersMethod(new Dictionary<string, AdapterSpec> { ["one"] = Lora("a"), ["two"] = Lora("b") }, Together.Route),
+            "routed" =>
+                new AdaptersMethod(new Dictionary<string, AdapterSpec> { ["one"] = Lora("a"), ["two"] = Lora("b") }, Together.Route),
             _ => new FullMethod(),
         };
-        List<Item> items = [.. Toy.Rows(9, 12, 7, 8, 11, 6, 10, 5).Select((row, i) => new Item([row with { Data = i % 2 == 0 ? "a" : "b" }]))];
+        List<Item> items = [.. Toy.Rows(9, 12, 7, 8, 11, 6, 10, 5)
+            .Select((row, i) => new Item([row with { Data = i % 2 == 0 ? "a" : "b" }]))];
         // Rows of both adapters in every pass: one that has all rows keeps no list of its own.
-        return new ToyTraining(method, microTokens: what == "routed" ? null : 20, items: items, places: new AdapterPlaces(folder, stage => stage, folder));
+        return new ToyTraining(
+            method, microTokens: what == "routed" ? null : 20, items: items, places: new AdapterPlaces(folder, stage => stage, folder));
     }
 
     [Theory]
@@ -50,7 +56,8 @@ public sealed class LeakTests
         Assert.Equal(System.Runtime.GCLatencyMode.NoGCRegion, System.Runtime.GCSettings.LatencyMode);
         GC.EndNoGCRegion();
         Assert.Equal(before, after);
-        // A hundred bytes for each operation of each step would be a megabyte, each time. What is made once, such as compiled code's own tables, is not made again.
+        // A hundred bytes for each operation of each step would be a megabyte, each time. What is made once, such as compiled code's own
+        // tables, is not made again.
         for (int time = 0, done = 200; ; time++, done += 60)
         {
             var now = GC.GetTotalMemory(forceFullCollection: true);

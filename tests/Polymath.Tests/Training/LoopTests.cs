@@ -26,7 +26,8 @@ public sealed class LoopTests
             Assert.Equal((one[i].Step, one[i].Tokens), (many[i].Step, many[i].Tokens));
         }
         Assert.Equal(68, one[0].Tokens);
-        Assert.All(whole.Model.Weights.Zip(cut.Model.Weights), pair => Assert.True(Samples.Gap(Samples.Floats(pair.First.Value), Samples.Floats(pair.Second.Value)) < Samples.Ulps(256), pair.First.Name));
+        Assert.All(whole.Model.Weights.Zip(cut.Model.Weights), pair => Assert.True(
+            Samples.Gap(Samples.Floats(pair.First.Value), Samples.Floats(pair.Second.Value)) < Samples.Ulps(256), pair.First.Name));
     }
 
     [Fact]
@@ -41,7 +42,9 @@ public sealed class LoopTests
     [Fact]
     public void The_gradient_is_clipped_to_its_greatest_norm()
     {
-        using ToyTraining free = new(new FullMethod(), clip: 0), loose = new(new FullMethod(), clip: 1e9), tight = new(new FullMethod(), clip: 1e-9);
+        using ToyTraining free = new(new FullMethod(), clip: 0),
+            loose = new(new FullMethod(), clip: 1e9),
+            tight = new(new FullMethod(), clip: 1e-9);
         var start = Toy.Values(free.Model.Weights);
         var norms = new[] { free, loose, tight }.Select(toy => toy.Train(1, 1)[0].GradientNorm).ToList();
         Assert.Equal(norms[0], norms[2]);
@@ -69,7 +72,8 @@ public sealed class LoopTests
     [Fact]
     public void The_loss_is_the_mean_over_targets_not_over_rows()
     {
-        using var toy = new ToyTraining(new FullMethod(), items: [new Item([Toy.Row(3)]), new Item([Toy.Row(20, 1, half: true)])], tokens: 23);
+        using var toy = new ToyTraining(
+            new FullMethod(), items: [new Item([Toy.Row(3)]), new Item([Toy.Row(20, 1, half: true)])], tokens: 23);
         double Loss(int length, int number, bool half)
         {
             using var scope = torch.NewDisposeScope();

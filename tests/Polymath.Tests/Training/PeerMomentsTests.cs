@@ -39,12 +39,30 @@ public sealed class PeerMomentsTests : IDisposable
         var said = JsonNode.Parse(File.ReadAllText(At(name, "rows.json")))!;
         using var model = ModelFolder.Open(TextFixtures.At("models", (string)said["base"]!));
         var method = new AdaptersMethod(new Dictionary<string, AdapterSpec> { ["one"] = new(Folder: adapter, OptimizerState: moments) });
-        using var trained = TrainedMethod.Attach(model, method, 1, "stage", places: new AdapterPlaces(folder.Path, stage => stage, folder.At("prepared")));
-        var spec = new OptimizerSpec((double)said["rate"]!, Beta2: (double)said["beta2"]!, Epsilon: (double)said["epsilon"]!, WeightDecay: (double)said["weightDecay"]!, Clip: 0);
+        using var trained = TrainedMethod.Attach(
+            model,
+            method,
+            1,
+            "stage",
+            places: new AdapterPlaces(folder.Path, stage => stage, folder.At("prepared")));
+        var spec = new OptimizerSpec(
+            (double)said["rate"]!,
+            Beta2: (double)said["beta2"]!,
+            Epsilon: (double)said["epsilon"]!,
+            WeightDecay: (double)said["weightDecay"]!,
+            Clip: 0);
         using var optimizer = new AdamW(trained.Groups(spec));
         trained.TakeUp(optimizer);
-        var rows = said["rows"]!.Deserialize<int[][]>()!.Skip(4).Select(ids => new Item([new TokenRow(ids, [.. ids.Select(_ => 1f)], "row")])).ToList();
-        new Loop(model, new NextToken(), new InOrder(rows), optimizer, new RateSchedule(spec.Rate, 100, new ScheduleSpec(ScheduleKind.Constant)), new BatchSpec(24), new Solo()).Step(3, TestContext.Current.CancellationToken);
+        var rows = said["rows"]!.Deserialize<int[][]>()!.Skip(4)
+            .Select(ids => new Item([new TokenRow(ids, [.. ids.Select(_ => 1f)], "row")])).ToList();
+        new Loop(
+            model,
+            new NextToken(),
+            new InOrder(rows),
+            optimizer,
+            new RateSchedule(spec.Rate, 100, new ScheduleSpec(ScheduleKind.Constant)),
+            new BatchSpec(24),
+            new Solo()).Step(3, TestContext.Current.CancellationToken);
         return optimizer.Weights.ToDictionary(weight => weight.Name, weight => Samples.Floats(weight.Value));
     }
 
@@ -96,8 +114,12 @@ public sealed class PeerMomentsTests : IDisposable
             return place;
         }
         string Refused(string adapter, string place) => Assert.Throws<InputException>(() => Third(adapter, place)).Message;
-        Assert.Contains("it is of 18 parameters, and the adapter trains 9", Refused("dora", Copy("dora", "plain")), StringComparison.Ordinal);
-        Assert.Contains("state.4.exp_avg is [2, 112], and base_model.model.model.layers.1.self_attn.q_proj.lora_A", Refused("bias", Copy("bias", "plain")), StringComparison.Ordinal);
+        Assert.Contains(
+            "it is of 18 parameters, and the adapter trains 9", Refused("dora", Copy("dora", "plain")), StringComparison.Ordinal);
+        Assert.Contains(
+            "state.4.exp_avg is [2, 112], and base_model.model.model.layers.1.self_attn.q_proj.lora_A",
+            Refused("bias", Copy("bias", "plain")),
+            StringComparison.Ordinal);
         var cut = Copy("plain", "plain");
         File.WriteAllBytes(Path.Combine(cut, PeerMoments.File), File.ReadAllBytes(At("plain", PeerMoments.File))[..2000]);
         Assert.Contains(PeerMoments.File, Refused("plain", cut), StringComparison.Ordinal);

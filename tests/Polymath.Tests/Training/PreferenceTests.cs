@@ -47,7 +47,8 @@ public sealed class PreferenceTests
         using var model = Toy.Model();
         using var scope = NewDisposeScope();
         const double Beta = 0.4;
-        var items = Enumerable.Range(0, 3).Select(i => new Item([Toy.Row(8 + i, i, half: true), Toy.Row(9 + i, i + 5, half: true)], [-20 - i, -22f])).ToList();
+        var items = Enumerable.Range(0, 3)
+            .Select(i => new Item([Toy.Row(8 + i, i, half: true), Toy.Row(9 + i, i + 5, half: true)], [-20 - i, -22f])).ToList();
         using var batch = Batch.Of([.. items.SelectMany(item => item.Rows)]);
         var score = new DirectPreference(Beta, answerWeight).Evaluate(model, batch, items);
         double loss = 0, margins = 0, right = 0;
@@ -71,7 +72,8 @@ public sealed class PreferenceTests
     [Fact]
     public void At_the_reference_the_loss_is_that_of_a_coin_and_the_step_favours_the_chosen_answer()
     {
-        using var toy = new ToyTraining(new Polymath.Recipes.FullMethod(), objective: new DirectPreference(0.1, 0), items: [Pair(Reference())], tokens: 999);
+        using var toy = new ToyTraining(
+            new Polymath.Recipes.FullMethod(), objective: new DirectPreference(0.1, 0), items: [Pair(Reference())], tokens: 999);
         Item Pair(float[] reference) => new([Toy.Row(8, 1, half: true), Toy.Row(9, 2, half: true)], reference);
         float[] Reference()
         {

@@ -33,11 +33,20 @@ public sealed class RolloutTests : IDisposable
     }
 
     private RolloutItems Source(Reward reward, int steps = 6) => new(
-        model, [.. Enumerable.Range(0, 5).Select(i => new RolloutPrompt($"p{i}", new string((char)('a' + i), 3), new Dictionary<string, string>()))], [("length", reward, 2.0)],
-        new RolloutSpec(Rounds: 2, Prompts: 3, Answers: 4, MaxNewTokens: 9), steps, 11, "please", folder.At("rollouts"), (round, name, value) => told.Add((round, name, value)));
+        model,
+        [.. Enumerable.Range(0, 5)
+            .Select(i => new RolloutPrompt($"p{i}", new string((char)('a' + i), 3), new Dictionary<string, string>()))],
+        [("length", reward, 2.0)],
+        new RolloutSpec(Rounds: 2, Prompts: 3, Answers: 4, MaxNewTokens: 9),
+        steps,
+        11,
+        "please",
+        folder.At("rollouts"),
+        (round, name, value) => told.Add((round, name, value)));
 
     private static string Show(IEnumerable<Item> items) =>
-        string.Join('\n', items.Select(item => string.Join(' ', item.Rows.SelectMany(row => row.Ids)) + " | " + string.Join(' ', item.Rows.SelectMany(row => row.Learn)) + " | " + string.Join(' ', item.Reference!)));
+        string.Join('\n', items.Select(item => string.Join(' ', item.Rows.SelectMany(row => row.Ids)) + " | "
+            + string.Join(' ', item.Rows.SelectMany(row => row.Learn)) + " | " + string.Join(' ', item.Reference!)));
 
     [Fact]
     public void A_round_is_written_down_and_read_again_as_the_same_items()
@@ -78,7 +87,8 @@ public sealed class RolloutTests : IDisposable
         Assert.NotEqual(default, source.Cursor);
         source.Prepare(4, TestContext.Current.CancellationToken);
         Assert.Equal(default, source.Cursor);
-        Assert.NotEqual(File.ReadAllText(folder.At("rollouts", "round-001.jsonl")), File.ReadAllText(folder.At("rollouts", "round-002.jsonl")));
+        Assert.NotEqual(
+            File.ReadAllText(folder.At("rollouts", "round-001.jsonl")), File.ReadAllText(folder.At("rollouts", "round-002.jsonl")));
     }
 
     [Fact]
@@ -92,7 +102,8 @@ public sealed class RolloutTests : IDisposable
         {
             using var scope = TorchSharp.torch.NewDisposeScope();
             using var batch = Batch.Of(item.Rows);
-            Assert.Equal(item.Reference!, DirectPreference.RowSums(model.Model, batch).data<float>().ToArray(), (a, b) => Math.Abs(a - b) < 1e-3);
+            Assert.Equal(
+                item.Reference!, DirectPreference.RowSums(model.Model, batch).data<float>().ToArray(), (a, b) => Math.Abs(a - b) < 1e-3);
             foreach (var row in item.Rows)
             {
                 Assert.Equal([0, 0, 0, 0, 0, 0, 1], row.Learn[..7]);
@@ -105,7 +116,9 @@ public sealed class RolloutTests : IDisposable
     [Fact]
     public void Answers_that_all_score_alike_are_told_and_nothing_is_written()
     {
-        Assert.Contains("no pairs to learn from", Assert.Throws<RunFailedException>(() => Source(new Same()).Prepare(1, CancellationToken.None)).Message);
+        Assert.Contains(
+            "no pairs to learn from",
+            Assert.Throws<RunFailedException>(() => Source(new Same()).Prepare(1, CancellationToken.None)).Message);
         Assert.False(File.Exists(folder.At("rollouts", "round-001.jsonl")));
     }
 }

@@ -21,7 +21,10 @@ public sealed class RunFolderTests : IDisposable
         Open("b", fresh: true);
         Open("c", fresh: true);
         Open("c", fresh: true, name: "run" + Path.DirectorySeparatorChar);
-        Assert.Equal(["c", "a", "b", "c"], new[] { "run", "run.previous", "run.previous-2", "run.previous-3" }.Select(name => File.ReadAllText(folder.At(name, "recipe.yaml"))));
+        Assert.Equal(
+            ["c", "a", "b", "c"],
+            new[] { "run", "run.previous", "run.previous-2", "run.previous-3" }
+                .Select(name => File.ReadAllText(folder.At(name, "recipe.yaml"))));
     }
 
     [Fact]
@@ -31,7 +34,9 @@ public sealed class RunFolderTests : IDisposable
         File.WriteAllText(folder.At("run", "run.lock"), "");
         File.WriteAllText(folder.At("run", $"recipe.yaml.{Guid.NewGuid():N}.tmp"), "half");
         Open("whole", fresh: false);
-        Assert.Equal(["recipe.yaml", "run.lock"], Directory.GetFiles(folder.At("run")).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["recipe.yaml", "run.lock"],
+            Directory.GetFiles(folder.At("run")).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal));
         Assert.Equal("whole", File.ReadAllText(folder.At("run", "recipe.yaml")));
     }
 

@@ -29,7 +29,8 @@ public sealed class RunReportTests
     {
         using var json = JsonDocument.Parse(SampleReports.Whole.ToJson());
         var row = json.RootElement.GetProperty("abilities")[1];
-        Assert.Equal(["after", "perplexity", "form", "tones", "distinct2", "author"], row.EnumerateObject().Select(property => property.Name));
+        Assert.Equal(
+            ["after", "perplexity", "form", "tones", "distinct2", "author"], row.EnumerateObject().Select(property => property.Name));
         Assert.Equal((142.7, "pretrain"), (row.GetProperty("perplexity").GetDouble(), row.GetProperty("after").GetString()));
         Assert.Equal(0.587, json.RootElement.GetProperty("baselines").GetProperty("author: naive Bayes").GetDouble());
         Assert.Equal(1912, json.RootElement.GetProperty("stages")[0].GetProperty("peakMemoryMegabytes").GetDouble());
@@ -53,7 +54,9 @@ public sealed class RunReportTests
         {
             UnigramPerplexity = double.NaN,
             Stages = [SampleReports.Whole.Stages[0] with { LastLoss = double.PositiveInfinity }],
-            Abilities = [new AbilityRow("start", new Dictionary<string, double> { ["a"] = double.NaN, ["b"] = double.NegativeInfinity, ["c"] = double.PositiveInfinity })],
+            Abilities = [new AbilityRow(
+                "start",
+                new Dictionary<string, double> { ["a"] = double.NaN, ["b"] = double.NegativeInfinity, ["c"] = double.PositiveInfinity })],
         };
         var back = RunReport.Parse(report.ToJson());
         Assert.Equal((double.NaN, double.PositiveInfinity), (back.UnigramPerplexity!.Value, back.Stages[0].LastLoss));
@@ -72,5 +75,6 @@ public sealed class RunReportTests
     [InlineData("""{"after": "x", "form": "high"}""")]
     [InlineData("""{"after": "x", "form": [1]}""")]
     [InlineData("3")]
-    public void Other_objects_are_no_ability_rows(string json) => Assert.Throws<JsonException>(() => JsonSerializer.Deserialize<AbilityRow>(json));
+    public void Other_objects_are_no_ability_rows(string json) =>
+        Assert.Throws<JsonException>(() => JsonSerializer.Deserialize<AbilityRow>(json));
 }

@@ -10,7 +10,18 @@ internal static class SampleReports
         ["perplexity"] = false, ["form"] = true, ["tones"] = true, ["distinct2"] = true, ["author"] = true,
     };
 
-    public static readonly RunReport Empty = new("empty", "", 0, null, null, null, [], [], [], new EnvironmentReport("", "", "", "", 0, "", ""), []);
+    public static readonly RunReport Empty = new(
+        "empty",
+        "",
+        0,
+        null,
+        null,
+        null,
+        [],
+        [],
+        [],
+        new EnvironmentReport("", "", "", "", 0, "", ""),
+        []);
 
     public static readonly RunReport Whole = new(
         "tang",
@@ -50,7 +61,11 @@ internal static class SampleReports
             for (var step = 1; step <= stage.Steps; step++)
             {
                 var noise = Math.Sin(step * 12.9898) * Math.Cos(step * 78.233) * 0.05 * stage.FirstLoss;
-                points.Add(new(stage.Name, step, "loss", stage.LastLoss + (stage.FirstLoss - stage.LastLoss) * Math.Exp(-6.0 * step / stage.Steps) + noise));
+                points.Add(new(
+                    stage.Name,
+                    step,
+                    "loss",
+                    stage.LastLoss + (stage.FirstLoss - stage.LastLoss) * Math.Exp(-6.0 * step / stage.Steps) + noise));
             }
         }
         for (var step = 100; step <= 500; step += 100) points.Add(new("pretrain", step, "perplexity", 140 + 400 * Math.Exp(-step / 120.0)));
@@ -63,6 +78,15 @@ internal static class SampleReports
         return points;
     }
 
-    private static AbilityRow Row(string after, double perplexity, double form, double tones, double distinct, double author) =>
-        new(after, new Dictionary<string, double> { ["perplexity"] = perplexity, ["form"] = form, ["tones"] = tones, ["distinct2"] = distinct, ["author"] = author });
+    private static AbilityRow Row(
+        string after,
+        double perplexity,
+        double form,
+        double tones,
+        double distinct,
+        double author) =>
+            new(after, new Dictionary<string, double>
+            {
+                ["perplexity"] = perplexity, ["form"] = form, ["tones"] = tones, ["distinct2"] = distinct, ["author"] = author,
+            });
 }

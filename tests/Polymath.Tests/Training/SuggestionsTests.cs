@@ -9,38 +9,56 @@ public sealed class SuggestionsTests
     private static readonly Dictionary<string, bool> Better = new() { ["skill"] = true, ["distinct2"] = true, ["perplexity"] = false };
 
     [Fact]
-    public void A_sound_run_is_told_so() => Assert.StartsWith("Nothing stands out", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.49)))), StringComparison.Ordinal);
+    public void A_sound_run_is_told_so() => Assert.StartsWith(
+        "Nothing stands out", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.49)))), StringComparison.Ordinal);
 
     [Fact]
-    public void An_empty_run_is_asked_for() => Assert.StartsWith("No stage has run", Assert.Single(Suggestions.For(SampleReports.Empty, Better)), StringComparison.Ordinal);
+    public void An_empty_run_is_asked_for() =>
+        Assert.StartsWith("No stage has run", Assert.Single(Suggestions.For(SampleReports.Empty, Better)), StringComparison.Ordinal);
 
     [Fact]
     public void A_lost_ability_names_its_stage_and_the_remedy_fits_the_method()
     {
-        Assert.Contains("skill went from 0.500 to 0.400 after tune. Mix the data it was learned from into tune", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.4)))), StringComparison.Ordinal);
+        Assert.Contains(
+            "skill went from 0.500 to 0.400 after tune. Mix the data it was learned from into tune",
+            Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.4)))),
+            StringComparison.Ordinal);
         Assert.Contains("a small delta", Assert.Single(For(Rows(("start", 0.5), ("read", 0.4)))), StringComparison.Ordinal);
         Assert.Contains("delta smaller", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.4)))), StringComparison.Ordinal);
-        Assert.Contains("skill went from 0.500 to 0.300 after please. Raise beta", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("please", 0.3)))), StringComparison.Ordinal);
+        Assert.Contains(
+            "skill went from 0.500 to 0.300 after please. Raise beta",
+            Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("please", 0.3)))),
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void An_ability_that_came_back_is_not_lost() =>
-        Assert.StartsWith("Nothing", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.3), ("please", 0.5)))), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Nothing", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.3), ("please", 0.5)))), StringComparison.Ordinal);
 
     [Fact]
     public void Variety_lost_in_alignment_asks_for_beta_but_noise_is_no_variety()
     {
         AbilityRow[] rows = [Row("start", "distinct2", 0.99), Row("read", "distinct2", 0.8), Row("please", "distinct2", 0.7)];
-        Assert.Contains("distinct2 went from 0.800 to 0.700 after please. Answers grow alike: raise beta", Assert.Single(For(rows)), StringComparison.Ordinal);
+        Assert.Contains(
+            "distinct2 went from 0.800 to 0.700 after please. Answers grow alike: raise beta",
+            Assert.Single(For(rows)),
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void An_ability_behind_its_best_baseline_asks_for_more()
     {
-        var report = Report(Rows(("start", 0.1), ("read", 0.5))) with { Baselines = new Dictionary<string, double> { ["skill: majority"] = 0.6, ["skill: naive Bayes"] = 0.7 } };
-        Assert.Contains("skill (0.500 at best) is behind naive Bayes (0.700)", Assert.Single(Suggestions.For(report, Better)), StringComparison.Ordinal);
+        var report = Report(Rows(
+            ("start", 0.1),
+            ("read", 0.5))) with { Baselines = new Dictionary<string, double> { ["skill: majority"] = 0.6, ["skill: naive Bayes"] = 0.7 } };
+        Assert.Contains(
+            "skill (0.500 at best) is behind naive Bayes (0.700)",
+            Assert.Single(Suggestions.For(report, Better)),
+            StringComparison.Ordinal);
         var reading = Report([Row("read", "perplexity", 900)]) with { UnigramPerplexity = 800 };
-        Assert.Contains("perplexity (900 at best) is behind unigram (800)", Assert.Single(Suggestions.For(reading, Better)), StringComparison.Ordinal);
+        Assert.Contains(
+            "perplexity (900 at best) is behind unigram (800)", Assert.Single(Suggestions.For(reading, Better)), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -48,10 +66,19 @@ public sealed class SuggestionsTests
     {
         var report = Report(Rows(("start", 0.1)));
         var stage = report.Stages[0];
-        Assert.Contains("did not fall (4.00 to 4.50)", Assert.Single(Suggestions.For(report with { Stages = [stage with { LastLoss = 4.5 }] }, Better)), StringComparison.Ordinal);
-        Assert.Contains("ended as no number", Assert.Single(Suggestions.For(report with { Stages = [stage with { LastLoss = double.NaN }] }, Better)), StringComparison.Ordinal);
+        Assert.Contains(
+            "did not fall (4.00 to 4.50)",
+            Assert.Single(Suggestions.For(report with { Stages = [stage with { LastLoss = 4.5 }] }, Better)),
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "ended as no number",
+            Assert.Single(Suggestions.For(report with { Stages = [stage with { LastLoss = double.NaN }] }, Better)),
+            StringComparison.Ordinal);
         List<MetricPoint> falling = [.. Enumerable.Range(1, 100).Select(step => new MetricPoint("read", step, "loss", 5 - 0.02 * step))];
-        Assert.Contains("The loss of read was still falling at its end (3.29 to 3.09", Assert.Single(Suggestions.For(report, Better, falling)), StringComparison.Ordinal);
+        Assert.Contains(
+            "The loss of read was still falling at its end (3.29 to 3.09",
+            Assert.Single(Suggestions.For(report, Better, falling)),
+            StringComparison.Ordinal);
         List<MetricPoint> flat = [.. falling.Select(point => point with { Value = 3 + Math.Exp(-point.Step) })];
         Assert.StartsWith("Nothing", Assert.Single(Suggestions.For(report, Better, flat)), StringComparison.Ordinal);
     }
@@ -69,7 +96,9 @@ public sealed class SuggestionsTests
         Abilities = rows,
     };
 
-    private static AbilityRow[] Rows(params (string After, double Value)[] rows) => [.. rows.Select(row => Row(row.After, "skill", row.Value))];
+    private static AbilityRow[] Rows(params (string After, double Value)[] rows) =>
+        [.. rows.Select(row => Row(row.After, "skill", row.Value))];
 
-    private static AbilityRow Row(string after, string ability, double value) => new(after, new Dictionary<string, double> { [ability] = value });
+    private static AbilityRow Row(string after, string ability, double value) =>
+        new(after, new Dictionary<string, double> { [ability] = value });
 }

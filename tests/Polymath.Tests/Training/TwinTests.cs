@@ -62,7 +62,11 @@ public sealed class TwinTests
     private static (double Loss, long Tokens, IReadOnlyDictionary<string, double> Metrics, Dictionary<string,
         float[]> Weights) Step(Together peers, Objective objective, params Item[] items)
     {
-        using var toy = new ToyTraining(new FullMethod(), objective: objective, items: items, tokens: items.Sum(item => item.Tokens),
+        using var toy = new ToyTraining(
+            new FullMethod(),
+            objective: objective,
+            items: items,
+            tokens: items.Sum(item => item.Tokens),
             peers: peers);
         var report = toy.Train(1, 1)[0];
         return (report.Loss, report.Tokens, report.Metrics, Toy.Values(toy.Model.Weights));

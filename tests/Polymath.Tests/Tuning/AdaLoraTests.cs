@@ -31,7 +31,10 @@ public sealed class AdaLoraTests : IDisposable
     }
 
     private static AdapterConfiguration Settings(string more = "") => AdapterConfiguration.Of(
-        JsonNode.Parse($$"""{"peft_type":"ADALORA","init_r":4,"target_r":2,"tinit":2,"tfinal":3,"deltaT":2,"lora_alpha":8,"target_modules":["q_proj","v_proj"]{{more}}}""")!.AsObject(), "the test");
+        JsonNode.Parse(
+            $$"""{"peft_type":"ADALORA","init_r":4,"target_r":2,"tinit":2,"tfinal":3,"deltaT":2,"lora_alpha":8,"target_modules":["q_proj","v_proj"]{{more}}}""")!
+            .AsObject(),
+        "the test");
 
     private DeltaSet Started()
     {
@@ -47,7 +50,8 @@ public sealed class AdaLoraTests : IDisposable
         return set;
     }
 
-    private static List<TokenRow> Rows(int step) => [.. new[] { 5, 21 }.Select(first => new TokenRow([.. Enumerable.Range(0, 8).Select(i => (first + i + 3 * step) % 199)], [0, 1, 1, 1, 1, 1, 1, 1], ""))];
+    private static List<TokenRow> Rows(int step) => [.. new[] { 5, 21 }.Select(
+        first => new TokenRow([.. Enumerable.Range(0, 8).Select(i => (first + i + 3 * step) % 199)], [0, 1, 1, 1, 1, 1, 1, 1], ""))];
 
     private double Step(DeltaSet set, int step)
     {
@@ -84,13 +88,16 @@ public sealed class AdaLoraTests : IDisposable
             Assert.Equal(losses[step - 1].item<float>(), Step(set, step), 1e-4);
             using var scope = NewDisposeScope();
             // By the modules' names, which is the order of the model.
-            float[] mine = [.. set.Trained.Where(item => item.Name.EndsWith("lora_E", StringComparison.Ordinal)).SelectMany(item => Samples.Floats(item.Weight.Value))], theirs = Samples.Floats(values[step - 1]);
+            float[] mine = [.. set.Trained.Where(item => item.Name.EndsWith("lora_E", StringComparison.Ordinal))
+                .SelectMany(item => Samples.Floats(item.Weight.Value))],
+                theirs = Samples.Floats(values[step - 1]);
             Assert.True(Samples.Gap(theirs, mine) < 2e-5, $"step {step}: {Samples.Gap(theirs, mine)}");
             Assert.Equal(theirs.Select(x => x == 0), mine.Select(x => x == 0));
         }
         using (var after = reference.Map("after")) Assert.True(Samples.Gap(Samples.Floats(after), Logits()) < 1e-4);
         set.Save(folder.Path);
-        using SafetensorsFile ours = SafetensorsFile.Open(folder.At("adapter_model.safetensors")), peft = SafetensorsFile.Open(TextFixtures.At("own", "adalora", "adapter_model.safetensors"));
+        using SafetensorsFile ours = SafetensorsFile.Open(folder.At("adapter_model.safetensors")),
+            peft = SafetensorsFile.Open(TextFixtures.At("own", "adalora", "adapter_model.safetensors"));
         Assert.Equal(peft.Entries.Keys.Order(StringComparer.Ordinal), ours.Entries.Keys.Order(StringComparer.Ordinal));
         foreach (var name in peft.Entries.Keys)
         {
@@ -99,7 +106,8 @@ public sealed class AdaLoraTests : IDisposable
             Assert.True(one.numel() == 0 || Samples.Gap(Samples.Floats(other), Samples.Floats(one)) < 5e-5, name);
         }
         JsonNode Pattern(string file) => JsonNode.Parse(File.ReadAllText(file))!["rank_pattern"]!;
-        Assert.True(JsonNode.DeepEquals(Pattern(TextFixtures.At("own", "adalora", "adapter_config.json")), Pattern(folder.At("adapter_config.json"))));
+        Assert.True(JsonNode.DeepEquals(
+            Pattern(TextFixtures.At("own", "adalora", "adapter_config.json")), Pattern(folder.At("adapter_config.json"))));
     }
 
     [Fact]
@@ -111,7 +119,8 @@ public sealed class AdaLoraTests : IDisposable
             Assert.True(Samples.Gap(Samples.Floats(after), Logits()) < 1e-4);
             set.Save(folder.Path);
         }
-        Assert.Equal(WeightDigest.Of([TextFixtures.At("own", "adalora", "adapter_model.safetensors")]), WeightDigest.Of([folder.At("adapter_model.safetensors")]));
+        Assert.Equal(WeightDigest.Of([TextFixtures.At("own", "adalora", "adapter_model.safetensors")]), WeightDigest.Of(
+            [folder.At("adapter_model.safetensors")]));
     }
 
     [Fact]
@@ -146,6 +155,8 @@ public sealed class AdaLoraTests : IDisposable
     {
         using var set = DeltaSet.Fresh(model, Settings(), 1);
         Assert.Contains(message, Assert.Throws<InputException>(() => set.Course!.Begin(steps)).Message);
-        Assert.Contains("between 0 and 1", Assert.Throws<InputException>(() => DeltaSet.Fresh(model, Settings(""","beta1":1"""), 1).Dispose()).Message);
+        Assert.Contains(
+            "between 0 and 1",
+            Assert.Throws<InputException>(() => DeltaSet.Fresh(model, Settings(""","beta1":1"""), 1).Dispose()).Message);
     }
 }

@@ -53,7 +53,8 @@ public sealed class AdapterBaseTests : IDisposable
     [InlineData("llama", BasePrecision.Nf4)]
     [InlineData("gpt2", BasePrecision.Nf4)]
     [InlineData("qwen3", BasePrecision.Int8)]
-    public void A_rounded_model_has_the_signature_of_the_model_that_it_writes_and_knows_the_one_it_was(string family, BasePrecision precision)
+    public void A_rounded_model_has_the_signature_of_the_model_that_it_writes_and_knows_the_one_it_was(
+        string family, BasePrecision precision)
     {
         using var model = Open(family);
         var whole = ModelSignature.Of(model);
@@ -93,7 +94,12 @@ public sealed class AdapterBaseTests : IDisposable
     [InlineData(BasePrecision.Int8)]
     public void What_a_stage_leaves_fits_together_and_goes_on_the_first_base_too(BasePrecision? precision)
     {
-        foreach (var method in new MethodSpec[] { new LoraMethod(R: 2, Merge: false, Base: precision), new DeltaSpec(DeltaForm.NormTuning, Base: precision), new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["modules_to_save"] = "[\"norm\"]" }, Base: precision) })
+        foreach (var method in new MethodSpec[]
+        {
+            new LoraMethod(R: 2, Merge: false, Base: precision),
+            new DeltaSpec(DeltaForm.NormTuning, Base: precision),
+            new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["modules_to_save"] = "[\"norm\"]" }, Base: precision),
+        })
         {
             string adapter;
             using (var model = Open()) adapter = Adapter(model, method);
@@ -123,7 +129,8 @@ public sealed class AdapterBaseTests : IDisposable
     {
         using var model = Open();
         var adapter = Adapter(model);
-        Assert.DoesNotContain("polymath", File.ReadAllText(Path.Combine(adapter, "adapter_config.json")), StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain(
+            "polymath", File.ReadAllText(Path.Combine(adapter, "adapter_config.json")), StringComparison.OrdinalIgnoreCase);
         using (var file = SafetensorsFile.Open(Path.Combine(adapter, "adapter_model.safetensors")))
         {
             Assert.Equal("pt", file.Metadata["format"]);

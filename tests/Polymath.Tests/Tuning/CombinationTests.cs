@@ -24,7 +24,8 @@ public sealed class CombinationTests : IDisposable
         folder.Dispose();
     }
 
-    private List<(DeltaSet Set, double Weight)> Both() => [(DeltaSet.Load(model, Path.Combine(fixture, "a")), 0.7), (DeltaSet.Load(model, Path.Combine(fixture, "b")), 0.4)];
+    private List<(DeltaSet Set, double Weight)> Both() =>
+        [(DeltaSet.Load(model, Path.Combine(fixture, "a")), 0.7), (DeltaSet.Load(model, Path.Combine(fixture, "b")), 0.4)];
 
     // The logits of the base case's inputs, where no padding is.
     private (float[] Ours, float[] Theirs) Compared(string? name)
@@ -36,7 +37,8 @@ public sealed class CombinationTests : IDisposable
         var ids = inputs.Map("input_ids").to(ScalarType.Int64);
         var mask = inputs.Map("attention_mask").to(ScalarType.Int64);
         var kept = mask.flatten().nonzero().squeeze(1);
-        var rows = Enumerable.Range(0, (int)ids.size(0)).Select(r => ids[r].masked_select(mask[r].ne(0)).data<long>().ToArray().Select(id => (int)id).ToArray()).ToList();
+        var rows = Enumerable.Range(0, (int)ids.size(0))
+            .Select(r => ids[r].masked_select(mask[r].ne(0)).data<long>().ToArray().Select(id => (int)id).ToArray()).ToList();
         using var batch = model.Lay([.. rows.Select(row => new TokenRow(row, new float[row.Length], ""))]);
         var ours = Samples.Floats(model.Unembed(model.Hidden(batch)));
         return (ours, name is null ? ours : Samples.Floats(reference.Map(name).flatten(0, 1).index_select(0, kept)));
@@ -50,7 +52,13 @@ public sealed class CombinationTests : IDisposable
     public void What_PEFT_combines_rightly_is_combined_so(CombineKind kind, string name)
     {
         var sets = Both();
-        using var joined = Combination.Of(sets, kind, 0.5, null, 0, out var errors);
+        using var joined = Combination.Of(
+            sets,
+            kind,
+            0.5,
+            null,
+            0,
+            out var errors);
         joined.Save(folder.Path, sets[0].Set.Configuration);
         sets.ForEach(pair => pair.Set.Dispose());
         using var set = DeltaSet.Load(model, folder.Path);
@@ -64,7 +72,13 @@ public sealed class CombinationTests : IDisposable
     public void What_sums_up_to_nothing_is_measured_by_what_was_summed()
     {
         var sets = Both();
-        using var nothing = Combination.Of([(sets[0].Set, 1), (sets[0].Set, -1)], CombineKind.Cat, 0.5, null, 0, out var errors);
+        using var nothing = Combination.Of(
+            [(sets[0].Set, 1), (sets[0].Set, -1)],
+            CombineKind.Cat,
+            0.5,
+            null,
+            0,
+            out var errors);
         Assert.All(errors.Values, error => Assert.InRange(error, 0, 1e-3));
         sets.ForEach(pair => pair.Set.Dispose());
     }
@@ -87,9 +101,21 @@ public sealed class CombinationTests : IDisposable
     {
         var sets = Both();
         // With a full rank nothing is cut, and the result is the rule's.
-        using var whole = Combination.Of(sets, kind, kind == CombineKind.DareLinearSvd ? 1 : 0.5, 64, 0, out var errors);
+        using var whole = Combination.Of(
+            sets,
+            kind,
+            kind == CombineKind.DareLinearSvd ? 1 : 0.5,
+            64,
+            0,
+            out var errors);
         Assert.All(errors.Values, error => Assert.True(error < 1e-5, $"{error}"));
-        using var narrow = Combination.Of(sets, kind, 0.5, 2, 0, out var cut);
+        using var narrow = Combination.Of(
+            sets,
+            kind,
+            0.5,
+            2,
+            0,
+            out var cut);
         Assert.All(cut.Values, error => Assert.True(error > 1e-3));
         whole.Save(folder.Path, sets[0].Set.Configuration);
         sets.ForEach(pair => pair.Set.Dispose());
@@ -126,7 +152,8 @@ public sealed class CombinationTests : IDisposable
     {
         var gate = MergeGate.Open(model, [[5, 6, 7]]);
         using var set = DeltaSet.Load(model, TextFixtures.At("adapters", "lora"));
-        Assert.Contains("--gate", Assert.Throws<InputException>(() => gate.Pass(model, folder.Path, 1e-6)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "--gate", Assert.Throws<InputException>(() => gate.Pass(model, folder.Path, 1e-6)).Message, StringComparison.Ordinal);
         Assert.False(File.Exists(folder.At("gate.json")));
     }
 
@@ -137,7 +164,13 @@ public sealed class CombinationTests : IDisposable
     public void What_cannot_be_combined_or_converted_is_refused(string name)
     {
         using var set = DeltaSet.Load(model, TextFixtures.At("adapters", name));
-        Assert.Throws<InputException>(() => Combination.Of([(set, 1)], CombineKind.Cat, 0.5, null, 0, out _));
+        Assert.Throws<InputException>(() => Combination.Of(
+            [(set, 1)],
+            CombineKind.Cat,
+            0.5,
+            null,
+            0,
+            out _));
         if (name != "ia3") Assert.Throws<InputException>(() => LowRank.Convert(set, 4, out _));
     }
 }

@@ -12,7 +12,8 @@ namespace Polymath.Tests.Tuning;
 /// <summary>Every kind of adapter, ready to stand on three families.</summary>
 internal static class DeltaKinds
 {
-    // Settings beside the targets. A fresh adapter of the first kind leaves the base as it is; one of the second starts elsewhere by its definition.
+    // Settings beside the targets. A fresh adapter of the first kind leaves the base as it is; one of the second starts elsewhere by its
+    // definition.
     private static readonly Dictionary<string, (string Settings, bool IsBaseWhenFresh)> kinds = new(StringComparer.Ordinal)
     {
         ["LORA"] = ("""{"r":3,"lora_alpha":6}""", true),
@@ -93,10 +94,16 @@ internal static class DeltaKinds
         var content = JsonNode.Parse(kinds[kind].Settings)!.AsObject();
         foreach (var (key, value) in dropped ? Dropouts(kind) : []) content[key] = value;
         content["peft_type"] = kind.Split(' ')[0];
-        var norms = model.Weights.Where(weight => weight.Shape.Count == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal)).Select(weight => weight.Name[..^".weight".Length]);
-        if (!kind.Contains("PROMPT", StringComparison.Ordinal) && !kind.Contains("P_", StringComparison.Ordinal) && !kind.Contains("PREFIX", StringComparison.Ordinal))
-            content["target_modules"] = new JsonArray([.. (kind == "LN_TUNING" ? norms : kind == "TRAINABLE_TOKENS" ? [model.Tokens.Name] : kind == "POLYMATH_BITFIT" ? []
-                : kind.Contains("BOTTLENECK", StringComparison.Ordinal) ? model.Projections.Where(map => map.Role == Role.Output || map.Role == Role.Down && !kind.EndsWith("multihead", StringComparison.Ordinal)).Select(map => map.Name) : model.DefaultTargets).Select(name => JsonValue.Create(name))]);
+        var norms = model.Weights.Where(weight => weight.Shape.Count == 1 && weight.Name.EndsWith(".weight", StringComparison.Ordinal))
+            .Select(weight => weight.Name[..^".weight".Length]);
+        if (!kind.Contains("PROMPT", StringComparison.Ordinal)
+            && !kind.Contains("P_", StringComparison.Ordinal) && !kind.Contains("PREFIX", StringComparison.Ordinal))
+            content["target_modules"] = new JsonArray(
+                [.. (kind == "LN_TUNING" ? norms : kind == "TRAINABLE_TOKENS" ? [model.Tokens.Name] : kind == "POLYMATH_BITFIT" ? []
+                    : kind.Contains("BOTTLENECK", StringComparison.Ordinal)
+                        ? model.Projections.Where(map => map.Role == Role.Output
+                            || map.Role == Role.Down && !kind.EndsWith("multihead", StringComparison.Ordinal)).Select(map => map.Name)
+                    : model.DefaultTargets).Select(name => JsonValue.Create(name))]);
         var set = DeltaSet.Fresh(model, AdapterConfiguration.Of(content, kind), 5);
         // Away from where they start, so that what has to change does.
         if (moved) foreach (var (name, weight) in set.Trained) weight.Assign(weight.Value + Samples.Normal(name, weight.Value.shape) * 0.2);

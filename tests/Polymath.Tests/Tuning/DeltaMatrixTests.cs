@@ -64,7 +64,10 @@ public sealed class DeltaMatrixTests : IDisposable
         using var model = Open(family);
         using var set = Fresh(model, kind, moved: true);
         // Where the model has all its biases, none is made, and those it has are its own.
-        Assert.Equal(!kind.StartsWith('P') && kind != "ADAPTION_PROMPT" && !(kind.EndsWith("a bias", StringComparison.Ordinal) && family == "llama") || kind.StartsWith("POLYMATH_S", StringComparison.Ordinal) || (family, kind) == ("gpt2", "POLYMATH_BITFIT"), set.Merges);
+        Assert.Equal(
+            !kind.StartsWith('P') && kind != "ADAPTION_PROMPT" && !(kind.EndsWith("a bias", StringComparison.Ordinal) && family == "llama")
+                || kind.StartsWith("POLYMATH_S", StringComparison.Ordinal) || (family, kind) == ("gpt2", "POLYMATH_BITFIT"),
+            set.Merges);
         if (!set.Merges) return;
         var apart = Logits(model);
         var merged = set.Merged();
@@ -98,7 +101,8 @@ public sealed class DeltaMatrixTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Rounded))]
-    public void On_a_rounded_base_it_is_what_it_is_on_the_numbers_that_the_base_stands_for(BasePrecision precision, string family, string kind)
+    public void On_a_rounded_base_it_is_what_it_is_on_the_numbers_that_the_base_stands_for(
+        BasePrecision precision, string family, string kind)
     {
         using LanguageModel held = Open(family), wide = Open(family);
         held.Hold(precision);
@@ -124,7 +128,11 @@ public sealed class DeltaMatrixTests : IDisposable
                 Fused.Backpropagate(model.NegativeLogLikelihood(batch));
             }
             foreach (var ((name, weight), (_, other)) in set.Trained.Zip(twin.Trained))
-                Assert.True(Samples.Gap(other.Value.grad is { } theirs ? Samples.Floats(theirs) : new float[weight.Count], weight.Value.grad is { } ours ? Samples.Floats(ours) : new float[weight.Count]) < 2e-4, name);
+                Assert.True(
+                    Samples.Gap(
+                        other.Value.grad is { } theirs ? Samples.Floats(theirs) : new float[weight.Count],
+                        weight.Value.grad is { } ours ? Samples.Floats(ours) : new float[weight.Count]) < 2e-4,
+                    name);
             set.Save(folder.Path);
         }
         Assert.Equal(basis, Logits(held));
@@ -148,13 +156,16 @@ public sealed class DeltaMatrixTests : IDisposable
         using var again = DeltaSet.Load(merged, folder.Path, anyBase: true);
         var own = basis.Weights.ToDictionary(weight => weight.Name);
         // Rows that DoRA has scaled, PiSSA's part of the base, and numbers that were replaced have no way back of their own.
-        var lost = kind is "LORA dora" or "LORA dora a bias" or "LORA tokens" or "LORA bias" or "LORA pissa" or "LORA olora" or "LN_TUNING" or "TRAINABLE_TOKENS" or "POLYMATH_BITFIT";
+        var lost = kind is "LORA dora" or "LORA dora a bias" or "LORA tokens" or "LORA bias" or "LORA pissa" or "LORA olora" or "LN_TUNING"
+            or "TRAINABLE_TOKENS" or "POLYMATH_BITFIT";
         if (lost) Assert.Contains("--base", Assert.Throws<InputException>(() => again.Unmerged()).Message, StringComparison.Ordinal);
         var weights = again.Unmerged(lost ? weight => own[weight.Name].Wide() : null);
         foreach (var weight in merged.Weights)
         {
             using var scope = NewDisposeScope();
-            Assert.True(Samples.Gap(Samples.Floats(own[weight.Name].Wide()), Samples.Floats(weights.Of(weight) ?? weight.Wide())) < 2e-5, weight.Name);
+            Assert.True(
+                Samples.Gap(Samples.Floats(own[weight.Name].Wide()), Samples.Floats(weights.Of(weight) ?? weight.Wide())) < 2e-5,
+                weight.Name);
         }
     }
 
@@ -187,7 +198,9 @@ public sealed class DeltaMatrixTests : IDisposable
             }
 
             // DoRA's lengths count as constants in the gradient, by definition.
-            if (kind.StartsWith("LORA dora", StringComparison.Ordinal) && !name.EndsWith("lora_B.bias", StringComparison.Ordinal) && !name.EndsWith("lora_magnitude_vector", StringComparison.Ordinal)) continue;
+            if (kind.StartsWith("LORA dora", StringComparison.Ordinal) && !name.EndsWith("lora_B.bias", StringComparison.Ordinal)
+                && !name.EndsWith("lora_magnitude_vector", StringComparison.Ordinal))
+                continue;
             const double Step = 2e-3;
             var measured = (At(Step) - At(-Step)) / (2 * Step);
             weight.Assign(start);

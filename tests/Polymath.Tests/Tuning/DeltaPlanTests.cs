@@ -80,17 +80,35 @@ public sealed class DeltaPlanTests
     public void A_budget_that_cannot_be_is_refused(string budget, string message)
     {
         using var model = Open("llama");
-        Assert.Contains(message, Assert.Throws<InputException>(() => DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Budget: budget))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            message,
+            Assert.Throws<InputException>(() => DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Budget: budget))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void Settings_are_PEFTs_own_and_others_are_refused_with_the_known_ones()
     {
         using var model = Open("llama");
-        using (var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["r"] = "3", ["use_dora"] = "true", ["rank_pattern"] = """{"v_proj":5}""" })), 1))
-            Assert.Equal([3L, 5L], set.Trained.Where(item => item.Name.EndsWith("lora_A.weight", StringComparison.Ordinal)).Select(item => item.Weight.Value.shape[0]).Distinct());
-        Assert.Contains("the settings of a LORA are r, lora_alpha", Assert.Throws<InputException>(() => DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["rank"] = "3" })), 1).Dispose()).Message, StringComparison.Ordinal);
-        Assert.Contains("give one of them", Assert.Throws<InputException>(() => DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Budget: "8k", Settings: new Dictionary<string, string> { ["r"] = "3" }))).Message, StringComparison.Ordinal);
+        using (var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(
+            DeltaForm.Lora,
+            Settings: new Dictionary<string, string> { ["r"] = "3", ["use_dora"] = "true", ["rank_pattern"] = """{"v_proj":5}""" })), 1))
+            Assert.Equal(
+                [3L, 5L],
+                set.Trained.Where(item => item.Name.EndsWith("lora_A.weight", StringComparison.Ordinal))
+                    .Select(item => item.Weight.Value.shape[0]).Distinct());
+        Assert.Contains(
+            "the settings of a LORA are r, lora_alpha",
+            Assert.Throws<InputException>(() => DeltaSet.Fresh(
+                model,
+                DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["rank"] = "3" })),
+                1).Dispose()).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "give one of them",
+            Assert.Throws<InputException>(() => DeltaPlan.Configure(
+                model, new DeltaSpec(DeltaForm.Lora, Budget: "8k", Settings: new Dictionary<string, string> { ["r"] = "3" }))).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -103,10 +121,18 @@ public sealed class DeltaPlanTests
     [InlineData(DeltaForm.Adalora, null, "beta2", "1.5", "beta2 is 1.5; a number between 0 and 1")]
     [InlineData(DeltaForm.Lora, null, "init_lora_weights", "corda", "known are true, false")]
     [InlineData(DeltaForm.Lora, null, "layer_replication", "[[0,2],[1,3]]", "Write that one first")]
-    public void What_is_wrong_for_any_model_is_told_before_the_first_stage(DeltaForm form, string? budget, string? key, string? value, string message)
+    public void What_is_wrong_for_any_model_is_told_before_the_first_stage(
+        DeltaForm form,
+        string? budget,
+        string? key,
+        string? value,
+        string message)
     {
         var spec = new DeltaSpec(form, Budget: budget, Settings: key is null ? null : new Dictionary<string, string> { [key] = value! });
-        Assert.Contains(message, Assert.Throws<InputException>(() => DeltaPlan.Check(spec, "stages.task.method", steps: 20)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            message,
+            Assert.Throws<InputException>(() => DeltaPlan.Check(spec, "stages.task.method", steps: 20)).Message,
+            StringComparison.Ordinal);
         DeltaPlan.Check(new DeltaSpec(form, [Socket.Query], Budget: DeltaPlan.HasSize(form) ? "2%" : null), "stages.task.method");
     }
 
@@ -116,16 +142,31 @@ public sealed class DeltaPlanTests
     [MemberData(nameof(Forms))]
     public void Every_form_learns_in_the_loop_moves_only_its_own_weights_and_leaves_its_adapter(DeltaForm form)
     {
-        var settings = form switch { DeltaForm.TrainableTokens => ("token_indices", "[3,5,7,11]"), DeltaForm.Bitfit => ("create_missing", "true"), DeltaForm.Oft => ("oft_block_size", "4"), DeltaForm.Shira => ("r", "2"), DeltaForm.Adalora => ("tfinal", "990"), DeltaForm.Fourierft => ("n_frequency", "20"), _ => default };
-        var spec = new DeltaSpec(form, Settings: settings.Item1 is null ? null : new Dictionary<string, string> { [settings.Item1] = settings.Item2 });
+        var settings = form switch
+        {
+            DeltaForm.TrainableTokens => ("token_indices", "[3,5,7,11]"),
+            DeltaForm.Bitfit => ("create_missing", "true"),
+            DeltaForm.Oft => ("oft_block_size", "4"),
+            DeltaForm.Shira => ("r", "2"),
+            DeltaForm.Adalora => ("tfinal", "990"),
+            DeltaForm.Fourierft => ("n_frequency", "20"),
+            _ => default,
+        };
+        var spec = new DeltaSpec(
+            form, Settings: settings.Item1 is null ? null : new Dictionary<string, string> { [settings.Item1] = settings.Item2 });
         using var toy = new ToyTraining(spec);
         var own = toy.Method.Weights.ToHashSet();
         var basis = Toy.Values(toy.Model.Weights.Where(weight => !own.Contains(weight)));
         var before = Toy.Values(toy.Method.Weights.Select((weight, i) => new Weight($"{i}", weight.Value.detach().clone())));
         var reports = toy.Train(1, 25);
         Assert.True(reports[^1].Loss < reports[0].Loss, $"{form}: {reports[0].Loss} to {reports[^1].Loss}");
-        Assert.Equal(basis.SelectMany(pair => pair.Value), Toy.Values(toy.Model.Weights.Where(weight => !own.Contains(weight))).SelectMany(pair => pair.Value));
-        for (var i = 0; i < toy.Method.Weights.Count; i++) Assert.False(before[$"{i}"].SequenceEqual(Samples.Floats(toy.Method.Weights[i].Value)), $"{toy.Method.Weights[i].Name} did not move");
+        Assert.Equal(
+            basis.SelectMany(pair => pair.Value),
+            Toy.Values(toy.Model.Weights.Where(weight => !own.Contains(weight))).SelectMany(pair => pair.Value));
+        for (var i = 0; i < toy.Method.Weights.Count; i++)
+            Assert.False(
+                before[$"{i}"].SequenceEqual(Samples.Floats(toy.Method.Weights[i].Value)),
+                $"{toy.Method.Weights[i].Name} did not move");
         using var folder = new ScratchFolder();
         toy.Method.Training = false;
         toy.Method.Finish(folder.Path);

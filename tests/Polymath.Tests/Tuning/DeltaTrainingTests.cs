@@ -15,7 +15,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Every kind of adapter while it is trained, on three families: what moves, how it resumes, and blocks that are computed anew.</summary>
+/// <summary>
+/// Every kind of adapter while it is trained, on three families: what moves, how it resumes, and blocks that are computed anew.
+/// </summary>
 // Random numbers come from one generator of the whole process.
 [Trait("kind", "invariant")]
 [Collection(Alone.Name)]
@@ -39,9 +41,22 @@ public sealed class DeltaTrainingTests : IDisposable
             Set = Fresh(Model, kind, moved, dropped);
             foreach (var weight in Set.Weights) weight.Trainable = true;
             var spec = new OptimizerSpec(1e-2, Epsilon: 1e-6, WeightDecay: 0);
-            optimizer = new AdamW([new WeightGroup("", [.. Set.Weights], spec, null, Set.Penalty, Set.Course is { Follows: true } course ? course.Stepped : null)]);
+            optimizer = new AdamW([new WeightGroup(
+                "",
+                [.. Set.Weights],
+                spec,
+                null,
+                Set.Penalty,
+                Set.Course is { Follows: true } course ? course.Stepped : null)]);
             source = new CorpusItems([.. Rows().Concat([Row(12, 7, 5, 9), Row(8, 5, 12, 7, 6)]).Select(row => new Item([row]))], 3, "job");
-            loop = new Loop(Model, new NextToken(), source, optimizer, new RateSchedule(spec.Rate, 10, new ScheduleSpec(ScheduleKind.Linear)), new BatchSpec(8), new Solo());
+            loop = new Loop(
+                Model,
+                new NextToken(),
+                source,
+                optimizer,
+                new RateSchedule(spec.Rate, 10, new ScheduleSpec(ScheduleKind.Linear)),
+                new BatchSpec(8),
+                new Solo());
             Set.Course?.Begin(10);
             manual_seed(7);
         }
@@ -61,7 +76,17 @@ public sealed class DeltaTrainingTests : IDisposable
         public void Save(Checkpoint saves)
         {
             using var random = get_rng_state();
-            saves.Save(optimizer, new CheckpointState(step, source.Cursor, Convert.ToBase64String(random.bytes), 0, 0, 0, 0), Set.Course?.Memory);
+            saves.Save(
+                optimizer,
+                new CheckpointState(
+                    step,
+                    source.Cursor,
+                    Convert.ToBase64String(random.bytes),
+                    0,
+                    0,
+                    0,
+                    0),
+                Set.Course?.Memory);
         }
 
         public Job Resume(Checkpoint saves)
@@ -74,7 +99,8 @@ public sealed class DeltaTrainingTests : IDisposable
             return this;
         }
 
-        public List<(string Name, float[] Values)> Trained => [.. Set.Trained.Select(item => (item.Name, Samples.Floats(item.Weight.Value)))];
+        public List<(string Name, float[] Values)> Trained =>
+            [.. Set.Trained.Select(item => (item.Name, Samples.Floats(item.Weight.Value)))];
 
         public void Dispose()
         {
@@ -109,7 +135,9 @@ public sealed class DeltaTrainingTests : IDisposable
         List<float[]> Base() => [.. others.Select(weight => Samples.Floats(weight.Value))];
         var (before, basis) = (job.Trained, Base());
         job.Steps(3);
-        Assert.All(before.Zip(job.Trained), pair => Assert.False(pair.First.Values.SequenceEqual(pair.Second.Values), $"{pair.First.Name} has not moved"));
+        Assert.All(
+            before.Zip(job.Trained),
+            pair => Assert.False(pair.First.Values.SequenceEqual(pair.Second.Values), $"{pair.First.Name} has not moved"));
         Assert.Equal(basis, Base());
     }
 
@@ -127,7 +155,8 @@ public sealed class DeltaTrainingTests : IDisposable
             // More tokens than the kernels of generating take.
             using var batch = job.Model.Lay([.. Rows(), .. Rows(), .. Rows(), .. Rows()]);
             Fused.Backpropagate(job.Model.NegativeLogLikelihood(batch));
-            List<(string, float[]?)> found = [.. job.Set.Trained.Select(item => (item.Name, item.Weight.Value.grad is { } gradient ? Samples.Floats(gradient) : null))];
+            List<(string, float[]?)> found = [.. job.Set.Trained.Select(
+                item => (item.Name, item.Weight.Value.grad is { } gradient ? Samples.Floats(gradient) : null))];
             foreach (var weight in job.Set.Weights) weight.ClearGradient();
             return found;
         }
@@ -136,6 +165,8 @@ public sealed class DeltaTrainingTests : IDisposable
         var kept = Gradients(false);
         Assert.Contains(kept, pair => pair.Values is not null);
         foreach (var ((name, wanted), (_, found)) in kept.Zip(Gradients(true)))
-            Assert.True(wanted is null == found is null && (wanted is null || Samples.Gap(wanted, found) <= within), $"{name}: {(wanted is null || found is null ? "one has none" : Samples.Gap(wanted, found))}");
+            Assert.True(
+                wanted is null == found is null && (wanted is null || Samples.Gap(wanted, found) <= within),
+                $"{name}: {(wanted is null || found is null ? "one has none" : Samples.Gap(wanted, found))}");
     }
 }

@@ -13,7 +13,8 @@ public sealed class FreshSettingsTests
 {
     private static LanguageModel Open(string family) => ModelFolder.Open(TextFixtures.At("models", family));
 
-    private static Dictionary<string, string>? Settings(string? text) => text?.Split(';').Select(pair => pair.Split('=', 2)).ToDictionary(pair => pair[0], pair => pair[1]);
+    private static Dictionary<string, string>? Settings(string? text) =>
+        text?.Split(';').Select(pair => pair.Split('=', 2)).ToDictionary(pair => pair[0], pair => pair[1]);
 
     private static string Refusal(string family, DeltaSpec spec)
     {
@@ -27,8 +28,9 @@ public sealed class FreshSettingsTests
     [InlineData("llama", DeltaForm.Lora, "q_proj,input_layernorm", "'input_layernorm' is nothing that a LORA changes")]
     [InlineData("llama", DeltaForm.Loha, "q_proj,embed_tokens", "'embed_tokens' is nothing that a LOHA changes")]
     [InlineData("llama", DeltaForm.Lora, "q_proj,mlp", "'mlp'")]
-    public void A_target_that_is_not_there_or_of_another_kind_is_refused_beside_one_that_is(string family, DeltaForm form, string targets, string message) =>
-        Assert.Contains(message, Refusal(family, new DeltaSpec(form, TargetModules: targets.Split(','))), StringComparison.Ordinal);
+    public void A_target_that_is_not_there_or_of_another_kind_is_refused_beside_one_that_is(
+        string family, DeltaForm form, string targets, string message) =>
+            Assert.Contains(message, Refusal(family, new DeltaSpec(form, TargetModules: targets.Split(','))), StringComparison.Ordinal);
 
     [Theory]
     [InlineData("modules_to_save=[\"nrom\"]", "is called 'nrom'")]
@@ -68,7 +70,10 @@ public sealed class FreshSettingsTests
         var spec = new DeltaSpec(form, Settings: Settings(settings));
         Assert.Contains(message, Refusal("llama", spec), StringComparison.Ordinal);
         // Before the first stage, too, where that needs no model.
-        if (!settings.StartsWith("feedforward_modules", StringComparison.Ordinal) && !settings.StartsWith("activation", StringComparison.Ordinal)) Assert.Contains(message, Assert.Throws<InputException>(() => DeltaPlan.Check(spec, "stages.one.method")).Message, StringComparison.Ordinal);
+        if (!settings.StartsWith("feedforward_modules", StringComparison.Ordinal)
+            && !settings.StartsWith("activation", StringComparison.Ordinal))
+            Assert.Contains(
+                message, Assert.Throws<InputException>(() => DeltaPlan.Check(spec, "stages.one.method")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -85,14 +90,19 @@ public sealed class FreshSettingsTests
     public void What_is_saved_whole_is_named_as_PEFT_takes_it()
     {
         using var model = Open("llama");
-        using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: Settings("modules_to_save=[\"attention_layernorm\"]"))), 1);
+        using var set = DeltaSet.Fresh(
+            model,
+            DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: Settings("modules_to_save=[\"attention_layernorm\"]"))),
+            1);
         Assert.Equal(3, set.Trained.Count(item => item.Name.EndsWith("post_attention_layernorm.weight", StringComparison.Ordinal)));
     }
 
     // PEFT makes and reads such files; what they mean is done.
     [Theory]
-    [InlineData("""{"peft_type":"LOKR","r":2,"decompose_factor":0,"target_modules":["q_proj"]}""", """{"peft_type":"LOKR","r":2,"decompose_factor":1,"target_modules":["q_proj"]}""")]
-    [InlineData("""{"peft_type":"ADALORA","init_r":2,"target_r":5,"total_step":9,"target_modules":["q_proj"]}""", """{"peft_type":"ADALORA","init_r":2,"target_r":2,"total_step":9,"target_modules":["q_proj"]}""")]
+    [InlineData("""{"peft_type":"LOKR","r":2,"decompose_factor":0,"target_modules":["q_proj"]}""",
+        """{"peft_type":"LOKR","r":2,"decompose_factor":1,"target_modules":["q_proj"]}""")]
+    [InlineData("""{"peft_type":"ADALORA","init_r":2,"target_r":5,"total_step":9,"target_modules":["q_proj"]}""",
+        """{"peft_type":"ADALORA","init_r":2,"target_r":2,"total_step":9,"target_modules":["q_proj"]}""")]
     public void What_a_recipe_may_not_say_a_file_may(string odd, string plain)
     {
         using var model = Open("llama");
@@ -111,15 +121,23 @@ public sealed class FreshSettingsTests
     [InlineData("target_parameters=[\"mlp.experts.down_proj\"];exclude_modules=[\"down_projs\"]", "is called 'down_projs'")]
     [InlineData("target_parameters=[\"mlp.experts.down_proj\"];rank_pattern={\"mlp.experts.up\":2}", "fits no module")]
     public void Experts_together_take_what_they_can(string settings, string message) =>
-        Assert.Contains(message, Refusal("mixtral", new DeltaSpec(DeltaForm.Lora, [Socket.Query], Settings: Settings(settings))), StringComparison.Ordinal);
+        Assert.Contains(
+            message,
+            Refusal("mixtral", new DeltaSpec(DeltaForm.Lora, [Socket.Query], Settings: Settings(settings))),
+            StringComparison.Ordinal);
 
     [Fact]
     public void Experts_together_have_a_rank_of_their_own()
     {
         using var model = Open("mixtral");
-        using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, [Socket.Query], Settings: Settings("r=4;target_parameters=[\"mlp.experts.down_proj\"];rank_pattern={\"mlp.experts.down_proj\":2}"))), 1);
+        using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(
+            DeltaForm.Lora,
+            [Socket.Query],
+            Settings: Settings("r=4;target_parameters=[\"mlp.experts.down_proj\"];rank_pattern={\"mlp.experts.down_proj\":2}"))), 1);
         var experts = model.Projections.Where(map => map.Stack is not null).Max(map => map.Stack!.Expert) + 1;
-        Assert.All(set.Trained.Where(item => item.Name.EndsWith("lora_A.weight", StringComparison.Ordinal)), item => Assert.Equal(item.Name.Contains("experts", StringComparison.Ordinal) ? 2 * experts : 4, item.Weight.Shape[0]));
+        Assert.All(
+            set.Trained.Where(item => item.Name.EndsWith("lora_A.weight", StringComparison.Ordinal)),
+            item => Assert.Equal(item.Name.Contains("experts", StringComparison.Ordinal) ? 2 * experts : 4, item.Weight.Shape[0]));
         Assert.Contains(set.Trained, item => item.Name.Contains("experts", StringComparison.Ordinal));
     }
 
@@ -127,8 +145,15 @@ public sealed class FreshSettingsTests
     public void A_prompt_has_no_layers_and_a_form_is_named_once()
     {
         Assert.Contains("leave layers out", Refusal("llama", new DeltaSpec(DeltaForm.PrefixTuning, Layers: [0])), StringComparison.Ordinal);
-        Assert.Contains("which form says", Assert.Throws<InputException>(() => DeltaPlan.Check(new DeltaSpec(DeltaForm.Lora, Settings: Settings("peft_type=IA3")), "here")).Message, StringComparison.Ordinal);
-        Assert.Contains("method.layers names 3; the model has 3 layers", Refusal("llama", new DeltaSpec(DeltaForm.Lora, Layers: [1, 3])), StringComparison.Ordinal);
+        Assert.Contains(
+            "which form says",
+            Assert.Throws<InputException>(
+                () => DeltaPlan.Check(new DeltaSpec(DeltaForm.Lora, Settings: Settings("peft_type=IA3")), "here")).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "method.layers names 3; the model has 3 layers",
+            Refusal("llama", new DeltaSpec(DeltaForm.Lora, Layers: [1, 3])),
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -141,14 +166,18 @@ public sealed class FreshSettingsTests
     public void Layers_hold_for_norms_biases_and_maps_alike(string family, DeltaForm form, string? settings, string within)
     {
         using var model = Open(family);
-        using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(form, Layers: [1], Settings: Settings(settings))), 1);
+        using var set = DeltaSet.Fresh(
+            model, DeltaPlan.Configure(model, new DeltaSpec(form, Layers: [1], Settings: Settings(settings))), 1);
         Assert.NotEmpty(set.Trained);
         Assert.All(set.Trained, item => Assert.Contains(within, item.Name, StringComparison.Ordinal));
     }
 
     [Fact]
     public void A_role_that_a_family_lacks_is_refused_beside_one_that_it_has() =>
-        Assert.Contains("a gpt2 has none of gate", Refusal("gpt2", new DeltaSpec(DeltaForm.Lora, [Socket.Query, Socket.Gate])), StringComparison.Ordinal);
+        Assert.Contains(
+            "a gpt2 has none of gate",
+            Refusal("gpt2", new DeltaSpec(DeltaForm.Lora, [Socket.Query, Socket.Gate])),
+            StringComparison.Ordinal);
 
     [Fact]
     public void One_pattern_over_whole_names_is_PEFTs_regular_expression()
@@ -156,7 +185,12 @@ public sealed class FreshSettingsTests
         using var model = Open("llama");
         var configuration = DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, TargetModules: [@".*layers\.[02]\..*(q|v)_proj"]));
         using var set = DeltaSet.Fresh(model, configuration, 1);
-        Assert.Equal(["model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.v_proj", "model.layers.2.self_attn.q_proj", "model.layers.2.self_attn.v_proj"], set.Plugged.Select(pair => pair.Target.Name));
+        Assert.Equal(
+            [
+                "model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.v_proj", "model.layers.2.self_attn.q_proj",
+                "model.layers.2.self_attn.v_proj",
+            ],
+            set.Plugged.Select(pair => pair.Target.Name));
         Assert.Contains("\"target_modules\": \".*layers", configuration.ToJson(), StringComparison.Ordinal);
     }
 
@@ -183,7 +217,8 @@ public sealed class FreshSettingsTests
     public void Reflections_that_are_made_orthogonal_start_as_numbers_and_have_gradients()
     {
         using var model = Open("gpt2");
-        using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Hra, Settings: Settings("r=4;apply_GS=true"))), 1);
+        using var set = DeltaSet.Fresh(
+            model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Hra, Settings: Settings("r=4;apply_GS=true"))), 1);
         Assert.All(DeltaKinds.Logits(model), number => Assert.True(float.IsFinite(number)));
         Assert.True(double.IsFinite(DeltaKinds.Loss(model)));
     }
@@ -193,21 +228,27 @@ public sealed class FreshSettingsTests
     {
         using var model = Open("llama");
         using var folder = new ScratchFolder();
-        using (var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: Settings("r=2;init_lora_weights=pissa_niter_4"))), 1)) set.Save(folder.Path);
+        using (var set = DeltaSet.Fresh(
+            model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora, Settings: Settings("r=2;init_lora_weights=pissa_niter_4"))), 1))
+            set.Save(folder.Path);
         var file = folder.At("adapter_config.json");
         Assert.Contains("\"init_lora_weights\": \"pissa\"", File.ReadAllText(file), StringComparison.Ordinal);
         using (DeltaSet.Load(model, folder.Path))
         {
         }
         File.WriteAllText(file, File.ReadAllText(file).Replace("\"pissa\"", "\"pissa_niter_4\"", StringComparison.Ordinal));
-        Assert.Contains("came of random numbers", Assert.Throws<InputException>(() => DeltaSet.Load(model, folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "came of random numbers",
+            Assert.Throws<InputException>(() => DeltaSet.Load(model, folder.Path)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_small_change_becomes_low_rank_without_the_rounding_of_the_weight()
     {
         using var model = Open("llama");
-        using var set = DeltaSet.Fresh(model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Adalora, Settings: Settings("init_r=4"))), 1);
+        using var set = DeltaSet.Fresh(
+            model, DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Adalora, Settings: Settings("init_r=4"))), 1);
         foreach (var (name, weight) in set.Trained) weight.Assign(Samples.Normal(name, weight.Value.shape) * 1e-3);
         using var made = LowRank.Convert(set, 4, out var errors);
         Assert.All(errors.Values, error => Assert.True(error < 1e-5, $"{error}"));

@@ -7,7 +7,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>PEFT's files in 16 bits, as it writes them of a model that is held so: what is loaded are the numbers of the file, in 32 bits, and it is saved in 32 bits.</summary>
+/// <summary>
+/// PEFT's files in 16 bits, as it writes them of a model that is held so: what is loaded are the numbers of the file, in 32 bits, and it is
+/// saved in 32 bits.
+/// </summary>
 [Trait("kind", "unit")]
 public sealed class HalfAdapterTests : IDisposable
 {
@@ -20,7 +23,10 @@ public sealed class HalfAdapterTests : IDisposable
         get
         {
             var cases = new TheoryData<string, bool>();
-            foreach (var place in new[] { TextFixtures.At("adapters"), TextFixtures.At("own", "adapters") }.SelectMany(Directory.GetDirectories).Where(place => File.Exists(Path.Combine(place, "adapter_config.json"))).Order(StringComparer.Ordinal))
+            foreach (var place in new[] { TextFixtures.At("adapters"), TextFixtures.At("own", "adapters") }
+                .SelectMany(Directory.GetDirectories)
+                .Where(place => File.Exists(Path.Combine(place, "adapter_config.json")))
+                .Order(StringComparer.Ordinal))
             {
                 cases.Add(Path.GetRelativePath(TextFixtures.At(), place), false);
                 cases.Add(Path.GetRelativePath(TextFixtures.At(), place), true);
@@ -36,7 +42,10 @@ public sealed class HalfAdapterTests : IDisposable
         File.Copy(Path.Combine(adapter, "adapter_config.json"), Path.Combine(place, "adapter_config.json"));
         using var scope = NewDisposeScope();
         using var file = WeightFile.OpenAny(DeltaSet.AdapterFile(adapter));
-        SafetensorsWriter.Write(Path.Combine(place, "adapter_model.safetensors"), file.Entries.Keys.ToDictionary(name => name, name => file.Map(name) is var held && held.dtype == ScalarType.Float32 ? again ? held.to(half).to(ScalarType.Float32) : held.to(half) : held));
+        SafetensorsWriter.Write(Path.Combine(place, "adapter_model.safetensors"), file.Entries.Keys.ToDictionary(
+            name => name, name => file.Map(name) is var held && held.dtype == ScalarType.Float32
+                ? again ? held.to(half).to(ScalarType.Float32) : held.to(half)
+                : held));
         return place;
     }
 
@@ -57,8 +66,11 @@ public sealed class HalfAdapterTests : IDisposable
         var place = TextFixtures.At(adapter);
         var half = brain ? ScalarType.BFloat16 : ScalarType.Float16;
         var basis = JsonNode.Parse(File.ReadAllBytes(Path.Combine(place, "reference.json")))!["base"]!.ToString();
-        using var model = ModelFolder.Open(Directory.Exists(TextFixtures.At("models", basis)) ? TextFixtures.At("models", basis) : TextFixtures.At("own", "models", basis));
-        using SafetensorsFile ours = SafetensorsFile.Open(Saved(model, Rounded(place, half, again: false), "ours")), wide = SafetensorsFile.Open(Saved(model, Rounded(place, half, again: true), "wide"));
+        using var model = ModelFolder.Open(Directory.Exists(TextFixtures.At("models", basis))
+            ? TextFixtures.At("models", basis)
+            : TextFixtures.At("own", "models", basis));
+        using SafetensorsFile ours = SafetensorsFile.Open(Saved(model, Rounded(place, half, again: false), "ours")),
+            wide = SafetensorsFile.Open(Saved(model, Rounded(place, half, again: true), "wide"));
         Assert.Equal(wide.Entries.Keys.Order(StringComparer.Ordinal), ours.Entries.Keys.Order(StringComparer.Ordinal));
         using var scope = NewDisposeScope();
         foreach (var name in wide.Entries.Keys)

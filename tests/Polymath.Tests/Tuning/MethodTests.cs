@@ -17,7 +17,8 @@ public sealed class MethodTests
 {
     private static readonly int[] Ids = [3, 1, 4, 1, 5, 9, 2, 6];
 
-    public static TheoryData<string> Methods => ["full", "freeze", "freeze last", "lora", "lora all-linear", "prompt + lora", "prompt + full"];
+    public static TheoryData<string> Methods =>
+        ["full", "freeze", "freeze last", "lora", "lora all-linear", "prompt + lora", "prompt + full"];
 
     private static MethodSpec Method(string name) => name switch
     {
@@ -25,7 +26,12 @@ public sealed class MethodTests
         "freeze" => new FreezeMethod(["model.layers.1.*", "model.norm.weight"]),
         "freeze last" => new FreezeMethod(["model.norm.weight"], LastLayers: 1),
         "lora" => new LoraMethod(4, 16),
-        "lora all-linear" => new LoraMethod(2, 4, LoraDropout: 0.2, TargetModules: ["all-linear"], UseRslora: true),
+        "lora all-linear" => new LoraMethod(
+            2,
+            4,
+            LoraDropout: 0.2,
+            TargetModules: ["all-linear"],
+            UseRslora: true),
         "prompt + lora" => new PromptMethod("{text} {mask}", new VerbalizerSpec(), new LoraMethod(4, 16)),
         _ => new PromptMethod("{text} {mask}", new VerbalizerSpec()),
     };
@@ -35,8 +41,13 @@ public sealed class MethodTests
         if (!name.StartsWith("prompt", StringComparison.Ordinal))
             return new ToyTraining(Method(name));
         var (tokenizer, _) = Toy.Letters();
-        var items = Enumerable.Range(0, 8).Select(i => new Item([Toy.Row(6 + i, i, vocabulary: tokenizer.VocabularySize)], Label: i % 2)).ToList();
-        return new ToyTraining(Method(name), objective: new LabelWords(new Verbalizer(["yes", "no"], null, tokenizer)), items: items, model: Toy.Model(vocabulary: tokenizer.VocabularySize));
+        var items =
+            Enumerable.Range(0, 8).Select(i => new Item([Toy.Row(6 + i, i, vocabulary: tokenizer.VocabularySize)], Label: i % 2)).ToList();
+        return new ToyTraining(
+            Method(name),
+            objective: new LabelWords(new Verbalizer(["yes", "no"], null, tokenizer)),
+            items: items,
+            model: Toy.Model(vocabulary: tokenizer.VocabularySize));
     }
 
     [Theory]
@@ -46,7 +57,9 @@ public sealed class MethodTests
         using var toy = Training(name);
         Dictionary<string, float[]> chosen = Toy.Values(toy.Method.Weights), all = Toy.Values(toy.Model.Weights);
         Assert.NotEmpty(chosen);
-        Assert.Equal(toy.Method.Weights.Select(weight => weight.Name), toy.Method.Weights.Where(weight => weight.Trainable).Select(weight => weight.Name));
+        Assert.Equal(
+            toy.Method.Weights.Select(weight => weight.Name),
+            toy.Method.Weights.Where(weight => weight.Trainable).Select(weight => weight.Name));
         // A fresh delta's A has no gradient until its B has moved.
         toy.Train(1, 3);
         foreach (var weight in toy.Method.Weights)
@@ -66,8 +79,12 @@ public sealed class MethodTests
     public void A_pattern_that_fits_nothing_is_refused()
     {
         using var model = Toy.Model();
-        Assert.Contains("'model.layer.1.*' fits no weight", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(["model.layer.1.*"]), 1, "x")).Message);
-        Assert.Contains("no module of a llama is called 'wq'", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new LoraMethod(TargetModules: ["wq"]), 1, "x")).Message);
+        Assert.Contains(
+            "'model.layer.1.*' fits no weight",
+            Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(["model.layer.1.*"]), 1, "x")).Message);
+        Assert.Contains(
+            "no module of a llama is called 'wq'",
+            Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new LoraMethod(TargetModules: ["wq"]), 1, "x")).Message);
     }
 
     [Theory]
@@ -77,21 +94,33 @@ public sealed class MethodTests
     [InlineData("bert-mlm", null, 1, null, "bert.encoder.layer.2.")]
     [InlineData("t5", 1, null, null, "encoder.block.0. decoder.block.0.")]
     [InlineData("mixtral", null, null, 1, "model.layers.1.")]
-    public void Whole_blocks_train_whatever_a_family_calls_them(string family, int? first, int? last, int? layer, string prefixes)
+    public void Whole_blocks_train_whatever_a_family_calls_them(
+        string family,
+        int? first,
+        int? last,
+        int? layer,
+        string prefixes)
     {
         using var model = ModelFolder.Open(TextFixtures.At("models", family));
         using var method = TrainedMethod.Attach(model, new FreezeMethod(null, first, last, layer is { } one ? [one] : null), 1, "x");
         bool Meant(string name) => prefixes.Split(' ').Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
-        Assert.Equal(model.Weights.Where(weight => Meant(weight.Name)).Select(weight => weight.Name), method.Weights.Select(weight => weight.Name));
-        Assert.All(prefixes.Split(' '), prefix => Assert.Contains(method.Weights, weight => weight.Name.StartsWith(prefix, StringComparison.Ordinal)));
+        Assert.Equal(
+            model.Weights.Where(weight => Meant(weight.Name)).Select(weight => weight.Name), method.Weights.Select(weight => weight.Name));
+        Assert.All(
+            prefixes.Split(' '),
+            prefix => Assert.Contains(method.Weights, weight => weight.Name.StartsWith(prefix, StringComparison.Ordinal)));
     }
 
     [Fact]
     public void Blocks_that_a_model_has_not_are_refused()
     {
         using var model = Toy.Model();
-        Assert.Contains("method.lastLayers is 3; the model has 2 layers", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(LastLayers: 3), 1, "x")).Message);
-        Assert.Contains("method.layers names 2; the model has 2 layers, counted from 0", Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(Layers: [0, 2]), 1, "x")).Message);
+        Assert.Contains(
+            "method.lastLayers is 3; the model has 2 layers",
+            Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(LastLayers: 3), 1, "x")).Message);
+        Assert.Contains(
+            "method.layers names 2; the model has 2 layers, counted from 0",
+            Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(Layers: [0, 2]), 1, "x")).Message);
     }
 
     [Fact]
@@ -155,7 +184,10 @@ public sealed class MethodTests
     [Fact]
     public void A_step_without_a_token_that_is_trained_goes_by()
     {
-        using var toy = new ToyTraining(new DeltaSpec(DeltaForm.TrainableTokens, Settings: new Dictionary<string, string> { ["token_indices"] = "[40]" }), items: [new Item([new TokenRow([1, 2, 3, 4], [0, 1, 1, 1], "row")])], model: Toy.Model(tied: false));
+        using var toy = new ToyTraining(
+            new DeltaSpec(DeltaForm.TrainableTokens, Settings: new Dictionary<string, string> { ["token_indices"] = "[40]" }),
+            items: [new Item([new TokenRow([1, 2, 3, 4], [0, 1, 1, 1], "row")])],
+            model: Toy.Model(tied: false));
         var before = Toy.Values(toy.Method.Weights);
         Assert.True(double.IsFinite(toy.Train(1, 2)[^1].Loss));
         Assert.Equal(before.Single().Value, Toy.Values(toy.Method.Weights).Single().Value);
@@ -192,18 +224,37 @@ public sealed class MethodTests
             var stacked = seeds.Select(seed =>
             {
                 var set = DeltaSet.Fresh(model, new LoraMethod(), seed);
-                foreach (var (name, weight) in set.Trained.Where(item => item.Name.EndsWith("lora_B.weight", StringComparison.Ordinal))) weight.Assign(Samples.Normal($"{seed} {name}", weight.Value.shape) * 0.3);
+                foreach (var (name, weight) in set.Trained.Where(item => item.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
+                    weight.Assign(Samples.Normal($"{seed} {name}", weight.Value.shape) * 0.3);
                 return set;
             }).ToList();
-            var logits = Toy.Logits(model, 3, 1, 4, 1, 5);
+            var logits = Toy.Logits(
+                model,
+                3,
+                1,
+                4,
+                1,
+                5);
             stacked.ForEach(set => set.Dispose());
             return logits;
         }
 
-        var plain = Toy.Logits(model, 3, 1, 4, 1, 5);
+        var plain = Toy.Logits(
+            model,
+            3,
+            1,
+            4,
+            1,
+            5);
         float[] both = Answer(1, 2), turned = Answer(2, 1);
         Assert.True(Samples.Gap(both, Answer(1)) > 1e-3 && Samples.Gap(both, Answer(2)) > 1e-3);
         Assert.True(Samples.Gap(both, turned) < 1e-5);
-        Assert.Equal(plain, Toy.Logits(model, 3, 1, 4, 1, 5));
+        Assert.Equal(plain, Toy.Logits(
+            model,
+            3,
+            1,
+            4,
+            1,
+            5));
     }
 }

@@ -11,7 +11,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>What an adapter's settings mean in PEFT, where they could mean something else. The numbers are held against PEFT's own in fixtures/own/adapters.</summary>
+/// <summary>
+/// What an adapter's settings mean in PEFT, where they could mean something else. The numbers are held against PEFT's own in
+/// fixtures/own/adapters.
+/// </summary>
 [Trait("kind", "unit")]
 public sealed class PeftSettingsTests
 {
@@ -28,9 +31,12 @@ public sealed class PeftSettingsTests
     [Theory]
     [InlineData("""{"target_modules": ["q"], "layers_to_transform": [1]}""", "encoder.block.1.layer.0.SelfAttention.q", true)]
     [InlineData("""{"target_modules": ["q"], "layers_to_transform": [0]}""", "encoder.block.1.layer.0.SelfAttention.q", false)]
-    [InlineData("""{"target_modules": ["q"], "layers_to_transform": 0, "layers_pattern": "layer"}""", "encoder.block.1.layer.0.SelfAttention.q", true)]
-    [InlineData("""{"target_modules": ["w"], "layers_to_transform": 1, "layers_pattern": ["h", "layers"]}""", "model.layers.1.mlp.experts.0.w", true)]
-    [InlineData("""{"target_modules": ["w"], "layers_to_transform": 1, "layers_pattern": ["h"]}""", "model.layers.1.mlp.experts.0.w", false)]
+    [InlineData("""{"target_modules": ["q"], "layers_to_transform": 0, "layers_pattern": "layer"}""",
+        "encoder.block.1.layer.0.SelfAttention.q", true)]
+    [InlineData("""{"target_modules": ["w"], "layers_to_transform": 1, "layers_pattern": ["h", "layers"]}""",
+        "model.layers.1.mlp.experts.0.w", true)]
+    [InlineData(
+        """{"target_modules": ["w"], "layers_to_transform": 1, "layers_pattern": ["h"]}""", "model.layers.1.mlp.experts.0.w", false)]
     [InlineData("""{"target_modules": ["w"], "layers_to_transform": []}""", "model.layers.1.w", true)]
     [InlineData("""{"target_modules": ["model.layers.0.w"], "layers_to_transform": [1]}""", "model.layers.0.w", true)]
     [InlineData("""{"target_modules": ".*\\.w", "layers_to_transform": [1]}""", "model.layers.0.w", true)]
@@ -41,7 +47,8 @@ public sealed class PeftSettingsTests
     [InlineData("""{"target_modules": ["w"], "modules_to_save": ["mlp"]}""", "model.layers.0.mlp.w", false)]
     [InlineData("""{"target_modules": ["w"], "modules_to_save": ["lp"]}""", "model.layers.0.mlp.w", true)]
     [InlineData("""{"target_modules": "all-linear", "modules_to_save": ["w"]}""", "model.layers.0.w", false)]
-    public void Targets_are_those_that_PEFT_takes(string settings, string module, bool expected) => Assert.Equal(expected, Of(settings).Targets(module, linear: true));
+    public void Targets_are_those_that_PEFT_takes(string settings, string module, bool expected) =>
+        Assert.Equal(expected, Of(settings).Targets(module, linear: true));
 
     [Theory]
     [InlineData("""{"feedforward_modules": ["down_proj"]}""", true)]
@@ -50,14 +57,16 @@ public sealed class PeftSettingsTests
     [InlineData("""{"feedforward_modules": ".*\\.(down|up)_proj"}""", true)]
     [InlineData("""{"feedforward_modules": "down_proj"}""", false)]
     [InlineData("{}", false)]
-    public void Ends_count_amid_a_word_and_a_pattern_must_fit_the_whole(string settings, bool expected) => Assert.Equal(expected, Of(settings).FitsEnd("feedforward_modules", "model.layers.0.mlp.down_proj"));
+    public void Ends_count_amid_a_word_and_a_pattern_must_fit_the_whole(string settings, bool expected) =>
+        Assert.Equal(expected, Of(settings).FitsEnd("feedforward_modules", "model.layers.0.mlp.down_proj"));
 
     [Theory]
     [InlineData("dense", "h.1.dense", 7)]
     [InlineData("h.1.dense", "h.1.dense", 7)]
     [InlineData("d.*", "dense", 5)]
     public void A_pattern_of_frequencies_begins_behind_a_dot_or_is_the_whole_name(string key, string module, double expected) =>
-        Assert.Equal(expected, Of($$$"""{"n_frequency_pattern": {"{{{key}}}": 7}}""").Special("n_frequency_pattern", module, 5, within: true));
+        Assert.Equal(
+            expected, Of($$$"""{"n_frequency_pattern": {"{{{key}}}": 7}}""").Special("n_frequency_pattern", module, 5, within: true));
 
     [Theory]
     [InlineData("orthogonal", 4, true)]
@@ -66,7 +75,10 @@ public sealed class PeftSettingsTests
     {
         using var model = Toy.Model();
         var before = Toy.Logits(model, Ids);
-        using var set = DeltaSet.Fresh(model, Of($$"""{"peft_type": "LORA", "r": {{rank}}, "target_modules": ["q_proj", "down_proj"], "init_lora_weights": "{{start}}"}"""), 3);
+        using var set = DeltaSet.Fresh(
+            model,
+            Of($$"""{"peft_type": "LORA", "r": {{rank}}, "target_modules": ["q_proj", "down_proj"], "init_lora_weights": "{{start}}"}"""),
+            3);
         Close(before, Toy.Logits(model, Ids), 1e-5);
         Assert.Equal(bothTrain ? 8 : 4, set.Trained.Count);
         Assert.All(set.Trained, item => Assert.Equal(bothTrain, item.Weight.Value.norm().item<float>() > 0.1));
@@ -86,7 +98,8 @@ public sealed class PeftSettingsTests
         using var model = Toy.Model();
         var before = Toy.Logits(model, Ids);
         var count = model.Weights.Count;
-        using (var set = DeltaSet.Fresh(model, Of("""{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}"""), 3))
+        using (var set = DeltaSet.Fresh(
+            model, Of("""{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}"""), 3))
         {
             Assert.False(model.Tokens.IsTied);
             Assert.Contains(set.Trained, item => item.Name == "base_model.model.lm_head.weight");
@@ -106,7 +119,8 @@ public sealed class PeftSettingsTests
     public void A_head_stays_apart_as_long_as_one_of_two_adapters_wants_it()
     {
         using var model = Toy.Model();
-        DeltaSet Saved(string module) => DeltaSet.Fresh(model, Of($$"""{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "modules_to_save": ["{{module}}"]}"""), 3);
+        DeltaSet Saved(string module) => DeltaSet.Fresh(
+            model, Of($$"""{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "modules_to_save": ["{{module}}"]}"""), 3);
         var first = Saved("lm_head");
         using (var second = Saved("embed_tokens"))
         {
@@ -128,7 +142,8 @@ public sealed class PeftSettingsTests
         float[] moved;
         using (var model = Toy.Model())
         {
-            using var set = DeltaSet.Fresh(model, Of("""{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"]}"""), 3);
+            using var set = DeltaSet.Fresh(
+                model, Of("""{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"]}"""), 3);
             using (no_grad()) model.Tokens.Embedding.Value.mul_(1.5f);
             moved = Toy.Logits(model, Ids);
             set.Merge();
@@ -144,7 +159,8 @@ public sealed class PeftSettingsTests
     {
         using var folder = new ScratchFolder();
         using var model = Toy.Model();
-        var settings = Of("""{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"], "ensure_weight_tying": true}""");
+        var settings = Of("""{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"],"""
+            + """ "ensure_weight_tying": true}""");
         using (var set = DeltaSet.Fresh(model, settings, 3))
         {
             Assert.True(model.Tokens.IsTied);
@@ -183,7 +199,8 @@ public sealed class PeftSettingsTests
     {
         using var model = ModelFolder.Open(TextFixtures.At("own", "models", "t5-untied"));
         using var set = DeltaSet.Fresh(model, Of("""{"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}"""), 5);
-        var answer = new TokenGenerator(model, []).Generate([Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
+        var answer = new TokenGenerator(model, [])
+            .Generate([Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
         using var frozen = no_grad();
         List<int> slow = [];
         while (slow.Count < 6)
@@ -200,6 +217,7 @@ public sealed class PeftSettingsTests
     private static int[] Plain(LanguageModel model, DeltaSet set)
     {
         using var off = set.Off();
-        return new TokenGenerator(model, []).Generate([Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
+        return new TokenGenerator(model, [])
+            .Generate([Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
     }
 }

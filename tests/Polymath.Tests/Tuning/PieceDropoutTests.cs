@@ -45,7 +45,8 @@ public sealed class PieceDropoutTests : IDisposable
         var map = set.Plugged[0].Target;
         var x = Samples.Normal("x", 3, map.InputWidth);
         // BOFT's scale is no turn, and stays.
-        if (set.Configuration.Type == "BOFT") set.Trained.Single(item => item.Name.EndsWith("boft_s", StringComparison.Ordinal)).Weight.Assign(ones(map.OutputWidth, 1));
+        if (set.Configuration.Type == "BOFT")
+            set.Trained.Single(item => item.Name.EndsWith("boft_s", StringComparison.Ordinal)).Weight.Assign(ones(map.OutputWidth, 1));
         Tensor basis;
         using (set.Off()) basis = map.Forward(x);
         var whole = map.Forward(x) - basis;
@@ -77,5 +78,6 @@ public sealed class PieceDropoutTests : IDisposable
     [InlineData("""{"peft_type":"LOKR","module_dropout":-0.1}""", "module_dropout is -0.1")]
     [InlineData("""{"peft_type":"OFT","oft_block_size":8,"module_dropout":2}""", "module_dropout is 2")]
     [InlineData("""{"peft_type":"BOFT","boft_dropout":"x"}""", "boft_dropout is \"x\"")]
-    public void A_share_that_is_none_is_refused(string settings, string message) => Assert.Contains(message, Assert.Throws<InputException>(() => Moved(settings).Dispose()).Message);
+    public void A_share_that_is_none_is_refused(string settings, string message) =>
+        Assert.Contains(message, Assert.Throws<InputException>(() => Moved(settings).Dispose()).Message);
 }

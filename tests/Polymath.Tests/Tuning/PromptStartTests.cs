@@ -21,23 +21,33 @@ public sealed class PromptStartTests
     {
         var (tokenizer, _) = Toy.Letters();
         using var model = Toy.Model(vocabulary: tokenizer.VocabularySize);
-        const string Said = """{"peft_type":"PROMPT_TUNING","num_virtual_tokens":5,"prompt_tuning_init":"TEXT","prompt_tuning_init_text":"abc"}""";
+        const string Said =
+            """{"peft_type":"PROMPT_TUNING","num_virtual_tokens":5,"prompt_tuning_init":"TEXT","prompt_tuning_init_text":"abc"}""";
         var tokens = tokenizer.Encode("abc", addSpecialTokens: true);
         using var folder = new ScratchFolder();
         using (var set = DeltaSet.Fresh(model, Settings(Said), 1, text => tokenizer.Encode(text, addSpecialTokens: true)))
         {
             using var scope = NewDisposeScope();
-            var expected = model.Tokens.Embedding.Value.index_select(0, tensor(Enumerable.Range(0, 5).Select(i => (long)tokens[i % tokens.Length]).ToArray()));
+            var expected = model.Tokens.Embedding.Value.index_select(
+                0, tensor(Enumerable.Range(0, 5).Select(i => (long)tokens[i % tokens.Length]).ToArray()));
             Assert.Equal(Samples.Floats(expected), Samples.Floats(set.Weights.Single().Value));
             set.Save(folder.Path);
         }
         var written = JsonNode.Parse(File.ReadAllText(folder.At("adapter_config.json")))!;
         Assert.Equal("RANDOM", (string?)written["prompt_tuning_init"]);
         Assert.Null(written["prompt_tuning_init_text"]);
-        Assert.Contains("needs the model's tokenizer", Assert.Throws<InputException>(() => DeltaSet.Fresh(model, Settings(Said), 1).Dispose()).Message);
-        Assert.Contains("the text that the prompt starts as is needed", Assert.Throws<InputException>(() => DeltaSet.Fresh(model, Settings(Said.Replace("abc", "", StringComparison.Ordinal)), 1, _ => [1]).Dispose()).Message);
+        Assert.Contains(
+            "needs the model's tokenizer",
+            Assert.Throws<InputException>(() => DeltaSet.Fresh(model, Settings(Said), 1).Dispose()).Message);
+        Assert.Contains(
+            "the text that the prompt starts as is needed",
+            Assert.Throws<InputException>(
+                () => DeltaSet.Fresh(model, Settings(Said.Replace("abc", "", StringComparison.Ordinal)), 1, _ => [1]).Dispose()).Message);
         // The size is solved for without reading the text, which is read when the prompt is made.
-        var solved = DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.PromptTuning, Budget: "100", Settings: new Dictionary<string, string> { ["prompt_tuning_init"] = "TEXT", ["prompt_tuning_init_text"] = "abc" }));
+        var solved = DeltaPlan.Configure(model, new DeltaSpec(
+            DeltaForm.PromptTuning,
+            Budget: "100",
+            Settings: new Dictionary<string, string> { ["prompt_tuning_init"] = "TEXT", ["prompt_tuning_init_text"] = "abc" }));
         Assert.Equal("TEXT", solved.Text("prompt_tuning_init"));
     }
 
@@ -45,7 +55,8 @@ public sealed class PromptStartTests
     public void A_prompt_of_random_words_holds_words()
     {
         using var model = Toy.Model();
-        using var set = DeltaSet.Fresh(model, Settings("""{"peft_type":"PROMPT_TUNING","num_virtual_tokens":4,"prompt_tuning_init":"SAMPLE_VOCAB"}"""), 1);
+        using var set = DeltaSet.Fresh(
+            model, Settings("""{"peft_type":"PROMPT_TUNING","num_virtual_tokens":4,"prompt_tuning_init":"SAMPLE_VOCAB"}"""), 1);
         using var scope = NewDisposeScope();
         Tensor words = model.Tokens.Embedding.Value, vectors = set.Weights.Single().Value;
         for (var i = 0; i < 4; i++) Assert.True(words.eq(vectors[i]).all(1).any().item<bool>());
@@ -61,7 +72,8 @@ public sealed class PromptStartTests
         using var model = ModelFolder.Open(TextFixtures.At("models", family));
         int[] prompt = [5, 6, 7, 8];
         var generator = new TokenGenerator(model, []);
-        int[] Answer() => generator.Generate([prompt], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
+        int[] Answer() => generator.Generate(
+            [prompt], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
         var basis = Answer();
         using var set = DeltaSet.Fresh(model, Settings("""{"peft_type":"ADAPTION_PROMPT","adapter_len":4}"""), 1);
         Assert.Equal(basis, Answer());
@@ -82,12 +94,16 @@ public sealed class PromptStartTests
     [InlineData("chatglm2", """{"peft_type":"ADAPTION_PROMPT"}""", "the attention of a chatglm takes no adaption prompts")]
     [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","adapter_layers":9}""", "the model has 3 layers")]
     [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","target_modules":"attn"}""", "is called self_attn")]
-    [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"layer_replication":[[0,2],[1,3]]}""", "is another model. Write that one first")]
-    [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":{"q_proj":[1]}}""", "tokens of the table model.embed_tokens can be trained and those of the head lm_head, and no other")]
+    [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"layer_replication":[[0,2],[1,3]]}""",
+        "is another model. Write that one first")]
+    [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":{"q_proj":[1]}}""",
+        "tokens of the table model.embed_tokens can be trained and those of the head lm_head, and no other")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":[1,1]}""", "each once")]
-    [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj","embed_tokens"],"trainable_token_indices":[1]}""", "by one of the two")]
+    [InlineData(
+        "llama", """{"peft_type":"LORA","target_modules":["q_proj","embed_tokens"],"trainable_token_indices":[1]}""", "by one of the two")]
     [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":60}""", "Lower r")]
-    [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":1,"mask_type":"x"}""", "known are \"magnitude\", \"random\" and \"fisher\"")]
+    [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":1,"mask_type":"x"}""",
+        "known are \"magnitude\", \"random\" and \"fisher\"")]
     public void What_cannot_be_done_is_refused_with_a_way_out(string family, string settings, string message)
     {
         using var model = ModelFolder.Open(TextFixtures.At("models", family));
@@ -102,6 +118,12 @@ public sealed class PromptStartTests
         using var set = DeltaSet.Fresh(model, Settings("""{"peft_type":"LORA","target_modules":["q_proj"],"lora_bias":true,"r":2}"""), 1);
         Assert.False(set.Merges);
         Assert.Throws<InputException>(set.Merge);
-        Assert.Throws<InputException>(() => Combination.Of([(set, 1)], CombineKind.Cat, 1, null, 1, out _));
+        Assert.Throws<InputException>(() => Combination.Of(
+            [(set, 1)],
+            CombineKind.Cat,
+            1,
+            null,
+            1,
+            out _));
     }
 }

@@ -44,7 +44,9 @@ public sealed class RowRoutingTests : IDisposable
     {
         var off = sets.Where((_, number) => !owners[row].Contains(number)).Select(set => set.Off()).ToList();
         var logits = Toy.Logits(model, ids[row]);
-        answer = new TokenGenerator(model, []).Generate([ids[row]], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
+        answer = new TokenGenerator(model, [])
+            .Generate(
+                [ids[row]], new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken)[0];
         off.ForEach(one => one.Dispose());
         return logits;
     }
@@ -63,7 +65,8 @@ public sealed class RowRoutingTests : IDisposable
             using var batch = model.Lay([.. ids.Select(Row)]);
             var together = Samples.Floats(model.Unembed(model.Hidden(batch)));
             Assert.True(Samples.Gap([.. alone.SelectMany(x => x)], together) < 1e-4);
-            Assert.Equal(answers, new TokenGenerator(model, []).Generate(ids, new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken));
+            Assert.Equal(answers, new TokenGenerator(model, []).Generate(
+                ids, new SamplingSettings(Temperature: 0, MaxNewTokens: 6), cancellation: TestContext.Current.CancellationToken));
             // Hot swap: the same rows with others' adapters.
             routing.Assign([.. owners.Reverse()]);
             Assert.True(Samples.Gap(together, Samples.Floats(model.Unembed(model.Hidden(batch)))) > 1e-3);
@@ -88,7 +91,8 @@ public sealed class RowRoutingTests : IDisposable
         using (var routing = new RowRouting(model, sets))
         {
             routing.Assign(owners);
-            Assert.Equal(alone, new TokenGenerator(model, []) { RowsAtOnce = 2 }.Generate(ids, settings, cancellation: TestContext.Current.CancellationToken));
+            Assert.Equal(alone, new TokenGenerator(
+                model, []) { RowsAtOnce = 2 }.Generate(ids, settings, cancellation: TestContext.Current.CancellationToken));
             // What one generator said of its slots is forgotten with it.
             Assert.Equal(3, routing.RowOf(3));
         }
@@ -109,7 +113,10 @@ public sealed class RowRoutingTests : IDisposable
                 weight.ClearGradient();
             }
             run();
-            return sets.SelectMany((set, number) => set.Trained.Select(item => ($"{number} {item.Name}", item.Weight))).ToDictionary(item => item.Item1, item => item.Weight.Value.grad is { } gradient ? Samples.Floats(gradient) : new float[item.Weight.Count]);
+            return sets.SelectMany((set, number) => set.Trained.Select(item => ($"{number} {item.Name}", item.Weight)))
+                .ToDictionary(
+                    item => item.Item1,
+                    item => item.Weight.Value.grad is { } gradient ? Samples.Floats(gradient) : new float[item.Weight.Count]);
         }
 
         void Learn(IReadOnlyList<TokenRow> rows)
@@ -146,9 +153,14 @@ public sealed class RowRoutingTests : IDisposable
     public void What_all_rows_share_cannot_be_routed()
     {
         using var prompt = DeltaSet.Load(model, TextFixtures.At("adapters", "prompt-tuning"));
-        Assert.Contains("which all rows share", Assert.Throws<InputException>(() => new RowRouting(model, [prompt])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "which all rows share", Assert.Throws<InputException>(() => new RowRouting(model, [prompt])).Message, StringComparison.Ordinal);
         using var mixture = ModelFolder.Open(TextFixtures.At("models", "mixtral"));
-        using var experts = DeltaSet.Fresh(mixture, AdapterConfiguration.Of((JsonObject)JsonNode.Parse("""{"peft_type":"LORA","target_modules":"all-linear"}""")!, "test"), 1);
-        Assert.Contains("experts", Assert.Throws<InputException>(() => new RowRouting(mixture, [experts])).Message, StringComparison.Ordinal);
+        using var experts = DeltaSet.Fresh(
+            mixture,
+            AdapterConfiguration.Of((JsonObject)JsonNode.Parse("""{"peft_type":"LORA","target_modules":"all-linear"}""")!, "test"),
+            1);
+        Assert.Contains(
+            "experts", Assert.Throws<InputException>(() => new RowRouting(mixture, [experts])).Message, StringComparison.Ordinal);
     }
 }

@@ -26,12 +26,19 @@ public sealed class TogetherTests : IDisposable
     private AdapterPlaces Places => new(folder.Path, stage => folder.At("stages", stage), folder.At("prepared"));
 
     private static AdapterSpec Lora(string? data = null, OptimizerSpec? optimizer = null, bool frozen = false, int rank = 2) =>
-        new(new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["r"] = $"{rank}" }), Data: data is null ? null : [data], Optimizer: optimizer, Frozen: frozen);
+        new(
+            new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["r"] = $"{rank}" }),
+            Data: data is null ? null : [data],
+            Optimizer: optimizer,
+            Frozen: frozen);
 
-    private static AdaptersMethod Method(Together together, params (string Name, AdapterSpec Spec)[] adapters) => new(adapters.ToDictionary(pair => pair.Name, pair => pair.Spec), together);
+    private static AdaptersMethod Method(Together together, params (string Name, AdapterSpec Spec)[] adapters) =>
+        new(adapters.ToDictionary(pair => pair.Name, pair => pair.Spec), together);
 
     // Rows of two sources by turns, so that a step of both holds what a step of each alone would.
-    private static List<Item> Items(params string[] sources) => [.. Enumerable.Range(0, 8).SelectMany(i => sources.Select((source, s) => new Item([Toy.Row(10, (i * 2) + (source == "b" ? 1 : 0), half: source == "b") with { Data = source }])))];
+    private static List<Item> Items(params string[] sources) => [.. Enumerable.Range(0, 8)
+        .SelectMany(i => sources.Select(
+            (source, s) => new Item([Toy.Row(10, (i * 2) + (source == "b" ? 1 : 0), half: source == "b") with { Data = source }])))];
 
     private sealed class InOrder(IReadOnlyList<Item> items) : ItemSource
     {
@@ -40,7 +47,20 @@ public sealed class TogetherTests : IDisposable
         protected override Item At(Cursor cursor) => items[cursor.Place];
     }
 
-    private Training Start(AdaptersMethod method, IReadOnlyList<Item> items, int tokens, int? microTokens = null, int from = 0, Objective? objective = null) => new(method, Places, items, tokens, microTokens, from, objective ?? new NextToken());
+    private Training Start(
+        AdaptersMethod method,
+        IReadOnlyList<Item> items,
+        int tokens,
+        int? microTokens = null,
+        int from = 0,
+        Objective? objective = null) => new(
+            method,
+            Places,
+            items,
+            tokens,
+            microTokens,
+            from,
+            objective ?? new NextToken());
 
     private sealed class Training : IDisposable
     {
@@ -50,17 +70,36 @@ public sealed class TogetherTests : IDisposable
         private readonly List<Item> items;
         private int step;
 
-        public Training(AdaptersMethod method, AdapterPlaces places, IReadOnlyList<Item> items, int tokens, int? microTokens, int from, Objective objective)
+        public Training(
+            AdaptersMethod method,
+            AdapterPlaces places,
+            IReadOnlyList<Item> items,
+            int tokens,
+            int? microTokens,
+            int from,
+            Objective objective)
         {
             Model = Toy.Model();
             this.items = [.. items];
-            Method = TrainedMethod.Attach(Model, method, 3, "stage", places: places);
+            Method = TrainedMethod.Attach(
+                Model,
+                method,
+                3,
+                "stage",
+                places: places);
             var usual = new OptimizerSpec(1e-2, Epsilon: 1e-6, WeightDecay: 0.1);
             optimizer = new AdamW(Method.Groups(usual));
             Method.TakeUp(optimizer);
             step = from;
             source = new InOrder(this.items) { Cursor = new Cursor(0, from * tokens / 10) };
-            loop = new Loop(Model, objective, source, optimizer, new RateSchedule(usual.Rate, 100, new ScheduleSpec(ScheduleKind.Constant)), new BatchSpec(tokens, microTokens), new Solo());
+            loop = new Loop(
+                Model,
+                objective,
+                source,
+                optimizer,
+                new RateSchedule(usual.Rate, 100, new ScheduleSpec(ScheduleKind.Constant)),
+                new BatchSpec(tokens, microTokens),
+                new Solo());
         }
 
         public Llama Model { get; }
@@ -77,7 +116,10 @@ public sealed class TogetherTests : IDisposable
 
         public void Finish(string folder) => Method.Finish(folder, optimizer: optimizer);
 
-        public Dictionary<string, float[]> Values(string group) => optimizer.Groups.Where(one => one.Name == group || group.Length == 0).SelectMany(one => one.Weights.Select(weight => (one.NameOf(weight)[(one.Name.Length == 0 ? 0 : one.Name.Length + 1)..], Samples.Floats(weight.Value)))).ToDictionary();
+        public Dictionary<string, float[]> Values(string group) => optimizer.Groups.Where(one => one.Name == group || group.Length == 0)
+            .SelectMany(one => one.Weights.Select(
+                weight => (one.NameOf(weight)[(one.Name.Length == 0 ? 0 : one.Name.Length + 1)..], Samples.Floats(weight.Value))))
+            .ToDictionary();
 
         public void Dispose()
         {
@@ -90,7 +132,9 @@ public sealed class TogetherTests : IDisposable
     private static void Same(Dictionary<string, float[]> wanted, Dictionary<string, float[]> found, double within = 0)
     {
         Assert.Equal(wanted.Keys.Order(), found.Keys.Order());
-        Assert.All(wanted, pair => Assert.True(Samples.Gap(pair.Value, found[pair.Key]) <= within, $"{pair.Key} is off by {Samples.Gap(pair.Value, found[pair.Key])}"));
+        Assert.All(wanted, pair => Assert.True(
+            Samples.Gap(pair.Value, found[pair.Key]) <= within,
+            $"{pair.Key} is off by {Samples.Gap(pair.Value, found[pair.Key])}"));
     }
 
     [Theory]
@@ -99,7 +143,8 @@ public sealed class TogetherTests : IDisposable
     public void Adapters_routed_in_one_step_move_as_each_would_alone(int? microTokens)
     {
         var slow = new OptimizerSpec(2e-3, Beta1: 0.8, Epsilon: 1e-6, Clip: 0.05);
-        using var both = Start(Method(Together.Route, ("one", Lora("a")), ("two", Lora("b", slow))), Items("a", "b"), 40, microTokens).Steps(3);
+        using var both =
+            Start(Method(Together.Route, ("one", Lora("a")), ("two", Lora("b", slow))), Items("a", "b"), 40, microTokens).Steps(3);
         using var first = Start(Method(Together.Route, ("one", Lora("a"))), Items("a"), 20).Steps(3);
         using var second = Start(Method(Together.Route, ("two", Lora("b", slow))), Items("b"), 20).Steps(3);
         Same(first.Values(""), both.Values("one"), 2e-5);
@@ -109,12 +154,18 @@ public sealed class TogetherTests : IDisposable
     [Fact]
     public void Pairs_go_to_the_adapter_of_their_data_with_both_their_rows()
     {
-        List<Item> Pairs(params string[] sources) => [.. Items(sources).Select((item, i) => new Item([item.Rows[0], Toy.Row(10, 100 + i, half: true) with { Data = item.Rows[0].Data }], [-20f - i, -22f]))];
+        List<Item> Pairs(params string[] sources) => [.. Items(sources).Select(
+            (item, i) => new Item([item.Rows[0], Toy.Row(10, 100 + i, half: true) with { Data = item.Rows[0].Data }], [-20f - i, -22f]))];
         var mixed = Pairs("a", "b");
-        using var both = Start(Method(Together.Route, ("one", Lora("a")), ("two", Lora("b"))), mixed, 80, objective: new DirectPreference(0.3, 0.5)).Steps(2);
+        using var both = Start(
+            Method(Together.Route, ("one", Lora("a")), ("two", Lora("b"))), mixed, 80, objective: new DirectPreference(0.3, 0.5)).Steps(2);
         foreach (var (name, data) in new[] { ("one", "a"), ("two", "b") })
         {
-            using var alone = Start(Method(Together.Route, (name, Lora(data))), [.. mixed.Where(item => item.Rows[0].Data == data)], 40, objective: new DirectPreference(0.3, 0.5)).Steps(2);
+            using var alone = Start(
+                Method(Together.Route, (name, Lora(data))),
+                [.. mixed.Where(item => item.Rows[0].Data == data)],
+                40,
+                objective: new DirectPreference(0.3, 0.5)).Steps(2);
             Same(alone.Values(""), both.Values(name), 2e-5);
         }
     }
@@ -149,16 +200,22 @@ public sealed class TogetherTests : IDisposable
         var before = training.Values("two");
         training.Steps(2);
         Same(before, training.Values("two"));
-        Assert.NotEqual(before["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"], training.Values("one")["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"]);
+        Assert.NotEqual(
+            before["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"],
+            training.Values("one")["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"]);
     }
 
     [Fact]
     public void Stacked_adapters_add_up_and_come_back_from_their_folders()
     {
-        using var training = Start(Method(Together.Stack, ("one", Lora()), ("two", Lora(rank: 3)), ("still", Lora(frozen: true))), Items("a"), 20);
-        var still = training.Model.Projections.SelectMany(map => map.Deltas).Select(delta => Samples.Floats(delta.Weights[0].Value)).ElementAt(2);
+        using var training = Start(
+            Method(Together.Stack, ("one", Lora()), ("two", Lora(rank: 3)), ("still", Lora(frozen: true))), Items("a"), 20);
+        var still = training.Model.Projections.SelectMany(map => map.Deltas)
+            .Select(delta => Samples.Floats(delta.Weights[0].Value)).ElementAt(2);
         training.Steps(3);
-        Assert.Equal(still, training.Model.Projections.SelectMany(map => map.Deltas).Select(delta => Samples.Floats(delta.Weights[0].Value)).ElementAt(2));
+        Assert.Equal(
+            still,
+            training.Model.Projections.SelectMany(map => map.Deltas).Select(delta => Samples.Floats(delta.Weights[0].Value)).ElementAt(2));
         var trained = Toy.Logits(training.Model, Probe);
         training.Finish(folder.At("stack"));
         using var model = Toy.Model();
@@ -167,7 +224,8 @@ public sealed class TogetherTests : IDisposable
             Assert.True(Samples.Gap(trained, Toy.Logits(model, Probe)) < 1e-5);
         Assert.Equal(bare, Toy.Logits(model, Probe));
         // Merged one after the other they are the same sum.
-        foreach (var name in new[] { "one", "two", "still" }) DeltaSet.Load(model, folder.At("stack", "adapter", name), anyBase: true).Merge();
+        foreach (var name in new[] { "one", "two", "still" })
+            DeltaSet.Load(model, folder.At("stack", "adapter", name), anyBase: true).Merge();
         Assert.True(Samples.Gap(trained, Toy.Logits(model, Probe)) < 1e-4);
     }
 
@@ -176,7 +234,10 @@ public sealed class TogetherTests : IDisposable
     {
         var norms = new AdapterSpec(new DeltaSpec(DeltaForm.NormTuning));
         using (var apart = Start(Method(Together.Stack, ("one", norms)), Items("a"), 20).Steps(3)) apart.Finish(folder.At("apart"));
-        using var training = Start(Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("apart", "adapter"), Frozen: true)), ("two", norms)), Items("a"), 20).Steps(3);
+        using var training = Start(
+            Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("apart", "adapter"), Frozen: true)), ("two", norms)),
+            Items("a"),
+            20).Steps(3);
         using var bare = Toy.Model();
         var trained = Toy.Logits(training.Model, Probe);
         Assert.NotEqual(Toy.Logits(bare, Probe), trained);
@@ -188,15 +249,23 @@ public sealed class TogetherTests : IDisposable
     public void Two_adapters_do_not_train_the_same_weight_and_DoRA_does_not_merge_in_a_stack()
     {
         var norms = new AdapterSpec(new DeltaSpec(DeltaForm.NormTuning));
-        Assert.Contains("can move one way only", Assert.Throws<InputException>(() => Start(Method(Together.Stack, ("one", norms), ("two", norms)), Items("a"), 20)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "can move one way only",
+            Assert.Throws<InputException>(() => Start(Method(Together.Stack, ("one", norms), ("two", norms)), Items("a"), 20)).Message,
+            StringComparison.Ordinal);
         var dora = new AdapterSpec(new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["use_dora"] = "true" }));
-        Assert.Contains("DoRA scales the rows", Assert.Throws<InputException>(() => Start(Method(Together.Stack, ("one", Lora()), ("two", dora)) with { Merge = true }, Items("a"), 20)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "DoRA scales the rows",
+            Assert.Throws<InputException>(
+                () => Start(Method(Together.Stack, ("one", Lora()), ("two", dora)) with { Merge = true }, Items("a"), 20)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_fresh_mixture_gives_each_adapter_the_same_say_and_its_gates_learn()
     {
-        using (var apart = Start(Method(Together.Stack, ("one", Lora()), ("two", Lora(rank: 3))), Items("a"), 20).Steps(3)) apart.Finish(folder.At("apart"));
+        using (var apart = Start(Method(Together.Stack, ("one", Lora()), ("two", Lora(rank: 3))), Items("a"), 20).Steps(3))
+            apart.Finish(folder.At("apart"));
         AdapterSpec Kept(string name) => new(Folder: folder.At("apart", "adapter", name), Frozen: true);
         using var training = Start(Method(Together.Mix, ("one", Kept("one")), ("two", Kept("two"))), Items("a"), 20);
         var map = training.Model.Projections.First(projection => projection.Deltas.Count > 0);
@@ -219,7 +288,8 @@ public sealed class TogetherTests : IDisposable
         var trained = Toy.Logits(training.Model, Probe);
         training.Finish(folder.At("mix"));
         using var again = Toy.Model();
-        using (AttachedAdapters.Load(again, folder.At("mix", "adapter"))) Assert.True(Samples.Gap(trained, Toy.Logits(again, Probe)) < 1e-5);
+        using (AttachedAdapters.Load(again, folder.At("mix", "adapter")))
+            Assert.True(Samples.Gap(trained, Toy.Logits(again, Probe)) < 1e-5);
     }
 
     [Fact]
@@ -244,14 +314,17 @@ public sealed class TogetherTests : IDisposable
         foreach (var at in new[] { 0, 7, 30 })
         {
             var difference = (Loss(at, Step) - Loss(at, -Step)) / (2 * Step);
-            Assert.True(Math.Abs(difference - slope[at]) < 2e-3 + 0.03 * Math.Abs(slope[at]), $"{at}: {difference} by differences, {slope[at]} by the gradient");
+            Assert.True(
+                Math.Abs(difference - slope[at]) < 2e-3 + 0.03 * Math.Abs(slope[at]),
+                $"{at}: {difference} by differences, {slope[at]} by the gradient");
         }
     }
 
     [Fact]
     public void Combined_adapters_start_as_their_weighed_sum_and_train_as_one()
     {
-        using (var apart = Start(Method(Together.Stack, ("one", Lora()), ("two", Lora(rank: 3))), Items("a"), 20).Steps(3)) apart.Finish(folder.At("stages", "apart"));
+        using (var apart = Start(Method(Together.Stack, ("one", Lora()), ("two", Lora(rank: 3))), Items("a"), 20).Steps(3))
+            apart.Finish(folder.At("stages", "apart"));
         Directory.Move(folder.At("stages", "apart", "adapter"), folder.At("stages", "apart.adapter"));
         Directory.Delete(folder.At("stages", "apart"));
         Directory.Move(folder.At("stages", "apart.adapter"), folder.At("stages", "apart"));
@@ -273,12 +346,23 @@ public sealed class TogetherTests : IDisposable
         using var whole = Start(Method(Together.Stack, ("one", Lora())), Items("a"), 20).Steps(3);
         var middle = Start(Method(Together.Stack, ("one", Lora())), Items("a"), 20);
         using (middle) middle.Steps(2).Finish(folder.At("half"));
-        using var resumed = Start(Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("half", "adapter"), OptimizerState: true))), Items("a"), 20, from: 2).Steps(1);
+        using var resumed = Start(
+            Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("half", "adapter"), OptimizerState: true))),
+            Items("a"),
+            20,
+            from: 2).Steps(1);
         Same(whole.Values(""), resumed.Values(""));
-        using var forgetful = Start(Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("half", "adapter")))), Items("a"), 20, from: 2).Steps(1);
+        using var forgetful =
+            Start(Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("half", "adapter")))), Items("a"), 20, from: 2).Steps(1);
         Assert.NotEqual(whole.Values("").Values.SelectMany(x => x), forgetful.Values("").Values.SelectMany(x => x));
         File.Delete(folder.At("half", "adapter", AdamW.File));
-        Assert.Contains("without its optimizer's state", Assert.Throws<InputException>(() => Start(Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("half", "adapter"), OptimizerState: true))), Items("a"), 20)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "without its optimizer's state",
+            Assert.Throws<InputException>(() => Start(
+                Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("half", "adapter"), OptimizerState: true))),
+                Items("a"),
+                20)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -287,34 +371,55 @@ public sealed class TogetherTests : IDisposable
         using var whole = Start(Method(Together.Mix, ("one", Lora()), ("two", Lora(rank: 3))), Items("a"), 20).Steps(3);
         var middle = Start(Method(Together.Mix, ("one", Lora()), ("two", Lora(rank: 3))), Items("a"), 20);
         using (middle) middle.Steps(2).Finish(folder.At("stages", "half"));
-        AdapterSpec Kept(string name, bool state = true) => new(Folder: folder.At("stages", "half", "adapter", name), OptimizerState: state);
+        AdapterSpec Kept(string name, bool state = true) =>
+            new(Folder: folder.At("stages", "half", "adapter", name), OptimizerState: state);
         using (var resumed = Start(Method(Together.Mix, ("one", Kept("one")), ("two", Kept("two"))), Items("a"), 20, from: 2).Steps(1))
             foreach (var group in new[] { "one", "two", "mixture" }) Same(whole.Values(group), resumed.Values(group));
 
         // Without their moments, the gates are where they were; among others, or in another order, they are fresh.
         float[] Gates(AdaptersMethod method, AdapterPlaces? places = null)
         {
-            using var training = new Training(method, places ?? Places, Items("a"), 20, null, 2, new NextToken());
+            using var training = new Training(
+                method,
+                places ?? Places,
+                Items("a"),
+                20,
+                null,
+                2,
+                new NextToken());
             return [.. training.Values("mixture").OrderBy(pair => pair.Key, StringComparer.Ordinal).SelectMany(pair => pair.Value)];
         }
         var kept = Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false))));
         Assert.Contains(kept, value => value != 0);
         Assert.All(Gates(Method(Together.Mix, ("two", Kept("two", false)), ("one", Kept("one", false)))), value => Assert.Equal(0, value));
-        Assert.All(Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false)), ("three", Lora()))), value => Assert.Equal(0, value));
+        Assert.All(
+            Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false)), ("three", Lora()))),
+            value => Assert.Equal(0, value));
         // A stage that has begun goes on from the gates that it found, whatever became of the folder.
         File.Delete(folder.At("stages", "half", "adapter", AdapterMixture.File));
-        Assert.Equal(kept, Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false))), Places with { Begun = true }));
-        Assert.Contains(AdapterMixture.File, Assert.Throws<InputException>(() => Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false))))).Message, StringComparison.Ordinal);
+        Assert.Equal(
+            kept, Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false))), Places with { Begun = true }));
+        Assert.Contains(
+            AdapterMixture.File,
+            Assert.Throws<InputException>(
+                () => Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false))))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void Each_adapter_keeps_to_its_own_budget_and_all_of_them_to_the_sum()
     {
         AdapterSpec Within(DeltaForm form, string budget) => new(new DeltaSpec(form, Budget: budget));
-        using var training = Start(Method(Together.Stack, ("one", Within(DeltaForm.Lora, "6%")), ("two", Within(DeltaForm.Adapter, "1.2k")), ("three", Within(DeltaForm.PrefixTuning, "600"))), Items("a"), 20);
+        using var training = Start(Method(
+            Together.Stack,
+            ("one", Within(DeltaForm.Lora, "6%")),
+            ("two", Within(DeltaForm.Adapter, "1.2k")),
+            ("three", Within(DeltaForm.PrefixTuning, "600"))), Items("a"), 20);
         var share = (long)(training.Model.Weights.Sum(weight => weight.Count) * 0.06);
-        var groups = training.Method.Groups(new OptimizerSpec(1e-2)).ToDictionary(group => group.Name, group => group.Weights.Sum(weight => weight.Count));
-        foreach (var (name, budget) in new[] { ("one", share), ("two", 1200), ("three", 600) }) Assert.InRange(groups[name], budget / 2, budget);
+        var groups = training.Method.Groups(new OptimizerSpec(1e-2))
+            .ToDictionary(group => group.Name, group => group.Weights.Sum(weight => weight.Count));
+        foreach (var (name, budget) in new[] { ("one", share), ("two", 1200), ("three", 600) })
+            Assert.InRange(groups[name], budget / 2, budget);
         Assert.InRange(training.Method.Weights.Sum(weight => weight.Count), 1, share + 1200 + 600);
         training.Steps(1);
     }
@@ -324,16 +429,36 @@ public sealed class TogetherTests : IDisposable
     {
         string Refused(AdaptersMethod method) => Assert.Throws<InputException>(() => Start(method, Items("a"), 20)).Message;
         Assert.Contains("A mixture weighs two adapters or more", Refused(Method(Together.Mix, ("one", Lora()))), StringComparison.Ordinal);
-        Assert.Contains("no gate can weigh", Refused(Method(Together.Mix, ("one", Lora()), ("two", new AdapterSpec(new DeltaSpec(DeltaForm.PromptTuning))))), StringComparison.Ordinal);
-        Assert.Contains("there is no adapter in", Refused(Method(Together.Stack, ("one", new AdapterSpec(Stage: "nowhere")))), StringComparison.Ordinal);
-        Assert.Contains("cannot be merged", Refused(Method(Together.Stack, ("one", new AdapterSpec(new DeltaSpec(DeltaForm.Adapter)))) with { Merge = true }), StringComparison.Ordinal);
-        using (var routed = Start(Method(Together.Route, ("one", Lora("a")), ("two", Lora("b"))), Items("a", "b"), 40).Steps(1)) routed.Finish(folder.At("routed"));
+        Assert.Contains(
+            "no gate can weigh",
+            Refused(Method(Together.Mix, ("one", Lora()), ("two", new AdapterSpec(new DeltaSpec(DeltaForm.PromptTuning))))),
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "there is no adapter in",
+            Refused(Method(Together.Stack, ("one", new AdapterSpec(Stage: "nowhere")))),
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "cannot be merged",
+            Refused(Method(Together.Stack, ("one", new AdapterSpec(new DeltaSpec(DeltaForm.Adapter)))) with { Merge = true }),
+            StringComparison.Ordinal);
+        using (var routed = Start(Method(Together.Route, ("one", Lora("a")), ("two", Lora("b"))), Items("a", "b"), 40).Steps(1))
+            routed.Finish(folder.At("routed"));
         using var model = Toy.Model();
-        Assert.Contains("Choose one: --adapter", Assert.Throws<InputException>(() => AttachedAdapters.Load(model, folder.At("routed", "adapter"))).Message, StringComparison.Ordinal);
-        foreach (var damaged in new[] { """{"together": "stack", "adapters": ["../one"]}""", """{"together": "7", "adapters": ["one"]}""", """{"together": "stack", "adapters": ["one", "one"]}""" })
+        Assert.Contains(
+            "Choose one: --adapter",
+            Assert.Throws<InputException>(() => AttachedAdapters.Load(model, folder.At("routed", "adapter"))).Message,
+            StringComparison.Ordinal);
+        foreach (var damaged in new[]
+        {
+            """{"together": "stack", "adapters": ["../one"]}""", """{"together": "7", "adapters": ["one"]}""",
+            """{"together": "stack", "adapters": ["one", "one"]}""",
+        })
         {
             File.WriteAllText(folder.At("routed", "adapter", AttachedAdapters.IndexFile), damaged);
-            Assert.Contains("is damaged", Assert.Throws<InputException>(() => AttachedAdapters.Load(model, folder.At("routed", "adapter"))).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "is damaged",
+                Assert.Throws<InputException>(() => AttachedAdapters.Load(model, folder.At("routed", "adapter"))).Message,
+                StringComparison.Ordinal);
         }
     }
 }

@@ -66,7 +66,9 @@ public sealed class VerbalizerTests
 
     [Fact]
     public void Labels_that_share_a_first_token_are_refused() =>
-        Assert.Contains("'good' and 'bad' begin with the same token, 'g'", Assert.Throws<InputException>(() => Make(("bad", ["grim"]))).Message);
+        Assert.Contains(
+            "'good' and 'bad' begin with the same token, 'g'",
+            Assert.Throws<InputException>(() => Make(("bad", ["grim"]))).Message);
 
     [Fact]
     public void A_word_without_a_token_and_a_label_that_is_not_there_are_refused()

@@ -21,10 +21,16 @@ public sealed record PreviewRow(string Key, string Label, IReadOnlyList<PreviewT
 /// <param name="Untrained">Tokens that are only read.</param>
 /// <param name="Cut">Tokens beyond the longest row allowed.</param>
 /// <param name="Shown">The first rows.</param>
-public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Rows, long Trained, long Untrained, long Cut, IReadOnlyList<PreviewRow> Shown)
+public sealed record DataPreview(
+    IReadOnlyDictionary<string, int> Shapes,
+    int Rows,
+    long Trained,
+    long Untrained,
+    long Cut,
+    IReadOnlyList<PreviewRow> Shown)
 {
     // UTF-8 has no longer characters.
-    const int MostParts = 4;
+    private const int MostParts = 4;
 
     /// <summary>Looks at rows that were brought to one form.</summary>
     /// <param name="rows">The rows.</param>
@@ -32,7 +38,12 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="maxLength">The most tokens of a row.</param>
     /// <param name="shown">The number of rows to show.</param>
-    public static DataPreview Of(IReadOnlyList<Row> rows, TextContract contract, Tokenizer tokenizer, int maxLength, int shown)
+    public static DataPreview Of(
+        IReadOnlyList<Row> rows,
+        TextContract contract,
+        Tokenizer tokenizer,
+        int maxLength,
+        int shown)
     {
         ArgumentNullException.ThrowIfNull(rows);
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -50,10 +61,18 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
                 var learned = tokens.Learn.Take(left).Count(weight => weight != 0);
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
                 if (first.Count < shown)
-                    first.Add(new PreviewRow(row.Key, label, [.. Pieces(tokenizer, tokens.Ids).Select((text, i) => new PreviewToken(text, tokens.Ids[i], i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
+                    first.Add(new PreviewRow(row.Key, label, [.. Pieces(tokenizer, tokens.Ids)
+                        .Select((text, i) =>
+                            new PreviewToken(text, tokens.Ids[i], i >= left ? "cut" : tokens.Learn[i] != 0 ? "trained" : "untrained"))]));
             }
         }
-        return new DataPreview(shapes, rows.Count, trained, untrained, cut, first);
+        return new DataPreview(
+            shapes,
+            rows.Count,
+            trained,
+            untrained,
+            cut,
+            first);
     }
 
     /// <summary>The texts of rows, for a tokenizer that is made only to look at them.</summary>
@@ -66,7 +85,7 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
     }
 
     // Each token behind the one before: alone it loses the space that leads it. Parts of a character wait for its last one.
-    static IEnumerable<string> Pieces(Tokenizer tokenizer, int[] ids)
+    private static IEnumerable<string> Pieces(Tokenizer tokenizer, int[] ids)
     {
         int before = 0, from = 0;
         for (var end = 1; end <= ids.Length; end++)
@@ -78,18 +97,21 @@ public sealed record DataPreview(IReadOnlyDictionary<string, int> Shapes, int Ro
                 continue;
             }
             var known = tokenizer.Decode(ids.AsSpan(before, from - before), skipSpecialTokens: false);
-            yield return text.StartsWith(known, StringComparison.Ordinal) ? text[known.Length..] : tokenizer.Decode(ids.AsSpan(from, end - from), skipSpecialTokens: false);
+            yield return text.StartsWith(known, StringComparison.Ordinal)
+                ? text[known.Length..]
+                : tokenizer.Decode(ids.AsSpan(from, end - from), skipSpecialTokens: false);
             (before, from) = (from, end);
         }
     }
 
-    static string ShapeOf(IReadOnlyDictionary<string, string> fields)
+    private static string ShapeOf(IReadOnlyDictionary<string, string> fields)
     {
         bool Has(string name) => fields.TryGetValue(name, out var value) && value.Length > 0;
-        return Has("chosen") || Has("rejected") ? "preference" : Has("messages") ? (Has("label") ? "kto" : "conversation") : Has("label") ? "labelled" : "text";
+        return Has("chosen") || Has("rejected") ? "preference" : Has("messages")
+            ? (Has("label") ? "kto" : "conversation") : Has("label") ? "labelled" : "text";
     }
 
-    static IEnumerable<(string Label, Rendering Rendering)> Renderings(Row row, TextContract contract, Tokenizer? tokenizer)
+    private static IEnumerable<(string Label, Rendering Rendering)> Renderings(Row row, TextContract contract, Tokenizer? tokenizer)
     {
         string Field(string name) => row.Fields.GetValueOrDefault(name, "");
         switch (ShapeOf(row.Fields))

@@ -15,7 +15,8 @@ internal static partial class Instructions
         if (RowShape.Text(row["system"]) is { Length: > 0 } system) messages.Add(Dialogue.Message("system", system));
         foreach (var turn in row["history"] as JsonArray ?? [])
         {
-            if (turn is not JsonArray { Count: 2 } pair) throw new InputException("'history' must be a list of pairs [question, answer]. Correct the rows.");
+            if (turn is not JsonArray { Count: 2 } pair)
+                throw new InputException("'history' must be a list of pairs [question, answer]. Correct the rows.");
             messages.Add(Dialogue.Message("user", RowShape.Text(pair[0])));
             messages.Add(Dialogue.Message("assistant", RowShape.Text(pair[1])));
         }
@@ -35,7 +36,8 @@ internal static partial class Instructions
         {
             var said = text[(marks[i].Index + marks[i].Length)..(i + 1 < marks.Count ? marks[i + 1].Index : text.Length)].Trim();
             // The last mark asks for the answer.
-            if (said.Length > 0 || i + 1 < marks.Count) messages.Add(Dialogue.Message(marks[i].Groups[1].Value == "Human" ? "user" : "assistant", said));
+            if (said.Length > 0 || i + 1 < marks.Count)
+                messages.Add(Dialogue.Message(marks[i].Groups[1].Value == "Human" ? "user" : "assistant", said));
         }
         if (messages.Count == 0) return Alpaca(row, prompt, answer);
         messages.Add(Dialogue.Message("assistant", RowShape.Text(row[answer])));

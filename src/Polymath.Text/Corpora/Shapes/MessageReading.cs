@@ -15,10 +15,13 @@ internal static class MessageReading
         {
             JsonArray { Count: > 0 } list => list,
             JsonObject one => new JsonNode?[] { one },
-            _ => throw new InputException("Messages must be a list of objects with role and content, or from and value, and not empty. Correct the rows."),
+            _ => throw new InputException("Messages must be a list of objects with role and content, or from and value, and not empty. "
+                + "Correct the rows."),
         };
         var messages = new JsonArray();
-        foreach (var item in items) messages.Add(One(item as JsonObject ?? throw new InputException($"A message must be an object, found {Short(item)}. Correct the rows.")));
+        foreach (var item in items)
+            messages.Add(One(item as JsonObject
+                ?? throw new InputException($"A message must be an object, found {Short(item)}. Correct the rows.")));
         return messages;
     }
 
@@ -52,10 +55,12 @@ internal static class MessageReading
             case "function_call":
                 var call = Parse(text);
                 var calling = Dialogue.Message("assistant", "");
-                calling["tool_calls"] = new JsonArray([.. (call as JsonArray ?? [call]).Select(one => new JsonObject { ["type"] = "function", ["function"] = one?.DeepClone() })]);
+                calling["tool_calls"] = new JsonArray([.. (call as JsonArray ?? [call])
+                    .Select(one => new JsonObject { ["type"] = "function", ["function"] = one?.DeepClone() })]);
                 return calling;
             case var role:
-                throw new InputException($"A message is from '{role}', which is no known speaker: human, gpt, system, function_call, observation. Correct the rows.");
+                throw new InputException($"A message is from '{role}', which is no known speaker: human, gpt, system, function_call, "
+                    + "observation. Correct the rows.");
         }
     }
 

@@ -22,7 +22,9 @@ internal static class PreferenceShape
         }
         else if (chosen is JsonObject && rejected is JsonObject)
             (chosen, rejected) = (MessageReading.Read(chosen)[0]!["content"], MessageReading.Read(rejected)[0]!["content"]);
-        if (prompt.Count == 0) throw new InputException("A preference has no prompt: neither prompt, instruction nor conversations, and the answers share no message. Correct the rows.");
+        if (prompt.Count == 0)
+            throw new InputException("A preference has no prompt: neither prompt, instruction nor conversations, and the answers share no "
+                + "message. Correct the rows.");
         return new(StringComparer.Ordinal)
         {
             ["messages"] = prompt.ToJsonString(TableJson.Options),

@@ -20,7 +20,8 @@ internal sealed record Arguments(IReadOnlyList<object> Positional, IReadOnlyDict
         {
             var place = Array.FindIndex(names, known => known.TrimEnd('?') == name);
             if (place < 0 || bound[place] is not null)
-                throw new JinjaFault($"{function} has {(place < 0 ? "no argument" : "two values for")} '{name}'{(names.Length > 0 ? $"; it takes {signature}" : "")}");
+                throw new JinjaFault($"{function} has {(place < 0 ? "no argument" : "two values for")} "
+                    + $"'{name}'{(names.Length > 0 ? $"; it takes {signature}" : "")}");
             bound[place] = value;
         }
         for (var i = 0; i < names.Length; i++)
@@ -41,7 +42,8 @@ internal delegate object RoutineBody(Machine machine, object value, object?[] ar
 internal sealed record Routine(string Signature, RoutineBody Body)
 {
     /// <summary>Does it.</summary>
-    public object Run(Machine machine, string name, object value, Arguments arguments) => Body(machine, value, Signature == "*" ? [arguments] : arguments.Bind(name, Signature));
+    public object Run(Machine machine, string name, object value, Arguments arguments) =>
+        Body(machine, value, Signature == "*" ? [arguments] : arguments.Bind(name, Signature));
 }
 
 /// <summary>A collection of routines by name.</summary>

@@ -38,7 +38,8 @@ internal sealed class Evaluator(Machine machine)
         return expression switch
         {
             Constant constant => constant.Value,
-            Variable variable => scope.Find(variable.Name) ?? Globals.Find(variable.Name) ?? new Undefined($"'{variable.Name}' is undefined"),
+            Variable variable =>
+                scope.Find(variable.Name) ?? Globals.Find(variable.Name) ?? new Undefined($"'{variable.Name}' is undefined"),
             Member member => machine.Attribute(Value(member.Target, scope), member.Name),
             Element element => machine.Element(Value(element.Target, scope), Value(element.Index, scope)),
             Call call => machine.Call(Value(call.Target, scope), ArgumentsOf(call.Arguments, scope)),
@@ -65,7 +66,9 @@ internal sealed class Evaluator(Machine machine)
             return !Machine.Truth(value);
         if (!Numbers.Is(Machine.Defined(value)))
             throw new JinjaFault($"'{sign}' cannot stand before '{Types.NameOf(value)}'");
-        return value is double real ? (sign == "-" ? -real : real) : (sign == "-" ? -Numbers.Whole(value)!.Value : Numbers.Whole(value)!.Value);
+        return value is double real
+            ? (sign == "-" ? -real : real)
+            : (sign == "-" ? -Numbers.Whole(value)!.Value : Numbers.Whole(value)!.Value);
     }
 
     private object Several(Items items, Scope scope)
@@ -99,7 +102,8 @@ internal sealed class Evaluator(Machine machine)
     }
 
     /// <summary>A value behind a filter.</summary>
-    public object Filtered(Filter filter, object value, Scope scope) => Filters.Apply(machine, filter.Name, value, ArgumentsOf(filter.Arguments, scope));
+    public object Filtered(Filter filter, object value, Scope scope) =>
+        Filters.Apply(machine, filter.Name, value, ArgumentsOf(filter.Arguments, scope));
 
     private bool Tested(Test test, Scope scope)
     {
@@ -121,7 +125,8 @@ internal sealed class Evaluator(Machine machine)
         }
         if (arguments.StarStar is not null)
         {
-            var dict = Machine.Defined(Value(arguments.StarStar, scope)) as DictValue ?? throw new JinjaFault("a dictionary is needed behind **");
+            var dict = Machine.Defined(Value(arguments.StarStar, scope)) as DictValue
+                ?? throw new JinjaFault("a dictionary is needed behind **");
             foreach (var (key, value) in dict.Entries)
             {
                 if (key is not string name || !named.TryAdd(name, value))

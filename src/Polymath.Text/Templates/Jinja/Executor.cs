@@ -78,7 +78,12 @@ internal sealed class Executor(Machine machine)
                 }
                 break;
             case For loop:
-                Loop(loop, machine.Iterate(_evaluator.Value(loop.Items, scope)), scope, page, 0);
+                Loop(
+                    loop,
+                    machine.Iterate(_evaluator.Value(loop.Items, scope)),
+                    scope,
+                    page,
+                    0);
                 break;
             case Set set:
                 Assign(set.Target, _evaluator.Value(set.Value, scope), scope, scope);
@@ -106,7 +111,9 @@ internal sealed class Executor(Machine machine)
             case Leave leave:
                 return leave.Break ? Way.Break : Way.Continue;
             case Foreign foreign:
-                throw new JinjaFault($"'{foreign.Tag}' asks for another template, and a chat template stands alone", "Write its text into the template");
+                throw new JinjaFault(
+                    $"'{foreign.Tag}' asks for another template, and a chat template stands alone",
+                    "Write its text into the template");
         }
         return Way.On;
     }
@@ -158,19 +165,27 @@ internal sealed class Executor(Machine machine)
                 break;
             case NamespaceTarget member:
                 if ((names.Find(member.Name) ?? new Undefined($"'{member.Name}' is undefined")) is not NamespaceValue space)
-                    throw new JinjaFault($"'{member.Name}' is no namespace, so '{member.Name}.{member.Attribute}' cannot be set", $"Write {{% set {member.Name} = namespace({member.Attribute}=...) %}} first");
+                    throw new JinjaFault(
+                        $"'{member.Name}' is no namespace, so '{member.Name}.{member.Attribute}' cannot be set",
+                        $"Write {{% set {member.Name} = namespace({member.Attribute}=...) %}} first");
                 space.Variables[member.Attribute] = value;
                 break;
             case TupleTarget tuple:
                 var values = machine.Iterate(value).Take(tuple.Parts.Count + 1).ToList();
                 if (values.Count != tuple.Parts.Count)
-                    throw new JinjaFault($"{tuple.Parts.Count} values are needed for {tuple.Parts.Count} names, found {(values.Count > tuple.Parts.Count ? "more" : values.Count)}");
+                    throw new JinjaFault($"{tuple.Parts.Count} values are needed for {tuple.Parts.Count} names, found "
+                        + $"{(values.Count > tuple.Parts.Count ? "more" : values.Count)}");
                 for (var i = 0; i < values.Count; i++) Assign(tuple.Parts[i], values[i], scope, names);
                 break;
         }
     }
 
-    private void Loop(For loop, IEnumerable<object> source, Scope scope, Page page, int depth)
+    private void Loop(
+        For loop,
+        IEnumerable<object> source,
+        Scope scope,
+        Page page,
+        int depth)
     {
         IReadOnlyList<object> items = [.. source.Where(Passes)];
         var state = new LoopState(items, depth, loop.Recursive ? Again : null);
@@ -203,7 +218,12 @@ internal sealed class Executor(Machine machine)
         {
             machine.Meter.Enter();
             var below = new Page();
-            Loop(loop, machine.Iterate(arguments.Bind("loop()", "iterable")[0]!), scope, below, depth + 1);
+            Loop(
+                loop,
+                machine.Iterate(arguments.Bind("loop()", "iterable")[0]!),
+                scope,
+                below,
+                depth + 1);
             machine.Meter.Leave();
             var text = machine.Meter.Made(below.Text.ToString());
             if (below.Spans.Count > 0)
@@ -229,7 +249,9 @@ internal sealed class Executor(Machine machine)
             if (isNamed && i < arguments.Positional.Count)
                 throw new JinjaFault($"the macro '{macro.Name}' has two values for '{name}'");
             value = i < arguments.Positional.Count ? arguments.Positional[i] : value;
-            inner.Put(name, value ?? (standard is null ? new Undefined($"the parameter '{name}' was not given") : _evaluator.Value(standard, inner)));
+            inner.Put(
+                name,
+                value ?? (standard is null ? new Undefined($"the parameter '{name}' was not given") : _evaluator.Value(standard, inner)));
         }
         if (macro.Kwargs)
             inner.Put("kwargs", Globals.DictOf(named));

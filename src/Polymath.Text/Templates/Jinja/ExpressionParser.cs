@@ -41,7 +41,9 @@ internal sealed class ExpressionParser(TokenReader tokens)
         }
         if (!tuple && parts.Count == 1)
             return parts[0];
-        return tuple || parentheses ? new Items('(', parts) : throw tokens.Fault($"an expression is expected, found {tokens.Current.Shown}");
+        return tuple || parentheses
+            ? new Items('(', parts)
+            : throw tokens.Fault($"an expression is expected, found {tokens.Current.Shown}");
     }
 
     /// <summary>What an assignment goes to.</summary>
@@ -60,7 +62,10 @@ internal sealed class ExpressionParser(TokenReader tokens)
                 break;
             tuple = true;
         }
-        return !tuple && parts.Count == 1 ? parts[0] : parts.Count > 0 ? new TupleTarget(parts) : throw tokens.Fault($"a name is expected, found {tokens.Current.Shown}");
+        return !tuple && parts.Count == 1
+            ? parts[0]
+            : parts.Count > 0 ? new TupleTarget(parts)
+            : throw tokens.Fault($"a name is expected, found {tokens.Current.Shown}");
     }
 
     private Target OneTarget(bool members)
@@ -79,7 +84,8 @@ internal sealed class ExpressionParser(TokenReader tokens)
     }
 
     private bool AtTupleEnd(string? endName) =>
-        tokens.Current.Kind is TokenKind.VariableEnd or TokenKind.BlockEnd || tokens.Current.Is(")") || (endName is not null && tokens.Current.IsName(endName));
+        tokens.Current.Kind is TokenKind.VariableEnd or TokenKind.BlockEnd
+            || tokens.Current.Is(")") || (endName is not null && tokens.Current.IsName(endName));
 
     private Expression ParseChoice()
     {
@@ -156,7 +162,8 @@ internal sealed class ExpressionParser(TokenReader tokens)
     private Expression ParseProduct()
     {
         var left = ParsePower();
-        while (tokens.Current is { Kind: TokenKind.Operator, Value: "*" or "/" or "//" or "%" }) left = new Binary(tokens.Next().Value, left, ParsePower());
+        while (tokens.Current is { Kind: TokenKind.Operator, Value: "*" or "/" or "//" or "%" })
+            left = new Binary(tokens.Next().Value, left, ParsePower());
         return left;
     }
 
@@ -259,7 +266,9 @@ internal sealed class ExpressionParser(TokenReader tokens)
             {
                 if (tokens.Current.Kind is not (TokenKind.Name or TokenKind.Integer))
                     throw tokens.Fault($"a name or a number is expected behind '.', found {tokens.Current.Shown}");
-                at = tokens.Current.Kind == TokenKind.Name ? new Member(at, tokens.Next().Value) : new Element(at, new Constant(Whole(tokens.Next().Value)));
+                at = tokens.Current.Kind == TokenKind.Name
+                    ? new Member(at, tokens.Next().Value)
+                    : new Element(at, new Constant(Whole(tokens.Next().Value)));
             }
             else if (tokens.Skip("["))
                 at = new Element(at, ParseIndex());
@@ -375,7 +384,8 @@ internal sealed class ExpressionParser(TokenReader tokens)
         var current = tokens.Current;
         if (current.Is("("))
             arguments = ParseArguments();
-        else if ((current.Kind is TokenKind.Name or TokenKind.Text or TokenKind.Integer or TokenKind.Float || current.Is("[") || current.Is("{"))
+        else if ((current.Kind is TokenKind.Name or TokenKind.Text or TokenKind.Integer or TokenKind.Float
+            || current.Is("[") || current.Is("{"))
             && current is not { Kind: TokenKind.Name, Value: "else" or "or" or "and" })
         {
             if (current.IsName("is"))

@@ -12,7 +12,9 @@ internal static class Filters
     public static object Apply(Machine machine, string name, object value, Arguments arguments)
     {
         machine.Meter.Work();
-        return All.TryGetValue(name, out var filter) ? filter.Run(machine, $"the filter '{name}'", value, arguments) : throw new JinjaFault($"there is no filter named '{name}'");
+        return All.TryGetValue(name, out var filter)
+            ? filter.Run(machine, $"the filter '{name}'", value, arguments)
+            : throw new JinjaFault($"there is no filter named '{name}'");
     }
 
     private static Routines Join(params Routines[] parts)
@@ -24,8 +26,17 @@ internal static class Filters
 
     private static Routines Own() => new()
     {
-        { "abs", "", (_, value, _) => Machine.Defined(value) switch { double real => Math.Abs(real), var other => BigInteger.Abs(Numbers.Whole(other) ?? throw new JinjaFault($"there is no abs of '{Types.NameOf(other)}'")) } },
-        { "attr", "name", (machine, value, a) => value is Undefined missing ? throw missing.Fault() : Machine.OwnMember(value, machine.Text(a[0]!)) ?? new Undefined($"there is no attribute '{machine.Text(a[0]!)}'") },
+        { "abs", "", (_, value, _) => Machine.Defined(value) switch
+        {
+            double real => Math.Abs(real),
+            var other => BigInteger.Abs(Numbers.Whole(other) ?? throw new JinjaFault($"there is no abs of '{Types.NameOf(other)}'")),
+        } },
+        {
+            "attr", "name",
+            (machine, value, a) => value is Undefined missing
+                ? throw missing.Fault()
+                : Machine.OwnMember(value, machine.Text(a[0]!)) ?? new Undefined($"there is no attribute '{machine.Text(a[0]!)}'")
+        },
         { "d", "default_value? boolean?", Default },
         { "default", "default_value? boolean?", Default },
         { "float", "default?", (_, value, a) => Real(value) ?? a[0] ?? 0.0 },
@@ -65,7 +76,8 @@ internal static class Filters
         var digits = Machine.Count(a[0], 0, "precision");
         var method = a[1] as string ?? "common";
         if (!Numbers.Is(Machine.Defined(value)) || method is not ("common" or "ceil" or "floor") || Math.Abs((long)digits) > 300)
-            throw new JinjaFault($"'{Types.NameOf(value)}' cannot be rounded so: round takes a number, a precision, and common, ceil or floor");
+            throw new JinjaFault($"'{Types.NameOf(value)}' cannot be rounded so: round takes a number, a precision, and common, ceil "
+                + "or floor");
         if (method != "common")
         {
             var power = Math.Pow(10, digits);
@@ -73,7 +85,9 @@ internal static class Filters
             return (method == "ceil" ? Math.Ceiling(scaled) : Math.Floor(scaled)) / power;
         }
         if (value is double real)
-            return double.IsFinite(real) ? double.Parse(Numbers.Fixed(real, digits), System.Globalization.CultureInfo.InvariantCulture) : real;
+            return double.IsFinite(real)
+                ? double.Parse(Numbers.Fixed(real, digits), System.Globalization.CultureInfo.InvariantCulture)
+                : real;
         var whole = Numbers.Whole(value)!.Value;
         if (digits >= 0)
             return whole;

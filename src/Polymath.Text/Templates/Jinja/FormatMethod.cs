@@ -34,7 +34,9 @@ internal static partial class FormatMethod
             if (first.Length == 0)
                 first = $"{automatic++}";
             var value = int.TryParse(first, out var place)
-                ? place < arguments.Positional.Count ? arguments.Positional[place] : throw new JinjaFault($"the format asks for value {place}, and there are {arguments.Positional.Count}")
+                ? place < arguments.Positional.Count
+                    ? arguments.Positional[place]
+                    : throw new JinjaFault($"the format asks for value {place}, and there are {arguments.Positional.Count}")
                 : arguments.Named.GetValueOrDefault(first) ?? throw new JinjaFault($"the format asks for '{first}', which is not given");
             foreach (Capture step in match.Groups["step"].Captures)
                 value = step.Value[0] == '.' ? machine.Attribute(value, step.Value[1..])
@@ -55,17 +57,23 @@ internal static partial class FormatMethod
         if (!match.Success || !(value is string || Numbers.Is(value)))
             throw new JinjaFault($"'{form}' is no form for a '{Types.NameOf(value)}'");
         var kind = match.Groups["kind"].Value is { Length: > 0 } named ? named[0] : value is string ? 's' : value is double ? 'r' : 'd';
-        int? Size(string group) => match.Groups[group].Success ? int.TryParse(match.Groups[group].Value, out var size) ? size : throw new JinjaFault("a width is too large") : null;
+        int? Size(string group) => match.Groups[group].Success
+            ? int.TryParse(match.Groups[group].Value, out var size) ? size : throw new JinjaFault("a width is too large")
+            : null;
         int? width = Size("width"), digits = Size("digits");
         machine.Meter.Text((width ?? 0) + (long)(digits ?? 0));
         string text;
         if (value is string words)
-            text = kind == 's' ? digits is { } most ? string.Concat(PythonText.Points(words).Take(most)) : words : throw new JinjaFault($"'{kind}' is no form for a text");
+            text = kind == 's'
+                ? digits is { } most ? string.Concat(PythonText.Points(words).Take(most)) : words
+                : throw new JinjaFault($"'{kind}' is no form for a text");
         else if ("dxXob".Contains(kind, StringComparison.Ordinal) && value is not double)
             text = NumberText.Whole(Numbers.Whole(value)!.Value, kind, match.Groups["alternate"].Success, 0);
         else
-            text = kind == 'r' && digits is null ? Numbers.Text(Numbers.Real(value)) : kind == '%' ? NumberText.Real(100 * Numbers.Real(value), 'f', digits ?? 6) + "%"
-                : NumberText.Real(Numbers.Real(value), kind == 'r' ? 'g' : kind, digits ?? 6);
+            text = kind == 'r' && digits is null
+                ? Numbers.Text(Numbers.Real(value))
+                : kind == '%' ? NumberText.Real(100 * Numbers.Real(value), 'f', digits ?? 6) + "%"
+                    : NumberText.Real(Numbers.Real(value), kind == 'r' ? 'g' : kind, digits ?? 6);
         if (match.Groups["comma"].Success)
             text = Grouped(text, match.Groups["comma"].Value);
         if (value is not string && match.Groups["sign"].Value is "+" or " " && text[0] != '-')
@@ -85,7 +93,8 @@ internal static partial class FormatMethod
         if (missing <= 0)
             return text;
         var zero = match.Groups["zero"].Success && !match.Groups["align"].Success;
-        var fill = match.Groups["fill"] is { Success: true, Value: { Length: 1 } given } ? given[0] : match.Groups["zero"].Success ? '0' : ' ';
+        var fill =
+            match.Groups["fill"] is { Success: true, Value: { Length: 1 } given } ? given[0] : match.Groups["zero"].Success ? '0' : ' ';
         var align = match.Groups["align"].Success ? match.Groups["align"].Value : zero && !isText ? "=" : isText ? "<" : ">";
         var sign = align == "=" && text[0] is '-' or '+' or ' ' ? 1 : 0;
         return align switch
@@ -100,7 +109,9 @@ internal static partial class FormatMethod
     [GeneratedRegex(@"\G\{(?<first>\w*)(?<step>\.\w+|\[[^\]{}]*\])*(?:!(?<conversion>[rsa]))?(?::(?<form>[^{}]*))?\}")]
     private static partial Regex Place();
 
-    [GeneratedRegex(@"\A(?:(?<fill>.)?(?<align>[<>=^]))?(?<sign>[-+ ])?(?<alternate>#)?(?<zero>0)?(?<width>[0-9]+)?(?<comma>[,_])?(?:\.(?<digits>[0-9]+))?(?<kind>[sdxXobeEfFgG%])?\z", RegexOptions.Singleline)]
+    [GeneratedRegex(@"\A(?:(?<fill>.)?(?<align>[<>=^]))?(?<sign>[-+ "
+            + @"])?(?<alternate>#)?(?<zero>0)?(?<width>[0-9]+)?(?<comma>[,_])?(?:\.(?<digits>[0-9]+))?(?<kind>[sdxXobeEfFgG%])?\z",
+        RegexOptions.Singleline)]
     private static partial Regex Form();
 
     [GeneratedRegex(@"(?<=[0-9])(?=(?:[0-9]{3})+\z)")]

@@ -15,8 +15,11 @@ internal static class Globals
         new("cycler", (_, arguments) => Cycler(arguments)),
         new("joiner", (_, arguments) => Joiner(arguments)),
         new("lipsum", (_, _) => throw new JinjaFault("lipsum() makes random text, which no chat template needs")),
-        new("raise_exception", (machine, arguments) => throw new JinjaFault($"the template refuses the conversation: {machine.Text(arguments.Bind("raise_exception()", "message")[0]!)}", "Change the conversation as it asks")),
-        new("strftime_now", (machine, arguments) => TimeText.Format(machine.Clock.GetLocalNow(), machine.Text(arguments.Bind("strftime_now()", "format")[0]!))),
+        new("raise_exception", (machine, arguments) => throw new JinjaFault(
+            $"the template refuses the conversation: {machine.Text(arguments.Bind("raise_exception()", "message")[0]!)}",
+            "Change the conversation as it asks")),
+        new("strftime_now", (machine, arguments) => TimeText.Format(
+            machine.Clock.GetLocalNow(), machine.Text(arguments.Bind("strftime_now()", "format")[0]!))),
     }.ToDictionary(function => function.Name, StringComparer.Ordinal);
 
     // The template itself: its blocks cannot be called here.
@@ -36,7 +39,8 @@ internal static class Globals
     private static RangeValue Range(Arguments arguments)
     {
         var bound = arguments.Bind("range()", "start stop? step?");
-        BigInteger Part(object? value) => Numbers.Whole(value is null ? BigInteger.Zero : Machine.Defined(value)) ?? throw new JinjaFault($"range() takes whole numbers, found {Types.NameOf(value!)}");
+        BigInteger Part(object? value) => Numbers.Whole(value is null ? BigInteger.Zero : Machine.Defined(value))
+            ?? throw new JinjaFault($"range() takes whole numbers, found {Types.NameOf(value!)}");
         var (start, stop) = bound[1] is null ? (BigInteger.Zero, Part(bound[0])) : (Part(bound[0]), Part(bound[1]));
         var step = bound[2] is null ? BigInteger.One : Part(bound[2]);
         if (step.IsZero)

@@ -39,14 +39,18 @@ internal sealed class Meter(JinjaLimits limits)
     {
         _steps += steps;
         if (_steps > limits.Steps || steps < 0)
-            throw new JinjaFault($"the template takes more than {limits.Steps:N0} steps", "Is there a loop that grows? Simplify the template");
+            throw new JinjaFault(
+                $"the template takes more than {limits.Steps:N0} steps",
+                "Is there a loop that grows? Simplify the template");
     }
 
     /// <summary>Refuses a text that is too long.</summary>
     public void Limit(long length)
     {
         if (length > limits.Characters)
-            throw new JinjaFault($"the template makes a text of more than {limits.Characters:N0} characters", "Shorten the conversation, or correct the template");
+            throw new JinjaFault(
+                $"the template makes a text of more than {limits.Characters:N0} characters",
+                "Shorten the conversation, or correct the template");
     }
 
     /// <summary>Counts a text that is about to be made.</summary>

@@ -5,13 +5,15 @@ namespace Polymath.Text.Templates.Jinja;
 
 /// <summary>A conversation as a template lays it out.</summary>
 /// <param name="Text">The whole text.</param>
-/// <param name="Generated">The spans between <c>{% generation %}</c> and <c>{% endgeneration %}</c>: what the model itself says, in order.</param>
+/// <param name="Generated">The spans between <c>{% generation %}</c> and <c>{% endgeneration %}</c>: what the model itself says, in
+/// order.</param>
 public sealed record JinjaText(string Text, IReadOnlyList<GeneratedSpan> Generated);
 
 /// <summary>
-/// A chat template in Jinja, as Hugging Face's models carry them: the language of Jinja 3.1 in its immutable sandbox with <c>trim_blocks</c>, <c>lstrip_blocks</c>,
-/// <c>break</c> and <c>continue</c>, the <c>generation</c> tag, <c>raise_exception</c>, <c>strftime_now</c> and transformers' own <c>tojson</c>. A template sees the values it
-/// is given and nothing of .NET. Immutable, and safe to use from several threads at once.
+/// A chat template in Jinja, as Hugging Face's models carry them: the language of Jinja 3.1 in its immutable sandbox with
+/// <c>trim_blocks</c>, <c>lstrip_blocks</c>, <c>break</c> and <c>continue</c>, the <c>generation</c> tag, <c>raise_exception</c>,
+/// <c>strftime_now</c> and transformers' own <c>tojson</c>. A template sees the values it is given and nothing of .NET. Immutable, and safe
+/// to use from several threads at once.
 /// </summary>
 public sealed class JinjaTemplate
 {
@@ -65,7 +67,9 @@ public sealed class JinjaTemplate
         }
         catch (JinjaFault fault)
         {
-            throw new JinjaException($"{name}{(fault.Line > 0 ? $", line {fault.Line}" : "")}: {fault.Message.TrimEnd('.')}. {fault.Hint}.", fault);
+            throw new JinjaException(
+                $"{name}{(fault.Line > 0 ? $", line {fault.Line}" : "")}: {fault.Message.TrimEnd('.')}. {fault.Hint}.",
+                fault);
         }
     }
 
@@ -132,7 +136,8 @@ internal static class JsonReading
                 return None.Value;
             default:
                 var text = node.ToJsonString();
-                return PythonNumbers.Whole(text, 10) ?? PythonNumbers.Real(text) ?? throw new JinjaFault($"the number {text} cannot be read");
+                return PythonNumbers.Whole(text, 10) ?? PythonNumbers.Real(text)
+                    ?? throw new JinjaFault($"the number {text} cannot be read");
         }
     }
 }

@@ -11,7 +11,13 @@ namespace Polymath.Text.Templates.Jinja;
 /// <param name="itemSeparator">What stands between items.</param>
 /// <param name="keySeparator">What stands between a key and its value.</param>
 /// <param name="sort">Whether keys are sorted.</param>
-internal sealed class JsonText(Machine machine, bool ascii, string? indent, string itemSeparator, string keySeparator, bool sort)
+internal sealed class JsonText(
+    Machine machine,
+    bool ascii,
+    string? indent,
+    string itemSeparator,
+    string keySeparator,
+    bool sort)
 {
     private readonly StringBuilder _to = new();
 
@@ -28,7 +34,12 @@ internal sealed class JsonText(Machine machine, bool ascii, string? indent, stri
         if (separators is not (null or { Count: 2 }))
             throw new JinjaFault("separators must be two texts");
         var json = new JsonText(
-            machine, a[0] is { } ascii && Machine.Truth(ascii), indent, separators?[0] ?? (indent is null ? ", " : ","), separators?[1] ?? ": ", a[3] is { } sort && Machine.Truth(sort));
+            machine,
+            a[0] is { } ascii && Machine.Truth(ascii),
+            indent,
+            separators?[0] ?? (indent is null ? ", " : ","),
+            separators?[1] ?? ": ",
+            a[3] is { } sort && Machine.Truth(sort));
         json.Write(value, 0);
         return machine.Meter.Made(json._to.ToString());
     }
@@ -50,24 +61,34 @@ internal sealed class JsonText(Machine machine, bool ascii, string? indent, stri
                 _to.Append(Plain(value));
                 break;
             case Sequence list:
-                Several('[', ']', list.Items, depth, item => Write(item, depth + 1));
+                Several(
+                    '[',
+                    ']',
+                    list.Items,
+                    depth,
+                    item => Write(item, depth + 1));
                 break;
             case DictValue dict:
                 var entries = dict.Entries.ToList();
                 if (sort)
                     entries.Sort((a, b) => machine.Order(a.Key, b.Key) ?? 0);
-                Several('{', '}', entries, depth, entry =>
-                {
-                    Quote(entry.Key switch
+                Several(
+                    '{',
+                    '}',
+                    entries,
+                    depth,
+                    entry =>
                     {
-                        string text => text,
-                        None => "null",
-                        bool or BigInteger or double => Plain(entry.Key),
-                        _ => throw new JinjaFault($"a key of JSON cannot be a {Types.NameOf(entry.Key)}"),
+                        Quote(entry.Key switch
+                        {
+                            string text => text,
+                            None => "null",
+                            bool or BigInteger or double => Plain(entry.Key),
+                            _ => throw new JinjaFault($"a key of JSON cannot be a {Types.NameOf(entry.Key)}"),
+                        });
+                        _to.Append(keySeparator);
+                        Write(entry.Value, depth + 1);
                     });
-                    _to.Append(keySeparator);
-                    Write(entry.Value, depth + 1);
-                });
                 break;
             default:
                 throw new JinjaFault($"a value of the type {Types.NameOf(value)} has no form in JSON");
@@ -81,7 +102,12 @@ internal sealed class JsonText(Machine machine, bool ascii, string? indent, stri
         _ => ((BigInteger)value).ToString(CultureInfo.InvariantCulture),
     };
 
-    private void Several<T>(char begin, char end, IReadOnlyList<T> items, int depth, Action<T> write)
+    private void Several<T>(
+        char begin,
+        char end,
+        IReadOnlyList<T> items,
+        int depth,
+        Action<T> write)
     {
         _to.Append(begin);
         for (var i = 0; i < items.Count; i++)

@@ -43,7 +43,9 @@ internal readonly record struct JinjaToken(TokenKind Kind, string Value, int Lin
     };
 }
 
-/// <summary>Cuts a template into tokens by Jinja's rules with <c>trim_blocks</c> and <c>lstrip_blocks</c>, as transformers sets them.</summary>
+/// <summary>
+/// Cuts a template into tokens by Jinja's rules with <c>trim_blocks</c> and <c>lstrip_blocks</c>, as transformers sets them.
+/// </summary>
 internal sealed partial class Lexer
 {
     private static readonly string[] LongSigns = ["//", "**", "==", "!=", ">=", "<="];
@@ -177,7 +179,12 @@ internal sealed partial class Lexer
             if (_at >= _source.Length)
                 throw new JinjaFault($"a tag is not closed", $"Add {end}");
             var signed = _source[_at] == '-' || (block && _source[_at] == '+') ? 1 : 0;
-            if (_open.Count == 0 && string.CompareOrdinal(_source, _at + signed, end, 0, 2) == 0)
+            if (_open.Count == 0 && string.CompareOrdinal(
+                _source,
+                _at + signed,
+                end,
+                0,
+                2) == 0)
             {
                 var sign = signed == 1 ? _source[_at] : '\0';
                 Add(block ? TokenKind.BlockEnd : TokenKind.VariableEnd, "");
@@ -209,7 +216,12 @@ internal sealed partial class Lexer
 
     private void Sign()
     {
-        var text = LongSigns.FirstOrDefault(sign => string.CompareOrdinal(_source, _at, sign, 0, 2) == 0) ?? _source[_at].ToString();
+        var text = LongSigns.FirstOrDefault(sign => string.CompareOrdinal(
+            _source,
+            _at,
+            sign,
+            0,
+            2) == 0) ?? _source[_at].ToString();
         if (text.Length == 1 && !"+-/*%~[](){}><=.:|,;".Contains(text[0], StringComparison.Ordinal))
             throw new JinjaFault($"the character '{text}' has no meaning here");
         if (text[0] is '(' or '[' or '{')
@@ -255,7 +267,9 @@ internal sealed partial class Lexer
             else if (code is 'x' or 'u' or 'U')
             {
                 var digits = code switch { 'x' => 2, 'u' => 4, _ => 8 };
-                if (i + digits >= text.Length || !int.TryParse(text.AsSpan(i + 1, digits), NumberStyles.AllowHexSpecifier, null, out var point) || point is < 0 or > 0x10FFFF)
+                if (i + digits >= text.Length
+                    || !int.TryParse(text.AsSpan(i + 1, digits), NumberStyles.AllowHexSpecifier, null, out var point)
+                    || point is < 0 or > 0x10FFFF)
                     throw new JinjaFault($"'\\{code}' needs {digits} hexadecimal digits");
                 result.Append(point is >= 0xD800 and <= 0xDFFF ? ((char)point).ToString() : char.ConvertFromUtf32(point));
                 i += digits;

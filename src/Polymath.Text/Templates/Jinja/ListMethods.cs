@@ -16,7 +16,8 @@ internal static class ListMethods
     {
         { "copy", "", (_, value, _) => value },
         { "count", "value", (machine, value, a) => new BigInteger(machine.Iterate(value).Count(item => machine.Equal(item, a[0]!))) },
-        { "index", "value", (machine, value, a) => machine.Iterate(value).Index().Where(entry => machine.Equal(entry.Item, a[0]!)).Select(entry => (object)new BigInteger(entry.Index)).FirstOrDefault()
+        { "index", "value", (machine, value, a) => machine.Iterate(value).Index()
+            .Where(entry => machine.Equal(entry.Item, a[0]!)).Select(entry => (object)new BigInteger(entry.Index)).FirstOrDefault()
             ?? throw new JinjaFault("the value that index() looks for is not in the list") },
     };
 
@@ -33,7 +34,9 @@ internal static class ListMethods
     /// <summary>The methods of numbers.</summary>
     public static Routines OfNumbers { get; } = new()
     {
-        { "bit_length", "", (_, value, _) => new BigInteger((long)BigInteger.Abs(Numbers.Whole(value) ?? throw new JinjaFault("a real number has no bits to count")).GetBitLength()) },
+        { "bit_length", "", (_, value, _) => new BigInteger((long)BigInteger
+            .Abs(Numbers.Whole(value) ?? throw new JinjaFault("a real number has no bits to count"))
+            .GetBitLength()) },
         { "is_integer", "", (_, value, _) => value is not double real || (double.IsFinite(real) && real == Math.Floor(real)) },
     };
 

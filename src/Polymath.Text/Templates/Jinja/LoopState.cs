@@ -16,7 +16,8 @@ internal sealed class LoopState
     public LoopState(IReadOnlyList<object> items, int depth, Func<Machine, Arguments, object>? again)
     {
         (_items, _depth) = (items, depth);
-        Value = new ObjectValue("LoopContext", Find, again ?? ((_, _) => throw new JinjaFault("the loop is called, but it is not marked 'recursive'")));
+        Value = new ObjectValue(
+            "LoopContext", Find, again ?? ((_, _) => throw new JinjaFault("the loop is called, but it is not marked 'recursive'")));
     }
 
     /// <summary>The place of the current item, from 0.</summary>

@@ -133,8 +133,9 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
     /// <exception cref="JinjaFault">The value has none.</exception>
     public IEnumerable<object> Iterate(object value)
     {
-        var items = ItemsOf(value) ?? throw (value is ObjectValue ? new JinjaFault($"a '{Types.NameOf(value)}' object is not gone through by Polymath")
-            : new JinjaFault($"'{Types.NameOf(value)}' object is not iterable"));
+        var items = ItemsOf(value)
+            ?? throw (value is ObjectValue ? new JinjaFault($"a '{Types.NameOf(value)}' object is not gone through by Polymath")
+                : new JinjaFault($"'{Types.NameOf(value)}' object is not iterable"));
         return Counted(items);
     }
 

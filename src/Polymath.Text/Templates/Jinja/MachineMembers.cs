@@ -32,7 +32,9 @@ internal sealed partial class Machine
     private static Undefined Missing(object target, string name)
     {
         if (name.StartsWith("__", StringComparison.Ordinal))
-            throw new JinjaFault($"the attribute '{name}' of '{Types.NameOf(target)}' is not safe, so it is refused", "Remove it: a chat template needs no such attribute");
+            throw new JinjaFault(
+                $"the attribute '{name}' of '{Types.NameOf(target)}' is not safe, so it is refused",
+                "Remove it: a chat template needs no such attribute");
         return new Undefined($"'{Types.NameOf(target)}' object has no attribute '{name}'");
     }
 
@@ -71,7 +73,9 @@ internal sealed partial class Machine
                 return index is not (ListValue or DictValue) && dict.TryGet(index, out var value) ? value : null;
             case string text when index is SliceValue slice:
                 Meter.Text(text.Length);
-                return PythonText.IsPlain(text) && slice.Step is None ? Plain(text, slice) : string.Concat(Cut(PythonText.Points(text), slice));
+                return PythonText.IsPlain(text) && slice.Step is None
+                    ? Plain(text, slice)
+                    : string.Concat(Cut(PythonText.Points(text), slice));
             case ListValue list when index is SliceValue slice:
                 return new ListValue(Cut(list.Items, slice));
             case TupleValue tuple when index is SliceValue slice:

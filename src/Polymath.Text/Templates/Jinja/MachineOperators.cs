@@ -75,7 +75,8 @@ internal sealed partial class Machine
             case (TupleValue a, TupleValue b):
                 return EqualItems(a.Items, b.Items);
             case (DictValue a, DictValue b):
-                return a.Keys.Count == b.Keys.Count && a.Entries.All(entry => b.TryGet(entry.Key, out var other) && Equal(entry.Value, other));
+                return a.Keys.Count == b.Keys.Count
+                    && a.Entries.All(entry => b.TryGet(entry.Key, out var other) && Equal(entry.Value, other));
             case (Undefined, Undefined):
                 return true;
             case (RangeValue a, RangeValue b):

@@ -40,7 +40,8 @@ internal sealed record Element(Expression Target, Expression Index) : Expression
 internal sealed record Slice(Expression? First, Expression? Last, Expression? Step) : Expression;
 
 /// <summary>The arguments of a call.</summary>
-internal sealed record CallArguments(IReadOnlyList<Expression> Positional, IReadOnlyList<(string Name, Expression Value)> Named, Expression? Star, Expression? StarStar)
+internal sealed record CallArguments(
+    IReadOnlyList<Expression> Positional, IReadOnlyList<(string Name, Expression Value)> Named, Expression? Star, Expression? StarStar)
 {
     /// <summary>No arguments.</summary>
     public static CallArguments None { get; } = new([], [], null, null);
@@ -69,7 +70,13 @@ internal sealed record If(int Line, IReadOnlyList<(Expression? Test, IReadOnlyLi
 
 /// <summary>A loop.</summary>
 internal sealed record For(
-    int Line, Target Target, Expression Items, Expression? Filter, bool Recursive, IReadOnlyList<Statement> Body, IReadOnlyList<Statement> Else) : Statement(Line);
+    int Line,
+    Target Target,
+    Expression Items,
+    Expression? Filter,
+    bool Recursive,
+    IReadOnlyList<Statement> Body,
+    IReadOnlyList<Statement> Else) : Statement(Line);
 
 /// <summary>An assignment.</summary>
 internal sealed record Set(int Line, Target Target, Expression Value) : Statement(Line);
@@ -100,7 +107,8 @@ internal sealed record CallBlock(int Line, Call Call, Macro Body) : Statement(Li
 internal sealed record FilterBlock(int Line, Filter Filter, IReadOnlyList<Statement> Body) : Statement(Line);
 
 /// <summary>A block with variables of its own.</summary>
-internal sealed record With(int Line, IReadOnlyList<(Target Target, Expression Value)> Assignments, IReadOnlyList<Statement> Body) : Statement(Line);
+internal sealed record With(int Line, IReadOnlyList<(Target Target, Expression Value)> Assignments, IReadOnlyList<Statement> Body)
+    : Statement(Line);
 
 /// <summary>A named block; <c>{% generation %}</c> has no name: what it writes is the model's own.</summary>
 internal sealed record Block(int Line, string? Name, IReadOnlyList<Statement> Body) : Statement(Line);

@@ -83,7 +83,8 @@ internal static class Numbers
         };
     }
 
-    private static BigInteger Checked(BigInteger value) => value.GetBitLength() <= MostBits ? value : throw new JinjaFault($"a whole number has more than {MostDigits} digits");
+    private static BigInteger Checked(BigInteger value) =>
+        value.GetBitLength() <= MostBits ? value : throw new JinjaFault($"a whole number has more than {MostDigits} digits");
 
     private static BigInteger FloorDivision(BigInteger a, BigInteger b)
     {
@@ -97,7 +98,9 @@ internal static class Numbers
             return Apply("**", (double)a, (double)b);
         if (BigInteger.Abs(a) <= 1)
             return a.Sign < 0 && b.IsEven ? BigInteger.One : b.IsZero ? BigInteger.One : a;
-        return b * a.GetBitLength() <= 2 * MostBits ? Checked(BigInteger.Pow(a, (int)b)) : throw new JinjaFault($"a whole number has more than {MostDigits} digits");
+        return b * a.GetBitLength() <= 2 * MostBits
+            ? Checked(BigInteger.Pow(a, (int)b))
+            : throw new JinjaFault($"a whole number has more than {MostDigits} digits");
     }
 
     private static double Modulo(double x, double y)
@@ -115,7 +118,9 @@ internal static class Numbers
         return quotient - floor > 0.5 ? floor + 1 : floor;
     }
 
-    /// <summary>A real number as Python writes it: the shortest digits that read back the same, an exponent below 1e-4 and from 1e16 on.</summary>
+    /// <summary>
+    /// A real number as Python writes it: the shortest digits that read back the same, an exponent below 1e-4 and from 1e16 on.
+    /// </summary>
     public static string Text(double value)
     {
         if (double.IsNaN(value))
@@ -128,13 +133,16 @@ internal static class Numbers
         var point = shortest[0].Split('.')[0];
         var all = shortest[0].Replace(".", "", StringComparison.Ordinal);
         var digits = all.TrimStart('0').TrimEnd('0');
-        var exponent = point.Length - 1 - (all.Length - all.TrimStart('0').Length) + (shortest.Length > 1 ? int.Parse(shortest[1], CultureInfo.InvariantCulture) : 0);
+        var exponent = point.Length - 1 - (all.Length - all.TrimStart('0').Length)
+            + (shortest.Length > 1 ? int.Parse(shortest[1], CultureInfo.InvariantCulture) : 0);
         var sign = value < 0 ? "-" : "";
         if (exponent is < -4 or >= 16)
             return $"{sign}{digits[0]}{(digits.Length > 1 ? "." + digits[1..] : "")}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):00}";
         if (exponent < 0)
             return $"{sign}0.{new string('0', -exponent - 1)}{digits}";
-        return digits.Length <= exponent + 1 ? $"{sign}{digits.PadRight(exponent + 1, '0')}.0" : $"{sign}{digits[..(exponent + 1)]}.{digits[(exponent + 1)..]}";
+        return digits.Length <= exponent + 1
+            ? $"{sign}{digits.PadRight(exponent + 1, '0')}.0"
+            : $"{sign}{digits[..(exponent + 1)]}.{digits[(exponent + 1)..]}";
     }
 
     /// <summary>A real number with so many digits behind the point, rounded exactly, halves to even.</summary>
@@ -154,7 +162,8 @@ internal static class Numbers
         var order = (2 * rest).CompareTo(denominator);
         if (order > 0 || (order == 0 && !whole.IsEven))
             whole++;
-        var text = (whole * BigInteger.Pow(10, Math.Max(0, -digits))).ToString(CultureInfo.InvariantCulture).PadLeft(Math.Max(0, digits) + 1, '0');
+        var text = (whole * BigInteger.Pow(10, Math.Max(0, -digits)))
+            .ToString(CultureInfo.InvariantCulture).PadLeft(Math.Max(0, digits) + 1, '0');
         var sign = double.IsNegative(value) ? "-" : "";
         return digits <= 0 ? sign + text : $"{sign}{text[..^digits]}.{text[^digits..]}";
     }

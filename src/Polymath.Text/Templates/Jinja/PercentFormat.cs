@@ -20,7 +20,9 @@ internal static partial class PercentFormat
             result.Append(format, at, percent - at);
             var match = Place().Match(format, percent);
             if (!match.Success)
-                throw new JinjaFault($"'{format[percent..Math.Min(format.Length, percent + 5)]}' is no place of a format", "Write %% for a percent sign");
+                throw new JinjaFault(
+                    $"'{format[percent..Math.Min(format.Length, percent + 5)]}' is no place of a format",
+                    "Write %% for a percent sign");
             at = percent + match.Length;
             var kind = match.Groups["kind"].Value[0];
             if (kind == '%')
@@ -29,20 +31,37 @@ internal static partial class PercentFormat
                 continue;
             }
             int? Size(string group) => match.Groups[group] is not { Success: true, Value: var text } ? null
-                : text == "*" ? Machine.Count(Next(), 0, "a width") : int.TryParse(text.Length == 0 ? "0" : text, out var size) ? size : throw new JinjaFault("a width is too large");
+                : text == "*" ? Machine.Count(Next(), 0, "a width")
+                : int.TryParse(text.Length == 0 ? "0" : text, out var size) ? size
+                : throw new JinjaFault("a width is too large");
             var flags = match.Groups["flags"].Value;
             int? width = Size("width"), digits = Size("digits");
             var value = !match.Groups["name"].Success ? Next()
-                : values is DictValue dict && dict.TryGet(match.Groups["name"].Value, out var named) ? named : throw new JinjaFault($"the format asks for '{match.Groups["name"].Value}', which is not given");
+                : values is DictValue dict && dict.TryGet(match.Groups["name"].Value, out var named) ? named
+                : throw new JinjaFault($"the format asks for '{match.Groups["name"].Value}', which is not given");
             machine.Meter.Text(result.Length / 64 + Math.Abs((long)(width ?? 0)) + Math.Abs((long)(digits ?? 0)));
-            result.Append(Aligned(One(machine, kind, value, flags, digits), flags, width ?? 0, kind));
+            result.Append(Aligned(
+                One(
+                    machine,
+                    kind,
+                    value,
+                    flags,
+                    digits),
+                flags,
+                width ?? 0,
+                kind));
         }
         if (values is not (DictValue or ListValue) && used < items.Count)
             throw new JinjaFault("there are more values than places in the format");
         return machine.Meter.Made(result.Append(format, at, format.Length - at).ToString());
     }
 
-    private static string One(Machine machine, char kind, object value, string flags, int? digits)
+    private static string One(
+        Machine machine,
+        char kind,
+        object value,
+        string flags,
+        int? digits)
     {
         if (kind is 's' or 'r' or 'a')
         {
@@ -50,12 +69,18 @@ internal static partial class PercentFormat
             return digits is { } most ? string.Concat(PythonText.Points(text).Take(most)) : text;
         }
         if (kind == 'c')
-            return value is string { Length: > 0 } letter ? letter : char.ConvertFromUtf32(Math.Clamp(Machine.Count(value, 0, "a character"), 0, 0xD7FF));
+            return value is string { Length: > 0 } letter
+                ? letter
+                : char.ConvertFromUtf32(Math.Clamp(Machine.Count(value, 0, "a character"), 0, 0xD7FF));
         if (!Numbers.Is(Machine.Defined(value)))
             throw new JinjaFault($"%{kind} needs a number, found {Types.NameOf(value)}");
         var plus = flags.Contains('+', StringComparison.Ordinal) ? "+" : flags.Contains(' ', StringComparison.Ordinal) ? " " : "";
         var number = "diuxXo".Contains(kind, StringComparison.Ordinal)
-            ? NumberText.Whole(value is double real ? new BigInteger(Math.Truncate(real)) : Numbers.Whole(value)!.Value, kind, flags.Contains('#', StringComparison.Ordinal), digits ?? 0)
+            ? NumberText.Whole(
+                value is double real ? new BigInteger(Math.Truncate(real)) : Numbers.Whole(value)!.Value,
+                kind,
+                flags.Contains('#', StringComparison.Ordinal),
+                digits ?? 0)
             : NumberText.Real(Numbers.Real(value), kind, digits ?? 6);
         return number[0] == '-' ? number : plus + number;
     }
@@ -74,6 +99,8 @@ internal static partial class PercentFormat
         return text[..sign] + new string('0', (int)missing) + text[sign..];
     }
 
-    [GeneratedRegex(@"\G%(?:\((?<name>[^()]*)\))?(?<flags>[-+ #0]*)(?<width>\*|[0-9]+)?(?:\.(?<digits>\*|[0-9]*))?[hlL]?(?<kind>[sradiufFeEgGxXoc%])", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"\G%(?:\((?<name>[^()]*)\))?(?<flags>[-+ #0]*)(?<width>\*|[0-9]+)?(?:\.(?<digits>\*|[0-9]*))?[hlL]?(?<kind>[sradiufFeEgGxXoc%])",
+        RegexOptions.CultureInvariant)]
     private static partial Regex Place();
 }

@@ -38,7 +38,9 @@ internal static partial class PythonNumbers
         var unsigned = bare.TrimStart('+', '-');
         if (bare.Length - unsigned.Length <= 1 && unsigned is "inf" or "infinity" or "nan")
             return unsigned == "nan" ? double.NaN : bare[0] == '-' ? double.NegativeInfinity : double.PositiveInfinity;
-        return RealForm().IsMatch(bare) ? double.Parse(bare.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture) : null;
+        return RealForm().IsMatch(bare)
+            ? double.Parse(bare.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture)
+            : null;
     }
 
     [GeneratedRegex(@"\A(?<sign>[-+]?)(?<digits>[0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)\z")]

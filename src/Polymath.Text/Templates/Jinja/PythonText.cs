@@ -70,7 +70,9 @@ internal static class PythonText
 
     /// <summary>Capital letters, with those that become several.</summary>
     public static string Upper(string text) => text.ToUpperInvariant()
-        .Replace("ß", "SS", StringComparison.Ordinal).Replace("ﬁ", "FI", StringComparison.Ordinal).Replace("ﬂ", "FL", StringComparison.Ordinal)
+        .Replace("ß", "SS", StringComparison.Ordinal)
+        .Replace("ﬁ", "FI", StringComparison.Ordinal)
+        .Replace("ﬂ", "FL", StringComparison.Ordinal)
         .Replace("ﬀ", "FF", StringComparison.Ordinal).Replace("ŉ", "ʼN", StringComparison.Ordinal);
 
     /// <summary>Small letters; a sigma at a word's end has a form of its own.</summary>
@@ -142,6 +144,7 @@ internal static class PythonText
 
     /// <summary>Whether Python shows a code point as it is.</summary>
     public static bool IsPrintable(int code) => code == ' ' || CharUnicodeInfo.GetUnicodeCategory(code) is not (
-        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned
+        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse
+        or UnicodeCategory.OtherNotAssigned
         or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.SpaceSeparator);
 }

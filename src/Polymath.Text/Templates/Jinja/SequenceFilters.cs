@@ -11,24 +11,49 @@ internal static class SequenceFilters
         { "batch", "linecount fill_with?", (machine, value, a) => new StreamValue(Batch(machine, value, a)) },
         { "count", "", Length },
         { "dictsort", "case_sensitive? by? reverse?", DictSort },
-        { "first", "", (machine, value, _) => machine.Iterate(value).FirstOrDefault() ?? new Undefined("there is no first item: the sequence is empty") },
+        {
+            "first", "",
+            (machine, value, _) => machine.Iterate(value).FirstOrDefault() ?? new Undefined("there is no first item: the sequence is empty")
+        },
         { "groupby", "attribute default? case_sensitive?", GroupBy },
         { "items", "", (machine, value, _) => new StreamValue(Items(machine, value)) },
         { "join", "d? attribute?", Join },
-        { "last", "", (machine, value, _) => Reversed(machine, value).FirstOrDefault() ?? new Undefined("there is no last item: the sequence is empty") },
+        { "last", "", (machine, value, _) => Reversed(machine, value)
+            .FirstOrDefault() ?? new Undefined("there is no last item: the sequence is empty") },
         { "length", "", Length },
         { "list", "", (machine, value, _) => new ListValue([.. machine.Iterate(value)]) },
         { "map", "*", (machine, value, a) => new StreamValue(Map(machine, value, (Arguments)a[0]!)) },
         { "max", "case_sensitive? attribute?", (machine, value, a) => Extreme(machine, value, a, 1) },
         { "min", "case_sensitive? attribute?", (machine, value, a) => Extreme(machine, value, a, -1) },
-        { "reject", "*", (machine, value, a) => Choose(machine, value, (Arguments)a[0]!, byMember: false, keep: false) },
-        { "rejectattr", "*", (machine, value, a) => Choose(machine, value, (Arguments)a[0]!, byMember: true, keep: false) },
+        { "reject", "*", (machine, value, a) => Choose(
+            machine,
+            value,
+            (Arguments)a[0]!,
+            byMember: false,
+            keep: false) },
+        { "rejectattr", "*", (machine, value, a) => Choose(
+            machine,
+            value,
+            (Arguments)a[0]!,
+            byMember: true,
+            keep: false) },
         { "reverse", "", Reverse },
-        { "select", "*", (machine, value, a) => Choose(machine, value, (Arguments)a[0]!, byMember: false, keep: true) },
-        { "selectattr", "*", (machine, value, a) => Choose(machine, value, (Arguments)a[0]!, byMember: true, keep: true) },
+        { "select", "*", (machine, value, a) => Choose(
+            machine,
+            value,
+            (Arguments)a[0]!,
+            byMember: false,
+            keep: true) },
+        { "selectattr", "*", (machine, value, a) => Choose(
+            machine,
+            value,
+            (Arguments)a[0]!,
+            byMember: true,
+            keep: true) },
         { "slice", "slices fill_with?", (machine, value, a) => new StreamValue(SliceInto(machine, value, a)) },
         { "sort", "reverse? case_sensitive? attribute?", Sort },
-        { "sum", "attribute? start?", (machine, value, a) => machine.Iterate(value).Select(Getter(machine, a[0])).Aggregate(a[1] ?? BigInteger.Zero, (sum, item) => machine.Apply("+", sum, item)) },
+        { "sum", "attribute? start?", (machine, value, a) => machine.Iterate(value).Select(Getter(machine, a[0]))
+            .Aggregate(a[1] ?? BigInteger.Zero, (sum, item) => machine.Apply("+", sum, item)) },
         { "unique", "case_sensitive? attribute?", (machine, value, a) => new StreamValue(Unique(machine, value, a)) },
     };
 
@@ -43,7 +68,9 @@ internal static class SequenceFilters
         List<object> parts = attribute switch
         {
             null or None => [],
-            string path => [.. path.Split('.').Select(part => part.Length > 0 && part.All(char.IsAsciiDigit) ? (object)BigInteger.Parse(part[..Math.Min(part.Length, 20)]) : part)],
+            string path => [.. path.Split('.')
+                .Select(part =>
+                    part.Length > 0 && part.All(char.IsAsciiDigit) ? (object)BigInteger.Parse(part[..Math.Min(part.Length, 20)]) : part)],
             var place => [place],
         };
         return item =>
@@ -116,7 +143,9 @@ internal static class SequenceFilters
         // A comparison that throws comes out wrapped.
         try
         {
-            var sorted = reverse ? keyed.AsEnumerable().Reverse().OrderBy(pair => pair.Key, comparer).Reverse() : keyed.OrderBy(pair => pair.Key, comparer);
+            var sorted = reverse
+                ? keyed.AsEnumerable().Reverse().OrderBy(pair => pair.Key, comparer).Reverse()
+                : keyed.OrderBy(pair => pair.Key, comparer);
             return new ListValue([.. sorted.Select(pair => pair.Item)]);
         }
         catch (InvalidOperationException e) when (e.InnerException is JinjaFault fault)
@@ -127,9 +156,15 @@ internal static class SequenceFilters
 
     private static object Sort(Machine machine, object value, object?[] a)
     {
-        var names = a[2] is string path && path.Contains(',', StringComparison.Ordinal) ? path.Split(',').Select(part => (object)part).ToList() : [a[2] ?? None.Value];
+        var names = a[2] is string path && path.Contains(',', StringComparison.Ordinal)
+            ? path.Split(',').Select(part => (object)part).ToList()
+            : [a[2] ?? None.Value];
         var getters = names.ConvertAll(name => Getter(machine, name, null, !Flag(a[1])));
-        return Sorted(machine, machine.Iterate(value), getters.Count == 1 ? getters[0] : item => new ListValue(getters.ConvertAll(getter => getter(item))), Flag(a[0]));
+        return Sorted(
+            machine,
+            machine.Iterate(value),
+            getters.Count == 1 ? getters[0] : item => new ListValue(getters.ConvertAll(getter => getter(item))),
+            Flag(a[0]));
     }
 
     private static object GroupBy(Machine machine, object value, object?[] a)
@@ -144,14 +179,17 @@ internal static class SequenceFilters
                 groups.Add((own, []));
             groups[^1].Items.Add(item);
         }
-        return new ListValue([.. groups.Select(group => new TupleValue([shown(group.Items[0]), new ListValue(group.Items)], "grouper", "list"))]);
+        return new ListValue(
+            [.. groups.Select(group => new TupleValue([shown(group.Items[0]), new ListValue(group.Items)], "grouper", "list"))]);
     }
 
     private static IEnumerable<object> Items(Machine machine, object value)
     {
         if (value is Undefined)
             return [];
-        return value is DictValue dict ? dict.Entries.Select(entry => new TupleValue([entry.Key, entry.Value])) : throw new JinjaFault("items needs a dictionary");
+        return value is DictValue dict
+            ? dict.Entries.Select(entry => new TupleValue([entry.Key, entry.Value]))
+            : throw new JinjaFault("items needs a dictionary");
     }
 
     private static object Join(Machine machine, object value, object?[] a)
@@ -171,7 +209,8 @@ internal static class SequenceFilters
         }
         else
         {
-            var name = (arguments.Positional.Count > 0 ? arguments.Positional[0] as string : null) ?? throw new JinjaFault("the filter 'map' needs the name of a filter, or attribute=NAME");
+            var name = (arguments.Positional.Count > 0 ? arguments.Positional[0] as string : null)
+                ?? throw new JinjaFault("the filter 'map' needs the name of a filter, or attribute=NAME");
             var rest = new Arguments([.. arguments.Positional.Skip(1)], arguments.Named);
             change = item => Filters.Apply(machine, name, item, rest);
         }
@@ -181,7 +220,12 @@ internal static class SequenceFilters
     // What is false has no items for these filters, whatever it is: none, zero.
     private static IEnumerable<object> Some(Machine machine, object value) => Machine.Truth(value) ? machine.Iterate(value) : [];
 
-    private static StreamValue Choose(Machine machine, object value, Arguments arguments, bool byMember, bool keep)
+    private static StreamValue Choose(
+        Machine machine,
+        object value,
+        Arguments arguments,
+        bool byMember,
+        bool keep)
     {
         var rest = arguments.Positional;
         if (byMember && rest.Count == 0)

@@ -119,7 +119,9 @@ internal sealed class StatementParser
                 _expressions.Parse();
                 return new With(line, [], Closed(false, "endautoescape"));
             case "break" or "continue":
-                return _loops > 0 ? new Leave(line, tag == "break") : throw new JinjaFault($"'{tag}' stands outside a loop") { Line = line };
+                return _loops > 0
+                    ? new Leave(line, tag == "break")
+                    : throw new JinjaFault($"'{tag}' stands outside a loop") { Line = line };
             case "extends" or "include" or "import" or "from":
                 while (_tokens.Current.Kind is not (TokenKind.BlockEnd or TokenKind.End)) _tokens.Next();
                 return new Foreign(line, tag);
@@ -157,7 +159,14 @@ internal sealed class StatementParser
         var body = Inner(false, "endfor", "else");
         _loops--;
         var otherwise = _tokens.Next().Value == "else" ? Closed(false, "endfor") : [];
-        return new For(line, target, items, filter, recursive, body, otherwise);
+        return new For(
+            line,
+            target,
+            items,
+            filter,
+            recursive,
+            body,
+            otherwise);
     }
 
     private Statement ParseSet(int line)

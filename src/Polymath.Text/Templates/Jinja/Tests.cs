@@ -12,7 +12,9 @@ internal static class Tests
     public static bool Holds(Machine machine, string name, object value, Arguments arguments)
     {
         machine.Meter.Work();
-        return All.TryGetValue(name, out var test) ? Machine.Truth(test.Run(machine, $"the test '{name}'", value, arguments)) : throw new JinjaFault($"there is no test named '{name}'");
+        return All.TryGetValue(name, out var test)
+            ? Machine.Truth(test.Run(machine, $"the test '{name}'", value, arguments))
+            : throw new JinjaFault($"there is no test named '{name}'");
     }
 
     private static Routines Make()
@@ -22,7 +24,12 @@ internal static class Tests
             { "boolean", "", (_, value, _) => value is bool },
             { "callable", "", (_, value, _) => value is Callable or Undefined or ObjectValue { Call: not null } },
             { "defined", "", (_, value, _) => value is not Undefined },
-            { "divisibleby", "num", (_, value, a) => Numbers.Is(Machine.Defined(value)) && Numbers.Is(a[0]!) ? Numbers.Compare(Numbers.Apply("%", value, a[0]!), BigInteger.Zero) == 0 : throw new JinjaFault("divisibleby needs numbers") },
+            {
+                "divisibleby", "num",
+                (_, value, a) => Numbers.Is(Machine.Defined(value)) && Numbers.Is(a[0]!)
+                    ? Numbers.Compare(Numbers.Apply("%", value, a[0]!), BigInteger.Zero) == 0
+                    : throw new JinjaFault("divisibleby needs numbers")
+            },
             { "escaped", "", (_, _, _) => false },
             { "even", "", (_, value, _) => Modulo2(value) == 0 },
             { "false", "", (_, value, _) => value is false },
@@ -36,7 +43,11 @@ internal static class Tests
             { "none", "", (_, value, _) => value is None },
             { "number", "", (_, value, _) => Numbers.Is(value) },
             { "odd", "", (_, value, _) => Modulo2(value) == 1 },
-            { "sameas", "other", (_, value, a) => ReferenceEquals(value, a[0]) || (value.GetType() == a[0]!.GetType() && value is bool or string or BigInteger && value.Equals(a[0])) },
+            {
+                "sameas", "other",
+                (_, value, a) => ReferenceEquals(value, a[0])
+                    || (value.GetType() == a[0]!.GetType() && value is bool or string or BigInteger && value.Equals(a[0]))
+            },
             { "sequence", "", (_, value, _) => value is string or Sequence or DictValue or RangeValue or Undefined },
             { "string", "", (_, value, _) => value is string },
             { "test", "", (_, value, _) => value is string name && All.ContainsKey(name) },
@@ -44,7 +55,8 @@ internal static class Tests
             { "undefined", "", (_, value, _) => value is Undefined },
             { "upper", "", (machine, value, _) => TextMethods.IsUpper(machine.Text(value)) },
         };
-        string[][] comparisons = [["==", "eq", "equalto"], ["!=", "ne"], ["<", "lt", "lessthan"], ["<=", "le"], [">", "gt", "greaterthan"], [">=", "ge"]];
+        string[][] comparisons =
+            [["==", "eq", "equalto"], ["!=", "ne"], ["<", "lt", "lessthan"], ["<=", "le"], [">", "gt", "greaterthan"], [">=", "ge"]];
         foreach (var names in comparisons)
         {
             foreach (var name in names) tests.Add(name, "other", (machine, value, a) => machine.Holds(names[0], value, a[0]!));
@@ -53,5 +65,7 @@ internal static class Tests
     }
 
     private static double Modulo2(object value) =>
-        Numbers.Is(Machine.Defined(value)) ? Numbers.Real(Numbers.Apply("%", value, new BigInteger(2))) : throw new JinjaFault($"a '{Types.NameOf(value)}' is neither even nor odd");
+        Numbers.Is(Machine.Defined(value))
+            ? Numbers.Real(Numbers.Apply("%", value, new BigInteger(2)))
+            : throw new JinjaFault($"a '{Types.NameOf(value)}' is neither even nor odd");
 }

@@ -20,10 +20,22 @@ internal static partial class TextFilters
         { "indent", "width? first? blank?", Indent },
         { "lower", "", (machine, value, _) => PythonText.Lower(machine.Text(value)) },
         { "pprint", "", (machine, value, _) => machine.Repr(value) },
-        { "replace", "old new count?", (machine, value, a) => TextMethods.Replace(machine, machine.Text(value), machine.Text(a[0]!), machine.Text(a[1]!), a[2] is null or None ? -1 : Machine.Count(a[2], -1, "count")) },
-        { "striptags", "", (machine, value, _) => Unescape(string.Join(' ', Marks().Replace(machine.Text(value), "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))) },
+        { "replace", "old new count?", (machine, value, a) => TextMethods.Replace(
+            machine,
+            machine.Text(value),
+            machine.Text(a[0]!),
+            machine.Text(a[1]!),
+            a[2] is null or None ? -1 : Machine.Count(a[2], -1, "count")) },
+        {
+            "striptags", "",
+            (machine, value, _) => Unescape(
+                string.Join(' ', Marks().Replace(machine.Text(value), "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)))
+        },
         { "title", "", (machine, value, _) => Title(machine.Text(value)) },
-        { "trim", "chars?", (machine, value, a) => TextMethods.Strip(machine.Meter.Made(machine.Text(value)), a[0], start: true, end: true) },
+        {
+            "trim", "chars?",
+            (machine, value, a) => TextMethods.Strip(machine.Meter.Made(machine.Text(value)), a[0], start: true, end: true)
+        },
         { "truncate", "length? killwords? end? leeway?", Truncate },
         { "upper", "", (machine, value, _) => PythonText.Upper(machine.Text(value)) },
         { "urlencode", "", UrlEncode },
@@ -34,7 +46,8 @@ internal static partial class TextFilters
     {
         var text = machine.Text(value);
         machine.Meter.Text(5L * text.Length);
-        return text.Replace("&", "&amp;", StringComparison.Ordinal).Replace("<", "&lt;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal)
+        return text.Replace("&", "&amp;", StringComparison.Ordinal)
+            .Replace("<", "&lt;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal)
             .Replace("'", "&#39;", StringComparison.Ordinal).Replace("\"", "&#34;", StringComparison.Ordinal);
     }
 
@@ -42,7 +55,10 @@ internal static partial class TextFilters
 
     private static object FileSize(Machine machine, object value, object?[] a)
     {
-        var bytes = Numbers.Is(Machine.Defined(value)) ? Numbers.Real(value) : value is string text && PythonNumbers.Real(text) is double read ? read : throw new JinjaFault("a number of bytes is needed");
+        var bytes = Numbers.Is(Machine.Defined(value))
+            ? Numbers.Real(value)
+            : value is string text && PythonNumbers.Real(text) is double read ? read
+            : throw new JinjaFault("a number of bytes is needed");
         var binary = a[0] is { } flag && Machine.Truth(flag);
         double basis = binary ? 1024 : 1000;
         if (bytes == 1)
@@ -52,7 +68,8 @@ internal static partial class TextFilters
         var unit = basis;
         var place = 0;
         while (place < 7 && bytes >= unit * basis) (unit, place) = (unit * basis, place + 1);
-        return $"{Numbers.Fixed(bytes / unit, 1)} {"kMGTPEZY"[place].ToString().ToUpperInvariant().Replace("K", binary ? "K" : "k", StringComparison.Ordinal)}{(binary ? "iB" : "B")}";
+        return $"{Numbers.Fixed(bytes / unit, 1)} "
+            + $"{"kMGTPEZY"[place].ToString().ToUpperInvariant().Replace("K", binary ? "K" : "k", StringComparison.Ordinal)}{(binary ? "iB" : "B")}";
     }
 
     private static object Format(Machine machine, object value, object?[] a)
@@ -60,7 +77,10 @@ internal static partial class TextFilters
         var arguments = (Arguments)a[0]!;
         if (arguments.Positional.Count > 0 && arguments.Named.Count > 0)
             throw new JinjaFault("the filter 'format' takes arguments with names or without, not both");
-        return PercentFormat.Fill(machine, machine.Text(value), arguments.Named.Count > 0 ? Globals.DictOf(arguments.Named) : new TupleValue(arguments.Positional));
+        return PercentFormat.Fill(
+            machine,
+            machine.Text(value),
+            arguments.Named.Count > 0 ? Globals.DictOf(arguments.Named) : new TupleValue(arguments.Positional));
     }
 
     private static object Indent(Machine machine, object value, object?[] a)
@@ -77,11 +97,13 @@ internal static partial class TextFilters
         return a[1] is { } first && Machine.Truth(first) ? by + result : result;
     }
 
-    private static string Title(string text) => string.Concat(WordStarts().Split(text).Where(word => word.Length > 0).Select(PythonText.Capitalize));
+    private static string Title(string text) =>
+        string.Concat(WordStarts().Split(text).Where(word => word.Length > 0).Select(PythonText.Capitalize));
 
     private static object Truncate(Machine machine, object value, object?[] a)
     {
-        var text = Machine.Defined(value) as string ?? throw new JinjaFault($"'{Types.NameOf(value)}' cannot be truncated; a text is needed");
+        var text = Machine.Defined(value) as string
+            ?? throw new JinjaFault($"'{Types.NameOf(value)}' cannot be truncated; a text is needed");
         var points = PythonText.Points(machine.Meter.Made(text));
         var length = Machine.Count(a[0], 255, "length");
         var end = a[2] as string ?? "...";
@@ -101,8 +123,10 @@ internal static partial class TextFilters
         if (value is string || Machine.ItemsOf(value) is null)
             return Quote(machine.Text(value), query: false);
         var items = value is DictValue dict ? dict.Entries.Select(entry => (entry.Key, entry.Value))
-            : machine.Iterate(value).Select(item => item is Sequence { Items.Count: 2 } pair ? (pair.Items[0], pair.Items[1]) : throw new JinjaFault("pairs are needed here"));
-        return string.Join('&', items.Select(item => $"{Quote(machine.Text(item.Item1), query: true)}={Quote(machine.Text(item.Item2), query: true)}"));
+            : machine.Iterate(value).Select(item =>
+                item is Sequence { Items.Count: 2 } pair ? (pair.Items[0], pair.Items[1]) : throw new JinjaFault("pairs are needed here"));
+        return string.Join(
+            '&', items.Select(item => $"{Quote(machine.Text(item.Item1), query: true)}={Quote(machine.Text(item.Item2), query: true)}"));
     }
 
     private static string Quote(string text, bool query)
@@ -111,7 +135,10 @@ internal static partial class TextFilters
         foreach (var octet in Encoding.UTF8.GetBytes(text))
         {
             var letter = (char)octet;
-            result.Append(char.IsAsciiLetterOrDigit(letter) || letter is '_' or '.' or '-' or '~' || (letter == '/' && !query) ? letter.ToString() : query && letter == ' ' ? "+" : $"%{octet:X2}");
+            result.Append(char.IsAsciiLetterOrDigit(letter) || letter is '_' or '.' or '-' or '~' || (letter == '/' && !query)
+                ? letter.ToString()
+                : query && letter == ' ' ? "+"
+                : $"%{octet:X2}");
         }
         return result.ToString();
     }

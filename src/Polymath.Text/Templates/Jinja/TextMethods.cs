@@ -13,20 +13,37 @@ internal static class TextMethods
         { "casefold", "", (machine, value, _) => PythonText.Lower(Of(machine, value).Replace("ß", "ss", StringComparison.Ordinal)) },
         { "center", "width fillchar?", (machine, value, a) => Pad(machine, value, a, -1) },
         { "count", "sub start? end?", (machine, value, a) => new BigInteger(Occurrences(Part(machine, value, a), Sub(a))) },
-        { "endswith", "suffix start? end?", (machine, value, a) => Any(a[0]!, suffix => Part(machine, value, a).EndsWith(suffix, StringComparison.Ordinal)) },
-        { "expandtabs", "tabsize?", (machine, value, a) => Of(machine, value).Replace("\t", new string(' ', Math.Clamp(Machine.Count(a[0], 8, "tabsize"), 0, 64)), StringComparison.Ordinal) },
+        {
+            "endswith",
+            "suffix start? end?",
+            (machine, value, a) => Any(a[0]!, suffix => Part(machine, value, a).EndsWith(suffix, StringComparison.Ordinal))
+        },
+        { "expandtabs", "tabsize?", (machine, value, a) => Of(machine, value)
+            .Replace("\t", new string(' ', Math.Clamp(Machine.Count(a[0], 8, "tabsize"), 0, 64)), StringComparison.Ordinal) },
         { "find", "sub start? end?", (machine, value, a) => Found(machine, value, a, last: false) },
         { "format", "*", (machine, value, a) => FormatMethod.Fill(machine, Of(machine, value), (Arguments)a[0]!) },
-        { "index", "sub start? end?", (machine, value, a) => Found(machine, value, a, last: false, needed: true) },
+        { "index", "sub start? end?", (machine, value, a) => Found(
+            machine,
+            value,
+            a,
+            last: false,
+            needed: true) },
         { "isalnum", "", (machine, value, _) => Every(machine, value, letter => Rune.IsLetter(letter) || Rune.IsNumber(letter)) },
         { "isalpha", "", (machine, value, _) => Every(machine, value, Rune.IsLetter) },
         { "isascii", "", (machine, value, _) => Of(machine, value).All(char.IsAscii) },
         { "isdecimal", "", (machine, value, _) => Every(machine, value, Rune.IsDigit) },
-        { "isdigit", "", (machine, value, _) => Every(machine, value, letter => Rune.IsDigit(letter) || letter.Value is '²' or '³' or '¹') },
-        { "isidentifier", "", (machine, value, _) => Every(machine, value, letter => Rune.IsLetterOrDigit(letter) || letter.Value == '_') && !char.IsDigit(Of(machine, value)[0]) },
+        {
+            "isdigit", "", (machine, value, _) => Every(machine, value, letter => Rune.IsDigit(letter) || letter.Value is '²' or '³' or '¹')
+        },
+        {
+            "isidentifier", "",
+            (machine, value, _) => Every(machine, value, letter => Rune.IsLetterOrDigit(letter) || letter.Value == '_')
+                && !char.IsDigit(Of(machine, value)[0])
+        },
         { "islower", "", (machine, value, _) => IsLower(Of(machine, value)) },
         { "isnumeric", "", (machine, value, _) => Every(machine, value, Rune.IsNumber) },
-        { "isprintable", "", (machine, value, _) => PythonText.Points(Of(machine, value)).All(point => PythonText.IsPrintable(point.Length == 2 ? char.ConvertToUtf32(point, 0) : point[0])) },
+        { "isprintable", "", (machine, value, _) => PythonText.Points(Of(machine, value))
+            .All(point => PythonText.IsPrintable(point.Length == 2 ? char.ConvertToUtf32(point, 0) : point[0])) },
         { "isspace", "", (machine, value, _) => Every(machine, value, letter => letter.IsBmp && PythonText.IsSpace((char)letter.Value)) },
         { "istitle", "", (machine, value, _) => Of(machine, value) is { } text && text.Any(char.IsLetter) && text == Title(text) },
         { "isupper", "", (machine, value, _) => IsUpper(Of(machine, value)) },
@@ -35,20 +52,48 @@ internal static class TextMethods
         { "lower", "", (machine, value, _) => PythonText.Lower(Of(machine, value)) },
         { "lstrip", "chars?", (machine, value, a) => Strip(Of(machine, value), a[0], start: true, end: false) },
         { "partition", "sep", (machine, value, a) => Partition(Of(machine, value), Sub(a), last: false) },
-        { "removeprefix", "prefix", (machine, value, a) => Of(machine, value) is { } text && text.StartsWith(Sub(a), StringComparison.Ordinal) ? text[Sub(a).Length..] : value },
-        { "removesuffix", "suffix", (machine, value, a) => Of(machine, value) is { } text && Sub(a).Length > 0 && text.EndsWith(Sub(a), StringComparison.Ordinal) ? text[..^Sub(a).Length] : value },
-        { "replace", "old new count?", (machine, value, a) => Replace(machine, Of(machine, value), Sub(a), Sub(a, 1), Machine.Count(a[2], -1, "count")) },
+        {
+            "removeprefix", "prefix",
+            (machine, value, a) =>
+                Of(machine, value) is { } text && text.StartsWith(Sub(a), StringComparison.Ordinal) ? text[Sub(a).Length..] : value
+        },
+        {
+            "removesuffix", "suffix",
+            (machine, value, a) => Of(machine, value) is { } text && Sub(a).Length > 0 && text.EndsWith(Sub(a), StringComparison.Ordinal)
+                ? text[..^Sub(a).Length]
+                : value
+        },
+        { "replace", "old new count?", (machine, value, a) => Replace(
+            machine,
+            Of(machine, value),
+            Sub(a),
+            Sub(a, 1),
+            Machine.Count(a[2], -1, "count")) },
         { "rfind", "sub start? end?", (machine, value, a) => Found(machine, value, a, last: true) },
-        { "rindex", "sub start? end?", (machine, value, a) => Found(machine, value, a, last: true, needed: true) },
+        { "rindex", "sub start? end?", (machine, value, a) => Found(
+            machine,
+            value,
+            a,
+            last: true,
+            needed: true) },
         { "rjust", "width fillchar?", (machine, value, a) => Pad(machine, value, a, 1) },
         { "rpartition", "sep", (machine, value, a) => Partition(Of(machine, value), Sub(a), last: true) },
         { "rsplit", "sep? maxsplit?", (machine, value, a) => TextSplitting.Split(machine, Of(machine, value), a, fromEnd: true) },
         { "rstrip", "chars?", (machine, value, a) => Strip(Of(machine, value), a[0], start: false, end: true) },
         { "split", "sep? maxsplit?", (machine, value, a) => TextSplitting.Split(machine, Of(machine, value), a, fromEnd: false) },
-        { "splitlines", "keepends?", (machine, value, a) => new ListValue([.. PythonText.Lines(Of(machine, value), a[0] is { } keep && Machine.Truth(keep))]) },
-        { "startswith", "prefix start? end?", (machine, value, a) => Any(a[0]!, prefix => Part(machine, value, a).StartsWith(prefix, StringComparison.Ordinal)) },
+        {
+            "splitlines",
+            "keepends?",
+            (machine, value, a) => new ListValue([.. PythonText.Lines(Of(machine, value), a[0] is { } keep && Machine.Truth(keep))])
+        },
+        {
+            "startswith",
+            "prefix start? end?",
+            (machine, value, a) => Any(a[0]!, prefix => Part(machine, value, a).StartsWith(prefix, StringComparison.Ordinal))
+        },
         { "strip", "chars?", (machine, value, a) => Strip(Of(machine, value), a[0], start: true, end: true) },
-        { "swapcase", "", (machine, value, _) => string.Concat(Of(machine, value).Select(letter => char.IsUpper(letter) ? PythonText.Lower(letter.ToString()) : PythonText.Upper(letter.ToString()))) },
+        { "swapcase", "", (machine, value, _) => string.Concat(Of(machine, value)
+            .Select(letter => char.IsUpper(letter) ? PythonText.Lower(letter.ToString()) : PythonText.Upper(letter.ToString()))) },
         { "title", "", (machine, value, _) => Title(Of(machine, value)) },
         { "upper", "", (machine, value, _) => PythonText.Upper(Of(machine, value)) },
         { "zfill", "width", (machine, value, a) => ZeroFill(machine, Of(machine, value), Machine.Count(a[0], 0, "width")) },
@@ -76,7 +121,12 @@ internal static class TextMethods
     }
 
     /// <summary>A text with pieces replaced.</summary>
-    public static string Replace(Machine machine, string text, string old, string with, int most)
+    public static string Replace(
+        Machine machine,
+        string text,
+        string old,
+        string with,
+        int most)
     {
         if (old.Length == 0)
         {
@@ -106,7 +156,8 @@ internal static class TextMethods
             text = start ? PythonText.TrimStart(text) : text;
             return end ? PythonText.TrimEnd(text) : text;
         }
-        var set = PythonText.Points(Machine.Defined(characters) as string ?? throw new JinjaFault("the characters to strip must be a text")).ToHashSet(StringComparer.Ordinal);
+        var set = PythonText.Points(Machine.Defined(characters) as string ?? throw new JinjaFault("the characters to strip must be a text"))
+            .ToHashSet(StringComparer.Ordinal);
         var points = PythonText.Points(text);
         int from = 0, to = points.Count;
         while (start && from < to && set.Contains(points[from])) from++;
@@ -137,10 +188,15 @@ internal static class TextMethods
     }
 
     private static string Sub(object?[] arguments, int at = 0) =>
-        arguments[at] as string ?? throw (arguments[at] is Undefined missing ? missing.Fault() : new JinjaFault($"a text is needed here, found '{Types.NameOf(arguments[at]!)}'"));
+        arguments[at] as string
+            ?? throw (arguments[at] is Undefined missing
+                ? missing.Fault()
+                : new JinjaFault($"a text is needed here, found '{Types.NameOf(arguments[at]!)}'"));
 
     private static string Part(Machine machine, object value, object?[] arguments) =>
-        arguments[1] is null && arguments[2] is null ? Of(machine, value) : (string)machine.Element(value, new SliceValue(arguments[1] ?? None.Value, arguments[2] ?? None.Value, None.Value));
+        arguments[1] is null && arguments[2] is null
+            ? Of(machine, value)
+            : (string)machine.Element(value, new SliceValue(arguments[1] ?? None.Value, arguments[2] ?? None.Value, None.Value));
 
     private static bool Any(object pieces, Func<string, bool> fits) => pieces is TupleValue tuple
         ? tuple.Items.Any(piece => fits(piece as string ?? throw new JinjaFault("a tuple of texts is needed here")))
@@ -151,11 +207,18 @@ internal static class TextMethods
         if (piece.Length == 0)
             return PythonText.Length(text) + 1;
         var count = 0;
-        for (var at = text.IndexOf(piece, StringComparison.Ordinal); at >= 0; at = text.IndexOf(piece, at + piece.Length, StringComparison.Ordinal)) count++;
+        for (var at = text.IndexOf(piece, StringComparison.Ordinal);
+            at >= 0;
+            at = text.IndexOf(piece, at + piece.Length, StringComparison.Ordinal)) count++;
         return count;
     }
 
-    private static BigInteger Found(Machine machine, object value, object?[] arguments, bool last, bool needed = false)
+    private static BigInteger Found(
+        Machine machine,
+        object value,
+        object?[] arguments,
+        bool last,
+        bool needed = false)
     {
         var text = Of(machine, value);
         var part = Part(machine, value, arguments);
@@ -168,14 +231,17 @@ internal static class TextMethods
         return new BigInteger(at < 0 ? -1 : PythonText.PlaceOf(part, at) + start);
     }
 
-    private static bool Every(Machine machine, object value, Func<Rune, bool> fits) => Of(machine, value) is { Length: > 0 } text && text.EnumerateRunes().All(fits);
+    private static bool Every(Machine machine, object value, Func<Rune, bool> fits) =>
+        Of(machine, value) is { Length: > 0 } text && text.EnumerateRunes().All(fits);
 
     private static TupleValue Partition(string text, string by, bool last)
     {
         if (by.Length == 0)
             throw new JinjaFault("the separator is empty");
         var at = last ? text.LastIndexOf(by, StringComparison.Ordinal) : text.IndexOf(by, StringComparison.Ordinal);
-        return at >= 0 ? new TupleValue([text[..at], by, text[(at + by.Length)..]]) : new TupleValue(last ? ["", "", text] : [text, "", ""]);
+        return at >= 0
+            ? new TupleValue([text[..at], by, text[(at + by.Length)..]])
+            : new TupleValue(last ? ["", "", text] : [text, "", ""]);
     }
 
     private static string Title(string text)

@@ -20,7 +20,10 @@ internal static class TimeText
             var bare = format[++i] is '-' && i + 1 < format.Length;
             var code = bare ? format[++i] : format[i];
             var text = One(time, code);
-            result.Append(text is null ? $"%{(bare ? "-" : "")}{code}" : bare ? (text.TrimStart('0') is { Length: > 0 } short_ ? short_ : "0") : text);
+            result.Append(text is null
+                ? $"%{(bare ? "-" : "")}{code}"
+                : bare ? (text.TrimStart('0') is { Length: > 0 } short_ ? short_ : "0")
+                : text);
         }
         return result.ToString();
     }

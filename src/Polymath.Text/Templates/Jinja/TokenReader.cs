@@ -44,7 +44,8 @@ internal sealed class TokenReader(List<JinjaToken> tokens)
 
     /// <summary>Goes on past a token of a kind, which must stand here.</summary>
     public string Expect(TokenKind kind) => Current.Kind == kind ? Next().Value
-        : throw Fault($"{(kind switch { TokenKind.Name => "a name", TokenKind.BlockEnd => "'%}'", _ => "'}}'" })} is expected, found {Current.Shown}");
+        : throw Fault($"{(kind switch { TokenKind.Name => "a name", TokenKind.BlockEnd => "'%}'", _ => "'}}'" })} is expected, found "
+            + $"{Current.Shown}");
 
     /// <summary>Whether a word stands between two places, not as a member of something.</summary>
     public bool Speaks(string word, int from)

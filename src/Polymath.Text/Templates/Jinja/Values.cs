@@ -151,7 +151,8 @@ internal sealed class ViewValue(string name, IReadOnlyList<object> items)
 internal sealed record RangeValue(BigInteger Start, BigInteger Stop, BigInteger Step)
 {
     /// <summary>The number of numbers.</summary>
-    public int Count { get; } = (int)BigInteger.Max(0, Step.Sign > 0 ? (Stop - Start + Step - 1) / Step : (Start - Stop - Step - 1) / -Step);
+    public int Count { get; } = (int)BigInteger.Max(
+        0, Step.Sign > 0 ? (Stop - Start + Step - 1) / Step : (Start - Stop - Step - 1) / -Step);
 
     /// <summary>The number at a place.</summary>
     public object this[int place] => Start + Step * place;

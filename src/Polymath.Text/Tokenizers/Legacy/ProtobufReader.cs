@@ -35,7 +35,9 @@ internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
                 break;
             case 2:
                 var length = Varint();
-                _content = length <= (ulong)(_bytes.Length - _at) ? Take((int)length) : throw Fault($"field {Field} is said to have {length} bytes, and {_bytes.Length - _at} are left");
+                _content = length <= (ulong)(_bytes.Length - _at)
+                    ? Take((int)length)
+                    : throw Fault($"field {Field} is said to have {length} bytes, and {_bytes.Length - _at} are left");
                 break;
             case 5:
                 _number = BinaryPrimitives.ReadUInt32LittleEndian(Take(4));
@@ -67,7 +69,9 @@ internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
     public readonly string Text()
     {
         var content = Bytes();
-        return System.Text.Unicode.Utf8.IsValid(content) ? System.Text.Encoding.UTF8.GetString(content) : throw Fault($"field {Field} is no text in UTF-8");
+        return System.Text.Unicode.Utf8.IsValid(content)
+            ? System.Text.Encoding.UTF8.GetString(content)
+            : throw Fault($"field {Field} is no text in UTF-8");
     }
 
     /// <summary>The fault that the file is damaged.</summary>

@@ -47,30 +47,64 @@ internal static class SentencePieceFamily
         var ids = Ids(file, 0);
         var added = folder.Added(ids, ("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>"));
         int[] Named(string flag, string purpose, string usual, bool otherwise) =>
-            folder.Flag(flag, otherwise) && added.Find(token => token.Content == (folder.Named(purpose) ?? usual)) is { } token ? [token.Id] : [];
+            folder.Flag(flag, otherwise) && added.Find(token => token.Content == (folder.Named(purpose) ?? usual)) is { } token
+                ? [token.Id]
+                : [];
         int[] open = Named("add_bos_token", "bos_token", "<s>", true), close = Named("add_eos_token", "eos_token", "</s>", false);
-        return new("Llama", 0, false, !folder.Flag("legacy", false), added, [], Around(open, close, open), true);
+        return new(
+            "Llama",
+            0,
+            false,
+            !folder.Flag("legacy", false),
+            added,
+            [],
+            Around(open, close, open),
+            true);
     }
 
     private static SentencePieceHabits T5(TokenizerFolder folder, SentencePieceFile file)
     {
         var extra = folder.Find("extra_ids")?.Integer(0, 10000) ?? 100;
-        var more = Enumerable.Range(0, extra).Select(i => new AddedToken(file.Pieces.Count + extra - 1 - i, $"<extra_id_{i}>", false, false, false, false, true)).ToList();
+        var more = Enumerable.Range(0, extra).Select(i => new AddedToken(
+            file.Pieces.Count + extra - 1 - i,
+            $"<extra_id_{i}>",
+            false,
+            false,
+            false,
+            false,
+            true)).ToList();
         var added = folder.Added(Ids(file, 0, more), ("eos_token", "</s>"), ("unk_token", "<unk>"), ("pad_token", "<pad>"));
         added.AddRange(more.Where(token => !added.Exists(known => known.Content == token.Content)));
         int[] close = added.Find(token => token.Content == (folder.Named("eos_token") ?? "</s>")) is { } end ? [end.Id] : [];
-        return new("T5", 0, false, false, added, [], Around([], close), true);
+        return new(
+            "T5",
+            0,
+            false,
+            false,
+            added,
+            [],
+            Around([], close),
+            true);
     }
 
     private static SentencePieceHabits Other(TokenizerFolder folder, SentencePieceFile file)
     {
         var added = folder.Added(Ids(file, 0));
-        int[] Named(string flag, string purpose) => folder.Flag(flag, false) && added.Find(token => token.Content == folder.Named(purpose)) is { } token ? [token.Id] : [];
+        int[] Named(string flag, string purpose) =>
+            folder.Flag(flag, false) && added.Find(token => token.Content == folder.Named(purpose)) is { } token ? [token.Id] : [];
         var open = Named("add_bos_token", "bos_token");
-        return new(folder.Class.Length > 0 ? folder.Class : "plain", 0, false, false, added, [], Around(open, Named("add_eos_token", "eos_token"), open));
+        return new(
+            folder.Class.Length > 0 ? folder.Class : "plain",
+            0,
+            false,
+            false,
+            added,
+            [],
+            Around(open, Named("add_eos_token", "eos_token"), open));
     }
 
-    // ChatGLM's first: the ids of 20,000 image tokens come first, unless the settings say otherwise; files of the earlier kind get their marks here.
+    // ChatGLM's first: the ids of 20,000 image tokens come first, unless the settings say otherwise; files of the earlier kind get their
+    // marks here.
     private static (SentencePieceFile File, SentencePieceHabits Habits) First(TokenizerFolder folder, SentencePieceFile file)
     {
         if (!file.Pieces.Any(piece => piece.Text == "[gMASK]"))
@@ -84,12 +118,26 @@ internal static class SentencePieceFamily
 
         var offset = folder.Find("num_image_tokens")?.Integer(0, VocabularyReader.LargestId) ?? FirstImageTokens;
         var ids = Ids(file, offset);
-        var added = folder.Added(ids, ("bos_token", "<sop>"), ("eos_token", "<eop>"), ("mask_token", "[MASK]"), ("unk_token", "<unk>"), ("pad_token", "<pad>"));
-        int[] Id(string purpose, string usual) => ids(folder.Named(purpose) is { } named && ids(named) is not null ? named : usual) is { } id ? [id] : [];
+        var added = folder.Added(
+            ids,
+            ("bos_token", "<sop>"),
+            ("eos_token", "<eop>"),
+            ("mask_token", "[MASK]"),
+            ("unk_token", "<unk>"),
+            ("pad_token", "<pad>"));
+        int[] Id(string purpose, string usual) =>
+            ids(folder.Named(purpose) is { } named && ids(named) is not null ? named : usual) is { } id ? [id] : [];
         var open = Id("gmask_token", "[gMASK]").Concat(Id("bos_token", "<sop>")).ToArray();
         PostProcessor.Step text = new(0, [], 0), prompt = new(-1, open, 0);
         PostProcessor post = new([text, prompt], [text, prompt, new(1, [], 0), new(-1, Id("eos_token", "<eop>"), 0)]);
-        return (file, new("ChatGLM", offset, true, false, added, [], post));
+        return (file, new(
+            "ChatGLM",
+            offset,
+            true,
+            false,
+            added,
+            [],
+            post));
     }
 
     // ChatGLM2 and 3: special tokens behind the file's own, known by name only, so that no text brings them in.
@@ -98,13 +146,28 @@ internal static class SentencePieceFamily
         var code = folder.At("tokenization_chatglm.py");
         var second = (folder.Find("name_or_path")?.Text() ?? "").Contains("chatglm2", StringComparison.Ordinal)
             || (File.Exists(code) && !File.ReadAllText(code).Contains("<|user|>", StringComparison.Ordinal));
-        string[] names = [.. GlmSpecial, "sop", "eop", .. second ? (string[])[] : ["<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]];
-        var named = names.Select((token, i) => new AddedToken(file.Pieces.Count + i, token, false, false, false, false, true)).ToList();
+        string[] names =
+            [.. GlmSpecial, "sop", "eop", .. second ? (string[])[] : ["<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]];
+        var named = names.Select((token, i) => new AddedToken(
+            file.Pieces.Count + i,
+            token,
+            false,
+            false,
+            false,
+            false,
+            true)).ToList();
         var ids = Ids(file, 0, named);
         var open = (int[])[ids("[gMASK]")!.Value, ids("sop")!.Value];
         int[] close = ids("</s>") is { } end ? [end] : [];
         PostProcessor.Step text = new(0, [], 0), prompt = new(-1, open, 0);
         PostProcessor post = new([prompt, text], [prompt, text, new(1, [], 0), new(-1, close, 0)]);
-        return new(second ? "ChatGLM2" : "ChatGLM3", 0, false, false, folder.Added(ids), named, post);
+        return new(
+            second ? "ChatGLM2" : "ChatGLM3",
+            0,
+            false,
+            false,
+            folder.Added(ids),
+            named,
+            post);
     }
 }

@@ -122,7 +122,8 @@ internal sealed class SentencePieceFile
     }
 
     /// <summary>The fault that a file is damaged.</summary>
-    public static InputException Fault(string name, string what) => new($"{name} is no sound SentencePiece file: {what}. Fetch or save the file again.");
+    public static InputException Fault(string name, string what) =>
+        new($"{name} is no sound SentencePiece file: {what}. Fetch or save the file again.");
 
     private void ReadPiece(ReadOnlySpan<byte> bytes)
     {
@@ -155,7 +156,9 @@ internal sealed class SentencePieceFile
             switch (reader.Field)
             {
                 case 3:
-                    Kind = reader.Integer() is >= 1 and <= 4 and var kind ? (PieceModelKind)kind : throw reader.Fault($"the model is of the unknown kind {reader.Integer()}");
+                    Kind = reader.Integer() is >= 1 and <= 4 and var kind
+                        ? (PieceModelKind)kind
+                        : throw reader.Fault($"the model is of the unknown kind {reader.Integer()}");
                     break;
                 case 24:
                     SpaceEndsWord = reader.Flag();

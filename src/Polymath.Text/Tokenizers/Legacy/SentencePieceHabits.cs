@@ -10,10 +10,19 @@ namespace Polymath.Text;
 /// <param name="Post">What is put around a text.</param>
 /// <param name="ShowsUnknown">Whether the unknown token is written by its name and not by the sign of the file.</param>
 internal sealed record SentencePieceHabits(
-    string Name, int Offset, bool MarksSpaces, bool SpaceOnlyFirst, IReadOnlyList<AddedToken> Added, IReadOnlyList<AddedToken> Named, PostProcessor Post,
+    string Name,
+    int Offset,
+    bool MarksSpaces,
+    bool SpaceOnlyFirst,
+    IReadOnlyList<AddedToken> Added,
+    IReadOnlyList<AddedToken> Named,
+    PostProcessor Post,
     bool ShowsUnknown = false);
 
-/// <summary>The marks of ChatGLM's first tokenizer: <c>&lt;n&gt;</c> for a line break, <c>&lt;|tab|&gt;</c>, and <c>&lt;|blank_k|&gt;</c> for a run of spaces.</summary>
+/// <summary>
+/// The marks of ChatGLM's first tokenizer: <c>&lt;n&gt;</c> for a line break, <c>&lt;|tab|&gt;</c>, and <c>&lt;|blank_k|&gt;</c> for a run
+/// of spaces.
+/// </summary>
 internal static class SpaceMarks
 {
     /// <summary>The longest run of spaces with a mark of its own.</summary>
@@ -28,7 +37,9 @@ internal static class SpaceMarks
     /// <summary>The mark of a run of spaces.</summary>
     public static string Blank(int length) => $"<|blank_{length}|>";
 
-    /// <summary>Writes the marks: of a long run of spaces as many of the longest mark as fit, then the rest; a single space stays one.</summary>
+    /// <summary>
+    /// Writes the marks: of a long run of spaces as many of the longest mark as fit, then the rest; a single space stays one.
+    /// </summary>
     public static string Write(string text)
     {
         var result = new System.Text.StringBuilder(text.Length + 16);
@@ -52,7 +63,8 @@ internal static class SpaceMarks
 internal sealed class SpaceMarkStage(DecoderStage next) : DecoderStage(next)
 {
     private static readonly (string Mark, string Text)[] Marks =
-        [(SpaceMarks.Break, "\n"), (SpaceMarks.Tab, "\t"), .. Enumerable.Range(2, SpaceMarks.LongestBlank - 1).Select(length => (SpaceMarks.Blank(length), new string(' ', length)))];
+        [(SpaceMarks.Break, "\n"), (SpaceMarks.Tab, "\t"), .. Enumerable.Range(2, SpaceMarks.LongestBlank - 1)
+            .Select(length => (SpaceMarks.Blank(length), new string(' ', length)))];
 
     private string _held = "";
 
@@ -80,7 +92,9 @@ internal sealed class SpaceMarkStage(DecoderStage next) : DecoderStage(next)
     }
 }
 
-/// <summary>Joins pieces to text as SentencePiece does: bytes to characters, signs to spaces, without the space that was put in front.</summary>
+/// <summary>
+/// Joins pieces to text as SentencePiece does: bytes to characters, signs to spaces, without the space that was put in front.
+/// </summary>
 internal sealed class SentencePieceStage(DecoderStage next, SentencePieceFile file) : DecoderStage(next)
 {
     private readonly List<byte> _bytes = [];

@@ -3,8 +3,9 @@ using System.Text.Json.Nodes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Writes a SentencePiece tokenizer as a <c>tokenizer.json</c> in the form that such files are published in: byte-pair models with a space in front, and
-/// unigram models whose spaces are tidied. A text is then normalized by Hugging Face's rules, which differ from the file's own for rare characters only.
+/// Writes a SentencePiece tokenizer as a <c>tokenizer.json</c> in the form that such files are published in: byte-pair models with a space
+/// in front, and unigram models whose spaces are tidied. A text is then normalized by Hugging Face's rules, which differ from the file's
+/// own for rare characters only.
 /// </summary>
 internal static class SentencePieceJson
 {
@@ -13,7 +14,8 @@ internal static class SentencePieceJson
     /// <summary>The file, or null where it cannot be expressed.</summary>
     public static byte[]? Write(SentencePieceFile file, SentencePieceHabits habits)
     {
-        if (habits.MarksSpaces || habits.Offset != 0 || habits.Named.Count > 0 || !file.AddsSpace || !file.EscapesSpaces || file.SpaceEndsWord
+        if (habits.MarksSpaces || habits.Offset != 0 || habits.Named.Count > 0
+            || !file.AddsSpace || !file.EscapesSpaces || file.SpaceEndsWord
             || file.Pieces.Any(piece => piece.Kind == PieceKind.Unused))
             return null;
         return file.Kind switch
@@ -31,33 +33,68 @@ internal static class SentencePieceJson
             "normalizers", new JsonObject { ["type"] = "Prepend", ["prepend"] = Space },
             new JsonObject { ["type"] = "Replace", ["pattern"] = new JsonObject { ["String"] = " " }, ["content"] = Space });
         var decoder = LegacyJson.Sequence(
-            "decoders", new JsonObject { ["type"] = "Replace", ["pattern"] = new JsonObject { ["String"] = Space }, ["content"] = " " },
-            LegacyJson.Stage("ByteFallback"), LegacyJson.Stage("Fuse"), new JsonObject { ["type"] = "Strip", ["content"] = " ", ["start"] = 1, ["stop"] = 0 });
+            "decoders",
+            new JsonObject { ["type"] = "Replace", ["pattern"] = new JsonObject { ["String"] = Space }, ["content"] = " " },
+            LegacyJson.Stage("ByteFallback"),
+            LegacyJson.Stage("Fuse"),
+            new JsonObject { ["type"] = "Strip", ["content"] = " ", ["start"] = 1, ["stop"] = 0 });
         var unknown = file.Pieces.First(piece => piece.Kind == PieceKind.Unknown).Text;
-        return LegacyJson.Compose(Added(file, habits), normalizer, null, Post(file, habits), decoder, LegacyJson.Bpe(ids, Merges(file), unknown, file.ByteFallback, false));
+        return LegacyJson.Compose(
+            Added(file, habits),
+            normalizer,
+            null,
+            Post(file, habits),
+            decoder,
+            LegacyJson.Bpe(
+                ids,
+                Merges(file),
+                unknown,
+                file.ByteFallback,
+                false));
     }
 
     private static byte[] Unigram(SentencePieceFile file, SentencePieceHabits habits)
     {
         var normalizer = LegacyJson.Sequence(
-            "normalizers", file.Map is null ? null : new JsonObject { ["type"] = "Precompiled", ["precompiled_charsmap"] = Convert.ToBase64String(file.MapBytes) },
+            "normalizers",
+            file.Map is null
+                ? null
+                : new JsonObject { ["type"] = "Precompiled", ["precompiled_charsmap"] = Convert.ToBase64String(file.MapBytes) },
             new JsonObject { ["type"] = "Strip", ["strip_left"] = true, ["strip_right"] = true },
             new JsonObject { ["type"] = "Replace", ["pattern"] = new JsonObject { ["Regex"] = " {2,}" }, ["content"] = " " });
-        JsonObject Metaspace() => new() { ["type"] = "Metaspace", ["replacement"] = Space, ["prepend_scheme"] = "always", ["split"] = true };
+        JsonObject Metaspace() =>
+            new() { ["type"] = "Metaspace", ["replacement"] = Space, ["prepend_scheme"] = "always", ["split"] = true };
         var decoder = file.ByteFallback ? LegacyJson.Sequence("decoders", LegacyJson.Stage("ByteFallback"), Metaspace()) : Metaspace();
         var extra = habits.Added.Where(token => token.Id >= file.Pieces.Count).OrderBy(token => token.Id);
         var model = new JsonObject
         {
             ["type"] = "Unigram", ["unk_id"] = file.Pieces.Index().First(entry => entry.Item.Kind == PieceKind.Unknown).Index,
-            ["vocab"] = new JsonArray([.. file.Pieces.Select(piece => new JsonArray(piece.Text, (double)piece.Score)), .. extra.Select(token => new JsonArray(token.Content, 0.0))]),
+            ["vocab"] = new JsonArray([
+                .. file.Pieces.Select(piece => new JsonArray(piece.Text, (double)piece.Score)),
+                .. extra.Select(token => new JsonArray(token.Content, 0.0)),
+            ]),
             ["byte_fallback"] = file.ByteFallback,
         };
-        return LegacyJson.Compose(Added(file, habits), normalizer, Metaspace(), Post(file, habits), decoder, model);
+        return LegacyJson.Compose(
+            Added(file, habits),
+            normalizer,
+            Metaspace(),
+            Post(file, habits),
+            decoder,
+            model);
     }
 
     private static IEnumerable<AddedToken> Added(SentencePieceFile file, SentencePieceHabits habits) => file.Pieces.Index()
-        .Where(entry => entry.Item.Kind is PieceKind.Control or PieceKind.UserDefined && !habits.Added.Any(token => token.Content == entry.Item.Text))
-        .Select(entry => new AddedToken(entry.Index, entry.Item.Text, false, false, false, false, entry.Item.Kind == PieceKind.Control))
+        .Where(entry => entry.Item.Kind is PieceKind.Control or PieceKind.UserDefined
+            && !habits.Added.Any(token => token.Content == entry.Item.Text))
+        .Select(entry => new AddedToken(
+            entry.Index,
+            entry.Item.Text,
+            false,
+            false,
+            false,
+            false,
+            entry.Item.Kind == PieceKind.Control))
         .Concat(habits.Added).OrderBy(token => token.Id);
 
     private static JsonObject? Post(SentencePieceFile file, SentencePieceHabits habits)
@@ -65,7 +102,8 @@ internal static class SentencePieceJson
         string Name(int id) => id < file.Pieces.Count ? file.Pieces[id].Text : habits.Added.First(token => token.Id == id).Content;
         List<(string, int)> Steps(IReadOnlyList<PostProcessor.Step> steps) => [.. steps.SelectMany(step =>
             step.Sequence >= 0 ? [(step.Sequence == 0 ? "A" : "B", step.TypeId)] : step.Ids.Select(id => (Name(id), step.TypeId)))];
-        return LegacyJson.Template(Steps(habits.Post.Single), Steps(habits.Post.Pair), token => file.Pieces.Index().First(entry => entry.Item.Text == token).Index);
+        return LegacyJson.Template(Steps(habits.Post.Single), Steps(habits.Post.Pair), token => file.Pieces.Index()
+            .First(entry => entry.Item.Text == token).Index);
     }
 
     // Every way to put a piece together of two others, by falling score of the piece, then by the ids of the two.
@@ -79,7 +117,8 @@ internal static class SentencePieceJson
             var ways = new List<(int Left, int Right, int Cut)>();
             for (var cut = 1; cut < piece.Text.Length; cut++)
             {
-                if (lookup.TryGetValue(piece.Text.AsSpan(0, cut), out var left) && lookup.TryGetValue(piece.Text.AsSpan(cut), out var right))
+                if (lookup.TryGetValue(piece.Text.AsSpan(0, cut), out var left)
+                    && lookup.TryGetValue(piece.Text.AsSpan(cut), out var right))
                     ways.Add((left, right, cut));
             }
 

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Polymath.Text;
 
-/// <summary>Turns a rewritten text into pieces, as SentencePiece's models do: each with where it lies and its id, the unknown id included.</summary>
+/// <summary>
+/// Turns a rewritten text into pieces, as SentencePiece's models do: each with where it lies and its id, the unknown id included.
+/// </summary>
 internal abstract class SentencePieceModel
 {
     private readonly Dictionary<string, int> _ids = new(StringComparer.Ordinal);
@@ -80,7 +82,8 @@ internal sealed class SentencePieceMerging(SentencePieceFile file, UserDefinedPi
         while (queue.TryDequeue(out var top, out _))
         {
             var (left, right, length) = top;
-            if (ends[left] == starts[left] || ends[right] == starts[right] || ends[left] - starts[left] + ends[right] - starts[right] != length)
+            if (ends[left] == starts[left] || ends[right] == starts[right]
+                || ends[left] - starts[left] + ends[right] - starts[right] != length)
                 continue;
             ends[left] = ends[right];
             starts[right] = ends[right];
@@ -92,7 +95,12 @@ internal sealed class SentencePieceMerging(SentencePieceFile file, UserDefinedPi
         }
 
         for (var i = count > 0 ? 0 : -1; i >= 0; i = next[i])
-            Add(text, starts[i], ends[i], splits, into);
+            Add(
+                text,
+                starts[i],
+                ends[i],
+                splits,
+                into);
 
         void Offer(ReadOnlySpan<char> from, int left, int right)
         {
@@ -105,14 +113,30 @@ internal sealed class SentencePieceMerging(SentencePieceFile file, UserDefinedPi
         }
     }
 
-    private void Add(ReadOnlySpan<char> text, int start, int end, Dictionary<string, int>? splits, List<(int Start, int End, int Id)> into)
+    private void Add(
+        ReadOnlySpan<char> text,
+        int start,
+        int end,
+        Dictionary<string, int>? splits,
+        List<(int Start, int End, int Id)> into)
     {
         if (!Lookup.TryGetValue(text[start..end], out var id))
             id = Unknown;
-        if (id != Unknown && File.Pieces[id].Kind == PieceKind.Unused && splits is not null && splits.TryGetValue(File.Pieces[id].Text, out var length))
+        if (id != Unknown && File.Pieces[id].Kind == PieceKind.Unused
+            && splits is not null && splits.TryGetValue(File.Pieces[id].Text, out var length))
         {
-            Add(text, start, start + length, splits, into);
-            Add(text, start + length, end, splits, into);
+            Add(
+                text,
+                start,
+                start + length,
+                splits,
+                into);
+            Add(
+                text,
+                start + length,
+                end,
+                splits,
+                into);
             return;
         }
 
@@ -120,7 +144,9 @@ internal sealed class SentencePieceMerging(SentencePieceFile file, UserDefinedPi
     }
 }
 
-/// <summary>The unigram model with SentencePiece's own arithmetic: sums are kept in 32 bits, and pieces that are kept whole outdo all others.</summary>
+/// <summary>
+/// The unigram model with SentencePiece's own arithmetic: sums are kept in 32 bits, and pieces that are kept whole outdo all others.
+/// </summary>
 internal sealed class SentencePieceUnigram : SentencePieceModel
 {
     private readonly TokenTrie _trie = new();
@@ -140,7 +166,8 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
         }
 
         _values = _trie.Values();
-        (_scores, _kept) = ([.. file.Pieces.Select(piece => piece.Score)], [.. file.Pieces.Select(piece => piece.Kind == PieceKind.UserDefined)]);
+        (_scores, _kept) =
+            ([.. file.Pieces.Select(piece => piece.Score)], [.. file.Pieces.Select(piece => piece.Kind == PieceKind.UserDefined)]);
         var scores = file.Pieces.Where(piece => piece.Kind == PieceKind.Normal).Select(piece => piece.Score).DefaultIfEmpty(0).ToList();
         (_most, _unknownScore) = (scores.Max(), scores.Min() - (float)UnigramModel.UnknownPenalty);
     }

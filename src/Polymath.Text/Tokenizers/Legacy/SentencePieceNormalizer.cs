@@ -2,7 +2,10 @@ using System.Text;
 
 namespace Polymath.Text;
 
-/// <summary>Rewrites a text the way a SentencePiece file asks for: replacements by the longest entry, spaces dropped, put in front and written as a sign.</summary>
+/// <summary>
+/// Rewrites a text the way a SentencePiece file asks for: replacements by the longest entry, spaces dropped, put in front and written as a
+/// sign.
+/// </summary>
 internal sealed class SentencePieceNormalizer
 {
     private const char Sign = '\u2581';

@@ -3,7 +3,9 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>A tokenizer as SentencePiece itself would run its file, with the special tokens and habits of the model it belongs to.</summary>
+/// <summary>
+/// A tokenizer as SentencePiece itself would run its file, with the special tokens and habits of the model it belongs to.
+/// </summary>
 internal sealed class SentencePieceTokenizer : Tokenizer
 {
     private readonly SentencePieceFile _file;
@@ -19,14 +21,16 @@ internal sealed class SentencePieceTokenizer : Tokenizer
     private readonly AddedTokenFinder _all, _plain;
     private readonly IReadOnlyDictionary<string, ReadOnlyMemory<byte>> _files;
 
-    public SentencePieceTokenizer(SentencePieceFile file, SentencePieceHabits habits, IReadOnlyDictionary<string, ReadOnlyMemory<byte>> files)
+    public SentencePieceTokenizer(
+        SentencePieceFile file, SentencePieceHabits habits, IReadOnlyDictionary<string, ReadOnlyMemory<byte>> files)
     {
         (_file, _habits, _files) = (file, habits, files);
         var kept = new UserDefinedPieces(file);
         (_normalizer, _model) = (new(file, kept), SentencePieceModel.Of(file, kept));
         // Sums of scores depend on all that came before, so that only merging may be cut into words.
         _cuts = file.Kind == PieceModelKind.Bpe ? new TokenCuts(file.Pieces.Select(piece => piece.Text)) : null;
-        var largest = Math.Max(habits.Offset + file.Pieces.Count, habits.Added.Concat(habits.Named).Select(token => token.Id + 1).DefaultIfEmpty(0).Max());
+        var largest = Math.Max(
+            habits.Offset + file.Pieces.Count, habits.Added.Concat(habits.Named).Select(token => token.Id + 1).DefaultIfEmpty(0).Max());
         _tokens = new string?[largest];
         foreach (var (id, piece) in file.Pieces.Index())
         {
@@ -120,7 +124,8 @@ internal sealed class SentencePieceTokenizer : Tokenizer
 
     /// <inheritdoc/>
     public override ReadOnlyMemory<byte> ToJson() => SentencePieceJson.Write(_file, _habits)
-        ?? throw new InputException($"{_file.Name} follows rules that {FileName} cannot express ({_habits.Name}). Keep its own files: saving writes them.");
+        ?? throw new InputException($"{_file.Name} follows rules that {FileName} cannot express ({_habits.Name}). Keep its own files: "
+            + "saving writes them.");
 
     /// <inheritdoc/>
     public override TokenizerDescription Describe()
@@ -137,7 +142,15 @@ internal sealed class SentencePieceTokenizer : Tokenizer
         if (_file.EscapesSpaces)
             normalizer.Add("spaces as \u2581");
         var post = _habits.Post.Single.Select(step => step.Sequence < 0 ? string.Join(' ', step.Ids.Select(TokenOf)) : "text").ToList();
-        return new($"SentencePiece {_file.Kind} ({_habits.Name})", VocabularySize, _file.Pieces.Count, _habits.Added.Count, normalizer, [], post, ["SentencePiece"]);
+        return new(
+            $"SentencePiece {_file.Kind} ({_habits.Name})",
+            VocabularySize,
+            _file.Pieces.Count,
+            _habits.Added.Count,
+            normalizer,
+            [],
+            post,
+            ["SentencePiece"]);
     }
 
     private List<int> EncodeParts(string text, AddedTokenFinder finder, List<string>? tokens)
@@ -179,7 +192,8 @@ internal sealed class SentencePieceTokenizer : Tokenizer
             if (_cache.TryGet(word, out var known))
             {
                 // Neighbouring unknown characters are one token.
-                var joins = known[0] == _model.Unknown + _habits.Offset && !_file.ByteFallback && ids.Count > 0 && ids[^1] == known[0] && at > 0;
+                var joins = known[0] == _model.Unknown + _habits.Offset
+                    && !_file.ByteFallback && ids.Count > 0 && ids[^1] == known[0] && at > 0;
                 ids.AddRange(joins ? known.AsSpan(1) : known);
                 continue;
             }

@@ -5,7 +5,10 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Reads tiktoken's files: a line a token, its bytes in base64 and its rank, which is its id and the order in which tokens are put together.</summary>
+/// <summary>
+/// Reads tiktoken's files: a line a token, its bytes in base64 and its rank, which is its id and the order in which tokens are put
+/// together.
+/// </summary>
 internal static class TiktokenFile
 {
     /// <summary>Whether a file looks like one of these.</summary>
@@ -22,8 +25,16 @@ internal static class TiktokenFile
         var ranks = ReadRanks(folder.At(name), folder.Keep(name));
         var vocabulary = ranks.ToDictionary(entry => entry.Key, entry => entry.Value, StringComparer.Ordinal);
         var own = Vocabulary(folder, name, ranks);
-        var usual = own.Special.Select(special => new AddedToken(special.Id, special.Token, false, false, false, false, true)).ToList();
-        var added = folder.Added(token => usual.Find(known => known.Content == token)?.Id ?? (vocabulary.TryGetValue(token, out var id) ? id : null));
+        var usual = own.Special.Select(special => new AddedToken(
+            special.Id,
+            special.Token,
+            false,
+            false,
+            false,
+            false,
+            true)).ToList();
+        var added = folder.Added(
+            token => usual.Find(known => known.Content == token)?.Id ?? (vocabulary.TryGetValue(token, out var id) ? id : null));
         added.AddRange(usual.Where(token => !added.Exists(known => known.Content == token.Content || known.Id == token.Id)));
         var json = LegacyJson.Compose(
             added.OrderBy(token => token.Id),
@@ -31,7 +42,12 @@ internal static class TiktokenFile
             LegacyJson.SplitBytes(own.Pattern),
             Around(folder, own, added),
             LegacyJson.ByteLevel(true, true),
-            LegacyJson.Bpe(vocabulary, Merges(vocabulary), null, false, true));
+            LegacyJson.Bpe(
+                vocabulary,
+                Merges(vocabulary),
+                null,
+                false,
+                true));
         return TokenizerReader.Read(folder.At(name), json);
     }
 
@@ -39,20 +55,25 @@ internal static class TiktokenFile
     private static TiktokenVocabulary Vocabulary(TokenizerFolder folder, string name, Dictionary<string, int> ranks)
     {
         var known = TiktokenVocabulary.Of(name, folder.Class, ranks, [.. folder.Added(_ => null).Select(token => token.Content)]);
-        if (folder.Find("pat_str")?.Text() is { Length: > 0 } pattern) return (known ?? new TiktokenVocabulary(name, pattern, [])) with { Pattern = pattern };
-        return known ?? throw new InputException($"{folder.At(name)}: the {ranks.Count:N0} ranks are of no vocabulary that is known ({TiktokenVocabulary.Known}), and the file does not say how texts are split."
-            + " Give it the name of its vocabulary, such as cl100k_base.tiktoken; or add the pattern to tokenizer_config.json: \"pat_str\": \"...\", and its special tokens as added_tokens_decoder;"
-            + " or fetch the model's tokenizer.json.");
+        if (folder.Find("pat_str")?.Text() is { Length: > 0 } pattern)
+            return (known ?? new TiktokenVocabulary(name, pattern, [])) with { Pattern = pattern };
+        return known
+            ?? throw new InputException($"{folder.At(name)}: the {ranks.Count:N0} ranks are of no vocabulary that is known "
+                + $"({TiktokenVocabulary.Known}), and the file does not say how texts are split. Give it the name of its vocabulary, such "
+                + "as cl100k_base.tiktoken; or add the pattern to tokenizer_config.json: \"pat_str\": \"...\", and its special tokens as "
+                + "added_tokens_decoder; or fetch the model's tokenizer.json.");
     }
 
     private static JsonObject? Around(TokenizerFolder folder, TiktokenVocabulary own, List<AddedToken> added)
     {
         int IdOf(string token) => added.First(known => known.Content == token).Id;
         bool Has(string token) => added.Exists(known => known.Content == token);
-        if (own.Begin is { } begin && Has(begin)) return LegacyJson.Template([(begin, 0), ("A", 0)], [(begin, 0), ("A", 0), (begin, 1), ("B", 1)], IdOf);
+        if (own.Begin is { } begin && Has(begin))
+            return LegacyJson.Template([(begin, 0), ("A", 0)], [(begin, 0), ("A", 0), (begin, 1), ("B", 1)], IdOf);
         if (!folder.Class.StartsWith("ChatGLM", StringComparison.Ordinal) || !Has("[gMASK]") || !Has("<sop>")) return null;
         var end = Has("<|endoftext|>") ? [("<|endoftext|>", 0)] : Array.Empty<(string, int)>();
-        return LegacyJson.Template([("[gMASK]", 0), ("<sop>", 0), ("A", 0)], [("[gMASK]", 0), ("<sop>", 0), ("A", 0), ("B", 0), .. end], IdOf);
+        return LegacyJson.Template(
+            [("[gMASK]", 0), ("<sop>", 0), ("A", 0)], [("[gMASK]", 0), ("<sop>", 0), ("A", 0), ("B", 0), .. end], IdOf);
     }
 
     private static Dictionary<string, int> ReadRanks(string file, byte[] bytes)

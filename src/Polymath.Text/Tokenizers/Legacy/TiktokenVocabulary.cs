@@ -132,7 +132,8 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
         var named = new Dictionary<int, string>
         {
             [199998] = "<|startoftext|>", [199999] = Text, [200002] = "<|return|>", [200003] = "<|constrain|>",
-            [200005] = "<|channel|>", [200006] = "<|start|>", [200007] = "<|end|>", [200008] = "<|message|>", [200012] = "<|call|>", [200018] = Prompt,
+            [200005] = "<|channel|>", [200006] = "<|start|>", [200007] = "<|end|>", [200008] = "<|message|>", [200012] = "<|call|>",
+            [200018] = Prompt,
         };
         return [.. Enumerable.Range(199998, 201088 - 199998).Select(id => (named.GetValueOrDefault(id, $"<|reserved_{id}|>"), id))];
     }

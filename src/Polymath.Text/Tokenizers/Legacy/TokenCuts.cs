@@ -1,8 +1,8 @@
 namespace Polymath.Text;
 
 /// <summary>
-/// Where a text may be cut without changing its tokens: between two characters that stand side by side in no token. Merging never reaches over such a
-/// place, so that the words in between can be encoded, and remembered, one by one.
+/// Where a text may be cut without changing its tokens: between two characters that stand side by side in no token. Merging never reaches
+/// over such a place, so that the words in between can be encoded, and remembered, one by one.
 /// </summary>
 internal sealed class TokenCuts
 {

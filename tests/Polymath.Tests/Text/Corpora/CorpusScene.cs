@@ -20,8 +20,18 @@ internal sealed class CorpusScene : IDisposable
         return this;
     }
 
-    public Polymath.Text.Corpora Open(IReadOnlyDictionary<string, DataSpec> data, IReadOnlyDictionary<string, TableSpec>? tables = null, CorpusProgress? progress = null)
-        => new(new Recipe("test", new CheckpointSpec("none"), data, [], Tables: tables), Folder.Path, new PackageCache(Folder.At("cache"), "no-such-client"), progress);
+    public Polymath.Text.Corpora Open(
+        IReadOnlyDictionary<string, DataSpec> data, IReadOnlyDictionary<string, TableSpec>? tables = null, CorpusProgress? progress = null)
+        => new(
+            new Recipe(
+                "test",
+                new CheckpointSpec("none"),
+                data,
+                [],
+                Tables: tables),
+            Folder.Path,
+            new PackageCache(Folder.At("cache"), "no-such-client"),
+            progress);
 
     public IReadOnlyList<Row> Rows(DataSpec spec) => Open(new Dictionary<string, DataSpec> { ["d"] = spec }).Rows("d");
 

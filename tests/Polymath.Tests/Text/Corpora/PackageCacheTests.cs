@@ -20,7 +20,8 @@ public sealed class PackageCacheTests : IDisposable
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the client of the test is a shell script");
         var digest = Archive("package/dist/b.txt", "package/dist/a.txt", "package/readme.md");
-        var files = Cache(Script("cp \"$ARCHIVE\" \"$4\"/poems-tang-1.2.3.tgz")).Resolve(Address, "sha512-" + digest, cancellation: TestContext.Current.CancellationToken);
+        var files = Cache(Script("cp \"$ARCHIVE\" \"$4\"/poems-tang-1.2.3.tgz"))
+            .Resolve(Address, "sha512-" + digest, cancellation: TestContext.Current.CancellationToken);
         Assert.Equal(["a.txt", "b.txt"], files.Select(Path.GetFileName));
         Assert.Equal(files, Cache("no-such-client").Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken));
         Assert.DoesNotContain(Directory.EnumerateFileSystemEntries(_folder.At("cache"), "*.part", SearchOption.AllDirectories), _ => true);
@@ -32,7 +33,8 @@ public sealed class PackageCacheTests : IDisposable
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the client of the test is a shell script");
         var digest = Archive("package/dist/a.txt");
         var script = Script("sleep 0.2; cp \"$ARCHIVE\" \"$4\"/poems-tang-1.2.3.tgz; echo x >> \"$ARCHIVE.calls\"");
-        var found = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => Cache(script).Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken))));
+        var found = await Task.WhenAll(Enumerable.Range(0, 4)
+            .Select(_ => Task.Run(() => Cache(script).Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken))));
         Assert.All(found, files => Assert.True(File.Exists(Assert.Single(files))));
         Assert.Single(await File.ReadAllLinesAsync(_folder.At("archive.tgz.calls"), TestContext.Current.CancellationToken));
     }
@@ -53,7 +55,11 @@ public sealed class PackageCacheTests : IDisposable
     public void TheMessageNamesEveryPackageThatIsMissing()
     {
         var refusal = Assert.Throws<InputException>(() => Cache("no-such-client").Resolve(
-            Address, Archive("package/a"), null, [Address, "npm:tables@2.0.0/a.js", "npm:tables@2.0.0/b.js"], TestContext.Current.CancellationToken));
+            Address,
+            Archive("package/a"),
+            null,
+            [Address, "npm:tables@2.0.0/a.js", "npm:tables@2.0.0/b.js"],
+            TestContext.Current.CancellationToken));
         Assert.Contains("Get poems-tang-1.2.3.tgz and tables-2.0.0.tgz on another machine", refusal.Message);
         Assert.Contains("tables@2.0.0) and put them into", refusal.Message);
     }
@@ -73,7 +79,10 @@ public sealed class PackageCacheTests : IDisposable
     public void AClientThatFailsIsQuoted()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the client of the test is a shell script");
-        Assert.Contains("no such version", Refusal(Script("echo 'npm error no such version' >&2; exit 1"), Archive("package/a")), StringComparison.Ordinal);
+        Assert.Contains(
+            "no such version",
+            Refusal(Script("echo 'npm error no such version' >&2; exit 1"), Archive("package/a")),
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -103,12 +112,15 @@ public sealed class PackageCacheTests : IDisposable
     public void WhatAnInterruptedProcessLeftIsNotTrusted()
     {
         var digest = Archive("package/dist/a.txt");
-        var unpacked = Path.GetDirectoryName(Path.GetDirectoryName(Placed(digest).Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken)[0]))!;
+        var unpacked = Path.GetDirectoryName(
+            Path.GetDirectoryName(Placed(digest).Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken)[0]))!;
         var folder = Path.GetDirectoryName(unpacked)!;
         File.Delete(Path.Combine(folder, "sha512"));
         File.WriteAllText(Path.Combine(unpacked, "dist", "half.txt"), "half");
         Directory.CreateDirectory(folder + ".part");
-        Assert.Equal(["a.txt"], Cache("no-such-client").Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken).Select(Path.GetFileName));
+        Assert.Equal(
+            ["a.txt"],
+            Cache("no-such-client").Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken).Select(Path.GetFileName));
         Assert.False(Directory.Exists(folder + ".part"));
     }
 
@@ -117,7 +129,8 @@ public sealed class PackageCacheTests : IDisposable
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the client of the test is a shell script");
         using var source = new CancellationTokenSource(TimeSpan.FromMilliseconds(300));
-        Assert.ThrowsAny<OperationCanceledException>(() => Cache(Script("sleep 30")).Resolve(Address, Archive("package/a"), cancellation: source.Token));
+        Assert.ThrowsAny<OperationCanceledException>(
+            () => Cache(Script("sleep 30")).Resolve(Address, Archive("package/a"), cancellation: source.Token));
         Assert.Empty(Directory.GetDirectories(_folder.At("cache", "npm")));
     }
 
@@ -127,14 +140,16 @@ public sealed class PackageCacheTests : IDisposable
     [InlineData("npm:a@latest/x", "npm:PACKAGE@VERSION/path")]
     [InlineData("npm:a@1.0.0/../x", "npm:PACKAGE@VERSION/path")]
     public void OtherAddressesAreRefused(string address, string expected)
-        => Assert.Contains(expected, Assert.Throws<InputException>(() => Cache("npm").Resolve(address, null, cancellation: TestContext.Current.CancellationToken)).Message, StringComparison.Ordinal);
+        => Assert.Contains(expected, Assert.Throws<InputException>(() => Cache("npm")
+            .Resolve(address, null, cancellation: TestContext.Current.CancellationToken)).Message, StringComparison.Ordinal);
 
     [Theory]
     [InlineData(null)]
     [InlineData("abc")]
     public void ADigestIsNeeded(string? digest) => Assert.Contains("dist.integrity", Refusal("npm", digest), StringComparison.Ordinal);
 
-    private string Refusal(string client, string? digest) => Assert.Throws<InputException>(() => Cache(client).Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken)).Message;
+    private string Refusal(string client, string? digest) => Assert.Throws<InputException>(
+        () => Cache(client).Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken)).Message;
 
     private PackageCache Cache(string client) => new(_folder.At("cache"), client);
 
@@ -148,13 +163,15 @@ public sealed class PackageCacheTests : IDisposable
 
     private string Script(string body)
     {
-        var file = _folder.Write("client.sh", $"#!/bin/sh\nARCHIVE='{_folder.At("archive.tgz")}'\nset -- \"$1\" \"$2\" \"$3\" \"$5\"\n{body}\n");
+        var file =
+            _folder.Write("client.sh", $"#!/bin/sh\nARCHIVE='{_folder.At("archive.tgz")}'\nset -- \"$1\" \"$2\" \"$3\" \"$5\"\n{body}\n");
         if (!OperatingSystem.IsWindows())
             File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         return file;
     }
 
-    private string Archive(params string[] names) => Archive([.. names.Select(name => new PaxTarEntry(TarEntryType.RegularFile, name) { DataStream = new MemoryStream(Encoding.UTF8.GetBytes(name)) })]);
+    private string Archive(params string[] names) => Archive([.. names.Select(
+        name => new PaxTarEntry(TarEntryType.RegularFile, name) { DataStream = new MemoryStream(Encoding.UTF8.GetBytes(name)) })]);
 
     private string Archive(params TarEntry[] entries)
     {

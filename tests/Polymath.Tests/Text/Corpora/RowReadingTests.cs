@@ -8,11 +8,13 @@ namespace Polymath.Tests.Text.Corpora;
 [Trait("kind", "unit")]
 public class RowReadingTests
 {
-    private static readonly Dictionary<string, FieldSpec> Fields = new() { ["name"] = new("who.name"), ["lines"] = new("lines", "/"), ["n"] = new("n") };
+    private static readonly Dictionary<string, FieldSpec> Fields =
+        new() { ["name"] = new("who.name"), ["lines"] = new("lines", "/"), ["n"] = new("n") };
 
     [Theory]
     [InlineData("a.jsonl", "{\"who\":{\"name\":\"Li\"},\"lines\":[\"x\",\"y\"],\"n\":1.50}\n\n{\"who\":null,\"lines\":[],\"n\":true}\n")]
-    [InlineData("a.json", "\uFEFF[{\"who\":{\"name\":\"Li\"},\"lines\":[\"x\",\"y\"],\"n\":1.50},\n{\"who\":null,\"lines\":[],\"n\":true}]")]
+    [InlineData(
+        "a.json", "\uFEFF[{\"who\":{\"name\":\"Li\"},\"lines\":[\"x\",\"y\"],\"n\":1.50},\n{\"who\":null,\"lines\":[],\"n\":true}]")]
     public void JsonValuesBecomeText(string file, string text)
     {
         using var scene = new CorpusScene().File(file, text);
@@ -25,7 +27,8 @@ public class RowReadingTests
     {
         using var scene = new CorpusScene().File("b.txt", "\uFEFFone\r\n\ntwo").File("c.csv", "text,label\n\"a, \"\"b\"\"\nc\",1\r\n丙,2\n");
         Assert.Equal(["one", "two"], scene.Rows(new FilesSpec(["b.txt"])).Select(row => row.Fields["text"]));
-        Assert.Equal(["a, \"b\"\nc|1", "丙|2"], scene.Rows(new FilesSpec(["*.csv"])).Select(row => $"{row.Fields["text"]}|{row.Fields["label"]}"));
+        Assert.Equal(
+            ["a, \"b\"\nc|1", "丙|2"], scene.Rows(new FilesSpec(["*.csv"])).Select(row => $"{row.Fields["text"]}|{row.Fields["label"]}"));
     }
 
     [Fact]
@@ -40,14 +43,16 @@ public class RowReadingTests
         }
 
         Assert.Equal(["甲1", "乙2"], scene.Rows(new FilesSpec(["p.parquet"])).Select(row => row.Fields["text"] + row.Fields["n"]));
-        Assert.Contains("bad.parquet", scene.Bytes("bad.parquet", [1, 2, 3]).Refusal(new FilesSpec(["bad.parquet"])), StringComparison.Ordinal);
+        Assert.Contains(
+            "bad.parquet", scene.Bytes("bad.parquet", [1, 2, 3]).Refusal(new FilesSpec(["bad.parquet"])), StringComparison.Ordinal);
     }
 
     [Fact]
     public void GlobsFindFilesInOrder()
     {
         using var scene = new CorpusScene().File("b/2.txt", "2").File("a/x/3.txt", "3").File("a/1.txt", "1").File("a/1.md", "no");
-        Assert.Equal("13|2", string.Join("|", ((string[])["a/**/*.txt", "b/?.txt"]).Select(glob => string.Concat(scene.Rows(new FilesSpec([glob])).Select(row => row.Fields["text"])))));
+        Assert.Equal("13|2", string.Join("|", ((string[])["a/**/*.txt", "b/?.txt"]).Select(
+            glob => string.Concat(scene.Rows(new FilesSpec([glob])).Select(row => row.Fields["text"])))));
         Assert.Contains("which holds 1.md, 1.txt, x", scene.Refusal(new FilesSpec(["a/*.csv"])), StringComparison.Ordinal);
     }
 
@@ -73,7 +78,8 @@ public class RowReadingTests
     {
         // The bad byte lies behind the first buffer, and a whole character across its end.
         byte[] good = [.. Enumerable.Repeat((byte)'a', 65534), .. "床\nbc"u8];
-        using var scene = new CorpusScene().Bytes("l.txt", [.. good, 0xE9, (byte)'t']).Bytes("end.txt", [.. good, 0xE5, 0xBA]).Bytes("good.txt", good);
+        using var scene = new CorpusScene().Bytes("l.txt", [.. good, 0xE9, (byte)'t'])
+            .Bytes("end.txt", [.. good, 0xE5, 0xBA]).Bytes("good.txt", good);
         Assert.Contains("l.txt, line 2, byte 3: 0xE9 is not UTF-8", scene.Refusal(new FilesSpec(["l.txt"])), StringComparison.Ordinal);
         Assert.Contains("end.txt, line 2, byte 3: 0xE5", scene.Refusal(new FilesSpec(["end.txt"])), StringComparison.Ordinal);
         Assert.Equal("bc", scene.Rows(new FilesSpec(["good.txt"]))[1].Fields["text"]);
@@ -83,7 +89,10 @@ public class RowReadingTests
     public void AFieldThatNoRowHasIsRefused()
     {
         using var scene = new CorpusScene().File("a.jsonl", "{\"b\":1,\"c\":2}\n");
-        Assert.Contains("Found: b, c", scene.Refusal(new FilesSpec(["a.jsonl"], Fields: new Dictionary<string, FieldSpec> { ["x"] = new("zz") })), StringComparison.Ordinal);
+        Assert.Contains(
+            "Found: b, c",
+            scene.Refusal(new FilesSpec(["a.jsonl"], Fields: new Dictionary<string, FieldSpec> { ["x"] = new("zz") })),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -94,7 +103,9 @@ public class RowReadingTests
             {"mail": "no subject here"}
             """);
         Dictionary<string, FieldSpec> Fields(string pattern) => new() { ["part"] = new FieldSpec("mail", Match: pattern) };
-        Assert.Equal(["buy now", ""], scene.Rows(new FilesSpec(["a.jsonl"], Fields: Fields("(?m)^Subject: (.*)$"))).Select(row => row.Fields["part"]));
+        Assert.Equal(
+            ["buy now", ""],
+            scene.Rows(new FilesSpec(["a.jsonl"], Fields: Fields("(?m)^Subject: (.*)$"))).Select(row => row.Fields["part"]));
         Assert.Equal(["Subject", ""], scene.Rows(new FilesSpec(["a.jsonl"], Fields: Fields("Subject"))).Select(row => row.Fields["part"]));
     }
 

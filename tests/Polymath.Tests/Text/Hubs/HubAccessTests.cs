@@ -15,7 +15,8 @@ public sealed class HubAccessTests : IDisposable
     private static HubToken Token => HubToken.Of(Secret, "HF_TOKEN")!;
 
     private string Refusal(HubToken? token = null, string address = "hf:org/tiny") =>
-        Assert.Throws<InputException>(() => _scene.Hub(token: token).Fetch(HubAddress.ParseModel(address), HubSelection.Model, TestContext.Current.CancellationToken)).Message;
+        Assert.Throws<InputException>(() => _scene.Hub(token: token)
+            .Fetch(HubAddress.ParseModel(address), HubSelection.Model, TestContext.Current.CancellationToken)).Message;
 
     [Fact]
     public void ATokenGoesToTheHubAndNeverAlongARedirection()
@@ -23,12 +24,15 @@ public sealed class HubAccessTests : IDisposable
         _scene.PutTiny();
         using var other = new HubServer();
         other.PutFolderOf(_scene.Server, "models/org/tiny");
-        _scene.Server.Misbehave = request => request.IsContent ? new Trouble(302, $"Location: {other.Endpoint}{request.Path[1..]}?signed=1\r\n") : null;
+        _scene.Server.Misbehave = request =>
+            request.IsContent ? new Trouble(302, $"Location: {other.Endpoint}{request.Path[1..]}?signed=1\r\n") : null;
         var snapshot = _scene.Hub(token: Token).Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken);
         Assert.Equal(HubScene.Bytes(100_000), File.ReadAllBytes(Path.Combine(snapshot.Folder, "model.safetensors")));
         Assert.All(_scene.Server.Requests, request => Assert.Equal("Bearer " + Secret, request.Headers["authorization"]));
         Assert.NotEmpty(other.Requests);
-        Assert.All(other.Requests, request => Assert.DoesNotContain(request.Headers, header => header.Value.Contains(Secret, StringComparison.Ordinal)));
+        Assert.All(
+            other.Requests,
+            request => Assert.DoesNotContain(request.Headers, header => header.Value.Contains(Secret, StringComparison.Ordinal)));
         // Ranges go along.
         Assert.Contains(other.Requests, request => request.Range == "bytes=25000-49999");
     }
@@ -37,9 +41,15 @@ public sealed class HubAccessTests : IDisposable
     public void ARedirectionOnTheSameHubKeepsTheToken()
     {
         _scene.PutTiny();
-        _scene.Server.Misbehave = request => request.Path == "/api/models/org/old/revision/main" ? new Trouble(307, "Location: /api/models/org/tiny/revision/main?blobs=true\r\n")
-            : request.Path.StartsWith("/org/old/", StringComparison.Ordinal) ? new Trouble(307, $"Location: {request.Path.Replace("/old/", "/tiny/", StringComparison.Ordinal)}\r\n") : null;
-        Assert.Equal(3, _scene.Hub(token: Token).Fetch(HubAddress.ParseModel("hf:org/old"), HubSelection.Model, TestContext.Current.CancellationToken).Files.Count);
+        _scene.Server.Misbehave = request => request.Path == "/api/models/org/old/revision/main"
+            ? new Trouble(307, "Location: /api/models/org/tiny/revision/main?blobs=true\r\n")
+            : request.Path.StartsWith("/org/old/", StringComparison.Ordinal)
+                ? new Trouble(307, $"Location: {request.Path.Replace("/old/", "/tiny/", StringComparison.Ordinal)}\r\n")
+            : null;
+        Assert.Equal(
+            3,
+            _scene.Hub(token: Token)
+                .Fetch(HubAddress.ParseModel("hf:org/old"), HubSelection.Model, TestContext.Current.CancellationToken).Files.Count);
         Assert.All(_scene.Server.Requests, request => Assert.Equal("Bearer " + Secret, request.Headers["authorization"]));
         _scene.Server.Misbehave = _ => new Trouble(302, "Location: /round\r\n");
         Assert.Contains("redirects more than", Refusal(), StringComparison.Ordinal);
@@ -54,7 +64,8 @@ public sealed class HubAccessTests : IDisposable
         Assert.DoesNotContain(Secret, settings.ToString(), StringComparison.Ordinal);
         _scene.Server.Misbehave = _ => new Trouble(401);
         Assert.DoesNotContain(Secret, Refusal(Token), StringComparison.Ordinal);
-        Assert.DoesNotContain(Secret, Assert.Throws<InputException>(() => HubToken.Of(Secret + "\r\nX: y", "HF_TOKEN")).Message, StringComparison.Ordinal);
+        Assert.DoesNotContain(
+            Secret, Assert.Throws<InputException>(() => HubToken.Of(Secret + "\r\nX: y", "HF_TOKEN")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -69,7 +80,8 @@ public sealed class HubAccessTests : IDisposable
         _scene.Server.Misbehave = request => request.IsContent ? new Trouble(403, "X-Error-Code: GatedRepo\r\n") : null;
         Assert.Contains("only for those who accepted its licence", Refusal(Token), StringComparison.Ordinal);
         // Files and their ranges are fetched side by side, and the first refusal ends them all: none is asked for twice.
-        var asked = _scene.Server.Requests.Where(request => request.IsContent).Select(request => (request.Method, request.Path, request.Range)).ToList();
+        var asked = _scene.Server.Requests.Where(request => request.IsContent)
+            .Select(request => (request.Method, request.Path, request.Range)).ToList();
         Assert.NotEmpty(asked);
         Assert.Distinct(asked);
     }
@@ -104,7 +116,11 @@ public sealed class HubAccessTests : IDisposable
     [InlineData("")]
     public void NamesThatLeadOutsideAreRefusedBeforeAnythingIsWritten(string name)
     {
-        _scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), (name, HubScene.Text("evil")), ("model.safetensors", HubScene.Bytes(2000)));
+        _scene.Server.Put(
+            "models/org/tiny",
+            ("config.json", HubScene.Text("{}")),
+            (name, HubScene.Text("evil")),
+            ("model.safetensors", HubScene.Bytes(2000)));
         var refusal = _scene.Refusal();
         Assert.Contains("Nothing was fetched", refusal, StringComparison.Ordinal);
         Assert.DoesNotContain('\u001b', refusal);
@@ -120,7 +136,10 @@ public sealed class HubAccessTests : IDisposable
         var outside = Directory.CreateDirectory(_scene.Folder.At("outside")).FullName;
         var snapshot = Directory.CreateDirectory(_scene.Folder.At("hub", "datasets--org--d", "snapshots", commit)).FullName;
         Directory.CreateSymbolicLink(Path.Combine(snapshot, "sub"), outside);
-        Assert.Contains("a link", Assert.Throws<InputException>(() => _scene.Hub().Data("hf:org/d", TestContext.Current.CancellationToken)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "a link",
+            Assert.Throws<InputException>(() => _scene.Hub().Data("hf:org/d", TestContext.Current.CancellationToken)).Message,
+            StringComparison.Ordinal);
         Assert.Empty(Directory.EnumerateFileSystemEntries(outside));
     }
 
@@ -142,7 +161,9 @@ public sealed class HubAccessTests : IDisposable
         var commit = HubServer.CommitOf("mirror");
         _scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)));
         _scene.Server.Misbehave = request => request.Path.StartsWith("/api/", StringComparison.Ordinal)
-            ? new Trouble(200, Content: HubScene.Text($"{{\"sha\": \"{_scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)))}\", \"siblings\": [{{\"rfilename\": \"config.json\"}}, {{\"rfilename\": \"model.safetensors\"}}]}}")) : null;
+            ? new Trouble(200, Content: HubScene.Text("{\"sha\": "
+                + $"\"{_scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)))}\", \"siblings\": [{{\"rfilename\": \"config.json\"}}, {{\"rfilename\": \"model.safetensors\"}}]}}"))
+            : null;
         Assert.NotEqual(commit, _scene.Fetch().Commit);
         Assert.True(File.Exists(Path.Combine(_scene.Root, "blobs", _scene.Server.DigestOf(HubScene.Bytes(5000)))));
     }

@@ -11,7 +11,8 @@ public sealed class HubCacheTests : IDisposable
 
     public void Dispose() => _scene.Dispose();
 
-    private HubSnapshot Offline(HubSelection selection, string address = "hf:org/tiny") => _scene.Hub(offline: true).Fetch(HubAddress.ParseAny(address), selection, TestContext.Current.CancellationToken);
+    private HubSnapshot Offline(HubSelection selection, string address = "hf:org/tiny") =>
+        _scene.Hub(offline: true).Fetch(HubAddress.ParseAny(address), selection, TestContext.Current.CancellationToken);
 
     [Fact]
     public void FilesLieAsHuggingFacesLibraryLaysThem()
@@ -21,7 +22,10 @@ public sealed class HubCacheTests : IDisposable
         var snapshot = _scene.Fetch();
         Assert.Equal(Path.Combine(_scene.Root, "snapshots", commit), snapshot.Folder);
         Assert.Equal(commit, File.ReadAllText(Path.Combine(_scene.Root, "refs", "main")));
-        foreach (var (name, content) in new[] { ("config.json", HubScene.Text("{\"model_type\": \"llama\"}")), ("model.safetensors", HubScene.Bytes(100_000)) })
+        foreach (var (name, content) in new[]
+        {
+            ("config.json", HubScene.Text("{\"model_type\": \"llama\"}")), ("model.safetensors", HubScene.Bytes(100_000)),
+        })
             Assert.Equal($"../../blobs/{_scene.Server.DigestOf(content)}", new FileInfo(Path.Combine(snapshot.Folder, name)).LinkTarget);
         Assert.Equal(3, Directory.GetFiles(Path.Combine(_scene.Root, "blobs")).Length);
         Assert.True(File.Exists(Path.Combine(_scene.Root, ".no_exist", commit, "chat_template.jinja")));
@@ -48,8 +52,14 @@ public sealed class HubCacheTests : IDisposable
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "links need a right there");
         var commit = HubServer.CommitOf("by hand");
-        foreach (var (name, digest) in new[] { ("config.json", "aa"), ("tokenizer.json", "bb"), ("model-00001-of-00002.safetensors", "cc"), ("model-00002-of-00002.safetensors", "dd"), ("model.safetensors.index.json", "ee") })
-            Link(commit, name, digest, name == "model.safetensors.index.json" ? """{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}""" : "{}");
+        foreach (var (name, digest) in new[]
+        {
+            ("config.json", "aa"), ("tokenizer.json", "bb"), ("model-00001-of-00002.safetensors", "cc"),
+            ("model-00002-of-00002.safetensors", "dd"), ("model.safetensors.index.json", "ee"),
+        })
+            Link(commit, name, digest, name == "model.safetensors.index.json"
+                ? """{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"""
+                : "{}");
         Directory.CreateDirectory(Path.Combine(_scene.Root, "refs"));
         File.WriteAllText(Path.Combine(_scene.Root, "refs", "main"), commit);
         foreach (var address in new[] { "hf:org/tiny", $"hf:org/tiny@{commit}" })
@@ -84,19 +94,31 @@ public sealed class HubCacheTests : IDisposable
         var pointer = Path.Combine(snapshot.Folder, "config.json");
         File.Delete(pointer);
         File.CreateSymbolicLink(pointer, _scene.Folder.Write("secret.json", "{}"));
-        Assert.Contains("leads out of the cache", Assert.Throws<InputException>(() => Offline(HubSelection.Model, $"hf:org/tiny@{commit}")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "leads out of the cache",
+            Assert.Throws<InputException>(() => Offline(HubSelection.Model, $"hf:org/tiny@{commit}")).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void OfflineNothingIsAskedAndWhatIsMissingIsTold()
     {
         _scene.PutTiny();
-        Assert.Contains("polymath hub download hf:org/tiny", Assert.Throws<InputException>(() => Offline(HubSelection.Model)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "polymath hub download hf:org/tiny",
+            Assert.Throws<InputException>(() => Offline(HubSelection.Model)).Message,
+            StringComparison.Ordinal);
         _scene.Hub().Tokenizer("hf:org/tiny", TestContext.Current.CancellationToken);
         _scene.Server.Requests.Clear();
         Assert.Equal(["config.json", "tokenizer.json"], Offline(HubSelection.Tokenizer).Files);
-        Assert.Contains("model.safetensors is not in the cache", Assert.Throws<InputException>(() => Offline(HubSelection.Model)).Message, StringComparison.Ordinal);
-        Assert.Contains("nothing of it is in the cache", Assert.Throws<InputException>(() => Offline(HubSelection.Model, "hf:org/tiny@v2")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "model.safetensors is not in the cache",
+            Assert.Throws<InputException>(() => Offline(HubSelection.Model)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "nothing of it is in the cache",
+            Assert.Throws<InputException>(() => Offline(HubSelection.Model, "hf:org/tiny@v2")).Message,
+            StringComparison.Ordinal);
         Assert.Empty(_scene.Server.Requests);
     }
 
@@ -111,7 +133,10 @@ public sealed class HubCacheTests : IDisposable
         Assert.Equal(commit, snapshot.Commit);
         Assert.Contains("cannot be reached", Assert.Single(told.Notes), StringComparison.Ordinal);
         _scene.Server.Dispose();
-        Assert.Contains("the hub cannot be reached", Assert.Throws<InputException>(() => _scene.Hub().Model("hf:org/other", TestContext.Current.CancellationToken)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "the hub cannot be reached",
+            Assert.Throws<InputException>(() => _scene.Hub().Model("hf:org/other", TestContext.Current.CancellationToken)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -137,16 +162,26 @@ public sealed class HubCacheTests : IDisposable
         Assert.Equal(second, _scene.Fetch().Commit);
         Assert.Equal(second, File.ReadAllText(Path.Combine(_scene.Root, "refs", "main")));
         _scene.Server.Requests.Clear();
-        Assert.Equal(first, _scene.Hub(pins: new HubPins(pins.Commits)).Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken).Commit);
+        Assert.Equal(
+            first,
+            _scene.Hub(pins: new HubPins(pins.Commits))
+                .Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken).Commit);
         Assert.Empty(_scene.Server.Requests);
         Directory.Delete(_scene.Root, true);
-        Assert.Equal(first, _scene.Hub(pins: new HubPins(pins.Commits)).Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken).Commit);
+        Assert.Equal(
+            first,
+            _scene.Hub(pins: new HubPins(pins.Commits))
+                .Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken).Commit);
     }
 
     [Fact]
     public void ModelScopesFilesLieAsItsLibraryLaysThem()
     {
-        var commit = _scene.Server.Put("models/org/ti.ny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(50_000)), ("configuration.json", HubScene.Text("{}")));
+        var commit = _scene.Server.Put(
+            "models/org/ti.ny",
+            ("config.json", HubScene.Text("{}")),
+            ("model.safetensors", HubScene.Bytes(50_000)),
+            ("configuration.json", HubScene.Text("{}")));
         var token = HubToken.Of("ms-secret", "MODELSCOPE_API_TOKEN");
         var folder = _scene.Hub(token: token).Model("modelscope:org/ti.ny", TestContext.Current.CancellationToken);
         Assert.Equal(_scene.Folder.At("scope", "models", "org", "ti___ny"), folder);
@@ -168,7 +203,8 @@ public sealed class HubCacheTests : IDisposable
     [Fact]
     public void ModelScopesDataIsListedPageByPage()
     {
-        _scene.Server.Put("datasets/org/many", [.. Enumerable.Range(0, 250).Select(i => ($"part/{i:D3}.jsonl", HubScene.Text($"{{\"text\": \"{i}\"}}\n")))]);
+        _scene.Server.Put("datasets/org/many", [.. Enumerable.Range(0, 250)
+            .Select(i => ($"part/{i:D3}.jsonl", HubScene.Text($"{{\"text\": \"{i}\"}}\n")))]);
         var files = _scene.Hub().Data("modelscope:org/many/part/1*.jsonl", TestContext.Current.CancellationToken);
         Assert.Equal(100, files.Count);
         Assert.Equal(_scene.Folder.At("scope", "datasets", "org", "many", "part", "100.jsonl"), files[0]);

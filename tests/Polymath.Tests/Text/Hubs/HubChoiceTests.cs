@@ -56,64 +56,110 @@ public sealed class HubChoiceTests
     [InlineData("hf:org/name/a\\b")]
     [InlineData("hf:org/name//b")]
     public void APathOutOfTheRepositoryIsRefused(string text) =>
-        Assert.Contains("not a path inside the repository", Assert.Throws<InputException>(() => HubAddress.ParseData(text)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "not a path inside the repository",
+            Assert.Throws<InputException>(() => HubAddress.ParseData(text)).Message,
+            StringComparison.Ordinal);
 
     [Fact]
     public void SettingsAreReadFromTheVariablesOfTheHubsOwnLibraries()
     {
         using var folder = new ScratchFolder();
         folder.Write("home/token", "  hf_fromFile\n");
-        HubSettings Of(params (string, string)[] variables) => HubSettings.FromEnvironment(read: name => variables.FirstOrDefault(pair => pair.Item1 == name).Item2);
+        HubSettings Of(params (string, string)[] variables) =>
+            HubSettings.FromEnvironment(read: name => variables.FirstOrDefault(pair => pair.Item1 == name).Item2);
         var plain = Of();
-        Assert.Equal(("https://huggingface.co/", "https://www.modelscope.cn/", false), (plain.HuggingFace.Endpoint.AbsoluteUri, plain.ModelScope.Endpoint.AbsoluteUri, plain.Offline));
+        Assert.Equal(
+            ("https://huggingface.co/", "https://www.modelscope.cn/", false),
+            (plain.HuggingFace.Endpoint.AbsoluteUri, plain.ModelScope.Endpoint.AbsoluteUri, plain.Offline));
         Assert.EndsWith(Path.Combine(".cache", "huggingface", "hub"), plain.HuggingFace.Cache, StringComparison.Ordinal);
         Assert.EndsWith(Path.Combine(".cache", "modelscope", "hub"), plain.ModelScope.Cache, StringComparison.Ordinal);
         var home = Of(("HF_HOME", folder.At("home")), ("HF_HUB_OFFLINE", "1"), ("MODELSCOPE_DOMAIN", "modelscope.ai"));
-        Assert.Equal((folder.At("home", "hub"), true, "https://modelscope.ai/"), (home.HuggingFace.Cache, home.Offline, home.ModelScope.Endpoint.AbsoluteUri));
+        Assert.Equal(
+            (folder.At("home", "hub"), true, "https://modelscope.ai/"),
+            (home.HuggingFace.Cache, home.Offline, home.ModelScope.Endpoint.AbsoluteUri));
         Assert.Equal("hf_fromFile", home.HuggingFace.Token!.Reveal());
-        Assert.Equal("one", Of(("HF_HOME", folder.At("home")), ("HF_TOKEN", "one"), ("HUGGING_FACE_HUB_TOKEN", "two")).HuggingFace.Token!.Reveal());
+        Assert.Equal(
+            "one",
+            Of(("HF_HOME", folder.At("home")), ("HF_TOKEN", "one"), ("HUGGING_FACE_HUB_TOKEN", "two")).HuggingFace.Token!.Reveal());
         Assert.Equal("two", Of(("HUGGING_FACE_HUB_TOKEN", "two")).HuggingFace.Token!.Reveal());
         Assert.Equal(folder.At("c"), Of(("HF_HOME", "/x"), ("HF_HUB_CACHE", folder.At("c"))).HuggingFace.Cache);
-        Assert.Contains("HF_ENDPOINT is 'ftp://x'", Assert.Throws<InputException>(() => Of(("HF_ENDPOINT", "ftp://x"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "HF_ENDPOINT is 'ftp://x'",
+            Assert.Throws<InputException>(() => Of(("HF_ENDPOINT", "ftp://x"))).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData("config.json tokenizer.json model.safetensors pytorch_model.bin model.gguf", "config.json tokenizer.json model.safetensors")]
-    [InlineData("config.json vocab.json merges.txt pytorch_model.bin training_args.bin optimizer.pt", "config.json vocab.json merges.txt pytorch_model.bin")]
-    [InlineData("config.json model.safetensors fp16/model.safetensors additional_chat_templates/rag.jinja qwen.tiktoken", "config.json model.safetensors additional_chat_templates/rag.jinja qwen.tiktoken")]
-    public void AModelTakesOneFormOfItsWeights(string all, string chosen) => Assert.Equal(chosen.Split(' ').Order(), Choose(HubSelection.Model, all).Order());
+    [InlineData(
+        "config.json tokenizer.json model.safetensors pytorch_model.bin model.gguf", "config.json tokenizer.json model.safetensors")]
+    [InlineData("config.json vocab.json merges.txt pytorch_model.bin training_args.bin optimizer.pt",
+        "config.json vocab.json merges.txt pytorch_model.bin")]
+    [InlineData("config.json model.safetensors fp16/model.safetensors additional_chat_templates/rag.jinja qwen.tiktoken",
+        "config.json model.safetensors additional_chat_templates/rag.jinja qwen.tiktoken")]
+    public void AModelTakesOneFormOfItsWeights(string all, string chosen) =>
+        Assert.Equal(chosen.Split(' ').Order(), Choose(HubSelection.Model, all).Order());
 
     [Fact]
     public void ShardsAreThoseThatTheIndexNames()
     {
-        string[] all = ["config.json", "model.safetensors.index.json", "a.safetensors", "b.safetensors", "pytorch_model.bin", "c.safetensors"];
+        string[] all =
+            ["config.json", "model.safetensors.index.json", "a.safetensors", "b.safetensors", "pytorch_model.bin", "c.safetensors"];
         Assert.Equal(["config.json", "model.safetensors.index.json"], HubSelection.Model.Choose("x", all, _ => null));
-        Assert.Equal(["config.json", "model.safetensors.index.json", "a.safetensors", "b.safetensors"], HubSelection.Model.Choose("x", all, _ => HubScene.Text("""{"weight_map": {"u": "./a.safetensors", "v": "b.safetensors", "w": "a.safetensors"}}""")));
+        Assert.Equal(["config.json", "model.safetensors.index.json", "a.safetensors", "b.safetensors"], HubSelection.Model.Choose(
+            "x", all, _ => HubScene.Text("""{"weight_map": {"u": "./a.safetensors", "v": "b.safetensors", "w": "a.safetensors"}}""")));
         // One file goes before shards, as in transformers.
         Assert.Equal(["config.json", "model.safetensors"], HubSelection.Model.Choose("x", [.. all, "model.safetensors"], _ => null));
-        Assert.Contains("'../z'", Assert.Throws<InputException>(() => HubSelection.Model.Choose("x", all, _ => HubScene.Text("""{"weight_map": {"u": "../z"}}"""))).Message, StringComparison.Ordinal);
-        Assert.Contains("cannot be read", Assert.Throws<InputException>(() => HubSelection.Model.Choose("x", all, _ => HubScene.Text("[1"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "'../z'",
+            Assert.Throws<InputException>(
+                () => HubSelection.Model.Choose("x", all, _ => HubScene.Text("""{"weight_map": {"u": "../z"}}"""))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "cannot be read",
+            Assert.Throws<InputException>(() => HubSelection.Model.Choose("x", all, _ => HubScene.Text("[1"))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void AdaptersAndTokenizersTakeTheirs()
     {
-        Assert.Equal(["adapter_config.json", "adapter_model.safetensors"], Choose(HubSelection.Adapter, "adapter_config.json adapter_model.bin adapter_model.safetensors README.md"));
-        Assert.Equal(["adapter_config.json", "adapter_model.bin"], Choose(HubSelection.Whole, "adapter_config.json adapter_model.bin README.md"));
+        Assert.Equal(
+            ["adapter_config.json", "adapter_model.safetensors"],
+            Choose(HubSelection.Adapter, "adapter_config.json adapter_model.bin adapter_model.safetensors README.md"));
+        Assert.Equal(
+            ["adapter_config.json", "adapter_model.bin"], Choose(HubSelection.Whole, "adapter_config.json adapter_model.bin README.md"));
         Assert.Equal(["tokenizer.json"], Choose(HubSelection.Tokenizer, "tokenizer.json model.safetensors"));
-        Assert.Contains("Name its base model", Assert.Throws<InputException>(() => Choose(HubSelection.Model, "adapter_config.json adapter_model.bin")).Message, StringComparison.Ordinal);
-        Assert.Contains("no tokenizer", Assert.Throws<InputException>(() => Choose(HubSelection.Tokenizer, "config.json")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Name its base model",
+            Assert.Throws<InputException>(() => Choose(HubSelection.Model, "adapter_config.json adapter_model.bin")).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "no tokenizer",
+            Assert.Throws<InputException>(() => Choose(HubSelection.Tokenizer, "config.json")).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void DataTakesTheOneFormatItCameIn()
     {
-        Assert.Equal(["data/a.parquet", "data/b.parquet"], Choose(HubSelection.Data(null), "README.md data/a.parquet data/b.parquet dataset_infos.json notes.txt"));
+        Assert.Equal(
+            ["data/a.parquet", "data/b.parquet"],
+            Choose(HubSelection.Data(null), "README.md data/a.parquet data/b.parquet dataset_infos.json notes.txt"));
         Assert.Equal(["a.txt"], Choose(HubSelection.Data(null), "a.txt LICENSE.txt .gitattributes"));
-        Assert.Contains("such as x/data/*.parquet", Assert.Throws<InputException>(() => Choose(HubSelection.Data(null), "data/a.parquet b.jsonl")).Message, StringComparison.Ordinal);
-        Assert.Contains("no files that can be read", Assert.Throws<InputException>(() => Choose(HubSelection.Data(null), "a.zip")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "such as x/data/*.parquet",
+            Assert.Throws<InputException>(() => Choose(HubSelection.Data(null), "data/a.parquet b.jsonl")).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "no files that can be read",
+            Assert.Throws<InputException>(() => Choose(HubSelection.Data(null), "a.zip")).Message,
+            StringComparison.Ordinal);
         Assert.Equal(["b.jsonl"], Choose(HubSelection.Data("*.jsonl"), "data/a.jsonl b.jsonl"));
-        Assert.Contains("fits 'c.jsonl'", Assert.Throws<InputException>(() => Choose(HubSelection.Files(["b.jsonl", "c.jsonl"]), "b.jsonl")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "fits 'c.jsonl'",
+            Assert.Throws<InputException>(() => Choose(HubSelection.Files(["b.jsonl", "c.jsonl"]), "b.jsonl")).Message,
+            StringComparison.Ordinal);
     }
 
     private static IReadOnlyList<string> Choose(HubSelection selection, string all) => selection.Choose("x", all.Split(' '), _ => null);

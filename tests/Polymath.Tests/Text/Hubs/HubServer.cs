@@ -9,7 +9,8 @@ using System.Web;
 namespace Polymath.Tests.Text.Hubs;
 
 /// <summary>A request as it arrived.</summary>
-internal sealed record HubRequest(string Method, string Path, IReadOnlyDictionary<string, string> Query, IReadOnlyDictionary<string, string> Headers)
+internal sealed record HubRequest(
+    string Method, string Path, IReadOnlyDictionary<string, string> Query, IReadOnlyDictionary<string, string> Headers)
 {
     public bool IsContent => Path.Contains("/resolve/", StringComparison.Ordinal) || Query.ContainsKey("FilePath");
 
@@ -24,9 +25,18 @@ internal sealed record HubRequest(string Method, string Path, IReadOnlyDictionar
 /// <param name="NoRanges">Whether ranges are not understood.</param>
 /// <param name="PauseAfter">The bytes of content after which nothing comes for a while.</param>
 /// <param name="Pause">That while.</param>
-internal sealed record Trouble(int Status = 0, string Headers = "", long? CutAfter = null, byte[]? Content = null, bool NoRanges = false, long? PauseAfter = null, TimeSpan Pause = default);
+internal sealed record Trouble(
+    int Status = 0,
+    string Headers = "",
+    long? CutAfter = null,
+    byte[]? Content = null,
+    bool NoRanges = false,
+    long? PauseAfter = null,
+    TimeSpan Pause = default);
 
-/// <summary>A hub on this machine that speaks as Hugging Face's and ModelScope's do, and misbehaves as it is told. It ends with its test.</summary>
+/// <summary>
+/// A hub on this machine that speaks as Hugging Face's and ModelScope's do, and misbehaves as it is told. It ends with its test.
+/// </summary>
 internal sealed class HubServer : IDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
@@ -62,7 +72,9 @@ internal sealed class HubServer : IDisposable
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    /// <summary>Puts a repository up, or a newer commit of it; <paramref name="repository"/> is <c>models/ORG/NAME</c> or <c>datasets/ORG/NAME</c>.</summary>
+    /// <summary>
+    /// Puts a repository up, or a newer commit of it; <paramref name="repository"/> is <c>models/ORG/NAME</c> or <c>datasets/ORG/NAME</c>.
+    /// </summary>
     public string Put(string repository, params (string Path, byte[] Content)[] files)
     {
         var held = files.ToDictionary(file => file.Path, file => file.Content, StringComparer.Ordinal);
@@ -77,9 +89,11 @@ internal sealed class HubServer : IDisposable
         Put(repository, [.. Directory.GetFiles(folder).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file))), .. more]);
 
     /// <summary>Puts up what another server has.</summary>
-    public void PutFolderOf(HubServer other, string repository) => Put(repository, [.. other._repositories[repository].Files.Select(file => (file.Key, file.Value))]);
+    public void PutFolderOf(HubServer other, string repository) =>
+        Put(repository, [.. other._repositories[repository].Files.Select(file => (file.Key, file.Value))]);
 
-    public string DigestOf(byte[] content) => content.Length >= Large ? Convert.ToHexStringLower(SHA256.HashData(content)) : BlobId(content);
+    public string DigestOf(byte[] content) =>
+        content.Length >= Large ? Convert.ToHexStringLower(SHA256.HashData(content)) : BlobId(content);
 
     private async Task AcceptAsync()
     {
@@ -125,7 +139,10 @@ internal sealed class HubServer : IDisposable
         var lines = head.ToString().Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
         var target = lines[0].Split(' ')[1].Split('?', 2);
         var query = HttpUtility.ParseQueryString(target.Length > 1 ? target[1] : "");
-        return new HubRequest(lines[0].Split(' ')[0], Uri.UnescapeDataString(target[0]), query.AllKeys.OfType<string>().ToDictionary(key => key, key => query[key]!),
+        return new HubRequest(
+            lines[0].Split(' ')[0],
+            Uri.UnescapeDataString(target[0]),
+            query.AllKeys.OfType<string>().ToDictionary(key => key, key => query[key]!),
             lines.Skip(1).Select(line => line.Split(": ", 2)).ToDictionary(pair => pair[0].ToLowerInvariant(), pair => pair[1]));
     }
 
@@ -136,11 +153,14 @@ internal sealed class HubServer : IDisposable
         if (status == 200 && !trouble.NoRanges && request.IsContent && request.Range is { } range)
         {
             var bounds = range["bytes=".Length..].Split('-');
-            var (first, last) = (int.Parse(bounds[0]), bounds[1].Length > 0 ? Math.Min(int.Parse(bounds[1]), content.Length - 1) : content.Length - 1);
+            var (first, last) =
+                (int.Parse(bounds[0]), bounds[1].Length > 0 ? Math.Min(int.Parse(bounds[1]), content.Length - 1) : content.Length - 1);
             headers += $"Content-Range: bytes {first}-{last}/{content.Length}\r\n";
             (status, content) = (206, content[first..(last + 1)]);
         }
-        await stream.WriteAsync(Encoding.Latin1.GetBytes($"HTTP/1.1 {status} X\r\nContent-Length: {content.Length}\r\nConnection: close\r\n{headers}\r\n"), _end.Token);
+        await stream.WriteAsync(
+            Encoding.Latin1.GetBytes($"HTTP/1.1 {status} X\r\nContent-Length: {content.Length}\r\nConnection: close\r\n{headers}\r\n"),
+            _end.Token);
         if (request.Method == "HEAD") return;
         for (var sent = 0; sent < content.Length;)
         {
@@ -160,17 +180,25 @@ internal sealed class HubServer : IDisposable
         switch (parts)
         {
             case ["api", "v1", var kind, var org, var name, "repo", "files" or "tree"]:
-                return Find($"{kind}/{org}/{name}", request.Query["Revision"], "master") is { } scoped ? (200, "", ScopeListing(scoped, request)) : missing;
+                return Find($"{kind}/{org}/{name}", request.Query["Revision"], "master") is { } scoped
+                    ? (200, "", ScopeListing(scoped, request))
+                    : missing;
             case ["api", "v1", var kind, var org, var name, "repo"]:
-                return Find($"{kind}/{org}/{name}", request.Query["Revision"], "master")?.Files.GetValueOrDefault(request.Query["FilePath"]) is { } scope ? (200, "", scope) : missing;
+                return Find($"{kind}/{org}/{name}", request.Query["Revision"], "master")?.Files
+                    .GetValueOrDefault(request.Query["FilePath"]) is { } scope
+                    ? (200, "", scope)
+                    : missing;
             case ["api", "models" or "datasets", .., "revision", var revision]:
                 return Find(string.Join('/', parts[1..^2]), revision, "main") is { } listed ? (200, "", Listing(listed)) : missing;
         }
         var at = Array.IndexOf(parts, "resolve");
         if (at < 0) return missing;
         var repository = parts[0] == "datasets" ? string.Join('/', parts[..at]) : "models/" + string.Join('/', parts[..at]);
-        if (Find(repository, parts[at + 1], "main") is not { } found || !found.Files.TryGetValue(string.Join('/', parts[(at + 2)..]), out var content)) return missing;
-        return (200, $"X-Repo-Commit: {found.Commit}\r\nETag: \"{DigestOf(content)}\"\r\nX-Linked-Size: {content.Length}\r\nAccept-Ranges: bytes\r\n", content);
+        if (Find(repository, parts[at + 1], "main") is not { } found
+            || !found.Files.TryGetValue(string.Join('/', parts[(at + 2)..]), out var content))
+            return missing;
+        return (200, $"X-Repo-Commit: {found.Commit}\r\nETag: \"{DigestOf(content)}\"\r\nX-Linked-Size: {content.Length}\r\nAccept-Ranges: "
+            + "bytes\r\n", content);
     }
 
     private (string Commit, Dictionary<string, byte[]> Files)? Find(string repository, string revision, string main) =>
@@ -181,7 +209,11 @@ internal sealed class HubServer : IDisposable
         id = "x",
         sha = repository.Commit,
         siblings = repository.Files.Select(file => (object)(file.Value.Length >= Large
-            ? new { rfilename = file.Key, size = file.Value.Length, blobId = BlobId(file.Value), lfs = new { sha256 = DigestOf(file.Value), size = file.Value.Length, pointerSize = 130 } }
+            ? new
+            {
+                rfilename = file.Key, size = file.Value.Length, blobId = BlobId(file.Value),
+                lfs = new { sha256 = DigestOf(file.Value), size = file.Value.Length, pointerSize = 130 },
+            }
             : new { rfilename = file.Key, size = file.Value.Length, blobId = BlobId(file.Value) })),
     });
 
@@ -189,9 +221,11 @@ internal sealed class HubServer : IDisposable
     {
         var entries = repository.Files.Select(file => new
         {
-            Path = file.Key, Name = Path.GetFileName(file.Key), Type = "blob", Size = file.Value.Length, Sha256 = Convert.ToHexStringLower(SHA256.HashData(file.Value)), Revision = repository.Commit, CommittedDate = 1700000000,
+            Path = file.Key, Name = Path.GetFileName(file.Key), Type = "blob", Size = file.Value.Length,
+            Sha256 = Convert.ToHexStringLower(SHA256.HashData(file.Value)), Revision = repository.Commit, CommittedDate = 1700000000,
         });
-        if (request.Query.TryGetValue("PageNumber", out var page)) entries = entries.Skip((int.Parse(page) - 1) * int.Parse(request.Query["PageSize"])).Take(int.Parse(request.Query["PageSize"]));
+        if (request.Query.TryGetValue("PageNumber", out var page))
+            entries = entries.Skip((int.Parse(page) - 1) * int.Parse(request.Query["PageSize"])).Take(int.Parse(request.Query["PageSize"]));
         return JsonSerializer.SerializeToUtf8Bytes(new { Code = 200, Success = true, Data = new { Files = entries } });
     }
 

@@ -27,9 +27,11 @@ public sealed class HubTransferTests : IDisposable
     {
         _scene.PutTiny();
         Holds(_scene.Fetch());
-        var ranges = _scene.Server.Contents.Where(request => request.Path.EndsWith("model.safetensors", StringComparison.Ordinal)).Select(request => request.Range).Order();
+        var ranges = _scene.Server.Contents.Where(request => request.Path.EndsWith("model.safetensors", StringComparison.Ordinal))
+            .Select(request => request.Range).Order();
         Assert.Equal(["bytes=0-24999", "bytes=25000-49999", "bytes=50000-74999", "bytes=75000-99999"], ranges);
-        Assert.DoesNotContain(_scene.Server.Contents, request => request.Path.Contains("onnx", StringComparison.Ordinal) || request.Path.EndsWith(".bin", StringComparison.Ordinal));
+        Assert.DoesNotContain(_scene.Server.Contents, request => request.Path.Contains("onnx", StringComparison.Ordinal)
+            || request.Path.EndsWith(".bin", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -40,7 +42,8 @@ public sealed class HubTransferTests : IDisposable
         _scene.PutTiny();
         _scene.Transfer = _scene.Transfer with { Ranges = ranges };
         var cuts = 0;
-        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) && Interlocked.Increment(ref cuts) <= 6 ? new Trouble(CutAfter: 9000) : null;
+        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal)
+            && Interlocked.Increment(ref cuts) <= 6 ? new Trouble(CutAfter: 9000) : null;
         Holds(_scene.Fetch());
         Assert.True(_scene.Server.Contents.Count() > 6);
     }
@@ -52,7 +55,8 @@ public sealed class HubTransferTests : IDisposable
     {
         _scene.PutTiny();
         _scene.Transfer = _scene.Transfer with { Ranges = ranges, Attempts = 1 };
-        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(CutAfter: 9000) : null;
+        _scene.Server.Misbehave = request =>
+            request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(CutAfter: 9000) : null;
         Assert.Contains("What has arrived is kept", _scene.Refusal(), StringComparison.Ordinal);
         var left = _scene.Left(_scene.Server.DigestOf(HubScene.Bytes(100_000)) + ".incomplete").Single();
         var arrived = PartialFile.Arrived(left, 100_000);
@@ -61,7 +65,9 @@ public sealed class HubTransferTests : IDisposable
         _scene.Server.Misbehave = _ => null;
         _scene.Server.Requests.Clear();
         Holds(_scene.Fetch());
-        var asked = _scene.Server.Contents.Where(request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal)).Sum(request => long.Parse(request.Range!.Split('-')[1], CultureInfo.InvariantCulture) - long.Parse(request.Range.Split('-', '=')[1], CultureInfo.InvariantCulture) + 1);
+        var asked = _scene.Server.Contents.Where(request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal))
+            .Sum(request => long.Parse(request.Range!.Split('-')[1], CultureInfo.InvariantCulture)
+                - long.Parse(request.Range.Split('-', '=')[1], CultureInfo.InvariantCulture) + 1);
         Assert.Equal(100_000 - arrived, asked);
     }
 
@@ -71,7 +77,10 @@ public sealed class HubTransferTests : IDisposable
         _scene.PutTiny();
         var weights = HubScene.Bytes(100_000);
         var blob = Path.Combine(_scene.Root, "blobs", _scene.Server.DigestOf(weights) + ".incomplete");
-        foreach (var note in new[] { "[[0,50000,10000],[50000,100000,60000]]", "[[0,50000,", "[[0,50000,10000]]", "[[0,50000,60000],[50000,100000,50000]]", null })
+        foreach (var note in new[]
+        {
+            "[[0,50000,10000],[50000,100000,60000]]", "[[0,50000,", "[[0,50000,10000]]", "[[0,50000,60000],[50000,100000,50000]]", null,
+        })
         {
             if (Directory.Exists(_scene.Cache)) Directory.Delete(_scene.Cache, true);
             Directory.CreateDirectory(Path.GetDirectoryName(blob)!);
@@ -86,7 +95,9 @@ public sealed class HubTransferTests : IDisposable
     {
         _scene.PutTiny();
         var wrong = 0;
-        _scene.Server.Misbehave = request => request.Path.EndsWith("config.json", StringComparison.Ordinal) && wrong++ == 0 ? new Trouble(Content: HubScene.Text("{\"model_type\": \"llamb\"}")) : null;
+        _scene.Server.Misbehave = request => request.Path.EndsWith("config.json", StringComparison.Ordinal) && wrong++ == 0
+            ? new Trouble(Content: HubScene.Text("{\"model_type\": \"llamb\"}"))
+            : null;
         Holds(_scene.Fetch());
         Assert.Equal(2, wrong);
     }
@@ -97,7 +108,9 @@ public sealed class HubTransferTests : IDisposable
     public void AHashThatStaysWrongIsRefusedAndNothingIsKept(string file, string? text)
     {
         _scene.PutTiny();
-        _scene.Server.Misbehave = request => request.Path.EndsWith(file, StringComparison.Ordinal) ? new Trouble(Content: text is null ? HubScene.Bytes(100_000, 9) : HubScene.Text(text)) : null;
+        _scene.Server.Misbehave = request => request.Path.EndsWith(file, StringComparison.Ordinal)
+            ? new Trouble(Content: text is null ? HubScene.Bytes(100_000, 9) : HubScene.Text(text))
+            : null;
         var refusal = _scene.Refusal();
         Assert.Contains($"'{file}' of hf:org/tiny is damaged on its way, twice", refusal, StringComparison.Ordinal);
         var digest = _scene.Server.DigestOf(text is null ? HubScene.Bytes(100_000) : HubScene.Text("{\"model_type\": \"llama\"}"));
@@ -111,7 +124,11 @@ public sealed class HubTransferTests : IDisposable
     {
         _scene.PutTiny();
         var cuts = 0;
-        _scene.Server.Misbehave = request => new Trouble(NoRanges: true, CutAfter: request.Path.EndsWith(".safetensors", StringComparison.Ordinal) && request.Range is null && cuts++ == 0 ? 30_000 : null);
+        _scene.Server.Misbehave = request => new Trouble(
+            NoRanges: true,
+            CutAfter: request.Path.EndsWith(".safetensors", StringComparison.Ordinal) && request.Range is null && cuts++ == 0
+                ? 30_000
+                : null);
         Holds(_scene.Fetch());
     }
 
@@ -121,7 +138,8 @@ public sealed class HubTransferTests : IDisposable
         _scene.PutTiny();
         _scene.Transfer = _scene.Transfer with { StallSeconds = 1 };
         var stalls = 0;
-        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) && Interlocked.Increment(ref stalls) <= 4 ? new Trouble(PauseAfter: 8192, Pause: Forever) : null;
+        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal)
+            && Interlocked.Increment(ref stalls) <= 4 ? new Trouble(PauseAfter: 8192, Pause: Forever) : null;
         Holds(_scene.Fetch());
         Assert.True(stalls > 1);
     }
@@ -160,7 +178,11 @@ public sealed class HubTransferTests : IDisposable
         _scene.Server.Misbehave = request => request.IsContent ? new Trouble(PauseAfter: 4096, Pause: TimeSpan.FromMilliseconds(10)) : null;
         var token = TestContext.Current.CancellationToken;
         var all = new HubSnapshot[4];
-        Parallel.For(0, all.Length, new ParallelOptions { CancellationToken = token }, i => all[i] = _scene.Hub().Fetch(HubScene.Tiny, HubSelection.Model, token));
+        Parallel.For(
+            0,
+            all.Length,
+            new ParallelOptions { CancellationToken = token },
+            i => all[i] = _scene.Hub().Fetch(HubScene.Tiny, HubSelection.Model, token));
         Assert.All(all, snapshot => Holds(snapshot));
         Assert.Equal(6, _scene.Server.Contents.Count());
     }
@@ -169,12 +191,15 @@ public sealed class HubTransferTests : IDisposable
     public async Task StoppingLeavesWhatArrivedAndNothingHalf()
     {
         _scene.PutTiny();
-        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(PauseAfter: 8192, Pause: Forever) : null;
+        _scene.Server.Misbehave = request =>
+            request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(PauseAfter: 8192, Pause: Forever) : null;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         var work = Task.Run(() => _scene.Hub().Fetch(HubScene.Tiny, HubSelection.Model, stop.Token), TestContext.Current.CancellationToken);
-        while (!_scene.Left("*.incomplete").Any(file => new FileInfo(file).Length > 8000)) await Task.Delay(20, TestContext.Current.CancellationToken);
+        while (!_scene.Left("*.incomplete").Any(file => new FileInfo(file).Length > 8000))
+            await Task.Delay(20, TestContext.Current.CancellationToken);
         await stop.CancelAsync();
-        Assert.Contains("goes on from there", (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => work)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "goes on from there", (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => work)).Message, StringComparison.Ordinal);
         Assert.NotEmpty(_scene.Left("*.incomplete"));
         Assert.False(Directory.Exists(Path.Combine(_scene.Root, "snapshots")));
         _scene.Server.Misbehave = _ => null;
@@ -186,7 +211,8 @@ public sealed class HubTransferTests : IDisposable
     {
         _scene.PutTiny();
         var hub = _scene.Hub(room: _ => 50_000);
-        var refusal = Assert.Throws<InputException>(() => hub.Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken)).Message;
+        var refusal = Assert.Throws<InputException>(
+            () => hub.Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken)).Message;
         Assert.Contains("needs 0.1 MB", refusal, StringComparison.Ordinal);
         Assert.Contains("HF_HUB_CACHE", refusal, StringComparison.Ordinal);
         Assert.DoesNotContain(_scene.Server.Contents, request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal));

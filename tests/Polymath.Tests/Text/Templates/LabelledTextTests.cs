@@ -38,6 +38,9 @@ public sealed class LabelledTextTests
     {
         var reading = new LabelledText(Toy.Letters().Tokenizer);
         Assert.Equal(3, reading.Read("row", "abc").Length);
-        Assert.Contains("The row rows.jsonl:3 is empty", Assert.Throws<InputException>(() => reading.Read("rows.jsonl:3", "")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "The row rows.jsonl:3 is empty",
+            Assert.Throws<InputException>(() => reading.Read("rows.jsonl:3", "")).Message,
+            StringComparison.Ordinal);
     }
 }

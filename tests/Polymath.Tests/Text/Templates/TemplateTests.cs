@@ -32,7 +32,9 @@ public sealed class TemplateTests
     [Fact]
     public void A_field_that_is_not_there_is_told_and_a_value_is_not_read_as_places()
     {
-        Assert.Contains("field 'c', which the row does not have; it has a, b", Assert.Throws<InputException>(() => new FieldText("{c}").Fill(Fields)).Message);
+        Assert.Contains(
+            "field 'c', which the row does not have; it has a, b",
+            Assert.Throws<InputException>(() => new FieldText("{c}").Fill(Fields)).Message);
         Assert.Equal("{b}", new FieldText("{a}").Fill(new Dictionary<string, string> { ["a"] = "{b}" }));
         Assert.Equal([("x", false), ("a", true), ("{y", false)], new FieldText("x{a}{{y").Parts);
     }
@@ -45,9 +47,12 @@ public sealed class TemplateTests
     public void Of_a_conversation_only_the_answers_are_learned()
     {
         var talk = new Conversation("k", [new Turn("hi", "yo"), new Turn("b", "c")]);
-        Assert.Equal("<|begin|><|user|>hi<|assistant|>[y][o][<|end|>]<|user|>b<|assistant|>[c][<|end|>]", Shown(ChatTemplate.Own.Render(talk, text => text)));
-        Assert.Equal("<|begin|><|user|>b<|assistant|>", Shown(ChatTemplate.Own.Render(new Conversation("k", [new Turn("b")]), text => text)));
-        Assert.Equal("<|begin|><|user|>x<|assistant|>[<|end|>]", Shown(ChatTemplate.Own.Render(new Conversation("k", [new Turn("b", "")]), _ => "x")));
+        Assert.Equal("<|begin|><|user|>hi<|assistant|>[y][o][<|end|>]<|user|>b<|assistant|>[c][<|end|>]", Shown(
+            ChatTemplate.Own.Render(talk, text => text)));
+        Assert.Equal("<|begin|><|user|>b<|assistant|>", Shown(
+            ChatTemplate.Own.Render(new Conversation("k", [new Turn("b")]), text => text)));
+        Assert.Equal("<|begin|><|user|>x<|assistant|>[<|end|>]", Shown(
+            ChatTemplate.Own.Render(new Conversation("k", [new Turn("b", "")]), _ => "x")));
     }
 
     [Fact]
@@ -69,7 +74,8 @@ public sealed class TemplateTests
     public void A_template_in_words_uses_no_special_tokens_for_its_turns() =>
         Assert.Equal(
             [SpanKind.Special, SpanKind.Text, SpanKind.Text, SpanKind.Text, SpanKind.Text, SpanKind.Special],
-            ChatTemplate.Words("<|begin|>", "<|end|>").Render(new Conversation("k", [new Turn("u", "a")]), text => text).Spans.Select(span => span.Kind));
+            ChatTemplate.Words("<|begin|>", "<|end|>")
+                .Render(new Conversation("k", [new Turn("u", "a")]), text => text).Spans.Select(span => span.Kind));
 
     [Theory]
     [InlineData(99, "<|begin|>say abcdef or ghij is ")]
@@ -87,5 +93,7 @@ public sealed class TemplateTests
 
     [Fact]
     public void A_template_whose_token_is_missing_is_refused() =>
-        Assert.Contains("has no token </s>", Assert.Throws<InputException>(() => ChatTemplate.Words("", "</s>").Render(new Document("k", "a")).Tokenize(Tokenizer)).Message);
+        Assert.Contains(
+            "has no token </s>",
+            Assert.Throws<InputException>(() => ChatTemplate.Words("", "</s>").Render(new Document("k", "a")).Tokenize(Tokenizer)).Message);
 }

@@ -43,7 +43,8 @@ public sealed class TextContractTests : IDisposable
     {
         new TextContract(ChatTemplate.Own, []).Save(folder.Path, Tokenizer);
         var file = folder.At("polymath.json");
-        File.WriteAllText(file, File.ReadAllText(file).Replace("\"User\": \"<|user|>\"", "\"User\": \"<|assistant|>\"", StringComparison.Ordinal));
+        File.WriteAllText(
+            file, File.ReadAllText(file).Replace("\"User\": \"<|user|>\"", "\"User\": \"<|assistant|>\"", StringComparison.Ordinal));
         Assert.Contains("not the one the model was trained with", Refusal(Tokenizer));
     }
 
@@ -66,7 +67,9 @@ public sealed class TextContractTests : IDisposable
         var guessed = TextContract.Load(folder.Path, Tokenizer);
         Assert.False(guessed.Recorded);
         Assert.Equal(("<|begin|>", "<|end|>", false), (guessed.Template.Begin, guessed.Template.End, guessed.Template.UserIsSpecial));
-        folder.Write("tokenizer_config.json", new JsonObject { ["bos_token"] = new JsonObject { ["content"] = "<|user|>" }, ["eos_token"] = "<|assistant|>" }.ToJsonString());
+        folder.Write(
+            "tokenizer_config.json",
+            new JsonObject { ["bos_token"] = new JsonObject { ["content"] = "<|user|>" }, ["eos_token"] = "<|assistant|>" }.ToJsonString());
         guessed = TextContract.Load(folder.Path, Tokenizer);
         Assert.Equal(("<|user|>", "<|assistant|>"), (guessed.Template.Begin, guessed.Template.End));
     }

@@ -12,7 +12,8 @@ public class TokenizerFilesTests
 {
     private static readonly string[] Texts = ["Hello  world\n\ttab", "床前明月光 \U00020000", "   three", "<s>x</s>[gMASK]", ""];
 
-    public static TheoryData<string> Folders => [.. Directory.GetDirectories(TextFixtures.At("tokenizer-files")).Select(Path.GetFileName).OfType<string>().Order()];
+    public static TheoryData<string> Folders =>
+        [.. Directory.GetDirectories(TextFixtures.At("tokenizer-files")).Select(Path.GetFileName).OfType<string>().Order()];
 
     [Theory]
     [MemberData(nameof(Folders))]
@@ -61,7 +62,10 @@ public class TokenizerFilesTests
     [InlineData("glm1_new")]
     [InlineData("glm3")]
     public void WhatCannotBeSaidInOneFileIsRefused(string name)
-        => Assert.Contains("Keep its own files", Assert.Throws<InputException>(() => Tokenizer.Load(TextFixtures.At("tokenizer-files", name)).ToJson()).Message, StringComparison.Ordinal);
+        => Assert.Contains(
+            "Keep its own files",
+            Assert.Throws<InputException>(() => Tokenizer.Load(TextFixtures.At("tokenizer-files", name)).ToJson()).Message,
+            StringComparison.Ordinal);
 
     [Theory]
     [MemberData(nameof(Folders))]
@@ -106,10 +110,25 @@ public class TokenizerFilesTests
         Gen.Select(Gen.OneOf(Gen.Int[0, 400], Gen.Int[0, good.Length - 1]), Gen.Byte, Gen.Int[0, 2]).Sample(fault =>
         {
             var (at, value, how) = fault;
-            byte[] bytes = how switch { 0 => [.. good[..at], value, .. good[(at + 1)..]], 1 => good[..at], _ => [.. good[..at], value, .. good[at..]] };
+            byte[] bytes = how switch
+            {
+                0 => [.. good[..at], value, .. good[(at + 1)..]],
+                1 => good[..at],
+                _ => [.. good[..at], value, .. good[at..]],
+            };
             try
             {
-                var tokenizer = new SentencePieceTokenizer(SentencePieceFile.Read(file, bytes), new("plain", 0, false, false, [], [], PostProcessor.None), new Dictionary<string, ReadOnlyMemory<byte>>());
+                var tokenizer = new SentencePieceTokenizer(
+                    SentencePieceFile.Read(file, bytes),
+                    new(
+                        "plain",
+                        0,
+                        false,
+                        false,
+                        [],
+                        [],
+                        PostProcessor.None),
+                    new Dictionary<string, ReadOnlyMemory<byte>>());
                 _ = tokenizer.Decode(tokenizer.Encode("Hello 床前明月光 \u00e9\u0301"));
             }
             catch (InputException refusal)
@@ -128,7 +147,8 @@ public class TokenizerFilesTests
     [InlineData("0B", "unknown kind 3")]
     public void LyingFilesAreRefusedByName(string hex, string what)
     {
-        var fault = Assert.Throws<InputException>(() => SentencePieceFile.Read("m.model", Convert.FromHexString(hex.Replace(" ", "", StringComparison.Ordinal))));
+        var fault = Assert.Throws<InputException>(
+            () => SentencePieceFile.Read("m.model", Convert.FromHexString(hex.Replace(" ", "", StringComparison.Ordinal))));
         Assert.Contains(what, fault.Message, StringComparison.Ordinal);
         Assert.Contains("m.model", fault.Message, StringComparison.Ordinal);
     }
@@ -150,7 +170,8 @@ public class TokenizerFilesTests
     public void AFolderWithoutATokenizerIsRefused()
     {
         using var scratch = new ScratchFolder();
-        Assert.Contains("tokenizer.model", Assert.Throws<InputException>(() => Tokenizer.Load(scratch.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "tokenizer.model", Assert.Throws<InputException>(() => Tokenizer.Load(scratch.Path)).Message, StringComparison.Ordinal);
         scratch.Write("vocab.json", "{\"a\": 0, \"b\": 1}");
         scratch.Write("merges.txt", "#version: 0.2\na b c\n");
         Assert.Contains("line 2", Assert.Throws<InputException>(() => Tokenizer.Load(scratch.Path)).Message, StringComparison.Ordinal);
@@ -161,8 +182,13 @@ public class TokenizerFilesTests
     {
         using var scratch = new ScratchFolder();
         File.Copy(TextFixtures.At("tokenizer-files", "llama2", "tokenizer.model"), scratch.At("tokenizer.model"));
-        var settings = new JsonObject { ["tokenizer_class"] = "LlamaTokenizer", ["added_tokens_decoder"] = new JsonObject { ["x"] = new JsonObject { ["content"] = "<x>" } } };
+        var settings = new JsonObject
+        {
+            ["tokenizer_class"] = "LlamaTokenizer",
+            ["added_tokens_decoder"] = new JsonObject { ["x"] = new JsonObject { ["content"] = "<x>" } },
+        };
         scratch.Write("tokenizer_config.json", settings.ToJsonString());
-        Assert.Contains("'x' is no id", Assert.Throws<InputException>(() => Tokenizer.Load(scratch.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "'x' is no id", Assert.Throws<InputException>(() => Tokenizer.Load(scratch.Path)).Message, StringComparison.Ordinal);
     }
 }

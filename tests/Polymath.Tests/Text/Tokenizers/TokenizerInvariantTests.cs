@@ -13,7 +13,11 @@ public class TokenizerInvariantTests
     private static readonly Tokenizer Bytes = ByteLevelBpeTrainer.Train(Sample, 300, 1, ["<|bos|>", "<|eos|>"]);
 
     private static readonly Gen<string> Unicode = Gen.Frequency(
-        (5, Gen.Int[32, 126]), (2, Gen.Int[0, 31]), (3, Gen.Int[0xA0, 0xD7FF]), (1, Gen.Int[0xE000, 0xFFFF]), (2, Gen.Int[0x10000, 0x10FFFF]),
+        (5, Gen.Int[32, 126]),
+        (2, Gen.Int[0, 31]),
+        (3, Gen.Int[0xA0, 0xD7FF]),
+        (1, Gen.Int[0xE000, 0xFFFF]),
+        (2, Gen.Int[0x10000, 0x10FFFF]),
         (2, Gen.OneOf<int>([.. new[] { 0x20, 0x0A, 0x27, 0x301, 0x3000, 0x20000, 0x1D7D8, 0x5E8A, 0x3C, 0x7C, 0x3E }.Select(Gen.Const)])))
         .Array[0, 40].Select(codes => string.Concat(codes.Select(code => new Rune(code).ToString())));
 
@@ -42,7 +46,8 @@ public class TokenizerInvariantTests
                 var pieces = ids.Select(stream.Append).ToList();
                 pieces.Add(stream.Flush());
                 Assert.Equal(each.Decode(ids, false), string.Concat(pieces));
-                Assert.All(pieces, piece => Assert.False(piece.Length > 0 && (char.IsLowSurrogate(piece[0]) || char.IsHighSurrogate(piece[^1]))));
+                Assert.All(
+                    pieces, piece => Assert.False(piece.Length > 0 && (char.IsLowSurrogate(piece[0]) || char.IsHighSurrogate(piece[^1]))));
             }
         }, iter: 500);
     }
@@ -101,7 +106,8 @@ public class TokenizerInvariantTests
         var places = Gen.OneOf(Gen.Int[0, 3000], Gen.Int[good.Length - 2000, good.Length - 1], Gen.Int[0, good.Length - 1]);
         Gen.Select(places, Gen.Byte, Gen.Int[0, 3]).Array[1, 4].Sample(faults =>
         {
-            var bytes = faults.Aggregate(good, (current, fault) => Damage(current, Math.Min(fault.Item1, current.Length - 1), fault.Item2, fault.Item3));
+            var bytes = faults.Aggregate(
+                good, (current, fault) => Damage(current, Math.Min(fault.Item1, current.Length - 1), fault.Item2, fault.Item3));
             ReadOrRefuse(bytes);
         }, iter: 400);
         Gen.Byte.Array[0, 60].Sample(ReadOrRefuse, iter: 500);

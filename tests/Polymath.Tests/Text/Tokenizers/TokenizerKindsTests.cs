@@ -9,15 +9,20 @@ namespace Polymath.Tests.Text.Tokenizers;
 [Trait("kind", "invariant")]
 public class TokenizerKindsTests
 {
-    public static TheoryData<string> Folders => [.. Directory.GetDirectories(TextFixtures.At("tokenizer-kinds")).Select(Path.GetFileName).OfType<string>().Where(name => !name.StartsWith("trunc", StringComparison.Ordinal)).Order()];
+    public static TheoryData<string> Folders => [.. Directory.GetDirectories(TextFixtures.At("tokenizer-kinds"))
+        .Select(Path.GetFileName).OfType<string>().Where(name => !name.StartsWith("trunc", StringComparison.Ordinal)).Order()];
 
     [Theory]
     [MemberData(nameof(Folders))]
     public void NoTextCrashes(string name)
     {
         var tokenizer = Tokenizer.Load(TextFixtures.At("tokenizer-kinds", name));
-        var special = tokenizer.SpecialTokens.Where(pair => !pair.Key.Contains("unk", StringComparison.OrdinalIgnoreCase)).Select(pair => pair.Value).ToHashSet();
-        var hard = Gen.OneOf(Gen.String, Gen.Int[0xD7F0, 0xE010].Array[0, 20].Select(units => string.Concat(units.Select(unit => (char)unit))), Gen.Char[" \n\r\t\0\u2581<s>[MASK]#'床\u0301"].Array[0, 60].Select(units => new string(units)));
+        var special = tokenizer.SpecialTokens.Where(pair => !pair.Key.Contains("unk", StringComparison.OrdinalIgnoreCase))
+            .Select(pair => pair.Value).ToHashSet();
+        var hard = Gen.OneOf(
+            Gen.String,
+            Gen.Int[0xD7F0, 0xE010].Array[0, 20].Select(units => string.Concat(units.Select(unit => (char)unit))),
+            Gen.Char[" \n\r\t\0\u2581<s>[MASK]#'床\u0301"].Array[0, 60].Select(units => new string(units)));
         hard.Sample(text =>
         {
             var ids = tokenizer.Encode(text, true);
@@ -37,8 +42,9 @@ public class TokenizerKindsTests
     public void ByteLevelKindsLoseNothing(string name)
     {
         var tokenizer = Tokenizer.Load(TextFixtures.At("tokenizer-kinds", name));
-        Gen.Int[0, 0x2FFFF].Where(code => code is < 0xD800 or > 0xDFFF).Array[0, 30].Select(codes => string.Concat(codes.Select(code => new Rune(code).ToString()))).Sample(text =>
-            Assert.Equal(text, tokenizer.Decode(tokenizer.Encode(text), false)), iter: 300);
+        Gen.Int[0, 0x2FFFF].Where(code => code is < 0xD800 or > 0xDFFF).Array[0, 30]
+            .Select(codes => string.Concat(codes.Select(code => new Rune(code).ToString()))).Sample(text =>
+                Assert.Equal(text, tokenizer.Decode(tokenizer.Encode(text), false)), iter: 300);
     }
 
     [Theory]
@@ -59,7 +65,8 @@ public class TokenizerKindsTests
     public void CyclicAndRepeatedMergesAreFollowedToAnEnd()
     {
         // Of the merge that is there twice the later place counts, so that b and a go first, then a and ba.
-        const string File = """{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4}, "merges": [["a", "b"], ["b", "a"], ["ab", "a"], ["a", "ba"], ["a", "b"]]}}""";
+        const string File = """{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4}, "merges": [["a", "b"],"""
+            + """ ["b", "a"], ["ab", "a"], ["a", "ba"], ["a", "b"]]}}""";
         var tokenizer = TokenizerReader.Read("t.json", Encoding.UTF8.GetBytes(File));
         Assert.Equal([4, 3], tokenizer.Encode("ababa"));
     }
@@ -69,18 +76,30 @@ public class TokenizerKindsTests
     [InlineData("""{"model": {"type": "Unigram", "vocab": [["a"]]}}""", "model.vocab[0]")]
     [InlineData("""{"model": {"type": "Unigram", "vocab": [["a", null]]}}""", "model.vocab[0][1]")]
     [InlineData("""{"model": {"type": "WordPiece"}}""", "vocab")]
-    [InlineData("""{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAA"}}""", "base64")]
-    [InlineData("""{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "normalizer": {"type": "Precompiled", "precompiled_charsmap": "/////wAA"}}""", "cut off")]
+    [InlineData(
+        """{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAA"}}""",
+        "base64")]
+    [InlineData("""{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "normalizer": {"type": "Precompiled", "precompiled_charsmap":"""
+            + """ "/////wAA"}}""",
+        "cut off")]
     [InlineData("""{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "pre_tokenizer": {"type": "FixedLength", "length": 0}}""", "length")]
     [InlineData("""{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "truncation": {"max_length": 3, "strategy": "Both"}}""", "Both")]
-    [InlineData("""{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[a&&"}, "behavior": "Isolated"}}""", "pattern")]
+    [InlineData("""{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[a&&"},"""
+            + """ "behavior": "Isolated"}}""",
+        "pattern")]
     public void DamagedSettingsAreRefusedByKey(string json, string what)
-        => Assert.Contains(what, Assert.Throws<InputException>(() => TokenizerReader.Read("t.json", Encoding.UTF8.GetBytes(json))).Message, StringComparison.Ordinal);
+        => Assert.Contains(
+            what,
+            Assert.Throws<InputException>(() => TokenizerReader.Read("t.json", Encoding.UTF8.GetBytes(json))).Message,
+            StringComparison.Ordinal);
 
     [Fact]
     public void WithoutAnUnknownTokenTheTextIsRefused()
     {
-        foreach (var kind in (string[])["""{"type": "WordLevel", "vocab": {"a": 0}}""", """{"type": "WordPiece", "vocab": {"a": 0}}""", """{"type": "Unigram", "vocab": [["a", 0]]}"""])
+        foreach (var kind in (string[])[
+            """{"type": "WordLevel", "vocab": {"a": 0}}""", """{"type": "WordPiece", "vocab": {"a": 0}}""",
+            """{"type": "Unigram", "vocab": [["a", 0]]}""",
+        ])
         {
             var tokenizer = TokenizerReader.Read("t.json", Encoding.UTF8.GetBytes($$"""{"model": {{kind}}}"""));
             Assert.Equal([0], tokenizer.Encode("a"));

@@ -7,7 +7,9 @@ namespace Polymath.Tests.Text.Tokenizers;
 public class TokenizerParityTests
 {
     public static TheoryData<string> Cases =>
-        [.. new[] { "tokenizers", "tokenizer-kinds", "tokenizer-files" }.SelectMany(kind => Directory.GetDirectories(TextFixtures.At(kind)).Select(folder => $"{kind}/{Path.GetFileName(folder)}")).Order()];
+        [.. new[] { "tokenizers", "tokenizer-kinds", "tokenizer-files" }
+            .SelectMany(kind => Directory.GetDirectories(TextFixtures.At(kind)).Select(folder => $"{kind}/{Path.GetFileName(folder)}"))
+            .Order()];
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -26,7 +28,8 @@ public class TokenizerParityTests
         var texts = reference.RootElement.GetProperty("texts").EnumerateArray().Select(text => text.GetString()!).ToList();
         foreach (var kind in reference.RootElement.GetProperty("results").EnumerateObject())
         {
-            var normalizer = NormalizerReader.Read(JsonPart.Parse("t.json", System.Text.Encoding.UTF8.GetBytes($$"""{"type": "{{kind.Name}}"}""")))!;
+            var normalizer = NormalizerReader.Read(
+                JsonPart.Parse("t.json", System.Text.Encoding.UTF8.GetBytes($$"""{"type": "{{kind.Name}}"}""")))!;
             Assert.Equal(kind.Value.EnumerateArray().Select(text => text.GetString()), texts.Select(normalizer.Apply));
         }
     }
@@ -49,7 +52,8 @@ public class TokenizerParityTests
         using var actual = JsonDocument.Parse(tokenizer.ToJson());
         Assert.True(JsonElement.DeepEquals(expected.RootElement, actual.RootElement));
         Assert.Equal(
-            expected.RootElement.GetProperty("model").GetProperty("vocab").EnumerateObject().OrderBy(entry => entry.Value.GetInt32()).Select(entry => entry.Name),
+            expected.RootElement.GetProperty("model").GetProperty("vocab").EnumerateObject()
+                .OrderBy(entry => entry.Value.GetInt32()).Select(entry => entry.Name),
             Enumerable.Range(0, tokenizer.VocabularySize).Select(tokenizer.TokenOf));
     }
 
@@ -66,13 +70,26 @@ public class TokenizerParityTests
     public void WordPieceTrainerLearnsWhatTheReferenceTrainerLearns()
     {
         using var reference = JsonDocument.Parse(File.ReadAllBytes(TextFixtures.At("tokenizer-training", "wordpiece_300.json")));
-        var expected = reference.RootElement.GetProperty("model").GetProperty("vocab").EnumerateObject().OrderBy(entry => entry.Value.GetInt32()).Select(entry => entry.Name).ToList();
+        var expected = reference.RootElement.GetProperty("model").GetProperty("vocab")
+            .EnumerateObject().OrderBy(entry => entry.Value.GetInt32()).Select(entry => entry.Name).ToList();
         var corpus = File.ReadAllText(TextFixtures.At("tokenizer-training", "corpus.txt")).Split('\n');
         string[] special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-        // The library numbers the characters that go on with a word in the order of a hash table with random keys, another one in each run; all else follows.
-        var tokenizer = WordPieceTrainer.Train(corpus, 300, 0, special, false, characters => characters.OrderBy(expected.IndexOf));
+        // The library numbers the characters that go on with a word in the order of a hash table with random keys, another one in each run;
+        // all else follows.
+        var tokenizer = WordPieceTrainer.Train(
+            corpus,
+            300,
+            0,
+            special,
+            false,
+            characters => characters.OrderBy(expected.IndexOf));
         Assert.Equal(expected, Enumerable.Range(0, tokenizer.VocabularySize).Select(tokenizer.TokenOf));
-        var own = WordPieceTrainer.Train(corpus, 300, 0, special, false);
+        var own = WordPieceTrainer.Train(
+            corpus,
+            300,
+            0,
+            special,
+            false);
         Assert.Equal(expected.Take(33), Enumerable.Range(0, 33).Select(own.TokenOf));
         Assert.Equal(300, own.VocabularySize);
     }

@@ -49,9 +49,11 @@ public class TokenizerUnitTests
     [Fact]
     public void FaultsNameTheirKey()
     {
-        Assert.Contains("'model.merges[0]'", Refusal(root => root["model"]!["merges"]![0] = new JsonArray("zz", "q")), StringComparison.Ordinal);
+        Assert.Contains(
+            "'model.merges[0]'", Refusal(root => root["model"]!["merges"]![0] = new JsonArray("zz", "q")), StringComparison.Ordinal);
         Assert.Contains("'model'", Refusal(root => ((JsonObject)root["model"]!).Remove("vocab")), StringComparison.Ordinal);
-        Assert.Contains("'model.vocab'", Refusal(root => root["model"]!["vocab"] = new JsonObject { ["a"] = 1, ["b"] = 1 }), StringComparison.Ordinal);
+        Assert.Contains(
+            "'model.vocab'", Refusal(root => root["model"]!["vocab"] = new JsonObject { ["a"] = 1, ["b"] = 1 }), StringComparison.Ordinal);
         Assert.Contains("'pre_tokenizer'", Refusal(root => root["pre_tokenizer"]!["type"] = "Odd"), StringComparison.Ordinal);
         Assert.Contains("'added_tokens[0].id'", Refusal(root => root["added_tokens"]![0]!["id"] = "x"), StringComparison.Ordinal);
     }
@@ -61,7 +63,8 @@ public class TokenizerUnitTests
     {
         var tokenizer = Mutated(root => ((JsonArray)root["added_tokens"]!).Add(new JsonObject
         {
-            ["id"] = 2000, ["content"] = "<mask>", ["single_word"] = false, ["lstrip"] = true, ["rstrip"] = false, ["normalized"] = false, ["special"] = true,
+            ["id"] = 2000, ["content"] = "<mask>", ["single_word"] = false, ["lstrip"] = true, ["rstrip"] = false, ["normalized"] = false,
+            ["special"] = true,
         }));
         Assert.Equal(2001, tokenizer.VocabularySize);
         Assert.Equal(["H", "<mask>", "Ġ", "x"], tokenizer.Encode("H  <mask> x").Select(tokenizer.TokenOf));
@@ -74,7 +77,8 @@ public class TokenizerUnitTests
     [InlineData("(?:ab|c)++d", "(?>(?:ab|c)+)d")]
     [InlineData("a+b*?", "a+b*?")]
     [InlineData(@"\p{N}{1,3}+x", @"(?:\p{N}{1,3})+x")]
-    public void PossessiveQuantifiersBecomeAtomicGroups(string pattern, string expected) => Assert.Equal(expected, PossessiveQuantifiers.ToAtomic(pattern));
+    public void PossessiveQuantifiersBecomeAtomicGroups(string pattern, string expected) =>
+        Assert.Equal(expected, PossessiveQuantifiers.ToAtomic(pattern));
 
     [Theory]
     [InlineData("e\u0301", "\u00e9", "e\u0301")]

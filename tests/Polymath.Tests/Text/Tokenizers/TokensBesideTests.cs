@@ -71,11 +71,15 @@ public sealed class TokensBesideTests
         var message = Assert.Throws<InputException>(() => Tokenizer.Load(folder.Path)).Message;
         Assert.Contains("the 1,000 ranks are of no vocabulary that is known (r50k_base, p50k_base", message, StringComparison.Ordinal);
         Assert.Contains("\"pat_str\"", message, StringComparison.Ordinal);
-        File.WriteAllText(folder.At("tokenizer_config.json"), """{"pat_str": "\\S+|\\s+", "added_tokens_decoder": {"1000": {"content": "<e>", "special": true}}}""");
+        File.WriteAllText(
+            folder.At("tokenizer_config.json"),
+            """{"pat_str": "\\S+|\\s+", "added_tokens_decoder": {"1000": {"content": "<e>", "special": true}}}""");
         var tokenizer = Tokenizer.Load(folder.Path);
         Assert.Equal(1000, tokenizer.IdOf("<e>"));
         Assert.Equal("a1 b", Tokenizer.Load(known).Decode(tokenizer.Encode("a1 b")));
-        File.WriteAllText(folder.At("tokenizer_config.json"), """{"added_tokens_decoder": {"1000": {"content": "<|begin_of_text|>", "special": true}}}""");
+        File.WriteAllText(
+            folder.At("tokenizer_config.json"),
+            """{"added_tokens_decoder": {"1000": {"content": "<|begin_of_text|>", "special": true}}}""");
         var llama = Tokenizer.Load(folder.Path);
         Assert.Equal([1000, .. llama.Encode("a b")], llama.Encode("a b", true));
         Assert.Equal(1009, llama.SpecialTokens["<|eot_id|>"]);

@@ -68,7 +68,8 @@ public class UnigramTests
         Assert.True(Corpus.Take(200).Sum(text => tokenizer.Encode(text).Length) < 0.6 * characters);
     }
 
-    // Characters that were pruned get scores in the order of a hash table with random keys in the library. Pruning decides otherwise about one token of 244; the formula worked out apart agrees with ours.
+    // Characters that were pruned get scores in the order of a hash table with random keys in the library. Pruning decides otherwise about
+    // one token of 244; the formula worked out apart agrees with ours.
     [Theory]
     [InlineData(600, 396, 0.002)]
     [InlineData(244, 243, 0.14)]
@@ -77,21 +78,27 @@ public class UnigramTests
         using var reference = JsonDocument.Parse(File.ReadAllBytes(TextFixtures.At("tokenizer-training", $"unigram_{size}.json")));
         var expected = reference.RootElement.EnumerateArray().ToDictionary(item => item[0].GetString()!, item => item[1].GetDouble());
         using var learned = JsonDocument.Parse(UnigramTrainer.Train(Corpus, size + 256, []).ToJson());
-        var own = learned.RootElement.GetProperty("model").GetProperty("vocab").EnumerateArray().Select(item => (Token: item[0].GetString()!, Score: item[1].GetDouble()))
+        var own = learned.RootElement.GetProperty("model").GetProperty("vocab")
+            .EnumerateArray().Select(item => (Token: item[0].GetString()!, Score: item[1].GetDouble()))
             .Where(piece => ByteFallbackStage.ByteOf(piece.Token) < 0).ToList();
         Assert.Equal(expected.Count, own.Count);
         Assert.Equal(alike, own.Count(piece => expected.ContainsKey(piece.Token)));
-        Assert.All(own.Where(piece => expected.ContainsKey(piece.Token)), piece => Assert.Equal(expected[piece.Token], piece.Score, tolerance));
+        Assert.All(
+            own.Where(piece => expected.ContainsKey(piece.Token)), piece => Assert.Equal(expected[piece.Token], piece.Score, tolerance));
         // The median is what expectation maximisation alone decides.
-        var differences = own.Where(piece => expected.ContainsKey(piece.Token)).Select(piece => Math.Abs(expected[piece.Token] - piece.Score)).Order().ToList();
+        var differences = own.Where(piece => expected.ContainsKey(piece.Token))
+            .Select(piece => Math.Abs(expected[piece.Token] - piece.Score)).Order().ToList();
         Assert.InRange(differences[differences.Count / 2], 0, size == 600 ? 1e-9 : 0.01);
     }
 
     [Fact]
     public void AVocabularyWithoutRoomIsRefused()
     {
-        Assert.Contains("no room", Assert.Throws<InputException>(() => UnigramTrainer.Train(Corpus, 260, [])).Message, StringComparison.Ordinal);
-        Assert.Contains("no room", Assert.Throws<InputException>(() => WordPieceTrainer.Train(Corpus, 20, 0, [])).Message, StringComparison.Ordinal);
-        Assert.Contains("mistaken", Assert.Throws<InputException>(() => UnigramTrainer.Train(Corpus, 600, ["x"])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "no room", Assert.Throws<InputException>(() => UnigramTrainer.Train(Corpus, 260, [])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "no room", Assert.Throws<InputException>(() => WordPieceTrainer.Train(Corpus, 20, 0, [])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "mistaken", Assert.Throws<InputException>(() => UnigramTrainer.Train(Corpus, 600, ["x"])).Message, StringComparison.Ordinal);
     }
 }

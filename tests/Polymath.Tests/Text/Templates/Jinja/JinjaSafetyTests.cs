@@ -12,16 +12,22 @@ public sealed class JinjaSafetyTests
 
     private static readonly string[] Pieces =
     [
-        "{{", "}}", "{%", "%}", "{#", "#}", "{%-", "-%}", " for ", " x ", " in ", "messages", " if ", "else", "endif", "endfor", " set ", "=", "'", "\"", "(", ")", "[", "]", "{", "}", ":", ",",
-        ".", "|", "~", "+", "-", "*", "**", "/", "//", "%", "<", "==", " is ", " not ", "and", "or", "1", "0", "99999999", "1.5e300", "'abc'", "none", "true", "content", "role", "range(9)",
-        "tojson", "length", "join", "map", "format", "split", "replace", "{% for x in messages %}", "{% endfor %}", "{{ x.content }}", "{% macro m(a) %}", "{% endmacro %}", "m(1)", "loop.index", "\n",
-        "{% generation %}", "{% endgeneration %}", "{% raw %}", "{% endraw %}", "namespace(a=1)", "ns.a", "__class__", "\\", "\\u12", "é", "\ud800", "recursive", "loop(x)", "'%s' % x", "[::-1]", "break",
+        "{{", "}}", "{%", "%}", "{#", "#}", "{%-", "-%}", " for ", " x ", " in ", "messages", " if ", "else", "endif", "endfor", " set ",
+        "=", "'", "\"", "(", ")", "[", "]", "{", "}", ":", ",",
+        ".", "|", "~", "+", "-", "*", "**", "/", "//", "%", "<", "==", " is ", " not ", "and", "or", "1", "0", "99999999", "1.5e300",
+        "'abc'", "none", "true", "content", "role", "range(9)",
+        "tojson", "length", "join", "map", "format", "split", "replace", "{% for x in messages %}", "{% endfor %}", "{{ x.content }}",
+        "{% macro m(a) %}", "{% endmacro %}", "m(1)", "loop.index", "\n",
+        "{% generation %}", "{% endgeneration %}", "{% raw %}", "{% endraw %}", "namespace(a=1)", "ns.a", "__class__", "\\", "\\u12", "é",
+        "\ud800", "recursive", "loop(x)", "'%s' % x", "[::-1]", "break",
     ];
 
     private static string Refusal(string template, JinjaLimits? limits = null) =>
         Assert.Throws<JinjaException>(() => JinjaTemplate.Parse(template, "t.jinja").Render(Variables(), limits)).Message;
 
-    private static JsonObject Variables() => JsonNode.Parse("""{"messages": [{"role": "user", "content": "a<b>"}, {"role": "assistant", "content": "c 😀"}], "x": "Hi", "n": 3}""")!.AsObject();
+    private static JsonObject Variables() => JsonNode
+        .Parse("""{"messages": [{"role": "user", "content": "a<b>"}, {"role": "assistant", "content": "c 😀"}], "x": "Hi", "n": 3}""")!
+        .AsObject();
 
     [Theory]
     [InlineData("{{ ''.__class__ }}", "line 1: the attribute '__class__' of 'str' is not safe")]
@@ -37,9 +43,12 @@ public sealed class JinjaSafetyTests
     [InlineData("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", "more than 20,000,000 steps")]
     [InlineData("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "more than 100 deep")]
     [InlineData("{% set ns = namespace(x='ab') %}{% for a in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}", "characters")]
-    [InlineData("{% set ns = namespace(x=[1]) %}{% for a in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}", "nested too deep")]
-    [InlineData("{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}", "more than")]
-    [InlineData("{% set ns = namespace(x=(1,)) %}{% for a in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}", "nested too deep")]
+    [InlineData(
+        "{% set ns = namespace(x=[1]) %}{% for a in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}", "nested too deep")]
+    [InlineData(
+        "{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}", "more than")]
+    [InlineData("{% set ns = namespace(x=(1,)) %}{% for a in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}",
+        "nested too deep")]
     [InlineData("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", "nested too deep")]
     [InlineData("{% include 'x' %}", "asks for another template")]
     [InlineData("{{ raise_exception('roles must alternate') }}", "refuses the conversation: roles must alternate. Change the conversation")]
@@ -54,30 +63,42 @@ public sealed class JinjaSafetyTests
     public void Deep_nesting_is_told_and_not_died_of()
     {
         foreach (var (open, close) in new[] { ("(", ")"), ("[", "]"), ("not ", ""), ("-", ""), ("{1:", "}") })
-            Assert.Contains("nested too deep", Refusal("{{ " + string.Concat(Enumerable.Repeat(open, 150_000)) + "1" + string.Concat(Enumerable.Repeat(close, 150_000)) + " }}"));
+            Assert.Contains("nested too deep", Refusal(
+                "{{ " + string.Concat(Enumerable.Repeat(open, 150_000)) + "1" + string.Concat(Enumerable.Repeat(close, 150_000)) + " }}"));
         Assert.Contains("nested too deep", Refusal(string.Concat(Enumerable.Repeat("{% if 1 %}", 50_000))));
         Assert.Contains("nested too deep", Refusal("{{ " + string.Join('+', Enumerable.Repeat("1", 200_000)) + " }}"));
     }
 
     [Fact]
     public void No_template_crashes_or_hangs_the_renderer() =>
-        Gen.Int[0, Pieces.Length - 1].Array[0, 30].Select(places => string.Concat(places.Select(place => Pieces[place]))).Sample(Survives, iter: 3000, threads: 1);
+        Gen.Int[0, Pieces.Length - 1].Array[0, 30].Select(places => string.Concat(places.Select(place => Pieces[place])))
+            .Sample(Survives, iter: 3000, threads: 1);
 
     [Fact]
     public void No_expression_crashes_the_renderer() =>
-        Gen.Int[0, Pieces.Length - 1].Array[1, 12].Select(places => "{{ " + string.Concat(places.Select(place => Pieces[place])) + " }}").Sample(Survives, iter: 3000, threads: 1);
+        Gen.Int[0, Pieces.Length - 1].Array[1, 12].Select(places => "{{ " + string.Concat(places.Select(place => Pieces[place])) + " }}")
+            .Sample(Survives, iter: 3000, threads: 1);
 
     [Fact]
     public void No_filter_test_or_method_crashes_on_any_value()
     {
-        string[] values = ["1", "-2.5", "'ab c'", "''", "none", "true", "undefinedname", "[3, 1, 2]", "['a', none]", "{'a': 1}", "(1, 2)", "range(3)", "messages", "10**30", "messages|map('upper')", "loop"];
-        string[] arguments = ["", "()", "(1)", "(-1)", "('a')", "('a', 'b')", "(none)", "(99999999999)", "('upper')", "(attribute='role')", "([1])", "(0.5, 'x', 3)", "(**{'a': 1})"];
+        string[] values =
+        [
+            "1", "-2.5", "'ab c'", "''", "none", "true", "undefinedname", "[3, 1, 2]", "['a', none]", "{'a': 1}", "(1, 2)", "range(3)",
+            "messages", "10**30", "messages|map('upper')", "loop",
+        ];
+        string[] arguments =
+        [
+            "", "()", "(1)", "(-1)", "('a')", "('a', 'b')", "(none)", "(99999999999)", "('upper')", "(attribute='role')", "([1])",
+            "(0.5, 'x', 3)", "(**{'a': 1})",
+        ];
         foreach (var value in values)
         {
             foreach (var argument in arguments)
             {
                 foreach (var name in Filters.All.Keys) Survives($"{{{{ ({value})|{name}{argument}|string }}}}");
-                foreach (var name in TextMethods.All.Keys.Concat(ListMethods.OfDictionaries.Keys)) Survives($"{{{{ ({value}).{name}{argument} }}}}");
+                foreach (var name in TextMethods.All.Keys.Concat(ListMethods.OfDictionaries.Keys))
+                    Survives($"{{{{ ({value}).{name}{argument} }}}}");
             }
         }
     }
