@@ -141,7 +141,7 @@ sealed class OpenedModel : IDisposable
         IReadOnlyList<(string Name, string Folder)>? named = null,
         Func<TextContract, TextContract>? layout = null)
     {
-        var text = TextModel.Open(place, allowed, layout);
+        var text = Noted.OpenText(place, allowed, layout);
         try
         {
             text.Model.Hold(precision);

@@ -127,52 +127,21 @@ public sealed class ConfigReader(JsonObject configuration)
             throw Fault(key, $"is {node.ToJsonString()}; known is \"{value}\"");
     }
 
+    /// <summary>Puts right what the files do not bear out.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="value">What is so.</param>
+    internal void Correct(string key, bool value) => configuration[key] = value;
+
     /// <summary>
     /// The rotary settings, from <c>rope_parameters</c> or the older <c>rope_theta</c>, <c>rope_scaling</c> and
     /// <c>partial_rotary_factor</c>.
     /// </summary>
     /// <param name="theta">The base where none is said.</param>
     /// <param name="partial">The share of a head that turns, where none is said.</param>
-    public RopeSettings Rope(double theta = 10000, double partial = 1)
-    {
-        theta = Double("rope_theta", theta);
-        partial = Double("partial_rotary_factor", partial);
-        double context = Double("max_position_embeddings", 2048);
-        var rope = (configuration["rope_parameters"] ?? configuration["rope_scaling"]) as JsonObject ?? [];
-        var type = (rope["rope_type"] ?? rope["type"])?.ToString() ?? "default";
-        // Qwen's and Phi's files have older words for the same.
-        type =
-            type switch { "su" => "longrope", "yarn" when rope.ContainsKey("short_factor") => "longrope", "ntk" => "dynamic", _ => type };
-        if (!RopeSettings.Types.Contains(type))
-            throw Fault("rope_type", $"is \"{type}\"; known are {string.Join(", ", RopeSettings.Types.Select(known => $"\"{known}\""))}");
-        // Phi keeps the context before the stretch beside the rotary settings, and that one counts.
-        var original = type == "dynamic"
-            ? context
-            : Double("original_max_position_embeddings", Number(rope, "original_max_position_embeddings", context));
-        var settings = new RopeSettings(Number(rope, "rope_theta", theta))
-        {
-            Type = type,
-            OriginalContext = original,
-            Factor = Number(rope, "factor", type is "yarn" or "longrope" ? context / original : 1),
-            Partial = Number(rope, "partial_rotary_factor", partial),
-            LowFrequencyFactor = Number(rope, "low_freq_factor", 1),
-            HighFrequencyFactor = Number(rope, "high_freq_factor", 4),
-            BetaFast = Number(rope, "beta_fast", 32),
-            BetaSlow = Number(rope, "beta_slow", 1),
-            Truncate = rope["truncate"]?.ToString() is not ("false" or "False"),
-            AttentionFactor = rope["attention_factor"] is null ? null : Number(rope, "attention_factor", 1),
-            AttentionScales = (Number(rope, "mscale", 0), Number(rope, "mscale_all_dim", 0)),
-            ShortFactors = Numbers(rope, "short_factor"),
-            LongFactors = Numbers(rope, "long_factor"),
-        };
-        if (settings is not { Theta: > 0, Factor: > 0, OriginalContext: > 0, Partial: > 0 and <= 1 })
-            throw Fault(
-                "rope_parameters",
-                $"is {rope.ToJsonString()}: the base, the factor and the contexts must be above 0, the partial factor at most 1");
-        return settings;
-    }
+    /// <exception cref="InputException">The type is not known, or a setting that it needs is missing.</exception>
+    public RopeSettings Rope(double theta = 10000, double partial = 1) => RopeReader.Read(this, configuration, theta, partial);
 
-    private static IReadOnlyList<double> Numbers(JsonObject holder, string key)
+    internal static IReadOnlyList<double> Numbers(JsonObject holder, string key)
     {
         if (holder[key] is not { } node) return [];
         return node is JsonArray array && array.All(item => item is JsonValue value && value.TryGetValue<double>(out _))
@@ -180,7 +149,7 @@ public sealed class ConfigReader(JsonObject configuration)
             : throw Fault(key, $"is {node.ToJsonString()}, not a list of numbers");
     }
 
-    private static double Number(JsonObject holder, string key, double otherwise)
+    internal static double Number(JsonObject holder, string key, double otherwise)
     {
         if (holder[key] is not { } node) return otherwise;
         return node is JsonValue value && value.TryGetValue<double>(out var number)

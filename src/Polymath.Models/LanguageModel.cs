@@ -21,6 +21,11 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The configuration as Hugging Face's <c>config.json</c> has it.</summary>
     public JsonObject Configuration { get; } = configuration;
 
+    /// <summary>
+    /// What was read otherwise than the model's folder seems to say, a sentence each: which files were left aside, a head that is not tied.
+    /// </summary>
+    public IReadOnlyList<string> Notes => parts.Notes;
+
     /// <summary>Every weight once, in the order of the model. Deltas' weights are not among them.</summary>
     public IReadOnlyList<Weight> Weights => parts.Weights;
 

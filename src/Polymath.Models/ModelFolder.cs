@@ -13,12 +13,6 @@ namespace Polymath.Models;
 /// </summary>
 public static class ModelFolder
 {
-    private const string Single = "model.safetensors";
-
-    // In the order of preference: a folder that has both kinds has the same weights in both.
-    private static readonly (string Index, string Single)[] names =
-        [("model.safetensors.index.json", Single), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
-
     // The one place that names the families: how a model type is built, and what some files leave out at the start of names.
     private static readonly Dictionary<string, (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix)> families = new(
         StringComparer.Ordinal)
@@ -76,9 +70,11 @@ public static class ModelFolder
     {
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
-        var source = new FileWeights(Files(folder), folder, prefix, allowed);
+        var root = ModelBase.Of(folder);
+        var source = new FileWeights(WeightFiles.Of(root), folder, prefix, allowed) { Remarks = WeightFiles.Remarks(root) };
         try
         {
+            source.Decode(configuration, root);
             return build(configuration, source);
         }
         catch
@@ -105,9 +101,15 @@ public static class ModelFolder
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
         LabelHead.Configure(configuration, task, labels);
-        var source = new FileWeights(Files(folder), folder, prefix, allowed) { Fresh = (LabelHead.AllModules, new FreshWeights(seed)) };
+        var root = ModelBase.Of(folder);
+        var source = new FileWeights(WeightFiles.Of(root), folder, prefix, allowed)
+        {
+            Fresh = (LabelHead.AllModules, new FreshWeights(seed)),
+            Remarks = WeightFiles.Remarks(root),
+        };
         try
         {
+            source.Decode(configuration, root);
             return build(configuration, source);
         }
         catch
@@ -122,6 +124,7 @@ public static class ModelFolder
     public static JsonObject Configuration(string folder)
     {
         var file = Path.Combine(folder, "config.json");
+        AdapterFolder.Refuse(folder);
         if (!File.Exists(file)) throw new InputException($"{folder} is no model folder: it has no config.json.");
         return ReadObject(file);
     }
@@ -137,30 +140,22 @@ public static class ModelFolder
             - (configuration["model_type"]?.ToString() is "roberta" or "xlm-roberta" ? 2 : 0);
     }
 
-    /// <summary>The weight files.</summary>
+    /// <summary>The rows of the model's token table, as its configuration says it; null where it says none.</summary>
     /// <param name="folder">The folder.</param>
-    public static IReadOnlyList<string> Files(string folder)
+    public static int? TokenRows(string folder)
     {
-        foreach (var (index, single) in names)
-        {
-            if (File.Exists(Path.Combine(folder, index))) return Shards(folder, Path.Combine(folder, index));
-            if (File.Exists(Path.Combine(folder, single))) return [Path.Combine(folder, single)];
-        }
-        throw new InputException($"{folder} has no weights: none of "
-            + $"{string.Join(", ", names.SelectMany(pair => new[] { pair.Single, pair.Index }))}. Place them there, or name another "
-            + "folder.");
+        var configuration = Configuration(folder);
+        return Array.Find(["padded_vocab_size", "vocab_size"], configuration.ContainsKey) is { } key
+            ? new ConfigReader(configuration).Int(key)
+            : null;
     }
 
-    private static IReadOnlyList<string> Shards(string folder, string index)
-    {
-        if (ReadObject(index)["weight_map"] is not JsonObject map) throw new InputException($"{index} has no weight_map.");
-        var shards = map.Select(pair => pair.Value?.ToString() ?? "").Distinct().Order(StringComparer.Ordinal).ToList();
-        // A shard lies beside its index: a path would let a downloaded model read other files.
-        foreach (var name in shards)
-            if (name.Length == 0 || name != Path.GetFileName(name))
-                throw new InputException($"{index} names the shard '{name}', which is not a file of this folder.");
-        return [.. shards.Select(name => Path.Combine(folder, name))];
-    }
+    /// <summary>
+    /// The weight files, in the order in which transformers looks for them: one file before shards, safetensors before PyTorch's own.
+    /// </summary>
+    /// <param name="folder">The folder.</param>
+    /// <exception cref="InputException">There are none, or the index names a file that lies elsewhere.</exception>
+    public static IReadOnlyList<string> Files(string folder) => WeightFiles.Of(ModelBase.Of(folder));
 
     /// <summary>Writes the configuration and the weights.</summary>
     /// <param name="model">The model.</param>
@@ -175,7 +170,7 @@ public static class ModelFolder
     /// <param name="folder">The folder.</param>
     public static string Hash(string folder) => WeightDigest.Of(Files(folder));
 
-    private static JsonObject ReadObject(string file)
+    internal static JsonObject ReadObject(string file)
     {
         try
         {

@@ -173,13 +173,48 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         bool tied = false)
     {
         ArgumentNullException.ThrowIfNull(read);
+        var one = LabelHead.TaskOf(read) is not null || Ties(read, embedding, head, tied);
         var table = Table(embedding, vocabulary, width);
-        if (LabelHead.TaskOf(read) is null && !read.Bool("tie_word_embeddings", tied))
-            return new TokenTable(table, Table(head, vocabulary, width), head[..head.LastIndexOf('.')]);
+        if (!one) return new TokenTable(table, Table(head, vocabulary, width), head[..head.LastIndexOf('.')]);
         // Some tools write the shared head a second time.
         needless.Add(Regex.Escape(head));
         return new TokenTable(table, table, head[..head.LastIndexOf('.')]);
     }
+
+    /// <summary>
+    /// Whether the head is the table of token vectors: where the configuration ties them, and the files do not hold both with different
+    /// numbers. As in transformers 5 (<c>PreTrainedModel.tie_weights</c>), what is stored counts then, and where only the head is stored it
+    /// is the table.
+    /// </summary>
+    /// <param name="read">The configuration; it says what was found afterwards, so that a model that is written is read back the
+    /// same.</param>
+    /// <param name="embedding">The name of the vectors' weight.</param>
+    /// <param name="head">The name of the head's weight.</param>
+    /// <param name="tied">Whether they are tied where the configuration says nothing.</param>
+    public bool Ties(ConfigReader read, string embedding, string head, bool tied)
+    {
+        ArgumentNullException.ThrowIfNull(read);
+        if (!read.Bool("tie_word_embeddings", tied)) return false;
+        if (source.Differs(embedding, head))
+        {
+            read.Correct("tie_word_embeddings", false);
+            notes.Add($"config.json ties the output head to the token vectors, but the files hold {head} and {embedding} with different "
+                + "numbers. The head is read as it is stored, as transformers does. Set tie_word_embeddings to false to say so.");
+            return false;
+        }
+        source.ReadFrom(embedding, head);
+        return true;
+    }
+
+    /// <summary>Whether the files hold two weights and they are not the same numbers.</summary>
+    /// <param name="first">One name.</param>
+    /// <param name="second">The other.</param>
+    public bool Differs(string first, string second) => source.Differs(first, second);
+
+    /// <summary>What was read otherwise than the folder seems to say, a sentence each; empty where nothing was.</summary>
+    public IReadOnlyList<string> Notes => [.. source.Notes, .. notes];
+
+    private readonly List<string> notes = [];
 
     /// <summary>Takes up a weight that a model gets later.</summary>
     internal void Take(Weight weight) => weights.Add(weight);

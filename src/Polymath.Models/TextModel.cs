@@ -31,7 +31,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
         var model = ModelFolder.Open(place, allowed);
         try
         {
-            var tokenizer = Tokenizer.Load(place);
+            var tokenizer = Tokenizer.Load(place, model.Sizes.VocabularySize);
             if (tokenizer.VocabularySize > model.Sizes.VocabularySize)
                 throw new InputException($"{place}: the tokenizer has {tokenizer.VocabularySize} tokens, the model "
                     + $"{model.Sizes.VocabularySize}. They do not belong together.");
@@ -65,6 +65,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
                 ? folder
                 : throw new InputException($"{folder} is a model's folder and has no stages. Leave --stage out, or name a run "
                     + "(runs/NAME).");
+        AdapterFolder.Refuse(folder);
         var stages = Path.Combine(folder, "stages");
         if (!Directory.Exists(stages))
             throw new InputException($"{folder} is neither a run nor a model folder: it has neither stages nor config.json. Name one that "
@@ -169,6 +170,18 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     public void Save(string folder)
     {
         ModelFolder.Save(Model, folder);
+        Tokenizer.Save(folder);
+        Contract.Save(folder, Tokenizer);
+    }
+
+    /// <summary>Writes everything but the weights into a model folder, which takes them from another.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="final">Where it will lie when it is whole.</param>
+    /// <param name="origin">The folder that holds this model's weights.</param>
+    /// <param name="within">The folder within which paths are relative.</param>
+    public void SaveOver(string folder, string final, string origin, string within)
+    {
+        ModelBase.Write(folder, final, origin, within);
         Tokenizer.Save(folder);
         Contract.Save(folder, Tokenizer);
     }

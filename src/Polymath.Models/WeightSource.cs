@@ -1,4 +1,6 @@
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Polymath.Models.Codes;
 using Polymath.Recipes;
 using Polymath.Tensors.Files;
 using Polymath.Text;
@@ -33,6 +35,21 @@ public abstract class WeightSource : IDisposable
         int part,
         int parts,
         params long[] shape);
+
+    /// <summary>Whether the source holds two weights and they are not the same numbers.</summary>
+    /// <param name="first">One name.</param>
+    /// <param name="second">The other.</param>
+    public virtual bool Differs(string first, string second) => false;
+
+    /// <summary>Lets a weight be read from where another stands; does nothing where it stands itself.</summary>
+    /// <param name="name">The weight's name.</param>
+    /// <param name="place">The name under which the source has it.</param>
+    public virtual void ReadFrom(string name, string place)
+    {
+    }
+
+    /// <summary>What was read otherwise than the files seem to say, a sentence each.</summary>
+    public virtual IReadOnlyList<string> Notes => [];
 
     /// <summary>Says that the model is built.</summary>
     /// <param name="needless">Patterns over whole names that may be left over.</param>
@@ -98,6 +115,7 @@ public sealed class FileWeights : WeightSource
     private readonly List<string> faults = [];
     private readonly IReadOnlyCollection<string> allowed;
     private readonly string origin, prefix;
+    private readonly Dictionary<string, string> elsewhere = new(StringComparer.Ordinal);
 
     /// <summary>Opens the files of a model.</summary>
     /// <param name="paths">The files.</param>
@@ -137,9 +155,73 @@ public sealed class FileWeights : WeightSource
 
     /// <summary>The shape that the files give a weight; null where they have none.</summary>
     /// <param name="name">The name in files.</param>
-    public IReadOnlyList<long>? ShapeOf(string name) => Find(name) is { } found ? places[found].Entries[found].Shape : null;
+    public IReadOnlyList<long>? ShapeOf(string name) => Find(name) is { } found ? ShapeAt(found) : null;
 
-    private string? Find(string name) => Spellings(name).FirstOrDefault(places.ContainsKey);
+    private IReadOnlyList<long> ShapeAt(string found) =>
+        coded?.Weights.TryGetValue(found, out var weight) is true ? weight.Shape : places[found].Entries[found].Shape;
+
+    // The numbers of a stored weight; a tensor of the caller's.
+    private Tensor Numbers(string found) =>
+        coded?.Weights.TryGetValue(found, out var weight) is true ? weight.Make() : places[found].Map(found);
+
+    private string? Find(string name) => Spellings(name).FirstOrDefault(Stored)
+        ?? (elsewhere.TryGetValue(name, out var place) ? Spellings(place).FirstOrDefault(Stored) : null);
+
+    private bool Stored(string name) => places.ContainsKey(name) || coded?.Weights.ContainsKey(name) is true;
+
+    /// <summary>
+    /// Reads weights that the files hold as codes as the numbers that those stand for. Says so in the configuration, which names no method
+    /// any more.
+    /// </summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    /// <param name="folder">The model's folder.</param>
+    /// <exception cref="InputException">The codes are of a method or layout that is not read.</exception>
+    internal void Decode(JsonObject configuration, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        ofModel = true;
+        coded = CodedFolder.Of(configuration, folder, new StoredTensors(places));
+        foreach (var key in CodedFolder.Keys) configuration.Remove(key);
+        if (coded is null) return;
+        notes = [.. notes, coded.Weights.Count > 0
+            ? $"{coded.Weights.Count} weights of {folder} are codes of {coded.Method}; they are read as the numbers that those stand for, "
+                + "and written as such."
+            : $"config.json of {folder} names {coded.Method}, but its weights are stored in full; they are read as they are."];
+    }
+
+    private CodedWeights? coded;
+
+    // An adapter's file may hold whole numbers that are what they are: SHiRA's places.
+    private bool ofModel;
+
+    /// <inheritdoc/>
+    public override void ReadFrom(string name, string place) => elsewhere[name] = place;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Notes => notes;
+
+    /// <summary>Remarks about the files, which are told with the model's own.</summary>
+    internal IReadOnlyList<string> Remarks { init => notes = value; }
+
+    private IReadOnlyList<string> notes = [];
+
+    /// <inheritdoc/>
+    public override bool Differs(string first, string second)
+    {
+        if (Find(first) is not { } one || Find(second) is not { } other || one == other) return false;
+        if (!ShapeAt(one).SequenceEqual(ShapeAt(other))) return true;
+        using Tensor left = Numbers(one), right = Numbers(other);
+        // A slice at a time: a table of tokens may have gigabytes.
+        for (long at = 0; at < left.size(0); at += RowsCompared)
+        {
+            var count = Math.Min(RowsCompared, left.size(0) - at);
+            using Tensor a = left.narrow(0, at, count), b = right.narrow(0, at, count), unlike = a.ne(b), any = unlike.any();
+            if (any.item<bool>()) return true;
+        }
+        return false;
+    }
+
+    private const long RowsCompared = 4096;
 
     private IEnumerable<string> Spellings(string name)
     {
@@ -162,15 +244,14 @@ public sealed class FileWeights : WeightSource
             faults.Add($"{name} [{string.Join(", ", shape)}] is missing");
             return new Weight(name, zeros(1));
         }
-        used.Add(found);
-        var file = places[found];
-        var entry = file.Entries[found];
-        if (!entry.Shape.SequenceEqual(shape))
+        Use(found);
+        if (!ShapeAt(found).SequenceEqual(shape))
         {
-            faults.Add($"{found} has the shape [{string.Join(", ", entry.Shape)}], the configuration wants [{string.Join(", ", shape)}]");
+            faults.Add($"{found} has the shape [{string.Join(", ", ShapeAt(found))}], the configuration wants "
+                + $"[{string.Join(", ", shape)}]");
             return new Weight(name, zeros(1));
         }
-        return Mapped(name, file.Map(found));
+        return IsCode(found) ? new Weight(name, zeros(1)) : Mapped(name, Numbers(found));
     }
 
     /// <inheritdoc/>
@@ -188,18 +269,33 @@ public sealed class FileWeights : WeightSource
             faults.Add($"{name} [{string.Join(", ", shape)}] is missing, and so is {stack}");
             return new Weight(name, zeros(1));
         }
-        used.Add(found);
-        var file = places[found];
-        var entry = file.Entries[found];
-        if (entry.Shape.Length != 3 || expert >= entry.Shape[0] || entry.Shape[1] != parts * shape[0] || entry.Shape[2] != shape[1])
+        Use(found);
+        var stored = ShapeAt(found);
+        if (stored.Count != 3 || expert >= stored[0] || stored[1] != parts * shape[0] || stored[2] != shape[1])
         {
-            faults.Add($"{found} has the shape [{string.Join(", ", entry.Shape)}], the configuration wants [experts, {parts * shape[0]}, "
+            faults.Add($"{found} has the shape [{string.Join(", ", stored)}], the configuration wants [experts, {parts * shape[0]}, "
                 + $"{shape[1]}]");
             return new Weight(name, zeros(1));
         }
-        using var whole = file.Map(found);
+        if (IsCode(found)) return new Weight(name, zeros(1));
+        using var whole = Numbers(found);
         using var one = whole.select(0, expert);
         return Mapped(name, one.narrow(0, part * shape[0], shape[0]));
+    }
+
+    private void Use(string found)
+    {
+        used.Add(found);
+        if (coded?.Weights.TryGetValue(found, out var weight) is true) used.UnionWith(weight.Parts);
+    }
+
+    // Whole numbers are never weights: without their scales they would be read as numbers a hundred times too large.
+    private bool IsCode(string found)
+    {
+        if (!ofModel || coded?.Weights.ContainsKey(found) is true || !CodedFolder.IsCode(places[found].Entries[found].Kind)) return false;
+        faults.Add($"{found} is {places[found].Entries[found].Kind}: codes of a quantized weight, and config.json names no method "
+            + "(quantization_config). Fetch the model in 16 bits");
+        return true;
     }
 
     private static Weight Mapped(string name, Tensor mapped)
@@ -213,10 +309,14 @@ public sealed class FileWeights : WeightSource
     public override void Finish(IReadOnlyList<string> needless)
     {
         ArgumentNullException.ThrowIfNull(needless);
+        if (coded?.Needless is { } also) needless = [.. needless, also];
         bool Known(string name) => allowed.Contains(name)
             || needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
-        faults.AddRange(places.Keys.Where(name => !used.Contains(name) && !Known(name))
-            .Select(name => $"{name} is in the file and not in the model (if it is known to be needless: --allow {name})"));
+        foreach (var name in places.Keys.Where(name => !used.Contains(name) && !Known(name)))
+        {
+            var hint = CodedFolder.IsCode(places[name].Entries[name].Kind) ? "" : $" (if it is known to be needless: --allow {name})";
+            faults.Add($"{name} is in the file and not in the model{hint}");
+        }
         if (faults.Count == 0) return;
         throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20))
             + (faults.Count > 20 ? $"\n  and {faults.Count - 20} more" : ""));

@@ -14,6 +14,7 @@ public abstract class Fused
     private (long[] Shape, ScalarType Type)?[] awaited = [];
     private bool recorded;
     private DisposeScope? home;
+    private Backwards? course;
 
     // The scope of the pass, while a part of it has a scope of its own.
     [ThreadStatic]
@@ -29,7 +30,7 @@ public abstract class Fused
     protected Tensor Apply(params Tensor[] inputs)
     {
         if (!is_grad_enabled() || !Array.Exists(inputs, input => input.requires_grad)) return Kept(inputs);
-        (recorded, home) = (true, pass ?? CurrentDisposeScope);
+        (recorded, home, course) = (true, pass ?? CurrentDisposeScope, Backwards.Here);
         awaited = Array.ConvertAll(
             inputs, input => input.requires_grad && !input.is_leaf ? (input.shape, input.dtype) : ((long[], ScalarType)?)null);
         var arguments = new object[inputs.Length + 1];
@@ -89,40 +90,105 @@ public abstract class Fused
 
     /// <summary>Runs backward from a scalar loss and throws what a gradient of ours threw on the way.</summary>
     /// <param name="loss">The scalar.</param>
-    public static void Backpropagate(Tensor loss)
+    public static void Backpropagate(Tensor loss) => Backpropagate(loss, scalar => scalar.backward());
+
+    /// <summary>Runs backward in a way of the caller's.</summary>
+    /// <param name="loss">The scalar.</param>
+    /// <param name="run">Runs it, on whatever thread, and returns when it has ended.</param>
+    internal static void Backpropagate(Tensor loss, Action<Tensor> run)
     {
         ArgumentNullException.ThrowIfNull(loss);
-        Node.Fault = null;
+        var course = Backwards.Here;
+        course.Fault = null;
         try
         {
-            loss.backward();
+            run(loss);
         }
         finally
         {
-            Node.Free();
+            course.FreeAll();
         }
-        if (Node.Fault is not { } fault) return;
-        Node.Fault = null;
+        if (course.Fault is not { } fault) return;
+        course.Fault = null;
         fault.Throw();
+    }
+
+    /// <summary>
+    /// What the gradients of one thread's forward passes leave behind. A device's gradients run on a thread of libtorch's own: the
+    /// operations take this with them, and who waits for them finds it here.
+    /// </summary>
+    private sealed class Backwards
+    {
+        [ThreadStatic]
+        private static Backwards? here;
+
+        private readonly Dictionary<int, List<Tensor>> given = [];
+        private ExceptionDispatchInfo? fault;
+
+        /// <summary>That of this thread.</summary>
+        internal static Backwards Here => here ??= new Backwards();
+
+        /// <summary>What a gradient threw first; null for nothing.</summary>
+        internal ExceptionDispatchInfo? Fault
+        {
+            get => Volatile.Read(ref fault);
+            set => Volatile.Write(ref fault, value);
+        }
+
+        /// <summary>Lets operations that are made meanwhile on this thread, where a part is computed anew, belong to this.</summary>
+        internal Backwards? Enter()
+        {
+            var before = here;
+            here = this;
+            return before;
+        }
+
+        /// <summary>Ends <see cref="Enter"/>.</summary>
+        internal static void Leave(Backwards? before) => here = before;
+
+        /// <summary>Keeps what an exception was, if it is the first.</summary>
+        internal void Keep(Exception exception) => Interlocked.CompareExchange(ref fault, ExceptionDispatchInfo.Capture(exception), null);
+
+        // What the last gradients were given back in: libtorch has references of its own by the time that this thread is asked for the
+        // next.
+        private List<Tensor> Own
+        {
+            get
+            {
+                lock (given)
+                {
+                    if (!given.TryGetValue(Environment.CurrentManagedThreadId, out var own))
+                        given[Environment.CurrentManagedThreadId] = own = [];
+                    return own;
+                }
+            }
+        }
+
+        /// <summary>Frees what this thread's last gradient gave.</summary>
+        internal void Free()
+        {
+            var own = Own;
+            foreach (var tensor in own) tensor.Dispose();
+            own.Clear();
+        }
+
+        /// <summary>Frees what every thread's last gradient gave, when backward is over.</summary>
+        internal void FreeAll()
+        {
+            lock (given)
+            {
+                foreach (var tensor in given.Values.SelectMany(own => own)) tensor.Dispose();
+                given.Clear();
+            }
+        }
+
+        /// <summary>Holds what a gradient gives until this thread's next.</summary>
+        internal void Give(IEnumerable<Tensor> tensors) => Own.AddRange(tensors);
     }
 
     private sealed class Node : autograd.SingleTensorFunction<Node>
     {
-        // An exception that leaves a backward ends the process, so it is kept until the engine has returned. Training is on one thread.
-        [ThreadStatic]
-        internal static ExceptionDispatchInfo? Fault;
-
-        // What the last gradients were given back in: libtorch has references of its own by the time that the next are asked for.
-        [ThreadStatic]
-        private static List<Tensor>? given;
-
         public override string Name => "Polymath.Fused";
-
-        internal static void Free()
-        {
-            foreach (var tensor in given ?? []) tensor.Dispose();
-            given?.Clear();
-        }
 
         public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
         {
@@ -132,9 +198,11 @@ public abstract class Fused
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
-            Free();
             var op = (Fused)ctx.get_data("op");
+            var course = op.course!;
+            course.Free();
             var gradients = new List<Tensor> { null! };
+            var before = course.Enter();
             try
             {
                 using var scope = NewDisposeScope();
@@ -143,18 +211,22 @@ public abstract class Fused
             }
             catch (Exception e)
             {
-                Fault ??= ExceptionDispatchInfo.Capture(e);
+                // An exception that leaves a backward ends the process, so it is kept until the engine has returned.
+                course.Keep(e);
                 gradients.RemoveRange(1, gradients.Count - 1);
                 gradients.AddRange(new Tensor[op.InputCount]);
+            }
+            finally
+            {
+                Backwards.Leave(before);
             }
             // An operation before this one must be given numbers: in place of none TorchSharp would make zeros like a tensor of its own
             // that is long freed, throw where nobody can catch it, and end the process.
             for (var i = 0; i < op.awaited.Length; i++)
-                if (op.awaited[i] is var (shape, type)) gradients[i + 1] ??= zeros(shape, type).DetachFromDisposeScope();
+                if (op.awaited[i] is var (shape, type))
+                    gradients[i + 1] ??= zeros(shape, type, grad_output.device).DetachFromDisposeScope();
             // Left to the pass's scope, the gradients of all layers would live until its end.
-            (given ??= []).AddRange(gradients.OfType<Tensor>());
-            given.AddRange(op.held);
-            given.Add(grad_output.DetachFromDisposeScope());
+            course.Give(gradients.OfType<Tensor>().Concat(op.held).Append(grad_output.DetachFromDisposeScope()));
             op.held.Clear();
             return gradients;
         }

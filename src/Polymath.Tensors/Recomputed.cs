@@ -13,6 +13,7 @@ public sealed class Recomputed : Fused
     private Tensor[] kept = [];
     private bool[] wants = [];
     private Tensor? random;
+    private long? seed;
 
     private Recomputed(Func<Tensor[], Tensor> part, int inputs) => (this.part, this.inputs) = (part, inputs);
 
@@ -39,10 +40,23 @@ public sealed class Recomputed : Fused
         var given = inputs.Take(this.inputs).ToArray();
         wants = [.. given.Select(input => input.requires_grad)];
         kept = [.. given.Select(Hold)];
+        if (Array.Find(given, input => input.device_type == TorchSharp.DeviceType.CUDA) is not null)
+        {
+            // TorchSharp cannot read the state of a device's generator: the part begins from a seed of its own, drawn from the CPU's, and
+            // begins from it again in backward.
+            using var drawn = randint(0, long.MaxValue, [1], dtype: ScalarType.Int64);
+            seed = drawn.item<long>();
+        }
         random = Hold(get_rng_state());
+        SeedDevices();
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         return part(kept).MoveToOuterDisposeScope();
+    }
+
+    private void SeedDevices()
+    {
+        if (seed is { } given) cuda.manual_seed_all(given);
     }
 
     /// <inheritdoc/>
@@ -51,6 +65,7 @@ public sealed class Recomputed : Fused
         var now = get_rng_state();
         var arguments = kept.Select((input, i) => input.detach().requires_grad_(wants[i])).ToArray();
         set_rng_state(random!);
+        SeedDevices();
         try
         {
             using var recording = enable_grad();

@@ -15,9 +15,21 @@ public static partial class TorchRuntime
     /// </summary>
     public const string Variable = "POLYMATH_LIBTORCH";
 
+    /// <summary>The environment variable that lets a libtorch of another version load; for tests of that very thing.</summary>
+    public const string AnyVersion = "POLYMATH_ANY_LIBTORCH";
+
+    /// <summary>The version of libtorch that TorchSharp 0.107 is compiled for.</summary>
+    public const string Version = "2.10";
+
+    // How the library's binary interface names the version: major, minor, patch, a byte each, from the top.
+    private const ulong Interface = 0x020a;
+
     // What LibTorch calls beside TorchSharp.
     private static readonly string[] needs =
-        ["aoti_torch_get_data_ptr", "aoti_torch_create_tensor_from_blob", "aoti_torch_cpu_mm_out", "torch_parallel_for"];
+    [
+        "aoti_torch_abi_version", "aoti_torch_get_data_ptr", "aoti_torch_create_tensor_from_blob", "aoti_torch_cpu_mm_out",
+        "torch_parallel_for",
+    ];
     private static readonly Lock gate = new();
     private static readonly List<string> loaded = [];
     private static nint core;
@@ -62,15 +74,46 @@ public static partial class TorchRuntime
                 var handle = Open(file);
                 if (name == "torch_cpu") found = handle;
             }
+            CheckVersion(found, Path.Combine(folder, FileName("torch_cpu")));
             Open(TorchSharpFile());
-            // Another libtorch may lack what is called beside TorchSharp; that is said here, and not in the middle of a run.
-            foreach (var needed in needs)
-                if (!NativeLibrary.TryGetExport(found, needed, out _))
-                    throw new InputException($"{Path.Combine(folder, FileName("torch_cpu"))} lacks {needed}: it is not the libtorch 2.10 "
-                        + $"that this build is made for. Set {Variable} to one of that version, or unset it.");
             core = found;
             NativeAllocator.Tune();
         }
+    }
+
+    // A libtorch of another version loads and then gives wrong dimensions: the layout of its tensors is compiled into TorchSharp's library.
+    // So its version is asked for before anything is called; and what is called beside TorchSharp must be there, which is said here and not
+    // in the middle of a run.
+    private static unsafe void CheckVersion(nint library, string file)
+    {
+        foreach (var needed in needs)
+        {
+            if (!NativeLibrary.TryGetExport(library, needed, out _))
+                throw new InputException($"{file} lacks {needed}: it is not the libtorch {Version} that this build is made for. Set "
+                    + $"{Variable} to one of that version, or unset it.");
+        }
+        Interfaced = ((delegate* unmanaged<ulong>)NativeLibrary.GetExport(library, "aoti_torch_abi_version"))();
+        if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable(AnyVersion))) Check(Interfaced, file);
+    }
+
+    /// <summary>
+    /// The version of the library's binary interface, a byte each from the top: major, minor, patch; 0 before <see cref="Load"/>.
+    /// </summary>
+    public static ulong Interfaced { get; private set; }
+
+    /// <summary>A version of the binary interface in words, such as 2.10.0.</summary>
+    /// <param name="version">The version.</param>
+    public static string Words(ulong version) => $"{version >> 56}.{version >> 48 & 0xff}.{version >> 40 & 0xff}";
+
+    /// <summary>Refuses another version than the one that TorchSharp is compiled for.</summary>
+    /// <param name="version">The version of the binary interface.</param>
+    /// <param name="file">The library.</param>
+    internal static void Check(ulong version, string file)
+    {
+        if (version >> 48 == Interface) return;
+        throw new InputException($"{file} is libtorch {Words(version)}, and this build is made for {Version}: the two lay tensors out "
+            + $"differently, and results would be wrong without a word. Set {Variable} to the folder of a libtorch {Version} (such as "
+            + $"torch/lib of a PyTorch {Version} installation), or unset it.");
     }
 
     // GNU's OpenMP lets a thread that waits spin for about a millisecond. Two processes on the same cores then keep each other from

@@ -43,52 +43,32 @@ public sealed class Loop(
     BatchSpec batch,
     Peers peers)
 {
+    /// <summary>
+    /// What holds while gradients are made, and not while a source samples and scores: dropout, gradient checkpointing. It ends when the
+    /// result is disposed.
+    /// </summary>
+    public Func<IDisposable>? Practice { get; init; }
+
     /// <summary>Does one step.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="cancellation">Stops a source that samples.</param>
     /// <exception cref="RunFailedException">The loss or the gradient is no number. The weights are not moved.</exception>
     public StepReport Step(int step, CancellationToken cancellation)
     {
+        // Rollouts and the scores of a reference policy are made by the model as it is.
         source.Prepare(step, cancellation);
         var start = source.Cursor;
         var items = source.Take(batch.Tokens);
-        double loss = 0, count = 0;
-        long tokens = 0;
-        var metrics = new Dictionary<string, double>();
-        var counts = new double[optimizer.Groups.Count];
-        foreach (var part in Parts.Of(items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue))
-        {
-            using var scope = NewDisposeScope();
-            using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
-            var score = objective.Evaluate(model, rows, part);
-            var whole = score.Loss;
-            for (var g = 0; g < counts.Length; g++)
-            {
-                var group = optimizer.Groups[g];
-                var own = group.Data is null ? score.Count : part.Where(group.LearnsFrom).Sum(objective.CountOf);
-                counts[g] += own;
-                // Losses are sums over targets; what is added counts as much for each of them.
-                if (own > 0 && group.Penalty?.Invoke() is { } added) whole = whole + added.sum() * own;
-            }
-            // Rows of no adapter's data go through the frozen base alone, and so do rows without a token that is trained: there is nothing
-            // to go back to.
-            if (whole.requires_grad) Fused.Backpropagate(whole);
-            loss += score.Loss.item<float>();
-            count += score.Count;
-            tokens += rows.Tokens;
-            foreach (var (name, value) in score.Metrics ?? new Dictionary<string, double>())
-                metrics[name] = metrics.GetValueOrDefault(name) + value;
-        }
+        var sums = new StepSums(optimizer, objective);
+        using (Practice?.Invoke())
+            foreach (var part in Parts.Of(items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue)) Learn(part, sums);
 
         // Gradients are sums so far. They are divided once, by the count over all passes and processes: 1 pass of 8 rows and 8 passes of 1
         // row are the same. A group that learns from some rows only is divided by their count: trained beside others, it moves as it would
         // alone.
         using var cleanup = NewDisposeScope();
-        var gradients = counts.Select((_, group) => optimizer.Gradients(group)).ToList();
-        peers.Sum([.. gradients.SelectMany(own => own)]);
-        double[] totals = [loss, count, .. counts];
-        peers.Sum(totals);
-        (loss, count, counts) = (totals[0], totals[1], totals[2..]);
+        sums.Sum(peers);
+        var (loss, count, counts, gradients) = (sums.Loss, sums.Count, sums.Counts, sums.Gradients);
         var norms = counts.Select((own, group) => own > 0 ? Math.Sqrt(gradients[group].Sum(SquareSum.Of)) / own : 0).ToList();
         var norm = norms.Count == 1 ? norms[0] : Math.Sqrt(norms.Sum(own => own * own));
         if (!double.IsFinite(loss) || !double.IsFinite(norm))
@@ -119,8 +99,29 @@ public sealed class Loop(
             loss / count,
             norm,
             schedule.At(step),
-            tokens,
-            metrics.ToDictionary(pair => pair.Key, pair => pair.Value / count));
+            sums.Tokens,
+            sums.Figures.ToDictionary(pair => pair.Key, pair => pair.Value / count));
+    }
+
+    // One pass: forward and backward over some items.
+    private void Learn(IReadOnlyList<Item> part, StepSums sums)
+    {
+        using var scope = NewDisposeScope();
+        using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
+        var score = objective.Evaluate(model, rows, part);
+        var whole = score.Loss;
+        for (var g = 0; g < sums.Counts.Length; g++)
+        {
+            var group = optimizer.Groups[g];
+            var own = group.Data is null ? score.Count : part.Where(group.LearnsFrom).Sum(objective.CountOf);
+            sums.Counts[g] += own;
+            // Losses are sums over targets; what is added counts as much for each of them.
+            if (own > 0 && group.Penalty?.Invoke() is { } added) whole = whole + added.sum() * own;
+        }
+        // Rows of no adapter's data go through the frozen base alone, and so do rows without a token that is trained: there is nothing to
+        // go back to.
+        if (whole.requires_grad) Fused.Backpropagate(whole);
+        sums.Add(score, rows.Tokens);
     }
 
     private static RunFailedException NotANumber(

@@ -75,7 +75,8 @@ public sealed class Materials
         if (existing is not null)
         {
             var folder = Path.GetFullPath(existing, Path.GetFullPath(baseFolder));
-            var tokenizer = Tokenizer.Load(folder);
+            var tokenizer = Tokenizer.Load(
+                folder, recipe.Model is CheckpointSpec { Folder: var its } && its == existing ? ModelFolder.TokenRows(folder) : null);
             var contract = TextContract.Load(folder, tokenizer);
             if (recipe.Chat is not null)
                 contract = Named(
@@ -181,6 +182,9 @@ public sealed class Materials
     /// <summary>A reward.</summary>
     /// <param name="name">Its name.</param>
     public Reward Reward(string name) => Rewards.Reward.Of(Recipe.Rewards![name], table => Corpora.Classes(table).ClassOf);
+
+    /// <summary>The folder of the model that a run starts from; null where it starts from fresh weights.</summary>
+    public string? BaseModel => Recipe.Model is CheckpointSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
 
     /// <summary>The model that a run starts from.</summary>
     /// <param name="stage">The stage that it is for, which may give it a head over labels; null for the model as it is.</param>

@@ -129,6 +129,9 @@ public sealed class Run : IDisposable
             Directory.Exists(saves) && Directory.EnumerateDirectories(saves).Any());
     }
 
+    /// <summary>The run's folder.</summary>
+    internal string Folder => folder.Path;
+
     /// <summary>Asks the run to save and stop after the step it is at.</summary>
     public void RequestStop() => stop.Cancel();
 
@@ -169,16 +172,17 @@ public sealed class Run : IDisposable
                 // bytes.
                 model?.Dispose();
                 model = null;
-                model = i == 0
-                    ? Materials.NewModel(visits[i].Stage)
-                    : Materials.OpenModel(Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model"), visits[i].Stage);
+                var origin = i == 0 ? Materials.BaseModel : Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model");
+                model = i == 0 ? Materials.NewModel(visits[i].Stage) : Materials.OpenModel(origin!, visits[i].Stage);
+                if (i == 0) foreach (var note in model.Model.Notes) Observer.Note(note);
                 // An unmerged delta stays on while the stage's abilities are measured.
                 using var runner = new StageRunner(
                     this,
                     visits[i],
                     place,
                     model,
-                    before);
+                    before,
+                    origin);
                 var report = runner.Train();
                 results.Add(Keep(
                     place,

@@ -25,7 +25,7 @@ public sealed class ComparedSide : IDisposable
 
     /// <summary>Whether a folder is an adapter's.</summary>
     /// <param name="folder">The folder.</param>
-    public static bool IsAdapter(string folder) => File.Exists(Path.Combine(folder, "adapter_config.json"));
+    public static bool IsAdapter(string folder) => AdapterFolder.Is(folder);
 
     /// <summary>Opens a folder.</summary>
     /// <param name="folder">A model's folder or an adapter's.</param>

@@ -74,7 +74,7 @@ public sealed class LowRank : IDisposable
         var (a, b) = factors[module];
         // What sums up to nothing is nothing but rounding, which is measured by what was summed.
         var whole = Math.Max(change.norm().item<float>(), 1e-3f * a.norm().item<float>() * b.norm().item<float>());
-        return (b.matmul(a) - change).norm().item<float>() / Math.Max(whole, 1e-30f);
+        return (b.mm(a) - change).norm().item<float>() / Math.Max(whole, 1e-30f);
     }
 
     /// <summary>Writes the adapter. A rank holds for all modules: smaller ones are filled with zeros, which change nothing.</summary>

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Tuning;
@@ -48,7 +47,7 @@ static class AdapterCombineVerb
             var place = work.Place(parsed);
             work.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
-            using var model = ModelFolder.Open(place);
+            using var model = Noted.Open(place);
             var sources = folders.Select(folder => work.Hubs.Adapter(parsed, folder)!).ToList();
             var sets = sources
                 .Select((folder, i) => (Set: DeltaSet.Load(model, folder, work.AnyBase.Read(parsed)), Weight: Number(shares[i])))

@@ -32,7 +32,7 @@ static class AdapterConvertVerb
             var place = work.Place(parsed);
             work.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
-            using var model = ModelFolder.Open(place);
+            using var model = Noted.Open(place);
             if (parsed.GetValue(tuned) is { } other)
                 Extract(
                     work,
@@ -85,7 +85,7 @@ static class AdapterConvertVerb
         string tuned,
         int rank)
     {
-        using var other = ModelFolder.Open(tuned);
+        using var other = Noted.Open(tuned);
         var gate = work.Open(parsed, other, place);
         using var result = LowRank.Extract(
             model,

@@ -31,7 +31,7 @@ static class AdapterImportVerb
             if (!(scale > 0 && double.IsFinite(scale))) throw new InputException($"--lora-alpha is {scale}; it must be more than 0.");
             var target = overwriting.Folder(parsed, parsed.GetRequiredValue(output), "adapter_config.json");
             TorchRuntime.Load();
-            using var opened = ModelFolder.Open(TextModel.Locate(hubs.Model(parsed, place)), allowed.Read(parsed));
+            using var opened = Noted.Open(TextModel.Locate(hubs.Model(parsed, place)), allowed.Read(parsed));
             using var deltas = DeltaSet.Import(
                 opened,
                 parsed.GetRequiredValue(file),

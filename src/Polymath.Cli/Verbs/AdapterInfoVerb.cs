@@ -122,7 +122,7 @@ static class AdapterInfoVerb
     private static void Attach(string model, string place, bool anyBase)
     {
         TorchRuntime.Load();
-        using var opened = ModelFolder.Open(model);
+        using var opened = Noted.Open(model);
         using var deltas = DeltaSet.Load(opened, place, anyBase);
         Console.WriteLine($"It fits {model}: all tensors are there, in their shapes, finite, and none is left over. "
             + $"{(deltas.Merges ? "It can be merged." : "It stays apart from the model.")}");

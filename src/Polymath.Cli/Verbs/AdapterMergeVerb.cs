@@ -31,7 +31,7 @@ static class AdapterMergeVerb
                 throw new InputException($"--dtype is '{name}'; known are {string.Join(", ", ModelWriter.Types.Keys)}.");
             TorchRuntime.Load();
             var source = work.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!;
-            using var model = ModelFolder.Open(place);
+            using var model = Noted.Open(place);
             model.Hold(parsed.GetValue(precision));
             var width = name is null ? ModelWriter.TypeOf(model) : ModelWriter.Types[name];
             using var deltas = DeltaSet.Load(model, source, work.AnyBase.Read(parsed));

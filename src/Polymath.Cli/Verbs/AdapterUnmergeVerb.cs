@@ -29,8 +29,8 @@ static class AdapterUnmergeVerb
             TorchRuntime.Load();
             var source = work.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!;
             var given = parsed.GetValue(basis);
-            using var before = given is null ? null : ModelFolder.Open(TextModel.Locate(work.Hubs.Model(parsed, given)));
-            using var merged = ModelFolder.Open(place);
+            using var before = given is null ? null : Noted.Open(TextModel.Locate(work.Hubs.Model(parsed, given)));
+            using var merged = Noted.Open(place);
             if (before is not null) Same(before, merged, given!, place);
             if (AdapterBase.Read(source) is { } made && AdapterBase.Of(merged).Models.Any(one => made.Models.Any(one.Fits)))
                 throw new InputException($"{place} is the model that {source} was made for: the adapter is not in it, and taking it out "

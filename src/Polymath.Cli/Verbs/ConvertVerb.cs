@@ -49,13 +49,8 @@ static class ConvertVerb
             overwriting.Folder(parsed, target, "config.json");
             TorchRuntime.Load();
             using var model = Head(parsed.GetValue(head), parsed.GetValue(labels)) is { } wanted
-                ? ModelFolder.OpenWithHead(
-                    place,
-                    wanted.Task,
-                    wanted.Labels,
-                    parsed.GetValue(seed),
-                    allowed.Read(parsed))
-                : ModelFolder.Open(place, allowed.Read(parsed));
+                ? Noted.OpenWithHead(place, wanted, parsed.GetValue(seed), allowed.Read(parsed))
+                : Noted.Open(place, allowed.Read(parsed));
             Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
             {
                 CompanionFiles.Copy(place, inside);

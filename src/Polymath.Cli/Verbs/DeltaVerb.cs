@@ -61,7 +61,7 @@ static class DeltaVerb
                     parsed.GetValue(budget),
                     parsed.GetValue(set)!);
             TorchRuntime.Load();
-            using var model = ModelFolder.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))));
+            using var model = Noted.Open(TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))));
             Print(model, shown, alone: file is null, parsed.GetValue(json));
             return Outcome.Done;
         }));

@@ -35,7 +35,7 @@ static class ExportVerb
             string place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder))),
                 target = overwriting.OneFile(parsed, "--gguf", parsed.GetRequiredValue(file));
             TorchRuntime.Load();
-            using var model = ModelFolder.Open(place, allowed.Read(parsed));
+            using var model = Noted.Open(place, allowed.Read(parsed));
             var writer = new GgufWriter();
             var tokenizer = new GgufTokenizer(place);
             new GgufModel(model).AddTo(writer, blocks, tokenizer.NameFor(Path.GetFileName(Path.GetFullPath(place))));

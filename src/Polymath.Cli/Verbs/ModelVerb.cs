@@ -48,7 +48,8 @@ static class ModelVerb
                 parsed.GetValue(reference),
                 parsed.GetValue(tolerance),
                 allowed.Read(parsed),
-                anyBase.Read(parsed));
+                anyBase.Read(parsed),
+                Noted.Tell);
             if (parsed.GetValue(json))
                 Console.WriteLine(JsonSerializer.Serialize(lines.Select(line => new
                 {
@@ -96,7 +97,7 @@ static class ModelVerb
 
     private static void Describe(string folder, IReadOnlyCollection<string> allowed, bool json)
     {
-        using var model = ModelFolder.Open(folder, allowed);
+        using var model = Noted.Open(folder, allowed);
         var sizes = model.Sizes;
         var types = new Dictionary<string, string>();
         foreach (var path in ModelFolder.Files(folder))
@@ -114,7 +115,7 @@ static class ModelVerb
                 new
                 {
                     family, folder, sizes.Layers, sizes.HiddenSize, sizes.Heads, sizes.KeyValueHeads, sizes.HeadWidth, sizes.VocabularySize,
-                    sizes.ContextLength, parameters = count, runBytes = bytes, trainBytes = training, weights,
+                    sizes.ContextLength, parameters = count, runBytes = bytes, trainBytes = training, notes = model.Notes, weights,
                 },
                 TokenizerVerb.Layout));
             return;

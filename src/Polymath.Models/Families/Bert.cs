@@ -56,7 +56,10 @@ public sealed class Bert : LanguageModel
         var epsilon = read.Double("layer_norm_eps", 1e-12);
         headActivation = activation = new Activation(read.Text("hidden_act", "gelu"));
 
-        var table = parts.Table(root + "embeddings.word_embeddings.weight", vocabulary, hidden);
+        var words = root + "embeddings.word_embeddings.weight";
+        var head = roberta ? "lm_head.decoder.weight" : "cls.predictions.decoder.weight";
+        var tied = LabelHead.TaskOf(read) is not null || parts.Ties(read, words, head, tied: true);
+        var table = parts.Table(words, vocabulary, hidden);
         positions = parts.Weight(root + "embeddings.position_embeddings.weight", context, hidden);
         kinds = parts.Weight(root + "embeddings.token_type_embeddings.weight", read.Int("type_vocab_size", 2), hidden);
         first = parts.Norm(NormKind.Layer, root + "embeddings.LayerNorm", hidden, epsilon);
@@ -103,12 +106,8 @@ public sealed class Bert : LanguageModel
         }
         else
         {
-            var (head, map, scale, bias) = roberta ? ("lm_head.decoder.weight", "lm_head.dense", "lm_head.layer_norm", "lm_head.bias")
-                : (
-                    "cls.predictions.decoder.weight",
-                    "cls.predictions.transform.dense",
-                    "cls.predictions.transform.LayerNorm",
-                    "cls.predictions.bias");
+            var (map, scale, bias) = roberta ? ("lm_head.dense", "lm_head.layer_norm", "lm_head.bias")
+                : ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias");
             transform = parts.Linear(
                 map,
                 Role.Head,
@@ -119,7 +118,6 @@ public sealed class Bert : LanguageModel
             transformNorm = parts.Norm(NormKind.Layer, scale, hidden, epsilon);
             // RoBERTa's head is bent by GELU whatever its blocks are.
             if (roberta) headActivation = new Activation("gelu");
-            var tied = read.Bool("tie_word_embeddings", true);
             var output = tied ? table : parts.Table(head, vocabulary, hidden);
             // Where the head stands alone its bias does too; the one beside it is read by nobody, and kept for the file's sake.
             var own = head.Replace(".weight", ".bias", StringComparison.Ordinal);

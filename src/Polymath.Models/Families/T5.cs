@@ -67,6 +67,14 @@ public sealed class T5 : LanguageModel
             vocabulary,
             hidden,
             tied: true);
+        // A head that stands apart in spite of the configuration is still scaled as the configuration says.
+        if (tied && !Tokens.IsTied) read.Correct("scale_decoder_outputs", scalesOutput);
+        foreach (var copy in new[] { "encoder.embed_tokens.weight", "decoder.embed_tokens.weight" })
+        {
+            if (parts.Differs(root + "shared.weight", root + copy))
+                throw new InputException($"{root + copy} has other numbers than {root}shared.weight; a T5 with two tables of token vectors "
+                    + "is not known. Take the file that its authors published.");
+        }
 
         Stack Build(string name, int count, bool reads)
         {

@@ -142,7 +142,7 @@ public sealed class Projection(
         var bias = withBias ? Bias : null;
         if (Weight.Quantized is { } few) return QuantizedProduct.Linear(x, few, bias?.Value);
         if (Transposed && !HalfProduct.Holds(Weight.Value))
-            return bias is null ? x.matmul(Weight.Value) : addmm(
+            return bias is null ? x.mm(Weight.Value) : addmm(
                 bias.Value,
                 x,
                 Weight.Value,

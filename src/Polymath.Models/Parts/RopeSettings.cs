@@ -4,10 +4,7 @@ namespace Polymath.Models.Parts;
 /// <param name="Theta">The base of the frequencies.</param>
 public sealed record RopeSettings(double Theta = 10000)
 {
-    /// <summary>The kinds that are known.</summary>
-    public static IReadOnlyList<string> Types { get; } = ["default", "linear", "dynamic", "llama3", "yarn", "longrope"];
-
-    /// <summary>One of <see cref="Types"/>.</summary>
+    /// <summary>default, linear, dynamic, llama3, yarn or longrope.</summary>
     public string Type { get; init; } = "default";
 
     /// <summary>How far the context is stretched.</summary>
@@ -71,6 +68,19 @@ public sealed record RopeSettings(double Theta = 10000)
                 return ([.. plain.Select((f, i) => f / divisors[i])], attention);
             default:
                 return ([.. plain], 1);
+        }
+    }
+
+    /// <summary>Refuses settings that do not fit a width.</summary>
+    /// <param name="width">R, the elements that turn.</param>
+    /// <exception cref="Polymath.Recipes.InputException">longrope has not one divisor for each of the R/2 pairs.</exception>
+    internal void Check(int width)
+    {
+        if (Type != "longrope") return;
+        foreach (var (name, factors) in new[] { ("short_factor", ShortFactors), ("long_factor", LongFactors) })
+        {
+            if (factors.Count != width / 2)
+                throw ConfigReader.Fault(name, $"has {factors.Count} numbers; {width} elements of a head turn, which takes {width / 2}");
         }
     }
 

@@ -31,6 +31,7 @@ public sealed class Rotary : IDisposable
         ArgumentNullException.ThrowIfNull(settings);
         (this.settings, this.interleaved) = (settings, interleaved);
         Width = (int)(headWidth * settings.Partial);
+        settings.Check(Width);
     }
 
     /// <summary>The frequencies.</summary>

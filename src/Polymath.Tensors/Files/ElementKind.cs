@@ -20,6 +20,7 @@ static class ElementKind
         ["BOOL"] = (ScalarType.Bool, 1),
         ["F8_E4M3"] = (ScalarType.BFloat16, 1),
         ["F8_E5M2"] = (ScalarType.BFloat16, 1),
+        ["F8_E8M0"] = (ScalarType.BFloat16, 1),
     };
 
     internal static IEnumerable<string> Names => kinds.Keys;
@@ -37,6 +38,9 @@ static class ElementKind
     /// Micikevicius et al. 2022.</param>
     internal static ushort[] EightBitTable(string kind)
     {
+        // Powers of two alone, 2^(bits - 127), and NaN: the scales of the MX formats (OCP 2023).
+        if (kind == "F8_E8M0")
+            return [.. Enumerable.Range(0, 256).Select(bits => (ushort)(bits == 0 ? 0x40 : bits == 255 ? 0x7FC0 : bits << 7))];
         var (mantissaBits, bias) = kind == "F8_E4M3" ? (3, 7) : (2, 15);
         var table = new ushort[256];
         for (var bits = 0; bits < 256; bits++)

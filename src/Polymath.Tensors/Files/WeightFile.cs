@@ -55,6 +55,18 @@ public abstract unsafe class WeightFile : IDisposable
         using (mapped) return mapped.clone();
     }
 
+    /// <summary>The bytes of a tensor whose elements lie densely, [bytes], over the mapped pages, without a copy.</summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <exception cref="InputException">The elements do not lie side by side.</exception>
+    public Tensor MapBytes(string name)
+    {
+        var entry = Entry(name);
+        if (entry.Strides is not null) throw new InputException($"{Path}: the elements of {name} do not lie side by side.");
+        return entry.Length == 0
+            ? empty(0, dtype: ScalarType.Byte)
+            : LibTorch.FromBlob(pages!.Start + entry.Start, [entry.Length], ScalarType.Byte);
+    }
+
     private Tensor Widened(WeightEntry entry)
     {
         var strides = entry.Strides;
@@ -79,6 +91,18 @@ public abstract unsafe class WeightFile : IDisposable
         return entry.Length > int.MaxValue
             ? throw new InputException($"{Path}: {name} has {entry.Length:N0} bytes, more than one span holds.")
             : new ReadOnlySpan<byte>(pages!.Start + entry.Start, (int)entry.Length);
+    }
+
+    /// <summary>Some of the bytes of a tensor whose elements lie densely.</summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="start">The first byte.</param>
+    /// <param name="count">The number of bytes.</param>
+    internal ReadOnlySpan<byte> Bytes(string name, long start, int count)
+    {
+        var entry = Entry(name);
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(start + count, entry.Length);
+        return new ReadOnlySpan<byte>(pages!.Start + entry.Start + start, count);
     }
 
     /// <summary>Gives each tensor's bytes to a consumer, in the order of its elements, in pieces, without holding them all.</summary>

@@ -167,10 +167,10 @@ public static unsafe class CachedAttention
         {
             int first = reach.First[t], count = reach.Last[t] - first;
             Tensor Seen(Tensor kept) => kept[reach.Slots[t]].narrow(1, first, count).repeat_interleave(group, 0);
-            var scores = query[t].unsqueeze(1).matmul(Seen(keys).transpose(1, 2)) * form.Scale;     // [heads, 1, keys]
+            var scores = query[t].unsqueeze(1).bmm(Seen(keys).transpose(1, 2)) * form.Scale;     // [heads, 1, keys]
             if (form.SoftCap > 0) scores = (scores / form.SoftCap).tanh() * form.SoftCap;
             if (bias is not null) scores += bias.Table.narrow(1, bias.Zero + first - reach.Places[t], count).unsqueeze(1);
-            rows[t] = scores.softmax(-1).matmul(Seen(values)).squeeze(1);
+            rows[t] = scores.softmax(-1).bmm(Seen(values)).squeeze(1);
         }
         return stack(rows, 0);
     }

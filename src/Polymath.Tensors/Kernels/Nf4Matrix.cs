@@ -189,13 +189,20 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
     /// </summary>
     public static float[] ScaleLevels()
     {
-        using var scope = NewDisposeScope();
         var levels = new List<float> { 0, 1 };
         for (var decade = 0; decade < 7; decade++)
         {
-            var edges = linspace(0.1, 1, (1 << decade) + 1, ScalarType.Float32);
-            var middles = (edges.narrow(0, 0, 1 << decade) + edges.narrow(0, 1, 1 << decade)) / 2 * Math.Pow(10, decade - 6);
-            foreach (var level in middles.data<float>().ToArray()) levels.AddRange([level, -level]);
+            var count = 1 << decade;
+            // PyTorch's linspace from 0.1 to 1 as its vector code rounds it, on every CPU: libtorch's own depends on the instructions that
+            // it finds.
+            var step = (1 - 0.1f) / count;
+            float Edge(int i) => i < (count + 1) / 2 ? MathF.FusedMultiplyAdd(step, i, 0.1f) : MathF.FusedMultiplyAdd(-step, count - i, 1);
+            var power = (float)Math.Pow(10, decade - 6);
+            for (var i = 0; i < count; i++)
+            {
+                var level = (Edge(i) + Edge(i + 1)) / 2 * power;
+                levels.AddRange([level, -level]);
+            }
         }
         levels.Sort();
         return [.. levels];

@@ -107,7 +107,7 @@ public sealed unsafe class RaggedAttention : Fused
                 keys = reach.KeyOffsets[r + 1] - reach.KeyOffsets[r];
             Tensor Keys(Tensor x) => x.narrow(0, reach.KeyOffsets[r], keys).transpose(0, 1).repeat_interleave(group, 0);
             // [heads, queries, keys]
-            var scores = query.narrow(0, start, length).transpose(0, 1).matmul(Keys(key).transpose(1, 2)) * form.Scale;
+            var scores = query.narrow(0, start, length).transpose(0, 1).bmm(Keys(key).transpose(1, 2)) * form.Scale;
             if (form.SoftCap > 0) scores = (scores / form.SoftCap).tanh() * form.SoftCap;
             var places = arange(keys, device: query.device);
             if (bias is not null)
@@ -118,7 +118,7 @@ public sealed unsafe class RaggedAttention : Fused
             }
             Tensor Bound(int[] of) => tensor(of.AsSpan(start, length).ToArray(), device: query.device).unsqueeze(1);
             var hidden = places.lt(Bound(reach.First)).logical_or(places.ge(Bound(reach.Last)));
-            rows.Add(scores.masked_fill(hidden, float.NegativeInfinity).softmax(-1).matmul(Keys(value)).transpose(0, 1));
+            rows.Add(scores.masked_fill(hidden, float.NegativeInfinity).softmax(-1).bmm(Keys(value)).transpose(0, 1));
         }
         return cat(rows, 0);
     }

@@ -9,12 +9,18 @@ public abstract class HubSelection
 {
     private const string Configuration = "config.json", AdapterConfiguration = "adapter_config.json";
 
-    // In the order in which a model's folder is read.
-    private static readonly (string Index, string Single)[] Weights =
-        [("model.safetensors.index.json", "model.safetensors"), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
+    /// <summary>
+    /// The files that hold a model's weights or name those that do, in the order in which a folder is read: that of transformers.
+    /// </summary>
+    public static IReadOnlyList<string> WeightNames { get; } =
+        ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+
     private static readonly string[] AdapterWeights = ["adapter_model.safetensors", "adapter_model.bin"];
     private static readonly string[] Tokenizers =
-        ["tokenizer.json", "tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt"];
+    [
+        "tokenizer.json", "tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "tiktoken.model", "vocab.json",
+        "vocab.txt",
+    ];
 
     private static readonly string[] Globs = ["*.tiktoken", "conversion-*.json", "additional_chat_templates/*.jinja"];
 
@@ -69,14 +75,14 @@ public abstract class HubSelection
 
     private static List<string> WeightsOf(string source, IReadOnlyList<string> all, Func<string, byte[]?> read)
     {
-        foreach (var (index, single) in Weights)
+        var taken = WeightNames.FirstOrDefault(all.Contains);
+        if (taken is null)
         {
-            if (all.Contains(index)) return [index, .. read(index) is { } content ? Shards(source, index, content, all) : []];
-            if (all.Contains(single)) return [single];
+            throw new InputException($"{source} has no weights that can be read: none of model.safetensors, pytorch_model.bin, whole or in "
+                + $"shards. {Holds(all)}. Name a repository with safetensors.");
         }
-        throw new InputException($"{source} has no weights that can be read: none of "
-            + $"{string.Join(", ", Weights.Select(pair => pair.Single))}, whole or in shards. {Holds(all)}. Name a repository with "
-            + "safetensors.");
+        if (!taken.EndsWith(".json", StringComparison.Ordinal)) return [taken];
+        return [taken, .. read(taken) is { } content ? Shards(source, taken, content, all) : []];
     }
 
     private static List<string> Shards(string source, string index, byte[] content, IReadOnlyList<string> all)
@@ -84,7 +90,7 @@ public abstract class HubSelection
         try
         {
             var names = (JsonNode.Parse(content)?["weight_map"] as JsonObject ?? throw new JsonException("it has no weight_map."))
-                .Select(pair => pair.Value?.ToString() ?? "").Distinct().ToList();
+                .Select(pair => pair.Value?.ToString() ?? "").Distinct().Select(name => ShardPath.Inside(name) ?? name).Distinct().ToList();
             return names.Find(name => !all.Contains(name)) is { } missing
                 ? throw new InputException($"{index} of {source} names the shard '{missing}', which is not there. Name another revision.")
                 : names;

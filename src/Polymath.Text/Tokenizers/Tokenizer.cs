@@ -110,9 +110,14 @@ public abstract class Tokenizer
     /// tokenizers came in (<c>tokenizer.model</c>, <c>spiece.model</c>, <c>ice_text.model</c>, <c>*.tiktoken</c>, <c>vocab.json</c> with
     /// <c>merges.txt</c>, <c>vocab.txt</c>).
     /// </summary>
+    /// <remarks>
+    /// Tokens that stand only in the settings beside a folder's <c>tokenizer.json</c> are added as transformers adds them.
+    /// </remarks>
     /// <param name="folderOrFile">The file, or the folder it lies in.</param>
+    /// <param name="rows"> The rows of the model's token table, where they are known. A token that the settings beside the file name, that
+    /// has no id, and that would get one behind these rows is left out: a model that was never given a row for it cannot read it. </param>
     /// <exception cref="InputException">There is no such file, it is damaged, or it holds a kind that is not known.</exception>
-    public static Tokenizer Load(string folderOrFile) => TokenizerFolder.Load(folderOrFile);
+    public static Tokenizer Load(string folderOrFile, int? rows = null) => TokenizerFolder.Load(folderOrFile, rows);
 }
 
 /// <summary>What a tokenizer consists of, in words.</summary>

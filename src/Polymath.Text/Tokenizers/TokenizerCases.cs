@@ -53,13 +53,19 @@ public static class TokenizerCases
         var text = item.Get("text").Text();
         var (ids, plain) = (tokenizer.Encode(text, true), tokenizer.Encode(text));
         CompareIds("ids", ids);
-        CompareIds("ids_plain", plain);
+        // Hugging Face's tokenizers recognise special tokens that are written out, tiktoken's encode_ordinary spells them: a case says what
+        // its library did.
+        if (!Says("ids_plain", plain) && !Says("ids_plain", tokenizer.EncodePlain(text)))
+            CompareIds("ids_plain", plain);
         if (item.Find("tokens") is { } tokens)
             Compare("tokens", [.. tokens.Items().Select(token => token.Text())], tokenizer.Tokens(text));
         if (item.Find("decoded") is { } decoded)
             Compare("decoded", [decoded.Text()], [tokenizer.Decode(plain, false)]);
         if (item.Find("decoded_skip") is { } skipped)
             Compare("decoded_skip", [skipped.Text()], [tokenizer.Decode(ids)]);
+
+        bool Says(string name, int[] found) =>
+            item.Find(name) is { } expected && Numbers(expected).SequenceEqual(found.Select(id => id.ToString()));
 
         void CompareIds(string name, int[] found)
         {

@@ -6,7 +6,8 @@ namespace Polymath.Text;
 /// <summary>Finds the tokenizer in a model's folder, whatever files it came in.</summary>
 internal sealed class TokenizerFolder
 {
-    private static readonly string[] PieceFiles = ["tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model"];
+    private static readonly string[] PieceFiles =
+        ["tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "tiktoken.model"];
     private static readonly string[] SettingFiles = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
     private readonly Dictionary<string, ReadOnlyMemory<byte>> _files = [];
     private readonly List<JsonPart> _settings = [];
@@ -31,13 +32,15 @@ internal sealed class TokenizerFolder
     public string Class => Find("tokenizer_class")?.Text() is { } name ? name.Replace("Fast", "", StringComparison.Ordinal) : "";
 
     /// <summary>Reads the tokenizer of a folder, or of a file.</summary>
-    public static Tokenizer Load(string folderOrFile)
+    /// <param name="folderOrFile">The folder, or the file.</param>
+    /// <param name="rows">The rows of the model's token table, where they are known.</param>
+    public static Tokenizer Load(string folderOrFile, int? rows = null)
     {
         if (File.Exists(folderOrFile))
             return LoadFile(folderOrFile);
         var whole = System.IO.Path.Combine(folderOrFile, Tokenizer.FileName);
         if (File.Exists(whole))
-            return TokenizerReader.Read(whole, JsonPart.ReadFile(whole));
+            return TokenizerReader.Read(whole, JsonPart.ReadFile(whole), AddedBeside.Of(folderOrFile), rows);
         if (!Directory.Exists(folderOrFile))
             throw Missing(folderOrFile);
         var folder = new TokenizerFolder(folderOrFile);

@@ -17,11 +17,19 @@ internal static class TokenizerReader
     /// <param name="file">The file's name, for messages.</param>
     /// <param name="bytes">The file's content.</param>
     /// <exception cref="InputException">The content is damaged, or of a kind that is not known.</exception>
-    public static Tokenizer Read(string file, byte[] bytes)
+    /// <param name="beside">The tokens that stand beside the file; null for none.</param>
+    /// <param name="rows">The rows of the model's token table, where they are known.</param>
+    public static Tokenizer Read(string file, byte[] bytes, AddedBeside? beside = null, int? rows = null)
     {
         var root = JsonPart.Parse(file, bytes);
         var model = ReadModel(root.Get("model"));
         var added = ReadAdded(root.Find("added_tokens"), model.Vocabulary);
+        if (beside is not null)
+        {
+            var tokens = new SortedDictionary<int, AddedToken>(added.ToDictionary(token => token.Id));
+            if (beside.Add(tokens, model.Vocabulary, rows))
+                (added, bytes) = ([.. tokens.Values], AddedBeside.Written(bytes, tokens.Values));
+        }
         var normalizer = NormalizerReader.Read(root.Find("normalizer"));
         var steps = PreTokenizerReader.Read(root.Find("pre_tokenizer"), model.CanReadBytes, out var readsBytes);
         var post = PostProcessor.Read(root.Find("post_processor"));

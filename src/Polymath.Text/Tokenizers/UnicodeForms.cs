@@ -150,24 +150,28 @@ internal static class UnicodeForms
         }
     }
 
-    // Marks are sorted by class, those of one class keeping their order.
+    // Marks are sorted by class, those of one class keeping their order. A text may hold any number of them in a row: the work must not
+    // grow with their square.
     private static void Reorder(List<int> codes)
     {
-        for (var i = 1; i < codes.Count; i++)
+        Span<int> places = stackalloc int[byte.MaxValue + 2];
+        for (var start = 0; start < codes.Count; start++)
         {
-            var code = codes[i];
-            var own = ClassOf(code);
-            if (own == 0)
-                continue;
-            var at = i;
-            while (at > 0 && ClassOf(codes[at - 1]) > own)
-            {
-                codes[at] = codes[at - 1];
-                at--;
-            }
-
-            codes[at] = code;
+            var end = start;
+            var sorted = true;
+            for (byte last = 0; end < codes.Count && ClassOf(codes[end]) is not 0 and var own; end++, last = own) sorted &= own >= last;
+            if (!sorted) SortByClass(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(codes)[start..end], places);
+            start = end;
         }
+    }
+
+    // Counts each class, then puts every mark behind those of lower classes.
+    private static void SortByClass(Span<int> marks, Span<int> places)
+    {
+        places.Clear();
+        foreach (var code in marks) places[ClassOf(code) + 1]++;
+        for (var i = 1; i < places.Length; i++) places[i] += places[i - 1];
+        foreach (var code in marks.ToArray()) marks[places[ClassOf(code)]++] = code;
     }
 
     private static void Compose(List<int> codes)

@@ -53,13 +53,15 @@ public sealed class ReferenceCheck : IDisposable
     /// <param name="tolerance">The difference allowed.</param>
     /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
     /// <param name="anyBase">Whether the adapter may have been made for another model.</param>
+    /// <param name="tell">Takes what was read otherwise than the model's folder seems to say.</param>
     public static IReadOnlyList<ReferenceLine> Run(
         string folder,
         string? adapter = null,
         string? file = null,
         double tolerance = DefaultTolerance,
         IReadOnlyCollection<string>? allowed = null,
-        bool anyBase = false)
+        bool anyBase = false,
+        Action<string>? tell = null)
     {
         var own = Path.Combine(folder, "reference.safetensors");
         var path = file ?? Path.Combine(adapter ?? folder, "reference.safetensors");
@@ -73,6 +75,7 @@ public sealed class ReferenceCheck : IDisposable
             capped: true,
             allowed,
             anyBase,
+            tell,
             out var caps);
         if (!caps || lines.All(line => line.Passed)) return lines;
         // A reference that transformers made by its default attention was made without the cap: both are looked at, and the one that agrees
@@ -86,6 +89,7 @@ public sealed class ReferenceCheck : IDisposable
             capped: false,
             allowed,
             anyBase,
+            null,
             out _);
         return uncapped.All(line => line.Passed) ? [.. uncapped.Select(line => line with { Note = Uncapped })] : lines;
     }
@@ -102,9 +106,11 @@ public sealed class ReferenceCheck : IDisposable
         bool capped,
         IReadOnlyCollection<string>? allowed,
         bool anyBase,
+        Action<string>? tell,
         out bool caps)
     {
         using var model = ModelFolder.Open(folder, allowed);
+        foreach (var note in model.Notes) tell?.Invoke(note);
         caps = model.CapsScores;
         if (!capped) model.CapsScores = false;
         // A layout that was taught over other tokens does not fit; a folder of weights alone has none to hold it against.

@@ -13,6 +13,9 @@ namespace Polymath.Training.Objectives;
 public sealed class DirectPreference(double beta, double answerWeight) : Objective
 {
     /// <inheritdoc/>
+    public override IReadOnlyList<string> Figures { get; } = ["margin", "accuracy"];
+
+    /// <inheritdoc/>
     public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
     {
         ArgumentNullException.ThrowIfNull(model);

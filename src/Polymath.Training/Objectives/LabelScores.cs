@@ -7,6 +7,9 @@ namespace Polymath.Training.Objectives;
 public sealed class LabelScores : Objective
 {
     /// <inheritdoc/>
+    public override IReadOnlyList<string> Figures { get; } = ["accuracy"];
+
+    /// <inheritdoc/>
     public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
     {
         ArgumentNullException.ThrowIfNull(items);

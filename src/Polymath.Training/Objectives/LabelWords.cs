@@ -11,6 +11,9 @@ namespace Polymath.Training.Objectives;
 public sealed class LabelWords(Verbalizer verbalizer) : Objective
 {
     /// <inheritdoc/>
+    public override IReadOnlyList<string> Figures { get; } = ["accuracy"];
+
+    /// <inheritdoc/>
     public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
     {
         ArgumentNullException.ThrowIfNull(items);

@@ -29,6 +29,11 @@ public abstract class Objective
     /// <param name="items">The items.</param>
     public abstract Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items);
 
+    /// <summary>
+    /// The names of the further figures that <see cref="Score.Metrics"/> holds, in the order in which processes sum them.
+    /// </summary>
+    public virtual IReadOnlyList<string> Figures => [];
+
     /// <summary>How much an item counts: its share of <see cref="Score.Count"/>.</summary>
     /// <param name="item">The item.</param>
     public virtual double CountOf(Item item) => 1;

@@ -15,13 +15,16 @@ namespace Polymath.Training.Stages;
 /// <param name="folder">The stage's folder.</param>
 /// <param name="model">The model, changed in place.</param>
 /// <param name="stepsBefore">The steps of the stages before.</param>
+/// <param name="origin">The folder that the model was read from; null for fresh weights.</param>
 public sealed class StageRunner(
     Run run,
     StageVisit visit,
     string folder,
     TextModel model,
-    int stepsBefore) : IDisposable
+    int stepsBefore,
+    string? origin = null) : IDisposable
 {
+    private ModelSignature? began;
     private readonly StageSpec stage = visit.Stage;
     private TrainedMethod? method;
 
@@ -32,6 +35,7 @@ public sealed class StageRunner(
     {
         var batch = stage.Batch ?? new BatchSpec();
         batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), model.Model.Sizes.ContextLength) };
+        began = ModelSignature.Of(model.Model);
         method = Attach();
         if (method.Looks) Look(batch);
         // A source that samples measures its own rounds under the number of the step that needs them.
@@ -72,20 +76,23 @@ public sealed class StageRunner(
             optimizer,
             new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()),
             batch,
-            run.Peers);
+            run.Peers)
+        {
+            Practice = () => new Practice(method, model.Model, batch.GradientCheckpointing),
+        };
         progress.CatchUp();
         while (progress.State.Step < steps)
         {
             if (run.Stop.IsCancellationRequested || run.StopAfter <= stepsBefore + progress.State.Step) progress.Pause();
             current = progress.State.Step + 1;
             var started = Stopwatch.GetTimestamp();
-            var report = progress.OrPause(() => Step(loop, current, batch.GradientCheckpointing));
+            var report = progress.OrPause(() => loop.Step(current, run.Stop));
             progress.Done(report, Stopwatch.GetElapsedTime(started), steps);
         }
         progress.TakeBest(steps);
         var gate = method.Finish(
             folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model), optimizer: optimizer);
-        using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), model.Save);
+        using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), Save);
         var state = progress.State;
         return new StageReport(
             visit.Name,
@@ -102,22 +109,6 @@ public sealed class StageRunner(
             Process.GetCurrentProcess().PeakWorkingSet64 / 1e6,
             method.Unmerged,
             gate);
-    }
-
-    // Dropout and what is computed anew are for steps only, not for what is measured between them.
-    private StepReport Step(Loop loop, int number, bool gradientCheckpointing)
-    {
-        method!.Training = true;
-        model.Model.GradientCheckpointing = gradientCheckpointing;
-        try
-        {
-            return loop.Step(number, run.Stop);
-        }
-        finally
-        {
-            model.Model.GradientCheckpointing = false;
-            method.Training = false;
-        }
     }
 
     // What was seen is written down first and read again: a resumed stage starts from the same bytes and does not look twice.
@@ -150,7 +141,32 @@ public sealed class StageRunner(
         text => model.Tokenizer.Encode(text, addSpecialTokens: true),
         run.PlacesFor(visit, folder));
 
+    // A stage that keeps its adapter apart leaves the model that it found, which lies in its own place: it is named, and not written again.
+    // A base that was rounded is another model, and so is one with a fresh head.
+    private void Save(string place)
+    {
+        var same = method!.Unmerged && !stage.TrainsHead && model.Model.Unrounded is null && ModelSignature.Of(model.Model) == began;
+        if (same && origin is not null) model.SaveOver(place, Path.Combine(folder, "model"), origin, run.Folder);
+        else model.Save(place);
+    }
+
     private sealed class Unseen : RunObserver;
+
+    // Dropout and what is computed anew are for gradients only: not for what is measured between steps, sampled for them, or scored as a
+    // reference.
+    private sealed class Practice : IDisposable
+    {
+        private readonly TrainedMethod method;
+        private readonly LanguageModel model;
+
+        internal Practice(TrainedMethod method, LanguageModel model, bool gradientCheckpointing)
+        {
+            (this.method, this.model) = (method, model);
+            (method.Training, model.GradientCheckpointing) = (true, gradientCheckpointing);
+        }
+
+        public void Dispose() => (method.Training, model.GradientCheckpointing) = (false, false);
+    }
 
     /// <summary>Detaches a delta that was not merged: what comes next starts from the model without it.</summary>
     public void Dispose() => method?.Dispose();

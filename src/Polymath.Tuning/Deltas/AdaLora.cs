@@ -61,13 +61,13 @@ public sealed class AdaLora : AddedDelta
     }
 
     /// <inheritdoc/>
-    public override Tensor Change() => B.Value.matmul(A.Value * E.Value) * scale;
+    public override Tensor Change() => B.Value.mm(A.Value * E.Value) * scale;
 
     /// <summary>‖P·Pᵀ − I‖ of a delta's two bases, averaged: what keeps them orthogonal in training.</summary>
     public Tensor Skewness()
     {
         static Tensor Gap(Tensor square) => (square - eye(square.size(0))).norm();
-        return (Gap(A.Value.matmul(A.Value.t())) + Gap(B.Value.t().matmul(B.Value))) / 2;
+        return (Gap(A.Value.mm(A.Value.t())) + Gap(B.Value.t().mm(B.Value))) / 2;
     }
 
     private static int Kept(AdapterConfiguration configuration, JsonNode marks) =>

@@ -44,7 +44,7 @@ public sealed class Boft : TurnedDelta
             if (factor == still) turns = BlockDropout.Of(turns, dropout);
             // x·(P·D·Pᵀ): row i of P has its one at order[i].
             var shuffled = zeros_like(x).index_copy(1, orders[factor], x);
-            var turned = shuffled.view(x.size(0), count, size).transpose(0, 1).matmul(turns).transpose(0, 1).reshape(x.size(0), -1);
+            var turned = shuffled.view(x.size(0), count, size).transpose(0, 1).bmm(turns).transpose(0, 1).reshape(x.size(0), -1);
             x = turned.index_select(1, orders[factor]);
         }
         return x;

@@ -179,7 +179,7 @@ sealed class InnerMap
     {
         if (heads == 1) return nn.functional.linear(x, matrix(), bias.Value);
         // [heads, n, share] · [heads, share, D].
-        var y = x.view(x.size(0), heads, -1).transpose(0, 1).matmul(matrix());
+        var y = x.view(x.size(0), heads, -1).transpose(0, 1).bmm(matrix());
         return y.transpose(0, 1).reshape(x.size(0), -1) + bias.Value;
     }
 
@@ -227,6 +227,6 @@ sealed class InnerMap
                 input / n);
         // Σ Aᵢ ⊗ (LᵢRᵢ): [n, n, n] with [n, out/n, in/n] gives [out, in].
         return new InnerMap(
-            () => einsum("iab,icd->acbd", rule.Value, left.Value.matmul(right.Value)).reshape(output, input), bias, [left, right], 1);
+            () => einsum("iab,icd->acbd", rule.Value, left.Value.bmm(right.Value)).reshape(output, input), bias, [left, right], 1);
     }
 }

@@ -27,9 +27,9 @@ public sealed class Hra : TurnedDelta
         if (orthogonal)
         {
             var all = stack(units, 1);
-            return x - x.matmul(all).matmul(all.t()) * 2;
+            return x - x.mm(all).mm(all.t()) * 2;
         }
-        for (var i = units.Count - 1; i >= 0; i--) x = x - x.matmul(units[i]).unsqueeze(1) * units[i] * 2;
+        for (var i = units.Count - 1; i >= 0; i--) x = x - x.mm(units[i].unsqueeze(1)) * units[i] * 2;
         return x;
     }
 

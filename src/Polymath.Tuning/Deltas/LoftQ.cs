@@ -45,7 +45,7 @@ static class LoftQ
                 a.Assign(v.narrow(0, 0, rank) * root.unsqueeze(1));
                 b.Assign(u.narrow(1, 0, rank) * root / scale);
             }
-            if (turn + 1 < turns) rest = weight - b.Value.matmul(a.Value) * scale;
+            if (turn + 1 < turns) rest = weight - b.Value.mm(a.Value) * scale;
         }
         target.Assign(rest, null);
         target.Weight.Quantize(QuantizedForm.Nf4, target.Transposed);

@@ -66,7 +66,7 @@ public sealed class Loha : DenseDelta
     }
 
     /// <inheritdoc/>
-    public override Tensor Change() => a1.Value.matmul(b1.Value) * a2.Value.matmul(b2.Value) * scale;
+    public override Tensor Change() => a1.Value.mm(b1.Value) * a2.Value.mm(b2.Value) * scale;
 
     private static void Attach(DeltaParts parts)
     {

@@ -36,7 +36,7 @@ public sealed class Lokr : AddedDelta
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
 
-    private static Tensor Factor(IReadOnlyList<Weight> parts) => parts.Count == 1 ? parts[0].Value : parts[0].Value.matmul(parts[1].Value);
+    private static Tensor Factor(IReadOnlyList<Weight> parts) => parts.Count == 1 ? parts[0].Value : parts[0].Value.mm(parts[1].Value);
 
     /// <inheritdoc/>
     public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)

@@ -126,7 +126,7 @@ public sealed class Lora : Delta
     }
 
     /// <summary>s·(BA − B₀A₀) [out, in].</summary>
-    public Tensor Change() => (anchor is { } start ? B.Value.matmul(A.Value) - start.B.matmul(start.A) : B.Value.matmul(A.Value)) * Scale;
+    public Tensor Change() => (anchor is { } start ? B.Value.mm(A.Value) - start.B.mm(start.A) : B.Value.mm(A.Value)) * Scale;
 
     /// <inheritdoc/>
     public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias)
@@ -281,8 +281,8 @@ public sealed class Lora : Delta
         var (turn, _) = linalg.qr(
             tensor(Start.Normal(1).Draw(rank * rank, new RandomStream(parts.Seed, target.Name + ".orthogonal")), rank, rank));
         var halves = turn.view(half, 2, rank);
-        a.Assign(halves.select(1, 0).t().matmul(a.Value.narrow(0, 0, half)) / 10);
-        b.Assign(b.Value.narrow(1, 0, half).matmul(halves.select(1, 1)) / 10);
+        a.Assign(halves.select(1, 0).t().mm(a.Value.narrow(0, 0, half)) / 10);
+        b.Assign(b.Value.narrow(1, 0, half).mm(halves.select(1, 1)) / 10);
     }
 
     // The directions of outputs that a weight [out, in] uses least: they stay as they are, and A is learned (MiCA).

@@ -56,7 +56,7 @@ public sealed class LoraExperts : AddedDelta
     }
 
     /// <inheritdoc/>
-    public override Tensor Change() => B.matmul(A) * scale;
+    public override Tensor Change() => B.mm(A) * scale;
 
     /// <summary>Plugs the deltas that <c>target_parameters</c> names: whole names of stacks, or the ends of their names.</summary>
     /// <param name="parts">What the adapter is made of.</param>

@@ -51,11 +51,11 @@ public sealed class LoraTokens(
     /// <param name="vectors">The table.</param>
     internal Tensor Lengths(Tensor vectors) => Changed(vectors.to(ScalarType.Float32)).norm(0);
 
-    private Tensor Changed(Tensor vectors) => vectors + b.Value.matmul(a.Value).t() * scale;
+    private Tensor Changed(Tensor vectors) => vectors + b.Value.mm(a.Value).t() * scale;
 
     /// <inheritdoc/>
     public override Tensor Merge(Tensor table) => magnitude is null ? Changed(table) : Changed(table) * Gain(table);
 
     /// <inheritdoc/>
-    public override Tensor? Unmerge(Tensor table) => magnitude is null ? table - b.Value.matmul(a.Value).t() * scale : null;
+    public override Tensor? Unmerge(Tensor table) => magnitude is null ? table - b.Value.mm(a.Value).t() * scale : null;
 }

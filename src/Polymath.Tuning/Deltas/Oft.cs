@@ -39,7 +39,7 @@ public abstract class TurnedDelta(DeltaSwitch state, params IReadOnlyList<Weight
     public override (Tensor Weight, Tensor? Bias) Merge(Tensor weight, Tensor? bias)
     {
         ArgumentNullException.ThrowIfNull(weight);
-        return (weight.matmul(Matrix(weight.size(1)).t()), bias);
+        return (weight.mm(Matrix(weight.size(1)).t()), bias);
     }
 
     /// <inheritdoc/>
@@ -95,7 +95,7 @@ public sealed class Oft : TurnedDelta
         if (IsTraining && turns.size(0) > 1) turns = BlockDropout.Of(turns, dropout);
         if (turns.size(0) == 1) turns = turns.expand(blocks, size, size);
         // [blocks, n, size] · [blocks, size, size].
-        return x.view(x.size(0), blocks, size).transpose(0, 1).matmul(turns).transpose(0, 1).reshape(x.size(0), -1);
+        return x.view(x.size(0), blocks, size).transpose(0, 1).bmm(turns).transpose(0, 1).reshape(x.size(0), -1);
     }
 
     private Tensor Rotations()
@@ -107,14 +107,14 @@ public sealed class Oft : TurnedDelta
         var turns = identity.expand(q.shape);
         if (terms > 1) turns = turns + q * 2;
         if (terms <= 2) return turns;
-        var power = q.matmul(q);
+        var power = q.bmm(q);
         turns = turns + power * 2;
         for (var term = 3; term < terms - 1; term++)
         {
-            power = power.matmul(q);
+            power = power.bmm(q);
             turns = turns + power * 2;
         }
-        return turns + power.matmul(q);
+        return turns + power.bmm(q);
     }
 
     // Constrained turns: each block's Q lies within a ball.

@@ -52,7 +52,7 @@ public sealed class Vera : AddedDelta
     }
 
     /// <inheritdoc/>
-    public override Tensor Change() => outside.Value.unsqueeze(1) * B.matmul(inside.Value.unsqueeze(1) * A);
+    public override Tensor Change() => outside.Value.unsqueeze(1) * B.mm(inside.Value.unsqueeze(1) * A);
 
     private static void Attach(DeltaParts parts)
     {

@@ -38,8 +38,8 @@ public sealed class AdaptionPrompt : AttentionAddition
         ArgumentNullException.ThrowIfNull(value);
         long heads = query.size(1), width = query.size(2), shared = heads / key.size(1);
         Tensor Each(Tensor x) => x.repeat_interleave(shared, 1).transpose(0, 1);                                     // [heads, n, D]
-        var scores = query.transpose(0, 1).matmul(Each(key).transpose(1, 2)) / Math.Sqrt(width);                     // [heads, tokens, n]
-        return (scores.softmax(-1) * gate.Value).matmul(Each(value)).transpose(0, 1).reshape(-1, heads * width);
+        var scores = query.transpose(0, 1).bmm(Each(key).transpose(1, 2)) / Math.Sqrt(width);                     // [heads, tokens, n]
+        return (scores.softmax(-1) * gate.Value).bmm(Each(value)).transpose(0, 1).reshape(-1, heads * width);
     }
 
     private static void Attach(DeltaParts parts)

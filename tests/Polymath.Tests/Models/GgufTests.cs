@@ -118,12 +118,20 @@ public sealed class GgufTests : IDisposable
     [Theory]
     [InlineData("llama", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4096, "beta_fast": 4}""", null)]
     [InlineData("qwen2", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4096, "beta_fast": 4}""", "beta_fast")]
-    [InlineData("qwen2", """{"rope_type": "llama3", "factor": 8, "original_max_position_embeddings": 64}""", "only its llama does")]
-    [InlineData("qwen2", """{"rope_type": "longrope", "original_max_position_embeddings": 64}""", "its phi3 and llama do")]
+    [InlineData("qwen2",
+        """{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 64}""",
+        "only its llama does")]
+    [InlineData("qwen2", """{"rope_type": "longrope", "short_factor": [], "long_factor": [], "original_max_position_embeddings": 64}""",
+        "its phi3 and llama do")]
     public void Frequencies_of_their_own_need_llama_cpps_llama(string name, string rope, string? refusal)
     {
         var configuration = ModelFolder.Configuration(TextFixtures.At("models", name));
-        configuration["rope_parameters"] = JsonNode.Parse(rope);
+        var turns = (JsonObject)JsonNode.Parse(rope)!;
+        var pairs = new ConfigReader(configuration).Int("hidden_size") / new ConfigReader(configuration).Int("num_attention_heads") / 2;
+        foreach (var key in new[] { "short_factor", "long_factor" })
+            if (turns.ContainsKey(key))
+                turns[key] = new JsonArray([.. Enumerable.Repeat(1.0, pairs).Select(factor => JsonValue.Create(factor))]);
+        configuration["rope_parameters"] = turns;
         using var model = ModelFolder.New(configuration, 1);
         var writer = new GgufWriter();
         if (refusal is not null)

@@ -23,7 +23,8 @@ internal sealed class ToyTraining : IDisposable
         Llama? model = null,
         int tokens = 60,
         double clip = 1,
-        AdapterPlaces? places = null)
+        AdapterPlaces? places = null,
+        Polymath.Distributed.Peers? peers = null)
     {
         Model = model ?? Toy.Model();
         Method = TrainedMethod.Attach(
@@ -43,7 +44,7 @@ internal sealed class ToyTraining : IDisposable
             optimizer,
             new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
             new BatchSpec(tokens, microTokens),
-            new Solo());
+            peers ?? new Solo());
         Method.Begin(1000);
     }
 

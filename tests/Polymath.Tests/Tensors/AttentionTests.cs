@@ -47,7 +47,7 @@ public sealed class AttentionTests
                 x[2],
                 offsets,
                 0.4),
-            3e-5,
+            Samples.Ulps(512),
             $"attention of {heads}/{keyHeads} heads of {width} over rows of {string.Join(", ", lengths)}",
             Samples.Normal("q", tokens, heads, width),
             Samples.Normal("k", tokens, keyHeads, width),
@@ -179,7 +179,7 @@ public sealed class AttentionTests
                     order,
                     lengths,
                     0.3),
-                2e-5,
+                Samples.Ulps(512),
                 $"cached attention over {string.Join(", ", lengths)}");
         }, iter: 40, threads: 1);
 
@@ -277,7 +277,7 @@ public sealed class AttentionTests
                 reach,
                 form,
                 Bias(x)),
-            3e-5,
+            Samples.Ulps(512),
             $"{kind}, cap {cap}, biased {biased}",
             inputs);
     }
@@ -370,7 +370,7 @@ public sealed class AttentionTests
                 reach,
                 form,
                 bias),
-            2e-5,
+            Samples.Ulps(512),
             "cached attention");
     }
 

@@ -35,7 +35,7 @@ public sealed class ElementKernelTests
     private static void Norm(int rows, int width, double epsilon) => Samples.Agree(
         x => RmsNorm.Of(x[0], x[1], epsilon),
         x => RmsNorm.Plain(x[0], x[1], epsilon),
-        2e-5,
+        Samples.Ulps(512),
         $"norm of [{rows}, {width}]",
         Samples.Normal("x", rows, width),
         Samples.Normal("w", width));
@@ -58,9 +58,10 @@ public sealed class ElementKernelTests
     {
         using var scope = NewDisposeScope();
         Tensor turned = Samples.Normal("x", 9, 6).t(), weight = Samples.Normal("w", 9), wide = turned.to(ScalarType.Float64);
-        Samples.Near(RmsNorm.Plain(turned.contiguous(), weight, 1e-5), RmsNorm.Of(turned, weight, 1e-5), 1e-6, "a turned tensor");
+        Samples.Near(
+            RmsNorm.Plain(turned.contiguous(), weight, 1e-5), RmsNorm.Of(turned, weight, 1e-5), Samples.Ulps(32), "a turned tensor");
         Assert.Equal(ScalarType.Float64, SwiGlu.Of(wide, wide).dtype);
-        Samples.Near(SwiGlu.Plain(turned, turned), SwiGlu.Of(turned, turned), 1e-6, "a turned gate");
+        Samples.Near(SwiGlu.Plain(turned, turned), SwiGlu.Of(turned, turned), Samples.Ulps(32), "a turned gate");
     }
 
     [Fact]
@@ -92,7 +93,7 @@ public sealed class ElementKernelTests
             Samples.Agree(
                 x => SwiGlu.Of(x[0], x[1]),
                 x => SwiGlu.Plain(x[0], x[1]),
-                1e-6,
+                Samples.Ulps(32),
                 $"gate of [{rows}, {width}]",
                 Samples.Normal("gate", rows, width) * 4,
                 Samples.Normal("up", rows, width));
@@ -105,7 +106,7 @@ public sealed class ElementKernelTests
         Samples.Agree(
             x => SwiGlu.Of(x[0], x[1]),
             x => SwiGlu.Plain(x[0], x[1]),
-            1e-6,
+            Samples.Ulps(32),
             "a long gate",
             Samples.Normal("gate", 257, 131),
             Samples.Normal("up", 257, 131));
@@ -124,7 +125,7 @@ public sealed class ElementKernelTests
         Samples.Agree(
             x => SwiGlu.Of(x[0], x[1]),
             x => SwiGlu.Plain(x[0], x[1]),
-            1e-6,
+            Samples.Ulps(32),
             "great numbers",
             great,
             ones(9));
@@ -143,7 +144,7 @@ public sealed class ElementKernelTests
         Samples.Agree(
             x => Rotation.Of(x[0], cosine, sine),
             x => Rotation.Plain(x[0], cosine, sine),
-            1e-6,
+            Samples.Ulps(32),
             $"rotation of [{tokens}, {heads}, {width}]",
             Samples.Normal("x", tokens, heads, width));
     }
@@ -155,8 +156,8 @@ public sealed class ElementKernelTests
         Tensor angles = Samples.Normal("angle", 7, 12),
             x = Samples.Normal("x", 7, 3, 24),
             turned = Rotation.Of(x, angles.cos(), angles.sin());
-        Samples.Near(x.norm(2), turned.norm(2), 1e-6, "length");
-        Samples.Near(x, Rotation.Of(turned, angles.cos(), -angles.sin()), 1e-6, "turned back");
+        Samples.Near(x.norm(2), turned.norm(2), Samples.Ulps(32), "length");
+        Samples.Near(x, Rotation.Of(turned, angles.cos(), -angles.sin()), Samples.Ulps(32), "turned back");
         Assert.True(Samples.Gap(Samples.Floats(x), Samples.Floats(turned)) > 0.1);
     }
 
@@ -173,7 +174,7 @@ public sealed class ElementKernelTests
         Samples.Agree(
             x => Rotation.Of(x[0], cosine, sine, interleaved),
             x => Rotation.Plain(x[0], cosine, sine, interleaved),
-            1e-6,
+            Samples.Ulps(32),
             $"{pairs} pairs of {width}",
             Samples.Normal("x", 40, 3, width));
         var turned = Rotation.Of(Samples.Normal("x", 40, 3, width), cosine, sine, interleaved);

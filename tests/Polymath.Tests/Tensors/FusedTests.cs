@@ -34,6 +34,30 @@ public sealed class FusedTests
         Assert.Null(b.grad);
     }
 
+    // A device's gradients run on a thread of libtorch's own, while the caller waits.
+    private static void Elsewhere(Tensor loss)
+    {
+        var thread = new Thread(() => loss.backward());
+        thread.Start();
+        thread.Join();
+    }
+
+    [Fact]
+    public void A_gradient_on_another_thread_is_the_same_and_its_fault_reaches_who_waits()
+    {
+        using var scope = NewDisposeScope();
+        Tensor a = ones(3).requires_grad_(true), b = ones(3);
+        var thrown = Assert.Throws<InputException>(() => Fused.Backpropagate((new Failing(true).Run(a, b) * 2).sum(), Elsewhere));
+        Assert.Equal("the gradient has a fault", thrown.Message);
+        Fused.Backpropagate((new Failing(false).Run(a, b) * 2).sum(), Elsewhere);
+        Assert.Equal([2f, 2f, 2f], Samples.Floats(a.grad!));
+        // A part that is computed anew there makes operations of its own, whose fault reaches the same caller.
+        Tensor Part(bool fails) => Recomputed.Of(inputs => new Failing(fails).Run(inputs[0], b) * 3, a).sum();
+        Assert.Throws<InputException>(() => Fused.Backpropagate(Part(true), Elsewhere));
+        Fused.Backpropagate(Part(false), Elsewhere);
+        Assert.Equal([5f, 5f, 5f], Samples.Floats(a.grad!));
+    }
+
     [Fact]
     public void A_fault_behind_operations_whose_scopes_are_closed_ends_the_pass_and_not_the_process()
     {

@@ -23,7 +23,7 @@ public sealed class OutputHeadTests
         Samples.Agree(
             x => OutputHead.NegativeLogLikelihood(x[0], x[1], targets, weights),
             x => -(OutputHead.PlainLogProbabilities(x[0], x[1], targets) * weights).sum(),
-            2e-5,
+            Samples.Ulps(512),
             $"loss over {count} of {vocabulary}",
             hidden,
             head);
@@ -38,7 +38,7 @@ public sealed class OutputHeadTests
         Samples.Agree(
             x => OutputHead.LogProbabilities(x[0], x[1], targets),
             x => OutputHead.PlainLogProbabilities(x[0], x[1], targets),
-            2e-5,
+            Samples.Ulps(512),
             $"log-probabilities of {count} in {vocabulary}",
             hidden,
             head);
@@ -67,8 +67,8 @@ public sealed class OutputHeadTests
         var single = Gradients((h, w) => -(OutputHead.LogProbabilities(h, w, targets) * weights).sum());
         for (var i = 0; i < 3; i++)
         {
-            Samples.Near(plain[i], summed[i], 2e-5, $"summed loss, part {i}");
-            Samples.Near(plain[i], single[i], 2e-5, $"log-probabilities, part {i}");
+            Samples.Near(plain[i], summed[i], Samples.Ulps(512), $"summed loss, part {i}");
+            Samples.Near(plain[i], single[i], Samples.Ulps(512), $"log-probabilities, part {i}");
         }
     }
 

@@ -9,6 +9,17 @@ namespace Polymath.Tests.Tensors;
 public sealed class TorchSharpTests
 {
     [Fact]
+    public void A_libtorch_of_another_version_is_refused_by_name()
+    {
+        Assert.Equal("2.10", string.Join('.', TorchRuntime.Words(TorchRuntime.Interfaced).Split('.')[..2]));
+        TorchRuntime.Check(TorchRuntime.Interfaced, "libtorch_cpu.so");
+        var message = Assert.Throws<Polymath.Recipes.InputException>(
+            () => TorchRuntime.Check(0x020e_0100_0000_0000, "libtorch_cpu.so")).Message;
+        Assert.Contains("libtorch_cpu.so is libtorch 2.14.1, and this build is made for 2.10", message);
+        Assert.Contains("POLYMATH_LIBTORCH", message);
+    }
+
+    [Fact]
     public void The_wrappers_keep_what_a_native_call_works_on()
     {
         // Optimised, they do not: a Scalar's last use is the reading of its handle, and its finaliser may run while the native call does.

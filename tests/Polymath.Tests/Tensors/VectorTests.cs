@@ -71,9 +71,9 @@ public sealed unsafe class VectorTests
         using var scope = NewDisposeScope();
         var x = Samples.Normal("x", count);
         var expected = Samples.Floats(x).Sum(value => (double)value * value);
-        Assert.Equal(1, SquareSum.Of(x) / expected, 1e-6);
-        Assert.Equal(1, SquareSum.Of(x.to(ScalarType.Float64)) / expected, 1e-6);
-        Assert.Equal(1, SquareSum.Of(stack([x, x], 1).select(1, 0)) / expected, 1e-6);
+        Assert.Equal(1, SquareSum.Of(x) / expected, Samples.Ulps(32));
+        Assert.Equal(1, SquareSum.Of(x.to(ScalarType.Float64)) / expected, Samples.Ulps(32));
+        Assert.Equal(1, SquareSum.Of(stack([x, x], 1).select(1, 0)) / expected, Samples.Ulps(32));
     }
 
     [Theory]

@@ -87,9 +87,9 @@ public sealed class PeftSettingsTests
         var (target, delta) = set.Plugged[0];
         using var scope = NewDisposeScope();
         var b = delta.Weights[1].Value;
-        Close(Samples.Floats(eye(3)), Samples.Floats(b.t().matmul(b)), 1e-5);
+        Close(Samples.Floats(eye(3)), Samples.Floats(b.t().mm(b)), 1e-5);
         var strengths = linalg.svdvals(target.Matrix());
-        Assert.Equal(strengths[-3].item<float>(), b.t().matmul(target.Matrix()).square().sum(1).sqrt().max().item<float>(), 1e-4);
+        Assert.Equal(strengths[-3].item<float>(), b.t().mm(target.Matrix()).square().sum(1).sqrt().max().item<float>(), 1e-4);
     }
 
     [Fact]

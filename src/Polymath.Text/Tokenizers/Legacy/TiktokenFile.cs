@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using System.Text;
+using System.Text.Json.Nodes;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
@@ -23,15 +24,10 @@ internal static class TiktokenFile
     {
         var ranks = ReadRanks(folder.At(name), folder.Keep(name));
         var vocabulary = ranks.ToDictionary(entry => entry.Key, entry => entry.Value, StringComparer.Ordinal);
-        // Qwen's first: a name of its own, its special tokens in the code that came with it.
-        var qwen = name.StartsWith("qwen", StringComparison.Ordinal) || folder.Class.StartsWith("QWen", StringComparison.OrdinalIgnoreCase);
-        var first = ranks.Values.DefaultIfEmpty(-1).Max() + 1;
-        string[] own = qwen
-            ? ["<|endoftext|>", "<|im_start|>", "<|im_end|>", .. Enumerable.Range(0, 205).Select(i => $"<|extra_{i}|>")]
-            : [];
-        var usual = own.Select((token, i) => new AddedToken(
-            first + i,
-            token,
+        var own = Vocabulary(folder, name, ranks);
+        var usual = own.Special.Select(special => new AddedToken(
+            special.Id,
+            special.Token,
             false,
             false,
             false,
@@ -40,20 +36,11 @@ internal static class TiktokenFile
         var added = folder.Added(
             token => usual.Find(known => known.Content == token)?.Id ?? (vocabulary.TryGetValue(token, out var id) ? id : null));
         added.AddRange(usual.Where(token => !added.Exists(known => known.Content == token.Content || known.Id == token.Id)));
-        var glm = folder.Class.StartsWith("ChatGLM", StringComparison.Ordinal)
-            && added.Exists(token => token.Content == "[gMASK]") && added.Exists(token => token.Content == "<sop>");
-        var end = added.Exists(token => token.Content == "<|endoftext|>") ? [("<|endoftext|>", 0)] : Array.Empty<(string, int)>();
-        var post = glm
-            ? LegacyJson.Template(
-                [("[gMASK]", 0), ("<sop>", 0), ("A", 0)],
-                [("[gMASK]", 0), ("<sop>", 0), ("A", 0), ("B", 0), .. end],
-                token => added.First(known => known.Content == token).Id)
-            : null;
         var json = LegacyJson.Compose(
             added.OrderBy(token => token.Id),
-            qwen ? LegacyJson.Stage("NFC") : null,
-            LegacyJson.SplitBytes(qwen ? WordScanner.QwenPattern : WordScanner.Llama3Pattern),
-            post,
+            own.Composes ? LegacyJson.Stage("NFC") : null,
+            LegacyJson.SplitBytes(own.Pattern),
+            Around(folder, own, added),
             LegacyJson.ByteLevel(true, true),
             LegacyJson.Bpe(
                 vocabulary,
@@ -62,6 +49,31 @@ internal static class TiktokenFile
                 false,
                 true));
         return TokenizerReader.Read(folder.At(name), json);
+    }
+
+    // How a text is split is not in the file. Where nothing says it, a guess would give other tokens than the model was taught.
+    private static TiktokenVocabulary Vocabulary(TokenizerFolder folder, string name, Dictionary<string, int> ranks)
+    {
+        var known = TiktokenVocabulary.Of(name, folder.Class, ranks, [.. folder.Added(_ => null).Select(token => token.Content)]);
+        if (folder.Find("pat_str")?.Text() is { Length: > 0 } pattern)
+            return (known ?? new TiktokenVocabulary(name, pattern, [])) with { Pattern = pattern };
+        return known
+            ?? throw new InputException($"{folder.At(name)}: the {ranks.Count:N0} ranks are of no vocabulary that is known "
+                + $"({TiktokenVocabulary.Known}), and the file does not say how texts are split. Give it the name of its vocabulary, such "
+                + "as cl100k_base.tiktoken; or add the pattern to tokenizer_config.json: \"pat_str\": \"...\", and its special tokens as "
+                + "added_tokens_decoder; or fetch the model's tokenizer.json.");
+    }
+
+    private static JsonObject? Around(TokenizerFolder folder, TiktokenVocabulary own, List<AddedToken> added)
+    {
+        int IdOf(string token) => added.First(known => known.Content == token).Id;
+        bool Has(string token) => added.Exists(known => known.Content == token);
+        if (own.Begin is { } begin && Has(begin))
+            return LegacyJson.Template([(begin, 0), ("A", 0)], [(begin, 0), ("A", 0), (begin, 1), ("B", 1)], IdOf);
+        if (!folder.Class.StartsWith("ChatGLM", StringComparison.Ordinal) || !Has("[gMASK]") || !Has("<sop>")) return null;
+        var end = Has("<|endoftext|>") ? [("<|endoftext|>", 0)] : Array.Empty<(string, int)>();
+        return LegacyJson.Template(
+            [("[gMASK]", 0), ("<sop>", 0), ("A", 0)], [("[gMASK]", 0), ("<sop>", 0), ("A", 0), ("B", 0), .. end], IdOf);
     }
 
     private static Dictionary<string, int> ReadRanks(string file, byte[] bytes)

@@ -104,10 +104,12 @@ public sealed class HubChoiceTests
     public void ShardsAreThoseThatTheIndexNames()
     {
         string[] all =
-            ["config.json", "model.safetensors.index.json", "a.safetensors", "b.safetensors", "model.safetensors", "c.safetensors"];
+            ["config.json", "model.safetensors.index.json", "a.safetensors", "b.safetensors", "pytorch_model.bin", "c.safetensors"];
         Assert.Equal(["config.json", "model.safetensors.index.json"], HubSelection.Model.Choose("x", all, _ => null));
         Assert.Equal(["config.json", "model.safetensors.index.json", "a.safetensors", "b.safetensors"], HubSelection.Model.Choose(
-            "x", all, _ => HubScene.Text("""{"weight_map": {"u": "a.safetensors", "v": "b.safetensors", "w": "a.safetensors"}}""")));
+            "x", all, _ => HubScene.Text("""{"weight_map": {"u": "./a.safetensors", "v": "b.safetensors", "w": "a.safetensors"}}""")));
+        // One file goes before shards, as in transformers.
+        Assert.Equal(["config.json", "model.safetensors"], HubSelection.Model.Choose("x", [.. all, "model.safetensors"], _ => null));
         Assert.Contains(
             "'../z'",
             Assert.Throws<InputException>(
