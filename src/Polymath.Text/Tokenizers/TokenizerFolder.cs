@@ -108,14 +108,7 @@ internal sealed class TokenizerFolder
         foreach (var part in _settings.Where(part => part.File.EndsWith("added_tokens.json", StringComparison.Ordinal)))
         {
             foreach (var (token, id) in part.Members())
-                tokens.TryAdd(token, new(
-                    id.Integer(0, VocabularyReader.LargestId),
-                    token,
-                    false,
-                    false,
-                    false,
-                    true,
-                    false));
+                tokens.TryAdd(token, Plain(id.Integer(0, VocabularyReader.LargestId), token, special: false));
         }
 
         var given = usual.ToDictionary(pair => pair.Purpose, pair => pair.Token);
@@ -127,17 +120,12 @@ internal sealed class TokenizerFolder
                 AddSpecial(token);
         }
 
-        foreach (var key in (string[])["additional_special_tokens", "extra_special_tokens"])
+        foreach (var item in Further())
         {
-            if (Find(key) is not { Element.ValueKind: JsonValueKind.Array } list)
-                continue;
-            foreach (var item in list.Items())
-            {
-                if (item.Element.ValueKind == JsonValueKind.Object)
-                    Add(item, idOf(item.Get("content").Text()));
-                else
-                    AddSpecial(item.Text());
-            }
+            if (item.Element.ValueKind == JsonValueKind.Object)
+                Add(item, idOf(item.Get("content").Text()));
+            else
+                AddSpecial(item.Text());
         }
 
         return [.. tokens.Values.Where(token => token.Content.Length > 0).OrderBy(token => token.Id)];
@@ -163,16 +151,24 @@ internal sealed class TokenizerFolder
             if (tokens.TryGetValue(token, out var known))
                 tokens[token] = known with { Special = true };
             else if (idOf(token) is { } id)
-                tokens[token] = new(
-                    id,
-                    token,
-                    false,
-                    false,
-                    false,
-                    false,
-                    true);
+                tokens[token] = Plain(id, token, special: true);
         }
     }
+
+    // The special tokens of no purpose of their own.
+    private IEnumerable<JsonPart> Further() => ((string[])["additional_special_tokens", "extra_special_tokens"]).Select(Find)
+        .SelectMany(part => part is { Element.ValueKind: JsonValueKind.Array } list ? list.Items() : []);
+
+    // Special tokens are found before a text is normalized, others after.
+    private static AddedToken Plain(int id, string token, bool special) =>
+        new(
+            id,
+            token,
+            false,
+            false,
+            false,
+            !special,
+            special);
 
     private static Tokenizer LoadFile(string file)
     {
