@@ -8,13 +8,13 @@ namespace Polymath.Text;
 /// <summary>Reads a file, leaves out a byte-order mark, and refuses the first byte that is not UTF-8.</summary>
 internal sealed class CheckedTextStream : Stream
 {
-    private readonly FileStream _inner;
-    private readonly string _file;
-    private readonly Action<long>? _progress;
-    private readonly byte[] _buffer = new byte[1 << 16];
-    private int _start, _checked, _end;
-    private long _line = 1, _column = 1;
-    private bool _opened, _ended;
+    private readonly FileStream inner;
+    private readonly string file;
+    private readonly Action<long>? progress;
+    private readonly byte[] buffer = new byte[1 << 16];
+    private int start, sound, end;
+    private long line = 1, column = 1;
+    private bool opened, ended;
 
     /// <summary>Opens a file.</summary>
     /// <param name="file">The file.</param>
@@ -22,10 +22,10 @@ internal sealed class CheckedTextStream : Stream
     /// <exception cref="InputException">It cannot be opened.</exception>
     public CheckedTextStream(string file, Action<long>? progress = null)
     {
-        (_file, _progress) = (file, progress);
+        (this.file, this.progress) = (file, progress);
         try
         {
-            _inner = new FileStream(
+            inner = new FileStream(
                 file,
                 FileMode.Open,
                 FileAccess.Read,
@@ -57,11 +57,11 @@ internal sealed class CheckedTextStream : Stream
     /// <inheritdoc/>
     public override int Read(Span<byte> buffer)
     {
-        while (_start == _checked && !_ended)
+        while (start == sound && !ended)
             Fill();
-        var count = Math.Min(buffer.Length, _checked - _start);
-        _buffer.AsSpan(_start, count).CopyTo(buffer);
-        _start += count;
+        var count = Math.Min(buffer.Length, sound - start);
+        this.buffer.AsSpan(start, count).CopyTo(buffer);
+        start += count;
         return count;
     }
 
@@ -86,46 +86,46 @@ internal sealed class CheckedTextStream : Stream
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-            _inner.Dispose();
+            inner.Dispose();
         base.Dispose(disposing);
     }
 
     // Keeps the tail that may be half a character, reads on behind it, and checks all that is whole.
     private void Fill()
     {
-        _buffer.AsSpan(_checked, _end - _checked).CopyTo(_buffer);
-        _end -= _checked;
-        _start = 0;
+        buffer.AsSpan(sound, end - sound).CopyTo(buffer);
+        end -= sound;
+        start = 0;
         var count = ReadInner();
-        _ended = count == 0;
-        _end += count;
-        if (!_opened && (_end >= 3 || _ended))
+        ended = count == 0;
+        end += count;
+        if (!opened && (end >= 3 || ended))
         {
-            _opened = true;
-            if (_buffer.AsSpan(0, _end).StartsWith("\uFEFF"u8))
-                _start = 3;
+            opened = true;
+            if (buffer.AsSpan(0, end).StartsWith("\uFEFF"u8))
+                start = 3;
         }
 
-        _checked = _opened ? CheckedEnd() : 0;
-        _progress?.Invoke(count);
+        sound = opened ? CheckedEnd() : 0;
+        progress?.Invoke(count);
     }
 
     private int ReadInner()
     {
         try
         {
-            return _inner.Read(_buffer.AsSpan(_end));
+            return inner.Read(buffer.AsSpan(end));
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"cannot read {_file}: {fault.Message} Check the path and the disk.", fault);
+            throw new InputException($"cannot read {file}: {fault.Message} Check the path and the disk.", fault);
         }
     }
 
     private int CheckedEnd()
     {
-        var whole = _ended ? _end : _end - TailLength(_buffer.AsSpan(_start, _end - _start));
-        var span = _buffer.AsSpan(_start, whole - _start);
+        var whole = ended ? end : end - TailLength(buffer.AsSpan(start, end - start));
+        var span = buffer.AsSpan(start, whole - start);
         if (!Utf8.IsValid(span))
         {
             var good = 0;
@@ -133,8 +133,8 @@ internal sealed class CheckedTextStream : Stream
                 good += width;
             Count(span[..good]);
             throw new InputException(
-                $"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. Convert the file first, such as with: iconv -f "
-                    + $"latin1 -t utf-8 {Path.GetFileName(_file)} > converted.txt (or -f gb18030, -f utf-16).");
+                $"{file}, line {line}, byte {column}: 0x{span[good]:X2} is not UTF-8. Convert the file first, such as with: iconv -f "
+                    + $"latin1 -t utf-8 {Path.GetFileName(file)} > converted.txt (or -f gb18030, -f utf-16).");
         }
 
         Count(span);
@@ -143,9 +143,9 @@ internal sealed class CheckedTextStream : Stream
 
     private void Count(ReadOnlySpan<byte> span)
     {
-        _line += span.Count((byte)'\n');
+        line += span.Count((byte)'\n');
         var last = span.LastIndexOf((byte)'\n');
-        _column = last < 0 ? _column + span.Length : span.Length - last;
+        column = last < 0 ? column + span.Length : span.Length - last;
     }
 
     // How many bytes at the end could begin a character that goes on behind them.

@@ -17,27 +17,27 @@ public sealed class Corpora(
     CorpusProgress? progress = null,
     Hub? hub = null)
 {
-    private readonly Lazy<Hub> _hub = new(() => hub ?? new Hub(HubSettings.FromEnvironment()));
-    private readonly Dictionary<string, IReadOnlyList<Row>> _rows = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, CharacterConversion> _conversions = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, CharacterClasses> _classes = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _open = new(StringComparer.Ordinal);
+    private readonly Lazy<Hub> openHub = new(() => hub ?? new Hub(HubSettings.FromEnvironment()));
+    private readonly Dictionary<string, IReadOnlyList<Row>> rows = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, CharacterConversion> conversions = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, CharacterClasses> classes = new(StringComparer.Ordinal);
+    private readonly HashSet<string> open = new(StringComparer.Ordinal);
 
     /// <summary>The rows of a source, in the order of its files.</summary>
     /// <param name="dataName">The source's name under <c>data</c>.</param>
     /// <exception cref="InputException">The source does not exist, cannot be read, or has no rows.</exception>
     public IReadOnlyList<Row> Rows(string dataName)
     {
-        if (_rows.TryGetValue(dataName, out var known))
+        if (rows.TryGetValue(dataName, out var known))
             return known;
         if (!recipe.Data.TryGetValue(dataName, out var spec))
             throw new InputException($"there is no data '{dataName}'. Declared under 'data': {string.Join(", ", recipe.Data.Keys)}.");
-        if (!_open.Add(dataName))
-            throw new InputException($"data '{dataName}' is a view on itself, by way of {string.Join(", ", _open)}. Let one of them name "
+        if (!open.Add(dataName))
+            throw new InputException($"data '{dataName}' is a view on itself, by way of {string.Join(", ", open)}. Let one of them name "
                 + "files.");
         try
         {
-            return _rows[dataName] = spec switch
+            return rows[dataName] = spec switch
             {
                 FilesSpec files => ReadFiles(dataName, files),
                 ViewSpec view => MakeView(dataName, view),
@@ -46,7 +46,7 @@ public sealed class Corpora(
         }
         finally
         {
-            _open.Remove(dataName);
+            open.Remove(dataName);
         }
     }
 
@@ -65,10 +65,10 @@ public sealed class Corpora(
     /// <exception cref="InputException">The table does not exist, is of another kind, or cannot be read.</exception>
     public CharacterConversion Conversion(string tableName)
     {
-        if (_conversions.TryGetValue(tableName, out var known))
+        if (conversions.TryGetValue(tableName, out var known))
             return known;
         var spec = Table<ConversionTableSpec>(tableName, "conversion");
-        return _conversions[tableName] = CharacterConversion.Read(
+        return conversions[tableName] = CharacterConversion.Read(
             tableName, FilesOf($"table '{tableName}'", spec.Files, spec.Sha512), spec.Entry);
     }
 
@@ -77,10 +77,10 @@ public sealed class Corpora(
     /// <exception cref="InputException">The table does not exist, is of another kind, or its sources teach nothing.</exception>
     public CharacterClasses Classes(string tableName)
     {
-        if (_classes.TryGetValue(tableName, out var known))
+        if (classes.TryGetValue(tableName, out var known))
             return known;
         var spec = Table<CharacterClassesSpec>(tableName, "characterClasses");
-        return _classes[tableName] = CharacterClasses.Learn(tableName, spec, Rows(spec.Marks), Rows(spec.Texts));
+        return classes[tableName] = CharacterClasses.Learn(tableName, spec, Rows(spec.Marks), Rows(spec.Texts));
     }
 
     private T Table<T>(string name, string kind)
@@ -108,7 +108,7 @@ public sealed class Corpora(
                 files.AddRange(pattern switch
                 {
                     _ when PackageCache.IsAddress(pattern) => cache.Resolve(pattern, sha512, progress, Packages()),
-                    _ when HubAddress.IsAddress(pattern) => _hub.Value.Data(pattern),
+                    _ when HubAddress.IsAddress(pattern) => openHub.Value.Data(pattern),
                     _ => FilePattern.Find(baseFolder, pattern),
                 });
             }

@@ -10,11 +10,11 @@ namespace Polymath.Text;
 internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? fields, DataShape? shape = null)
 {
     private static readonly FieldSpec Whole = new("");
-    private readonly Dictionary<string, int> _places =
+    private readonly Dictionary<string, int> places =
         fields?.Keys.Index().ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
-    private readonly Dictionary<string, Regex> _patterns = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _met = new(StringComparer.Ordinal), _keys = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Regex> patterns = new(StringComparer.Ordinal);
+    private readonly HashSet<string> met = new(StringComparer.Ordinal), keys = new(StringComparer.Ordinal);
 
     /// <summary>The rows so far.</summary>
     public List<RowFields> Rows { get; } = [];
@@ -31,32 +31,32 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
             return;
         }
 
-        if (_keys.Count < 1000)
-            _keys.UnionWith(keys);
+        if (this.keys.Count < 1000)
+            this.keys.UnionWith(keys);
         if (fields is null)
         {
             foreach (var key in keys)
-                _places.TryAdd(key, _places.Count);
+                places.TryAdd(key, places.Count);
         }
 
-        var values = new string[_places.Count];
+        var values = new string[places.Count];
         foreach (var (name, spec) in fields ?? keys.Distinct().Select(key => KeyValuePair.Create(key, Whole)))
         {
             var value = find(fields is null ? name : spec.Path, spec);
             if (value is not null)
-                _met.Add(name);
-            values[_places[name]] = value is null ? "" : Part(value, spec);
+                met.Add(name);
+            values[places[name]] = value is null ? "" : Part(value, spec);
         }
 
-        Rows.Add(new RowFields(_places, values));
+        Rows.Add(new RowFields(places, values));
     }
 
     private string Part(string value, FieldSpec spec)
     {
         if (spec.Match is not { } pattern)
             return value;
-        if (!_patterns.TryGetValue(pattern, out var expression))
-            _patterns[pattern] = expression = new Regex(pattern, RegexOptions.CultureInvariant, Patience);
+        if (!patterns.TryGetValue(pattern, out var expression))
+            patterns[pattern] = expression = new Regex(pattern, RegexOptions.CultureInvariant, Patience);
         try
         {
             var match = expression.Match(value);
@@ -80,11 +80,11 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
     {
         var found = RowShape.Read(row, shape!.Value);
         foreach (var key in found.Keys)
-            _places.TryAdd(key, _places.Count);
-        var values = new string[_places.Count];
+            places.TryAdd(key, places.Count);
+        var values = new string[places.Count];
         foreach (var (name, value) in found)
-            values[_places[name]] = value;
-        Rows.Add(new RowFields(_places, values));
+            values[places[name]] = value;
+        Rows.Add(new RowFields(places, values));
     }
 
     /// <summary>Refuses fields that no row has.</summary>
@@ -94,9 +94,9 @@ internal sealed class RowCollector(IReadOnlyDictionary<string, FieldSpec>? field
     {
         foreach (var (field, spec) in fields ?? new Dictionary<string, FieldSpec>())
         {
-            if (Rows.Count > 0 && !_met.Contains(field))
+            if (Rows.Count > 0 && !met.Contains(field))
                 throw new InputException($"data '{name}': no row has '{spec.Path}', which field '{field}' is read from. Found: "
-                    + $"{string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
+                    + $"{string.Join(", ", keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
         }
     }
 }
