@@ -69,12 +69,7 @@ public sealed class T5 : LanguageModel
             tied: true);
         // A head that stands apart in spite of the configuration is still scaled as the configuration says.
         if (tied && !Tokens.IsTied) read.Correct("scale_decoder_outputs", scalesOutput);
-        foreach (var copy in new[] { "encoder.embed_tokens.weight", "decoder.embed_tokens.weight" })
-        {
-            if (parts.Differs(root + "shared.weight", root + copy))
-                throw new InputException($"{root + copy} has other numbers than {root}shared.weight; a T5 with two tables of token vectors "
-                    + "is not known. Take the file that its authors published.");
-        }
+        RefuseOtherTables(parts, root);
 
         Stack Build(string name, int count, bool reads)
         {
@@ -153,6 +148,16 @@ public sealed class T5 : LanguageModel
             @"(transformer\.)?(encoder|decoder)\.embed_tokens\.weight",
             @"(transformer\.)?decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
             task == LabelTask.Tag ? @"(transformer\.)?decoder\..*" : "");
+    }
+
+    private static void RefuseOtherTables(ModelParts parts, string root)
+    {
+        foreach (var copy in new[] { "encoder.embed_tokens.weight", "decoder.embed_tokens.weight" })
+        {
+            if (parts.Differs(root + "shared.weight", root + copy))
+                throw new InputException($"{root + copy} has other numbers than {root}shared.weight; a T5 with two tables of token vectors "
+                    + "is not known. Take the file that its authors published.");
+        }
     }
 
     /// <inheritdoc/>

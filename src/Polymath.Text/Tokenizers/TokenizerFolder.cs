@@ -9,8 +9,8 @@ internal sealed class TokenizerFolder
     private static readonly string[] PieceFiles =
         ["tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "tiktoken.model"];
     private static readonly string[] SettingFiles = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
-    private readonly Dictionary<string, ReadOnlyMemory<byte>> _files = [];
-    private readonly List<JsonPart> _settings = [];
+    private readonly Dictionary<string, ReadOnlyMemory<byte>> files = [];
+    private readonly List<JsonPart> settings = [];
 
     private TokenizerFolder(string path)
     {
@@ -18,7 +18,7 @@ internal sealed class TokenizerFolder
         foreach (var name in SettingFiles)
         {
             if (File.Exists(At(name)))
-                _settings.Add(JsonPart.Parse(At(name), Keep(name)));
+                settings.Add(JsonPart.Parse(At(name), Keep(name)));
         }
     }
 
@@ -26,7 +26,7 @@ internal sealed class TokenizerFolder
     public string Path { get; }
 
     /// <summary>The files of the tokenizer read so far, by name.</summary>
-    public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files => _files;
+    public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files => files;
 
     /// <summary>The class that the settings name, such as <c>LlamaTokenizer</c>; empty where they name none.</summary>
     public string Class => Find("tokenizer_class")?.Text() is { } name ? name.Replace("Fast", "", StringComparison.Ordinal) : "";
@@ -64,14 +64,14 @@ internal sealed class TokenizerFolder
     public byte[] Keep(string name)
     {
         var bytes = JsonPart.ReadFile(At(name));
-        _files[name] = bytes;
+        files[name] = bytes;
         return bytes;
     }
 
     /// <summary>A setting, or null where no file has it.</summary>
     public JsonPart? Find(string key)
     {
-        foreach (var part in _settings)
+        foreach (var part in settings)
         {
             if (part.Find(key) is { } found)
                 return found;
@@ -105,7 +105,7 @@ internal sealed class TokenizerFolder
             Add(value, id);
         }
 
-        foreach (var part in _settings.Where(part => part.File.EndsWith("added_tokens.json", StringComparison.Ordinal)))
+        foreach (var part in settings.Where(part => part.File.EndsWith("added_tokens.json", StringComparison.Ordinal)))
         {
             foreach (var (token, id) in part.Members())
                 tokens.TryAdd(token, Plain(id.Integer(0, VocabularyReader.LargestId), token, special: false));

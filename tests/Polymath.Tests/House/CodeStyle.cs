@@ -77,6 +77,14 @@ internal sealed class CodeStyle
         || member is ConstructorDeclarationSyntax && member.Modifiers.Any(SyntaxKind.StaticKeyword)
         || member.ChildNodes().Any(child => child is ExplicitInterfaceSpecifierSyntax);
 
+    /// <summary>Private fields of an object that are not named as the others are: like a local variable, without a mark in front.</summary>
+    public IEnumerable<string> OddFields() => root.DescendantNodes().OfType<FieldDeclarationSyntax>()
+        .Where(field => field.Modifiers.Any(SyntaxKind.PrivateKeyword) && !field.Modifiers.Any(SyntaxKind.ConstKeyword))
+        .SelectMany(field => field.Declaration.Variables
+            .Where(name => name.Identifier.Text[0] == '_'
+                || !field.Modifiers.Any(SyntaxKind.StaticKeyword) && !char.IsLower(name.Identifier.Text.TrimStart('@')[0])))
+        .Select(name => $"{LineOf(name.SpanStart)}: {name.Identifier.Text}");
+
     /// <summary>Members that are too long, the attributes above them apart; a table of values is data.</summary>
     public IEnumerable<string> LongMembers(int most) => root.DescendantNodes().OfType<MemberDeclarationSyntax>()
         .Where(member => member is BaseMethodDeclarationSyntax or BasePropertyDeclarationSyntax)

@@ -23,6 +23,9 @@ public sealed class StyleTests
     public void Every_member_says_who_may_use_it() => Assert.Equal([], Faults(code => code.SilentMembers()));
 
     [Fact]
+    public void A_private_field_is_named_like_a_local_variable() => Assert.Equal([], Faults(code => code.OddFields()));
+
+    [Fact]
     public void No_member_is_longer_than_60_lines_and_none_that_is_told_in_one_go_than_120() => Assert.Equal([], Faults((name, code) =>
         code.LongMembers(name.Split(Path.DirectorySeparatorChar).Any(Told.Contains) ? 120 : 60)));
 
@@ -47,6 +50,11 @@ public sealed class StyleTests
         Assert.Equal(silent, style.SilentMembers().Count());
         Assert.Equal(crowded, style.CrowdedLists().Count());
     }
+
+    [Fact]
+    public void A_field_with_a_mark_in_front_is_found() => Assert.Equal(
+        ["1: _b", "1: C"],
+        new CodeStyle("class A { private int a, _b, C; private const int D = 1; private static readonly int E; }").OddFields());
 
     [Theory]
     [InlineData("a ? b : c ? d : e", 1)]
