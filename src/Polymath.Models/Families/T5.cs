@@ -78,31 +78,12 @@ public sealed class T5 : LanguageModel
             for (var layer = 0; layer < count; layer++)
             {
                 var prefix = $"{root}{name}.block.{layer}.layer.";
-                Attention Attend(string name) => new(
-                    parts.Linear(
-                        name + ".q",
-                        Role.Query,
-                        layer,
-                        heads * width,
-                        hidden),
-                    parts.Linear(
-                        name + ".k",
-                        Role.Key,
-                        layer,
-                        heads * width,
-                        hidden),
-                    parts.Linear(
-                        name + ".v",
-                        Role.Value,
-                        layer,
-                        heads * width,
-                        hidden),
-                    parts.Linear(
-                        name + ".o",
-                        Role.Output,
-                        layer,
-                        hidden,
-                        heads * width));
+                Attention Attend(string name) => Attended(
+                    parts,
+                    name,
+                    layer,
+                    heads * width,
+                    hidden);
                 var self = Attend(prefix + "0.SelfAttention");
                 if (layer == 0) table = parts.Weight(prefix + "0.SelfAttention.relative_attention_bias.weight", buckets, heads);
                 var selfNorm = parts.Norm(NormKind.Rms, prefix + "0.layer_norm", hidden, epsilon);
@@ -149,6 +130,37 @@ public sealed class T5 : LanguageModel
             @"(transformer\.)?decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
             task == LabelTask.Tag ? @"(transformer\.)?decoder\..*" : "");
     }
+
+    private static Attention Attended(
+        ModelParts parts,
+        string name,
+        int layer,
+        int inner,
+        int hidden) => new(
+        parts.Linear(
+            name + ".q",
+            Role.Query,
+            layer,
+            inner,
+            hidden),
+        parts.Linear(
+            name + ".k",
+            Role.Key,
+            layer,
+            inner,
+            hidden),
+        parts.Linear(
+            name + ".v",
+            Role.Value,
+            layer,
+            inner,
+            hidden),
+        parts.Linear(
+            name + ".o",
+            Role.Output,
+            layer,
+            hidden,
+            inner));
 
     private static void RefuseOtherTables(ModelParts parts, string root)
     {

@@ -15,7 +15,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     private const string Assistant = "assistant";
 
     // What a template always does, found out once for the tokens of one tokenizer.
-    private readonly Dictionary<JinjaTemplate, (string[] Specials, TemplateHabits Habits)> _habits = [];
+    private readonly Dictionary<JinjaTemplate, (string[] Specials, TemplateHabits Habits)> habits = [];
 
     /// <summary>A layout of one template.</summary>
     /// <param name="template">The template.</param>
@@ -111,10 +111,10 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
 
     private TemplateHabits HabitsOf(JinjaTemplate template, IReadOnlyCollection<string> specials)
     {
-        if (_habits.TryGetValue(template, out var known) && known.Specials.AsSpan().SequenceEqual([.. specials]))
+        if (this.habits.TryGetValue(template, out var known) && known.Specials.AsSpan().SequenceEqual([.. specials]))
             return known.Habits;
         var habits = TemplateHabits.Of((messages, prompt) => Tried(template, messages, null, prompt), [.. specials, .. tokens.Values]);
-        _habits[template] = ([.. specials], habits);
+        this.habits[template] = ([.. specials], habits);
         return habits;
     }
 
