@@ -7,7 +7,7 @@ namespace Polymath.Text;
 /// <summary>Says in plain words what is wrong with JSON, from the parser's complaint and the bytes it stumbled over.</summary>
 internal static class JsonFault
 {
-    private const int Window = 64;
+    private const int Window = 64, Shown = 20;
 
     /// <summary>How rows are parsed: as the standard says, and no name twice.</summary>
     internal static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
@@ -40,11 +40,19 @@ internal static class JsonFault
         if (rest.StartsWith('\''))
             return "names and texts stand in single quotes, as Python prints them. Write the file with json.dumps, which puts double "
                 + "quotes.";
-        if (rest.Length == 0 || fault.Message.Contains("end of data", StringComparison.Ordinal)
-            || fault.Message.Contains("partial", StringComparison.Ordinal))
-            return "the JSON ends in the middle of a value. Is the file cut off? Fetch or save it again.";
+        if (fault.Message.Contains("within a JSON string", StringComparison.Ordinal))
+            return "a line break or another control character stands in a text as it is. Write it as \\n, \\t or \\u00XX.";
+        if (fault.Message.Contains("after a single JSON value", StringComparison.Ordinal))
+            return Behind(rest);
+        if (rest.Length == 0 || fault.Message.Contains("end of data", StringComparison.Ordinal))
+            return "the JSON ends in the middle of a value. Is the file cut off, or does an object go over several lines? Then set "
+                + "format: json.";
         return $"this is not JSON: {JsonPart.FirstSentence(fault.Message)}";
     }
+
+    private static string Behind(string rest) => rest.TrimStart().StartsWith('{')
+        ? "several objects stand on the line. Put each on a line of its own; lines that end with a carriage return alone are one line."
+        : $"something stands behind the object: '{rest.Trim()[..Math.Min(rest.Trim().Length, Shown)]}'. Remove it.";
 
     /// <summary>The bytes of a file around a place in it; none where they cannot be read again.</summary>
     /// <param name="file">The file.</param>

@@ -118,7 +118,8 @@ internal static class RowReader
     }
 
     private static JsonObject ObjectOf(RowPlace place, JsonNode? node) => node as JsonObject
-        ?? throw new InputException($"{place}: a row must be an object, found {KindOf(node)}. Write rows as {{\"field\": \"value\"}}.");
+        ?? throw new InputException($"{place}: a row must be an object, found {KindOf(node)}. Write rows as {{\"field\": \"value\"}}; one "
+            + "list of all rows is 'format: json'.");
 
     private static string KindOf(JsonNode? node) => node switch
     {

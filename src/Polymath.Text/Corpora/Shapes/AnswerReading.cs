@@ -37,7 +37,7 @@ internal static class AnswerReading
     {
         if (value is null)
             throw row.Fault($"'{column}' is null: the row has no answer. Correct it, or leave such rows out with where.");
-        if (value is JsonArray or JsonObject || MessageReading.IsList(row, value))
+        if (MessageReading.IsList(row, value) || value is JsonArray { Count: 0 })
             return MessageReading.Read(row, value, column);
         return [Dialogue.Message("assistant", row.TextOf(value, column))];
     }
