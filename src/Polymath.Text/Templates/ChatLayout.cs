@@ -106,14 +106,20 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     public AnswerEnds EndsOf(IReadOnlyCollection<string> specials)
     {
         ArgumentNullException.ThrowIfNull(specials);
-        return HabitsOf(For(tools: false), specials).Ends;
+        // Which of several templates is meant is asked when a conversation is laid out; they end answers alike.
+        var template = Templates.GetValueOrDefault(Chosen ?? ChatFiles.Default)
+            ?? Templates.OrderBy(pair => pair.Key, StringComparer.Ordinal).First().Value;
+        return HabitsOf(template, specials).Ends;
     }
 
     private TemplateHabits HabitsOf(JinjaTemplate template, IReadOnlyCollection<string> specials)
     {
         if (this.habits.TryGetValue(template, out var known) && known.Specials.AsSpan().SequenceEqual([.. specials]))
             return known.Habits;
-        var habits = TemplateHabits.Of((messages, prompt) => Tried(template, messages, null, prompt), [.. specials, .. tokens.Values]);
+        // A template for tools may need some.
+        string? Lay(JsonArray messages, bool prompt) =>
+            Tried(template, messages, null, prompt) ?? Tried(template, messages, TemplateHabits.Tools(), prompt);
+        var habits = TemplateHabits.Of(Lay, [.. specials, .. tokens.Values]);
         this.habits[template] = ([.. specials], habits);
         return habits;
     }

@@ -10,6 +10,12 @@ internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateM
 {
     private const string Question = "Is it?", Sample = "Quite so";
 
+    /// <summary>A tool to try templates with.</summary>
+    internal static JsonArray Tools() => JsonNode.Parse("""
+        [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {
+          "type": "object", "properties": {"at": {"type": "string", "description": "What."}}, "required": ["at"]}}}]
+        """)!.AsArray();
+
     /// <summary>Finds out a template's habits.</summary>
     /// <param name="lay">Lays out messages, asking for an answer or not; null where the template refuses them.</param>
     /// <param name="specials">The special tokens.</param>

@@ -200,4 +200,15 @@ public sealed class AnswerMaskTests
         Assert.Equal("q!<|end|>", layout.Lay(new Dialogue("k", talk), false).Text);
         Assert.Equal("q<|end|>", layout.With(null, variables).Lay(new Dialogue("k", talk), false).Text);
     }
+
+    [Fact]
+    public void A_template_that_needs_tools_is_understood_with_some()
+    {
+        const string needy = "{% if not tools %}{{ raise_exception('no tools') }}{% endif %}{{ tools[0].function.name }}{% for m in "
+            + "messages %}<|im_start|>{{ m.role }}\n{{ m.content or '' }}{% for c in m.tool_calls or [] %}<tool_call>{{ c.function.name "
+            + "}}</tool_call>{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+        var tools = JsonNode.Parse("""[{"type": "function", "function": {"name": "weather"}}]""")!.AsArray();
+        var rendering = Of(needy).Render(new Dialogue("row", JsonNode.Parse(Called)!.AsArray(), tools), ["<|im_start|>", "<|im_end|>"]);
+        Assert.Equal("<tool_call>weather</tool_call><|im_end|>|It shines.<|im_end|>", Learned(rendering));
+    }
 }
