@@ -50,6 +50,8 @@ sealed class ReadingChoice
         var fields = Pairs(parsed, field).ToDictionary(pair => pair.Key, pair => new FieldSpec(pair.Value));
         var roles = Pairs(parsed, role);
         var ignored = (parsed.GetValue(ignore) ?? []).SelectMany(Words.List).ToList();
+        foreach (var meant in roles.Values.Where(meant => !ShapeFields.Roles.Contains(meant)))
+            throw new InputException($"--role has '{meant}', which is no role. {Nearest.Hint(meant, [.. ShapeFields.Roles], "roles")}.");
         foreach (var name in fields.Keys.Where(name => !ShapeFields.Names.Contains(name)))
             throw new InputException($"--field has '{name}', which no shape has. "
                 + $"{Nearest.Hint(name, [.. ShapeFields.Names], "columns of shapes")}.");

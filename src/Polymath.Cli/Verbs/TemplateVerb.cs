@@ -76,21 +76,34 @@ static partial class TemplateVerb
     // One row that spans several lines is one row all the same.
     private static Row First(string file, FilesSpec spec)
     {
-        if (spec.Format is null && (file == "-" || !File.Exists(file)))
-            throw new InputException($"--messages is {file}, and there is no such file. Name one with a row such as {{\"messages\": "
-                + "[...]}, or a list of messages.");
-        var text = File.ReadAllText(file).TrimStart();
-        // A list of messages is a row of them.
-        var bare = text.StartsWith('[') && JsonNode.Parse(text) is JsonArray { Count: > 0 } list
-            && list[0] is JsonObject one && (one.ContainsKey("role") || one.ContainsKey("from"));
-        if (bare)
+        if (!File.Exists(file))
+            throw new InputException($"--messages is {file}, and there is no such file. Name one with a row such as "
+                + "{\"messages\": [...]}, or a list of messages.");
+        if (file.EndsWith(".json", StringComparison.OrdinalIgnoreCase) && Bare(file) is { } messages)
         {
-            var values = new JsonObject { ["messages"] = JsonNode.Parse(text) };
-            var shaped = RowShape.Read(new SourceRow(values, new RowPlace(file, "item", 1), ReadingRules.Of(spec)), DataShape.Auto)[0];
-            return new Row("messages", DataSplit.Train, shaped.Fields, Place: new RowPlace(file, "item", 1));
+            var place = new RowPlace(file, "item", 1);
+            var values = new JsonObject { ["messages"] = messages };
+            var shaped = RowShape.Read(new SourceRow(values, place, ReadingRules.Of(spec)), DataShape.Auto)[0];
+            return new Row("messages", DataSplit.Train, shaped.Fields, Place: place);
         }
         var recipe = new Recipe("render", new CheckpointSpec("."), new Dictionary<string, DataSpec> { [file] = spec }, []);
         return new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache()).Rows(file)[0];
+    }
+
+    // A file that is a list of messages is one row; anything else is read as rows, which tells what is wrong with it.
+    private static JsonArray? Bare(string file)
+    {
+        try
+        {
+            var list = JsonNode.Parse(File.ReadAllText(file)) as JsonArray;
+            return list is { Count: > 0 } && list[0] is JsonObject one && (one.ContainsKey("role") || one.ContainsKey("from"))
+                ? list
+                : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
     }
 
     private static Dialogue Asked(Dialogue dialogue)

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Apache.Arrow;
 using Apache.Arrow.Compression;
 using Apache.Arrow.Ipc;
 using Polymath.Recipes;
@@ -45,6 +46,7 @@ internal static class ArrowRows
         Action<long>? progress)
     {
         var (number, told) = (0L, 0L);
+        var skipped = new HashSet<string>(StringComparer.Ordinal);
         while (reader.ReadNextRecordBatch() is { } batch)
         {
             using (batch)
@@ -53,13 +55,30 @@ internal static class ArrowRows
                 for (var row = 0; row < batch.Length; row++)
                 {
                     var values = new JsonObject();
-                    foreach (var (index, field) in columns)
-                        values[field.Name] = ArrowValue.Of(batch.Column(index), row);
+                    foreach (var (index, field) in columns.Where(entry => !skipped.Contains(entry.Item.Name)))
+                    {
+                        if (!TryRead(values, field.Name, batch.Column(index), row) && skipped.Add(field.Name))
+                            rows.Report.Count($"column '{field.Name}' holds values of the type {field.DataType.Name}, which cannot "
+                                + "be read");
+                    }
                     rows.Add(new RowPlace(file, "row", ++number), values);
                 }
             }
             progress?.Invoke(stream.Position - told);
             told = stream.Position;
+        }
+    }
+
+    private static bool TryRead(JsonObject values, string name, IArrowArray column, int row)
+    {
+        try
+        {
+            values[name] = ArrowValue.Of(column, row);
+            return true;
+        }
+        catch (NotSupportedException)
+        {
+            return false;
         }
     }
 }

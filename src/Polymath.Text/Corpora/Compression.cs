@@ -39,7 +39,7 @@ internal static class Compression
             return new DecompressionStream(inner, leaveOpen: false);
         if (head.StartsWith((ReadOnlySpan<byte>)[0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]))
             return new XZStream(inner);
-        if (head.StartsWith("BZh"u8))
+        if (head.StartsWith("BZh"u8) && head.Length > 4 && head[3] is >= (byte)'1' and <= (byte)'9' && head[4] is 0x31 or 0x17)
             return BZip2Stream.Create(
                 inner, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true, leaveOpen: false);
         foreach (var (name, magic) in Archives)

@@ -52,7 +52,7 @@ internal sealed class DataDescription
         JsonObject? entries;
         try
         {
-            entries = JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject;
+            entries = JsonNode.Parse(File.ReadAllBytes(file), documentOptions: JsonFault.Strict) as JsonObject;
         }
         catch (Exception fault) when (fault is JsonException or IOException or UnauthorizedAccessException)
         {
@@ -120,6 +120,7 @@ internal sealed class DataDescription
         if (tags["content_tag"]?.ToString() is { } content)
             fields["messages.content"] = new FieldSpec(content);
         var roles = Tags.Where(pair => tags[pair.Tag] is not null)
+            .DistinctBy(pair => tags[pair.Tag]!.ToString())
             .ToDictionary(pair => tags[pair.Tag]!.ToString(), pair => pair.Role, StringComparer.Ordinal);
         // Pretraining reads the column of the prompts alone.
         var reads = !talks && fields.ContainsKey("prompt") && fields.Count == 1;

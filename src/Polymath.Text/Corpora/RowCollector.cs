@@ -86,8 +86,14 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
 
     private void AddShaped(RowPlace place, JsonObject values, DataShape shape)
     {
-        string? Column(string name) =>
-            values.ContainsKey(name.Split('.')[0]) ? JsonValues.Text(JsonValues.Find(values, name), Whole.Join) ?? "" : null;
+        // A column that this row lacks and others have is empty; fields that only the shape makes are looked at later.
+        string? Column(string name)
+        {
+            var head = name.Split('.')[0];
+            if (values.ContainsKey(head))
+                return JsonValues.Text(JsonValues.Find(values, name), Whole.Join) ?? "";
+            return keys.Contains(head) || ShapeKeys.AreRead(head) ? "" : null;
+        }
         if (!filter.Passes(Column))
             return;
         foreach (var (field, asked) in spec.Fields ?? new Dictionary<string, FieldSpec>())

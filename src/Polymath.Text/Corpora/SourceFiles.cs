@@ -23,8 +23,11 @@ internal static class SourceFiles
         foreach (var file in files)
         {
             if (DataDescription.Parse(file) is { } described)
+            {
+                var asked = described.Applied(spec);
                 sources.AddRange((described.Address is { } address ? fetch(address) : described.Files())
-                    .Select(found => new SourceFile(found, described.Applied(spec))));
+                    .Select(found => new SourceFile(found, asked)));
+            }
             else if (Directory.Exists(file))
                 sources.AddRange(
                     SavedDataset.Files(file, report).Select(found => new SourceFile(found, spec with { Format = FileFormat.Arrow })));

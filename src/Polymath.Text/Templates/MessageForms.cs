@@ -19,7 +19,7 @@ internal static class MessageForms
             var changed = false;
             foreach (var message in copy.OfType<JsonObject>())
             {
-                // Whatever else is changed, null stands nowhere any more.
+                // Every other form also replaces a content of null by an empty text.
                 changed |= (form != Filled && Filled(message)) | form(message);
             }
             if (changed)

@@ -91,6 +91,7 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
     {
         if (MessageText.Of(messages[index])?.Trim() is not { } text)
             return;
+        asked.Add((index, ProbePart.Content));
         var from = found.Count == 0 ? 0 : found.Max(part => part.End);
         if (text.Length > 0 && whole.IndexOf(text, from, StringComparison.Ordinal) is >= 0 and var at)
             found.Add(new PrintedPart(index, ProbePart.Content, at, at + text.Length));

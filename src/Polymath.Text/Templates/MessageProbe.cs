@@ -122,7 +122,7 @@ internal static class MessageProbe
         var end = message["role"]?.ToString() == "assistant" ? text.LastIndexOf(ThoughtEnd, StringComparison.Ordinal) : -1;
         (int From, int Until, ProbePart Part)[] parts = end < 0
             ? [(0, text.Length, ProbePart.Content)]
-            : [(end + ThoughtEnd.Length, text.Length, ProbePart.Content), (ThoughtStart(text), end, ProbePart.Thought)];
+            : [(end + ThoughtEnd.Length, text.Length, ProbePart.Content), (ThoughtStart(text, end), end, ProbePart.Thought)];
         var marked = text;
         foreach (var (from, until, part) in parts)
         {
@@ -136,11 +136,11 @@ internal static class MessageProbe
         MessageText.Put(message, marked);
     }
 
-    private static int ThoughtStart(string text)
+    private static int ThoughtStart(string text, int end)
     {
         const string begin = "<think>";
         var at = text.IndexOf(begin, StringComparison.Ordinal);
-        return at < 0 ? 0 : at + begin.Length;
+        return at < 0 || at > end ? 0 : at + begin.Length;
     }
 
     private static void Into(

@@ -21,6 +21,8 @@ internal static class AnswerReading
         // SQuAD: the texts, and where each begins in the context.
         if (value is JsonObject found && found["text"] is JsonArray texts)
             value = texts;
+        if (value is JsonArray { Count: 0 })
+            throw row.Fault($"'{column}' is empty: the row has no answer. Correct it, or leave such rows out with where.");
         if (value is not JsonArray list || list.Count == 0 || list.Any(item => item is not JsonValue))
             return [One(row, value, column)];
         var answers = list.Select(item => row.TextOf(item, column)).Distinct(StringComparer.Ordinal).ToList();

@@ -44,8 +44,8 @@ internal static partial class Instructions
     /// <summary>Whether a text holds turns marked by <c>Human:</c> and <c>Assistant:</c>.</summary>
     /// <param name="text">The text.</param>
     public static bool IsTranscript(string text) =>
-        text.TrimStart().StartsWith("Human", StringComparison.Ordinal)
-            && Mark().Matches(text) is { Count: > 1 } marks && marks[0].Groups[1].Value == "Human";
+        Mark().Matches(text) is { Count: > 1 } marks && marks[0].Groups[1].Value == "Human"
+        && string.IsNullOrWhiteSpace(text[..marks[0].Index]);
 
     /// <summary>
     /// The turns of a text that marks them by <c>Human:</c> and <c>Assistant:</c>; none where it does not. A mark at the end asks for an
@@ -56,6 +56,9 @@ internal static partial class Instructions
     {
         var turns = new List<JsonObject>();
         var marks = Mark().Matches(text);
+        // Text before the first mark belongs to no turn: then it is no transcript.
+        if (marks.Count > 0 && !string.IsNullOrWhiteSpace(text[..marks[0].Index]))
+            return turns;
         for (var i = 0; i < marks.Count; i++)
         {
             var end = i + 1 < marks.Count ? marks[i + 1].Index : text.Length;

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
@@ -21,13 +22,21 @@ internal static class LeftoverColumns
                 continue;
             if (ShapeKeys.IsMedia(name))
                 throw Refused(row, name, "a language model does not read it");
-            if (talks && ShapeKeys.IsAnswer(name) && !read.Any(fields => fields.ContainsValue(row.Values[name]!.ToString())))
+            if (talks && ShapeKeys.IsAnswer(name) && !read.Any(fields => Says(fields, row.Values[name]!.ToString())))
                 throw Refused(row, name, "it is a second answer");
+            if (ShapeKeys.Flag.Contains(name) && AnswerFlag.Of(row.Values[name]) == false && talks)
+                throw Refused(row, name, "it says that the answer is not good");
             row.Report.Count($"column '{name}' is not used", row.Place.ToString());
         }
         foreach (var name in row.Values.Select(pair => pair.Key).Where(row.Rules.Ignores))
             row.Report.Count($"column '{name}' is ignored", row.Place.ToString());
     }
+
+    // Whether an answer stands in what was read, alone or within a longer one.
+    private static bool Says(Dictionary<string, string> fields, string answer) =>
+        fields.ContainsValue(answer)
+        || JsonNode.Parse(fields["messages"])!.AsArray().Any(message => message?["role"]?.ToString() == "assistant"
+            && message["content"]?.ToString().Contains(answer.Trim(), StringComparison.Ordinal) == true);
 
     // The conversation with the better answer, beside the prompt and the answers that it is made of.
     private static bool Repeats(SourceRow row, string name, Dictionary<string, string> read)

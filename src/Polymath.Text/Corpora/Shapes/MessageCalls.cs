@@ -52,7 +52,9 @@ internal static class MessageCalls
 
     private static void Add(SourceRow row, JsonObject into, JsonNode? call, string where)
     {
-        var function = (call?["function"] ?? call) as JsonObject;
+        if (MessageText.Words(call) is { } text)
+            call = JsonValues.Parse(text);
+        var function = ((call as JsonObject)?["function"] ?? call) as JsonObject;
         if (function?["name"] is not JsonValue name || name.GetValueKind() != JsonValueKind.String)
             throw row.Fault($"{where} calls a function without a name: {SourceRow.Short(call)}. Write {{\"name\": \"...\", \"arguments\": "
                 + "{...}}.");

@@ -87,7 +87,7 @@ internal static class MessageReading
             messages.Add(one);
     }
 
-    private static JsonObject One(SourceRow row, JsonObject message, string role, string where)
+    private static JsonObject? One(SourceRow row, JsonObject message, string role, string where)
     {
         var one = new JsonObject { ["role"] = role };
         MessageContent.Put(row, message, one, where);
@@ -101,6 +101,11 @@ internal static class MessageReading
                 row.Report.Count($"key '{key}' of messages is ignored", row.Place.ToString());
             else if (!one.ContainsKey(key))
                 one[key] = value!.DeepClone();
+        }
+        if (one["content"] is null && one["tool_calls"] is null && !SourceRow.IsBlank(message["tool_calls"]))
+        {
+            row.Report.Count("messages that only call are ignored", row.Place.ToString());
+            return null;
         }
         if (one["content"] is null && one["tool_calls"] is null)
             throw row.Fault($"{where} ({role}) has no content: it is null or missing. Correct the row, or leave it out with where.");
@@ -136,8 +141,16 @@ internal static class MessageReading
             var said = new List<JsonObject>();
             if (message["system"] is { } system)
                 said.Add(Dialogue.Message("system", row.TextOf(system, "system")));
+            if (message[ask] is null || message[answer] is null)
+                throw row.Fault($"'{(message[ask] is null ? ask : answer)}' of a message is null. Correct the row, or leave it out with "
+                    + "where.");
             said.Add(Dialogue.Message("user", row.TextOf(message[ask], ask)));
-            said.Add(Dialogue.Message("assistant", row.TextOf(message[answer], answer)));
+            var reply = Dialogue.Message("assistant", row.TextOf(message[answer], answer));
+            MessageWeight.Put(row, message, reply, answer);
+            said.Add(reply);
+            foreach (var key in message.Select(one => one.Key)
+                .Where(key => key != ask && key != answer && key != "system" && !MessageWeight.IsKey(key)))
+                row.Report.Count($"key '{key}' of messages is not used", row.Place.ToString());
             return said;
         }
         return null;
@@ -148,7 +161,7 @@ internal static class MessageReading
             ? JsonValues.Parse(text.ToString()) ?? value
             : value;
 
-    // A table of columns, as sequences of records are sometimes kept, becomes the list of its records.
+    // A dict of equally long lists, as datasets keeps a sequence of dicts, becomes the list of its rows.
     private static JsonArray? Turned(JsonObject columns)
     {
         var lists = columns.Where(pair => pair.Value is JsonArray).Select(pair => (pair.Key, List: (JsonArray)pair.Value!)).ToList();

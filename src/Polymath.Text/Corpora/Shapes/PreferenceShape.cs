@@ -17,6 +17,7 @@ internal static class PreferenceShape
         var prompt = TalkShape.Prompt(row);
         // A conversation that holds the better answer as its last message.
         var (chosen, rejected) = better == worse ? TakenFrom(row, prompt, worse) : (Side(row, better), Side(row, worse));
+        DropRepeated(prompt, chosen);
         Split(row, prompt, chosen, rejected);
         if (prompt.Count == 0)
         {
@@ -38,13 +39,21 @@ internal static class PreferenceShape
         if (prompt.LastOrDefault()?["role"]?.ToString() != "assistant")
             throw row.Fault($"'{worse}' is a worse answer, and there is no better one: the messages do not end with an answer. Correct "
                 + "the row.");
+        var worseSide = Side(row, worse);
         JsonArray chosen = [];
+        // Where the worse side is a whole conversation, so is the better one.
+        if (worseSide[0]?["role"]?.ToString() != "assistant")
+        {
+            chosen = prompt.DeepClone().AsArray();
+            prompt.Clear();
+            return (chosen, worseSide);
+        }
         while (prompt.Count > 0 && prompt[^1]!["role"]!.ToString() is "assistant" or "tool")
         {
             chosen.Insert(0, prompt[^1]!.DeepClone());
             prompt.RemoveAt(prompt.Count - 1);
         }
-        return (chosen, Side(row, worse));
+        return (chosen, worseSide);
     }
 
     private static JsonArray Side(SourceRow row, string column)
@@ -55,14 +64,21 @@ internal static class PreferenceShape
         return AnswerReading.One(row, value, column);
     }
 
+    // Messages that end with the better answer, beside which it stands once more.
+    private static void DropRepeated(JsonArray prompt, JsonArray chosen)
+    {
+        if (prompt.Count > 0 && prompt[^1]!["role"]!.ToString() == "assistant" && Same(prompt[^1], chosen.LastOrDefault()))
+            prompt.RemoveAt(prompt.Count - 1);
+    }
+
     // What both conversations begin with is the prompt, whether it stands apart as well or not.
     private static void Split(SourceRow row, JsonArray prompt, JsonArray chosen, JsonArray rejected)
     {
         var shared = 0;
         while (shared < Math.Min(chosen.Count, rejected.Count) - 1 && Same(chosen[shared], rejected[shared]))
             shared++;
-        // An answer of several turns may begin alike; only up to the last question is it the prompt.
-        while (shared > 0 && prompt.Count > 0 && chosen[0]!["role"]!.ToString() == "assistant")
+        // Beside a prompt of its own, an answer of several turns is kept whole.
+        if (prompt.Count > 0 && shared > 0 && chosen[0]!["role"]!.ToString() == "assistant")
             shared = 0;
         var first = chosen.Take(shared).ToList();
         if (prompt.Count == 0)
@@ -72,8 +88,8 @@ internal static class PreferenceShape
         }
         else if (first.Count > 0 && !Ends(prompt, first))
         {
-            throw row.Fault("the prompt and the conversations that end with the answers begin otherwise. Correct the row, or leave one out "
-                + "with ignore: [prompt].");
+            throw row.Fault("the prompt and the conversations that end with the answers begin differently. Correct the row, or leave one "
+                + "out with ignore: [prompt].");
         }
         for (var i = 0; i < shared; i++)
         {

@@ -21,8 +21,7 @@ public static class RowShape
         if (rejected is not null
             && (row.Find(ShapeKeys.Chosen) is not null || (row.Values[rejected] is not null && (talks || answer is not null))))
             return DataShape.Preference;
-        if ((talks || (prompt is not null && answer is not null))
-            && row.Find(ShapeKeys.Flag) is { } flag && AnswerFlag.Of(row.Values[flag]) is not null)
+        if ((talks || ((prompt ?? row.Find(ShapeKeys.Input)) is not null && answer is not null)) && Flag(row) is not null)
             return DataShape.Kto;
         if (talks)
             return First(row.Values[talk!])?.ContainsKey("from") == true ? DataShape.Sharegpt : DataShape.Messages;
@@ -34,7 +33,7 @@ public static class RowShape
             return DataShape.Alpaca;
         if (row.Find(ShapeKeys.Text) is null)
             return null;
-        return row.Find(ShapeKeys.Label) is null ? DataShape.Text : DataShape.Labelled;
+        return row.Find(ShapeKeys.Label) is { } label && row.Values[label] is not null ? DataShape.Labelled : DataShape.Text;
     }
 
     /// <summary>Brings a row to the one form.</summary>
@@ -110,16 +109,24 @@ public static class RowShape
 
     private static List<Dictionary<string, string>> Judged(SourceRow row, DataShape shape)
     {
-        var key = Need(row, ShapeKeys.Flag, shape);
+        var key = Flag(row) ?? Need(row, ShapeKeys.Flag, shape);
         var good = AnswerFlag.Of(row.Take(key))
             ?? throw row.Fault($"'{key}' is {SourceRow.Short(row.Values[key])}, which does not say whether the answer is good. Write "
                 + $"{AnswerFlag.Words}.");
         var prompt = TalkShape.Prompt(row);
-        var rows = row.Find(ShapeKeys.Answer) is { } answer ? Answered(row, prompt, answer) : [TalkShape.Fields(row, prompt)];
+        // The messages may already end with the answer.
+        var answer = row.Find(ShapeKeys.Answer);
+        if (answer is not null && prompt.LastOrDefault()?["role"]?.ToString() == "assistant")
+            answer = null;
+        var rows = answer is not null ? Answered(row, prompt, answer) : [TalkShape.Fields(row, prompt)];
         foreach (var fields in rows)
             fields["label"] = good ? "true" : "false";
         return rows;
     }
+
+    // The first column that says whether the answer is good.
+    private static string? Flag(SourceRow row) =>
+        ShapeKeys.Flag.FirstOrDefault(name => !row.Rules.Ignores(name) && AnswerFlag.Of(row.Values[name]) is not null);
 
     private static Dictionary<string, string> Labelled(SourceRow row, DataShape shape)
     {

@@ -12,7 +12,7 @@ internal static partial class ShapeKeys
     internal static readonly string[] Prompt = ["instruction", "prompt", "query", "question"];
 
     /// <summary>What is asked about.</summary>
-    internal static readonly string[] Input = ["input", "context"];
+    internal static readonly string[] Input = ["input", "context", "passage"];
 
     /// <summary>What is answered.</summary>
     internal static readonly string[] Answer = ["output", "response", "completion", "answer", "answers", "target"];
@@ -46,12 +46,17 @@ internal static partial class ShapeKeys
     internal static readonly string[] Weight =
         ["weight", "loss_weight", "loss", "loss_scale", "loss_mask", "train", "training", "trainable"];
 
+    /// <summary>Whether shapes read a column of that name, and make no field of that name themselves.</summary>
+    /// <param name="name">The column.</param>
+    internal static bool AreRead(string name) =>
+        Prompt.Contains(name) || Input.Contains(name) || Answer.Contains(name) || Summary.Contains(name);
+
     /// <summary>Whether a column holds another answer to the same question.</summary>
     /// <param name="name">The column.</param>
     internal static bool IsAnswer(string name) =>
         Answer.Contains(name) || Chosen.Contains(name) || Rejected.Contains(name) || AnotherAnswer().IsMatch(name);
 
-    /// <summary>Whether a column holds pictures, sounds or films.</summary>
+    /// <summary>Whether a column holds pictures, sounds or videos.</summary>
     /// <param name="name">The column, or the kind of a part of a message.</param>
     internal static bool IsMedia(string name) => Media().IsMatch(name);
 

@@ -140,7 +140,10 @@ public sealed class SourceRow
         }
         foreach (var (name, value) in values)
         {
-            if (!moved.Contains(name) && !renamed.ContainsKey(name))
+            // A name that 'fields' gives to another column is not taken from the file.
+            if (fields.ContainsKey(name) && !moved.Contains(name))
+                Report.Count($"column '{name}' is not used: 'fields' names another for it", Place.ToString());
+            else if (!moved.Contains(name) && !renamed.ContainsKey(name))
                 renamed[name] = value?.DeepClone();
         }
         return renamed;

@@ -13,7 +13,7 @@ internal static class TalkShape
     /// <param name="row">The row.</param>
     public static JsonArray Prompt(SourceRow row)
     {
-        var key = row.Find(ShapeKeys.Prompt);
+        var key = row.Find(ShapeKeys.Prompt) ?? row.Find(ShapeKeys.Input);
         var talk = row.Find(ShapeKeys.Talk);
         // Beside a prompt of its own, the messages repeat one of the conversations.
         if (talk is not null && (key is null || row.Values[key] is null))

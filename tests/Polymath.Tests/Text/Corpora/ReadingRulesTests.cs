@@ -216,6 +216,25 @@ public sealed class ReadingRulesTests : IDisposable
     [InlineData("""{"chosen": "\n\nHuman: q\n\nAssistant: good", "rejected": "\n\nHuman: q\n\nAssistant: bad"}""", $"good{End} / bad{End}")]
     [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "label": "good"}""", $"a{End}")]
     [InlineData("""{"prompt": "q", "completion": "[{\"name\": \"x\"}]"}""", "[{\"name\": \"x\"}]" + End)]
+    [InlineData(
+        """{"instruction": "q", "response": "a", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}""",
+        $"a{End}")]
+    [InlineData(
+        """{"problem": "q", "answer": "42", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "It is"""
+            + """ 42."}]}""",
+        $"It is 42.{End}")]
+    [InlineData(
+        """{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected_messages": [{"role": "user","""
+            + """ "content": "q"}, {"role": "assistant", "content": "b"}]}""",
+        $"a{End} / b{End}")]
+    [InlineData(
+        """{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "chosen": "a", "rejected": "b"}""",
+        $"a{End} / b{End}")]
+    [InlineData("""{"system": "s", "input": "q", "chosen": "a", "rejected": "b"}""", $"a{End} / b{End}")]
+    [InlineData("""{"prompt": "q", "response": "a", "chosen": null, "rejected": null}""", $"a{End}")]
+    [InlineData("""{"question": "q", "passage": "p", "answer": true}""", $"true{End}")]
+    [InlineData("""{"conversation": [{"human": "q", "assistant": "bad", "loss": 0}, {"human": "q2", "assistant": "a"}]}""", $"a{End}")]
+    [InlineData("""{"instruction": "Human rights today:\nHuman: x\nAssistant: y", "output": "a"}""", $"a{End}")]
     public void More_layouts_of_the_field_are_read(string row, string learned) =>
         Assert.Equal(learned, Learned(Write("a.jsonl", row + "\n")));
 
@@ -236,8 +255,16 @@ public sealed class ReadingRulesTests : IDisposable
     [InlineData(
         """{"prompt": "other", "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": [{"role":"""
             + """ "user", "content": "q"}, {"role": "assistant", "content": "b"}]}""",
-        "begin otherwise",
+        "begin differently",
         "ignore: [prompt]")]
+    [InlineData(
+        """{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tool_calls": [], "conversation_id":"""
+            + """ 1, "answer": "zzz"}""",
+        "column 'answer'",
+        "a second answer")]
+    [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "", "tool_calls": ["f"]}]}""",
+        "calls a function without a name", "arguments")]
+    [InlineData("""{"conversation": [{"human": "q", "assistant": null}]}""", "'assistant' of a message is null", "where")]
     public void What_changes_the_meaning_is_refused_by_name(string row, string what, string hint)
     {
         var fault = ReadingScene.Fault(Write("a.jsonl", "\n" + row + "\n"));
