@@ -82,7 +82,17 @@ public sealed record ChatTemplate(
         var spans = Opening();
         foreach (var message in dialogue.Messages)
             Add(spans, dialogue, message);
-        return new Rendering(dialogue.Key, spans);
+        return new Rendering(dialogue.Key, spans) { Remarks = [.. dialogue.Messages.Index().SelectMany(Unprinted)] };
+    }
+
+    // This template prints the content alone.
+    private static IEnumerable<LayoutRemark> Unprinted((int Index, JsonNode? Message) entry)
+    {
+        foreach (var (key, value) in entry.Message as JsonObject ?? [])
+        {
+            if (value is not null && key is not ("role" or "content" or Dialogue.Weight or "tool_call_id"))
+                yield return new LayoutRemark(entry.Index, LayoutRemarkKind.KeyLeftOut, key);
+        }
     }
 
     private void Add(List<RenderedSpan> spans, Dialogue dialogue, JsonNode? message)

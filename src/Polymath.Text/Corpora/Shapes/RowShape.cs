@@ -18,8 +18,11 @@ public static class RowShape
         var rejected = row.Find(ShapeKeys.Rejected);
         var (talk, prompt, answer) = (row.Find(ShapeKeys.Talk), row.Find(ShapeKeys.Prompt), row.Find(ShapeKeys.Answer));
         var talks = talk is not null && (row.Values[talk] is JsonArray or JsonObject || MessageReading.IsList(row, row.Values[talk]));
-        if (rejected is not null
-            && (row.Find(ShapeKeys.Chosen) is not null || (row.Values[rejected] is not null && (talks || answer is not null))))
+        var worse = rejected is not null && row.Values[rejected] is not null;
+        // Both columns may be null in rows that have an answer of their own.
+        if (rejected is not null && row.Find(ShapeKeys.Chosen) is not null && (worse || answer is null))
+            return DataShape.Preference;
+        if (worse && (talks || answer is not null))
             return DataShape.Preference;
         if ((talks || ((prompt ?? row.Find(ShapeKeys.Input)) is not null && answer is not null)) && Flag(row) is not null)
             return DataShape.Kto;
