@@ -35,6 +35,11 @@ internal static class JsonFault
             return $"there is a comma before the closing {(rest.StartsWith('}') ? "}" : "]")}. Remove it.";
         if (fault.Message.Contains("Duplicate", StringComparison.OrdinalIgnoreCase))
             return $"a name stands twice in the row ({JsonPart.FirstSentence(fault.Message).TrimEnd('.')}). Remove one of the two.";
+        if (fault.Message.Contains("within a JSON string", StringComparison.Ordinal) && fault.Message.StartsWith("'0x", StringComparison.Ordinal))
+            return $"a text holds a line break, a tab or another control character ({fault.Message[1..5]}) as it is. Write it as \\n, \\t or "
+                + "\\u00XX; json.dumps does.";
+        if (fault.Message.Contains("after a single JSON value", StringComparison.Ordinal))
+            return Second(rest, bytes[..Math.Clamp(at, 0, bytes.Length)]);
         if (fault.InnerException is InvalidOperationException)
             return "a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.";
         if (rest.StartsWith('\''))
@@ -44,6 +49,16 @@ internal static class JsonFault
             || fault.Message.Contains("partial", StringComparison.Ordinal))
             return "the JSON ends in the middle of a value. Is the file cut off? Fetch or save it again.";
         return $"this is not JSON: {JsonPart.FirstSentence(fault.Message)}";
+    }
+
+    // What stands behind a whole row on its line.
+    private static string Second(string rest, ReadOnlySpan<byte> before)
+    {
+        if (rest.StartsWith(','))
+            return "a comma stands behind the row. Remove it.";
+        return before.Contains((byte)'\r')
+            ? "the lines end in carriage returns alone (CR), as old Macs wrote them. Save the file with line feeds (LF)."
+            : "more stands behind the row. Write it on a line of its own.";
     }
 
     /// <summary>The bytes of a file around a place in it; none where they cannot be read again.</summary>
@@ -78,6 +93,7 @@ internal static class JsonFault
         ("Infinity", "Infinity is not JSON. Write null or a number in its place."),
         ("None", "None is Python's word. Write the file with json.dumps, which writes null."),
         ("True", "True is Python's word. Write the file with json.dumps, which writes true."),
+        ("version https://git-lfs", "the file is a pointer of Git LFS, not the data. Fetch the data: git lfs pull."),
         ("False", "False is Python's word. Write the file with json.dumps, which writes false."),
     ];
 }
