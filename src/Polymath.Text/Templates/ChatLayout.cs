@@ -224,7 +224,8 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         var asked = messages.Select(MessageText.Of).FirstOrDefault(text => !string.IsNullOrWhiteSpace(text))?.Trim() ?? "";
         foreach (var form in MessageForms.Of(messages))
         {
-            if (Laid(template, form, tools, prompt) is { } text && text.Text.Contains(asked, StringComparison.Ordinal))
+            if (Laid(template, form, tools, prompt) is { } text && text.Text.Contains(asked, StringComparison.Ordinal)
+                && !MessageForms.AreTwiceWritten(form, text.Text))
             {
                 messages = form;
                 return text;
