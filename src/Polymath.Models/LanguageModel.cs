@@ -64,38 +64,21 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The token vectors and the output head.</summary>
     public abstract TokenTable Tokens { get; }
 
-    // How many ask for a head of its own, and what the configuration said before the first of them.
-    private int apart;
-    private JsonNode? tie;
+    private HeadTie? headTie;
+
+    private HeadTie Head => headTie ??= new HeadTie(this, parts);
 
     /// <summary>
     /// Gives the head numbers of its own where it shares the token vectors': one of the two is to be trained, or both, each by itself. A
     /// head over labels stays as it is.
     /// </summary>
-    public void Untie()
-    {
-        if (Labels is not null || apart == 0 && !Tokens.IsTied) return;
-        if (apart++ > 0) return;
-        using var frozen = no_grad();
-        var own = new Weight(Tokens.HeadMap.Name + ".weight", Tokens.Embedding.Value.detach().clone());
-        parts.Take(own);
-        Tokens.Turn(own);
-        tie = Configuration["tie_word_embeddings"]?.DeepClone();
-        Configuration["tie_word_embeddings"] = false;
-    }
+    public void Untie() => Head.Untie();
 
     /// <summary>
     /// Takes one <see cref="Untie"/> back; with the last of them the head shares the token vectors' numbers again. A head that was always
     /// apart stays so.
     /// </summary>
-    public void Tie()
-    {
-        if (apart == 0 || --apart > 0) return;
-        parts.Release(Tokens.Head);
-        Tokens.Turn(Tokens.Embedding);
-        if (tie is null) Configuration.Remove("tie_word_embeddings");
-        else Configuration["tie_word_embeddings"] = tie.DeepClone();
-    }
+    public void Tie() => Head.Tie();
 
     /// <summary>The head over labels, or null for a language model.</summary>
     public LabelHead? Labels { get; protected init; }

@@ -45,6 +45,14 @@ public static class ModelFolder
     /// <summary>The model types that can be read.</summary>
     public static IReadOnlyCollection<string> Families => families.Keys;
 
+    /// <summary>The configuration of a new model.</summary>
+    /// <param name="spec">The sizes that a recipe asks for.</param>
+    /// <param name="vocabularySize">The tokenizer's tokens.</param>
+    /// <param name="begin">The token that begins a row.</param>
+    /// <param name="end">The token that ends a text.</param>
+    public static JsonObject Configure(LlamaSpec spec, int vocabularySize, int begin, int end) =>
+        Llama.Configure(spec, vocabularySize, begin, end);
+
     /// <summary>A model of fresh weights.</summary>
     /// <param name="configuration">The content of a <c>config.json</c>.</param>
     /// <param name="seed">The seed.</param>

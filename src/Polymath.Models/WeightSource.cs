@@ -145,7 +145,7 @@ public sealed class FileWeights : WeightSource
         }
         wrapper = WrapperOf(places.Keys);
         if (wrapper.Length > 0)
-            notes = [.. notes, $"The names of all weights of {origin} begin with \"{wrapper}\", as wrappers of training leave them; they are read "
+            notes = [$"The names of all weights of {origin} begin with \"{wrapper}\", as wrappers of training leave them; they are read "
                 + "without it."];
     }
 

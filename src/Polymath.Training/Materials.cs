@@ -1,5 +1,5 @@
+using System.Text.Json.Nodes;
 using Polymath.Models;
-using Polymath.Models.Families;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Hubs;
@@ -193,12 +193,13 @@ public sealed class Materials
         var heads = stage is { TrainsHead: true } ? stage : null;
         LanguageModel model = Recipe.Model switch
         {
-            LlamaSpec spec when Llama.Configure(
-                spec, Tokenizer.VocabularySize, Tokenizer.IdOf(Contract.Template.Begin) ?? 0, Tokenizer.IdOf(Contract.Template.End) ?? 0)
-                is var configuration =>
-                heads is null
-                    ? new Llama(configuration, new FreshWeights(Recipe.Seed))
-                    : HeadStage.New(heads, configuration, Data(heads.Name).Labels(), Recipe.Seed),
+            LlamaSpec spec => Fresh(
+                ModelFolder.Configure(
+                    spec,
+                    Tokenizer.VocabularySize,
+                    Tokenizer.IdOf(Contract.Template.Begin) ?? 0,
+                    Tokenizer.IdOf(Contract.Template.End) ?? 0),
+                heads),
             CheckpointSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
             _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
         };
@@ -207,6 +208,10 @@ public sealed class Materials
             throw new InputException($"The tokenizer has {Tokenizer.VocabularySize} tokens, the model {model.Sizes.VocabularySize}: they "
                 + "do not belong together. Take the model's own (leave tokenizer out), or one of fewer tokens.");
     }
+
+    private LanguageModel Fresh(JsonObject configuration, StageSpec? heads) => heads is null
+        ? ModelFolder.New(configuration, Recipe.Seed)
+        : HeadStage.New(heads, configuration, Data(heads.Name).Labels(), Recipe.Seed);
 
     /// <summary>A finished stage's model, under this run's tokenizer and layout.</summary>
     /// <param name="folder">The model's folder.</param>

@@ -4,15 +4,12 @@ using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
-using static TorchSharp.torch;
 
 namespace Polymath.Training;
 
 /// <summary>Pairs of answers that people ranked, with what the model thought of them before the stage.</summary>
 static class PreferenceItems
 {
-    private const int TokensAtOnce = 8192;
-
     /// <summary>The items of some rows: the chosen answer, then the rejected one.</summary>
     /// <param name="stage">The stage's name, for messages.</param>
     /// <param name="rows">Rows of the shape preference.</param>
@@ -45,7 +42,7 @@ static class PreferenceItems
         if (items.Count == 0)
             throw new InputException($"Stage {stage} has no pair to learn from: {dropped} are longer than batch.maxLength {maxLength} or "
                 + "have two equal answers. Raise maxLength, or name other data.");
-        return (WithReference(items, model.Model), dropped);
+        return ([.. items.Zip(ReferenceScores.Of(items, model.Model), (item, sums) => item with { Reference = sums })], dropped);
     }
 
     private static TokenRow Tokens(Row row, string side, TextModel model, SourceReport report)
@@ -53,21 +50,5 @@ static class PreferenceItems
         var rendering = model.Contract.Render(RowTalk.Side(row, side), model.Tokenizer);
         report.Count(rendering);
         return rendering.Tokenize(model.Tokenizer) with { Data = row.Data };
-    }
-
-    private static List<Item> WithReference(List<Item> items, LanguageModel model)
-    {
-        using var frozen = no_grad();
-        var result = new List<Item>(items.Count);
-        while (result.Count < items.Count)
-        {
-            var tokens = 0;
-            var part = items.Skip(result.Count).TakeWhile((item, i) => (tokens += item.Tokens) <= TokensAtOnce || i == 0).ToList();
-            using var scope = NewDisposeScope();
-            using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
-            var sums = DirectPreference.RowSums(model, batch).cpu().data<float>().ToArray();
-            result.AddRange(part.Select((item, i) => item with { Reference = [sums[2 * i], sums[2 * i + 1]] }));
-        }
-        return result;
     }
 }

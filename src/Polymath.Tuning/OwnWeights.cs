@@ -34,7 +34,7 @@ static class OwnWeights
         if (parts.TargetsTokens) parts.Bring(tokens.Embedding, $"{AdapterConfiguration.Prefix}{tokens.Name}.base_layer.weight");
         if (!plugged.Contains(tokens.HeadMap.Name)) return;
         var head = $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.base_layer.weight";
-        if (Deltas.Lora.IsAnchored(configuration)) parts.Keep(head, [.. tokens.Head.Shape]);
+        if (Deltas.LoraStart.IsAnchored(configuration)) parts.Keep(head, [.. tokens.Head.Shape]);
         else parts.Bring(tokens.Head, head);
     }
 

@@ -34,16 +34,7 @@ static class AdapterCombineVerb
             if (shares.Length != folders.Length)
                 throw new InputException($"--weights has {shares.Length} numbers for {folders.Length} adapters; give one each, such as "
                     + "0.7,0.3.");
-            double Number(string text) =>
-                double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
-                    ? number
-                    : throw new InputException($"--weights has '{text}', which is no number.");
-            // As recipes write it, too: tiesSvd.
-            if (!Enum.TryParse<CombineKind>(
-                parsed.GetValue(kind)!.Replace("_", "", StringComparison.Ordinal), ignoreCase: true, out var how)
-                || !Enum.IsDefined(how) || char.IsDigit(parsed.GetValue(kind)![0]))
-                throw new InputException($"--kind is '{parsed.GetValue(kind)}'; known are "
-                    + $"{string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}.");
+            var how = Kind(parsed.GetValue(kind)!);
             var place = work.Place(parsed);
             work.Target(parsed, place, "adapter_config.json");
             TorchRuntime.Load();
@@ -77,6 +68,18 @@ static class AdapterCombineVerb
         }));
         return command;
     }
+
+    private static double Number(string text) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
+            ? number
+            : throw new InputException($"--weights has '{text}', which is no number.");
+
+    // As recipes write it, too: tiesSvd.
+    private static CombineKind Kind(string text) =>
+        Enum.TryParse<CombineKind>(text.Replace("_", "", StringComparison.Ordinal), ignoreCase: true, out var kind)
+            && Enum.IsDefined(kind) && !char.IsDigit(text[0])
+            ? kind
+            : throw new InputException($"--kind is '{text}'; known are {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}.");
 
     // ties_svd, as PEFT writes it.
     private static string Word(CombineKind kind) => System.Text.Json.JsonNamingPolicy.SnakeCaseLower.ConvertName(kind.ToString());

@@ -26,7 +26,8 @@ static class DoctorVerb
             TorchRuntime.Load();
             var now = Surroundings.Now();
             Console.WriteLine($"libtorch        {now.Libtorch}");
-            Console.WriteLine($"  its interface {TorchRuntime.Words(TorchRuntime.Interfaced)}, this build is made for {TorchRuntime.Version}");
+            Console.WriteLine($"  its interface {TorchRuntime.Words(TorchRuntime.Interfaced)}, this build is made for "
+                + $"{TorchRuntime.Version}");
             Console.WriteLine("TorchSharp      " + Wrappers());
             Console.WriteLine($"CPU capability  {now.CpuCapability}");
             Console.WriteLine($"threads         {now.Threads} of {Environment.ProcessorCount} processors (OMP_NUM_THREADS chooses)");

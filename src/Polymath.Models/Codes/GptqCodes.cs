@@ -56,7 +56,9 @@ internal static class GptqCodes
             throw new InputException($"{codes}: GPTQ of {bits} bits is not read; 2, 4 and 8 are. Fetch the model in one of these, or in 16"
                 + $" bits.");
         var input = rows * 32 / bits;
-        var count = stored.Has(groups) ? stored.Shape(scales)[0] : group <= 0 ? 1 : (input + group - 1) / group;
+        // A group of no size is the whole column.
+        var size = group <= 0 ? input : group;
+        var count = stored.Has(groups) ? stored.Shape(scales)[0] : (input + size - 1) / size;
         stored.Expect(scales, CodeSteps.Real, count, output);
         stored.Expect(zeros, "I32", count, (output * bits + 31) / 32);
         if (stored.Has(groups)) stored.Expect(groups, "I32", input);
@@ -64,7 +66,7 @@ internal static class GptqCodes
         Tensor Make()
         {
             var place = stored.Has(groups) ? stored.Map(groups)
-                : arange(0, input, dtype: ScalarType.Int32).floor_divide(tensor((int)(group <= 0 ? input : group)));
+                : arange(0, input, dtype: ScalarType.Int32).floor_divide(tensor((int)size));
             if (place.min().item<int>() < 0 || place.max().item<int>() >= count)
                 throw new InputException($"{groups} names a group outside 0 to {count - 1}. Fetch the file again.");
             // [words, out] to [words, out, codes] to [in, out].

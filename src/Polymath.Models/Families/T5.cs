@@ -69,12 +69,7 @@ public sealed class T5 : LanguageModel
             tied: true);
         // A head that stands apart in spite of the configuration is still scaled as the configuration says.
         if (tied && !Tokens.IsTied) read.Correct("scale_decoder_outputs", scalesOutput);
-        foreach (var copy in new[] { "encoder.embed_tokens.weight", "decoder.embed_tokens.weight" })
-        {
-            if (parts.Differs(root + "shared.weight", root + copy))
-                throw new InputException($"{root + copy} has other numbers than {root}shared.weight; a T5 with two tables of token vectors "
-                    + "is not known. Take the file that its authors published.");
-        }
+        RefuseOtherTables(parts, root);
 
         Stack Build(string name, int count, bool reads)
         {
@@ -83,31 +78,12 @@ public sealed class T5 : LanguageModel
             for (var layer = 0; layer < count; layer++)
             {
                 var prefix = $"{root}{name}.block.{layer}.layer.";
-                Attention Attend(string name) => new(
-                    parts.Linear(
-                        name + ".q",
-                        Role.Query,
-                        layer,
-                        heads * width,
-                        hidden),
-                    parts.Linear(
-                        name + ".k",
-                        Role.Key,
-                        layer,
-                        heads * width,
-                        hidden),
-                    parts.Linear(
-                        name + ".v",
-                        Role.Value,
-                        layer,
-                        heads * width,
-                        hidden),
-                    parts.Linear(
-                        name + ".o",
-                        Role.Output,
-                        layer,
-                        hidden,
-                        heads * width));
+                Attention Attend(string name) => Attended(
+                    parts,
+                    name,
+                    layer,
+                    heads * width,
+                    hidden);
                 var self = Attend(prefix + "0.SelfAttention");
                 if (layer == 0) table = parts.Weight(prefix + "0.SelfAttention.relative_attention_bias.weight", buckets, heads);
                 var selfNorm = parts.Norm(NormKind.Rms, prefix + "0.layer_norm", hidden, epsilon);
@@ -153,6 +129,47 @@ public sealed class T5 : LanguageModel
             @"(transformer\.)?(encoder|decoder)\.embed_tokens\.weight",
             @"(transformer\.)?decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
             task == LabelTask.Tag ? @"(transformer\.)?decoder\..*" : "");
+    }
+
+    private static Attention Attended(
+        ModelParts parts,
+        string name,
+        int layer,
+        int inner,
+        int hidden) => new(
+        parts.Linear(
+            name + ".q",
+            Role.Query,
+            layer,
+            inner,
+            hidden),
+        parts.Linear(
+            name + ".k",
+            Role.Key,
+            layer,
+            inner,
+            hidden),
+        parts.Linear(
+            name + ".v",
+            Role.Value,
+            layer,
+            inner,
+            hidden),
+        parts.Linear(
+            name + ".o",
+            Role.Output,
+            layer,
+            hidden,
+            inner));
+
+    private static void RefuseOtherTables(ModelParts parts, string root)
+    {
+        foreach (var copy in new[] { "encoder.embed_tokens.weight", "decoder.embed_tokens.weight" })
+        {
+            if (parts.Differs(root + "shared.weight", root + copy))
+                throw new InputException($"{root + copy} has other numbers than {root}shared.weight; a T5 with two tables of token vectors "
+                    + "is not known. Take the file that its authors published.");
+        }
     }
 
     /// <inheritdoc/>

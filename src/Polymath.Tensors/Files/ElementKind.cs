@@ -40,7 +40,7 @@ static class ElementKind
     {
         // Powers of two alone, 2^(bits - 127), and NaN: the scales of the MX formats (OCP 2023).
         if (kind == "F8_E8M0")
-            return [.. Enumerable.Range(0, 256).Select(bits => (ushort)(bits == 0 ? 0x40 : bits == 255 ? 0x7FC0 : bits << 7))];
+            return [.. Enumerable.Range(0, 256).Select(bits => (ushort)(bits switch { 0 => 0x40, 255 => 0x7FC0, _ => bits << 7 }))];
         var (mantissaBits, bias) = kind == "F8_E4M3" ? (3, 7) : (2, 15);
         var table = new ushort[256];
         for (var bits = 0; bits < 256; bits++)

@@ -113,157 +113,124 @@ public static unsafe class BlockStep
         ArgumentNullException.ThrowIfNull(keys);
         ArgumentNullException.ThrowIfNull(reach);
         ArgumentNullException.ThrowIfNull(form);
-        int n = (int)x.size(0),
-            hidden = (int)x.size(1),
-            width = (int)keys.size(3),
-            keyHeads = (int)keys.size(1),
-            heads = (int)w.Query.Output / width,
-            inner = (int)w.Gate.Output;
-        int wide = heads * width, shared = keyHeads * width;
-        var room = (float*)NativeMemory.AlignedAlloc((nuint)(n * ((long)hidden + 2 * wide + 2 * shared + 2 * inner) * sizeof(float)), 64);
-        float* stream = (float*)LibTorch.Data(x), normed = room, q = normed
-            + n * hidden, mixed = q + n * wide, k = mixed + n * wide, v = k + n * shared, gate = v + n * shared, up = gate + n * inner;
-        var maps = stackalloc FewRows.Map[3];
+        var room = new Room(x, w, keys);
+        Look(
+            in room,
+            w,
+            (cosine, sine, interleaved),
+            keys,
+            values,
+            reach,
+            form);
+        Feed(in room, w);
+        NativeMemory.AlignedFree(room.Normed);
+        GC.KeepAlive(w);
+    }
 
-        Norm(
-            stream,
-            w.Before,
-            normed,
-            n,
-            hidden,
-            w.Epsilon);
-        (maps[0], maps[1], maps[2]) = (Map(w.Query, q), Map(w.Key, k), Map(w.Value, v));
+    // What stands between the parts of a block, end to end in one piece of memory.
+    private readonly struct Room
+    {
+        internal readonly int Rows, Hidden, Width, KeyHeads, Heads, Inner;
+        internal readonly float* Stream, Normed, Query, Mixed, Key, Value, Gate, Up;
+
+        internal Room(Tensor x, BlockWeights w, Tensor keys)
+        {
+            (Rows, Hidden, Width, KeyHeads) = ((int)x.size(0), (int)x.size(1), (int)keys.size(3), (int)keys.size(1));
+            (Heads, Inner) = ((int)w.Query.Output / Width, (int)w.Gate.Output);
+            int wide = Heads * Width, shared = KeyHeads * Width;
+            var bytes = (nuint)(Rows * ((long)Hidden + 2 * wide + 2 * shared + 2 * Inner) * sizeof(float));
+            Stream = (float*)LibTorch.Data(x);
+            Normed = (float*)NativeMemory.AlignedAlloc(bytes, 64);
+            Query = Normed + Rows * Hidden;
+            Mixed = Query + Rows * wide;
+            Key = Mixed + Rows * wide;
+            Value = Key + Rows * shared;
+            Gate = Value + Rows * shared;
+            Up = Gate + Rows * Inner;
+        }
+    }
+
+    // Attention, and what it adds to the stream.
+    private static void Look(
+        in Room room,
+        BlockWeights w,
+        (Tensor Cosine, Tensor Sine, bool Interleaved) turns,
+        Tensor keys,
+        Tensor values,
+        CachedReach reach,
+        AttentionForm form)
+    {
+        var maps = stackalloc FewRows.Map[3];
+        Norm(room.Stream, w.Before, room.Normed, (room.Rows, room.Hidden, w.Epsilon));
+        (maps[0], maps[1], maps[2]) = (Map(w.Query, room.Query), Map(w.Key, room.Key), Map(w.Value, room.Value));
         FewRows.Run(
-            normed,
-            n,
-            hidden,
+            room.Normed,
+            room.Rows,
+            room.Hidden,
             maps,
             3);
         if (w.QueryNorm is not null)
         {
-            Norm(
-                q,
-                w.QueryNorm,
-                q,
-                n * heads,
-                width,
-                w.HeadEpsilon);
-            Norm(
-                k,
-                w.KeyNorm!,
-                k,
-                n * keyHeads,
-                width,
-                w.HeadEpsilon);
+            Norm(room.Query, w.QueryNorm, room.Query, (room.Rows * room.Heads, room.Width, w.HeadEpsilon));
+            Norm(room.Key, w.KeyNorm!, room.Key, (room.Rows * room.KeyHeads, room.Width, w.HeadEpsilon));
         }
-        float* c = (float*)LibTorch.Data(cosine), s = (float*)LibTorch.Data(sine);
-        var half = (int)cosine.size(1);
-        Turn(
-            q,
-            n,
-            heads,
-            width,
-            c,
-            s,
-            half,
-            interleaved);
-        Turn(
-            k,
-            n,
-            keyHeads,
-            width,
-            c,
-            s,
-            half,
-            interleaved);
-        Store(
-            keys,
-            k,
-            reach,
-            keyHeads,
-            width);
-        Store(
-            values,
-            v,
-            reach,
-            keyHeads,
-            width);
-        Attend(
-            q,
-            mixed,
-            keys,
-            values,
-            reach,
-            form,
-            n,
-            heads);
-
-        maps[0] = Map(w.Output, stream, adds: true);
+        Turn(in room, room.Query, room.Heads, turns);
+        Turn(in room, room.Key, room.KeyHeads, turns);
+        Store(in room, keys, room.Key, reach);
+        Store(in room, values, room.Value, reach);
+        Attend(in room, (keys, values), reach, form);
+        maps[0] = Map(w.Output, room.Stream, adds: true);
         FewRows.Run(
-            mixed,
-            n,
-            wide,
+            room.Mixed,
+            room.Rows,
+            room.Heads * room.Width,
             maps,
             1);
-        Norm(
-            stream,
-            w.Between,
-            normed,
-            n,
-            hidden,
-            w.Epsilon);
-        (maps[0], maps[1]) = (Map(w.Gate, gate), Map(w.Up, up));
+    }
+
+    // The feed-forward part, and what it adds to the stream.
+    private static void Feed(in Room room, BlockWeights w)
+    {
+        var maps = stackalloc FewRows.Map[2];
+        Norm(room.Stream, w.Between, room.Normed, (room.Rows, room.Hidden, w.Epsilon));
+        (maps[0], maps[1]) = (Map(w.Gate, room.Gate), Map(w.Up, room.Up));
         FewRows.Run(
-            normed,
-            n,
-            hidden,
+            room.Normed,
+            room.Rows,
+            room.Hidden,
             maps,
             2);
-        SwiGlu.Gated(gate, up, gate, (long)n * inner);
-        maps[0] = Map(w.Down, stream, adds: true);
+        SwiGlu.Gated(room.Gate, room.Up, room.Gate, (long)room.Rows * room.Inner);
+        maps[0] = Map(w.Down, room.Stream, adds: true);
         FewRows.Run(
-            gate,
-            n,
-            inner,
+            room.Gate,
+            room.Rows,
+            room.Inner,
             maps,
             1);
-        NativeMemory.AlignedFree(room);
-        GC.KeepAlive(w);
     }
 
     private static FewRows.Map Map(BlockMap map, float* y, bool adds = false) => FewRows.Map.Of(map, y, adds);
 
-    private static void Norm(
-        float* x,
-        Tensor weight,
-        float* y,
-        int rows,
-        int width,
-        double epsilon)
+    private static void Norm(float* x, Tensor weight, float* y, (int Rows, int Width, double Epsilon) size)
     {
         var w = (float*)LibTorch.Data(weight);
-        for (long row = 0; row < rows; row++)
+        for (long row = 0; row < size.Rows; row++)
             RmsNorm.Row(
-                x + row * width,
+                x + row * size.Width,
                 w,
-                y + row * width,
-                width,
-                (float)epsilon);
+                y + row * size.Width,
+                size.Width,
+                (float)size.Epsilon);
     }
 
-    private static void Turn(
-        float* x,
-        int rows,
-        int heads,
-        int width,
-        float* cosine,
-        float* sine,
-        int half,
-        bool interleaved)
+    private static void Turn(in Room room, float* x, int heads, (Tensor Cosine, Tensor Sine, bool Interleaved) turns)
     {
-        for (var row = 0; row < rows; row++)
-            for (var head = 0; head < heads; head++, x += width)
-                if (interleaved)
+        float* cosine = (float*)LibTorch.Data(turns.Cosine), sine = (float*)LibTorch.Data(turns.Sine);
+        var half = (int)turns.Cosine.size(1);
+        for (var row = 0; row < room.Rows; row++)
+            for (var head = 0; head < heads; head++, x += room.Width)
+                if (turns.Interleaved)
                     Rotation.Neighbours(
                         x,
                         x,
@@ -281,41 +248,31 @@ public static unsafe class BlockStep
                         1);
     }
 
-    private static void Store(
-        Tensor cache,
-        float* fresh,
-        CachedReach reach,
-        int heads,
-        int width)
+    private static void Store(in Room room, Tensor cache, float* fresh, CachedReach reach)
     {
         var to = (float*)LibTorch.Data(cache);
         var capacity = cache.size(2);
         for (var row = 0; row < reach.Slots.Length; row++)
-            for (long head = 0; head < heads; head++, fresh += width)
-                new ReadOnlySpan<float>(fresh, width)
-                    .CopyTo(new Span<float>(to + (((long)reach.Slots[row] * heads + head) * capacity + reach.Places[row]) * width, width));
+            for (long head = 0; head < room.KeyHeads; head++, fresh += room.Width)
+            {
+                var place = ((long)reach.Slots[row] * room.KeyHeads + head) * capacity + reach.Places[row];
+                new ReadOnlySpan<float>(fresh, room.Width).CopyTo(new Span<float>(to + place * room.Width, room.Width));
+            }
     }
 
-    private static void Attend(
-        float* query,
-        float* mixed,
-        Tensor keys,
-        Tensor values,
-        CachedReach reach,
-        AttentionForm form,
-        int rows,
-        int heads)
+    private static void Attend(in Room room, (Tensor Keys, Tensor Values) cache, CachedReach reach, AttentionForm form)
     {
         fixed (int* slots = reach.Slots, first = reach.First, last = reach.Last, places = reach.Places)
         {
             var state = new CachedAttention.State
             {
-                Query = query, Keys = (float*)LibTorch.Data(keys), Values = (float*)LibTorch.Data(values), Out = mixed, Slots = slots,
-                First = first, Last = last, Places = places,
-                Heads = heads, KeyHeads = (int)keys.size(1), Width = (int)keys.size(3), Capacity = (int)keys.size(2),
+                Query = room.Query, Keys = (float*)LibTorch.Data(cache.Keys), Values = (float*)LibTorch.Data(cache.Values),
+                Out = room.Mixed,
+                Slots = slots, First = first, Last = last, Places = places,
+                Heads = room.Heads, KeyHeads = room.KeyHeads, Width = room.Width, Capacity = (int)cache.Keys.size(2),
                 Longest = reach.Last.Max(), Scale = (float)form.Scale, Cap = (float)form.SoftCap,
             };
-            CachedAttention.Run(rows, ref state);
+            CachedAttention.Run(room.Rows, ref state);
         }
     }
 }

@@ -7,25 +7,25 @@ namespace Polymath.Text;
 /// <summary>Classes of characters, such as level and oblique tones. Immutable, for any number of threads.</summary>
 public sealed class CharacterClasses
 {
-    private readonly Dictionary<int, string?> _classes;
+    private readonly Dictionary<int, string?> classes;
 
-    private CharacterClasses(Dictionary<int, string?> classes) => _classes = classes;
+    private CharacterClasses(Dictionary<int, string?> classes) => this.classes = classes;
 
     /// <summary>The number of characters that are known, ambiguous ones included.</summary>
-    public int Count => _classes.Count;
+    public int Count => classes.Count;
 
     /// <summary>The number of characters that belong to one class.</summary>
-    public int ClearCount => _classes.Values.Count(name => name is not null);
+    public int ClearCount => classes.Values.Count(name => name is not null);
 
     /// <summary>The class of a character; null for one that is ambiguous or not known, which matches every class.</summary>
     /// <param name="codePoint">The character's code point.</param>
-    public string? ClassOf(int codePoint) => _classes.GetValueOrDefault(codePoint);
+    public string? ClassOf(int codePoint) => classes.GetValueOrDefault(codePoint);
 
     /// <summary>Writes the table as JSON, ambiguous characters as null; the file is whole or not there.</summary>
     /// <exception cref="InputException">The file cannot be written.</exception>
     public void Save(string file)
     {
-        var named = _classes.OrderBy(entry => entry.Key)
+        var named = classes.OrderBy(entry => entry.Key)
             .ToDictionary(entry => new Rune(entry.Key).ToString(), entry => entry.Value, StringComparer.Ordinal);
         AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(named, TableJson.Options));
     }

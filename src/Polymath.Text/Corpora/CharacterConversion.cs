@@ -11,22 +11,22 @@ namespace Polymath.Text;
 public sealed class CharacterConversion
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-    private readonly Dictionary<string, string> _entries;
-    private readonly Dictionary<string, string>.AlternateLookup<ReadOnlySpan<char>> _lookup;
+    private readonly Dictionary<string, string> entries;
+    private readonly Dictionary<string, string>.AlternateLookup<ReadOnlySpan<char>> lookup;
 
     // By first UTF-16 unit, the length of the longest entry that begins with it.
-    private readonly byte[] _longest = new byte[char.MaxValue + 1];
+    private readonly byte[] longest = new byte[char.MaxValue + 1];
 
     private CharacterConversion(Dictionary<string, string> entries)
     {
-        _entries = entries;
-        _lookup = entries.GetAlternateLookup<ReadOnlySpan<char>>();
+        this.entries = entries;
+        lookup = entries.GetAlternateLookup<ReadOnlySpan<char>>();
         foreach (var from in entries.Keys)
-            _longest[from[0]] = Math.Max(_longest[from[0]], (byte)from.Length);
+            longest[from[0]] = Math.Max(longest[from[0]], (byte)from.Length);
     }
 
     /// <summary>The number of entries.</summary>
-    public int Count => _entries.Count;
+    public int Count => entries.Count;
 
     /// <summary>The converted text.</summary>
     public string Convert(string text)
@@ -35,9 +35,9 @@ public sealed class CharacterConversion
         var kept = 0;
         for (var i = 0; i < text.Length;)
         {
-            var length = Math.Min(_longest[text[i]], text.Length - i);
+            var length = Math.Min(longest[text[i]], text.Length - i);
             string? to = null;
-            while (length > 0 && !_lookup.TryGetValue(text.AsSpan(i, length), out to))
+            while (length > 0 && !lookup.TryGetValue(text.AsSpan(i, length), out to))
                 length--;
             if (to is null)
             {
@@ -56,7 +56,7 @@ public sealed class CharacterConversion
 
     /// <summary>Writes the table as JSON; the file is whole or not there.</summary>
     /// <exception cref="InputException">The file cannot be written.</exception>
-    public void Save(string file) => AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(_entries, TableJson.Options));
+    public void Save(string file) => AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(entries, TableJson.Options));
 
     /// <summary>Reads a table that <see cref="Save"/> has written.</summary>
     /// <exception cref="InputException">The file is missing or damaged.</exception>

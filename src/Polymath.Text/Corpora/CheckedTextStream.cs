@@ -12,14 +12,14 @@ internal sealed class CheckedTextStream : Stream
 {
     private const int HeadLength = 8;
 
-    private readonly Stream _inner;
-    private readonly string _file;
-    private readonly byte[] _buffer = new byte[1 << 16];
-    private int _start, _checked, _end;
-    private long _line = 1, _column = 1;
-    private bool _opened, _ended;
+    private readonly Stream inner;
+    private readonly string file;
+    private readonly byte[] buffer = new byte[1 << 16];
+    private int start, good, end;
+    private long line = 1, column = 1;
+    private bool opened, ended;
 
-    private CheckedTextStream(string file, Stream inner) => (_file, _inner) = (file, inner);
+    private CheckedTextStream(string file, Stream inner) => (this.file, this.inner) = (file, inner);
 
     /// <summary>Opens a file.</summary>
     /// <param name="file">The file.</param>
@@ -53,17 +53,17 @@ internal sealed class CheckedTextStream : Stream
     /// <summary>The first byte that is no white space, which stays to be read; -1 where there is none nearby.</summary>
     public int Peek()
     {
-        while (_start == _checked && !_ended)
+        while (start == good && !ended)
             Fill();
-        var at = _buffer.AsSpan(_start, _checked - _start).IndexOfAnyExcept(" \t\r\n"u8);
-        return at < 0 ? -1 : _buffer[_start + at];
+        var at = buffer.AsSpan(start, good - start).IndexOfAnyExcept(" \t\r\n"u8);
+        return at < 0 ? -1 : buffer[start + at];
     }
 
     /// <summary>The first line, as far as it is near, which stays to be read.</summary>
     public string FirstLine()
     {
         Peek();
-        var near = _buffer.AsSpan(_start, _checked - _start);
+        var near = buffer.AsSpan(start, good - start);
         var end = near.IndexOf((byte)'\n');
         return Encoding.UTF8.GetString(end < 0 ? near : near[..end]);
     }
@@ -86,11 +86,11 @@ internal sealed class CheckedTextStream : Stream
     /// <inheritdoc/>
     public override int Read(Span<byte> buffer)
     {
-        while (_start == _checked && !_ended)
+        while (start == good && !ended)
             Fill();
-        var count = Math.Min(buffer.Length, _checked - _start);
-        _buffer.AsSpan(_start, count).CopyTo(buffer);
-        _start += count;
+        var count = Math.Min(buffer.Length, good - start);
+        this.buffer.AsSpan(start, count).CopyTo(buffer);
+        start += count;
         return count;
     }
 
@@ -115,62 +115,62 @@ internal sealed class CheckedTextStream : Stream
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-            _inner.Dispose();
+            inner.Dispose();
         base.Dispose(disposing);
     }
 
     // Keeps the tail that may be half a character, reads on behind it, and checks all that is whole.
     private void Fill()
     {
-        _buffer.AsSpan(_checked, _end - _checked).CopyTo(_buffer);
-        _end -= _checked;
-        _start = 0;
+        buffer.AsSpan(good, end - good).CopyTo(buffer);
+        end -= good;
+        start = 0;
         var count = ReadInner();
-        _ended = count == 0;
-        _end += count;
-        if (!_opened && (_end >= 3 || _ended))
+        ended = count == 0;
+        end += count;
+        if (!opened && (end >= 3 || ended))
         {
-            _opened = true;
-            if (_buffer.AsSpan(0, _end).StartsWith("\uFEFF"u8))
-                _start = 3;
-            TextEncodings.RefuseWideText(_file, _buffer.AsSpan(_start, _end - _start));
+            opened = true;
+            if (buffer.AsSpan(0, end).StartsWith("\uFEFF"u8))
+                start = 3;
+            TextEncodings.RefuseWideText(file, buffer.AsSpan(start, end - start));
         }
 
-        _checked = _opened ? CheckedEnd() : 0;
+        good = opened ? CheckedEnd() : 0;
     }
 
     private int ReadInner()
     {
         try
         {
-            return _inner.Read(_buffer.AsSpan(_end));
+            return inner.Read(buffer.AsSpan(end));
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"cannot read {_file}: {fault.Message} Check the path and the disk.", fault);
+            throw new InputException($"cannot read {file}: {fault.Message} Check the path and the disk.", fault);
         }
         catch (Exception fault) when (fault is not OutOfMemoryException)
         {
             // Libraries that unpack throw whatever a damaged byte leads them to.
             throw new InputException(
-                $"{_file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.",
+                $"{file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.",
                 fault);
         }
     }
 
     private int CheckedEnd()
     {
-        var whole = _ended ? _end : _end - TailLength(_buffer.AsSpan(_start, _end - _start));
-        var span = _buffer.AsSpan(_start, whole - _start);
+        var whole = ended ? end : end - TailLength(buffer.AsSpan(start, end - start));
+        var span = buffer.AsSpan(start, whole - start);
         if (!Utf8.IsValid(span))
         {
-            var good = 0;
-            while (Rune.DecodeFromUtf8(span[good..], out _, out var width) == OperationStatus.Done)
-                good += width;
-            Count(span[..good]);
-            var line = span[..good].LastIndexOf((byte)'\n') + 1;
-            throw new InputException($"{_file}, line {_line}, byte {_column}: 0x{span[good]:X2} is not UTF-8. "
-                + $"{TextEncodings.Advice(_file, span[line..])}");
+            var valid = 0;
+            while (Rune.DecodeFromUtf8(span[valid..], out _, out var width) == OperationStatus.Done)
+                valid += width;
+            Count(span[..valid]);
+            var line = span[..valid].LastIndexOf((byte)'\n') + 1;
+            throw new InputException($"{file}, line {this.line}, byte {column}: 0x{span[valid]:X2} is not UTF-8. "
+                + $"{TextEncodings.Advice(file, span[line..])}");
         }
 
         Count(span);
@@ -179,9 +179,9 @@ internal sealed class CheckedTextStream : Stream
 
     private void Count(ReadOnlySpan<byte> span)
     {
-        _line += span.Count((byte)'\n');
+        line += span.Count((byte)'\n');
         var last = span.LastIndexOf((byte)'\n');
-        _column = last < 0 ? _column + span.Length : span.Length - last;
+        column = last < 0 ? column + span.Length : span.Length - last;
     }
 
     // How many bytes at the end could begin a character that goes on behind them.

@@ -50,8 +50,11 @@ internal static class Compression
         return inner;
     }
 
-    private static string Advice(string name) => name.Contains("archive", StringComparison.Ordinal)
-        ? "Unpack it, and name the files in it."
-        : $"Set the format ('format: {(name.Contains("Arrow", StringComparison.Ordinal) ? "arrow" : "parquet")}' in a recipe, --format in "
-            + "a command).";
+    private static string Advice(string name)
+    {
+        if (name.Contains("archive", StringComparison.Ordinal))
+            return "Unpack it, and name the files in it.";
+        var format = name.Contains("Arrow", StringComparison.Ordinal) ? "arrow" : "parquet";
+        return $"Set its format: 'format: {format}' in a recipe, --format {format} in a command.";
+    }
 }

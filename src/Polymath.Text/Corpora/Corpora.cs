@@ -17,28 +17,28 @@ public sealed class Corpora(
     CorpusProgress? progress = null,
     Hub? hub = null)
 {
-    private readonly Lazy<Hub> _hub = new(() => hub ?? new Hub(HubSettings.FromEnvironment()));
-    private readonly Dictionary<string, IReadOnlyList<Row>> _rows = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, SourceReport> _reports = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, CharacterConversion> _conversions = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, CharacterClasses> _classes = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _open = new(StringComparer.Ordinal);
+    private readonly Lazy<Hub> hubs = new(() => hub ?? new Hub(HubSettings.FromEnvironment()));
+    private readonly Dictionary<string, IReadOnlyList<Row>> rows = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, SourceReport> reports = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, CharacterConversion> conversions = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, CharacterClasses> classes = new(StringComparer.Ordinal);
+    private readonly HashSet<string> open = new(StringComparer.Ordinal);
 
     /// <summary>The rows of a source, in the order of its files.</summary>
     /// <param name="dataName">The source's name under <c>data</c>.</param>
     /// <exception cref="InputException">The source does not exist, cannot be read, or has no rows.</exception>
     public IReadOnlyList<Row> Rows(string dataName)
     {
-        if (_rows.TryGetValue(dataName, out var known))
+        if (rows.TryGetValue(dataName, out var known))
             return known;
         if (!recipe.Data.TryGetValue(dataName, out var spec))
             throw new InputException($"there is no data '{dataName}'. Declared under 'data': {string.Join(", ", recipe.Data.Keys)}.");
-        if (!_open.Add(dataName))
-            throw new InputException($"data '{dataName}' is a view on itself, by way of {string.Join(", ", _open)}. Let one of them name "
+        if (!open.Add(dataName))
+            throw new InputException($"data '{dataName}' is a view on itself, by way of {string.Join(", ", open)}. Let one of them name "
                 + "files.");
         try
         {
-            return _rows[dataName] = spec switch
+            return rows[dataName] = spec switch
             {
                 FilesSpec files => ReadFiles(dataName, files),
                 ViewSpec view => MakeView(dataName, view),
@@ -47,7 +47,7 @@ public sealed class Corpora(
         }
         finally
         {
-            _open.Remove(dataName);
+            open.Remove(dataName);
         }
     }
 
@@ -66,10 +66,10 @@ public sealed class Corpora(
     /// <exception cref="InputException">The table does not exist, is of another kind, or cannot be read.</exception>
     public CharacterConversion Conversion(string tableName)
     {
-        if (_conversions.TryGetValue(tableName, out var known))
+        if (conversions.TryGetValue(tableName, out var known))
             return known;
         var spec = Table<ConversionTableSpec>(tableName, "conversion");
-        return _conversions[tableName] = CharacterConversion.Read(
+        return conversions[tableName] = CharacterConversion.Read(
             tableName, FilesOf($"table '{tableName}'", spec.Files, spec.Sha512), spec.Entry);
     }
 
@@ -78,10 +78,10 @@ public sealed class Corpora(
     /// <exception cref="InputException">The table does not exist, is of another kind, or its sources teach nothing.</exception>
     public CharacterClasses Classes(string tableName)
     {
-        if (_classes.TryGetValue(tableName, out var known))
+        if (classes.TryGetValue(tableName, out var known))
             return known;
         var spec = Table<CharacterClassesSpec>(tableName, "characterClasses");
-        return _classes[tableName] = CharacterClasses.Learn(tableName, spec, Rows(spec.Marks), Rows(spec.Texts));
+        return classes[tableName] = CharacterClasses.Learn(tableName, spec, Rows(spec.Marks), Rows(spec.Texts));
     }
 
     private T Table<T>(string name, string kind)
@@ -123,7 +123,7 @@ public sealed class Corpora(
     public SourceReport Report(string dataName)
     {
         Rows(dataName);
-        return _reports[dataName];
+        return reports[dataName];
     }
 
     private IReadOnlyList<string> FilesAt(string pattern, string? sha512)
@@ -131,7 +131,7 @@ public sealed class Corpora(
         if (PackageCache.IsAddress(pattern))
             return cache.Resolve(pattern, sha512, progress, Packages());
         if (HubAddress.IsAddress(pattern))
-            return _hub.Value.Data(pattern);
+            return hubs.Value.Data(pattern);
         var path = Path.GetFullPath(Path.Combine(baseFolder, pattern));
         if (DescribedData.Split(pattern).File is not null || (Directory.Exists(path) && SavedDatasetFiles.AreIn(path)))
             return [path];
@@ -140,8 +140,8 @@ public sealed class Corpora(
 
     private List<Row> ReadFiles(string name, FilesSpec spec)
     {
-        var report = _reports[name] = new SourceReport();
-        var sources = SourceFiles.Of(FilesOf($"data '{name}'", spec.Files, spec.Sha512), spec, report, address => _hub.Value.Data(address));
+        var report = reports[name] = new SourceReport();
+        var sources = SourceFiles.Of(FilesOf($"data '{name}'", spec.Files, spec.Sha512), spec, report, address => hubs.Value.Data(address));
         var total = sources.Sum(source => new FileInfo(source.File).Length);
         var done = 0L;
         var collected = new List<CollectedRow>();
@@ -213,7 +213,7 @@ public sealed class Corpora(
     private List<Row> MakeView(string name, ViewSpec spec)
     {
         var source = Rows(spec.View).ToList();
-        _reports[name] = _reports[spec.View];
+        reports[name] = reports[spec.View];
         var log = new List<string> { $"'{spec.View}' holds {source.Count} rows" };
         bool Knows(string field) => source.Count > 0 && source[0].Fields.ContainsKey(field);
         var rows = new RowFilter(spec.Where, name).Apply(source, row => row.Fields, Knows, log);

@@ -36,10 +36,10 @@ internal sealed class DataDescription
         ("system_tag", "system"),
     ];
 
-    private readonly string _file, _name;
-    private readonly JsonObject _entry;
+    private readonly string file, name;
+    private readonly JsonObject entry;
 
-    private DataDescription(string file, string name, JsonObject entry) => (_file, _name, _entry) = (file, name, entry);
+    private DataDescription(string file, string name, JsonObject entry) => (this.file, this.name, this.entry) = (file, name, entry);
 
     /// <summary>The entry that an address names; null where the address is none of such a file.</summary>
     /// <param name="address">The address.</param>
@@ -95,10 +95,10 @@ internal sealed class DataDescription
     public IReadOnlyList<string> Files()
     {
         var name = Text("file_name")
-            ?? throw new InputException($"{_file}, entry '{_name}': it names no files (file_name) and no hub. Correct the entry.");
-        var path = Path.Combine(Path.GetDirectoryName(_file) ?? "", name);
+            ?? throw new InputException($"{file}, entry '{this.name}': it names no files (file_name) and no hub. Correct the entry.");
+        var path = Path.Combine(Path.GetDirectoryName(file) ?? "", name);
         if (!Directory.Exists(path))
-            return FilePattern.Find(Path.GetDirectoryName(_file) ?? "", name);
+            return FilePattern.Find(Path.GetDirectoryName(file) ?? "", name);
         return [.. Directory.GetFiles(path).Where(RowReader.IsReadable).Order(StringComparer.Ordinal)];
     }
 
@@ -106,7 +106,7 @@ internal sealed class DataDescription
     /// <param name="spec">What the recipe asks for.</param>
     public FilesSpec Applied(FilesSpec spec)
     {
-        var columns = _entry["columns"] as JsonObject ?? [];
+        var columns = entry["columns"] as JsonObject ?? [];
         var talks = Text("formatting") is "sharegpt" or "openai";
         var fields = new Dictionary<string, FieldSpec>(StringComparer.Ordinal);
         foreach (var (theirs, ours) in Columns)
@@ -114,7 +114,7 @@ internal sealed class DataDescription
             if (columns[theirs]?.ToString() is { } column)
                 fields[ours] = new FieldSpec(column);
         }
-        var tags = _entry["tags"] as JsonObject ?? [];
+        var tags = entry["tags"] as JsonObject ?? [];
         if (tags["role_tag"]?.ToString() is { } role)
             fields["messages.role"] = new FieldSpec(role);
         if (tags["content_tag"]?.ToString() is { } content)
@@ -139,10 +139,10 @@ internal sealed class DataDescription
     {
         if (reads)
             return DataShape.Text;
-        if (_entry["ranking"]?.GetValueKind() == JsonValueKind.True)
+        if (entry["ranking"]?.GetValueKind() == JsonValueKind.True)
             return DataShape.Preference;
         return fields.ContainsKey("label") ? DataShape.Kto : DataShape.Auto;
     }
 
-    private string? Text(string key) => _entry[key] is JsonValue value ? value.ToString() : null;
+    private string? Text(string key) => entry[key] is JsonValue value ? value.ToString() : null;
 }

@@ -7,7 +7,7 @@ namespace Polymath.Text;
 /// <summary>Says in plain words what is wrong with JSON, from the parser's complaint and the bytes it stumbled over.</summary>
 internal static class JsonFault
 {
-    private const int Window = 64;
+    private const int Window = 64, Shown = 20;
 
     /// <summary>How rows are parsed: as the standard says, and no name twice.</summary>
     internal static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
@@ -35,31 +35,24 @@ internal static class JsonFault
             return $"there is a comma before the closing {(rest.StartsWith('}') ? "}" : "]")}. Remove it.";
         if (fault.Message.Contains("Duplicate", StringComparison.OrdinalIgnoreCase))
             return $"a name stands twice in the row ({JsonPart.FirstSentence(fault.Message).TrimEnd('.')}). Remove one of the two.";
-        if (fault.Message.Contains("within a JSON string", StringComparison.Ordinal) && fault.Message.StartsWith("'0x", StringComparison.Ordinal))
-            return $"a text holds a line break, a tab or another control character ({fault.Message[1..5]}) as it is. Write it as \\n, \\t or "
-                + "\\u00XX; json.dumps does.";
-        if (fault.Message.Contains("after a single JSON value", StringComparison.Ordinal))
-            return Second(rest, bytes[..Math.Clamp(at, 0, bytes.Length)]);
         if (fault.InnerException is InvalidOperationException)
             return "a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.";
         if (rest.StartsWith('\''))
             return "names and texts stand in single quotes, as Python prints them. Write the file with json.dumps, which puts double "
                 + "quotes.";
-        if (rest.Length == 0 || fault.Message.Contains("end of data", StringComparison.Ordinal)
-            || fault.Message.Contains("partial", StringComparison.Ordinal))
-            return "the JSON ends in the middle of a value. Is the file cut off? Fetch or save it again.";
+        if (fault.Message.Contains("within a JSON string", StringComparison.Ordinal))
+            return "a line break or another control character stands in a text as it is. Write it as \\n, \\t or \\u00XX.";
+        if (fault.Message.Contains("after a single JSON value", StringComparison.Ordinal))
+            return Behind(rest);
+        if (rest.Length == 0 || fault.Message.Contains("end of data", StringComparison.Ordinal))
+            return "the JSON ends in the middle of a value. Is the file cut off, or does an object go over several lines? Then set "
+                + "format: json.";
         return $"this is not JSON: {JsonPart.FirstSentence(fault.Message)}";
     }
 
-    // What stands behind a whole row on its line.
-    private static string Second(string rest, ReadOnlySpan<byte> before)
-    {
-        if (rest.StartsWith(','))
-            return "a comma stands behind the row. Remove it.";
-        return before.Contains((byte)'\r')
-            ? "the lines end in carriage returns alone (CR), as old Macs wrote them. Save the file with line feeds (LF)."
-            : "more stands behind the row. Write it on a line of its own.";
-    }
+    private static string Behind(string rest) => rest.TrimStart().StartsWith('{')
+        ? "several objects stand on the line. Put each on a line of its own; lines that end with a carriage return alone are one line."
+        : $"something stands behind the object: '{rest.Trim()[..Math.Min(rest.Trim().Length, Shown)]}'. Remove it.";
 
     /// <summary>The bytes of a file around a place in it; none where they cannot be read again.</summary>
     /// <param name="file">The file.</param>

@@ -12,7 +12,7 @@ public sealed class PackageCache
     private const string Marker = "sha512", Content = "files";
     private const int MostPauses = 18000;
     private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(100);
-    private readonly PackageFetcher _fetcher;
+    private readonly PackageFetcher fetcher;
 
     /// <summary>Opens a cache; its folder is made when something is put in.</summary>
     /// <param name="folder">The folder; when left out <c>$POLYMATH_CACHE</c>, or <c>polymath</c> in the user's cache folder.</param>
@@ -20,7 +20,7 @@ public sealed class PackageCache
     public PackageCache(string? folder = null, string? npm = null)
     {
         Folder = Path.GetFullPath(folder ?? DefaultFolder());
-        _fetcher = new(npm ?? (OperatingSystem.IsWindows() ? "npm.cmd" : "npm"));
+        fetcher = new(npm ?? (OperatingSystem.IsWindows() ? "npm.cmd" : "npm"));
     }
 
     /// <summary>The folder.</summary>
@@ -139,7 +139,7 @@ public sealed class PackageCache
             var byHand = ByHand([package, .. alike.Select(PackageAddress.Parse)
                 .Where(other => other.ArchiveName != package.ArchiveName && !IsThere(other)).DistinctBy(other => other.ArchiveName)]);
             var placed = Path.Combine(Folder, package.ArchiveName);
-            var archive = File.Exists(placed) ? placed : _fetcher.Fetch(package, Path.Combine(work, "archive"), byHand, cancellation);
+            var archive = File.Exists(placed) ? placed : fetcher.Fetch(package, Path.Combine(work, "archive"), byHand, cancellation);
             var found = PackageArchive.DigestOf(archive);
             if (found != digest)
             {

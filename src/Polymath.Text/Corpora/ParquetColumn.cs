@@ -13,8 +13,8 @@ namespace Polymath.Text;
 /// <param name="repetitions">For each entry at which list it goes on, 0 for a new record; null where there are no lists.</param>
 internal sealed class ParquetColumn(DataField field, JsonNode?[] values, int[]? definitions, int[]? repetitions)
 {
-    private readonly int[] _starts = Starts(values.Length, definitions, repetitions);
-    private readonly int[] _places = Places(values.Length, definitions, field.MaxDefinitionLevel);
+    private readonly int[] starts = Starts(values.Length, definitions, repetitions);
+    private readonly int[] places = Places(values.Length, definitions, field.MaxDefinitionLevel);
 
     /// <summary>Reads the leaves of a field.</summary>
     /// <param name="group">The row group.</param>
@@ -41,7 +41,7 @@ internal sealed class ParquetColumn(DataField field, JsonNode?[] values, int[]? 
 
     /// <summary>The entries of a record.</summary>
     /// <param name="row">The record's number in the row group.</param>
-    public ParquetSpan Record(int row) => new(this, _starts[row], _starts[row + 1]);
+    public ParquetSpan Record(int row) => new(this, starts[row], starts[row + 1]);
 
     /// <summary>How much of an entry's path is there.</summary>
     /// <param name="entry">The entry.</param>
@@ -53,7 +53,7 @@ internal sealed class ParquetColumn(DataField field, JsonNode?[] values, int[]? 
 
     /// <summary>An entry's value; null where it has none.</summary>
     /// <param name="entry">The entry.</param>
-    public JsonNode? Value(int entry) => _places[entry] < 0 ? null : values[_places[entry]]?.DeepClone();
+    public JsonNode? Value(int entry) => places[entry] < 0 ? null : values[places[entry]]?.DeepClone();
 
     private static IEnumerable<DataField> LeavesOf(Field field) => field switch
     {

@@ -21,10 +21,10 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
     private const int MostKeys = 1000;
     private static readonly FieldSpec Whole = new("");
 
-    private readonly Dictionary<string, int> _places = Places(spec);
-    private readonly string[] _named = Named(spec);
-    private readonly ReadingRules _rules = ReadingRules.Of(spec);
-    private readonly HashSet<string> _met = new(StringComparer.Ordinal), _keys = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> places = Places(spec);
+    private readonly string[] named = Named(spec);
+    private readonly ReadingRules rules = ReadingRules.Of(spec);
+    private readonly HashSet<string> met = new(StringComparer.Ordinal), keys = new(StringComparer.Ordinal);
 
     /// <summary>The rows so far.</summary>
     public List<CollectedRow> Rows { get; } = [];
@@ -36,14 +36,14 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
     /// <param name="column">The column.</param>
     public bool Wants(string column)
     {
-        _keys.Add(column);
+        keys.Add(column);
         return spec.Shape is not null || spec.Fields is null
             || spec.Fields.Values.Any(field => field.Path == column || field.Path.Split('.')[0] == column);
     }
 
     /// <summary>Whether rows have a field: a column of their files, or one that their shape makes.</summary>
     /// <param name="name">The field.</param>
-    public bool Knows(string name) => _places.ContainsKey(name) || (spec.Shape is not null && _keys.Contains(name.Split('.')[0]));
+    public bool Knows(string name) => places.ContainsKey(name) || (spec.Shape is not null && keys.Contains(name.Split('.')[0]));
 
     /// <summary>Adds a row.</summary>
     /// <param name="place">Where it stands.</param>
@@ -53,8 +53,8 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
     {
         try
         {
-            if (_keys.Count < MostKeys)
-                _keys.UnionWith(values.Select(pair => pair.Key));
+            if (keys.Count < MostKeys)
+                keys.UnionWith(values.Select(pair => pair.Key));
             if (spec.Shape is { } shape)
                 AddShaped(place, values, shape);
             else
@@ -76,11 +76,11 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
         foreach (var (field, asked) in spec.Fields ?? new Dictionary<string, FieldSpec>())
         {
             // The keys of messages are looked for in each message.
-            if (Rows.Count == 0 || _met.Contains(field) || (spec.Shape is not null && field.Contains('.', StringComparison.Ordinal)))
+            if (Rows.Count == 0 || met.Contains(field) || (spec.Shape is not null && field.Contains('.', StringComparison.Ordinal)))
                 continue;
             throw new InputException(
                 $"data '{name}': no row has '{asked.Path}', which field '{field}' is read from. Found: "
-                + $"{string.Join(", ", _keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
+                + $"{string.Join(", ", keys.Order(StringComparer.Ordinal))}. Correct the path under 'fields'.");
         }
     }
 
@@ -92,19 +92,19 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
             return;
         foreach (var (field, asked) in spec.Fields ?? new Dictionary<string, FieldSpec>())
         {
-            if (!_met.Contains(field) && JsonValues.Find(values, asked.Path) is not null)
-                _met.Add(field);
+            if (!met.Contains(field) && JsonValues.Find(values, asked.Path) is not null)
+                met.Add(field);
         }
-        var columns = _named.Length == 0 ? null : _named.Select(name => (Name: name, Value: Column(name)))
+        var columns = named.Length == 0 ? null : named.Select(name => (Name: name, Value: Column(name)))
             .Where(pair => pair.Value is not null).ToDictionary(pair => pair.Name, pair => pair.Value!, StringComparer.Ordinal);
-        foreach (var shaped in RowShape.Read(new SourceRow(values, place, _rules, report), shape))
+        foreach (var shaped in RowShape.Read(new SourceRow(values, place, rules, report), shape))
         {
             foreach (var key in shaped.Fields.Keys)
-                _places.TryAdd(key, _places.Count);
-            var texts = new string[_places.Count];
+                places.TryAdd(key, places.Count);
+            var texts = new string[places.Count];
             foreach (var (name, value) in shaped.Fields)
-                texts[_places[name]] = value;
-            var fields = new RowFields(_places, texts);
+                texts[places[name]] = value;
+            var fields = new RowFields(places, texts);
             Rows.Add(new CollectedRow(fields, columns is null ? fields : new LayeredFields(columns, fields), place));
         }
     }
@@ -114,18 +114,18 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
         if (spec.Fields is null)
         {
             foreach (var (key, _) in values)
-                _places.TryAdd(key, _places.Count);
+                places.TryAdd(key, places.Count);
         }
-        var texts = new string[_places.Count];
+        var texts = new string[places.Count];
         foreach (var (name, asked) in spec.Fields ?? values.Select(pair => KeyValuePair.Create(pair.Key, Whole)))
         {
             var value = spec.Fields is null ? values[name] : JsonValues.Find(values, asked.Path);
             var text = JsonValues.Text(value, asked.Join);
             if (text is not null)
-                _met.Add(name);
-            texts[_places[name]] = text is null || asked.Match is null ? text ?? "" : FieldPattern.Part(text, asked.Match);
+                met.Add(name);
+            texts[places[name]] = text is null || asked.Match is null ? text ?? "" : FieldPattern.Part(text, asked.Match);
         }
-        var fields = new RowFields(_places, texts);
+        var fields = new RowFields(places, texts);
         return new CollectedRow(fields, fields, place);
     }
 

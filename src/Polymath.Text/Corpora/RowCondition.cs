@@ -8,10 +8,10 @@ internal sealed class RowCondition
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
-    private readonly FilterSpec _filter;
-    private readonly string _where;
-    private readonly Regex? _matches, _lacks;
-    private readonly HashSet<string>? _allowed, _refused;
+    private readonly FilterSpec filter;
+    private readonly string where;
+    private readonly Regex? matches, lacks;
+    private readonly HashSet<string>? allowed, refused;
 
     /// <summary>Makes a condition ready.</summary>
     /// <param name="filter">The condition.</param>
@@ -19,9 +19,9 @@ internal sealed class RowCondition
     /// <exception cref="InputException">A pattern is wrong.</exception>
     public RowCondition(FilterSpec filter, string where)
     {
-        (_filter, _where) = (filter, where);
-        (_matches, _lacks) = (Pattern(filter.Matches, where), Pattern(filter.Lacks, where));
-        (_allowed, _refused) = (filter.In?.ToHashSet(StringComparer.Ordinal), filter.NotIn?.ToHashSet(StringComparer.Ordinal));
+        (this.filter, this.where) = (filter, where);
+        (matches, lacks) = (Pattern(filter.Matches, where), Pattern(filter.Lacks, where));
+        (allowed, refused) = (filter.In?.ToHashSet(StringComparer.Ordinal), filter.NotIn?.ToHashSet(StringComparer.Ordinal));
     }
 
     /// <summary>Whether a value meets the condition, the number of rows with the same value apart.</summary>
@@ -31,13 +31,13 @@ internal sealed class RowCondition
     {
         try
         {
-            return (_matches?.IsMatch(value) ?? true) && !(_lacks?.IsMatch(value) ?? false) && (_allowed?.Contains(value) ?? true)
-                && !(_refused?.Contains(value) ?? false) && LengthFits(value);
+            return (matches?.IsMatch(value) ?? true) && !(lacks?.IsMatch(value) ?? false) && (allowed?.Contains(value) ?? true)
+                && !(refused?.Contains(value) ?? false) && LengthFits(value);
         }
         catch (RegexMatchTimeoutException fault)
         {
             throw new InputException(
-                $"{_where}: the pattern '{fault.Pattern}' takes more than {Patience.TotalSeconds} seconds on one value. Write it without "
+                $"{where}: the pattern '{fault.Pattern}' takes more than {Patience.TotalSeconds} seconds on one value. Write it without "
                     + "nested repetitions.",
                 fault);
         }
@@ -45,10 +45,10 @@ internal sealed class RowCondition
 
     private bool LengthFits(string value)
     {
-        if (_filter.MinimumLength is null && _filter.MaximumLength is null)
+        if (filter.MinimumLength is null && filter.MaximumLength is null)
             return true;
         var length = CodePoints.Count(value);
-        return length >= (_filter.MinimumLength ?? 0) && length <= (_filter.MaximumLength ?? int.MaxValue);
+        return length >= (filter.MinimumLength ?? 0) && length <= (filter.MaximumLength ?? int.MaxValue);
     }
 
     private static Regex? Pattern(string? pattern, string where)

@@ -7,14 +7,14 @@ namespace Polymath.Text;
 /// <param name="name">The source's name, for messages.</param>
 internal sealed class RowFilter(IReadOnlyList<FilterSpec>? filters, string name)
 {
-    private readonly List<(FilterSpec Filter, RowCondition Condition, string Where)> _conditions =
+    private readonly List<(FilterSpec Filter, RowCondition Condition, string Where)> conditions =
         [.. (filters ?? []).Index()
             .Select(entry => Ready(entry.Item, $"data '{name}': filter {entry.Index + 1} (field '{entry.Item.Field}')"))];
 
-    private readonly int[] _removed = new int[filters?.Count ?? 0];
+    private readonly int[] removed = new int[filters?.Count ?? 0];
 
     /// <summary>The rows that were removed before a shape was made of them.</summary>
-    public int Removed => _removed.Sum();
+    public int Removed => removed.Sum();
 
     /// <summary>
     /// Whether a row of a file passes the conditions on its columns, before a shape is made of it. A condition on the most frequent values,
@@ -24,13 +24,13 @@ internal sealed class RowFilter(IReadOnlyList<FilterSpec>? filters, string name)
     /// <exception cref="InputException">A pattern takes too long.</exception>
     public bool Passes(Func<string, string?> columnOf)
     {
-        foreach (var (index, (filter, condition, _)) in _conditions.Index())
+        foreach (var (index, (filter, condition, _)) in conditions.Index())
         {
             if (filter.MostFrequent is not null)
                 return true;
             if (columnOf(filter.Field) is not { } value || condition.Holds(value))
                 continue;
-            _removed[index]++;
+            removed[index]++;
             return false;
         }
         return true;
@@ -44,11 +44,11 @@ internal sealed class RowFilter(IReadOnlyList<FilterSpec>? filters, string name)
     /// <exception cref="InputException">A field does not exist, or a pattern takes too long.</exception>
     public List<T> Apply<T>(List<T> rows, Func<T, IReadOnlyDictionary<string, string>> fieldsOf, Func<string, bool> known, List<string> log)
     {
-        foreach (var (index, (filter, condition, where)) in _conditions.Index())
+        foreach (var (index, (filter, condition, where)) in conditions.Index())
         {
             if (rows.Count > 0 && !known(filter.Field))
                 throw new InputException($"{where}: there is no such field. Found: {string.Join(", ", fieldsOf(rows[0]).Keys)}.");
-            var before = rows.Count + _removed[index];
+            var before = rows.Count + removed[index];
             if (before == 0)
                 break;
             string ValueOf(T row) => fieldsOf(row).TryGetValue(filter.Field, out var value) ? value : "";

@@ -85,8 +85,7 @@ internal static class RowReader
             {
                 var at = (int)fault.BytePositionInLine.GetValueOrDefault();
                 throw new InputException(
-                    $"{place}, byte {at + 1}: {JsonFault.Tell(fault, bytes.Span, at)} Each line must be one whole object; objects over "
-                    + "several lines are read as json: format: json (--format json).",
+                    $"{place}, byte {at + 1}: {JsonFault.Tell(fault, bytes.Span, at)} Each line must be one whole object.",
                     fault);
             }
         }
@@ -118,14 +117,9 @@ internal static class RowReader
         }
     }
 
-    private static JsonObject ObjectOf(RowPlace place, JsonNode? node)
-    {
-        if (node is JsonObject row)
-            return row;
-        var listed = node is JsonArray && place.Unit == "line" ? " A file that is one list is read as json: format: json (--format json)." : "";
-        throw new InputException(
-            $"{place}: a row must be an object, found {KindOf(node)}. Write rows as {{\"field\": \"value\"}}.{listed}");
-    }
+    private static JsonObject ObjectOf(RowPlace place, JsonNode? node) => node as JsonObject
+        ?? throw new InputException($"{place}: a row must be an object, found {KindOf(node)}. Write rows as {{\"field\": \"value\"}}; one "
+            + "list of all rows is 'format: json'.");
 
     private static string KindOf(JsonNode? node) => node switch
     {

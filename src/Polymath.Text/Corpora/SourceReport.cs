@@ -8,30 +8,30 @@ namespace Polymath.Text;
 /// </summary>
 public sealed class SourceReport
 {
-    private readonly Dictionary<string, (int Rows, string? First)> _counts = new(StringComparer.Ordinal);
-    private readonly List<string> _order = [];
+    private readonly Dictionary<string, (int Rows, string? First)> counts = new(StringComparer.Ordinal);
+    private readonly List<string> order = [];
 
     /// <summary>Whether there is nothing to tell.</summary>
-    public bool IsEmpty => _order.Count == 0;
+    public bool IsEmpty => order.Count == 0;
 
     /// <summary>What there is to tell, a sentence each, in the order in which it was met.</summary>
-    public IReadOnlyList<string> Lines => [.. _order.Select(what => Line(what, _counts[what]))];
+    public IReadOnlyList<string> Lines => [.. order.Select(what => Line(what, counts[what]))];
 
     /// <summary>The numbers of rows by what is told of them.</summary>
-    public IReadOnlyDictionary<string, int> Counts => _order.ToDictionary(what => what, what => _counts[what].Rows, StringComparer.Ordinal);
+    public IReadOnlyDictionary<string, int> Counts => order.ToDictionary(what => what, what => counts[what].Rows, StringComparer.Ordinal);
 
     /// <summary>Counts a row.</summary>
     /// <param name="what">What happened to it, as a clause such as <c>column 'url' is not used</c>.</param>
     /// <param name="place">Where it stands; null where that is not known.</param>
     public void Count(string what, string? place = null)
     {
-        if (_counts.TryGetValue(what, out var known))
+        if (counts.TryGetValue(what, out var known))
         {
-            _counts[what] = known with { Rows = known.Rows + 1 };
+            counts[what] = known with { Rows = known.Rows + 1 };
             return;
         }
-        _counts[what] = (1, place);
-        _order.Add(what);
+        counts[what] = (1, place);
+        order.Add(what);
     }
 
     /// <summary>Counts what a template did to a row otherwise than to print it.</summary>
@@ -57,12 +57,12 @@ public sealed class SourceReport
     public void Add(SourceReport other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        foreach (var what in other._order)
+        foreach (var what in other.order)
         {
-            var (rows, first) = other._counts[what];
-            if (!_counts.TryGetValue(what, out var known))
-                _order.Add(what);
-            _counts[what] = (known.Rows + rows, known.First ?? first);
+            var (rows, first) = other.counts[what];
+            if (!counts.TryGetValue(what, out var known))
+                order.Add(what);
+            counts[what] = (known.Rows + rows, known.First ?? first);
         }
     }
 

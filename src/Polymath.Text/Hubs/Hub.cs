@@ -18,11 +18,10 @@ public sealed record HubSnapshot(string Folder, string Commit, IReadOnlyList<str
 public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? watch = null)
 {
     private const int Look = 200;
-    private readonly HubPins _pins = pins ?? new HubPins();
-    private readonly HubWatch _watch = watch ?? new HubWatch();
+    private readonly HubWatch watcher = watch ?? new HubWatch();
 
     /// <summary>The commits that sources were resolved to.</summary>
-    public HubPins Pins => _pins;
+    public HubPins Pins { get; } = pins ?? new HubPins();
 
     /// <summary>How much room a folder's disk has; for tests.</summary>
     internal Func<string, long> Room { get; init; } = HubFetch.RoomAt;
@@ -70,7 +69,7 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
         ArgumentNullException.ThrowIfNull(selection);
         return Guarded(address, token =>
         {
-            var fetch = new HubFetch(address, settings, _pins, Room);
+            var fetch = new HubFetch(address, settings, Pins, Room);
             return (fetch, fetch.GoAsync(selection, token));
         }, cancellation);
     }
@@ -84,7 +83,7 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
         ArgumentNullException.ThrowIfNull(address);
         return Guarded(address, token =>
         {
-            var fetch = new HubFetch(address, settings, _pins, Room);
+            var fetch = new HubFetch(address, settings, Pins, Room);
             return (fetch, fetch.ListAsync(token));
         }, cancellation);
     }
@@ -100,7 +99,7 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
     private T Guarded<T>(HubAddress address, Func<CancellationToken, (HubFetch Fetch, Task<T> Work)> begin, CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        using var watched = _watch.Begin(stop.Cancel);
+        using var watched = watcher.Begin(stop.Cancel);
         try
         {
             var (fetch, work) = Task.Run(() => begin(stop.Token), CancellationToken.None).GetAwaiter().GetResult();
@@ -109,10 +108,10 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
                 while (Task.WhenAny(work, Task.Delay(Look, CancellationToken.None)).GetAwaiter().GetResult() != work)
                 {
                     var (activity, done, total) = fetch.Progress;
-                    if (activity.Length > 0) _watch.Progress(activity, done, total);
+                    if (activity.Length > 0) watcher.Progress(activity, done, total);
                 }
                 var result = work.GetAwaiter().GetResult();
-                if (fetch.Remark is { } remark) _watch.Note(remark);
+                if (fetch.Remark is { } remark) watcher.Note(remark);
                 return result;
             }
         }

@@ -28,10 +28,10 @@ internal sealed class RefusedRequest(HttpStatusCode status, string code, Uri add
 internal sealed class HubHttp : IDisposable
 {
     private const int MostRedirections = 10, LongestConnect = 10;
-    private readonly HttpClient _client;
-    private readonly Uri _endpoint;
-    private readonly Action<HttpRequestMessage> _authorize;
-    private readonly TransferSettings _settings;
+    private readonly HttpClient client;
+    private readonly Uri endpoint;
+    private readonly Action<HttpRequestMessage> authorize;
+    private readonly TransferSettings settings;
 
     /// <summary>Makes a client; nothing is sent yet.</summary>
     /// <param name="endpoint">The hub's address.</param>
@@ -39,15 +39,15 @@ internal sealed class HubHttp : IDisposable
     /// <param name="settings">How long to wait.</param>
     public HubHttp(Uri endpoint, Action<HttpRequestMessage> authorize, TransferSettings settings)
     {
-        (_endpoint, _authorize, _settings) = (endpoint, authorize, settings);
+        (this.endpoint, this.authorize, this.settings) = (endpoint, authorize, settings);
         var handler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = TimeSpan.FromSeconds(
             Math.Min(LongestConnect, settings.StallSeconds)), PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
-        _client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
-        _client.DefaultRequestHeaders.UserAgent.Add(
+        client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
+        client.DefaultRequestHeaders.UserAgent.Add(
             new ProductInfoHeaderValue("polymath", typeof(HubHttp).Assembly.GetName().Version?.ToString(2) ?? "0"));
     }
 
-    private TimeSpan Stall => TimeSpan.FromSeconds(_settings.StallSeconds);
+    private TimeSpan Stall => TimeSpan.FromSeconds(settings.StallSeconds);
 
     /// <summary>Opens an answer; its content is read by the caller.</summary>
     /// <param name="method">GET or HEAD.</param>
@@ -68,9 +68,9 @@ internal sealed class HubHttp : IDisposable
             using var request = new HttpRequestMessage(method, at);
             request.Headers.AcceptEncoding.ParseAdd("identity");
             if (range is { } part) request.Headers.Range = new RangeHeaderValue(part.First, part.Last);
-            if (IsOwn(at)) _authorize(request);
+            if (IsOwn(at)) authorize(request);
             var response = await WithoutStall(
-                token => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token), at, cancellation);
+                token => client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token), at, cancellation);
             if ((int)response.StatusCode is not (301 or 302 or 303 or 307 or 308)) return Checked(response, address);
             var next = response.Headers.Location is { } location ? new Uri(at, location) : null;
             if (stay && next is not null && !IsOwn(next)) return response;
@@ -117,7 +117,7 @@ internal sealed class HubHttp : IDisposable
             {
                 return await work();
             }
-            catch (PassingFault fault) when (failures < _settings.Attempts)
+            catch (PassingFault fault) when (failures < settings.Attempts)
             {
                 await PauseAsync(failures, fault, cancellation);
             }
@@ -127,8 +127,8 @@ internal sealed class HubHttp : IDisposable
     /// <summary>Waits as long as the hub asks, or twice as long each time, but never too long.</summary>
     public Task PauseAsync(int failures, PassingFault fault, CancellationToken cancellation)
     {
-        var seconds = fault.After?.TotalSeconds ?? _settings.BackoffSeconds * Math.Pow(2, failures - 1);
-        return Task.Delay(TimeSpan.FromSeconds(Math.Clamp(seconds, 0, _settings.LongestWaitSeconds)), cancellation);
+        var seconds = fault.After?.TotalSeconds ?? settings.BackoffSeconds * Math.Pow(2, failures - 1);
+        return Task.Delay(TimeSpan.FromSeconds(Math.Clamp(seconds, 0, settings.LongestWaitSeconds)), cancellation);
     }
 
     /// <summary>The content as it arrives. Where nothing arrives for too long, the request has failed.</summary>
@@ -142,10 +142,10 @@ internal sealed class HubHttp : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _client.Dispose();
+    public void Dispose() => client.Dispose();
 
-    private bool IsOwn(Uri address) => address.Scheme == _endpoint.Scheme && address.Port == _endpoint.Port
-        && string.Equals(address.Host, _endpoint.Host, StringComparison.OrdinalIgnoreCase);
+    private bool IsOwn(Uri address) => address.Scheme == endpoint.Scheme && address.Port == endpoint.Port
+        && string.Equals(address.Host, endpoint.Host, StringComparison.OrdinalIgnoreCase);
 
     private async Task<T> WithoutStall<T>(Func<CancellationToken, Task<T>> work, Uri address, CancellationToken cancellation)
     {
@@ -157,7 +157,7 @@ internal sealed class HubHttp : IDisposable
         }
         catch (OperationCanceledException fault) when (!cancellation.IsCancellationRequested)
         {
-            throw new PassingFault($"{address.Host}: nothing arrived for {_settings.StallSeconds:G3} seconds", null, fault);
+            throw new PassingFault($"{address.Host}: nothing arrived for {settings.StallSeconds:G3} seconds", null, fault);
         }
         catch (Exception fault) when (fault is HttpRequestException or IOException)
         {

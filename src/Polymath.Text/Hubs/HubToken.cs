@@ -5,9 +5,9 @@ namespace Polymath.Text.Hubs;
 /// <summary>A secret that lets its owner read what is not public. It is never shown: as text it is only a word.</summary>
 public sealed class HubToken
 {
-    private readonly string _secret;
+    private readonly string secret;
 
-    private HubToken(string secret) => _secret = secret;
+    private HubToken(string secret) => this.secret = secret;
 
     /// <summary>Takes a token from where it is kept; null where there is none.</summary>
     /// <param name="text">The text that holds it, with or without white space around it.</param>
@@ -23,7 +23,7 @@ public sealed class HubToken
     }
 
     /// <summary>The secret, for the one header that carries it.</summary>
-    internal string Reveal() => _secret;
+    internal string Reveal() => secret;
 
     /// <inheritdoc/>
     public override string ToString() => "(a token)";

@@ -28,16 +28,16 @@ public class HubWatch
 /// <param name="changed">Is told all commits whenever one is added.</param>
 public sealed class HubPins(IReadOnlyDictionary<string, string>? known = null, Action<IReadOnlyDictionary<string, string>>? changed = null)
 {
-    private readonly SortedDictionary<string, string> _commits = new(known?.ToDictionary() ?? [], StringComparer.Ordinal);
+    private readonly SortedDictionary<string, string> commits = new(known?.ToDictionary() ?? [], StringComparer.Ordinal);
 
     /// <summary>The commits by source.</summary>
-    public IReadOnlyDictionary<string, string> Commits => _commits;
+    public IReadOnlyDictionary<string, string> Commits => commits;
 
     /// <summary>Adds a commit.</summary>
     internal void Add(string source, string commit)
     {
-        if (_commits.TryGetValue(source, out var same) && same == commit) return;
-        _commits[source] = commit;
-        changed?.Invoke(_commits);
+        if (commits.TryGetValue(source, out var same) && same == commit) return;
+        commits[source] = commit;
+        changed?.Invoke(commits);
     }
 }

@@ -10,10 +10,10 @@ namespace Polymath.Text.Hubs;
 internal sealed class HuggingFaceStore(HubAddress address, string cache, bool links) : HubStore(address)
 {
     private const string MainBranch = "main";
-    private readonly string _name =
+    private readonly string name =
         $"{(address.IsData ? "datasets" : "models")}--{address.Repository.Replace("/", "--", StringComparison.Ordinal)}";
 
-    private string Root => Path.Combine(cache, _name);
+    private string Root => Path.Combine(cache, name);
 
     /// <inheritdoc/>
     protected override string Notes => Path.Combine(Root, ".polymath");
@@ -43,7 +43,7 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
     public override (string Content, string Incomplete, string Guard) PlacesOf(HubFile file)
     {
         var blob = Path.Combine(Root, "blobs", file.Key);
-        return (blob, blob + ".incomplete", Path.Combine(cache, ".locks", _name, file.Key + ".lock"));
+        return (blob, blob + ".incomplete", Path.Combine(cache, ".locks", name, file.Key + ".lock"));
     }
 
     /// <inheritdoc/>

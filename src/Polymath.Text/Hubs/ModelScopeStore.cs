@@ -12,9 +12,9 @@ namespace Polymath.Text.Hubs;
 internal sealed class ModelScopeStore(HubAddress address, string cache) : HubStore(address)
 {
     private const string MainBranch = "master", Unfinished = "._____temp", Own = ".polymath";
-    private readonly string _kind = address.IsData ? "datasets" : "models";
+    private readonly string kind = address.IsData ? "datasets" : "models";
 
-    private string Root => Path.Combine(cache, _kind, Owner, Name.Replace(".", "___", StringComparison.Ordinal));
+    private string Root => Path.Combine(cache, kind, Owner, Name.Replace(".", "___", StringComparison.Ordinal));
 
     private string Owner => Address.Repository.Split('/')[0];
 
@@ -24,7 +24,7 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
     protected override string Notes => Path.Combine(
         cache,
         Own,
-        _kind,
+        kind,
         Owner,
         Name);
 
@@ -66,7 +66,7 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
     {
         var incomplete = Path.Combine(
             cache,
-            _kind,
+            kind,
             Unfinished,
             Owner,
             Name,

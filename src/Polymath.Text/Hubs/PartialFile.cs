@@ -26,13 +26,13 @@ internal sealed class FileRange(long start, long end, long at)
 internal sealed class PartialFile : IDisposable
 {
     private static readonly TimeSpan NotesApart = TimeSpan.FromSeconds(1);
-    private readonly string _path;
-    private readonly Lock _noting = new();
-    private long _noted = TimeProvider.System.GetTimestamp();
+    private readonly string path;
+    private readonly Lock noting = new();
+    private long noted = TimeProvider.System.GetTimestamp();
 
     private PartialFile(string path, long size, List<FileRange> ranges)
     {
-        (_path, Ranges) = (path, ranges);
+        (this.path, Ranges) = (path, ranges);
         // The note comes first: a file with holes in it and no note would pass for a beginning.
         if (ranges.Count > 1) Note();
         Handle = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
@@ -89,7 +89,7 @@ internal sealed class PartialFile : IDisposable
     {
         await RandomAccess.WriteAsync(Handle, bytes, range.At, cancellation);
         range.At += bytes.Length;
-        if (Whole || TimeProvider.System.GetElapsedTime(Interlocked.Read(ref _noted)) < NotesApart) return;
+        if (Whole || TimeProvider.System.GetElapsedTime(Interlocked.Read(ref noted)) < NotesApart) return;
         Note();
     }
 
@@ -97,12 +97,12 @@ internal sealed class PartialFile : IDisposable
     public void Note()
     {
         if (Whole) return;
-        lock (_noting)
+        lock (noting)
         {
-            Interlocked.Exchange(ref _noted, TimeProvider.System.GetTimestamp());
-            var temporary = NoteOf(_path) + ".tmp";
+            Interlocked.Exchange(ref noted, TimeProvider.System.GetTimestamp());
+            var temporary = NoteOf(path) + ".tmp";
             File.WriteAllText(temporary, JsonSerializer.Serialize(Ranges.Select(range => new[] { range.Start, range.End, range.At })));
-            File.Move(temporary, NoteOf(_path), overwrite: true);
+            File.Move(temporary, NoteOf(path), overwrite: true);
         }
     }
 

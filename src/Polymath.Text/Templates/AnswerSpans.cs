@@ -18,7 +18,7 @@ internal sealed class AnswerSpans(string text, MessagePlaces places, TemplateHab
     // Two letters may stand anywhere; three rarely do so by chance.
     private const int ShortestOpening = 3;
 
-    private readonly (int Start, int End)? _opener = habits.Marks.First(habits.Opening, 0, habits.Opening.Length);
+    private readonly (int Start, int End)? opener = habits.Marks.First(habits.Opening, 0, habits.Opening.Length);
 
     /// <summary>What is learned of a message.</summary>
     /// <param name="message">The message's number.</param>
@@ -53,7 +53,7 @@ internal sealed class AnswerSpans(string text, MessagePlaces places, TemplateHab
             if (common > 0 && common >= best)
                 (best, start) = (common, from + i + common);
         }
-        if (best > 0 && best >= (_opener?.End ?? Math.Min(ShortestOpening, habits.Opening.Length)))
+        if (best > 0 && best >= (opener?.End ?? Math.Min(ShortestOpening, habits.Opening.Length)))
             return start;
         // No words of its own ask for the answer: it follows the last mark behind the message before it.
         return habits.Marks.All(text, from, content).Select(mark => mark.End).DefaultIfEmpty(content).Last();
@@ -77,7 +77,7 @@ internal sealed class AnswerSpans(string text, MessagePlaces places, TemplateHab
     }
 
     private bool IsOpener((int Start, int End) mark) =>
-        _opener is { } opener
+        this.opener is { } opener
             && text.AsSpan(mark.Start, mark.End - mark.Start).SequenceEqual(habits.Opening.AsSpan(opener.Start, opener.End - opener.Start));
 
     private bool Blank(int from, int until) => string.IsNullOrWhiteSpace(text[from..until]);

@@ -15,7 +15,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     private const string Assistant = "assistant";
 
     // What a template always does, found out once for the tokens of one tokenizer.
-    private readonly Dictionary<JinjaTemplate, (string[] Specials, TemplateHabits Habits)> _habits = [];
+    private readonly Dictionary<JinjaTemplate, (string[] Specials, TemplateHabits Habits)> habits = [];
 
     /// <summary>A layout of one template.</summary>
     /// <param name="template">The template.</param>
@@ -111,10 +111,10 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
 
     private TemplateHabits HabitsOf(JinjaTemplate template, IReadOnlyCollection<string> specials)
     {
-        if (_habits.TryGetValue(template, out var known) && known.Specials.AsSpan().SequenceEqual([.. specials]))
+        if (this.habits.TryGetValue(template, out var known) && known.Specials.AsSpan().SequenceEqual([.. specials]))
             return known.Habits;
         var habits = TemplateHabits.Of((messages, prompt) => Tried(template, messages, null, prompt), [.. specials, .. tokens.Values]);
-        _habits[template] = ([.. specials], habits);
+        this.habits[template] = ([.. specials], habits);
         return habits;
     }
 
@@ -222,14 +222,21 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     private JinjaText Whole(JinjaTemplate template, ref JsonArray messages, JsonArray? tools, bool prompt)
     {
         var asked = messages.Select(MessageText.Of).FirstOrDefault(text => !string.IsNullOrWhiteSpace(text))?.Trim() ?? "";
+        (JsonArray Form, JinjaText Text)? taken = null;
         foreach (var form in MessageForms.Of(messages))
         {
-            if (Laid(template, form, tools, prompt) is { } text && text.Text.Contains(asked, StringComparison.Ordinal)
-                && !MessageForms.AreTwiceWritten(form, text.Text))
-            {
-                messages = form;
-                return text;
-            }
+            if (Laid(template, form, tools, prompt) is not { } text || !text.Text.Contains(asked, StringComparison.Ordinal))
+                continue;
+            var plain = !MessageForms.AreTwiceWritten(form, text.Text);
+            if (plain || taken is null)
+                taken = (form, text);
+            if (plain)
+                break;
+        }
+        if (taken is { } found)
+        {
+            messages = found.Form;
+            return found.Text;
         }
         return Lay(template, messages, tools, prompt);
     }

@@ -19,28 +19,28 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
 {
     private static readonly MessageProbe.Place[] Places = [MessageProbe.Place.Middle, MessageProbe.Place.Front, MessageProbe.Place.Back];
 
-    private readonly List<PrintedPart> _found = [];
-    private readonly HashSet<(int Message, ProbePart Part)> _asked = [];
-    private readonly List<int> _repeated = [];
+    private readonly List<PrintedPart> found = [];
+    private readonly HashSet<(int Message, ProbePart Part)> asked = [];
+    private readonly List<int> repeated = [];
 
     /// <summary>The parts that were printed, in the order of the rendering.</summary>
-    internal IReadOnlyList<PrintedPart> Found => _found;
+    internal IReadOnlyList<PrintedPart> Found => found;
 
     /// <summary>Where a part is printed once more, such as a function's name beside what it returned.</summary>
-    internal IReadOnlyList<int> Repeated => _repeated;
+    internal IReadOnlyList<int> Repeated => repeated;
 
     /// <summary>Whether a part was looked for and is printed nowhere. A part that says nothing is never missing.</summary>
     /// <param name="message">The message's or the tool's number.</param>
     /// <param name="part">The part.</param>
     internal bool IsMissing(int message, ProbePart part) =>
-        _asked.Contains((message, part)) && !_found.Exists(found => found.Message == message && found.Part == part);
+        asked.Contains((message, part)) && !found.Exists(found => found.Message == message && found.Part == part);
 
     /// <summary>Looks for all messages.</summary>
     internal MessagePlaces Look()
     {
         if (!Places.Any(place => Ask(place, null)))
             Singly();
-        _found.Sort((one, two) => one.Start.CompareTo(two.Start));
+        found.Sort((one, two) => one.Start.CompareTo(two.Start));
         return this;
     }
 
@@ -63,15 +63,15 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
         var (bare, marks) = MessageProbe.Take(text);
         if (bare != whole)
             return false;
-        _asked.UnionWith(probes.Select(probe => (probe.Message, probe.Part)));
+        asked.UnionWith(probes.Select(probe => (probe.Message, probe.Part)));
         var seen = new HashSet<int>();
         foreach (var (number, at) in marks.Where(mark => mark.Number >= 0 && mark.Number < probes.Count))
         {
             var part = Grown(probes[number], at);
             if (seen.Add(number))
-                _found.Add(part);
+                found.Add(part);
             else
-                _repeated.Add(part.Start);
+                repeated.Add(part.Start);
         }
         return true;
     }
@@ -91,9 +91,9 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
     {
         if (MessageText.Of(messages[index])?.Trim() is not { } text)
             return;
-        var from = _found.Count == 0 ? 0 : _found.Max(part => part.End);
+        var from = found.Count == 0 ? 0 : found.Max(part => part.End);
         if (text.Length > 0 && whole.IndexOf(text, from, StringComparison.Ordinal) is >= 0 and var at)
-            _found.Add(new PrintedPart(index, ProbePart.Content, at, at + text.Length));
+            found.Add(new PrintedPart(index, ProbePart.Content, at, at + text.Length));
     }
 
     /// <summary>

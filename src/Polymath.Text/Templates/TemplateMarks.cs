@@ -9,7 +9,7 @@ namespace Polymath.Text.Templates;
 /// <param name="specials">The special tokens.</param>
 internal sealed partial class TemplateMarks(IReadOnlyCollection<string> specials)
 {
-    private readonly List<string> _specials = [.. specials.Where(token => token.Length > 0).Distinct()];
+    private readonly List<string> known = [.. specials.Where(token => token.Length > 0).Distinct()];
 
     /// <summary>The first mark in a part of a text; of several at one place the longest.</summary>
     /// <param name="text">The text.</param>
@@ -19,7 +19,7 @@ internal sealed partial class TemplateMarks(IReadOnlyCollection<string> specials
     {
         var match = Shape().Match(text, from, until - from);
         (int Start, int End)? best = match.Success ? (match.Index, match.Index + match.Length) : null;
-        foreach (var token in _specials)
+        foreach (var token in known)
         {
             var length = Math.Min(until, (best?.Start ?? until) + token.Length) - from;
             var at = length < token.Length ? -1 : text.IndexOf(token, from, length, StringComparison.Ordinal);

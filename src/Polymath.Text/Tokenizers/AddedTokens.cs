@@ -28,15 +28,15 @@ internal sealed record AddedToken(
 /// <summary>Finds added tokens in a text: the leftmost one first, of several that start there the longest.</summary>
 internal sealed class AddedTokenFinder
 {
-    private readonly Dictionary<char, (string Pattern, AddedToken Token)[]> _byFirst;
-    private readonly SearchValues<char> _firsts;
+    private readonly Dictionary<char, (string Pattern, AddedToken Token)[]> byFirst;
+    private readonly SearchValues<char> firsts;
 
     /// <summary>A finder of some tokens by the texts that stand for them.</summary>
     public AddedTokenFinder(IEnumerable<(string Pattern, AddedToken Token)> tokens)
     {
-        _byFirst = tokens.Where(token => token.Pattern.Length > 0).GroupBy(token => token.Pattern[0])
+        byFirst = tokens.Where(token => token.Pattern.Length > 0).GroupBy(token => token.Pattern[0])
             .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Pattern.Length).ToArray());
-        _firsts = SearchValues.Create([.. _byFirst.Keys]);
+        firsts = SearchValues.Create([.. byFirst.Keys]);
     }
 
     /// <summary>Cuts a text into tokens and what lies between them.</summary>
@@ -47,7 +47,7 @@ internal sealed class AddedTokenFinder
         var done = 0;
         for (var at = 0; at < text.Length;)
         {
-            var offset = _byFirst.Count == 0 ? -1 : text.AsSpan(at).IndexOfAny(_firsts);
+            var offset = byFirst.Count == 0 ? -1 : text.AsSpan(at).IndexOfAny(firsts);
             if (offset < 0)
                 break;
             at += offset;
@@ -78,7 +78,7 @@ internal sealed class AddedTokenFinder
 
     private (string Pattern, AddedToken Token)? LongestAt(string text, int at)
     {
-        foreach (var candidate in _byFirst[text[at]])
+        foreach (var candidate in byFirst[text[at]])
         {
             if (text.AsSpan(at).StartsWith(candidate.Pattern, StringComparison.Ordinal))
                 return candidate;

@@ -11,22 +11,22 @@ namespace Polymath.Text;
 /// <param name="prefix">What opens a token that goes on with a word; it is dropped where two are merged.</param>
 internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
 {
-    private readonly List<int> _symbols = [];
-    private readonly List<(int Start, int Length, long Count)> _words = [];
-    private readonly Dictionary<TokenPair, long> _counts = [];
-    private readonly PriorityQueue<(TokenPair Pair, long Count, List<int> Words), (long, TokenPair)> _queue = new();
+    private readonly List<int> symbols = [];
+    private readonly List<(int Start, int Length, long Count)> words = [];
+    private readonly Dictionary<TokenPair, long> counts = [];
+    private readonly PriorityQueue<(TokenPair Pair, long Count, List<int> Words), (long, TokenPair)> queue = new();
 
     // Pairs made by the merge at hand, with the words they were made in.
-    private Dictionary<TokenPair, List<int>> _fresh = [];
+    private Dictionary<TokenPair, List<int>> fresh = [];
 
     /// <summary>Adds a word.</summary>
     /// <param name="symbols">Its ids.</param>
     /// <param name="count">How often it occurs.</param>
     public void AddWord(ReadOnlySpan<int> symbols, long count)
     {
-        var word = _words.Count;
-        _words.Add((_symbols.Count, symbols.Length, count));
-        _symbols.AddRange(symbols);
+        var word = words.Count;
+        words.Add((this.symbols.Count, symbols.Length, count));
+        this.symbols.AddRange(symbols);
         for (var i = 0; i + 1 < symbols.Length; i++)
             Change(symbols[i], symbols[i + 1], count, word);
     }
@@ -40,12 +40,12 @@ internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
             ids.TryAdd(token, id);
         var merges = new List<TokenPair>();
         EnqueueFresh();
-        while (vocabulary.Count < vocabularySize && _queue.TryDequeue(out var top, out _))
+        while (vocabulary.Count < vocabularySize && queue.TryDequeue(out var top, out _))
         {
-            var now = _counts[top.Pair];
+            var now = counts[top.Pair];
             if (now != top.Count)
             {
-                _queue.Enqueue(top with { Count = now }, (-now, top.Pair));
+                queue.Enqueue(top with { Count = now }, (-now, top.Pair));
                 continue;
             }
 
@@ -80,20 +80,20 @@ internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
 
     private void EnqueueFresh()
     {
-        foreach (var (pair, words) in _fresh)
+        foreach (var (pair, words) in fresh)
         {
-            if (_counts[pair] is > 0 and var count)
-                _queue.Enqueue((pair, count, words), (-count, pair));
+            if (counts[pair] is > 0 and var count)
+                queue.Enqueue((pair, count, words), (-count, pair));
         }
 
         // Not cleared: that would take as long as the largest it ever was, for each merge anew.
-        _fresh = [];
+        fresh = [];
     }
 
     private void Merge(int word, int left, int right, int id)
     {
-        var (start, length, count) = _words[word];
-        var symbols = CollectionsMarshal.AsSpan(_symbols).Slice(start, length);
+        var (start, length, count) = words[word];
+        var symbols = CollectionsMarshal.AsSpan(this.symbols).Slice(start, length);
         var kept = 0;
         for (var i = 0; i < length; i++)
         {
@@ -119,16 +119,16 @@ internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
             i++;
         }
 
-        _words[word] = (start, kept, count);
+        words[word] = (start, kept, count);
     }
 
     private void Change(int left, int right, long count, int word)
     {
         var pair = new TokenPair(left, right);
-        CollectionsMarshal.GetValueRefOrAddDefault(_counts, pair, out _) += count;
+        CollectionsMarshal.GetValueRefOrAddDefault(counts, pair, out _) += count;
         if (count <= 0)
             return;
-        ref var words = ref CollectionsMarshal.GetValueRefOrAddDefault(_fresh, pair, out _);
+        ref var words = ref CollectionsMarshal.GetValueRefOrAddDefault(fresh, pair, out _);
         words ??= [];
         if (words.Count == 0 || words[^1] != word)
             words.Add(word);

@@ -11,9 +11,9 @@ internal sealed class BpeMerges
     private const int ShortWord = 48;
 
     // An open hash table: the pair, and what becomes of it.
-    private readonly ulong[] _pairs;
-    private readonly (int Rank, int Id)[] _merges;
-    private readonly int _shift;
+    private readonly ulong[] pairs;
+    private readonly (int Rank, int Id)[] merges;
+    private readonly int shift;
 
     /// <summary>The merges by rank.</summary>
     /// <param name="merges">For each merge its left, right and resulting id; the earlier goes first. Of a repeated pair the later one
@@ -21,15 +21,15 @@ internal sealed class BpeMerges
     public BpeMerges(IReadOnlyList<(int Left, int Right, int Id)> merges)
     {
         var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(16, 2 * merges.Count + 1));
-        (_pairs, _merges, _shift) = (new ulong[size], new (int, int)[size], 64 - BitOperations.Log2((uint)size));
-        Array.Fill(_pairs, ulong.MaxValue);
+        (pairs, this.merges, shift) = (new ulong[size], new (int, int)[size], 64 - BitOperations.Log2((uint)size));
+        Array.Fill(pairs, ulong.MaxValue);
         for (var rank = 0; rank < merges.Count; rank++)
         {
             var pair = Pair(merges[rank].Left, merges[rank].Right);
             var place = Place(pair);
-            if (_pairs[place] != pair)
+            if (pairs[place] != pair)
                 Count++;
-            (_pairs[place], _merges[place]) = (pair, (rank, merges[rank].Id));
+            (pairs[place], this.merges[place]) = (pair, (rank, merges[rank].Id));
         }
     }
 
@@ -37,11 +37,11 @@ internal sealed class BpeMerges
     public int Count { get; }
 
     /// <summary>The ids that merges make.</summary>
-    public IEnumerable<int> Results => _merges.Where((_, place) => _pairs[place] != ulong.MaxValue).Select(merge => merge.Id);
+    public IEnumerable<int> Results => merges.Where((_, place) => pairs[place] != ulong.MaxValue).Select(merge => merge.Id);
 
     /// <summary>Whether some ids are merged with others.</summary>
     public bool Touch(HashSet<int> ids) =>
-        _pairs.Any(pair => pair != ulong.MaxValue && (ids.Contains((int)(pair >> 32)) || ids.Contains((int)pair)));
+        pairs.Any(pair => pair != ulong.MaxValue && (ids.Contains((int)(pair >> 32)) || ids.Contains((int)pair)));
 
     /// <summary>Merges until no pair is left that may be merged.</summary>
     /// <param name="list">Ids; those of a word are at its end, and are changed in place.</param>
@@ -61,9 +61,9 @@ internal sealed class BpeMerges
     // Where the pair lies, or the free place where it would.
     private int Place(ulong pair)
     {
-        var place = (int)((pair ^ pair >> 29) * 0x9E3779B97F4A7C15UL >> _shift);
-        while (_pairs[place] != pair && _pairs[place] != ulong.MaxValue)
-            place = (place + 1) & (_pairs.Length - 1);
+        var place = (int)((pair ^ pair >> 29) * 0x9E3779B97F4A7C15UL >> shift);
+        while (pairs[place] != pair && pairs[place] != ulong.MaxValue)
+            place = (place + 1) & (pairs.Length - 1);
         return place;
     }
 
@@ -71,7 +71,7 @@ internal sealed class BpeMerges
     {
         var pair = Pair(left, right);
         var place = Place(pair);
-        return _pairs[place] == pair && (forbidden is null || !forbidden.Contains(_merges[place].Id)) ? _merges[place] : (int.MaxValue, 0);
+        return pairs[place] == pair && (forbidden is null || !forbidden.Contains(merges[place].Id)) ? merges[place] : (int.MaxValue, 0);
     }
 
     // The best of few pairs is found fastest by looking at each.

@@ -6,39 +6,39 @@ namespace Polymath.Text;
 internal sealed class BpeModel : TokenModel
 {
     private const int ShortWord = 16;
-    private readonly Dictionary<string, int> _vocabulary;
-    private readonly string[] _tokens;
-    private readonly BpeMerges _merges;
-    private readonly int _unknown = -1;
-    private readonly bool _fuseUnknown, _ignoreMerges;
-    private readonly string _prefix, _suffix;
-    private readonly int[]? _fallback;
-    private readonly WordCache _cache = new(), _plainCache = new();
-    private int[] _byteIds = [], _characterIds = [];
-    private bool _readsBytes;
-    private HashSet<int> _specialIds = [];
-    private TokenCuts? _cuts;
+    private readonly Dictionary<string, int> vocabulary;
+    private readonly string[] tokens;
+    private readonly BpeMerges merges;
+    private readonly int unknown = -1;
+    private readonly bool fuseUnknown, ignoreMerges;
+    private readonly string prefix, suffix;
+    private readonly int[]? fallback;
+    private readonly WordCache cache = new(), plainCache = new();
+    private int[] byteIds = [], characterIds = [];
+    private bool readsBytes;
+    private HashSet<int> specialIds = [];
+    private TokenCuts? cuts;
 
     private BpeModel(JsonPart model)
     {
         if (model.Find("dropout") is { } dropout
             && dropout.Element.ValueKind == System.Text.Json.JsonValueKind.Number && dropout.Element.GetDouble() > 0)
             throw dropout.Fault("a dropout of merges makes the ids random; set it to null");
-        _vocabulary = VocabularyReader.Read(model.Get("vocab"));
-        _tokens = ById(_vocabulary);
-        _prefix = model.Find("continuing_subword_prefix")?.Text() ?? "";
-        _suffix = model.Find("end_of_word_suffix")?.Text() ?? "";
-        _fuseUnknown = model.Find("fuse_unk")?.Flag() ?? false;
-        _ignoreMerges = model.Find("ignore_merges")?.Flag() ?? false;
-        if (model.Find("unk_token") is { } unknown && !_vocabulary.TryGetValue(unknown.Text(), out _unknown))
+        vocabulary = VocabularyReader.Read(model.Get("vocab"));
+        tokens = ById(vocabulary);
+        prefix = model.Find("continuing_subword_prefix")?.Text() ?? "";
+        suffix = model.Find("end_of_word_suffix")?.Text() ?? "";
+        fuseUnknown = model.Find("fuse_unk")?.Flag() ?? false;
+        ignoreMerges = model.Find("ignore_merges")?.Flag() ?? false;
+        if (model.Find("unk_token") is { } unknown && !vocabulary.TryGetValue(unknown.Text(), out this.unknown))
             throw unknown.Fault($"the unknown token '{unknown.Text()}' is not in the vocabulary");
         if (model.Find("byte_fallback")?.Flag() ?? false)
-            _fallback = [.. Enumerable.Range(0, 256).Select(value => _vocabulary.GetValueOrDefault($"<0x{value:X2}>", -1))];
-        _merges = new(ReadMerges(model.Get("merges")));
+            fallback = [.. Enumerable.Range(0, 256).Select(value => vocabulary.GetValueOrDefault($"<0x{value:X2}>", -1))];
+        merges = new(ReadMerges(model.Get("merges")));
     }
 
     /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, int> Vocabulary => _vocabulary;
+    public override IReadOnlyDictionary<string, int> Vocabulary => vocabulary;
 
     /// <inheritdoc/>
     public override bool CanReadBytes => true;
@@ -50,41 +50,41 @@ internal sealed class BpeModel : TokenModel
     public override void Spell(ReadOnlySpan<char> word, ReadOnlySpan<int> ids, List<string> into)
     {
         foreach (var id in ids)
-            into.Add(_tokens[id]);
+            into.Add(tokens[id]);
     }
 
     /// <inheritdoc/>
     public override void Prepare(IReadOnlySet<int> specialIds, bool readsBytes)
     {
-        (_specialIds, _readsBytes) = ([.. specialIds], readsBytes);
+        (this.specialIds, this.readsBytes) = ([.. specialIds], readsBytes);
         if (readsBytes)
-            _byteIds = [.. Enumerable.Range(0, 256)
-                .Select(value => _vocabulary.GetValueOrDefault(ByteAlphabet.CharacterOf((byte)value).ToString(), -1))];
-        if (readsBytes && _prefix.Length + _suffix.Length == 0)
+            byteIds = [.. Enumerable.Range(0, 256)
+                .Select(value => vocabulary.GetValueOrDefault(ByteAlphabet.CharacterOf((byte)value).ToString(), -1))];
+        if (readsBytes && prefix.Length + suffix.Length == 0)
             return;
-        _cuts = readsBytes ? null : FindCuts();
-        _characterIds = new int[char.MaxValue + 1];
-        Array.Fill(_characterIds, -1);
-        foreach (var (token, id) in _vocabulary)
+        cuts = readsBytes ? null : FindCuts();
+        characterIds = new int[char.MaxValue + 1];
+        Array.Fill(characterIds, -1);
+        foreach (var (token, id) in vocabulary)
         {
             if (token.Length == 1)
-                _characterIds[token[0]] = id;
+                characterIds[token[0]] = id;
         }
     }
 
     // Without a pre-tokenizer a word is a whole text; merging it piece by piece is as exact, where nothing else reaches over the cuts.
     private TokenCuts? FindCuts()
     {
-        var reaches = _prefix.Length + _suffix.Length > 0 || _ignoreMerges
-            || (_fuseUnknown && (_fallback is null || Array.Exists(_fallback, id => id < 0)))
-            || (_fallback is not null && _merges.Touch([.. _fallback]));
-        return reaches || _merges.Count == 0 ? null : new TokenCuts(_merges.Results.Select(id => _tokens[id]));
+        var reaches = prefix.Length + suffix.Length > 0 || ignoreMerges
+            || (fuseUnknown && (fallback is null || Array.Exists(fallback, id => id < 0)))
+            || (fallback is not null && merges.Touch([.. fallback]));
+        return reaches || merges.Count == 0 ? null : new TokenCuts(merges.Results.Select(id => tokens[id]));
     }
 
     /// <inheritdoc/>
     public override void Encode(ReadOnlySpan<char> word, bool plain, List<int> into)
     {
-        if (_cuts is null || word.Length < ShortWord)
+        if (cuts is null || word.Length < ShortWord)
         {
             EncodeWord(word, plain, into);
             return;
@@ -92,7 +92,7 @@ internal sealed class BpeModel : TokenModel
 
         for (int at = 0, end; at < word.Length; at = end)
         {
-            end = _cuts.EndOf(word, at);
+            end = cuts.EndOf(word, at);
             EncodeWord(word[at..end], plain, into);
         }
     }
@@ -101,31 +101,31 @@ internal sealed class BpeModel : TokenModel
     {
         if (word.IsEmpty)
             return;
-        var cache = plain ? _plainCache : _cache;
-        if (_merges.Count > 0 && cache.TryGet(word, out var known))
+        var cache = plain ? plainCache : this.cache;
+        if (merges.Count > 0 && cache.TryGet(word, out var known))
         {
             into.AddRange(known);
             return;
         }
 
         var from = into.Count;
-        if (!_ignoreMerges || !AddWhole(word, plain, into))
+        if (!ignoreMerges || !AddWhole(word, plain, into))
         {
-            if (_readsBytes && _prefix.Length + _suffix.Length == 0)
+            if (readsBytes && prefix.Length + suffix.Length == 0)
                 SpellBytes(word, into);
             else
-                SpellCharacters(_readsBytes ? ByteAlphabet.Write(Encoding.UTF8.GetBytes(word.ToString())) : word, plain, into);
-            _merges.Apply(into, from, plain ? _specialIds : null);
+                SpellCharacters(readsBytes ? ByteAlphabet.Write(Encoding.UTF8.GetBytes(word.ToString())) : word, plain, into);
+            merges.Apply(into, from, plain ? specialIds : null);
         }
 
-        if (_merges.Count > 0)
+        if (merges.Count > 0)
             cache.Add(word, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(into)[from..]);
     }
 
     private bool AddWhole(ReadOnlySpan<char> word, bool plain, List<int> ids)
     {
-        var text = _readsBytes ? ByteAlphabet.Write(Encoding.UTF8.GetBytes(word.ToString())) : word.ToString();
-        if (!_vocabulary.TryGetValue(text, out var id) || (plain && _specialIds.Contains(id)))
+        var text = readsBytes ? ByteAlphabet.Write(Encoding.UTF8.GetBytes(word.ToString())) : word.ToString();
+        if (!vocabulary.TryGetValue(text, out var id) || (plain && specialIds.Contains(id)))
             return false;
         ids.Add(id);
         return true;
@@ -138,9 +138,9 @@ internal sealed class BpeModel : TokenModel
         var count = Encoding.UTF8.GetBytes(word, bytes);
         var pending = false;
         foreach (var value in bytes[..count])
-            AddKnownOrUnknown(_byteIds[value], ids, ref pending);
+            AddKnownOrUnknown(byteIds[value], ids, ref pending);
         if (pending)
-            ids.Add(_unknown);
+            ids.Add(unknown);
     }
 
     private void SpellCharacters(ReadOnlySpan<char> word, bool plain, List<int> ids)
@@ -151,41 +151,41 @@ internal sealed class BpeModel : TokenModel
             width = char.IsHighSurrogate(word[i]) && i + 1 < word.Length && char.IsLowSurrogate(word[i + 1]) ? 2 : 1;
             var id = IdOf(word.Slice(i, width), i == 0, i + width == word.Length);
             // In plain text a special token of one character is spelled by its bytes, where there are any.
-            if ((id < 0 || (plain && _specialIds.Contains(id))) && _fallback is not null
+            if ((id < 0 || (plain && specialIds.Contains(id))) && fallback is not null
                 && AddBytes(word.Slice(i, width), i == 0, i + width == word.Length, ids))
                 continue;
             AddKnownOrUnknown(id, ids, ref pending);
         }
 
         if (pending)
-            ids.Add(_unknown);
+            ids.Add(unknown);
     }
 
     private int IdOf(ReadOnlySpan<char> character, bool first, bool last)
     {
-        var decorated = (!first && _prefix.Length > 0) || (last && _suffix.Length > 0);
+        var decorated = (!first && prefix.Length > 0) || (last && suffix.Length > 0);
         if (!decorated && character.Length == 1)
-            return _characterIds[character[0]];
-        return _vocabulary.GetValueOrDefault(Decorate(character, first, last), -1);
+            return characterIds[character[0]];
+        return vocabulary.GetValueOrDefault(Decorate(character, first, last), -1);
     }
 
     private string Decorate(ReadOnlySpan<char> character, bool first, bool last)
-        => string.Concat(first ? "" : _prefix, character, last ? _suffix : "");
+        => string.Concat(first ? "" : prefix, character, last ? suffix : "");
 
     private bool AddBytes(ReadOnlySpan<char> character, bool first, bool last, List<int> ids)
     {
         Span<byte> own = stackalloc byte[4];
-        var bytes = _prefix.Length + _suffix.Length == 0
+        var bytes = prefix.Length + suffix.Length == 0
             ? own[..Encoding.UTF8.GetBytes(character, own)]
             : Encoding.UTF8.GetBytes(Decorate(character, first, last));
         foreach (var value in bytes)
         {
-            if (_fallback![value] < 0)
+            if (fallback![value] < 0)
                 return false;
         }
 
         foreach (var value in bytes)
-            ids.Add(_fallback![value]);
+            ids.Add(fallback![value]);
         return true;
     }
 
@@ -196,14 +196,14 @@ internal sealed class BpeModel : TokenModel
         if (id >= 0)
         {
             if (pending)
-                ids.Add(_unknown);
+                ids.Add(unknown);
             pending = false;
             ids.Add(id);
         }
-        else if (_unknown >= 0)
+        else if (unknown >= 0)
         {
-            if (pending && !_fuseUnknown)
-                ids.Add(_unknown);
+            if (pending && !fuseUnknown)
+                ids.Add(unknown);
             pending = true;
         }
     }
@@ -214,11 +214,11 @@ internal sealed class BpeModel : TokenModel
         foreach (var merge in merges.Items())
         {
             var (left, right) = Halves(merge);
-            if (right.Length < _prefix.Length)
-                throw merge.Fault($"the merged token '{right}' lacks the prefix '{_prefix}'");
-            result.Add((Id(left), Id(right), Id(left + right[_prefix.Length..])));
+            if (right.Length < prefix.Length)
+                throw merge.Fault($"the merged token '{right}' lacks the prefix '{prefix}'");
+            result.Add((Id(left), Id(right), Id(left + right[prefix.Length..])));
 
-            int Id(string token) => _vocabulary.TryGetValue(token, out var id)
+            int Id(string token) => vocabulary.TryGetValue(token, out var id)
                 ? id
                 : throw merge.Fault($"the merge of '{left}' and '{right}' names '{token}', which is not in the vocabulary");
         }

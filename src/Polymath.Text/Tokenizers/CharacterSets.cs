@@ -6,7 +6,7 @@ namespace Polymath.Text;
 /// <summary>A set of code points.</summary>
 internal sealed class CodePointSet
 {
-    private readonly ulong[] _bits = new ulong[0x110000 / 64];
+    private readonly ulong[] bits = new ulong[0x110000 / 64];
 
     /// <summary>A set from ranges as <c>41-5A</c> or <c>41</c>.</summary>
     public CodePointSet(IEnumerable<string> ranges)
@@ -14,12 +14,12 @@ internal sealed class CodePointSet
         foreach (var (first, last) in ranges.Select(CharacterSets.Range))
         {
             for (var code = first; code <= last; code++)
-                _bits[code >> 6] |= 1UL << code;
+                bits[code >> 6] |= 1UL << code;
         }
     }
 
     /// <summary>Whether a code point is in the set.</summary>
-    public bool Contains(int code) => (_bits[code >> 6] >> code & 1) != 0;
+    public bool Contains(int code) => (bits[code >> 6] >> code & 1) != 0;
 
     /// <summary>The matches in a text, each one code point wide.</summary>
     public List<(int Start, int End)> Matches(ReadOnlySpan<char> text)

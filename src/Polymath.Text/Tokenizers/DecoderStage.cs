@@ -21,19 +21,19 @@ internal abstract class DecoderStage(DecoderStage? next)
 /// <summary>Collects the text.</summary>
 internal sealed class CollectingStage(StringBuilder text, string separator) : DecoderStage(null)
 {
-    private bool _started;
+    private bool started;
 
     /// <inheritdoc/>
     public override void Push(string token)
     {
-        if (_started)
+        if (started)
             text.Append(separator);
-        _started = true;
+        started = true;
         text.Append(token);
     }
 
     /// <inheritdoc/>
-    public override void Finish() => _started = false;
+    public override void Finish() => started = false;
 }
 
 /// <summary>
@@ -41,7 +41,7 @@ internal sealed class CollectingStage(StringBuilder text, string separator) : De
 /// </summary>
 internal sealed class ByteLevelStage(DecoderStage next) : DecoderStage(next)
 {
-    private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
+    private readonly Decoder decoder = Encoding.UTF8.GetDecoder();
 
     /// <inheritdoc/>
     public override void Push(string token)
@@ -71,8 +71,8 @@ internal sealed class ByteLevelStage(DecoderStage next) : DecoderStage(next)
 
     private void Emit(byte[] bytes, bool flush)
     {
-        var characters = new char[_decoder.GetCharCount(bytes, flush)];
-        var count = _decoder.GetChars(bytes, characters, flush);
+        var characters = new char[decoder.GetCharCount(bytes, flush)];
+        var count = decoder.GetChars(bytes, characters, flush);
         if (count > 0)
             Next.Push(new string(characters, 0, count));
     }
@@ -82,7 +82,7 @@ internal sealed class ByteLevelStage(DecoderStage next) : DecoderStage(next)
 internal sealed class ByteFallbackStage(DecoderStage next) : DecoderStage(next)
 {
     private static readonly UTF8Encoding Strict = new(false, true);
-    private readonly List<byte> _run = [];
+    private readonly List<byte> run = [];
 
     /// <summary>The byte a token stands for, or -1.</summary>
     public static int ByteOf(string token)
@@ -96,7 +96,7 @@ internal sealed class ByteFallbackStage(DecoderStage next) : DecoderStage(next)
     {
         if (ByteOf(token) is >= 0 and var value)
         {
-            _run.Add((byte)value);
+            run.Add((byte)value);
             return;
         }
 
@@ -113,10 +113,10 @@ internal sealed class ByteFallbackStage(DecoderStage next) : DecoderStage(next)
 
     private void End()
     {
-        if (_run.Count == 0)
+        if (run.Count == 0)
             return;
-        var bytes = _run.ToArray();
-        _run.Clear();
+        var bytes = run.ToArray();
+        run.Clear();
         if (System.Text.Unicode.Utf8.IsValid(bytes))
         {
             Next.Push(Strict.GetString(bytes));
@@ -132,23 +132,23 @@ internal sealed class ByteFallbackStage(DecoderStage next) : DecoderStage(next)
 internal sealed class ReplaceStage(DecoderStage next, TextPattern pattern, string content, bool fused) : DecoderStage(next)
 {
     // A longer pattern could lie across two pieces of one joined text, so nothing is certain before its end.
-    private readonly StringBuilder? _held = fused && pattern.Literal is not { Length: 1 } ? new StringBuilder() : null;
+    private readonly StringBuilder? held = fused && pattern.Literal is not { Length: 1 } ? new StringBuilder() : null;
 
     /// <inheritdoc/>
     public override void Push(string token)
     {
-        if (_held is null)
+        if (held is null)
             Next.Push(pattern.Replace(token, content));
         else
-            _held.Append(token);
+            held.Append(token);
     }
 
     /// <inheritdoc/>
     public override void Finish()
     {
-        if (_held is { Length: > 0 })
-            Next.Push(pattern.Replace(_held.ToString(), content));
-        _held?.Clear();
+        if (held is { Length: > 0 })
+            Next.Push(pattern.Replace(held.ToString(), content));
+        held?.Clear();
         base.Finish();
     }
 }
@@ -161,25 +161,25 @@ internal sealed class StripStage(
     int stop,
     bool fused) : DecoderStage(next)
 {
-    private readonly int _start = start;
-    private int _left = start;
-    private string _tail = "";
+    private readonly int ahead = start;
+    private int left = start;
+    private string tail = "";
 
     /// <inheritdoc/>
     public override void Push(string token)
     {
         if (!fused)
         {
-            var left = _start;
+            var left = ahead;
             Next.Push(CutEnd(CutStart(token, ref left)));
             return;
         }
 
-        var text = _tail + CutStart(token, ref _left);
+        var text = tail + CutStart(token, ref left);
         var hold = text.Length;
         while (hold > 0 && text.Length - hold < stop && text[hold - 1] == content)
             hold--;
-        _tail = text[hold..];
+        tail = text[hold..];
         if (hold > 0)
             Next.Push(text[..hold]);
     }
@@ -187,9 +187,9 @@ internal sealed class StripStage(
     /// <inheritdoc/>
     public override void Finish()
     {
-        if (CutEnd(_tail) is { Length: > 0 } rest)
+        if (CutEnd(tail) is { Length: > 0 } rest)
             Next.Push(rest);
-        (_tail, _left) = ("", _start);
+        (tail, left) = ("", ahead);
         base.Finish();
     }
 
@@ -215,20 +215,20 @@ internal sealed class StripStage(
 /// <summary>Writes the visible sign for a space as a space again, and drops it in the first token where one was put in front.</summary>
 internal sealed class MetaspaceStage(DecoderStage next, char replacement, bool prepended, bool fused) : DecoderStage(next)
 {
-    private bool _first = true;
+    private bool first = true;
 
     /// <inheritdoc/>
     public override void Push(string token)
     {
-        var drop = _first && prepended;
-        _first = _first && fused;
+        var drop = first && prepended;
+        first = first && fused;
         Next.Push(drop ? token.Replace(replacement.ToString(), "", StringComparison.Ordinal) : token.Replace(replacement, ' '));
     }
 
     /// <inheritdoc/>
     public override void Finish()
     {
-        _first = true;
+        first = true;
         base.Finish();
     }
 }
@@ -236,22 +236,22 @@ internal sealed class MetaspaceStage(DecoderStage next, char replacement, bool p
 /// <summary>Turns the suffix that ends a word into a space, and into nothing at the end of the text.</summary>
 internal sealed class WordSuffixStage(DecoderStage next, string suffix) : DecoderStage(next)
 {
-    private string? _held;
+    private string? held;
 
     /// <inheritdoc/>
     public override void Push(string token)
     {
-        if (_held is not null)
-            Next.Push(_held.Replace(suffix, " ", StringComparison.Ordinal));
-        _held = token;
+        if (held is not null)
+            Next.Push(held.Replace(suffix, " ", StringComparison.Ordinal));
+        held = token;
     }
 
     /// <inheritdoc/>
     public override void Finish()
     {
-        if (_held is not null)
-            Next.Push(_held.Replace(suffix, "", StringComparison.Ordinal));
-        _held = null;
+        if (held is not null)
+            Next.Push(held.Replace(suffix, "", StringComparison.Ordinal));
+        held = null;
         base.Finish();
     }
 }

@@ -11,12 +11,12 @@ internal sealed class PatternClasses
 {
     // Oniguruma counts more to a word than .NET does.
     private const string WordClass = @"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u00B2\u00B3\u00B9\u00BC-\u00BE\u24B6-\u24E9";
-    private readonly string _pattern;
-    private readonly StringBuilder _result = new();
-    private readonly List<Func<int, bool>> _sets = [];
-    private int _at;
+    private readonly string pattern;
+    private readonly StringBuilder result = new();
+    private readonly List<Func<int, bool>> sets = [];
+    private int at;
 
-    private PatternClasses(string pattern) => _pattern = pattern;
+    private PatternClasses(string pattern) => this.pattern = pattern;
 
     /// <summary>The pattern for .NET's engine, and the sets of all its classes.</summary>
     /// <exception cref="FormatException">A class is cut off, or names what is not known.</exception>
@@ -24,26 +24,26 @@ internal sealed class PatternClasses
     {
         var reader = new PatternClasses(pattern);
         reader.Run();
-        return (reader._result.ToString(), reader._sets);
+        return (reader.result.ToString(), reader.sets);
     }
 
     private void Run()
     {
-        while (_at < _pattern.Length)
+        while (at < pattern.Length)
         {
-            var unit = _pattern[_at];
+            var unit = pattern[at];
             if (unit == '[')
-                Write(_at, ReadClass());
-            else if (unit == '\\' && _at + 1 < _pattern.Length && _pattern[_at + 1] is 'w' or 'W' or 'p' or 'P')
-                Write(_at, ReadEscape());
-            else if (unit == '\\' && _at + 1 < _pattern.Length)
+                Write(at, ReadClass());
+            else if (unit == '\\' && at + 1 < pattern.Length && pattern[at + 1] is 'w' or 'W' or 'p' or 'P')
+                Write(at, ReadEscape());
+            else if (unit == '\\' && at + 1 < pattern.Length)
                 Copy(2);
             else if (unit == '$')
                 CopyAs("(?=\\n|\\z)");
             else if (unit == '^')
                 CopyAs("(?<=\\A|\\n)");
             else if (char.IsHighSurrogate(unit))
-                Write(_at, Single(ReadCode()));
+                Write(at, Single(ReadCode()));
             else
                 Copy(1);
         }
@@ -51,28 +51,28 @@ internal sealed class PatternClasses
 
     private void Copy(int count)
     {
-        _result.Append(_pattern, _at, count);
-        _at += count;
+        result.Append(pattern, at, count);
+        at += count;
     }
 
     private void CopyAs(string text)
     {
-        _result.Append(text);
-        _at++;
+        result.Append(text);
+        at++;
     }
 
     // What .NET understands alike stays as it is written, which it matches faster.
     private void Write(int start, Func<int, bool> set)
     {
-        _sets.Add(set);
-        var source = _pattern.AsSpan(start, _at - start);
+        sets.Add(set);
+        var source = pattern.AsSpan(start, at - start);
         if (IsPlain(source))
         {
-            _result.Append(source.ToString().Replace(@"\w", source[0] == '[' ? WordClass : $"[{WordClass}]", StringComparison.Ordinal));
+            result.Append(source.ToString().Replace(@"\w", source[0] == '[' ? WordClass : $"[{WordClass}]", StringComparison.Ordinal));
             return;
         }
 
-        _result.Append('[');
+        result.Append('[');
         for (var first = 0; first <= char.MaxValue; first++)
         {
             if (char.IsSurrogate((char)first) || !set(first))
@@ -80,12 +80,12 @@ internal sealed class PatternClasses
             var last = first;
             while (last < char.MaxValue && !char.IsSurrogate((char)(last + 1)) && set(last + 1))
                 last++;
-            _result.Append($"\\u{first:X4}-\\u{last:X4}");
+            result.Append($"\\u{first:X4}-\\u{last:X4}");
             first = last;
         }
 
         // An empty class is refused: a lone half of a pair stands for nothing.
-        _result.Append(_result[^1] == '[' ? "\\uDFFF]" : "]");
+        result.Append(result[^1] == '[' ? "\\uDFFF]" : "]");
     }
 
     private static bool IsPlain(ReadOnlySpan<char> source)
@@ -107,19 +107,19 @@ internal sealed class PatternClasses
 
     private Func<int, bool> ReadClass()
     {
-        _at++;
+        at++;
         var negated = Take('^');
         var whole = new List<Func<int, bool>>();
         var parts = new List<Func<int, bool>>();
         for (var first = true; ; first = false)
         {
-            if (_at >= _pattern.Length)
+            if (at >= pattern.Length)
                 throw new FormatException("a class is cut off");
             if (!first && Take(']'))
                 break;
-            if (_at + 1 < _pattern.Length && _pattern[_at] == '&' && _pattern[_at + 1] == '&')
+            if (at + 1 < pattern.Length && pattern[at] == '&' && pattern[at + 1] == '&')
             {
-                _at += 2;
+                at += 2;
                 whole.Add(Any(parts));
                 parts = [];
                 continue;
@@ -134,25 +134,25 @@ internal sealed class PatternClasses
 
     private Func<int, bool> ReadItem()
     {
-        if (_pattern[_at] == '[')
-            return _at + 1 < _pattern.Length && _pattern[_at + 1] == ':' ? ReadNamed() : ReadClass();
-        if (_pattern[_at] == '\\' && _at + 1 < _pattern.Length && _pattern[_at + 1] is 'p' or 'P' or 'w' or 'W' or 's' or 'S' or 'd' or 'D')
+        if (pattern[at] == '[')
+            return at + 1 < pattern.Length && pattern[at + 1] == ':' ? ReadNamed() : ReadClass();
+        if (pattern[at] == '\\' && at + 1 < pattern.Length && pattern[at + 1] is 'p' or 'P' or 'w' or 'W' or 's' or 'S' or 'd' or 'D')
             return ReadEscape();
         var from = ReadCode();
-        if (_at + 1 >= _pattern.Length || _pattern[_at] != '-' || _pattern[_at + 1] is ']' or '[')
+        if (at + 1 >= pattern.Length || pattern[at] != '-' || pattern[at + 1] is ']' or '[')
             return Single(from);
-        _at++;
+        at++;
         var to = ReadCode();
         return code => code >= from && code <= to;
     }
 
     private Func<int, bool> ReadNamed()
     {
-        var end = _pattern.IndexOf(":]", _at, StringComparison.Ordinal);
+        var end = pattern.IndexOf(":]", at, StringComparison.Ordinal);
         if (end < 0)
             throw new FormatException("a class is cut off");
-        var name = _pattern[(_at + 2)..end];
-        _at = end + 2;
+        var name = pattern[(at + 2)..end];
+        at = end + 2;
         var set = name.TrimStart('^') switch
         {
             "alpha" => Category("L"),
@@ -169,8 +169,8 @@ internal sealed class PatternClasses
 
     private Func<int, bool> ReadEscape()
     {
-        var kind = _pattern[_at + 1];
-        _at += 2;
+        var kind = pattern[at + 1];
+        at += 2;
         Func<int, bool> set = kind switch
         {
             'w' or 'W' => IsWord,
@@ -183,11 +183,11 @@ internal sealed class PatternClasses
 
     private Func<int, bool> ReadProperty()
     {
-        var end = _at < _pattern.Length && _pattern[_at] == '{' ? _pattern.IndexOf('}', _at) : -1;
+        var end = at < pattern.Length && pattern[at] == '{' ? pattern.IndexOf('}', at) : -1;
         if (end < 0)
             throw new FormatException("a property is cut off");
-        var name = _pattern[(_at + 1)..end];
-        _at = end + 1;
+        var name = pattern[(at + 1)..end];
+        at = end + 1;
         var negated = name.StartsWith('^');
         name = name.TrimStart('^');
         var set = CharacterSets.Scripts.TryGetValue(name, out var ranges)
@@ -198,25 +198,25 @@ internal sealed class PatternClasses
 
     private int ReadCode()
     {
-        if (_pattern[_at] != '\\' || _at + 1 >= _pattern.Length)
+        if (pattern[at] != '\\' || at + 1 >= pattern.Length)
         {
-            var code = CharacterSets.At(_pattern, _at, out var width);
-            _at += width;
+            var code = CharacterSets.At(pattern, at, out var width);
+            at += width;
             return code;
         }
 
-        var kind = _pattern[_at + 1];
-        _at += 2;
+        var kind = pattern[at + 1];
+        at += 2;
         if (kind is 'x' or 'u')
         {
             var braces = kind == 'x' && Take('{');
             var digits = kind == 'x' ? 2 : 4;
-            var end = braces ? _pattern.IndexOf('}', _at) : _at + digits;
-            if (end < 0 || end > _pattern.Length
-                || !int.TryParse(_pattern.AsSpan(_at, end - _at), NumberStyles.HexNumber, null, out var number)
+            var end = braces ? pattern.IndexOf('}', at) : at + digits;
+            if (end < 0 || end > pattern.Length
+                || !int.TryParse(pattern.AsSpan(at, end - at), NumberStyles.HexNumber, null, out var number)
                 || number is < 0 or > 0x10FFFF)
                 throw new FormatException("a code point is cut off");
-            _at = end + (braces ? 1 : 0);
+            at = end + (braces ? 1 : 0);
             return number;
         }
 
@@ -225,9 +225,9 @@ internal sealed class PatternClasses
 
     private bool Take(char unit)
     {
-        if (_at >= _pattern.Length || _pattern[_at] != unit)
+        if (at >= pattern.Length || pattern[at] != unit)
             return false;
-        _at++;
+        at++;
         return true;
     }
 

@@ -9,17 +9,17 @@ namespace Polymath.Text;
 /// </summary>
 internal sealed class PipelineTokenizer : Tokenizer
 {
-    private readonly byte[] _json;
-    private readonly TokenModel _model;
-    private readonly Normalizer? _normalizer;
-    private readonly IReadOnlyList<PreTokenizer> _steps;
-    private readonly PostProcessor _post;
-    private readonly DecoderFactory _decoder;
-    private readonly Truncation? _truncation;
-    private readonly string?[] _tokens, _decoded;
-    private readonly HashSet<int> _special;
-    private readonly Dictionary<string, int> _specialByName, _addedIds;
-    private readonly Finders _all, _plain;
+    private readonly byte[] json;
+    private readonly TokenModel model;
+    private readonly Normalizer? normalizer;
+    private readonly IReadOnlyList<PreTokenizer> steps;
+    private readonly PostProcessor post;
+    private readonly DecoderFactory decoder;
+    private readonly Truncation? truncation;
+    private readonly string?[] tokens, decoded;
+    private readonly HashSet<int> special;
+    private readonly Dictionary<string, int> specialByName, addedIds;
+    private readonly Finders all, plain;
 
     private sealed record Finders(AddedTokenFinder Raw, AddedTokenFinder Normalized);
 
@@ -33,56 +33,57 @@ internal sealed class PipelineTokenizer : Tokenizer
         DecoderFactory decoder,
         Truncation? truncation)
     {
-        (_json, _model, _normalizer, _steps, _post, _decoder, _truncation) = (json, model, normalizer, steps, post, decoder, truncation);
+        (this.json, this.model, this.normalizer, this.steps, this.post, this.decoder, this.truncation) =
+            (json, model, normalizer, steps, post, decoder, truncation);
         var largest = Math.Max(
             Math.Max(model.Size - 1, model.Vocabulary.Values.DefaultIfEmpty(-1).Max()),
             added.Select(token => token.Id).DefaultIfEmpty(-1).Max());
-        _tokens = new string?[largest + 1];
+        tokens = new string?[largest + 1];
         foreach (var (token, id) in model.Vocabulary)
-            _tokens[id] = token;
-        _decoded = [.. _tokens];
-        _addedIds = new(StringComparer.Ordinal);
-        _specialByName = new(StringComparer.Ordinal);
+            tokens[id] = token;
+        decoded = [.. tokens];
+        addedIds = new(StringComparer.Ordinal);
+        specialByName = new(StringComparer.Ordinal);
         foreach (var token in added)
         {
-            _tokens[token.Id] = token.Content;
+            tokens[token.Id] = token.Content;
             // A token that was normalized on the way in is decoded in that form, so that the decoder can undo it.
-            _decoded[token.Id] = token.Normalized && normalizer is not null ? normalizer.Apply(token.Content) : token.Content;
-            _addedIds[token.Content] = token.Id;
+            decoded[token.Id] = token.Normalized && normalizer is not null ? normalizer.Apply(token.Content) : token.Content;
+            addedIds[token.Content] = token.Id;
             if (token.Special)
-                _specialByName[token.Content] = token.Id;
+                specialByName[token.Content] = token.Id;
         }
 
         // Skipped is what reads like a special token in its decoded form, as in Hugging Face's library.
-        _special = [.. _specialByName.Where(token => _decoded[token.Value] == token.Key).Select(token => token.Value)];
-        _all = FindersOf(added);
-        _plain = FindersOf(added.Where(token => !token.IsControl));
+        special = [.. specialByName.Where(token => decoded[token.Value] == token.Key).Select(token => token.Value)];
+        all = FindersOf(added);
+        plain = FindersOf(added.Where(token => !token.IsControl));
     }
 
     /// <inheritdoc/>
-    public override int VocabularySize => _tokens.Length;
+    public override int VocabularySize => tokens.Length;
 
     /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, int> SpecialTokens => _specialByName;
+    public override IReadOnlyDictionary<string, int> SpecialTokens => specialByName;
 
     /// <inheritdoc/>
     public override string TokenOf(int id)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(id);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(id, _tokens.Length);
-        return _tokens[id] ?? "";
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(id, tokens.Length);
+        return tokens[id] ?? "";
     }
 
     /// <inheritdoc/>
     public override int? IdOf(string token) =>
-        _addedIds.TryGetValue(token, out var id) || _model.Vocabulary.TryGetValue(token, out id) ? id : null;
+        addedIds.TryGetValue(token, out var id) || model.Vocabulary.TryGetValue(token, out id) ? id : null;
 
     /// <inheritdoc/>
     public override int[] Encode(string text, bool addSpecialTokens = false)
     {
         var ids = EncodeParts(text, false);
-        _truncation?.Apply(ids, addSpecialTokens ? PostProcessor.CountAdded(_post.Single) : 0);
-        return addSpecialTokens ? [.. PostProcessor.Build(_post.Single, ids).Ids] : [.. ids];
+        truncation?.Apply(ids, addSpecialTokens ? PostProcessor.CountAdded(post.Single) : 0);
+        return addSpecialTokens ? [.. PostProcessor.Build(post.Single, ids).Ids] : [.. ids];
     }
 
     /// <inheritdoc/>
@@ -90,7 +91,7 @@ internal sealed class PipelineTokenizer : Tokenizer
     {
         var tokens = new List<string>();
         EncodeParts(text, false, tokens);
-        _truncation?.Apply(tokens, 0);
+        truncation?.Apply(tokens, 0);
         return [.. tokens];
     }
 
@@ -101,18 +102,18 @@ internal sealed class PipelineTokenizer : Tokenizer
     public override (int[] Ids, int[] TypeIds) EncodePair(string first, string second)
     {
         var (left, right) = (EncodeOne(first, false), EncodeOne(second, true));
-        _truncation?.Apply(left, right, PostProcessor.CountAdded(_post.Pair));
-        var (ids, types) = PostProcessor.Build(_post.Pair, left, right);
+        truncation?.Apply(left, right, PostProcessor.CountAdded(post.Pair));
+        var (ids, types) = PostProcessor.Build(post.Pair, left, right);
         return ([.. ids], [.. types]);
     }
 
     private List<int> EncodeOne(string text, bool second)
     {
-        if (_truncation is null)
+        if (truncation is null)
             return EncodeParts(text, false);
         var words = new List<(int End, bool Added)>();
         var ids = EncodeParts(text, false, words: words);
-        _truncation.Stop(ids, words, second);
+        truncation.Stop(ids, words, second);
         return ids;
     }
 
@@ -120,35 +121,35 @@ internal sealed class PipelineTokenizer : Tokenizer
     public override TokenStream NewStream(bool skipSpecialTokens = true)
     {
         var text = new StringBuilder();
-        return new TokenStream(TokenText, _decoder(text), text);
+        return new TokenStream(TokenText, decoder(text), text);
 
         string? TokenText(int id) =>
-            (uint)id >= (uint)_decoded.Length || (skipSpecialTokens && _special.Contains(id)) ? null : _decoded[id];
+            (uint)id >= (uint)decoded.Length || (skipSpecialTokens && special.Contains(id)) ? null : decoded[id];
     }
 
     /// <inheritdoc/>
-    public override ReadOnlyMemory<byte> ToJson() => _json;
+    public override ReadOnlyMemory<byte> ToJson() => json;
 
     /// <inheritdoc/>
     public override TokenizerDescription Describe() => TokenizerDescription.Of(
-        JsonPart.Parse(FileName, _json),
-        _model.GetType().Name.Replace("Model", "", StringComparison.Ordinal),
+        JsonPart.Parse(FileName, json),
+        model.GetType().Name.Replace("Model", "", StringComparison.Ordinal),
         VocabularySize,
-        _model.Size,
-        _addedIds.Count,
-        _truncation?.MaxLength);
+        model.Size,
+        addedIds.Count,
+        truncation?.MaxLength);
 
     private Finders FindersOf(IEnumerable<AddedToken> tokens)
     {
         var byForm = tokens.ToLookup(token => token.Normalized);
         return new(
-            new(byForm[false].Select(token => (token.Content, token))), new(byForm[true].Select(token => (_decoded[token.Id]!, token))));
+            new(byForm[false].Select(token => (token.Content, token))), new(byForm[true].Select(token => (decoded[token.Id]!, token))));
     }
 
     private List<int> EncodeParts(string text, bool plain, List<string>? tokens = null, List<(int End, bool Added)>? words = null)
     {
         ArgumentNullException.ThrowIfNull(text);
-        var finders = plain ? _plain : _all;
+        var finders = plain ? this.plain : all;
         var ids = new List<int>(text.Length / 2 + 4);
         foreach (var (start, end, token) in finders.Raw.Cut(text))
         {
@@ -161,7 +162,7 @@ internal sealed class PipelineTokenizer : Tokenizer
             }
 
             var part = start == 0 && end == text.Length ? text : text[start..end];
-            part = _normalizer is null ? part : _normalizer.Apply(part);
+            part = normalizer is null ? part : normalizer.Apply(part);
             foreach (var (from, to, inner) in finders.Normalized.Cut(part))
             {
                 if (inner is null)
@@ -192,7 +193,7 @@ internal sealed class PipelineTokenizer : Tokenizer
         List<(int End, bool Added)>? words)
     {
         List<Piece> pieces = [piece], next = [];
-        foreach (var step in _steps)
+        foreach (var step in steps)
         {
             next.Clear();
             foreach (var part in CollectionsMarshal.AsSpan(pieces))
@@ -203,10 +204,10 @@ internal sealed class PipelineTokenizer : Tokenizer
         foreach (var part in CollectionsMarshal.AsSpan(pieces))
         {
             var from = ids.Count;
-            _model.Encode(part.Span, plain, ids);
+            model.Encode(part.Span, plain, ids);
             words?.Add((ids.Count, false));
             if (tokens is not null)
-                _model.Spell(part.Span, CollectionsMarshal.AsSpan(ids)[from..], tokens);
+                model.Spell(part.Span, CollectionsMarshal.AsSpan(ids)[from..], tokens);
         }
     }
 }

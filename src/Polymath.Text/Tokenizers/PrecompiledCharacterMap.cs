@@ -10,10 +10,10 @@ namespace Polymath.Text;
 /// </summary>
 internal sealed class PrecompiledCharacterMap
 {
-    private readonly uint[] _units;
-    private readonly byte[] _replacements;
-    private readonly System.Collections.Concurrent.ConcurrentDictionary<int, string> _texts = [];
-    private readonly string?[] _ascii = new string?[128];
+    private readonly uint[] units;
+    private readonly byte[] replacements;
+    private readonly System.Collections.Concurrent.ConcurrentDictionary<int, string> texts = [];
+    private readonly string?[] ascii = new string?[128];
 
     /// <summary>Reads a table.</summary>
     /// <param name="blob">Four bytes with the trie's length, the trie, the replacements.</param>
@@ -24,16 +24,16 @@ internal sealed class PrecompiledCharacterMap
             || (BinaryPrimitives.ReadUInt32LittleEndian(blob) is var length && (length > blob.Length - 4 || length % 4 != 0)))
             throw fault("the table of replacements is cut off");
         var size = (int)BinaryPrimitives.ReadUInt32LittleEndian(blob);
-        _units = new uint[size / 4];
-        for (var i = 0; i < _units.Length; i++)
-            _units[i] = BinaryPrimitives.ReadUInt32LittleEndian(blob[(4 + 4 * i)..]);
-        _replacements = blob[(4 + size)..].ToArray();
+        units = new uint[size / 4];
+        for (var i = 0; i < units.Length; i++)
+            units[i] = BinaryPrimitives.ReadUInt32LittleEndian(blob[(4 + 4 * i)..]);
+        replacements = blob[(4 + size)..].ToArray();
         for (var value = 1; value < 128; value++)
-            _ascii[value] = Shortest([(byte)value]) is (> 0, var text) ? text : null;
+            ascii[value] = Shortest([(byte)value]) is (> 0, var text) ? text : null;
     }
 
     /// <summary>What a character of ASCII by itself is replaced by; null where it stays.</summary>
-    public string? OfAscii(char unit) => _ascii[unit];
+    public string? OfAscii(char unit) => ascii[unit];
 
     /// <summary>The longest entry at the start of some bytes.</summary>
     /// <returns>Its length in bytes, 0 where there is none, and what it is replaced by.</returns>
@@ -45,23 +45,23 @@ internal sealed class PrecompiledCharacterMap
     private (int Length, string Text) Search(ReadOnlySpan<byte> bytes, bool first)
     {
         var (length, text) = (0, "");
-        if (_units.Length == 0)
+        if (units.Length == 0)
             return (length, text);
-        var position = Offset(_units[0]);
+        var position = Offset(units[0]);
         for (var i = 0; i < bytes.Length; i++)
         {
             if (bytes[i] == 0)
                 break;
             position ^= bytes[i];
-            if (position >= (uint)_units.Length || (_units[position] & ((1U << 31) | 0xFF)) != bytes[i])
+            if (position >= (uint)units.Length || (units[position] & ((1U << 31) | 0xFF)) != bytes[i])
                 break;
-            var unit = _units[position];
+            var unit = units[position];
             position ^= Offset(unit);
             if ((unit >> 8 & 1) == 0)
                 continue;
-            if (position >= (uint)_units.Length)
+            if (position >= (uint)units.Length)
                 break;
-            (length, text) = (i + 1, TextAt((int)(_units[position] & 0x7FFFFFFF)));
+            (length, text) = (i + 1, TextAt((int)(units[position] & 0x7FFFFFFF)));
             if (first)
                 break;
         }
@@ -71,13 +71,13 @@ internal sealed class PrecompiledCharacterMap
 
     private string TextAt(int place)
     {
-        if (place >= _replacements.Length)
+        if (place >= replacements.Length)
             return "";
-        return _texts.GetOrAdd(place, static (at, all) =>
+        return texts.GetOrAdd(place, static (at, all) =>
         {
             var end = Array.IndexOf(all, (byte)0, at);
             return Encoding.UTF8.GetString(all.AsSpan(at, (end < 0 ? all.Length : end) - at));
-        }, _replacements);
+        }, replacements);
     }
 
     private static uint Offset(uint unit) => unit >> 10 << (int)((unit & (1U << 9)) >> 6);

@@ -13,23 +13,23 @@ internal sealed class TextPattern
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
-    private readonly string? _literal;
-    private readonly Regex? _regex;
-    private readonly IReadOnlyList<Func<int, bool>> _sets;
+    private readonly string? literal;
+    private readonly Regex? regex;
+    private readonly IReadOnlyList<Func<int, bool>> sets;
 
     // For each code point beyond the first 65,536 that was seen, one of those that the pattern cannot tell from it: .NET's engine goes by
     // UTF-16 units.
-    private readonly ConcurrentDictionary<int, char> _standIns = [];
-    private readonly ConcurrentDictionary<string, char> _standInByKind = [];
+    private readonly ConcurrentDictionary<int, char> standIns = [];
+    private readonly ConcurrentDictionary<string, char> standInByKind = [];
 
     private TextPattern(string? literal, Regex? regex, IReadOnlyList<Func<int, bool>> sets) =>
-        (_literal, _regex, _sets) = (literal, regex, sets);
+        (this.literal, this.regex, this.sets) = (literal, regex, sets);
 
     /// <summary>The scanner that does the same work as the regular expression, where there is one.</summary>
     public WordScanner? Scanner { get; private init; }
 
     /// <summary>The literal text, where the pattern is one.</summary>
-    public string? Literal => _literal;
+    public string? Literal => literal;
 
     /// <summary>A pattern that is a literal text.</summary>
     public static TextPattern Of(string literal) => new(literal, null, []);
@@ -66,19 +66,19 @@ internal sealed class TextPattern
     public List<(int Start, int End)> Matches(ReadOnlySpan<char> text)
     {
         var matches = new List<(int, int)>();
-        if (_literal is not null)
+        if (literal is not null)
         {
-            if (_literal.Length == 0)
+            if (literal.Length == 0)
                 return matches;
-            for (int at = 0, found; (found = text[at..].IndexOf(_literal, StringComparison.Ordinal)) >= 0; at += found + _literal.Length)
-                matches.Add((at + found, at + found + _literal.Length));
+            for (int at = 0, found; (found = text[at..].IndexOf(literal, StringComparison.Ordinal)) >= 0; at += found + literal.Length)
+                matches.Add((at + found, at + found + literal.Length));
             return matches;
         }
 
         try
         {
             var (shadow, starts) = Shadow(text);
-            foreach (var match in _regex!.EnumerateMatches(shadow))
+            foreach (var match in regex!.EnumerateMatches(shadow))
             {
                 if (match.Length > 0)
                     matches.Add(starts is null
@@ -89,7 +89,7 @@ internal sealed class TextPattern
         catch (RegexMatchTimeoutException fault)
         {
             throw new InputException(
-                $"the tokenizer's pattern {_regex} takes too long on a text of {text.Length} characters. Split the text into shorter rows.",
+                $"the tokenizer's pattern {regex} takes too long on a text of {text.Length} characters. Split the text into shorter rows.",
                 fault);
         }
 
@@ -99,8 +99,8 @@ internal sealed class TextPattern
     /// <summary>Replaces every match.</summary>
     public string Replace(string text, string content)
     {
-        if (_literal is not null)
-            return _literal.Length == 0 ? text : text.Replace(_literal, content, StringComparison.Ordinal);
+        if (literal is not null)
+            return literal.Length == 0 ? text : text.Replace(literal, content, StringComparison.Ordinal);
         var result = new StringBuilder(text.Length);
         var at = 0;
         foreach (var (start, end) in Matches(text))
@@ -123,7 +123,7 @@ internal sealed class TextPattern
         {
             starts.Add(i);
             var status = Rune.DecodeFromUtf16(text[i..], out var rune, out var width);
-            shadow.Append(status != System.Buffers.OperationStatus.Done || rune.IsBmp ? text[i] : _standIns.GetOrAdd(rune.Value, StandIn));
+            shadow.Append(status != System.Buffers.OperationStatus.Done || rune.IsBmp ? text[i] : standIns.GetOrAdd(rune.Value, StandIn));
             i += width;
         }
 
@@ -135,15 +135,15 @@ internal sealed class TextPattern
     private char StandIn(int code)
     {
         var category = CharUnicodeInfo.GetUnicodeCategory(code);
-        var kind = $"{category} {string.Concat(_sets.Select(set => set(code) ? '1' : '0'))}";
-        return _standInByKind.GetOrAdd(kind, _ =>
+        var kind = $"{category} {string.Concat(sets.Select(set => set(code) ? '1' : '0'))}";
+        return standInByKind.GetOrAdd(kind, _ =>
         {
             var other = '\uFFFD';
             for (var unit = 0xFFFC; unit > 0x7F; unit--)
             {
                 if (char.IsSurrogate((char)unit) || char.GetUnicodeCategory((char)unit) != category)
                     continue;
-                if (_sets.All(set => set(unit) == set(code)))
+                if (sets.All(set => set(unit) == set(code)))
                     return (char)unit;
                 other = other == '\uFFFD' ? (char)unit : other;
             }

@@ -5,15 +5,15 @@ namespace Polymath.Text;
 /// <summary>Decodes ids one by one into the very text that decoding them all at once would give. For one thread.</summary>
 public sealed class TokenStream
 {
-    private readonly Func<int, string?> _tokenOf;
-    private readonly DecoderStage _first;
-    private readonly StringBuilder _ready;
+    private readonly Func<int, string?> tokenOf;
+    private readonly DecoderStage first;
+    private readonly StringBuilder ready;
 
     internal TokenStream(Func<int, string?> tokenOf, DecoderStage first, StringBuilder ready)
     {
-        _tokenOf = tokenOf;
-        _first = first;
-        _ready = ready;
+        this.tokenOf = tokenOf;
+        this.first = first;
+        this.ready = ready;
     }
 
     /// <summary>Takes one more id.</summary>
@@ -29,22 +29,22 @@ public sealed class TokenStream
     /// <returns>The text that was not given before.</returns>
     public string Flush()
     {
-        _first.Finish();
+        first.Finish();
         return Take();
     }
 
     internal void Feed(int id)
     {
-        if (_tokenOf(id) is { } token)
-            _first.Push(token);
+        if (tokenOf(id) is { } token)
+            first.Push(token);
     }
 
     private string Take()
     {
-        if (_ready.Length == 0)
+        if (ready.Length == 0)
             return "";
-        var text = _ready.ToString();
-        _ready.Clear();
+        var text = ready.ToString();
+        ready.Clear();
         return text;
     }
 }

@@ -7,11 +7,11 @@ namespace Polymath.Text;
 /// </summary>
 internal sealed class TokenTrie
 {
-    private readonly int[] _roots = new int[char.MaxValue + 1];
-    private readonly List<int> _values = [-1];
-    private ulong[] _keys = new ulong[1 << 12];
-    private int[] _children = new int[1 << 12];
-    private int _used;
+    private readonly int[] roots = new int[char.MaxValue + 1];
+    private readonly List<int> values = [-1];
+    private ulong[] keys = new ulong[1 << 12];
+    private int[] children = new int[1 << 12];
+    private int used;
 
     /// <summary>The node that stands for no character yet.</summary>
     public const int Root = 0;
@@ -25,33 +25,33 @@ internal sealed class TokenTrie
             var next = Next(node, unit);
             if (next <= 0)
             {
-                next = _values.Count;
-                _values.Add(-1);
+                next = values.Count;
+                values.Add(-1);
                 Link(node, unit, next);
             }
 
             node = next;
         }
 
-        _values[node] = value;
+        values[node] = value;
     }
 
     /// <summary>The tokens' values by node, -1 where no token ends: to be taken once all tokens are in.</summary>
-    public int[] Values() => [.. _values];
+    public int[] Values() => [.. values];
 
     /// <summary>The node behind a character; 0 or less when no token goes on with it.</summary>
     public int Next(int node, char unit)
     {
         if (node == Root)
-            return _roots[unit];
+            return roots[unit];
         var key = Key(node, unit);
-        var keys = _keys;
+        var keys = this.keys;
         var mask = keys.Length - 1;
         for (var slot = Slot(key, keys.Length); ; slot = (slot + 1) & mask)
         {
             var found = keys[slot];
             if (found == key)
-                return _children[slot];
+                return children[slot];
             if (found == 0)
                 return 0;
         }
@@ -61,27 +61,27 @@ internal sealed class TokenTrie
     {
         if (node == Root)
         {
-            _roots[unit] = child;
+            roots[unit] = child;
             return;
         }
 
-        if (2 * ++_used > _keys.Length)
+        if (2 * ++used > keys.Length)
             Grow();
         Place(Key(node, unit), child);
     }
 
     private void Place(ulong key, int child)
     {
-        var slot = Slot(key, _keys.Length);
-        while (_keys[slot] != 0)
-            slot = (slot + 1) & (_keys.Length - 1);
-        (_keys[slot], _children[slot]) = (key, child);
+        var slot = Slot(key, keys.Length);
+        while (keys[slot] != 0)
+            slot = (slot + 1) & (keys.Length - 1);
+        (keys[slot], children[slot]) = (key, child);
     }
 
     private void Grow()
     {
-        var (keys, children) = (_keys, _children);
-        (_keys, _children) = (new ulong[2 * keys.Length], new int[2 * keys.Length]);
+        var (keys, children) = (this.keys, this.children);
+        (this.keys, this.children) = (new ulong[2 * keys.Length], new int[2 * keys.Length]);
         for (var i = 0; i < keys.Length; i++)
         {
             if (keys[i] != 0)

@@ -9,8 +9,8 @@ internal sealed class TokenizerFolder
     private static readonly string[] PieceFiles =
         ["tokenizer.model", "spiece.model", "ice_text.model", "sentencepiece.bpe.model", "tiktoken.model"];
     private static readonly string[] SettingFiles = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
-    private readonly Dictionary<string, ReadOnlyMemory<byte>> _files = [];
-    private readonly List<JsonPart> _settings = [];
+    private readonly Dictionary<string, ReadOnlyMemory<byte>> files = [];
+    private readonly List<JsonPart> settings = [];
 
     private TokenizerFolder(string path)
     {
@@ -18,7 +18,7 @@ internal sealed class TokenizerFolder
         foreach (var name in SettingFiles)
         {
             if (File.Exists(At(name)))
-                _settings.Add(JsonPart.Parse(At(name), Keep(name)));
+                settings.Add(JsonPart.Parse(At(name), Keep(name)));
         }
     }
 
@@ -26,7 +26,7 @@ internal sealed class TokenizerFolder
     public string Path { get; }
 
     /// <summary>The files of the tokenizer read so far, by name.</summary>
-    public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files => _files;
+    public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files => files;
 
     /// <summary>The class that the settings name, such as <c>LlamaTokenizer</c>; empty where they name none.</summary>
     public string Class => Find("tokenizer_class")?.Text() is { } name ? name.Replace("Fast", "", StringComparison.Ordinal) : "";
@@ -64,14 +64,14 @@ internal sealed class TokenizerFolder
     public byte[] Keep(string name)
     {
         var bytes = JsonPart.ReadFile(At(name));
-        _files[name] = bytes;
+        files[name] = bytes;
         return bytes;
     }
 
     /// <summary>A setting, or null where no file has it.</summary>
     public JsonPart? Find(string key)
     {
-        foreach (var part in _settings)
+        foreach (var part in settings)
         {
             if (part.Find(key) is { } found)
                 return found;
@@ -105,17 +105,10 @@ internal sealed class TokenizerFolder
             Add(value, id);
         }
 
-        foreach (var part in _settings.Where(part => part.File.EndsWith("added_tokens.json", StringComparison.Ordinal)))
+        foreach (var part in settings.Where(part => part.File.EndsWith("added_tokens.json", StringComparison.Ordinal)))
         {
             foreach (var (token, id) in part.Members())
-                tokens.TryAdd(token, new(
-                    id.Integer(0, VocabularyReader.LargestId),
-                    token,
-                    false,
-                    false,
-                    false,
-                    true,
-                    false));
+                tokens.TryAdd(token, Plain(id.Integer(0, VocabularyReader.LargestId), token, special: false));
         }
 
         var given = usual.ToDictionary(pair => pair.Purpose, pair => pair.Token);
@@ -127,17 +120,12 @@ internal sealed class TokenizerFolder
                 AddSpecial(token);
         }
 
-        foreach (var key in (string[])["additional_special_tokens", "extra_special_tokens"])
+        foreach (var item in Further())
         {
-            if (Find(key) is not { Element.ValueKind: JsonValueKind.Array } list)
-                continue;
-            foreach (var item in list.Items())
-            {
-                if (item.Element.ValueKind == JsonValueKind.Object)
-                    Add(item, idOf(item.Get("content").Text()));
-                else
-                    AddSpecial(item.Text());
-            }
+            if (item.Element.ValueKind == JsonValueKind.Object)
+                Add(item, idOf(item.Get("content").Text()));
+            else
+                AddSpecial(item.Text());
         }
 
         return [.. tokens.Values.Where(token => token.Content.Length > 0).OrderBy(token => token.Id)];
@@ -163,16 +151,24 @@ internal sealed class TokenizerFolder
             if (tokens.TryGetValue(token, out var known))
                 tokens[token] = known with { Special = true };
             else if (idOf(token) is { } id)
-                tokens[token] = new(
-                    id,
-                    token,
-                    false,
-                    false,
-                    false,
-                    false,
-                    true);
+                tokens[token] = Plain(id, token, special: true);
         }
     }
+
+    // The special tokens of no purpose of their own.
+    private IEnumerable<JsonPart> Further() => ((string[])["additional_special_tokens", "extra_special_tokens"]).Select(Find)
+        .SelectMany(part => part is { Element.ValueKind: JsonValueKind.Array } list ? list.Items() : []);
+
+    // Special tokens are found before a text is normalized, others after.
+    private static AddedToken Plain(int id, string token, bool special) =>
+        new(
+            id,
+            token,
+            false,
+            false,
+            false,
+            !special,
+            special);
 
     private static Tokenizer LoadFile(string file)
     {

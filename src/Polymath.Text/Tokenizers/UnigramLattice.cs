@@ -6,23 +6,23 @@ namespace Polymath.Text;
 internal sealed class UnigramLattice
 {
     private const double Negligible = 50;
-    private readonly TokenTrie _trie = new();
-    private readonly int[] _values;
-    private readonly double[] _scores;
-    private readonly double _unknownScore;
+    private readonly TokenTrie trie = new();
+    private readonly int[] values;
+    private readonly double[] scores;
+    private readonly double unknownScore;
 
     // The steps of the word at hand: from, to, token; in the order of where they start.
-    private readonly List<(int From, int To, int Id)> _steps = [];
+    private readonly List<(int From, int To, int Id)> steps = [];
 
     /// <summary>A lattice over tokens with the logarithms of their probabilities.</summary>
     public UnigramLattice(IReadOnlyList<(string Token, double Score)> pieces)
     {
         for (var id = 1; id < pieces.Count; id++)
-            _trie.Add(pieces[id].Token, id);
-        _values = _trie.Values();
-        _scores = [.. pieces.Select(piece => piece.Score)];
-        _unknownScore = _scores.Skip(1).DefaultIfEmpty(0).Min() - UnigramModel.UnknownPenalty;
-        _scores[0] = _unknownScore;
+            trie.Add(pieces[id].Token, id);
+        values = trie.Values();
+        scores = [.. pieces.Select(piece => piece.Score)];
+        unknownScore = scores.Skip(1).DefaultIfEmpty(0).Min() - UnigramModel.UnknownPenalty;
+        scores[0] = unknownScore;
     }
 
     /// <summary>
@@ -32,7 +32,7 @@ internal sealed class UnigramLattice
     /// <param name="likelihood">Is told the mean logarithm of a word's probability, or null.</param>
     public double[] Expect(IReadOnlyList<(string Word, long Count)> words, Action<double>? likelihood)
     {
-        var expected = new double[_scores.Length];
+        var expected = new double[scores.Length];
         double total = 0, all = words.Sum(word => (double)word.Count);
         foreach (var (word, count) in words)
         {
@@ -41,13 +41,13 @@ internal sealed class UnigramLattice
             var after = new double[word.Length + 1];
             before.AsSpan(1).Fill(double.NegativeInfinity);
             after.AsSpan(0, word.Length).Fill(double.NegativeInfinity);
-            foreach (var (from, to, id) in _steps)
-                before[to] = Add(before[to], before[from] + _scores[id]);
-            for (var i = _steps.Count - 1; i >= 0; i--)
-                after[_steps[i].From] = Add(after[_steps[i].From], after[_steps[i].To] + _scores[_steps[i].Id]);
+            foreach (var (from, to, id) in steps)
+                before[to] = Add(before[to], before[from] + scores[id]);
+            for (var i = steps.Count - 1; i >= 0; i--)
+                after[steps[i].From] = Add(after[steps[i].From], after[steps[i].To] + scores[steps[i].Id]);
             var whole = before[word.Length];
-            foreach (var (from, to, id) in _steps)
-                expected[id] += count * Math.Exp(before[from] + _scores[id] + after[to] - whole);
+            foreach (var (from, to, id) in steps)
+                expected[id] += count * Math.Exp(before[from] + scores[id] + after[to] - whole);
             total += count / all * whole;
         }
 
@@ -58,7 +58,7 @@ internal sealed class UnigramLattice
     /// <summary>How often each token is used when each word is written in its most probable way.</summary>
     public double[] CountBest(IReadOnlyList<(string Word, long Count)> words)
     {
-        var uses = new double[_scores.Length];
+        var uses = new double[scores.Length];
         foreach (var (word, count) in words)
         {
             foreach (var id in Best(word, 1)[0])
@@ -88,7 +88,7 @@ internal sealed class UnigramLattice
 
     private void Fill(string word)
     {
-        _steps.Clear();
+        steps.Clear();
         for (int at = 0, width; at < word.Length; at += width)
         {
             _ = CharacterSets.At(word, at, out width);
@@ -96,17 +96,17 @@ internal sealed class UnigramLattice
             var node = TokenTrie.Root;
             for (var end = at; end < word.Length;)
             {
-                node = _trie.Next(node, word[end++]);
+                node = trie.Next(node, word[end++]);
                 if (node <= 0)
                     break;
-                if (_values[node] < 0)
+                if (values[node] < 0)
                     continue;
-                _steps.Add((at, end, _values[node]));
+                steps.Add((at, end, values[node]));
                 single |= end - at == width;
             }
 
             if (!single)
-                _steps.Add((at, at + width, 0));
+                steps.Add((at, at + width, 0));
         }
     }
 
@@ -116,13 +116,13 @@ internal sealed class UnigramLattice
         Fill(word);
         var ways = new List<(double Score, int Step, int Rank)>[word.Length + 1];
         ways[0] = [(0, -1, 0)];
-        for (var step = 0; step < _steps.Count; step++)
+        for (var step = 0; step < steps.Count; step++)
         {
-            var (from, to, id) = _steps[step];
+            var (from, to, id) = steps[step];
             var into = ways[to] ??= [];
             for (var rank = 0; rank < (ways[from]?.Count ?? 0); rank++)
             {
-                var score = ways[from][rank].Score + _scores[id];
+                var score = ways[from][rank].Score + scores[id];
                 var place = into.Count;
                 while (place > 0 && into[place - 1].Score < score)
                     place--;
@@ -142,8 +142,8 @@ internal sealed class UnigramLattice
         while (end > 0)
         {
             var (_, step, before) = ways[end][rank];
-            path.Add(_steps[step].Id);
-            (end, rank) = (_steps[step].From, before);
+            path.Add(steps[step].Id);
+            (end, rank) = (steps[step].From, before);
         }
 
         path.Reverse();

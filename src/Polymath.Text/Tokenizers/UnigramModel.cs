@@ -14,17 +14,17 @@ internal sealed class UnigramModel : TokenModel
     public const double UnknownPenalty = 10;
 
     private const int ShortWord = 128;
-    private readonly Dictionary<string, int> _vocabulary = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _lookup;
-    private readonly double[] _scores;
-    private readonly double _unknownScore;
-    private readonly int _unknown;
-    private readonly int[]? _fallback;
-    private readonly WordCache _cache = new(), _plainCache = new();
-    private readonly TokenTrie _trie = new(), _plainTrie = new();
-    private readonly string[] _tokens;
-    private readonly int[] _values;
-    private int[] _plainValues = [];
+    private readonly Dictionary<string, int> vocabulary = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> lookup;
+    private readonly double[] scores;
+    private readonly double unknownScore;
+    private readonly int unknown;
+    private readonly int[]? fallback;
+    private readonly WordCache cache = new(), plainCache = new();
+    private readonly TokenTrie trie = new(), plainTrie = new();
+    private readonly string[] tokens;
+    private readonly int[] values;
+    private int[] plainValues = [];
 
     /// <summary>A model of tokens with the logarithms of their probabilities.</summary>
     /// <param name="pieces">The tokens in the order of their ids.</param>
@@ -32,25 +32,25 @@ internal sealed class UnigramModel : TokenModel
     /// <param name="byteFallback">Whether unknown characters are written as bytes.</param>
     public UnigramModel(IReadOnlyList<(string Token, double Score)> pieces, int unknown, bool byteFallback)
     {
-        _tokens = [.. pieces.Select(piece => piece.Token)];
-        _scores = [.. pieces.Select(piece => piece.Score)];
-        foreach (var (id, token) in _tokens.Index())
-            _vocabulary[token] = id;
-        _lookup = _vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
-        _unknown = unknown;
-        _unknownScore = _scores.DefaultIfEmpty(0).Min() - UnknownPenalty;
+        tokens = [.. pieces.Select(piece => piece.Token)];
+        scores = [.. pieces.Select(piece => piece.Score)];
+        foreach (var (id, token) in tokens.Index())
+            vocabulary[token] = id;
+        lookup = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
+        this.unknown = unknown;
+        unknownScore = scores.DefaultIfEmpty(0).Min() - UnknownPenalty;
         if (byteFallback)
-            _fallback = [.. Enumerable.Range(0, 256).Select(value => _vocabulary.GetValueOrDefault($"<0x{value:X2}>", -1))];
-        foreach (var (token, id) in _vocabulary)
-            _trie.Add(token, id);
-        _values = _trie.Values();
+            fallback = [.. Enumerable.Range(0, 256).Select(value => vocabulary.GetValueOrDefault($"<0x{value:X2}>", -1))];
+        foreach (var (token, id) in vocabulary)
+            trie.Add(token, id);
+        values = trie.Values();
     }
 
     /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, int> Vocabulary => _vocabulary;
+    public override IReadOnlyDictionary<string, int> Vocabulary => vocabulary;
 
     /// <inheritdoc/>
-    public override int Size => _tokens.Length;
+    public override int Size => tokens.Length;
 
     /// <summary>Reads the model from its part of the file.</summary>
     public static UnigramModel Read(JsonPart model)
@@ -75,13 +75,13 @@ internal sealed class UnigramModel : TokenModel
     /// <inheritdoc/>
     public override void Prepare(IReadOnlySet<int> specialIds, bool readsBytes)
     {
-        foreach (var (token, id) in _vocabulary)
+        foreach (var (token, id) in vocabulary)
         {
-            if (id == _unknown || !specialIds.Contains(id))
-                _plainTrie.Add(token, id);
+            if (id == unknown || !specialIds.Contains(id))
+                plainTrie.Add(token, id);
         }
 
-        _plainValues = _plainTrie.Values();
+        plainValues = plainTrie.Values();
     }
 
     /// <inheritdoc/>
@@ -89,7 +89,7 @@ internal sealed class UnigramModel : TokenModel
     {
         if (word.IsEmpty)
             return;
-        var cache = plain ? _plainCache : _cache;
+        var cache = plain ? plainCache : this.cache;
         if (cache.TryGet(word, out var known))
         {
             into.AddRange(known);
@@ -142,17 +142,17 @@ internal sealed class UnigramModel : TokenModel
         for (int end = word.Length, start; end > 0; end = start)
         {
             start = starts[end];
-            if (found[end] != _unknown)
+            if (found[end] != unknown)
             {
-                into.Add(_tokens[found[end]]);
+                into.Add(tokens[found[end]]);
                 continue;
             }
 
-            while (start > 0 && found[start] == _unknown)
+            while (start > 0 && found[start] == unknown)
                 start = starts[start];
             var text = word[start..end].ToString();
-            if (!_lookup.ContainsKey(text) && BytesOf(text) is { } bytes)
-                into.AddRange(Enumerable.Reverse(bytes).Select(id => _tokens[id]));
+            if (!lookup.ContainsKey(text) && BytesOf(text) is { } bytes)
+                into.AddRange(Enumerable.Reverse(bytes).Select(id => tokens[id]));
             else
                 into.Add(text);
         }
@@ -186,14 +186,14 @@ internal sealed class UnigramModel : TokenModel
         for (var end = word.Length; end > 0;)
         {
             var start = starts[end];
-            if (ids[end] != _unknown)
+            if (ids[end] != unknown)
             {
                 into.Add(ids[end]);
                 end = start;
                 continue;
             }
 
-            while (start > 0 && ids[start] == _unknown)
+            while (start > 0 && ids[start] == unknown)
                 start = starts[start];
             AddUnknown(word[start..end], into);
             end = start;
@@ -210,7 +210,7 @@ internal sealed class UnigramModel : TokenModel
         Span<int> ids,
         Span<int> starts)
     {
-        var (trie, values) = plain ? (_plainTrie, _plainValues) : (_trie, _values);
+        var (trie, values) = plain ? (plainTrie, plainValues) : (this.trie, this.values);
         starts[..scores.Length].Fill(-1);
         scores[0] = 0;
         for (int at = 0, width; at < word.Length; at += width)
@@ -229,7 +229,7 @@ internal sealed class UnigramModel : TokenModel
                     continue;
                 Offer(
                     end,
-                    here + _scores[id],
+                    here + this.scores[id],
                     id,
                     at,
                     scores,
@@ -241,8 +241,8 @@ internal sealed class UnigramModel : TokenModel
             if (!single)
                 Offer(
                     at + width,
-                    here + _unknownScore,
-                    _unknown >= 0 ? _unknown : throw NoUnknown(word.Slice(at, width)),
+                    here + unknownScore,
+                    unknown >= 0 ? unknown : throw NoUnknown(word.Slice(at, width)),
                     at,
                     scores,
                     ids,
@@ -267,7 +267,7 @@ internal sealed class UnigramModel : TokenModel
     // In reverse, as all of the word is collected.
     private void AddUnknown(ReadOnlySpan<char> text, List<int> into)
     {
-        if (_lookup.TryGetValue(text, out var id))
+        if (lookup.TryGetValue(text, out var id))
         {
             into.Add(id);
             return;
@@ -276,15 +276,15 @@ internal sealed class UnigramModel : TokenModel
         if (BytesOf(text) is { } bytes)
             into.AddRange(Enumerable.Reverse(bytes));
         else
-            into.Add(_unknown);
+            into.Add(unknown);
     }
 
     // The tokens of its bytes, if there is one for each.
     private int[]? BytesOf(ReadOnlySpan<char> text)
     {
-        if (_fallback is null)
+        if (fallback is null)
             return null;
-        int[] ids = [.. Encoding.UTF8.GetBytes(text.ToString()).Select(value => _fallback[value])];
+        int[] ids = [.. Encoding.UTF8.GetBytes(text.ToString()).Select(value => fallback[value])];
         return Array.TrueForAll(ids, id => id >= 0) ? ids : null;
     }
 

@@ -9,15 +9,15 @@ namespace Polymath.Text;
 internal sealed class WordCache
 {
     private const int Places = 1 << 16, LongestWord = 128;
-    private readonly Entry?[] _entries = new Entry?[Places];
-    private readonly uint[] _seen = new uint[Places];
+    private readonly Entry?[] entries = new Entry?[Places];
+    private readonly uint[] seen = new uint[Places];
 
     private sealed record Entry(string Word, int[] Ids);
 
     /// <summary>The ids of a word, if it was remembered.</summary>
     public bool TryGet(ReadOnlySpan<char> word, out int[] ids)
     {
-        if (word.Length <= LongestWord && _entries[Hash(word) % Places] is { } entry && word.SequenceEqual(entry.Word))
+        if (word.Length <= LongestWord && entries[Hash(word) % Places] is { } entry && word.SequenceEqual(entry.Word))
         {
             ids = entry.Ids;
             return true;
@@ -33,9 +33,9 @@ internal sealed class WordCache
         if (word.Length > LongestWord)
             return;
         var hash = Hash(word);
-        ref var seen = ref _seen[hash % Places];
+        ref var seen = ref this.seen[hash % Places];
         if (seen == hash)
-            Volatile.Write(ref _entries[hash % Places], new(word.ToString(), ids.ToArray()));
+            Volatile.Write(ref entries[hash % Places], new(word.ToString(), ids.ToArray()));
         seen = hash;
     }
 

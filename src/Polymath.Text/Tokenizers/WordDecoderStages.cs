@@ -9,8 +9,8 @@ internal sealed class WordPieceStage(DecoderStage next, string prefix, bool clea
         (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
     ];
 
-    private readonly System.Text.StringBuilder? _held = fused ? new System.Text.StringBuilder() : null;
-    private bool _first = true;
+    private readonly System.Text.StringBuilder? held = fused ? new System.Text.StringBuilder() : null;
+    private bool first = true;
 
     /// <summary>A text without spaces before signs and contractions.</summary>
     public static string Clean(string text) =>
@@ -19,25 +19,25 @@ internal sealed class WordPieceStage(DecoderStage next, string prefix, bool clea
     /// <inheritdoc/>
     public override void Push(string token)
     {
-        if (_held is not null)
+        if (held is not null)
         {
-            _held.Append(token);
+            held.Append(token);
             return;
         }
 
-        if (!_first)
+        if (!first)
             token = token.StartsWith(prefix, StringComparison.Ordinal) ? token[prefix.Length..] : " " + token;
-        _first = false;
+        first = false;
         Next.Push(cleans ? Clean(token) : token);
     }
 
     /// <inheritdoc/>
     public override void Finish()
     {
-        if (_held is { Length: > 0 })
-            Next.Push(cleans ? Clean(_held.ToString()) : _held.ToString());
-        _held?.Clear();
-        _first = true;
+        if (held is { Length: > 0 })
+            Next.Push(cleans ? Clean(held.ToString()) : held.ToString());
+        held?.Clear();
+        first = true;
         base.Finish();
     }
 }
@@ -52,25 +52,25 @@ internal sealed class ConnectionistStage(
     bool cleans,
     bool fused) : DecoderStage(next)
 {
-    private readonly System.Text.StringBuilder? _held = fused ? new System.Text.StringBuilder() : null;
-    private string? _last;
+    private readonly System.Text.StringBuilder? held = fused ? new System.Text.StringBuilder() : null;
+    private string? last;
 
     /// <inheritdoc/>
     public override void Push(string token)
     {
-        if (_held is not null)
-            _held.Append(token);
-        else if (token != _last)
-            Write(_last = token);
+        if (held is not null)
+            held.Append(token);
+        else if (token != last)
+            Write(last = token);
     }
 
     /// <inheritdoc/>
     public override void Finish()
     {
-        if (_held is { Length: > 0 })
-            Write(_held.ToString());
-        _held?.Clear();
-        _last = null;
+        if (held is { Length: > 0 })
+            Write(held.ToString());
+        held?.Clear();
+        last = null;
         base.Finish();
     }
 

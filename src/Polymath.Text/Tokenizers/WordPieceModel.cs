@@ -8,38 +8,38 @@ namespace Polymath.Text;
 /// </summary>
 internal sealed class WordPieceModel : TokenModel
 {
-    private readonly Dictionary<string, int> _vocabulary;
-    private readonly string[] _tokens;
-    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _whole;
-    private readonly Dictionary<string, int> _continuing;
-    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _rest;
-    private readonly string _unknownToken;
-    private readonly int _unknown, _mostCharacters, _longest;
-    private readonly WordCache _cache = new(), _plainCache = new();
-    private HashSet<int> _specialIds = [];
+    private readonly Dictionary<string, int> vocabulary;
+    private readonly string[] tokens;
+    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> whole;
+    private readonly Dictionary<string, int> continuing;
+    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> rest;
+    private readonly string unknownToken;
+    private readonly int unknown, mostCharacters, longest;
+    private readonly WordCache cache = new(), plainCache = new();
+    private HashSet<int> specialIds = [];
 
     private WordPieceModel(JsonPart model)
     {
-        _vocabulary = VocabularyReader.Read(model.Get("vocab"));
-        _tokens = ById(_vocabulary);
+        vocabulary = VocabularyReader.Read(model.Get("vocab"));
+        tokens = ById(vocabulary);
         var prefix = model.Find("continuing_subword_prefix")?.Text() ?? "##";
-        _unknownToken = model.Find("unk_token")?.Text() ?? "[UNK]";
-        _mostCharacters = model.Find("max_input_chars_per_word")?.Integer(0, int.MaxValue) ?? 100;
-        _unknown = _vocabulary.GetValueOrDefault(_unknownToken, -1);
-        _continuing = new(StringComparer.Ordinal);
-        foreach (var (token, id) in _vocabulary)
+        unknownToken = model.Find("unk_token")?.Text() ?? "[UNK]";
+        mostCharacters = model.Find("max_input_chars_per_word")?.Integer(0, int.MaxValue) ?? 100;
+        unknown = vocabulary.GetValueOrDefault(unknownToken, -1);
+        continuing = new(StringComparer.Ordinal);
+        foreach (var (token, id) in vocabulary)
         {
             if (token.Length > prefix.Length && token.StartsWith(prefix, StringComparison.Ordinal))
-                _continuing[token[prefix.Length..]] = id;
+                continuing[token[prefix.Length..]] = id;
         }
 
-        _whole = _vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
-        _rest = _continuing.GetAlternateLookup<ReadOnlySpan<char>>();
-        _longest = _vocabulary.Keys.Select(token => token.Length).DefaultIfEmpty(0).Max();
+        whole = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
+        rest = continuing.GetAlternateLookup<ReadOnlySpan<char>>();
+        longest = vocabulary.Keys.Select(token => token.Length).DefaultIfEmpty(0).Max();
     }
 
     /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, int> Vocabulary => _vocabulary;
+    public override IReadOnlyDictionary<string, int> Vocabulary => vocabulary;
 
     /// <summary>Reads the model from its part of the file.</summary>
     public static WordPieceModel Read(JsonPart model) => new(model);
@@ -48,14 +48,14 @@ internal sealed class WordPieceModel : TokenModel
     public override void Spell(ReadOnlySpan<char> word, ReadOnlySpan<int> ids, List<string> into)
     {
         foreach (var id in ids)
-            into.Add(_tokens[id]);
+            into.Add(tokens[id]);
     }
 
     /// <inheritdoc/>
     public override void Prepare(IReadOnlySet<int> specialIds, bool readsBytes)
     {
-        _specialIds = [.. specialIds];
-        _specialIds.Remove(_unknown);
+        this.specialIds = [.. specialIds];
+        this.specialIds.Remove(unknown);
     }
 
     /// <inheritdoc/>
@@ -63,7 +63,7 @@ internal sealed class WordPieceModel : TokenModel
     {
         if (word.IsEmpty)
             return;
-        var cache = plain ? _plainCache : _cache;
+        var cache = plain ? plainCache : this.cache;
         if (cache.TryGet(word, out var known))
         {
             into.AddRange(known);
@@ -74,9 +74,9 @@ internal sealed class WordPieceModel : TokenModel
         if (!Write(word, plain, into))
         {
             into.RemoveRange(from, into.Count - from);
-            into.Add(_unknown >= 0
-                ? _unknown
-                : throw new InputException($"the word '{word}' cannot be written, and the unknown token '{_unknownToken}' is not in the "
+            into.Add(unknown >= 0
+                ? unknown
+                : throw new InputException($"the word '{word}' cannot be written, and the unknown token '{unknownToken}' is not in the "
                     + "vocabulary of the tokenizer. Add it, or choose a tokenizer that has it."));
         }
 
@@ -85,14 +85,14 @@ internal sealed class WordPieceModel : TokenModel
 
     private bool Write(ReadOnlySpan<char> word, bool plain, List<int> into)
     {
-        if (word.Length > _mostCharacters && CountOf(word) > _mostCharacters)
+        if (word.Length > mostCharacters && CountOf(word) > mostCharacters)
             return false;
         for (var at = 0; at < word.Length;)
         {
-            var length = Math.Min(word.Length - at, _longest);
-            var lookup = at == 0 ? _whole : _rest;
+            var length = Math.Min(word.Length - at, longest);
+            var lookup = at == 0 ? whole : rest;
             int id;
-            while (!lookup.TryGetValue(word.Slice(at, length), out id) || (plain && _specialIds.Contains(id)))
+            while (!lookup.TryGetValue(word.Slice(at, length), out id) || (plain && specialIds.Contains(id)))
             {
                 length--;
                 if (length > 0 && char.IsLowSurrogate(word[at + length]) && char.IsHighSurrogate(word[at + length - 1]))
@@ -120,22 +120,22 @@ internal sealed class WordPieceModel : TokenModel
 /// <summary>One token a word; the rest is unknown.</summary>
 internal sealed class WordLevelModel : TokenModel
 {
-    private readonly Dictionary<string, int> _vocabulary;
-    private readonly string[] _tokens;
-    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _lookup;
-    private readonly string _unknownToken;
-    private HashSet<int> _specialIds = [];
+    private readonly Dictionary<string, int> vocabulary;
+    private readonly string[] tokens;
+    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> lookup;
+    private readonly string unknownToken;
+    private HashSet<int> specialIds = [];
 
     private WordLevelModel(JsonPart model)
     {
-        _vocabulary = VocabularyReader.Read(model.Get("vocab"));
-        _tokens = ById(_vocabulary);
-        _lookup = _vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
-        _unknownToken = model.Find("unk_token")?.Text() ?? "<unk>";
+        vocabulary = VocabularyReader.Read(model.Get("vocab"));
+        tokens = ById(vocabulary);
+        lookup = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
+        unknownToken = model.Find("unk_token")?.Text() ?? "<unk>";
     }
 
     /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, int> Vocabulary => _vocabulary;
+    public override IReadOnlyDictionary<string, int> Vocabulary => vocabulary;
 
     /// <summary>Reads the model from its part of the file.</summary>
     public static WordLevelModel Read(JsonPart model) => new(model);
@@ -144,23 +144,23 @@ internal sealed class WordLevelModel : TokenModel
     public override void Spell(ReadOnlySpan<char> word, ReadOnlySpan<int> ids, List<string> into)
     {
         foreach (var id in ids)
-            into.Add(_tokens[id]);
+            into.Add(tokens[id]);
     }
 
     /// <inheritdoc/>
-    public override void Prepare(IReadOnlySet<int> specialIds, bool readsBytes) => _specialIds = [.. specialIds];
+    public override void Prepare(IReadOnlySet<int> specialIds, bool readsBytes) => this.specialIds = [.. specialIds];
 
     /// <inheritdoc/>
     public override void Encode(ReadOnlySpan<char> word, bool plain, List<int> into)
     {
         if (word.IsEmpty)
             return;
-        if (_lookup.TryGetValue(word, out var id) && !(plain && _specialIds.Contains(id)))
+        if (lookup.TryGetValue(word, out var id) && !(plain && specialIds.Contains(id)))
             into.Add(id);
         else
-            into.Add(_vocabulary.TryGetValue(_unknownToken, out var unknown)
+            into.Add(vocabulary.TryGetValue(unknownToken, out var unknown)
                 ? unknown
                 : throw new InputException($"the word '{word}' is not in the tokenizer's vocabulary, nor is the unknown token "
-                    + $"'{_unknownToken}'. Add it, or choose a tokenizer that has it."));
+                    + $"'{unknownToken}'. Add it, or choose a tokenizer that has it."));
     }
 }

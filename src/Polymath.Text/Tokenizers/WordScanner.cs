@@ -18,10 +18,10 @@ internal sealed class WordScanner
         @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
     private const char LongS = '\u017F';
-    private readonly bool _gpt2;
-    private readonly int _digits;
+    private readonly bool gpt2;
+    private readonly int digits;
 
-    private WordScanner(bool gpt2, int digits) => (_gpt2, _digits) = (gpt2, digits);
+    private WordScanner(bool gpt2, int digits) => (this.gpt2, this.digits) = (gpt2, digits);
 
     /// <summary>The scanner of GPT-2's pattern.</summary>
     public static WordScanner Gpt2 { get; } = new(true, int.MaxValue);
@@ -38,7 +38,7 @@ internal sealed class WordScanner
     /// <summary>Where the word that starts at a position ends.</summary>
     /// <param name="text">The text.</param>
     /// <param name="start">Where the word starts; less than the text's length.</param>
-    public int EndOf(ReadOnlySpan<char> text, int start) => _gpt2 ? Gpt2End(text, start) : LaterEnd(text, start);
+    public int EndOf(ReadOnlySpan<char> text, int start) => gpt2 ? Gpt2End(text, start) : LaterEnd(text, start);
 
     private static int Gpt2End(ReadOnlySpan<char> text, int start)
     {
@@ -60,7 +60,7 @@ internal sealed class WordScanner
         if (kind == CharacterKind.Letter)
             return RunEnd(text, start, kind, int.MaxValue);
         if (kind == CharacterKind.Number)
-            return RunEnd(text, start, kind, _digits);
+            return RunEnd(text, start, kind, digits);
         var next = start + width;
         var nextKind = next < text.Length ? CharacterKinds.At(text, next, out _) : CharacterKind.Space;
         if (nextKind == CharacterKind.Letter && first is not ('\r' or '\n'))

@@ -7,7 +7,6 @@ using Polymath.Text.Packing;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
 using Polymath.Training.Rewards;
-using static TorchSharp.torch;
 
 namespace Polymath.Training.Rollouts;
 
@@ -144,7 +143,8 @@ public sealed class RolloutItems(
         var figures = rewards.Select((reward, i) => (reward.Name, Mean: sums[i] / asked.Count))
             .ToDictionary(pair => pair.Name, pair => pair.Mean);
         figures["pairs"] = pairs.Count;
-        return (WithReference(pairs), figures);
+        return (
+            [.. pairs.Zip(ReferenceScores.Of(pairs.Select(ToItem), model.Model), (pair, sums) => pair with { Reference = sums })], figures);
     }
 
     private double Judge(string text, IReadOnlyDictionary<string, string> fields, double[] sums)
@@ -164,20 +164,4 @@ public sealed class RolloutItems(
         answer.Length < Math.Min(spec.MaxNewTokens, model.Model.RoomFor(prompt)) && model.Ends.Count > 0
             ? [.. answer, model.Ends.First()]
             : answer;
-
-    private List<Pair> WithReference(List<Pair> pairs)
-    {
-        const int TokensAtOnce = 8192;
-        using var frozen = no_grad();
-        var result = new List<Pair>(pairs.Count);
-        foreach (var part in Parts.Of(
-            pairs, pair => 2 * pair.PromptIds.Length + pair.ChosenIds.Length + pair.RejectedIds.Length, TokensAtOnce))
-        {
-            using var scope = NewDisposeScope();
-            using var batch = model.Model.Lay([.. part.SelectMany(pair => ToItem(pair).Rows)]);
-            var sums = DirectPreference.RowSums(model.Model, batch).cpu().data<float>().ToArray();
-            for (var i = 0; i < part.Count; i++) result.Add(part[i] with { Reference = [sums[2 * i], sums[2 * i + 1]] });
-        }
-        return result;
-    }
 }

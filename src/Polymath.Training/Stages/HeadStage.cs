@@ -1,5 +1,4 @@
 using Polymath.Models;
-using Polymath.Models.Families;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
 
@@ -30,7 +29,7 @@ static class HeadStage
         StageSpec stage, System.Text.Json.Nodes.JsonObject configuration, IReadOnlyList<string> labels, long seed)
     {
         LabelHead.Configure(configuration, LabelTask.Classify, Several(stage, labels));
-        return new Llama(configuration, new FreshWeights(seed));
+        return ModelFolder.New(configuration, seed);
     }
 
     private static IReadOnlyList<string> Several(StageSpec stage, IReadOnlyList<string> labels)

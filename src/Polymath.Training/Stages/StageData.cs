@@ -117,10 +117,14 @@ public sealed class StageData
     {
         ArgumentNullException.ThrowIfNull(model);
         var rows = Rows(DataSplit.Validation) is { Count: > 0 } some ? some : Rows(DataSplit.Train);
-        int[] Tokens(Row row) => stage.TrainsHead
-            ? new LabelledText(model.Tokenizer).Read(row.Name, first.Fill(row.Fields)).Ids
-            : stage.Objective is AlignSpec or PreferSpec ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer)
-            : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
+        int[] Tokens(Row row)
+        {
+            if (stage.TrainsHead)
+                return new LabelledText(model.Tokenizer).Read(row.Name, first.Fill(row.Fields)).Ids;
+            return stage.Objective is AlignSpec or PreferSpec
+                ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer)
+                : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
+        }
         return [.. rows.Take(HeldRows).Select(Tokens).Where(ids => ids.Length > 0).Select(ids => ids[..Math.Min(ids.Length, HeldTokens)])];
     }
 

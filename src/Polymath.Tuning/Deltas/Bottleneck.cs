@@ -71,12 +71,7 @@ public sealed class Bottleneck : Delta
         var insertion = configuration.Text("insertion") ?? "sequential";
         if (insertion is not ("sequential" or "parallel" or "multihead"))
             throw configuration.Fault("insertion", "known are \"sequential\", \"parallel\" and \"multihead\"");
-        var gated = (configuration.Text("composition") ?? "add") switch
-        {
-            "add" => false,
-            "gated" => true,
-            _ => throw configuration.Fault("composition", "known are \"add\" and \"gated\""),
-        };
+        var gated = IsGated(configuration);
         var learned = configuration.Flag("learned_scale");
         var scale = configuration.Number("scale", 1);
         var named = configuration.Text("activation") ?? "relu";
@@ -127,6 +122,13 @@ public sealed class Bottleneck : Delta
                 parts.State));
         }
     }
+
+    private static bool IsGated(AdapterConfiguration configuration) => (configuration.Text("composition") ?? "add") switch
+    {
+        "add" => false,
+        "gated" => true,
+        _ => throw configuration.Fault("composition", "known are \"add\" and \"gated\""),
+    };
 
     // What a block reads is what its first map reads: the one of the right role whose name is nearest.
     private static Tap Read(DeltaParts parts, Projection target, Dictionary<Projection, Tap> taps)

@@ -3,7 +3,6 @@ using Polymath.Models;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
-using Polymath.Text;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -154,9 +153,9 @@ public sealed class Lora : Delta
         var configuration = parts.Configuration;
         Check(configuration);
         var rank = configuration.Whole("r", 8);
-        double alpha = configuration.Number("lora_alpha", 8), dropout = configuration.Number("lora_dropout", 0);
-        var start = StartOf(configuration);
-        bool anchored = IsAnchored(start), loftq = start == "loftq", guessed = start.StartsWith("pissa_niter_", StringComparison.Ordinal);
+        var alpha = configuration.Number("lora_alpha", 8);
+        var start = LoraStart.Of(configuration);
+        var guessed = start.StartsWith("pissa_niter_", StringComparison.Ordinal);
         // PEFT's quick way to PiSSA's start draws random numbers: what it took off the base cannot be found again. A fresh one starts from
         // the exact parts, and its file says so.
         if (guessed && !parts.IsFresh)
@@ -171,144 +170,104 @@ public sealed class Lora : Delta
             var numerator = configuration.Special("alpha_pattern", name, alpha);
             return (own, configuration.Flag("use_rslora") ? numerator / Math.Sqrt(own) : numerator / own);
         }
-        // What A and B start as; the rest is made of it.
-        (Start A, Start B) Starts(int own, long input) => start switch
-        {
-            "gaussian" => (Start.Normal(1.0 / own), Start.Zero),
-            "orthogonal" => (Start.Normal(1), Start.Normal(1)),
-            "mica" => (Start.Zero, Start.Zero),
-            "false" => (Start.Kaiming(input), Start.Kaiming(own)),
-            _ => (Start.Kaiming(input), Start.Zero),
-        };
         var plugged = new List<(Projection, Lora)>();
         foreach (var target in parts.Targets)
         {
-            var (own, scale) = Size(target.Name);
-            var prefix = AdapterConfiguration.Prefix + target.Name;
-            var starts = Starts(own, target.InputWidth);
-            var a = parts.Named(prefix + ".lora_A.weight", starts.A, [own, target.InputWidth], stream: prefix);
-            var b = start == "mica" ? parts.Fixed(prefix + ".lora_B.weight", starts.B, target.OutputWidth, own) : parts.Weight(
-                target.Name,
-                "lora_B.weight",
-                starts.B,
-                target.OutputWidth,
-                own);
-            if (start == "orthogonal" && parts.IsFresh) Turn(parts, target, a, b);
-            if (start == "mica" && parts.IsFresh) Begin(b, () => Least(target.Matrix(), own));
-            var magnitude = configuration.Flag("use_dora")
-                ? parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth)
-                : null;
-            (Tensor A, Tensor B)? anchor = anchored ? Anchor(
-                parts,
-                target,
-                own,
-                scale,
-                start) : null;
-            if (anchor is { } first && parts.IsFresh)
-            {
-                a.Assign(first.A);
-                b.Assign(first.B);
-            }
-            if (loftq && parts.IsFresh)
-                LoftQ.Start(
-                    configuration,
-                    target,
-                    a,
-                    b,
-                    scale);
-            var bias = configuration.Flag("lora_bias") ? parts.Weight(target.Name, "lora_B.bias", Start.Zero, target.OutputWidth) : null;
-            var delta = new Lora(
-                a,
-                b,
-                scale,
-                dropout,
-                parts.State,
-                magnitude,
-                anchor,
-                bias,
-                target);
-            if (parts.IsFresh && magnitude is not null) Begin(magnitude, () => (target.Matrix() + delta.Change()).norm(1));
+            var delta = Beside(parts, target, Size(target.Name), start);
             parts.Plug(target, delta);
             plugged.Add((target, delta));
         }
         LoraExperts.Attach(parts, Size);
         if (start == "eva" && parts.IsFresh) parts.Follow(new Eva(parts, plugged));
         // What is left is plain low-rank adaptation of the rounded base.
-        if (loftq) configuration.Started();
+        if (start == "loftq") configuration.Started();
         if (configuration.Has("trainable_token_indices")) TrainableTokens.AttachBeside(parts);
-        if (!parts.TargetsTokens) return;
+        if (parts.TargetsTokens) AttachToTokens(parts, Size(parts.Model.Tokens.Name));
+    }
+
+    // A delta beside one map.
+    private static Lora Beside(DeltaParts parts, Projection target, (int Rank, double Scale) size, string start)
+    {
+        var configuration = parts.Configuration;
+        var (own, scale) = size;
+        var prefix = AdapterConfiguration.Prefix + target.Name;
+        var starts = LoraStart.Draws(start, own, target.InputWidth);
+        var a = parts.Named(prefix + ".lora_A.weight", starts.A, [own, target.InputWidth], stream: prefix);
+        var b = start == "mica" ? parts.Fixed(prefix + ".lora_B.weight", starts.B, target.OutputWidth, own) : parts.Weight(
+            target.Name,
+            "lora_B.weight",
+            starts.B,
+            target.OutputWidth,
+            own);
+        if (start == "orthogonal" && parts.IsFresh) LoraStart.Turn(parts, target, a, b);
+        if (start == "mica" && parts.IsFresh) LoraStart.Begin(b, () => LoraStart.Least(target.Matrix(), own));
+        var magnitude = configuration.Flag("use_dora")
+            ? parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth)
+            : null;
+        var anchor = LoraStart.Anchor(parts, target, size, start);
+        if (anchor is { } first && parts.IsFresh)
+        {
+            a.Assign(first.A);
+            b.Assign(first.B);
+        }
+        if (start == "loftq" && parts.IsFresh)
+            LoftQ.Start(
+                configuration,
+                target,
+                a,
+                b,
+                scale);
+        var bias = configuration.Flag("lora_bias") ? parts.Weight(target.Name, "lora_B.bias", Start.Zero, target.OutputWidth) : null;
+        var delta = new Lora(
+            a,
+            b,
+            scale,
+            configuration.Number("lora_dropout", 0),
+            parts.State,
+            magnitude,
+            anchor,
+            bias,
+            target);
+        if (parts.IsFresh && magnitude is not null) LoraStart.Begin(magnitude, () => (target.Matrix() + delta.Change()).norm(1));
+        return delta;
+    }
+
+    private static void AttachToTokens(DeltaParts parts, (int Rank, double Scale) size)
+    {
+        var configuration = parts.Configuration;
         var table = parts.Model.Tokens;
-        var (tokenRank, tokenScale) = Size(table.Name);
         var (words, width) = (table.Embedding.Value.size(0), table.Embedding.Value.size(1));
         Weight left = parts.Weight(
             table.Name,
             "lora_embedding_A",
             Start.Zero,
-            tokenRank,
+            size.Rank,
             words),
             right = parts.Weight(
                 table.Name,
                 "lora_embedding_B",
                 Start.Normal(1),
                 width,
-                tokenRank);
+                size.Rank);
         var lengths = configuration.Flag("use_dora") ? parts.Weight(table.Name, "lora_magnitude_vector", Start.One, width) : null;
         var tokens = new LoraTokens(
             left,
             right,
-            tokenScale,
+            size.Scale,
             parts.State,
             table.Embedding,
             lengths);
-        if (parts.IsFresh && lengths is not null) Begin(lengths, () => tokens.Lengths(table.Embedding.Value));
+        if (parts.IsFresh && lengths is not null) LoraStart.Begin(lengths, () => tokens.Lengths(table.Embedding.Value));
         parts.Plug(tokens);
     }
-
-    private static void Begin(Weight weight, Func<Tensor> value)
-    {
-        using var frozen = no_grad();
-        using var scope = NewDisposeScope();
-        weight.Assign(value());
-    }
-
-    // A and B are made of the two halves of an orthogonal matrix's rows, so that their product is nothing while neither is.
-    private static void Turn(DeltaParts parts, Projection target, Weight a, Weight b)
-    {
-        using var frozen = no_grad();
-        using var scope = NewDisposeScope();
-        long rank = a.Shape[0], half = rank / 2;
-        if (rank % 2 != 0) throw parts.Fault("r", $"\"orthogonal\" needs an even rank, and {target.Name} has {rank}");
-        var (turn, _) = linalg.qr(
-            tensor(Start.Normal(1).Draw(rank * rank, new RandomStream(parts.Seed, target.Name + ".orthogonal")), rank, rank));
-        var halves = turn.view(half, 2, rank);
-        a.Assign(halves.select(1, 0).t().mm(a.Value.narrow(0, 0, half)) / 10);
-        b.Assign(b.Value.narrow(1, 0, half).mm(halves.select(1, 1)) / 10);
-    }
-
-    // The directions of outputs that a weight [out, in] uses least: they stay as they are, and A is learned (MiCA).
-    private static Tensor Least(Tensor weight, int rank)
-    {
-        var (u, _, _) = linalg.svd(weight, fullMatrices: false);
-        return u.narrow(1, u.size(1) - rank, rank);
-    }
-
-    private static string StartOf(AdapterConfiguration configuration) =>
-        configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
-
-    // Whether what is trained starts as a part of the weight, which is taken off.
-    internal static bool IsAnchored(AdapterConfiguration configuration) =>
-        configuration.Type == "LORA" && IsAnchored(StartOf(configuration));
-
-    private static bool IsAnchored(string start) =>
-        start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
 
     private static void Check(AdapterConfiguration configuration)
     {
         if (configuration.Number("lora_dropout", 0) is not (>= 0 and < 1))
             throw configuration.Fault("lora_dropout", "a number from 0 to below 1 is needed");
-        var start = StartOf(configuration);
+        var start = LoraStart.Of(configuration);
         var loftq = start == "loftq";
-        if (!IsAnchored(start) && !loftq && start != "eva" && !plainStarts.Contains(start))
+        if (!LoraStart.IsAnchored(start) && !loftq && start != "eva" && !plainStarts.Contains(start))
             throw configuration.Fault(
                 "init_lora_weights",
                 "known are true, false, \"gaussian\", \"orthogonal\", \"mica\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert "
@@ -321,29 +280,6 @@ public sealed class Lora : Delta
                 "a base whose layers are repeated is another model. Write that one first (config.json with more layers, and their weights "
                     + "under the new numbers), then train or attach the adapter on it");
         if (start == "eva") Eva.Check(configuration);
-    }
-
-    // What is trained starts as the principal part of the weight (PiSSA: Meng et al. 2024, by its singular values) or as an orthonormal one
-    // (OLoRA: Büyükakyüz 2024, by QR), and PEFT takes that part out of the base. Here the base stays whole, and the part is taken off
-    // beside it: the same sum, and a file that is right on the original base.
-    private static (Tensor A, Tensor B) Anchor(
-        DeltaParts parts,
-        Projection target,
-        int rank,
-        double scale,
-        string start)
-    {
-        using var frozen = no_grad();
-        using var scope = NewDisposeScope();
-        var weight = target.Matrix();
-        if (start == "olora")
-        {
-            var (q, r) = linalg.qr(weight);
-            return (parts.Own(r.narrow(0, 0, rank).contiguous()), parts.Own(q.narrow(1, 0, rank).contiguous()));
-        }
-        var (u, s, v) = linalg.svd(weight, fullMatrices: false);
-        var root = (s.narrow(0, 0, rank) / scale).sqrt();
-        return (parts.Own((v.narrow(0, 0, rank) * root.unsqueeze(1)).contiguous()), parts.Own((u.narrow(1, 0, rank) * root).contiguous()));
     }
 
     /// <summary>The configuration of a fresh adapter.</summary>

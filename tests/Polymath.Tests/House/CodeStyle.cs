@@ -77,13 +77,26 @@ internal sealed class CodeStyle
         || member is ConstructorDeclarationSyntax && member.Modifiers.Any(SyntaxKind.StaticKeyword)
         || member.ChildNodes().Any(child => child is ExplicitInterfaceSpecifierSyntax);
 
-    /// <summary>Members that are too long.</summary>
-    public IEnumerable<string> LongMembers(int most) => root.DescendantNodes()
-        .Where(node => node is BaseMethodDeclarationSyntax or BasePropertyDeclarationSyntax or FieldDeclarationSyntax)
-        .Where(node => Lines(node) > most)
-        .Select(node => $"{LineOf(node.SpanStart)}: {Lines(node)} lines");
+    /// <summary>Private fields of an object that are not named as the others are: like a local variable, without a mark in front.</summary>
+    public IEnumerable<string> OddFields() => root.DescendantNodes().OfType<FieldDeclarationSyntax>()
+        .Where(field => field.Modifiers.Any(SyntaxKind.PrivateKeyword) && !field.Modifiers.Any(SyntaxKind.ConstKeyword))
+        .SelectMany(field => field.Declaration.Variables
+            .Where(name => name.Identifier.Text[0] == '_'
+                || !field.Modifiers.Any(SyntaxKind.StaticKeyword) && !char.IsLower(name.Identifier.Text.TrimStart('@')[0])))
+        .Select(name => $"{LineOf(name.SpanStart)}: {name.Identifier.Text}");
 
-    private int Lines(SyntaxNode node) => LineOf(node.Span.End) - LineOf(node.SpanStart) + 1;
+    /// <summary>Members that are too long, the attributes above them apart; a table of values is data.</summary>
+    public IEnumerable<string> LongMembers(int most) => root.DescendantNodes().OfType<MemberDeclarationSyntax>()
+        .Where(member => member is BaseMethodDeclarationSyntax or BasePropertyDeclarationSyntax)
+        .Where(member => member is not PropertyDeclarationSyntax { Initializer: not null })
+        .Where(member => Lines(member) > most)
+        .Select(member => $"{LineOf(member.SpanStart)}: {Lines(member)} lines");
+
+    private int Lines(MemberDeclarationSyntax member)
+    {
+        var first = member.AttributeLists.Count > 0 ? member.AttributeLists.Last().GetLastToken().GetNextToken() : member.GetFirstToken();
+        return LineOf(member.Span.End) - LineOf(first.SpanStart) + 1;
+    }
 
     /// <summary>Statements with a choice within a choice.</summary>
     public IEnumerable<string> NestedChoices() => root.DescendantNodes().OfType<ConditionalExpressionSyntax>()

@@ -69,7 +69,7 @@ public sealed class PublicCheckpointTests : IDisposable
     {
         Save();
         Rename(name => name.StartsWith("lm_head", StringComparison.Ordinal) ? name : "module." + name);
-        Assert.Contains("module.model.norm.weight is in the file and not in the model", Fault());
+        Assert.Matches(@"model\.embed_tokens\.weight \[.*\] is missing", Fault());
     }
 
     // vllm-project/vllm-metal#730: embedding models are published without "model." before their names.
@@ -124,12 +124,14 @@ public sealed class PublicCheckpointTests : IDisposable
         using (var scope = NewDisposeScope())
         {
             Dictionary<string, Tensor> all;
-            using (var last = SafetensorsFile.Open(shards[^1])) all = last.Entries.Keys.ToDictionary(key => key, key => last.Map(key).clone());
-            using (var first = SafetensorsFile.Open(shards[0])) all["model.embed_tokens.weight"] = first.Map(first.Entries.Keys.First()).clone();
+            using (var last = SafetensorsFile.Open(shards[^1]))
+                all = last.Entries.Keys.ToDictionary(key => key, key => last.Map(key).clone());
+            using (var first = SafetensorsFile.Open(shards[0]))
+                all[first.Entries.Keys.First()] = first.Map(first.Entries.Keys.First()).clone();
             SafetensorsWriter.Write(shards[^1], all);
         }
         var fault = Fault();
-        Assert.Contains("model.embed_tokens.weight stands in", fault);
+        Assert.Contains(" stands in ", fault);
         Assert.Contains(Path.GetFileName(shards[^1]), fault);
     }
 

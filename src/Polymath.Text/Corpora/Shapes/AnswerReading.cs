@@ -37,10 +37,7 @@ internal static class AnswerReading
     {
         if (value is null)
             throw row.Fault($"'{column}' is null: the row has no answer. Correct it, or leave such rows out with where.");
-        // An object that says nothing of who speaks is no message: an answer that was not written as text.
-        if (value is JsonObject answer && !MessageReading.MayTalk(row, answer))
-            return [Dialogue.Message("assistant", row.TextOf(value, column))];
-        if (value is JsonArray or JsonObject || MessageReading.IsList(row, value))
+        if (MessageReading.IsList(row, value) || value is JsonArray { Count: 0 })
             return MessageReading.Read(row, value, column);
         return [Dialogue.Message("assistant", row.TextOf(value, column))];
     }

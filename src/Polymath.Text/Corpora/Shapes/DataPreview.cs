@@ -72,7 +72,8 @@ public sealed record DataPreview(
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
                 if (first.Count >= shown)
                     continue;
-                var pieces = Pieces(tokenizer, tokens.Ids).Select((text, i) => new PreviewToken(text, tokens.Ids[i], StateOf(i, left, tokens)));
+                var pieces = Pieces(tokenizer, tokens.Ids)
+                    .Select((text, i) => new PreviewToken(text, tokens.Ids[i], StateOf(i, left, tokens)));
                 first.Add(new PreviewRow(row.Name, label, [.. pieces]));
             }
         }

@@ -40,12 +40,6 @@ internal static class MessageReading
         return Has("role", "role", "from") && (Has("content", "content", "value") || message.ContainsKey("tool_calls"));
     }
 
-    /// <summary>Whether an object has any key of a message, of a question and its answer, or of a table of messages.</summary>
-    /// <param name="row">The row.</param>
-    /// <param name="value">The object.</param>
-    public static bool MayTalk(SourceRow row, JsonObject value) =>
-        value.Any(pair => IsRead(row, pair.Key) || pair.Value is JsonArray) || Pairs.Any(pair => value.ContainsKey(pair.Answer));
-
     /// <summary>The messages of a value.</summary>
     /// <param name="row">The row.</param>
     /// <param name="value">A list of messages, one message, or either as JSON in a text.</param>

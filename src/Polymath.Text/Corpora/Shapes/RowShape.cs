@@ -141,8 +141,8 @@ public static class RowShape
     {
         // A file that is one object around its rows is read as one row.
         if (row.Values.FirstOrDefault(pair => pair.Value is JsonArray { Count: > 0 } list && list[0] is JsonObject) is { Key: { } key })
-            return row.Fault($"the row holds a list of objects under '{key}'. If those are the rows, save that list alone as the file; else "
-                + "name the row's columns by those of a shape, such as fields: {messages: " + key + "}.");
+            return row.Fault($"the row holds a list of objects under '{key}'. If those are the rows, save that list alone as the file; "
+                + "else name the row's columns by those of a shape, such as fields: {messages: " + key + "}.");
         return Unnamed(row);
     }
 

@@ -11,8 +11,8 @@ public sealed class SourceRow
 {
     private const int Shown = 20, LongestShown = 60;
 
-    private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
-    private readonly List<string> _missing = [];
+    private readonly HashSet<string> taken = new(StringComparer.Ordinal);
+    private readonly List<string> missing = [];
 
     /// <summary>A row.</summary>
     /// <param name="values">Its values by column.</param>
@@ -24,7 +24,7 @@ public sealed class SourceRow
         ArgumentNullException.ThrowIfNull(values);
         (Place, Rules, Report) = (place, rules ?? new ReadingRules(), report ?? new SourceReport());
         Values = Renamed(values);
-        _taken.UnionWith(Values.Select(pair => pair.Key).Where(Rules.Ignores));
+        taken.UnionWith(Values.Select(pair => pair.Key).Where(Rules.Ignores));
     }
 
     /// <summary>The values by column, under the names that shapes know.</summary>
@@ -40,11 +40,11 @@ public sealed class SourceRow
     internal SourceReport Report { get; }
 
     /// <summary>The columns that nothing took and that hold something.</summary>
-    internal IEnumerable<string> Left => Values.Where(pair => !_taken.Contains(pair.Key) && !IsBlank(pair.Value)).Select(pair => pair.Key);
+    internal IEnumerable<string> Left => Values.Where(pair => !taken.Contains(pair.Key) && !IsBlank(pair.Value)).Select(pair => pair.Key);
 
     /// <summary>What <c>fields</c> names and the row lacks, as a sentence; empty for nothing.</summary>
     internal string Missing =>
-        _missing.Count == 0 ? "" : $" It lacks {string.Join(", ", _missing.Select(path => $"'{path}'"))}, which 'fields' names.";
+        missing.Count == 0 ? "" : $" It lacks {string.Join(", ", missing.Select(path => $"'{path}'"))}, which 'fields' names.";
 
     /// <summary>The row's columns, as messages list them.</summary>
     internal string Columns => Values.Count == 0 ? "no fields" : string.Join(", ", Values.Select(pair => pair.Key).Take(Shown));
@@ -69,7 +69,7 @@ public sealed class SourceRow
     {
         if (Rules.Ignores(name))
             return null;
-        _taken.Add(name);
+        taken.Add(name);
         return Values[name];
     }
 
@@ -130,7 +130,7 @@ public sealed class SourceRow
         {
             if (JsonValues.Find(values, spec.Path) is not { } value)
             {
-                _missing.Add(spec.Path);
+                missing.Add(spec.Path);
                 continue;
             }
             renamed[name] = spec.Match is null

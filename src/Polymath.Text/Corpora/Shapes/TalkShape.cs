@@ -54,7 +54,7 @@ internal static class TalkShape
     }
 
     private static bool IsEmptyAnswer(JsonObject message) => message["role"]?.ToString() == "assistant"
-        && SourceRow.IsBlank(message["content"]) && SourceRow.IsBlank(message["tool_calls"]) && SourceRow.IsBlank(message["reasoning_content"]);
+        && Array.TrueForAll(["content", "tool_calls", "reasoning_content", "thinking"], key => SourceRow.IsBlank(message[key]));
 
     private static string Tools(SourceRow row)
     {

@@ -4,7 +4,7 @@ namespace Polymath.Text.Templates.Jinja;
 /// <param name="outer">The block around it; null for the template itself.</param>
 internal sealed class Scope(Scope? outer)
 {
-    private readonly Dictionary<string, object> _variables = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, object> variables = new(StringComparer.Ordinal);
 
     /// <summary>The template's own variables.</summary>
     public Scope Root => Outer is null ? this : Outer.Root;
@@ -14,14 +14,14 @@ internal sealed class Scope(Scope? outer)
     {
         for (var at = this; at is not null; at = at.Outer)
         {
-            if (at._variables.TryGetValue(name, out var value))
+            if (at.variables.TryGetValue(name, out var value))
                 return value;
         }
         return null;
     }
 
     /// <summary>Sets a variable of this block.</summary>
-    public void Put(string name, object value) => _variables[name] = value;
+    public void Put(string name, object value) => variables[name] = value;
 
     private Scope? Outer { get; } = outer;
 }

@@ -28,10 +28,10 @@ internal sealed class Executor(Machine machine)
         Continue,
     }
 
-    private readonly Evaluator _evaluator = new(machine);
+    private readonly Evaluator evaluator = new(machine);
 
     // The spans of texts that macros and blocks have made: they move along when the very text is written.
-    private readonly Dictionary<string, List<GeneratedSpan>> _spans = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<string, List<GeneratedSpan>> spans = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Writes a template's text.</summary>
     public Page Run(IReadOnlyList<Statement> body, Scope scope)
@@ -68,25 +68,25 @@ internal sealed class Executor(Machine machine)
                 Write(data.Text, page);
                 break;
             case Output output:
-                Write(machine.Text(_evaluator.Value(output.Value, scope)), page);
+                Write(machine.Text(evaluator.Value(output.Value, scope)), page);
                 break;
             case If branches:
                 foreach (var (test, body) in branches.Branches)
                 {
-                    if (test is null || Machine.Truth(_evaluator.Value(test, scope)))
+                    if (test is null || Machine.Truth(evaluator.Value(test, scope)))
                         return Body(body, scope, page);
                 }
                 break;
             case For loop:
                 Loop(
                     loop,
-                    machine.Iterate(_evaluator.Value(loop.Items, scope)),
+                    machine.Iterate(evaluator.Value(loop.Items, scope)),
                     scope,
                     page,
                     0);
                 break;
             case Set set:
-                Assign(set.Target, _evaluator.Value(set.Value, scope), scope, scope);
+                Assign(set.Target, evaluator.Value(set.Value, scope), scope, scope);
                 break;
             case SetBlock set:
                 var text = Captured(set.Body, new Scope(scope));
@@ -103,7 +103,7 @@ internal sealed class Executor(Machine machine)
                 break;
             case With with:
                 var inner = new Scope(scope);
-                foreach (var (target, value) in with.Assignments) Assign(target, _evaluator.Value(value, scope), inner, scope);
+                foreach (var (target, value) in with.Assignments) Assign(target, evaluator.Value(value, scope), inner, scope);
                 return Body(with.Body, inner, page);
             case Block block:
                 Named(block, scope, page);
@@ -122,7 +122,7 @@ internal sealed class Executor(Machine machine)
     {
         machine.Meter.Limit((long)page.Text.Length + text.Length);
         machine.Meter.Text(text.Length);
-        if (_spans.TryGetValue(text, out var spans))
+        if (this.spans.TryGetValue(text, out var spans))
             page.Spans.AddRange(spans.Select(span => span with { Start = span.Start + page.Text.Length }));
         page.Text.Append(text);
     }
@@ -134,12 +134,12 @@ internal sealed class Executor(Machine machine)
         // A text of its own, even where it is equal to another one.
         var text = page.Text.Length == 0 ? "" : machine.Meter.Made(page.Text.ToString());
         if (page.Spans.Count > 0 && text.Length > 0)
-            _spans[text] = page.Spans;
+            spans[text] = page.Spans;
         return text;
     }
 
     private object FilteredText(Filter filter, string text, Scope scope) =>
-        _evaluator.Filtered(filter, filter.Target is Filter before ? FilteredText(before, text, scope) : text, scope);
+        evaluator.Filtered(filter, filter.Target is Filter before ? FilteredText(before, text, scope) : text, scope);
 
     private void Named(Block block, Scope scope, Page page)
     {
@@ -211,7 +211,7 @@ internal sealed class Executor(Machine machine)
                 return true;
             var inner = new Scope(scope);
             Assign(loop.Target, item, inner, inner);
-            return Machine.Truth(_evaluator.Value(loop.Filter, inner));
+            return Machine.Truth(evaluator.Value(loop.Filter, inner));
         }
 
         object Again(Machine _, Arguments arguments)
@@ -227,7 +227,7 @@ internal sealed class Executor(Machine machine)
             machine.Meter.Leave();
             var text = machine.Meter.Made(below.Text.ToString());
             if (below.Spans.Count > 0)
-                _spans[text] = below.Spans;
+                spans[text] = below.Spans;
             return text;
         }
     }
@@ -251,7 +251,7 @@ internal sealed class Executor(Machine machine)
             value = i < arguments.Positional.Count ? arguments.Positional[i] : value;
             inner.Put(
                 name,
-                value ?? (standard is null ? new Undefined($"the parameter '{name}' was not given") : _evaluator.Value(standard, inner)));
+                value ?? (standard is null ? new Undefined($"the parameter '{name}' was not given") : evaluator.Value(standard, inner)));
         }
         if (macro.Kwargs)
             inner.Put("kwargs", Globals.DictOf(named));
@@ -269,8 +269,8 @@ internal sealed class Executor(Machine machine)
 
     private object CallWithBody(CallBlock block, Scope scope)
     {
-        var arguments = _evaluator.ArgumentsOf(block.Call.Arguments, scope);
+        var arguments = evaluator.ArgumentsOf(block.Call.Arguments, scope);
         var named = new Dictionary<string, object>(arguments.Named, StringComparer.Ordinal) { ["caller"] = Callable(block.Body, scope) };
-        return machine.Call(_evaluator.Value(block.Call.Target, scope), arguments with { Named = named });
+        return machine.Call(evaluator.Value(block.Call.Target, scope), arguments with { Named = named });
     }
 }

@@ -31,14 +31,14 @@ internal sealed class JinjaFault(string problem, string? hint = null) : Exceptio
 internal sealed class Meter(JinjaLimits limits)
 {
     private const int CharactersToAStep = 32;
-    private long _steps;
-    private int _calls;
+    private long steps;
+    private int calls;
 
     /// <summary>Counts some work.</summary>
     public void Work(long steps = 1)
     {
-        _steps += steps;
-        if (_steps > limits.Steps || steps < 0)
+        this.steps += steps;
+        if (this.steps > limits.Steps || steps < 0)
             throw new JinjaFault(
                 $"the template takes more than {limits.Steps:N0} steps",
                 "Is there a loop that grows? Simplify the template");
@@ -70,13 +70,13 @@ internal sealed class Meter(JinjaLimits limits)
     /// <summary>Enters a macro or a recursive loop.</summary>
     public void Enter()
     {
-        if (++_calls > limits.Calls)
+        if (++calls > limits.Calls)
             throw new JinjaFault($"macros call each other more than {limits.Calls} deep", "Let the recursion end");
         Stack();
     }
 
     /// <summary>Leaves it again.</summary>
-    public void Leave() => _calls--;
+    public void Leave() => calls--;
 
     /// <summary>Refuses what is nested too deep for the machine.</summary>
     public static void Stack()

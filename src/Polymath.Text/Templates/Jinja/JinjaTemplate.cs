@@ -18,9 +18,9 @@ public sealed record JinjaText(string Text, IReadOnlyList<GeneratedSpan> Generat
 public sealed class JinjaTemplate
 {
     private const int LongestSource = 1_000_000;
-    private readonly IReadOnlyList<Statement> _body;
+    private readonly IReadOnlyList<Statement> body;
 
-    private JinjaTemplate(string source, string name, IReadOnlyList<Statement> body) => (Source, Name, _body) = (source, name, body);
+    private JinjaTemplate(string source, string name, IReadOnlyList<Statement> body) => (Source, Name, this.body) = (source, name, body);
 
     /// <summary>The template's text.</summary>
     public string Source { get; }
@@ -29,7 +29,7 @@ public sealed class JinjaTemplate
     public string Name { get; }
 
     /// <summary>Whether the template itself says which words are the model's.</summary>
-    public bool MarksGeneration => Marks(_body);
+    public bool MarksGeneration => Marks(body);
 
     /// <summary>Reads a template.</summary>
     /// <param name="source">Its text.</param>
@@ -54,7 +54,7 @@ public sealed class JinjaTemplate
         {
             var scope = new Scope(null);
             foreach (var (name, value) in variables) scope.Put(name, JsonReading.ValueOf(value));
-            var page = new Executor(new Machine(new Meter(limits ?? new JinjaLimits()), clock ?? TimeProvider.System)).Run(_body, scope);
+            var page = new Executor(new Machine(new Meter(limits ?? new JinjaLimits()), clock ?? TimeProvider.System)).Run(body, scope);
             return new JinjaText(page.Text.ToString(), page.Spans);
         });
     }

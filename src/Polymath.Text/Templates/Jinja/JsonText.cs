@@ -19,7 +19,7 @@ internal sealed class JsonText(
     string keySeparator,
     bool sort)
 {
-    private readonly StringBuilder _to = new();
+    private readonly StringBuilder to = new();
 
     /// <summary>The filter <c>tojson</c>.</summary>
     public static string Filter(Machine machine, object value, object?[] a)
@@ -41,24 +41,24 @@ internal sealed class JsonText(
             separators?[1] ?? ": ",
             a[3] is { } sort && Machine.Truth(sort));
         json.Write(value, 0);
-        return machine.Meter.Made(json._to.ToString());
+        return machine.Meter.Made(json.to.ToString());
     }
 
     private void Write(object value, int depth)
     {
         Meter.Stack();
         machine.Meter.Work();
-        machine.Meter.Limit(_to.Length);
+        machine.Meter.Limit(to.Length);
         switch (Markup.Bare(value))
         {
             case None:
-                _to.Append("null");
+                to.Append("null");
                 break;
             case string text:
                 Quote(text);
                 break;
             case bool or BigInteger or double:
-                _to.Append(Plain(value));
+                to.Append(Plain(value));
                 break;
             case Sequence list:
                 Several(
@@ -86,7 +86,7 @@ internal sealed class JsonText(
                             bool or BigInteger or double => Plain(entry.Key),
                             _ => throw new JinjaFault($"a key of JSON cannot be a {Types.NameOf(entry.Key)}"),
                         });
-                        _to.Append(keySeparator);
+                        to.Append(keySeparator);
                         Write(entry.Value, depth + 1);
                     });
                 break;
@@ -112,35 +112,35 @@ internal sealed class JsonText(
         int depth,
         Action<T> write)
     {
-        _to.Append(begin);
+        to.Append(begin);
         for (var i = 0; i < items.Count; i++)
         {
             if (i > 0)
-                _to.Append(itemSeparator);
+                to.Append(itemSeparator);
             NewLine(depth + 1);
             write(items[i]);
         }
         if (items.Count > 0)
             NewLine(depth);
-        _to.Append(end);
+        to.Append(end);
     }
 
     private void NewLine(int depth)
     {
         if (indent is null)
             return;
-        machine.Meter.Limit(_to.Length + (long)indent.Length * depth);
-        _to.Append('\n');
-        for (var i = 0; i < depth; i++) _to.Append(indent);
+        machine.Meter.Limit(to.Length + (long)indent.Length * depth);
+        to.Append('\n');
+        for (var i = 0; i < depth; i++) to.Append(indent);
     }
 
     private void Quote(string text)
     {
         machine.Meter.Text(text.Length);
-        _to.Append('"');
+        to.Append('"');
         foreach (var letter in text)
         {
-            _to.Append(letter switch
+            to.Append(letter switch
             {
                 '"' => "\\\"",
                 '\\' => "\\\\",
@@ -153,6 +153,6 @@ internal sealed class JsonText(
                 _ => letter.ToString(),
             });
         }
-        _to.Append('"');
+        to.Append('"');
     }
 }

@@ -49,17 +49,17 @@ internal readonly record struct JinjaToken(TokenKind Kind, string Value, int Lin
 internal sealed partial class Lexer
 {
     private static readonly string[] LongSigns = ["//", "**", "==", "!=", ">=", "<="];
-    private readonly string _source;
-    private readonly List<JinjaToken> _tokens = [];
-    private readonly Stack<char> _open = new();
-    private int _at, _line = 1, _counted;
-    private bool _lineStarting = true;
+    private readonly string source;
+    private readonly List<JinjaToken> tokens = [];
+    private readonly Stack<char> open = new();
+    private int at, line = 1, counted;
+    private bool lineStarting = true;
 
     private Lexer(string source)
     {
         // One newline at the end belongs to the file, not to the template.
         var text = source.Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n');
-        _source = text.EndsWith('\n') ? text[..^1] : text;
+        this.source = text.EndsWith('\n') ? text[..^1] : text;
     }
 
     /// <summary>The tokens of a template.</summary>
@@ -75,25 +75,25 @@ internal sealed partial class Lexer
             fault.Line = lexer.Line();
             throw;
         }
-        return lexer._tokens;
+        return lexer.tokens;
     }
 
     private void Run()
     {
-        while (_at < _source.Length)
+        while (at < source.Length)
         {
             var begin = NextBegin();
             if (begin < 0)
             {
-                Add(TokenKind.Data, _source[_at..]);
-                _at = _source.Length;
+                Add(TokenKind.Data, source[at..]);
+                at = source.Length;
                 break;
             }
-            var sign = begin + 2 < _source.Length && _source[begin + 2] is '-' or '+' ? _source[begin + 2] : '\0';
-            var kind = _source[begin + 1];
-            Data(_source[_at..begin], sign, kind == '{');
-            _at = begin;
-            if (kind == '%' && RawBegin().Match(_source, _at) is { Success: true } raw)
+            var sign = begin + 2 < source.Length && source[begin + 2] is '-' or '+' ? source[begin + 2] : '\0';
+            var kind = source[begin + 1];
+            Data(source[at..begin], sign, kind == '{');
+            at = begin;
+            if (kind == '%' && RawBegin().Match(source, at) is { Success: true } raw)
             {
                 Pass(raw.Length);
                 Raw();
@@ -110,9 +110,9 @@ internal sealed partial class Lexer
 
     private int NextBegin()
     {
-        for (var i = _source.IndexOf('{', _at); i >= 0 && i + 1 < _source.Length; i = _source.IndexOf('{', i + 1))
+        for (var i = source.IndexOf('{', at); i >= 0 && i + 1 < source.Length; i = source.IndexOf('{', i + 1))
         {
-            if (_source[i + 1] is '{' or '%' or '#')
+            if (source[i + 1] is '{' or '%' or '#')
                 return i;
         }
         return -1;
@@ -126,7 +126,7 @@ internal sealed partial class Lexer
         else if (sign != '+' && !variable)
         {
             var start = text.LastIndexOf('\n') + 1;
-            if ((start > 0 || _lineStarting) && text.AsSpan(start).ToString().All(PythonText.IsSpace))
+            if ((start > 0 || lineStarting) && text.AsSpan(start).ToString().All(PythonText.IsSpace))
                 text = text[..start];
         }
         if (text.Length > 0)
@@ -135,58 +135,58 @@ internal sealed partial class Lexer
 
     private void Comment()
     {
-        var end = _source.IndexOf("#}", _at, StringComparison.Ordinal);
-        if (_at == _source.Length)
+        var end = source.IndexOf("#}", at, StringComparison.Ordinal);
+        if (at == source.Length)
             return;
         if (end < 0)
             throw new JinjaFault("a comment is not closed", "Add #}");
-        var sign = end > _at ? _source[end - 1] : '\0';
-        Pass(end + 2 - _at);
+        var sign = end > at ? source[end - 1] : '\0';
+        Pass(end + 2 - at);
         After(sign, trimNewline: true);
     }
 
     private void Raw()
     {
         // Jinja lets a raw block or a comment begin with nothing behind it.
-        if (_at == _source.Length)
+        if (at == source.Length)
             return;
-        var end = RawEnd().Match(_source, _at);
+        var end = RawEnd().Match(source, at);
         if (!end.Success)
             throw new JinjaFault("a raw block is not closed", "Add {% endraw %}");
-        Data(_source[_at..end.Index], end.Groups[1].Value is { Length: 1 } sign ? sign[0] : '\0', variable: false);
-        Pass(end.Index + end.Length - _at);
+        Data(source[at..end.Index], end.Groups[1].Value is { Length: 1 } sign ? sign[0] : '\0', variable: false);
+        Pass(end.Index + end.Length - at);
     }
 
     /// <summary>Takes the white space behind an end: all of it after a minus, one newline after a block.</summary>
     private void After(char sign, bool trimNewline)
     {
-        var stop = _at;
+        var stop = at;
         if (sign == '-')
-            while (stop < _source.Length && PythonText.IsSpace(_source[stop])) stop++;
-        else if (trimNewline && sign != '+' && stop < _source.Length && _source[stop] == '\n')
+            while (stop < source.Length && PythonText.IsSpace(source[stop])) stop++;
+        else if (trimNewline && sign != '+' && stop < source.Length && source[stop] == '\n')
             stop++;
-        Pass(stop - _at);
+        Pass(stop - at);
     }
 
     private void Tag(bool block)
     {
         Add(block ? TokenKind.BlockBegin : TokenKind.VariableBegin, "");
         var end = block ? "%}" : "}}";
-        _open.Clear();
+        open.Clear();
         while (true)
         {
-            while (_at < _source.Length && PythonText.IsSpace(_source[_at])) Pass(1);
-            if (_at >= _source.Length)
+            while (at < source.Length && PythonText.IsSpace(source[at])) Pass(1);
+            if (at >= source.Length)
                 throw new JinjaFault($"a tag is not closed", $"Add {end}");
-            var signed = _source[_at] == '-' || (block && _source[_at] == '+') ? 1 : 0;
-            if (_open.Count == 0 && string.CompareOrdinal(
-                _source,
-                _at + signed,
+            var signed = source[at] == '-' || (block && source[at] == '+') ? 1 : 0;
+            if (open.Count == 0 && string.CompareOrdinal(
+                source,
+                at + signed,
                 end,
                 0,
                 2) == 0)
             {
-                var sign = signed == 1 ? _source[_at] : '\0';
+                var sign = signed == 1 ? source[at] : '\0';
                 Add(block ? TokenKind.BlockEnd : TokenKind.VariableEnd, "");
                 Pass(2 + signed);
                 After(sign, block);
@@ -198,18 +198,18 @@ internal sealed partial class Lexer
 
     private void Expression()
     {
-        if (Float().Match(_source, _at) is { Success: true } real)
+        if (Float().Match(source, at) is { Success: true } real)
             Take(TokenKind.Float, real.Value);
-        else if (Integer().Match(_source, _at) is { Success: true } whole)
+        else if (Integer().Match(source, at) is { Success: true } whole)
             Take(TokenKind.Integer, whole.Value);
-        else if (Word().Match(_source, _at) is { Success: true } word)
+        else if (Word().Match(source, at) is { Success: true } word)
         {
             if (char.IsDigit(word.Value[0]))
                 throw new JinjaFault($"'{word.Value}' is no name");
             Take(TokenKind.Name, word.Value);
         }
-        else if (_source[_at] is '\'' or '"')
-            Literal(_source[_at]);
+        else if (source[at] is '\'' or '"')
+            Literal(source[at]);
         else
             Sign();
     }
@@ -217,28 +217,28 @@ internal sealed partial class Lexer
     private void Sign()
     {
         var text = LongSigns.FirstOrDefault(sign => string.CompareOrdinal(
-            _source,
-            _at,
+            source,
+            at,
             sign,
             0,
-            2) == 0) ?? _source[_at].ToString();
+            2) == 0) ?? source[at].ToString();
         if (text.Length == 1 && !"+-/*%~[](){}><=.:|,;".Contains(text[0], StringComparison.Ordinal))
             throw new JinjaFault($"the character '{text}' has no meaning here");
         if (text[0] is '(' or '[' or '{')
-            _open.Push(text[0] switch { '(' => ')', '[' => ']', _ => '}' });
-        else if (text[0] is ')' or ']' or '}' && (!_open.TryPop(out var wanted) || wanted != text[0]))
+            open.Push(text[0] switch { '(' => ')', '[' => ']', _ => '}' });
+        else if (text[0] is ')' or ']' or '}' && (!open.TryPop(out var wanted) || wanted != text[0]))
             throw new JinjaFault($"'{text}' closes nothing");
         Take(TokenKind.Operator, text);
     }
 
     private void Literal(char quote)
     {
-        var end = _at + 1;
-        while (end < _source.Length && _source[end] != quote) end += _source[end] == '\\' ? 2 : 1;
-        if (end >= _source.Length)
+        var end = at + 1;
+        while (end < source.Length && source[end] != quote) end += source[end] == '\\' ? 2 : 1;
+        if (end >= source.Length)
             throw new JinjaFault("a text is not closed", $"Add {quote}");
-        Add(TokenKind.Text, Unescape(_source[(_at + 1)..end]));
-        Pass(end + 1 - _at);
+        Add(TokenKind.Text, Unescape(source[(at + 1)..end]));
+        Pass(end + 1 - at);
     }
 
     /// <summary>What a string literal stands for, by Python's escapes; an unknown escape stays as it is.</summary>
@@ -286,20 +286,20 @@ internal sealed partial class Lexer
         Pass(value.Length);
     }
 
-    private void Add(TokenKind kind, string value) => _tokens.Add(new(kind, value, Line()));
+    private void Add(TokenKind kind, string value) => tokens.Add(new(kind, value, Line()));
 
     private void Pass(int count)
     {
-        _at += count;
+        at += count;
         if (count > 0)
-            _lineStarting = _source[_at - 1] == '\n';
+            lineStarting = source[at - 1] == '\n';
     }
 
     private int Line()
     {
-        _line += _source.AsSpan(_counted, Math.Min(_at, _source.Length) - _counted).Count('\n');
-        _counted = Math.Min(_at, _source.Length);
-        return _line;
+        line += source.AsSpan(counted, Math.Min(at, source.Length) - counted).Count('\n');
+        counted = Math.Min(at, source.Length);
+        return line;
     }
 
     [GeneratedRegex(@"\G\{%[-+]?\s*raw\s*(?:-%\}\s*|%\})")]

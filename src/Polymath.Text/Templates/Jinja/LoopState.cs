@@ -5,9 +5,9 @@ namespace Polymath.Text.Templates.Jinja;
 /// <summary>A loop as its body sees it under the name <c>loop</c>.</summary>
 internal sealed class LoopState
 {
-    private readonly IReadOnlyList<object> _items;
-    private readonly int _depth;
-    private object? _lastChanged;
+    private readonly IReadOnlyList<object> items;
+    private readonly int depth;
+    private object? lastChanged;
 
     /// <summary>A loop over some items.</summary>
     /// <param name="items">The items.</param>
@@ -15,7 +15,7 @@ internal sealed class LoopState
     /// <param name="again">Goes through other items with the same body; null where the loop is not recursive.</param>
     public LoopState(IReadOnlyList<object> items, int depth, Func<Machine, Arguments, object>? again)
     {
-        (_items, _depth) = (items, depth);
+        (this.items, this.depth) = (items, depth);
         Value = new ObjectValue(
             "LoopContext", Find, again ?? ((_, _) => throw new JinjaFault("the loop is called, but it is not marked 'recursive'")));
     }
@@ -30,22 +30,22 @@ internal sealed class LoopState
     {
         "index" => new BigInteger(Index + 1),
         "index0" => new BigInteger(Index),
-        "revindex" => new BigInteger(_items.Count - Index),
-        "revindex0" => new BigInteger(_items.Count - Index - 1),
-        "length" => new BigInteger(_items.Count),
+        "revindex" => new BigInteger(items.Count - Index),
+        "revindex0" => new BigInteger(items.Count - Index - 1),
+        "length" => new BigInteger(items.Count),
         "first" => Index == 0,
-        "last" => Index == _items.Count - 1,
-        "depth" => new BigInteger(_depth + 1),
-        "depth0" => new BigInteger(_depth),
-        "previtem" => Index > 0 ? _items[Index - 1] : new Undefined("there is no previous item"),
-        "nextitem" => Index + 1 < _items.Count ? _items[Index + 1] : new Undefined("there is no next item"),
+        "last" => Index == items.Count - 1,
+        "depth" => new BigInteger(depth + 1),
+        "depth0" => new BigInteger(depth),
+        "previtem" => Index > 0 ? items[Index - 1] : new Undefined("there is no previous item"),
+        "nextitem" => Index + 1 < items.Count ? items[Index + 1] : new Undefined("there is no next item"),
         "cycle" => new Callable("cycle", (_, arguments) => arguments.Positional.Count > 0
             ? arguments.Positional[Index % arguments.Positional.Count] : throw new JinjaFault("there is nothing to cycle through")),
         "changed" => new Callable("changed", (machine, arguments) =>
         {
             var now = new TupleValue(arguments.Positional);
-            var changed = _lastChanged is null || !machine.Equal(_lastChanged, now);
-            _lastChanged = now;
+            var changed = lastChanged is null || !machine.Equal(lastChanged, now);
+            lastChanged = now;
             return changed;
         }),
         _ => null,

@@ -43,28 +43,28 @@ internal sealed class TupleValue(IReadOnlyList<object> items, params string[] na
 /// <summary>A dictionary in the order of its making.</summary>
 internal sealed class DictValue
 {
-    private readonly Dictionary<object, object> _values = new(KeyComparer.Instance);
-    private readonly List<object> _keys = [];
+    private readonly Dictionary<object, object> values = new(KeyComparer.Instance);
+    private readonly List<object> keys = [];
 
     /// <summary>The keys, in order.</summary>
-    public IReadOnlyList<object> Keys => _keys;
+    public IReadOnlyList<object> Keys => keys;
 
     /// <summary>The values, in the keys' order.</summary>
-    public IEnumerable<object> Values => _keys.Select(key => _values[key]);
+    public IEnumerable<object> Values => keys.Select(key => values[key]);
 
     /// <summary>The entries, in order.</summary>
-    public IEnumerable<KeyValuePair<object, object>> Entries => _keys.Select(key => KeyValuePair.Create(key, _values[key]));
+    public IEnumerable<KeyValuePair<object, object>> Entries => keys.Select(key => KeyValuePair.Create(key, values[key]));
 
     /// <summary>Finds a value.</summary>
-    public bool TryGet(object key, [MaybeNullWhen(false)] out object value) => _values.TryGetValue(key, out value);
+    public bool TryGet(object key, [MaybeNullWhen(false)] out object value) => values.TryGetValue(key, out value);
 
     /// <summary>Sets a value, while the dictionary is being made.</summary>
     public void Put(object key, object value)
     {
         KeyComparer.Check(key);
-        if (!_values.ContainsKey(key))
-            _keys.Add(key);
-        _values[key] = value;
+        if (!values.ContainsKey(key))
+            keys.Add(key);
+        values[key] = value;
     }
 }
 
@@ -120,7 +120,7 @@ internal sealed class NamespaceValue
 /// <param name="name">How Python names such an object.</param>
 internal sealed class StreamValue(IEnumerable<object> items, string name = "generator")
 {
-    private readonly IEnumerator<object> _items = items.GetEnumerator();
+    private readonly IEnumerator<object> rest = items.GetEnumerator();
 
     /// <summary>How Python names such an object.</summary>
     public string Name { get; } = name;
@@ -128,7 +128,7 @@ internal sealed class StreamValue(IEnumerable<object> items, string name = "gene
     /// <summary>What is left of the items.</summary>
     public IEnumerable<object> Rest()
     {
-        while (_items.MoveNext()) yield return _items.Current;
+        while (rest.MoveNext()) yield return rest.Current;
     }
 }
 

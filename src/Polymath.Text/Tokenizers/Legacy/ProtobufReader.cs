@@ -8,11 +8,11 @@ namespace Polymath.Text;
 /// <param name="bytes">The message.</param>
 internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
 {
-    private readonly ReadOnlySpan<byte> _bytes = bytes;
-    private int _at;
-    private int _kind;
-    private ulong _number;
-    private ReadOnlySpan<byte> _content;
+    private readonly ReadOnlySpan<byte> all = bytes;
+    private int at;
+    private int kind;
+    private ulong number;
+    private ReadOnlySpan<byte> content;
 
     /// <summary>The number of the field read last.</summary>
     public int Field { get; private set; }
@@ -21,36 +21,36 @@ internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
     /// <returns>Whether there was one.</returns>
     public bool Next()
     {
-        if (_at >= _bytes.Length)
+        if (at >= all.Length)
             return false;
         var tag = Varint();
-        (Field, _kind) = tag >> 3 is > 0 and < 1 << 29 and var field ? ((int)field, (int)(tag & 7)) : throw Fault("a field has no number");
-        switch (_kind)
+        (Field, kind) = tag >> 3 is > 0 and < 1 << 29 and var field ? ((int)field, (int)(tag & 7)) : throw Fault("a field has no number");
+        switch (kind)
         {
             case 0:
-                _number = Varint();
+                number = Varint();
                 break;
             case 1:
-                _number = BinaryPrimitives.ReadUInt64LittleEndian(Take(8));
+                number = BinaryPrimitives.ReadUInt64LittleEndian(Take(8));
                 break;
             case 2:
                 var length = Varint();
-                _content = length <= (ulong)(_bytes.Length - _at)
+                content = length <= (ulong)(all.Length - at)
                     ? Take((int)length)
-                    : throw Fault($"field {Field} is said to have {length} bytes, and {_bytes.Length - _at} are left");
+                    : throw Fault($"field {Field} is said to have {length} bytes, and {all.Length - at} are left");
                 break;
             case 5:
-                _number = BinaryPrimitives.ReadUInt32LittleEndian(Take(4));
+                number = BinaryPrimitives.ReadUInt32LittleEndian(Take(4));
                 break;
             default:
-                throw Fault($"field {Field} is of the unknown kind {_kind}");
+                throw Fault($"field {Field} is of the unknown kind {kind}");
         }
 
         return true;
     }
 
     /// <summary>The field as a whole number.</summary>
-    public readonly int Integer() => _kind == 0 ? (int)(long)_number : throw Fault($"field {Field} is no whole number");
+    public readonly int Integer() => kind == 0 ? (int)(long)number : throw Fault($"field {Field} is no whole number");
 
     /// <summary>The field as true or false.</summary>
     public readonly bool Flag() => Integer() != 0;
@@ -58,12 +58,12 @@ internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
     /// <summary>The field as a number of 32 bits.</summary>
     public readonly float Single()
     {
-        var value = _kind == 5 ? BitConverter.UInt32BitsToSingle((uint)_number) : throw Fault($"field {Field} is no number of 32 bits");
+        var value = kind == 5 ? BitConverter.UInt32BitsToSingle((uint)number) : throw Fault($"field {Field} is no number of 32 bits");
         return float.IsFinite(value) ? value : throw Fault($"field {Field} is {value}");
     }
 
     /// <summary>The field as bytes.</summary>
-    public readonly ReadOnlySpan<byte> Bytes() => _kind == 2 ? _content : throw Fault($"field {Field} holds no bytes");
+    public readonly ReadOnlySpan<byte> Bytes() => kind == 2 ? content : throw Fault($"field {Field} holds no bytes");
 
     /// <summary>The field as text.</summary>
     public readonly string Text()
@@ -75,14 +75,14 @@ internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
     }
 
     /// <summary>The fault that the file is damaged.</summary>
-    public readonly InputException Fault(string what) => SentencePieceFile.Fault(file, $"near byte {_at}: {what}");
+    public readonly InputException Fault(string what) => SentencePieceFile.Fault(file, $"near byte {at}: {what}");
 
     private ReadOnlySpan<byte> Take(int count)
     {
-        if (count > _bytes.Length - _at)
+        if (count > all.Length - at)
             throw Fault("the file is cut off");
-        var taken = _bytes.Slice(_at, count);
-        _at += count;
+        var taken = all.Slice(at, count);
+        at += count;
         return taken;
     }
 

@@ -47,7 +47,7 @@ internal enum PieceModelKind
 internal sealed class SentencePieceFile
 {
     private const int MostPieces = 1 << 24;
-    private readonly List<SentencePiece> _pieces = [];
+    private readonly List<SentencePiece> pieces = [];
 
     private SentencePieceFile(string name) => Name = name;
 
@@ -55,7 +55,7 @@ internal sealed class SentencePieceFile
     public string Name { get; }
 
     /// <summary>The pieces in the order of their ids.</summary>
-    public IReadOnlyList<SentencePiece> Pieces => _pieces;
+    public IReadOnlyList<SentencePiece> Pieces => pieces;
 
     /// <summary>The kind of the model.</summary>
     public PieceModelKind Kind { get; private set; } = PieceModelKind.Unigram;
@@ -115,8 +115,8 @@ internal sealed class SentencePieceFile
             Kind = Kind, ByteFallback = true, SpaceEndsWord = SpaceEndsWord, UnknownText = UnknownText, Map = Map, MapBytes = MapBytes,
             AddsSpace = AddsSpace, DropsSpaces = DropsSpaces, EscapesSpaces = EscapesSpaces,
         };
-        result._pieces.AddRange(_pieces);
-        result._pieces.AddRange(more);
+        result.pieces.AddRange(pieces);
+        result.pieces.AddRange(more);
         result.Check();
         return result;
     }
@@ -140,12 +140,12 @@ internal sealed class SentencePieceFile
         }
 
         if (text.Length == 0)
-            throw Fault(Name, $"piece {_pieces.Count} is empty");
+            throw Fault(Name, $"piece {pieces.Count} is empty");
         if (kind is < 1 or > 6)
-            throw Fault(Name, $"piece {_pieces.Count} is of the unknown kind {kind}");
-        if (_pieces.Count >= MostPieces)
+            throw Fault(Name, $"piece {pieces.Count} is of the unknown kind {kind}");
+        if (pieces.Count >= MostPieces)
             throw Fault(Name, $"it has more than {MostPieces} pieces");
-        _pieces.Add(new(text, score, (PieceKind)kind));
+        pieces.Add(new(text, score, (PieceKind)kind));
     }
 
     private void ReadTrainer(ReadOnlySpan<byte> bytes)
@@ -199,17 +199,17 @@ internal sealed class SentencePieceFile
 
     private void Check()
     {
-        if (_pieces.Count == 0)
+        if (pieces.Count == 0)
             throw Fault(Name, "it has no pieces");
-        if (_pieces.Count(piece => piece.Kind == PieceKind.Unknown) != 1)
-            throw Fault(Name, $"it has {_pieces.Count(piece => piece.Kind == PieceKind.Unknown)} unknown pieces and not one");
-        var bytes = _pieces.Where(piece => piece.Kind == PieceKind.Byte).Select(piece => ByteFallbackStage.ByteOf(piece.Text)).ToHashSet();
+        if (pieces.Count(piece => piece.Kind == PieceKind.Unknown) != 1)
+            throw Fault(Name, $"it has {pieces.Count(piece => piece.Kind == PieceKind.Unknown)} unknown pieces and not one");
+        var bytes = pieces.Where(piece => piece.Kind == PieceKind.Byte).Select(piece => ByteFallbackStage.ByteOf(piece.Text)).ToHashSet();
         if (bytes.Contains(-1))
             throw Fault(Name, "a piece for a byte does not name one");
         if (ByteFallback && bytes.Count != 256)
             throw Fault(Name, $"it writes unknown characters as bytes, and has pieces for {bytes.Count} of the 256");
         var learned = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var piece in _pieces.Where(piece => piece.Kind is PieceKind.Normal or PieceKind.UserDefined or PieceKind.Unused))
+        foreach (var piece in pieces.Where(piece => piece.Kind is PieceKind.Normal or PieceKind.UserDefined or PieceKind.Unused))
         {
             if (!learned.Add(piece.Text))
                 throw Fault(Name, $"the piece '{piece.Text}' is there twice");

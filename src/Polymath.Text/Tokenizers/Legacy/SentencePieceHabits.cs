@@ -66,17 +66,17 @@ internal sealed class SpaceMarkStage(DecoderStage next) : DecoderStage(next)
         [(SpaceMarks.Break, "\n"), (SpaceMarks.Tab, "\t"), .. Enumerable.Range(2, SpaceMarks.LongestBlank - 1)
             .Select(length => (SpaceMarks.Blank(length), new string(' ', length)))];
 
-    private string _held = "";
+    private string held = "";
 
     /// <inheritdoc/>
     public override void Push(string token)
     {
-        var text = _held + token;
+        var text = held + token;
         foreach (var (mark, written) in Marks)
             text = text.Replace(mark, written, StringComparison.Ordinal);
         var open = text.LastIndexOf('<');
         var holds = open >= 0 && Array.Exists(Marks, each => each.Mark.AsSpan().StartsWith(text.AsSpan(open), StringComparison.Ordinal));
-        _held = holds ? text[open..] : "";
+        held = holds ? text[open..] : "";
         var ready = holds ? text[..open] : text;
         if (ready.Length > 0)
             Next.Push(ready);
@@ -85,9 +85,9 @@ internal sealed class SpaceMarkStage(DecoderStage next) : DecoderStage(next)
     /// <inheritdoc/>
     public override void Finish()
     {
-        if (_held.Length > 0)
-            Next.Push(_held);
-        _held = "";
+        if (held.Length > 0)
+            Next.Push(held);
+        held = "";
         base.Finish();
     }
 }
@@ -97,26 +97,26 @@ internal sealed class SpaceMarkStage(DecoderStage next) : DecoderStage(next)
 /// </summary>
 internal sealed class SentencePieceStage(DecoderStage next, SentencePieceFile file) : DecoderStage(next)
 {
-    private readonly List<byte> _bytes = [];
-    private bool _opens = true, _consumed, _written;
+    private readonly List<byte> bytes = [];
+    private bool opens = true, consumed, written;
 
     /// <inheritdoc/>
     public override void Push(string token)
     {
         if (file.ByteFallback && ByteFallbackStage.ByteOf(token) is >= 0 and var value)
         {
-            _bytes.Add((byte)value);
+            bytes.Add((byte)value);
             return;
         }
 
         WriteBytes();
-        if (_consumed || _written)
-            _opens = false;
-        _consumed = false;
-        if (_opens && (file.AddsSpace || file.DropsSpaces) && token.StartsWith('\u2581'))
+        if (consumed || written)
+            opens = false;
+        consumed = false;
+        if (opens && (file.AddsSpace || file.DropsSpaces) && token.StartsWith('\u2581'))
         {
             token = token[1..];
-            _consumed = !file.DropsSpaces;
+            consumed = !file.DropsSpaces;
         }
 
         Write(token.Replace('\u2581', ' '));
@@ -126,7 +126,7 @@ internal sealed class SentencePieceStage(DecoderStage next, SentencePieceFile fi
     public override void Finish()
     {
         WriteBytes();
-        (_opens, _consumed, _written) = (true, false, false);
+        (opens, consumed, written) = (true, false, false);
         base.Finish();
     }
 
@@ -134,17 +134,17 @@ internal sealed class SentencePieceStage(DecoderStage next, SentencePieceFile fi
     {
         if (text.Length == 0)
             return;
-        _written = true;
+        written = true;
         Next.Push(text);
     }
 
     // A byte that belongs to no character becomes U+FFFD, each by itself.
     private void WriteBytes()
     {
-        if (_bytes.Count == 0)
+        if (this.bytes.Count == 0)
             return;
         var text = new System.Text.StringBuilder();
-        var bytes = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_bytes);
+        var bytes = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(this.bytes);
         while (!bytes.IsEmpty)
         {
             var sound = System.Text.Rune.DecodeFromUtf8(bytes, out var rune, out var count) == System.Buffers.OperationStatus.Done;
@@ -152,7 +152,7 @@ internal sealed class SentencePieceStage(DecoderStage next, SentencePieceFile fi
             bytes = bytes[(sound ? count : 1)..];
         }
 
-        _bytes.Clear();
+        this.bytes.Clear();
         Write(text.ToString());
     }
 }

@@ -8,7 +8,7 @@ namespace Polymath.Text;
 /// </summary>
 internal abstract class SentencePieceModel
 {
-    private readonly Dictionary<string, int> _ids = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> ids = new(StringComparer.Ordinal);
 
     /// <summary>A model of a file's pieces.</summary>
     protected SentencePieceModel(SentencePieceFile file, UserDefinedPieces kept)
@@ -17,12 +17,12 @@ internal abstract class SentencePieceModel
         foreach (var (id, piece) in file.Pieces.Index())
         {
             if (piece.Kind is PieceKind.Normal or PieceKind.UserDefined or PieceKind.Unused)
-                _ids[piece.Text] = id;
+                ids[piece.Text] = id;
             else if (piece.Kind == PieceKind.Unknown)
                 Unknown = id;
         }
 
-        Lookup = _ids.GetAlternateLookup<ReadOnlySpan<char>>();
+        Lookup = ids.GetAlternateLookup<ReadOnlySpan<char>>();
     }
 
     /// <summary>The file.</summary>
@@ -149,11 +149,11 @@ internal sealed class SentencePieceMerging(SentencePieceFile file, UserDefinedPi
 /// </summary>
 internal sealed class SentencePieceUnigram : SentencePieceModel
 {
-    private readonly TokenTrie _trie = new();
-    private readonly int[] _values;
-    private readonly float[] _scores;
-    private readonly bool[] _kept;
-    private readonly float _most, _unknownScore;
+    private readonly TokenTrie trie = new();
+    private readonly int[] values;
+    private readonly float[] scores;
+    private readonly bool[] kept;
+    private readonly float most, unknownScore;
 
     public SentencePieceUnigram(SentencePieceFile file, UserDefinedPieces kept)
         : base(file, kept)
@@ -162,14 +162,14 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
         {
             // An unused piece is known, but never comes out.
             if (piece.Kind is PieceKind.Normal or PieceKind.UserDefined)
-                _trie.Add(piece.Text, id);
+                trie.Add(piece.Text, id);
         }
 
-        _values = _trie.Values();
-        (_scores, _kept) =
+        values = trie.Values();
+        (this.scores, this.kept) =
             ([.. file.Pieces.Select(piece => piece.Score)], [.. file.Pieces.Select(piece => piece.Kind == PieceKind.UserDefined)]);
         var scores = file.Pieces.Where(piece => piece.Kind == PieceKind.Normal).Select(piece => piece.Score).DefaultIfEmpty(0).ToList();
-        (_most, _unknownScore) = (scores.Max(), scores.Min() - (float)UnigramModel.UnknownPenalty);
+        (most, unknownScore) = (scores.Max(), scores.Min() - (float)UnigramModel.UnknownPenalty);
     }
 
     /// <inheritdoc/>
@@ -198,19 +198,19 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
             var node = TokenTrie.Root;
             for (var end = at; end < text.Length;)
             {
-                node = _trie.Next(node, text[end++]);
+                node = trie.Next(node, text[end++]);
                 if (node <= 0)
                     break;
-                var id = _values[node];
+                var id = values[node];
                 if (id < 0)
                     continue;
-                var own = _kept[id] ? Encoding.UTF8.GetByteCount(text[at..end]) * _most - 0.1 : _scores[id];
+                var own = kept[id] ? Encoding.UTF8.GetByteCount(text[at..end]) * most - 0.1 : this.scores[id];
                 Offer(end, (float)(own + scores[at]), id, at);
                 single |= end - at == width;
             }
 
             if (!single)
-                Offer(at + width, _unknownScore + scores[at], Unknown, at);
+                Offer(at + width, unknownScore + scores[at], Unknown, at);
         }
 
         void Offer(int end, float score, int id, int start)

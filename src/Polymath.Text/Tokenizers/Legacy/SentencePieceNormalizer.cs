@@ -9,21 +9,21 @@ namespace Polymath.Text;
 internal sealed class SentencePieceNormalizer
 {
     private const char Sign = '\u2581';
-    private readonly SentencePieceFile _file;
-    private readonly UserDefinedPieces _kept;
+    private readonly SentencePieceFile file;
+    private readonly UserDefinedPieces kept;
 
-    public SentencePieceNormalizer(SentencePieceFile file, UserDefinedPieces kept) => (_file, _kept) = (file, kept);
+    public SentencePieceNormalizer(SentencePieceFile file, UserDefinedPieces kept) => (this.file, this.kept) = (file, kept);
 
     /// <summary>The rewritten text.</summary>
     /// <param name="text">The text.</param>
     /// <param name="opens">Whether a space may be put in front.</param>
     public string Apply(string text, bool opens)
     {
-        if (_file.Map is null && !_file.DropsSpaces && _kept.IsEmpty)
+        if (file.Map is null && !file.DropsSpaces && kept.IsEmpty)
             return Plain(text, opens);
         var bytes = Encoding.UTF8.GetBytes(text);
         int at = 0, place = 0;
-        if (_file.DropsSpaces)
+        if (file.DropsSpaces)
         {
             while (at < text.Length && Prefix(text, bytes, at, place) is (" ", var width, var size))
                 (at, place) = (at + width, place + size);
@@ -31,12 +31,12 @@ internal sealed class SentencePieceNormalizer
 
         if (at == text.Length)
             return "";
-        var space = _file.EscapesSpaces ? Sign : ' ';
+        var space = file.EscapesSpaces ? Sign : ' ';
         var result = new StringBuilder(text.Length + 8);
-        var adds = _file.AddsSpace && opens;
-        if (adds && !_file.SpaceEndsWord)
+        var adds = file.AddsSpace && opens;
+        if (adds && !file.SpaceEndsWord)
             result.Append(space);
-        var afterSpace = _file.DropsSpaces;
+        var afterSpace = file.DropsSpaces;
         while (at < text.Length)
         {
             var (piece, width, size) = Prefix(text, bytes, at, place);
@@ -48,12 +48,12 @@ internal sealed class SentencePieceNormalizer
                 result.Append(unit == ' ' ? space : unit);
             if (!part.IsEmpty)
                 afterSpace = part[^1] == ' ';
-            afterSpace &= _file.DropsSpaces;
+            afterSpace &= file.DropsSpaces;
         }
 
-        while (_file.DropsSpaces && result.Length > 0 && result[^1] == space)
+        while (file.DropsSpaces && result.Length > 0 && result[^1] == space)
             result.Length--;
-        if (adds && _file.SpaceEndsWord)
+        if (adds && file.SpaceEndsWord)
             result.Append(space);
         return result.ToString();
     }
@@ -62,18 +62,18 @@ internal sealed class SentencePieceNormalizer
     {
         if (text.Length == 0)
             return text;
-        var space = _file.EscapesSpaces ? Sign : ' ';
+        var space = file.EscapesSpaces ? Sign : ' ';
         var spaced = text.Replace(' ', space);
-        if (!(_file.AddsSpace && opens))
+        if (!(file.AddsSpace && opens))
             return spaced;
-        return _file.SpaceEndsWord ? spaced + space : space + spaced;
+        return file.SpaceEndsWord ? spaced + space : space + spaced;
     }
 
     private (string Text, int Width, int Size) Prefix(string text, byte[] bytes, int at, int place)
     {
-        if (_kept.LengthAt(text, at) is > 0 and var kept)
+        if (this.kept.LengthAt(text, at) is > 0 and var kept)
             return (text.Substring(at, kept), kept, Encoding.UTF8.GetByteCount(text.AsSpan(at, kept)));
-        if (_file.Map?.Longest(bytes.AsSpan(place)) is (> 0, _) and var (size, replaced))
+        if (file.Map?.Longest(bytes.AsSpan(place)) is (> 0, _) and var (size, replaced))
         {
             var width = 0;
             for (var counted = 0; counted < size; width++)
@@ -103,22 +103,22 @@ internal sealed class SentencePieceNormalizer
 /// <summary>The pieces that are always kept whole: the longest one at a place counts.</summary>
 internal sealed class UserDefinedPieces
 {
-    private readonly TokenTrie _trie = new();
-    private readonly int[] _values;
+    private readonly TokenTrie trie = new();
+    private readonly int[] values;
 
     public UserDefinedPieces(SentencePieceFile file)
     {
         foreach (var (id, piece) in file.Pieces.Index())
         {
             if (piece.Kind == PieceKind.UserDefined)
-                _trie.Add(piece.Text, id);
+                trie.Add(piece.Text, id);
         }
 
-        _values = _trie.Values();
+        values = trie.Values();
     }
 
     /// <summary>Whether there are none.</summary>
-    public bool IsEmpty => _values.Length == 1;
+    public bool IsEmpty => values.Length == 1;
 
     /// <summary>The length of the longest piece at a place, or 0.</summary>
     public int LengthAt(ReadOnlySpan<char> text, int at)
@@ -129,10 +129,10 @@ internal sealed class UserDefinedPieces
         var node = TokenTrie.Root;
         for (var end = at; end < text.Length;)
         {
-            node = _trie.Next(node, text[end++]);
+            node = trie.Next(node, text[end++]);
             if (node <= 0)
                 break;
-            if (_values[node] >= 0)
+            if (values[node] >= 0)
                 longest = end - at;
         }
 

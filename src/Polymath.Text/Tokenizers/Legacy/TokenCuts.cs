@@ -6,8 +6,8 @@ namespace Polymath.Text;
 /// </summary>
 internal sealed class TokenCuts
 {
-    private readonly ulong[] _pairs;
-    private readonly int _shift;
+    private readonly ulong[] pairs;
+    private readonly int shift;
 
     /// <summary>The cuts that some tokens leave.</summary>
     public TokenCuts(IEnumerable<string> tokens)
@@ -23,11 +23,11 @@ internal sealed class TokenCuts
         var size = 12;
         while (1 << size < 16 * pairs.Count)
             size++;
-        (_shift, _pairs) = (32 - size, new ulong[(1 << size) / 64]);
+        (shift, this.pairs) = (32 - size, new ulong[(1 << size) / 64]);
         foreach (var pair in pairs)
         {
             var place = Place(pair);
-            _pairs[place >> 6] |= 1UL << (int)place;
+            this.pairs[place >> 6] |= 1UL << (int)place;
         }
     }
 
@@ -37,7 +37,7 @@ internal sealed class TokenCuts
         for (var at = start + 1; at < text.Length; at++)
         {
             var place = Place(Pair(text[at - 1], text[at]));
-            if ((_pairs[place >> 6] >> (int)place & 1) == 0 && !char.IsLowSurrogate(text[at]))
+            if ((pairs[place >> 6] >> (int)place & 1) == 0 && !char.IsLowSurrogate(text[at]))
                 return at;
         }
 
@@ -46,5 +46,5 @@ internal sealed class TokenCuts
 
     private static uint Pair(char first, char second) => (uint)first << 16 | second;
 
-    private uint Place(uint pair) => pair * 0x9E3779B1U >> _shift;
+    private uint Place(uint pair) => pair * 0x9E3779B1U >> shift;
 }

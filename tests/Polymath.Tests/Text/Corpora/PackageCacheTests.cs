@@ -11,9 +11,9 @@ namespace Polymath.Tests.Text.Corpora;
 public sealed class PackageCacheTests : IDisposable
 {
     private const string Address = "npm:@poems/tang@1.2.3/dist/*.txt";
-    private readonly ScratchFolder _folder = new();
+    private readonly ScratchFolder folder = new();
 
-    public void Dispose() => _folder.Dispose();
+    public void Dispose() => folder.Dispose();
 
     [Fact]
     public void APackageIsFetchedOnceAndThenReadWithoutAClient()
@@ -24,7 +24,7 @@ public sealed class PackageCacheTests : IDisposable
             .Resolve(Address, "sha512-" + digest, cancellation: TestContext.Current.CancellationToken);
         Assert.Equal(["a.txt", "b.txt"], files.Select(Path.GetFileName));
         Assert.Equal(files, Cache("no-such-client").Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken));
-        Assert.DoesNotContain(Directory.EnumerateFileSystemEntries(_folder.At("cache"), "*.part", SearchOption.AllDirectories), _ => true);
+        Assert.DoesNotContain(Directory.EnumerateFileSystemEntries(folder.At("cache"), "*.part", SearchOption.AllDirectories), _ => true);
     }
 
     [Fact]
@@ -36,7 +36,7 @@ public sealed class PackageCacheTests : IDisposable
         var found = await Task.WhenAll(Enumerable.Range(0, 4)
             .Select(_ => Task.Run(() => Cache(script).Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken))));
         Assert.All(found, files => Assert.True(File.Exists(Assert.Single(files))));
-        Assert.Single(await File.ReadAllLinesAsync(_folder.At("archive.tgz.calls"), TestContext.Current.CancellationToken));
+        Assert.Single(await File.ReadAllLinesAsync(folder.At("archive.tgz.calls"), TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -48,7 +48,7 @@ public sealed class PackageCacheTests : IDisposable
         var fault = Refusal(Script("cp \"$ARCHIVE\" \"$4\"/x.tgz"), wanted);
         Assert.Contains(found, fault, StringComparison.Ordinal);
         Assert.Contains(wanted, fault, StringComparison.Ordinal);
-        Assert.Empty(Directory.GetFiles(_folder.At("cache"), "*.txt", SearchOption.AllDirectories));
+        Assert.Empty(Directory.GetFiles(folder.At("cache"), "*.txt", SearchOption.AllDirectories));
     }
 
     [Fact]
@@ -70,8 +70,8 @@ public sealed class PackageCacheTests : IDisposable
         var digest = Archive("package/dist/a.txt");
         var fault = Refusal("no-such-client", digest);
         Assert.Contains("poems-tang-1.2.3.tgz", fault, StringComparison.Ordinal);
-        Assert.Contains(_folder.At("cache"), fault, StringComparison.Ordinal);
-        File.Copy(_folder.At("archive.tgz"), _folder.At("cache", "poems-tang-1.2.3.tgz"));
+        Assert.Contains(folder.At("cache"), fault, StringComparison.Ordinal);
+        File.Copy(folder.At("archive.tgz"), folder.At("cache", "poems-tang-1.2.3.tgz"));
         Assert.Single(Cache("no-such-client").Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken));
     }
 
@@ -93,18 +93,18 @@ public sealed class PackageCacheTests : IDisposable
     public void EntriesThatLandOutsideAreRefused(string name)
     {
         var digest = Archive("package/dist/a.txt", name);
-        Directory.CreateDirectory(_folder.At("cache"));
-        File.Copy(_folder.At("archive.tgz"), _folder.At("cache", "poems-tang-1.2.3.tgz"));
+        Directory.CreateDirectory(folder.At("cache"));
+        File.Copy(folder.At("archive.tgz"), folder.At("cache", "poems-tang-1.2.3.tgz"));
         Assert.Contains("outside", Refusal("no-such-client", digest), StringComparison.Ordinal);
-        Assert.Empty(Directory.GetFiles(_folder.Path, "*.txt", SearchOption.AllDirectories));
+        Assert.Empty(Directory.GetFiles(folder.Path, "*.txt", SearchOption.AllDirectories));
     }
 
     [Fact]
     public void LinksAreRefused()
     {
         var digest = Archive(new PaxTarEntry(TarEntryType.SymbolicLink, "package/dist/a.txt") { LinkName = "/etc/hostname" });
-        Directory.CreateDirectory(_folder.At("cache"));
-        File.Copy(_folder.At("archive.tgz"), _folder.At("cache", "poems-tang-1.2.3.tgz"));
+        Directory.CreateDirectory(folder.At("cache"));
+        File.Copy(folder.At("archive.tgz"), folder.At("cache", "poems-tang-1.2.3.tgz"));
         Assert.Contains("SymbolicLink", Refusal("no-such-client", digest), StringComparison.Ordinal);
     }
 
@@ -131,7 +131,7 @@ public sealed class PackageCacheTests : IDisposable
         using var source = new CancellationTokenSource(TimeSpan.FromMilliseconds(300));
         Assert.ThrowsAny<OperationCanceledException>(
             () => Cache(Script("sleep 30")).Resolve(Address, Archive("package/a"), cancellation: source.Token));
-        Assert.Empty(Directory.GetDirectories(_folder.At("cache", "npm")));
+        Assert.Empty(Directory.GetDirectories(folder.At("cache", "npm")));
     }
 
     [Theory]
@@ -151,20 +151,20 @@ public sealed class PackageCacheTests : IDisposable
     private string Refusal(string client, string? digest) => Assert.Throws<InputException>(
         () => Cache(client).Resolve(Address, digest, cancellation: TestContext.Current.CancellationToken)).Message;
 
-    private PackageCache Cache(string client) => new(_folder.At("cache"), client);
+    private PackageCache Cache(string client) => new(folder.At("cache"), client);
 
     private PackageCache Placed(string digest)
     {
         Assert.NotEmpty(digest);
-        Directory.CreateDirectory(_folder.At("cache"));
-        File.Copy(_folder.At("archive.tgz"), _folder.At("cache", "poems-tang-1.2.3.tgz"));
+        Directory.CreateDirectory(folder.At("cache"));
+        File.Copy(folder.At("archive.tgz"), folder.At("cache", "poems-tang-1.2.3.tgz"));
         return Cache("no-such-client");
     }
 
     private string Script(string body)
     {
         var file =
-            _folder.Write("client.sh", $"#!/bin/sh\nARCHIVE='{_folder.At("archive.tgz")}'\nset -- \"$1\" \"$2\" \"$3\" \"$5\"\n{body}\n");
+            folder.Write("client.sh", $"#!/bin/sh\nARCHIVE='{folder.At("archive.tgz")}'\nset -- \"$1\" \"$2\" \"$3\" \"$5\"\n{body}\n");
         if (!OperatingSystem.IsWindows())
             File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         return file;
@@ -175,7 +175,7 @@ public sealed class PackageCacheTests : IDisposable
 
     private string Archive(params TarEntry[] entries)
     {
-        using (var file = File.Create(_folder.At("archive.tgz")))
+        using (var file = File.Create(folder.At("archive.tgz")))
         using (var packed = new GZipStream(file, CompressionLevel.Fastest))
         using (var writer = new TarWriter(packed))
         {
@@ -183,6 +183,6 @@ public sealed class PackageCacheTests : IDisposable
                 writer.WriteEntry(entry);
         }
 
-        return Convert.ToBase64String(SHA512.HashData(File.ReadAllBytes(_folder.At("archive.tgz"))));
+        return Convert.ToBase64String(SHA512.HashData(File.ReadAllBytes(folder.At("archive.tgz"))));
     }
 }

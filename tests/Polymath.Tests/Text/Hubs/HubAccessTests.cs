@@ -8,27 +8,27 @@ namespace Polymath.Tests.Text.Hubs;
 public sealed class HubAccessTests : IDisposable
 {
     private const string Secret = "hf_verySecretToken";
-    private readonly HubScene _scene = new();
+    private readonly HubScene scene = new();
 
-    public void Dispose() => _scene.Dispose();
+    public void Dispose() => scene.Dispose();
 
     private static HubToken Token => HubToken.Of(Secret, "HF_TOKEN")!;
 
     private string Refusal(HubToken? token = null, string address = "hf:org/tiny") =>
-        Assert.Throws<InputException>(() => _scene.Hub(token: token)
+        Assert.Throws<InputException>(() => scene.Hub(token: token)
             .Fetch(HubAddress.ParseModel(address), HubSelection.Model, TestContext.Current.CancellationToken)).Message;
 
     [Fact]
     public void ATokenGoesToTheHubAndNeverAlongARedirection()
     {
-        _scene.PutTiny();
+        scene.PutTiny();
         using var other = new HubServer();
-        other.PutFolderOf(_scene.Server, "models/org/tiny");
-        _scene.Server.Misbehave = request =>
+        other.PutFolderOf(scene.Server, "models/org/tiny");
+        scene.Server.Misbehave = request =>
             request.IsContent ? new Trouble(302, $"Location: {other.Endpoint}{request.Path[1..]}?signed=1\r\n") : null;
-        var snapshot = _scene.Hub(token: Token).Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken);
+        var snapshot = scene.Hub(token: Token).Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken);
         Assert.Equal(HubScene.Bytes(100_000), File.ReadAllBytes(Path.Combine(snapshot.Folder, "model.safetensors")));
-        Assert.All(_scene.Server.Requests, request => Assert.Equal("Bearer " + Secret, request.Headers["authorization"]));
+        Assert.All(scene.Server.Requests, request => Assert.Equal("Bearer " + Secret, request.Headers["authorization"]));
         Assert.NotEmpty(other.Requests);
         Assert.All(
             other.Requests,
@@ -40,8 +40,8 @@ public sealed class HubAccessTests : IDisposable
     [Fact]
     public void ARedirectionOnTheSameHubKeepsTheToken()
     {
-        _scene.PutTiny();
-        _scene.Server.Misbehave = request => request.Path switch
+        scene.PutTiny();
+        scene.Server.Misbehave = request => request.Path switch
         {
             "/api/models/org/old/revision/main" => new Trouble(307, "Location: /api/models/org/tiny/revision/main?blobs=true\r\n"),
             var path when path.StartsWith("/org/old/", StringComparison.Ordinal) =>
@@ -50,21 +50,21 @@ public sealed class HubAccessTests : IDisposable
         };
         Assert.Equal(
             3,
-            _scene.Hub(token: Token)
+            scene.Hub(token: Token)
                 .Fetch(HubAddress.ParseModel("hf:org/old"), HubSelection.Model, TestContext.Current.CancellationToken).Files.Count);
-        Assert.All(_scene.Server.Requests, request => Assert.Equal("Bearer " + Secret, request.Headers["authorization"]));
-        _scene.Server.Misbehave = _ => new Trouble(302, "Location: /round\r\n");
+        Assert.All(scene.Server.Requests, request => Assert.Equal("Bearer " + Secret, request.Headers["authorization"]));
+        scene.Server.Misbehave = _ => new Trouble(302, "Location: /round\r\n");
         Assert.Contains("redirects more than", Refusal(), StringComparison.Ordinal);
-        _scene.Server.Misbehave = _ => new Trouble(302, "Location: file:///etc/passwd\r\n");
+        scene.Server.Misbehave = _ => new Trouble(302, "Location: file:///etc/passwd\r\n");
         Assert.Contains("not followed", Refusal(), StringComparison.Ordinal);
     }
 
     [Fact]
     public void ATokenIsNeverShown()
     {
-        var settings = new HubSettings(new HubPlace(_scene.Server.Endpoint, "a", Token), new HubPlace(_scene.Server.Endpoint, "b", Token));
+        var settings = new HubSettings(new HubPlace(scene.Server.Endpoint, "a", Token), new HubPlace(scene.Server.Endpoint, "b", Token));
         Assert.DoesNotContain(Secret, settings.ToString(), StringComparison.Ordinal);
-        _scene.Server.Misbehave = _ => new Trouble(401);
+        scene.Server.Misbehave = _ => new Trouble(401);
         Assert.DoesNotContain(Secret, Refusal(Token), StringComparison.Ordinal);
         Assert.DoesNotContain(
             Secret, Assert.Throws<InputException>(() => HubToken.Of(Secret + "\r\nX: y", "HF_TOKEN")).Message, StringComparison.Ordinal);
@@ -73,16 +73,16 @@ public sealed class HubAccessTests : IDisposable
     [Fact]
     public void WhatMayNotBeReadIsToldWithWhatToDo()
     {
-        _scene.PutTiny();
-        _scene.Server.Misbehave = _ => new Trouble(401);
+        scene.PutTiny();
+        scene.Server.Misbehave = _ => new Trouble(401);
         Assert.Contains("set HF_TOKEN", Refusal(), StringComparison.Ordinal);
         Assert.Contains("another token", Refusal(Token), StringComparison.Ordinal);
-        _scene.Server.Misbehave = _ => new Trouble(403, "X-Error-Code: GatedRepo\r\n");
-        Assert.Contains($"Accept it at {_scene.Server.Endpoint}org/tiny", Refusal(Token), StringComparison.Ordinal);
-        _scene.Server.Misbehave = request => request.IsContent ? new Trouble(403, "X-Error-Code: GatedRepo\r\n") : null;
+        scene.Server.Misbehave = _ => new Trouble(403, "X-Error-Code: GatedRepo\r\n");
+        Assert.Contains($"Accept it at {scene.Server.Endpoint}org/tiny", Refusal(Token), StringComparison.Ordinal);
+        scene.Server.Misbehave = request => request.IsContent ? new Trouble(403, "X-Error-Code: GatedRepo\r\n") : null;
         Assert.Contains("only for those who accepted its licence", Refusal(Token), StringComparison.Ordinal);
         // Files and their ranges are fetched side by side, and the first refusal ends them all: none is asked for twice.
-        var asked = _scene.Server.Requests.Where(request => request.IsContent)
+        var asked = scene.Server.Requests.Where(request => request.IsContent)
             .Select(request => (request.Method, request.Path, request.Range)).ToList();
         Assert.NotEmpty(asked);
         Assert.Distinct(asked);
@@ -91,16 +91,16 @@ public sealed class HubAccessTests : IDisposable
     [Fact]
     public void WhatIsNotThereIsToldWithWhatWasTried()
     {
-        _scene.PutTiny();
+        scene.PutTiny();
         Assert.Contains("there is no repository hf:org/tyni", Refusal(address: "hf:org/tyni"), StringComparison.Ordinal);
         Assert.Contains("no revision 'v9'", Refusal(address: "hf:org/tiny@v9"), StringComparison.Ordinal);
         Assert.Contains("/api/models/org/tiny/revision/v9", Refusal(address: "hf:org/tiny@v9"), StringComparison.Ordinal);
-        _scene.Server.Misbehave = request => request.IsContent ? new Trouble(404) : null;
+        scene.Server.Misbehave = request => request.IsContent ? new Trouble(404) : null;
         Assert.Contains("is listed but not there", Refusal(), StringComparison.Ordinal);
-        _scene.Server.Misbehave = _ => null;
-        _scene.Server.Put("models/org/gguf", ("tiny.gguf", HubScene.Bytes(2000)));
+        scene.Server.Misbehave = _ => null;
+        scene.Server.Put("models/org/gguf", ("tiny.gguf", HubScene.Bytes(2000)));
         Assert.Contains("It holds tiny.gguf", Refusal(address: "hf:org/gguf"), StringComparison.Ordinal);
-        _scene.Server.Put("models/org/gguf", ("config.json", HubScene.Text("{}")), ("tiny.gguf", HubScene.Bytes(2000)));
+        scene.Server.Put("models/org/gguf", ("config.json", HubScene.Text("{}")), ("tiny.gguf", HubScene.Bytes(2000)));
         Assert.Contains("no weights that can be read", Refusal(address: "hf:org/gguf"), StringComparison.Ordinal);
     }
 
@@ -118,29 +118,29 @@ public sealed class HubAccessTests : IDisposable
     [InlineData("")]
     public void NamesThatLeadOutsideAreRefusedBeforeAnythingIsWritten(string name)
     {
-        _scene.Server.Put(
+        scene.Server.Put(
             "models/org/tiny",
             ("config.json", HubScene.Text("{}")),
             (name, HubScene.Text("evil")),
             ("model.safetensors", HubScene.Bytes(2000)));
-        var refusal = _scene.Refusal();
+        var refusal = scene.Refusal();
         Assert.Contains("Nothing was fetched", refusal, StringComparison.Ordinal);
         Assert.DoesNotContain('\u001b', refusal);
-        Assert.Empty(_scene.Server.Contents);
-        Assert.Empty(Directory.EnumerateFileSystemEntries(_scene.Folder.Path));
+        Assert.Empty(scene.Server.Contents);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(scene.Folder.Path));
     }
 
     [Fact]
     public void ALinkInTheWayIsNotFollowed()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "links need a right there");
-        var commit = _scene.Server.Put("datasets/org/d", ("sub/a.jsonl", HubScene.Text("{\"text\": \"a\"}\n")));
-        var outside = Directory.CreateDirectory(_scene.Folder.At("outside")).FullName;
-        var snapshot = Directory.CreateDirectory(_scene.Folder.At("hub", "datasets--org--d", "snapshots", commit)).FullName;
+        var commit = scene.Server.Put("datasets/org/d", ("sub/a.jsonl", HubScene.Text("{\"text\": \"a\"}\n")));
+        var outside = Directory.CreateDirectory(scene.Folder.At("outside")).FullName;
+        var snapshot = Directory.CreateDirectory(scene.Folder.At("hub", "datasets--org--d", "snapshots", commit)).FullName;
         Directory.CreateSymbolicLink(Path.Combine(snapshot, "sub"), outside);
         Assert.Contains(
             "a link",
-            Assert.Throws<InputException>(() => _scene.Hub().Data("hf:org/d", TestContext.Current.CancellationToken)).Message,
+            Assert.Throws<InputException>(() => scene.Hub().Data("hf:org/d", TestContext.Current.CancellationToken)).Message,
             StringComparison.Ordinal);
         Assert.Empty(Directory.EnumerateFileSystemEntries(outside));
     }
@@ -148,27 +148,27 @@ public sealed class HubAccessTests : IDisposable
     [Fact]
     public void WhatIsNoHubIsToldApart()
     {
-        _scene.Server.Misbehave = _ => new Trouble(200, Content: HubScene.Text("<html>welcome</html>"));
+        scene.Server.Misbehave = _ => new Trouble(200, Content: HubScene.Text("<html>welcome</html>"));
         Assert.Contains("does not answer as a hub does", Refusal(), StringComparison.Ordinal);
-        _scene.Server.Misbehave = _ => new Trouble(200, Content: HubScene.Text("{\"sha\": \"../../x\", \"siblings\": []}"));
+        scene.Server.Misbehave = _ => new Trouble(200, Content: HubScene.Text("{\"sha\": \"../../x\", \"siblings\": []}"));
         Assert.Contains("does not answer as a hub does", Refusal(), StringComparison.Ordinal);
-        _scene.Server.Misbehave = _ => new Trouble(200, Content: new byte[65 << 20]);
+        scene.Server.Misbehave = _ => new Trouble(200, Content: new byte[65 << 20]);
         Assert.Contains("more than any listing", Refusal(), StringComparison.Ordinal);
     }
 
     [Fact]
     public void AMirrorThatListsNamesAloneIsAskedForTheRest()
     {
-        _scene.PutTiny();
+        scene.PutTiny();
         var commit = HubServer.CommitOf("mirror");
         const string Names = """[{"rfilename": "config.json"}, {"rfilename": "model.safetensors"}]""";
         string PutTwo() =>
-            _scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)));
+            scene.Server.Put("models/org/tiny", ("config.json", HubScene.Text("{}")), ("model.safetensors", HubScene.Bytes(5000)));
         PutTwo();
-        _scene.Server.Misbehave = request => request.Path.StartsWith("/api/", StringComparison.Ordinal)
+        scene.Server.Misbehave = request => request.Path.StartsWith("/api/", StringComparison.Ordinal)
             ? new Trouble(200, Content: HubScene.Text($$"""{"sha": "{{PutTwo()}}", "siblings": {{Names}}}"""))
             : null;
-        Assert.NotEqual(commit, _scene.Fetch().Commit);
-        Assert.True(File.Exists(Path.Combine(_scene.Root, "blobs", _scene.Server.DigestOf(HubScene.Bytes(5000)))));
+        Assert.NotEqual(commit, scene.Fetch().Commit);
+        Assert.True(File.Exists(Path.Combine(scene.Root, "blobs", scene.Server.DigestOf(HubScene.Bytes(5000)))));
     }
 }

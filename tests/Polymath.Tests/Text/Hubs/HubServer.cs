@@ -39,14 +39,14 @@ internal sealed record Trouble(
 /// </summary>
 internal sealed class HubServer : IDisposable
 {
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
-    private readonly CancellationTokenSource _end = new();
-    private readonly Dictionary<string, (string Commit, Dictionary<string, byte[]> Files)> _repositories = new(StringComparer.Ordinal);
+    private readonly TcpListener listener = new(IPAddress.Loopback, 0);
+    private readonly CancellationTokenSource end = new();
+    private readonly Dictionary<string, (string Commit, Dictionary<string, byte[]> Files)> repositories = new(StringComparer.Ordinal);
 
     public HubServer()
     {
-        _listener.Start();
-        Endpoint = new Uri($"http://127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}");
+        listener.Start();
+        Endpoint = new Uri($"http://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}");
         _ = Task.Run(AcceptAsync);
     }
 
@@ -79,8 +79,8 @@ internal sealed class HubServer : IDisposable
     {
         var held = files.ToDictionary(file => file.Path, file => file.Content, StringComparer.Ordinal);
         var commit = CommitOf(repository + string.Concat(held.Select(file => file.Key + BlobId(file.Value))));
-        _repositories[repository] = (commit, held);
-        _repositories[repository + "@" + commit] = (commit, held);
+        repositories[repository] = (commit, held);
+        repositories[repository + "@" + commit] = (commit, held);
         return commit;
     }
 
@@ -90,18 +90,18 @@ internal sealed class HubServer : IDisposable
 
     /// <summary>Puts up what another server has.</summary>
     public void PutFolderOf(HubServer other, string repository) =>
-        Put(repository, [.. other._repositories[repository].Files.Select(file => (file.Key, file.Value))]);
+        Put(repository, [.. other.repositories[repository].Files.Select(file => (file.Key, file.Value))]);
 
     public string DigestOf(byte[] content) =>
         content.Length >= Large ? Convert.ToHexStringLower(SHA256.HashData(content)) : BlobId(content);
 
     private async Task AcceptAsync()
     {
-        while (!_end.IsCancellationRequested)
+        while (!end.IsCancellationRequested)
         {
             try
             {
-                var client = await _listener.AcceptTcpClientAsync(_end.Token);
+                var client = await listener.AcceptTcpClientAsync(end.Token);
                 _ = Task.Run(() => ServeAsync(client));
             }
             catch (Exception fault) when (fault is OperationCanceledException or SocketException or ObjectDisposedException)
@@ -133,7 +133,7 @@ internal sealed class HubServer : IDisposable
         var one = new byte[1];
         while (!head.ToString().EndsWith("\r\n\r\n", StringComparison.Ordinal))
         {
-            if (await stream.ReadAsync(one, _end.Token) == 0) return null;
+            if (await stream.ReadAsync(one, end.Token) == 0) return null;
             head.Append((char)one[0]);
         }
         var lines = head.ToString().Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
@@ -160,15 +160,15 @@ internal sealed class HubServer : IDisposable
         }
         await stream.WriteAsync(
             Encoding.Latin1.GetBytes($"HTTP/1.1 {status} X\r\nContent-Length: {content.Length}\r\nConnection: close\r\n{headers}\r\n"),
-            _end.Token);
+            end.Token);
         if (request.Method == "HEAD") return;
         for (var sent = 0; sent < content.Length;)
         {
             var next = Math.Min(content.Length, sent + 4096);
             if (trouble.CutAfter is { } cut) next = (int)Math.Min(next, cut);
-            if (trouble.PauseAfter is { } pause && sent >= pause) await Task.Delay(trouble.Pause, _end.Token);
+            if (trouble.PauseAfter is { } pause && sent >= pause) await Task.Delay(trouble.Pause, end.Token);
             if (next == sent) return;
-            await stream.WriteAsync(content.AsMemory(sent, next - sent), _end.Token);
+            await stream.WriteAsync(content.AsMemory(sent, next - sent), end.Token);
             sent = next;
         }
     }
@@ -204,7 +204,7 @@ internal sealed class HubServer : IDisposable
     private (string Commit, Dictionary<string, byte[]> Files)? Find(string repository, string revision, string main)
     {
         var name = revision == main ? repository : $"{repository}@{revision}";
-        return _repositories.TryGetValue(name, out var found) ? found : null;
+        return repositories.TryGetValue(name, out var found) ? found : null;
     }
 
     private byte[] Listing((string Commit, Dictionary<string, byte[]> Files) repository) => JsonSerializer.SerializeToUtf8Bytes(new
@@ -234,7 +234,7 @@ internal sealed class HubServer : IDisposable
 
     public void Dispose()
     {
-        _end.Cancel();
-        _listener.Dispose();
+        end.Cancel();
+        listener.Dispose();
     }
 }

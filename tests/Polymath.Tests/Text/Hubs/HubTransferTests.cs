@@ -8,15 +8,15 @@ namespace Polymath.Tests.Text.Hubs;
 [Trait("kind", "unit")]
 public sealed class HubTransferTests : IDisposable
 {
-    private readonly HubScene _scene = new();
+    private readonly HubScene scene = new();
 
-    public void Dispose() => _scene.Dispose();
+    public void Dispose() => scene.Dispose();
 
     private void Holds(HubSnapshot snapshot, int weights = 100_000)
     {
         Assert.Equal(["config.json", "model.safetensors", "tokenizer.json"], snapshot.Files);
         Assert.Equal(HubScene.Bytes(weights), File.ReadAllBytes(Path.Combine(snapshot.Folder, "model.safetensors")));
-        Assert.Empty(_scene.Left("*.incomplete*"));
+        Assert.Empty(scene.Left("*.incomplete*"));
     }
 
     // Longer than any test takes, on whatever machine: what would wait so long shows by never ending.
@@ -25,12 +25,12 @@ public sealed class HubTransferTests : IDisposable
     [Fact]
     public void LargeFilesComeInSeveralRanges()
     {
-        _scene.PutTiny();
-        Holds(_scene.Fetch());
-        var ranges = _scene.Server.Contents.Where(request => request.Path.EndsWith("model.safetensors", StringComparison.Ordinal))
+        scene.PutTiny();
+        Holds(scene.Fetch());
+        var ranges = scene.Server.Contents.Where(request => request.Path.EndsWith("model.safetensors", StringComparison.Ordinal))
             .Select(request => request.Range).Order();
         Assert.Equal(["bytes=0-24999", "bytes=25000-49999", "bytes=50000-74999", "bytes=75000-99999"], ranges);
-        Assert.DoesNotContain(_scene.Server.Contents, request => request.Path.Contains("onnx", StringComparison.Ordinal)
+        Assert.DoesNotContain(scene.Server.Contents, request => request.Path.Contains("onnx", StringComparison.Ordinal)
             || request.Path.EndsWith(".bin", StringComparison.Ordinal));
     }
 
@@ -39,13 +39,13 @@ public sealed class HubTransferTests : IDisposable
     [InlineData(4)]
     public void ACutConnectionIsGoneOnFrom(int ranges)
     {
-        _scene.PutTiny();
-        _scene.Transfer = _scene.Transfer with { Ranges = ranges };
+        scene.PutTiny();
+        scene.Transfer = scene.Transfer with { Ranges = ranges };
         var cuts = 0;
-        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal)
+        scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal)
             && Interlocked.Increment(ref cuts) <= 6 ? new Trouble(CutAfter: 9000) : null;
-        Holds(_scene.Fetch());
-        Assert.True(_scene.Server.Contents.Count() > 6);
+        Holds(scene.Fetch());
+        Assert.True(scene.Server.Contents.Count() > 6);
     }
 
     [Theory]
@@ -53,19 +53,19 @@ public sealed class HubTransferTests : IDisposable
     [InlineData(4)]
     public void WhatAnEndedClientLeftIsGoneOnFrom(int ranges)
     {
-        _scene.PutTiny();
-        _scene.Transfer = _scene.Transfer with { Ranges = ranges, Attempts = 1 };
-        _scene.Server.Misbehave = request =>
+        scene.PutTiny();
+        scene.Transfer = scene.Transfer with { Ranges = ranges, Attempts = 1 };
+        scene.Server.Misbehave = request =>
             request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(CutAfter: 9000) : null;
-        Assert.Contains("What has arrived is kept", _scene.Refusal(), StringComparison.Ordinal);
-        var left = _scene.Left(_scene.Server.DigestOf(HubScene.Bytes(100_000)) + ".incomplete").Single();
+        Assert.Contains("What has arrived is kept", scene.Refusal(), StringComparison.Ordinal);
+        var left = scene.Left(scene.Server.DigestOf(HubScene.Bytes(100_000)) + ".incomplete").Single();
         var arrived = PartialFile.Arrived(left, 100_000);
         Assert.InRange(arrived, 9000, 9000 * ranges);
-        Assert.False(Directory.Exists(Path.Combine(_scene.Root, "snapshots")));
-        _scene.Server.Misbehave = _ => null;
-        _scene.Server.Requests.Clear();
-        Holds(_scene.Fetch());
-        var asked = _scene.Server.Contents.Where(request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal))
+        Assert.False(Directory.Exists(Path.Combine(scene.Root, "snapshots")));
+        scene.Server.Misbehave = _ => null;
+        scene.Server.Requests.Clear();
+        Holds(scene.Fetch());
+        var asked = scene.Server.Contents.Where(request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal))
             .Sum(request => long.Parse(request.Range!.Split('-')[1], CultureInfo.InvariantCulture)
                 - long.Parse(request.Range.Split('-', '=')[1], CultureInfo.InvariantCulture) + 1);
         Assert.Equal(100_000 - arrived, asked);
@@ -74,31 +74,31 @@ public sealed class HubTransferTests : IDisposable
     [Fact]
     public void WhatAKilledProcessLeftWithANoteThatLagsOrIsBrokenIsSetRight()
     {
-        _scene.PutTiny();
+        scene.PutTiny();
         var weights = HubScene.Bytes(100_000);
-        var blob = Path.Combine(_scene.Root, "blobs", _scene.Server.DigestOf(weights) + ".incomplete");
+        var blob = Path.Combine(scene.Root, "blobs", scene.Server.DigestOf(weights) + ".incomplete");
         foreach (var note in new[]
         {
             "[[0,50000,10000],[50000,100000,60000]]", "[[0,50000,", "[[0,50000,10000]]", "[[0,50000,60000],[50000,100000,50000]]", null,
         })
         {
-            if (Directory.Exists(_scene.Cache)) Directory.Delete(_scene.Cache, true);
+            if (Directory.Exists(scene.Cache)) Directory.Delete(scene.Cache, true);
             Directory.CreateDirectory(Path.GetDirectoryName(blob)!);
             File.WriteAllBytes(blob, weights[..70_000]);
             if (note is not null) File.WriteAllText(blob + ".ranges", note);
-            Holds(_scene.Fetch());
+            Holds(scene.Fetch());
         }
     }
 
     [Fact]
     public void AWrongHashIsFetchedOnceMore()
     {
-        _scene.PutTiny();
+        scene.PutTiny();
         var wrong = 0;
-        _scene.Server.Misbehave = request => request.Path.EndsWith("config.json", StringComparison.Ordinal) && wrong++ == 0
+        scene.Server.Misbehave = request => request.Path.EndsWith("config.json", StringComparison.Ordinal) && wrong++ == 0
             ? new Trouble(Content: HubScene.Text("{\"model_type\": \"llamb\"}"))
             : null;
-        Holds(_scene.Fetch());
+        Holds(scene.Fetch());
         Assert.Equal(2, wrong);
     }
 
@@ -107,48 +107,48 @@ public sealed class HubTransferTests : IDisposable
     [InlineData("model.safetensors", null)]
     public void AHashThatStaysWrongIsRefusedAndNothingIsKept(string file, string? text)
     {
-        _scene.PutTiny();
+        scene.PutTiny();
         var wrong = text is null ? HubScene.Bytes(100_000, 9) : HubScene.Text(text);
-        _scene.Server.Misbehave = request => request.Path.EndsWith(file, StringComparison.Ordinal) ? new Trouble(Content: wrong) : null;
-        var refusal = _scene.Refusal();
+        scene.Server.Misbehave = request => request.Path.EndsWith(file, StringComparison.Ordinal) ? new Trouble(Content: wrong) : null;
+        var refusal = scene.Refusal();
         Assert.Contains($"'{file}' of hf:org/tiny is damaged on its way, twice", refusal, StringComparison.Ordinal);
-        var digest = _scene.Server.DigestOf(text is null ? HubScene.Bytes(100_000) : HubScene.Text("{\"model_type\": \"llama\"}"));
+        var digest = scene.Server.DigestOf(text is null ? HubScene.Bytes(100_000) : HubScene.Text("{\"model_type\": \"llama\"}"));
         Assert.Contains(digest, refusal, StringComparison.Ordinal);
-        Assert.DoesNotContain(_scene.Left(digest + "*"), left => !left.EndsWith(".lock", StringComparison.Ordinal));
-        Assert.False(Directory.Exists(Path.Combine(_scene.Root, "snapshots")));
+        Assert.DoesNotContain(scene.Left(digest + "*"), left => !left.EndsWith(".lock", StringComparison.Ordinal));
+        Assert.False(Directory.Exists(Path.Combine(scene.Root, "snapshots")));
     }
 
     [Fact]
     public void AHubWithoutRangesIsReadWhole()
     {
-        _scene.PutTiny();
+        scene.PutTiny();
         var cuts = 0;
-        _scene.Server.Misbehave = request => new Trouble(
+        scene.Server.Misbehave = request => new Trouble(
             NoRanges: true,
             CutAfter: request.Path.EndsWith(".safetensors", StringComparison.Ordinal) && request.Range is null && cuts++ == 0
                 ? 30_000
                 : null);
-        Holds(_scene.Fetch());
+        Holds(scene.Fetch());
     }
 
     [Fact]
     public void ASlowBodyIsAskedForAgain()
     {
-        _scene.PutTiny();
-        _scene.Transfer = _scene.Transfer with { StallSeconds = 1 };
+        scene.PutTiny();
+        scene.Transfer = scene.Transfer with { StallSeconds = 1 };
         var stalls = 0;
-        _scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal)
+        scene.Server.Misbehave = request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal)
             && Interlocked.Increment(ref stalls) <= 4 ? new Trouble(PauseAfter: 8192, Pause: Forever) : null;
-        Holds(_scene.Fetch());
+        Holds(scene.Fetch());
         Assert.True(stalls > 1);
     }
 
     [Fact]
     public void ATooBusyHubIsWaitedForAsLongAsItAsks()
     {
-        _scene.PutTiny();
+        scene.PutTiny();
         var busy = 0;
-        _scene.Server.Misbehave = _ => busy++ switch
+        scene.Server.Misbehave = _ => busy++ switch
         {
             0 => new Trouble(429, "Retry-After: 1\r\n"),
             1 => new Trouble(503, $"Retry-After: {DateTimeOffset.UtcNow.AddHours(1):R}\r\n"),
@@ -156,7 +156,7 @@ public sealed class HubTransferTests : IDisposable
             _ => null,
         };
         var started = TimeProvider.System.GetTimestamp();
-        Holds(_scene.Fetch());
+        Holds(scene.Fetch());
         // An hour is not waited for, but the second at the most that the settings allow.
         Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.FromSeconds(1.9), Forever);
     }
@@ -164,56 +164,56 @@ public sealed class HubTransferTests : IDisposable
     [Fact]
     public void AHubThatStaysBusyIsGivenUp()
     {
-        _scene.PutTiny();
-        _scene.Server.Misbehave = _ => new Trouble(503);
-        Assert.Contains("answered 503", _scene.Refusal(), StringComparison.Ordinal);
-        Assert.Equal(4, _scene.Server.Requests.Count);
+        scene.PutTiny();
+        scene.Server.Misbehave = _ => new Trouble(503);
+        Assert.Contains("answered 503", scene.Refusal(), StringComparison.Ordinal);
+        Assert.Equal(4, scene.Server.Requests.Count);
     }
 
     [Fact]
     public void TwoClientsAtOnceFetchEachFileOnce()
     {
-        _scene.PutTiny();
-        _scene.Server.Misbehave = request => request.IsContent ? new Trouble(PauseAfter: 4096, Pause: TimeSpan.FromMilliseconds(10)) : null;
+        scene.PutTiny();
+        scene.Server.Misbehave = request => request.IsContent ? new Trouble(PauseAfter: 4096, Pause: TimeSpan.FromMilliseconds(10)) : null;
         var token = TestContext.Current.CancellationToken;
         var all = new HubSnapshot[4];
         Parallel.For(
             0,
             all.Length,
             new ParallelOptions { CancellationToken = token },
-            i => all[i] = _scene.Hub().Fetch(HubScene.Tiny, HubSelection.Model, token));
+            i => all[i] = scene.Hub().Fetch(HubScene.Tiny, HubSelection.Model, token));
         Assert.All(all, snapshot => Holds(snapshot));
-        Assert.Equal(6, _scene.Server.Contents.Count());
+        Assert.Equal(6, scene.Server.Contents.Count());
     }
 
     [Fact]
     public async Task StoppingLeavesWhatArrivedAndNothingHalf()
     {
-        _scene.PutTiny();
-        _scene.Server.Misbehave = request =>
+        scene.PutTiny();
+        scene.Server.Misbehave = request =>
             request.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? new Trouble(PauseAfter: 8192, Pause: Forever) : null;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        var work = Task.Run(() => _scene.Hub().Fetch(HubScene.Tiny, HubSelection.Model, stop.Token), TestContext.Current.CancellationToken);
-        while (!_scene.Left("*.incomplete").Any(file => new FileInfo(file).Length > 8000))
+        var work = Task.Run(() => scene.Hub().Fetch(HubScene.Tiny, HubSelection.Model, stop.Token), TestContext.Current.CancellationToken);
+        while (!scene.Left("*.incomplete").Any(file => new FileInfo(file).Length > 8000))
             await Task.Delay(20, TestContext.Current.CancellationToken);
         await stop.CancelAsync();
         Assert.Contains(
             "goes on from there", (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => work)).Message, StringComparison.Ordinal);
-        Assert.NotEmpty(_scene.Left("*.incomplete"));
-        Assert.False(Directory.Exists(Path.Combine(_scene.Root, "snapshots")));
-        _scene.Server.Misbehave = _ => null;
-        Holds(_scene.Fetch());
+        Assert.NotEmpty(scene.Left("*.incomplete"));
+        Assert.False(Directory.Exists(Path.Combine(scene.Root, "snapshots")));
+        scene.Server.Misbehave = _ => null;
+        Holds(scene.Fetch());
     }
 
     [Fact]
     public void AFullDiskIsFoundOutBeforehand()
     {
-        _scene.PutTiny();
-        var hub = _scene.Hub(room: _ => 50_000);
+        scene.PutTiny();
+        var hub = scene.Hub(room: _ => 50_000);
         var refusal = Assert.Throws<InputException>(
             () => hub.Fetch(HubScene.Tiny, HubSelection.Model, TestContext.Current.CancellationToken)).Message;
         Assert.Contains("needs 0.1 MB", refusal, StringComparison.Ordinal);
         Assert.Contains("HF_HUB_CACHE", refusal, StringComparison.Ordinal);
-        Assert.DoesNotContain(_scene.Server.Contents, request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal));
+        Assert.DoesNotContain(scene.Server.Contents, request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal));
     }
 }

@@ -1,0 +1,32 @@
+using Polymath.Models;
+using static TorchSharp.torch;
+
+namespace Polymath.Training.Objectives;
+
+/// <summary>What the reference policy thinks of answers before a stage moves the model.</summary>
+internal static class ReferenceScores
+{
+    private const int TokensAtOnce = 8192;
+
+    /// <summary>The log-probability of each answer, summed over its tokens.</summary>
+    /// <param name="items">The items, each a pair of rows.</param>
+    /// <param name="model">The model as the stage finds it.</param>
+    /// <returns>For each item the sums of its rows, in order.</returns>
+    internal static IEnumerable<float[]> Of(IEnumerable<Item> items, LanguageModel model)
+    {
+        foreach (var part in Parts.Of(items, item => item.Tokens, TokensAtOnce))
+        {
+            foreach (var sums in Scored(part, model))
+                yield return sums;
+        }
+    }
+
+    private static List<float[]> Scored(List<Item> part, LanguageModel model)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
+        var sums = DirectPreference.RowSums(model, batch).cpu().data<float>().ToArray();
+        return [.. part.Select((_, i) => new[] { sums[2 * i], sums[2 * i + 1] })];
+    }
+}
