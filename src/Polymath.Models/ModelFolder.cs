@@ -17,16 +17,16 @@ public static class ModelFolder
     private static readonly Dictionary<string, (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix)> families = new(
         StringComparer.Ordinal)
     {
-        ["llama"] = ((configuration, source) => new Llama(configuration, source), ""),
-        ["mistral"] = ((configuration, source) => new Llama(configuration, source), ""),
-        ["qwen2"] = ((configuration, source) => new Llama(configuration, source), ""),
-        ["qwen3"] = ((configuration, source) => new Llama(configuration, source), ""),
-        ["mixtral"] = ((configuration, source) => new Mixtral(configuration, source), ""),
-        ["qwen3_moe"] = ((configuration, source) => new Mixtral(configuration, source), ""),
-        ["gemma2"] = ((configuration, source) => new Gemma2(configuration, source), ""),
-        ["phi3"] = ((configuration, source) => new Phi3(configuration, source), ""),
-        ["glm"] = ((configuration, source) => new Glm(configuration, source), ""),
-        ["glm4"] = ((configuration, source) => new Glm(configuration, source), ""),
+        ["llama"] = ((configuration, source) => new Llama(configuration, source), "model."),
+        ["mistral"] = ((configuration, source) => new Llama(configuration, source), "model."),
+        ["qwen2"] = ((configuration, source) => new Llama(configuration, source), "model."),
+        ["qwen3"] = ((configuration, source) => new Llama(configuration, source), "model."),
+        ["mixtral"] = ((configuration, source) => new Mixtral(configuration, source), "model."),
+        ["qwen3_moe"] = ((configuration, source) => new Mixtral(configuration, source), "model."),
+        ["gemma2"] = ((configuration, source) => new Gemma2(configuration, source), "model."),
+        ["phi3"] = ((configuration, source) => new Phi3(configuration, source), "model."),
+        ["glm"] = ((configuration, source) => new Glm(configuration, source), "model."),
+        ["glm4"] = ((configuration, source) => new Glm(configuration, source), "model."),
         ["chatglm"] = (
             (configuration, source) => configuration.ContainsKey("padded_vocab_size") || configuration.ContainsKey("ffn_hidden_size")
                 ? new ChatGlm2(configuration, source)

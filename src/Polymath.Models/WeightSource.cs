@@ -114,7 +114,7 @@ public sealed class FileWeights : WeightSource
     private readonly HashSet<string> used = new(StringComparer.Ordinal);
     private readonly List<string> faults = [];
     private readonly IReadOnlyCollection<string> allowed;
-    private readonly string origin, prefix;
+    private readonly string origin, prefix, wrapper;
     private readonly Dictionary<string, string> elsewhere = new(StringComparer.Ordinal);
 
     /// <summary>Opens the files of a model.</summary>
@@ -136,9 +136,30 @@ public sealed class FileWeights : WeightSource
             throw;
         }
         foreach (var file in files)
+        {
             foreach (var name in file.Entries.Keys)
-                if (!places.TryAdd(name, file)) faults.Add($"{name} stands in {places[name].Path} and in {file.Path}");
+            {
+                if (!places.TryAdd(name, file))
+                    faults.Add($"{name} stands in {places[name].Path} and in {file.Path}. Fetch the files and their index again");
+            }
+        }
+        wrapper = WrapperOf(places.Keys);
+        if (wrapper.Length > 0)
+            notes = [$"The names of all weights of {origin} begin with \"{wrapper}\", as wrappers of training leave them; they are read "
+                + "without it."];
     }
+
+    private static string WrapperOf(Dictionary<string, WeightFile>.KeyCollection names)
+    {
+        var wrapper = "";
+        while (names.Count > 0 && Array.Find(wrappers, next => names.All(name => name.StartsWith(wrapper + next, StringComparison.Ordinal)))
+            is { } inner)
+            wrapper += inner;
+        return wrapper;
+    }
+
+    // What data parallelism, torch.compile and activation checkpointing put before every name.
+    private static readonly string[] wrappers = ["module.", "_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module."];
 
     /// <summary>
     /// Modules (regular expressions over the whole name, without <c>.weight</c> and <c>.bias</c>) that are made fresh where the files have
@@ -201,7 +222,7 @@ public sealed class FileWeights : WeightSource
     public override IReadOnlyList<string> Notes => notes;
 
     /// <summary>Remarks about the files, which are told with the model's own.</summary>
-    internal IReadOnlyList<string> Remarks { init => notes = value; }
+    internal IReadOnlyList<string> Remarks { init => notes = [.. notes, .. value]; }
 
     private IReadOnlyList<string> notes = [];
 
@@ -223,7 +244,9 @@ public sealed class FileWeights : WeightSource
 
     private const long RowsCompared = 4096;
 
-    private IEnumerable<string> Spellings(string name)
+    private IEnumerable<string> Spellings(string name) => Bare(name).Select(spelling => wrapper + spelling);
+
+    private IEnumerable<string> Bare(string name)
     {
         yield return name;
         var bare = prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
@@ -241,7 +264,9 @@ public sealed class FileWeights : WeightSource
         {
             if (Fresh is { } fresh && fresh.Modules.Any(module => Regex.IsMatch(name, $@"^({module})\.(weight|bias)$")))
                 return fresh.Source.Get(name, spread, shape);
-            faults.Add($"{name} [{string.Join(", ", shape)}] is missing");
+            var hint = name == "lm_head.weight"
+                ? ": a model whose head is its table of tokens says so in config.json, \"tie_word_embeddings\": true" : "";
+            faults.Add($"{name} [{string.Join(", ", shape)}] is missing{hint}");
             return new Weight(name, zeros(1));
         }
         Use(found);
@@ -310,8 +335,9 @@ public sealed class FileWeights : WeightSource
     {
         ArgumentNullException.ThrowIfNull(needless);
         if (coded?.Needless is { } also) needless = [.. needless, also];
-        bool Known(string name) => allowed.Contains(name)
-            || needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
+        bool Fits(string name) =>
+            needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
+        bool Known(string name) => allowed.Contains(name) || Fits(name[wrapper.Length..]) || Fits(prefix + name[wrapper.Length..]);
         foreach (var name in places.Keys.Where(name => !used.Contains(name) && !Known(name)))
         {
             var hint = CodedFolder.IsCode(places[name].Entries[name].Kind) ? "" : $" (if it is known to be needless: --allow {name})";

@@ -27,6 +27,8 @@ sealed class SafetensorsHeader
         Span<byte> prefix = stackalloc byte[8];
         if (stream.Length < 8) throw Fault($"it has {stream.Length} bytes, fewer than the 8 that hold the header's length");
         stream.ReadExactly(prefix);
+        if (prefix.SequenceEqual("version "u8))
+            throw new InputException($"{path} is a pointer of Git LFS, not the weights. Fetch them: git lfs pull.");
         var length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         if (length > LongestHeader || length > (ulong)(stream.Length - 8))
             throw Fault($"the header claims {length:N0} bytes, the file has {stream.Length:N0}");

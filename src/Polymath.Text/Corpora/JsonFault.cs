@@ -86,6 +86,7 @@ internal static class JsonFault
         ("Infinity", "Infinity is not JSON. Write null or a number in its place."),
         ("None", "None is Python's word. Write the file with json.dumps, which writes null."),
         ("True", "True is Python's word. Write the file with json.dumps, which writes true."),
+        ("version https://git-lfs", "the file is a pointer of Git LFS, not the data. Fetch the data: git lfs pull."),
         ("False", "False is Python's word. Write the file with json.dumps, which writes false."),
     ];
 }

@@ -228,13 +228,21 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     private JinjaText Whole(JinjaTemplate template, ref JsonArray messages, JsonArray? tools, bool prompt)
     {
         var asked = messages.Select(MessageText.Of).FirstOrDefault(text => !string.IsNullOrWhiteSpace(text))?.Trim() ?? "";
+        (JsonArray Form, JinjaText Text)? taken = null;
         foreach (var form in MessageForms.Of(messages))
         {
-            if (Laid(template, form, tools, prompt) is { } text && text.Text.Contains(asked, StringComparison.Ordinal))
-            {
-                messages = form;
-                return text;
-            }
+            if (Laid(template, form, tools, prompt) is not { } text || !text.Text.Contains(asked, StringComparison.Ordinal))
+                continue;
+            var plain = !MessageForms.AreTwiceWritten(form, text.Text);
+            if (plain || taken is null)
+                taken = (form, text);
+            if (plain)
+                break;
+        }
+        if (taken is { } found)
+        {
+            messages = found.Form;
+            return found.Text;
         }
         return Lay(template, messages, tools, prompt);
     }

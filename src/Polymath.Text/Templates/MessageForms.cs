@@ -27,6 +27,27 @@ internal static class MessageForms
         }
     }
 
+    /// <summary>
+    /// Whether a rendering holds the arguments of a call, which are JSON in a text, as a text in JSON once more: a model would learn to
+    /// write them so.
+    /// </summary>
+    /// <param name="messages">The messages.</param>
+    /// <param name="text">The rendering.</param>
+    internal static bool AreTwiceWritten(JsonArray messages, string text)
+    {
+        var twice = false;
+        foreach (var message in messages.OfType<JsonObject>())
+        {
+            Arguments(message, value =>
+            {
+                twice |= MessageText.Words(value) is { } words && JsonValues.Parse(words) is JsonObject
+                    && text.Contains(JsonValue.Create(words).ToJsonString(TableJson.Compact), StringComparison.Ordinal);
+                return null;
+            });
+        }
+        return twice;
+    }
+
     private static bool Filled(JsonObject message)
     {
         if (message["content"] is not null)

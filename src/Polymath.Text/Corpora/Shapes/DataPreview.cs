@@ -67,6 +67,8 @@ public sealed record DataPreview(
                 var tokens = rendering.Tokenize(tokenizer);
                 var left = Math.Min(tokens.Length, maxLength);
                 var learned = tokens.Learn.Take(left).Count(weight => weight != 0);
+                if (!rendering.Spans.Any(span => span.Learn))
+                    told.Count("nothing of the row is learned: it has no answer", row.Name);
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
                 if (first.Count >= shown)
                     continue;

@@ -147,7 +147,16 @@ public static class RowShape
 
     private static string Name(DataShape shape) => JsonNamingPolicy.CamelCase.ConvertName(shape.ToString());
 
-    private static InputException Unknown(SourceRow row) => row.Fault(
+    private static InputException Unknown(SourceRow row)
+    {
+        // A file that is one object around its rows is read as one row.
+        if (row.Values.FirstOrDefault(pair => pair.Value is JsonArray { Count: > 0 } list && list[0] is JsonObject) is { Key: { } key })
+            return row.Fault($"the row holds a list of objects under '{key}'. If those are the rows, save that list alone as the file; "
+                + "else name the row's columns by those of a shape, such as fields: {messages: " + key + "}.");
+        return Unnamed(row);
+    }
+
+    private static InputException Unnamed(SourceRow row) => row.Fault(
         $"the shape of the row is not recognised: it has {row.Columns}.{row.Missing} Known are alpaca (instruction, output), belle, "
             + "sharegpt (conversations), messages, preference (chosen, rejected), kto (label), text and labelled (text, label). Name its "
             + "columns by those of a shape, such as fields: {prompt: COLUMN, answer: COLUMN} (--field prompt=COLUMN).");

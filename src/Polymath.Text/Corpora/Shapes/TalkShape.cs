@@ -47,8 +47,14 @@ internal static class TalkShape
     public static Dictionary<string, string> Fields(SourceRow row, JsonArray messages)
     {
         MessageWeight.RefuseWholeRows(row);
+        // Such rows teach a model to stop at once, and are mostly gaps in the data.
+        if (messages.OfType<JsonObject>().Any(IsEmptyAnswer))
+            row.Report.Count("an answer is empty or only white space, and is learned so", row.Place.ToString());
         return new(StringComparer.Ordinal) { ["messages"] = messages.ToJsonString(TableJson.Compact), ["tools"] = Tools(row) };
     }
+
+    private static bool IsEmptyAnswer(JsonObject message) => message["role"]?.ToString() == "assistant"
+        && Array.TrueForAll(["content", "tool_calls", "reasoning_content", "thinking"], key => SourceRow.IsBlank(message[key]));
 
     private static string Tools(SourceRow row)
     {

@@ -18,8 +18,8 @@ internal static class TextMethods
             "suffix start? end?",
             (machine, value, a) => Any(a[0]!, suffix => Part(machine, value, a).EndsWith(suffix, StringComparison.Ordinal))
         },
-        { "expandtabs", "tabsize?", (machine, value, a) => Of(machine, value)
-            .Replace("\t", new string(' ', Math.Clamp(Machine.Count(a[0], 8, "tabsize"), 0, 64)), StringComparison.Ordinal) },
+        { "expandtabs", "tabsize?", (machine, value, a) => TabText.Expand(
+            Of(machine, value), Math.Clamp(Machine.Count(a[0], 8, "tabsize"), 0, 64)) },
         { "find", "sub start? end?", (machine, value, a) => Found(machine, value, a, last: false) },
         { "format", "*", (machine, value, a) => FormatMethod.Fill(machine, Of(machine, value), (Arguments)a[0]!) },
         { "index", "sub start? end?", (machine, value, a) => Found(

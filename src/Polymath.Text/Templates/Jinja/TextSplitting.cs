@@ -63,7 +63,7 @@ internal static class TextSplitting
                 return pieces;
             if (pieces.Count == most)
             {
-                pieces.Add(PythonText.TrimEnd(text[at..]));
+                pieces.Add(text[at..]);
                 return pieces;
             }
             var start = at;
@@ -83,7 +83,7 @@ internal static class TextSplitting
                 break;
             if (pieces.Count == most)
             {
-                pieces.Add(PythonText.TrimStart(text[..at]));
+                pieces.Add(text[..at]);
                 break;
             }
             var end = at;

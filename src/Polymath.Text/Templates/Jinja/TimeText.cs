@@ -27,7 +27,7 @@ internal static class TimeText
     }
 
     // Without the zeros in front, as the minus asks.
-    private static string Bare(string text) => text.TrimStart('0') is { Length: > 0 } rest ? rest : "0";
+    private static string Bare(string text) => text.TrimStart('0', ' ') is { Length: > 0 } rest ? rest : "0";
 
     private static string? One(DateTimeOffset time, char code)
     {
@@ -43,21 +43,31 @@ internal static class TimeText
             'D' or 'x' => In("MM/dd/yy"),
             'e' => $"{time.Day,2}",
             'f' => In("ffffff"),
+            'C' => $"{time.Year / 100:00}",
             'F' => In("yyyy-MM-dd"),
+            'g' => $"{ISOWeek.GetYear(time.DateTime) % 100:00}",
+            'G' => $"{ISOWeek.GetYear(time.DateTime):0000}",
             'H' => In("HH"),
             'I' => In("hh"),
             'j' => $"{time.DayOfYear:000}",
             'm' => In("MM"),
             'M' => In("mm"),
             'n' => "\n",
+            'k' => $"{time.Hour,2}",
+            'l' => $"{(time.Hour + 11) % 12 + 1,2}",
+            'P' => time.Hour < 12 ? "am" : "pm",
             'p' => time.Hour < 12 ? "AM" : "PM",
+            'r' => In("hh:mm:ss ") + (time.Hour < 12 ? "AM" : "PM"),
             'R' => In("HH:mm"),
             's' => time.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture),
             'S' => In("ss"),
             't' => "\t",
             'T' or 'X' => In("HH:mm:ss"),
             'u' => $"{(time.DayOfWeek == 0 ? 7 : (int)time.DayOfWeek)}",
+            'U' => $"{(time.DayOfYear + 6 - (int)time.DayOfWeek) / 7:00}",
+            'V' => $"{ISOWeek.GetWeekOfYear(time.DateTime):00}",
             'w' => $"{(int)time.DayOfWeek}",
+            'W' => $"{(time.DayOfYear + 6 - ((int)time.DayOfWeek + 6) % 7) / 7:00}",
             'y' => In("yy"),
             'Y' => In("yyyy"),
             'z' or 'Z' => "",
