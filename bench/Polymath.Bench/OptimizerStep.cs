@@ -11,7 +11,8 @@ static class OptimizerStep
 
     private const string Source = """
         def step(params: List[Tensor], grads: List[Tensor], first: List[Tensor], second: List[Tensor], steps: List[Tensor]):
-            torch._fused_adamw_(params, grads, first, second, [], steps, lr=1e-3, beta1=0.9, beta2=0.999, weight_decay=0.01, eps=1e-8, amsgrad=False, maximize=False)
+            torch._fused_adamw_(params, grads, first, second, [], steps, lr=1e-3, beta1=0.9, beta2=0.999, weight_decay=0.01, eps=1e-8,
+              amsgrad=False, maximize=False)
             return params[0]
         """;
 

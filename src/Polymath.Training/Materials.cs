@@ -134,7 +134,7 @@ public sealed class Materials
 
     private static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
     {
-        // Alignment reads prompts that finetuning has read: counting them twice would only tilt the counts.
+        // Alignment reads prompts that finetuning has read: counting them twice would only bias the counts.
         var texts = recipe.Stages.Where(stage => stage.Objective is not AlignSpec).SelectMany(stage =>
         {
             var data = new StageData(stage, corpora, contract);

@@ -15,7 +15,7 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="freeSpace">Tells how many bytes a folder's disk has left; null for asking the system.</param>
 public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<string, long>? freeSpace = null)
 {
-    // What a method remembers lies among the moments, under names that begin so.
+    // A method's own state is saved with the moments, under names with this prefix.
     private const string Memory = "method.";
 
     private const string WeightsFile = "weights.safetensors",
@@ -60,7 +60,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
             var sums = new[] { WeightsFile, MomentsFile, StateFile }.ToDictionary(name => name, name => Digest(Path.Combine(inside, name)));
             AtomicFile.WriteText(Path.Combine(inside, ManifestFile), JsonSerializer.Serialize(sums, layout) + "\n");
         });
-        // A later save than this one was found damaged: it counts for nothing.
+        // Saves after this step were found damaged, so they are not counted.
         foreach (var old in Steps().Where(step => step <= state.Step).SkipLast(settings.Keep).Where(step => step != state.BestStep))
             Directory.Delete(PathOf(old), recursive: true);
     }

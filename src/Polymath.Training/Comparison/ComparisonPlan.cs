@@ -156,7 +156,7 @@ public sealed class ComparisonPlan
     public Recipe For(Candidate candidate, string? model)
     {
         ArgumentNullException.ThrowIfNull(candidate);
-        // The base is held as the stage holds it: what is compared is what stands on it.
+        // Every candidate keeps the base in the precision of the stage, so only the methods differ.
         MethodSpec method = candidate.Delta is { } delta ? delta with { Base = BaseOf(stage.Method) } : new FullMethod();
         var trained = stage with
         {

@@ -13,7 +13,8 @@ namespace Polymath.Training.Evaluation;
 /// <param name="Divergence">The largest Kullback-Leibler divergence of a next token, in nats.</param>
 public sealed record GateReport(int Prompts, double Logit, double Divergence);
 
-/// <summary>Held prompts go through a model before and after it is merged or converted. What comes out otherwise is not written.</summary>
+/// <summary>Runs held-out prompts through a model before and after it is merged or converted. A model whose answers differ
+/// too much is refused.</summary>
 public sealed class MergeGate
 {
     /// <summary>The divergence allowed when nothing else is said.</summary>

@@ -347,7 +347,7 @@ public sealed class ReferenceCheck : IDisposable
 
     private void Add(string quantity, double difference, double allowed) => lines.Add(new ReferenceLine(quantity, difference, allowed));
 
-    // A number that is none is worse than any.
+    // NaN counts as the largest difference.
     private static double Worse(double a, double b) => double.IsNaN(b) ? double.PositiveInfinity : Math.Max(a, b);
 
     private WeightEntry Entry(string name) =>

@@ -85,7 +85,7 @@ public static class Suggestions
             var behind = view.BaselinesOf(ability)
                 .Where(line => double.IsFinite(line.Value) && values.All(value => view.Compare(ability, line.Value, value) < 0)).ToList();
             if (values.Count == 0 || behind.Count == 0) continue;
-            // The best baseline is the one the worst of all loses to.
+            // The best of the baselines that the model never reached.
             var (name, mark) = behind.Aggregate((best, line) => view.Compare(ability, best.Value, line.Value) > 0 ? line : best);
             var reached = values.Aggregate((best, value) => view.Compare(ability, best, value) > 0 ? value : best);
             var delta = view.Report.Stages.Any(stage => stage.Method.Contains("lora", StringComparison.OrdinalIgnoreCase));

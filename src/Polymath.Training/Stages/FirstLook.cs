@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>A stage's data as a method sees it that looks before it trains.</summary>
+/// <summary>A stage's data, for methods that look at data before they train.</summary>
 public static class FirstLook
 {
     /// <summary>

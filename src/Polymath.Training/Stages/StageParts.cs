@@ -93,8 +93,8 @@ static class StageParts
         }
     }
 
-    // What a model cannot learn so would train on without a word: an encoder sees the token it is to foretell, and a head over labels is no
-    // head over words.
+    // Without this check an unsuitable model would train without an error: an encoder sees the token that it should predict, and a head
+    // over labels cannot predict words.
     private static void Suits(StageSpec stage, LanguageModel model)
     {
         var family = model.Configuration["model_type"];

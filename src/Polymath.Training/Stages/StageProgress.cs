@@ -137,7 +137,7 @@ sealed class StageProgress
         if (!saves.Has(best))
             throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {Settings.Best} was best, is missing or "
                 + $"damaged. Train this stage again: remove its folder {folder} and give the same command.");
-        // With their moments: an adapter that is gone on with later has those of its own step beside it.
+        // The moments too: an adapter that is trained further later then has the moments of the same step.
         saves.Restore(best, optimizer, method.Memory);
         run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {Settings.Best} was best ({State.Best:G4}).");
     }

@@ -17,7 +17,8 @@ public sealed class ChatDataTests : IDisposable
           talk: {files: talk.jsonl, shape: auto, split: {validation: 0, test: 0}}
           pairs: {files: pairs.jsonl, shape: preference, split: {validation: 0, test: 0}}
         stages:
-          - {name: teach, kind: finetune, data: talk, steps: 3, optimizer: {rate: 1e-3}, batch: {tokens: 512, maxLength: LENGTH, maxCut: 0.1}, method: {kind: lora, r: 2}}
+          - {name: teach, kind: finetune, data: talk, steps: 3, optimizer: {rate: 1e-3}, 
+            batch: {tokens: 512, maxLength: LENGTH, maxCut: 0.1}, method: {kind: lora, r: 2}}
           - {name: please, kind: prefer, data: pairs, steps: 3, optimizer: {rate: 1e-3}, batch: {tokens: 512}}
         """;
 

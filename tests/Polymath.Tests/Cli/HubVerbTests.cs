@@ -19,7 +19,8 @@ public sealed class HubVerbTests : IDisposable
         abilities:
           reading: {kind: perplexity, stage: read, rows: 10}
         stages:
-          - {name: read, kind: pretrain, text: "{text}", data: lines, steps: 4, optimizer: {rate: 1e-3}, batch: {tokens: 128}, checkpoint: {every: 2}}
+          - {name: read, kind: pretrain, text: "{text}", data: lines, steps: 4, optimizer: {rate: 1e-3}, batch: {tokens: 128},
+            checkpoint: {every: 2}}
         """;
 
     private static readonly string[] Words = ["so", "the", "cat", "sat", "on", "mats"];

@@ -21,8 +21,10 @@ public sealed class SeveralRun : IDisposable
           hard: {kind: perplexity, stage: harshly, rows: 20}
         stages:
           - {name: base, kind: pretrain, data: [soft, hard], steps: 4, optimizer: {rate: 1e-2}, batch: {tokens: 128}}
-          - {name: softly, kind: pretrain, data: soft, steps: 4, optimizer: {rate: 2e-2}, batch: {tokens: 128}, method: {kind: lora, r: 2, targetModules: all-linear, loraDropout: 0.1, merge: false}}
-          - {name: harshly, kind: pretrain, data: hard, steps: 4, optimizer: {rate: 2e-2}, batch: {tokens: 128}, method: {kind: delta, form: lora, settings: {r: '3'}}}
+          - {name: softly, kind: pretrain, data: soft, steps: 4, optimizer: {rate: 2e-2}, batch: {tokens: 128},
+            method: {kind: lora, r: 2, targetModules: all-linear, loraDropout: 0.1, merge: false}}
+          - {name: harshly, kind: pretrain, data: hard, steps: 4, optimizer: {rate: 2e-2}, batch: {tokens: 128},
+            method: {kind: delta, form: lora, settings: {r: '3'}}}
           - name: stacked
             kind: pretrain
             data: [soft, hard]
@@ -30,7 +32,10 @@ public sealed class SeveralRun : IDisposable
             optimizer: {rate: 1e-2}
             batch: {tokens: 128}
             checkpoint: {every: 3}
-            method: {kind: adapters, adapters: {softly: {stage: softly, optimizerState: true, optimizer: {rate: 3e-3, beta1: 0.8}}, harshly: {stage: harshly}, fresh: {delta: {form: ia3}}}}
+            method: {kind: adapters, adapters: {
+              softly: {stage: softly, optimizerState: true, optimizer: {rate: 3e-3, beta1: 0.8}},
+              harshly: {stage: harshly},
+              fresh: {delta: {form: ia3}}}}
           - name: routed
             kind: pretrain
             data: [soft, hard]
@@ -39,7 +44,9 @@ public sealed class SeveralRun : IDisposable
             batch: {tokens: 128, microTokens: 60}
             evaluate: {every: 2, abilities: [soft]}
             checkpoint: {every: 3}
-            method: {kind: adapters, together: route, adapters: {softly: {stage: softly, data: soft, optimizerState: true}, harshly: {stage: harshly, data: hard, optimizer: {rate: 5e-3, clip: 0.1}}}}
+            method: {kind: adapters, together: route, adapters: {
+              softly: {stage: softly, data: soft, optimizerState: true},
+              harshly: {stage: harshly, data: hard, optimizer: {rate: 5e-3, clip: 0.1}}}}
           - name: mixed
             kind: pretrain
             data: [soft, hard]
@@ -55,7 +62,9 @@ public sealed class SeveralRun : IDisposable
             optimizer: {rate: 1e-2}
             batch: {tokens: 128}
             checkpoint: {every: 3}
-            method: {kind: adapters, together: combine, combine: {kind: svd, r: 3}, adapters: {softly: {stage: softly, weight: 0.6}, harshly: {stage: harshly, weight: 0.4}}}
+            method: {kind: adapters, together: combine, combine: {kind: svd, r: 3}, adapters: {
+              softly: {stage: softly, weight: 0.6},
+              harshly: {stage: harshly, weight: 0.4}}}
           - name: told
             kind: task
             label: kind
@@ -67,7 +76,9 @@ public sealed class SeveralRun : IDisposable
               kind: prompt
               template: "{text} is {mask}"
               verbalizer: {words: {soft: s, hard: h}}
-              train: {kind: adapters, together: route, adapters: {softly: {stage: softly, data: soft}, harshly: {stage: harshly, data: hard}}}
+              train: {kind: adapters, together: route, adapters: {
+                softly: {stage: softly, data: soft},
+                harshly: {stage: harshly, data: hard}}}
         """;
 
     private readonly ScratchFolder folder = new();
@@ -348,7 +359,8 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
             data:
               soft: {files: soft.jsonl, split: {validation: 0.1, test: 0.1}}
             stages:
-              - {name: on, kind: pretrain, data: soft, steps: 4, optimizer: {rate: 1e-2}, batch: {tokens: 128}, checkpoint: {every: 4}, method: {kind: adapters, adapters: {one: {folder: kept{{{more}}}}, still: {folder: kept, frozen: true} } } }
+              - {name: on, kind: pretrain, data: soft, steps: 4, optimizer: {rate: 1e-2}, batch: {tokens: 128}, checkpoint: {every: 4},
+                method: {kind: adapters, adapters: {one: {folder: kept{{{more}}}}, still: {folder: kept, frozen: true} } } }
             """;
         several.Write("further.yaml", Recipe(", optimizerState: true"));
         several.Write("forgetful.yaml", Recipe(""));

@@ -28,17 +28,9 @@ internal sealed class CodeStyle
         return string.IsNullOrWhiteSpace(text.ToString(TextSpan.FromBounds(line.Start, node.SpanStart)));
     }
 
-    /// <summary>Lines that are too long; what stands in a raw text of several lines is data.</summary>
-    public IEnumerable<string> LongLines() => text.Lines.Where(line => line.Span.Length > Columns && !IsData(line))
+    /// <summary>Lines that are too long.</summary>
+    public IEnumerable<string> LongLines() => text.Lines.Where(line => line.Span.Length > Columns)
         .Select(line => $"{line.LineNumber + 1}: {line.Span.Length} characters");
-
-    private bool IsData(TextLine line)
-    {
-        var token = root.FindToken(line.Start);
-        return token.IsKind(SyntaxKind.MultiLineRawStringLiteralToken) && token.SpanStart < line.Start
-            || token.Parent!.AncestorsAndSelf().OfType<InterpolatedStringExpressionSyntax>().Any(value =>
-                value.StringStartToken.IsKind(SyntaxKind.InterpolatedMultiLineRawStringStartToken) && value.SpanStart < line.Start);
-    }
 
     /// <summary>Lists of many parameters or arguments that do not stand one a line.</summary>
     public IEnumerable<string> CrowdedLists() => root.DescendantNodes()

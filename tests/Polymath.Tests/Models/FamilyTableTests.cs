@@ -32,10 +32,11 @@ public sealed class FamilyTableTests
         text.AppendLine("# Model families");
         text.AppendLine();
         text.AppendLine("""
-            Which model types can be opened, and what is verified of each against transformers' own numbers (for ChatGLM, the published model code's).
-            This page is made from the cases that the tests run; each case compares every number the reference holds: logits and loss to 2e-4, gradients
-            to 2e-4 of their largest entry, greedy tokens exactly, with the key-value cache and without. Every case also saves to the same names, shapes
-            and bytes, and gives rows that lie together the states of each row alone. Check a model of your own with `polymath model verify FOLDER`.
+            Which model types can be opened, and what is verified of each against transformers' own numbers (for ChatGLM, the published
+            model code's). This page is made from the cases that the tests run; each case compares every number the reference holds:
+            logits and loss to 2e-4, gradients to 2e-4 of their largest entry, greedy tokens exactly, with the key-value cache and
+            without. Every case also saves to the same names, shapes and bytes, and gives rows that lie together the states of each row
+            alone. Check a model of your own with `polymath model verify FOLDER`.
             """);
         text.AppendLine();
         text.AppendLine("| model type | architecture | case | verified | options |");
@@ -51,10 +52,10 @@ public sealed class FamilyTableTests
         }
         text.AppendLine();
         text.AppendLine("""
-            Gemma 2 bends attention's scores towards a cap, as published. Transformers' default attention (`sdpa`) leaves the cap out; `verify` tries
-            both and says which one a reference agrees with. Frequencies of the kinds `dynamic` and `longrope` depend on the longest row of a batch, as
-            transformers has it; beyond the first context its own greedy answers depend on what the model read before, and are not compared. Dropout
-            inside the base model is not applied in training; the delta's own is.
+            Gemma 2 bends attention's scores towards a cap, as published. Transformers' default attention (`sdpa`) leaves the cap out;
+            `verify` tries both and says which one a reference agrees with. Frequencies of the kinds `dynamic` and `longrope` depend on
+            the longest row of a batch, as transformers has it; beyond the first context its own greedy answers depend on what the model
+            read before, and are not compared. Dropout inside the base model is not applied in training; the delta's own is.
             """);
         return text.ToString().ReplaceLineEndings("\n");
     }

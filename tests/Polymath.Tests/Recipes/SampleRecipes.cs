@@ -15,7 +15,8 @@ internal static class SampleRecipes
         chat: {convert: [simple]}
         tables:
           simple: {kind: conversion, files: npm:tables@1.2.3/dict/*.js, sha512: {{{Hash}}}}
-          tone: {kind: characterClasses, marks: marked, marksField: marks, texts: poems, textField: text, key: id, classes: {a: level, b: oblique}}
+          tone: {kind: characterClasses, marks: marked, marksField: marks, texts: poems, textField: text, key: id,
+            classes: {a: level, b: oblique}}
         data:
           poems:
             files: npm:poems@2.0.1/json/*.json

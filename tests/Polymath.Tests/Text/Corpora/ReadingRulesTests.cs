@@ -192,7 +192,8 @@ public sealed class ReadingRulesTests : IDisposable
         folder.Write("dataset_info.json", """
             {"talk": {"file_name": "talk.json", "formatting": "sharegpt", "columns": {"messages": "chat"},
               "tags": {"role_tag": "who", "content_tag": "what", "user_tag": "U", "assistant_tag": "A"}},
-             "pairs": {"file_name": "pairs.json", "ranking": true, "columns": {"prompt": "question", "chosen": "chosen", "rejected": "rejected"}},
+             "pairs": {"file_name": "pairs.json", "ranking": true,
+               "columns": {"prompt": "question", "chosen": "chosen", "rejected": "rejected"}},
              "kto": {"file_name": "kto.json", "columns": {"prompt": "ask", "response": "say", "kto_tag": "tag"}},
              "text": {"file_name": "text.json", "columns": {"prompt": "body"}}}
             """);
