@@ -21,7 +21,7 @@ static class BasePrecisions
         TorchRuntime.Load();
         using var model = ModelFolder.Open(folder);
         var started = Stopwatch.GetTimestamp();
-        model.Hold(precision == "file" ? null : Enum.Parse<BasePrecision>(precision, ignoreCase: true));
+        model.Quantize(precision == "file" ? null : Enum.Parse<BasePrecision>(precision, ignoreCase: true));
         var rounding = Stopwatch.GetElapsedTime(started).TotalSeconds;
         Console.WriteLine($"{precision}: maps {model.Projections.Sum(map => map.Weight.Bytes) / 1e6:F1} MB of "
             + $"{model.Projections.Sum(map => map.Weight.Count) / 1e6:F1}M numbers, rounded in {rounding:F1} s; {Own():F0} MB of the "

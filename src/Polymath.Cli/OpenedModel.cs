@@ -144,7 +144,7 @@ sealed class OpenedModel : IDisposable
         var text = Noted.OpenText(place, allowed, layout);
         try
         {
-            text.Model.Hold(precision);
+            text.Model.Quantize(precision);
             var folder = adapter ?? (named is { Count: > 0 } ? null : OwnAdapter(place));
             if (named is { Count: 0 } && folder is not null && AttachedAdapters.RoutedNames(folder) is { } routed)
                 named = [.. routed.Select(name => (name, Path.Combine(folder, name)))];

@@ -24,7 +24,7 @@ public sealed class Batch : IDisposable
     public int[] TokenIds { get; }
 
     /// <summary>For an encoder, which of two texts each token belongs to; null: the first.</summary>
-    public int[]? Kinds { get; init; }
+    public int[]? TokenTypes { get; init; }
 
     /// <summary>For an encoder-decoder, what the encoder reads; as many rows, or null when it was read before.</summary>
     public Batch? Source { get; private init; }

@@ -22,7 +22,7 @@ internal sealed class HeadTie(LanguageModel model, ModelParts parts)
         using var frozen = no_grad();
         var own = new Weight(model.Tokens.HeadMap.Name + ".weight", model.Tokens.Embedding.Value.detach().clone());
         parts.Take(own);
-        model.Tokens.Turn(own);
+        model.Tokens.UseAsHead(own);
         said = model.Configuration[Key]?.DeepClone();
         model.Configuration[Key] = false;
     }
@@ -32,7 +32,7 @@ internal sealed class HeadTie(LanguageModel model, ModelParts parts)
     {
         if (apart == 0 || --apart > 0) return;
         parts.Release(model.Tokens.Head);
-        model.Tokens.Turn(model.Tokens.Embedding);
+        model.Tokens.UseAsHead(model.Tokens.Embedding);
         if (said is null) model.Configuration.Remove(Key);
         else model.Configuration[Key] = said.DeepClone();
     }

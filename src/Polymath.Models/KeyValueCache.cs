@@ -97,7 +97,7 @@ public sealed class KeyValueCache : IDisposable
     internal void Step(
         AttentionPlace place,
         Batch batch,
-        Turns turns,
+        RotaryAngles turns,
         Tensor x,
         BlockWeights weights)
     {

@@ -40,7 +40,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// heads stay as they are.
     /// </summary>
     /// <param name="precision">The precision; null leaves everything as it is.</param>
-    public void Hold(BasePrecision? precision)
+    public void Quantize(BasePrecision? precision)
     {
         if (precision is not { } held) return;
         if (held is BasePrecision.Nf4 or BasePrecision.Int8) Unrounded ??= ModelSignature.Of(this);
@@ -87,6 +87,11 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// The projections that low-rank deltas go to when nothing is said, by the end of their names, as PEFT has it for the family.
     /// </summary>
     public abstract IReadOnlyList<string> DefaultTargets { get; }
+
+    /// <summary>
+    /// The maps of a block, by the end of their names, in the order in which transformers makes them; empty where that is the order of use.
+    /// </summary>
+    public virtual IReadOnlyList<string> MadeOrder => [];
 
     /// <summary>
     /// Whether attention's scores are bent towards a cap. Families without one have no say. The published mathematics caps; transformers

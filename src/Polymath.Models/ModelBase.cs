@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
 using Polymath.Tensors.Files;
@@ -17,9 +16,6 @@ public static class ModelBase
     /// it lies in.
     /// </summary>
     public const string File = "base.json";
-
-    private static readonly JsonSerializerOptions layout =
-        new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The folder that holds a folder's weights: itself, or its base.</summary>
     /// <param name="folder">The model's folder.</param>
@@ -58,7 +54,7 @@ public static class ModelBase
             StringComparison.Ordinal);
         var place = inside ? Path.GetRelativePath(Path.GetFullPath(final), root).Replace('\\', '/') : root;
         AtomicFile.WriteText(Path.Combine(folder, File),
-            new JsonObject { ["base"] = place, ["digest"] = Digest(root) }.ToJsonString(layout) + "\n");
+            new JsonObject { ["base"] = place, ["digest"] = Digest(root) }.ToJsonString(JsonLayout.Indented) + "\n");
     }
 
     private static string Digest(string folder) => WeightDigest.Sampled(WeightFiles.Of(folder));

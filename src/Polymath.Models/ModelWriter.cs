@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
 using Polymath.Tensors.Files;
@@ -11,8 +10,6 @@ namespace Polymath.Models;
 /// </summary>
 public static class ModelWriter
 {
-    private static readonly JsonSerializerOptions layout = new() { WriteIndented = true };
-
     /// <summary>The types a model may be written in, by their names in <c>config.json</c>.</summary>
     public static IReadOnlyDictionary<string, ScalarType> Types { get; } = new Dictionary<string, ScalarType>(StringComparer.Ordinal)
     {
@@ -62,8 +59,9 @@ public static class ModelWriter
         }
         if (shards.Count > 1)
             AtomicFile.WriteText(
-                Path.Combine(folder, "model.safetensors.index.json"), Index(model.Weights, map, width).ToJsonString(layout) + "\n");
-        AtomicFile.WriteText(Path.Combine(folder, "config.json"), Configuration(model, type).ToJsonString(layout) + "\n");
+                Path.Combine(folder, "model.safetensors.index.json"),
+                Index(model.Weights, map, width).ToJsonString(JsonLayout.Indented) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, "config.json"), Configuration(model, type).ToJsonString(JsonLayout.Indented) + "\n");
     }
 
     private static Tensor Of(Weight weight, ScalarType type, Func<Weight, Tensor?>? change)

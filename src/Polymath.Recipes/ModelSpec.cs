@@ -2,7 +2,7 @@ namespace Polymath.Recipes;
 
 /// <summary>The model to train: a new one (<c>family</c> and sizes), or an existing one (<c>folder</c>).</summary>
 [Case("family", "llama", typeof(LlamaSpec))]
-[Case("folder", null, typeof(CheckpointSpec))]
+[Case("folder", null, typeof(PretrainedSpec))]
 public abstract record ModelSpec;
 
 /// <summary>
@@ -32,7 +32,7 @@ public sealed record LlamaSpec(
 
 /// <summary>An existing model in Hugging Face's layout: <c>config.json</c>, safetensors, <c>tokenizer.json</c>.</summary>
 /// <param name="Folder">The folder, or <c>hf:ORG/NAME[@REVISION]</c> or <c>modelscope:ORG/NAME[@REVISION]</c> for one on a hub.</param>
-public sealed record CheckpointSpec([Means(Meaning.Folder)] string Folder) : ModelSpec;
+public sealed record PretrainedSpec([Means(Meaning.Folder)] string Folder) : ModelSpec;
 
 /// <summary>How the tokenizer is made. It is trained on the training rows of every stage, rendered as the stages will read them.</summary>
 [Case("kind", "character", typeof(CharacterTokenizerSpec))]

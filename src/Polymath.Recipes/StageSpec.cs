@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Polymath.Recipes;
 
 /// <summary>One stage of the education: what is learned (the objective) and what is trained (the method).</summary>
@@ -135,6 +137,14 @@ public abstract record MethodSpec
 {
     /// <summary>The kind's name, as recipes write it.</summary>
     public abstract string Kind { get; }
+
+    /// <summary>What is trained, without the prompt that asks and without short forms; null for every weight of the model.</summary>
+    public MethodSpec? Plain() => this switch
+    {
+        PromptMethod prompt => prompt.Train?.Plain(),
+        LoraMethod lora => lora.ToDelta(),
+        _ => this,
+    };
 }
 
 /// <summary>Every weight is trained.</summary>
@@ -159,7 +169,10 @@ public sealed record FreezeMethod(
     public override string Kind => "freeze";
 }
 
-/// <summary>Low-rank adaptation (Hu et al. 2021), with PEFT's names, defaults and initial values: y = Wx + (α/r)·B(A(dropout x)).</summary>
+/// <summary>
+/// Low-rank adaptation (Hu et al. 2021), with PEFT's names, defaults and initial values: y = Wx + (α/r)·B(A(dropout x)). The short form of
+/// <c>delta</c> with <c>form: lora</c>.
+/// </summary>
 /// <param name="R">The rank.</param>
 /// <param name="LoraAlpha">The numerator of the scale.</param>
 /// <param name="LoraDropout">Dropout on the input of the delta.</param>
@@ -181,6 +194,20 @@ public sealed record LoraMethod(
 {
     /// <inheritdoc/>
     public override string Kind => "lora";
+
+    /// <summary>The delta that it is the short form of.</summary>
+    public DeltaSpec ToDelta() => new(
+        DeltaForm.Lora,
+        TargetModules: TargetModules,
+        Settings: new Dictionary<string, string>
+        {
+            ["r"] = R.ToString(CultureInfo.InvariantCulture),
+            ["lora_alpha"] = LoraAlpha.ToString(CultureInfo.InvariantCulture),
+            ["lora_dropout"] = LoraDropout.ToString(CultureInfo.InvariantCulture),
+            ["use_rslora"] = UseRslora ? "true" : "false",
+        },
+        Merge: Merge,
+        Base: Base);
 }
 
 /// <summary>

@@ -55,7 +55,7 @@ public abstract class Fused
     /// the pass where none is asked for, whatever becomes of the caller's. Where nothing is recorded, the tensor itself.
     /// </summary>
     /// <param name="tensor">An input, or what forward made besides its result.</param>
-    protected Tensor Hold(Tensor tensor)
+    protected Tensor SaveForBackward(Tensor tensor)
     {
         ArgumentNullException.ThrowIfNull(tensor);
         if (!recorded) return tensor;

@@ -39,7 +39,7 @@ public sealed class Recomputed : Fused
         ArgumentNullException.ThrowIfNull(inputs);
         var given = inputs.Take(this.inputs).ToArray();
         wants = [.. given.Select(input => input.requires_grad)];
-        kept = [.. given.Select(Hold)];
+        kept = [.. given.Select(SaveForBackward)];
         if (Array.Find(given, input => input.device_type == TorchSharp.DeviceType.CUDA) is not null)
         {
             // TorchSharp cannot read the state of a device's generator: the part begins from a seed of its own, drawn from the CPU's, and
@@ -47,7 +47,7 @@ public sealed class Recomputed : Fused
             using var drawn = randint(0, long.MaxValue, [1], dtype: ScalarType.Int64);
             seed = drawn.item<long>();
         }
-        random = Hold(get_rng_state());
+        random = SaveForBackward(get_rng_state());
         SeedDevices();
         using var frozen = no_grad();
         using var scope = NewDisposeScope();

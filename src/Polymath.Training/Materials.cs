@@ -69,14 +69,14 @@ public sealed class Materials
         var existing = (recipe.Tokenizer, recipe.Model) switch
         {
             (TokenizerFolderSpec spec, _) => spec.Folder,
-            (null, CheckpointSpec spec) => spec.Folder,
+            (null, PretrainedSpec spec) => spec.Folder,
             _ => null,
         };
         if (existing is not null)
         {
             var folder = Path.GetFullPath(existing, Path.GetFullPath(baseFolder));
             var tokenizer = Tokenizer.Load(
-                folder, recipe.Model is CheckpointSpec { Folder: var its } && its == existing ? ModelFolder.TokenRows(folder) : null);
+                folder, recipe.Model is PretrainedSpec { Folder: var its } && its == existing ? ModelFolder.TokenRows(folder) : null);
             var contract = TextContract.Load(folder, tokenizer);
             if (recipe.Chat is not null)
                 contract = Named(
@@ -108,7 +108,7 @@ public sealed class Materials
     // From here on, what lies on a hub is a folder like any other.
     private static Recipe Fetched(Recipe recipe, Hub hub) => recipe with
     {
-        Model = recipe.Model is CheckpointSpec model ? model with { Folder = hub.Model(model.Folder) } : recipe.Model,
+        Model = recipe.Model is PretrainedSpec model ? model with { Folder = hub.Model(model.Folder) } : recipe.Model,
         Tokenizer = recipe.Tokenizer is TokenizerFolderSpec tokenizer
             ? tokenizer with { Folder = hub.Tokenizer(tokenizer.Folder) }
             : recipe.Tokenizer,
@@ -170,7 +170,7 @@ public sealed class Materials
         return Math.Min(stage.Batch?.MaxLength ?? int.MaxValue, context ??= Recipe.Model switch
         {
             LlamaSpec spec => spec.ContextLength,
-            CheckpointSpec spec => ModelFolder.ContextLength(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder))),
+            PretrainedSpec spec => ModelFolder.ContextLength(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder))),
             _ => int.MaxValue,
         });
     }
@@ -184,7 +184,7 @@ public sealed class Materials
     public Reward Reward(string name) => Rewards.Reward.Of(Recipe.Rewards![name], table => Corpora.Classes(table).ClassOf);
 
     /// <summary>The folder of the model that a run starts from; null where it starts from fresh weights.</summary>
-    public string? BaseModel => Recipe.Model is CheckpointSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
+    public string? BaseModel => Recipe.Model is PretrainedSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
 
     /// <summary>The model that a run starts from.</summary>
     /// <param name="stage">The stage that it is for, which may give it a head over labels; null for the model as it is.</param>
@@ -200,7 +200,7 @@ public sealed class Materials
                     Tokenizer.IdOf(Contract.Template.Begin) ?? 0,
                     Tokenizer.IdOf(Contract.Template.End) ?? 0),
                 heads),
-            CheckpointSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
+            PretrainedSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
             _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
         };
         if (Tokenizer.VocabularySize <= model.Sizes.VocabularySize) return new TextModel(model, Tokenizer, Contract);

@@ -17,14 +17,6 @@ namespace Polymath.Training;
 /// </summary>
 public sealed class Run : IDisposable
 {
-    private static readonly JsonSerializerOptions layout = new()
-    {
-        WriteIndented = true,
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
-    };
-
     private readonly RunFolder folder;
     private readonly CancellationTokenSource stop = new();
 
@@ -75,7 +67,8 @@ public sealed class Run : IDisposable
         {
             void Write(IReadOnlyDictionary<string, string> hubs) =>
                 AtomicFile.WriteText(folder.File(Surroundings.File), JsonSerializer.Serialize(
-                    new { surroundings = Surroundings.Now(), baseFolder = Path.GetFullPath(reading.BaseFolder), hubs }, layout) + "\n");
+                    new { surroundings = Surroundings.Now(), baseFolder = Path.GetFullPath(reading.BaseFolder), hubs },
+                    JsonLayout.IndentedRecord) + "\n");
             var pins = new HubPins(Surroundings.Pins(folder.Path), Write);
             Write(pins.Commits);
             var hub = open?.Invoke(pins) ?? new Hub(HubSettings.FromEnvironment(), pins);
@@ -204,7 +197,7 @@ public sealed class Run : IDisposable
     private static StageResult? Kept(string place)
     {
         var file = Path.Combine(place, "report.json");
-        return File.Exists(file) ? JsonSerializer.Deserialize<StageResult>(File.ReadAllText(file), layout) : null;
+        return File.Exists(file) ? JsonSerializer.Deserialize<StageResult>(File.ReadAllText(file), JsonLayout.IndentedRecord) : null;
     }
 
     private StageResult Keep(
@@ -227,7 +220,7 @@ public sealed class Run : IDisposable
             visit.Stage.Evaluate?.Samples ?? 2,
             finished: true);
         var result = new StageResult(report, new AbilityRow(name, values), samples);
-        AtomicFile.WriteText(Path.Combine(place, "report.json"), JsonSerializer.Serialize(result, layout) + "\n");
+        AtomicFile.WriteText(Path.Combine(place, "report.json"), JsonSerializer.Serialize(result, JsonLayout.IndentedRecord) + "\n");
         return result;
     }
 
@@ -262,7 +255,7 @@ public sealed class Run : IDisposable
             .Select(pair => (double?)pair.Value).FirstOrDefault();
 
     private List<MetricPoint> Points() => File.Exists(folder.Metrics)
-        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, layout)!)
+        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, JsonLayout.IndentedRecord)!)
             .Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))]
         : [];
 

@@ -128,7 +128,7 @@ public sealed class RunFolder : IDisposable
     {
         try
         {
-            System.IO.File.AppendAllText(file, JsonSerializer.Serialize(record, Lines) + "\n");
+            System.IO.File.AppendAllText(file, JsonSerializer.Serialize(record, JsonLayout.RecordLine) + "\n");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -168,13 +168,6 @@ public sealed class RunFolder : IDisposable
     private static bool IsOfFinished(JsonElement record) =>
         (record.TryGetProperty("finished", out var finished) && finished.GetBoolean())
             || (record.TryGetProperty("name", out var name) && name.GetString()!.StartsWith("after ", StringComparison.Ordinal));
-
-    private static JsonSerializerOptions Lines { get; } = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
-    };
 
     /// <summary>Lets another process in.</summary>
     public void Dispose() => guard.Dispose();

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -15,9 +14,6 @@ public sealed class AdapterConfiguration
 {
     /// <summary>What PEFT puts before the base model's names.</summary>
     public const string Prefix = "base_model.model.";
-
-    private static readonly JsonSerializerOptions layout =
-        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     // What every method may say, and what changes neither the mathematics nor the file.
     private static readonly string[] common =
@@ -46,6 +42,14 @@ public sealed class AdapterConfiguration
     /// <summary>Whether it says something of a setting.</summary>
     /// <param name="key">The setting.</param>
     public bool Has(string key) => content[key] is not null;
+
+    /// <summary>Writes what a configuration of its kind holds even where nothing was chosen.</summary>
+    /// <param name="defaults">The settings; those that are here already stay.</param>
+    internal void Fill(JsonObject defaults)
+    {
+        foreach (var (key, value) in defaults)
+            if (!content.ContainsKey(key)) content[key] = value?.DeepClone();
+    }
 
     /// <summary>Takes a configuration that was made in memory.</summary>
     /// <param name="content">The settings.</param>
@@ -334,7 +338,7 @@ public sealed class AdapterConfiguration
     {
         var sorted = new JsonObject();
         foreach (var (key, value) in content.OrderBy(pair => pair.Key, StringComparer.Ordinal)) sorted[key] = value?.DeepClone();
-        return sorted.ToJsonString(layout) + "\n";
+        return sorted.ToJsonString(JsonLayout.Indented) + "\n";
     }
 
     // A value that was set in memory only gives its own type back; its text gives any.

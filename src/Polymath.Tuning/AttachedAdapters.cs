@@ -14,9 +14,6 @@ public sealed class AttachedAdapters : IDisposable
     /// <summary>The file that names the adapters of a folder.</summary>
     public const string IndexFile = "adapters.json";
 
-    private static readonly JsonSerializerOptions layout =
-        new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     private readonly List<DeltaSet> sets = [];
     private AdapterMixture? mixture;
 
@@ -68,7 +65,7 @@ public sealed class AttachedAdapters : IDisposable
         {
             ["together"] = JsonNamingPolicy.CamelCase.ConvertName(together.ToString()),
             ["adapters"] = new JsonArray([.. names.Select(name => JsonValue.Create(name))]),
-        }.ToJsonString(layout) + "\n");
+        }.ToJsonString(JsonLayout.Indented) + "\n");
 
     /// <summary>How the adapters of a folder come together, and their names in order: each has a folder of its own there.</summary>
     /// <param name="folder">The folder, with an <see cref="IndexFile"/>.</param>

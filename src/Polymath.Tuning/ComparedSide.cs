@@ -40,9 +40,9 @@ public sealed class ComparedSide : IDisposable
         try
         {
             if (!IsAdapter(folder))
-                side.Take(side.Hold(ModelFolder.Open(folder)), basis is null ? null : side.Hold(ModelFolder.Open(basis)), basis);
-            else if (basis is null) side.Take(side.Hold(WeightFile.OpenAny(DeltaSet.AdapterFile(folder))));
-            else side.Take(side.Hold(DeltaSet.Load(side.Hold(ModelFolder.Open(basis)), folder, anyBase)));
+                side.Take(side.Own(ModelFolder.Open(folder)), basis is null ? null : side.Own(ModelFolder.Open(basis)), basis);
+            else if (basis is null) side.Take(side.Own(WeightFile.OpenAny(DeltaSet.AdapterFile(folder))));
+            else side.Take(side.Own(DeltaSet.Load(side.Own(ModelFolder.Open(basis)), folder, anyBase)));
             return side;
         }
         catch
@@ -52,7 +52,7 @@ public sealed class ComparedSide : IDisposable
         }
     }
 
-    private T Hold<T>(T made) where T : IDisposable
+    private T Own<T>(T made) where T : IDisposable
     {
         held.Add(made);
         return made;

@@ -4,48 +4,43 @@ using Polymath.Tuning.Prompts;
 
 namespace Polymath.Tuning;
 
-/// <summary>A kind of adapter.</summary>
-/// <param name="Keys">The settings it understands beside those that all have.</param>
-/// <param name="Attach">Attaches an adapter of the kind.</param>
-public sealed record DeltaMethod(IReadOnlyList<string> Keys, Action<DeltaParts> Attach)
-{
-    /// <summary>The setting that says how big an adapter is; what a budget is solved for.</summary>
-    public string SizeKey { get; init; } = "r";
-
-    /// <summary>Throws what is wrong with settings whatever the model, before anything is trained.</summary>
-    public Action<AdapterConfiguration>? Check { get; init; }
-}
-
-/// <summary>The one place that names the kinds of adapters, by their <c>peft_type</c>.</summary>
+/// <summary>The one place that names the kinds of deltas.</summary>
 public static class DeltaMethods
 {
-    private static readonly Dictionary<string, DeltaMethod> known = new(StringComparer.Ordinal)
-    {
-        ["LORA"] = Lora.Method,
-        ["ADALORA"] = AdaLora.Method,
-        ["VERA"] = Vera.Method,
-        ["LOHA"] = Loha.Method,
-        ["LOKR"] = Lokr.Method,
-        ["OFT"] = Oft.Method,
-        ["BOFT"] = Boft.Method,
-        ["HRA"] = Hra.Method,
-        ["FOURIERFT"] = FourierFt.Method,
-        ["SHIRA"] = Shira.Method,
-        ["IA3"] = Ia3.Method,
-        ["LN_TUNING"] = NormTuning.Method,
-        ["PROMPT_TUNING"] = PromptTuning.Method,
-        ["P_TUNING"] = PromptEncoder.Method,
-        ["PREFIX_TUNING"] = PrefixTuning.Method,
-        ["ADAPTION_PROMPT"] = AdaptionPrompt.Method,
-        ["TRAINABLE_TOKENS"] = TrainableTokens.Method,
-        ["POLYMATH_BOTTLENECK"] = Bottleneck.Method,
-        ["POLYMATH_BITFIT"] = BitFit.Method,
-        ["POLYMATH_SPARSE"] = Sparse.Method,
-        ["POLYMATH_SAID"] = Said.Method,
-    };
+    private static readonly DeltaMethod[] all =
+    [
+        Lora.Method,
+        AdaLora.Method,
+        Vera.Method,
+        Loha.Method,
+        Lokr.Method,
+        Oft.Method,
+        Boft.Method,
+        Hra.Method,
+        FourierFt.Method,
+        Shira.Method,
+        Ia3.Method,
+        NormTuning.Method,
+        PromptTuning.Method,
+        PromptEncoder.Method,
+        PrefixTuning.Method,
+        AdaptionPrompt.Method,
+        TrainableTokens.Method,
+        Bottleneck.Method,
+        BitFit.Method,
+        Sparse.Method,
+        Said.Method,
+    ];
+
+    private static readonly Dictionary<string, DeltaMethod> byType = all.ToDictionary(method => method.Type, StringComparer.Ordinal);
+    private static readonly Dictionary<DeltaForm, DeltaMethod> byForm = all.ToDictionary(method => method.Form);
 
     /// <summary>The kinds, by their names in files.</summary>
-    public static IReadOnlyCollection<string> Names => known.Keys;
+    public static IReadOnlyCollection<string> Names => byType.Keys;
+
+    /// <summary>The kind that a recipe names.</summary>
+    /// <param name="form">The form.</param>
+    public static DeltaMethod Of(DeltaForm form) => byForm[form];
 
     /// <summary>The kind that a configuration names.</summary>
     /// <param name="configuration">The configuration.</param>
@@ -53,9 +48,9 @@ public static class DeltaMethods
     public static DeltaMethod Of(AdapterConfiguration configuration)
     {
         ArgumentNullException.ThrowIfNull(configuration);
-        return known.TryGetValue(configuration.Type, out var method)
+        return byType.TryGetValue(configuration.Type, out var method)
             ? method
             : throw new InputException($"{configuration.Origin}: the kind of adapter '{configuration.Type}' (peft_type) is not known; "
-                + $"known are {string.Join(", ", known.Keys)}.");
+                + $"known are {string.Join(", ", byType.Keys)}.");
     }
 }

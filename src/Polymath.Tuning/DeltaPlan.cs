@@ -9,41 +9,6 @@ namespace Polymath.Tuning;
 /// <summary>Turns a recipe's description of a delta into PEFT's words for a model: roles become modules, a budget becomes a size.</summary>
 public static class DeltaPlan
 {
-    // How the forms are called in files, and which sockets they take when nothing is said; none: the family's query and value.
-    private static readonly Dictionary<DeltaForm, (string Type, Socket[] Roles)> forms = new()
-    {
-        [DeltaForm.Lora] = ("LORA", []),
-        [DeltaForm.Adalora] = ("ADALORA", []),
-        [DeltaForm.Vera] = ("VERA", []),
-        [DeltaForm.Loha] = ("LOHA", []),
-        [DeltaForm.Lokr] = ("LOKR", []),
-        [DeltaForm.Oft] = ("OFT", []),
-        [DeltaForm.Boft] = ("BOFT", []),
-        [DeltaForm.Hra] = ("HRA", []),
-        [DeltaForm.Fourierft] = ("FOURIERFT", []),
-        [DeltaForm.Shira] = ("SHIRA", []),
-        [DeltaForm.Ia3] = ("IA3", [Socket.Key, Socket.Value, Socket.Down]),
-        [DeltaForm.NormTuning] = ("LN_TUNING", [Socket.Norm]),
-        [DeltaForm.Bitfit] = ("POLYMATH_BITFIT", []),
-        [DeltaForm.Sparse] = ("POLYMATH_SPARSE", []),
-        [DeltaForm.Said] = ("POLYMATH_SAID", [Socket.Attention, Socket.FeedForward]),
-        [DeltaForm.Adapter] = ("POLYMATH_BOTTLENECK", [Socket.Output, Socket.Down]),
-        [DeltaForm.TrainableTokens] = ("TRAINABLE_TOKENS", [Socket.Embedding]),
-        [DeltaForm.PromptTuning] = ("PROMPT_TUNING", []),
-        [DeltaForm.PTuning] = ("P_TUNING", []),
-        [DeltaForm.PrefixTuning] = ("PREFIX_TUNING", []),
-        [DeltaForm.AdaptionPrompt] = ("ADAPTION_PROMPT", []),
-    };
-
-    // PEFT has no layers_to_transform for these.
-    private static readonly DeltaForm[] withoutLayers = [DeltaForm.Ia3, DeltaForm.NormTuning, DeltaForm.Shira, DeltaForm.TrainableTokens];
-
-    private static readonly DeltaForm[] withBias =
-        [DeltaForm.Lora, DeltaForm.Adalora, DeltaForm.Vera, DeltaForm.Oft, DeltaForm.Boft, DeltaForm.Hra, DeltaForm.Fourierft];
-
-    private static readonly DeltaForm[] withoutSockets =
-        [DeltaForm.PromptTuning, DeltaForm.PTuning, DeltaForm.PrefixTuning, DeltaForm.AdaptionPrompt];
-
     /// <summary>
     /// Throws what is wrong with a description whatever the model, so that it is told before the first stage and not after it.
     /// </summary>
@@ -53,9 +18,8 @@ public static class DeltaPlan
     public static void Check(DeltaSpec spec, string place, int? steps = null)
     {
         ArgumentNullException.ThrowIfNull(spec);
-        var content = new JsonObject { ["peft_type"] = forms[spec.Form].Type };
-        var configuration = AdapterConfiguration.Of(content, place);
-        var method = DeltaMethods.Of(configuration);
+        var method = DeltaMethods.Of(spec.Form);
+        var content = new JsonObject { ["peft_type"] = method.Type };
         if (spec.Roles is not null && spec.TargetModules is not null)
             throw new InputException($"{place}: roles and targetModules both name the sockets; give one of them.");
         if (spec.Settings?.ContainsKey("peft_type") == true)
@@ -66,9 +30,9 @@ public static class DeltaPlan
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
         CheckBudget(spec, place);
         if (spec.Layers is not null) content["layers_to_transform"] = new JsonArray();
-        configuration = AdapterConfiguration.Of(content, place);
+        var configuration = AdapterConfiguration.Of(content, place);
         configuration.Understands(method.Keys, strict: true);
-        IdleSettings.Check(configuration, sized: spec.Budget is null);
+        IdleSetting.Check(configuration, sized: spec.Budget is null);
         if (spec.Form == DeltaForm.Adalora && !configuration.Has("total_step") && steps is { } known)
             configuration.Set("total_step", known);
         method.Check?.Invoke(configuration);
@@ -76,23 +40,20 @@ public static class DeltaPlan
 
     /// <summary>Whether a form stands in sockets that may be chosen.</summary>
     /// <param name="form">The form.</param>
-    public static bool HasSockets(DeltaForm form) => !withoutSockets.Contains(form);
+    public static bool HasSockets(DeltaForm form) => DeltaMethods.Of(form).HasSockets;
 
     /// <summary>Whether a form's size may be chosen, and so be solved for.</summary>
     /// <param name="form">The form.</param>
-    public static bool HasSize(DeltaForm form) => MethodOf(form) is var method && method.Keys.Contains(method.SizeKey);
+    public static bool HasSize(DeltaForm form) => DeltaMethods.Of(form) is var method && method.Keys.Contains(method.SizeKey);
 
     /// <summary>Whether a form has a setting.</summary>
     /// <param name="form">The form.</param>
     /// <param name="setting">The setting, by PEFT's name.</param>
-    public static bool Knows(DeltaForm form, string setting) => MethodOf(form).Keys.Contains(setting);
+    public static bool Knows(DeltaForm form, string setting) => DeltaMethods.Of(form).Keys.Contains(setting);
 
     /// <summary>The settings that a form has, by PEFT's names.</summary>
     /// <param name="form">The form.</param>
-    public static IReadOnlyList<string> SettingsOf(DeltaForm form) => MethodOf(form).Keys;
-
-    private static DeltaMethod MethodOf(DeltaForm form) =>
-        DeltaMethods.Of(AdapterConfiguration.Of(new JsonObject { ["peft_type"] = forms[form].Type }, "form"));
+    public static IReadOnlyList<string> SettingsOf(DeltaForm form) => DeltaMethods.Of(form).Keys;
 
     private static void CheckBudget(DeltaSpec spec, string place)
     {
@@ -113,19 +74,19 @@ public static class DeltaPlan
         if (spec.Roles is not null && spec.TargetModules is not null)
             throw new InputException("method: roles and targetModules both name the sockets; give one of them.");
         CheckBudget(spec, "method");
-        var (type, usual) = forms[spec.Form];
+        var method = DeltaMethods.Of(spec.Form);
         var content = new JsonObject
         {
-            ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = type, ["revision"] = null,
+            ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = method.Type, ["revision"] = null,
             ["task_type"] = Task(model),
         };
         // PEFT's other kinds know no such setting, and say so when they read it.
-        if (withBias.Contains(spec.Form)) content["bias"] = "none";
+        if (method.HasBias) content["bias"] = "none";
         if (spec.Layers is { } asked
             && asked.FirstOrDefault(layer => layer > model.Projections.Max(map => map.Layer), -1) is >= 0 and var odd)
             throw new InputException($"method.layers names {odd}; the model has {model.Projections.Max(map => map.Layer) + 1} layers, "
                 + "counted from 0.");
-        if (withoutSockets.Contains(spec.Form))
+        if (!method.HasSockets)
         {
             if (spec.Roles is not null || spec.TargetModules is not null)
                 throw new InputException($"method: {spec.Form} stands before the rows or beside them and has no sockets; leave roles and "
@@ -133,29 +94,30 @@ public static class DeltaPlan
             if (spec.Form == DeltaForm.AdaptionPrompt && spec.Layers is not null)
                 throw new InputException("method.layers: adaption prompts go to the uppermost layers; say how many with settings: "
                     + "{adapter_layers: ...}.");
-            content[spec.Form == DeltaForm.AdaptionPrompt ? "adapter_len" : "num_virtual_tokens"] = 8;
+            content[method.SizeKey] = 8;
         }
         else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null || spec.Layers is not null)
         {
             var modules = InLayers(
                 model,
                 spec.TargetModules
-                    ?? (spec.Form == DeltaForm.Bitfit && spec.Roles is null ? Biases(model) : Modules(model, spec.Roles ?? usual)),
+                    ?? (spec.Form == DeltaForm.Bitfit && spec.Roles is null ? Biases(model) : Modules(model, spec.Roles ?? method.Roles)),
                 spec.Layers,
-                wholeNames: withoutLayers.Contains(spec.Form));
+                wholeNames: !method.HasLayers);
             content["target_modules"] = AdapterConfiguration.Named(modules);
             if (spec.Form == DeltaForm.Ia3)
                 content["feedforward_modules"] = new JsonArray([.. Ends(model, model.Projections.Where(map => map.Role == Role.Down))
                     .Where(modules.Contains).Select(module => JsonValue.Create(module))]);
         }
-        if (spec.Layers is not null && !withoutLayers.Contains(spec.Form))
+        if (spec.Layers is not null && method.HasLayers)
             content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
         var configuration = AdapterConfiguration.Of(content, "method.settings");
-        configuration.Understands(DeltaMethods.Of(configuration).Keys, strict: true);
-        IdleSettings.Check(configuration, sized: spec.Budget is null);
+        configuration.Understands(method.Keys, strict: true);
+        IdleSetting.Check(configuration, sized: spec.Budget is null);
         NamedSockets.Check(model, configuration);
-        if (spec.Budget is not null) IdleSettings.Check(configuration = Solve(model, content, spec.Budget));
+        if (spec.Budget is not null) IdleSetting.Check(configuration = Solve(model, content, spec.Budget));
+        configuration.Fill(method.Defaults);
         Fit(configuration, model);
         LearnHead(configuration, model);
         return configuration;
@@ -230,17 +192,14 @@ public static class DeltaPlan
         }
     }
 
-    /// <summary>Says whether maps that are changed are held turned in the model, as GPT-2's are.</summary>
+    /// <summary>Says whether maps that are changed are stored transposed in the model, as GPT-2's are.</summary>
     /// <param name="configuration">A configuration for the model.</param>
     /// <param name="model">The model.</param>
     internal static void Fit(AdapterConfiguration configuration, LanguageModel model)
     {
-        if (turned.Contains(configuration.Type) && model.Projections.Any(map => map.Transposed && configuration.Targets(map)))
+        if (DeltaMethods.Of(configuration).KnowsTransposed && model.Projections.Any(map => map.Transposed && configuration.Targets(map)))
             configuration.Set("fan_in_fan_out", true);
     }
-
-    // PEFT's kinds that know maps which are held turned.
-    private static readonly string[] turned = ["LORA", "ADALORA", "VERA", "IA3", "FOURIERFT"];
 
     /// <summary>The modules that sockets mean, by the ends of their names where those say the same.</summary>
     /// <param name="model">The model.</param>

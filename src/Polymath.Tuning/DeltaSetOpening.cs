@@ -7,21 +7,14 @@ namespace Polymath.Tuning;
 /// <summary>How a set comes onto a model: fresh, or from files.</summary>
 public sealed partial class DeltaSet
 {
-    /// <summary>Attaches fresh low-rank deltas.</summary>
+    /// <summary>Attaches a fresh delta as a recipe describes it.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="method">The settings.</param>
+    /// <param name="spec">The description.</param>
     /// <param name="seed">The run's seed.</param>
-    /// <param name="basis">The base model's name or folder, for the file.</param>
-    public static DeltaSet Fresh(LanguageModel model, LoraMethod method, long seed, string basis = "")
-    {
-        ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(method);
-        var configuration = Deltas.Lora.Configure(method, method.TargetModules ?? model.DefaultTargets, basis, DeltaPlan.Task(model));
-        DeltaPlan.Fit(configuration, model);
-        NamedSockets.Check(model, configuration);
-        DeltaPlan.LearnHead(configuration, model);
-        return Fresh(model, configuration, seed);
-    }
+    /// <param name="encode">Turns a text into the model's tokens, for prompts that start as one; null where no tokenizer is at
+    /// hand.</param>
+    public static DeltaSet Fresh(LanguageModel model, DeltaSpec spec, long seed, Func<string, int[]>? encode = null) =>
+        Fresh(model, DeltaPlan.Configure(model, spec), seed, encode);
 
     /// <summary>Attaches a fresh adapter.</summary>
     /// <param name="model">The model.</param>
@@ -78,7 +71,8 @@ public sealed partial class DeltaSet
         var fit = model.Projections.Where(projection => ends.Any(end => projection.Name.EndsWith("." + end, StringComparison.Ordinal)))
             .All(projection => weights.Targets.Contains(projection.Name));
         var configuration = Deltas.Lora.Configure(
-            new LoraMethod(R: weights.Rank, LoraAlpha: alpha, LoraDropout: 0),
+            weights.Rank,
+            alpha,
             fit ? ends : [.. weights.Targets],
             basis,
             DeltaPlan.Task(model));

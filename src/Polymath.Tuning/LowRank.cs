@@ -94,7 +94,11 @@ public sealed class LowRank : IDisposable
             content[$"{AdapterConfiguration.Prefix}{module}.lora_B.weight"] = cat([b, zeros(b.size(0), missing)], 1).contiguous();
         }
         var whole = Deltas.Lora.Configure(
-            new LoraMethod(R: rank, LoraAlpha: rank), [.. factors.Keys], basis.Text("base_model_name_or_path") ?? "");
+            rank,
+            rank,
+            [.. factors.Keys],
+            basis.Text("base_model_name_or_path") ?? "",
+            "CAUSAL_LM");
         if (model is not null) DeltaPlan.Fit(whole, model);
         var json = (JsonObject)JsonNode.Parse(whole.ToJson())!;
         json["task_type"] = basis.Text("task_type");

@@ -32,7 +32,7 @@ static class AdapterMergeVerb
             TorchRuntime.Load();
             var source = work.Hubs.Adapter(parsed, parsed.GetRequiredValue(adapter))!;
             using var model = Noted.Open(place);
-            model.Hold(parsed.GetValue(precision));
+            model.Quantize(parsed.GetValue(precision));
             var width = name is null ? ModelWriter.TypeOf(model) : ModelWriter.Types[name];
             using var deltas = DeltaSet.Load(model, source, work.AnyBase.Read(parsed));
             var merged = deltas.Merged();

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
@@ -13,8 +11,6 @@ namespace Polymath.Cli.Verbs;
 /// </summary>
 static class ClassifyVerb
 {
-    private static readonly JsonSerializerOptions layout = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     internal static Command Make()
     {
         var choice = new ModelChoice();
@@ -38,7 +34,8 @@ static class ClassifyVerb
         using var opened = open();
         var answer = LabelReader.Read(opened.Text, [text], 1).Single();
         var head = opened.Text.Model.Labels!;
-        if (json) Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(head, answer) }.ToJsonString(layout));
+        if (json)
+            Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(head, answer) }.ToJsonString(JsonLayout.Line));
         else
             foreach (var (name, score) in Ranked(head, answer)) Console.WriteLine($"{name,-20} {score:F4}");
         if (answer.Cut && !json)
@@ -55,7 +52,7 @@ static class ClassifyVerb
         using var opened = open();
         foreach (var (answer, i) in LabelReader.Read(opened.Text, [.. rows.Select(row => row.Prompt)], rowsAtOnce)
             .Select((answer, i) => (answer, i)))
-            Console.WriteLine(rows[i].With("classified", Answer(opened.Text.Model.Labels!, answer)).ToJsonString(layout));
+            Console.WriteLine(rows[i].With("classified", Answer(opened.Text.Model.Labels!, answer)).ToJsonString(JsonLayout.Line));
         return Outcome.Done;
     }
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using Polymath.Models;
 using Polymath.Recipes;
@@ -13,9 +12,6 @@ namespace Polymath.Cli.Verbs;
 static class DataVerb
 {
     private const int CutShown = 40;
-
-    private static readonly JsonSerializerOptions layout =
-        new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
     internal static Command Make() => new("data", "Looks at data.") { Preview() };
 
@@ -49,7 +45,7 @@ static class DataVerb
             if (most < 1) throw new InputException($"--max-length is {most}; it must be at least 1.");
             var name = parsed.GetRequiredValue(source);
             var recipe = new Recipe(
-                "preview", new CheckpointSpec("."), new Dictionary<string, DataSpec> { [name] = reading.Read(parsed, name) }, []);
+                "preview", new PretrainedSpec("."), new Dictionary<string, DataSpec> { [name] = reading.Read(parsed, name) }, []);
             var (read, report) = hubs.Show(parsed, hub =>
             {
                 var corpora = new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache(), hub: hub);
@@ -64,7 +60,7 @@ static class DataVerb
                 most ?? int.MaxValue,
                 count,
                 report);
-            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(preview, layout));
+            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(preview, JsonLayout.RecordLine));
             else Show(preview);
             return Outcome.Done;
         }));

@@ -107,7 +107,7 @@ static class DeltaVerb
             Settings = settings,
         };
         return [new ShownDelta(
-            Words.Of(spec.Form), "", Trains: true, model => DeltaSet.Fresh(model, DeltaPlan.Configure(model, spec), 0, _ => [0]))];
+            Words.Of(spec.Form), "", Trains: true, model => DeltaSet.Fresh(model, spec, 0, _ => [0]))];
     }
 
     private static void Print(LanguageModel model, IReadOnlyList<ShownDelta> shown, bool alone, bool json)

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Models;
@@ -16,9 +15,6 @@ namespace Polymath.Cli.Verbs;
 /// </summary>
 static class GenerateVerb
 {
-    private static readonly JsonSerializerOptions layout =
-        new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
-
     internal static Command Make()
     {
         var choice = new ModelChoice(named: true);
@@ -75,7 +71,7 @@ static class GenerateVerb
                     prompt, text = text.ToString(), tokens = answer, promptTokens = ids.Length,
                     finish = Finish(model, ids, answer, settings), seed = settings.Seed, seconds, tokensPerSecond = answer.Length / seconds,
                 },
-                layout)
+                JsonLayout.RecordLine)
             : "");
         if (!json) ContextEnd.Tell(model, ids.Length, answer.Length, settings);
         return Outcome.Done;
@@ -114,7 +110,7 @@ static class GenerateVerb
                 ["tokens"] = new JsonArray([.. answer.Tokens.Select(token => JsonValue.Create(token))]),
                 ["promptTokens"] = prompts[i].Length,
                 ["finish"] = Finish(model, prompts[i], answer.Tokens, settings),
-            }).ToJsonString(layout));
+            }).ToJsonString(JsonLayout.RecordLine));
         return Outcome.Done;
     }
 

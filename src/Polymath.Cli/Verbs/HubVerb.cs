@@ -90,7 +90,7 @@ static class HubVerb
             if (parsed.GetValue(json))
             {
                 Console.WriteLine(
-                    JsonSerializer.Serialize(new { source = address.Source, commit = listing.Commit, files }, TokenizerVerb.Layout));
+                    JsonSerializer.Serialize(new { source = address.Source, commit = listing.Commit, files }, JsonLayout.RecordLine));
                 return Outcome.Done;
             }
             var table = Wide.Table().AddColumn("file").AddColumn(new TableColumn("bytes").RightAligned()).AddColumn("digest");
@@ -120,7 +120,7 @@ static class HubVerb
             {
                 Console.WriteLine(JsonSerializer.Serialize(
                     new { huggingFace = settings.HuggingFace.Cache, modelScope = settings.ModelScope.Cache, repositories = cached },
-                    TokenizerVerb.Layout));
+                    JsonLayout.RecordLine));
                 return Outcome.Done;
             }
             if (cached.Count > 0)

@@ -117,7 +117,7 @@ static class ModelVerb
                     family, folder, sizes.Layers, sizes.HiddenSize, sizes.Heads, sizes.KeyValueHeads, sizes.HeadWidth, sizes.VocabularySize,
                     sizes.ContextLength, parameters = count, runBytes = bytes, trainBytes = training, notes = model.Notes, weights,
                 },
-                TokenizerVerb.Layout));
+                JsonLayout.RecordLine));
             return;
         }
         Console.WriteLine($"{family} in {folder}");
@@ -147,7 +147,7 @@ static class ModelVerb
         {
             var place = TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)));
             var hash = ModelFolder.Hash(place);
-            Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(new { folder = place, hash }, TokenizerVerb.Layout) : hash);
+            Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(new { folder = place, hash }, JsonLayout.RecordLine) : hash);
             return Outcome.Done;
         }));
         return command;

@@ -24,17 +24,15 @@ sealed class StageDeltas(Recipe recipe, string baseFolder)
         var stage = recipe.Stages.FirstOrDefault(stage => stage.Name == name)
             ?? throw new InputException($"--stage is '{name}', and the recipe {recipe.Name} has no such stage. "
                 + $"{Nearest.Hint(name, [.. recipe.Stages.Select(stage => stage.Name)], "stages")}.");
-        var method = MethodOf(stage);
+        var method = stage.Method?.Plain();
         if (method is AdaptersMethod several) return [.. several.Adapters.Select(pair => One(pair.Key, pair.Value))];
-        if (method is LoraMethod or DeltaSpec)
-            return [Fresh(method is DeltaSpec delta ? Words.Of(delta.Form) : "lora", "", method, trains: true)];
+        if (method is DeltaSpec delta)
+            return [Fresh(Words.Of(delta.Form), "", delta, trains: true)];
         var others =
-            recipe.Stages.Where(other => MethodOf(other) is LoraMethod or DeltaSpec or AdaptersMethod).Select(other => other.Name).ToList();
+            recipe.Stages.Where(other => other.Method?.Plain() is DeltaSpec or AdaptersMethod).Select(other => other.Name).ToList();
         throw new InputException($"The stage {name} trains weights of the model itself (method: {method?.Kind ?? "full"}) and attaches no "
             + $"delta. {(others.Count == 0 ? "No stage of this recipe does." : $"Stages that do: {string.Join(", ", others)}.")}");
     }
-
-    private static MethodSpec? MethodOf(StageSpec stage) => stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
 
     private ShownDelta One(string name, AdapterSpec spec)
     {
@@ -54,9 +52,7 @@ sealed class StageDeltas(Recipe recipe, string baseFolder)
         return found with { Name = name, Note = $"of the stage {spec.Stage}{(spec.Frozen ? ", frozen" : "")}", Trains = !spec.Frozen };
     }
 
-    private static ShownDelta Fresh(string name, string note, MethodSpec method, bool trains) =>
-        new(name, note, trains, model => method is DeltaSpec delta
-            // How big a prompt is does not depend on what its text says.
-            ? DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), 0, _ => [0])
-            : DeltaSet.Fresh(model, (LoraMethod)method, 0));
+    // How big a prompt is does not depend on what its text says.
+    private static ShownDelta Fresh(string name, string note, DeltaSpec delta, bool trains) =>
+        new(name, note, trains, model => DeltaSet.Fresh(model, delta, 0, _ => [0]));
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -13,8 +12,6 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath template</c>: the shipped chat templates, and what a template makes of a conversation.</summary>
 static partial class TemplateVerb
 {
-    private static readonly JsonSerializerOptions layout = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     internal static Command Make() => new("template", "Looks at chat templates.") { List(), Render() };
 
     private static Command List()
@@ -86,7 +83,7 @@ static partial class TemplateVerb
             var shaped = RowShape.Read(new SourceRow(values, place, ReadingRules.Of(spec)), DataShape.Auto)[0];
             return new Row("messages", DataSplit.Train, shaped.Fields, Place: place);
         }
-        var recipe = new Recipe("render", new CheckpointSpec("."), new Dictionary<string, DataSpec> { [file] = spec }, []);
+        var recipe = new Recipe("render", new PretrainedSpec("."), new Dictionary<string, DataSpec> { [file] = spec }, []);
         return new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache()).Rows(file)[0];
     }
 
@@ -128,7 +125,7 @@ static partial class TemplateVerb
                 weights = row?.Learn,
                 tokens = row?.Ids.Select(id => tokenizer!.TokenOf(id)),
                 remarks = rendering.Remarks.Select(remark => $"message {remark.Message + 1}: {remark.Kind} {remark.Name}".TrimEnd()),
-            }, layout));
+            }, JsonLayout.Line));
             return;
         }
         Console.WriteLine(mask

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using Polymath.Models;
 using Polymath.Recipes;
@@ -11,9 +10,6 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath tokenizer</c>: info, encode, decode, train, verify, convert.</summary>
 static class TokenizerVerb
 {
-    internal static readonly JsonSerializerOptions Layout =
-        new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
-
     internal static Command Make() => new(
         "tokenizer",
         "Looks at, uses, checks and trains tokenizers.") { Info(), Encode(), Decode(), TokenizerTrainVerb.Make(), Verify(), Convert() };
@@ -44,7 +40,7 @@ static class TokenizerVerb
             if (parsed.GetValue(json))
             {
                 Console.WriteLine(JsonSerializer.Serialize(
-                    new { description, special = special.ToDictionary(pair => pair.Key, pair => pair.Value) }, Layout));
+                    new { description, special = special.ToDictionary(pair => pair.Key, pair => pair.Value) }, JsonLayout.RecordLine));
                 return Outcome.Done;
             }
             Console.WriteLine($"kind            {description.Kind}");
@@ -88,7 +84,8 @@ static class TokenizerVerb
             var source = written ?? (path is not null ? ReadText(path) : Console.In.ReadToEnd());
             var ids = parsed.GetValue(plain) ? tokenizer.EncodePlain(source) : tokenizer.Encode(source, parsed.GetValue(special));
             if (parsed.GetValue(json))
-                Console.WriteLine(JsonSerializer.Serialize(new { ids, tokens = ids.Select(tokenizer.TokenOf).ToArray() }, Layout));
+                Console.WriteLine(JsonSerializer.Serialize(
+                    new { ids, tokens = ids.Select(tokenizer.TokenOf).ToArray() }, JsonLayout.RecordLine));
             else
             {
                 Console.WriteLine(string.Join(' ', ids));
@@ -140,7 +137,7 @@ static class TokenizerVerb
                     throw new InputException($"The id {id} is not in the vocabulary of {tokenizer.VocabularySize:N0} tokens; ids go from 0 "
                         + $"to {tokenizer.VocabularySize - 1}.");
             var text = tokenizer.Decode(numbers, !parsed.GetValue(special));
-            Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(new { text }, Layout) : text);
+            Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(new { text }, JsonLayout.RecordLine) : text);
             return Outcome.Done;
         }));
         return command;
@@ -162,7 +159,7 @@ static class TokenizerVerb
                 Console.WriteLine(JsonSerializer.Serialize(
                     new { cases = count, failed = differences.Select(each => each.Case)
                         .Distinct().Count(), passed = differences.Count == 0, differences },
-                    Layout));
+                    JsonLayout.RecordLine));
             else Show(count, differences);
             return differences.Count == 0 ? Outcome.Done : Outcome.Failed;
         }));
@@ -214,7 +211,7 @@ static class TokenizerVerb
 
     private static string Cell(string text)
     {
-        var shown = JsonSerializer.Serialize(text.Length > 60 ? text[..60] + "..." : text, Layout)[1..^1];
+        var shown = JsonSerializer.Serialize(text.Length > 60 ? text[..60] + "..." : text, JsonLayout.RecordLine)[1..^1];
         return Markup.Escape(shown);
     }
 }

@@ -154,7 +154,7 @@ public sealed class Bert : LanguageModel
             throw new InputException($"A row has {batch.Positions.Max() + 1} tokens, the model's context {Sizes.ContextLength}. Cut or "
                 + "split it.");
         using var places = tensor(Array.ConvertAll(batch.Positions, place => (long)place + offset), device: Device);
-        var x = Tokens.Embed(batch.Ids) + positions.Value.index_select(0, places) + Kinds(batch);
+        var x = Tokens.Embed(batch.Ids) + positions.Value.index_select(0, places) + TokenTypeVectors(batch);
         x = first.Forward(x);                                                       // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
@@ -174,10 +174,10 @@ public sealed class Bert : LanguageModel
     }
 
     // Which of two texts a token belongs to; the first where nothing is said.
-    private Tensor Kinds(Batch batch)
+    private Tensor TokenTypeVectors(Batch batch)
     {
-        if (batch.Kinds is null) return kinds.Value[0];
-        using var of = tensor(Array.ConvertAll(batch.Kinds, kind => (long)kind), device: Device);
+        if (batch.TokenTypes is null) return kinds.Value[0];
+        using var of = tensor(Array.ConvertAll(batch.TokenTypes, kind => (long)kind), device: Device);
         return kinds.Value.index_select(0, of);
     }
 

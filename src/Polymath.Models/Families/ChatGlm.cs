@@ -122,13 +122,13 @@ public sealed class ChatGlm : LanguageModel
     {
         ArgumentNullException.ThrowIfNull(batch);
         var (places, steps, reach) = Places(batch, cache);
-        Turns inPrompt = rotary.At(places, Device), inAnswer = rotary.At(steps, Device);
+        RotaryAngles inPrompt = rotary.At(places, Device), inAnswer = rotary.At(steps, Device);
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
             var y = block.Before.Forward(x);
             var heads = block.QueryKeyValue.Forward(y).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
-            Tensor query = Turn(heads.select(2, 0), inPrompt, inAnswer), key = Turn(heads.select(2, 1), inPrompt, inAnswer);
+            Tensor query = Rotate(heads.select(2, 0), inPrompt, inAnswer), key = Rotate(heads.select(2, 1), inPrompt, inAnswer);
             x = y * alpha + block.Output.Forward(block.Place.Attend(
                 batch,
                 query,
@@ -145,7 +145,7 @@ public sealed class ChatGlm : LanguageModel
     }
 
     // One half of a head turns by the place in the prompt, the other by the place in the answer.
-    private Tensor Turn(Tensor heads, Turns inPrompt, Turns inAnswer)
+    private Tensor Rotate(Tensor heads, RotaryAngles inPrompt, RotaryAngles inAnswer)
     {
         if (!twoDimensional) return inPrompt.Apply(heads.contiguous());
         var halves = heads.chunk(2, -1);

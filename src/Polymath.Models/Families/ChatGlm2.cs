@@ -134,7 +134,7 @@ public sealed class ChatGlm2 : LanguageModel
         Block block,
         Tensor x,
         Batch batch,
-        Turns turns,
+        RotaryAngles turns,
         KeyValueCache? cache)
     {
         var mixed = block.QueryKeyValue.Forward(x);

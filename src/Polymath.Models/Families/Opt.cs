@@ -110,6 +110,9 @@ public sealed class Opt : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
 
     /// <inheritdoc/>
+    public override IReadOnlyList<string> MadeOrder { get; } = ["k_proj", "v_proj", "q_proj", "out_proj"];
+
+    /// <inheritdoc/>
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);

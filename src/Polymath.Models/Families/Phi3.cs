@@ -93,6 +93,9 @@ public sealed class Phi3 : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["qkv_proj"];
 
     /// <inheritdoc/>
+    public override IReadOnlyList<string> MadeOrder { get; } = ["o_proj", "qkv_proj"];
+
+    /// <inheritdoc/>
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -117,7 +120,7 @@ public sealed class Phi3 : LanguageModel
         Block block,
         Tensor x,
         Batch batch,
-        Turns turns,
+        RotaryAngles turns,
         KeyValueCache? cache)
     {
         // queries, keys, values

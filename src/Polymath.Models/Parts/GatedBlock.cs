@@ -18,7 +18,7 @@ public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm bet
     /// <param name="batch">The rows.</param>
     /// <param name="turns">The rotary turns.</param>
     /// <param name="cache">What was read before, or null.</param>
-    public Tensor Forward(Tensor x, Batch batch, Turns turns, KeyValueCache? cache)
+    public Tensor Forward(Tensor x, Batch batch, RotaryAngles turns, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
         if (cache is not null && !batch.StartsFresh && Weights() is { } weights && BlockStep.Takes(x, weights))

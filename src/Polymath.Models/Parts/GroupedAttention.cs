@@ -171,7 +171,7 @@ public sealed class GroupedAttention
     /// <param name="batch">The rows.</param>
     /// <param name="turns">The rotary turns.</param>
     /// <param name="cache">What was read before, or null.</param>
-    public Tensor Forward(Tensor x, Batch batch, Turns turns, KeyValueCache? cache)
+    public Tensor Forward(Tensor x, Batch batch, RotaryAngles turns, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(turns);
         var maps = Projection.Together(x, query, key, value);

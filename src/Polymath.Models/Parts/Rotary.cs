@@ -7,7 +7,7 @@ namespace Polymath.Models.Parts;
 /// <param name="Cosine">[tokens, R/2].</param>
 /// <param name="Sine">[tokens, R/2].</param>
 /// <param name="Interleaved">Whether neighbours pair, not halves.</param>
-public sealed record Turns(Tensor Cosine, Tensor Sine, bool Interleaved)
+public sealed record RotaryAngles(Tensor Cosine, Tensor Sine, bool Interleaved)
 {
     /// <summary>Turns the heads of x [tokens, heads, D].</summary>
     /// <param name="x">The heads.</param>
@@ -46,12 +46,12 @@ public sealed class Rotary : IDisposable
     /// <summary>The turns of tokens at positions.</summary>
     /// <param name="positions">The positions.</param>
     /// <param name="device">Where they are wanted.</param>
-    public Turns At(int[] positions, Device device)
+    public RotaryAngles At(int[] positions, Device device)
     {
         ArgumentNullException.ThrowIfNull(positions);
         Extend(positions.Length == 0 ? 1 : positions.Max() + 1, device);
         using var index = tensor(positions, dtype: ScalarType.Int32, device: device);
-        return new Turns(cosines!.index_select(0, index), sines!.index_select(0, index), interleaved);
+        return new RotaryAngles(cosines!.index_select(0, index), sines!.index_select(0, index), interleaved);
     }
 
     private void Extend(int count, Device device)

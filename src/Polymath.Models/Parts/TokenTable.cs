@@ -33,7 +33,7 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
 
     /// <summary>Lets the head read another weight from here on.</summary>
     /// <param name="weight">The weight [vocabulary, width].</param>
-    internal void Turn(Weight weight)
+    internal void UseAsHead(Weight weight)
     {
         Head = weight;
         HeadMap.Weight = weight;

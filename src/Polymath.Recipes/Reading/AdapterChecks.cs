@@ -158,7 +158,7 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
                 $"{at}.stage",
                 $"the stage '{name}' keeps no adapter apart",
                 "give it a method of the kind lora, delta or adapters with merge: false");
-        else if (InnerOf(spec) is AdaptersMethod { Together: not Together.Combine, Adapters: { Count: > 1 } several }
+        else if (spec.Method?.Plain() is AdaptersMethod { Together: not Together.Combine, Adapters: { Count: > 1 } several }
             && !several.ContainsKey(adapter))
             checks.Fault(
                 at,
@@ -172,8 +172,6 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
                 $"move '{changed.Name}' before '{name}', or give it a method with merge: false");
     }
 
-    private static MethodSpec? InnerOf(StageSpec spec) => spec.Method is PromptMethod prompt ? prompt.Train : spec.Method;
-
     private static bool StaysApart(StageSpec spec) =>
-        InnerOf(spec) is DeltaSpec { Merge: false } or LoraMethod { Merge: false } or AdaptersMethod { Merge: false };
+        spec.Method?.Plain() is DeltaSpec { Merge: false } or AdaptersMethod { Merge: false };
 }

@@ -1,5 +1,3 @@
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace Polymath.Recipes;
@@ -7,9 +5,6 @@ namespace Polymath.Recipes;
 /// <summary>Writes the JSON schema of recipes (draft 2020-12), for completion in editors and for forms.</summary>
 public static class RecipeSchema
 {
-    private static readonly JsonSerializerOptions Layout =
-        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     /// <summary>
     /// The schema. Descriptions come from <c>Polymath.Recipes.xml</c> beside the assembly; without that file there are none.
     /// </summary>
@@ -28,6 +23,6 @@ public static class RecipeSchema
             ["propertyNames"] = new JsonObject { ["enum"] = known },
         };
         root["$defs"] = writer.Definitions();
-        return root.ToJsonString(Layout);
+        return root.ToJsonString(JsonLayout.Indented);
     }
 }

@@ -53,7 +53,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             new AdapterChecks(checks, stage, adapters, at).Run();
         if (trained is FreezeMethod freeze)
             Freeze(freeze, at);
-        if (stage.Optimizer is { LoraPlusRatio: not 1 } && !TrainsB(trained) && checks.Sound(At("optimizer.loraPlusRatio"), at))
+        if (stage.Optimizer is { LoraPlusRatio: not 1 } && !TrainsB(trained?.Plain()) && checks.Sound(At("optimizer.loraPlusRatio"), at))
             checks.Fault(
                 At("optimizer.loraPlusRatio"),
                 "LoRA+ sets the rate of low-rank deltas' B apart, and this stage trains none",
@@ -77,7 +77,6 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     // What an earlier stage or a folder brings is seen when it is there.
     private static bool TrainsB(MethodSpec? method) => method switch
     {
-        LoraMethod => true,
         DeltaSpec delta => delta.TrainsB(),
         AdaptersMethod { Adapters: { } several } =>
             several.Values.Any(adapter => adapter is { Frozen: false, Optimizer: null } && adapter.Delta?.TrainsB() != false),

@@ -114,7 +114,7 @@ public static class HalfProduct
         {
             var result = empty(inputs[0].size(0), weight.size(0));
             if (result.numel() > 0) Into(result, inputs[0], weight);
-            weight = Hold(weight);
+            weight = SaveForBackward(weight);
             return result;
         }
 

@@ -34,7 +34,7 @@ public sealed class MapRows : Fused
     {
         ArgumentNullException.ThrowIfNull(inputs);
         // The leaves themselves: their gradients are added to.
-        (x, weight, bias) = (Hold(inputs[0]), inputs[1], inputs[2]);
+        (x, weight, bias) = (SaveForBackward(inputs[0]), inputs[1], inputs[2]);
         using Tensor rows = weight.narrow(0, first, count), own = bias.narrow(0, first, count);
         return nn.functional.linear(x, rows, own);
     }

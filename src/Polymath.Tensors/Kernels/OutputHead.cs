@@ -134,8 +134,8 @@ public static unsafe class OutputHead
         {
             var (hidden, head) = (inputs[0], inputs[1]);
             using var scores = empty(hidden.size(0));
-            gradHidden = wantsHidden ? Hold(empty_like(hidden)) : null;
-            gradHead = wantsHead ? Hold(zeros_like(head)) : null;
+            gradHidden = wantsHidden ? SaveForBackward(empty_like(hidden)) : null;
+            gradHead = wantsHead ? SaveForBackward(zeros_like(head)) : null;
             Walk(
                 hidden,
                 head,
@@ -172,7 +172,8 @@ public static unsafe class OutputHead
 
         protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
         {
-            (hidden, head, wantsHidden, wantsHead) = (Hold(inputs[0]), Hold(inputs[1]), inputs[0].requires_grad, inputs[1].requires_grad);
+            (hidden, head) = (SaveForBackward(inputs[0]), SaveForBackward(inputs[1]));
+            (wantsHidden, wantsHead) = (inputs[0].requires_grad, inputs[1].requires_grad);
             var scores = empty(hidden.size(0));
             Walk(
                 hidden,

@@ -126,9 +126,9 @@ public sealed unsafe class RaggedAttention : Fused
     /// <inheritdoc/>
     protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
     {
-        (query, key, value) = (Hold(inputs[0]), Hold(inputs[1]), Hold(inputs[2]));
+        (query, key, value) = (SaveForBackward(inputs[0]), SaveForBackward(inputs[1]), SaveForBackward(inputs[2]));
         var made = empty_like(query);
-        (result, logSum) = (Hold(made), Hold(empty(query.size(0), query.size(1), dtype: ScalarType.Float32)));
+        (result, logSum) = (SaveForBackward(made), SaveForBackward(empty(query.size(0), query.size(1), dtype: ScalarType.Float32)));
         var state = Shape();
         fixed (int* rows = reach.QueryOffsets, keyRows = reach.KeyOffsets, first = reach.First, last = reach.Last)
         {

@@ -46,9 +46,9 @@ public sealed unsafe class RmsNorm : Fused
     /// <inheritdoc/>
     protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
     {
-        (x, weight, wantsWeight) = (Hold(inputs[0]), Hold(inputs[1]), inputs[1].requires_grad);
+        (x, weight, wantsWeight) = (SaveForBackward(inputs[0]), SaveForBackward(inputs[1]), inputs[1].requires_grad);
         var result = empty_like(x);
-        inverse = Hold(empty(x.size(0), dtype: ScalarType.Float32));
+        inverse = SaveForBackward(empty(x.size(0), dtype: ScalarType.Float32));
         var state = Shape();
         state.Out = (float*)LibTorch.Data(result);
         LibTorch.For(state.Rows, 32, &ForwardRows, &state);

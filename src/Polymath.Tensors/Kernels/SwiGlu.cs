@@ -36,7 +36,7 @@ public sealed unsafe class SwiGlu : Fused
     /// <inheritdoc/>
     protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
     {
-        (gate, up) = (Hold(inputs[0]), Hold(inputs[1]));
+        (gate, up) = (SaveForBackward(inputs[0]), SaveForBackward(inputs[1]));
         var result = empty_like(gate);
         var state = new State { Gate = (float*)LibTorch.Data(gate), Up = (float*)LibTorch.Data(up), Out = (float*)LibTorch.Data(result) };
         LibTorch.For(gate.numel(), Grain, &ForwardRun, &state);

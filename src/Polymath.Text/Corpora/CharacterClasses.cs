@@ -27,7 +27,7 @@ public sealed class CharacterClasses
     {
         var named = classes.OrderBy(entry => entry.Key)
             .ToDictionary(entry => new Rune(entry.Key).ToString(), entry => entry.Value, StringComparer.Ordinal);
-        AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(named, TableJson.Options));
+        AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(named, JsonLayout.Indented));
     }
 
     /// <summary>Reads a table that <see cref="Save"/> has written.</summary>

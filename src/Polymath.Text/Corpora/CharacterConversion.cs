@@ -56,7 +56,7 @@ public sealed class CharacterConversion
 
     /// <summary>Writes the table as JSON; the file is whole or not there.</summary>
     /// <exception cref="InputException">The file cannot be written.</exception>
-    public void Save(string file) => AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(entries, TableJson.Options));
+    public void Save(string file) => AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(entries, JsonLayout.Indented));
 
     /// <summary>Reads a table that <see cref="Save"/> has written.</summary>
     /// <exception cref="InputException">The file is missing or damaged.</exception>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Polymath.Recipes;
 
 namespace Polymath.Text;
 
@@ -63,7 +64,7 @@ internal static class JsonValues
         null => null,
         JsonArray list => string.Join(join, list.Select(item => Text(item, join) ?? "")),
         JsonValue plain when plain.GetValueKind() == JsonValueKind.String => plain.GetValue<string>(),
-        _ => value.ToJsonString(TableJson.Compact),
+        _ => value.ToJsonString(JsonLayout.Line),
     };
 
     /// <summary>A number as it is written in JSON; null for anything else.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Polymath.Recipes;
 
 namespace Polymath.Text.Templates;
 
@@ -41,7 +42,7 @@ internal static class MessageForms
             Arguments(message, value =>
             {
                 twice |= MessageText.Words(value) is { } words && JsonValues.Parse(words) is JsonObject
-                    && text.Contains(JsonValue.Create(words).ToJsonString(TableJson.Compact), StringComparison.Ordinal);
+                    && text.Contains(JsonValue.Create(words).ToJsonString(JsonLayout.Line), StringComparison.Ordinal);
                 return null;
             });
         }
@@ -57,7 +58,7 @@ internal static class MessageForms
     }
 
     private static bool Written(JsonObject message) =>
-        Arguments(message, value => value is JsonObject or JsonArray ? JsonValue.Create(value.ToJsonString(TableJson.Compact)) : null);
+        Arguments(message, value => value is JsonObject or JsonArray ? JsonValue.Create(value.ToJsonString(JsonLayout.Line)) : null);
 
     private static bool Opened(JsonObject message) =>
         Arguments(message, value => MessageText.Words(value) is { } text && JsonValues.Parse(text) is JsonObject members ? members : null);

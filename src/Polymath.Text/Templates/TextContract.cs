@@ -23,9 +23,6 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
 
     private static readonly string[] golden = ["以《江雪》为题，写一首五言绝句。", "Hello, world!\n  <|end|> 2 + 2 = 4"];
 
-    private static readonly JsonSerializerOptions layout =
-        new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     /// <summary>A message as the model reads it.</summary>
     /// <param name="message">What the user typed.</param>
     public string Convert(string message) => Conversions.Aggregate(message, (text, table) => table.Convert(text));
@@ -81,17 +78,17 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         for (var i = 0; i < Conversions.Count; i++) Conversions[i].Save(Path.Combine(folder, TableName(i)));
         var content = new JsonObject
         {
-            ["template"] = JsonSerializer.SerializeToNode(Template, layout),
+            ["template"] = JsonSerializer.SerializeToNode(Template, JsonLayout.Indented),
             ["conversions"] = new JsonArray([.. Enumerable.Range(0, Conversions.Count).Select(i => JsonValue.Create(TableName(i)))]),
         };
         if (Layout is not null)
         {
-            content["tokens"] = JsonSerializer.SerializeToNode(Layout.Tokens, layout);
+            content["tokens"] = JsonSerializer.SerializeToNode(Layout.Tokens, JsonLayout.Indented);
             if (Layout.Chosen is not null) content["chosen"] = Layout.Chosen;
             if (Layout.Variables is not null) content["variables"] = Layout.Variables.DeepClone();
         }
         content["golden"] = new JsonArray([.. Golden(tokenizer)]);
-        AtomicFile.WriteText(Path.Combine(folder, FileName), content.ToJsonString(layout) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, FileName), content.ToJsonString(JsonLayout.Indented) + "\n");
         SaveForPython(folder, tokenizer);
     }
 
@@ -133,7 +130,8 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         try
         {
             var content = JsonNode.Parse(File.ReadAllBytes(file))!;
-            var template = content["template"].Deserialize<ChatTemplate>(layout) ?? throw new InputException($"{file} has no template.");
+            var template = content["template"].Deserialize<ChatTemplate>(JsonLayout.Indented)
+                ?? throw new InputException($"{file} has no template.");
             var tables = content["conversions"]!.AsArray()
                 .Select(name => CharacterConversion.Load(Path.Combine(folder, Path.GetFileName(name!.ToString())))).ToList();
             var contract = new TextContract(template, tables);
@@ -142,7 +140,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
                 var templates = ChatFiles.Templates(folder);
                 if (templates.Count == 0)
                     throw new InputException($"{folder} has lost its {ChatFiles.Template}. Restore the folder's files.");
-                var chat = new ChatLayout(templates, tokens.Deserialize<Dictionary<string, string>>(layout)!);
+                var chat = new ChatLayout(templates, tokens.Deserialize<Dictionary<string, string>>(JsonLayout.Indented)!);
                 contract = contract with { Layout = chat.With(content["chosen"]?.ToString(), content["variables"] as JsonObject) };
             }
             foreach (var item in content["golden"]!.AsArray()) contract.Check(item!, folder, tokenizer);
@@ -226,7 +224,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             if (source is not null) own["chat_template"] = source;
             settings = own;
         }
-        AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Settings), settings.ToJsonString(layout) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Settings), settings.ToJsonString(JsonLayout.Indented) + "\n");
         if (source is not null) AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Template), source);
         foreach (var (name, template) in (Layout?.Templates ?? new Dictionary<string, JinjaTemplate>())
             .Where(pair => pair.Key != ChatFiles.Default))

@@ -1,5 +1,5 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
+using Polymath.Recipes;
 
 namespace Polymath.Text;
 
@@ -17,8 +17,6 @@ internal sealed class AddedBeside
     private const string Decoder = "added_tokens_decoder";
     private static readonly string[] purposes =
         ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-    private static readonly JsonSerializerOptions letters = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     private readonly List<AddedToken> listed = [], named = [];
     private readonly HashSet<string> filled = new(StringComparer.Ordinal);
 
@@ -91,7 +89,7 @@ internal sealed class AddedBeside
                 normalized = token.Normalized,
                 special = token.Special,
             }),
-            letters);
+            JsonLayout.Line);
         var reader = new Utf8JsonReader(content.AsSpan());
         reader.Read();
         var begin = (int)reader.TokenStartIndex + 1;

@@ -25,9 +25,6 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
 
     private static readonly Dictionary<string, TorchSharp.torch.Tensor> none = [];
 
-    private static readonly JsonSerializerOptions layout =
-        new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
-
     /// <summary>Throws when the disk lacks the space for the saves that will be kept, and one more while it is written.</summary>
     /// <param name="optimizer">What is saved.</param>
     /// <param name="beside">The bytes that are written beside the saves: the finished model.</param>
@@ -56,9 +53,9 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
                 Path.Combine(inside, MomentsFile),
                 optimizer.State()
                     .Concat((memory ?? none).Select(pair => KeyValuePair.Create(Memory + pair.Key, pair.Value))).ToDictionary());
-            AtomicFile.WriteText(Path.Combine(inside, StateFile), JsonSerializer.Serialize(state, layout) + "\n");
+            AtomicFile.WriteText(Path.Combine(inside, StateFile), JsonSerializer.Serialize(state, JsonLayout.IndentedRecord) + "\n");
             var sums = new[] { WeightsFile, MomentsFile, StateFile }.ToDictionary(name => name, name => Digest(Path.Combine(inside, name)));
-            AtomicFile.WriteText(Path.Combine(inside, ManifestFile), JsonSerializer.Serialize(sums, layout) + "\n");
+            AtomicFile.WriteText(Path.Combine(inside, ManifestFile), JsonSerializer.Serialize(sums, JsonLayout.IndentedRecord) + "\n");
         });
         // Saves after this step were found damaged, so they are not counted.
         foreach (var old in Steps().Where(step => step <= state.Step).SkipLast(settings.Keep).Where(step => step != state.BestStep))
@@ -117,7 +114,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         : [];
 
     private CheckpointState ReadState(int step) =>
-        JsonSerializer.Deserialize<CheckpointState>(File.ReadAllText(Path.Combine(PathOf(step), StateFile)), layout)!;
+        JsonSerializer.Deserialize<CheckpointState>(File.ReadAllText(Path.Combine(PathOf(step), StateFile)), JsonLayout.IndentedRecord)!;
 
     private static string? Fault(string path)
     {
@@ -125,7 +122,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         {
             var manifest = Path.Combine(path, ManifestFile);
             if (!File.Exists(manifest)) return $"{ManifestFile} is missing";
-            var sums = JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(manifest), layout)!;
+            var sums = JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(manifest), JsonLayout.IndentedRecord)!;
             if (sums.Count != 3 || !sums.ContainsKey(WeightsFile) || !sums.ContainsKey(MomentsFile) || !sums.ContainsKey(StateFile))
                 return $"{ManifestFile} does not name the three files of a save";
             foreach (var (name, sum) in sums)

@@ -173,15 +173,13 @@ public sealed class ComparisonPlan
         {
             Name = $"{recipe.Name}-{candidate.Folder}",
             Seed = candidate.Seed,
-            Model = model is null ? own.Model : new CheckpointSpec(model),
+            Model = model is null ? own.Model : new PretrainedSpec(model),
             Tokenizer = model is null ? own.Tokenizer : null,
         };
     }
 
-    private static BasePrecision? BaseOf(MethodSpec? method) => method switch
+    private static BasePrecision? BaseOf(MethodSpec? method) => method?.Plain() switch
     {
-        PromptMethod prompt => BaseOf(prompt.Train),
-        LoraMethod lora => lora.Base,
         DeltaSpec delta => delta.Base,
         AdaptersMethod several => several.Base,
         _ => null,

@@ -63,16 +63,8 @@ public sealed record ComparisonReport(
     IReadOnlyDictionary<string, string> Failed,
     EnvironmentReport Environment)
 {
-    private static readonly JsonSerializerOptions layout = new()
-    {
-        WriteIndented = true,
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
-    };
-
     /// <summary>The report as JSON.</summary>
-    public string ToJson() => JsonSerializer.Serialize(this, layout) + "\n";
+    public string ToJson() => JsonSerializer.Serialize(this, JsonLayout.IndentedRecord) + "\n";
 
     /// <summary>Gathers what the candidates' runs have written.</summary>
     /// <param name="plan">The comparison.</param>

@@ -134,7 +134,7 @@ public sealed class AbilityMeter(Materials materials)
     {
         ArgumentNullException.ThrowIfNull(model);
         double loss = 0, count = 0;
-        foreach (var part in Parts.Of(items, item => item.Tokens, TokensAtOnce))
+        foreach (var part in TokenChunks.Of(items, item => item.Tokens, TokensAtOnce))
         {
             using var scope = NewDisposeScope();
             using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
@@ -147,7 +147,7 @@ public sealed class AbilityMeter(Materials materials)
     private static double Accuracy(LanguageModel model, (Func<LanguageModel, Batch, Tensor> Scores, IReadOnlyList<Item> Items) task)
     {
         var right = 0;
-        foreach (var part in Parts.Of(task.Items, item => item.Tokens, TokensAtOnce))
+        foreach (var part in TokenChunks.Of(task.Items, item => item.Tokens, TokensAtOnce))
         {
             using var scope = NewDisposeScope();
             using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);

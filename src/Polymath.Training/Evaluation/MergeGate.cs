@@ -20,8 +20,6 @@ public sealed class MergeGate
     /// <summary>The divergence allowed when nothing else is said.</summary>
     public const double DefaultLimit = 1e-3;
 
-    private static readonly JsonSerializerOptions layout = new() { WriteIndented = true };
-
     private readonly List<int[]> prompts;
     private readonly List<float[]> before;
 
@@ -108,7 +106,7 @@ public sealed class MergeGate
                     prompts = report.Prompts, largest_logit_difference = Math.Min(report.Logit, double.MaxValue),
                     largest_divergence = Math.Min(report.Divergence, double.MaxValue), limit, passed = report.Divergence <= limit,
                 },
-                layout) + "\n");
+                JsonLayout.Indented) + "\n");
 
     private static float[] Logits(LanguageModel model, int[] prompt)
     {

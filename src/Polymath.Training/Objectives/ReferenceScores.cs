@@ -14,7 +14,7 @@ internal static class ReferenceScores
     /// <returns>For each item the sums of its rows, in order.</returns>
     internal static IEnumerable<float[]> Of(IEnumerable<Item> items, LanguageModel model)
     {
-        foreach (var part in Parts.Of(items, item => item.Tokens, TokensAtOnce))
+        foreach (var part in TokenChunks.Of(items, item => item.Tokens, TokensAtOnce))
         {
             foreach (var sums in Scored(part, model))
                 yield return sums;

@@ -132,7 +132,7 @@ public sealed class AdamW : IDisposable
             throw new InputException($"{folder} has no {File} and no {PeerMoments.File}: the adapter was kept without its optimizer's "
                 + $"state. {WithoutState}");
         if (own) LoadOwn(path, group);
-        else steps[group].fill_(PeerMoments.Read(peers, moments[group]));
+        else steps[group].fill_(PeerMoments.Read(peers, moments[group], Groups[group].MadeOrder));
     }
 
     /// <summary>What to do where there is no state that fits.</summary>

@@ -16,15 +16,14 @@ public static partial class PeerMoments
     /// <summary>The file's name.</summary>
     public const string File = "optimizer.pt";
 
-    // Where transformers makes the maps of a block in another order than they are used in.
-    private static readonly string[] opt = ["k_proj", "v_proj", "q_proj", "out_proj"], phi3 = ["o_proj", "qkv_proj"];
-
     /// <summary>Copies the moments of some weights out of a file.</summary>
     /// <param name="path">The file.</param>
     /// <param name="moments">The weights, map after map as the model uses them, and where their moments go.</param>
+    /// <param name="made">The maps of a block in the order in which transformers makes them; empty for the order of use.</param>
     /// <returns>The steps that were done.</returns>
     /// <exception cref="InputException">The file is damaged, of another optimizer, or of other weights.</exception>
-    internal static long Read(string path, IReadOnlyList<(Weight Weight, Tensor First, Tensor Second)> moments)
+    internal static long Read(
+        string path, IReadOnlyList<(Weight Weight, Tensor First, Tensor Second)> moments, IReadOnlyList<string> made)
     {
         InputException Wrong(string what) => new($"{path}: {what}. {AdamW.WithoutState}");
         if (moments.FirstOrDefault(entry => !entry.Weight.Name.Contains(".lora_", StringComparison.Ordinal)
@@ -33,7 +32,7 @@ public static partial class PeerMoments
                 + "outside experts are");
         using var file = PickledFile.OpenNested(path);
         var numbered = Numbered(file);
-        var ordered = Ordered(moments);
+        var ordered = Ordered(moments, made);
         if (numbered.Count != ordered.Count) throw Wrong($"it is of {numbered.Count} parameters, and the adapter trains {ordered.Count}");
         using var frozen = no_grad();
         var done = new HashSet<long>();
@@ -73,22 +72,24 @@ public static partial class PeerMoments
 
     // In the order of a Trainer's groups.
     private static List<(Weight Weight, Tensor First, Tensor Second)> Ordered(
-        IReadOnlyList<(Weight Weight, Tensor First, Tensor Second)> moments)
+        IReadOnlyList<(Weight Weight, Tensor First, Tensor Second)> moments, IReadOnlyList<string> made)
     {
-        var modules = InPeersOrder([.. moments.Select(entry => ModuleOf(entry.Weight.Name)).Distinct()]).ToList();
+        var modules = InPeersOrder([.. moments.Select(entry => ModuleOf(entry.Weight.Name)).Distinct()], made).ToList();
         return [.. moments.OrderBy(entry => Plain().IsMatch(entry.Weight.Name))
             .ThenBy(entry => modules.IndexOf(ModuleOf(entry.Weight.Name)))];
     }
 
     /// <summary>Modules in the order in which transformers makes them.</summary>
     /// <param name="modules">Their names, as the model uses them.</param>
-    public static IReadOnlyList<string> InPeersOrder(IReadOnlyList<string> modules)
+    /// <param name="made">The maps of a block in that order, by the end of their names; empty for the order of use.</param>
+    public static IReadOnlyList<string> InPeersOrder(IReadOnlyList<string> modules, IReadOnlyList<string> made)
     {
         ArgumentNullException.ThrowIfNull(modules);
+        var places = made.ToList();
         var first = modules.Select((module, place) => (module, place)).GroupBy(pair => Parent(pair.module))
             .ToDictionary(group => group.Key, group => group.Min(pair => pair.place), StringComparer.Ordinal);
         return [.. modules.OrderBy(module => first[Parent(module)])
-            .ThenBy(module => Array.IndexOf(module.Contains("decoder.layers.", StringComparison.Ordinal) ? opt : phi3, End(module)))];
+            .ThenBy(module => places.IndexOf(End(module)))];
     }
 
     private static string ModuleOf(string name) => name[..name.IndexOf(".lora_", StringComparison.Ordinal)];

@@ -20,6 +20,12 @@ public sealed record WeightGroup(
     Func<Tensor?>? Penalty = null,
     Action<int, IReadOnlyDictionary<Weight, Tensor>>? Stepped = null)
 {
+    /// <summary>
+    /// The maps of a block in the order in which transformers makes them, where that is not the order of use; a state of PyTorch's optimizer
+    /// numbers them so.
+    /// </summary>
+    public IReadOnlyList<string> MadeOrder { get; init; } = [];
+
     /// <summary>Whether they learn from an item.</summary>
     /// <param name="item">The item.</param>
     public bool LearnsFrom(Item item)

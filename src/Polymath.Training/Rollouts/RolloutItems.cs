@@ -41,11 +41,6 @@ public sealed class RolloutItems(
     string folder,
     Action<int, string, double> told) : ItemSource
 {
-    private static readonly JsonSerializerOptions layout = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
     private List<Item> items = [];
     private int round = -1;
 
@@ -69,8 +64,8 @@ public sealed class RolloutItems(
                 + "pairs to learn from. Ask for more answers or a higher temperature, or judge them more finely.");
         if (!known)
         {
-            AtomicFile.WriteText(figuresFile, JsonSerializer.Serialize(figures, layout) + "\n");
-            AtomicFile.WriteText(file, string.Concat(pairs.Select(pair => JsonSerializer.Serialize(pair, layout) + "\n")));
+            AtomicFile.WriteText(figuresFile, JsonSerializer.Serialize(figures, JsonLayout.RecordLine) + "\n");
+            AtomicFile.WriteText(file, string.Concat(pairs.Select(pair => JsonSerializer.Serialize(pair, JsonLayout.RecordLine) + "\n")));
         }
         items = [.. pairs.Select(ToItem)];
         // A resumed run finds itself inside a round: its cursor stands.
@@ -79,7 +74,7 @@ public sealed class RolloutItems(
     }
 
     private static List<Pair> Read(string file) =>
-        [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<Pair>(line, layout)!)];
+        [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<Pair>(line, JsonLayout.RecordLine)!)];
 
     private static Dictionary<string, double> ReadFigures(string file) =>
         File.Exists(file) ? JsonSerializer.Deserialize<Dictionary<string, double>>(File.ReadAllText(file))! : [];

@@ -113,7 +113,7 @@ public sealed class StageData
     /// where there are none.
     /// </summary>
     /// <param name="model">The model whose tokens they are.</param>
-    public IReadOnlyList<int[]> Held(TextModel model)
+    public IReadOnlyList<int[]> HeldOutPrompts(TextModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
         var rows = Rows(DataSplit.Validation) is { Count: > 0 } some ? some : Rows(DataSplit.Train);

@@ -91,7 +91,10 @@ public sealed class StageRunner(
         }
         progress.TakeBest(steps);
         var gate = method.Finish(
-            folder, place => model.Contract.Save(place, model.Tokenizer), run.Materials.Data(stage.Name).Held(model), optimizer: optimizer);
+            folder,
+            place => model.Contract.Save(place, model.Tokenizer),
+            run.Materials.Data(stage.Name).HeldOutPrompts(model),
+            optimizer: optimizer);
         using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), Save);
         var state = progress.State;
         return new StageReport(

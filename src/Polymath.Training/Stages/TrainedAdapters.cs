@@ -72,7 +72,7 @@ sealed class TrainedAdapters : IDisposable
             adapter.Spec.Optimizer ?? usual,
             routing is null ? null : adapter.Spec.Data,
             adapter.Set.Penalty,
-            adapter.Set.Course is { Follows: true } course ? course.Stepped : null)),
+            adapter.Set.Course is { Follows: true } course ? course.Stepped : null) { MadeOrder = adapter.Set.Model.MadeOrder }),
         .. mixture is null ? (WeightGroup[])[] : [new WeightGroup("mixture", mixture.Weights, usual)],
     ];
 

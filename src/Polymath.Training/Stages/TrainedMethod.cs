@@ -85,9 +85,14 @@ public sealed class TrainedMethod : IDisposable
                     places);
                 return new TrainedMethod(model, $"prompt + {inner.Name}", inner.chosen, inner.adapters);
             case LoraMethod lora:
-                model.Hold(lora.Base);
-                return new TrainedMethod(model, "lora", [], TrainedAdapters.Single(
-                    model, DeltaSet.Fresh(model, lora, (long)new Text.RandomStream(seed, stage).NextBits()), lora.Merge));
+                return Attach(
+                    model,
+                    lora.ToDelta(),
+                    seed,
+                    stage,
+                    prepared,
+                    encode,
+                    places);
             case DeltaSpec delta:
                 var set = Fresh(
                     model,
@@ -98,7 +103,7 @@ public sealed class TrainedMethod : IDisposable
                 return new TrainedMethod(model, JsonNamingPolicy.CamelCase.ConvertName(delta.Form.ToString()), [], TrainedAdapters.Single(
                     model, set, delta.Merge && set.Merges));
             case AdaptersMethod several:
-                if (several.Adapters.Values.All(adapter => adapter.Delta is null)) model.Hold(several.Base);
+                if (several.Adapters.Values.All(adapter => adapter.Delta is null)) model.Quantize(several.Base);
                 var adapters = new GatheredAdapters(
                     model,
                     several,
@@ -134,11 +139,11 @@ public sealed class TrainedMethod : IDisposable
         if (loftq && delta.Base is not (null or BasePrecision.Nf4))
             throw new InputException($"method: LoftQ starts from a base in nf4, and base is {delta.Base.ToString()!.ToLowerInvariant()}. "
                 + "Take base: nf4, or another init_lora_weights.");
-        if (!loftq) model.Hold(delta.Base);
+        if (!loftq) model.Quantize(delta.Base);
         var set = Directory.Exists(prepared)
             ? DeltaSet.Load(model, prepared)
-            : DeltaSet.Fresh(model, DeltaPlan.Configure(model, delta), seed, encode);
-        model.Hold(delta.Base);
+            : DeltaSet.Fresh(model, delta, seed, encode);
+        model.Quantize(delta.Base);
         return set;
     }
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
@@ -16,11 +17,32 @@ public sealed class AdaLora : AddedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
+        DeltaForm.Adalora,
+        "ADALORA",
         [
             "r", "lora_alpha", "lora_dropout", "init_r", "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight",
             "total_step", "rank_pattern", "bias", "init_lora_weights", "use_rslora", "alpha_pattern", "qalora_group_size",
         ],
-        Attach) { SizeKey = "init_r", Check = RankBudget.Check };
+        Attach)
+    {
+        SizeKey = "init_r",
+        Check = RankBudget.Check,
+        HasBias = true,
+        KnowsTransposed = true,
+        Idle =
+        [
+            IdleSetting.Always("r", "the ranks of AdaLoRA are init_r and target_r; leave it out"),
+            IdleSetting.Always("use_rslora", "AdaLoRA has no such scale; leave it out"),
+            IdleSetting.Always("alpha_pattern", "AdaLoRA has one alpha; leave it out"),
+            IdleSetting.Always("init_lora_weights", "AdaLoRA starts in one way; leave it out"),
+            new(
+                "target_r",
+                configuration => configuration.Whole("target_r", 8, least: 0) > configuration.Whole("init_r", 12),
+                "it is what is left of init_r, which has no more ranks than that to give away; lower it, or raise init_r",
+                BySize: true),
+            IdleSetting.Always("qalora_group_size", "QALoRA is not known here; leave it out"),
+        ],
+    };
 
     private readonly double scale, dropout;
     private readonly DeltaSwitch state;

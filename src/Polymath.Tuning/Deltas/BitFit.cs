@@ -12,7 +12,11 @@ namespace Polymath.Tuning.Deltas;
 public sealed class BitFit : Delta
 {
     /// <summary>How our files say it; PEFT has no such kind.</summary>
-    public static DeltaMethod Method { get; } = new(["create_missing"], Attach);
+    public static DeltaMethod Method { get; } = new(
+        DeltaForm.Bitfit,
+        "POLYMATH_BITFIT",
+        ["create_missing"],
+        Attach);
 
     private readonly Weight bias;
     private readonly DeltaSwitch state;

@@ -9,12 +9,19 @@ namespace Polymath.Tuning.Deltas;
 /// Orthogonal butterfly fine-tuning (Liu et al. 2024): m factors, each a turn of small blocks between two shuffles that reach ever farther,
 /// then a scale s for each output. A block turns by Cayley's map of ½(R − Rᵀ). R starts at zero, s at one.
 /// </summary>
-public sealed class Boft : TurnedDelta
+public sealed class Boft : OrthogonalDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
+        DeltaForm.Boft,
+        "BOFT",
         ["boft_block_size", "boft_block_num", "boft_n_butterfly_factor", "boft_dropout", "init_weights", "bias"],
-        Attach) { SizeKey = "boft_block_size" };
+        Attach)
+    {
+        SizeKey = "boft_block_size",
+        HasBias = true,
+        Idle = [IdleSetting.OneStart()],
+    };
 
     private readonly Weight blocks, scales;
     private readonly Tensor[] orders;
@@ -29,7 +36,7 @@ public sealed class Boft : TurnedDelta
         : base(state, blocks, scales) => (this.blocks, this.scales, this.orders, this.dropout) = (blocks, scales, orders, dropout);
 
     /// <inheritdoc/>
-    protected override Tensor Turn(Tensor x)
+    protected override Tensor Rotate(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);
         var still = Still();
@@ -64,7 +71,7 @@ public sealed class Boft : TurnedDelta
         ArgumentNullException.ThrowIfNull(map);
         ArgumentNullException.ThrowIfNull(inner);
         if (!IsOn) return inner(x);
-        var y = inner(Turn(x));
+        var y = inner(Rotate(x));
         var scale = scales.Value.squeeze(-1);
         return map.Bias is null ? y * scale : (y - map.Bias.Value) * scale + map.Bias.Value;
     }

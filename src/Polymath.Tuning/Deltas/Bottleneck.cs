@@ -15,8 +15,29 @@ public sealed class Bottleneck : Delta
 {
     /// <summary>How our files say it; PEFT has no such kind.</summary>
     public static DeltaMethod Method { get; } = new(
+        DeltaForm.Adapter,
+        "POLYMATH_BOTTLENECK",
         ["bottleneck", "activation", "insertion", "scale", "learned_scale", "composition", "phm_dim", "phm_rank"],
-        Attach) { SizeKey = "bottleneck" };
+        Attach)
+    {
+        SizeKey = "bottleneck",
+        Roles = [Socket.Output, Socket.Down],
+        Idle =
+        [
+            new(
+                "phm_rank",
+                configuration => configuration.Whole("phm_dim", 0, least: 0) == 0,
+                "it belongs to phm_dim, which makes the adapter Compacter"),
+            new(
+                "scale",
+                configuration => configuration.Text("composition") == "gated",
+                "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
+            new(
+                "learned_scale",
+                configuration => configuration.Text("composition") == "gated",
+                "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
+        ],
+    };
 
     private readonly InnerMap down, up;
     private readonly Weight? factor;

@@ -12,7 +12,15 @@ public sealed class FourierFt : DenseDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["n_frequency", "scaling", "random_loc_seed", "init_weights", "n_frequency_pattern", "bias"], Attach) { SizeKey = "n_frequency" };
+        DeltaForm.Fourierft,
+        "FOURIERFT",
+        ["n_frequency", "scaling", "random_loc_seed", "init_weights", "n_frequency_pattern", "bias"],
+        Attach)
+    {
+        SizeKey = "n_frequency",
+        HasBias = true,
+        KnowsTransposed = true,
+    };
 
     private readonly Weight spectrum;
     private readonly Tensor places;

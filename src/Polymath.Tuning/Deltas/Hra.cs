@@ -1,4 +1,5 @@
 using Polymath.Models;
+using Polymath.Recipes;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -7,10 +8,18 @@ namespace Polymath.Tuning.Deltas;
 /// Householder reflection adaptation (Yuan et al. 2024): W' = W·H₁⋯H_r, H = I − 2uuᵀ/uᵀu. Reflections start as equal pairs, which cancel.
 /// With Gram-Schmidt the vectors are made orthogonal first.
 /// </summary>
-public sealed class Hra : TurnedDelta
+public sealed class Hra : OrthogonalDelta
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["r", "apply_GS", "init_weights", "bias"], Attach);
+    public static DeltaMethod Method { get; } = new(
+        DeltaForm.Hra,
+        "HRA",
+        ["r", "apply_GS", "init_weights", "bias"],
+        Attach)
+    {
+        HasBias = true,
+        Idle = [IdleSetting.OneStart()],
+    };
 
     private readonly Weight vectors;
     private readonly bool orthogonal;
@@ -19,7 +28,7 @@ public sealed class Hra : TurnedDelta
         : base(state, vectors) => (this.vectors, this.orthogonal) = (vectors, orthogonal);
 
     /// <inheritdoc/>
-    protected override Tensor Turn(Tensor x)
+    protected override Tensor Rotate(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);
         // W·H₁⋯H_r of a row is x·(H₁⋯H_r)ᵀ = x·H_r⋯H₁.

@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -11,7 +12,17 @@ namespace Polymath.Tuning.Deltas;
 public sealed class Ia3 : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["feedforward_modules", "init_ia3_weights"], Attach);
+    public static DeltaMethod Method { get; } = new(
+        DeltaForm.Ia3,
+        "IA3",
+        ["feedforward_modules", "init_ia3_weights"],
+        Attach)
+    {
+        Roles = [Socket.Key, Socket.Value, Socket.Down],
+        HasLayers = false,
+        KnowsTransposed = true,
+        Idle = [IdleSetting.OneStart("init_ia3_weights")],
+    };
 
     private readonly Weight factors;
     private readonly bool before;

@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -28,11 +29,21 @@ public sealed class Loha : DenseDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
+        DeltaForm.Loha,
+        "LOHA",
         [
             "r", "alpha", "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "init_weights", "rank_pattern",
             "alpha_pattern", "bias",
         ],
-        Attach);
+        Attach)
+    {
+        Idle =
+        [
+            IdleSetting.Always("rank_dropout_scale", "the rows that stay always grow; leave it out"),
+            IdleSetting.Always("use_effective_conv2d", "there are no convolutions; leave it out"),
+            IdleSetting.OneStart(),
+        ],
+    };
 
     private readonly Weight a1, b1, a2, b2;
     private readonly double scale;

@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -13,11 +14,24 @@ public sealed class Lokr : AddedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
+        DeltaForm.Lokr,
+        "LOKR",
         [
             "r", "alpha", "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "decompose_both",
             "decompose_factor", "init_weights", "rank_pattern", "alpha_pattern", "bias",
         ],
-        Attach);
+        Attach)
+    {
+        Idle =
+        [
+            IdleSetting.Always("use_effective_conv2d", "there are no convolutions; leave it out"),
+            new(
+                "decompose_factor",
+                configuration => configuration.Whole("decompose_factor", -1, least: -1) == 0,
+                "0 splits as 1 does; write 1, or -1 for two factors near each other"),
+            IdleSetting.OneStart(),
+        ],
+    };
 
     private readonly IReadOnlyList<Weight> first, second;
     private readonly double scale;

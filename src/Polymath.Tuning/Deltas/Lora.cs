@@ -17,12 +17,43 @@ public sealed class Lora : Delta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
+        DeltaForm.Lora,
+        "LORA",
         [
             "r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias", "init_lora_weights",
             "lora_bias", "layer_replication", "trainable_token_indices", "loftq_config", "eva_config", "qalora_group_size",
             "target_parameters",
         ],
-        Attach) { Check = Check };
+        Attach)
+    {
+        Check = Check,
+        HasBias = true,
+        KnowsTransposed = true,
+        Idle =
+        [
+            IdleSetting.Always("qalora_group_size", "QALoRA is not known here; leave it out"),
+            IdleSetting.Unless("loftq_config", "init_lora_weights", "loftq"),
+            IdleSetting.Unless("eva_config", "init_lora_weights", "eva"),
+        ],
+        Defaults = new JsonObject
+        {
+            ["alpha_pattern"] = new JsonObject(),
+            ["auto_mapping"] = null,
+            ["exclude_modules"] = null,
+            ["fan_in_fan_out"] = false,
+            ["init_lora_weights"] = true,
+            ["layers_pattern"] = null,
+            ["layers_to_transform"] = null,
+            ["lora_alpha"] = 8,
+            ["lora_bias"] = false,
+            ["lora_dropout"] = 0,
+            ["modules_to_save"] = null,
+            ["r"] = 8,
+            ["rank_pattern"] = new JsonObject(),
+            ["use_dora"] = false,
+            ["use_rslora"] = false,
+        },
+    };
 
     // Ways to start that leave the base as it is.
     private static readonly string[] plainStarts = ["true", "false", "gaussian", "orthogonal", "mica"];
@@ -199,7 +230,7 @@ public sealed class Lora : Delta
             starts.B,
             target.OutputWidth,
             own);
-        if (start == "orthogonal" && parts.IsFresh) LoraStart.Turn(parts, target, a, b);
+        if (start == "orthogonal" && parts.IsFresh) LoraStart.Orthogonal(parts, target, a, b);
         if (start == "mica" && parts.IsFresh) LoraStart.Begin(b, () => LoraStart.Least(target.Matrix(), own));
         var magnitude = configuration.Flag("use_dora")
             ? parts.Weight(target.Name, "lora_magnitude_vector", Start.One, target.OutputWidth)
@@ -282,42 +313,33 @@ public sealed class Lora : Delta
         if (start == "eva") Eva.Check(configuration);
     }
 
-    /// <summary>The configuration of a fresh adapter.</summary>
-    /// <param name="method">The recipe's settings.</param>
+    /// <summary>The configuration of low-rank factors that were made or read elsewhere.</summary>
+    /// <param name="rank">r.</param>
+    /// <param name="alpha">α.</param>
     /// <param name="targets">The projections' names or their ends.</param>
     /// <param name="basis">The base model's name or folder.</param>
     /// <param name="task">PEFT's <c>task_type</c>.</param>
-    public static AdapterConfiguration Configure(LoraMethod method, IReadOnlyList<string> targets, string basis, string? task = "CAUSAL_LM")
+    internal static AdapterConfiguration Configure(
+        int rank,
+        double alpha,
+        IReadOnlyList<string> targets,
+        string basis,
+        string? task)
     {
-        ArgumentNullException.ThrowIfNull(method);
-        ArgumentNullException.ThrowIfNull(targets);
-        return AdapterConfiguration.Of(new JsonObject
+        var configuration = AdapterConfiguration.Of(new JsonObject
         {
-            ["alpha_pattern"] = new JsonObject(),
-            ["auto_mapping"] = null,
             ["base_model_name_or_path"] = basis,
             ["bias"] = "none",
-            ["exclude_modules"] = null,
-            ["fan_in_fan_out"] = false,
             ["inference_mode"] = true,
-            ["init_lora_weights"] = true,
-            ["layers_pattern"] = null,
-            ["layers_to_transform"] = null,
             // PEFT writes a whole alpha without a point.
-            ["lora_alpha"] = method.LoraAlpha == Math.Floor(method.LoraAlpha)
-                ? JsonValue.Create((long)method.LoraAlpha)
-                : JsonValue.Create(method.LoraAlpha),
-            ["lora_bias"] = false,
-            ["lora_dropout"] = method.LoraDropout,
-            ["modules_to_save"] = null,
-            ["peft_type"] = "LORA",
-            ["r"] = method.R,
-            ["rank_pattern"] = new JsonObject(),
+            ["lora_alpha"] = alpha == Math.Floor(alpha) ? JsonValue.Create((long)alpha) : JsonValue.Create(alpha),
+            ["peft_type"] = Method.Type,
+            ["r"] = rank,
             ["revision"] = null,
             ["target_modules"] = AdapterConfiguration.Named(targets),
             ["task_type"] = task,
-            ["use_dora"] = false,
-            ["use_rslora"] = method.UseRslora,
         }, "the recipe");
+        configuration.Fill(Method.Defaults);
+        return configuration;
     }
 }

@@ -36,7 +36,7 @@ internal static class LoraStart
     }
 
     // A and B are made of the two halves of an orthogonal matrix's rows, so that their product is nothing while neither is.
-    internal static void Turn(DeltaParts parts, Projection target, Weight a, Weight b)
+    internal static void Orthogonal(DeltaParts parts, Projection target, Weight a, Weight b)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();

@@ -1,3 +1,4 @@
+using Polymath.Recipes;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
@@ -7,7 +8,15 @@ namespace Polymath.Tuning.Deltas;
 public static class NormTuning
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["bias"], Attach);
+    public static DeltaMethod Method { get; } = new(
+        DeltaForm.NormTuning,
+        "LN_TUNING",
+        ["bias"],
+        Attach)
+    {
+        Roles = [Socket.Norm],
+        HasLayers = false,
+    };
 
     private static void Attach(DeltaParts parts)
     {

@@ -8,7 +8,7 @@ namespace Polymath.Tuning.Deltas;
 /// <summary>A delta that turns the input before the map: y = W(Rx) + b, R orthogonal.</summary>
 /// <param name="state">Whether the deltas of the set are on.</param>
 /// <param name="weights">The weights R is made of.</param>
-public abstract class TurnedDelta(DeltaSwitch state, params IReadOnlyList<Weight> weights) : Delta
+public abstract class OrthogonalDelta(DeltaSwitch state, params IReadOnlyList<Weight> weights) : Delta
 {
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; } = weights;
@@ -21,18 +21,18 @@ public abstract class TurnedDelta(DeltaSwitch state, params IReadOnlyList<Weight
 
     /// <summary>Turns rows x [n, in]: each becomes x·T.</summary>
     /// <param name="x">The rows.</param>
-    protected abstract Tensor Turn(Tensor x);
+    protected abstract Tensor Rotate(Tensor x);
 
     /// <inheritdoc/>
     public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
     {
         ArgumentNullException.ThrowIfNull(inner);
-        return inner(IsOn ? Turn(x) : x);
+        return inner(IsOn ? Rotate(x) : x);
     }
 
     /// <summary>The identity, turned: T [in, in].</summary>
     /// <param name="width">in.</param>
-    protected Tensor Matrix(long width) => Turn(eye(width));
+    protected Tensor Matrix(long width) => Rotate(eye(width));
 
     // (x·T)·Wᵀ = x·(W·Tᵀ)ᵀ.
     /// <inheritdoc/>
@@ -59,15 +59,30 @@ public abstract class TurnedDelta(DeltaSwitch state, params IReadOnlyList<Weight
 /// a Neumann series, I + 2Q + 2Q² + 2Q³ + Q⁴ for five terms, which is near (I + Q)(I − Q)⁻¹: the other way round. Both are computed as
 /// their files say. Q starts at zero.
 /// </summary>
-public sealed class Oft : TurnedDelta
+public sealed class Oft : OrthogonalDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
+        DeltaForm.Oft,
+        "OFT",
         [
             "r", "oft_block_size", "module_dropout", "init_weights", "coft", "eps", "block_share", "use_cayley_neumann",
             "num_cayley_neumann_terms", "bias",
         ],
-        Attach) { SizeKey = "oft_block_size" };
+        Attach)
+    {
+        SizeKey = "oft_block_size",
+        HasBias = true,
+        Idle =
+        [
+            IdleSetting.Unless("eps", "coft", "true"),
+            new(
+                "num_cayley_neumann_terms",
+                configuration => !configuration.Flag("use_cayley_neumann", otherwise: true),
+                "it belongs to use_cayley_neumann: true"),
+            IdleSetting.OneStart(),
+        ],
+    };
 
     private readonly Weight angles;
     private readonly int size, terms;
@@ -86,7 +101,7 @@ public sealed class Oft : TurnedDelta
         (this.angles, this.size, this.series, this.terms, this.limit, this.dropout) = (angles, size, series, terms, limit, dropout);
 
     /// <inheritdoc/>
-    protected override Tensor Turn(Tensor x)
+    protected override Tensor Rotate(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);
         var blocks = x.size(1) / size;

@@ -1,5 +1,6 @@
 using System.Numerics;
 using Polymath.Models;
+using Polymath.Recipes;
 using Polymath.Text;
 using static TorchSharp.torch;
 
@@ -13,7 +14,15 @@ namespace Polymath.Tuning.Deltas;
 public sealed class Said : DenseDelta
 {
     /// <summary>How our files say it; PEFT has no such kind.</summary>
-    public static DeltaMethod Method { get; } = new(["dimensions", "random_seed"], Attach) { SizeKey = "dimensions" };
+    public static DeltaMethod Method { get; } = new(
+        DeltaForm.Said,
+        "POLYMATH_SAID",
+        ["dimensions", "random_seed"],
+        Attach)
+    {
+        SizeKey = "dimensions",
+        Roles = [Socket.Attention, Socket.FeedForward],
+    };
 
     private readonly Weight theta;
     private readonly Tensor signs, order, normals;

@@ -12,7 +12,19 @@ namespace Polymath.Tuning.Deltas;
 public static class Shira
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["r", "mask_type", "random_seed", "init_weights", FisherMask.RowsKey], Attach);
+    public static DeltaMethod Method { get; } = new(
+        DeltaForm.Shira,
+        "SHIRA",
+        ["r", "mask_type", "random_seed", "init_weights", FisherMask.RowsKey],
+        Attach)
+    {
+        HasLayers = false,
+        Idle =
+        [
+            IdleSetting.Always("random_seed", "the recipe's seed chooses the mask; leave it out"),
+            IdleSetting.Unless("fisher_rows", "mask_type", "fisher"),
+        ],
+    };
 
     private static void Attach(DeltaParts parts)
     {

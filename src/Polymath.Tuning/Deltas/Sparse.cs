@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using Polymath.Text;
 using static TorchSharp.torch;
 
@@ -13,7 +14,15 @@ namespace Polymath.Tuning.Deltas;
 public sealed class Sparse : DenseDelta
 {
     /// <summary>How our files say it; PEFT's SHiRA has another file.</summary>
-    public static DeltaMethod Method { get; } = new(["elements", "choose", FisherMask.RowsKey], Attach) { SizeKey = "elements" };
+    public static DeltaMethod Method { get; } = new(
+        DeltaForm.Sparse,
+        "POLYMATH_SPARSE",
+        ["elements", "choose", FisherMask.RowsKey],
+        Attach)
+    {
+        SizeKey = "elements",
+        Idle = [IdleSetting.Unless("fisher_rows", "choose", "fisher")],
+    };
 
     private readonly Weight values;
     private readonly Func<Tensor> places;

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
@@ -12,7 +13,16 @@ namespace Polymath.Tuning.Deltas;
 public sealed class TrainableTokens : TokenDelta
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["token_indices", "init_weights"], Attach);
+    public static DeltaMethod Method { get; } = new(
+        DeltaForm.TrainableTokens,
+        "TRAINABLE_TOKENS",
+        ["token_indices", "init_weights"],
+        Attach)
+    {
+        Roles = [Socket.Embedding],
+        HasLayers = false,
+        Idle = [IdleSetting.OneStart()],
+    };
 
     private readonly Weight vectors;
     private readonly Tensor tokens, placeOf;

@@ -14,7 +14,19 @@ public sealed class Vera : AddedDelta
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        ["r", "d_initial", "vera_dropout", "projection_prng_key", "save_projection", "bias", "init_weights"], Attach);
+        DeltaForm.Vera,
+        "VERA",
+        ["r", "d_initial", "vera_dropout", "projection_prng_key", "save_projection", "bias", "init_weights"],
+        Attach)
+    {
+        HasBias = true,
+        KnowsTransposed = true,
+        Idle =
+        [
+            IdleSetting.Always("projection_prng_key", "the recipe's seed chooses the projections; leave it out"),
+            IdleSetting.OneStart(),
+        ],
+    };
 
     private readonly Weight first, second, inside, outside;
     private readonly double dropout;

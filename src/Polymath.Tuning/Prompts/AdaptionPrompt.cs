@@ -13,7 +13,16 @@ namespace Polymath.Tuning.Prompts;
 public sealed class AdaptionPrompt : AttentionAddition
 {
     /// <summary>How PEFT's files say it.</summary>
-    public static DeltaMethod Method { get; } = new(["adapter_len", "adapter_layers"], Attach) { SizeKey = "adapter_len" };
+    public static DeltaMethod Method { get; } = new(
+        DeltaForm.AdaptionPrompt,
+        "ADAPTION_PROMPT",
+        ["adapter_len", "adapter_layers"],
+        Attach)
+    {
+        SizeKey = "adapter_len",
+        HasSockets = false,
+        Idle = IdleSetting.OfPrompts,
+    };
 
     private readonly Weight vectors, gate;
     private readonly DeltaSwitch state;

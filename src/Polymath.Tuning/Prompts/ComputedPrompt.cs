@@ -1,4 +1,5 @@
 using Polymath.Models;
+using Polymath.Recipes;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts;
@@ -72,8 +73,21 @@ public sealed class PromptTuning : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
+        DeltaForm.PromptTuning,
+        "PROMPT_TUNING",
         [.. Keys, "prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs"],
-        Attach) { SizeKey = "num_virtual_tokens" };
+        Attach)
+    {
+        SizeKey = "num_virtual_tokens",
+        HasSockets = false,
+        Idle =
+        [
+            .. IdleSetting.OfPrompts,
+            IdleSetting.Always("tokenizer_name_or_path", "the text is read by the model's own tokenizer; leave it out"),
+            IdleSetting.Always("tokenizer_kwargs", "the text is read by the model's own tokenizer; leave it out"),
+            IdleSetting.Unless("prompt_tuning_init_text", "prompt_tuning_init", "TEXT"),
+        ],
+    };
 
     private readonly Weight vectors;
 

@@ -1,4 +1,5 @@
 using Polymath.Models;
+using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
@@ -13,7 +14,19 @@ public sealed class PrefixTuning : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
-        [.. Keys, "encoder_hidden_size", "prefix_projection", "init_weights"], Attach) { SizeKey = "num_virtual_tokens" };
+        DeltaForm.PrefixTuning,
+        "PREFIX_TUNING",
+        [.. Keys, "encoder_hidden_size", "prefix_projection", "init_weights"],
+        Attach)
+    {
+        SizeKey = "num_virtual_tokens",
+        HasSockets = false,
+        Idle =
+        [
+            .. IdleSetting.OfPrompts,
+            IdleSetting.Unless("encoder_hidden_size", "prefix_projection", "true"),
+        ],
+    };
 
     private readonly Func<Tensor> compute;
     private readonly Func<long, long, Tensor> part;

@@ -1,4 +1,5 @@
 using Polymath.Models;
+using Polymath.Recipes;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts;
@@ -11,8 +12,20 @@ public sealed class PromptEncoder : ComputedPrompt
 {
     /// <summary>How PEFT's files say it.</summary>
     public static DeltaMethod Method { get; } = new(
+        DeltaForm.PTuning,
+        "P_TUNING",
         [.. Keys, "encoder_reparameterization_type", "encoder_hidden_size", "encoder_num_layers", "encoder_dropout"],
-        Attach) { SizeKey = "num_virtual_tokens" };
+        Attach)
+    {
+        SizeKey = "num_virtual_tokens",
+        HasSockets = false,
+        Idle =
+        [
+            .. IdleSetting.OfPrompts,
+            IdleSetting.Always("encoder_dropout", "the encoder drops nothing here; leave it out"),
+            IdleSetting.Unless("encoder_num_layers", "encoder_reparameterization_type", "LSTM"),
+        ],
+    };
 
     private readonly Func<Tensor> compute;
 

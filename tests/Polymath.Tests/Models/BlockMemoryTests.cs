@@ -54,7 +54,7 @@ public sealed partial class BlockMemoryTests
     {
         using var model = Toy.Model(layers: Blocks);
         foreach (var weight in model.Weights) weight.Trainable = false;
-        using var set = trained ? DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0), 5) : null;
+        using var set = trained ? DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0).ToDelta(), 5) : null;
         foreach (var weight in set?.Weights ?? []) weight.Trainable = true;
         List<long> seen = [];
         foreach (var map in model.Projections.Where(map => map.Role == Role.Down)) map.Plug(new Looking(seen));

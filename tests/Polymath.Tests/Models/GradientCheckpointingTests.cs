@@ -83,7 +83,7 @@ public sealed class GradientCheckpointingTests
     {
         using var model = Open(name);
         foreach (var weight in model.Weights) weight.Trainable = false;
-        using var set = DeltaSet.Fresh(model, new LoraMethod(R: 3, LoraAlpha: 6, LoraDropout: 0.4), 5);
+        using var set = DeltaSet.Fresh(model, new LoraMethod(R: 3, LoraAlpha: 6, LoraDropout: 0.4).ToDelta(), 5);
         foreach (var (own, weight) in set.Trained) weight.Assign(weight.Value + Samples.Normal(own, weight.Value.shape) * 0.2);
         foreach (var weight in set.Weights) weight.Trainable = true;
         set.Training = true;
@@ -107,8 +107,8 @@ public sealed class GradientCheckpointingTests
     {
         using var model = Open("llama");
         foreach (var weight in model.Weights) weight.Trainable = false;
-        using DeltaSet one = DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0), 5),
-            two = DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0), 6);
+        using DeltaSet one = DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0).ToDelta(), 5),
+            two = DeltaSet.Fresh(model, new LoraMethod(R: 2, LoraDropout: 0).ToDelta(), 6);
         foreach (var (own, weight) in one.Trained.Concat(two.Trained))
             weight.Assign(weight.Value + Samples.Normal(own, weight.Value.shape) * 0.2);
         foreach (var weight in one.Weights.Concat(two.Weights)) weight.Trainable = true;

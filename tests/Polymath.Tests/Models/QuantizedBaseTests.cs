@@ -26,7 +26,7 @@ public sealed class QuantizedBaseTests : IDisposable
     private (LanguageModel Held, LanguageModel Wide) Both(string family, BasePrecision precision)
     {
         var held = ModelFolder.Open(TextFixtures.At("models", family));
-        held.Hold(precision);
+        held.Quantize(precision);
         ModelFolder.Save(held, folder.At("wide"));
         return (held, ModelFolder.Open(folder.At("wide")));
     }
@@ -133,7 +133,7 @@ public sealed class QuantizedBaseTests : IDisposable
     public void What_is_in_few_bits_stays_frozen_and_says_so()
     {
         using var model = ModelFolder.Open(TextFixtures.At("models", "llama"));
-        model.Hold(BasePrecision.Nf4);
+        model.Quantize(BasePrecision.Nf4);
         var weight = model.Projections[0].Weight;
         weight.Trainable = false;
         Assert.False(weight.Trainable);
@@ -161,9 +161,9 @@ public sealed class QuantizedBaseTests : IDisposable
     {
         using var model = ModelFolder.Open(TextFixtures.At("models", "llama"));
         var numbers = model.Projections.Sum(map => map.Weight.Count);
-        model.Hold(BasePrecision.Int8);
+        model.Quantize(BasePrecision.Int8);
         Assert.InRange(model.Projections.Sum(map => map.Weight.Bytes), numbers, numbers * 1.2);
-        model.Hold(BasePrecision.Nf4);
+        model.Quantize(BasePrecision.Nf4);
         Assert.InRange(model.Projections.Sum(map => map.Weight.Bytes), numbers / 2, numbers * 0.55);
     }
 
@@ -175,7 +175,7 @@ public sealed class QuantizedBaseTests : IDisposable
         using LanguageModel whole = ModelFolder.Open(TextFixtures.At("models", "llama")),
             rounded = ModelFolder.Open(TextFixtures.At("models", "llama")),
             started = ModelFolder.Open(TextFixtures.At("models", "llama"));
-        rounded.Hold(BasePrecision.Nf4);
+        rounded.Quantize(BasePrecision.Nf4);
         var spec = new DeltaSpec(DeltaForm.Lora, TargetModules: ["all-linear"], Base: BasePrecision.Nf4,
             Settings: new Dictionary<string, string>
             {
@@ -222,7 +222,7 @@ public sealed class QuantizedBaseTests : IDisposable
             Assert.Throws<InputException>(() => TrainedMethod.Attach(
                 model, new DeltaSpec(DeltaForm.Lora, Settings: settings, Base: BasePrecision.Int8), 1, "stage")).Message,
             StringComparison.Ordinal);
-        model.Hold(BasePrecision.Nf4);
+        model.Quantize(BasePrecision.Nf4);
         Assert.Contains(
             "LoftQ starts from the whole weights",
             Assert.Throws<InputException>(

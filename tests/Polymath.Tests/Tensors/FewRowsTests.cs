@@ -111,7 +111,7 @@ public sealed class FewRowsTests
             if (weight.Value.Dimensions == 1) weight.Assign(Samples.Normal(weight.Name, weight.Value.shape) * 0.3 + 1);
             else if (dtype.Contains("float", StringComparison.Ordinal) && dtype != "float32")
                 weight.Exchange(weight.Value.to(ModelWriter.Types[dtype]));
-        if (!dtype.Contains("float", StringComparison.Ordinal)) model.Hold(Enum.Parse<BasePrecision>(dtype, ignoreCase: true));
+        if (!dtype.Contains("float", StringComparison.Ordinal)) model.Quantize(Enum.Parse<BasePrecision>(dtype, ignoreCase: true));
         Tensor Read(bool inParts)
         {
             using var cache = model.NewCache(rows, 12);

@@ -92,7 +92,7 @@ public sealed class FusedTests
 
         protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
         {
-            Own = Hold(inputs[0]);
+            Own = SaveForBackward(inputs[0]);
             return inputs[0] * inputs[0];
         }
 

@@ -60,7 +60,7 @@ public sealed class ComparisonTests
         var recipe = plan.For(plan.Candidates[1], "/models/base");
         var stage = Assert.Single(recipe.Stages);
         Assert.Equal(("spam", 0.02, Recipe.Seed + 1), (stage.Name, stage.Optimizer.Rate, recipe.Seed));
-        Assert.Equal(new CheckpointSpec("/models/base"), recipe.Model);
+        Assert.Equal(new PretrainedSpec("/models/base"), recipe.Model);
         Assert.Null(recipe.Tokenizer);
         Assert.Equal(["spam"], recipe.Abilities!.Keys);
         var prompt = Assert.IsType<PromptMethod>(stage.Method);

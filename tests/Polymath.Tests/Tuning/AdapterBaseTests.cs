@@ -58,7 +58,7 @@ public sealed class AdapterBaseTests : IDisposable
     {
         using var model = Open(family);
         var whole = ModelSignature.Of(model);
-        model.Hold(precision);
+        model.Quantize(precision);
         ModelFolder.Save(model, folder.At("written"));
         using var written = ModelFolder.Open(folder.At("written"));
         Assert.Equal(ModelSignature.Of(written), ModelSignature.Of(model));
@@ -73,9 +73,9 @@ public sealed class AdapterBaseTests : IDisposable
         using (var model = Open()) adapter = Adapter(model);
         using (var copy = Open())
         {
-            copy.Hold(BasePrecision.Bfloat16);
+            copy.Quantize(BasePrecision.Bfloat16);
             DeltaSet.Load(copy, adapter).Dispose();
-            copy.Hold(BasePrecision.Nf4);
+            copy.Quantize(BasePrecision.Nf4);
             DeltaSet.Load(copy, adapter).Dispose();
         }
         using var other = Open();

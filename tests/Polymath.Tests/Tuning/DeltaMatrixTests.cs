@@ -105,7 +105,7 @@ public sealed class DeltaMatrixTests : IDisposable
         BasePrecision precision, string family, string kind)
     {
         using LanguageModel held = Open(family), wide = Open(family);
-        held.Hold(precision);
+        held.Quantize(precision);
         foreach (var (own, other) in held.Weights.Zip(wide.Weights))
         {
             using var numbers = own.Wide();

@@ -203,7 +203,7 @@ public sealed class FreshSettingsTests
     public void The_file_says_what_PEFT_wants_to_know_of_the_model(string family, string task, bool turned)
     {
         using var model = Open(family);
-        using var plain = DeltaSet.Fresh(model, new LoraMethod(2), 1);
+        using var plain = DeltaSet.Fresh(model, new LoraMethod(2).ToDelta(), 1);
         foreach (var json in new[] { DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Lora)).ToJson(), plain.Configuration.ToJson() })
         {
             Assert.Contains($"\"task_type\": {task}", json, StringComparison.Ordinal);

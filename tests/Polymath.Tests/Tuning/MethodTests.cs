@@ -223,7 +223,7 @@ public sealed class MethodTests
         {
             var stacked = seeds.Select(seed =>
             {
-                var set = DeltaSet.Fresh(model, new LoraMethod(), seed);
+                var set = DeltaSet.Fresh(model, new LoraMethod().ToDelta(), seed);
                 foreach (var (name, weight) in set.Trained.Where(item => item.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
                     weight.Assign(Samples.Normal($"{seed} {name}", weight.Value.shape) * 0.3);
                 return set;

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Polymath.Recipes;
 using Polymath.Text.Templates;
 
 namespace Polymath.Text;
@@ -125,6 +126,6 @@ internal static class PreferenceShape
     {
         fields[name] = turns[^1]!["content"]?.ToString() ?? "";
         var plain = turns.Count == 1 && turns[0]!.AsObject().All(pair => pair.Key is "role" or "content");
-        fields[name + RowTalk.Turns] = plain ? "" : turns.ToJsonString(TableJson.Compact);
+        fields[name + RowTalk.Turns] = plain ? "" : turns.ToJsonString(JsonLayout.Line);
     }
 }

@@ -114,7 +114,7 @@ public sealed class SourceRow
     /// <param name="value">The value.</param>
     internal static string Short(JsonNode? value)
     {
-        var text = value?.ToJsonString(TableJson.Compact) ?? "null";
+        var text = value?.ToJsonString(JsonLayout.Line) ?? "null";
         return text.Length <= LongestShown ? text : text[..LongestShown] + "...";
     }
 

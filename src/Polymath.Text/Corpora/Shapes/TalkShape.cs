@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Polymath.Recipes;
 using Polymath.Text.Templates;
 
 namespace Polymath.Text;
@@ -50,7 +51,7 @@ internal static class TalkShape
         // Such rows teach a model to stop at once, and are mostly gaps in the data.
         if (messages.OfType<JsonObject>().Any(IsEmptyAnswer))
             row.Report.Count("an answer is empty or only white space, and is learned so", row.Place.ToString());
-        return new(StringComparer.Ordinal) { ["messages"] = messages.ToJsonString(TableJson.Compact), ["tools"] = Tools(row) };
+        return new(StringComparer.Ordinal) { ["messages"] = messages.ToJsonString(JsonLayout.Line), ["tools"] = Tools(row) };
     }
 
     private static bool IsEmptyAnswer(JsonObject message) => message["role"]?.ToString() == "assistant"
@@ -80,6 +81,6 @@ internal static class TalkShape
                     + $"ignore: [{key}].");
             tools.Add(key == "functions" ? new JsonObject { ["type"] = "function", ["function"] = tool.DeepClone() } : tool.DeepClone());
         }
-        return tools.Count == 0 ? "" : tools.ToJsonString(TableJson.Compact);
+        return tools.Count == 0 ? "" : tools.ToJsonString(JsonLayout.Line);
     }
 }

@@ -1,15 +1,12 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Polymath.Recipes;
 
 namespace Polymath.Text;
 
 /// <summary>Puts the parts of older tokenizers together as a <c>tokenizer.json</c>.</summary>
 internal static class LegacyJson
 {
-    private static readonly JsonSerializerOptions Layout =
-        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" };
-
     /// <summary>The whole file.</summary>
     public static byte[] Compose(
         IEnumerable<AddedToken> added,
@@ -29,7 +26,7 @@ internal static class LegacyJson
             })]),
             ["normalizer"] = normalizer, ["pre_tokenizer"] = preTokenizer, ["post_processor"] = postProcessor, ["decoder"] = decoder,
             ["model"] = model,
-        }, Layout);
+        }, JsonLayout.Indented);
 
     /// <summary>A stage that has only a kind.</summary>
     public static JsonObject Stage(string type) => new() { ["type"] = type };

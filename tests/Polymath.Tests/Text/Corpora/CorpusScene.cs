@@ -25,7 +25,7 @@ internal sealed class CorpusScene : IDisposable
         => new(
             new Recipe(
                 "test",
-                new CheckpointSpec("none"),
+                new PretrainedSpec("none"),
                 data,
                 [],
                 Tables: tables),

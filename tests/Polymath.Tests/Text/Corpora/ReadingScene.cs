@@ -12,7 +12,7 @@ internal static class ReadingScene
     public static FilesSpec Source(string file) => new([file], Shape: DataShape.Auto);
 
     public static Polymath.Text.Corpora Corpora(FilesSpec spec, string folder = ".") => new(
-        new Recipe("r", new CheckpointSpec("."), new Dictionary<string, DataSpec> { ["d"] = spec }, []),
+        new Recipe("r", new PretrainedSpec("."), new Dictionary<string, DataSpec> { ["d"] = spec }, []),
         folder,
         new PackageCache(Path.Combine(Path.GetTempPath(), "polymath-no-packages")));
 

@@ -121,7 +121,7 @@ public sealed class RowShapeTests : IDisposable
         IReadOnlyList<Row> Rows(string file) => new Polymath.Text.Corpora(
             new Recipe(
                 "r",
-                new CheckpointSpec("."),
+                new PretrainedSpec("."),
                 new Dictionary<string, DataSpec> { ["d"] = new FilesSpec([file], Shape: DataShape.Auto) },
                 []),
             folder.Path,

@@ -1,7 +1,7 @@
 namespace Polymath.Training.Objectives;
 
 /// <summary>Deals things out into parts of a size.</summary>
-public static class Parts
+public static class TokenChunks
 {
     /// <summary>The things in order, as many to a part as fit into the limit; one that is larger is a part of its own.</summary>
     /// <typeparam name="T">What is dealt out.</typeparam>
