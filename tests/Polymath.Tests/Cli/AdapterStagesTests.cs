@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Polymath.Tests.Recipes;
 
 namespace Polymath.Tests.Cli;
 
@@ -11,24 +12,11 @@ public sealed class AdapterStagesTests : IDisposable
     public void Dispose() => recipe.Dispose();
 
     // One stage that trains the whole model, then three with an adapter each.
-    private static string Changed(string text)
-    {
-        var head = text[..text.IndexOf("  - name: write", StringComparison.Ordinal)]
-            .Replace("  kinds: {kind: accuracy, stage: tell, rows: 20}\n", "", StringComparison.Ordinal)
-            .Replace("stage: write", "stage: one", StringComparison.Ordinal);
-        return head + string.Concat(new[] { "one", "two", "three" }.Select(name => $$"""
-              - name: {{name}}
-                kind: finetune
-                prompt: "say {name}"
-                answer: "{text}"
-                data: lines
-                steps: 3
-                method: {kind: lora, r: 2, merge: false}
-                optimizer: {rate: 5e-3}
-                batch: {tokens: 256}
-
-            """.Replace("\n              ", "\n  ", StringComparison.Ordinal)));
-    }
+    private static RecipeBuilder Changed(RecipeBuilder tiny) => new[] { "one", "two", "three" }.Aggregate(
+        tiny.Without("stages.write", "stages.tell", "stages.please", "abilities.kinds")
+            .With("abilities.form.stage", "one").With("abilities.variety.stage", "one"),
+        (recipe, name) => recipe.Stage(name, "finetune", "prompt: 'say {name}'", "answer: '{text}'", "data: lines", "steps: 3",
+            "method: {kind: lora, r: 2, merge: false}", "optimizer: {rate: 5e-3}", "batch: {tokens: 256}"));
 
     private string Stage(string name, params string[] inner) => recipe.At(["run", "stages", name, .. inner]);
 

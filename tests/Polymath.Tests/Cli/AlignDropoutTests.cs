@@ -1,3 +1,5 @@
+using Polymath.Tests.Recipes;
+
 namespace Polymath.Tests.Cli;
 
 /// <summary>Dropout is for gradients: answers are sampled, and reference policies scored, by the whole model.</summary>
@@ -6,25 +8,19 @@ public sealed class AlignDropoutTests
 {
     // An adapter that is no identity at its start, and hardly moves: what it samples depends on dropout, if that is on, and on nothing
     // else.
-    private static string Changed(string text, string dropout)
-    {
-        var read = text.IndexOf("  - name: write", StringComparison.Ordinal);
-        var please = text.IndexOf("  - name: please", StringComparison.Ordinal);
-        var head = text[..read].Replace("  kinds: {kind: accuracy, stage: tell, rows: 20}\n", "", StringComparison.Ordinal);
-        head = head.Replace("stage: write", "stage: please", StringComparison.Ordinal);
-        return head + text[please..].Replace(
-            "    optimizer: {rate: 1e-3}",
-            $"    method: {{kind: delta, form: lora, settings: {{init_lora_weights: 'false', lora_dropout: '{dropout}'}}}}\n    optimizer:"
-                + $" {{rate: 1e-12}}",
-            StringComparison.Ordinal);
-    }
+    private static RecipeBuilder Changed(RecipeBuilder tiny, string dropout) => tiny
+        .Without("stages.write", "stages.tell", "abilities.kinds")
+        .With("abilities.form.stage", "please").With("abilities.variety.stage", "please")
+        .With("stages.please.optimizer.rate", "1e-12")
+        .With("stages.please.method", "{kind: delta, form: lora, settings: {init_lora_weights: 'false'}}")
+        .With("stages.please.method.settings.lora_dropout", $"'{dropout}'");
 
     [Fact]
     public void Rollouts_and_their_reference_do_not_depend_on_dropout()
     {
         var rounds = new[] { "0", "0.5" }.Select(dropout =>
         {
-            using var recipe = new TinyRecipe(text => Changed(text, dropout));
+            using var recipe = new TinyRecipe(tiny => Changed(tiny, dropout));
             var run = recipe.Run("run");
             Assert.True(run.Code == 0, run.All);
             return Directory.GetFiles(recipe.At("run", "stages", "02-please", "rollouts"), "round-*.jsonl").Order(StringComparer.Ordinal)

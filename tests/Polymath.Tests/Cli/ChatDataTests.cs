@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
@@ -7,20 +8,20 @@ namespace Polymath.Tests.Cli;
 [Trait("kind", "unit")]
 public sealed class ChatDataTests : IDisposable
 {
-    private const string Recipe = """
+    private static readonly RecipeBuilder talk = RecipeBuilder.Of("""
         name: talk
         seed: 3
         model: {family: llama, hiddenSize: 32, intermediateSize: 48, layers: 1, heads: 2, contextLength: 160}
         tokenizer: {kind: character}
-        chat: {template: TEMPLATE}
+        chat: {template: chatglm}
         data:
           talk: {files: talk.jsonl, shape: auto, split: {validation: 0, test: 0}}
           pairs: {files: pairs.jsonl, shape: preference, split: {validation: 0, test: 0}}
         stages:
           - {name: teach, kind: finetune, data: talk, steps: 3, optimizer: {rate: 1e-3}, 
-            batch: {tokens: 512, maxLength: LENGTH, maxCut: 0.1}, method: {kind: lora, r: 2}}
+            batch: {tokens: 512, maxLength: 160, maxCut: 0.1}, method: {kind: lora, r: 2}}
           - {name: please, kind: prefer, data: pairs, steps: 3, optimizer: {rate: 1e-3}, batch: {tokens: 512}}
-        """;
+        """);
 
     private readonly ScratchFolder folder = new();
 
@@ -38,8 +39,7 @@ public sealed class ChatDataTests : IDisposable
     private CliResult Run(string template = "chatglm", int length = 160)
     {
         folder.Write(
-            "talk.yaml",
-            Recipe.Replace("TEMPLATE", template, StringComparison.Ordinal).Replace("LENGTH", $"{length}", StringComparison.Ordinal));
+            "talk.yaml", talk.With("chat.template", template).With("stages.teach.batch.maxLength", $"{length}").Text);
         return CliProgram.Run(folder.Path, "run", "talk.yaml", "--run-dir", "run");
     }
 

@@ -1,3 +1,5 @@
+using Polymath.Tests.Recipes;
+
 namespace Polymath.Tests.Cli;
 
 /// <summary>
@@ -7,22 +9,18 @@ namespace Polymath.Tests.Cli;
 [Trait("kind", "invariant")]
 public sealed class CourseTests
 {
-    private static string Changed(string text) => text
-        .Replace(
-            "method: {kind: freeze, train: [\"model.layers.*\", model.norm.weight]}",
-            "method: {kind: delta, form: adalora, roles: [attention], merge: true, settings: {init_r: '4', target_r: '2', tinit: '1', "
-                + "tfinal: '1'}}",
-            StringComparison.Ordinal)
-        .Replace(
-            "train: {kind: lora, r: 2, loraDropout: 0.2, targetModules: all-linear}",
-            "train: {kind: delta, form: lora, roles: [attention, feedForward], merge: true, settings: {r: '2', lora_dropout: '0.2', "
-                + "init_lora_weights: eva, eva_config: '{\"rows\": 20}'}}",
-            StringComparison.Ordinal)
-        .Replace(
-            "rollout: {rounds: 2,",
-            "method: {kind: delta, form: sparse, merge: true, settings: {elements: '20', choose: fisher, fisher_rows: '6'}}\n    rollout: "
-                + "{rounds: 2,",
-            StringComparison.Ordinal);
+    private static RecipeBuilder Changed(RecipeBuilder tiny) => tiny
+        .With("stages.write.method", """
+            {kind: delta, form: adalora, roles: [attention], merge: true,
+             settings: {init_r: '4', target_r: '2', tinit: '1', tfinal: '1'}}
+            """)
+        .With("stages.tell.method.train", """
+            {kind: delta, form: lora, roles: [attention, feedForward], merge: true,
+             settings: {r: '2', lora_dropout: '0.2', init_lora_weights: eva, eva_config: '{"rows": 20}'}}
+            """)
+        .With("stages.please.method", """
+            {kind: delta, form: sparse, merge: true, settings: {elements: '20', choose: fisher, fisher_rows: '6'}}
+            """);
 
     [Fact]
     public void A_run_that_was_stopped_goes_on_to_the_same_end_and_looks_once()

@@ -7,8 +7,6 @@ namespace Polymath.Tests.Cli;
 [Trait("kind", "invariant")]
 public sealed class DeltaShowTests
 {
-    private const string Freeze = "method: {kind: freeze, train: [\"model.layers.*\", model.norm.weight]}";
-
     private static readonly string llama = TextFixtures.At("models", "llama");
 
     private static CliResult Show(TinyRecipe recipe, params string[] more) =>
@@ -44,14 +42,13 @@ public sealed class DeltaShowTests
     public void A_stage_shows_each_of_its_adapters_and_the_total()
     {
         const string Method = """
-            method:
-                  kind: adapters
-                  adapters:
-                    calm: {delta: {form: lora, budget: 1%}}
-                    brisk: {delta: {form: adapter, budget: 3k}}
-                    still: {delta: {form: lora, settings: {r: "2"}}, frozen: true}
+            kind: adapters
+            adapters:
+              calm: {delta: {form: lora, budget: 1%}}
+              brisk: {delta: {form: adapter, budget: 3k}}
+              still: {delta: {form: lora, settings: {r: "2"}}, frozen: true}
             """;
-        using var recipe = new TinyRecipe(text => text.Replace(Freeze, Method, StringComparison.Ordinal));
+        using var recipe = new TinyRecipe(tiny => tiny.With("stages.write.method", Method));
         var shown = Json(Show(recipe, "--recipe", "tiny.yaml", "--stage", "write", "--json"));
         var adapters = shown["adapters"]!.AsArray();
         Assert.Equal(["calm", "brisk", "still"], adapters.Select(adapter => (string)adapter!["name"]!));

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
 using Polymath.Tests.Text.Hubs;
 using Polymath.Text;
@@ -9,7 +10,7 @@ namespace Polymath.Tests.Cli;
 [Trait("kind", "invariant")]
 public sealed class HubVerbTests : IDisposable
 {
-    private const string Recipe = """
+    private static readonly RecipeBuilder hubbed = RecipeBuilder.Of("""
         name: hubbed
         seed: 3
         model: {folder: "hf:org/tiny"}
@@ -21,7 +22,7 @@ public sealed class HubVerbTests : IDisposable
         stages:
           - {name: read, kind: pretrain, text: "{text}", data: lines, steps: 4, optimizer: {rate: 1e-3}, batch: {tokens: 128},
             checkpoint: {every: 2}}
-        """;
+        """);
 
     private static readonly string[] Words = ["so", "the", "cat", "sat", "on", "mats"];
     private readonly HubServer server = new();
@@ -40,7 +41,7 @@ public sealed class HubVerbTests : IDisposable
             ("onnx/model.onnx", HubScene.Bytes(5000)));
         server.PutFolder("models/org/lora", TextFixtures.At("adapters", "lora"));
         PutLines(0);
-        folder.Write("hubbed.yaml", Recipe);
+        folder.Write("hubbed.yaml", hubbed.Text);
     }
 
     private void PutLines(int from) => server.Put("datasets/org/lines", ("README.md", HubScene.Text("lines")),
@@ -140,10 +141,9 @@ public sealed class HubVerbTests : IDisposable
             Assert.True(result.Code == 2, result.All);
             Assert.Contains(what, result.Error);
         }
-        folder.Write(
-            "wrong.yaml",
-            Recipe.Replace("hf:org/tiny", "hf:org/../x", StringComparison.Ordinal)
-                .Replace("hf:org/lines@main/", "hx:org/lines/", StringComparison.Ordinal));
+        folder.Write("wrong.yaml", hubbed
+            .With("model.folder", "hf:org/../x").With("tokenizer.folder", "hf:org/../x")
+            .With("data.lines.files", "hx:org/lines/data/*.jsonl").Text);
         var faults = Do("check", "wrong.yaml");
         Assert.Equal(2, faults.Code);
         Assert.Contains("'hf:org/../x'", faults.Error);

@@ -105,11 +105,11 @@ public sealed class InputTests
     [Fact]
     public void Five_mistakes_are_told_at_once()
     {
-        using var recipe = new TinyRecipe(text => text
-            .Replace("layers: 1, heads: 2", "layers: 0, haeds: 2", StringComparison.Ordinal)
-            .Replace("rewards: {plain: 1}", "rewards: {plian: 1}", StringComparison.Ordinal)
-            .Replace("files: lines.jsonl", "files: lnes.jsonl", StringComparison.Ordinal)
-            .Replace("kind: finetune", "kind: finetun", StringComparison.Ordinal));
+        using var recipe = new TinyRecipe(tiny => tiny
+            .With("model.layers", "0").Renamed("model.heads", "haeds")
+            .Renamed("stages.please.rewards.plain", "plian")
+            .With("data.lines.files", "lnes.jsonl")
+            .With("stages.write.kind", "finetun"));
         foreach (var verb in new[] { "check", "run" })
         {
             var result = CliProgram.Run(recipe.Path, verb, "tiny.yaml");

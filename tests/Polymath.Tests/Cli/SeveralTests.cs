@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
@@ -352,18 +353,12 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
             foreach (var file in Directory.GetFiles(Adapter(stage))) File.Copy(file, several.At("kept", Path.GetFileName(file)));
         }
         var model = Path.Combine("whole", "stages", "01-base", "model");
-        string Recipe(string more) => $$$"""
-            name: further
-            model: {folder: {{{model}}}}
-            tokenizer: {folder: {{{model}}}}
-            data:
-              soft: {files: soft.jsonl, split: {validation: 0.1, test: 0.1}}
-            stages:
-              - {name: on, kind: pretrain, data: soft, steps: 4, optimizer: {rate: 1e-2}, batch: {tokens: 128}, checkpoint: {every: 4},
-                method: {kind: adapters, adapters: {one: {folder: kept{{{more}}}}, still: {folder: kept, frozen: true} } } }
-            """;
-        several.Write("further.yaml", Recipe(", optimizerState: true"));
-        several.Write("forgetful.yaml", Recipe(""));
+        var forgetful = RecipeBuilder.Named("further").Model($"folder: {model}").Tokenizer($"folder: {model}")
+            .Data("soft", "files: soft.jsonl", "split: {validation: 0.1, test: 0.1}")
+            .Stage("on", "pretrain", "data: soft", "steps: 4", "optimizer: {rate: 1e-2}", "batch: {tokens: 128}", "checkpoint: {every: 4}",
+                "method: {kind: adapters, adapters: {one: {folder: kept}, still: {folder: kept, frozen: true}}}");
+        several.Write("further.yaml", forgetful.With("stages.on.method.adapters.one.optimizerState", "true").Text);
+        several.Write("forgetful.yaml", forgetful.Text);
         CliResult Run(string recipe, string run, params string[] more) => several.Verb(["run", recipe, "--run-dir", run, .. more]);
         Copy("02-softly");
         Assert.Equal(0, Run("further.yaml", "further").Code);
@@ -384,7 +379,8 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
             File.Copy(
                 file, several.At("hub", "models--org--kept", "snapshots", new string('a', 40), Path.GetFileName(file)), overwrite: true);
         several.Write("hub/models--org--kept/refs/main", new string('a', 40));
-        several.Write("fetched.yaml", Recipe("").Replace("folder: kept", "folder: 'hf:org/kept'", StringComparison.Ordinal));
+        several.Write("fetched.yaml", forgetful.With("stages.on.method.adapters.one.folder", "hf:org/kept")
+            .With("stages.on.method.adapters.still.folder", "hf:org/kept").Text);
         var fetched = CliProgram.End(CliProgram.Start(
             several.At(), new Dictionary<string, string> { ["HF_HUB_CACHE"] = several.At("hub"), ["HF_HUB_OFFLINE"] = "1" }, "run",
             "fetched.yaml", "--run-dir", "fetched"));

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
@@ -6,7 +7,7 @@ namespace Polymath.Tests.Cli;
 /// <summary>A folder with a recipe of four short stages over a few hundred made-up lines.</summary>
 internal sealed class TinyRecipe : IDisposable
 {
-    private const string Text = """
+    private static readonly RecipeBuilder tiny = RecipeBuilder.Of("""
         name: tiny
         description: Four short stages over made-up lines.
         seed: 5
@@ -65,13 +66,13 @@ internal sealed class TinyRecipe : IDisposable
             optimizer: {rate: 1e-3}
             batch: {tokens: 256}
             checkpoint: {every: 3}
-        """;
+        """);
 
     private readonly ScratchFolder folder = new();
 
-    public TinyRecipe(Func<string, string>? change = null, int lines = 300)
+    public TinyRecipe(Func<RecipeBuilder, RecipeBuilder>? change = null, int lines = 300)
     {
-        folder.Write("tiny.yaml", change?.Invoke(Text) ?? Text);
+        folder.Write("tiny.yaml", (change?.Invoke(tiny) ?? tiny).Text);
         folder.Write("lines.jsonl", string.Concat(Enumerable.Range(0, lines).Select(Line)));
     }
 

@@ -18,10 +18,27 @@ public sealed partial class MethodPageTests
         "tokenizer_name_or_path", "tokenizer_kwargs", "rank_dropout_scale",
     ];
 
+    private static readonly RecipeBuilder plain = RecipeBuilder.Named("page")
+        .Model("family: llama", "hiddenSize: 32", "intermediateSize: 48", "layers: 2", "heads: 2", "contextLength: 64")
+        .Tokenizer("kind: character");
+
+    private const string Steps = "steps: 100";
+    private const string Optimizer = "optimizer: {rate: 1e-3}";
+    private static readonly string[] poems =
+        ["files: 'npm:poems@2.0.1/json/*.json'", $"sha512: {SampleRecipes.Hash}", "fields: {text: text}"];
+
     public static TheoryData<DeltaForm> Forms => [.. Enum.GetValues<DeltaForm>()];
 
     private static string Page(DeltaForm form) =>
         File.ReadAllText(Sources.At("docs", "methods", JsonNamingPolicy.CamelCase.ConvertName(form.ToString()) + ".md"));
+
+    /// <summary>What a page's recipe says behind <c>method:</c>.</summary>
+    private static string Method(Match snippet)
+    {
+        const string key = "method:";
+        Assert.StartsWith(key, snippet.Groups[1].Value, StringComparison.Ordinal);
+        return snippet.Groups[1].Value[key.Length..];
+    }
 
     private static string Kind(string page) => Title().Match(page).Groups[1].Value;
 
@@ -35,14 +52,9 @@ public sealed partial class MethodPageTests
     [MemberData(nameof(Forms))]
     public void A_page_s_recipe_binds_and_checks_and_asks_for_its_form(DeltaForm form)
     {
-        var method = Snippet().Match(Page(form)).Groups[1].Value;
-        Assert.StartsWith("method:", method, StringComparison.Ordinal);
-        var recipe = "name: page\nmodel: {family: llama, hiddenSize: 32, intermediateSize: 48, layers: 2, heads: 2, contextLength: "
-            + "64}\ntokenizer: {kind: character}\ndata:\n  lines: {files: 'npm:poems@2.0.1/json/*.json', sha512: " + SampleRecipes.Hash
-            + ", fields: {text: text}}\nstages:\n  - name: read\n    kind: pretrain\n    data: lines\n    steps: 100\n    optimizer: "
-            + "{rate: 1e-3}\n"
-            + string.Concat(method.Trim().Split('\n').Select(line => "    " + line + "\n"));
-        var reading = SampleRecipes.Read(recipe);
+        var method = Method(Snippet().Match(Page(form)));
+        var reading = SampleRecipes.Read(
+            plain.Data("lines", poems).Stage("read", "pretrain", "data: lines", Steps, Optimizer).With("stages.read.method", method).Text);
         Assert.Equal([], reading.Faults.Select(fault => fault.ToString()));
         var spec = Assert.IsType<DeltaSpec>(reading.OrThrow().Stages.Single().Method);
         Assert.Equal(form, spec.Form);
@@ -69,23 +81,20 @@ public sealed partial class MethodPageTests
     [Fact]
     public void Every_snippet_of_several_adapters_binds_and_checks()
     {
-        var snippets = Snippet().Matches(File.ReadAllText(Sources.At("docs", "methods", "several.md")))
-            .Select(match => match.Groups[1].Value).ToList();
+        var snippets = Snippet().Matches(File.ReadAllText(Sources.At("docs", "methods", "several.md"))).Select(Method).ToList();
         var asked = new HashSet<Together>();
-        var data = string.Concat(new[] { "german", "german_law", "french" }
-            .Select(name => $"  {name}: {{files: 'npm:poems@2.0.1/json/*.json', sha512: {SampleRecipes.Hash}, fields: {{text: text}}}}\n"));
-        var earlier = string.Concat(new[] { "language", "german", "french" }
-            .Select(name => $"  - {{name: {name}, kind: pretrain, data: german, steps: 100, optimizer: {{rate: 1e-3}}, method: {{kind: "
-                + "lora, merge: false}}\n"));
-        foreach (var snippet in snippets)
+        var several = new[] { "german", "german_law", "french" }.Aggregate(plain, (recipe, name) => recipe.Data(name, poems));
+        several = new[] { "language", "german", "french" }
+            .Aggregate(several, (recipe, name) =>
+                recipe.Stage(name, "pretrain", "data: german", Steps, Optimizer, "method: {kind: lora, merge: false}"))
+            .Stage("all", "pretrain", "data: [german, german_law, french]", Steps, Optimizer);
+        foreach (var method in snippets)
         {
+            var recipe = several.With("stages.all.method", method);
             // The folder of the page is the reader's own; here any will do.
-            var method = string.Concat(snippet.Replace("folder: checkpoint-500", "folder: .", StringComparison.Ordinal)
-                .Trim().Split('\n').Select(line => "    " + line + "\n"));
-            var reading = SampleRecipes.Read(
-                "name: page\nmodel: {family: llama, hiddenSize: 32, intermediateSize: 48, layers: 2, heads: 2, contextLength: "
-                    + "64}\ntokenizer: {kind: character}\ndata:\n" + data + "stages:\n" + earlier + "  - name: all\n    kind: "
-                    + "pretrain\n    data: [german, german_law, french]\n    steps: 100\n    optimizer: {rate: 1e-3}\n" + method);
+            if (method.Contains("folder: checkpoint-500", StringComparison.Ordinal))
+                recipe = recipe.With("stages.all.method.adapters.mine.folder", ".");
+            var reading = SampleRecipes.Read(recipe.Text);
             Assert.Equal([], reading.Faults.Select(fault => fault.ToString()));
             asked.Add(Assert.IsType<AdaptersMethod>(reading.OrThrow().Stages[^1].Method).Together);
         }
@@ -96,9 +105,9 @@ public sealed partial class MethodPageTests
     public void The_recipe_of_the_page_of_heads_binds_and_checks_and_trains_one()
     {
         // The rows are the reader's own; here any will do.
-        var recipe = Snippet().Match(File.ReadAllText(Sources.At("docs", "methods", "heads.md"))).Groups[1].Value;
-        var reading = SampleRecipes.Read(recipe.Replace(
-            "files: reviews.jsonl", "files: 'npm:poems@2.0.1/json/*.json', sha512: " + SampleRecipes.Hash, StringComparison.Ordinal));
+        var recipe = RecipeBuilder.Of(Snippet().Match(File.ReadAllText(Sources.At("docs", "methods", "heads.md"))).Groups[1].Value);
+        var reading = SampleRecipes.Read(recipe
+            .With("data.reviews.files", "npm:poems@2.0.1/json/*.json").With("data.reviews.sha512", SampleRecipes.Hash).Text);
         Assert.Equal([], reading.Faults.Select(fault => fault.ToString()));
         Assert.True(reading.OrThrow().Stages.Single().TrainsHead);
     }

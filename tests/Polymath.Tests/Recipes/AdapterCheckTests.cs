@@ -4,14 +4,14 @@ namespace Polymath.Tests.Recipes;
 [Trait("kind", "unit")]
 public sealed class AdapterCheckTests
 {
-    private const string Sound = """
+    private static readonly RecipeBuilder sound = RecipeBuilder.Of($$$"""
         name: several
         model: {family: llama, hiddenSize: 48, intermediateSize: 96, layers: 2, heads: 4, contextLength: 64}
         tokenizer: {kind: character}
         data:
-          law: {files: 'npm:poems@2.0.1/a/*.json', sha512: HASH, fields: {text: text}}
-          verse: {files: 'npm:poems@2.0.1/b/*.json', sha512: HASH, fields: {text: text}}
-          prose: {files: 'npm:poems@2.0.1/c/*.json', sha512: HASH, fields: {text: text}}
+          law: {files: 'npm:poems@2.0.1/a/*.json', sha512: {{{SampleRecipes.Hash}}}, fields: {text: text}}
+          verse: {files: 'npm:poems@2.0.1/b/*.json', sha512: {{{SampleRecipes.Hash}}}, fields: {text: text}}
+          prose: {files: 'npm:poems@2.0.1/c/*.json', sha512: {{{SampleRecipes.Hash}}}, fields: {text: text}}
         rewards:
           form: {kind: pattern, match: {'*': 'a+'}}
         stages:
@@ -22,26 +22,21 @@ public sealed class AdapterCheckTests
             data: [law, verse]
             steps: 5
             optimizer: {rate: 1e-3}
-            method:
-              kind: adapters
-              together: TOGETHER
-              adapters:
-                FIRST
-                SECOND
-        """;
+            method: {}
+        """);
 
-    private static string Recipe(string together, string first, string second) => Sound
-        .Replace("HASH", SampleRecipes.Hash, StringComparison.Ordinal).Replace("TOGETHER", together, StringComparison.Ordinal)
-        .Replace("FIRST", first, StringComparison.Ordinal).Replace("SECOND", second, StringComparison.Ordinal);
+    // What is said of how they come together may go on with other settings of the method.
+    private static RecipeBuilder Recipe(string together, string first, string second) => sound
+        .With("stages.all.method", $"{{kind: adapters, together: {together}}}").With("stages.all.method.adapters", $"{first}\n{second}");
 
     [Theory]
     [InlineData("stack", "one: {stage: one, optimizerState: true, optimizer: {rate: 1e-4}}", "two: {stage: two, frozen: true}")]
     [InlineData("route", "one: {stage: one, data: [law]}", "two: {delta: {form: lora}, data: [verse, law]}")]
     [InlineData("mix", "one: {stage: one, frozen: true}", "two: {stage: two, frozen: true}")]
     [InlineData(
-        "combine\n      combine: {kind: ties, density: 0.5}\n      merge: true", "one: {stage: one, weight: 0.7}", "two: {stage: two}")]
+        "combine, combine: {kind: ties, density: 0.5}, merge: true", "one: {stage: one, weight: 0.7}", "two: {stage: two}")]
     public void Adapters_come_together_in_four_ways(string together, string first, string second) =>
-        Assert.Equal([], SampleRecipes.Read(Recipe(together, first, second)).Faults.Select(fault => fault.ToString()));
+        Assert.Equal([], SampleRecipes.Read(Recipe(together, first, second).Text).Faults.Select(fault => fault.ToString()));
 
     [Theory]
     [InlineData("stack", "", "", ".adapters", "nothing stands where a mapping")]
@@ -58,11 +53,11 @@ public sealed class AdapterCheckTests
         "new: {delta: {form: vera}, optimizer: {rate: 1e-4, loraPlusRatio: 16}}", ".adapters.new.optimizer.loraPlusRatio",
         "this adapter trains none")]
     [InlineData("mix", "one: {stage: one}", "", ".together", "weighs two adapters or more")]
-    [InlineData("stack\n      combine: ties", "one: {stage: one}", "two: {stage: two}", ".combine",
+    [InlineData("stack, combine: ties", "one: {stage: one}", "two: {stage: two}", ".combine",
         "'combine' has no meaning where adapters stack")]
     [InlineData(
-        "route\n      merge: true", "one: {stage: one, data: law}", "two: {stage: two, data: verse}", ".merge", "apply to some rows only")]
-    [InlineData("mix\n      merge: true", "one: {stage: one}", "two: {stage: two}", ".merge", "change with every token")]
+        "route, merge: true", "one: {stage: one, data: law}", "two: {stage: two, data: verse}", ".merge", "apply to some rows only")]
+    [InlineData("mix, merge: true", "one: {stage: one}", "two: {stage: two}", ".merge", "change with every token")]
     [InlineData("stack", "one: {frozen: true}", "two: {stage: two}", ".adapters.one", "nothing says where it comes from")]
     [InlineData("stack", "one: {stage: one, delta: {form: lora}}", "two: {stage: two}", ".adapters.one", "more than one place")]
     [InlineData(
@@ -98,7 +93,7 @@ public sealed class AdapterCheckTests
         string path,
         string problem)
     {
-        var faults = SampleRecipes.Read(Recipe(together, first, second)).Faults;
+        var faults = SampleRecipes.Read(Recipe(together, first, second).Text).Faults;
         var fault = Assert.Single(
             faults, fault => fault.Path == "stages.all.method" + path && fault.Problem.Contains(problem, StringComparison.Ordinal));
         Assert.True(fault.Line > 0 && fault.Column > 0 && fault.Hint.Length > 0, fault.ToString());
@@ -106,27 +101,23 @@ public sealed class AdapterCheckTests
     }
 
     [Theory]
-    [InlineData(
-        "method: {kind: delta, form: lora}", "method: {kind: delta, form: lora, merge: true}", ".two.stage", "keeps no adapter apart")]
-    [InlineData("method: {kind: delta, form: lora}", "method: {kind: freeze, lastLayers: 1}", ".one.stage",
-        "the stage 'two', which comes between, changes the model")]
-    [InlineData("method: {kind: delta, form: lora}",
-        "method: {kind: adapters, adapters: {three: {delta: {form: lora}}, four: {delta: {form: ia3}}}}", ".two",
+    [InlineData("{kind: delta, form: lora, merge: true}", ".two.stage", "keeps no adapter apart")]
+    [InlineData("{kind: freeze, lastLayers: 1}", ".one.stage", "the stage 'two', which comes between, changes the model")]
+    [InlineData("{kind: adapters, adapters: {three: {delta: {form: lora}}, four: {delta: {form: ia3}}}}", ".two",
         "has no adapter of this name")]
-    public void What_an_earlier_stage_does_not_give_is_a_fault(string from, string to, string path, string problem) =>
+    public void What_an_earlier_stage_does_not_give_is_a_fault(string method, string path, string problem) =>
         Assert.Contains(
             SampleRecipes.Read(
-                Recipe("stack", "one: {stage: one}", "two: {stage: two}").Replace(from, to, StringComparison.Ordinal)).Faults,
+                Recipe("stack", "one: {stage: one}", "two: {stage: two}").With("stages.two.method", method).Text).Faults,
             fault => fault.Path == "stages.all.method.adapters" + path && fault.Problem.Contains(problem, StringComparison.Ordinal));
 
     [Fact]
     public void Rows_that_a_stage_samples_belong_to_no_adapter()
     {
-        var text = Recipe("route", "one: {stage: one, data: law}", "two: {stage: two, data: verse}").Replace(
-            "- name: all\n    kind: pretrain",
-            "- name: all\n    kind: align\n    prompt: x\n    rewards: {form: 1}\n    rollout: {rounds: 1}",
-            StringComparison.Ordinal);
-        var fault = Assert.Single(SampleRecipes.Read(text).Faults);
+        var recipe = Recipe("route", "one: {stage: one, data: law}", "two: {stage: two, data: verse}")
+            .With("stages.all.kind", "align").With("stages.all.prompt", "x")
+            .With("stages.all.rewards", "{form: 1}").With("stages.all.rollout", "{rounds: 1}");
+        var fault = Assert.Single(SampleRecipes.Read(recipe.Text).Faults);
         Assert.Equal(
             ("stages.all.method.together", true), (fault.Path, fault.Problem.Contains("samples its own rows", StringComparison.Ordinal)));
     }
@@ -135,9 +126,9 @@ public sealed class AdapterCheckTests
     public void Eight_mistakes_of_one_stage_are_told_together()
     {
         var faults = SampleRecipes.Read(Recipe(
-            "route\n      merge: true\n      combine: ties",
+            "route, merge: true, combine: ties",
             "mix.json: {stage: all, optimizerState: true, frozen: true, weight: 3}",
-            "two: {data: [prose]}")).Faults.Select(fault => fault.Path["stages.all.method".Length..]).ToList();
+            "two: {data: [prose]}").Text).Faults.Select(fault => fault.Path["stages.all.method".Length..]).ToList();
         Assert.Superset(
             new HashSet<string>
             {

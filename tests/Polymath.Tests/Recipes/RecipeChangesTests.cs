@@ -6,21 +6,19 @@ namespace Polymath.Tests.Recipes;
 [Trait("kind", "unit")]
 public sealed class RecipeChangesTests
 {
-    private static readonly string WithSmall = SampleRecipes.Whole + """
-
-        small:
-          model: {layers: 1}
-          data: {poems: {files: npm:poems@2.0.1/json/0.json}}
-          stages:
-            read: {steps: 6, batch: {microTokens: 128}}
-            tell: {method: {train: {r: 2}}}
-        """;
+    private static readonly RecipeBuilder small = SampleRecipes.Sample.With("small", """
+        model: {layers: 1}
+        data: {poems: {files: npm:poems@2.0.1/json/0.json}}
+        stages:
+          read: {steps: 6, batch: {microTokens: 128}}
+          tell: {method: {train: {r: 2}}}
+        """);
 
     [Fact]
     public void The_small_block_is_laid_over_the_recipe_only_when_asked_for()
     {
-        Assert.Equal(SampleRecipes.Read(SampleRecipes.Whole).Resolved, SampleRecipes.Read(WithSmall).Resolved);
-        var recipe = SampleRecipes.Read(WithSmall, small: true).OrThrow();
+        Assert.Equal(SampleRecipes.Read(SampleRecipes.Whole).Resolved, SampleRecipes.Read(small.Text).Resolved);
+        var recipe = SampleRecipes.Read(small.Text, small: true).OrThrow();
         Assert.Equal((1, 48), (((LlamaSpec)recipe.Model).Layers, ((LlamaSpec)recipe.Model).HiddenSize));
         Assert.Equal(["npm:poems@2.0.1/json/0.json"], ((FilesSpec)recipe.Data["poems"]).Files);
         Assert.Equal((6, new BatchSpec(512, 128, 64)), (recipe.Stages[0].Steps, recipe.Stages[0].Batch));
@@ -29,28 +27,27 @@ public sealed class RecipeChangesTests
     }
 
     [Theory]
-    [InlineData("model: {layers: 1}", "model: {layer: 1}", "model.layer", "unknown key 'layer'", "layer: 1")]
-    [InlineData("model: {layers: 1}", "model: {layers: 0}", "model.layers", "0 is less than 1", "0}")]
-    [InlineData("model: {layers: 1}", "modle: {layers: 1}", "modle", "unknown key 'modle'", "modle")]
-    [InlineData("model: {layers: 1}", "model: {hiddenSize: 50}", "model.heads", "with the small block, 4 heads do not divide", "heads: 4")]
-    [InlineData("    read: {", "    red: {", "small.stages.red", "nothing here is named 'red'", "red: {")]
-    [InlineData("    read: {steps: 6, batch: {microTokens: 128}}", "    read: 6", "small.stages.read", "stands where a mapping", "6\n")]
-    [InlineData("read: {steps: 6", "read: {steps: x", "stages.read.steps", "not a whole number", "x, batch")]
+    [InlineData("small.model", "{layer: 1}", "model.layer", "unknown key 'layer'", "layer: 1")]
+    [InlineData("small.model", "{layers: 0}", "model.layers", "0 is less than 1", "0}")]
+    [InlineData("small.modle", "{layers: 1}", "modle", "unknown key 'modle'", "modle")]
+    [InlineData("small.model", "{hiddenSize: 50}", "model.heads", "with the small block, 4 heads do not divide", "heads: 4")]
+    [InlineData("small.stages.red", "{steps: 6}", "small.stages.red", "nothing here is named 'red'", "red: {")]
+    [InlineData("small.stages.read", "6", "small.stages.read", "stands where a mapping", "read: 6\n")]
+    [InlineData("small.stages.read.steps", "x", "stages.read.steps", "not a whole number", "x, batch")]
     public void Faults_of_the_small_block_are_told_in_any_case(
-        string from,
-        string to,
+        string changed,
+        string value,
         string path,
         string problem,
         string piece)
     {
-        Assert.Contains(from, WithSmall, StringComparison.Ordinal);
-        var text = WithSmall.Replace(from, to, StringComparison.Ordinal);
-        foreach (var small in new[] { false, true })
+        var text = small.With(changed, value).Text;
+        foreach (var asked in new[] { false, true })
         {
-            var fault = Assert.Single(SampleRecipes.Read(text, small).Faults);
+            var fault = Assert.Single(SampleRecipes.Read(text, asked).Faults);
             Assert.Equal(path, fault.Path);
             Assert.Contains(
-                small ? problem.Replace("with the small block, ", "", StringComparison.Ordinal) : problem,
+                asked ? problem.Replace("with the small block, ", "", StringComparison.Ordinal) : problem,
                 fault.Problem,
                 StringComparison.Ordinal);
             var expected = text.LastIndexOf(piece, StringComparison.Ordinal);
@@ -61,18 +58,16 @@ public sealed class RecipeChangesTests
     [Fact]
     public void A_fault_of_the_recipe_is_told_once_although_the_small_block_is_checked_too()
     {
-        var text = WithSmall.Replace("rate: 3e-3", "rate: three");
-        Assert.Single(SampleRecipes.Read(text).Faults);
-        Assert.Single(
-            SampleRecipes.Read(WithSmall.Replace("heads: 4, ", "heads: 4, layer: 3, ")).Faults, fault => fault.Path == "model.layer");
-        Assert.Equal("small", Assert.Single(SampleRecipes.Read(SampleRecipes.Whole + "\nsmall: [1]\n").Faults).Path);
-        Assert.Empty(SampleRecipes.Read(SampleRecipes.Whole + "\nsmall:\n", small: true).Faults);
+        Assert.Single(SampleRecipes.Read(small.With("stages.read.optimizer.rate", "three").Text).Faults);
+        Assert.Single(SampleRecipes.Read(small.With("model.layer", "3").Text).Faults, fault => fault.Path == "model.layer");
+        Assert.Equal("small", Assert.Single(SampleRecipes.Read(small.With("small", "[1]").Text).Faults).Path);
+        Assert.Empty(SampleRecipes.Read(small.With("small", "").Text, small: true).Faults);
     }
 
     [Fact]
     public void Overrides_set_single_settings_by_index_or_name_over_the_small_block()
     {
-        var recipe = SampleRecipes.Read(WithSmall, true,
+        var recipe = SampleRecipes.Read(small.Text, true,
             "model.layers=3", "stages.1.optimizer.rate=3e-4", "stages.tell.optimizer.clip=0", "stages.read.evaluate.abilities=[reading]",
             "rewards.tones.positions.1=6", "description=a = b", "stages.write.method={kind: full}", "stages.read.steps=",
             "stages.read.epochs=2", "rounds=1").OrThrow();

@@ -6,6 +6,11 @@ namespace Polymath.Tests.Recipes;
 [Trait("kind", "unit")]
 public sealed class RecipeFilesTests : IDisposable
 {
+    // The one stage is not in a list, which is the same.
+    private static readonly RecipeBuilder local = RecipeBuilder.Named("local").Model("folder: weights")
+        .Data("words", "files: [data/a.jsonl, 'data/*.jsonl']")
+        .With("stages", "{name: read, kind: pretrain, data: words, steps: 5, optimizer: {rate: 1e-3}}");
+
     private readonly string folder = Directory.CreateTempSubdirectory("polymath-files").FullName;
 
     public RecipeFilesTests()
@@ -17,6 +22,8 @@ public sealed class RecipeFilesTests : IDisposable
     }
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    private RecipeReading Parsed(RecipeBuilder recipe) => RecipeReader.Parse(recipe.Text, "local.yaml", folder);
 
     [Theory]
     [InlineData("data/a.jsonl", 1)]
@@ -42,17 +49,11 @@ public sealed class RecipeFilesTests : IDisposable
     [Fact]
     public void Local_files_and_folders_must_exist()
     {
-        const string text = """
-            name: local
-            model: {folder: weights}
-            data: {words: {files: [data/a.jsonl, "data/*.jsonl"]}}
-            stages: {name: read, kind: pretrain, data: words, steps: 5, optimizer: {rate: 1e-3}}
-            """;
-        var reading = RecipeReader.Parse(text, "local.yaml", folder);
+        var reading = Parsed(local);
         Assert.Empty(reading.Faults);
         Assert.Contains("data/a.jsonl", reading.Resolved);
         Assert.DoesNotContain(folder, reading.Resolved);
-        var wrong = RecipeReader.Parse(text.Replace("weights", "weihgts").Replace("/a.jsonl", "/aa.jsonl"), "local.yaml", folder);
+        var wrong = Parsed(local.With("model.folder", "weihgts").With("data.words.files[0]", "data/aa.jsonl"));
         Assert.Equal(
             [("model.folder", "did you mean 'weights'?"), ("data.words.files[0]", "did you mean 'a.jsonl'?")],
             wrong.Faults.Select(fault => (fault.Path, fault.Hint)));
@@ -61,14 +62,10 @@ public sealed class RecipeFilesTests : IDisposable
     [Fact]
     public void The_field_of_a_text_file_is_text()
     {
-        const string text = """
-            name: local
-            model: {folder: weights}
-            data: {words: {files: data/d.txt}}
-            stages: {name: read, kind: pretrain, text: "{line}", data: words, steps: 5, optimizer: {rate: 1e-3}}
-            """;
-        Assert.Equal("the fields here are text", Assert.Single(RecipeReader.Parse(text, "local.yaml", folder).Faults).Hint);
-        Assert.Empty(RecipeReader.Parse(text.Replace("{line}", "{text}"), "local.yaml", folder).Faults);
+        var lines = local.With("data.words.files", "data/d.txt");
+        Assert.Equal(
+            "the fields here are text", Assert.Single(Parsed(lines.With("stages.text", "\"{line}\"")).Faults).Hint);
+        Assert.Empty(Parsed(lines.With("stages.text", "\"{text}\"")).Faults);
     }
 
     [Fact]

@@ -7,6 +7,7 @@ namespace Polymath.Tests.Recipes;
 [Trait("kind", "unit")]
 public sealed class RecipeSchemaTests
 {
+    private static readonly RecipeBuilder sample = SampleRecipes.Sample;
     private static readonly JsonObject Schema = JsonNode.Parse(RecipeSchema.Write())!.AsObject();
 
     [Fact]
@@ -57,23 +58,26 @@ public sealed class RecipeSchemaTests
     {
         Assert.Equal([], Wrong(Schema, Json(File.ReadAllText(SampleRecipes.Tang))));
         Assert.Equal([], Wrong(Schema, Json(SampleRecipes.Whole)));
-        Assert.Equal([], Wrong(Schema, Json(SampleRecipes.Whole.Replace("steps: 20", "steps: null\n    epochs: 1"))));
+        Assert.Equal([], Wrong(Schema, Json(sample.With("stages.read.steps", "null").With("stages.read.epochs", "1").Text)));
         Assert.Equal([], Wrong(Schema, Json(SampleRecipes.Read(SampleRecipes.Whole).Resolved)));
-        Assert.Equal([], Wrong(Schema, Json(SampleRecipes.Whole.Replace("rounds: {count: 2, stages: [write]}", "rounds: 3"))));
+        Assert.Equal([], Wrong(Schema, Json(sample.With("rounds", "3").Text)));
     }
 
     [Theory]
-    [InlineData("layers: 2", "layer: 2")]
-    [InlineData("layers: 2", "layers: 0")]
-    [InlineData("layers: 2", "layers: two")]
-    [InlineData("{kind: lora, r: 4}", "{kind: full, r: 4}")]
-    [InlineData("kind: pretrain", "kind: pretrain\n    label: x")]
-    [InlineData("{rate: 3e-3}", "{}")]
-    [InlineData("kind: cosine", "kind: spiral")]
-    [InlineData("positions: [2, 4]", "positions: []")]
-    [InlineData("rounds: {count: 2, stages: [write]}", "rounds: 0")]
-    public void Recipes_with_a_wrong_setting_are_refused(string from, string to) =>
-        Assert.NotEmpty(Wrong(Schema, Json(SampleRecipes.Whole.Replace(from, to, StringComparison.Ordinal))));
+    [InlineData("model.layers", "0")]
+    [InlineData("model.layers", "two")]
+    [InlineData("stages.tell.method.train.kind", "full")]
+    [InlineData("stages.read.label", "x")]
+    [InlineData("stages.read.optimizer", "{}")]
+    [InlineData("stages.read.schedule.kind", "spiral")]
+    [InlineData("rewards.tones.positions", "[]")]
+    [InlineData("rounds", "0")]
+    public void Recipes_with_a_wrong_setting_are_refused(string path, string value) =>
+        Assert.NotEmpty(Wrong(Schema, Json(sample.With(path, value).Text)));
+
+    [Fact]
+    public void Recipes_with_a_mistyped_key_are_refused() =>
+        Assert.NotEmpty(Wrong(Schema, Json(sample.Renamed("model.layers", "layer").Text)));
 
     private static JsonNode? Json(string yaml)
     {

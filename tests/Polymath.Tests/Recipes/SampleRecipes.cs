@@ -77,6 +77,9 @@ internal static class SampleRecipes
             optimizer: {rate: 1e-4}
         """;
 
+    /// <summary>The small recipe, for tests to change.</summary>
+    public static RecipeBuilder Sample { get; } = RecipeBuilder.Of(Whole);
+
     public static string Folder { get; } = Path.Combine(Root(), "recipes");
 
     public static string Tang { get; } = Path.Combine(Folder, "tang.yaml");
