@@ -23,6 +23,7 @@ public abstract record DataSpec;
 /// <param name="Ignore">Columns, keys and roles of messages, and types of content that are left out of the rows.</param>
 /// <param name="Part">One of several equal parts of the rows, such as <c>1 of 3</c>, for adapters that are trained apart; every row is in
 /// one part.</param>
+/// <param name="Sample">How many of the rows are taken, drawn by the recipe's seed; more than there are repeat rows.</param>
 public sealed record FilesSpec(
     [Means(Meaning.Files)] IReadOnlyList<string> Files,
     string? Sha512 = null,
@@ -34,7 +35,8 @@ public sealed record FilesSpec(
     DataShape? Shape = null,
     IReadOnlyDictionary<string, string>? Roles = null,
     IReadOnlyList<string>? Ignore = null,
-    string? Part = null) : DataSpec;
+    string? Part = null,
+    [Bounds(1, 100000000)] int? Sample = null) : DataSpec;
 
 /// <summary>The rows of another source that pass filters, with fields added; each row stays in the split it is in.</summary>
 /// <param name="View">The source.</param>
@@ -102,11 +104,12 @@ public enum DataShape
 
 /// <summary>Where a field's value lies.</summary>
 /// <param name="Path">The key, or keys joined by dots.</param>
-/// <param name="Join">What is put between the items of a list.</param>
+/// <param name="Join">What is put between the items of a list; the end of a line when left out. Where the source has a shape, a list
+/// becomes a text only if this is given.</param>
 /// <param name="Match">A pattern that takes a part of the value: its first group, or the whole match where it has none; nothing where it is
 /// not found.</param>
 [Shorthand(nameof(Path))]
-public sealed record FieldSpec(string Path, string Join = "\n", [Means(Meaning.Pattern)] string? Match = null);
+public sealed record FieldSpec(string Path, string? Join = null, [Means(Meaning.Pattern)] string? Match = null);
 
 /// <summary>A condition on one field of a row; every part that is given must hold.</summary>
 /// <param name="Field">The field.</param>

@@ -65,24 +65,9 @@ public sealed class Materials
             new PackageCache(),
             observer.Progress,
             hub);
-        var conversions = (recipe.Chat?.Convert ?? []).Select(corpora.Conversion).ToList();
-        var existing = (recipe.Tokenizer, recipe.Model) switch
+        if (TextFolder(recipe) is not null)
         {
-            (TokenizerFolderSpec spec, _) => spec.Folder,
-            (null, PretrainedSpec spec) => spec.Folder,
-            _ => null,
-        };
-        if (existing is not null)
-        {
-            var folder = Path.GetFullPath(existing, Path.GetFullPath(baseFolder));
-            var tokenizer = Tokenizer.Load(
-                folder, recipe.Model is PretrainedSpec { Folder: var its } && its == existing ? ModelFolder.TokenRows(folder) : null);
-            var contract = TextContract.Load(folder, tokenizer);
-            if (recipe.Chat is not null)
-                contract = Named(
-                    contract with { Template = contract.Template with { System = recipe.Chat.System ?? "" }, Conversions = conversions },
-                    recipe.Chat,
-                    baseFolder);
+            var (tokenizer, contract) = OpenText(recipe, baseFolder, corpora);
             return new Materials(
                 recipe,
                 baseFolder,
@@ -90,6 +75,7 @@ public sealed class Materials
                 tokenizer,
                 contract);
         }
+        var conversions = (recipe.Chat?.Convert ?? []).Select(corpora.Conversion).ToList();
         var own = Named(
             new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions), recipe.Chat, baseFolder);
         if (!File.Exists(Path.Combine(kept, Tokenizer.FileName)))
@@ -103,6 +89,36 @@ public sealed class Materials
             corpora,
             Tokenizer.Load(kept),
             own);
+    }
+
+    /// <summary>The folder of the tokenizer that a recipe names, or of its model's; null where the run trains one.</summary>
+    /// <param name="recipe">The recipe.</param>
+    internal static string? TextFolder(Recipe recipe) => (recipe.Tokenizer, recipe.Model) switch
+    {
+        (TokenizerFolderSpec spec, _) => spec.Folder,
+        (null, PretrainedSpec spec) => spec.Folder,
+        _ => null,
+    };
+
+    /// <summary>The tokenizer and the layout of <see cref="TextFolder"/>, as the recipe changes it.</summary>
+    /// <param name="recipe">The recipe; nothing of it lies on a hub.</param>
+    /// <param name="baseFolder">What its paths are relative to.</param>
+    /// <param name="corpora">Its data and tables.</param>
+    internal static (Tokenizer Tokenizer, TextContract Contract) OpenText(Recipe recipe, string baseFolder, Corpora corpora)
+    {
+        var named = TextFolder(recipe)!;
+        var folder = Path.GetFullPath(named, Path.GetFullPath(baseFolder));
+        var rows = recipe.Model is PretrainedSpec { Folder: var its } && its == named ? ModelFolder.TokenRows(folder) : null;
+        var tokenizer = Tokenizer.Load(folder, rows);
+        var contract = TextContract.Load(folder, tokenizer);
+        if (recipe.Chat is not { } chat)
+            return (tokenizer, contract);
+        var changed = contract with
+        {
+            Template = contract.Template with { System = chat.System ?? "" },
+            Conversions = [.. (chat.Convert ?? []).Select(corpora.Conversion)],
+        };
+        return (tokenizer, Named(changed, chat, baseFolder));
     }
 
     // From here on, what lies on a hub is a folder like any other.

@@ -18,14 +18,30 @@ public static class SourceCheck
     {
         ArgumentNullException.ThrowIfNull(recipe);
         var corpora = new Corpora(recipe, baseFolder, new PackageCache(), progress);
+        var (tokenizer, contract) = LocalText(recipe, baseFolder, corpora);
         var lines = new List<string>();
         foreach (var stage in recipe.Stages.Where(stage => stage.Data.All(name => IsLocal(recipe, name))))
         {
-            var data = new StageData(stage, corpora, new TextContract(ChatTemplate.Own, []));
+            var data = new StageData(stage, corpora, contract);
             data.Tell(DataSplit.Train, recipe);
+            if (tokenizer is not null && !stage.TrainsHead)
+                data.TellRenderings(DataSplit.Train, tokenizer);
             lines.AddRange(data.Report.Lines);
         }
         return [.. lines.Distinct()];
+    }
+
+    // The tokenizer and the layout that rows are rendered by, where they are at hand.
+    private static (Tokenizer? Tokenizer, TextContract Contract) LocalText(Recipe recipe, string baseFolder, Corpora corpora)
+    {
+        var own = new TextContract(ChatTemplate.Own, []);
+        if (Materials.TextFolder(recipe) is not { } folder || HubAddress.IsAddress(folder)
+            || !Directory.Exists(Path.GetFullPath(folder, Path.GetFullPath(baseFolder))))
+            return (null, own);
+        if ((recipe.Chat?.Convert ?? []).Any(table => recipe.Tables?.GetValueOrDefault(table) is ConversionTableSpec spec
+            && spec.Files.Any(file => PackageCache.IsAddress(file) || HubAddress.IsAddress(file))))
+            return (null, own);
+        return Materials.OpenText(recipe, baseFolder, corpora);
     }
 
     private static bool IsLocal(Recipe recipe, string name) => recipe.Data.GetValueOrDefault(name) switch

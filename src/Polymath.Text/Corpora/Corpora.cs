@@ -160,7 +160,7 @@ public sealed class Corpora(
             }
             collector.CheckFields(name);
             collectors.Add(collector);
-            collected.AddRange(collector.Rows);
+            collected.AddRange(SampleOf(name, collector.Rows, group.Key.Sample));
         }
         bool Knows(string field) => collectors.Exists(collector => collector.Knows(field));
         var log = new List<string>
@@ -183,6 +183,17 @@ public sealed class Corpora(
             return new Row(key, RowHash.SplitOf(split.By is null ? row.Fields : row.Columns, split), row.Fields, Place: row.Place);
         });
         return PartOf(name, read, spec.Part);
+    }
+
+    // In the order of the files; where more are asked for than there are, all of them come as often as fits, and the rest is drawn.
+    private List<CollectedRow> SampleOf(string name, List<CollectedRow> rows, int? sample)
+    {
+        if (sample is not { } wanted || rows.Count == 0)
+            return rows;
+        var random = new RandomStream(recipe.Seed, $"sample {name}");
+        var drawn = rows.Select((_, i) => (Index: i, Order: random.NextBits())).OrderBy(entry => entry.Order)
+            .Take(wanted % rows.Count).Select(entry => entry.Index).ToHashSet();
+        return [.. rows.SelectMany((row, i) => Enumerable.Repeat(row, wanted / rows.Count + (drawn.Contains(i) ? 1 : 0)))];
     }
 
     private static List<CollectedRow> Distinct(string name, List<CollectedRow> rows, string field, Func<string, bool> known)

@@ -133,6 +133,7 @@ internal sealed class DataDescription
         return spec with
         {
             Shape = spec.Shape ?? ShapeOf(reads, fields), Fields = fields.Count > 0 ? fields : null, Roles = roles.Count > 0 ? roles : null,
+            Sample = spec.Sample ?? Number("num_samples"),
         };
     }
 
@@ -144,6 +145,9 @@ internal sealed class DataDescription
             return DataShape.Preference;
         return fields.ContainsKey("label") ? DataShape.Kto : DataShape.Auto;
     }
+
+    private int? Number(string key) =>
+        JsonValues.Number(entry[key]) is >= 1 and <= int.MaxValue and var number ? (int)number : null;
 
     private string? Text(string key) => entry[key] is JsonValue value ? value.ToString() : null;
 }

@@ -58,11 +58,11 @@ internal static class JsonValues
 
     /// <summary>A value as text: lists item by item, objects as their JSON; null for null.</summary>
     /// <param name="value">The value.</param>
-    /// <param name="join">What is put between the items of a list.</param>
-    public static string? Text(JsonNode? value, string join) => value switch
+    /// <param name="join">What is put between the items of a list; the end of a line when left out.</param>
+    public static string? Text(JsonNode? value, string? join = null) => value switch
     {
         null => null,
-        JsonArray list => string.Join(join, list.Select(item => Text(item, join) ?? "")),
+        JsonArray list => string.Join(join ?? "\n", list.Select(item => Text(item, join) ?? "")),
         JsonValue plain when plain.GetValueKind() == JsonValueKind.String => plain.GetValue<string>(),
         _ => value.ToJsonString(JsonLayout.Line),
     };

@@ -91,7 +91,7 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
         {
             var head = name.Split('.')[0];
             if (values.ContainsKey(head))
-                return JsonValues.Text(JsonValues.Find(values, name), Whole.Join) ?? "";
+                return JsonValues.Text(JsonValues.Find(values, name)) ?? "";
             return keys.Contains(head) || ShapeKeys.AreRead(head) ? "" : null;
         }
         if (!filter.Passes(Column))

@@ -33,7 +33,7 @@ internal static class LayoutRemarks
                 yield return new(i, LayoutRemarkKind.ThoughtLeftOut, "");
             foreach (var (key, value) in message)
             {
-                if (value is not null && !Looked.Contains(key) && !template.Source.Contains(key, StringComparison.Ordinal))
+                if (value is not null && !Looked.Contains(key) && !IsPrinted(key, value, text, template))
                     yield return new(i, LayoutRemarkKind.KeyLeftOut, key);
             }
             if (message["role"]?.ToString() != "assistant" || Answer(message) is not { } answer)
@@ -45,6 +45,12 @@ internal static class LayoutRemarks
                 yield return new(i, LayoutRemarkKind.AnswerChanged, "");
         }
     }
+
+    // A template that never names a key does not print it, and a text that was printed stands in the rendering. What else a template does
+    // with a key that it names is not known.
+    private static bool IsPrinted(string key, JsonNode value, string text, JinjaTemplate template) =>
+        template.Source.Contains(key, StringComparison.Ordinal)
+        && (MessageText.Words(value) is not { } words || text.Contains(words.Trim(), StringComparison.Ordinal));
 
     // Without the thought, which templates drop from earlier answers by design; that is a remark of its own.
     private static string? Answer(JsonObject message)

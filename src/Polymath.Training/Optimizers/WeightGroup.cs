@@ -21,8 +21,8 @@ public sealed record WeightGroup(
     Action<int, IReadOnlyDictionary<Weight, Tensor>>? Stepped = null)
 {
     /// <summary>
-    /// The maps of a block in the order in which transformers makes them, where that is not the order of use; a state of PyTorch's optimizer
-    /// numbers them so.
+    /// The maps of a block in the order in which transformers makes them, where that is not the order of use; a state of PyTorch's
+    /// optimizer numbers them so.
     /// </summary>
     public IReadOnlyList<string> MadeOrder { get; init; } = [];
 

@@ -27,6 +27,8 @@ public sealed class StageData
 {
     private const int HeldRows = 8, HeldTokens = 256;
 
+    private static readonly string[] sides = ["chosen", "rejected"];
+
     private readonly StageSpec stage;
     private readonly Corpora corpora;
     private readonly TextContract contract;
@@ -84,6 +86,22 @@ public sealed class StageData
             else
                 foreach (var field in FieldUse.Unused(stage, recipe, row))
                     Report.Count($"field '{field}' is not used by stage {stage.Name}", row.Name);
+        }
+    }
+
+    /// <summary>Counts what the template does not print of a part's rows, or prints otherwise.</summary>
+    /// <param name="split">The part.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <exception cref="InputException">A row cannot be laid out.</exception>
+    internal void TellRenderings(DataSplit split, Tokenizer tokenizer)
+    {
+        foreach (var row in Rows(split))
+        {
+            if (stage.Objective is not PreferSpec)
+                Report.Count(Render(row, tokenizer));
+            else
+                foreach (var side in sides.Where(row.Fields.ContainsKey))
+                    Report.Count(contract.Render(RowTalk.Side(row, side), tokenizer));
         }
     }
 

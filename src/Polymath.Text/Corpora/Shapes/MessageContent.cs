@@ -6,7 +6,8 @@ namespace Polymath.Text;
 /// <summary>What a message says, whether it stands as a text or in parts.</summary>
 internal static class MessageContent
 {
-    private static readonly string[] Keys = ["content", "value", "text"];
+    /// <summary>The names of what a message says, in the order in which they are looked for.</summary>
+    internal static readonly string[] Keys = ["content", "value", "text"];
 
     /// <summary>Puts the content of a message into its one form: a text, or null beside a call.</summary>
     /// <param name="row">The row.</param>
@@ -15,7 +16,7 @@ internal static class MessageContent
     /// <param name="where">What messages call it.</param>
     internal static void Put(SourceRow row, JsonObject from, JsonObject into, string where)
     {
-        var key = row.Rules.MessageKey("content") ?? Keys.FirstOrDefault(from.ContainsKey);
+        var key = KeyOf(row, from);
         if (key is null)
         {
             into["content"] = null;
@@ -23,6 +24,12 @@ internal static class MessageContent
         }
         into["content"] = from[key] is JsonArray parts ? Parts(row, parts, into, where) : Plain(row, from[key], where, key);
     }
+
+    /// <summary>The name under which a message says something; null for none.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="message">The message.</param>
+    internal static string? KeyOf(SourceRow row, JsonObject message) =>
+        row.Rules.MessageKey("content") ?? Keys.FirstOrDefault(message.ContainsKey);
 
     private static JsonValue? Plain(SourceRow row, JsonNode? value, string where, string key) =>
         value is null ? null : JsonValue.Create(row.TextOf(value, $"{where}.{key}"));

@@ -93,6 +93,8 @@ internal static class MessageReading
         MessageContent.Put(row, message, one, where);
         MessageCalls.Put(row, message, one, where);
         MessageWeight.Put(row, message, one, where);
+        TellSecondName(row, message, MessageRoles.KeyOf(row, message), MessageRoles.Keys);
+        TellSecondName(row, message, MessageContent.KeyOf(row, message), MessageContent.Keys);
         foreach (var (key, value) in message)
         {
             if (IsRead(row, key) || SourceRow.IsBlank(value))
@@ -110,6 +112,16 @@ internal static class MessageReading
         if (one["content"] is null && one["tool_calls"] is null)
             throw row.Fault($"{where} ({role}) has no content: it is null or missing. Correct the row, or leave it out with where.");
         return one;
+    }
+
+    // Two names of one thing: the first is read, and the other is told where it says something else.
+    private static void TellSecondName(SourceRow row, JsonObject message, string? read, IReadOnlyList<string> names)
+    {
+        foreach (var name in names.Where(name => name != read && !row.Rules.Ignores(name) && !SourceRow.IsBlank(message[name])))
+        {
+            if (read is not null && !JsonNode.DeepEquals(message[name], message[read]))
+                row.Report.Count($"key '{name}' of messages is not used: '{read}' is read", row.Place.ToString());
+        }
     }
 
     // Calls that follow each other are made at once.

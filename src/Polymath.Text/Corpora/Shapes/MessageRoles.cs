@@ -8,7 +8,8 @@ internal static class MessageRoles
     /// <summary>A call of a function that stands as a message of its own.</summary>
     internal const string Call = "function_call";
 
-    private static readonly string[] Keys = ["role", "from", "speaker"];
+    /// <summary>The names of who speaks, in the order in which they are looked for.</summary>
+    internal static readonly string[] Keys = ["role", "from", "speaker"];
 
     private static readonly Dictionary<string, string> Known = new(StringComparer.OrdinalIgnoreCase)
     {
@@ -35,6 +36,12 @@ internal static class MessageRoles
         ["tool_call"] = Call,
     };
 
+    /// <summary>The name under which a message says who speaks; null for none.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="message">The message.</param>
+    internal static string? KeyOf(SourceRow row, JsonObject message) =>
+        row.Rules.MessageKey("role") ?? Keys.FirstOrDefault(name => message[name] is not null);
+
     /// <summary>The role of a message.</summary>
     /// <param name="row">The row.</param>
     /// <param name="message">The message.</param>
@@ -42,7 +49,7 @@ internal static class MessageRoles
     /// <returns>The speaker as written, and the role it stands for.</returns>
     internal static (string Speaker, string Role) Of(SourceRow row, JsonObject message, string where)
     {
-        var key = row.Rules.MessageKey("role") ?? Keys.FirstOrDefault(name => message[name] is not null);
+        var key = KeyOf(row, message);
         if (key is null || message[key] is not { } value)
             throw row.Fault($"{where} has no role: it has {string.Join(", ", message.Select(pair => pair.Key))}. Name its key with fields: "
                 + "{messages.role: KEY}.");

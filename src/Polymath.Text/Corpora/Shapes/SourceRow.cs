@@ -133,11 +133,13 @@ public sealed class SourceRow
                 missing.Add(spec.Path);
                 continue;
             }
+            var asked = spec.Join is null ? value : JsonValue.Create(JsonValues.Text(value, spec.Join));
             renamed[name] = spec.Match is null
-                ? value.DeepClone()
-                : JsonValue.Create(FieldPattern.Part(TextOf(value, spec.Path), spec.Match));
+                ? asked!.DeepClone()
+                : JsonValue.Create(FieldPattern.Part(TextOf(asked, spec.Path), spec.Match));
             moved.Add(spec.Path.Split('.')[0]);
         }
+        TellOthers(values, moved, [.. fields.Values.Select(field => field.Path)]);
         foreach (var (name, value) in values)
         {
             // A name that 'fields' gives to another column is not taken from the file.
@@ -147,5 +149,24 @@ public sealed class SourceRow
                 renamed[name] = value?.DeepClone();
         }
         return renamed;
+    }
+
+    // What stands beside the members that 'fields' names in an object.
+    private void TellOthers(JsonObject values, HashSet<string> columns, List<string> paths)
+    {
+        foreach (var column in columns.Where(column => !paths.Contains(column)))
+        {
+            foreach (var (member, value) in values[column] as JsonObject ?? [])
+            {
+                var path = $"{column}.{member}";
+                if (IsBlank(value) || Rules.Ignores(member)
+                    || paths.Exists(named => named == path || named.StartsWith(path + ".", StringComparison.Ordinal)))
+                    continue;
+                if (ShapeKeys.IsMedia(member))
+                    throw Fault($"'{path}' holds {Short(value)}, and a language model does not read it. Leave such rows out with where, or "
+                        + $"read the rows without it: ignore: [{member}] (--ignore {member}).");
+                Report.Count($"column '{path}' is not used", Place.ToString());
+            }
+        }
     }
 }

@@ -11,8 +11,8 @@ internal static class ReadingScene
 
     public static FilesSpec Source(string file) => new([file], Shape: DataShape.Auto);
 
-    public static Polymath.Text.Corpora Corpora(FilesSpec spec, string folder = ".") => new(
-        new Recipe("r", new PretrainedSpec("."), new Dictionary<string, DataSpec> { ["d"] = spec }, []),
+    public static Polymath.Text.Corpora Corpora(FilesSpec spec, string folder = ".", int seed = 0) => new(
+        new Recipe("r", new PretrainedSpec("."), new Dictionary<string, DataSpec> { ["d"] = spec }, []) { Seed = seed },
         folder,
         new PackageCache(Path.Combine(Path.GetTempPath(), "polymath-no-packages")));
 
