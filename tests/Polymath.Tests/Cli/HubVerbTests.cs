@@ -130,7 +130,7 @@ public sealed class HubVerbTests : IDisposable
             (["model", "info", "hf:org/none"], "there is no repository hf:org/none"),
             (["model", "info", "hf:org/tiny", "--offline"], "polymath hub download hf:org/tiny"),
             (["model", "info", "hf:org/tiny/x"], "Write hf:ORG/NAME"),
-            (["tokenizer", "info", "hf:datasets/org/lines"], "is data, where a model is meant"),
+            (["tokenizer", "info", "hf:datasets/org/lines"], "is data, but a model is expected"),
             (["hub", "list", "org/tiny"], "not a hub's address"),
             (["hub", "download", "hf:org/tiny", "--files", "*.exe"], "fits '*.exe'"),
             (["data", "preview", "hf:org/lines/*.csv"], "polymath hub list hf:datasets/org/lines"),

@@ -66,21 +66,21 @@ public sealed class AdapterCheckTests
     [InlineData("stack", "one: {frozen: true}", "two: {stage: two}", ".adapters.one", "nothing says where it comes from")]
     [InlineData("stack", "one: {stage: one, delta: {form: lora}}", "two: {stage: two}", ".adapters.one", "more than one place")]
     [InlineData(
-        "stack", "one: {delta: {form: lora, merge: true}}", "two: {stage: two}", ".adapters.one.delta", "said once, for all adapters")]
+        "stack", "one: {delta: {form: lora, merge: true}}", "two: {stage: two}", ".adapters.one.delta", "given once, for all adapters")]
     [InlineData(
-        "stack", "one: {delta: {form: lora, base: nf4}}", "two: {stage: two}", ".adapters.one.delta", "said once, for all adapters")]
+        "stack", "one: {delta: {form: lora, base: nf4}}", "two: {stage: two}", ".adapters.one.delta", "given once, for all adapters")]
     [InlineData("combine", "one: {delta: {form: lora}}", "two: {stage: two}", ".adapters.one.delta", "nothing to combine")]
     [InlineData("combine", "one: {stage: one, optimizerState: true}", "two: {stage: two}", ".adapters.one.optimizerState",
         "are new and have no state")]
     [InlineData("combine", "one: {stage: one, optimizer: {rate: 1e-4}}", "two: {stage: two}", ".adapters.one.optimizer",
-        "as the stage's optimizer says")]
-    [InlineData("combine", "one: {stage: one, frozen: true}", "two: {stage: two}", ".adapters.one.frozen", "read only")]
+        "the stage's optimizer trains")]
+    [InlineData("combine", "one: {stage: one, frozen: true}", "two: {stage: two}", ".adapters.one.frozen", "only read")]
     [InlineData("stack", "one: {delta: {form: lora}, optimizerState: true}", "two: {stage: two}", ".adapters.one.optimizerState",
         "a fresh adapter has no state")]
     [InlineData("stack", "one: {stage: one, optimizerState: true, frozen: true}", "two: {stage: two}", ".adapters.one.optimizerState",
-        "does not move")]
+        "is not trained")]
     [InlineData("stack", "one: {stage: one, optimizer: {rate: 1e-4}, frozen: true}", "two: {stage: two}", ".adapters.one.optimizer",
-        "does not move")]
+        "is not trained")]
     [InlineData(
         "stack", "one: {stage: one, data: law}", "two: {stage: two}", ".adapters.one.data", "'data' has no meaning where adapters stack")]
     [InlineData(
@@ -107,7 +107,7 @@ public sealed class AdapterCheckTests
 
     [Theory]
     [InlineData(
-        "method: {kind: delta, form: lora}", "method: {kind: delta, form: lora, merge: true}", ".two.stage", "keeps no adapter apart")]
+        "method: {kind: delta, form: lora}", "method: {kind: delta, form: lora, merge: true}", ".two.stage", "saves no adapter apart")]
     [InlineData("method: {kind: delta, form: lora}", "method: {kind: freeze, lastLayers: 1}", ".one.stage",
         "the stage 'two', which comes between, changes the model")]
     [InlineData("method: {kind: delta, form: lora}",

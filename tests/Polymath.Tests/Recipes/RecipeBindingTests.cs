@@ -9,7 +9,7 @@ public sealed class RecipeBindingTests
     [InlineData("layers: 2", "layers: 1e3", "model.layers", "type 1000")]
     [InlineData("layers: 2", "layers: 010", "model.layers", "type 10")]
     [InlineData("layers: 2", "layers: 0x10", "model.layers", "write a whole number")]
-    [InlineData("layers: 2", "layers: '2'", "model.layers", "take the quotes away")]
+    [InlineData("layers: 2", "layers: '2'", "model.layers", "remove the quotes")]
     [InlineData("layers: 2", "layers: 99999999999", "model.layers", "write one up to 2147483647")]
     [InlineData("layers: 2", "layers: 0", "model.layers", "write a number from 1 to 1000")]
     [InlineData("layers: 2", "layers: 2000", "model.layers", "write a number from 1 to 1000")]

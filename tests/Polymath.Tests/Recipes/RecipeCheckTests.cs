@@ -29,10 +29,10 @@ public sealed class RecipeCheckTests
         "cannot be trained by another one")]
     [InlineData("{kind: freeze, train: \"model.layers.1.*\"}", "{kind: prompt, template: '{mask}', verbalizer: {}}",
         "stages.write.method.kind", "no meaning in a stage of the kind finetune")]
-    [InlineData("{kind: freeze, train: \"model.layers.1.*\"}", "{kind: freeze}", "stages.write.method", "names nothing that trains")]
+    [InlineData("{kind: freeze, train: \"model.layers.1.*\"}", "{kind: freeze}", "stages.write.method", "names no weights to train")]
     [InlineData(
         "{kind: freeze, train: \"model.layers.1.*\"}", "{kind: freeze, layers: []}", "stages.write.method.layers", "the list is empty")]
-    [InlineData("{kind: lora, r: 4}", "{kind: freeze}", "stages.tell.method.train", "names nothing that trains")]
+    [InlineData("{kind: lora, r: 4}", "{kind: freeze}", "stages.tell.method.train", "names no weights to train")]
     [InlineData("words: {Li: [L, i], Du: D}", "words: {Li: [], Du: D}", "stages.tell.method.verbalizer.words.Li", "has no word")]
     [InlineData("words: {Li: [L, i], Du: D}", "words: {Li: [L, ''], Du: D}", "stages.tell.method.verbalizer.words.Li", "has an empty word")]
     [InlineData("words: {Li: [L, i], Du: D}", "words: {}", "stages.tell.method.verbalizer.words", "no labels")]
@@ -43,7 +43,7 @@ public sealed class RecipeCheckTests
     [InlineData("best: form", "best: author", "stages.write.checkpoint.best", "not among the abilities")]
     [InlineData("best: form", "best: fom", "stages.write.checkpoint.best", "no ability named 'fom'")]
     [InlineData("evaluate: {every: 5, abilities: [form, variety]}", "evaluate: {abilities: [form]}", "stages.write.evaluate.every",
-        "nothing is measured on the way")]
+        "nothing is measured during the stage")]
     [InlineData("evaluate: {every: 5, abilities: [form, variety]}", "evaluate: {every: 5, abilities: [form, fun]}",
         "stages.write.evaluate.abilities[1]", "no ability named 'fun'")]
     [InlineData(
@@ -58,9 +58,9 @@ public sealed class RecipeCheckTests
     [InlineData("{kind: distinct, stage: write}", "{kind: distinct, stage: read}", "abilities.variety.stage", "measures finetune or align")]
     [InlineData("{kind: pattern, by: form, match", "{kind: pattern, match", "rewards.form.by", "'by' is missing")]
     [InlineData("{kind: pattern, by: form, match", "{kind: pattern, by: fom, match", "rewards.form.by", "no field 'fom'")]
-    [InlineData("match: {short: 'a+'}", "match: {short: 'a('}", "rewards.form.match.short", "no regular expression")]
-    [InlineData("lacks: 'b'", "lacks: '[b'", "rewards.form.lacks", "no regular expression")]
-    [InlineData("positions: [2, 4]", "positions: [2, 0]", "rewards.tones.positions", "0 is no place")]
+    [InlineData("match: {short: 'a+'}", "match: {short: 'a('}", "rewards.form.match.short", "not a regular expression")]
+    [InlineData("lacks: 'b'", "lacks: '[b'", "rewards.form.lacks", "not a regular expression")]
+    [InlineData("positions: [2, 4]", "positions: [2, 0]", "rewards.tones.positions", "0 is not a place")]
     [InlineData("table: tone", "table: simple", "rewards.tones.table", "another kind")]
     [InlineData("table: tone", "table: tones", "rewards.tones.table", "no table named 'tones'")]
     [InlineData("convert: [simple]", "convert: [tone]", "chat.convert", "another kind")]
@@ -76,7 +76,7 @@ public sealed class RecipeCheckTests
     [InlineData("where: [{field: text, minimumLength: 1}]", "where: [{field: tex, minimumLength: 1}]", "data.poems.where[0].field",
         "has no field 'tex'")]
     [InlineData("where: {field: text, maximumLength: 40}", "where: {field: text, matches: '*'}", "data.short.where.matches",
-        "no regular expression")]
+        "not a regular expression")]
     [InlineData("fields: {form: \"short {title}\"}", "fields: {form: \"short {titel}\"}", "data.short.fields.form", "has no field 'titel'")]
     [InlineData("short: {view: poems", "short: {view: shorter", "data.short.view", "short > shorter > short")]
     [InlineData("shorter: {view: short}", "shorter: {view: shorter}", "data.shorter.view", "shorter > shorter")]
@@ -90,8 +90,8 @@ public sealed class RecipeCheckTests
     [InlineData("npm:poems@2.0.1/json/*.json", "npm:poems@2.0.1", "data.poems.files", "names no file")]
     [InlineData("npm:poems@2.0.1/json/*.json", "npm:poems@2.0.1/../x", "data.poems.files", "not a path inside the package")]
     [InlineData("npm:poems@2.0.1/json/*.json", "npm:Poems!@2.0.1/x", "data.poems.files", "not a package address")]
-    [InlineData("npm:poems@2.0.1/json/*.json", "nmp:poems@2.0.1/x", "data.poems.files", "no known kind of address")]
-    [InlineData("npm:poems@2.0.1/json/*.json", "[npm:poems@2.0.1/x, npm:poems@2.0.2/x]", "data.poems.files", "one sha512 cannot stand for")]
+    [InlineData("npm:poems@2.0.1/json/*.json", "nmp:poems@2.0.1/x", "data.poems.files", "not a known kind of address")]
+    [InlineData("npm:poems@2.0.1/json/*.json", "[npm:poems@2.0.1/x, npm:poems@2.0.2/x]", "data.poems.files", "one sha512 cannot verify")]
     [InlineData("npm:poems@2.0.1/json/*.json", "tang.json", "data.poems.files", "there is no file 'tang.json'")]
     [InlineData("npm:poems@2.0.1/json/*.json", "nowhere/**/*.json", "data.poems.files", "no file fits")]
     [InlineData("files: npm:tables@1.2.3/dict/*.js, sha512: ", "files: npm:tables@1.2.3/dict/*.js, sha512: x", "tables.simple.sha512",
@@ -154,7 +154,7 @@ public sealed class RecipeCheckTests
         "stages.tell.method.adapters", "2 adapters would share one head")]
     [InlineData(
         "label: author", "label: author\n    text: \"{text}\"\n    method: {kind: prompt, template: \"{text} {mask}\", verbalizer: {}}",
-        "stages.tell.text", "a prompt says in its template")]
+        "stages.tell.text", "the template of a prompt says")]
     public void A_head_that_cannot_be_trained_so_is_a_fault(string what, string with, string path, string problem)
     {
         var fault = Assert.Single(SampleRecipes.Read(HeadLast.Replace(what, with)).Faults);
