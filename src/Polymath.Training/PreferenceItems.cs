@@ -7,17 +7,17 @@ using Polymath.Training.Objectives;
 
 namespace Polymath.Training;
 
-/// <summary>Pairs of answers that people ranked, with what the model thought of them before the stage.</summary>
+/// <summary>Pairs of answers that people ranked, with the model's scores before the stage.</summary>
 static class PreferenceItems
 {
     /// <summary>The items of some rows: the chosen answer, then the rejected one.</summary>
     /// <param name="stage">The stage's name, for messages.</param>
     /// <param name="rows">Rows of the shape preference.</param>
-    /// <param name="model">The model as the stage finds it: the reference policy.</param>
+    /// <param name="model">The model at the start of the stage: the reference policy.</param>
     /// <param name="maxLength">The most tokens of a row; longer pairs are left out.</param>
-    /// <param name="report">Takes what of the rows is not learned.</param>
+    /// <param name="report">Receives what is not learned of the rows.</param>
     /// <returns>The items, and how many pairs were left out.</returns>
-    /// <exception cref="InputException">A row is no pair, both answers of all pairs are the same, or none fits.</exception>
+    /// <exception cref="InputException">A row is not a pair, both answers of all pairs are the same, or no pair fits.</exception>
     internal static (IReadOnlyList<Item> Items, int Dropped) Of(
         string stage,
         IEnumerable<Row> rows,

@@ -1,8 +1,8 @@
 namespace Polymath.Training.Checkpoints;
 
-/// <summary>Everything of a stage's mutable life that is no tensor.</summary>
+/// <summary>The state of a stage, without tensors.</summary>
 /// <param name="Step">The steps done.</param>
-/// <param name="Cursor">Where the next item comes from.</param>
+/// <param name="Cursor">The place of the next item.</param>
 /// <param name="TorchRandom">libtorch's random state (dropout), in base64.</param>
 /// <param name="Seconds">The time trained so far.</param>
 /// <param name="Tokens">The tokens read so far.</param>
@@ -10,7 +10,7 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="LastLoss">The loss of the last step, smoothed.</param>
 /// <param name="Best">The best value of the ability that chooses the best checkpoint.</param>
 /// <param name="BestStep">The step of that value.</param>
-/// <param name="Unmeasured">Whether the step was due to be measured and the run was stopped before it was.</param>
+/// <param name="Unmeasured">Whether the run was stopped before a measurement that was due at this step.</param>
 public sealed record CheckpointState(
     int Step,
     Cursor Cursor,

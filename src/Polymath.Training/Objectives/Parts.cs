@@ -1,11 +1,11 @@
 namespace Polymath.Training.Objectives;
 
-/// <summary>Deals things out into parts of a size.</summary>
+/// <summary>Divides items into parts of a limited size.</summary>
 public static class Parts
 {
-    /// <summary>The things in order, as many to a part as fit into the limit; one that is larger is a part of its own.</summary>
-    /// <typeparam name="T">What is dealt out.</typeparam>
-    /// <param name="things">The things.</param>
+    /// <summary>The items in order, as many in a part as fit into the limit; an item that is larger is a part of its own.</summary>
+    /// <typeparam name="T">The type of the items.</typeparam>
+    /// <param name="things">The items.</param>
     /// <param name="size">The size of one, in tokens.</param>
     /// <param name="limit">The most tokens of a part.</param>
     public static IEnumerable<List<T>> Of<T>(IEnumerable<T> things, Func<T, long> size, long limit)

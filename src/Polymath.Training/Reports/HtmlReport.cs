@@ -2,13 +2,13 @@ using System.Text;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>A report as one page that needs nothing else: no scripts, no other files, light or dark as the reader's system is.</summary>
+/// <summary>A report as one self-contained page: no scripts, no other files, light or dark like the reader's system.</summary>
 public static class HtmlReport
 {
     /// <summary>Draws the page.</summary>
     /// <param name="report">The report.</param>
-    /// <param name="metrics">The figures measured on the way, for the curves.</param>
-    /// <param name="higherIsBetter">Of each ability, whether more is better; changes of other abilities are shown without
+    /// <param name="metrics">The figures measured during the run, for the curves.</param>
+    /// <param name="higherIsBetter">For each ability, whether a higher value is better; changes of other abilities are shown without a
     /// judgement.</param>
     /// <returns>The whole HTML document.</returns>
     public static string Render(RunReport report, IReadOnlyList<MetricPoint> metrics, IReadOnlyDictionary<string, bool> higherIsBetter)

@@ -8,12 +8,12 @@ namespace Polymath.Training.Schedules;
 /// <param name="spec">The shape.</param>
 public sealed class RateSchedule(double peak, int steps, ScheduleSpec spec)
 {
-    /// <summary>The same shape to another peak.</summary>
+    /// <summary>The same shape with another peak.</summary>
     /// <param name="rate">The rate at its peak.</param>
     public RateSchedule To(double rate) => new(rate, steps, spec);
 
     /// <summary>
-    /// The rate of a step: rising along a line through the warmup, then along the shape to the floor, which the last step reaches.
+    /// The rate of a step: it rises linearly during the warmup and then follows the shape to the floor, which the last step reaches.
     /// </summary>
     /// <param name="step">The step, from 1.</param>
     public double At(int step)

@@ -7,8 +7,8 @@ using Polymath.Training.Objectives;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>What became of a stage's rows on their way to tokens.</summary>
-/// <param name="Rows">The rows that train.</param>
+/// <summary>The counts of a stage's rows after tokenization.</summary>
+/// <param name="Rows">The training rows.</param>
 /// <param name="Tokens">Their tokens.</param>
 /// <param name="Targets">Their targets.</param>
 /// <param name="Cut">Rows that were cut.</param>
@@ -22,7 +22,7 @@ public sealed record RowCounts(
     int Split,
     int Dropped);
 
-/// <summary>A stage's data in the shapes it is used in: texts for the tokenizer, items for training, prompts for sampling.</summary>
+/// <summary>A stage's data in the forms that are needed: texts for the tokenizer, items for training, prompts for sampling.</summary>
 public sealed class StageData
 {
     private const int HeldRows = 8, HeldTokens = 256;
@@ -55,12 +55,12 @@ public sealed class StageData
     private bool Talks => stage.Objective is FinetuneSpec { Prompt: null } or PreferSpec;
 
     /// <summary>
-    /// The rows of a part of the data; of rows that say whether their answer is good, a finetune stage takes the good ones.
+    /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones.
     /// </summary>
     /// <param name="split">The part.</param>
     public IReadOnlyList<Row> Rows(DataSplit split) => [.. All(split).Where(row => !IsBad(row))];
 
-    /// <summary>What of the stage's rows is not learned as it stands.</summary>
+    /// <summary>Reports which parts of the stage's rows are not learned.</summary>
     public SourceReport Report { get; } = new();
 
     private IEnumerable<Row> All(DataSplit split) =>
@@ -70,7 +70,7 @@ public sealed class StageData
         stage.Objective is FinetuneSpec { Prompt: null } && row.Fields.ContainsKey("messages")
             && row.Fields.GetValueOrDefault("label") == "false";
 
-    /// <summary>Counts what of a part's rows is not learned, before they become tokens.</summary>
+    /// <summary>Counts what is not learned of a part's rows, before tokenization.</summary>
     /// <param name="split">The part.</param>
     /// <param name="recipe">The recipe.</param>
     internal void Tell(DataSplit split, Recipe recipe)
@@ -80,7 +80,7 @@ public sealed class StageData
         foreach (var row in All(split))
         {
             if (IsBad(row))
-                Report.Count("an answer is not good by its label, and the row is left out", row.Name);
+                Report.Count("the label says that an answer is not good, and the row is left out", row.Name);
             else
                 foreach (var field in FieldUse.Unused(stage, recipe, row))
                     Report.Count($"field '{field}' is not used by stage {stage.Name}", row.Name);
@@ -88,7 +88,7 @@ public sealed class StageData
     }
 
     /// <summary>
-    /// The labels of a task's training rows: by falling frequency for a prompt; by name for a head, which keeps the order.
+    /// The labels of a task's training rows: by decreasing frequency for a prompt, by name for a head, which stores the order.
     /// </summary>
     public IReadOnlyList<string> Labels()
     {
@@ -100,7 +100,7 @@ public sealed class StageData
             .OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
     }
 
-    /// <summary>What the user says in a row's place, before any conversion.</summary>
+    /// <summary>What the user says in a row, before any conversion.</summary>
     /// <param name="row">The row.</param>
     public string Prompt(Row row)
     {
@@ -109,10 +109,9 @@ public sealed class StageData
     }
 
     /// <summary>
-    /// Some held rows as tokens, for comparing a model before and after it is changed: of the validation rows, or of the training rows
-    /// where there are none.
+    /// Some rows as tokens, to compare a model before and after a change: validation rows, or training rows when there are none.
     /// </summary>
-    /// <param name="model">The model whose tokens they are.</param>
+    /// <param name="model">The model that reads the tokens.</param>
     public IReadOnlyList<int[]> Held(TextModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -130,7 +129,7 @@ public sealed class StageData
 
     /// <summary>A row as the model reads it.</summary>
     /// <param name="row">The row.</param>
-    /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
+    /// <param name="tokenizer">The tokenizer; null when only texts are needed.</param>
     public Rendering Render(Row row, Tokenizer? tokenizer = null)
     {
         ArgumentNullException.ThrowIfNull(row);
@@ -144,15 +143,15 @@ public sealed class StageData
         };
     }
 
-    /// <summary>The items of a part of the data, and what became of its rows.</summary>
+    /// <summary>The items of a part of the data, and the counts of its rows.</summary>
     /// <param name="split">The part.</param>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="maxLength">The most tokens of a row.</param>
     /// <param name="policy">What happens to longer ones.</param>
     /// <param name="labels">A task's labels.</param>
     /// <param name="maxCut">The greatest share of target tokens that may be cut off.</param>
-    /// <exception cref="InputException">Rows begin twice, never end, or lose too much; no row is left that trains a token, or a row is too
-    /// long and the policy refuses it.</exception>
+    /// <exception cref="InputException">Rows have two begin tokens, never end, or lose too much; or no row is left that trains a token; or
+    /// a row is too long and the policy refuses it.</exception>
     public (IReadOnlyList<Item> Items, RowCounts Counts) Items(
         DataSplit split,
         Tokenizer tokenizer,
@@ -220,7 +219,7 @@ public sealed class StageData
             case OverlongPolicy.Drop:
                 return [];
             case OverlongPolicy.Split when stage.Objective is PretrainSpec:
-                // Pieces share one token, so that each of the row's tokens but the first stays a target.
+                // Neighbouring pieces share one token, so that each token of the row except the first stays a target.
                 var pieces = new List<TokenRow>();
                 for (var at = 0; at + 1 < row.Length; at += maxLength - 1)
                 {

@@ -67,7 +67,7 @@ public sealed class CompareTests : IDisposable
             CliProgram.Signal(process, CliProgram.Interrupt);
             var result = CliProgram.End(process);
             Assert.Equal(130, result.Code);
-            Assert.Contains("The same command goes on from there", result.Error);
+            Assert.Contains("The same command continues from there", result.Error);
         }
         Assert.False(File.Exists(recipe.At("stopped", "compare.json")));
         Assert.Equal(0, Do("stopped").Code);

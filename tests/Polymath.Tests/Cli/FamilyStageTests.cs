@@ -36,12 +36,12 @@ public sealed class FamilyStageTests : IDisposable
     [InlineData("bert-mlm", "kind: pretrain\n    method: {kind: delta, form: lora}", "a bert reads in both directions")]
     [InlineData("bert-classify", "kind: pretrain\n    method: {kind: delta, form: lora}", "a bert with a head over labels")]
     [InlineData("bert-classify", Asks, "a bert with a head over labels")]
-    [InlineData("t5", Asks, "a t5 answers beside what it reads")]
+    [InlineData("t5", Asks, "a t5 writes its answer apart from its input")]
     [InlineData("bert-mlm", Asks, null)]
     [InlineData("bert-mlm", Heads, null)]
     [InlineData("t5", Heads, null)]
     [InlineData(
-        "bert-classify", Heads, "the rows have the labels 'hard', 'soft', which the model's head does not know; its labels are LABEL_0")]
+        "bert-classify", Heads, "the rows have the labels 'hard', 'soft', which the model's head does not have; its labels are LABEL_0")]
     [InlineData("t5", "kind: finetune\n    prompt: \"{kind}\"\n    answer: \"{text}\"\n    method: {kind: delta, form: lora}", null)]
     public void A_stage_that_a_family_cannot_learn_is_refused(string family, string stage, string? refusal)
     {

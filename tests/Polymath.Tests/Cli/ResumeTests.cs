@@ -155,7 +155,7 @@ public sealed class ResumeTests(FinishedRun finished)
         }
         var second = recipe.Run("long");
         Assert.Equal(2, second.Code);
-        Assert.Contains("Another process is at work", second.Error);
+        Assert.Contains("Another process uses", second.Error);
 
         CliProgram.Signal(process, CliProgram.Interrupt);
         var result = CliProgram.End(process);

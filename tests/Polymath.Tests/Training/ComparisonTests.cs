@@ -116,7 +116,7 @@ public sealed class ComparisonTests
             Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spum"))).Message,
             StringComparison.Ordinal);
         Assert.Contains(
-            "'form' is no ability of the stage spam",
+            "'form' is not an ability of the stage spam",
             Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", Quality: "form"))).Message,
             StringComparison.Ordinal);
         Assert.Contains(

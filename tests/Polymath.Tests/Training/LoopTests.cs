@@ -65,7 +65,7 @@ public sealed class LoopTests
         var thrown = Assert.Throws<RunFailedException>(() => toy.Train(3, 3));
         Assert.Contains("Step 3 gave the loss NaN", thrown.Message);
         Assert.Matches("holds [0-9]+ rows: row [0-9], row [0-9]", thrown.Message);
-        Assert.Contains("not moved", thrown.Message);
+        Assert.Contains("not updated", thrown.Message);
         Assert.All(toy.Model.Weights, weight => Assert.Equal(before[weight.Name], Samples.Floats(weight.Value)));
     }
 

@@ -80,7 +80,7 @@ public sealed class MethodTests
     {
         using var model = Toy.Model();
         Assert.Contains(
-            "'model.layer.1.*' fits no weight",
+            "'model.layer.1.*' matches no weight",
             Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(["model.layer.1.*"]), 1, "x")).Message);
         Assert.Contains(
             "no module of a llama is called 'wq'",

@@ -173,7 +173,7 @@ public sealed class TogetherTests : IDisposable
     {
         var norms = new AdapterSpec(new DeltaSpec(DeltaForm.NormTuning));
         Assert.Contains(
-            "can move one way only",
+            "only one of them can train it",
             Assert.Throws<InputException>(() => Start(Method(Together.Stack, ("one", norms), ("two", norms)), Items("a"), 20)).Message,
             StringComparison.Ordinal);
         var dora = new AdapterSpec(new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["use_dora"] = "true" }));
