@@ -5,18 +5,18 @@ using Polymath.Tuning.Prompts;
 namespace Polymath.Tuning;
 
 /// <summary>A kind of adapter.</summary>
-/// <param name="Keys">The settings it understands beside those that all have.</param>
+/// <param name="Keys">The settings it has in addition to those of all kinds.</param>
 /// <param name="Attach">Attaches an adapter of the kind.</param>
 public sealed record DeltaMethod(IReadOnlyList<string> Keys, Action<DeltaParts> Attach)
 {
-    /// <summary>The setting that says how big an adapter is; what a budget is solved for.</summary>
+    /// <summary>The setting that controls an adapter's size; it is computed from a budget.</summary>
     public string SizeKey { get; init; } = "r";
 
-    /// <summary>Throws what is wrong with settings whatever the model, before anything is trained.</summary>
+    /// <summary>Checks the settings without a model, before anything is trained.</summary>
     public Action<AdapterConfiguration>? Check { get; init; }
 }
 
-/// <summary>The one place that names the kinds of adapters, by their <c>peft_type</c>.</summary>
+/// <summary>All kinds of adapters, by their <c>peft_type</c>.</summary>
 public static class DeltaMethods
 {
     private static readonly Dictionary<string, DeltaMethod> known = new(StringComparer.Ordinal)

@@ -3,8 +3,8 @@ using Polymath.Recipes;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// Refuses settings of a fresh adapter that would do nothing: those that PEFT's files hold without a meaning here, and those that belong to
-/// another choice. Files may hold them.
+/// Refuses settings of a fresh adapter that would have no effect: those of PEFT's files without a meaning here, and those that belong to
+/// another choice. Existing files may have them.
 /// </summary>
 static class IdleSettings
 {
@@ -25,17 +25,17 @@ static class IdleSettings
         Always("ADALORA", "r", "the ranks of AdaLoRA are init_r and target_r; leave it out"),
         Always("ADALORA", "use_rslora", "AdaLoRA has no such scale; leave it out"),
         Always("ADALORA", "alpha_pattern", "AdaLoRA has one alpha; leave it out"),
-        Always("ADALORA", "init_lora_weights", "AdaLoRA starts in one way; leave it out"),
+        Always("ADALORA", "init_lora_weights", "AdaLoRA has only one initialization; leave it out"),
         new("ADALORA", "target_r", configuration => configuration.Whole("target_r", 8, least: 0) > configuration.Whole("init_r", 12),
-            "it is what is left of init_r, which has no more ranks than that to give away; lower it, or raise init_r", BySize: true),
+            "it is the number of ranks left of init_r, so it must be smaller; lower it, or raise init_r", BySize: true),
         Always("VERA", "projection_prng_key", "the recipe's seed chooses the projections; leave it out"),
         Always("SHIRA", "random_seed", "the recipe's seed chooses the mask; leave it out"),
-        Always("LOHA", "rank_dropout_scale", "the rows that stay always grow; leave it out"),
+        Always("LOHA", "rank_dropout_scale", "the kept rows are always scaled up; leave it out"),
         Always("LOHA", "use_effective_conv2d", "there are no convolutions; leave it out"),
         Always("LOKR", "use_effective_conv2d", "there are no convolutions; leave it out"),
         Always("LORA", "qalora_group_size", "QALoRA is not known here; leave it out"),
         Always("ADALORA", "qalora_group_size", "QALoRA is not known here; leave it out"),
-        Always("P_TUNING", "encoder_dropout", "the encoder drops nothing here; leave it out"),
+        Always("P_TUNING", "encoder_dropout", "the encoder has no dropout here; leave it out"),
         Always("PROMPT_TUNING", "tokenizer_name_or_path", "the text is read by the model's own tokenizer; leave it out"),
         Always("PROMPT_TUNING", "tokenizer_kwargs", "the text is read by the model's own tokenizer; leave it out"),
         Unless("LORA", "loftq_config", "init_lora_weights", "loftq"),
@@ -65,17 +65,17 @@ static class IdleSettings
             "POLYMATH_BOTTLENECK",
             "scale",
             configuration => configuration.Text("composition") == "gated",
-            "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
+            "a gated adapter is weighed by its gate; leave it out, or use composition: add"),
         new(
             "POLYMATH_BOTTLENECK",
             "learned_scale",
             configuration => configuration.Text("composition") == "gated",
-            "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
+            "a gated adapter is weighed by its gate; leave it out, or use composition: add"),
         new(
             Any,
             "layers_pattern",
             configuration => !configuration.Has("layers_to_transform"),
-            "it says where the numbers of layers stand; name some (layers), or leave it out"),
+            "it says where the numbers of layers are in names; name some layers, or leave it out"),
         new(
             Any,
             "ensure_weight_tying",
@@ -85,7 +85,7 @@ static class IdleSettings
             type,
             type == "IA3" ? "init_ia3_weights" : "init_weights",
             configuration => configuration.Text(type == "IA3" ? "init_ia3_weights" : "init_weights") != "true",
-            "a fresh one starts in one way; leave it out")),
+            "a fresh one has only one initialization; leave it out")),
         .. prompts.SelectMany(type => new[]
         {
             Always(type, "layers_to_transform", "a prompt has no layers to choose; leave layers out"),
@@ -104,8 +104,8 @@ static class IdleSettings
 
     /// <summary>Checks the settings of a fresh adapter.</summary>
     /// <param name="configuration">The settings.</param>
-    /// <param name="sized">Whether it is known how big the adapter is; a budget may still be solved for it.</param>
-    /// <exception cref="InputException">One of them would do nothing.</exception>
+    /// <param name="sized">Whether the adapter's size is already known; a budget may still determine it.</param>
+    /// <exception cref="InputException">One of them would have no effect.</exception>
     internal static void Check(AdapterConfiguration configuration, bool sized = true)
     {
         foreach (var rule in rules.Where(rule => sized || !rule.BySize))

@@ -25,7 +25,7 @@ public sealed class StageChoiceTests : IDisposable
         var run = recipe.Run("run", "--set", "stages.tell.method.train.merge=false");
         Assert.True(run.Code == 0, run.All);
         Assert.Contains("tell *", run.Out);
-        Assert.Contains("* with the delta of tell, which stays apart", run.Out);
+        Assert.Contains("* with the delta of tell, which is kept apart", run.Out);
         double Kept(string stage) =>
             (double)JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", stage, "report.json")))!["abilities"]!["reading"]!;
         Assert.NotEqual(Kept("02-write"), Kept("03-tell"));

@@ -224,7 +224,7 @@ public sealed class QuantizedBaseTests : IDisposable
             StringComparison.Ordinal);
         model.Hold(BasePrecision.Nf4);
         Assert.Contains(
-            "LoftQ starts from the whole weights",
+            "LoftQ starts from the full weights",
             Assert.Throws<InputException>(
                 () => TrainedMethod.Attach(model, new DeltaSpec(DeltaForm.Lora, Settings: settings), 1, "stage")).Message,
             StringComparison.Ordinal);

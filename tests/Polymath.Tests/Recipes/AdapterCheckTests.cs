@@ -57,7 +57,7 @@ public sealed class AdapterCheckTests
     [InlineData("stack", "one: {stage: one, optimizer: {rate: 1e-4, loraPlusRatio: 16}}",
         "new: {delta: {form: vera}, optimizer: {rate: 1e-4, loraPlusRatio: 16}}", ".adapters.new.optimizer.loraPlusRatio",
         "this adapter trains none")]
-    [InlineData("mix", "one: {stage: one}", "", ".together", "weighs two adapters or more")]
+    [InlineData("mix", "one: {stage: one}", "", ".together", "needs two adapters or more")]
     [InlineData("stack\n      combine: ties", "one: {stage: one}", "two: {stage: two}", ".combine",
         "'combine' has no meaning where adapters stack")]
     [InlineData(

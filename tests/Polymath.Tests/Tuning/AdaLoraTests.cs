@@ -155,7 +155,7 @@ public sealed class AdaLoraTests : IDisposable
     }
 
     [Theory]
-    [InlineData(5, "of 5 steps (total_step), tinit 2 and tfinal 3 leave none to give ranks away in")]
+    [InlineData(5, "of 5 steps (total_step), tinit 2 and tfinal 3 leave none for pruning ranks")]
     public void A_training_too_short_for_its_schedule_is_refused(int steps, string message)
     {
         using var set = DeltaSet.Fresh(model, Settings(), 1);

@@ -109,7 +109,7 @@ public sealed class FirstLookTests : IDisposable
             "x"), 1))
             Assert.Contains("has seen none", Assert.Throws<InputException>(() => set.Save(folder.Path)).Message);
         Assert.Contains(
-            "the ranks ask for 60",
+            "the ranks need 60",
             Assert.Throws<InputException>(() => Looked(Settings.Replace("\"SETTING\":1", "\"rho\":1", StringComparison.Ordinal)
                 .Replace("RANK", "20", StringComparison.Ordinal)).Dispose()).Message);
         Assert.Contains(

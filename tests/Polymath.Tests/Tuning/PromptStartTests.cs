@@ -40,7 +40,7 @@ public sealed class PromptStartTests
             "needs the model's tokenizer",
             Assert.Throws<InputException>(() => DeltaSet.Fresh(model, Settings(Said), 1).Dispose()).Message);
         Assert.Contains(
-            "the text that the prompt starts as is needed",
+            "the text that the prompt starts from is needed",
             Assert.Throws<InputException>(
                 () => DeltaSet.Fresh(model, Settings(Said.Replace("abc", "", StringComparison.Ordinal)), 1, _ => [1]).Dispose()).Message);
         // The size is solved for without reading the text, which is read when the prompt is made.
@@ -91,7 +91,7 @@ public sealed class PromptStartTests
     }
 
     [Theory]
-    [InlineData("chatglm2", """{"peft_type":"ADAPTION_PROMPT"}""", "the attention of a chatglm takes no adaption prompts")]
+    [InlineData("chatglm2", """{"peft_type":"ADAPTION_PROMPT"}""", "the attention of a chatglm does not support adaption prompts")]
     [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","adapter_layers":9}""", "the model has 3 layers")]
     [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","target_modules":"attn"}""", "is called self_attn")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"layer_replication":[[0,2],[1,3]]}""",
@@ -100,7 +100,7 @@ public sealed class PromptStartTests
         "tokens of the table model.embed_tokens can be trained and those of the head lm_head, and no other")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":[1,1]}""", "each once")]
     [InlineData(
-        "llama", """{"peft_type":"LORA","target_modules":["q_proj","embed_tokens"],"trainable_token_indices":[1]}""", "by one of the two")]
+        "llama", """{"peft_type":"LORA","target_modules":["q_proj","embed_tokens"],"trainable_token_indices":[1]}""", "only one of the two")]
     [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":60}""", "Lower r")]
     [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":1,"mask_type":"x"}""",
         "known are \"magnitude\", \"random\" and \"fisher\"")]

@@ -351,9 +351,9 @@ public sealed class TogetherTests : IDisposable
     public void What_cannot_come_together_is_said()
     {
         string Refused(AdaptersMethod method) => Assert.Throws<InputException>(() => Start(method, Items("a"), 20)).Message;
-        Assert.Contains("A mixture weighs two adapters or more", Refused(Method(Together.Mix, ("one", Lora()))), StringComparison.Ordinal);
+        Assert.Contains("A mixture needs two adapters or more", Refused(Method(Together.Mix, ("one", Lora()))), StringComparison.Ordinal);
         Assert.Contains(
-            "no gate can weigh",
+            "a gate cannot weigh",
             Refused(Method(Together.Mix, ("one", Lora()), ("two", new AdapterSpec(new DeltaSpec(DeltaForm.PromptTuning))))),
             StringComparison.Ordinal);
         Assert.Contains(
