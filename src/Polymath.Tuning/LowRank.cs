@@ -150,7 +150,7 @@ public sealed class LowRank : IDisposable
         if (basis.Weights.FirstOrDefault(
             weight => !others.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape)) is not null
             || others.Count != basis.Weights.Count)
-            throw new InputException("The two models do not have the same shape: their weights differ in name, number or size. Name a model "
+            throw new InputException("The two models do not have the same shape: weights differ in name, number or size. Name a model "
                 + "and the one that it was trained from.");
         using var frozen = no_grad();
         var lost = new Dictionary<string, double>();

@@ -47,9 +47,9 @@ public sealed class AdaptionPrompt : AttentionAddition
         var sockets = parts.Model.Attentions;
         var family = parts.Model.Configuration["model_type"];
         if (sockets.Count == 0)
-            throw new InputException($"{parts.Configuration.Origin}: the attention of a {family} does not support adaption prompts. They are "
-                + "for families with a map each for query, key and value (llama, mistral, qwen, gemma2, glm4, mixtral) and for gpt2; give it "
-                + "prefix tuning.");
+            throw new InputException($"{parts.Configuration.Origin}: the attention of a {family} does not support adaption prompts. "
+                + "They are for families with a map each for query, key and value (llama, mistral, qwen, gemma2, glm4, mixtral) and for "
+                + "gpt2; use prefix tuning.");
         int length = parts.Configuration.Whole("adapter_len", 10),
             layers = parts.Configuration.Whole("adapter_layers", sockets.Count),
             width = (int)parts.Model.Tokens.Embedding.Value.size(1);

@@ -99,8 +99,8 @@ public sealed class PromptStartTests
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":{"q_proj":[1]}}""",
         "tokens of the table model.embed_tokens can be trained and those of the head lm_head, and no other")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":[1,1]}""", "each once")]
-    [InlineData(
-        "llama", """{"peft_type":"LORA","target_modules":["q_proj","embed_tokens"],"trainable_token_indices":[1]}""", "only one of the two")]
+    [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj","embed_tokens"],"trainable_token_indices":[1]}""",
+        "only one of the two")]
     [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":60}""", "Lower r")]
     [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":1,"mask_type":"x"}""",
         "known are \"magnitude\", \"random\" and \"fisher\"")]
