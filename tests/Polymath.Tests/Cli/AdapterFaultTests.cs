@@ -81,7 +81,7 @@ public sealed class AdapterFaultTests : IDisposable
         Refused($"{First} [8, 64] is missing", "convert", "--r", "4");
         Refused($"{First} [8, 64] is missing", "unmerge");
         Change(content => content["base_model.model.model.layers.9.self_attn.q_proj.lora_A.weight"] = zeros(8, 64));
-        Refused("layers.9.self_attn.q_proj.lora_A.weight is in the file and not in the model");
+        Refused("layers.9.self_attn.q_proj.lora_A.weight is in the file but not in the model");
         Change(content => content[First] = zeros(8, 63));
         Refused($"{First} has the shape [8, 63]");
     }
@@ -99,7 +99,7 @@ public sealed class AdapterFaultTests : IDisposable
     [InlineData("lora_magic", "3", "sets lora_magic to 3, which is not supported here")]
     [InlineData("peft_type", "\"../../LORA\"", "the kind of adapter '../../LORA'")]
     [InlineData("peft_type", "null", "has no peft_type")]
-    [InlineData("r", "2147483647", "has the shape [8, 64], the configuration wants [2147483647, 64]")]
+    [InlineData("r", "2147483647", "has the shape [8, 64], the configuration needs [2147483647, 64]")]
     [InlineData("r", "-1", "r is -1; a whole number from 1 is needed")]
     [InlineData("target_modules", "\"(\"", "as a regular expression over")]
     [InlineData("target_modules", "\"(((\\\\w+\\\\.?)+)+)+!\"", "as a regular expression over")]

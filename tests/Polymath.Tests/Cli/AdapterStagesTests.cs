@@ -72,10 +72,10 @@ public sealed class AdapterStagesTests : IDisposable
         File.WriteAllBytes(weights, content);
         var changed = CliProgram.Run(recipe.Path, "generate", "moved", "--stage", "two", "--prompt", "x");
         Assert.Equal(2, changed.Code);
-        Assert.Contains("holds other weights now than those it was written for", changed.Error, StringComparison.Ordinal);
+        Assert.Contains("does not hold the weights that the file was written for", changed.Error, StringComparison.Ordinal);
         Directory.Move(recipe.At("moved", "stages", "01-read", "model"), recipe.At("away"));
         var gone = CliProgram.Run(recipe.Path, "generate", "moved", "--stage", "two", "--prompt", "x");
         Assert.Equal(2, gone.Code);
-        Assert.Contains("which is not there: was it moved or deleted?", gone.Error, StringComparison.Ordinal);
+        Assert.Contains("which is missing: was it moved or deleted?", gone.Error, StringComparison.Ordinal);
     }
 }

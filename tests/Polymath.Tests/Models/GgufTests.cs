@@ -82,8 +82,8 @@ public sealed class GgufTests : IDisposable
 
     [Theory]
     [InlineData("bert-classify", "vectors of whole texts")]
-    [InlineData("bert-mlm", "no head over hidden words")]
-    [InlineData("roberta-mlm", "no head over hidden words")]
+    [InlineData("bert-mlm", "no head over masked words")]
+    [InlineData("roberta-mlm", "no head over masked words")]
     [InlineData("opt", "llama.cpp has no OPT")]
     [InlineData("chatglm", "ChatGLM2 and later")]
     [InlineData("bloom-six-heads", "apply_residual_connection_post_layernorm")]

@@ -148,8 +148,8 @@ public sealed class ParityTests
     }
 
     [Theory]
-    [InlineData("hidden_size", "48", "model.embed_tokens.weight has the shape [199, 64], the configuration wants [199, 48]")]
-    [InlineData("num_hidden_layers", "2", "model.layers.2.mlp.up_proj.weight is in the file and not in the model")]
+    [InlineData("hidden_size", "48", "model.embed_tokens.weight has the shape [199, 64], the configuration needs [199, 48]")]
+    [InlineData("num_hidden_layers", "2", "model.layers.2.mlp.up_proj.weight is in the file but not in the model")]
     [InlineData("num_hidden_layers", "4", "model.layers.3.mlp.up_proj.weight [112, 64] is missing")]
     [InlineData("model_type", "\"lama\"", "the family 'lama' is not known; known are llama, mistral")]
     [InlineData("hidden_act", "\"selu\"", "the activation is \"selu\"")]

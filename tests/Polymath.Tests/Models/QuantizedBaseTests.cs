@@ -138,9 +138,9 @@ public sealed class QuantizedBaseTests : IDisposable
         weight.Trainable = false;
         Assert.False(weight.Trainable);
         var fault = Assert.Throws<InputException>(() => weight.Trainable = true).Message;
-        Assert.Contains(weight.Name + " is held in nf4 and cannot be trained", fault, StringComparison.Ordinal);
+        Assert.Contains(weight.Name + " is stored in nf4 and cannot be trained", fault, StringComparison.Ordinal);
         Assert.Contains(
-            weight.Name + " is held in nf4", Assert.Throws<InputException>(() => weight.Value).Message, StringComparison.Ordinal);
+            weight.Name + " is stored in nf4", Assert.Throws<InputException>(() => weight.Value).Message, StringComparison.Ordinal);
         Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod([weight.Name]), 1, "stage"));
     }
 
