@@ -185,15 +185,15 @@ public sealed class AdapterFaultTests : IDisposable
         var plain = Info();
         Assert.True(plain.Code == 0, plain.All);
         Assert.Contains("q_proj", plain.Out, StringComparison.Ordinal);
-        Assert.Contains("does not say which model it was made for", plain.Out, StringComparison.Ordinal);
-        Assert.Contains("whole as far as it can be told", plain.Out, StringComparison.Ordinal);
-        Assert.Contains("none is left over. It can be merged.", Info("--model", llama).Out, StringComparison.Ordinal);
+        Assert.Contains("does not say on which model it was trained", plain.Out, StringComparison.Ordinal);
+        Assert.Contains("complete as far as can be checked", plain.Out, StringComparison.Ordinal);
+        Assert.Contains("none is unused. It can be merged.", Info("--model", llama).Out, StringComparison.Ordinal);
         Assert.Contains(First, Info("--weights").Out, StringComparison.Ordinal);
         Change(content => content.Remove(First));
         var broken = Info();
         Assert.Equal(2, broken.Code);
         Assert.Contains(
-            "is not whole: other modules have what these lack: model.layers.0.self_attn.q_proj.lora_A.weight",
+            "is not complete: other modules have parameters that these lack: model.layers.0.self_attn.q_proj.lora_A.weight",
             broken.Error,
             StringComparison.Ordinal);
     }

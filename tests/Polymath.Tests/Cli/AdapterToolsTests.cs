@@ -60,7 +60,7 @@ public sealed class AdapterToolsTests : IDisposable
         var extracted = JsonNode.Parse(Do("diff", adapter, "extracted", "--model", llama, "--json").Out)!;
         Assert.InRange((double)extracted["total"]!["difference"]!, 0, 1e-4 * (double)extracted["total"]!["first"]!);
         Assert.Contains(extracted["settings"]!.AsArray(), item => (string)item!["key"]! == "r");
-        Assert.Contains("Name what is to be converted", Refused("convert", llama, "--r", "4", "--output", "out"), StringComparison.Ordinal);
+        Assert.Contains("Name what to convert", Refused("convert", llama, "--r", "4", "--output", "out"), StringComparison.Ordinal);
         Assert.Contains("--gate", Refused("convert", llama, "--tuned", "merged", "--r", "1", "--output", "out"), StringComparison.Ordinal);
 
         Do("unmerge", "merged", "--adapter", adapter, "--output", "back");

@@ -37,7 +37,7 @@ public sealed class DeltaShowTests
         var narrow = Json(Show(recipe, "houlsby", "--roles", "down", "--set", "bottleneck=4", "--json"));
         Assert.Equal(["down"], narrow["sockets"]!.AsArray().Select(socket => (string)socket!["role"]!));
         Refused(Show(recipe, "doraa"), "There is no delta 'doraa'");
-        Refused(Show(recipe), "Say what to show");
+        Refused(Show(recipe), "Name what to show");
     }
 
     [Fact]
@@ -75,6 +75,6 @@ public sealed class DeltaShowTests
         Refused(Show(recipe, "--recipe", "tiny.yaml", "--stage", "tel"), "no such stage");
         Refused(Show(recipe, "--recipe", "tiny.yaml"), "--recipe and --stage belong together");
         Refused(Show(recipe, "lora", "--recipe", "tiny.yaml", "--stage", "tell"), "give one of them");
-        Refused(Show(recipe, "--recipe", "tiny.yaml", "--stage", "tell", "--budget", "8k"), "--budget says it, too");
+        Refused(Show(recipe, "--recipe", "tiny.yaml", "--stage", "tell", "--budget", "8k"), "so does --budget");
     }
 }

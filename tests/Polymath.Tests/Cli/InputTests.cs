@@ -49,7 +49,7 @@ public sealed class InputTests
         { ["tokenizer", "info", "nowhere"], "no tokenizer.json at nowhere" },
         { ["tokenizer", "encode", ".", "x", "--file", "y"], "Both a text and --file" },
         { ["tokenizer", "encode", ".", "x", "--special", "--plain"], "exclude each other" },
-        { ["tokenizer", "decode", ".", "1", "two"], "'two' is no token id" },
+        { ["tokenizer", "decode", ".", "1", "two"], "'two' is not a token id" },
         { ["tokenizer", "verify", ".", "--cases", "none.json"], "no tokenizer.json at ." },
         { ["tokenizer", "train", "--kind", "morse", "--size", "9", "--files", "tiny.yaml", "--output", "t"], "--kind is 'morse'" },
         { ["tokenizer", "train", "--size", "0", "--files", "tiny.yaml", "--output", "t"], "--size is 0" },

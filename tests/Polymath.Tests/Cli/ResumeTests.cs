@@ -103,7 +103,7 @@ public sealed class ResumeTests(FinishedRun finished)
         var result = recipe.Run(name);
         Assert.Equal(0, result.Code);
         Assert.Contains("step-00000007 is damaged", result.Out);
-        Assert.Contains("going on after step 6", result.Out);
+        Assert.Contains("resumed after step 6", result.Out);
         SameAsWhole(name);
     }
 

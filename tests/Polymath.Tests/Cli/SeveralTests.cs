@@ -288,7 +288,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
                 "There is no command /adpater; did you mean /adapter?", "/forget stands alone.",
                 "There is no command /forgt; did you mean /forget?", "There is no command /nonsense.",
             ],
-            mistyped.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(" /forget begins")[0]));
+            mistyped.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(" /forget starts")[0]));
         Assert.Contains(
             "no adapters to choose from",
             CliProgram.Say(several.At(), "/adapter softly\n", "chat", "whole", "--stage", "base").Error,

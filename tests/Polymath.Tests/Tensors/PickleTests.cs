@@ -112,7 +112,7 @@ public sealed class PickleTests : IDisposable
             ReferenceCheck.Run(TextFixtures.At("models", "llama"), folder.Path, tolerance: 2e-4),
             line => Assert.True(line.Passed, $"{line}"));
         using var other = ModelFolder.Open(TextFixtures.At("models", "gpt2"));
-        Assert.Contains("fit none", Assert.Throws<InputException>(() => DeltaSet.Import(other, At("lora.pt"), 8)).Message);
+        Assert.Contains("match none", Assert.Throws<InputException>(() => DeltaSet.Import(other, At("lora.pt"), 8)).Message);
         Assert.Contains("no weights named", Assert.Throws<InputException>(() => DeltaSet.Import(other, At("zip.bin"), 8)).Message);
     }
 
