@@ -76,7 +76,7 @@ public sealed class HeaderTests : IDisposable
     {
         var message = Fault(Framed(header, data));
         Assert.Contains(what, message);
-        Assert.Contains("not a whole safetensors file", message);
+        Assert.Contains("not a complete safetensors file", message);
     }
 
     [Theory]

@@ -15,7 +15,7 @@ public sealed class TorchSharpTests
         TorchRuntime.Check(TorchRuntime.Interfaced, "libtorch_cpu.so");
         var message = Assert.Throws<Polymath.Recipes.InputException>(
             () => TorchRuntime.Check(0x020e_0100_0000_0000, "libtorch_cpu.so")).Message;
-        Assert.Contains("libtorch_cpu.so is libtorch 2.14.1, and this build is made for 2.10", message);
+        Assert.Contains("libtorch_cpu.so is libtorch 2.14.1, but this build is made for 2.10", message);
         Assert.Contains("POLYMATH_LIBTORCH", message);
     }
 
