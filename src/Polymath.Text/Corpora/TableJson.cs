@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace Polymath.Text;
 
-/// <summary>How JSON is written, so that people can read it: characters as they are.</summary>
+/// <summary>The settings for readable JSON: characters are not escaped.</summary>
 internal static class TableJson
 {
     /// <summary>Indented, for files.</summary>

@@ -175,7 +175,7 @@ public sealed class AdapterFaultTests : IDisposable
         Write($"{other}:{other}:{other}");
         Refused("it expects aaaaaaaaaaaa");
         Write("../../etc/passwd");
-        Refused("is no list of models' digests");
+        Refused("is not a list of models' digests");
     }
 
     [Fact]

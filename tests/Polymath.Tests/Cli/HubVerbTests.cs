@@ -185,7 +185,7 @@ public sealed class HubVerbTests : IDisposable
             {
                 var result = CliProgram.End(process);
                 Assert.Equal(130, result.Code);
-                Assert.Contains("the same command goes on from there", result.Error);
+                Assert.Contains("the same command continues from there", result.Error);
             }
             Assert.False(Directory.Exists(folder.At("cache", "models--org--tiny", "snapshots")));
         }

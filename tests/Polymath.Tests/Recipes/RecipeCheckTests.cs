@@ -93,7 +93,7 @@ public sealed class RecipeCheckTests
     [InlineData("npm:poems@2.0.1/json/*.json", "nmp:poems@2.0.1/x", "data.poems.files", "not a known kind of address")]
     [InlineData("npm:poems@2.0.1/json/*.json", "[npm:poems@2.0.1/x, npm:poems@2.0.2/x]", "data.poems.files", "one sha512 cannot verify")]
     [InlineData("npm:poems@2.0.1/json/*.json", "tang.json", "data.poems.files", "there is no file 'tang.json'")]
-    [InlineData("npm:poems@2.0.1/json/*.json", "nowhere/**/*.json", "data.poems.files", "no file fits")]
+    [InlineData("npm:poems@2.0.1/json/*.json", "nowhere/**/*.json", "data.poems.files", "no file matches")]
     [InlineData("files: npm:tables@1.2.3/dict/*.js, sha512: ", "files: npm:tables@1.2.3/dict/*.js, sha512: x", "tables.simple.sha512",
         "not the base64 of 64 bytes")]
     [InlineData("/*.json\n    sha512: ", "/*.json\n    distinct: text #", "data.poems.sha512", "'sha512' is missing")]

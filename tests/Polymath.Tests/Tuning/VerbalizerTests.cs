@@ -74,6 +74,6 @@ public sealed class VerbalizerTests
     public void A_word_without_a_token_and_a_label_that_is_not_there_are_refused()
     {
         Assert.Contains("has no token", Assert.Throws<InputException>(() => Make(("bad", [""]))).Message);
-        Assert.Contains("'ugly', which is no label", Assert.Throws<InputException>(() => Make(("ugly", ["u"]))).Message);
+        Assert.Contains("'ugly', which is not a label", Assert.Throws<InputException>(() => Make(("ugly", ["u"]))).Message);
     }
 }

@@ -241,8 +241,8 @@ public sealed class ReadingRulesTests : IDisposable
 
     [Theory]
     [InlineData("""{"instruction": "q", "output": "a", "rejected_output": "b", "response": "c"}""", "column 'response'", "a second answer")]
-    [InlineData("""{"instruction": ["q1", "q2"], "output": "a"}""", "'instruction' is a list where a text belongs", "fields")]
-    [InlineData("""{"instruction": "q", "output": {"a": 1}}""", "'output' is an object where a text belongs", "fields")]
+    [InlineData("""{"instruction": ["q1", "q2"], "output": "a"}""", "'instruction' is a list, but a text is needed", "fields")]
+    [InlineData("""{"instruction": "q", "output": {"a": 1}}""", "'output' is an object, but a text is needed", "fields")]
     [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": null}]}""",
         "message 2 of 'messages' (assistant) has no content", "null")]
     [InlineData("""{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}""",

@@ -96,7 +96,7 @@ public sealed class HubAccessTests : IDisposable
         Assert.Contains("no revision 'v9'", Refusal(address: "hf:org/tiny@v9"), StringComparison.Ordinal);
         Assert.Contains("/api/models/org/tiny/revision/v9", Refusal(address: "hf:org/tiny@v9"), StringComparison.Ordinal);
         scene.Server.Misbehave = request => request.IsContent ? new Trouble(404) : null;
-        Assert.Contains("is listed but not there", Refusal(), StringComparison.Ordinal);
+        Assert.Contains("is listed but missing", Refusal(), StringComparison.Ordinal);
         scene.Server.Misbehave = _ => null;
         scene.Server.Put("models/org/gguf", ("tiny.gguf", HubScene.Bytes(2000)));
         Assert.Contains("It holds tiny.gguf", Refusal(address: "hf:org/gguf"), StringComparison.Ordinal);

@@ -95,7 +95,7 @@ public sealed class HubCacheTests : IDisposable
         File.Delete(pointer);
         File.CreateSymbolicLink(pointer, scene.Folder.Write("secret.json", "{}"));
         Assert.Contains(
-            "leads out of the cache",
+            "is a link to a place outside the cache",
             Assert.Throws<InputException>(() => Offline(HubSelection.Model, $"hf:org/tiny@{commit}")).Message,
             StringComparison.Ordinal);
     }

@@ -111,7 +111,7 @@ public sealed class HubTransferTests : IDisposable
         var wrong = text is null ? HubScene.Bytes(100_000, 9) : HubScene.Text(text);
         scene.Server.Misbehave = request => request.Path.EndsWith(file, StringComparison.Ordinal) ? new Trouble(Content: wrong) : null;
         var refusal = scene.Refusal();
-        Assert.Contains($"'{file}' of hf:org/tiny is damaged on its way, twice", refusal, StringComparison.Ordinal);
+        Assert.Contains($"'{file}' of hf:org/tiny was damaged in transfer, twice", refusal, StringComparison.Ordinal);
         var digest = scene.Server.DigestOf(text is null ? HubScene.Bytes(100_000) : HubScene.Text("{\"model_type\": \"llama\"}"));
         Assert.Contains(digest, refusal, StringComparison.Ordinal);
         Assert.DoesNotContain(scene.Left(digest + "*"), left => !left.EndsWith(".lock", StringComparison.Ordinal));
@@ -198,7 +198,7 @@ public sealed class HubTransferTests : IDisposable
             await Task.Delay(20, TestContext.Current.CancellationToken);
         await stop.CancelAsync();
         Assert.Contains(
-            "goes on from there", (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => work)).Message, StringComparison.Ordinal);
+            "continues from there", (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => work)).Message, StringComparison.Ordinal);
         Assert.NotEmpty(scene.Left("*.incomplete"));
         Assert.False(Directory.Exists(Path.Combine(scene.Root, "snapshots")));
         scene.Server.Misbehave = _ => null;

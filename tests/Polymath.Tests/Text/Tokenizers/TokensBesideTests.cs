@@ -69,7 +69,7 @@ public sealed class TokensBesideTests
         var known = TextFixtures.At("own", "tiktoken", "cl100k_base");
         File.Copy(Path.Combine(known, "cl100k_base.tiktoken"), folder.At("mine.tiktoken"));
         var message = Assert.Throws<InputException>(() => Tokenizer.Load(folder.Path)).Message;
-        Assert.Contains("the 1,000 ranks are of no vocabulary that is known (r50k_base, p50k_base", message, StringComparison.Ordinal);
+        Assert.Contains("the 1,000 ranks belong to no known vocabulary (r50k_base, p50k_base", message, StringComparison.Ordinal);
         Assert.Contains("\"pat_str\"", message, StringComparison.Ordinal);
         File.WriteAllText(
             folder.At("tokenizer_config.json"),

@@ -50,7 +50,7 @@ public sealed class JinjaSafetyTests
     [InlineData("{% set ns = namespace(x=(1,)) %}{% for a in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}",
         "nested too deep")]
     [InlineData("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", "nested too deep")]
-    [InlineData("{% include 'x' %}", "asks for another template")]
+    [InlineData("{% include 'x' %}", "needs another template")]
     [InlineData("{{ raise_exception('roles must alternate') }}", "refuses the conversation: roles must alternate. Change the conversation")]
     public void What_a_template_may_not_do_is_told(string template, string message)
     {
