@@ -37,8 +37,8 @@ public sealed record HubFile(string Path, long Size, string? Sha256 = null, stri
     internal static string? NameFault(string path)
     {
         if (path.Length is 0 or > LongestPath) return "has no usable name";
-        if (path.Any(character => char.IsControl(character) || character == '\\')) return "has characters that a file name must not have";
-        if (OperatingSystem.IsWindows() && path.AsSpan().ContainsAny(RefusedByWindows)) return "has characters that a file name must not have";
+        if (path.Any(character => char.IsControl(character) || character == '\\')) return "has characters that no file name may have";
+        if (OperatingSystem.IsWindows() && path.AsSpan().ContainsAny(RefusedByWindows)) return "has characters that no file name may have";
         if (path[0] == '/' || (path.Length > 1 && path[1] == ':')) return "lies outside the repository";
         if (path.Split('/').Any(part => part is "" or "." or ".." || Encoding.UTF8.GetByteCount(part) > LongestName))
             return "lies outside the repository, or has too long a name";

@@ -198,7 +198,9 @@ public sealed class HubTransferTests : IDisposable
             await Task.Delay(20, TestContext.Current.CancellationToken);
         await stop.CancelAsync();
         Assert.Contains(
-            "continues from there", (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => work)).Message, StringComparison.Ordinal);
+            "continues from there",
+            (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => work)).Message,
+            StringComparison.Ordinal);
         Assert.NotEmpty(scene.Left("*.incomplete"));
         Assert.False(Directory.Exists(Path.Combine(scene.Root, "snapshots")));
         scene.Server.Misbehave = _ => null;

@@ -139,7 +139,7 @@ public class TokenizerFilesTests
     }
 
     [Theory]
-    [InlineData("0A FF FF FF FF 0F", "bytes, and")]
+    [InlineData("0A FF FF FF FF 0F", "bytes, but")]
     [InlineData("0A 02 0A 05", "5 bytes, but 0 are left")]
     [InlineData("0A 08 0A 01 61 15 00 00 C0 7F", "NaN")]
     [InlineData("", "no pieces")]
