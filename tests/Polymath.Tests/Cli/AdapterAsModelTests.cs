@@ -2,7 +2,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>An adapter's folder where a model is asked for: every verb says whose adapter it is and how the two are given.</summary>
+/// <summary>An adapter's folder where a model is asked for: every verb names the adapter's base and says how to give both.</summary>
 [Trait("kind", "unit")]
 public sealed class AdapterAsModelTests
 {

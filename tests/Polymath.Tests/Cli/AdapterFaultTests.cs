@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Adapters that are damaged, hostile, or not what they say: each is refused in plain words, and nothing is written.</summary>
+/// <summary>
+/// Adapters that are damaged, hostile, or wrongly described: each is refused with a plain message, and nothing is written.
+/// </summary>
 [Trait("kind", "invariant")]
 public sealed class AdapterFaultTests : IDisposable
 {

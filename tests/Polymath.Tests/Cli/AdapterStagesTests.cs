@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Stages that keep their adapters apart name the model that they found, and write no copy of it.</summary>
+/// <summary>Stages that keep their adapters apart name their base model and do not copy it.</summary>
 [Trait("kind", "invariant")]
 public sealed class AdapterStagesTests : IDisposable
 {
@@ -65,7 +65,7 @@ public sealed class AdapterStagesTests : IDisposable
         Directory.Move(recipe.At("run"), recipe.At("moved"));
         Assert.Equal(own, Good("generate", "moved", "--prompt", "say am", "--max-new-tokens", "8", "--seed", "3", "--stage", "two").Out);
 
-        // A base that has changed, or is gone, is told.
+        // A base that has changed, or is missing, is reported.
         var weights = recipe.At("moved", "stages", "01-read", "model", "model.safetensors");
         var content = File.ReadAllBytes(weights);
         content[^5] ^= 0x40;

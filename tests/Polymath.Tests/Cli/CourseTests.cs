@@ -41,7 +41,7 @@ public sealed class CourseTests
             var resumed = recipe.Run(name);
             Assert.Equal(0, resumed.Code);
             Assert.Equal(recipe.Hash("whole"), recipe.Hash(name));
-            // What was looked at before the stop is not looked at again.
+            // Data that was read before the stop is not read again.
             Assert.Equal(step < 14, resumed.All.Contains("tell: prompt + lora reads the data", StringComparison.Ordinal));
             Assert.Equal(File.ReadAllLines(recipe.At("whole", "metrics.jsonl")), File.ReadAllLines(recipe.At(name, "metrics.jsonl")));
         }

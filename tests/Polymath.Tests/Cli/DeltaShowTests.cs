@@ -3,7 +3,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>What <c>polymath delta show</c> says of forms, presets and a recipe's stages.</summary>
+/// <summary>The output of <c>polymath delta show</c> for forms, presets and a recipe's stages.</summary>
 [Trait("kind", "invariant")]
 public sealed class DeltaShowTests
 {
@@ -58,7 +58,7 @@ public sealed class DeltaShowTests
         var parameters = adapters.Select(adapter => (long)adapter!["parameters"]!).ToList();
         Assert.InRange(parameters[0], 1, (long)shown["model"]! / 100);
         Assert.InRange(parameters[1], 1, 3000);
-        // What is frozen is shown and not counted.
+        // Frozen adapters are shown but not counted.
         Assert.Equal(parameters[0] + parameters[1], (long)shown["parameters"]!);
         var text = Show(recipe, "--recipe", "tiny.yaml", "--stage", "write").Out;
         foreach (var part in new[] { "calm", "still (frozen)", $"In all {parameters[0] + parameters[1]:N0} parameters are trained" })

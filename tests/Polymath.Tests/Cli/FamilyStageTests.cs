@@ -2,7 +2,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Stages on models that cannot learn so: told before the first step, not trained to no end.</summary>
+/// <summary>Stages on unsuitable models: reported before the first step instead of useless training.</summary>
 [Trait("kind", "invariant")]
 public sealed class FamilyStageTests : IDisposable
 {

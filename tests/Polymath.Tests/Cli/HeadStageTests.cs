@@ -21,7 +21,7 @@ public sealed class HeadStageTests : IDisposable
 
         """;
 
-    // What is left of the tiny recipe is its reading; labels take the place of what comes after.
+    // Only the reading stage of the tiny recipe is kept; a stage with labels replaces the others.
     private readonly TinyRecipe recipe = new(
         text => string.Join('\n', text[..text.IndexOf("  - name: write", StringComparison.Ordinal)].Split('\n').Where(
             line => !line.Contains("stage: write", StringComparison.Ordinal))) + Tell);

@@ -158,13 +158,13 @@ public sealed class HubVerbTests : IDisposable
         Assert.Equal(["hf:datasets/org/lines@main", "hf:org/tiny"], pins.Select(pair => pair.Key));
         Assert.Equal(commit, (string)pins["hf:org/tiny"]!);
         Right("run", "hubbed.yaml", "--run-dir", "stopped", "--stop-after-step", "2");
-        // The branches go on, the run does not.
+        // The branches change, but the run keeps its commits.
         PutLines(500);
         server.PutFolder("models/org/tiny", TextFixtures.At("models", "llama"), ("tokenizer.json", HubScene.Text("{}")));
         Right("run", "hubbed.yaml", "--run-dir", "stopped");
         Assert.Equal(Right("model", "hash", "whole").Out, Right("model", "hash", "stopped").Out);
         Assert.Equal(Right("eval", "whole", "--json").Out, Right("eval", "stopped", "--json", "--offline").Out);
-        // From the hub again, where the cache was lost.
+        // From the hub again, after the cache was lost.
         Directory.Delete(folder.At("cache"), true);
         Right("eval", "stopped");
     }

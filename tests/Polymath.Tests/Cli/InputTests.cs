@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>What a user may get wrong: the exit code, what is said, and what to type next.</summary>
+/// <summary>Mistakes of users: the exit code, the message, and what to type next.</summary>
 [Trait("kind", "invariant")]
 public sealed class InputTests
 {

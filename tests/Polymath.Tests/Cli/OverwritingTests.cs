@@ -5,7 +5,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Nothing that lies where a verb writes is lost without being asked for.</summary>
+/// <summary>Existing files at the output of a verb are not lost without a request.</summary>
 [Trait("kind", "invariant")]
 public sealed class OverwritingTests : IDisposable
 {

@@ -1,6 +1,6 @@
 namespace Polymath.Tests.Recipes;
 
-/// <summary>What several adapters of a stage may be asked for: one row for each check.</summary>
+/// <summary>The checks of several adapters of a stage: one row for each check.</summary>
 [Trait("kind", "unit")]
 public sealed class AdapterCheckTests
 {

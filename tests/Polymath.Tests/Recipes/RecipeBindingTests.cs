@@ -1,6 +1,6 @@
 namespace Polymath.Tests.Recipes;
 
-/// <summary>What one setting may hold: kinds of values, bounds, known keys.</summary>
+/// <summary>The values of single settings: kinds of values, bounds, known keys.</summary>
 [Trait("kind", "unit")]
 public sealed class RecipeBindingTests
 {

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
 
-/// <summary>Files that lie: nothing in a header is believed, and nothing but an input fault is ever thrown.</summary>
+/// <summary>Files with wrong headers: no value of a header is trusted, and only input faults are thrown.</summary>
 [Trait("kind", "unit")]
 public sealed class HeaderTests : IDisposable
 {

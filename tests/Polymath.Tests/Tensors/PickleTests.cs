@@ -217,7 +217,7 @@ public sealed class PickleTests : IDisposable
         Assert.Contains("without the one data.pkl", Fault(Zip(("../../data.pkl", good), ("x/data/0", new byte[16]))));
         Assert.Contains("TorchScript", Fault(Zip(("x/data.pkl", good), ("x/constants.pkl", good))));
         Assert.Contains("high byte first", Fault(Zip(("x/data.pkl", good), ("x/data/0", new byte[16]), ("x/byteorder", Raw("big")))));
-        // A name that climbs is only a name: nothing is written anywhere, and no tensor of it is found.
+        // A name such as '../x' is only a name: nothing is written, and no tensor with it is found.
         Assert.Contains("storage 0 of a is missing", Fault(Zip(("x/data.pkl", good), ("x/data/../../../../tmp/0", new byte[16]))));
         using (var archive = new ZipArchive(File.Create(folder.At("packed.bin")), ZipArchiveMode.Create))
         {

@@ -4,7 +4,7 @@ using Polymath.Training.Comparison;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>What a comparison lays out: candidates, the recipes that train them, spreads.</summary>
+/// <summary>The plan of a comparison: candidates, the recipes that train them, spreads.</summary>
 [Trait("kind", "unit")]
 public sealed class ComparisonTests
 {

@@ -6,7 +6,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Tests.Text.Corpora;
 
-/// <summary>What a recipe says of rows before a shape is made of them, and the files that rows come in.</summary>
+/// <summary>A recipe's rules for rows before their shape is read, and the file formats of rows.</summary>
 [Trait("kind", "unit")]
 public sealed class ReadingRulesTests : IDisposable
 {

@@ -3,7 +3,7 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Tests.Text.Hubs;
 
-/// <summary>Addresses, settings, and which files of a repository are taken.</summary>
+/// <summary>Addresses, settings, and the chosen files of a repository.</summary>
 [Trait("kind", "unit")]
 public sealed class HubChoiceTests
 {

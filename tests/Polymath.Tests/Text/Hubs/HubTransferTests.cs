@@ -4,7 +4,7 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Tests.Text.Hubs;
 
-/// <summary>What arrives is whole and right, or it is not there, whatever the hub and the network do.</summary>
+/// <summary>A file arrives whole and right or not at all, whatever the hub and the network do.</summary>
 [Trait("kind", "unit")]
 public sealed class HubTransferTests : IDisposable
 {
@@ -19,7 +19,7 @@ public sealed class HubTransferTests : IDisposable
         Assert.Empty(scene.Left("*.incomplete*"));
     }
 
-    // Longer than any test takes, on whatever machine: what would wait so long shows by never ending.
+    // Longer than any test takes on any machine: a test that waited so long would never end.
     private static readonly TimeSpan Forever = TimeSpan.FromMinutes(30);
 
     [Fact]
@@ -157,7 +157,7 @@ public sealed class HubTransferTests : IDisposable
         };
         var started = TimeProvider.System.GetTimestamp();
         Holds(scene.Fetch());
-        // An hour is not waited for, but the second at the most that the settings allow.
+        // It does not wait an hour, but at most the second that the settings allow.
         Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.FromSeconds(1.9), Forever);
     }
 

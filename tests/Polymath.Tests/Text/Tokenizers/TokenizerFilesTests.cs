@@ -6,7 +6,9 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Tests.Text.Tokenizers;
 
-/// <summary>Tokenizers in older files: they save as they came, convert where that can be said, and damaged files are refused.</summary>
+/// <summary>
+/// Tokenizers in older files: they are saved in their original form, converted if possible, and damaged files are refused.
+/// </summary>
 [Trait("kind", "invariant")]
 public class TokenizerFilesTests
 {

@@ -25,7 +25,7 @@ public sealed class TokensBesideTests
         var (count, differences) = TokenizerCases.Run(tokenizer, Path.Combine(folder, "cases.json"));
         Assert.True(count > 5);
         Assert.Empty(differences);
-        // What is saved holds them itself.
+        // The saved file includes them.
         using var scratch = new ScratchFolder();
         tokenizer.Save(scratch.Path);
         Assert.Empty(TokenizerCases.Run(Tokenizer.Load(scratch.Path), Path.Combine(folder, "cases.json")).Differences);
@@ -86,7 +86,7 @@ public sealed class TokensBesideTests
     }
 }
 
-/// <summary>Unicode's normal forms where marks stand in long rows.</summary>
+/// <summary>Unicode's normal forms of long runs of marks.</summary>
 [Trait("kind", "invariant")]
 public sealed class MarkOrderTests
 {

@@ -4,7 +4,7 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Tests.Text.Templates.Jinja;
 
-/// <summary>Whatever a template says, the renderer neither crashes nor hangs, and a message says what was refused.</summary>
+/// <summary>With any template, the renderer does not crash or hang, and a message says what was refused.</summary>
 [Trait("kind", "invariant")]
 public sealed class JinjaSafetyTests
 {
