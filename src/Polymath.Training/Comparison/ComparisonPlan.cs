@@ -75,8 +75,8 @@ public sealed class ComparisonPlan
                 var candidate = new Candidate(name, recipe.Seed + i, delta, rate);
                 yield return folders.Add(candidate.Folder)
                     ? candidate
-                    : throw new InputException($"'{name}' and another candidate would share the folder {candidate.Folder}: their names differ "
-                        + "in punctuation only. Leave one out.");
+                    : throw new InputException($"'{name}' and another candidate would share the folder {candidate.Folder}: their names "
+                        + "differ in punctuation only. Leave one out.");
             }
         }
     }

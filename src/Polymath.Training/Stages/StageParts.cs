@@ -107,9 +107,9 @@ static class StageParts
             throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it should "
                 + "predict. Give it a stage of the kind task, or use a model that reads forward.");
         if (stage.Objective is TaskSpec && model.Reading == Reading.EncoderDecoder)
-            throw new InputException($"Stage {stage.Name}: a {family} writes its answer apart from its input, but a task stage reads labels "
-                + "where the prompt ends. Give it a stage of the kind finetune, whose answer is the label, or leave out the prompt, so "
-                + "that a head over labels is trained.");
+            throw new InputException($"Stage {stage.Name}: a {family} writes its answer apart from its input, but a task stage reads "
+                + "labels where the prompt ends. Give it a stage of the kind finetune, whose answer is the label, or leave out the prompt, "
+                + "so that a head over labels is trained.");
     }
 
     // A prompt must leave room for a whole answer. Prompts that do not are counted before the first step, and left out or refused as the
