@@ -40,7 +40,7 @@ static class Summary
             .. report.UnigramPerplexity is { } unigram ? [$"unigram perplexity {unigram:F1}"] : Array.Empty<string>(),
             .. (report.Baselines ?? new Dictionary<string, double>()).Select(pair => $"{pair.Key} {pair.Value:P1}"),
         ];
-        if (beside.Count > 0) Console.WriteLine($"Beside it: {string.Join("; ", beside)}");
+        if (beside.Count > 0) Console.WriteLine($"Baselines: {string.Join("; ", beside)}");
         foreach (var sample in report.Samples.Reverse()
             .Where(sample => sample.Prompt.Length > 0).DistinctBy(sample => sample.Prompt).Take(3))
             Console.WriteLine($"\n{sample.Prompt}\n{sample.Answer}");

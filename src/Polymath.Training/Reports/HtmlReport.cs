@@ -74,8 +74,8 @@ public static class HtmlReport
         var known = rows.Where(row => row.Value.Length > 0).Select(row => $"<div><dt>{row.Name}</dt><dd>{Html.Text(row.Value)}</dd></div>");
         return $"""
             <dl>{string.Concat(known)}</dl>
-            <p>The recipe lies beside this page as it ran. With the same seed, {report.Seed}, the same versions and as many threads it
-            takes the same path again; typed where the recipe was run from, with this folder's name:</p>
+            <p>The recipe of this run is in the same folder as this page. With the same seed, {report.Seed}, the same versions and as many
+            threads, it gives the same results. Type this in the folder from which the recipe was run, with this folder's name:</p>
             <pre>OMP_NUM_THREADS={report.Environment.Threads} ./polymath run RUN-FOLDER/recipe.yaml --run-dir runs/again</pre>
             """;
     }

@@ -115,7 +115,7 @@ public sealed class FolderFormTests
         Assert.False(tied);
         Assert.Equal(right, logits);
         Assert.Contains("lm_head.weight and model.embed_tokens.weight with different values", Assert.Single(notes));
-        // Written anew, the configuration says what the weights are.
+        // After saving, the configuration describes the weights correctly.
         using var written = new ScratchFolder();
         using (var model = ModelFolder.Open(folder.Path)) ModelFolder.Save(model, written.Path);
         Assert.Empty(Opened(written.Path).Notes);

@@ -103,7 +103,7 @@ public sealed class ParityTests
         using (var model = ModelFolder.Open(ModelAt(name)))
         {
             using var file = SafetensorsFile.Open(Path.Combine(ModelAt(name), "model.safetensors"));
-            // Frequencies that a file holds beside its weights are made, not kept.
+            // Frequencies that a file holds with its weights are computed, not kept.
             Assert.Equal(
                 file.Entries.Keys.Where(key => !key.EndsWith("inv_freq", StringComparison.Ordinal)).Order(StringComparer.Ordinal),
                 model.Weights.Select(weight => weight.Name).Order(StringComparer.Ordinal));

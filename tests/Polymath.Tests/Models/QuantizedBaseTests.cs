@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tests.Models;
 
 /// <summary>
-/// Models whose frozen maps are held in 4 or 8 bits, beside the same models with the numbers these stand for, in 32 bits.
+/// Models whose frozen maps are stored in 4 or 8 bits, compared with the same models with the decoded values, in 32 bits.
 /// </summary>
 [Trait("kind", "invariant")]
 public sealed class QuantizedBaseTests : IDisposable

@@ -6,7 +6,7 @@ using TorchSharp;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>The step: how it is cut into passes, what it counts, and what it does when there is no number to train on.</summary>
+/// <summary>The step: its division into passes, its counts, and a loss that is not a number.</summary>
 [Trait("kind", "invariant")]
 public sealed class LoopTests
 {
@@ -50,7 +50,7 @@ public sealed class LoopTests
         Assert.Equal(norms[0], norms[2]);
         foreach (var weight in free.Model.Weights)
             Assert.Equal(Samples.Floats(weight.Value), Toy.Values(loose.Model.Weights)[weight.Name]);
-        // Clipped so far down, epsilon outweighs the gradient and nothing moves that one could see.
+        // With such strong clipping, epsilon outweighs the gradient and the changes are invisible.
         foreach (var weight in tight.Model.Weights)
             Assert.True(Samples.Gap(start[weight.Name], Samples.Floats(weight.Value)) < 1e-5);
     }

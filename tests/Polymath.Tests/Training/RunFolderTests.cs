@@ -4,7 +4,7 @@ using Polymath.Training;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>What a run's folder lets happen to it.</summary>
+/// <summary>The protection of a run's folder.</summary>
 [Trait("kind", "unit")]
 public sealed class RunFolderTests : IDisposable
 {

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Which model an adapter was made for, and what happens on another.</summary>
+/// <summary>The base model of an adapter, and its use on another model.</summary>
 [Trait("kind", "invariant")]
 public sealed class AdapterBaseTests : IDisposable
 {

@@ -7,7 +7,7 @@ using Polymath.Tuning;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>What a description of a fresh adapter says is done or refused: nothing in it is passed over.</summary>
+/// <summary>A description of a fresh adapter is applied or refused: nothing in it is ignored.</summary>
 [Trait("kind", "unit")]
 public sealed class FreshSettingsTests
 {
@@ -69,7 +69,7 @@ public sealed class FreshSettingsTests
     {
         var spec = new DeltaSpec(form, Settings: Settings(settings));
         Assert.Contains(message, Refusal("llama", spec), StringComparison.Ordinal);
-        // Before the first stage, too, where that needs no model.
+        // Also before the first stage, when no model is needed.
         if (!settings.StartsWith("feedforward_modules", StringComparison.Ordinal)
             && !settings.StartsWith("activation", StringComparison.Ordinal))
             Assert.Contains(
@@ -97,7 +97,7 @@ public sealed class FreshSettingsTests
         Assert.Equal(3, set.Trained.Count(item => item.Name.EndsWith("post_attention_layernorm.weight", StringComparison.Ordinal)));
     }
 
-    // PEFT makes and reads such files; what they mean is done.
+    // PEFT writes and reads such files; their settings are applied.
     [Theory]
     [InlineData("""{"peft_type":"LOKR","r":2,"decompose_factor":0,"target_modules":["q_proj"]}""",
         """{"peft_type":"LOKR","r":2,"decompose_factor":1,"target_modules":["q_proj"]}""")]
@@ -209,7 +209,7 @@ public sealed class FreshSettingsTests
             Assert.Contains($"\"task_type\": {task}", json, StringComparison.Ordinal);
             Assert.Equal(turned, json.Contains("\"fan_in_fan_out\": true", StringComparison.Ordinal));
         }
-        // PEFT's own kinds that have no such setting say nothing of biases.
+        // PEFT's own kinds without such a setting have no biases.
         Assert.DoesNotContain("\"bias\"", DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Ia3)).ToJson(), StringComparison.Ordinal);
     }
 

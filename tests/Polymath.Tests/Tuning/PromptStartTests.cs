@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Prompts that start as words, prompts that attention reads besides, and settings that are refused with a way out.</summary>
+/// <summary>Prompts that start from words, prompts that attention reads in addition, and settings that are refused with a hint.</summary>
 [Trait("kind", "invariant")]
 public sealed class PromptStartTests
 {
@@ -43,7 +43,7 @@ public sealed class PromptStartTests
             "the text that the prompt starts from is needed",
             Assert.Throws<InputException>(
                 () => DeltaSet.Fresh(model, Settings(Said.Replace("abc", "", StringComparison.Ordinal)), 1, _ => [1]).Dispose()).Message);
-        // The size is solved for without reading the text, which is read when the prompt is made.
+        // The size is computed without the text, which is read when the prompt is made.
         var solved = DeltaPlan.Configure(model, new DeltaSpec(
             DeltaForm.PromptTuning,
             Budget: "100",
