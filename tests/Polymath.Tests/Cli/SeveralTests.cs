@@ -300,7 +300,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         "--stage", "routed")]
     [InlineData("{\"prompt\": \"ama\", \"adapter\": \"softly\"}", "--adapters softly=FOLDER", "--stage", "base")]
     [InlineData("{\"promt\": \"ama\"}", "-, line 1: there is no prompt", "--stage", "base")]
-    [InlineData("ama", "-, line 1: no JSON", "--stage", "base")]
+    [InlineData("ama", "-, line 1: this is not JSON", "--stage", "base")]
     [InlineData("{\"prompt\": \"ama\", \"adapter\": 3}", "adapter is 3; write a name", "--stage", "routed")]
     [InlineData("{\"prompt\": \"a\"}\n{\"prompt\": \"ama ama ama ama ama ama ama ama ama ama ama ama ama\"}", "-, line 2: The prompt has ",
         "--stage", "base")]

@@ -40,9 +40,9 @@ public sealed class HeaderTests : IDisposable
 
     public static TheoryData<string, int, string> Lies => new()
     {
-        { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "2", 4, 12) + "}", 12, "b starts at 4 where 8 was due" },
-        { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "2", 0, 8) + "}", 8, "b starts at 0 where 8 was due" },
-        { "{" + Entry("a", "2", 4, 12) + "}", 12, "a starts at 4 where 0 was due" },
+        { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "2", 4, 12) + "}", 12, "b starts at 4, but 8 was expected" },
+        { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "2", 0, 8) + "}", 8, "b starts at 0, but 8 was expected" },
+        { "{" + Entry("a", "2", 4, 12) + "}", 12, "a starts at 4, but 0 was expected" },
         { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "1", 12, 16) + "}", 16, "b starts at 12" },
         { "{" + Entry("a", "2", 0, 8) + "}", 12, "its tensors end at 8, the data at 12" },
         { "{" + Entry("a", "2", 0, 8) + "}", 7, "the file has 7 bytes" },
