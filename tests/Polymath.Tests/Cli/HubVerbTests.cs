@@ -132,7 +132,7 @@ public sealed class HubVerbTests : IDisposable
             (["model", "info", "hf:org/tiny/x"], "Write hf:ORG/NAME"),
             (["tokenizer", "info", "hf:datasets/org/lines"], "is data, but a model is expected"),
             (["hub", "list", "org/tiny"], "not a hub's address"),
-            (["hub", "download", "hf:org/tiny", "--files", "*.exe"], "fits '*.exe'"),
+            (["hub", "download", "hf:org/tiny", "--files", "*.exe"], "matches '*.exe'"),
             (["data", "preview", "hf:org/lines/*.csv"], "polymath hub list hf:datasets/org/lines"),
         })
         {
