@@ -166,7 +166,7 @@ public sealed unsafe class PickledFile : WeightFile
                 place.Start + tensor.Offset * size,
                 count * size,
                 IsDense(tensor) ? null : tensor.Strides);
-            if (!entries.TryAdd(name, entry)) throw fault($"{name} stands twice");
+            if (!entries.TryAdd(name, entry)) throw fault($"{name} is there twice");
         }
         return entries;
     }

@@ -26,7 +26,7 @@ static class PickledTree
                     tensors.Add((path, tensor));
                     break;
                 case long or double:
-                    if (!numbers.TryAdd(path, Convert.ToDouble(value, CultureInfo.InvariantCulture))) throw fault($"{path} stands twice");
+                    if (!numbers.TryAdd(path, Convert.ToDouble(value, CultureInfo.InvariantCulture))) throw fault($"{path} is there twice");
                     break;
                 case PickledMap map:
                     foreach (var (key, inner) in map.Pairs)

@@ -76,7 +76,7 @@ sealed class SafetensorsHeader
             kind,
             shape,
             DataStart + offsets[0],
-            offsets[1] - offsets[0]))) throw fault($"{item.Name} stands twice");
+            offsets[1] - offsets[0]))) throw fault($"{item.Name} is there twice");
     }
 
     // The format demands that tensors follow each other and fill the file: there are no overlaps and no gaps.

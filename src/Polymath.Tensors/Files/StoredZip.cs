@@ -41,7 +41,7 @@ static unsafe class StoredZip
             if (Int(before, 0) != LocalMark) throw fault($"{name} should be at byte {local:N0}, but no member begins there");
             var data = local + 30 + Short(before, 26) + Short(before, 28);
             if (size < 0 || data > directory - size) throw fault($"{name} claims {size:N0} bytes, more than the file holds");
-            if (!members.TryAdd(name, (data, size))) throw fault($"{name} stands twice");
+            if (!members.TryAdd(name, (data, size))) throw fault($"{name} is there twice");
             at += 46 + nameLength + extraLength + Short(head, 32);
         }
         CheckApart(members, fault);

@@ -70,7 +70,7 @@ public sealed class LoraExperts : AddedDelta
         if (parts.Configuration.Number("lora_dropout", 0) > 0)
             throw parts.Fault("lora_dropout", $"{Key} changes weights, whose inputs cannot be dropped; leave one of the two out");
         if (parts.IsFresh && (parts.Configuration.Text("init_lora_weights") ?? "true") != "true")
-            throw parts.Fault("init_lora_weights", $"{Key} starts in one way; leave one of the two out");
+            throw parts.Fault("init_lora_weights", $"{Key} has only one initialization; leave one of the two out");
         var stacks = parts.Model.Projections.Where(map => map.Stack is not null).GroupBy(map => map.Stack!.Name)
             .Where(stack => names.Any(name => AdapterConfiguration.Means(name, stack.Key))).ToList();
         if (names.FirstOrDefault(name => !stacks.Exists(stack => AdapterConfiguration.Means(name, stack.Key))) is { } strange)

@@ -51,7 +51,7 @@ public sealed class HeaderTests : IDisposable
         { "{" + Entry("a", "3", 0, 8) + "}", 8, "takes 12 bytes" },
         { "{" + Entry("a", "4611686018427387904,4", 0, 0) + "}", 0, "bytes, the header gives it 0" },
         { "{" + Entry("a", "9223372036854775807,9223372036854775807,9223372036854775807", 0, 8) + "}", 8, "the header gives it 8" },
-        { "{" + Entry("a", "2", 0, 8) + "," + Entry("a", "2", 0, 8) + "}", 8, "stands twice" },
+        { "{" + Entry("a", "2", 0, 8) + "," + Entry("a", "2", 0, 8) + "}", 8, "is there twice" },
         { "{" + Entry("a", "2", 8, 0) + "}", 8, "lies at [8, 0]" },
         { "{" + Entry("a", "2", -8, 0) + "}", 8, "lies at [-8, 0]" },
         { "{" + Entry("a", "2", 0, 8, "F8") + "}", 8, "of the type 'F8'" },

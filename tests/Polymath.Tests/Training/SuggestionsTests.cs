@@ -34,7 +34,7 @@ public sealed class SuggestionsTests
     [Fact]
     public void An_ability_that_came_back_is_not_lost() =>
         Assert.StartsWith(
-            "Nothing", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.3), ("please", 0.5)))), StringComparison.Ordinal);
+            "There is nothing", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.3), ("please", 0.5)))), StringComparison.Ordinal);
 
     [Fact]
     public void Variety_lost_in_alignment_asks_for_beta_but_noise_is_no_variety()
@@ -80,7 +80,7 @@ public sealed class SuggestionsTests
             Assert.Single(Suggestions.For(report, Better, falling)),
             StringComparison.Ordinal);
         List<MetricPoint> flat = [.. falling.Select(point => point with { Value = 3 + Math.Exp(-point.Step) })];
-        Assert.StartsWith("Nothing", Assert.Single(Suggestions.For(report, Better, flat)), StringComparison.Ordinal);
+        Assert.StartsWith("There is nothing", Assert.Single(Suggestions.For(report, Better, flat)), StringComparison.Ordinal);
     }
 
     private static IReadOnlyList<string> For(IReadOnlyList<AbilityRow> rows) => Suggestions.For(Report(rows), Better);

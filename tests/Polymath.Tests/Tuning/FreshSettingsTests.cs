@@ -56,7 +56,7 @@ public sealed class FreshSettingsTests
     [InlineData(DeltaForm.Lora, "eva_config={\"rho\":2}", "belongs to init_lora_weights: eva")]
     [InlineData(DeltaForm.Sparse, "fisher_rows=3", "belongs to choose: fisher")]
     [InlineData(DeltaForm.Oft, "eps=0.1", "belongs to coft: true")]
-    [InlineData(DeltaForm.Oft, "init_weights=false", "starts in one way")]
+    [InlineData(DeltaForm.Oft, "init_weights=false", "has only one initialization")]
     [InlineData(DeltaForm.Adapter, "composition=gated;scale=2", "weighed by its gate")]
     [InlineData(DeltaForm.Adapter, "phm_rank=2", "belongs to phm_dim")]
     [InlineData(DeltaForm.PTuning, "encoder_dropout=0.1", "has no dropout here")]
@@ -117,7 +117,7 @@ public sealed class FreshSettingsTests
 
     [Theory]
     [InlineData("target_parameters=[\"mlp.experts.down_proj\"];lora_dropout=0.1", "cannot be dropped")]
-    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];init_lora_weights=gaussian", "starts in one way")]
+    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];init_lora_weights=gaussian", "has only one initialization")]
     [InlineData("target_parameters=[\"mlp.experts.down_proj\"];exclude_modules=[\"down_projs\"]", "is called 'down_projs'")]
     [InlineData("target_parameters=[\"mlp.experts.down_proj\"];rank_pattern={\"mlp.experts.up\":2}", "matches no module")]
     public void Experts_together_take_what_they_can(string settings, string message) =>

@@ -250,7 +250,7 @@ public sealed class ReadingRulesTests : IDisposable
     [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "weight": 0}""", "'weight' is 0",
         "ignore: [weight]")]
     [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tools": "[{oops"}""",
-        "no list of tools in JSON", "ignore: [tools]")]
+        "not a list of tools in JSON", "ignore: [tools]")]
     [InlineData("""{"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "call f"}]}""",
         "a call that is not JSON", "arguments")]
     [InlineData(

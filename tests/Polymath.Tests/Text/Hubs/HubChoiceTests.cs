@@ -157,7 +157,7 @@ public sealed class HubChoiceTests
             StringComparison.Ordinal);
         Assert.Equal(["b.jsonl"], Choose(HubSelection.Data("*.jsonl"), "data/a.jsonl b.jsonl"));
         Assert.Contains(
-            "fits 'c.jsonl'",
+            "matches 'c.jsonl'",
             Assert.Throws<InputException>(() => Choose(HubSelection.Files(["b.jsonl", "c.jsonl"]), "b.jsonl")).Message,
             StringComparison.Ordinal);
     }
