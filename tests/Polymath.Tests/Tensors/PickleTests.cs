@@ -230,7 +230,7 @@ public sealed class PickleTests : IDisposable
     [Theory]
     [InlineData("]q\0h\0a.", "more than 8 containers deep")]
     [InlineData("}q\0K\u0001h\0s.", "more than 8 containers deep")]
-    [InlineData("}(K\u0001K\u0002K\u0001K\u0003u.", "1 stands twice")]
+    [InlineData("}(K\u0001K\u0002K\u0001K\u0003u.", "1 is there twice")]
     [InlineData("}]K\u0001s.", "neither a short text nor a whole number")]
     [InlineData("cbuiltins\neval\n(U\u00011tR.", "'builtins.eval'")]
     public void Nested_containers_are_walked_within_bounds(string pickle, string fault)

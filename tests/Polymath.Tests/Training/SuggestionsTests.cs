@@ -34,7 +34,9 @@ public sealed class SuggestionsTests
     [Fact]
     public void An_ability_that_came_back_is_not_lost() =>
         Assert.StartsWith(
-            "There is nothing", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.3), ("please", 0.5)))), StringComparison.Ordinal);
+            "There is nothing",
+            Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.3), ("please", 0.5)))),
+            StringComparison.Ordinal);
 
     [Fact]
     public void Variety_lost_in_alignment_asks_for_beta_but_noise_is_no_variety()
