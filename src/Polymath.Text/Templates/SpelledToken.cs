@@ -4,21 +4,21 @@ using System.Text.Json.Nodes;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// Special tokens that a message spells out stay text: before a template sees the message, each is replaced by a guard and its number, and
-/// put back as plain text afterwards.
+/// Special tokens that are written in a message stay text: before a template sees the message, each is replaced by a guard and its number,
+/// and restored as plain text afterwards.
 /// </summary>
 internal static class SpelledToken
 {
-    // A character of no text, followed by the token's number.
+    // A character that occurs in no text, followed by the token's number.
     private const char Guard = '\uF8E0';
 
-    // A model writes these itself in its answers; templates look for them there.
+    // A model writes these itself in its answers, and templates search for them there.
     private static readonly string[] Thoughts = ["<think>", "</think>"];
 
-    /// <summary>Copies messages, with what they spell out replaced.</summary>
+    /// <summary>Copies messages with the written special tokens replaced.</summary>
     /// <param name="messages">The messages.</param>
     /// <param name="specials">The special tokens.</param>
-    /// <param name="spelled">Takes the tokens that were found, by number.</param>
+    /// <param name="spelled">Receives the tokens that were found, by number.</param>
     internal static JsonArray Hide(JsonArray messages, IReadOnlyCollection<string> specials, List<string> spelled)
     {
         var copy = messages.DeepClone().AsArray();
@@ -35,15 +35,15 @@ internal static class SpelledToken
         return copy;
     }
 
-    /// <summary>Whether a place lies between a guard and its number.</summary>
+    /// <summary>Whether a place is between a guard and its number.</summary>
     /// <param name="text">The text.</param>
     /// <param name="place">The place.</param>
     internal static bool Cuts(string text, int place) => place > 0 && text[place - 1] == Guard;
 
-    /// <summary>Adds a part of a rendering as spans, what was hidden as plain text.</summary>
-    /// <param name="spans">Takes the spans.</param>
+    /// <summary>Adds a part of a rendering as spans, with the hidden tokens as plain text.</summary>
+    /// <param name="spans">Receives the spans.</param>
     /// <param name="text">The part.</param>
-    /// <param name="weight">How much its tokens are learned; 0 for not at all.</param>
+    /// <param name="weight">The weight of its tokens in the loss; 0 for none.</param>
     /// <param name="spelled">The tokens that were hidden.</param>
     internal static void Show(List<RenderedSpan> spans, string text, float weight, List<string> spelled)
     {

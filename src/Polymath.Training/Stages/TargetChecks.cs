@@ -6,7 +6,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Training.Stages;
 
 /// <summary>
-/// What rows must not do to a stage, told before its first step: begin twice, never end, or lose too many of their targets.
+/// Checks the rows of a stage before its first step: they must not have two begin tokens, never end, or lose too many targets.
 /// </summary>
 /// <param name="stage">The stage's name.</param>
 /// <param name="contract">The layout.</param>
@@ -18,10 +18,10 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
     private bool ended;
     private long before, after;
 
-    /// <summary>Looks at a row.</summary>
-    /// <param name="whole">The row as it is.</param>
-    /// <param name="fitting">What is left of it.</param>
-    /// <exception cref="InputException">The row begins twice.</exception>
+    /// <summary>Checks a row.</summary>
+    /// <param name="whole">The whole row.</param>
+    /// <param name="fitting">The part of it that fits.</param>
+    /// <exception cref="InputException">The row has two begin tokens.</exception>
     internal void Add(TokenRow whole, IReadOnlyList<TokenRow> fitting)
     {
         if (whole.Length > 1 && begin is { } id && whole.Ids[0] == id && whole.Ids[1] == id)
@@ -32,14 +32,14 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
         ended = ended || fitting.Any(Ended);
     }
 
-    /// <summary>Says what is wrong with all rows together.</summary>
+    /// <summary>Checks all rows together.</summary>
     /// <param name="maxCut">The greatest share of targets that may be cut off.</param>
     /// <exception cref="InputException">No row ends, or too much is cut.</exception>
     internal void Finish(double maxCut)
     {
         if (ends.Count > 0 && !ended && before == after)
             throw new InputException($"Stage {stage}: no row learns to end: {string.Join(" or ", ends.Select(tokenizer.TokenOf))} is never "
-                + "a target, so answers would go on for ever. Add it to the chat template's answers, or choose a template with "
+                + "a target, so answers would not end. Add it to the chat template's answers, or choose a template with "
                 + "chat.template.");
         var share = before == 0 ? 0 : 1 - (double)after / before;
         if (share > maxCut)
