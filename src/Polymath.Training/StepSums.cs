@@ -13,7 +13,7 @@ namespace Polymath.Training;
 /// </summary>
 /// <param name="optimizer">The optimizer whose weights learn.</param>
 /// <param name="objective">What is learned, which names its figures.</param>
-internal sealed class StepSums(AdamW optimizer, Objective objective)
+internal sealed class StepSums(OptimizerSet optimizer, Objective objective)
 {
     private readonly Dictionary<string, double> figures = objective.Figures.ToDictionary(name => name, _ => 0.0, StringComparer.Ordinal);
 

@@ -21,10 +21,13 @@ public sealed record WeightGroup(
     Action<int, IReadOnlyDictionary<Weight, Tensor>>? Stepped = null)
 {
     /// <summary>
-    /// The maps of a block in the order in which transformers makes them, where that is not the order of use; a state of PyTorch's optimizer
-    /// numbers them so.
+    /// The maps of a block in the order in which transformers makes them, where that is not the order of use; a state of PyTorch's
+    /// optimizer numbers them so.
     /// </summary>
     public IReadOnlyList<string> MadeOrder { get; init; } = [];
+
+    /// <summary>Which of them are hidden matrices, the ones that Muon moves; every matrix where nothing else is said.</summary>
+    public Func<Weight, bool> IsHiddenMatrix { get; init; } = HiddenMatrices.IsMatrix;
 
     /// <summary>Whether they learn from an item.</summary>
     /// <param name="item">The item.</param>

@@ -18,7 +18,7 @@ sealed class StageProgress
     private readonly string folder;
     private readonly TextModel model;
     private readonly TrainedMethod method;
-    private readonly AdamW optimizer;
+    private readonly OptimizerSet optimizer;
     private readonly ItemSource source;
     private readonly Checkpoint saves;
     private int saved;
@@ -37,7 +37,7 @@ sealed class StageProgress
         string folder,
         TextModel model,
         TrainedMethod method,
-        AdamW optimizer,
+        OptimizerSet optimizer,
         ItemSource source)
     {
         (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.source) =

@@ -51,7 +51,7 @@ public sealed class StageRunner(
             run.Observer);
         var steps = stage.Steps ?? source.StepsFor(stage.Epochs!.Value, batch.Tokens);
         method.Begin(steps);
-        using var optimizer = new AdamW(method.Groups(stage.Optimizer));
+        using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
         var progress = new StageProgress(
             run,

@@ -136,14 +136,14 @@ public sealed class AdaLoraTests : IDisposable
         List<float[]> whole;
         using (var set = Started())
         {
-            using var optimizer = new AdamW(set.Weights, new OptimizerSpec(0.1));
+            using var optimizer = new OptimizerSet(set.Weights, new AdamwSpec(0.1));
             for (var step = 1; step <= 7; step++) Step(set, step);
             saves.Save(optimizer, state, set.Course!.Memory);
             for (var step = 8; step <= Steps; step++) Step(set, step);
             whole = [.. set.Weights.Select(weight => Samples.Floats(weight.Value))];
         }
         using var again = Started();
-        using var other = new AdamW(again.Weights, new OptimizerSpec(0.1));
+        using var other = new OptimizerSet(again.Weights, new AdamwSpec(0.1));
         saves.Restore(7, other, again.Course!.Memory);
         for (var step = 8; step <= Steps; step++) Step(again, step);
         // A product may round otherwise where its numbers lie otherwise in memory; a rank is there or is not.
