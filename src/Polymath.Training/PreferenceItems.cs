@@ -39,7 +39,12 @@ static class PreferenceItems
                     + "another chat template.");
             if (pair[0].Ids.AsSpan().SequenceEqual(pair[1].Ids))
                 changes.Count("left out: both answers are the same", true, row.Name);
-            else if (Fitting(stage, row, pair, batch, changes) is { } fitting)
+            else if (Fitting(
+                stage,
+                row,
+                pair,
+                batch,
+                changes) is { } fitting)
                 items.Add(new Item(fitting));
         }
         var scored = items.Count == 0

@@ -21,7 +21,12 @@ sealed class RunOrigin
     private readonly RunObserver observer;
     private readonly EnvironmentReport now;
 
-    private RunOrigin(string file, JsonObject content, IReadOnlyCollection<string> accepted, RunObserver observer, EnvironmentReport now) =>
+    private RunOrigin(
+        string file,
+        JsonObject content,
+        IReadOnlyCollection<string> accepted,
+        RunObserver observer,
+        EnvironmentReport now) =>
         (this.file, this.content, this.accepted, this.observer, this.now) = (file, content, accepted, observer, now);
 
     /// <summary>Opens a run's record, or makes it; a run that continues gets the threads that it began with.</summary>

@@ -21,7 +21,7 @@ public sealed record IdleSetting(
         new(
             "layers_pattern",
             configuration => !configuration.Has("layers_to_transform"),
-            "it says where the numbers of layers stand; name some (layers), or leave it out"),
+            "it says where the numbers of layers are in names; name some layers, or leave it out"),
         new(
             "ensure_weight_tying",
             configuration => configuration.Flag("ensure_weight_tying") && configuration.Texts("modules_to_save").Count == 0,
@@ -46,7 +46,7 @@ public sealed record IdleSetting(
     /// <summary>The choice of a start, where there is one start.</summary>
     /// <param name="key">The setting.</param>
     internal static IdleSetting OneStart(string key = "init_weights") =>
-        new(key, configuration => configuration.Text(key) != "true", "a fresh one starts in one way; leave it out");
+        new(key, configuration => configuration.Text(key) != "true", "a fresh one has only one initialization; leave it out");
 
     /// <summary>What a prompt has no use for: it has no layers and no sockets to choose.</summary>
     internal static IReadOnlyList<IdleSetting> OfPrompts { get; } =

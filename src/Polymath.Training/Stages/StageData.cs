@@ -175,8 +175,8 @@ public sealed class StageData
         }
         if (made.Untrained.Count > 0)
             throw new InputException($"Stage {stage.Name}: {made.Untrained.Count} rows train no token (such as "
-                + $"{string.Join(", ", made.Untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing of "
-                + "them. Filter them with where, or raise maxLength.");
+                + $"{string.Join(", ", made.Untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing "
+                + "of them. Filter them with where, or raise maxLength.");
         if (made.Items.Count == 0)
             throw NoRows(split, made.Counts);
         checks?.Finish(maxCut);
@@ -193,7 +193,8 @@ public sealed class StageData
                 + "other data.");
         var all = stage.Data.Sum(source => corpora.Rows(source).Count);
         var source = stage.Data[0];
-        return new InputException($"Stage {stage.Name} has no {name} rows: none of the {all:N0} rows of {string.Join(", ", stage.Data)} is "
+        return new InputException($"Stage {stage.Name} has no {name} rows: none of the {all:N0} rows of "
+            + $"{string.Join(", ", stage.Data)} is "
             + (split == DataSplit.Train
                 ? "one. Lower data." + source + ".split, or correct where."
                 : $"one, by the shares of split. Raise data.{source}.split.{name}, or name files of their own: data.{source}.{name}."));

@@ -264,7 +264,8 @@ sealed class StageProgress
     {
         if (Decides is not { } figure || !values.TryGetValue(figure, out var found)) return;
         var higher = figure != EvaluateSpec.HeldOutLoss && run.Materials.Recipe.Abilities![figure].HigherIsBetter;
-        var gain = State.Best is { } best ? (found - best) * (higher ? 1 : -1) : double.PositiveInfinity;
+        var sign = higher ? 1 : -1;
+        var gain = State.Best is { } best ? (found - best) * sign : double.PositiveInfinity;
         State = gain > Evaluation.MinimumChange
             ? State with { Best = found, BestStep = step, Stale = 0 }
             : State with { Stale = State.Stale + 1 };

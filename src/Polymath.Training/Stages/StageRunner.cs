@@ -148,8 +148,8 @@ public sealed class StageRunner(
         var warmup = (stage.Schedule ?? new ScheduleSpec()).WarmupOf(steps);
         return warmup <= steps
             ? steps
-            : throw new InputException($"Stage {stage.Name}: schedule.warmup {warmup:N0} is longer than its {steps:N0} steps. Write a share "
-                + "of the steps, such as 0.1, or fewer steps.");
+            : throw new InputException($"Stage {stage.Name}: schedule.warmup {warmup:N0} is longer than its {steps:N0} steps. Write a "
+                + "share of the steps, such as 0.1, or fewer steps.");
     }
 
     // The result of reading the data is saved first and loaded again: a resumed stage starts from the same bytes and does not read the data

@@ -34,11 +34,11 @@ public sealed class AdaLora : AddedDelta
             IdleSetting.Always("r", "the ranks of AdaLoRA are init_r and target_r; leave it out"),
             IdleSetting.Always("use_rslora", "AdaLoRA has no such scale; leave it out"),
             IdleSetting.Always("alpha_pattern", "AdaLoRA has one alpha; leave it out"),
-            IdleSetting.Always("init_lora_weights", "AdaLoRA starts in one way; leave it out"),
+            IdleSetting.Always("init_lora_weights", "AdaLoRA has only one initialization; leave it out"),
             new(
                 "target_r",
                 configuration => configuration.Whole("target_r", 8, least: 0) > configuration.Whole("init_r", 12),
-                "it is what is left of init_r, which has no more ranks than that to give away; lower it, or raise init_r",
+                "it is the number of ranks left of init_r, so it must be smaller; lower it, or raise init_r",
                 BySize: true),
             IdleSetting.Always("qalora_group_size", "QALoRA is not known here; leave it out"),
         ],

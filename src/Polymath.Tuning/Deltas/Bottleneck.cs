@@ -31,11 +31,11 @@ public sealed class Bottleneck : Delta
             new(
                 "scale",
                 configuration => configuration.Text("composition") == "gated",
-                "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
+                "a gated adapter is weighed by its gate; leave it out, or use composition: add"),
             new(
                 "learned_scale",
                 configuration => configuration.Text("composition") == "gated",
-                "a gated adapter is weighed by its gate; leave it out, or take composition: add"),
+                "a gated adapter is weighed by its gate; leave it out, or use composition: add"),
         ],
     };
 

@@ -39,7 +39,7 @@ public sealed class Loha : DenseDelta
     {
         Idle =
         [
-            IdleSetting.Always("rank_dropout_scale", "the rows that stay always grow; leave it out"),
+            IdleSetting.Always("rank_dropout_scale", "the kept rows are always scaled up; leave it out"),
             IdleSetting.Always("use_effective_conv2d", "there are no convolutions; leave it out"),
             IdleSetting.OneStart(),
         ],

@@ -22,7 +22,7 @@ public sealed class PromptEncoder : ComputedPrompt
         Idle =
         [
             .. IdleSetting.OfPrompts,
-            IdleSetting.Always("encoder_dropout", "the encoder drops nothing here; leave it out"),
+            IdleSetting.Always("encoder_dropout", "the encoder has no dropout here; leave it out"),
             IdleSetting.Unless("encoder_num_layers", "encoder_reparameterization_type", "LSTM"),
         ],
     };

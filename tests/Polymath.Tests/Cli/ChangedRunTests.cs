@@ -43,7 +43,8 @@ public sealed class ChangedRunTests
     {
         using var recipe = new TinyRecipe(Reading);
         Right(recipe.Run("run", "--stop-after-step", "4"));
-        recipe.Write("lines.jsonl", File.ReadAllText(recipe.At("lines.jsonl")) + """{"name": "new", "text": "ama.", "kind": "soft"}""" + "\n");
+        const string more = """{"name": "new", "text": "ama.", "kind": "soft"}""";
+        recipe.Write("lines.jsonl", File.ReadAllText(recipe.At("lines.jsonl")) + more + "\n");
         var refused = recipe.Run("run");
         Assert.Equal(2, refused.Code);
         Assert.Contains("Data 'lines' has other rows than the run began with (301 now, 300 then)", refused.Error);

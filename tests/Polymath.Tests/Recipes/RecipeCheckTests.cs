@@ -41,7 +41,7 @@ public sealed class RecipeCheckTests
     [InlineData("stages.read.optimizer.loraPlusRatio", "16", "this stage trains none")]
     [InlineData("stages.write.optimizer.loraPlusRatio", "16", "this stage trains none")]
     [InlineData("stages.write.checkpoint.best", "author", "not among the abilities")]
-    [InlineData("stages.write.checkpoint.best", "fom", "no ability named 'fom'")]
+    [InlineData("stages.write.checkpoint.best", "fom", "'fom' is not among the abilities this stage evaluates")]
     [InlineData("stages.write.evaluate", "{abilities: [form]}", "nothing is measured during the stage", "stages.write.evaluate.every")]
     [InlineData("stages.write.evaluate.abilities[1]", "fun", "no ability named 'fun'")]
     [InlineData("abilities.reading.stage", "tell", "measures pretrain or finetune")]
