@@ -4,6 +4,7 @@ using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
+using Polymath.Training.Stages;
 
 namespace Polymath.Training;
 
@@ -36,6 +37,8 @@ static class PreferenceItems
             if (pair.Any(answer => answer.Targets == 0))
                 throw new InputException($"Stage {stage}: an answer of {row.Name} trains no token. Leave the row out with where, or choose "
                     + "another chat template.");
+            foreach (var answer in pair)
+                PromptEndCheck.Refuse(stage, answer, model.Model.PromptEnd, model.Tokenizer);
             if (pair.Any(answer => answer.Length > maxLength) || pair[0].Ids.AsSpan().SequenceEqual(pair[1].Ids)) dropped++;
             else items.Add(new Item(pair));
         }

@@ -112,6 +112,9 @@ public sealed class ChatGlm : LanguageModel
     public override ModelSizes Sizes { get; }
 
     /// <inheritdoc/>
+    public override int? PromptEnd => begin;
+
+    /// <inheritdoc/>
     public override TokenTable Tokens { get; }
 
     /// <inheritdoc/>

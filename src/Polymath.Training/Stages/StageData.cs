@@ -62,6 +62,9 @@ public sealed class StageData
     /// <param name="split">The part.</param>
     public IReadOnlyList<Row> Rows(DataSplit split) => [.. All(split).Where(row => !IsBad(row))];
 
+    /// <summary>What is to be told of the layout of the stage's conversations; null for nothing.</summary>
+    internal string? LayoutNote => stage.Objective is FinetuneSpec or PreferSpec or AlignSpec ? contract.Note : null;
+
     /// <summary>What of the stage's rows is not learned as it stands.</summary>
     public SourceReport Report { get; } = new();
 
@@ -169,15 +172,17 @@ public sealed class StageData
     /// <param name="policy">What happens to longer ones.</param>
     /// <param name="labels">A task's labels.</param>
     /// <param name="maxCut">The greatest share of target tokens that may be cut off.</param>
-    /// <exception cref="InputException">Rows begin twice, never end, or lose too much; no row is left that trains a token, or a row is too
-    /// long and the policy refuses it.</exception>
+    /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
+    /// <exception cref="InputException">Rows begin twice, never end, or lose too much, or the model would see what it should foretell; no
+    /// row is left that trains a token, or a row is too long and the policy refuses it.</exception>
     public (IReadOnlyList<Item> Items, RowCounts Counts) Items(
         DataSplit split,
         Tokenizer tokenizer,
         int maxLength,
         OverlongPolicy policy,
         IReadOnlyList<string>? labels = null,
-        double maxCut = 1)
+        double maxCut = 1,
+        int? promptEnd = null)
     {
         var items = new List<Item>();
         int cut = 0, splits = 0, dropped = 0;
@@ -204,6 +209,7 @@ public sealed class StageData
                 else cut++;
             }
             checks?.Add(whole, fitting);
+            if (task is null) PromptEndCheck.Refuse(stage.Name, whole, promptEnd, tokenizer);
             foreach (var fit in fitting.Select(fit => fit with { Data = row.Data }))
             {
                 if (task is not null) items.Add(new Item([fit], Label: LabelOf(row, task, labels!)));

@@ -29,7 +29,7 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
                 + "the text, or out of the chat template.");
         before += whole.Targets;
         after += fitting.Sum(row => (long)row.Targets);
-        ended = ended || fitting.Any(Ended);
+        ended = ended || Ended(whole);
     }
 
     /// <summary>Says what is wrong with all rows together.</summary>
@@ -37,10 +37,15 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
     /// <exception cref="InputException">No row ends, or too much is cut.</exception>
     internal void Finish(double maxCut)
     {
-        if (ends.Count > 0 && !ended && before == after)
-            throw new InputException($"Stage {stage}: no row learns to end: {string.Join(" or ", ends.Select(tokenizer.TokenOf))} is never "
-                + "a target, so answers would go on for ever. Add it to the chat template's answers, or choose a template with "
-                + "chat.template.");
+        if (!ended)
+        {
+            var missing = ends.Count > 0
+                ? $"{string.Join(" or ", ends.Select(tokenizer.TokenOf))} is never a target"
+                : "the layout has no token that ends an answer";
+            throw new InputException($"Stage {stage}: no row learns to end: {missing}, so answers would go on for ever. Add "
+                + $"{(ends.Count > 0 ? "it" : "an end token")} to the chat template's answers, or choose a template with chat.template "
+                + "(polymath template list shows the names).");
+        }
         var share = before == 0 ? 0 : 1 - (double)after / before;
         if (share > maxCut)
             throw new InputException($"Stage {stage}: {share:P1} of the target tokens would be cut, more than batch.maxCut {maxCut:P1} "

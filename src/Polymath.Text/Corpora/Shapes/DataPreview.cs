@@ -77,13 +77,14 @@ public sealed record DataPreview(
                 first.Add(new PreviewRow(row.Name, label, [.. pieces]));
             }
         }
+        var talks = shapes.ContainsKey("conversation") || shapes.ContainsKey("kto") || shapes.ContainsKey("preference");
         return new DataPreview(
             shapes,
             rows.Count,
             trained,
             untrained,
             cut,
-            told.Lines,
+            talks && contract.Note is { } note ? [note, .. told.Lines] : told.Lines,
             first);
     }
 
