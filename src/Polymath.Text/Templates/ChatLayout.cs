@@ -172,7 +172,8 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
             turns,
             whole.Text,
             template);
-        var read = turns.Where(turn => Weight(weights, turn) != 0 && !learned.Exists(part => part.Start < turn.End && part.End > turn.Start))
+        bool IsLearned(AnswerSpan turn) => learned.Exists(part => part.Start < turn.End && part.End > turn.Start);
+        var read = turns.Where(turn => Weight(weights, turn) != 0 && !IsLearned(turn))
             .Select(turn => new LayoutRemark(turn.Message, LayoutRemarkKind.AnswerOnlyRead, ""));
         return new Rendering(dialogue.Key, spans) { Remarks = [.. remarks, .. read] };
     }

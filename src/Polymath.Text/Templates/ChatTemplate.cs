@@ -61,7 +61,7 @@ public sealed record ChatTemplate(
     /// </summary>
     /// <param name="conversation">The conversation.</param>
     /// <param name="convert">What each user's message passes through.</param>
-    /// <param name="tokenizer">The tokenizer, whose special tokens a message does not bring in; null where only texts are asked for.</param>
+    /// <param name="tokenizer">The tokenizer, whose special tokens no message brings in; null where only texts are asked for.</param>
     public Rendering Render(Conversation conversation, Func<string, string> convert, Tokenizer? tokenizer = null)
     {
         ArgumentNullException.ThrowIfNull(conversation);
@@ -87,7 +87,7 @@ public sealed record ChatTemplate(
     /// says.
     /// </summary>
     /// <param name="dialogue">The conversation.</param>
-    /// <param name="tokenizer">The tokenizer, whose special tokens a message does not bring in; null where only texts are asked for.</param>
+    /// <param name="tokenizer">The tokenizer, whose special tokens no message brings in; null where only texts are asked for.</param>
     /// <exception cref="InputException">The conversation has tools, a role or a content that this template cannot lay out.</exception>
     public Rendering Render(Dialogue dialogue, Tokenizer? tokenizer = null)
     {

@@ -30,8 +30,10 @@ internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateM
         var last = Behind(answered, marks);
         var next = Behind(lay([User(), Answer(), User()], false), marks);
         var asked = lay([User()], true);
-        return new TemplateHabits(opening, new AnswerEnds(last, next), marks, asked is not null && answered is not null
-            && answered.Length > asked.Length && answered.StartsWith(asked, StringComparison.Ordinal) && char.IsWhiteSpace(answered, asked.Length));
+        var goesOn = asked is not null && answered is not null && answered.Length > asked.Length
+            && answered.StartsWith(asked, StringComparison.Ordinal);
+        var leads = goesOn && char.IsWhiteSpace(answered!, asked!.Length);
+        return new TemplateHabits(opening, new AnswerEnds(last, next), marks, leads);
     }
 
     // Both may go on with a special token that begins alike: it is not cut in two.

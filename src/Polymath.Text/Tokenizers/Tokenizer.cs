@@ -15,8 +15,8 @@ public abstract class Tokenizer
     public abstract IReadOnlyDictionary<string, int> SpecialTokens { get; }
 
     /// <summary>
-    /// The special tokens that <see cref="Encode"/> finds in no text, and that are known by name only; a template that writes them out means
-    /// the tokens.
+    /// The special tokens that <see cref="Encode"/> finds in no text, and that are known by name only; a template that writes them out
+    /// means the tokens.
     /// </summary>
     public virtual IReadOnlyCollection<string> Commands => [];
 
