@@ -41,12 +41,17 @@ public enum ScheduleKind
 
 /// <summary>How the rate changes over the steps.</summary>
 /// <param name="Kind">The shape after the warmup.</param>
-/// <param name="Warmup">Steps in which the rate rises from zero along a line.</param>
-/// <param name="Floor">The share of the peak rate that is left at the end.</param>
+/// <param name="Warmup">Steps in which the rate rises from zero along a line; less than 1 for a share of the stage's steps.</param>
+/// <param name="Floor">The share of the peak rate that is left after the last step.</param>
 public sealed record ScheduleSpec(
     ScheduleKind Kind = ScheduleKind.Cosine,
-    [Bounds(0)] int Warmup = 0,
-    [Bounds(0, 1)] double Floor = 0);
+    [Bounds(0)] double Warmup = 0,
+    [Bounds(0, 1)] double Floor = 0)
+{
+    /// <summary>The steps of the warmup in a stage of some steps.</summary>
+    /// <param name="steps">The stage's steps.</param>
+    public int WarmupOf(int steps) => (int)Math.Ceiling(Warmup < 1 ? Warmup * steps : Warmup);
+}
 
 /// <summary>What happens to a row that is longer than the context.</summary>
 public enum OverlongPolicy
@@ -65,7 +70,8 @@ public enum OverlongPolicy
 }
 
 /// <summary>How rows become batches. Rows lie end to end; nothing is padded.</summary>
-/// <param name="Tokens">The tokens of an optimizer step: rows are added while they fit.</param>
+/// <param name="Tokens">The tokens of an optimizer step: rows are added while they fit. When left out, without <paramref name="Rows"/>,
+/// 4,096, or an eighth of the data where that is less.</param>
 /// <param name="MicroTokens">The tokens of one forward and backward pass; as many passes are summed as the step needs. All at once when
 /// left out.</param>
 /// <param name="MaxLength">The most tokens of a row; the model's context when left out.</param>
@@ -74,31 +80,62 @@ public enum OverlongPolicy
 /// step.</param>
 /// <param name="GradientCheckpointing">Whether only what goes into each block is kept for the way back, where the block is computed anew:
 /// the memory of one block in place of all, for one more forward.</param>
+/// <param name="Rows">The rows of an optimizer step; a pair of answers is one row.</param>
+/// <param name="MicroRows">The rows of one forward and backward pass.</param>
+/// <param name="CrossEpochs">Whether a step may go on into the next pass over the data; if not, the last step of a pass may be
+/// smaller.</param>
 public sealed record BatchSpec(
-    [Bounds(1)] int Tokens = 4096,
+    [Bounds(1)] int? Tokens = null,
     [Bounds(1)] int? MicroTokens = null,
     [Bounds(2)] int? MaxLength = null,
     OverlongPolicy Overlong = OverlongPolicy.Cut,
     [Bounds(0, 1)] double MaxCut = 1,
-    bool GradientCheckpointing = false);
+    bool GradientCheckpointing = false,
+    [Bounds(1)] int? Rows = null,
+    [Bounds(1)] int? MicroRows = null,
+    bool CrossEpochs = false)
+{
+    /// <summary>The most tokens of a step where nothing is said.</summary>
+    public const int UsualTokens = 4096;
+
+    /// <summary>The least steps that a pass over small data is cut into where nothing is said.</summary>
+    public const int UsualSteps = 8;
+}
 
 /// <summary>What is measured during a stage.</summary>
-/// <param name="Every">The steps between measurements; 0 for none on the way.</param>
-/// <param name="Abilities">The abilities measured.</param>
+/// <param name="Every">The steps between measurements; 0 for none on the way. When left out, the held-out loss alone is measured, ten times
+/// in the stage.</param>
+/// <param name="Abilities">The abilities measured, besides the held-out loss.</param>
 /// <param name="Samples">Answers written to <c>samples.jsonl</c> each time and at the stage's end.</param>
+/// <param name="Rows">The most validation rows whose loss is measured; 0 for no held-out loss.</param>
+/// <param name="Patience">The measurements in a row that may bring nothing better before the stage ends early; better by
+/// <c>checkpoint.best</c>, or by the held-out loss. The stage then ends with the best weights.</param>
+/// <param name="MinimumChange">The change of the figure that counts as better.</param>
 public sealed record EvaluateSpec(
-    [Bounds(0)] int Every = 0,
+    [Bounds(0)] int? Every = null,
     [Means(Meaning.AbilityName)] IReadOnlyList<string>? Abilities = null,
-    [Bounds(0, 1000)] int Samples = 2);
+    [Bounds(0, 1000)] int Samples = 2,
+    [Bounds(0, 1000000)] int Rows = 256,
+    [Bounds(1, 1000000)] int? Patience = null,
+    [Bounds(0)] double MinimumChange = 0)
+{
+    /// <summary>The name of the held-out loss among figures.</summary>
+    public const string HeldOutLoss = "heldOutLoss";
+
+    /// <summary>The steps between measurements of the held-out loss in a stage of some steps; 0 for none.</summary>
+    /// <param name="steps">The stage's steps.</param>
+    public int EveryOf(int steps) => Every ?? Math.Max(1, (steps + 9) / 10);
+}
 
 /// <summary>When the state is saved.</summary>
 /// <param name="Every">The steps between checkpoints.</param>
 /// <param name="Keep">How many of the last ones are kept.</param>
-/// <param name="Best">An ability (one of those evaluated on the way) whose best checkpoint is kept besides.</param>
+/// <param name="Best">An ability (one of those evaluated on the way) or <c>heldOutLoss</c>, whose best checkpoint is kept besides; the
+/// stage ends with its weights.</param>
 public sealed record CheckpointSettings(
     [Bounds(1)] int Every = 100,
     [Bounds(1)] int Keep = 2,
-    [Means(Meaning.AbilityName)] string? Best = null);
+    string? Best = null);
 
 /// <summary>A verifiable score of an answer, between 0 and 1.</summary>
 [Case("kind", "pattern", typeof(PatternRewardSpec))]

@@ -16,6 +16,9 @@ public sealed class CorpusItems(IReadOnlyList<Item> items, long seed, string pur
     public override int Count => items.Count;
 
     /// <inheritdoc/>
+    public override long? Tokens { get; } = items.Sum(item => (long)item.Tokens);
+
+    /// <inheritdoc/>
     protected override Item At(Cursor cursor)
     {
         if (epoch != cursor.Epoch) (order, epoch) = (new Permutation(items.Count, seed, purpose, cursor.Epoch), cursor.Epoch);

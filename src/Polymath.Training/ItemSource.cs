@@ -16,6 +16,9 @@ public abstract class ItemSource
     /// <summary>The items of a pass.</summary>
     public abstract int Count { get; }
 
+    /// <summary>The tokens of a pass; null where they are not known before.</summary>
+    public virtual long? Tokens => null;
+
     /// <summary>Makes ready for a step: a source that samples anew does it here.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
@@ -27,34 +30,46 @@ public abstract class ItemSource
     /// <param name="cursor">The cursor.</param>
     protected abstract Item At(Cursor cursor);
 
-    /// <summary>The next items: as many as fit into a number of tokens, at least one.</summary>
-    /// <param name="tokens">The tokens.</param>
-    public IReadOnlyList<Item> Take(int tokens)
+    /// <summary>The number of items after which no more are taken, over all passes; null for no end.</summary>
+    public long? Limit { get; private set; }
+
+    /// <summary>Whether a step may go on into the next pass. If not, the last step of a pass may be smaller.</summary>
+    public bool CrossesEpochs { get; set; }
+
+    /// <summary>The passes that are done, a part of one as a share.</summary>
+    public double Epochs => Count == 0 ? 0 : Cursor.Epoch + (double)Cursor.Place / Count;
+
+    private long Taken => Cursor.Epoch * Count + Cursor.Place;
+
+    /// <summary>The next items: as many as fit, at least one.</summary>
+    /// <param name="tokens">The most tokens.</param>
+    /// <param name="rows">The most items.</param>
+    public IReadOnlyList<Item> Take(int tokens, int rows = int.MaxValue)
     {
         var items = new List<Item>();
-        for (var left = tokens; ;)
+        for (var left = tokens; items.Count < rows;)
         {
             var next = At(Cursor);
-            if (items.Count > 0 && next.Tokens > left) return items;
+            if (items.Count > 0 && next.Tokens > left) break;
             items.Add(next);
             left -= next.Tokens;
             Cursor = Cursor.Place + 1 < Count ? Cursor with { Place = Cursor.Place + 1 } : new Cursor(Cursor.Epoch + 1, 0);
+            if (Taken >= Limit || (Cursor.Place == 0 && !CrossesEpochs)) break;
         }
+        return items;
     }
 
-    /// <summary>The steps that reading the items a number of times takes.</summary>
-    /// <param name="epochs">The number of times.</param>
-    /// <param name="tokens">The tokens of a step.</param>
-    public int StepsFor(double epochs, int tokens)
+    /// <summary>Sets <see cref="Limit"/> to a number of passes, and counts the steps that they take.</summary>
+    /// <param name="epochs">The number of passes.</param>
+    /// <param name="tokens">The most tokens of a step.</param>
+    /// <param name="rows">The most items of a step.</param>
+    public int StepsFor(double epochs, int tokens, int rows = int.MaxValue)
     {
         var kept = Cursor;
-        var goal = epochs * Count;
+        Limit = Math.Max(1, (long)Math.Ceiling(epochs * Count - 1e-9));
         var steps = 0;
-        while (Cursor.Epoch * (double)Count + Cursor.Place < goal)
-        {
-            Take(tokens);
-            steps++;
-        }
+        for (; Taken < Limit; steps++)
+            Take(tokens, rows);
         Cursor = kept;
         return Math.Max(1, steps);
     }

@@ -58,10 +58,11 @@ public sealed class Loop(
         // Rollouts and the scores of a reference policy are made by the model as it is.
         source.Prepare(step, cancellation);
         var start = source.Cursor;
-        var items = source.Take(batch.Tokens);
+        var items = source.Take(batch.Tokens ?? int.MaxValue, batch.Rows ?? int.MaxValue);
         var sums = new StepSums(optimizer, objective);
         using (Practice?.Invoke())
-            foreach (var part in TokenChunks.Of(items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue)) Learn(part, sums);
+            foreach (var part in TokenChunks.Of(
+                items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue, batch.MicroRows ?? int.MaxValue)) Learn(part, sums);
 
         // Gradients are sums so far. They are divided once, by the count over all passes and processes: 1 pass of 8 rows and 8 passes of 1
         // row are the same. A group that learns from some rows only is divided by their count: trained beside others, it moves as it would

@@ -15,19 +15,19 @@ static class PreferenceItems
     /// <param name="stage">The stage's name, for messages.</param>
     /// <param name="rows">Rows of the shape preference.</param>
     /// <param name="model">The model as the stage finds it: the reference policy.</param>
-    /// <param name="maxLength">The most tokens of a row; longer pairs are left out.</param>
+    /// <param name="batch">The most tokens of a row, and what happens to longer ones; <c>cut</c> keeps the start.</param>
     /// <param name="report">Takes what of the rows is not learned.</param>
-    /// <returns>The items, and how many pairs were left out.</returns>
-    /// <exception cref="InputException">A row is no pair, both answers of all pairs are the same, or none fits.</exception>
-    internal static (IReadOnlyList<Item> Items, int Dropped) Of(
+    /// <returns>The items, and what became of the pairs.</returns>
+    /// <exception cref="InputException">A row is no pair, an answer trains no token, or the policy refuses a row.</exception>
+    internal static (IReadOnlyList<Item> Items, RowCounts Counts) Of(
         string stage,
         IEnumerable<Row> rows,
         TextModel model,
-        int maxLength,
+        BatchSpec batch,
         SourceReport report)
     {
         var items = new List<Item>();
-        var dropped = 0;
+        var changes = new RowChanges();
         foreach (var row in rows)
         {
             if (!row.Fields.ContainsKey("chosen") || !row.Fields.ContainsKey("rejected"))
@@ -39,13 +39,61 @@ static class PreferenceItems
                     + "another chat template.");
             foreach (var answer in pair)
                 PromptEndCheck.Refuse(stage, answer, model.Model.PromptEnd, model.Tokenizer);
-            if (pair.Any(answer => answer.Length > maxLength) || pair[0].Ids.AsSpan().SequenceEqual(pair[1].Ids)) dropped++;
-            else items.Add(new Item(pair));
+            if (pair[0].Ids.AsSpan().SequenceEqual(pair[1].Ids))
+                changes.Count("left out: both answers are the same", true, row.Name);
+            else if (Fitting(stage, row, pair, batch, changes) is { } fitting)
+                items.Add(new Item(fitting));
         }
-        if (items.Count == 0)
-            throw new InputException($"Stage {stage} has no pair to learn from: {dropped} are longer than batch.maxLength {maxLength} or "
-                + "have two equal answers. Raise maxLength, or name other data.");
-        return ([.. items.Zip(ReferenceScores.Of(items, model.Model), (item, sums) => item with { Reference = sums })], dropped);
+        var scored = items.Count == 0
+            ? []
+            : items.Zip(ReferenceScores.Of(items, model.Model), (item, sums) => item with { Reference = sums }).ToList();
+        var counts = new RowCounts(
+            items.Count,
+            items.Sum(item => (long)item.Tokens),
+            items.Sum(item => item.Rows.Sum(row => (long)row.Targets)),
+            changes.All);
+        return (scored, counts);
+    }
+
+    /// <summary>Throws where no pair is left to learn from.</summary>
+    /// <param name="stage">The stage's name.</param>
+    /// <param name="counts">What became of the pairs.</param>
+    internal static void RequireSome(string stage, RowCounts counts)
+    {
+        if (counts.Rows == 0)
+            throw new InputException($"Stage {stage} has no pair to learn from: "
+                + $"{string.Join("; ", counts.Changed.Select(change => $"{change.Rows:N0} {change.What}"))}. Raise batch.maxLength, or "
+                + "name other data.");
+    }
+
+    private static TokenRow[]? Fitting(
+        string stage,
+        Row row,
+        TokenRow[] pair,
+        BatchSpec batch,
+        RowChanges changes)
+    {
+        var most = batch.MaxLength!.Value;
+        if (pair.All(answer => answer.Length <= most))
+            return pair;
+        if (batch.Overlong == OverlongPolicy.Refuse)
+            throw new InputException($"Stage {stage}: {row.Name} has {pair.Max(answer => answer.Length)} tokens, more than the {most} "
+                + "allowed, and batch.overlong is refuse. Choose cut or drop, or raise maxLength.");
+        if (batch.Overlong == OverlongPolicy.Drop)
+        {
+            changes.Count($"left out: longer than {most:N0} tokens", true, row.Name);
+            return null;
+        }
+        TokenRow[] cut = [.. pair.Select(answer => answer.Length <= most
+            ? answer
+            : answer with { Ids = answer.Ids[..most], Learn = answer.Learn[..most] })];
+        if (cut.Any(answer => answer.Targets == 0) || cut[0].Ids.AsSpan().SequenceEqual(cut[1].Ids))
+        {
+            changes.Count($"left out: the answers do not differ within {most:N0} tokens", true, row.Name);
+            return null;
+        }
+        changes.Count($"cut to {most:N0} tokens", false, row.Name);
+        return cut;
     }
 
     private static TokenRow Tokens(Row row, string side, TextModel model, SourceReport report)

@@ -255,19 +255,25 @@ public sealed class Run : IDisposable
             .Select(pair => (double?)pair.Value).FirstOrDefault();
 
     private List<MetricPoint> Points() => File.Exists(folder.Metrics)
-        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, JsonLayout.IndentedRecord)!)
+        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, JsonLayout.RecordLine)!)
             .Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))]
         : [];
-
-    private sealed record MetricLine(string Stage, int Step, string Name, double Value);
 
     /// <summary>Writes a figure down.</summary>
     /// <param name="stage">The stage's visit.</param>
     /// <param name="step">The step.</param>
     /// <param name="name">The figure.</param>
     /// <param name="value">Its value.</param>
-    public void Record(string stage, int step, string name, double value) =>
-        RunFolder.Append(folder.Metrics, new MetricLine(stage, step, name, value));
+    public void Record(string stage, int step, string name, double value) => Record(new MetricLine(
+        TimeProvider.System.GetUtcNow(),
+        stage,
+        step,
+        name,
+        value));
+
+    /// <summary>Writes a figure down.</summary>
+    /// <param name="line">The figure.</param>
+    internal void Record(MetricLine line) => RunFolder.Append(folder.Metrics, line);
 
     /// <summary>Forgets a stage's figures and samples after a step.</summary>
     /// <param name="stage">The stage's visit.</param>

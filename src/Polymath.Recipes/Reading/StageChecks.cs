@@ -37,6 +37,9 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 At("rollout.rounds"),
                 $"{rollout.Rounds} rounds do not fit in {stage.Steps} steps",
                 $"write {stage.Steps} or less, or more steps");
+        if (stage.Schedule is { Warmup: > 1 } whole && whole.Warmup != Math.Floor(whole.Warmup) && checks.Sound(At("schedule.warmup")))
+            checks.Fault(
+                At("schedule.warmup"), $"{whole.Warmup} is no whole number of steps", "write whole steps, or a share of them below 1");
         if (stage.Schedule is { } schedule && schedule.Warmup > stage.Steps && checks.Sound(At("schedule.warmup")))
             checks.Fault(
                 At("schedule.warmup"),
@@ -191,17 +194,18 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
 
     private void Measurements()
     {
-        if (stage.Checkpoint?.Best is not { } best || !checks.Sound(At("checkpoint.best"), At("evaluate")))
+        if (stage.Checkpoint?.Best is not { } best || best == EvaluateSpec.HeldOutLoss
+            || !checks.Sound(At("checkpoint.best"), At("evaluate")))
             return;
         var measured = stage.Evaluate?.Abilities ?? [];
         if (!measured.Contains(best))
         {
             var hint = measured.Count == 0
-                ? $"add evaluate: {{every: WHOLE-NUMBER, abilities: [{best}]}}"
-                : $"add it there, or write one of {string.Join(", ", measured)}";
+                ? $"add evaluate: {{every: WHOLE-NUMBER, abilities: [{best}]}}, or write {EvaluateSpec.HeldOutLoss}"
+                : $"add it there, or write one of {string.Join(", ", measured.Append(EvaluateSpec.HeldOutLoss))}";
             checks.Fault(At("checkpoint.best"), $"'{best}' is not among the abilities this stage evaluates", hint);
         }
-        else if (stage.Evaluate is { Every: 0 })
+        else if (stage.Evaluate is { Every: 0 or null })
         {
             checks.Fault(At("evaluate.every"),
                 $"nothing is measured on the way, so no checkpoint can be the best by '{best}'",

@@ -7,9 +7,13 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="Seconds">The time trained so far.</param>
 /// <param name="Tokens">The tokens read so far.</param>
 /// <param name="FirstLoss">The loss of the first step.</param>
-/// <param name="LastLoss">The loss of the last step, smoothed.</param>
+/// <param name="Recent">The losses of the last steps, the last one last.</param>
 /// <param name="Best">The best value of the ability that chooses the best checkpoint.</param>
 /// <param name="BestStep">The step of that value.</param>
+/// <param name="Stale">The measurements in a row that brought nothing better.</param>
+/// <param name="HeldOutLoss">The held-out loss as it was measured last.</param>
+/// <param name="HeldOutSpread">Its standard error.</param>
+/// <param name="Began">A print of the trained weights before the first step.</param>
 /// <param name="Unmeasured">Whether the step was due to be measured and the run was stopped before it was.</param>
 public sealed record CheckpointState(
     int Step,
@@ -18,7 +22,15 @@ public sealed record CheckpointState(
     double Seconds,
     long Tokens,
     double FirstLoss,
-    double LastLoss,
+    IReadOnlyList<double> Recent,
     double? Best = null,
     int? BestStep = null,
-    bool Unmeasured = false);
+    bool Unmeasured = false,
+    int Stale = 0,
+    double? HeldOutLoss = null,
+    double? HeldOutSpread = null,
+    string Began = "")
+{
+    /// <summary>The mean loss of the last steps.</summary>
+    public double LastLoss => Recent.Count == 0 ? double.NaN : Recent.Average();
+}

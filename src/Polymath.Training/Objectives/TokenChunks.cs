@@ -3,12 +3,13 @@ namespace Polymath.Training.Objectives;
 /// <summary>Deals things out into parts of a size.</summary>
 public static class TokenChunks
 {
-    /// <summary>The things in order, as many to a part as fit into the limit; one that is larger is a part of its own.</summary>
+    /// <summary>The things in order, as many to a part as fit into the limits; one that is larger is a part of its own.</summary>
     /// <typeparam name="T">What is dealt out.</typeparam>
     /// <param name="things">The things.</param>
     /// <param name="size">The size of one, in tokens.</param>
     /// <param name="limit">The most tokens of a part.</param>
-    public static IEnumerable<List<T>> Of<T>(IEnumerable<T> things, Func<T, long> size, long limit)
+    /// <param name="most">The most things of a part.</param>
+    public static IEnumerable<List<T>> Of<T>(IEnumerable<T> things, Func<T, long> size, long limit, int most = int.MaxValue)
     {
         ArgumentNullException.ThrowIfNull(things);
         ArgumentNullException.ThrowIfNull(size);
@@ -16,7 +17,7 @@ public static class TokenChunks
         var taken = 0L;
         foreach (var thing in things)
         {
-            if (part.Count > 0 && taken + size(thing) > limit)
+            if (part.Count >= most || (part.Count > 0 && taken + size(thing) > limit))
             {
                 yield return part;
                 (part, taken) = ([], 0);

@@ -1,4 +1,5 @@
 using Polymath.Training.Evaluation;
+using Polymath.Training.Stages;
 
 namespace Polymath.Training.Reports;
 
@@ -13,13 +14,18 @@ namespace Polymath.Training.Reports;
 /// <param name="TrainableParameters">Numbers that were trained.</param>
 /// <param name="TotalParameters">Numbers of the whole model.</param>
 /// <param name="FirstLoss">The loss of the first step, in nats of whatever the objective counts.</param>
-/// <param name="LastLoss">The loss at the end, as a moving average that gives the last step a tenth; in nats of whatever the objective
+/// <param name="LastLoss">The mean loss of the last steps, a tenth of them and ten at most, in nats of whatever the objective
 /// counts.</param>
 /// <param name="PeakMemoryMegabytes">The most memory the process held up to the stage's end, in millions of bytes.</param>
 /// <param name="Unmerged">Whether its delta was kept apart: it is on in the stage's own figures, and the stages after it start from the
 /// model without it.</param>
 /// <param name="Gate">How far the model with its delta merged is from the model with it beside, over rows of the stage's own data; null
 /// where nothing was merged.</param>
+/// <param name="HeldOutLoss">The loss of validation rows with the weights the stage ended with; null where it has none.</param>
+/// <param name="HeldOutSpread">The standard error of that loss.</param>
+/// <param name="Epochs">The passes over the data; null where the stage sampled its own.</param>
+/// <param name="Unchanged">Whether the trained weights are what they were before.</param>
+/// <param name="Rows">What became of the stage's rows.</param>
 public sealed record StageReport(
     string Name,
     string Kind,
@@ -34,7 +40,12 @@ public sealed record StageReport(
     double LastLoss,
     double PeakMemoryMegabytes,
     bool Unmerged = false,
-    GateReport? Gate = null)
+    GateReport? Gate = null,
+    double? HeldOutLoss = null,
+    double? HeldOutSpread = null,
+    double? Epochs = null,
+    bool Unchanged = false,
+    RowCounts? Rows = null)
 {
     /// <summary>What to type to talk to a stage that kept its delta apart: routed adapters need to know whose turn it is.</summary>
     public string Use() => Method.Replace("prompt + ", "", StringComparison.Ordinal).StartsWith("route: ", StringComparison.Ordinal)

@@ -8,18 +8,22 @@ namespace Polymath.Training.Schedules;
 /// <param name="spec">The shape.</param>
 public sealed class RateSchedule(double peak, int steps, ScheduleSpec spec)
 {
+    private readonly int warmup = spec.WarmupOf(steps);
+
     /// <summary>The same shape to another peak.</summary>
     /// <param name="rate">The rate at its peak.</param>
     public RateSchedule To(double rate) => new(rate, steps, spec);
 
     /// <summary>
-    /// The rate of a step: rising along a line through the warmup, then along the shape to the floor, which the last step reaches.
+    /// The rate of a step: rising along a line through the warmup, then along the shape to the floor, which is reached after the last step:
+    /// no step has the rate 0.
     /// </summary>
     /// <param name="step">The step, from 1.</param>
     public double At(int step)
     {
-        if (step <= spec.Warmup) return peak * step / spec.Warmup;
-        double length = Math.Max(1, steps - spec.Warmup), progress = Math.Clamp((step - spec.Warmup) / length, 0, 1);
+        if (step <= warmup) return peak * step / warmup;
+        // As transformers counts: its step 0 is the first one.
+        double length = Math.Max(1, steps - warmup), progress = Math.Clamp((step - 1 - warmup) / length, 0, 1);
         var share = spec.Kind switch
         {
             ScheduleKind.Cosine => 0.5 * (1 + Math.Cos(Math.PI * progress)),

@@ -7,21 +7,6 @@ using Polymath.Training.Objectives;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>What became of a stage's rows on their way to tokens.</summary>
-/// <param name="Rows">The rows that train.</param>
-/// <param name="Tokens">Their tokens.</param>
-/// <param name="Targets">Their targets.</param>
-/// <param name="Cut">Rows that were cut.</param>
-/// <param name="Split">Rows that were split.</param>
-/// <param name="Dropped">Rows that were left out.</param>
-public sealed record RowCounts(
-    int Rows,
-    long Tokens,
-    long Targets,
-    int Cut,
-    int Split,
-    int Dropped);
-
 /// <summary>A stage's data in the shapes it is used in: texts for the tokenizer, items for training, prompts for sampling.</summary>
 public sealed class StageData
 {
@@ -184,88 +169,70 @@ public sealed class StageData
         double maxCut = 1,
         int? promptEnd = null)
     {
-        var items = new List<Item>();
-        int cut = 0, splits = 0, dropped = 0;
-        var untrained = new List<string>();
-        var task = stage.Objective as TaskSpec;
+        var made = new StageItems(stage, maxLength, policy, labels);
         var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
-        var checks = task is null ? new TargetChecks(stage.Name, contract, tokenizer) : null;
+        var checks = stage.Objective is TaskSpec ? null : new TargetChecks(stage.Name, contract, tokenizer, promptEnd);
         foreach (var row in Rows(split))
         {
             var rendering = heading is null ? Render(row, tokenizer) : null;
             if (rendering is not null)
                 Report.Count(rendering);
-            var whole = rendering?.Tokenize(tokenizer) ?? heading!.Read(row.Name, first.Fill(row.Fields));
-            List<TokenRow> fitting = [whole];
-            if (whole.Length > maxLength)
-            {
-                fitting = Shorten(
-                    most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most),
-                    whole,
-                    maxLength,
-                    policy);
-                if (fitting.Count == 0) dropped++;
-                else if (policy == OverlongPolicy.Split && stage.Objective is PretrainSpec) splits++;
-                else cut++;
-            }
-            checks?.Add(whole, fitting);
-            if (task is null) PromptEndCheck.Refuse(stage.Name, whole, promptEnd, tokenizer);
-            foreach (var fit in fitting.Select(fit => fit with { Data = row.Data }))
-            {
-                if (task is not null) items.Add(new Item([fit], Label: LabelOf(row, task, labels!)));
-                else if (fit.Targets > 0) items.Add(new Item([fit]));
-                else untrained.Add(fit.Source);
-            }
+            made.Add(row, most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most), checks);
         }
-        if (untrained.Count > 0)
-            throw new InputException($"Stage {stage.Name}: {untrained.Count} rows train no token (such as "
-                + $"{string.Join(", ", untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing of "
+        if (made.Untrained.Count > 0)
+            throw new InputException($"Stage {stage.Name}: {made.Untrained.Count} rows train no token (such as "
+                + $"{string.Join(", ", made.Untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing of "
                 + "them. Filter them with where, or raise maxLength.");
-        if (items.Count == 0)
-            throw new InputException($"Stage {stage.Name} has no {split.ToString().ToLowerInvariant()} rows: {dropped} were dropped as too "
-                + "long. Check data, where and batch.maxLength.");
+        if (made.Items.Count == 0)
+            throw NoRows(split, made.Counts);
         checks?.Finish(maxCut);
-        return (items, new RowCounts(
-            items.Count,
-            items.Sum(item => (long)item.Tokens),
-            items.Sum(item => item.Rows.Sum(row => (long)row.Targets)),
-            cut,
-            splits,
-            dropped));
+        return (made.Items, made.Counts);
     }
 
-    private List<TokenRow> Shorten(Func<int, TokenRow> tokenize, TokenRow row, int maxLength, OverlongPolicy policy)
+    // The reason that holds: rows that were left out, or none that the split gave.
+    private InputException NoRows(DataSplit split, RowCounts counts)
     {
-        switch (policy)
+        var name = split.ToString().ToLowerInvariant();
+        if (counts.Dropped > 0)
+            return new InputException($"Stage {stage.Name} has no {name} rows: "
+                + $"{string.Join("; ", counts.Changed.Select(change => $"{change.Rows:N0} {change.What}"))}. Raise batch.maxLength, or name "
+                + "other data.");
+        var all = stage.Data.Sum(source => corpora.Rows(source).Count);
+        var source = stage.Data[0];
+        return new InputException($"Stage {stage.Name} has no {name} rows: none of the {all:N0} rows of {string.Join(", ", stage.Data)} is "
+            + (split == DataSplit.Train
+                ? "one. Lower data." + source + ".split, or correct where."
+                : $"one, by the shares of split. Raise data.{source}.split.{name}, or name files of their own: data.{source}.{name}."));
+    }
+
+    /// <summary>
+    /// Some validation rows as items, in a fixed order; none where there are none. Rows that train no token, or have a label that no
+    /// training row has, are left out.
+    /// </summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="batch">The length of rows, and what happens to longer ones.</param>
+    /// <param name="labels">A task's labels.</param>
+    /// <param name="most">The most rows.</param>
+    /// <param name="seed">The run's seed, by which they are chosen.</param>
+    internal IReadOnlyList<Item> HeldOut(
+        Tokenizer tokenizer,
+        BatchSpec batch,
+        IReadOnlyList<string>? labels,
+        int most,
+        long seed)
+    {
+        var rows = Rows(DataSplit.Validation);
+        var order = new Permutation(rows.Count, seed, $"held out of {stage.Name}", 0);
+        var made = new StageItems(
+            stage, batch.MaxLength!.Value, batch.Overlong == OverlongPolicy.Refuse ? OverlongPolicy.Cut : batch.Overlong, labels);
+        var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
+        foreach (var row in Enumerable.Range(0, Math.Min(most, rows.Count)).Select(i => rows[order[i]]))
         {
-            case OverlongPolicy.Refuse:
-                throw new InputException($"Stage {stage.Name}: {row.Source} has {row.Length} tokens, more than the {maxLength} "
-                    + "allowed, and batch.overlong is refuse. Choose cut, split or drop, or raise maxLength.");
-            case OverlongPolicy.Drop:
-                return [];
-            case OverlongPolicy.Split when stage.Objective is PretrainSpec:
-                // Pieces share one token, so that each of the row's tokens but the first stays a target.
-                var pieces = new List<TokenRow>();
-                for (var at = 0; at + 1 < row.Length; at += maxLength - 1)
-                {
-                    var end = Math.Min(at + maxLength, row.Length);
-                    pieces.Add(new TokenRow(row.Ids[at..end], row.Learn[at..end], row.Source));
-                }
-                return pieces;
-            default:
-                var shortened = tokenize(maxLength);
-                var end2 = Math.Min(maxLength, shortened.Length);
-                var left = new TokenRow(shortened.Ids[..end2], shortened.Learn[..end2], row.Source);
-                return stage.Objective is TaskSpec || left.Targets > 0 ? [left] : [];
+            if (stage.Objective is TaskSpec task && labels?.Contains(row.Fields.GetValueOrDefault(task.Label, "")) != true)
+                continue;
+            var rendering = heading is null ? Render(row, tokenizer) : null;
+            made.Add(row, most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most), null);
         }
-    }
-
-    private int LabelOf(Row row, TaskSpec task, IReadOnlyList<string> labels)
-    {
-        var value = row.Fields.GetValueOrDefault(task.Label, "");
-        for (var i = 0; i < labels.Count; i++)
-            if (labels[i] == value) return i;
-        throw new InputException($"Stage {stage.Name}: {row.Name} has the label '{value}', which no training row has. Labels are "
-            + $"{string.Join(", ", labels)}.");
+        return made.Items;
     }
 }

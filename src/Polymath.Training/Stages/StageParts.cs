@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Text;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
 using Polymath.Training.Rollouts;
@@ -7,10 +8,21 @@ using Polymath.Tuning.Prompts;
 
 namespace Polymath.Training.Stages;
 
+/// <summary>What a stage learns.</summary>
+/// <param name="Objective">The formula.</param>
+/// <param name="Source">The items.</param>
+/// <param name="HeldOut">Items that it does not learn from, for the held-out loss; none where it has none.</param>
+/// <param name="Counts">What became of its rows; null where it samples its own.</param>
+sealed record StageLesson(
+    Objective Objective,
+    ItemSource Source,
+    IReadOnlyList<Item> HeldOut,
+    RowCounts? Counts = null);
+
 /// <summary>What each kind of stage learns, and from what: the table of contents of the four kinds.</summary>
 static class StageParts
 {
-    internal static (Objective Objective, ItemSource Source) Of(
+    internal static StageLesson Of(
         StageSpec stage,
         Materials materials,
         TextModel model,
@@ -25,25 +37,27 @@ static class StageParts
         switch (stage.Objective)
         {
             case TaskSpec when stage.TrainsHead:
-                return (new LabelScores(), Corpus(
+                return Corpus(
+                    new LabelScores(),
                     stage,
                     materials,
                     model.Model,
                     batch,
                     visit,
                     observer,
-                    HeadStage.Labels(stage, model.Model, data.Labels())));
+                    HeadStage.Labels(stage, model.Model, data.Labels()));
             case TaskSpec:
                 var labels = data.Labels();
                 var verbalizer = new Verbalizer(labels, ((PromptMethod)stage.Method!).Verbalizer.Words, materials.Tokenizer);
-                return (new LabelWords(verbalizer), Corpus(
+                return Corpus(
+                    new LabelWords(verbalizer),
                     stage,
                     materials,
                     model.Model,
                     batch,
                     visit,
                     observer,
-                    labels));
+                    labels);
             case AlignSpec align:
                 var prompts = Fitting(
                     stage,
@@ -69,28 +83,26 @@ static class StageParts
                         record("rollout " + name, value);
                         observer.Note($"{visit}: round {round}, {name} {value:G4}");
                     });
-                return (new DirectPreference(align.Beta, align.AnswerWeight), source);
+                return new StageLesson(new DirectPreference(align.Beta, align.AnswerWeight), source, []);
             case PreferSpec prefer:
-                data.Tell(DataSplit.Train, materials.Recipe);
-                var (pairs, left) = PreferenceItems.Of(
-                    stage.Name,
-                    data.Rows(DataSplit.Train),
+                return Pairs(
+                    stage,
+                    prefer,
+                    materials,
                     model,
-                    batch.MaxLength!.Value,
-                    data.Report);
-                Note(data, visit, observer);
-                observer.Note($"{visit}: {pairs.Count:N0} pairs; {left:N0} are left out, longer than {batch.MaxLength:N0} tokens or with "
-                    + "equal answers");
-                return (new DirectPreference(prefer.Beta, prefer.AnswerWeight), new CorpusItems(pairs, materials.Recipe.Seed, visit));
+                    batch,
+                    visit,
+                    observer);
             default:
-                return (new NextToken(), Corpus(
+                return Corpus(
+                    new NextToken(),
                     stage,
                     materials,
                     model.Model,
                     batch,
                     visit,
                     observer,
-                    null));
+                    null);
         }
     }
 
@@ -156,7 +168,41 @@ static class StageParts
             observer.Note($"{visit}: {line}");
     }
 
-    private static CorpusItems Corpus(
+    private static StageLesson Pairs(
+        StageSpec stage,
+        PreferSpec prefer,
+        Materials materials,
+        TextModel model,
+        BatchSpec batch,
+        string visit,
+        RunObserver observer)
+    {
+        var data = materials.Data(stage.Name);
+        data.Tell(DataSplit.Train, materials.Recipe);
+        var (pairs, counts) = PreferenceItems.Of(
+            stage.Name,
+            data.Rows(DataSplit.Train),
+            model,
+            batch,
+            data.Report);
+        PreferenceItems.RequireSome(stage.Name, counts);
+        Note(data, visit, observer);
+        observer.Note($"{visit}: {counts.Told()}");
+        var seed = materials.Recipe.Seed;
+        var (heldOut, _) = PreferenceItems.Of(
+            stage.Name,
+            data.Rows(DataSplit.Validation).Take(HeldOutRows(stage)),
+            model,
+            batch,
+            new SourceReport());
+        return new StageLesson(
+            new DirectPreference(prefer.Beta, prefer.AnswerWeight), new CorpusItems(pairs, seed, visit), heldOut, counts);
+    }
+
+    private static int HeldOutRows(StageSpec stage) => (stage.Evaluate ?? new EvaluateSpec()).Rows;
+
+    private static StageLesson Corpus(
+        Objective objective,
         StageSpec stage,
         Materials materials,
         LanguageModel model,
@@ -177,9 +223,15 @@ static class StageParts
             model.PromptEnd);
         // The longest row says before the first step whether all fit with their virtual tokens.
         if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
-        observer.Note($"{visit}: {counts.Rows:N0} rows, {counts.Tokens:N0} tokens, {counts.Targets:N0} targets; of the rows longer than "
-            + $"{batch.MaxLength:N0} tokens {counts.Cut:N0} cut, {counts.Split:N0} split, {counts.Dropped:N0} dropped");
+        observer.Note($"{visit}: {counts.Told()}");
         Note(data, visit, observer);
-        return new CorpusItems(items, materials.Recipe.Seed, visit);
+        var seed = materials.Recipe.Seed;
+        var heldOut = data.HeldOut(
+            materials.Tokenizer,
+            batch,
+            labels,
+            HeldOutRows(stage),
+            seed);
+        return new StageLesson(objective, new CorpusItems(items, seed, visit), heldOut, counts);
     }
 }

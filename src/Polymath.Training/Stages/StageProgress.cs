@@ -1,6 +1,7 @@
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Training.Checkpoints;
+using Polymath.Training.Evaluation;
 using Polymath.Training.Optimizers;
 using static TorchSharp.torch;
 
@@ -11,7 +12,7 @@ namespace Polymath.Training.Stages;
 /// </summary>
 sealed class StageProgress
 {
-    private const double Smoothing = 0.9;
+    private const int MostRecent = 10;
     private readonly Run run;
     private readonly StageVisit visit;
     private readonly StageSpec stage;
@@ -20,7 +21,9 @@ sealed class StageProgress
     private readonly TrainedMethod method;
     private readonly AdamW optimizer;
     private readonly ItemSource source;
+    private readonly HeldOutLoss? heldOut;
     private readonly Checkpoint saves;
+    private readonly int steps;
     private int saved;
 
     /// <summary>A visit before its first step.</summary>
@@ -31,6 +34,9 @@ sealed class StageProgress
     /// <param name="method">What is trained of it.</param>
     /// <param name="optimizer">What moves it.</param>
     /// <param name="source">Where the items come from.</param>
+    /// <param name="lesson">What is learned, and what is held out.</param>
+    /// <param name="steps">How many steps the stage has.</param>
+    /// <exception cref="InputException">The held-out loss is to decide, and there are no validation rows.</exception>
     internal StageProgress(
         Run run,
         StageVisit visit,
@@ -38,11 +44,17 @@ sealed class StageProgress
         TextModel model,
         TrainedMethod method,
         AdamW optimizer,
-        ItemSource source)
+        ItemSource source,
+        StageLesson lesson,
+        int steps)
     {
-        (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.source) =
-            (run, visit, folder, model, method, optimizer, source);
+        (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.source, this.steps) =
+            (run, visit, folder, model, method, optimizer, source, steps);
         stage = visit.Stage;
+        heldOut = lesson.HeldOut.Count > 0 ? new HeldOutLoss(lesson.Objective, lesson.HeldOut) : null;
+        if (heldOut is null && Decides == EvaluateSpec.HeldOutLoss)
+            throw new InputException($"Stage {stage.Name}: the held-out loss is to decide (checkpoint.best, evaluate.patience), and there "
+                + "are no validation rows. Give the data a split.validation or validation files, or let an ability decide.");
         saves = new Checkpoint(Path.Combine(folder, "checkpoints"), Settings);
     }
 
@@ -54,9 +66,17 @@ sealed class StageProgress
         0,
         0,
         double.NaN,
-        double.NaN);
+        []);
 
     private CheckpointSettings Settings => stage.Checkpoint ?? new CheckpointSettings();
+
+    private EvaluateSpec Evaluation => stage.Evaluate ?? new EvaluateSpec();
+
+    // The figure that chooses the best weights.
+    private string? Decides => Settings.Best ?? (Evaluation.Patience is null ? null : EvaluateSpec.HeldOutLoss);
+
+    /// <summary>Whether the stage ends before its last step, as nothing got better for so long.</summary>
+    internal bool Ended => Evaluation.Patience is { } patience && State.Stale >= patience;
 
     /// <summary>Goes back to the newest checkpoint, or begins.</summary>
     internal void Resume()
@@ -68,7 +88,7 @@ sealed class StageProgress
             manual_seed(new Text.RandomStream(run.Materials.Recipe.Seed, visit.Name).Next(int.MaxValue));
             run.Rewind(visit.Name, 0);
             using var fresh = get_rng_state();
-            State = State with { TorchRandom = Convert.ToBase64String(fresh.bytes) };
+            State = State with { TorchRandom = Convert.ToBase64String(fresh.bytes), Began = Print() };
             return;
         }
         saves.Restore(state.Step, optimizer, method.Memory);
@@ -84,7 +104,7 @@ sealed class StageProgress
     {
         if (!State.Unmeasured) return;
         State = State with { Unmeasured = false };
-        Measure(State.Step);
+        Measure(State.Step, MeasuresAbilities(State.Step));
     }
 
     /// <summary>Does something that a stop may cut short; the state before it is saved then.</summary>
@@ -105,20 +125,20 @@ sealed class StageProgress
     /// <summary>Records a step, measures and saves where that is due.</summary>
     /// <param name="report">The step.</param>
     /// <param name="time">How long it took.</param>
-    /// <param name="steps">How many steps the stage has.</param>
     /// <exception cref="OperationCanceledException">The run was asked to stop; the state is saved.</exception>
-    internal void Done(StepReport report, TimeSpan time, int steps)
+    internal void Done(StepReport report, TimeSpan time)
     {
         var step = report.Step;
         State = After(report, time);
-        run.Record(visit.Name, step, "loss", report.Loss);
+        Record(report, time);
         foreach (var (name, value) in report.Metrics) run.Record(visit.Name, step, "train " + name, value);
         run.Observer.StepDone(report, steps, State.Tokens / State.Seconds);
-        if (Due(stage.Evaluate?.Every, step) || (step == steps && Settings.Best is not null))
+        var abilities = MeasuresAbilities(step);
+        if (abilities || (heldOut is not null && (Due(Evaluation.EveryOf(steps), step) || step == steps)))
         {
             try
             {
-                Measure(step);
+                Measure(step, abilities);
             }
             catch (OperationCanceledException)
             {
@@ -126,20 +146,53 @@ sealed class StageProgress
                 Pause();
             }
         }
-        if (Due(Settings.Every, step) || step == steps || State.BestStep == step) Save();
+        if (Due(Settings.Every, step) || step == steps || State.BestStep == step || Ended) Save();
+        if (Ended)
+            run.Observer.Note($"{visit.Name}: ends after step {step}: {Decides} got no better in {State.Stale} measurements.");
     }
 
-    /// <summary>Goes back to the step that measured best, where the stage asks for it.</summary>
-    /// <param name="steps">How many steps the stage has.</param>
-    internal void TakeBest(int steps)
+    private bool MeasuresAbilities(int step) =>
+        Due(stage.Evaluate?.Every, step) || (step == steps && Settings.Best is not (null or EvaluateSpec.HeldOutLoss));
+
+    private void Record(StepReport report, TimeSpan time) => run.Record(new MetricLine(
+        TimeProvider.System.GetUtcNow(),
+        visit.Name,
+        report.Step,
+        "loss",
+        report.Loss)
     {
-        if (State.BestStep is not { } best || best == steps) return;
+        Epoch = Math.Round(source.Epochs, 6),
+        Rate = report.Rate,
+        GradientNorm = report.GradientNorm,
+        Tokens = report.Tokens,
+        TokensPerSecond = Math.Round(report.Tokens / Math.Max(time.TotalSeconds, 1e-9), 1),
+        MemoryMegabytes = Math.Round(Environment.WorkingSet / 1e6, 1),
+    });
+
+    /// <summary>Whether the trained weights are what they were before the first step; then that is told.</summary>
+    internal bool Unchanged()
+    {
+        var same = State.Began.Length > 0 && State.Began == Print();
+        if (same)
+            run.Observer.Note($"{visit.Name}: the weights are what they were before: nothing was learned. Raise optimizer.rate, or look at "
+                + "the rows.");
+        return same;
+    }
+
+    private string Print() => WeightPrint.Of(optimizer.Groups.SelectMany(group => group.Weights));
+
+    /// <summary>Goes back to the step that measured best, where the stage asks for it.</summary>
+    internal void TakeBest()
+    {
+        if (State.BestStep is not { } best || best == State.Step) return;
         if (!saves.Has(best))
-            throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {Settings.Best} was best, is missing or "
+            throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {Decides} was best, is missing or "
                 + $"damaged. Train this stage again: remove its folder {folder} and give the same command.");
         // The moments too: an adapter that is trained further later then has the moments of the same step.
         saves.Restore(best, optimizer, method.Memory);
-        run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {Settings.Best} was best ({State.Best:G4}).");
+        run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {Decides} was best ({State.Best:G4}).");
+        if (Decides == EvaluateSpec.HeldOutLoss) State = State with { HeldOutLoss = State.Best };
+        else if (heldOut is not null) MeasureHeldOut();
     }
 
     /// <summary>Saves what is not saved yet, and stops.</summary>
@@ -170,18 +223,50 @@ sealed class StageProgress
             Seconds = State.Seconds + time.TotalSeconds,
             Tokens = State.Tokens + report.Tokens,
             FirstLoss = report.Step == 1 ? report.Loss : State.FirstLoss,
-            LastLoss = report.Step == 1 ? report.Loss : Smoothing * State.LastLoss + (1 - Smoothing) * report.Loss,
+            Recent = [.. State.Recent.Append(report.Loss).TakeLast(Math.Clamp(steps / 10, 1, MostRecent))],
         };
     }
 
-    private void Measure(int step)
+    private void Measure(int step, bool abilities)
     {
-        var values = run.Meter.Measure(model, stage.Evaluate?.Abilities ?? [], run.Stop);
-        foreach (var (name, value) in values) run.Record(visit.Name, step, name, value);
+        var values = new Dictionary<string, double>();
+        if (heldOut is not null)
+        {
+            MeasureHeldOut();
+            values[EvaluateSpec.HeldOutLoss] = State.HeldOutLoss!.Value;
+            run.Record(new MetricLine(
+                TimeProvider.System.GetUtcNow(),
+                visit.Name,
+                step,
+                EvaluateSpec.HeldOutLoss,
+                State.HeldOutLoss.Value) { Spread = double.IsNaN(State.HeldOutSpread!.Value) ? null : State.HeldOutSpread });
+        }
+        if (abilities)
+        {
+            foreach (var (name, value) in run.Meter.Measure(model, Evaluation.Abilities ?? [], run.Stop))
+            {
+                values[name] = value;
+                run.Record(visit.Name, step, name, value);
+            }
+        }
         run.Observer.Measured(visit.Name, step, values);
-        run.Sample(visit, model, step, stage.Evaluate?.Samples ?? 0);
-        if (Settings.Best is not { } best || !values.TryGetValue(best, out var found)) return;
-        var higher = run.Materials.Recipe.Abilities![best].HigherIsBetter;
-        if (State.Best is null || (higher ? found > State.Best : found < State.Best)) State = State with { Best = found, BestStep = step };
+        if (abilities) run.Sample(visit, model, step, stage.Evaluate?.Samples ?? 0);
+        Compare(step, values);
+    }
+
+    private void MeasureHeldOut()
+    {
+        var (mean, spread) = heldOut!.Measure(model.Model, run.Stop);
+        State = State with { HeldOutLoss = mean, HeldOutSpread = spread };
+    }
+
+    private void Compare(int step, Dictionary<string, double> values)
+    {
+        if (Decides is not { } figure || !values.TryGetValue(figure, out var found)) return;
+        var higher = figure != EvaluateSpec.HeldOutLoss && run.Materials.Recipe.Abilities![figure].HigherIsBetter;
+        var gain = State.Best is { } best ? (higher ? found - best : best - found) : double.PositiveInfinity;
+        State = gain > Evaluation.MinimumChange
+            ? State with { Best = found, BestStep = step, Stale = 0 }
+            : State with { Stale = State.Stale + 1 };
     }
 }

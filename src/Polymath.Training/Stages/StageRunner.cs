@@ -40,7 +40,7 @@ public sealed class StageRunner(
         if (method.Looks) Look(batch);
         // A source that samples measures its own rounds under the number of the step that needs them.
         var current = 0;
-        var (objective, source) = StageParts.Of(
+        var lesson = StageParts.Of(
             stage,
             run.Materials,
             model,
@@ -49,7 +49,9 @@ public sealed class StageRunner(
             folder,
             (name, value) => run.Record(visit.Name, current, name, value),
             run.Observer);
-        var steps = stage.Steps ?? source.StepsFor(stage.Epochs!.Value, batch.Tokens);
+        var source = lesson.Source;
+        batch = Sized(batch, source);
+        var steps = Steps(batch, source);
         method.Begin(steps);
         using var optimizer = new AdamW(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
@@ -60,7 +62,9 @@ public sealed class StageRunner(
             model,
             method,
             optimizer,
-            source);
+            source,
+            lesson,
+            steps);
         progress.Resume();
         run.Observer.StageStarted(
             visit.Name,
@@ -71,7 +75,7 @@ public sealed class StageRunner(
         var trained = optimizer.Count;
         var loop = new Loop(
             model.Model,
-            objective,
+            lesson.Objective,
             source,
             optimizer,
             new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()),
@@ -81,15 +85,16 @@ public sealed class StageRunner(
             Practice = () => new Practice(method, model.Model, batch.GradientCheckpointing),
         };
         progress.CatchUp();
-        while (progress.State.Step < steps)
+        while (progress.State.Step < steps && !progress.Ended)
         {
             if (run.Stop.IsCancellationRequested || run.StopAfter <= stepsBefore + progress.State.Step) progress.Pause();
             current = progress.State.Step + 1;
             var started = Stopwatch.GetTimestamp();
             var report = progress.OrPause(() => loop.Step(current, run.Stop));
-            progress.Done(report, Stopwatch.GetElapsedTime(started), steps);
+            progress.Done(report, Stopwatch.GetElapsedTime(started));
         }
-        progress.TakeBest(steps);
+        progress.TakeBest();
+        var unchanged = progress.Unchanged();
         var gate = method.Finish(
             folder,
             place => model.Contract.Save(place, model.Tokenizer),
@@ -101,7 +106,7 @@ public sealed class StageRunner(
             visit.Name,
             stage.Objective.Kind,
             method.Name,
-            steps,
+            state.Step,
             state.Seconds,
             state.Tokens / Math.Max(state.Seconds, 1e-9),
             state.Tokens,
@@ -111,7 +116,37 @@ public sealed class StageRunner(
             state.LastLoss,
             Process.GetCurrentProcess().PeakWorkingSet64 / 1e6,
             method.Unmerged,
-            gate);
+            gate,
+            state.HeldOutLoss,
+            state.HeldOutSpread,
+            lesson.Counts is null ? null : source.Epochs,
+            unchanged,
+            lesson.Counts);
+    }
+
+    // Small data gets steps, too: a pass over it is cut into some where the recipe does not say how big a step is.
+    private BatchSpec Sized(BatchSpec batch, ItemSource source)
+    {
+        source.CrossesEpochs = batch.CrossEpochs;
+        if (batch.Tokens is not null || batch.Rows is not null) return batch;
+        if (source.Tokens / BatchSpec.UsualSteps is not { } small || small >= BatchSpec.UsualTokens)
+            return batch with { Tokens = BatchSpec.UsualTokens };
+        var tokens = (int)Math.Max(1, small);
+        run.Observer.Note($"{visit.Name}: a step reads {tokens:N0} tokens, an eighth of the data, as batch names neither tokens nor rows");
+        return batch with { Tokens = tokens };
+    }
+
+    private int Steps(BatchSpec batch, ItemSource source)
+    {
+        var steps = stage.Steps
+            ?? source.StepsFor(stage.Epochs!.Value, batch.Tokens ?? int.MaxValue, batch.Rows ?? int.MaxValue);
+        if (stage.Epochs is { } epochs)
+            run.Observer.Note($"{visit.Name}: {epochs:0.###} epochs of {source.Count:N0} rows are {steps:N0} steps");
+        var warmup = (stage.Schedule ?? new ScheduleSpec()).WarmupOf(steps);
+        return warmup <= steps
+            ? steps
+            : throw new InputException($"Stage {stage.Name}: schedule.warmup {warmup:N0} is longer than its {steps:N0} steps. Write a share "
+                + "of the steps, such as 0.1, or fewer steps.");
     }
 
     // What was seen is written down first and read again: a resumed stage starts from the same bytes and does not look twice.
@@ -119,7 +154,7 @@ public sealed class StageRunner(
     {
         run.Observer.Note($"{visit.Name}: {method!.Name} looks at the data before the first step");
         // The training begins with a source of its own, and keeps its own records.
-        var (objective, source) = StageParts.Of(
+        var lesson = StageParts.Of(
             stage,
             run.Materials,
             model,
@@ -128,7 +163,7 @@ public sealed class StageRunner(
             folder,
             (_, _) => { },
             new Unseen());
-        method.Look(FirstLook.Losses(model.Model, objective, source, run.Stop), Prepared);
+        method.Look(FirstLook.Losses(model.Model, lesson.Objective, lesson.Source, run.Stop), Prepared);
         method.Dispose();
         method = Attach();
     }

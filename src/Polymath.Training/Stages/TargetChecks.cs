@@ -11,7 +11,8 @@ namespace Polymath.Training.Stages;
 /// <param name="stage">The stage's name.</param>
 /// <param name="contract">The layout.</param>
 /// <param name="tokenizer">The tokenizer.</param>
-sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokenizer)
+/// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
+sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokenizer, int? promptEnd = null)
 {
     private readonly IReadOnlyList<int> ends = contract.Ends(tokenizer);
     private readonly int? begin = contract.Template.Begin.Length > 0 ? tokenizer.IdOf(contract.Template.Begin) : null;
@@ -21,12 +22,13 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
     /// <summary>Looks at a row.</summary>
     /// <param name="whole">The row as it is.</param>
     /// <param name="fitting">What is left of it.</param>
-    /// <exception cref="InputException">The row begins twice.</exception>
+    /// <exception cref="InputException">The row begins twice, or the model would see what it should foretell.</exception>
     internal void Add(TokenRow whole, IReadOnlyList<TokenRow> fitting)
     {
         if (whole.Length > 1 && begin is { } id && whole.Ids[0] == id && whole.Ids[1] == id)
             throw new InputException($"Stage {stage}: {whole.Source} begins twice with {contract.Template.Begin}. Take it out of "
                 + "the text, or out of the chat template.");
+        PromptEndCheck.Refuse(stage, whole, promptEnd, tokenizer);
         before += whole.Targets;
         after += fitting.Sum(row => (long)row.Targets);
         ended = ended || Ended(whole);

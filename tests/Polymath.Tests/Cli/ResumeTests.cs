@@ -13,7 +13,7 @@ public sealed class ResumeTests(FinishedRun finished)
     private readonly TinyRecipe recipe = finished.Recipe;
 
     /// <summary>All figures of a run but those that depend on the clock.</summary>
-    private List<string> Figures(string run) => [.. File.ReadLines(recipe.At(run, "metrics.jsonl"))];
+    private List<string> Figures(string run) => RunFigures.Of(recipe.At(run, "metrics.jsonl"));
 
     private void SameAsWhole(string run)
     {
@@ -122,7 +122,7 @@ public sealed class ResumeTests(FinishedRun finished)
         foreach (var later in Directory.GetDirectories(recipe.At(name, "stages"))
             .Where(stage => StringComparer.Ordinal.Compare(stage, last) > 0))
             Directory.Delete(later, recursive: true);
-        var lines = Figures(name);
+        var lines = File.ReadLines(recipe.At(name, "metrics.jsonl")).ToList();
         File.WriteAllLines(
             recipe.At(name, "metrics.jsonl"), lines.Take(lines.FindLastIndex(line => line.Contains("\"after ", StringComparison.Ordinal))));
         Assert.Equal(0, recipe.Run(name).Code);

@@ -115,7 +115,7 @@ public sealed class SeveralRun : IDisposable
         return [
             .. files.Select(
                 file => $"{Path.GetRelativePath(stages, file)} {Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)))}"),
-            .. File.ReadAllLines(At(run, "metrics.jsonl")),
+            .. RunFigures.Of(At(run, "metrics.jsonl")),
         ];
     }
 

@@ -36,7 +36,7 @@ public sealed class CheckpointTests : IDisposable
         Math.PI * step,
         1L << 40,
         1 / 3.0,
-        double.Epsilon,
+        [double.Epsilon],
         best * 0.1,
         best);
 
@@ -72,10 +72,12 @@ public sealed class CheckpointTests : IDisposable
     {
         var before = State(7) with
         {
-            FirstLoss = 0.1 + 0.2, LastLoss = 1e-300, Best = BitConverter.Int64BitsToDouble(0x3FF0000000000001), BestStep = 7,
+            FirstLoss = 0.1 + 0.2, Recent = [1e-300, 0.1], Best = BitConverter.Int64BitsToDouble(0x3FF0000000000001), BestStep = 7,
         };
         Saves().Save(optimizer, before);
-        Assert.Equal(before, Newest());
+        var after = Newest()!;
+        Assert.Equal(before.Recent, after.Recent);
+        Assert.Equal(before, after with { Recent = before.Recent });
         Assert.Empty(told);
     }
 

@@ -132,7 +132,14 @@ public sealed class AdaLoraTests : IDisposable
     public void What_was_saved_on_the_way_goes_on_to_the_same_ranks()
     {
         var saves = new Checkpoint(folder.At("checkpoints"), new CheckpointSettings());
-        var state = new CheckpointState(7, default, "", 0, 0, 0, 0);
+        var state = new CheckpointState(
+            7,
+            default,
+            "",
+            0,
+            0,
+            0,
+            []);
         List<float[]> whole;
         using (var set = Started())
         {

@@ -85,7 +85,7 @@ public sealed class DeltaTrainingTests : IDisposable
                     0,
                     0,
                     0,
-                    0),
+                    []),
                 Set.Course?.Memory);
         }
 
