@@ -33,6 +33,9 @@ public static class FamilyTemplates
         ("mixtral", "mistral", ["<s>", "</s>"]),
     ];
 
+    /// <summary>How documents and prompts are laid out for a model of ChatGLM-6B's kind that is made here.</summary>
+    public static ChatTemplate GlmWords { get; } = ChatTemplate.Words("<sop>", "<eop>") with { Before = "[gMASK]" };
+
     /// <summary>The families and their templates, one line each.</summary>
     public static IReadOnlyList<(string Family, string Template)> All { get; } =
         [.. published.Select(line => (line.Family, line.Template))];

@@ -183,9 +183,9 @@ public sealed class StageData
             throw new InputException($"Stage {stage.Name}: {made.Untrained.Count} rows train no token (such as "
                 + $"{string.Join(", ", made.Untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing of "
                 + "them. Filter them with where, or raise maxLength.");
+        checks?.Finish(maxCut);
         if (made.Items.Count == 0)
             throw NoRows(split, made.Counts);
-        checks?.Finish(maxCut);
         return (made.Items, made.Counts);
     }
 

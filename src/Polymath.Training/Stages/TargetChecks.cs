@@ -39,7 +39,7 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
     /// <exception cref="InputException">No row ends, or too much is cut.</exception>
     internal void Finish(double maxCut)
     {
-        if (!ended)
+        if (before > 0 && !ended)
         {
             var missing = ends.Count > 0
                 ? $"{string.Join(" or ", ends.Select(tokenizer.TokenOf))} is never a target"
