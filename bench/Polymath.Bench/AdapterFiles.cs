@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 namespace Polymath.Bench;
 
 /// <summary>
-/// Rounding to NF4 by the kernel and by libtorch's operations, by turns; and merging an adapter at once and a weight at a time.
+/// Rounding to NF4 by the kernel and by libtorch's operations, alternately; and merging an adapter at once or one weight at a time.
 /// </summary>
 static class AdapterFiles
 {
@@ -35,7 +35,7 @@ static class AdapterFiles
         return 0;
     }
 
-    // A Llama of random weights with 453 million numbers in its maps.
+    // A Llama of random weights with 453 million parameters in its maps.
     internal static int Fresh(string output)
     {
         TorchRuntime.Load();
@@ -54,7 +54,7 @@ static class AdapterFiles
         return 0;
     }
 
-    // A fresh low-rank adapter on every map, moved so that it changes something.
+    // A fresh low-rank adapter on every map, with changed weights so that it has an effect.
     internal static int Make(string folder, string output)
     {
         TorchRuntime.Load();

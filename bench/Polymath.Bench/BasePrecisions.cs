@@ -10,7 +10,8 @@ using static TorchSharp.torch;
 namespace Polymath.Bench;
 
 /// <summary>
-/// One model with its frozen maps held in one precision: the bytes, the speed of greedy decoding, and LoRA's speed, loss and memory on it.
+/// One model with its frozen maps stored in one precision: the bytes, the speed of greedy decoding, and LoRA's speed, loss and memory on
+/// it.
 /// </summary>
 static class BasePrecisions
 {
@@ -48,7 +49,7 @@ static class BasePrecisions
             var opening = Seconds(1);
             var before = Process.GetCurrentProcess().TotalProcessorTime;
             var rate = (Tokens - 1) / (Seconds(Tokens) - opening);
-            // Where others use the cores too, the time of its own thread says more than the clock (OMP_NUM_THREADS=1).
+            // If other processes use the cores, too, the processor time of one thread is more reliable than the clock (OMP_NUM_THREADS=1).
             Console.WriteLine($"  decode {rate:F1} tokens/s, "
                 + $"{(Process.GetCurrentProcess().TotalProcessorTime - before).TotalMilliseconds / Tokens:F2} ms of processor time "
                 + "a token");
@@ -80,7 +81,7 @@ static class BasePrecisions
         Console.WriteLine($"  at the end of the backward pass {most:F0} MB of the process's own");
     }
 
-    // What the process holds beside pages of files, which the system takes back when it needs room.
+    // The process's memory without pages of files, which the system can reclaim.
     internal static double Own() => double.Parse(File.ReadLines("/proc/self/status")
         .First(line => line.StartsWith("RssAnon:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2]) / 1e3;
 }

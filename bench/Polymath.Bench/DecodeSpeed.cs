@@ -6,8 +6,8 @@ using Polymath.Tensors;
 namespace Polymath.Bench;
 
 /// <summary>
-/// Greedy decoding of one row after a prompt of 16 tokens, as llama.cpp's <c>llama-bench -p 16 -n N</c> and transformers' <c>generate</c>
-/// are timed.
+/// Greedy decoding of one row after a prompt of 16 tokens, measured like llama.cpp's <c>llama-bench -p 16 -n N</c> and transformers'
+/// <c>generate</c>.
 /// </summary>
 static class DecodeSpeed
 {

@@ -5,7 +5,7 @@ using Polymath.Tensors;
 
 namespace Polymath.Bench;
 
-/// <summary>How long a model's folder takes to open, and what memory it takes, opened and after it has answered.</summary>
+/// <summary>The time to open a model's folder, and its memory after opening and after answers.</summary>
 static class LoadSpeed
 {
     internal static int Run(string folder)

@@ -4,10 +4,10 @@ using Polymath.Tensors;
 
 namespace Polymath.Bench;
 
-/// <summary>Training a LoRA on a model folder, for lora_peer.py to be held against: the same rows, the same steps.</summary>
+/// <summary>Training a LoRA on a model folder, for the comparison with lora_peer.py: the same rows, the same steps.</summary>
 static class LoraSpeed
 {
-    /// <summary>Prints each step's loss, then the tokens a second after the first step and the peak memory.</summary>
+    /// <summary>Prints each step's loss, then the tokens per second after the first step and the peak memory.</summary>
     internal static int Run(string folder, int steps, int microTokens, bool checkpointing)
     {
         TorchRuntime.Load();

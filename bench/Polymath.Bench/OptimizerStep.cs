@@ -16,7 +16,7 @@ static class OptimizerStep
             return params[0]
         """;
 
-    /// <summary>The median milliseconds of a step of each, measured by turns.</summary>
+    /// <summary>The median milliseconds of a step of each, measured alternately.</summary>
     internal static (double Ours, double Fused, double TorchSharp) Measure()
     {
         using var frozen = no_grad();

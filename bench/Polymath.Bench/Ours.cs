@@ -12,13 +12,13 @@ using Polymath.Training.Stages;
 
 namespace Polymath.Bench;
 
-/// <summary>Polymath's own path: ragged rows, logits where targets are, fused kernels, one-pass AdamW.</summary>
+/// <summary>Polymath's own path: ragged rows, logits only for targets, fused kernels, one-pass AdamW.</summary>
 static class Ours
 {
     /// <param name="steps">The steps.</param>
     /// <param name="folder">The model; one of random weights when left out.</param>
     /// <param name="microTokens">The tokens of a pass.</param>
-    /// <param name="checkpointing">Whether blocks are computed anew on the way back.</param>
+    /// <param name="checkpointing">Whether blocks are computed again in the backward pass.</param>
     internal static IEnumerable<(int Tokens, double Loss)> Train(
         int steps, string? folder = null, int microTokens = 640, bool checkpointing = false)
     {
@@ -31,7 +31,7 @@ static class Ours
         for (var step = 1; step <= steps; step++)
         {
             source.Current = step - 1;
-            // A step takes exactly its eight rows; a pass as many of them as lie within its tokens.
+            // A step has exactly its eight rows; a pass has as many of them as fit into its tokens.
             var batch = new BatchSpec(Workload.Step(step - 1).Sum(row => row.Ids.Length), MicroTokens: microTokens);
             var loop = new Loop(
                 model,
@@ -46,7 +46,7 @@ static class Ours
         }
     }
 
-    /// <summary>The model, made outside the clock as the plain one is.</summary>
+    /// <summary>The model, made before the clock starts, like the plain one.</summary>
     internal static Llama Model() => new(Workload.Configuration, new Models.FreshWeights(1));
 
     internal static int Generate(Llama model, int tokens)

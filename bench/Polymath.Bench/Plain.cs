@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Polymath.Bench;
 
 /// <summary>
-/// The same model as PyTorch code is usually written, on the same libtorch: rows padded to the longest of the pass, all logits, heads
+/// The same model in the usual style of PyTorch code, on the same libtorch: rows padded to the longest of the pass, all logits, heads
 /// repeated, norms and gates from single operations, scaled-dot-product attention with a mask, TorchSharp's AdamW.
 /// </summary>
 sealed class Plain : IDisposable
@@ -73,7 +73,7 @@ sealed class Plain : IDisposable
         var made = 0;
         for (; made < tokens; made++)
         {
-            // Everything but the cache and the token is let go of at once, as Python's reference counts do.
+            // Everything except the cache and the token is freed at once, as with Python's reference counts.
             using var scope = NewDisposeScope();
             var (kept, older) = (next, cache.ToArray());
             var logits = Logits(next, cache);

@@ -3,7 +3,7 @@ using System.Globalization;
 using Polymath.Bench;
 using Polymath.Tensors;
 
-// With a side and a task: measures it in this process. Without: starts both sides by turns, each in a process of its own, and prints the
+// With a side and a task: measures it in this process. Without them: starts both sides alternately, each in its own process, and prints the
 // ratios.
 const int Steps = 4, Tokens = 64, Turns = 3;
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;

@@ -3,9 +3,7 @@ using Polymath.Text;
 
 namespace Polymath.Bench;
 
-/// <summary>
-/// How fast tokenizers encode: a file line by line, on one thread or several, with a cold start in the figure as a peer has it too.
-/// </summary>
+/// <summary>How fast tokenizers encode: a file line by line, on one thread or several, including a cold start, like its peer.</summary>
 static class TokenizerSpeed
 {
     private const int BatchLines = 1000;

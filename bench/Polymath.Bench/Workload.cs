@@ -5,7 +5,7 @@ using Polymath.Text;
 
 namespace Polymath.Bench;
 
-/// <summary>What is measured: a 135M-parameter Llama under LoRA, on rows as long as real instructions are.</summary>
+/// <summary>The workload: a 135M-parameter Llama with LoRA, on rows as long as real instructions.</summary>
 static class Workload
 {
     internal const int Vocabulary = 49152, RowsOfPass = 2, PassesOfStep = 4, Rank = 8;

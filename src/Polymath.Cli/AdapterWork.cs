@@ -7,19 +7,19 @@ using Polymath.Tuning;
 
 namespace Polymath.Cli;
 
-/// <summary>What the verbs that make something of an adapter have in common: the model, the place to write, the gate.</summary>
+/// <summary>The common parts of the verbs that write a result from an adapter: the model, the output folder, the gate.</summary>
 sealed class AdapterWork(string model = "The folder of the base model")
 {
     internal Argument<string> Model { get; } = new("model") { Description = model + HubUse.Or };
     internal Option<string> Output { get; } = new("--output") { Description = "The folder to write.", Required = true };
     internal Option<double> Gate { get; } = new("--gate")
     {
-        Description = "The largest divergence of a next token, in nats, between before and after; more is refused.",
+        Description = "The largest divergence of a next token, in nats, between the outputs before and after; a larger one is refused.",
         DefaultValueFactory = _ => MergeGate.DefaultLimit,
     };
     internal Option<string[]> Prompts { get; } = new("--prompt")
     {
-        Description = "A prompt that before and after are compared on; random tokens when left out.", DefaultValueFactory = _ => [],
+        Description = "A prompt for the comparison of before and after; random tokens when left out.", DefaultValueFactory = _ => [],
     };
     internal HubUse Hubs { get; } = new();
     internal AnyBase AnyBase { get; } = new();
@@ -44,9 +44,7 @@ sealed class AdapterWork(string model = "The folder of the base model")
         return Overwriting.Folder(parsed, target, mark);
     }
 
-    /// <summary>
-    /// The folder to write, if it is none of those that are read: an adapter that is made of another does not take its place.
-    /// </summary>
+    /// <summary>The folder to write. It must not be one of the folders that are read: a new adapter does not replace its source.</summary>
     internal string Apart(ParseResult parsed, IEnumerable<string> sources)
     {
         var target = parsed.GetRequiredValue(Output);
@@ -64,7 +62,7 @@ sealed class AdapterWork(string model = "The folder of the base model")
         var tokenizer = Tokenizer.Load(place);
         var prompts = texts.Select(text => tokenizer.Encode(text).ToArray()).ToList();
         if (prompts.FindIndex(prompt => prompt.Length == 0) is >= 0 and var empty)
-            throw new InputException($"--prompt '{texts[empty]}' has no token to compare on; write some words, or leave it out for random "
+            throw new InputException($"--prompt '{texts[empty]}' has no token to compare; write some words, or leave it out for random "
                 + "tokens.");
         return MergeGate.Open(model, prompts);
     }
@@ -73,7 +71,7 @@ sealed class AdapterWork(string model = "The folder of the base model")
         Console.WriteLine($"{target}: over {report.Prompts} prompts logits differ by at most {report.Logit:G3}, a next token by "
             + $"{report.Divergence:G3} nats.");
 
-    /// <summary>Writes an adapter that is made of others, and holds it against what it was made of.</summary>
+    /// <summary>Writes an adapter that is made from others, and compares it with them.</summary>
     internal void Write(
         ParseResult parsed,
         LanguageModel model,
@@ -87,7 +85,7 @@ sealed class AdapterWork(string model = "The folder of the base model")
         var target = Apart(parsed, [origin.Folder]);
         Stopping.Write(target, _ => AtomicFile.WriteFolder(target, inside =>
         {
-            // The layout the adapter was taught goes on with it.
+            // The layout that the adapter was trained with is copied with it.
             CompanionFiles.Copy(origin.Folder, inside);
             result.Save(inside, origin.Configuration, model);
             if (gate is null) return;

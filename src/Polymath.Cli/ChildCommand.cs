@@ -3,20 +3,20 @@ using System.Diagnostics;
 namespace Polymath.Cli;
 
 /// <summary>
-/// This program as a child process: a piece of work whose memory and time are its own. It is asked to stop by closing its input, so that it
-/// ends, too, when its parent is no more.
+/// This program as a child process, for work with its own memory and time. Closing its input asks it to stop, so it also ends when its
+/// parent ends.
 /// </summary>
 static class ChildCommand
 {
     /// <summary>Runs a command to its end.</summary>
     /// <param name="arguments">The command.</param>
-    /// <param name="log">The file that keeps what it says.</param>
-    /// <param name="stop">Asks it to stop; its state is saved then.</param>
-    /// <returns>The exit code, and the last that it said.</returns>
+    /// <param name="log">The file for its output.</param>
+    /// <param name="stop">Asks it to stop; it saves its state then.</param>
+    /// <returns>The exit code, and the end of its output.</returns>
     internal static (int Code, string Said) Run(IEnumerable<string> arguments, string log, CancellationToken stop)
     {
         var program = Environment.ProcessPath!;
-        // Under `dotnet FILE.dll` the file is named again; an executable of its own needs no name.
+        // Under `dotnet FILE.dll` the file must be named again; an executable needs no file name.
         var file = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(ChildCommand).Assembly.Location] : Array.Empty<string>();
         var start = new ProcessStartInfo(
             program, [.. file, .. arguments]) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
@@ -42,13 +42,13 @@ static class ChildCommand
         return (child.ExitCode, said.Length > 0 ? said : last);
     }
 
-    /// <summary>In the child: tells when the parent closes the input.</summary>
-    /// <param name="stop">What is done then.</param>
+    /// <summary>In the child: runs an action when the parent closes the input.</summary>
+    /// <param name="stop">The action.</param>
     internal static void WhenAbandoned(Action stop) => new Thread(() =>
     {
         while (Console.In.Read() >= 0)
         {
-            // What comes is of no interest, only that it ends.
+            // The input's content is ignored; only its end matters.
         }
         stop();
     }) { IsBackground = true }.Start();

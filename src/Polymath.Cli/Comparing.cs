@@ -10,17 +10,18 @@ using Polymath.Training.Reports;
 namespace Polymath.Cli;
 
 /// <summary>
-/// A comparison at work: the stages before once, then each candidate, a child process after the other. What is done is not done again.
+/// Runs a comparison: first the earlier stages once, then each candidate, one child process after the other. Finished parts are not run
+/// again.
 /// </summary>
-/// <param name="plan">What is compared.</param>
-/// <param name="reading">The recipe it is about.</param>
+/// <param name="plan">The plan.</param>
+/// <param name="reading">The recipe.</param>
 /// <param name="folder">The comparison's folder.</param>
-/// <param name="from">A run whose stages before are taken, or null.</param>
+/// <param name="from">A run whose earlier stages are used, or null.</param>
 sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder, string? from)
 {
     private const string Base = "base", Start = "start/";
 
-    // What is measured before depends on the model, the stage and the seed, and on no candidate.
+    // The measurements before the stage depend on the model, the stage and the seed, but not on the candidate.
     private string StartOf(int seed)
     {
         var start = plan.For(new Candidate(Start, seed, null, null), BaseModel());
@@ -31,9 +32,9 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
 
     private static string Measured(string run) => Path.Combine(run, "stages", "00-start", "report.json");
 
-    /// <summary>Does everything that is not done yet.</summary>
+    /// <summary>Runs all unfinished parts.</summary>
     /// <param name="command">The command for a part.</param>
-    /// <param name="stop">Asks for a stop; the same command goes on.</param>
+    /// <param name="stop">Requests a stop; the same command continues later.</param>
     internal ComparisonReport All(Func<string, IEnumerable<string>> command, CancellationToken stop)
     {
         var failed = new Dictionary<string, string>();
@@ -55,7 +56,7 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
             var known = File.Exists(Path.Combine(place, "report.json"));
             if (!known && !failed.ContainsKey(candidate.Name))
             {
-                // What all start from is measured once for a seed.
+                // The common starting model is measured once per seed.
                 if (!File.Exists(StartOf(candidate.Seed)))
                     Child(command(Start + candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
                 if (!failed.ContainsKey(candidate.Name))
@@ -70,7 +71,7 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
         return report;
     }
 
-    // What is done is not done again: it has to be what is asked for.
+    // A finished part is not run again, so it must have the requested settings.
     private void Fits(string part, Recipe wanted)
     {
         var file = Path.Combine(folder, part, "recipe.yaml");
@@ -83,7 +84,7 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
     {
         var (code, said) = ChildCommand.Run(command, Path.Combine(folder, "logs", name + ".txt"), stop);
         if (stop.IsCancellationRequested || code == Outcome.Interrupted)
-            throw new OperationCanceledException("Stopped; the state is saved. The same command goes on from there.");
+            throw new OperationCanceledException("Stopped; the state is saved. The same command continues from there.");
         if (code != Outcome.Done) fault(said.StartsWith("polymath: ", StringComparison.Ordinal) ? said["polymath: ".Length..] : said);
     }
 
@@ -102,13 +103,13 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
         if (stages.Count == 0)
             return from is null
                 ? null
-                : throw new InputException($"{plan.Stage.Name} is the recipe's first stage; there is nothing to take from {from}. Leave "
+                : throw new InputException($"{plan.Stage.Name} is the recipe's first stage; there is nothing to use from {from}. Leave "
                     + "--from out.");
         return Path.GetFullPath(TextModel.Locate(from ?? Path.Combine(folder, Base), stages[^1].Name));
     }
 
-    /// <summary>In a child: does one part.</summary>
-    /// <param name="part">The stages before, the start of a candidate, or a candidate.</param>
+    /// <summary>In a child: runs one part.</summary>
+    /// <param name="part">The earlier stages, the start of a candidate, or a candidate.</param>
     internal int Do(string part)
     {
         TorchRuntime.Load();
@@ -147,7 +148,7 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
             fresh: false,
             stopAfter: null,
             new Terminal());
-        // The terminal's own interrupt reaches the child, too: it waits for the parent's word.
+        // The terminal's interrupt reaches the child, too; the child ignores it and waits for the parent's request.
         using var interrupt = System.Runtime.InteropServices.PosixSignalRegistration.Create(
             System.Runtime.InteropServices.PosixSignal.SIGINT, signal => signal.Cancel = true);
         ChildCommand.WhenAbandoned(run.RequestStop);

@@ -3,7 +3,7 @@ using Polymath.Models.Decoding;
 
 namespace Polymath.Cli;
 
-/// <summary>Says when an answer ended because the model's context was full, which looks like an end of its own.</summary>
+/// <summary>Reports that an answer ended because the model's context was full; otherwise this looks like a normal end.</summary>
 static class ContextEnd
 {
     internal static void Tell(TextModel model, int prompt, int answer, SamplingSettings settings)

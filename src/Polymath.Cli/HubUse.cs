@@ -4,12 +4,12 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Cli;
 
-/// <summary>Takes what lies on a hub wherever a folder may be named; the same option for every verb that may fetch.</summary>
+/// <summary>Accepts a hub's address wherever a folder may be named; the same option for every verb that may download.</summary>
 sealed class HubUse
 {
     internal const string Or = ", or hf:ORG/NAME[@REVISION] (modelscope:) for one on a hub.";
 
-    private readonly Option<bool> offline = new("--offline") { Description = "Asks no hub: what lies on one is taken from the cache." };
+    private readonly Option<bool> offline = new("--offline") { Description = "Contacts no hub: files of hubs are read from the cache." };
     private readonly Terminal terminal = new(plain: Console.Error);
 
     internal void AddTo(Command command) => command.Add(offline);
@@ -20,17 +20,17 @@ sealed class HubUse
 
     internal string? Adapter(ParseResult parsed, string? place) => place is null ? null : Take(parsed, place, hub => hub.Adapter(place));
 
-    /// <summary>The hubs, for work that shows its own progress.</summary>
+    /// <summary>The hubs, for work with its own progress display.</summary>
     internal Hub Open(ParseResult parsed, Terminal shown, HubPins? pins = null) =>
         new(HubSettings.FromEnvironment(parsed.GetValue(offline)), pins, new Shown(shown));
 
-    /// <summary>Does work with the hubs whose progress is shown.</summary>
+    /// <summary>Runs work with the hubs and shows its progress.</summary>
     internal T Show<T>(ParseResult parsed, Func<Hub, T> work) => terminal.Show(() => work(Open(parsed, terminal)));
 
     private string Take(ParseResult parsed, string place, Func<Hub, string> take) =>
         Recipes.HubAddress.IsAddress(place) ? Show(parsed, take) : place;
 
-    /// <summary>Shows what a hub is asked for; whoever interrupts it keeps what has arrived.</summary>
+    /// <summary>Shows the requests to a hub; an interrupted download keeps what has arrived.</summary>
     private sealed class Shown(Terminal terminal) : HubWatch
     {
         public override IDisposable Begin(Action stop) => new Interruption(stop);
@@ -49,7 +49,7 @@ sealed class HubUse
         internal Interruption(Action stop) =>
             signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM }.Select(kind => PosixSignalRegistration.Create(kind, signal =>
             {
-                // Who asks twice does not want to wait.
+                // A second request stops at once.
                 signal.Cancel = !asked;
                 asked = true;
                 stop();

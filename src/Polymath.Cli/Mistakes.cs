@@ -5,15 +5,15 @@ using Polymath.Recipes;
 namespace Polymath.Cli;
 
 /// <summary>
-/// What is wrong with a command as it was typed, in the user's words: never a type's name, and the nearest word that was probably meant.
+/// Explains what is wrong with a typed command, in the user's terms: no type names, but the nearest word that was probably meant.
 /// </summary>
 static class Mistakes
 {
-    /// <summary>Tells every mistake once, and where to read on.</summary>
+    /// <summary>Prints every mistake once, and where to find help.</summary>
     internal static int Tell(ParseResult parsed)
     {
         List<string> mistakes = [.. Of(parsed).Distinct()];
-        // What is not known here is told in the library's words.
+        // Other mistakes have the library's own text.
         if (mistakes.Count == 0) mistakes = [.. parsed.Errors.Select(error => error.Message)];
         foreach (var text in mistakes) Console.Error.WriteLine($"polymath: {text}");
         Console.Error.WriteLine($"Type `{string.Join(' ', Outcome.Path(parsed.CommandResult).Prepend("polymath").Append("--help"))}` for "
@@ -28,7 +28,7 @@ static class Mistakes
         return [.. Strays(command, parsed.UnmatchedTokens), .. Missing(command, parsed), .. parsed.Errors.Select(Value).OfType<string>()];
     }
 
-    // Behind a mistyped verb nothing else can be judged.
+    // After a mistyped verb nothing else can be checked.
     private static string Verb(Command command, ParseResult parsed)
     {
         var path = string.Join(' ', Outcome.Path(parsed.CommandResult).Prepend("polymath"));
@@ -40,7 +40,7 @@ static class Mistakes
         return $"`{path}` has no command '{word}'; {Nearest.Hint(word, known, "commands")}{(Nearest.To(word, known) is null ? "." : "")}";
     }
 
-    // What follows an unknown option is taken for its value.
+    // The word after an unknown option is treated as its value.
     private static IEnumerable<string> Strays(Command command, IReadOnlyList<string> words) =>
         words.Where((word, i) => IsOption(word) || i == 0 || !IsOption(words[i - 1])).Select(word => Stray(command, word));
 

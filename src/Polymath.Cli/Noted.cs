@@ -4,20 +4,20 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Cli;
 
-/// <summary>Opens models and tells what was read otherwise than their folders seem to say.</summary>
+/// <summary>Opens models and prints notes where the reading differs from what their folders seem to say.</summary>
 static class Noted
 {
     /// <summary>Opens a model's folder; see <see cref="ModelFolder.Open"/>.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="allowed">Names of weights that the files may hold besides.</param>
+    /// <param name="allowed">Names of further weights that the files may have.</param>
     internal static LanguageModel Open(string folder, IReadOnlyCollection<string>? allowed = null) =>
         Tell(ModelFolder.Open(folder, allowed));
 
     /// <summary>Opens a model with a fresh head over labels; see <see cref="ModelFolder.OpenWithHead"/>.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="head">What the head is for, and the labels' names.</param>
+    /// <param name="head">The task of the head, and the labels' names.</param>
     /// <param name="seed">The seed of the head's weights.</param>
-    /// <param name="allowed">Names of weights that the files may hold besides.</param>
+    /// <param name="allowed">Names of further weights that the files may have.</param>
     internal static LanguageModel OpenWithHead(
         string folder,
         (LabelTask Task, IReadOnlyList<string> Labels) head,
@@ -32,8 +32,8 @@ static class Noted
 
     /// <summary>Opens a model with its tokenizer; see <see cref="TextModel.Open"/>.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="allowed">Names of weights that the files may hold besides.</param>
-    /// <param name="layout">Changes the layout of conversations; null leaves the folder's own.</param>
+    /// <param name="allowed">Names of further weights that the files may have.</param>
+    /// <param name="layout">Changes the layout of conversations; null keeps the folder's own.</param>
     internal static TextModel OpenText(
         string folder, IReadOnlyCollection<string>? allowed, Func<TextContract, TextContract>? layout = null)
     {
@@ -42,8 +42,8 @@ static class Noted
         return text;
     }
 
-    /// <summary>Writes one remark beside the output.</summary>
-    /// <param name="text">The remark.</param>
+    /// <summary>Writes one note to the error output.</summary>
+    /// <param name="text">The note.</param>
     internal static void Tell(string text) => Console.Error.WriteLine("polymath: " + text);
 
     private static LanguageModel Tell(LanguageModel model)

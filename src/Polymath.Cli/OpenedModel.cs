@@ -9,24 +9,24 @@ using Polymath.Tuning;
 
 namespace Polymath.Cli;
 
-/// <summary>Which model a verb talks to: a folder, a run's stage, an adapter on it; the same options for every verb.</summary>
-/// <param name="named">Whether several adapters may be given by names, for rows or messages that choose among them.</param>
+/// <summary>The model that a verb uses: a folder, a run's stage, an adapter on it; the same options for every verb.</summary>
+/// <param name="named">Whether several adapters may be given by name, for rows or messages that choose among them.</param>
 sealed class ModelChoice(bool named = false)
 {
     private readonly Argument<string> folder = new("folder") { Description = "A run's folder or a model's" + HubUse.Or };
     private readonly Option<string?> stage = new("--stage") { Description = "A run's stage; the last finished one when left out." };
     private readonly Option<string?> adapter = new("--adapter")
     {
-        Description = "An adapter's folder or its address on a hub, put on the model. A stage that kept its adapter apart brings its own.",
+        Description = "An adapter's folder or its address on a hub, put on the model. A stage that kept its adapter apart has its own.",
     };
 
     private readonly Option<string[]> adapters = new("--adapters")
     {
-        Description = "Several adapters by names of their own, NAME=FOLDER, put on the one model side by side; may be given several times.",
+        Description = "Several adapters by name, NAME=FOLDER, attached to the one model together; may be given several times.",
         AllowMultipleArgumentsPerToken = true,
     };
 
-    private readonly Option<BasePrecision?> precision = new("--base") { Description = "How the model's linear maps are held: float32, "
+    private readonly Option<BasePrecision?> precision = new("--base") { Description = "How the model's linear maps are stored: float32, "
         + "bfloat16, float16, int8 or nf4; as in the files when left out. Fewer bits take less memory and round the weights." };
 
     private readonly AllowedWeights allowed = new();
@@ -49,19 +49,19 @@ sealed class ModelChoice(bool named = false)
 
     internal string Folder(ParseResult parsed) => parsed.GetRequiredValue(folder);
 
-    /// <summary>Opens the model and what is put on it.</summary>
+    /// <summary>Opens the model and its adapters.</summary>
     /// <param name="parsed">The command line.</param>
-    /// <param name="choosing">Whether who uses it chooses among adapters that have rows of their own.</param>
-    /// <param name="template">Which chat template is used; null for the model's own.</param>
+    /// <param name="choosing">Whether the caller chooses among adapters that have their own rows.</param>
+    /// <param name="template">The chat template; null for the model's own.</param>
     internal OpenedModel Open(ParseResult parsed, bool choosing = false, TemplateChoice? template = null)
     {
         var several = named ? Named(parsed) : [];
         if (several.Count > 0 && parsed.GetValue(adapter) is not null)
-            throw new InputException("--adapter puts one adapter on the model for all, --adapters several to choose from. Give one of the "
+            throw new InputException("--adapter attaches one adapter for all, --adapters several to choose from. Give one of the "
                 + "two options.");
         if (several.Count > 0 && !choosing)
-            throw new InputException("--adapters gives adapters that rows choose from; there is one prompt. Give the one adapter with "
-                + "--adapter FOLDER, or rows that name theirs with --input FILE.");
+            throw new InputException("--adapters gives adapters that rows choose from, but there is only one prompt. Give the one "
+                + "adapter with --adapter FOLDER, or rows that name theirs with --input FILE.");
         TorchRuntime.Load();
         return OpenedModel.Open(
             TextModel.Locate(hubs.Model(parsed, parsed.GetRequiredValue(folder)), parsed.GetValue(stage)),
@@ -79,12 +79,14 @@ sealed class ModelChoice(bool named = false)
             : throw new InputException($"--adapters has '{text}'; write NAME=FOLDER, such as german=adapters/german."))];
 }
 
-/// <summary>The option that lets files hold weights that the model does not need; the same for every verb that opens a model.</summary>
+/// <summary>
+/// The option that allows files to have weights that the model does not need; the same for every verb that opens a model.
+/// </summary>
 sealed class AllowedWeights
 {
     private readonly Option<string[]> allow = new("--allow")
     {
-        Description = "Names of weights that the files may hold and the model does not need; the message that refuses them names them.",
+        Description = "Names of weights in the files that the model does not need; the message that refuses such weights names them.",
         AllowMultipleArgumentsPerToken = true,
     };
 
@@ -94,19 +96,19 @@ sealed class AllowedWeights
 }
 
 /// <summary>
-/// The option that puts an adapter on another model than the one it was made for; the same for every verb that takes an adapter.
+/// The option that attaches an adapter to another model than the one it was trained on; the same for every verb with an adapter.
 /// </summary>
 sealed class AnyBase
 {
     private readonly Option<bool> any =
-        new("--any-base") { Description = "Puts the adapter on the model even where its file says that it was made for another." };
+        new("--any-base") { Description = "Attaches the adapter to the model even when its file says that it was trained on another." };
 
     internal void AddTo(Command command) => command.Add(any);
 
     internal bool Read(ParseResult parsed) => parsed.GetValue(any);
 }
 
-/// <summary>A model and the adapters on it, opened together.</summary>
+/// <summary>A model with its adapters, opened together.</summary>
 sealed class OpenedModel : IDisposable
 {
     private readonly AttachedAdapters? adapters;
@@ -114,7 +116,7 @@ sealed class OpenedModel : IDisposable
     private OpenedModel(TextModel text, string place, AttachedAdapters? adapters, NamedAdapters? named) =>
         (Text, Place, this.adapters, Named) = (text, place, adapters, named);
 
-    /// <summary>The adapters to choose from; null where there are none.</summary>
+    /// <summary>The adapters to choose from; null when there are none.</summary>
     internal NamedAdapters? Named { get; }
 
     /// <summary>The model.</summary>
@@ -125,13 +127,13 @@ sealed class OpenedModel : IDisposable
 
     /// <summary>Opens a model's folder.</summary>
     /// <param name="place">The folder.</param>
-    /// <param name="adapter">The adapter that is put on it for all; the stage's own when left out.</param>
-    /// <param name="allowed">Names of weights that the files may hold besides.</param>
-    /// <param name="precision">How the maps are held.</param>
-    /// <param name="anyBase">Whether adapters are put on another model than theirs.</param>
-    /// <param name="named">Adapters to choose from, or none, where who uses the model chooses: those of a stage that routed its rows are
-    /// among them then. Null where nobody chooses.</param>
-    /// <param name="layout">Changes the layout of conversations; null leaves the model's own.</param>
+    /// <param name="adapter">The adapter that is attached for all; the stage's own when left out.</param>
+    /// <param name="allowed">Names of further weights that the files may have.</param>
+    /// <param name="precision">How the maps are stored.</param>
+    /// <param name="anyBase">Whether adapters may be attached to another model than theirs.</param>
+    /// <param name="named">Adapters to choose from, or an empty list, when the caller chooses; a stage that routed its rows adds its
+    /// adapters. Null when there is no choice.</param>
+    /// <param name="layout">Changes the layout of conversations; null keeps the model's own.</param>
     internal static OpenedModel Open(
         string place,
         string? adapter,
@@ -159,7 +161,7 @@ sealed class OpenedModel : IDisposable
         }
     }
 
-    // A stage that did not merge its adapter says so in its report.
+    // The report of a stage says whether its adapter was merged.
     private static string? OwnAdapter(string place)
     {
         var stage = Path.GetDirectoryName(Path.GetFullPath(place))!;

@@ -3,14 +3,13 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli;
 
-/// <summary>How a command ends: an exit code, and one message where something is wrong.</summary>
+/// <summary>How a command ends: an exit code, and one message when something is wrong.</summary>
 static class Outcome
 {
     internal const int Done = 0, Failed = 1, BadInput = 2, Interrupted = 130;
 
     /// <summary>
-    /// Runs a command and turns what it throws into a message and an exit code. A user never sees a stack trace unless POLYMATH_TRACE is
-    /// set.
+    /// Runs a command and turns exceptions into a message and an exit code. A user sees a stack trace only when POLYMATH_TRACE is set.
     /// </summary>
     internal static int Of(Func<int> command)
     {
@@ -38,12 +37,12 @@ static class Outcome
         catch (OutOfMemoryException e)
         {
             return Tell(
-                new RunFailedException("The memory is not enough. Lower batch.tokens or batch.microTokens, or take a smaller model.", e),
+                new RunFailedException("There is not enough memory. Lower batch.tokens or batch.microTokens, or use a smaller model.", e),
                 Failed);
         }
         catch (Exception e)
         {
-            // The first line of a libtorch fault says what; the rest is its own stack.
+            // The first line of a libtorch fault is the message; the rest is its own stack.
             return Tell(
                 new RunFailedException(
                     $"Unexpected: {e.Message.Split('\n')[0]} ({e.GetType().Name}). Set POLYMATH_TRACE=1 and run again to see where; please "

@@ -4,7 +4,7 @@ using Polymath.Cli;
 
 Console.OutputEncoding = System.Text.Encoding.UTF8;
 var groups = VerbGroups.Make();
-// A root of our own: the library's takes its name in the help from the program's file.
+// Our own root command: the library's root shows the program's file name in the help.
 var root = new Command(
     "polymath",
     "Polymath: a language model's whole education, from one recipe.") { new HelpOption(), new VersionOption() };
@@ -14,7 +14,7 @@ if (args.Length == 0)
 {
     Console.WriteLine("Polymath: a language model's whole education, from one recipe.");
     Console.WriteLine("  polymath run recipes/tang.yaml --small   trains a small model in under two minutes");
-    Console.WriteLine("  polymath recipes                         what is shipped");
+    Console.WriteLine("  polymath recipes                         lists the shipped recipes");
     Console.WriteLine("  polymath doctor                          what this machine has, and what is missing");
     Console.WriteLine("  polymath --help                          every command");
     return Outcome.Done;

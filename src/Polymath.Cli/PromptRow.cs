@@ -4,21 +4,21 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli;
 
-/// <summary>A row of a file that a model answers.</summary>
-/// <param name="Prompt">What is to be answered.</param>
-/// <param name="Adapters">The names of the adapters that answer it; none for the base.</param>
-/// <param name="Fields">The row as it was read.</param>
+/// <summary>A row of an input file.</summary>
+/// <param name="Prompt">The text to be answered.</param>
+/// <param name="Adapters">The names of the adapters that answer it; empty for the base.</param>
+/// <param name="Fields">The row's fields.</param>
 /// <param name="Place">Its file and line.</param>
 sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObject Fields, string Place)
 {
-    /// <summary>Reads the rows of a file, one JSON object a line.</summary>
+    /// <summary>Reads the rows of a file, one JSON object per line.</summary>
     /// <param name="file">The file; <c>-</c> for standard input.</param>
-    /// <param name="field">The field that holds what is to be answered.</param>
-    /// <exception cref="InputException">It is not there, or a line is no such object.</exception>
+    /// <param name="field">The field with the text to be answered.</param>
+    /// <exception cref="InputException">The file is missing, or a line is not such an object.</exception>
     internal static IReadOnlyList<PromptRow> Read(string file, string field)
     {
         if (file != "-" && !File.Exists(file))
-            throw new InputException($"--input is {file}, and there is no such file. Name one with an object such as {Sample(field)} on "
+            throw new InputException($"--input is {file}, but there is no such file. Name one with an object such as {Sample(field)} on "
                 + "each line, or - for standard input.");
         var lines = file == "-" ? Console.In.ReadToEnd().Split('\n') : File.ReadAllLines(file);
         List<PromptRow> rows = [.. lines.Select((line, i) => (Line: line.Trim(), Number: i + 1))
@@ -39,12 +39,12 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
         }
         catch (JsonException e)
         {
-            throw new InputException($"{place}: no JSON: {e.Message} Write an object such as {Sample(field)}.", e);
+            throw new InputException($"{place}: this is not JSON: {e.Message} Write an object such as {Sample(field)}.", e);
         }
         if (fields?[field] is not JsonValue value || !value.TryGetValue<string>(out var prompt) || prompt.Length == 0)
         {
             var sample = field == "prompt"
-                ? "{\"prompt\": \"...\", \"adapter\": \"german\"}; adapter is needed where several are to choose from"
+                ? "{\"prompt\": \"...\", \"adapter\": \"german\"}; adapter is needed when there are several to choose from"
                 : Sample(field);
             throw new InputException($"{place}: there is no {field}. Write an object such as {sample}.");
         }
@@ -62,9 +62,9 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
         _ => throw new InputException($"{place}: adapter is {node.ToJsonString()}; write a name, a list of names, or null for the base."),
     };
 
-    /// <summary>The row with what came of it.</summary>
-    /// <param name="key">What it is called.</param>
-    /// <param name="answer">What came of it.</param>
+    /// <summary>The row with its result.</summary>
+    /// <param name="key">The result's key.</param>
+    /// <param name="answer">The result.</param>
     internal JsonObject With(string key, JsonObject answer)
     {
         var whole = (JsonObject)Fields.DeepClone();

@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Cli;
 
 /// <summary>
-/// What is said of a source's rows on the command line, as a recipe says it; the same options for every verb that reads a source.
+/// The settings of a source's rows on the command line, as in a recipe; the same options for every verb that reads a source.
 /// </summary>
 sealed class ReadingChoice
 {
@@ -12,13 +12,13 @@ sealed class ReadingChoice
 
     private readonly Option<FileFormat?> format = new("--format")
     {
-        Description = "The format of the files, where their names do not tell it: txt, jsonl, json, csv, parquet or arrow.",
+        Description = "The format of the files, when their names do not show it: txt, jsonl, json, csv, parquet or arrow.",
     };
 
     private readonly Option<string[]> field = new("--field")
     {
         Description =
-            "Where a column of the shape lies, NAME=COLUMN, such as answer=reply or messages.role=speaker; may be given several times.",
+            "The column of a field of the shape, NAME=COLUMN, such as answer=reply or messages.role=speaker; may be given several times.",
     };
 
     private readonly Option<string[]> role = new("--role")
@@ -28,7 +28,7 @@ sealed class ReadingChoice
 
     private readonly Option<string[]> ignore = new("--ignore")
     {
-        Description = "Columns, keys and roles of messages, and types of content that are left out, such as images.",
+        Description = "What is left out: columns, keys and roles of messages, and types of content, such as images.",
         AllowMultipleArgumentsPerToken = true,
     };
 
@@ -41,7 +41,7 @@ sealed class ReadingChoice
         command.Add(ignore);
     }
 
-    /// <summary>A source as a recipe would declare it.</summary>
+    /// <summary>The source in the form of a recipe's.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="source">Its files.</param>
     /// <exception cref="InputException">An option is not a pair of names.</exception>
@@ -51,7 +51,7 @@ sealed class ReadingChoice
         var roles = Pairs(parsed, role);
         var ignored = (parsed.GetValue(ignore) ?? []).SelectMany(Words.List).ToList();
         foreach (var meant in roles.Values.Where(meant => !ShapeFields.Roles.Contains(meant)))
-            throw new InputException($"--role has '{meant}', which is no role. {Nearest.Hint(meant, [.. ShapeFields.Roles], "roles")}.");
+            throw new InputException($"--role has '{meant}', which is not a role. {Nearest.Hint(meant, [.. ShapeFields.Roles], "roles")}.");
         foreach (var name in fields.Keys.Where(name => !ShapeFields.Names.Contains(name)))
             throw new InputException($"--field has '{name}', which no shape has. "
                 + $"{Nearest.Hint(name, [.. ShapeFields.Names], "columns of shapes")}.");

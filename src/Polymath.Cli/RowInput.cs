@@ -3,10 +3,10 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli;
 
-/// <summary>Takes a file of rows in place of one text; the same options for every verb that answers both.</summary>
+/// <summary>Reads a file of rows instead of one text; the same options for every verb that answers both.</summary>
 /// <param name="field">The field of a row that is answered.</param>
-/// <param name="sample">A row as it may be written.</param>
-/// <param name="came">What a row comes back with.</param>
+/// <param name="sample">A sample row.</param>
+/// <param name="came">The result that is added to a row.</param>
 sealed class RowInput(string field, string sample, string came)
 {
     private readonly Option<string?> input = new("--input")
@@ -14,7 +14,7 @@ sealed class RowInput(string field, string sample, string came)
         Description = $"A file with a JSON object on each line, {sample}: each is printed again with {came}. - reads standard input.",
     };
     private readonly Option<int> rows =
-        new("--rows") { Description = "How many rows of --input are read side by side.", DefaultValueFactory = _ => 16 };
+        new("--rows") { Description = "How many rows of --input are processed at once.", DefaultValueFactory = _ => 16 };
 
     internal void AddTo(Command command)
     {
@@ -22,7 +22,7 @@ sealed class RowInput(string field, string sample, string came)
         command.Add(rows);
     }
 
-    /// <summary>The rows and how many are read side by side; null where there is one text.</summary>
+    /// <summary>The rows and how many are processed at once; null when there is one text.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="one">The option for one text.</param>
     /// <exception cref="InputException">The options contradict each other, or the file cannot be read.</exception>
@@ -31,15 +31,15 @@ sealed class RowInput(string field, string sample, string came)
         var atOnce = parsed.GetValue(rows);
         if (parsed.GetValue(input) is not { } file)
             return parsed.GetResult(rows) is { Implicit: false }
-                ? throw new InputException($"--rows is how many rows of --input are read side by side; there is one {field}. Leave it out, "
-                    + "or give --input FILE.")
+                ? throw new InputException($"--rows is how many rows of --input are processed at once, but there is one {field}. Leave "
+                    + "it out, or give --input FILE.")
                 : null;
         if (parsed.GetValue(one) is not null)
             throw new InputException($"--{field} is one {field}, --input a file of them. Give one of the two options.");
         return atOnce >= 1 ? (PromptRow.Read(file, field), atOnce) : throw new InputException($"--rows is {atOnce}; it must be 1 or more.");
     }
 
-    /// <summary>The one text: the option's, or what stands on standard input.</summary>
+    /// <summary>The one text, from the option or from standard input.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="one">The option.</param>
     /// <exception cref="InputException">It is empty.</exception>

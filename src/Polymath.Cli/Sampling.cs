@@ -7,7 +7,7 @@ namespace Polymath.Cli;
 sealed class Sampling
 {
     private readonly Option<double> temperature =
-        new("--temperature") { Description = "0 takes the most probable token.", DefaultValueFactory = _ => 0.8 };
+        new("--temperature") { Description = "0 chooses the most probable token.", DefaultValueFactory = _ => 0.8 };
     private readonly Option<double> topP = new("--top-p")
     {
         Description = "Only the most probable tokens that together reach this probability.", DefaultValueFactory = _ => 1,
@@ -18,23 +18,24 @@ sealed class Sampling
         new("--max-new-tokens") { Description = "The most tokens of an answer.", DefaultValueFactory = _ => 128 };
     private readonly Option<double> minP = new("--min-p")
     {
-        Description = "Only tokens at least this share as probable as the most probable one.", DefaultValueFactory = _ => 0,
+        Description = "Only tokens with at least this share of the most probable token's probability.", DefaultValueFactory = _ => 0,
     };
     private readonly Option<double> repetition = new("--repetition-penalty")
     {
-        Description = "Above 1: what was said before, also in the prompt, becomes less probable.", DefaultValueFactory = _ => 1,
+        Description = "Above 1: tokens that occurred before, also in the prompt, become less probable.", DefaultValueFactory = _ => 1,
     };
     private readonly Option<double> presence = new("--presence-penalty")
     {
-        Description = "Above 0: what the answer has said becomes less probable.", DefaultValueFactory = _ => 0,
+        Description = "Above 0: tokens that are already in the answer become less probable.", DefaultValueFactory = _ => 0,
     };
     private readonly Option<int> beams = new("--beams")
     {
-        Description = "Follows several answers side by side and gives the likeliest; nothing is drawn.", DefaultValueFactory = _ => 1,
+        Description = "Beam search: the number of beams, of which the most likely is returned; nothing is sampled.",
+        DefaultValueFactory = _ => 1,
     };
     private readonly Option<string[]> stop =
         new("--stop") { Description = "A text that ends the answer; may be given several times.", DefaultValueFactory = _ => [] };
-    private readonly Option<long?> seed = new("--seed") { Description = "The seed; another one each time when left out." };
+    private readonly Option<long?> seed = new("--seed") { Description = "The seed; a new one each time when left out." };
 
     internal void AddTo(Command command)
     {

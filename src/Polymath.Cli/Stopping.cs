@@ -3,20 +3,20 @@ using System.Runtime.InteropServices;
 namespace Polymath.Cli;
 
 /// <summary>
-/// Lets a user stop a verb that writes: nothing half written stays behind, since a model's files are large and their temporary names
+/// Lets a user stop a verb that writes. Incomplete files are removed, because a model's files are large and their temporary names are
 /// hidden.
 /// </summary>
 static class Stopping
 {
     /// <summary>Writes a file or a folder that appears whole or not at all.</summary>
-    /// <param name="place">What is written.</param>
-    /// <param name="write">Writes it, and gives up when it is asked to.</param>
+    /// <param name="place">The file or folder.</param>
+    /// <param name="write">Writes it, and stops when asked to.</param>
     internal static void Write(string place, Action<CancellationToken> write)
     {
         using var stop = new CancellationTokenSource();
         void Ask(PosixSignalContext signal)
         {
-            // Who asks twice does not want to wait.
+            // A second request stops at once.
             signal.Cancel = !stop.IsCancellationRequested;
             stop.Cancel();
         }

@@ -10,7 +10,7 @@ static class Summary
 
     internal static void Write(RunReport report, string folder)
     {
-        // A pipe has no width of its own; tables must not be folded for it.
+        // A pipe has no width, so tables must not be folded for it.
         if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = PipeWidth;
         var stages = new Table().Title("Stages").AddColumn("stage").AddColumn("method");
         foreach (var name in new[] { "steps", "seconds", "tokens/s", "trained", "of", "first loss", "last loss" })
@@ -32,21 +32,21 @@ static class Summary
                 ]);
             AnsiConsole.Write(abilities);
             foreach (var stage in report.Stages.Where(stage => stage.Unmerged))
-                Console.WriteLine($"* with the delta of {stage.Name}, which stays apart: later stages start from the model without it. To "
-                    + $"use it: {stage.Use()}");
+                Console.WriteLine($"* with the delta of {stage.Name}, which is kept apart: later stages start from the model without it. "
+                    + $"To use it: {stage.Use()}");
         }
         List<string> beside =
         [
             .. report.UnigramPerplexity is { } unigram ? [$"unigram perplexity {unigram:F1}"] : Array.Empty<string>(),
             .. (report.Baselines ?? new Dictionary<string, double>()).Select(pair => $"{pair.Key} {pair.Value:P1}"),
         ];
-        if (beside.Count > 0) Console.WriteLine($"Beside it: {string.Join("; ", beside)}");
+        if (beside.Count > 0) Console.WriteLine($"Baselines: {string.Join("; ", beside)}");
         foreach (var sample in report.Samples.Reverse()
             .Where(sample => sample.Prompt.Length > 0).DistinctBy(sample => sample.Prompt).Take(3))
             Console.WriteLine($"\n{sample.Prompt}\n{sample.Answer}");
         Console.WriteLine("\nWhat to try next:");
         foreach (var next in report.Next) Console.WriteLine($"  - {next}");
-        // A prompt's labels are words of a model that still talks; a head's are not.
+        // With a prompt's labels, the model can still generate; with a head over labels, it cannot.
         var labels = report.Stages.Count > 0 && report.Stages[^1] is { Kind: "task" } last
             && !last.Method.StartsWith("prompt", StringComparison.Ordinal);
         Console.WriteLine($"\nReport: {Path.Combine(folder, "report.html")}    "

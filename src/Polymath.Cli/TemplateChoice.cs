@@ -5,9 +5,7 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Cli;
 
-/// <summary>
-/// Which chat template is used and what it is told besides the conversation; the same options for every verb that lays out conversations.
-/// </summary>
+/// <summary>The chat template and its variables; the same options for every verb that renders conversations.</summary>
 sealed class TemplateChoice
 {
     private readonly Option<string?> template = new("--template")
@@ -27,7 +25,7 @@ sealed class TemplateChoice
         command.Add(set);
     }
 
-    /// <summary>The layout with what was chosen.</summary>
+    /// <summary>The layout with the chosen template and variables.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="contract">The model's layout.</param>
     /// <exception cref="InputException">There is no such template, or a variable has no name.</exception>

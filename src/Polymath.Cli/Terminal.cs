@@ -4,9 +4,9 @@ using Spectre.Console;
 
 namespace Polymath.Cli;
 
-/// <summary>Shows a run: live bars with rate and time left on a terminal, plain lines where the output is piped.</summary>
+/// <summary>Shows a run: live bars with speed and remaining time on a terminal, plain lines when the output is piped.</summary>
 /// <param name="quiet">Whether nothing is shown.</param>
-/// <param name="plain">Where plain lines go; standard output when left out.</param>
+/// <param name="plain">The output of plain lines; standard output when left out.</param>
 sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserver
 {
     private static readonly TimeSpan linesApart = TimeSpan.FromSeconds(10);
@@ -19,7 +19,7 @@ sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserve
     private int done;
     private long started;
 
-    /// <summary>Does work whose progress is shown.</summary>
+    /// <summary>Runs work and shows its progress.</summary>
     internal T Show<T>(Func<T> work) => !live
         ? work()
         : AnsiConsole.Progress()
@@ -61,7 +61,7 @@ sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserve
         int done)
     {
         (stage, this.done, started) = (name, done, Stopwatch.GetTimestamp());
-        Line($"{name} ({kind}): {steps:N0} steps, {trainable:N0} parameters trained{(done > 0 ? $", going on after step {done:N0}" : "")}");
+        Line($"{name} ({kind}): {steps:N0} steps, {trainable:N0} parameters trained{(done > 0 ? $", resumed after step {done:N0}" : "")}");
     }
 
     public override void StepDone(StepReport report, int steps, double tokensPerSecond)
@@ -86,7 +86,7 @@ sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserve
                 + $"{string.Join("  ", values.Select(pair => $"{pair.Key} {pair.Value:G4}"))}");
     }
 
-    // One bar at a time: another activity takes the place of the one before.
+    // One bar at a time: a new activity replaces the one before.
     private void Draw(string activity, long done, long total, string text)
     {
         if (bar is null || activity != this.activity)

@@ -3,7 +3,7 @@ using Polymath.Cli.Verbs;
 
 namespace Polymath.Cli;
 
-/// <summary>The verbs in the order in which one needs them: train, look, use, files.</summary>
+/// <summary>The verbs in the order of use: train, look, use, files.</summary>
 static class VerbGroups
 {
     private const int Column = 12;
@@ -23,7 +23,7 @@ static class VerbGroups
     {
         Console.WriteLine("Polymath: a language model's whole education, from one recipe.");
         Console.WriteLine();
-        Console.WriteLine("Usage: polymath VERB [options]      polymath VERB --help tells a verb's options");
+        Console.WriteLine("Usage: polymath VERB [options]      polymath VERB --help shows a verb's options");
         foreach (var (title, verbs) in groups)
         {
             Console.WriteLine();

@@ -2,7 +2,7 @@ using Spectre.Console;
 
 namespace Polymath.Cli;
 
-/// <summary>Tables that a pipe does not fold: it has no width of its own.</summary>
+/// <summary>Tables that are not folded in a pipe, which has no width.</summary>
 static class Wide
 {
     private const int PipeWidth = 200;

@@ -3,8 +3,7 @@ using static TorchSharp.torch;
 namespace Polymath.Distributed;
 
 /// <summary>
-/// The processes that train one model together. One code path serves one process and many: everything that must be summed goes through
-/// here.
+/// The processes that train one model together. One process and many use the same code: all sums over processes are computed here.
 /// </summary>
 public abstract class Peers : IDisposable
 {
@@ -22,21 +21,21 @@ public abstract class Peers : IDisposable
     /// <param name="numbers">The numbers.</param>
     public abstract void Sum(Span<double> numbers);
 
-    /// <summary>Frees what connects the processes.</summary>
+    /// <summary>Frees the connection of the processes.</summary>
     public void Dispose()
     {
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Frees what connects the processes.</summary>
+    /// <summary>Frees the connection of the processes.</summary>
     /// <param name="disposing">Always true: there is no finalizer.</param>
     protected virtual void Dispose(bool disposing)
     {
     }
 }
 
-/// <summary>A single process: sums are what they are.</summary>
+/// <summary>A single process: sums do not change.</summary>
 public sealed class Solo : Peers
 {
     /// <inheritdoc/>

@@ -4,32 +4,32 @@ using Polymath.Recipes;
 
 namespace Polymath.Models;
 
-/// <summary>A folder that holds an adapter and no model: PEFT's <c>adapter_config.json</c> without a <c>config.json</c>.</summary>
+/// <summary>A folder with an adapter but no model: PEFT's <c>adapter_config.json</c> without a <c>config.json</c>.</summary>
 public static class AdapterFolder
 {
     /// <summary>The file of an adapter's settings.</summary>
     public const string Settings = "adapter_config.json";
 
-    /// <summary>Whether a folder is an adapter's and no model's.</summary>
+    /// <summary>Whether a folder is an adapter's and not a model's.</summary>
     /// <param name="folder">The folder.</param>
     public static bool Is(string folder) =>
         File.Exists(Path.Combine(folder, Settings)) && !File.Exists(Path.Combine(folder, "config.json"));
 
-    /// <summary>Refuses an adapter where a model is asked for, and says how the two are given.</summary>
+    /// <summary>Refuses an adapter where a model is needed, and says how to name both.</summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="InputException">The folder is an adapter's.</exception>
     public static void Refuse(string folder)
     {
         if (!Is(folder)) return;
         var name = Base(folder);
-        var origin = name is null ? "It does not say which model it was made for" : $"It was made for {name}";
+        var origin = name is null ? "It does not say on which model it was trained" : $"It was trained on {name}";
         var shown = name ?? "MODEL";
-        throw new InputException($"{folder} is an adapter ({Settings}) and no model. {origin}. Give that model in its place and the"
-            + $" adapter beside it: {shown} --adapter {folder}."
-            + $" A verb without --adapter takes the two as one model: polymath adapter merge {shown} --adapter {folder} --output DIR.");
+        throw new InputException($"{folder} is an adapter ({Settings}), not a model. {origin}. Name that model instead and the"
+            + $" adapter next to it: {shown} --adapter {folder}."
+            + $" For a verb without --adapter, merge the two: polymath adapter merge {shown} --adapter {folder} --output DIR.");
     }
 
-    /// <summary>The model that an adapter says it was made for, as it can be typed; null where it says none.</summary>
+    /// <summary>The model that an adapter was trained on, in a form that can be typed; null when its settings do not name one.</summary>
     /// <param name="folder">The adapter's folder.</param>
     public static string? Base(string folder)
     {
@@ -42,7 +42,7 @@ public static class AdapterFolder
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException or InvalidOperationException)
         {
-            // Damaged settings name no model; who uses the adapter is told what is wrong with them.
+            // Damaged settings name no model; the fault is reported when the adapter is used.
             return null;
         }
     }

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>
-/// Rows of tokens laid end to end, without padding: the only border from ints to tensors. Targets are shifted here, once: the state at
-/// place p foretells the token at p + 1.
+/// Rows of tokens, packed end to end without padding. Only this class turns token ids into tensors. Targets are shifted here, once: the
+/// state at place p predicts the token at p + 1.
 /// </summary>
 public sealed class Batch : IDisposable
 {
@@ -23,10 +23,12 @@ public sealed class Batch : IDisposable
     /// <summary>The tokens.</summary>
     public int[] TokenIds { get; }
 
-    /// <summary>For an encoder, which of two texts each token belongs to; null: the first.</summary>
+    /// <summary>For an encoder, the text (of two) that each token belongs to; null means the first.</summary>
     public int[]? TokenTypes { get; init; }
 
-    /// <summary>For an encoder-decoder, what the encoder reads; as many rows, or null when it was read before.</summary>
+    /// <summary>
+    /// For an encoder-decoder, the encoder's rows, as many as the decoder's; null when the encoder has already read them.
+    /// </summary>
     public Batch? Source { get; private init; }
 
     /// <summary>Row r is the tokens Offsets[r] to Offsets[r + 1].</summary>
@@ -38,13 +40,13 @@ public sealed class Batch : IDisposable
     /// <summary>The tokens [tokens], 64-bit.</summary>
     public Tensor Ids { get; }
 
-    /// <summary>The prompt whose keys and values stand in for those of the batch's virtual tokens, or null.</summary>
+    /// <summary>The prompt whose keys and values replace those of the batch's virtual tokens, or null.</summary>
     public SoftPrompt? Prompt { get; private set; }
 
-    /// <summary>Where the virtual tokens stand [rows·length], 64-bit.</summary>
+    /// <summary>The places of the virtual tokens [rows·length], 64-bit.</summary>
     public Tensor? VirtualPlaces { get; private set; }
 
-    /// <summary>Says whose virtual tokens the rows begin with.</summary>
+    /// <summary>Sets the prompt whose virtual tokens the rows begin with.</summary>
     /// <param name="prompt">The prompt.</param>
     /// <param name="vocabulary">The number of the first virtual token.</param>
     internal void Give(SoftPrompt prompt, int vocabulary)
@@ -55,7 +57,7 @@ public sealed class Batch : IDisposable
             tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary).Select(i => (long)i).ToArray()));
     }
 
-    /// <summary>For each row the name of the source it was read from, where that is known.</summary>
+    /// <summary>For each row, the name of its source, if known.</summary>
     public IReadOnlyList<string?>? Data { get; private set; }
 
     /// <summary>The number of rows.</summary>
@@ -76,10 +78,10 @@ public sealed class Batch : IDisposable
     /// <summary>The targets' weights in the loss [targets].</summary>
     public Tensor Weights { get; private set; } = null!;
 
-    /// <summary>Σ of the targets' weights: what a summed loss is divided by.</summary>
+    /// <summary>Σ of the targets' weights; a summed loss is divided by it.</summary>
     public double TargetCount { get; private set; }
 
-    /// <summary>For each target, the row it stands in.</summary>
+    /// <summary>For each target, its row.</summary>
     public int[] TargetRows { get; private set; } = [];
 
     /// <summary>A batch for training or scoring.</summary>
@@ -91,7 +93,8 @@ public sealed class Batch : IDisposable
     }
 
     /// <summary>
-    /// A batch for an encoder-decoder: the encoder reads the sources, each row's targets are foretold from what stands before them.
+    /// A batch for an encoder-decoder: the encoder reads the sources, and the decoder predicts each row's targets from the tokens before
+    /// them.
     /// </summary>
     /// <param name="sources">The encoder's rows.</param>
     /// <param name="rows">The decoder's rows; each begins with the token that starts an answer.</param>
@@ -102,9 +105,9 @@ public sealed class Batch : IDisposable
         return Shifted(Lay(rows.Select(row => row.Ids).ToList(), null, null, Lay(sources, null, null)), rows);
     }
 
-    /// <summary>A batch for an encoder: targets stand where the tokens are that hide them, not after.</summary>
+    /// <summary>A batch for an encoder: a target is at the place of the mask token, not one place later.</summary>
     /// <param name="rows">The rows as the model sees them.</param>
-    /// <param name="targets">For each token of each row what it stands for, or −100 where it is no target.</param>
+    /// <param name="targets">For each token of each row its target, or −100 for none.</param>
     public static Batch Masked(IReadOnlyList<int[]> rows, IReadOnlyList<int[]> targets)
     {
         ArgumentNullException.ThrowIfNull(rows);
@@ -150,19 +153,19 @@ public sealed class Batch : IDisposable
         TargetCount = weights.Sum(weight => (double)weight);
     }
 
-    /// <summary>A batch for generating: each row goes on where its slot of the cache ends.</summary>
+    /// <summary>A batch for generation: each row continues at the end of its slot of the cache.</summary>
     /// <param name="rows">The new tokens of each row, none of them empty.</param>
     /// <param name="slots">The cache slot of each row.</param>
-    /// <param name="starts">The tokens each slot holds already.</param>
-    /// <param name="source">For an encoder-decoder that begins, what the encoder reads.</param>
+    /// <param name="starts">The number of tokens that each slot already holds.</param>
+    /// <param name="source">For the first batch of an encoder-decoder, the encoder's rows.</param>
     public static Batch Continue(IReadOnlyList<int[]> rows, int[] slots, int[] starts, Batch? source = null) =>
         Lay(rows, slots, starts, source);
 
-    /// <summary>Whether every row starts from nothing.</summary>
+    /// <summary>Whether every row starts with an empty slot.</summary>
     public bool StartsFresh => Array.TrueForAll(Offsets[..^1], first => Positions[first] == 0);
 
     /// <summary>
-    /// Each token sees itself and what stands before it in its row, at most <paramref name="window"/> tokens where that is above 0.
+    /// Each token sees itself and the tokens before it in its row, at most <paramref name="window"/> tokens when that is above 0.
     /// </summary>
     /// <param name="window">The window, or 0 for none.</param>
     public Reach Causal(int window = 0) =>
@@ -171,7 +174,7 @@ public sealed class Batch : IDisposable
     /// <summary>Each token sees all of its row.</summary>
     public Reach Whole => whole ??= Reach.Whole(Offsets, Offsets);
 
-    /// <summary>The places of the rows' first tokens [rows], 64-bit; keys and values before a row are none.</summary>
+    /// <summary>The places of the rows' first tokens [rows], 64-bit.</summary>
     public Tensor FirstPlaces() => tensor(Offsets.SkipLast(1).Select(offset => (long)offset + (Prompt?.Length ?? 0)).ToArray());
 
     /// <summary>The places of the rows' last tokens [rows], 64-bit.</summary>
@@ -202,7 +205,7 @@ public sealed class Batch : IDisposable
         Source?.Dispose();
     }
 
-    // The batch's tensors belong to the batch, whatever scope it was made in.
+    // The batch owns its tensors, independent of the scope it was made in.
     private sealed class DisposeScopeGuard : IDisposable
     {
         private readonly List<Tensor> kept = [];

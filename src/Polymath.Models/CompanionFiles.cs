@@ -3,12 +3,10 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Models;
 
-/// <summary>
-/// What lies beside the weights in a model's folder and belongs to it: the tokenizer, the layout of conversations, how to generate.
-/// </summary>
+/// <summary>The other files of a model's folder: the tokenizer, the layout of conversations, the settings of generation.</summary>
 public static class CompanionFiles
 {
-    /// <summary>Copies the files that are there.</summary>
+    /// <summary>Copies the files that exist.</summary>
     /// <param name="from">The model's folder.</param>
     /// <param name="to">The new folder.</param>
     public static void Copy(string from, string to)

@@ -4,7 +4,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Models;
 
-/// <summary>Reads the values of a <c>config.json</c> and says which is missing or of the wrong kind.</summary>
+/// <summary>Reads the values of a <c>config.json</c> and reports missing values and values of the wrong kind.</summary>
 /// <param name="configuration">The content.</param>
 public sealed class ConfigReader(JsonObject configuration)
 {
@@ -24,9 +24,9 @@ public sealed class ConfigReader(JsonObject configuration)
                 ?? throw Fault("id2label", $"names {names.Count} labels and none of the number {number}"))];
     }
 
-    /// <summary>For each layer, the window of its attention; 0 where it sees all that stands before.</summary>
+    /// <summary>For each layer, the window of its attention; 0 when it sees all earlier tokens.</summary>
     /// <param name="layers">The number of layers.</param>
-    /// <param name="slides">Where <c>layer_types</c> says nothing: whether a layer slides.</param>
+    /// <param name="slides">Whether a layer has a sliding window, when <c>layer_types</c> is missing.</param>
     /// <param name="missing">The window where the key is missing.</param>
     public int[] Windows(int layers, Func<int, bool> slides, int missing)
     {
@@ -41,13 +41,13 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <param name="missing">The window where the key is missing; null in a file means none.</param>
     public int Window(int missing = 0) => Has("sliding_window") ? Maybe("sliding_window") ?? 0 : missing;
 
-    /// <summary>Whether a key is there, be it null.</summary>
+    /// <summary>Whether a key exists, even with the value null.</summary>
     /// <param name="key">The key.</param>
     public bool Has(string key) => configuration.ContainsKey(key);
 
     /// <summary>A whole number, at least 1.</summary>
     /// <param name="key">The key.</param>
-    /// <param name="otherwise">The value where the key is missing or null; without one the key is needed.</param>
+    /// <param name="otherwise">The value where the key is missing or null; without a default the key is required.</param>
     public int Int(string key, int? otherwise = null)
     {
         if (configuration[key] is not { } node) return otherwise ?? throw Fault(key, "is missing");
@@ -57,17 +57,17 @@ public sealed class ConfigReader(JsonObject configuration)
     }
 
     /// <summary>
-    /// A whole number, at least 1, under the first of several keys that is there: older and newer files name some settings differently.
+    /// A whole number, at least 1, under the first existing one of several keys: older and newer files name some settings differently.
     /// </summary>
     /// <param name="keys">The keys.</param>
-    /// <param name="otherwise">The value where none is there; null: the first is needed.</param>
+    /// <param name="otherwise">The value when none exists; null when the first key is required.</param>
     public int IntOf(string[] keys, int? otherwise = null)
     {
         ArgumentNullException.ThrowIfNull(keys);
         return Int(Array.Find(keys, key => configuration[key] is not null) ?? keys[0], otherwise);
     }
 
-    /// <summary>A whole number from 0 up, or null where the key is missing or null: a token's number, a window.</summary>
+    /// <summary>A whole number from 0, or null when the key is missing or null: a token's number, a window.</summary>
     /// <param name="key">The key.</param>
     public int? Maybe(string key)
     {
@@ -77,7 +77,7 @@ public sealed class ConfigReader(JsonObject configuration)
             : throw Fault(key, $"is {node.ToJsonString()}, not a whole number from 0");
     }
 
-    /// <summary>Some text.</summary>
+    /// <summary>A text.</summary>
     /// <param name="key">The key.</param>
     /// <param name="otherwise">The value where the key is missing or null.</param>
     public string Text(string key, string otherwise)
@@ -88,12 +88,12 @@ public sealed class ConfigReader(JsonObject configuration)
             : throw Fault(key, $"is {node.ToJsonString()}, not a text");
     }
 
-    /// <summary>Some texts; empty where the key is missing or null.</summary>
+    /// <summary>A list of texts; empty where the key is missing or null.</summary>
     /// <param name="key">The key.</param>
     public IReadOnlyList<string> Texts(string key) =>
         configuration[key] is JsonArray array ? [.. array.Select(item => item?.ToString() ?? "")] : [];
 
-    /// <summary>Some numbers; empty where the key is missing or null.</summary>
+    /// <summary>A list of numbers; empty where the key is missing or null.</summary>
     /// <param name="key">The key.</param>
     public IReadOnlyList<double> Numbers(string key) => Numbers(configuration, key);
 
@@ -118,7 +118,7 @@ public sealed class ConfigReader(JsonObject configuration)
             : throw Fault(key, $"is {node.ToJsonString()}, neither true nor false");
     }
 
-    /// <summary>Refuses any value but one.</summary>
+    /// <summary>Refuses all values except one.</summary>
     /// <param name="key">The key; it may be missing.</param>
     /// <param name="value">The value it must have.</param>
     public void Expect(string key, string value)
@@ -127,17 +127,17 @@ public sealed class ConfigReader(JsonObject configuration)
             throw Fault(key, $"is {node.ToJsonString()}; known is \"{value}\"");
     }
 
-    /// <summary>Puts right what the files do not bear out.</summary>
+    /// <summary>Corrects a value that contradicts the files.</summary>
     /// <param name="key">The key.</param>
-    /// <param name="value">What is so.</param>
+    /// <param name="value">The correct value.</param>
     internal void Correct(string key, bool value) => configuration[key] = value;
 
     /// <summary>
     /// The rotary settings, from <c>rope_parameters</c> or the older <c>rope_theta</c>, <c>rope_scaling</c> and
     /// <c>partial_rotary_factor</c>.
     /// </summary>
-    /// <param name="theta">The base where none is said.</param>
-    /// <param name="partial">The share of a head that turns, where none is said.</param>
+    /// <param name="theta">The base when none is given.</param>
+    /// <param name="partial">The share of a head that is rotated, when none is given.</param>
     /// <exception cref="InputException">The type is not known, or a setting that it needs is missing.</exception>
     public RopeSettings Rope(double theta = 10000, double partial = 1) => RopeReader.Read(this, configuration, theta, partial);
 

@@ -3,18 +3,18 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models;
 
-/// <summary>Takes an output head apart from the token vectors that it shares, as long as one of the two is trained by itself.</summary>
+/// <summary>Unties an output head from the token vectors while one of the two is trained separately.</summary>
 /// <param name="model">The model.</param>
 /// <param name="parts">Its weights.</param>
 internal sealed class HeadTie(LanguageModel model, ModelParts parts)
 {
     private const string Key = "tie_word_embeddings";
 
-    // How many ask for a head of its own, and what the configuration said before the first of them.
+    // How many callers need an untied head, and the configuration's value before the first of them.
     private int apart;
     private JsonNode? said;
 
-    /// <summary>Gives the head numbers of its own where it shares the token vectors'. A head over labels stays as it is.</summary>
+    /// <summary>Gives the head its own weight when it is tied to the token vectors. A head over labels does not change.</summary>
     public void Untie()
     {
         if (model.Labels is not null || (apart == 0 && !model.Tokens.IsTied)) return;
@@ -27,7 +27,7 @@ internal sealed class HeadTie(LanguageModel model, ModelParts parts)
         model.Configuration[Key] = false;
     }
 
-    /// <summary>Takes one <see cref="Untie"/> back; with the last of them the head shares the token vectors' numbers again.</summary>
+    /// <summary>Undoes one <see cref="Untie"/>; after the last one, the head is tied to the token vectors again.</summary>
     public void Tie()
     {
         if (apart == 0 || --apart > 0) return;

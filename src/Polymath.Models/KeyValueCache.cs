@@ -5,8 +5,7 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>
-/// Keys and values of tokens that were read already, for each layer and each of several rows (slots), so that generating reads each token
-/// once.
+/// Keys and values of earlier tokens, for each layer and each of several rows (slots), so that generation reads each token only once.
 /// </summary>
 public sealed class KeyValueCache : IDisposable
 {
@@ -14,7 +13,7 @@ public sealed class KeyValueCache : IDisposable
     private readonly int[] lengths;
 
     /// <summary>An empty cache.</summary>
-    /// <param name="layers">The model's layers; twice as many where each reads a source, too.</param>
+    /// <param name="layers">The model's layers; twice as many when each layer reads a source, too.</param>
     /// <param name="slots">The rows it holds.</param>
     /// <param name="keyValueHeads">The model's key and value heads.</param>
     /// <param name="capacity">The most tokens of a row.</param>
@@ -34,18 +33,18 @@ public sealed class KeyValueCache : IDisposable
     /// <summary>The most tokens of a row.</summary>
     public int Capacity { get; }
 
-    /// <summary>The tokens each slot holds.</summary>
+    /// <summary>The number of tokens in each slot.</summary>
     public IReadOnlyList<int> Lengths => lengths;
 
     /// <summary>
-    /// For each slot, the length of what stands apart at its start: a prefix that is read in both directions, or an encoder's source.
+    /// For each slot, the length of the separate part at its start: a prefix that is read in both directions, or an encoder's source.
     /// </summary>
     public int[] Prefixes { get; }
 
     /// <summary>For each slot, the place in the prompt that its answer fills (ChatGLM).</summary>
     public int[] Holes { get; }
 
-    /// <summary>Attention of a batch's queries over what its rows' slots hold, the batch's own keys and values added first.</summary>
+    /// <summary>Attention of a batch's queries over its rows' slots, after the batch's own keys and values are added.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="batch">The batch; it has slots.</param>
     /// <param name="query">[tokens, heads, D].</param>
@@ -53,8 +52,8 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="value">[tokens, keyValueHeads, D].</param>
     /// <param name="form">How scores become weights.</param>
     /// <param name="window">The window, or 0 for none.</param>
-    /// <param name="fresh">What rows that start from nothing see of themselves; null for what stands before.</param>
-    /// <param name="bias">What is added by distance, or null.</param>
+    /// <param name="fresh">The tokens that rows with empty slots see of themselves; null for the earlier tokens.</param>
+    /// <param name="bias">A bias by distance, or null.</param>
     internal Tensor Attend(
         int layer,
         Batch batch,
@@ -70,7 +69,7 @@ public sealed class KeyValueCache : IDisposable
         var of = SlotsOf(batch);
         CachedAttention.Store(keys[layer], key, of, batch.Positions);
         CachedAttention.Store(values[layer], value, of, batch.Positions);
-        // Rows that start from nothing need no cache to read from: the kernel that shares its work over a row's tokens is the faster one.
+        // Rows with empty slots do not read the cache, and the kernel that splits its work over a row's tokens is faster for them.
         if (batch.StartsFresh)
             return RaggedAttention.Of(
                 query,
@@ -88,10 +87,10 @@ public sealed class KeyValueCache : IDisposable
             bias);
     }
 
-    /// <summary>Takes the residual stream of tokens that go on through a whole block, in place.</summary>
+    /// <summary>Runs the residual stream of continuing tokens through a whole block, in place.</summary>
     /// <param name="place">The layer.</param>
     /// <param name="batch">The batch; it has slots.</param>
-    /// <param name="turns">The rotary turns.</param>
+    /// <param name="turns">The rotary angles.</param>
     /// <param name="x">[tokens, hidden].</param>
     /// <param name="weights">The block's weights.</param>
     internal void Step(
@@ -114,12 +113,12 @@ public sealed class KeyValueCache : IDisposable
             place.Form);
     }
 
-    // What is kept is copied without a look at where it goes: a place beyond the end would be another's memory.
+    // The kernel copies without bounds checks: a place beyond the end would overwrite other memory.
     private void Holds(Batch batch)
     {
         var last = batch.Positions.Length == 0 ? 0 : batch.Positions.Max();
         if (last >= Capacity)
-            throw new InvalidOperationException($"The cache holds {Capacity} tokens of a row and was given one at place {last}.");
+            throw new InvalidOperationException($"The cache holds {Capacity} tokens of a row but got one at place {last}.");
     }
 
     private static CachedReach Reaches(Batch batch, int[] slots, int window)
@@ -128,8 +127,8 @@ public sealed class KeyValueCache : IDisposable
         return new CachedReach(slots, first, Array.ConvertAll(batch.Positions, place => place + 1), batch.Positions);
     }
 
-    /// <summary>Keeps what an encoder's states give a decoder's layer.</summary>
-    /// <param name="plane">The plane they are kept in.</param>
+    /// <summary>Stores the keys and values that a decoder's layer computes from an encoder's states.</summary>
+    /// <param name="plane">The plane that stores them.</param>
     /// <param name="batch">The decoder's batch; it has slots and a source.</param>
     /// <param name="key">[source tokens, heads, D].</param>
     /// <param name="value">[source tokens, heads, D].</param>
@@ -148,7 +147,7 @@ public sealed class KeyValueCache : IDisposable
     }
 
     /// <summary>Attention of a batch's queries over their slots' sources.</summary>
-    /// <param name="plane">The plane the sources are kept in.</param>
+    /// <param name="plane">The plane that stores the sources.</param>
     /// <param name="batch">The batch.</param>
     /// <param name="query">[tokens, heads, D].</param>
     /// <param name="form">How scores become weights.</param>
@@ -170,8 +169,8 @@ public sealed class KeyValueCache : IDisposable
         return of;
     }
 
-    /// <summary>Lets slot i hold what slot <paramref name="from"/>[i] held.</summary>
-    /// <param name="from">The slot that each slot is taken from.</param>
+    /// <summary>Copies the content of slot <paramref name="from"/>[i] to slot i.</summary>
+    /// <param name="from">The slot that each slot is copied from.</param>
     public void Reorder(int[] from)
     {
         ArgumentNullException.ThrowIfNull(from);
@@ -189,7 +188,7 @@ public sealed class KeyValueCache : IDisposable
         foreach (var marks in new[] { lengths, Prefixes, Holes }) Array.ConvertAll(from, slot => marks[slot]).CopyTo(marks, 0);
     }
 
-    /// <summary>Notes that a batch has gone through all layers.</summary>
+    /// <summary>Records that a batch has gone through all layers.</summary>
     /// <param name="batch">The batch.</param>
     public void Advance(Batch batch)
     {

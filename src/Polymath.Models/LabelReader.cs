@@ -6,18 +6,18 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models;
 
-/// <summary>What a head over labels says of a text.</summary>
-/// <param name="Scores">For each label its probability; the number itself where the head gives numbers.</param>
+/// <summary>The result of a head over labels for a text.</summary>
+/// <param name="Scores">For each label its probability; the value itself for a regression.</param>
 /// <param name="Cut">Whether the text's end was cut off to fit into the context.</param>
 public sealed record LabelledAnswer(IReadOnlyList<double> Scores, bool Cut);
 
-/// <summary>Lets a model with a head over labels read texts.</summary>
+/// <summary>Labels texts with a model that has a head over labels.</summary>
 public static class LabelReader
 {
-    /// <summary>The answers to texts, in order.</summary>
+    /// <summary>The results for texts, in order.</summary>
     /// <param name="model">The model.</param>
     /// <param name="texts">The texts.</param>
-    /// <param name="rowsAtOnce">How many are read side by side.</param>
+    /// <param name="rowsAtOnce">How many are read at once.</param>
     /// <exception cref="InputException">The model has no head over the labels of a row.</exception>
     public static IEnumerable<LabelledAnswer> Read(TextModel model, IReadOnlyList<string> texts, int rowsAtOnce)
     {
@@ -27,7 +27,7 @@ public static class LabelReader
             ?? throw new InputException("The model has no head over labels. Train one with a stage of the kind task without a prompt, or "
                 + "attach a fresh one: polymath model convert FOLDER --head classify --labels A,B.");
         if (head.Task == LabelTask.Tag)
-            throw new InputException("The model's head labels every token, and texts are labelled as a whole here. Give a model that "
+            throw new InputException("The model's head labels every token, but here a text gets one label. Give a model that "
                 + "classifies rows.");
         return Answers(model, head, texts, rowsAtOnce);
     }

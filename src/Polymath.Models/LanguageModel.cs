@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>
-/// A language model: rows of tokens become hidden states, hidden states become logits, and logits are only made where they are wanted.
+/// A language model: rows of tokens become hidden states, and hidden states become logits, which are computed only where they are needed.
 /// </summary>
 /// <param name="configuration">The configuration.</param>
 /// <param name="parts">The weights and sockets; the model owns them from here on.</param>
@@ -18,11 +18,12 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The sizes.</summary>
     public abstract ModelSizes Sizes { get; }
 
-    /// <summary>The configuration as Hugging Face's <c>config.json</c> has it.</summary>
+    /// <summary>The configuration in the form of Hugging Face's <c>config.json</c>.</summary>
     public JsonObject Configuration { get; } = configuration;
 
     /// <summary>
-    /// What was read otherwise than the model's folder seems to say, a sentence each: which files were left aside, a head that is not tied.
+    /// Notes where the reading differs from what the model's folder seems to say, one sentence each: ignored files, a head that is not
+    /// tied.
     /// </summary>
     public IReadOnlyList<string> Notes => parts.Notes;
 
@@ -32,14 +33,11 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The sockets of linear maps, in the order of the model.</summary>
     public IReadOnlyList<Projection> Projections => parts.Projections;
 
-    /// <summary>The sockets of attention, in the order of the model; none where a family has none.</summary>
+    /// <summary>The sockets of attention, in the order of the model; empty when a family has none.</summary>
     public IReadOnlyList<AttentionSocket> Attentions => parts.Attentions;
 
-    /// <summary>
-    /// Holds the frozen linear maps in a precision from here on, rounding their numbers to it; norms, biases, token vectors, routers and
-    /// heads stay as they are.
-    /// </summary>
-    /// <param name="precision">The precision; null leaves everything as it is.</param>
+    /// <summary>Converts the frozen linear maps to a precision; norms, biases, token vectors, routers and heads do not change.</summary>
+    /// <param name="precision">The precision; null changes nothing.</param>
     public void Quantize(BasePrecision? precision)
     {
         if (precision is not { } held) return;
@@ -55,10 +53,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
             }
     }
 
-    /// <summary>What the model was before its maps were rounded to few bits; null while they are not.</summary>
+    /// <summary>The signature of the model before quantization; null when it is not quantized.</summary>
     public ModelSignature? Unrounded { get; private set; }
 
-    /// <summary>Which way the model reads.</summary>
+    /// <summary>The direction in which the model reads.</summary>
     public virtual Reading Reading => Reading.Decoder;
 
     /// <summary>
@@ -75,23 +73,21 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     private HeadTie Head => headTie ??= new HeadTie(this, parts);
 
     /// <summary>
-    /// Gives the head numbers of its own where it shares the token vectors': one of the two is to be trained, or both, each by itself. A
-    /// head over labels stays as it is.
+    /// Gives the head its own weight when it is tied to the token vectors, because one of the two is trained, or both are trained
+    /// separately. A head over labels does not change.
     /// </summary>
     public void Untie() => Head.Untie();
 
     /// <summary>
-    /// Takes one <see cref="Untie"/> back; with the last of them the head shares the token vectors' numbers again. A head that was always
-    /// apart stays so.
+    /// Undoes one <see cref="Untie"/>; after the last one, the head is tied to the token vectors again. A head that was never tied stays
+    /// untied.
     /// </summary>
     public void Tie() => Head.Tie();
 
     /// <summary>The head over labels, or null for a language model.</summary>
     public LabelHead? Labels { get; protected init; }
 
-    /// <summary>
-    /// The projections that low-rank deltas go to when nothing is said, by the end of their names, as PEFT has it for the family.
-    /// </summary>
+    /// <summary>The default projections of low-rank deltas, by the end of their names: PEFT's defaults for the family.</summary>
     public abstract IReadOnlyList<string> DefaultTargets { get; }
 
     /// <summary>
@@ -100,8 +96,8 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     public virtual IReadOnlyList<string> MadeOrder => [];
 
     /// <summary>
-    /// Whether attention's scores are bent towards a cap. Families without one have no say. The published mathematics caps; transformers
-    /// does not where it attends by its default (<c>sdpa</c>), which knows no cap.
+    /// Whether attention's scores have a soft cap. It has no effect in families without a cap. The published mathematics has the cap;
+    /// transformers' default attention (<c>sdpa</c>) does not apply it.
     /// </summary>
     public virtual bool CapsScores
     {
@@ -111,18 +107,18 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         }
     }
 
-    /// <summary>How rotary positions turn; null for a model that has none.</summary>
+    /// <summary>The rotary positions; null for a model without them.</summary>
     public RopeSettings? Rope => parts.Rope;
 
     /// <summary>
-    /// The length of a row beyond which rotary positions turn otherwise than in a shorter row (dynamic and longrope); null where a row's
+    /// The length of a row beyond which its rotary angles differ from those of shorter rows (dynamic and longrope); null when a row's
     /// length does not matter.
     /// </summary>
     public int? StretchesBeyond => parts.StretchesBeyond;
 
     /// <summary>The last hidden states [tokens, hidden], normalised.</summary>
     /// <param name="batch">The rows.</param>
-    /// <param name="cache">What was read before, when generating.</param>
+    /// <param name="cache">The cache of earlier tokens, in generation.</param>
     public Tensor Hidden(Batch batch, KeyValueCache? cache = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -133,26 +129,26 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
 
     private Batch? read;
 
-    /// <summary>Sends the rows of each batch to the deltas that are theirs; null where all deltas apply to all rows.</summary>
+    /// <summary>Routes the rows of each batch to their deltas; null when all deltas apply to all rows.</summary>
     public RowRouter? Router { get; set; }
 
-    /// <summary>The last hidden states [tokens, hidden], normalised: the family's own way.</summary>
+    /// <summary>The last hidden states [tokens, hidden], normalised, computed by the family.</summary>
     /// <param name="batch">The rows.</param>
-    /// <param name="cache">What was read before, when generating.</param>
+    /// <param name="cache">The cache of earlier tokens, in generation.</param>
     protected abstract Tensor States(Batch batch, KeyValueCache? cache);
 
     /// <summary>
-    /// Whether training keeps only what goes into each block, and computes the block anew on the way back: gradient checkpointing (Chen et
-    /// al. 2016). Less memory, one more forward.
+    /// Whether training keeps only the input of each block and computes the block again in the backward pass: gradient checkpointing (Chen
+    /// et al. 2016). It needs less memory and one more forward pass.
     /// </summary>
     public bool GradientCheckpointing { get; set; }
 
     /// <summary>
-    /// Takes the residual stream through the blocks; what a block makes on the way is freed when it is done, and the stream before it.
+    /// Runs the residual stream through the blocks. After each block, its intermediate tensors and the stream before it are freed.
     /// </summary>
     /// <param name="blocks">The blocks.</param>
     /// <param name="x">The stream.</param>
-    /// <param name="step">What one block does to it.</param>
+    /// <param name="step">Applies one block to the stream.</param>
     protected Tensor Through<T>(IReadOnlyList<T> blocks, Tensor x, Func<T, Tensor, Tensor> step)
     {
         ArgumentNullException.ThrowIfNull(blocks);
@@ -161,14 +157,14 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         {
             var before = x;
             x = Through([before], inputs => step(block, inputs[0]));
-            // What a gradient needs of it is held by what computes the gradient.
+            // The operations that compute the gradient hold what they need of it.
             if (!ReferenceEquals(before, given) && !ReferenceEquals(before, x)) before.Dispose();
         }
         return x;
     }
 
-    /// <summary>Takes the stream through one block that reads more than the stream.</summary>
-    /// <param name="inputs">The stream, and what else comes from other parts of the model.</param>
+    /// <summary>Runs the stream through one block that has further inputs.</summary>
+    /// <param name="inputs">The stream, and further inputs from other parts of the model.</param>
     /// <param name="block">The block.</param>
     protected Tensor Through(Tensor[] inputs, Func<Tensor[], Tensor> block)
     {
@@ -178,7 +174,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         return Fused.Part(() => block(inputs));
     }
 
-    // Between the two times that a block is computed another batch may have gone through the model: rows are routed as they were.
+    // Between the two computations of a block, another batch may have gone through the model, so the rows' routing is restored.
     private Func<Tensor[], Tensor> Again(Func<Tensor[], Tensor> block)
     {
         if (Router is not { } router) return block;
@@ -191,21 +187,21 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         };
     }
 
-    /// <summary>What stands between the last hidden states [n, hidden] and the head's map, where something does.</summary>
+    /// <summary>The layers between the last hidden states [n, hidden] and the head's map, if any.</summary>
     /// <param name="hidden">The states.</param>
     public virtual Tensor Readout(Tensor hidden) => hidden;
 
-    /// <summary>The prompt of virtual tokens before each row, or null. What is laid out while it is on begins with it.</summary>
+    /// <summary>The prompt of virtual tokens before each row, or null. While it is on, each new batch begins its rows with it.</summary>
     public SoftPrompt? Prompt
     {
         get => Tokens.Prompt;
         set => Tokens.Prompt = value;
     }
 
-    /// <summary>The number of virtual tokens before each row; 0 where there are none.</summary>
+    /// <summary>The number of virtual tokens before each row; 0 when there are none.</summary>
     public int VirtualTokens => Prompt is { IsOn: true } prompt ? prompt.Length : 0;
 
-    // With its virtual tokens a row must fit; an encoder-decoder knows no places but distances.
+    // A row must fit together with its virtual tokens. An encoder-decoder has distances instead of positions, so it has no limit.
     private void Fits(TokenRow row)
     {
         var room = Sizes.ContextLength - VirtualTokens;
@@ -215,12 +211,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
                 + $"{(room < 2 ? "Take" : $"Write batch: {{maxLength: {room}}}, or take")} fewer virtual tokens.");
     }
 
-    /// <summary>The virtual tokens before a row, by number.</summary>
+    /// <summary>The ids of the virtual tokens before a row.</summary>
     protected int[] Virtual => Prompt is { IsOn: true } && !Leads ? Numbers : [];
 
-    /// <summary>
-    /// The virtual tokens before an encoder-decoder's answer: keys and values go where they are read together with what stands before.
-    /// </summary>
+    /// <summary>The virtual tokens before an encoder-decoder's answer, when the prompt has keys and values.</summary>
     protected int[] Lead => Prompt is { IsOn: true } && Leads ? Numbers : [];
 
     private bool Leads => Reading == Reading.EncoderDecoder && Prompt!.GivesKeysAndValues;
@@ -228,7 +222,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     private int[] Numbers => [.. Enumerable.Range(Sizes.VocabularySize, Prompt!.Length)];
 
     /// <summary>
-    /// A batch for training or scoring, laid out as the model reads: an encoder-decoder takes what a row does not learn at its start as the
+    /// A batch for training or scoring, in the layout of the model: for an encoder-decoder, the start of a row that is not learned is the
     /// source.
     /// </summary>
     /// <param name="rows">The rows, none of them empty.</param>
@@ -239,7 +233,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         if (Lead.Length > 0) return Given(Arrange(rows));
         if (first.Length == 0) return Arrange(rows);
         foreach (var row in rows) Fits(row);
-        // Before a prefix of keys and values nothing is read, so that nothing foretells a row's first token.
+        // A prefix of keys and values has no states, so nothing predicts a row's first token.
         var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;
         var batch = Arrange([.. rows.Select(row =>
             new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]);
@@ -252,7 +246,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         return batch;
     }
 
-    /// <summary>A batch for an encoder-decoder whose answers begin as they are given.</summary>
+    /// <summary>A batch for an encoder-decoder whose answers include their start token.</summary>
     /// <param name="sources">The encoder's rows.</param>
     /// <param name="answers">The decoder's rows; each begins with the token that starts an answer.</param>
     public Batch LayPairs(IReadOnlyList<int[]> sources, IReadOnlyList<TokenRow> answers)
@@ -266,7 +260,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         return Batch.Pairs(first.Length == 0 ? sources : [.. sources.Select(source => (int[])[.. first, .. source])], answers);
     }
 
-    /// <summary>A batch for an encoder whose hidden words are given.</summary>
+    /// <summary>A batch for an encoder with given masked words.</summary>
     /// <param name="rows">The rows as the model sees them.</param>
     /// <param name="targets">For each token of each row what it stands for, or −100 where it is no target.</param>
     public Batch LayMasked(IReadOnlyList<int[]> rows, IReadOnlyList<int[]> targets)
@@ -280,23 +274,23 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         return Given(batch);
     }
 
-    /// <summary>Lays rows out, virtual tokens included.</summary>
+    /// <summary>Makes a batch of rows, with virtual tokens.</summary>
     /// <param name="rows">The rows.</param>
     protected virtual Batch Arrange(IReadOnlyList<TokenRow> rows) => Batch.Of(rows);
 
     /// <summary>
-    /// The most tokens that an answer to a prompt can have within the context. An encoder-decoder's answer stands apart from its prompt,
-    /// behind one token.
+    /// The most tokens that an answer to a prompt can have within the context. An encoder-decoder's answer is separate from its prompt and
+    /// follows one start token.
     /// </summary>
     /// <param name="prompt">The prompt's tokens.</param>
     public int RoomFor(int prompt) => Sizes.ContextLength - (Reading == Reading.EncoderDecoder ? 1 : prompt + Virtual.Length);
 
     /// <summary>The most tokens that a prompt and its answer may take of a cache.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
-    /// <param name="answer">The answer's.</param>
+    /// <param name="answer">The answer's tokens.</param>
     public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length + Lead.Length;
 
-    /// <summary>The first batch of generating: prompts that start from nothing.</summary>
+    /// <summary>The first batch of generation: prompts with empty slots.</summary>
     /// <param name="prompts">The prompts' tokens.</param>
     /// <param name="slots">The cache slot of each.</param>
     public Batch Begin(IReadOnlyList<int[]> prompts, int[] slots)
@@ -307,7 +301,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         return first.Length == 0 ? Start(prompts, slots) : Given(Start([.. prompts.Select(prompt => (int[])[.. first, .. prompt])], slots));
     }
 
-    /// <summary>Lays prompts out, virtual tokens included.</summary>
+    /// <summary>Makes a batch of prompts, with virtual tokens.</summary>
     /// <param name="prompts">The prompts' tokens.</param>
     /// <param name="slots">The cache slot of each.</param>
     protected virtual Batch Start(IReadOnlyList<int[]> prompts, int[] slots)
@@ -329,7 +323,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     }
 
     /// <summary>
-    /// The logits [n, tokens] of some tokens alone: only their rows of the head are multiplied, where no delta changes it.
+    /// The logits [n, tokens] of some tokens only: without a delta on the head, only their rows of the head are multiplied.
     /// </summary>
     /// <param name="hidden">The states [n, hidden].</param>
     /// <param name="tokens">The tokens.</param>
@@ -367,7 +361,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
             : Chosen(states, batch.Targets);
     }
 
-    // The kernel makes logits a chunk at a time; a head with a bias, a cap or a delta takes the plain way.
+    // The kernel computes logits one chunk at a time; a head with a bias, a cap or a delta uses the plain computation.
     private bool HasPlainHead => Tokens.HeadMap.Deltas.Count == 0 && Tokens.HeadBias is null && Tokens.SoftCap == 0;
 
     private Tensor Chosen(Tensor states, Tensor targets) => Unembed(states).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
@@ -382,7 +376,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         capacity,
         Sizes.HeadWidth);
 
-    /// <summary>Where the weights lie.</summary>
+    /// <summary>The device of the weights.</summary>
     public Device Device => Tokens.Embedding.Value.device;
 
     /// <summary>Frees the weights.</summary>

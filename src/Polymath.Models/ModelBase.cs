@@ -5,46 +5,43 @@ using Polymath.Tensors.Files;
 namespace Polymath.Models;
 
 /// <summary>
-/// A model's folder without weights of its own: <c>base.json</c> says whose they are. A stage that keeps its adapter apart leaves the model
-/// that it found, and that one lies
-/// in its own place already.
+/// A model's folder without weights of its own: <c>base.json</c> names the folder with the weights. A stage that keeps its adapter apart
+/// does not change the model, which already has a folder.
 /// </summary>
 public static class ModelBase
 {
     /// <summary>
-    /// The file that names the base: <c>{"base": "../../01-read/model", "digest": "..."}</c>; a relative path starts from the folder that
-    /// it lies in.
+    /// The file that names the base: <c>{"base": "../../01-read/model", "digest": "..."}</c>; a relative path starts from the file's
+    /// folder.
     /// </summary>
     public const string File = "base.json";
 
     /// <summary>The folder that holds a folder's weights: itself, or its base.</summary>
     /// <param name="folder">The model's folder.</param>
-    /// <exception cref="InputException">The base is not there, or is another model than it was.</exception>
+    /// <exception cref="InputException">The base is missing, or its weights have changed.</exception>
     public static string Of(string folder)
     {
         var file = Path.Combine(folder, File);
-        // Weights beside it are the folder's own.
+        // A folder with weights of its own needs no base.
         if (!System.IO.File.Exists(file) || WeightFiles.HasOwn(folder)) return folder;
         var (place, digest) = Read(file, folder);
         if (!Directory.Exists(place))
-            throw new InputException($"{file} names the base {place}, which is not there: was it moved or deleted? Put it back, or write"
+            throw new InputException($"{file} names the base {place}, which is missing: was it moved or deleted? Restore it, or write"
                 + $" its new place into {File}.");
         if (System.IO.File.Exists(Path.Combine(place, File)) && !WeightFiles.HasOwn(place))
             throw new InputException($"{file} names the base {place}, which holds no weights of its own either. Write the folder that"
                 + $" holds them into {File}.");
         var found = Digest(place);
         if (found == digest) return place;
-        throw new InputException($"{file}: the base {place} holds other weights now than those it was written for (digest {found[..12]},"
+        throw new InputException($"{file}: the base {place} does not hold the weights that the file was written for (digest {found[..12]},"
             + $" not {digest[..Math.Min(12, digest.Length)]})."
             + " Put those back, or train the stage again.");
     }
 
-    /// <summary>
-    /// Makes a folder that takes its weights from another; the tokenizer and the layout are written beside by the caller.
-    /// </summary>
+    /// <summary>Makes a folder that uses the weights of another; the caller writes the tokenizer and the layout.</summary>
     /// <param name="folder">The folder that is written.</param>
-    /// <param name="final">Where it will lie when it is whole.</param>
-    /// <param name="origin">The folder of the base; where that has a base itself, that one is named.</param>
+    /// <param name="final">Its final place.</param>
+    /// <param name="origin">The folder of the base; if this has a base itself, that base is named.</param>
     /// <param name="within">The folder within which paths are relative, so that it can be moved as a whole.</param>
     public static void Write(string folder, string final, string origin, string within)
     {

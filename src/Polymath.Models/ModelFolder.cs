@@ -8,12 +8,12 @@ using Polymath.Tensors.Files;
 namespace Polymath.Models;
 
 /// <summary>
-/// Models in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or its shards, or PyTorch's <c>pytorch_model.bin</c> in
-/// their place.
+/// Models in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or its shards, or PyTorch's <c>pytorch_model.bin</c>
+/// instead.
 /// </summary>
 public static class ModelFolder
 {
-    // The one place that names the families: how a model type is built, and what some files leave out at the start of names.
+    // All families: how a model type is built, and the prefix that some files omit from names.
     private static readonly Dictionary<string, (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix)> families = new(
         StringComparer.Ordinal)
     {
@@ -78,7 +78,7 @@ public static class ModelFolder
 
     /// <summary>Opens a model; its weights are mapped from the files, not copied.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
+    /// <param name="allowed">Names of weights that the files may have although the model does not need them.</param>
     /// <exception cref="InputException">A file is missing or damaged, the family unknown, or the weights do not fit the
     /// configuration.</exception>
     public static LanguageModel Open(string folder, IReadOnlyCollection<string>? allowed = null)
@@ -99,12 +99,14 @@ public static class ModelFolder
         }
     }
 
-    /// <summary>Opens a language model with a fresh head over labels in place of its output head; everything else is the files'.</summary>
+    /// <summary>
+    /// Opens a language model with a fresh head over labels instead of its output head; everything else comes from the files.
+    /// </summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="task">What the head is for.</param>
+    /// <param name="task">The task of the head.</param>
     /// <param name="labels">The labels' names, in order; a reward has one.</param>
     /// <param name="seed">The seed of the head's weights.</param>
-    /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
+    /// <param name="allowed">Names of weights that the files may have although the model does not need them.</param>
     /// <exception cref="InputException">The model has a head over labels already, or cannot be opened.</exception>
     public static LanguageModel OpenWithHead(
         string folder,
@@ -140,11 +142,11 @@ public static class ModelFolder
     {
         var file = Path.Combine(folder, "config.json");
         AdapterFolder.Refuse(folder);
-        if (!File.Exists(file)) throw new InputException($"{folder} is no model folder: it has no config.json.");
+        if (!File.Exists(file)) throw new InputException($"{folder} is not a model folder: it has no config.json.");
         return ReadObject(file);
     }
 
-    /// <summary>The most tokens of a row, as a model's configuration says it.</summary>
+    /// <summary>The most tokens of a row, from a model's configuration.</summary>
     /// <param name="folder">The folder.</param>
     public static int ContextLength(string folder)
     {
@@ -155,7 +157,7 @@ public static class ModelFolder
             - (configuration["model_type"]?.ToString() is "roberta" or "xlm-roberta" ? 2 : 0);
     }
 
-    /// <summary>The rows of the model's token table, as its configuration says it; null where it says none.</summary>
+    /// <summary>The rows of the model's token table, from its configuration; null when it has no such value.</summary>
     /// <param name="folder">The folder.</param>
     public static int? TokenRows(string folder)
     {
@@ -169,7 +171,7 @@ public static class ModelFolder
     /// The weight files, in the order in which transformers looks for them: one file before shards, safetensors before PyTorch's own.
     /// </summary>
     /// <param name="folder">The folder.</param>
-    /// <exception cref="InputException">There are none, or the index names a file that lies elsewhere.</exception>
+    /// <exception cref="InputException">There are none, or the index names a file outside the folder.</exception>
     public static IReadOnlyList<string> Files(string folder) => WeightFiles.Of(ModelBase.Of(folder));
 
     /// <summary>Writes the configuration and the weights.</summary>

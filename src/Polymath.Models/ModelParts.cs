@@ -4,9 +4,9 @@ using Polymath.Models.Parts;
 namespace Polymath.Models;
 
 /// <summary>
-/// What a family builds itself from: asks the source for weights and keeps them and the sockets in the order of the model.
+/// The parts of a model under construction: gets weights from the source and keeps them and the sockets in the order of the model.
 /// </summary>
-/// <param name="source">Where weights come from.</param>
+/// <param name="source">The source of the weights.</param>
 /// <param name="spread">The standard deviation of fresh weights.</param>
 public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDisposable
 {
@@ -14,7 +14,7 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     private readonly List<Projection> projections = [];
     private readonly List<Rotary> rotaries = [];
     private readonly List<AttentionSocket> attentions = [];
-    // Older tools kept the frequencies of rotary turns beside the weights.
+    // Older tools saved the rotary frequencies with the weights.
     private readonly List<string> needless = [@".*\.rotary_emb\.inv_freq"];
 
     /// <summary>Every weight once.</summary>
@@ -23,25 +23,25 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <summary>The sockets of linear maps.</summary>
     public IReadOnlyList<Projection> Projections => projections;
 
-    /// <summary>The sockets of attention, in the order of the model; none where a family has none.</summary>
+    /// <summary>The sockets of attention, in the order of the model; empty when a family has none.</summary>
     public IReadOnlyList<AttentionSocket> Attentions => attentions;
 
-    /// <summary>How positions turn; null where they do not.</summary>
+    /// <summary>The rotary positions; null when there are none.</summary>
     public RopeSettings? Rope => rotaries.FirstOrDefault()?.Settings;
 
-    /// <summary>The length of a row beyond which some rotary turns depend on it; null where they never do.</summary>
+    /// <summary>The length of a row beyond which some rotary angles depend on the length; null when they never do.</summary>
     public int? StretchesBeyond => rotaries.Select(rotary => rotary.StretchesBeyond).Min();
 
-    /// <summary>Whether the source has a weight; fresh ones it has all.</summary>
+    /// <summary>Whether the source has a weight; a source of fresh weights has all.</summary>
     /// <param name="name">The name in files.</param>
     public bool Has(string name) => source.Has(name);
 
-    /// <summary>A weight of its own, held in 32 bits.</summary>
+    /// <summary>A weight, stored in 32 bits.</summary>
     /// <param name="name">The name in files.</param>
     /// <param name="shape">The shape.</param>
     public Weight Weight(string name, params long[] shape) => Keep(source.Get(name, spread, shape));
 
-    // Maps and tables stay in the 16 bits of their file until they are trained; they widen what they use.
+    // Maps and tables keep the 16 bits of their file until they are trained; values are widened when used.
     private Weight Map(string name, params long[] shape) => Keep(source.Get(name, spread, shape), narrow: true);
 
     /// <summary>A bias: zeros when fresh.</summary>
@@ -50,21 +50,21 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     public Weight Bias(string name, int width) => Keep(source.Get(name, 0, width));
 
     /// <summary>A normalisation: <c>NAME.weight</c> and, where asked, <c>NAME.bias</c>.</summary>
-    /// <param name="kind">How it normalises.</param>
+    /// <param name="kind">The kind.</param>
     /// <param name="name">The module's name.</param>
     /// <param name="width">The width.</param>
-    /// <param name="epsilon">What is added to the variance.</param>
+    /// <param name="epsilon">The number added to the variance.</param>
     public Norm Norm(NormKind kind, string name, int width, double epsilon)
     {
-        // A weight that is counted from one starts at zero.
+        // A weight in the form 1 + w starts with w at zero.
         var weight = Keep(source.Get(name + ".weight", kind == NormKind.RmsFromOne ? 0 : null, width));
         return new Norm(kind, weight, kind == NormKind.Layer ? Bias(name + ".bias", width) : null, epsilon);
     }
 
     /// <summary>A linear map: <c>NAME.weight</c> [out, in] and, where asked, <c>NAME.bias</c>.</summary>
     /// <param name="name">The module's name.</param>
-    /// <param name="role">What it is for.</param>
-    /// <param name="layer">The block it stands in.</param>
+    /// <param name="role">Its role.</param>
+    /// <param name="layer">The block that contains it.</param>
     /// <param name="output">The width it maps to.</param>
     /// <param name="input">The width it maps from.</param>
     /// <param name="bias">Whether it has a bias.</param>
@@ -91,16 +91,16 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     }
 
     /// <summary>
-    /// An expert's linear map, stacked with the others' in some files: part <paramref name="part"/> of <paramref name="parts"/> of the
-    /// expert's rows.
+    /// An expert's linear map, which some files stack with those of the other experts: part <paramref name="part"/> of
+    /// <paramref name="parts"/> of the expert's rows.
     /// </summary>
     /// <param name="name">The module's name.</param>
     /// <param name="stack">The name of the stack [experts, parts·out, in].</param>
     /// <param name="expert">The expert.</param>
     /// <param name="part">The part.</param>
     /// <param name="parts">The number of parts.</param>
-    /// <param name="role">What it is for.</param>
-    /// <param name="layer">The block it stands in.</param>
+    /// <param name="role">Its role.</param>
+    /// <param name="layer">The block that contains it.</param>
     /// <param name="output">The width it maps to.</param>
     /// <param name="input">The width it maps from.</param>
     public Projection Expert(
@@ -133,9 +133,9 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         return projection;
     }
 
-    /// <summary>A socket for what a layer's tokens attend to besides.</summary>
+    /// <summary>A socket for vectors that a layer's tokens attend to in addition.</summary>
     /// <param name="name">The attention's name in files.</param>
-    /// <param name="layer">The block it stands in.</param>
+    /// <param name="layer">The block that contains it.</param>
     public AttentionSocket Attention(string name, int layer)
     {
         var socket = new AttentionSocket(name, layer);
@@ -143,10 +143,10 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         return socket;
     }
 
-    /// <summary>Rotary turns; their tables live as long as the model.</summary>
+    /// <summary>Rotary positions; their tables live as long as the model.</summary>
     /// <param name="settings">The frequencies.</param>
     /// <param name="headWidth">The width of a head, even.</param>
-    /// <param name="interleaved">Whether neighbours pair, not halves.</param>
+    /// <param name="interleaved">Whether neighbouring elements are paired instead of the two halves.</param>
     public Rotary Rotary(RopeSettings settings, int headWidth, bool interleaved = false)
     {
         var rotary = new Rotary(settings, headWidth, interleaved);
@@ -155,15 +155,15 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     }
 
     /// <summary>
-    /// The token vectors and the output head: the same table where the configuration ties them, and where a head over labels takes its
-    /// place.
+    /// The token vectors and the output head: the same table when the configuration ties them, or when a head over labels replaces the
+    /// output head.
     /// </summary>
     /// <param name="read">The configuration.</param>
     /// <param name="embedding">The name of the vectors' weight.</param>
     /// <param name="head">The name of the head's weight.</param>
     /// <param name="vocabulary">The number of tokens.</param>
     /// <param name="width">The vectors' width.</param>
-    /// <param name="tied">Whether they are tied where the configuration says nothing.</param>
+    /// <param name="tied">Whether they are tied by default.</param>
     public TokenTable Tokens(
         ConfigReader read,
         string embedding,
@@ -176,21 +176,20 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         var one = LabelHead.TaskOf(read) is not null || Ties(read, embedding, head, tied);
         var table = Table(embedding, vocabulary, width);
         if (!one) return new TokenTable(table, Table(head, vocabulary, width), head[..head.LastIndexOf('.')]);
-        // Some tools write the shared head a second time.
+        // Some tools write the tied head a second time.
         needless.Add(Regex.Escape(head));
         return new TokenTable(table, table, head[..head.LastIndexOf('.')]);
     }
 
     /// <summary>
-    /// Whether the head is the table of token vectors: where the configuration ties them, and the files do not hold both with different
-    /// numbers. As in transformers 5 (<c>PreTrainedModel.tie_weights</c>), what is stored counts then, and where only the head is stored it
-    /// is the table.
+    /// Whether the head is tied to the token vectors: the configuration ties them, and the files do not hold both with different values. As
+    /// in transformers 5 (<c>PreTrainedModel.tie_weights</c>), different stored values win over the configuration, and when only the head
+    /// is stored, it is the table.
     /// </summary>
-    /// <param name="read">The configuration; it says what was found afterwards, so that a model that is written is read back the
-    /// same.</param>
+    /// <param name="read">The configuration; it is changed to what was found, so that a written model is read in the same way.</param>
     /// <param name="embedding">The name of the vectors' weight.</param>
     /// <param name="head">The name of the head's weight.</param>
-    /// <param name="tied">Whether they are tied where the configuration says nothing.</param>
+    /// <param name="tied">Whether they are tied by default.</param>
     public bool Ties(ConfigReader read, string embedding, string head, bool tied)
     {
         ArgumentNullException.ThrowIfNull(read);
@@ -199,27 +198,27 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         {
             read.Correct("tie_word_embeddings", false);
             notes.Add($"config.json ties the output head to the token vectors, but the files hold {head} and {embedding} with different "
-                + "numbers. The head is read as it is stored, as transformers does. Set tie_word_embeddings to false to say so.");
+                + "values. The head is read as it is stored, as in transformers. Set tie_word_embeddings to false to state this.");
             return false;
         }
         source.ReadFrom(embedding, head);
         return true;
     }
 
-    /// <summary>Whether the files hold two weights and they are not the same numbers.</summary>
+    /// <summary>Whether the files hold two weights with different values.</summary>
     /// <param name="first">One name.</param>
     /// <param name="second">The other.</param>
     public bool Differs(string first, string second) => source.Differs(first, second);
 
-    /// <summary>What was read otherwise than the folder seems to say, a sentence each; empty where nothing was.</summary>
+    /// <summary>Notes where the reading differs from what the folder seems to say, one sentence each.</summary>
     public IReadOnlyList<string> Notes => [.. source.Notes, .. notes];
 
     private readonly List<string> notes = [];
 
-    /// <summary>Takes up a weight that a model gets later.</summary>
+    /// <summary>Adds a weight to a finished model.</summary>
     internal void Take(Weight weight) => weights.Add(weight);
 
-    /// <summary>Frees a weight that was taken up later.</summary>
+    /// <summary>Removes and frees a weight that was added later.</summary>
     internal void Release(Weight weight)
     {
         weights.Remove(weight);
@@ -233,8 +232,8 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     public Weight Table(string name, int vocabulary, int width) => Map(name, vocabulary, width);
 
     /// <summary>
-    /// Says that all is built: what the files hold beyond it is a fault, but for what is known to be needless - a shared head, rotary
-    /// frequencies.
+    /// Ends the construction: unused weights in the files are a fault, except those that are known to be needless (a tied head, rotary
+    /// frequencies).
     /// </summary>
     /// <param name="also">Further patterns of names (regular expressions over the whole name) that are known and not needed.</param>
     public void Finish(params string[] also) => source.Finish([.. needless, .. also]);

@@ -5,18 +5,18 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>
-/// What tells a model from others without reading all of it: SHA-256 over the names, shapes and sampled numbers of its weights. The numbers
-/// are rounded first, once to bfloat16 and once to float16, so that a model and its copy in either type have one of the two in common.
+/// Identifies a model without reading all of it: SHA-256 over the names, shapes and sampled values of its weights. The values are rounded
+/// first, once to bfloat16 and once to float16, so that a model and its copy in either type share one of the two digests.
 /// </summary>
-/// <param name="Shapes">The digest of the names and shapes alone, in lower-case hex.</param>
-/// <param name="Bfloat16">The digest with the numbers rounded to bfloat16.</param>
-/// <param name="Float16">The digest with the numbers rounded to float16.</param>
+/// <param name="Shapes">The digest of the names and shapes only, in lower-case hex.</param>
+/// <param name="Bfloat16">The digest with the values rounded to bfloat16.</param>
+/// <param name="Float16">The digest with the values rounded to float16.</param>
 public sealed record ModelSignature(string Shapes, string Bfloat16, string Float16)
 {
-    // Weights up to this many numbers are read whole; of larger ones, runs at even distances.
+    // Weights with up to this many values are read whole; of larger ones, runs at even distances are read.
     private const int Whole = 1 << 16, Runs = 64, RunLength = 64;
 
-    /// <summary>The signature of a model as it stands, without what adapters do to it.</summary>
+    /// <summary>The signature of a model without its adapters.</summary>
     /// <param name="model">The model.</param>
     public static ModelSignature Of(LanguageModel model)
     {
@@ -43,7 +43,7 @@ public sealed record ModelSignature(string Shapes, string Bfloat16, string Float
 
     private static string Take(IncrementalHash hash) => Convert.ToHexStringLower(hash.GetHashAndReset());
 
-    // The places of a weight's numbers, in the order of the file. Those of a run lie side by side, so that a file is touched in few places.
+    // The places of a weight's sampled values, in the order of the file. A run is contiguous, so that only few places of a file are read.
     private static long[] Places(long count)
     {
         if (count <= Whole) return [.. Enumerable.Range(0, (int)count).Select(i => (long)i)];
@@ -57,7 +57,7 @@ public sealed record ModelSignature(string Shapes, string Bfloat16, string Float
         if (weight.Before is { } before) return Of(before, places);
         if (weight.Quantized is not { } few) return Of(weight.Value.detach(), places);
         if (turned || weight.Count <= Whole || few.Device.type != TorchSharp.DeviceType.CPU) return Of(weight.Wide(), places);
-        // Only the rows that the runs lie in are widened.
+        // Only the rows that contain the runs are widened.
         var runs = places.Chunk(RunLength).Select(run =>
         {
             long first = run[0] / few.Columns, last = run[^1] / few.Columns;
@@ -69,7 +69,7 @@ public sealed record ModelSignature(string Shapes, string Bfloat16, string Float
     private static Tensor Of(Tensor numbers, long[] places) =>
         numbers.reshape(-1).index_select(0, tensor(places, device: numbers.device)).to(ScalarType.Float32);
 
-    /// <summary>Whether two models are the same but for the type that holds their numbers.</summary>
+    /// <summary>Whether two models are the same except for the type of their values.</summary>
     /// <param name="other">The other's signature.</param>
     public bool Fits(ModelSignature other)
     {
@@ -77,12 +77,12 @@ public sealed record ModelSignature(string Shapes, string Bfloat16, string Float
         return Bfloat16 == other.Bfloat16 || Float16 == other.Float16;
     }
 
-    /// <summary>One line of text; a colon stands between the digests.</summary>
+    /// <summary>One line of text with the digests, separated by colons.</summary>
     public override string ToString() => $"{Shapes}:{Bfloat16}:{Float16}";
 
     /// <summary>Reads what <see cref="ToString"/> wrote.</summary>
     /// <param name="text">The text.</param>
-    /// <returns>The signature, or null where the text is none.</returns>
+    /// <returns>The signature, or null when the text is not one.</returns>
     public static ModelSignature? Parse(string text)
     {
         ArgumentNullException.ThrowIfNull(text);

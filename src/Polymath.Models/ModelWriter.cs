@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>
-/// Writes models as transformers does: one file, or shards of a size with an index, and the configuration with the weights' type.
+/// Writes models as transformers does: one file, or shards of a limited size with an index, and the configuration with the weights' type.
 /// </summary>
 public static class ModelWriter
 {
@@ -17,8 +17,7 @@ public static class ModelWriter
     };
 
     /// <summary>
-    /// The type a model is best written in: the 16 bits it was read in where nothing has changed it, 32 bits where it was trained, even in
-    /// part.
+    /// The best type for writing a model: the 16 bits of its files when nothing has changed it, 32 bits when it was trained, even in part.
     /// </summary>
     /// <param name="model">The model.</param>
     public static ScalarType TypeOf(LanguageModel model)
@@ -32,10 +31,10 @@ public static class ModelWriter
     /// <param name="model">The model.</param>
     /// <param name="folder">The folder.</param>
     /// <param name="type">The type of every weight.</param>
-    /// <param name="shardSize">The most bytes of weights in a file; a weight that is larger has a file of its own.</param>
-    /// <param name="before">Called before each weight; what it throws ends the writing, and nothing is left of it.</param>
-    /// <param name="change">What is written instead of a weight; null, or a result of null, for the weight as it is. One weight at a time
-    /// is in memory.</param>
+    /// <param name="shardSize">The most bytes of weights in a file; a larger weight has its own file.</param>
+    /// <param name="before">Called before each weight; an exception stops the writing and leaves no files.</param>
+    /// <param name="change">Returns the tensor to write instead of a weight; null, or a result of null, for the unchanged weight. One
+    /// weight at a time is in memory.</param>
     public static void Write(
         LanguageModel model,
         string folder,
@@ -71,7 +70,7 @@ public static class ModelWriter
         return weight.Quantized is null && weight.Value.dtype == type ? weight.Value.detach() : weight.Wide().to(type);
     }
 
-    // As transformers cuts them: in the order of the model, a new file where the next weight would not fit.
+    // Shards as in transformers: in the order of the model, a new file when the next weight would not fit.
     private static List<List<Weight>> Cut(IReadOnlyList<Weight> weights, long shardSize, int width)
     {
         var shards = new List<List<Weight>> { new() };
@@ -101,7 +100,7 @@ public static class ModelWriter
         };
     }
 
-    // transformers 5 reads dtype, older ones torch_dtype; the file keeps the words it has.
+    // transformers 5 reads dtype, older ones torch_dtype; the file keeps its own key.
     private static JsonObject Configuration(LanguageModel model, ScalarType type)
     {
         var configuration = (JsonObject)model.Configuration.DeepClone();

@@ -1,14 +1,14 @@
 namespace Polymath.Models;
 
-/// <summary>Which way a model reads.</summary>
+/// <summary>The direction in which a model reads.</summary>
 public enum Reading
 {
-    /// <summary>Forward, each token foretelling the next.</summary>
+    /// <summary>Forward: each token predicts the next.</summary>
     Decoder,
 
-    /// <summary>In both directions, hidden words being found.</summary>
+    /// <summary>In both directions: masked words are predicted.</summary>
     Encoder,
 
-    /// <summary>A source in both directions, an answer forward.</summary>
+    /// <summary>The source in both directions, the answer forward.</summary>
     EncoderDecoder,
 }

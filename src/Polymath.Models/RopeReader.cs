@@ -4,9 +4,9 @@ using Polymath.Models.Parts;
 namespace Polymath.Models;
 
 /// <summary>
-/// Reads how positions turn. A way to stretch the context comes with every setting that its formula needs, or is refused: a guess would
-/// answer, and answer
-/// wrongly. What each needs is what transformers 5 asks for (<c>modeling_rope_utils.py</c>).
+/// Reads the rotary positions. A way to stretch the context must have every setting that its formula needs, or it is refused: with a
+/// guessed value, the model would answer wrongly. The needed settings are those that transformers 5 requires
+/// (<c>modeling_rope_utils.py</c>).
 /// </summary>
 internal static class RopeReader
 {
@@ -18,7 +18,7 @@ internal static class RopeReader
         ["linear"] = ["factor"],
         ["dynamic"] = ["factor"],
         ["llama3"] = ["factor", "low_freq_factor", "high_freq_factor", Original],
-        // The context before the stretch is max_position_embeddings where these two do not name it.
+        // The context before the stretch is max_position_embeddings when these two do not name it.
         ["yarn"] = ["factor"],
         ["longrope"] = ["short_factor", "long_factor"],
     };
@@ -26,8 +26,8 @@ internal static class RopeReader
     /// <summary>The settings of a configuration.</summary>
     /// <param name="read">The configuration's reader.</param>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
-    /// <param name="theta">The base where none is said.</param>
-    /// <param name="partial">The share of a head that turns, where none is said.</param>
+    /// <param name="theta">The base when none is given.</param>
+    /// <param name="partial">The share of a head that is rotated, when none is given.</param>
     internal static RopeSettings Read(ConfigReader read, JsonObject configuration, double theta, double partial)
     {
         var key = configuration["rope_parameters"] is null ? "rope_scaling" : "rope_parameters";
@@ -37,7 +37,7 @@ internal static class RopeReader
         var type = TypeOf(rope);
         Check(read, key, rope, type);
         double context = read.Double("max_position_embeddings", 2048);
-        // Phi keeps the context before the stretch beside the rotary settings, and that one counts.
+        // Phi stores the context before the stretch outside the rotary settings, and that value counts.
         var original = type == "dynamic" ? context : read.Double(Original, Number(rope, Original, context));
         var settings = new RopeSettings(Number(rope, "rope_theta", read.Double("rope_theta", theta)))
         {
@@ -66,7 +66,7 @@ internal static class RopeReader
     private static string TypeOf(JsonObject rope)
     {
         var type = (rope["rope_type"] ?? rope["type"])?.ToString() ?? "default";
-        // Phi 3's first files have older words for the same.
+        // Phi 3's first files have older names for the same.
         if (type == "su" || type == "yarn" && rope.ContainsKey("short_factor")) return "longrope";
         if (needed.ContainsKey(type)) return type;
         var hint = type == "ntk" ? " (the scaling that depends on the length, NTK-aware, is \"dynamic\")" : "";
@@ -77,8 +77,8 @@ internal static class RopeReader
     private static void Check(ConfigReader read, string key, JsonObject rope, string type)
     {
         if (rope.FirstOrDefault(pair => pair.Value is JsonObject) is { Key: { } kind })
-            throw ConfigReader.Fault(key, $"has settings of its own for \"{kind}\"; known is one set for all layers");
-        // Where YaRN's factor is null it follows from the two contexts; a key that is not there is another matter.
+            throw ConfigReader.Fault(key, $"has settings of its own for \"{kind}\"; only one set for all layers is supported");
+        // A null factor of YaRN follows from the two contexts; a missing key is a fault.
         bool Has(string name) => rope[name] is not null || name == Original && read.Has(name) || name == "factor" && type == "yarn"
             && rope.ContainsKey(name);
         if (Array.Find(needed[type], name => !Has(name)) is { } missing)

@@ -1,19 +1,19 @@
 namespace Polymath.Models;
 
-/// <summary>Says which deltas apply to which rows: told of each batch before it goes through the model.</summary>
+/// <summary>Chooses the deltas of each row. It is called with each batch before the batch goes through the model.</summary>
 public abstract class RowRouter
 {
-    /// <summary>A batch is about to go through the model.</summary>
+    /// <summary>Called before a batch goes through the model.</summary>
     /// <param name="batch">The batch.</param>
     public abstract void Enter(Batch batch);
 
-    /// <summary>Says by which sources the rows come whose answers are generated next.</summary>
+    /// <summary>Sets the sources of the rows whose answers are generated next.</summary>
     /// <param name="data">For each row the name of its source.</param>
     public abstract void Expect(IReadOnlyList<string?> data);
 
     /// <summary>
-    /// Which of the expected rows the answer in a slot belongs to. The slot of that number, unless a generator says otherwise, which takes
-    /// many rows by parts, or has several slots for one row.
+    /// The expected row that the answer in a slot belongs to. It is the row with the slot's number, unless a generator that works in parts,
+    /// or with several slots for one row, says otherwise.
     /// </summary>
     public Func<int, int> RowOf { get; set; } = slot => slot;
 }

@@ -17,15 +17,15 @@ public abstract class TokenDelta
     /// <param name="table">The table.</param>
     public abstract Tensor Merge(Tensor table);
 
-    /// <summary>The table as it was before the change was made part of it; null where there is no way back.</summary>
+    /// <summary>The table from before the change was merged; null when the change cannot be taken out.</summary>
     /// <param name="table">The table.</param>
     public virtual Tensor? Unmerge(Tensor table) => null;
 }
 
 /// <summary>
-/// Virtual tokens before each row: what is learned in place of written words (Lester et al. 2021; Liu et al. 2021), or of their keys and
-/// values in every layer (Li &amp; Liang 2021). They are tokens like any others - numbered above the vocabulary, placed, attended to, kept
-/// in the cache - whose vectors come from here.
+/// Virtual tokens before each row: learned vectors instead of words (Lester et al. 2021; Liu et al. 2021), or learned keys and values in
+/// every layer (Li &amp; Liang 2021). They are treated like other tokens: they have ids above the vocabulary, positions, attention and a
+/// place in the cache. Only their vectors come from here.
 /// </summary>
 public abstract class SoftPrompt
 {
@@ -47,5 +47,5 @@ public abstract class SoftPrompt
     /// <summary>A layer's keys and values of the virtual tokens, each [length, keyValueHeads, D].</summary>
     /// <param name="layer">The layer.</param>
     public virtual (Tensor Keys, Tensor Values) KeysAndValues(int layer) =>
-        throw new InvalidOperationException("This prompt has vectors, and no keys and values.");
+        throw new InvalidOperationException("This prompt has vectors, but no keys and values.");
 }

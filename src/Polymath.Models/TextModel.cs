@@ -5,7 +5,7 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Models;
 
-/// <summary>A model one can talk to: the weights, the tokenizer and the layout it was taught.</summary>
+/// <summary>A model for conversations: the weights, the tokenizer and the layout it was trained with.</summary>
 /// <param name="model">The weights.</param>
 /// <param name="tokenizer">The tokenizer.</param>
 /// <param name="contract">The layout.</param>
@@ -22,8 +22,8 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
 
     /// <summary>Opens a model folder, or the newest finished stage of a run folder.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
-    /// <param name="layout">Changes the layout of conversations; null leaves the folder's own.</param>
+    /// <param name="allowed">Names of weights that the files may have although the model does not need them.</param>
+    /// <param name="layout">Changes the layout of conversations; null keeps the folder's own.</param>
     public static TextModel Open(
         string folder, IReadOnlyCollection<string>? allowed = null, Func<TextContract, TextContract>? layout = null)
     {
@@ -45,7 +45,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
         }
     }
 
-    /// <summary>The model folder meant by a folder: itself, or the last finished stage of a run.</summary>
+    /// <summary>The model folder that a folder stands for: itself, or the last finished stage of a run.</summary>
     /// <param name="folder">A model folder or a run folder.</param>
     /// <param name="stage">The run's stage by its name or its folder's; null for the last finished one.</param>
     public static string Locate(string folder, string? stage = null)
@@ -54,7 +54,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
             throw new InputException($"{folder} is a file. A model is a folder with config.json and its weights: name the folder.");
         if (!Directory.Exists(folder))
         {
-            // A path whose first folder is there, or is the usual one of runs, is meant as a path.
+            // A text whose first folder exists, or is the usual folder of runs, is meant as a path.
             var onHub = folder.Split('/') is [not "runs", _] parts && !Directory.Exists(parts[0])
                 && HubAddress.TryParse("hf:" + folder, data: false, out _, out _);
             throw new InputException($"There is no folder {folder}. Give a run folder (runs/NAME) or a model "
@@ -85,7 +85,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
             ?? throw new InputException($"No stage of {folder} is finished yet. Run the recipe to its first model, then try again.");
     }
 
-    // "07-align" is the seventh visit; names sort wrongly once there are a hundred.
+    // "07-align" is the seventh visit; sorting by name would be wrong with a hundred visits.
     private static int NumberOf(string stage) => int.TryParse(Path.GetFileName(stage).Split('-')[0], out var number) ? number : -1;
 
     /// <summary>The tokens that end an answer.</summary>
@@ -109,12 +109,10 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
                 cancellation);
     }
 
-    /// <summary>
-    /// Goes on from the tokens of many prompts, giving each answer's text, in order, as soon as those generated with it are done.
-    /// </summary>
+    /// <summary>Continues the tokens of many prompts and returns each answer's text, in order, as soon as its batch is finished.</summary>
     /// <param name="prompts">The tokens.</param>
     /// <param name="settings">How tokens are chosen.</param>
-    /// <param name="rowsAtOnce">How many are generated side by side.</param>
+    /// <param name="rowsAtOnce">How many are generated at once.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     /// <returns>The text, without a stop text, and the tokens of each answer.</returns>
     public IEnumerable<(string Text, int[] Tokens)> Each(
@@ -130,7 +128,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
             });
     }
 
-    // Ends a row where one of the stop texts is met; null where there are none.
+    // Ends a row at a stop text; null when there are none.
     private Func<int, int, bool>? Gated(int rows, SamplingSettings settings)
     {
         if (settings.Stops.Count == 0) return null;
@@ -142,10 +140,10 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
         };
     }
 
-    /// <summary>Goes on from tokens, giving text as it comes.</summary>
+    /// <summary>Continues tokens and returns text as it is generated.</summary>
     /// <param name="prompt">The tokens.</param>
     /// <param name="settings">How tokens are chosen.</param>
-    /// <param name="write">Takes each piece of text.</param>
+    /// <param name="write">Receives each piece of text.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     /// <returns>The new tokens.</returns>
     public int[] Stream(int[] prompt, SamplingSettings settings, Action<string> write, CancellationToken cancellation = default)
@@ -168,7 +166,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
             write(gate.Pass(stream.Append(token)));
             return !gate.Stopped;
         }, cancellation)[0];
-        // Beams give no token before the whole answer is found.
+        // With beams, there is no token before the whole answer is found.
         if (settings.Beams > 1) foreach (var token in answer) write(gate.Pass(stream.Append(token)));
         write(gate.Pass(stream.Flush()) + gate.Rest());
         return answer;
@@ -183,9 +181,9 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
         Contract.Save(folder, Tokenizer);
     }
 
-    /// <summary>Writes everything but the weights into a model folder, which takes them from another.</summary>
+    /// <summary>Writes everything except the weights into a model folder, which uses the weights of another folder.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="final">Where it will lie when it is whole.</param>
+    /// <param name="final">Its final place.</param>
     /// <param name="origin">The folder that holds this model's weights.</param>
     /// <param name="within">The folder within which paths are relative.</param>
     public void SaveOver(string folder, string final, string origin, string within)

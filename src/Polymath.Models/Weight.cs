@@ -5,14 +5,14 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>
-/// A named tensor of a model. The name is the one Hugging Face's files use. The tensor may be exchanged (moved, mapped from a file) while
-/// parts hold the weight.
+/// A named tensor of a model. The name is the one Hugging Face's files use. The tensor may be replaced (moved, mapped from a file) while
+/// parts of the model hold the weight.
 /// </summary>
 public sealed class Weight
 {
     /// <summary>A weight that is not trained yet.</summary>
     /// <param name="name">The name in files.</param>
-    /// <param name="value">The tensor; the weight owns it from here on, whatever scope it was made in.</param>
+    /// <param name="value">The tensor; the weight owns it from here on, independent of the scope it was made in.</param>
     public Weight(string name, Tensor value)
     {
         ArgumentNullException.ThrowIfNull(value);
@@ -25,31 +25,31 @@ public sealed class Weight
     public string Name { get; }
 
     /// <summary>The tensor.</summary>
-    /// <exception cref="InputException">The weight is held in few bits.</exception>
+    /// <exception cref="InputException">The weight is quantized.</exception>
     public Tensor Value
     {
         get => value
-            ?? throw new InputException($"{Name} is held in {Quantized?.Form.ToString().ToLowerInvariant()}, so that it is no tensor of "
-                + "numbers. What needs its numbers as they are takes a base in 32 or 16 bits (base: float32 or bfloat16).");
+            ?? throw new InputException($"{Name} is stored in {Quantized?.Form.ToString().ToLowerInvariant()}, so it has no tensor "
+                + "of its own. Use a base in 32 or 16 bits here (base: float32 or bfloat16).");
         private set => (this.value, Shape) = (value, value.shape);
     }
 
     private Tensor? value;
 
-    /// <summary>The shape of its numbers, however they are held.</summary>
+    /// <summary>The shape, whatever form the values are stored in.</summary>
     public IReadOnlyList<long> Shape { get; private set; } = [];
 
-    /// <summary>The numbers in few bits, as [out, in]; null where they are a tensor.</summary>
+    /// <summary>The quantized values, as [out, in]; null when they are a tensor.</summary>
     public QuantizedMatrix? Quantized { get; private set; }
 
-    /// <summary>The model's own numbers while an adapter has put others in their place; null otherwise. Whoever set it owns it.</summary>
+    /// <summary>The model's own values while an adapter has replaced them; null otherwise. The one who set it owns it.</summary>
     public Tensor? Before { get; set; }
 
     private bool transposed;
 
-    /// <summary>Holds the numbers in few bits from here on: they are rounded, and frozen.</summary>
+    /// <summary>Quantizes the values; they are frozen from here on.</summary>
     /// <param name="form">The form.</param>
-    /// <param name="turned">Whether the weight is held as [in, out].</param>
+    /// <param name="turned">Whether the weight is stored as [in, out].</param>
     public void Quantize(QuantizedForm form, bool turned = false)
     {
         if (Quantized?.Form == form) return;
@@ -61,7 +61,7 @@ public sealed class Weight
         (value, Quantized, transposed, FileType) = (null, rounded, turned, ScalarType.Float32);
     }
 
-    /// <summary>Rounds the numbers to a type and holds them in it.</summary>
+    /// <summary>Rounds the values to a type and stores them in it.</summary>
     /// <param name="type">32 bits, or 16 of either kind.</param>
     public void Convert(ScalarType type)
     {
@@ -73,7 +73,7 @@ public sealed class Weight
         (Value, FileType) = (held, type);
     }
 
-    /// <summary>The numbers in 32 bits, however they are held; a tensor of its own.</summary>
+    /// <summary>The values in 32 bits, in whatever form they are stored, as a new tensor.</summary>
     public Tensor Wide()
     {
         if (Quantized is null) return Value.detach().to(ScalarType.Float32);
@@ -81,10 +81,10 @@ public sealed class Weight
         return transposed ? matrix.t().contiguous() : matrix.alias();
     }
 
-    /// <summary>The bytes the weight is held in.</summary>
+    /// <summary>The number of bytes that the weight uses.</summary>
     public long Bytes => Quantized?.Bytes ?? Value.numel() * Value.element_size();
 
-    /// <summary>Frees what the weight is held in; it must not be used any more.</summary>
+    /// <summary>Frees the values; the weight must not be used any more.</summary>
     public void Free()
     {
         value?.Dispose();
@@ -92,10 +92,10 @@ public sealed class Weight
         Quantized = null;
     }
 
-    /// <summary>The type that holds the weight's numbers exactly: the file's while nothing has changed them, then 32 bits.</summary>
+    /// <summary>The type that holds the weight's values exactly: the file's type while nothing has changed them, then 32 bits.</summary>
     public ScalarType FileType { get; private set; }
 
-    /// <summary>Holds the numbers in 32 bits from here on; what was of 16 bits becomes so exactly.</summary>
+    /// <summary>Converts the values to 32 bits; from 16 bits this is exact.</summary>
     public void Widen()
     {
         if (value?.dtype == ScalarType.Float32) return;
@@ -105,7 +105,7 @@ public sealed class Weight
         Value = wide;
     }
 
-    /// <summary>Whether the optimizer moves the weight. One that is to be trained is held in 32 bits.</summary>
+    /// <summary>Whether the optimizer updates the weight. A trained weight is stored in 32 bits.</summary>
     public bool Trainable
     {
         get => value?.requires_grad ?? false;
@@ -114,8 +114,8 @@ public sealed class Weight
             if (Quantized is { } held)
             {
                 if (value)
-                    throw new InputException($"{Name} is held in {held.Form.ToString().ToLowerInvariant()} and cannot be trained: what is "
-                        + "rounded stays frozen. Train a delta on it (kind: lora, or delta), or take a base in 32 or 16 bits.");
+                    throw new InputException($"{Name} is stored in {held.Form.ToString().ToLowerInvariant()} and cannot be trained: "
+                        + "quantized values are frozen. Train a delta on it (kind: lora, or delta), or use a base in 32 or 16 bits.");
                 return;
             }
             if (value)
@@ -140,7 +140,7 @@ public sealed class Weight
         Value.copy_(value);
     }
 
-    /// <summary>Exchanges the tensor and frees the old one.</summary>
+    /// <summary>Replaces the tensor and frees the old one.</summary>
     /// <param name="value">The new tensor, of the same shape.</param>
     public void Exchange(Tensor value)
     {
@@ -152,7 +152,7 @@ public sealed class Weight
         Trainable = trainable;
     }
 
-    /// <summary>Exchanges the tensor for another of the same shape and gives the old one back.</summary>
+    /// <summary>Replaces the tensor by another of the same shape and returns the old one.</summary>
     /// <param name="value">The new tensor.</param>
     public Tensor Swap(Tensor value)
     {
@@ -162,7 +162,7 @@ public sealed class Weight
         return old;
     }
 
-    /// <summary>Forgets the gradient.</summary>
+    /// <summary>Clears the gradient.</summary>
     public void ClearGradient()
     {
         using var gradient = Value.grad;

@@ -4,7 +4,7 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Models;
 
-/// <summary>Which files of a folder hold its weights.</summary>
+/// <summary>Finds the files of a folder that hold its weights.</summary>
 internal static class WeightFiles
 {
     /// <summary>Whether a folder holds weights itself.</summary>
@@ -20,17 +20,17 @@ internal static class WeightFiles
         return taken.EndsWith(".json", StringComparison.Ordinal) ? Shards(folder, path) : [path];
     }
 
-    /// <summary>What a user should know about the choice: other forms that were left aside, an adapter that lies beside.</summary>
+    /// <summary>Notes for the user about the choice: other forms of the weights that were ignored, an adapter in the same folder.</summary>
     /// <param name="folder">The folder.</param>
     internal static IReadOnlyList<string> Remarks(string folder)
     {
         var remarks = new List<string>();
         if (Present(folder) is [var taken, _, ..] all)
-            remarks.Add($"{folder} holds its weights in several forms; {taken} is read, as in transformers, and"
-                + $" {string.Join(", ", all.Skip(1))} left aside.");
+            remarks.Add($"{folder} holds its weights in several forms; {taken} is read, as in transformers;"
+                + $" ignored: {string.Join(", ", all.Skip(1))}.");
         if (File.Exists(Path.Combine(folder, AdapterFolder.Settings)))
-            remarks.Add($"{folder} holds an adapter beside the model ({AdapterFolder.Settings}). It is not put on; to do that: --adapter"
-                + $" {folder}.");
+            remarks.Add($"{folder} holds an adapter next to the model ({AdapterFolder.Settings}). It is not attached; to attach it:"
+                + $" --adapter {folder}.");
         return remarks;
     }
 
@@ -39,15 +39,15 @@ internal static class WeightFiles
 
     private static InputException Missing(string folder)
     {
-        // A variant is taken only by who asks for it, in transformers too: variant="fp16".
+        // A variant is read only on request, in transformers, too: variant="fp16".
         var names = Directory.EnumerateFiles(folder).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal).ToList();
         var variant = names.FirstOrDefault(name =>
             name.StartsWith("model.", StringComparison.Ordinal) && name.EndsWith(".safetensors", StringComparison.Ordinal));
         var hint = variant is null ? "Place them there, or name another folder."
-            : $"It has the variant {variant}: rename it to model.safetensors to have it read.";
+            : $"It has the variant {variant}: rename it to model.safetensors to read it.";
         if (names.Find(name => name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)) is { } gguf)
-            hint = $"{gguf} is a file for llama.cpp, which is written here and not read: fetch the safetensors files of the model that it"
-                + $" was made of.";
+            hint = $"{gguf} is a file for llama.cpp, which can only be written here, not read: fetch the safetensors files of the model"
+                + $" that it was made from.";
         return new InputException($"{folder} has no weights: none of {string.Join(", ", HubSelection.WeightNames)}. {hint}");
     }
 
@@ -56,7 +56,7 @@ internal static class WeightFiles
         if (ModelFolder.ReadObject(index)["weight_map"] is not JsonObject map)
             throw new InputException($"{index} has no weight_map. Fetch it again.");
         var names = map.Select(pair => pair.Value?.ToString() ?? "").Distinct().ToList();
-        // A shard lies in the index's folder: any other path would let a downloaded model read other files.
+        // A shard must be in the index's folder: any other path would let a downloaded model read other files.
         return [.. names
             .Select(name => ShardPath.Inside(name)
                 ?? throw new InputException($"{index} names the shard '{name}', which is not a file of this folder. Fetch the index"

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models;
 
-/// <summary>Where a model that is being built gets its weights from.</summary>
+/// <summary>The source of the weights of a model under construction.</summary>
 public abstract class WeightSource : IDisposable
 {
     /// <summary>Whether there is a weight of a name.</summary>
@@ -36,41 +36,41 @@ public abstract class WeightSource : IDisposable
         int parts,
         params long[] shape);
 
-    /// <summary>Whether the source holds two weights and they are not the same numbers.</summary>
+    /// <summary>Whether the source holds two weights with different values.</summary>
     /// <param name="first">One name.</param>
     /// <param name="second">The other.</param>
     public virtual bool Differs(string first, string second) => false;
 
-    /// <summary>Lets a weight be read from where another stands; does nothing where it stands itself.</summary>
+    /// <summary>Lets a weight be read from the place of another weight; does nothing when the source has the weight itself.</summary>
     /// <param name="name">The weight's name.</param>
     /// <param name="place">The name under which the source has it.</param>
     public virtual void ReadFrom(string name, string place)
     {
     }
 
-    /// <summary>What was read otherwise than the files seem to say, a sentence each.</summary>
+    /// <summary>Notes where the reading differs from what the files seem to say, one sentence each.</summary>
     public virtual IReadOnlyList<string> Notes => [];
 
-    /// <summary>Says that the model is built.</summary>
-    /// <param name="needless">Patterns over whole names that may be left over.</param>
-    /// <exception cref="InputException">Weights were missing, unexpected or misshaped: all faults, one a line.</exception>
+    /// <summary>Ends the construction of the model.</summary>
+    /// <param name="needless">Patterns of whole names of weights that may stay unused.</param>
+    /// <exception cref="InputException">Weights were missing, unexpected or of the wrong shape: all faults, one per line.</exception>
     public abstract void Finish(IReadOnlyList<string> needless);
 
-    /// <summary>Lets go of what the weights came from. Weights mapped from files must not be used any more.</summary>
+    /// <summary>Closes the source. Weights mapped from files must not be used any more.</summary>
     public void Dispose()
     {
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Lets go of what the weights came from.</summary>
+    /// <summary>Closes the source.</summary>
     /// <param name="disposing">Always true: there is no finalizer.</param>
     protected virtual void Dispose(bool disposing)
     {
     }
 }
 
-/// <summary>Fresh weights: normal around zero, norms one. Each depends on the seed and its own name only.</summary>
+/// <summary>Fresh weights: normal around zero, norms one. Each depends only on the seed and its own name.</summary>
 /// <param name="seed">The run's seed.</param>
 public sealed class FreshWeights(long seed) : WeightSource
 {
@@ -103,9 +103,9 @@ public sealed class FreshWeights(long seed) : WeightSource
 }
 
 /// <summary>
-/// Weights from files: safetensors, or PyTorch's own. Missing, unexpected and misshaped ones are refused together, by name. Published files
-/// leave a family's prefix out (<c>transformer.</c>, <c>bert.</c>) or use older words for norms (<c>gamma</c>, <c>beta</c>); both are
-/// understood.
+/// Weights from files: safetensors, or PyTorch's own. Missing weights, unexpected weights and weights of the wrong shape are refused
+/// together, by name. Published files may omit a family's prefix (<c>transformer.</c>, <c>bert.</c>) or use older names for norms
+/// (<c>gamma</c>, <c>beta</c>); both are supported.
 /// </summary>
 public sealed class FileWeights : WeightSource
 {
@@ -119,9 +119,9 @@ public sealed class FileWeights : WeightSource
 
     /// <summary>Opens the files of a model.</summary>
     /// <param name="paths">The files.</param>
-    /// <param name="origin">What to call the model in messages.</param>
-    /// <param name="prefix">What some files leave out at the start of names.</param>
-    /// <param name="allowed">Names that may be left over.</param>
+    /// <param name="origin">The model's name in messages.</param>
+    /// <param name="prefix">The prefix that some files omit.</param>
+    /// <param name="allowed">Names of weights that may stay unused.</param>
     public FileWeights(IReadOnlyList<string> paths, string origin, string prefix = "", IReadOnlyCollection<string>? allowed = null)
     {
         (this.origin, this.prefix, this.allowed) = (origin, prefix, allowed ?? []);
@@ -140,12 +140,12 @@ public sealed class FileWeights : WeightSource
             foreach (var name in file.Entries.Keys)
             {
                 if (!places.TryAdd(name, file))
-                    faults.Add($"{name} stands in {places[name].Path} and in {file.Path}. Fetch the files and their index again");
+                    faults.Add($"{name} is in {places[name].Path} and in {file.Path}. Fetch the files and their index again");
             }
         }
         wrapper = WrapperOf(places.Keys);
         if (wrapper.Length > 0)
-            notes = [$"The names of all weights of {origin} begin with \"{wrapper}\", as wrappers of training leave them; they are read "
+            notes = [$"The names of all weights of {origin} begin with \"{wrapper}\", as training wrappers write them; they are read "
                 + "without it."];
     }
 
@@ -158,30 +158,30 @@ public sealed class FileWeights : WeightSource
         return wrapper;
     }
 
-    // What data parallelism, torch.compile and activation checkpointing put before every name.
+    // The prefixes that data parallelism, torch.compile and activation checkpointing add to every name.
     private static readonly string[] wrappers = ["module.", "_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module."];
 
     /// <summary>
-    /// Modules (regular expressions over the whole name, without <c>.weight</c> and <c>.bias</c>) that are made fresh where the files have
-    /// none.
+    /// Modules (regular expressions over the whole name, without <c>.weight</c> and <c>.bias</c>) that get fresh weights when the files
+    /// have none.
     /// </summary>
     public (IReadOnlyList<string> Modules, FreshWeights Source)? Fresh { get; init; }
 
     /// <inheritdoc/>
     public override bool Has(string name) => Find(name) is not null;
 
-    /// <summary>Whether the files hold a weight whose name begins so.</summary>
-    /// <param name="beginning">The beginning.</param>
+    /// <summary>Whether the files hold a weight whose name has a prefix.</summary>
+    /// <param name="beginning">The prefix.</param>
     public bool HasUnder(string beginning) => places.Keys.Any(name => name.StartsWith(beginning, StringComparison.Ordinal));
 
-    /// <summary>The shape that the files give a weight; null where they have none.</summary>
+    /// <summary>The shape of a weight in the files; null when they do not have it.</summary>
     /// <param name="name">The name in files.</param>
     public IReadOnlyList<long>? ShapeOf(string name) => Find(name) is { } found ? ShapeAt(found) : null;
 
     private IReadOnlyList<long> ShapeAt(string found) =>
         coded?.Weights.TryGetValue(found, out var weight) is true ? weight.Shape : places[found].Entries[found].Shape;
 
-    // The numbers of a stored weight; a tensor of the caller's.
+    // The values of a stored weight; the caller owns the tensor.
     private Tensor Numbers(string found) =>
         coded?.Weights.TryGetValue(found, out var weight) is true ? weight.Make() : places[found].Map(found);
 
@@ -190,10 +190,7 @@ public sealed class FileWeights : WeightSource
 
     private bool Stored(string name) => places.ContainsKey(name) || coded?.Weights.ContainsKey(name) is true;
 
-    /// <summary>
-    /// Reads weights that the files hold as codes as the numbers that those stand for. Says so in the configuration, which names no method
-    /// any more.
-    /// </summary>
+    /// <summary>Decodes weights that the files hold as codes. The method is removed from the configuration.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
     /// <param name="folder">The model's folder.</param>
     /// <exception cref="InputException">The codes are of a method or layout that is not read.</exception>
@@ -205,14 +202,14 @@ public sealed class FileWeights : WeightSource
         foreach (var key in CodedFolder.Keys) configuration.Remove(key);
         if (coded is null) return;
         notes = [.. notes, coded.Weights.Count > 0
-            ? $"{coded.Weights.Count} weights of {folder} are codes of {coded.Method}; they are read as the numbers that those stand for, "
-                + "and written as such."
-            : $"config.json of {folder} names {coded.Method}, but its weights are stored in full; they are read as they are."];
+            ? $"{coded.Weights.Count} weights of {folder} are codes of {coded.Method}; they are decoded when read and "
+                + "written in full."
+            : $"config.json of {folder} names {coded.Method}, but its weights are stored in full; they are read unchanged."];
     }
 
     private CodedWeights? coded;
 
-    // An adapter's file may hold whole numbers that are what they are: SHiRA's places.
+    // An adapter's file may hold integers that are not codes: SHiRA's places.
     private bool ofModel;
 
     /// <inheritdoc/>
@@ -221,7 +218,7 @@ public sealed class FileWeights : WeightSource
     /// <inheritdoc/>
     public override IReadOnlyList<string> Notes => notes;
 
-    /// <summary>Remarks about the files, which are told with the model's own.</summary>
+    /// <summary>Notes about the files, shown with the model's own.</summary>
     internal IReadOnlyList<string> Remarks { init => notes = [.. notes, .. value]; }
 
     private IReadOnlyList<string> notes = [];
@@ -232,7 +229,7 @@ public sealed class FileWeights : WeightSource
         if (Find(first) is not { } one || Find(second) is not { } other || one == other) return false;
         if (!ShapeAt(one).SequenceEqual(ShapeAt(other))) return true;
         using Tensor left = Numbers(one), right = Numbers(other);
-        // A slice at a time: a table of tokens may have gigabytes.
+        // One slice at a time: a table of tokens may have gigabytes.
         for (long at = 0; at < left.size(0); at += RowsCompared)
         {
             var count = Math.Min(RowsCompared, left.size(0) - at);
@@ -272,7 +269,7 @@ public sealed class FileWeights : WeightSource
         Use(found);
         if (!ShapeAt(found).SequenceEqual(shape))
         {
-            faults.Add($"{found} has the shape [{string.Join(", ", ShapeAt(found))}], the configuration wants "
+            faults.Add($"{found} has the shape [{string.Join(", ", ShapeAt(found))}], the configuration needs "
                 + $"[{string.Join(", ", shape)}]");
             return new Weight(name, zeros(1));
         }
@@ -298,7 +295,7 @@ public sealed class FileWeights : WeightSource
         var stored = ShapeAt(found);
         if (stored.Count != 3 || expert >= stored[0] || stored[1] != parts * shape[0] || stored[2] != shape[1])
         {
-            faults.Add($"{found} has the shape [{string.Join(", ", stored)}], the configuration wants [experts, {parts * shape[0]}, "
+            faults.Add($"{found} has the shape [{string.Join(", ", stored)}], the configuration needs [experts, {parts * shape[0]}, "
                 + $"{shape[1]}]");
             return new Weight(name, zeros(1));
         }
@@ -314,7 +311,7 @@ public sealed class FileWeights : WeightSource
         if (coded?.Weights.TryGetValue(found, out var weight) is true) used.UnionWith(weight.Parts);
     }
 
-    // Whole numbers are never weights: without their scales they would be read as numbers a hundred times too large.
+    // Integers are never weights: without their scales, the values would be about a hundred times too large.
     private bool IsCode(string found)
     {
         if (!ofModel || coded?.Weights.ContainsKey(found) is true || !CodedFolder.IsCode(places[found].Entries[found].Kind)) return false;
@@ -341,7 +338,7 @@ public sealed class FileWeights : WeightSource
         foreach (var name in places.Keys.Where(name => !used.Contains(name) && !Known(name)))
         {
             var hint = CodedFolder.IsCode(places[name].Entries[name].Kind) ? "" : $" (if it is known to be needless: --allow {name})";
-            faults.Add($"{name} is in the file and not in the model{hint}");
+            faults.Add($"{name} is in the file but not in the model{hint}");
         }
         if (faults.Count == 0) return;
         throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20))

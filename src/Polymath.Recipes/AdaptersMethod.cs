@@ -1,6 +1,6 @@
 namespace Polymath.Recipes;
 
-/// <summary>How several adapters of a stage come together.</summary>
+/// <summary>How a stage uses several adapters together.</summary>
 public enum Together
 {
     /// <summary>All apply to every row; their changes add up, and they are trained jointly.</summary>
@@ -9,20 +9,22 @@ public enum Together
     /// <summary>Each applies to the rows of its own data only; the frozen model runs once for all of them.</summary>
     Route,
 
-    /// <summary>Gates, trained with them, weigh the adapters for each token in each socket.</summary>
+    /// <summary>Gates weigh the adapters for each token in each socket; the gates are trained with the adapters.</summary>
     Mix,
 
-    /// <summary>They are combined into one low-rank adapter, which is trained on.</summary>
+    /// <summary>They are combined into one low-rank adapter, whose training continues.</summary>
     Combine,
 }
 
-/// <summary>How low-rank adapters become one.</summary>
+/// <summary>How low-rank adapters are combined into one.</summary>
 public enum CombineKind
 {
-    /// <summary>The factors side by side: exact, the ranks add up.</summary>
+    /// <summary>The factors are concatenated. This is exact; the ranks add up.</summary>
     Cat,
 
-    /// <summary>The factors added, each by the root of its weight, as PEFT's <c>linear</c>: with cross terms, so not the sum.</summary>
+    /// <summary>
+    /// The factors are added, each times the root of its weight, as PEFT's <c>linear</c>. Cross terms arise, so it is not the exact sum.
+    /// </summary>
     Linear,
 
     /// <summary>The sum of the changes, cut to a rank.</summary>
@@ -40,17 +42,17 @@ public enum CombineKind
     /// <summary>The largest elements of the changes, added and cut to a rank.</summary>
     MagnitudePruneSvd,
 
-    /// <summary>DARE (Yu et al. 2024) on the factors: elements dropped at random, the rest scaled up.</summary>
+    /// <summary>DARE (Yu et al. 2024) on the factors: elements are dropped at random, and the rest is scaled up.</summary>
     DareLinear,
 
     /// <summary>DARE on the changes, cut to a rank.</summary>
     DareLinearSvd,
 }
 
-/// <summary>How adapters are combined before they are trained on.</summary>
+/// <summary>How adapters are combined before training continues.</summary>
 /// <param name="Kind">The rule.</param>
 /// <param name="Density">The share of elements that pruning keeps.</param>
-/// <param name="R">The rank where one is cut to; the largest of the adapters' when left out.</param>
+/// <param name="R">The rank, where the rule cuts to one; the largest rank of the adapters when left out.</param>
 [Shorthand(nameof(Kind))]
 public sealed record CombineSpec(
     CombineKind Kind = CombineKind.Cat,
@@ -59,12 +61,12 @@ public sealed record CombineSpec(
 
 /// <summary>One of several adapters: a fresh one, or one that was trained before.</summary>
 /// <param name="Delta">A fresh adapter.</param>
-/// <param name="Folder">The folder of an adapter, ours or PEFT's, that is trained on.</param>
-/// <param name="Stage">An earlier stage of this recipe whose adapter is trained on; it was kept apart (<c>merge: false</c>).</param>
-/// <param name="OptimizerState">Whether the optimizer's moments that lie beside the adapter are taken up, too.</param>
-/// <param name="Optimizer">How its weights move; as the stage's optimizer says when left out.</param>
-/// <param name="Frozen">Whether it stays as it is.</param>
-/// <param name="Data">The data whose rows it applies to, among the stage's; needed to <c>route</c>.</param>
+/// <param name="Folder">The folder of an adapter, ours or PEFT's, whose training continues.</param>
+/// <param name="Stage">An earlier stage of this recipe whose adapter is trained further. That stage must have <c>merge: false</c>.</param>
+/// <param name="OptimizerState">Whether the optimizer's moments that are saved next to the adapter are loaded, too.</param>
+/// <param name="Optimizer">The optimizer of its weights; the stage's optimizer when left out.</param>
+/// <param name="Frozen">Whether it is frozen.</param>
+/// <param name="Data">The data whose rows it applies to, some of the stage's data; needed for <c>route</c>.</param>
 /// <param name="Weight">Its weight where adapters are combined.</param>
 public sealed record AdapterSpec(
     DeltaSpec? Delta = null,
@@ -77,13 +79,14 @@ public sealed record AdapterSpec(
     [Bounds(-1000, 1000)] double Weight = 1);
 
 /// <summary>
-/// Adapters that were trained before, or several of them: trained on alone, stacked, routed by rows, mixed by gates, or combined into one.
+/// Adapters that were trained before, or several adapters: one that is trained further, or several that are stacked, routed by rows, mixed
+/// by gates, or combined into one.
 /// </summary>
 /// <param name="Adapters">The adapters, by names of their own.</param>
-/// <param name="Together">How they come together; a single one needs no choice.</param>
-/// <param name="Combine">How they are combined, where they are.</param>
+/// <param name="Together">How they are used together; a single adapter needs no choice.</param>
+/// <param name="Combine">The rule for <c>together: combine</c>.</param>
 /// <param name="Merge">Whether they are merged into the model when the stage ends; adapters that are routed or mixed cannot be.</param>
-/// <param name="Base">How the frozen maps are held meanwhile; as the files hold them when left out.</param>
+/// <param name="Base">How the frozen weights are stored during training; as in the files when left out.</param>
 public sealed record AdaptersMethod(
     IReadOnlyDictionary<string, AdapterSpec> Adapters,
     Together Together = Together.Stack,

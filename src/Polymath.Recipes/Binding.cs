@@ -46,7 +46,7 @@ public sealed class BoundsAttribute(double least, double most = double.MaxValue)
     public double Most { get; } = most;
 }
 
-/// <summary>What a string stands for, so that it can be checked where it is written.</summary>
+/// <summary>What a string stands for, so that it can be checked in its place.</summary>
 public enum Meaning
 {
     /// <summary>A name declared under <c>data</c>.</summary>
@@ -77,7 +77,7 @@ public enum Meaning
     Template,
 }
 
-/// <summary>Says what a string parameter (or each item of a list, or each key of a dictionary of numbers) stands for.</summary>
+/// <summary>States what a string parameter (or each item of a list, or each key of a dictionary of numbers) stands for.</summary>
 /// <param name="meaning">What the string stands for.</param>
 [AttributeUsage(AttributeTargets.Parameter)]
 public sealed class MeansAttribute(Meaning meaning) : Attribute

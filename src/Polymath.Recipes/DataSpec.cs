@@ -7,22 +7,22 @@ public abstract record DataSpec;
 
 /// <summary>Rows read from files.</summary>
 /// <param name="Files">Paths or globs (relative to the recipe's folder), <c>npm:PACKAGE@VERSION/path/glob</c> for a data package, or
-/// <c>hf:datasets/ORG/NAME[@REVISION][/path/glob]</c> (<c>modelscope:</c>) for a hub's.</param>
+/// <c>hf:datasets/ORG/NAME[@REVISION][/path/glob]</c> (<c>modelscope:</c>) for data on a hub.</param>
 /// <param name="Sha512">The package's SHA-512 in base64, with or without the prefix <c>sha512-</c>; needed for a package.</param>
-/// <param name="Format">How the files are read; told from their names when left out.</param>
-/// <param name="Fields">The fields of a row, each by where it lies in the file; all top-level values under their own names when left
+/// <param name="Format">The format of the files; inferred from their names when left out.</param>
+/// <param name="Fields">The fields of a row, each with its place in the file; all top-level values under their own names when left
 /// out.</param>
 /// <param name="Where">Filters a row must pass, in order.</param>
 /// <param name="Distinct">A field whose repeated values are dropped, the first one kept.</param>
 /// <param name="Split">How rows are split into training, validation and test.</param>
-/// <param name="Shape"> The shape of published data that rows are brought from to one form, with the fields <c>messages</c>, <c>chosen</c>,
-/// <c>rejected</c>, <c>label</c>, <c>text</c>. Beside it <paramref name="Fields"/> says where the shape's own columns lie, and filters see
-/// the columns of the files. </param>
-/// <param name="Roles">The role that a speaker's name stands for, such as <c>{human: user, bot: assistant}</c>, besides those that are
-/// known.</param>
-/// <param name="Ignore">Columns, keys and roles of messages, and types of content that are left out of the rows.</param>
-/// <param name="Part">One of several equal parts of the rows, such as <c>1 of 3</c>, for adapters that are trained apart; every row is in
-/// one part.</param>
+/// <param name="Shape">The shape of published data. Rows are converted from it to one form, with the fields <c>messages</c>, <c>chosen</c>,
+/// <c>rejected</c>, <c>label</c>, <c>text</c>. With a shape, <paramref name="Fields"/> says which columns hold the shape's own fields, and
+/// filters see the columns of the files.</param>
+/// <param name="Roles">The role that a speaker's name stands for, such as <c>{human: user, bot: assistant}</c>, in addition to the known
+/// names.</param>
+/// <param name="Ignore">What is left out of the rows: columns, keys of messages, roles of messages, and types of content.</param>
+/// <param name="Part">One of several equal parts of the rows, such as <c>1 of 3</c>, for adapters that are trained separately; every row is
+/// in one part.</param>
 /// <param name="Sample">How many of the rows are taken, drawn by the recipe's seed; more than there are repeat rows.</param>
 public sealed record FilesSpec(
     [Means(Meaning.Files)] IReadOnlyList<string> Files,
@@ -102,12 +102,12 @@ public enum DataShape
     Labelled,
 }
 
-/// <summary>Where a field's value lies.</summary>
+/// <summary>The place of a field's value.</summary>
 /// <param name="Path">The key, or keys joined by dots.</param>
 /// <param name="Join">What is put between the items of a list; the end of a line when left out. Where the source has a shape, a list
 /// becomes a text only if this is given.</param>
-/// <param name="Match">A pattern that takes a part of the value: its first group, or the whole match where it has none; nothing where it is
-/// not found.</param>
+/// <param name="Match">A pattern that selects a part of the value: the pattern's first group, or the whole match where it has no group.
+/// Nothing is selected where the pattern is not found.</param>
 [Shorthand(nameof(Path))]
 public sealed record FieldSpec(string Path, string? Join = null, [Means(Meaning.Pattern)] string? Match = null);
 
@@ -131,12 +131,10 @@ public sealed record FilterSpec(
     [Bounds(0)] int? MinimumLength = null,
     [Bounds(0)] int? MaximumLength = null);
 
-/// <summary>
-/// How rows are split: by a stable hash of some fields, so that a row never changes sides, whatever the order of files and rows.
-/// </summary>
+/// <summary>How rows are split: by a stable hash of some fields. A row stays in its part when the order of files or rows changes.</summary>
 /// <param name="Validation">The share of rows for validation.</param>
 /// <param name="Test">The share of rows for testing.</param>
-/// <param name="By">The fields that are hashed; rows that agree in them stay together. All fields when left out.</param>
+/// <param name="By">The fields that are hashed; rows with equal values in them stay together. All fields when left out.</param>
 public sealed record SplitSpec(
     [Bounds(0, 0.9)] double Validation = 0.01,
     [Bounds(0, 0.9)] double Test = 0.01,
@@ -145,7 +143,7 @@ public sealed record SplitSpec(
 /// <summary>The parts rows are split into.</summary>
 public enum DataSplit
 {
-    /// <summary>Rows that train.</summary>
+    /// <summary>Rows for training.</summary>
     Train,
 
     /// <summary>Rows for choosing settings and checkpoints.</summary>
@@ -160,7 +158,7 @@ public enum DataSplit
 [Case("kind", "characterClasses", typeof(CharacterClassesSpec))]
 public abstract record TableSpec;
 
-/// <summary>A table that converts text: the longest entry that fits is replaced, from left to right.</summary>
+/// <summary>A table that converts text: from left to right, the longest entry that fits is replaced.</summary>
 /// <param name="Files">Paths, globs or a package address, as for data. Earlier files win.</param>
 /// <param name="Sha512">The package's SHA-512, as for data.</param>
 /// <param name="Entry">A regular expression that finds the entries in a file, with the groups <c>from</c> and <c>to</c>.</param>
@@ -169,14 +167,14 @@ public sealed record ConversionTableSpec(
     string? Sha512 = null,
     [Means(Meaning.Pattern)] string Entry = @"(?<from>[^\s|""]+)[ \t](?<to>[^\s|""]+)") : TableSpec;
 
-/// <summary>Classes of characters, learned from texts whose characters are marked one by one.</summary>
+/// <summary>Classes of characters, learned from texts with one mark for each character.</summary>
 /// <param name="Marks">The source of the marks.</param>
 /// <param name="MarksField">The field of <paramref name="Marks"/> with one mark a character.</param>
 /// <param name="Texts">The source of the texts.</param>
 /// <param name="TextField">The field of <paramref name="Texts"/> with the text.</param>
 /// <param name="Key">The field that joins both sources.</param>
 /// <param name="Classes">The class each mark stands for; other marks stand for none.</param>
-/// <param name="Purity">The share of a character's marks that must agree; a character below it is ambiguous and matches every
+/// <param name="Purity">The share of a character's marks that must agree. A character with a smaller share is ambiguous and matches every
 /// class.</param>
 public sealed record CharacterClassesSpec(
     [Means(Meaning.DataName)] string Marks,

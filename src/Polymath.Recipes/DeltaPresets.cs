@@ -1,6 +1,6 @@
 namespace Polymath.Recipes;
 
-/// <summary>Named methods as descriptions of a delta: what the field calls them, and what they are made of.</summary>
+/// <summary>Well-known names of methods, each with the description of its delta.</summary>
 public static class DeltaPresets
 {
     private static readonly IReadOnlyDictionary<string, DeltaSpec> known = new Dictionary<string, DeltaSpec>(
@@ -27,10 +27,10 @@ public static class DeltaPresets
     private static Dictionary<string, string> Set(params (string Key, string Value)[] settings) =>
         settings.ToDictionary(pair => pair.Key, pair => pair.Value);
 
-    /// <summary>The names, besides those of the forms themselves.</summary>
+    /// <summary>The names, in addition to those of the forms.</summary>
     public static IEnumerable<string> Names => known.Keys;
 
-    /// <summary>The description that a name stands for: a form's own, or a preset's.</summary>
+    /// <summary>The description that a name stands for: the name of a form or of a preset.</summary>
     /// <param name="name">The name.</param>
     /// <exception cref="InputException">It is not known.</exception>
     public static DeltaSpec Find(string name)

@@ -26,7 +26,8 @@ public interface INewModel
 /// <param name="IntermediateSize">The inner width of the feed-forward block.</param>
 /// <param name="Layers">The number of blocks.</param>
 /// <param name="Heads">The number of query heads.</param>
-/// <param name="KeyValueHeads">The number of key and value heads; a divisor of <paramref name="Heads"/>, by default the same.</param>
+/// <param name="KeyValueHeads">The number of key and value heads; a divisor of <paramref name="Heads"/>, by default the same
+/// number.</param>
 /// <param name="ContextLength">The most tokens in a row.</param>
 /// <param name="TiedHead">Whether the output head shares the token table's weights.</param>
 /// <param name="RopeTheta">The base of the rotary frequencies.</param>
@@ -66,7 +67,9 @@ public sealed record ChatGlmSpec(
 /// <param name="Folder">The folder, or <c>hf:ORG/NAME[@REVISION]</c> or <c>modelscope:ORG/NAME[@REVISION]</c> for one on a hub.</param>
 public sealed record PretrainedSpec([Means(Meaning.Folder)] string Folder) : ModelSpec;
 
-/// <summary>How the tokenizer is made. It is trained on the training rows of every stage, rendered as the stages will read them.</summary>
+/// <summary>
+/// How the tokenizer is made. It is trained on the training rows of every stage, in the form in which the stages read them.
+/// </summary>
 [Case("kind", "character", typeof(CharacterTokenizerSpec))]
 [Case("kind", "byteLevelBpe", typeof(ByteLevelBpeSpec))]
 [Case("kind", "wordPiece", typeof(WordPieceSpec))]
@@ -74,7 +77,7 @@ public sealed record PretrainedSpec([Means(Meaning.Folder)] string Folder) : Mod
 [Case("folder", null, typeof(TokenizerFolderSpec))]
 public abstract record TokenizerSpec;
 
-/// <summary>One token a character, and bytes for the characters that are too rare.</summary>
+/// <summary>One token for each character, and bytes for the characters that are too rare.</summary>
 /// <param name="MinimumCount">How often a character must occur to get a token of its own.</param>
 public sealed record CharacterTokenizerSpec([Bounds(1)] int MinimumCount = 1) : TokenizerSpec;
 
@@ -88,17 +91,17 @@ public sealed record ByteLevelBpeSpec(
 /// <summary>WordPiece (Schuster and Nakajima 2012), with BERT's cleaning, lower case and words.</summary>
 /// <param name="VocabularySize">The number of tokens, special ones and characters included.</param>
 /// <param name="MinimumCount">How often a pair must occur to be merged.</param>
-/// <param name="Normalize">Whether texts are cleaned, made lower case and freed of accents.</param>
+/// <param name="Normalize">Whether texts are cleaned, made lower case and stripped of accents.</param>
 public sealed record WordPieceSpec(
     [Bounds(2, 16777216)] int VocabularySize,
     [Bounds(0)] int MinimumCount = 0,
     bool Normalize = true) : TokenizerSpec;
 
-/// <summary>A unigram language model of tokens (Kudo 2018), with bytes for characters it does not know.</summary>
+/// <summary>A unigram language model of tokens (Kudo 2018), with bytes for unknown characters.</summary>
 /// <param name="VocabularySize">The number of tokens, special ones, the 256 bytes and characters included.</param>
 public sealed record UnigramSpec([Bounds(258, 16777216)] int VocabularySize) : TokenizerSpec;
 
 /// <summary>An existing tokenizer.</summary>
-/// <param name="Folder">A folder with a <c>tokenizer.json</c>, or with the files older tokenizers came in; or a hub's address, as for a
+/// <param name="Folder">A folder with a <c>tokenizer.json</c> or with the files of older tokenizers; or a hub's address, as for a
 /// model.</param>
 public sealed record TokenizerFolderSpec([Means(Meaning.Folder)] string Folder) : TokenizerSpec;

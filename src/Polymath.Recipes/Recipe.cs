@@ -1,18 +1,19 @@
 namespace Polymath.Recipes;
 
-/// <summary>A model's whole education, declared: what it is, what it reads, and the stages it goes through.</summary>
-/// <param name="Name">The run's name; the run folder is <c>runs/NAME</c> unless told otherwise. Letters, digits, '-', '_' and '.'.</param>
+/// <summary>A model's whole education: the model, its data, and the stages it goes through.</summary>
+/// <param name="Name">The run's name; the run folder is <c>runs/NAME</c> unless another folder is given. Letters, digits, '-', '_' and
+/// '.'.</param>
 /// <param name="Model">The model: a new one by family and sizes, or a checkpoint folder.</param>
 /// <param name="Data">The named sources of examples.</param>
 /// <param name="Stages">The stages, in order.</param>
-/// <param name="Seed">The seed of all that is random in the run.</param>
+/// <param name="Seed">The seed of everything random in the run.</param>
 /// <param name="Description">One line that says what the recipe is for.</param>
 /// <param name="Tokenizer">How the tokenizer is trained; needed for a new model, taken from the folder for a checkpoint.</param>
-/// <param name="Chat">How a user's message becomes the model's input, in training and in use.</param>
+/// <param name="Chat">How a user's message becomes the model's input, in training and in generation.</param>
 /// <param name="Tables">Named tables over characters: conversions and classes.</param>
 /// <param name="Rewards">Named, verifiable scores of an answer.</param>
 /// <param name="Abilities">Named measurements, taken before the first stage and after each one.</param>
-/// <param name="Rounds">How often the list of stages, or a part of it, is gone through.</param>
+/// <param name="Rounds">How often the list of stages, or a part of it, is repeated.</param>
 public sealed record Recipe(
     string Name,
     ModelSpec Model,
@@ -31,7 +32,7 @@ public sealed record Recipe(
     public string ToYaml() => RecipeWriter.Write(this);
 
     /// <summary>
-    /// The stages in the order they are trained, rounds unrolled; a stage's later visits are named <c>NAME.2</c>, <c>NAME.3</c>.
+    /// The stages in the order of training, with rounds unrolled; a stage's later visits are named <c>NAME.2</c>, <c>NAME.3</c>.
     /// </summary>
     public IReadOnlyList<StageVisit> Visits()
     {
@@ -48,11 +49,11 @@ public sealed record Recipe(
 /// <param name="Round">The round, from 1.</param>
 public sealed record StageVisit(StageSpec Stage, int Round)
 {
-    /// <summary>The stage's name, with the round behind it from the second round on.</summary>
+    /// <summary>The stage's name; from the second round on, the round's number follows it.</summary>
     public string Name => Round == 1 ? Stage.Name : $"{Stage.Name}.{Round}";
 }
 
-/// <summary>How often the stages are gone through.</summary>
+/// <summary>How often the stages are repeated.</summary>
 /// <param name="Count">The number of rounds.</param>
 /// <param name="Stages">The stages that later rounds repeat; all of them when left out.</param>
 [Shorthand(nameof(Count))]
@@ -62,7 +63,7 @@ public sealed record RoundsSpec(
 
 /// <summary>How a user's message becomes the model's input.</summary>
 /// <param name="Convert">Conversion tables that each message passes through, in order.</param>
-/// <param name="System">A message that stands before every conversation.</param>
+/// <param name="System">A message before every conversation.</param>
 /// <param name="Template">A chat template: a shipped one, one of the model's own by name, or a file that ends in <c>.jinja</c>; the model's
 /// own when left out.</param>
 /// <param name="Variables">Variables for the chat template, such as <c>enable_thinking: false</c>.</param>
@@ -93,7 +94,7 @@ public enum TemplateName
     /// <summary>Gemma: <c>&lt;start_of_turn&gt;</c> and <c>&lt;end_of_turn&gt;</c>.</summary>
     Gemma,
 
-    /// <summary>GLM-4: role tokens behind <c>[gMASK]&lt;sop&gt;</c>.</summary>
+    /// <summary>GLM-4: role tokens after <c>[gMASK]&lt;sop&gt;</c>.</summary>
     Glm4,
 
     /// <summary>Llama 2: <c>[INST]</c> and <c>&lt;&lt;SYS&gt;&gt;</c>.</summary>
@@ -102,7 +103,7 @@ public enum TemplateName
     /// <summary>Llama 3: headers and <c>&lt;|eot_id|&gt;</c>.</summary>
     Llama3,
 
-    /// <summary>Mistral: <c>[INST]</c> with one beginning.</summary>
+    /// <summary>Mistral: <c>[INST]</c> with one begin token.</summary>
     Mistral,
 
     /// <summary>Phi-3: role tokens and <c>&lt;|end|&gt;</c>.</summary>

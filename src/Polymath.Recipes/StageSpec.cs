@@ -4,15 +4,15 @@ namespace Polymath.Recipes;
 
 /// <summary>One stage of the education: what is learned (the objective) and what is trained (the method).</summary>
 /// <param name="Name">The stage's name, unique in the recipe.</param>
-/// <param name="Objective">What is learned; <c>kind</c> names it and its settings stand beside.</param>
-/// <param name="Data">The sources the stage reads, laid end to end.</param>
-/// <param name="Optimizer">How weights move.</param>
+/// <param name="Objective">What is learned; <c>kind</c> names it, and its settings are written next to <c>kind</c>.</param>
+/// <param name="Data">The sources the stage reads, one after the other.</param>
+/// <param name="Optimizer">The optimizer.</param>
 /// <param name="Method">What is trained; every weight when left out.</param>
 /// <param name="Steps">The number of optimizer steps; or give <paramref name="Epochs"/>.</param>
 /// <param name="Epochs">The number of times the data is read; or give <paramref name="Steps"/>.</param>
-/// <param name="Schedule">How the rate changes over the steps.</param>
+/// <param name="Schedule">How the learning rate changes over the steps.</param>
 /// <param name="Batch">How rows become batches.</param>
-/// <param name="Evaluate">What is measured on the way.</param>
+/// <param name="Evaluate">What is measured during the stage.</param>
 /// <param name="Checkpoint">When the state is saved, and how many saves are kept.</param>
 public sealed record StageSpec(
     string Name,
@@ -27,7 +27,7 @@ public sealed record StageSpec(
     EvaluateSpec? Evaluate = null,
     CheckpointSettings? Checkpoint = null)
 {
-    /// <summary>Whether a head over labels is trained: a task whose label no prompt asks for.</summary>
+    /// <summary>Whether a head over labels is trained: a task without the method <c>prompt</c>.</summary>
     public bool TrainsHead => Objective is TaskSpec && Method is not PromptMethod;
 }
 
@@ -43,7 +43,7 @@ public abstract record ObjectiveSpec
     public abstract string Kind { get; }
 }
 
-/// <summary>Unsupervised reading: the next token, everywhere.</summary>
+/// <summary>Unsupervised reading: the model learns the next token at every position.</summary>
 /// <param name="Text">The document made of a row: text in which <c>{field}</c> stands for a field's value.</param>
 public sealed record PretrainSpec(string Text = "{text}") : ObjectiveSpec
 {
@@ -51,7 +51,7 @@ public sealed record PretrainSpec(string Text = "{text}") : ObjectiveSpec
     public override string Kind => "pretrain";
 }
 
-/// <summary>Instructions: the loss is on the answer only.</summary>
+/// <summary>Instructions: the loss counts the answer only.</summary>
 /// <param name="Prompt">What the user says; the rows' own messages when left out, from sources with a <c>shape</c>.</param>
 /// <param name="Answer">What the model learns to answer; left out together with <paramref name="Prompt"/>.</param>
 public sealed record FinetuneSpec(string? Prompt = null, string? Answer = null) : ObjectiveSpec
@@ -62,11 +62,11 @@ public sealed record FinetuneSpec(string? Prompt = null, string? Answer = null) 
 
 /// <summary>
 /// A professional skill: one label for each row. The method <c>prompt</c> asks for it in words; every other method trains a head over
-/// labels on what is read.
+/// labels.
 /// </summary>
 /// <param name="Label">The field with the label.</param>
 /// <param name="Text">What a head over labels reads of a row: text in which <c>{field}</c> stands for a field's value; <c>{text}</c> when
-/// left out. A prompt says it in its template.</param>
+/// left out. With the method <c>prompt</c>, the template says it.</param>
 public sealed record TaskSpec(string Label, string? Text = null) : ObjectiveSpec
 {
     /// <summary>What a head reads of a row.</summary>
@@ -84,7 +84,7 @@ public sealed record TaskSpec(string Label, string? Text = null) : ObjectiveSpec
 /// <param name="Prompt">What the user says.</param>
 /// <param name="Rewards">The rewards, each with its weight.</param>
 /// <param name="Rollout">How answers are sampled.</param>
-/// <param name="Beta">How strongly the policy is held to the reference.</param>
+/// <param name="Beta">How strongly the policy is kept close to the reference.</param>
 /// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al.
 /// 2024); 0 for plain DPO.</param>
 public sealed record AlignSpec(
@@ -102,7 +102,7 @@ public sealed record AlignSpec(
 /// Alignment by pairs that people ranked: direct preference optimization (Rafailov et al. 2023, eq. 7) on rows of the shape
 /// <c>preference</c>. The reference policy is the model at the start of the stage.
 /// </summary>
-/// <param name="Beta">How strongly the policy is held to the reference.</param>
+/// <param name="Beta">How strongly the policy is kept close to the reference.</param>
 /// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al.
 /// 2024); 0 for plain DPO.</param>
 public sealed record PreferSpec(
@@ -114,10 +114,10 @@ public sealed record PreferSpec(
 }
 
 /// <summary>How answers are sampled for alignment.</summary>
-/// <param name="Rounds">How often answers are sampled anew, evenly over the stage's steps.</param>
-/// <param name="Prompts">Prompts in each round.</param>
-/// <param name="Answers">Answers to each prompt.</param>
-/// <param name="Temperature">The temperature they are sampled at.</param>
+/// <param name="Rounds">How often new answers are sampled, evenly over the stage's steps.</param>
+/// <param name="Prompts">The number of prompts in each round.</param>
+/// <param name="Answers">The number of answers to each prompt.</param>
+/// <param name="Temperature">The sampling temperature.</param>
 /// <param name="MaxNewTokens">The most tokens of an answer.</param>
 public sealed record RolloutSpec(
     [Bounds(1, 100000)] int Rounds = 1,
@@ -177,12 +177,12 @@ public sealed record FreezeMethod(
 /// <param name="LoraAlpha">The numerator of the scale.</param>
 /// <param name="LoraDropout">Dropout on the input of the delta.</param>
 /// <param name="TargetModules">Projections by the end of their names; the family's query and value when left out, <c>all-linear</c> for
-/// every one but the head.</param>
+/// every projection except the head.</param>
 /// <param name="UseRslora">Whether the scale is α/√r (Kalajdzievski 2023).</param>
 /// <param name="Merge">Whether the delta is merged into the model when the stage ends. If not, the stage is measured with it, and the next
 /// stage starts from the model without it. The adapter is saved in either case.</param>
-/// <param name="Base">How the frozen maps are held meanwhile; as the files hold them when left out. <c>nf4</c> is QLoRA (Dettmers et al.
-/// 2023). The model that is written is the rounded one.</param>
+/// <param name="Base">How the frozen weights are stored during training; as in the files when left out. <c>nf4</c> is QLoRA (Dettmers et
+/// al. 2023). The saved model has the rounded weights.</param>
 public sealed record LoraMethod(
     [Bounds(1, 65536)] int R = 8,
     [Bounds(0)] double LoraAlpha = 8,
@@ -216,7 +216,7 @@ public sealed record LoraMethod(
 /// <param name="Template">The prompt: text in which <c>{field}</c> stands for a field's value and <c>{mask}</c>, once, for the
 /// answer.</param>
 /// <param name="Verbalizer">The words that stand for each label.</param>
-/// <param name="Train">What is trained besides: every weight when left out.</param>
+/// <param name="Train">What is trained: every weight when left out.</param>
 public sealed record PromptMethod(string Template, VerbalizerSpec Verbalizer, MethodSpec? Train = null) : MethodSpec
 {
     /// <inheritdoc/>
@@ -224,5 +224,5 @@ public sealed record PromptMethod(string Template, VerbalizerSpec Verbalizer, Me
 }
 
 /// <summary>The words that stand for each label.</summary>
-/// <param name="Words">For each label its words; the label itself when left out. The first token of a word is read.</param>
+/// <param name="Words">The words of each label; the label itself when left out. The first token of a word is read.</param>
 public sealed record VerbalizerSpec(IReadOnlyDictionary<string, IReadOnlyList<string>>? Words = null);

@@ -7,15 +7,15 @@ public enum OptimizerKind
     Adamw,
 }
 
-/// <summary>How weights move.</summary>
+/// <summary>The optimizer and its settings.</summary>
 /// <param name="Rate">The learning rate at its peak.</param>
 /// <param name="Kind">The optimizer.</param>
 /// <param name="Beta1">The decay of the first moment.</param>
 /// <param name="Beta2">The decay of the second moment.</param>
 /// <param name="Epsilon">The number added to the root of the second moment.</param>
-/// <param name="WeightDecay">Decoupled weight decay; weights of one dimension (norms, biases) are spared.</param>
+/// <param name="WeightDecay">Decoupled weight decay; weights of one dimension (norms, biases) do not decay.</param>
 /// <param name="Clip">The greatest norm of the whole gradient; 0 for no limit.</param>
-/// <param name="LoraPlusRatio">How many times the rate of A's the rate of low-rank deltas' B is: LoRA+ (Hayou et al. 2024).</param>
+/// <param name="LoraPlusRatio">The learning rate of B divided by that of A in low-rank deltas: LoRA+ (Hayou et al. 2024).</param>
 public sealed record OptimizerSpec(
     [Bounds(0, 100)] double Rate,
     OptimizerKind Kind = OptimizerKind.Adamw,
@@ -29,17 +29,17 @@ public sealed record OptimizerSpec(
 /// <summary>The shapes of a schedule.</summary>
 public enum ScheduleKind
 {
-    /// <summary>The rate falls along half a cosine.</summary>
+    /// <summary>The learning rate falls along half a cosine.</summary>
     Cosine,
 
-    /// <summary>The rate falls along a line.</summary>
+    /// <summary>The learning rate falls linearly.</summary>
     Linear,
 
-    /// <summary>The rate stays.</summary>
+    /// <summary>The learning rate is constant.</summary>
     Constant,
 }
 
-/// <summary>How the rate changes over the steps.</summary>
+/// <summary>How the learning rate changes over the steps.</summary>
 /// <param name="Kind">The shape after the warmup.</param>
 /// <param name="Warmup">Steps in which the rate rises from zero along a line; less than 1 for a share of the stage's steps.</param>
 /// <param name="Floor">The share of the peak rate that is left after the last step.</param>
@@ -69,17 +69,17 @@ public enum OverlongPolicy
     Refuse,
 }
 
-/// <summary>How rows become batches. Rows lie end to end; nothing is padded.</summary>
+/// <summary>How rows become batches. Rows are packed end to end, without padding.</summary>
 /// <param name="Tokens">The tokens of an optimizer step: rows are added while they fit. When left out, without <paramref name="Rows"/>,
 /// 4,096, or an eighth of the data where that is less.</param>
-/// <param name="MicroTokens">The tokens of one forward and backward pass; as many passes are summed as the step needs. All at once when
-/// left out.</param>
+/// <param name="MicroTokens">The tokens of one forward and backward pass (micro-batch). The gradients of all passes of a step are summed.
+/// One pass when left out.</param>
 /// <param name="MaxLength">The most tokens of a row; the model's context when left out.</param>
 /// <param name="Overlong">What happens to longer rows; they are counted before the first step.</param>
 /// <param name="MaxCut">The greatest share of target tokens that may be cut off; a stage that would cut more is refused before its first
 /// step.</param>
-/// <param name="GradientCheckpointing">Whether only what goes into each block is kept for the way back, where the block is computed anew:
-/// the memory of one block in place of all, for one more forward.</param>
+/// <param name="GradientCheckpointing">Whether only the input of each block is kept for the backward pass, where the block is computed
+/// again: the memory of one block instead of all, for one more forward pass.</param>
 /// <param name="Rows">The rows of an optimizer step; a pair of answers is one row.</param>
 /// <param name="MicroRows">The rows of one forward and backward pass.</param>
 /// <param name="CrossEpochs">Whether a step may go on into the next pass over the data; if not, the last step of a pass may be
@@ -106,7 +106,7 @@ public sealed record BatchSpec(
 /// <param name="Every">The steps between measurements; 0 for none on the way. When left out, the held-out loss alone is measured, ten times
 /// in the stage.</param>
 /// <param name="Abilities">The abilities measured, besides the held-out loss.</param>
-/// <param name="Samples">Answers written to <c>samples.jsonl</c> each time and at the stage's end.</param>
+/// <param name="Samples">The number of answers written to <c>samples.jsonl</c> each time and at the stage's end.</param>
 /// <param name="Rows">The most validation rows whose loss is measured; 0 for no held-out loss.</param>
 /// <param name="Patience">The measurements in a row that may bring nothing better before the stage ends early; better by
 /// <c>checkpoint.best</c>, or by the held-out loss. The stage then ends with the best weights.</param>
@@ -152,10 +152,10 @@ public sealed record PatternRewardSpec(
     string? By = null,
     [Means(Meaning.Pattern)] string? Lacks = null) : RewardSpec;
 
-/// <summary>How the classes at the chosen places must follow each other.</summary>
+/// <summary>How the classes of neighbouring places must agree.</summary>
 public enum ClassRule
 {
-    /// <summary>Any way.</summary>
+    /// <summary>No rule.</summary>
     Free,
 
     /// <summary>Neighbours are of the same class.</summary>
@@ -169,11 +169,11 @@ public enum ClassRule
 /// The share of groups of lines whose characters' classes keep the rules, such as the level and oblique tones of regulated verse.
 /// </summary>
 /// <param name="Table">The table of classes.</param>
-/// <param name="Positions">The places in a line that count, from 1; places beyond a line's end do not.</param>
+/// <param name="Positions">The places in a line that count, from 1; places beyond a line's end do not count.</param>
 /// <param name="Line">A pattern that finds the lines.</param>
 /// <param name="Group">The lines of a group (2: couplets); an incomplete group breaks the rules.</param>
-/// <param name="Within">How neighbouring places within a line go together.</param>
-/// <param name="Across">How the same place goes together in neighbouring lines of a group.</param>
+/// <param name="Within">How neighbouring places within a line must agree.</param>
+/// <param name="Across">How the same place in neighbouring lines of a group must agree.</param>
 public sealed record CharacterClassRewardSpec(
     [Means(Meaning.TableName)] string Table,
     IReadOnlyList<int> Positions,
@@ -189,14 +189,14 @@ public sealed record CharacterClassRewardSpec(
 [Case("kind", "distinct", typeof(DistinctAbility))]
 public abstract record AbilitySpec
 {
-    /// <summary>Whether more is better.</summary>
+    /// <summary>Whether a higher value is better.</summary>
     public abstract bool HigherIsBetter { get; }
 
     /// <summary>The stage whose rows are measured.</summary>
     public abstract string StageName { get; }
 }
 
-/// <summary>exp of the mean loss of a target token, on a pretraining or finetuning stage's held-out rows.</summary>
+/// <summary>exp of the mean loss per target token, on a pretraining or finetuning stage's held-out rows.</summary>
 /// <param name="Stage">The stage whose data and template are used.</param>
 /// <param name="Rows">The most rows.</param>
 /// <param name="Split">The part of the data.</param>
@@ -212,7 +212,7 @@ public sealed record PerplexityAbility(
     public override string StageName => Stage;
 }
 
-/// <summary>The share of rows whose label is found, on a task stage's held-out rows.</summary>
+/// <summary>The share of rows with the right label, on a task stage's held-out rows.</summary>
 /// <param name="Stage">The stage whose data, template and verbalizer are used.</param>
 /// <param name="Rows">The most rows.</param>
 /// <param name="Split">The part of the data.</param>

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors;
 
 /// <summary>
-/// A differentiable operation with a gradient of its own. One object is one application: it may keep in fields what its backward needs.
-/// Forward runs without recording; <see cref="Backward"/> gives one gradient for each input, null where none is wanted.
+/// A differentiable operation with its own gradient. One object is one application: it may keep what its backward needs in fields. Forward
+/// runs without recording; <see cref="Backward"/> returns one gradient for each input, null where none is needed.
 /// </summary>
 public abstract class Fused
 {
@@ -16,7 +16,7 @@ public abstract class Fused
     private DisposeScope? home;
     private Backwards? course;
 
-    // The scope of the pass, while a part of it has a scope of its own.
+    // The scope of the pass, while a part of it has its own scope.
     [ThreadStatic]
     private static DisposeScope? pass;
 
@@ -26,7 +26,7 @@ public abstract class Fused
     /// <summary>Computes the gradients of the inputs from the gradient of the output.</summary>
     protected internal abstract Tensor?[] Backward(Tensor gradient);
 
-    /// <summary>Applies the operation, recorded for backward where an input asks for a gradient.</summary>
+    /// <summary>Applies the operation. It is recorded for backward when an input requires a gradient.</summary>
     protected Tensor Apply(params Tensor[] inputs)
     {
         if (!is_grad_enabled() || !Array.Exists(inputs, input => input.requires_grad)) return Kept(inputs);
@@ -36,12 +36,13 @@ public abstract class Fused
         var arguments = new object[inputs.Length + 1];
         arguments[0] = this;
         inputs.CopyTo(arguments, 1);
-        // TorchSharp makes zeros of the result's size for itself at each application, and leaves them to the scope.
+        // At each application, TorchSharp makes zeros of the result's size for itself and leaves them in the scope.
         using var scope = NewDisposeScope();
         return Node.apply(arguments).MoveToOuterDisposeScope();
     }
 
-    // Kernels work on addresses: what they were given, and what forward made besides, must outlive them where nobody else holds it.
+    // Kernels work on addresses: their inputs and forward's other tensors must live longer than the kernel, even when nothing else holds
+    // them.
     private Tensor Kept(Tensor[] inputs)
     {
         var result = Forward(inputs);
@@ -51,10 +52,10 @@ public abstract class Fused
     }
 
     /// <summary>
-    /// What backward needs of a tensor: a reference of the operation's own, let go as soon as its gradient is made, or with the scope of
-    /// the pass where none is asked for, whatever becomes of the caller's. Where nothing is recorded, the tensor itself.
+    /// Keeps a tensor for backward: the operation's own reference, which is independent of the caller's. It is freed after the gradient is
+    /// computed, or with the scope of the pass when no gradient is requested. When nothing is recorded, the tensor itself is returned.
     /// </summary>
-    /// <param name="tensor">An input, or what forward made besides its result.</param>
+    /// <param name="tensor">An input, or another tensor that forward made.</param>
     protected Tensor SaveForBackward(Tensor tensor)
     {
         ArgumentNullException.ThrowIfNull(tensor);
@@ -66,10 +67,10 @@ public abstract class Fused
     }
 
     /// <summary>
-    /// Does a part of a pass in a scope of its own: what it makes on the way is freed with it, what operations hold for their gradients
-    /// lives on in the pass's scope.
+    /// Runs a part of a pass in its own scope: its intermediate tensors are freed with this scope, and tensors that operations hold for
+    /// their gradients live on in the pass's scope.
     /// </summary>
-    /// <param name="part">The part; its result lives on, too.</param>
+    /// <param name="part">The part; its result also lives on.</param>
     public static Tensor Part(Func<Tensor> part)
     {
         ArgumentNullException.ThrowIfNull(part);
@@ -79,7 +80,7 @@ public abstract class Fused
         {
             using var scope = NewDisposeScope();
             var result = part();
-            // A part that changes a tensor in place gives the caller's own back.
+            // A part that changes a tensor in place returns the caller's own tensor.
             return scope.Contains(result) ? result.MoveToOuterDisposeScope() : result;
         }
         finally
@@ -88,13 +89,13 @@ public abstract class Fused
         }
     }
 
-    /// <summary>Runs backward from a scalar loss and throws what a gradient of ours threw on the way.</summary>
+    /// <summary>Runs backward from a scalar loss and rethrows an exception of one of our gradients.</summary>
     /// <param name="loss">The scalar.</param>
     public static void Backpropagate(Tensor loss) => Backpropagate(loss, scalar => scalar.backward());
 
-    /// <summary>Runs backward in a way of the caller's.</summary>
+    /// <summary>Runs backward with the caller's function.</summary>
     /// <param name="loss">The scalar.</param>
-    /// <param name="run">Runs it, on whatever thread, and returns when it has ended.</param>
+    /// <param name="run">Runs backward, on any thread, and returns when it has ended.</param>
     internal static void Backpropagate(Tensor loss, Action<Tensor> run)
     {
         ArgumentNullException.ThrowIfNull(loss);
@@ -114,8 +115,8 @@ public abstract class Fused
     }
 
     /// <summary>
-    /// What the gradients of one thread's forward passes leave behind. A device's gradients run on a thread of libtorch's own: the
-    /// operations take this with them, and who waits for them finds it here.
+    /// The state of the gradients of one thread's forward passes. A device's gradients run on one of libtorch's own threads, so the
+    /// operations carry this object, and the waiting thread reads it.
     /// </summary>
     private sealed class Backwards
     {
@@ -125,17 +126,19 @@ public abstract class Fused
         private readonly Dictionary<int, List<Tensor>> given = [];
         private ExceptionDispatchInfo? fault;
 
-        /// <summary>That of this thread.</summary>
+        /// <summary>The object of this thread.</summary>
         internal static Backwards Here => here ??= new Backwards();
 
-        /// <summary>What a gradient threw first; null for nothing.</summary>
+        /// <summary>The first exception of a gradient; null for none.</summary>
         internal ExceptionDispatchInfo? Fault
         {
             get => Volatile.Read(ref fault);
             set => Volatile.Write(ref fault, value);
         }
 
-        /// <summary>Lets operations that are made meanwhile on this thread, where a part is computed anew, belong to this.</summary>
+        /// <summary>
+        /// Operations that are made on this thread until <see cref="Leave"/>, when a part is computed again, use this object.
+        /// </summary>
         internal Backwards? Enter()
         {
             var before = here;
@@ -146,11 +149,10 @@ public abstract class Fused
         /// <summary>Ends <see cref="Enter"/>.</summary>
         internal static void Leave(Backwards? before) => here = before;
 
-        /// <summary>Keeps what an exception was, if it is the first.</summary>
+        /// <summary>Keeps an exception if it is the first.</summary>
         internal void Keep(Exception exception) => Interlocked.CompareExchange(ref fault, ExceptionDispatchInfo.Capture(exception), null);
 
-        // What the last gradients were given back in: libtorch has references of its own by the time that this thread is asked for the
-        // next.
+        // The results of the last gradient. When this thread computes the next one, libtorch has its own references to them.
         private List<Tensor> Own
         {
             get
@@ -164,7 +166,7 @@ public abstract class Fused
             }
         }
 
-        /// <summary>Frees what this thread's last gradient gave.</summary>
+        /// <summary>Frees the results of this thread's last gradient.</summary>
         internal void Free()
         {
             var own = Own;
@@ -172,7 +174,7 @@ public abstract class Fused
             own.Clear();
         }
 
-        /// <summary>Frees what every thread's last gradient gave, when backward is over.</summary>
+        /// <summary>Frees the results of every thread's last gradient, when backward is finished.</summary>
         internal void FreeAll()
         {
             lock (given)
@@ -182,7 +184,7 @@ public abstract class Fused
             }
         }
 
-        /// <summary>Holds what a gradient gives until this thread's next.</summary>
+        /// <summary>Holds the results of a gradient until this thread's next one.</summary>
         internal void Give(IEnumerable<Tensor> tensors) => Own.AddRange(tensors);
     }
 
@@ -220,12 +222,12 @@ public abstract class Fused
             {
                 Backwards.Leave(before);
             }
-            // An operation before this one must be given numbers: in place of none TorchSharp would make zeros like a tensor of its own
-            // that is long freed, throw where nobody can catch it, and end the process.
+            // An operation before this one must get a tensor. For a missing gradient, TorchSharp would make zeros like one of its own
+            // tensors that is already freed, throw where nothing can catch it, and end the process.
             for (var i = 0; i < op.awaited.Length; i++)
                 if (op.awaited[i] is var (shape, type))
                     gradients[i + 1] ??= zeros(shape, type, grad_output.device).DetachFromDisposeScope();
-            // Left to the pass's scope, the gradients of all layers would live until its end.
+            // In the pass's scope, the gradients of all layers would live until its end.
             course.Give(gradients.OfType<Tensor>().Concat(op.held).Append(grad_output.DetachFromDisposeScope()));
             op.held.Clear();
             return gradients;

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors;
 
 /// <summary>
-/// The few functions of libtorch's C interface that TorchSharp does not bind. A TorchSharp <see cref="Tensor.Handle"/> is the handle they
-/// take.
+/// The few functions of libtorch's C interface that TorchSharp does not bind. They take a TorchSharp <see cref="Tensor.Handle"/> as the
+/// handle.
 /// </summary>
 static unsafe class LibTorch
 {
@@ -21,7 +21,9 @@ static unsafe class LibTorch
 
     private static nint Export(string name) => NativeLibrary.GetExport(TorchRuntime.Core, name);
 
-    /// <summary>The address of a tensor's first element. It is only valid while the tensor is alive: the caller keeps it so.</summary>
+    /// <summary>
+    /// The address of a tensor's first element. It is only valid while the tensor is alive; the caller must keep it alive.
+    /// </summary>
     internal static void* Data(Tensor tensor)
     {
         void* address;
@@ -30,7 +32,7 @@ static unsafe class LibTorch
         return address;
     }
 
-    /// <summary>A tensor over memory that somebody else owns and keeps alive for as long as any view of the tensor.</summary>
+    /// <summary>A tensor over memory with another owner, who must keep it alive as long as any view of the tensor.</summary>
     internal static Tensor FromBlob(void* data, ReadOnlySpan<long> shape, ScalarType type, ReadOnlySpan<long> spread = default)
     {
         Span<long> strides = stackalloc long[shape.Length];
@@ -39,7 +41,7 @@ static unsafe class LibTorch
         nint handle;
         fixed (long* s = shape, t = strides)
         {
-            // A scalar has neither sizes nor strides, and libtorch still wants addresses.
+            // A scalar has no sizes or strides, but libtorch still needs addresses.
             long none = 0;
             if (fromBlob(
                 data,
@@ -62,7 +64,7 @@ static unsafe class LibTorch
         if (matrixProductInto(result.Handle, left.Handle, right.Handle) != 0)
             throw new InvalidOperationException($"libtorch refused a product of [{string.Join(", ", left.shape)}] and "
                 + $"[{string.Join(", ", right.shape)}].");
-        // What is not kept may be freed while it is read: nothing here uses it any more.
+        // Without KeepAlive the operands could be freed while they are read, because they are not used after this.
         GC.KeepAlive(result);
         GC.KeepAlive(left);
         GC.KeepAlive(right);

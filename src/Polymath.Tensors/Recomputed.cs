@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors;
 
 /// <summary>
-/// Gradient checkpointing (Chen et al. 2016): of a part of a model only the inputs are kept for backward, where the part is computed anew,
-/// with the same random numbers. Memory is that of one part, not of all; the price is one more forward.
+/// Gradient checkpointing (Chen et al. 2016): only the inputs of a part of a model are kept for backward, where the part is computed again
+/// with the same random numbers. The memory is that of one part instead of all; the cost is one more forward pass.
 /// </summary>
 public sealed class Recomputed : Fused
 {
@@ -19,13 +19,13 @@ public sealed class Recomputed : Fused
 
     /// <summary>Applies a part of a model.</summary>
     /// <param name="part">The part: a function of the inputs and of weights that are leaves, which get their gradients themselves.</param>
-    /// <param name="inputs">All that it reads which is not a leaf.</param>
+    /// <param name="inputs">All its inputs that are not leaves.</param>
     public static Tensor Of(Func<Tensor[], Tensor> part, params Tensor[] inputs)
     {
         ArgumentNullException.ThrowIfNull(part);
         ArgumentNullException.ThrowIfNull(inputs);
         if (!is_grad_enabled()) return part(inputs);
-        // The weights within are not among the inputs: something must ask for a gradient even where no input does.
+        // The weights inside are not inputs, so something must require a gradient even when no input does.
         using var anchor = zeros(1).requires_grad_(true);
         return new Recomputed(part, inputs.Length).Apply([.. inputs, anchor]);
     }
@@ -42,8 +42,8 @@ public sealed class Recomputed : Fused
         kept = [.. given.Select(SaveForBackward)];
         if (Array.Find(given, input => input.device_type == TorchSharp.DeviceType.CUDA) is not null)
         {
-            // TorchSharp cannot read the state of a device's generator: the part begins from a seed of its own, drawn from the CPU's, and
-            // begins from it again in backward.
+            // TorchSharp cannot read the state of a device's generator, so the part starts with its own seed from the CPU's generator, and
+            // uses the same seed again in backward.
             using var drawn = randint(0, long.MaxValue, [1], dtype: ScalarType.Int64);
             seed = drawn.item<long>();
         }
@@ -70,7 +70,7 @@ public sealed class Recomputed : Fused
         {
             using var recording = enable_grad();
             var result = part(arguments);
-            // A frozen part behind frozen inputs learns nothing.
+            // A frozen part with frozen inputs has no gradient.
             if (result.requires_grad) result.backward([gradient]);
         }
         finally

@@ -5,8 +5,8 @@ using Polymath.Recipes;
 namespace Polymath.Tensors;
 
 /// <summary>
-/// Loads libtorch and TorchSharp's native library from where they lie: <c>POLYMATH_LIBTORCH</c>, the program's folder, or the package cache
-/// of the build.
+/// Finds and loads libtorch and TorchSharp's native library: in <c>POLYMATH_LIBTORCH</c>, the program's folder, or the package cache of the
+/// build.
 /// </summary>
 public static partial class TorchRuntime
 {
@@ -15,16 +15,16 @@ public static partial class TorchRuntime
     /// </summary>
     public const string Variable = "POLYMATH_LIBTORCH";
 
-    /// <summary>The environment variable that lets a libtorch of another version load; for tests of that very thing.</summary>
+    /// <summary>The environment variable that allows another version of libtorch; for tests of this case.</summary>
     public const string AnyVersion = "POLYMATH_ANY_LIBTORCH";
 
     /// <summary>The version of libtorch that TorchSharp 0.107 is compiled for.</summary>
     public const string Version = "2.10";
 
-    // How the library's binary interface names the version: major, minor, patch, a byte each, from the top.
+    // The version in the library's binary interface: major, minor, patch, one byte each, from the top.
     private const ulong Interface = 0x020a;
 
-    // What LibTorch calls beside TorchSharp.
+    // The functions that LibTorch calls without TorchSharp.
     private static readonly string[] needs =
     [
         "aoti_torch_abi_version", "aoti_torch_get_data_ptr", "aoti_torch_create_tensor_from_blob", "aoti_torch_cpu_mm_out",
@@ -37,7 +37,7 @@ public static partial class TorchRuntime
     /// <summary>The native files that were loaded, by full path, in order; empty before <see cref="Load"/>.</summary>
     public static IReadOnlyList<string> Loaded => loaded;
 
-    /// <summary>Whether the build mended TorchSharp's library, so that its calls keep what they work on (decision 7).</summary>
+    /// <summary>Whether the build fixed TorchSharp's library, so that its calls keep their tensors alive (decision 7).</summary>
     public static bool WrappersMended =>
         typeof(TorchSharp.torch).Assembly.GetCustomAttribute<System.Diagnostics.DebuggableAttribute>() is { IsJITOptimizerDisabled: true };
 
@@ -51,7 +51,7 @@ public static partial class TorchRuntime
         }
     }
 
-    /// <summary>Loads the native files; does nothing when they are loaded already. Must run before the first tensor is made.</summary>
+    /// <summary>Loads the native files; does nothing when they are already loaded. It must run before the first tensor is made.</summary>
     /// <exception cref="InputException">A file is missing or does not load; the message names it and says what to type.</exception>
     public static void Load()
     {
@@ -61,7 +61,7 @@ public static partial class TorchRuntime
             LetWaitingThreadsSleep();
             nint found = 0;
             var folder = TorchFolder();
-            // A CUDA build keeps its kernels in libraries of their own, which register themselves when they are loaded.
+            // A CUDA build has its kernels in separate libraries, which register themselves when they are loaded.
             foreach (var name in new[] { "c10", "torch_cpu", "c10_cuda", "torch_cuda", "torch" })
             {
                 var file = Path.Combine(folder, FileName(name));
@@ -81,9 +81,9 @@ public static partial class TorchRuntime
         }
     }
 
-    // A libtorch of another version loads and then gives wrong dimensions: the layout of its tensors is compiled into TorchSharp's library.
-    // So its version is asked for before anything is called; and what is called beside TorchSharp must be there, which is said here and not
-    // in the middle of a run.
+    // A libtorch of another version can be loaded but then gives wrong dimensions, because the layout of its tensors is compiled into
+    // TorchSharp's library. So the version is checked before anything is called. The functions that are called without TorchSharp must
+    // exist, too; this is reported here and not in the middle of a run.
     private static unsafe void CheckVersion(nint library, string file)
     {
         foreach (var needed in needs)
@@ -97,7 +97,7 @@ public static partial class TorchRuntime
     }
 
     /// <summary>
-    /// The version of the library's binary interface, a byte each from the top: major, minor, patch; 0 before <see cref="Load"/>.
+    /// The version of the library's binary interface, one byte each from the top: major, minor, patch; 0 before <see cref="Load"/>.
     /// </summary>
     public static ulong Interfaced { get; private set; }
 
@@ -111,14 +111,14 @@ public static partial class TorchRuntime
     internal static void Check(ulong version, string file)
     {
         if (version >> 48 == Interface) return;
-        throw new InputException($"{file} is libtorch {Words(version)}, and this build is made for {Version}: the two lay tensors out "
-            + $"differently, and results would be wrong without a word. Set {Variable} to the folder of a libtorch {Version} (such as "
+        throw new InputException($"{file} is libtorch {Words(version)}, but this build is made for {Version}: their tensor layouts "
+            + $"differ, and results would be wrong without a message. Set {Variable} to the folder of a libtorch {Version} (such as "
             + $"torch/lib of a PyTorch {Version} installation), or unset it.");
     }
 
-    // GNU's OpenMP lets a thread that waits spin for about a millisecond. Two processes on the same cores then keep each other from
-    // working: each is three to five times slower than it need be. A short spin is enough between our kernels. Whoever sets either variable
-    // decides; it is read when libtorch is loaded.
+    // In GNU's OpenMP a waiting thread spins for about a millisecond. Two processes on the same cores then block each other: each is three
+    // to five times slower than necessary. A short spin is enough between our kernels. A value that the user set for either variable is
+    // kept; it is read when libtorch is loaded.
     private static void LetWaitingThreadsSleep()
     {
         if (!OperatingSystem.IsLinux() || Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is not null
@@ -154,7 +154,7 @@ public static partial class TorchRuntime
 
     private static string Described(string key) =>
         typeof(TorchRuntime).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().FirstOrDefault(a => a.Key == key)?.Value
-            ?? throw new InputException($"This build does not say where libtorch lies ({key}). Build again: `dotnet build`.");
+            ?? throw new InputException($"This build does not say where libtorch is ({key}). Build again: `dotnet build`.");
 
     private static string FileName(string library)
     {

@@ -25,7 +25,7 @@ internal readonly record struct JsonPart(string File, string Path, JsonElement E
     }
 
     /// <summary>Parses JSON; the root must be an object.</summary>
-    /// <exception cref="InputException">The bytes are not JSON in UTF-8, or no object.</exception>
+    /// <exception cref="InputException">The bytes are not JSON in UTF-8, or not an object.</exception>
     public static JsonPart Parse(string file, ReadOnlyMemory<byte> bytes)
     {
         if (bytes.Span.StartsWith("\uFEFF"u8))
@@ -34,7 +34,7 @@ internal readonly record struct JsonPart(string File, string Path, JsonElement E
             throw new InputException($"{file} is not JSON in UTF-8. Fetch or save the file again.");
         try
         {
-            // Not disposed: the elements live as long as the parts do, and the document rents no pooled memory that others wait for.
+            // The document is not disposed: its elements live as long as the parts, and it holds no pooled memory.
             var root = new JsonPart(file, "", JsonDocument.Parse(bytes).RootElement);
             return root.Element.ValueKind == JsonValueKind.Object ? root : throw root.Fault($"an object is needed here, found {root.Kind}");
         }

@@ -1,8 +1,8 @@
 namespace Polymath.Text;
 
 /// <summary>
-/// A repeatable stream of random numbers (SplitMix64, Steele et al. 2014), seeded by what it is for rather than by when it is asked: the
-/// same names give the same numbers, whatever else was drawn before.
+/// A repeatable stream of random numbers (SplitMix64, Steele et al. 2014), seeded by its purpose: the same names give the same numbers,
+/// independent of other streams.
 /// </summary>
 public struct RandomStream
 {

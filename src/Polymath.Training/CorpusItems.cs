@@ -3,10 +3,10 @@ using Polymath.Training.Objectives;
 
 namespace Polymath.Training;
 
-/// <summary>Items of a fixed data set, in another order each pass.</summary>
+/// <summary>Items of a fixed data set, in a different order in each pass.</summary>
 /// <param name="items">The items.</param>
 /// <param name="seed">The run's seed.</param>
-/// <param name="purpose">Whose order it is: the stage's name.</param>
+/// <param name="purpose">The name that seeds the order: the stage's name.</param>
 public sealed class CorpusItems(IReadOnlyList<Item> items, long seed, string purpose) : ItemSource
 {
     private Permutation order;

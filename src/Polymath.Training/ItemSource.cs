@@ -2,7 +2,7 @@ using Polymath.Training.Objectives;
 
 namespace Polymath.Training;
 
-/// <summary>A place in a stream of items: enough to go on from there at once.</summary>
+/// <summary>A place in a stream of items, from which reading can continue directly.</summary>
 /// <param name="Epoch">The pass over the items.</param>
 /// <param name="Place">The place in that pass's order.</param>
 public readonly record struct Cursor(long Epoch, int Place);
@@ -10,7 +10,7 @@ public readonly record struct Cursor(long Epoch, int Place);
 /// <summary>An endless stream of items, read from a cursor that a checkpoint keeps.</summary>
 public abstract class ItemSource
 {
-    /// <summary>Where the next item comes from.</summary>
+    /// <summary>The place of the next item.</summary>
     public Cursor Cursor { get; set; }
 
     /// <summary>The items of a pass.</summary>
@@ -19,7 +19,7 @@ public abstract class ItemSource
     /// <summary>The tokens of a pass; null where they are not known before.</summary>
     public virtual long? Tokens => null;
 
-    /// <summary>Makes ready for a step: a source that samples anew does it here.</summary>
+    /// <summary>Prepares for a step: a source that samples new items does it here.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     public virtual void Prepare(int step, CancellationToken cancellation)

@@ -10,11 +10,11 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training;
 
-/// <summary>What a step did.</summary>
+/// <summary>The result of a step.</summary>
 /// <param name="Step">The step, from 1.</param>
 /// <param name="Loss">The mean loss.</param>
-/// <param name="GradientNorm">The norm of the whole mean gradient, before clipping; of several adapters the root of their squared norms,
-/// each over its own count.</param>
+/// <param name="GradientNorm">The norm of the whole mean gradient, before clipping; for several adapters, the root of the sum of their
+/// squared norms, each divided by its own count.</param>
 /// <param name="Rate">The learning rate.</param>
 /// <param name="Tokens">The tokens read.</param>
 /// <param name="Metrics">The objective's further figures, as means.</param>
@@ -26,13 +26,13 @@ public sealed record StepReport(
     long Tokens,
     IReadOnlyDictionary<string, double> Metrics);
 
-/// <summary>The training step, once, for every stage, objective and method.</summary>
+/// <summary>The training step, the same for every stage, objective and method.</summary>
 /// <param name="model">The model.</param>
 /// <param name="objective">What is learned.</param>
-/// <param name="source">What it is learned from.</param>
-/// <param name="optimizer">How weights move, which, and what each group of them learns from.</param>
-/// <param name="schedule">The rate of each step.</param>
-/// <param name="batch">How many tokens make a step and a pass.</param>
+/// <param name="source">The items.</param>
+/// <param name="optimizer">The optimizer: its weights, and the data of each group of weights.</param>
+/// <param name="schedule">The learning rate of each step.</param>
+/// <param name="batch">The number of tokens of a step and of a pass.</param>
 /// <param name="peers">The processes that train together.</param>
 public sealed class Loop(
     LanguageModel model,
@@ -44,18 +44,18 @@ public sealed class Loop(
     Peers peers)
 {
     /// <summary>
-    /// What holds while gradients are made, and not while a source samples and scores: dropout, gradient checkpointing. It ends when the
-    /// result is disposed.
+    /// Turns on what applies only while gradients are computed, not while a source samples and scores: dropout, gradient checkpointing. It
+    /// ends when the result is disposed.
     /// </summary>
     public Func<IDisposable>? Practice { get; init; }
 
     /// <summary>Does one step.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="cancellation">Stops a source that samples.</param>
-    /// <exception cref="RunFailedException">The loss or the gradient is no number. The weights are not moved.</exception>
+    /// <exception cref="RunFailedException">The loss or the gradient is not a number. The weights are not updated.</exception>
     public StepReport Step(int step, CancellationToken cancellation)
     {
-        // Rollouts and the scores of a reference policy are made by the model as it is.
+        // Rollouts and the scores of a reference policy are computed by the model without dropout.
         source.Prepare(step, cancellation);
         var start = source.Cursor;
         var items = source.Take(batch.Tokens ?? int.MaxValue, batch.Rows ?? int.MaxValue);
@@ -64,9 +64,9 @@ public sealed class Loop(
             foreach (var part in TokenChunks.Of(
                 items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue, batch.MicroRows ?? int.MaxValue)) Learn(part, sums);
 
-        // Gradients are sums so far. They are divided once, by the count over all passes and processes: 1 pass of 8 rows and 8 passes of 1
-        // row are the same. A group that learns from some rows only is divided by their count: trained beside others, it moves as it would
-        // alone.
+        // Gradients are sums so far. They are divided once, by the count over all passes and processes, so 1 pass of 8 rows and 8 passes of
+        // 1 row give the same. The gradient of a group that learns from some rows only is divided by the count of these rows, so the group
+        // is updated as if it were trained alone.
         using var cleanup = NewDisposeScope();
         sums.Sum(peers);
         var (loss, count, counts, gradients) = (sums.Loss, sums.Count, sums.Counts, sums.Gradients);
@@ -116,11 +116,10 @@ public sealed class Loop(
             var group = optimizer.Groups[g];
             var own = group.Data is null ? score.Count : part.Where(group.LearnsFrom).Sum(objective.CountOf);
             sums.Counts[g] += own;
-            // Losses are sums over targets; what is added counts as much for each of them.
+            // Losses are sums over targets; a penalty is added once for each target.
             if (own > 0 && group.Penalty?.Invoke() is { } added) whole = whole + added.sum() * own;
         }
-        // Rows of no adapter's data go through the frozen base alone, and so do rows without a token that is trained: there is nothing to
-        // go back to.
+        // Rows that belong to no adapter's data, and rows without a trained token, go through the frozen base only: there is no gradient.
         if (whole.requires_grad) Fused.Backpropagate(whole);
         sums.Add(score, rows.Tokens);
     }
@@ -134,9 +133,9 @@ public sealed class Loop(
     {
         var rows = items.SelectMany(item => item.Rows).Select(row => row.Source).Distinct().ToList();
         return new RunFailedException(
-            $"Step {step} gave the loss {loss} and the gradient norm {norm}: no numbers to train on. The batch starts at item "
+            $"Step {step} gave the loss {loss} and the gradient norm {norm}, which is not a number. The batch starts at item "
                 + $"{start.Place} of epoch {start.Epoch} and holds {rows.Count} rows: "
-                + $"{string.Join(", ", rows.Take(5))}{(rows.Count > 5 ? ", ..." : "")}. The weights were not moved; the last checkpoint is "
-                + "kept. Lower the rate or look at these rows.");
+                + $"{string.Join(", ", rows.Take(5))}{(rows.Count > 5 ? ", ..." : "")}. The weights were not updated; the last checkpoint "
+                + "is kept. Lower the rate or look at these rows.");
     }
 }

@@ -9,14 +9,14 @@ using Polymath.Training.Stages;
 
 namespace Polymath.Training;
 
-/// <summary>What all stages of a run share: the data, the tokenizer, the layout, the rewards.</summary>
+/// <summary>The parts that all stages of a run share: the data, the tokenizer, the layout, the rewards.</summary>
 public sealed class Materials
 {
     private readonly Dictionary<string, StageData> data;
     private readonly string baseFolder;
     private int? context;
 
-    /// <summary>What paths in the recipe are relative to.</summary>
+    /// <summary>The folder that paths in the recipe are relative to.</summary>
     public string BaseFolder => baseFolder;
 
     private Materials(
@@ -42,12 +42,12 @@ public sealed class Materials
     /// <summary>The layout of conversations.</summary>
     public TextContract Contract { get; }
 
-    /// <summary>Reads the data, and trains the tokenizer or takes it from where it was kept.</summary>
+    /// <summary>Reads the data, and trains the tokenizer or loads it from where it was saved.</summary>
     /// <param name="recipe">The recipe.</param>
-    /// <param name="baseFolder">What its paths are relative to.</param>
-    /// <param name="kept">The folder the trained tokenizer is kept in.</param>
-    /// <param name="observer">Is told of the progress.</param>
-    /// <param name="hub">Fetches what lies on hubs; as the environment says when left out.</param>
+    /// <param name="baseFolder">The folder that its paths are relative to.</param>
+    /// <param name="kept">The folder in which the trained tokenizer is saved.</param>
+    /// <param name="observer">Receives the progress.</param>
+    /// <param name="hub">Fetches files from hubs; configured by the environment when left out.</param>
     public static Materials Gather(
         Recipe recipe,
         string baseFolder,
@@ -124,7 +124,7 @@ public sealed class Materials
         return (tokenizer, Named(changed, chat, baseFolder));
     }
 
-    // From here on, what lies on a hub is a folder like any other.
+    // From here on, a model on a hub is a folder like any other.
     private static Recipe Fetched(Recipe recipe, Hub hub) => recipe with
     {
         Model = recipe.Model is PretrainedSpec model ? model with { Folder = hub.Model(model.Folder) } : recipe.Model,
@@ -142,7 +142,7 @@ public sealed class Materials
         _ => method,
     };
 
-    // The template that the recipe names, and what it is told.
+    // The template that the recipe names, and its variables.
     private static TextContract Named(TextContract contract, ChatSpec? chat, string baseFolder)
     {
         if (chat?.Template is { } name)
@@ -190,7 +190,8 @@ public sealed class Materials
     public StageData Data(string stage) => data[stage];
 
     /// <summary>
-    /// The most tokens of a stage's rows: what its batch says, within the model's context. One rule for training, measuring and baselines.
+    /// The most tokens of a stage's rows: the batch's maxLength, at most the model's context. The rule is the same for training, measuring
+    /// and baselines.
     /// </summary>
     /// <param name="stage">The stage.</param>
     public int LengthOf(StageSpec stage)
@@ -212,11 +213,11 @@ public sealed class Materials
     /// <param name="name">Its name.</param>
     public Reward Reward(string name) => Rewards.Reward.Of(Recipe.Rewards![name], table => Corpora.Classes(table).ClassOf);
 
-    /// <summary>The folder of the model that a run starts from; null where it starts from fresh weights.</summary>
+    /// <summary>The folder of the model that a run starts from; null when it starts from fresh weights.</summary>
     public string? BaseModel => Recipe.Model is PretrainedSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
 
     /// <summary>The model that a run starts from.</summary>
-    /// <param name="stage">The stage that it is for, which may give it a head over labels; null for the model as it is.</param>
+    /// <param name="stage">The stage that uses it, which may add a head over labels; null for the model as it is.</param>
     public TextModel NewModel(StageSpec? stage = null)
     {
         var heads = stage is { TrainsHead: true } ? stage : null;
@@ -245,7 +246,7 @@ public sealed class Materials
 
     /// <summary>A finished stage's model, under this run's tokenizer and layout.</summary>
     /// <param name="folder">The model's folder.</param>
-    /// <param name="stage">The stage that it is for, which may give it a head over labels; null for the model as it is.</param>
+    /// <param name="stage">The stage that uses it, which may add a head over labels; null for the model as it is.</param>
     public TextModel OpenModel(string folder, StageSpec? stage = null) =>
         new(Open(folder, stage is { TrainsHead: true } ? stage : null), Tokenizer, Contract);
 

@@ -8,15 +8,15 @@ using Polymath.Training.Stages;
 
 namespace Polymath.Training;
 
-/// <summary>Pairs of answers that people ranked, with what the model thought of them before the stage.</summary>
+/// <summary>Pairs of answers that people ranked, with the model's scores before the stage.</summary>
 static class PreferenceItems
 {
     /// <summary>The items of some rows: the chosen answer, then the rejected one.</summary>
     /// <param name="stage">The stage's name, for messages.</param>
     /// <param name="rows">Rows of the shape preference.</param>
-    /// <param name="model">The model as the stage finds it: the reference policy.</param>
+    /// <param name="model">The model at the start of the stage: the reference policy.</param>
     /// <param name="batch">The most tokens of a row, and what happens to longer ones; <c>cut</c> keeps the start.</param>
-    /// <param name="report">Takes what of the rows is not learned.</param>
+    /// <param name="report">Receives what is not learned of the rows.</param>
     /// <returns>The items, and what became of the pairs.</returns>
     /// <exception cref="InputException">A row is no pair, an answer trains no token, or the policy refuses a row.</exception>
     internal static (IReadOnlyList<Item> Items, RowCounts Counts) Of(

@@ -12,9 +12,7 @@ using Polymath.Tuning;
 
 namespace Polymath.Training;
 
-/// <summary>
-/// One job: the pieces a recipe names, the folder they live in, and the order of the stages. Stages that are done are not done again.
-/// </summary>
+/// <summary>One run: the parts of a recipe, the run's folder, and the order of the stages. Finished stages are not trained again.</summary>
 public sealed class Run : IDisposable
 {
     private readonly RunFolder folder;
@@ -32,7 +30,7 @@ public sealed class Run : IDisposable
     /// <summary>Measures abilities.</summary>
     public AbilityMeter Meter { get; }
 
-    /// <summary>Is told what happens.</summary>
+    /// <summary>Receives the events of the run.</summary>
     public RunObserver Observer { get; }
 
     /// <summary>The processes that train together.</summary>
@@ -41,16 +39,16 @@ public sealed class Run : IDisposable
     /// <summary>The number of steps, over all stages, after which the run stops; null for none.</summary>
     public int? StopAfter { get; }
 
-    /// <summary>Asks for a stop.</summary>
+    /// <summary>Requests a stop.</summary>
     public CancellationToken Stop => stop.Token;
 
     /// <summary>Opens or resumes a run.</summary>
-    /// <param name="reading">The recipe, read without fault.</param>
+    /// <param name="reading">The recipe, read without faults.</param>
     /// <param name="path">The run's folder.</param>
-    /// <param name="fresh">Whether to begin anew.</param>
+    /// <param name="fresh">Whether to start again from the beginning.</param>
     /// <param name="stopAfter">The steps after which to stop, or null.</param>
-    /// <param name="observer">Is told what happens.</param>
-    /// <param name="open">Opens the hubs with the commits of an earlier time; as the environment says when left out.</param>
+    /// <param name="observer">Receives the events of the run.</param>
+    /// <param name="open">Opens the hubs with the commits of an earlier run; configured by the environment when left out.</param>
     public static Run Open(
         RecipeReading reading,
         string path,
@@ -88,7 +86,7 @@ public sealed class Run : IDisposable
         }
     }
 
-    /// <summary>Throws what a form of delta does not understand, so that it is told before anything is trained.</summary>
+    /// <summary>Throws for settings that a form of delta does not have, before anything is trained.</summary>
     /// <param name="recipe">The recipe.</param>
     public static void CheckMethods(Recipe recipe)
     {
@@ -103,7 +101,7 @@ public sealed class Run : IDisposable
         }
     }
 
-    /// <summary>Where adapters lie that a visit of a stage starts from.</summary>
+    /// <summary>The places of the adapters that a visit of a stage starts from.</summary>
     /// <param name="visit">The visit.</param>
     /// <param name="place">The visit's folder.</param>
     internal AdapterPlaces PlacesFor(StageVisit visit, string place)
@@ -125,12 +123,12 @@ public sealed class Run : IDisposable
     /// <summary>The run's folder.</summary>
     internal string Folder => folder.Path;
 
-    /// <summary>Asks the run to save and stop after the step it is at.</summary>
+    /// <summary>Asks the run to save and stop after the current step.</summary>
     public void RequestStop() => stop.Cancel();
 
     private sealed record StageResult(StageReport? Report, AbilityRow Abilities, IReadOnlyList<SampleReport> Samples);
 
-    /// <summary>Measures the abilities before the first stage, if that is not done, and nothing else.</summary>
+    /// <summary>Measures only the abilities before the first stage, unless they are already measured.</summary>
     public void MeasureStart()
     {
         var start = folder.Stage(-1, "start");
@@ -139,7 +137,7 @@ public sealed class Run : IDisposable
         Keep(start, null, "start", model);
     }
 
-    /// <summary>Goes through all stages and writes the report.</summary>
+    /// <summary>Trains all stages and writes the report.</summary>
     /// <exception cref="OperationCanceledException">The run was asked to stop; the state is saved.</exception>
     public RunReport Go()
     {
@@ -161,14 +159,14 @@ public sealed class Run : IDisposable
                     before += done.Report!.Steps;
                     continue;
                 }
-                // A stage starts from the last finished model as it lies on the disk: a resumed run and an uninterrupted one read the same
+                // A stage starts from the last finished model on the disk, so that a resumed run and an uninterrupted one read the same
                 // bytes.
                 model?.Dispose();
                 model = null;
                 var origin = i == 0 ? Materials.BaseModel : Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model");
                 model = i == 0 ? Materials.NewModel(visits[i].Stage) : Materials.OpenModel(origin!, visits[i].Stage);
                 if (i == 0) foreach (var note in model.Model.Notes) Observer.Note(note);
-                // An unmerged delta stays on while the stage's abilities are measured.
+                // An unmerged delta stays attached while the stage's abilities are measured.
                 using var runner = new StageRunner(
                     this,
                     visits[i],
@@ -208,7 +206,7 @@ public sealed class Run : IDisposable
         StageVisit? visit = null)
     {
         Observer.Progress($"Measuring abilities after {name}", 0, 0);
-        // A process that was killed while it measured has left some of these records already.
+        // A process that was killed during the measurement may have left some of these records.
         Rewind(name, report?.Steps ?? -1);
         var values = Meter.Measure(model, Materials.Recipe.Abilities?.Keys ?? [], Stop);
         foreach (var (ability, value) in values) Record(name, report?.Steps ?? 0, "after " + ability, value);
@@ -259,7 +257,7 @@ public sealed class Run : IDisposable
             .Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))]
         : [];
 
-    /// <summary>Writes a figure down.</summary>
+    /// <summary>Records a figure.</summary>
     /// <param name="stage">The stage's visit.</param>
     /// <param name="step">The step.</param>
     /// <param name="name">The figure.</param>
@@ -271,11 +269,11 @@ public sealed class Run : IDisposable
         name,
         value));
 
-    /// <summary>Writes a figure down.</summary>
+    /// <summary>Records a figure.</summary>
     /// <param name="line">The figure.</param>
     internal void Record(MetricLine line) => RunFolder.Append(folder.Metrics, line);
 
-    /// <summary>Forgets a stage's figures and samples after a step.</summary>
+    /// <summary>Removes a stage's figures and samples after a step.</summary>
     /// <param name="stage">The stage's visit.</param>
     /// <param name="step">The last step that counts.</param>
     public void Rewind(string stage, int step)
@@ -284,8 +282,8 @@ public sealed class Run : IDisposable
         RunFolder.Rewind(folder.Samples, stage, step);
     }
 
-    /// <summary>Lets the model answer some held-out prompts of a stage and writes the answers down.</summary>
-    /// <param name="visit">The stage; one without answers gets the model's free text.</param>
+    /// <summary>Lets the model answer some held-out prompts of a stage and records the answers.</summary>
+    /// <param name="visit">The stage; for a stage without answers, the model writes free text.</param>
     /// <param name="model">The model.</param>
     /// <param name="step">The step.</param>
     /// <param name="count">The number of prompts.</param>
@@ -326,7 +324,7 @@ public sealed class Run : IDisposable
         return samples;
     }
 
-    /// <summary>Lets another process into the folder.</summary>
+    /// <summary>Releases the folder for another process.</summary>
     public void Dispose()
     {
         folder.Dispose();

@@ -5,7 +5,7 @@ namespace Polymath.Training;
 
 /// <summary>
 /// A run's folder: <c>recipe.yaml</c>, <c>environment.json</c>, <c>metrics.jsonl</c>, <c>samples.jsonl</c>, <c>stages/NN-name</c>, the
-/// reports. One process at a time.
+/// reports. Only one process uses it at a time.
 /// </summary>
 public sealed class RunFolder : IDisposable
 {
@@ -34,19 +34,18 @@ public sealed class RunFolder : IDisposable
     /// <summary>Opens the folder for a recipe.</summary>
     /// <param name="path">The folder.</param>
     /// <param name="recipe">The recipe, resolved.</param>
-    /// <param name="fresh">Whether to begin anew: the run that is there is set aside under <c>.previous</c>, or <c>.previous-2</c> and so
+    /// <param name="fresh">Whether to start again: the existing run is renamed to <c>.previous</c>, or <c>.previous-2</c> and so
     /// on.</param>
-    /// <exception cref="InputException">Another process is at work in it, it belongs to another recipe, or it is not a run
-    /// folder.</exception>
+    /// <exception cref="InputException">Another process uses it, it belongs to another recipe, or it is not a run folder.</exception>
     public static RunFolder Open(string path, string recipe, bool fresh)
     {
         var full = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path));
         try
         {
-            // Nothing but a run is ever written into, or set aside.
+            // Only a run folder is written to or renamed.
             if (Directory.Exists(full) && !System.IO.File.Exists(System.IO.Path.Combine(full, "recipe.yaml"))
                 && Directory.EnumerateFileSystemEntries(full).Any(entry => !IsBeginning(System.IO.Path.GetFileName(entry))))
-                throw new InputException($"{path} holds other things than a run. Give an empty or new folder with --run-dir.");
+                throw new InputException($"{path} holds other files than a run's. Give an empty or new folder with --run-dir.");
             if (fresh && Directory.Exists(full)) SetAside(full);
             Directory.CreateDirectory(full);
         }
@@ -57,7 +56,7 @@ public sealed class RunFolder : IDisposable
         var folder = new RunFolder(full, Guard(full));
         try
         {
-            // What a killed process left half written, now that nobody else is at work here.
+            // Files that a killed process left incomplete; no other process uses the folder now.
             AtomicFile.Sweep(full);
             foreach (var stage in Directory.Exists(folder.File("stages")) ? Directory.GetDirectories(folder.File("stages")) : [])
             {
@@ -68,7 +67,7 @@ public sealed class RunFolder : IDisposable
             if (!System.IO.File.Exists(file)) AtomicFile.WriteText(file, recipe);
             else if (System.IO.File.ReadAllText(file) != recipe)
                 throw new InputException($"{path} belongs to another recipe or other settings (see {file}). Give another folder with "
-                    + "--run-dir, or begin anew with --fresh, which sets this one aside.");
+                    + "--run-dir, or start again with --fresh, which renames this one.");
             return folder;
         }
         catch
@@ -78,11 +77,11 @@ public sealed class RunFolder : IDisposable
         }
     }
 
-    // What a process leaves that was killed before the recipe had its name.
+    // The files of a process that was killed before it wrote the recipe.
     private static bool IsBeginning(string name) =>
         name == "run.lock" || name.StartsWith("recipe.yaml.", StringComparison.Ordinal) && name.EndsWith(".tmp", StringComparison.Ordinal);
 
-    // Held open and locked while the process lives; the system lets go of it when the process ends, however it ends.
+    // The file is open and locked while the process runs; the system releases it when the process ends for any reason.
     private static FileStream Guard(string full)
     {
         try
@@ -102,13 +101,13 @@ public sealed class RunFolder : IDisposable
         catch (IOException e)
         {
             throw new InputException(
-                $"Another process is at work in {full}. Wait until it ends, or give another folder with --run-dir.",
+                $"Another process uses {full}. Wait until it ends, or give another folder with --run-dir.",
                 e);
         }
     }
 
-    // What a file that another process holds looks like: a sharing violation on Windows, a refused lock (EAGAIN, also as on macOS)
-    // elsewhere.
+    // The errors for a file that another process holds: a sharing violation on Windows, a refused lock (EAGAIN, with its number on Linux or
+    // macOS) elsewhere.
     private static bool IsShared(IOException e) => (e.HResult & 0xFFFF) is 32 or 33 or 11 or 35;
 
     private static void SetAside(string full)
@@ -137,7 +136,7 @@ public sealed class RunFolder : IDisposable
     }
 
     /// <summary>
-    /// Drops a stage's records that lie after a step, and those of its finished model, so that a resumed run's records are those of an
+    /// Removes a stage's records after a step, and those of its finished model, so that a resumed run has the same records as an
     /// uninterrupted one.
     /// </summary>
     /// <param name="file">The file.</param>
@@ -160,7 +159,7 @@ public sealed class RunFolder : IDisposable
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
-            // The half line of a killed process.
+            // The incomplete line of a killed process.
             return false;
         }
     }
@@ -169,6 +168,6 @@ public sealed class RunFolder : IDisposable
         (record.TryGetProperty("finished", out var finished) && finished.GetBoolean())
             || (record.TryGetProperty("name", out var name) && name.GetString()!.StartsWith("after ", StringComparison.Ordinal));
 
-    /// <summary>Lets another process in.</summary>
+    /// <summary>Releases the folder for another process.</summary>
     public void Dispose() => guard.Dispose();
 }

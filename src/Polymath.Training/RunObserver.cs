@@ -1,23 +1,23 @@
 namespace Polymath.Training;
 
-/// <summary>Watches a run. Every member may be left as it is; the command line shows progress through one.</summary>
+/// <summary>Observes a run. No member has to be overridden; the command line uses an observer to show progress.</summary>
 public abstract class RunObserver
 {
-    /// <summary>Something worth a line.</summary>
+    /// <summary>A message.</summary>
     /// <param name="text">The line.</param>
     public virtual void Note(string text)
     {
     }
 
-    /// <summary>Work before or between steps goes on.</summary>
+    /// <summary>Work before or between steps makes progress.</summary>
     /// <param name="activity">What is done.</param>
     /// <param name="done">How much of it is done.</param>
-    /// <param name="total">How much there is; 0 when nobody knows.</param>
+    /// <param name="total">How much there is; 0 when it is unknown.</param>
     public virtual void Progress(string activity, long done, long total)
     {
     }
 
-    /// <summary>A stage begins or goes on.</summary>
+    /// <summary>A stage starts or continues.</summary>
     /// <param name="name">The stage.</param>
     /// <param name="kind">Its kind.</param>
     /// <param name="steps">Its steps.</param>
@@ -33,7 +33,7 @@ public abstract class RunObserver
     }
 
     /// <summary>A step is done.</summary>
-    /// <param name="report">What it did.</param>
+    /// <param name="report">The step's figures.</param>
     /// <param name="steps">The stage's steps.</param>
     /// <param name="tokensPerSecond">The stage's speed so far.</param>
     public virtual void StepDone(StepReport report, int steps, double tokensPerSecond)

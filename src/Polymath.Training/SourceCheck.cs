@@ -5,13 +5,15 @@ using Polymath.Training.Stages;
 
 namespace Polymath.Training;
 
-/// <summary>Reads the local sources of a recipe before anything is trained, and says what of their rows would not be learned.</summary>
+/// <summary>
+/// Reads the local sources of a recipe before anything is trained, and reports which parts of their rows would not be learned.
+/// </summary>
 public static class SourceCheck
 {
-    /// <summary>What there is to tell, a sentence each.</summary>
+    /// <summary>The reports, one sentence each.</summary>
     /// <param name="recipe">The recipe.</param>
-    /// <param name="baseFolder">What its paths are relative to.</param>
-    /// <param name="progress">Is told how far reading has come; null for silence.</param>
+    /// <param name="baseFolder">The folder that its paths are relative to.</param>
+    /// <param name="progress">Receives the progress of reading; null for none.</param>
     /// <returns>The sentences, each once; sources on hubs and in packages are left out.</returns>
     /// <exception cref="InputException">A source cannot be read.</exception>
     public static IReadOnlyList<string> Notes(Recipe recipe, string baseFolder, CorpusProgress? progress = null)

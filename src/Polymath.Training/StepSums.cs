@@ -7,12 +7,11 @@ using static TorchSharp.torch;
 namespace Polymath.Training;
 
 /// <summary>
-/// What a step adds up over its passes and over the processes. Every process sums the same list in the same order, whatever rows it had: a
-/// figure that it did not see is
-/// zero, and so is the gradient of a weight that none of its rows reached.
+/// The sums of a step over its passes and over the processes. Every process sums the same list in the same order, whatever rows it had. A
+/// figure that a process did not see is zero, and so is the gradient of a weight that none of its rows reached.
 /// </summary>
-/// <param name="optimizer">The optimizer whose weights learn.</param>
-/// <param name="objective">What is learned, which names its figures.</param>
+/// <param name="optimizer">The optimizer of the trained weights.</param>
+/// <param name="objective">The objective, which names its figures.</param>
 internal sealed class StepSums(AdamW optimizer, Objective objective)
 {
     private readonly Dictionary<string, double> figures = objective.Figures.ToDictionary(name => name, _ => 0.0, StringComparer.Ordinal);
@@ -20,10 +19,10 @@ internal sealed class StepSums(AdamW optimizer, Objective objective)
     /// <summary>The sum of the losses.</summary>
     internal double Loss { get; private set; }
 
-    /// <summary>What they are divided by.</summary>
+    /// <summary>The number by which they are divided.</summary>
     internal double Count { get; private set; }
 
-    /// <summary>What each group's gradient is divided by.</summary>
+    /// <summary>The number by which each group's gradient is divided.</summary>
     internal double[] Counts { get; } = new double[optimizer.Groups.Count];
 
     /// <summary>The tokens that were read.</summary>
@@ -32,13 +31,15 @@ internal sealed class StepSums(AdamW optimizer, Objective objective)
     /// <summary>The objective's figures, as sums.</summary>
     internal IReadOnlyDictionary<string, double> Figures => figures;
 
-    /// <summary>Each group's gradients, once <see cref="Sum"/> has gathered them; they live in the scope that it ran in.</summary>
+    /// <summary>
+    /// Each group's gradients, once <see cref="Sum"/> has gathered them; they belong to the tensor scope in which it ran.
+    /// </summary>
     internal IReadOnlyList<IReadOnlyList<Tensor>> Gradients { get; private set; } = [];
 
     /// <summary>Adds a pass.</summary>
-    /// <param name="score">What the objective said.</param>
+    /// <param name="score">The objective's result.</param>
     /// <param name="tokens">The tokens of its rows.</param>
-    /// <exception cref="InvalidOperationException">The objective gave a figure that it does not name.</exception>
+    /// <exception cref="InvalidOperationException">The objective returned a figure that it does not name.</exception>
     internal void Add(Score score, long tokens)
     {
         Loss += score.Loss.item<float>();
@@ -65,7 +66,7 @@ internal sealed class StepSums(AdamW optimizer, Objective objective)
         var at = 3;
         for (var g = 0; g < Counts.Length; g++) Counts[g] = totals[at++];
         foreach (var name in objective.Figures) figures[name] = totals[at++];
-        // A weight that rows of another process reached has a gradient there: here it is zero.
+        // A weight that only rows of another process reached has a gradient there; here the gradient is zero.
         for (var i = 0; i < weights.Count; i++)
         {
             if (!has[i] && totals[at + i] > 0) weights[i].Value.grad = zeros_like(weights[i].Value).detach();

@@ -9,13 +9,13 @@ using TorchSharp;
 
 namespace Polymath.Training;
 
-/// <summary>What a run ran on.</summary>
+/// <summary>The hardware and software of a run.</summary>
 public static class Surroundings
 {
-    /// <summary>The file of a run's folder that says what the run ran on, and the commits of what it read from hubs.</summary>
+    /// <summary>The file of a run's folder with the run's hardware and software, and the commits of what it read from hubs.</summary>
     public const string File = "environment.json";
 
-    /// <summary>The commits that a run's sources on hubs were resolved to when it began.</summary>
+    /// <summary>The commits to which a run's sources on hubs were resolved when it began.</summary>
     /// <param name="folder">The run's folder; one without a run has none.</param>
     /// <exception cref="InputException">The file is damaged.</exception>
     public static IReadOnlyDictionary<string, string> Pins(string folder)
@@ -28,11 +28,11 @@ public static class Surroundings
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException)
         {
-            throw new InputException($"{file} is damaged: {e.Message} Restore it, or begin anew with --fresh.", e);
+            throw new InputException($"{file} is damaged: {e.Message} Restore it, or start again with --fresh.", e);
         }
     }
 
-    /// <summary>This process's surroundings; libtorch is loaded.</summary>
+    /// <summary>This process's environment; this loads libtorch.</summary>
     public static EnvironmentReport Now() => new(
         Os: RuntimeInformation.OSDescription,
         Dotnet: RuntimeInformation.FrameworkDescription,
@@ -45,7 +45,7 @@ public static class Surroundings
     /// <summary>The CUDA devices that libtorch sees.</summary>
     public static int CudaDevices => torch.cuda.is_available() ? torch.cuda.device_count() : 0;
 
-    // The rule libtorch chooses its kernels by.
+    // The rule by which libtorch chooses its kernels.
     private static string Capability()
     {
         if (Environment.GetEnvironmentVariable("ATEN_CPU_CAPABILITY") is { Length: > 0 } chosen)

@@ -5,8 +5,8 @@ using Polymath.Tensors.Files;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// The models that an adapter was made for: the one it was trained on, and what that one was before it was rounded to few bits. They stand
-/// in the metadata of the adapter's file, where PEFT does not look, so that PEFT's configuration has PEFT's keys alone.
+/// The models that an adapter fits: the one it was trained on, and that model before quantization. They are stored in the metadata of the
+/// adapter's file, which PEFT does not read, so that PEFT's configuration has only PEFT's keys.
 /// </summary>
 /// <param name="Models">The signatures.</param>
 public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
@@ -16,9 +16,9 @@ public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
 
     private const int Shown = 12;
 
-    /// <summary>The models that an adapter on a model may go on.</summary>
+    /// <summary>The models that an adapter trained on a model fits.</summary>
     /// <param name="model">The model as it is.</param>
-    /// <param name="found">The model as it was when the adapter was attached, where that is another.</param>
+    /// <param name="found">The model as it was before the adapter was attached, if that was different.</param>
     public static AdapterBase Of(LanguageModel model, ModelSignature? found = null)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -30,10 +30,10 @@ public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
     public IReadOnlyDictionary<string, string> Metadata =>
         new Dictionary<string, string> { ["format"] = "pt", [Key] = string.Join(' ', Models) };
 
-    /// <summary>What an adapter's file says.</summary>
+    /// <summary>Reads the models from an adapter's file.</summary>
     /// <param name="folder">The adapter's folder.</param>
-    /// <returns>The models, or null where it says nothing, as PEFT's files do.</returns>
-    /// <exception cref="InputException">What it says cannot be read.</exception>
+    /// <returns>The models, or null when the file has none, like PEFT's files.</returns>
+    /// <exception cref="InputException">The metadata cannot be read.</exception>
     public static AdapterBase? Read(string folder)
     {
         var file = DeltaSet.AdapterFile(folder);
@@ -41,12 +41,12 @@ public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
         if (weights is not SafetensorsFile { Metadata: var metadata } || !metadata.TryGetValue(Key, out var text)) return null;
         var models = text.Split(' ').Select(ModelSignature.Parse).ToList();
         return models.Contains(null)
-            ? throw new InputException($"{file}: its metadata {Key} is no list of models' digests. The file is damaged: fetch or save it "
-                + "again, or add --any-base to go on without knowing what it was made for.")
+            ? throw new InputException($"{file}: its metadata {Key} is not a list of models' digests. The file is damaged: fetch or save "
+                + "it again, or add --any-base to continue without this check.")
             : new AdapterBase([.. models.OfType<ModelSignature>()]);
     }
 
-    /// <summary>Refuses a model that is none of these.</summary>
+    /// <summary>Refuses a model that is not one of these.</summary>
     /// <param name="model">The model.</param>
     /// <param name="folder">The adapter's folder, for the message.</param>
     /// <param name="configuration">The adapter's settings, which may name its base.</param>
@@ -58,7 +58,7 @@ public sealed record AdapterBase(IReadOnlyList<ModelSignature> Models)
         var given = Of(model).Models;
         if (given.Any(own => Models.Any(own.Fits))) return;
         var name = configuration.Text("base_model_name_or_path") is { Length: > 0 } named ? $" ({named})" : "";
-        var alike = given[0].Shapes == Models[0].Shapes ? "the same shapes and other numbers" : "other weights or other shapes";
+        var alike = given[0].Shapes == Models[0].Shapes ? "the same shapes but other values" : "other weights or other shapes";
         throw new InputException($"{folder} was made for another model: it expects {Text(Models)}{name} and was given {Text(given)}, a "
             + $"model of {alike}. Name the model that it was made for; or, where you know that it fits, add --any-base.");
     }

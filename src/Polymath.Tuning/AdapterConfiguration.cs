@@ -7,15 +7,13 @@ using Polymath.Recipes;
 
 namespace Polymath.Tuning;
 
-/// <summary>
-/// An adapter's <c>adapter_config.json</c> as PEFT writes it. What is not understood is refused by name, never passed over.
-/// </summary>
+/// <summary>An adapter's <c>adapter_config.json</c> as PEFT writes it. An unknown setting is refused by name, never ignored.</summary>
 public sealed class AdapterConfiguration
 {
-    /// <summary>What PEFT puts before the base model's names.</summary>
+    /// <summary>The prefix that PEFT adds to the base model's names.</summary>
     public const string Prefix = "base_model.model.";
 
-    // What every method may say, and what changes neither the mathematics nor the file.
+    // Settings that every method may have, and settings that change neither the mathematics nor the file.
     private static readonly string[] common =
     [
         "peft_type", "task_type", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "target_modules",
@@ -27,19 +25,19 @@ public sealed class AdapterConfiguration
 
     private AdapterConfiguration(JsonObject content, string origin) => (this.content, Origin) = (content, origin);
 
-    /// <summary>Where it was read, for messages.</summary>
+    /// <summary>The file it was read from, for messages.</summary>
     public string Origin { get; }
 
     /// <summary>The method: PEFT's <c>peft_type</c>.</summary>
     public string Type => content["peft_type"]?.ToString()
-        ?? throw new InputException($"{Origin} names no peft_type, so that the kind of adapter is not known.");
+        ?? throw new InputException($"{Origin} has no peft_type, so the kind of adapter is unknown.");
 
     /// <summary>
-    /// What PEFT puts before the names of the model's own weights: around a model with a prompt it builds one shell less.
+    /// The prefix that PEFT adds to the names of the model's own weights. Around a model with a prompt, PEFT has one wrapper less.
     /// </summary>
     public string OwnPrefix => Type is "PROMPT_TUNING" or "P_TUNING" or "PREFIX_TUNING" ? "base_model." : Prefix;
 
-    /// <summary>Whether it says something of a setting.</summary>
+    /// <summary>Whether it has a value for a setting.</summary>
     /// <param name="key">The setting.</param>
     public bool Has(string key) => content[key] is not null;
 
@@ -51,9 +49,9 @@ public sealed class AdapterConfiguration
             if (!content.ContainsKey(key)) content[key] = value?.DeepClone();
     }
 
-    /// <summary>Takes a configuration that was made in memory.</summary>
+    /// <summary>A configuration from memory.</summary>
     /// <param name="content">The settings.</param>
-    /// <param name="origin">What to call it in messages.</param>
+    /// <param name="origin">Its name in messages.</param>
     public static AdapterConfiguration Of(JsonObject content, string origin) =>
         new((JsonObject)JsonNode.Parse(content?.ToJsonString() ?? "{}")!, origin);
 
@@ -92,9 +90,9 @@ public sealed class AdapterConfiguration
         }
     }
 
-    /// <summary>Throws when a setting is not among those that a method understands, unless it is empty: PEFT grows new ones.</summary>
+    /// <summary>Throws when a method does not know a setting, unless the setting is empty: PEFT adds new settings over time.</summary>
     /// <param name="own">The method's own settings.</param>
-    /// <param name="strict">Whether an empty one is refused, too: nobody writes what means nothing into a recipe.</param>
+    /// <param name="strict">Whether an empty one is refused, too, as in a recipe.</param>
     public void Understands(IEnumerable<string> own, bool strict = false)
     {
         var known = common.Concat(own).ToHashSet(StringComparer.Ordinal);
@@ -116,7 +114,7 @@ public sealed class AdapterConfiguration
     /// <summary>A whole number within bounds.</summary>
     /// <param name="key">The setting.</param>
     /// <param name="otherwise">Its default.</param>
-    /// <param name="least">The least that makes sense.</param>
+    /// <param name="least">The smallest allowed value.</param>
     public int Whole(string key, int otherwise, int least = 1)
     {
         var number = Number(key, otherwise);
@@ -148,9 +146,7 @@ public sealed class AdapterConfiguration
     /// <param name="key">The setting.</param>
     public JsonNode? Raw(string key) => content[key];
 
-    /// <summary>
-    /// Says that the factors are where they start: a file of them is plain from here on, and what rounded the base is not done again.
-    /// </summary>
+    /// <summary>Marks the initialization as done: the file is plain from here on, and the base is not quantized again.</summary>
     internal void Started()
     {
         content["init_lora_weights"] = true;
@@ -158,10 +154,10 @@ public sealed class AdapterConfiguration
         content.Remove("eva_config");
     }
 
-    /// <summary>Writes down what came of the training.</summary>
+    /// <summary>Stores the results of the training.</summary>
     internal void Set(string key, JsonNode? value) => content[key] = value;
 
-    /// <summary>Leaves a setting out from here on.</summary>
+    /// <summary>Removes a setting.</summary>
     internal void Remove(string key) => content.Remove(key);
 
     /// <summary>A list of texts; one text is a list of one.</summary>
@@ -177,12 +173,12 @@ public sealed class AdapterConfiguration
     /// <summary>A fault of a setting.</summary>
     /// <param name="key">The setting.</param>
     /// <param name="wish">What is needed.</param>
-    /// <param name="cause">What showed it, or null.</param>
+    /// <param name="cause">The exception that showed it, or null.</param>
     public InputException Fault(string key, string wish, Exception? cause = null) =>
         new($"{Origin}: {key} is {content[key]?.ToJsonString() ?? "not set"}; {wish}.", cause!);
 
     /// <summary>
-    /// Modules as <c>target_modules</c> says them: a list of ends of names; a text for <c>all-linear</c> and for one regular expression
+    /// Modules in the form of <c>target_modules</c>: a list of ends of names, or a text for <c>all-linear</c> or for one regular expression
     /// over whole names.
     /// </summary>
     /// <param name="modules">The modules.</param>
@@ -192,11 +188,11 @@ public sealed class AdapterConfiguration
             : new JsonArray([.. modules.Select(module => JsonValue.Create(module))]);
 
     /// <summary>
-    /// The modules the adapter goes to: their names, the ends of their names, one regular expression, or <c>all-linear</c>.
+    /// The modules the adapter applies to: their names, the ends of their names, one regular expression, or <c>all-linear</c>.
     /// </summary>
     public IReadOnlyList<string> TargetModules => Texts("target_modules");
 
-    /// <summary>Whether the adapter goes to a module.</summary>
+    /// <summary>Whether the adapter applies to a module.</summary>
     /// <param name="module">The module's name.</param>
     /// <param name="linear">Whether it is one of the linear maps that <c>all-linear</c> means.</param>
     public bool Targets(string module, bool linear)
@@ -214,8 +210,8 @@ public sealed class AdapterConfiguration
         }
     }
 
-    // As PEFT reads them: what is saved whole takes no delta, one regular expression or a whole name says all, and the ends of names hold
-    // in the blocks that are named.
+    // As in PEFT: a module that is saved whole gets no delta; one regular expression or a whole name decides alone; the ends of names apply
+    // in the named blocks.
     private bool Fits(string module, bool linear)
     {
         if (content["exclude_modules"] is { } excluded && Fits(Texts("exclude_modules"), excluded is JsonValue, module, linear))
@@ -228,7 +224,7 @@ public sealed class AdapterConfiguration
     }
 
     /// <summary>
-    /// The number behind the first list of blocks in a module's name, or behind one whose name is given; null where there is none.
+    /// The number after the first list of blocks in a module's name, or after a list with a given name; null when there is none.
     /// </summary>
     /// <param name="module">The module's name.</param>
     /// <param name="names">Names of lists of blocks, or none.</param>
@@ -240,11 +236,11 @@ public sealed class AdapterConfiguration
         return null;
     }
 
-    // Python names a group in another way.
+    // Python has another syntax for named groups.
     private static bool Match(string text, string pattern) =>
         Regex.IsMatch(text, pattern.Replace("(?P<", "(?<", StringComparison.Ordinal), RegexOptions.None, TimeSpan.FromSeconds(1));
 
-    /// <summary>Whether the adapter goes to a projection.</summary>
+    /// <summary>Whether the adapter applies to a projection.</summary>
     /// <param name="projection">The projection.</param>
     public bool Targets(Projection projection)
     {
@@ -253,8 +249,8 @@ public sealed class AdapterConfiguration
     }
 
     /// <summary>
-    /// Whether a setting of another kind than the targets means a module: one regular expression over the whole name, or a list of how
-    /// names end, be it amid a word, as PEFT takes them.
+    /// Whether a setting other than the targets matches a module, by PEFT's rules: one regular expression over the whole name, or a list of
+    /// ends of names, which may start within a word.
     /// </summary>
     /// <param name="key">The setting.</param>
     /// <param name="module">The module's name.</param>
@@ -282,16 +278,16 @@ public sealed class AdapterConfiguration
         return targets.Any(target => Means(target, name));
     }
 
-    /// <summary>Whether a name in the settings is that of a module, or its end behind a dot.</summary>
+    /// <summary>Whether a name in the settings is that of a module, or its end after a dot.</summary>
     /// <param name="name">The name in the settings.</param>
     /// <param name="module">The module's name.</param>
     internal static bool Means(string name, string module) => module == name || module.EndsWith("." + name, StringComparison.Ordinal);
 
-    /// <summary>A number that a pattern of names may set otherwise (<c>rank_pattern</c>, <c>alpha_pattern</c>).</summary>
+    /// <summary>A number that a pattern of names may override (<c>rank_pattern</c>, <c>alpha_pattern</c>).</summary>
     /// <param name="key">The setting with the patterns.</param>
     /// <param name="module">The module's name.</param>
-    /// <param name="otherwise">What holds where no pattern fits.</param>
-    /// <param name="within">Whether a pattern must begin behind a dot, unless it is the whole name (<c>n_frequency_pattern</c>).</param>
+    /// <param name="otherwise">The value when no pattern matches.</param>
+    /// <param name="within">Whether a pattern must start after a dot, unless it is the whole name (<c>n_frequency_pattern</c>).</param>
     public double Special(string key, string module, double otherwise, bool within = false)
     {
         foreach (var (pattern, value) in Parts(key) ?? [])
@@ -299,27 +295,27 @@ public sealed class AdapterConfiguration
         return otherwise;
     }
 
-    /// <summary>A size that a pattern of names may set otherwise: a whole number from 1.</summary>
+    /// <summary>A size that a pattern of names may override: a whole number from 1.</summary>
     /// <param name="key">The setting with the patterns.</param>
     /// <param name="module">The module's name.</param>
-    /// <param name="otherwise">What holds where no pattern fits.</param>
+    /// <param name="otherwise">The value when no pattern matches.</param>
     /// <param name="within">As above.</param>
     public int SpecialSize(string key, string module, int otherwise, bool within = false) =>
         Special(key, module, otherwise, within) is var size && size == Math.Floor(size) && size is >= 1 and <= int.MaxValue
             ? (int)size
             : throw Fault(key, "whole numbers from 1 are needed");
 
-    /// <summary>The settings inside a setting; null where nothing is said.</summary>
+    /// <summary>The settings inside a setting; null when it is missing.</summary>
     /// <param name="key">The setting.</param>
     public JsonObject? Parts(string key) => content[key] is not { } node
         ? null
         : node as JsonObject ?? throw Fault(key, "an object of names and values is needed, in JSON, such as {\"name\": 4}");
 
-    /// <summary>Whether a pattern of names means a module.</summary>
-    /// <param name="key">The setting it stands in.</param>
+    /// <summary>Whether a pattern of names matches a module.</summary>
+    /// <param name="key">The setting that has it.</param>
     /// <param name="pattern">The pattern.</param>
     /// <param name="module">The module's name.</param>
-    /// <param name="within">Whether it must begin behind a dot, unless it is the whole name.</param>
+    /// <param name="within">Whether it must start after a dot, unless it is the whole name.</param>
     public bool FitsPattern(string key, string pattern, string module, bool within = false)
     {
         try
@@ -333,7 +329,7 @@ public sealed class AdapterConfiguration
         }
     }
 
-    /// <summary>The file's content: indented by two, keys in order.</summary>
+    /// <summary>The file's content: indented by two, with keys in order.</summary>
     public string ToJson()
     {
         var sorted = new JsonObject();
@@ -341,7 +337,7 @@ public sealed class AdapterConfiguration
         return sorted.ToJsonString(JsonLayout.Indented) + "\n";
     }
 
-    // A value that was set in memory only gives its own type back; its text gives any.
+    // A value that was set in memory can be read only as its own type; its text can be read as any type.
     private double ToDouble(string key, JsonNode node) =>
         double.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
             ? number

@@ -8,8 +8,8 @@ namespace Polymath.Tuning;
 
 /// <summary>
 /// A learned mixture of adapters (Wu et al. 2024, mixture of LoRA experts; Dou et al. 2024): in each socket a gate reads a token's state
-/// and weighs what the adapters make of it, y = Σ gᵢ·fᵢ(x), g = softmax(G·x), fᵢ the map with the i-th adapter. G starts at zero: every
-/// adapter has the same say.
+/// and weighs the adapters' outputs, y = Σ gᵢ·fᵢ(x), g = softmax(G·x), fᵢ the map with the i-th adapter. G starts at zero: every adapter
+/// has the same weight.
 /// </summary>
 public sealed class AdapterMixture : IDisposable
 {
@@ -26,16 +26,14 @@ public sealed class AdapterMixture : IDisposable
     /// <summary>The gates, each [adapters, in], under the names <c>gate.MODULE</c>.</summary>
     public IReadOnlyList<Weight> Weights => gates;
 
-    /// <summary>
-    /// Puts fresh gates over adapters that are attached to a model. The adapters of a socket leave it; the mixture takes their place.
-    /// </summary>
+    /// <summary>Adds fresh gates to adapters that are attached to a model. In each socket, the mixture replaces the adapters.</summary>
     /// <param name="model">The model.</param>
     /// <param name="sets">The adapters.</param>
     /// <exception cref="InputException">There are fewer than two adapters, or one changes more than linear maps.</exception>
     public static AdapterMixture Fresh(LanguageModel model, IReadOnlyList<DeltaSet> sets) =>
         Over(model, sets, (name, shape) => new Weight(name, zeros(shape)));
 
-    /// <summary>Puts gates from a file over adapters.</summary>
+    /// <summary>Adds gates from a file to adapters.</summary>
     /// <param name="model">The model.</param>
     /// <param name="sets">The adapters, in the order they had.</param>
     /// <param name="folder">The folder of the file.</param>
@@ -64,18 +62,18 @@ public sealed class AdapterMixture : IDisposable
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sets);
         if (sets.Count < 2)
-            throw new InputException($"A mixture weighs two adapters or more, and there {(sets.Count == 1 ? "is one" : "are none")}. Name "
-                + "another, or take it without together: mix.");
+            throw new InputException($"A mixture needs two adapters or more, and there {(sets.Count == 1 ? "is one" : "are none")}. Name "
+                + "another, or use it without together: mix.");
         foreach (var set in sets)
             if (set.ChangesMore)
                 throw new InputException($"{set.Configuration.Origin}: a {set.Configuration.Type} changes token vectors, rows or the "
-                    + "model's own weights, which no gate can weigh. Mix deltas of linear maps, or stack them.");
+                    + "model's own weights, which a gate cannot weigh. Mix deltas of linear maps, or stack them.");
         var mixture = new AdapterMixture();
         try
         {
             foreach (var target in model.Projections.Append(model.Tokens.HeadMap).Distinct().ToList())
             {
-                // An adapter that has no delta here leaves the map as it is, and is weighed all the same.
+                // An adapter without a delta here does not change the map, but its output is weighed, too.
                 var inner = sets.Select(set => set.Plugged.FirstOrDefault(pair => pair.Target == target).Delta).ToList();
                 if (inner.TrueForAll(delta => delta is null)) continue;
                 var weight = gate("gate." + target.Name, [sets.Count, target.InputWidth]);
@@ -99,7 +97,7 @@ public sealed class AdapterMixture : IDisposable
     public void Save(string folder) =>
         SafetensorsWriter.Write(Path.Combine(folder, File), gates.ToDictionary(gate => gate.Name, gate => gate.Value));
 
-    /// <summary>Takes the gates away; the adapters stand in their sockets as before.</summary>
+    /// <summary>Removes the gates; the adapters return to their sockets.</summary>
     public void Dispose()
     {
         foreach (var (target, mixed, inner) in sockets)

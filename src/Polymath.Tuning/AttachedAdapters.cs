@@ -7,7 +7,7 @@ namespace Polymath.Tuning;
 
 /// <summary>
 /// Adapters that are attached to a model together: one from its own folder, or several from a folder with a sub-folder for each (as PEFT
-/// keeps those that are not called default) and an <c>adapters.json</c> that says how they come together.
+/// saves adapters not named default) and an <c>adapters.json</c> that says how they are used together.
 /// </summary>
 public sealed class AttachedAdapters : IDisposable
 {
@@ -24,11 +24,11 @@ public sealed class AttachedAdapters : IDisposable
     /// <summary>The adapters.</summary>
     public IReadOnlyList<DeltaSet> Sets => sets;
 
-    /// <summary>Attaches what lies in a folder.</summary>
+    /// <summary>Attaches the adapters of a folder.</summary>
     /// <param name="model">The model.</param>
     /// <param name="folder">The folder.</param>
-    /// <param name="anyBase">Whether it may be put on another model than the one it was made for.</param>
-    /// <exception cref="InputException">A file is missing or damaged, or the adapters take rows of their own, so that one has to be
+    /// <param name="anyBase">Whether it may be attached to another model than the one it was trained on.</param>
+    /// <exception cref="InputException">A file is missing or damaged, or each adapter applies to its own rows, so that one has to be
     /// chosen.</exception>
     public static AttachedAdapters Load(LanguageModel model, string folder, bool anyBase = false)
     {
@@ -55,9 +55,9 @@ public sealed class AttachedAdapters : IDisposable
         }
     }
 
-    /// <summary>Writes down which adapters a folder holds.</summary>
+    /// <summary>Writes the index of a folder's adapters.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="together">How they come together.</param>
+    /// <param name="together">How they are used together.</param>
     /// <param name="names">Their names, in order.</param>
     public static void WriteIndex(string folder, Together together, IEnumerable<string> names) => AtomicFile.WriteText(
         Path.Combine(folder, IndexFile),
@@ -67,7 +67,7 @@ public sealed class AttachedAdapters : IDisposable
             ["adapters"] = new JsonArray([.. names.Select(name => JsonValue.Create(name))]),
         }.ToJsonString(JsonLayout.Indented) + "\n");
 
-    /// <summary>How the adapters of a folder come together, and their names in order: each has a folder of its own there.</summary>
+    /// <summary>How the adapters of a folder are used together, and their names in order: each has a sub-folder.</summary>
     /// <param name="folder">The folder, with an <see cref="IndexFile"/>.</param>
     /// <exception cref="InputException">The file is damaged.</exception>
     public static (Together Together, IReadOnlyList<string> Names) ReadIndex(string folder)
@@ -77,7 +77,7 @@ public sealed class AttachedAdapters : IDisposable
         {
             var content = JsonNode.Parse(File.ReadAllText(file));
             var names = content?["adapters"]?.AsArray().Select(node => node!.GetValue<string>()).ToList() ?? [];
-            // A name leads into the folder and nowhere else.
+            // A name must not lead outside the folder.
             if (Enum.TryParse<Together>(content?["together"]?.GetValue<string>(), ignoreCase: true, out var together)
                 && Enum.IsDefined(together) && names.Count > 0 && names.Distinct().Count() == names.Count
                 && names.TrueForAll(name => name == Path.GetFileName(name) && name is not ("" or "." or "..")))
@@ -85,15 +85,15 @@ public sealed class AttachedAdapters : IDisposable
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException)
         {
-            // Said below, as for content that parses and says nothing.
+            // The fault is reported below, as for content that parses but is incomplete.
         }
         throw new InputException($"{file} is damaged: it should hold {{\"together\": \"stack\", \"adapters\": [\"NAME\"]}}. Restore it, or "
-            + "name one of the folders beside it.");
+            + "name one of the folders next to it.");
     }
 
     /// <summary>
-    /// The names of a folder's adapters where each was trained on rows of its own; null where they come together otherwise, or there is
-    /// one.
+    /// The names of a folder's adapters when each was trained on its own rows; null when they are used together in another way, or there is
+    /// only one.
     /// </summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="InputException">Its index is damaged.</exception>
@@ -104,7 +104,7 @@ public sealed class AttachedAdapters : IDisposable
     public void Dispose()
     {
         mixture?.Dispose();
-        // The last one came around those before it.
+        // The last one wraps those before it.
         foreach (var set in Enumerable.Reverse(sets)) set.Dispose();
         sets.Clear();
     }

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// One of the model's own weights that an adapter trains. What it was before is kept, so that the adapter can be switched off and detached.
+/// One of the model's own weights that an adapter trains. Its old value is kept, so that the adapter can be switched off and detached.
 /// </summary>
 sealed class ChosenWeight
 {
@@ -28,7 +28,7 @@ sealed class ChosenWeight
 
     internal bool Trained { get; }
 
-    /// <summary>Exchanges the trained numbers and the base's.</summary>
+    /// <summary>Exchanges the trained values and the base's.</summary>
     internal void Swap()
     {
         other = Weight.Swap(other!);
@@ -36,7 +36,7 @@ sealed class ChosenWeight
         Weight.Before = isOther ? null : other;
     }
 
-    /// <summary>Lets the trained numbers be the model's.</summary>
+    /// <summary>Makes the trained values the model's own.</summary>
     internal void Keep()
     {
         Weight.Before = null;

@@ -10,12 +10,12 @@ public static class Combination
 {
     /// <summary>Joins adapters that are attached to a model.</summary>
     /// <param name="adapters">The adapters and their weights.</param>
-    /// <param name="kind">How.</param>
+    /// <param name="kind">The rule.</param>
     /// <param name="density">The share of elements that pruning keeps.</param>
-    /// <param name="rank">The rank where one is cut to; the largest of the adapters' when left out.</param>
-    /// <param name="seed">The seed of what is dropped at random.</param>
-    /// <param name="errors">For each module, how far the result is from the same rule applied to the dense changes, as a share of
-    /// them.</param>
+    /// <param name="rank">The rank, where the rule cuts to one; the largest rank of the adapters when left out.</param>
+    /// <param name="seed">The seed of the random dropping.</param>
+    /// <param name="errors">For each module, the difference from the same rule applied to the dense changes, as a share of their
+    /// norm.</param>
     /// <exception cref="InputException">The adapters are not low-rank, or cannot be added.</exception>
     public static LowRank Of(
         IReadOnlyList<(DeltaSet Set, double Weight)> adapters,
@@ -55,7 +55,7 @@ public static class Combination
                     largest,
                     generator);
                 result.Set(module.Key.Name, a, b);
-                // What is dropped at random has no dense counterpart but the sum it stands for.
+                // Random dropping has no dense counterpart except the sum that it estimates.
                 var dense = Rule(
                     [.. parts.Select(part => part.Lora.Change())],
                     [.. parts.Select(part => part.Weight)],
@@ -92,8 +92,8 @@ public static class Combination
                 rank);
         if (parts.Select(part => part.Lora.A.Value.size(0)).Distinct().Count() > 1)
             throw new InputException($"The adapters have the ranks {string.Join(", ", parts.Select(part => part.Lora.A.Value.size(0)))} at "
-                + $"{target.Name}; {kind} adds their factors and needs one rank. Take cat, or one of the svd kinds.");
-        // Each factor takes the root of the weight; a sign goes to A.
+                + $"{target.Name}; {kind} adds their factors and needs one rank. Use cat, or one of the svd kinds.");
+        // Each factor is multiplied with the root of the weight; the sign goes to A.
         double[] roots = [.. parts.Select(part => Math.Sqrt(Math.Abs(part.Weight * part.Lora.Scale)))];
         double[] signed = [.. parts.Select((part, i) => roots[i] * (part.Weight * part.Lora.Scale < 0 ? -1 : 1))];
         return (
@@ -136,7 +136,7 @@ public static class Combination
         return tensor * zeros(tensor.numel()).index_fill(0, kept, 1).view(tensor.shape);
     }
 
-    // The sign with the greater sum wins; those that have it are averaged.
+    // The sign with the larger sum wins; the elements with this sign are averaged.
     private static Tensor Elect(Tensor[] tensors, double[] weights)
     {
         var all = stack(tensors, 0);

@@ -7,8 +7,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// One of two models or adapters that are compared: what its settings say, and its tensors, or its changes of a base model, each made when
-/// it is asked for.
+/// One of two models or adapters that are compared: its settings, and its tensors or its changes of a base model, each computed on request.
 /// </summary>
 public sealed class ComparedSide : IDisposable
 {
@@ -29,8 +28,8 @@ public sealed class ComparedSide : IDisposable
 
     /// <summary>Opens a folder.</summary>
     /// <param name="folder">A model's folder or an adapter's.</param>
-    /// <param name="basis">The base model's folder, where changes of it are asked for and not the tensors themselves.</param>
-    /// <param name="anyBase">Whether an adapter may have been made for another model.</param>
+    /// <param name="basis">The base model's folder, to compare the changes of it instead of the tensors.</param>
+    /// <param name="anyBase">Whether an adapter may have been trained on another model.</param>
     /// <exception cref="InputException">A file is damaged, or does not fit the base.</exception>
     public static ComparedSide Open(string folder, string? basis, bool anyBase)
     {
@@ -71,7 +70,7 @@ public sealed class ComparedSide : IDisposable
             Weight? start = null;
             if (own is not null && (!own.TryGetValue(weight.Name, out start) || !start.Shape.SequenceEqual(weight.Shape)))
                 throw new InputException($"{weight.Name} [{string.Join(", ", weight.Shape)}] is not in {place}, or has another shape "
-                    + "there. Name the model that both were made of.");
+                    + "there. Name the model that both were made from.");
             tensors[weight.Name] = (weight.Shape, () => start is null ? weight.Value.alias() : weight.Wide() - start.Wide());
         }
     }
@@ -106,7 +105,7 @@ public sealed class ComparedSide : IDisposable
             .OrderByDescending(line => line.Apart).ThenBy(line => line.Name, StringComparer.Ordinal)];
     }
 
-    /// <summary>Closes what was opened.</summary>
+    /// <summary>Closes the files.</summary>
     public void Dispose()
     {
         for (var i = held.Count - 1; i >= 0; i--) held[i].Dispose();

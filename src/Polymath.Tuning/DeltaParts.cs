@@ -7,22 +7,22 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning;
 
 /// <summary>How a fresh weight starts.</summary>
-/// <param name="Mean">The middle.</param>
+/// <param name="Mean">The mean.</param>
 /// <param name="Spread">The standard deviation, or the bound of a uniform distribution.</param>
 /// <param name="Uniform">Whether it is uniform.</param>
 public readonly record struct Start(double Mean, double Spread = 0, bool Uniform = false)
 {
-    /// <summary>At zero.</summary>
+    /// <summary>Zeros.</summary>
     public static Start Zero => new(0);
 
-    /// <summary>At one.</summary>
+    /// <summary>Ones.</summary>
     public static Start One => new(1);
 
     /// <summary>Normal around zero.</summary>
     /// <param name="deviation">The standard deviation.</param>
     public static Start Normal(double deviation) => new(0, deviation);
 
-    /// <summary>Uniform in ±1/√fan: what Kaiming's rule with a = √5 gives (He et al. 2015), and PyTorch's linear maps.</summary>
+    /// <summary>Uniform in ±1/√fan: Kaiming's rule with a = √5 (He et al. 2015), as in PyTorch's linear layers.</summary>
     /// <param name="fan">The number of inputs.</param>
     public static Start Kaiming(long fan) => new(0, 1 / Math.Sqrt(fan), Uniform: true);
 
@@ -38,8 +38,8 @@ public readonly record struct Start(double Mean, double Spread = 0, bool Uniform
 }
 
 /// <summary>
-/// What a method is given to attach an adapter: its settings, the model's sockets, and weights that are fresh or come from a file - the
-/// same code for both.
+/// The input of a method that attaches an adapter: its settings, the model's sockets, and weights that are fresh or come from a file. The
+/// same code serves both.
 /// </summary>
 public sealed class DeltaParts
 {
@@ -63,23 +63,23 @@ public sealed class DeltaParts
     /// <summary>The seed of fresh weights.</summary>
     public long Seed => seed;
 
-    /// <summary>Turns a text into the model's tokens, where a tokenizer is at hand.</summary>
+    /// <summary>Turns a text into the model's tokens; null without a tokenizer.</summary>
     public Func<string, int[]>? Encode { get; init; }
 
-    /// <summary>Keeps a tensor that is neither trained nor saved as long as the adapter.</summary>
+    /// <summary>Keeps a tensor that is neither trained nor saved for the lifetime of the adapter.</summary>
     /// <param name="made">The tensor.</param>
     public Tensor Own(Tensor made) => set.Own(made);
 
-    /// <summary>Whether weights are made, not read.</summary>
+    /// <summary>Whether weights are initialized, not read.</summary>
     public bool IsFresh => files is null;
 
-    /// <summary>The projections that the settings name, the output head among them where it is named.</summary>
+    /// <summary>The projections that the settings name, including the output head when it is named.</summary>
     public IEnumerable<Projection> Targets =>
         Model.Projections.Where(map => Configuration.Targets(map) && (map.Stack is null || ReachesExperts)).Concat(
             Model.Labels is null && Configuration.Targets(Model.Tokens.HeadMap.Name, linear: false) ? [Model.Tokens.HeadMap] : []);
 
-    // A model of transformers 5 holds all experts of a layer in one, where PEFT finds no maps: there a name like down_proj means those
-    // outside the experts alone.
+    // A model of transformers 5 holds all experts of a layer in one tensor, where PEFT finds no linear maps. There, a name like down_proj
+    // means only maps outside the experts.
     private bool ReachesExperts =>
         reachesExperts ??= files is null || nameInFile(AdapterConfiguration.Prefix) != AdapterConfiguration.Prefix
             || Model.Projections.Any(map => map.Stack is not null && files.HasUnder($"{AdapterConfiguration.Prefix}{map.Name}."));
@@ -120,7 +120,7 @@ public sealed class DeltaParts
         return weight;
     }
 
-    /// <summary>Keeps what a file holds beside what is used, so that it is saved again.</summary>
+    /// <summary>Keeps an unused tensor of a file, so that it is saved again.</summary>
     /// <param name="name">The name in files.</param>
     /// <param name="shape">Its shape.</param>
     public void Keep(string name, params long[] shape)
@@ -133,13 +133,14 @@ public sealed class DeltaParts
         if (files is null)
         {
             if (shape.Aggregate(1.0, (a, b) => a * b) > Array.MaxLength)
-                throw new InputException($"{Configuration.Origin}: {name} would be [{string.Join(", ", shape)}], more numbers than fit "
+                throw new InputException($"{Configuration.Origin}: {name} would be [{string.Join(", ", shape)}], more values than fit "
                     + "into memory. Lower the adapter's size.");
-            // Copied into libtorch's own memory: where an array of ours lies differs from run to run, and with it how products round.
+            // Copied into libtorch's own memory: the address of our own array differs from run to run, and the rounding of products depends
+            // on it.
             using var drawn = tensor(start.Draw(shape.Aggregate(1L, (a, b) => a * b), new RandomStream(seed, stream ?? name)), shape);
             return new Weight(name, drawn.clone());
         }
-        // The adapter is small and outlives its file: it gets memory of its own, in full precision.
+        // The adapter is small and lives longer than its open file, so it gets its own memory, in full precision.
         using var held = files.Get(nameInFile(name), null, shape).Value;
         return new Weight(name, held.to(ScalarType.Float32, copy: true));
     }
@@ -156,15 +157,15 @@ public sealed class DeltaParts
     public IReadOnlyList<long>? ShapeOf(string module, string parameter) =>
         files?.ShapeOf(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}"));
 
-    /// <summary>Whether a prompt's encoder is there: it is fresh, or lies in a file of its own.</summary>
+    /// <summary>Whether a prompt's encoder exists: it is fresh, or it is in its own file.</summary>
     public bool HoldsEncoder => files?.Has("embedding.weight") ?? true;
 
-    /// <summary>Plugs a delta into a projection.</summary>
+    /// <summary>Attaches a delta to a projection.</summary>
     /// <param name="target">The projection.</param>
     /// <param name="delta">The delta.</param>
     public void Plug(Projection target, Delta delta) => set.Plug(target, delta);
 
-    /// <summary>Plugs a delta into the table of token vectors.</summary>
+    /// <summary>Attaches a delta to the table of token vectors.</summary>
     /// <param name="delta">The delta.</param>
     public void Plug(TokenDelta delta) => set.Plug(delta);
 
@@ -172,17 +173,17 @@ public sealed class DeltaParts
     /// <param name="prompt">The prompt.</param>
     public void Plug(SoftPrompt prompt) => set.Plug(prompt);
 
-    /// <summary>Lets a layer's tokens attend to something besides.</summary>
+    /// <summary>Lets a layer's tokens attend to additional vectors.</summary>
     /// <param name="socket">The layer's socket.</param>
     /// <param name="addition">What they attend to.</param>
     public void Plug(AttentionSocket socket, AttentionAddition addition) => set.Plug(socket, addition);
 
-    /// <summary>Lets a method follow the training.</summary>
-    /// <param name="course">What it does.</param>
+    /// <summary>Registers a method's extra work around training steps.</summary>
+    /// <param name="course">The extra work.</param>
     public void Follow(DeltaCourse course) => set.Course = course;
 
     /// <summary>
-    /// Lets one of the model's own weights be trained and saved with the adapter; it comes back when the adapter is detached.
+    /// Lets one of the model's own weights be trained and saved with the adapter; the old value is restored when the adapter is detached.
     /// </summary>
     /// <param name="weight">The model's weight.</param>
     /// <param name="name">Its name in the adapter's file.</param>
@@ -199,8 +200,8 @@ public sealed class DeltaParts
     }
 
     /// <summary>
-    /// Takes a copy of one of the model's own weights that a file brings along (PEFT saves a table whose vectors it changes); it is saved
-    /// again, and not trained.
+    /// Loads a copy of one of the model's own weights from the file (PEFT saves a table whose vectors it changes). The copy is saved again
+    /// and not trained.
     /// </summary>
     /// <param name="weight">The model's weight.</param>
     /// <param name="name">Its name in the adapter's file.</param>
@@ -212,7 +213,7 @@ public sealed class DeltaParts
         if (!set.Choose(name, weight, held.to(ScalarType.Float32, copy: true), trained: false)) set.Echo(name, weight);
     }
 
-    /// <summary>Takes note that a file holds one of the model's own weights a second time, so that it is saved so again.</summary>
+    /// <summary>Records that a file holds one of the model's own weights a second time, so that it is saved twice again.</summary>
     /// <param name="weight">The model's weight.</param>
     /// <param name="name">Its other name in the adapter's file.</param>
     /// <param name="fresh">Whether a fresh adapter writes it, too.</param>
@@ -226,7 +227,7 @@ public sealed class DeltaParts
         return true;
     }
 
-    /// <summary>Lets the output head have numbers of its own while the adapter is attached, where it shares the token vectors'.</summary>
+    /// <summary>Gives the output head its own weights while the adapter is attached, when the head is tied to the token vectors.</summary>
     public void Untie() => set.Untie();
 
     /// <summary>Throws a fault of the settings.</summary>

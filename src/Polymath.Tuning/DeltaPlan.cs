@@ -6,15 +6,15 @@ using Polymath.Recipes;
 
 namespace Polymath.Tuning;
 
-/// <summary>Turns a recipe's description of a delta into PEFT's words for a model: roles become modules, a budget becomes a size.</summary>
+/// <summary>
+/// Turns a recipe's description of a delta into PEFT's settings for a model: roles become modules, a budget becomes a size.
+/// </summary>
 public static class DeltaPlan
 {
-    /// <summary>
-    /// Throws what is wrong with a description whatever the model, so that it is told before the first stage and not after it.
-    /// </summary>
+    /// <summary>Checks a description without a model, so that faults are reported before the first stage.</summary>
     /// <param name="spec">The description.</param>
-    /// <param name="place">Where it stands, for messages.</param>
-    /// <param name="steps">The stage's steps, where it counts in steps.</param>
+    /// <param name="place">Its place, for messages.</param>
+    /// <param name="steps">The stage's steps, when it is counted in steps.</param>
     public static void Check(DeltaSpec spec, string place, int? steps = null)
     {
         ArgumentNullException.ThrowIfNull(spec);
@@ -23,9 +23,9 @@ public static class DeltaPlan
         if (spec.Roles is not null && spec.TargetModules is not null)
             throw new InputException($"{place}: roles and targetModules both name the sockets; give one of them.");
         if (spec.Settings?.ContainsKey("peft_type") == true)
-            throw new InputException($"{place}: settings name peft_type, which form says; leave it out.");
+            throw new InputException($"{place}: settings name peft_type, which 'form' already says; leave it out.");
         if (spec.Budget is not null && spec.Settings?.ContainsKey(method.SizeKey) == true)
-            throw new InputException($"{place}: budget solves for {method.SizeKey}, and settings name it, too; give one of them.");
+            throw new InputException($"{place}: budget computes {method.SizeKey}, and settings name it, too; give one of them.");
         if (spec.Budget is not null) Share(spec.Budget);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
         CheckBudget(spec, place);
@@ -38,11 +38,11 @@ public static class DeltaPlan
         method.Check?.Invoke(configuration);
     }
 
-    /// <summary>Whether a form stands in sockets that may be chosen.</summary>
+    /// <summary>Whether a form has sockets that can be chosen.</summary>
     /// <param name="form">The form.</param>
     public static bool HasSockets(DeltaForm form) => DeltaMethods.Of(form).HasSockets;
 
-    /// <summary>Whether a form's size may be chosen, and so be solved for.</summary>
+    /// <summary>Whether a form's size can be chosen, and so be computed from a budget.</summary>
     /// <param name="form">The form.</param>
     public static bool HasSize(DeltaForm form) => DeltaMethods.Of(form) is var method && method.Keys.Contains(method.SizeKey);
 
@@ -59,7 +59,7 @@ public static class DeltaPlan
     {
         if (spec.Budget is not null && !HasSize(spec.Form))
             throw new InputException($"{place}.budget: {System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(spec.Form.ToString())} has "
-                + "no size that could be solved for: it trains what its sockets have. Leave budget out, or name fewer roles or layers.");
+                + "no size that a budget could set: it trains what its sockets have. Leave out budget, or name fewer roles or layers.");
     }
 
     /// <summary>The configuration of a fresh adapter.</summary>
@@ -80,7 +80,7 @@ public static class DeltaPlan
             ["base_model_name_or_path"] = basis, ["inference_mode"] = true, ["peft_type"] = method.Type, ["revision"] = null,
             ["task_type"] = Task(model),
         };
-        // PEFT's other kinds know no such setting, and say so when they read it.
+        // PEFT's other kinds do not know this setting and report it when they read it.
         if (method.HasBias) content["bias"] = "none";
         if (spec.Layers is { } asked
             && asked.FirstOrDefault(layer => layer > model.Projections.Max(map => map.Layer), -1) is >= 0 and var odd)
@@ -89,7 +89,7 @@ public static class DeltaPlan
         if (!method.HasSockets)
         {
             if (spec.Roles is not null || spec.TargetModules is not null)
-                throw new InputException($"method: {spec.Form} stands before the rows or beside them and has no sockets; leave roles and "
+                throw new InputException($"method: {spec.Form} is not attached to linear maps and has no sockets; leave out roles and "
                     + "targetModules out.");
             if (spec.Form == DeltaForm.AdaptionPrompt && spec.Layers is not null)
                 throw new InputException("method.layers: adaption prompts go to the uppermost layers; say how many with settings: "
@@ -124,8 +124,8 @@ public static class DeltaPlan
     }
 
     /// <summary>
-    /// The task as PEFT names it, which wraps a model accordingly; null where a wrapper would ask for what a file has not: words to go on
-    /// with, or the copy of a head over labels, which <see cref="LearnHead"/> brings with its task.
+    /// PEFT's name for the task, by which PEFT chooses a wrapper for the model. Null when the wrapper would need what the file does not
+    /// have: text generation, or the copy of a head over labels, for which <see cref="LearnHead"/> sets the task.
     /// </summary>
     /// <param name="model">The model.</param>
     public static string? Task(LanguageModel model) => model switch
@@ -136,8 +136,8 @@ public static class DeltaPlan
     };
 
     /// <summary>
-    /// Lets a head over labels be trained and saved with an adapter, as PEFT does for these tasks: it saves what is called
-    /// <c>classifier</c> or <c>score</c>, and here what else the family's head is called.
+    /// Lets a head over labels be trained and saved with an adapter, as PEFT does for these tasks. PEFT saves modules named
+    /// <c>classifier</c> or <c>score</c>; here, other names of a family's head are saved, too.
     /// </summary>
     /// <param name="configuration">A configuration for the model.</param>
     /// <param name="model">The model.</param>
@@ -145,14 +145,14 @@ public static class DeltaPlan
     {
         if (model.Labels is not { } head) return;
         if (configuration.Raw("modules_to_save") is JsonValue)
-            throw configuration.Fault("modules_to_save", "a list of names is needed, beside which the head over labels is saved");
+            throw configuration.Fault("modules_to_save", "a list of names is needed; the head over labels is saved in addition");
         if (!configuration.Has("task_type")) configuration.Set("task_type", head.Task == LabelTask.Tag ? "TOKEN_CLS" : "SEQ_CLS");
         configuration.Set("modules_to_save", new JsonArray([.. configuration.Texts("modules_to_save")
             .Concat(["classifier", "score"]).Concat(head.Modules).Distinct().Select(name => JsonValue.Create(name))]));
     }
 
-    // A whole name means its module whatever layers are said, in PEFT, too: those of other layers are left out here. Kinds that have no
-    // setting for layers take whole names alone.
+    // In PEFT, a whole name matches its module even when other layers are named, so modules of other layers are left out here. Kinds
+    // without a setting for layers get whole names only.
     private static IReadOnlyList<string> InLayers(
         LanguageModel model, IReadOnlyList<string> modules, IReadOnlyList<int>? layers, bool wholeNames)
     {
@@ -176,7 +176,7 @@ public static class DeltaPlan
             + $"of the layers {string.Join(", ", layers)}. Name other layers, or leave them out.");
     }
 
-    // Numbers, truths and lists as they are; everything else is a text.
+    // Numbers, true or false, and lists are kept; everything else is a text.
     private static JsonNode? Value(string text)
     {
         if (text.Length == 0
@@ -192,7 +192,7 @@ public static class DeltaPlan
         }
     }
 
-    /// <summary>Says whether maps that are changed are stored transposed in the model, as GPT-2's are.</summary>
+    /// <summary>Sets whether the changed maps are stored transposed in the model, as GPT-2's are.</summary>
     /// <param name="configuration">A configuration for the model.</param>
     /// <param name="model">The model.</param>
     internal static void Fit(AdapterConfiguration configuration, LanguageModel model)
@@ -201,7 +201,7 @@ public static class DeltaPlan
             configuration.Set("fan_in_fan_out", true);
     }
 
-    /// <summary>The modules that sockets mean, by the ends of their names where those say the same.</summary>
+    /// <summary>The modules of sockets, by the ends of their names when these match the same modules.</summary>
     /// <param name="model">The model.</param>
     /// <param name="sockets">The sockets; none: the family's query and value.</param>
     public static IReadOnlyList<string> Modules(LanguageModel model, IReadOnlyList<Socket> sockets)
@@ -213,8 +213,8 @@ public static class DeltaPlan
         if (lacking.Count > 0)
             throw new InputException($"method.roles: a {model.Configuration["model_type"]} has none of "
                 + $"{string.Join(", ", lacking.Select(socket => socket.ToString().ToLowerInvariant()))}. Its sockets are "
-                + $"{string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}; attention and feedForward mean all of "
-                + "theirs, whatever a family has.");
+                + $"{string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}; attention and feedForward stand for all of "
+                + "their maps in every family.");
         var wanted = sockets.SelectMany(Roles).ToHashSet();
         var maps = model.Projections.Where(map => wanted.Contains(map.Role)).ToList();
         var found = Ends(model, maps).ToList();
@@ -250,7 +250,7 @@ public static class DeltaPlan
     {
         var meant = maps.Select(map => map.Name).ToHashSet(StringComparer.Ordinal);
         var ends = meant.Select(name => name[(name.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
-        // GPT-2 calls two maps c_proj: then the whole names are said.
+        // GPT-2 has two maps named c_proj; then whole names are used.
         return model.Projections.Where(map => ends.Any(end => map.Name.EndsWith("." + end, StringComparison.Ordinal)))
             .All(map => meant.Contains(map.Name)) ? ends : meant;
     }
@@ -295,14 +295,14 @@ public static class DeltaPlan
     private static InputException Wrong(string budget) =>
         new($"budget is '{budget}'; write a share of the model such as 0.5%, or a number of parameters such as 8k, 1.5m or 20000.");
 
-    // The largest size whose parameters fit. Sizes that the form refuses (blocks that do not divide a width) are passed over.
+    // The largest size whose parameters fit. Sizes that the form refuses (blocks that do not divide a width) are skipped.
     private static AdapterConfiguration Solve(LanguageModel model, JsonObject content, string budget)
     {
         const int Largest = 1 << 20;
         var allowed = Parameters(budget, model);
         var size = DeltaMethods.Of(AdapterConfiguration.Of(content, "method.settings")).SizeKey;
         if (content["r"] is not null && size == "r" || content.ContainsKey(size) && size is not ("num_virtual_tokens" or "adapter_len"))
-            throw new InputException($"method: budget solves for {size}, and settings name it, too; give one of them.");
+            throw new InputException($"method: budget computes {size}, and settings name it, too; give one of them.");
         InputException? refusal = null;
         (AdapterConfiguration Configuration, long Count)? At(int value)
         {
@@ -310,9 +310,9 @@ public static class DeltaPlan
             var configuration = AdapterConfiguration.Of(content, "method.settings");
             try
             {
-                // How big it is does not depend on what a text says.
+                // The size does not depend on the text.
                 using var set = DeltaSet.Fresh(model, configuration, 0, _ => [0]);
-                // What attaching wrote into the settings counts for this trial only.
+                // Settings that attaching changes are used for this trial only.
                 return (AdapterConfiguration.Of(content, "method.settings"), set.Trained.Sum(item => item.Weight.Count));
             }
             catch (InputException fault)
@@ -329,14 +329,14 @@ public static class DeltaPlan
             if (At(high) is not { } tried) continue;
             least ??= tried;
             if (tried.Count > allowed) break;
-            // A size that no longer matters has come to its end.
+            // Stop when a larger size no longer adds parameters.
             if (best is { } before && before.Count == tried.Count) return before.Configuration;
             (best, low) = (tried, high);
         }
         if (least is null) throw refusal!;
         if (best is null)
             throw new InputException($"budget {budget} allows {allowed:N0} parameters; the smallest such delta has {least.Value.Count:N0}. "
-                + "Allow more, name fewer sockets or layers, or take another form.");
+                + "Allow more, name fewer sockets or layers, or use another form.");
         while (high - low > 1)
         {
             var middle = (low + high) / 2;

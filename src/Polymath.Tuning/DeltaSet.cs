@@ -23,10 +23,10 @@ public sealed partial class DeltaSet : IDisposable
     private DeltaSet(LanguageModel model, AdapterConfiguration configuration) =>
         (Model, Configuration, basis) = (model, configuration, model.Unrounded ?? ModelSignature.Of(model));
 
-    // The model as it was found: a method may round it (LoftQ).
+    // The model before attaching: a method may quantize it (LoftQ).
     private readonly ModelSignature basis;
 
-    /// <summary>What the adapter is, as PEFT's <c>adapter_config.json</c> says it.</summary>
+    /// <summary>The adapter's settings, as in PEFT's <c>adapter_config.json</c>.</summary>
     public AdapterConfiguration Configuration { get; }
 
     /// <summary>The model the adapter is attached to.</summary>
@@ -35,13 +35,13 @@ public sealed partial class DeltaSet : IDisposable
     /// <summary>Whether the deltas apply, and whether they are being trained.</summary>
     internal DeltaSwitch State { get; } = new();
 
-    /// <summary>What the method does around the steps of its training; null where that is nothing.</summary>
+    /// <summary>The method's extra work around training steps; null for none.</summary>
     public DeltaCourse? Course { get; internal set; }
 
     /// <summary>The tokens that the adapter applies to.</summary>
     internal DeltaPlaces Places { get; } = new();
 
-    /// <summary>What is trained, by its name in files.</summary>
+    /// <summary>The trained weights, by their names in files.</summary>
     public IReadOnlyList<(string Name, Weight Weight)> Trained => [
         .. kept.Where(item => item.Trained).Select(item => (item.Name, item.Weight)),
         .. chosen.Where(item => item.Trained).Select(item => (item.Name, item.Weight)),
@@ -50,7 +50,7 @@ public sealed partial class DeltaSet : IDisposable
     /// <summary>The weights that are trained.</summary>
     public IEnumerable<Weight> Weights => Trained.Select(item => item.Weight);
 
-    /// <summary>The deltas, with the projections they are plugged into.</summary>
+    /// <summary>The deltas, with the projections they are attached to.</summary>
     public IReadOnlyList<(Projection Target, Delta Delta)> Plugged => plugged;
 
     /// <summary>Whether the deltas are being trained.</summary>
@@ -100,7 +100,7 @@ public sealed partial class DeltaSet : IDisposable
         return true;
     }
 
-    // A file may hold a weight a second time under another name; it is written so again.
+    // A file may hold a weight a second time under another name; it is written twice again.
     internal void Echo(string name, Weight weight) => echoes.Add((name, weight));
 
     internal void Untie()
@@ -110,7 +110,7 @@ public sealed partial class DeltaSet : IDisposable
         Model.Untie();
     }
 
-    /// <summary>What the method adds to the loss to keep its weights in shape, or null.</summary>
+    /// <summary>The method's regularization term of the loss, or null.</summary>
     public Tensor? Penalty()
     {
         var bent = plugged.Select(pair => pair.Delta).OfType<Deltas.AdaLora>().ToList();
@@ -141,7 +141,7 @@ public sealed partial class DeltaSet : IDisposable
             .ToDictionary();
         if (prompt is Prompts.ComputedPrompt computed && !content.ContainsKey(Prompts.ComputedPrompt.Key))
         {
-            // PEFT's file holds what the encoder gives; the encoder lies beside it, so that training can go on.
+            // PEFT's file holds the encoder's output; the encoder is saved next to it, so that training can continue.
             Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
             content = chosen.Select(item => (item.Name, item.Weight.Value))
                 .Append((Prompts.ComputedPrompt.Key, computed.Embeddings().contiguous())).ToDictionary();

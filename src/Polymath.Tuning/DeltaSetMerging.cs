@@ -4,24 +4,22 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning;
 
-/// <summary>How a set becomes part of its model's weights.</summary>
+/// <summary>Merges a set into its model's weights.</summary>
 public sealed partial class DeltaSet
 {
-    /// <summary>
-    /// Whether the adapter can be made part of the model's own weights: prompts, and adapters with a nonlinearity, cannot.
-    /// </summary>
+    /// <summary>Whether the adapter can be merged into the model's own weights: prompts and adapters with a nonlinearity cannot.</summary>
     public bool Merges => prompt is null && attended.Count == 0 && plugged.TrueForAll(pair => pair.Delta.Merges);
 
     /// <summary>
-    /// Whether it changes more than linear maps' weights: token vectors, the model's own norms and biases, rows by a prompt, what is
-    /// attended to.
+    /// Whether it changes more than the weights of linear maps: token vectors, the model's own norms and biases, the rows (a prompt), or
+    /// attention.
     /// </summary>
     public bool ChangesMore => prompt is not null || attended.Count > 0 || tokens.Count > 0 || chosen.Exists(item => item.Trained);
 
     /// <summary>
-    /// Makes the adapter part of the model's weights and detaches it: the model is what it was with the adapter, without deltas.
+    /// Merges the adapter into the model's weights and detaches it. The model then computes the same as with the adapter, without deltas.
     /// </summary>
-    /// <exception cref="InputException">It cannot be a part of them.</exception>
+    /// <exception cref="InputException">It cannot be merged.</exception>
     public void Merge()
     {
         CheckMerge();
@@ -38,15 +36,15 @@ public sealed partial class DeltaSet
             Model.Tokens.Embedding.Assign(delta.Merge(Model.Tokens.Embedding.Value.to(ScalarType.Float32)));
         }
         foreach (var weight in chosen) weight.Keep();
-        // A head that was trained apart from the token vectors stays so.
+        // A head that was trained separately from the token vectors stays untied.
         untied = false;
         Dispose();
     }
 
     /// <summary>
-    /// The model's weights with the adapter in them, one at a time: what <see cref="Merge"/> makes of the whole model, number for number.
+    /// The model's weights with the adapter merged in, one at a time; they equal the result of <see cref="Merge"/> exactly.
     /// </summary>
-    /// <exception cref="InputException">It cannot be a part of them.</exception>
+    /// <exception cref="InputException">It cannot be merged.</exception>
     public MergedWeights Merged()
     {
         CheckMerge();
@@ -54,12 +52,11 @@ public sealed partial class DeltaSet
     }
 
     /// <summary>
-    /// The weights of a model that the adapter is a part of, without it, one at a time. The set is attached to the merged model only to be
-    /// read.
+    /// The weights of a merged model with the adapter taken out, one at a time. The set is attached to the merged model only to read it.
     /// </summary>
-    /// <param name="original">Gives a weight of the model it was merged into, where that is at hand: what cannot be taken out is put
-    /// back.</param>
-    /// <exception cref="InputException">It cannot be a part of the model, or there is no way back and no original.</exception>
+    /// <param name="original">Returns a weight of the original model, if available: a change that cannot be taken out is replaced by the
+    /// original weight.</param>
+    /// <exception cref="InputException">It cannot be merged, or the change cannot be taken out and there is no original.</exception>
     public MergedWeights Unmerged(Func<Weight, Tensor>? original = null)
     {
         CheckMerge();
@@ -70,8 +67,8 @@ public sealed partial class DeltaSet
             .ToList();
         if (without.Count > 0 && original is null)
             throw new InputException($"An adapter of the kind {Configuration.Type} cannot be taken out of "
-                + $"{string.Join(", ", without.Take(3))}{(without.Count > 3 ? $" and {without.Count - 3} more" : "")}: what was there "
-                + "before is not in it. Name the model it was merged into, whose weights are put back there: --base FOLDER.");
+                + $"{string.Join(", ", without.Take(3))}{(without.Count > 3 ? $" and {without.Count - 3} more" : "")}: the old "
+                + "weights are not in it. Name the model it was merged into, to copy these weights from it: --base FOLDER.");
         return new MergedWeights(
             Model, plugged, tokens, original is null ? _ => null : weight => without.Contains(weight.Name) ? original(weight) : null);
     }
@@ -79,12 +76,12 @@ public sealed partial class DeltaSet
     private void CheckMerge()
     {
         if (!Merges)
-            throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is no change of the model's "
-                + "weights. Keep it beside the model (--adapter).");
-        // Chosen tokens' vectors are the same for both; other changes are of one of them.
+            throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is not a change of the model's "
+                + "weights. Keep it next to the model (--adapter).");
+        // Vectors of chosen tokens are the same for both; other changes apply to only one of them.
         if (Model.Labels is null && Model.Tokens.IsTied && tokens.Exists(delta => delta is not Deltas.TrainableTokens)
             | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
-            throw new InputException("The adapter changes the token vectors or the output head alone, and the model ties them: merging "
-                + "would change both. Keep the adapter beside the model (--adapter), or untie the head first.");
+            throw new InputException("The adapter changes only the token vectors or only the output head, and the model ties them: merging "
+                + "would change both. Keep the adapter next to the model (--adapter), or untie the head first.");
     }
 }

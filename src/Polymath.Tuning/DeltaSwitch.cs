@@ -1,6 +1,6 @@
 namespace Polymath.Tuning;
 
-/// <summary>What all deltas of a set have in common: whether they apply, and whether they are being trained.</summary>
+/// <summary>The shared state of all deltas of a set: whether they apply, and whether they are being trained.</summary>
 public sealed class DeltaSwitch
 {
     /// <summary>Whether the deltas apply.</summary>

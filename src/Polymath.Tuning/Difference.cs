@@ -2,11 +2,11 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning;
 
-/// <summary>How two tensors of one name, or two changes of one weight, stand to each other, by Frobenius' norm.</summary>
+/// <summary>The difference between two tensors of one name, or two changes of one weight, by the Frobenius norm.</summary>
 /// <param name="Name">The name.</param>
 /// <param name="First">The norm of the first.</param>
 /// <param name="Second">The norm of the second.</param>
-/// <param name="Apart">The norm of the first less the second.</param>
+/// <param name="Apart">The norm of the first minus the second.</param>
 /// <param name="Product">The sum of the products of their elements.</param>
 public sealed record Difference(
     string Name,
@@ -15,10 +15,10 @@ public sealed record Difference(
     double Apart,
     double Product)
 {
-    // So many numbers are widened to double precision at once.
+    // The number of values converted to double precision at once.
     private const long Piece = 1 << 20;
 
-    /// <summary>The cosine between them; not a number where one is zero.</summary>
+    /// <summary>The cosine between them; NaN when one is zero.</summary>
     public double Cosine => Product / (First * Second);
 
     /// <summary>Compares two tensors of one shape; null stands for zeros.</summary>
@@ -51,7 +51,7 @@ public sealed record Difference(
             product);
     }
 
-    /// <summary>All of them as one long vector.</summary>
+    /// <summary>The comparison of all parts as one long vector.</summary>
     /// <param name="parts">The parts.</param>
     public static Difference Total(IReadOnlyList<Difference> parts)
     {

@@ -5,7 +5,7 @@ using Polymath.Tensors.Files;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// What a file of low-rank weights says by its names. Scripts write them as PEFT holds them in memory (<c>NAME.lora_A.default.weight</c>),
+/// Reads the names of a file of low-rank weights. Scripts write the names as PEFT has them in memory (<c>NAME.lora_A.default.weight</c>),
 /// as PEFT writes them (<c>base_model.model.NAME.lora_A.weight</c>), or in between.
 /// </summary>
 sealed partial class LoraWeightNames
@@ -18,7 +18,7 @@ sealed partial class LoraWeightNames
     /// <summary>The projections' names.</summary>
     internal IReadOnlyList<string> Targets => [.. names.Keys.Select(key => key.Target).Distinct(StringComparer.Ordinal)];
 
-    /// <summary>The name in the file of a weight that PEFT would call so.</summary>
+    /// <summary>The name in the file for PEFT's name of a weight.</summary>
     /// <param name="name">PEFT's name.</param>
     internal string NameOf(string name) => Form().Match(name) is { Success: true } match
         ? names.GetValueOrDefault((match.Groups["target"].Value, match.Groups["part"].Value), name)
@@ -39,7 +39,7 @@ sealed partial class LoraWeightNames
         var read = new LoraWeightNames { Rank = (int)ranks[0] };
         foreach (var name in file.Entries.Keys)
         {
-            // What is not understood stays out here, and is refused as unexpected when the weights are read.
+            // Unknown names are skipped here and refused as unexpected when the weights are read.
             if (Form().Match(name) is not { Success: true } match) continue;
             if (!read.names.TryAdd((match.Groups["target"].Value, match.Groups["part"].Value), name))
                 throw new InputException($"{path} holds {match.Groups["part"].Value} of {match.Groups["target"].Value} twice.");

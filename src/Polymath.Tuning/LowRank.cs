@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// A low-rank adapter as plain numbers: for each module its factors, and the file that PEFT would write of them. All scales are in the
-/// factors: α = r. It owns its factors.
+/// A low-rank adapter as plain tensors: the factors of each module, written as PEFT would write them. All scales are in the factors: α = r.
+/// It owns its factors.
 /// </summary>
 public sealed class LowRank : IDisposable
 {
@@ -25,8 +25,8 @@ public sealed class LowRank : IDisposable
     public void Set(string module, Tensor a, Tensor b) =>
         factors[module] = (a.contiguous().DetachFromDisposeScope(), b.contiguous().DetachFromDisposeScope());
 
-    /// <summary>A new one; what it was given already is freed where a fault ends its making.</summary>
-    /// <param name="fill">Gives it its factors.</param>
+    /// <summary>Makes a new one; when this fails, the factors set so far are freed.</summary>
+    /// <param name="fill">Sets its factors.</param>
     internal static LowRank Of(Action<LowRank> fill)
     {
         var made = new LowRank();
@@ -64,7 +64,7 @@ public sealed class LowRank : IDisposable
         return (v.narrow(0, 0, kept), u.narrow(1, 0, kept) * s.narrow(0, 0, kept));
     }
 
-    /// <summary>How far B·A is from a change, by Frobenius' norm, as a share of the change's own.</summary>
+    /// <summary>The difference of B·A from a change, by the Frobenius norm, as a share of the change's own norm.</summary>
     /// <param name="module">The module.</param>
     /// <param name="change">The change [out, in].</param>
     public double Error(string module, Tensor change)
@@ -72,15 +72,15 @@ public sealed class LowRank : IDisposable
         ArgumentNullException.ThrowIfNull(change);
         using var scope = NewDisposeScope();
         var (a, b) = factors[module];
-        // What sums up to nothing is nothing but rounding, which is measured by what was summed.
+        // A sum near zero is only rounding error, so its size is compared with the summands.
         var whole = Math.Max(change.norm().item<float>(), 1e-3f * a.norm().item<float>() * b.norm().item<float>());
         return (b.mm(a) - change).norm().item<float>() / Math.Max(whole, 1e-30f);
     }
 
-    /// <summary>Writes the adapter. A rank holds for all modules: smaller ones are filled with zeros, which change nothing.</summary>
+    /// <summary>Writes the adapter. All modules have the same rank: smaller factors are padded with zeros, which change nothing.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="basis">A configuration whose base model and task are kept.</param>
-    /// <param name="model">The model it is for, without adapters; the file says which where it is given.</param>
+    /// <param name="model">The model it fits, without adapters; when given, the file names it.</param>
     public void Save(string folder, AdapterConfiguration basis, LanguageModel? model = null)
     {
         ArgumentNullException.ThrowIfNull(basis);
@@ -134,13 +134,13 @@ public sealed class LowRank : IDisposable
         });
     }
 
-    /// <summary>What makes a tuned model of its base, as low-rank factors of the linear maps that differ.</summary>
+    /// <summary>The difference between a tuned model and its base, as low-rank factors of the linear maps that differ.</summary>
     /// <param name="basis">The base, without adapters.</param>
     /// <param name="tuned">The model that was trained from it.</param>
     /// <param name="rank">r.</param>
     /// <param name="errors">For each module, the share of the change that is lost.</param>
-    /// <param name="left">The weights that differ and are no linear maps.</param>
-    /// <exception cref="InputException">They are not of one shape, or no linear map differs.</exception>
+    /// <param name="left">The weights that differ and are not linear maps.</param>
+    /// <exception cref="InputException">Their shapes differ, or no linear map differs.</exception>
     public static LowRank Extract(
         LanguageModel basis,
         LanguageModel tuned,
@@ -154,8 +154,8 @@ public sealed class LowRank : IDisposable
         if (basis.Weights.FirstOrDefault(
             weight => !others.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape)) is not null
             || others.Count != basis.Weights.Count)
-            throw new InputException("The two models are not of one shape: their weights differ in name, number or size. Name a model and "
-                + "the one that it was trained from.");
+            throw new InputException("The two models do not have the same shape: weights differ in name, number or size. Name a model "
+                + "and the one that it was trained from.");
         using var frozen = no_grad();
         var lost = new Dictionary<string, double>();
         var made = Of(result =>
@@ -171,7 +171,7 @@ public sealed class LowRank : IDisposable
             }
         });
         if (lost.Count == 0)
-            throw new InputException("No linear map of the two models differs: there is nothing for a low-rank adapter to hold.");
+            throw new InputException("No linear map of the two models differs: there is nothing to extract.");
         var maps = basis.Projections.Select(map => map.Weight).ToHashSet();
         left = [.. basis.Weights.Where(weight => !maps.Contains(weight)).Where(weight =>
         {
@@ -182,13 +182,13 @@ public sealed class LowRank : IDisposable
         return made;
     }
 
-    /// <summary>What deltas make of a projection's weight, less the weight [out, in].</summary>
+    /// <summary>The change of a projection's weight by deltas [out, in].</summary>
     /// <param name="map">The projection.</param>
     /// <param name="deltas">The deltas.</param>
     /// <exception cref="InputException">The bias changes, too.</exception>
     internal static Tensor Change(Projection map, IEnumerable<Delta> deltas)
     {
-        // Sums are taken as they are: what is little beside the weight would be rounded away in it.
+        // Additive changes are used directly: a small change would be lost to rounding when added to the weight.
         var sums = deltas.Select(delta => delta switch
         {
             Deltas.Lora { Magnitude: null, Bias: null } lora => lora.Change(),

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// A model's weights with an adapter in them, or out of them again, each made when it is asked for: it takes the memory of one weight, not
-/// of a second model.
+/// A model's weights with an adapter merged in or taken out, each computed on request: this needs the memory of one weight, not of a second
+/// model.
 /// </summary>
 public sealed class MergedWeights
 {
@@ -15,7 +15,7 @@ public sealed class MergedWeights
     private readonly IReadOnlyList<TokenDelta> tokens;
     private readonly Func<Weight, Tensor?>? original;
 
-    /// <summary>Merges, or takes out where a function is given that may put a weight back.</summary>
+    /// <summary>Merges the adapter; takes it out when a function is given that may restore a weight.</summary>
     internal MergedWeights(
         LanguageModel model,
         IReadOnlyList<(Projection Target, Delta Delta)> plugged,
@@ -37,8 +37,7 @@ public sealed class MergedWeights
     }
 
     /// <summary>
-    /// A weight as it is when the adapter is a part of it, or no more, in 32 bits and of its shape; null where the model holds it so
-    /// already.
+    /// A weight with the adapter merged in or taken out, in 32 bits and in its shape; null when the weight does not change.
     /// </summary>
     /// <param name="weight">One of the model's weights.</param>
     public Tensor? Of(Weight weight)
@@ -66,7 +65,7 @@ public sealed class MergedWeights
         return result?.alias().MoveToOuterDisposeScope();
     }
 
-    // The deltas of one map, each on what those before made of it; the last is the first to be taken out.
+    // The deltas of one map, each applied after those before it; the last is taken out first.
     private (Tensor Weight, Tensor? Bias) Chain(List<(Projection Target, Delta Delta)> pairs)
     {
         var target = pairs[0].Target;

@@ -4,8 +4,8 @@ using Polymath.Recipes;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// Adapters of one model by their names, each for the rows that ask for it: one base with many faces. The base runs once for all rows of a
-/// batch, and who answers changes between two batches without anything being built anew.
+/// Adapters of one model by name, each for the rows that ask for it. The base runs once for all rows of a batch, and the choice of adapters
+/// may change between two batches without rebuilding anything.
 /// </summary>
 public sealed class NamedAdapters : IDisposable
 {
@@ -20,11 +20,11 @@ public sealed class NamedAdapters : IDisposable
     /// <summary>The names, in order.</summary>
     public IReadOnlyList<string> Names => names;
 
-    /// <summary>Attaches adapters to a model. Which of them answer is said before each batch.</summary>
+    /// <summary>Attaches adapters to a model. Before each batch, the adapters of its rows are chosen.</summary>
     /// <param name="model">The model.</param>
     /// <param name="adapters">Their names and folders.</param>
-    /// <param name="anyBase">Whether they may be put on another model than the one they were made for.</param>
-    /// <exception cref="InputException">A file is missing or damaged, a name is there twice, or an adapter changes what all rows
+    /// <param name="anyBase">Whether they may be attached to another model than the one they were trained on.</param>
+    /// <exception cref="InputException">A file is missing or damaged, a name occurs twice, or an adapter changes weights that all rows
     /// share.</exception>
     public static NamedAdapters Load(LanguageModel model, IEnumerable<(string Name, string Folder)> adapters, bool anyBase = false)
     {
@@ -49,7 +49,7 @@ public sealed class NamedAdapters : IDisposable
     }
 
     /// <summary>
-    /// Says which adapters answer the rows to come; the changes of several add up, and where a row names none the base answers.
+    /// Chooses the adapters of the next rows. The changes of several adapters add up; a row without adapters uses the base.
     /// </summary>
     /// <param name="rows">For each row the names of its adapters.</param>
     /// <exception cref="InputException">No adapter has such a name.</exception>

@@ -5,8 +5,8 @@ using Polymath.Recipes;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// Refuses names in a fresh adapter's settings that stand for nothing in the model: a module that is misspelt would be left out without a
-/// word. Files are not held to it: PEFT writes the heads of several families into them.
+/// Refuses names in a fresh adapter's settings that match nothing in the model: a misspelt module would be left out silently. Existing
+/// files are not checked: PEFT writes the heads of several families into them.
 /// </summary>
 static class NamedSockets
 {
@@ -16,7 +16,7 @@ static class NamedSockets
     /// <summary>Checks all names.</summary>
     /// <param name="model">The model.</param>
     /// <param name="configuration">The settings.</param>
-    /// <exception cref="InputException">A module, a pattern or a layer is not there.</exception>
+    /// <exception cref="InputException">A module, a pattern or a layer does not exist.</exception>
     internal static void Check(LanguageModel model, AdapterConfiguration configuration)
     {
         var modules = Modules(model);
@@ -33,7 +33,7 @@ static class NamedSockets
             if (!fit!.Exists(module => AdapterConfiguration.Means(name, module)))
                 throw configuration.Fault(
                     "target_modules",
-                    $"'{name}' is nothing that a {configuration.Type} changes; leave it out, or give it an adapter of its own kind");
+                    $"'{name}' is not a module that a {configuration.Type} changes; leave it out, or give it an adapter of its own kind");
         foreach (var name in configuration.Type == "IA3" && configuration.Raw("target_modules") is JsonArray
             ? configuration.Texts("feedforward_modules")
             : [])
@@ -43,12 +43,12 @@ static class NamedSockets
                     "feedforward_modules",
                     $"'{name}' is not among the maps that are changed, {string.Join(", ", configuration.TargetModules)}; name it "
                         + "there, too");
-        // Experts together have sizes, too.
+        // Stacked experts have sizes, too.
         List<string> sized = [.. modules, .. model.Projections.Select(map => map.Stack?.Name).OfType<string>().Distinct()];
         foreach (var key in patterns)
             foreach (var (pattern, _) in configuration.Raw(key) as JsonObject ?? [])
                 if (!sized.Exists(module => configuration.FitsPattern(key, pattern, module, within: key == "n_frequency_pattern")))
-                    throw configuration.Fault(key, $"'{pattern}' fits no module of a {model.Configuration["model_type"]}");
+                    throw configuration.Fault(key, $"'{pattern}' matches no module of a {model.Configuration["model_type"]}");
         var count = model.Projections.Max(map => map.Layer) + 1;
         if (configuration.Texts("layers_to_transform")
             .FirstOrDefault(text => !int.TryParse(text, out var layer) || layer < 0 || layer >= count) is { } odd)
@@ -65,7 +65,7 @@ static class NamedSockets
             .Distinct(),
     ];
 
-    // What a kind of adapter can change; null where the kind says so itself.
+    // The modules that a kind of adapter can change; null when the kind itself checks them.
     private static List<string>? Changed(LanguageModel model, string type) => type switch
     {
         "LN_TUNING" =>
@@ -78,7 +78,8 @@ static class NamedSockets
         ],
     };
 
-    // What is saved whole may be a head of several maps, all of which are meant, and is named by how it ends, be it amid a word.
+    // A module that is saved whole may be a head of several maps, all of which are saved. It is named by the end of its name, which may
+    // start within a word.
     private static bool Stands(string name, string module) => $"{module}.".Contains(name + ".", StringComparison.Ordinal);
 
     private static IEnumerable<string> Ends(LanguageModel model) =>

@@ -3,8 +3,8 @@ using Polymath.Models;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// What any adapter may train of the model itself: whole modules (<c>modules_to_save</c>) and biases (<c>bias</c>: none, all, or those of
-/// the changed maps).
+/// The model's own weights that any adapter may train: whole modules (<c>modules_to_save</c>) and biases (<c>bias</c>: none, all, or those
+/// of the changed maps).
 /// </summary>
 static class OwnWeights
 {
@@ -29,8 +29,8 @@ static class OwnWeights
                 throw configuration.Fault("bias", "known are \"none\", \"all\" and \"lora_only\"");
         }
         var tokens = parts.Model.Tokens;
-        // PEFT saves a table of tokens whose vectors it changes, and a head; the latter without what PiSSA and OLoRA took out of it, which
-        // stays whole here.
+        // PEFT saves a table of tokens whose vectors it changes, and a head. PEFT saves the head without the part that PiSSA and OLoRA
+        // subtract; here the head stays whole.
         if (parts.TargetsTokens) parts.Bring(tokens.Embedding, $"{AdapterConfiguration.Prefix}{tokens.Name}.base_layer.weight");
         if (!plugged.Contains(tokens.HeadMap.Name)) return;
         var head = $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.base_layer.weight";
@@ -38,15 +38,14 @@ static class OwnWeights
         else parts.Bring(tokens.Head, head);
     }
 
-    // A saved module is a copy of its own, so that token vectors and a head that were one are two from there on, unless PEFT was told to
-    // keep them one.
+    // A saved module is a separate copy, so tied token vectors and head become untied, unless PEFT's settings keep them tied.
     private static void Untie(DeltaParts parts)
     {
         var tokens = parts.Model.Tokens;
         if (parts.Model.Labels is not null) return;
         var head = parts.Configuration.OwnPrefix + tokens.HeadMap.Name + ".weight";
         if (SavedIn(parts, tokens.Embedding) is null && SavedIn(parts, tokens.HeadMap.Name + ".weight") is null) return;
-        // Where PEFT kept them one, its file holds both.
+        // When PEFT keeps them tied, its file holds both.
         if (!tokens.IsTied || !parts.Configuration.Flag("ensure_weight_tying") || !parts.Echo(tokens.Embedding, head, fresh: true))
             parts.Untie();
     }
@@ -57,24 +56,24 @@ static class OwnWeights
         {
             var wrapped = plugged.Contains(Module(weight));
             if (!wrapped && wrappedOnly) continue;
-            // PEFT holds a changed map's own weights one level deeper.
+            // In PEFT, a changed map's own weights are one level deeper.
             parts.Choose(weight, parts.Configuration.OwnPrefix + (wrapped ? Module(weight) + ".base_layer.bias" : weight.Name));
             if (SavedIn(parts, weight) is { } saved)
                 Echo(parts, weight, parts.Configuration.OwnPrefix + saved, weight.Name[saved.Length..]);
         }
-        // The bias of a head of masked words stands in two places.
+        // The bias of a masked-word head is stored in two places.
         if (!wrappedOnly && parts.Model.Tokens is { HeadBias: { } bias } tokens)
             parts.Echo(bias, $"{AdapterConfiguration.Prefix}{tokens.HeadMap.Name}.bias");
     }
 
-    // PEFT writes the biases of a saved module two times more: those of the copy, and those of the module as it was, which nothing reads.
+    // PEFT writes the biases of a saved module two more times: those of the copy, and those of the original module, which are never read.
     private static void Echo(DeltaParts parts, Weight weight, string module, string rest)
     {
         parts.Echo(weight, $"{module}.modules_to_save{(rest == ".bias" ? "" : ".default")}{rest}");
         parts.Keep($"{module}.original_module{rest}", [.. weight.Shape]);
     }
 
-    // The saved module that a weight stands in, or null: a block is saved with whatever is in it.
+    // The saved module that contains a weight, or null: a block is saved with everything in it.
     private static string? SavedIn(DeltaParts parts, Weight weight) => SavedIn(parts, weight.Name);
 
     private static string? SavedIn(DeltaParts parts, string name)

@@ -6,9 +6,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// Several adapters on one model, each applied to its own rows of a batch: the frozen base runs once for all rows, training and generating,
-/// one base with many faces. A row may take one adapter, several, whose changes add up, or none. Which ones, is said row by row
-/// (<see cref="Assign"/>), or by the source that a row was read from.
+/// Several adapters on one model, each applied to its own rows of a batch: the frozen base runs once for all rows, in training and in
+/// generation. A row may use one adapter, several (their changes add up), or none. The adapters are chosen row by row
+/// (<see cref="Assign"/>), or by the source of a row.
 /// </summary>
 public sealed class RowRouting : RowRouter, IDisposable
 {
@@ -19,10 +19,10 @@ public sealed class RowRouting : RowRouter, IDisposable
 
     /// <summary>Routes rows among adapters that are attached to a model.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="sets">The adapters; they are counted from 0.</param>
-    /// <param name="sources">For each adapter the names of the sources whose rows it applies to; rows of others take none. Null where rows
-    /// are assigned.</param>
-    /// <exception cref="InputException">An adapter changes more than its own rows' states on their way through maps, or a model reads two
+    /// <param name="sets">The adapters, counted from 0.</param>
+    /// <param name="sources">For each adapter the names of the sources whose rows it applies to; rows of other sources use none. Null when
+    /// rows are assigned.</param>
+    /// <exception cref="InputException">An adapter changes more than its own rows' states in linear maps, or a model reads two
     /// streams.</exception>
     public RowRouting(LanguageModel model, IReadOnlyList<DeltaSet> sets, IReadOnlyList<IReadOnlyCollection<string>>? sources = null)
     {
@@ -39,16 +39,14 @@ public sealed class RowRouting : RowRouter, IDisposable
                     + "model's own weights, which all rows share. Rows are routed among deltas of linear maps.");
             if (set.Plugged.Any(pair => pair.Target.Stack is not null
                 || pair.Target.Role is Role.Head or Role.Router || pair.Target == model.Tokens.HeadMap))
-                throw new InputException($"{set.Configuration.Origin}: experts and heads see some of a batch's tokens only, and cannot "
-                    + "tell whose. Target attention and dense feed-forward maps.");
+                throw new InputException($"{set.Configuration.Origin}: experts and heads see only some of a batch's tokens, and cannot "
+                    + "know their rows. Target attention and dense feed-forward maps.");
         }
         (this.model, this.sets, this.sources) = (model, sets, sources);
         model.Router = this;
     }
 
-    /// <summary>
-    /// For each row of the batches to come the adapters that apply to it. While generating, a row is the one its answer belongs to.
-    /// </summary>
+    /// <summary>Sets the adapters of each row of the next batches. In generation, a row is the one that its answer belongs to.</summary>
     /// <param name="adapters">The numbers of the adapters of each row; none for the base.</param>
     public void Assign(IReadOnlyList<IReadOnlyCollection<int>> adapters)
     {
@@ -73,7 +71,7 @@ public sealed class RowRouting : RowRouter, IDisposable
     public override void Enter(Batch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        // An answer that goes on is known by its slot, a row that is read by its source; where neither is said, the base answers.
+        // An answer that continues is identified by its slot, a row that is read by its source; without either, the base is used.
         var assigned = rows ?? (sources is null ? [] : null);
         if (sources is not null && batch.Slots is null)
             assigned = [.. Enumerable.Range(0, batch.Rows).Select(row => Of(batch.Data?[row]))];

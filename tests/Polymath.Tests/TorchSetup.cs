@@ -11,7 +11,7 @@ internal static class TorchSetup
     internal static void Load() => TorchRuntime.Load();
 }
 
-/// <summary>Tests that look at what the whole process holds, or change it: no other test runs beside them.</summary>
+/// <summary>Tests that measure or change the state of the whole process: no other test runs at the same time.</summary>
 [CollectionDefinition(Name, DisableParallelization = true)]
 public sealed class Alone
 {

@@ -6,7 +6,7 @@ using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath adapter combine</c>: several low-rank adapters as one.</summary>
+/// <summary><c>polymath adapter combine</c>: combines several low-rank adapters into one.</summary>
 static class AdapterCombineVerb
 {
     internal static Command Make()
@@ -16,14 +16,14 @@ static class AdapterCombineVerb
         var weights = new Option<string?>("--weights") { Description = "The adapters' weights, such as 0.7,0.3; 1 each when left out." };
         var kind = new Option<string>("--kind")
         {
-            Description = $"How: {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}. cat is exact.",
+            Description = $"The rule: {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}. cat is exact.",
             DefaultValueFactory = _ => "cat",
         };
         var density =
             new Option<double>("--density") { Description = "The share of elements that pruning keeps.", DefaultValueFactory = _ => 0.5 };
         var rank =
-            new Option<int?>("--r") { Description = "The rank that the svd kinds cut to; the largest of the adapters' when left out." };
-        var seed = new Option<long>("--seed") { Description = "The seed of what dare drops." };
+            new Option<int?>("--r") { Description = "The rank that the svd kinds cut to; the largest rank of the adapters when left out." };
+        var seed = new Option<long>("--seed") { Description = "The seed of dare's random dropping." };
         var command = work.To(new Command(
             "combine",
             "Joins low-rank adapters of one model into one.") { work.Model, adapters, weights, kind, density, rank, seed });
@@ -43,7 +43,7 @@ static class AdapterCombineVerb
             var sets = sources
                 .Select((folder, i) => (Set: DeltaSet.Load(model, folder, work.AnyBase.Read(parsed)), Weight: Number(shares[i])))
                 .ToList();
-            // Only the plain sum has a model to be held against: the adapters together, each as it is.
+            // Only the exact sum can be compared with a model: the model with all adapters together.
             var gate = how == CombineKind.Cat && sets.TrueForAll(pair => pair.Weight == 1) ? work.Open(parsed, model, place) : null;
             using var result = Combination.Of(
                 sets,
@@ -63,7 +63,7 @@ static class AdapterCombineVerb
                 errors,
                 how == CombineKind.Cat
                     ? "of each module's sum is lost: cat is exact"
-                    : "is how far each module is from the same rule on the whole changes");
+                    : "is each module's difference from the same rule on the full changes");
             return Outcome.Done;
         }));
         return command;
@@ -72,15 +72,15 @@ static class AdapterCombineVerb
     private static double Number(string text) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
             ? number
-            : throw new InputException($"--weights has '{text}', which is no number.");
+            : throw new InputException($"--weights has '{text}', which is not a number.");
 
-    // As recipes write it, too: tiesSvd.
+    // The spelling of recipes is accepted, too: tiesSvd.
     private static CombineKind Kind(string text) =>
         Enum.TryParse<CombineKind>(text.Replace("_", "", StringComparison.Ordinal), ignoreCase: true, out var kind)
             && Enum.IsDefined(kind) && !char.IsDigit(text[0])
             ? kind
             : throw new InputException($"--kind is '{text}'; known are {string.Join(", ", Enum.GetValues<CombineKind>().Select(Word))}.");
 
-    // ties_svd, as PEFT writes it.
+    // PEFT's spelling: ties_svd.
     private static string Word(CombineKind kind) => System.Text.Json.JsonNamingPolicy.SnakeCaseLower.ConvertName(kind.ToString());
 }

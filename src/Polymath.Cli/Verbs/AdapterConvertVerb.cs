@@ -7,7 +7,8 @@ using Polymath.Tuning;
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath adapter convert</c>: any linear adapter, or what makes a tuned model of its base, as a plain low-rank adapter.
+/// <c>polymath adapter convert</c>: writes any linear adapter, or the difference between a tuned model and its base, as a plain low-rank
+/// adapter.
 /// </summary>
 static class AdapterConvertVerb
 {
@@ -16,7 +17,7 @@ static class AdapterConvertVerb
         var work = new AdapterWork();
         var adapter = new Option<string?>("--adapter") { Description = "The adapter's folder, or its address on a hub." };
         var tuned = new Option<string?>("--tuned") { Description =
-            "In place of an adapter, a model that was trained from the base: what it changes of the linear maps becomes the adapter." };
+            "Instead of an adapter, a model that was trained from the base: its changes of the linear maps become the adapter." };
         var rank = new Option<int>("--r") { Description = "The rank of the result.", Required = true };
         var command = work.To(
             new Command("convert", "Writes any linear adapter, or the change between two models, as a plain low-rank adapter.")
@@ -27,7 +28,7 @@ static class AdapterConvertVerb
         {
             if (parsed.GetValue(rank) < 1) throw new InputException($"--r is {parsed.GetValue(rank)}; it must be 1 or more.");
             if (parsed.GetValue(adapter) is null == parsed.GetValue(tuned) is null)
-                throw new InputException("Name what is to be converted: --adapter FOLDER, or --tuned FOLDER for a model that was trained "
+                throw new InputException("Name what to convert: --adapter FOLDER, or --tuned FOLDER for a model that was trained "
                     + "from the base; one of the two.");
             var place = work.Place(parsed);
             work.Target(parsed, place, "adapter_config.json");
@@ -94,7 +95,7 @@ static class AdapterConvertVerb
             out var errors,
             out var left);
         if (left.Count > 0)
-            Console.WriteLine($"{left.Count} weights that are no linear maps differ too and are left out: "
+            Console.WriteLine($"{left.Count} weights that are not linear maps differ, too, and are left out: "
                 + $"{string.Join(", ", left.Take(4))}{(left.Count > 4 ? ", ..." : "")}.");
         var configuration = AdapterConfiguration.Of(
             new System.Text.Json.Nodes.JsonObject

@@ -9,7 +9,7 @@ using Spectre.Console;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath adapter diff</c>: how far two adapters, two models, or one of each are from each other.</summary>
+/// <summary><c>polymath adapter diff</c>: compares two adapters, two models, or one of each.</summary>
 static class AdapterDiffVerb
 {
     private const int Longest = 60;
@@ -18,24 +18,24 @@ static class AdapterDiffVerb
     {
         Argument<string> first = new("first") { Description = "An adapter's folder or a model's" + HubUse.Or },
             second = new("second") { Description = "Another one." };
-        var basis = new Option<string?>("--model") { Description = "The folder of the model that both were made of" + HubUse.Or.TrimEnd('.')
-            + ": what they change of it is compared, and not their tensors." };
+        var basis = new Option<string?>("--model") { Description = "The folder of the model both were made from" + HubUse.Or.TrimEnd('.')
+            + ": their changes of it are compared instead of their tensors." };
         var top = new Option<int>("--top")
         {
-            Description = "So many lines are shown, those of the largest differences; 0 for all.", DefaultValueFactory = _ => 20,
+            Description = "The number of lines, those with the largest differences first; 0 for all.", DefaultValueFactory = _ => 20,
         };
         var json = new Option<bool>("--json") { Description = "Prints JSON." };
         var command = new Command(
             "diff",
-            "Compares two adapters, two models, or one of each: settings, and for each weight how large each change is, how far they are "
-                + "apart, and their cosine.") { first, second, basis, top, json };
+            "Compares two adapters, two models, or one of each: settings, and for each weight the size of both changes, their "
+                + "difference, and their cosine.") { first, second, basis, top, json };
         AnyBase anyBase = new();
         HubUse hubs = new();
         anyBase.AddTo(command);
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            // An adapter's own folder is no model's, and a run's last stage is.
+            // An adapter's folder is used directly; a run's folder stands for the model of its last stage.
             string Place(string given)
             {
                 if (HubAddress.IsAddress(given)) return hubs.Model(parsed, given);
@@ -44,8 +44,8 @@ static class AdapterDiffVerb
             string one = Place(parsed.GetRequiredValue(first)), two = Place(parsed.GetRequiredValue(second));
             if (parsed.GetValue(top) < 0) throw new InputException($"--top is {parsed.GetValue(top)}; it must be 0 or more.");
             if (parsed.GetValue(basis) is null && ComparedSide.IsAdapter(one) != ComparedSide.IsAdapter(two))
-                throw new InputException("An adapter and a model are compared by what they change of a third: the model that both were "
-                    + "made of. Name it with --model FOLDER.");
+                throw new InputException("An adapter and a model are compared by their changes of a base: the model that both were "
+                    + "made from. Name it with --model FOLDER.");
             TorchRuntime.Load();
             var start = parsed.GetValue(basis) is { } given ? TextModel.Locate(hubs.Model(parsed, given)) : null;
             using ComparedSide a = ComparedSide.Open(one, start, anyBase.Read(parsed)),
@@ -61,20 +61,20 @@ static class AdapterDiffVerb
     private static List<(string Key, string First, string Second)> Settings(ComparedSide a, ComparedSide b)
     {
         static string Text(JsonNode? node) => node?.ToJsonString() ?? "-";
-        // The kinds' configurations have no words in common.
+        // Configurations of different kinds have no keys in common.
         if (a.Settings.ContainsKey("peft_type") != b.Settings.ContainsKey("peft_type")) return [];
         return [.. a.Settings.Select(pair => pair.Key).Union(b.Settings.Select(pair => pair.Key)).Order(StringComparer.Ordinal)
             .Select(key => (key, Text(a.Settings[key]), Text(b.Settings[key]))).Where(item => item.Item2 != item.Item3)];
     }
 
-    // What only one has, or has in another shape.
+    // Tensors that only one has, or that have different shapes.
     private static IEnumerable<string> Unpaired(ComparedSide a, ComparedSide b)
     {
         static string Shape(IReadOnlyList<long> shape) => $"[{string.Join(", ", shape)}]";
         foreach (var (name, shape) in a.Shapes)
-            if (!b.Shapes.TryGetValue(name, out var other)) yield return $"{name} is in the first only";
+            if (!b.Shapes.TryGetValue(name, out var other)) yield return $"{name} is only in the first";
             else if (!other.SequenceEqual(shape)) yield return $"{name} is {Shape(shape)} in the first and {Shape(other)} in the second";
-        foreach (var name in b.Shapes.Keys.Where(name => !a.Shapes.ContainsKey(name))) yield return $"{name} is in the second only";
+        foreach (var name in b.Shapes.Keys.Where(name => !a.Shapes.ContainsKey(name))) yield return $"{name} is only in the second";
     }
 
     private static string Json(ComparedSide a, ComparedSide b, IReadOnlyList<Difference> lines)

@@ -6,17 +6,17 @@ using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath adapter import</c>: an adapter's folder from a file of its weights.</summary>
+/// <summary><c>polymath adapter import</c>: makes an adapter's folder from a file of its weights.</summary>
 static class AdapterImportVerb
 {
     internal static Command Make()
     {
         var file =
-            new Argument<string>("file") { Description = "A file of low-rank weights alone, as torch.save or safetensors write it." };
+            new Argument<string>("file") { Description = "A file with only low-rank weights, as torch.save or safetensors write it." };
         var model =
             new Option<string>("--model") { Description = "The folder of the model that the adapter is for" + HubUse.Or, Required = true };
         var alpha =
-            new Option<double>("--lora-alpha") { Description = "The adapter's alpha, which the file does not say.", Required = true };
+            new Option<double>("--lora-alpha") { Description = "The adapter's alpha, which the file does not have.", Required = true };
         var output = new Option<string>("--output") { Description = "The folder to write, in PEFT's format.", Required = true };
         var command = new Command("import", "Makes an adapter's folder from a file of its weights.") { file, model, alpha, output };
         var allowed = new AllowedWeights();

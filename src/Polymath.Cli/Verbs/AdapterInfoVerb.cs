@@ -8,18 +8,18 @@ using Spectre.Console;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath adapter info</c>: what an adapter is.</summary>
+/// <summary><c>polymath adapter info</c>: describes an adapter.</summary>
 static class AdapterInfoVerb
 {
     internal static Command Make()
     {
         var folder = new Argument<string>("folder") { Description = "The adapter's folder, or its address on a hub." };
         var model = new Option<string?>("--model") { Description = "The folder of its base model" + HubUse.Or.TrimEnd('.')
-            + ": every tensor is then held against what its settings ask for." };
+            + ": every tensor is then checked against the settings." };
         var all = new Option<bool>("--weights") { Description = "Lists every weight." };
         var command = new Command(
             "info",
-            "Prints an adapter's kind, settings, sizes and base, and whether its file is whole.") { folder, model, all };
+            "Prints an adapter's kind, settings, sizes and base, and whether its file is complete.") { folder, model, all };
         AnyBase anyBase = new();
         HubUse hubs = new();
         anyBase.AddTo(command);
@@ -41,7 +41,7 @@ static class AdapterInfoVerb
         return command;
     }
 
-    // A folder may hold several, each in a folder of its own.
+    // A folder may hold several, each in a sub-folder.
     private static IEnumerable<string> Adapters(string place)
     {
         if (!File.Exists(Path.Combine(place, AttachedAdapters.IndexFile)))
@@ -83,10 +83,10 @@ static class AdapterInfoVerb
             + $"{weights.Entries.Values.Sum(Count):N0} "
             + $"numbers.{(DeltaMethods.Names.Contains(configuration.Type) ? "" : " This kind is not known here.")}");
         Console.WriteLine(
-            basis is null ? "Its file does not say which model it was made for (PEFT's never do)." : $"Made for the model {basis}.");
+            basis is null ? "Its file does not say on which model it was trained (PEFT's never do)." : $"Trained on the model {basis}.");
     }
 
-    // model.layers.0.self_attn.q_proj.lora_A.weight: the module stands before the parameter, which begins where the adapter's own names do.
+    // model.layers.0.self_attn.q_proj.lora_A.weight: the module comes before the parameter, which begins with the adapter's own names.
     private static (string Module, string Role, string Parameter) Parts(string name)
     {
         var bare = name.StartsWith(AdapterConfiguration.Prefix, StringComparison.Ordinal)
@@ -99,7 +99,7 @@ static class AdapterInfoVerb
             : (string.Join('.', words[..^end]), words[^(end + 1)], string.Join('.', words[^end..]));
     }
 
-    // Without the model, the modules tell on each other: those of one end of their names have the same parameters.
+    // Without the model, the modules are compared with each other: modules with the same end of their names have the same parameters.
     private static void Complete(WeightFile weights, AdapterConfiguration configuration)
     {
         var missing = weights.Entries.Keys.Select(Parts).GroupBy(part => part.Role).SelectMany(role =>
@@ -111,12 +111,12 @@ static class AdapterInfoVerb
         }).ToList();
         if (weights.Entries.Count == 0) throw new InputException($"{weights.Path} holds no tensor. Save or fetch it again.");
         if (missing.Count > 0)
-            throw new InputException($"{weights.Path} is not whole: other modules have what these lack: "
+            throw new InputException($"{weights.Path} is not complete: other modules have parameters that these lack: "
                 + $"{string.Join(", ", missing.Take(4))}{(missing.Count > 4 ? $" and {missing.Count - 4} more" : "")}. Save or fetch it "
                 + "again.");
-        Console.WriteLine("The file is whole as far as it can be told without its model; "
-            + $"{(configuration.Text("base_model_name_or_path") is { Length: > 0 } name ? $"--model {name}" : "--model FOLDER")} holds "
-            + "every tensor against its settings.");
+        Console.WriteLine("The file is complete as far as can be checked without its model; "
+            + $"{(configuration.Text("base_model_name_or_path") is { Length: > 0 } name ? $"--model {name}" : "--model FOLDER")} checks "
+            + "every tensor against the settings.");
     }
 
     private static void Attach(string model, string place, bool anyBase)
@@ -124,7 +124,7 @@ static class AdapterInfoVerb
         TorchRuntime.Load();
         using var opened = Noted.Open(model);
         using var deltas = DeltaSet.Load(opened, place, anyBase);
-        Console.WriteLine($"It fits {model}: all tensors are there, in their shapes, finite, and none is left over. "
+        Console.WriteLine($"It fits {model}: all tensors exist, with the right shapes and finite values, and none is unused. "
             + $"{(deltas.Merges ? "It can be merged." : "It stays apart from the model.")}");
     }
 }

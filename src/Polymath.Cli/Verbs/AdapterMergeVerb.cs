@@ -7,7 +7,7 @@ using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath adapter merge</c>: an adapter as a part of its model.</summary>
+/// <summary><c>polymath adapter merge</c>: merges an adapter into its model.</summary>
 static class AdapterMergeVerb
 {
     internal static Command Make()
@@ -18,10 +18,10 @@ static class AdapterMergeVerb
         {
             Description = "The type of the weights: float32, float16 or bfloat16; the base model's when left out.",
         };
-        var precision = new Option<BasePrecision?>("--base") { Description = "The precision that the adapter was trained on: the base is "
-            + "rounded to it first, nf4 or int8 say, and the adapter merged into what it stands for." };
+        var precision = new Option<BasePrecision?>("--base") { Description = "The precision of the base in training, such as nf4 or int8: "
+            + "the base is rounded to it first, and the adapter is merged into the rounded weights." };
         var command = work.To(
-            new Command("merge", "Makes an adapter part of its model and writes the whole.") { work.Model, adapter, type, precision });
+            new Command("merge", "Merges an adapter into its model and writes the result.") { work.Model, adapter, type, precision });
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var place = work.Place(parsed);
@@ -40,7 +40,7 @@ static class AdapterMergeVerb
             GateReport? report = null;
             Stopping.Write(target, stop => AtomicFile.WriteFolder(target, inside =>
             {
-                // The layout that the adapter was taught stands over the base's.
+                // The layout that the adapter was trained with replaces the base's.
                 CompanionFiles.Copy(place, inside);
                 CompanionFiles.Copy(source, inside);
                 ModelWriter.Write(
@@ -50,7 +50,7 @@ static class AdapterMergeVerb
                     long.MaxValue,
                     stop.ThrowIfCancellationRequested,
                     merged.Of);
-                // Before and after are never in memory together.
+                // The models before and after are never in memory together.
                 deltas.Dispose();
                 model.Dispose();
                 using var written = ModelFolder.Open(inside);

@@ -7,7 +7,7 @@ using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath adapter unmerge</c>: a model without the adapter that was made part of it.</summary>
+/// <summary><c>polymath adapter unmerge</c>: takes a merged adapter out of a model.</summary>
 static class AdapterUnmergeVerb
 {
     internal static Command Make()
@@ -15,9 +15,9 @@ static class AdapterUnmergeVerb
         var work = new AdapterWork("The folder of the merged model");
         var adapter = new Option<string>("--adapter") { Description = "The adapter's folder, or its address on a hub.", Required = true };
         var basis = new Option<string?>("--base") { Description = "The folder of the model that it was merged into, or its address on a "
-            + "hub: the result is held against it, and weights that the adapter has no way back from are taken of it." };
+            + "hub: the result is compared with it, and weights whose change cannot be undone are copied from it." };
         var command = work.To(
-            new Command("unmerge", "Takes an adapter out of the model that it was merged into and writes what was there before.")
+            new Command("unmerge", "Takes an adapter out of the model that it was merged into and writes the original model.")
             {
                 work.Model, adapter, basis,
             },
@@ -33,12 +33,13 @@ static class AdapterUnmergeVerb
             using var merged = Noted.Open(place);
             if (before is not null) Same(before, merged, given!, place);
             if (AdapterBase.Read(source) is { } made && AdapterBase.Of(merged).Models.Any(one => made.Models.Any(one.Fits)))
-                throw new InputException($"{place} is the model that {source} was made for: the adapter is not in it, and taking it out "
-                    + "would leave what never was. Name the model that it was merged into.");
+                throw new InputException($"{place} is the model that {source} was trained on: the adapter is not in it, and taking it out "
+                    + "would give wrong weights. Name the model that it was merged into.");
             var width = ModelWriter.TypeOf(merged);
-            // Held against the base where it is there; otherwise the result with the adapter on it answers as the merged model does.
+            // The result is compared with the base if it is given; otherwise the result with the adapter attached must answer like the
+            // merged model.
             var gate = work.Open(parsed, before ?? merged, place);
-            // It was made for the model without it, which this is not.
+            // The adapter was trained on the model without it, and this is the merged model.
             using var deltas = DeltaSet.Load(merged, source, anyBase: true);
             var own = before?.Weights.ToDictionary(weight => weight.Name);
             var weights = deltas.Unmerged(own is null ? null : weight => own[weight.Name].Wide());
@@ -61,7 +62,7 @@ static class AdapterUnmergeVerb
             }));
             AdapterWork.Tell(target, report!);
             if (given is null)
-                Console.WriteLine("Nothing here shows that this adapter was in it. To hold the result against the model that it was merged "
+                Console.WriteLine("There is no proof that this adapter was in it. To compare the result with the model that it was merged "
                     + "into, name that: --base FOLDER.");
             return Outcome.Done;
         }));
@@ -74,7 +75,7 @@ static class AdapterUnmergeVerb
         var odd = merged.Weights.FirstOrDefault(
             weight => !own.TryGetValue(weight.Name, out var other) || !other.Shape.SequenceEqual(weight.Shape));
         if (odd is not null || own.Count != merged.Weights.Count)
-            throw new InputException($"{basis} is not the model that {place} was made of: "
+            throw new InputException($"{basis} is not the model that {place} was made from: "
                 + $"{(odd is null ? "it has other weights" : $"{odd.Name} is missing there or has another shape")}. Name the one that the "
                 + "adapter was merged into.");
     }

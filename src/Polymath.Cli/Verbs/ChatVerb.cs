@@ -10,7 +10,7 @@ namespace Polymath.Cli.Verbs;
 /// <summary><c>polymath chat FOLDER</c>: a conversation in the terminal.</summary>
 static class ChatVerb
 {
-    private const string Commands = "/forget begins anew, /exit leaves, Ctrl-C stops an answer.";
+    private const string Commands = "/forget starts a new conversation, /exit leaves, Ctrl-C stops an answer.";
     private const string Choosing = " /adapter NAME lets that adapter answer (several names: all of them), /adapter alone the base.";
 
     internal static Command Make()
@@ -18,11 +18,11 @@ static class ChatVerb
         var choice = new ModelChoice(named: true);
         var remember = new Option<bool>("--remember")
         {
-            Description = "Lets the model see the conversation so far; without it each message stands alone.",
+            Description = "Lets the model see the conversation so far; without it each message starts a new conversation.",
         };
         var (sampling, template) = (new Sampling(), new TemplateChoice());
         var command =
-            new Command("chat", "Talks with a model. /forget begins anew, /adapter NAME changes the adapter, /exit leaves.") { remember };
+            new Command("chat", "Talks with a model. /forget starts again, /adapter NAME changes the adapter, /exit leaves.") { remember };
         choice.AddTo(command);
         template.AddTo(command);
         sampling.AddTo(command);
@@ -45,8 +45,8 @@ static class ChatVerb
         if (opened.Named is { } named) Choose(named, [named.Names[0]]);
         if (model.Contract.Note is { } note) Noted.Tell(note);
         if (!model.Contract.Recorded)
-            Console.Error.WriteLine("polymath: this model was taught no layout of conversations, so its answers may make no sense. To let "
-                + "it go on from a text: polymath generate FOLDER --prompt TEXT");
+            Console.Error.WriteLine("polymath: this model was not trained on conversations, so its answers may make no sense. To let "
+                + "it continue a text: polymath generate FOLDER --prompt TEXT");
         var turns = new List<Turn>();
         for (var seed = settings.Seed; ; seed++)
         {
@@ -77,8 +77,8 @@ static class ChatVerb
         }
     }
 
-    // A path or a fraction is a message, and so is a sentence that begins with one; a lone word behind a slash, or one near a command's, is
-    // a command that is mistyped.
+    // A path or a fraction is a message, and so is a sentence that begins with one. A single word after a slash, or one that is similar to
+    // a command, is a mistyped command.
     private static string? Mistyped(string order)
     {
         var words = order[1..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
@@ -94,7 +94,7 @@ static class ChatVerb
     {
         if (adapters is null)
         {
-            Console.Error.WriteLine("There are no adapters to choose from. Give them when you begin: chat FOLDER --adapters NAME=FOLDER.");
+            Console.Error.WriteLine("There are no adapters to choose from. Give them at the start: chat FOLDER --adapters NAME=FOLDER.");
             return;
         }
         try
@@ -114,7 +114,7 @@ static class ChatVerb
     {
         turns.Add(new Turn(message));
         var prompt = model.Contract.Encode(turns, model.Tokenizer);
-        // What no longer fits is forgotten from the front.
+        // When the context is full, the oldest messages are dropped.
         var before = turns.Count;
         while (turns.Count > 1 && prompt.Length + settings.MaxNewTokens > model.Model.Sizes.ContextLength)
         {
@@ -122,8 +122,8 @@ static class ChatVerb
             prompt = model.Contract.Encode(turns, model.Tokenizer);
         }
         if (turns.Count < before)
-            Console.Error.WriteLine($"(The context of {model.Model.Sizes.ContextLength:N0} tokens is full: what was said first, "
-                + $"{before - turns.Count} of {before} messages, is forgotten.)");
+            Console.Error.WriteLine($"(The context of {model.Model.Sizes.ContextLength:N0} tokens is full: the first messages, "
+                + $"{before - turns.Count} of {before}, are forgotten.)");
         using var stop = new CancellationTokenSource();
         void Interrupt(object? sender, ConsoleCancelEventArgs e)
         {

@@ -3,7 +3,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath check RECIPE</c>: all faults of a recipe at once.</summary>
+/// <summary><c>polymath check RECIPE</c>: reports all faults of a recipe at once.</summary>
 static class CheckVerb
 {
     internal static Command Make()
@@ -11,7 +11,7 @@ static class CheckVerb
         var recipe = new Argument<string>("recipe") { Description = "The recipe's file." };
         var small = new Option<bool>("--small") { Description = "Checks it with its `small` block applied." };
         var set = new Option<string[]>("--set") { Description = "Overrides a setting first." };
-        var command = new Command("check", "Says all that is wrong with a recipe, where, and what to type.") { recipe, small, set };
+        var command = new Command("check", "Reports all that is wrong with a recipe, where, and what to type.") { recipe, small, set };
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var reading = RecipeReader.Read(parsed.GetRequiredValue(recipe), parsed.GetValue(small), parsed.GetValue(set));

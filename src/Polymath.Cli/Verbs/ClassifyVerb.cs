@@ -7,7 +7,7 @@ using Polymath.Recipes;
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath classify FOLDER --text TEXT</c>: what a head over labels says of a text, or with <c>--input FILE</c> of each row.
+/// <c>polymath classify FOLDER --text TEXT</c>: labels a text with a head over labels, or with <c>--input FILE</c> each row.
 /// </summary>
 static class ClassifyVerb
 {
@@ -16,11 +16,11 @@ static class ClassifyVerb
         var choice = new ModelChoice();
         var text = new Option<string?>("--text")
         {
-            Description = "What to label, laid out as the stage's text was; read from standard input when left out.",
+            Description = "The text to label, in the form of the stage's text; read from standard input when left out.",
         };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
         var input = new RowInput("text", "{\"text\": \"...\"}", "its label");
-        var command = new Command("classify", "Labels a text or a file of texts by a head over labels.") { text, json };
+        var command = new Command("classify", "Labels a text or a file of texts with a head over labels.") { text, json };
         input.AddTo(command);
         choice.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => input.Read(parsed, text) is var (rows, atOnce)
@@ -47,8 +47,8 @@ static class ClassifyVerb
     private static int All(Func<OpenedModel> open, IReadOnlyList<PromptRow> rows, int rowsAtOnce)
     {
         if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking)
-            throw new InputException($"{asking.Place}: the row asks for an adapter of its own, and a head over labels reads all rows "
-                + "alike. Leave adapter out, or give the one for all with --adapter FOLDER.");
+            throw new InputException($"{asking.Place}: the row asks for its own adapter, but a head over labels reads all rows "
+                + "in the same way. Leave out adapter, or give one for all with --adapter FOLDER.");
         using var opened = open();
         foreach (var (answer, i) in LabelReader.Read(opened.Text, [.. rows.Select(row => row.Prompt)], rowsAtOnce)
             .Select((answer, i) => (answer, i)))
@@ -59,7 +59,7 @@ static class ClassifyVerb
     private static IEnumerable<(string Name, double Score)> Ranked(LabelHead head, LabelledAnswer answer) =>
         head.Names.Zip(answer.Scores).OrderByDescending(pair => pair.Second);
 
-    // One of several labels is named; several at once and numbers speak for themselves.
+    // For one label of several, the best one is named; for several at once and for values, all are printed.
     private static JsonObject Answer(LabelHead head, LabelledAnswer answer)
     {
         var result = new JsonObject();

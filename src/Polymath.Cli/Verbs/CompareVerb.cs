@@ -8,8 +8,8 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath compare RECIPE --deltas a,b</c>: which delta pays, on the user's own task. Each candidate is a run of its own in a process
-/// of its own; the same command goes on where it stopped.
+/// <c>polymath compare RECIPE --deltas a,b</c>: compares deltas on the user's own task. Each candidate is a separate run in a separate
+/// process; the same command continues where it stopped.
 /// </summary>
 static class CompareVerb
 {
@@ -34,30 +34,30 @@ static class CompareVerb
             Required = true,
         };
         internal readonly Option<string?> Budget =
-            new("--budget") { Description = "Sizes that are solved for, such as 0.1%,0.5%; each form's own when left out." };
+            new("--budget") { Description = "Parameter budgets, such as 0.1%,0.5%; each form's default size when left out." };
         internal readonly Option<string[]> Roles = new("--roles")
         {
-            Description = "Sockets, such as query,value; several times for several choices.", DefaultValueFactory = _ => [],
+            Description = "Sockets, such as query,value; may be given several times for several choices.", DefaultValueFactory = _ => [],
         };
         internal readonly Option<string[]> Vary = new("--vary")
         {
-            Description = "A setting and its values, such as r=4,8,16 or insertion=sequential,parallel; several times for several.",
+            Description = "A setting and its values, such as r=4,8,16 or insertion=sequential,parallel; may be given several times.",
             DefaultValueFactory = _ => [],
         };
         internal readonly Option<string?> Rates =
             new("--rates") { Description = "Learning rates, such as 1e-3,1e-2; the stage's own when left out." };
         internal readonly Option<int> Seeds =
-            new("--seeds") { Description = "Seeds for each, from the recipe's on.", DefaultValueFactory = _ => 1 };
+            new("--seeds") { Description = "The number of seeds for each, starting from the recipe's seed.", DefaultValueFactory = _ => 1 };
         internal readonly Option<string?> Stage = new("--stage") { Description = "The stage that is trained; the last one when left out." };
         internal readonly Option<string?> Quality =
-            new("--quality") { Description = "The ability that is ranked by; the stage's first when left out." };
+            new("--quality") { Description = "The ability that ranks the candidates; the stage's first when left out." };
         internal readonly Option<string?> From =
-            new("--from") { Description = "A run of the recipe whose stages before are taken, instead of training them." };
+            new("--from") { Description = "A run of the recipe whose earlier stages are used instead of training them." };
         internal readonly Option<string?> Folder = new("--run-dir") { Description = "The comparison's folder (runs/NAME-STAGE-compare)." };
         internal readonly Option<bool> Small = new("--small") { Description = "Applies the recipe's `small` block." };
         internal readonly Option<string[]> Set =
             new("--set") { Description = "Overrides a setting of the recipe.", DefaultValueFactory = _ => [] };
-        internal readonly Option<string?> Part = new("--part") { Description = "The part that a child process does.", Hidden = true };
+        internal readonly Option<string?> Part = new("--part") { Description = "The part that a child process runs.", Hidden = true };
 
         internal IEnumerable<Argument> Arguments => [Recipe];
 
@@ -104,7 +104,7 @@ static class CompareVerb
         using var stop = new CancellationTokenSource();
         void Ask(PosixSignalContext signal)
         {
-            // Who asks twice does not want to wait.
+            // A second request stops at once.
             signal.Cancel = !stop.IsCancellationRequested;
             stop.Cancel();
         }

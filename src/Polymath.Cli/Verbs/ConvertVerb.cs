@@ -8,7 +8,7 @@ using Polymath.Tensors;
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath model convert FOLDER --output DIR</c>: the model anew in Hugging Face's layout, in another type or other shards.
+/// <c>polymath model convert FOLDER --output DIR</c>: writes the model again in Hugging Face's layout, in another type or other shards.
 /// </summary>
 static class ConvertVerb
 {
@@ -18,7 +18,7 @@ static class ConvertVerb
         var output = new Option<string>("--output") { Description = "The folder to write.", Required = true };
         var type = new Option<string?>("--dtype")
         {
-            Description = "The type of the weights: float32, float16 or bfloat16; as they are when left out.",
+            Description = "The type of the weights: float32, float16 or bfloat16; unchanged when left out.",
         };
         var size = new Option<string>("--shard-size")
         {
@@ -26,7 +26,7 @@ static class ConvertVerb
         };
         var head = new Option<string?>("--head")
         {
-            Description = "A fresh head over labels in place of the output head: classify, multilabel, regress, tag or reward.",
+            Description = "A fresh head over labels instead of the output head: classify, multilabel, regress, tag or reward.",
         };
         var labels = new Option<string?>("--labels") { Description = "The head's labels, such as ham,spam; or their number." };
         var seed = new Option<long>("--seed") { Description = "The seed of the head's weights." };
@@ -81,7 +81,7 @@ static class ConvertVerb
             _ => throw new InputException($"--head is '{head}'; known are classify, multilabel, regress, tag and reward."),
         };
         if (head == "reward" && labels is not null) throw new InputException("--head reward has one score and takes no --labels.");
-        // As transformers names labels that have no names.
+        // transformers' names of labels without names.
         if (labels is null or "1" && task == LabelTask.Regress) return (task, ["LABEL_0"]);
         if (labels is null)
             throw new InputException($"--head {head} needs --labels: their names, such as --labels ham,spam, or their number.");
@@ -90,7 +90,7 @@ static class ConvertVerb
             : labels.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
     }
 
-    // As transformers reads sizes: decimal units, and binary ones with an i.
+    // Sizes as in transformers: decimal units, and binary ones with an i.
     private static long Bytes(string text)
     {
         (string Unit, double Factor)[] units =

@@ -8,7 +8,7 @@ using Spectre.Console;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath data preview SOURCE</c>: what training would read of it, token by token.</summary>
+/// <summary><c>polymath data preview SOURCE</c>: shows how training reads it, token by token.</summary>
 static class DataVerb
 {
     private const int CutShown = 40;
@@ -28,9 +28,9 @@ static class DataVerb
                 + "are characters.",
         };
         var rows = new Option<int>("--rows") { Description = "The rows to show.", DefaultValueFactory = _ => 3 };
-        var maxLength = new Option<int?>("--max-length") { Description = "The most tokens of a row; what lies beyond is cut." };
+        var maxLength = new Option<int?>("--max-length") { Description = "The most tokens of a row; the rest is cut." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
-        var command = new Command("preview", "Shows the first rows with each token trained, untrained or cut, and counts all.")
+        var command = new Command("preview", "Shows the first rows with each token marked as trained, untrained or cut, and counts all.")
         {
             source, model, rows, maxLength, json,
         };
@@ -105,7 +105,8 @@ static class DataVerb
 
     private static string Title(PreviewRow row) => $"── {Path.GetFileName(row.Key)} {row.Label}".TrimEnd() + " ──";
 
-    // Neighbours of one state together; of what is cut only the beginning, since it may be long and is not learned.
+    // Neighbouring tokens of one state are printed together. Only the start of cut text is printed, because it may be long and is not
+    // learned.
     private static IEnumerable<(string State, string Text)> Runs(IReadOnlyList<PreviewToken> tokens)
     {
         for (int start = 0, end; start < tokens.Count; start = end)
@@ -122,7 +123,7 @@ static class DataVerb
 
     private static bool Colours => !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.ColorSystem != ColorSystem.NoColors;
 
-    // Where there are no colours, signs stand for them.
+    // Without colours, signs are used instead.
     private static string Marked(string state, string text) => (Colours, state) switch
     {
         (true, "trained") => $"[green]{Markup.Escape(text)}[/]",

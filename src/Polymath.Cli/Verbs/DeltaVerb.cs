@@ -9,7 +9,7 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath delta show MODEL FORM</c>, or <c>--recipe FILE --stage NAME</c>: where a delta would go on a model, and how big it would be,
+/// <c>polymath delta show MODEL FORM</c>, or <c>--recipe FILE --stage NAME</c>: shows the sockets and the size of a delta on a model,
 /// before anything is trained.
 /// </summary>
 static class DeltaVerb
@@ -25,7 +25,7 @@ static class DeltaVerb
                 $"The form or preset: {string.Join(", ", Enum.GetValues<DeltaForm>().Select(Words.Of).Concat(DeltaPresets.Names))}.",
             Arity = ArgumentArity.ZeroOrOne,
         };
-        var recipe = new Option<string?>("--recipe") { Description = "In place of a form: a recipe, one of whose stages is shown." };
+        var recipe = new Option<string?>("--recipe") { Description = "Instead of a form: a recipe, one of whose stages is shown." };
         var stage = new Option<string?>("--stage") { Description = "The stage of the recipe." };
         var roles =
             new Option<string?>("--roles") { Description = "The sockets, such as query,value; the form's own choice when left out." };
@@ -48,7 +48,7 @@ static class DeltaVerb
             Symbol[] described = [form, roles, modules, layers, budget, set];
             if (file is not null
                 && described.FirstOrDefault(symbol => parsed.GetResult(symbol.Name) is { } given && given.Tokens.Count > 0) is { } extra)
-                throw new InputException($"--recipe says what the delta is, and {extra.Name} says it, too; give one of them.");
+                throw new InputException($"--recipe already describes the delta, and so does {extra.Name}; give one of them.");
             if ((file is null) != (parsed.GetValue(stage) is null))
                 throw new InputException("--recipe and --stage belong together: give the recipe's file and the name of the stage whose "
                     + "deltas are shown.");
@@ -74,7 +74,7 @@ static class DeltaVerb
         return new StageDeltas(reading.OrThrow(), reading.BaseFolder).Of(stage);
     }
 
-    // What a preset says holds where nothing else is said.
+    // A preset's values apply when no other values are given.
     private static IReadOnlyList<ShownDelta> Described(
         string? form,
         string? roles,
@@ -84,7 +84,7 @@ static class DeltaVerb
         string[] set)
     {
         var preset = DeltaPresets.Find(form
-            ?? throw new InputException("Say what to show: a form or a preset (polymath delta show MODEL lora), or a recipe's stage "
+            ?? throw new InputException("Name what to show: a form or a preset (polymath delta show MODEL lora), or a recipe's stage "
                 + "(--recipe FILE --stage NAME)."));
         var settings = (preset.Settings ?? new Dictionary<string, string>()).ToDictionary();
         foreach (var pair in set) settings[Split(pair)[0]] = Split(pair)[1];
@@ -147,7 +147,7 @@ static class DeltaVerb
         else if (!alone) Console.WriteLine($"In all {total:N0} parameters are trained, {100.0 * total / whole:F3} % of the model's.");
     }
 
-    // Whose weight it is: the role of the projection that it is named after, or what it stands in place of.
+    // The owner of a weight: the role of the projection that it is named after, or the module that it replaces.
     private static string RoleOf(LanguageModel model, string name)
     {
         var bare = name.StartsWith(AdapterConfiguration.Prefix, StringComparison.Ordinal) ? name[AdapterConfiguration.Prefix.Length..] : "";

@@ -6,12 +6,12 @@ using Polymath.Training;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath doctor</c>: what was loaded, what is missing, what to type.</summary>
+/// <summary><c>polymath doctor</c>: reports what was loaded, what is missing, and what to type.</summary>
 static class DoctorVerb
 {
     internal static Command Make()
     {
-        var command = new Command("doctor", "Says what was loaded, what is missing and what to type.");
+        var command = new Command("doctor", "Reports what was loaded, what is missing and what to type.");
         command.SetAction(_ => Outcome.Of(Look));
         return command;
     }
@@ -52,8 +52,8 @@ static class DoctorVerb
     }
 
     private static string Wrappers() => TorchRuntime.WrappersMended
-        ? "mended: its calls keep what they work on"
-        : "NOT MENDED: sums may come out wrong where several threads allocate. Build with Directory.Build.targets in place "
+        ? "fixed: its calls keep their tensors alive"
+        : "NOT FIXED: sums may be wrong when several threads allocate. Build with Directory.Build.targets in place "
             + "(build/TorchWrappers.targets)";
 
     private static string Devices() => Surroundings.CudaDevices > 0

@@ -9,7 +9,7 @@ using Polymath.Training.Evaluation;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath eval FOLDER</c>: a recipe's abilities, measured on a run's model or any other.</summary>
+/// <summary><c>polymath eval FOLDER</c>: measures a recipe's abilities on a run's model or any other.</summary>
 static class EvalVerb
 {
     internal static Command Make()
@@ -22,7 +22,7 @@ static class EvalVerb
         };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
         var command =
-            new Command("eval", "Measures perplexity, accuracy, form and whatever else a recipe declares.") { recipe, abilities, json };
+            new Command("eval", "Measures perplexity, accuracy, rewards and the other abilities of a recipe.") { recipe, abilities, json };
         choice.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => Go(
             choice,
@@ -50,7 +50,7 @@ static class EvalVerb
         using var opened = choice.Open(parsed);
         var model = opened.Text;
         var terminal = new Terminal(quiet: json);
-        // The model's own tokenizer is the one that counts, so nothing is trained here.
+        // The model's own tokenizer is used, so no tokenizer is trained here.
         var place = opened.Place;
         var materials = terminal.Show(() => Materials.Gather(
             recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) },

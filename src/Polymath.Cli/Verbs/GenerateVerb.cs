@@ -10,8 +10,8 @@ using Polymath.Text.Templates;
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath generate FOLDER --prompt TEXT</c>: one answer, as it comes or as JSON; with <c>--input FILE</c> one for each row, each by
-/// its own adapters.
+/// <c>polymath generate FOLDER --prompt TEXT</c>: one answer, streamed or as JSON; with <c>--input FILE</c> one for each row, each with its
+/// own adapters.
 /// </summary>
 static class GenerateVerb
 {
@@ -19,12 +19,12 @@ static class GenerateVerb
     {
         var choice = new ModelChoice(named: true);
         var prompt =
-            new Option<string?>("--prompt") { Description = "What to answer or to go on from; read from standard input when left out." };
-        var raw = new Option<bool>("--raw") { Description = "Goes on from the text as it stands, instead of answering it as a message." };
+            new Option<string?>("--prompt") { Description = "The text to answer or to continue; read from standard input when left out." };
+        var raw = new Option<bool>("--raw") { Description = "Continues the text itself, instead of answering it as a message." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object; rows of --input are JSON anyway." };
         var input = new RowInput("prompt", "{\"prompt\": \"...\", \"adapter\": \"NAME\"}", "what was generated");
         var (sampling, template) = (new Sampling(), new TemplateChoice());
-        var command = new Command("generate", "Answers a prompt or a file of prompts, or goes on from texts.") { prompt, raw, json };
+        var command = new Command("generate", "Answers a prompt or a file of prompts, or continues texts.") { prompt, raw, json };
         input.AddTo(command);
         choice.AddTo(command);
         template.AddTo(command);
@@ -77,7 +77,7 @@ static class GenerateVerb
         return Outcome.Done;
     }
 
-    // One base for all rows, each with the adapters that it names; a line is printed as soon as it is known.
+    // One base for all rows, each with the adapters that it names; a line is printed as soon as it is finished.
     private static int All(
         Func<OpenedModel> open,
         IReadOnlyList<PromptRow> rows,
@@ -91,7 +91,7 @@ static class GenerateVerb
         foreach (var (row, name) in rows.SelectMany(row => row.Adapters.Select(name => (row, name))))
         {
             if (opened.Named is null)
-                throw new InputException($"{row.Place}: the row asks for the adapter '{name}', and there are none to choose from. Give "
+                throw new InputException($"{row.Place}: the row asks for the adapter '{name}', but there are none to choose from. Give "
                     + $"them: --adapters {name}=FOLDER.");
             if (!opened.Named.Names.Contains(name))
                 throw new InputException($"{row.Place}: there is no adapter '{name}'; "
@@ -99,7 +99,7 @@ static class GenerateVerb
         }
         opened.Named?.Choose([.. rows.Select(row => row.Adapters)]);
         List<int[]> prompts = [.. rows.Select(row => Encode(model, row.Prompt, raw))];
-        // Told with its line, and before anything is generated, since the others may take long.
+        // A fault is reported with its line, before anything is generated, because generation may take long.
         var generator = new TokenGenerator(model.Model, model.Ends);
         for (var i = 0; i < prompts.Count; i++)
             if (generator.Unfit(prompts[i]) is { } fault) throw new InputException($"{rows[i].Place}: {fault}");
@@ -117,7 +117,7 @@ static class GenerateVerb
     private static string Finish(TextModel model, int[] prompt, int[] answer, SamplingSettings settings) =>
         answer.Length < Math.Min(settings.MaxNewTokens, model.Model.RoomFor(prompt.Length)) ? "end" : "length";
 
-    // A model that was taught no layout of conversations goes on from the text.
+    // A model that was not trained on conversations continues the text.
     private static int[] Encode(TextModel model, string prompt, bool raw) =>
         raw || !model.Contract.Recorded ? Opening(model, prompt) : model.Contract.Encode([new Turn(prompt)], model.Tokenizer);
 

@@ -11,7 +11,7 @@ namespace Polymath.Cli.Verbs;
 static class HubVerb
 {
     internal static Command Make() =>
-        new("hub", "Fetches from Hugging Face's hub and ModelScope's, and says what is cached.") { Download(), List(), Cache() };
+        new("hub", "Downloads from Hugging Face's hub and ModelScope's, and shows what is cached.") { Download(), List(), Cache() };
 
     private static Argument<string> Source() => new("source") { Description = "hf:ORG/NAME[@REVISION] for a model, a tokenizer or an "
         + "adapter, hf:datasets/ORG/NAME[@REVISION][/path] for data; or with modelscope: in front." };
@@ -23,13 +23,13 @@ static class HubVerb
         var source = Source();
         var files = new Option<string[]>("--files")
         {
-            Description = "Paths or patterns of the files, such as \"*.json\"; those that are needed when left out.",
+            Description = "Paths or patterns of the files, such as \"*.json\"; the needed files when left out.",
             AllowMultipleArgumentsPerToken = true,
         };
-        var to = new Option<string?>("--to") { Description = "A folder to copy the files into, besides the cache." };
+        var to = new Option<string?>("--to") { Description = "A folder to copy the files into, in addition to the cache." };
         var command = new Command(
             "download",
-            "Fetches a repository's files into the cache, and goes on where it was stopped.") { source, files, to };
+            "Downloads a repository's files into the cache, and continues where it was stopped.") { source, files, to };
         var overwriting = new Overwriting();
         overwriting.AddTo(command);
         var hubs = new HubUse();
@@ -52,7 +52,7 @@ static class HubVerb
         return command;
     }
 
-    // Nothing is copied unless everything may be; a file that is there already with the same bytes is left.
+    // Nothing is copied unless everything can be; an existing file with the same bytes is kept.
     private static string Copy(HubSnapshot snapshot, string target, Func<string, string> free)
     {
         var missing = snapshot.Files.Where(name => !IsSame(Path.Combine(snapshot.Folder, name), Path.Combine(target, name))).ToList();
@@ -126,7 +126,7 @@ static class HubVerb
             if (cached.Count > 0)
             {
                 var table = Wide.Table().AddColumn("source").AddColumn("commits")
-                    .AddColumn(new TableColumn("MB").RightAligned()).AddColumn(new TableColumn("not whole yet, MB").RightAligned());
+                    .AddColumn(new TableColumn("MB").RightAligned()).AddColumn(new TableColumn("incomplete, MB").RightAligned());
                 foreach (var each in cached)
                     table.AddRow(
                         Markup.Escape(each.Source),

@@ -13,7 +13,7 @@ namespace Polymath.Cli.Verbs;
 static class ModelVerb
 {
     internal static Command Make() =>
-        new("model", "Looks at a model's folder, and writes it anew.") { Verify(), Info(), Hash(), ConvertVerb.Make(), ExportVerb.Make() };
+        new("model", "Inspects a model's folder, or rewrites it.") { Verify(), Info(), Hash(), ConvertVerb.Make(), ExportVerb.Make() };
 
     private static Command Verify()
     {

@@ -3,7 +3,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath recipes</c>: what is shipped.</summary>
+/// <summary><c>polymath recipes</c>: lists the shipped recipes.</summary>
 static class RecipesVerb
 {
     internal static Command Make()
@@ -22,11 +22,11 @@ static class RecipesVerb
         return command;
     }
 
-    // Beside the published program, or up the tree from the built one.
+    // Next to the published program, or in a parent folder of the built one.
     private static string Folder()
     {
         for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
             if (Directory.Exists(Path.Combine(at.FullName, "recipes"))) return Path.Combine(at.FullName, "recipes");
-        throw new InputException("The folder of shipped recipes is missing; it belongs beside the program.");
+        throw new InputException("The folder of shipped recipes is missing; it belongs next to the program.");
     }
 }

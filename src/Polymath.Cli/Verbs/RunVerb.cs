@@ -6,7 +6,7 @@ using Polymath.Training;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath run RECIPE</c>: the whole education, resumed where it stopped.</summary>
+/// <summary><c>polymath run RECIPE</c>: trains all stages, and continues where it stopped.</summary>
 static class RunVerb
 {
     internal static Command Make()
@@ -14,12 +14,12 @@ static class RunVerb
         var recipe = new Argument<string>("recipe") { Description = "The recipe's file." };
         var folder = new Option<string?>("--run-dir") { Description = "The run's folder (runs/NAME, or runs/NAME-small)." };
         var small = new Option<bool>("--small") { Description = "Applies the recipe's `small` block: the same path in under two minutes." };
-        var fresh = new Option<bool>("--fresh") { Description = "Begins anew; what is there is set aside under .previous." };
+        var fresh = new Option<bool>("--fresh") { Description = "Starts again; the existing run is renamed to .previous." };
         var stopAfter = new Option<int?>("--stop-after-step") { Description = "Stops, saved, once the run has made N steps in all." };
         var set = new Option<string[]>("--set") { Description = "Overrides a setting, such as stages.1.optimizer.rate=3e-4." };
         var command = new Command(
             "run",
-            "Trains a recipe's stages; the same command goes on where it stopped.") { recipe, folder, small, fresh, stopAfter, set };
+            "Trains a recipe's stages; the same command continues where it stopped.") { recipe, folder, small, fresh, stopAfter, set };
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => Go(
@@ -60,11 +60,11 @@ static class RunVerb
         var asked = false;
         void Ask(PosixSignalContext signal)
         {
-            // Who asks twice does not want to wait.
+            // A second request stops at once.
             signal.Cancel = !asked;
             if (asked) return;
             asked = true;
-            terminal.Note("Stopping: the step is finished and the state saved...");
+            terminal.Note("Stopping: finishing the step and saving the state...");
             run.RequestStop();
         }
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Ask);
@@ -85,7 +85,7 @@ static class RunVerb
             throw new OperationCanceledException(
                 e.Message.StartsWith("Stopped", StringComparison.Ordinal)
                     ? e.Message
-                    : "Stopped; the same command goes on from the last checkpoint.",
+                    : "Stopped; the same command continues from the last checkpoint.",
                 e);
         }
     }

@@ -4,25 +4,25 @@ using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary>A delta of a stage that can be attached to a model to see what it is.</summary>
-/// <param name="Name">What it is called: its adapter's name, or its form.</param>
-/// <param name="Note">What is said of it besides; empty for nothing.</param>
-/// <param name="Trains">Whether the stage moves it.</param>
+/// <summary>A delta of a stage that can be attached to a model to show its properties.</summary>
+/// <param name="Name">Its adapter's name, or its form.</param>
+/// <param name="Note">A note about it; empty for none.</param>
+/// <param name="Trains">Whether the stage trains it.</param>
 /// <param name="Attach">Attaches it.</param>
 sealed record ShownDelta(string Name, string Note, bool Trains, Func<LanguageModel, DeltaSet> Attach);
 
 /// <summary>The deltas that a recipe's stage attaches, before anything is trained.</summary>
 /// <param name="recipe">The recipe.</param>
-/// <param name="baseFolder">What its paths are relative to.</param>
+/// <param name="baseFolder">The folder that its paths are relative to.</param>
 sealed class StageDeltas(Recipe recipe, string baseFolder)
 {
-    /// <summary>The deltas of a stage, each by itself.</summary>
+    /// <summary>The deltas of a stage, one by one.</summary>
     /// <param name="name">The stage's name.</param>
-    /// <exception cref="InputException">There is no such stage, or it attaches none.</exception>
+    /// <exception cref="InputException">There is no such stage, or it attaches no delta.</exception>
     internal IReadOnlyList<ShownDelta> Of(string name)
     {
         var stage = recipe.Stages.FirstOrDefault(stage => stage.Name == name)
-            ?? throw new InputException($"--stage is '{name}', and the recipe {recipe.Name} has no such stage. "
+            ?? throw new InputException($"--stage is '{name}', but the recipe {recipe.Name} has no such stage. "
                 + $"{Nearest.Hint(name, [.. recipe.Stages.Select(stage => stage.Name)], "stages")}.");
         var method = stage.Method?.Plain();
         if (method is AdaptersMethod several) return [.. several.Adapters.Select(pair => One(pair.Key, pair.Value))];
@@ -43,7 +43,7 @@ sealed class StageDeltas(Recipe recipe, string baseFolder)
                 $"of {folder}{(spec.Frozen ? ", frozen" : "")}",
                 !spec.Frozen,
                 model => DeltaSet.Load(model, Path.GetFullPath(folder, Path.GetFullPath(baseFolder))));
-        // What an earlier stage will have trained: as large as that stage makes it.
+        // An adapter that an earlier stage will train; its size comes from that stage.
         var earlier = Of(spec.Stage!);
         var found = earlier.Count == 1 ? earlier[0] : earlier.FirstOrDefault(one => one.Name == name)
             ?? throw new InputException($"The stage {spec.Stage} has several adapters, "

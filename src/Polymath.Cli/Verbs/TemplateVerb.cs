@@ -9,7 +9,7 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath template</c>: the shipped chat templates, and what a template makes of a conversation.</summary>
+/// <summary><c>polymath template</c>: lists the shipped chat templates, and renders a conversation with a template.</summary>
 static partial class TemplateVerb
 {
     internal static Command Make() => new("template", "Looks at chat templates.") { List(), Render() };
@@ -34,13 +34,13 @@ static partial class TemplateVerb
         };
         var messages = new Option<string>("--messages")
         {
-            Description = "A file with a row of messages, as training reads it (JSON or one row a line); the first row is rendered.",
+            Description = "A file with a row of messages, as training reads it (JSON or one row per line); the first row is rendered.",
             Required = true,
         };
         var mask = new Option<bool>("--mask") { Description = "Marks what would be learned." };
-        var prompt = new Option<bool>("--prompt") { Description = "Leaves the last answer out, and lets the model speak next." };
+        var prompt = new Option<bool>("--prompt") { Description = "Leaves out the last answer and ends with the start of an answer." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object: text, tokens, ids and learned." };
-        var command = new Command("render", "Shows the text that a template makes of messages, its tokens, and what would be learned.")
+        var command = new Command("render", "Shows the rendered text of messages, its tokens, and which of them would be learned.")
         {
             place, messages, mask, prompt, json,
         };
@@ -61,7 +61,7 @@ static partial class TemplateVerb
         return command;
     }
 
-    // A template alone has no tokenizer: its text is shown without tokens.
+    // A template without a model has no tokenizer, so its text is shown without tokens.
     private static (Tokenizer? Tokenizer, TextContract Contract) Open(HubUse hubs, ParseResult parsed, string place)
     {
         if (place.EndsWith(".jinja", StringComparison.Ordinal) || NamedTemplates.Names.Contains(place))
@@ -71,11 +71,11 @@ static partial class TemplateVerb
         return (tokenizer, TextContract.Load(folder, tokenizer));
     }
 
-    // One row that spans several lines is one row all the same.
+    // A row may span several lines.
     private static Row First(string file, FilesSpec spec)
     {
         if (!File.Exists(file))
-            throw new InputException($"--messages is {file}, and there is no such file. Name one with a row such as "
+            throw new InputException($"--messages is {file}, but there is no such file. Name one with a row such as "
                 + "{\"messages\": [...]}, or a list of messages.");
         if (file.EndsWith(".json", StringComparison.OrdinalIgnoreCase) && Bare(file) is { } messages)
         {
@@ -88,7 +88,7 @@ static partial class TemplateVerb
         return new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache()).Rows(file)[0];
     }
 
-    // A file that is a list of messages is one row; anything else is read as rows, which tells what is wrong with it.
+    // A file with a list of messages is one row; any other file is read as rows, which reports its faults.
     private static JsonArray? Bare(string file)
     {
         try
@@ -157,7 +157,7 @@ static partial class TemplateVerb
         return parts;
     }
 
-    // The variables that a template asks for besides those that it always has.
+    // The variables that a template uses in addition to those that it always has.
     private static string First(Polymath.Text.Templates.Jinja.JinjaTemplate template)
     {
         var names = Variable().Matches(template.Source).Select(match => match.Groups[1].Value).Distinct().ToList();

@@ -21,11 +21,11 @@ static class TokenizerTrainVerb
         };
         var special = new Option<string[]>("--special")
         {
-            Description = "Special tokens, which take the first ids.", AllowMultipleArgumentsPerToken = true,
+            Description = "Special tokens, which get the first ids.", AllowMultipleArgumentsPerToken = true,
         };
         var files = new Option<string[]>("--files")
         {
-            Description = "Text files in UTF-8, one text a line.", AllowMultipleArgumentsPerToken = true, Required = true,
+            Description = "Text files in UTF-8, one text per line.", AllowMultipleArgumentsPerToken = true, Required = true,
         };
         var output = new Option<string>("--output") { Description = "The folder to write tokenizer.json into.", Required = true };
         var command = new Command("train", "Learns a tokenizer from text files.") { kind, size, minimumCount, special, files, output };
@@ -77,7 +77,7 @@ static class TokenizerTrainVerb
         Console.WriteLine($"{tokenizer.VocabularySize:N0} tokens learned in {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s: "
             + $"{written}");
         if (tokenizer.VocabularySize < size)
-            Console.Error.WriteLine($"polymath: --size asked for {size:N0}; the texts held no more to learn. Give more text for a larger "
+            Console.Error.WriteLine($"polymath: --size asked for {size:N0}; the texts had no more to learn. Give more text for a larger "
                 + "vocabulary.");
         return Outcome.Done;
     }

@@ -16,7 +16,7 @@ static class TokenizerVerb
 
     private static Argument<string> Folder() => new("folder") { Description = "The tokenizer's folder or file, or a run's" + HubUse.Or };
 
-    // A run's tokenizer lies with the models of its stages.
+    // A run's tokenizer is stored with the models of its stages.
     private static string Place(HubUse hubs, ParseResult parsed, Argument<string> folder)
     {
         var place = hubs.Tokenizer(parsed, parsed.GetRequiredValue(folder));
@@ -29,7 +29,7 @@ static class TokenizerVerb
     {
         var folder = Folder();
         var json = Json();
-        var command = new Command("info", "Says what a tokenizer consists of.") { folder, json };
+        var command = new Command("info", "Shows the parts of a tokenizer.") { folder, json };
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
@@ -68,8 +68,8 @@ static class TokenizerVerb
             Description = "The text; read from standard input when left out.", Arity = ArgumentArity.ZeroOrOne,
         };
         var file = new Option<string?>("--file") { Description = "A file with the text." };
-        var special = new Option<bool>("--special") { Description = "Adds the tokens that open and close a sequence." };
-        var plain = new Option<bool>("--plain") { Description = "Takes special tokens in the text for text." };
+        var special = new Option<bool>("--special") { Description = "Adds the tokens that begin and end a sequence." };
+        var plain = new Option<bool>("--plain") { Description = "Treats special tokens in the text as text." };
         var json = Json();
         var command = new Command("encode", "Turns a text into tokens.") { folder, text, file, special, plain, json };
         var hubs = new HubUse();
@@ -116,9 +116,10 @@ static class TokenizerVerb
         var folder = Folder();
         var ids = new Argument<string[]>("ids")
         {
-            Description = "The ids, apart or joined by commas; read from standard input when left out.", Arity = ArgumentArity.ZeroOrMore,
+            Description = "The ids, separated by spaces or commas; read from standard input when left out.",
+            Arity = ArgumentArity.ZeroOrMore,
         };
-        var special = new Option<bool>("--special") { Description = "Writes special tokens too." };
+        var special = new Option<bool>("--special") { Description = "Writes special tokens, too." };
         var json = Json();
         var command = new Command("decode", "Turns token ids into text.") { folder, ids, special, json };
         var hubs = new HubUse();
@@ -128,7 +129,7 @@ static class TokenizerVerb
             var given = parsed.GetValue(ids) is { Length: > 0 } words ? string.Join(' ', words) : Console.In.ReadToEnd();
             var numbers = given.Split([' ', ',', '\n', '\r', '\t', '[', ']'], StringSplitOptions.RemoveEmptyEntries)
                 .Select(
-                    word => int.TryParse(word, out var id) ? id : throw new InputException($"'{word}' is no token id. Give whole numbers."))
+                    word => int.TryParse(word, out var id) ? id : throw new InputException($"'{word}' is not a token id. Give integers."))
                 .ToArray();
             if (numbers.Length == 0) throw new InputException("There are no ids. Give some, such as 12 7 305.");
             var tokenizer = Tokenizer.Load(Place(hubs, parsed, folder));
@@ -176,7 +177,7 @@ static class TokenizerVerb
     {
         var folder = Folder();
         var output = new Option<string>("--output") { Description = "The folder to write tokenizer.json into.", Required = true };
-        var command = new Command("convert", "Writes a tokenizer that came in older files as a tokenizer.json.") { folder, output };
+        var command = new Command("convert", "Writes a tokenizer from older files as a tokenizer.json.") { folder, output };
         var overwriting = new Overwriting();
         overwriting.AddTo(command);
         var hubs = new HubUse();

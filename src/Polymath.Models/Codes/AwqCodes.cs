@@ -6,17 +6,17 @@ namespace Polymath.Models.Codes;
 
 /// <summary>
 /// AWQ's GEMM layout of four bits (Lin et al. 2023; AutoAWQ, <c>dequantize_gemm</c>): <c>qweight</c> [in, out/8] and <c>qzeros</c> [groups,
-/// out/8] pack eight outputs a word in
-/// the order 0, 2, 4, 6, 1, 3, 5, 7; <c>scales</c> [groups, out]. A weight is (code - zero) · scale.
+/// out/8] pack eight outputs into a word in the order 0, 2, 4, 6, 1, 3, 5, 7; <c>scales</c> [groups, out]. A weight is (code - zero) ·
+/// scale.
 /// </summary>
 internal static class AwqCodes
 {
-    // Where output 0, 1, .. of a word stands among its eight codes.
+    // The place of output 0, 1, .. of a word among its eight codes.
     private static readonly long[] places = [0, 4, 1, 5, 2, 6, 3, 7];
 
     /// <summary>The weights.</summary>
     /// <param name="stored">The files' tensors.</param>
-    /// <param name="settings">What the configuration says of them.</param>
+    /// <param name="settings">The configuration's settings for them.</param>
     internal static IEnumerable<DecodedWeight> Of(StoredTensors stored, JsonObject settings)
     {
         var version = settings["version"]?.ToString().ToLowerInvariant() ?? "gemm";

@@ -6,23 +6,22 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Codes;
 
 /// <summary>
-/// The layouts of bitsandbytes. Four bits (Dettmers et al. 2023, <c>dequantize_4bit</c>): two codes a byte, the first in the upper half, in
-/// the order of the weight's
-/// elements; a code stands for <c>quant_map[code]</c> times the largest value of its block; those may be codes themselves. Eight bits
-/// (Dettmers et al. 2022,
-/// <c>int8_vectorwise_dequant</c>): code times the row's largest value over 127.
+/// The layouts of bitsandbytes. Four bits (Dettmers et al. 2023, <c>dequantize_4bit</c>): two codes in a byte, the first in the upper half,
+/// in the order of the weight's elements; a code stands for <c>quant_map[code]</c> times the largest value of its block; these largest
+/// values may be codes themselves. Eight bits (Dettmers et al. 2022, <c>int8_vectorwise_dequant</c>): code times the row's largest value
+/// over 127.
 /// </summary>
 internal static class BitsAndBytesCodes
 {
     private const string State = ".quant_state.bitsandbytes__";
 
-    // bitsandbytes multiplies with this in place of dividing by 127.
+    // bitsandbytes multiplies with this instead of dividing by 127.
     private const float Step = 7.874015718698502e-3f;
 
     /// <summary>The weights of either layout.</summary>
     /// <param name="stored">The files' tensors.</param>
-    /// <param name="type">The model's type, which eight bits become.</param>
-    /// <param name="turned">Whether a weight's matrix stands the other way round in the model (GPT-2): files hold it as [out, in].</param>
+    /// <param name="type">The model's type, to which eight-bit weights are converted.</param>
+    /// <param name="turned">Whether a weight is transposed in the model (GPT-2): files hold it as [out, in].</param>
     internal static IEnumerable<DecodedWeight> Of(StoredTensors stored, ScalarType type, Func<string, bool> turned)
     {
         foreach (var state in stored.Names.Where(name => name.Contains(State, StringComparison.Ordinal)).ToList())
@@ -76,7 +75,7 @@ internal static class BitsAndBytesCodes
         stored.Expect(name, "I8", -1, -1);
         var shape = stored.Shape(name);
         stored.Expect(scales, CodeSteps.Real, shape[0]);
-        // 0 is row by row; the others are layouts of single kinds of GPUs.
+        // 0 is row by row; the other numbers are layouts for certain kinds of GPUs.
         if (stored.Has(format) && stored.Bytes(format) is not [0])
             throw Fault(format, "is not 0: the codes lie in a layout for one kind of GPU");
         var turn = turned(name);

@@ -4,19 +4,17 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Codes;
 
-/// <summary>
-/// Tells whether a folder's weights are codes and how they are read; what is not read is refused by the name of its method.
-/// </summary>
+/// <summary>Finds out whether a folder's weights are codes and how to read them; an unsupported method is refused by name.</summary>
 internal static class CodedFolder
 {
     private const string Read =
         "bitsandbytes (nf4, fp4 and int8), fp8, fbgemm_fp8, mxfp8, gptq (2, 4 and 8 bits), awq (gemm) and compressed-tensors (float, int"
         + " and pack-quantized)";
 
-    /// <summary>The keys of <c>config.json</c> that speak of codes; a model that was read has neither.</summary>
+    /// <summary>The keys of <c>config.json</c> about codes; a model that was read has neither.</summary>
     internal static IReadOnlyList<string> Keys { get; } = ["quantization_config", "compression_config"];
 
-    /// <summary>What a folder's files hold as codes; null where they hold none.</summary>
+    /// <summary>The weights that a folder's files hold as codes; null when there are none.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
     /// <param name="folder">The folder.</param>
     /// <param name="stored">The files' tensors.</param>
@@ -27,7 +25,7 @@ internal static class CodedFolder
         var method = named ?? Guess(stored);
         if (method is null) return null;
         var type = CodeSteps.TypeOf((configuration["dtype"] ?? configuration["torch_dtype"])?.ToString());
-        // GPT-2's maps stand as [in, out]; what quantizes them turns them round first.
+        // GPT-2's maps are stored as [in, out]; quantizers transpose them first.
         var gpt2 = configuration["model_type"]?.ToString() == "gpt2";
         bool Turned(string name) => gpt2 && name != "lm_head.weight";
         var weights = method switch
@@ -42,13 +40,13 @@ internal static class CodedFolder
         return new CodedWeights(method, weights.ToDictionary(weight => weight.Name, StringComparer.Ordinal), Float8Codes.Needless);
     }
 
-    /// <summary>Whether a type of a file's elements is that of codes, and never that of weights.</summary>
+    /// <summary>Whether a type of a file's elements is only used for codes, never for weights.</summary>
     /// <param name="kind">The type as safetensors writes it.</param>
     internal static bool IsCode(string kind) => kind is "I8" or "U8" or "I16" or "I32" or "I64" or "BOOL";
 
     private static IEnumerable<DecodedWeight> Float8(StoredTensors stored, JsonObject settings, ScalarType type) =>
         Float8Codes.Bare(stored).FirstOrDefault() is { } bare
-            ? throw new InputException($"{bare} is floats of eight bits and has no scale beside it ({bare}_scale_inv or {bare}_scale)."
+            ? throw new InputException($"{bare} is floats of eight bits but has no scale ({bare}_scale_inv or {bare}_scale)."
                 + $" Fetch the file again, or the model in 16 bits.")
             : Float8Codes.Of(stored, Float8Codes.Blocks(settings["weight_block_size"]), type);
 
@@ -60,7 +58,7 @@ internal static class CodedFolder
             if (node is not JsonObject settings) throw ConfigReader.Fault(key, $"is {node.ToJsonString()}, not an object");
             return (settings, MethodOf(settings, key));
         }
-        // AutoGPTQ and AutoAWQ kept their settings in files of their own at first.
+        // The first versions of AutoGPTQ and AutoAWQ had their settings in separate files.
         foreach (var (file, method) in new[] { ("quantize_config.json", "gptq"), ("quant_config.json", "awq") })
         {
             var path = Path.Combine(folder, file);
@@ -72,13 +70,13 @@ internal static class CodedFolder
     private static string MethodOf(JsonObject settings, string key)
     {
         if (settings["quant_method"]?.ToString() is { Length: > 0 } method) return method.ToLowerInvariant();
-        // bitsandbytes named no method in its first versions, compressed-tensors none under its first key.
+        // The first versions of bitsandbytes named no method; compressed-tensors named none under its first key.
         if (settings.ContainsKey("load_in_4bit") || settings.ContainsKey("load_in_8bit")) return "bitsandbytes";
         if (key == "compression_config" || settings.ContainsKey("config_groups")) return "compressed-tensors";
         throw ConfigReader.Fault(key, "names no quant_method");
     }
 
-    // What says by itself what it is needs no configuration.
+    // Self-describing codes need no configuration.
     private static string? Guess(StoredTensors stored)
     {
         if (stored.Names.Any(name =>

@@ -5,22 +5,22 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Codes;
 
-/// <summary>A weight that a file holds as codes with scales beside them.</summary>
+/// <summary>A weight that a file holds as codes with scales.</summary>
 /// <param name="Name">The weight's name, as if it were stored in full.</param>
 /// <param name="Shape">Its shape.</param>
-/// <param name="Parts">The names of the tensors that it is made of.</param>
-/// <param name="Make">Makes the numbers that the codes stand for; a tensor of its own.</param>
+/// <param name="Parts">The names of the tensors that it is computed from.</param>
+/// <param name="Make">Computes the values that the codes stand for, as a new tensor.</param>
 internal sealed record DecodedWeight(string Name, IReadOnlyList<long> Shape, IReadOnlyList<string> Parts, Func<Tensor> Make);
 
-/// <summary>What a folder's files hold as codes: each weight is made of them when it is asked for, one at a time.</summary>
-/// <param name="Method">How they were made, for people.</param>
+/// <summary>The weights that a folder's files hold as codes: each is computed on request, one at a time.</summary>
+/// <param name="Method">The name of the method.</param>
 /// <param name="Weights">The weights, by name.</param>
-/// <param name="Needless">A pattern over whole names of what belongs to the method and not to the weights: scales of activations and of
-/// caches.</param>
+/// <param name="Needless">A pattern of whole names of tensors that belong to the method and not to the weights: scales of activations and
+/// of caches.</param>
 internal sealed record CodedWeights(string Method, IReadOnlyDictionary<string, DecodedWeight> Weights, string? Needless = null);
 
 /// <summary>The tensors of a model's files.</summary>
-/// <param name="places">Which file holds which.</param>
+/// <param name="places">The file of each tensor.</param>
 internal sealed class StoredTensors(IReadOnlyDictionary<string, WeightFile> places)
 {
     /// <summary>All names.</summary>
@@ -51,16 +51,16 @@ internal sealed class StoredTensors(IReadOnlyDictionary<string, WeightFile> plac
     /// <param name="name">The name.</param>
     internal byte[] Bytes(string name) => places[name].Bytes(name).ToArray();
 
-    /// <summary>The beginnings of names that end so.</summary>
+    /// <summary>The names with an ending, without the ending.</summary>
     /// <param name="ending">The ending.</param>
     internal IEnumerable<string> Before(string ending) =>
         Names.Where(name => name.EndsWith(ending, StringComparison.Ordinal)).Select(name => name[..^ending.Length]);
 
-    /// <summary>Those of some names that are there.</summary>
+    /// <summary>The names, of those given, that exist.</summary>
     /// <param name="names">The names.</param>
     internal List<string> Present(params string[] names) => [.. names.Where(Has)];
 
-    /// <summary>Refuses a tensor of another type or shape than the layout has; sizes below 0 may be any.</summary>
+    /// <summary>Refuses a tensor of another type or shape than the layout has; a size below 0 matches any size.</summary>
     /// <param name="name">The tensor's name.</param>
     /// <param name="kinds">The types, such as <c>I32</c> or <c>F16 BF16 F32</c>.</param>
     /// <param name="shape">The shape.</param>
@@ -71,7 +71,7 @@ internal sealed class StoredTensors(IReadOnlyDictionary<string, WeightFile> plac
         if (!kinds.Split(' ').Contains(kind) || found.Length != shape.Length
             || shape.Where((size, i) => size >= 0 && size != found[i]).Any())
         {
-            throw new InputException($"{places[name].Path}: {name} is {kind} of the shape [{string.Join(", ", found)}]; its layout wants"
+            throw new InputException($"{places[name].Path}: {name} is {kind} of the shape [{string.Join(", ", found)}]; its layout needs"
                 + $" {kinds.Replace(" ", " or ", StringComparison.Ordinal)}"
                 + $" of [{string.Join(", ", shape.Select(size => size < 0 ? "any" : $"{size}"))}]. Fetch the file again, or the model in"
                     + $" 16 bits.");
@@ -83,13 +83,13 @@ internal sealed class StoredTensors(IReadOnlyDictionary<string, WeightFile> plac
             + $" or the model in 16 bits.");
 }
 
-/// <summary>Small steps that the layouts share. Each takes and gives tensors of the caller's scope.</summary>
+/// <summary>Small steps that the layouts share. Inputs and results are tensors of the caller's scope.</summary>
 internal static class CodeSteps
 {
-    /// <summary>Types of real numbers that scales come in.</summary>
+    /// <summary>The floating-point types of scales.</summary>
     internal const string Real = "F16 BF16 F32";
 
-    /// <summary>Takes words of 32 bits apart: [.., n] to [.., n, 32/bits], the lowest bits first, each 0 up to 2^bits - 1.</summary>
+    /// <summary>Unpacks words of 32 bits: [.., n] to [.., n, 32/bits], the lowest bits first, each from 0 to 2^bits - 1.</summary>
     /// <param name="words">The words, 32-bit integers.</param>
     /// <param name="bits">The bits of a code: a divisor of 32.</param>
     internal static Tensor Unpack(Tensor words, int bits)
@@ -107,7 +107,7 @@ internal static class CodeSteps
         return step().contiguous().DetachFromDisposeScope();
     };
 
-    /// <summary>The type of numbers that a configuration gives its weights; 32 bits where it says none.</summary>
+    /// <summary>The type that a configuration gives its weights; 32 bits when it names none.</summary>
     /// <param name="name">The value of <c>dtype</c> or <c>torch_dtype</c>, or of a tensor's own record.</param>
     internal static ScalarType TypeOf(string? name) => Regex.Replace(name ?? "", @"^torch\.", "") switch
     {

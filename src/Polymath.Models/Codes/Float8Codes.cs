@@ -5,14 +5,13 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Codes;
 
 /// <summary>
-/// Floats of eight bits with scales: one for the whole weight, one a row, or one a block (DeepSeek-V3's <c>weight_scale_inv</c>, [out/128,
-/// in/128]). In spite of that
-/// name all are multiplied with; transformers' <c>Fp8Dequantize</c> does the same. Also eight-bit integers with scales, as
-/// compressed-tensors writes them.
+/// Floats of eight bits with scales: one for the whole weight, one per row, or one per block (DeepSeek-V3's <c>weight_scale_inv</c>,
+/// [out/128, in/128]). Despite this name, all scales are multiplied; transformers' <c>Fp8Dequantize</c> does the same. Also eight-bit
+/// integers with scales, as compressed-tensors writes them.
 /// </summary>
 internal static class Float8Codes
 {
-    /// <summary>What belongs to activations and caches, and not to the weights.</summary>
+    /// <summary>Tensors that belong to activations and caches, not to the weights.</summary>
     internal const string Needless =
         @".*\.(input_scale|input_scale_ub|input_zero_point|output_scale|activation_scale|k_scale|v_scale|q_scale|prob_scale|kv_scale)";
 
@@ -20,8 +19,8 @@ internal static class Float8Codes
 
     /// <summary>The weights.</summary>
     /// <param name="stored">The files' tensors.</param>
-    /// <param name="blocks">How many rows and columns share a scale where scales stand for blocks; see <see cref="Blocks"/>.</param>
-    /// <param name="type">The type that they become; null for that of their scales.</param>
+    /// <param name="blocks">How many rows and columns share a scale, when scales are per block; see <see cref="Blocks"/>.</param>
+    /// <param name="type">The type of the result; null for the type of their scales.</param>
     internal static IEnumerable<DecodedWeight> Of(StoredTensors stored, (long Rows, long Columns) blocks, ScalarType? type)
     {
         foreach (var name in stored.Names.ToList())
@@ -36,7 +35,7 @@ internal static class Float8Codes
         }
     }
 
-    /// <summary>Weights of eight-bit floats that have no scale beside them though the method gives each one.</summary>
+    /// <summary>Weights of eight-bit floats without a scale, although the method gives each a scale.</summary>
     /// <param name="stored">The files' tensors.</param>
     internal static IEnumerable<string> Bare(StoredTensors stored) =>
         stored.Names.Where(name =>
@@ -80,11 +79,11 @@ internal static class Float8Codes
         return new DecodedWeight(name, shape, stored.Present(name, scale, zero, name + "_shape"), CodeSteps.Scoped(Make));
     }
 
-    // Bytes are powers of two (E8M0: 2^(byte - 127)), as the MX formats have them.
+    // Bytes are powers of two (E8M0: 2^(byte - 127)), as in the MX formats.
     private static Tensor Scale(StoredTensors stored, string scale) =>
         stored.Kind(scale) == "U8" ? (stored.Map(scale).to(ScalarType.Float32) - 127).exp2() : stored.Map(scale);
 
-    /// <summary>The size of blocks that settings name; 128 by 128, as in DeepSeek-V3, where they name none.</summary>
+    /// <summary>The size of blocks in the settings; 128 by 128, as in DeepSeek-V3, when they have none.</summary>
     /// <param name="sizes">The two sizes, from <c>weight_block_size</c> or <c>block_structure</c>.</param>
     internal static (long Rows, long Columns) Blocks(JsonNode? sizes) =>
         sizes is JsonArray { Count: 2 } pair
@@ -101,7 +100,7 @@ internal static class Float8Codes
         // The last block of a row or column may be cut off.
         var (rows, columns) = blocks;
         if (sizes.Length == 2 && sizes[0] == (shape[0] + rows - 1) / rows && sizes[1] == (shape[1] + columns - 1) / columns) return blocks;
-        throw new InputException($"{scale} has the shape [{string.Join(", ", sizes)}], which fits no layout of scales for {name}"
+        throw new InputException($"{scale} has the shape [{string.Join(", ", sizes)}], which matches no layout of scales for {name}"
             + $" [{string.Join(", ", shape)}]:"
             + $" one, one a row, or one a block of {rows} by {columns} (weight_block_size). Fetch the file again, or the model in 16"
                 + $" bits.");

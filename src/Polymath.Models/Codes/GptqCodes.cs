@@ -5,18 +5,17 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Codes;
 
 /// <summary>
-/// GPTQ's layout (Frantar et al. 2022; AutoGPTQ and GPTQModel, <c>TorchQuantLinear.dequantize_weight</c>): <c>qweight</c> [in·bits/32,
-/// out] packs codes along the input, <c>qzeros</c>
-/// [groups, out·bits/32] the zeros along the output, <c>scales</c> [groups, out], <c>g_idx</c> [in] each input's group. The first format
-/// stores zeros one too small;
-/// <c>gptq_v2</c> as they are. A weight is scale · (code - zero).
+/// GPTQ's layout (Frantar et al. 2022; AutoGPTQ and GPTQModel, <c>TorchQuantLinear.dequantize_weight</c>): <c>qweight</c> [in·bits/32, out]
+/// packs codes along the input, <c>qzeros</c> [groups, out·bits/32] the zeros along the output, <c>scales</c> [groups, out], <c>g_idx</c>
+/// [in] each input's group. The first format stores zeros minus one; <c>gptq_v2</c> stores them unchanged. A weight is scale · (code -
+/// zero).
 /// </summary>
 internal static class GptqCodes
 {
     /// <summary>The weights.</summary>
     /// <param name="stored">The files' tensors.</param>
-    /// <param name="settings">What the configuration says of them.</param>
-    /// <param name="turned">Whether a weight's matrix stands the other way round in the model (GPT-2).</param>
+    /// <param name="settings">The configuration's settings for them.</param>
+    /// <param name="turned">Whether a weight is transposed in the model (GPT-2).</param>
     internal static IEnumerable<DecodedWeight> Of(StoredTensors stored, JsonObject settings, Func<string, bool> turned)
     {
         var format = settings["checkpoint_format"]?.ToString() ?? "gptq";
@@ -50,13 +49,13 @@ internal static class GptqCodes
             name = module + ".weight";
         stored.Expect(codes, "I32", -1, -1);
         var (rows, output) = (stored.Shape(codes)[0], stored.Shape(codes)[1]);
-        // GPTQModel may give modules bits of their own; the list of groups says how many inputs there are.
+        // GPTQModel may give a module its own number of bits; the list of groups shows how many inputs there are.
         if (stored.Has(groups) && rows > 0) bits = (int)(rows * 32 / Math.Max(1, stored.Shape(groups)[0]));
         if (bits is not (2 or 4 or 8))
             throw new InputException($"{codes}: GPTQ of {bits} bits is not read; 2, 4 and 8 are. Fetch the model in one of these, or in 16"
                 + $" bits.");
         var input = rows * 32 / bits;
-        // A group of no size is the whole column.
+        // A group without a size is the whole column.
         var size = group <= 0 ? input : group;
         var count = stored.Has(groups) ? stored.Shape(scales)[0] : (input + size - 1) / size;
         stored.Expect(scales, CodeSteps.Real, count, output);

@@ -5,11 +5,10 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Codes;
 
 /// <summary>
-/// The layouts of compressed-tensors. <c>pack-quantized</c> (<c>unpack_from_int32</c>): <c>weight_packed</c> [out, ⌈in·bits/32⌉] along
-/// the input, codes above zero by half their range;
-/// <c>weight_scale</c> [out, groups]; <c>weight_zero_point</c> packed the same way along the output where it is not symmetric;
-/// <c>weight_g_idx</c> [in] where groups are not
-/// in order; <c>weight_shape</c>. A weight is (code - zero) · scale. Floats and integers of eight bits are <see cref="Float8Codes"/>.
+/// The layouts of compressed-tensors. <c>pack-quantized</c> (<c>unpack_from_int32</c>): <c>weight_packed</c> [out, ⌈in·bits/32⌉] along the
+/// input, codes with an offset of half their range; <c>weight_scale</c> [out, groups]; <c>weight_zero_point</c> packed the same way along
+/// the output when the codes are not symmetric; <c>weight_g_idx</c> [in] when groups are not in order; <c>weight_shape</c>. A weight is
+/// (code - zero) · scale. Floats and integers of eight bits are <see cref="Float8Codes"/>.
 /// </summary>
 internal static class PackedCodes
 {
@@ -17,7 +16,7 @@ internal static class PackedCodes
 
     /// <summary>The weights.</summary>
     /// <param name="stored">The files' tensors.</param>
-    /// <param name="settings">What the configuration says of them.</param>
+    /// <param name="settings">The configuration's settings for them.</param>
     internal static IEnumerable<DecodedWeight> Of(StoredTensors stored, JsonObject settings)
     {
         var groups = (settings["config_groups"] as JsonObject)?.Select(pair => pair.Value).OfType<JsonObject>().ToList() ?? [];

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Decoding;
 
 /// <summary>
-/// Beam search as transformers does it: the likeliest partial answers are followed side by side; an answer that ends is kept with its
-/// log-probability divided by a power of its length, and the search is over when no open one can be better than the worst that is kept.
+/// Beam search as in transformers: the most likely partial answers (beams) are continued in parallel. A finished answer is kept with its
+/// log-probability divided by a power of its length. The search ends when no open beam can become better than the worst kept answer.
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="ends">The tokens that end an answer; they are not part of it.</param>
@@ -12,9 +12,9 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
 {
     private sealed record Beam(int Slot, int[] Tokens, double Score);
 
-    /// <summary>The likeliest answer to a prompt.</summary>
+    /// <summary>The most likely answer to a prompt.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
-    /// <param name="settings">How many beams, how long, and how lengths compare.</param>
+    /// <param name="settings">The number of beams, the maximum length, and the length penalty.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     public int[] Find(int[] prompt, SamplingSettings settings, CancellationToken cancellation)
     {
@@ -34,12 +34,12 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
             {
                 var (parent, token, score) = next[rank];
                 if (!ends.Contains(token)) going.Add(new Beam(parent.Slot, [.. parent.Tokens, token], score));
-                // An end counts only where it is among the best: a later one would lose to those that go on.
+                // An end token counts only among the best candidates: a later one would lose to the beams that continue.
                 else if (rank < settings.Beams) kept.Add(new Beam(-1, parent.Tokens, Worth(score, length)));
             }
             kept = [.. kept.OrderByDescending(beam => beam.Score).Take(settings.Beams)];
             if (kept.Count == settings.Beams && Worth(going.Max(beam => beam.Score), length) <= kept[^1].Score) return kept[0].Tokens;
-            // Each beam goes on in a slot of its own, with what its parent had read.
+            // Each beam continues in its own slot, with the cache of its parent.
             cache.Reorder([.. going.Select(beam => beam.Slot), .. Enumerable.Repeat(going[0].Slot, settings.Beams - going.Count)]);
             open = [.. going.Select((beam, slot) => beam with { Slot = slot })];
         }
@@ -47,8 +47,8 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
             .MaxBy(beam => beam.Score)!.Tokens;
     }
 
-    // The likeliest continuations of all open beams: twice as many as beams, and one for each end, so that as many go on as there are
-    // beams.
+    // The most likely continuations of all open beams: twice as many as beams, plus one for each end token, so that enough of them
+    // continue.
     private List<(Beam Parent, int Token, double Score)> Candidates(
         List<Beam> open, int[] prompt, KeyValueCache cache, SamplingSettings settings)
     {
@@ -61,7 +61,7 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
         var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
         if (settings.RepetitionPenalty != 1 || settings.PresencePenalty != 0)
         {
-            // Penalties bend log-probabilities here, as transformers has it for beams.
+            // Penalties change log-probabilities here, as in transformers' beam search.
             var bent = logits.log_softmax(-1).cpu().contiguous().data<float>().ToArray();
             for (var i = 0; i < open.Count; i++)
                 Sampler.Penalise(

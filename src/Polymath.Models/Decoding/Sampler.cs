@@ -4,18 +4,19 @@ using Polymath.Text;
 namespace Polymath.Models.Decoding;
 
 /// <summary>How the next token is chosen.</summary>
-/// <param name="Temperature">What logits are divided by; 0 takes the most probable token.</param>
+/// <param name="Temperature">Logits are divided by it; 0 chooses the most probable token.</param>
 /// <param name="TopK">Only the K most probable tokens; 0 for all.</param>
 /// <param name="TopP">Only the most probable tokens that together reach this probability (Holtzman et al. 2020).</param>
 /// <param name="MaxNewTokens">The most tokens of an answer.</param>
 /// <param name="Seed">The seed.</param>
-/// <param name="MinP">Only tokens at least this share as probable as the most probable one (Nguyen et al. 2024); 0 for all.</param>
-/// <param name="RepetitionPenalty">What the logit of a token that stands in the prompt or the answer is divided by, or multiplied where it
-/// is below zero (Keskar et al. 2019); 1 for none.</param>
-/// <param name="PresencePenalty">What is taken from the logit of a token that stands in the answer; 0 for none.</param>
-/// <param name="Beams">How many answers are followed side by side, the likeliest of which is given; 1 for none. With beams nothing is
-/// drawn.</param>
-/// <param name="LengthPenalty">The power of an answer's length that its log-probability is divided by when beams are compared.</param>
+/// <param name="MinP">Only tokens with at least this share of the most probable token's probability (Nguyen et al. 2024); 0 for
+/// all.</param>
+/// <param name="RepetitionPenalty">The logit of a token that is in the prompt or the answer is divided by this, or multiplied when it is
+/// below zero (Keskar et al. 2019); 1 for none.</param>
+/// <param name="PresencePenalty">This is subtracted from the logit of a token that is in the answer; 0 for none.</param>
+/// <param name="Beams">The number of beams, of which the most likely is returned; 1 for no beam search. With beams, nothing is
+/// sampled.</param>
+/// <param name="LengthPenalty">When beams are compared, the log-probability is divided by the answer's length to this power.</param>
 public sealed record SamplingSettings(
     double Temperature = 0.8,
     int TopK = 0,
@@ -37,8 +38,8 @@ public sealed record SamplingSettings(
         if (!(Temperature >= 0) || double.IsInfinity(Temperature))
             throw new InputException($"temperature is {Temperature}; it must be 0 (greedy) or more.");
         if (TopK < 0) throw new InputException($"top-k is {TopK}; it must be 0 (all tokens) or more.");
-        if (TopP is not (> 0 and <= 1)) throw new InputException($"top-p is {TopP}; it must lie above 0 and up to 1.");
-        if (MinP is not (>= 0 and <= 1)) throw new InputException($"min-p is {MinP}; it must lie from 0 to 1.");
+        if (TopP is not (> 0 and <= 1)) throw new InputException($"top-p is {TopP}; it must be above 0 and at most 1.");
+        if (MinP is not (>= 0 and <= 1)) throw new InputException($"min-p is {MinP}; it must be from 0 to 1.");
         if (!(RepetitionPenalty > 0) || double.IsInfinity(RepetitionPenalty))
             throw new InputException($"repetition-penalty is {RepetitionPenalty}; it must be above 0, 1 for none.");
         if (!double.IsFinite(PresencePenalty))
@@ -78,7 +79,7 @@ static class Sampler
         return best;
     }
 
-    // Sets the weights below a share of the greatest to zero and gives the sum of the rest.
+    // Sets the weights below a share of the largest to zero and returns the sum of the rest.
     private static double Floor(Span<float> weights, double share)
     {
         var least = weights[Greatest(weights)] * share;
@@ -91,7 +92,7 @@ static class Sampler
         return kept;
     }
 
-    /// <summary>Makes tokens that were there before less probable.</summary>
+    /// <summary>Makes tokens that occurred before less probable.</summary>
     /// <param name="logits">The logits.</param>
     /// <param name="prompt">The prompt.</param>
     /// <param name="answer">The answer so far.</param>
@@ -106,7 +107,7 @@ static class Sampler
             foreach (var token in answer.Distinct()) logits[token] -= (float)settings.PresencePenalty;
     }
 
-    // Sets the weights of all other tokens to zero and gives the sum of the rest.
+    // Sets the weights of all other tokens to zero and returns the sum of the rest.
     private static double Restrict(Span<float> weights, SamplingSettings settings, double total)
     {
         var order = new int[weights.Length];

@@ -1,19 +1,19 @@
 namespace Polymath.Models.Decoding;
 
 /// <summary>
-/// Lets text through up to the first of some stop texts; what may be the beginning of one is held back until it is known.
+/// Passes text on until the first of some stop texts. Text that may be the start of a stop text is held back until this is decided.
 /// </summary>
 /// <param name="stops">The stop texts, none of them empty.</param>
 public sealed class StopGate(IReadOnlyList<string> stops)
 {
     private string held = "";
 
-    /// <summary>Whether a stop text was met.</summary>
+    /// <summary>Whether a stop text was found.</summary>
     public bool Stopped { get; private set; }
 
     /// <summary>Takes the next piece of text.</summary>
     /// <param name="text">The piece.</param>
-    /// <returns>What can be shown by now.</returns>
+    /// <returns>The text that can be shown now.</returns>
     public string Pass(string text)
     {
         if (Stopped) return "";
@@ -24,13 +24,13 @@ public sealed class StopGate(IReadOnlyList<string> stops)
             Stopped = true;
             return Take(met);
         }
-        // The longest end of the text that begins a stop text stays.
+        // The longest end of the text that is the start of a stop text is held back.
         var kept = stops.Select(stop => Enumerable.Range(1, Math.Min(stop.Length - 1, held.Length))
             .LastOrDefault(length => held.EndsWith(stop[..length], StringComparison.Ordinal))).DefaultIfEmpty(0).Max();
         return Take(held.Length - kept);
     }
 
-    /// <summary>What was held back when the text has ended without a stop.</summary>
+    /// <summary>The text that is still held back when the text ends without a stop.</summary>
     public string Rest() => Stopped ? "" : Take(held.Length);
 
     private string Take(int length)

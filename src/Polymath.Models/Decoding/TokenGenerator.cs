@@ -7,25 +7,26 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Decoding;
 
 /// <summary>
-/// Generates answers to many prompts at once. Rows of different lengths lie end to end; a row that is done leaves the batch.
+/// Generates answers to many prompts at once. Rows of different lengths are packed end to end; a finished row leaves the batch.
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="ends">The tokens that end an answer; they are not part of it.</param>
 public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int> ends)
 {
-    /// <summary>The most rows that are generated at once: their keys and values lie in memory side by side.</summary>
+    /// <summary>The most rows that are generated at once; the keys and values of all of them are in memory.</summary>
     public int RowsAtOnce { get; init; } = 256;
 
     /// <summary>
-    /// Whether rows may outgrow the context: only where positions are computed, and only to compare with a library that lets them.
+    /// Whether rows may exceed the context. This is only for models with computed positions, and only to compare with a library that allows
+    /// it.
     /// </summary>
     public bool PastContext { get; init; }
 
     /// <summary>An answer for each prompt.</summary>
     /// <param name="prompts">The prompts' tokens, none of them empty.</param>
-    /// <param name="settings">How tokens are chosen. Row i draws from a stream of its own, so that an answer does not depend on what else
-    /// is in the batch.</param>
-    /// <param name="onToken">Told of each row's new token; says whether the row goes on. May be null.</param>
+    /// <param name="settings">How tokens are chosen. Row i draws from its own random stream, so that an answer does not depend on the rest
+    /// of the batch.</param>
+    /// <param name="onToken">Receives each row's new token; returns whether the row continues. May be null.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     public List<int[]> Generate(
         IReadOnlyList<int[]> prompts,
@@ -34,12 +35,11 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         CancellationToken cancellation = default) => [.. Each(prompts, settings, onToken, cancellation)];
 
     /// <summary>
-    /// An answer for each prompt, in order, as soon as those generated with it are done: <see cref="Generate"/> for more prompts than one
-    /// waits for.
+    /// An answer for each prompt, in order, as soon as its batch is finished: <see cref="Generate"/> for large numbers of prompts.
     /// </summary>
     /// <param name="prompts">The prompts' tokens, none of them empty.</param>
     /// <param name="settings">How tokens are chosen.</param>
-    /// <param name="onToken">Told of each row's new token; says whether the row goes on. May be null.</param>
+    /// <param name="onToken">Receives each row's new token; returns whether the row continues. May be null.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     public IEnumerable<int[]> Each(
         IReadOnlyList<int[]> prompts,
@@ -51,7 +51,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         return Parts(prompts, settings, onToken, cancellation).SelectMany(part => part);
     }
 
-    /// <summary>Throws where a model cannot go on from a text.</summary>
+    /// <summary>Throws when a model cannot continue a text.</summary>
     /// <param name="model">The model.</param>
     public static void Check(LanguageModel model)
     {
@@ -61,7 +61,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
                 + $"{(head.Task == LabelTask.Tag ? "G" : "Let it label a text: polymath classify FOLDER --text TEXT; or g")}ive the "
                 + "language model that it was made from.");
         if (model.Reading == Reading.Encoder)
-            throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot go on from a text. Give a "
+            throw new InputException($"A {model.Configuration["model_type"]} reads in both directions and cannot continue a text. Give a "
                 + "model that generates.");
     }
 
@@ -75,7 +75,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
             if (Unfit(prompt) is { } fault) throw new InputException(fault);
     }
 
-    /// <summary>Why a prompt cannot be answered, in words; null where it can.</summary>
+    /// <summary>The reason, in words, why a prompt cannot be answered; null when it can.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
     public string? Unfit(int[] prompt)
     {
@@ -85,7 +85,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         if (PastContext || prompt.Length < context && model.RoomFor(prompt.Length) > 0) return null;
         return $"The prompt has {prompt.Length:N0} "
             + $"tokens{(model.VirtualTokens > 0 ? $" and {model.VirtualTokens} virtual ones before them" : "")}, the model's context "
-            + $"{context:N0}: no place is left for an answer. Shorten the prompt.";
+            + $"{context:N0}: there is no room for an answer. Shorten the prompt.";
     }
 
     private IEnumerable<int[][]> Parts(
@@ -107,7 +107,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         }
     }
 
-    // Adapters that belong to rows find them by their slots.
+    // Adapters of single rows find their rows by the slots.
     private int[][] Routed(Func<int, int> row, Func<int[][]> generate)
     {
         if (model.Router is not { } router) return generate();

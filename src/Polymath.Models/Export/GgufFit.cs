@@ -3,10 +3,10 @@ using Polymath.Recipes;
 
 namespace Polymath.Models.Export;
 
-/// <summary>What llama.cpp computes otherwise than a model asks: such a model is refused, with the reason.</summary>
+/// <summary>Finds models that llama.cpp would compute differently: such a model is refused, with the reason.</summary>
 static class GgufFit
 {
-    /// <summary>Refuses a model that llama.cpp would read and then answer wrongly.</summary>
+    /// <summary>Refuses a model that llama.cpp would read but compute wrongly.</summary>
     /// <param name="model">The model.</param>
     /// <param name="type">Its type.</param>
     /// <param name="architecture">llama.cpp's name for it.</param>
@@ -22,18 +22,18 @@ static class GgufFit
         {
             "gpt2" => Gpt2(read),
             "bloom" when read.Bool("apply_residual_connection_post_layernorm", false) =>
-                "adds what stood before the norm; apply_residual_connection_post_layernorm is true",
+                "adds the norm's input; apply_residual_connection_post_layernorm is true",
             "gemma2" => Gemma2(model, read),
             "qwen3" or "qwen3_moe" when read.Bool("attention_bias", false) => "has no bias on attention's output; attention_bias is true",
             "qwen3_moe" => Qwen3Moe(model, read),
             "chatglm" => ChatGlm2(read),
             "t5" when read.Int("relative_attention_max_distance", 128) != 128 =>
-                $"has the distances of T5 to 128; relative_attention_max_distance is {read.Int("relative_attention_max_distance", 128)}",
+                $"has T5's maximum distance of 128; relative_attention_max_distance is {read.Int("relative_attention_max_distance", 128)}",
             _ => null,
         };
         var sizes = model.Sizes;
         if (type is "phi3" or "chatglm" && sizes.Heads * sizes.HeadWidth != sizes.HiddenSize)
-            reason = $"wants heads as wide together as the model, {sizes.HiddenSize}; {sizes.Heads} of {sizes.HeadWidth} are not";
+            reason = $"needs heads whose total width is the model's, {sizes.HiddenSize}; {sizes.Heads} of {sizes.HeadWidth} are not";
         if (reason is not null) throw new InputException($"This {type} cannot be exported to GGUF: llama.cpp's {architecture} {reason}.");
     }
 
@@ -60,13 +60,13 @@ static class GgufFit
 
     private static string? Gpt2(ConfigReader read) =>
         read.Bool("scale_attn_by_inverse_layer_idx", false) || !read.Bool("scale_attn_weights", true)
-            ? "scales attention by the width alone; this config.json asks for another scale"
+            ? "scales attention by the width only; this config.json asks for another scale"
             : null;
 
     private static string? Gemma2(LanguageModel model, ConfigReader read)
     {
         var sizes = model.Sizes;
-        // The largest has a scale of its own; llama.cpp knows it by its 46 layers.
+        // The largest model has its own scale; llama.cpp recognises it by its 46 layers.
         var width = sizes.Layers == 46 ? (double)sizes.HiddenSize / sizes.Heads : sizes.HeadWidth;
         if (read.Double("query_pre_attn_scalar", 256) != width)
             return $"scales attention by {width}; query_pre_attn_scalar is {read.Double("query_pre_attn_scalar", 256)}";
@@ -76,7 +76,7 @@ static class GgufFit
             return "has its head tied to the token vectors; tie_word_embeddings is false";
         var windows = read.Windows(sizes.Layers, layer => layer % 2 == 0, 4096);
         return windows.Where((window, layer) => window > 0 != (layer % 2 == 0)).Any() && read.Window(4096) > 0
-            ? "slides in every other layer from the first; layer_types says otherwise"
+            ? "has sliding windows in every other layer from the first; layer_types says otherwise"
             : null;
     }
 
@@ -92,9 +92,9 @@ static class GgufFit
     private static string? ChatGlm2(ConfigReader read)
     {
         if (!read.Bool("rmsnorm", true)) return "has RMS norms; rmsnorm is false";
-        if (read.Bool("add_bias_linear", false)) return "has biases on query, key and value alone; add_bias_linear is true";
+        if (read.Bool("add_bias_linear", false)) return "has biases on query, key and value only; add_bias_linear is true";
         if (read.Bool("apply_residual_connection_post_layernorm", false))
-            return "adds what stood before the norm; apply_residual_connection_post_layernorm is true";
+            return "adds the norm's input; apply_residual_connection_post_layernorm is true";
         return read.Bool("post_layer_norm", true) ? null : "has a last norm; post_layer_norm is false";
     }
 }

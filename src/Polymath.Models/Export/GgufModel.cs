@@ -28,7 +28,7 @@ public sealed class GgufModel
 
     /// <summary>Adds the settings and the tensors to a file.</summary>
     /// <param name="file">The file.</param>
-    /// <param name="blocks">The type of matrices; what does not fit its blocks gets a larger type.</param>
+    /// <param name="blocks">The type of matrices; a matrix that does not fit its blocks gets a larger type.</param>
     /// <param name="name">The model's name.</param>
     public void AddTo(GgufWriter file, BlockType blocks, string name)
     {
@@ -50,7 +50,7 @@ public sealed class GgufModel
             file.Add(new GgufTensor(group.Key, shape, Fitting(blocks, shape, group.Key), make));
         }
         if (type != "gpt_neox") return;
-        // llama.cpp wants GPT-NeoX's head and biases in any case.
+        // llama.cpp always needs GPT-NeoX's head and biases.
         var head = model.Tokens.Head;
         if (ReferenceEquals(head, model.Tokens.Embedding))
             file.Add(new GgufTensor(
@@ -67,11 +67,11 @@ public sealed class GgufModel
 
     private static BlockType Fitting(BlockType wanted, long[] shape, string name)
     {
-        // Small and told apart finely: positions, distances, the choice of experts.
+        // These are small and need precision: positions, distances, the router of experts.
         if (shape.Length < 2 || name == "position_embd.weight" || name.EndsWith("attn_rel_b.weight", StringComparison.Ordinal)
             || name.EndsWith("ffn_gate_inp.weight", StringComparison.Ordinal))
             return BlockType.F32;
-        // The head tells fine differences, and so does the table it is tied to: they keep eight bits where the rest has four.
+        // The head needs precision, and so does the table it is tied to: they have eight bits when the rest has four.
         if (wanted.Elements > 1 && name is "output.weight" or "token_embd.weight" && wanted.Bytes < wanted.Elements)
             wanted = BlockType.Q8Zero;
         if (shape[^1] % wanted.Elements == 0) return wanted;
@@ -135,8 +135,8 @@ public sealed class GgufModel
             (float)read.Double(key, otherwise));
     }
 
-    // What llama.cpp does not do as a row grows - a sliding window anywhere but in Gemma's layers, a base that grows with the row - leaves
-    // rows right that are short enough not to need it.
+    // llama.cpp does not support some features of long rows: sliding windows except in Gemma's layers, and a base that grows with the row.
+    // Rows that are too short to need them are still computed correctly.
     private int Context()
     {
         var layers = model.Sizes.Layers;
@@ -168,22 +168,22 @@ public sealed class GgufModel
             ("attn_qkv", "gptneox" or "bloom") => () => Apart(Wide(weight), sizes.Heads),
             ("attn_qkv", "chatglm") when sizes.Heads == sizes.KeyValueHeads => () => Apart(Wide(weight), sizes.Heads),
             (_, "gemma2") when word.EndsWith("norm", StringComparison.Ordinal) => () => Wide(weight) + 1,
-            // T5 with a tied head makes the last states smaller before it, llama.cpp does not: the last norm takes the factor.
+            // T5 with a tied head scales the last states down before the head, but llama.cpp does not: the last norm includes the factor.
             ("output_norm", "t5") when name.StartsWith("dec.", StringComparison.Ordinal) => () => model.Readout(Wide(weight)),
             _ => () => Wide(weight),
         };
         return (make, shape);
     }
 
-    // Hugging Face turns element i of a head with element i + D/2, llama.cpp's llama with its neighbour: rows of a head are reordered from
-    // halves to pairs.
+    // Hugging Face rotates element i of a head together with element i + D/2, llama.cpp's llama with its neighbour, so the rows of a head
+    // are reordered from halves to pairs.
     private static Tensor Paired(Tensor weight, int heads)
     {
         var shape = weight.shape;
         return weight.reshape([heads, 2, shape[0] / heads / 2, .. shape[1..]]).transpose(1, 2).reshape(shape);
     }
 
-    // Query, key and value of each head lie together; llama.cpp wants all queries first, then all keys, then all values.
+    // Query, key and value of each head are stored together; llama.cpp needs all queries first, then all keys, then all values.
     private static Tensor Apart(Tensor weight, int heads)
     {
         var shape = weight.shape;

@@ -14,13 +14,13 @@ static partial class GgufNames
         ["gpt_neox"] = "gptneox", ["bloom"] = "bloom", ["glm"] = "chatglm", ["chatglm"] = "chatglm", ["glm4"] = "glm4", ["t5"] = "t5",
     };
 
-    // Why the others have none.
+    // The reasons why the others have none.
     private static readonly Dictionary<string, string> unknown = new(StringComparer.Ordinal)
     {
         ["opt"] = "llama.cpp has no OPT",
-        ["bert"] = "llama.cpp reads BERT for the vectors of whole texts and has no head over hidden words",
-        ["roberta"] = "llama.cpp reads RoBERTa for the vectors of whole texts and has no head over hidden words",
-        ["xlm-roberta"] = "llama.cpp reads XLM-RoBERTa for the vectors of whole texts and has no head over hidden words",
+        ["bert"] = "llama.cpp reads BERT for the vectors of whole texts and has no head over masked words",
+        ["roberta"] = "llama.cpp reads RoBERTa for the vectors of whole texts and has no head over masked words",
+        ["xlm-roberta"] = "llama.cpp reads XLM-RoBERTa for the vectors of whole texts and has no head over masked words",
     };
 
     private static readonly Dictionary<string, string> words = new(StringComparer.Ordinal)
@@ -47,14 +47,14 @@ static partial class GgufNames
         ["post_mlp_layernorm"] = "post_ffw_norm",
     };
 
-    // Gemma 2 has more norms and its own words for them.
+    // Gemma 2 has more norms and its own names for them.
     private static readonly Dictionary<string, string> gemmaWords = new(StringComparer.Ordinal)
     {
         ["post_attention_layernorm"] = "post_attention_norm", ["pre_feedforward_layernorm"] = "ffn_norm",
         ["post_feedforward_layernorm"] = "post_ffw_norm",
     };
 
-    // T5's parts of a block: self-attention, in the decoder what reads the source, and the feed-forward part.
+    // T5's parts of a block: self-attention, the decoder's cross-attention, and the feed-forward part.
     private static readonly Dictionary<string, string> pairWords = new(StringComparer.Ordinal)
     {
         ["SelfAttention.q"] = "attn_q", ["SelfAttention.k"] = "attn_k", ["SelfAttention.v"] = "attn_v", ["SelfAttention.o"] = "attn_o",
@@ -71,7 +71,7 @@ static partial class GgufNames
         $"A model of the type '{type}' cannot be exported to GGUF{(unknown.TryGetValue(type, out var why) ? $": {why}" : "")}; known are "
             + $"{string.Join(", ", architectures.Keys)}.");
 
-    /// <summary>A weight's name in llama.cpp. The experts' weights of a layer have one name: they are stacked.</summary>
+    /// <summary>A weight's name in llama.cpp. The experts' weights of a layer share one name because they are stacked.</summary>
     /// <param name="type">The model type.</param>
     /// <param name="name">The name in Hugging Face's files.</param>
     internal static string Of(string type, string name)

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 namespace Polymath.Models.Export;
 
 /// <summary>
-/// llama.cpp's names for the ways byte-level tokenizers split a text. Where it has several names for one way, the plainest is taken.
+/// llama.cpp's names for the ways in which byte-level tokenizers split a text. When it has several names for one way, the simplest is used.
 /// </summary>
 static class GgufPatterns
 {
@@ -41,14 +41,14 @@ static class GgufPatterns
 
     /// <summary>The name of a way to split, or null where llama.cpp has none.</summary>
     /// <param name="stages">The pre-tokenizer's stages.</param>
-    /// <param name="wholeWords">Whether a word that is a token is taken whole (<c>ignore_merges</c>).</param>
+    /// <param name="wholeWords">Whether a word that is a token is used whole (<c>ignore_merges</c>).</param>
     internal static string? NameOf(IReadOnlyList<JsonObject> stages, bool wholeWords)
     {
         var ways = string.Join(" then ", stages.Select(Way).Where(way => way.Length > 0));
         return known.FirstOrDefault(item => item.Stages == ways && item.WholeWords == wholeWords).Name;
     }
 
-    // A last byte-level stage that splits nothing adds nothing to the splits before it.
+    // A last byte-level stage that splits nothing does not change the earlier splits.
     private static string Way(JsonObject stage) => stage["type"]?.ToString() switch
     {
         "ByteLevel" => stage["use_regex"]?.GetValue<bool>() is false ? "" : "bytes",

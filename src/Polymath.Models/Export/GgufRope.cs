@@ -5,10 +5,12 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Export;
 
-/// <summary>Rotary positions as llama.cpp reads them: settings by key, and a divisor of each frequency where a tensor holds them.</summary>
+/// <summary>
+/// Rotary positions as llama.cpp reads them: settings by key, and in some models a tensor with a divisor of each frequency.
+/// </summary>
 /// <param name="architecture">llama.cpp's name for the model.</param>
 /// <param name="rope">The settings.</param>
-/// <param name="width">The elements of a head that turn.</param>
+/// <param name="width">The number of a head's elements that are rotated.</param>
 /// <param name="context">The most tokens of a row.</param>
 sealed class GgufRope(string architecture, RopeSettings rope, int width, int context)
 {
@@ -34,13 +36,13 @@ sealed class GgufRope(string architecture, RopeSettings rope, int width, int con
                 AddLong(file);
                 break;
         }
-        // llama.cpp's Phi-3 wants it in any case: it tells the short divisors from the long.
+        // llama.cpp's Phi-3 always needs it, to choose between the short and the long divisors.
         if (architecture == "phi3" && rope.Type is not ("yarn" or "longrope"))
             file.Add("phi3.rope.scaling.original_context_length", (int)rope.OriginalContext);
     }
 
-    // llama.cpp has a ramp from 32 turns to one and rounds its bounds to whole pairs. Where that gives other frequencies, they are written
-    // one by one.
+    // llama.cpp has a ramp from 32 rotations to one and rounds its bounds to whole pairs. When this gives other frequencies, they are
+    // written one by one.
     private void AddYarn(GgufWriter file)
     {
         var (frequencies, attention) = rope.For(width, context);
@@ -52,24 +54,24 @@ sealed class GgufRope(string architecture, RopeSettings rope, int width, int con
         file.Add($"{architecture}.rope.scaling.type", "yarn");
         file.Add($"{architecture}.rope.scaling.factor", (float)rope.Factor);
         file.Add($"{architecture}.rope.scaling.original_context_length", (int)rope.OriginalContext);
-        // On top of the factor of the formula, which llama.cpp has.
+        // In addition to the factor of the formula, which llama.cpp has.
         var own = rope.Factor <= 1 ? 1 : 0.1 * Math.Log(rope.Factor) + 1;
         if (Math.Abs(attention / own - 1) > 1e-9) file.Add($"{architecture}.rope.scaling.attn_factor", (float)(attention / own));
     }
 
-    // What each frequency is divided by. llama.cpp reads it in its llama alone.
+    // The divisors of the frequencies. llama.cpp reads them only in its llama.
     private void AddDivisors(GgufWriter file, double attention)
     {
         if (architecture != "llama")
             throw new InputException("Rotary positions of the type "
                 + $"'{rope.Type}'{(rope.Type == "yarn" ? " with a ramp of its own (beta_fast, beta_slow, truncate)" : "")} cannot be "
-                + $"exported to GGUF: llama.cpp's {architecture} reads no frequencies of its own, only its llama does.");
+                + $"exported to GGUF: llama.cpp's {architecture} reads no list of frequencies; only its llama does.");
         var (frequencies, _) = rope.For(width, context);
         Divisors(file, "rope_freqs.weight", frequencies.Select((frequency, i) => Math.Pow(rope.Theta, -2.0 * i / width) / frequency));
         if (attention != 1) file.Add($"{architecture}.rope.scaling.attn_factor", (float)attention);
     }
 
-    // llama.cpp takes the long divisors where the context it is started with is beyond the first one.
+    // llama.cpp uses the long divisors when it is started with a context beyond the original one.
     private void AddLong(GgufWriter file)
     {
         if (architecture is not ("llama" or "phi3"))

@@ -8,13 +8,13 @@ namespace Polymath.Models.Export;
 
 /// <summary>
 /// A tokenizer as llama.cpp reads it: byte-level BPE as <c>gpt2</c> with its merges and the name of its pre-tokenizer, BPE over pieces with
-/// byte fallback as <c>llama</c>, where the merges' order becomes the pieces' scores, unigram pieces as <c>t5</c>.
+/// byte fallback as <c>llama</c>, with the order of the merges as the pieces' scores; unigram pieces as <c>t5</c>.
 /// </summary>
 public sealed class GgufTokenizer
 {
     private const int Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6;
 
-    // llama.cpp's tokens of a model that is called Phi-3.
+    // llama.cpp's tokens of a model named Phi-3.
     private static readonly string[] phiTokens = ["</s>", "<unk>", "<s>", "<|endoftext|>"];
 
     private readonly string folder;
@@ -132,7 +132,7 @@ public sealed class GgufTokenizer
         var stages = Stages("pre_tokenizer");
         var wholeWords = model["ignore_merges"]?.GetValue<bool>() is true;
         var made = merges.Select(merge => merge.Left + merge.Right).ToHashSet(StringComparer.Ordinal);
-        // Words that are tokens are found by merges too where merges lead to all of them.
+        // When merges lead to all words that are tokens, ignore_merges makes no difference.
         var name = GgufPatterns.NameOf(stages, wholeWords)
             ?? (wholeWords && (model["vocab"] as JsonObject ?? []).All(pair => pair.Key.Length == 1 || made.Contains(pair.Key))
                 ? GgufPatterns.NameOf(stages, wholeWords: false)
@@ -141,7 +141,7 @@ public sealed class GgufTokenizer
                     + $"{GgufPatterns.Describe(stages)}{(wholeWords ? ", words that are tokens whole" : "")}");
         if (stages.Any(stage => stage["add_prefix_space"]?.GetValue<bool>() is true))
             throw Unfit("it puts a space before a text, which llama.cpp's byte-level BPE does not");
-        // llama.cpp splits the text as it stands; NFC changes no text that is composed already, which nearly all is.
+        // llama.cpp does not normalize the text. NFC changes only text that is not composed, which is rare.
         if (Stages("normalizer").Any(stage => stage["type"]?.ToString() != "NFC")) throw Unfit("its normalizer changes the text");
         file.Add("tokenizer.ggml.model", "gpt2");
         file.Add("tokenizer.ggml.pre", name);
@@ -156,7 +156,7 @@ public sealed class GgufTokenizer
         List<JsonObject> changes = Stages("normalizer"), stages = Stages("pre_tokenizer");
         if (stages.FirstOrDefault(stage => stage["type"]?.ToString() is not ("Metaspace" or "WhitespaceSplit")) is { } stage)
             throw Unfit($"its pre-tokenizer splits by {stage["type"]}");
-        // Runs of spaces become one; all else is in the table of characters.
+        // Runs of spaces become one space; everything else is in the table of characters.
         if (changes.FirstOrDefault(change => change["type"]?.ToString() is not ("Precompiled" or "Replace" or "Strip")) is { } change)
             throw Unfit($"its normalizer changes the text by {change["type"]}");
         var replaces = changes.Where(change => change["type"]?.ToString() == "Replace").ToList();
@@ -174,14 +174,14 @@ public sealed class GgufTokenizer
             file.Add("tokenizer.ggml.precompiled_charsmap", Convert.FromBase64String(table));
     }
 
-    // Whether a text begins as a word does.
+    // Whether a space is put before a text.
     private bool Prefixed() => Stages("normalizer").Any(stage => stage["type"]?.ToString() == "Prepend")
         || Stages("pre_tokenizer")
             .Any(stage => stage["type"]?.ToString() == "Metaspace" && stage["prepend_scheme"]?.ToString() is not "never"
                 && stage["add_prefix_space"]?.ToJsonString() is not "false");
 
-    // llama.cpp joins the two neighbours whose piece has the highest score: that of its first merge. Pieces that no merge makes are joined
-    // last.
+    // llama.cpp joins the two neighbours whose piece has the highest score, which comes from the piece's first merge. Pieces that no merge
+    // makes are joined last.
     private void AddPieces(GgufWriter file, List<(string Left, string Right)> merges, List<string> tokens)
     {
         var scores = new Dictionary<string, float>(StringComparer.Ordinal);
@@ -213,7 +213,7 @@ public sealed class GgufTokenizer
             };
             if (id is { } found) file.Add($"tokenizer.ggml.{name}_token_id", found);
         }
-        // Whether the tokenizer puts a special token before a text, and one behind it.
+        // Whether the tokenizer puts a special token before a text, and one after it.
         int[] plain = tokenizer.Encode("a"), marked = tokenizer.Encode("a", addSpecialTokens: true);
         bool Added(int token) => marked.Length > plain.Length && tokenizer.SpecialTokens.Values.Contains(token);
         file.Add("tokenizer.ggml.add_bos_token", Added(marked[0]));
@@ -221,8 +221,8 @@ public sealed class GgufTokenizer
     }
 
     /// <summary>
-    /// A model's name as llama.cpp can read it: it expects four tokens of a model whose name holds "phi3" or "phi-3", and does not load one
-    /// that lacks them.
+    /// A model's name in a form that llama.cpp can load: it needs four special tokens in a model whose name contains "phi3" or "phi-3", and
+    /// refuses the model without them.
     /// </summary>
     /// <param name="name">The name.</param>
     public string NameFor(string name)

@@ -8,7 +8,7 @@ namespace Polymath.Models.Families;
 
 /// <summary>
 /// BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019): rows read in both directions, norms after each part. They differ in names, in
-/// where positions are counted from, and in their heads.
+/// the first position, and in their heads.
 /// </summary>
 public sealed class Bert : LanguageModel
 {
@@ -42,7 +42,7 @@ public sealed class Bert : LanguageModel
             inner = read.Int("intermediate_size"),
             context = read.Int("max_position_embeddings", 512);
         read.Expect("position_embedding_type", "absolute");
-        if (read.Bool("is_decoder", false)) throw new InputException("config.json: is_decoder is true; only BERT as an encoder is known.");
+        if (read.Bool("is_decoder", false)) throw new InputException("config.json: is_decoder is true; BERT is supported as encoder only.");
         // RoBERTa counts positions from the number of its padding token plus one.
         offset = roberta ? (read.Maybe("pad_token_id") ?? 1) + 1 : 0;
         Sizes = new ModelSizes(
@@ -116,10 +116,10 @@ public sealed class Bert : LanguageModel
                 hidden,
                 bias: true);
             transformNorm = parts.Norm(NormKind.Layer, scale, hidden, epsilon);
-            // RoBERTa's head is bent by GELU whatever its blocks are.
+            // RoBERTa's head always has GELU, whatever its blocks have.
             if (roberta) headActivation = new Activation("gelu");
             var output = tied ? table : parts.Table(head, vocabulary, hidden);
-            // Where the head stands alone its bias does too; the one beside it is read by nobody, and kept for the file's sake.
+            // When the head is not tied, its bias is not tied either; the second bias is never used and is kept only for the file.
             var own = head.Replace(".weight", ".bias", StringComparison.Ordinal);
             if (!tied && parts.Has(own))
             {
@@ -128,8 +128,7 @@ public sealed class Bert : LanguageModel
             }
             Tokens = new TokenTable(table, output, head[..^".weight".Length]) { HeadBias = parts.Bias(bias, vocabulary) };
         }
-        // Published files hold what pretraining needed beside the masked words, tied weights a second time, and the numbers of the
-        // positions.
+        // Published files also hold other weights of pretraining, tied weights a second time, and the position ids.
         parts.Finish(@".*position_ids", @"(bert|roberta)\.pooler\..*", @"cls\.seq_relationship\..*",
             @"(cls\.predictions|lm_head)\.decoder\.(weight|bias)", LabelHead.TaskOf(read) is null ? "" : @"(cls|lm_head)\..*");
     }
@@ -173,7 +172,7 @@ public sealed class Bert : LanguageModel
         return pooler is null ? x : pooler.Forward(x).tanh();
     }
 
-    // Which of two texts a token belongs to; the first where nothing is said.
+    // The text (of two) that a token belongs to; the first by default.
     private Tensor TokenTypeVectors(Batch batch)
     {
         if (batch.TokenTypes is null) return kinds.Value[0];

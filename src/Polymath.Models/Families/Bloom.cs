@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// BLOOM (Le Scao et al. 2022): no positions but ALiBi (Press et al. 2022), a penalty by distance; a norm over the token vectors.
+/// BLOOM (Le Scao et al. 2022): ALiBi (Press et al. 2022), a penalty by distance, instead of positions; a norm over the token vectors.
 /// </summary>
 public sealed class Bloom : LanguageModel
 {
@@ -135,7 +135,8 @@ public sealed class Bloom : LanguageModel
         return norm.Forward(x);
     }
 
-    // Head h of n loses 2^(−8(h + 1)/n) a place; where n is no power of two, the next power's odd ones fill up.
+    // The penalty of head h of n is 2^(−8(h + 1)/n) per place; when n is not a power of two, the odd heads of the next power are used for
+    // the rest.
     private static float[] Slopes(int heads)
     {
         var power = 1 << (int)Math.Floor(Math.Log2(heads));

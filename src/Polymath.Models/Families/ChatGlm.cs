@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// ChatGLM-6B, the first (Zeng et al. 2022): a prompt read in both directions up to the token that begins an answer, two-dimensional rotary
-/// positions (place in the prompt, place in the answer), the normalised input added back scaled by √(2·28). Its scaling of queries and keys
-/// by the layer leaves the scores as they are.
+/// ChatGLM-6B, the first (Zeng et al. 2022): the prompt is read in both directions up to the token that begins an answer; rotary positions
+/// are two-dimensional (place in the prompt, place in the answer); the normalised input is added back, scaled by √(2·28). Its scaling of
+/// queries and keys by the layer does not change the scores.
 /// </summary>
 public sealed class ChatGlm : LanguageModel
 {
-    // √(2·layers), but the published code never tells a block how many layers there are: it is always that of the published model's 28.
+    // √(2·layers), but the published code does not pass the number of layers to a block, so it always uses the published model's 28.
     private static readonly double alpha = Math.Sqrt(2.0 * 28);
     private readonly Block[] blocks;
     private readonly Norm norm;
@@ -45,8 +45,8 @@ public sealed class ChatGlm : LanguageModel
             heads,
             hidden / heads,
             read.Int("max_sequence_length", 2048));
-        // Both published vocabularies: 150528 with image tokens, 130528 without; each names its marks in its configuration, or has the
-        // first one's.
+        // Both published vocabularies: 150528 with image tokens, 130528 without; each has its special tokens in its configuration, or uses
+        // those of the first.
         begin = read.Maybe("bos_token_id") ?? 150004;
         mask = read.Maybe("mask_token_id") ?? 150000;
         wholeMask = read.Maybe("gmask_token_id") ?? 150001;
@@ -148,7 +148,7 @@ public sealed class ChatGlm : LanguageModel
         return norm.Forward(x);
     }
 
-    // One half of a head turns by the place in the prompt, the other by the place in the answer.
+    // One half of a head is rotated by the place in the prompt, the other by the place in the answer.
     private Tensor Rotate(Tensor heads, RotaryAngles inPrompt, RotaryAngles inAnswer)
     {
         if (!twoDimensional) return inPrompt.Apply(heads.contiguous());
@@ -156,8 +156,8 @@ public sealed class ChatGlm : LanguageModel
         return cat([inPrompt.Apply(halves[0].contiguous()), inAnswer.Apply(halves[1].contiguous())], -1);
     }
 
-    // A row's prompt ends before the token that begins the answer. The answer's tokens all stand at the mask's place in the prompt, and are
-    // counted from one.
+    // A row's prompt ends before the token that begins the answer. All of the answer's tokens have the mask's place in the prompt; their
+    // places in the answer count from one.
     private (int[] Places, int[] Steps, Reach? Reach) Places(Batch batch, KeyValueCache? cache)
     {
         int[] places = [.. batch.Positions], steps = new int[batch.Tokens], prefixes = new int[batch.Rows];
@@ -168,13 +168,13 @@ public sealed class ChatGlm : LanguageModel
             var goesOn = batch.Positions[from] > 0;
             var opened = row.IndexOf(begin) is >= 0 and var at ? at : length;
             var prefix = goesOn ? cache!.Prefixes[slot] : opened;
-            // Without a mask the answer stands where the prompt ends.
+            // Without a mask, the answer's place is the end of the prompt.
             var masked = row.IndexOf(wholeMask) is >= 0 and var whole ? whole : row.IndexOf(mask);
             if (masked < 0) masked = prefix;
             var hole = goesOn ? cache!.Holes[slot] : masked;
             prefixes[r] = prefix;
             if (cache is not null) (cache.Prefixes[slot], cache.Holes[slot]) = (prefix, hole);
-            // In one dimension, an answer to the mask of a whole text simply goes on.
+            // In one dimension, the places of an answer to the mask of a whole text simply continue.
             var fixedPlace = twoDimensional || (!goesOn && row.IndexOf(wholeMask) < 0);
             for (var i = from; i < from + length; i++)
                 if (batch.Positions[i] >= prefix) (places[i], steps[i]) = (fixedPlace ? hole : places[i], batch.Positions[i] - prefix + 1);

@@ -7,7 +7,7 @@ namespace Polymath.Models.Families;
 
 /// <summary>
 /// ChatGLM2-6B, ChatGLM3-6B and GLM-4-9B in their published layout (GLM Team 2024): Llama's block with query, key and value in one map,
-/// grouped queries, half of each head turning, neighbours paired.
+/// grouped queries, half of each head rotated, neighbouring elements paired.
 /// </summary>
 public sealed class ChatGlm2 : LanguageModel
 {

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// Gemma 2 (Gemma Team 2024): norms before and after each part, their weights counted from one, scores and logits bent by caps, every other
-/// layer with a sliding window, token vectors scaled by √width.
+/// Gemma 2 (Gemma Team 2024): norms before and after each part with the weight 1 + w, soft caps on scores and logits, a sliding window in
+/// every other layer, token vectors scaled by √width.
 /// </summary>
 public sealed class Gemma2 : LanguageModel
 {

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// GLM-4 in transformers' own layout (GLM Team 2024): Llama's block with half of each head turning, neighbours paired, gate and up in one
-/// map. <c>glm4</c> adds norms after each part.
+/// GLM-4 in transformers' own layout (GLM Team 2024): Llama's block with half of each head rotated, neighbouring elements paired, gate and
+/// up in one map. <c>glm4</c> adds norms after each part.
 /// </summary>
 public sealed class Glm : LanguageModel
 {
@@ -45,7 +45,8 @@ public sealed class Glm : LanguageModel
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         var rope = read.Rope(10000, 0.5);
-        // Stretched turns take the share from the older key, whatever the newer ones say: so transformers reads these families.
+        // With stretched rotary positions, the rotated share comes from the older key, whatever the newer ones say: transformers reads
+        // these families so.
         if (rope.Type != "default") rope = rope with { Partial = read.Double("partial_rotary_factor", 0.5) };
         rotary = parts.Rotary(rope, attention.HeadWidth, interleaved: true);
         var bias = read.Bool("attention_bias", true);

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// GPT-2 (Radford et al. 2019): learned positions, layer norms before each part, query, key and value in one map, maps held as [in, out].
+/// GPT-2 (Radford et al. 2019): learned positions, layer norms before each part, query, key and value in one map, maps stored as [in, out].
 /// </summary>
 public sealed class Gpt2 : LanguageModel
 {
@@ -131,7 +131,7 @@ public sealed class Gpt2 : LanguageModel
                 heads.select(1, 1),
                 heads.select(1, 2),
                 cache));
-            // PEFT adds what is attended to besides behind the output's map in this family.
+            // In this family, PEFT adds the additional attention after the output map.
             x = x + block.Socket.Add(
                 mixed, heads.select(1, 0), vectors => Heads(vectors) is var made ? (made.select(1, 1), made.select(1, 2)) : default);
             x = x + block.Down.Forward(block.Activation.Forward(block.Up.Forward(block.Between.Forward(x))));

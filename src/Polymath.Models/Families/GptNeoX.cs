@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// GPT-NeoX (Black et al. 2022): part of each head turns, attention and feed-forward block read the same input, query, key and value lie
-/// together head by head.
+/// GPT-NeoX (Black et al. 2022): part of each head is rotated; attention and feed-forward block read the same input; query, key and value
+/// are stored together head by head.
 /// </summary>
 public sealed class GptNeoX : LanguageModel
 {
@@ -126,7 +126,7 @@ public sealed class GptNeoX : LanguageModel
                 heads.select(2, 2),
                 cache));
             Tensor Feed(Tensor of) => block.Down.Forward(block.Activation.Forward(block.Up.Forward(block.Between.Forward(of))));
-            // Both parts read x where they are parallel; else the second reads what the first has added.
+            // When parallel, both parts read x; otherwise the second reads x plus the first one's output.
             x = parallel ? x + mixed + Feed(x) : x + mixed + Feed(x + mixed);
             return x;
         });

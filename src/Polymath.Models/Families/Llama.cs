@@ -8,8 +8,8 @@ namespace Polymath.Models.Families;
 
 /// <summary>
 /// The Llama family (Touvron et al. 2023): norms before each part, rotary positions, grouped queries, SwiGLU; names as in Hugging Face's
-/// <c>LlamaForCausalLM</c>. Mistral (Jiang et al. 2023) is the same with a sliding window, Qwen 2 with biases on query, key and value, Qwen
-/// 3 with norms over their heads: they differ in what their configurations say, not in the mathematics.
+/// <c>LlamaForCausalLM</c>. Mistral (Jiang et al. 2023) adds a sliding window, Qwen 2 biases on query, key and value, Qwen 3 norms over the
+/// heads of queries and keys; their configurations select these.
 /// </summary>
 public sealed class Llama : LanguageModel
 {
@@ -30,7 +30,7 @@ public sealed class Llama : LanguageModel
     {
         var read = new ConfigReader(configuration);
         var type = read.Text("model_type", "llama");
-        // What a configuration leaves unsaid is what transformers takes it for.
+        // Missing settings have transformers' defaults.
         var attention = type switch
         {
             "mistral" => AttentionSizes.Of(read, 8),
@@ -55,12 +55,12 @@ public sealed class Llama : LanguageModel
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         var rope = read.Rope();
         rotary = parts.Rotary(rope, attention.HeadWidth);
-        // The other ways to stretch say the whole context in the configuration; the dynamic one says the first.
+        // With the dynamic way of stretching, the configuration has the original context; with the others, the whole context.
         if (rope.Type == "dynamic") Sizes = Sizes with { ContextLength = (int)(Sizes.ContextLength * rope.Factor) };
         bool inputBias = type == "qwen2" || read.Bool("attention_bias", false),
             outputBias = type != "qwen2" && read.Bool("attention_bias", false),
             innerBias = type == "llama" && read.Bool("mlp_bias", false);
-        // Mistral slides in every layer; Qwen where it is told to, above a number of layers.
+        // Mistral has a sliding window in every layer; Qwen only when configured, above a number of layers.
         int Told() => read.Bool("use_sliding_window", false) ? read.Maybe("max_window_layers") ?? 28 : layers;
         var slidesFrom = type == "mistral" ? 0 : Told();
         var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom, 4096);
@@ -153,7 +153,7 @@ public sealed class Llama : LanguageModel
             ["dtype"] = "float32",
             ["torch_dtype"] = "float32",
         };
-        // Read back, so that its values are what a file's would be.
+        // Parsed again, so that its values have the same types as a file's.
         return (JsonObject)JsonNode.Parse(configuration.ToJsonString())!;
     }
 }

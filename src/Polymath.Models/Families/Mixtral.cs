@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// Llama's block with a mixture of experts in place of its feed-forward part: Mixtral (Jiang et al. 2024) and Qwen 3 MoE (Yang et al.
-/// 2025), which adds norms over the heads of queries and keys.
+/// Llama's block with a mixture of experts instead of the feed-forward part: Mixtral (Jiang et al. 2024) and Qwen 3 MoE (Yang et al. 2025),
+/// which adds norms over the heads of queries and keys.
 /// </summary>
 public sealed class Mixtral : LanguageModel
 {
@@ -120,7 +120,7 @@ public sealed class Mixtral : LanguageModel
         return norm.Forward(x);
     }
 
-    // Files name each expert's maps; in memory transformers stacks them, gate and up in one, and some files are written so.
+    // Files name each expert's maps; transformers stacks them in memory, with gate and up in one, and some files have this form.
     private static Experts Mixture(
         ModelParts parts,
         ConfigReader read,

@@ -10,7 +10,7 @@ namespace Polymath.Models.Families;
 /// </summary>
 public sealed class Opt : LanguageModel
 {
-    // Positions were counted from padding's number plus one, whatever that number is.
+    // The offset of 2 is the original padding id 1 plus one; it does not depend on the configuration's padding id.
     private const int Offset = 2;
     private readonly Block[] blocks;
     private readonly Norm? norm;

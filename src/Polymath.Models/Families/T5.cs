@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Families;
 
 /// <summary>
-/// T5 (Raffel et al. 2020), v1.0 and the gated v1.1: an encoder and a decoder, no positions but a learned bias by distance that all layers
-/// share, scores not scaled. A training row's unlearned start is the source, the rest is the answer.
+/// T5 (Raffel et al. 2020), v1.0 and the gated v1.1: an encoder and a decoder, a learned bias by distance, which all layers share, instead
+/// of positions; scores are not scaled. In a training row, the start that is not learned is the source, and the rest is the answer.
 /// </summary>
 public sealed class T5 : LanguageModel
 {
@@ -50,7 +50,7 @@ public sealed class T5 : LanguageModel
         farthest = read.Int("relative_attention_max_distance", 128);
         start = read.Maybe("decoder_start_token_id") ?? read.Maybe("pad_token_id") ?? 0;
         var epsilon = read.Double("layer_norm_epsilon", 1e-6);
-        // "relu" and "gated-gelu" are what is published; the second means the tanh form.
+        // Published models have "relu" and "gated-gelu"; the second means the tanh form.
         var feed = read.Text("feed_forward_proj", "relu");
         var gated = feed.StartsWith("gated-", StringComparison.Ordinal);
         var bare = gated ? feed["gated-".Length..] : feed;
@@ -67,7 +67,7 @@ public sealed class T5 : LanguageModel
             vocabulary,
             hidden,
             tied: true);
-        // A head that stands apart in spite of the configuration is still scaled as the configuration says.
+        // A head that is untied despite the configuration is still scaled as the configuration says.
         if (tied && !Tokens.IsTied) read.Correct("scale_decoder_outputs", scalesOutput);
         RefuseOtherTables(parts, root);
 
@@ -167,8 +167,8 @@ public sealed class T5 : LanguageModel
         foreach (var copy in new[] { "encoder.embed_tokens.weight", "decoder.embed_tokens.weight" })
         {
             if (parts.Differs(root + "shared.weight", root + copy))
-                throw new InputException($"{root + copy} has other numbers than {root}shared.weight; a T5 with two tables of token vectors "
-                    + "is not known. Take the file that its authors published.");
+                throw new InputException($"{root + copy} differs from {root}shared.weight; a T5 with two tables of token vectors "
+                    + "is not supported. Use the file that its authors published.");
         }
     }
 
@@ -311,7 +311,7 @@ public sealed class T5 : LanguageModel
 
     private static Tensor Flat(Tensor x) => x.view(x.size(0), -1);
 
-    // The biases of distances from the least to the greatest: rows of the learned table, by bucket.
+    // The biases of all distances, from the smallest to the largest: rows of the learned table, by bucket.
     private DistanceBias Bias(Stack stack, int least, int greatest)
     {
         var of = tensor(
@@ -320,7 +320,7 @@ public sealed class T5 : LanguageModel
         return new DistanceBias(stack.Table.Value.index_select(0, of).t().contiguous(), -least);
     }
 
-    // Near distances have a bucket each, farther ones share buckets that grow in logarithms, up to the farthest.
+    // Each small distance has its own bucket; larger distances share buckets that grow logarithmically, up to the largest.
     private int Bucket(int distance, bool both)
     {
         var count = both ? buckets / 2 : buckets;

@@ -46,7 +46,7 @@ public sealed class Activation
 
     /// <summary>f(gate)·up.</summary>
     /// <param name="gate">The gate.</param>
-    /// <param name="up">What is gated, of the same shape.</param>
+    /// <param name="up">The gated values, of the same shape.</param>
     public Tensor Gate(Tensor gate, Tensor up) => Name is "silu" or "swish" ? SwiGlu.Of(gate, up) : function(gate) * up;
 
     // 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) (Hendrycks & Gimpel 2016).

@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Parts;
 
 /// <summary>
-/// A mixture of experts (Shazeer et al. 2017): each token goes through the few blocks that a router chooses, weighted by the router's
+/// A mixture of experts (Shazeer et al. 2017): a router chooses a few blocks for each token; their outputs are weighted by the router's
 /// probabilities.
 /// </summary>
-/// <param name="router">The choice: hidden to experts.</param>
+/// <param name="router">The router: hidden to experts.</param>
 /// <param name="experts">The blocks.</param>
-/// <param name="chosen">How many a token goes through.</param>
-/// <param name="renormalise">Whether the weights of the chosen are made to sum to one.</param>
+/// <param name="chosen">How many blocks a token goes through.</param>
+/// <param name="renormalise">Whether the weights of the chosen blocks are scaled to sum to one.</param>
 public sealed class Experts(Projection router, IReadOnlyList<GatedFeedForward> experts, int chosen, bool renormalise)
 {
     /// <summary>Maps x [tokens, hidden] to [tokens, hidden].</summary>
@@ -24,7 +24,7 @@ public sealed class Experts(Projection router, IReadOnlyList<GatedFeedForward> e
         var result = zeros_like(x);
         for (var expert = 0; expert < experts.Count; expert++)
         {
-            // The choices of this expert: each stands at token·chosen + rank.
+            // The choices of this expert, as indices token·chosen + rank.
             var own = Enumerable.Range(0, places.Length).Where(i => places[i] == expert).Select(i => (long)i).ToArray();
             if (own.Length == 0) continue;
             var at = tensor(own, device: x.device);

@@ -11,13 +11,13 @@ namespace Polymath.Models.Parts;
 public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm between, GatedFeedForward feedForward)
 {
     /// <summary>
-    /// Maps x [tokens, hidden] to the same shape. While generating, the few tokens that go on take one kernel through the block, which
-    /// changes x itself.
+    /// Maps x [tokens, hidden] to the same shape. In generation, one kernel computes the block for the few continuing tokens and changes x
+    /// in place.
     /// </summary>
     /// <param name="x">The residual stream.</param>
     /// <param name="batch">The rows.</param>
-    /// <param name="turns">The rotary turns.</param>
-    /// <param name="cache">What was read before, or null.</param>
+    /// <param name="turns">The rotary angles.</param>
+    /// <param name="cache">The cache of earlier tokens, or null.</param>
     public Tensor Forward(Tensor x, Batch batch, RotaryAngles turns, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -35,7 +35,7 @@ public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm bet
         return x + feedForward.Forward(between.Forward(x));
     }
 
-    // A delta in a socket, or another activation, takes the way through the parts.
+    // With a delta in a socket, or another activation, the parts are computed one by one.
     private BlockWeights? Weights()
     {
         if (before.Kind != NormKind.Rms || between.Kind != NormKind.Rms || feedForward.Plain is not { } maps || !attention.IsPlain)

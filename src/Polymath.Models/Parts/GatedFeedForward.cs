@@ -13,15 +13,15 @@ public sealed class GatedFeedForward
     private GatedFeedForward(Projection gate, Projection? up, Projection down, Activation activation) =>
         (this.gate, this.up, this.down, this.activation) = (gate, up, down, activation);
 
-    /// <summary>The three maps as they are, where they are apart, gated by silu, and no delta stands in a socket; else null.</summary>
+    /// <summary>The three maps, if they are separate, gated by silu, and without deltas; else null.</summary>
     internal (BlockMap Gate, BlockMap Up, BlockMap Down)? Plain =>
         up is not null && gate.IsPlain && up.IsPlain && down.IsPlain && activation.Name is "silu" or "swish"
             ? (gate.Map, up.Map, down.Map)
             : null;
 
     /// <summary>A block of three maps: <c>gate_proj</c>, <c>up_proj</c> and <c>down_proj</c> under a prefix.</summary>
-    /// <param name="parts">What the model is built from.</param>
-    /// <param name="prefix">What stands before the names.</param>
+    /// <param name="parts">The model's parts.</param>
+    /// <param name="prefix">The prefix of the names.</param>
     /// <param name="layer">The layer.</param>
     /// <param name="hidden">The outer width.</param>
     /// <param name="inner">The inner width.</param>
@@ -64,10 +64,10 @@ public sealed class GatedFeedForward
             activation);
     }
 
-    /// <summary>A block whose gate and way up are one map, the gate's rows first.</summary>
-    /// <param name="parts">What the model is built from.</param>
+    /// <summary>A block with gate and up in one map, the gate's rows first.</summary>
+    /// <param name="parts">The model's parts.</param>
     /// <param name="gateUp">The name of the fused map.</param>
-    /// <param name="down">The name of the way down.</param>
+    /// <param name="down">The name of the down map.</param>
     /// <param name="layer">The layer.</param>
     /// <param name="hidden">The outer width.</param>
     /// <param name="inner">The inner width.</param>
@@ -105,8 +105,8 @@ public sealed class GatedFeedForward
 
     /// <summary>An expert's block.</summary>
     /// <param name="gate">The gate.</param>
-    /// <param name="up">The way up.</param>
-    /// <param name="down">The way down.</param>
+    /// <param name="up">The up map.</param>
+    /// <param name="down">The down map.</param>
     /// <param name="activation">f.</param>
     public static GatedFeedForward Of(Projection gate, Projection up, Projection down, Activation activation) =>
         new(gate, up, down, activation);

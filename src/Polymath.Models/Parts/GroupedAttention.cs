@@ -4,20 +4,20 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
 
-/// <summary>What attention needs to know of a layer.</summary>
+/// <summary>The properties of a layer that attention needs.</summary>
 /// <param name="Layer">The layer.</param>
 /// <param name="Form">How scores become weights.</param>
 /// <param name="Window">The window, or 0 for none.</param>
 public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 0)
 {
-    /// <summary>Attention over a batch's rows, or over what a cache holds: [tokens, heads·D].</summary>
+    /// <summary>Attention over a batch's rows, or over a cache: [tokens, heads·D].</summary>
     /// <param name="batch">The rows.</param>
     /// <param name="query">[tokens, heads, D].</param>
     /// <param name="key">[tokens, keyValueHeads, D].</param>
     /// <param name="value">[tokens, keyValueHeads, D].</param>
-    /// <param name="cache">What was read before, or null.</param>
-    /// <param name="reach">What a token sees of its row; null for what stands before it.</param>
-    /// <param name="bias">What is added by distance, or null.</param>
+    /// <param name="cache">The cache of earlier tokens, or null.</param>
+    /// <param name="reach">The tokens of its row that a token sees; null for those before it.</param>
+    /// <param name="bias">A bias by distance, or null.</param>
     public Tensor Attend(
         Batch batch,
         Tensor query,
@@ -34,7 +34,7 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
             key = key.index_copy(0, batch.VirtualPlaces!, keys.repeat(batch.Rows, 1, 1));
             value = value.index_copy(0, batch.VirtualPlaces!, values.repeat(batch.Rows, 1, 1));
         }
-        // Parts of a fused map are strided views; the kernels take dense tensors.
+        // Parts of a fused map are strided views; the kernels need contiguous tensors.
         (query, key, value) = (query.contiguous(), key.contiguous(), value.contiguous());
         var mixed = cache is null
             ? RaggedAttention.Of(
@@ -65,7 +65,7 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
 /// <param name="HeadWidth">The width of a head.</param>
 public sealed record AttentionSizes(int Hidden, int Heads, int KeyValueHeads, int HeadWidth)
 {
-    /// <summary>The sizes that a configuration names.</summary>
+    /// <summary>The sizes from a configuration.</summary>
     /// <param name="read">The configuration.</param>
     /// <param name="keyValueHeads">The key and value heads where the key is missing; null for as many as heads.</param>
     /// <param name="headWidth">The width of a head where the key is missing; null for the heads' share of the hidden width.</param>
@@ -73,14 +73,14 @@ public sealed record AttentionSizes(int Hidden, int Heads, int KeyValueHeads, in
     {
         ArgumentNullException.ThrowIfNull(read);
         int hidden = read.Int("hidden_size"), heads = read.Int("num_attention_heads");
-        // A key that is null means the same as in the first files, where every head had its own keys.
+        // A null key has the meaning of the first files: every head has its own keys.
         int shared = read.Has("num_key_value_heads") ? heads : keyValueHeads ?? heads,
             width = read.Has("head_dim") ? hidden / heads : headWidth ?? hidden / heads;
         return new AttentionSizes(hidden, heads, read.Int("num_key_value_heads", shared), read.Int("head_dim", width)).Checked();
     }
 
-    /// <summary>These sizes, if they can be.</summary>
-    /// <exception cref="InputException">Heads cannot share, or their width is odd.</exception>
+    /// <summary>These sizes, if they are valid.</summary>
+    /// <exception cref="InputException">The heads cannot share key-value heads, or their width is odd.</exception>
     public AttentionSizes Checked() => Heads % KeyValueHeads == 0 && HeadWidth > 0 && HeadWidth % 2 == 0
         ? this
         : throw new InputException($"config.json: {Heads} heads cannot share {KeyValueHeads} key-value heads of width {HeadWidth}; the "
@@ -88,8 +88,7 @@ public sealed record AttentionSizes(int Hidden, int Heads, int KeyValueHeads, in
 }
 
 /// <summary>
-/// Self-attention with a map each for query, key and value, grouped queries and rotary positions: Llama's, and that of the families after
-/// it.
+/// Self-attention with separate maps for query, key and value, grouped queries and rotary positions, as in Llama and later families.
 /// </summary>
 public sealed class GroupedAttention
 {
@@ -98,9 +97,9 @@ public sealed class GroupedAttention
     private readonly Norm? queryNorm, keyNorm;
     private readonly AttentionSocket socket;
 
-    /// <summary>Takes the weights <c>q_proj</c>, <c>k_proj</c>, <c>v_proj</c> and <c>o_proj</c> under a prefix.</summary>
-    /// <param name="parts">What the model is built from.</param>
-    /// <param name="prefix">What stands before the names.</param>
+    /// <summary>Gets the weights <c>q_proj</c>, <c>k_proj</c>, <c>v_proj</c> and <c>o_proj</c> under a prefix.</summary>
+    /// <param name="parts">The model's parts.</param>
+    /// <param name="prefix">The prefix of the names.</param>
     /// <param name="sizes">The sizes.</param>
     /// <param name="place">The layer.</param>
     /// <param name="inputBias">Whether query, key and value have biases.</param>
@@ -154,13 +153,13 @@ public sealed class GroupedAttention
         keyNorm = parts.Norm(NormKind.Rms, prefix + "k_norm", sizes.HeadWidth, epsilon);
     }
 
-    /// <summary>The layer, and how its scores become weights.</summary>
+    /// <summary>The layer's properties.</summary>
     public AttentionPlace Place { get; set; }
 
-    /// <summary>Whether nothing stands in a socket.</summary>
+    /// <summary>Whether all sockets are empty.</summary>
     internal bool IsPlain => query.IsPlain && key.IsPlain && value.IsPlain && output.IsPlain && socket.IsPlain;
 
-    /// <summary>The four maps as they are.</summary>
+    /// <summary>The four maps.</summary>
     internal (BlockMap Query, BlockMap Key, BlockMap Value, BlockMap Output) Maps => (query.Map, key.Map, value.Map, output.Map);
 
     /// <summary>The norms over heads, or null.</summary>
@@ -169,8 +168,8 @@ public sealed class GroupedAttention
     /// <summary>Maps x [tokens, hidden] to [tokens, hidden].</summary>
     /// <param name="x">The input.</param>
     /// <param name="batch">The rows.</param>
-    /// <param name="turns">The rotary turns.</param>
-    /// <param name="cache">What was read before, or null.</param>
+    /// <param name="turns">The rotary angles.</param>
+    /// <param name="cache">The cache of earlier tokens, or null.</param>
     public Tensor Forward(Tensor x, Batch batch, RotaryAngles turns, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(turns);
@@ -191,7 +190,7 @@ public sealed class GroupedAttention
             KeysAndValues));
     }
 
-    // Of vectors that have no place.
+    // Keys and values of vectors without a position.
     private (Tensor Key, Tensor Value) KeysAndValues(Tensor vectors)
     {
         var k = key.Forward(vectors).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);

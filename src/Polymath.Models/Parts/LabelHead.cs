@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
 
-/// <summary>What a head over labels is for.</summary>
+/// <summary>The tasks of a head over labels.</summary>
 public enum LabelTask
 {
     /// <summary>One of several labels for a row.</summary>
@@ -22,7 +22,7 @@ public enum LabelTask
     Tag,
 }
 
-/// <summary>Which token of a row a head over rows reads.</summary>
+/// <summary>The token of a row that a head over rows reads.</summary>
 public enum LabelPlace
 {
     /// <summary>The first one (encoders).</summary>
@@ -34,7 +34,7 @@ public enum LabelPlace
 
 /// <summary>
 /// A head that scores labels, as transformers attaches one to any family: <c>…ForSequenceClassification</c> reads one token of a row,
-/// <c>…ForTokenClassification</c> every token. One label without a problem type is a regression; a reward model is that.
+/// <c>…ForTokenClassification</c> every token. One label without a problem type is a regression, such as a reward model.
 /// </summary>
 public sealed class LabelHead
 {
@@ -52,7 +52,7 @@ public sealed class LabelHead
         Modules = [.. steps.Select(step => step.Map.Name.Split('.')[0]).Concat(beneath is null ? [] : [beneath]).Distinct()];
     }
 
-    /// <summary>What it is for.</summary>
+    /// <summary>Its task.</summary>
     public LabelTask Task { get; }
 
     /// <summary>The number of labels.</summary>
@@ -62,19 +62,19 @@ public sealed class LabelHead
     public IReadOnlyList<string> Names { get; }
 
     /// <summary>
-    /// The modules that are learned with the labels, whatever else of the model is frozen: the head's own, and what stands beneath it where
+    /// The modules that are always trained with the labels, whatever else is frozen: the head's own, and a fresh module under the head when
     /// the files had none.
     /// </summary>
     public IReadOnlyList<string> Modules { get; }
 
-    /// <summary>The head that a configuration asks for, or null where it asks for a language model.</summary>
+    /// <summary>The head that a configuration asks for, or null for a language model.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
-    /// <param name="parts">What the model is built from.</param>
+    /// <param name="parts">The model's parts.</param>
     /// <param name="width">The width of hidden states.</param>
     /// <param name="place">Which token of a row is read.</param>
     /// <param name="names">The modules' names: those of a head over rows, the last of which maps to the labels, and that of a head over
     /// tokens.</param>
-    /// <param name="beneath">A module beneath the head that is as fresh as it; null for none.</param>
+    /// <param name="beneath">A module under the head that is fresh like the head; null for none.</param>
     public static LabelHead? Attach(
         ConfigReader configuration,
         ModelParts parts,
@@ -125,7 +125,7 @@ public sealed class LabelHead
             beneath);
     }
 
-    /// <summary>What a configuration's architecture scores labels for; null for a language model.</summary>
+    /// <summary>The task of a configuration's head over labels; null for a language model.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
     public static LabelTask? TaskOf(ConfigReader configuration)
     {
@@ -150,7 +150,7 @@ public sealed class LabelHead
 
     /// <summary>Turns a language model's configuration into that of the same model with a head, as transformers names it.</summary>
     /// <param name="configuration">The content of <c>config.json</c>; changed.</param>
-    /// <param name="task">What the head is for.</param>
+    /// <param name="task">The task of the head.</param>
     /// <param name="labels">The labels' names.</param>
     /// <exception cref="InputException">There is a head already, or the labels do not fit the task.</exception>
     public static void Configure(JsonObject configuration, LabelTask task, IReadOnlyList<string> labels)
@@ -202,8 +202,7 @@ public sealed class LabelHead
     }
 
     /// <summary>
-    /// The loss as a SUM over rows (classify, regress) or targets (tag), for labels as transformers takes them; a label of −100 does not
-    /// count.
+    /// The loss as a SUM over rows (classify, regress) or targets (tag), with labels in transformers' form; a label of −100 does not count.
     /// </summary>
     /// <param name="scores">[n, labels].</param>
     /// <param name="targets">[n] numbers of labels or values; [n, labels] for several at once and for regressions of several
@@ -219,7 +218,7 @@ public sealed class LabelHead
                 var wanted = targets.to(ScalarType.Float32).view(scores.shape);
                 return ((scores - wanted).square().sum(), scores.numel());
             case LabelTask.MultiLabel:
-                // −log σ of each label's score with the sign of its truth, in the form that does not overflow.
+                // −log σ of each label's score, with the sign of the true label, in a form that does not overflow.
                 var truth = targets.to(ScalarType.Float32);
                 return ((nn.functional.softplus(scores) - scores * truth).sum(), scores.numel());
             default:

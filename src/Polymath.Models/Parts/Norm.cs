@@ -9,7 +9,7 @@ public enum NormKind
     /// <summary>By the root mean square: y = w·x/rms(x) (Zhang &amp; Sennrich 2019).</summary>
     Rms,
 
-    /// <summary>By the root mean square, the weight counted from one: y = (1 + w)·x/rms(x) (Gemma).</summary>
+    /// <summary>By the root mean square, with the weight 1 + w: y = (1 + w)·x/rms(x) (Gemma).</summary>
     RmsFromOne,
 
     /// <summary>By mean and variance: y = w·(x − μ)/σ + b (Ba et al. 2016).</summary>
@@ -17,16 +17,16 @@ public enum NormKind
 }
 
 /// <summary>A normalisation of the last dimension.</summary>
-/// <param name="kind">How.</param>
+/// <param name="kind">The kind.</param>
 /// <param name="weight">w [width]; null for a layer norm that only normalises.</param>
 /// <param name="bias">b [width], or null.</param>
-/// <param name="epsilon">What is added to the variance.</param>
+/// <param name="epsilon">The number added to the variance.</param>
 public sealed class Norm(NormKind kind, Weight? weight, Weight? bias, double epsilon)
 {
     /// <summary>How it normalises.</summary>
     public NormKind Kind { get; } = kind;
 
-    /// <summary>What is added to the variance.</summary>
+    /// <summary>The number added to the variance.</summary>
     public double Epsilon { get; } = epsilon;
 
     /// <summary>w [width], or null.</summary>

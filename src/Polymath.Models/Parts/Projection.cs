@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
 
-/// <summary>What a projection is for, the same words in every family.</summary>
+/// <summary>The roles of projections, with the same names in every family.</summary>
 public enum Role
 {
     /// <summary>Attention's query.</summary>
@@ -21,26 +21,26 @@ public enum Role
     /// <summary>Attention's output.</summary>
     Output,
 
-    /// <summary>The gate of the feed-forward block.</summary>
+    /// <summary>The gate map of the feed-forward block.</summary>
     Gate,
 
-    /// <summary>The way up of the feed-forward block.</summary>
+    /// <summary>The up map of the feed-forward block.</summary>
     Up,
 
-    /// <summary>The gate and the way up in one map.</summary>
+    /// <summary>The gate and up maps in one.</summary>
     GateUp,
 
-    /// <summary>The way down of the feed-forward block.</summary>
+    /// <summary>The down map of the feed-forward block.</summary>
     Down,
 
-    /// <summary>The choice of experts.</summary>
+    /// <summary>The router of experts.</summary>
     Router,
 
-    /// <summary>A map of the output: a head's own layers.</summary>
+    /// <summary>A map of an output head's own layers.</summary>
     Head,
 }
 
-/// <summary>Where an expert's weight stands in the stack of all experts' weights, as transformers holds it in memory.</summary>
+/// <summary>The place of an expert's weight in the stack of all experts' weights, as transformers stores it in memory.</summary>
 /// <param name="Name">The name of the stack.</param>
 /// <param name="Expert">The expert.</param>
 /// <param name="Part">Which part of the expert's rows.</param>
@@ -49,11 +49,11 @@ public sealed record StackPlace(string Name, int Expert, int Part, int Parts);
 
 /// <summary>A linear map y = W·x + b with a socket for a <see cref="Delta"/>.</summary>
 /// <param name="name">The module's name in files, without <c>.weight</c>.</param>
-/// <param name="role">What it is for.</param>
-/// <param name="layer">The block it stands in.</param>
-/// <param name="weight">W [out, in], or [in, out] where files hold it so.</param>
+/// <param name="role">Its role.</param>
+/// <param name="layer">The block that contains it.</param>
+/// <param name="weight">W [out, in], or [in, out] when files hold it so.</param>
 /// <param name="bias">b [out], or none.</param>
-/// <param name="transposed">Whether the weight is held as [in, out].</param>
+/// <param name="transposed">Whether the weight is stored as [in, out].</param>
 /// <param name="stack">The place in a stack of experts, or null.</param>
 public sealed class Projection(
     string name,
@@ -67,10 +67,10 @@ public sealed class Projection(
     /// <summary>The module's name in files.</summary>
     public string Name { get; } = name;
 
-    /// <summary>What the projection is for.</summary>
+    /// <summary>The projection's role.</summary>
     public Role Role { get; } = role;
 
-    /// <summary>The block it stands in, from 0.</summary>
+    /// <summary>The block that contains it, from 0.</summary>
     public int Layer { get; } = layer;
 
     /// <summary>W [out, in], or [in, out] where <see cref="Transposed"/>.</summary>
@@ -79,7 +79,7 @@ public sealed class Projection(
     /// <summary>b [out], or null.</summary>
     public Weight? Bias { get; } = bias;
 
-    /// <summary>Whether the weight is held as [in, out] (GPT-2).</summary>
+    /// <summary>Whether the weight is stored as [in, out] (GPT-2).</summary>
     public bool Transposed { get; } = transposed;
 
     /// <summary>The place in a stack of experts, or null.</summary>
@@ -91,20 +91,20 @@ public sealed class Projection(
     /// <summary>The width it maps to.</summary>
     public long OutputWidth => Weight.Shape[Transposed ? 1 : 0];
 
-    /// <summary>The deltas in the socket, each around those before it.</summary>
+    /// <summary>The deltas in the socket; each wraps those before it.</summary>
     public IReadOnlyList<Delta> Deltas => deltas;
 
     private readonly List<Delta> deltas = [];
 
-    /// <summary>Puts a delta into the socket, around those that are there.</summary>
+    /// <summary>Attaches a delta to the socket; it wraps the existing ones.</summary>
     /// <param name="delta">The delta.</param>
     public void Plug(Delta delta) => deltas.Add(delta);
 
-    /// <summary>Takes a delta out of the socket.</summary>
+    /// <summary>Detaches a delta from the socket.</summary>
     /// <param name="delta">The delta.</param>
     public void Unplug(Delta delta) => deltas.Remove(delta);
 
-    /// <summary>Whether the map is y = W·x + b and nothing else, W held as [out, in].</summary>
+    /// <summary>Whether the map is exactly y = W·x + b, with W stored as [out, in].</summary>
     internal bool IsPlain => deltas.Count == 0 && (!Transposed || Weight.Quantized is not null);
 
     /// <summary>W and b.</summary>
@@ -114,15 +114,15 @@ public sealed class Projection(
     /// <param name="x">The input.</param>
     public Tensor Forward(Tensor x) => Forward(x, deltas.Count, null);
 
-    // x holds the batch's tokens, or some of them, whose places then are given.
+    // x holds all tokens of the batch, or some of them with their places.
     private Tensor Forward(Tensor x, int through, Tensor? tokens)
     {
         if (through == 0) return Plain(x, withBias: true);
         var delta = deltas[through - 1];
         if (Among(delta.Places?.Tokens, tokens) is not { } places)
             return delta.Forward(this, x, inner => Forward(inner, through - 1, tokens));
-        // All rows go through what lies inside together; the delta sees its own rows, and only one that changes their input makes them go
-        // through again.
+        // All rows go through the inner map together. The delta gets only its own rows; only a delta that changes their input computes the
+        // inner map again for them.
         var all = Forward(x, through - 1, tokens);
         if (places.numel() == 0) return all;
         var own = x.index_select(0, places);
@@ -169,12 +169,12 @@ public sealed class Projection(
         return HalfProduct.Linear(x, together);
     }
 
-    /// <summary>W as [out, in] in 32 bits, however it is held.</summary>
+    /// <summary>W as [out, in] in 32 bits, in whatever form it is stored.</summary>
     public Tensor Matrix() => Weight.Quantized?.Wide() ?? (Transposed ? Weight.Value.t() : Weight.Value).to(ScalarType.Float32);
 
     /// <summary>Sets W [out, in] and b [out].</summary>
     /// <param name="weight">W.</param>
-    /// <param name="bias">b; left as it is where the projection has none.</param>
+    /// <param name="bias">b; ignored when the projection has none.</param>
     public void Assign(Tensor weight, Tensor? bias)
     {
         ArgumentNullException.ThrowIfNull(weight);

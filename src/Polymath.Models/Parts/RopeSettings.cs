@@ -7,31 +7,31 @@ public sealed record RopeSettings(double Theta = 10000)
     /// <summary>default, linear, dynamic, llama3, yarn or longrope.</summary>
     public string Type { get; init; } = "default";
 
-    /// <summary>How far the context is stretched.</summary>
+    /// <summary>The factor by which the context is stretched.</summary>
     public double Factor { get; init; } = 1;
 
     /// <summary>The context before the stretch.</summary>
     public double OriginalContext { get; init; } = 8192;
 
-    /// <summary>The share of a head that turns.</summary>
+    /// <summary>The share of a head that is rotated.</summary>
     public double Partial { get; init; } = 1;
 
     /// <summary>llama3: wavelengths above original/this are stretched in full.</summary>
     public double LowFrequencyFactor { get; init; } = 1;
 
-    /// <summary>llama3: wavelengths below original/this are left alone.</summary>
+    /// <summary>llama3: wavelengths below original/this are not changed.</summary>
     public double HighFrequencyFactor { get; init; } = 4;
 
-    /// <summary>yarn: more turns over the original context than this are left alone.</summary>
+    /// <summary>yarn: pairs with more rotations than this over the original context are not changed.</summary>
     public double BetaFast { get; init; } = 32;
 
-    /// <summary>yarn: fewer turns than this are stretched in full.</summary>
+    /// <summary>yarn: pairs with fewer rotations than this are stretched in full.</summary>
     public double BetaSlow { get; init; } = 1;
 
     /// <summary>yarn: whether the bounds of the ramp are whole numbers.</summary>
     public bool Truncate { get; init; } = true;
 
-    /// <summary>yarn and longrope: what cosines and sines are multiplied by; null for the formula's own.</summary>
+    /// <summary>yarn and longrope: the factor of cosines and sines; null for the formula's value.</summary>
     public double? AttentionFactor { get; init; }
 
     /// <summary>yarn: the two parts of the attention factor (DeepSeek).</summary>
@@ -44,7 +44,7 @@ public sealed record RopeSettings(double Theta = 10000)
     public IReadOnlyList<double> LongFactors { get; init; } = [];
 
     /// <summary>The frequencies of R/2 pairs for a row of a length, and the factor of cosines and sines.</summary>
-    /// <param name="width">R, the elements that turn.</param>
+    /// <param name="width">R, the number of rotated elements.</param>
     /// <param name="length">The longest row's tokens: dynamic and longrope depend on it.</param>
     public (double[] Frequencies, double Attention) For(int width, int length)
     {
@@ -72,22 +72,22 @@ public sealed record RopeSettings(double Theta = 10000)
     }
 
     /// <summary>Refuses settings that do not fit a width.</summary>
-    /// <param name="width">R, the elements that turn.</param>
-    /// <exception cref="Polymath.Recipes.InputException">longrope has not one divisor for each of the R/2 pairs.</exception>
+    /// <param name="width">R, the number of rotated elements.</param>
+    /// <exception cref="Polymath.Recipes.InputException">longrope does not have one divisor for each of the R/2 pairs.</exception>
     internal void Check(int width)
     {
         if (Type != "longrope") return;
         foreach (var (name, factors) in new[] { ("short_factor", ShortFactors), ("long_factor", LongFactors) })
         {
             if (factors.Count != width / 2)
-                throw ConfigReader.Fault(name, $"has {factors.Count} numbers; {width} elements of a head turn, which takes {width / 2}");
+                throw ConfigReader.Fault(name, $"has {factors.Count} numbers; {width} rotated elements of a head need {width / 2}");
         }
     }
 
     /// <summary>Whether the frequencies depend on the length of the row.</summary>
     public bool DependsOnLength => Type is "dynamic" or "longrope";
 
-    // Llama 3.1's rule: long waves are slowed by the factor, short ones kept, those between blended.
+    // Llama 3.1's rule: long waves are slowed by the factor, short ones are kept, and those between are interpolated.
     private double Llama3(double frequency)
     {
         var wave = 2 * Math.PI / frequency;
@@ -97,7 +97,7 @@ public sealed record RopeSettings(double Theta = 10000)
         return (1 - share) * frequency / Factor + share * frequency;
     }
 
-    // YaRN (Peng et al. 2023, section 3.2): a ramp over the pairs between those that turn often and those that turn seldom.
+    // YaRN (Peng et al. 2023, section 3.2): a ramp over the pairs between those that rotate often and those that rotate seldom.
     private double[] Yarn(int width)
     {
         double Pair(double turns) => width * Math.Log(OriginalContext / (turns * 2 * Math.PI)) / (2 * Math.Log(Theta));

@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
 
-/// <summary>The turns of a batch's tokens.</summary>
+/// <summary>The rotary angles of a batch's tokens.</summary>
 /// <param name="Cosine">[tokens, R/2].</param>
 /// <param name="Sine">[tokens, R/2].</param>
-/// <param name="Interleaved">Whether neighbours pair, not halves.</param>
+/// <param name="Interleaved">Whether neighbouring elements are paired instead of the two halves.</param>
 public sealed record RotaryAngles(Tensor Cosine, Tensor Sine, bool Interleaved)
 {
-    /// <summary>Turns the heads of x [tokens, heads, D].</summary>
+    /// <summary>Rotates the heads of x [tokens, heads, D].</summary>
     /// <param name="x">The heads.</param>
     public Tensor Apply(Tensor x) => Rotation.Of(x, Cosine, Sine, Interleaved);
 }
@@ -25,7 +25,7 @@ public sealed class Rotary : IDisposable
     /// <summary>Tables for heads of a width.</summary>
     /// <param name="settings">The frequencies.</param>
     /// <param name="headWidth">The width of a head, even.</param>
-    /// <param name="interleaved">Whether neighbours pair, not halves.</param>
+    /// <param name="interleaved">Whether neighbouring elements are paired instead of the two halves.</param>
     public Rotary(RopeSettings settings, int headWidth, bool interleaved = false)
     {
         ArgumentNullException.ThrowIfNull(settings);
@@ -37,15 +37,15 @@ public sealed class Rotary : IDisposable
     /// <summary>The frequencies.</summary>
     public RopeSettings Settings => settings;
 
-    /// <summary>R: how many of a head's elements turn.</summary>
+    /// <summary>R: how many of a head's elements are rotated.</summary>
     public int Width { get; }
 
-    /// <summary>The length of a row beyond which the turns depend on it; null where they never do.</summary>
+    /// <summary>The length of a row beyond which the angles depend on it; null when they never do.</summary>
     public int? StretchesBeyond => settings.DependsOnLength ? (int)settings.OriginalContext : null;
 
-    /// <summary>The turns of tokens at positions.</summary>
+    /// <summary>The angles of tokens at positions.</summary>
     /// <param name="positions">The positions.</param>
-    /// <param name="device">Where they are wanted.</param>
+    /// <param name="device">The device of the result.</param>
     public RotaryAngles At(int[] positions, Device device)
     {
         ArgumentNullException.ThrowIfNull(positions);
@@ -56,11 +56,11 @@ public sealed class Rotary : IDisposable
 
     private void Extend(int count, Device device)
     {
-        // What depends on the longest row is made for each length beyond the original context; the rest once.
+        // Tables that depend on the longest row are computed for each length beyond the original context, the others once.
         var beyond = settings.Type == "dynamic" ? count : 1;
         var kind = !settings.DependsOnLength || count <= settings.OriginalContext ? 0 : beyond;
         if (cosines is not null && kind == madeFor && cosines.size(0) >= count && cosines.device.type == device.type) return;
-        // Grown by doubling, so that generating token by token does not make a table each time.
+        // The size is doubled, so that generation does not compute a table for each token.
         var rows = 256;
         while (rows < count) rows *= 2;
         if (settings.Type == "dynamic" && kind > 0) rows = count;

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
 
-/// <summary>The table of token vectors, and the output head, which is the same table where the model ties them.</summary>
+/// <summary>The table of token vectors, and the output head, which is the same table when they are tied.</summary>
 /// <param name="embedding">The token vectors [vocabulary, width].</param>
-/// <param name="head">The output weights [vocabulary, width]; the same object as <paramref name="embedding"/> where they are tied.</param>
-/// <param name="headName">The head's module in files, also where it is tied.</param>
+/// <param name="head">The output weights [vocabulary, width]; the same object as <paramref name="embedding"/> when they are tied.</param>
+/// <param name="headName">The head's module in files, even when it is tied.</param>
 public sealed class TokenTable(Weight embedding, Weight head, string headName = "lm_head")
 {
     /// <summary>The token vectors [vocabulary, width].</summary>
@@ -14,10 +14,10 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     /// <summary>The output weights [vocabulary, width].</summary>
     public Weight Head { get; private set; } = head;
 
-    /// <summary>What is added to the logits [vocabulary], or null (BERT).</summary>
+    /// <summary>The bias of the logits [vocabulary], or null (BERT).</summary>
     public Weight? HeadBias { get; init; }
 
-    /// <summary>What logits are bent towards: cap·tanh(x/cap); 0 for none (Gemma 2).</summary>
+    /// <summary>The soft cap of logits: cap·tanh(x/cap); 0 for none (Gemma 2).</summary>
     public double SoftCap { get; init; }
 
     /// <summary>The head as a linear map with a socket; its bias is <see cref="HeadBias"/>, added after.</summary>
@@ -31,7 +31,7 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     /// <summary>Whether the head is the table of the token vectors.</summary>
     public bool IsTied => ReferenceEquals(Embedding, Head);
 
-    /// <summary>Lets the head read another weight from here on.</summary>
+    /// <summary>Sets another weight of the head.</summary>
     /// <param name="weight">The weight [vocabulary, width].</param>
     internal void UseAsHead(Weight weight)
     {
@@ -39,30 +39,30 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
         HeadMap.Weight = weight;
     }
 
-    /// <summary>What the vectors of tokens are multiplied with; virtual tokens' are taken as they are (Gemma 2).</summary>
+    /// <summary>The factor of the vectors of tokens (Gemma 2); vectors of virtual tokens are not scaled.</summary>
     public double Scale { get; init; } = 1;
 
     /// <summary>The module of the vectors in files.</summary>
     public string Name => Embedding.Name[..Embedding.Name.LastIndexOf('.')];
 
-    /// <summary>What changes the vectors, in the order it was plugged in.</summary>
+    /// <summary>The deltas of the vectors, in the order they were attached.</summary>
     public IReadOnlyList<TokenDelta> Deltas => deltas;
 
     private readonly List<TokenDelta> deltas = [];
 
-    /// <summary>Puts a delta of the vectors into the socket.</summary>
+    /// <summary>Attaches a delta of the vectors.</summary>
     /// <param name="delta">The delta.</param>
     public void Plug(TokenDelta delta) => deltas.Add(delta);
 
-    /// <summary>Takes one out of the socket.</summary>
+    /// <summary>Detaches a delta of the vectors.</summary>
     /// <param name="delta">The delta.</param>
     public void Unplug(TokenDelta delta) => deltas.Remove(delta);
 
-    /// <summary>The prompt of virtual tokens, whose numbers follow the vocabulary; or null.</summary>
+    /// <summary>The prompt of virtual tokens, whose ids follow the vocabulary; or null.</summary>
     public SoftPrompt? Prompt { get; set; }
 
     /// <summary>The vectors of tokens [n] as [n, width].</summary>
-    /// <param name="ids">The tokens, 64-bit; virtual ones stand above the vocabulary.</param>
+    /// <param name="ids">The tokens, 64-bit; virtual tokens have ids above the vocabulary.</param>
     public Tensor Embed(Tensor ids)
     {
         ArgumentNullException.ThrowIfNull(ids);

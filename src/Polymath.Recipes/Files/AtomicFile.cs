@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Polymath.Recipes;
 
-/// <summary>Files and folders that appear whole or not at all: written under a temporary name, forced to disk, renamed.</summary>
+/// <summary>Writes files and folders whole or not at all: under a temporary name, flushed to disk, then renamed.</summary>
 public static partial class AtomicFile
 {
     /// <summary>Writes a file. An existing one is replaced only when the new one is whole.</summary>
@@ -52,7 +52,8 @@ public static partial class AtomicFile
     public static void WriteText(string path, string text) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
 
     /// <summary>
-    /// Makes a folder whole or not at all: it is filled under a temporary name beside and then renamed. A folder of the name is replaced.
+    /// Makes a folder whole or not at all: it is filled under a temporary name next to it and then renamed. An existing folder of the name
+    /// is replaced.
     /// </summary>
     /// <param name="folder">The folder.</param>
     /// <param name="fill">Fills the temporary folder it is given.</param>
@@ -101,7 +102,7 @@ public static partial class AtomicFile
         foreach (var file in Directory.GetFiles(folder, "*.tmp")) Forget(file);
         foreach (var left in Directory.GetDirectories(folder, ".*.tmp*"))
         {
-            // Killed between two renames: what was there before goes back to its place.
+            // The process was killed between two renames: the old content goes back to its place.
             var name = Path.GetFileName(left);
             var place = Path.Combine(folder, name[1..Math.Max(1, name.LastIndexOf(".tmp", StringComparison.Ordinal) - 33)]);
             if (name.EndsWith(".old", StringComparison.Ordinal) && place != folder && !Directory.Exists(place)) Directory.Move(left, place);
@@ -119,7 +120,7 @@ public static partial class AtomicFile
             $"{path} cannot be written: {e.Message} Free some space or give a folder you may write to; what was there before is untouched.",
             e);
 
-    // A rename is on the disk only when its folder is. Windows has no such call and needs none.
+    // A rename is on the disk only when its folder is flushed. Windows has no such call and needs none.
     private static void SyncFolder(string folder)
     {
         if (OperatingSystem.IsWindows()) return;

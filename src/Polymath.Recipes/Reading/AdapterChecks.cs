@@ -1,7 +1,7 @@
 namespace Polymath.Recipes;
 
 /// <summary>
-/// Checks the adapters of a stage: where each comes from, whose rows it takes, and whether they can come together as asked.
+/// Checks the adapters of a stage: where each comes from, which rows it applies to, and whether they can be used together as asked.
 /// </summary>
 internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMethod method, string path)
 {
@@ -18,7 +18,7 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
             Name(name, seen, $"{path}.adapters.{name}");
         }
         Whole();
-        // What holds of all of them cannot be told where one could not be read.
+        // What holds for all of them cannot be checked when one could not be read.
         if (complete)
             Trained(adapters);
     }
@@ -32,11 +32,11 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
         if (adapters.Values.All(adapter => adapter.Frozen) && method.Together is Together.Stack or Together.Route && adapters.Count > 0)
             checks.Fault(
                 $"{path}.adapters",
-                "all of them are frozen, so that nothing is trained",
+                "all of them are frozen, so nothing is trained",
                 "leave 'frozen' out of one, or write together: mix, where the gates are trained");
         if (method.Together == Together.Mix && adapters.Count == 1)
             checks.Fault(
-                $"{path}.together", "a mixture weighs two adapters or more, and there is one", "name another, or leave 'together' out");
+                $"{path}.together", "a mixture needs two adapters or more, and there is one", "name another, or leave 'together' out");
     }
 
     private void Whole()
@@ -55,18 +55,18 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
         if (Routed && stage.Objective is AlignSpec)
             checks.Fault(
                 $"{path}.together",
-                "an align stage samples its own rows, which come from no data of an adapter",
+                "an align stage samples its own rows, which belong to no adapter's data",
                 "write stack, or make it a prefer stage");
     }
 
-    // A name is a folder's, beside the files that tell how the adapters come together, and a prefix in checkpoints.
+    // A name becomes a folder, next to the files that describe the adapters, and a prefix in checkpoints.
     private void Name(string name, HashSet<string> seen, string at)
     {
         if (!Names.IsFileName(name))
             checks.Fault(at, $"'{name}' cannot name a folder", Names.Hint);
         else if (name.EndsWith(".json", StringComparison.OrdinalIgnoreCase)
             || name.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
-            checks.Fault(at, $"'{name}' is a file's name, and the adapter's folder lies beside such files", "leave the ending out");
+            checks.Fault(at, $"'{name}' is a file's name, and the adapter's folder lies next to such files", "leave the ending out");
         else if (method.Together == Together.Mix && name.Equals("mixture", StringComparison.OrdinalIgnoreCase))
             checks.Fault(at, "'mixture' is the name of the gates", "choose another name");
         else if (!seen.Add(name))
@@ -85,7 +85,7 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
                 sources == 0 ? "nothing says where it comes from" : "it comes from more than one place",
                 "write one of delta: {form: lora}, folder: FOLDER and stage: NAME");
         if (adapter.Delta is { Merge: true } or { Base: not null })
-            checks.Fault($"{at}.delta", "'merge' and 'base' are said once, for all adapters", $"write them beside 'adapters' at {path}");
+            checks.Fault($"{at}.delta", "'merge' and 'base' are given once, for all adapters", $"write them next to 'adapters' at {path}");
         if (adapter.Stage is { } earlier && checks.StageNamed(earlier) is { } spec)
             Earlier(name, earlier, spec, at);
         Training(adapter, at);
@@ -104,27 +104,27 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
             if (adapter.Delta is not null)
                 checks.Fault(
                     $"{at}.delta",
-                    "a fresh adapter changes nothing yet, so that there is nothing to combine",
+                    "a fresh adapter changes nothing yet, so there is nothing to combine",
                     "name a folder or a stage, or write together: stack");
             if (adapter.OptimizerState)
                 checks.Fault($"{at}.optimizerState", "the combined adapter's weights are new and have no state yet", "leave it out");
             if (adapter.Optimizer is not null)
-                checks.Fault($"{at}.optimizer", "the combined adapter is one, and moves as the stage's optimizer says", "leave it out");
+                checks.Fault($"{at}.optimizer", "the stage's optimizer trains the one combined adapter", "leave it out");
             if (adapter.Frozen)
-                checks.Fault($"{at}.frozen", "the adapters are read only, and what is made of them is trained", "leave it out");
+                checks.Fault($"{at}.frozen", "the adapters are only read, and the combined adapter is trained", "leave it out");
             return;
         }
         if (adapter is { OptimizerState: true, Delta: not null })
             checks.Fault($"{at}.optimizerState", "a fresh adapter has no state yet", "leave it out");
         if (adapter is { OptimizerState: true, Frozen: true })
-            checks.Fault($"{at}.optimizerState", "a frozen adapter does not move", "leave it or 'frozen' out");
+            checks.Fault($"{at}.optimizerState", "a frozen adapter is not trained", "leave it or 'frozen' out");
         if (adapter.Optimizer is { LoraPlusRatio: not 1 } && adapter.Delta?.TrainsB() == false)
             checks.Fault(
                 $"{at}.optimizer.loraPlusRatio",
-                "LoRA+ sets the rate of low-rank deltas' B apart, and this adapter trains none",
+                "LoRA+ sets the rate of the B of low-rank deltas, and this adapter trains none",
                 "leave it out");
         if (adapter is { Optimizer: not null, Frozen: true })
-            checks.Fault($"{at}.optimizer", "a frozen adapter does not move", "leave it or 'frozen' out");
+            checks.Fault($"{at}.optimizer", "a frozen adapter is not trained", "leave it or 'frozen' out");
     }
 
     private void Rows(AdapterSpec adapter, string at)
@@ -139,7 +139,7 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
         if (adapter.Data is not { Count: > 0 })
             checks.Fault(
                 at,
-                "it has no data, so that no row is sent to it",
+                "it has no data, so no row is sent to it",
                 $"write data: [{string.Join(", ", stage.Data ?? [])}], or some of them");
         foreach (var data in (adapter.Data ?? []).Where(data => stage.Data?.Contains(data) == false))
             checks.Fault(
@@ -156,7 +156,7 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
         else if (!StaysApart(spec))
             checks.Fault(
                 $"{at}.stage",
-                $"the stage '{name}' keeps no adapter apart",
+                $"the stage '{name}' saves no adapter apart from the model",
                 "give it a method of the kind lora, delta or adapters with merge: false");
         else if (spec.Method?.Plain() is AdaptersMethod { Together: not Together.Combine, Adapters: { Count: > 1 } several }
             && !several.ContainsKey(adapter))
@@ -168,7 +168,7 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
             between => between.Objective is not null && !StaysApart(between)) is { } changed)
             checks.Fault(
                 $"{at}.stage",
-                $"the stage '{changed.Name}', which comes between, changes the model that the adapter of '{name}' was made for",
+                $"the stage '{changed.Name}', which comes between, changes the model that the adapter of '{name}' was trained on",
                 $"move '{changed.Name}' before '{name}', or give it a method with merge: false");
     }
 

@@ -2,25 +2,25 @@ using System.Collections;
 
 namespace Polymath.Recipes;
 
-/// <summary>A text that stands for something, kept until all names are known.</summary>
+/// <summary>A text that refers to something. It is kept until all names are known.</summary>
 internal sealed record Mention(Meaning Meaning, string Text, string Path, Place Place);
 
 /// <summary>
-/// Builds settings records from nodes, by reflection. What cannot be read is reported and left at its default, so that one reading finds
-/// every fault; the records are whole only when there is none.
+/// Builds settings records from nodes, by reflection. A setting that cannot be read is reported and left at its default, so that one
+/// reading finds every fault. The records are complete only when there is no fault.
 /// </summary>
 internal sealed class Binder(FaultList faults)
 {
     private readonly Dictionary<object, string> paths = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<string, Place> places = [];
 
-    /// <summary>The texts that stand for something.</summary>
+    /// <summary>The texts that refer to something.</summary>
     public List<Mention> Mentions { get; } = [];
 
-    /// <summary>The path of a record that was built.</summary>
+    /// <summary>The path of a record.</summary>
     public string PathOf(object record) => paths[record];
 
-    /// <summary>Where a setting was written; for one that was not, where its holder was.</summary>
+    /// <summary>The place of a setting; the place of its holder when the setting was not written.</summary>
     public Place PlaceOf(string path)
     {
         while (path.Length > 0 && !places.ContainsKey(path))
@@ -121,7 +121,7 @@ internal sealed class Binder(FaultList faults)
     }
 
     /// <summary>
-    /// The case that a mapping asks for; the nearest one, with a fault, when it asks for an unknown one; null when there is no telling.
+    /// The case that a mapping asks for; the nearest one, with a fault, when it asks for an unknown one; null when it cannot be determined.
     /// </summary>
     private CaseAttribute? Choose(MappingNode mapping, Type type, string path)
     {
@@ -143,7 +143,7 @@ internal sealed class Binder(FaultList faults)
             faults.Add(
                 Join(path, found.Key),
                 found.Value.Place,
-                $"{found.Value.Describe()} is no known {found.Key}",
+                $"{found.Value.Describe()} is not a known {found.Key}",
                 Nearest.Hint(written, values, "choices"));
             return cases.FirstOrDefault(one => one.Key == found.Key && one.Value == Nearest.To(written, values));
         }
@@ -221,7 +221,7 @@ internal sealed class Binder(FaultList faults)
     }
 
     /// <summary>
-    /// Reports keys that do not belong; marks the settings they were probably meant for, so that those are not called missing too.
+    /// Reports unknown keys. It marks the settings they were probably meant for, so that these are not reported as missing too.
     /// </summary>
     private void RefuseUnknownKeys(
         MappingNode mapping,

@@ -2,7 +2,7 @@ namespace Polymath.Recipes;
 
 /// <summary>What every check needs: the recipe, where its settings were written, and a place for faults.</summary>
 /// <remarks>
-/// The recipe may be damaged: what could not be read is null or missing. A check keeps silent about what it cannot rely on.
+/// The recipe may be damaged: what could not be read is null or missing. A check reports nothing about settings it cannot rely on.
 /// </remarks>
 internal sealed class Checks(Recipe recipe, Binder binder, FaultList faults)
 {

@@ -7,7 +7,7 @@ public static class DescribedData
 
     /// <summary>The file and the entry of an address.</summary>
     /// <param name="address">The address.</param>
-    /// <returns>Both; null and an empty name where the address is none.</returns>
+    /// <returns>Both; null and an empty name when the text is not such an address.</returns>
     public static (string? File, string Name) Split(string address)
     {
         ArgumentNullException.ThrowIfNull(address);

@@ -4,7 +4,7 @@ using System.Xml.Linq;
 
 namespace Polymath.Recipes;
 
-/// <summary>What the settings records' comments say, from the documentation file that the compiler writes beside the assembly.</summary>
+/// <summary>The comments of the settings records, from the documentation file that the compiler writes next to the assembly.</summary>
 internal sealed partial class Documentation
 {
     private readonly Dictionary<string, XElement> members;
@@ -26,10 +26,10 @@ internal sealed partial class Documentation
         }
     }
 
-    /// <summary>What is said about a type; null when nothing is.</summary>
+    /// <summary>The description of a type; null when there is none.</summary>
     public string? Of(Type type) => Text(members.GetValueOrDefault($"T:{type.FullName}")?.Element("summary"));
 
-    /// <summary>What is said about a setting of a record; null when nothing is.</summary>
+    /// <summary>The description of a setting of a record; null when there is none.</summary>
     public string? Of(Type record, Setting setting)
     {
         var constructor = $"M:{record.FullName}.#ctor(";
@@ -38,7 +38,7 @@ internal sealed partial class Documentation
         return Text(member?.Elements("param").FirstOrDefault(element => (string?)element.Attribute("name") == setting.Parameter.Name));
     }
 
-    /// <summary>What is said about the choices of an enumeration, one after the other; null when nothing is.</summary>
+    /// <summary>The descriptions of an enumeration's choices, one after the other; null when there are none.</summary>
     public string? OfChoices(Type type)
     {
         var said = Enum.GetNames(type)

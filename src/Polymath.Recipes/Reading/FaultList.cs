@@ -1,6 +1,6 @@
 namespace Polymath.Recipes;
 
-/// <summary>Collects faults; remembers which settings have one, so that a check that builds on them can keep silent.</summary>
+/// <summary>Collects faults. It remembers which settings have a fault, so that a check that depends on them can skip its report.</summary>
 internal sealed class FaultList
 {
     private readonly List<Fault> faults = [];

@@ -1,6 +1,6 @@
 namespace Polymath.Recipes;
 
-/// <summary>Checks the data sources, and that every field that is named anywhere is one its source has.</summary>
+/// <summary>Checks the data sources, and checks that every named field exists in its source.</summary>
 internal sealed class FieldChecks(Checks checks)
 {
     private readonly IReadOnlyDictionary<string, DataSpec> data = checks.Recipe.Data ?? new Dictionary<string, DataSpec>();
@@ -42,7 +42,7 @@ internal sealed class FieldChecks(Checks checks)
         Filters(files.Where, name, path);
     }
 
-    // Beside a shape, fields say where the shape's own columns lie; speakers and what is ignored are things of shapes.
+    // With a shape, 'fields' says which columns hold the shape's own fields. 'roles' and 'ignore' have a meaning only with a shape.
     private void Shape(FilesSpec files, string path)
     {
         if (!IsShaped(files))
@@ -60,7 +60,7 @@ internal sealed class FieldChecks(Checks checks)
         foreach (var (speaker, role) in files.Roles ?? new Dictionary<string, string>())
         {
             if (!ShapeFields.Roles.Contains(role))
-                checks.Fault($"{path}.roles.{speaker}", $"'{role}' is no role", Nearest.Hint(role, [.. ShapeFields.Roles], "roles"));
+                checks.Fault($"{path}.roles.{speaker}", $"'{role}' is not a role", Nearest.Hint(role, [.. ShapeFields.Roles], "roles"));
         }
     }
 
@@ -70,7 +70,7 @@ internal sealed class FieldChecks(Checks checks)
     private void Part(string? part, string path)
     {
         if (part is not null && RowPart.Parse(part) is null && checks.Sound($"{path}.part"))
-            checks.Fault($"{path}.part", $"'{part}' is no part", $"write {RowPart.Form}");
+            checks.Fault($"{path}.part", $"'{part}' is not a part", $"write {RowPart.Form}");
     }
 
     private void View(ViewSpec view, string name)
@@ -123,14 +123,14 @@ internal sealed class FieldChecks(Checks checks)
         if (sha512 is null && packages.Count > 0)
         {
             checks.Fault(at,
-                "'sha512' is missing: a package is only used when its content is the one expected",
+                "'sha512' is missing: a package is used only when its content is as expected",
                 "add sha512: BASE64, as the registry states it (integrity)");
         }
         else if (sha512 is not null && !IsSha512(sha512))
             checks.Fault(
                 at, "this is not the base64 of 64 bytes", "copy the whole SHA-512, 88 characters, with or without 'sha512-' in front");
         else if (packages.Count > 1)
-            checks.Fault($"{path}.files", $"one sha512 cannot stand for {string.Join(" and ", packages)}", "make a source of each package");
+            checks.Fault($"{path}.files", $"one sha512 cannot verify {string.Join(" and ", packages)}", "write a source for each package");
     }
 
     private static bool IsSha512(string text)
@@ -187,7 +187,7 @@ internal sealed class FieldChecks(Checks checks)
         }
     }
 
-    /// <summary>A pattern reward reads a field of the rows that prompt.</summary>
+    /// <summary>A pattern reward reads a field of the prompt rows.</summary>
     private void RewardFields(StageSpec? stage, string? name)
     {
         if (name is null || checks.Recipe.Rewards?.GetValueOrDefault(name) is not PatternRewardSpec { By: { } field })
@@ -217,7 +217,7 @@ internal sealed class FieldChecks(Checks checks)
         checks.Fault(path, $"{names} {(lacking.Count == 1 ? "has" : "have")} no field '{field}'", Nearest.Hint(field, known, "fields"));
     }
 
-    /// <summary>The fields of a source's rows; null when there is no telling.</summary>
+    /// <summary>The fields of a source's rows; null when they are unknown.</summary>
     private List<string>? FieldsOf(string name, HashSet<string> seen)
     {
         if (!seen.Add(name) || !checks.Sound($"data.{name}.fields"))

@@ -6,21 +6,21 @@ namespace Polymath.Recipes;
 /// <summary>The hubs that models and data are fetched from.</summary>
 public enum HubName
 {
-    /// <summary>huggingface.co, or what stands in its place.</summary>
+    /// <summary>huggingface.co, or its replacement.</summary>
     HuggingFace,
 
-    /// <summary>modelscope.cn, or what stands in its place.</summary>
+    /// <summary>modelscope.cn, or its replacement.</summary>
     ModelScope,
 }
 
 /// <summary>
-/// A repository on a hub: <c>hf:ORG/NAME[@REVISION]</c>, <c>modelscope:ORG/NAME[@REVISION]</c>; for data with <c>/path/glob</c> behind it.
+/// A repository on a hub: <c>hf:ORG/NAME[@REVISION]</c>, <c>modelscope:ORG/NAME[@REVISION]</c>; for data, <c>/path/glob</c> may follow.
 /// </summary>
 /// <param name="Hub">The hub.</param>
-/// <param name="IsData">Whether the repository holds data; else a model, a tokenizer or an adapter.</param>
+/// <param name="IsData">Whether the repository holds data; if not, it holds a model, a tokenizer or an adapter.</param>
 /// <param name="Repository"><c>ORG/NAME</c>, or the bare name of one of the oldest repositories.</param>
 /// <param name="Revision">A branch, a tag or a commit; the main branch when null.</param>
-/// <param name="Path">The path or glob of the files meant; null for those that are needed.</param>
+/// <param name="Path">The path or glob of the files; null for the files that are needed.</param>
 public sealed partial record HubAddress(
     HubName Hub,
     bool IsData,
@@ -30,10 +30,10 @@ public sealed partial record HubAddress(
 {
     private const string HuggingFace = "hf:", ModelScope = "modelscope:", Data = "datasets/";
 
-    /// <summary>What addresses begin with.</summary>
+    /// <summary>The prefixes of addresses.</summary>
     public static IReadOnlyList<string> Prefixes { get; } = [HuggingFace, ModelScope];
 
-    /// <summary>The address without a path, in its one canonical form.</summary>
+    /// <summary>The address without a path, in canonical form.</summary>
     public string Source => $"{(Hub == HubName.HuggingFace ? HuggingFace : ModelScope)}{(IsData ? Data : "")}{Repository}"
         + $"{(Revision is null ? "" : "@" + Revision.Replace("/", "%2F", StringComparison.Ordinal))}";
 
@@ -53,7 +53,7 @@ public sealed partial record HubAddress(
         ? address
         : throw new InputException($"{problem}. Write {DataForm}.");
 
-    /// <summary>Reads the address of either: of data where it says <c>datasets/</c>.</summary>
+    /// <summary>Reads an address of either kind: of data when it contains <c>datasets/</c>.</summary>
     /// <exception cref="InputException">It is not one.</exception>
     public static HubAddress ParseAny(string text)
     {
@@ -70,7 +70,7 @@ public sealed partial record HubAddress(
 
     /// <summary>Reads an address.</summary>
     /// <param name="text">The address.</param>
-    /// <param name="data">Whether data is meant; a path may stand behind it then.</param>
+    /// <param name="data">Whether the address must be of data, which may have a path.</param>
     /// <param name="address">The address, when it is well formed.</param>
     /// <param name="problem">What is wrong with it, when it is not.</param>
     public static bool TryParse(
@@ -85,17 +85,17 @@ public sealed partial record HubAddress(
         revision = revision?.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
         problem = match switch
         {
-            // A bare name with a path behind it would be taken for ORG/NAME by everybody else.
+            // Other tools would read a bare name with a path as ORG/NAME.
             _ when !IsAddress(text) || !match.Success
                 || (path is not null && revision is null && !name.Contains('/', StringComparison.Ordinal)) =>
                 $"'{text}' is not the address of a repository",
             _ when name.Contains("..", StringComparison.Ordinal) || name.Contains("--", StringComparison.Ordinal)
                 || name.Split('/').Any(part => part.Length > 96 || part[^1] is '.' or '-') =>
                 $"'{name}' cannot name a repository",
-            _ when hub == HubName.ModelScope && !name.Contains('/', StringComparison.Ordinal) => $"'{text}' names no organisation",
+            _ when hub == HubName.ModelScope && !name.Contains('/', StringComparison.Ordinal) => $"'{text}' has no organisation",
             _ when revision is not null && !Name().IsMatch(revision) => $"'{revision}' cannot be a revision",
-            _ when saysData && !data => $"'{text}' is data, where a model is meant",
-            _ when path is not null && !data => $"'{text}' names files, where a whole model is meant",
+            _ when saysData && !data => $"'{text}' is data, but a model is expected",
+            _ when path is not null && !data => $"'{text}' names files, but a whole model is expected",
             _ when path is not null && !IsInside(path) => $"'{path}' is not a path inside the repository",
             _ => null,
         };

@@ -14,12 +14,12 @@ public static class LocalFiles
     public static IReadOnlyList<string> Find(string baseFolder, string pattern) =>
         [.. Search(baseFolder, pattern).Order(StringComparer.Ordinal)];
 
-    /// <summary>Whether a path or glob stands for at least one file.</summary>
+    /// <summary>Whether a path or glob matches at least one file.</summary>
     /// <param name="baseFolder">The folder that <paramref name="pattern"/> is relative to.</param>
     /// <param name="pattern">The path or glob, with slashes.</param>
     public static bool Any(string baseFolder, string pattern) => Search(baseFolder, pattern).Any();
 
-    /// <summary>Whether a path, with slashes, fits a pattern.</summary>
+    /// <summary>Whether a path, with slashes, matches a pattern.</summary>
     /// <param name="pattern">The path or glob.</param>
     /// <param name="path">The path.</param>
     public static bool Fits(string pattern, string path) =>

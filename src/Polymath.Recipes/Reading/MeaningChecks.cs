@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 namespace Polymath.Recipes;
 
 /// <summary>
-/// Checks texts that stand for something: names that must be declared, patterns that must compile, files and folders that must exist.
+/// Checks texts that refer to something: names that must be declared, patterns that must compile, files and folders that must exist.
 /// </summary>
 internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultList faults)
 {
@@ -49,12 +49,12 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
         catch (Exception exception) when (exception is ArgumentException or InsufficientExecutionStackException)
         {
             return (
-                $"this is no regular expression: {exception.Message.TrimEnd('.')}",
+                $"this is not a regular expression: {exception.Message.TrimEnd('.')}",
                 "correct the pattern; single quotes keep its backslashes as they are");
         }
     }
 
-    // A model's own templates are only known when it is opened.
+    // A model's own templates are known only when the model is opened.
     private (string? Problem, string? Hint) Template(string text)
     {
         if (text.EndsWith(".jinja", StringComparison.Ordinal))
@@ -79,7 +79,7 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
         {
             var near = Nearest.To(scheme, [PackageAddress.Prefix, .. HubAddress.Prefixes]) is { } known ? $"did you mean '{known}'? " : "";
             return (
-                $"'{scheme}' is no known kind of address",
+                $"'{scheme}' is not a known kind of address",
                 $"{near}write a local path, npm:PACKAGE@VERSION/PATH, or hf:datasets/ORG/NAME");
         }
         const string hint = "write npm:PACKAGE@VERSION/PATH with the exact version, such as npm:name@1.2.3/folder/*.json";
@@ -91,7 +91,7 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
         var file = DescribedData.Split(text).File ?? text;
         if (Reachable(() => LocalFiles.Any(baseFolder, file) || SavedDatasetFiles.AreIn(Path.Combine(baseFolder, file))))
             return default;
-        var problem = LocalFiles.IsGlob(text) ? $"no file fits '{text}'" : $"there is no file '{text}'";
+        var problem = LocalFiles.IsGlob(text) ? $"no file matches '{text}'" : $"there is no file '{text}'";
         return (problem, Beside(text, Directory.EnumerateFiles));
     }
 

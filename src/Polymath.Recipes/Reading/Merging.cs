@@ -1,11 +1,12 @@
 namespace Polymath.Recipes;
 
 /// <summary>
-/// Lays the small block over a recipe: mappings merge, single values and lists replace; a mapping over named items merges into those.
+/// Merges the small block into a recipe: mappings are merged, single values and lists are replaced. A mapping on a list of named items is
+/// merged into these items.
 /// </summary>
 internal sealed class Merging(FaultList faults)
 {
-    /// <summary>The recipe with the block laid over it.</summary>
+    /// <summary>The recipe with the block merged into it.</summary>
     public Node Merge(Node below, Node above, string path) => (below, above) switch
     {
         // A model or tokenizer that is made takes the place of one that lies in a folder.

@@ -5,13 +5,13 @@ namespace Polymath.Recipes;
 /// <summary>What names may look like.</summary>
 internal static partial class Names
 {
-    /// <summary>What to type instead of a name that cannot be a folder's.</summary>
-    public const string Hint = "use letters, digits, '-', '_' and '.', with a letter or digit in front, and none of the names that Windows "
-        + "keeps to itself (CON, NUL, COM1)";
+    /// <summary>What to type instead of a name that cannot be a folder's name.</summary>
+    public const string Hint = "use letters, digits, '-', '_' and '.', with a letter or digit in front, and not a name that Windows "
+        + "reserves (CON, NUL, COM1)";
 
     /// <summary>
-    /// Whether a name can be a folder's: letters, digits, '-', '_' and '.', with a letter or digit in front and no '.' at the end, and no
-    /// device of Windows.
+    /// Whether a name can be a folder's name: letters, digits, '-', '_' and '.', with a letter or digit in front, no '.' at the end, and
+    /// not a device name of Windows.
     /// </summary>
     public static bool IsFileName(string name) => name.Length <= 100 && Form().IsMatch(name) && !Device().IsMatch(name);
 

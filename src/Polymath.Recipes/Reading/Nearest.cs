@@ -5,7 +5,7 @@ public static class Nearest
 {
     private const int LongestName = 100;
 
-    /// <summary>The known name closest to what was written, when it is close enough to be meant; else null.</summary>
+    /// <summary>The known name closest to the written one, when it is close enough; else null.</summary>
     public static string? To(string written, IEnumerable<string> known)
     {
         if (written.Length is 0 or > LongestName)
@@ -18,10 +18,10 @@ public static class Nearest
         return best.Name is not null && best.Distance <= allowed && best.Distance < written.Length ? best.Name : null;
     }
 
-    /// <summary>A hint: the name that was probably meant, or else all there are.</summary>
+    /// <summary>A hint: the name that was probably meant, or else all names.</summary>
     /// <param name="written">What was written.</param>
     /// <param name="known">The known names.</param>
-    /// <param name="what">What the names are, in the plural, such as <c>keys</c>.</param>
+    /// <param name="what">The kind of names, in the plural, such as <c>keys</c>.</param>
     public static string Hint(string written, IReadOnlyCollection<string> known, string what)
     {
         if (To(written, known) is { } near)
@@ -29,11 +29,13 @@ public static class Nearest
         return known.Count == 0 ? $"there are no {what} here" : $"the {what} here are {Listed(known)}";
     }
 
-    /// <summary>Names in a row, at most twenty of them.</summary>
+    /// <summary>A list of names, at most twenty of them.</summary>
     public static string Listed(IReadOnlyCollection<string> names) =>
         string.Join(", ", names.Take(20)) + (names.Count > 20 ? $" and {names.Count - 20} more" : "");
 
-    /// <summary>The insertions, deletions, replacements and swaps of neighbours between two words (optimal string alignment).</summary>
+    /// <summary>
+    /// The number of insertions, deletions, replacements and swaps of neighbours between two words (optimal string alignment).
+    /// </summary>
     private static int Distance(string left, string right)
     {
         var rows = new int[left.Length + 1, right.Length + 1];

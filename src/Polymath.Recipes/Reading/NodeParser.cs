@@ -4,7 +4,8 @@ using YamlDotNet.Core.Events;
 namespace Polymath.Recipes;
 
 /// <summary>
-/// Turns YAML (or JSON, which is YAML) into nodes that know their places. One document; every key once; no anchors, aliases or tags.
+/// Turns YAML (or JSON, which is YAML) into nodes with their places. It accepts one document, each key once, and no anchors, aliases or
+/// tags.
 /// </summary>
 internal sealed class NodeParser(string source, FaultList faults)
 {
@@ -32,7 +33,7 @@ internal sealed class NodeParser(string source, FaultList faults)
             // The parser's own answer to some unclosed brackets.
             var place = open.Count > 0 ? open.Peek() : new Place(source, 1, 1);
             faults.Add(
-                "", place, "what begins here never ends as it should", "close the brackets and quotes, and put a comma between items");
+                "", place, "a bracket or quote opened here is not closed", "close the brackets and quotes, and put a comma between items");
         }
         return null;
     }

@@ -6,7 +6,7 @@ namespace Polymath.Recipes;
 /// <param name="Column">The column, from 1; 0 for an override.</param>
 internal sealed record Place(string Source, int Line, int Column);
 
-/// <summary>A piece of a recipe before it is given a meaning.</summary>
+/// <summary>A piece of a recipe before its settings are read.</summary>
 internal abstract class Node(Place place)
 {
     /// <summary>Where the piece begins.</summary>
@@ -25,7 +25,7 @@ internal sealed class ScalarNode(Place place, string value, bool plain) : Node(p
     /// <summary>Whether it was written without quotes, so that it may be a number, true, false or null.</summary>
     public bool Plain { get; } = plain;
 
-    /// <summary>Whether the value says that there is none.</summary>
+    /// <summary>Whether the value is null.</summary>
     public bool IsNull => Plain && Value is ("" or "null" or "~" or "Null" or "NULL");
 
     /// <inheritdoc/>
@@ -50,7 +50,7 @@ internal sealed class ListNode(Place place, IReadOnlyList<Node> items) : Node(pl
 /// <summary>One key of a mapping, with its value.</summary>
 internal sealed record Entry(string Key, Place Place, Node Value);
 
-/// <summary>A mapping of keys, each there once, in the order of writing.</summary>
+/// <summary>A mapping of distinct keys, in the order of the file.</summary>
 internal sealed class MappingNode(Place place, IReadOnlyList<Entry> entries) : Node(place)
 {
     /// <summary>The entries.</summary>
@@ -65,7 +65,7 @@ internal sealed class MappingNode(Place place, IReadOnlyList<Entry> entries) : N
     /// <summary>The same mapping without a key.</summary>
     public MappingNode Without(string key) => new(Place, [.. Entries.Where(entry => entry.Key != key)]);
 
-    /// <summary>The same mapping with a key set, in its old place or at the end.</summary>
+    /// <summary>The same mapping with a key set: in its old place, or at the end.</summary>
     public MappingNode With(Entry added) => Find(added.Key) is null
         ? new(Place, [.. Entries, added])
         : new(Place, [.. Entries.Select(entry => entry.Key == added.Key ? added : entry)]);

@@ -7,7 +7,7 @@ namespace Polymath.Recipes;
 /// </summary>
 internal sealed class Overrides(FaultList faults)
 {
-    /// <summary>The recipe with one setting replaced; mappings on the way are made where there are none.</summary>
+    /// <summary>The recipe with one setting replaced. Missing mappings on its path are added.</summary>
     public Node Apply(Node root, string text)
     {
         var source = $"override '{text}'";
@@ -54,8 +54,8 @@ internal sealed class Overrides(FaultList faults)
                 return node;
             default:
                 faults.Add(path, value.Place,
-                    $"{node.Describe()} stands where something is to be set inside",
-                    "set the whole: put '=' and a mapping {KEY: VALUE} in its place");
+                    $"{node.Describe()} is a single value and has no settings inside",
+                    "replace it whole: write '=' and a mapping {KEY: VALUE}");
                 return node;
         }
     }

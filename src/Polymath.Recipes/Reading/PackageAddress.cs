@@ -9,13 +9,13 @@ namespace Polymath.Recipes;
 /// <param name="Path">The path or glob inside the package.</param>
 public sealed partial record PackageAddress(string Name, string Version, string Path)
 {
-    /// <summary>What every package address begins with.</summary>
+    /// <summary>The prefix of every package address.</summary>
     public const string Prefix = "npm:";
 
-    /// <summary>The name of the package's archive, as the registry's client writes it.</summary>
+    /// <summary>The file name that the registry's client gives the package's archive.</summary>
     public string ArchiveName => $"{Name.TrimStart('@').Replace('/', '-')}-{Version}.tgz";
 
-    /// <summary>A folder name that no other package has.</summary>
+    /// <summary>A folder name that is unique to the package.</summary>
     public string FolderName => $"{Name.Replace('/', '+')}-{Version}";
 
     /// <summary>Reads an address.</summary>

@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Recipes;
 
-/// <summary>Checks what no single setting can tell: how the parts of a recipe fit together.</summary>
+/// <summary>Checks how the parts of a recipe fit together.</summary>
 internal sealed class RecipeChecks(Checks checks)
 {
     private static readonly string[] EntryGroups = ["from", "to"];
@@ -99,7 +99,7 @@ internal sealed class RecipeChecks(Checks checks)
                 continue;
             var groups = new Regex(pattern, RegexOptions.CultureInvariant).GetGroupNames();
             foreach (var missing in EntryGroups.Except(groups))
-                checks.Fault(entry, $"the pattern has no group named '{missing}'", $"mark what is found with (?<{missing}>...)");
+                checks.Fault(entry, $"the pattern has no group named '{missing}'", $"enclose the part to find in (?<{missing}>...)");
         }
     }
 
@@ -127,7 +127,7 @@ internal sealed class RecipeChecks(Checks checks)
             if (classes.Table is { } table)
                 OfKind<CharacterClassesSpec>(table, $"{path}.table", "characterClasses");
             if (classes.Positions?.FirstOrDefault(position => position < 1, 1) is { } low and < 1)
-                checks.Fault($"{path}.positions", $"{low} is no place in a line", "count places from 1");
+                checks.Fault($"{path}.positions", $"{low} is not a place in a line", "count places from 1");
         }
     }
 
@@ -135,7 +135,7 @@ internal sealed class RecipeChecks(Checks checks)
     {
         foreach (var (name, ability) in checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>())
         {
-            // The report's rows hold the abilities beside the stage they were measured after.
+            // A row of the report holds the abilities and, under 'after', the stage they were measured after.
             if (name == "after")
                 checks.Fault("abilities.after", "'after' is the report's name for the stage", "choose another name");
             var (stageName, kinds) = ability switch
@@ -157,7 +157,7 @@ internal sealed class RecipeChecks(Checks checks)
         }
     }
 
-    // A head over labels stands where the head over words stood: nothing that comes after foretells words again.
+    // A head over labels replaces the head over words: no later stage can predict words.
     private void Heads()
     {
         if (!checks.Sound("stages", "rounds")

@@ -2,16 +2,16 @@ using System.Text;
 
 namespace Polymath.Recipes;
 
-/// <summary>Reads recipes, strictly: what is not known is refused, and every fault is reported in one go.</summary>
+/// <summary>Reads recipes strictly: unknown settings are refused, and all faults are reported together.</summary>
 public static class RecipeReader
 {
     private const long LargestFile = 1024 * 1024;
     private const string Small = "small";
 
-    /// <summary>Reads a recipe from a YAML or JSON file; its folder is the one that paths are relative to.</summary>
+    /// <summary>Reads a recipe from a YAML or JSON file; paths are relative to the file's folder.</summary>
     /// <param name="file">The file.</param>
-    /// <param name="small">Whether the recipe's <c>small</c> block is laid over it.</param>
-    /// <param name="overrides">Settings to replace, such as <c>stages.finetune.optimizer.rate=3e-4</c>; they go over the small
+    /// <param name="small">Whether the recipe's <c>small</c> block is merged into it.</param>
+    /// <param name="overrides">Settings to replace, such as <c>stages.finetune.optimizer.rate=3e-4</c>; they are applied after the small
     /// block.</param>
     /// <returns>The recipe, or its faults; a file that cannot be read is a fault too.</returns>
     public static RecipeReading Read(string file, bool small = false, IReadOnlyList<string>? overrides = null)
@@ -51,8 +51,8 @@ public static class RecipeReader
     /// <param name="text">The text.</param>
     /// <param name="fileName">The name that faults give.</param>
     /// <param name="baseFolder">The folder that paths in the recipe are relative to.</param>
-    /// <param name="small">Whether the recipe's <c>small</c> block is laid over it.</param>
-    /// <param name="overrides">Settings to replace, such as <c>model.layers=2</c>; they go over the small block.</param>
+    /// <param name="small">Whether the recipe's <c>small</c> block is merged into it.</param>
+    /// <param name="overrides">Settings to replace, such as <c>model.layers=2</c>; they are applied after the small block.</param>
     /// <returns>The recipe, or its faults.</returns>
     public static RecipeReading Parse(
         string text,
@@ -102,7 +102,7 @@ public static class RecipeReader
         {
             faults.Add(Small, block.Place,
                 $"{block.Describe()} stands where a mapping of keys is expected",
-                "write the settings of the recipe that differ when it is run small");
+                "write the settings that differ when the recipe is run small");
         }
         return plain;
     }
@@ -125,7 +125,7 @@ public static class RecipeReader
         return recipe;
     }
 
-    /// <summary>Reports what goes wrong only once the small block is laid over the recipe.</summary>
+    /// <summary>Reports faults that appear only when the small block is merged into the recipe.</summary>
     private static void CheckSmall(MappingNode plain, Node? block, string baseFolder, FaultList faults)
     {
         if (block is null)

@@ -1,6 +1,6 @@
 namespace Polymath.Recipes;
 
-/// <summary>What came of reading a recipe: the recipe, or all that is wrong with it.</summary>
+/// <summary>The result of reading a recipe: the recipe, or all its faults.</summary>
 /// <param name="Recipe">The recipe; null when there are faults.</param>
 /// <param name="Faults">Every fault, in the order of the file.</param>
 /// <param name="File">The file's name, as it was given.</param>

@@ -6,7 +6,7 @@ namespace Polymath.Recipes;
 public static class RecipeSchema
 {
     /// <summary>
-    /// The schema. Descriptions come from <c>Polymath.Recipes.xml</c> beside the assembly; without that file there are none.
+    /// The schema. Descriptions come from <c>Polymath.Recipes.xml</c> next to the assembly; without that file there are no descriptions.
     /// </summary>
     public static string Write()
     {
@@ -18,7 +18,7 @@ public static class RecipeSchema
         root["properties"]!.AsObject()["small"] = new JsonObject
         {
             ["description"] =
-                "Settings that differ when the recipe is run small: mappings merge, values and lists replace; stages go by their names.",
+                "Settings that differ when the recipe is run small: mappings merge, values and lists replace; stages are found by name.",
             ["type"] = "object",
             ["propertyNames"] = new JsonObject { ["enum"] = known },
         };

@@ -5,7 +5,7 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Recipes;
 
-/// <summary>Writes a recipe as canonical YAML: settings in the order of their records, those that equal their defaults left out.</summary>
+/// <summary>Writes a recipe as canonical YAML: settings in the order of their records, without those that equal their defaults.</summary>
 internal static partial class RecipeWriter
 {
     /// <summary>The YAML of a recipe.</summary>
@@ -30,7 +30,7 @@ internal static partial class RecipeWriter
         return entries;
     }
 
-    /// <summary>The entries of a family's case, the key that selects it in front.</summary>
+    /// <summary>The entries of a family's case. The key that selects the case comes first.</summary>
     private static List<(string Key, object Value)> Tagged(object record, Type family)
     {
         var chosen = Shape.CasesOf(family).First(one => one.Type == record.GetType());
@@ -92,7 +92,7 @@ internal static partial class RecipeWriter
         _ => "{}",
     };
 
-    /// <summary>A text as it stands where that is safe, else in double quotes.</summary>
+    /// <summary>A text without quotes where that is safe, else in double quotes.</summary>
     private static string Quoted(string text)
     {
         if (Safe().IsMatch(text) && text is not ("null" or "Null" or "NULL" or "true" or "false"))

@@ -13,7 +13,7 @@ public readonly partial record struct RowPart(int Number, int Count)
 
     /// <summary>Reads a part.</summary>
     /// <param name="text">How it is written.</param>
-    /// <returns>The part; null where the text is none.</returns>
+    /// <returns>The part; null when the text is not a part.</returns>
     public static RowPart? Parse(string text)
     {
         var match = Shape().Match(text);

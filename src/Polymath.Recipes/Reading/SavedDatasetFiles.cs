@@ -1,6 +1,6 @@
 namespace Polymath.Recipes;
 
-/// <summary>The files by which a folder of Hugging Face's <c>datasets</c> is known.</summary>
+/// <summary>The files that identify a folder of Hugging Face's <c>datasets</c>.</summary>
 public static class SavedDatasetFiles
 {
     /// <summary>Names the Arrow files of one split.</summary>
@@ -9,7 +9,7 @@ public static class SavedDatasetFiles
     /// <summary>Names the splits.</summary>
     public const string Splits = "dataset_dict.json";
 
-    /// <summary>Whether a folder is one.</summary>
+    /// <summary>Whether a folder is such a folder.</summary>
     /// <param name="folder">The folder.</param>
     public static bool AreIn(string folder) => File.Exists(Path.Combine(folder, State)) || File.Exists(Path.Combine(folder, Splits));
 }

@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 namespace Polymath.Recipes;
 
 /// <summary>
-/// Turns a single value into text, a number, true or false, or a choice. Strict: what is written must be what is asked for.
+/// Turns a single value into text, a number, true or false, or a choice. It is strict: the value must have the expected type.
 /// </summary>
 internal static partial class ScalarReader
 {
@@ -21,7 +21,7 @@ internal static partial class ScalarReader
         var (value, problem, hint) = type switch
         {
             { IsEnum: true } => Choice(node.Value, type),
-            _ when !node.Plain => (null, $"{node.Describe()} is text in quotes where {Wanted(type)} is expected", "take the quotes away"),
+            _ when !node.Plain => (null, $"{node.Describe()} is text in quotes where {Wanted(type)} is expected", "remove the quotes"),
             _ when type == typeof(bool) => Truth(node.Value),
             _ when type == typeof(int) => Whole(node.Value),
             _ => Number(node.Value),
@@ -52,7 +52,7 @@ internal static partial class ScalarReader
         var index = Array.FindIndex(names, name => Shape.Camel(name) == text);
         return index >= 0
             ? (Enum.Parse(type, names[index]), null, null)
-            : (null, $"'{text}' is none of the choices", Nearest.Hint(text, Shape.ChoicesOf(type), "choices"));
+            : (null, $"'{text}' is not one of the choices", Nearest.Hint(text, Shape.ChoicesOf(type), "choices"));
     }
 
     private static (object? Value, string? Problem, string? Hint) Truth(string text) => text switch

@@ -10,7 +10,7 @@ internal sealed class SchemaWriter(Documentation documentation)
     /// <summary>The definitions that the schemas written so far refer to.</summary>
     public JsonObject Definitions() => new(definitions.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value)));
 
-    /// <summary>The schema of a record's mapping; with a case, its keys and the one that selects it stand in the same mapping.</summary>
+    /// <summary>The schema of a record's mapping. With a case, the mapping also has the case's keys and the key that selects it.</summary>
     public JsonObject Record(Type type, CaseAttribute? selected = null, CaseAttribute? flatCase = null)
     {
         var (properties, required) = (new JsonObject(), new JsonArray());

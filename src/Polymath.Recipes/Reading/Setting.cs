@@ -19,16 +19,14 @@ internal sealed record Setting(string Key, ParameterInfo Parameter, Type Type, b
     /// <summary>The limits of a number.</summary>
     public BoundsAttribute? Bounds { get; } = Parameter.GetCustomAttribute<BoundsAttribute>();
 
-    /// <summary>What a text stands for.</summary>
+    /// <summary>What a text refers to.</summary>
     public Meaning? Meaning { get; } = Parameter.GetCustomAttribute<MeansAttribute>()?.Meaning;
 
-    /// <summary>Whether the setting's own keys stand in the holder's mapping.</summary>
+    /// <summary>Whether the setting's own keys are written in the holder's mapping.</summary>
     public bool Flat { get; } = Parameter.IsDefined(typeof(FlattenAttribute));
 }
 
-/// <summary>
-/// Reads the shape of the settings records: the one place that knows how records, lists, dictionaries and families are told apart.
-/// </summary>
+/// <summary>Reads the shape of the settings records. Only this class distinguishes records, lists, dictionaries and families.</summary>
 internal static class Shape
 {
     /// <summary>The settings of a record, in order.</summary>
@@ -49,17 +47,17 @@ internal static class Shape
     /// <summary>The cases of a closed family; none for other types.</summary>
     public static IReadOnlyList<CaseAttribute> CasesOf(Type type) => [.. type.GetCustomAttributes<CaseAttribute>(inherit: false)];
 
-    /// <summary>The key that a single value sets, where a record may be written so.</summary>
+    /// <summary>The key that a single value sets, when a record may be written as a single value.</summary>
     public static string? ShorthandOf(Type record) =>
         record.GetCustomAttribute<ShorthandAttribute>() is { } found ? Camel(found.Parameter) : null;
 
-    /// <summary>The type of a list's items; null for what is no list.</summary>
+    /// <summary>The type of a list's items; null when the type is not a list.</summary>
     public static Type? ItemOf(Type type) => Argument(type, typeof(IReadOnlyList<>), 0);
 
-    /// <summary>The type of a dictionary's values; null for what is no dictionary.</summary>
+    /// <summary>The type of a dictionary's values; null when the type is not a dictionary.</summary>
     public static Type? ValueOf(Type type) => Argument(type, typeof(IReadOnlyDictionary<,>), 1);
 
-    /// <summary>Whether a value of the type is a single one: text, a number, true or false, or a choice.</summary>
+    /// <summary>Whether the type is a single value: text, a number, true or false, or a choice.</summary>
     public static bool IsScalar(Type type) =>
         type == typeof(string) || type == typeof(bool) || type == typeof(int) || type == typeof(double) || type.IsEnum;
 

@@ -59,7 +59,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (stage.Optimizer is { LoraPlusRatio: not 1 } && !TrainsB(trained?.Plain()) && checks.Sound(At("optimizer.loraPlusRatio"), at))
             checks.Fault(
                 At("optimizer.loraPlusRatio"),
-                "LoRA+ sets the rate of low-rank deltas' B apart, and this stage trains none",
+                "LoRA+ sets the rate of the B of low-rank deltas, and this stage trains none",
                 "leave it out, or take method: {kind: delta, form: lora}");
         switch (stage.Objective, stage.Method)
         {
@@ -77,7 +77,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         }
     }
 
-    // What an earlier stage or a folder brings is seen when it is there.
+    // An adapter of an earlier stage or a folder is checked when it is loaded.
     private static bool TrainsB(MethodSpec? method) => method switch
     {
         DeltaSpec delta => delta.TrainsB(),
@@ -86,7 +86,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         _ => false,
     };
 
-    // A head over labels is one, and every adapter would bring its own.
+    // A model has one head over labels, but every adapter would have its own.
     private void Head()
     {
         if (stage.Method is AdaptersMethod { Adapters: { Count: > 1 } several } && checks.Sound(At("method.adapters")))
@@ -100,10 +100,10 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     {
         if (!checks.Sound(place))
             return;
-        // A head over labels trains whatever is frozen beside it.
+        // A head over labels is trained, whatever else is frozen.
         if (!stage.TrainsHead && freeze is { Train: null, FirstLayers: null, LastLayers: null, Layers: null })
             checks.Fault(
-                place, "freeze names nothing that trains", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
+                place, "freeze names no weights to train", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
         if (freeze.Train is [])
             checks.Fault($"{place}.train", "the list is empty", "write train: [TEXT]");
         if (freeze.Layers is [])
@@ -115,8 +115,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (stage.Objective is TaskSpec { Text: not null } && checks.Sound(At("text")))
             checks.Fault(
                 At("text"),
-                "a prompt says in its template what is read",
-                "leave 'text' out, or the method prompt to train a head over labels");
+                "the template of a prompt says what is read",
+                "leave out 'text', or leave out the method prompt to train a head over labels");
         if (prompt.Template is { } template)
         {
             var masks = TemplateFields.In(template).Count(field => field == TemplateFields.Mask);
@@ -129,7 +129,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             else if (!template.TrimEnd().EndsWith("{mask}", StringComparison.Ordinal))
             {
                 checks.Fault(At("method.template"),
-                    "text stands behind {mask}: "
+                    "text follows {mask}: "
                         + $"\"{template[(template.IndexOf("{mask}", StringComparison.Ordinal) + "{mask}".Length)..].Trim()}\"",
                     "end with {mask}: the model reads forward, and what comes after the answer is never read");
             }
@@ -163,7 +163,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (batch.Overlong == OverlongPolicy.Split && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.overlong")))
             checks.Fault(
                 At("batch.overlong"),
-                $"a row of a {stage.Objective.Kind} stage is one thing and cannot be split",
+                $"a row of a {stage.Objective.Kind} stage cannot be split",
                 "write cut, drop or refuse");
         if (checks.Recipe.Model is INewModel model && batch.MaxLength > model.ContextLength
             && checks.Sound(At("batch.maxLength"), "model.contextLength"))
@@ -174,7 +174,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         }
     }
 
-    // What a stage trains has one head: over words, or over labels.
+    // The model of a stage has one head: over words, or over labels.
     private void Measured()
     {
         if (stage.Objective is null || !checks.Sound(At("evaluate.abilities"), At("method.kind")))
@@ -208,7 +208,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         else if (stage.Evaluate is { Every: 0 or null })
         {
             checks.Fault(At("evaluate.every"),
-                $"nothing is measured on the way, so no checkpoint can be the best by '{best}'",
+                $"nothing is measured during the stage, so no checkpoint can be the best by '{best}'",
                 "write every: WHOLE-NUMBER, 1 or more");
         }
     }

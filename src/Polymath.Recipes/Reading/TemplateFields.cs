@@ -15,7 +15,7 @@ public static partial class TemplateFields
     [GeneratedRegex(@"\{\{|\}\}|\{(?<name>[^{}\s](?:[^{}\r\n]*[^{}\s])?)\}", RegexOptions.CultureInvariant)]
     private static partial Regex Form();
 
-    /// <summary>The places of a text: the group <c>name</c> is a field's name, a match without it a doubled brace.</summary>
+    /// <summary>The places of fields in a text. The group <c>name</c> is a field's name; a match without it is a doubled brace.</summary>
     /// <param name="text">The text.</param>
     public static MatchCollection Places(string text) => Form().Matches(text);
 }

@@ -21,7 +21,7 @@ public sealed record BlockType(
     /// <summary>16-bit floats.</summary>
     public static BlockType F16 { get; } = new("f16", 1, 1, 1, 2);
 
-    /// <summary>The upper halves of 32-bit floats.</summary>
+    /// <summary>The upper halves of 32-bit floats (bfloat16).</summary>
     public static BlockType BF16 { get; } = new("bf16", 30, 32, 1, 2);
 
     /// <summary>Eight bits and a scale for 32 elements.</summary>
@@ -33,7 +33,7 @@ public sealed record BlockType(
     /// <summary>Four bits for 256 elements, with a scale and a minimum of six bits for each 32 of them.</summary>
     public static BlockType Q4K { get; } = new("q4_k", 12, 14, 256, 144);
 
-    /// <summary>All that can be written.</summary>
+    /// <summary>All types that can be written.</summary>
     public static IReadOnlyList<BlockType> All { get; } = [F32, F16, BF16, Q8Zero, Q4Zero, Q4K];
 
     /// <summary>Writes one block.</summary>
@@ -64,7 +64,7 @@ public sealed record BlockType(
         }
     }
 
-    // To the nearest, ties to even, as libtorch does; numbers that are none stay none.
+    // Rounds to the nearest, ties to even, like libtorch; NaN stays NaN.
     private static ushort Brain(float x)
     {
         var bits = BitConverter.SingleToUInt32Bits(x);
@@ -82,7 +82,8 @@ public sealed record BlockType(
         for (var i = 0; i < x.Length; i++) to[2 + i] = (byte)(sbyte)MathF.Round(x[i] * inverse, MidpointRounding.AwayFromZero);
     }
 
-    // ggml's quantize_row_q4_0_ref: d = (the number of greatest size)/−8, q = ⌊x/d + 8.5⌋, at most 15; the halves of a block share bytes.
+    // ggml's quantize_row_q4_0_ref: d = (the value with the largest absolute value)/−8, q = ⌊x/d + 8.5⌋, at most 15; the two halves of a
+    // block share bytes.
     private static void WriteQ4Zero(ReadOnlySpan<float> x, Span<byte> to)
     {
         float most = 0, greatest = 0;

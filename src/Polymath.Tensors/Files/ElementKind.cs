@@ -5,7 +5,7 @@ namespace Polymath.Tensors.Files;
 /// <summary>The types of elements that weight files hold, by the names that safetensors gives them.</summary>
 static class ElementKind
 {
-    // Types of eight bits have no arithmetic; bfloat16 holds every one of their numbers exactly, so they are read as that.
+    // Types of eight bits have no arithmetic; bfloat16 represents all of their values exactly, so they are read as bfloat16.
     private static readonly Dictionary<string, (ScalarType Type, int Size)> kinds = new(StringComparer.Ordinal)
     {
         ["F64"] = (ScalarType.Float64, 8),
@@ -33,12 +33,12 @@ static class ElementKind
 
     internal static bool IsEightBitFloat(string kind) => kind.StartsWith("F8_", StringComparison.Ordinal);
 
-    /// <summary>The upper half of a float32 (a bfloat16) for each of the 256 numbers of a type of eight bits.</summary>
+    /// <summary>The upper half of a float32 (a bfloat16) for each of the 256 values of a type of eight bits.</summary>
     /// <param name="kind"><c>F8_E4M3</c> (no infinities, NaN at 127 and 255; bias 7) or <c>F8_E5M2</c> (as IEEE; bias 15), both of
     /// Micikevicius et al. 2022.</param>
     internal static ushort[] EightBitTable(string kind)
     {
-        // Powers of two alone, 2^(bits - 127), and NaN: the scales of the MX formats (OCP 2023).
+        // Only powers of two, 2^(bits - 127), and NaN: the scales of the MX formats (OCP 2023).
         if (kind == "F8_E8M0")
             return [.. Enumerable.Range(0, 256).Select(bits => (ushort)(bits switch { 0 => 0x40, 255 => 0x7FC0, _ => bits << 7 }))];
         var (mantissaBits, bias) = kind == "F8_E4M3" ? (3, 7) : (2, 15);

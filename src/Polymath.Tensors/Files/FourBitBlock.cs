@@ -4,8 +4,8 @@ namespace Polymath.Tensors.Files;
 
 /// <summary>
 /// ggml's q4_K block, byte for byte as quantize_row_q4_K_ref makes it: 256 elements as eight groups of 32, x ≈ d·s·q − m·t with four-bit q,
-/// six-bit s and t of the group, and d, m of the block. A group's scale and minimum are searched: twenty-one ways to round are tried, each
-/// refitted by weighted least squares, weights √mean(x²) + |x|. The order of the sums is part of the result.
+/// six-bit s and t of the group, and d, m of the block. A group's scale and minimum are searched: twenty-one roundings are tried, each
+/// refitted by weighted least squares with the weights √mean(x²) + |x|. The order of the sums affects the result.
 /// </summary>
 static class FourBitBlock
 {
@@ -45,7 +45,8 @@ static class FourBitBlock
             float step = d * s, least = m * t;
             for (var i = 0; i < Group; i++)
             {
-                // A group whose scale rounds to nothing keeps what the search found: it counts for nothing, but the bytes are ggml's.
+                // A group whose scale rounds to zero keeps the levels that the search found: they have no effect, but the bytes equal
+                // ggml's.
                 var q = step == 0 ? levels[Group * j + i] : Math.Clamp(Nearest((x[Group * j + i] + least) / step), 0, Most);
                 to[16 + j / 2 * Group + i] |= (byte)(j % 2 == 0 ? q : q << 4);
             }
@@ -112,7 +113,7 @@ static class FourBitBlock
         return (scale, -minimum);
     }
 
-    // The scale and the minimum of least squares for levels; none where the levels are all one.
+    // The least-squares scale and minimum for levels; null when all levels are equal.
     private static (float Scale, float Minimum)? Refit(
         ReadOnlySpan<float> x,
         ReadOnlySpan<int> q,

@@ -7,9 +7,9 @@ namespace Polymath.Tensors.Files;
 
 /// <summary>A tensor to be written.</summary>
 /// <param name="Name">Its name.</param>
-/// <param name="Shape">Its shape, the slowest dimension first; the file holds it the other way round.</param>
+/// <param name="Shape">Its shape, the slowest dimension first; the file holds it in reverse order.</param>
 /// <param name="Type">The type of its blocks.</param>
-/// <param name="Make">Gives its elements in 32 bits; called once, and what it gives is freed.</param>
+/// <param name="Make">Returns its elements in 32 bits; it is called once, and its result is freed.</param>
 public sealed record GgufTensor(string Name, long[] Shape, BlockType Type, Func<Tensor> Make)
 {
     /// <summary>The number of its bytes.</summary>
@@ -64,7 +64,7 @@ public sealed class GgufWriter
 
     /// <summary>Writes the file, whole or not at all.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="before">Called before each tensor; what it throws ends the writing, and nothing is left of it.</param>
+    /// <param name="before">Called before each tensor; an exception stops the writing and leaves no file.</param>
     public void Write(string path, Action? before = null) => AtomicFile.Write(path, stream =>
     {
         stream.Write("GGUF"u8);

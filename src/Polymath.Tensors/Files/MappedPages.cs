@@ -2,7 +2,7 @@ using System.IO.MemoryMappedFiles;
 
 namespace Polymath.Tensors.Files;
 
-/// <summary>A file's pages in memory, copied on writing: the file itself never changes.</summary>
+/// <summary>A file's pages in memory, copied on write: the file itself never changes.</summary>
 sealed unsafe class MappedPages : IDisposable
 {
     private readonly MemoryMappedFile mapping;

@@ -3,29 +3,28 @@ using System.Text;
 
 namespace Polymath.Tensors.Files;
 
-/// <summary>A dictionary of a pickle: its pairs in order. Keys are not hashed: they may be built to make that slow.</summary>
+/// <summary>A dictionary of a pickle: its pairs in order. Keys are not hashed, because a malicious file could make hashing slow.</summary>
 sealed class PickledMap
 {
     internal List<(object? Key, object? Value)> Pairs { get; } = [];
 }
 
-/// <summary>A name that a pickle takes from Python, one of the few that are allowed.</summary>
+/// <summary>A Python name in a pickle, one of the few that are allowed.</summary>
 sealed record PickledName(string Name);
 
 /// <summary>
-/// Reads Python's pickles, of all their power only what a file of tensors needs: plain values, containers, and calls of the few functions
-/// that <see cref="PickledTensors"/> knows. Every other name is refused before anything is done with it; no name is ever looked up and no
-/// code run.
+/// Reads Python's pickles, limited to what a file of tensors needs: plain values, containers, and calls of the few functions that
+/// <see cref="PickledTensors"/> knows. Every other name is refused immediately; no name is looked up and no code is run.
 /// </summary>
 /// <param name="data">The bytes.</param>
-/// <param name="fault">Makes the fault of what is wrong.</param>
+/// <param name="fault">Makes the exception for a fault.</param>
 sealed class PickleReader(byte[] data, Func<string, Exception> fault)
 {
     private readonly List<object?> stack = [];
     private readonly List<int> marks = [];
     private readonly Dictionary<long, object?> memo = [];
 
-    /// <summary>Where the next pickle starts.</summary>
+    /// <summary>The start of the next pickle.</summary>
     internal int Position { get; private set; }
 
     /// <summary>The value of the next pickle.</summary>
@@ -121,7 +120,7 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
                 var (arguments, function) = (Pop(), Pop());
                 return Push(
                     PickledTensors.Call(function as PickledName ?? throw Broken(), arguments as object?[] ?? throw Broken(), fault));
-            // The attributes of a dictionary (state_dict's _metadata) say nothing of the weights.
+            // The attributes of a dictionary (state_dict's _metadata) are not needed for the weights.
             case (byte)'b':
                 Pop();
                 return stack.LastOrDefault() is PickledMap
@@ -136,7 +135,7 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         var whole = $"{module}.{name}";
         return PickledTensors.Allows(whole)
             ? Push(new PickledName(whole))
-            : throw fault($"its pickle asks for '{whole}', which is none of the few names that tensors are made of; nothing of it was run");
+            : throw fault($"its pickle asks for '{whole}', which a file of tensors does not need; none of its code was run");
     }
 
     private bool Push(object? value)
@@ -178,7 +177,7 @@ sealed class PickleReader(byte[] data, Func<string, Exception> fault)
         return true;
     }
 
-    // Sixteen bytes are more than any number of a file of tensors has; Python allows any.
+    // No number in a file of tensors needs more than sixteen bytes; Python allows any length.
     private Int128 Whole(ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length > 16) throw fault($"its pickle holds a number of {bytes.Length} bytes");

@@ -4,17 +4,17 @@ using Polymath.Recipes;
 namespace Polymath.Tensors.Files;
 
 /// <summary>
-/// A file that <c>torch.save</c> wrote (<c>.bin</c>, <c>.pt</c>, <c>.pth</c>): a zip archive since PyTorch 1.6, a run of pickles before.
-/// Its pickle is read by a reader that knows tensors and plain containers and nothing else, so that opening a file runs no code of it.
+/// A file that <c>torch.save</c> wrote (<c>.bin</c>, <c>.pt</c>, <c>.pth</c>): a zip archive since PyTorch 1.6, a sequence of pickles
+/// before. Its pickle is read by a reader that knows only tensors and plain containers, so opening a file runs no code from it.
 /// </summary>
 public sealed unsafe class PickledFile : WeightFile
 {
-    // The pickle of a model of thousands of tensors has some hundred kilobytes; the tensors themselves lie beside it.
+    // The pickle of a model with thousands of tensors has some hundred kilobytes; the tensors themselves are stored outside it.
     private const int LongestPickle = 64 << 20;
 
     private static readonly Int128 magic = new(0x1950, 0xa86a20f9469cfc6c);
 
-    // Where training scripts put the weights when they save more than them.
+    // The keys under which training scripts save the weights together with other data.
     private static readonly string[] wrappers = ["state_dict", "model_state_dict", "model", "module"];
 
     private PickledFile(
@@ -24,10 +24,10 @@ public sealed unsafe class PickledFile : WeightFile
         IReadOnlyDictionary<string, double>? numbers = null)
         : base(path, entries, pages) => Numbers = numbers ?? new Dictionary<string, double>();
 
-    /// <summary>The plain numbers of a file of nested containers, by the path that leads to them.</summary>
+    /// <summary>The plain numbers of a file of nested containers, by their paths.</summary>
     public IReadOnlyDictionary<string, double> Numbers { get; }
 
-    /// <summary>Whether a file begins as <c>torch.save</c>'s do.</summary>
+    /// <summary>Whether a file begins like those of <c>torch.save</c>.</summary>
     /// <param name="path">The file.</param>
     public static bool Begins(string path)
     {
@@ -36,7 +36,7 @@ public sealed unsafe class PickledFile : WeightFile
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             Span<byte> start = stackalloc byte[8];
             if (stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false) < 4) return IsNamedSo(path);
-            // A pickle starts with its protocol; the eight bytes of a safetensors file are a length, with zeros at their end.
+            // A pickle starts with its protocol; a safetensors file starts with a length in eight bytes, which end with zeros.
             return start.StartsWith("PK"u8) || start[0] == 0x80 && start[1] is >= 2 and <= 5 && start[7] != 0 || IsNamedSo(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -49,15 +49,14 @@ public sealed unsafe class PickledFile : WeightFile
 
     /// <summary>Opens a file and checks every tensor against its storage, every storage against the file.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="InputException">The file is missing or damaged, or its pickle asks for more than tensors.</exception>
+    /// <exception cref="InputException">The file is missing or damaged, or its pickle contains more than tensors.</exception>
     public static PickledFile Open(string path) => Open(path, (root, fault) => (Tensors(root, fault), null));
 
     /// <summary>
-    /// Opens a file of nested dictionaries and lists, an optimizer's state say: a tensor is named by the path to it,
-    /// <c>state.0.exp_avg</c>.
+    /// Opens a file of nested dictionaries and lists, such as an optimizer's state: a tensor is named by its path, <c>state.0.exp_avg</c>.
     /// </summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="InputException">The file is missing or damaged, or its pickle asks for more than tensors, numbers and
+    /// <exception cref="InputException">The file is missing or damaged, or its pickle contains more than tensors, numbers and
     /// containers.</exception>
     public static PickledFile OpenNested(string path) => Open(path, PickledTree.Flatten);
 
@@ -107,22 +106,23 @@ public sealed unsafe class PickledFile : WeightFile
             ? new ReadOnlySpan<byte>(start + member.Start, (int)member.Length).ToArray()
             : throw fault($"its pickle has {member.Length:N0} bytes");
         if (members.TryGetValue(prefix + "byteorder", out var order) && !Bytes(order, 64).AsSpan().SequenceEqual("little"u8))
-            throw fault("its numbers stand with the high byte first");
+            throw fault("its numbers have the high byte first");
         var data = prefix + "data/";
         var places = members.Where(member => member.Key.StartsWith(data, StringComparison.Ordinal))
             .ToDictionary(member => member.Key[data.Length..], member => member.Value, StringComparer.Ordinal);
         return (new PickleReader(Bytes(members[pickles[0]], LongestPickle), fault).Read(), places);
     }
 
-    // Before PyTorch 1.6: the magic number, the protocol, the system, the content, the storages' keys; then each storage, its count first.
+    // Before PyTorch 1.6: the magic number, the protocol, the system, the content, the storages' keys; then each storage, with its count
+    // first.
     private static (object? Root, Dictionary<string, (long Start, long Length)> Places) FromPickles(
         byte* start, long length, Func<string, InputException> fault, Func<object?, List<(string Name, PickledTensor Tensor)>> tensors)
     {
         var reader = new PickleReader(new ReadOnlySpan<byte>(start, (int)Math.Min(length, LongestPickle)).ToArray(), fault);
         if (reader.Read() is not Int128 first || first != magic) throw fault("it is a pickle, but not one that torch.save wrote");
-        if (reader.Read() is not 1001L) throw fault("it is of a version of PyTorch's old format that is not known");
+        if (reader.Read() is not 1001L) throw fault("it has an unknown version of PyTorch's old format");
         if (reader.Read() is PickledMap system && system.Pairs.Contains(("little_endian", false)))
-            throw fault("its numbers stand with the high byte first");
+            throw fault("its numbers have the high byte first");
         var root = reader.Read();
         if (reader.Read() is not List<object?> keys) throw fault("the list of its storages is missing");
         var kinds = tensors(root).Select(pair => pair.Tensor.Storage).DistinctBy(storage => storage.Key)
@@ -134,11 +134,11 @@ public sealed unsafe class PickledFile : WeightFile
             if (at > length - 8) throw fault($"it is cut off before the storage {key}");
             var count = BinaryPrimitives.ReadInt64LittleEndian(new ReadOnlySpan<byte>(start + at, 8));
             if (!kinds.TryGetValue(key, out var storage))
-                throw fault($"it holds the storage {key}, of which no weight is a part; load it with PyTorch and save the weights alone");
+                throw fault($"it holds the storage {key}, which no weight uses; load it with PyTorch and save only the weights");
             var size = ElementKind.Of(storage.Kind ?? "U8").Size;
             if (count < 0 || count > (length - at - 8) / size)
                 throw fault($"the storage {key} claims {count:N0} elements, more than the file holds");
-            if (!places.TryAdd(key, (at + 8, count * size))) throw fault($"the storage {key} stands twice");
+            if (!places.TryAdd(key, (at + 8, count * size))) throw fault($"the storage {key} is there twice");
             at += 8 + count * size;
         }
         return (root, places);
@@ -166,7 +166,7 @@ public sealed unsafe class PickledFile : WeightFile
                 place.Start + tensor.Offset * size,
                 count * size,
                 IsDense(tensor) ? null : tensor.Strides);
-            if (!entries.TryAdd(name, entry)) throw fault($"{name} stands twice");
+            if (!entries.TryAdd(name, entry)) throw fault($"{name} is there twice");
         }
         return entries;
     }
@@ -179,8 +179,8 @@ public sealed unsafe class PickledFile : WeightFile
         return true;
     }
 
-    // The weights are the tensors of the outermost dictionary, or of the one that training scripts wrap them in. Plain values beside them
-    // are no weights.
+    // The weights are the tensors of the outermost dictionary, or of the dictionary in which training scripts put them. Plain values in it
+    // are ignored.
     private static List<(string Name, PickledTensor Tensor)> Tensors(object? root, Func<string, InputException> fault)
     {
         if (root is not PickledMap map) throw fault("it holds no dictionary of tensors");
@@ -194,7 +194,7 @@ public sealed unsafe class PickledFile : WeightFile
                 return found;
         throw fault(map.Pairs.Count == 0
             ? "its dictionary is empty"
-            : "its dictionary holds no tensors but "
+            : "its dictionary holds no tensors, only "
                 + $"{string.Join(", ", map.Pairs.Take(5).Select(pair => pair.Key as string ?? "an entry without a name"))}");
     }
 }

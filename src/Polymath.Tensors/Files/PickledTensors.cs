@@ -1,9 +1,9 @@
 namespace Polymath.Tensors.Files;
 
-/// <summary>A run of elements that tensors of a pickle are views of.</summary>
-/// <param name="Kind">The type of its elements as safetensors names it; null where only tensors know it.</param>
+/// <summary>A storage of a pickle: tensors are views of its elements.</summary>
+/// <param name="Kind">The type of its elements in safetensors' names; null when only the tensors have a type.</param>
 /// <param name="Key">Its name in the file.</param>
-/// <param name="Count">The number of its elements, or bytes where there is no type.</param>
+/// <param name="Count">The number of its elements, or of its bytes when it has no type.</param>
 sealed record PickledStorage(string? Kind, string Key, long Count);
 
 /// <summary>A tensor of a pickle: a view of a storage.</summary>
@@ -11,7 +11,7 @@ sealed record PickledStorage(string? Kind, string Key, long Count);
 /// <param name="Kind">The type of its elements.</param>
 /// <param name="Offset">Its first element.</param>
 /// <param name="Shape">Its shape.</param>
-/// <param name="Strides">How far its elements lie apart.</param>
+/// <param name="Strides">The distances between its elements.</param>
 sealed record PickledTensor(
     PickledStorage Storage,
     string Kind,
@@ -19,7 +19,7 @@ sealed record PickledTensor(
     long[] Shape,
     long[] Strides);
 
-/// <summary>The few names that a pickle of tensors may use, and what they mean.</summary>
+/// <summary>The few names that a pickle of tensors may use, and their meanings.</summary>
 static class PickledTensors
 {
     // libtorch's own limit.
@@ -59,7 +59,7 @@ static class PickledTensors
             : null;
 
     /// <summary>
-    /// What a persistent name stands for: ('storage', type, key, place, count), and in old files a view, which must be none.
+    /// The storage of a persistent id: ('storage', type, key, place, count), and in old files a view, which must be absent.
     /// </summary>
     internal static PickledStorage Storage(object? name, Func<string, Exception> fault)
     {
@@ -76,7 +76,7 @@ static class PickledTensors
     /// <summary>The value of an allowed call.</summary>
     internal static object? Call(PickledName function, object?[] arguments, Func<string, Exception> fault)
     {
-        Exception Wrong() => fault($"its pickle calls {function.Name} with what does not fit it");
+        Exception Wrong() => fault($"its pickle calls {function.Name} with wrong arguments");
         switch (function.Name)
         {
             case "collections.OrderedDict" when arguments.Length == 0:
@@ -117,7 +117,8 @@ static class PickledTensors
             ? Array.ConvertAll(items, item => (long)item!)
             : null;
 
-    // Every element must lie inside the storage, and there cannot be more of them than it holds: that would be one element many times.
+    // Every element must be inside the storage, and there cannot be more elements than it holds, because then one element would occur many
+    // times.
     private static PickledTensor View(
         PickledStorage storage,
         string kind,
@@ -129,7 +130,7 @@ static class PickledTensors
         string Told() => $"a tensor of shape [{string.Join(", ", shape)}] and strides [{string.Join(", ", strides)}] from element {offset} "
             + $"of the storage {storage.Key}, which holds {storage.Count:N0}";
         if (shape.Length != strides.Length || offset < 0 || Array.Exists(shape, x => x < 0) || Array.Exists(strides, x => x < 0))
-            throw fault($"it holds {Told()}: that cannot be");
+            throw fault($"it holds {Told()}: that is impossible");
         Int128 last = offset, count = 1;
         for (var i = 0; i < shape.Length; i++)
         {

@@ -3,12 +3,11 @@ using Polymath.Recipes;
 
 namespace Polymath.Tensors.Files;
 
-/// <summary>
-/// Dictionaries and lists of a pickle, one inside the other, as one list of tensors and one of numbers, each by the path to it.
-/// </summary>
+/// <summary>Flattens the nested dictionaries and lists of a pickle into tensors and numbers, each with its path.</summary>
 static class PickledTree
 {
-    // An optimizer's state is three deep. A pickle can hold a list in itself, or name one list a million times: both end here.
+    // An optimizer's state is three levels deep. A malicious pickle can contain a list that contains itself, or one list a million times;
+    // these limits stop both.
     private const int Deepest = 8, MostValues = 1 << 20, LongestKey = 256;
 
     internal static (List<(string Name, PickledTensor Tensor)> Tensors, Dictionary<string, double>? Numbers) Flatten(
@@ -19,7 +18,7 @@ static class PickledTree
         var seen = 0;
         void Visit(object? value, string path, int depth)
         {
-            if (depth > Deepest) throw fault($"{path} lies more than {Deepest} containers deep");
+            if (depth > Deepest) throw fault($"{path} is more than {Deepest} containers deep");
             if (++seen > MostValues) throw fault($"it holds more than {MostValues:N0} values");
             switch (value)
             {
@@ -27,7 +26,7 @@ static class PickledTree
                     tensors.Add((path, tensor));
                     break;
                 case long or double:
-                    if (!numbers.TryAdd(path, Convert.ToDouble(value, CultureInfo.InvariantCulture))) throw fault($"{path} stands twice");
+                    if (!numbers.TryAdd(path, Convert.ToDouble(value, CultureInfo.InvariantCulture))) throw fault($"{path} is there twice");
                     break;
                 case PickledMap map:
                     foreach (var (key, inner) in map.Pairs)

@@ -10,12 +10,12 @@ public sealed class SafetensorsFile : WeightFile
     private SafetensorsFile(string path, SafetensorsHeader header, long length)
         : base(path, header.Entries, length == header.DataStart ? null : new MappedPages(path, length)) => this.header = header;
 
-    /// <summary>The strings that stand beside the tensors.</summary>
+    /// <summary>The metadata strings of the file.</summary>
     public IReadOnlyDictionary<string, string> Metadata => header.Metadata;
 
     /// <summary>Opens a file and checks its header against its size.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="InputException">The file is missing, truncated, or its header lies.</exception>
+    /// <exception cref="InputException">The file is missing or truncated, or its header is wrong.</exception>
     public static SafetensorsFile Open(string path)
     {
         try

@@ -5,14 +5,13 @@ using Polymath.Recipes;
 namespace Polymath.Tensors.Files;
 
 /// <summary>
-/// The header of a safetensors file: eight bytes of length, then JSON. Nothing in it is believed before it is checked against the file's
-/// size.
+/// The header of a safetensors file: eight bytes of length, then JSON. All values in it are checked against the file's size before use.
 /// </summary>
 sealed class SafetensorsHeader
 {
     private const long LongestHeader = 100_000_000;
 
-    // libtorch's own limit; a header that claims more would only be there to exhaust the stack.
+    // libtorch's own limit; a header with more dimensions could only be an attack on the stack.
     private const int MostDimensions = 64;
 
     internal Dictionary<string, WeightEntry> Entries { get; } = new(StringComparer.Ordinal);
@@ -23,7 +22,7 @@ sealed class SafetensorsHeader
 
     internal static SafetensorsHeader Read(Stream stream, string path)
     {
-        InputException Fault(string what) => new($"{path} is not a whole safetensors file: {what}. Get the file again.");
+        InputException Fault(string what) => new($"{path} is not a complete safetensors file: {what}. Get the file again.");
         Span<byte> prefix = stackalloc byte[8];
         if (stream.Length < 8) throw Fault($"it has {stream.Length} bytes, fewer than the 8 that hold the header's length");
         stream.ReadExactly(prefix);
@@ -77,16 +76,16 @@ sealed class SafetensorsHeader
             kind,
             shape,
             DataStart + offsets[0],
-            offsets[1] - offsets[0]))) throw fault($"{item.Name} stands twice");
+            offsets[1] - offsets[0]))) throw fault($"{item.Name} is there twice");
     }
 
-    // Tensors must lie end to end and fill the file, as the format demands: no overlap that would alias, no hole that would hide something.
+    // The format demands that tensors follow each other and fill the file: there are no overlaps and no gaps.
     private void CheckCover(long size, Func<string, InputException> fault)
     {
         var at = DataStart;
         foreach (var (name, entry) in Entries.OrderBy(pair => pair.Value.Start).ThenBy(pair => pair.Value.Length))
         {
-            if (entry.Start != at) throw fault($"{name} starts at {entry.Start - DataStart:N0} where {at - DataStart:N0} was due");
+            if (entry.Start != at) throw fault($"{name} starts at {entry.Start - DataStart:N0}, but {at - DataStart:N0} was expected");
             at += entry.Length;
         }
         if (at != size) throw fault($"its tensors end at {at - DataStart:N0}, the data at {size - DataStart:N0}");

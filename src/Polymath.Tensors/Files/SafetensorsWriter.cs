@@ -5,11 +5,11 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Files;
 
-/// <summary>A tensor that is made when its turn to be written comes, so that one at a time is in memory.</summary>
+/// <summary>A tensor that is computed just before it is written, so that only one at a time is in memory.</summary>
 /// <param name="Name">Its name.</param>
-/// <param name="Type">The type it is written in.</param>
+/// <param name="Type">The type in the file.</param>
 /// <param name="Shape">Its shape.</param>
-/// <param name="Make">Makes it, of that type and shape.</param>
+/// <param name="Make">Computes it, with that type and shape.</param>
 public sealed record PendingTensor(string Name, ScalarType Type, IReadOnlyList<long> Shape, Func<Tensor> Make);
 
 /// <summary>
@@ -20,8 +20,8 @@ public static unsafe class SafetensorsWriter
     /// <summary>Writes tensors to a file, whole or not at all.</summary>
     /// <param name="path">The file.</param>
     /// <param name="tensors">The tensors by name; any device, any layout.</param>
-    /// <param name="metadata">Strings to put beside them.</param>
-    /// <param name="before">Called before each tensor; what it throws ends the writing, and nothing is left of it.</param>
+    /// <param name="metadata">Metadata strings for the file.</param>
+    /// <param name="before">Called before each tensor; an exception stops the writing and leaves no file.</param>
     public static void Write(
         string path,
         IReadOnlyDictionary<string, Tensor> tensors,
@@ -36,11 +36,11 @@ public static unsafe class SafetensorsWriter
             before);
     }
 
-    /// <summary>Writes tensors to a file, whole or not at all, each made when its turn comes.</summary>
+    /// <summary>Writes tensors to a file, whole or not at all, each computed just before it is written.</summary>
     /// <param name="path">The file.</param>
     /// <param name="tensors">The tensors.</param>
-    /// <param name="metadata">Strings to put beside them.</param>
-    /// <param name="before">Called before each tensor; what it throws ends the writing, and nothing is left of it.</param>
+    /// <param name="metadata">Metadata strings for the file.</param>
+    /// <param name="before">Called before each tensor; an exception stops the writing and leaves no file.</param>
     public static void Write(
         string path, IReadOnlyList<PendingTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null, Action? before = null)
     {

@@ -4,8 +4,8 @@ using System.Text;
 namespace Polymath.Tensors.Files;
 
 /// <summary>
-/// The directory of a zip archive whose members are stored as they are, as PyTorch writes it. Only names and places are read; nothing is
-/// unpacked, so that a name can lead nowhere. Members must lie inside the file and apart from each other.
+/// The directory of a zip archive with uncompressed members, as PyTorch writes it. Only names and places are read and nothing is unpacked,
+/// so a name cannot point outside the archive. Members must be inside the file and must not overlap.
 /// </summary>
 static unsafe class StoredZip
 {
@@ -15,10 +15,10 @@ static unsafe class StoredZip
         DirectoryMark = 0x02014b50,
         LocalMark = 0x04034b50;
 
-    /// <summary>Where each member's bytes lie.</summary>
+    /// <summary>The place of each member's bytes.</summary>
     /// <param name="start">The file's first byte.</param>
     /// <param name="length">The file's length.</param>
-    /// <param name="fault">Makes the fault of what is wrong.</param>
+    /// <param name="fault">Makes the exception for a fault.</param>
     internal static Dictionary<string, (long Start, long Length)> Read(byte* start, long length, Func<string, Exception> fault)
     {
         ReadOnlySpan<byte> At(long place, long size) => place >= 0 && size >= 0 && size <= int.MaxValue && place <= length - size
@@ -38,10 +38,10 @@ static unsafe class StoredZip
             Widen(At(at + 46 + nameLength, extraLength), ref size, ref packed, ref local);
             if (packed != size) throw fault($"{name} claims {packed:N0} bytes in the file and {size:N0} unpacked");
             var before = At(local, 30);
-            if (Int(before, 0) != LocalMark) throw fault($"{name} is said to lie at byte {local:N0}, where nothing begins");
+            if (Int(before, 0) != LocalMark) throw fault($"{name} should be at byte {local:N0}, but no member begins there");
             var data = local + 30 + Short(before, 26) + Short(before, 28);
             if (size < 0 || data > directory - size) throw fault($"{name} claims {size:N0} bytes, more than the file holds");
-            if (!members.TryAdd(name, (data, size))) throw fault($"{name} stands twice");
+            if (!members.TryAdd(name, (data, size))) throw fault($"{name} is there twice");
             at += 46 + nameLength + extraLength + Short(head, 32);
         }
         CheckApart(members, fault);
@@ -52,7 +52,7 @@ static unsafe class StoredZip
 
     private static (long Start, long End) Directory(Piece at, long length, Func<string, Exception> fault)
     {
-        // The end record stands last but for a comment of at most 65,535 bytes.
+        // The end record is last, except for a comment of at most 65,535 bytes.
         for (var place = length - 22; place >= Math.Max(0, length - 22 - ushort.MaxValue); place--)
         {
             var end = at(place, 22);
@@ -67,13 +67,13 @@ static unsafe class StoredZip
                 (size, start) = (Long(wide, 40), Long(wide, 48));
             }
             if (start < 0 || size < 0 || start > place - size)
-                throw fault($"its directory is said to lie at {start:N0}, {size:N0} bytes long");
+                throw fault($"its directory should be at {start:N0} with {size:N0} bytes, which is impossible");
             return (start, start + size);
         }
         throw fault("it is cut off: the directory that ends a zip archive is missing");
     }
 
-    // Values that do not fit 32 bits stand in the extra field 1, in this order.
+    // Values that do not fit into 32 bits are in the extra field 1, in this order.
     private static void Widen(ReadOnlySpan<byte> extra, ref long size, ref long packed, ref long local)
     {
         while (extra.Length >= 4)
@@ -102,7 +102,7 @@ static unsafe class StoredZip
         long end = 0;
         foreach (var (name, (start, length)) in members.OrderBy(member => member.Value.Start).ThenBy(member => member.Value.Length))
         {
-            if (start < end) throw fault($"{name} overlaps what stands before it");
+            if (start < end) throw fault($"{name} overlaps the member before it");
             end = start + length;
         }
     }

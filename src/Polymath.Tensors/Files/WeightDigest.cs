@@ -4,17 +4,17 @@ using System.Text;
 namespace Polymath.Tensors.Files;
 
 /// <summary>
-/// A digest of weights that two models share exactly when all their names, types, shapes and bytes are the same, however they are cut into
-/// files.
+/// A digest of weights. Two models have the same digest exactly when all names, types, shapes and bytes are the same, however they are
+/// split into files.
 /// </summary>
 public static class WeightDigest
 {
-    // Tensors up to this many bytes are read whole; of larger ones, runs at even distances.
+    // Tensors with up to this many bytes are read whole; of larger ones, runs at even distances are read.
     private const int Whole = 1 << 16, Runs = 64, RunLength = 512;
 
     /// <summary>
     /// A digest that takes milliseconds: SHA-256 over the names, types and shapes of all tensors in the order of their names, and over the
-    /// bytes of small ones and samples of large ones. It tells models apart, not every flipped bit.
+    /// bytes of small ones and samples of large ones. It distinguishes models, but does not detect every changed bit.
     /// </summary>
     /// <param name="files">The files.</param>
     public static string Sampled(IReadOnlyList<string> files) => Over(files, (file, name, hash) =>

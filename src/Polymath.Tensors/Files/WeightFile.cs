@@ -7,9 +7,9 @@ namespace Polymath.Tensors.Files;
 /// <param name="Type">The type of its elements, once read.</param>
 /// <param name="Kind">The type as safetensors writes it, such as <c>F32</c>.</param>
 /// <param name="Shape">Its shape.</param>
-/// <param name="Start">Where its first element starts, from the start of the file.</param>
+/// <param name="Start">The place of its first element, from the start of the file.</param>
 /// <param name="Length">The number of bytes of its elements.</param>
-/// <param name="Strides">How far its elements lie apart, in elements; null where they lie densely.</param>
+/// <param name="Strides">The distances between its elements, in elements; null when they are contiguous.</param>
 public sealed record WeightEntry(
     ScalarType Type,
     string Kind,
@@ -36,12 +36,12 @@ public abstract unsafe class WeightFile : IDisposable
     /// <summary>The tensors, by name, in the order of the file.</summary>
     public IReadOnlyDictionary<string, WeightEntry> Entries => entries;
 
-    /// <summary>Opens a file of weights of any format that is known, told by its content: safetensors, or PyTorch's own.</summary>
+    /// <summary>Opens a file of weights. The format is recognised from the content: safetensors, or PyTorch's own.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="InputException">The file is missing or damaged, or asks for more than weights.</exception>
+    /// <exception cref="InputException">The file is missing or damaged, or contains more than weights.</exception>
     public static WeightFile OpenAny(string path) => PickledFile.Begins(path) ? PickledFile.Open(path) : SafetensorsFile.Open(path);
 
-    /// <summary>A tensor of the file's own type over the mapped pages, without a copy; floats of eight bits become bfloat16.</summary>
+    /// <summary>A tensor of the file's own type over the mapped pages, without a copy; eight-bit floats become bfloat16.</summary>
     /// <param name="name">The tensor's name.</param>
     public Tensor Map(string name)
     {
@@ -50,18 +50,18 @@ public abstract unsafe class WeightFile : IDisposable
         if (ElementKind.IsEightBitFloat(entry.Kind)) return Widened(entry);
         var address = pages!.Start + entry.Start;
         var mapped = LibTorch.FromBlob(address, entry.Shape, entry.Type, entry.Strides);
-        // Old files put tensors at any byte; kernels want whole elements.
+        // In old files tensors may start at any byte; kernels need aligned elements.
         if ((nint)address % ElementKind.Of(entry.Kind).Size == 0) return mapped;
         using (mapped) return mapped.clone();
     }
 
-    /// <summary>The bytes of a tensor whose elements lie densely, [bytes], over the mapped pages, without a copy.</summary>
+    /// <summary>The bytes of a contiguous tensor, [bytes], over the mapped pages, without a copy.</summary>
     /// <param name="name">The tensor's name.</param>
-    /// <exception cref="InputException">The elements do not lie side by side.</exception>
+    /// <exception cref="InputException">The elements are not contiguous.</exception>
     public Tensor MapBytes(string name)
     {
         var entry = Entry(name);
-        if (entry.Strides is not null) throw new InputException($"{Path}: the elements of {name} do not lie side by side.");
+        if (entry.Strides is not null) throw new InputException($"{Path}: the elements of {name} are not contiguous.");
         return entry.Length == 0
             ? empty(0, dtype: ScalarType.Byte)
             : LibTorch.FromBlob(pages!.Start + entry.Start, [entry.Length], ScalarType.Byte);
@@ -81,19 +81,19 @@ public abstract unsafe class WeightFile : IDisposable
         return result;
     }
 
-    /// <summary>The bytes of a tensor whose elements lie densely.</summary>
+    /// <summary>The bytes of a contiguous tensor.</summary>
     /// <param name="name">The tensor's name.</param>
     public ReadOnlySpan<byte> Bytes(string name)
     {
         var entry = Entry(name);
         if (entry.Length == 0) return [];
-        if (entry.Strides is not null) throw new InputException($"{Path}: the elements of {name} do not lie side by side.");
+        if (entry.Strides is not null) throw new InputException($"{Path}: the elements of {name} are not contiguous.");
         return entry.Length > int.MaxValue
             ? throw new InputException($"{Path}: {name} has {entry.Length:N0} bytes, more than one span holds.")
             : new ReadOnlySpan<byte>(pages!.Start + entry.Start, (int)entry.Length);
     }
 
-    /// <summary>Some of the bytes of a tensor whose elements lie densely.</summary>
+    /// <summary>Some of the bytes of a contiguous tensor.</summary>
     /// <param name="name">The tensor's name.</param>
     /// <param name="start">The first byte.</param>
     /// <param name="count">The number of bytes.</param>
@@ -105,9 +105,9 @@ public abstract unsafe class WeightFile : IDisposable
         return new ReadOnlySpan<byte>(pages!.Start + entry.Start + start, count);
     }
 
-    /// <summary>Gives each tensor's bytes to a consumer, in the order of its elements, in pieces, without holding them all.</summary>
+    /// <summary>Passes a tensor's bytes to a consumer, in pieces and in the order of its elements, without holding them all.</summary>
     /// <param name="name">The tensor's name.</param>
-    /// <param name="take">Takes a piece.</param>
+    /// <param name="take">Receives a piece.</param>
     public void Pour(string name, Action<ReadOnlyMemory<byte>> take)
     {
         ArgumentNullException.ThrowIfNull(take);

@@ -11,7 +11,7 @@ namespace Polymath.Tensors.Kernels;
 /// <param name="Epsilon">Added to the root of the second moment.</param>
 /// <param name="WeightDecay">Decoupled weight decay.</param>
 /// <param name="Step">The step, from 1.</param>
-/// <param name="GradientScale">What gradients are multiplied with first: 1/targets, and less where they are clipped.</param>
+/// <param name="GradientScale">The factor that gradients are multiplied with first: 1/targets, and smaller when they are clipped.</param>
 public readonly record struct AdamWNumbers(
     double Rate,
     double Beta1,
@@ -22,7 +22,8 @@ public readonly record struct AdamWNumbers(
     double GradientScale);
 
 /// <summary>
-/// One pass over memory for scaling, decay, both moments and the step. libtorch reads and writes each tensor several times.
+/// One pass over memory for scaling, decay, both moments and the step; libtorch's own operations would read and write each tensor several
+/// times.
 /// </summary>
 public static unsafe class AdamWStep
 {
@@ -34,7 +35,7 @@ public static unsafe class AdamWStep
         internal float Scale, Beta1, Beta2, Keep, StepSize, RootCorrection, Epsilon;
     }
 
-    /// <summary>Moves weight by gradient; all four of one shape. weight, first and second are changed in place.</summary>
+    /// <summary>Updates weight by gradient; all four have the same shape. weight, first and second are changed in place.</summary>
     public static void Apply(
         Tensor weight,
         Tensor gradient,

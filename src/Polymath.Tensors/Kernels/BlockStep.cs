@@ -4,23 +4,23 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>A linear map: W [out, in], as numbers or in few bits, and b [out] or null.</summary>
+/// <summary>A linear map: W [out, in], plain or quantized, and b [out] or null.</summary>
 public readonly record struct BlockMap
 {
-    /// <summary>A map of numbers.</summary>
+    /// <summary>A map with a plain weight.</summary>
     /// <param name="weight">W.</param>
     /// <param name="bias">b.</param>
     public BlockMap(Tensor weight, Tensor? bias) => (Weight, Bias) = (weight, bias);
 
-    /// <summary>A map whose weight is held in few bits.</summary>
+    /// <summary>A map with a quantized weight.</summary>
     /// <param name="weight">W.</param>
     /// <param name="bias">b.</param>
     public BlockMap(QuantizedMatrix weight, Tensor? bias) => (Quantized, Bias) = (weight, bias);
 
-    /// <summary>W as numbers, or null.</summary>
+    /// <summary>The plain W, or null.</summary>
     public Tensor? Weight { get; }
 
-    /// <summary>W in few bits, or null.</summary>
+    /// <summary>The quantized W, or null.</summary>
     public QuantizedMatrix? Quantized { get; }
 
     /// <summary>b, or null.</summary>
@@ -29,11 +29,11 @@ public readonly record struct BlockMap
     /// <summary>The width it maps to.</summary>
     public long Output => Quantized?.Rows ?? Weight!.size(0);
 
-    /// <summary>What holds the weight.</summary>
+    /// <summary>The object that holds the weight.</summary>
     internal object? Holder => (object?)Quantized ?? Weight;
 }
 
-/// <summary>The weights of a block that norms before each part, attends with grouped queries and gates with silu: Llama's kind.</summary>
+/// <summary>The weights of a block of Llama's kind: norms before each part, grouped-query attention, and a silu gate.</summary>
 /// <param name="Before">The norm before attention [hidden].</param>
 /// <param name="Query">The query's map.</param>
 /// <param name="Key">The key's.</param>
@@ -42,11 +42,11 @@ public readonly record struct BlockMap
 /// <param name="KeyNorm">A norm over each head of keys [D], or null.</param>
 /// <param name="Output">Attention's output.</param>
 /// <param name="Between">The norm before the feed-forward part [hidden].</param>
-/// <param name="Gate">The gate.</param>
-/// <param name="Up">The way up.</param>
-/// <param name="Down">The way down.</param>
-/// <param name="Epsilon">What the norms add.</param>
-/// <param name="HeadEpsilon">What the norms over heads add.</param>
+/// <param name="Gate">The gate map.</param>
+/// <param name="Up">The up map.</param>
+/// <param name="Down">The down map.</param>
+/// <param name="Epsilon">The ε of the norms.</param>
+/// <param name="HeadEpsilon">The ε of the norms over heads.</param>
 public sealed record BlockWeights(
     Tensor Before,
     BlockMap Query,
@@ -63,13 +63,13 @@ public sealed record BlockWeights(
     double HeadEpsilon);
 
 /// <summary>
-/// A whole block for the few new tokens of generating. Between two readings of weights lies only arithmetic on what the cores hold already:
-/// no tensors, no calls of the library, whose cost would be a third of a small model's time. The formulas are those of the parts, applied
-/// in the same order.
+/// A whole block for the few new tokens of generation. Between two reads of weights there is only arithmetic on data in the cores' caches:
+/// no tensors and no library calls, which would cost a third of a small model's time. The formulas are those of the parts, in the same
+/// order.
 /// </summary>
 public static unsafe class BlockStep
 {
-    /// <summary>Whether a block can go this way.</summary>
+    /// <summary>Whether a block can be computed in this way.</summary>
     /// <param name="x">The residual stream [n, hidden].</param>
     /// <param name="w">The weights.</param>
     public static bool Takes(Tensor x, BlockWeights w)
@@ -86,15 +86,15 @@ public static unsafe class BlockStep
         : map.Weight!.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16
             && map.Weight.device_type == DeviceType.CPU && map.Weight.is_contiguous());
 
-    /// <summary>Takes the residual stream through the block, in place; the tokens' keys and values are put into the cache.</summary>
+    /// <summary>Runs the residual stream through the block, in place; the tokens' keys and values are written to the cache.</summary>
     /// <param name="x">[n, hidden].</param>
     /// <param name="w">The weights.</param>
-    /// <param name="cosine">The tokens' turns [n, R/2].</param>
-    /// <param name="sine">The same.</param>
-    /// <param name="interleaved">Whether neighbours pair, not halves.</param>
+    /// <param name="cosine">The cosines of the tokens' angles [n, R/2].</param>
+    /// <param name="sine">The sines.</param>
+    /// <param name="interleaved">Whether neighbouring elements are paired instead of the two halves.</param>
     /// <param name="keys">The layer's keys [slots, keyValueHeads, capacity, D].</param>
     /// <param name="values">Its values.</param>
-    /// <param name="reach">What each token reads, itself included.</param>
+    /// <param name="reach">The places that each token reads, including itself.</param>
     /// <param name="form">How scores become weights.</param>
     public static void Run(
         Tensor x,
@@ -127,7 +127,7 @@ public static unsafe class BlockStep
         GC.KeepAlive(w);
     }
 
-    // What stands between the parts of a block, end to end in one piece of memory.
+    // The intermediate results between the parts of a block, in one piece of memory.
     private readonly struct Room
     {
         internal readonly int Rows, Hidden, Width, KeyHeads, Heads, Inner;
@@ -150,7 +150,7 @@ public static unsafe class BlockStep
         }
     }
 
-    // Attention, and what it adds to the stream.
+    // Attention, and its addition to the stream.
     private static void Look(
         in Room room,
         BlockWeights w,
@@ -188,7 +188,7 @@ public static unsafe class BlockStep
             1);
     }
 
-    // The feed-forward part, and what it adds to the stream.
+    // The feed-forward part, and its addition to the stream.
     private static void Feed(in Room room, BlockWeights w)
     {
         var maps = stackalloc FewRows.Map[2];

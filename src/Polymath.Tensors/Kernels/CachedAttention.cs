@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>Attention of new tokens over keys and values kept from before, for generating. No gradient.</summary>
+/// <summary>Attention of new tokens over cached keys and values, for generation. No gradient.</summary>
 public static unsafe class CachedAttention
 {
-    // A job for a second thread should read this much of the cache at least.
+    // A second thread is worth using only when it reads at least this much of the cache.
     private const int GrainElements = 2048;
 
     internal struct State
@@ -36,15 +36,15 @@ public static unsafe class CachedAttention
     }
 
     /// <summary>
-    /// Attention of query [tokens, heads, D] over keys and values [slots, keyValueHeads, capacity, D]. 32-bit floats on the CPU; elsewhere
-    /// the same in libtorch's operations.
+    /// Attention of query [tokens, heads, D] over keys and values [slots, keyValueHeads, capacity, D]. The kernel handles 32-bit floats on
+    /// the CPU; everything else uses libtorch's operations.
     /// </summary>
     /// <param name="query">The queries.</param>
     /// <param name="keys">The keys.</param>
     /// <param name="values">The values.</param>
-    /// <param name="reach">What each token reads.</param>
+    /// <param name="reach">The places that each token reads.</param>
     /// <param name="form">How scores become weights.</param>
-    /// <param name="bias">What is added by distance, or null.</param>
+    /// <param name="bias">A bias by distance, or null.</param>
     public static Tensor Of(
         Tensor query,
         Tensor keys,
@@ -100,7 +100,8 @@ public static unsafe class CachedAttention
     }
 
     /// <summary>
-    /// Puts fresh [tokens, keyValueHeads, D] into a cache [slots, keyValueHeads, capacity, D]: token t at place places[t] of slot slots[t].
+    /// Writes fresh [tokens, keyValueHeads, D] to a cache [slots, keyValueHeads, capacity, D]: token t goes to place places[t] of slot
+    /// slots[t].
     /// </summary>
     public static void Store(Tensor cache, Tensor fresh, int[] slots, int[] places)
     {
@@ -145,9 +146,9 @@ public static unsafe class CachedAttention
     /// <param name="query">The queries.</param>
     /// <param name="keys">The keys.</param>
     /// <param name="values">The values.</param>
-    /// <param name="reach">What each token reads.</param>
+    /// <param name="reach">The places that each token reads.</param>
     /// <param name="form">How scores become weights.</param>
-    /// <param name="bias">What is added by distance, or null.</param>
+    /// <param name="bias">A bias by distance, or null.</param>
     public static Tensor Plain(
         Tensor query,
         Tensor keys,
@@ -204,8 +205,8 @@ public static unsafe class CachedAttention
 }
 
 /// <summary>
-/// What new tokens read of a cache: token t, at place Places[t] of its row, reads the places First[t] to Last[t] (exclusive) of the slot
-/// Slots[t].
+/// The part of a cache that new tokens read: token t, at place Places[t] of its row, reads the places First[t] to Last[t] (exclusive) of
+/// the slot Slots[t].
 /// </summary>
 /// <param name="Slots">The slots.</param>
 /// <param name="First">The first places.</param>
@@ -213,7 +214,7 @@ public static unsafe class CachedAttention
 /// <param name="Places">The tokens' own places.</param>
 public sealed record CachedReach(int[] Slots, int[] First, int[] Last, int[] Places)
 {
-    /// <summary>Throws when some distance has no column in a table.</summary>
+    /// <summary>Throws when a distance has no column in a table.</summary>
     internal void Check(DistanceBias? bias)
     {
         if (bias is null) return;

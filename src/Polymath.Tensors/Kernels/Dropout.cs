@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Dropout (Srivastava et al. 2014): each element is zero with probability p, else divided by 1 − p. Whether an element stays is a hash of
-/// its place and of one number drawn from libtorch's generator, so that no mask is kept, the work is shared by the threads, and the same
+/// Dropout (Srivastava et al. 2014): each element is zero with probability p, else divided by 1 − p. A hash of an element's place and of
+/// one number from libtorch's generator decides whether it is kept. So no mask is stored, threads can share the work, and the same
 /// generator state gives the same elements.
 /// </summary>
 public sealed unsafe class Dropout : Fused
@@ -82,7 +82,7 @@ public sealed unsafe class Dropout : Fused
             s.Out[i] = Hash(Vector256.Create((uint)i), s.Seed ^ (uint)(i >> 32)).GetElement(0) >= s.Threshold ? s.X[i] * s.Scale : 0;
     }
 
-    // A 32-bit mixing function of low bias (Wellons 2018) over the place, spread first by the golden ratio.
+    // A 32-bit hash function of low bias (Wellons 2018) of the place, which is first multiplied by the golden ratio.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<uint> Hash(Vector256<uint> place, uint seed)
     {

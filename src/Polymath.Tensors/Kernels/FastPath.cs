@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Says whether tensors can go through the C# kernels: 32-bit floats, densely laid out, on the CPU. Everything else takes the plain path,
-/// the same formula in libtorch's own operations, which is also what the tests hold the kernels against.
+/// Decides whether tensors can use the C# kernels: contiguous 32-bit floats on the CPU. Everything else uses the plain path, the same
+/// formula in libtorch's own operations. The tests compare the kernels with it.
 /// </summary>
 static class FastPath
 {

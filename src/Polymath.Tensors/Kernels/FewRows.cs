@@ -7,19 +7,19 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Linear maps of a few rows, as generating needs them. Their time is that of reading the weight, so it is read once, in its file's type,
-/// for all rows: 16-bit weights take half as long as 32-bit ones. Sums are of 32-bit products, in an order that depends on neither the rows
-/// nor the threads.
+/// Linear maps of a few rows, for generation. Most of their time is spent on reading the weight, so it is read once for all rows, in its
+/// file's type: 16-bit weights take half as long as 32-bit ones. Sums are of 32-bit products, in an order that does not depend on the rows
+/// or the threads.
 /// </summary>
 static unsafe class FewRows
 {
-    /// <summary>Above this many rows a product is bound by arithmetic, and libtorch's is the faster one.</summary>
+    /// <summary>Above this many rows a product is limited by arithmetic, and libtorch's is faster.</summary>
     internal const int Most = 8;
 
-    // Enough of a weight for each thread that its start is worth the while.
+    // The least part of a weight for which starting a thread is worthwhile.
     private const int GrainElements = 4096;
 
-    /// <summary>Whether a product can go this way: densely laid out on the CPU, 32-bit rows, a weight of 32 or 16 bits.</summary>
+    /// <summary>Whether a product can be computed here: contiguous tensors on the CPU, 32-bit rows, a weight of 32 or 16 bits.</summary>
     /// <param name="x">[n, in].</param>
     /// <param name="weight">W [out, in].</param>
     internal static bool Takes(Tensor x, Tensor weight) =>
@@ -27,21 +27,21 @@ static unsafe class FewRows
         && weight.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16
         && weight.device_type == DeviceType.CPU
         && weight.is_contiguous()
-        // What does not fit goes to libtorch, which says so; the kernel would read past the end.
+        // Shapes that do not fit go to libtorch, which reports them; the kernel would read past the end.
         && weight.Dimensions == 2 && weight.size(1) == x.size(1);
 
-    /// <summary>The same of a map.</summary>
+    /// <summary>The same for a map.</summary>
     internal static bool Takes(Tensor x, BlockMap map) => map.Quantized is { } few
         ? x.Dimensions == 2 && x.size(0) is > 0 and <= Most && FastPath.Takes(x) && few.TakesFewRows
         : Takes(x, map.Weight!);
 
-    /// <summary>Whether nothing records how to go back.</summary>
+    /// <summary>Whether no gradient is recorded.</summary>
     internal static bool NeedsNoGradient(Tensor x, BlockMap map) =>
         map.Weight is { } weight
             ? NeedsNoGradient(x, weight, map.Bias)
             : !is_grad_enabled() || !x.requires_grad && map.Bias?.requires_grad != true;
 
-    /// <summary>Whether nothing records how to go back.</summary>
+    /// <summary>Whether no gradient is recorded.</summary>
     internal static bool NeedsNoGradient(Tensor x, Tensor weight, Tensor? bias) =>
         !is_grad_enabled() || !x.requires_grad && !weight.requires_grad && bias?.requires_grad != true;
 
@@ -80,7 +80,7 @@ static unsafe class FewRows
         GC.KeepAlive(result);
     }
 
-    /// <summary>Several maps in one job. Each must be of those that are taken.</summary>
+    /// <summary>Several maps in one job. Each must be one that can be computed here.</summary>
     /// <param name="x">[n, in].</param>
     /// <param name="maps">The maps.</param>
     internal static Tensor[] Linear(Tensor x, BlockMap[] maps)
@@ -114,7 +114,7 @@ static unsafe class FewRows
         Team.For(outputs, Math.Max(1, GrainElements / Math.Max(1, input)), &Outputs, &state);
     }
 
-    /// <summary>One map: where its weight and bias lie and where its result goes.</summary>
+    /// <summary>One map: the addresses of its weight, its bias and its result.</summary>
     internal struct Map
     {
         internal float* Y, Bias;
@@ -122,13 +122,13 @@ static unsafe class FewRows
         internal int Output;
         internal ScalarType Type;
 
-        /// <summary>Whether the result is added to what lies there.</summary>
+        /// <summary>Whether the result is added to the existing values.</summary>
         internal bool Adds;
 
-        /// <summary>Each output's scale where the weight is of 8 bits, else null.</summary>
+        /// <summary>The scale of each output when the weight has 8 bits, else null.</summary>
         internal float* RowScales;
 
-        /// <summary>The scales where the weight is of 4 bits.</summary>
+        /// <summary>The scales when the weight has 4 bits.</summary>
         internal BlockScales Scales;
 
         internal static Map Of(BlockMap map, float* y, bool adds = false)
@@ -182,7 +182,7 @@ static unsafe class FewRows
             var w = (T*)map.Weight + output * s.Input;
             float bias = map.Bias == null ? 0 : map.Bias[output], scale = map.RowScales == null ? 1 : map.RowScales[output];
             var row = 0;
-            // A second look at the same weights finds them in the cache.
+            // Weights that are read a second time are in the cache.
             for (; row + 2 <= s.Count; row += 2)
             {
                 var (first, second) = Dots<TRead, T>(s.X + (long)row * s.Input, s.X + (long)(row + 1) * s.Input, w, s.Input);
@@ -193,7 +193,7 @@ static unsafe class FewRows
         }
     }
 
-    /// <summary>Puts a number where a map's result goes.</summary>
+    /// <summary>Writes a value of a map's result.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Put(ref Map map, int row, long output, float value)
     {
@@ -220,8 +220,7 @@ static unsafe class FewRows
         return sum;
     }
 
-    // A weight is read once and is not worth a place in the caches; asking for it a little ahead carries the stream over the ends of pages
-    // (2 to 5 % faster).
+    // A weight is read once and should not fill the caches; prefetching it keeps the reads fast at page ends (2 to 5 % faster).
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Expect<T>(T* from) where T : unmanaged
     {
@@ -229,7 +228,7 @@ static unsafe class FewRows
         for (var line = 0; line < sizeof(T); line++) Sse.PrefetchNonTemporal((byte*)from + 512 + line * 64);
     }
 
-    // The same order of sums as one row alone, so that a row's result does not depend on what it is computed with.
+    // The order of sums is the same as for a single row, so that a row's result does not depend on the other rows.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static (float, float) Dots<TRead, T>(float* x, float* z, T* w, int n) where TRead : struct, IRead<T> where T : unmanaged
     {
@@ -301,8 +300,8 @@ static unsafe class FewRows
 
     private readonly struct HalfFloat : IRead<ushort>
     {
-        // Exponent and mantissa move into their places, and the exponent's bias changes by 127 − 15 in one exact product, which makes
-        // subnormals right as well.
+        // Exponent and mantissa are shifted to their places, and one exact multiplication changes the exponent's bias by 127 − 15, which is
+        // also right for subnormals.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector512<float> Load(ushort* from)
         {

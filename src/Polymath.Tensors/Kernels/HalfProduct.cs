@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Linear maps whose frozen weights stay in the 16 bits of their file (bfloat16 or float16). Every number is widened exactly where it is
-/// used, so that the result is that of 32-bit weights and the memory that of 16-bit ones: a few rows read the weights once, as they are;
-/// more rows widen a slice at a time.
+/// Linear maps whose frozen weights stay in the 16 bits of their file (bfloat16 or float16). Every value is widened exactly when it is
+/// used, so the result equals that of 32-bit weights with the memory of 16-bit ones. A few rows read the 16-bit weights directly; for more
+/// rows, one slice at a time is widened.
 /// </summary>
 public static class HalfProduct
 {
-    /// <summary>Whether weights are held in 16 bits.</summary>
+    /// <summary>Whether weights are stored in 16 bits.</summary>
     /// <param name="weight">The weights.</param>
     public static bool Holds(Tensor weight)
     {
@@ -18,9 +18,9 @@ public static class HalfProduct
         return weight.dtype is ScalarType.BFloat16 or ScalarType.Float16;
     }
 
-    /// <summary>y = x·Wᵀ + b in 32 bits, with gradients for x and b; where W is of 32 bits, for W too.</summary>
+    /// <summary>y = x·Wᵀ + b in 32 bits, with gradients for x and b, and for W when it has 32 bits.</summary>
     /// <param name="x">[n, in], 32 bits.</param>
-    /// <param name="weight">W [out, in]; frozen where it is of 16 bits.</param>
+    /// <param name="weight">W [out, in]; frozen when it has 16 bits.</param>
     /// <param name="bias">b [out] in 32 bits, or null.</param>
     public static Tensor Linear(Tensor x, Tensor weight, Tensor? bias = null)
     {
@@ -31,7 +31,7 @@ public static class HalfProduct
         return bias is null ? y : y + bias;
     }
 
-    /// <summary>Several maps of the same rows, however their weights are held; a few rows read all of them in one job.</summary>
+    /// <summary>Several maps of the same rows, with weights in any form; for a few rows, one job reads all of them.</summary>
     /// <param name="x">[n, in], 32 bits.</param>
     /// <param name="maps">The maps.</param>
     public static Tensor[] Linear(Tensor x, params BlockMap[] maps)
@@ -103,7 +103,7 @@ public static class HalfProduct
 
     private sealed class Map(Tensor weight) : Fused
     {
-        // The weight may be a turned view of the model's own, which the block's scope frees before the way back.
+        // The weight may be a transposed view of the model's own, which the block's scope frees before the backward pass.
         private Tensor weight = weight;
 
         protected internal override int InputCount => 1;

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// A matrix in 8 bits: each output's weights are whole numbers from −127 to 127 times its scale, the largest absolute value over 127. These
-/// are the row-wise weights of LLM.int8 (Dettmers et al. 2022); inputs stay in 32 bits, so that there are no outliers to set apart.
+/// A matrix in 8 bits: each output's weights are integers from −127 to 127 times its scale, which is the largest absolute value over 127.
+/// These are the row-wise weights of LLM.int8 (Dettmers et al. 2022). Inputs stay in 32 bits, so outliers need no special treatment.
 /// </summary>
 public sealed unsafe class Int8Matrix : QuantizedMatrix
 {
@@ -18,13 +18,13 @@ public sealed unsafe class Int8Matrix : QuantizedMatrix
     /// <inheritdoc/>
     public override QuantizedForm Form => QuantizedForm.Int8;
 
-    /// <summary>The whole numbers [out, in].</summary>
+    /// <summary>The integers [out, in].</summary>
     public Tensor Codes => codes;
 
-    /// <summary>Each output's scale [out].</summary>
+    /// <summary>The scale of each output [out].</summary>
     public Tensor Scales => scales;
 
-    /// <summary>Rounds a matrix.</summary>
+    /// <summary>Quantizes a matrix.</summary>
     internal static Int8Matrix Of(Tensor weight)
     {
         long rows = weight.size(0), columns = weight.size(1), most = Math.Max(1, (1 << 18) / Math.Max(1, columns));

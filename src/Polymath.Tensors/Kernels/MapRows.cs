@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Some outputs of a linear map: x·W[first … first + count]ᵀ + b[first … first + count]. The gradient of W and b is added where these
-/// outputs' rows stand: libtorch's own would be zeros as large as the whole map, made and added once for every part that is taken of it.
+/// Some outputs of a linear map: x·W[first … first + count]ᵀ + b[first … first + count]. The gradient of W and b is added only to these
+/// outputs' rows. libtorch's own gradient would be a tensor of zeros as large as the whole map, made and added once for every part.
 /// </summary>
 public sealed class MapRows : Fused
 {
@@ -33,7 +33,7 @@ public sealed class MapRows : Fused
     protected internal override Tensor Forward(IReadOnlyList<Tensor> inputs)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        // The leaves themselves: their gradients are added to.
+        // The leaves themselves, because their gradients are accumulated.
         (x, weight, bias) = (SaveForBackward(inputs[0]), inputs[1], inputs[2]);
         using Tensor rows = weight.narrow(0, first, count), own = bias.narrow(0, first, count);
         return nn.functional.linear(x, rows, own);

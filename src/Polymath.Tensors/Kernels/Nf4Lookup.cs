@@ -4,9 +4,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>
-/// Where the scales of blocks lie: codes into a book of levels, a scale for each 256 of them, and the mean that was taken off.
-/// </summary>
+/// <summary>The scales of blocks: codes into a table of levels, one scale per 256 of them, and the mean that was subtracted.</summary>
 unsafe struct BlockScales
 {
     internal byte* Codes;
@@ -18,7 +16,7 @@ unsafe struct BlockScales
     internal readonly float Of(long block) => Book[Codes[block]] * Scales[block / Nf4Matrix.Group] + Mean;
 }
 
-/// <summary>16 levels, looked up 16 at a time by the lowest 4 bits of each lane.</summary>
+/// <summary>A table of 16 levels, with 16 lookups at a time by the lowest 4 bits of each lane.</summary>
 readonly struct Nf4Lookup
 {
     private readonly Vector512<float> all;
@@ -38,7 +36,7 @@ readonly struct Nf4Lookup
         return Vector512.Create(first, second);
     }
 
-    /// <summary>The levels of the lanes' lowest 4 bits; what stands above them does not matter.</summary>
+    /// <summary>The levels of the lanes' lowest 4 bits; higher bits are ignored.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal Vector512<float> At(Vector512<uint> words)
     {
@@ -47,7 +45,7 @@ readonly struct Nf4Lookup
         return Vector512.Shuffle(all, (words & Vector512.Create(15u)).AsInt32());
     }
 
-    // The lowest 3 bits choose within each half, the fourth between them.
+    // The lowest 3 bits choose within each half, the fourth bit chooses the half.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Vector256<float> Half(Vector256<uint> words) =>
         Avx.BlendVariable(

@@ -7,20 +7,20 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// A matrix in NF4 (Dettmers et al. 2023) with quantised scales, number for number as bitsandbytes rounds it: laid end to end, every 64
-/// numbers share a scale, their largest absolute value; each is the nearest of 16 levels times the scale. The scales, less their mean, are
-/// rounded to a map of 256 levels that share a scale for every 256. That is 4.13 bits a number. Inside a block the codes stand as 16 words
-/// of 16 bits, so that one word a lane gives four vectors: number 16·k + j is at bit 4·k of word j.
+/// A matrix in NF4 (Dettmers et al. 2023) with quantized scales, equal to bitsandbytes' rounding in every value. The values are in
+/// row-major order; every 64 values (a block) share a scale, their largest absolute value, and each value is the nearest of 16 levels times
+/// the scale. The scales minus their mean are rounded to a map of 256 levels; every 256 of them share a scale. That is 4.13 bits per value.
+/// Inside a block the codes are 16 words of 16 bits, so that one word per lane gives four vectors: value 16·k + j is at bit 4·k of word j.
 /// </summary>
 public sealed unsafe class Nf4Matrix : QuantizedMatrix
 {
-    /// <summary>The numbers that share a scale.</summary>
+    /// <summary>The number of values that share a scale.</summary>
     internal const int Block = 64;
 
-    /// <summary>The bytes of a block's codes.</summary>
+    /// <summary>The number of bytes of a block's codes.</summary>
     internal const int BlockBytes = Block / 2;
 
-    /// <summary>The scales that share a scale.</summary>
+    /// <summary>The number of scales that share a scale.</summary>
     internal const int Group = 256;
 
     /// <summary>The 16 levels: bitsandbytes' <c>create_normal_map(offset=0.9677083)</c>, as its source states them.</summary>
@@ -34,7 +34,7 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
 
     private const long BlocksAtOnce = 1 << 14;
 
-    // Scales' levels. Pinned, so that kernels may hold its address.
+    // The levels of scales. Pinned, so that kernels may hold its address.
     private static readonly float[] book = Pinned(ScaleLevels);
 
     private readonly Tensor codes, scaleCodes, scaleScales;
@@ -57,7 +57,7 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
     /// <inheritdoc/>
     public override QuantizedForm Form => QuantizedForm.Nf4;
 
-    /// <summary>The code of each number, 0 to 15, in the order of the matrix.</summary>
+    /// <summary>The code of each value, 0 to 15, in the order of the matrix.</summary>
     public Tensor Codes()
     {
         // [blocks, 16 words, low and high byte] to [blocks, 4 nibbles, 16 words].
@@ -91,7 +91,7 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
         Y = y, Bias = bias, Weight = LibTorch.Data(codes), Output = (int)Rows, Type = ScalarType.Byte, Scales = Scale, Adds = adds,
     };
 
-    /// <summary>Where the scales lie.</summary>
+    /// <summary>The addresses of the scales.</summary>
     internal BlockScales Scale =>
         new() { Codes = (byte*)LibTorch.Data(scaleCodes), Scales = (float*)LibTorch.Data(scaleScales), Mean = mean, Book = Pointer(book) };
 
@@ -141,9 +141,9 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
         }
     }
 
-    /// <summary>Rounds a matrix.</summary>
+    /// <summary>Quantizes a matrix.</summary>
     /// <param name="weight">W [out, in].</param>
-    /// <param name="plain">Whether libtorch's operations do it where the kernel could.</param>
+    /// <param name="plain">Whether to use libtorch's operations instead of the kernel.</param>
     public static Nf4Matrix Of(Tensor weight, bool plain = false)
     {
         ArgumentNullException.ThrowIfNull(weight);
@@ -157,7 +157,7 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
             dtype: ScalarType.Byte,
             device: weight.device),
             largest = empty(blocks, device: weight.device);
-        // Some blocks at a time: what rounding needs meanwhile is several times the numbers.
+        // Some blocks at a time, because the temporary memory of rounding is several times that of the values.
         for (long from = 0; from < blocks; from += BlocksAtOnce)
         {
             using var scope = NewDisposeScope();
@@ -184,8 +184,8 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
     }
 
     /// <summary>
-    /// The 256 levels of a scale: bitsandbytes' <c>create_dynamic_map()</c> - decades down to 10⁻⁶, each with twice the steps of the one
-    /// below (Dettmers 2016).
+    /// The 256 levels of a scale: bitsandbytes' <c>create_dynamic_map()</c> - decades down to 10⁻⁶, each with twice as many steps as the
+    /// one below (Dettmers 2016).
     /// </summary>
     public static float[] ScaleLevels()
     {
@@ -193,8 +193,8 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
         for (var decade = 0; decade < 7; decade++)
         {
             var count = 1 << decade;
-            // PyTorch's linspace from 0.1 to 1 as its vector code rounds it, on every CPU: libtorch's own depends on the instructions that
-            // it finds.
+            // PyTorch's linspace from 0.1 to 1 as its vector code rounds it. The result here is the same on every CPU; libtorch's own
+            // depends on the CPU's instructions.
             var step = (1 - 0.1f) / count;
             float Edge(int i) => i < (count + 1) / 2 ? MathF.FusedMultiplyAdd(step, i, 0.1f) : MathF.FusedMultiplyAdd(-step, count - i, 1);
             var power = (float)Math.Pow(10, decade - 6);

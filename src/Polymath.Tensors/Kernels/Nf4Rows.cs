@@ -5,8 +5,8 @@ using System.Runtime.Intrinsics.X86;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Products of a few rows with a matrix in NF4, read as it lies: a quarter of the bytes of 16 bits. A block's 64 products are summed first
-/// and scaled once.
+/// Products of a few rows with a matrix in NF4, which is read without decoding it to memory: a quarter of the bytes of 16 bits. A block's
+/// 64 products are summed first and scaled once.
 /// </summary>
 static unsafe class Nf4Rows
 {
@@ -77,7 +77,7 @@ static unsafe class Nf4Rows
         return Vector512.Sum(sum);
     }
 
-    // The same order of sums as one row alone, so that a row's result does not depend on what it is computed with.
+    // The order of sums is the same as for a single row, so that a row's result does not depend on the other rows.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static (float, float) Dots(
         float* x,

@@ -4,20 +4,21 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// The output head and its losses. A row of logits is as wide as the vocabulary, so logits are made for a chunk of rows at a time, in one
-/// buffer that is used again, and never kept: memory does not grow with the number of targets.
+/// The output head and its losses. A row of logits is as wide as the vocabulary, so logits are computed for one chunk of rows at a time, in
+/// one buffer that is reused. Memory does not grow with the number of targets.
 /// </summary>
 public static unsafe class OutputHead
 {
-    // 8 MB of logits: large enough for full-speed products, small enough to stay near the cores.
+    // 8 MB of logits: large enough for products at full speed, small enough for the cores' caches.
     private const int ChunkElements = 2 << 20;
 
     /// <summary>
-    /// Σ weightᵢ · −log softmax(W·hᵢ)[targetᵢ], as a scalar. The gradient is made in the same pass (one product less than a second pass).
+    /// Σ weightᵢ · −log softmax(W·hᵢ)[targetᵢ], as a scalar. The gradient is computed in the same pass (a second pass would need one more
+    /// product).
     /// </summary>
     /// <param name="hidden">The last hidden states [n, width], one for each target.</param>
     /// <param name="head">The output weights W [vocabulary, width].</param>
-    /// <param name="targets">The token each state must foretell [n], 64-bit.</param>
+    /// <param name="targets">The token that each state must predict [n], 64-bit.</param>
     /// <param name="weights">The weight of each target [n].</param>
     public static Tensor NegativeLogLikelihood(Tensor hidden, Tensor head, Tensor targets, Tensor weights) =>
         Takes(hidden, head)
@@ -52,7 +53,7 @@ public static unsafe class OutputHead
         internal bool Differentiate;
     }
 
-    /// <summary>Per row: log-probability of the target; and, where asked, the logits become weight·(softmax − one-hot).</summary>
+    /// <summary>Per row: the log-probability of the target; if requested, the logits become weight·(softmax − one-hot).</summary>
     [UnmanagedCallersOnly]
     private static void ScoreRows(long begin, long end, void* context)
     {
@@ -70,7 +71,7 @@ public static unsafe class OutputHead
         }
     }
 
-    /// <summary>Walks over the rows in chunks; the visitor gets each chunk's place and its logits buffer, scored.</summary>
+    /// <summary>Goes over the rows in chunks; the visitor gets each chunk's place and its buffer of logits.</summary>
     private static void Walk(
         Tensor hidden,
         Tensor head,
@@ -101,7 +102,7 @@ public static unsafe class OutputHead
     }
 
     /// <summary>
-    /// A visitor that turns a chunk's slopes of the logits into gradients of the hidden states and of the head, where they are wanted.
+    /// A visitor that turns a chunk's gradients of the logits into gradients of the hidden states and of the head, where needed.
     /// </summary>
     private static Action<int, int, Tensor> Collect(Tensor hidden, Tensor head, Tensor? gradHidden, Tensor? gradHead) =>
         (from, size, slopes) =>

@@ -3,21 +3,21 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>How frozen weights are held in fewer than 16 bits.</summary>
+/// <summary>The forms of frozen weights with fewer than 16 bits.</summary>
 public enum QuantizedForm
 {
     /// <summary>
-    /// 4 bits a number, the levels of a normal distribution (Dettmers et al. 2023), with scales that are quantised themselves.
+    /// 4 bits per value, the levels of a normal distribution (Dettmers et al. 2023), with scales that are quantized themselves.
     /// </summary>
     Nf4,
 
-    /// <summary>8 bits a number, one scale an output.</summary>
+    /// <summary>8 bits per value, one scale per output.</summary>
     Int8,
 }
 
 /// <summary>
-/// A frozen matrix W [out, in] held in few bits. What it stands for is a matrix of 32-bit numbers, the same wherever they are used:
-/// products of a few rows read the codes themselves, products of more rows widen a slice at a time, and the plain formula widens all of it.
+/// A frozen, quantized matrix W [out, in]. It stands for a matrix of 32-bit values, which are the same in all computations: products of a
+/// few rows read the codes themselves, products of more rows decode one slice at a time, and the plain formula decodes the whole matrix.
 /// </summary>
 public abstract unsafe class QuantizedMatrix : IDisposable
 {
@@ -26,7 +26,7 @@ public abstract unsafe class QuantizedMatrix : IDisposable
     /// <summary>A matrix of a size.</summary>
     /// <param name="rows">out.</param>
     /// <param name="columns">in.</param>
-    /// <param name="parts">The tensors it is held in; it owns them from here on.</param>
+    /// <param name="parts">Its tensors; it owns them from here on.</param>
     private protected QuantizedMatrix(long rows, long columns, params Tensor[] parts)
     {
         (Rows, Columns, this.parts) = (rows, columns, parts);
@@ -42,13 +42,13 @@ public abstract unsafe class QuantizedMatrix : IDisposable
     /// <summary>The width it maps from.</summary>
     public long Columns { get; }
 
-    /// <summary>The bytes it is held in.</summary>
+    /// <summary>The number of bytes it uses.</summary>
     public long Bytes => parts.Sum(part => part.numel() * part.element_size());
 
-    /// <summary>Where it is held.</summary>
+    /// <summary>Its device.</summary>
     public Device Device => parts[0].device;
 
-    /// <summary>Rounds a matrix to a form.</summary>
+    /// <summary>Quantizes a matrix to a form.</summary>
     /// <param name="weight">W [out, in], of 32 or 16 bits.</param>
     /// <param name="form">The form.</param>
     public static QuantizedMatrix Of(Tensor weight, QuantizedForm form)
@@ -59,10 +59,10 @@ public abstract unsafe class QuantizedMatrix : IDisposable
         return form == QuantizedForm.Nf4 ? Nf4Matrix.Of(weight) : Int8Matrix.Of(weight);
     }
 
-    /// <summary>The numbers it stands for, [out, in] in 32 bits: the kernel's way.</summary>
+    /// <summary>The decoded values, [out, in] in 32 bits, computed by the kernel.</summary>
     public Tensor Wide() => Device.type == DeviceType.CPU ? Wide(0, Rows) : Plain();
 
-    /// <summary>Some rows of the numbers, [count, in] in 32 bits; on a CPU.</summary>
+    /// <summary>Some rows of the decoded values, [count, in] in 32 bits; on a CPU.</summary>
     /// <param name="from">The first row.</param>
     /// <param name="count">The number of rows.</param>
     public Tensor Wide(long from, long count)
@@ -77,7 +77,7 @@ public abstract unsafe class QuantizedMatrix : IDisposable
     /// <summary>The same in libtorch's operations, on any device.</summary>
     public abstract Tensor Plain();
 
-    /// <summary>Writes a slice of rows in 32 bits.</summary>
+    /// <summary>Writes a slice of decoded rows in 32 bits.</summary>
     /// <param name="from">The first row.</param>
     /// <param name="count">The number of rows.</param>
     /// <param name="wide">[count, in].</param>

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>Linear maps whose frozen weights are held in few bits; the result is that of the 32-bit numbers they stand for.</summary>
+/// <summary>Linear maps with frozen, quantized weights; the result is that of the 32-bit values they stand for.</summary>
 public static class QuantizedProduct
 {
     /// <summary>y = x·Wᵀ + b in 32 bits, with gradients for x and b.</summary>

@@ -3,9 +3,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Attention over rows that lie end to end: a query sees a span of its own row's keys (see <see cref="Reach"/>), never another row. Query
-/// heads share key and value heads in groups (Ainslie et al. 2023) without repeating them. The backward recomputes the weights from the
-/// kept log-sum-exp (Dao et al. 2022).
+/// Attention over rows that are packed end to end: a query sees a span of its own row's keys (see <see cref="Reach"/>), never another row.
+/// Query heads share key and value heads in groups (Ainslie et al. 2023) without repeating them. Backward recomputes the weights from the
+/// saved log-sum-exp (Dao et al. 2022).
 /// </summary>
 public sealed unsafe class RaggedAttention : Fused
 {
@@ -39,9 +39,9 @@ public sealed unsafe class RaggedAttention : Fused
     /// <param name="query">The queries.</param>
     /// <param name="key">The keys.</param>
     /// <param name="value">The values.</param>
-    /// <param name="reach">Which keys a query sees.</param>
+    /// <param name="reach">The keys that each query sees.</param>
     /// <param name="form">How scores become weights.</param>
-    /// <param name="bias">What is added by distance, or null.</param>
+    /// <param name="bias">A bias by distance, or null.</param>
     public static Tensor Of(
         Tensor query,
         Tensor key,
@@ -82,9 +82,9 @@ public sealed unsafe class RaggedAttention : Fused
     /// <param name="query">The queries.</param>
     /// <param name="key">The keys.</param>
     /// <param name="value">The values.</param>
-    /// <param name="reach">Which keys a query sees.</param>
+    /// <param name="reach">The keys that each query sees.</param>
     /// <param name="form">How scores become weights.</param>
-    /// <param name="bias">What is added by distance, or null.</param>
+    /// <param name="bias">A bias by distance, or null.</param>
     public static Tensor Plain(
         Tensor query,
         Tensor key,
@@ -148,7 +148,8 @@ public sealed unsafe class RaggedAttention : Fused
         using var dense = gradient.contiguous();
         Tensor gradQuery = empty_like(query!), gradKey = zeros_like(key!), gradValue = zeros_like(value!);
         var state = Shape();
-        // Each row sums its own part of the table's gradient; the parts are added in order: the same bits whatever the number of threads.
+        // Each row sums its own part of the table's gradient, and the parts are added in order, so the result has the same bits for any
+        // number of threads.
         using var partial = table is { requires_grad: true } ? zeros(reach.Rows, state.Heads, state.Distances) : null;
         state.Gradient = (float*)LibTorch.Data(dense);
         state.GradQuery = (float*)LibTorch.Data(gradQuery);

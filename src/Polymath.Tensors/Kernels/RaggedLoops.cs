@@ -3,13 +3,13 @@ using System.Runtime.InteropServices;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>The loops of <see cref="RaggedAttention"/> over rows and key heads, forward and back.</summary>
+/// <summary>The loops of <see cref="RaggedAttention"/> over rows and key heads, forward and backward.</summary>
 internal static unsafe class RaggedLoops
 {
-    // Queries are taken in blocks, so that the scores of a block against a row of a thousand keys stay in the second-level cache.
+    // Queries are processed in blocks, so that the scores of a block with a row of a thousand keys stay in the second-level cache.
     private const int QueryBlock = 32;
 
-    /// <summary>What the loops read and write.</summary>
+    /// <summary>The inputs and outputs of the loops.</summary>
     internal struct State
     {
         internal float* Query, Key, Value, Bias, Out, LogSum, Gradient, GradQuery, GradKey, GradValue, GradBias;
@@ -32,7 +32,7 @@ internal static unsafe class RaggedLoops
                 to[c * toStride + r] = from[r * stride + c];
     }
 
-    // The keys that some query of a block sees.
+    // The keys that at least one query of a block sees.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static (int Low, int High) Seen(ref State s, int from, int count)
     {
@@ -254,7 +254,8 @@ internal static unsafe class RaggedLoops
         NativeMemory.AlignedFree(scratch);
     }
 
-    // One query: p = exp(score − logSum) and ds = scale·bend·p·(dp − Σ g·out), zero where it does not see; bend is the slope of the cap.
+    // One query: p = exp(score − logSum) and ds = scale·bend·p·(dp − Σ g·out), zero where it does not see; bend is the derivative of the
+    // cap.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Slopes(
         ref State s,

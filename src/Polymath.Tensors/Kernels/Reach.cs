@@ -2,20 +2,20 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>How scores become weights: scale·(query·key), bent towards ±cap where a cap is set: cap·tanh(x/cap) (Gemma 2).</summary>
+/// <summary>How scores become weights: scale·(query·key), with an optional soft cap: cap·tanh(x/cap) (Gemma 2).</summary>
 /// <param name="Scale">The scale of the scores.</param>
 /// <param name="SoftCap">The cap, or 0 for none.</param>
 public sealed record AttentionForm(double Scale, double SoftCap = 0);
 
-/// <summary>What is added to a score by how far the key stands from the query (ALiBi, T5's relative positions).</summary>
-/// <param name="Table">[heads, distances]; it may ask for a gradient.</param>
-/// <param name="Zero">The column of the distance 0; a key d places after its query takes the column Zero + d.</param>
+/// <summary>A bias of scores by the distance of the key from the query (ALiBi, T5's relative positions).</summary>
+/// <param name="Table">[heads, distances]; it may require a gradient.</param>
+/// <param name="Zero">The column of the distance 0; a key d places after its query uses the column Zero + d.</param>
 public sealed record DistanceBias(Tensor Table, int Zero);
 
 /// <summary>
-/// Which keys each query sees, over rows that lie end to end: query q of a row sees the row's keys First[q] to Last[q] (exclusive), counted
-/// from the row's first key. Every pattern in use is such a span: causal, a sliding window, a prefix that is read in both directions,
-/// everything, another text.
+/// The keys that each query sees, over rows that are packed end to end: query q of a row sees the row's keys First[q] to Last[q]
+/// (exclusive), counted from the row's first key. All patterns are such spans: causal, a sliding window, a prefix that is read in both
+/// directions, the whole row, another text.
 /// </summary>
 public sealed class Reach
 {
@@ -45,7 +45,7 @@ public sealed class Reach
     /// <summary>The keys of the longest row.</summary>
     public int LongestKeys => longestKeys;
 
-    /// <summary>A token sees itself and what stands before it; with a window, only the last <paramref name="window"/> of these.</summary>
+    /// <summary>A token sees itself and the tokens before it; with a window, only the last <paramref name="window"/> of these.</summary>
     /// <param name="offsets">The rows.</param>
     /// <param name="window">The window, or 0 for none.</param>
     public static Reach Causal(int[] offsets, int window = 0) =>
@@ -53,7 +53,7 @@ public sealed class Reach
 
     /// <summary>Every query sees all keys of its row.</summary>
     /// <param name="queryOffsets">The rows of the queries.</param>
-    /// <param name="keyOffsets">The rows of the keys, as many.</param>
+    /// <param name="keyOffsets">The rows of the keys; as many rows.</param>
     public static Reach Whole(int[] queryOffsets, int[] keyOffsets) => Of(queryOffsets, keyOffsets, (_, _, _) => 0, (_, _, keys) => keys);
 
     /// <summary>As causal, but the first tokens of a row see each other in both directions.</summary>
@@ -75,7 +75,7 @@ public sealed class Reach
         return new Reach(queryOffsets, keyOffsets, first, last);
     }
 
-    /// <summary>Throws when some distance between a query and a key it sees has no column in a table.</summary>
+    /// <summary>Throws when a distance between a query and a key it sees has no column in a table.</summary>
     internal void Check(DistanceBias? bias)
     {
         if (bias is null) return;

@@ -8,8 +8,8 @@ namespace Polymath.Tensors.Kernels;
 /// <summary>Root-mean-square normalisation (Zhang &amp; Sennrich 2019): y = w·x / √(mean(x²) + ε).</summary>
 public sealed unsafe class RmsNorm : Fused
 {
-    // Gradients of the weight are summed over fixed blocks of rows, then over the blocks in order: the same bits whatever the number of
-    // threads.
+    // Gradients of the weight are summed over fixed blocks of rows, then over the blocks in order, so the result has the same bits for any
+    // number of threads.
     private const int Block = 64;
     private readonly float epsilon;
     private Tensor? x, weight, inverse;
@@ -28,7 +28,7 @@ public sealed unsafe class RmsNorm : Fused
         return FastPath.Takes(x, weight) ? new RmsNorm(epsilon).Apply(x, weight) : Plain(x, weight, epsilon);
     }
 
-    /// <summary>The same in libtorch's operations, for any device and type; statistics in 32-bit floats as transformers does.</summary>
+    /// <summary>The same in libtorch's operations, for any device and type; statistics in 32-bit floats, as in transformers.</summary>
     public static Tensor Plain(Tensor x, Tensor weight, double epsilon)
     {
         ArgumentNullException.ThrowIfNull(x);
@@ -96,7 +96,7 @@ public sealed unsafe class RmsNorm : Fused
         }
     }
 
-    /// <summary>One row; gives the inverse root of its mean square.</summary>
+    /// <summary>One row; returns the inverse root of its mean square.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static float Row(
         float* x,

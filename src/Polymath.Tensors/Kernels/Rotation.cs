@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Rotary positions (Su et al. 2021): pairs of a head's first R elements turn by the angle of their token's position, the rest stays.
-/// Element i pairs with element i + R/2 as in Llama, or, interleaved, 2i with 2i + 1 as in GLM.
+/// Rotary positions (Su et al. 2021): pairs of a head's first R elements are rotated by the angle of their token's position; the other
+/// elements do not change. Element i is paired with element i + R/2 as in Llama, or, interleaved, 2i with 2i + 1 as in GLM.
 /// </summary>
 public sealed unsafe class Rotation : Fused
 {
@@ -24,7 +24,7 @@ public sealed unsafe class Rotation : Fused
     /// <param name="x">The heads.</param>
     /// <param name="cosine">The cosines.</param>
     /// <param name="sine">The sines.</param>
-    /// <param name="interleaved">Whether neighbours pair, not halves.</param>
+    /// <param name="interleaved">Whether neighbouring elements are paired instead of the two halves.</param>
     public static Tensor Of(Tensor x, Tensor cosine, Tensor sine, bool interleaved = false) =>
         FastPath.Takes(x, cosine, sine) ? new Rotation(cosine, sine, interleaved).Apply(x) : Plain(x, cosine, sine, interleaved);
 
@@ -32,7 +32,7 @@ public sealed unsafe class Rotation : Fused
     /// <param name="x">The heads.</param>
     /// <param name="cosine">The cosines.</param>
     /// <param name="sine">The sines.</param>
-    /// <param name="interleaved">Whether neighbours pair, not halves.</param>
+    /// <param name="interleaved">Whether neighbouring elements are paired instead of the two halves.</param>
     public static Tensor Plain(Tensor x, Tensor cosine, Tensor sine, bool interleaved = false)
     {
         ArgumentNullException.ThrowIfNull(x);
@@ -128,7 +128,7 @@ public sealed unsafe class Rotation : Fused
             }
     }
 
-    /// <summary>Turns one head's first elements, the halves paired; y may be x.</summary>
+    /// <summary>Rotates one head's first elements, with the halves paired; y may be x.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Halves(
         float* x,
@@ -158,7 +158,7 @@ public sealed unsafe class Rotation : Fused
         }
     }
 
-    /// <summary>Turns one head's first elements, neighbours paired; y may be x.</summary>
+    /// <summary>Rotates one head's first elements, with neighbours paired; y may be x.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Neighbours(
         float* x,

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>Goes over a matrix that is held narrowly a slice of rows at a time, each widened into the same room.</summary>
+/// <summary>Goes over a compressed matrix in slices of rows, each widened into the same buffer.</summary>
 static class Slices
 {
-    // A slice of four million floats: large enough for full-speed products, small beside any model that needs this.
+    // A slice of four million floats: large enough for products at full speed, small compared with any model that needs this.
     private const long Elements = 4 << 20;
 
     /// <summary>Widens each slice and uses it.</summary>
@@ -40,8 +40,8 @@ static class Slices
         }
     }
 
-    // One slice's room, kept: made anew for each product, it would lie between tensors that live longer, and the heap would grow by a slice
-    // a layer.
+    // The buffer of one slice is kept. If it were allocated for each product, it would lie between tensors that live longer, and the heap
+    // would grow by one slice per layer.
     private sealed class Slice
     {
         internal Tensor? room;

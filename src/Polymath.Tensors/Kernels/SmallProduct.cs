@@ -7,8 +7,8 @@ namespace Polymath.Tensors.Kernels;
 static unsafe class SmallProduct
 {
     /// <summary>
-    /// c [m, n] += a [m, k] · b [k, n]. b's and c's rows are runs of floats with strides; a's element (i, l) lies at a[i·rowStep +
-    /// l·columnStep], so that a may be a transposed view.
+    /// c [m, n] += a [m, k] · b [k, n]. b's and c's rows are runs of floats with strides; a's element (i, l) is at a[i·rowStep +
+    /// l·columnStep], so a may be a transposed view.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Add(

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Σ x² of a tensor, for the norm of a gradient: summed in fixed blocks, in double precision over the blocks, the same bits whatever the
+/// Σ x² of a tensor, for the norm of a gradient: summed in fixed blocks, in double precision over the blocks, with the same bits for any
 /// number of threads.
 /// </summary>
 public static unsafe class SquareSum
@@ -19,7 +19,7 @@ public static unsafe class SquareSum
         internal long Count;
     }
 
-    /// <summary>The sum of the squares of all elements; not a finite number where an element is none.</summary>
+    /// <summary>The sum of the squares of all elements; not finite when an element is not finite.</summary>
     public static double Of(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);

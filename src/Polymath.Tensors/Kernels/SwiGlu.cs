@@ -18,7 +18,7 @@ public sealed unsafe class SwiGlu : Fused
     /// <inheritdoc/>
     protected internal override int InputCount => 2;
 
-    /// <summary>silu(gate)·up, element by element; both of one shape.</summary>
+    /// <summary>silu(gate)·up, element by element; both have the same shape.</summary>
     public static Tensor Of(Tensor gate, Tensor up) => FastPath.Takes(gate, up) ? new SwiGlu().Apply(gate, up) : Plain(gate, up);
 
     /// <summary>The same in libtorch's operations.</summary>

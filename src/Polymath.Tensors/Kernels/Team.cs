@@ -1,20 +1,21 @@
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// A few threads that do a short job together, as many as libtorch's own. Generating a token is hundreds of jobs of some ten microseconds:
-/// waking a sleeping thread for each costs more than it brings, and one that spins for ever takes the core from whoever else needs it. So
-/// helpers spin for a while after a job and then sleep; and they take pieces one by one, so that whoever calls never waits for a helper
-/// that has not begun.
+/// A team of threads for short jobs, as many as libtorch's own. Generating a token takes hundreds of jobs of about ten microseconds. Waking
+/// a sleeping thread for each job would cost more than it saves, and a thread that always spins would block a core for other work. So
+/// helpers spin for a while after a job and then sleep. They take pieces one by one, so that the caller never waits for a helper that has
+/// not started.
 /// </summary>
 sealed unsafe class Team
 {
-    // About as long as what lies between two jobs of a token, and not as long as what lies between two tokens' sampling of a large batch.
+    // About as long as the time between two jobs of a token, but shorter than the sampling between two tokens of a large batch.
     private const int Spins = 4000;
 
-    // A piece is this share of what is left for each thread: large at first, small at the end, so that nobody waits long for the last one.
+    // A piece is this share of the remaining work per thread: large at first, small at the end, so that no thread waits long for the last
+    // piece.
     private const int Shares = 2;
 
-    // The cores are shared by all models of a process, so there is one team.
+    // All models of a process share the cores, so there is one team.
     private static readonly Team only = new();
 
     private readonly Lock turn = new();
@@ -27,7 +28,8 @@ sealed unsafe class Team
     {
     }
 
-    // One job. Whoever takes a piece holds the job itself, so that a helper which comes late finds a finished job and not another's pieces.
+    // One job. A thread that takes a piece holds the job object itself, so that a late helper finds a finished job and not the pieces of
+    // another job.
     private sealed class Job(
         delegate*<long, long, void*, void> body,
         void* state,
@@ -54,10 +56,10 @@ sealed unsafe class Team
     }
 
     /// <summary>Runs a body over pieces that together cover [0, count).</summary>
-    /// <param name="count">The number of things to do.</param>
-    /// <param name="grain">The fewest in a piece.</param>
-    /// <param name="body">Does a range; it must not throw.</param>
-    /// <param name="state">What the body is given.</param>
+    /// <param name="count">The number of items.</param>
+    /// <param name="grain">The smallest number of items in a piece.</param>
+    /// <param name="body">Processes a range; it must not throw.</param>
+    /// <param name="state">The argument of the body.</param>
     internal static void For(long count, long grain, delegate*<long, long, void*, void> body, void* state) =>
         only.Share(count, grain, body, state);
 
@@ -66,7 +68,7 @@ sealed unsafe class Team
         var threads = TorchSharp.torch.get_num_threads();
         if (count < 4 * grain || threads <= 1 || !turn.TryEnter())
         {
-            // Alone, too small to share, or somebody else's job is running.
+            // There are no helpers, the job is too small to share, or another job is running.
             body(0, count, state);
             return;
         }
@@ -118,7 +120,7 @@ sealed unsafe class Team
                     continue;
                 }
                 Interlocked.Increment(ref sleepers);
-                // Whoever gave a job before it saw a sleeper has raised the number, and is not waited for.
+                // A caller that started a job before it saw this sleeper has already raised the number, so the helper does not sleep.
                 lock (bell)
                     if (Volatile.Read(ref number) == seen) Monitor.Wait(bell);
                 Interlocked.Decrement(ref sleepers);

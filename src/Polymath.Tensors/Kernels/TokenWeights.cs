@@ -6,7 +6,7 @@ namespace Polymath.Tensors.Kernels;
 /// <summary>Turns logits into unnormalised probabilities for sampling, rows in parallel: exp((x − max x)/temperature).</summary>
 public static unsafe class TokenWeights
 {
-    // A colder temperature would be no 32-bit number; this one is greedy already.
+    // A lower temperature would overflow 32 bits; this one is already greedy.
     private const double Coldest = 1e30;
 
     private struct State
@@ -17,7 +17,8 @@ public static unsafe class TokenWeights
     }
 
     /// <summary>
-    /// The weights [rows, vocabulary] as an array, row after row. Temperature 0 gives the logits themselves, to take the greatest of.
+    /// The weights [rows, vocabulary] as an array, row after row. With temperature 0 these are the logits themselves, of which the largest
+    /// is chosen.
     /// </summary>
     /// <param name="logits">The logits [rows, vocabulary]; changed in place.</param>
     /// <param name="temperature">The temperature.</param>
@@ -36,7 +37,7 @@ public static unsafe class TokenWeights
         return dense.data<float>().ToArray();
     }
 
-    /// <summary>The place of each row's greatest logit, the first of equals; nothing is copied.</summary>
+    /// <summary>The place of each row's largest logit, the first of equal ones; nothing is copied.</summary>
     /// <param name="logits">The logits [rows, vocabulary].</param>
     public static int[] Greatest(Tensor logits)
     {
@@ -47,7 +48,7 @@ public static unsafe class TokenWeights
         for (var row = 0; row < places.Length; row++)
         {
             var x = (float*)LibTorch.Data(dense) + (long)row * vocabulary;
-            // Where no number is greatest (all are none), the first one is taken.
+            // When there is no largest value (all are NaN), the first one is used.
             places[row] = Math.Max(0, new ReadOnlySpan<float>(x, vocabulary).IndexOf(Vectors.Max(x, vocabulary, float.NegativeInfinity)));
         }
         return places;

@@ -3,7 +3,9 @@ using System.Runtime.Intrinsics;
 
 namespace Polymath.Tensors.Kernels;
 
-/// <summary>Arithmetic on runs of floats. All of it is inlined: a call that is not stays unoptimised inside native callbacks.</summary>
+/// <summary>
+/// Arithmetic on runs of floats. Everything is inlined: inside native callbacks, calls that are not inlined stay unoptimised.
+/// </summary>
 static unsafe class Vectors
 {
     /// <summary>Σ a·b.</summary>
@@ -42,7 +44,7 @@ static unsafe class Vectors
         for (; i < n; i++) y[i] *= scale;
     }
 
-    /// <summary>The greatest of n floats, at least <paramref name="floor"/>.</summary>
+    /// <summary>The largest of n floats, at least <paramref name="floor"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static float Max(float* x, int n, float floor)
     {
@@ -55,7 +57,7 @@ static unsafe class Vectors
         return greatest;
     }
 
-    /// <summary>y = exp(x − shift) in place; gives the sum.</summary>
+    /// <summary>y = exp(x − shift) in place; returns the sum.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static float ExpSum(float* x, float shift, int n)
     {
@@ -73,7 +75,7 @@ static unsafe class Vectors
         return total;
     }
 
-    /// <summary>Σ exp(x − shift), x untouched.</summary>
+    /// <summary>Σ exp(x − shift); x does not change.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static float ExpSumOnly(float* x, float shift, int n)
     {

@@ -31,7 +31,7 @@ internal static class ArrowRows
         }
         catch (Exception fault) when (fault is not (InputException or OutOfMemoryException))
         {
-            // The library throws whatever a damaged byte leads it to.
+            // With damaged bytes, the library may throw any exception.
             throw new InputException(
                 $"{file} cannot be read as Arrow: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again, or set 'format'.",
                 fault);

@@ -5,13 +5,13 @@ using Apache.Arrow.Types;
 
 namespace Polymath.Text;
 
-/// <summary>Values of Arrow arrays, as JSON has them.</summary>
+/// <summary>Values of Arrow arrays as JSON.</summary>
 internal static class ArrowValue
 {
     /// <summary>A value.</summary>
     /// <param name="array">The array.</param>
     /// <param name="index">Its place.</param>
-    /// <exception cref="NotSupportedException">Its type is none that rows have.</exception>
+    /// <exception cref="NotSupportedException">Its type is not one that rows can have.</exception>
     public static JsonNode? Of(IArrowArray array, int index) => array.IsNull(index) ? null : array switch
     {
         StringArray texts => JsonValue.Create(texts.GetString(index)),
@@ -20,7 +20,7 @@ internal static class ArrowValue
         BooleanArray flags => JsonValue.Create(flags.GetValue(index)),
         DictionaryArray words => Of(words.Dictionary, (int)Whole(words.Indices, index)),
         StructArray members => Members(members, index),
-        // A map is a list of pairs and stands before lists for that.
+        // A map is a list of pairs, so this case comes before lists.
         MapArray map => Map(map, index),
         ListArray list => List(list.Values, list.ValueOffsets[index], list.ValueOffsets[index + 1]),
         LargeListArray list => List(list.Values, (int)list.ValueOffsets[index], (int)list.ValueOffsets[index + 1]),
@@ -58,7 +58,7 @@ internal static class ArrowValue
         Time32Array times => times.GetValue(index)!.Value,
         Time64Array times => times.GetValue(index)!.Value,
         DurationArray times => times.GetValue(index)!.Value,
-        _ => throw new NotSupportedException($"values of the type {array.Data.DataType.Name} are none that rows have"),
+        _ => throw new NotSupportedException($"values of the type {array.Data.DataType.Name} cannot be read into rows"),
     };
 
     private static JsonValue? Day(DateTime? day) => JsonValue.Create(day?.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture));

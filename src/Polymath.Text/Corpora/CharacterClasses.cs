@@ -21,7 +21,7 @@ public sealed class CharacterClasses
     /// <param name="codePoint">The character's code point.</param>
     public string? ClassOf(int codePoint) => classes.GetValueOrDefault(codePoint);
 
-    /// <summary>Writes the table as JSON, ambiguous characters as null; the file is whole or not there.</summary>
+    /// <summary>Writes the table as JSON, ambiguous characters as null; the file is written whole or not at all.</summary>
     /// <exception cref="InputException">The file cannot be written.</exception>
     public void Save(string file)
     {
@@ -46,10 +46,10 @@ public sealed class CharacterClasses
         return new(classes);
     }
 
-    /// <summary>Learns the classes: the class of a character is the one that at least a share of all its marks stands for.</summary>
+    /// <summary>Learns the classes: a character gets the class that at least a given share of its marks stands for.</summary>
     /// <param name="name">The table's name, for messages.</param>
     /// <param name="spec">The table.</param>
-    /// <param name="marks">The rows with one mark a character.</param>
+    /// <param name="marks">The rows with one mark per character.</param>
     /// <param name="texts">The rows with the texts.</param>
     internal static CharacterClasses Learn(string name, CharacterClassesSpec spec, IReadOnlyList<Row> marks, IReadOnlyList<Row> texts)
     {
@@ -67,7 +67,7 @@ public sealed class CharacterClasses
             used++;
             foreach (var (character, mark) in text.EnumerateRunes().Zip(line.EnumerateRunes()))
             {
-                // Punctuation is written as itself among the marks.
+                // In the marks, punctuation stands for itself.
                 if (character != mark || classOfMark.ContainsKey(mark))
                     Tally(counts, character.Value, classOfMark.GetValueOrDefault(mark, ""));
             }

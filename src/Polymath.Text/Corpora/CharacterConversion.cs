@@ -54,7 +54,7 @@ public sealed class CharacterConversion
         return result is null ? text : result.Append(text, kept, text.Length - kept).ToString();
     }
 
-    /// <summary>Writes the table as JSON; the file is whole or not there.</summary>
+    /// <summary>Writes the table as JSON; the file is written whole or not at all.</summary>
     /// <exception cref="InputException">The file cannot be written.</exception>
     public void Save(string file) => AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(entries, JsonLayout.Indented));
 
@@ -70,7 +70,7 @@ public sealed class CharacterConversion
 
     /// <summary>Reads a table from files.</summary>
     /// <param name="name">The table's name, for messages.</param>
-    /// <param name="files">The files; the earlier wins.</param>
+    /// <param name="files">The files; an earlier file wins.</param>
     /// <param name="entry">The regular expression that finds entries, with the groups <c>from</c> and <c>to</c>.</param>
     internal static CharacterConversion Read(string name, IReadOnlyList<string> files, string entry)
     {

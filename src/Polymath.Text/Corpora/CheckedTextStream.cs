@@ -5,9 +5,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>
-/// Reads a text file, unpacked if it was packed, leaves out a byte-order mark, and refuses the first byte that is not UTF-8.
-/// </summary>
+/// <summary>Reads a text file: decompresses it if needed, skips a byte-order mark, and refuses the first byte that is not UTF-8.</summary>
 internal sealed class CheckedTextStream : Stream
 {
     private const int HeadLength = 8;
@@ -23,7 +21,7 @@ internal sealed class CheckedTextStream : Stream
 
     /// <summary>Opens a file.</summary>
     /// <param name="file">The file.</param>
-    /// <param name="progress">Is told how many bytes of the file were read.</param>
+    /// <param name="progress">Receives the number of bytes that were read.</param>
     /// <exception cref="InputException">It cannot be opened.</exception>
     public static CheckedTextStream Open(string file, Action<long>? progress = null)
     {
@@ -50,7 +48,7 @@ internal sealed class CheckedTextStream : Stream
         }
     }
 
-    /// <summary>The first byte that is no white space, which stays to be read; -1 where there is none nearby.</summary>
+    /// <summary>The first byte that is not white space, without consuming it; -1 when there is none near the start.</summary>
     public int Peek()
     {
         while (start == good && !ended)
@@ -59,7 +57,7 @@ internal sealed class CheckedTextStream : Stream
         return at < 0 ? -1 : buffer[start + at];
     }
 
-    /// <summary>The first line, as far as it is near, which stays to be read.</summary>
+    /// <summary>The first line, as far as it is buffered, without consuming it.</summary>
     public string FirstLine()
     {
         Peek();
@@ -119,7 +117,7 @@ internal sealed class CheckedTextStream : Stream
         base.Dispose(disposing);
     }
 
-    // Keeps the tail that may be half a character, reads on behind it, and checks all that is whole.
+    // Keeps the tail that may be part of a character, reads more bytes after it, and checks all complete characters.
     private void Fill()
     {
         buffer.AsSpan(good, end - good).CopyTo(buffer);
@@ -151,7 +149,7 @@ internal sealed class CheckedTextStream : Stream
         }
         catch (Exception fault) when (fault is not OutOfMemoryException)
         {
-            // Libraries that unpack throw whatever a damaged byte leads them to.
+            // With damaged bytes, decompression libraries may throw any exception.
             throw new InputException(
                 $"{file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.",
                 fault);
@@ -184,7 +182,7 @@ internal sealed class CheckedTextStream : Stream
         column = last < 0 ? column + span.Length : span.Length - last;
     }
 
-    // How many bytes at the end could begin a character that goes on behind them.
+    // The number of bytes at the end that may be the start of a longer character.
     private static int TailLength(ReadOnlySpan<byte> span)
     {
         for (var back = 1; back <= Math.Min(3, span.Length); back++)

@@ -1,6 +1,6 @@
 namespace Polymath.Text;
 
-/// <summary>Counts characters as people do: one for each Unicode code point.</summary>
+/// <summary>Counts characters: one for each Unicode code point.</summary>
 internal static class CodePoints
 {
     /// <summary>The number of code points; half a surrogate pair counts as one.</summary>

@@ -6,9 +6,7 @@ using ZstdSharp;
 
 namespace Polymath.Text;
 
-/// <summary>
-/// Files that were made smaller: gzip, Zstandard, xz and bzip2. They are told by their first bytes, whatever their names say.
-/// </summary>
+/// <summary>Compressed files: gzip, Zstandard, xz and bzip2. They are recognised by their first bytes, not by their names.</summary>
 internal static class Compression
 {
     private static readonly string[] Endings = [".gz", ".gzip", ".zst", ".zstd", ".xz", ".bz2"];
@@ -21,14 +19,14 @@ internal static class Compression
         ("an Arrow file", "ARROW1"u8.ToArray()),
     ];
 
-    /// <summary>The name of what a file holds: its own without the ending of a compression.</summary>
+    /// <summary>The name of the content of a file: the file's name without the ending of a compression.</summary>
     /// <param name="file">The file.</param>
     public static string Bare(string file) =>
         Endings.Contains(Path.GetExtension(file).ToLowerInvariant()) ? file[..^Path.GetExtension(file).Length] : file;
 
-    /// <summary>Opens what a file holds.</summary>
+    /// <summary>Opens the content of a file.</summary>
     /// <param name="file">The file's name, for messages.</param>
-    /// <param name="inner">The file, which is closed with what is returned.</param>
+    /// <param name="inner">The file, which is closed with the returned stream.</param>
     /// <param name="head">The file's first bytes.</param>
     /// <exception cref="InputException">It is an archive of files.</exception>
     public static Stream Open(string file, Stream inner, ReadOnlySpan<byte> head)

@@ -7,9 +7,9 @@ namespace Polymath.Text;
 /// <summary>The data and tables of a recipe, read once and kept. For one thread.</summary>
 /// <param name="recipe">The recipe.</param>
 /// <param name="baseFolder">The folder that relative paths start from.</param>
-/// <param name="cache">Where data packages are kept.</param>
-/// <param name="progress">Is told how far reading has come; null for silence.</param>
-/// <param name="hub">Fetches what lies on hubs; as the environment says when left out.</param>
+/// <param name="cache">The cache of data packages.</param>
+/// <param name="progress">Receives the progress of reading; null for none.</param>
+/// <param name="hub">Fetches files from hubs; configured by the environment when left out.</param>
 public sealed class Corpora(
     Recipe recipe,
     string baseFolder,
@@ -51,8 +51,8 @@ public sealed class Corpora(
         }
     }
 
-    /// <summary>Fetches what the recipe reads from hubs, so that a name that leads nowhere is found out before the first step.</summary>
-    /// <exception cref="InputException">It cannot be had.</exception>
+    /// <summary>Fetches what the recipe reads from hubs, so that a wrong name is found before the first step.</summary>
+    /// <exception cref="InputException">It cannot be fetched.</exception>
     public void Fetch()
     {
         foreach (var (name, source) in recipe.Data)
@@ -75,7 +75,8 @@ public sealed class Corpora(
 
     /// <summary>A table of character classes, learned from its sources.</summary>
     /// <param name="tableName">The table's name under <c>tables</c>.</param>
-    /// <exception cref="InputException">The table does not exist, is of another kind, or its sources teach nothing.</exception>
+    /// <exception cref="InputException">The table does not exist, is of another kind, or its sources have nothing to learn
+    /// from.</exception>
     public CharacterClasses Classes(string tableName)
     {
         if (classes.TryGetValue(tableName, out var known))
@@ -117,7 +118,7 @@ public sealed class Corpora(
         return [.. files.Distinct(StringComparer.Ordinal)];
     }
 
-    /// <summary>What of a source's rows is not learned as it stands.</summary>
+    /// <summary>Reports which parts of a source's rows are not learned.</summary>
     /// <param name="dataName">The source's name under <c>data</c>.</param>
     /// <exception cref="InputException">The source cannot be read.</exception>
     public SourceReport Report(string dataName)
@@ -207,7 +208,7 @@ public sealed class Corpora(
     private static InputException Missing(string name, string what, IEnumerable<string> found) =>
         new($"data '{name}': {what}, which does not exist. Found: {string.Join(", ", found)}. Correct the name.");
 
-    // Equal parts, whatever the order of the rows: by the rank of their keys. Rows that are the same may be in several parts.
+    // Equal parts, independent of the order of the rows: by the rank of their keys. Equal rows may be in different parts.
     private static List<Row> PartOf(string name, List<Row> rows, string? part)
     {
         if (part is null)

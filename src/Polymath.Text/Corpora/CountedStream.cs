@@ -1,8 +1,8 @@
 namespace Polymath.Text;
 
-/// <summary>Tells how many bytes of a file were read, whoever unpacks them.</summary>
+/// <summary>Reports how many bytes of a file were read, before decompression.</summary>
 /// <param name="inner">The file, which is closed with this.</param>
-/// <param name="progress">Is told each number of bytes.</param>
+/// <param name="progress">Receives each number of bytes.</param>
 internal sealed class CountedStream(Stream inner, Action<long> progress) : Stream
 {
     /// <inheritdoc/>

@@ -10,8 +10,8 @@ internal static class CsvRows
     private static readonly char[] Separators = [',', ';', '\t', '|'];
 
     /// <summary>Reads a file's rows.</summary>
-    /// <exception cref="InputException">A quote is out of place, a row has too few or too many values, or a column has no name of its
-    /// own.</exception>
+    /// <exception cref="InputException">A quote is out of place, a row has too few or too many values, or a column has no unique
+    /// name.</exception>
     public static void Read(string file, CheckedTextStream stream, RowCollector rows)
     {
         var options = CsvReaderOptions.Default with
@@ -44,7 +44,7 @@ internal static class CsvRows
         }
     }
 
-    // The header says what stands between its names: the sign that is there most often, outside of quotes.
+    // The separator is the sign that occurs most often in the header, outside of quotes.
     private static char SeparatorOf(string header)
     {
         var counts = new int[Separators.Length];

@@ -5,8 +5,7 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// An entry of LLaMA-Factory's <c>dataset_info.json</c>, written <c>FILE#NAME</c>: which files hold the rows, and which columns and
-/// speakers they have.
+/// An entry of LLaMA-Factory's <c>dataset_info.json</c>, written <c>FILE#NAME</c>: the files with the rows, and their columns and speakers.
 /// </summary>
 internal sealed class DataDescription
 {
@@ -41,7 +40,7 @@ internal sealed class DataDescription
 
     private DataDescription(string file, string name, JsonObject entry) => (this.file, this.name, this.entry) = (file, name, entry);
 
-    /// <summary>The entry that an address names; null where the address is none of such a file.</summary>
+    /// <summary>The entry that an address names; null when the text is not such an address.</summary>
     /// <param name="address">The address.</param>
     /// <exception cref="InputException">The file cannot be read, or has no such entry.</exception>
     public static DataDescription? Parse(string address)
@@ -91,7 +90,7 @@ internal sealed class DataDescription
     }
 
     /// <summary>The files that hold the rows.</summary>
-    /// <exception cref="InputException">They are not there.</exception>
+    /// <exception cref="InputException">They are missing.</exception>
     public IReadOnlyList<string> Files()
     {
         var name = Text("file_name")
@@ -102,8 +101,8 @@ internal sealed class DataDescription
         return [.. Directory.GetFiles(path).Where(RowReader.IsReadable).Order(StringComparer.Ordinal)];
     }
 
-    /// <summary>What is asked of the rows, as the entry says it; what the recipe says stays.</summary>
-    /// <param name="spec">What the recipe asks for.</param>
+    /// <summary>The settings of the rows from the entry; the recipe's settings win.</summary>
+    /// <param name="spec">The recipe's settings.</param>
     public FilesSpec Applied(FilesSpec spec)
     {
         var columns = entry["columns"] as JsonObject ?? [];
@@ -122,7 +121,7 @@ internal sealed class DataDescription
         var roles = Tags.Where(pair => tags[pair.Tag] is not null)
             .DistinctBy(pair => tags[pair.Tag]!.ToString())
             .ToDictionary(pair => tags[pair.Tag]!.ToString(), pair => pair.Role, StringComparer.Ordinal);
-        // Pretraining reads the column of the prompts alone.
+        // Pretraining reads only the column of the prompts.
         var reads = !talks && fields.ContainsKey("prompt") && fields.Count == 1;
         if (reads)
             fields = new(StringComparer.Ordinal) { ["text"] = fields["prompt"] };

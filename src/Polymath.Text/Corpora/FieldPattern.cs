@@ -4,13 +4,13 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Takes the part of a value that a pattern finds.</summary>
+/// <summary>Selects the part of a value that a pattern finds.</summary>
 internal sealed class FieldPattern
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
     private static readonly ConcurrentDictionary<string, Regex> Known = new(StringComparer.Ordinal);
 
-    /// <summary>The pattern's first group, or its whole match where it has none; empty where it finds nothing.</summary>
+    /// <summary>The pattern's first group, or its whole match when it has no group; empty when nothing is found.</summary>
     /// <param name="value">The value.</param>
     /// <param name="pattern">The pattern.</param>
     /// <exception cref="InputException">The pattern takes too long.</exception>
@@ -28,7 +28,7 @@ internal sealed class FieldPattern
         {
             throw new InputException(
                 $"The pattern '{pattern}' of a field takes longer than {Patience.TotalSeconds:F0} s on one value. Write a simpler one: "
-                    + "nested repetitions such as (a+)+ try every way to share a text out.");
+                    + "nested repetitions such as (a+)+ try every way to divide a text.");
         }
     }
 }

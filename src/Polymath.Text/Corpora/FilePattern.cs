@@ -9,10 +9,10 @@ internal static class FilePattern
 {
     private const int Shown = 5;
 
-    /// <summary>The files below a folder that fit a pattern, in ordinal order of their paths.</summary>
+    /// <summary>The files below a folder that match a pattern, in ordinal order of their paths.</summary>
     /// <param name="folder">The folder the pattern starts from.</param>
-    /// <param name="pattern">The pattern; a whole path is taken as it is.</param>
-    /// <exception cref="InputException">No file fits.</exception>
+    /// <param name="pattern">The pattern; an absolute path is used directly.</param>
+    /// <exception cref="InputException">No file matches.</exception>
     public static IReadOnlyList<string> Find(string folder, string pattern)
     {
         var found = LocalFiles.Find(folder, pattern);
@@ -29,7 +29,7 @@ internal static class FilePattern
             .Select(entry => Path.GetFileName(entry)).Order(StringComparer.Ordinal).ToList();
         var more = names.Count > Shown ? $" and {names.Count - Shown} more" : "";
         var there = names.Count == 0 ? "which is empty" : $"which holds {string.Join(", ", names.Take(Shown))}{more}";
-        return new($"no file fits '{pattern}'. The nearest folder is {folder}, {there}. Correct the path.");
+        return new($"no file matches '{pattern}'. The nearest folder is {folder}, {there}. Correct the path.");
     }
 
 }

@@ -4,19 +4,19 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Says in plain words what is wrong with JSON, from the parser's complaint and the bytes it stumbled over.</summary>
+/// <summary>Explains a fault of JSON, from the parser's message and the bytes at its place.</summary>
 internal static class JsonFault
 {
     private const int Window = 64, Shown = 20;
 
-    /// <summary>How rows are parsed: as the standard says, and no name twice.</summary>
+    /// <summary>The parser's options for rows: the standard, without repeated names.</summary>
     internal static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
     /// <summary>The same for lists of rows.</summary>
     internal static readonly JsonSerializerOptions StrictItems = new() { AllowDuplicateProperties = false, DefaultBufferSize = 1 << 16 };
 
-    /// <summary>What is wrong and how to mend it.</summary>
-    /// <param name="fault">The parser's complaint.</param>
+    /// <summary>What is wrong and how to correct it.</summary>
+    /// <param name="fault">The parser's message.</param>
     /// <param name="bytes">Bytes around the place.</param>
     /// <param name="at">The place among them.</param>
     internal static string Tell(JsonException fault, ReadOnlySpan<byte> bytes, int at)
@@ -34,14 +34,14 @@ internal static class JsonFault
         if (fault.Message.Contains("trailing comma", StringComparison.Ordinal))
             return $"there is a comma before the closing {(rest.StartsWith('}') ? "}" : "]")}. Remove it.";
         if (fault.Message.Contains("Duplicate", StringComparison.OrdinalIgnoreCase))
-            return $"a name stands twice in the row ({JsonPart.FirstSentence(fault.Message).TrimEnd('.')}). Remove one of the two.";
+            return $"a name is twice in the row ({JsonPart.FirstSentence(fault.Message).TrimEnd('.')}). Remove one of the two.";
         if (fault.InnerException is InvalidOperationException)
             return "a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.";
         if (rest.StartsWith('\''))
-            return "names and texts stand in single quotes, as Python prints them. Write the file with json.dumps, which puts double "
+            return "names and texts are in single quotes, as Python prints them. Write the file with json.dumps, which puts double "
                 + "quotes.";
         if (fault.Message.Contains("within a JSON string", StringComparison.Ordinal))
-            return "a line break or another control character stands in a text as it is. Write it as \\n, \\t or \\u00XX.";
+            return "a line break or another control character is in a text without an escape. Write it as \\n, \\t or \\u00XX.";
         if (fault.Message.Contains("after a single JSON value", StringComparison.Ordinal))
             return Behind(rest);
         if (rest.Length == 0 || fault.Message.Contains("end of data", StringComparison.Ordinal))
@@ -51,8 +51,8 @@ internal static class JsonFault
     }
 
     private static string Behind(string rest) => rest.TrimStart().StartsWith('{')
-        ? "several objects stand on the line. Put each on a line of its own; lines that end with a carriage return alone are one line."
-        : $"something stands behind the object: '{rest.Trim()[..Math.Min(rest.Trim().Length, Shown)]}'. Remove it.";
+        ? "several objects are on the line. Put each on its own line; a carriage return alone does not end a line."
+        : $"something follows the object: '{rest.Trim()[..Math.Min(rest.Trim().Length, Shown)]}'. Remove it.";
 
     /// <summary>The bytes of a file around a place in it; none where they cannot be read again.</summary>
     /// <param name="file">The file.</param>
@@ -73,7 +73,7 @@ internal static class JsonFault
         }
         catch (InputException)
         {
-            // The fault that is being told is the one that matters.
+            // Only the fault that is being reported matters.
         }
         return ([], 0);
     }

@@ -8,7 +8,7 @@ namespace Polymath.Text;
 /// <summary>Finds values in rows and writes them as text.</summary>
 internal static class JsonValues
 {
-    /// <summary>JSON that stands in a text; null where the text is none, or null.</summary>
+    /// <summary>JSON inside a text; null when the text is not JSON, or is null.</summary>
     /// <param name="text">The text.</param>
     public static JsonNode? Parse(string text)
     {
@@ -23,12 +23,12 @@ internal static class JsonValues
     }
 
     /// <summary>
-    /// The value at a path: a key as it stands, or keys (and places in lists) joined by dots. In a list of objects a key stands for the
-    /// list of its values.
+    /// The value at a path: a literal key, or keys (and places in lists) joined by dots. In a list of objects, a key stands for the list of
+    /// its values.
     /// </summary>
-    /// <param name="node">Where the path begins.</param>
+    /// <param name="node">The node where the path begins.</param>
     /// <param name="path">The path.</param>
-    /// <returns>The value, or a list of new nodes; null where there is none or it is null.</returns>
+    /// <returns>The value, or a list of new nodes; null when it is missing or null.</returns>
     public static JsonNode? Find(JsonNode? node, string path)
     {
         if (node is JsonObject members)
@@ -67,7 +67,7 @@ internal static class JsonValues
         _ => value.ToJsonString(JsonLayout.Line),
     };
 
-    /// <summary>A number as it is written in JSON; null for anything else.</summary>
+    /// <summary>The JSON form of a number; null for anything else.</summary>
     /// <param name="value">The value.</param>
     public static double? Number(JsonNode? value) =>
         value is JsonValue plain && plain.GetValueKind() == JsonValueKind.Number

@@ -3,9 +3,9 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Polymath.Text;
 
-/// <summary>The columns of a row's file, and behind them the fields of its shape.</summary>
-/// <param name="first">What counts where both have a name.</param>
-/// <param name="second">What counts otherwise.</param>
+/// <summary>The columns of a row's file together with the fields of its shape.</summary>
+/// <param name="first">The fields that win when both have a name.</param>
+/// <param name="second">The other fields.</param>
 internal sealed class LayeredFields(IReadOnlyDictionary<string, string> first, IReadOnlyDictionary<string, string> second)
     : IReadOnlyDictionary<string, string>
 {

@@ -15,8 +15,8 @@ internal static class PackageArchive
         return Convert.ToBase64String(SHA512.HashData(stream));
     }
 
-    /// <summary>Unpacks an archive into a new folder, without the folder that all its entries lie in.</summary>
-    /// <exception cref="InputException">The archive is damaged, or an entry would land outside of the folder or is a link.</exception>
+    /// <summary>Unpacks an archive into a new folder, without the archive's top folder.</summary>
+    /// <exception cref="InputException">The archive is damaged, or an entry would be outside of the folder or is a link.</exception>
     public static void Unpack(string archive, string folder)
     {
         Directory.CreateDirectory(folder);
@@ -47,7 +47,7 @@ internal static class PackageArchive
     {
         var parts = name.Split('/');
         if (parts.Length < 2 || name.AsSpan().IndexOfAny("\\:\0") >= 0 || parts.Any(part => part is "" or "." or ".."))
-            throw Refused(archive, name, "would land outside of the package's folder");
+            throw Refused(archive, name, "would be outside of the package's folder");
         return Path.Combine(parts[1..]);
     }
 

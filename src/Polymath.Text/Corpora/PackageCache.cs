@@ -3,12 +3,12 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Keeps data packages, each checked against its SHA-512 before a byte of it is used. A package is fetched once; after that it is read
-/// without a network. Several processes may use one cache at once.
+/// Stores data packages. Each is checked against its SHA-512 before use. A package is fetched once and then read without a network. Several
+/// processes may use one cache at the same time.
 /// </summary>
 public sealed class PackageCache
 {
-    // A package lies in its folder as 'files', beside the marker that says which digest it was checked against.
+    // A package's folder has 'files', and a marker with the digest that was checked.
     private const string Marker = "sha512", Content = "files";
     private const int MostPauses = 18000;
     private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(100);
@@ -16,7 +16,7 @@ public sealed class PackageCache
 
     /// <summary>Opens a cache; its folder is made when something is put in.</summary>
     /// <param name="folder">The folder; when left out <c>$POLYMATH_CACHE</c>, or <c>polymath</c> in the user's cache folder.</param>
-    /// <param name="npm">The npm client: a name on the path, or a file.</param>
+    /// <param name="npm">The npm client: a name on the PATH, or a file.</param>
     public PackageCache(string? folder = null, string? npm = null)
     {
         Folder = Path.GetFullPath(folder ?? DefaultFolder());
@@ -29,15 +29,15 @@ public sealed class PackageCache
     /// <summary>Whether a path of a recipe is the address of a package's files.</summary>
     public static bool IsAddress(string path) => path.StartsWith(PackageAddress.Prefix, StringComparison.Ordinal);
 
-    /// <summary>The local files of an address; the package is fetched when it is not there yet.</summary>
+    /// <summary>The local files of an address; the package is fetched when it is missing.</summary>
     /// <param name="address"><c>npm:PACKAGE@VERSION/path/glob</c>.</param>
     /// <param name="sha512">The SHA-512 of the package's archive in base64, with or without <c>sha512-</c>.</param>
-    /// <param name="progress">Is told that a package is fetched; null for silence.</param>
-    /// <param name="alike">Other addresses that will be asked for: where this one cannot be fetched, the message names their missing
-    /// packages too.</param>
-    /// <param name="cancellation">Ends the work; what was begun leaves no trace.</param>
+    /// <param name="progress">Receives the progress of fetching; null for none.</param>
+    /// <param name="alike">Other addresses that will be needed: when this one cannot be fetched, the message also names their missing
+    /// packages.</param>
+    /// <param name="cancellation">Ends the work; incomplete files are removed.</param>
     /// <returns>The files, in ordinal order.</returns>
-    /// <exception cref="InputException">The address or the digest is wrong, the package cannot be had, or no file fits.</exception>
+    /// <exception cref="InputException">The address or the digest is wrong, the package cannot be fetched, or no file matches.</exception>
     public IReadOnlyList<string> Resolve(
         string address,
         string? sha512,
@@ -104,7 +104,7 @@ public sealed class PackageCache
         return File.Exists(marker) && File.ReadAllText(marker) == digest;
     }
 
-    // All at once, so that nobody walks to the other machine twice.
+    // All packages together, so that the user has to go to the other machine only once.
     private string ByHand(IReadOnlyList<PackageAddress> packages) =>
         $"Get {string.Join(" and ", packages.Select(package => package.ArchiveName))} on another machine (npm pack "
             + $"{string.Join(' ', packages.Select(package => $"{package.Name}@{package.Version}"))}) and put "
@@ -129,7 +129,7 @@ public sealed class PackageCache
         using var guard = Lock(folder + ".lock", cancellation);
         if (IsVerified(folder, digest))
             return;
-        // Whoever holds the lock is alone here: anything half done is what an interrupted process left.
+        // Only one process can hold the lock, so incomplete files come from an interrupted process.
         var work = folder + ".part";
         Delete(work);
         Delete(folder);
@@ -144,7 +144,7 @@ public sealed class PackageCache
             if (found != digest)
             {
                 throw new InputException(
-                    $"{package.Name}@{package.Version} is not what the recipe asks for: "
+                    $"{package.Name}@{package.Version} is not the package of the recipe: "
                         + $"{(archive == placed ? placed : "the package that npm fetched")} has the SHA-512 {found}, the recipe says "
                         + $"{digest}. Nothing was kept. If you trust it, write its digest into the recipe.");
             }
@@ -166,7 +166,7 @@ public sealed class PackageCache
             Directory.Delete(folder, true);
     }
 
-    // The file stays when the lock is given back: deleting it would let two processes hold locks on two files of one name.
+    // The file stays when the lock is released: after a deletion, two processes could hold locks on two files of the same name.
     private static FileStream Lock(string file, CancellationToken cancellation)
     {
         for (var pauses = 0; ; pauses++)

@@ -13,7 +13,7 @@ internal sealed class PackageFetcher(string npm)
     /// <summary>Fetches a package's archive into an empty folder.</summary>
     /// <param name="address">The package.</param>
     /// <param name="folder">The folder.</param>
-    /// <param name="byHand">What to say about placing the archive by hand.</param>
+    /// <param name="byHand">The advice for placing the archive by hand.</param>
     /// <param name="cancellation">Ends the client.</param>
     /// <returns>The archive.</returns>
     /// <exception cref="InputException">There is no client, or it failed.</exception>
@@ -49,7 +49,7 @@ internal sealed class PackageFetcher(string npm)
         var archives = Directory.GetFiles(folder, "*.tgz");
         return archives.Length == 1
             ? archives[0]
-            : throw new InputException($"npm ended well but left {archives.Length} archives for {package}, not one. {byHand}");
+            : throw new InputException($"npm succeeded but left {archives.Length} archives for {package}, not one. {byHand}");
     }
 
     private Process Start(ProcessStartInfo start, string package, string byHand)
@@ -61,7 +61,7 @@ internal sealed class PackageFetcher(string npm)
         catch (Win32Exception fault)
         {
             throw new InputException(
-                $"the package {package} is needed, but '{npm}' cannot be started: it is not on the PATH. Install npm, or do without it: "
+                $"the package {package} is needed, but '{npm}' cannot be started: it is not on the PATH. Install npm, or work without it: "
                     + $"{byHand}",
                 fault);
         }

@@ -8,9 +8,9 @@ namespace Polymath.Text;
 
 /// <summary>A leaf of a Parquet schema in one row group: its values with their levels (Melnik et al. 2010, Dremel).</summary>
 /// <param name="field">The leaf.</param>
-/// <param name="values">The values that are there, in order.</param>
-/// <param name="definitions">For each entry how much of its path is there; null where all of it always is.</param>
-/// <param name="repetitions">For each entry at which list it goes on, 0 for a new record; null where there are no lists.</param>
+/// <param name="values">The existing values, in order.</param>
+/// <param name="definitions">For each entry, how much of its path exists; null when the whole path always exists.</param>
+/// <param name="repetitions">For each entry, the list that it continues, 0 for a new record; null when there are no lists.</param>
 internal sealed class ParquetColumn(DataField field, JsonNode?[] values, int[]? definitions, int[]? repetitions)
 {
     private readonly int[] starts = Starts(values.Length, definitions, repetitions);
@@ -19,8 +19,8 @@ internal sealed class ParquetColumn(DataField field, JsonNode?[] values, int[]? 
     /// <summary>Reads the leaves of a field.</summary>
     /// <param name="group">The row group.</param>
     /// <param name="field">The field.</param>
-    /// <param name="rows">Is told of a type that cannot be read.</param>
-    /// <returns>The leaves in the schema's order; null where one has a type that cannot be read.</returns>
+    /// <param name="rows">Receives types that cannot be read.</param>
+    /// <returns>The leaves in the schema's order; null when one has a type that cannot be read.</returns>
     public static async Task<ParquetColumn[]?> ReadAsync(ParquetRowGroupReader group, Field field, RowCollector rows)
     {
         var leaves = new List<ParquetColumn>();
@@ -43,15 +43,15 @@ internal sealed class ParquetColumn(DataField field, JsonNode?[] values, int[]? 
     /// <param name="row">The record's number in the row group.</param>
     public ParquetSpan Record(int row) => new(this, starts[row], starts[row + 1]);
 
-    /// <summary>How much of an entry's path is there.</summary>
+    /// <summary>How much of an entry's path exists.</summary>
     /// <param name="entry">The entry.</param>
     public int Definition(int entry) => definitions?[entry] ?? field.MaxDefinitionLevel;
 
-    /// <summary>At which list an entry goes on.</summary>
+    /// <summary>The list that an entry continues.</summary>
     /// <param name="entry">The entry.</param>
     public int Repetition(int entry) => repetitions?[entry] ?? 0;
 
-    /// <summary>An entry's value; null where it has none.</summary>
+    /// <summary>An entry's value; null when it has none.</summary>
     /// <param name="entry">The entry.</param>
     public JsonNode? Value(int entry) => places[entry] < 0 ? null : values[places[entry]]?.DeepClone();
 
@@ -114,5 +114,5 @@ internal sealed class ParquetColumn(DataField field, JsonNode?[] values, int[]? 
 /// <summary>Entries of a leaf that belong together: those of a record, or of an item of a list in it.</summary>
 /// <param name="Column">The leaf.</param>
 /// <param name="Start">The first entry.</param>
-/// <param name="End">The place behind the last one.</param>
+/// <param name="End">The place after the last one.</param>
 internal readonly record struct ParquetSpan(ParquetColumn Column, int Start, int End);

@@ -10,7 +10,7 @@ namespace Polymath.Text;
 internal static class ParquetRows
 {
     /// <summary>Reads a file's rows.</summary>
-    /// <exception cref="InputException">The file is damaged or no Parquet.</exception>
+    /// <exception cref="InputException">The file is damaged or not Parquet.</exception>
     public static void Read(string file, RowCollector rows, Action<long>? progress)
     {
         try
@@ -19,7 +19,7 @@ internal static class ParquetRows
         }
         catch (Exception fault) when (fault is not (InputException or OutOfMemoryException))
         {
-            // The library throws whatever a damaged byte leads it to.
+            // With damaged bytes, the library may throw any exception.
             throw new InputException(
                 $"{file} cannot be read as Parquet: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again, or set 'format'.",
                 fault);
@@ -53,7 +53,7 @@ internal static class ParquetRows
         }
     }
 
-    // The library knows no half floats; as the bytes that they are it reads them.
+    // The library does not know half floats, so they are read as bytes.
     private static void Plain(FileMetaData? metadata)
     {
         foreach (var element in (metadata?.Schema ?? []).Where(element => element.LogicalType?.FLOAT16 is not null))

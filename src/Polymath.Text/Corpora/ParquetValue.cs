@@ -3,7 +3,7 @@ using Parquet.Schema;
 
 namespace Polymath.Text;
 
-/// <summary>Puts the leaves of a Parquet field together to the value they were taken from (Melnik et al. 2010, Dremel).</summary>
+/// <summary>Assembles the value of a Parquet field from its leaves (Melnik et al. 2010, Dremel).</summary>
 internal static class ParquetValue
 {
     /// <summary>A field's value in a record, or in an item of a list.</summary>
@@ -51,7 +51,7 @@ internal static class ParquetValue
 
     private delegate JsonNode? ItemOf(ReadOnlySpan<ParquetSpan> leaves);
 
-    // The level below that of an item says that there is a list and nothing in it; a lower one that there is no list.
+    // The level just below that of an item means an empty list; a lower level means no list.
     private static JsonArray? Several(Field list, ReadOnlySpan<ParquetSpan> leaves, int level, ItemOf item)
     {
         if (level < list.MaxDefinitionLevel)
@@ -78,7 +78,7 @@ internal static class ParquetValue
         return items;
     }
 
-    // A new item begins where the list goes on; deeper lists go on within it.
+    // A new item begins where the list continues; deeper lists continue within it.
     private static List<(int Start, int End)> Cuts(ParquetSpan span, int level)
     {
         var cuts = new List<(int, int)>();

@@ -5,11 +5,11 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>One row of a source.</summary>
-/// <param name="Key">A stable hash of the row's fields: 32 hexadecimal digits, the same wherever and whenever the row is read.</param>
+/// <param name="Key">A stable hash of the row's fields: 32 hexadecimal digits, always the same for the same row.</param>
 /// <param name="Split">The part the row belongs to.</param>
-/// <param name="Fields">The values by field name; a value that is missing is empty.</param>
-/// <param name="Data">The name of the source it was read by, where that is of interest.</param>
-/// <param name="Place">Where it stands; null where it was not read from a file.</param>
+/// <param name="Fields">The values by field name; a missing value is empty.</param>
+/// <param name="Data">The name of its source, if needed.</param>
+/// <param name="Place">Where it stands; null when it was not read from a file.</param>
 public sealed record Row(
     string Key,
     DataSplit Split,
@@ -17,18 +17,18 @@ public sealed record Row(
     string? Data = null,
     RowPlace? Place = null)
 {
-    /// <summary>What messages call the row: its file and line, or its key.</summary>
+    /// <summary>The row's name in messages: its file and line, or its key.</summary>
     public string Name => Place?.ToString() ?? $"row {Key}";
 }
 
-/// <summary>Tells how far a piece of work on a corpus has come.</summary>
+/// <summary>Reports the progress of work on a corpus.</summary>
 /// <param name="activity">What is being done.</param>
 /// <param name="done">How much is done, in bytes.</param>
 /// <param name="total">How much there is to do, in bytes.</param>
 public delegate void CorpusProgress(string activity, long done, long total);
 
-/// <summary>The fields of a row. All rows of a source share their names, so that a row costs no more than its values.</summary>
-/// <param name="names">The names with their places, shared and complete only when the whole source was read.</param>
+/// <summary>The fields of a row. All rows of a source share the names, so that a row stores only its values.</summary>
+/// <param name="names">The names with their places; they are shared, and complete only after the whole source is read.</param>
 /// <param name="values">The values by place; places past the end are empty.</param>
 internal sealed class RowFields(IReadOnlyDictionary<string, int> names, string[] values) : IReadOnlyDictionary<string, string>
 {

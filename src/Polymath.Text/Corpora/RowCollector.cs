@@ -5,17 +5,14 @@ namespace Polymath.Text;
 
 /// <summary>A row as it was read.</summary>
 /// <param name="Fields">Its fields.</param>
-/// <param name="Columns">The columns of its file that filters and splits name; the fields themselves where no shape was made of
-/// them.</param>
-/// <param name="Place">Where it stands.</param>
+/// <param name="Columns">The columns of its file that filters and splits name; the fields themselves when there is no shape.</param>
+/// <param name="Place">Its place.</param>
 internal sealed record CollectedRow(RowFields Fields, IReadOnlyDictionary<string, string> Columns, RowPlace Place);
 
-/// <summary>
-/// Gathers the rows of a source: brought to the one form of their shape, or with the fields that are asked for, or as they are.
-/// </summary>
-/// <param name="spec">What is asked for.</param>
-/// <param name="filter">What a row must pass before a shape is made of it.</param>
-/// <param name="report">Takes what of the rows is not learned.</param>
+/// <summary>Collects the rows of a source: converted from their shape to one form, or with the requested fields, or unchanged.</summary>
+/// <param name="spec">The settings.</param>
+/// <param name="filter">The filter that a row must pass before its shape is read.</param>
+/// <param name="report">Receives what is not learned of the rows.</param>
 internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceReport report)
 {
     private const int MostKeys = 1000;
@@ -29,10 +26,10 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
     /// <summary>The rows so far.</summary>
     public List<CollectedRow> Rows { get; } = [];
 
-    /// <summary>Takes what of the rows is not learned.</summary>
+    /// <summary>Receives what is not learned of the rows.</summary>
     public SourceReport Report => report;
 
-    /// <summary>Whether a column of a file is asked for. A shape looks at all of them, and so does a source without fields.</summary>
+    /// <summary>Whether a column of a file is needed. A shape needs all of them, and so does a source without fields.</summary>
     /// <param name="column">The column.</param>
     public bool Wants(string column)
     {
@@ -41,14 +38,14 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
             || spec.Fields.Values.Any(field => field.Path == column || field.Path.Split('.')[0] == column);
     }
 
-    /// <summary>Whether rows have a field: a column of their files, or one that their shape makes.</summary>
+    /// <summary>Whether rows have a field: a column of their files, or a field of their shape.</summary>
     /// <param name="name">The field.</param>
     public bool Knows(string name) => places.ContainsKey(name) || (spec.Shape is not null && keys.Contains(name.Split('.')[0]));
 
     /// <summary>Adds a row.</summary>
-    /// <param name="place">Where it stands.</param>
+    /// <param name="place">Its place.</param>
     /// <param name="values">Its values by column.</param>
-    /// <exception cref="InputException">It has not the shape that is asked for.</exception>
+    /// <exception cref="InputException">It does not have the requested shape.</exception>
     public void Add(RowPlace place, JsonObject values)
     {
         try
@@ -75,7 +72,7 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
     {
         foreach (var (field, asked) in spec.Fields ?? new Dictionary<string, FieldSpec>())
         {
-            // The keys of messages are looked for in each message.
+            // The keys of messages are searched in each message.
             if (Rows.Count == 0 || met.Contains(field) || (spec.Shape is not null && field.Contains('.', StringComparison.Ordinal)))
                 continue;
             throw new InputException(
@@ -86,7 +83,7 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
 
     private void AddShaped(RowPlace place, JsonObject values, DataShape shape)
     {
-        // A column that this row lacks and others have is empty; fields that only the shape makes are looked at later.
+        // A column that this row lacks but others have is empty; fields of the shape are checked later.
         string? Column(string name)
         {
             var head = name.Split('.')[0];

@@ -3,7 +3,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>A condition on one field, made ready to be asked of many rows.</summary>
+/// <summary>A condition on one field, prepared for many rows.</summary>
 internal sealed class RowCondition
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
@@ -13,9 +13,9 @@ internal sealed class RowCondition
     private readonly Regex? matches, lacks;
     private readonly HashSet<string>? allowed, refused;
 
-    /// <summary>Makes a condition ready.</summary>
+    /// <summary>Prepares a condition.</summary>
     /// <param name="filter">The condition.</param>
-    /// <param name="where">What messages call it.</param>
+    /// <param name="where">Its name in messages.</param>
     /// <exception cref="InputException">A pattern is wrong.</exception>
     public RowCondition(FilterSpec filter, string where)
     {
@@ -24,7 +24,7 @@ internal sealed class RowCondition
         (allowed, refused) = (filter.In?.ToHashSet(StringComparer.Ordinal), filter.NotIn?.ToHashSet(StringComparer.Ordinal));
     }
 
-    /// <summary>Whether a value meets the condition, the number of rows with the same value apart.</summary>
+    /// <summary>Whether a value meets the condition, except for the rule about the most frequent values.</summary>
     /// <param name="value">The value.</param>
     /// <exception cref="InputException">A pattern takes too long.</exception>
     public bool Holds(string value)

@@ -13,14 +13,14 @@ internal sealed class RowFilter(IReadOnlyList<FilterSpec>? filters, string name)
 
     private readonly int[] removed = new int[filters?.Count ?? 0];
 
-    /// <summary>The rows that were removed before a shape was made of them.</summary>
+    /// <summary>The number of rows that were removed before their shape was read.</summary>
     public int Removed => removed.Sum();
 
     /// <summary>
-    /// Whether a row of a file passes the conditions on its columns, before a shape is made of it. A condition on the most frequent values,
-    /// and those behind it, wait until all rows are there; so do conditions on fields that only the shape makes.
+    /// Whether a row of a file passes the conditions on its columns, before its shape is read. A condition on the most frequent values and
+    /// all conditions after it are checked when all rows are read, and so are conditions on fields of the shape.
     /// </summary>
-    /// <param name="columnOf">A column's value; null where the row has no such column.</param>
+    /// <param name="columnOf">A column's value; null when the row has no such column.</param>
     /// <exception cref="InputException">A pattern takes too long.</exception>
     public bool Passes(Func<string, string?> columnOf)
     {
@@ -40,7 +40,7 @@ internal sealed class RowFilter(IReadOnlyList<FilterSpec>? filters, string name)
     /// <param name="rows">The rows.</param>
     /// <param name="fieldsOf">The fields of a row; one that is missing is empty.</param>
     /// <param name="known">Whether rows have a field of that name.</param>
-    /// <param name="log">Takes, for each condition, how many rows it removed.</param>
+    /// <param name="log">Receives the number of rows that each condition removed.</param>
     /// <exception cref="InputException">A field does not exist, or a pattern takes too long.</exception>
     public List<T> Apply<T>(List<T> rows, Func<T, IReadOnlyDictionary<string, string>> fieldsOf, Func<string, bool> known, List<string> log)
     {

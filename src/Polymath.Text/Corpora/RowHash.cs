@@ -6,7 +6,7 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Stable hashes of rows: they depend on the values alone, not on the order of fields, rows or files, nor on the machine.
+/// Stable hashes of rows: they depend only on the values, not on the order of fields, rows or files, and not on the machine.
 /// </summary>
 internal static class RowHash
 {
@@ -30,7 +30,7 @@ internal static class RowHash
         HashOf(fields.Where(field => field.Value.Length > 0).OrderBy(field => field.Key, StringComparer.Ordinal)
             .SelectMany(field => (string[])[field.Key, field.Value]));
 
-    // Each text goes in with its length before it, so that ("ab", "c") and ("a", "bc") differ.
+    // Each text is hashed with its length before it, so that ("ab", "c") and ("a", "bc") differ.
     private static byte[] HashOf(IEnumerable<string> texts)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

@@ -10,13 +10,13 @@ internal static class RowReader
 {
     private const string Formats = "txt, jsonl, json, csv, parquet or arrow";
 
-    /// <summary>Whether a file's name tells a format that can be read.</summary>
+    /// <summary>Whether a file's name shows a format that can be read.</summary>
     public static bool IsReadable(string file) => Known(file) is not null;
 
-    /// <summary>The format of a file, told from its name.</summary>
-    /// <exception cref="InputException">The name tells nothing.</exception>
+    /// <summary>The format of a file, inferred from its name.</summary>
+    /// <exception cref="InputException">The name does not show a format.</exception>
     public static FileFormat FormatOf(string file) => Known(file) ?? throw new InputException(
-        $"{file}: the ending '{Path.GetExtension(file)}' does not tell the format. Add 'format: jsonl' ({Formats}) to the recipe, "
+        $"{file}: the ending '{Path.GetExtension(file)}' does not show the format. Add 'format: jsonl' ({Formats}) to the recipe, "
         + "or --format jsonl to the command.");
 
     /// <summary>Reads a file's rows.</summary>
@@ -91,7 +91,7 @@ internal static class RowReader
         }
     }
 
-    // One list of objects, or objects one after another, as many files that end in .json hold them.
+    // One list of objects, or objects one after another, as in many files that end in .json.
     private static void ReadJson(string file, CheckedTextStream stream, RowCollector rows)
     {
         var listed = stream.Peek() == '[';

@@ -9,10 +9,10 @@ namespace Polymath.Text;
 /// </summary>
 internal static class SavedDataset
 {
-    /// <summary>The files that such a folder holds in the order of its rows.</summary>
+    /// <summary>The files of such a folder, in the order of its rows.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="report">Takes the splits that are not read.</param>
-    /// <exception cref="InputException">The folder is damaged, or several splits are there and none is for training.</exception>
+    /// <param name="report">Receives the splits that are not read.</param>
+    /// <exception cref="InputException">The folder is damaged, or there are several splits and none is for training.</exception>
     public static List<string> Files(string folder, SourceReport report)
     {
         var splits = Path.Combine(folder, SavedDatasetFiles.Splits);

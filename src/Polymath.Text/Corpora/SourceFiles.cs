@@ -4,18 +4,18 @@ namespace Polymath.Text;
 
 /// <summary>A file of a source and how its rows are read.</summary>
 /// <param name="File">The file.</param>
-/// <param name="Spec">What is asked for.</param>
+/// <param name="Spec">The settings.</param>
 internal sealed record SourceFile(string File, FilesSpec Spec);
 
-/// <summary>The files of a source, with what published descriptions beside them say of their rows.</summary>
+/// <summary>The files of a source, with the settings from published descriptions next to them.</summary>
 internal static class SourceFiles
 {
-    /// <summary>The files with what is asked of each.</summary>
-    /// <param name="files">The files, folders of saved datasets, and entries of descriptions, as they were found.</param>
-    /// <param name="spec">What the recipe asks for.</param>
-    /// <param name="report">Takes what of a folder is not read.</param>
-    /// <param name="fetch">Fetches what an entry names on a hub.</param>
-    /// <exception cref="InputException">A folder or a description is none.</exception>
+    /// <summary>The files with the settings of each.</summary>
+    /// <param name="files">The files, folders of saved datasets, and entries of descriptions.</param>
+    /// <param name="spec">The recipe's settings.</param>
+    /// <param name="report">Receives what is not read of a folder.</param>
+    /// <param name="fetch">Fetches the files that an entry names on a hub.</param>
+    /// <exception cref="InputException">A folder or a description is not valid.</exception>
     public static List<SourceFile> Of(
         IReadOnlyList<string> files, FilesSpec spec, SourceReport report, Func<string, IReadOnlyList<string>> fetch)
     {

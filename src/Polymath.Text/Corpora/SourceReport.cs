@@ -3,26 +3,26 @@ using Polymath.Text.Templates;
 namespace Polymath.Text;
 
 /// <summary>
-/// What of a source's rows is not learned as it stands: columns and keys that nothing uses, answers that a template changes, rows that are
-/// left out. Counted once for all readers, so that a preview, a check and a run say the same.
+/// Counts what is not learned of a source's rows: unused columns and keys, answers that a template changes, rows that are left out. All
+/// readers use the same counts, so a preview, a check and a run report the same.
 /// </summary>
 public sealed class SourceReport
 {
     private readonly Dictionary<string, (int Rows, string? First)> counts = new(StringComparer.Ordinal);
     private readonly List<string> order = [];
 
-    /// <summary>Whether there is nothing to tell.</summary>
+    /// <summary>Whether there is nothing to report.</summary>
     public bool IsEmpty => order.Count == 0;
 
-    /// <summary>What there is to tell, a sentence each, in the order in which it was met.</summary>
+    /// <summary>The reports, one sentence each, in the order of their first occurrence.</summary>
     public IReadOnlyList<string> Lines => [.. order.Select(what => Line(what, counts[what]))];
 
-    /// <summary>The numbers of rows by what is told of them.</summary>
+    /// <summary>The number of rows of each report.</summary>
     public IReadOnlyDictionary<string, int> Counts => order.ToDictionary(what => what, what => counts[what].Rows, StringComparer.Ordinal);
 
     /// <summary>Counts a row.</summary>
     /// <param name="what">What happened to it, as a clause such as <c>column 'url' is not used</c>.</param>
-    /// <param name="place">Where it stands; null where that is not known.</param>
+    /// <param name="place">Where it stands; null when it is unknown.</param>
     public void Count(string what, string? place = null)
     {
         if (counts.TryGetValue(what, out var known))
@@ -34,8 +34,8 @@ public sealed class SourceReport
         order.Add(what);
     }
 
-    /// <summary>Counts what a template did to a row otherwise than to print it.</summary>
-    /// <param name="rendering">The row as the template rendered it.</param>
+    /// <summary>Counts the parts of a row that a template changes or leaves out.</summary>
+    /// <param name="rendering">The template's rendering of the row.</param>
     public void Count(Rendering rendering)
     {
         ArgumentNullException.ThrowIfNull(rendering);

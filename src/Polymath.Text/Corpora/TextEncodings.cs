@@ -4,17 +4,17 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Texts that are not UTF-8: those that say what they are by a mark are read, the others are refused with what they read like.
+/// Texts that are not UTF-8: those with a byte-order mark are read, the others are refused with a guess of their encoding.
 /// </summary>
 internal static class TextEncodings
 {
     private const int Looked = 4096, Shown = 24;
 
-    // Of the characters of a text, those that are common must be so many.
+    // The least share of common characters in a text.
     private const double Common = 0.8;
 
-    /// <summary>The text as UTF-8, where its byte-order mark says that it is UTF-16 or UTF-32.</summary>
-    /// <param name="inner">The text, which is closed with what is returned.</param>
+    /// <summary>The text as UTF-8, when its byte-order mark says that it is UTF-16 or UTF-32.</summary>
+    /// <param name="inner">The text, which is closed with the returned stream.</param>
     /// <param name="head">Its first bytes.</param>
     public static Stream Utf8(Stream inner, ReadOnlySpan<byte> head)
     {
@@ -45,16 +45,14 @@ internal static class TextEncodings
         }
         var most = Math.Max(even, odd);
         if (most * 4 < text.Length || most < 9 * Math.Min(even, odd))
-            throw new InputException($"{file} holds bytes of the value 0, which no text has. Is it a text file? Name another, or set its "
-                + "format.");
+            throw new InputException($"{file} holds bytes of the value 0, which do not occur in text. Is it a text file? Name another, or "
+                + "set its format.");
         var name = odd > even ? "UTF-16LE" : "UTF-16BE";
         throw new InputException($"{file} is {name} without a byte-order mark. Convert it: iconv -f {name} -t UTF-8 "
             + $"{Path.GetFileName(file)} > converted.txt");
     }
 
-    /// <summary>
-    /// What a text that is not UTF-8 reads like in other encodings, and what to type; a guess is never advised without what it gives.
-    /// </summary>
+    /// <summary>How a text that is not UTF-8 reads in other encodings, and what to type. A guess is always shown with its result.</summary>
     /// <param name="file">The file.</param>
     /// <param name="line">The text from the beginning of a line that is not UTF-8.</param>
     public static string Advice(string file, ReadOnlySpan<byte> line)
@@ -83,7 +81,7 @@ internal static class TextEncodings
         return text.Substring(first, Math.Min(Shown, text.Length - first)).Trim();
     }
 
-    // Two bytes a character, most of them among the commonest of Chinese (GB 2312, rows 16 to 55) or its punctuation.
+    // Two bytes per character, mostly common Chinese characters (GB 2312, rows 16 to 55) or punctuation.
     private static bool ReadsLikeGb18030(ReadOnlySpan<byte> line)
     {
         int pairs = 0, common = 0;

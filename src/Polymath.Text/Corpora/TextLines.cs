@@ -7,7 +7,7 @@ internal static class TextLines
 {
     private const int LongestLine = 1 << 30;
 
-    /// <summary>The lines without their ends (LF or CRLF), numbered from 1. A line is good only until the next one is asked for.</summary>
+    /// <summary>The lines without their ends (LF or CRLF), numbered from 1. A line is valid only until the next one is requested.</summary>
     /// <exception cref="InputException">A line is longer than a gigabyte.</exception>
     public static IEnumerable<(long Number, ReadOnlyMemory<byte> Bytes)> Read(string file, Stream stream)
     {

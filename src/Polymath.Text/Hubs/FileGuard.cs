@@ -1,13 +1,14 @@
 namespace Polymath.Text.Hubs;
 
 /// <summary>
-/// Lets one process at a time at a file. The guard's own file stays: deleting it would let two hold locks on two files of one name.
+/// Lets only one process at a time work on a file. The guard's own file stays: after a deletion, two processes could hold locks on two
+/// files of the same name.
 /// </summary>
 internal static class FileGuard
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Waits until nobody else is at it.</summary>
+    /// <summary>Waits until no other process works on it.</summary>
     /// <param name="file">The guard's file.</param>
     /// <param name="cancellation">Ends the waiting.</param>
     public static async Task<FileStream> TakeAsync(string file, CancellationToken cancellation)
@@ -21,7 +22,7 @@ internal static class FileGuard
             }
             catch (IOException fault) when ((fault.HResult & 0xFFFF) is 32 or 33 or 11 or 35)
             {
-                // Held: a sharing violation on Windows, a refused lock elsewhere.
+                // The file is held: a sharing violation on Windows, a refused lock elsewhere.
                 await Task.Delay(Pause, cancellation);
             }
         }

@@ -5,23 +5,22 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>Brings files whole and checked, or not at all.</summary>
+/// <summary>Downloads files whole and checked, or not at all.</summary>
 /// <param name="http">The requests.</param>
 /// <param name="settings">How files are transferred.</param>
-/// <param name="arrived">Is told how many bytes arrived; less than none where they were thrown away.</param>
+/// <param name="arrived">Receives the number of bytes that arrived; a negative number when bytes were discarded.</param>
 internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Action<long> arrived)
 {
     /// <summary>
-    /// Fetches a file. What a former attempt left is gone on from; content that is not the one announced is thrown away and fetched once
-    /// more.
+    /// Fetches a file, continuing from an earlier attempt. Content with another digest than announced is discarded and fetched once more.
     /// </summary>
-    /// <param name="address">Where its content is.</param>
+    /// <param name="address">The address of its content.</param>
     /// <param name="file">The file.</param>
-    /// <param name="incomplete">The name it has until it is whole.</param>
-    /// <param name="target">The name it has then.</param>
-    /// <param name="source">What to call the repository in messages.</param>
-    /// <param name="cancellation">Ends the work; what has arrived stays.</param>
-    /// <exception cref="InputException">The content is not the one announced.</exception>
+    /// <param name="incomplete">Its name until it is complete.</param>
+    /// <param name="target">Its final name.</param>
+    /// <param name="source">The repository's name in messages.</param>
+    /// <param name="cancellation">Ends the work; bytes that have arrived are kept.</param>
+    /// <exception cref="InputException">The content does not have the announced digest.</exception>
     /// <exception cref="PassingFault">The hub cannot be reached any more.</exception>
     public async Task FetchAsync(
         Uri address,
@@ -44,8 +43,8 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
             arrived(-file.Size);
             if (second)
             {
-                throw new InputException($"'{file.Path}' of {source} is damaged on its way, twice: its digest is {found}, {file.Key} was "
-                    + "announced. Nothing of it was kept. Try again later; if it stays so, tell the owner of the repository.");
+                throw new InputException($"'{file.Path}' of {source} was damaged in transfer, twice: its digest is {found}, {file.Key} was "
+                    + "announced. Nothing of it was kept. Try again later; if it happens again, tell the owner of the repository.");
             }
         }
     }
@@ -60,7 +59,7 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
         }
         catch (NoRanges)
         {
-            // The hub only gives whole files.
+            // The hub sends only whole files.
             arrived(-PartialFile.Arrived(incomplete, file.Size));
             PartialFile.Delete(incomplete);
         }
@@ -84,7 +83,7 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
         catch
         {
             cancellation.ThrowIfCancellationRequested();
-            // What stopped the others comes before what they say of having been stopped.
+            // The original fault is reported, not the cancellations that it caused.
             if (tasks.Select(task => task.Exception?.InnerException)
                 .FirstOrDefault(fault => fault is not (null or OperationCanceledException)) is { } first)
                 System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
@@ -143,7 +142,7 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
             throw new NoRanges();
         await foreach (var piece in http.PiecesAsync(response, address, cancellation))
         {
-            // More than was announced is cut off here, and found out by the digest.
+            // Bytes beyond the announced size are cut off here; the digest then shows the fault.
             var wanted = (int)Math.Min(piece.Length, range.End - range.At);
             await part.WriteAsync(range, piece[..wanted], cancellation);
             arrived(wanted);
@@ -163,7 +162,7 @@ internal sealed class FileTransfer(HubHttp http, TransferSettings settings, Acti
             useAsync: true);
         if (file.Sha256 is not null) return Convert.ToHexStringLower(await SHA256.HashDataAsync(stream, cancellation));
         if (file.BlobId is null) return "";
-        // Git's name of a file: not a secret's guard, but what the hub announces.
+        // Git's digest of a file. SHA-1 is not secure, but it is what the hub announces.
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA1);
         hash.AppendData(Encoding.ASCII.GetBytes($"blob {stream.Length}\0"));
         var buffer = new byte[1 << 20];

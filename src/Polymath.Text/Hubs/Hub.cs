@@ -9,12 +9,12 @@ namespace Polymath.Text.Hubs;
 public sealed record HubSnapshot(string Folder, string Commit, IReadOnlyList<string> Files);
 
 /// <summary>
-/// Gives what lies on hubs as files of this machine: fetched once, checked, kept in the caches of the hubs' own libraries, and read from
-/// there without a network afterwards. Several processes may use one cache at once.
+/// Makes files of hubs available on this machine: they are fetched once, checked, stored in the caches of the hubs' own libraries, and read
+/// from there without a network afterwards. Several processes may use one cache at the same time.
 /// </summary>
 /// <param name="settings">How hubs are used.</param>
-/// <param name="pins">The commits that are settled; those found out are added.</param>
-/// <param name="watch">Is told what happens.</param>
+/// <param name="pins">The known commits; newly resolved ones are added.</param>
+/// <param name="watch">Receives the events.</param>
 public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? watch = null)
 {
     private const int Look = 200;
@@ -23,34 +23,34 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
     /// <summary>The commits that sources were resolved to.</summary>
     public HubPins Pins { get; } = pins ?? new HubPins();
 
-    /// <summary>How much room a folder's disk has; for tests.</summary>
+    /// <summary>The free space of a folder's disk; for tests.</summary>
     internal Func<string, long> Room { get; init; } = HubFetch.RoomAt;
 
     /// <summary>The folder of a model, or the text as it is when it is no address.</summary>
     /// <param name="folderOrAddress">A folder, or <c>hf:ORG/NAME[@REVISION]</c>, <c>modelscope:ORG/NAME[@REVISION]</c>.</param>
-    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
-    /// <exception cref="InputException">It cannot be had.</exception>
+    /// <param name="cancellation">Ends the work; bytes that have arrived are kept.</param>
+    /// <exception cref="InputException">It cannot be fetched.</exception>
     public string Model(string folderOrAddress, CancellationToken cancellation = default) =>
         Folder(folderOrAddress, HubSelection.Model, cancellation);
 
     /// <summary>The folder of a tokenizer, or the text as it is when it is no address.</summary>
     /// <param name="folderOrAddress">A folder or an address.</param>
-    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
-    /// <exception cref="InputException">It cannot be had.</exception>
+    /// <param name="cancellation">Ends the work; bytes that have arrived are kept.</param>
+    /// <exception cref="InputException">It cannot be fetched.</exception>
     public string Tokenizer(string folderOrAddress, CancellationToken cancellation = default) =>
         Folder(folderOrAddress, HubSelection.Tokenizer, cancellation);
 
     /// <summary>The folder of an adapter, or the text as it is when it is no address.</summary>
     /// <param name="folderOrAddress">A folder or an address.</param>
-    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
-    /// <exception cref="InputException">It cannot be had.</exception>
+    /// <param name="cancellation">Ends the work; bytes that have arrived are kept.</param>
+    /// <exception cref="InputException">It cannot be fetched.</exception>
     public string Adapter(string folderOrAddress, CancellationToken cancellation = default) =>
         Folder(folderOrAddress, HubSelection.Adapter, cancellation);
 
     /// <summary>The files of data.</summary>
     /// <param name="address"><c>hf:datasets/ORG/NAME[@REVISION][/path/glob]</c>.</param>
-    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
-    /// <exception cref="InputException">They cannot be had.</exception>
+    /// <param name="cancellation">Ends the work; bytes that have arrived are kept.</param>
+    /// <exception cref="InputException">They cannot be fetched.</exception>
     public IReadOnlyList<string> Data(string address, CancellationToken cancellation = default)
     {
         var parsed = HubAddress.ParseData(address);
@@ -58,11 +58,11 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
         return [.. snapshot.Files.Select(name => Path.Combine(snapshot.Folder, Path.Combine(name.Split('/'))))];
     }
 
-    /// <summary>Fetches files, as far as they are not there.</summary>
+    /// <summary>Fetches the missing files.</summary>
     /// <param name="address">The repository.</param>
-    /// <param name="selection">Which of its files.</param>
-    /// <param name="cancellation">Ends the work; what has arrived is kept.</param>
-    /// <exception cref="InputException">They cannot be had.</exception>
+    /// <param name="selection">The choice of its files.</param>
+    /// <param name="cancellation">Ends the work; bytes that have arrived are kept.</param>
+    /// <exception cref="InputException">They cannot be fetched.</exception>
     public HubSnapshot Fetch(HubAddress address, HubSelection selection, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(address);
@@ -88,14 +88,14 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
         }, cancellation);
     }
 
-    /// <summary>What the caches hold.</summary>
+    /// <summary>The content of the caches.</summary>
     public IReadOnlyList<CachedRepository> Cached() =>
         [.. HuggingFaceStore.All(settings.HuggingFace.Cache), .. ModelScopeStore.All(settings.ModelScope.Cache)];
 
     private string Folder(string text, HubSelection selection, CancellationToken cancellation) =>
         HubAddress.IsAddress(text) ? Fetch(HubAddress.ParseModel(text), selection, cancellation).Folder : text;
 
-    // The work goes on by itself; the thread that asked looks after it and tells how far it is.
+    // The work runs on its own; the calling thread waits for it and reports its progress.
     private T Guarded<T>(HubAddress address, Func<CancellationToken, (HubFetch Fetch, Task<T> Work)> begin, CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -118,11 +118,11 @@ public sealed class Hub(HubSettings settings, HubPins? pins = null, HubWatch? wa
         catch (OperationCanceledException fault) when (stop.IsCancellationRequested)
         {
             throw new OperationCanceledException(
-                $"Stopped. What has arrived of {address.Source} is kept; the same command goes on from there.", fault, stop.Token);
+                $"Stopped. What has arrived of {address.Source} is kept; the same command continues from there.", fault, stop.Token);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"the cache {settings.Of(address.Hub).Cache} cannot be used: {fault.Message} Free some room, or set "
+            throw new InputException($"the cache {settings.Of(address.Hub).Cache} cannot be used: {fault.Message} Free some space, or set "
                     + $"{(address.Hub == HubName.HuggingFace ? "HF_HUB_CACHE" : "MODELSCOPE_CACHE")} to another folder.",
                 fault);
         }

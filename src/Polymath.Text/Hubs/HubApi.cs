@@ -4,30 +4,30 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>What a hub can be asked: the files of a repository at a revision, and their content.</summary>
+/// <summary>The requests to a hub: the files of a repository at a revision, and their content.</summary>
 internal abstract class HubApi : IDisposable
 {
-    /// <summary>The most files of a listing, and the most bytes it may be written in.</summary>
+    /// <summary>The most files of a listing, and its most bytes.</summary>
     protected const int MostFiles = 200_000, MostBytes = 64 << 20;
 
-    /// <summary>Asks at a place.</summary>
+    /// <summary>Uses the hub at a place.</summary>
     protected HubApi(HubPlace place, TransferSettings settings)
     {
         Place = place;
         Http = new HubHttp(place.Endpoint, Authorize, settings);
     }
 
-    /// <summary>Where the hub is.</summary>
+    /// <summary>The place of the hub.</summary>
     public HubPlace Place { get; }
 
-    /// <summary>The requests.</summary>
+    /// <summary>The HTTP client.</summary>
     public HubHttp Http { get; }
 
-    /// <summary>Opens the hub of a name.</summary>
+    /// <summary>Opens a hub by name.</summary>
     /// <param name="hub">The name.</param>
     /// <param name="settings">How hubs are used.</param>
-    /// <param name="patient">Whether all attempts are made to list a repository; else two, since there is something to fall back
-    /// on.</param>
+    /// <param name="patient">Whether all attempts are made to list a repository; else only two, because the cache can be used
+    /// instead.</param>
     public static HubApi Of(HubName hub, HubSettings settings, bool patient)
     {
         var transfer = settings.Transfer ?? new TransferSettings();
@@ -38,7 +38,7 @@ internal abstract class HubApi : IDisposable
     }
 
     /// <summary>The files of a repository, each checked.</summary>
-    /// <exception cref="InputException">The repository cannot be read, or what it lists cannot be used.</exception>
+    /// <exception cref="InputException">The repository cannot be read, or its listing cannot be used.</exception>
     /// <exception cref="PassingFault">The hub cannot be reached.</exception>
     public async Task<HubListing> ListAsync(HubAddress address, CancellationToken cancellation)
     {
@@ -67,14 +67,14 @@ internal abstract class HubApi : IDisposable
         }
     }
 
-    /// <summary>Where a file's content is.</summary>
+    /// <summary>The address of a file's content.</summary>
     public abstract Uri Locate(HubAddress address, string commit, string path);
 
-    /// <summary>Completes what a listing does not say of a file.</summary>
+    /// <summary>Adds the data of a file that a listing lacks.</summary>
     public virtual Task<HubFile> CompleteAsync(HubAddress address, string commit, HubFile file, CancellationToken cancellation) =>
         Task.FromResult(file);
 
-    /// <summary>What to say when a request was refused.</summary>
+    /// <summary>The message for a refused request.</summary>
     public InputException Explain(RefusedRequest refused, HubAddress address, string? file)
     {
         var what = file is null ? address.Source : $"'{file}' of {address.Source}";
@@ -84,7 +84,7 @@ internal abstract class HubApi : IDisposable
         {
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden when refused.Code == "GatedRepo" =>
                 $"{what} is only for those who accepted its licence ({(int)refused.Status}). Accept it at {web}, and set {TokenVariable} "
-                    + "to a token of yours.",
+                    + "to your token.",
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => Place.Token is null
                 ? $"{what} cannot be read without a token ({(int)refused.Status}): it is private, asks to accept a licence at {web}, or "
                     + $"does not exist. Check the name, or set {TokenVariable}."
@@ -95,7 +95,7 @@ internal abstract class HubApi : IDisposable
                 $"{address.Source}: there is no such repository, or no revision '{address.Revision}' in it (tried {refused.Address}). "
                     + $"Check both at {web}.",
             HttpStatusCode.NotFound when file is not null =>
-                $"{what} is listed but not there (tried {refused.Address}). Try again later, or another revision.",
+                $"{what} is listed but missing (tried {refused.Address}). Try again later, or another revision.",
             HttpStatusCode.NotFound =>
                 $"there is no repository {address.Source} (tried {refused.Address}). Check the name{(address.IsData ? "" : data)}.",
             _ => $"{what}: {refused.Message}. Check {EndpointVariable}, and that the hub is up.",
@@ -111,13 +111,13 @@ internal abstract class HubApi : IDisposable
     /// <summary>The variable that names the hub.</summary>
     protected abstract string EndpointVariable { get; }
 
-    /// <summary>What stands before a model's name in the address of its page.</summary>
+    /// <summary>The part before a model's name in the address of its page.</summary>
     protected abstract string Web { get; }
 
     /// <summary>Puts the token into a request to the hub itself.</summary>
     protected abstract void Authorize(HttpRequestMessage request);
 
-    /// <summary>Asks for the files.</summary>
+    /// <summary>Requests the listing of the files.</summary>
     protected abstract Task<HubListing> AskAsync(HubAddress address, CancellationToken cancellation);
 
     /// <summary>A path with each part escaped.</summary>

@@ -2,7 +2,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>One fetch from a repository: which commit, which files, what is missing.</summary>
+/// <summary>One fetch from a repository: the commit, the files, and what is missing.</summary>
 internal sealed class HubFetch : IDisposable
 {
     private readonly HubAddress asked, address;
@@ -24,14 +24,14 @@ internal sealed class HubFetch : IDisposable
         api = HubApi.Of(address.Hub, settings, patient: settled is null);
     }
 
-    /// <summary>What is being done, and how far it is.</summary>
+    /// <summary>The current activity and its progress.</summary>
     public (string Activity, long Done, long Total) Progress =>
         (total == 0 ? "" : $"fetching {asked.Source}", Interlocked.Read(ref done), Interlocked.Read(ref total));
 
-    /// <summary>Something to tell at the end.</summary>
+    /// <summary>A note for the end.</summary>
     public string? Remark { get; private set; }
 
-    /// <summary>The room on a folder's disk.</summary>
+    /// <summary>The free space of a folder's disk.</summary>
     public static long RoomAt(string folder)
     {
         while (!Directory.Exists(folder) && Path.GetDirectoryName(folder) is { } parent) folder = parent;
@@ -53,13 +53,13 @@ internal sealed class HubFetch : IDisposable
         }
     }
 
-    /// <summary>Fetches what is chosen.</summary>
+    /// <summary>Fetches the chosen files.</summary>
     public async Task<HubSnapshot> GoAsync(HubSelection selection, CancellationToken cancellation)
     {
         var settled = this.settled;
         if (settings.Offline)
             return settled is null ? throw Missing("nothing of it is in the cache") : Settle(FromCache(settled, selection));
-        // A commit never changes: what is known of it and there needs no question.
+        // A commit never changes: when its listing is known and its files are there, no request is needed.
         if (settled is not null && settled == address.Revision && (pins.Commits.ContainsKey(asked.Source) || HubFile.IsHex(settled, 40))
             && store.Listing(settled) is { } known && Complete(known, selection) is { } whole)
             return Settle(whole);
@@ -78,7 +78,7 @@ internal sealed class HubFetch : IDisposable
         }
         var names = new List<string>();
         var files = listing.Files.ToDictionary(file => file.Path, StringComparer.Ordinal);
-        // Some files name others: what they name is fetched after them.
+        // Some files name other files, which are fetched after them.
         while (selection.Choose(asked.Source, [.. files.Keys], name => ReadOf(listing.Commit, files[name]))
             .Except(names).ToList() is { Count: > 0 } more)
         {
@@ -86,7 +86,7 @@ internal sealed class HubFetch : IDisposable
             await FetchAsync(listing.Commit, [.. more.Select(name => files[name])], cancellation);
             names.AddRange(more);
         }
-        // A folder under the commit's name shows only what is whole: nobody takes half a model for one.
+        // The commit's folder shows only complete selections, so half a model is never mistaken for a whole one.
         store.Publish(listing.Commit, [.. names.Select(name => files[name])]);
         Record(listing with { Files = [.. files.Values] });
         return Settle(Snapshot(listing.Commit, names));
@@ -108,7 +108,7 @@ internal sealed class HubFetch : IDisposable
         }
         catch (RunFailedException)
         {
-            // A cache that others fill and that may only be read: what is needed is there, the notes only save questions.
+            // A read-only cache that others fill: the needed files are there, and the notes only save requests.
         }
     }
 
@@ -119,7 +119,7 @@ internal sealed class HubFetch : IDisposable
             var completed = await api.CompleteAsync(address, commit, file, cancellation);
             return completed.Size >= 0
                 ? completed
-                : throw new InputException($"the hub does not say how large '{file.Path}' of {asked.Source} is. Name other files.");
+                : throw new InputException($"the hub does not state the size of '{file.Path}' of {asked.Source}. Name other files.");
         }
         catch (RefusedRequest refused)
         {
@@ -133,7 +133,7 @@ internal sealed class HubFetch : IDisposable
 
     private async Task FetchAsync(string commit, IReadOnlyList<HubFile> files, CancellationToken cancellation)
     {
-        // One content may have several names.
+        // The same content may have several names.
         var missing = files.Where(file => !store.Has(commit, file) && !IsThere(file))
             .DistinctBy(file => store.PlacesOf(file).Content).ToList();
         if (missing.Count == 0) return;
@@ -141,7 +141,7 @@ internal sealed class HubFetch : IDisposable
         var needed = missing.Sum(file => file.Size) - arrived;
         var cache = settings.Of(address.Hub).Cache;
         if (this.room(cache) is var room && room < needed)
-            throw new InputException($"{asked.Source} needs {needed / 1e6:N1} MB, and {cache} has room for {room / 1e6:N1} MB. Free some, "
+            throw new InputException($"{asked.Source} needs {needed / 1e6:N1} MB, but {cache} has only {room / 1e6:N1} MB free. Free some, "
                 + $"or set {(address.Hub == HubName.HuggingFace ? "HF_HUB_CACHE" : "MODELSCOPE_CACHE")} to another disk.");
         Interlocked.Add(ref total, missing.Sum(file => file.Size));
         Interlocked.Add(ref done, arrived);
@@ -155,7 +155,7 @@ internal sealed class HubFetch : IDisposable
     {
         var (content, incomplete, guard) = store.PlacesOf(file);
         using var alone = await FileGuard.TakeAsync(guard, cancellation);
-        // Whoever was here before may have fetched it.
+        // Another process may have fetched it in the meantime.
         if (store.Has(commit, file) || IsThere(file)) return;
         Directory.CreateDirectory(Path.GetDirectoryName(content)!);
         try
@@ -176,7 +176,7 @@ internal sealed class HubFetch : IDisposable
         {
             throw new InputException(
                 $"'{file.Path}' of {asked.Source} does not arrive: {fault.Message}, after {transfer.Attempts} attempts. What has arrived "
-                    + "is kept; the same command goes on from there.",
+                    + "is kept; the same command continues from there.",
                 fault);
         }
     }
@@ -208,7 +208,7 @@ internal sealed class HubFetch : IDisposable
     private HubSnapshot? Complete(HubListing listing, HubSelection selection) =>
         Look(listing, selection) is var (names, missing) && missing.Count == 0 ? Snapshot(listing.Commit, names) : null;
 
-    // What is chosen of a listing, and what of it is not in the commit's folder.
+    // The chosen files of a listing, and those of them that are missing in the commit's folder.
     private (IReadOnlyList<string> Names, List<string> Missing) Look(HubListing listing, HubSelection selection)
     {
         var files = listing.Files.ToDictionary(file => file.Path, StringComparer.Ordinal);

@@ -4,27 +4,27 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>A request failed in a way that may pass: the connection, a stall, an overloaded hub.</summary>
+/// <summary>A request failed for a temporary reason: the connection, a stall, an overloaded hub.</summary>
 internal sealed class PassingFault(string message, TimeSpan? after = null, Exception? inner = null) : Exception(message, inner)
 {
-    /// <summary>How long the hub asks to wait.</summary>
+    /// <summary>The wait that the hub asks for.</summary>
     public TimeSpan? After => after;
 }
 
-/// <summary>A hub answered that it will not give what was asked for.</summary>
+/// <summary>A hub refused a request.</summary>
 internal sealed class RefusedRequest(HttpStatusCode status, string code, Uri address) : Exception($"{address} answered {(int)status}")
 {
     /// <summary>The status.</summary>
     public HttpStatusCode Status => status;
 
-    /// <summary>What the hub calls the reason, such as <c>GatedRepo</c>; may be empty.</summary>
+    /// <summary>The hub's name of the reason, such as <c>GatedRepo</c>; may be empty.</summary>
     public string Code => code;
 
-    /// <summary>What was asked for.</summary>
+    /// <summary>The requested address.</summary>
     public Uri Address => address;
 }
 
-/// <summary>Requests to one hub. Redirections are followed by hand, so that the token goes to the hub itself and nowhere else.</summary>
+/// <summary>Requests to one hub. Redirections are followed by this class, so that the token is sent only to the hub itself.</summary>
 internal sealed class HubHttp : IDisposable
 {
     private const int MostRedirections = 10, LongestConnect = 10;
@@ -49,11 +49,11 @@ internal sealed class HubHttp : IDisposable
 
     private TimeSpan Stall => TimeSpan.FromSeconds(settings.StallSeconds);
 
-    /// <summary>Opens an answer; its content is read by the caller.</summary>
+    /// <summary>Opens a response; the caller reads its content.</summary>
     /// <param name="method">GET or HEAD.</param>
-    /// <param name="address">What is asked for.</param>
+    /// <param name="address">The address.</param>
     /// <param name="range">The first and the last byte wanted; all when null.</param>
-    /// <param name="stay">Whether to stop at a redirection to another host and give that answer.</param>
+    /// <param name="stay">Whether to stop at a redirection to another host and return that response.</param>
     /// <param name="cancellation">Ends the request.</param>
     public async Task<HttpResponseMessage> OpenAsync(
         HttpMethod method,
@@ -83,8 +83,8 @@ internal sealed class HubHttp : IDisposable
         throw new InputException($"{address} redirects more than {MostRedirections} times. Check the endpoint.");
     }
 
-    /// <summary>Reads a whole answer, with retries.</summary>
-    /// <param name="address">What is asked for.</param>
+    /// <summary>Reads a whole response, with retries.</summary>
+    /// <param name="address">The address.</param>
     /// <param name="most">The most bytes it may have.</param>
     /// <param name="cancellation">Ends the request.</param>
     public Task<byte[]> ReadAsync(Uri address, long most, CancellationToken cancellation) => RetryAsync(async () =>
@@ -108,7 +108,7 @@ internal sealed class HubHttp : IDisposable
         return content.ToArray();
     }, cancellation);
 
-    /// <summary>Does something again and again until it comes off, fails for good, or the attempts are used up.</summary>
+    /// <summary>Repeats an action until it succeeds, fails permanently, or has no attempts left.</summary>
     public async Task<T> RetryAsync<T>(Func<Task<T>> work, CancellationToken cancellation)
     {
         for (var failures = 1; ; failures++)
@@ -124,14 +124,14 @@ internal sealed class HubHttp : IDisposable
         }
     }
 
-    /// <summary>Waits as long as the hub asks, or twice as long each time, but never too long.</summary>
+    /// <summary>Waits as long as the hub asks, or twice as long each time, up to a limit.</summary>
     public Task PauseAsync(int failures, PassingFault fault, CancellationToken cancellation)
     {
         var seconds = fault.After?.TotalSeconds ?? settings.BackoffSeconds * Math.Pow(2, failures - 1);
         return Task.Delay(TimeSpan.FromSeconds(Math.Clamp(seconds, 0, settings.LongestWaitSeconds)), cancellation);
     }
 
-    /// <summary>The content as it arrives. Where nothing arrives for too long, the request has failed.</summary>
+    /// <summary>The content as it arrives. The request fails when nothing arrives for too long.</summary>
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> PiecesAsync(
         HttpResponseMessage response, Uri address, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {

@@ -4,14 +4,12 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>Which of a repository's files are needed for a purpose.</summary>
+/// <summary>The files of a repository that are needed for a purpose.</summary>
 public abstract class HubSelection
 {
     private const string Configuration = "config.json", AdapterConfiguration = "adapter_config.json";
 
-    /// <summary>
-    /// The files that hold a model's weights or name those that do, in the order in which a folder is read: that of transformers.
-    /// </summary>
+    /// <summary>The files with a model's weights, or with an index of them, in transformers' reading order.</summary>
     public static IReadOnlyList<string> WeightNames { get; } =
         ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
@@ -24,9 +22,7 @@ public abstract class HubSelection
 
     private static readonly string[] Globs = ["*.tiktoken", "conversion-*.json", "additional_chat_templates/*.jinja"];
 
-    /// <summary>
-    /// What lies beside the weights in a model's folder and belongs to it: the tokenizer, the layout of conversations, how to generate.
-    /// </summary>
+    /// <summary>The other files of a model's folder: the tokenizer, the layout of conversations, the settings of generation.</summary>
     public static IReadOnlyList<string> Companions { get; } =
     [
         .. Tokenizers, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json",
@@ -43,26 +39,26 @@ public abstract class HubSelection
     /// <summary>An adapter in PEFT's layout.</summary>
     public static HubSelection Adapter { get; } = new AdapterFiles();
 
-    /// <summary>A model, or an adapter or a tokenizer where there is no model.</summary>
+    /// <summary>A model, or an adapter or a tokenizer when there is no model.</summary>
     public static HubSelection Whole { get; } = new WholeFiles();
 
     /// <summary>Files of data.</summary>
     /// <param name="pattern">The path or glob; null for all files of the one format that can be read.</param>
     public static HubSelection Data(string? pattern) => pattern is null ? new DataFiles() : new Named([pattern]);
 
-    /// <summary>Files that fit one of some patterns.</summary>
+    /// <summary>Files that match one of some patterns.</summary>
     /// <param name="patterns">The paths or globs.</param>
     public static HubSelection Files(IReadOnlyList<string> patterns) => new Named(patterns);
 
-    /// <summary>Chooses.</summary>
-    /// <param name="source">What to call the repository in messages.</param>
+    /// <summary>Chooses the files.</summary>
+    /// <param name="source">The repository's name in messages.</param>
     /// <param name="all">All its files.</param>
-    /// <param name="read">Reads one of those chosen, as soon as it is there; null before.</param>
-    /// <returns>The files; more of them once those that name others can be read.</returns>
-    /// <exception cref="InputException">What is needed is not there.</exception>
+    /// <param name="read">Reads a chosen file once it is fetched; returns null before.</param>
+    /// <returns>The files; more of them when files that name others can be read.</returns>
+    /// <exception cref="InputException">A needed file is missing.</exception>
     internal abstract IReadOnlyList<string> Choose(string source, IReadOnlyList<string> all, Func<string, byte[]?> read);
 
-    /// <summary>What a repository holds, for a message.</summary>
+    /// <summary>The content of a repository, for a message.</summary>
     private static string Holds(IReadOnlyList<string> all)
     {
         if (all.Count == 0)
@@ -109,7 +105,7 @@ public abstract class HubSelection
                 return [Configuration, .. Beside(all), .. WeightsOf(source, all, read)];
             throw new InputException(all.Contains(AdapterConfiguration)
                 ? $"{source} is an adapter, not a model. Name its base model, and this with --adapter."
-                : $"{source} is no model in Hugging Face's layout: it has no {Configuration}. {Holds(all)}. Name another repository.");
+                : $"{source} is not a model in Hugging Face's layout: it has no {Configuration}. {Holds(all)}. Name another repository.");
         }
     }
 
@@ -128,7 +124,7 @@ public abstract class HubSelection
         {
             if (all.Contains(AdapterConfiguration) && AdapterWeights.FirstOrDefault(all.Contains) is { } weights)
                 return [AdapterConfiguration, .. Beside(all), weights];
-            throw new InputException($"{source} is no adapter in PEFT's layout: it has no "
+            throw new InputException($"{source} is not an adapter in PEFT's layout: it has no "
                 + $"{(all.Contains(AdapterConfiguration) ? string.Join(" or ", AdapterWeights) : AdapterConfiguration)}. {Holds(all)}. "
                 + "Name another repository.");
         }
@@ -145,7 +141,7 @@ public abstract class HubSelection
 
     private sealed class DataFiles : HubSelection
     {
-        // What datasets bring along that is no row of them.
+        // Files of datasets that contain no rows.
         private static readonly string[] NoRows =
             ["dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "requirements.txt", "license.txt", "robots.txt"];
 
@@ -177,7 +173,7 @@ public abstract class HubSelection
             foreach (var pattern in patterns)
             {
                 if (!all.Any(name => LocalFiles.Fits(pattern, name)))
-                    throw new InputException($"no file of {source} fits '{pattern}'. {Holds(all)}. Correct the path; `polymath hub list "
+                    throw new InputException($"no file of {source} matches '{pattern}'. {Holds(all)}. Correct the path; `polymath hub list "
                         + $"{source}` shows all.");
             }
             return [.. all.Where(name => patterns.Any(pattern => LocalFiles.Fits(pattern, name)))];

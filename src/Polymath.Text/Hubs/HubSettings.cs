@@ -2,20 +2,20 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>Where a hub is, and where what comes from it is kept.</summary>
+/// <summary>The place of a hub and of its cache.</summary>
 /// <param name="Endpoint">The hub's address.</param>
 /// <param name="Cache">The folder of its cache.</param>
-/// <param name="Token">What lets one read what is not public; null for none.</param>
+/// <param name="Token">The token for repositories that are not public; null for none.</param>
 public sealed record HubPlace(Uri Endpoint, string Cache, HubToken? Token = null);
 
 /// <summary>How files are transferred.</summary>
-/// <param name="Attempts">The requests in a row that may bring nothing before it is given up.</param>
+/// <param name="Attempts">The number of consecutive failed requests before the transfer is given up.</param>
 /// <param name="BackoffSeconds">The pause after the first failure; it doubles with each further one.</param>
 /// <param name="LongestWaitSeconds">The longest pause, also when the hub asks for a longer one.</param>
-/// <param name="StallSeconds">How long nothing may arrive before a request counts as failed.</param>
-/// <param name="Files">The files fetched side by side.</param>
-/// <param name="Ranges">The ranges of one file fetched side by side.</param>
-/// <param name="RangeBytes">The least bytes of a range.</param>
+/// <param name="StallSeconds">How long a request may stall before it counts as failed.</param>
+/// <param name="Files">The number of files that are fetched at once.</param>
+/// <param name="Ranges">The number of ranges of one file that are fetched at once.</param>
+/// <param name="RangeBytes">The smallest size of a range in bytes.</param>
 public sealed record TransferSettings(
     int Attempts = 5,
     double BackoffSeconds = 0.5,
@@ -29,7 +29,7 @@ public sealed record TransferSettings(
 /// <param name="HuggingFace">Hugging Face's hub, with the cache of its Python library.</param>
 /// <param name="ModelScope">ModelScope's hub, with the cache of its Python library.</param>
 /// <param name="Offline">Whether only the cache is used.</param>
-/// <param name="Links">Whether links may be made; else files are copied.</param>
+/// <param name="Links">Whether to make links; else files are copied.</param>
 /// <param name="Transfer">How files are transferred.</param>
 public sealed record HubSettings(
     HubPlace HuggingFace,
@@ -39,7 +39,7 @@ public sealed record HubSettings(
     TransferSettings? Transfer = null)
 {
     /// <summary>The settings that the hubs' own libraries would use, by the same variables.</summary>
-    /// <param name="offline">Whether only the cache is used, whatever the variables say.</param>
+    /// <param name="offline">Whether only the cache is used, independent of the variables.</param>
     /// <param name="read">Reads a variable; the process's own when left out.</param>
     /// <exception cref="InputException">A variable cannot be understood.</exception>
     public static HubSettings FromEnvironment(bool offline = false, Func<string, string?>? read = null)
@@ -92,7 +92,7 @@ public sealed record HubSettings(
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            // A token that cannot be read is as good as none: what is public needs none.
+            // A token that cannot be read is ignored: public repositories need none.
             return null;
         }
     }

@@ -4,11 +4,11 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>A repository in a cache, for looking at it.</summary>
+/// <summary>A repository in a cache, for a listing.</summary>
 /// <param name="Source">Its address.</param>
-/// <param name="Revisions">The commits that are there, each with the names that lead to it.</param>
+/// <param name="Revisions">The cached commits, each with the revisions that refer to it.</param>
 /// <param name="Bytes">The size of its files.</param>
-/// <param name="IncompleteBytes">The size of what is not whole yet.</param>
+/// <param name="IncompleteBytes">The size of incomplete files.</param>
 /// <param name="Folder">Its folder.</param>
 public sealed record CachedRepository(
     string Source,
@@ -33,24 +33,22 @@ internal abstract class HubStore(HubAddress address)
     /// <summary>The folder that holds a commit's files under their names.</summary>
     public abstract string Snapshot(string commit);
 
-    /// <summary>The commit that a revision led to when it was last fetched; null when it never was.</summary>
+    /// <summary>The commit of a revision at its last fetch; null when it was never fetched.</summary>
     public abstract string? CommitOf(string? revision);
 
-    /// <summary>Whether a file of a commit is there, whole.</summary>
+    /// <summary>Whether a file of a commit is there and complete.</summary>
     public abstract bool Has(string commit, HubFile file);
 
-    /// <summary>
-    /// Where a file's content goes, the name it has until it is whole, and the file that says that somebody is at work on it.
-    /// </summary>
+    /// <summary>The place of a file's content, its name until it is complete, and the file that guards it.</summary>
     public abstract (string Content, string Incomplete, string Guard) PlacesOf(HubFile file);
 
-    /// <summary>Gives contents that are whole their names in a commit's folder.</summary>
+    /// <summary>Gives complete contents their names in a commit's folder.</summary>
     public abstract void Publish(string commit, IReadOnlyList<HubFile> files);
 
-    /// <summary>Writes down which commit a revision leads to, and which files it has.</summary>
+    /// <summary>Records the commit of a revision, and its files.</summary>
     public void Record(HubListing listing, string? revision)
     {
-        // A commit never changes; what only has a branch's name does.
+        // A commit never changes, but a branch does.
         if (!HubFile.IsHex(listing.Commit, 40) || !File.Exists(ListingFile(listing.Commit)))
             AtomicFile.WriteText(ListingFile(listing.Commit), JsonSerializer.Serialize(new
             {
@@ -61,13 +59,13 @@ internal abstract class HubStore(HubAddress address)
         RecordRevision(listing.Commit, revision);
     }
 
-    /// <summary>Writes down that a commit does not have some files, so that nobody asks for them again.</summary>
+    /// <summary>Records that a commit does not have some files, so that they are not requested again.</summary>
     public virtual void RecordAbsent(string commit, IEnumerable<string> names)
     {
     }
 
     /// <summary>
-    /// All files of a commit, where they were written down: by us, or in the same form by Hugging Face's library. Null when nobody did.
+    /// All files of a commit, if they were recorded: by us, or in the same form by Hugging Face's library. Null when they were not.
     /// </summary>
     public HubListing? Listing(string commit)
     {
@@ -85,13 +83,13 @@ internal abstract class HubStore(HubAddress address)
             }
             catch (Exception fault) when (fault is JsonException or InvalidOperationException or FormatException)
             {
-                // A note that cannot be read is as good as none.
+                // A note that cannot be read is ignored.
             }
         }
         return null;
     }
 
-    /// <summary>The files of a commit that are there.</summary>
+    /// <summary>The cached files of a commit.</summary>
     public IReadOnlyList<string> FilesOf(string commit)
     {
         var folder = Snapshot(commit);
@@ -101,18 +99,18 @@ internal abstract class HubStore(HubAddress address)
             .Order(StringComparer.Ordinal)];
     }
 
-    /// <summary>Whether there is a file, or a link that leads to one: a link to nothing passes for a file elsewhere.</summary>
+    /// <summary>Whether there is a file, or a link to an existing file; other checks treat a broken link as a file.</summary>
     internal static bool IsFile(string file) => File.Exists(file)
         && (new FileInfo(file).LinkTarget is null || File.ResolveLinkTarget(file, returnFinalTarget: true) is { Exists: true });
 
-    /// <summary>The bytes of a file, or of what a link leads to.</summary>
+    /// <summary>The bytes of a file, or of a link's target.</summary>
     internal static long LengthOf(string file)
     {
         using var handle = File.OpenHandle(file);
         return RandomAccess.GetLength(handle);
     }
 
-    /// <summary>The file of a name inside a folder, whose folders must not be links that lead elsewhere.</summary>
+    /// <summary>The file of a name inside a folder. Its folders must not be links to other places.</summary>
     /// <exception cref="InputException">They are.</exception>
     protected static string Inside(string folder, string name)
     {
@@ -121,7 +119,7 @@ internal abstract class HubStore(HubAddress address)
         {
             at = Path.Combine(at, part);
             if (new DirectoryInfo(at).LinkTarget is not null || File.Exists(at))
-                throw new InputException($"{at} is not a folder but {(File.Exists(at) ? "a file" : "a link")}, where '{name}' must be "
+                throw new InputException($"{at} is not a folder but {(File.Exists(at) ? "a file" : "a link")}, but '{name}' must be "
                     + "written. Remove it.");
         }
         return Path.Combine(folder, Path.Combine(name.Split('/')));
@@ -130,13 +128,13 @@ internal abstract class HubStore(HubAddress address)
     /// <summary>The folder of our own notes.</summary>
     protected abstract string Notes { get; }
 
-    /// <summary>Where Hugging Face's library writes a commit's files down; null where it does not.</summary>
+    /// <summary>The file in which Hugging Face's library records a commit's files; null when there is none.</summary>
     protected virtual string? TreeFile(string commit) => null;
 
     /// <summary>Whether a name in a commit's folder is one of the repository's files.</summary>
     protected virtual bool IsContent(string name) => true;
 
-    /// <summary>Writes down which commit a revision leads to.</summary>
+    /// <summary>Records the commit of a revision.</summary>
     protected abstract void RecordRevision(string commit, string? revision);
 
     private string ListingFile(string commit) => Path.Combine(Notes, Uri.EscapeDataString(commit) + ".json");

@@ -2,16 +2,16 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>A secret that lets its owner read what is not public. It is never shown: as text it is only a word.</summary>
+/// <summary>A secret token for repositories that are not public. It is never shown: its text form is only a placeholder.</summary>
 public sealed class HubToken
 {
     private readonly string secret;
 
     private HubToken(string secret) => this.secret = secret;
 
-    /// <summary>Takes a token from where it is kept; null where there is none.</summary>
+    /// <summary>Reads a token; null when there is none.</summary>
     /// <param name="text">The text that holds it, with or without white space around it.</param>
-    /// <param name="origin">What to call the place in messages.</param>
+    /// <param name="origin">The name of its place in messages.</param>
     /// <exception cref="InputException">The text cannot be sent as a token.</exception>
     public static HubToken? Of(string? text, string origin)
     {
@@ -22,7 +22,7 @@ public sealed class HubToken
             : throw new InputException($"{origin} holds characters that no token has. Copy the token again.");
     }
 
-    /// <summary>The secret, for the one header that carries it.</summary>
+    /// <summary>The secret, only for the request header.</summary>
     internal string Reveal() => secret;
 
     /// <inheritdoc/>

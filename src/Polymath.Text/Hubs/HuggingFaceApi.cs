@@ -23,7 +23,7 @@ internal sealed class HuggingFaceApi(HubPlace place, TransferSettings settings) 
     public override Uri Locate(HubAddress address, string commit, string path) =>
         At($"{(address.IsData ? "datasets/" : "")}{address.Repository}/resolve/{commit}/{Escaped(path)}");
 
-    /// <summary>Mirrors may list names alone: the headers of the file itself then say its size and digest.</summary>
+    /// <summary>Mirrors may list only names; then the headers of the file itself give its size and digest.</summary>
     public override async Task<HubFile> CompleteAsync(HubAddress address, string commit, HubFile file, CancellationToken cancellation)
     {
         if (file is { Size: >= 0, Key.Length: > 0 }) return file;
@@ -39,7 +39,7 @@ internal sealed class HuggingFaceApi(HubPlace place, TransferSettings settings) 
             var digest = (Header("X-Linked-Etag") ?? response.Headers.ETag?.Tag ?? "").Trim('"');
             var size = long.TryParse(Header("X-Linked-Size"), out var linked) ? linked : response.Content.Headers.ContentLength ?? -1;
             if (size < 0 || !HubFile.IsHex(digest, 64) && !HubFile.IsHex(digest, 40))
-                throw new InputException($"{Place.Endpoint} does not say the size and the digest of '{file.Path}' of {address.Source}, "
+                throw new InputException($"{Place.Endpoint} does not state the size and the digest of '{file.Path}' of {address.Source}, "
                     + "without which it cannot be checked. Check HF_ENDPOINT.");
             return digest.Length == 64
                 ? file with { Size = size, Sha256 = digest, BlobId = null }
@@ -64,12 +64,12 @@ internal sealed class HuggingFaceApi(HubPlace place, TransferSettings settings) 
         using var document = JsonDocument.Parse(answer);
         var root = document.RootElement;
         var commit = root.GetProperty("sha").GetString() ?? "";
-        if (!HubFile.IsHex(commit, 40)) throw new FormatException("the commit is none.");
+        if (!HubFile.IsHex(commit, 40)) throw new FormatException("the commit is not valid.");
         var siblings = root.TryGetProperty("siblings", out var list) && list.ValueKind == JsonValueKind.Array ? list : default;
         if (siblings.ValueKind != JsonValueKind.Array) return new HubListing(commit, []);
         if (siblings.GetArrayLength() > MostFiles)
             throw new InputException($"{address.Source} lists {siblings.GetArrayLength():N0} files, more than the {MostFiles:N0} that are "
-                + "taken. Name another repository.");
+                + "allowed. Name another repository.");
         return new HubListing(commit, [.. siblings.EnumerateArray().Select(Read)]);
     }
 

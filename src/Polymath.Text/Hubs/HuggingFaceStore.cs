@@ -3,9 +3,9 @@ using Polymath.Recipes;
 namespace Polymath.Text.Hubs;
 
 /// <summary>
-/// The cache of Hugging Face's Python library, file by file as it lays it out: <c>models--ORG--NAME/blobs/DIGEST</c>, <c>refs/REVISION</c>
-/// with a commit, <c>snapshots/COMMIT/PATH</c> as a relative link to a blob, <c>.no_exist/COMMIT/PATH</c> for what is known not to be
-/// there, <c>.locks</c> beside the repositories.
+/// The cache of Hugging Face's Python library, in exactly its layout: <c>models--ORG--NAME/blobs/DIGEST</c>, <c>refs/REVISION</c> with a
+/// commit, <c>snapshots/COMMIT/PATH</c> as a relative link to a blob, <c>.no_exist/COMMIT/PATH</c> for files that are known to be missing,
+/// <c>.locks</c> next to the repositories.
 /// </summary>
 internal sealed class HuggingFaceStore(HubAddress address, string cache, bool links) : HubStore(address)
 {
@@ -35,7 +35,7 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
     {
         var pointer = Path.Combine(Snapshot(commit), Path.Combine(file.Path.Split('/')));
         if (!IsFile(pointer)) return false;
-        if (!LeadsInside(pointer)) throw new InputException($"{pointer} is a link that leads out of the cache. Remove it.");
+        if (!LeadsInside(pointer)) throw new InputException($"{pointer} is a link to a place outside the cache. Remove it.");
         return file.Size < 0 || LengthOf(pointer) == file.Size;
     }
 
@@ -91,7 +91,7 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
             var revisions = (Directory.Exists(snapshots) ? Directory.GetDirectories(snapshots) : [])
                 .Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal)
                 .ToDictionary(commit => commit, commit => (IReadOnlyList<string>)[.. named[commit].Order(StringComparer.Ordinal)]);
-            // Links count for nothing: what they lead to is counted among the blobs.
+            // Links do not count: their targets are counted as blobs.
             var files = new[] { Path.Combine(root, "blobs"), snapshots }.Where(Directory.Exists)
                 .SelectMany(folder => new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories))
                 .Where(file => file.LinkTarget is null)
@@ -120,7 +120,7 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
         if (!File.Exists(file) || File.ReadAllText(file) != commit) AtomicFile.WriteText(file, commit);
     }
 
-    // A link may lead to the repository's own blobs and nowhere else.
+    // A link may lead only to the repository's own blobs.
     private bool LeadsInside(string pointer) => new FileInfo(pointer).LinkTarget is not { } target
         || Path.GetFullPath(target, Path.GetDirectoryName(pointer)!)
             .StartsWith(Path.GetFullPath(Root) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
@@ -135,7 +135,7 @@ internal sealed class HuggingFaceStore(HubAddress address, string cache, bool li
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or PlatformNotSupportedException)
         {
-            // Windows without the right to make links.
+            // On Windows, the user may lack the right to make links.
             return false;
         }
     }

@@ -4,8 +4,8 @@ using Polymath.Recipes;
 namespace Polymath.Text.Hubs;
 
 /// <summary>
-/// ModelScope's hub: <c>/api/v1/models/REPO/repo/files</c> lists, <c>/api/v1/models/REPO/repo?FilePath=</c> gives; data is listed a page at
-/// a time by <c>repo/tree</c>.
+/// ModelScope's hub: <c>/api/v1/models/REPO/repo/files</c> lists, <c>/api/v1/models/REPO/repo?FilePath=</c> gives; data is listed page by
+/// page with <c>repo/tree</c>.
 /// </summary>
 internal sealed class ModelScopeApi(HubPlace place, TransferSettings settings) : HubApi(place, settings)
 {
@@ -27,7 +27,7 @@ internal sealed class ModelScopeApi(HubPlace place, TransferSettings settings) :
             + $"&FilePath={Uri.EscapeDataString(path)}&View=False")
         : At($"api/v1/models/{address.Repository}/repo?Revision={Uri.EscapeDataString(commit)}&FilePath={Uri.EscapeDataString(path)}");
 
-    // ModelScope knows its users by a cookie.
+    // ModelScope identifies users by a cookie.
     /// <inheritdoc/>
     protected override void Authorize(HttpRequestMessage request)
     {
@@ -55,7 +55,7 @@ internal sealed class ModelScopeApi(HubPlace place, TransferSettings settings) :
             var count = list.ValueKind == JsonValueKind.Array ? list.GetArrayLength() : 0;
             foreach (var entry in count == 0 ? [] : list.EnumerateArray().ToList())
             {
-                // A commit of its own has only each file: the newest of them is the repository's.
+                // Only files have commits in the listing; the newest of them is the repository's.
                 if (Text(entry, "Revision") is { } own && HubFile.IsHex(own, 40) && Date(entry) is var date && date > newest)
                     (commit, newest) = (own, date);
                 if (Text(entry, "Type") == "tree") continue;
@@ -65,7 +65,7 @@ internal sealed class ModelScopeApi(HubPlace place, TransferSettings settings) :
                     Digest(Text(entry, "Sha256"))));
             }
             if (files.Count > MostFiles)
-                throw new InputException($"{address.Source} lists more than the {MostFiles:N0} files that are taken. Name another "
+                throw new InputException($"{address.Source} lists more than the {MostFiles:N0} files that are allowed. Name another "
                     + "repository.");
             if (!address.IsData || count < PageSize) break;
         }

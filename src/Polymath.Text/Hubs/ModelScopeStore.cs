@@ -6,8 +6,8 @@ using Polymath.Recipes;
 namespace Polymath.Text.Hubs;
 
 /// <summary>
-/// The cache of ModelScope's Python library: <c>models/ORG/NAME/PATH</c> with dots in the name as <c>___</c>, one revision at a time. Which
-/// digest each file has, and which commit a revision led to, stands in notes of our own beside it.
+/// The cache of ModelScope's Python library: <c>models/ORG/NAME/PATH</c> with dots in the name as <c>___</c>, one revision at a time. Our
+/// own notes next to it record the digest of each file and the commit of each revision.
 /// </summary>
 internal sealed class ModelScopeStore(HubAddress address, string cache) : HubStore(address)
 {
@@ -38,7 +38,7 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
     {
         if (revision is not null && HubFile.IsHex(revision, 40)) return revision;
         var file = Path.Combine(Notes, "refs", Uri.EscapeDataString(revision ?? MainBranch));
-        // What ModelScope's library fetched has no commit that we know.
+        // Files that ModelScope's library fetched have no known commit.
         if (File.Exists(file))
             return File.ReadAllText(file).Trim();
         return Directory.Exists(Root) ? revision ?? MainBranch : null;
@@ -53,7 +53,7 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
         var known = Known();
         if (!known.TryGetValue(file.Path, out var digest))
         {
-            // ModelScope's own library put it here: it is looked at once.
+            // ModelScope's own library put it here, so it is checked once.
             using var stream = File.OpenRead(place);
             known[file.Path] = digest = Convert.ToHexStringLower(SHA256.HashData(stream));
             AtomicFile.WriteText(Digests, JsonSerializer.Serialize(known));
@@ -147,7 +147,7 @@ internal sealed class ModelScopeStore(HubAddress address, string cache) : HubSto
     private static long SizeOf(string folder) =>
         Directory.Exists(folder) ? new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length) : 0;
 
-    // Read anew each time: another process may have written it.
+    // It is read again each time, because another process may have written it.
     private Dictionary<string, string> Known()
     {
         try

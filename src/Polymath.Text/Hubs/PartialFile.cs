@@ -3,25 +3,25 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Polymath.Text.Hubs;
 
-/// <summary>A stretch of a file that is being fetched.</summary>
+/// <summary>A range of a file that is being fetched.</summary>
 /// <param name="start">Its first byte.</param>
-/// <param name="end">The byte behind its last.</param>
-/// <param name="at">The byte that comes next.</param>
+/// <param name="end">The byte after its last.</param>
+/// <param name="at">The next byte.</param>
 internal sealed class FileRange(long start, long end, long at)
 {
     /// <summary>The first byte.</summary>
     public long Start => start;
 
-    /// <summary>The byte behind the last.</summary>
+    /// <summary>The byte after the last.</summary>
     public long End => end;
 
-    /// <summary>The byte that comes next.</summary>
+    /// <summary>The next byte.</summary>
     public long At { get; set; } = at;
 }
 
 /// <summary>
-/// A file that is not whole yet, as it lies on the disk: a beginning, or ranges with a note beside it (<c>.ranges</c>) of how far each has
-/// come. A process that was killed leaves both, and the next one goes on from there.
+/// An incomplete file on the disk: either only its beginning, or ranges with a note (<c>.ranges</c>) about the progress of each. When a
+/// process is killed, both remain, and the next one continues from there.
 /// </summary>
 internal sealed class PartialFile : IDisposable
 {
@@ -33,7 +33,7 @@ internal sealed class PartialFile : IDisposable
     private PartialFile(string path, long size, List<FileRange> ranges)
     {
         (this.path, Ranges) = (path, ranges);
-        // The note comes first: a file with holes in it and no note would pass for a beginning.
+        // The note is written first: a file with gaps but without a note would be mistaken for a beginning.
         if (ranges.Count > 1) Note();
         Handle = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
         if (RandomAccess.GetLength(Handle) > size) RandomAccess.SetLength(Handle, size);
@@ -45,13 +45,13 @@ internal sealed class PartialFile : IDisposable
     /// <summary>The file.</summary>
     public SafeFileHandle Handle { get; }
 
-    /// <summary>Whether the file came so far as a beginning alone.</summary>
+    /// <summary>Whether only a beginning of the file has arrived so far.</summary>
     public bool Whole => Ranges.Count == 1;
 
-    /// <summary>How much of a file is there already.</summary>
+    /// <summary>How much of a file has already arrived.</summary>
     public static long Arrived(string path, long size) => Read(path, size).Sum(range => range.At - range.Start);
 
-    /// <summary>Opens what is there, or nothing, and cuts what is missing into ranges.</summary>
+    /// <summary>Opens the existing part, if any, and divides the missing part into ranges.</summary>
     public static PartialFile Open(string path, long size, TransferSettings settings)
     {
         var ranges = Read(path, size);
@@ -77,14 +77,14 @@ internal sealed class PartialFile : IDisposable
         File.Delete(NoteOf(path));
     }
 
-    /// <summary>Gives the whole file its name.</summary>
+    /// <summary>Gives the complete file its final name.</summary>
     public static void Finish(string path, string target)
     {
         File.Move(path, target, overwrite: true);
         File.Delete(NoteOf(path));
     }
 
-    /// <summary>Writes what arrived.</summary>
+    /// <summary>Writes bytes that arrived.</summary>
     public async ValueTask WriteAsync(FileRange range, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
     {
         await RandomAccess.WriteAsync(Handle, bytes, range.At, cancellation);
@@ -93,7 +93,7 @@ internal sealed class PartialFile : IDisposable
         Note();
     }
 
-    /// <summary>Writes down how far each range has come.</summary>
+    /// <summary>Records the progress of each range.</summary>
     public void Note()
     {
         if (Whole) return;

@@ -1,8 +1,9 @@
 namespace Polymath.Text.Packing;
 
 /// <summary>
-/// A random order of 0..count−1 whose every place is computed by itself, in constant time and memory: a Feistel network over the next power
-/// of four, walked until it lands inside (Black &amp; Rogaway 2002). So a run finds its place in an epoch again without replaying it.
+/// A random order of 0..count−1 in which each place is computed separately, in constant time and memory: a Feistel network over the next
+/// power of four, applied until the result is inside (Black &amp; Rogaway 2002). So a resumed run finds its place in an epoch without
+/// replaying it.
 /// </summary>
 public readonly struct Permutation
 {

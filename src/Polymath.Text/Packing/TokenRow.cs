@@ -1,12 +1,12 @@
 namespace Polymath.Text.Packing;
 
 /// <summary>
-/// A row of tokens and how much each is learned as a target. The first token is never a target: nothing stands before it.
+/// A row of tokens and how much each is learned as a target. The first token is never a target, because no token comes before it.
 /// </summary>
 /// <param name="Ids">The tokens.</param>
 /// <param name="Learn">For each token its weight in the loss; 0 for context.</param>
-/// <param name="Source">Where the row comes from, for messages: the key of its example.</param>
-/// <param name="Data">The name of the source it was read from, by which rows are routed to adapters; null where nothing asks.</param>
+/// <param name="Source">The row's origin, for messages: the key of its example.</param>
+/// <param name="Data">The name of its source, by which rows are routed to adapters; null when it is not needed.</param>
 public readonly record struct TokenRow(int[] Ids, float[] Learn, string Source, string? Data = null)
 {
     /// <summary>The number of tokens.</summary>

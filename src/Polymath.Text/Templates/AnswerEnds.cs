@@ -1,8 +1,8 @@
 namespace Polymath.Text.Templates;
 
-/// <summary>The tokens that a template puts behind answers.</summary>
-/// <param name="Last">Behind an answer that ends the conversation; null where nothing stands there.</param>
-/// <param name="Next">Behind an answer that the user replies to: the same, or the mark of the next speaker.</param>
+/// <summary>The tokens that a template puts after answers.</summary>
+/// <param name="Last">The token after an answer that ends the conversation; null for none.</param>
+/// <param name="Next">The token after an answer that the user replies to: the same, or the mark of the next speaker.</param>
 public readonly record struct AnswerEnds(string? Last, string? Next)
 {
     /// <summary>

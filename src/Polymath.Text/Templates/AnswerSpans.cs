@@ -2,28 +2,28 @@ namespace Polymath.Text.Templates;
 
 /// <summary>A part of a rendering that is learned.</summary>
 /// <param name="Start">Its first character.</param>
-/// <param name="End">The place behind its last one.</param>
+/// <param name="End">The place after its last one.</param>
 /// <param name="Message">The message that it belongs to.</param>
-/// <param name="Ended">Whether it holds the token that ends the answer.</param>
+/// <param name="Ended">Whether it includes the token that ends the answer.</param>
 internal readonly record struct AnswerSpan(int Start, int End, int Message, bool Ended);
 
 /// <summary>
-/// What of a rendering the model itself says: from behind the words that ask it to speak, to the token that ends its turn.
+/// The parts of a rendering that the model itself says: from the end of the words that ask for an answer to the token that ends the turn.
 /// </summary>
 /// <param name="text">The rendering.</param>
-/// <param name="places">Where the messages stand in it.</param>
+/// <param name="places">The places of the messages in it.</param>
 /// <param name="habits">How the template asks for answers and ends them.</param>
 internal sealed class AnswerSpans(string text, MessagePlaces places, TemplateHabits habits)
 {
-    // Two letters may stand anywhere; three rarely do so by chance.
+    // Two letters may occur anywhere; three rarely do so by chance.
     private const int ShortestOpening = 3;
 
     private readonly (int Start, int End)? opener = habits.Marks.First(habits.Opening, 0, habits.Opening.Length);
 
-    /// <summary>What is learned of a message.</summary>
+    /// <summary>The part of a message that is learned.</summary>
     /// <param name="message">The message's number.</param>
-    /// <param name="spoken">Whether it is the model's own; another's is learned without what stands before it.</param>
-    /// <returns>The part; null where the message is printed nowhere.</returns>
+    /// <param name="spoken">Whether it is the model's own; another speaker's message is learned without the words before it.</param>
+    /// <returns>The part; null when the message is not printed.</returns>
     internal AnswerSpan? Of(int message, bool spoken)
     {
         var own = places.Found.Where(part => part.Message == message && part.Part != ProbePart.Tool).ToList();
@@ -37,12 +37,12 @@ internal sealed class AnswerSpans(string text, MessagePlaces places, TemplateHab
         var calls = own.Exists(part => part.Part == ProbePart.Call);
         if (End(last, behind, calls) is { } end)
             return new AnswerSpan(start, end, message, Ended: true);
-        // A call without an end: what the template writes behind the function's name belongs to it.
+        // A call without an end token: the text that the template writes after the function's name belongs to it.
         var rest = calls && behind == text.Length ? text[last..].TrimEnd().Length : 0;
         return new AnswerSpan(start, last + rest, message, Ended: false);
     }
 
-    // Behind as much of the opening as stands there: a template may open a thought that a given answer does not have.
+    // The part starts after as much of the opening as is there: a template may open a thought that a given answer does not have.
     private int Start(int from, int content)
     {
         var gap = text.AsSpan(from, content - from);
@@ -55,12 +55,12 @@ internal sealed class AnswerSpans(string text, MessagePlaces places, TemplateHab
         }
         if (best > 0 && best >= (opener?.End ?? Math.Min(ShortestOpening, habits.Opening.Length)))
             return start;
-        // No words of its own ask for the answer: it follows the last mark behind the message before it.
+        // No words ask for the answer, so it starts after the last mark that follows the earlier message.
         return habits.Marks.All(text, from, content).Select(mark => mark.End).DefaultIfEmpty(content).Last();
     }
 
-    // The end that answers have; else the last mark before the next turn begins, since some templates end a call otherwise, or leave it to
-    // the next speaker's mark.
+    // The usual end of answers; else the last mark before the next turn, because some templates end a call in another way, or only with the
+    // next speaker's mark.
     private int? End(int from, int until, bool calls)
     {
         var end = habits.Ends.Last;

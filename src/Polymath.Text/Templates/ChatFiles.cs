@@ -6,7 +6,8 @@ using Polymath.Text.Templates.Jinja;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// What <c>tokenizer_config.json</c> and its neighbours say about conversations: the special tokens by name, and the chat template.
+/// The data about conversations in <c>tokenizer_config.json</c> and the files next to it: the special tokens by name, and the chat
+/// template.
 /// </summary>
 static class ChatFiles
 {
@@ -32,13 +33,13 @@ static class ChatFiles
         return tokens;
     }
 
-    /// <summary>The names that transformers gives the template without a name, and the one for conversations with tools.</summary>
+    /// <summary>transformers' names of the template without a name and of the one for conversations with tools.</summary>
     internal const string Default = "default", ToolUse = "tool_use";
 
     internal const string Additional = "additional_chat_templates";
 
     /// <summary>
-    /// The chat templates of a folder by name: those of its own files, which count before the settings'; none where there are none.
+    /// The chat templates of a folder by name: those of its own files, which win over the settings'; empty when there are none.
     /// </summary>
     /// <param name="folder">The folder.</param>
     internal static Dictionary<string, JinjaTemplate> Templates(string folder)

@@ -5,16 +5,16 @@ using Polymath.Text.Templates.Jinja;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// The chat templates of a model in Jinja, with the special tokens they speak of: how transformers lays out a conversation for the same
-/// model.
+/// The chat templates of a model in Jinja, with the special tokens they use. A conversation is rendered as transformers renders it for the
+/// same model.
 /// </summary>
-/// <param name="templates">The templates by name; one that stands alone is named <c>default</c>.</param>
+/// <param name="templates">The templates by name; a single template is named <c>default</c>.</param>
 /// <param name="tokens">The special tokens by their names in the template, such as <c>bos_token</c>.</param>
 public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templates, IReadOnlyDictionary<string, string> tokens)
 {
     private const string Assistant = "assistant";
 
-    // What a template always does, found out once for the tokens of one tokenizer.
+    // The habits of a template, determined once for the tokens of one tokenizer.
     private readonly Dictionary<JinjaTemplate, (string[] Specials, TemplateHabits Habits)> habits = [];
 
     /// <summary>A layout of one template.</summary>
@@ -31,18 +31,17 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     /// <summary>The special tokens by their names in the template.</summary>
     public IReadOnlyDictionary<string, string> Tokens => tokens;
 
-    /// <summary>Variables that the template is given besides the conversation, such as <c>enable_thinking</c>; null for none.</summary>
+    /// <summary>Variables of the template in addition to the conversation, such as <c>enable_thinking</c>; null for none.</summary>
     public JsonObject? Variables { get; private init; }
 
     /// <summary>
-    /// The name of the template that is used; null chooses as transformers does: <c>tool_use</c> where there are tools, else
-    /// <c>default</c>.
+    /// The name of the template that is used; null chooses as transformers does: <c>tool_use</c> when there are tools, else <c>default</c>.
     /// </summary>
     public string? Chosen { get; private init; }
 
     /// <summary>The same templates with one of them chosen, or with variables.</summary>
-    /// <param name="chosen">The name of the template that is used; null leaves the choice as it is.</param>
-    /// <param name="variables">Variables for the template, added to those that are there; null for none.</param>
+    /// <param name="chosen">The name of the template that is used; null does not change the choice.</param>
+    /// <param name="variables">Variables for the template, added to the existing ones; null for none.</param>
     /// <exception cref="InputException">There is no template of that name.</exception>
     public ChatLayout With(string? chosen, JsonObject? variables)
     {
@@ -57,18 +56,18 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
 
     /// <summary>The template for a conversation.</summary>
     /// <param name="tools">Whether the conversation has tools.</param>
-    /// <exception cref="InputException">There are several, and nothing says which one is meant.</exception>
+    /// <exception cref="InputException">There are several, and none is chosen.</exception>
     public JinjaTemplate For(bool tools)
     {
         var name = Chosen ?? (tools && templates.ContainsKey(ChatFiles.ToolUse) ? ChatFiles.ToolUse : ChatFiles.Default);
         return templates.GetValueOrDefault(name) ?? throw new InputException(
             $"The model has the chat templates {string.Join(", ", templates.Keys.Order(StringComparer.Ordinal))}, and none is named "
-                + $"{name}. Say which one is meant: chat.template: NAME in a recipe, --template NAME in a command.");
+                + $"{name}. Choose one: chat.template: NAME in a recipe, --template NAME in a command.");
     }
 
     /// <summary>The text of a conversation.</summary>
     /// <param name="dialogue">The conversation.</param>
-    /// <param name="prompt">Whether the model is to speak next.</param>
+    /// <param name="prompt">Whether the model speaks next.</param>
     /// <exception cref="JinjaException">The template refuses the conversation.</exception>
     public JinjaText Lay(Dialogue dialogue, bool prompt)
     {
@@ -77,11 +76,11 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     }
 
     /// <summary>
-    /// Renders a conversation. What is learned is what the template marks with <c>generation</c>; where it marks nothing, each answer as it
-    /// stands in the full rendering, from behind the words that ask for it to the token that ends it, as much as the message's
-    /// <c>weight</c> says. Special tokens that a message spells out stay text.
+    /// Renders a conversation. The learned parts are those that the template marks with <c>generation</c>. When it marks nothing, each
+    /// answer is learned as it is in the full rendering: from the end of the words that ask for it to the token that ends it, with the
+    /// message's <c>weight</c>. Special tokens that are written in a message stay text.
     /// </summary>
-    /// <param name="dialogue">The conversation; the model is to speak next where its last message is not the model's.</param>
+    /// <param name="dialogue">The conversation; the model speaks next when the last message is not the model's.</param>
     /// <param name="specials">The tokenizer's special tokens.</param>
     /// <param name="commands">Those of them that the tokenizer finds in no text.</param>
     /// <exception cref="InputException">The template refuses the conversation, or does not print a message of it.</exception>
@@ -100,8 +99,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     }
 
     /// <summary>
-    /// The special tokens that the template puts behind an answer: that of a last one, and the one that stands there before the user speaks
-    /// again.
+    /// The special tokens that the template puts after an answer: after a last one, and after one that the user replies to.
     /// </summary>
     /// <param name="specials">The tokenizer's special tokens.</param>
     public AnswerEnds EndsOf(IReadOnlyCollection<string> specials)
@@ -126,7 +124,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     {
         if (this.habits.TryGetValue(template, out var known) && known.Specials.AsSpan().SequenceEqual([.. specials]))
             return known.Habits;
-        // A template for tools may need some.
+        // A template for tools may need a tool.
         string? Lay(JsonArray messages, bool prompt) =>
             Tried(template, messages, null, prompt) ?? Tried(template, messages, TemplateHabits.Tools(), prompt);
         var habits = TemplateHabits.Of(Lay, [.. specials, .. tokens.Values]);
@@ -193,7 +191,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         return [.. turns.OrderBy(turn => turn.Start)];
     }
 
-    // The template's own marks, each as much as the message that stands in it.
+    // The template's own marks, each with the weight of the message in it.
     private static List<(int Start, int End, float Weight)> Marked(JinjaText whole, MessagePlaces places, List<float?> weights)
     {
         var learned = new List<(int, int, float)>();
@@ -202,7 +200,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         {
             var end = span.Start + span.Length;
             var inside = places.Found.Where(part => part.Part != ProbePart.Tool && part.Start < end && part.End > span.Start).ToList();
-            // A mark without a message of its own is the end of the one before.
+            // A mark without a message belongs to the message before.
             if (inside.Count > 0)
                 weight = weights[inside[0].Message] ?? 1;
             learned.Add((span.Start, end, weight));
@@ -253,7 +251,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         return template.Render(variables);
     }
 
-    // The first form of the messages that the template takes and prints; as they are where it takes none.
+    // The first form of the messages that the template accepts and prints; the original form when it accepts none.
     private JinjaText Whole(JinjaTemplate template, ref JsonArray messages, JsonArray? tools, bool prompt)
     {
         var asked = messages.Select(MessageText.Of).FirstOrDefault(text => !string.IsNullOrWhiteSpace(text))?.Trim() ?? "";
@@ -276,7 +274,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         return Lay(template, messages, tools, prompt);
     }
 
-    // Where the template trims messages, their edges are not in the rendering, though like characters of its own may stand there.
+    // When the template trims messages, their edges are not in the rendering, although the template may print the same characters there.
     private JsonArray Trimmed(
         JinjaTemplate template,
         JsonArray messages,
@@ -337,7 +335,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
 
     private static string RoleOf(JsonNode? message) => message?["role"]?.ToString() ?? "";
 
-    // How much a message is learned is told to us, not to the template.
+    // The weight of a message is for us, not for the template.
     private static float? TakeWeight(JsonNode? message)
     {
         if (message is not JsonObject fields || Dialogue.WeightOf(fields) is not { } weight)

@@ -3,7 +3,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>How a conversation is laid out for a model: data, not code.</summary>
+/// <summary>The layout of a conversation for a model, as data.</summary>
 /// <param name="Begin">The special token that begins a row; empty for none.</param>
 /// <param name="End">The special token that ends an answer and a document.</param>
 /// <param name="User">What stands before a user's message.</param>
@@ -27,13 +27,13 @@ public sealed record ChatTemplate(
     bool OnePiece = false,
     string Before = "")
 {
-    /// <summary>The special tokens of models that are made here.</summary>
+    /// <summary>The special tokens of new models.</summary>
     public static IReadOnlyList<string> Specials { get; } = ["<|begin|>", "<|end|>", "<|user|>", "<|assistant|>"];
 
-    /// <summary>The template of models that are made here.</summary>
+    /// <summary>The template of new models.</summary>
     public static ChatTemplate Own { get; } = new("<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", UserIsSpecial: true);
 
-    /// <summary>A template in plain words, for models that know no marks of their own.</summary>
+    /// <summary>A template in plain words, for models without their own marks.</summary>
     /// <param name="begin">The model's first token, or empty.</param>
     /// <param name="end">The model's last token.</param>
     public static ChatTemplate Words(string begin, string end) => new(
@@ -45,7 +45,7 @@ public sealed record ChatTemplate(
         Lead: " ",
         OnePiece: true);
 
-    /// <summary>Renders a document: all of it is learned, and that it ends.</summary>
+    /// <summary>Renders a document: all of it is learned, including its end.</summary>
     /// <param name="document">The document.</param>
     public Rendering Render(Document document)
     {
@@ -57,7 +57,7 @@ public sealed record ChatTemplate(
     }
 
     /// <summary>
-    /// Renders a conversation: the answers are learned, and that they end. A last turn without an answer leaves the model to speak.
+    /// Renders a conversation: the answers are learned, including their ends. After a last turn without an answer, the model speaks next.
     /// </summary>
     /// <param name="conversation">The conversation.</param>
     /// <param name="convert">What each user's message passes through.</param>
@@ -83,8 +83,7 @@ public sealed record ChatTemplate(
     }
 
     /// <summary>
-    /// Renders a conversation with roles: system messages stand as text, the model's answers are learned as much as their <c>weight</c>
-    /// says.
+    /// Renders a conversation with roles: system messages are text, and the model's answers are learned with their <c>weight</c>.
     /// </summary>
     /// <param name="dialogue">The conversation.</param>
     /// <param name="tokenizer">The tokenizer, whose special tokens no message brings in; null where only texts are asked for.</param>
@@ -163,12 +162,10 @@ public sealed record ChatTemplate(
     }
 
     private static InputException Refused(Dialogue dialogue, string what, string name) => new(
-        $"{dialogue.Key} {what}, which the model's own template cannot lay out. Choose a chat template with chat.template (--template), "
+        $"{dialogue.Key} {what}, which the model's own template cannot render. Choose a chat template with chat.template (--template), "
         + $"correct the row, or leave it out with ignore: [{name}] (--ignore {name}).");
 
-    /// <summary>
-    /// Renders a prompt: fields may be shortened, the words around them may not, and what the mask stands for is learned.
-    /// </summary>
+    /// <summary>Renders a prompt: fields may be shortened, but not the words around them, and the answer at the mask is learned.</summary>
     /// <param name="labelled">The fields.</param>
     /// <param name="prompt">The prompt, with <c>{mask}</c>.</param>
     public Rendering Render(Labelled labelled, FieldText prompt)

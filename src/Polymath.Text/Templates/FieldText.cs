@@ -29,7 +29,7 @@ public sealed class FieldText
 
     /// <summary>The text with each field's value in its place.</summary>
     /// <param name="fields">The values.</param>
-    /// <exception cref="InputException">A field is not there.</exception>
+    /// <exception cref="InputException">A field is missing.</exception>
     public string Fill(IReadOnlyDictionary<string, string> fields)
     {
         ArgumentNullException.ThrowIfNull(fields);

@@ -3,16 +3,16 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>Says what of a conversation the model does not see, or sees changed.</summary>
+/// <summary>Finds the parts of a conversation that the model does not see, or sees changed.</summary>
 internal static class LayoutRemarks
 {
-    // Keys that templates look at without printing them, and those that are looked for by their own probes.
+    // Keys that templates read without printing them, and keys with their own probes.
     private static readonly string[] Looked =
         ["role", "content", "tool_calls", "tool_call_id", "reasoning_content", "thinking", "reasoning"];
 
     /// <summary>The remarks on a conversation.</summary>
-    /// <param name="messages">The messages as they were laid out.</param>
-    /// <param name="places">Where they were printed.</param>
+    /// <param name="messages">The rendered messages.</param>
+    /// <param name="places">Their places in the rendering.</param>
     /// <param name="turns">The turns that were found.</param>
     /// <param name="text">The rendering.</param>
     /// <param name="template">The template.</param>
@@ -52,7 +52,7 @@ internal static class LayoutRemarks
         template.Source.Contains(key, StringComparison.Ordinal)
         && (MessageText.Words(value) is not { } words || text.Contains(words.Trim(), StringComparison.Ordinal));
 
-    // Without the thought, which templates drop from earlier answers by design; that is a remark of its own.
+    // Without the thought: templates drop thoughts from earlier answers by design, which has its own remark.
     private static string? Answer(JsonObject message)
     {
         if (MessageText.Of(message) is not { } text)

@@ -4,12 +4,12 @@ using Polymath.Recipes;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// The forms in which templates want messages: some cannot take a content of null, some take the arguments of a call as text and others as
-/// an object, some take lists of parts alone.
+/// The forms of messages that templates accept: some do not accept a content of null, some need the arguments of a call as text and others
+/// as an object, some accept only lists of parts.
 /// </summary>
 internal static class MessageForms
 {
-    /// <summary>The messages as they are, and then in each other form that makes a difference.</summary>
+    /// <summary>The original messages, and then each other form that differs.</summary>
     /// <param name="messages">The messages.</param>
     internal static IEnumerable<JsonArray> Of(JsonArray messages)
     {
@@ -29,8 +29,8 @@ internal static class MessageForms
     }
 
     /// <summary>
-    /// Whether a rendering holds the arguments of a call, which are JSON in a text, as a text in JSON once more: a model would learn to
-    /// write them so.
+    /// Whether a rendering has the arguments of a call, which are JSON in a text, encoded in JSON a second time: a model would learn this
+    /// wrong form.
     /// </summary>
     /// <param name="messages">The messages.</param>
     /// <param name="text">The rendering.</param>

@@ -3,16 +3,16 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>Where a template printed a part of a message.</summary>
+/// <summary>The place where a template printed a part of a message.</summary>
 /// <param name="Message">The message's number; that of the tool for <see cref="ProbePart.Tool"/>.</param>
 /// <param name="Part">The part.</param>
 /// <param name="Start">The first character of it in the rendering.</param>
-/// <param name="End">The place behind its last one.</param>
+/// <param name="End">The place after its last one.</param>
 internal readonly record struct PrintedPart(int Message, ProbePart Part, int Start, int End);
 
 /// <summary>Finds each message in the one full rendering of a conversation.</summary>
-/// <param name="lay">Lays out messages and tools.</param>
-/// <param name="messages">The messages as they are laid out.</param>
+/// <param name="lay">Renders messages and tools.</param>
+/// <param name="messages">The rendered messages.</param>
 /// <param name="tools">The tools; null for none.</param>
 /// <param name="whole">The full rendering of them.</param>
 internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, JsonArray messages, JsonArray? tools, string whole)
@@ -26,16 +26,16 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
     /// <summary>The parts that were printed, in the order of the rendering.</summary>
     internal IReadOnlyList<PrintedPart> Found => found;
 
-    /// <summary>Where a part is printed once more, such as a function's name beside what it returned.</summary>
+    /// <summary>Further places of a part, such as a function's name next to its result.</summary>
     internal IReadOnlyList<int> Repeated => repeated;
 
-    /// <summary>Whether a part was looked for and is printed nowhere. A part that says nothing is never missing.</summary>
+    /// <summary>Whether a part was searched and is not printed. An empty part is never missing.</summary>
     /// <param name="message">The message's or the tool's number.</param>
     /// <param name="part">The part.</param>
     internal bool IsMissing(int message, ProbePart part) =>
         asked.Contains((message, part)) && !found.Exists(found => found.Message == message && found.Part == part);
 
-    /// <summary>Looks for all messages.</summary>
+    /// <summary>Searches all messages.</summary>
     internal MessagePlaces Look()
     {
         if (!Places.Any(place => Ask(place, null)))
@@ -44,7 +44,7 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
         return this;
     }
 
-    // Marks must change nothing: the rendering without them is the one that is wanted, or they say nothing about it.
+    // Marks must not change the rendering: when the rendering without the marks differs from the full one, they prove nothing.
     private bool Ask(MessageProbe.Place place, int? only)
     {
         var (marked, offered) = (messages.DeepClone().AsArray(), tools?.DeepClone().AsArray());
@@ -76,7 +76,7 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
         return true;
     }
 
-    // Some templates look at what one message says and lay out all others by it.
+    // Some templates read the content of one message and render all others by it.
     private void Singly()
     {
         for (var i = 0; i < messages.Count; i++)
@@ -86,7 +86,7 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
         }
     }
 
-    // The last resort: the message as it stands, behind what was found before it.
+    // The last resort: the message's own text, after the parts found so far.
     private void Search(int index)
     {
         if (MessageText.Of(messages[index])?.Trim() is not { } text)
@@ -98,8 +98,8 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
     }
 
     /// <summary>
-    /// The part around its mark, as far as the rendering repeats the message. White space at its edges may be the template's own, which
-    /// trims the message's.
+    /// The part around its mark, as far as the rendering repeats the message. White space at its edges may come from the template, which
+    /// trims the message.
     /// </summary>
     private PrintedPart Grown(Probe probe, int at)
     {

@@ -3,13 +3,13 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>What a probe stands in.</summary>
+/// <summary>The part of a message with a probe.</summary>
 internal enum ProbePart
 {
-    /// <summary>What the message says.</summary>
+    /// <summary>The content of the message.</summary>
     Content,
 
-    /// <summary>What the model thought before it spoke.</summary>
+    /// <summary>The model's thought before its answer.</summary>
     Thought,
 
     /// <summary>The name of a function that is called.</summary>
@@ -19,33 +19,33 @@ internal enum ProbePart
     Tool,
 }
 
-/// <summary>One probe: where it was put.</summary>
+/// <summary>One probe and its place.</summary>
 /// <param name="Message">The message's number; that of the tool for <see cref="ProbePart.Tool"/>.</param>
 /// <param name="Part">The part of the message.</param>
-/// <param name="Literal">The text it was put into, without the probe.</param>
+/// <param name="Literal">The text around it, without the probe.</param>
 /// <param name="Offset">The place in the text.</param>
 internal readonly record struct Probe(int Message, ProbePart Part, string Literal, int Offset);
 
 /// <summary>
-/// Puts marks that no text holds into the messages of a conversation, so that their place in the rendering tells where the template printed
-/// each message, whatever it does around them. Marks stand inside a text and never at its edges, where templates trim and compare.
+/// Puts marks, which no text contains, into the messages of a conversation. Their places in the rendering show where the template printed
+/// each message. Marks are inside a text and never at its edges, where templates trim and compare.
 /// </summary>
 internal static class MessageProbe
 {
-    /// <summary>Begins a mark; the character behind it says which one.</summary>
+    /// <summary>Begins a mark; the next character is its number.</summary>
     private const char Mark = '\uF8D0';
 
     private const int FirstNumber = 0xE000, MostProbes = 6000;
     private const string ThoughtEnd = "</think>";
     private static readonly string[] ThoughtKeys = ["reasoning_content", "thinking", "reasoning"];
 
-    /// <summary>Where in a text its probe is put.</summary>
+    /// <summary>The place of a probe in a text.</summary>
     internal enum Place
     {
-        /// <summary>In the middle of what the text says.</summary>
+        /// <summary>In the middle of the text's words.</summary>
         Middle,
 
-        /// <summary>Behind its first character.</summary>
+        /// <summary>After its first character.</summary>
         Front,
 
         /// <summary>Before its last character.</summary>
@@ -55,7 +55,7 @@ internal static class MessageProbe
     /// <summary>Puts probes into copies of messages and tools.</summary>
     /// <param name="messages">The messages; they are changed.</param>
     /// <param name="tools">The tools; they are changed. Null for none.</param>
-    /// <param name="place">Where in each text.</param>
+    /// <param name="place">The place in each text.</param>
     /// <param name="only">The one message that gets probes; null for all.</param>
     /// <returns>The probes by their numbers.</returns>
     internal static List<Probe> Put(JsonArray messages, JsonArray? tools, Place place, int? only = null)
@@ -97,9 +97,9 @@ internal static class MessageProbe
         return probes;
     }
 
-    /// <summary>Takes the marks out of a rendering.</summary>
+    /// <summary>Removes the marks from a rendering.</summary>
     /// <param name="text">The rendering with marks.</param>
-    /// <returns>The text without them, and the places where they stood, in order.</returns>
+    /// <returns>The text without them, and their places, in order.</returns>
     internal static (string Text, List<(int Number, int At)> Found) Take(string text)
     {
         var bare = new StringBuilder(text.Length);
@@ -114,7 +114,7 @@ internal static class MessageProbe
         return (bare.ToString(), found);
     }
 
-    // A thought in front of the answer, as models write it themselves, is a part of its own: templates drop it and keep the answer.
+    // A thought before the answer, as models write it themselves, is a separate part: templates drop it and keep the answer.
     private static void Content(JsonObject message, int index, Place place, List<Probe> probes)
     {
         if (MessageText.Of(message) is not { } text)
@@ -126,7 +126,7 @@ internal static class MessageProbe
         var marked = text;
         foreach (var (from, until, part) in parts)
         {
-            // An answer that says nothing is still an answer: its mark is all its text. Beside a call templates look whether there is one.
+            // An empty answer is still an answer: the mark is its whole text. With a call, templates check whether there is an answer.
             var silent = text.Length == 0 && message["tool_calls"] is null;
             if ((Offset(text, from, until, place) ?? (silent ? 0 : null)) is not { } offset || probes.Count >= MostProbes)
                 continue;
@@ -161,7 +161,7 @@ internal static class MessageProbe
 
     private static string Sign(int number) => $"{Mark}{(char)(FirstNumber + number)}";
 
-    // Not between the halves of a character, nor between a guard and its number.
+    // Not between the halves of a character, and not between a guard and its number.
     private static int? Offset(string text, int from, int until, Place place)
     {
         while (from < until && char.IsWhiteSpace(text[from]))

@@ -3,14 +3,14 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>What a message says as one text, whether it stands as a text or as the one part of a list.</summary>
+/// <summary>The content of a message as one text, from a text or from the only part of a list.</summary>
 internal static class MessageText
 {
-    /// <summary>The text; null where the message has none.</summary>
+    /// <summary>The text; null when the message has none.</summary>
     /// <param name="message">The message.</param>
     internal static string? Of(JsonNode? message) => Words(message?["content"]) ?? Words(Part(message)?["text"]);
 
-    /// <summary>Changes the text where it stands.</summary>
+    /// <summary>Changes the text in its place.</summary>
     /// <param name="message">The message.</param>
     /// <param name="text">The text.</param>
     internal static void Put(JsonObject message, string text)
@@ -21,7 +21,7 @@ internal static class MessageText
             message["content"] = text;
     }
 
-    /// <summary>A value's text; null where it is none.</summary>
+    /// <summary>A value's text; null when it is not a text.</summary>
     /// <param name="node">The value.</param>
     internal static string? Words(JsonNode? node) =>
         node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;

@@ -4,7 +4,7 @@ using Polymath.Text.Templates.Jinja;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// The templates that models without one can be given, by name: data in <c>Named/NAME.jinja</c>, with the model's own words marked.
+/// The shipped templates for models without one, by name: files <c>Named/NAME.jinja</c>, with the model's own words marked.
 /// </summary>
 public static class NamedTemplates
 {
@@ -60,7 +60,7 @@ public static class NamedTemplates
 
     /// <summary>The template in a file.</summary>
     /// <param name="file">The file.</param>
-    /// <exception cref="InputException">It cannot be read, or is no template.</exception>
+    /// <exception cref="InputException">It cannot be read, or is not a template.</exception>
     public static JinjaTemplate FromFile(string file)
     {
         try

@@ -3,7 +3,7 @@ using Polymath.Text.Packing;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>What a span of a rendered example is.</summary>
+/// <summary>The kinds of spans of a rendered example.</summary>
 public enum SpanKind
 {
     /// <summary>Text: characters that look like a special token are only characters.</summary>
@@ -12,16 +12,18 @@ public enum SpanKind
     /// <summary>A special token, by name.</summary>
     Special,
 
-    /// <summary>A template's own text: special tokens written in it are special tokens. Neighbours are read as one text.</summary>
+    /// <summary>
+    /// A template's own text: special tokens that are written in it are special tokens. Neighbouring spans are read as one text.
+    /// </summary>
     Marked,
 }
 
 /// <summary>A span of a rendered example.</summary>
-/// <param name="Kind">What it is.</param>
+/// <param name="Kind">Its kind.</param>
 /// <param name="Text">The text, or the special token's name.</param>
 /// <param name="Learn">Whether its tokens are targets.</param>
 /// <param name="Shortenable">Whether its end may be cut off when the row is too long.</param>
-/// <param name="Weight">How much its tokens count in the loss, where they are targets.</param>
+/// <param name="Weight">The weight of its tokens in the loss, when they are targets.</param>
 public readonly record struct RenderedSpan(
     SpanKind Kind,
     string Text,
@@ -33,16 +35,16 @@ public readonly record struct RenderedSpan(
     public float Target => Learn ? Weight : 0;
 }
 
-/// <summary>What a template did to a message otherwise than to print it.</summary>
+/// <summary>A remark that a template changed or left out a part of a message.</summary>
 /// <param name="Message">The message's number, from 0.</param>
-/// <param name="Kind">What it did.</param>
-/// <param name="Name">What it did it to, such as a key of the message.</param>
+/// <param name="Kind">The kind of change.</param>
+/// <param name="Name">The changed part, such as a key of the message.</param>
 public readonly record struct LayoutRemark(int Message, LayoutRemarkKind Kind, string Name);
 
 /// <summary>The kinds of <see cref="LayoutRemark"/>.</summary>
 public enum LayoutRemarkKind
 {
-    /// <summary>An answer is printed otherwise than it was given.</summary>
+    /// <summary>An answer is printed with changes.</summary>
     AnswerChanged,
 
     /// <summary>An answer is not printed.</summary>
@@ -66,7 +68,7 @@ public enum LayoutRemarkKind
 /// <param name="Spans">The spans, in order.</param>
 public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
 {
-    /// <summary>What of the messages the model does not see, or sees changed.</summary>
+    /// <summary>The parts of the messages that the model does not see, or sees changed.</summary>
     public IReadOnlyList<LayoutRemark> Remarks { get; init; } = [];
 
     /// <summary>The texts of the spans that are text.</summary>
@@ -119,7 +121,7 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
     }
 
     /// <summary>
-    /// The tokens of a text, read whole as transformers reads it; a token that lies across a border is learned if any of it is.
+    /// The tokens of a text, tokenized whole as in transformers; a token across a border is learned if any part of it is.
     /// </summary>
     private static (int[] Ids, float[] Learn) Aligned(List<RenderedSpan> run, Tokenizer tokenizer)
     {

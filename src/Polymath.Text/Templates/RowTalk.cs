@@ -4,15 +4,17 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>Rows that hold a conversation in the one form of <see cref="RowShape"/>.</summary>
+/// <summary>Reads rows with a conversation in the one form of <see cref="RowShape"/>.</summary>
 public static class RowTalk
 {
-    /// <summary>Behind <c>chosen</c> or <c>rejected</c>: the field with the answer's messages, where it is more than one text.</summary>
+    /// <summary>
+    /// The suffix after <c>chosen</c> or <c>rejected</c> for the field with the answer's messages, when it is more than one text.
+    /// </summary>
     internal const string Turns = "Turns";
 
-    /// <summary>The conversation of a row; of a preference, with the better answer.</summary>
+    /// <summary>The conversation of a row; for a preference, with the better answer.</summary>
     /// <param name="row">The row.</param>
-    /// <exception cref="InputException">The row holds none.</exception>
+    /// <exception cref="InputException">The row has none.</exception>
     public static Dialogue Of(Row row)
     {
         ArgumentNullException.ThrowIfNull(row);
@@ -24,7 +26,7 @@ public static class RowTalk
     /// </summary>
     /// <param name="row">The row.</param>
     /// <param name="side"><c>chosen</c> or <c>rejected</c>.</param>
-    /// <exception cref="InputException">The row holds none.</exception>
+    /// <exception cref="InputException">The row has none.</exception>
     public static Dialogue Side(Row row, string side)
     {
         ArgumentNullException.ThrowIfNull(row);

@@ -10,7 +10,7 @@ namespace Polymath.Text.Templates;
 /// </summary>
 internal static class SpelledToken
 {
-    // A character of no text, followed by the token's number.
+    // A character that occurs in no text, followed by the token's number.
     private const char Guard = '\uF8E0';
 
     // A noncharacter of Unicode: no text holds it.
@@ -19,7 +19,7 @@ internal static class SpelledToken
     // A model writes these itself in its answers; templates look for them there.
     private static readonly string[] Thoughts = ["<think>", "</think>"];
 
-    /// <summary>Copies messages, with what they spell out replaced.</summary>
+    /// <summary>Copies messages with the written special tokens replaced.</summary>
     /// <param name="messages">The messages.</param>
     /// <param name="specials">The special tokens.</param>
     /// <param name="commands">Those of them that the tokenizer finds in no text.</param>
@@ -42,7 +42,7 @@ internal static class SpelledToken
         return copy;
     }
 
-    /// <summary>Whether a place lies between a guard and its number.</summary>
+    /// <summary>Whether a place is between a guard and its number.</summary>
     /// <param name="text">The text.</param>
     /// <param name="place">The place.</param>
     internal static bool Cuts(string text, int place) => place > 0 && text[place - 1] == Guard;
@@ -54,7 +54,7 @@ internal static class SpelledToken
     /// <summary>Adds a part of a rendering as spans: what was hidden as plain text, commands as the tokens that they are.</summary>
     /// <param name="spans">Takes the spans.</param>
     /// <param name="text">The part.</param>
-    /// <param name="weight">How much its tokens are learned; 0 for not at all.</param>
+    /// <param name="weight">The weight of its tokens in the loss; 0 for none.</param>
     /// <param name="spelled">The tokens that were hidden.</param>
     /// <param name="commands">The tokens that are found here and in no other text.</param>
     internal static void Show(

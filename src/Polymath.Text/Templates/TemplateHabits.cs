@@ -2,23 +2,23 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>What a template does with every conversation, found out by laying out a few.</summary>
-/// <param name="Opening">What it puts behind a conversation to ask for an answer; empty for nothing.</param>
-/// <param name="Ends">The tokens that it puts behind answers.</param>
+/// <summary>What a template does in every conversation, found by rendering a few samples.</summary>
+/// <param name="Opening">The text that it puts after a conversation to ask for an answer; empty for none.</param>
+/// <param name="Ends">The tokens that it puts after answers.</param>
 /// <param name="Marks">Finds special tokens.</param>
 /// <param name="Leads">Whether white space stands before an answer that the words which ask for it do not have.</param>
 internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateMarks Marks, bool Leads)
 {
     private const string Question = "Is it?", Sample = "Quite so";
 
-    /// <summary>A tool to try templates with.</summary>
+    /// <summary>A sample tool for templates.</summary>
     internal static JsonArray Tools() => JsonNode.Parse("""
         [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {
           "type": "object", "properties": {"at": {"type": "string", "description": "What."}}, "required": ["at"]}}}]
         """)!.AsArray();
 
-    /// <summary>Finds out a template's habits.</summary>
-    /// <param name="lay">Lays out messages, asking for an answer or not; null where the template refuses them.</param>
+    /// <summary>Determines a template's habits.</summary>
+    /// <param name="lay">Renders messages, asking for an answer or not; returns null when the template refuses them.</param>
     /// <param name="specials">The special tokens.</param>
     internal static TemplateHabits Of(Func<JsonArray, bool, string?> lay, IReadOnlyCollection<string> specials)
     {
@@ -36,7 +36,7 @@ internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateM
         return new TemplateHabits(opening, new AnswerEnds(last, next), marks, leads);
     }
 
-    // Both may go on with a special token that begins alike: it is not cut in two.
+    // Both may continue with special tokens that begin with the same characters; such a token is not cut in two.
     private static string Added(string? closed, string? open, TemplateMarks marks)
     {
         if (closed is null || open is null)
@@ -50,7 +50,7 @@ internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateM
         return open[common..];
     }
 
-    // The special token behind the sample; null where other text stands there.
+    // The special token after the sample; null when there is other text.
     private static string? Behind(string? text, TemplateMarks marks)
     {
         var at = text?.IndexOf(Sample, StringComparison.Ordinal) ?? -1;

@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// Finds the special tokens in a rendering: the tokenizer's, and what looks like one, since a template may speak of tokens that the
+/// Finds the special tokens in a rendering: the tokenizer's, and texts that look like one, because a template may use tokens that the
 /// tokenizer lacks.
 /// </summary>
 /// <param name="specials">The special tokens.</param>
@@ -11,10 +11,10 @@ internal sealed partial class TemplateMarks(IReadOnlyCollection<string> specials
 {
     private readonly List<string> known = [.. specials.Where(token => token.Length > 0).Distinct()];
 
-    /// <summary>The first mark in a part of a text; of several at one place the longest.</summary>
+    /// <summary>The first mark in a part of a text; the longest of several at one place.</summary>
     /// <param name="text">The text.</param>
-    /// <param name="from">Where the part begins.</param>
-    /// <param name="until">The place behind its end.</param>
+    /// <param name="from">The start of the part.</param>
+    /// <param name="until">The place after its end.</param>
     internal (int Start, int End)? First(string text, int from, int until)
     {
         var match = Shape().Match(text, from, until - from);
@@ -31,8 +31,8 @@ internal sealed partial class TemplateMarks(IReadOnlyCollection<string> specials
 
     /// <summary>All marks in a part of a text, in order.</summary>
     /// <param name="text">The text.</param>
-    /// <param name="from">Where the part begins.</param>
-    /// <param name="until">The place behind its end.</param>
+    /// <param name="from">The start of the part.</param>
+    /// <param name="until">The place after its end.</param>
     internal IEnumerable<(int Start, int End)> All(string text, int from, int until)
     {
         while (First(text, from, until) is { } mark)

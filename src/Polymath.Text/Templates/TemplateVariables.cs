@@ -2,11 +2,13 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Text.Templates;
 
-/// <summary>Variables that a template is given besides the conversation, as people write them.</summary>
+/// <summary>Reads variables of a template in the form in which users write them.</summary>
 public static class TemplateVariables
 {
-    /// <summary>The variables: what is true, false, a number, a list or an object in JSON is one; anything else is text.</summary>
-    /// <param name="texts">The variables as they are written, by name.</param>
+    /// <summary>
+    /// The variables: a text that is true, false, a number, a list or an object in JSON becomes that value; any other text stays text.
+    /// </summary>
+    /// <param name="texts">The written variables, by name.</param>
     public static JsonObject Of(IReadOnlyDictionary<string, string> texts)
     {
         ArgumentNullException.ThrowIfNull(texts);

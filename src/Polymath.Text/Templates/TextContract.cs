@@ -6,19 +6,19 @@ using Polymath.Text.Templates.Jinja;
 namespace Polymath.Text.Templates;
 
 /// <summary>
-/// What a model was taught about the layout of its input: the template and the conversions of messages, kept beside the weights with a few
-/// conversations and their tokens, so that serving cannot drift from training unnoticed.
+/// The input layout that a model was trained with: the template and the conversions of messages. It is saved next to the weights with a few
+/// conversations and their tokens, so that a difference between training and use is noticed.
 /// </summary>
-/// <param name="Template">The layout of documents and prompts, and of conversations where <see cref="Layout"/> is null.</param>
-/// <param name="Conversions">What each message passes through, in order.</param>
+/// <param name="Template">The layout of documents and prompts, and of conversations when <see cref="Layout"/> is null.</param>
+/// <param name="Conversions">The conversions of each message, in order.</param>
 public sealed record TextContract(ChatTemplate Template, IReadOnlyList<CharacterConversion> Conversions)
 {
     private const string FileName = "polymath.json";
 
-    /// <summary>Whether the model was taught this layout; false for one that was guessed.</summary>
+    /// <summary>Whether the model was trained with this layout; false for a guess.</summary>
     public bool Recorded { get; init; } = true;
 
-    /// <summary>The chat template that lays out conversations; null for <see cref="Template"/>.</summary>
+    /// <summary>The chat template of conversations; null for <see cref="Template"/>.</summary>
     public ChatLayout? Layout { get; init; }
 
     // The shipped template that the layout is.
@@ -29,21 +29,21 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
 
     private static readonly string[] golden = ["以《江雪》为题，写一首五言绝句。", "Hello, world!\n  <|end|> 2 + 2 = 4"];
 
-    /// <summary>A message as the model reads it.</summary>
+    /// <summary>A message in the form that the model reads.</summary>
     /// <param name="message">What the user typed.</param>
     public string Convert(string message) => Conversions.Aggregate(message, (text, table) => table.Convert(text));
 
-    /// <summary>A conversation as the model reads it.</summary>
+    /// <summary>A conversation in the form that the model reads.</summary>
     /// <param name="conversation">The conversation.</param>
-    /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
+    /// <param name="tokenizer">The tokenizer; null when only texts are needed.</param>
     public Rendering Render(Conversation conversation, Tokenizer? tokenizer) =>
         Layout is null
             ? Template.Render(conversation, Convert, tokenizer)
             : Laid(Dialogue.Of(conversation, Convert, Template.System), tokenizer);
 
-    /// <summary>A conversation with roles and tools as the model reads it.</summary>
+    /// <summary>A conversation with roles and tools in the form that the model reads.</summary>
     /// <param name="dialogue">The conversation.</param>
-    /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
+    /// <param name="tokenizer">The tokenizer; null when only texts are needed.</param>
     public Rendering Render(Dialogue dialogue, Tokenizer? tokenizer)
     {
         ArgumentNullException.ThrowIfNull(dialogue);
@@ -66,7 +66,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
 
     private static IReadOnlyCollection<string> Specials(Tokenizer? tokenizer) => [.. tokenizer?.SpecialTokens.Keys ?? []];
 
-    /// <summary>The tokens of a conversation whose last turn the model is to answer.</summary>
+    /// <summary>The tokens of a conversation whose last turn the model answers.</summary>
     /// <param name="turns">The turns.</param>
     /// <param name="tokenizer">The tokenizer.</param>
     public int[] Encode(IReadOnlyList<Turn> turns, Tokenizer tokenizer) =>
@@ -119,7 +119,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     {
         IReadOnlyList<Turn>[] conversations =
             [.. golden.Select(text => new[] { new Turn(text) }), [new Turn(golden[1], "4."), new Turn(golden[0])]];
-        // A template that tells the date gives other tokens tomorrow.
+        // A template with the date gives other tokens on another day.
         if (Layout?.Templates.Values.Any(template => template.Source.Contains("strftime_now", StringComparison.Ordinal)) == true)
             yield break;
         foreach (var turns in conversations)
@@ -141,7 +141,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         }
     }
 
-    /// <summary>Reads the contract beside a model and checks that the tokenizer still gives the recorded tokens.</summary>
+    /// <summary>Reads the contract next to a model and checks that the tokenizer still gives the recorded tokens.</summary>
     /// <param name="folder">The model's folder.</param>
     /// <param name="tokenizer">The model's tokenizer.</param>
     /// <exception cref="InputException">The file is damaged, or the tokens differ.</exception>
@@ -183,10 +183,10 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             : [new Turn(item["message"]!.ToString())];
         if (!Encode(turns, tokenizer).SequenceEqual(item["ids"]!.AsArray().Select(id => (int)id!)))
             throw new InputException($"{folder}: the tokenizer or the template is not the one the model was trained with: "
-                + $"'{turns[^1].User}' becomes other tokens than {FileName} recorded. Restore the folder's files.");
+                + $"'{turns[^1].User}' gives other tokens than {FileName} records. Restore the folder's files.");
     }
 
-    // A model that others made: its own chat template, or plain words between the tokens its tokenizer_config.json names.
+    // A published model: its own chat template, or plain words between the tokens that its tokenizer_config.json names.
     private static TextContract Found(string folder, Tokenizer tokenizer)
     {
         var special = tokenizer.SpecialTokens;
@@ -215,11 +215,11 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
 
     /// <summary>The same contract with variables for the chat template.</summary>
     /// <param name="variables">The variables by name.</param>
-    /// <exception cref="InputException">There is no chat template to give them to.</exception>
+    /// <exception cref="InputException">There is no chat template for them.</exception>
     public TextContract With(JsonObject variables)
     {
         if (Layout is null)
-            throw new InputException("The model has no chat template that variables could be given to. Choose one with chat.template "
+            throw new InputException("The model has no chat template for the variables. Choose one with chat.template "
                 + "(--template).");
         return this with { Layout = Layout.With(null, variables) };
     }
@@ -247,7 +247,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         };
     }
 
-    // What transformers needs to lay out the same conversation.
+    // The files that transformers needs to render the same conversation.
     private void SaveForPython(string folder, Tokenizer tokenizer)
     {
         var settings = new JsonObject { ["tokenizer_class"] = "PreTrainedTokenizerFast" };

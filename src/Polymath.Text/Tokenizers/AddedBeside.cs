@@ -4,12 +4,10 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Tokens that stand beside a <c>tokenizer.json</c> and not in it: in <c>tokenizer_config.json</c> (<c>added_tokens_decoder</c>, the tokens
-/// that are named for a purpose, the
-/// additional ones), or in the older <c>special_tokens_map.json</c> and <c>added_tokens.json</c>, which count where the first names no
-/// <c>added_tokens_decoder</c>. They are added as
-/// transformers 5 adds them (<c>PreTrainedTokenizerBase._from_pretrained</c>, <c>TokenizersBackend.__init__</c>) and tokenizers numbers
-/// them
+/// Tokens that are defined next to a <c>tokenizer.json</c> and not in it: in <c>tokenizer_config.json</c> (<c>added_tokens_decoder</c>, the
+/// tokens that are named for a purpose, the additional ones), or in the older <c>special_tokens_map.json</c> and <c>added_tokens.json</c>,
+/// which are used when the first file has no <c>added_tokens_decoder</c>. They are added as in transformers 5
+/// (<c>PreTrainedTokenizerBase._from_pretrained</c>, <c>TokenizersBackend.__init__</c>) and numbered as in tokenizers
 /// (<c>AddedVocabulary::add_tokens</c>).
 /// </summary>
 internal sealed class AddedBeside
@@ -24,7 +22,7 @@ internal sealed class AddedBeside
     {
     }
 
-    /// <summary>The tokens beside a folder's <c>tokenizer.json</c>; null where no file names any.</summary>
+    /// <summary>The tokens next to a folder's <c>tokenizer.json</c>; null when no file names any.</summary>
     /// <param name="folder">The folder.</param>
     public static AddedBeside? Of(string folder)
     {
@@ -39,7 +37,7 @@ internal sealed class AddedBeside
         }
         else
         {
-            // The older file's word counts before that of the settings.
+            // The older file wins over the settings.
             var map = Read("special_tokens_map.json");
             beside.Name(map);
             beside.Name(settings);
@@ -51,8 +49,8 @@ internal sealed class AddedBeside
     /// <summary>Adds the tokens to those of the file.</summary>
     /// <param name="tokens">The file's added tokens, by id; changed in place.</param>
     /// <param name="vocabulary">The model's tokens.</param>
-    /// <param name="rows">The rows of the model's token table, where they are known: a token that is named beside, has no id and would get
-    /// one behind them is left out.</param>
+    /// <param name="rows">The rows of the model's token table, if known: a token without an id that would get one after these rows is left
+    /// out.</param>
     /// <returns>Whether anything was changed.</returns>
     public bool Add(SortedDictionary<int, AddedToken> tokens, IReadOnlyDictionary<string, int> vocabulary, int? rows)
     {
@@ -64,7 +62,7 @@ internal sealed class AddedBeside
             var held = tokens.Values.FirstOrDefault(other => other.Content == token.Content);
             var id = held?.Id ?? (vocabulary.TryGetValue(token.Content, out var own) ? own : Next(tokens, vocabulary.Count));
             if (held is null && id >= rows) continue;
-            // What was special stays so.
+            // Special tokens stay special.
             var next = token with { Id = id, Special = token.Special || held?.Special is true };
             if (next == held) continue;
             tokens[id] = next;
@@ -104,7 +102,7 @@ internal sealed class AddedBeside
         return [.. content[..begin], .. "\"added_tokens\":"u8, .. list, .. ","u8, .. content[begin..]];
     }
 
-    // Behind the last of all ids, as tokenizers counts them.
+    // After the last of all ids, as in tokenizers.
     private static int Next(SortedDictionary<int, AddedToken> tokens, int size) =>
         tokens.Count > 0 && tokens.Keys.Last() is var last && last >= size ? last + 1 : size;
 
@@ -116,7 +114,7 @@ internal sealed class AddedBeside
         var tokens = new SortedDictionary<int, AddedToken>();
         foreach (var (name, value) in decoder.Members())
         {
-            if (!int.TryParse(name, out var id) || id is < 0 or > VocabularyReader.LargestId) throw value.Fault($"'{name}' is no id");
+            if (!int.TryParse(name, out var id) || id is < 0 or > VocabularyReader.LargestId) throw value.Fault($"'{name}' is not an id");
             tokens[id] = Token(value);
         }
         listed.AddRange(tokens.Values.Where(token => token.Content.Length > 0).Select(Flagged));
@@ -148,7 +146,7 @@ internal sealed class AddedBeside
         }
         foreach (var (key, value) in settings?.Members() ?? [])
         {
-            // Tokens for a purpose that only this kind of model has, such as image_token.
+            // Tokens for a purpose that exists only in this kind of model, such as image_token.
             var own = key.EndsWith("_token", StringComparison.Ordinal) && !purposes.Contains(key)
                 && value.Element.ValueKind == JsonValueKind.String;
             if (own && filled.Add(key)) Take(value);

@@ -3,14 +3,14 @@ using System.Text;
 
 namespace Polymath.Text;
 
-/// <summary>A token that stands beside the model's vocabulary and is found in the text itself.</summary>
+/// <summary>A token outside the model's vocabulary that is found in the text itself.</summary>
 /// <param name="Id">Its id.</param>
 /// <param name="Content">The text it stands for.</param>
 /// <param name="SingleWord">Whether it is found only as a word of its own.</param>
-/// <param name="LeftStrip">Whether it takes the white space before it.</param>
-/// <param name="RightStrip">Whether it takes the white space behind it.</param>
-/// <param name="Normalized">Whether it is looked for in the normalized text.</param>
-/// <param name="Special">Whether it stands for no text.</param>
+/// <param name="LeftStrip">Whether it includes the white space before it.</param>
+/// <param name="RightStrip">Whether it includes the white space after it.</param>
+/// <param name="Normalized">Whether it is searched in the normalized text.</param>
+/// <param name="Special">Whether it is a control token without text.</param>
 internal sealed record AddedToken(
     int Id,
     string Content,
@@ -20,12 +20,12 @@ internal sealed record AddedToken(
     bool Normalized,
     bool Special)
 {
-    /// <summary>Whether a text that is only text must not bring it in.</summary>
+    /// <summary>Whether plain text must not produce it.</summary>
     public bool IsControl =>
         Special || (Content.Length > 1 && ((Content[0] == '<' && Content[^1] == '>') || (Content[0] == '[' && Content[^1] == ']')));
 }
 
-/// <summary>Finds added tokens in a text: the leftmost one first, of several that start there the longest.</summary>
+/// <summary>Finds added tokens in a text: the leftmost one first, and the longest of several at one place.</summary>
 internal sealed class AddedTokenFinder
 {
     private readonly Dictionary<char, (string Pattern, AddedToken Token)[]> byFirst;
@@ -39,7 +39,7 @@ internal sealed class AddedTokenFinder
         firsts = SearchValues.Create([.. byFirst.Keys]);
     }
 
-    /// <summary>Cuts a text into tokens and what lies between them.</summary>
+    /// <summary>Cuts a text into tokens and the text between them.</summary>
     /// <returns>The parts in order, as starts and ends in UTF-16 units; the token is null for text in between.</returns>
     public List<(int Start, int End, AddedToken? Token)> Cut(string text)
     {

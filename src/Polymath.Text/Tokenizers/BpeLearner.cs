@@ -3,12 +3,11 @@ using System.Runtime.InteropServices;
 namespace Polymath.Text;
 
 /// <summary>
-/// Learns merges: the most frequent pair first, of equally frequent ones the pair of the smaller ids. Pair counts are kept up to date as
-/// words change, and each pair
-/// knows the words it occurs in, so that a merge touches only those.
+/// Learns merges: the most frequent pair first, and among equally frequent ones the pair of the smaller ids. Pair counts are updated when
+/// words change, and each pair has the list of its words, so that a merge touches only those.
 /// </summary>
 /// <param name="vocabulary">The tokens so far; learned ones are appended.</param>
-/// <param name="prefix">What opens a token that goes on with a word; it is dropped where two are merged.</param>
+/// <param name="prefix">The prefix of a token that continues a word; it is dropped when two tokens are merged.</param>
 internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
 {
     private readonly List<int> symbols = [];
@@ -16,7 +15,7 @@ internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
     private readonly Dictionary<TokenPair, long> counts = [];
     private readonly PriorityQueue<(TokenPair Pair, long Count, List<int> Words), (long, TokenPair)> queue = new();
 
-    // Pairs made by the merge at hand, with the words they were made in.
+    // Pairs made by the current merge, with their words.
     private Dictionary<TokenPair, List<int>> fresh = [];
 
     /// <summary>Adds a word.</summary>
@@ -69,7 +68,7 @@ internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
         return [.. LastOfEach(merges).Select(pair => (vocabulary[pair.Left], vocabulary[pair.Right]))];
     }
 
-    // A token made in two ways can bring the same pair up twice; a table of merges holds it once, at its later rank.
+    // When a token can be made in two ways, the same pair can occur twice; the table of merges has it once, with its later rank.
     private static List<TokenPair> LastOfEach(List<TokenPair> merges)
     {
         var seen = new HashSet<TokenPair>();
@@ -86,7 +85,7 @@ internal sealed class BpeLearner(List<string> vocabulary, string prefix = "")
                 queue.Enqueue((pair, count, words), (-count, pair));
         }
 
-        // Not cleared: that would take as long as the largest it ever was, for each merge anew.
+        // Not cleared: for each merge, that would take time in proportion to its largest size.
         fresh = [];
     }
 

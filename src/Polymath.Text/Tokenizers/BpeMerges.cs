@@ -4,20 +4,20 @@ using System.Runtime.InteropServices;
 namespace Polymath.Text;
 
 /// <summary>
-/// The merges of byte-pair encoding: which two neighbouring tokens become one, and which pair goes first (Sennrich et al. 2016).
+/// The merges of byte-pair encoding: the pairs of neighbouring tokens that become one, and their order (Sennrich et al. 2016).
 /// </summary>
 internal sealed class BpeMerges
 {
     private const int ShortWord = 48;
 
-    // An open hash table: the pair, and what becomes of it.
+    // An open hash table: the pair, and its result.
     private readonly ulong[] pairs;
     private readonly (int Rank, int Id)[] merges;
     private readonly int shift;
 
     /// <summary>The merges by rank.</summary>
-    /// <param name="merges">For each merge its left, right and resulting id; the earlier goes first. Of a repeated pair the later one
-    /// counts.</param>
+    /// <param name="merges">For each merge its left, right and resulting id; an earlier merge is applied first. The later one of a repeated
+    /// pair counts.</param>
     public BpeMerges(IReadOnlyList<(int Left, int Right, int Id)> merges)
     {
         var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(16, 2 * merges.Count + 1));
@@ -46,7 +46,7 @@ internal sealed class BpeMerges
     /// <summary>Merges until no pair is left that may be merged.</summary>
     /// <param name="list">Ids; those of a word are at its end, and are changed in place.</param>
     /// <param name="from">Where the word starts.</param>
-    /// <param name="forbidden">Ids that must not come out, or null.</param>
+    /// <param name="forbidden">Ids that must not be produced, or null.</param>
     public void Apply(List<int> list, int from, HashSet<int>? forbidden)
     {
         var ids = CollectionsMarshal.AsSpan(list)[from..];
@@ -58,7 +58,7 @@ internal sealed class BpeMerges
 
     private static ulong Pair(int left, int right) => (ulong)(uint)left << 32 | (uint)right;
 
-    // Where the pair lies, or the free place where it would.
+    // The place of the pair, or the free place for it.
     private int Place(ulong pair)
     {
         var place = (int)((pair ^ pair >> 29) * 0x9E3779B97F4A7C15UL >> shift);
@@ -74,7 +74,7 @@ internal sealed class BpeMerges
         return pairs[place] == pair && (forbidden is null || !forbidden.Contains(merges[place].Id)) ? merges[place] : (int.MaxValue, 0);
     }
 
-    // The best of few pairs is found fastest by looking at each.
+    // With few pairs, a linear search is fastest.
     private int ApplyShort(Span<int> ids, HashSet<int>? forbidden)
     {
         var count = ids.Length;
@@ -105,7 +105,7 @@ internal sealed class BpeMerges
         return count;
     }
 
-    // Pairs wait in a queue by rank, then by place; one whose neighbours have changed since is passed over.
+    // Pairs wait in a queue by rank, then by place; a pair whose neighbours have changed is skipped.
     private int ApplyLong(Span<int> word, HashSet<int>? forbidden)
     {
         var ids = word.ToArray();

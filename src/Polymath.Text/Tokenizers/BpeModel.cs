@@ -72,7 +72,7 @@ internal sealed class BpeModel : TokenModel
         }
     }
 
-    // Without a pre-tokenizer a word is a whole text; merging it piece by piece is as exact, where nothing else reaches over the cuts.
+    // Without a pre-tokenizer a word is a whole text; merging it in pieces gives the same result, when no token crosses the cuts.
     private TokenCuts? FindCuts()
     {
         var reaches = prefix.Length + suffix.Length > 0 || ignoreMerges
@@ -150,7 +150,7 @@ internal sealed class BpeModel : TokenModel
         {
             width = char.IsHighSurrogate(word[i]) && i + 1 < word.Length && char.IsLowSurrogate(word[i + 1]) ? 2 : 1;
             var id = IdOf(word.Slice(i, width), i == 0, i + width == word.Length);
-            // In plain text a special token of one character is spelled by its bytes, where there are any.
+            // In plain text, a special token of one character is written as its bytes, if these exist.
             if ((id < 0 || (plain && specialIds.Contains(id))) && fallback is not null
                 && AddBytes(word.Slice(i, width), i == 0, i + width == word.Length, ids))
                 continue;
@@ -189,8 +189,8 @@ internal sealed class BpeModel : TokenModel
         return true;
     }
 
-    // An unknown character waits, so that a run of them can become one token; characters of which there is no trace are dropped when there
-    // is no such token.
+    // An unknown character waits, so that a run of them can become one token; unknown characters are dropped when there is no unknown
+    // token.
     private void AddKnownOrUnknown(int id, List<int> ids, ref bool pending)
     {
         if (id >= 0)

@@ -12,11 +12,11 @@ namespace Polymath.Text;
 public static class ByteLevelBpeTrainer
 {
     /// <summary>Learns the merges.</summary>
-    /// <param name="texts">The texts; they are gone through once. Words never reach over the end of a text.</param>
+    /// <param name="texts">The texts; they are read once. Words never cross the end of a text.</param>
     /// <param name="vocabularySize">The number of tokens to reach, special ones and the 256 bytes included; fewer when nothing is left to
     /// merge.</param>
     /// <param name="minimumCount">How often a pair must occur to be merged.</param>
-    /// <param name="specialTokens">The special tokens, which take the first ids.</param>
+    /// <param name="specialTokens">The special tokens, which get the first ids.</param>
     /// <exception cref="InputException">A special token could be mistaken for text, or the vocabulary has no room for the
     /// bytes.</exception>
     public static Tokenizer Train(IEnumerable<string> texts, int vocabularySize, int minimumCount, IReadOnlyList<string> specialTokens)

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Polymath.Text;
 
-/// <summary>The four kinds of characters that the splitting patterns of byte-level tokenizers tell apart.</summary>
+/// <summary>The four kinds of characters that the splitting patterns of byte-level tokenizers distinguish.</summary>
 internal enum CharacterKind : byte
 {
     /// <summary>Neither a letter, nor a number, nor white space.</summary>

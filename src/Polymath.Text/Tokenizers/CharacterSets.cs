@@ -36,8 +36,8 @@ internal sealed class CodePointSet
 }
 
 /// <summary>
-/// The sets of characters that normalizers and pre-tokenizers tell apart. They were asked of Hugging Face's library code point by code
-/// point, for its Unicode data is older than .NET's in places, and a tokenizer must split a text the way its model was taught.
+/// The sets of characters that normalizers and pre-tokenizers distinguish. They were taken from Hugging Face's library code point by code
+/// point, because its Unicode data is partly older than .NET's, and a tokenizer must split a text as in the model's training.
 /// </summary>
 internal static class CharacterSets
 {
@@ -72,14 +72,14 @@ internal static class CharacterSets
     private static readonly Dictionary<int, string> Lower = Lines.Where(line => line[0] == "lower").ToDictionary(
         line => Code(line[1]), line => string.Concat(line[2..].Select(code => new Rune(Code(code)).ToString())));
 
-    /// <summary>The number of the script family a code point belongs to; 0 for those that go with any.</summary>
+    /// <summary>The number of the script family a code point belongs to; 0 for those that can be in any script.</summary>
     public static int FamilyOf(int code) => Families[code];
 
     /// <summary>The lower case of a text, character by character.</summary>
     public static string ToLower(string text)
     {
         var lower = text.ToLowerInvariant();
-        // All characters whose lower case .NET has otherwise, and nothing else.
+        // Only the characters whose lower case differs in .NET.
         var at = lower.AsSpan().IndexOfAny('\u0130', '\uD81B', '\uA7CE') is >= 0 and var first
             ? first
             : lower.AsSpan().IndexOfAny('\uA7D2', '\uA7D4');
@@ -97,7 +97,7 @@ internal static class CharacterSets
         return result.ToString();
     }
 
-    /// <summary>The code point at a place; half a surrogate pair is one of its own.</summary>
+    /// <summary>The code point at a place; half a surrogate pair counts as one.</summary>
     public static int At(ReadOnlySpan<char> text, int index, out int width)
     {
         var unit = text[index];

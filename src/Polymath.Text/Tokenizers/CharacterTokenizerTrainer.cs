@@ -3,13 +3,13 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Makes a tokenizer with one token a character, and bytes for the characters that are too rare.</summary>
+/// <summary>Makes a tokenizer with one token per character, and bytes for the characters that are too rare.</summary>
 public static class CharacterTokenizerTrainer
 {
     /// <summary>Learns the characters.</summary>
-    /// <param name="texts">The texts; they are gone through once.</param>
+    /// <param name="texts">The texts; they are read once.</param>
     /// <param name="minimumCount">How often a character must occur to get a token.</param>
-    /// <param name="specialTokens">The special tokens, which take the first ids; 256 bytes follow, then the characters by falling count,
+    /// <param name="specialTokens">The special tokens, which get the first ids; 256 bytes follow, then the characters by decreasing count,
     /// equal ones by code point.</param>
     /// <exception cref="InputException">A special token could be mistaken for text.</exception>
     public static Tokenizer Train(IEnumerable<string> texts, int minimumCount, IReadOnlyList<string> specialTokens)

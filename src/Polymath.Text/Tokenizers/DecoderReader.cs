@@ -21,7 +21,7 @@ internal static class DecoderReader
         return text => Enumerable.Reverse(links).Aggregate((DecoderStage)new CollectingStage(text, ""), (next, link) => link(next));
     }
 
-    // 'fused' says whether the earlier steps have joined all tokens to one, which later steps then see as a single token.
+    // 'fused' says whether the earlier steps have joined all tokens into one, which later steps then see as a single token.
     private static void Collect(JsonPart part, List<Link> links, ref bool fused)
     {
         var joined = fused;

@@ -3,15 +3,15 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// One step of turning tokens back into text. Steps are fed token by token and pass on what is certain; for one text and one thread.
+/// One step of turning tokens back into text. Steps get tokens one by one and pass on the text that is final; for one text and one thread.
 /// </summary>
-/// <param name="next">The step that comes after.</param>
+/// <param name="next">The next step.</param>
 internal abstract class DecoderStage(DecoderStage? next)
 {
-    /// <summary>The step that comes after; the last step has none.</summary>
+    /// <summary>The next step; the last step has none.</summary>
     protected DecoderStage Next => next!;
 
-    /// <summary>Takes a token, or a piece of what an earlier step has joined.</summary>
+    /// <summary>Processes a token, or a piece of text that an earlier step has joined.</summary>
     public abstract void Push(string token);
 
     /// <summary>Ends the text.</summary>
@@ -37,7 +37,7 @@ internal sealed class CollectingStage(StringBuilder text, string separator) : De
 }
 
 /// <summary>
-/// Reads the byte alphabet back and joins the bytes to characters; a token that is not written in it stands for its own bytes.
+/// Decodes the byte alphabet and joins the bytes to characters; a token that is not written in this alphabet stands for its own bytes.
 /// </summary>
 internal sealed class ByteLevelStage(DecoderStage next) : DecoderStage(next)
 {
@@ -78,7 +78,7 @@ internal sealed class ByteLevelStage(DecoderStage next) : DecoderStage(next)
     }
 }
 
-/// <summary>Joins runs of byte tokens (<c>&lt;0xE5&gt;</c>) to text; in a run that is no UTF-8 each byte becomes U+FFFD.</summary>
+/// <summary>Joins runs of byte tokens (<c>&lt;0xE5&gt;</c>) to text; in a run that is not UTF-8 each byte becomes U+FFFD.</summary>
 internal sealed class ByteFallbackStage(DecoderStage next) : DecoderStage(next)
 {
     private static readonly UTF8Encoding Strict = new(false, true);
@@ -128,10 +128,10 @@ internal sealed class ByteFallbackStage(DecoderStage next) : DecoderStage(next)
     }
 }
 
-/// <summary>Replaces a pattern in each token, or in all that was joined before.</summary>
+/// <summary>Replaces a pattern in each token, or in the joined text.</summary>
 internal sealed class ReplaceStage(DecoderStage next, TextPattern pattern, string content, bool fused) : DecoderStage(next)
 {
-    // A longer pattern could lie across two pieces of one joined text, so nothing is certain before its end.
+    // A longer pattern could cross two pieces of a joined text, so nothing is final before its end.
     private readonly StringBuilder? held = fused && pattern.Literal is not { Length: 1 } ? new StringBuilder() : null;
 
     /// <inheritdoc/>
@@ -153,7 +153,7 @@ internal sealed class ReplaceStage(DecoderStage next, TextPattern pattern, strin
     }
 }
 
-/// <summary>Takes up to some of one character off the ends of each token, or of all that was joined before.</summary>
+/// <summary>Removes up to a number of one character from the ends of each token, or of the joined text.</summary>
 internal sealed class StripStage(
     DecoderStage next,
     char content,
@@ -212,7 +212,7 @@ internal sealed class StripStage(
     }
 }
 
-/// <summary>Writes the visible sign for a space as a space again, and drops it in the first token where one was put in front.</summary>
+/// <summary>Turns the visible sign for a space into a space, and drops it in the first token when a space was put in front.</summary>
 internal sealed class MetaspaceStage(DecoderStage next, char replacement, bool prepended, bool fused) : DecoderStage(next)
 {
     private bool first = true;

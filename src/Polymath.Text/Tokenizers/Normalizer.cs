@@ -16,7 +16,7 @@ internal sealed class SequenceNormalizer(IReadOnlyList<Normalizer> parts) : Norm
     public override string Apply(string text) => parts.Aggregate(text, (current, part) => part.Apply(current));
 }
 
-/// <summary>Puts something in front of a text that is not empty.</summary>
+/// <summary>Puts a prefix in front of a text that is not empty.</summary>
 internal sealed class PrependNormalizer(string prefix) : Normalizer
 {
     /// <inheritdoc/>
@@ -44,7 +44,7 @@ internal sealed class LowercaseNormalizer : Normalizer
     public override string Apply(string text) => CharacterSets.ToLower(text);
 }
 
-/// <summary>Takes white space off the ends.</summary>
+/// <summary>Removes white space at the ends.</summary>
 internal sealed class StripNormalizer(bool left, bool right) : Normalizer
 {
     /// <inheritdoc/>

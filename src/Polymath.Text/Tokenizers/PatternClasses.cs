@@ -5,11 +5,12 @@ namespace Polymath.Text;
 
 /// <summary>
 /// Character classes of Oniguruma's patterns that .NET's engine lacks: nested ones, intersections, scripts, code points beyond the first
-/// 65,536. Each is read as a set and written as ranges; the sets also say which character may stand in for one beyond those.
+/// 65,536. Each is read as a set and written as ranges. The sets also show which character can replace one beyond the first 65,536 in
+/// matching.
 /// </summary>
 internal sealed class PatternClasses
 {
-    // Oniguruma counts more to a word than .NET does.
+    // Oniguruma's word class has more characters than .NET's.
     private const string WordClass = @"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u00B2\u00B3\u00B9\u00BC-\u00BE\u24B6-\u24E9";
     private readonly string pattern;
     private readonly StringBuilder result = new();
@@ -19,7 +20,7 @@ internal sealed class PatternClasses
     private PatternClasses(string pattern) => this.pattern = pattern;
 
     /// <summary>The pattern for .NET's engine, and the sets of all its classes.</summary>
-    /// <exception cref="FormatException">A class is cut off, or names what is not known.</exception>
+    /// <exception cref="FormatException">A class is cut off, or contains an unknown name.</exception>
     public static (string Pattern, IReadOnlyList<Func<int, bool>> Sets) Translate(string pattern)
     {
         var reader = new PatternClasses(pattern);
@@ -61,7 +62,7 @@ internal sealed class PatternClasses
         at++;
     }
 
-    // What .NET understands alike stays as it is written, which it matches faster.
+    // Classes with the same meaning in .NET are kept, because it matches them faster.
     private void Write(int start, Func<int, bool> set)
     {
         sets.Add(set);
@@ -84,7 +85,7 @@ internal sealed class PatternClasses
             first = last;
         }
 
-        // An empty class is refused: a lone half of a pair stands for nothing.
+        // .NET refuses an empty class, so it is written as half a surrogate pair, which matches nothing.
         result.Append(result[^1] == '[' ? "\\uDFFF]" : "]");
     }
 

@@ -4,8 +4,8 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// A tokenizer as the parts of a <c>tokenizer.json</c>: added tokens are cut out, the rest is normalized, split into words, and each word
-/// goes through the model.
+/// A tokenizer with the parts of a <c>tokenizer.json</c>: added tokens are cut out, the rest is normalized and split into words, and the
+/// model encodes each word.
 /// </summary>
 internal sealed class PipelineTokenizer : Tokenizer
 {
@@ -47,14 +47,14 @@ internal sealed class PipelineTokenizer : Tokenizer
         foreach (var token in added)
         {
             tokens[token.Id] = token.Content;
-            // A token that was normalized on the way in is decoded in that form, so that the decoder can undo it.
+            // A token that is normalized in encoding is decoded from that form, so that the decoder can undo it.
             decoded[token.Id] = token.Normalized && normalizer is not null ? normalizer.Apply(token.Content) : token.Content;
             addedIds[token.Content] = token.Id;
             if (token.Special)
                 specialByName[token.Content] = token.Id;
         }
 
-        // Skipped is what reads like a special token in its decoded form, as in Hugging Face's library.
+        // A token whose decoded form equals a special token is skipped, as in Hugging Face's library.
         special = [.. specialByName.Where(token => decoded[token.Value] == token.Key).Select(token => token.Value)];
         all = FindersOf(added);
         plain = FindersOf(added.Where(token => !token.IsControl));

@@ -33,7 +33,7 @@ internal static partial class PossessiveQuantifiers
             {
                 result.Append(count.Value);
                 i += count.Length;
-                // Behind a count Oniguruma takes a plus for another quantifier, not for possession.
+                // After a count, Oniguruma reads a plus as another quantifier, not as possessive.
                 if (i < pattern.Length && pattern[i] == '+')
                     result.Insert(atom, "(?:").Append(')');
                 continue;
@@ -61,7 +61,7 @@ internal static partial class PossessiveQuantifiers
         return result.ToString();
     }
 
-    // The '?' that opens (?:, (?i: or (?! belongs to the bracket and is no quantifier.
+    // The '?' in (?:, (?i: or (?! belongs to the bracket and is not a quantifier.
     private static int GroupHeadEnd(string pattern, int start) =>
         start + 1 < pattern.Length && pattern[start + 1] == '?' ? start + 2 : start + 1;
 

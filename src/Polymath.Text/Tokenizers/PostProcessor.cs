@@ -1,6 +1,6 @@
 namespace Polymath.Text;
 
-/// <summary>Puts the tokens that open, part and close a sequence around its ids.</summary>
+/// <summary>Adds the tokens that begin, separate and end a sequence to its ids.</summary>
 /// <param name="Single">For one text: each step is ids to add, or the text itself.</param>
 /// <param name="Pair">The same for two texts.</param>
 internal sealed record PostProcessor(IReadOnlyList<PostProcessor.Step> Single, IReadOnlyList<PostProcessor.Step> Pair)
@@ -36,7 +36,7 @@ internal sealed record PostProcessor(IReadOnlyList<PostProcessor.Step> Single, I
         return (ids, types);
     }
 
-    /// <summary>Reads the kinds that change ids; byte-level ones only trim offsets, of which there are none here.</summary>
+    /// <summary>Reads the kinds that change ids; byte-level ones only trim offsets, which do not exist here.</summary>
     public static PostProcessor Read(JsonPart? part)
     {
         if (part is not { } given)
@@ -55,7 +55,7 @@ internal sealed record PostProcessor(IReadOnlyList<PostProcessor.Step> Single, I
                 var (first, parting) = (EndToken(given.Get("cls")), EndToken(given.Get("sep")));
                 return new([first, new(0, [], 0), parting], [first, new(0, [], 0), parting, new(1, [], 1), parting with { TypeId = 1 }]);
             case "Sequence":
-                // Only one of a sequence adds tokens in practice: the others trim offsets.
+                // In practice, only one of a sequence adds tokens; the others trim offsets.
                 return given.Get("processors").Items().Select(item => Read(item)).LastOrDefault(processor => processor != None) ?? None;
             case var other:
                 throw given.Fault($"the post-processor '{other}' is not known; known are ByteLevel, TemplateProcessing, RobertaProcessing, "

@@ -2,11 +2,11 @@ using System.Text;
 
 namespace Polymath.Text;
 
-/// <summary>A part of a text on its way into tokens.</summary>
-/// <param name="Text">The text the part lies in.</param>
-/// <param name="Start">Where it starts, in UTF-16 units.</param>
-/// <param name="Length">How long it is, in UTF-16 units.</param>
-/// <param name="Opens">Whether it is the first part of what was given to encode.</param>
+/// <summary>A part of a text during tokenization.</summary>
+/// <param name="Text">The text that contains the part.</param>
+/// <param name="Start">Its start, in UTF-16 units.</param>
+/// <param name="Length">Its length, in UTF-16 units.</param>
+/// <param name="Opens">Whether it is the first part of the encoded text.</param>
 internal readonly record struct Piece(string Text, int Start, int Length, bool Opens)
 {
     /// <summary>The characters.</summary>
@@ -52,7 +52,7 @@ internal sealed class SplitPreTokenizer(TextPattern pattern, SplitBehavior behav
     }
 }
 
-/// <summary>Splits by GPT-2's pattern and, where a letter of the byte alphabet is to stand for each byte, writes the words in it.</summary>
+/// <summary>Splits by GPT-2's pattern and, if requested, writes the words in the byte alphabet.</summary>
 internal sealed class ByteLevelPreTokenizer(bool addPrefixSpace, bool useRegex, bool mapBytes) : PreTokenizer
 {
     /// <summary>The same, for a model that reads bytes itself.</summary>

@@ -6,8 +6,8 @@ internal static class PreTokenizerReader
     /// <summary>Reads them as a flat list.</summary>
     /// <param name="part">The pre-tokenizer's part of the file, or null.</param>
     /// <param name="modelReadsBytes">Whether the model can read bytes itself.</param>
-    /// <param name="bytesLast">Whether the last of them writes words in the byte alphabet; it is then left to the model, which reads bytes
-    /// faster than letters.</param>
+    /// <param name="bytesLast">Whether the last of them writes words in the byte alphabet; this is then left to the model, which reads
+    /// bytes faster than letters.</param>
     public static IReadOnlyList<PreTokenizer> Read(JsonPart? part, bool modelReadsBytes, out bool bytesLast)
     {
         var steps = new List<PreTokenizer>();
@@ -19,7 +19,7 @@ internal static class PreTokenizerReader
         return steps;
     }
 
-    /// <summary>Reads where a sign for the space is put in front: <c>always</c>, <c>first</c> or <c>never</c>.</summary>
+    /// <summary>Reads when a sign for the space is put in front: <c>always</c>, <c>first</c> or <c>never</c>.</summary>
     public static string PrependScheme(JsonPart part)
     {
         if (part.Find("add_prefix_space") is { } old && !old.Flag())

@@ -5,8 +5,8 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// SentencePiece's table of replacements: a double-array trie (Aoe 1989, as Darts writes it) over the bytes of what is replaced, with
-/// places in a list of replacements that each end in a zero byte.
+/// SentencePiece's table of replacements: a double-array trie (Aoe 1989, as Darts writes it) over the bytes of the replaced texts, with
+/// places in a list of replacements that each end with a zero byte.
 /// </summary>
 internal sealed class PrecompiledCharacterMap
 {
@@ -32,11 +32,11 @@ internal sealed class PrecompiledCharacterMap
             ascii[value] = Shortest([(byte)value]) is (> 0, var text) ? text : null;
     }
 
-    /// <summary>What a character of ASCII by itself is replaced by; null where it stays.</summary>
+    /// <summary>The replacement of a single ASCII character; null when it is not replaced.</summary>
     public string? OfAscii(char unit) => ascii[unit];
 
     /// <summary>The longest entry at the start of some bytes.</summary>
-    /// <returns>Its length in bytes, 0 where there is none, and what it is replaced by.</returns>
+    /// <returns>Its length in bytes, 0 when there is none, and its replacement.</returns>
     public (int Length, string Text) Longest(ReadOnlySpan<byte> bytes) => Search(bytes, false);
 
     /// <summary>The shortest entry at the start of some bytes.</summary>

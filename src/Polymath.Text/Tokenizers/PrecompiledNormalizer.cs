@@ -4,8 +4,8 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// The replacements of a SentencePiece file the way Hugging Face's library applies them: to each character as a reader sees it (grapheme)
-/// of up to five bytes, by the shortest entry it begins with, else to each of its code points.
+/// The replacements of a SentencePiece file as Hugging Face's library applies them: to each grapheme of up to five bytes, by the shortest
+/// entry at its start, else to each of its code points.
 /// </summary>
 internal sealed class PrecompiledNormalizer(PrecompiledCharacterMap map) : Normalizer
 {
@@ -51,7 +51,7 @@ internal sealed class PrecompiledNormalizer(PrecompiledCharacterMap map) : Norma
         return result.ToString();
     }
 
-    // Two characters of ASCII never belong together, but for a line break of two.
+    // Two ASCII characters are never one grapheme, except for CR LF.
     private static bool IsAlone(string text, int at) => at + 1 == text.Length || (text[at + 1] < 128 && text[at] != '\r');
 
     private void Replace(ReadOnlySpan<char> grapheme, StringBuilder into)

@@ -1,25 +1,25 @@
 namespace Polymath.Text;
 
-/// <summary>What becomes of the matches a text is split at.</summary>
+/// <summary>The treatment of the matches at which a text is split.</summary>
 internal enum SplitBehavior
 {
-    /// <summary>They are dropped.</summary>
+    /// <summary>Matches are dropped.</summary>
     Removed,
 
-    /// <summary>Each is a part of its own.</summary>
+    /// <summary>Each match is a separate part.</summary>
     Isolated,
 
-    /// <summary>Each ends the part before it.</summary>
+    /// <summary>Each match ends the part before it.</summary>
     MergedWithPrevious,
 
-    /// <summary>Each begins the part after it.</summary>
+    /// <summary>Each match begins the part after it.</summary>
     MergedWithNext,
 
-    /// <summary>Neighbouring ones form one part.</summary>
+    /// <summary>Neighbouring matches form one part.</summary>
     Contiguous,
 }
 
-/// <summary>Splits a piece at matches, the way a behaviour says.</summary>
+/// <summary>Splits a piece at matches by a behaviour.</summary>
 internal static class SplitBehaviors
 {
     /// <summary>Reads a behaviour by its name.</summary>
@@ -29,11 +29,11 @@ internal static class SplitBehaviors
             : throw part.Fault($"the behaviour '{part.Text()}' is not one of {string.Join(", ", Enum.GetNames<SplitBehavior>())}");
 
     /// <summary>Splits.</summary>
-    /// <param name="piece">What is split.</param>
+    /// <param name="piece">The piece.</param>
     /// <param name="matches">The matches in it, in order.</param>
-    /// <param name="behavior">What becomes of the matches.</param>
-    /// <param name="invert">Whether what lies between the matches counts as the matches.</param>
-    /// <param name="into">Takes the parts.</param>
+    /// <param name="behavior">The treatment of the matches.</param>
+    /// <param name="invert">Whether the text between the matches is treated as the matches.</param>
+    /// <param name="into">Receives the parts.</param>
     public static void Split(
         Piece piece,
         List<(int Start, int End)> matches,

@@ -17,18 +17,18 @@ internal sealed class TextPattern
     private readonly Regex? regex;
     private readonly IReadOnlyList<Func<int, bool>> sets;
 
-    // For each code point beyond the first 65,536 that was seen, one of those that the pattern cannot tell from it: .NET's engine goes by
-    // UTF-16 units.
+    // For each code point beyond the first 65,536 that was seen, a smaller one that the pattern treats in the same way, because .NET's
+    // engine works on UTF-16 units.
     private readonly ConcurrentDictionary<int, char> standIns = [];
     private readonly ConcurrentDictionary<string, char> standInByKind = [];
 
     private TextPattern(string? literal, Regex? regex, IReadOnlyList<Func<int, bool>> sets) =>
         (this.literal, this.regex, this.sets) = (literal, regex, sets);
 
-    /// <summary>The scanner that does the same work as the regular expression, where there is one.</summary>
+    /// <summary>The scanner that does the same work as the regular expression, if there is one.</summary>
     public WordScanner? Scanner { get; private init; }
 
-    /// <summary>The literal text, where the pattern is one.</summary>
+    /// <summary>The literal text, if the pattern is one.</summary>
     public string? Literal => literal;
 
     /// <summary>A pattern that is a literal text.</summary>
@@ -43,10 +43,10 @@ internal sealed class TextPattern
             return new(literal.Text(), null, []);
         var source = part.Get("Regex");
         return OfRegex(source.Text())
-            ?? throw source.Fault($"the pattern {source.Text()} uses something that regular expressions here do not know");
+            ?? throw source.Fault($"the pattern {source.Text()} uses a feature that is not supported in regular expressions here");
     }
 
-    /// <summary>A pattern that is a regular expression; null when it cannot be followed.</summary>
+    /// <summary>A pattern that is a regular expression; null when it is not supported.</summary>
     public static TextPattern? OfRegex(string pattern)
     {
         try
@@ -112,7 +112,7 @@ internal sealed class TextPattern
         return result.Append(text, at, text.Length - at).ToString();
     }
 
-    // The text with one unit a code point, and where each one starts in the original; the text itself where that is so already.
+    // The text with one unit per code point, and the start of each in the original; the text itself when it already has this form.
     private (string Shadow, int[]? Starts) Shadow(ReadOnlySpan<char> text)
     {
         if (text.IndexOfAnyInRange('\uD800', '\uDBFF') < 0)
@@ -131,7 +131,7 @@ internal sealed class TextPattern
         return (shadow.ToString(), [.. starts]);
     }
 
-    // The last one of the same category that is in the same classes of the pattern, or else of the same category.
+    // The last character of the same category in the same classes of the pattern, or else of the same category.
     private char StandIn(int code)
     {
         var category = CharUnicodeInfo.GetUnicodeCategory(code);

@@ -9,8 +9,8 @@ internal readonly record struct TokenPair(int Left, int Right) : IComparable<Tok
     public int CompareTo(TokenPair other) => Left != other.Left ? Left.CompareTo(other.Left) : Right.CompareTo(other.Right);
 
     /// <summary>
-    /// Spreads small ids over all bits. A key that packs both into one long would hash to their exclusive or: as many values as there are
-    /// ids, for all pairs of them.
+    /// Spreads small ids over all bits. A long with both ids would hash to their exclusive or, which has only as many values as there are
+    /// ids, for all pairs.
     /// </summary>
     public override int GetHashCode() => (int)((((ulong)(uint)Left << 32 | (uint)Right) * 0x9E3779B97F4A7C15UL) >> 32) ^ Right;
 }

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Polymath.Text;
 
-/// <summary>Decodes ids one by one into the very text that decoding them all at once would give. For one thread.</summary>
+/// <summary>Decodes ids one by one; the text equals that of decoding all at once. For one thread.</summary>
 public sealed class TokenStream
 {
     private readonly Func<int, string?> tokenOf;
@@ -16,9 +16,9 @@ public sealed class TokenStream
         this.ready = ready;
     }
 
-    /// <summary>Takes one more id.</summary>
-    /// <param name="id">The id; one without a token stands for nothing.</param>
-    /// <returns>The text that is certain by now and was not given before: never half a character, often empty.</returns>
+    /// <summary>Adds one id.</summary>
+    /// <param name="id">The id; an id without a token adds nothing.</param>
+    /// <returns>The new text that is final: never half a character, often empty.</returns>
     public string Append(int id)
     {
         Feed(id);
@@ -26,7 +26,7 @@ public sealed class TokenStream
     }
 
     /// <summary>Ends the sequence.</summary>
-    /// <returns>The text that was not given before.</returns>
+    /// <returns>The remaining text.</returns>
     public string Flush()
     {
         first.Finish();

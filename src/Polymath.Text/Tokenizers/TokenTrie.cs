@@ -3,7 +3,7 @@ using System.Numerics;
 namespace Polymath.Text;
 
 /// <summary>
-/// Tokens by their characters: finds every token that starts at a place in one walk. Children lie in one open hash table.
+/// Tokens by their characters: finds every token that starts at a place in one walk. Children are stored in one open hash table.
 /// </summary>
 internal sealed class TokenTrie
 {
@@ -13,10 +13,10 @@ internal sealed class TokenTrie
     private int[] children = new int[1 << 12];
     private int used;
 
-    /// <summary>The node that stands for no character yet.</summary>
+    /// <summary>The root node.</summary>
     public const int Root = 0;
 
-    /// <summary>Adds a token; of two that are written alike the later counts.</summary>
+    /// <summary>Adds a token; the later of two equal ones counts.</summary>
     public void Add(ReadOnlySpan<char> token, int value)
     {
         var node = Root;
@@ -36,10 +36,10 @@ internal sealed class TokenTrie
         values[node] = value;
     }
 
-    /// <summary>The tokens' values by node, -1 where no token ends: to be taken once all tokens are in.</summary>
+    /// <summary>The tokens' values by node, -1 where no token ends; to be read after all tokens are added.</summary>
     public int[] Values() => [.. values];
 
-    /// <summary>The node behind a character; 0 or less when no token goes on with it.</summary>
+    /// <summary>The node after a character; 0 or less when no token continues with it.</summary>
     public int Next(int node, char unit)
     {
         if (node == Root)

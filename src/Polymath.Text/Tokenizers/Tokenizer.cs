@@ -8,10 +8,10 @@ public abstract class Tokenizer
     /// <summary>The file that holds a tokenizer in a model's folder.</summary>
     public const string FileName = "tokenizer.json";
 
-    /// <summary>The largest token id plus one: the least number of rows a token table must have.</summary>
+    /// <summary>The largest token id plus one: the smallest number of rows of a token table.</summary>
     public abstract int VocabularySize { get; }
 
-    /// <summary>The special tokens (those that stand for no text) with their ids.</summary>
+    /// <summary>The special tokens (control tokens without text) with their ids.</summary>
     public abstract IReadOnlyDictionary<string, int> SpecialTokens { get; }
 
     /// <summary>
@@ -24,30 +24,30 @@ public abstract class Tokenizer
     /// <exception cref="ArgumentOutOfRangeException">The id is negative or not below <see cref="VocabularySize"/>.</exception>
     public abstract string TokenOf(int id);
 
-    /// <summary>The id of a token, as the vocabulary writes it; null when there is none.</summary>
+    /// <summary>The id of a token in the vocabulary's form; null when there is none.</summary>
     public abstract int? IdOf(string token);
 
-    /// <summary>The ids of a text in which added and special tokens that are written out are recognised.</summary>
+    /// <summary>The ids of a text. Added and special tokens that are written in it are recognised.</summary>
     /// <param name="text">The text.</param>
-    /// <param name="addSpecialTokens">Whether the tokens that open and close a sequence are put around it.</param>
+    /// <param name="addSpecialTokens">Whether the tokens that begin and end a sequence are added.</param>
     public abstract int[] Encode(string text, bool addSpecialTokens = false);
 
     /// <summary>
-    /// The tokens of a text, each as it is written: an unknown one by the text it stands for, where the kind of tokenizer shows that.
+    /// The tokens of a text in written form: an unknown one as the text it stands for, if the kind of tokenizer shows it.
     /// </summary>
     /// <param name="text">The text.</param>
     public virtual string[] Tokens(string text) => [.. Encode(text).Select(TokenOf)];
 
     /// <summary>
-    /// The ids of a text that is only text: special tokens written in it, and other added tokens that look like marks
-    /// (<c>&lt;...&gt;</c>, <c>[...]</c>), are spelled out, so that a user's text can never bring in a control token.
+    /// The ids of plain text: special tokens that are written in it, and other added tokens that look like marks (<c>&lt;...&gt;</c>,
+    /// <c>[...]</c>), are encoded as characters, so that a user's text can never produce a control token.
     /// </summary>
     /// <param name="text">The text.</param>
     public abstract int[] EncodePlain(string text);
 
     /// <summary>The ids of many texts, encoded on several threads at once.</summary>
     /// <param name="texts">The texts.</param>
-    /// <param name="addSpecialTokens">Whether the tokens that open and close a sequence are put around each.</param>
+    /// <param name="addSpecialTokens">Whether the tokens that begin and end a sequence are added to each.</param>
     /// <param name="threads">The most threads; as many as there are processors when left out.</param>
     /// <returns>The ids of each text, in the order of the texts.</returns>
     public int[][] EncodeMany(IReadOnlyList<string> texts, bool addSpecialTokens = false, int? threads = null)
@@ -70,17 +70,17 @@ public abstract class Tokenizer
         return ids;
     }
 
-    /// <summary>The ids of two texts as one sequence, with the tokens that open, part and close it.</summary>
+    /// <summary>The ids of two texts as one sequence, with the tokens that begin, separate and end it.</summary>
     /// <param name="first">The first text.</param>
     /// <param name="second">The second text.</param>
-    /// <returns>The ids, and for each the number of its part (0 or 1) as the model was taught it.</returns>
+    /// <returns>The ids, and for each the number of its part (0 or 1) as in the model's training.</returns>
     public abstract (int[] Ids, int[] TypeIds) EncodePair(string first, string second);
 
-    /// <summary>Opens a decoder that is fed one id at a time.</summary>
+    /// <summary>Opens a decoder that gets one id at a time.</summary>
     /// <param name="skipSpecialTokens">Whether special tokens are left out of the text.</param>
     public abstract TokenStream NewStream(bool skipSpecialTokens = true);
 
-    /// <summary>The text of some ids. Ids without a token stand for nothing; bytes that are no UTF-8 become U+FFFD.</summary>
+    /// <summary>The text of some ids. Ids without a token add nothing; bytes that are not UTF-8 become U+FFFD.</summary>
     /// <param name="ids">The ids.</param>
     /// <param name="skipSpecialTokens">Whether special tokens are left out of the text.</param>
     public string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = true)
@@ -96,14 +96,16 @@ public abstract class Tokenizer
     /// files.</exception>
     public abstract ReadOnlyMemory<byte> ToJson();
 
-    /// <summary>What the tokenizer consists of.</summary>
+    /// <summary>The parts of the tokenizer.</summary>
     public abstract TokenizerDescription Describe();
 
     /// <summary>The files that hold the tokenizer, by name.</summary>
     internal virtual IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files =>
         new Dictionary<string, ReadOnlyMemory<byte>> { [FileName] = ToJson() };
 
-    /// <summary>Writes <c>tokenizer.json</c>, or the files the tokenizer came in, into a folder; each file is whole or not there.</summary>
+    /// <summary>
+    /// Writes <c>tokenizer.json</c>, or the tokenizer's original files, into a folder; each file is written whole or not at all.
+    /// </summary>
     /// <exception cref="InputException">A file cannot be written.</exception>
     public void Save(string folder)
     {
@@ -112,21 +114,19 @@ public abstract class Tokenizer
     }
 
     /// <summary>
-    /// Reads a tokenizer: <c>tokenizer.json</c> in the layout of Hugging Face's tokenizers library, or else the files that its older
-    /// tokenizers came in (<c>tokenizer.model</c>, <c>spiece.model</c>, <c>ice_text.model</c>, <c>*.tiktoken</c>, <c>vocab.json</c> with
+    /// Reads a tokenizer: <c>tokenizer.json</c> in the layout of Hugging Face's tokenizers library, or else the files of its older
+    /// tokenizers (<c>tokenizer.model</c>, <c>spiece.model</c>, <c>ice_text.model</c>, <c>*.tiktoken</c>, <c>vocab.json</c> with
     /// <c>merges.txt</c>, <c>vocab.txt</c>).
     /// </summary>
-    /// <remarks>
-    /// Tokens that stand only in the settings beside a folder's <c>tokenizer.json</c> are added as transformers adds them.
-    /// </remarks>
-    /// <param name="folderOrFile">The file, or the folder it lies in.</param>
-    /// <param name="rows"> The rows of the model's token table, where they are known. A token that the settings beside the file name, that
-    /// has no id, and that would get one behind these rows is left out: a model that was never given a row for it cannot read it. </param>
-    /// <exception cref="InputException">There is no such file, it is damaged, or it holds a kind that is not known.</exception>
+    /// <remarks>Tokens that are only in the settings next to a folder's <c>tokenizer.json</c> are added as in transformers.</remarks>
+    /// <param name="folderOrFile">The file, or its folder.</param>
+    /// <param name="rows">The rows of the model's token table, if known. A token that only the settings name, without an id, is left out
+    /// when its new id would be after these rows: a model without a row for it cannot read it.</param>
+    /// <exception cref="InputException">There is no such file, it is damaged, or its kind is unknown.</exception>
     public static Tokenizer Load(string folderOrFile, int? rows = null) => TokenizerFolder.Load(folderOrFile, rows);
 }
 
-/// <summary>What a tokenizer consists of, in words.</summary>
+/// <summary>The description of a tokenizer.</summary>
 /// <param name="Kind">The kind of its model.</param>
 /// <param name="VocabularySize">The largest id plus one.</param>
 /// <param name="ModelSize">The number of tokens of the model itself.</param>
@@ -134,8 +134,8 @@ public abstract class Tokenizer
 /// <param name="Normalizer">The steps that rewrite a text.</param>
 /// <param name="PreTokenizer">The steps that split it.</param>
 /// <param name="PostProcessor">The steps that put tokens around it.</param>
-/// <param name="Decoder">The steps that make text of tokens.</param>
-/// <param name="MaxLength">The most ids of a sequence, where the file cuts longer ones.</param>
+/// <param name="Decoder">The steps that turn tokens into text.</param>
+/// <param name="MaxLength">The most ids of a sequence, if the file cuts longer ones.</param>
 public sealed record TokenizerDescription(
     string Kind,
     int VocabularySize,

@@ -1,11 +1,11 @@
 namespace Polymath.Text;
 
-/// <summary>Something a tokenizer gives otherwise than a file of cases says.</summary>
+/// <summary>A difference between a tokenizer and a file of cases.</summary>
 /// <param name="Case">The number of the case, from 0.</param>
 /// <param name="Quantity">What differs, such as <c>ids</c>.</param>
 /// <param name="Text">The text that was encoded.</param>
-/// <param name="Expected">What the file says.</param>
-/// <param name="Found">What the tokenizer gives.</param>
+/// <param name="Expected">The value in the file.</param>
+/// <param name="Found">The tokenizer's value.</param>
 public sealed record CaseDifference(
     int Case,
     string Quantity,
@@ -14,13 +14,13 @@ public sealed record CaseDifference(
     string Found);
 
 /// <summary>
-/// Holds a tokenizer against a file of cases: texts with their ids, tokens and decoded texts, and pairs with their type ids.
+/// Compares a tokenizer with a file of cases: texts with their ids, tokens and decoded texts, and pairs with their type ids.
 /// </summary>
 public static class TokenizerCases
 {
     /// <summary>
     /// Runs every case of a file: <c>{"cases": [{"text", "ids", "ids_plain", "tokens", "decoded", "decoded_skip"}, {"pair", "ids",
-    /// "type_ids"}]}</c>; what a case leaves out is not looked at.
+    /// "type_ids"}]}</c>; keys that a case leaves out are not compared.
     /// </summary>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="file">The file.</param>
@@ -53,8 +53,8 @@ public static class TokenizerCases
         var text = item.Get("text").Text();
         var (ids, plain) = (tokenizer.Encode(text, true), tokenizer.Encode(text));
         CompareIds("ids", ids);
-        // Hugging Face's tokenizers recognise special tokens that are written out, tiktoken's encode_ordinary spells them: a case says what
-        // its library did.
+        // Hugging Face's tokenizers recognise special tokens that are written in a text, but tiktoken's encode_ordinary encodes them as
+        // characters; a case records the result of its library.
         if (!Says("ids_plain", plain) && !Says("ids_plain", tokenizer.EncodePlain(text)))
             CompareIds("ids_plain", plain);
         if (item.Find("tokens") is { } tokens)

@@ -3,7 +3,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Finds the tokenizer in a model's folder, whatever files it came in.</summary>
+/// <summary>Finds the tokenizer in a model's folder, in any of its file formats.</summary>
 internal sealed class TokenizerFolder
 {
     private static readonly string[] PieceFiles =
@@ -28,12 +28,12 @@ internal sealed class TokenizerFolder
     /// <summary>The files of the tokenizer read so far, by name.</summary>
     public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files => files;
 
-    /// <summary>The class that the settings name, such as <c>LlamaTokenizer</c>; empty where they name none.</summary>
+    /// <summary>The class that the settings name, such as <c>LlamaTokenizer</c>; empty when they name none.</summary>
     public string Class => Find("tokenizer_class")?.Text() is { } name ? name.Replace("Fast", "", StringComparison.Ordinal) : "";
 
     /// <summary>Reads the tokenizer of a folder, or of a file.</summary>
     /// <param name="folderOrFile">The folder, or the file.</param>
-    /// <param name="rows">The rows of the model's token table, where they are known.</param>
+    /// <param name="rows">The rows of the model's token table, if known.</param>
     public static Tokenizer Load(string folderOrFile, int? rows = null)
     {
         if (File.Exists(folderOrFile))
@@ -57,10 +57,10 @@ internal sealed class TokenizerFolder
         return File.Exists(folder.At("vocab.txt")) ? VocabularyFiles.ReadWordPieces(folder) : throw Missing(folderOrFile);
     }
 
-    /// <summary>Where a file of the folder lies.</summary>
+    /// <summary>The path of a file in the folder.</summary>
     public string At(string name) => System.IO.Path.Combine(Path, name);
 
-    /// <summary>Reads a file of the folder, which is then one of the tokenizer's.</summary>
+    /// <summary>Reads a file of the folder and records it as one of the tokenizer's.</summary>
     public byte[] Keep(string name)
     {
         var bytes = JsonPart.ReadFile(At(name));
@@ -68,7 +68,7 @@ internal sealed class TokenizerFolder
         return bytes;
     }
 
-    /// <summary>A setting, or null where no file has it.</summary>
+    /// <summary>A setting, or null when no file has it.</summary>
     public JsonPart? Find(string key)
     {
         foreach (var part in settings)
@@ -93,15 +93,15 @@ internal sealed class TokenizerFolder
     }
 
     /// <summary>The tokens that the settings add to the vocabulary or give flags to.</summary>
-    /// <param name="idOf">The ids that are known.</param>
-    /// <param name="usual">The special tokens by purpose that the kind of tokenizer has when the settings name none.</param>
+    /// <param name="idOf">Returns known ids.</param>
+    /// <param name="usual">The special tokens by purpose of the kind of tokenizer, when the settings name none.</param>
     public List<AddedToken> Added(Func<string, int?> idOf, params IEnumerable<(string Purpose, string Token)> usual)
     {
         var tokens = new Dictionary<string, AddedToken>(StringComparer.Ordinal);
         foreach (var (name, value) in Find("added_tokens_decoder")?.Members() ?? [])
         {
             if (!int.TryParse(name, out var id) || id is < 0 or > VocabularyReader.LargestId)
-                throw value.Fault($"'{name}' is no id");
+                throw value.Fault($"'{name}' is not an id");
             Add(value, id);
         }
 
@@ -155,7 +155,7 @@ internal sealed class TokenizerFolder
         }
     }
 
-    // The special tokens of no purpose of their own.
+    // The special tokens without a purpose.
     private IEnumerable<JsonPart> Further() => ((string[])["additional_special_tokens", "extra_special_tokens"]).Select(Find)
         .SelectMany(part => part is { Element.ValueKind: JsonValueKind.Array } list ? list.Items() : []);
 
@@ -180,7 +180,7 @@ internal sealed class TokenizerFolder
         return TokenizerReader.Read(file, JsonPart.ReadFile(file));
     }
 
-    // GLM-4 and Llama 3 gave the name of a SentencePiece file to lines of tiktoken.
+    // GLM-4 and Llama 3 have tiktoken files under the name of a SentencePiece file.
     private Tokenizer ReadPieces(string name)
     {
         var bytes = Keep(name);

@@ -5,12 +5,11 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Writes what a trainer has learned as a <c>tokenizer.json</c> and reads it back, so that a fresh tokenizer and a loaded one are the same
-/// thing.
+/// Writes the result of a trainer as a <c>tokenizer.json</c> and reads it back, so that a new tokenizer and a loaded one are the same.
 /// </summary>
 internal static class TokenizerJson
 {
-    /// <summary>A byte-level tokenizer as GPT-2's.</summary>
+    /// <summary>A byte-level tokenizer like GPT-2's.</summary>
     public static Tokenizer ByteLevel(
         IReadOnlyList<string> vocabulary, IReadOnlyList<(string Left, string Right)> merges, IReadOnlyList<string> specialTokens)
         => Build(specialTokens, writer =>
@@ -21,7 +20,7 @@ internal static class TokenizerJson
             WriteByteLevel(writer, "decoder", true);
         }, writer => WriteModel(writer, vocabulary, merges, false));
 
-    /// <summary>A tokenizer of characters that spells the rest by bytes.</summary>
+    /// <summary>A tokenizer of characters, with bytes for other characters.</summary>
     public static Tokenizer Characters(IReadOnlyList<string> vocabulary, IReadOnlyList<string> specialTokens)
         => Build(specialTokens, writer =>
         {
@@ -31,7 +30,7 @@ internal static class TokenizerJson
             WriteSequence(writer, "decoder", "decoders", ["ByteFallback", "Fuse"]);
         }, writer => WriteModel(writer, vocabulary, [], true));
 
-    /// <summary>A WordPiece tokenizer as BERT's.</summary>
+    /// <summary>A WordPiece tokenizer like BERT's.</summary>
     public static Tokenizer WordPiece(
         IReadOnlyList<string> vocabulary, IReadOnlyList<string> specialTokens, string unknown, bool normalizes)
         => Build(specialTokens, writer =>
@@ -66,7 +65,7 @@ internal static class TokenizerJson
             writer.WriteEndObject();
         });
 
-    /// <summary>A unigram tokenizer that writes spaces as a sign and spells the rest by bytes.</summary>
+    /// <summary>A unigram tokenizer that writes spaces as a sign, with bytes for unknown characters.</summary>
     public static Tokenizer Unigram(IReadOnlyList<(string Token, double Score)> pieces, IReadOnlyList<string> specialTokens, int unknown)
         => Build(specialTokens, writer =>
         {

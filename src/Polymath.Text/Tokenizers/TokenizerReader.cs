@@ -16,9 +16,9 @@ internal static class TokenizerReader
     /// <summary>Reads one.</summary>
     /// <param name="file">The file's name, for messages.</param>
     /// <param name="bytes">The file's content.</param>
-    /// <exception cref="InputException">The content is damaged, or of a kind that is not known.</exception>
-    /// <param name="beside">The tokens that stand beside the file; null for none.</param>
-    /// <param name="rows">The rows of the model's token table, where they are known.</param>
+    /// <exception cref="InputException">The content is damaged, or its kind is unknown.</exception>
+    /// <param name="beside">The tokens that are defined next to the file; null for none.</param>
+    /// <param name="rows">The rows of the model's token table, if known.</param>
     public static Tokenizer Read(string file, byte[] bytes, AddedBeside? beside = null, int? rows = null)
     {
         var root = JsonPart.Parse(file, bytes);
@@ -49,7 +49,7 @@ internal static class TokenizerReader
 
     private static TokenModel ReadModel(JsonPart part)
     {
-        // Older files leave the type out, and each kind has settings that the others lack.
+        // Older files omit the type, but each kind has settings that the others lack.
         var kind = part.Find("type")?.Text() ?? part switch
         {
             _ when part.Find("merges") is not null => "BPE",
@@ -72,7 +72,7 @@ internal static class TokenizerReader
             var id = item.Get("id").Integer(0, VocabularyReader.LargestId);
             if (content.Length == 0)
                 continue;
-            // The vocabulary has the last word on the id of a token it holds.
+            // For a token in the vocabulary, the vocabulary's id wins.
             id = vocabulary.GetValueOrDefault(content, id);
             tokens[id] = new(
                 id,

@@ -3,7 +3,7 @@ namespace Polymath.Text;
 /// <summary>Which of two texts is cut when both together are too long.</summary>
 public enum TruncationStrategy
 {
-    /// <summary>The longer one, then both alike.</summary>
+    /// <summary>The longer one first, then both equally.</summary>
     LongestFirst,
 
     /// <summary>The first.</summary>
@@ -13,13 +13,13 @@ public enum TruncationStrategy
     OnlySecond,
 }
 
-/// <summary>How sequences are kept to a length.</summary>
-/// <param name="MaxLength">The most ids of a sequence, with those that open, part and close it.</param>
+/// <summary>The limit of the length of sequences.</summary>
+/// <param name="MaxLength">The most ids of a sequence, including those that begin, separate and end it.</param>
 /// <param name="Strategy">Which of two texts is cut.</param>
 /// <param name="FromLeft">Whether the beginning is cut away instead of the end.</param>
 public sealed record Truncation(int MaxLength, TruncationStrategy Strategy = TruncationStrategy.LongestFirst, bool FromLeft = false)
 {
-    /// <summary>Reads the part of a tokenizer file; null where nothing is cut.</summary>
+    /// <summary>Reads the part of a tokenizer file; null when nothing is cut.</summary>
     internal static Truncation? Read(JsonPart? part)
     {
         if (part is not { } given)
@@ -55,7 +55,7 @@ public sealed record Truncation(int MaxLength, TruncationStrategy Strategy = Tru
                 break;
             default:
                 var (shorter, longer) = first.Count <= second.Count ? (first, second) : (second, first);
-                // Half each, the odd one to the longer text, unless the shorter one needs less.
+                // Each text gets half, and the longer one gets the extra id, unless the shorter one needs less.
                 var least = shorter.Count > room ? shorter.Count : Math.Max(shorter.Count, room - shorter.Count);
                 if (shorter.Count + least > room)
                 {
@@ -72,12 +72,12 @@ public sealed record Truncation(int MaxLength, TruncationStrategy Strategy = Tru
     }
 
     /// <summary>
-    /// Takes away the words of one of two texts that Hugging Face's library never reads: it stops behind the word that fills the greatest
-    /// length, and what is left decides how the two share the room.
+    /// Removes the words of one of two texts that Hugging Face's library never reads: it stops after the word that reaches the maximum
+    /// length, and the rest decides how the two texts share the length.
     /// </summary>
     /// <param name="ids">The text's tokens.</param>
-    /// <param name="words">Where each word ends in them, and whether it is an added token: those are found first, and are no place to
-    /// stop.</param>
+    /// <param name="words">The end of each word in them, and whether it is an added token; added tokens are found first, and reading does
+    /// not stop at them.</param>
     /// <param name="second">Whether it is the second text.</param>
     internal void Stop(List<int> ids, List<(int End, bool Added)> words, bool second)
     {

@@ -20,8 +20,8 @@ internal enum UnicodeForm
 }
 
 /// <summary>
-/// Unicode normalization (Unicode Standard Annex 15) from a table of our own: with invariant globalization, which keeps a run the same
-/// on every machine, .NET leaves texts as they are.
+/// Unicode normalization (Unicode Standard Annex 15) from our own table: with invariant globalization, which makes runs equal on all
+/// machines, .NET does not normalize texts.
 /// </summary>
 internal static class UnicodeForms
 {
@@ -73,7 +73,7 @@ internal static class UnicodeForms
         var done = 0;
         while (at < text.Length)
         {
-            // What changes may join the character before it, and goes on to the next that nothing joins.
+            // A changed part may combine with the character before it, and ends before the next character that does not combine.
             var start = Math.Max(done, at - (at > 1 && char.IsLowSurrogate(text[at - 1]) ? 2 : 1));
             var end = at + 1;
             while (end < text.Length && !inert[text[end]])
@@ -101,7 +101,7 @@ internal static class UnicodeForms
         return at;
     }
 
-    // Characters that stay as they are, are no marks, and join none before them.
+    // Characters that do not change, are not marks, and do not combine with the character before.
     private static bool[] FindInert(UnicodeForm form)
     {
         var seconds = Composites.Keys.Select(pair => pair.Item2).ToHashSet();
@@ -150,8 +150,7 @@ internal static class UnicodeForms
         }
     }
 
-    // Marks are sorted by class, those of one class keeping their order. A text may hold any number of them in a row: the work must not
-    // grow with their square.
+    // Marks are sorted by class with a stable sort. A text may have any number of marks in a row, so the work must not be quadratic.
     private static void Reorder(List<int> codes)
     {
         Span<int> places = stackalloc int[byte.MaxValue + 2];
@@ -165,7 +164,7 @@ internal static class UnicodeForms
         }
     }
 
-    // Counts each class, then puts every mark behind those of lower classes.
+    // A counting sort: counts each class, then puts every mark after those of lower classes.
     private static void SortByClass(Span<int> marks, Span<int> places)
     {
         places.Clear();
@@ -182,7 +181,7 @@ internal static class UnicodeForms
         foreach (var code in codes.ToArray())
         {
             var own = ClassOf(code);
-            // A mark reaches its starter unless something of the same or a higher class, or another starter, lies between.
+            // A mark can combine with its starter unless a mark of the same or a higher class, or another starter, is between them.
             var blocked = starter >= 0 && starter < count - 1 && (lastClass == 0 || lastClass >= own);
             if (starter >= 0 && !blocked && Pair(codes[starter], code) is { } composite)
             {

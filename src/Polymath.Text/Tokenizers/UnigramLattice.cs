@@ -1,7 +1,7 @@
 namespace Polymath.Text;
 
 /// <summary>
-/// All ways to write a word with some tokens, for learning which tokens are worth having. The first token stands for unknown characters.
+/// All ways to write a word with some tokens, for the training of a unigram model. The first token stands for unknown characters.
 /// </summary>
 internal sealed class UnigramLattice
 {
@@ -11,7 +11,7 @@ internal sealed class UnigramLattice
     private readonly double[] scores;
     private readonly double unknownScore;
 
-    // The steps of the word at hand: from, to, token; in the order of where they start.
+    // The steps of the current word: from, to, token; in the order of their starts.
     private readonly List<(int From, int To, int Id)> steps = [];
 
     /// <summary>A lattice over tokens with the logarithms of their probabilities.</summary>
@@ -25,11 +25,9 @@ internal sealed class UnigramLattice
         scores[0] = unknownScore;
     }
 
-    /// <summary>
-    /// How often each token is expected in the words, over all ways to write them, each as probable as the tokens make it.
-    /// </summary>
+    /// <summary>The expected count of each token in the words, over all ways to write them, weighted by their probabilities.</summary>
     /// <param name="words">The words with their counts.</param>
-    /// <param name="likelihood">Is told the mean logarithm of a word's probability, or null.</param>
+    /// <param name="likelihood">Receives the mean logarithm of a word's probability, or null.</param>
     public double[] Expect(IReadOnlyList<(string Word, long Count)> words, Action<double>? likelihood)
     {
         var expected = new double[scores.Length];
@@ -68,7 +66,7 @@ internal sealed class UnigramLattice
         return uses;
     }
 
-    /// <summary>How a token would be written without it.</summary>
+    /// <summary>How a token would be written without itself.</summary>
     /// <returns>Whether its best way is itself (or the only one), and then the tokens of the second best way.</returns>
     public (bool Alone, List<int> Others) Alternatives(string token)
     {

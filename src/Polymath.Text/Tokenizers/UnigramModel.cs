@@ -6,11 +6,11 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// A unigram language model of tokens (Kudo 2018): of all ways to write a word the most probable one, found by Viterbi's algorithm.
+/// A unigram language model of tokens (Kudo 2018): it finds the most probable way to write a word with Viterbi's algorithm.
 /// </summary>
 internal sealed class UnigramModel : TokenModel
 {
-    /// <summary>How much less probable than the rarest token an unknown character is, as a logarithm.</summary>
+    /// <summary>An unknown character is less probable than the rarest token by this logarithm.</summary>
     public const double UnknownPenalty = 10;
 
     private const int ShortWord = 128;
@@ -202,7 +202,7 @@ internal sealed class UnigramModel : TokenModel
         CollectionsMarshal.AsSpan(into)[from..].Reverse();
     }
 
-    // The best way to reach each place in the word: of equally good ones the one with the longer last token, which is found first.
+    // The best way to reach each place in the word; among equally good ones, the one with the longer last token, which is found first.
     private void Search(
         ReadOnlySpan<char> word,
         bool plain,
@@ -264,7 +264,7 @@ internal sealed class UnigramModel : TokenModel
         (scores[end], ids[end], starts[end]) = (score, id, start);
     }
 
-    // In reverse, as all of the word is collected.
+    // In reverse order, because the word is collected from its end.
     private void AddUnknown(ReadOnlySpan<char> text, List<int> into)
     {
         if (lookup.TryGetValue(text, out var id))

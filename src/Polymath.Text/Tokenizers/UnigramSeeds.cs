@@ -3,14 +3,14 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// The candidates a unigram model starts from: every character, and of the strings of up to 16 characters that occur more than once in the
-/// list of words those that go on in different ways (the inner nodes of the suffix tree), weighted by length and number.
+/// The candidates a unigram model starts from: every character, and all strings of up to 16 characters that occur more than once in the
+/// list of words with different continuations (the inner nodes of the suffix tree), weighted by length and count.
 /// </summary>
 internal static class UnigramSeeds
 {
     private const int LongestToken = 16, MostSeeds = 1_000_000;
 
-    /// <summary>Finds them, the characters first, both by falling weight, with the logarithms of their shares.</summary>
+    /// <summary>Finds them, the characters first, both by decreasing weight, with the logarithms of their shares.</summary>
     public static IEnumerable<(string Token, double Score)> Find(IReadOnlyList<(string Word, long Count)> words)
     {
         var text = new List<int>();
@@ -20,7 +20,7 @@ internal static class UnigramSeeds
             foreach (var rune in word.EnumerateRunes())
             {
                 text.Add(rune.Value);
-                // A zero ends a word, so that none is a character.
+                // A zero ends a word, so no character may be zero.
                 if (rune.Value != 0)
                     counts[rune.Value] = counts.GetValueOrDefault(rune.Value) + count;
             }
@@ -38,7 +38,7 @@ internal static class UnigramSeeds
         return seeds.Select(seed => (seed.Item1, Math.Log(seed.Item2) - total));
     }
 
-    // The intervals of the sorted suffixes that share more with each other than with their neighbours.
+    // The intervals of sorted suffixes with a longer common prefix than with their neighbours.
     private static List<(int Start, int Length, long Weight)> Repeated(int[] codes)
     {
         int[] suffixes = [.. Enumerable.Range(0, codes.Length).Where(at => codes[at] != 0)];
@@ -53,7 +53,7 @@ internal static class UnigramSeeds
             {
                 open.Pop();
                 first = top.First;
-                // One that reaches over the end of a word is no token.
+                // A string that crosses the end of a word is not a token.
                 if (top.Length is > 1 and <= LongestToken && codes[suffixes[first] + top.Length - 1] != 0)
                     found.Add((suffixes[first], top.Length, (long)(i - first) * top.Length));
             }
@@ -73,7 +73,7 @@ internal static class UnigramSeeds
             : codes[first + shared].CompareTo(codes[second + shared]);
     }
 
-    // As far as one character past the longest token, or to the end of both words.
+    // Up to one character past the longest token, or to the end of both words.
     private static int Shared(int[] codes, int first, int second)
     {
         var length = 0;

@@ -5,8 +5,8 @@ namespace Polymath.Text;
 
 /// <summary>
 /// Learns a unigram language model of tokens (Kudo 2018) the way Hugging Face's trainer does: many candidates, expectation maximisation
-/// with a sparse prior, and pruning of those whose loss costs the likelihood least, until the size is reached. Everything is gone through
-/// in a fixed order, so that the same texts give the same tokens.
+/// with a sparse prior, and pruning of those with the smallest effect on the likelihood, until the size is reached. Everything is done in a
+/// fixed order, so that the same texts give the same tokens.
 /// </summary>
 public static class UnigramTrainer
 {
@@ -16,17 +16,17 @@ public static class UnigramTrainer
     /// <summary>The unknown token.</summary>
     public const string Unknown = "<unk>";
 
-    // A byte must never look more probable than the characters that write its name out.
+    // A byte token must never be more probable than the characters of its name.
     private const double ByteScore = -1e6;
     private const int Bytes = 256, SubSteps = 2;
     private const double Shrinking = 0.75, LeastExpected = 0.5, PenaltyStep = 0.0001;
 
     /// <summary>Learns the tokens.</summary>
-    /// <param name="texts">The texts; they are gone through once. Tokens never reach over a space.</param>
+    /// <param name="texts">The texts; they are read once. Tokens never cross a space.</param>
     /// <param name="vocabularySize">The number of tokens, special ones, the 256 bytes and all characters included; fewer when there are no
     /// more candidates.</param>
-    /// <param name="specialTokens">The special tokens, which take the first ids; the unknown token is added behind them when it is not
-    /// among them.</param>
+    /// <param name="specialTokens">The special tokens, which get the first ids; the unknown token is added after them when it is not among
+    /// them.</param>
     /// <exception cref="InputException">A special token could be mistaken for text, or the vocabulary has no room for the
     /// characters.</exception>
     public static Tokenizer Train(IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string> specialTokens) =>
@@ -115,7 +115,7 @@ public static class UnigramTrainer
 
             if (counts[id] == 0)
                 continue;
-            // What the likelihood loses when the token's occurrences are written by its best alternative.
+            // The loss of likelihood when the token's occurrences are written in the best other way.
             var before = Math.Log(counts[id]) - Math.Log(sum);
             var after = Math.Log(sum + counts[id] * (others.Count - 1));
             candidates.Add((id, counts[id] / all * (before - others.Sum(other => Math.Log(counts[other] + counts[id]) - after))));
@@ -126,7 +126,7 @@ public static class UnigramTrainer
         return kept;
     }
 
-    // All characters, those that were pruned a little above the rarest token, then the best of the rest, by falling score.
+    // All characters (pruned ones with a score a little above the rarest token), then the best other tokens, by decreasing score.
     private static IEnumerable<(string Token, double Score)> Finish(
         List<(string Token, double Score)> pieces, List<string> characters, int room)
     {

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Polymath.Text;
 
 /// <summary>
-/// Remembers the ids of words that were seen more than once, in as many places as it has; a word may take another's place. For any number
-/// of threads: a place is read and written whole.
+/// Caches the ids of words that were seen more than once, in a fixed number of places; a word may replace another. Safe for any number of
+/// threads: a place is read and written atomically.
 /// </summary>
 internal sealed class WordCache
 {
@@ -14,7 +14,7 @@ internal sealed class WordCache
 
     private sealed record Entry(string Word, int[] Ids);
 
-    /// <summary>The ids of a word, if it was remembered.</summary>
+    /// <summary>The ids of a word, if it is cached.</summary>
     public bool TryGet(ReadOnlySpan<char> word, out int[] ids)
     {
         if (word.Length <= LongestWord && entries[Hash(word) % Places] is { } entry && word.SequenceEqual(entry.Word))
@@ -27,7 +27,7 @@ internal sealed class WordCache
         return false;
     }
 
-    /// <summary>Remembers a word from the second time on, unless it is too long: most words of a text occur once.</summary>
+    /// <summary>Caches a word when it occurs the second time, unless it is too long: most words of a text occur once.</summary>
     public void Add(ReadOnlySpan<char> word, ReadOnlySpan<int> ids)
     {
         if (word.Length > LongestWord)

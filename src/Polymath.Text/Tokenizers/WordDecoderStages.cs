@@ -1,6 +1,6 @@
 namespace Polymath.Text;
 
-/// <summary>Puts spaces before the tokens that begin a word, and takes spaces before signs and contractions away.</summary>
+/// <summary>Puts spaces before the tokens that begin a word, and removes spaces before signs and contractions.</summary>
 internal sealed class WordPieceStage(DecoderStage next, string prefix, bool cleans, bool fused) : DecoderStage(next)
 {
     private static readonly (string Dirty, string Clean)[] Rules =
@@ -43,7 +43,7 @@ internal sealed class WordPieceStage(DecoderStage next, string prefix, bool clea
 }
 
 /// <summary>
-/// Writes the output of connectionist temporal classification (Graves et al. 2006): repeats count once, the blank is nothing.
+/// Writes the output of connectionist temporal classification (Graves et al. 2006): repeats count once, and the blank is dropped.
 /// </summary>
 internal sealed class ConnectionistStage(
     DecoderStage next,

@@ -117,7 +117,7 @@ internal sealed class WordPieceModel : TokenModel
     }
 }
 
-/// <summary>One token a word; the rest is unknown.</summary>
+/// <summary>One token per word; other words are unknown.</summary>
 internal sealed class WordLevelModel : TokenModel
 {
     private readonly Dictionary<string, int> vocabulary;

@@ -4,25 +4,25 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Learns a WordPiece vocabulary as Hugging Face's trainer does: by merging the most frequent pairs, as byte-pair encoding does, of
-/// characters that are marked where they go on with a word.
+/// Learns a WordPiece vocabulary as Hugging Face's trainer does: by merging the most frequent pairs, as byte-pair encoding does, on
+/// characters with a prefix where they continue a word.
 /// </summary>
 public static class WordPieceTrainer
 {
-    /// <summary>What opens a token that goes on with a word.</summary>
+    /// <summary>The prefix of a token that continues a word.</summary>
     public const string Prefix = "##";
 
     /// <summary>The unknown token.</summary>
     public const string Unknown = "[UNK]";
 
     /// <summary>Learns the tokens.</summary>
-    /// <param name="texts">The texts; they are gone through once.</param>
+    /// <param name="texts">The texts; they are read once.</param>
     /// <param name="vocabularySize">The number of tokens to reach, special ones and characters included; fewer when nothing is left to
     /// merge.</param>
     /// <param name="minimumCount">How often a pair must occur to be merged.</param>
-    /// <param name="specialTokens">The special tokens, which take the first ids; the unknown token is added behind them when it is not
-    /// among them.</param>
-    /// <param name="normalizes">Whether texts are cleaned, made lower case and freed of accents as BERT's are.</param>
+    /// <param name="specialTokens">The special tokens, which get the first ids; the unknown token is added after them when it is not among
+    /// them.</param>
+    /// <param name="normalizes">Whether texts are cleaned, made lower case and stripped of accents, as in BERT.</param>
     /// <exception cref="InputException">A special token could be mistaken for text, or the vocabulary has no room for the
     /// characters.</exception>
     public static Tokenizer Train(
@@ -39,7 +39,7 @@ public static class WordPieceTrainer
             normalizes,
             characters => characters.Order(StringComparer.Ordinal));
 
-    /// <summary>The same, with the order in which the marked characters are numbered: it decides between equally frequent pairs.</summary>
+    /// <summary>The same, with the order of the ids of the prefixed characters, which decides between equally frequent pairs.</summary>
     internal static Tokenizer Train(
         IEnumerable<string> texts,
         int vocabularySize,

@@ -89,7 +89,7 @@ internal sealed class WhitespacePreTokenizer : PreTokenizer
     }
 }
 
-/// <summary>Splits at white space, which is dropped, and takes punctuation apart sign by sign (Devlin et al. 2019).</summary>
+/// <summary>Splits at white space, which is dropped, and makes each punctuation sign a separate word (Devlin et al. 2019).</summary>
 internal sealed class BertPreTokenizer : PreTokenizer
 {
     private static readonly bool[] Ends = [.. Enumerable.Range(0, 128)
@@ -122,7 +122,7 @@ internal sealed class BertPreTokenizer : PreTokenizer
     }
 }
 
-/// <summary>Cuts into parts of as many characters; the last may be shorter.</summary>
+/// <summary>Cuts into parts of a fixed number of characters; the last may be shorter.</summary>
 internal sealed class FixedLengthPreTokenizer(int length) : PreTokenizer
 {
     /// <inheritdoc/>
@@ -145,8 +145,8 @@ internal sealed class FixedLengthPreTokenizer(int length) : PreTokenizer
 }
 
 /// <summary>
-/// Splits where the script changes, Chinese and Japanese being one; what opens a text and belongs to no script is dropped, as the library
-/// does.
+/// Splits where the script changes; Chinese and Japanese count as one. Characters of no script at the start of a text are dropped, as in
+/// the library.
 /// </summary>
 internal sealed class UnicodeScriptsPreTokenizer : PreTokenizer
 {

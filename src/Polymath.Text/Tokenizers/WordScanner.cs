@@ -1,8 +1,8 @@
 namespace Polymath.Text;
 
 /// <summary>
-/// Finds the words of the two splitting patterns that nearly all byte-level tokenizers use, many times faster than a regular expression
-/// would and right for characters beyond the first 65,536.
+/// Finds the words of the two splitting patterns that nearly all byte-level tokenizers use, many times faster than a regular expression,
+/// and correctly for characters beyond the first 65,536.
 /// </summary>
 internal sealed class WordScanner
 {
@@ -13,7 +13,7 @@ internal sealed class WordScanner
     public const string Llama3Pattern =
         @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-    /// <summary>The pattern of Qwen 2, which takes digits one by one.</summary>
+    /// <summary>The pattern of Qwen 2, which splits digits one by one.</summary>
     public const string QwenPattern =
         @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
@@ -26,7 +26,7 @@ internal sealed class WordScanner
     /// <summary>The scanner of GPT-2's pattern.</summary>
     public static WordScanner Gpt2 { get; } = new(true, int.MaxValue);
 
-    /// <summary>The scanner for a pattern, or null when only a regular expression can follow it.</summary>
+    /// <summary>The scanner for a pattern, or null when the pattern needs a regular expression.</summary>
     public static WordScanner? For(string pattern) => pattern switch
     {
         Gpt2Pattern => Gpt2,
@@ -35,9 +35,9 @@ internal sealed class WordScanner
         _ => null,
     };
 
-    /// <summary>Where the word that starts at a position ends.</summary>
+    /// <summary>The end of the word that starts at a position.</summary>
     /// <param name="text">The text.</param>
-    /// <param name="start">Where the word starts; less than the text's length.</param>
+    /// <param name="start">The start of the word; less than the text's length.</param>
     public int EndOf(ReadOnlySpan<char> text, int start) => gpt2 ? Gpt2End(text, start) : LaterEnd(text, start);
 
     private static int Gpt2End(ReadOnlySpan<char> text, int start)
@@ -81,7 +81,7 @@ internal sealed class WordScanner
         return index;
     }
 
-    // White space before a word gives its last character to the word; at the end of the text it stays whole.
+    // The last character of white space before a word belongs to the word; at the end of the text, white space stays whole.
     private static int SpaceEnd(ReadOnlySpan<char> text, int start)
     {
         var end = RunEnd(text, start, CharacterKind.Space, int.MaxValue);
@@ -107,7 +107,7 @@ internal sealed class WordScanner
         return (first, Fold(text[start + 2], anyCase)) is ('r', 'e') or ('v', 'e') or ('l', 'l') ? 3 : 0;
     }
 
-    // Case folding of the pattern engine joins the long s to s.
+    // In the pattern engine's case folding, the long s equals s.
     private static char Fold(char unit, bool anyCase)
     {
         if (!anyCase)

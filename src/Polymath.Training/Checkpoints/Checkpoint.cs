@@ -7,12 +7,12 @@ using Polymath.Training.Optimizers;
 namespace Polymath.Training.Checkpoints;
 
 /// <summary>
-/// The saves of one stage: folders <c>step-NNNNNNNN</c> with the trained weights, the optimizer's moments, the state and, last, a manifest
-/// of checksums. It alone decides what is saved, what is trusted and what is deleted.
+/// The checkpoints of one stage: folders <c>step-NNNNNNNN</c> with the trained weights, the optimizer's moments, the state and, written
+/// last, a manifest of checksums. Only this class decides what is saved, trusted and deleted.
 /// </summary>
 /// <param name="folder">The stage's folder of checkpoints.</param>
-/// <param name="settings">When to save and how many to keep.</param>
-/// <param name="freeSpace">Tells how many bytes a folder's disk has left; null for asking the system.</param>
+/// <param name="settings">When to save and how many checkpoints to keep.</param>
+/// <param name="freeSpace">Returns how many bytes are free on a folder's disk; null to ask the system.</param>
 public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<string, long>? freeSpace = null)
 {
     // A method's own state is saved with the moments, under names with this prefix.
@@ -25,21 +25,21 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
 
     private static readonly Dictionary<string, TorchSharp.torch.Tensor> none = [];
 
-    /// <summary>Throws when the disk lacks the space for the saves that will be kept, and one more while it is written.</summary>
+    /// <summary>Throws when the disk lacks the space for the checkpoints that will be kept and one more during its writing.</summary>
     /// <param name="optimizer">What is saved.</param>
-    /// <param name="beside">The bytes that are written beside the saves: the finished model.</param>
+    /// <param name="beside">The bytes that are written in addition to the checkpoints: the finished model.</param>
     public void CheckSpace(AdamW optimizer, long beside = 0)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         var kept = settings.Keep + (settings.Best is null ? 0 : 1);
-        // Saves that are there already take no more room.
+        // Existing checkpoints take no more space.
         Require(SizeOf(optimizer) * Math.Max(1, kept + 1 - Steps().Count()) + beside);
     }
 
-    /// <summary>Saves, then deletes what need not be kept.</summary>
+    /// <summary>Saves a checkpoint, then deletes those that need not be kept.</summary>
     /// <param name="optimizer">The trained weights and their moments.</param>
     /// <param name="state">The state.</param>
-    /// <param name="memory">What the method remembers between steps, by name; null for nothing.</param>
+    /// <param name="memory">The method's state between steps, by name; null for none.</param>
     public void Save(AdamW optimizer, CheckpointState state, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
@@ -57,13 +57,13 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
             var sums = new[] { WeightsFile, MomentsFile, StateFile }.ToDictionary(name => name, name => Digest(Path.Combine(inside, name)));
             AtomicFile.WriteText(Path.Combine(inside, ManifestFile), JsonSerializer.Serialize(sums, JsonLayout.IndentedRecord) + "\n");
         });
-        // Saves after this step were found damaged, so they are not counted.
+        // Checkpoints after this step are damaged, so they do not count.
         foreach (var old in Steps().Where(step => step <= state.Step).SkipLast(settings.Keep).Where(step => step != state.BestStep))
             Directory.Delete(PathOf(old), recursive: true);
     }
 
-    /// <summary>The newest save that is whole; damaged ones are named and passed over.</summary>
-    /// <param name="tell">Is told of each damaged save.</param>
+    /// <summary>The newest undamaged checkpoint; damaged ones are reported and skipped.</summary>
+    /// <param name="tell">Receives a message for each damaged checkpoint.</param>
     public CheckpointState? Newest(Action<string> tell)
     {
         ArgumentNullException.ThrowIfNull(tell);
@@ -71,21 +71,21 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         foreach (var step in Steps().Reverse())
         {
             if (Fault(PathOf(step)) is not { } fault) return ReadState(step);
-            // Set aside under another name, so that it is neither counted among the saves nor lost.
+            // It is renamed, so that it no longer counts as a checkpoint but is not lost.
             var aside = PathOf(step) + ".damaged";
             for (var number = 2; Directory.Exists(aside); number++) aside = $"{PathOf(step)}.damaged-{number}";
             Directory.Move(PathOf(step), aside);
             tell($"The checkpoint {PathOf(step)} is damaged ({fault}) and is not used; "
-                + $"{(Steps().Any() ? "the one before it is" : "there is none before it, and the stage begins anew")}. It lies in "
+                + $"{(Steps().Any() ? "the one before it is" : "there is none before it, and the stage starts again")}. It lies in "
                 + $"{aside}.");
         }
         return null;
     }
 
-    /// <summary>Puts a save's weights and moments back, and what the method remembered.</summary>
-    /// <param name="step">The save's step.</param>
+    /// <summary>Restores a checkpoint's weights and moments, and the method's state.</summary>
+    /// <param name="step">The checkpoint's step.</param>
     /// <param name="optimizer">What is restored.</param>
-    /// <param name="memory">What the method remembers between steps, by name; null for nothing.</param>
+    /// <param name="memory">The method's state between steps, by name; null for none.</param>
     public void Restore(int step, AdamW optimizer, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
@@ -102,7 +102,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
                 moment.copy_(kept);
     }
 
-    /// <summary>Whether a save of a step is there and whole.</summary>
+    /// <summary>Whether a step has an undamaged checkpoint.</summary>
     /// <param name="step">The step.</param>
     public bool Has(int step) => Directory.Exists(PathOf(step)) && Fault(PathOf(step)) is null;
 
@@ -124,7 +124,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
             if (!File.Exists(manifest)) return $"{ManifestFile} is missing";
             var sums = JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(manifest), JsonLayout.IndentedRecord)!;
             if (sums.Count != 3 || !sums.ContainsKey(WeightsFile) || !sums.ContainsKey(MomentsFile) || !sums.ContainsKey(StateFile))
-                return $"{ManifestFile} does not name the three files of a save";
+                return $"{ManifestFile} does not name the three files of a checkpoint";
             foreach (var (name, sum) in sums)
             {
                 var file = Path.Combine(path, Path.GetFileName(name));

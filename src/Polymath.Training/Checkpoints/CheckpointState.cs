@@ -1,8 +1,8 @@
 namespace Polymath.Training.Checkpoints;
 
-/// <summary>Everything of a stage's mutable life that is no tensor.</summary>
+/// <summary>The state of a stage, without tensors.</summary>
 /// <param name="Step">The steps done.</param>
-/// <param name="Cursor">Where the next item comes from.</param>
+/// <param name="Cursor">The place of the next item.</param>
 /// <param name="TorchRandom">libtorch's random state (dropout), in base64.</param>
 /// <param name="Seconds">The time trained so far.</param>
 /// <param name="Tokens">The tokens read so far.</param>
@@ -14,7 +14,7 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="HeldOutLoss">The held-out loss as it was measured last.</param>
 /// <param name="HeldOutSpread">Its standard error.</param>
 /// <param name="Began">A print of the trained weights before the first step.</param>
-/// <param name="Unmeasured">Whether the step was due to be measured and the run was stopped before it was.</param>
+/// <param name="Unmeasured">Whether the run was stopped before a measurement that was due at this step.</param>
 public sealed record CheckpointState(
     int Step,
     Cursor Cursor,

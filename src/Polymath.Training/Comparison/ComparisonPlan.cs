@@ -6,15 +6,15 @@ using Polymath.Tuning;
 namespace Polymath.Training.Comparison;
 
 /// <summary>
-/// A comparison laid out: the candidates, and the recipe that trains each of them. All start from the same model: what the stages before
-/// leave behind.
+/// The plan of a comparison: the candidates, and the recipe that trains each of them. All start from the same model: the result of the
+/// earlier stages.
 /// </summary>
 public sealed class ComparisonPlan
 {
     private readonly Recipe recipe;
     private readonly StageSpec stage;
 
-    /// <summary>Lays a comparison out.</summary>
+    /// <summary>Makes the plan of a comparison.</summary>
     /// <param name="recipe">The recipe.</param>
     /// <param name="spec">What is compared.</param>
     /// <exception cref="InputException">A name is not known, the stage measures nothing, or a form has no such setting.</exception>
@@ -30,11 +30,11 @@ public sealed class ComparisonPlan
             : recipe.Stages[^1];
         var abilities = AbilitiesOf(stage);
         if (abilities.Count == 0)
-            throw new InputException($"The recipe measures no ability on the stage {stage.Name}, so that nothing would tell candidates "
-                + $"apart. Add one under abilities with stage: {stage.Name}, or name another stage with --stage ({names}).");
+            throw new InputException($"The recipe measures no ability on the stage {stage.Name}, so candidates could not be "
+                + $"compared. Add one under abilities with stage: {stage.Name}, or name another stage with --stage ({names}).");
         Quality = spec.Quality ?? abilities[0];
         if (!abilities.Contains(Quality))
-            throw new InputException($"'{Quality}' is no ability of the stage {stage.Name}; those are {string.Join(", ", abilities)}.");
+            throw new InputException($"'{Quality}' is not an ability of the stage {stage.Name}; those are {string.Join(", ", abilities)}.");
         var forms = spec.Deltas.Where(delta => !IsFull(delta)).Select(delta => DeltaPresets.Find(delta).Form).ToList();
         foreach (var setting in (spec.Settings ?? new Dictionary<string, IReadOnlyList<string>>()).Keys)
             if (!forms.Exists(form => DeltaPlan.Knows(form, setting)))
@@ -51,10 +51,10 @@ public sealed class ComparisonPlan
     /// <summary>The stage.</summary>
     public StageSpec Stage => stage;
 
-    /// <summary>The ability that is ranked by.</summary>
+    /// <summary>The ability that ranks the candidates.</summary>
     public string Quality { get; }
 
-    /// <summary>Whether more of it is better.</summary>
+    /// <summary>Whether a higher value is better.</summary>
     public bool HigherIsBetter => recipe.Abilities![Quality].HigherIsBetter;
 
     /// <summary>What is trained, in order.</summary>
@@ -68,15 +68,15 @@ public sealed class ComparisonPlan
         var folders = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         foreach (var (name, delta, rate) in Ways())
         {
-            // A form without the swept size or setting comes once.
+            // A form without the swept size or setting is trained once.
             if (!seen.Add(name)) continue;
             for (var i = 0; i < Spec.Seeds; i++)
             {
                 var candidate = new Candidate(name, recipe.Seed + i, delta, rate);
                 yield return folders.Add(candidate.Folder)
                     ? candidate
-                    : throw new InputException($"'{name}' and another way would share the folder {candidate.Folder}: their names differ in "
-                        + "signs only. Leave one out.");
+                    : throw new InputException($"'{name}' and another candidate would share the folder {candidate.Folder}: their names "
+                        + "differ in punctuation only. Leave one out.");
             }
         }
     }
@@ -123,7 +123,7 @@ public sealed class ComparisonPlan
                 }
     }
 
-    // Every combination of the settings that the form knows.
+    // Every combination of the settings that the form has.
     private IEnumerable<IReadOnlyList<KeyValuePair<string, string>>> Varied(DeltaSpec form)
     {
         IEnumerable<IReadOnlyList<KeyValuePair<string, string>>> all = [[]];
@@ -139,8 +139,8 @@ public sealed class ComparisonPlan
             .Where(pair => pair.Value.StageName == of.Name).Select(pair => pair.Key)];
 
     /// <summary>
-    /// The recipe of the stages before, or null where the stage is the first. What they measure is left out but for what chooses their best
-    /// checkpoints.
+    /// The recipe of the earlier stages, or null when the stage is the first. Its measurements are left out, except those that choose the
+    /// best checkpoints.
     /// </summary>
     public Recipe? Before()
     {
@@ -156,12 +156,12 @@ public sealed class ComparisonPlan
     public Recipe For(Candidate candidate, string? model)
     {
         ArgumentNullException.ThrowIfNull(candidate);
-        // Every candidate keeps the base in the precision of the stage, so only the methods differ.
+        // Every candidate stores the base model in the precision of the stage, so only the methods differ.
         MethodSpec method = candidate.Delta is { } delta ? delta with { Base = BaseOf(stage.Method) } : new FullMethod();
         var trained = stage with
         {
             Method = stage.Method is PromptMethod prompt ? prompt with { Train = method } : method,
-            // LoRA+ is for candidates that have a B.
+            // LoRA+ applies only to candidates with a B.
             Optimizer = stage.Optimizer with
             {
                 Rate = candidate.Rate ?? stage.Optimizer.Rate,

@@ -7,12 +7,12 @@ namespace Polymath.Training.Comparison;
 /// <summary>A figure over seeds.</summary>
 /// <param name="Mean">The mean.</param>
 /// <param name="Deviation">The standard deviation over the seeds (n − 1); null for one seed.</param>
-/// <param name="Least">The least.</param>
-/// <param name="Most">The greatest.</param>
+/// <param name="Least">The smallest value.</param>
+/// <param name="Most">The largest value.</param>
 public sealed record Spread(double Mean, double? Deviation, double Least, double Most)
 {
-    /// <summary>The spread of values.</summary>
-    /// <param name="values">The values, one at least.</param>
+    /// <summary>The mean and spread of values.</summary>
+    /// <param name="values">The values, at least one.</param>
     public static Spread Of(IReadOnlyList<double> values)
     {
         ArgumentNullException.ThrowIfNull(values);
@@ -25,15 +25,15 @@ public sealed record Spread(double Mean, double? Deviation, double Least, double
     }
 }
 
-/// <summary>What came of one way of training.</summary>
-/// <param name="Name">The way.</param>
-/// <param name="Seeds">The seeds that are done.</param>
-/// <param name="Parameters">The numbers that were trained.</param>
+/// <summary>The result of one candidate.</summary>
+/// <param name="Name">The candidate.</param>
+/// <param name="Seeds">The finished seeds.</param>
+/// <param name="Parameters">The number of trained parameters.</param>
 /// <param name="Share">Their share of the model.</param>
 /// <param name="Abilities">The stage's abilities.</param>
 /// <param name="Seconds">The mean time spent in steps.</param>
-/// <param name="TokensPerSecond">The mean of tokens read in a second.</param>
-/// <param name="PeakMemoryMegabytes">The most memory a process held up to the end of its training.</param>
+/// <param name="TokensPerSecond">The mean number of tokens per second.</param>
+/// <param name="PeakMemoryMegabytes">The peak memory of a process until the end of its training.</param>
 public sealed record ComparisonRow(
     string Name,
     int Seeds,
@@ -44,15 +44,15 @@ public sealed record ComparisonRow(
     double TokensPerSecond,
     double PeakMemoryMegabytes);
 
-/// <summary>A comparison's outcome, as <c>compare.json</c> keeps it.</summary>
+/// <summary>A comparison's result, as stored in <c>compare.json</c>.</summary>
 /// <param name="Recipe">The recipe's name.</param>
 /// <param name="Stage">The stage that was trained.</param>
-/// <param name="Quality">The ability the rows are ranked by.</param>
-/// <param name="HigherIsBetter">Whether more of it is better.</param>
+/// <param name="Quality">The ability that ranks the rows.</param>
+/// <param name="HigherIsBetter">Whether a higher value is better.</param>
 /// <param name="Start">The abilities before the stage, over the seeds.</param>
-/// <param name="Rows">The ways, best first.</param>
-/// <param name="Failed">What could not be trained, and why.</param>
-/// <param name="Environment">What it ran on.</param>
+/// <param name="Rows">The candidates, best first.</param>
+/// <param name="Failed">The candidates that could not be trained, and why.</param>
+/// <param name="Environment">The hardware and software of the run.</param>
 public sealed record ComparisonReport(
     string Recipe,
     string Stage,
@@ -66,7 +66,7 @@ public sealed record ComparisonReport(
     /// <summary>The report as JSON.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, JsonLayout.IndentedRecord) + "\n";
 
-    /// <summary>Gathers what the candidates' runs have written.</summary>
+    /// <summary>Collects the reports of the candidates' runs.</summary>
     /// <param name="plan">The comparison.</param>
     /// <param name="recipe">The recipe's name.</param>
     /// <param name="folder">The comparison's folder.</param>

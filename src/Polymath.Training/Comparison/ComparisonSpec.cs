@@ -5,12 +5,13 @@ namespace Polymath.Training.Comparison;
 /// <summary>What is compared: every combination of these is trained on one stage, under the same data.</summary>
 /// <param name="Deltas">Forms and presets by name, and <c>full</c> for every weight.</param>
 /// <param name="Stage">The stage; the only one, or the last, when left out.</param>
-/// <param name="Budgets">Sizes that are solved for; each form's own when there are none. A form without a size is trained once.</param>
-/// <param name="Roles">Choices of sockets; each form's own when there are none.</param>
-/// <param name="Settings">For each setting the values it takes, for the forms that know it.</param>
-/// <param name="Rates">Learning rates; the stage's own when there are none.</param>
-/// <param name="Seeds">How many seeds each is trained with, from the recipe's on.</param>
-/// <param name="Quality">The ability that is ranked by; the first of the stage's when left out.</param>
+/// <param name="Budgets">Parameter budgets, from which the sizes are computed; each form's default size when empty. A form without a size
+/// is trained once.</param>
+/// <param name="Roles">Choices of sockets; each form's default when empty.</param>
+/// <param name="Settings">The values of each setting, for the forms that have it.</param>
+/// <param name="Rates">Learning rates; the stage's own when empty.</param>
+/// <param name="Seeds">The number of seeds, starting from the recipe's seed.</param>
+/// <param name="Quality">The ability that ranks the candidates; the stage's first when left out.</param>
 public sealed record ComparisonSpec(
     IReadOnlyList<string> Deltas,
     string? Stage = null,
@@ -21,8 +22,8 @@ public sealed record ComparisonSpec(
     int Seeds = 1,
     string? Quality = null);
 
-/// <summary>One thing that is trained: a way, and a seed.</summary>
-/// <param name="Name">What tells it from the others, seeds apart.</param>
+/// <summary>One training run: a candidate and a seed.</summary>
+/// <param name="Name">The name of the candidate, without the seed.</param>
 /// <param name="Seed">The seed.</param>
 /// <param name="Delta">The delta, or null for every weight.</param>
 /// <param name="Rate">The learning rate, or null for the stage's own.</param>

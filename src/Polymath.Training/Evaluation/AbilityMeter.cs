@@ -12,8 +12,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Evaluation;
 
 /// <summary>
-/// Measures a model's abilities as a recipe declares them. Rows and random streams depend on the recipe alone, so that all measurements
-/// compare.
+/// Measures a model's abilities as a recipe declares them. Rows and random streams depend only on the recipe, so that all measurements are
+/// comparable.
 /// </summary>
 /// <param name="materials">The run's data and rewards.</param>
 public sealed class AbilityMeter(Materials materials)
@@ -22,8 +22,7 @@ public sealed class AbilityMeter(Materials materials)
     private readonly Dictionary<string, object> prepared = new(StringComparer.Ordinal);
 
     /// <summary>
-    /// Whether a model has the head that an ability is measured by: one over labels where its stage trains such a head, or else one over
-    /// words.
+    /// Whether a model has the head that an ability needs: a head over labels when the ability's stage trains one, else a head over words.
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="name">The ability.</param>
@@ -33,7 +32,7 @@ public sealed class AbilityMeter(Materials materials)
         return materials.Stage(materials.Recipe.Abilities![name].StageName).TrainsHead == model.Labels is not null;
     }
 
-    /// <summary>The values of some abilities; those that the model has no head for are left out.</summary>
+    /// <summary>The values of some abilities; those for which the model has no head are left out.</summary>
     /// <param name="model">The model.</param>
     /// <param name="names">The abilities.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
@@ -41,7 +40,7 @@ public sealed class AbilityMeter(Materials materials)
     {
         ArgumentNullException.ThrowIfNull(names);
         using var frozen = no_grad();
-        // Several abilities look at the same answers.
+        // Several abilities use the same answers.
         var answers = new Dictionary<(string, int, double, int, DataSplit), IReadOnlyList<(Row Row, string Answer)>>();
         IReadOnlyList<(Row Row, string Answer)> Answers(
             string stage,
@@ -120,14 +119,14 @@ public sealed class AbilityMeter(Materials materials)
                 (Func<LanguageModel, Batch, Tensor>)new LabelWords(
                     new Verbalizer(known, method.Verbalizer.Words, materials.Tokenizer)).Scores,
                 Items(spec.Stage, spec.Split, spec.Rows, known)));
-        // Labels are numbered as the model's head has them.
+        // Labels are numbered as in the model's head.
         var labels = HeadStage.Labels(stage, model, known);
         return Prepared(
             $"{name}: {string.Join('\n', labels)}",
             () => ((Func<LanguageModel, Batch, Tensor>)LabelScores.Scores, Items(spec.Stage, spec.Split, spec.Rows, labels)));
     }
 
-    /// <summary>exp of the mean loss of a target token.</summary>
+    /// <summary>exp of the mean loss per target token.</summary>
     /// <param name="model">The model.</param>
     /// <param name="items">The rows.</param>
     public static double Perplexity(LanguageModel model, IReadOnlyList<Item> items)

@@ -3,14 +3,14 @@ using Polymath.Text.Packing;
 
 namespace Polymath.Training.Evaluation;
 
-/// <summary>What simple methods reach on the same rows, so that a figure means something.</summary>
+/// <summary>Baselines: the results of simple methods on the same rows, for comparison.</summary>
 /// <param name="materials">The run's data.</param>
 public sealed class BaselineMeter(Materials materials)
 {
-    /// <summary>What the majority class's accuracy is called behind the ability's name.</summary>
+    /// <summary>The name of the majority class's accuracy, after the ability's name.</summary>
     public const string Majority = "majority";
 
-    // Most pairs of characters occur once or never: with a whole count added to each, the unseen ones outweigh the seen.
+    // Most pairs of characters occur once or never. If 1 were added to each count, the unseen pairs would outweigh the seen ones.
     private const double PairSmoothing = 0.1;
 
     /// <summary>The perplexity of a unigram model on the first perplexity ability's held-out rows; null without such an ability.</summary>

@@ -2,10 +2,10 @@ using System.Text;
 
 namespace Polymath.Training.Evaluation;
 
-/// <summary>Runs of neighbouring code points, so that a character beyond the basic plane is one character.</summary>
+/// <summary>N-grams of code points. A character outside the basic plane counts as one.</summary>
 internal static class CharacterGrams
 {
-    /// <summary>Where each run of <paramref name="n"/> code points lies in the text, from left to right.</summary>
+    /// <summary>The place of each run of <paramref name="n"/> code points in the text, from left to right.</summary>
     /// <param name="text">The text; half a surrogate pair counts as one code point.</param>
     /// <param name="n">The length of a run, at least 1.</param>
     public static IEnumerable<Range> Of(string text, int n)

@@ -6,8 +6,8 @@ namespace Polymath.Training.Evaluation;
 public static class DistinctGrams
 {
     /// <summary>
-    /// The different n-grams of code points, divided by all of them; n-grams do not reach from one answer into the next, punctuation
-    /// counts.
+    /// The number of different n-grams of code points, divided by the number of all. N-grams do not cross from one answer to the next;
+    /// punctuation counts.
     /// </summary>
     /// <param name="answers">The answers.</param>
     /// <param name="n">The length of an n-gram, at least 1.</param>

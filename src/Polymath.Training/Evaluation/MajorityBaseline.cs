@@ -1,6 +1,6 @@
 namespace Polymath.Training.Evaluation;
 
-/// <summary>The accuracy of always giving the most frequent label: what a classifier must beat.</summary>
+/// <summary>The accuracy of always predicting the most frequent label. A classifier must beat it.</summary>
 public static class MajorityBaseline
 {
     /// <summary>The most frequent label; of labels that are equally frequent, the first in ordinal order.</summary>
@@ -10,7 +10,7 @@ public static class MajorityBaseline
             .OrderByDescending(pair => pair.Value).ThenBy(pair => pair.Key, StringComparer.Ordinal)
             .Select(pair => pair.Key).FirstOrDefault() ?? throw new ArgumentException("There is no label to choose from.", nameof(labels));
 
-    /// <summary>The share of held-out labels that are the most frequent training label.</summary>
+    /// <summary>The share of held-out labels that equal the most frequent training label.</summary>
     /// <param name="train">The training labels, at least one.</param>
     /// <param name="held">The held-out labels.</param>
     /// <returns>A share from 0 to 1; NaN when there are no held-out labels.</returns>

@@ -7,17 +7,18 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Evaluation;
 
-/// <summary>What a gate found: how far two models' answers to the same prompts are from each other.</summary>
+/// <summary>The result of a gate: how much two models' outputs for the same prompts differ.</summary>
 /// <param name="Prompts">The prompts.</param>
 /// <param name="Logit">The largest difference of a logit.</param>
-/// <param name="Divergence">The largest Kullback-Leibler divergence of a next token, in nats.</param>
+/// <param name="Divergence">The largest Kullback-Leibler divergence of a next-token distribution, in nats.</param>
 public sealed record GateReport(int Prompts, double Logit, double Divergence);
 
-/// <summary>Runs held-out prompts through a model before and after it is merged or converted. A model whose answers differ
-/// too much is refused.</summary>
+/// <summary>
+/// Runs held-out prompts through a model before and after it is merged or converted. A model whose outputs differ too much is refused.
+/// </summary>
 public sealed class MergeGate
 {
-    /// <summary>The divergence allowed when nothing else is said.</summary>
+    /// <summary>The divergence that is allowed by default.</summary>
     public const double DefaultLimit = 1e-3;
 
     private readonly List<int[]> prompts;
@@ -25,8 +26,8 @@ public sealed class MergeGate
 
     private MergeGate(List<int[]> prompts, List<float[]> before) => (this.prompts, this.before) = (prompts, before);
 
-    /// <summary>Notes what a model says to the prompts.</summary>
-    /// <param name="model">The model as it should stay.</param>
+    /// <summary>Records a model's outputs for the prompts.</summary>
+    /// <param name="model">The model before the change.</param>
     /// <param name="prompts">The prompts' tokens; repeatable random ones when there are none.</param>
     public static MergeGate Open(LanguageModel model, IReadOnlyList<int[]> prompts)
     {
@@ -43,7 +44,7 @@ public sealed class MergeGate
         return new MergeGate(held, [.. held.Select(prompt => Logits(model, prompt))]);
     }
 
-    /// <summary>Compares what another model says.</summary>
+    /// <summary>Compares the outputs of another model.</summary>
     /// <param name="model">The model.</param>
     public GateReport Compare(LanguageModel model)
     {
@@ -61,8 +62,8 @@ public sealed class MergeGate
         return new GateReport(prompts.Count, worst, divergence);
     }
 
-    /// <summary>Compares what a written model says, keeps the figures beside it, and refuses it where they are too large.</summary>
-    /// <param name="model">The model as it was written.</param>
+    /// <summary>Compares the outputs of a written model, saves the figures next to it, and refuses it when they are too large.</summary>
+    /// <param name="model">The written model.</param>
     /// <param name="folder">The folder that is being written.</param>
     /// <param name="limit">The largest divergence allowed.</param>
     /// <exception cref="InputException">The difference is larger.</exception>
@@ -70,16 +71,14 @@ public sealed class MergeGate
     {
         var report = Compare(model);
         if (!(report.Divergence <= limit))
-            throw new InputException($"The result answers otherwise: over {report.Prompts} prompts logits differ by up to "
+            throw new InputException($"The result gives other outputs: over {report.Prompts} prompts logits differ by up to "
                 + $"{report.Logit:G3} and a next token by {report.Divergence:G3} nats, more than the {limit:G3} allowed. Nothing was "
                 + $"written. Take a wider type or a larger rank, or allow more: --gate {report.Divergence * 1.1:G2}.");
         Write(report, folder, limit);
         return report;
     }
 
-    /// <summary>
-    /// Compares the model that a stage has merged its adapter into, and keeps the figures in the stage's folder whatever they are.
-    /// </summary>
+    /// <summary>Compares the model into which a stage has merged its adapter, and always saves the figures in the stage's folder.</summary>
     /// <param name="model">The merged model.</param>
     /// <param name="folder">The stage's folder.</param>
     /// <param name="limit">The largest divergence allowed.</param>
@@ -89,7 +88,7 @@ public sealed class MergeGate
         var report = Compare(model);
         Write(report, folder, limit);
         return report.Divergence <= limit ? report : throw new RunFailedException(
-            $"The merged model answers otherwise than the model with its adapter: over {report.Prompts} rows of the stage's data logits "
+            $"The merged model gives other outputs than the model with its adapter: over {report.Prompts} rows of the stage's data logits "
                 + $"differ by up to {report.Logit:G3} and a next token by {report.Divergence:G3} nats, more than the {limit:G3} allowed "
                 + $"({Path.Combine(folder, "gate.json")}). The merged model was not written; the adapter is kept in "
                 + $"{Path.Combine(folder, "adapter")}. Keep it apart (method: merge: false), or merge it yourself: polymath adapter "
@@ -112,7 +111,7 @@ public sealed class MergeGate
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        // An encoder-decoder is asked about an answer to the prompt.
+        // For an encoder-decoder, the outputs of an answer to the prompt are compared.
         using var batch = model.Reading == Reading.EncoderDecoder && model.Labels is null
             ? model.LayPairs([prompt], [new TokenRow(prompt, new float[prompt.Length], "")])
             : model.Lay([new TokenRow(prompt, new float[prompt.Length], "")]);

@@ -1,9 +1,9 @@
 namespace Polymath.Training.Evaluation;
 
 /// <summary>
-/// A multinomial naive Bayes classifier over character n-grams (McCallum &amp; Nigam 1998), trained in one pass by counting: what a trained
-/// classifier should beat. ln p(label | text) = ln p(label) + sum over the text's grams of ln((count(gram, label) + alpha) / (grams(label)
-/// + alpha * different grams)). Grams never seen in training say nothing and are left out.
+/// A multinomial naive Bayes classifier over character n-grams (McCallum &amp; Nigam 1998), trained in one pass by counting. A trained
+/// classifier should beat it. ln p(label | text) = ln p(label) + sum over the text's grams of ln((count(gram, label) + alpha) /
+/// (grams(label) + alpha * different grams)). Grams not seen in training are ignored.
 /// </summary>
 public sealed class NaiveBayes
 {
@@ -28,7 +28,7 @@ public sealed class NaiveBayes
     /// <summary>Counts the n-grams of each label.</summary>
     /// <param name="rows">The training texts with their labels, at least one.</param>
     /// <param name="n">The length of the longest n-grams, in code points; all lengths from 1 are used.</param>
-    /// <param name="alpha">What is added to each count, above 0.</param>
+    /// <param name="alpha">The number added to each count, above 0.</param>
     public static NaiveBayes Train(IEnumerable<(string Text, string Label)> rows, int n, double alpha = 1)
     {
         ArgumentNullException.ThrowIfNull(rows);
@@ -40,7 +40,7 @@ public sealed class NaiveBayes
             : throw new ArgumentException("There is no text to learn from.", nameof(rows));
     }
 
-    /// <summary>The likeliest label of a text; of equally likely ones, the first in ordinal order.</summary>
+    /// <summary>The most likely label of a text; of equally likely ones, the first in ordinal order.</summary>
     /// <param name="text">The text.</param>
     public string Predict(string text)
     {
@@ -58,7 +58,7 @@ public sealed class NaiveBayes
         return labels[Array.IndexOf(scores, scores.Max())];
     }
 
-    /// <summary>The share of rows whose label is predicted.</summary>
+    /// <summary>The share of rows whose label is predicted correctly.</summary>
     /// <param name="rows">Texts with their labels.</param>
     /// <returns>A share from 0 to 1; NaN when there are no rows.</returns>
     public double Accuracy(IEnumerable<(string Text, string Label)> rows)

@@ -17,7 +17,7 @@ namespace Polymath.Training.Evaluation;
 /// <param name="Difference">The largest difference: absolute for logits and losses, relative to the largest entry for gradients, the number
 /// of differing tokens for greedy decoding.</param>
 /// <param name="Tolerance">The difference allowed.</param>
-/// <param name="Note">What had to be assumed, or null.</param>
+/// <param name="Note">An assumption that was necessary, or null.</param>
 public sealed record ReferenceLine(string Quantity, double Difference, double Tolerance, string? Note = null)
 {
     /// <summary>Whether the difference is allowed.</summary>
@@ -30,7 +30,7 @@ public sealed record ReferenceLine(string Quantity, double Difference, double To
 /// </summary>
 public sealed class ReferenceCheck : IDisposable
 {
-    /// <summary>The largest difference allowed when nothing else is said.</summary>
+    /// <summary>The largest difference that is allowed by default.</summary>
     public const double DefaultTolerance = 2e-4;
 
     private readonly SafetensorsFile reference, inputs;
@@ -38,7 +38,7 @@ public sealed class ReferenceCheck : IDisposable
     private readonly double tolerance;
     private readonly List<ReferenceLine> lines = [];
     private readonly List<int[]> rows = [];
-    // For each row, where its tokens stand in input_ids.
+    // For each row, the places of its tokens in input_ids.
     private readonly List<long[]> places = [];
     private long width, answerWidth;
     private double? largestGradient;
@@ -51,9 +51,9 @@ public sealed class ReferenceCheck : IDisposable
     /// <param name="adapter">An adapter's folder, or null.</param>
     /// <param name="file">The reference; when null, <c>reference.safetensors</c> in the adapter's or the model's folder.</param>
     /// <param name="tolerance">The difference allowed.</param>
-    /// <param name="allowed">Names of weights that the files may hold and the model does not need.</param>
-    /// <param name="anyBase">Whether the adapter may have been made for another model.</param>
-    /// <param name="tell">Takes what was read otherwise than the model's folder seems to say.</param>
+    /// <param name="allowed">Names of weights that the files may have although the model does not need them.</param>
+    /// <param name="anyBase">Whether the adapter may have been trained on another model.</param>
+    /// <param name="tell">Receives notes where the reading differs from what the model's folder seems to say.</param>
     public static IReadOnlyList<ReferenceLine> Run(
         string folder,
         string? adapter = null,
@@ -78,8 +78,8 @@ public sealed class ReferenceCheck : IDisposable
             tell,
             out var caps);
         if (!caps || lines.All(line => line.Passed)) return lines;
-        // A reference that transformers made by its default attention was made without the cap: both are looked at, and the one that agrees
-        // is named.
+        // A reference that transformers made with its default attention lacks the cap. Both ways are computed, and the note names the one
+        // that agrees.
         var uncapped = Compare(
             folder,
             adapter,
@@ -94,7 +94,7 @@ public sealed class ReferenceCheck : IDisposable
         return uncapped.All(line => line.Passed) ? [.. uncapped.Select(line => line with { Note = Uncapped })] : lines;
     }
 
-    /// <summary>The note of a comparison where only scores without their cap agree.</summary>
+    /// <summary>The note of a comparison that agrees only without the cap on scores.</summary>
     public const string Uncapped = "scores not capped, as in transformers' sdpa";
 
     private static List<ReferenceLine> Compare(
@@ -113,7 +113,7 @@ public sealed class ReferenceCheck : IDisposable
         foreach (var note in model.Notes) tell?.Invoke(note);
         caps = model.CapsScores;
         if (!capped) model.CapsScores = false;
-        // A layout that was taught over other tokens does not fit; a folder of weights alone has none to hold it against.
+        // A layout that was trained with other tokens does not fit. A folder with weights only has no tokens to compare with.
         if (adapter is not null && File.Exists(Path.Combine(adapter, "polymath.json"))
             && File.Exists(Path.Combine(folder, Tokenizer.FileName)))
             TextContract.Load(adapter, Tokenizer.Load(folder));
@@ -131,7 +131,7 @@ public sealed class ReferenceCheck : IDisposable
         ReadRows();
         var trained = deltas is null ? model.Weights.Select(weight => (weight.Name, weight)).ToList() : [.. deltas.Trained];
         trained.ForEach(item => item.weight.Trainable = true);
-        // PEFT's file of a prompt holds what its encoder gave: the encoder's own gradients have no place here.
+        // PEFT's file of a prompt holds the output of its encoder, so the encoder's own gradients are not compared.
         var lost = deltas is not null && trained.Exists(item => item.Name == "prompt_embeddings")
             && reference.Entries.ContainsKey("grad.prompt_encoder.default.mlp_head.0.weight")
                 | reference.Entries.ContainsKey("grad.prompt_encoder.default.transform.0.weight");
@@ -140,10 +140,10 @@ public sealed class ReferenceCheck : IDisposable
         {
             CompareLogits(batch, "logits");
             var loss = Loss(batch);
-            // PEFT adds it where it knows the task; around any other model its own step is passed by.
+            // PEFT adds it when it knows the task; for any other model its own step is skipped.
             if (deltas?.Configuration.Has("task_type") == true && deltas.Penalty() is { } penalty) loss = loss + penalty;
             if (reference.Entries.ContainsKey("loss")) Add("loss", Math.Abs(loss.item<float>() - Values("loss")[0]), tolerance);
-            // Rows without a token that is trained give nothing to go back to.
+            // Rows without a trained token have no gradient.
             if (loss.requires_grad) Fused.Backpropagate(loss);
             foreach (var name in reference.Entries.Keys.Where(name => name.StartsWith("grad.", StringComparison.Ordinal))
                 .Order(StringComparer.Ordinal))
@@ -174,7 +174,7 @@ public sealed class ReferenceCheck : IDisposable
             throw new InputException($"{inputs.Path}: input_ids holds a token outside the vocabulary of {model.Sizes.VocabularySize}.");
         for (long r = 0; r < shape[0]; r++)
         {
-            // Padding is left out; it may stand on either side.
+            // Padding is left out; it may be on either side.
             var kept = Enumerable.Range(0, (int)width).Select(i => r * width + i).Where(i => mask[i] != 0).ToArray();
             if (kept.Length == 0) throw new InputException($"{inputs.Path}: row {r} of attention_mask hides every token.");
             places.Add(kept);
@@ -182,7 +182,7 @@ public sealed class ReferenceCheck : IDisposable
         }
     }
 
-    // What the labels mean depends on the model: a label for a row or a token, a word that is hidden, the answer to a source, or the next
+    // The meaning of the labels depends on the model: a label for a row or a token, a masked word, the answer to a source, or the next
     // token.
     private Batch NewBatch()
     {
@@ -194,7 +194,8 @@ public sealed class ReferenceCheck : IDisposable
             var begin = (int)(model.Configuration["decoder_start_token_id"] ?? model.Configuration["pad_token_id"] ?? 0)!;
             var answers = labels.Chunk((int)answerWidth).Select((row, r) =>
             {
-                // The decoder reads the labels shifted right behind the token that starts an answer; what is no label is read as padding.
+                // The decoder reads the labels shifted right, after the token that starts an answer; a place without a label is read as
+                // padding.
                 int[] read = [begin, .. row.Select(label => label == -100 ? (int)(model.Configuration["pad_token_id"] ?? 0)! : (int)label)];
                 return new TokenRow(read, [0, .. row.Select(label => label == -100 ? 0f : 1f)], $"row {r}");
             });
@@ -216,7 +217,7 @@ public sealed class ReferenceCheck : IDisposable
         var wanted = head.Task == LabelTask.Tag
             ? targets.flatten().index_select(0, tensor(places.SelectMany(kept => kept).ToArray()))
             : targets;
-        // A prefix has states, and no labels.
+        // A prefix has states but no labels.
         if (head.Task == LabelTask.Tag && batch.Prompt is { } prompt)
             scores = scores.index_select(0, tensor(
                 Enumerable.Range(0, batch.Tokens).Where(i => batch.Positions[i] >= prompt.Length).Select(i => (long)i).ToArray()));
@@ -234,7 +235,7 @@ public sealed class ReferenceCheck : IDisposable
             .cpu().contiguous().data<float>().ToArray();
         var theirs = Values(name);
         int outputs = model.Labels?.Labels ?? model.Sizes.VocabularySize;
-        // For each line of ours, the line of theirs: padding is left out, an answer's last token foretells nothing.
+        // For each of our logits rows, the row in the reference: padding is left out, and an answer's last token predicts nothing.
         List<long> at = model switch
         {
             { Labels.Task: not LabelTask.Tag } => [.. Enumerable.Range(0, rows.Count)],
@@ -258,7 +259,8 @@ public sealed class ReferenceCheck : IDisposable
         return place < 0 || place == answerWidth ? -1 : token / (answerWidth + 1 + lead) * answerWidth + place;
     }
 
-    // Virtual tokens stand before the row here; there, a prompt's have logits of their own, and a prefix's have none.
+    // Here, virtual tokens come before the row. In the reference, those of a prompt have logits of their own, and those of a prefix have
+    // none.
     private IEnumerable<long> WithPrompt(long[] kept, long length)
     {
         if (model.Prompt is not { IsOn: true } prompt) return kept;
@@ -272,12 +274,12 @@ public sealed class ReferenceCheck : IDisposable
     {
         var theirs = Values(name);
         var ours = Gradient(name["grad.".Length..], trained);
-        // A gradient that has no weight here, or one of another size, is no agreement.
+        // A gradient without a weight here, or with a weight of another size, counts as a difference.
         double worst = ours?.Length == theirs.Length ? 0 : double.PositiveInfinity,
             largest = theirs.Length == 0 ? 0 : theirs.Max(x => Math.Abs((double)x));
         for (var i = 0; i < theirs.Length && double.IsFinite(worst); i++) worst = Worse(worst, Math.Abs(ours![i] - theirs[i]));
-        // Some gradients are zero but for rounding (a key's bias moves no weight of attention): what is below a thousandth of the largest
-        // gradient is compared with that.
+        // Some gradients are zero except for rounding (a key's bias does not change attention's weights): a gradient below a thousandth of
+        // the largest one is compared relative to that thousandth.
         var scale = Math.Max(largest, 1e-3 * LargestGradient());
         Add(name, scale == 0 ? worst : worst / scale, tolerance);
     }
@@ -293,8 +295,8 @@ public sealed class ReferenceCheck : IDisposable
             using var gradient = weight.Value.grad;
             return gradient is null || weight.Count == 0 ? new float[weight.Count] : gradient.cpu().contiguous().data<float>().ToArray();
         }
-        // PEFT puts the adapter's name into the name of a parameter in memory, not in files, and calls a prompt's vectors otherwise;
-        // transformers calls Mixtral's block by another name in memory.
+        // In memory, but not in files, PEFT adds the adapter's name to the name of a parameter and has another name for a prompt's vectors;
+        // transformers has another name for Mixtral's block in memory.
         var inFile = name == "prompt_encoder.default.embedding.weight"
             ? "prompt_embeddings"
             : name.Replace(".modules_to_save.default", "", StringComparison.Ordinal).Replace(".default", "", StringComparison.Ordinal);
@@ -311,13 +313,13 @@ public sealed class ReferenceCheck : IDisposable
     {
         if (!reference.Entries.ContainsKey("greedy") || !reference.Entries.ContainsKey("prompt")) return;
         int[] prompt = Ints("prompt"), greedy = Ints("greedy");
-        // Beyond its first context, transformers' model turns by whatever it read before: its answers are not a function of the prompt, and
-        // there is nothing to compare.
+        // After its first context, the rotary angles of transformers' model depend on what it read before. Its answers are not a function
+        // of the prompt, so there is nothing to compare.
         if (Math.Max(greedy.Length, width) > model.StretchesBeyond) return;
-        // An encoder-decoder's answer stands alone, behind the token that starts it.
+        // An encoder-decoder's answer is separate from the prompt, after the token that starts it.
         var start = model.Reading == Reading.EncoderDecoder ? 1 : prompt.Length;
         var wanted = greedy.Skip(start).ToArray();
-        // A reference may have ended early, at an end token.
+        // A reference may end early, at an end token.
         var ours = new TokenGenerator(model, []) { PastContext = true }
             .Generate([prompt], new SamplingSettings(Temperature: 0, MaxNewTokens: wanted.Length))[0];
         Add("greedy", wanted.Zip(ours).Count(pair => pair.First != pair.Second) + Math.Abs(wanted.Length - ours.Length), 0);

@@ -1,6 +1,6 @@
 namespace Polymath.Training.Evaluation;
 
-/// <summary>The perplexity of knowing how often each token comes and nothing else: what a language model must beat.</summary>
+/// <summary>The perplexity of a model that knows only the frequency of each token. A language model must beat it.</summary>
 public static class UnigramBaseline
 {
     /// <summary>

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives;
 
 /// <summary>
-/// Cross entropy over labels, whose scores a verbalizer reads where the prompt leaves off: Σ −log softmax(scores)[label], counted by row.
+/// Cross entropy over labels: Σ −log softmax(scores)[label], counted by row. A verbalizer reads the scores at the end of the prompt.
 /// </summary>
 /// <param name="verbalizer">The verbalizer.</param>
 public sealed class LabelWords(Verbalizer verbalizer) : Objective
@@ -31,7 +31,7 @@ public sealed class LabelWords(Verbalizer verbalizer) : Objective
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
-        // By the model's own way from states to logits: what stands before the head, its bias and cap, and a delta on it.
+        // The model itself computes logits from states: the layers before the head, the head's bias and cap, and a delta on the head.
         return verbalizer.Scores(
             model.Unembed(model.Hidden(batch).index_select(0, batch.LastPlaces().to(model.Device)), verbalizer.Tokens));
     }

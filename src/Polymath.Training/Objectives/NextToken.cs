@@ -4,7 +4,7 @@ namespace Polymath.Training.Objectives;
 
 /// <summary>
 /// Cross entropy of the next token: Σ −log p(target) over the rows' targets, counted by token. Pretraining learns every token, finetuning
-/// the answers'.
+/// the tokens of the answers.
 /// </summary>
 public sealed class NextToken : Objective
 {

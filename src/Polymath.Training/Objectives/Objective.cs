@@ -14,18 +14,18 @@ public sealed record Item(IReadOnlyList<TokenRow> Rows, IReadOnlyList<float>? Re
     public int Tokens => Rows.Sum(row => row.Length);
 }
 
-/// <summary>What an objective says about a batch.</summary>
+/// <summary>The result of an objective for a batch.</summary>
 /// <param name="Loss">The loss as a SUM over what it counts, a scalar with a gradient.</param>
-/// <param name="Count">What the sum is divided by, once, over all batches and processes of a step.</param>
-/// <param name="Metrics">Further sums over the same count, for the record.</param>
+/// <param name="Count">The number by which the sum is divided, once, over all batches and processes of a step.</param>
+/// <param name="Metrics">Further sums over the same count, for the metrics.</param>
 public sealed record Score(Tensor Loss, double Count, IReadOnlyDictionary<string, double>? Metrics = null);
 
-/// <summary>What is learned: a formula over a model and a batch. It sees no files, processes, console or clock.</summary>
+/// <summary>What is learned: a formula over a model and a batch. It does not use files, processes, the console or the clock.</summary>
 public abstract class Objective
 {
     /// <summary>The loss of a batch.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="batch">The items' rows, laid end to end.</param>
+    /// <param name="batch">The items' rows, packed end to end.</param>
     /// <param name="items">The items.</param>
     public abstract Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items);
 

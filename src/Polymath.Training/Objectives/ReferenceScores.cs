@@ -3,14 +3,14 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Objectives;
 
-/// <summary>What the reference policy thinks of answers before a stage moves the model.</summary>
+/// <summary>The reference policy's scores of answers, computed before a stage changes the model.</summary>
 internal static class ReferenceScores
 {
     private const int TokensAtOnce = 8192;
 
     /// <summary>The log-probability of each answer, summed over its tokens.</summary>
     /// <param name="items">The items, each a pair of rows.</param>
-    /// <param name="model">The model as the stage finds it.</param>
+    /// <param name="model">The model at the start of the stage.</param>
     /// <returns>For each item the sums of its rows, in order.</returns>
     internal static IEnumerable<float[]> Of(IEnumerable<Item> items, LanguageModel model)
     {

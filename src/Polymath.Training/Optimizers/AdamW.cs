@@ -7,18 +7,18 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Optimizers;
 
 /// <summary>
-/// AdamW (Loshchilov &amp; Hutter 2019, algorithm 2), each weight in one pass over memory. Weights of one dimension are not decayed.
+/// AdamW (Loshchilov &amp; Hutter 2019, algorithm 2), each weight in one pass over memory. Weights of one dimension do not decay.
 /// </summary>
 public sealed class AdamW : IDisposable
 {
-    /// <summary>The file beside an adapter that holds its moments, so that its training can go on.</summary>
+    /// <summary>The file next to an adapter with its moments, so that its training can continue.</summary>
     public const string File = "optimizer.safetensors";
 
     private readonly List<(Weight Weight, Tensor First, Tensor Second)>[] moments;
     private readonly Tensor[] steps;
 
     /// <summary>An optimizer with moments at zero.</summary>
-    /// <param name="weights">The weights to move.</param>
+    /// <param name="weights">The weights to update.</param>
     /// <param name="spec">The settings.</param>
     public AdamW(IEnumerable<Weight> weights, OptimizerSpec spec)
         : this([new WeightGroup("", [.. weights], spec)])
@@ -40,27 +40,27 @@ public sealed class AdamW : IDisposable
     /// <summary>The groups.</summary>
     public IReadOnlyList<WeightGroup> Groups { get; }
 
-    /// <summary>The steps that a group has done.</summary>
+    /// <summary>The number of steps of a group.</summary>
     /// <param name="group">The group.</param>
     public long StepsOf(int group) => steps[group].item<long>();
 
-    /// <summary>The weights that are moved.</summary>
+    /// <summary>The weights that are updated.</summary>
     public IEnumerable<Weight> Weights => Groups.SelectMany(group => group.Weights);
 
     /// <summary>The weights by their names in checkpoints.</summary>
     public IReadOnlyDictionary<string, Weight> Named =>
         Groups.SelectMany(group => group.Weights.Select(weight => (group.NameOf(weight), weight))).ToDictionary();
 
-    /// <summary>The number of elements that are moved.</summary>
+    /// <summary>The number of elements that are updated.</summary>
     public long Count => Weights.Sum(weight => weight.Count);
 
-    /// <summary>A group's gradients that are there; the caller frees them.</summary>
+    /// <summary>A group's existing gradients; the caller frees them.</summary>
     /// <param name="group">The group.</param>
     public IReadOnlyList<Tensor> Gradients(int group = 0) => [.. moments[group].Select(entry => entry.Weight.Value.grad).OfType<Tensor>()];
 
-    /// <summary>Moves the weights of a group and forgets their gradients.</summary>
+    /// <summary>Updates the weights of a group and clears their gradients.</summary>
     /// <param name="rate">The learning rate of this step.</param>
-    /// <param name="gradientScale">What gradients are multiplied with first.</param>
+    /// <param name="gradientScale">The factor that gradients are multiplied with first.</param>
     /// <param name="group">The group.</param>
     public void Step(double rate, double gradientScale, int group = 0)
     {
@@ -93,14 +93,14 @@ public sealed class AdamW : IDisposable
     private static bool IsLoraB(Weight weight) =>
         weight.Name.Contains(".lora_B", StringComparison.Ordinal) || weight.Name.EndsWith(".lora_embedding_B", StringComparison.Ordinal);
 
-    /// <summary>Forgets a group's gradients and leaves its weights where they are: no row of the step was its own.</summary>
+    /// <summary>Clears a group's gradients without an update: no row of the step belongs to the group.</summary>
     /// <param name="group">The group.</param>
     public void Skip(int group)
     {
         foreach (var (weight, _, _) in moments[group]) weight.ClearGradient();
     }
 
-    /// <summary>The moments and steps, by names that say whose they are.</summary>
+    /// <summary>The moments and steps, by names that contain the weight's name.</summary>
     public IReadOnlyDictionary<string, Tensor> State() =>
         Enumerable.Range(0, Groups.Count).SelectMany(group => StateOf(group, Groups[group].NameOf, Groups[group].Name)).ToDictionary();
 
@@ -114,16 +114,16 @@ public sealed class AdamW : IDisposable
         yield return (name.Length == 0 ? "steps" : "steps." + name, steps[group]);
     }
 
-    /// <summary>Writes a group's moments beside its adapter, under the adapter's own names.</summary>
+    /// <summary>Writes a group's moments next to its adapter, under the adapter's own names.</summary>
     /// <param name="folder">The adapter's folder.</param>
     /// <param name="group">The group.</param>
     public void Save(string folder, int group) =>
         SafetensorsWriter.Write(Path.Combine(folder, File), StateOf(group, weight => weight.Name, "").ToDictionary());
 
-    /// <summary>Takes up the moments that lie beside an adapter: ours, or those of PyTorch's optimizer.</summary>
+    /// <summary>Loads the moments that are saved next to an adapter: ours, or those of PyTorch's optimizer.</summary>
     /// <param name="folder">The adapter's folder.</param>
     /// <param name="group">The group.</param>
-    /// <exception cref="InputException">They are not there, or not this adapter's.</exception>
+    /// <exception cref="InputException">They are missing, or belong to another adapter.</exception>
     public void Load(string folder, int group)
     {
         string path = Path.Combine(folder, File), peers = Path.Combine(folder, PeerMoments.File);
@@ -135,8 +135,8 @@ public sealed class AdamW : IDisposable
         else steps[group].fill_(PeerMoments.Read(peers, moments[group], Groups[group].MadeOrder));
     }
 
-    /// <summary>What to do where there is no state that fits.</summary>
-    internal const string WithoutState = "Leave optimizerState out, and the moments start at zero.";
+    /// <summary>What to do when there is no suitable state.</summary>
+    internal const string WithoutState = "Leave out optimizerState to start with moments of zero.";
 
     private void LoadOwn(string path, int group)
     {
@@ -149,11 +149,11 @@ public sealed class AdamW : IDisposable
             using var kept = file.Map(name);
             value.copy_(kept);
             if (!Sound(value, squares: !name.StartsWith("first.", StringComparison.Ordinal)))
-                throw new InputException($"{path}: {name} holds numbers that are no moments. Restore the file. {WithoutState}");
+                throw new InputException($"{path}: {name} holds numbers that cannot be moments. Restore the file. {WithoutState}");
         }
     }
 
-    // Squares and steps are not below zero.
+    // Squares and steps are never below zero.
     internal static bool Sound(Tensor moments, bool squares)
     {
         using var scope = NewDisposeScope();

@@ -7,20 +7,19 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Optimizers;
 
 /// <summary>
-/// The moments of torch.optim's Adam and AdamW as a Trainer of transformers keeps them beside a LoRA of PEFT's. Such a file numbers the
-/// parameters and names none: they follow each other as the model lists them, those that are decayed first, the others (biases and norms)
-/// behind them.
+/// The moments of torch.optim's Adam and AdamW as a Trainer of transformers saves them next to a LoRA of PEFT's. Such a file numbers the
+/// parameters and has no names. They are in the order of the model: first those with weight decay, then the others (biases and norms).
 /// </summary>
 public static partial class PeerMoments
 {
     /// <summary>The file's name.</summary>
     public const string File = "optimizer.pt";
 
-    /// <summary>Copies the moments of some weights out of a file.</summary>
+    /// <summary>Copies the moments of some weights from a file.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="moments">The weights, map after map as the model uses them, and where their moments go.</param>
+    /// <param name="moments">The weights, map after map as the model uses them, and the destinations of their moments.</param>
     /// <param name="made">The maps of a block in the order in which transformers makes them; empty for the order of use.</param>
-    /// <returns>The steps that were done.</returns>
+    /// <returns>The number of steps.</returns>
     /// <exception cref="InputException">The file is damaged, of another optimizer, or of other weights.</exception>
     internal static long Read(
         string path, IReadOnlyList<(Weight Weight, Tensor First, Tensor Second)> moments, IReadOnlyList<string> made)
@@ -65,7 +64,7 @@ public static partial class PeerMoments
             var before = numbers.Count;
             while (file.Numbers.TryGetValue($"param_groups.{group}.params.{numbers.Count - before}", out var number))
                 numbers.Add((long)number);
-            // A group may be empty; it has a rate all the same.
+            // A group may be empty but still has a learning rate.
             if (numbers.Count == before && !file.Numbers.ContainsKey($"param_groups.{group}.eps")) return numbers;
         }
     }
@@ -79,7 +78,7 @@ public static partial class PeerMoments
             .ThenBy(entry => modules.IndexOf(ModuleOf(entry.Weight.Name)))];
     }
 
-    /// <summary>Modules in the order in which transformers makes them.</summary>
+    /// <summary>Modules in the order in which transformers creates them.</summary>
     /// <param name="modules">Their names, as the model uses them.</param>
     /// <param name="made">The maps of a block in that order, by the end of their names; empty for the order of use.</param>
     public static IReadOnlyList<string> InPeersOrder(IReadOnlyList<string> modules, IReadOnlyList<string> made)
@@ -108,27 +107,27 @@ public static partial class PeerMoments
         if (!file.Entries.TryGetValue(name, out var entry))
             throw wrong($"{name} is missing: it is not the state of Adam or AdamW after a step");
         if (!entry.Shape.SequenceEqual(into.shape))
-            throw wrong($"{name} is [{string.Join(", ", entry.Shape)}], and {weight.Name}, which stands there in the adapter, is "
+            throw wrong($"{name} is [{string.Join(", ", entry.Shape)}], and {weight.Name}, which has that place in the adapter, is "
                 + $"[{string.Join(", ", into.shape)}]: the state is not this adapter's");
         using var kept = file.Map(name);
         into.copy_(kept);
         if (!AdamW.Sound(into, squares: name.EndsWith("_sq", StringComparison.Ordinal)))
-            throw wrong($"{name} holds numbers that are no moments");
+            throw wrong($"{name} holds numbers that cannot be moments");
     }
 
     private static long Steps(PickledFile file, string name, Func<string, InputException> wrong)
     {
         if (file.Numbers.TryGetValue(name, out var plain)) return Done(plain);
         if (!file.Entries.TryGetValue(name, out var entry) || entry.Shape.Aggregate(1L, (a, b) => a * b) != 1)
-            throw wrong($"{name} is missing or no single number");
+            throw wrong($"{name} is missing or not a single number");
         using var kept = file.Map(name);
         using var wide = kept.to(ScalarType.Float64);
         return Done(wide.item<double>());
 
-        long Done(double steps) => steps is >= 1 and < 1L << 53 ? (long)steps : throw wrong($"{name} is {steps}, no number of steps");
+        long Done(double steps) => steps is >= 1 and < 1L << 53 ? (long)steps : throw wrong($"{name} is {steps}, not a number of steps");
     }
 
-    // As Trainer.get_decay_parameter_names has it.
+    // As in Trainer.get_decay_parameter_names.
     [GeneratedRegex("bias|layernorm|rmsnorm|(?:^|\\.)norm(?:$|\\.)|_norm(?:$|\\.)")]
     private static partial Regex Plain();
 }

@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Optimizers;
 
-/// <summary>Weights that move together: all that a stage trains, or those of one of its adapters.</summary>
-/// <param name="Name">The adapter's name; empty where there is one group only.</param>
+/// <summary>Weights with the same optimizer settings: all that a stage trains, or those of one of its adapters.</summary>
+/// <param name="Name">The adapter's name; empty when there is only one group.</param>
 /// <param name="Weights">The weights.</param>
-/// <param name="Spec">How they move.</param>
-/// <param name="Data">The sources whose rows they learn from; null for every row.</param>
-/// <param name="Penalty">What is added to their mean loss to keep them in shape; null for nothing.</param>
-/// <param name="Stepped">Is told of each step when they have moved, with the gradients they moved along; null for nobody.</param>
+/// <param name="Spec">The optimizer's settings.</param>
+/// <param name="Data">The sources of the rows they learn from; null for every row.</param>
+/// <param name="Penalty">A regularization term that is added to their mean loss; null for none.</param>
+/// <param name="Stepped">Called after each update, with the gradients of the step; null for none.</param>
 public sealed record WeightGroup(
     string Name,
     IReadOnlyList<Weight> Weights,

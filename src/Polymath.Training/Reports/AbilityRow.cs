@@ -9,7 +9,7 @@ namespace Polymath.Training.Reports;
 [JsonConverter(typeof(AbilityRowConverter))]
 public sealed record AbilityRow(string After, IReadOnlyDictionary<string, double> Values);
 
-/// <summary>Writes <c>after</c> first and the abilities beside it, and reads them back.</summary>
+/// <summary>Writes <c>after</c> first, then the abilities, and reads them back.</summary>
 public sealed class AbilityRowConverter : JsonConverter<AbilityRow>
 {
     private const string Label = "after";
@@ -39,7 +39,7 @@ public sealed class AbilityRowConverter : JsonConverter<AbilityRow>
         writer.WriteString(Label, value.After);
         foreach (var (name, number) in value.Values)
         {
-            // JSON has no word for these; the names are the ones System.Text.Json reads elsewhere in the report.
+            // JSON has no form for these; the names are the ones that System.Text.Json reads elsewhere in the report.
             if (double.IsFinite(number)) writer.WriteNumber(name, number);
             else writer.WriteString(name, number switch { > 0 => "Infinity", < 0 => "-Infinity", _ => "NaN" });
         }
@@ -52,6 +52,6 @@ public sealed class AbilityRowConverter : JsonConverter<AbilityRow>
         JsonTokenType.String when reader.ValueTextEquals("NaN") => double.NaN,
         JsonTokenType.String when reader.ValueTextEquals("Infinity") => double.PositiveInfinity,
         JsonTokenType.String when reader.ValueTextEquals("-Infinity") => double.NegativeInfinity,
-        _ => throw new JsonException($"The ability '{name}' is no number."),
+        _ => throw new JsonException($"The ability '{name}' is not a number."),
     };
 }

@@ -2,10 +2,10 @@ using System.Text;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>The parts of the page that tell what the model can do.</summary>
+/// <summary>The parts of the page about the model's abilities.</summary>
 internal static class AbilitySections
 {
-    /// <summary>One card for each ability: its last value, where it began, and the baselines beside it.</summary>
+    /// <summary>One card for each ability: its last value, its first value, and the baselines.</summary>
     public static string Cards(ReportView view)
     {
         var html = new StringBuilder();
@@ -51,7 +51,7 @@ internal static class AbilitySections
         return html.Append("</div>").ToString();
     }
 
-    /// <summary>The abilities after each stage, each with its change against the row before, and the baselines below them.</summary>
+    /// <summary>The abilities after each stage, each with its change from the row before, and the baselines below them.</summary>
     public static string Table(ReportView view)
     {
         if (view.Abilities.Count == 0) return "";
@@ -69,7 +69,7 @@ internal static class AbilitySections
                     ? Change(view, ability, before, value)
                     : "";
                 html.Append($"<td>{Figures.Short(value)}<small>{change}</small></td>");
-                // What comes after a delta that stays apart starts from the model without it.
+                // Stages after a delta that is kept apart start from the model without it.
                 if (double.IsFinite(value) && !Apart(view, row.After)) last[ability] = value;
             }
             html.Append("</tr>");
@@ -83,8 +83,8 @@ internal static class AbilitySections
     private static string Label(ReportView view, string after) => Apart(view, after) ? after + " *" : after;
 
     private static string Notes(ReportView view) => string.Concat(view.Report.Stages.Where(stage => stage.Unmerged).Select(stage =>
-        $"<p class=\"note\">* with the delta of {Html.Text(stage.Name)}, which stays apart: later stages start from the model without it. "
-            + $"To use it: {Html.Text(stage.Use())}</p>"));
+        $"<p class=\"note\">* with the delta of {Html.Text(stage.Name)}, which is kept apart: later stages start from the model without "
+            + $"it. To use it: {Html.Text(stage.Use())}</p>"));
 
     private static string BaselineRows(ReportView view)
     {

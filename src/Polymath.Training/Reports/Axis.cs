@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>One axis of a chart: where values lie on it and which round values are written beside it.</summary>
+/// <summary>One axis of a chart: the places of values on it and the round values at its ticks.</summary>
 internal sealed class Axis
 {
     private readonly double low, high, from, to;
@@ -24,11 +24,11 @@ internal sealed class Axis
     public IReadOnlyList<double> Ticks { get; }
 
     /// <summary>An axis that holds all values, with its ends at round values unless it is tight.</summary>
-    /// <param name="values">The values; those that cannot be drawn are passed over.</param>
-    /// <param name="from">Where the low end lies, in units of the drawing.</param>
-    /// <param name="to">Where the high end lies.</param>
+    /// <param name="values">The values; those that cannot be drawn are skipped.</param>
+    /// <param name="from">The place of the low end, in units of the drawing.</param>
+    /// <param name="to">The place of the high end.</param>
     /// <param name="zero">Whether the axis begins at zero (or ends there, when all values are below).</param>
-    /// <param name="tight">Whether the high end is the greatest value, round or not.</param>
+    /// <param name="tight">Whether the high end is the largest value, even when it is not round.</param>
     public static Axis Linear(
         IEnumerable<double> values,
         double from,
@@ -39,7 +39,7 @@ internal sealed class Axis
         var drawn = values.Where(Figures.Drawable).ToList();
         if (zero || drawn.Count == 0) drawn.Add(0);
         double low = drawn.Min(), high = drawn.Max();
-        // All values equal: some room around them, so that the line lies in the middle.
+        // All values are equal: add some space around them, so that the line is in the middle.
         if (high - low <= 1e-9 * Math.Max(Math.Abs(low), Math.Abs(high)))
         {
             var room = Math.Max(Math.Abs(low) * 0.1, high == 0 ? 1 : 1e-9);
@@ -58,14 +58,14 @@ internal sealed class Axis
             ticks);
     }
 
-    /// <summary>An axis on which equal steps are equal ratios, for values that differ much.</summary>
+    /// <summary>A logarithmic axis, for values that differ much.</summary>
     /// <param name="values">The values, above zero.</param>
-    /// <param name="from">Where the low end lies, in units of the drawing.</param>
-    /// <param name="to">Where the high end lies.</param>
+    /// <param name="from">The place of the low end, in units of the drawing.</param>
+    /// <param name="to">The place of the high end.</param>
     public static Axis Logarithmic(IEnumerable<double> values, double from, double to)
     {
         var drawn = values.Where(value => Figures.Drawable(value) && value > 0).ToList();
-        // The least value, too, gets a bar that can be seen.
+        // The smallest value, too, gets a visible bar.
         int first = (int)Math.Floor(Math.Log10(drawn.Min() / 3)), last = (int)Math.Ceiling(Math.Log10(drawn.Max()) + 1e-9);
         var every = Math.Max(1, (last - first) / 5);
         return new Axis(
@@ -77,7 +77,7 @@ internal sealed class Axis
             Enumerable.Range(0, (last - first) / every + 1).Select(i => Math.Pow(10, first + i * every)));
     }
 
-    /// <summary>Where a value lies, in units of the drawing; values beyond an end lie on it.</summary>
+    /// <summary>The place of a value, in units of the drawing; values beyond an end are placed on it.</summary>
     public double At(double value)
     {
         var place = value;
@@ -85,12 +85,10 @@ internal sealed class Axis
         return from + (to - from) * Math.Clamp((place - low) / (high - low), 0, 1);
     }
 
-    /// <summary>
-    /// A round value as it is written beside the axis: with the digits its neighbours need, large ones in thousands or millions.
-    /// </summary>
+    /// <summary>The text of a tick: with the digits its neighbours need, large values in thousands or millions.</summary>
     public string Text(double tick)
     {
-        // On an axis of ratios each tick has a unit of its own: 10k, 1M.
+        // On a logarithmic axis each tick has a unit of its own: 10k, 1M.
         var largest = logarithmic ? tick : Ticks.Max(Math.Abs);
         var (unit, suffix) = largest switch { >= 1e9 => (1e9, "G"), >= 1e6 => (1e6, "M"), >= 1e4 => (1e3, "k"), _ => (1.0, "") };
         if (logarithmic) return tick >= 1e4 ? $"{tick / unit:0.###}{suffix}" : tick.ToString("0.######", CultureInfo.InvariantCulture);
@@ -99,7 +97,7 @@ internal sealed class Axis
         return tick == 0 ? "0" : (tick / unit).ToString("F" + digits, CultureInfo.InvariantCulture) + suffix;
     }
 
-    /// <summary>The least of 1, 2 and 5 times a power of ten that is not below a length.</summary>
+    /// <summary>The smallest of 1, 2 and 5 times a power of ten that is not below a length.</summary>
     private static double RoundStep(double length)
     {
         var power = Math.Pow(10, Math.Floor(Math.Log10(length)));

@@ -3,9 +3,7 @@ using Polymath.Training.Comparison;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>
-/// A comparison as one page that needs nothing else: quality against parameters, time and memory, with the spread over seeds.
-/// </summary>
+/// <summary>A comparison as one self-contained page: quality against parameters, time and memory, with the spread over seeds.</summary>
 public static class ComparisonPage
 {
     private const int Colours = 6;
@@ -19,7 +17,7 @@ public static class ComparisonPage
         var seeds = report.Rows.Max(row => row.Seeds);
         var spread = seeds == 1
             ? "One seed: the spread is not known, and small differences mean nothing."
-            : $"Dots are means over {seeds} seeds, lines reach from the least to the greatest.";
+            : $"Dots are means over {seeds} seeds, lines reach from the smallest to the largest value.";
         var better = report.HigherIsBetter ? "more" : "less";
         var lead = $"<p class=\"lead\">Ranked by {Html.Text(report.Quality)}, {better} is better. {spread}</p>";
         var charts = Chart(report, "parameters trained", row => row.Parameters) + Chart(report, "seconds of training", row => row.Seconds)

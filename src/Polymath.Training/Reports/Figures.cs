@@ -2,10 +2,10 @@ using System.Globalization;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>Numbers as people read them.</summary>
+/// <summary>Formats numbers for people.</summary>
 internal static class Figures
 {
-    /// <summary>What stands where a number is missing or is none.</summary>
+    /// <summary>The sign for a missing value or one that is not a number.</summary>
     public const string Missing = "\u2013";
 
     /// <summary>Whether a number can be placed on a chart.</summary>
@@ -35,7 +35,7 @@ internal static class Figures
         _ => Count(value),
     };
 
-    /// <summary>A share in percent, with as many digits as tell it from nothing and from all.</summary>
+    /// <summary>A share in percent, with enough digits to distinguish it from 0% and 100%.</summary>
     public static string Percent(double share) => (share * 100) switch
     {
         var percent when !double.IsFinite(percent) => Missing,

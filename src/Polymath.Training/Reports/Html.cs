@@ -4,18 +4,18 @@ using System.Text.Unicode;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>Text as it may stand in a page.</summary>
+/// <summary>Text and parts of an HTML page.</summary>
 internal static class Html
 {
     private static readonly HtmlEncoder Encoder = HtmlEncoder.Create(UnicodeRanges.All);
 
-    /// <summary>Text with every character escaped that means something in HTML, in attributes too.</summary>
+    /// <summary>Text with the special characters of HTML escaped; safe in attributes, too.</summary>
     public static string Text(string text) => Encoder.Encode(text);
 
-    /// <summary>A whole page that needs nothing else: no scripts, no other files, light or dark as the reader's system is.</summary>
-    /// <param name="kind">What kind of page it is, above the title.</param>
+    /// <summary>A self-contained page: no scripts, no other files, light or dark like the reader's system.</summary>
+    /// <param name="kind">The kind of page, shown above the title.</param>
     /// <param name="title">The title, as text.</param>
-    /// <param name="lead">What stands below the title, as HTML.</param>
+    /// <param name="lead">The text below the title, as HTML.</param>
     /// <param name="main">The sections, as HTML.</param>
     public static string Page(string kind, string title, string lead, string main) => $"""
         <!DOCTYPE html>
@@ -39,16 +39,16 @@ internal static class Html
 
         """;
 
-    /// <summary>A section with its heading; nothing where it is empty.</summary>
+    /// <summary>A section with its heading; an empty text when the body is empty.</summary>
     /// <param name="title">The heading; empty for none.</param>
-    /// <param name="body">What it holds, as HTML.</param>
+    /// <param name="body">The content, as HTML.</param>
     public static string Section(string title, string body)
     {
         if (body.Length == 0) return "";
         return $"<section>{(title.Length == 0 ? "" : $"<h2>{title}</h2>")}{body}</section>";
     }
 
-    /// <summary>A place in a drawing, in tenths.</summary>
+    /// <summary>A coordinate in a drawing, with one decimal.</summary>
     public static string Place(double value) => Math.Round(value, 1).ToString(CultureInfo.InvariantCulture);
 
     /// <summary>

@@ -2,13 +2,13 @@ using System.Text;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>A report as one page that needs nothing else: no scripts, no other files, light or dark as the reader's system is.</summary>
+/// <summary>A report as one self-contained page: no scripts, no other files, light or dark like the reader's system.</summary>
 public static class HtmlReport
 {
     /// <summary>Draws the page.</summary>
     /// <param name="report">The report.</param>
-    /// <param name="metrics">The figures measured on the way, for the curves.</param>
-    /// <param name="higherIsBetter">Of each ability, whether more is better; changes of other abilities are shown without
+    /// <param name="metrics">The figures measured during the run, for the curves.</param>
+    /// <param name="higherIsBetter">For each ability, whether a higher value is better; changes of other abilities are shown without a
     /// judgement.</param>
     /// <returns>The whole HTML document.</returns>
     public static string Render(RunReport report, IReadOnlyList<MetricPoint> metrics, IReadOnlyDictionary<string, bool> higherIsBetter)
@@ -74,8 +74,8 @@ public static class HtmlReport
         var known = rows.Where(row => row.Value.Length > 0).Select(row => $"<div><dt>{row.Name}</dt><dd>{Html.Text(row.Value)}</dd></div>");
         return $"""
             <dl>{string.Concat(known)}</dl>
-            <p>The recipe lies beside this page as it ran. With the same seed, {report.Seed}, the same versions and as many threads it
-            takes the same path again; typed where the recipe was run from, with this folder's name:</p>
+            <p>The recipe of this run is in the same folder as this page. With the same seed, {report.Seed}, the same versions and as many
+            threads, it gives the same results. Type this in the folder from which the recipe was run, with this folder's name:</p>
             <pre>OMP_NUM_THREADS={report.Environment.Threads} ./polymath run RUN-FOLDER/recipe.yaml --run-dir runs/again</pre>
             """;
     }

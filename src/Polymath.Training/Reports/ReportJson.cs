@@ -5,11 +5,11 @@ using System.Text.Unicode;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>How reports are written as JSON.</summary>
+/// <summary>The JSON settings of reports.</summary>
 [JsonSerializable(typeof(RunReport))]
 internal sealed partial class ReportJson : JsonSerializerContext
 {
-    /// <summary>Indented, in camel case, with Chinese text as it reads; a missing or null part is refused.</summary>
+    /// <summary>Indented, in camel case, with Chinese text unescaped; a missing or null part is refused.</summary>
     public static ReportJson Layout { get; } = new(new JsonSerializerOptions(JsonSerializerDefaults.General)
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,

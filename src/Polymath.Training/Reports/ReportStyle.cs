@@ -1,9 +1,9 @@
 namespace Polymath.Training.Reports;
 
-/// <summary>The looks of the page.</summary>
+/// <summary>The style of the page.</summary>
 internal static class ReportStyle
 {
-    /// <summary>The style sheet; <c>k0</c> is the colour of the start, <c>k1</c> to <c>k6</c> are the stages'.</summary>
+    /// <summary>The style sheet; <c>k0</c> is the colour of the start, <c>k1</c> to <c>k6</c> are the colours of the stages.</summary>
     public const string Sheet = """
         :root { --page:#faf8f4; --card:#fff; --ink:#1d2126; --soft:#666b73; --line:#e4dfd5; --good:#147a42; --bad:#b3261e; --accent:#8a3324;
           --c0:#a8a498; --c1:#2f6db3; --c2:#c9722b; --c3:#3d8a63; --c4:#8d57a8; --c5:#b0486a; --c6:#6f7f1f; color-scheme:light dark; }

@@ -1,9 +1,10 @@
 namespace Polymath.Training.Reports;
 
-/// <summary>A report with what its sections ask of it.</summary>
+/// <summary>A report with the queries that its sections need.</summary>
 /// <param name="report">The report.</param>
-/// <param name="metrics">The figures measured on the way.</param>
-/// <param name="higherIsBetter">Of each ability, whether more is better; an ability that is not named is neither.</param>
+/// <param name="metrics">The figures measured during the run.</param>
+/// <param name="higherIsBetter">For each ability, whether a higher value is better; an ability that is missing here has no
+/// direction.</param>
 internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> metrics, IReadOnlyDictionary<string, bool> higherIsBetter)
 {
     private const int Colours = 6;
@@ -11,14 +12,14 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
     /// <summary>The report.</summary>
     public RunReport Report => report;
 
-    /// <summary>The figures measured on the way.</summary>
+    /// <summary>The figures measured during the run.</summary>
     public IReadOnlyList<MetricPoint> Metrics => metrics;
 
-    /// <summary>The abilities, in the order they first come.</summary>
+    /// <summary>The abilities, in the order of their first appearance.</summary>
     public IReadOnlyList<string> Abilities { get; } = [.. report.Abilities.SelectMany(row => row.Values.Keys)
         .Distinct(StringComparer.Ordinal)];
 
-    /// <summary>The stages that have figures, in the order they ran; one that has none of its own but was begun is among them.</summary>
+    /// <summary>The stages that have figures or were started, in the order they ran.</summary>
     public IReadOnlyList<string> Stages { get; } =
     [
         .. report.Stages.Select(stage => stage.Name)
@@ -30,7 +31,7 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
     public IReadOnlyList<double> Values(string ability) =>
         [.. report.Abilities.Select(row => row.Values.GetValueOrDefault(ability, double.NaN))];
 
-    /// <summary>What simple methods reach in an ability.</summary>
+    /// <summary>The results of simple methods in an ability.</summary>
     public IReadOnlyList<(string Name, double Value)> BaselinesOf(string ability)
     {
         var prefix = ability + ": ";
@@ -45,7 +46,7 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
         return named;
     }
 
-    /// <summary>The baselines that belong to no ability by their names.</summary>
+    /// <summary>The baselines whose names belong to no ability.</summary>
     public IReadOnlyList<(string Name, double Value)> OtherBaselines()
     {
         var other = (report.Baselines ?? new Dictionary<string, double>())
@@ -57,7 +58,7 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
         return other;
     }
 
-    /// <summary>1 when the second value of an ability is the better one, -1 when it is the worse one, 0 when nobody can say.</summary>
+    /// <summary>1 when the second value of an ability is the better one, -1 when it is the worse one, 0 when it is unknown.</summary>
     public int Compare(string ability, double first, double second)
     {
         if (higherIsBetter.TryGetValue(ability, out var up) && Math.Sign(Finite(second - first)) is var sign)
@@ -65,7 +66,7 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
         return 0;
     }
 
-    /// <summary>The class of a stage's colour, the same throughout the page.</summary>
+    /// <summary>The class of a stage's colour, the same on the whole page.</summary>
     public string Colour(string stage)
     {
         for (var i = 0; i < Stages.Count; i++)

@@ -3,19 +3,18 @@ using Polymath.Recipes;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>What a run did and what came of it, as <c>report.json</c> keeps it.</summary>
+/// <summary>The report of a run, as stored in <c>report.json</c>.</summary>
 /// <param name="Name">The recipe's name.</param>
-/// <param name="Recipe">What the recipe says of itself.</param>
+/// <param name="Recipe">The recipe's description.</param>
 /// <param name="Seed">The seed.</param>
-/// <param name="UnigramPerplexity">What a unigram model reaches in the first ability of which less is better, the perplexity; null when
-/// there is none.</param>
+/// <param name="UnigramPerplexity">The perplexity of a unigram model on the first perplexity ability; null when there is none.</param>
 /// <param name="MajorityAccuracy">The share of held-out rows with the most frequent label; null without a task.</param>
-/// <param name="Baselines">What simple methods reach. <c>author: naive Bayes</c> belongs to the ability <c>author</c> and is shown beside
-/// it.</param>
+/// <param name="Baselines">The results of simple methods. <c>author: naive Bayes</c> belongs to the ability <c>author</c> and is shown next
+/// to it.</param>
 /// <param name="Stages">The stages, in the order they ran.</param>
 /// <param name="Abilities">The abilities at the start and after each stage.</param>
 /// <param name="Samples">Answers after each stage.</param>
-/// <param name="Environment">What the run ran on.</param>
+/// <param name="Environment">The hardware and software of the run.</param>
 /// <param name="Next">What to try next, in sentences.</param>
 public sealed record RunReport(
     string Name,
@@ -30,12 +29,14 @@ public sealed record RunReport(
     EnvironmentReport Environment,
     IReadOnlyList<string> Next)
 {
-    /// <summary>The report as JSON; numbers that are none are written as <c>"NaN"</c>, <c>"Infinity"</c> and <c>"-Infinity"</c>.</summary>
+    /// <summary>
+    /// The report as JSON; values that are not finite numbers are written as <c>"NaN"</c>, <c>"Infinity"</c> and <c>"-Infinity"</c>.
+    /// </summary>
     public string ToJson() => JsonSerializer.Serialize(this, ReportJson.Layout.RunReport);
 
     /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
     /// <param name="json">The text.</param>
-    /// <exception cref="InputException">The text is no report.</exception>
+    /// <exception cref="InputException">The text is not a report.</exception>
     public static RunReport Parse(string json)
     {
         ArgumentNullException.ThrowIfNull(json);
@@ -46,19 +47,19 @@ public sealed record RunReport(
         catch (JsonException exception)
         {
             throw new InputException(
-                $"This is no report of a run: {exception.Message} Run the recipe again to have it written.",
+                $"This is not a report of a run: {exception.Message} Run the recipe again to write it.",
                 exception);
         }
     }
 }
 
 /// <summary>An answer of the model.</summary>
-/// <param name="After">The stage it was given after.</param>
-/// <param name="Prompt">What was asked; empty for free text.</param>
+/// <param name="After">The stage after which it was given.</param>
+/// <param name="Prompt">The question; empty for free text.</param>
 /// <param name="Answer">The answer.</param>
 public sealed record SampleReport(string After, string Prompt, string Answer);
 
-/// <summary>A figure measured during a run, as a line of <c>metrics.jsonl</c> keeps it.</summary>
+/// <summary>A figure measured during a run, as a line of <c>metrics.jsonl</c>.</summary>
 /// <param name="Stage">The stage.</param>
 /// <param name="Step">The optimizer step, from 1; 0 before the first.</param>
 /// <param name="Name">What was measured: <c>loss</c>, or an ability, or <c>after ABILITY</c> at a stage's end.</param>

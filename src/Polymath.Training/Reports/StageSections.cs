@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>The parts of the page that tell how the stages went.</summary>
+/// <summary>The parts of the page about the stages.</summary>
 internal static class StageSections
 {
     private const string Loss = "loss";
@@ -36,7 +36,7 @@ internal static class StageSections
         return html.Append("</div>").ToString();
     }
 
-    /// <summary>What each stage trained, how long it took and how much memory it held.</summary>
+    /// <summary>What each stage trained, how long it took and how much memory it used.</summary>
     public static string Table(ReportView view)
     {
         if (view.Report.Stages.Count == 0) return "";
@@ -71,12 +71,14 @@ internal static class StageSections
         var titles = measured
             .Select(group => $"step {group.Key}: {string.Join(", ", group.Select(point => $"{point.Name} {Figures.Short(point.Value)}"))}")
             .ToList();
-        // A few points are read as they are; among many the eye needs their mean.
+        // A few points are drawn alone; with many points, their moving mean is drawn, too.
         IReadOnlyList<ChartSeries> lines = ReferenceEquals(raw, smooth) ? [new("bold", raw)] : [new("thin", raw), new("bold", smooth)];
         return SvgChart.Line($"loss during {stage}", "loss, nats a token", [.. lines, new ChartSeries("dots", dots, titles)]);
     }
 
-    /// <summary>Neighbours averaged until a chart can show them all; where one of them is no number, so is their mean.</summary>
+    /// <summary>
+    /// Averages neighbours until a chart can show all points; when one of them is not a number, their mean is not one either.
+    /// </summary>
     private static List<(double X, double Y)> Thinned(List<(double X, double Y)> points)
     {
         var every = (points.Count + MostPoints - 1) / MostPoints;
@@ -85,14 +87,15 @@ internal static class StageSections
             : [.. points.Chunk(every).Select(chunk => (chunk.Average(point => point.X), chunk.Average(point => point.Y)))];
     }
 
-    /// <summary>The mean of each point and its neighbours, a twentieth of the line in all.</summary>
+    /// <summary>The mean of each point and its neighbours, over a twentieth of the line.</summary>
     private static List<(double X, double Y)> Smoothed(List<(double X, double Y)> points)
     {
         var reach = points.Count / 40;
         if (reach == 0) return points;
         return [.. points.Select((point, i) =>
         {
-            // At the start only as many on either side as there are before: else the first steep fall would be drawn too low.
+            // At the start, each side has only as many neighbours as there are points before; otherwise the first steep fall would be drawn
+            // too low.
             int left = Math.Min(reach, i), right = Math.Min(left, points.Count - 1 - i);
             var near = points.GetRange(i - left, left + right + 1).Select(neighbour => neighbour.Y).Where(double.IsFinite);
             return (point.X, double.IsFinite(point.Y) ? near.Average() : double.NaN);

@@ -1,20 +1,22 @@
 namespace Polymath.Training.Reports;
 
-/// <summary>What to try next, derived from a report's numbers: each sentence says what was seen and which setting to change.</summary>
+/// <summary>
+/// Suggestions for the next run, derived from a report's numbers: each sentence says what was found and which setting to change.
+/// </summary>
 public static class Suggestions
 {
-    /// <summary>The relative change of an ability that is more than chance would bring.</summary>
+    /// <summary>The relative change of an ability that is too large for chance.</summary>
     private const double Notable = 0.05;
 
-    /// <summary>The relative fall between the last two tenths of a stage's steps that says it was stopped early.</summary>
+    /// <summary>The relative fall between the last two tenths of a stage's steps that shows that the stage ended too early.</summary>
     private const double StillFalling = 0.015;
 
     private const string Align = "align";
 
-    /// <summary>The sentences, the most pressing first; at least one.</summary>
+    /// <summary>The sentences, the most important first; at least one.</summary>
     /// <param name="report">The report.</param>
-    /// <param name="higherIsBetter">Of each ability, whether more is better; other abilities are passed over.</param>
-    /// <param name="metrics">The figures measured on the way; without them nobody can say whether a loss was still falling.</param>
+    /// <param name="higherIsBetter">For each ability, whether a higher value is better; other abilities are ignored.</param>
+    /// <param name="metrics">The figures measured during the run; without them it is unknown whether a loss was still falling.</param>
     public static IReadOnlyList<string> For(
         RunReport report, IReadOnlyDictionary<string, bool> higherIsBetter, IReadOnlyList<MetricPoint>? metrics = null)
     {
@@ -26,32 +28,32 @@ public static class Suggestions
         if (sentences.Count > 0) return sentences;
         return report.Stages.Count == 0
             ? ["No stage has run yet. Run the recipe to its end for advice."]
-            : ["Nothing stands out: no ability was lost on the way and no baseline is ahead. "
+            : ["There is nothing to correct: no ability was lost during the run and no baseline is better. "
                 + "Change the seed to see how far the figures vary by chance, then try a larger model."];
     }
 
     private static string? Unlearned(StageReport stage)
     {
         if (!double.IsFinite(stage.LastLoss))
-            return $"The loss of {stage.Name} ended as no number. Lower optimizer.rate to a third, or lengthen schedule.warmup.";
-        // Each round of alignment has new pairs and a new reference, so its losses do not compare.
+            return $"The loss of {stage.Name} is not a number at its end. Lower optimizer.rate to a third, or lengthen schedule.warmup.";
+        // Each round of alignment has new pairs and a new reference, so losses of different rounds are not comparable.
         return stage.Kind != Align && stage.Steps > 1 && stage.LastLoss >= stage.FirstLoss
             ? $"The loss of {stage.Name} did not fall ({Figures.Short(stage.FirstLoss)} to {Figures.Short(stage.LastLoss)}). "
                 + "Change optimizer.rate by a factor of 3, and look at a few rows of its data."
             : null;
     }
 
-    /// <summary>For each ability the stage after which most of it was lost for good.</summary>
+    /// <summary>For each ability, the stage after which most of it was lost and not regained.</summary>
     private static IEnumerable<string> Losses(ReportView view)
     {
         foreach (var ability in view.Abilities)
         {
-            // What a stage did with a delta of its own is not carried on: nothing is lost by it, and nothing of it is lost after.
+            // A delta that is kept apart has no effect on later stages, so it neither causes a loss nor can be lost.
             var seen = view.Report.Abilities.Where(row => row.Values.TryGetValue(ability, out var value) && double.IsFinite(value)
                 && !view.Report.Stages.Any(stage => stage.Unmerged && stage.Name == row.After)).ToList();
             if (seen.Count < 2) continue;
             var last = seen[^1].Values[ability];
-            // Noise is varied: what the first stage takes from an untrained model's variety is no loss.
+            // An untrained model's answers are noise, which is varied. Less variety after the first stage is not a loss.
             var first = Varied(ability) ? 2 : 1;
             var falls = Enumerable.Range(first, Math.Max(0, seen.Count - first))
                 .Select(i => (Before: seen[i - 1].Values[ability], Now: seen[i].Values[ability], seen[i].After))
@@ -68,7 +70,7 @@ public static class Suggestions
         var stage = view.Report.Stages.FirstOrDefault(stage => stage.Name == after);
         if (stage?.Kind == Align)
             return Varied(ability)
-                ? "Answers grow alike: raise beta, or take fewer rollout rounds."
+                ? "Answers become similar: raise beta, or take fewer rollout rounds."
                 : "Raise beta, give that ability a reward of its own, or lower the rate.";
         var mix = $"Mix the data it was learned from into {after}";
         return stage is null || stage.TrainableParameters >= stage.TotalParameters
@@ -81,7 +83,7 @@ public static class Suggestions
         foreach (var ability in view.Abilities)
         {
             var values = view.Values(ability).Where(double.IsFinite).ToList();
-            // Where the ability was ahead once and was lost, that has been said.
+            // An ability that was better once and was then lost has already been reported.
             var behind = view.BaselinesOf(ability)
                 .Where(line => double.IsFinite(line.Value) && values.All(value => view.Compare(ability, line.Value, value) < 0)).ToList();
             if (values.Count == 0 || behind.Count == 0) continue;
@@ -101,7 +103,7 @@ public static class Suggestions
             var losses = view.Metrics.Where(point => point.Stage == stage.Name && point.Name == "loss" && double.IsFinite(point.Value))
                 .OrderBy(point => point.Step).Select(point => point.Value).ToList();
             var tenth = losses.Count / 10;
-            // Below five steps a tenth, chance decides.
+            // With fewer than five steps per tenth, the result is mostly chance.
             if (tenth < 5) continue;
             double before = losses[^(2 * tenth)..^tenth].Average(), now = losses[^tenth..].Average();
             if (before - now <= StillFalling * Math.Abs(before)) continue;

@@ -5,12 +5,12 @@ namespace Polymath.Training.Reports;
 /// <summary>A line or a set of dots of a chart.</summary>
 /// <param name="Form">The style class: <c>thin</c>, <c>bold</c> or <c>dots</c>.</param>
 /// <param name="Points">The points, from left to right; one that cannot be drawn leaves a gap.</param>
-/// <param name="Titles">What is shown when the pointer rests on each dot.</param>
+/// <param name="Titles">The tooltip of each dot.</param>
 internal sealed record ChartSeries(string Form, IReadOnlyList<(double X, double Y)> Points, IReadOnlyList<string>? Titles = null);
 
 /// <summary>A bar.</summary>
-/// <param name="Label">What stands below it.</param>
-/// <param name="Value">Its height; a bar that cannot be drawn is left out and a dash stands in its place.</param>
+/// <param name="Label">The text below it.</param>
+/// <param name="Value">Its height; a bar that cannot be drawn is replaced by a dash.</param>
 /// <param name="Colour">The class of its colour.</param>
 internal sealed record ChartBar(string Label, double Value, string Colour);
 
@@ -20,8 +20,8 @@ internal static partial class SvgChart
     private const int LineWidth = 420, BarWidth = 340, Left = 46, Right = 12, Top = 22;
 
     /// <summary>Lines over steps.</summary>
-    /// <param name="title">What is shown, for those who cannot see it.</param>
-    /// <param name="unit">What the vertical axis counts.</param>
+    /// <param name="title">A description of the chart for screen readers.</param>
+    /// <param name="unit">The quantity of the vertical axis.</param>
     /// <param name="series">The lines and dots.</param>
     /// <param name="height">The height, in units of the drawing; the width is 420.</param>
     public static string Line(string title, string unit, IReadOnlyList<ChartSeries> series, int height = 230)
@@ -66,8 +66,8 @@ internal static partial class SvgChart
         return svg.Append("</svg>").ToString();
     }
 
-    /// <summary>Bars beside each other, with dashed lines for what they are compared with.</summary>
-    /// <param name="title">What is shown, for those who cannot see it.</param>
+    /// <summary>Bars next to each other, with dashed lines for the values they are compared with.</summary>
+    /// <param name="title">A description of the chart for screen readers.</param>
     /// <param name="bars">The bars.</param>
     /// <param name="references">Names and heights of the dashed lines.</param>
     public static string Bars(string title, IReadOnlyList<ChartBar> bars, IReadOnlyList<(string Name, double Value)> references)
@@ -75,7 +75,7 @@ internal static partial class SvgChart
         var values = bars.Select(bar => bar.Value).Concat(references.Select(line => line.Value)).Where(Figures.Drawable).ToList();
         var slanted = bars.Count > 5 || bars.Any(bar => bar.Label.Length > 10);
         int height = slanted ? 250 : 220, bottom = height - (slanted ? 58 : 28);
-        // Beside a perplexity of thousands at the start, later ones would not be seen.
+        // Next to a perplexity of thousands at the start, later values would be invisible.
         var logarithmic = values.Count > 0 && values.Min() > 0 && values.Max() > 20 && values.Max() / values.Min() > 20;
         var up = logarithmic ? Axis.Logarithmic(values, bottom, Top) : Axis.Linear(values, bottom, Top, zero: true);
         var svg = Open(title, logarithmic ? "logarithmic scale" : "", BarWidth, height);
@@ -184,7 +184,7 @@ internal static partial class SvgChart
         foreach (var (x, y) in points)
         {
             var drawable = Figures.Drawable(x) && Figures.Drawable(y);
-            // The short stroke makes a point between two gaps visible, as a round cap.
+            // The short stroke with a round cap makes a point between two gaps visible.
             if (drawable) path.Append($"{(broken ? 'M' : 'L')}{Html.Place(across.At(x))} {Html.Place(up.At(y))}{(broken ? "h.1" : "")}");
             broken = !drawable;
         }

@@ -2,10 +2,10 @@ using System.Globalization;
 
 namespace Polymath.Training.Reports;
 
-/// <summary>A dot with what it varies over.</summary>
-/// <param name="Name">What it stands for.</param>
-/// <param name="X">Where it lies across.</param>
-/// <param name="Y">Where it lies up.</param>
+/// <summary>A dot with its spread.</summary>
+/// <param name="Name">Its label.</param>
+/// <param name="X">Its horizontal value.</param>
+/// <param name="Y">Its vertical value.</param>
 /// <param name="Low">The low end of its spread.</param>
 /// <param name="High">The high end of its spread.</param>
 /// <param name="Colour">The class of its colour.</param>
@@ -17,15 +17,15 @@ internal sealed record ScatterDot(
     double High,
     string Colour);
 
-/// <summary>Dots with their spreads over two quantities.</summary>
+/// <summary>A scatter chart: dots with their spreads over two quantities.</summary>
 internal static partial class SvgChart
 {
-    /// <summary>Draws the dots; an axis across whose values differ much is logarithmic.</summary>
-    /// <param name="title">What is shown, for those who cannot see it.</param>
-    /// <param name="up">What the vertical axis counts.</param>
-    /// <param name="across">What the horizontal axis counts.</param>
+    /// <summary>Draws the dots. The horizontal axis is logarithmic when its values differ much.</summary>
+    /// <param name="title">A description of the chart for screen readers.</param>
+    /// <param name="up">The quantity of the vertical axis.</param>
+    /// <param name="across">The quantity of the horizontal axis.</param>
     /// <param name="dots">The dots.</param>
-    /// <param name="reference">A height for a dashed line, such as what was before; null for none.</param>
+    /// <param name="reference">The name and height of a dashed line, such as the value before training; null for none.</param>
     public static string Scatter(
         string title,
         string up,
@@ -73,7 +73,7 @@ internal static partial class SvgChart
                 .Append($"<circle class=\"dots\" r=\"4.5\" cx=\"{place}\" cy=\"{middle}\"><title>{Html.Text(dot.Name)}: "
                     + $"{Figures.Short(dot.Y)}</title></circle></g>");
         }
-        // Names last, so that no dot hides one.
+        // Names are drawn last, so that no dot hides one.
         Names(svg, [.. drawn.Select(dot => (dot.Name, x.At(dot.X), y.At(dot.Y)))], Bottom);
         if (drawn.Count == 0)
             Label(
@@ -85,8 +85,8 @@ internal static partial class SvgChart
         return svg.Append("</svg>").ToString();
     }
 
-    // A name stands where it covers no dot, no other name and no figure of the axis, above its dot or below, to the right or the left;
-    // where it finds no place, the pointer tells it.
+    // A name is placed above or below its dot, to the right or the left, where it covers no dot, no other name and no figure of the axis. A
+    // name without such a place is shown only in the tooltip.
     private static void Names(System.Text.StringBuilder svg, IReadOnlyList<(string Name, double X, double Y)> dots, double bottom)
     {
         const double Letter = 6.2, Line = 11, Aside = 6, Radius = 4.5;

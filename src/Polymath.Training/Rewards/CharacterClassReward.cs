@@ -5,7 +5,7 @@ namespace Polymath.Training.Rewards;
 
 /// <summary>
 /// The share of groups of lines whose characters' classes keep the rules. With tones as classes, positions 2, 4, 6 and groups of two lines
-/// it is the rule of regulated verse: the tones alternate along a line and are opposed between the lines of a couplet.
+/// it is the rule of regulated verse: the tones alternate along a line and are opposite between the lines of a couplet.
 /// </summary>
 public sealed class CharacterClassReward : Reward
 {
@@ -16,7 +16,7 @@ public sealed class CharacterClassReward : Reward
 
     /// <summary>Compiles the pattern of a line.</summary>
     /// <param name="spec">The rules.</param>
-    /// <param name="classOf">The class of a code point; null where it is unknown or ambiguous: such a character breaks no rule.</param>
+    /// <param name="classOf">The class of a code point; null when it is unknown or ambiguous. Such a character breaks no rule.</param>
     public CharacterClassReward(CharacterClassRewardSpec spec, Func<int, string?> classOf)
     {
         ArgumentNullException.ThrowIfNull(spec);
@@ -32,7 +32,7 @@ public sealed class CharacterClassReward : Reward
         ArgumentNullException.ThrowIfNull(answer);
         try
         {
-            // A pattern such as [^，]* also finds nothing at each line's end: an empty find is no line.
+            // A pattern such as [^，]* also matches the empty text at each line's end; an empty match is not a line.
             var lines = line.Matches(answer).Where(found => found.Length > 0).Select(found => ClassesOf(found.Value)).ToList();
             var groups = lines.Chunk(spec.Group).ToList();
             return groups.Count == 0 ? 0 : (double)groups.Count(Keeps) / groups.Count;
@@ -44,7 +44,7 @@ public sealed class CharacterClassReward : Reward
     }
 
     /// <summary>
-    /// The classes at the positions that count, in order and as far as the line reaches; null for a line that does not reach the first.
+    /// The classes at the positions that count, in order, up to the line's end; null for a line that is too short for the first.
     /// </summary>
     private string?[]? ClassesOf(string text)
     {

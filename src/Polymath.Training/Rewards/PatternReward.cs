@@ -4,7 +4,8 @@ using Polymath.Recipes;
 namespace Polymath.Training.Rewards;
 
 /// <summary>
-/// 1 when the whole answer has the form its row asks for, else 0. Patterns are .NET's, so a character beyond the basic plane counts as two.
+/// 1 when the whole answer has the form its row asks for, else 0. Patterns are .NET's, so a character outside the basic plane counts as
+/// two.
 /// </summary>
 public sealed class PatternReward : Reward
 {
@@ -20,7 +21,7 @@ public sealed class PatternReward : Reward
     {
         ArgumentNullException.ThrowIfNull(spec);
         by = spec.By;
-        // \z, unlike $, does not forgive a line break after the answer.
+        // Unlike $, \z does not allow a line break after the answer.
         forms = spec.Match.ToDictionary(pair => pair.Key, pair => Compile($@"\A(?:{pair.Value})\z"), StringComparer.Ordinal);
         lacks = spec.Lacks is null ? null : Compile(spec.Lacks);
     }

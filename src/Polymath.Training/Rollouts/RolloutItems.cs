@@ -10,16 +10,16 @@ using Polymath.Training.Rewards;
 
 namespace Polymath.Training.Rollouts;
 
-/// <summary>A prompt that is answered for alignment, and the fields its answer is judged by.</summary>
+/// <summary>A prompt for alignment, and the fields that the rewards read.</summary>
 /// <param name="Key">Its name in messages.</param>
 /// <param name="Message">What the user says.</param>
 /// <param name="Fields">The fields.</param>
 public sealed record RolloutPrompt(string Key, string Message, IReadOnlyDictionary<string, string> Fields);
 
 /// <summary>
-/// Pairs of answers that the current model gave itself, as a data source: each round answers prompts several times, rewards judge the
-/// answers, and the best and the worst become a pair, kept in a file with the log-probabilities of the policy that gave them, which is the
-/// round's reference.
+/// A source of pairs of answers that the current model samples. Each round answers prompts several times, and rewards score the answers.
+/// The best and the worst answer become a pair. The pair is saved in a file with the log-probabilities of the policy that sampled it, which
+/// is the round's reference.
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="prompts">The prompts to choose from.</param>
@@ -28,8 +28,8 @@ public sealed record RolloutPrompt(string Key, string Message, IReadOnlyDictiona
 /// <param name="steps">The stage's steps.</param>
 /// <param name="seed">The run's seed.</param>
 /// <param name="stage">The stage's name.</param>
-/// <param name="folder">Where the rounds' files go.</param>
-/// <param name="told">Is told of each round's figures: round, name, value.</param>
+/// <param name="folder">The folder of the rounds' files.</param>
+/// <param name="told">Receives each round's figures: round, name, value.</param>
 public sealed class RolloutItems(
     TextModel model,
     IReadOnlyList<RolloutPrompt> prompts,
@@ -56,19 +56,19 @@ public sealed class RolloutItems(
         var figuresFile = Path.ChangeExtension(file, ".figures.json");
         var known = File.Exists(file);
         var (pairs, figures) = known ? (Read(file), ReadFigures(figuresFile)) : Sample(due, cancellation);
-        // A run that was stopped within the round's first step has dropped the figures with the rest of the step.
+        // A run that was stopped during the round's first step has lost the figures of that step.
         if (step == 1 || RoundOf(step - 1) != due)
             foreach (var (name, value) in figures) told(due + 1, name, value);
         if (pairs.Count == 0)
-            throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt scored alike, so that there are no "
-                + "pairs to learn from. Ask for more answers or a higher temperature, or judge them more finely.");
+            throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt have the same score, so there are no "
+                + "pairs to learn from. Ask for more answers or a higher temperature, or use finer rewards.");
         if (!known)
         {
             AtomicFile.WriteText(figuresFile, JsonSerializer.Serialize(figures, JsonLayout.RecordLine) + "\n");
             AtomicFile.WriteText(file, string.Concat(pairs.Select(pair => JsonSerializer.Serialize(pair, JsonLayout.RecordLine) + "\n")));
         }
         items = [.. pairs.Select(ToItem)];
-        // A resumed run finds itself inside a round: its cursor stands.
+        // A resumed run is inside a round, so its cursor is kept.
         if (step == 1 || RoundOf(step - 1) != due) Cursor = default;
         round = due;
     }
@@ -154,7 +154,7 @@ public sealed class RolloutItems(
         return total;
     }
 
-    // That the answer ends is part of it, unless it was stopped for its length, or for the context's.
+    // The end token is part of the answer, unless the answer was stopped because of its length or the context's.
     private int[] Ended(int prompt, int[] answer) =>
         answer.Length < Math.Min(spec.MaxNewTokens, model.Model.RoomFor(prompt)) && model.Ends.Count > 0
             ? [.. answer, model.Ends.First()]

@@ -10,13 +10,13 @@ public sealed class RateSchedule(double peak, int steps, ScheduleSpec spec)
 {
     private readonly int warmup = spec.WarmupOf(steps);
 
-    /// <summary>The same shape to another peak.</summary>
+    /// <summary>The same shape with another peak.</summary>
     /// <param name="rate">The rate at its peak.</param>
     public RateSchedule To(double rate) => new(rate, steps, spec);
 
     /// <summary>
-    /// The rate of a step: rising along a line through the warmup, then along the shape to the floor, which is reached after the last step:
-    /// no step has the rate 0.
+    /// The rate of a step: it rises linearly during the warmup and then follows the shape to the floor, which is reached after the last
+    /// step, so that no step has the rate 0.
     /// </summary>
     /// <param name="step">The step, from 1.</param>
     public double At(int step)

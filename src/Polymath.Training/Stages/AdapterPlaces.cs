@@ -3,18 +3,18 @@ using Polymath.Tuning;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>Where the adapters lie that a stage starts from.</summary>
-/// <param name="BaseFolder">What the recipe's paths are relative to.</param>
+/// <summary>The places of the adapters that a stage starts from.</summary>
+/// <param name="BaseFolder">The folder that the recipe's paths are relative to.</param>
 /// <param name="OfStage">The adapter's folder of an earlier stage.</param>
-/// <param name="Prepared">Where the stage keeps what it started from: copies of folders that are not the run's own, and a combined
+/// <param name="Prepared">The folder where the stage saves what it starts from: copies of folders outside the run, and a combined
 /// adapter.</param>
-/// <param name="Begun">Whether the stage has trained already, so that it goes on from what is kept.</param>
+/// <param name="Begun">Whether the stage has already trained, so that it continues from the saved files.</param>
 public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfStage, string Prepared, bool Begun = false)
 {
     /// <summary>The folder of an adapter that was trained before.</summary>
-    /// <param name="name">The adapter's name; among several of a stage, the one so named.</param>
-    /// <param name="spec">Where it is said to lie.</param>
-    /// <exception cref="InputException">It is not there.</exception>
+    /// <param name="name">The adapter's name, also within a stage that has several.</param>
+    /// <param name="spec">The settings that say where it is.</param>
+    /// <exception cref="InputException">It is missing.</exception>
     public string Of(string name, AdapterSpec spec)
     {
         ArgumentNullException.ThrowIfNull(spec);
@@ -27,11 +27,11 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
     }
 
     /// <summary>
-    /// The folder of an adapter as the stage found it when it began: another program may have changed the one that the recipe names.
+    /// The folder of an adapter in its state at the start of the stage. Another program may have changed the folder that the recipe names.
     /// </summary>
     /// <param name="name">The adapter's name.</param>
-    /// <param name="spec">Where it is said to lie.</param>
-    /// <exception cref="InputException">It is not there.</exception>
+    /// <param name="spec">The settings that say where it is.</param>
+    /// <exception cref="InputException">It is missing.</exception>
     public string Found(string name, AdapterSpec spec)
     {
         ArgumentNullException.ThrowIfNull(spec);
@@ -39,9 +39,9 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
         return Begun && spec.Folder is not null && Directory.Exists(kept) ? kept : Of(name, spec);
     }
 
-    /// <summary>Keeps a copy of an adapter that the run did not write itself.</summary>
+    /// <summary>Saves a copy of an adapter that the run did not write itself.</summary>
     /// <param name="name">The adapter's name.</param>
-    /// <param name="spec">Where it is said to lie.</param>
+    /// <param name="spec">The settings that say where it is.</param>
     public void Keep(string name, AdapterSpec spec)
     {
         ArgumentNullException.ThrowIfNull(spec);
@@ -55,7 +55,7 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
     }
 
     /// <summary>
-    /// The folder of the mixture whose adapters these are, all of them in its order: its gates are gone on with. Null where there is none.
+    /// The folder of the mixture that has exactly these adapters in this order; training continues with its gates. Null when there is none.
     /// </summary>
     /// <param name="method">The adapters.</param>
     internal string? Gates(AdaptersMethod method)
@@ -79,9 +79,9 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
         });
     }
 
-    /// <summary>A folder that is written down when the stage begins, so that a resumed one starts from the same bytes.</summary>
+    /// <summary>A folder that is written when the stage begins, so that a resumed stage starts from the same bytes.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="fill">Fills it; not called where the stage has begun.</param>
+    /// <param name="fill">Fills it; not called when the stage has already begun.</param>
     internal string Make(string name, Action<string> fill)
     {
         var kept = Path.Combine(Prepared, name);

@@ -4,12 +4,12 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>Which fields of its rows a stage uses.</summary>
+/// <summary>Finds the fields of its rows that a stage uses.</summary>
 internal static class FieldUse
 {
     private static readonly string[] Talk = ["messages", "tools"], Chosen = ["chosen", "chosenTurns"];
 
-    /// <summary>The fields of a row that a stage does not use and that hold something.</summary>
+    /// <summary>The fields of a row that have a value and that the stage does not use.</summary>
     /// <param name="stage">The stage.</param>
     /// <param name="recipe">The recipe.</param>
     /// <param name="row">The row.</param>
@@ -37,7 +37,7 @@ internal static class FieldUse
     private static string[] OfReward(Recipe recipe, string name) =>
         recipe.Rewards?.GetValueOrDefault(name) is PatternRewardSpec { By: { } field } ? [field] : [];
 
-    // What a source itself looks at, and the fields that views make others of.
+    // The fields that a source itself reads, and those from which views make other fields.
     private static IEnumerable<string> OfSource(Recipe recipe, string name) => recipe.Data.GetValueOrDefault(name) switch
     {
         FilesSpec files => [.. (files.Where ?? [])

@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>A stage's data, for methods that look at data before they train.</summary>
+/// <summary>A stage's data, for methods that read data before they train.</summary>
 public static class FirstLook
 {
     /// <summary>
-    /// The mean loss of each item of the first pass, with a gradient, one at a time; a loss lives until the next is asked for. The source
-    /// stays where it is.
+    /// The mean loss of each item of the first pass, with a gradient, one at a time; a loss is valid until the next one is requested. The
+    /// source's cursor does not change.
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="objective">What is learned.</param>

@@ -5,8 +5,8 @@ using Polymath.Recipes;
 namespace Polymath.Training.Stages;
 
 /// <summary>
-/// Which weights belong to a model's blocks, whatever a family calls them: those whose names begin as the block's linear maps do, up to its
-/// number.
+/// Finds the weights of a model's blocks for every family: those whose names share the prefix of the block's linear maps, up to and
+/// including the block's number.
 /// </summary>
 public static class FrozenLayers
 {
@@ -39,7 +39,7 @@ public static class FrozenLayers
         return [.. model.Weights.Where(weight => wanted.Exists(prefix => weight.Name.StartsWith(prefix, StringComparison.Ordinal)))];
     }
 
-    // "model.layers.3.self_attn.q_proj" stands in "model.layers.3.".
+    // "model.layers.3.self_attn.q_proj" has the prefix "model.layers.3.".
     private static string Prefix(string name, int layer)
     {
         var number = "." + layer.ToString(CultureInfo.InvariantCulture) + ".";

@@ -4,17 +4,17 @@ using Polymath.Tuning;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>Brings the adapters of a stage together as its recipe names them: fresh ones, folders, those of earlier stages.</summary>
-/// <param name="model">The model, its base held as it will stay.</param>
+/// <summary>Attaches the adapters of a stage as its recipe names them: fresh ones, folders, those of earlier stages.</summary>
+/// <param name="model">The model, with its base already in the precision of the stage.</param>
 /// <param name="method">The adapters.</param>
-/// <param name="places">Where adapters lie that were trained before.</param>
-/// <param name="fresh">Attaches a fresh adapter of a name.</param>
+/// <param name="places">The places of adapters that were trained before.</param>
+/// <param name="fresh">Attaches a fresh adapter with a name.</param>
 sealed class GatheredAdapters(LanguageModel model, AdaptersMethod method, AdapterPlaces places, Func<string, DeltaSpec, DeltaSet> fresh)
 {
     private readonly List<TrainedAdapter> adapters = [];
 
     /// <summary>Attaches all of them.</summary>
-    /// <exception cref="InputException">One is missing, or they cannot come together as asked; nothing stays attached.</exception>
+    /// <exception cref="InputException">One is missing, or they cannot be used together as asked; then nothing stays attached.</exception>
     internal TrainedAdapters Attach()
     {
         TrainedAdapters? together = null;
@@ -50,11 +50,11 @@ sealed class GatheredAdapters(LanguageModel model, AdaptersMethod method, Adapte
         var set = kept is null ? fresh(name, spec.Delta!) : DeltaSet.Load(model, kept);
         if (set.Course is not { Looks: true }) return new TrainedAdapter(name, set, spec) { Moments = spec.OptimizerState ? kept : null };
         set.Dispose();
-        throw new InputException($"method.adapters.{name}: an adapter that looks at data before its first step is trained in a stage of "
+        throw new InputException($"method.adapters.{name}: an adapter that reads data before its first step is trained in a stage of "
             + "its own first; name that stage here.");
     }
 
-    // Made once, when the stage begins, and trained as one.
+    // It is made once, when the stage begins, and trained as one adapter.
     private TrainedAdapter Combined()
     {
         var combine = method.Combine ?? new CombineSpec();
@@ -84,13 +84,13 @@ sealed class GatheredAdapters(LanguageModel model, AdaptersMethod method, Adapte
     {
         if (adapters.Where(adapter => !adapter.Spec.Frozen).SelectMany(adapter => adapter.Set.Weights)
             .GroupBy(weight => weight).FirstOrDefault(group => group.Count() > 1) is { } twice)
-            throw new InputException($"method.adapters: two adapters train the model's own {twice.Key.Name}, which can move one way only. "
-                + "Leave norms and biases to one of them, or freeze the other.");
+            throw new InputException($"method.adapters: two adapters train the model's own {twice.Key.Name}, and only one of them "
+                + "can train it. Leave norms and biases to one of them, or freeze the other.");
         if (!method.Merge) return;
         if (adapters.Count > 1
             && adapters.Exists(adapter => adapter.Set.Plugged.Any(pair => pair.Delta is Tuning.Deltas.Lora { Magnitude: not null })))
-            throw new InputException("method.merge: DoRA scales the rows of the whole map, which others around it change: the sum could "
-                + "not be merged as it was trained. Leave merge out, or take use_dora off.");
+            throw new InputException("method.merge: DoRA scales the rows of the whole map, which the other adapters change: the sum could "
+                + "not be merged as it was trained. Leave out merge or use_dora.");
         if (adapters.Find(adapter => !adapter.Set.Merges) is { } stays)
             throw new InputException($"method.merge: an adapter of the kind {stays.Set.Configuration.Type} cannot be merged. Leave "
                 + "merge out.");

@@ -5,8 +5,7 @@ using Polymath.Recipes;
 namespace Polymath.Training.Stages;
 
 /// <summary>
-/// The model of a stage that trains a head over labels: one that has such a head already, or one that gets a fresh head when the stage
-/// begins.
+/// The model of a stage that trains a head over labels: it already has such a head, or it gets a fresh one when the stage begins.
 /// </summary>
 static class HeadStage
 {
@@ -40,11 +39,11 @@ static class HeadStage
             + "and where.");
     }
 
-    /// <summary>The labels in the order of a head's scores, where the head can learn what the stage's rows say.</summary>
+    /// <summary>The labels in the order of a head's scores. The head must be able to learn the labels of the stage's rows.</summary>
     /// <param name="stage">The stage.</param>
     /// <param name="model">The model.</param>
     /// <param name="labels">The labels of its training rows.</param>
-    /// <exception cref="InputException">The head is for something else, or knows other labels.</exception>
+    /// <exception cref="InputException">The head is of another kind, or has other labels.</exception>
     internal static IReadOnlyList<string> Labels(StageSpec stage, LanguageModel model, IReadOnlyList<string> labels)
     {
         var head = model.Labels ?? throw new InputException($"Stage {stage.Name}: the model has no head over labels.");
@@ -56,16 +55,16 @@ static class HeadStage
                 LabelTask.MultiLabel => "gives a row any number of labels",
                 _ => "gives a number",
             };
-            throw new InputException($"Stage {stage.Name}: the model's head {kind}, and a task stage teaches one label of several for a "
-                + "row. Name a model with such a head, or the language model beneath, which gets one.");
+            throw new InputException($"Stage {stage.Name}: the model's head {kind}, but a task stage teaches one label of several for each "
+                + "row. Name a model with such a head, or the language model under it, which gets a fresh head.");
         }
         var unknown = labels.Where(label => !head.Names.Contains(label)).ToList();
         if (unknown.Count == 0) return head.Names;
         var shown = string.Join(", ", unknown.Take(5).Select(label => $"'{label}'"))
             + (unknown.Count > 5 ? $" and {unknown.Count - 5} more" : "");
         throw new InputException(
-            $"Stage {stage.Name}: the rows have the label{(unknown.Count == 1 ? "" : "s")} {shown}, which the model's head does not know; "
+            $"Stage {stage.Name}: the rows have the label{(unknown.Count == 1 ? "" : "s")} {shown}, which the model's head does not have; "
                 + $"its labels are {string.Join(", ", head.Names)}. Map the rows' labels to these, write the rows' names into id2label of "
-                + "its config.json, or name the language model beneath, which gets a fresh head.");
+                + "its config.json, or name the language model under it, which gets a fresh head.");
     }
 }

@@ -7,7 +7,7 @@ using Polymath.Training.Objectives;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>A stage's data in the shapes it is used in: texts for the tokenizer, items for training, prompts for sampling.</summary>
+/// <summary>A stage's data in the forms that are needed: texts for the tokenizer, items for training, prompts for sampling.</summary>
 public sealed class StageData
 {
     private const int HeldRows = 8, HeldTokens = 256;
@@ -42,7 +42,7 @@ public sealed class StageData
     private bool Talks => stage.Objective is FinetuneSpec { Prompt: null } or PreferSpec;
 
     /// <summary>
-    /// The rows of a part of the data; of rows that say whether their answer is good, a finetune stage takes the good ones.
+    /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones.
     /// </summary>
     /// <param name="split">The part.</param>
     public IReadOnlyList<Row> Rows(DataSplit split) => [.. All(split).Where(row => !IsBad(row))];
@@ -60,7 +60,7 @@ public sealed class StageData
         stage.Objective is FinetuneSpec { Prompt: null } && row.Fields.ContainsKey("messages")
             && row.Fields.GetValueOrDefault("label") == "false";
 
-    /// <summary>Counts what of a part's rows is not learned, before they become tokens.</summary>
+    /// <summary>Counts what is not learned of a part's rows, before tokenization.</summary>
     /// <param name="split">The part.</param>
     /// <param name="recipe">The recipe.</param>
     internal void Tell(DataSplit split, Recipe recipe)
@@ -70,7 +70,7 @@ public sealed class StageData
         foreach (var row in All(split))
         {
             if (IsBad(row))
-                Report.Count("an answer is not good by its label, and the row is left out", row.Name);
+                Report.Count("the label says that an answer is not good, and the row is left out", row.Name);
             else
                 foreach (var field in FieldUse.Unused(stage, recipe, row))
                     Report.Count($"field '{field}' is not used by stage {stage.Name}", row.Name);
@@ -94,7 +94,7 @@ public sealed class StageData
     }
 
     /// <summary>
-    /// The labels of a task's training rows: by falling frequency for a prompt; by name for a head, which keeps the order.
+    /// The labels of a task's training rows: by decreasing frequency for a prompt, by name for a head, which stores the order.
     /// </summary>
     public IReadOnlyList<string> Labels()
     {
@@ -106,7 +106,7 @@ public sealed class StageData
             .OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
     }
 
-    /// <summary>What the user says in a row's place, before any conversion.</summary>
+    /// <summary>What the user says in a row, before any conversion.</summary>
     /// <param name="row">The row.</param>
     public string Prompt(Row row)
     {
@@ -115,10 +115,9 @@ public sealed class StageData
     }
 
     /// <summary>
-    /// Some held rows as tokens, for comparing a model before and after it is changed: of the validation rows, or of the training rows
-    /// where there are none.
+    /// Some rows as tokens, to compare a model before and after a change: validation rows, or training rows when there are none.
     /// </summary>
-    /// <param name="model">The model whose tokens they are.</param>
+    /// <param name="model">The model that reads the tokens.</param>
     public IReadOnlyList<int[]> HeldOutPrompts(TextModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -136,7 +135,7 @@ public sealed class StageData
 
     /// <summary>A row as the model reads it.</summary>
     /// <param name="row">The row.</param>
-    /// <param name="tokenizer">The tokenizer; null where only texts are asked for.</param>
+    /// <param name="tokenizer">The tokenizer; null when only texts are needed.</param>
     public Rendering Render(Row row, Tokenizer? tokenizer = null)
     {
         ArgumentNullException.ThrowIfNull(row);
@@ -150,7 +149,7 @@ public sealed class StageData
         };
     }
 
-    /// <summary>The items of a part of the data, and what became of its rows.</summary>
+    /// <summary>The items of a part of the data, and the counts of its rows.</summary>
     /// <param name="split">The part.</param>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="maxLength">The most tokens of a row.</param>

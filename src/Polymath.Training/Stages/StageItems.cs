@@ -117,7 +117,7 @@ sealed class StageItems(StageSpec stage, int maxLength, OverlongPolicy policy, I
                 return [];
             case OverlongPolicy.Split when stage.Objective is PretrainSpec:
                 changes.Count($"split into pieces of {maxLength:N0} tokens", false, row.Source);
-                // Pieces share one token, so that each of the row's tokens but the first stays a target.
+                // Neighbouring pieces share one token, so that each token of the row except the first stays a target.
                 var pieces = new List<TokenRow>();
                 for (var at = 0; at + 1 < row.Length; at += maxLength - 1)
                 {

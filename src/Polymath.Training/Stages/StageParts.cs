@@ -19,7 +19,7 @@ sealed record StageLesson(
     IReadOnlyList<Item> HeldOut,
     RowCounts? Counts = null);
 
-/// <summary>What each kind of stage learns, and from what: the table of contents of the four kinds.</summary>
+/// <summary>The objective and the items of each kind of stage.</summary>
 static class StageParts
 {
     internal static StageLesson Of(
@@ -106,27 +106,27 @@ static class StageParts
         }
     }
 
-    // Without this check an unsuitable model would train without an error: an encoder sees the token that it should predict, and a head
+    // Without this check, an unsuitable model would train without an error: an encoder sees the token that it should predict, and a head
     // over labels cannot predict words.
     private static void Suits(StageSpec stage, LanguageModel model)
     {
         var family = model.Configuration["model_type"];
         if (stage.TrainsHead) return;
         if (model.Labels is not null)
-            throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, and this stage trains a head "
+            throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, but this stage trains a head "
                 + "over words. Name the language model that it was made from; or make it a task stage without a prompt, which trains the "
                 + "labels.");
         if (stage.Objective is not TaskSpec && model.Reading == Reading.Encoder)
-            throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it would have to "
-                + "foretell. Give it a stage of the kind task, or take a model that reads forward.");
+            throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it should "
+                + "predict. Give it a stage of the kind task, or use a model that reads forward.");
         if (stage.Objective is TaskSpec && model.Reading == Reading.EncoderDecoder)
-            throw new InputException($"Stage {stage.Name}: a {family} answers beside what it reads, and a task stage reads labels where "
-                + "the prompt leaves off. Give it a stage of the kind finetune, whose answer is the label, or leave the prompt out, so "
-                + "that a head over labels is trained.");
+            throw new InputException($"Stage {stage.Name}: a {family} writes its answer apart from its input, but a task stage reads "
+                + "labels where the prompt ends. Give it a stage of the kind finetune, whose answer is the label, or leave out the prompt, "
+                + "so that a head over labels is trained.");
     }
 
-    // A prompt must leave room for a whole answer; what does not is counted before the first step, and left out or refused as the batch
-    // says.
+    // A prompt must leave room for a whole answer. Prompts that do not are counted before the first step, and left out or refused as the
+    // batch's settings say.
     private static List<RolloutPrompt> Fitting(
         StageSpec stage,
         AlignSpec align,

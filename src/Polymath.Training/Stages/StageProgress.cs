@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Stages;
 
 /// <summary>
-/// How far a visit of a stage has come: what is recorded, measured and saved between its steps, and where a stopped one goes on.
+/// The progress of a visit of a stage: what is recorded, measured and saved between its steps, and where a stopped stage continues.
 /// </summary>
 sealed class StageProgress
 {
@@ -31,9 +31,9 @@ sealed class StageProgress
     /// <param name="visit">The stage and its round.</param>
     /// <param name="folder">The stage's folder.</param>
     /// <param name="model">The model.</param>
-    /// <param name="method">What is trained of it.</param>
-    /// <param name="optimizer">What moves it.</param>
-    /// <param name="source">Where the items come from.</param>
+    /// <param name="method">The method, which selects what is trained.</param>
+    /// <param name="optimizer">The optimizer.</param>
+    /// <param name="source">The items.</param>
     /// <param name="lesson">What is learned, and what is held out.</param>
     /// <param name="steps">How many steps the stage has.</param>
     /// <exception cref="InputException">The held-out loss is to decide, and there are no validation rows.</exception>
@@ -58,7 +58,7 @@ sealed class StageProgress
         saves = new Checkpoint(Path.Combine(folder, "checkpoints"), Settings);
     }
 
-    /// <summary>The state after the last step that was done.</summary>
+    /// <summary>The state after the last finished step.</summary>
     internal CheckpointState State { get; private set; } = new(
         0,
         default,
@@ -78,13 +78,13 @@ sealed class StageProgress
     /// <summary>Whether the stage ends before its last step, as nothing got better for so long.</summary>
     internal bool Ended => Evaluation.Patience is { } patience && State.Stale >= patience;
 
-    /// <summary>Goes back to the newest checkpoint, or begins.</summary>
+    /// <summary>Restores the newest checkpoint, or starts from the beginning.</summary>
     internal void Resume()
     {
         saves.CheckSpace(optimizer, model.Model.Weights.Sum(weight => weight.Count * 4));
         if (saves.Newest(run.Observer.Note) is not { } state)
         {
-            // Seeded by the stage, so that a stage does not depend on how often a run was begun.
+            // The seed comes from the stage, so that a stage does not depend on how often the run was started.
             manual_seed(new Text.RandomStream(run.Materials.Recipe.Seed, visit.Name).Next(int.MaxValue));
             run.Rewind(visit.Name, 0);
             using var fresh = get_rng_state();
@@ -99,7 +99,7 @@ sealed class StageProgress
         (State, saved) = (state, state.Step);
     }
 
-    /// <summary>What a stop cut short is measured before the next step.</summary>
+    /// <summary>Makes a measurement that was interrupted by a stop, before the next step.</summary>
     internal void CatchUp()
     {
         if (!State.Unmeasured) return;
@@ -107,7 +107,7 @@ sealed class StageProgress
         Measure(State.Step, MeasuresAbilities(State.Step));
     }
 
-    /// <summary>Does something that a stop may cut short; the state before it is saved then.</summary>
+    /// <summary>Runs work that a stop may interrupt; the state before it is saved then.</summary>
     /// <exception cref="OperationCanceledException">The run was asked to stop.</exception>
     internal T OrPause<T>(Func<T> work)
     {
@@ -122,7 +122,7 @@ sealed class StageProgress
         }
     }
 
-    /// <summary>Records a step, measures and saves where that is due.</summary>
+    /// <summary>Records a step; measures and saves when that is due.</summary>
     /// <param name="report">The step.</param>
     /// <param name="time">How long it took.</param>
     /// <exception cref="OperationCanceledException">The run was asked to stop; the state is saved.</exception>
@@ -181,27 +181,27 @@ sealed class StageProgress
 
     private string Print() => WeightPrint.Of(optimizer.Groups.SelectMany(group => group.Weights));
 
-    /// <summary>Goes back to the step that measured best, where the stage asks for it.</summary>
+    /// <summary>Restores the step with the best measurement, when the stage asks for it.</summary>
     internal void TakeBest()
     {
         if (State.BestStep is not { } best || best == State.Step) return;
         if (!saves.Has(best))
             throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {Decides} was best, is missing or "
                 + $"damaged. Train this stage again: remove its folder {folder} and give the same command.");
-        // The moments too: an adapter that is trained further later then has the moments of the same step.
+        // The moments are restored, too, so that an adapter that is trained further later has the moments of the same step.
         saves.Restore(best, optimizer, method.Memory);
-        run.Observer.Note($"{visit.Name}: the weights of step {best} are taken, where {Decides} was best ({State.Best:G4}).");
+        run.Observer.Note($"{visit.Name}: the weights of step {best} are used, where {Decides} was best ({State.Best:G4}).");
         if (Decides == EvaluateSpec.HeldOutLoss) State = State with { HeldOutLoss = State.Best };
         else if (heldOut is not null) MeasureHeldOut();
     }
 
-    /// <summary>Saves what is not saved yet, and stops.</summary>
+    /// <summary>Saves the state unless it is already saved, and stops.</summary>
     /// <exception cref="OperationCanceledException">Always.</exception>
     internal void Pause()
     {
         if (State.Step > saved) Save();
-        throw new OperationCanceledException($"Stopped after step {State.Step} of {visit.Name}; the state is saved. The same command goes "
-            + "on from there.");
+        throw new OperationCanceledException($"Stopped after step {State.Step} of {visit.Name}; the state is saved. The same command "
+            + "continues from there.");
     }
 
     private void Save()
@@ -264,7 +264,7 @@ sealed class StageProgress
     {
         if (Decides is not { } figure || !values.TryGetValue(figure, out var found)) return;
         var higher = figure != EvaluateSpec.HeldOutLoss && run.Materials.Recipe.Abilities![figure].HigherIsBetter;
-        var gain = State.Best is { } best ? (higher ? found - best : best - found) : double.PositiveInfinity;
+        var gain = State.Best is { } best ? (found - best) * (higher ? 1 : -1) : double.PositiveInfinity;
         State = gain > Evaluation.MinimumChange
             ? State with { Best = found, BestStep = step, Stale = 0 }
             : State with { Stale = State.Stale + 1 };

@@ -8,13 +8,13 @@ using Polymath.Training.Schedules;
 namespace Polymath.Training.Stages;
 
 /// <summary>
-/// Carries one visit of a stage through: method, objective, items, the loop with its checkpoints and measurements, and the finished model.
+/// Runs one visit of a stage: method, objective, items, the loop with its checkpoints and measurements, and the finished model.
 /// </summary>
 /// <param name="run">The run it belongs to.</param>
 /// <param name="visit">The stage and its round.</param>
 /// <param name="folder">The stage's folder.</param>
 /// <param name="model">The model, changed in place.</param>
-/// <param name="stepsBefore">The steps of the stages before.</param>
+/// <param name="stepsBefore">The steps of the earlier stages.</param>
 /// <param name="origin">The folder that the model was read from; null for fresh weights.</param>
 public sealed class StageRunner(
     Run run,
@@ -28,7 +28,7 @@ public sealed class StageRunner(
     private readonly StageSpec stage = visit.Stage;
     private TrainedMethod? method;
 
-    /// <summary>Trains, from where the last checkpoint left off.</summary>
+    /// <summary>Trains, starting from the last checkpoint.</summary>
     /// <returns>The stage's figures.</returns>
     /// <exception cref="OperationCanceledException">The run was asked to stop; the state is saved.</exception>
     public StageReport Train()
@@ -38,7 +38,7 @@ public sealed class StageRunner(
         began = ModelSignature.Of(model.Model);
         method = Attach();
         if (method.Looks) Look(batch);
-        // A source that samples measures its own rounds under the number of the step that needs them.
+        // A source that samples records its own rounds with the number of the step that needs them.
         var current = 0;
         var lesson = StageParts.Of(
             stage,
@@ -149,11 +149,12 @@ public sealed class StageRunner(
                 + "of the steps, such as 0.1, or fewer steps.");
     }
 
-    // What was seen is written down first and read again: a resumed stage starts from the same bytes and does not look twice.
+    // The result of reading the data is saved first and loaded again: a resumed stage starts from the same bytes and does not read the data
+    // twice.
     private void Look(BatchSpec batch)
     {
-        run.Observer.Note($"{visit.Name}: {method!.Name} looks at the data before the first step");
-        // The training begins with a source of its own, and keeps its own records.
+        run.Observer.Note($"{visit.Name}: {method!.Name} reads the data before the first step");
+        // The training then uses a new source with its own records.
         var lesson = StageParts.Of(
             stage,
             run.Materials,
@@ -179,8 +180,8 @@ public sealed class StageRunner(
         text => model.Tokenizer.Encode(text, addSpecialTokens: true),
         run.PlacesFor(visit, folder));
 
-    // A stage that keeps its adapter apart leaves the model that it found, which lies in its own place: it is named, and not written again.
-    // A base that was rounded is another model, and so is one with a fresh head.
+    // A stage that keeps its adapter apart does not change the model, so the model's folder is named instead of written again. A rounded
+    // base is another model, and so is a model with a fresh head.
     private void Save(string place)
     {
         var same = method!.Unmerged && !stage.TrainsHead && model.Model.Unrounded is null && ModelSignature.Of(model.Model) == began;
@@ -190,7 +191,7 @@ public sealed class StageRunner(
 
     private sealed class Unseen : RunObserver;
 
-    // Dropout and what is computed anew are for gradients only: not for what is measured between steps, sampled for them, or scored as a
+    // Dropout and gradient checkpointing apply only while gradients are computed: not to measurements, sampling, or the scores of a
     // reference.
     private sealed class Practice : IDisposable
     {
@@ -206,6 +207,6 @@ public sealed class StageRunner(
         public void Dispose() => (method.Training, model.GradientCheckpointing) = (false, false);
     }
 
-    /// <summary>Detaches a delta that was not merged: what comes next starts from the model without it.</summary>
+    /// <summary>Detaches a delta that was not merged: the next stage starts from the model without it.</summary>
     public void Dispose() => method?.Dispose();
 }

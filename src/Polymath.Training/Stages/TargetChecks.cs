@@ -6,7 +6,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Training.Stages;
 
 /// <summary>
-/// What rows must not do to a stage, told before its first step: begin twice, never end, or lose too many of their targets.
+/// Checks the rows of a stage before its first step: they must not have two begin tokens, never end, or lose too many targets.
 /// </summary>
 /// <param name="stage">The stage's name.</param>
 /// <param name="contract">The layout.</param>
@@ -34,7 +34,7 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
         ended = ended || Ended(whole);
     }
 
-    /// <summary>Says what is wrong with all rows together.</summary>
+    /// <summary>Checks all rows together.</summary>
     /// <param name="maxCut">The greatest share of targets that may be cut off.</param>
     /// <exception cref="InputException">No row ends, or too much is cut.</exception>
     internal void Finish(double maxCut)
@@ -44,7 +44,7 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
             var missing = ends.Count > 0
                 ? $"{string.Join(" or ", ends.Select(tokenizer.TokenOf))} is never a target"
                 : "the layout has no token that ends an answer";
-            throw new InputException($"Stage {stage}: no row learns to end: {missing}, so answers would go on for ever. Add "
+            throw new InputException($"Stage {stage}: no row learns to end: {missing}, so answers would not end. Add "
                 + $"{(ends.Count > 0 ? "it" : "an end token")} to the chat template's answers, or choose a template with chat.template "
                 + "(polymath template list shows the names).");
         }

@@ -10,14 +10,14 @@ namespace Polymath.Training.Stages;
 /// <summary>One adapter of a stage.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Set">The adapter, attached.</param>
-/// <param name="Spec">What was asked of it.</param>
+/// <param name="Spec">Its settings.</param>
 sealed record TrainedAdapter(string Name, DeltaSet Set, AdapterSpec Spec)
 {
-    /// <summary>Where the optimizer's moments lie that it goes on with, or null.</summary>
+    /// <summary>The folder of the optimizer's moments to load, or null.</summary>
     internal string? Moments { get; init; }
 }
 
-/// <summary>The adapters that a stage trains, and how they come together.</summary>
+/// <summary>The adapters that a stage trains, and how they are used together.</summary>
 sealed class TrainedAdapters : IDisposable
 {
     private readonly LanguageModel model;
@@ -27,15 +27,15 @@ sealed class TrainedAdapters : IDisposable
     private RowRouting? routing;
     private AdapterMixture? mixture;
 
-    // Where the moments lie that the gates go on with, or null.
+    // The folder of the gates' moments to load, or null.
     private string? gateMoments;
 
-    /// <summary>Takes adapters over that are attached to a model; all that are not frozen are trained.</summary>
+    /// <summary>Takes over adapters that are attached to a model; all that are not frozen are trained.</summary>
     /// <param name="model">The model.</param>
     /// <param name="adapters">The adapters, in the order they were attached; freed with this.</param>
-    /// <param name="together">How they come together.</param>
-    /// <param name="merge">Whether they become part of the model in the end.</param>
-    /// <param name="gates">The folder of the mixture that is gone on with; null for fresh gates.</param>
+    /// <param name="together">How they are used together.</param>
+    /// <param name="merge">Whether they are merged into the model at the end.</param>
+    /// <param name="gates">The folder of the mixture whose training continues; null for fresh gates.</param>
     internal TrainedAdapters(
         LanguageModel model,
         IReadOnlyList<TrainedAdapter> adapters,
@@ -54,16 +54,16 @@ sealed class TrainedAdapters : IDisposable
         foreach (var weight in Moving.SelectMany(adapter => adapter.Set.Weights).Concat(mixture?.Weights ?? [])) weight.Trainable = true;
     }
 
-    /// <summary>One adapter, whatever it is.</summary>
+    /// <summary>One adapter of any kind.</summary>
     internal static TrainedAdapters Single(LanguageModel model, DeltaSet set, bool merge) =>
         new(model, [new TrainedAdapter("", set, new AdapterSpec())], Together.Stack, merge);
 
-    /// <summary>The one adapter, where there is one.</summary>
+    /// <summary>The adapter, when there is exactly one.</summary>
     internal DeltaSet? Only => adapters.Count == 1 ? adapters[0].Set : null;
 
     private IEnumerable<TrainedAdapter> Moving => adapters.Where(adapter => !adapter.Spec.Frozen);
 
-    /// <summary>What each adapter trains, and from what; the gates of a mixture last.</summary>
+    /// <summary>The weights that each adapter trains, and their data; the gates of a mixture come last.</summary>
     internal IReadOnlyList<WeightGroup> Groups(OptimizerSpec usual) =>
     [
         .. Moving.Select(adapter => new WeightGroup(
@@ -76,7 +76,7 @@ sealed class TrainedAdapters : IDisposable
         .. mixture is null ? (WeightGroup[])[] : [new WeightGroup("mixture", mixture.Weights, usual)],
     ];
 
-    /// <summary>Takes up the moments that adapters go on with.</summary>
+    /// <summary>Loads the moments for adapters whose training continues.</summary>
     internal void TakeUp(AdamW optimizer)
     {
         foreach (var (adapter, group) in Moving.Select((adapter, group) => (adapter, group)))
@@ -98,7 +98,7 @@ sealed class TrainedAdapters : IDisposable
         foreach (var adapter in Moving) adapter.Set.Course?.Begin(steps);
     }
 
-    /// <summary>What the methods remember between steps.</summary>
+    /// <summary>The methods' state between steps.</summary>
     internal IReadOnlyDictionary<string, Tensor> Memory() =>
         Moving.SelectMany(adapter => (adapter.Set.Course?.Memory ?? new Dictionary<string, Tensor>())
             .Select(pair => ((adapter.Name.Length == 0 ? "" : adapter.Name + "/") + pair.Key, pair.Value))).ToDictionary();
@@ -106,7 +106,7 @@ sealed class TrainedAdapters : IDisposable
     internal bool Unmerged => !merge;
 
     /// <summary>
-    /// Writes the adapters: one into the folder, several each into a folder of its own, with what trains them further beside them.
+    /// Writes the adapters: one into the folder, several each into a folder of its own, together with the moments for further training.
     /// </summary>
     internal void Save(string folder, AdamW? optimizer, Action<string>? beside)
     {
@@ -125,18 +125,19 @@ sealed class TrainedAdapters : IDisposable
         optimizer?.Save(folder, group);
     }
 
-    /// <summary>Makes the adapters part of the model, where that was asked.</summary>
+    /// <summary>Merges the adapters into the model, if that was asked.</summary>
     internal GateReport? Merge(string folder, IReadOnlyList<int[]>? held, double limit)
     {
         if (!merge) return null;
         var gate = held is null ? null : MergeGate.Open(model, held);
-        // What was attached last stands around the others.
+        // The adapter that was attached last wraps the others.
         foreach (var adapter in adapters) adapter.Set.Merge();
         return gate?.Settle(model, folder, limit);
     }
 
     /// <summary>
-    /// Sets the adapters aside until the result is disposed, the last first: it keeps what those before it made of the model's own weights.
+    /// Removes the adapters until the result is disposed, the last first, because it saved the model's weights as the earlier adapters had
+    /// changed them.
     /// </summary>
     internal IDisposable Off() => new All([.. Enumerable.Reverse(adapters).Select(adapter => adapter.Set.Off())]);
 

@@ -8,7 +8,7 @@ using Polymath.Tuning;
 
 namespace Polymath.Training.Stages;
 
-/// <summary>What a stage trains: it chooses the weights before, and leaves a plain model behind.</summary>
+/// <summary>What a stage trains: it selects the weights before training, and leaves a model without adapters after it.</summary>
 public sealed class TrainedMethod : IDisposable
 {
     private readonly LanguageModel model;
@@ -25,11 +25,11 @@ public sealed class TrainedMethod : IDisposable
     public IReadOnlyList<Weight> Weights =>
         adapters is null ? chosen : [.. adapters.Groups(new OptimizerSpec(0)).SelectMany(group => group.Weights)];
 
-    /// <summary>The weights that are trained, in groups that move together.</summary>
-    /// <param name="usual">How they move where nothing else is said.</param>
+    /// <summary>The trained weights, in groups with the same optimizer settings.</summary>
+    /// <param name="usual">The optimizer's settings for groups without their own.</param>
     public IReadOnlyList<WeightGroup> Groups(OptimizerSpec usual) => adapters?.Groups(usual) ?? [new WeightGroup("", chosen, usual)];
 
-    /// <summary>Takes up the moments that adapters go on with.</summary>
+    /// <summary>Loads the moments for adapters whose training continues.</summary>
     /// <param name="optimizer">The optimizer of <see cref="Groups"/>.</param>
     public void TakeUp(AdamW optimizer) => adapters?.TakeUp(optimizer);
 
@@ -43,24 +43,24 @@ public sealed class TrainedMethod : IDisposable
         }
     }
 
-    /// <summary>Whether the method looks at data before its first step.</summary>
+    /// <summary>Whether the method reads data before its first step.</summary>
     public bool Looks => adapters?.Only?.Course is { Looks: true };
 
-    /// <summary>Says how long the training will be, before its first step.</summary>
+    /// <summary>Sets the length of the training, before its first step.</summary>
     /// <param name="steps">The number of steps.</param>
     public void Begin(int steps) => adapters?.Begin(steps);
 
-    /// <summary>What the method remembers between steps, by name; null for nothing.</summary>
+    /// <summary>The method's state between steps, by name; null for none.</summary>
     public IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? Memory => adapters?.Memory();
 
-    /// <summary>Makes a model ready for a method.</summary>
+    /// <summary>Prepares a model for a method.</summary>
     /// <param name="model">The model.</param>
     /// <param name="method">The method.</param>
     /// <param name="seed">The run's seed.</param>
     /// <param name="stage">The stage's name: fresh deltas of different stages differ.</param>
-    /// <param name="prepared">The folder of an adapter that has looked at its data already; taken where it is there.</param>
-    /// <param name="encode">Turns a text into tokens, for prompts that start as one.</param>
-    /// <param name="places">Where adapters lie that were trained before; null where the method names none.</param>
+    /// <param name="prepared">The folder of an adapter that has already read its data; it is loaded when it exists.</param>
+    /// <param name="encode">Turns a text into tokens, for prompts that start from a text.</param>
+    /// <param name="places">The places of adapters that were trained before; null when the method names none.</param>
     public static TrainedMethod Attach(
         LanguageModel model,
         MethodSpec method,
@@ -134,11 +134,11 @@ public sealed class TrainedMethod : IDisposable
         string? prepared,
         Func<string, int[]>? encode)
     {
-        // LoftQ rounds its maps itself, from the whole weights; the others follow.
+        // LoftQ quantizes its maps itself, from the full weights; the other maps are quantized after it.
         var loftq = delta.Settings?.GetValueOrDefault("init_lora_weights") == "loftq";
         if (loftq && delta.Base is not (null or BasePrecision.Nf4))
             throw new InputException($"method: LoftQ starts from a base in nf4, and base is {delta.Base.ToString()!.ToLowerInvariant()}. "
-                + "Take base: nf4, or another init_lora_weights.");
+                + "Write base: nf4, or another init_lora_weights.");
         if (!loftq) model.Quantize(delta.Base);
         var set = Directory.Exists(prepared)
             ? DeltaSet.Load(model, prepared)
@@ -147,7 +147,7 @@ public sealed class TrainedMethod : IDisposable
         return set;
     }
 
-    // A head over labels is what such a stage is for: it trains whatever else is frozen.
+    // A head over labels is always trained in such a stage, whatever else is frozen.
     private static IEnumerable<Weight> Head(LanguageModel model) =>
         model.Labels is { } head
             ? model.Weights.Where(weight => head.Modules.Any(module => weight.Name.StartsWith(module + ".", StringComparison.Ordinal)))
@@ -164,7 +164,7 @@ public sealed class TrainedMethod : IDisposable
                 TimeSpan.FromSeconds(1));
             var found = model.Weights.Where(weight => expression.IsMatch(weight.Name)).ToList();
             if (found.Count == 0)
-                throw new InputException($"method.train: '{pattern}' fits no weight of the model, such as "
+                throw new InputException($"method.train: '{pattern}' matches no weight of the model, such as "
                     + $"{string.Join(", ", model.Weights.Take(4).Select(weight => weight.Name))}.");
             chosen.UnionWith(found);
         }
@@ -175,24 +175,24 @@ public sealed class TrainedMethod : IDisposable
     /// <summary>Whether adapters stay apart from the model when the training ends.</summary>
     public bool Unmerged => adapters is { Unmerged: true };
 
-    /// <summary>Looks at data before the first step, where the method does, and writes down what came of it.</summary>
+    /// <summary>Reads data before the first step, if the method needs it, and saves the result.</summary>
     /// <param name="losses">The mean loss of each row.</param>
-    /// <param name="folder">Where an adapter is written that starts from what was seen.</param>
+    /// <param name="folder">The folder of the adapter that starts from the data.</param>
     public void Look(IEnumerable<TorchSharp.torch.Tensor> losses, string folder)
     {
         adapters!.Only!.Course!.Look(losses);
         AtomicFile.WriteFolder(folder, adapters.Only.Save);
     }
 
-    /// <summary>Ends the training: the adapters are written, and merged into the model where the method says so.</summary>
+    /// <summary>Ends the training: the adapters are written, and merged into the model if the method says so.</summary>
     /// <param name="folder">The stage's folder.</param>
-    /// <param name="beside">Writes what belongs beside an adapter: the layout it was taught.</param>
-    /// <param name="held">Prompts' tokens that go through the model before and after it is merged; random ones where there are none, no
-    /// comparison where it is null.</param>
-    /// <param name="limit">The largest divergence of a next token, in nats, between before and after.</param>
-    /// <param name="optimizer">The optimizer, whose moments are kept beside the adapters; null for none.</param>
-    /// <returns>What the comparison found; null where nothing was merged.</returns>
-    /// <exception cref="RunFailedException">The merged model answers otherwise; the adapters are written.</exception>
+    /// <param name="beside">Writes the layout that the adapter was trained with, next to the adapter.</param>
+    /// <param name="held">Prompts' tokens that go through the model before and after the merge; random ones when empty, no comparison when
+    /// null.</param>
+    /// <param name="limit">The largest divergence of a next token before and after the merge, in nats.</param>
+    /// <param name="optimizer">The optimizer, whose moments are saved next to the adapters; null for none.</param>
+    /// <returns>The result of the comparison; null when nothing was merged.</returns>
+    /// <exception cref="RunFailedException">The merged model gives other outputs; the adapters are written.</exception>
     public GateReport? Finish(
         string folder,
         Action<string>? beside = null,
@@ -207,11 +207,11 @@ public sealed class TrainedMethod : IDisposable
     }
 
     /// <summary>
-    /// Sets adapters that were not merged aside until the result is disposed, the model's own weights that they train among it: what is
-    /// saved meanwhile is their base.
+    /// Removes adapters that were not merged until the result is disposed, and restores the model's own weights that they train. A model
+    /// saved during this time is their base.
     /// </summary>
     public IDisposable? Aside() => Unmerged ? adapters!.Off() : null;
 
-    /// <summary>Detaches what is still attached.</summary>
+    /// <summary>Detaches the adapters that are still attached.</summary>
     public void Dispose() => adapters?.Dispose();
 }

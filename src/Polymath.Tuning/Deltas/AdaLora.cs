@@ -10,12 +10,12 @@ namespace Polymath.Tuning.Deltas;
 
 /// <summary>
 /// Adaptive low-rank adaptation (Zhang et al. 2023, eq. 3): ΔW = P·Λ·Q in the form of a singular value decomposition, here B·diag(E)·A·α/(k
-/// + 10⁻⁵), k being the ranks it starts with; giving ranks away (<see cref="RankBudget"/>) does not change the scale. E starts at zero, A
+/// + 10⁻⁵), where k is the initial number of ranks; pruning ranks (<see cref="RankBudget"/>) does not change the scale. E starts at zero, A
 /// and B normal with deviation 0.02.
 /// </summary>
 public sealed class AdaLora : AddedDelta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Adalora,
         "ADALORA",
@@ -85,7 +85,7 @@ public sealed class AdaLora : AddedDelta
     /// <inheritdoc/>
     public override Tensor Change() => B.Value.mm(A.Value * E.Value) * scale;
 
-    /// <summary>‖P·Pᵀ − I‖ of a delta's two bases, averaged: what keeps them orthogonal in training.</summary>
+    /// <summary>‖P·Pᵀ − I‖ of a delta's two bases, averaged. It keeps the bases orthogonal in training.</summary>
     public Tensor Skewness()
     {
         static Tensor Gap(Tensor square) => (square - eye(square.size(0))).norm();
@@ -105,7 +105,7 @@ public sealed class AdaLora : AddedDelta
         var deltas = new List<(string, AdaLora)>();
         foreach (var target in parts.Targets)
         {
-            // After training the file says for each rank whether it was kept, and holds those alone.
+            // After training the file says for each rank whether it was kept, and holds only those ranks.
             var rank = configuration.Parts("rank_pattern")?[target.Name + ".lora_E"] is { } marks ? Kept(configuration, marks) : first;
             var delta = new AdaLora(
                 parts.Weight(

@@ -6,12 +6,12 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// BitFit (Ben Zaken et al. 2022): of the whole model only biases are trained. Llama and its kin have almost none; where it is asked for,
-/// maps that have none get one, which starts at zero. Without targets all biases are meant.
+/// BitFit (Ben Zaken et al. 2022): only the biases of the model are trained. Llama and similar families have almost none; on request, maps
+/// without a bias get one, which starts at zero. Without targets, all biases are trained.
 /// </summary>
 public sealed class BitFit : Delta
 {
-    /// <summary>How our files say it; PEFT has no such kind.</summary>
+    /// <summary>The kind's name in our files; PEFT has no such kind.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Bitfit,
         "POLYMATH_BITFIT",
@@ -42,7 +42,7 @@ public sealed class BitFit : Delta
         var biases = parts.Model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)).ToList();
         if (biases.Count == 0 && !parts.Configuration.Flag("create_missing"))
             throw new InputException($"{parts.Configuration.Origin}: a {parts.Model.Configuration["model_type"]} of this kind has no "
-                + "biases to train. Let the maps get some (settings: {create_missing: true}), or take another form.");
+                + "biases to train. Add some (settings: {create_missing: true}), or use another form.");
         foreach (var weight in biases)
             if (all || parts.Configuration.Targets(weight.Name[..^".bias".Length], linear: true))
                 parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);

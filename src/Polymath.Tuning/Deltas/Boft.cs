@@ -6,12 +6,12 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Orthogonal butterfly fine-tuning (Liu et al. 2024): m factors, each a turn of small blocks between two shuffles that reach ever farther,
-/// then a scale s for each output. A block turns by Cayley's map of ½(R − Rᵀ). R starts at zero, s at one.
+/// Orthogonal butterfly fine-tuning (Liu et al. 2024): m factors, then a scale s for each output. Each factor rotates small blocks between
+/// two shuffles, whose distance grows from factor to factor. A block's rotation is Cayley's map of ½(R − Rᵀ). R starts at zero, s at one.
 /// </summary>
 public sealed class Boft : OrthogonalDelta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Boft,
         "BOFT",
@@ -41,7 +41,7 @@ public sealed class Boft : OrthogonalDelta
         ArgumentNullException.ThrowIfNull(x);
         var still = Still();
         long count = blocks.Value.size(1), size = blocks.Value.size(2);
-        // The product of the factors has the first one rightmost, so that a row meets the last one first.
+        // The first factor is rightmost in the product, so the last factor is applied to a row first.
         for (var factor = orders.Length - 1; factor >= 0; factor--)
         {
             var half = blocks.Value[factor];
@@ -49,7 +49,7 @@ public sealed class Boft : OrthogonalDelta
             var identity = eye(size);
             var turns = linalg.solve((identity + q).transpose(1, 2), (identity - q).transpose(1, 2)).transpose(1, 2);
             if (factor == still) turns = BlockDropout.Of(turns, dropout);
-            // x·(P·D·Pᵀ): row i of P has its one at order[i].
+            // x·(P·D·Pᵀ): row i of P has its 1 at order[i].
             var shuffled = zeros_like(x).index_copy(1, orders[factor], x);
             var turned = shuffled.view(x.size(0), count, size).transpose(0, 1).bmm(turns).transpose(0, 1).reshape(x.size(0), -1);
             x = turned.index_select(1, orders[factor]);
@@ -57,7 +57,7 @@ public sealed class Boft : OrthogonalDelta
         return x;
     }
 
-    // In training, blocks of one factor, chosen anew for each pass, may stand still; −1 for none.
+    // In training, dropout may disable blocks of one factor, which is chosen again for each pass; −1 for none.
     private long Still()
     {
         if (!IsTraining || dropout == 0) return -1;
@@ -99,7 +99,7 @@ public sealed class Boft : OrthogonalDelta
         var dropout = PieceDropout.Share(configuration, "boft_dropout");
         foreach (var target in parts.Targets)
         {
-            // Without its extension for CUDA, PEFT trains one factor whatever the setting says: the file knows.
+            // Without its CUDA extension, PEFT trains one factor whatever the setting says; the file has the true number.
             var factors = parts.ShapeOf(target.Name, "boft_R") is [var held, ..]
                 ? (int)held
                 : configuration.Whole("boft_n_butterfly_factor", 1);
@@ -138,7 +138,7 @@ public sealed class Boft : OrthogonalDelta
         }
     }
 
-    // Within each of b parts, runs of r elements are taken by turns: the even runs first, then the odd ones.
+    // Within each of b parts, runs of r elements are reordered: the even runs first, then the odd ones.
     private static Tensor Order(int width, int b, int r, int factors)
     {
         if (factors == 0) return arange(width, dtype: ScalarType.Int64);

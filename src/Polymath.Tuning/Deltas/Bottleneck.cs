@@ -6,14 +6,14 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// A bottleneck adapter in the unified view of He et al. (2022): Δh = U·f(D·x + d) + u. Sequential, x is what the block gives (Houlsby et
-/// al. 2019 after attention and feed-forward, Pfeiffer et al. 2021 after feed-forward alone); parallel, what the block reads; multihead,
-/// the same before the output map, each head with a share of the bottleneck. It is composed as h + s·Δh or, gated, as (1 − λ)h + λΔh with a
-/// trained λ. U starts at zero, and λ too.
+/// A bottleneck adapter in the unified view of He et al. (2022): Δh = U·f(D·x + d) + u. Sequential: x is the block's output (Houlsby et al.
+/// 2019 after attention and feed-forward, Pfeiffer et al. 2021 after feed-forward only). Parallel: x is the block's input. Multihead: the
+/// same before the output map, each head with a share of the bottleneck. The result is h + s·Δh or, gated, (1 − λ)h + λΔh with a trained λ.
+/// U and λ start at zero.
 /// </summary>
 public sealed class Bottleneck : Delta
 {
-    /// <summary>How our files say it; PEFT has no such kind.</summary>
+    /// <summary>The kind's name in our files; PEFT has no such kind.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Adapter,
         "POLYMATH_BOTTLENECK",
@@ -103,8 +103,8 @@ public sealed class Bottleneck : Delta
         foreach (var target in parts.Targets)
         {
             if (target.Role is not (Role.Output or Role.Down))
-                throw new InputException($"{configuration.Origin}: an adapter stands after a block, and {target.Name} does not end one. "
-                    + "Target attention's output or the way down (roles: output, down).");
+                throw new InputException($"{configuration.Origin}: an adapter comes after a block, and {target.Name} does not end one. "
+                    + "Target attention's output or the down map (roles: output, down).");
             var tap = insertion == "sequential" ? null : Read(parts, target, taps);
             long output = insertion == "multihead" ? target.InputWidth : target.OutputWidth, input = tap?.Width ?? output;
             var heads = insertion == "multihead" && target.Role == Role.Output ? parts.Model.Sizes.Heads : 1;
@@ -151,7 +151,7 @@ public sealed class Bottleneck : Delta
         _ => throw configuration.Fault("composition", "known are \"add\" and \"gated\""),
     };
 
-    // What a block reads is what its first map reads: the one of the right role whose name is nearest.
+    // The block's input is its first map's input: the map of the right role with the nearest name.
     private static Tap Read(DeltaParts parts, Projection target, Dictionary<Projection, Tap> taps)
     {
         Role[] roles = target.Role == Role.Output ? [Role.Query, Role.QueryKeyValue] : [Role.Gate, Role.GateUp, Role.Up];
@@ -164,7 +164,7 @@ public sealed class Bottleneck : Delta
         return taps[first] = tap;
     }
 
-    // Lets what a map reads be seen by an adapter that stands beside its block.
+    // Gives a map's input to an adapter that is parallel to its block.
     private sealed class Tap(long width) : Delta
     {
         internal long Width => width;
@@ -185,7 +185,7 @@ public sealed class Bottleneck : Delta
 
 /// <summary>
 /// A map inside an adapter: dense, one block for each head, or a sum of n Kronecker products of small factors (a PHM layer: Zhang et al.
-/// 2021), whose outer factors all layers share and whose inner ones are of low rank (Compacter: Karimi Mahabadi et al. 2021, eq. 8).
+/// 2021), where all layers share the outer factors, and the inner factors are of low rank (Compacter: Karimi Mahabadi et al. 2021, eq. 8).
 /// </summary>
 sealed class InnerMap
 {
@@ -206,7 +206,7 @@ sealed class InnerMap
         return y.transpose(0, 1).reshape(x.size(0), -1) + bias.Value;
     }
 
-    /// <summary>The outer factors that all layers share [n, n, n], where Compacter is asked for.</summary>
+    /// <summary>The outer factors [n, n, n] that all layers share, for Compacter.</summary>
     internal static Weight? Rule(DeltaParts parts)
     {
         var n = parts.Configuration.Whole("phm_dim", 0, least: 0);
@@ -233,7 +233,7 @@ sealed class InnerMap
         }
         long n = rule.Value.size(0), rank = parts.Configuration.Whole("phm_rank", 1);
         if (heads > 1 || output % n != 0 || input % n != 0)
-            throw parts.Fault("phm_dim", $"it must divide the widths {input} and {output} of {module}, and heads must not be apart");
+            throw parts.Fault("phm_dim", $"it must divide the widths {input} and {output} of {module}, and is not possible with multihead");
         Weight left = parts.Weight(
             module,
             name + ".left",

@@ -8,9 +8,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Explained variance adaptation (Paischer et al. 2024): A starts as the leading principal directions of what goes into each map on the
-/// first rows of the data, B at zero; and the ranks are dealt out by the share of the variance that each direction explains, at most ρ·r a
-/// map and as many in all as before. α grows with a map's rank, so that the scale stays.
+/// Explained variance adaptation (Paischer et al. 2024): A starts as the leading principal directions of each map's input on the first rows
+/// of the data, B at zero. The ranks are distributed over the maps by the share of the variance that each direction explains, at most ρ·r
+/// per map; their total does not change. α grows with a map's rank, so the scale does not change.
 /// </summary>
 sealed class Eva : DeltaCourse
 {
@@ -32,12 +32,12 @@ sealed class Eva : DeltaCourse
         (rho, rows) = Check(configuration);
     }
 
-    /// <summary>Throws what is wrong with the settings.</summary>
+    /// <summary>Throws when the settings are wrong.</summary>
     /// <returns>ρ and the number of rows.</returns>
     internal static (double Rho, int Rows) Check(AdapterConfiguration configuration)
     {
         foreach (var (key, _) in configuration.Parts(Key) ?? [])
-            // PEFT stops by tau when the directions stand still; here the number of rows is said.
+            // PEFT's tau stops when the directions no longer change; here the number of rows is a setting.
             if (!known.Contains(key) && !(key is "tau" or "label_mask_value"))
                 throw configuration.Fault(Key, $"{key} is not known; known are {string.Join(", ", known)}");
         var rho = Number(configuration, "rho", 2);
@@ -46,7 +46,7 @@ sealed class Eva : DeltaCourse
             rho,
             Number(configuration, "rows", 64) is >= 1 and <= 1e6 and var number && number == Math.Floor(number)
                 ? (int)number
-                : throw configuration.Fault(Key, "rows is the number of rows to look at, from 1"));
+                : throw configuration.Fault(Key, "rows is the number of rows to read, from 1"));
     }
 
     private static JsonNode? Setting(AdapterConfiguration configuration, string key) => configuration.Parts(Key)?[key];
@@ -108,7 +108,8 @@ sealed class Eva : DeltaCourse
         public override void Expect(IReadOnlyList<string?> data) => inner?.Expect(data);
     }
 
-    // The rows of x whose tokens are learned, unless all are asked for or none is known: an expert sees some tokens, a mask hides its own.
+    // The rows of x whose tokens are learned, or all rows when all are requested or the targets are unknown: an expert sees only some
+    // tokens, and a mask hides its own.
     private Tensor Own(Tensor x)
     {
         if (!Flag("use_label_mask", true) || batch is null || model.Reading != Reading.Decoder
@@ -122,14 +123,14 @@ sealed class Eva : DeltaCourse
         using var scope = NewDisposeScope();
         var leading = deltas.ToDictionary(pair => pair.Delta, pair => seen[pair.Delta].Rows > 0
             ? seen[pair.Delta].Leading(Most(pair.Delta))
-            : throw new InputException($"{configuration.Origin}: EVA saw nothing go into {pair.Target.Name} on {rows} rows (an expert that "
-                + "no token took?). Look at more rows (eva_config: rows), or name other sockets."));
+            : throw new InputException($"{configuration.Origin}: EVA saw no input of {pair.Target.Name} on {rows} rows (an expert that "
+                + "no token used?). Read more rows (eva_config: rows), or name other sockets."));
         var budget = (int)deltas.Sum(pair => pair.Delta.A.Shape[0]);
         var counts = deltas.SelectMany(pair => leading[pair.Delta].Shares.Select(share => (pair.Delta, share)))
             .OrderByDescending(item => item.share).Take(budget).CountBy(item => item.Delta).ToDictionary();
         if (counts.Values.Sum() < budget)
-            throw new InputException($"{configuration.Origin}: EVA found {counts.Values.Sum()} directions in {rows} rows, and the ranks "
-                + $"ask for {budget}. Look at more rows (eva_config: rows), or lower r.");
+            throw new InputException($"{configuration.Origin}: EVA found {counts.Values.Sum()} directions in {rows} rows, but the ranks "
+                + $"need {budget}. Read more rows (eva_config: rows), or lower r.");
         foreach (var (_, delta) in deltas)
         {
             var (directions, values, _) = leading[delta];
@@ -145,7 +146,7 @@ sealed class Eva : DeltaCourse
     {
         if (found.Count == 0)
             throw new InputException($"{configuration.Origin}: EVA starts from data and has seen none. Train the adapter in a stage, or "
-                + "take another init_lora_weights.");
+                + "use another init_lora_weights.");
         var (rank, alpha) = (configuration.Whole("r", 8), configuration.Number("lora_alpha", 8));
         JsonObject ranks = [], alphas = [];
         foreach (var (target, delta) in deltas)

@@ -6,12 +6,12 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Chooses the elements that matter most to the data (FISH, Sung et al. 2021, eq. 4 and 5): those of the greatest Fisher information, the
-/// mean over rows of the squared gradient of a row's loss.
+/// Chooses the elements that are most important for the data (FISH, Sung et al. 2021, eq. 4 and 5): those with the largest Fisher
+/// information, which is the mean over rows of the squared gradient of a row's loss.
 /// </summary>
 sealed class FisherMask : DeltaCourse
 {
-    /// <summary>The setting that says how many rows are looked at.</summary>
+    /// <summary>The setting for the number of rows to read.</summary>
     internal const string RowsKey = "fisher_rows";
 
     private readonly AdapterConfiguration configuration;
@@ -25,8 +25,8 @@ sealed class FisherMask : DeltaCourse
     /// <summary>Chooses elements of maps.</summary>
     /// <param name="parts">The method's parts.</param>
     /// <param name="targets">The maps and the elements of each.</param>
-    /// <param name="together">Whether the elements of all maps are chosen from all of them at once, as the paper does.</param>
-    /// <param name="write">Writes the places [n] that were chosen of a map's elements, in order.</param>
+    /// <param name="together">Whether elements are chosen from all maps together, as in the paper.</param>
+    /// <param name="write">Writes the places [n] of a map's chosen elements, in order.</param>
     internal FisherMask(
         DeltaParts parts,
         IReadOnlyList<(Projection Target, long Count)> targets,

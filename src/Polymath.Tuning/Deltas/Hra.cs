@@ -6,11 +6,11 @@ namespace Polymath.Tuning.Deltas;
 
 /// <summary>
 /// Householder reflection adaptation (Yuan et al. 2024): W' = W·H₁⋯H_r, H = I − 2uuᵀ/uᵀu. Reflections start as equal pairs, which cancel.
-/// With Gram-Schmidt the vectors are made orthogonal first.
+/// With Gram-Schmidt, the vectors are orthogonalized first.
 /// </summary>
 public sealed class Hra : OrthogonalDelta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Hra,
         "HRA",
@@ -31,7 +31,7 @@ public sealed class Hra : OrthogonalDelta
     protected override Tensor Rotate(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);
-        // W·H₁⋯H_r of a row is x·(H₁⋯H_r)ᵀ = x·H_r⋯H₁.
+        // For a row x, W·H₁⋯H_r means x·(H₁⋯H_r)ᵀ = x·H_r⋯H₁ first.
         var units = Units();
         if (orthogonal)
         {
@@ -68,8 +68,8 @@ public sealed class Hra : OrthogonalDelta
                 Start.Kaiming(rank),
                 target.InputWidth,
                 rank);
-            // What Gram and Schmidt leave of the second of an equal pair is zero or noise, whose direction is no number or no start: there
-            // each vector is its own.
+            // For the second vector of an equal pair, Gram-Schmidt leaves zero or noise, which has no usable direction. There, each vector
+            // starts on its own.
             if (parts.IsFresh && !configuration.Flag("apply_GS"))
             {
                 // Column 2i + 1 is column 2i.

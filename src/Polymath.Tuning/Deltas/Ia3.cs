@@ -11,7 +11,7 @@ namespace Polymath.Tuning.Deltas;
 /// </summary>
 public sealed class Ia3 : Delta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Ia3,
         "IA3",
@@ -49,7 +49,7 @@ public sealed class Ia3 : Delta
         return (weight * factors.Value, bias is null ? null : bias * factors.Value.flatten());
     }
 
-    // A factor of zero leaves nothing to come back from.
+    // A factor of zero cannot be undone.
     /// <inheritdoc/>
     public override bool Unmerges => factors.Value.ne(0).all().item<bool>();
 

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// The principal directions of rows that come a few at a time (incremental principal components, Ross et al. 2008): what was seen so far is
-/// held as its leading directions, times their singular values, and its mean. Exact as long as no more than a piece was seen.
+/// The principal directions of rows that arrive in pieces (incremental principal components, Ross et al. 2008). The rows so far are stored
+/// as their leading directions, times the singular values, and their mean. The result is exact while only one piece was seen.
 /// </summary>
-/// <param name="most">The directions that are held.</param>
+/// <param name="most">The number of directions that are kept.</param>
 sealed class InputDirections(int most) : IDisposable
 {
     private const int Piece = 512;
@@ -15,10 +15,10 @@ sealed class InputDirections(int most) : IDisposable
     private Tensor? held, mean;
     private double count, scatter;
 
-    /// <summary>The rows seen.</summary>
+    /// <summary>The number of rows so far.</summary>
     internal long Rows { get; private set; }
 
-    /// <summary>Takes rows [n, in].</summary>
+    /// <summary>Adds rows [n, in].</summary>
     internal void Add(Tensor rows)
     {
         Rows += rows.size(0);

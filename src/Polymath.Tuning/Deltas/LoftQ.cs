@@ -8,16 +8,16 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Where low-rank factors start so that they take back what rounding the base took away (Li et al. 2023, algorithm 1): by turns, Q = NF4(W
-/// − s·BA), and s·BA the best product of its rank for W − Q. PEFT leaves s out, so that with s ≠ 1 it starts elsewhere than meant; here the
-/// factors are divided by it.
+/// Initializes low-rank factors so that they compensate the base's quantization error (Li et al. 2023, algorithm 1): alternately, Q = NF4(W
+/// − s·BA), and s·BA is the best product of its rank for W − Q. PEFT ignores s, so with s ≠ 1 its start is wrong; here the factors are
+/// divided by s.
 /// </summary>
 static class LoftQ
 {
-    /// <summary>Rounds a projection's weight and sets the factors.</summary>
+    /// <summary>Quantizes a projection's weight and sets the factors.</summary>
     /// <param name="configuration">The settings: <c>loftq_config</c> with <c>loftq_bits</c> (4) and <c>loftq_iter</c> (1 when left
     /// out).</param>
-    /// <param name="target">The projection; its base is held in NF4 afterwards.</param>
+    /// <param name="target">The projection; its base is stored in NF4 afterwards.</param>
     /// <param name="a">A [r, in].</param>
     /// <param name="b">B [out, r].</param>
     /// <param name="scale">s.</param>
@@ -29,8 +29,8 @@ static class LoftQ
         double scale)
     {
         if (target.Weight.Quantized is { } held)
-            throw new InputException($"LoftQ starts from the whole weights, and {target.Name} is held in "
-                + $"{held.Form.ToString().ToLowerInvariant()} already. Open the model without --base; LoftQ holds it in nf4 itself.");
+            throw new InputException($"LoftQ starts from the full weights, and {target.Name} is stored in "
+                + $"{held.Form.ToString().ToLowerInvariant()} already. Open the model without --base; LoftQ quantizes it to nf4 itself.");
         var turns = Settings(configuration);
         using var frozen = no_grad();
         using var scope = NewDisposeScope();

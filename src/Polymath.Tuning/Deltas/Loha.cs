@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
 
-/// <summary>A delta whose matrix is made anew for each pass: y = inner(x) + x·ΔWᵀ.</summary>
+/// <summary>A delta whose matrix is computed again for each pass: y = inner(x) + x·ΔWᵀ.</summary>
 /// <param name="state">Whether the deltas of the set are on.</param>
-/// <param name="weights">The weights the matrix is made of.</param>
+/// <param name="weights">The weights of the matrix.</param>
 public abstract class DenseDelta(DeltaSwitch state, params IReadOnlyList<Weight> weights) : AddedDelta
 {
     /// <inheritdoc/>
@@ -27,7 +27,7 @@ public abstract class DenseDelta(DeltaSwitch state, params IReadOnlyList<Weight>
 /// </summary>
 public sealed class Loha : DenseDelta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Loha,
         "LOHA",
@@ -82,7 +82,7 @@ public sealed class Loha : DenseDelta
     private static void Attach(DeltaParts parts)
     {
         var configuration = parts.Configuration;
-        // LoHa's rows grow whatever rank_dropout_scale says, in PEFT, too.
+        // LoHa always scales the kept rows up, whatever rank_dropout_scale says; PEFT does the same.
         var dropout = PieceDropout.Of(configuration, scaled: true);
         foreach (var target in parts.Targets)
         {

@@ -7,12 +7,12 @@ namespace Polymath.Tuning.Deltas;
 
 /// <summary>
 /// Low-rank Kronecker product (Edalati et al. 2022; Yeh et al. 2024): ΔW = (α/r)·W₁ ⊗ W₂, with out = l·k and in = m·n split as evenly as
-/// their factors allow. W₂ is of rank r where that is the smaller, W₁ too where both are to be. W₁ starts at zero, the rest by Kaiming's
-/// rule.
+/// their factors allow. W₂ is of rank r when that is smaller; W₁ is, too, when both are to be decomposed. W₁ starts at zero, the rest by
+/// Kaiming's rule.
 /// </summary>
 public sealed class Lokr : AddedDelta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Lokr,
         "LOKR",
@@ -127,11 +127,11 @@ public sealed class Lokr : AddedDelta
     }
 
     /// <summary>
-    /// Two factors of a width, the smaller first: as near to each other as can be, the smaller at most <paramref name="factor"/>, or just
-    /// that where it divides.
+    /// Two factors of a width, the smaller first: as near to each other as possible, the smaller at most <paramref name="factor"/>, or
+    /// exactly that when it divides the width.
     /// </summary>
     /// <param name="width">The width.</param>
-    /// <param name="factor">The wished factor, or −1.</param>
+    /// <param name="factor">The requested factor, or −1.</param>
     internal static (long Small, long Large) Split(long width, int factor)
     {
         if (factor > 0 && width % factor == 0) return (factor, width / factor);

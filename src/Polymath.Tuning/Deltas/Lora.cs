@@ -8,14 +8,14 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Low-rank adaptation (Hu et al. 2021, eq. 3): y = Wx + b + s·B(A(dropout x)), s = α/r, or α/√r where the rank stabilises it
-/// (Kalajdzievski 2023). A starts uniform in ±1/√in (Kaiming with a = √5), B at zero, so that a fresh delta changes nothing.
-/// With a magnitude m it is DoRA (Liu et al. 2024): the changed weight's rows are scaled to the lengths m, which start as W's own; a row's
-/// length counts as a constant in the gradient (section 4.3), and b is outside.
+/// Low-rank adaptation (Hu et al. 2021, eq. 3): y = Wx + b + s·B(A(dropout x)), s = α/r, or α/√r when rank-stabilised (Kalajdzievski 2023).
+/// A starts uniform in ±1/√in (Kaiming with a = √5), B at zero, so that a fresh delta changes nothing. With a magnitude m it is DoRA (Liu
+/// et al. 2024): the changed weight's rows are scaled to the lengths m, which start as W's own; a row's length counts as a constant in the
+/// gradient (section 4.3), and b is outside.
 /// </summary>
 public sealed class Lora : Delta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Lora,
         "LORA",
@@ -55,7 +55,7 @@ public sealed class Lora : Delta
         },
     };
 
-    // Ways to start that leave the base as it is.
+    // Initializations that do not change the base.
     private static readonly string[] plainStarts = ["true", "false", "gaussian", "orthogonal", "mica"];
 
     private readonly DeltaSwitch state;
@@ -69,8 +69,8 @@ public sealed class Lora : Delta
     /// <param name="dropout">The share of the input that is dropped in training.</param>
     /// <param name="state">Whether the deltas of the set are on, and whether they train.</param>
     /// <param name="magnitude">m [out], or null.</param>
-    /// <param name="anchor">Factors A₀ [r, in] and B₀ [out, r] whose product is taken off, or null (PiSSA, OLoRA).</param>
-    /// <param name="bias">c [out], which the delta adds to what B gives, or null.</param>
+    /// <param name="anchor">Factors A₀ [r, in] and B₀ [out, r] whose product is subtracted, or null (PiSSA, OLoRA).</param>
+    /// <param name="bias">c [out], which the delta adds to B's output, or null.</param>
     /// <param name="map">The projection, which must have a bias for c to be merged into.</param>
     public Lora(
         Weight a,
@@ -147,7 +147,7 @@ public sealed class Lora : Delta
         return y + plain * (gain - 1) + nn.functional.linear(low, B.Value, Bias?.Value) * (gain * Scale);
     }
 
-    // m over the rows' lengths, which count as constants.
+    // m divided by the rows' lengths, which count as constants.
     private Tensor Gain(Tensor weight)
     {
         Tensor lengths;
@@ -168,7 +168,7 @@ public sealed class Lora : Delta
         return (gain is null ? changed : changed * gain.unsqueeze(1), bias);
     }
 
-    // DoRA's rows have lost the lengths they had; what PiSSA and OLoRA take off is a part of the base.
+    // DoRA's rows have lost their old lengths; the part that PiSSA and OLoRA subtract belongs to the base.
     /// <inheritdoc/>
     public override bool Unmerges => Magnitude is null && anchor is null && Merges;
 
@@ -187,12 +187,12 @@ public sealed class Lora : Delta
         var alpha = configuration.Number("lora_alpha", 8);
         var start = LoraStart.Of(configuration);
         var guessed = start.StartsWith("pissa_niter_", StringComparison.Ordinal);
-        // PEFT's quick way to PiSSA's start draws random numbers: what it took off the base cannot be found again. A fresh one starts from
-        // the exact parts, and its file says so.
+        // PEFT's fast initialization of PiSSA uses random numbers, so the part that it took off the base cannot be computed again. A fresh
+        // adapter here starts from the exact parts, and its file says so.
         if (guessed && !parts.IsFresh)
             throw configuration.Fault(
                 "init_lora_weights",
-                "what PEFT took off the base there came of random numbers and is not in the file; save it converted (save_pretrained with "
+                "what PEFT took off the base depends on random numbers and is not in the file; save it converted (save_pretrained with "
                     + "path_initial_model_for_weight_conversion)");
         if (guessed) configuration.Set("init_lora_weights", "pissa");
         (int Rank, double Scale) Size(string name)
@@ -210,13 +210,13 @@ public sealed class Lora : Delta
         }
         LoraExperts.Attach(parts, Size);
         if (start == "eva" && parts.IsFresh) parts.Follow(new Eva(parts, plugged));
-        // What is left is plain low-rank adaptation of the rounded base.
+        // From here on, it is plain low-rank adaptation of the quantized base.
         if (start == "loftq") configuration.Started();
         if (configuration.Has("trainable_token_indices")) TrainableTokens.AttachBeside(parts);
         if (parts.TargetsTokens) AttachToTokens(parts, Size(parts.Model.Tokens.Name));
     }
 
-    // A delta beside one map.
+    // A delta of one map.
     private static Lora Beside(DeltaParts parts, Projection target, (int Rank, double Scale) size, string start)
     {
         var configuration = parts.Configuration;
@@ -304,7 +304,7 @@ public sealed class Lora : Delta
                 "known are true, false, \"gaussian\", \"orthogonal\", \"mica\", \"pissa\", \"olora\", \"loftq\" and \"eva\"; convert "
                     + "another to a plain one first (PEFT's save_pretrained with path_initial_model_for_weight_conversion)");
         if (loftq && configuration.Flag("use_dora"))
-            throw configuration.Fault("init_lora_weights", "DoRA starts from the whole weight; take true");
+            throw configuration.Fault("init_lora_weights", "DoRA starts from the full weight; use true");
         if (configuration.Has("layer_replication"))
             throw configuration.Fault(
                 "layer_replication",
@@ -331,7 +331,7 @@ public sealed class Lora : Delta
             ["base_model_name_or_path"] = basis,
             ["bias"] = "none",
             ["inference_mode"] = true,
-            // PEFT writes a whole alpha without a point.
+            // PEFT writes an integer alpha without a decimal point.
             ["lora_alpha"] = alpha == Math.Floor(alpha) ? JsonValue.Create((long)alpha) : JsonValue.Create(alpha),
             ["peft_type"] = Method.Type,
             ["r"] = rank,

@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Low-rank adaptation of a layer's experts together, as PEFT has it of what transformers holds as one stack (<c>target_parameters</c>): A
-/// [experts·r, in] has each expert's r rows one after the other, B [out, r·experts] its r columns taken by turns. What is a map of its own
-/// here - an expert's gate, and its way up - takes its share of B's rows.
+/// Low-rank adaptation of all experts of a layer together, as PEFT does it for the experts that transformers stores as one stack
+/// (<c>target_parameters</c>): A [experts·r, in] has each expert's r rows one after the other; in B [out, r·experts] the experts' columns
+/// are interleaved. An expert's gate and up maps, which are separate maps here, get their shares of B's rows.
 /// </summary>
 public sealed class LoraExperts : AddedDelta
 {
@@ -58,8 +58,8 @@ public sealed class LoraExperts : AddedDelta
     /// <inheritdoc/>
     public override Tensor Change() => B.mm(A) * scale;
 
-    /// <summary>Plugs the deltas that <c>target_parameters</c> names: whole names of stacks, or the ends of their names.</summary>
-    /// <param name="parts">What the adapter is made of.</param>
+    /// <summary>Attaches the deltas that <c>target_parameters</c> names: whole names of stacks, or the ends of their names.</summary>
+    /// <param name="parts">The parts of the adapter.</param>
     /// <param name="size">The rank and the scale of a name.</param>
     internal static void Attach(DeltaParts parts, Func<string, (int Rank, double Scale)> size)
     {
@@ -70,16 +70,16 @@ public sealed class LoraExperts : AddedDelta
         if (parts.Configuration.Number("lora_dropout", 0) > 0)
             throw parts.Fault("lora_dropout", $"{Key} changes weights, whose inputs cannot be dropped; leave one of the two out");
         if (parts.IsFresh && (parts.Configuration.Text("init_lora_weights") ?? "true") != "true")
-            throw parts.Fault("init_lora_weights", $"{Key} starts in one way; leave one of the two out");
+            throw parts.Fault("init_lora_weights", $"{Key} has only one initialization; leave one of the two out");
         var stacks = parts.Model.Projections.Where(map => map.Stack is not null).GroupBy(map => map.Stack!.Name)
             .Where(stack => names.Any(name => AdapterConfiguration.Means(name, stack.Key))).ToList();
         if (names.FirstOrDefault(name => !stacks.Exists(stack => AdapterConfiguration.Means(name, stack.Key))) is { } strange)
             throw parts.Fault(
-                Key, $"{strange} is no stack of experts of a {parts.Model.Configuration["model_type"]} (mixtral and qwen3_moe have "
+                Key, $"{strange} is not a stack of experts of a {parts.Model.Configuration["model_type"]} (mixtral and qwen3_moe have "
                     + "mlp.experts.gate_up_proj and mlp.experts.down_proj); name a linear map in target_modules");
         foreach (var layer in stacks.GroupBy(stack => Module(stack.Key)))
         {
-            // PEFT puts one shell around another: the first, that of gate and up, is the innermost.
+            // PEFT nests wrappers: the first one, for gate and up, is the innermost.
             var ordered = layer.OrderBy(stack => stack.First().Stack!.Parts == 1).ToList();
             for (var i = 0; i < ordered.Count; i++)
                 Plug(parts, [.. ordered[i]], layer.Key + string.Concat(Enumerable.Repeat(".base_layer", ordered.Count - 1 - i)), size(

@@ -11,14 +11,14 @@ internal static class LoraStart
     internal static string Of(AdapterConfiguration configuration) =>
         configuration.Raw("init_lora_weights")?.ToString().ToLowerInvariant() ?? "true";
 
-    // Whether what is trained starts as a part of the weight, which is taken off.
+    // Whether the factors start as a part of the weight, which is subtracted.
     internal static bool IsAnchored(AdapterConfiguration configuration) =>
         configuration.Type == "LORA" && IsAnchored(Of(configuration));
 
     internal static bool IsAnchored(string start) =>
         start == "olora" || start == "pissa" || start.StartsWith("pissa_niter_", StringComparison.Ordinal);
 
-    // What A and B start as; the rest is made of it.
+    // The initial values of A and B; the rest is derived from them.
     internal static (Start A, Start B) Draws(string start, int rank, long input) => start switch
     {
         "gaussian" => (Start.Normal(1.0 / rank), Start.Zero),
@@ -35,7 +35,7 @@ internal static class LoraStart
         weight.Assign(value());
     }
 
-    // A and B are made of the two halves of an orthogonal matrix's rows, so that their product is nothing while neither is.
+    // A and B come from the two halves of an orthogonal matrix's rows, so their product is zero but neither is zero.
     internal static void Orthogonal(DeltaParts parts, Projection target, Weight a, Weight b)
     {
         using var frozen = no_grad();
@@ -49,16 +49,16 @@ internal static class LoraStart
         b.Assign(b.Value.narrow(1, 0, half).mm(halves.select(1, 1)) / 10);
     }
 
-    // The directions of outputs that a weight [out, in] uses least: they stay as they are, and A is learned (MiCA).
+    // B starts as the output directions that a weight [out, in] uses least and stays fixed; A is learned (MiCA).
     internal static Tensor Least(Tensor weight, int rank)
     {
         var (u, _, _) = linalg.svd(weight, fullMatrices: false);
         return u.narrow(1, u.size(1) - rank, rank);
     }
 
-    // What is trained starts as the principal part of the weight (PiSSA: Meng et al. 2024, by its singular values) or as an orthonormal one
-    // (OLoRA: Büyükakyüz 2024, by QR), and PEFT takes that part out of the base. Here the base stays whole, and the part is taken off
-    // beside it: the same sum, and a file that is right on the original base.
+    // The factors start as the principal part of the weight (PiSSA: Meng et al. 2024, by its singular values) or as an orthonormal part
+    // (OLoRA: Büyükakyüz 2024, by QR), and PEFT subtracts that part from the base. Here the base stays unchanged, and the part is
+    // subtracted in the delta: the sum is the same, and the file fits the original base.
     internal static (Tensor A, Tensor B)? Anchor(DeltaParts parts, Projection target, (int Rank, double Scale) size, string start)
     {
         if (!IsAnchored(start)) return null;

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Low-rank adaptation of the token vectors: e(t) + s·B·A[:, t]. A starts at zero, B normal. With lengths m it is DoRA: each of a vector's
-/// dimensions is scaled, so that over all tokens together it has the length m; that length counts as a constant in the gradient.
+/// Low-rank adaptation of the token vectors: e(t) + s·B·A[:, t]. A starts at zero, B normal. With lengths m it is DoRA: each dimension is
+/// scaled, so that over all tokens it has the length m; the old length counts as a constant in the gradient.
 /// </summary>
 /// <param name="a">A [r, vocabulary].</param>
 /// <param name="b">B [width, r].</param>
@@ -24,7 +24,7 @@ public sealed class LoraTokens(
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; } = [.. new[] { a, b, magnitude }.OfType<Weight>()];
 
-    /// <summary>Whether the change can be taken out of a table again: what DoRA's lengths were before is lost.</summary>
+    /// <summary>Whether the change can be taken out of a table again: DoRA's old lengths are lost.</summary>
     public bool Unmerges => magnitude is null;
 
     /// <inheritdoc/>

@@ -2,12 +2,12 @@ using Polymath.Recipes;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Norm tuning (Zhao et al. 2024): of the whole model only norms are trained, as PEFT's files say it: a trained copy of each norm's weight
-/// and bias.
+/// Norm tuning (Zhao et al. 2024): only the norms of the model are trained. As in PEFT's files, there is a trained copy of each norm's
+/// weight and bias.
 /// </summary>
 public static class NormTuning
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.NormTuning,
         "LN_TUNING",

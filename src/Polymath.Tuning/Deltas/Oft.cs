@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
 
-/// <summary>A delta that turns the input before the map: y = W(Rx) + b, R orthogonal.</summary>
+/// <summary>A delta that rotates the input before the map: y = W(Rx) + b, R orthogonal.</summary>
 /// <param name="state">Whether the deltas of the set are on.</param>
-/// <param name="weights">The weights R is made of.</param>
+/// <param name="weights">The weights of R.</param>
 public abstract class OrthogonalDelta(DeltaSwitch state, params IReadOnlyList<Weight> weights) : Delta
 {
     /// <inheritdoc/>
@@ -19,7 +19,7 @@ public abstract class OrthogonalDelta(DeltaSwitch state, params IReadOnlyList<We
     /// <summary>Whether they are being trained.</summary>
     protected bool IsTraining => state.Training;
 
-    /// <summary>Turns rows x [n, in]: each becomes x·T.</summary>
+    /// <summary>Rotates rows x [n, in]: each becomes x·T.</summary>
     /// <param name="x">The rows.</param>
     protected abstract Tensor Rotate(Tensor x);
 
@@ -30,7 +30,7 @@ public abstract class OrthogonalDelta(DeltaSwitch state, params IReadOnlyList<We
         return inner(IsOn ? Rotate(x) : x);
     }
 
-    /// <summary>The identity, turned: T [in, in].</summary>
+    /// <summary>The rotated identity: T [in, in].</summary>
     /// <param name="width">in.</param>
     protected Tensor Matrix(long width) => Rotate(eye(width));
 
@@ -45,7 +45,7 @@ public abstract class OrthogonalDelta(DeltaSwitch state, params IReadOnlyList<We
     /// <inheritdoc/>
     public override bool Unmerges => true;
 
-    // W' = W·Tᵀ; a series is only near a turn, so that T is solved for and not transposed.
+    // W' = W·Tᵀ. A Neumann series is only approximately a rotation, so the equation is solved with T instead of using its transpose.
     /// <inheritdoc/>
     public override (Tensor Weight, Tensor? Bias) Unmerge(Tensor weight, Tensor? bias)
     {
@@ -55,13 +55,13 @@ public abstract class OrthogonalDelta(DeltaSwitch state, params IReadOnlyList<We
 }
 
 /// <summary>
-/// Orthogonal fine-tuning (Qiu et al. 2023): blocks of the input turn by R = (I − Q)(I + Q)⁻¹, Q skew, as Cayley has it. PEFT's default is
-/// a Neumann series, I + 2Q + 2Q² + 2Q³ + Q⁴ for five terms, which is near (I + Q)(I − Q)⁻¹: the other way round. Both are computed as
-/// their files say. Q starts at zero.
+/// Orthogonal fine-tuning (Qiu et al. 2023): blocks of the input are rotated by R = (I − Q)(I + Q)⁻¹, Q skew-symmetric (Cayley's map).
+/// PEFT's default is a Neumann series, I + 2Q + 2Q² + 2Q³ + Q⁴ for five terms, which approximates (I + Q)(I − Q)⁻¹, the inverse. Both are
+/// computed as their files say. Q starts at zero.
 /// </summary>
 public sealed class Oft : OrthogonalDelta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Oft,
         "OFT",
@@ -106,7 +106,7 @@ public sealed class Oft : OrthogonalDelta
         ArgumentNullException.ThrowIfNull(x);
         var blocks = x.size(1) / size;
         var turns = Rotations();
-        // A block that all share is never left out.
+        // A block that all share is never dropped.
         if (IsTraining && turns.size(0) > 1) turns = BlockDropout.Of(turns, dropout);
         if (turns.size(0) == 1) turns = turns.expand(blocks, size, size);
         // [blocks, n, size] · [blocks, size, size].
@@ -132,7 +132,7 @@ public sealed class Oft : OrthogonalDelta
         return turns + power.bmm(q);
     }
 
-    // Constrained turns: each block's Q lies within a ball.
+    // Constrained rotations: the norm of each block's Q is limited.
     private void Shorten()
     {
         using var frozen = no_grad();
@@ -142,8 +142,8 @@ public sealed class Oft : OrthogonalDelta
         angles.Assign(where(length.le(most), angles.Value, angles.Value * (most / length)));
     }
 
-    // Where a number does not divide a width, PEFT takes the nearest that does, the smaller of two, and the setting in the file stays as it
-    // was.
+    // When a number does not divide a width, PEFT uses the nearest divisor (the smaller of two) and does not change the setting in the
+    // file.
     private static int Divisor(int width, int wish)
     {
         if (wish >= width) return width;
@@ -153,7 +153,9 @@ public sealed class Oft : OrthogonalDelta
         return wish - below <= above - wish ? below : above;
     }
 
-    /// <summary>Skew matrices [n, size, size] of what stands above their diagonals, row by row [n, size·(size − 1)/2].</summary>
+    /// <summary>
+    /// Skew-symmetric matrices [n, size, size] from the elements above their diagonals, row by row [n, size·(size − 1)/2].
+    /// </summary>
     internal static Tensor Skew(Tensor above, int size)
     {
         var places = new List<long>();

@@ -3,28 +3,28 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// The dropouts of LoHa and LoKr (Yeh et al. 2024), of whole pieces and in training only: with probability <see cref="Module"/> a module's
-/// change is left out of a pass; else each output row of it is, with probability <see cref="Rank"/>, and where <see cref="Scaled"/> the
-/// others grow so that their mean stays. What is left out is drawn from libtorch's generator, as LoRA's dropout is.
+/// The dropouts of LoHa and LoKr (Yeh et al. 2024), in training only. With probability <see cref="Module"/>, a module's whole change is
+/// dropped in a pass. Otherwise each of its output rows is dropped with probability <see cref="Rank"/>; with <see cref="Scaled"/>, the
+/// other rows are scaled up to keep the mean. libtorch's generator draws what is dropped, as for LoRA's dropout.
 /// </summary>
 /// <param name="Rank">The probability of a row.</param>
 /// <param name="Module">The probability of a module.</param>
-/// <param name="Scaled">Whether the rows that stay grow.</param>
+/// <param name="Scaled">Whether the kept rows are scaled up.</param>
 sealed record PieceDropout(double Rank, double Module, bool Scaled)
 {
-    /// <summary>What the settings say.</summary>
+    /// <summary>Reads the settings.</summary>
     /// <param name="configuration">The settings.</param>
-    /// <param name="scaled">Whether the rows that stay grow.</param>
+    /// <param name="scaled">Whether the kept rows are scaled up.</param>
     internal static PieceDropout Of(AdapterConfiguration configuration, bool scaled) =>
         new(Share(configuration, "rank_dropout"), Share(configuration, "module_dropout"), scaled);
 
-    /// <summary>A probability of being left out.</summary>
+    /// <summary>A dropout probability.</summary>
     internal static double Share(AdapterConfiguration configuration, string key) =>
         configuration.Number(key, 0) is >= 0 and < 1 and var share
             ? share
             : throw configuration.Fault(key, "a number from 0 to below 1 is needed");
 
-    /// <summary>Whether the change is left out of this pass.</summary>
+    /// <summary>Whether the change is dropped in this pass.</summary>
     internal bool LeavesOut(DeltaSwitch state)
     {
         if (Module == 0 || !state.Training) return false;
@@ -32,23 +32,23 @@ sealed record PieceDropout(double Rank, double Module, bool Scaled)
         return drawn.item<float>() <= Module;
     }
 
-    /// <summary>What the output's rows are multiplied with in this pass [out]; null for nothing.</summary>
+    /// <summary>The factors of the output's rows in this pass [out]; null for none.</summary>
     internal Tensor? Rows(DeltaSwitch state, long output)
     {
         if (Rank == 0 || !state.Training) return null;
         var kept = rand(output).gt(Rank).to(ScalarType.Float32);
-        // Where none is kept there is nothing to grow; PEFT divides by zero.
+        // When no row is kept, there is nothing to scale; PEFT divides by zero.
         return Scaled ? kept / kept.mean().clamp(1.0 / output) : kept;
     }
 }
 
 /// <summary>
-/// Dropout of turns: in training, so many blocks as the share gives, rounded down, do not turn in a pass (PEFT's multiplicative dropout;
-/// Qiu et al. 2023).
+/// Dropout of rotations: in training, a share of the blocks, rounded down, does not rotate in a pass (PEFT's multiplicative dropout; Qiu et
+/// al. 2023).
 /// </summary>
 static class BlockDropout
 {
-    /// <summary>Turns with some of them replaced by the identity.</summary>
+    /// <summary>Rotations with some of them replaced by the identity.</summary>
     /// <param name="turns">[blocks, size, size].</param>
     /// <param name="share">The share of blocks.</param>
     internal static Tensor Of(Tensor turns, double share)

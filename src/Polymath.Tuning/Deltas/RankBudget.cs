@@ -6,11 +6,11 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// How AdaLoRA gives its ranks away (Zhang et al. 2023, section 3.2 and algorithm 1). An element matters as much as it moves the loss,
-/// |w·∂L/∂w|, smoothed by β₁ (eq. 9), times how unsteadily it does, smoothed by β₂ (eq. 10); a rank matters as its E does, plus the means
-/// over its row of A and its column of B (eq. 7). Of all layers' ranks the least are masked: their E becomes zero. The number that stays
-/// falls from <c>init_r</c> to <c>target_r</c> a layer by a cubic schedule (eq. 12) between <c>tinit</c> and <c>total_step − tfinal</c>,
-/// every <c>deltaT</c> steps; then the ranks are fixed.
+/// AdaLoRA's pruning of ranks (Zhang et al. 2023, section 3.2 and algorithm 1). The importance of an element is its effect on the loss,
+/// |w·∂L/∂w|, smoothed by β₁ (eq. 9), times the uncertainty of this effect, smoothed by β₂ (eq. 10). The importance of a rank is that of
+/// its E plus the means over its row of A and its column of B (eq. 7). The least important ranks of all layers are masked: their E becomes
+/// zero. The number of ranks that stay falls from <c>init_r</c> to <c>target_r</c> per layer by a cubic schedule (eq. 12) between
+/// <c>tinit</c> and <c>total_step − tfinal</c>, every <c>deltaT</c> steps; then the ranks are fixed.
 /// </summary>
 sealed class RankBudget : DeltaCourse
 {
@@ -53,7 +53,7 @@ sealed class RankBudget : DeltaCourse
             ? share
             : throw configuration.Fault(key, "a number between 0 and 1 is needed");
 
-    // A schedule without a step to give ranks away in is refused, as PEFT does.
+    // A schedule without a step for pruning is refused, as in PEFT.
     internal static void Check(AdapterConfiguration configuration)
     {
         Share(configuration, "beta1");
@@ -63,8 +63,8 @@ sealed class RankBudget : DeltaCourse
             start = configuration.Whole("tinit", 0, least: 0),
             end = configuration.Whole("tfinal", 0, least: 0);
         if (start >= steps - end)
-            throw new InputException($"{configuration.Origin}: of {steps} steps (total_step), tinit {start} and tfinal {end} leave none to "
-                + "give ranks away in. Lower tinit or tfinal, or train longer.");
+            throw new InputException($"{configuration.Origin}: of {steps} steps (total_step), tinit {start} and tfinal {end} leave none "
+                + "for pruning ranks. Lower tinit or tfinal, or train longer.");
     }
 
     /// <inheritdoc/>
@@ -101,7 +101,7 @@ sealed class RankBudget : DeltaCourse
         foreach (var (delta, mask) in kept) delta.E.Value.masked_fill_(mask.eq(0), 0);
     }
 
-    /// <summary>The ranks of all layers that stay after a step.</summary>
+    /// <summary>The number of ranks of all layers that stay after a step.</summary>
     /// <param name="step">The step.</param>
     internal int Budget(int step)
     {
@@ -117,7 +117,7 @@ sealed class RankBudget : DeltaCourse
         var scores = kept.Keys.ToDictionary(delta => delta, Score);
         var all = cat([.. scores.Values]);
         var masked = all.numel() - budget;
-        // The greatest of those that go: what is not above it goes, too, ties included.
+        // The largest importance among the masked ranks: every rank that is not above it is masked, ties included.
         var threshold = masked < 1 ? double.NegativeInfinity : all.kthvalue(masked, 0).values.item<float>();
         foreach (var (delta, score) in scores) kept[delta].copy_(score.gt(threshold).to(ScalarType.Float32).view(-1, 1));
     }
@@ -129,7 +129,7 @@ sealed class RankBudget : DeltaCourse
         return Of(delta.E).view(-1) + (Of(delta.A).mean([1]) + Of(delta.B).mean([0]));
     }
 
-    // PEFT cuts the tensors to the ranks that stay, and says in rank_pattern which those were.
+    // PEFT cuts the tensors to the ranks that stay and lists these ranks in rank_pattern.
     /// <inheritdoc/>
     public override void Saving(Dictionary<string, Tensor> content)
     {

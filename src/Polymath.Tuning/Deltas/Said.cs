@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Intrinsic dimension (Aghajanyan et al. 2021, eq. 1): all maps together move along d random directions, ΔW = M(θ), one vector θ of d
-/// numbers for the whole model. M is a Fastfood transform (Le et al. 2013): H·G·Π·H·B with Hadamard's H, signs B, a shuffle Π and normal
-/// numbers G, which a seed gives; it takes N·log d steps and no matrix. θ starts at zero.
+/// Intrinsic dimension (Aghajanyan et al. 2021, eq. 1): all maps together change along d random directions, ΔW = M(θ), with one vector θ of
+/// d numbers for the whole model. M is a Fastfood transform (Le et al. 2013): H·G·Π·H·B with Hadamard's H, signs B, a shuffle Π and normal
+/// numbers G, all from a seed. It needs N·log d operations and no stored matrix. θ starts at zero.
 /// </summary>
 public sealed class Said : DenseDelta
 {
-    /// <summary>How our files say it; PEFT has no such kind.</summary>
+    /// <summary>The kind's name in our files; PEFT has no such kind.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Said,
         "POLYMATH_SAID",
@@ -49,7 +49,7 @@ public sealed class Said : DenseDelta
         return x.flatten().narrow(0, 0, output * input).view(output, input);
     }
 
-    // The fast transform: pairs at growing distances become their sum and their difference.
+    // The fast Hadamard transform: pairs at growing distances are replaced by their sum and their difference.
     private static Tensor Hadamard(Tensor x)
     {
         long blocks = x.size(0), size = x.size(1);

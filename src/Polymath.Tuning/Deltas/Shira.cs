@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Sparse high-rank adapters (Bhardwaj et al. 2024) in PEFT's file: r·(in + out) elements of each weight, as many numbers as a LoRA of rank
-/// r has, are trained. PEFT chooses them at random; here they may also be the largest (<c>mask_type: magnitude</c>) or those of the
-/// greatest Fisher information (<c>fisher</c>): the file holds their places, so that PEFT reads it all the same.
+/// Sparse high-rank adapters (Bhardwaj et al. 2024) in PEFT's file: r·(in + out) elements of each weight are trained, as many as a LoRA of
+/// rank r has. PEFT chooses them at random; here they may also be the largest (<c>mask_type: magnitude</c>) or those of the largest Fisher
+/// information (<c>fisher</c>): the file holds their places, so PEFT can read it.
 /// </summary>
 public static class Shira
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Shira,
         "SHIRA",
@@ -56,14 +56,14 @@ public static class Shira
         void Write(Dictionary<string, Tensor> content, Projection target, Tensor places)
         {
             content[$"{AdapterConfiguration.Prefix}{target.Name}.shira_indices"] = Indices(places, target);
-            // The places are known from here on: how many rows showed them is a key that PEFT would warn of.
+            // The places are known from here on; PEFT would warn about the key for the number of rows, so it is removed.
             configuration.Remove(FisherMask.RowsKey);
         }
 
         parts.Follow(parts.IsFresh && choose == "fisher" ? new FisherMask(parts, targets, together: false, Write) : new WholeNumbers());
     }
 
-    // PEFT holds places as whole numbers of 32 bits.
+    // PEFT stores places as 32-bit integers.
     private static Tensor Indices(Tensor places, Projection target)
     {
         var (rows, columns) = Sparse.Split(places, target);

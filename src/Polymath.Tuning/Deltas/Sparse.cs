@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// A sparse change (Sung et al. 2021; Bhardwaj et al. 2024): a few elements of each weight are trained, the rest stays. Which ones is
-/// chosen once: the largest of the weight, any, or those of the greatest Fisher information on the first rows of the data. The changes
+/// A sparse change (Sung et al. 2021; Bhardwaj et al. 2024): a few elements of each weight are trained, the rest is frozen. They are chosen
+/// once: the largest of the weight, random ones, or those with the largest Fisher information on the first rows of the data. The changes
 /// start at zero.
 /// </summary>
 public sealed class Sparse : DenseDelta
 {
-    /// <summary>How our files say it; PEFT's SHiRA has another file.</summary>
+    /// <summary>The kind's name in our files; PEFT's SHiRA has another file.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Sparse,
         "POLYMATH_SPARSE",
@@ -30,7 +30,7 @@ public sealed class Sparse : DenseDelta
 
     /// <summary>A change of a projection.</summary>
     /// <param name="values">The changes [n].</param>
-    /// <param name="places">Gives their places among the weight's elements, row by row [n], 64-bit.</param>
+    /// <param name="places">Returns their places among the weight's elements, row by row [n], 64-bit.</param>
     /// <param name="target">The projection.</param>
     /// <param name="state">Whether the deltas of the set are on.</param>
     internal Sparse(Weight values, Func<Tensor> places, Projection target, DeltaSwitch state)
@@ -48,9 +48,9 @@ public sealed class Sparse : DenseDelta
             .ToList();
         foreach (var (target, wanted) in targets)
         {
-            // Chosen from all maps at once, a map may have more elements than another, or none.
+            // When elements are chosen from all maps together, a map may have more elements than another, or none.
             var count = parts.ShapeOf(target.Name, "sparse_values") is [var held] ? held : wanted;
-            // Rows and columns are whole numbers below 2^24, which 32-bit floats hold exactly.
+            // Rows and columns are integers below 2^24, which 32-bit floats represent exactly.
             Weight rows = parts.Fixed($"{AdapterConfiguration.Prefix}{target.Name}.sparse_rows", Start.Zero, count),
                 columns = parts.Fixed($"{AdapterConfiguration.Prefix}{target.Name}.sparse_columns", Start.Zero, count);
             if (parts.IsFresh)

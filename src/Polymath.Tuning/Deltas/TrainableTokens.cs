@@ -7,12 +7,12 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Chosen tokens' vectors are trained, those of all others stay (PEFT's trainable tokens): new words for a vocabulary. Where the output
-/// head is tied, it reads the same vectors.
+/// The vectors of chosen tokens are trained, all others are frozen (PEFT's trainable tokens), for example for new words of a vocabulary. A
+/// tied output head uses the same vectors.
 /// </summary>
 public sealed class TrainableTokens : TokenDelta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.TrainableTokens,
         "TRAINABLE_TOKENS",
@@ -41,7 +41,7 @@ public sealed class TrainableTokens : TokenDelta
         if (!state.On) return vectors;
         var places = placeOf.index_select(0, ids);
         using var mine = places.ge(0).nonzero().squeeze(1);
-        // Where gradients are made, one of nothing is made, too: a batch may have none of the tokens.
+        // When gradients are computed, an empty one is computed, too: a batch may have none of the tokens.
         return mine.numel() == 0 && !is_grad_enabled()
             ? vectors
             : vectors.index_copy(0, mine, this.vectors.Value.index_select(0, places.index_select(0, mine)));
@@ -70,14 +70,14 @@ public sealed class TrainableTokens : TokenDelta
     }
 
     /// <summary>
-    /// Trains tokens beside an adapter of another kind, as its <c>trainable_token_indices</c> say: a list, or lists under the names of the
-    /// table and of the output head.
+    /// Trains tokens together with an adapter of another kind, by its <c>trainable_token_indices</c>: a list, or lists under the names of
+    /// the table and of the output head.
     /// </summary>
     internal static void AttachBeside(DeltaParts parts)
     {
         const string Key = "trainable_token_indices";
         var (said, table) = (parts.Configuration.Raw(Key), parts.Model.Tokens);
-        if (parts.TargetsTokens) throw parts.Fault(Key, $"target_modules name {table.Name}, too; its tokens are trained by one of the two");
+        if (parts.TargetsTokens) throw parts.Fault(Key, $"target_modules name {table.Name}, too; only one of the two can train its tokens");
         JsonNode? vectors = said as JsonArray, head = null;
         foreach (var (module, list) in said as JsonObject ?? [])
             if (AdapterConfiguration.Means(module, table.Name)) vectors = list;
@@ -95,7 +95,7 @@ public sealed class TrainableTokens : TokenDelta
             "token_adapter.trainable_tokens_delta");
     }
 
-    // Vectors and head that are tied stay so where both name the same tokens, or the vectors alone do.
+    // Tied vectors and head stay tied when both name the same tokens, or when only the vectors are named.
     private static void Attach(
         DeltaParts parts,
         string key,
@@ -138,7 +138,7 @@ public sealed class TrainableTokens : TokenDelta
         parts.Plug(table.HeadMap, new Logits(own, of, parts.State));
     }
 
-    // What shares the table in transformers, where PEFT's trainable tokens write the same vectors again.
+    // Modules that share the table in transformers; PEFT's trainable tokens write the same vectors again for them.
     private static IEnumerable<string> Twins(TokenTable table)
     {
         yield return table.HeadMap.Name;

@@ -8,11 +8,12 @@ namespace Polymath.Tuning.Deltas;
 
 /// <summary>
 /// Vector-based random matrix adaptation (Kopiczko et al. 2024, eq. 2): y = Wx + b + Λ_b·B·Λ_d·A·x. A and B are random, frozen and shared
-/// by all maps, each of which takes the corner it needs; only the vectors λ_d, starting at 0.1, and λ_b, starting at zero, are trained.
+/// by all maps; each map uses the upper-left part that it needs; only the vectors λ_d, starting at 0.1, and λ_b, starting at zero, are
+/// trained.
 /// </summary>
 public sealed class Vera : AddedDelta
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.Vera,
         "VERA",
@@ -73,11 +74,11 @@ public sealed class Vera : AddedDelta
         var targets = parts.Targets.ToList();
         if (targets.Count == 0) return;
         if (!configuration.Flag("save_projection", otherwise: true))
-            throw new InputException($"{configuration.Origin}: save_projection is false, so that the shared projections are not in the "
+            throw new InputException($"{configuration.Origin}: save_projection is false, so the shared projections are not in the "
                 + "file; they come from PyTorch's random numbers and differ between machines. Save the adapter again with "
                 + "save_projection=True.");
         long input = targets.Max(target => target.InputWidth), output = targets.Max(target => target.OutputWidth);
-        // As PEFT: Kaiming's uniform bound √6/√((1 + 5)·fan) widened to gain √2, which is √(6/fan).
+        // As in PEFT: Kaiming's uniform bound √6/√((1 + 5)·fan) with the gain √2, which is √(6/fan).
         Weight a = parts.Fixed("base_model.vera_A", new Start(0, Math.Sqrt(6.0 / input), Uniform: true), rank, input),
             b = parts.Fixed("base_model.vera_B", new Start(0, Math.Sqrt(6.0 / rank), Uniform: true), output, rank);
         foreach (var target in targets)

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Deltas;
 
-/// <summary>Shows what goes into a map, and changes nothing.</summary>
-/// <param name="see">Is given the input [tokens, in].</param>
+/// <summary>Reports the input of a map without a change.</summary>
+/// <param name="see">Receives the input [tokens, in].</param>
 sealed class Watching(Action<Tensor> see) : Delta
 {
     /// <inheritdoc/>
@@ -19,7 +19,9 @@ sealed class Watching(Action<Tensor> see) : Delta
     }
 }
 
-/// <summary>Adds a matrix of zeros to a map's weight, however that is held: its gradient is the weight's.</summary>
+/// <summary>
+/// Adds a matrix of zeros to a map's weight, in whatever precision it is stored; the gradient of the zeros is the weight's gradient.
+/// </summary>
 sealed class Probe : Delta, IDisposable
 {
     private readonly Tensor zero;
@@ -32,7 +34,7 @@ sealed class Probe : Delta, IDisposable
     /// <inheritdoc/>
     public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner) => inner(x) + nn.functional.linear(x, zero);
 
-    /// <summary>The gradient since it was last asked for, or null.</summary>
+    /// <summary>The gradient since the last request, or null.</summary>
     internal Tensor? Take()
     {
         var gradient = zero.grad;

@@ -6,13 +6,13 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// LLaMA-Adapter (Zhang et al. 2023, eq. 4 to 8): in the uppermost layers every token also attends to n learned vectors, of which the
-/// layer's own maps make keys and values; what comes of it is weighed by a gate g for each layer and added: g·softmax(q·Kᵀ/√D)·V. The gate
-/// starts at zero, the vectors normal. The vectors have no place: their keys are not turned.
+/// LLaMA-Adapter (Zhang et al. 2023, eq. 4 to 8): in the uppermost layers every token also attends to n learned vectors, from which the
+/// layer's own maps compute keys and values. The result is weighed by a gate g for each layer and added: g·softmax(q·Kᵀ/√D)·V. The gate
+/// starts at zero, the vectors are normally distributed. The vectors have no position: their keys are not rotated.
 /// </summary>
 public sealed class AdaptionPrompt : AttentionAddition
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.AdaptionPrompt,
         "ADAPTION_PROMPT",
@@ -56,9 +56,9 @@ public sealed class AdaptionPrompt : AttentionAddition
         var sockets = parts.Model.Attentions;
         var family = parts.Model.Configuration["model_type"];
         if (sockets.Count == 0)
-            throw new InputException($"{parts.Configuration.Origin}: the attention of a {family} takes no adaption prompts. They are for "
-                + "families with a map each for query, key and value (llama, mistral, qwen, gemma2, glm4, mixtral) and for gpt2; give it "
-                + "prefix tuning.");
+            throw new InputException($"{parts.Configuration.Origin}: the attention of a {family} does not support adaption prompts. "
+                + "They are for families with a map each for query, key and value (llama, mistral, qwen, gemma2, glm4, mixtral) and for "
+                + "gpt2; use prefix tuning.");
         int length = parts.Configuration.Whole("adapter_len", 10),
             layers = parts.Configuration.Whole("adapter_layers", sockets.Count),
             width = (int)parts.Model.Tokens.Embedding.Value.size(1);

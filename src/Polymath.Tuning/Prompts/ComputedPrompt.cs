@@ -5,15 +5,15 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// A prompt as PEFT's files hold it: one tensor of what its encoder gives. The encoder, where there is one, lies beside it, so that
-/// training can go on (PEFT drops it).
+/// A prompt in the form of PEFT's files: one tensor with its encoder's output. The encoder, if there is one, is saved next to it, so that
+/// training can continue (PEFT does not save it).
 /// </summary>
 public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
 {
     /// <summary>The name of the tensor in the file.</summary>
     public const string Key = "prompt_embeddings";
 
-    /// <summary>The file beside PEFT's that holds the encoder.</summary>
+    /// <summary>The file next to PEFT's that holds the encoder.</summary>
     public const string EncoderFile = "prompt_encoder.safetensors";
 
     /// <inheritdoc/>
@@ -22,7 +22,7 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
     /// <inheritdoc/>
     public override bool IsOn => state.On;
 
-    /// <summary>What PEFT's file holds: [length, width of a token].</summary>
+    /// <summary>The tensor in PEFT's file: [length, width of a token].</summary>
     public abstract Tensor Embeddings();
 
     /// <inheritdoc/>
@@ -38,12 +38,13 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
         : throw parts.Fault("num_virtual_tokens", "the number of virtual tokens is needed");
 
     /// <summary>
-    /// The vectors in the file: PEFT makes as many again for an encoder-decoder's answers, keeps them, and uses those of the source alone.
+    /// The number of vectors in the file. For an encoder-decoder, PEFT makes and saves the same number for the answers, but uses only those
+    /// of the source.
     /// </summary>
     internal static long Rows(DeltaParts parts) => (long)Tokens(parts)
         * (parts.Model.Reading == Reading.EncoderDecoder ? parts.Configuration.Whole("num_transformer_submodules", 2) : 1);
 
-    /// <summary>Says in a fresh prompt's settings how wide it is: PEFT would guess from the model's other widths.</summary>
+    /// <summary>Sets the width in a fresh prompt's settings: PEFT would guess it from the model's other widths.</summary>
     internal static void Describe(DeltaParts parts, int width, int heads)
     {
         if (!parts.IsFresh) return;
@@ -54,24 +55,24 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
             parts.Configuration.Set("num_transformer_submodules", parts.Model.Reading == Reading.EncoderDecoder ? 2 : 1);
     }
 
-    /// <summary>The width of a token's vector, if the settings agree with the model.</summary>
+    /// <summary>The width of a token's vector; the settings must agree with the model.</summary>
     internal static int Width(DeltaParts parts)
     {
         var width = (int)parts.Model.Tokens.Embedding.Value.size(1);
         if (parts.Configuration.Whole("token_dim", width) == width) Describe(parts, width, parts.Model.Sizes.Heads);
         return parts.Configuration.Whole("token_dim", width) == width
             ? width
-            : throw parts.Fault("token_dim", $"the model's token vectors are {width} wide: the prompt was made for another model");
+            : throw parts.Fault("token_dim", $"the model's token vectors are {width} wide: the prompt was trained on another model");
     }
 }
 
 /// <summary>
-/// Prompt tuning (Lester et al. 2021): the vectors of virtual tokens before a row are trained as they are. They start as normal numbers, or
-/// as the vectors of written or random words.
+/// Prompt tuning (Lester et al. 2021): the vectors of virtual tokens before a row are trained directly. They start as normal random
+/// numbers, or as the vectors of given or random words.
 /// </summary>
 public sealed class PromptTuning : ComputedPrompt
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.PromptTuning,
         "PROMPT_TUNING",
@@ -112,7 +113,7 @@ public sealed class PromptTuning : ComputedPrompt
             using var frozen = no_grad();
             using var scope = NewDisposeScope();
             var table = parts.Model.Tokens.Embedding.Value;
-            // Each vector's own random numbers choose the word it starts as.
+            // Each vector's own random numbers choose its initial word.
             vectors.Assign(table.index_select(0, (vectors.Value.select(1, 0).abs() * 1e6).to(ScalarType.Int64).remainder(table.size(0)))
                 .to(ScalarType.Float32));
         }
@@ -120,22 +121,22 @@ public sealed class PromptTuning : ComputedPrompt
         parts.Plug(new PromptTuning(vectors, count, parts.State));
     }
 
-    // The text's tokens, those that the tokenizer puts around it included; repeated until there are enough.
+    // The text's tokens, including those that the tokenizer adds; repeated until there are enough.
     private static void StartAsText(DeltaParts parts, Weight vectors)
     {
         var text = parts.Configuration.Text("prompt_tuning_init_text") is { Length: > 0 } said
             ? said
-            : throw parts.Fault("prompt_tuning_init_text", "the text that the prompt starts as is needed (prompt_tuning_init: TEXT)");
+            : throw parts.Fault("prompt_tuning_init_text", "the text that the prompt starts from is needed (prompt_tuning_init: TEXT)");
         var tokens = parts.Encode?.Invoke(text)
             ?? throw parts.Fault(
                 "prompt_tuning_init",
-                "a text needs the model's tokenizer, which is there when a stage trains; take \"RANDOM\" or \"SAMPLE_VOCAB\"");
+                "a text needs the model's tokenizer, which is available when a stage trains; use \"RANDOM\" or \"SAMPLE_VOCAB\"");
         if (tokens.Length == 0) throw parts.Fault("prompt_tuning_init_text", "the tokenizer makes no token of it");
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         var places = Enumerable.Range(0, (int)vectors.Shape[0]).Select(i => (long)tokens[i % tokens.Length]).ToArray();
         vectors.Assign(parts.Model.Tokens.Embedding.Value.index_select(0, tensor(places)).to(ScalarType.Float32));
-        // From here on it is a prompt like any other; PEFT would look for the tokenizer to start it again.
+        // From here on it is a prompt like any other; otherwise PEFT would need the tokenizer to initialize it again.
         parts.Configuration.Set("prompt_tuning_init", "RANDOM");
         parts.Configuration.Set("prompt_tuning_init_text", null);
     }

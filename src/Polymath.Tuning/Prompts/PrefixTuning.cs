@@ -6,13 +6,13 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// Prefix tuning (Li &amp; Liang 2021), which is P-tuning version 2 (Liu et al. 2022) where the prefix stands in every layer: keys and
-/// values of virtual tokens are trained in each layer, as they are or through a network (Linear, tanh, Linear) over trained embeddings. An
+/// Prefix tuning (Li &amp; Liang 2021), which is P-tuning version 2 (Liu et al. 2022) when the prefix is in every layer: keys and values of
+/// virtual tokens are trained in each layer, directly or through a network (Linear, tanh, Linear) over trained embeddings. An
 /// encoder-decoder has them before its answers.
 /// </summary>
 public sealed class PrefixTuning : ComputedPrompt
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.PrefixTuning,
         "PREFIX_TUNING",
@@ -33,7 +33,7 @@ public sealed class PrefixTuning : ComputedPrompt
     private readonly int heads, width, model, layers;
     private readonly bool twice;
 
-    // All of the prefix, and some columns of it: a layer asks for its own alone.
+    // The whole prefix, and some of its columns: a layer needs only its own.
     private PrefixTuning(
         Func<Tensor> compute,
         Func<long, long, Tensor> part,
@@ -57,15 +57,15 @@ public sealed class PrefixTuning : ComputedPrompt
     /// <inheritdoc/>
     public override Tensor Embeddings() => compute();
 
-    // The virtual tokens' own states are never looked at: in each layer their keys and values are the prefix's.
+    // The virtual tokens' own states are never used: in each layer their keys and values are the prefix's.
     /// <inheritdoc/>
     public override Tensor Vectors() => zeros(Length, model);
 
     /// <inheritdoc/>
     public override bool GivesKeysAndValues => true;
 
-    // [n, layers·2·heads·D]: a layer's keys, then its values. For an encoder-decoder PEFT lays all of them down twice and deals out four at
-    // a time, of which the decoder reads the first two.
+    // [n, layers·2·heads·D]: a layer's keys, then its values. For an encoder-decoder, PEFT stores all of them twice and assigns four to a
+    // layer, of which the decoder reads the first two.
     /// <inheritdoc/>
     public override (Tensor Keys, Tensor Values) KeysAndValues(int layer)
     {
@@ -86,12 +86,12 @@ public sealed class PrefixTuning : ComputedPrompt
         if (parts.Model is { Reading: Reading.EncoderDecoder, Labels: not null })
             throw parts.Fault(
                 "peft_type",
-                "a prefix of keys and values stands before an answer, and this model scores labels; give it prompt tuning");
+                "a prefix of keys and values comes before an answer, but this model scores labels; use prompt tuning");
         int count = Tokens(parts), width = sizes.KeyValueHeads * sizes.HeadWidth, whole = sizes.Layers * 2 * width;
         if (parts.Configuration.Whole("token_dim", width) != width)
             throw parts.Fault(
                 "token_dim",
-                $"the model's keys are {sizes.KeyValueHeads} heads of {sizes.HeadWidth}, {width} in all: the prefix was made for "
+                $"the model's keys are {sizes.KeyValueHeads} heads of {sizes.HeadWidth}, {width} in all: the prefix was trained on "
                     + "another model");
         Describe(parts, width, sizes.KeyValueHeads);
         if (!parts.Configuration.Flag("prefix_projection"))

@@ -5,12 +5,12 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// P-tuning, version 1 (Liu et al. 2021): the vectors of virtual tokens come out of a small encoder over trained embeddings - a network of
-/// three layers with ReLU, or two bidirectional LSTM layers and two layers more - which ties the tokens together while they are trained.
+/// P-tuning, version 1 (Liu et al. 2021): the vectors of virtual tokens come from a small encoder over trained embeddings: a network of
+/// three layers with ReLU, or two bidirectional LSTM layers and two more layers. The encoder connects the tokens during training.
 /// </summary>
 public sealed class PromptEncoder : ComputedPrompt
 {
-    /// <summary>How PEFT's files say it.</summary>
+    /// <summary>The kind's name in PEFT's files.</summary>
     public static DeltaMethod Method { get; } = new(
         DeltaForm.PTuning,
         "P_TUNING",
@@ -43,7 +43,7 @@ public sealed class PromptEncoder : ComputedPrompt
         int count = Tokens(parts), width = Width(parts), inner = parts.Configuration.Whole("encoder_hidden_size", width);
         if (!parts.HoldsEncoder)
         {
-            // PEFT's file has what the encoder gave, and nothing else; it is used, and trained on, as it is.
+            // PEFT's file has only the encoder's output; it is used and trained directly.
             var vectors = parts.Named(Key, Start.Zero, [Rows(parts), width]);
             parts.Plug(new PromptEncoder(() => vectors.Value, [vectors], count, parts.State));
             return;

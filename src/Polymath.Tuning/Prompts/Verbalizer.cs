@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// Reads labels from the language-model head (Schick &amp; Schütze 2021): each label has words, a word stands for its first token, and a
+/// Reads labels from the language-model head (Schick &amp; Schütze 2021): each label has words, the first token of a word is read, and a
 /// label's score is the mean of its words' logits.
 /// </summary>
 public sealed class Verbalizer
@@ -15,7 +15,7 @@ public sealed class Verbalizer
 
     /// <summary>A verbalizer for a tokenizer.</summary>
     /// <param name="labels">The labels, in order.</param>
-    /// <param name="words">For each label its words; a label that is not there stands for itself.</param>
+    /// <param name="words">The words of each label; a missing label stands for itself.</param>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <exception cref="InputException">A word has no token, or two labels share one.</exception>
     public Verbalizer(IReadOnlyList<string> labels, IReadOnlyDictionary<string, IReadOnlyList<string>>? words, Tokenizer tokenizer)
@@ -25,7 +25,7 @@ public sealed class Verbalizer
         Labels = labels;
         foreach (var label in words?.Keys ?? [])
             if (!labels.Contains(label))
-                throw new InputException($"The verbalizer has words for '{label}', which is no label of the data; labels are "
+                throw new InputException($"The verbalizer has words for '{label}', which is not a label of the data; labels are "
                     + $"{string.Join(", ", labels)}.");
         var all = new List<long>();
         var owners = new Dictionary<int, string>();
@@ -40,7 +40,7 @@ public sealed class Verbalizer
                     throw new InputException($"The word '{word}' of the label '{labels[i]}' has no token. Give another word.");
                 if (owners.TryGetValue(ids[0], out var owner) && owner != labels[i])
                     throw new InputException($"The words of '{owner}' and '{labels[i]}' begin with the same token, "
-                        + $"'{tokenizer.TokenOf(ids[0])}'. Give words that differ at once, under verbalizer.words.");
+                        + $"'{tokenizer.TokenOf(ids[0])}'. Give words that differ in their first token, under verbalizer.words.");
                 if (!owners.TryAdd(ids[0], labels[i])) continue;
                 own.Add(all.Count);
                 all.Add(ids[0]);
@@ -53,11 +53,11 @@ public sealed class Verbalizer
     /// <summary>The labels, in order.</summary>
     public IReadOnlyList<string> Labels { get; }
 
-    /// <summary>The first token of a label's first word: the target that is learned.</summary>
+    /// <summary>The first token of a label's first word, which is the target.</summary>
     /// <param name="label">The label's number.</param>
     public int TokenOf(int label) => (int)tokens[columns[label][0]];
 
-    /// <summary>The tokens of all words, each once: those whose logits are needed.</summary>
+    /// <summary>The tokens of all words, each once; their logits are needed.</summary>
     public IReadOnlyList<long> Tokens => tokens;
 
     /// <summary>The label scores [n, labels] at the answers' places.</summary>

@@ -2,7 +2,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>An adapter's folder where a model is asked for: every verb says whose adapter it is and how the two are given.</summary>
+/// <summary>An adapter's folder where a model is asked for: every verb names the adapter's base and says how to give both.</summary>
 [Trait("kind", "unit")]
 public sealed class AdapterAsModelTests
 {
@@ -24,7 +24,7 @@ public sealed class AdapterAsModelTests
         folder.Write("tuned/adapter_config.json", """{"peft_type": "LORA", "base_model_name_or_path": "org/base"}""");
         var result = CliProgram.Run(folder.Path, [.. words.Select(word => word == "ADAPTER" ? "tuned" : word)]);
         Assert.Equal(2, result.Code);
-        Assert.Contains("tuned is an adapter (adapter_config.json) and no model. It was made for hf:org/base", result.Error,
+        Assert.Contains("tuned is an adapter (adapter_config.json), not a model. It was trained on hf:org/base", result.Error,
             StringComparison.Ordinal);
         Assert.Contains("hf:org/base --adapter tuned", result.Error, StringComparison.Ordinal);
     }

@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Adapters that are damaged, hostile, or not what they say: each is refused in plain words, and nothing is written.</summary>
+/// <summary>
+/// Adapters that are damaged, hostile, or wrongly described: each is refused with a plain message, and nothing is written.
+/// </summary>
 [Trait("kind", "invariant")]
 public sealed class AdapterFaultTests : IDisposable
 {
@@ -81,7 +83,7 @@ public sealed class AdapterFaultTests : IDisposable
         Refused($"{First} [8, 64] is missing", "convert", "--r", "4");
         Refused($"{First} [8, 64] is missing", "unmerge");
         Change(content => content["base_model.model.model.layers.9.self_attn.q_proj.lora_A.weight"] = zeros(8, 64));
-        Refused("layers.9.self_attn.q_proj.lora_A.weight is in the file and not in the model");
+        Refused("layers.9.self_attn.q_proj.lora_A.weight is in the file but not in the model");
         Change(content => content[First] = zeros(8, 63));
         Refused($"{First} has the shape [8, 63]");
     }
@@ -98,12 +100,12 @@ public sealed class AdapterFaultTests : IDisposable
     [Theory]
     [InlineData("lora_magic", "3", "sets lora_magic to 3, which is not supported here")]
     [InlineData("peft_type", "\"../../LORA\"", "the kind of adapter '../../LORA'")]
-    [InlineData("peft_type", "null", "names no peft_type")]
-    [InlineData("r", "2147483647", "has the shape [8, 64], the configuration wants [2147483647, 64]")]
+    [InlineData("peft_type", "null", "has no peft_type")]
+    [InlineData("r", "2147483647", "has the shape [8, 64], the configuration needs [2147483647, 64]")]
     [InlineData("r", "-1", "r is -1; a whole number from 1 is needed")]
     [InlineData("target_modules", "\"(\"", "as a regular expression over")]
     [InlineData("target_modules", "\"(((\\\\w+\\\\.?)+)+)+!\"", "as a regular expression over")]
-    [InlineData("target_modules", "\"../../../etc/passwd\"", "fit none of the model's projections")]
+    [InlineData("target_modules", "\"../../../etc/passwd\"", "match none of the model's projections")]
     [InlineData("rank_pattern", "{\"[\": 4}", "as a regular expression over")]
     [InlineData("rank_pattern", "{\"q_proj\": 0}", "whole numbers from 1 are needed")]
     [InlineData("rank_pattern", "[1]", "an object of names and values is needed")]
@@ -175,7 +177,7 @@ public sealed class AdapterFaultTests : IDisposable
         Write($"{other}:{other}:{other}");
         Refused("it expects aaaaaaaaaaaa");
         Write("../../etc/passwd");
-        Refused("is no list of models' digests");
+        Refused("is not a list of models' digests");
     }
 
     [Fact]
@@ -185,15 +187,15 @@ public sealed class AdapterFaultTests : IDisposable
         var plain = Info();
         Assert.True(plain.Code == 0, plain.All);
         Assert.Contains("q_proj", plain.Out, StringComparison.Ordinal);
-        Assert.Contains("does not say which model it was made for", plain.Out, StringComparison.Ordinal);
-        Assert.Contains("whole as far as it can be told", plain.Out, StringComparison.Ordinal);
-        Assert.Contains("none is left over. It can be merged.", Info("--model", llama).Out, StringComparison.Ordinal);
+        Assert.Contains("does not say on which model it was trained", plain.Out, StringComparison.Ordinal);
+        Assert.Contains("complete as far as can be checked", plain.Out, StringComparison.Ordinal);
+        Assert.Contains("none is unused. It can be merged.", Info("--model", llama).Out, StringComparison.Ordinal);
         Assert.Contains(First, Info("--weights").Out, StringComparison.Ordinal);
         Change(content => content.Remove(First));
         var broken = Info();
         Assert.Equal(2, broken.Code);
         Assert.Contains(
-            "is not whole: other modules have what these lack: model.layers.0.self_attn.q_proj.lora_A.weight",
+            "is not complete: other modules have parameters that these lack: model.layers.0.self_attn.q_proj.lora_A.weight",
             broken.Error,
             StringComparison.Ordinal);
     }

@@ -3,7 +3,7 @@ using Polymath.Tests.Recipes;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Stages that keep their adapters apart name the model that they found, and write no copy of it.</summary>
+/// <summary>Stages that keep their adapters apart name their base model and do not copy it.</summary>
 [Trait("kind", "invariant")]
 public sealed class AdapterStagesTests : IDisposable
 {
@@ -53,17 +53,17 @@ public sealed class AdapterStagesTests : IDisposable
         Directory.Move(recipe.At("run"), recipe.At("moved"));
         Assert.Equal(own, Good("generate", "moved", "--prompt", "say am", "--max-new-tokens", "8", "--seed", "3", "--stage", "two").Out);
 
-        // A base that has changed, or is gone, is told.
+        // A base that has changed, or is missing, is reported.
         var weights = recipe.At("moved", "stages", "01-read", "model", "model.safetensors");
         var content = File.ReadAllBytes(weights);
         content[^5] ^= 0x40;
         File.WriteAllBytes(weights, content);
         var changed = CliProgram.Run(recipe.Path, "generate", "moved", "--stage", "two", "--prompt", "x");
         Assert.Equal(2, changed.Code);
-        Assert.Contains("holds other weights now than those it was written for", changed.Error, StringComparison.Ordinal);
+        Assert.Contains("does not hold the weights that the file was written for", changed.Error, StringComparison.Ordinal);
         Directory.Move(recipe.At("moved", "stages", "01-read", "model"), recipe.At("away"));
         var gone = CliProgram.Run(recipe.Path, "generate", "moved", "--stage", "two", "--prompt", "x");
         Assert.Equal(2, gone.Code);
-        Assert.Contains("which is not there: was it moved or deleted?", gone.Error, StringComparison.Ordinal);
+        Assert.Contains("which is missing: was it moved or deleted?", gone.Error, StringComparison.Ordinal);
     }
 }

@@ -5,7 +5,7 @@ using Polymath.Tuning;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>What becomes of an adapter through the command line.</summary>
+/// <summary>The adapter verbs of the command line.</summary>
 [Trait("kind", "invariant")]
 public sealed class AdapterToolsTests : IDisposable
 {
@@ -60,7 +60,7 @@ public sealed class AdapterToolsTests : IDisposable
         var extracted = JsonNode.Parse(Do("diff", adapter, "extracted", "--model", llama, "--json").Out)!;
         Assert.InRange((double)extracted["total"]!["difference"]!, 0, 1e-4 * (double)extracted["total"]!["first"]!);
         Assert.Contains(extracted["settings"]!.AsArray(), item => (string)item!["key"]! == "r");
-        Assert.Contains("Name what is to be converted", Refused("convert", llama, "--r", "4", "--output", "out"), StringComparison.Ordinal);
+        Assert.Contains("Name what to convert", Refused("convert", llama, "--r", "4", "--output", "out"), StringComparison.Ordinal);
         Assert.Contains("--gate", Refused("convert", llama, "--tuned", "merged", "--r", "1", "--output", "out"), StringComparison.Ordinal);
 
         Do("unmerge", "merged", "--adapter", adapter, "--output", "back");
@@ -99,7 +99,7 @@ public sealed class AdapterToolsTests : IDisposable
         }
         Assert.Equal(
             File.ReadAllBytes(folder.At("whole", "model.safetensors")), File.ReadAllBytes(folder.At("merged", "model.safetensors")));
-        // In 16 bits it comes back up to their rounding.
+        // In 16 bits it is restored up to their rounding.
         Do("unmerge", "merged", "--adapter", adapter, "--base", "base", "--output", "back");
         Assert.InRange((double)JsonNode.Parse(Do("diff", "base", "back", "--json").Out)!["total"]!["cosine"]!, 0.99999, 1.00001);
     }

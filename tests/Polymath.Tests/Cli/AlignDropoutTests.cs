@@ -2,12 +2,11 @@ using Polymath.Tests.Recipes;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Dropout is for gradients: answers are sampled, and reference policies scored, by the whole model.</summary>
+/// <summary>Dropout applies only to gradients: answers are sampled, and reference policies scored, without dropout.</summary>
 [Trait("kind", "invariant")]
 public sealed class AlignDropoutTests
 {
-    // An adapter that is no identity at its start, and hardly moves: what it samples depends on dropout, if that is on, and on nothing
-    // else.
+    // An adapter that is not the identity at its start, and hardly changes: if dropout were on, only dropout could change its samples.
     private static RecipeBuilder Changed(RecipeBuilder tiny, string dropout) => tiny
         .Without("stages.write", "stages.tell", "abilities.kinds")
         .With("abilities.form.stage", "please").With("abilities.variety.stage", "please")
@@ -28,7 +27,7 @@ public sealed class AlignDropoutTests
         }).ToList();
         Assert.Equal(2, rounds[0].Count);
         Assert.Equal(rounds[0][0], rounds[1][0]);
-        // By the second round the adapter has moved by a hair.
+        // In the second round the adapter has changed very little.
         Assert.Equal(rounds[0][1].Count(letter => letter == '\n'), rounds[1][1].Count(letter => letter == '\n'));
     }
 }

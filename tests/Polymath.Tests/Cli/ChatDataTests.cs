@@ -4,7 +4,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Conversations and ranked pairs as people have them, through the command line.</summary>
+/// <summary>Conversations and ranked pairs in published forms, through the command line.</summary>
 [Trait("kind", "unit")]
 public sealed class ChatDataTests : IDisposable
 {
@@ -84,7 +84,7 @@ public sealed class ChatDataTests : IDisposable
         var shown = CliProgram.Run(folder.Path, "data", "preview", "talk.jsonl", "--template", "chatml", "--rows", "1");
         Assert.True(shown.Code == 0, shown.All);
         Assert.Contains("20 conversation", shown.Out);
-        // Piped, signs stand for the colours.
+        // In a pipe, signs replace the colours.
         Assert.Contains("<|im_start|>assistant\n«it is 0<|im_end|>»\n<|im_start|>user", shown.Out);
         folder.Write("long.jsonl", $$"""{"prompt": "say", "completion": "{{new string('a', 300)}}"}""" + "\n");
         var cut = CliProgram.Run(folder.Path, "data", "preview", "long.jsonl", "--max-length", "20").Out;

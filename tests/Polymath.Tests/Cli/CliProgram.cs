@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>How a command ended, and all it said.</summary>
+/// <summary>The exit code and the output of a command.</summary>
 internal sealed record CliResult(int Code, string Out, string Error)
 {
     public string All => Out + Error;
@@ -12,14 +12,14 @@ internal sealed record CliResult(int Code, string Out, string Error)
 /// <summary>The built command line as a child process.</summary>
 internal static partial class CliProgram
 {
-    // What hangs ends some time; what is only slow, on a busy machine, goes on.
+    // A hanging command is ended after a long time; a command that is only slow continues.
     public static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     public const int Interrupt = 2, Kill = 9;
 
     public static CliResult Run(string folder, params string[] arguments) => Say(folder, "", arguments);
 
-    /// <summary>Runs a command with something on its standard input. Whatever happens, no user ever sees a stack trace.</summary>
+    /// <summary>Runs a command with something on its standard input. A user never sees a stack trace.</summary>
     public static CliResult Say(string folder, string input, params string[] arguments)
     {
         using var process = Start(folder, arguments);
@@ -29,7 +29,7 @@ internal static partial class CliProgram
 
     public static Process Start(string folder, params string[] arguments) => Start(folder, new Dictionary<string, string>(), arguments);
 
-    /// <summary>Starts a command with variables of its own.</summary>
+    /// <summary>Starts a command with its own environment variables.</summary>
     public static Process Start(string folder, IReadOnlyDictionary<string, string> variables, params string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Polymath.Cli.dll"), .. arguments])

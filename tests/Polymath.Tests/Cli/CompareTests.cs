@@ -16,7 +16,7 @@ public sealed class CompareTests : IDisposable
 
     private CliResult Do(string folder, params string[] more) => CliProgram.Run(recipe.Path, [.. What, "--run-dir", folder, .. more]);
 
-    // All that does not depend on the clock or the machine.
+    // All figures that do not depend on the clock or the machine.
     private List<string> Figures(string folder) =>
         [.. JsonNode.Parse(File.ReadAllText(recipe.At(folder, "compare.json")))!["rows"]!.AsArray()
             .Select(row => $"{row!["name"]} {row["seeds"]} {row["parameters"]} {row["abilities"]!.ToJsonString()}")
@@ -48,11 +48,11 @@ public sealed class CompareTests : IDisposable
             CliProgram.Signal(process, CliProgram.Kill);
             process.WaitForExit();
         }
-        // The child ends by itself when its parent is no more: its folder is free again.
+        // The child ends when its parent has ended, so its folder is free again.
         CliResult again;
         var patience = 40;
         do again = Do("killed");
-        while (again.Code != 0 && again.All.Contains("at work", StringComparison.Ordinal) && patience-- > 0);
+        while (again.Code != 0 && again.All.Contains("Another process uses", StringComparison.Ordinal) && patience-- > 0);
         Assert.True(again.Code == 0, again.All);
         Assert.Contains("(done before)", again.Out);
         Assert.Equal(Figures("whole"), Figures("killed"));
@@ -67,7 +67,7 @@ public sealed class CompareTests : IDisposable
             CliProgram.Signal(process, CliProgram.Interrupt);
             var result = CliProgram.End(process);
             Assert.Equal(130, result.Code);
-            Assert.Contains("The same command goes on from there", result.Error);
+            Assert.Contains("The same command continues from there", result.Error);
         }
         Assert.False(File.Exists(recipe.At("stopped", "compare.json")));
         Assert.Equal(0, Do("stopped").Code);
@@ -81,7 +81,7 @@ public sealed class CompareTests : IDisposable
         Assert.True(result.Code == 0, result.All);
         Assert.Contains("Not trained: oft oft_block_size=7: ", result.Out);
         Assert.Contains("lora", result.Out);
-        // What was trained otherwise is not taken for what is asked for now.
+        // Results with other settings are not used.
         var other = CliProgram.Run(recipe.Path, "compare", "tiny.yaml", "--stage", "tell", "--deltas", "lora", "--run-dir", "some", "--set",
             "stages.tell.steps=3");
         Assert.Equal(2, other.Code);

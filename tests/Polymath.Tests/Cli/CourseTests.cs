@@ -39,8 +39,8 @@ public sealed class CourseTests
             var resumed = recipe.Run(name);
             Assert.Equal(0, resumed.Code);
             Assert.Equal(recipe.Hash("whole"), recipe.Hash(name));
-            // What was looked at before the stop is not looked at again.
-            Assert.Equal(step < 14, resumed.All.Contains("tell: prompt + lora looks at the data", StringComparison.Ordinal));
+            // Data that was read before the stop is not read again.
+            Assert.Equal(step < 14, resumed.All.Contains("tell: prompt + lora reads the data", StringComparison.Ordinal));
             Assert.Equal(RunFigures.Of(recipe.At("whole", "metrics.jsonl")), RunFigures.Of(recipe.At(name, "metrics.jsonl")));
         }
     }

@@ -3,7 +3,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>What <c>polymath delta show</c> says of forms, presets and a recipe's stages.</summary>
+/// <summary>The output of <c>polymath delta show</c> for forms, presets and a recipe's stages.</summary>
 [Trait("kind", "invariant")]
 public sealed class DeltaShowTests
 {
@@ -35,7 +35,7 @@ public sealed class DeltaShowTests
         var narrow = Json(Show(recipe, "houlsby", "--roles", "down", "--set", "bottleneck=4", "--json"));
         Assert.Equal(["down"], narrow["sockets"]!.AsArray().Select(socket => (string)socket!["role"]!));
         Refused(Show(recipe, "doraa"), "There is no delta 'doraa'");
-        Refused(Show(recipe), "Say what to show");
+        Refused(Show(recipe), "Name what to show");
     }
 
     [Fact]
@@ -55,7 +55,7 @@ public sealed class DeltaShowTests
         var parameters = adapters.Select(adapter => (long)adapter!["parameters"]!).ToList();
         Assert.InRange(parameters[0], 1, (long)shown["model"]! / 100);
         Assert.InRange(parameters[1], 1, 3000);
-        // What is frozen is shown and not counted.
+        // Frozen adapters are shown but not counted.
         Assert.Equal(parameters[0] + parameters[1], (long)shown["parameters"]!);
         var text = Show(recipe, "--recipe", "tiny.yaml", "--stage", "write").Out;
         foreach (var part in new[] { "calm", "still (frozen)", $"In all {parameters[0] + parameters[1]:N0} parameters are trained" })
@@ -72,6 +72,6 @@ public sealed class DeltaShowTests
         Refused(Show(recipe, "--recipe", "tiny.yaml", "--stage", "tel"), "no such stage");
         Refused(Show(recipe, "--recipe", "tiny.yaml"), "--recipe and --stage belong together");
         Refused(Show(recipe, "lora", "--recipe", "tiny.yaml", "--stage", "tell"), "give one of them");
-        Refused(Show(recipe, "--recipe", "tiny.yaml", "--stage", "tell", "--budget", "8k"), "--budget says it, too");
+        Refused(Show(recipe, "--recipe", "tiny.yaml", "--stage", "tell", "--budget", "8k"), "so does --budget");
     }
 }

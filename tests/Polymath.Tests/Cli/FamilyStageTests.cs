@@ -3,7 +3,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Stages on models that cannot learn so: told before the first step, not trained to no end.</summary>
+/// <summary>Stages on unsuitable models: reported before the first step instead of useless training.</summary>
 [Trait("kind", "invariant")]
 public sealed class FamilyStageTests : IDisposable
 {
@@ -37,12 +37,12 @@ public sealed class FamilyStageTests : IDisposable
     [InlineData("bert-mlm", "pretrain", Lora, "a bert reads in both directions")]
     [InlineData("bert-classify", "pretrain", Lora, "a bert with a head over labels")]
     [InlineData("bert-classify", "task", Asks, "a bert with a head over labels", "label: kind")]
-    [InlineData("t5", "task", Asks, "a t5 answers beside what it reads", "label: kind")]
+    [InlineData("t5", "task", Asks, "a t5 writes its answer apart from its input", "label: kind")]
     [InlineData("bert-mlm", "task", Asks, null, "label: kind")]
     [InlineData("bert-mlm", "task", Lora, null, "label: kind")]
     [InlineData("t5", "task", Lora, null, "label: kind")]
     [InlineData("bert-classify", "task", Lora,
-        "the rows have the labels 'hard', 'soft', which the model's head does not know; its labels are LABEL_0", "label: kind")]
+        "the rows have the labels 'hard', 'soft', which the model's head does not have; its labels are LABEL_0", "label: kind")]
     [InlineData("t5", "finetune", Lora, null, "prompt: \"{kind}\"", "answer: \"{text}\"")]
     public void A_stage_that_a_family_cannot_learn_is_refused(
         string family,

@@ -6,7 +6,7 @@ namespace Polymath.Tests.Cli;
 [Trait("kind", "invariant")]
 public sealed class HeadStageTests : IDisposable
 {
-    // What is left of the tiny recipe is its reading; labels take the place of what comes after.
+    // Only the reading stage of the tiny recipe is kept; a stage with labels replaces the others.
     private readonly TinyRecipe recipe = new(tiny => tiny
         .Without("stages.write", "stages.please", "abilities.form", "abilities.variety")
         .With("stages.tell", """

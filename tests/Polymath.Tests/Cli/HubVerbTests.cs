@@ -131,9 +131,9 @@ public sealed class HubVerbTests : IDisposable
             (["model", "info", "hf:org/none"], "there is no repository hf:org/none"),
             (["model", "info", "hf:org/tiny", "--offline"], "polymath hub download hf:org/tiny"),
             (["model", "info", "hf:org/tiny/x"], "Write hf:ORG/NAME"),
-            (["tokenizer", "info", "hf:datasets/org/lines"], "is data, where a model is meant"),
+            (["tokenizer", "info", "hf:datasets/org/lines"], "is data, but a model is expected"),
             (["hub", "list", "org/tiny"], "not a hub's address"),
-            (["hub", "download", "hf:org/tiny", "--files", "*.exe"], "fits '*.exe'"),
+            (["hub", "download", "hf:org/tiny", "--files", "*.exe"], "matches '*.exe'"),
             (["data", "preview", "hf:org/lines/*.csv"], "polymath hub list hf:datasets/org/lines"),
         })
         {
@@ -158,13 +158,13 @@ public sealed class HubVerbTests : IDisposable
         Assert.Equal(["hf:datasets/org/lines@main", "hf:org/tiny"], pins.Select(pair => pair.Key));
         Assert.Equal(commit, (string)pins["hf:org/tiny"]!);
         Right("run", "hubbed.yaml", "--run-dir", "stopped", "--stop-after-step", "2");
-        // The branches go on, the run does not.
+        // The branches change, but the run keeps its commits.
         PutLines(500);
         server.PutFolder("models/org/tiny", TextFixtures.At("models", "llama"), ("tokenizer.json", HubScene.Text("{}")));
         Right("run", "hubbed.yaml", "--run-dir", "stopped");
         Assert.Equal(Right("model", "hash", "whole").Out, Right("model", "hash", "stopped").Out);
         Assert.Equal(Right("eval", "whole", "--json").Out, Right("eval", "stopped", "--json", "--offline").Out);
-        // From the hub again, where the cache was lost.
+        // From the hub again, after the cache was lost.
         Directory.Delete(folder.At("cache"), true);
         Right("eval", "stopped");
     }
@@ -185,7 +185,7 @@ public sealed class HubVerbTests : IDisposable
             {
                 var result = CliProgram.End(process);
                 Assert.Equal(130, result.Code);
-                Assert.Contains("the same command goes on from there", result.Error);
+                Assert.Contains("the same command continues from there", result.Error);
             }
             Assert.False(Directory.Exists(folder.At("cache", "models--org--tiny", "snapshots")));
         }

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>What a user may get wrong: the exit code, what is said, and what to type next.</summary>
+/// <summary>Mistakes of users: the exit code, the message, and what to type next.</summary>
 [Trait("kind", "invariant")]
 public sealed class InputTests
 {
@@ -49,7 +49,7 @@ public sealed class InputTests
         { ["tokenizer", "info", "nowhere"], "no tokenizer.json at nowhere" },
         { ["tokenizer", "encode", ".", "x", "--file", "y"], "Both a text and --file" },
         { ["tokenizer", "encode", ".", "x", "--special", "--plain"], "exclude each other" },
-        { ["tokenizer", "decode", ".", "1", "two"], "'two' is no token id" },
+        { ["tokenizer", "decode", ".", "1", "two"], "'two' is not a token id" },
         { ["tokenizer", "verify", ".", "--cases", "none.json"], "no tokenizer.json at ." },
         { ["tokenizer", "train", "--kind", "morse", "--size", "9", "--files", "tiny.yaml", "--output", "t"], "--kind is 'morse'" },
         { ["tokenizer", "train", "--size", "0", "--files", "tiny.yaml", "--output", "t"], "--size is 0" },
@@ -161,7 +161,7 @@ public sealed class InputTests
         recipe.Write("taken", "a file");
         Refused(recipe.Run("taken"), "cannot be made");
         recipe.Write("other/thing.txt", "not a run");
-        Refused(recipe.Run("other"), "holds other things than a run");
+        Refused(recipe.Run("other"), "holds other files than a run");
         Assert.Equal("not a run", File.ReadAllText(recipe.At("other", "thing.txt")));
         recipe.Write("broken/stages", "a file");
         recipe.Write("broken/recipe.yaml", "name: other");
@@ -174,7 +174,7 @@ public sealed class InputTests
         using var recipe = new TinyRecipe();
         var result = recipe.Run("x", "--set", "stages.0.optimizer.rate=100", "--set", "stages.0.optimizer.weightDecay=100", "--set",
             "stages.0.steps=40", "--set", "stages.0.evaluate.every=0");
-        Refused(result, "no numbers to train on", code: 1);
+        Refused(result, "which is not a number", code: 1);
         Assert.Matches("Step [0-9]+ gave the loss", result.Error);
         Assert.Matches("holds [0-9]+ rows: .*, (?:line|item|row) [0-9]+", result.Error);
     }

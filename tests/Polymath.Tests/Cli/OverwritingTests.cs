@@ -5,7 +5,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Nothing that lies where a verb writes is lost without being asked for.</summary>
+/// <summary>Existing files at the output of a verb are not lost without a request.</summary>
 [Trait("kind", "invariant")]
 public sealed class OverwritingTests : IDisposable
 {
@@ -41,9 +41,9 @@ public sealed class OverwritingTests : IDisposable
         ];
         foreach (var command in new[] { convert, import })
         {
-            Refused("holds other things, such as diary.txt", [.. command, "home"]);
-            Refused("holds other things, such as diary.txt", [.. command, "home", "--overwrite"]);
-            Refused("holds other things, such as", [.. command, "site", "--overwrite"]);
+            Refused("holds other files, such as diary.txt", [.. command, "home"]);
+            Refused("holds other files, such as diary.txt", [.. command, "home", "--overwrite"]);
+            Refused("holds other files, such as", [.. command, "site", "--overwrite"]);
             Refused("file is a file", [.. command, "file", "--overwrite"]);
         }
         foreach (var file in new[] { "home/diary.txt", "site/pages/one.html", "file" })
@@ -79,7 +79,7 @@ public sealed class OverwritingTests : IDisposable
     {
         string[] convert = ["model", "convert", TextFixtures.At("models", "llama"), "--output", "out"];
         Done(convert);
-        Refused("out has been written before. Name another folder, or add --overwrite", convert);
+        Refused("out holds an earlier output. Name another folder, or add --overwrite", convert);
         Done([.. convert, "--overwrite"]);
         string[] train =
             ["tokenizer", "train", "--size", "300", "--files", TextFixtures.At("tokenizer-training", "corpus.txt"), "--output", "out"];

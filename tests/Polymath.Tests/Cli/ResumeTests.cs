@@ -5,14 +5,14 @@ using Polymath.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>A run that was stopped, killed or damaged ends as the one that was left alone, bit for bit.</summary>
+/// <summary>A run that was stopped, killed or damaged ends like an uninterrupted run, bit for bit.</summary>
 [Trait("kind", "invariant")]
 [Collection(FinishedRun.Collection)]
 public sealed class ResumeTests(FinishedRun finished)
 {
     private readonly TinyRecipe recipe = finished.Recipe;
 
-    /// <summary>All figures of a run but those that depend on the clock.</summary>
+    /// <summary>All figures of a run except those that depend on the clock.</summary>
     private List<string> Figures(string run) => RunFigures.Of(recipe.At(run, "metrics.jsonl"));
 
     private void SameAsWhole(string run)
@@ -42,7 +42,7 @@ public sealed class ResumeTests(FinishedRun finished)
     [Fact]
     public void An_adapter_of_the_best_step_has_that_step_s_moments_beside_it()
     {
-        // Nothing is learned at such a rate, so that the first measurement stays the best.
+        // Nothing is learned at such a rate, so the first measurement stays the best.
         Assert.Equal(0, recipe.Run("flat", "--set", "stages.tell.optimizer.rate=1e-12").Code);
         var stage = recipe.At("flat", "stages", "03-tell");
         var best = (int)JsonNode.Parse(File.ReadAllText(Path.Combine(stage, "checkpoints", "step-00000007", "state.json")))!["bestStep"]!;
@@ -103,7 +103,7 @@ public sealed class ResumeTests(FinishedRun finished)
         var result = recipe.Run(name);
         Assert.Equal(0, result.Code);
         Assert.Contains("step-00000007 is damaged", result.Out);
-        Assert.Contains("going on after step 6", result.Out);
+        Assert.Contains("resumed after step 6", result.Out);
         SameAsWhole(name);
     }
 
@@ -115,7 +115,7 @@ public sealed class ResumeTests(FinishedRun finished)
     {
         var name = $"measured-{step}";
         Assert.Equal(0, recipe.Run(name, "--stop-after-step", $"{Math.Max(1, step)}").Code);
-        // As if the process had died before the last finished part was written down.
+        // As if the process had ended before the last finished part was recorded.
         var last = Directory.GetDirectories(recipe.At(name, "stages"))
             .Where(stage => File.Exists(Path.Combine(stage, "report.json"))).Max(StringComparer.Ordinal)!;
         File.Delete(Path.Combine(last, "report.json"));
@@ -155,7 +155,7 @@ public sealed class ResumeTests(FinishedRun finished)
         }
         var second = recipe.Run("long");
         Assert.Equal(2, second.Code);
-        Assert.Contains("Another process is at work", second.Error);
+        Assert.Contains("Another process uses", second.Error);
 
         CliProgram.Signal(process, CliProgram.Interrupt);
         var result = CliProgram.End(process);

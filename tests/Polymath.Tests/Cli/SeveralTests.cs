@@ -6,7 +6,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>A run whose stages train adapters apart and bring them together in every way.</summary>
+/// <summary>A run whose stages train adapters separately and use them together in every way.</summary>
 public sealed class SeveralRun : IDisposable
 {
     private const string Text = """
@@ -106,7 +106,7 @@ public sealed class SeveralRun : IDisposable
 
     internal CliResult Verb(params string[] arguments) => CliProgram.Run(folder.Path, arguments);
 
-    /// <summary>What a run wrote down that does not depend on the clock: every adapter's files, and the figures.</summary>
+    /// <summary>The output of a run that does not depend on the clock: every adapter's files, and the figures.</summary>
     internal List<string> Written(string run)
     {
         var stages = At(run, "stages");
@@ -181,7 +181,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
             Assert.InRange(Math.Abs(with - routed[data]), 0, 1e-4 * with);
             Assert.True(Math.Abs(without - routed[data]) > 0.01 * with, $"{data}: {with} with its own, {without} with the other");
         }
-        // On the way, too: what is measured at the last step is what is measured after it.
+        // During the stage, too: the measurement at the last step equals that after it.
         var last = File.ReadLines(several.At("whole", "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)
             .Last(line => (string)line["stage"]! == "routed" && (string)line["name"]! == "soft");
         Assert.InRange(Math.Abs((double)last["value"]! - routed["soft"]), 0, 1e-6);
@@ -256,7 +256,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         ];
         Assert.True(alone.Distinct().Count() > 2);
         Assert.Equal(alone, Said(rows, "--stage", "base", "--adapters", $"softly={soft}", "--adapters", $"harshly={hard}"));
-        // A routed stage brings its adapters under their names.
+        // A routed stage offers its adapters by name.
         Assert.Equal(alone, Said(rows, "--stage", "routed"));
         var both = CliProgram.Say(
             several.At(), rows[1] + "\n", "generate", "whole", "--input", "-", "--stage", "routed", "--max-new-tokens", "2");
@@ -278,7 +278,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
                 """{"prompt": "ama", "adapter": ["softly", "harshly"]}""", """{"prompt": "ama", "adapter": null}""",
             ], "--stage", "routed"),
             answers[..4]);
-        // A name that is not known changes nothing.
+        // An unknown name changes nothing.
         Assert.Equal(answers[3], answers[4]);
         Assert.Contains("There is no adapter 'hashly'; did you mean 'harshly'?", result.Error, StringComparison.Ordinal);
         Assert.Contains("(softly and harshly answer, of softly, harshly.)", result.Error, StringComparison.Ordinal);
@@ -289,7 +289,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
                 "There is no command /adpater; did you mean /adapter?", "/forget stands alone.",
                 "There is no command /forgt; did you mean /forget?", "There is no command /nonsense.",
             ],
-            mistyped.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(" /forget begins")[0]));
+            mistyped.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(" /forget starts")[0]));
         Assert.Contains(
             "no adapters to choose from",
             CliProgram.Say(several.At(), "/adapter softly\n", "chat", "whole", "--stage", "base").Error,
@@ -301,7 +301,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         "--stage", "routed")]
     [InlineData("{\"prompt\": \"ama\", \"adapter\": \"softly\"}", "--adapters softly=FOLDER", "--stage", "base")]
     [InlineData("{\"promt\": \"ama\"}", "-, line 1: there is no prompt", "--stage", "base")]
-    [InlineData("ama", "-, line 1: no JSON", "--stage", "base")]
+    [InlineData("ama", "-, line 1: this is not JSON", "--stage", "base")]
     [InlineData("{\"prompt\": \"ama\", \"adapter\": 3}", "adapter is 3; write a name", "--stage", "routed")]
     [InlineData("{\"prompt\": \"a\"}\n{\"prompt\": \"ama ama ama ama ama ama ama ama ama ama ama ama ama\"}", "-, line 2: The prompt has ",
         "--stage", "base")]
@@ -369,7 +369,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
         var resumed = Run("further.yaml", "stopped");
         Assert.True(resumed.Code == 0, resumed.All);
         Assert.Equal(several.Written("further"), several.Written("stopped"));
-        // A run that begins now takes the folder as it is now.
+        // A new run uses the folder in its current state.
         Assert.Equal(0, Run("further.yaml", "other").Code);
         Assert.NotEqual(several.Written("further"), several.Written("other"));
         // A hub's cache is a folder like any other.
@@ -386,7 +386,7 @@ public sealed class SeveralTests(SeveralRun several) : IClassFixture<SeveralRun>
             "fetched.yaml", "--run-dir", "fetched"));
         Assert.True(fetched.Code == 0, fetched.All);
         Assert.Equal(several.Written("forgetful"), several.Written("fetched"));
-        // What is wrong is said of the folder that the recipe names.
+        // The fault names the folder of the recipe.
         File.Delete(several.At("kept", "adapter_config.json"));
         var broken = Run("further.yaml", "broken");
         Assert.Equal(2, broken.Code);

@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Stages by name, adapters that stay apart, rounds, and rows that are too long, through the command line.</summary>
+/// <summary>Stages by name, adapters that are kept apart, rounds, and rows that are too long, through the command line.</summary>
 [Trait("kind", "invariant")]
 public sealed class StageChoiceTests : IDisposable
 {
@@ -25,14 +25,14 @@ public sealed class StageChoiceTests : IDisposable
         var run = recipe.Run("run", "--set", "stages.tell.method.train.merge=false");
         Assert.True(run.Code == 0, run.All);
         Assert.Contains("tell *", run.Out);
-        Assert.Contains("* with the delta of tell, which stays apart", run.Out);
+        Assert.Contains("* with the delta of tell, which is kept apart", run.Out);
         double Kept(string stage) =>
             (double)JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", stage, "report.json")))!["abilities"]!["reading"]!;
         Assert.NotEqual(Kept("02-write"), Kept("03-tell"));
         Assert.Equal(Kept("03-tell"), (double)Measured("--stage", "tell")["reading"]!, 1e-9);
         Assert.Equal(Kept("02-write"), (double)Measured("--stage", "write")["reading"]!, 1e-9);
         Assert.Equal(Kept("04-please"), (double)Measured()["reading"]!, 1e-9);
-        // The stage's model lies without its adapter: with it by name, it is the same again.
+        // The stage's model is saved without its adapter; with the adapter by name, it gives the same.
         Assert.Equal(
             recipe.Hash(recipe.At("run", "stages", "02-write", "model")), recipe.Hash(recipe.At("run", "stages", "03-tell", "model")));
         Assert.Equal(
@@ -57,7 +57,7 @@ public sealed class StageChoiceTests : IDisposable
             (double)JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", stage, "report.json")))!["abilities"]!["reading"]!;
         Assert.Equal(Kept("03-tell"), (double)Measured("--stage", "tell")["reading"]!, 1e-6);
         Assert.NotEqual(recipe.Hash(recipe.At("run", "stages", "02-write", "model")), recipe.Hash(Path.Combine(stage, "model")));
-        // The adapter goes on the stage before, held as it was trained, and on the stage's own model where that is its base.
+        // The adapter fits the model of the stage before, in the precision of its training, and the stage's own model, which is its base.
         Assert.Equal(
             Kept("03-tell"),
             (double)Measured("--stage", "write", "--adapter", adapter, "--base", precision)["reading"]!,

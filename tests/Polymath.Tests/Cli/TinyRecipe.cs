@@ -82,7 +82,7 @@ internal sealed class TinyRecipe : IDisposable
 
     public void Write(string name, string text) => folder.Write(name, text);
 
-    /// <summary>Runs the recipe into a folder beside it.</summary>
+    /// <summary>Runs the recipe into a folder next to it.</summary>
     public CliResult Run(string run, params string[] more) => CliProgram.Run(Path, ["run", "tiny.yaml", "--run-dir", run, .. more]);
 
     public string Hash(string run)
@@ -104,7 +104,7 @@ internal sealed class TinyRecipe : IDisposable
     public void Dispose() => folder.Dispose();
 }
 
-/// <summary>One uninterrupted run that several test classes look at.</summary>
+/// <summary>One uninterrupted run for several test classes.</summary>
 public sealed class FinishedRun : IDisposable
 {
     public const string Collection = "finished run";

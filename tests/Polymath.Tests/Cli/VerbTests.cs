@@ -88,8 +88,8 @@ public sealed class VerbTests(FinishedRun finished)
             recipe.Path, "/help\n/hlep\nsay 1/2\n/quit\nnever\n", "chat", "whole", "--max-new-tokens", "3", "--seed", "1");
         Assert.Equal((0, ""), (result.Code, result.Error));
         var lines = result.Out.Split('\n');
-        Assert.Equal("/forget begins anew, /exit leaves, Ctrl-C stops an answer.", lines[0]);
-        Assert.Equal("There is no command /hlep; did you mean /help? /forget begins anew, /exit leaves, Ctrl-C stops an answer.", lines[1]);
+        Assert.Equal("/forget starts a new conversation, /exit leaves, Ctrl-C stops an answer.", lines[0]);
+        Assert.Equal($"There is no command /hlep; did you mean /help? {lines[0]}", lines[1]);
         string[] command =
             ["generate", "whole", "--raw", "--prompt", new string('a', 45), "--max-new-tokens", "9", "--temperature", "4", "--seed"];
         var filled = 0;
@@ -119,7 +119,7 @@ public sealed class VerbTests(FinishedRun finished)
         Do("model", "convert", "whole", "--output", plain);
         foreach (var file in new[] { "polymath.json", "chat_template.jinja", "tokenizer_config.json" })
             File.Delete(Path.Combine(plain, file));
-        Assert.Contains("taught no layout of conversations", CliProgram.Say(recipe.Path, "/exit\n", "chat", plain).Error);
+        Assert.Contains("not trained on conversations", CliProgram.Say(recipe.Path, "/exit\n", "chat", plain).Error);
     }
 
     [Fact]

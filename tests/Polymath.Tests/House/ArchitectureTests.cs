@@ -3,11 +3,11 @@ using Polymath.Models;
 
 namespace Polymath.Tests.House;
 
-/// <summary>Who may import whom, by what the built assemblies really refer to.</summary>
+/// <summary>Which project may import which, checked by the references of the built assemblies.</summary>
 [Trait("kind", "house")]
 public sealed class ArchitectureTests
 {
-    /// <summary>Each project and all it may refer to.</summary>
+    /// <summary>Each project and its allowed references.</summary>
     private static readonly Dictionary<string, string[]> Law = new()
     {
         ["Recipes"] = [],
@@ -63,7 +63,7 @@ public sealed class ArchitectureTests
         Assert.Contains(families, type => type.Name == "Llama");
         foreach (var family in families)
         {
-            // A comment may say whose block a block is like.
+            // A comment may name the family with the same block.
             var text = string.Join('\n', File.ReadLines(Sources.At("src", "Polymath.Models", "Families", family.Name + ".cs")).Where(
                 line => !line.TrimStart().StartsWith("//", StringComparison.Ordinal)));
             Assert.DoesNotContain(
@@ -86,8 +86,8 @@ public sealed class ArchitectureTests
     [Fact]
     public void Nothing_static_is_mutable_but_what_is_named_here()
     {
-        // A lock's handle, the list of loaded files, what waits for the engine to return (a fault, and the gradients that it was given
-        // last), and the scope of the pass that is under way.
+        // A lock's handle, the list of loaded files, the data that waits for the engine to return (a fault, and the last gradients), and
+        // the scope of the current pass.
         string[] known = ["TorchRuntime.core", "Backwards.here", "Fused.pass"];
         var mutable = Built.SelectMany(project => Assembly.Load("Polymath." + project).GetTypes())
             .Where(type => !type.Name.Contains('<') && type.Namespace?.StartsWith("Polymath", StringComparison.Ordinal) == true

@@ -5,7 +5,7 @@ using Microsoft.CodeAnalysis.Text;
 
 namespace Polymath.Tests.House;
 
-/// <summary>What a file's syntax says about the rules of style; each fault begins with its line.</summary>
+/// <summary>Checks a file's syntax by the rules of style; each fault begins with its line.</summary>
 internal sealed class CodeStyle
 {
     internal const int Columns = 140;
@@ -32,7 +32,7 @@ internal sealed class CodeStyle
     public IEnumerable<string> LongLines() => text.Lines.Where(line => line.Span.Length > Columns)
         .Select(line => $"{line.LineNumber + 1}: {line.Span.Length} characters");
 
-    /// <summary>Lists of many parameters or arguments that do not stand one a line.</summary>
+    /// <summary>Lists of many parameters or arguments without one line for each.</summary>
     public IEnumerable<string> CrowdedLists() => root.DescendantNodes()
         .Where(node => !node.Ancestors().Any(above => above is InterpolationSyntax))
         .Where(node => Items(node) is { Count: >= Many } items && !items.All(BeginsLine))
@@ -46,7 +46,7 @@ internal sealed class CodeStyle
         _ => [],
     };
 
-    // Literals alone, or mostly texts, such as the words of a command.
+    // Only literals, or mostly texts, such as the words of a command.
     private static bool AreWords(SeparatedSyntaxList<ArgumentSyntax> arguments) => arguments.All(item => IsLiteral(item.Expression))
         || arguments.Count(item => IsText(item.Expression)) * 2 >= arguments.Count;
 
@@ -56,7 +56,7 @@ internal sealed class CodeStyle
     private static bool IsText(ExpressionSyntax value) => value is InterpolatedStringExpressionSyntax
         || value.IsKind(SyntaxKind.StringLiteralExpression);
 
-    /// <summary>Members of types that do not say who may use them.</summary>
+    /// <summary>Members of types without an access modifier.</summary>
     public IEnumerable<string> SilentMembers() => root.DescendantNodes().OfType<MemberDeclarationSyntax>()
         .Where(member => member.Parent is ClassDeclarationSyntax or StructDeclarationSyntax or RecordDeclarationSyntax)
         .Where(member => !member.Modifiers.Any(IsAccess) && !IsExempt(member))
@@ -69,7 +69,7 @@ internal sealed class CodeStyle
         || member is ConstructorDeclarationSyntax && member.Modifiers.Any(SyntaxKind.StaticKeyword)
         || member.ChildNodes().Any(child => child is ExplicitInterfaceSpecifierSyntax);
 
-    /// <summary>Private fields of an object that are not named as the others are: like a local variable, without a mark in front.</summary>
+    /// <summary>Private fields that are not named like local variables, without a prefix.</summary>
     public IEnumerable<string> OddFields() => root.DescendantNodes().OfType<FieldDeclarationSyntax>()
         .Where(field => field.Modifiers.Any(SyntaxKind.PrivateKeyword) && !field.Modifiers.Any(SyntaxKind.ConstKeyword))
         .SelectMany(field => field.Declaration.Variables
@@ -77,7 +77,7 @@ internal sealed class CodeStyle
                 || !field.Modifiers.Any(SyntaxKind.StaticKeyword) && !char.IsLower(name.Identifier.Text.TrimStart('@')[0])))
         .Select(name => $"{LineOf(name.SpanStart)}: {name.Identifier.Text}");
 
-    /// <summary>Members that are too long, the attributes above them apart; a table of values is data.</summary>
+    /// <summary>Members that are too long, without the attributes above them; a table of values is data.</summary>
     public IEnumerable<string> LongMembers(int most) => root.DescendantNodes().OfType<MemberDeclarationSyntax>()
         .Where(member => member is BaseMethodDeclarationSyntax or BasePropertyDeclarationSyntax)
         .Where(member => member is not PropertyDeclarationSyntax { Initializer: not null })
@@ -90,7 +90,7 @@ internal sealed class CodeStyle
         return LineOf(member.Span.End) - LineOf(first.SpanStart) + 1;
     }
 
-    /// <summary>Statements with a choice within a choice.</summary>
+    /// <summary>Statements with a nested ?: operator.</summary>
     public IEnumerable<string> NestedChoices() => root.DescendantNodes().OfType<ConditionalExpressionSyntax>()
         .Where(IsWithinAnother)
         .Select(choice => $"{LineOf(choice.SpanStart)}: {choice.ToString().Split('\n')[0]}");

@@ -6,11 +6,11 @@ using Polymath.Tuning;
 
 namespace Polymath.Tests.House;
 
-/// <summary>Every method has its page, every page's recipe binds and checks, and every setting that a method understands is told.</summary>
+/// <summary>Every method has its page, every page's recipe binds and checks, and every setting of a method is described.</summary>
 [Trait("kind", "house")]
 public sealed partial class MethodPageTests
 {
-    // Settings that PEFT's files hold and that change nothing here, or that every method has.
+    // Settings of PEFT's files that have no effect here, or that every method has.
     private static readonly string[] Silent =
     [
         "bias", "init_weights", "init_ia3_weights", "use_effective_conv2d", "qalora_group_size", "projection_prng_key", "token_dim",
@@ -91,7 +91,7 @@ public sealed partial class MethodPageTests
         foreach (var method in snippets)
         {
             var recipe = several.With("stages.all.method", method);
-            // The folder of the page is the reader's own; here any will do.
+            // The page names the reader's own folder; here any folder works.
             if (method.Contains("folder: checkpoint-500", StringComparison.Ordinal))
                 recipe = recipe.With("stages.all.method.adapters.mine.folder", ".");
             var reading = SampleRecipes.Read(recipe.Text);
@@ -104,7 +104,7 @@ public sealed partial class MethodPageTests
     [Fact]
     public void The_recipe_of_the_page_of_heads_binds_and_checks_and_trains_one()
     {
-        // The rows are the reader's own; here any will do.
+        // The page names the reader's own rows; here any rows work.
         var recipe = RecipeBuilder.Of(Snippet().Match(File.ReadAllText(Sources.At("docs", "methods", "heads.md"))).Groups[1].Value);
         var reading = SampleRecipes.Read(recipe
             .With("data.reviews.files", "npm:poems@2.0.1/json/*.json").With("data.reviews.sha512", SampleRecipes.Hash).Text);

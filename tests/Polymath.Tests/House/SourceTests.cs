@@ -43,7 +43,7 @@ public sealed partial class SourceTests
             && match.Groups[1].Value != string.Join('.', Short(file).Split(Path.DirectorySeparatorChar)[1..^1])
             && !Loose(match.Groups[1].Value, file)).Select(Short));
 
-    // Folders of one idea may share their project's namespace.
+    // Such folders may share their project's namespace.
     private static bool Loose(string name, string file) =>
         string.Join('.', Short(file).Split(Path.DirectorySeparatorChar)[1..^1]).StartsWith(name, StringComparison.Ordinal);
 

@@ -1,10 +1,10 @@
 namespace Polymath.Tests.House;
 
-/// <summary>How the sources are laid out.</summary>
+/// <summary>The style of the sources.</summary>
 [Trait("kind", "house")]
 public sealed class StyleTests
 {
-    // A model's layers, a pass of a kernel, the loop and a stage are told from the first line to the last.
+    // A model's layers, a pass of a kernel, the loop and a stage may be long members.
     private static readonly string[] Told = ["Families", "Kernels", "Stages", "Loop.cs"];
 
     private static string[] Faults(Func<CodeStyle, IEnumerable<string>> of) => Faults((_, code) => of(code));

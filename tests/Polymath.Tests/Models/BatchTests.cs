@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>Rows laid end to end are the rows alone.</summary>
+/// <summary>Packed rows give the same results as single rows.</summary>
 [Trait("kind", "invariant")]
 public sealed class BatchTests
 {

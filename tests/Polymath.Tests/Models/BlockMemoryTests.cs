@@ -8,15 +8,15 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>The bytes that a deep model holds on its way through its blocks.</summary>
+/// <summary>The memory of a deep model during its pass through the blocks.</summary>
 [Trait("kind", "invariant")]
 [Collection(Alone.Name)]
 public sealed partial class BlockMemoryTests
 {
     private const int Blocks = 30;
 
-    // glibc's own count of the bytes that were asked of it and not given back: libtorch's tensors among them, what the system keeps
-    // resident not.
+    // glibc's own count of the bytes that are allocated and not freed: it includes libtorch's tensors, but not what the system keeps
+    // resident.
     [StructLayout(LayoutKind.Sequential)]
     private struct Counts
     {
@@ -28,7 +28,7 @@ public sealed partial class BlockMemoryTests
 
     private static long Live() => Count() is var counts ? (long)(counts.Used + counts.Mapped) : 0;
 
-    // Looks when a block's last map is reached, where most of what the block makes is still there.
+    // Measures at a block's last map, when most of the block's tensors still exist.
     private sealed class Looking(List<long> seen) : Delta
     {
         public override IReadOnlyList<Weight> Weights => [];
@@ -40,8 +40,8 @@ public sealed partial class BlockMemoryTests
         }
     }
 
-    // The runtime asks the same allocator for what it compiles with and for its own tables, at any moment: a megabyte comes and goes. So
-    // the streams are made larger than that, and of several passes each block's middle figure is taken.
+    // The runtime uses the same allocator for compilation and for its own tables, at any moment, about a megabyte. So the streams are
+    // larger than that, and each block's median over several passes is used.
     private static (List<long> Forward, List<long> Backward, long Stream) Pass(bool trained, bool anew)
     {
         var passes = Enumerable.Range(0, 3).Select(_ => One(trained, anew)).ToList();
@@ -61,7 +61,7 @@ public sealed partial class BlockMemoryTests
         using var scope = NewDisposeScope();
         using var batch = model.Lay([.. Enumerable.Range(0, 240).Select(i => Toy.Row(40, i))]);
         model.GradientCheckpointing = anew;
-        // The first pass makes what is made once.
+        // The first pass allocates what is allocated only once.
         using (NewDisposeScope())
         using (no_grad()) model.NegativeLogLikelihood(batch);
         seen.Clear();
@@ -78,8 +78,8 @@ public sealed partial class BlockMemoryTests
     {
         var (seen, _, stream) = Pass(trained: false, anew: false);
         Assert.Equal(Blocks, seen.Count);
-        // A block holds several times the stream's bytes; kept, they would be thirty times as many at the last, and were only a stream kept
-        // of each block, thirty streams.
+        // A block's tensors have several times the stream's bytes. If they were kept, there would be thirty times as many at the end; if
+        // only a stream per block were kept, thirty streams.
         Assert.InRange(seen[0], 2 * stream, 40 * stream);
         Assert.InRange(seen.Max(), seen[0], seen[0] + 8 * stream);
     }
@@ -90,12 +90,12 @@ public sealed partial class BlockMemoryTests
         var (kept, _, _) = Pass(trained: true, anew: false);
         var (forward, backward, stream) = Pass(trained: true, anew: true);
         Assert.Equal((Blocks, Blocks), (forward.Count, backward.Count));
-        // One stream more for each block that was passed.
+        // One more stream for each earlier block.
         Assert.InRange(forward[^1] - forward[0], (Blocks - 4) * stream, (Blocks + 3) * stream);
         Assert.True(
             kept[^1] - kept[0] > 4 * (forward[^1] - forward[0]),
             $"{kept[^1] - kept[0]} bytes are kept, {forward[^1] - forward[0]} where blocks are computed anew");
-        // On the way back the streams go one by one, and no block's own bytes stay.
+        // In the backward pass the streams are freed one by one, and no block's own bytes stay.
         Assert.True(backward[^1] < backward[0], "what a block was given stays after it was computed anew");
         Assert.True(backward.Max() < forward[^1] + kept[^1] / Blocks * 3, "more than one block is held on the way back");
     }

@@ -7,7 +7,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>The table of families in the docs is made from the cases that the tests run, and must say what they say.</summary>
+/// <summary>The table of families in the docs is generated from the cases of the tests and must equal them.</summary>
 [Trait("kind", "parity")]
 public sealed class FamilyTableTests
 {

@@ -57,7 +57,7 @@ public sealed class FolderFormTests
         using var right = Toy.Model(1);
         var (logits, notes, _) = Opened(folder.Path);
         Assert.Equal(Toy.Logits(right, Text), logits);
-        Assert.Contains("model.safetensors is read, as in transformers, and model.safetensors.index.json left aside", Assert.Single(notes));
+        Assert.Contains("model.safetensors is read, as in transformers; ignored: model.safetensors.index.json", Assert.Single(notes));
         Assert.Empty(Opened(old.Path).Notes);
     }
 
@@ -114,8 +114,8 @@ public sealed class FolderFormTests
         var (logits, notes, tied) = Opened(folder.Path);
         Assert.False(tied);
         Assert.Equal(right, logits);
-        Assert.Contains("lm_head.weight and model.embed_tokens.weight with different numbers", Assert.Single(notes));
-        // Written anew, the configuration says what the weights are.
+        Assert.Contains("lm_head.weight and model.embed_tokens.weight with different values", Assert.Single(notes));
+        // After saving, the configuration describes the weights correctly.
         using var written = new ScratchFolder();
         using (var model = ModelFolder.Open(folder.Path)) ModelFolder.Save(model, written.Path);
         Assert.Empty(Opened(written.Path).Notes);
@@ -163,8 +163,8 @@ public sealed class FolderFormTests
     }
 
     [Theory]
-    [InlineData("\"org/base\"", "It was made for hf:org/base", "polymath adapter merge hf:org/base --adapter")]
-    [InlineData("null", "It does not say which model it was made for", "MODEL --adapter")]
+    [InlineData("\"org/base\"", "It was trained on hf:org/base", "polymath adapter merge hf:org/base --adapter")]
+    [InlineData("null", "It does not say on which model it was trained", "MODEL --adapter")]
     public void An_adapter_in_a_models_place_asks_for_its_base(string name, string origin, string command)
     {
         using var folder = new ScratchFolder();
@@ -173,7 +173,7 @@ public sealed class FolderFormTests
             ModelFolder.ContextLength(folder.Path) })
         {
             var message = Assert.Throws<InputException>(open).Message;
-            Assert.Contains("is an adapter (adapter_config.json) and no model", message);
+            Assert.Contains("is an adapter (adapter_config.json), not a model", message);
             Assert.Contains(origin, message);
             Assert.Contains(command, message);
         }
@@ -184,6 +184,6 @@ public sealed class FolderFormTests
     {
         using var folder = Saved(1);
         File.WriteAllText(folder.At("adapter_config.json"), "{}");
-        Assert.Contains("holds an adapter beside the model", Assert.Single(Opened(folder.Path).Notes));
+        Assert.Contains("holds an adapter next to the model", Assert.Single(Opened(folder.Path).Notes));
     }
 }

@@ -137,7 +137,7 @@ public sealed class GenerationTests : IDisposable
     {
         var prompt = Enumerable.Range(0, Toy.Context - 3).Select(i => i % Toy.Vocabulary).ToArray();
         Assert.Equal([3, 20], Generate(Greedy, [], prompt, [1]).Select(answer => answer.Length));
-        Assert.Contains("no place is left", Assert.Throws<InputException>(() => Generate(Greedy, [], new int[Toy.Context])).Message);
+        Assert.Contains("there is no room", Assert.Throws<InputException>(() => Generate(Greedy, [], new int[Toy.Context])).Message);
         Assert.Contains("no tokens", Assert.Throws<InputException>(() => Generate(Greedy, [], [1], [])).Message);
         using var stop = new CancellationTokenSource();
         stop.Cancel();

@@ -3,7 +3,7 @@ using Polymath.Tests.Tensors;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>A GGUF file as a small reader of the tests' own finds it, written from the format's description alone.</summary>
+/// <summary>A GGUF file, read by the tests' own small reader, which was written only from the format's description.</summary>
 internal sealed record GgufContent(
     Dictionary<string, object> Values, Dictionary<string, (long[] Shape, int Type, long Offset)> Tensors, long DataStart, byte[] Bytes)
 {
@@ -61,6 +61,6 @@ internal sealed record GgufContent(
         return Bytes[start..(start + (int)(shape.Aggregate(1L, (product, x) => product * x) / kinds[type].Elements * kinds[type].Bytes))];
     }
 
-    /// <summary>A tensor's numbers, as its blocks hold them.</summary>
+    /// <summary>A tensor's values, decoded from its blocks.</summary>
     public float[] Floats(string name) => BlockReader.Read(TypeOf(name), Raw(name));
 }

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>GGUF files, read back by a small reader of the tests' own.</summary>
+/// <summary>GGUF files, read back by the tests' own small reader.</summary>
 [Trait("kind", "unit")]
 public sealed class GgufTests : IDisposable
 {
@@ -82,8 +82,8 @@ public sealed class GgufTests : IDisposable
 
     [Theory]
     [InlineData("bert-classify", "vectors of whole texts")]
-    [InlineData("bert-mlm", "no head over hidden words")]
-    [InlineData("roberta-mlm", "no head over hidden words")]
+    [InlineData("bert-mlm", "no head over masked words")]
+    [InlineData("roberta-mlm", "no head over masked words")]
     [InlineData("opt", "llama.cpp has no OPT")]
     [InlineData("chatglm", "ChatGLM2 and later")]
     [InlineData("bloom-six-heads", "apply_residual_connection_post_layernorm")]
@@ -142,7 +142,7 @@ public sealed class GgufTests : IDisposable
         new GgufModel(model).AddTo(writer, BlockType.F16, name);
         writer.Write(folder.At("x.gguf"));
         var content = GgufContent.Read(folder.At("x.gguf"));
-        // The fastest pairs are left alone, the slowest stretched in full.
+        // The fastest pairs do not change, the slowest are stretched in full.
         var divisors = content.Floats("rope_freqs.weight");
         Assert.Equal((1f, 4f), (divisors[0], divisors[^1]));
         Assert.Equal(0.1f * MathF.Log(4) + 1, (float)content.Values["llama.rope.scaling.attn_factor"], 1e-6f);

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>Blocks that are computed anew on the way back give the loss and the gradients that they give when everything is kept.</summary>
+/// <summary>Blocks that are computed again in the backward pass give the same loss and gradients as when everything is kept.</summary>
 // Random numbers come from one generator of the whole process.
 [Trait("kind", "invariant")]
 [Collection(Alone.Name)]
@@ -39,7 +39,7 @@ public sealed class GradientCheckpointingTests
         manual_seed(11);
         using var scope = NewDisposeScope();
         using var batch = Lay(model);
-        // A head of labels has no next token to foretell: any number that depends on all states will do.
+        // A head of labels has no next token to predict: any number that depends on all states works.
         var states = model.Labels is null ? null : model.Hidden(batch);
         var loss = states is null ? model.NegativeLogLikelihood(batch) : (states * Samples.Normal("states", states.shape)).sum();
         Fused.Backpropagate(loss);
@@ -55,7 +55,7 @@ public sealed class GradientCheckpointingTests
         var kept = Pass(model, weights, anew: false);
         var anew = Pass(model, weights, anew: true);
         Assert.Equal(kept.Loss, anew.Loss);
-        // What all of a decoder's blocks read gets their gradients block by block, which adds in another order.
+        // An input of all of a decoder's blocks gets its gradient block by block, which changes the order of the sums.
         var within = model.Reading == Reading.EncoderDecoder ? Samples.Ulps(256) : 0;
         Assert.Contains(kept.Gradients.Values, gradient => gradient is not null);
         Assert.All(kept.Gradients, pair =>
@@ -88,7 +88,7 @@ public sealed class GradientCheckpointingTests
         foreach (var weight in set.Weights) weight.Trainable = true;
         set.Training = true;
         Same(model, set.Trained);
-        // The numbers do depend on what was dropped.
+        // The numbers depend on the dropout.
         var dropped = Pass(model, set.Trained, anew: true).Loss;
         set.Training = false;
         Assert.NotEqual(dropped, Pass(model, set.Trained, anew: true).Loss);

@@ -12,7 +12,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
 
-/// <summary>Weights that stay in the 16 bits of their file: the numbers of 32 bits, in half the memory.</summary>
+/// <summary>Weights that stay in the 16 bits of their file: the results of 32 bits, in half the memory.</summary>
 [Trait("kind", "invariant")]
 public sealed class HalfTests : IDisposable
 {
@@ -72,7 +72,7 @@ public sealed class HalfTests : IDisposable
                 model.Weights.Where(weight => weight.Value.shape.Length == 1),
                 weight => Assert.Equal(ScalarType.Float32, weight.Value.dtype));
             ModelWriter.Write(model, wide, ScalarType.Float32, long.MaxValue);
-            // What nothing has changed goes back as it came.
+            // An unchanged weight is saved in its original form.
             ModelFolder.Save(model, folder.At("again"));
         }
         Assert.Equal(ModelFolder.Hash(half), ModelFolder.Hash(folder.At("again")));

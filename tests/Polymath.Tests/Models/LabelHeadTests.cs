@@ -53,7 +53,7 @@ public sealed class LabelHeadTests : IDisposable
                 ModelFolder.Save(model, target);
                 using var plain = ModelFolder.Open(origin);
                 var known = plain.Weights.ToDictionary(weight => weight.Name, weight => weight.Value);
-                // All but the head is the file's own.
+                // Everything except the head comes from the file.
                 var shared = model.Weights.Where(weight => known.ContainsKey(weight.Name.Replace(
                     "transformer.", plain.Configuration["model_type"]!.ToString() == "t5" ? "" : "transformer.", StringComparison.Ordinal)))
                     .ToList();

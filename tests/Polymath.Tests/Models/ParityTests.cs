@@ -38,8 +38,8 @@ public sealed class ParityTests
         new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories)
             .Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal);
 
-    // Gradients that are zero but for rounding (a key's bias moves all scores of a row alike) differ most: by 4e-5 of the largest, on any
-    // CPU.
+    // Gradients that are zero except for rounding (a key's bias changes all scores of a row equally) differ most: by 4e-5 of the largest,
+    // on any CPU.
     private const double Tolerance = 5e-4;
 
     private static string ModelAt(string name) =>
@@ -61,7 +61,7 @@ public sealed class ParityTests
         Assert.All(lines, line => Assert.True(line.Passed, $"{line}"));
         var names = lines.Select(line => line.Quantity).ToList();
         using var reference = SafetensorsFile.Open(Path.Combine(AdapterAt(adapter) ?? ModelAt(model), "reference.safetensors"));
-        // Everything that the reference holds is compared.
+        // Everything in the reference is compared.
         var always = new[] { "logits", "loss" };
         Assert.Superset(
             always.Concat(new[] { "greedy", "merged_logits" }.Where(reference.Entries.ContainsKey)).ToHashSet(), names.ToHashSet());
@@ -103,7 +103,7 @@ public sealed class ParityTests
         using (var model = ModelFolder.Open(ModelAt(name)))
         {
             using var file = SafetensorsFile.Open(Path.Combine(ModelAt(name), "model.safetensors"));
-            // Frequencies that a file holds beside its weights are made, not kept.
+            // Frequencies that a file holds with its weights are computed, not kept.
             Assert.Equal(
                 file.Entries.Keys.Where(key => !key.EndsWith("inv_freq", StringComparison.Ordinal)).Order(StringComparer.Ordinal),
                 model.Weights.Select(weight => weight.Name).Order(StringComparer.Ordinal));
@@ -148,8 +148,8 @@ public sealed class ParityTests
     }
 
     [Theory]
-    [InlineData("hidden_size", "48", "model.embed_tokens.weight has the shape [199, 64], the configuration wants [199, 48]")]
-    [InlineData("num_hidden_layers", "2", "model.layers.2.mlp.up_proj.weight is in the file and not in the model")]
+    [InlineData("hidden_size", "48", "model.embed_tokens.weight has the shape [199, 64], the configuration needs [199, 48]")]
+    [InlineData("num_hidden_layers", "2", "model.layers.2.mlp.up_proj.weight is in the file but not in the model")]
     [InlineData("num_hidden_layers", "4", "model.layers.3.mlp.up_proj.weight [112, 64] is missing")]
     [InlineData("model_type", "\"lama\"", "the family 'lama' is not known; known are llama, mistral")]
     [InlineData("hidden_act", "\"selu\"", "the activation is \"selu\"")]
@@ -253,8 +253,8 @@ public sealed class ParityTests
             return model.Hidden(batch);
         }
         rows = [.. rows.Select(row => Array.ConvertAll(row, id => id % model.Sizes.VocabularySize))];
-        // Where turns depend on the longest row, rows that lie together turn alike, as transformers' do: only shorter rows are the same
-        // alone.
+        // If rotary angles depend on the longest row, all rows of a batch have the same angles, as in transformers: only shorter rows give
+        // the same alone.
         if (model.StretchesBeyond < 12) rows = [.. rows.Select(row => row[..Math.Min(row.Length, model.StretchesBeyond.Value)])];
         Polymath.Tests.Tensors.Samples.Near(
             cat([.. rows.Select(row => States(row))], 0), States(rows), Polymath.Tests.Tensors.Samples.Ulps(512), name);

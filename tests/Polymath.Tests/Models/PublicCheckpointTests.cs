@@ -131,7 +131,7 @@ public sealed class PublicCheckpointTests : IDisposable
             SafetensorsWriter.Write(shards[^1], all);
         }
         var fault = Fault();
-        Assert.Contains(" stands in ", fault);
+        Assert.Contains(" is in ", fault);
         Assert.Contains(Path.GetFileName(shards[^1]), fault);
     }
 

@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tests.Models;
 
 /// <summary>
-/// Models whose frozen maps are held in 4 or 8 bits, beside the same models with the numbers these stand for, in 32 bits.
+/// Models whose frozen maps are stored in 4 or 8 bits, compared with the same models with the decoded values, in 32 bits.
 /// </summary>
 [Trait("kind", "invariant")]
 public sealed class QuantizedBaseTests : IDisposable
@@ -138,9 +138,9 @@ public sealed class QuantizedBaseTests : IDisposable
         weight.Trainable = false;
         Assert.False(weight.Trainable);
         var fault = Assert.Throws<InputException>(() => weight.Trainable = true).Message;
-        Assert.Contains(weight.Name + " is held in nf4 and cannot be trained", fault, StringComparison.Ordinal);
+        Assert.Contains(weight.Name + " is stored in nf4 and cannot be trained", fault, StringComparison.Ordinal);
         Assert.Contains(
-            weight.Name + " is held in nf4", Assert.Throws<InputException>(() => weight.Value).Message, StringComparison.Ordinal);
+            weight.Name + " is stored in nf4", Assert.Throws<InputException>(() => weight.Value).Message, StringComparison.Ordinal);
         Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod([weight.Name]), 1, "stage"));
     }
 
@@ -224,7 +224,7 @@ public sealed class QuantizedBaseTests : IDisposable
             StringComparison.Ordinal);
         model.Quantize(BasePrecision.Nf4);
         Assert.Contains(
-            "LoftQ starts from the whole weights",
+            "LoftQ starts from the full weights",
             Assert.Throws<InputException>(
                 () => TrainedMethod.Attach(model, new DeltaSpec(DeltaForm.Lora, Settings: settings), 1, "stage")).Message,
             StringComparison.Ordinal);

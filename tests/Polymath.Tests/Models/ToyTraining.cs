@@ -40,7 +40,7 @@ internal sealed class ToyTraining : IDisposable
         loop = new Loop(
             Model,
             objective ?? new NextToken(),
-            new CorpusItems(items, 3, "toy"),
+            new CorpusItems(items, 3, "toy") { CrossesEpochs = true },
             optimizer,
             new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
             new BatchSpec(tokens, microTokens),

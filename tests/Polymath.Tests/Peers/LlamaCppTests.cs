@@ -91,8 +91,8 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
         }
     }
 
-    // llama.cpp answers greedily; ours reads prompt and answer, and must foretell each token of it. Where two tokens are nearly as likely,
-    // either will do.
+    // llama.cpp answers greedily; ours reads prompt and answer, and must predict each token of the answer. If two tokens are almost equally
+    // likely, both are accepted.
     private static async Task<(double Gap, bool Same)> Compare(
         LanguageModel model,
         LlamaCpp peer,
@@ -186,7 +186,7 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
             Assert.True(tokens.Length > 0, said);
             for (var i = 0; i < tokens.Length; i++)
             {
-                // Where two tokens are nearly as likely, either will do.
+                // If two tokens are almost equally likely, both are accepted.
                 var row = Samples.Floats(ours[i]);
                 Assert.True(
                     row.Max() - row[tokens[i]] < 0.02,

@@ -12,9 +12,9 @@ namespace Polymath.Tests.Peers;
 [Trait("kind", "parity"), Trait("suite", "gguf")]
 public sealed class LlamaCppTokenizerTests(ITestOutputHelper output)
 {
-    // Texts that llama.cpp splits otherwise, by what it does not know: NFC (qwen2), spaces that a special token swallows (added), pieces
-    // that a text may not hold as written words (sp-*), a first space that stands for the one that would be put before it (meta_*), line
-    // breaks cut from the ends (uni_nopre).
+    // Texts that llama.cpp splits in another way, because it does not support: NFC (qwen2), spaces that a special token includes (added),
+    // pieces that must not be found in written text (sp-*), a first space that replaces the added one (meta_*), line breaks removed at the
+    // ends (uni_nopre).
     private static readonly Dictionary<string, int> otherwise = new()
     {
         ["qwen1"] = 2, ["qwen2"] = 2, ["added"] = 1, ["sp-llama"] = 1, ["sp-t5"] = 1, ["sp-bpeuser"] = 6, ["meta_always"] = 6,

@@ -1,6 +1,6 @@
 namespace Polymath.Tests.Recipes;
 
-/// <summary>What several adapters of a stage may be asked for: one row for each check.</summary>
+/// <summary>The checks of several adapters of a stage: one row for each check.</summary>
 [Trait("kind", "unit")]
 public sealed class AdapterCheckTests
 {
@@ -52,7 +52,7 @@ public sealed class AdapterCheckTests
     [InlineData("stack", "one: {stage: one, optimizer: {rate: 1e-4, loraPlusRatio: 16}}",
         "new: {delta: {form: vera}, optimizer: {rate: 1e-4, loraPlusRatio: 16}}", ".adapters.new.optimizer.loraPlusRatio",
         "this adapter trains none")]
-    [InlineData("mix", "one: {stage: one}", "", ".together", "weighs two adapters or more")]
+    [InlineData("mix", "one: {stage: one}", "", ".together", "needs two adapters or more")]
     [InlineData("stack, combine: ties", "one: {stage: one}", "two: {stage: two}", ".combine",
         "'combine' has no meaning where adapters stack")]
     [InlineData(
@@ -61,21 +61,21 @@ public sealed class AdapterCheckTests
     [InlineData("stack", "one: {frozen: true}", "two: {stage: two}", ".adapters.one", "nothing says where it comes from")]
     [InlineData("stack", "one: {stage: one, delta: {form: lora}}", "two: {stage: two}", ".adapters.one", "more than one place")]
     [InlineData(
-        "stack", "one: {delta: {form: lora, merge: true}}", "two: {stage: two}", ".adapters.one.delta", "said once, for all adapters")]
+        "stack", "one: {delta: {form: lora, merge: true}}", "two: {stage: two}", ".adapters.one.delta", "given once, for all adapters")]
     [InlineData(
-        "stack", "one: {delta: {form: lora, base: nf4}}", "two: {stage: two}", ".adapters.one.delta", "said once, for all adapters")]
+        "stack", "one: {delta: {form: lora, base: nf4}}", "two: {stage: two}", ".adapters.one.delta", "given once, for all adapters")]
     [InlineData("combine", "one: {delta: {form: lora}}", "two: {stage: two}", ".adapters.one.delta", "nothing to combine")]
     [InlineData("combine", "one: {stage: one, optimizerState: true}", "two: {stage: two}", ".adapters.one.optimizerState",
         "are new and have no state")]
     [InlineData("combine", "one: {stage: one, optimizer: {rate: 1e-4}}", "two: {stage: two}", ".adapters.one.optimizer",
-        "as the stage's optimizer says")]
-    [InlineData("combine", "one: {stage: one, frozen: true}", "two: {stage: two}", ".adapters.one.frozen", "read only")]
+        "the stage's optimizer trains")]
+    [InlineData("combine", "one: {stage: one, frozen: true}", "two: {stage: two}", ".adapters.one.frozen", "only read")]
     [InlineData("stack", "one: {delta: {form: lora}, optimizerState: true}", "two: {stage: two}", ".adapters.one.optimizerState",
         "a fresh adapter has no state")]
     [InlineData("stack", "one: {stage: one, optimizerState: true, frozen: true}", "two: {stage: two}", ".adapters.one.optimizerState",
-        "does not move")]
+        "is not trained")]
     [InlineData("stack", "one: {stage: one, optimizer: {rate: 1e-4}, frozen: true}", "two: {stage: two}", ".adapters.one.optimizer",
-        "does not move")]
+        "is not trained")]
     [InlineData(
         "stack", "one: {stage: one, data: law}", "two: {stage: two}", ".adapters.one.data", "'data' has no meaning where adapters stack")]
     [InlineData(
@@ -101,7 +101,7 @@ public sealed class AdapterCheckTests
     }
 
     [Theory]
-    [InlineData("{kind: delta, form: lora, merge: true}", ".two.stage", "keeps no adapter apart")]
+    [InlineData("{kind: delta, form: lora, merge: true}", ".two.stage", "saves no adapter apart")]
     [InlineData("{kind: freeze, lastLayers: 1}", ".one.stage", "the stage 'two', which comes between, changes the model")]
     [InlineData("{kind: adapters, adapters: {three: {delta: {form: lora}}, four: {delta: {form: ia3}}}}", ".two",
         "has no adapter of this name")]

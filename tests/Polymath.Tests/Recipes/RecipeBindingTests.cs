@@ -1,6 +1,6 @@
 namespace Polymath.Tests.Recipes;
 
-/// <summary>What one setting may hold: kinds of values, bounds, known keys.</summary>
+/// <summary>The values of single settings: kinds of values, bounds, known keys.</summary>
 [Trait("kind", "unit")]
 public sealed class RecipeBindingTests
 {
@@ -11,7 +11,7 @@ public sealed class RecipeBindingTests
     [InlineData("model.layers", "1e3", "type 1000")]
     [InlineData("model.layers", "010", "type 10")]
     [InlineData("model.layers", "0x10", "write a whole number")]
-    [InlineData("model.layers", "'2'", "take the quotes away")]
+    [InlineData("model.layers", "'2'", "remove the quotes")]
     [InlineData("model.layers", "99999999999", "write one up to 2147483647")]
     [InlineData("model.layers", "0", "write a number from 1 to 1000")]
     [InlineData("model.layers", "2000", "write a number from 1 to 1000")]

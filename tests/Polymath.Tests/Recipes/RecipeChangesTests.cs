@@ -87,7 +87,7 @@ public sealed class RecipeChangesTests
     [InlineData("model..layers=3", "", "not PATH=VALUE")]
     [InlineData("model.layer=3", "model.layer", "unknown key 'layer'")]
     [InlineData("model.layers=0", "model.layers", "less than 1")]
-    [InlineData("model.layers.deep=1", "model.layers.deep", "something is to be set inside")]
+    [InlineData("model.layers.deep=1", "model.layers.deep", "has no settings inside")]
     [InlineData("stages.9.steps=1", "stages.9", "no item '9'")]
     [InlineData("stages.rad.steps=1", "stages.rad", "no item 'rad'")]
     [InlineData("stages.read.data=poem", "stages.read.data", "no data source named 'poem'")]

@@ -32,9 +32,9 @@ public sealed class RecipeCheckTests
         "stages.tell.method.train.kind")]
     [InlineData("stages.write.method", "{kind: prompt, template: '{mask}', verbalizer: {}}", "no meaning in a stage of the kind finetune",
         "stages.write.method.kind")]
-    [InlineData("stages.write.method", "{kind: freeze}", "names nothing that trains")]
+    [InlineData("stages.write.method", "{kind: freeze}", "names no weights to train")]
     [InlineData("stages.write.method", "{kind: freeze, layers: []}", "the list is empty", "stages.write.method.layers")]
-    [InlineData("stages.tell.method.train", "{kind: freeze}", "names nothing that trains")]
+    [InlineData("stages.tell.method.train", "{kind: freeze}", "names no weights to train")]
     [InlineData("stages.tell.method.verbalizer.words.Li", "[]", "has no word")]
     [InlineData("stages.tell.method.verbalizer.words.Li", "[L, '']", "has an empty word")]
     [InlineData("stages.tell.method.verbalizer.words", "{}", "no labels")]
@@ -42,7 +42,7 @@ public sealed class RecipeCheckTests
     [InlineData("stages.write.optimizer.loraPlusRatio", "16", "this stage trains none")]
     [InlineData("stages.write.checkpoint.best", "author", "not among the abilities")]
     [InlineData("stages.write.checkpoint.best", "fom", "no ability named 'fom'")]
-    [InlineData("stages.write.evaluate", "{abilities: [form]}", "nothing is measured on the way", "stages.write.evaluate.every")]
+    [InlineData("stages.write.evaluate", "{abilities: [form]}", "nothing is measured during the stage", "stages.write.evaluate.every")]
     [InlineData("stages.write.evaluate.abilities[1]", "fun", "no ability named 'fun'")]
     [InlineData("abilities.reading.stage", "tell", "measures pretrain or finetune")]
     [InlineData("abilities.reading.stage", "red", "no stage named 'red'")]
@@ -52,9 +52,9 @@ public sealed class RecipeCheckTests
     [InlineData("abilities.variety.stage", "read", "measures finetune or align")]
     [InlineData("rewards.form.by", null, "'by' is missing")]
     [InlineData("rewards.form.by", "fom", "no field 'fom'")]
-    [InlineData("rewards.form.match.short", "'a('", "no regular expression")]
-    [InlineData("rewards.form.lacks", "'[b'", "no regular expression")]
-    [InlineData("rewards.tones.positions", "[2, 0]", "0 is no place")]
+    [InlineData("rewards.form.match.short", "'a('", "not a regular expression")]
+    [InlineData("rewards.form.lacks", "'[b'", "not a regular expression")]
+    [InlineData("rewards.tones.positions", "[2, 0]", "0 is not a place")]
     [InlineData("rewards.tones.table", "simple", "another kind")]
     [InlineData("rewards.tones.table", "tones", "no table named 'tones'")]
     [InlineData("chat.convert", "[tone]", "another kind")]
@@ -68,7 +68,7 @@ public sealed class RecipeCheckTests
     [InlineData("data.poems.split.by", "titel", "has no field 'titel'")]
     [InlineData("data.poems.distinct", "texts", "has no field 'texts'")]
     [InlineData("data.poems.where[0].field", "tex", "has no field 'tex'")]
-    [InlineData("data.short.where", "{field: text, matches: '*'}", "no regular expression", "data.short.where.matches")]
+    [InlineData("data.short.where", "{field: text, matches: '*'}", "not a regular expression", "data.short.where.matches")]
     [InlineData("data.short.fields.form", "\"short {titel}\"", "has no field 'titel'")]
     [InlineData("data.short.view", "shorter", "short > shorter > short")]
     [InlineData("data.shorter.view", "shorter", "shorter > shorter")]
@@ -82,10 +82,10 @@ public sealed class RecipeCheckTests
     [InlineData("data.poems.files", "npm:poems@2.0.1", "names no file")]
     [InlineData("data.poems.files", "npm:poems@2.0.1/../x", "not a path inside the package")]
     [InlineData("data.poems.files", "npm:Poems!@2.0.1/x", "not a package address")]
-    [InlineData("data.poems.files", "nmp:poems@2.0.1/x", "no known kind of address")]
-    [InlineData("data.poems.files", "[npm:poems@2.0.1/x, npm:poems@2.0.2/x]", "one sha512 cannot stand for")]
+    [InlineData("data.poems.files", "nmp:poems@2.0.1/x", "not a known kind of address")]
+    [InlineData("data.poems.files", "[npm:poems@2.0.1/x, npm:poems@2.0.2/x]", "one sha512 cannot verify")]
     [InlineData("data.poems.files", "tang.json", "there is no file 'tang.json'")]
-    [InlineData("data.poems.files", "nowhere/**/*.json", "no file fits")]
+    [InlineData("data.poems.files", "nowhere/**/*.json", "no file matches")]
     [InlineData("tables.simple.sha512", "x" + SampleRecipes.Hash, "not the base64 of 64 bytes")]
     [InlineData("data.poems.sha512", null, "'sha512' is missing")]
     public void What_does_not_fit_is_one_fault(string path, string? value, string problem, string? at = null) =>
@@ -142,7 +142,7 @@ public sealed class RecipeCheckTests
         headLast.With("stages.tell.text", "\"{text}\"")
             .With("stages.tell.method", "{kind: prompt, template: \"{text} {mask}\", verbalizer: {}}"),
         "stages.tell.text",
-        "a prompt says in its template");
+        "the template of a prompt says");
 
     private static void CannotBeTrained(RecipeBuilder recipe, string path, string problem)
     {

@@ -4,7 +4,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Tests.Recipes;
 
-/// <summary>Whatever is written, reading it gives faults or a recipe, and never throws.</summary>
+/// <summary>Reading any text gives faults or a recipe, and never throws.</summary>
 [Trait("kind", "unit")]
 public sealed class RecipeFuzzTests
 {

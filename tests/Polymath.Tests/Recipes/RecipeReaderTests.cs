@@ -82,7 +82,7 @@ public sealed class RecipeReaderTests
             """;
         Assert.Empty(SampleRecipes.Read(json).Faults);
         var fault = Assert.Single(SampleRecipes.Read(json.Replace("\"steps\": 5", "\"steps\": \"5\"")).Faults);
-        Assert.Equal(("stages.read.steps", 6, "take the quotes away"), (fault.Path, fault.Line, fault.Hint));
+        Assert.Equal(("stages.read.steps", 6, "remove the quotes"), (fault.Path, fault.Line, fault.Hint));
     }
 
     [Fact]
@@ -114,7 +114,7 @@ public sealed class RecipeReaderTests
     [InlineData("# nothing\n", "the recipe is empty", 1)]
     [InlineData("just words", "stands where a recipe is expected", 1)]
     [InlineData("name: a\n\tmodel: b", "not YAML", 2)]
-    [InlineData("name: a\nmodel: [1, 2\ndata: {}", "never ends", 2)]
+    [InlineData("name: a\nmodel: [1, 2\ndata: {}", "is not closed", 2)]
     [InlineData("name: 'a", "not YAML", 1)]
     [InlineData("name: a\n---\nname: b", "a second document", 2)]
     [InlineData("name: a\nseed: 1\nname: b", "here twice", 3)]

@@ -17,7 +17,7 @@ public sealed class RecipeSchemaTests
         Assert.Equal(["name", "model", "data", "stages"], Schema["required"]!.AsArray().Select(key => (string)key!));
         Assert.False((bool)Schema["additionalProperties"]!);
         Assert.Equal(
-            "The run's name; the run folder is runs/NAME unless told otherwise. Letters, digits, '-', '_' and '.'.",
+            "The run's name; the run folder is runs/NAME unless another folder is given. Letters, digits, '-', '_' and '.'.",
             (string?)Schema["properties"]!["name"]!["description"]);
         var lora = Schema["$defs"]!["LoraMethod"]!;
         Assert.Equal("lora", (string?)lora["properties"]!["kind"]!["const"]);
@@ -30,7 +30,7 @@ public sealed class RecipeSchemaTests
         Assert.Equal(["kind"], lora["required"]!.AsArray().Select(key => (string)key!));
         Assert.Equal("cosine", (string?)Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["default"]);
         Assert.Contains(
-            "linear: The rate falls along a line.",
+            "linear: The learning rate falls linearly.",
             (string?)Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["description"]);
         Assert.Equal(
             ["cosine", "linear", "constant"],

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
 
-/// <summary>Attention over rows laid end to end, and over a cache, against the same in libtorch's operations.</summary>
+/// <summary>Attention over packed rows, and over a cache, against the same in libtorch's operations.</summary>
 [Trait("kind", "unit")]
 public sealed class AttentionTests
 {
@@ -226,7 +226,7 @@ public sealed class AttentionTests
         Assert.Equal(3 * 12, fast.ne(0).sum().item<long>());
     }
 
-    /// <summary>Each pattern of who sees whom that some family reads by.</summary>
+    /// <summary>Each attention pattern of the families.</summary>
     private static Reach Pattern(string kind, int[] lengths) => kind switch
     {
         "window 1" => Reach.Causal(Offsets(lengths), 1),

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tests.Tensors;
 
 /// <summary>
-/// What generating runs on: products of a few rows, jobs shared by threads, and blocks taken in one go, each beside the plain way.
+/// The kernels of generation: products of a few rows, jobs shared by threads, and whole blocks, each compared with the plain computation.
 /// </summary>
 [Trait("kind", "unit")]
 public sealed class FewRowsTests

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
 
-/// <summary>Operations with gradients of their own: what they throw, and what they leave behind.</summary>
+/// <summary>Operations with their own gradients: their exceptions, and the memory they leave.</summary>
 [Trait("kind", "unit")]
 [Collection(Alone.Name)]
 public sealed class FusedTests
@@ -51,7 +51,7 @@ public sealed class FusedTests
         Assert.Equal("the gradient has a fault", thrown.Message);
         Fused.Backpropagate((new Failing(false).Run(a, b) * 2).sum(), Elsewhere);
         Assert.Equal([2f, 2f, 2f], Samples.Floats(a.grad!));
-        // A part that is computed anew there makes operations of its own, whose fault reaches the same caller.
+        // A part that is computed again there makes its own operations, and their fault reaches the same caller.
         Tensor Part(bool fails) => Recomputed.Of(inputs => new Failing(fails).Run(inputs[0], b) * 3, a).sum();
         Assert.Throws<InputException>(() => Fused.Backpropagate(Part(true), Elsewhere));
         Fused.Backpropagate(Part(false), Elsewhere);
@@ -128,7 +128,7 @@ public sealed class FusedTests
         using var scope = NewDisposeScope();
         Tensor a = ones(3).requires_grad_(true), b = ones(3);
         using var state = get_rng_state();
-        // In the gradient of an operation within, and in the part itself when it is computed anew.
+        // In the gradient of an inner operation, and in the part itself when it is computed again.
         var thrown = Assert.Throws<InputException>(
             () => Fused.Backpropagate(Recomputed.Of(x => new Failing(true).Run(rand(3) * x[0], b), a).sum()));
         Assert.Equal("the gradient has a fault", thrown.Message);
@@ -138,7 +138,7 @@ public sealed class FusedTests
         Assert.Equal(("the part has a fault", 2), (thrown.Message, times));
         // What libtorch refuses within comes as its own exception.
         Assert.ThrowsAny<Exception>(() => Fused.Backpropagate(Recomputed.Of(x => ++times == 4 ? x[0].view(2, 2) : x[0] * 1, a).sum()));
-        // The random numbers go on behind those of the three passes forward, wherever the ways back broke off.
+        // The random numbers continue after those of the three forward passes, wherever the backward passes stopped.
         set_rng_state(state);
         using var drawn = rand(3);
         using var other = rand(3);
@@ -146,7 +146,7 @@ public sealed class FusedTests
         set_rng_state(state);
         Assert.Throws<InputException>(() => Fused.Backpropagate(Recomputed.Of(x => new Failing(true).Run(rand(3) * x[0], b), a).sum()));
         Assert.Equal(Samples.Floats(other), Samples.Floats(rand(3)));
-        // And the next pass is as if nothing had been.
+        // The next pass is not affected.
         a.grad = null;
         Fused.Backpropagate(Recomputed.Of(x => x[0] * 2, a).sum());
         Assert.Equal([2f, 2f, 2f], Samples.Floats(a.grad!));
@@ -165,8 +165,8 @@ public sealed class FusedTests
                 Assert.True(model.Hidden(batch).requires_grad);
             return Tensor.TotalCount;
         }
-        // What earlier tests left to the collector is not counted among this one's; what it finds later makes the count smaller, what a
-        // pass left would make it larger each time.
+        // Garbage of earlier tests is not counted here; if it is collected later, the count becomes smaller, while a leak of a pass would
+        // make it larger each time.
         GC.GetTotalMemory(forceFullCollection: true);
         GC.WaitForPendingFinalizers();
         var first = Live();

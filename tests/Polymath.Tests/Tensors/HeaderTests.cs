@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
 
-/// <summary>Files that lie: nothing in a header is believed, and nothing but an input fault is ever thrown.</summary>
+/// <summary>Files with wrong headers: no value of a header is trusted, and only input faults are thrown.</summary>
 [Trait("kind", "unit")]
 public sealed class HeaderTests : IDisposable
 {
@@ -40,9 +40,9 @@ public sealed class HeaderTests : IDisposable
 
     public static TheoryData<string, int, string> Lies => new()
     {
-        { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "2", 4, 12) + "}", 12, "b starts at 4 where 8 was due" },
-        { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "2", 0, 8) + "}", 8, "b starts at 0 where 8 was due" },
-        { "{" + Entry("a", "2", 4, 12) + "}", 12, "a starts at 4 where 0 was due" },
+        { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "2", 4, 12) + "}", 12, "b starts at 4, but 8 was expected" },
+        { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "2", 0, 8) + "}", 8, "b starts at 0, but 8 was expected" },
+        { "{" + Entry("a", "2", 4, 12) + "}", 12, "a starts at 4, but 0 was expected" },
         { "{" + Entry("a", "2", 0, 8) + "," + Entry("b", "1", 12, 16) + "}", 16, "b starts at 12" },
         { "{" + Entry("a", "2", 0, 8) + "}", 12, "its tensors end at 8, the data at 12" },
         { "{" + Entry("a", "2", 0, 8) + "}", 7, "the file has 7 bytes" },
@@ -51,7 +51,7 @@ public sealed class HeaderTests : IDisposable
         { "{" + Entry("a", "3", 0, 8) + "}", 8, "takes 12 bytes" },
         { "{" + Entry("a", "4611686018427387904,4", 0, 0) + "}", 0, "bytes, the header gives it 0" },
         { "{" + Entry("a", "9223372036854775807,9223372036854775807,9223372036854775807", 0, 8) + "}", 8, "the header gives it 8" },
-        { "{" + Entry("a", "2", 0, 8) + "," + Entry("a", "2", 0, 8) + "}", 8, "stands twice" },
+        { "{" + Entry("a", "2", 0, 8) + "," + Entry("a", "2", 0, 8) + "}", 8, "is there twice" },
         { "{" + Entry("a", "2", 8, 0) + "}", 8, "lies at [8, 0]" },
         { "{" + Entry("a", "2", -8, 0) + "}", 8, "lies at [-8, 0]" },
         { "{" + Entry("a", "2", 0, 8, "F8") + "}", 8, "of the type 'F8'" },
@@ -76,7 +76,7 @@ public sealed class HeaderTests : IDisposable
     {
         var message = Fault(Framed(header, data));
         Assert.Contains(what, message);
-        Assert.Contains("not a whole safetensors file", message);
+        Assert.Contains("not a complete safetensors file", message);
     }
 
     [Theory]

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
 
-/// <summary>Matrices held in 4 and 8 bits: how they round, what they stand for, and products with them.</summary>
+/// <summary>Matrices in 4 and 8 bits: their rounding, their decoded values, and products with them.</summary>
 [Trait("kind", "parity")]
 public sealed class QuantizedTests
 {
@@ -59,7 +59,7 @@ public sealed class QuantizedTests
             Assert.Equal(Hash<float>(plain.Scales()), Hash<float>(fast.Scales()));
             Assert.Equal(Hash<float>(plain.Wide()), Hash<float>(fast.Wide()));
         }
-        // What is no number: the codes alone, since its scale spreads over all.
+        // NaN: only the codes are compared, because the scale of NaN affects all values.
         flat[5] = float.NaN;
         Tensor numbers = flat.narrow(0, 0, flat.numel() / 64 * 64).view(-1, 64);
         if (numbers.size(0) == 0) return;

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
 
-/// <summary>Weights in files: every type and shape, sharing pages, whole or not at all.</summary>
+/// <summary>Weights in files: every type and shape, sharing pages, written whole or not at all.</summary>
 [Trait("kind", "unit")]
 public sealed class SafetensorsTests : IDisposable
 {

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
 
-/// <summary>Repeatable tensors, and how far two of them lie apart.</summary>
+/// <summary>Repeatable tensors, and the difference between two of them.</summary>
 internal static class Samples
 {
     /// <summary>Standard normal numbers; the same name and shape give the same ones.</summary>

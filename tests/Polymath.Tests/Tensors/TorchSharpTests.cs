@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tensors;
 
-/// <summary>TorchSharp as it lies beside the program.</summary>
+/// <summary>The TorchSharp library next to the program.</summary>
 [Trait("kind", "invariant")]
 [Collection(Alone.Name)]
 public sealed class TorchSharpTests
@@ -15,14 +15,14 @@ public sealed class TorchSharpTests
         TorchRuntime.Check(TorchRuntime.Interfaced, "libtorch_cpu.so");
         var message = Assert.Throws<Polymath.Recipes.InputException>(
             () => TorchRuntime.Check(0x020e_0100_0000_0000, "libtorch_cpu.so")).Message;
-        Assert.Contains("libtorch_cpu.so is libtorch 2.14.1, and this build is made for 2.10", message);
+        Assert.Contains("libtorch_cpu.so is libtorch 2.14.1, but this build is made for 2.10", message);
         Assert.Contains("POLYMATH_LIBTORCH", message);
     }
 
     [Fact]
     public void The_wrappers_keep_what_a_native_call_works_on()
     {
-        // Optimised, they do not: a Scalar's last use is the reading of its handle, and its finaliser may run while the native call does.
+        // Optimised calls do not: the last use of a Scalar is the reading of its handle, and its finaliser may run during the native call.
         Assert.True(TorchRuntime.WrappersMended, "The build did not mend TorchSharp.dll: see build/TorchWrappers.targets.");
     }
 

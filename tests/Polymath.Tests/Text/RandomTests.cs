@@ -4,7 +4,7 @@ using Polymath.Text.Packing;
 
 namespace Polymath.Tests.Text;
 
-/// <summary>Random numbers that depend on what they are for, and orders whose every place is computed by itself.</summary>
+/// <summary>Random numbers that depend on their purpose, and orders with separately computed places.</summary>
 [Trait("kind", "unit")]
 public sealed class RandomTests
 {
@@ -26,7 +26,7 @@ public sealed class RandomTests
     [Fact]
     public void The_numbers_are_those_that_old_runs_were_made_with()
     {
-        // Frozen: another generator would give every recipe another model.
+        // These values must not change: another generator would give every recipe another model.
         var stream = new RandomStream(7, "model.embed_tokens.weight");
         Assert.Equal(Frozen, $"{stream.NextBits():x16} {stream.Next(1000)} {stream.NextDouble():R} {stream.NextNormal():F12}");
     }

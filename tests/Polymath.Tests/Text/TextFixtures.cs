@@ -1,6 +1,6 @@
 namespace Polymath.Tests.Text;
 
-/// <summary>Where the reference numbers lie, and folders that vanish after a test.</summary>
+/// <summary>The place of the reference numbers, and folders that are deleted after a test.</summary>
 internal static class TextFixtures
 {
     public static string At(params string[] parts) => Path.Combine([AppContext.BaseDirectory, "fixtures", .. parts]);

@@ -199,7 +199,7 @@ public sealed class CheckpointTests : IDisposable
         Assert.Contains("the disk has 0 MB left", Assert.Throws<RunFailedException>(() => Saves().CheckSpace(optimizer)).Message);
         Assert.Contains("Nothing was written", Assert.Throws<RunFailedException>(() => Saves().Save(optimizer, State(1))).Message);
         Assert.Empty(Kept());
-        // Three saves at once at the start; with two there already, one more.
+        // Space for three checkpoints at the start; with two existing ones, for one more.
         free = 5_000_000;
         Saves().CheckSpace(optimizer);
         Assert.Throws<RunFailedException>(() => Saves().CheckSpace(optimizer, beside: 4_000_000));

@@ -4,7 +4,7 @@ using Polymath.Training.Comparison;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>What a comparison lays out: candidates, the recipes that train them, spreads.</summary>
+/// <summary>The plan of a comparison: candidates, the recipes that train them, spreads.</summary>
 [Trait("kind", "unit")]
 public sealed class ComparisonTests
 {
@@ -116,7 +116,7 @@ public sealed class ComparisonTests
             Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spum"))).Message,
             StringComparison.Ordinal);
         Assert.Contains(
-            "'form' is no ability of the stage spam",
+            "'form' is not an ability of the stage spam",
             Assert.Throws<InputException>(() => new ComparisonPlan(Recipe, new ComparisonSpec(["lora"], "spam", Quality: "form"))).Message,
             StringComparison.Ordinal);
         Assert.Contains(

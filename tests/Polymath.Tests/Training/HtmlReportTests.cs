@@ -135,7 +135,7 @@ public sealed class HtmlReportTests
                     double.Parse(found.Groups[2].Value, CultureInfo.InvariantCulture),
                     found.Groups[3].Value))];
         Assert.Equal(3, Names(Drawn((1, 1), (5, 5), (9, 9))).Count);
-        // Many in one place: one name in each of the four corners at the most, the others are told by the pointer.
+        // Many in one place: at most one name in each of the four corners; the others are only in the tooltips.
         var crowded = Names(Drawn([(1, 1), (9, 9), .. Enumerable.Repeat((5.0, 5.0), 6)]));
         Assert.Equal(6, crowded.Count);
         Assert.Equal(6, crowded.Distinct().Count());

@@ -15,7 +15,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>Heads over labels that are trained: the loss, what moves, and what is left behind.</summary>
+/// <summary>Training of heads over labels: the loss, the changed weights, and the saved model.</summary>
 [Trait("kind", "invariant")]
 public sealed class LabelScoresTests
 {
@@ -159,7 +159,7 @@ public sealed class LabelScoresTests
         Assert.Contains(toy.Method.Weights, weight => weight.Name == "score.weight");
         foreach (var weight in toy.Model.Weights.Where(
             weight => toy.Method.Weights.Contains(weight) != (Samples.Gap(fresh[weight.Name], Samples.Floats(weight.Value)) > 0)))
-            // A table's rows that no text has stand still; nothing else does.
+            // Rows of the table for tokens without text do not change; everything else does.
             Assert.Fail(weight.Name);
         if (name == "freeze") Assert.Equal(["score.weight"], toy.Method.Weights.Select(weight => weight.Name));
         toy.Method.Training = false;
@@ -209,7 +209,7 @@ public sealed class LabelScoresTests
     {
         using var model = ModelFolder.OpenWithHead(TextFixtures.At("models", name), LabelTask.Classify, Labels, seed: 3);
         using var method = TrainedMethod.Attach(model, new LoraMethod(2, 4), 3, "x");
-        // What the files have not is learned: the head, and BERT's pooler where they left it out.
+        // Parts that the files lack are learned: the head, and BERT's pooler if it is missing.
         var own = model.Weights.Where(method.Weights.Contains).Select(weight => weight.Name).ToList();
         Assert.Equal(
             model.Weights.Select(weight => weight.Name)

@@ -47,7 +47,7 @@ public sealed class LeakTests
         toy.Model.GradientCheckpointing = anew;
         toy.Train(1, 20);
         var objects = GC.GetTotalMemory(forceFullCollection: true);
-        // While the collector rests no finalizer hides a tensor that was forgotten. It collects once before it rests.
+        // While the collector is off, no finalizer hides a forgotten tensor. It collects once before.
         Assert.True(GC.TryStartNoGCRegion(240_000_000));
         GC.WaitForPendingFinalizers();
         var before = Tensor.TotalCount;
@@ -56,8 +56,8 @@ public sealed class LeakTests
         Assert.Equal(System.Runtime.GCLatencyMode.NoGCRegion, System.Runtime.GCSettings.LatencyMode);
         GC.EndNoGCRegion();
         Assert.Equal(before, after);
-        // A hundred bytes for each operation of each step would be a megabyte, each time. What is made once, such as compiled code's own
-        // tables, is not made again.
+        // A hundred bytes for each operation of each step would be a megabyte, each time. Memory that is allocated once, such as tables of
+        // compiled code, is not counted.
         for (int time = 0, done = 200; ; time++, done += 60)
         {
             var now = GC.GetTotalMemory(forceFullCollection: true);

@@ -6,7 +6,7 @@ using TorchSharp;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>The step: how it is cut into passes, what it counts, and what it does when there is no number to train on.</summary>
+/// <summary>The step: its division into passes, its counts, and a loss that is not a number.</summary>
 [Trait("kind", "invariant")]
 public sealed class LoopTests
 {
@@ -50,7 +50,7 @@ public sealed class LoopTests
         Assert.Equal(norms[0], norms[2]);
         foreach (var weight in free.Model.Weights)
             Assert.Equal(Samples.Floats(weight.Value), Toy.Values(loose.Model.Weights)[weight.Name]);
-        // Clipped so far down, epsilon outweighs the gradient and nothing moves that one could see.
+        // With such strong clipping, epsilon outweighs the gradient and the changes are invisible.
         foreach (var weight in tight.Model.Weights)
             Assert.True(Samples.Gap(start[weight.Name], Samples.Floats(weight.Value)) < 1e-5);
     }
@@ -65,7 +65,7 @@ public sealed class LoopTests
         var thrown = Assert.Throws<RunFailedException>(() => toy.Train(3, 3));
         Assert.Contains("Step 3 gave the loss NaN", thrown.Message);
         Assert.Matches("holds [0-9]+ rows: row [0-9], row [0-9]", thrown.Message);
-        Assert.Contains("not moved", thrown.Message);
+        Assert.Contains("not updated", thrown.Message);
         Assert.All(toy.Model.Weights, weight => Assert.Equal(before[weight.Name], Samples.Floats(weight.Value)));
     }
 

@@ -16,7 +16,7 @@ using Polymath.Training.Stages;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>Adapters whose training PEFT began and we go on with, its optimizer's moments taken up.</summary>
+/// <summary>Adapters whose training PEFT began and we continue, with its optimizer's moments.</summary>
 [Trait("kind", "parity")]
 public sealed class PeerMomentsTests : IDisposable
 {
@@ -84,7 +84,7 @@ public sealed class PeerMomentsTests : IDisposable
     public void The_next_step_is_the_one_that_PyTorch_would_have_done(string name)
     {
         Assert.InRange(Gap(name, Third(name, At(name))), 0, 1e-6);
-        // Moments at zero are seen: the step would be of another size.
+        // Moments of zero would be noticed: the step would have another size.
         Assert.True(Gap(name, Third(name, At(name), moments: false)) > 1e-3);
     }
 
@@ -98,7 +98,7 @@ public sealed class PeerMomentsTests : IDisposable
         var wanted = JsonNode.Parse(File.ReadAllText(At("order.json")))![name]!.Deserialize<string[]>()!;
         var ours = model.Projections.Where(map => map.Role is not (Role.Head or Role.Router)).Select(map => map.Name).ToList();
         Assert.True(ours.Count > 4);
-        // Heads of masked models are no maps of blocks.
+        // Heads of masked models are not maps of blocks.
         Assert.Equal(wanted.Where(ours.Contains), PeerMoments.InPeersOrder(ours, model.MadeOrder));
     }
 

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>Direct preference optimization against numbers worked out apart from it.</summary>
+/// <summary>Direct preference optimization against numbers that were computed separately.</summary>
 [Trait("kind", "unit")]
 public sealed class PreferenceTests
 {

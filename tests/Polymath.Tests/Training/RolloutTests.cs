@@ -61,7 +61,7 @@ public sealed class RolloutTests : IDisposable
         Assert.Equal([(1, "length"), (1, "pairs")], told.Select(one => (one.Round, one.Name)));
         Assert.Equal(count, told[1].Value);
 
-        // A resumed run samples nothing: its model has moved on, and the pairs are those of the file.
+        // A resumed run samples nothing: its model has changed, and the pairs come from the file.
         model.Model.Weights[0].Assign(model.Model.Weights[0].Value * 2);
         var figures = told.ToList();
         told.Clear();
@@ -72,7 +72,7 @@ public sealed class RolloutTests : IDisposable
         again.Cursor = default;
         Assert.Equal(first, Show(again.Take(100000).Take(count)));
         Assert.Empty(told);
-        // One that was stopped in the round's first step has lost the figures with the step, and is told them again.
+        // A run that was stopped in the round's first step has lost the figures with the step, and gets them again.
         Source(new Length()).Prepare(1, TestContext.Current.CancellationToken);
         Assert.Equal(figures, told);
     }

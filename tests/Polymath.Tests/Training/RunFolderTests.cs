@@ -4,7 +4,7 @@ using Polymath.Training;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>What a run's folder lets happen to it.</summary>
+/// <summary>The protection of a run's folder.</summary>
 [Trait("kind", "unit")]
 public sealed class RunFolderTests : IDisposable
 {
@@ -46,7 +46,7 @@ public sealed class RunFolderTests : IDisposable
         Directory.CreateDirectory(folder.At("documents"));
         File.WriteAllText(folder.At("documents", "letter.txt"), "dear");
         foreach (var fresh in new[] { false, true })
-            Assert.Contains("holds other things than a run", Assert.Throws<InputException>(() => Open("a", fresh, "documents")).Message);
+            Assert.Contains("holds other files than a run", Assert.Throws<InputException>(() => Open("a", fresh, "documents")).Message);
         Assert.Equal("dear", File.ReadAllText(folder.At("documents", "letter.txt")));
         Assert.Single(Directory.GetFileSystemEntries(folder.Path));
     }
@@ -56,7 +56,7 @@ public sealed class RunFolderTests : IDisposable
     {
         using (RunFolder.Open(folder.At("run"), "a", false))
             foreach (var fresh in new[] { false, true })
-                Assert.Contains("Another process is at work", Assert.Throws<InputException>(() => Open("a", fresh)).Message);
+                Assert.Contains("Another process uses", Assert.Throws<InputException>(() => Open("a", fresh)).Message);
         Assert.Contains("belongs to another recipe", Assert.Throws<InputException>(() => Open("b")).Message);
         Open("a");
     }

@@ -2,7 +2,7 @@ using Polymath.Training.Reports;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>Reports to look at: four stages on Chinese verse, and one of nothing.</summary>
+/// <summary>Sample reports: four stages on Chinese verse, and an empty one.</summary>
 internal static class SampleReports
 {
     public static readonly IReadOnlyDictionary<string, bool> HigherIsBetter = new Dictionary<string, bool>
@@ -52,7 +52,7 @@ internal static class SampleReports
         new EnvironmentReport("Debian GNU/Linux 12", ".NET 10.0.12", "2.10.0", "AVX2", 2, "cpu", "0.1.0"),
         []);
 
-    /// <summary>Losses that fall with noise, and what was measured on the way.</summary>
+    /// <summary>Losses that fall with noise, and the measurements during the stages.</summary>
     public static IReadOnlyList<MetricPoint> Metrics()
     {
         var points = new List<MetricPoint> { new("start", 0, "after perplexity", 6021) };

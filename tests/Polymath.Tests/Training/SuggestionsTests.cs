@@ -10,7 +10,7 @@ public sealed class SuggestionsTests
 
     [Fact]
     public void A_sound_run_is_told_so() => Assert.StartsWith(
-        "Nothing stands out", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.49)))), StringComparison.Ordinal);
+        "There is nothing to correct", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.49)))), StringComparison.Ordinal);
 
     [Fact]
     public void An_empty_run_is_asked_for() =>
@@ -34,14 +34,16 @@ public sealed class SuggestionsTests
     [Fact]
     public void An_ability_that_came_back_is_not_lost() =>
         Assert.StartsWith(
-            "Nothing", Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.3), ("please", 0.5)))), StringComparison.Ordinal);
+            "There is nothing",
+            Assert.Single(For(Rows(("start", 0.1), ("read", 0.5), ("tune", 0.3), ("please", 0.5)))),
+            StringComparison.Ordinal);
 
     [Fact]
     public void Variety_lost_in_alignment_asks_for_beta_but_noise_is_no_variety()
     {
         AbilityRow[] rows = [Row("start", "distinct2", 0.99), Row("read", "distinct2", 0.8), Row("please", "distinct2", 0.7)];
         Assert.Contains(
-            "distinct2 went from 0.800 to 0.700 after please. Answers grow alike: raise beta",
+            "distinct2 went from 0.800 to 0.700 after please. Answers become similar: raise beta",
             Assert.Single(For(rows)),
             StringComparison.Ordinal);
     }
@@ -71,7 +73,7 @@ public sealed class SuggestionsTests
             Assert.Single(Suggestions.For(report with { Stages = [stage with { LastLoss = 4.5 }] }, Better)),
             StringComparison.Ordinal);
         Assert.Contains(
-            "ended as no number",
+            "is not a number at its end",
             Assert.Single(Suggestions.For(report with { Stages = [stage with { LastLoss = double.NaN }] }, Better)),
             StringComparison.Ordinal);
         List<MetricPoint> falling = [.. Enumerable.Range(1, 100).Select(step => new MetricPoint("read", step, "loss", 5 - 0.02 * step))];
@@ -80,7 +82,7 @@ public sealed class SuggestionsTests
             Assert.Single(Suggestions.For(report, Better, falling)),
             StringComparison.Ordinal);
         List<MetricPoint> flat = [.. falling.Select(point => point with { Value = 3 + Math.Exp(-point.Step) })];
-        Assert.StartsWith("Nothing", Assert.Single(Suggestions.For(report, Better, flat)), StringComparison.Ordinal);
+        Assert.StartsWith("There is nothing", Assert.Single(Suggestions.For(report, Better, flat)), StringComparison.Ordinal);
     }
 
     private static IReadOnlyList<string> For(IReadOnlyList<AbilityRow> rows) => Suggestions.For(Report(rows), Better);

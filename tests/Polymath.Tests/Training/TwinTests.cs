@@ -9,7 +9,7 @@ using Together = Polymath.Distributed.Peers;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>Two processes that train together do what one does with the rows of both. They are two threads here.</summary>
+/// <summary>Two processes that train together give the result of one process with the rows of both. They are two threads here.</summary>
 [Trait("kind", "invariant")]
 public sealed class TwinTests
 {
@@ -52,7 +52,7 @@ public sealed class TwinTests
                 Meet();
             }
 
-            // Who waits for one that failed fails, too.
+            // A process that waits for a failed one fails, too.
             private void Meet() => Assert.True(meeting.barrier.SignalAndWait(TimeSpan.FromMinutes(2)));
         }
     }
@@ -108,7 +108,7 @@ public sealed class TwinTests
     [Fact]
     public void One_whose_rows_reach_no_weight_sums_the_same_list()
     {
-        // Rows without a target have nothing to go back to.
+        // Rows without a target have no gradient.
         TokenRow still = new([3, 4, 5, 6], new float[4], "still");
         Same(() => new NextToken(), [new Item([Toy.Row(9, 1)]), new Item([Toy.Row(8, 2)])], [new Item([still])]);
     }

@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>How AdaLoRA gives its ranks away, held against twelve steps of PEFT's (tests/peers/make_methods.py).</summary>
+/// <summary>AdaLoRA's pruning of ranks, compared with twelve steps of PEFT's (tests/peers/make_methods.py).</summary>
 [Trait("kind", "parity")]
 public sealed class AdaLoraTests : IDisposable
 {
@@ -153,7 +153,7 @@ public sealed class AdaLoraTests : IDisposable
         using var other = new AdamW(again.Weights, new OptimizerSpec(0.1));
         saves.Restore(7, other, again.Course!.Memory);
         for (var step = 8; step <= Steps; step++) Step(again, step);
-        // A product may round otherwise where its numbers lie otherwise in memory; a rank is there or is not.
+        // The rounding of a product may depend on its place in memory, but a rank either exists or not.
         foreach (var (expected, weight) in whole.Zip(again.Weights))
         {
             Assert.True(Samples.Gap(expected, Samples.Floats(weight.Value)) < 1e-5, weight.Name);
@@ -162,7 +162,7 @@ public sealed class AdaLoraTests : IDisposable
     }
 
     [Theory]
-    [InlineData(5, "of 5 steps (total_step), tinit 2 and tfinal 3 leave none to give ranks away in")]
+    [InlineData(5, "of 5 steps (total_step), tinit 2 and tfinal 3 leave none for pruning ranks")]
     public void A_training_too_short_for_its_schedule_is_refused(int steps, string message)
     {
         using var set = DeltaSet.Fresh(model, Settings(), 1);

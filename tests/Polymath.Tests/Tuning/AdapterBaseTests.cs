@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Which model an adapter was made for, and what happens on another.</summary>
+/// <summary>The base model of an adapter, and its use on another model.</summary>
 [Trait("kind", "invariant")]
 public sealed class AdapterBaseTests : IDisposable
 {
@@ -82,7 +82,7 @@ public sealed class AdapterBaseTests : IDisposable
         other.Weights[^1].Assign(other.Weights[^1].Value * 1.5);
         var message = Assert.Throws<InputException>(() => DeltaSet.Load(other, adapter).Dispose()).Message;
         Assert.Contains("was made for another model: it expects ", message, StringComparison.Ordinal);
-        Assert.Contains("the same shapes and other numbers", message, StringComparison.Ordinal);
+        Assert.Contains("the same shapes but other values", message, StringComparison.Ordinal);
         Assert.Contains("--any-base", message, StringComparison.Ordinal);
         Assert.All(other.Projections, map => Assert.Empty(map.Deltas));
         DeltaSet.Load(other, adapter, anyBase: true).Dispose();

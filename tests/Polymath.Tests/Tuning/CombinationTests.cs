@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Several adapters become one, and any linear one low-rank.</summary>
+/// <summary>Several adapters are combined into one, and any linear one is converted to low rank.</summary>
 [Trait("kind", "parity")]
 public sealed class CombinationTests : IDisposable
 {

@@ -9,10 +9,10 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Every kind of adapter, ready to stand on three families.</summary>
+/// <summary>Every kind of adapter, for three families.</summary>
 internal static class DeltaKinds
 {
-    // Settings beside the targets. A fresh adapter of the first kind leaves the base as it is; one of the second starts elsewhere by its
+    // Settings in addition to the targets. A fresh adapter of the first kind does not change the base; one of the second does by
     // definition.
     private static readonly Dictionary<string, (string Settings, bool IsBaseWhenFresh)> kinds = new(StringComparer.Ordinal)
     {
@@ -60,10 +60,10 @@ internal static class DeltaKinds
     /// <summary>The kinds, some of them more than once with other settings.</summary>
     internal static IEnumerable<string> All => kinds.Keys;
 
-    /// <summary>Whether a fresh adapter leaves the base as it is.</summary>
+    /// <summary>Whether a fresh adapter does not change the base.</summary>
     internal static bool IsBaseWhenFresh(string kind) => kinds[kind].IsBaseWhenFresh;
 
-    // What a kind may drop while it is trained.
+    // The dropouts of a kind in training.
     private static IEnumerable<(string Key, double Probability)> Dropouts(string kind) => kind.Split(' ')[0] switch
     {
         "LORA" or "ADALORA" => [("lora_dropout", 0.3)],
@@ -81,7 +81,7 @@ internal static class DeltaKinds
             var pairs = new TheoryData<string, string>();
             foreach (var family in new[] { "llama", "gpt2", "chatglm2" })
                 foreach (var kind in All)
-                    // ChatGLM's attention has no place for what is attended to besides, and says so.
+                    // ChatGLM's attention has no socket for additional vectors, and reports it.
                     if (kind != "ADAPTION_PROMPT" || family != "chatglm2") pairs.Add(family, kind);
             return pairs;
         }
@@ -100,7 +100,7 @@ internal static class DeltaKinds
             && !kind.Contains("P_", StringComparison.Ordinal) && !kind.Contains("PREFIX", StringComparison.Ordinal))
             content["target_modules"] = new JsonArray([.. Targets().Select(name => JsonValue.Create(name))]);
         var set = DeltaSet.Fresh(model, AdapterConfiguration.Of(content, kind), 5);
-        // Away from where they start, so that what has to change does.
+        // Away from the initial values, so that everything has an effect.
         if (moved) foreach (var (name, weight) in set.Trained) weight.Assign(weight.Value + Samples.Normal(name, weight.Value.shape) * 0.2);
         return set;
 

@@ -9,7 +9,7 @@ using static Polymath.Tests.Tuning.DeltaKinds;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Every kind of adapter times what must hold of each, on three families.</summary>
+/// <summary>Every kind of adapter times every property, on three families.</summary>
 [Trait("kind", "invariant")]
 public sealed class DeltaMatrixTests : IDisposable
 {
@@ -52,7 +52,7 @@ public sealed class DeltaMatrixTests : IDisposable
             set.Save(folder.Path);
         }
         using var again = DeltaSet.Load(model, folder.Path);
-        // A product may round otherwise where its numbers lie otherwise in memory.
+        // The rounding of a product may depend on its place in memory.
         Assert.True(Samples.Gap(before, Logits(model)) < 1e-6);
         Assert.Equal(names, again.Trained.Select(item => item.Name));
     }
@@ -63,7 +63,7 @@ public sealed class DeltaMatrixTests : IDisposable
     {
         using var model = Open(family);
         using var set = Fresh(model, kind, moved: true);
-        // Where the model has all its biases, none is made, and those it has are its own.
+        // If the model has all biases, none is created, and the existing ones are its own.
         Assert.Equal(
             !kind.StartsWith('P') && kind != "ADAPTION_PROMPT" && !(kind.EndsWith("a bias", StringComparison.Ordinal) && family == "llama")
                 || kind.StartsWith("POLYMATH_S", StringComparison.Ordinal) || (family, kind) == ("gpt2", "POLYMATH_BITFIT"),
@@ -77,7 +77,7 @@ public sealed class DeltaMatrixTests : IDisposable
             return Samples.Floats(merged.Of(weight) ?? weight.Wide());
         }).ToList();
         set.Merge();
-        // One weight at a time is the same as all at once, number for number.
+        // One weight at a time gives exactly the same as all at once.
         Assert.All(model.Weights.Zip(streamed), pair => Assert.Equal(pair.Second, Samples.Floats(pair.First.Wide())));
         Assert.True(Samples.Gap(apart, Logits(model)) < 1e-4, $"{Samples.Gap(apart, Logits(model))}");
         Assert.All(model.Projections, projection => Assert.Empty(projection.Deltas));
@@ -155,7 +155,7 @@ public sealed class DeltaMatrixTests : IDisposable
         Assert.False(ModelSignature.Of(basis).Fits(ModelSignature.Of(merged)));
         using var again = DeltaSet.Load(merged, folder.Path, anyBase: true);
         var own = basis.Weights.ToDictionary(weight => weight.Name);
-        // Rows that DoRA has scaled, PiSSA's part of the base, and numbers that were replaced have no way back of their own.
+        // Rows that DoRA has scaled, PiSSA's part of the base, and replaced values cannot be undone.
         var lost = kind is "LORA dora" or "LORA dora a bias" or "LORA tokens" or "LORA bias" or "LORA pissa" or "LORA olora" or "LN_TUNING"
             or "TRAINABLE_TOKENS" or "POLYMATH_BITFIT";
         if (lost) Assert.Contains("--base", Assert.Throws<InputException>(() => again.Unmerged()).Message, StringComparison.Ordinal);
@@ -187,7 +187,7 @@ public sealed class DeltaMatrixTests : IDisposable
         foreach (var (name, weight) in set.Trained)
         {
             using var scope = NewDisposeScope();
-            // Along a random direction, by which all elements of a weight are tried at once.
+            // Along a random direction, which tests all elements of a weight at once.
             Tensor direction = Samples.Normal($"way of {name}", weight.Value.shape), start = weight.Value.detach().clone();
             direction /= direction.norm();
             var slope = weight.Value.grad is { } gradient ? (gradient * direction).sum().item<float>() : 0;

@@ -116,7 +116,7 @@ public sealed class DeltaPlanTests
     [InlineData(DeltaForm.Oft, "1%", "oft_block_size", "4", "give one of them")]
     [InlineData(DeltaForm.Lora, "1x", null, null, "budget is '1x'")]
     [InlineData(DeltaForm.Ia3, "x%", null, null, "budget is 'x%'")]
-    [InlineData(DeltaForm.Ia3, "1%", null, null, "ia3 has no size that could be solved for")]
+    [InlineData(DeltaForm.Ia3, "1%", null, null, "ia3 has no size that a budget could set")]
     [InlineData(DeltaForm.Adalora, null, "tinit", "20", "of 20 steps (total_step), tinit 20 and tfinal 0 leave none")]
     [InlineData(DeltaForm.Adalora, null, "beta2", "1.5", "beta2 is 1.5; a number between 0 and 1")]
     [InlineData(DeltaForm.Lora, null, "init_lora_weights", "corda", "known are true, false")]

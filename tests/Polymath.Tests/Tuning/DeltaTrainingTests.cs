@@ -16,7 +16,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tests.Tuning;
 
 /// <summary>
-/// Every kind of adapter while it is trained, on three families: what moves, how it resumes, and blocks that are computed anew.
+/// Training of every kind of adapter, on three families: what changes, how it resumes, and blocks that are computed again.
 /// </summary>
 // Random numbers come from one generator of the whole process.
 [Trait("kind", "invariant")]
@@ -160,7 +160,8 @@ public sealed class DeltaTrainingTests : IDisposable
             foreach (var weight in job.Set.Weights) weight.ClearGradient();
             return found;
         }
-        // Libtorch folds the dimensions of a product otherwise where nothing is recorded, which is felt in the last bits of what follows.
+        // When nothing is recorded, libtorch folds the dimensions of a product in another way, which changes the last bits of later
+        // results.
         var within = Samples.Ulps(256);
         var kept = Gradients(false);
         Assert.Contains(kept, pair => pair.Values is not null);

@@ -15,7 +15,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tests.Tuning;
 
 /// <summary>
-/// Methods that look at data before they train: EVA, held against PEFT's, and masks by Fisher information, against a plain computation.
+/// Methods that read data before they train: EVA, compared with PEFT's, and masks by Fisher information, against a plain computation.
 /// </summary>
 [Trait("kind", "parity")]
 public sealed class FirstLookTests : IDisposable
@@ -109,7 +109,7 @@ public sealed class FirstLookTests : IDisposable
             "x"), 1))
             Assert.Contains("has seen none", Assert.Throws<InputException>(() => set.Save(folder.Path)).Message);
         Assert.Contains(
-            "the ranks ask for 60",
+            "the ranks need 60",
             Assert.Throws<InputException>(() => Looked(Settings.Replace("\"SETTING\":1", "\"rho\":1", StringComparison.Ordinal)
                 .Replace("RANK", "20", StringComparison.Ordinal)).Dispose()).Message);
         Assert.Contains(
@@ -185,7 +185,7 @@ public sealed class FirstLookTests : IDisposable
             var chosen = values[indices[0], indices[1]];
             Assert.Equal(values.flatten().topk((int)chosen.numel()).values.min().item<float>(), chosen.min().item<float>());
         }
-        // Only what PEFT's class knows is in its file.
+        // PEFT's file has only the settings of PEFT's class.
         var written = File.ReadAllText(folder.At("adapter_config.json"));
         Assert.Contains("\"mask_type\": \"fisher\"", written, StringComparison.Ordinal);
         Assert.DoesNotContain("fisher_rows", written, StringComparison.Ordinal);

@@ -7,7 +7,7 @@ using Polymath.Tuning;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>What a description of a fresh adapter says is done or refused: nothing in it is passed over.</summary>
+/// <summary>A description of a fresh adapter is applied or refused: nothing in it is ignored.</summary>
 [Trait("kind", "unit")]
 public sealed class FreshSettingsTests
 {
@@ -25,8 +25,8 @@ public sealed class FreshSettingsTests
     [Theory]
     [InlineData("llama", DeltaForm.Lora, "q_proj,proj_v", "is called 'proj_v'")]
     [InlineData("gpt2", DeltaForm.Lora, "q_proj", "is called 'q_proj'; did you mean 'c_proj'")]
-    [InlineData("llama", DeltaForm.Lora, "q_proj,input_layernorm", "'input_layernorm' is nothing that a LORA changes")]
-    [InlineData("llama", DeltaForm.Loha, "q_proj,embed_tokens", "'embed_tokens' is nothing that a LOHA changes")]
+    [InlineData("llama", DeltaForm.Lora, "q_proj,input_layernorm", "'input_layernorm' is not a module that a LORA changes")]
+    [InlineData("llama", DeltaForm.Loha, "q_proj,embed_tokens", "'embed_tokens' is not a module that a LOHA changes")]
     [InlineData("llama", DeltaForm.Lora, "q_proj,mlp", "'mlp'")]
     public void A_target_that_is_not_there_or_of_another_kind_is_refused_beside_one_that_is(
         string family, DeltaForm form, string targets, string message) =>
@@ -35,13 +35,13 @@ public sealed class FreshSettingsTests
     [Theory]
     [InlineData("modules_to_save=[\"nrom\"]", "is called 'nrom'")]
     [InlineData("exclude_modules=[\"qproj\"]", "did you mean 'q_proj'")]
-    [InlineData("rank_pattern={\"qproj\":2}", "'qproj' fits no module")]
+    [InlineData("rank_pattern={\"qproj\":2}", "'qproj' matches no module")]
     [InlineData("rank_pattern={q_proj: 2}", "an object of names and values is needed")]
     [InlineData("rank_pattern={\"q_proj\":0}", "whole numbers from 1 are needed")]
     [InlineData("eva_config=rho;init_lora_weights=eva", "an object of names and values is needed")]
     [InlineData("use_doraa=false", "did you mean 'use_dora'?")]
     [InlineData("bias=[\"all\"]", "one text is needed")]
-    [InlineData("r=2000000000", "more numbers than fit into memory")]
+    [InlineData("r=2000000000", "more values than fit into memory")]
     public void A_name_in_the_settings_that_stands_for_nothing_is_refused(string settings, string message) =>
         Assert.Contains(message, Refusal("llama", new DeltaSpec(DeltaForm.Lora, Settings: Settings(settings))), StringComparison.Ordinal);
 
@@ -50,16 +50,16 @@ public sealed class FreshSettingsTests
     [InlineData(DeltaForm.Adalora, "init_r=4;target_r=5", "raise init_r")]
     [InlineData(DeltaForm.Adalora, "target_r=13", "raise init_r")]
     [InlineData(DeltaForm.Lokr, "decompose_factor=0", "write 1, or -1")]
-    [InlineData(DeltaForm.Lora, "layers_pattern=layers", "name some (layers), or leave it out")]
+    [InlineData(DeltaForm.Lora, "layers_pattern=layers", "name some layers, or leave it out")]
     [InlineData(DeltaForm.Ia3, "ensure_weight_tying=true", "belongs to modules_to_save")]
     [InlineData(DeltaForm.Lora, "loftq_config={\"loftq_iter\":2}", "belongs to init_lora_weights: loftq")]
     [InlineData(DeltaForm.Lora, "eva_config={\"rho\":2}", "belongs to init_lora_weights: eva")]
     [InlineData(DeltaForm.Sparse, "fisher_rows=3", "belongs to choose: fisher")]
     [InlineData(DeltaForm.Oft, "eps=0.1", "belongs to coft: true")]
-    [InlineData(DeltaForm.Oft, "init_weights=false", "starts in one way")]
+    [InlineData(DeltaForm.Oft, "init_weights=false", "has only one initialization")]
     [InlineData(DeltaForm.Adapter, "composition=gated;scale=2", "weighed by its gate")]
     [InlineData(DeltaForm.Adapter, "phm_rank=2", "belongs to phm_dim")]
-    [InlineData(DeltaForm.PTuning, "encoder_dropout=0.1", "drops nothing here")]
+    [InlineData(DeltaForm.PTuning, "encoder_dropout=0.1", "has no dropout here")]
     [InlineData(DeltaForm.PTuning, "encoder_num_layers=3", "belongs to encoder_reparameterization_type: LSTM")]
     [InlineData(DeltaForm.PrefixTuning, "encoder_hidden_size=8", "belongs to prefix_projection: true")]
     [InlineData(DeltaForm.PromptTuning, "prompt_tuning_init_text=hello", "belongs to prompt_tuning_init: TEXT")]
@@ -69,7 +69,7 @@ public sealed class FreshSettingsTests
     {
         var spec = new DeltaSpec(form, Settings: Settings(settings));
         Assert.Contains(message, Refusal("llama", spec), StringComparison.Ordinal);
-        // Before the first stage, too, where that needs no model.
+        // Also before the first stage, when no model is needed.
         if (!settings.StartsWith("feedforward_modules", StringComparison.Ordinal)
             && !settings.StartsWith("activation", StringComparison.Ordinal))
             Assert.Contains(
@@ -97,7 +97,7 @@ public sealed class FreshSettingsTests
         Assert.Equal(3, set.Trained.Count(item => item.Name.EndsWith("post_attention_layernorm.weight", StringComparison.Ordinal)));
     }
 
-    // PEFT makes and reads such files; what they mean is done.
+    // PEFT writes and reads such files; their settings are applied.
     [Theory]
     [InlineData("""{"peft_type":"LOKR","r":2,"decompose_factor":0,"target_modules":["q_proj"]}""",
         """{"peft_type":"LOKR","r":2,"decompose_factor":1,"target_modules":["q_proj"]}""")]
@@ -117,9 +117,9 @@ public sealed class FreshSettingsTests
 
     [Theory]
     [InlineData("target_parameters=[\"mlp.experts.down_proj\"];lora_dropout=0.1", "cannot be dropped")]
-    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];init_lora_weights=gaussian", "starts in one way")]
+    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];init_lora_weights=gaussian", "has only one initialization")]
     [InlineData("target_parameters=[\"mlp.experts.down_proj\"];exclude_modules=[\"down_projs\"]", "is called 'down_projs'")]
-    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];rank_pattern={\"mlp.experts.up\":2}", "fits no module")]
+    [InlineData("target_parameters=[\"mlp.experts.down_proj\"];rank_pattern={\"mlp.experts.up\":2}", "matches no module")]
     public void Experts_together_take_what_they_can(string settings, string message) =>
         Assert.Contains(
             message,
@@ -146,7 +146,7 @@ public sealed class FreshSettingsTests
     {
         Assert.Contains("leave layers out", Refusal("llama", new DeltaSpec(DeltaForm.PrefixTuning, Layers: [0])), StringComparison.Ordinal);
         Assert.Contains(
-            "which form says",
+            "which 'form' already says",
             Assert.Throws<InputException>(
                 () => DeltaPlan.Check(new DeltaSpec(DeltaForm.Lora, Settings: Settings("peft_type=IA3")), "here")).Message,
             StringComparison.Ordinal);
@@ -209,7 +209,7 @@ public sealed class FreshSettingsTests
             Assert.Contains($"\"task_type\": {task}", json, StringComparison.Ordinal);
             Assert.Equal(turned, json.Contains("\"fan_in_fan_out\": true", StringComparison.Ordinal));
         }
-        // PEFT's own kinds that have no such setting say nothing of biases.
+        // PEFT's own kinds without such a setting have no biases.
         Assert.DoesNotContain("\"bias\"", DeltaPlan.Configure(model, new DeltaSpec(DeltaForm.Ia3)).ToJson(), StringComparison.Ordinal);
     }
 
@@ -238,7 +238,7 @@ public sealed class FreshSettingsTests
         }
         File.WriteAllText(file, File.ReadAllText(file).Replace("\"pissa\"", "\"pissa_niter_4\"", StringComparison.Ordinal));
         Assert.Contains(
-            "came of random numbers",
+            "depends on random numbers",
             Assert.Throws<InputException>(() => DeltaSet.Load(model, folder.Path)).Message,
             StringComparison.Ordinal);
     }

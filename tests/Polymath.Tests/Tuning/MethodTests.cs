@@ -11,7 +11,7 @@ using Polymath.Tuning.Prompts;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>What each method moves and what it leaves alone.</summary>
+/// <summary>The weights that each method changes, and those that it does not change.</summary>
 [Trait("kind", "invariant")]
 public sealed class MethodTests
 {
@@ -60,7 +60,7 @@ public sealed class MethodTests
         Assert.Equal(
             toy.Method.Weights.Select(weight => weight.Name),
             toy.Method.Weights.Where(weight => weight.Trainable).Select(weight => weight.Name));
-        // A fresh delta's A has no gradient until its B has moved.
+        // A fresh delta's A has no gradient until its B has changed.
         toy.Train(1, 3);
         foreach (var weight in toy.Method.Weights)
             Assert.NotEqual(chosen[weight.Name], Samples.Floats(weight.Value));
@@ -80,7 +80,7 @@ public sealed class MethodTests
     {
         using var model = Toy.Model();
         Assert.Contains(
-            "'model.layer.1.*' fits no weight",
+            "'model.layer.1.*' matches no weight",
             Assert.Throws<InputException>(() => TrainedMethod.Attach(model, new FreezeMethod(["model.layer.1.*"]), 1, "x")).Message);
         Assert.Contains(
             "no module of a llama is called 'wq'",
@@ -158,7 +158,7 @@ public sealed class MethodTests
         Assert.True(Samples.Gap(trained, Toy.Logits(toy.Model, Ids)) < 2e-5);
         Assert.All(toy.Model.Projections, projection => Assert.Empty(projection.Deltas));
 
-        // The adapter that was left behind makes the base what the merged model is.
+        // The saved adapter on the base gives the merged model.
         using var again = Toy.Model();
         using var deltas = DeltaSet.Load(again, folder.At("adapter"));
         Assert.Equal(trained, Toy.Logits(again, Ids));

@@ -12,7 +12,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tests.Tuning;
 
 /// <summary>
-/// What an adapter's settings mean in PEFT, where they could mean something else. The numbers are held against PEFT's own in
+/// The meaning of an adapter's settings in PEFT, where other meanings are possible. The numbers are compared with PEFT's own in
 /// fixtures/own/adapters.
 /// </summary>
 [Trait("kind", "unit")]
@@ -105,7 +105,7 @@ public sealed class PeftSettingsTests
             Assert.Contains(set.Trained, item => item.Name == "base_model.model.lm_head.weight");
             Close(before, Toy.Logits(model, Ids), 1e-6);
             using (no_grad()) model.Tokens.Head.Value.mul_(2);
-            // The head alone has moved: logits are doubled, what the model reads is what it was.
+            // Only the head has changed: logits are doubled, and the model's input is the same.
             Close([.. before.Select(x => 2 * x)], Toy.Logits(model, Ids), 1e-5);
             using (set.Off()) Close(before, Toy.Logits(model, Ids), 1e-6);
         }
@@ -129,7 +129,7 @@ public sealed class PeftSettingsTests
             Assert.All(Toy.Logits(model, Ids), number => Assert.True(float.IsFinite(number)));
         }
         Assert.True(model.Tokens.IsTied);
-        // A head that was always apart is left alone.
+        // A head that was never tied does not change.
         using var apart = Toy.Model(tied: false);
         apart.Tie();
         Assert.False(apart.Tokens.IsTied);

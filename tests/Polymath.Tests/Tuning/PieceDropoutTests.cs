@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Dropouts of rows, modules and blocks: in training only, from libtorch's generator, and right in the mean.</summary>
+/// <summary>Dropouts of rows, modules and blocks: only in training, from libtorch's generator, and with the right mean.</summary>
 [Trait("kind", "invariant")]
 public sealed class PieceDropoutTests : IDisposable
 {
@@ -44,7 +44,7 @@ public sealed class PieceDropoutTests : IDisposable
         using var set = Moved(settings);
         var map = set.Plugged[0].Target;
         var x = Samples.Normal("x", 3, map.InputWidth);
-        // BOFT's scale is no turn, and stays.
+        // BOFT's scale is not a rotation, and does not change.
         if (set.Configuration.Type == "BOFT")
             set.Trained.Single(item => item.Name.EndsWith("boft_s", StringComparison.Ordinal)).Weight.Assign(ones(map.OutputWidth, 1));
         Tensor basis;

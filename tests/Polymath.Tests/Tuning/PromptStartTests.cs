@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Prompts that start as words, prompts that attention reads besides, and settings that are refused with a way out.</summary>
+/// <summary>Prompts that start from words, prompts that attention reads in addition, and settings that are refused with a hint.</summary>
 [Trait("kind", "invariant")]
 public sealed class PromptStartTests
 {
@@ -40,10 +40,10 @@ public sealed class PromptStartTests
             "needs the model's tokenizer",
             Assert.Throws<InputException>(() => DeltaSet.Fresh(model, Settings(Said), 1).Dispose()).Message);
         Assert.Contains(
-            "the text that the prompt starts as is needed",
+            "the text that the prompt starts from is needed",
             Assert.Throws<InputException>(
                 () => DeltaSet.Fresh(model, Settings(Said.Replace("abc", "", StringComparison.Ordinal)), 1, _ => [1]).Dispose()).Message);
-        // The size is solved for without reading the text, which is read when the prompt is made.
+        // The size is computed without the text, which is read when the prompt is made.
         var solved = DeltaPlan.Configure(model, new DeltaSpec(
             DeltaForm.PromptTuning,
             Budget: "100",
@@ -91,7 +91,7 @@ public sealed class PromptStartTests
     }
 
     [Theory]
-    [InlineData("chatglm2", """{"peft_type":"ADAPTION_PROMPT"}""", "the attention of a chatglm takes no adaption prompts")]
+    [InlineData("chatglm2", """{"peft_type":"ADAPTION_PROMPT"}""", "the attention of a chatglm does not support adaption prompts")]
     [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","adapter_layers":9}""", "the model has 3 layers")]
     [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","target_modules":"attn"}""", "is called self_attn")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"layer_replication":[[0,2],[1,3]]}""",
@@ -99,8 +99,8 @@ public sealed class PromptStartTests
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":{"q_proj":[1]}}""",
         "tokens of the table model.embed_tokens can be trained and those of the head lm_head, and no other")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"trainable_token_indices":[1,1]}""", "each once")]
-    [InlineData(
-        "llama", """{"peft_type":"LORA","target_modules":["q_proj","embed_tokens"],"trainable_token_indices":[1]}""", "by one of the two")]
+    [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj","embed_tokens"],"trainable_token_indices":[1]}""",
+        "only one of the two")]
     [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":60}""", "Lower r")]
     [InlineData("llama", """{"peft_type":"SHIRA","target_modules":["q_proj"],"r":1,"mask_type":"x"}""",
         "known are \"magnitude\", \"random\" and \"fisher\"")]

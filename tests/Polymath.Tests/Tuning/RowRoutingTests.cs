@@ -12,7 +12,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Each row of a batch takes its own adapters, and the base runs once.</summary>
+/// <summary>Each row of a batch uses its own adapters, and the base runs once.</summary>
 [Trait("kind", "invariant")]
 public sealed class RowRoutingTests : IDisposable
 {
@@ -93,7 +93,7 @@ public sealed class RowRoutingTests : IDisposable
             routing.Assign(owners);
             Assert.Equal(alone, new TokenGenerator(
                 model, []) { RowsAtOnce = 2 }.Generate(ids, settings, cancellation: TestContext.Current.CancellationToken));
-            // What one generator said of its slots is forgotten with it.
+            // The slots of one generator are forgotten with it.
             Assert.Equal(3, routing.RowOf(3));
         }
         Assert.True(alone.Select(answer => string.Join(' ', answer)).Distinct().Count() > 1);

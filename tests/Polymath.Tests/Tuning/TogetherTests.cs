@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Several adapters of a stage: stacked, routed, mixed, combined, gone on with.</summary>
+/// <summary>Several adapters of a stage: stacked, routed, mixed, combined, trained further.</summary>
 [Trait("kind", "invariant")]
 public sealed class TogetherTests : IDisposable
 {
@@ -32,7 +32,7 @@ public sealed class TogetherTests : IDisposable
     private static AdaptersMethod Method(Together together, params (string Name, AdapterSpec Spec)[] adapters) =>
         new(adapters.ToDictionary(pair => pair.Name, pair => pair.Spec), together);
 
-    // Rows of two sources by turns, so that a step of both holds what a step of each alone would.
+    // Rows of two sources alternate, so that a step of both has the rows of a step of each alone.
     private static List<Item> Items(params string[] sources) => [.. Enumerable.Range(0, 8)
         .SelectMany(i => sources.Select(
             (source, s) => new Item([Toy.Row(10, (i * 2) + (source == "b" ? 1 : 0), half: source == "b") with { Data = source }])))];
@@ -173,7 +173,7 @@ public sealed class TogetherTests : IDisposable
     {
         var norms = new AdapterSpec(new DeltaSpec(DeltaForm.NormTuning));
         Assert.Contains(
-            "can move one way only",
+            "only one of them can train it",
             Assert.Throws<InputException>(() => Start(Method(Together.Stack, ("one", norms), ("two", norms)), Items("a"), 20)).Message,
             StringComparison.Ordinal);
         var dora = new AdapterSpec(new DeltaSpec(DeltaForm.Lora, Settings: new Dictionary<string, string> { ["use_dora"] = "true" }));
@@ -195,7 +195,7 @@ public sealed class TogetherTests : IDisposable
         using (no_grad())
         using (NewDisposeScope())
         {
-            // In one map, the mean of what the two make of it.
+            // In one map, the mean of the two outputs.
             var x = Samples.Normal("x", [4, map.InputWidth]);
             var mixed = Samples.Floats(map.Forward(x));
             using var model = Toy.Model();
@@ -299,7 +299,7 @@ public sealed class TogetherTests : IDisposable
         using (var resumed = Start(Method(Together.Mix, ("one", Kept("one")), ("two", Kept("two"))), Items("a"), 20, from: 2).Steps(1))
             foreach (var group in new[] { "one", "two", "mixture" }) Same(whole.Values(group), resumed.Values(group));
 
-        // Without their moments, the gates are where they were; among others, or in another order, they are fresh.
+        // Without their moments, the gates have their old values; with other adapters, or in another order, they are fresh.
         float[] Gates(AdaptersMethod method, AdapterPlaces? places = null)
         {
             using var training = new AdapterTraining(
@@ -318,7 +318,7 @@ public sealed class TogetherTests : IDisposable
         Assert.All(
             Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false)), ("three", Lora()))),
             value => Assert.Equal(0, value));
-        // A stage that has begun goes on from the gates that it found, whatever became of the folder.
+        // A stage that has begun continues from the gates at its start, even if the folder has changed.
         File.Delete(folder.At("stages", "half", "adapter", AdapterMixture.File));
         Assert.Equal(
             kept, Gates(Method(Together.Mix, ("one", Kept("one", false)), ("two", Kept("two", false))), Places with { Begun = true }));
@@ -351,9 +351,9 @@ public sealed class TogetherTests : IDisposable
     public void What_cannot_come_together_is_said()
     {
         string Refused(AdaptersMethod method) => Assert.Throws<InputException>(() => Start(method, Items("a"), 20)).Message;
-        Assert.Contains("A mixture weighs two adapters or more", Refused(Method(Together.Mix, ("one", Lora()))), StringComparison.Ordinal);
+        Assert.Contains("A mixture needs two adapters or more", Refused(Method(Together.Mix, ("one", Lora()))), StringComparison.Ordinal);
         Assert.Contains(
-            "no gate can weigh",
+            "a gate cannot weigh",
             Refused(Method(Together.Mix, ("one", Lora()), ("two", new AdapterSpec(new DeltaSpec(DeltaForm.PromptTuning))))),
             StringComparison.Ordinal);
         Assert.Contains(

@@ -58,7 +58,7 @@ public sealed class VerbalizerTests
         var logits = model.Unembed(model.Hidden(batch).index_select(0, batch.LastPlaces()));
         Samples.Near(logits.index_select(1, tensor(verbalizer.Tokens.ToArray())), scores, 1e-5, family);
         if (set is null) return;
-        // What is trained in the head is learned from.
+        // Trained parts of the head are used.
         foreach (var weight in set.Weights) weight.Trainable = true;
         Fused.Backpropagate(new LabelWords(verbalizer).Scores(model, batch).sum());
         Assert.All(set.Weights, weight => Assert.NotNull(weight.Value.grad));
@@ -74,6 +74,6 @@ public sealed class VerbalizerTests
     public void A_word_without_a_token_and_a_label_that_is_not_there_are_refused()
     {
         Assert.Contains("has no token", Assert.Throws<InputException>(() => Make(("bad", [""]))).Message);
-        Assert.Contains("'ugly', which is no label", Assert.Throws<InputException>(() => Make(("ugly", ["u"]))).Message);
+        Assert.Contains("'ugly', which is not a label", Assert.Throws<InputException>(() => Make(("ugly", ["u"]))).Message);
     }
 }

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Text;
 
-/// <summary>Whether an answer is good, in each of the ways that data says it: true and false, 1 and 0, words.</summary>
+/// <summary>Reads whether an answer is good, in all the forms that data has: true and false, 1 and 0, words.</summary>
 internal static class AnswerFlag
 {
     private static readonly string[] Good =
@@ -15,7 +15,7 @@ internal static class AnswerFlag
             "踩",
         ];
 
-    /// <summary>What a value says; null where it says neither.</summary>
+    /// <summary>The meaning of a value; null when it has neither.</summary>
     /// <param name="value">The value.</param>
     public static bool? Of(JsonNode? value)
     {

@@ -9,16 +9,16 @@ internal static class AnswerReading
 {
     /// <summary>The answers of a column, each as the messages that it adds.</summary>
     /// <param name="row">The row.</param>
-    /// <param name="column">The column, which is thereby used.</param>
-    /// <returns>At least one; several are rows of their own.</returns>
-    /// <exception cref="InputException">The answer is null, or no answer.</exception>
+    /// <param name="column">The column; it is marked as used.</param>
+    /// <returns>At least one; each of several answers makes a row.</returns>
+    /// <exception cref="InputException">The answer is null or empty.</exception>
     public static IReadOnlyList<JsonArray> Several(SourceRow row, string column)
     {
         var value = row.Take(column);
         if (value is null)
             throw row.Fault($"'{column}' is null: the row has no answer. Correct it, or leave such rows out with where: [{{field: "
                 + $"{column}, minimumLength: 1}}].");
-        // SQuAD: the texts, and where each begins in the context.
+        // SQuAD: the texts, and the place of each in the context.
         if (value is JsonObject found && found["text"] is JsonArray texts)
             value = texts;
         if (value is JsonArray { Count: 0 })
@@ -34,7 +34,7 @@ internal static class AnswerReading
     /// <summary>One answer.</summary>
     /// <param name="row">The row.</param>
     /// <param name="value">A text, or messages.</param>
-    /// <param name="column">What messages to the user call it.</param>
+    /// <param name="column">Its name in messages.</param>
     public static JsonArray One(SourceRow row, JsonNode? value, string column)
     {
         if (value is null)

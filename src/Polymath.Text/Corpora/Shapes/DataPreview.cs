@@ -4,24 +4,24 @@ using Polymath.Text.Templates;
 namespace Polymath.Text;
 
 /// <summary>A token of a preview.</summary>
-/// <param name="Text">What it adds to the text; nothing where it is a part of a character, which its last token shows.</param>
+/// <param name="Text">The text it adds; empty for a part of a character, which the character's last token shows.</param>
 /// <param name="Id">Its id.</param>
 /// <param name="State"><c>trained</c>, <c>untrained</c> or <c>cut</c>.</param>
 public readonly record struct PreviewToken(string Text, int Id, string State);
 
 /// <summary>A row of a preview.</summary>
 /// <param name="Key">The row's name in messages.</param>
-/// <param name="Label">What stands beside it: a label, or which answer of a pair it is; empty for nothing.</param>
+/// <param name="Label">A label, or which answer of a pair it is; empty for none.</param>
 /// <param name="Tokens">Its tokens.</param>
 public sealed record PreviewRow(string Key, string Label, IReadOnlyList<PreviewToken> Tokens);
 
-/// <summary>What training would read of a source: its first rows token by token, and the counts of all.</summary>
+/// <summary>A preview of training on a source: its first rows token by token, and the counts of all.</summary>
 /// <param name="Shapes">The shapes that were recognised, with their numbers of rows.</param>
 /// <param name="Rows">The rows.</param>
 /// <param name="Trained">Tokens that are targets.</param>
 /// <param name="Untrained">Tokens that are only read.</param>
-/// <param name="Cut">Tokens beyond the longest row allowed.</param>
-/// <param name="Notes">What of the rows is not learned as it stands, a sentence each.</param>
+/// <param name="Cut">Tokens beyond the maximum length of a row.</param>
+/// <param name="Notes">What is not learned of the rows, one sentence each.</param>
 /// <param name="Shown">The first rows.</param>
 public sealed record DataPreview(
     IReadOnlyDictionary<string, int> Shapes,
@@ -32,16 +32,16 @@ public sealed record DataPreview(
     IReadOnlyList<string> Notes,
     IReadOnlyList<PreviewRow> Shown)
 {
-    // UTF-8 has no longer characters.
+    // UTF-8 characters have at most this many bytes.
     private const int MostParts = 4;
 
-    /// <summary>Looks at rows that were brought to one form.</summary>
+    /// <summary>Makes a preview of rows that are converted to one form.</summary>
     /// <param name="rows">The rows.</param>
     /// <param name="contract">The layout.</param>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="maxLength">The most tokens of a row.</param>
     /// <param name="shown">The number of rows to show.</param>
-    /// <param name="report">What reading the rows told; null for nothing.</param>
+    /// <param name="report">The report of reading the rows; null for none.</param>
     public static DataPreview Of(
         IReadOnlyList<Row> rows,
         TextContract contract,
@@ -98,7 +98,7 @@ public sealed record DataPreview(
         return tokens.Learn[place] != 0 ? "trained" : "untrained";
     }
 
-    /// <summary>The texts of rows, for a tokenizer that is made only to look at them.</summary>
+    /// <summary>The texts of rows, for a tokenizer that is made only for a preview.</summary>
     /// <param name="rows">The rows.</param>
     /// <param name="contract">The layout.</param>
     public static IEnumerable<string> Texts(IEnumerable<Row> rows, TextContract contract)
@@ -107,7 +107,8 @@ public sealed record DataPreview(
         return rows.SelectMany(row => Renderings(row, contract, null).SelectMany(pair => pair.Rendering.Texts));
     }
 
-    // Each token behind the one before: alone it loses the space that leads it. Parts of a character wait for its last one.
+    // Each token is decoded after the one before, because alone it would lose its leading space. Parts of a character wait for its last
+    // one.
     private static IEnumerable<string> Pieces(Tokenizer tokenizer, int[] ids)
     {
         int before = 0, from = 0;

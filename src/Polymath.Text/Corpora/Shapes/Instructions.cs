@@ -22,7 +22,9 @@ internal static partial class Instructions
         return messages;
     }
 
-    /// <summary>Several turns written into the instruction as <c>Human:</c> and <c>Assistant:</c>; the last answer stands apart.</summary>
+    /// <summary>
+    /// Several turns that are written into the instruction as <c>Human:</c> and <c>Assistant:</c>; the last answer is separate.
+    /// </summary>
     /// <param name="row">The row.</param>
     /// <param name="prompt">The column of the instruction.</param>
     public static JsonArray Belle(SourceRow row, string prompt)
@@ -48,7 +50,7 @@ internal static partial class Instructions
         && string.IsNullOrWhiteSpace(text[..marks[0].Index]);
 
     /// <summary>
-    /// The turns of a text that marks them by <c>Human:</c> and <c>Assistant:</c>; none where it does not. A mark at the end asks for an
+    /// The turns of a text that marks them by <c>Human:</c> and <c>Assistant:</c>; empty when it does not. A mark at the end asks for an
     /// answer.
     /// </summary>
     /// <param name="text">The text.</param>
@@ -56,7 +58,7 @@ internal static partial class Instructions
     {
         var turns = new List<JsonObject>();
         var marks = Mark().Matches(text);
-        // Text before the first mark belongs to no turn: then it is no transcript.
+        // When there is text before the first mark, it is not a transcript.
         if (marks.Count > 0 && !string.IsNullOrWhiteSpace(text[..marks[0].Index]))
             return turns;
         for (var i = 0; i < marks.Count; i++)

@@ -4,17 +4,18 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// What a row holds besides what its shape took: told once for the source, and refused where it changes what the row means.
+/// Checks the columns of a row that its shape did not use: they are reported once for the source, and refused when they change the meaning
+/// of the row.
 /// </summary>
 internal static class LeftoverColumns
 {
-    /// <summary>Looks at what is left of a row.</summary>
+    /// <summary>Checks the unused columns of a row.</summary>
     /// <param name="row">The row.</param>
-    /// <param name="read">What was read of it.</param>
-    /// <exception cref="InputException">A second answer or media are left.</exception>
+    /// <param name="read">The part that was read.</param>
+    /// <exception cref="InputException">There is a second answer, or there are media.</exception>
     public static void Tell(SourceRow row, IReadOnlyList<Dictionary<string, string>> read)
     {
-        // A text has no answer that another one could stand beside.
+        // A text has no answer, so there can be no second one.
         var talks = read[0].ContainsKey("messages");
         foreach (var name in row.Left.ToList())
         {
@@ -32,13 +33,13 @@ internal static class LeftoverColumns
             row.Report.Count($"column '{name}' is ignored", row.Place.ToString());
     }
 
-    // Whether an answer stands in what was read, alone or within a longer one.
+    // Whether an answer is in what was read, alone or within a longer one.
     private static bool Says(Dictionary<string, string> fields, string answer) =>
         fields.ContainsValue(answer)
         || JsonNode.Parse(fields["messages"])!.AsArray().Any(message => message?["role"]?.ToString() == "assistant"
             && message["content"]?.ToString().Contains(answer.Trim(), StringComparison.Ordinal) == true);
 
-    // The conversation with the better answer, beside the prompt and the answers that it is made of.
+    // The conversation with the better answer, in addition to its prompt and answers.
     private static bool Repeats(SourceRow row, string name, Dictionary<string, string> read)
     {
         if (!read.TryGetValue("chosen", out var chosen) || !MessageReading.IsList(row, row.Values[name]))

@@ -4,16 +4,16 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Text;
 
-/// <summary>Calls of functions, in each of the ways they are written, as OpenAI writes them.</summary>
+/// <summary>Converts calls of functions, in all their written forms, to OpenAI's form.</summary>
 internal static class MessageCalls
 {
     private const string Key = "tool_calls";
 
-    /// <summary>Puts the calls of a message into its one form.</summary>
+    /// <summary>Converts the calls of a message to the one form.</summary>
     /// <param name="row">The row.</param>
-    /// <param name="from">The message as it is written.</param>
+    /// <param name="from">The original message.</param>
     /// <param name="into">The message in the one form.</param>
-    /// <param name="where">What messages call it.</param>
+    /// <param name="where">Its name in messages.</param>
     internal static void Put(SourceRow row, JsonObject from, JsonObject into, string where)
     {
         if (!row.Rules.Ignores(Key) && !SourceRow.IsBlank(from[Key]))
@@ -22,16 +22,16 @@ internal static class MessageCalls
             foreach (var call in calls as JsonArray ?? [calls!.DeepClone()])
                 Add(row, into, call, where);
         }
-        // The form before there were several calls.
+        // The older form, with only one call.
         if (!row.Rules.Ignores(MessageRoles.Call) && !SourceRow.IsBlank(from[MessageRoles.Call]))
             Add(row, into, from[MessageRoles.Call], where);
     }
 
-    /// <summary>Adds the calls that stand in a text.</summary>
+    /// <summary>Adds the calls in a text.</summary>
     /// <param name="row">The row.</param>
     /// <param name="into">The message.</param>
     /// <param name="text">One call or a list of calls in JSON.</param>
-    /// <param name="where">What messages call the message.</param>
+    /// <param name="where">The message's name in faults.</param>
     internal static void Add(SourceRow row, JsonObject into, string text, string where)
     {
         var parsed = Parsed(row, text, where);
@@ -42,7 +42,7 @@ internal static class MessageCalls
     /// <summary>A message that only calls.</summary>
     /// <param name="row">The row.</param>
     /// <param name="text">One call or a list of calls in JSON.</param>
-    /// <param name="where">What messages call the message.</param>
+    /// <param name="where">The message's name in faults.</param>
     internal static JsonObject Message(SourceRow row, string text, string where)
     {
         var message = Dialogue.Message("assistant", "");

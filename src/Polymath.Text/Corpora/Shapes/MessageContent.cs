@@ -3,17 +3,17 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Text;
 
-/// <summary>What a message says, whether it stands as a text or in parts.</summary>
+/// <summary>The content of a message, as a text or in parts.</summary>
 internal static class MessageContent
 {
     /// <summary>The names of what a message says, in the order in which they are looked for.</summary>
     internal static readonly string[] Keys = ["content", "value", "text"];
 
-    /// <summary>Puts the content of a message into its one form: a text, or null beside a call.</summary>
+    /// <summary>Converts the content of a message to the one form: a text, or null with a call.</summary>
     /// <param name="row">The row.</param>
-    /// <param name="from">The message as it is written.</param>
-    /// <param name="into">The message in the one form, which takes content, thoughts and calls.</param>
-    /// <param name="where">What messages call it.</param>
+    /// <param name="from">The original message.</param>
+    /// <param name="into">The message in the one form, which gets content, thoughts and calls.</param>
+    /// <param name="where">Its name in messages.</param>
     internal static void Put(SourceRow row, JsonObject from, JsonObject into, string where)
     {
         var key = KeyOf(row, from);
@@ -34,7 +34,7 @@ internal static class MessageContent
     private static JsonValue? Plain(SourceRow row, JsonNode? value, string where, string key) =>
         value is null ? null : JsonValue.Create(row.TextOf(value, $"{where}.{key}"));
 
-    // Texts of one message belong together: templates that take parts print them one behind the other.
+    // Texts of one message belong together: templates that accept parts print them one after the other.
     private static string Parts(SourceRow row, JsonArray parts, JsonObject into, string where)
     {
         var text = "";
@@ -49,7 +49,7 @@ internal static class MessageContent
                     text += Part(row, one, into, where);
                     break;
                 default:
-                    throw row.Fault($"{where} holds a part that is no object with a type: {SourceRow.Short(part)}. Write {{\"type\": "
+                    throw row.Fault($"{where} holds a part that is not an object with a type: {SourceRow.Short(part)}. Write {{\"type\": "
                         + "\"text\", \"text\": \"...\"}.");
             }
         }

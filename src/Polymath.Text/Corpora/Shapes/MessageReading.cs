@@ -5,24 +5,24 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Text;
 
-/// <summary>Lists of messages in each of the ways they are written, as OpenAI writes them.</summary>
+/// <summary>Converts lists of messages, in all their written forms, to OpenAI's form.</summary>
 internal static class MessageReading
 {
     private static readonly (string Ask, string Answer)[] Pairs =
         [("human", "assistant"), ("user", "assistant"), ("input", "output"), ("question", "answer")];
 
-    // What is read of a message by name, under any of its names.
+    // The parts of a message that are read by name, with all their names.
     private static readonly string[] Named = ["role", "from", "speaker", "content", "value", "text", "tool_calls", "function_call"];
 
     /// <summary>The messages of a column.</summary>
     /// <param name="row">The row.</param>
-    /// <param name="column">The column, which is thereby used.</param>
-    /// <exception cref="InputException">They are no messages.</exception>
+    /// <param name="column">The column; it is marked as used.</param>
+    /// <exception cref="InputException">They are not messages.</exception>
     public static JsonArray Read(SourceRow row, string column) => Read(row, row.Take(column), column);
 
     /// <summary>
-    /// Whether a value is a list of messages, or a text that holds one in JSON. An answer may itself be JSON: only objects that say who
-    /// speaks are messages.
+    /// Whether a value is a list of messages, or a text that holds one in JSON. An answer may itself be JSON, so only objects that name a
+    /// speaker are messages.
     /// </summary>
     /// <param name="row">The row.</param>
     /// <param name="value">The value.</param>
@@ -43,8 +43,8 @@ internal static class MessageReading
     /// <summary>The messages of a value.</summary>
     /// <param name="row">The row.</param>
     /// <param name="value">A list of messages, one message, or either as JSON in a text.</param>
-    /// <param name="column">What messages to the user call it.</param>
-    /// <exception cref="InputException">They are no messages.</exception>
+    /// <param name="column">Its name in messages.</param>
+    /// <exception cref="InputException">They are not messages.</exception>
     public static JsonArray Read(SourceRow row, JsonNode? value, string column)
     {
         var items = Opened(value) switch
@@ -52,8 +52,8 @@ internal static class MessageReading
             JsonArray list => list,
             JsonObject one => Turned(one) ?? [one.DeepClone()],
             null when value is null => throw row.Fault($"'{column}' is null. Correct the row, or leave such rows out with where."),
-            _ => throw row.Fault($"'{column}' is no list of messages but {SourceRow.Short(value)}. Write objects with role and content, or "
-                + "from and value."),
+            _ => throw row.Fault($"'{column}' is not a list of messages but {SourceRow.Short(value)}. Write objects with role and content, "
+                + "or from and value."),
         };
         var messages = new JsonArray();
         foreach (var (index, item) in items.Index())
@@ -124,7 +124,7 @@ internal static class MessageReading
         }
     }
 
-    // Calls that follow each other are made at once.
+    // Consecutive calls form one message.
     private static JsonObject? Call(SourceRow row, JsonArray messages, JsonObject message, string where)
     {
         var said = new JsonObject();
@@ -173,7 +173,7 @@ internal static class MessageReading
             ? JsonValues.Parse(text.ToString()) ?? value
             : value;
 
-    // A dict of equally long lists, as datasets keeps a sequence of dicts, becomes the list of its rows.
+    // A dict of equally long lists, which is how datasets stores a sequence of dicts, becomes the list of its rows.
     private static JsonArray? Turned(JsonObject columns)
     {
         var lists = columns.Where(pair => pair.Value is JsonArray).Select(pair => (pair.Key, List: (JsonArray)pair.Value!)).ToList();

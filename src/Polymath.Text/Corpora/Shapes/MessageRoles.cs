@@ -5,7 +5,7 @@ namespace Polymath.Text;
 /// <summary>The roles that speakers' names stand for.</summary>
 internal static class MessageRoles
 {
-    /// <summary>A call of a function that stands as a message of its own.</summary>
+    /// <summary>The role of a message that is only a call of a function.</summary>
     internal const string Call = "function_call";
 
     /// <summary>The names of who speaks, in the order in which they are looked for.</summary>
@@ -45,7 +45,7 @@ internal static class MessageRoles
     /// <summary>The role of a message.</summary>
     /// <param name="row">The row.</param>
     /// <param name="message">The message.</param>
-    /// <param name="where">What messages call it.</param>
+    /// <param name="where">Its name in messages.</param>
     /// <returns>The speaker as written, and the role it stands for.</returns>
     internal static (string Speaker, string Role) Of(SourceRow row, JsonObject message, string where)
     {
@@ -58,7 +58,7 @@ internal static class MessageRoles
         if ((mapped ?? Known.GetValueOrDefault(speaker.Trim())) is { } role)
             return (speaker, role);
         throw row.Fault(
-            $"{where} is from '{speaker}', which is no known speaker. Known are {string.Join(", ", Known.Keys)}. Say what it stands for "
+            $"{where} is from '{speaker}', which is not a known speaker. Known are {string.Join(", ", Known.Keys)}. State its role "
                 + $"with roles: {{{speaker}: user}} (--role {speaker}=user), or leave such messages out with ignore: [{speaker}].");
     }
 }

@@ -5,20 +5,20 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Text;
 
-/// <summary>How much a message or a row is to be learned, in each of the ways that data says it.</summary>
+/// <summary>Reads how much a message or a row is to be learned, in all the forms that data has.</summary>
 internal static class MessageWeight
 {
-    // These say what is not learned.
+    // These keys mark what is not learned.
     private static readonly string[] Masks = ["mask", "masked"];
 
     // Weights of single characters.
     private static readonly string[] Details = ["train_detail", "training_detail"];
 
-    /// <summary>Puts the weight of a message into its one form; without one a message has none.</summary>
+    /// <summary>Converts the weight of a message to the one form, if it has a weight.</summary>
     /// <param name="row">The row.</param>
-    /// <param name="from">The message as it is written.</param>
+    /// <param name="from">The original message.</param>
     /// <param name="into">The message in the one form.</param>
-    /// <param name="where">What messages call it.</param>
+    /// <param name="where">Its name in messages.</param>
     internal static void Put(SourceRow row, JsonObject from, JsonObject into, string where)
     {
         double? weight = null;
@@ -42,7 +42,7 @@ internal static class MessageWeight
     /// <param name="key">The key.</param>
     internal static bool IsKey(string key) => ShapeKeys.Weight.Contains(key) || Masks.Contains(key) || Details.Contains(key);
 
-    /// <summary>Refuses a row that says as a whole that it is not learned, or learned by another weight than 1.</summary>
+    /// <summary>Refuses a row that as a whole is not learned, or has another weight than 1.</summary>
     /// <param name="row">The row.</param>
     internal static void RefuseWholeRows(SourceRow row)
     {
@@ -52,7 +52,7 @@ internal static class MessageWeight
             {
                 throw row.Fault(
                     $"'{key}' is {SourceRow.Short(row.Values[key])}: the row says that it is not learned like the others. Leave such rows "
-                        + $"out with where: [{{field: {key}, notIn: [...]}}], put a weight on its messages, or read it all the same with "
+                        + $"out with where: [{{field: {key}, notIn: [...]}}], put a weight on its messages, or ignore the key with "
                         + $"ignore: [{key}].");
             }
         }
@@ -70,7 +70,7 @@ internal static class MessageWeight
         };
         return number is >= 0 and < 1000
             ? number.Value
-            : throw row.Fault($"{where} is {SourceRow.Short(value)}, which is no weight. Write a number from 0, or true or false.");
+            : throw row.Fault($"{where} is {SourceRow.Short(value)}, which is not a weight. Write a number from 0, or true or false.");
     }
 
     private static double? Word(string text) => text.ToLowerInvariant() switch

@@ -16,7 +16,7 @@ internal static class PreferenceShape
     public static Dictionary<string, string> Read(SourceRow row, string better, string worse)
     {
         var prompt = TalkShape.Prompt(row);
-        // A conversation that holds the better answer as its last message.
+        // A conversation with the better answer as its last message.
         var (chosen, rejected) = better == worse ? TakenFrom(row, prompt, worse) : (Side(row, better), Side(row, worse));
         DropRepeated(prompt, chosen);
         Split(row, prompt, chosen, rejected);
@@ -34,15 +34,15 @@ internal static class PreferenceShape
         return fields;
     }
 
-    // ms-swift: the messages end with the better answer, and the worse one stands beside them.
+    // ms-swift: the messages end with the better answer, and the worse one is in its own column.
     private static (JsonArray Chosen, JsonArray Rejected) TakenFrom(SourceRow row, JsonArray prompt, string worse)
     {
         if (prompt.LastOrDefault()?["role"]?.ToString() != "assistant")
-            throw row.Fault($"'{worse}' is a worse answer, and there is no better one: the messages do not end with an answer. Correct "
+            throw row.Fault($"'{worse}' is a worse answer, but there is no better one: the messages do not end with an answer. Correct "
                 + "the row.");
         var worseSide = Side(row, worse);
         JsonArray chosen = [];
-        // Where the worse side is a whole conversation, so is the better one.
+        // When the worse side is a whole conversation, the better one is, too.
         if (worseSide[0]?["role"]?.ToString() != "assistant")
         {
             chosen = prompt.DeepClone().AsArray();
@@ -65,20 +65,20 @@ internal static class PreferenceShape
         return AnswerReading.One(row, value, column);
     }
 
-    // Messages that end with the better answer, beside which it stands once more.
+    // Messages that end with the better answer, which is also in its own column.
     private static void DropRepeated(JsonArray prompt, JsonArray chosen)
     {
         if (prompt.Count > 0 && prompt[^1]!["role"]!.ToString() == "assistant" && Same(prompt[^1], chosen.LastOrDefault()))
             prompt.RemoveAt(prompt.Count - 1);
     }
 
-    // What both conversations begin with is the prompt, whether it stands apart as well or not.
+    // The common start of both conversations is the prompt, even when the prompt is also in its own column.
     private static void Split(SourceRow row, JsonArray prompt, JsonArray chosen, JsonArray rejected)
     {
         var shared = 0;
         while (shared < Math.Min(chosen.Count, rejected.Count) - 1 && Same(chosen[shared], rejected[shared]))
             shared++;
-        // Beside a prompt of its own, an answer of several turns is kept whole.
+        // With a separate prompt, an answer of several turns is kept whole.
         if (prompt.Count > 0 && shared > 0 && chosen[0]!["role"]!.ToString() == "assistant")
             shared = 0;
         var first = chosen.Take(shared).ToList();
@@ -99,7 +99,7 @@ internal static class PreferenceShape
         }
     }
 
-    // The prompt may have a system message that the conversations lack, or the conversations one that stands before the prompt.
+    // The prompt may have a system message that the conversations lack, or the conversations may have one before the prompt.
     private static bool Ends(JsonArray prompt, List<JsonNode?> first)
     {
         var length = Math.Min(prompt.Count, first.Count);
@@ -118,7 +118,7 @@ internal static class PreferenceShape
     private static void Require(SourceRow row, JsonArray answer, string column)
     {
         if (answer.Count == 0 || answer[0]!["role"]!.ToString() != "assistant" || answer[^1]!["role"]!.ToString() != "assistant")
-            throw row.Fault($"'{column}' does not begin and end with an answer behind the prompt. Correct the row: messages of the "
+            throw row.Fault($"'{column}' does not begin and end with an answer after the prompt. Correct the row: messages of the "
                 + "assistant, with the user's between them.");
     }
 

@@ -2,8 +2,8 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>What a recipe says of a source's rows before a shape is made of them.</summary>
-/// <param name="Fields">Where the shape's own columns lie in the file, by their names.</param>
+/// <summary>The recipe's rules for reading a source's rows, applied before their shape is read.</summary>
+/// <param name="Fields">The places of the shape's own columns in the file, by name.</param>
 /// <param name="Roles">The role that each speaker's name stands for.</param>
 /// <param name="Ignored">Columns, keys of messages, roles and kinds of content that are left out.</param>
 public sealed record ReadingRules(
@@ -19,11 +19,11 @@ public sealed record ReadingRules(
         return new ReadingRules(spec.Shape is null ? null : spec.Fields, spec.Roles, spec.Ignore);
     }
 
-    /// <summary>Whether something is left out by name.</summary>
-    /// <param name="name">The name; capitals do not matter.</param>
+    /// <summary>Whether a name is ignored.</summary>
+    /// <param name="name">The name; case does not matter.</param>
     internal bool Ignores(string name) => Ignored?.Contains(name, StringComparer.OrdinalIgnoreCase) == true;
 
-    /// <summary>The key that a message has for a part of it, such as <c>role</c>; null where the recipe does not say.</summary>
+    /// <summary>The key that a message has for a part of it, such as <c>role</c>; null when the recipe does not name it.</summary>
     /// <param name="part">The part.</param>
     internal string? MessageKey(string part) => Fields?.GetValueOrDefault($"{ShapeFields.Messages}.{part}")?.Path;
 }

@@ -5,12 +5,12 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Recognises the shapes that published data comes in, and brings them to one form. Whatever a row holds is in that form, or is told, or is
-/// refused: nothing is lost in silence.
+/// Recognises the shapes of published data and converts them to one form. Everything in a row is in that form, or is reported, or is
+/// refused: nothing is lost silently.
 /// </summary>
 public static class RowShape
 {
-    /// <summary>The shape of a row; null when it is none that is known.</summary>
+    /// <summary>The shape of a row; null when it is unknown.</summary>
     /// <param name="row">The row.</param>
     public static DataShape? Recognise(SourceRow row)
     {
@@ -19,7 +19,7 @@ public static class RowShape
         var (talk, prompt, answer) = (row.Find(ShapeKeys.Talk), row.Find(ShapeKeys.Prompt), row.Find(ShapeKeys.Answer));
         var talks = talk is not null && (row.Values[talk] is JsonArray or JsonObject || MessageReading.IsList(row, row.Values[talk]));
         var worse = rejected is not null && row.Values[rejected] is not null;
-        // Both columns may be null in rows that have an answer of their own.
+        // Both columns may be null in rows that have another answer.
         if (rejected is not null && row.Find(ShapeKeys.Chosen) is not null && (worse || answer is null))
             return DataShape.Preference;
         if (worse && (talks || answer is not null))
@@ -39,12 +39,12 @@ public static class RowShape
         return row.Find(ShapeKeys.Label) is { } label && row.Values[label] is not null ? DataShape.Labelled : DataShape.Text;
     }
 
-    /// <summary>Brings a row to the one form.</summary>
+    /// <summary>Converts a row to the one form.</summary>
     /// <param name="row">The row.</param>
     /// <param name="shape">Its shape; <see cref="DataShape.Auto"/> to recognise it.</param>
-    /// <returns>The rows that it stands for: several where several answers are accepted.</returns>
-    /// <exception cref="InputException">The row is not of the shape or of none that is known, or holds what changes its meaning and cannot
-    /// be learned.</exception>
+    /// <returns>The resulting rows: several when several answers are accepted.</returns>
+    /// <exception cref="InputException">The row does not have the shape or any known one, or it has something that changes its meaning and
+    /// cannot be learned.</exception>
     public static IReadOnlyList<ShapedRow> Read(SourceRow row, DataShape shape)
     {
         ArgumentNullException.ThrowIfNull(row);
@@ -62,7 +62,7 @@ public static class RowShape
         return [.. read.Select(fields => new ShapedRow(chosen, fields))];
     }
 
-    // The first of some columns that the row has, though it may be null there, which is told when it is read.
+    // The first of some columns that the row has. Its value may be null, which is reported when it is read.
     private static string Need(SourceRow row, string[] names, DataShape shape) => row.Find(names) ?? throw row.Fault(
         $"a row of the shape {Name(shape)} needs one of {string.Join(", ", names)}; this one has {row.Columns}.{row.Missing} "
         + $"Choose another shape, or say which column it is: fields: {{{names[0]}: COLUMN}}.");
@@ -149,7 +149,7 @@ public static class RowShape
 
     private static InputException Unknown(SourceRow row)
     {
-        // A file that is one object around its rows is read as one row.
+        // A file that is one object with the rows inside is read as one row.
         if (row.Values.FirstOrDefault(pair => pair.Value is JsonArray { Count: > 0 } list && list[0] is JsonObject) is { Key: { } key })
             return row.Fault($"the row holds a list of objects under '{key}'. If those are the rows, save that list alone as the file; "
                 + "else name the row's columns by those of a shape, such as fields: {messages: " + key + "}.");

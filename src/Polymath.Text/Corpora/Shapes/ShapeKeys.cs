@@ -2,32 +2,32 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Text;
 
-/// <summary>The names that published data gives to what shapes are made of.</summary>
+/// <summary>The names of the parts of shapes in published data.</summary>
 internal static partial class ShapeKeys
 {
     /// <summary>Lists of messages.</summary>
     internal static readonly string[] Talk = ["messages", "conversations", "conversation", "dialog", "dialogue", "chat"];
 
-    /// <summary>What is asked.</summary>
+    /// <summary>The question.</summary>
     internal static readonly string[] Prompt = ["instruction", "prompt", "query", "question"];
 
-    /// <summary>What is asked about.</summary>
+    /// <summary>The subject of the question.</summary>
     internal static readonly string[] Input = ["input", "context", "passage"];
 
-    /// <summary>What is answered.</summary>
+    /// <summary>The answer.</summary>
     internal static readonly string[] Answer = ["output", "response", "completion", "answer", "answers", "target"];
 
-    /// <summary>Summaries, and what they are summaries of.</summary>
+    /// <summary>Summaries, and their source texts.</summary>
     internal static readonly string[] Summary = ["summary", "highlights"],
         Summarized = ["document", "article", "dialogue", "post", "text", "content"];
 
-    /// <summary>What stands before the conversation.</summary>
+    /// <summary>The message before the conversation.</summary>
     internal static readonly string[] System = ["system", "system_prompt", "system_message"];
 
     /// <summary>Earlier turns.</summary>
     internal static readonly string[] History = ["history"];
 
-    /// <summary>Tools that may be called; the second as OpenAI wrote them first.</summary>
+    /// <summary>Tools that may be called; the second is OpenAI's older name.</summary>
     internal static readonly string[] Tools = ["tools", "functions"];
 
     /// <summary>The better and the worse of two answers.</summary>
@@ -46,7 +46,7 @@ internal static partial class ShapeKeys
     internal static readonly string[] Weight =
         ["weight", "loss_weight", "loss", "loss_scale", "loss_mask", "train", "training", "trainable"];
 
-    /// <summary>Whether shapes read a column of that name, and make no field of that name themselves.</summary>
+    /// <summary>Whether shapes read a column of that name without making a field of that name.</summary>
     /// <param name="name">The column.</param>
     internal static bool AreRead(string name) =>
         Prompt.Contains(name) || Input.Contains(name) || Answer.Contains(name) || Summary.Contains(name);

@@ -4,9 +4,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>
-/// A row as its file has it, which remembers what was taken from it: what is left in the end is not learned, and is told.
-/// </summary>
+/// <summary>A row from its file. It records which columns were used; unused columns are not learned and are reported.</summary>
 public sealed class SourceRow
 {
     private const int Shown = 20, LongestShown = 60;
@@ -16,9 +14,9 @@ public sealed class SourceRow
 
     /// <summary>A row.</summary>
     /// <param name="values">Its values by column.</param>
-    /// <param name="place">Where it stands.</param>
-    /// <param name="rules">What the recipe says of such rows; null for nothing.</param>
-    /// <param name="report">Takes what is not learned; null where nothing asks.</param>
+    /// <param name="place">Its place.</param>
+    /// <param name="rules">The recipe's rules for such rows; null for none.</param>
+    /// <param name="report">Receives what is not learned; null when it is not needed.</param>
     public SourceRow(JsonObject values, RowPlace place, ReadingRules? rules = null, SourceReport? report = null)
     {
         ArgumentNullException.ThrowIfNull(values);
@@ -30,19 +28,19 @@ public sealed class SourceRow
     /// <summary>The values by column, under the names that shapes know.</summary>
     internal JsonObject Values { get; }
 
-    /// <summary>Where the row stands.</summary>
+    /// <summary>The row's place.</summary>
     internal RowPlace Place { get; }
 
-    /// <summary>What the recipe says.</summary>
+    /// <summary>The recipe's rules.</summary>
     internal ReadingRules Rules { get; }
 
-    /// <summary>Takes what is not learned.</summary>
+    /// <summary>Receives what is not learned.</summary>
     internal SourceReport Report { get; }
 
-    /// <summary>The columns that nothing took and that hold something.</summary>
+    /// <summary>The unused columns with a value.</summary>
     internal IEnumerable<string> Left => Values.Where(pair => !taken.Contains(pair.Key) && !IsBlank(pair.Value)).Select(pair => pair.Key);
 
-    /// <summary>What <c>fields</c> names and the row lacks, as a sentence; empty for nothing.</summary>
+    /// <summary>The columns in <c>fields</c> that the row lacks, as a sentence; empty for none.</summary>
     internal string Missing =>
         missing.Count == 0 ? "" : $" It lacks {string.Join(", ", missing.Select(path => $"'{path}'"))}, which 'fields' names.";
 
@@ -50,20 +48,19 @@ public sealed class SourceRow
     internal string Columns => Values.Count == 0 ? "no fields" : string.Join(", ", Values.Select(pair => pair.Key).Take(Shown));
 
     /// <summary>
-    /// The first of some columns that the row has and that holds something, else the first that it has; null for none. What is ignored is
-    /// not there.
+    /// The first of some columns that has a value in the row, else the first that exists; null for none. Ignored columns do not count.
     /// </summary>
     /// <param name="names">The columns, in the order of preference.</param>
     internal string? Find(IReadOnlyList<string> names)
     {
         var there = names.Where(name => Values.ContainsKey(name) && !Rules.Ignores(name)).ToList();
-        // What the recipe says stands before what is guessed.
+        // The recipe's rules win over guesses.
         if (Rules.Fields is { Count: > 0 } said && there.Find(said.ContainsKey) is { } named)
             return named;
         return there.Find(name => Values[name] is not null) ?? there.FirstOrDefault();
     }
 
-    /// <summary>A column's value, which is thereby used; null where it has none or is ignored.</summary>
+    /// <summary>A column's value, which is marked as used; null when it has none or is ignored.</summary>
     /// <param name="name">The column.</param>
     internal JsonNode? Take(string name)
     {
@@ -73,29 +70,29 @@ public sealed class SourceRow
         return Values[name];
     }
 
-    /// <summary>A column's value as text; empty where there is none.</summary>
+    /// <summary>A column's value as text; empty when there is none.</summary>
     /// <param name="name">The column; null for none.</param>
     /// <exception cref="InputException">It is a list or an object.</exception>
     internal string TakeText(string? name) => name is null ? "" : TextOf(Take(name), name);
 
     /// <summary>A value as text; empty for null.</summary>
     /// <param name="value">The value.</param>
-    /// <param name="what">What it is called in messages: its column, or a part of it.</param>
+    /// <param name="what">Its name in messages: its column, or a part of it.</param>
     /// <exception cref="InputException">It is a list or an object.</exception>
     internal string TextOf(JsonNode? value, string what) => value switch
     {
         null => "",
         JsonValue plain when plain.GetValueKind() == JsonValueKind.String => plain.GetValue<string>(),
         JsonValue plain => plain.ToJsonString(),
-        JsonArray => throw Fault($"'{what}' is a list where a text belongs: {Short(value)}. {OwnField}"),
-        _ => throw Fault($"'{what}' is an object where a text belongs: {Short(value)}. {OwnField}"),
+        JsonArray => throw Fault($"'{what}' is a list, but a text is needed: {Short(value)}. {OwnField}"),
+        _ => throw Fault($"'{what}' is an object, but a text is needed: {Short(value)}. {OwnField}"),
     };
 
     /// <summary>A fault of this row.</summary>
     /// <param name="problem">What is wrong and what to do, as whole sentences.</param>
     internal InputException Fault(string problem) => new($"{Place}: {problem}");
 
-    /// <summary>Whether a value says nothing: null, an empty text, list or object.</summary>
+    /// <summary>Whether a value is empty: null, an empty text, list or object.</summary>
     /// <param name="value">The value.</param>
     internal static bool IsBlank(JsonNode? value) => value switch
     {
@@ -110,7 +107,7 @@ public sealed class SourceRow
         _ => false,
     };
 
-    /// <summary>A value as messages show it.</summary>
+    /// <summary>A value shortened for messages.</summary>
     /// <param name="value">The value.</param>
     internal static string Short(JsonNode? value)
     {
@@ -142,7 +139,7 @@ public sealed class SourceRow
         TellOthers(values, moved, [.. fields.Values.Select(field => field.Path)]);
         foreach (var (name, value) in values)
         {
-            // A name that 'fields' gives to another column is not taken from the file.
+            // When 'fields' gives a name to another column, the file's own column of that name is not used.
             if (fields.ContainsKey(name) && !moved.Contains(name))
                 Report.Count($"column '{name}' is not used: 'fields' names another for it", Place.ToString());
             else if (!moved.Contains(name) && !renamed.ContainsKey(name))

@@ -9,14 +9,14 @@ namespace Polymath.Text;
 internal static class TalkShape
 {
     /// <summary>
-    /// What stands before the answers: a row's messages, or its prompt with system message and history; none where it has neither.
+    /// The messages before the answers: a row's messages, or its prompt with system message and history; empty when it has neither.
     /// </summary>
     /// <param name="row">The row.</param>
     public static JsonArray Prompt(SourceRow row)
     {
         var key = row.Find(ShapeKeys.Prompt) ?? row.Find(ShapeKeys.Input);
         var talk = row.Find(ShapeKeys.Talk);
-        // Beside a prompt of its own, the messages repeat one of the conversations.
+        // With a separate prompt, the messages repeat one of the conversations.
         if (talk is not null && (key is null || row.Values[key] is null))
             return Messages(row, talk);
         if (key is null || row.Values[key] is null)
@@ -26,7 +26,7 @@ internal static class TalkShape
         return Instructions.IsTranscript(row.TextOf(row.Values[key], key)) ? Instructions.Belle(row, key) : Instructions.Asked(row, key);
     }
 
-    /// <summary>The messages of a column, with the system message that stands beside them.</summary>
+    /// <summary>The messages of a column, with the system message from its own column.</summary>
     /// <param name="row">The row.</param>
     /// <param name="column">The column.</param>
     public static JsonArray Messages(SourceRow row, string column)
@@ -37,8 +37,8 @@ internal static class TalkShape
         if (messages[0]?["role"]?.ToString() != "system")
             messages.Insert(0, Dialogue.Message("system", system));
         else if (messages[0]!["content"]?.ToString() != system)
-            throw row.Fault("the row has two system messages: one in its messages and another beside them. Leave one out with ignore: "
-                + "[system].");
+            throw row.Fault("the row has two system messages: one in its messages and another in its own column. Leave one out with "
+                + "ignore: [system].");
         return messages;
     }
 
@@ -48,9 +48,9 @@ internal static class TalkShape
     public static Dictionary<string, string> Fields(SourceRow row, JsonArray messages)
     {
         MessageWeight.RefuseWholeRows(row);
-        // Such rows teach a model to stop at once, and are mostly gaps in the data.
+        // Such rows teach a model to stop at once, and are mostly errors in the data.
         if (messages.OfType<JsonObject>().Any(IsEmptyAnswer))
-            row.Report.Count("an answer is empty or only white space, and is learned so", row.Place.ToString());
+            row.Report.Count("an answer is empty or only white space, and is learned like this", row.Place.ToString());
         return new(StringComparer.Ordinal) { ["messages"] = messages.ToJsonString(JsonLayout.Line), ["tools"] = Tools(row) };
     }
 
@@ -69,16 +69,16 @@ internal static class TalkShape
         {
             JsonArray several => several,
             JsonObject one => [one.DeepClone()],
-            _ => throw row.Fault($"'{key}' is no list of tools in JSON: {SourceRow.Short(value)}. Correct the row, or leave them out with "
-                + $"ignore: [{key}]."),
+            _ => throw row.Fault($"'{key}' is not a list of tools in JSON: {SourceRow.Short(value)}. Correct the row, or leave them out "
+                + $"with ignore: [{key}]."),
         };
         var tools = new JsonArray();
         foreach (var item in list)
         {
             var tool = item is JsonValue inner && inner.GetValueKind() == JsonValueKind.String ? JsonValues.Parse(inner.ToString()) : item;
             if (tool is not JsonObject)
-                throw row.Fault($"'{key}' holds a tool that is no object: {SourceRow.Short(item)}. Correct the row, or leave them out with "
-                    + $"ignore: [{key}].");
+                throw row.Fault($"'{key}' holds a tool that is not an object: {SourceRow.Short(item)}. Correct the row, or leave them out "
+                    + $"with ignore: [{key}].");
             tools.Add(key == "functions" ? new JsonObject { ["type"] = "function", ["function"] = tool.DeepClone() } : tool.DeepClone());
         }
         return tools.Count == 0 ? "" : tools.ToJsonString(JsonLayout.Line);

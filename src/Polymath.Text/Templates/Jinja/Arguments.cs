@@ -5,9 +5,9 @@ namespace Polymath.Text.Templates.Jinja;
 /// <param name="Named">Those with a name.</param>
 internal sealed record Arguments(IReadOnlyList<object> Positional, IReadOnlyDictionary<string, object> Named)
 {
-    /// <summary>Puts the arguments in the places of a signature.</summary>
+    /// <summary>Assigns the arguments to the parameters of a signature.</summary>
     /// <param name="function">The function's name in messages.</param>
-    /// <param name="signature">The parameters' names in order, parted by spaces; <c>?</c> behind those that may be left out.</param>
+    /// <param name="signature">The parameters' names in order, separated by spaces; <c>?</c> follows those that may be left out.</param>
     /// <returns>The arguments in the signature's order; null for those that were left out.</returns>
     public object?[] Bind(string function, string signature)
     {
@@ -33,15 +33,15 @@ internal sealed record Arguments(IReadOnlyList<object> Positional, IReadOnlyDict
     }
 }
 
-/// <summary>What a filter, test or method does: the value, and the arguments in the signature's order.</summary>
+/// <summary>The code of a filter, test or method: it gets the value, and the arguments in the signature's order.</summary>
 internal delegate object RoutineBody(Machine machine, object value, object?[] arguments);
 
 /// <summary>A filter, test or method with its signature.</summary>
-/// <param name="Signature">As for <see cref="Arguments.Bind"/>; <c>*</c> takes whatever comes, as a tuple and a dictionary.</param>
+/// <param name="Signature">As for <see cref="Arguments.Bind"/>; <c>*</c> accepts all arguments, as a tuple and a dictionary.</param>
 /// <param name="Body">What it does.</param>
 internal sealed record Routine(string Signature, RoutineBody Body)
 {
-    /// <summary>Does it.</summary>
+    /// <summary>Runs it.</summary>
     public object Run(Machine machine, string name, object value, Arguments arguments) =>
         Body(machine, value, Signature == "*" ? [arguments] : arguments.Bind(name, Signature));
 }

@@ -1,6 +1,6 @@
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>The variables of a block, over those of the blocks around it.</summary>
+/// <summary>The variables of a block, with access to those of the blocks around it.</summary>
 /// <param name="outer">The block around it; null for the template itself.</param>
 internal sealed class Scope(Scope? outer)
 {
@@ -26,8 +26,8 @@ internal sealed class Scope(Scope? outer)
     private Scope? Outer { get; } = outer;
 }
 
-/// <summary>Gives the values of expressions.</summary>
-/// <param name="machine">What values can do.</param>
+/// <summary>Evaluates expressions.</summary>
+/// <param name="machine">The operations of values.</param>
 internal sealed class Evaluator(Machine machine)
 {
     /// <summary>The value of an expression.</summary>
@@ -103,7 +103,7 @@ internal sealed class Evaluator(Machine machine)
         return true;
     }
 
-    /// <summary>A value behind a filter.</summary>
+    /// <summary>A value after a filter.</summary>
     public object Filtered(Filter filter, object value, Scope scope) =>
         Filters.Apply(machine, filter.Name, value, ArgumentsOf(filter.Arguments, scope));
 

@@ -7,7 +7,7 @@ namespace Polymath.Text.Templates.Jinja;
 /// <param name="Length">How long it is.</param>
 public readonly record struct GeneratedSpan(int Start, int Length);
 
-/// <summary>Text that is being written, with the spans that are the model's own.</summary>
+/// <summary>The output text, with the spans that are the model's own.</summary>
 internal sealed class Page
 {
     /// <summary>The text so far.</summary>
@@ -17,8 +17,8 @@ internal sealed class Page
     public List<GeneratedSpan> Spans { get; } = [];
 }
 
-/// <summary>Carries out statements.</summary>
-/// <param name="machine">What values can do.</param>
+/// <summary>Executes statements.</summary>
+/// <param name="machine">The operations of values.</param>
 internal sealed class Executor(Machine machine)
 {
     private enum Way
@@ -30,7 +30,7 @@ internal sealed class Executor(Machine machine)
 
     private readonly Evaluator evaluator = new(machine);
 
-    // The spans of texts that macros and blocks have made: they move along when the very text is written.
+    // The spans of texts from macros and blocks; they are copied when the same text object is written.
     private readonly Dictionary<string, List<GeneratedSpan>> spans = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Writes a template's text.</summary>
@@ -112,7 +112,7 @@ internal sealed class Executor(Machine machine)
                 return leave.Break ? Way.Break : Way.Continue;
             case Foreign foreign:
                 throw new JinjaFault(
-                    $"'{foreign.Tag}' asks for another template, and a chat template stands alone",
+                    $"'{foreign.Tag}' needs another template, but a chat template is a single file",
                     "Write its text into the template");
         }
         return Way.On;
@@ -127,11 +127,11 @@ internal sealed class Executor(Machine machine)
         page.Text.Append(text);
     }
 
-    /// <summary>The text of a body, with the model's spans in it kept beside.</summary>
+    /// <summary>The text of a body; the model's spans in it are recorded.</summary>
     private string Captured(IReadOnlyList<Statement> body, Scope scope)
     {
         var page = Run(body, scope);
-        // A text of its own, even where it is equal to another one.
+        // A new text object, even when it is equal to another one.
         var text = page.Text.Length == 0 ? "" : machine.Meter.Made(page.Text.ToString());
         if (page.Spans.Count > 0 && text.Length > 0)
             spans[text] = page.Spans;
@@ -151,7 +151,7 @@ internal sealed class Executor(Machine machine)
         var start = page.Text.Length;
         var before = page.Spans.Count;
         Body(block.Body, new Scope(scope), page);
-        // One inside another is the model's too: the outer one says it all.
+        // A span inside another is covered by the outer one.
         page.Spans.RemoveRange(before, page.Spans.Count - before);
         page.Spans.Add(new GeneratedSpan(start, page.Text.Length - start));
     }
@@ -166,7 +166,7 @@ internal sealed class Executor(Machine machine)
             case NamespaceTarget member:
                 if ((names.Find(member.Name) ?? new Undefined($"'{member.Name}' is undefined")) is not NamespaceValue space)
                     throw new JinjaFault(
-                        $"'{member.Name}' is no namespace, so '{member.Name}.{member.Attribute}' cannot be set",
+                        $"'{member.Name}' is not a namespace, so '{member.Name}.{member.Attribute}' cannot be set",
                         $"Write {{% set {member.Name} = namespace({member.Attribute}=...) %}} first");
                 space.Variables[member.Attribute] = value;
                 break;
@@ -189,7 +189,7 @@ internal sealed class Executor(Machine machine)
     {
         IReadOnlyList<object> items = [.. source.Where(Passes)];
         var state = new LoopState(items, depth, loop.Recursive ? Again : null);
-        // As in Jinja, "else" is for a loop of which no turn came to its end: one that breaks or goes on early counts for none.
+        // As in Jinja, "else" runs when no iteration of the loop was completed: an iteration with break or continue is not complete.
         var whole = false;
         for (; state.Index < items.Count; state.Index++)
         {

@@ -8,14 +8,14 @@ internal sealed class ExpressionParser(TokenReader tokens)
 {
     private static readonly string[] Comparisons = ["==", "!=", "<", "<=", ">", ">="];
 
-    /// <summary>Whether an unknown filter is told only when it is used: inside branches.</summary>
+    /// <summary>Whether an unknown filter is reported only when it is used: inside branches.</summary>
     public bool Soft { get; set; }
 
-    /// <summary>Filters and tests outside branches that do not exist.</summary>
+    /// <summary>Unknown filters and tests outside branches.</summary>
     public List<JinjaFault> Unknown { get; } = [];
 
     /// <summary>An expression.</summary>
-    /// <param name="choice">Whether <c>a if b else c</c> may stand here.</param>
+    /// <param name="choice">Whether <c>a if b else c</c> is allowed here.</param>
     public Expression Parse(bool choice = true)
     {
         Meter.Stack();
@@ -45,7 +45,7 @@ internal sealed class ExpressionParser(TokenReader tokens)
             : throw tokens.Fault($"an expression is expected, found {tokens.Current.Shown}");
     }
 
-    /// <summary>What an assignment goes to.</summary>
+    /// <summary>The target of an assignment.</summary>
     public Target ParseTarget(bool members = false, string? endName = null)
     {
         var parts = new List<Target>();
@@ -92,7 +92,7 @@ internal sealed class ExpressionParser(TokenReader tokens)
         var at = ParseOr();
         while (tokens.SkipName("if"))
         {
-            // What stands before the 'if' is a branch too.
+            // The expression before the 'if' is also a branch.
             Unknown.RemoveRange(known, Unknown.Count - known);
             Soft = true;
             var test = ParseOr();
@@ -253,7 +253,7 @@ internal sealed class ExpressionParser(TokenReader tokens)
             if (tokens.Skip("."))
             {
                 if (tokens.Current.Kind is not (TokenKind.Name or TokenKind.Integer))
-                    throw tokens.Fault($"a name or a number is expected behind '.', found {tokens.Current.Shown}");
+                    throw tokens.Fault($"a name or a number is expected after '.', found {tokens.Current.Shown}");
                 at = tokens.Current.Kind == TokenKind.Name
                     ? new Member(at, tokens.Next().Value)
                     : new Element(at, new Constant(PythonNumbers.Written(tokens.Next().Value)));
@@ -324,7 +324,7 @@ internal sealed class ExpressionParser(TokenReader tokens)
             else if (star is null && starStar is null && named.Count == 0)
                 positional.Add(Parse());
             else
-                throw tokens.Fault("an argument without a name stands behind one with a name");
+                throw tokens.Fault("an argument without a name follows one with a name");
         }
         tokens.Expect(")");
         return new CallArguments(positional, named, star, starStar);
@@ -346,8 +346,8 @@ internal sealed class ExpressionParser(TokenReader tokens)
     }
 
     /// <summary>Filters in a row.</summary>
-    /// <param name="at">What they are on; null for a block's text.</param>
-    /// <param name="begun">Whether the first one stands without a bar.</param>
+    /// <param name="at">The filtered value; null for a block's text.</param>
+    /// <param name="begun">Whether the first one has no bar.</param>
     public Expression? ParseFilter(Expression? at, bool begun = false)
     {
         while (begun || tokens.Skip("|"))

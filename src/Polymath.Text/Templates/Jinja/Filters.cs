@@ -8,7 +8,7 @@ internal static class Filters
     /// <summary>All filters by name.</summary>
     public static Routines All { get; } = Join(TextFilters.All, SequenceFilters.All, Own());
 
-    /// <summary>Puts a value through a filter.</summary>
+    /// <summary>Applies a filter to a value.</summary>
     public static object Apply(Machine machine, string name, object value, Arguments arguments)
     {
         machine.Meter.Work();

@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>Python's <c>str.format</c>, with members found as templates find them.</summary>
+/// <summary>Python's <c>str.format</c>, with the member lookup of templates.</summary>
 internal static partial class FormatMethod
 {
     /// <summary>A format with its values in their places.</summary>
@@ -28,14 +28,14 @@ internal static partial class FormatMethod
             }
             var match = letter == '{' ? Place().Match(format, i) : Match.Empty;
             if (!match.Success)
-                throw new JinjaFault($"'{letter}' stands alone in a format", $"Write {letter}{letter} for the sign itself");
+                throw new JinjaFault($"'{letter}' is unmatched in a format", $"Write {letter}{letter} for the sign itself");
             i += match.Length - 1;
             var first = match.Groups["first"].Value;
             if (first.Length == 0)
                 first = $"{automatic++}";
             var numbered = int.TryParse(first, out var place);
             if (numbered && place >= arguments.Positional.Count)
-                throw new JinjaFault($"the format asks for value {place}, and there are {arguments.Positional.Count}");
+                throw new JinjaFault($"the format asks for value {place}, but there are {arguments.Positional.Count}");
             var value = numbered
                 ? arguments.Positional[place]
                 : arguments.Named.GetValueOrDefault(first) ?? throw new JinjaFault($"the format asks for '{first}', which is not given");
@@ -57,7 +57,7 @@ internal static partial class FormatMethod
             return machine.Text(value);
         var match = Form().Match(form);
         if (!match.Success || !(value is string || Numbers.Is(value)))
-            throw new JinjaFault($"'{form}' is no form for a '{Types.NameOf(value)}'");
+            throw new JinjaFault($"'{form}' is not a format for a '{Types.NameOf(value)}'");
         var usual = value switch { string => 's', double => 'r', _ => 'd' };
         var kind = match.Groups["kind"].Value is { Length: > 0 } named ? named[0] : usual;
         int? Size(string group)
@@ -72,7 +72,7 @@ internal static partial class FormatMethod
         if (value is string words)
         {
             if (kind != 's')
-                throw new JinjaFault($"'{kind}' is no form for a text");
+                throw new JinjaFault($"'{kind}' is not a format for a text");
             text = digits is { } most ? string.Concat(PythonText.Points(words).Take(most)) : words;
         }
         else if ("dxXob".Contains(kind, StringComparison.Ordinal) && value is not double)

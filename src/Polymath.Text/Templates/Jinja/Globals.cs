@@ -14,7 +14,7 @@ internal static class Globals
         new("namespace", Namespace),
         new("cycler", (_, arguments) => Cycler(arguments)),
         new("joiner", (_, arguments) => Joiner(arguments)),
-        new("lipsum", (_, _) => throw new JinjaFault("lipsum() makes random text, which no chat template needs")),
+        new("lipsum", (_, _) => throw new JinjaFault("lipsum() makes random text, which a chat template does not need")),
         new("raise_exception", (machine, arguments) => throw new JinjaFault(
             $"the template refuses the conversation: {machine.Text(arguments.Bind("raise_exception()", "message")[0]!)}",
             "Change the conversation as it asks")),
@@ -22,10 +22,10 @@ internal static class Globals
             machine.Clock.GetLocalNow(), machine.Text(arguments.Bind("strftime_now()", "format")[0]!))),
     }.ToDictionary(function => function.Name, StringComparer.Ordinal);
 
-    // The template itself: its blocks cannot be called here.
+    // This stands for the template itself, but its blocks cannot be called here.
     private static readonly ObjectValue itself = new("TemplateReference", _ => null);
 
-    /// <summary>Finds a name; null where no template knows it.</summary>
+    /// <summary>Finds a name; null when it is unknown.</summary>
     public static object? Find(string name) => name == "self" ? itself : functions.GetValueOrDefault(name);
 
     /// <summary>A dictionary of named values.</summary>

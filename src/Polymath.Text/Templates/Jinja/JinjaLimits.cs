@@ -3,18 +3,20 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>What a template may use up; a template that wants more is refused.</summary>
+/// <summary>The limits of a template; a template that exceeds them is refused.</summary>
 /// <param name="Steps">The most steps of work: expressions evaluated, items gone through, characters copied (32 to a step).</param>
-/// <param name="Characters">The most characters of the text it makes, and of any text on the way.</param>
+/// <param name="Characters">The most characters of the final text and of any intermediate text.</param>
 /// <param name="Calls">How deep macros and recursive loops may call each other.</param>
 public sealed record JinjaLimits(long Steps = 20_000_000, int Characters = 50_000_000, int Calls = 100);
 
-/// <summary>A template that is wrong, that refuses a conversation, or that goes beyond its limits.</summary>
+/// <summary>A template is wrong, refuses a conversation, or exceeds its limits.</summary>
 /// <param name="message">The whole message.</param>
 /// <param name="inner">What caused it.</param>
 public sealed class JinjaException(string message, Exception? inner = null) : InputException(message, inner);
 
-/// <summary>A fault inside a template, before it is known where: statements add the line, the outside adds the template's name.</summary>
+/// <summary>
+/// A fault inside a template, before its place is known: statements add the line, and the caller adds the template's name.
+/// </summary>
 /// <param name="problem">What is wrong, as a clause without a full stop.</param>
 /// <param name="hint">What to do.</param>
 internal sealed class JinjaFault(string problem, string? hint = null) : Exception(problem)
@@ -22,11 +24,11 @@ internal sealed class JinjaFault(string problem, string? hint = null) : Exceptio
     /// <summary>What to do about it.</summary>
     public string Hint { get; } = hint ?? "Correct the template, or choose another one by name";
 
-    /// <summary>The line of the template, from 1; 0 while it is not known.</summary>
+    /// <summary>The line of the template, from 1; 0 while it is unknown.</summary>
     public int Line { get; set; }
 }
 
-/// <summary>Counts what a rendering uses up and stops it at the limits.</summary>
+/// <summary>Counts the work of a rendering and stops it at the limits.</summary>
 /// <param name="limits">The limits.</param>
 internal sealed class Meter(JinjaLimits limits)
 {
@@ -71,14 +73,14 @@ internal sealed class Meter(JinjaLimits limits)
     public void Enter()
     {
         if (++calls > limits.Calls)
-            throw new JinjaFault($"macros call each other more than {limits.Calls} deep", "Let the recursion end");
+            throw new JinjaFault($"macros call each other more than {limits.Calls} deep", "End the recursion");
         Stack();
     }
 
     /// <summary>Leaves it again.</summary>
     public void Leave() => calls--;
 
-    /// <summary>Refuses what is nested too deep for the machine.</summary>
+    /// <summary>Refuses nesting that is too deep.</summary>
     public static void Stack()
     {
         if (!RuntimeHelpers.TryEnsureSufficientExecutionStack())

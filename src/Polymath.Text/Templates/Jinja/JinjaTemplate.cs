@@ -3,17 +3,17 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>A conversation as a template lays it out.</summary>
+/// <summary>A conversation that a template has rendered.</summary>
 /// <param name="Text">The whole text.</param>
-/// <param name="Generated">The spans between <c>{% generation %}</c> and <c>{% endgeneration %}</c>: what the model itself says, in
+/// <param name="Generated">The spans between <c>{% generation %}</c> and <c>{% endgeneration %}</c>: the model's own words, in
 /// order.</param>
 public sealed record JinjaText(string Text, IReadOnlyList<GeneratedSpan> Generated);
 
 /// <summary>
-/// A chat template in Jinja, as Hugging Face's models carry them: the language of Jinja 3.1 in its immutable sandbox with
-/// <c>trim_blocks</c>, <c>lstrip_blocks</c>, <c>break</c> and <c>continue</c>, the <c>generation</c> tag, <c>raise_exception</c>,
-/// <c>strftime_now</c> and transformers' own <c>tojson</c>. A template sees the values it is given and nothing of .NET. Immutable, and safe
-/// to use from several threads at once.
+/// A chat template in Jinja, as in Hugging Face's models: the language of Jinja 3.1 in its immutable sandbox with <c>trim_blocks</c>,
+/// <c>lstrip_blocks</c>, <c>break</c> and <c>continue</c>, the <c>generation</c> tag, <c>raise_exception</c>, <c>strftime_now</c> and
+/// transformers' own <c>tojson</c>. A template can access only the values it gets, nothing of .NET. Immutable, and safe for several threads
+/// at once.
 /// </summary>
 public sealed class JinjaTemplate
 {
@@ -25,16 +25,16 @@ public sealed class JinjaTemplate
     /// <summary>The template's text.</summary>
     public string Source { get; }
 
-    /// <summary>What messages call the template.</summary>
+    /// <summary>The template's name in messages.</summary>
     public string Name { get; }
 
-    /// <summary>Whether the template itself says which words are the model's.</summary>
+    /// <summary>Whether the template itself marks the model's words.</summary>
     public bool MarksGeneration => Marks(body);
 
     /// <summary>Reads a template.</summary>
     /// <param name="source">Its text.</param>
-    /// <param name="name">What messages call it: its file.</param>
-    /// <exception cref="JinjaException">The text is no template.</exception>
+    /// <param name="name">Its name in messages: its file.</param>
+    /// <exception cref="JinjaException">The text is not a template.</exception>
     public static JinjaTemplate Parse(string source, string name = "the chat template")
     {
         ArgumentNullException.ThrowIfNull(source);
@@ -42,11 +42,11 @@ public sealed class JinjaTemplate
             : throw new JinjaFault($"the template has more than {LongestSource:N0} characters"));
     }
 
-    /// <summary>Lays out a conversation.</summary>
+    /// <summary>Renders a conversation.</summary>
     /// <param name="variables">The variables: <c>messages</c>, <c>add_generation_prompt</c>, the special tokens by name, ...</param>
-    /// <param name="limits">What the template may use up.</param>
-    /// <param name="clock">Says what time it is, for templates that ask.</param>
-    /// <exception cref="JinjaException">The template refuses the conversation, has a fault, or goes beyond its limits.</exception>
+    /// <param name="limits">The template's limits.</param>
+    /// <param name="clock">Gives the time, for templates that use it.</param>
+    /// <exception cref="JinjaException">The template refuses the conversation, has a fault, or exceeds its limits.</exception>
     public JinjaText Render(JsonObject variables, JinjaLimits? limits = null, TimeProvider? clock = null)
     {
         ArgumentNullException.ThrowIfNull(variables);

@@ -7,9 +7,9 @@ namespace Polymath.Text.Templates.Jinja;
 /// <summary>Python's <c>json.dumps</c>, as transformers' <c>tojson</c> calls it.</summary>
 /// <param name="machine">Counts the work.</param>
 /// <param name="ascii">Whether other characters are escaped.</param>
-/// <param name="indent">What a level is indented by; null for one line.</param>
-/// <param name="itemSeparator">What stands between items.</param>
-/// <param name="keySeparator">What stands between a key and its value.</param>
+/// <param name="indent">The indentation of a level; null for one line.</param>
+/// <param name="itemSeparator">The separator of items.</param>
+/// <param name="keySeparator">The separator of a key and its value.</param>
 /// <param name="sort">Whether keys are sorted.</param>
 internal sealed class JsonText(
     Machine machine,

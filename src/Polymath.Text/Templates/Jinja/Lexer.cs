@@ -21,8 +21,8 @@ internal enum TokenKind
 }
 
 /// <summary>A token of a template.</summary>
-/// <param name="Kind">What it is.</param>
-/// <param name="Value">Its text; of a string literal what it stands for.</param>
+/// <param name="Kind">Its kind.</param>
+/// <param name="Value">Its text; for a string literal, its value.</param>
 /// <param name="Line">Its line, from 1.</param>
 internal readonly record struct JinjaToken(TokenKind Kind, string Value, int Line)
 {
@@ -32,7 +32,7 @@ internal readonly record struct JinjaToken(TokenKind Kind, string Value, int Lin
     /// <summary>Whether it is this word.</summary>
     public bool IsName(string word) => Kind == TokenKind.Name && Value == word;
 
-    /// <summary>How a message calls it.</summary>
+    /// <summary>Its form in messages.</summary>
     public string Shown => Kind switch
     {
         TokenKind.End => "the end of the template",
@@ -57,7 +57,7 @@ internal sealed partial class Lexer
 
     private Lexer(string source)
     {
-        // One newline at the end belongs to the file, not to the template.
+        // One newline at the end belongs to the file and not to the template.
         var text = source.Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n');
         this.source = text.EndsWith('\n') ? text[..^1] : text;
     }
@@ -118,7 +118,7 @@ internal sealed partial class Lexer
         return -1;
     }
 
-    /// <summary>Adds text before a tag, without the white space that the tag takes away.</summary>
+    /// <summary>Adds text before a tag, without the white space that the tag removes.</summary>
     private void Data(string text, char sign, bool variable)
     {
         if (sign == '-')
@@ -147,7 +147,7 @@ internal sealed partial class Lexer
 
     private void Raw()
     {
-        // Jinja lets a raw block or a comment begin with nothing behind it.
+        // Jinja allows a raw block or a comment at the very end.
         if (at == source.Length)
             return;
         var end = RawEnd().Match(source, at);
@@ -157,7 +157,7 @@ internal sealed partial class Lexer
         Pass(end.Index + end.Length - at);
     }
 
-    /// <summary>Takes the white space behind an end: all of it after a minus, one newline after a block.</summary>
+    /// <summary>Removes the white space after an end: all of it after a minus, one newline after a block.</summary>
     private void After(char sign, bool trimNewline)
     {
         var stop = at;
@@ -205,7 +205,7 @@ internal sealed partial class Lexer
         else if (Word().Match(source, at) is { Success: true } word)
         {
             if (char.IsDigit(word.Value[0]))
-                throw new JinjaFault($"'{word.Value}' is no name");
+                throw new JinjaFault($"'{word.Value}' is not a name");
             Take(TokenKind.Name, word.Value);
         }
         else if (source[at] is '\'' or '"')
@@ -241,7 +241,7 @@ internal sealed partial class Lexer
         Pass(end + 1 - at);
     }
 
-    /// <summary>What a string literal stands for, by Python's escapes; an unknown escape stays as it is.</summary>
+    /// <summary>The value of a string literal, with Python's escapes; an unknown escape does not change.</summary>
     private static string Unescape(string text)
     {
         if (!text.Contains('\\', StringComparison.Ordinal))

@@ -2,7 +2,7 @@ using System.Numerics;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>The methods of Python's lists, tuples, dictionaries and numbers that change nothing.</summary>
+/// <summary>The methods of Python's lists, tuples, dictionaries and numbers that do not change them.</summary>
 internal static class ListMethods
 {
     /// <summary>The methods of lists that a template may not use, since they change the list.</summary>

@@ -2,7 +2,7 @@ using System.Numerics;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>A loop as its body sees it under the name <c>loop</c>.</summary>
+/// <summary>The object <c>loop</c> inside a loop's body.</summary>
 internal sealed class LoopState
 {
     private readonly IReadOnlyList<object> items;
@@ -12,7 +12,7 @@ internal sealed class LoopState
     /// <summary>A loop over some items.</summary>
     /// <param name="items">The items.</param>
     /// <param name="depth">How many loops of the same statement are around it.</param>
-    /// <param name="again">Goes through other items with the same body; null where the loop is not recursive.</param>
+    /// <param name="again">Runs the same body over other items; null when the loop is not recursive.</param>
     public LoopState(IReadOnlyList<object> items, int depth, Func<Machine, Arguments, object>? again)
     {
         (this.items, this.depth) = (items, depth);
@@ -23,7 +23,7 @@ internal sealed class LoopState
     /// <summary>The place of the current item, from 0.</summary>
     public int Index { get; set; }
 
-    /// <summary>What <c>loop</c> stands for.</summary>
+    /// <summary>The value of <c>loop</c>.</summary>
     public ObjectValue Value { get; }
 
     private object? Find(string name) => name switch

@@ -4,15 +4,15 @@ using System.Text;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>What values can do: become text, be gone through, counted and called. It counts its own work.</summary>
+/// <summary>The operations of values: conversion to text, iteration, length and calls. It counts its own work.</summary>
 /// <param name="meter">Counts the work.</param>
-/// <param name="clock">Says what time it is, for <c>strftime_now</c>.</param>
+/// <param name="clock">Gives the time, for <c>strftime_now</c>.</param>
 internal sealed partial class Machine(Meter meter, TimeProvider clock)
 {
     /// <summary>Counts the work.</summary>
     public Meter Meter { get; } = meter;
 
-    /// <summary>Says what time it is.</summary>
+    /// <summary>Gives the time.</summary>
     public TimeProvider Clock { get; } = clock;
 
     /// <summary>Whether a value counts as true.</summary>
@@ -31,7 +31,7 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
         _ => true,
     };
 
-    /// <summary>A value as it is written.</summary>
+    /// <summary>A value as text.</summary>
     public string Text(object value)
     {
         if (Markup.Bare(value) is string text)
@@ -43,7 +43,7 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
         return Meter.Made(builder.ToString());
     }
 
-    /// <summary>A value as Python writes it inside a list.</summary>
+    /// <summary>A value in Python's form inside a list.</summary>
     public string Repr(object value)
     {
         var builder = new StringBuilder();
@@ -133,12 +133,12 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
         to.Append('}');
     }
 
-    /// <summary>The items of a value, counted as they go by.</summary>
+    /// <summary>The items of a value, counted during the iteration.</summary>
     /// <exception cref="JinjaFault">The value has none.</exception>
     public IEnumerable<object> Iterate(object value)
     {
         var items = ItemsOf(value)
-            ?? throw (value is ObjectValue ? new JinjaFault($"a '{Types.NameOf(value)}' object is not gone through by Polymath")
+            ?? throw (value is ObjectValue ? new JinjaFault($"a '{Types.NameOf(value)}' object cannot be iterated in Polymath")
                 : new JinjaFault($"'{Types.NameOf(value)}' object is not iterable"));
         return Counted(items);
     }
@@ -152,7 +152,7 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
         }
     }
 
-    /// <summary>The items of a value; null where it has none.</summary>
+    /// <summary>The items of a value; null when it has none.</summary>
     public static IEnumerable<object>? ItemsOf(object value) => value switch
     {
         string text => PythonText.Points(text),
@@ -166,7 +166,7 @@ internal sealed partial class Machine(Meter meter, TimeProvider clock)
         _ => null,
     };
 
-    /// <summary>The number of items; null where the value has no length.</summary>
+    /// <summary>The number of items; null when the value has no length.</summary>
     public static int? LengthOf(object value) => value switch
     {
         string text => PythonText.Length(text),

@@ -2,7 +2,7 @@ using System.Numerics;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>The members and elements of values. Nothing here reaches an object of .NET: there are only the members listed.</summary>
+/// <summary>The members and elements of values. Only the listed members exist; objects of .NET cannot be reached.</summary>
 internal sealed partial class Machine
 {
     /// <summary><c>target.name</c>: a method of the value, or the entry of that name.</summary>
@@ -38,7 +38,7 @@ internal sealed partial class Machine
         return new Undefined($"'{Types.NameOf(target)}' object has no attribute '{name}'");
     }
 
-    /// <summary>A method or property that a value has by its type; null where it has none.</summary>
+    /// <summary>A method or property of a value's type; null when it has none.</summary>
     public static object? OwnMember(object target, string name)
     {
         var methods = target switch

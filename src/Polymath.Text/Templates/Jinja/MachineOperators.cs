@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>What values can do with each other.</summary>
+/// <summary>The operations between values.</summary>
 internal sealed partial class Machine
 {
     /// <summary>The outcome of an arithmetic operation.</summary>
@@ -11,7 +11,7 @@ internal sealed partial class Machine
     {
         if (left is Undefined || right is Undefined)
         {
-            // A text to the left formats whatever stands to the right.
+            // A text on the left side formats the value on the right side.
             if (!(sign == "%" && left is string))
                 throw ((left as Undefined) ?? (Undefined)right).Fault();
         }
@@ -39,7 +39,7 @@ internal sealed partial class Machine
             case "%" when left is string format:
                 return PercentFormat.Fill(this, format, right);
             default:
-                throw new JinjaFault($"'{sign}' cannot be done with '{Types.NameOf(left)}' and '{Types.NameOf(right)}'");
+                throw new JinjaFault($"'{sign}' is not possible for '{Types.NameOf(left)}' and '{Types.NameOf(right)}'");
         }
     }
 
@@ -102,7 +102,7 @@ internal sealed partial class Machine
         return true;
     }
 
-    /// <summary>Which of two values is smaller; null where neither is (NaN).</summary>
+    /// <summary>Which of two values is smaller; null when neither is (NaN).</summary>
     /// <exception cref="JinjaFault">They have no order.</exception>
     public int? Order(object left, object right)
     {
@@ -128,7 +128,7 @@ internal sealed partial class Machine
         return a.Items.Count.CompareTo(b.Items.Count);
     }
 
-    // By code points: a surrogate pair comes behind every other character.
+    // By code points: a surrogate pair comes after every other character.
     private static int OrderTexts(string x, string y)
     {
         for (var i = 0; i < Math.Min(x.Length, y.Length); i++)
@@ -164,7 +164,7 @@ internal sealed partial class Machine
         {
             case string text:
                 if (value is not string piece)
-                    throw new JinjaFault($"'in' a text needs a text to its left, found '{Types.NameOf(value)}'");
+                    throw new JinjaFault($"'in' a text needs a text on its left side, found '{Types.NameOf(value)}'");
                 Meter.Text(text.Length);
                 return text.Contains(piece, StringComparison.Ordinal);
             case DictValue dict:

@@ -1,13 +1,13 @@
 namespace Polymath.Text.Templates.Jinja;
 
 /// <summary>
-/// A text that is marked as safe for HTML, as <c>safe</c> and <c>escape</c> make it (markupsafe's Markup). Whatever is added to it is
-/// escaped, also where a template escapes nothing by itself.
+/// A text that is marked as safe for HTML by <c>safe</c> or <c>escape</c> (markupsafe's Markup). Text that is added to it is escaped, even
+/// when the template itself does not escape.
 /// </summary>
 /// <param name="text">The text.</param>
 internal sealed class Markup(string text)
 {
-    // Filters that give the same kind of text back.
+    // Filters that return the same kind of text.
     private static readonly string[] Keeping = ["string", "trim", "upper", "lower", "capitalize", "title", "center", "indent"];
 
     // Filters that make such a text of any value.
@@ -20,21 +20,21 @@ internal sealed class Markup(string text)
     /// <param name="value">The value.</param>
     public static object Bare(object value) => value is Markup marked ? marked.Text : value;
 
-    /// <summary>Whether a filter's outcome is marked.</summary>
+    /// <summary>Whether a filter's result is marked.</summary>
     /// <param name="name">The filter.</param>
-    /// <param name="value">What it is given.</param>
+    /// <param name="value">Its input.</param>
     public static bool Marks(string name, object value) => Making.Contains(name) || (value is Markup && Keeping.Contains(name));
 
-    /// <summary>Whether a filter leaves a value as it is: what is marked is not escaped again.</summary>
+    /// <summary>Whether a filter does not change a value: a marked text is not escaped again.</summary>
     /// <param name="name">The filter.</param>
-    /// <param name="value">What it is given.</param>
+    /// <param name="value">Its input.</param>
     public static bool Stays(string name, object value) => value is Markup && name is "e" or "escape" or "default" or "d";
 
     /// <summary>Adds two values of which one is marked.</summary>
     /// <param name="machine">Counts the work.</param>
     /// <param name="left">The left one.</param>
     /// <param name="right">The right one.</param>
-    /// <returns>The outcome; null where the other one is no text.</returns>
+    /// <returns>The result; null when the other one is not a text.</returns>
     public static Markup? Sum(Machine machine, object left, object right)
     {
         if (left is not (string or Markup) || right is not (string or Markup))

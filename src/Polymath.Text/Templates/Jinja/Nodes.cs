@@ -3,7 +3,7 @@ namespace Polymath.Text.Templates.Jinja;
 /// <summary>An expression.</summary>
 internal abstract record Expression;
 
-/// <summary>A value that stands in the template.</summary>
+/// <summary>A literal value.</summary>
 internal sealed record Constant(object Value) : Expression;
 
 /// <summary>A variable.</summary>
@@ -21,7 +21,7 @@ internal sealed record Choice(Expression Test, Expression Yes, Expression? No) :
 /// <summary>An operation on two numbers, texts or lists.</summary>
 internal sealed record Binary(string Sign, Expression Left, Expression Right) : Expression;
 
-/// <summary><c>and</c> or <c>or</c>: gives one of its sides.</summary>
+/// <summary><c>and</c> or <c>or</c>: returns one of its sides.</summary>
 internal sealed record Logic(bool And, Expression Left, Expression Right) : Expression;
 
 /// <summary><c>not</c>, <c>-</c> or <c>+</c> before a value.</summary>
@@ -50,7 +50,7 @@ internal sealed record CallArguments(
 /// <summary>A call.</summary>
 internal sealed record Call(Expression Target, CallArguments Arguments) : Expression;
 
-/// <summary>A filter on a value, or on the text of a block where there is no target.</summary>
+/// <summary>A filter on a value, or on the text of a block when there is no target.</summary>
 internal sealed record Filter(Expression? Target, string Name, CallArguments Arguments) : Expression;
 
 /// <summary>A test of a value.</summary>
@@ -59,7 +59,7 @@ internal sealed record Test(Expression Target, string Name, CallArguments Argume
 /// <summary>A statement.</summary>
 internal abstract record Statement(int Line);
 
-/// <summary>Text that is written as it stands.</summary>
+/// <summary>Literal text.</summary>
 internal sealed record Data(int Line, string Text) : Statement(Line);
 
 /// <summary>A value that is written.</summary>
@@ -90,17 +90,17 @@ internal sealed record Parameter(string Name, Expression? Default);
 /// <summary>A macro's definition.</summary>
 internal sealed record Macro(int Line, string Name, IReadOnlyList<Parameter> Parameters, IReadOnlyList<Statement> Body) : Statement(Line)
 {
-    /// <summary>Whether the body speaks of surplus arguments.</summary>
+    /// <summary>Whether the body uses surplus arguments.</summary>
     public bool Varargs { get; init; }
 
-    /// <summary>Whether the body speaks of surplus named arguments.</summary>
+    /// <summary>Whether the body uses surplus named arguments.</summary>
     public bool Kwargs { get; init; }
 
-    /// <summary>Whether the body speaks of its caller.</summary>
+    /// <summary>Whether the body uses its caller.</summary>
     public bool Caller { get; init; }
 }
 
-/// <summary>A call whose macro may ask for the block's text.</summary>
+/// <summary>A call whose macro may request the block's text.</summary>
 internal sealed record CallBlock(int Line, Call Call, Macro Body) : Statement(Line);
 
 /// <summary>A block whose text goes through a filter.</summary>
@@ -110,22 +110,22 @@ internal sealed record FilterBlock(int Line, Filter Filter, IReadOnlyList<Statem
 internal sealed record With(int Line, IReadOnlyList<(Target Target, Expression Value)> Assignments, IReadOnlyList<Statement> Body)
     : Statement(Line);
 
-/// <summary>A named block; <c>{% generation %}</c> has no name: what it writes is the model's own.</summary>
+/// <summary>A named block; <c>{% generation %}</c> has no name: its text is the model's own.</summary>
 internal sealed record Block(int Line, string? Name, IReadOnlyList<Statement> Body) : Statement(Line);
 
 /// <summary><c>break</c> or <c>continue</c>.</summary>
 internal sealed record Leave(int Line, bool Break) : Statement(Line);
 
-/// <summary>A statement that asks for other templates.</summary>
+/// <summary>A statement that needs other templates.</summary>
 internal sealed record Foreign(int Line, string Tag) : Statement(Line);
 
-/// <summary>What is assigned to.</summary>
+/// <summary>The target of an assignment.</summary>
 internal abstract record Target;
 
 /// <summary>A variable.</summary>
 internal sealed record NameTarget(string Name) : Target;
 
-/// <summary>Several variables that a value is taken apart into.</summary>
+/// <summary>Several variables for the items of a value.</summary>
 internal sealed record TupleTarget(IReadOnlyList<Target> Parts) : Target;
 
 /// <summary>A variable of a namespace.</summary>

@@ -3,12 +3,12 @@ using System.Numerics;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>Numbers in the forms that Python's formats ask for.</summary>
+/// <summary>Numbers in the forms of Python's formats.</summary>
 internal static class NumberText
 {
     private const int MostDigits = 1000;
 
-    /// <summary>A whole number in the base its kind says.</summary>
+    /// <summary>A whole number in the base of its format.</summary>
     public static string Whole(BigInteger value, char kind, bool prefixed, int digits)
     {
         var size = BigInteger.Abs(value);
@@ -19,7 +19,7 @@ internal static class NumberText
         return (value.Sign < 0 ? "-" : "") + (prefixed ? prefix : "") + (kind == 'X' ? text.ToUpperInvariant() : text);
     }
 
-    /// <summary>A real number in the form its kind says.</summary>
+    /// <summary>A real number in the form of its format.</summary>
     public static string Real(double value, char kind, int digits)
     {
         digits = Math.Min(digits, MostDigits);

@@ -25,7 +25,7 @@ internal static class Numbers
     /// <summary>A number as a real one.</summary>
     public static double Real(object value) => value is double real ? real : (double)Whole(value)!.Value;
 
-    /// <summary>Compares two numbers exactly; null where one is no number at all (NaN).</summary>
+    /// <summary>Compares two numbers exactly; null when one is NaN.</summary>
     public static int? Compare(object left, object right)
     {
         if (Whole(left) is { } a && Whole(right) is { } b)
@@ -124,7 +124,7 @@ internal static class Numbers
     }
 
     /// <summary>
-    /// A real number as Python writes it: the shortest digits that read back the same, an exponent below 1e-4 and from 1e16 on.
+    /// A real number in Python's form: the shortest digits that give the same number, with an exponent below 1e-4 and from 1e16 on.
     /// </summary>
     public static string Text(double value)
     {
@@ -150,7 +150,7 @@ internal static class Numbers
             : $"{sign}{digits[..(exponent + 1)]}.{digits[(exponent + 1)..]}";
     }
 
-    /// <summary>A real number with so many digits behind the point, rounded exactly, halves to even.</summary>
+    /// <summary>A real number with a number of decimal places, rounded exactly, halves to even.</summary>
     public static string Fixed(double value, int digits)
     {
         var bits = BitConverter.DoubleToInt64Bits(Math.Abs(value));

@@ -21,7 +21,7 @@ internal static partial class PercentFormat
             var match = Place().Match(format, percent);
             if (!match.Success)
                 throw new JinjaFault(
-                    $"'{format[percent..Math.Min(format.Length, percent + 5)]}' is no place of a format",
+                    $"'{format[percent..Math.Min(format.Length, percent + 5)]}' is not a place in a format",
                     "Write %% for a percent sign");
             at = percent + match.Length;
             var kind = match.Groups["kind"].Value[0];

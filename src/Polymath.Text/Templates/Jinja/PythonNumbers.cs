@@ -7,7 +7,7 @@ namespace Polymath.Text.Templates.Jinja;
 /// <summary>Reads numbers from text as Python's <c>int</c> and <c>float</c> do.</summary>
 internal static partial class PythonNumbers
 {
-    /// <summary>The whole number a text is; null where it is none.</summary>
+    /// <summary>The whole number in a text; null when there is none.</summary>
     public static object? Whole(string text, int basis)
     {
         var match = WholeForm().Match(PythonText.TrimEnd(PythonText.TrimStart(text)));
@@ -33,7 +33,7 @@ internal static partial class PythonNumbers
         return match.Groups["sign"].Value == "-" ? -sum : sum;
     }
 
-    /// <summary>A whole number as a template writes it, in base 10, 2, 8 or 16.</summary>
+    /// <summary>A whole number in a template, in base 10, 2, 8 or 16.</summary>
     public static BigInteger Written(string text)
     {
         var digits = text.Replace("_", "", StringComparison.Ordinal);
@@ -45,7 +45,7 @@ internal static partial class PythonNumbers
             : digits[2..].Aggregate(BigInteger.Zero, (sum, digit) => sum * basis + Convert.ToInt32(digit.ToString(), 16));
     }
 
-    /// <summary>The real number a text is; null where it is none.</summary>
+    /// <summary>The real number in a text; null when there is none.</summary>
     public static object? Real(string text)
     {
         var bare = PythonText.TrimEnd(PythonText.TrimStart(text)).ToLowerInvariant();

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>Python's view of text: places are code points, white space is Unicode's, letters change case one to many.</summary>
+/// <summary>
+/// Python's rules for text: places are code points, white space is Unicode's, and a change of case may turn one letter into several.
+/// </summary>
 internal static class PythonText
 {
     /// <summary>Whether Python counts a character as white space.</summary>
@@ -68,14 +70,14 @@ internal static class PythonText
         return at;
     }
 
-    /// <summary>Capital letters, with those that become several.</summary>
+    /// <summary>The text in upper case; a letter may become several.</summary>
     public static string Upper(string text) => text.ToUpperInvariant()
         .Replace("ß", "SS", StringComparison.Ordinal)
         .Replace("ﬁ", "FI", StringComparison.Ordinal)
         .Replace("ﬂ", "FL", StringComparison.Ordinal)
         .Replace("ﬀ", "FF", StringComparison.Ordinal).Replace("ŉ", "ʼN", StringComparison.Ordinal);
 
-    /// <summary>Small letters; a sigma at a word's end has a form of its own.</summary>
+    /// <summary>The text in lower case; a sigma at a word's end has its own form.</summary>
     public static string Lower(string text)
     {
         var lower = text.ToLowerInvariant().Replace("İ", "i\u0307", StringComparison.Ordinal);
@@ -118,7 +120,7 @@ internal static class PythonText
         return lines;
     }
 
-    /// <summary>A text as Python writes it in a list: quoted, with what cannot be shown escaped.</summary>
+    /// <summary>A text in Python's form inside a list: quoted, with unprintable characters escaped.</summary>
     public static string Quoted(string text)
     {
         var quote = text.Contains('\'', StringComparison.Ordinal) && !text.Contains('"', StringComparison.Ordinal) ? '"' : '\'';
@@ -142,7 +144,7 @@ internal static class PythonText
         return result.Append(quote).ToString();
     }
 
-    /// <summary>Whether Python shows a code point as it is.</summary>
+    /// <summary>Whether Python prints a code point without an escape.</summary>
     public static bool IsPrintable(int code) => code == ' ' || CharUnicodeInfo.GetUnicodeCategory(code) is not (
         UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse
         or UnicodeCategory.OtherNotAssigned

@@ -62,7 +62,7 @@ internal static class SequenceFilters
     private static object Length(Machine machine, object value, object?[] a) =>
         new BigInteger(Machine.LengthOf(value) ?? throw new JinjaFault($"a '{Types.NameOf(value)}' has no length"));
 
-    /// <summary>What finds a value in an item, by names parted by dots; null finds the item itself.</summary>
+    /// <summary>A function that finds a value in an item by names separated by dots; null returns the item itself.</summary>
     private static Func<object, object> Getter(Machine machine, object? attribute, object? standard = null, bool ignoreCase = false)
     {
         List<object> parts = attribute switch
@@ -140,7 +140,7 @@ internal static class SequenceFilters
     {
         var keyed = items.Select(item => (Item: item, Key: key(item))).ToList();
         var comparer = Comparer<object>.Create((x, y) => machine.Order(x, y) ?? 0);
-        // A comparison that throws comes out wrapped.
+        // An exception from a comparison is wrapped.
         try
         {
             var sorted = reverse
@@ -217,7 +217,7 @@ internal static class SequenceFilters
         return Some(machine, value).Select(change);
     }
 
-    // What is false has no items for these filters, whatever it is: none, zero.
+    // For these filters, every false value (none, zero) has no items.
     private static IEnumerable<object> Some(Machine machine, object value) => Machine.Truth(value) ? machine.Iterate(value) : [];
 
     private static StreamValue Choose(

@@ -28,7 +28,7 @@ internal sealed class StatementParser
         }
     }
 
-    /// <summary>Statements up to one of the tags that end them; the tag's name is left to read.</summary>
+    /// <summary>Statements up to one of their end tags; the tag's name is not consumed.</summary>
     private List<Statement> Body(params string[] ends)
     {
         Meter.Stack();
@@ -60,7 +60,7 @@ internal sealed class StatementParser
         }
     }
 
-    /// <summary>A body behind the tag's end, with its end tag's name.</summary>
+    /// <summary>A body after the tag's end, with the name of its end tag.</summary>
     private List<Statement> Inner(bool soft, params string[] ends)
     {
         var before = expressions.Soft;
@@ -80,7 +80,7 @@ internal sealed class StatementParser
         return body;
     }
 
-    /// <summary>A body that loops around it cannot be left from.</summary>
+    /// <summary>A body from which 'break' and 'continue' cannot leave the loops around it.</summary>
     private List<Statement> Apart(string end)
     {
         (var loops, this.loops) = (this.loops, 0);
@@ -121,7 +121,7 @@ internal sealed class StatementParser
             case "break" or "continue":
                 return loops > 0
                     ? new Leave(line, tag == "break")
-                    : throw new JinjaFault($"'{tag}' stands outside a loop") { Line = line };
+                    : throw new JinjaFault($"'{tag}' is outside a loop") { Line = line };
             case "extends" or "include" or "import" or "from":
                 while (tokens.Current.Kind is not (TokenKind.BlockEnd or TokenKind.End)) tokens.Next();
                 return new Foreign(line, tag);
@@ -202,7 +202,7 @@ internal sealed class StatementParser
             var name = tokens.Expect(TokenKind.Name);
             var standard = tokens.Skip("=") ? expressions.Parse() : null;
             if (standard is null && parameters.Count > 0 && parameters[^1].Default is not null)
-                throw tokens.Fault($"the parameter '{name}' has no default but stands behind one that has");
+                throw tokens.Fault($"the parameter '{name}' has no default but follows one with a default");
             if (parameters.Any(other => other.Name == name))
                 throw tokens.Fault($"two parameters are named '{name}'");
             parameters.Add(new(name, standard));
@@ -214,7 +214,7 @@ internal sealed class StatementParser
     private CallBlock ParseCall(int line)
     {
         var parameters = tokens.Current.Is("(") ? Signature() : [];
-        var call = expressions.Parse() as Call ?? throw new JinjaFault("a call is expected behind 'call'") { Line = line };
+        var call = expressions.Parse() as Call ?? throw new JinjaFault("a call is expected after 'call'") { Line = line };
         var body = ParseMacro(line, "caller", "endcall", signature: false);
         return new CallBlock(line, call, body with { Parameters = parameters });
     }

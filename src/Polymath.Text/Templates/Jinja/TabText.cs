@@ -2,10 +2,10 @@ using System.Text;
 
 namespace Polymath.Text.Templates.Jinja;
 
-/// <summary>Python's <c>expandtabs</c>: a tab reaches to the next column that the size divides.</summary>
+/// <summary>Python's <c>expandtabs</c>: a tab reaches to the next column that is a multiple of the size.</summary>
 internal static class TabText
 {
-    /// <summary>A text with spaces in place of its tabs.</summary>
+    /// <summary>A text with spaces instead of its tabs.</summary>
     /// <param name="text">The text.</param>
     /// <param name="size">The columns between two stops; 0 removes tabs.</param>
     public static string Expand(string text, int size)

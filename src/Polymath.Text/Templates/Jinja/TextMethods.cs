@@ -175,7 +175,7 @@ internal static class TextMethods
         if (missing <= 0)
             return text;
         machine.Meter.Text(width);
-        // Python puts the odd one to the left when the width is odd.
+        // Python puts the extra space on the left when the width is odd.
         var left = side switch { 0 => 0, 1 => missing, _ => missing / 2 + (missing & width & 1) };
         return new string(fill, left) + text + new string(fill, missing - left);
     }
@@ -227,7 +227,7 @@ internal static class TextMethods
             start = Math.Max(0, start + PythonText.Length(text));
         var at = last ? part.LastIndexOf(Sub(arguments), StringComparison.Ordinal) : part.IndexOf(Sub(arguments), StringComparison.Ordinal);
         if (at < 0 && needed)
-            throw new JinjaFault("the piece of text that index() looks for is not there");
+            throw new JinjaFault("the piece of text that index() looks for is not found");
         return new BigInteger(at < 0 ? -1 : PythonText.PlaceOf(part, at) + start);
     }
 
@@ -249,7 +249,7 @@ internal static class TextMethods
         var inside = false;
         return string.Concat(PythonText.Points(text).Select(point =>
         {
-            // Only what has two cases makes a word: behind a Chinese character a word begins.
+            // Only letters with two cases form a word: after a Chinese character, a new word begins.
             var cased = PythonText.Lower(point) != PythonText.Upper(point);
             var goesOn = inside;
             inside = cased;

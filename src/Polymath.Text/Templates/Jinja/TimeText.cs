@@ -26,7 +26,7 @@ internal static class TimeText
         return result.ToString();
     }
 
-    // Without the zeros in front, as the minus asks.
+    // A minus removes leading zeros.
     private static string Bare(string text) => text.TrimStart('0', ' ') is { Length: > 0 } rest ? rest : "0";
 
     private static string? One(DateTimeOffset time, char code)

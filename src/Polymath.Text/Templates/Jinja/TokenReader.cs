@@ -10,10 +10,10 @@ internal sealed class TokenReader(List<JinjaToken> tokens)
     /// <summary>The current token.</summary>
     public JinjaToken Current => tokens[At];
 
-    /// <summary>The token behind the current one.</summary>
+    /// <summary>The token after the current one.</summary>
     public JinjaToken Following => tokens[Math.Min(At + 1, tokens.Count - 1)];
 
-    /// <summary>Gives the current token and goes on.</summary>
+    /// <summary>Returns the current token and moves to the next.</summary>
     public JinjaToken Next()
     {
         var token = Current;
@@ -22,32 +22,32 @@ internal sealed class TokenReader(List<JinjaToken> tokens)
         return token;
     }
 
-    /// <summary>Goes on past an operator, if it stands here.</summary>
+    /// <summary>Skips an operator, if it is the current token.</summary>
     public bool Skip(string sign) => Current.Is(sign) && Next().Is(sign);
 
-    /// <summary>Goes on past a word, if it stands here.</summary>
+    /// <summary>Skips a word, if it is the current token.</summary>
     public bool SkipName(string word) => Current.IsName(word) && Next().IsName(word);
 
-    /// <summary>Goes on past an operator, which must stand here.</summary>
+    /// <summary>Skips an operator, which must be the current token.</summary>
     public void Expect(string sign)
     {
         if (!Skip(sign))
             throw Fault($"'{sign}' is expected, found {Current.Shown}");
     }
 
-    /// <summary>Goes on past a word, which must stand here.</summary>
+    /// <summary>Skips a word, which must be the current token.</summary>
     public void ExpectName(string word)
     {
         if (!SkipName(word))
             throw Fault($"'{word}' is expected, found {Current.Shown}");
     }
 
-    /// <summary>Goes on past a token of a kind, which must stand here.</summary>
+    /// <summary>Skips a token of a kind, which must be the current token.</summary>
     public string Expect(TokenKind kind) => Current.Kind == kind ? Next().Value
         : throw Fault($"{(kind switch { TokenKind.Name => "a name", TokenKind.BlockEnd => "'%}'", _ => "'}}'" })} is expected, found "
             + $"{Current.Shown}");
 
-    /// <summary>Whether a word stands between two places, not as a member of something.</summary>
+    /// <summary>Whether a word occurs between two places, but not as a member.</summary>
     public bool Speaks(string word, int from)
     {
         for (var i = from; i < At; i++)

@@ -6,7 +6,7 @@ namespace Polymath.Text.Templates.Jinja;
 /// <summary>Python's None. Values are these: None, bool, BigInteger, double, string, and the types of this file.</summary>
 internal sealed class None
 {
-    /// <summary>The one there is.</summary>
+    /// <summary>The only instance.</summary>
     public static readonly None Value = new();
 
     private None()
@@ -14,7 +14,7 @@ internal sealed class None
     }
 }
 
-/// <summary>What a name or member stands for that is not there: empty text, false, no items; any other use is a fault.</summary>
+/// <summary>The value of a missing name or member: empty text, false, no items; any other use is a fault.</summary>
 /// <param name="problem">What is missing.</param>
 internal sealed class Undefined(string problem)
 {
@@ -33,14 +33,14 @@ internal abstract class Sequence(IReadOnlyList<object> items)
 /// <summary>A list.</summary>
 internal sealed class ListValue(IReadOnlyList<object> items) : Sequence(items);
 
-/// <summary>A tuple; a group of <c>groupby</c> has names besides.</summary>
+/// <summary>A tuple; a group of <c>groupby</c> also has names.</summary>
 internal sealed class TupleValue(IReadOnlyList<object> items, params string[] names) : Sequence(items)
 {
     /// <summary>The names of the items, if they have any.</summary>
     public IReadOnlyList<string> Names { get; } = names;
 }
 
-/// <summary>A dictionary in the order of its making.</summary>
+/// <summary>A dictionary in insertion order.</summary>
 internal sealed class DictValue
 {
     private readonly Dictionary<object, object> values = new(KeyComparer.Instance);
@@ -58,7 +58,7 @@ internal sealed class DictValue
     /// <summary>Finds a value.</summary>
     public bool TryGet(object key, [MaybeNullWhen(false)] out object value) => values.TryGetValue(key, out value);
 
-    /// <summary>Sets a value, while the dictionary is being made.</summary>
+    /// <summary>Sets a value during the creation of the dictionary.</summary>
     public void Put(object key, object value)
     {
         KeyComparer.Check(key);
@@ -73,10 +73,10 @@ internal sealed class KeyComparer : IEqualityComparer<object>
 {
     private const int DeepestTuple = 3;
 
-    /// <summary>The one there is.</summary>
+    /// <summary>The only instance.</summary>
     public static readonly KeyComparer Instance = new();
 
-    /// <summary>Refuses what cannot be a key.</summary>
+    /// <summary>Refuses a value that cannot be a key.</summary>
     public static void Check(object key, int depth = 0)
     {
         if (key is ListValue or DictValue)
@@ -108,24 +108,24 @@ internal sealed class KeyComparer : IEqualityComparer<object>
     };
 }
 
-/// <summary>What <c>namespace()</c> makes: variables that may be set from inside a loop.</summary>
+/// <summary>The result of <c>namespace()</c>: variables that can be set from inside a loop.</summary>
 internal sealed class NamespaceValue
 {
     /// <summary>The variables.</summary>
     public Dictionary<string, object> Variables { get; } = new(StringComparer.Ordinal);
 }
 
-/// <summary>Items that are given once, one after the other, as by a Python generator.</summary>
+/// <summary>Items that can be read only once, like a Python generator's.</summary>
 /// <param name="items">The items.</param>
-/// <param name="name">How Python names such an object.</param>
+/// <param name="name">Python's name of such an object.</param>
 internal sealed class StreamValue(IEnumerable<object> items, string name = "generator")
 {
     private readonly IEnumerator<object> rest = items.GetEnumerator();
 
-    /// <summary>How Python names such an object.</summary>
+    /// <summary>Python's name of such an object.</summary>
     public string Name { get; } = name;
 
-    /// <summary>What is left of the items.</summary>
+    /// <summary>The remaining items.</summary>
     public IEnumerable<object> Rest()
     {
         while (rest.MoveNext()) yield return rest.Current;
@@ -133,21 +133,21 @@ internal sealed class StreamValue(IEnumerable<object> items, string name = "gene
 }
 
 /// <summary>The keys, values or items of a dictionary.</summary>
-/// <param name="name">How Python names such an object.</param>
-/// <param name="items">What it shows.</param>
+/// <param name="name">Python's name of such an object.</param>
+/// <param name="items">Its items.</param>
 internal sealed class ViewValue(string name, IReadOnlyList<object> items)
 {
-    /// <summary>How Python names such an object.</summary>
+    /// <summary>Python's name of such an object.</summary>
     public string Name { get; } = name;
 
-    /// <summary>What it shows.</summary>
+    /// <summary>Its items.</summary>
     public IReadOnlyList<object> Items { get; } = items;
 }
 
 /// <summary>A range of whole numbers.</summary>
 /// <param name="Start">The first.</param>
-/// <param name="Stop">The one that is no longer in it.</param>
-/// <param name="Step">From one to the next.</param>
+/// <param name="Stop">The end, which is not included.</param>
+/// <param name="Step">The step.</param>
 internal sealed record RangeValue(BigInteger Start, BigInteger Stop, BigInteger Step)
 {
     /// <summary>The number of numbers.</summary>
@@ -160,13 +160,13 @@ internal sealed record RangeValue(BigInteger Start, BigInteger Stop, BigInteger 
 
 /// <summary>Something that can be called: a function, a method of a value, a macro.</summary>
 /// <param name="Name">Its name in messages.</param>
-/// <param name="Body">What it does with its arguments.</param>
+/// <param name="Body">The function of its arguments.</param>
 internal sealed record Callable(string Name, Func<Machine, Arguments, object> Body);
 
 /// <summary>An object with members: a loop, a cycler.</summary>
-/// <param name="Name">How Python names its type.</param>
-/// <param name="Find">Finds a member; null where there is none.</param>
-/// <param name="Call">What a call does; null where it cannot be called.</param>
+/// <param name="Name">Python's name of its type.</param>
+/// <param name="Find">Finds a member; null when there is none.</param>
+/// <param name="Call">The function of a call; null when it cannot be called.</param>
 internal sealed record ObjectValue(string Name, Func<string, object?> Find, Func<Machine, Arguments, object>? Call = null);
 
 /// <summary>A slice's three parts.</summary>

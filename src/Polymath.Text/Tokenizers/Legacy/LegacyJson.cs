@@ -4,7 +4,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>Puts the parts of older tokenizers together as a <c>tokenizer.json</c>.</summary>
+/// <summary>Builds a <c>tokenizer.json</c> from the parts of older tokenizers.</summary>
 internal static class LegacyJson
 {
     /// <summary>The whole file.</summary>
@@ -65,7 +65,7 @@ internal static class LegacyJson
             ["merges"] = new JsonArray([.. merges.Select(merge => new JsonArray(merge.Left, merge.Right))]),
         };
 
-    /// <summary>What is put around one text and two, as tokens and the letters A and B; null where nothing is.</summary>
+    /// <summary>The tokens around one text and two texts, written as tokens and the letters A and B; null for none.</summary>
     public static JsonObject? Template(
         IReadOnlyList<(string Part, int Type)> single, IReadOnlyList<(string Part, int Type)> pair, Func<string, int> idOf)
     {

@@ -37,7 +37,7 @@ internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
                 var length = Varint();
                 content = length <= (ulong)(all.Length - at)
                     ? Take((int)length)
-                    : throw Fault($"field {Field} is said to have {length} bytes, and {all.Length - at} are left");
+                    : throw Fault($"field {Field} should have {length} bytes, but {all.Length - at} are left");
                 break;
             case 5:
                 number = BinaryPrimitives.ReadUInt32LittleEndian(Take(4));
@@ -50,7 +50,7 @@ internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
     }
 
     /// <summary>The field as a whole number.</summary>
-    public readonly int Integer() => kind == 0 ? (int)(long)number : throw Fault($"field {Field} is no whole number");
+    public readonly int Integer() => kind == 0 ? (int)(long)number : throw Fault($"field {Field} is not a whole number");
 
     /// <summary>The field as true or false.</summary>
     public readonly bool Flag() => Integer() != 0;
@@ -58,7 +58,7 @@ internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
     /// <summary>The field as a number of 32 bits.</summary>
     public readonly float Single()
     {
-        var value = kind == 5 ? BitConverter.UInt32BitsToSingle((uint)number) : throw Fault($"field {Field} is no number of 32 bits");
+        var value = kind == 5 ? BitConverter.UInt32BitsToSingle((uint)number) : throw Fault($"field {Field} is not a number of 32 bits");
         return float.IsFinite(value) ? value : throw Fault($"field {Field} is {value}");
     }
 
@@ -71,10 +71,10 @@ internal ref struct ProtobufReader(string file, ReadOnlySpan<byte> bytes)
         var content = Bytes();
         return System.Text.Unicode.Utf8.IsValid(content)
             ? System.Text.Encoding.UTF8.GetString(content)
-            : throw Fault($"field {Field} is no text in UTF-8");
+            : throw Fault($"field {Field} is not text in UTF-8");
     }
 
-    /// <summary>The fault that the file is damaged.</summary>
+    /// <summary>The fault for a damaged file.</summary>
     public readonly InputException Fault(string what) => SentencePieceFile.Fault(file, $"near byte {at}: {what}");
 
     private ReadOnlySpan<byte> Take(int count)

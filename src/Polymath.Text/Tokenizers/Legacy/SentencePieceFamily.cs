@@ -1,6 +1,6 @@
 namespace Polymath.Text;
 
-/// <summary>Tells from a folder's settings how its SentencePiece file is used.</summary>
+/// <summary>Determines from a folder's settings how its SentencePiece file is used.</summary>
 internal static class SentencePieceFamily
 {
     private const int FirstImageTokens = 20000;
@@ -103,8 +103,7 @@ internal static class SentencePieceFamily
             Around(open, Named("add_eos_token", "eos_token"), open));
     }
 
-    // ChatGLM's first: the ids of 20,000 image tokens come first, unless the settings say otherwise; files of the earlier kind get their
-    // marks here.
+    // ChatGLM's first: the ids of 20,000 image tokens come first, unless the settings say otherwise; older files get their marks here.
     private static (SentencePieceFile File, SentencePieceHabits Habits) First(TokenizerFolder folder, SentencePieceFile file)
     {
         if (!file.Pieces.Any(piece => piece.Text == "[gMASK]"))
@@ -140,7 +139,7 @@ internal static class SentencePieceFamily
             post));
     }
 
-    // ChatGLM2 and 3: special tokens behind the file's own, known by name only, so that no text brings them in.
+    // ChatGLM2 and 3: special tokens after the file's own, known only by name, so that no text can produce them.
     private static SentencePieceHabits Later(TokenizerFolder folder, SentencePieceFile file)
     {
         var code = folder.At("tokenization_chatglm.py");

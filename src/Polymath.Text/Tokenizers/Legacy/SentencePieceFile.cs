@@ -2,22 +2,22 @@ using Polymath.Recipes;
 
 namespace Polymath.Text;
 
-/// <summary>What a piece of a SentencePiece file is, by the numbers the file uses.</summary>
+/// <summary>The kinds of pieces of a SentencePiece file, with the file's numbers.</summary>
 internal enum PieceKind
 {
     /// <summary>Learned from text.</summary>
     Normal = 1,
 
-    /// <summary>Stands for what no other piece can write.</summary>
+    /// <summary>Stands for text that no other piece can write.</summary>
     Unknown = 2,
 
-    /// <summary>Stands for no text.</summary>
+    /// <summary>A control piece without text.</summary>
     Control = 3,
 
-    /// <summary>Is always kept whole.</summary>
+    /// <summary>Always kept whole.</summary>
     UserDefined = 4,
 
-    /// <summary>Is not to come out.</summary>
+    /// <summary>Must not be produced.</summary>
     Unused = 5,
 
     /// <summary>Stands for a byte.</summary>
@@ -36,14 +36,14 @@ internal enum PieceModelKind
     /// <summary>Byte-pair encoding.</summary>
     Bpe = 2,
 
-    /// <summary>One piece a word.</summary>
+    /// <summary>One piece per word.</summary>
     Word = 3,
 
-    /// <summary>One piece a character.</summary>
+    /// <summary>One piece per character.</summary>
     Character = 4,
 }
 
-/// <summary>The parts of a SentencePiece file (<c>tokenizer.model</c>) that decide about ids and text (Kudo and Richardson 2018).</summary>
+/// <summary>The parts of a SentencePiece file (<c>tokenizer.model</c>) that affect ids and text (Kudo and Richardson 2018).</summary>
 internal sealed class SentencePieceFile
 {
     private const int MostPieces = 1 << 24;
@@ -63,16 +63,16 @@ internal sealed class SentencePieceFile
     /// <summary>Whether unknown characters are written as bytes.</summary>
     public bool ByteFallback { get; private set; }
 
-    /// <summary>Whether the sign for a space ends a word instead of opening it.</summary>
+    /// <summary>Whether the sign for a space ends a word instead of beginning it.</summary>
     public bool SpaceEndsWord { get; private set; }
 
-    /// <summary>What is written for the unknown piece.</summary>
+    /// <summary>The text of the unknown piece.</summary>
     public string UnknownText { get; private set; } = " \u2047 ";
 
     /// <summary>The table of replacements, or null.</summary>
     public PrecompiledCharacterMap? Map { get; private set; }
 
-    /// <summary>The bytes of the table of replacements; empty where there is none.</summary>
+    /// <summary>The bytes of the table of replacements; empty when there is none.</summary>
     public byte[] MapBytes { get; private set; } = [];
 
     /// <summary>Whether a space is put in front.</summary>
@@ -84,7 +84,7 @@ internal sealed class SentencePieceFile
     /// <summary>Whether spaces are written as a sign.</summary>
     public bool EscapesSpaces { get; private set; } = true;
 
-    /// <summary>Whether a file looks like one of these rather than like lines of text.</summary>
+    /// <summary>Whether a file looks like a SentencePiece file and not like lines of text.</summary>
     public static bool LooksLike(ReadOnlySpan<byte> bytes) => bytes.Length > 2 && bytes[0] == 0x0A && bytes[2] is 0x0A or 0x15 or 0x18;
 
     /// <summary>Reads a file.</summary>
@@ -107,7 +107,7 @@ internal sealed class SentencePieceFile
         return file;
     }
 
-    /// <summary>The same file with more pieces behind its own and bytes for what is unknown.</summary>
+    /// <summary>The same file with more pieces after its own and bytes for unknown characters.</summary>
     public SentencePieceFile With(IEnumerable<SentencePiece> more)
     {
         var result = new SentencePieceFile(Name)
@@ -121,9 +121,9 @@ internal sealed class SentencePieceFile
         return result;
     }
 
-    /// <summary>The fault that a file is damaged.</summary>
+    /// <summary>The fault for a damaged file.</summary>
     public static InputException Fault(string name, string what) =>
-        new($"{name} is no sound SentencePiece file: {what}. Fetch or save the file again.");
+        new($"{name} is not a valid SentencePiece file: {what}. Fetch or save the file again.");
 
     private void ReadPiece(ReadOnlySpan<byte> bytes)
     {
@@ -202,12 +202,12 @@ internal sealed class SentencePieceFile
         if (pieces.Count == 0)
             throw Fault(Name, "it has no pieces");
         if (pieces.Count(piece => piece.Kind == PieceKind.Unknown) != 1)
-            throw Fault(Name, $"it has {pieces.Count(piece => piece.Kind == PieceKind.Unknown)} unknown pieces and not one");
+            throw Fault(Name, $"it has {pieces.Count(piece => piece.Kind == PieceKind.Unknown)} unknown pieces instead of one");
         var bytes = pieces.Where(piece => piece.Kind == PieceKind.Byte).Select(piece => ByteFallbackStage.ByteOf(piece.Text)).ToHashSet();
         if (bytes.Contains(-1))
             throw Fault(Name, "a piece for a byte does not name one");
         if (ByteFallback && bytes.Count != 256)
-            throw Fault(Name, $"it writes unknown characters as bytes, and has pieces for {bytes.Count} of the 256");
+            throw Fault(Name, $"it writes unknown characters as bytes, but has pieces for only {bytes.Count} of the 256");
         var learned = new HashSet<string>(StringComparer.Ordinal);
         foreach (var piece in pieces.Where(piece => piece.Kind is PieceKind.Normal or PieceKind.UserDefined or PieceKind.Unused))
         {

@@ -1,13 +1,13 @@
 namespace Polymath.Text;
 
 /// <summary>How the tokenizer of a model uses its SentencePiece file.</summary>
-/// <param name="Name">What the habits are known as.</param>
-/// <param name="Offset">What is added to the ids of the file.</param>
+/// <param name="Name">The name of the habits.</param>
+/// <param name="Offset">The number added to the ids of the file.</param>
 /// <param name="MarksSpaces">Whether line breaks, tabs and runs of spaces are written as marks first.</param>
-/// <param name="SpaceOnlyFirst">Whether a space is put in front of the whole text only, not of what follows a special token too.</param>
+/// <param name="SpaceOnlyFirst">Whether a space is put in front of the whole text only, and not also after a special token.</param>
 /// <param name="Added">The tokens that are found in the text itself.</param>
 /// <param name="Named">The tokens that are known by name only.</param>
-/// <param name="Post">What is put around a text.</param>
+/// <param name="Post">The tokens around a text.</param>
 /// <param name="ShowsUnknown">Whether the unknown token is written by its name and not by the sign of the file.</param>
 internal sealed record SentencePieceHabits(
     string Name,
@@ -25,7 +25,7 @@ internal sealed record SentencePieceHabits(
 /// </summary>
 internal static class SpaceMarks
 {
-    /// <summary>The longest run of spaces with a mark of its own.</summary>
+    /// <summary>The longest run of spaces with its own mark.</summary>
     public const int LongestBlank = 80;
 
     /// <summary>The mark of a line break.</summary>
@@ -38,7 +38,7 @@ internal static class SpaceMarks
     public static string Blank(int length) => $"<|blank_{length}|>";
 
     /// <summary>
-    /// Writes the marks: of a long run of spaces as many of the longest mark as fit, then the rest; a single space stays one.
+    /// Writes the marks: for a long run of spaces, as many of the longest mark as fit, then the rest; a single space does not change.
     /// </summary>
     public static string Write(string text)
     {
@@ -59,7 +59,7 @@ internal static class SpaceMarks
     }
 }
 
-/// <summary>Writes the marks of spaces as what they stand for; holds back no more than what may yet become a mark.</summary>
+/// <summary>Turns the marks of spaces into spaces; holds back only text that may become a mark.</summary>
 internal sealed class SpaceMarkStage(DecoderStage next) : DecoderStage(next)
 {
     private static readonly (string Mark, string Text)[] Marks =
@@ -138,7 +138,7 @@ internal sealed class SentencePieceStage(DecoderStage next, SentencePieceFile fi
         Next.Push(text);
     }
 
-    // A byte that belongs to no character becomes U+FFFD, each by itself.
+    // Each byte that belongs to no character becomes U+FFFD.
     private void WriteBytes()
     {
         if (this.bytes.Count == 0)

@@ -3,15 +3,15 @@ using System.Text.Json.Nodes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Writes a SentencePiece tokenizer as a <c>tokenizer.json</c> in the form that such files are published in: byte-pair models with a space
-/// in front, and unigram models whose spaces are tidied. A text is then normalized by Hugging Face's rules, which differ from the file's
-/// own for rare characters only.
+/// Writes a SentencePiece tokenizer as a <c>tokenizer.json</c> in the form of published files: byte-pair models with a space in front, and
+/// unigram models with normalized spaces. A text is then normalized by Hugging Face's rules, which differ from the file's own only for rare
+/// characters.
 /// </summary>
 internal static class SentencePieceJson
 {
     private const string Space = "\u2581";
 
-    /// <summary>The file, or null where it cannot be expressed.</summary>
+    /// <summary>The file, or null when it cannot be expressed.</summary>
     public static byte[]? Write(SentencePieceFile file, SentencePieceHabits habits)
     {
         if (habits.MarksSpaces || habits.Offset != 0 || habits.Named.Count > 0
@@ -110,7 +110,7 @@ internal static class SentencePieceJson
             .First(entry => entry.Item.Text == token).Index);
     }
 
-    // Every way to put a piece together of two others, by falling score of the piece, then by the ids of the two.
+    // Every pair of pieces that makes another piece, by decreasing score of the result, then by the ids of the two.
     private static IEnumerable<(string Left, string Right)> Merges(SentencePieceFile file)
     {
         var ids = file.Pieces.Index().Where(entry => entry.Item.Kind is PieceKind.Normal or PieceKind.UserDefined)

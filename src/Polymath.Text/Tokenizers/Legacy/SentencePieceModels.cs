@@ -4,7 +4,7 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// Turns a rewritten text into pieces, as SentencePiece's models do: each with where it lies and its id, the unknown id included.
+/// Turns a normalized text into pieces, as SentencePiece's models do: each with its place and its id, which may be the unknown id.
 /// </summary>
 internal abstract class SentencePieceModel
 {
@@ -49,12 +49,12 @@ internal abstract class SentencePieceModel
     /// <summary>Appends the pieces of a text, in order.</summary>
     public abstract void Encode(ReadOnlySpan<char> text, List<(int Start, int End, int Id)> into);
 
-    /// <summary>How many UTF-16 units the character at a place takes.</summary>
+    /// <summary>The number of UTF-16 units of the character at a place.</summary>
     protected static int WidthAt(ReadOnlySpan<char> text, int at)
         => char.IsHighSurrogate(text[at]) && at + 1 < text.Length && char.IsLowSurrogate(text[at + 1]) ? 2 : 1;
 }
 
-/// <summary>Byte-pair encoding by score: of all pairs that make a piece the best one first, of equally good ones the leftmost.</summary>
+/// <summary>Byte-pair encoding by score: the best pair that makes a piece is merged first, and the leftmost of equally good ones.</summary>
 internal sealed class SentencePieceMerging(SentencePieceFile file, UserDefinedPieces kept) : SentencePieceModel(file, kept)
 {
     /// <inheritdoc/>
@@ -107,7 +107,7 @@ internal sealed class SentencePieceMerging(SentencePieceFile file, UserDefinedPi
             if (left < 0 || right < 0 || frozen[left] || frozen[right] || !Lookup.TryGetValue(from[starts[left]..ends[right]], out var id))
                 return;
             queue.Enqueue((left, right, ends[right] - starts[left]), (-File.Pieces[id].Score, left));
-            // An unused piece is taken apart again, the way it was last put together.
+            // An unused piece is split again, in reverse order of its merges.
             if (File.Pieces[id].Kind == PieceKind.Unused)
                 (splits ??= new(StringComparer.Ordinal))[File.Pieces[id].Text] = ends[left] - starts[left];
         }
@@ -145,7 +145,7 @@ internal sealed class SentencePieceMerging(SentencePieceFile file, UserDefinedPi
 }
 
 /// <summary>
-/// The unigram model with SentencePiece's own arithmetic: sums are kept in 32 bits, and pieces that are kept whole outdo all others.
+/// The unigram model with SentencePiece's own arithmetic: sums are in 32 bits, and pieces that are kept whole win over all others.
 /// </summary>
 internal sealed class SentencePieceUnigram : SentencePieceModel
 {
@@ -160,7 +160,7 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
     {
         foreach (var (id, piece) in file.Pieces.Index())
         {
-            // An unused piece is known, but never comes out.
+            // An unused piece is known, but never produced.
             if (piece.Kind is PieceKind.Normal or PieceKind.UserDefined)
                 trie.Add(piece.Text, id);
         }
@@ -221,7 +221,7 @@ internal sealed class SentencePieceUnigram : SentencePieceModel
     }
 }
 
-/// <summary>One piece a word, words being parted by the sign for a space.</summary>
+/// <summary>One piece per word; the sign for a space separates words.</summary>
 internal sealed class SentencePieceWords(SentencePieceFile file, UserDefinedPieces kept) : SentencePieceModel(file, kept)
 {
     /// <inheritdoc/>

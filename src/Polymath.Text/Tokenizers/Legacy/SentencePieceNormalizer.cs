@@ -3,7 +3,7 @@ using System.Text;
 namespace Polymath.Text;
 
 /// <summary>
-/// Rewrites a text the way a SentencePiece file asks for: replacements by the longest entry, spaces dropped, put in front and written as a
+/// Normalizes a text as a SentencePiece file says: replacements by the longest entry; spaces are dropped, put in front and written as a
 /// sign.
 /// </summary>
 internal sealed class SentencePieceNormalizer

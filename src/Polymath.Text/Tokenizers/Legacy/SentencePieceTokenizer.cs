@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// A tokenizer as SentencePiece itself would run its file, with the special tokens and habits of the model it belongs to.
+/// A tokenizer that runs a SentencePiece file as SentencePiece itself does, with the special tokens and habits of its model.
 /// </summary>
 internal sealed class SentencePieceTokenizer : Tokenizer
 {
@@ -27,7 +27,7 @@ internal sealed class SentencePieceTokenizer : Tokenizer
         (this.file, this.habits, this.files) = (file, habits, files);
         var kept = new UserDefinedPieces(file);
         (normalizer, model) = (new(file, kept), SentencePieceModel.Of(file, kept));
-        // Sums of scores depend on all that came before, so that only merging may be cut into words.
+        // Sums of scores depend on the whole text before, so only merging can be done word by word.
         cuts = file.Kind == PieceModelKind.Bpe ? new TokenCuts(file.Pieces.Select(piece => piece.Text)) : null;
         var largest = Math.Max(
             habits.Offset + file.Pieces.Count, habits.Added.Concat(habits.Named).Select(token => token.Id + 1).DefaultIfEmpty(0).Max());

@@ -6,8 +6,7 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>
-/// Reads tiktoken's files: a line a token, its bytes in base64 and its rank, which is its id and the order in which tokens are put
-/// together.
+/// Reads tiktoken's files: one token per line, with its bytes in base64 and its rank, which is both its id and its order in merging.
 /// </summary>
 internal static class TiktokenFile
 {
@@ -51,14 +50,14 @@ internal static class TiktokenFile
         return TokenizerReader.Read(folder.At(name), json);
     }
 
-    // How a text is split is not in the file. Where nothing says it, a guess would give other tokens than the model was taught.
+    // The file does not say how a text is split. A wrong guess would give other tokens than in the model's training.
     private static TiktokenVocabulary Vocabulary(TokenizerFolder folder, string name, Dictionary<string, int> ranks)
     {
         var known = TiktokenVocabulary.Of(name, folder.Class, ranks, [.. folder.Added(_ => null).Select(token => token.Content)]);
         if (folder.Find("pat_str")?.Text() is { Length: > 0 } pattern)
             return (known ?? new TiktokenVocabulary(name, pattern, [])) with { Pattern = pattern };
         return known
-            ?? throw new InputException($"{folder.At(name)}: the {ranks.Count:N0} ranks are of no vocabulary that is known "
+            ?? throw new InputException($"{folder.At(name)}: the {ranks.Count:N0} ranks belong to no known vocabulary "
                 + $"({TiktokenVocabulary.Known}), and the file does not say how texts are split. Give it the name of its vocabulary, such "
                 + "as cl100k_base.tiktoken; or add the pattern to tokenizer_config.json: \"pat_str\": \"...\", and its special tokens as "
                 + "added_tokens_decoder; or fetch the model's tokenizer.json.");
@@ -91,7 +90,7 @@ internal static class TiktokenFile
             if (parts.Length != 2 || !Convert.TryFromBase64String(parts[0], token, out var length) || length == 0)
                 throw Fault("a token in base64 and its rank are needed");
             if (!int.TryParse(parts[1], out var rank) || rank is < 0 or > VocabularyReader.LargestId)
-                throw Fault($"'{parts[1]}' is no rank");
+                throw Fault($"'{parts[1]}' is not a rank");
             if (!ranks.TryAdd(ByteAlphabet.Write(token.AsSpan(0, length)), rank) || !owners.Add(rank))
                 throw Fault("the token or its rank is there twice");
         }
@@ -101,7 +100,7 @@ internal static class TiktokenFile
         InputException Fault(string what) => new($"{file}, line {number}: {what}. Fetch the file again.");
     }
 
-    // Every way to put a token together of two others: the earlier in the order of ranks goes first.
+    // Every pair of tokens that makes another token, in the order of the result's rank.
     private static IEnumerable<(string Left, string Right)> Merges(Dictionary<string, int> ranks)
     {
         var lookup = ranks.GetAlternateLookup<ReadOnlySpan<char>>();

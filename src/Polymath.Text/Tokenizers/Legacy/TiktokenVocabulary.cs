@@ -5,9 +5,8 @@ namespace Polymath.Text;
 
 /// <summary>
 /// A vocabulary that is published as a file of ranks. The file says neither how a text is split nor which special tokens there are: both
-/// stand in code beside it
-/// (tiktoken's <c>openai_public.py</c>, Llama 3's <c>tokenizer.py</c>, Qwen's <c>tokenization_qwen.py</c>, Kimi's
-/// <c>tokenization_kimi.py</c>), so both are known here.
+/// are in separate code (tiktoken's <c>openai_public.py</c>, Llama 3's <c>tokenizer.py</c>, Qwen's <c>tokenization_qwen.py</c>, Kimi's
+/// <c>tokenization_kimi.py</c>), so both are stored here.
 /// </summary>
 /// <param name="Name">The vocabulary's name, which is also that of its file.</param>
 /// <param name="Pattern">How a text is split.</param>
@@ -42,7 +41,7 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
             "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"),
     ];
 
-    // The same ranks with more special tokens; only the file's name tells them from the plain ones.
+    // The same ranks with more special tokens; only the file's name distinguishes them from the plain ones.
     private static readonly TiktokenVocabulary[] edited =
     [
         new("p50k_edit", WordScanner.Gpt2Pattern, [(Text, 50256), (Prefix, 50281), (Middle, 50282), (Suffix, 50283)]),
@@ -50,10 +49,10 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
         new("gpt2", WordScanner.Gpt2Pattern, [(Text, 50256)]),
     ];
 
-    /// <summary>Whether a text is brought to NFC first (Qwen).</summary>
+    /// <summary>Whether a text is normalized to NFC first (Qwen).</summary>
     public bool Composes { get; init; }
 
-    /// <summary>The token that opens a text; null where none does.</summary>
+    /// <summary>The token before a text; null for none.</summary>
     public string? Begin { get; init; }
 
     /// <summary>The names that are known.</summary>
@@ -61,7 +60,7 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
         string.Join(", ", published.Select(known => known.Vocabulary.Name)
         .Concat(edited.Select(known => known.Name))) + ", llama3, qwen, glm4, kimi";
 
-    /// <summary>The vocabulary of a file; null where it is none that is known.</summary>
+    /// <summary>The vocabulary of a file; null when it is unknown.</summary>
     /// <param name="file">The file's name.</param>
     /// <param name="kind">The class that the folder's settings name; may be empty.</param>
     /// <param name="ranks">The tokens, as <see cref="ByteAlphabet"/> writes bytes, and their ranks.</param>
@@ -72,7 +71,7 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
         var first = ranks.Values.Max() + 1;
         var stem = Path.GetFileNameWithoutExtension(file).ToLowerInvariant();
         if (Array.Find(edited, known => stem.Contains(known.Name, StringComparison.Ordinal)) is { } named) return named;
-        // What the ranks are says more than what the file is called.
+        // The ranks are more reliable than the file's name.
         if (published.Any(known => Count(known.Vocabulary) == ranks.Count) && Digest(ranks) is var digest
             && Array.Find(published, known => known.Digest == digest).Vocabulary is { } same)
             return same;
@@ -107,7 +106,7 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
         return new("qwen", WordScanner.QwenPattern, Behind(first, tokens)) { Composes = true };
     }
 
-    // As Llama 3.1 names them; those of 3.0 are the same but for three that it reserved.
+    // Llama 3.1's names; those of 3.0 are the same except for three that were reserved.
     private static TiktokenVocabulary Llama3(int first)
     {
         static string Reserved(int i) => $"<|reserved_special_token_{i}|>";
@@ -120,7 +119,7 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
         return new("llama3", WordScanner.Llama3Pattern, Behind(first, tokens)) { Begin = tokens[0] };
     }
 
-    // Its first tokens have names in tokenizer_config.json, which go before these.
+    // Its first tokens have names in tokenizer_config.json, which win over these.
     private static TiktokenVocabulary Kimi(int first) =>
         new("kimi", KimiPattern, [.. Enumerable.Range(first, 256).Select(id => ($"<|reserved_token_{id}|>", id))]);
 

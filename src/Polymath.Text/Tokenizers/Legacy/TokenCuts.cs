@@ -1,15 +1,15 @@
 namespace Polymath.Text;
 
 /// <summary>
-/// Where a text may be cut without changing its tokens: between two characters that stand side by side in no token. Merging never reaches
-/// over such a place, so that the words in between can be encoded, and remembered, one by one.
+/// Finds places where a text can be cut without changing its tokens: between two characters that are not neighbours in any token. Merging
+/// never crosses such a place, so the words between can be encoded and cached one by one.
 /// </summary>
 internal sealed class TokenCuts
 {
     private readonly ulong[] pairs;
     private readonly int shift;
 
-    /// <summary>The cuts that some tokens leave.</summary>
+    /// <summary>The possible cuts for some tokens.</summary>
     public TokenCuts(IEnumerable<string> tokens)
     {
         var pairs = new HashSet<uint>();
@@ -19,7 +19,7 @@ internal sealed class TokenCuts
                 pairs.Add(Pair(token[i], token[i + 1]));
         }
 
-        // A filter of bits: a pair that is wrongly thought to be in a token only makes a word longer.
+        // A Bloom filter: a pair that is wrongly found in it only makes a word longer.
         var size = 12;
         while (1 << size < 16 * pairs.Count)
             size++;
@@ -31,7 +31,7 @@ internal sealed class TokenCuts
         }
     }
 
-    /// <summary>Where the word that starts at a place ends.</summary>
+    /// <summary>The end of the word that starts at a place.</summary>
     public int EndOf(ReadOnlySpan<char> text, int start)
     {
         for (var at = start + 1; at < text.Length; at++)

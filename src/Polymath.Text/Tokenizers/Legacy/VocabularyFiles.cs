@@ -7,7 +7,7 @@ namespace Polymath.Text;
 /// <summary>Reads the tokenizers that came as <c>vocab.json</c> with <c>merges.txt</c>, and as <c>vocab.txt</c>.</summary>
 internal static class VocabularyFiles
 {
-    /// <summary>Reads byte-level BPE as GPT-2, RoBERTa and Qwen 2 have it.</summary>
+    /// <summary>Reads the byte-level BPE of GPT-2, RoBERTa and Qwen 2.</summary>
     public static Tokenizer ReadMerges(TokenizerFolder folder)
     {
         var file = folder.At("vocab.json");
@@ -63,11 +63,11 @@ internal static class VocabularyFiles
             var name = folder.Named(purpose) ?? token;
             return [name, vocabulary.TryGetValue(name, out var id)
                 ? id
-                : throw new InputException($"{file} has no token '{name}', which is to stand around a text. Restore the folder's files.")];
+                : throw new InputException($"{file} has no token '{name}', which is needed around a text. Restore the folder's files.")];
         }
     }
 
-    /// <summary>Reads WordPiece as BERT has it.</summary>
+    /// <summary>Reads BERT's WordPiece.</summary>
     public static Tokenizer ReadWordPieces(TokenizerFolder folder)
     {
         var file = folder.At("vocab.txt");
@@ -113,12 +113,12 @@ internal static class VocabularyFiles
             model));
     }
 
-    // The lines with their numbers, from 1; the end of the last line opens no other.
+    // The lines with their numbers, from 1; a line break at the end does not start another line.
     private static IEnumerable<(string Text, int Number)> Lines(TokenizerFolder folder, string name)
     {
         var bytes = folder.Keep(name);
         if (!System.Text.Unicode.Utf8.IsValid(bytes))
-            throw new InputException($"{folder.At(name)} is no text in UTF-8. Fetch the file again.");
+            throw new InputException($"{folder.At(name)} is not text in UTF-8. Fetch the file again.");
         var lines = Encoding.UTF8.GetString(bytes).Split('\n');
         return lines.Take(lines[^1].Length == 0 ? lines.Length - 1 : lines.Length).Select((line, i) => (line.TrimEnd('\r'), i + 1));
     }

@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace Polymath.Tests.Text.Corpora;
 
-/// <summary>Rows and files after public reports, made small: what they say is learned, or told, or refused with its place.</summary>
+/// <summary>Rows and files from public reports, made small: their content is learned, or reported, or refused with its place.</summary>
 [Trait("kind", "unit")]
 public sealed class PublicReportTests : IDisposable
 {

@@ -1,7 +1,7 @@
 
 namespace Polymath.Tests.Text.Corpora;
 
-/// <summary>Rows as the field publishes them: what is learned is what they say, or it is told, or refused by name with the line.</summary>
+/// <summary>Rows of published data: their content is learned, or reported, or refused by name with the line.</summary>
 [Trait("kind", "unit")]
 public sealed class ReadingCaseTests
 {

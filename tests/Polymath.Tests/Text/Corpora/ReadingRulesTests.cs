@@ -6,7 +6,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Tests.Text.Corpora;
 
-/// <summary>What a recipe says of rows before a shape is made of them, and the files that rows come in.</summary>
+/// <summary>A recipe's rules for rows before their shape is read, and the file formats of rows.</summary>
 [Trait("kind", "unit")]
 public sealed class ReadingRulesTests : IDisposable
 {
@@ -241,8 +241,8 @@ public sealed class ReadingRulesTests : IDisposable
 
     [Theory]
     [InlineData("""{"instruction": "q", "output": "a", "rejected_output": "b", "response": "c"}""", "column 'response'", "a second answer")]
-    [InlineData("""{"instruction": ["q1", "q2"], "output": "a"}""", "'instruction' is a list where a text belongs", "fields")]
-    [InlineData("""{"instruction": "q", "output": {"a": 1}}""", "'output' is an object where a text belongs", "fields")]
+    [InlineData("""{"instruction": ["q1", "q2"], "output": "a"}""", "'instruction' is a list, but a text is needed", "fields")]
+    [InlineData("""{"instruction": "q", "output": {"a": 1}}""", "'output' is an object, but a text is needed", "fields")]
     [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": null}]}""",
         "message 2 of 'messages' (assistant) has no content", "null")]
     [InlineData("""{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}""",
@@ -250,7 +250,7 @@ public sealed class ReadingRulesTests : IDisposable
     [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "weight": 0}""", "'weight' is 0",
         "ignore: [weight]")]
     [InlineData("""{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tools": "[{oops"}""",
-        "no list of tools in JSON", "ignore: [tools]")]
+        "not a list of tools in JSON", "ignore: [tools]")]
     [InlineData("""{"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "call f"}]}""",
         "a call that is not JSON", "arguments")]
     [InlineData(

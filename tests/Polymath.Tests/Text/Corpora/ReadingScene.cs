@@ -4,7 +4,7 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Tests.Text.Corpora;
 
-/// <summary>A source as a preview shows it: what is learned of each row, and what is told.</summary>
+/// <summary>A source in a preview: what is learned of each row, and what is reported.</summary>
 internal static class ReadingScene
 {
     public static string At(string file) => TextFixtures.At("reading", file);
@@ -32,10 +32,10 @@ internal static class ReadingScene
             corpora.Report("d"));
     }
 
-    /// <summary>What is learned of the rows, each as its parts with a bar between them; a slash stands between rows.</summary>
+    /// <summary>The learned parts of the rows, separated by bars; slashes separate rows.</summary>
     public static string Learned(DataPreview preview) => string.Join(" / ", preview.Shown.Select(row => string.Join('|', Parts(row))));
 
-    /// <summary>All that is read of the rows.</summary>
+    /// <summary>Everything that is read of the rows.</summary>
     public static string All(DataPreview preview) => string.Concat(preview.Shown.SelectMany(row => row.Tokens).Select(token => token.Text));
 
     public static string Fault(FilesSpec spec, string template = "chatml") =>

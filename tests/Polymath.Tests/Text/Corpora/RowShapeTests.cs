@@ -7,7 +7,7 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Tests.Text.Corpora;
 
-/// <summary>The shapes that published data comes in, and what is shown of them.</summary>
+/// <summary>The shapes of published data, and their previews.</summary>
 [Trait("kind", "unit")]
 public sealed class RowShapeTests : IDisposable
 {

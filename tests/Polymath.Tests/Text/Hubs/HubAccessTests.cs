@@ -3,7 +3,7 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Tests.Text.Hubs;
 
-/// <summary>Who may read what, what a token is sent with, and which names are taken from a hub.</summary>
+/// <summary>Access rights, the use of tokens, and the names that are accepted from a hub.</summary>
 [Trait("kind", "unit")]
 public sealed class HubAccessTests : IDisposable
 {
@@ -81,7 +81,7 @@ public sealed class HubAccessTests : IDisposable
         Assert.Contains($"Accept it at {scene.Server.Endpoint}org/tiny", Refusal(Token), StringComparison.Ordinal);
         scene.Server.Misbehave = request => request.IsContent ? new Trouble(403, "X-Error-Code: GatedRepo\r\n") : null;
         Assert.Contains("only for those who accepted its licence", Refusal(Token), StringComparison.Ordinal);
-        // Files and their ranges are fetched side by side, and the first refusal ends them all: none is asked for twice.
+        // Files and their ranges are fetched at the same time, and the first refusal ends all of them: none is requested twice.
         var asked = scene.Server.Requests.Where(request => request.IsContent)
             .Select(request => (request.Method, request.Path, request.Range)).ToList();
         Assert.NotEmpty(asked);
@@ -96,7 +96,7 @@ public sealed class HubAccessTests : IDisposable
         Assert.Contains("no revision 'v9'", Refusal(address: "hf:org/tiny@v9"), StringComparison.Ordinal);
         Assert.Contains("/api/models/org/tiny/revision/v9", Refusal(address: "hf:org/tiny@v9"), StringComparison.Ordinal);
         scene.Server.Misbehave = request => request.IsContent ? new Trouble(404) : null;
-        Assert.Contains("is listed but not there", Refusal(), StringComparison.Ordinal);
+        Assert.Contains("is listed but missing", Refusal(), StringComparison.Ordinal);
         scene.Server.Misbehave = _ => null;
         scene.Server.Put("models/org/gguf", ("tiny.gguf", HubScene.Bytes(2000)));
         Assert.Contains("It holds tiny.gguf", Refusal(address: "hf:org/gguf"), StringComparison.Ordinal);

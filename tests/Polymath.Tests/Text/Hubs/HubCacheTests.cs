@@ -3,7 +3,7 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Tests.Text.Hubs;
 
-/// <summary>The caches are those of the hubs' own libraries: laid out the same, read from and written for both.</summary>
+/// <summary>The caches are those of the hubs' own libraries: with the same layout, shared for reading and writing.</summary>
 [Trait("kind", "unit")]
 public sealed class HubCacheTests : IDisposable
 {
@@ -95,7 +95,7 @@ public sealed class HubCacheTests : IDisposable
         File.Delete(pointer);
         File.CreateSymbolicLink(pointer, scene.Folder.Write("secret.json", "{}"));
         Assert.Contains(
-            "leads out of the cache",
+            "is a link to a place outside the cache",
             Assert.Throws<InputException>(() => Offline(HubSelection.Model, $"hf:org/tiny@{commit}")).Message,
             StringComparison.Ordinal);
     }
@@ -191,7 +191,7 @@ public sealed class HubCacheTests : IDisposable
         var pinned = scene.Hub();
         Assert.Equal(folder, pinned.Model("modelscope:org/ti.ny", TestContext.Current.CancellationToken));
         Assert.Equal(commit, pinned.Pins.Commits["modelscope:org/ti.ny"]);
-        // What ModelScope's library put there is taken when it is the same, and replaced when not.
+        // Files from ModelScope's library are used when they are the same, and replaced when not.
         Directory.Delete(scene.Folder.At("scope", ".polymath"), true);
         File.WriteAllText(Path.Combine(folder, "config.json"), "[]");
         scene.Server.Requests.Clear();

@@ -3,7 +3,7 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Tests.Text.Hubs;
 
-/// <summary>Addresses, settings, and which files of a repository are taken.</summary>
+/// <summary>Addresses, settings, and the chosen files of a repository.</summary>
 [Trait("kind", "unit")]
 public sealed class HubChoiceTests
 {
@@ -44,9 +44,9 @@ public sealed class HubChoiceTests
     [InlineData("hf:org/..", "not the address of a repository")]
     [InlineData("hf:org/a--b", "cannot name a repository")]
     [InlineData("hf:org/a..b", "cannot name a repository")]
-    [InlineData("hf:datasets/org/name", "is data, where a model is meant")]
-    [InlineData("hf:org/name/model.safetensors", "names files, where a whole model is meant")]
-    [InlineData("modelscope:name", "names no organisation")]
+    [InlineData("hf:datasets/org/name", "is data, but a model is expected")]
+    [InlineData("hf:org/name/model.safetensors", "names files, but a whole model is expected")]
+    [InlineData("modelscope:name", "has no organisation")]
     [InlineData("hf:org/name\n", "not the address of a repository")]
     public void OtherAddressesAreRefused(string text, string problem) =>
         Assert.Contains(problem, Assert.Throws<InputException>(() => HubAddress.ParseModel(text)).Message, StringComparison.Ordinal);
@@ -157,7 +157,7 @@ public sealed class HubChoiceTests
             StringComparison.Ordinal);
         Assert.Equal(["b.jsonl"], Choose(HubSelection.Data("*.jsonl"), "data/a.jsonl b.jsonl"));
         Assert.Contains(
-            "fits 'c.jsonl'",
+            "matches 'c.jsonl'",
             Assert.Throws<InputException>(() => Choose(HubSelection.Files(["b.jsonl", "c.jsonl"]), "b.jsonl")).Message,
             StringComparison.Ordinal);
     }

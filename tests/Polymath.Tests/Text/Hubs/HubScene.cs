@@ -4,7 +4,7 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Tests.Text.Hubs;
 
-/// <summary>A hub, a cache of its own, and clients.</summary>
+/// <summary>A hub with its own cache, and clients.</summary>
 internal sealed class HubScene : IDisposable
 {
     public static readonly HubAddress Tiny = HubAddress.ParseModel("hf:org/tiny");
@@ -29,7 +29,7 @@ internal sealed class HubScene : IDisposable
 
     public static byte[] Text(string text) => Encoding.UTF8.GetBytes(text);
 
-    /// <summary>A repository of a small configuration, a tokenizer and weights, beside much that is not needed.</summary>
+    /// <summary>A repository of a small configuration, a tokenizer and weights, with many files that are not needed.</summary>
     public string PutTiny(int weights = 100_000) => Server.Put(
         "models/org/tiny",
         ("config.json", Text("{\"model_type\": \"llama\"}")),

@@ -17,7 +17,7 @@ internal sealed record HubRequest(
     public string? Range => Headers.GetValueOrDefault("range");
 }
 
-/// <summary>What a server does instead of answering well.</summary>
+/// <summary>The faults of a server.</summary>
 /// <param name="Status">The status; 0 for the usual answer.</param>
 /// <param name="Headers">More headers.</param>
 /// <param name="CutAfter">The bytes of content after which the connection is cut.</param>
@@ -56,7 +56,7 @@ internal sealed class HubServer : IDisposable
 
     public IEnumerable<HubRequest> Contents => Requests.Where(request => request.IsContent && request.Method == "GET");
 
-    /// <summary>Says what goes wrong with a request; null for nothing.</summary>
+    /// <summary>Chooses the fault of a request; null for none.</summary>
     public Func<HubRequest, Trouble?> Misbehave { get; set; } = _ => null;
 
     /// <summary>The number of file bytes from which a file counts as large.</summary>
@@ -84,11 +84,11 @@ internal sealed class HubServer : IDisposable
         return commit;
     }
 
-    /// <summary>Puts a folder's files up.</summary>
+    /// <summary>Publishes a folder's files.</summary>
     public string PutFolder(string repository, string folder, params (string Path, byte[] Content)[] more) =>
         Put(repository, [.. Directory.GetFiles(folder).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file))), .. more]);
 
-    /// <summary>Puts up what another server has.</summary>
+    /// <summary>Publishes another server's files.</summary>
     public void PutFolderOf(HubServer other, string repository) =>
         Put(repository, [.. other.repositories[repository].Files.Select(file => (file.Key, file.Value))]);
 
@@ -123,7 +123,7 @@ internal sealed class HubServer : IDisposable
         }
         catch (Exception fault) when (fault is IOException or SocketException or OperationCanceledException)
         {
-            // The other side went away, as it may.
+            // The client may close the connection.
         }
     }
 

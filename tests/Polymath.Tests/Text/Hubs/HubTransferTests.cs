@@ -4,7 +4,7 @@ using Polymath.Text.Hubs;
 
 namespace Polymath.Tests.Text.Hubs;
 
-/// <summary>What arrives is whole and right, or it is not there, whatever the hub and the network do.</summary>
+/// <summary>A file arrives whole and right or not at all, whatever the hub and the network do.</summary>
 [Trait("kind", "unit")]
 public sealed class HubTransferTests : IDisposable
 {
@@ -19,7 +19,7 @@ public sealed class HubTransferTests : IDisposable
         Assert.Empty(scene.Left("*.incomplete*"));
     }
 
-    // Longer than any test takes, on whatever machine: what would wait so long shows by never ending.
+    // Longer than any test takes on any machine: a test that waited so long would never end.
     private static readonly TimeSpan Forever = TimeSpan.FromMinutes(30);
 
     [Fact]
@@ -111,7 +111,7 @@ public sealed class HubTransferTests : IDisposable
         var wrong = text is null ? HubScene.Bytes(100_000, 9) : HubScene.Text(text);
         scene.Server.Misbehave = request => request.Path.EndsWith(file, StringComparison.Ordinal) ? new Trouble(Content: wrong) : null;
         var refusal = scene.Refusal();
-        Assert.Contains($"'{file}' of hf:org/tiny is damaged on its way, twice", refusal, StringComparison.Ordinal);
+        Assert.Contains($"'{file}' of hf:org/tiny was damaged in transfer, twice", refusal, StringComparison.Ordinal);
         var digest = scene.Server.DigestOf(text is null ? HubScene.Bytes(100_000) : HubScene.Text("{\"model_type\": \"llama\"}"));
         Assert.Contains(digest, refusal, StringComparison.Ordinal);
         Assert.DoesNotContain(scene.Left(digest + "*"), left => !left.EndsWith(".lock", StringComparison.Ordinal));
@@ -157,7 +157,7 @@ public sealed class HubTransferTests : IDisposable
         };
         var started = TimeProvider.System.GetTimestamp();
         Holds(scene.Fetch());
-        // An hour is not waited for, but the second at the most that the settings allow.
+        // It does not wait an hour, but at most the second that the settings allow.
         Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.FromSeconds(1.9), Forever);
     }
 
@@ -198,7 +198,9 @@ public sealed class HubTransferTests : IDisposable
             await Task.Delay(20, TestContext.Current.CancellationToken);
         await stop.CancelAsync();
         Assert.Contains(
-            "goes on from there", (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => work)).Message, StringComparison.Ordinal);
+            "continues from there",
+            (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => work)).Message,
+            StringComparison.Ordinal);
         Assert.NotEmpty(scene.Left("*.incomplete"));
         Assert.False(Directory.Exists(Path.Combine(scene.Root, "snapshots")));
         scene.Server.Misbehave = _ => null;

@@ -23,7 +23,7 @@ public sealed class AnswerMaskTests
          {"role": "tool", "content": "sunny"}, {"role": "assistant", "content": "It shines."}]
         """;
 
-    // The next speaker's mark ends an answer, as GLM-4.6's published template has it.
+    // The next speaker's mark ends an answer, as in GLM-4.6's published template.
     private const string NextSpeaker = """
         [gMASK]<sop>{% for m in messages %}<|{{ 'observation' if m.role == 'tool' else m.role }}|>
         {{ m.content or '' }}{% for call in m.tool_calls or [] %}
@@ -63,7 +63,7 @@ public sealed class AnswerMaskTests
         var layout = Named(template);
         var rendering = Render(layout, Talk);
         Assert.Equal(learned, Learned(rendering));
-        // Finding the answers changes nothing of the text.
+        // Finding the answers does not change the text.
         Assert.Equal(layout.Lay(new Dialogue("row 1", JsonNode.Parse(Talk)!.AsArray()), prompt: false).Text, string.Concat(
             rendering.Spans.Select(span => span.Text)));
         Assert.Empty(rendering.Remarks);

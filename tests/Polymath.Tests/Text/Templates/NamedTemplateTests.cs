@@ -6,7 +6,7 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Tests.Text.Templates;
 
-/// <summary>The shipped templates, and models that bring their own: text, what is learned, and what is kept beside a model.</summary>
+/// <summary>The shipped templates, and models with their own: text, what is learned, and what is saved with a model.</summary>
 [Trait("kind", "parity")]
 public sealed class NamedTemplateTests : IDisposable
 {

@@ -6,7 +6,7 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Tests.Text.Templates;
 
-/// <summary>The layout that is kept beside a model.</summary>
+/// <summary>The layout that is saved with a model.</summary>
 [Trait("kind", "invariant")]
 public sealed class TextContractTests : IDisposable
 {

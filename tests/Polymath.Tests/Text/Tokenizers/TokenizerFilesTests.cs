@@ -6,7 +6,9 @@ using Polymath.Text.Templates;
 
 namespace Polymath.Tests.Text.Tokenizers;
 
-/// <summary>Tokenizers in older files: they save as they came, convert where that can be said, and damaged files are refused.</summary>
+/// <summary>
+/// Tokenizers in older files: they are saved in their original form, converted if possible, and damaged files are refused.
+/// </summary>
 [Trait("kind", "invariant")]
 public class TokenizerFilesTests
 {
@@ -139,8 +141,8 @@ public class TokenizerFilesTests
     }
 
     [Theory]
-    [InlineData("0A FF FF FF FF 0F", "bytes, and")]
-    [InlineData("0A 02 0A 05", "5 bytes, and 0 are left")]
+    [InlineData("0A FF FF FF FF 0F", "bytes, but")]
+    [InlineData("0A 02 0A 05", "5 bytes, but 0 are left")]
     [InlineData("0A 08 0A 01 61 15 00 00 C0 7F", "NaN")]
     [InlineData("", "no pieces")]
     [InlineData("0A 03 0A 01 61", "0 unknown pieces")]
@@ -189,6 +191,6 @@ public class TokenizerFilesTests
         };
         scratch.Write("tokenizer_config.json", settings.ToJsonString());
         Assert.Contains(
-            "'x' is no id", Assert.Throws<InputException>(() => Tokenizer.Load(scratch.Path)).Message, StringComparison.Ordinal);
+            "'x' is not an id", Assert.Throws<InputException>(() => Tokenizer.Load(scratch.Path)).Message, StringComparison.Ordinal);
     }
 }

@@ -5,7 +5,7 @@ using Polymath.Text;
 
 namespace Polymath.Tests.Text.Tokenizers;
 
-/// <summary>What holds for tokenizers of every kind, whatever the text.</summary>
+/// <summary>Properties of tokenizers of every kind, for any text.</summary>
 [Trait("kind", "invariant")]
 public class TokenizerKindsTests
 {
@@ -64,7 +64,7 @@ public class TokenizerKindsTests
     [Fact]
     public void CyclicAndRepeatedMergesAreFollowedToAnEnd()
     {
-        // Of the merge that is there twice the later place counts, so that b and a go first, then a and ba.
+        // The later place of a repeated merge counts, so b and a are merged first, then a and ba.
         const string File = """{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4}, "merges": [["a", "b"],"""
             + """ ["b", "a"], ["ab", "a"], ["a", "ba"], ["a", "b"]]}}""";
         var tokenizer = TokenizerReader.Read("t.json", Encoding.UTF8.GetBytes(File));

@@ -74,8 +74,8 @@ public class TokenizerParityTests
             .EnumerateObject().OrderBy(entry => entry.Value.GetInt32()).Select(entry => entry.Name).ToList();
         var corpus = File.ReadAllText(TextFixtures.At("tokenizer-training", "corpus.txt")).Split('\n');
         string[] special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-        // The library numbers the characters that go on with a word in the order of a hash table with random keys, another one in each run;
-        // all else follows.
+        // The library numbers the characters that continue a word in the order of a hash table with random keys, which differs in each run;
+        // everything else depends on it.
         var tokenizer = WordPieceTrainer.Train(
             corpus,
             300,

@@ -25,7 +25,7 @@ public sealed class TokensBesideTests
         var (count, differences) = TokenizerCases.Run(tokenizer, Path.Combine(folder, "cases.json"));
         Assert.True(count > 5);
         Assert.Empty(differences);
-        // What is saved holds them itself.
+        // The saved file includes them.
         using var scratch = new ScratchFolder();
         tokenizer.Save(scratch.Path);
         Assert.Empty(TokenizerCases.Run(Tokenizer.Load(scratch.Path), Path.Combine(folder, "cases.json")).Differences);
@@ -69,7 +69,7 @@ public sealed class TokensBesideTests
         var known = TextFixtures.At("own", "tiktoken", "cl100k_base");
         File.Copy(Path.Combine(known, "cl100k_base.tiktoken"), folder.At("mine.tiktoken"));
         var message = Assert.Throws<InputException>(() => Tokenizer.Load(folder.Path)).Message;
-        Assert.Contains("the 1,000 ranks are of no vocabulary that is known (r50k_base, p50k_base", message, StringComparison.Ordinal);
+        Assert.Contains("the 1,000 ranks belong to no known vocabulary (r50k_base, p50k_base", message, StringComparison.Ordinal);
         Assert.Contains("\"pat_str\"", message, StringComparison.Ordinal);
         File.WriteAllText(
             folder.At("tokenizer_config.json"),
@@ -86,7 +86,7 @@ public sealed class TokensBesideTests
     }
 }
 
-/// <summary>Unicode's normal forms where marks stand in long rows.</summary>
+/// <summary>Unicode's normal forms of long runs of marks.</summary>
 [Trait("kind", "invariant")]
 public sealed class MarkOrderTests
 {

@@ -4,7 +4,7 @@ using Polymath.Text;
 
 namespace Polymath.Tests.Text.Tokenizers;
 
-/// <summary>The unigram model and its trainer, against cases worked out by hand and against what must always hold.</summary>
+/// <summary>The unigram model and its trainer, against cases computed by hand and against invariants.</summary>
 [Trait("kind", "invariant")]
 public class UnigramTests
 {
@@ -46,7 +46,7 @@ public class UnigramTests
     [Fact]
     public void SeedsAreTheStringsThatGoOnInSeveralWays()
     {
-        // 'ab' goes on with c, d and the end; 'b' is a character; 'abc' goes on in one way only.
+        // 'ab' continues with c, d and the end; 'b' is a character; 'abc' continues in only one way.
         var seeds = UnigramSeeds.Find([("abc", 2), ("abd", 1), ("ab", 1)]).Select(seed => seed.Token).ToList();
         Assert.Equal(["b", "a", "c", "d", "ab"], seeds);
     }
@@ -58,7 +58,7 @@ public class UnigramTests
         var tokenizer = UnigramTrainer.Train(Corpus, 500, ["<|end|>"], likelihoods.Add);
         Assert.Equal(tokenizer.ToJson().ToArray(), UnigramTrainer.Train(Corpus.Reverse(), 500, ["<|end|>"]).ToJson().ToArray());
         Assert.InRange(tokenizer.VocabularySize, 300, 500);
-        // Between prunings each step of expectation maximisation gains, but for what its prior takes.
+        // Between prunings, each step of expectation maximisation increases the likelihood, except for the effect of the prior.
         Assert.True(likelihoods[1] > likelihoods[0], string.Join(' ', likelihoods));
         foreach (var character in Corpus.SelectMany(text => text.EnumerateRunes()).Distinct().Where(rune => rune.Value != ' '))
             Assert.NotNull(tokenizer.IdOf(character.ToString()));
@@ -68,8 +68,8 @@ public class UnigramTests
         Assert.True(Corpus.Take(200).Sum(text => tokenizer.Encode(text).Length) < 0.6 * characters);
     }
 
-    // Characters that were pruned get scores in the order of a hash table with random keys in the library. Pruning decides otherwise about
-    // one token of 244; the formula worked out apart agrees with ours.
+    // Characters that were pruned get scores in the order of a hash table with random keys in the library. Pruning decides differently
+    // about one token of 244; a separate computation of the formula agrees with ours.
     [Theory]
     [InlineData(600, 396, 0.002)]
     [InlineData(244, 243, 0.14)]

@@ -3,7 +3,7 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Tests.Text.Templates.Jinja;
 
-/// <summary>What transformers itself renders, to the character, and what it refuses.</summary>
+/// <summary>The same renderings as transformers', to the character, and the same refusals.</summary>
 [Trait("kind", "parity")]
 public sealed class JinjaParityTests
 {

@@ -4,7 +4,7 @@ using Polymath.Text.Templates.Jinja;
 
 namespace Polymath.Tests.Text.Templates.Jinja;
 
-/// <summary>Whatever a template says, the renderer neither crashes nor hangs, and a message says what was refused.</summary>
+/// <summary>With any template, the renderer does not crash or hang, and a message says what was refused.</summary>
 [Trait("kind", "invariant")]
 public sealed class JinjaSafetyTests
 {
@@ -50,7 +50,7 @@ public sealed class JinjaSafetyTests
     [InlineData("{% set ns = namespace(x=(1,)) %}{% for a in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}",
         "nested too deep")]
     [InlineData("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", "nested too deep")]
-    [InlineData("{% include 'x' %}", "asks for another template")]
+    [InlineData("{% include 'x' %}", "needs another template")]
     [InlineData("{{ raise_exception('roles must alternate') }}", "refuses the conversation: roles must alternate. Change the conversation")]
     public void What_a_template_may_not_do_is_told(string template, string message)
     {
