@@ -221,6 +221,7 @@ public sealed class StageData
         long seed)
     {
         var rows = Rows(DataSplit.Validation);
+        if (rows.Count == 0) return [];
         var order = new Permutation(rows.Count, seed, $"held out of {stage.Name}", 0);
         var made = new StageItems(
             stage, batch.MaxLength!.Value, batch.Overlong == OverlongPolicy.Refuse ? OverlongPolicy.Cut : batch.Overlong, labels);

@@ -36,7 +36,8 @@ internal static class TinyGlm
                 ["eos_token_id"] = Id("<eop>"), ["mask_token_id"] = Id("[MASK]"), ["gmask_token_id"] = Id("[gMASK]"),
             };
         configuration["model_type"] = "chatglm";
-        using var model = ModelFolder.New(configuration, 3);
+        // Read back, so that its values are what a file's would be.
+        using var model = ModelFolder.New((JsonObject)JsonNode.Parse(configuration.ToJsonString())!, 3);
         ModelFolder.Save(model, folder);
     }
 }

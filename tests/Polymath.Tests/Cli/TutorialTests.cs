@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Polymath.Tests.House;
+using Polymath.Tests.Tensors;
 using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
@@ -22,7 +23,7 @@ public sealed partial class TutorialTests : IDisposable
         foreach (var words in Commands("chatglm.md"))
         {
             // What other tools save is a file of the adapter's weights alone.
-            if (words.Contains("chatglm-lora.pt")) File.Copy(folder.At(Adapter), folder.At("chatglm-lora.pt"));
+            if (words.Contains("chatglm-lora.pt")) TorchSave.Write(folder.At(Adapter), folder.At("chatglm-lora.pt"));
             var result = CliProgram.Run(folder.Path, words);
             Assert.True(result.Code == 0, string.Join(' ', words) + "\n" + result.All);
             if (words is ["run", ..])

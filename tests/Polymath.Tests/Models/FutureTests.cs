@@ -40,14 +40,14 @@ public sealed class FutureTests
         for (var at = prompt.Length; at < row.Length; at++)
         {
             var changed = Toy.Logits(model, [.. row[..at], row[at] + 9, .. row[(at + 1)..]]);
-            Assert.Equal(Until(known, at), Until(changed, at));
+            Close(Until(known, at), Until(changed, at));
             Assert.NotEqual(known, changed);
-            // Nor does their number.
-            Close(Until(known, at), Toy.Logits(model, row[..at]));
+            // Nor does their number, but for frequencies that depend on the longest row.
+            if (!ByLength(model)) Close(Until(known, at), Toy.Logits(model, row[..at]));
         }
         // What stands in a prompt sees all of it, and an answer's beginning does not belong to it.
         var other = Toy.Logits(model, [.. row[..3], row[3] + 9, .. row[4..]]);
-        if (model.PromptEnd is null) Assert.Equal(Until(known, 3), Until(other, 3));
+        if (model.PromptEnd is null) Close(Until(known, 3), Until(other, 3));
         else
             for (var at = 0; at < 3; at++)
                 Assert.NotEqual(known[(at * width)..((at + 1) * width)], other[(at * width)..((at + 1) * width)]);
@@ -62,9 +62,16 @@ public sealed class FutureTests
         Assert.NotEqual(one[..(one.Length / 4)], two[..(two.Length / 4)]);
     }
 
+    private static bool ByLength(LanguageModel model)
+    {
+        var rope = model.Configuration["rope_scaling"] ?? model.Configuration["rope_parameters"];
+        return (rope?["rope_type"] ?? rope?["type"])?.ToString() is "dynamic" or "longrope";
+    }
+
+    // Experts add up the rows of a batch in another order; nothing else differs by more than rounding.
     private static void Close(float[] expected, float[] found)
     {
         Assert.Equal(expected.Length, found.Length);
-        for (var i = 0; i < expected.Length; i++) Assert.Equal(expected[i], found[i], 1e-4f);
+        for (var i = 0; i < expected.Length; i++) Assert.Equal(expected[i], found[i], 1e-5f);
     }
 }
