@@ -58,7 +58,7 @@ public sealed class FutureTests
     {
         using var model = ModelFolder.Open(TextFixtures.At("models", "chatglm"));
         Assert.NotNull(model.PromptEnd);
-        float[] one = Toy.Logits(model, 11, 12, 13, 21), two = Toy.Logits(model, 11, 12, 13, 22);
+        float[] one = Toy.Logits(model, [11, 12, 13, 21]), two = Toy.Logits(model, [11, 12, 13, 22]);
         Assert.NotEqual(one[..(one.Length / 4)], two[..(two.Length / 4)]);
     }
 
