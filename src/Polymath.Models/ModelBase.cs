@@ -54,6 +54,10 @@ public static class ModelBase
             new JsonObject { ["base"] = place, ["digest"] = Digest(root) }.ToJsonString(JsonLayout.Indented) + "\n");
     }
 
+    /// <summary>A digest of the weights of a model's folder, of samples of large files.</summary>
+    /// <param name="folder">The folder; one with a base has the base's.</param>
+    public static string DigestOf(string folder) => Digest(Of(folder));
+
     private static string Digest(string folder) => WeightDigest.Sampled(WeightFiles.Of(folder));
 
     private static (string Place, string Digest) Read(string file, string folder)

@@ -24,6 +24,8 @@ public abstract record DataSpec;
 /// <param name="Part">One of several equal parts of the rows, such as <c>1 of 3</c>, for adapters that are trained separately; every row is
 /// in one part.</param>
 /// <param name="Sample">How many of the rows are taken, drawn by the recipe's seed; more than there are repeat rows.</param>
+/// <param name="Validation">Files of validation rows; <paramref name="Split"/> then takes none from the others.</param>
+/// <param name="Test">Files of test rows; <paramref name="Split"/> then takes none from the others.</param>
 public sealed record FilesSpec(
     [Means(Meaning.Files)] IReadOnlyList<string> Files,
     string? Sha512 = null,
@@ -36,7 +38,9 @@ public sealed record FilesSpec(
     IReadOnlyDictionary<string, string>? Roles = null,
     IReadOnlyList<string>? Ignore = null,
     string? Part = null,
-    [Bounds(1, 100000000)] int? Sample = null) : DataSpec;
+    [Bounds(1, 100000000)] int? Sample = null,
+    [Means(Meaning.Files)] IReadOnlyList<string>? Validation = null,
+    [Means(Meaning.Files)] IReadOnlyList<string>? Test = null) : DataSpec;
 
 /// <summary>The rows of another source that pass filters, with fields added; each row stays in the split it is in.</summary>
 /// <param name="View">The source.</param>

@@ -18,9 +18,14 @@ public sealed class Run : IDisposable
     private readonly RunFolder folder;
     private readonly CancellationTokenSource stop = new();
 
-    private Run(Materials materials, RunFolder folder, RunObserver observer, int? stopAfter)
+    private Run(
+        Materials materials,
+        RunFolder folder,
+        RunObserver observer,
+        int? stopAfter,
+        RunOrigin origin)
     {
-        (Materials, this.folder, Observer, StopAfter) = (materials, folder, observer, stopAfter);
+        (Materials, this.folder, Observer, StopAfter, Origin) = (materials, folder, observer, stopAfter, origin);
         Meter = new AbilityMeter(materials);
     }
 
@@ -29,6 +34,12 @@ public sealed class Run : IDisposable
 
     /// <summary>Measures abilities.</summary>
     public AbilityMeter Meter { get; }
+
+    /// <summary>What may be accepted though it has changed since a run began.</summary>
+    public static IReadOnlyList<string> Acceptable => RunOrigin.Names;
+
+    /// <summary>What the run began with.</summary>
+    internal RunOrigin Origin { get; }
 
     /// <summary>Receives the events of the run.</summary>
     public RunObserver Observer { get; }
@@ -48,6 +59,7 @@ public sealed class Run : IDisposable
     /// <param name="fresh">Whether to start again from the beginning.</param>
     /// <param name="stopAfter">The steps after which to stop, or null.</param>
     /// <param name="observer">Receives the events of the run.</param>
+    /// <param name="accept">What may have changed since the run began: <c>data</c>, <c>model</c>, <c>code</c>, <c>threads</c>.</param>
     /// <param name="open">Opens the hubs with the commits of an earlier run; configured by the environment when left out.</param>
     public static Run Open(
         RecipeReading reading,
@@ -55,7 +67,8 @@ public sealed class Run : IDisposable
         bool fresh,
         int? stopAfter,
         RunObserver observer,
-        Func<HubPins, Hub>? open = null)
+        Func<HubPins, Hub>? open = null,
+        IReadOnlyCollection<string>? accept = null)
     {
         ArgumentNullException.ThrowIfNull(reading);
         var recipe = reading.OrThrow();
@@ -63,12 +76,11 @@ public sealed class Run : IDisposable
         var folder = RunFolder.Open(path, reading.Resolved, fresh);
         try
         {
-            void Write(IReadOnlyDictionary<string, string> hubs) =>
-                AtomicFile.WriteText(folder.File(Surroundings.File), JsonSerializer.Serialize(
-                    new { surroundings = Surroundings.Now(), baseFolder = Path.GetFullPath(reading.BaseFolder), hubs },
-                    JsonLayout.IndentedRecord) + "\n");
-            var pins = new HubPins(Surroundings.Pins(folder.Path), Write);
-            Write(pins.Commits);
+            foreach (var change in folder.Changes)
+                observer.Note($"Changed since the run was here last: {change.Told()}");
+            var origin = RunOrigin.Open(folder.File(Surroundings.File), reading.BaseFolder, accept ?? [], observer);
+            var pins = new HubPins(Surroundings.Pins(folder.Path), origin.Pin);
+            origin.Pin(pins.Commits);
             var hub = open?.Invoke(pins) ?? new Hub(HubSettings.FromEnvironment(), pins);
             var materials = Materials.Gather(
                 recipe,
@@ -77,7 +89,12 @@ public sealed class Run : IDisposable
                 observer,
                 hub);
             materials.Corpora.Fetch();
-            return new Run(materials, folder, observer, stopAfter);
+            return new Run(
+                materials,
+                folder,
+                observer,
+                stopAfter,
+                origin);
         }
         catch
         {
@@ -153,7 +170,7 @@ public sealed class Run : IDisposable
             for (var i = 0; i < visits.Count; i++)
             {
                 var place = folder.Stage(i, visits[i].Name);
-                if (Kept(place) is { } done)
+                if (Kept(place) is { } done && !Extends(visits, i, done.Report!))
                 {
                     results.Add(done);
                     before += done.Report!.Steps;
@@ -190,6 +207,28 @@ public sealed class Run : IDisposable
         {
             model?.Dispose();
         }
+    }
+
+    // A finished stage goes on where the recipe now asks for more steps of it and no later one has begun.
+    private bool Extends(IReadOnlyList<StageVisit> visits, int index, StageReport report)
+    {
+        var stage = visits[index].Stage;
+        var name = stage.Name;
+        var changed = folder.Changes.Any(change => change.Path == $"stages.{name}.steps" || change.Path == $"stages.{name}.epochs");
+        var longer = stage.Steps > report.Steps || stage.Epochs > report.Epochs + 1e-6;
+        if (!longer && !(changed && stage.Steps < report.Steps)) return false;
+        // One that ended early had no more to do.
+        if (longer && !changed && stage.Evaluate?.Patience is not null) return false;
+        if (!longer)
+            throw new InputException($"Stage {name} has done {report.Steps:N0} steps, and steps is now {stage.Steps:N0}. "
+                + "Ask for more, or start again with --fresh.");
+        var later = visits.Skip(index + 1).Index().FirstOrDefault(
+            entry => Directory.Exists(folder.Stage(index + 1 + entry.Index, entry.Item.Name))).Item;
+        if (later is not null)
+            throw new InputException($"Stage {name} cannot go on: {later.Name} was trained from the model that it left. Start again with "
+                + "--fresh, or add a stage at the end.");
+        File.Delete(Path.Combine(folder.Stage(index, visits[index].Name), "report.json"));
+        return true;
     }
 
     private static StageResult? Kept(string place)

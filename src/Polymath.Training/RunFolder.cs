@@ -9,6 +9,12 @@ namespace Polymath.Training;
 /// </summary>
 public sealed class RunFolder : IDisposable
 {
+    // Settings of a stage that may change while it is trained: how long, what is measured and saved, how a step is cut into passes.
+    private static readonly string[] free =
+    [
+        ".steps", ".epochs", ".evaluate.", ".checkpoint.", ".batch.microTokens", ".batch.microRows", ".batch.gradientCheckpointing",
+    ];
+
     private readonly FileStream guard;
 
     private RunFolder(string path, FileStream guard) => (Path, this.guard) = (path, guard);
@@ -63,11 +69,7 @@ public sealed class RunFolder : IDisposable
                 AtomicFile.Sweep(stage);
                 foreach (var inner in new[] { "rollouts", "prepared" }) AtomicFile.Sweep(System.IO.Path.Combine(stage, inner));
             }
-            var file = folder.File("recipe.yaml");
-            if (!System.IO.File.Exists(file)) AtomicFile.WriteText(file, recipe);
-            else if (System.IO.File.ReadAllText(file) != recipe)
-                throw new InputException($"{path} belongs to another recipe or other settings (see {file}). Give another folder with "
-                    + "--run-dir, or start again with --fresh, which renames this one.");
+            folder.TakeRecipe(path, recipe);
             return folder;
         }
         catch
@@ -75,6 +77,40 @@ public sealed class RunFolder : IDisposable
             folder.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The settings that changed since the run was here last; none where it begins.</summary>
+    public IReadOnlyList<RecipeDifference> Changes { get; private set; } = [];
+
+    private void TakeRecipe(string path, string recipe)
+    {
+        var file = File("recipe.yaml");
+        if (System.IO.File.Exists(file) && System.IO.File.ReadAllText(file) is var before && before != recipe)
+        {
+            Changes = RecipeDifference.Of(before, recipe);
+            var stages = RecipeDifference.StagesOf(before);
+            var same = RecipeDifference.StagesOf(recipe).Take(stages.Count).SequenceEqual(stages);
+            var other = Changes.Where(change => !IsFree(change.Path, stages)).ToList();
+            if (!same || other.Count > 0)
+                throw new InputException($"{path} belongs to another recipe or other settings (see {file}): "
+                    + $"{(other.Count == 0 ? "other stages" : string.Join("; ", other.Take(5).Select(change => change.Told())))}. "
+                    + "Steps, epochs, evaluate and checkpoint may change, and stages may be added at the end. Give another folder with "
+                    + "--run-dir, or start again with --fresh, which renames this one.");
+        }
+        AtomicFile.WriteText(file, recipe);
+    }
+
+    private static bool IsFree(string path, IReadOnlyList<string> stages)
+    {
+        if (path is "description")
+            return true;
+        var parts = path.Split('.');
+        if (parts.Length < 3 || parts[0] != "stages")
+            return false;
+        // Stages that are new come behind those that were there.
+        var setting = path[(parts[0].Length + parts[1].Length + 1)..];
+        return !stages.Contains(parts[1])
+            || Array.Exists(free, known => known.EndsWith('.') ? setting.StartsWith(known, StringComparison.Ordinal) : setting == known);
     }
 
     // The files of a process that was killed before it wrote the recipe.

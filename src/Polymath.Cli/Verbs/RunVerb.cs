@@ -17,9 +17,17 @@ static class RunVerb
         var fresh = new Option<bool>("--fresh") { Description = "Starts again; the existing run is renamed to .previous." };
         var stopAfter = new Option<int?>("--stop-after-step") { Description = "Stops, saved, once the run has made N steps in all." };
         var set = new Option<string[]>("--set") { Description = "Overrides a setting, such as stages.1.optimizer.rate=3e-4." };
+        var accept = new Option<string[]>("--accept")
+        {
+            Description = "Continues though this has changed since the run began: data, model, code, threads.",
+            AllowMultipleArgumentsPerToken = true,
+        };
         var command = new Command(
             "run",
-            "Trains a recipe's stages; the same command continues where it stopped.") { recipe, folder, small, fresh, stopAfter, set };
+            "Trains a recipe's stages; the same command continues where it stopped.")
+        {
+            recipe, folder, small, fresh, stopAfter, set, accept,
+        };
         var hubs = new HubUse();
         hubs.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() => Go(
@@ -30,8 +38,18 @@ static class RunVerb
             parsed.GetValue(small),
             parsed.GetValue(fresh),
             parsed.GetValue(stopAfter),
-            parsed.GetValue(set) ?? [])));
+            parsed.GetValue(set) ?? [],
+            Accepted(parsed.GetValue(accept) ?? []))));
         return command;
+    }
+
+    private static List<string> Accepted(IEnumerable<string> said)
+    {
+        var names = said.SelectMany(text => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+            .ToList();
+        return names.Find(name => !Run.Acceptable.Contains(name)) is { } odd
+            ? throw new InputException($"--accept is '{odd}'. {Nearest.Hint(odd, Run.Acceptable, "names")}.")
+            : names;
     }
 
     private static int Go(
@@ -42,7 +60,8 @@ static class RunVerb
         bool small,
         bool fresh,
         int? stopAfter,
-        IReadOnlyList<string> overrides)
+        IReadOnlyList<string> overrides,
+        IReadOnlyCollection<string> accept)
     {
         if (stopAfter < 1) throw new InputException($"--stop-after-step is {stopAfter}; it must be at least 1.");
         var reading = RecipeReader.Read(file, small, overrides);
@@ -56,7 +75,8 @@ static class RunVerb
             fresh,
             stopAfter,
             terminal,
-            pins => hubs.Open(parsed, terminal, pins)));
+            pins => hubs.Open(parsed, terminal, pins),
+            accept));
         var asked = false;
         void Ask(PosixSignalContext signal)
         {

@@ -57,7 +57,10 @@ public sealed class Corpora(
     {
         foreach (var (name, source) in recipe.Data)
         {
-            if (source is FilesSpec spec && spec.Files.Any(HubAddress.IsAddress)) FilesOf($"data '{name}'", spec.Files, spec.Sha512);
+            if (source is not FilesSpec spec)
+                continue;
+            foreach (var files in new[] { spec.Files, spec.Validation, spec.Test }.OfType<IReadOnlyList<string>>())
+                if (files.Any(HubAddress.IsAddress)) FilesOf($"data '{name}'", files, spec.Sha512);
         }
     }
 
@@ -142,6 +145,25 @@ public sealed class Corpora(
     private List<Row> ReadFiles(string name, FilesSpec spec)
     {
         var report = reports[name] = new SourceReport();
+        if (spec.Validation is null && spec.Test is null)
+            return ReadFiles(name, spec, report);
+        var split = spec.Split ?? new SplitSpec();
+        var rest = split with
+        {
+            Validation = spec.Validation is null ? split.Validation : 0, Test = spec.Test is null ? split.Test : 0,
+        };
+        var rows = ReadFiles(name, spec with { Split = rest }, report);
+        foreach (var (files, part) in new[] { (spec.Validation, DataSplit.Validation), (spec.Test, DataSplit.Test) })
+        {
+            if (files is not null)
+                rows.AddRange(ReadFiles(name, spec with { Files = files, Split = null, Part = null, Sample = null }, report)
+                    .Select(row => row with { Split = part }));
+        }
+        return rows;
+    }
+
+    private List<Row> ReadFiles(string name, FilesSpec spec, SourceReport report)
+    {
         var sources = SourceFiles.Of(FilesOf($"data '{name}'", spec.Files, spec.Sha512), spec, report, address => hubs.Value.Data(address));
         var total = sources.Sum(source => new FileInfo(source.File).Length);
         var done = 0L;

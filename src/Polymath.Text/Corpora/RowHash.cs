@@ -8,10 +8,15 @@ namespace Polymath.Text;
 /// <summary>
 /// Stable hashes of rows: they depend only on the values, not on the order of fields, rows or files, and not on the machine.
 /// </summary>
-internal static class RowHash
+public static class RowHash
 {
     /// <summary>The key of a row: a hash of the names and values of all fields that are not empty, by name.</summary>
     public static string KeyOf(IReadOnlyDictionary<string, string> fields) => Convert.ToHexStringLower(AllOf(fields).AsSpan(0, 16));
+
+    /// <summary>A hash of a source's rows, in order, and of the part that each belongs to.</summary>
+    /// <param name="rows">The rows.</param>
+    public static string Of(IEnumerable<Row> rows) =>
+        Convert.ToHexStringLower(HashOf(rows.SelectMany(row => (string[])[row.Key, row.Split.ToString()])));
 
     /// <summary>The part a row belongs to.</summary>
     /// <param name="fields">The row.</param>

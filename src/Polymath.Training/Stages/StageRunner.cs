@@ -36,6 +36,9 @@ public sealed class StageRunner(
         var batch = stage.Batch ?? new BatchSpec();
         batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), model.Model.Sizes.ContextLength) };
         began = ModelSignature.Of(model.Model);
+        run.Origin.CheckCode();
+        run.Origin.CheckModel(run.Materials.BaseModel);
+        foreach (var name in stage.Data.Distinct()) run.Origin.CheckData(name, run.Materials.Corpora.Rows(name));
         method = Attach();
         if (method.Looks) Look(batch);
         // A source that samples records its own rounds with the number of the step that needs them.
