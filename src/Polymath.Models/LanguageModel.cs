@@ -59,6 +59,12 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The direction in which the model reads.</summary>
     public virtual Reading Reading => Reading.Decoder;
 
+    /// <summary>
+    /// The token up to which a row is read in both directions, and behind which its answer begins; null for a model that reads forward
+    /// throughout. A row without it is read in both directions whole.
+    /// </summary>
+    public virtual int? PromptEnd => null;
+
     /// <summary>The token vectors and the output head.</summary>
     public abstract TokenTable Tokens { get; }
 

@@ -53,7 +53,14 @@ public static class ModelFolder
     public static JsonObject Configure(LlamaSpec spec, int vocabularySize, int begin, int end) =>
         Llama.Configure(spec, vocabularySize, begin, end);
 
-    /// <summary>A model with fresh weights.</summary>
+    /// <summary>The configuration of a new model of ChatGLM-6B's kind.</summary>
+    /// <param name="spec">The sizes that a recipe asks for.</param>
+    /// <param name="vocabularySize">The tokenizer's tokens.</param>
+    /// <param name="idOf">The id of a mark.</param>
+    public static JsonObject Configure(ChatGlmSpec spec, int vocabularySize, Func<string, int?> idOf) =>
+        ChatGlm.Configure(spec, vocabularySize, idOf);
+
+    /// <summary>A model of fresh weights.</summary>
     /// <param name="configuration">The content of a <c>config.json</c>.</param>
     /// <param name="seed">The seed.</param>
     public static LanguageModel New(JsonObject configuration, long seed) =>

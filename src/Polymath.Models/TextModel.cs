@@ -124,7 +124,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
             .Each(prompts, settings, Gated(prompts.Count, settings), cancellation).Select(answer =>
             {
                 var gate = new StopGate(settings.Stops);
-                return (gate.Pass(Tokenizer.Decode(answer)) + gate.Rest(), answer);
+                return (Contract.Answered(gate.Pass(Tokenizer.Decode(answer)) + gate.Rest(), Tokenizer), answer);
             });
     }
 
@@ -152,6 +152,15 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
         ArgumentNullException.ThrowIfNull(settings);
         var stream = Tokenizer.NewStream();
         var gate = new StopGate(settings.Stops);
+        var given = write;
+        var begun = false;
+        // The space that the layout puts before an answer is not part of it.
+        write = text =>
+        {
+            var shown = begun ? text : Contract.Answered(text, Tokenizer);
+            begun = begun || shown.Length > 0;
+            given(shown);
+        };
         var answer = new TokenGenerator(Model, Ends).Generate([prompt], settings, (_, token) =>
         {
             write(gate.Pass(stream.Append(token)));

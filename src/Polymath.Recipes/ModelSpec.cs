@@ -2,8 +2,22 @@ namespace Polymath.Recipes;
 
 /// <summary>The model to train: a new one (<c>family</c> and sizes), or an existing one (<c>folder</c>).</summary>
 [Case("family", "llama", typeof(LlamaSpec))]
+[Case("family", "chatglm", typeof(ChatGlmSpec))]
 [Case("folder", null, typeof(PretrainedSpec))]
 public abstract record ModelSpec;
+
+/// <summary>The sizes of a new model that its rows and heads must fit.</summary>
+public interface INewModel
+{
+    /// <summary>The width of the residual stream.</summary>
+    int HiddenSize { get; }
+
+    /// <summary>The number of query heads.</summary>
+    int Heads { get; }
+
+    /// <summary>The most tokens in a row.</summary>
+    int ContextLength { get; }
+}
 
 /// <summary>
 /// A new model of the Llama family: root-mean-square norms, rotary positions, grouped-query attention, SwiGLU (Touvron et al. 2023).
@@ -29,7 +43,25 @@ public sealed record LlamaSpec(
     bool TiedHead = true,
     [Bounds(1)] double RopeTheta = 10000,
     [Bounds(0, 1)] double NormEpsilon = 1e-5,
-    [Bounds(0, 10)] double InitializerRange = 0.02) : ModelSpec;
+    [Bounds(0, 10)] double InitializerRange = 0.02) : ModelSpec, INewModel;
+
+/// <summary>
+/// A new model of ChatGLM-6B's kind: a prompt read in both directions, an answer forward, positions of two dimensions (Zeng et al. 2022). A
+/// tokenizer that is trained for it has its marks, and its rows have its published layout.
+/// </summary>
+/// <param name="HiddenSize">The width of the residual stream; a multiple of four times <paramref name="Heads"/>.</param>
+/// <param name="IntermediateSize">The inner width of the feed-forward block.</param>
+/// <param name="Layers">The number of blocks.</param>
+/// <param name="Heads">The number of heads.</param>
+/// <param name="ContextLength">The most tokens in a row.</param>
+/// <param name="InitializerRange">The standard deviation of fresh weights.</param>
+public sealed record ChatGlmSpec(
+    [Bounds(1, 65536)] int HiddenSize,
+    [Bounds(1, 1048576)] int IntermediateSize,
+    [Bounds(1, 1000)] int Layers,
+    [Bounds(1, 1024)] int Heads,
+    [Bounds(2, 16777216)] int ContextLength = 2048,
+    [Bounds(0, 10)] double InitializerRange = 0.02) : ModelSpec, INewModel;
 
 /// <summary>An existing model in Hugging Face's layout: <c>config.json</c>, safetensors, <c>tokenizer.json</c>.</summary>
 /// <param name="Folder">The folder, or <c>hf:ORG/NAME[@REVISION]</c> or <c>modelscope:ORG/NAME[@REVISION]</c> for one on a hub.</param>

@@ -79,10 +79,13 @@ public enum TemplateName
     /// <summary>Stanford Alpaca: <c>### Instruction:</c> and <c>### Response:</c>.</summary>
     Alpaca,
 
-    /// <summary>ChatGLM-6B: <c>[Round 1]</c>, <c>问：</c>, <c>答：</c>.</summary>
+    /// <summary>ChatGLM-6B: the question, <c>[gMASK] &lt;sop&gt;</c>, the answer, <c>&lt;eop&gt;</c>.</summary>
     Chatglm,
 
-    /// <summary>ChatGLM3: role tokens after <c>[gMASK]sop</c>.</summary>
+    /// <summary>ChatGLM2-6B: <c>[gMASK] sop</c>, <c>[Round 1]</c>, <c>问：</c>, <c>答：</c>.</summary>
+    Chatglm2,
+
+    /// <summary>ChatGLM3: role tokens behind <c>[gMASK]sop</c>.</summary>
     Chatglm3,
 
     /// <summary>ChatML: <c>&lt;|im_start|&gt;</c> and <c>&lt;|im_end|&gt;</c>.</summary>

@@ -76,8 +76,11 @@ public sealed class Materials
                 contract);
         }
         var conversions = (recipe.Chat?.Convert ?? []).Select(corpora.Conversion).ToList();
-        var own = Named(
-            new TextContract(ChatTemplate.Own with { System = recipe.Chat?.System ?? "" }, conversions), recipe.Chat, baseFolder);
+        var layout = recipe.Model is ChatGlmSpec
+            ? new TextContract(FamilyTemplates.GlmWords, conversions).With(Glm)
+            : new TextContract(ChatTemplate.Own, conversions);
+        layout = layout with { Template = layout.Template with { System = recipe.Chat?.System ?? "" } };
+        var own = Named(layout, recipe.Chat, baseFolder);
         if (!File.Exists(Path.Combine(kept, Tokenizer.FileName)))
         {
             observer.Progress("Training the tokenizer", 0, 0);
@@ -148,9 +151,19 @@ public sealed class Materials
         return chat?.Variables is { Count: > 0 } variables ? contract.With(TemplateVariables.Of(variables)) : contract;
     }
 
+    private const string Glm = "chatglm";
+
+    // The marks that rows are made of are tokens of their own.
+    private static string[] Specials(Recipe recipe)
+    {
+        string[] own = recipe.Model is ChatGlmSpec ? ["[MASK]", .. NamedTemplates.Needs(Glm)] : [.. ChatTemplate.Specials];
+        return [.. own.Union(NamedTemplates.Needs(recipe.Chat?.Template ?? ""))];
+    }
+
     private static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
     {
-        // Alignment reads the same prompts as finetuning; counting them twice would bias the counts.
+        var specials = Specials(recipe);
+        // Alignment reads prompts that finetuning has read: counting them twice would only bias the counts.
         var texts = recipe.Stages.Where(stage => stage.Objective is not AlignSpec).SelectMany(stage =>
         {
             var data = new StageData(stage, corpora, contract);
@@ -158,15 +171,15 @@ public sealed class Materials
         });
         return recipe.Tokenizer switch
         {
-            ByteLevelBpeSpec spec => ByteLevelBpeTrainer.Train(texts, spec.VocabularySize, spec.MinimumCount, ChatTemplate.Specials),
+            ByteLevelBpeSpec spec => ByteLevelBpeTrainer.Train(texts, spec.VocabularySize, spec.MinimumCount, specials),
             WordPieceSpec spec => WordPieceTrainer.Train(
                 texts,
                 spec.VocabularySize,
                 spec.MinimumCount,
-                ChatTemplate.Specials,
+                specials,
                 spec.Normalize),
-            UnigramSpec spec => UnigramTrainer.Train(texts, spec.VocabularySize, ChatTemplate.Specials),
-            CharacterTokenizerSpec spec => CharacterTokenizerTrainer.Train(texts, spec.MinimumCount, ChatTemplate.Specials),
+            UnigramSpec spec => UnigramTrainer.Train(texts, spec.VocabularySize, specials),
+            CharacterTokenizerSpec spec => CharacterTokenizerTrainer.Train(texts, spec.MinimumCount, specials),
             _ => throw new InputException("A new model needs a tokenizer: add `tokenizer: {kind: character}` or `{kind: byteLevelBpe, "
                 + "vocabularySize: 8000}` to the recipe."),
         };
@@ -186,7 +199,7 @@ public sealed class Materials
         ArgumentNullException.ThrowIfNull(stage);
         return Math.Min(stage.Batch?.MaxLength ?? int.MaxValue, context ??= Recipe.Model switch
         {
-            LlamaSpec spec => spec.ContextLength,
+            INewModel spec => spec.ContextLength,
             PretrainedSpec spec => ModelFolder.ContextLength(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder))),
             _ => int.MaxValue,
         });
@@ -217,6 +230,7 @@ public sealed class Materials
                     Tokenizer.IdOf(Contract.Template.Begin) ?? 0,
                     Tokenizer.IdOf(Contract.Template.End) ?? 0),
                 heads),
+            ChatGlmSpec spec => Fresh(ModelFolder.Configure(spec, Tokenizer.VocabularySize, Tokenizer.IdOf), heads),
             PretrainedSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
             _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
         };

@@ -37,6 +37,8 @@ static class PreferenceItems
             if (pair.Any(answer => answer.Targets == 0))
                 throw new InputException($"Stage {stage}: an answer of {row.Name} trains no token. Leave the row out with where, or choose "
                     + "another chat template.");
+            foreach (var answer in pair)
+                PromptEndCheck.Refuse(stage, answer, model.Model.PromptEnd, model.Tokenizer);
             if (pair[0].Ids.AsSpan().SequenceEqual(pair[1].Ids))
                 changes.Count("left out: both answers are the same", true, row.Name);
             else if (Fitting(

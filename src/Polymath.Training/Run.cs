@@ -345,7 +345,8 @@ public sealed class Run : IDisposable
         {
             prompts = [.. Enumerable.Repeat("", count)];
             model.Model.Router?.Expect([.. Enumerable.Repeat(visit.Stage.Data[0], count)]);
-            var begin = Materials.Contract.Template.Render(new Document("", "")).Tokenize(model.Tokenizer).Ids[..1];
+            var begin = Materials.Contract.Template.Render(new Document("", "")).Tokenize(model.Tokenizer).Ids;
+            begin = begin.Length > 1 ? begin[..^1] : begin;
             answers = new TokenGenerator(model.Model, model.Ends).Generate([.. Enumerable.Repeat(begin, count)], settings);
         }
         else

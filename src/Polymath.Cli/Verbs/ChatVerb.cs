@@ -43,6 +43,7 @@ static class ChatVerb
                 + $"{(remember ? "the conversation is remembered" : "each message stands alone (--remember)")}. "
                 + $"{Commands}{(opened.Named is null ? "" : Choosing)}");
         if (opened.Named is { } named) Choose(named, [named.Names[0]]);
+        if (model.Contract.Note is { } note) Noted.Tell(note);
         if (!model.Contract.Recorded)
             Console.Error.WriteLine("polymath: this model was not trained on conversations, so its answers may make no sense. To let "
                 + "it continue a text: polymath generate FOLDER --prompt TEXT");
@@ -134,7 +135,7 @@ static class ChatVerb
         {
             var answer = model.Stream(prompt, settings, Console.Write, stop.Token);
             ContextEnd.Tell(model, prompt.Length, answer.Length, settings);
-            turns[^1] = turns[^1] with { Assistant = model.Tokenizer.Decode(answer) };
+            turns[^1] = turns[^1] with { Assistant = model.Contract.Answered(model.Tokenizer.Decode(answer), model.Tokenizer) };
         }
         catch (OperationCanceledException)
         {

@@ -123,6 +123,8 @@ static class GenerateVerb
 
     private static int[] Opening(TextModel model, string text)
     {
+        // Where more than one token opens a text, the tokenizer knows which stand where.
+        if (model.Contract.Template.Before.Length > 0) return model.Tokenizer.Encode(text, addSpecialTokens: true);
         var ids = model.Tokenizer.EncodePlain(text);
         return model.Tokenizer.IdOf(model.Contract.Template.Begin) is { } begin && model.Contract.Template.Begin.Length > 0
             ? [begin, .. ids]

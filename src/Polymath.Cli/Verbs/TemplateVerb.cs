@@ -54,6 +54,7 @@ static partial class TemplateVerb
             contract = template.Apply(parsed, contract);
             var row = First(parsed.GetRequiredValue(messages), reading.Read(parsed, parsed.GetRequiredValue(messages)));
             var rendering = contract.Render(parsed.GetValue(prompt) ? Asked(RowTalk.Of(row)) : RowTalk.Of(row), tokenizer);
+            if (contract.Note is { } note) Noted.Tell(note);
             Show(rendering, tokenizer, parsed.GetValue(mask), parsed.GetValue(json));
             return Outcome.Done;
         }));

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Polymath.Models.Parts;
+using Polymath.Recipes;
 using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
@@ -112,6 +113,9 @@ public sealed class ChatGlm : LanguageModel
     public override ModelSizes Sizes { get; }
 
     /// <inheritdoc/>
+    public override int? PromptEnd => begin;
+
+    /// <inheritdoc/>
     public override TokenTable Tokens { get; }
 
     /// <inheritdoc/>
@@ -176,6 +180,38 @@ public sealed class ChatGlm : LanguageModel
                 if (batch.Positions[i] >= prefix) (places[i], steps[i]) = (fixedPlace ? hole : places[i], batch.Positions[i] - prefix + 1);
         }
         return (places, steps, batch.StartsFresh ? Reach.Prefix(batch.Offsets, prefixes) : null);
+    }
+
+    /// <summary>The configuration of a new model.</summary>
+    /// <param name="spec">The sizes that a recipe asks for.</param>
+    /// <param name="vocabularySize">The tokenizer's tokens.</param>
+    /// <param name="idOf">The id of a mark; null where the tokenizer does not have it.</param>
+    public static JsonObject Configure(ChatGlmSpec spec, int vocabularySize, Func<string, int?> idOf)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        ArgumentNullException.ThrowIfNull(idOf);
+        int Mark(string token) => idOf(token) ?? throw new InputException($"A new ChatGLM needs the token {token}, which its tokenizer "
+            + "does not have. Let the run train the tokenizer (tokenizer: {kind: character}), or name one that has it.");
+        var configuration = new JsonObject
+        {
+            ["architectures"] = new JsonArray("ChatGLMModel"),
+            ["model_type"] = "chatglm",
+            ["vocab_size"] = vocabularySize,
+            ["hidden_size"] = spec.HiddenSize,
+            ["inner_hidden_size"] = spec.IntermediateSize,
+            ["num_layers"] = spec.Layers,
+            ["num_attention_heads"] = spec.Heads,
+            ["max_sequence_length"] = spec.ContextLength,
+            ["layernorm_epsilon"] = 1e-5,
+            ["initializer_range"] = spec.InitializerRange,
+            ["position_encoding_2d"] = true,
+            ["bos_token_id"] = Mark("<sop>"),
+            ["eos_token_id"] = Mark("<eop>"),
+            ["mask_token_id"] = Mark("[MASK]"),
+            ["gmask_token_id"] = Mark("[gMASK]"),
+            ["torch_dtype"] = "float32",
+        };
+        return (JsonObject)JsonNode.Parse(configuration.ToJsonString())!;
     }
 
     private sealed record Block(

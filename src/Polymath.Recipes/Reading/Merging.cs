@@ -9,6 +9,9 @@ internal sealed class Merging(FaultList faults)
     /// <summary>The recipe with the block merged into it.</summary>
     public Node Merge(Node below, Node above, string path) => (below, above) switch
     {
+        // A model or tokenizer that is made takes the place of one that lies in a folder.
+        (MappingNode old, MappingNode added) when path is "small.model" or "small.tokenizer" && IsFolder(old) && !IsFolder(added)
+            && (added.Find("family") ?? added.Find("kind")) is not null => above,
         (MappingNode old, MappingNode added) =>
             added.Entries.Aggregate(old, (merged, entry) => merged.With(old.Find(entry.Key) is { } existing
                 ? entry with { Value = Merge(existing.Value, entry.Value, $"{path}.{entry.Key}") }
@@ -16,6 +19,8 @@ internal sealed class Merging(FaultList faults)
         (ListNode old, MappingNode added) when old.Items.Count > 0 && NamesIn(old).Count == old.Items.Count => Named(old, added, path),
         _ => above,
     };
+
+    private static bool IsFolder(MappingNode node) => node.Find("folder") is not null;
 
     /// <summary>The index of the item with a name; -1 when there is none.</summary>
     public static int IndexOf(ListNode list, string name) =>

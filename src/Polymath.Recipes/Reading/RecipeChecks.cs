@@ -48,8 +48,10 @@ internal sealed class RecipeChecks(Checks checks)
 
     private void Model()
     {
-        if (checks.Recipe.Model is not LlamaSpec model)
+        if (checks.Recipe.Model is not INewModel model)
             return;
+        // ChatGLM turns one half of a head by the place in the prompt, the other by the place in the answer.
+        var turns = model is ChatGlmSpec ? 4 : 2;
         if (checks.Sound("model.hiddenSize", "model.heads"))
         {
             if (model.HiddenSize % model.Heads != 0)
@@ -58,14 +60,18 @@ internal sealed class RecipeChecks(Checks checks)
                     $"{model.Heads} heads do not divide the hiddenSize of {model.HiddenSize}",
                     $"write {Divisor(model.HiddenSize, model.Heads)}, or change hiddenSize");
             }
-            else if (model.HiddenSize / model.Heads % 2 != 0)
+            else if (model.HiddenSize / model.Heads % turns != 0)
             {
+                var width = model.HiddenSize / model.Heads;
                 checks.Fault("model.heads",
-                    $"a head would be {model.HiddenSize / model.Heads} wide, which is odd; rotary positions turn pairs",
-                    "choose hiddenSize and heads so that hiddenSize / heads is even");
+                    turns == 2
+                        ? $"a head would be {width} wide, which is odd; rotary positions turn pairs"
+                        : $"a head would be {width} wide, which is no multiple of 4; rotary positions of two dimensions turn two pairs",
+                    $"choose hiddenSize and heads so that hiddenSize / heads is {(turns == 2 ? "even" : "a multiple of 4")}");
             }
         }
-        if (checks.Sound("model.heads", "model.keyValueHeads") && model.KeyValueHeads is { } shared && model.Heads % shared != 0)
+        if (checks.Sound("model.heads", "model.keyValueHeads")
+            && model is LlamaSpec { KeyValueHeads: { } shared } && model.Heads % shared != 0)
             checks.Fault(
                 "model.keyValueHeads",
                 $"{shared} key-value heads do not divide the {model.Heads} heads",

@@ -169,7 +169,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 At("batch.overlong"),
                 $"a row of a {stage.Objective.Kind} stage cannot be split",
                 "write cut, drop or refuse");
-        if (checks.Recipe.Model is LlamaSpec model && batch.MaxLength > model.ContextLength
+        if (checks.Recipe.Model is INewModel model && batch.MaxLength > model.ContextLength
             && checks.Sound(At("batch.maxLength"), "model.contextLength"))
         {
             checks.Fault(At("batch.maxLength"),

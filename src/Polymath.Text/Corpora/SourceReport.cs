@@ -46,6 +46,8 @@ public sealed class SourceReport
                 LayoutRemarkKind.AnswerChanged => "an answer is changed by the template; it is learned as it is printed",
                 LayoutRemarkKind.AnswerLeftOut => "an answer is left out by the template, and not learned",
                 LayoutRemarkKind.ToolsLeftOut => "the tools that may be called are not printed by the template",
+                LayoutRemarkKind.AnswerOnlyRead =>
+                    "an earlier answer is read, and not learned: the template learns the last answer of a conversation",
                 LayoutRemarkKind.ThoughtLeftOut => "a thought before an answer is left out by the template",
                 _ => $"key '{name}' of messages is not printed by the template",
             }, rendering.Key);

@@ -82,14 +82,15 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     /// </summary>
     /// <param name="dialogue">The conversation; the model speaks next when the last message is not the model's.</param>
     /// <param name="specials">The tokenizer's special tokens.</param>
+    /// <param name="commands">Those of them that the tokenizer finds in no text.</param>
     /// <exception cref="InputException">The template refuses the conversation, or does not print a message of it.</exception>
-    public Rendering Render(Dialogue dialogue, IReadOnlyCollection<string> specials)
+    public Rendering Render(Dialogue dialogue, IReadOnlyCollection<string> specials, IReadOnlyCollection<string>? commands = null)
     {
         ArgumentNullException.ThrowIfNull(dialogue);
         ArgumentNullException.ThrowIfNull(specials);
         try
         {
-            return Rendered(dialogue, specials);
+            return Rendered(dialogue, specials, commands ?? []);
         }
         catch (JinjaException fault)
         {
@@ -104,11 +105,20 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     public AnswerEnds EndsOf(IReadOnlyCollection<string> specials)
     {
         ArgumentNullException.ThrowIfNull(specials);
-        // The choice among several templates is made when a conversation is rendered; all of them end answers in the same way.
-        var template = Templates.GetValueOrDefault(Chosen ?? ChatFiles.Default)
-            ?? Templates.OrderBy(pair => pair.Key, StringComparer.Ordinal).First().Value;
-        return HabitsOf(template, specials).Ends;
+        return HabitsOf(Usual, specials).Ends;
     }
+
+    /// <summary>Whether the template puts white space before answers, which the model is to say itself.</summary>
+    /// <param name="specials">The tokenizer's special tokens.</param>
+    public bool Leads(IReadOnlyCollection<string> specials)
+    {
+        ArgumentNullException.ThrowIfNull(specials);
+        return HabitsOf(Usual, specials).Leads;
+    }
+
+    // Which of several templates is meant is asked when a conversation is laid out; they begin and end answers alike.
+    private JinjaTemplate Usual => Templates.GetValueOrDefault(Chosen ?? ChatFiles.Default)
+        ?? Templates.OrderBy(pair => pair.Key, StringComparer.Ordinal).First().Value;
 
     private TemplateHabits HabitsOf(JinjaTemplate template, IReadOnlyCollection<string> specials)
     {
@@ -122,11 +132,11 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         return habits;
     }
 
-    private Rendering Rendered(Dialogue dialogue, IReadOnlyCollection<string> specials)
+    private Rendering Rendered(Dialogue dialogue, IReadOnlyCollection<string> specials, IReadOnlyCollection<string> commands)
     {
         var template = For(dialogue.Tools is { Count: > 0 });
         var spelled = new List<string>();
-        var messages = SpelledToken.Hide(dialogue.Messages, specials, spelled);
+        var messages = SpelledToken.Hide(dialogue.Messages, specials, commands, spelled);
         var weights = messages.Select(TakeWeight).ToList();
         var prompt = messages.Count > 0 && RoleOf(messages[^1]) != Assistant;
         var whole = Whole(template, ref messages, dialogue.Tools, prompt);
@@ -144,17 +154,26 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         var learned = template.MarksGeneration
             ? Marked(whole, places, weights)
             : [.. turns.Select(turn => (turn.Start, turn.End, Weight(weights, turn)))];
-        var spans = Cut(whole.Text, learned, spelled);
-        // A template that ends an answer with the next speaker's mark leaves the last answer open.
+        var spans = Cut(whole.Text, learned, spelled, commands);
+        // A template that ends an answer by the next speaker's mark leaves the last one open.
         var open = turns.Count > 0 && !turns[^1].Ended && turns[^1].End == whole.Text.Length;
         if (open && !template.MarksGeneration && !prompt && habits.Ends.Next is { } next)
-            SpelledToken.Show(spans, next, Weight(weights, turns[^1]), spelled);
-        return new Rendering(dialogue.Key, spans) { Remarks = [.. LayoutRemarks.Of(
+            SpelledToken.Show(
+                spans,
+                next,
+                Weight(weights, turns[^1]),
+                spelled,
+                commands);
+        var remarks = LayoutRemarks.Of(
             messages,
             places,
             turns,
             whole.Text,
-            template)] };
+            template);
+        bool IsLearned(AnswerSpan turn) => learned.Exists(part => part.Start < turn.End && part.End > turn.Start);
+        var read = turns.Where(turn => Weight(weights, turn) != 0 && !IsLearned(turn))
+            .Select(turn => new LayoutRemark(turn.Message, LayoutRemarkKind.AnswerOnlyRead, ""));
+        return new Rendering(dialogue.Key, spans) { Remarks = [.. remarks, .. read] };
     }
 
     private static float Weight(List<float?> weights, AnswerSpan turn) => weights[turn.Message] ?? 1;
@@ -189,8 +208,18 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         return learned;
     }
 
-    private static List<RenderedSpan> Cut(string text, List<(int Start, int End, float Weight)> learned, List<string> spelled)
+    private static List<RenderedSpan> Cut(
+        string text,
+        List<(int Start, int End, float Weight)> learned,
+        List<string> spelled,
+        IReadOnlyCollection<string> commands)
     {
+        void Show(List<RenderedSpan> into, string part, float weight) => SpelledToken.Show(
+            into,
+            part,
+            weight,
+            spelled,
+            commands);
         var spans = new List<RenderedSpan>();
         var at = 0;
         foreach (var (start, end, weight) in learned.OrderBy(part => part.Start))
@@ -198,11 +227,11 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
             var from = Math.Max(at, start);
             if (end <= from)
                 continue;
-            SpelledToken.Show(spans, text[at..from], 0, spelled);
-            SpelledToken.Show(spans, text[from..end], weight, spelled);
+            Show(spans, text[at..from], 0);
+            Show(spans, text[from..end], weight);
             at = end;
         }
-        SpelledToken.Show(spans, text[at..], 0, spelled);
+        Show(spans, text[at..], 0);
         return spans;
     }
 

@@ -11,13 +11,21 @@ namespace Polymath.Text.Templates;
 /// <param name="UserIsSpecial">Whether <paramref name="User"/> and <paramref name="Assistant"/> are special tokens rather than
 /// text.</param>
 /// <param name="System">A message before every conversation; empty for none.</param>
+/// <param name="Lead">What stands before an answer and is learned with it, so that a prompt does not end in a space; empty for
+/// nothing.</param>
+/// <param name="OnePiece">Whether a conversation is read as one text, as transformers reads a chat template's; else each part is read by
+/// itself, as models that were made here earlier learned it.</param>
+/// <param name="Before">A special token before <paramref name="Begin"/>; empty for none.</param>
 public sealed record ChatTemplate(
     string Begin,
     string End,
     string User,
     string Assistant,
     bool UserIsSpecial,
-    string System = "")
+    string System = "",
+    string Lead = "",
+    bool OnePiece = false,
+    string Before = "")
 {
     /// <summary>The special tokens of new models.</summary>
     public static IReadOnlyList<string> Specials { get; } = ["<|begin|>", "<|end|>", "<|user|>", "<|assistant|>"];
@@ -32,27 +40,33 @@ public sealed record ChatTemplate(
         begin,
         end,
         "User: ",
-        "\nAssistant: ",
-        UserIsSpecial: false);
+        "\nAssistant:",
+        UserIsSpecial: false,
+        Lead: " ",
+        OnePiece: true);
 
     /// <summary>Renders a document: all of it is learned, including its end.</summary>
     /// <param name="document">The document.</param>
     public Rendering Render(Document document)
     {
         ArgumentNullException.ThrowIfNull(document);
-        return new Rendering(
-            document.Key, [.. Opening(), new(SpanKind.Text, document.Text, Learn: true), new(SpanKind.Special, End, Learn: true)]);
+        var spans = Opening();
+        spans.Add(new(SpanKind.Text, document.Text, Learn: true));
+        if (End.Length > 0) spans.Add(new(SpanKind.Special, End, Learn: true));
+        return new Rendering(document.Key, spans);
     }
 
     /// <summary>
     /// Renders a conversation: the answers are learned, including their ends. After a last turn without an answer, the model speaks next.
     /// </summary>
     /// <param name="conversation">The conversation.</param>
-    /// <param name="convert">The conversion of each user's message.</param>
-    public Rendering Render(Conversation conversation, Func<string, string> convert)
+    /// <param name="convert">What each user's message passes through.</param>
+    /// <param name="tokenizer">The tokenizer, whose special tokens no message brings in; null where only texts are asked for.</param>
+    public Rendering Render(Conversation conversation, Func<string, string> convert, Tokenizer? tokenizer = null)
     {
         ArgumentNullException.ThrowIfNull(conversation);
         ArgumentNullException.ThrowIfNull(convert);
+        if (OnePiece) return Render(Dialogue.Of(conversation, convert, System), tokenizer);
         var spans = Opening();
         if (System.Length > 0) spans.Add(new(SpanKind.Text, convert(System) + "\n", Learn: false));
         var mark = UserIsSpecial ? SpanKind.Special : SpanKind.Text;
@@ -72,19 +86,41 @@ public sealed record ChatTemplate(
     /// Renders a conversation with roles: system messages are text, and the model's answers are learned with their <c>weight</c>.
     /// </summary>
     /// <param name="dialogue">The conversation.</param>
+    /// <param name="tokenizer">The tokenizer, whose special tokens no message brings in; null where only texts are asked for.</param>
     /// <exception cref="InputException">The conversation has tools, a role or a content that this template cannot lay out.</exception>
-    public Rendering Render(Dialogue dialogue)
+    public Rendering Render(Dialogue dialogue, Tokenizer? tokenizer = null)
     {
         ArgumentNullException.ThrowIfNull(dialogue);
         if (dialogue.Tools is { Count: > 0 })
             throw Refused(dialogue, "has tools", "tools");
+        var spelled = new List<string>();
+        var commands = tokenizer?.Commands ?? [];
+        var messages = OnePiece
+            ? SpelledToken.Hide(dialogue.Messages, [.. tokenizer?.SpecialTokens.Keys ?? []], commands, spelled)
+            : dialogue.Messages;
         var spans = Opening();
-        foreach (var message in dialogue.Messages)
+        foreach (var message in messages)
             Add(spans, dialogue, message);
+        if (OnePiece)
+            spans = Joined(spans, spelled, commands);
         return new Rendering(dialogue.Key, spans) { Remarks = [.. dialogue.Messages.Index().SelectMany(Unprinted)] };
     }
 
-    // This template prints only the content.
+    // One text, in which the template's special tokens are written out.
+    private static List<RenderedSpan> Joined(List<RenderedSpan> spans, List<string> spelled, IReadOnlyCollection<string> commands)
+    {
+        var joined = new List<RenderedSpan>();
+        foreach (var span in spans)
+            SpelledToken.Show(
+                joined,
+                span.Text,
+                span.Target,
+                spelled,
+                commands);
+        return joined;
+    }
+
+    // This template prints the content alone.
     private static IEnumerable<LayoutRemark> Unprinted((int Index, JsonNode? Message) entry)
     {
         foreach (var (key, value) in entry.Message as JsonObject ?? [])
@@ -117,7 +153,7 @@ public sealed record ChatTemplate(
                 break;
             case "assistant":
                 var weight = told ?? 1;
-                spans.Add(new(SpanKind.Text, text, weight != 0, Weight: weight));
+                spans.Add(new(SpanKind.Text, Lead + text, weight != 0, Weight: weight));
                 spans.Add(new(SpanKind.Special, End, weight != 0, Weight: weight));
                 break;
             default:
@@ -149,5 +185,21 @@ public sealed record ChatTemplate(
     /// <summary>The name that stands for the answer in a prompt.</summary>
     public const string Mask = "mask";
 
-    private List<RenderedSpan> Opening() => Begin.Length > 0 ? [new(SpanKind.Special, Begin, Learn: false)] : [];
+    private List<RenderedSpan> Opening() => [.. new[] { Before, Begin }.Where(token => token.Length > 0)
+        .Select(token => new RenderedSpan(SpanKind.Special, token, Learn: false))];
+
+    /// <summary>
+    /// The same layout as a Jinja template, for other programs: a message before every conversation stands where the conversation brings no
+    /// system message of its own.
+    /// </summary>
+    internal string Jinja() =>
+        string.Concat(new[] { Before.Length > 0 ? Quote(Before) : "", Begin.Length > 0 ? "{{ bos_token }}" : "" })
+        + (System.Length > 0 ? "{% if not messages or messages[0]['role'] != 'system' %}" + Quote(System + "\n") + "{% endif %}" : "")
+        + "{% for message in messages %}{% if message['role'] == 'system' %}{{ message['content'] + '\\n' }}"
+        + "{% elif message['role'] == 'user' %}" + Quote(User) + "{{ message['content'] }}" + Quote(Assistant)
+        + "{% elif message['role'] == 'assistant' %}{% generation %}" + (Lead.Length > 0 ? Quote(Lead) : "")
+        + "{{ message['content'] }}" + (End.Length > 0 ? "{{ eos_token }}" : "") + "{% endgeneration %}{% endif %}{% endfor %}";
+
+    private static string Quote(string text) => "{{ '" + text.Replace("\\", "\\\\", StringComparison.Ordinal)
+        .Replace("'", "\\'", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal) + "' }}";
 }

@@ -16,6 +16,34 @@ public static class NamedTemplates
         .Select(name => name[Prefix.Length..^".jinja".Length])
         .Order(StringComparer.Ordinal)];
 
+    // Without these a template's marks would be read as letters, and the model has never seen them so.
+    private static readonly Dictionary<string, string[]> needs = new(StringComparer.Ordinal)
+    {
+        ["chatglm"] = ["[gMASK]", "<sop>", "<eop>"],
+        ["chatglm2"] = ["[gMASK]", "sop", "</s>"],
+        ["chatglm3"] = ["[gMASK]", "sop", "</s>", "<|user|>", "<|assistant|>"],
+        ["glm4"] = ["[gMASK]", "<sop>", "<|user|>", "<|assistant|>"],
+    };
+
+    /// <summary>The special tokens that a template cannot do without; none where its marks may be plain text.</summary>
+    /// <param name="name">The template's name.</param>
+    public static IReadOnlyList<string> Needs(string name) => needs.GetValueOrDefault(name) ?? [];
+
+    /// <summary>Refuses a template whose marks a tokenizer does not have.</summary>
+    /// <param name="name">The template's name.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <exception cref="InputException">A mark is not there.</exception>
+    internal static void Require(string name, Tokenizer tokenizer)
+    {
+        bool Fits(string template) => Needs(template).All(tokenizer.SpecialTokens.ContainsKey);
+        if (Fits(name)) return;
+        var missing = Needs(name).Where(token => !tokenizer.SpecialTokens.ContainsKey(token));
+        var other = needs.Keys.Reverse().FirstOrDefault(Fits) is { } fitting ? $"Choose {fitting}, which fits these tokens" : "Choose "
+            + "another (polymath template list)";
+        throw new InputException($"The template {name} is made of special tokens that this model's tokenizer does not have: "
+            + $"{string.Join(", ", missing)}. {other}, or leave chat.template (--template) out for the model's own.");
+    }
+
     /// <summary>The template of a name.</summary>
     /// <param name="name">The name.</param>
     /// <param name="own">The names that the model itself has, for the message; null for none.</param>

@@ -58,6 +58,9 @@ public enum LayoutRemarkKind
 
     /// <summary>A key of a message is not printed.</summary>
     KeyLeftOut,
+
+    /// <summary>An answer is read, and not learned.</summary>
+    AnswerOnlyRead,
 }
 
 /// <summary>An example as a template renders it: what the model reads, and which parts it learns.</summary>

@@ -6,7 +6,8 @@ namespace Polymath.Text.Templates;
 /// <param name="Opening">The text that it puts after a conversation to ask for an answer; empty for none.</param>
 /// <param name="Ends">The tokens that it puts after answers.</param>
 /// <param name="Marks">Finds special tokens.</param>
-internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateMarks Marks)
+/// <param name="Leads">Whether white space stands before an answer that the words which ask for it do not have.</param>
+internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateMarks Marks, bool Leads)
 {
     private const string Question = "Is it?", Sample = "Quite so";
 
@@ -25,9 +26,14 @@ internal sealed record TemplateHabits(string Opening, AnswerEnds Ends, TemplateM
         static JsonObject Answer() => Dialogue.Message("assistant", Sample);
         var marks = new TemplateMarks(specials);
         var opening = Added(lay([User()], false), lay([User()], true), marks);
-        var last = Behind(lay([User(), Answer()], false), marks);
+        var answered = lay([User(), Answer()], false);
+        var last = Behind(answered, marks);
         var next = Behind(lay([User(), Answer(), User()], false), marks);
-        return new TemplateHabits(opening, new AnswerEnds(last, next), marks);
+        var asked = lay([User()], true);
+        var goesOn = asked is not null && answered is not null && answered.Length > asked.Length
+            && answered.StartsWith(asked, StringComparison.Ordinal);
+        var leads = goesOn && char.IsWhiteSpace(answered!, asked!.Length);
+        return new TemplateHabits(opening, new AnswerEnds(last, next), marks, leads);
     }
 
     // Both may continue with special tokens that begin with the same characters; such a token is not cut in two.

@@ -21,6 +21,12 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     /// <summary>The chat template of conversations; null for <see cref="Template"/>.</summary>
     public ChatLayout? Layout { get; init; }
 
+    // The shipped template that the layout is.
+    private string? Named { get; init; }
+
+    /// <summary>What is to be told of a layout that the model did not bring itself, a sentence; null for nothing.</summary>
+    public string? Note { get; private init; }
+
     private static readonly string[] golden = ["以《江雪》为题，写一首五言绝句。", "Hello, world!\n  <|end|> 2 + 2 = 4"];
 
     /// <summary>A message in the form that the model reads.</summary>
@@ -32,8 +38,8 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     /// <param name="tokenizer">The tokenizer; null when only texts are needed.</param>
     public Rendering Render(Conversation conversation, Tokenizer? tokenizer) =>
         Layout is null
-            ? Template.Render(conversation, Convert)
-            : Layout.Render(Dialogue.Of(conversation, Convert, Template.System), Specials(tokenizer));
+            ? Template.Render(conversation, Convert, tokenizer)
+            : Laid(Dialogue.Of(conversation, Convert, Template.System), tokenizer);
 
     /// <summary>A conversation with roles and tools in the form that the model reads.</summary>
     /// <param name="dialogue">The conversation.</param>
@@ -49,7 +55,13 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         if (Template.System.Length > 0 && messages.FirstOrDefault()?["role"]?.ToString() != "system")
             messages.Insert(0, Dialogue.Message("system", Convert(Template.System)));
         var converted = dialogue with { Messages = messages };
-        return Layout is null ? Template.Render(converted) : Layout.Render(converted, Specials(tokenizer));
+        return Layout is null ? Template.Render(converted, tokenizer) : Laid(converted, tokenizer);
+    }
+
+    private Rendering Laid(Dialogue dialogue, Tokenizer? tokenizer)
+    {
+        if (tokenizer is not null && Named is { } name) NamedTemplates.Require(name, tokenizer);
+        return Layout!.Render(dialogue, Specials(tokenizer), tokenizer?.Commands);
     }
 
     private static IReadOnlyCollection<string> Specials(Tokenizer? tokenizer) => [.. tokenizer?.SpecialTokens.Keys ?? []];
@@ -69,7 +81,18 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         return [.. names.Where(name => !string.IsNullOrEmpty(name)).Select(name => tokenizer.IdOf(name!)).OfType<int>().Distinct()];
     }
 
-    /// <summary>Writes the contract next to a model or an adapter.</summary>
+    /// <summary>An answer as it is shown and remembered: without the white space that the layout puts before answers.</summary>
+    /// <param name="answer">What the model said.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    public string Answered(string answer, Tokenizer tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(answer);
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        var leads = Layout is null ? Template.Lead.Length > 0 : Layout.Leads(tokenizer.SpecialTokens.Keys.ToList());
+        return leads ? answer.TrimStart() : answer;
+    }
+
+    /// <summary>Writes the contract beside a model or an adapter.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="tokenizer">The model's tokenizer.</param>
     public void Save(string folder, Tokenizer tokenizer)
@@ -172,10 +195,22 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             tokens.TryGetValue(key, out var name) && special.ContainsKey(name) ? name : usual.FirstOrDefault(special.ContainsKey) ?? "";
         var begin = Named("bos_token", "<|begin|>", "<s>");
         var end = Named("eos_token", "<|end|>", "</s>", "<|endoftext|>", "<|im_end|>");
+        var words = new TextContract(FamilyTemplates.Words(folder, tokenizer, begin, end), []) { Recorded = false };
         var templates = ChatFiles.Templates(folder);
-        var known = templates.Count > 0;
-        return new TextContract(
-            ChatTemplate.Words(begin, end), []) { Recorded = known, Layout = known ? new ChatLayout(templates, tokens) : null };
+        if (templates.Count > 0)
+            return words with { Recorded = true, Layout = new ChatLayout(templates, tokens) };
+        if (FamilyTemplates.Of(folder, tokenizer) is { } family)
+            return words.With(family) with
+            {
+                Note = $"the model brings no chat template: conversations are laid out by the one its family was published with, {family} "
+                    + "(chat: {template: NAME} or --template NAME chooses another)",
+            };
+        return words with
+        {
+            Note = "the model brings no chat template, and none is known for its family: conversations are laid out in plain words "
+                + $"('{words.Template.User}...', '{words.Template.Assistant.Trim()} ...'). Where the model was taught another layout, "
+                + "choose it: chat: {template: NAME} in a recipe, --template NAME in a command (polymath template list shows the names)",
+        };
     }
 
     /// <summary>The same contract with variables for the chat template.</summary>
@@ -195,7 +230,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     public TextContract With(string name)
     {
         if (Layout?.Templates.ContainsKey(name) == true)
-            return this with { Layout = Layout.With(name, null) };
+            return this with { Layout = Layout.With(name, null), Note = null };
 
         var tokens = new Dictionary<string, string>(Layout?.Tokens ?? new Dictionary<string, string>(), StringComparer.Ordinal);
         tokens.TryAdd("bos_token", Template.Begin);
@@ -203,7 +238,13 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         var template = name.EndsWith(".jinja", StringComparison.Ordinal)
             ? NamedTemplates.FromFile(name)
             : NamedTemplates.Find(name, Layout?.Templates.Keys);
-        return this with { Layout = new ChatLayout(template, tokens).With(null, Layout?.Variables), Recorded = true };
+        return this with
+        {
+            Layout = new ChatLayout(template, tokens).With(null, Layout?.Variables),
+            Recorded = true,
+            Named = name,
+            Note = null,
+        };
     }
 
     // The files that transformers needs to render the same conversation.
@@ -217,8 +258,8 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         settings["clean_up_tokenization_spaces"] = false;
         var source =
             (Layout?.Chosen is { } chosen ? Layout.Templates[chosen] : Layout?.Templates.GetValueOrDefault(ChatFiles.Default))?.Source;
-        if (Layout is null) settings["chat_template"] = source = OwnSource();
-        // A tokenizer in older files keeps its original settings, which say how the files are read.
+        if (Layout is null) settings["chat_template"] = source = Template.Jinja();
+        // A tokenizer in older files keeps the settings it came with: they say how the files are read.
         if (tokenizer.Files.TryGetValue(ChatFiles.Settings, out var kept) && JsonNode.Parse(kept.Span) is JsonObject own)
         {
             if (source is not null) own["chat_template"] = source;
@@ -230,16 +271,6 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
             .Where(pair => pair.Key != ChatFiles.Default))
             AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Additional, name + ".jinja"), template.Source);
     }
-
-    private string OwnSource() =>
-        "{{ bos_token }}" + (Template.System.Length > 0 ? Quote(Template.System + "\n") : "") + "{% for message in messages %}{% if "
-        + "message['role'] == 'user' %}" + Quote(Template.User)
-        + "{{ message['content'] }}" + Quote(Template.Assistant)
-        + "{% elif message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}{% endif "
-        + "%}{% endfor %}";
-
-    private static string Quote(string text) => "{{ '" + text.Replace("\\", "\\\\", StringComparison.Ordinal)
-        .Replace("'", "\\'", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal) + "' }}";
 
     private static string TableName(int i) => $"conversion-{i}.json";
 }

@@ -14,7 +14,13 @@ public abstract class Tokenizer
     /// <summary>The special tokens (control tokens without text) with their ids.</summary>
     public abstract IReadOnlyDictionary<string, int> SpecialTokens { get; }
 
-    /// <summary>The token with that id, in the vocabulary's form; empty for an id without a token.</summary>
+    /// <summary>
+    /// The special tokens that <see cref="Encode"/> finds in no text, and that are known by name only; a template that writes them out
+    /// means the tokens.
+    /// </summary>
+    public virtual IReadOnlyCollection<string> Commands => [];
+
+    /// <summary>The token with that id, as the vocabulary writes it; empty for an id without a token.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The id is negative or not below <see cref="VocabularySize"/>.</exception>
     public abstract string TokenOf(int id);
 

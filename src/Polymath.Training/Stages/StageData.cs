@@ -47,7 +47,10 @@ public sealed class StageData
     /// <param name="split">The part.</param>
     public IReadOnlyList<Row> Rows(DataSplit split) => [.. All(split).Where(row => !IsBad(row))];
 
-    /// <summary>Reports which parts of the stage's rows are not learned.</summary>
+    /// <summary>What is to be told of the layout of the stage's conversations; null for nothing.</summary>
+    internal string? LayoutNote => stage.Objective is FinetuneSpec or PreferSpec or AlignSpec ? contract.Note : null;
+
+    /// <summary>What of the stage's rows is not learned as it stands.</summary>
     public SourceReport Report { get; } = new();
 
     private IEnumerable<Row> All(DataSplit split) =>
@@ -153,19 +156,21 @@ public sealed class StageData
     /// <param name="policy">What happens to longer ones.</param>
     /// <param name="labels">A task's labels.</param>
     /// <param name="maxCut">The greatest share of target tokens that may be cut off.</param>
-    /// <exception cref="InputException">Rows have two begin tokens, never end, or lose too much; or no row is left that trains a token; or
-    /// a row is too long and the policy refuses it.</exception>
+    /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
+    /// <exception cref="InputException">Rows begin twice, never end, or lose too much, or the model would see what it should foretell; no
+    /// row is left that trains a token, or a row is too long and the policy refuses it.</exception>
     public (IReadOnlyList<Item> Items, RowCounts Counts) Items(
         DataSplit split,
         Tokenizer tokenizer,
         int maxLength,
         OverlongPolicy policy,
         IReadOnlyList<string>? labels = null,
-        double maxCut = 1)
+        double maxCut = 1,
+        int? promptEnd = null)
     {
         var made = new StageItems(stage, maxLength, policy, labels);
         var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
-        var checks = stage.Objective is TaskSpec ? null : new TargetChecks(stage.Name, contract, tokenizer);
+        var checks = stage.Objective is TaskSpec ? null : new TargetChecks(stage.Name, contract, tokenizer, promptEnd);
         foreach (var row in Rows(split))
         {
             var rendering = heading is null ? Render(row, tokenizer) : null;
@@ -177,9 +182,9 @@ public sealed class StageData
             throw new InputException($"Stage {stage.Name}: {made.Untrained.Count} rows train no token (such as "
                 + $"{string.Join(", ", made.Untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing "
                 + "of them. Filter them with where, or raise maxLength.");
+        checks?.Finish(maxCut);
         if (made.Items.Count == 0)
             throw NoRows(split, made.Counts);
-        checks?.Finish(maxCut);
         return (made.Items, made.Counts);
     }
 
@@ -189,8 +194,8 @@ public sealed class StageData
         var name = split.ToString().ToLowerInvariant();
         if (counts.Dropped > 0)
             return new InputException($"Stage {stage.Name} has no {name} rows: "
-                + $"{string.Join("; ", counts.Changed.Select(change => $"{change.Rows:N0} {change.What}"))}. Raise batch.maxLength, or name "
-                + "other data.");
+                + $"{string.Join("; ", counts.Changed.Select(change => $"{change.Rows:N0} {change.What}"))}. Raise batch.maxLength, or "
+                + "name other data.");
         var all = stage.Data.Sum(source => corpora.Rows(source).Count);
         var source = stage.Data[0];
         return new InputException($"Stage {stage.Name} has no {name} rows: none of the {all:N0} rows of "
@@ -217,6 +222,7 @@ public sealed class StageData
         long seed)
     {
         var rows = Rows(DataSplit.Validation);
+        if (rows.Count == 0) return [];
         var order = new Permutation(rows.Count, seed, $"held out of {stage.Name}", 0);
         var made = new StageItems(
             stage, batch.MaxLength!.Value, batch.Overlong == OverlongPolicy.Refuse ? OverlongPolicy.Cut : batch.Overlong, labels);

@@ -67,6 +67,7 @@ static class StageParts
                     batch,
                     visit,
                     observer);
+                Note(data, visit, observer);
                 var rewards = align.Rewards.Select(pair => (pair.Key, materials.Reward(pair.Key), pair.Value)).ToList();
                 var source = new RolloutItems(
                     model,
@@ -137,6 +138,16 @@ static class StageParts
     {
         var room = batch.MaxLength!.Value - align.Rollout.MaxNewTokens;
         var fitting = prompts.Where(prompt => model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer).Length <= room).ToList();
+        foreach (var prompt in fitting.Take(1))
+        {
+            var ids = model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer);
+            PromptEndCheck.Refuse(
+                stage.Name,
+                prompt.Key,
+                ids,
+                model.Model.PromptEnd,
+                model.Tokenizer);
+        }
         var left = prompts.Count - fitting.Count;
         if (left > 0 && batch.Overlong == OverlongPolicy.Refuse)
             throw new InputException($"Stage {stage.Name}: {left} prompts leave no room for {align.Rollout.MaxNewTokens} new tokens in "
@@ -151,6 +162,8 @@ static class StageParts
 
     private static void Note(StageData data, string visit, RunObserver observer)
     {
+        if (data.LayoutNote is { } layout)
+            observer.Note($"{visit}: {layout}");
         foreach (var line in data.Report.Lines)
             observer.Note($"{visit}: {line}");
     }
@@ -206,8 +219,9 @@ static class StageParts
             batch.MaxLength!.Value,
             batch.Overlong,
             labels,
-            batch.MaxCut);
-        // The longest row shows before the first step whether all rows fit with their virtual tokens.
+            batch.MaxCut,
+            model.PromptEnd);
+        // The longest row says before the first step whether all fit with their virtual tokens.
         if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
         observer.Note($"{visit}: {counts.Told()}");
         Note(data, visit, observer);

@@ -76,6 +76,12 @@ public sealed class StageRunner(
             optimizer.Count,
             progress.State.Step);
         var trained = optimizer.Count;
+        run.Observer.Note(StageNeeds.Of(
+            visit.Name,
+            model.Model,
+            trained,
+            steps,
+            stage.Checkpoint ?? new CheckpointSettings()));
         var loop = new Loop(
             model.Model,
             lesson.Objective,

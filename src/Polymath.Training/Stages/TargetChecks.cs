@@ -11,25 +11,27 @@ namespace Polymath.Training.Stages;
 /// <param name="stage">The stage's name.</param>
 /// <param name="contract">The layout.</param>
 /// <param name="tokenizer">The tokenizer.</param>
-sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokenizer)
+/// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
+sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokenizer, int? promptEnd = null)
 {
     private readonly IReadOnlyList<int> ends = contract.Ends(tokenizer);
     private readonly int? begin = contract.Template.Begin.Length > 0 ? tokenizer.IdOf(contract.Template.Begin) : null;
     private bool ended;
     private long before, after;
 
-    /// <summary>Checks a row.</summary>
-    /// <param name="whole">The whole row.</param>
-    /// <param name="fitting">The part of it that fits.</param>
-    /// <exception cref="InputException">The row has two begin tokens.</exception>
+    /// <summary>Looks at a row.</summary>
+    /// <param name="whole">The row as it is.</param>
+    /// <param name="fitting">What is left of it.</param>
+    /// <exception cref="InputException">The row begins twice, or the model would see what it should foretell.</exception>
     internal void Add(TokenRow whole, IReadOnlyList<TokenRow> fitting)
     {
         if (whole.Length > 1 && begin is { } id && whole.Ids[0] == id && whole.Ids[1] == id)
             throw new InputException($"Stage {stage}: {whole.Source} begins twice with {contract.Template.Begin}. Take it out of "
                 + "the text, or out of the chat template.");
+        PromptEndCheck.Refuse(stage, whole, promptEnd, tokenizer);
         before += whole.Targets;
         after += fitting.Sum(row => (long)row.Targets);
-        ended = ended || fitting.Any(Ended);
+        ended = ended || Ended(whole);
     }
 
     /// <summary>Checks all rows together.</summary>
@@ -37,10 +39,15 @@ sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokeniz
     /// <exception cref="InputException">No row ends, or too much is cut.</exception>
     internal void Finish(double maxCut)
     {
-        if (ends.Count > 0 && !ended && before == after)
-            throw new InputException($"Stage {stage}: no row learns to end: {string.Join(" or ", ends.Select(tokenizer.TokenOf))} is never "
-                + "a target, so answers would not end. Add it to the chat template's answers, or choose a template with "
-                + "chat.template.");
+        if (before > 0 && !ended)
+        {
+            var missing = ends.Count > 0
+                ? $"{string.Join(" or ", ends.Select(tokenizer.TokenOf))} is never a target"
+                : "the layout has no token that ends an answer";
+            throw new InputException($"Stage {stage}: no row learns to end: {missing}, so answers would not end. Add "
+                + $"{(ends.Count > 0 ? "it" : "an end token")} to the chat template's answers, or choose a template with chat.template "
+                + "(polymath template list shows the names).");
+        }
         var share = before == 0 ? 0 : 1 - (double)after / before;
         if (share > maxCut)
             throw new InputException($"Stage {stage}: {share:P1} of the target tokens would be cut, more than batch.maxCut {maxCut:P1} "

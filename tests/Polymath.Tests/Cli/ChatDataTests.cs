@@ -48,7 +48,7 @@ public sealed class ChatDataTests : IDisposable
     {
         var result = Run();
         Assert.True(result.Code == 0, result.All);
-        Assert.Contains("20 pairs", result.Out);
+        Assert.Contains("please: 20 rows", result.Out);
         var stages = Directory.GetDirectories(folder.At("run", "stages")).Order(StringComparer.Ordinal).ToList();
         foreach (var place in new[]
         {

@@ -72,18 +72,22 @@ public sealed record DataPreview(
                 (trained, untrained, cut) = (trained + learned, untrained + left - learned, cut + tokens.Length - left);
                 if (first.Count >= shown)
                     continue;
+                // Some tokenizers write commands as nothing.
+                string Shown(string text, int id) =>
+                    text.Length == 0 && tokenizer.TokenOf(id) is var name && tokenizer.Commands.Contains(name) ? name : text;
                 var pieces = Pieces(tokenizer, tokens.Ids)
-                    .Select((text, i) => new PreviewToken(text, tokens.Ids[i], StateOf(i, left, tokens)));
+                    .Select((text, i) => new PreviewToken(Shown(text, tokens.Ids[i]), tokens.Ids[i], StateOf(i, left, tokens)));
                 first.Add(new PreviewRow(row.Name, label, [.. pieces]));
             }
         }
+        var talks = shapes.ContainsKey("conversation") || shapes.ContainsKey("kto") || shapes.ContainsKey("preference");
         return new DataPreview(
             shapes,
             rows.Count,
             trained,
             untrained,
             cut,
-            told.Lines,
+            talks && contract.Note is { } note ? [note, .. told.Lines] : told.Lines,
             first);
     }
 

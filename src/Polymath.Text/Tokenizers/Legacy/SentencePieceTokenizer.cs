@@ -56,6 +56,7 @@ internal sealed class SentencePieceTokenizer : Tokenizer
         }
 
         skipped = [.. special.Values];
+        Commands = [.. special.Keys.Except(habits.Added.Select(token => token.Content))];
         all = new(habits.Added.Select(token => (token.Content, token)));
         plain = new(habits.Added.Where(token => !token.IsControl).Select(token => (token.Content, token)));
     }
@@ -65,6 +66,9 @@ internal sealed class SentencePieceTokenizer : Tokenizer
 
     /// <inheritdoc/>
     public override IReadOnlyDictionary<string, int> SpecialTokens => special;
+
+    /// <inheritdoc/>
+    public override IReadOnlyCollection<string> Commands { get; }
 
     /// <inheritdoc/>
     internal override IReadOnlyDictionary<string, ReadOnlyMemory<byte>> Files => files;

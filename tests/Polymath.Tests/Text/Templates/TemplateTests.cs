@@ -71,11 +71,12 @@ public sealed class TemplateTests
     }
 
     [Fact]
-    public void A_template_in_words_uses_no_special_tokens_for_its_turns() =>
-        Assert.Equal(
-            [SpanKind.Special, SpanKind.Text, SpanKind.Text, SpanKind.Text, SpanKind.Text, SpanKind.Special],
-            ChatTemplate.Words("<|begin|>", "<|end|>")
-                .Render(new Conversation("k", [new Turn("u", "a")]), text => text).Spans.Select(span => span.Kind));
+    public void A_template_in_words_uses_no_special_tokens_for_its_turns()
+    {
+        var rendering = ChatTemplate.Words("<|begin|>", "<|end|>").Render(new Conversation("k", [new Turn("u", "a")]), text => text);
+        Assert.All(rendering.Spans, span => Assert.Equal(SpanKind.Marked, span.Kind));
+        Assert.Equal("<|begin|>User: u\nAssistant: a<|end|>", string.Concat(rendering.Spans.Select(span => span.Text)));
+    }
 
     [Theory]
     [InlineData(99, "<|begin|>say abcdef or ghij is ")]
