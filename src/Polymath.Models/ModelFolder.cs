@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Polymath.Models.Decoding;
 using Polymath.Models.Families;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
@@ -83,7 +84,9 @@ public static class ModelFolder
         try
         {
             source.Decode(configuration, root);
-            return build(configuration, source);
+            var model = build(configuration, source);
+            model.Generation = GenerationConfig.Read(folder);
+            return model;
         }
         catch
         {

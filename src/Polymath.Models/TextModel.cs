@@ -88,8 +88,10 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     // "07-align" is the seventh visit; sorting by name would be wrong with a hundred visits.
     private static int NumberOf(string stage) => int.TryParse(Path.GetFileName(stage).Split('-')[0], out var number) ? number : -1;
 
-    /// <summary>The tokens that end an answer.</summary>
-    public IReadOnlyCollection<int> Ends => ends ??= Contract.Ends(Tokenizer);
+    /// <summary>
+    /// The tokens that end an answer: the layout's and the tokenizer's first, then those that the model's own files name.
+    /// </summary>
+    public IReadOnlyCollection<int> Ends => ends ??= [.. Contract.Ends(Tokenizer).Concat(GenerationConfig.EndsOf(Model)).Distinct()];
 
     private IReadOnlyList<int>? ends;
 
@@ -114,17 +116,18 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="rowsAtOnce">How many are generated at once.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    /// <returns>The text, without a stop text, and the tokens of each answer.</returns>
-    public IEnumerable<(string Text, int[] Tokens)> Each(
+    /// <returns>The text and the tokens of each answer.</returns>
+    public IEnumerable<GeneratedText> Each(
         IReadOnlyList<int[]> prompts, SamplingSettings settings, int rowsAtOnce, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(settings);
         return new TokenGenerator(Model, Ends) { RowsAtOnce = rowsAtOnce }
-            .Each(prompts, settings, Gated(prompts.Count, settings), cancellation).Select(answer =>
+            .Answers(prompts, settings, Gated(prompts.Count, settings), cancellation).Select(answer =>
             {
                 var gate = new StopGate(settings.Stops);
-                return (gate.Pass(Tokenizer.Decode(answer)) + gate.Rest(), answer);
+                var text = gate.Pass(Tokenizer.Decode(answer.Tokens)) + gate.Rest();
+                return new GeneratedText(text, answer with { Stopped = answer.Stopped || gate.Stopped });
             });
     }
 
@@ -145,22 +148,22 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="write">Receives each piece of text.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    /// <returns>The new tokens.</returns>
-    public int[] Stream(int[] prompt, SamplingSettings settings, Action<string> write, CancellationToken cancellation = default)
+    /// <returns>The new tokens, and why the answer ended.</returns>
+    public GeneratedTokens Stream(int[] prompt, SamplingSettings settings, Action<string> write, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(write);
         ArgumentNullException.ThrowIfNull(settings);
         var stream = Tokenizer.NewStream();
         var gate = new StopGate(settings.Stops);
-        var answer = new TokenGenerator(Model, Ends).Generate([prompt], settings, (_, token) =>
+        var answer = new TokenGenerator(Model, Ends).Answers([prompt], settings, (_, token) =>
         {
             write(gate.Pass(stream.Append(token)));
             return !gate.Stopped;
-        }, cancellation)[0];
+        }, cancellation).Single();
         // With beams, there is no token before the whole answer is found.
-        if (settings.Beams > 1) foreach (var token in answer) write(gate.Pass(stream.Append(token)));
+        if (settings.Beams > 1) foreach (var token in answer.Tokens) write(gate.Pass(stream.Append(token)));
         write(gate.Pass(stream.Flush()) + gate.Rest());
-        return answer;
+        return answer with { Stopped = answer.Stopped || gate.Stopped };
     }
 
     /// <summary>Writes everything into a model folder.</summary>

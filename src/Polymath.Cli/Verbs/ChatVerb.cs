@@ -133,8 +133,8 @@ static class ChatVerb
         try
         {
             var answer = model.Stream(prompt, settings, Console.Write, stop.Token);
-            ContextEnd.Tell(model, prompt.Length, answer.Length, settings);
-            turns[^1] = turns[^1] with { Assistant = model.Tokenizer.Decode(answer) };
+            ContextEnd.Tell(model, prompt.Length, answer, settings);
+            turns[^1] = turns[^1] with { Assistant = model.Tokenizer.Decode(answer.Tokens) };
         }
         catch (OperationCanceledException)
         {

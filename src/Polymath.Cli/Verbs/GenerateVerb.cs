@@ -68,12 +68,12 @@ static class GenerateVerb
             ? JsonSerializer.Serialize(
                 new
                 {
-                    prompt, text = text.ToString(), tokens = answer, promptTokens = ids.Length,
-                    finish = Finish(model, ids, answer, settings), seed = settings.Seed, seconds, tokensPerSecond = answer.Length / seconds,
+                    prompt, text = text.ToString(), tokens = answer.Tokens, promptTokens = ids.Length, finish = answer.Finish,
+                    endToken = answer.End, seed = settings.Seed, seconds, tokensPerSecond = answer.Tokens.Length / seconds,
                 },
                 JsonLayout.RecordLine)
             : "");
-        if (!json) ContextEnd.Tell(model, ids.Length, answer.Length, settings);
+        if (!json) ContextEnd.Tell(model, ids.Length, answer, settings);
         return Outcome.Done;
     }
 
@@ -107,15 +107,13 @@ static class GenerateVerb
             Console.WriteLine(rows[i].With("generated", new JsonObject
             {
                 ["text"] = answer.Text,
-                ["tokens"] = new JsonArray([.. answer.Tokens.Select(token => JsonValue.Create(token))]),
+                ["tokens"] = new JsonArray([.. answer.Generated.Tokens.Select(token => JsonValue.Create(token))]),
                 ["promptTokens"] = prompts[i].Length,
-                ["finish"] = Finish(model, prompts[i], answer.Tokens, settings),
+                ["finish"] = answer.Generated.Finish,
+                ["endToken"] = answer.Generated.End,
             }).ToJsonString(JsonLayout.RecordLine));
         return Outcome.Done;
     }
-
-    private static string Finish(TextModel model, int[] prompt, int[] answer, SamplingSettings settings) =>
-        answer.Length < Math.Min(settings.MaxNewTokens, model.Model.RoomFor(prompt.Length)) ? "end" : "length";
 
     // A model that was not trained on conversations continues the text.
     private static int[] Encode(TextModel model, string prompt, bool raw) =>
