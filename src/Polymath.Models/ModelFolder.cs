@@ -58,7 +58,13 @@ public static class ModelFolder
     /// <param name="configuration">The content of a <c>config.json</c>.</param>
     /// <param name="seed">The seed.</param>
     public static LanguageModel New(JsonObject configuration, long seed) =>
-        Family(configuration, "the configuration").Build(configuration, new FreshWeights(seed));
+        WithOwnEnds(Family(configuration, "the configuration").Build(configuration, new FreshWeights(seed)));
+
+    private static LanguageModel WithOwnEnds(LanguageModel model)
+    {
+        if (model.Labels is null && model.Reading != Reading.Encoder) model.Generation = GenerationConfig.Fresh(model.Configuration);
+        return model;
+    }
 
     private static (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix) Family(JsonObject configuration, string place)
     {

@@ -103,7 +103,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     {
         ArgumentNullException.ThrowIfNull(messages);
         ArgumentNullException.ThrowIfNull(settings);
-        return new TokenGenerator(Model, Ends)
+        return new TokenGenerator(Model, EndsOf(settings))
             .Generate(
                 [.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))],
                 settings,
@@ -115,21 +115,36 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="prompts">The tokens.</param>
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="rowsAtOnce">How many are generated at once.</param>
+    /// <param name="continues">Whether an answer continues its prompt's text and keeps the space between the two.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     /// <returns>The text and the tokens of each answer.</returns>
     public IEnumerable<GeneratedText> Each(
-        IReadOnlyList<int[]> prompts, SamplingSettings settings, int rowsAtOnce, CancellationToken cancellation = default)
+        IReadOnlyList<int[]> prompts,
+        SamplingSettings settings,
+        int rowsAtOnce,
+        bool continues = false,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(settings);
-        return new TokenGenerator(Model, Ends) { RowsAtOnce = rowsAtOnce }
-            .Answers(prompts, settings, Gated(prompts.Count, settings), cancellation).Select(answer =>
+        return new TokenGenerator(Model, EndsOf(settings)) { RowsAtOnce = rowsAtOnce }
+            .Answers(prompts, settings, Gated(prompts.Count, settings), cancellation).Select((answer, i) =>
             {
                 var gate = new StopGate(settings.Stops);
-                var text = gate.Pass(Tokenizer.Decode(answer.Tokens)) + gate.Rest();
+                var whole = NewText(prompts[i], continues);
+                var text = gate.Pass(string.Concat(answer.Tokens.Select(whole.Append)) + whole.Flush()) + gate.Rest();
                 return new GeneratedText(text, answer with { Stopped = answer.Stopped || gate.Stopped });
             });
     }
+
+    // An encoder's prompt is another text than the answer.
+    private AnswerText NewText(int[] prompt, bool continues) =>
+        new(Tokenizer, continues && Model.Reading == Reading.Decoder ? prompt : null);
+
+    // A special token has no text, so a stop text that is one is an end token.
+    private IReadOnlyCollection<int> EndsOf(SamplingSettings settings) =>
+        [.. Ends.Concat(settings.Stops.Where(Tokenizer.SpecialTokens.ContainsKey).Select(stop => Tokenizer.SpecialTokens[stop]))
+            .Distinct()];
 
     // Ends a row at a stop text; null when there are none.
     private Func<int, int, bool>? Gated(int rows, SamplingSettings settings)
@@ -147,15 +162,21 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="prompt">The tokens.</param>
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="write">Receives each piece of text.</param>
+    /// <param name="continues">Whether the answer continues the prompt's text and keeps the space between the two.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     /// <returns>The new tokens, and why the answer ended.</returns>
-    public GeneratedTokens Stream(int[] prompt, SamplingSettings settings, Action<string> write, CancellationToken cancellation = default)
+    public GeneratedTokens Stream(
+        int[] prompt,
+        SamplingSettings settings,
+        Action<string> write,
+        bool continues = false,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(write);
         ArgumentNullException.ThrowIfNull(settings);
-        var stream = Tokenizer.NewStream();
+        var stream = NewText(prompt, continues);
         var gate = new StopGate(settings.Stops);
-        var answer = new TokenGenerator(Model, Ends).Answers([prompt], settings, (_, token) =>
+        var answer = new TokenGenerator(Model, EndsOf(settings)).Answers([prompt], settings, (_, token) =>
         {
             write(gate.Pass(stream.Append(token)));
             return !gate.Stopped;
@@ -183,6 +204,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     public void SaveOver(string folder, string final, string origin, string within)
     {
         ModelBase.Write(folder, final, origin, within);
+        Model.Generation?.Save(folder);
         Tokenizer.Save(folder);
         Contract.Save(folder, Tokenizer);
     }

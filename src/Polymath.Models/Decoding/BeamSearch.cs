@@ -61,6 +61,7 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
             : Batch.Continue([.. open.Select(beam => new[] { beam.Tokens[^1] })], slots, [.. slots.Select(slot => cache.Lengths[slot])]);
         using var places = batch.LastPlaces();
         var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
+        LogitCheck.Require(logits, open[0].Tokens.Length + 1);
         if (settings.RepetitionPenalty != 1 || settings.PresencePenalty != 0)
         {
             // Penalties change log-probabilities here, as in transformers' beam search.

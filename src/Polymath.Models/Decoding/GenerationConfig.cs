@@ -26,6 +26,55 @@ public sealed class GenerationConfig(JsonObject content)
         return File.Exists(file) ? new GenerationConfig(ModelFolder.ReadObject(file)) : null;
     }
 
+    /// <summary>The settings of a new model: the tokens that begin and end its texts; null when its configuration names none.</summary>
+    /// <param name="configuration">The model's configuration.</param>
+    public static GenerationConfig? Fresh(JsonObject configuration)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        var content = new JsonObject();
+        foreach (var key in new[] { "bos_token_id", EndKey, "pad_token_id" })
+            if (configuration[key] is { } value) content[key] = value.DeepClone();
+        return content.Count > 0 ? new GenerationConfig(content) : null;
+    }
+
+    /// <summary>Writes the file.</summary>
+    /// <param name="folder">The model's folder.</param>
+    public void Save(string folder) =>
+        AtomicFile.WriteText(Path.Combine(folder, FileName), Content.ToJsonString(JsonLayout.Indented) + "\n");
+
+    /// <summary>A number; null when the file has none under the key.</summary>
+    /// <param name="key">The key, such as <c>top_p</c>.</param>
+    /// <exception cref="InputException">The value is not a number.</exception>
+    public double? Number(string key) => Content[key] switch
+    {
+        null => null,
+        JsonValue value when value.TryGetValue<double>(out var number) => number,
+        var node => throw Fault(key, node, "a number"),
+    };
+
+    /// <summary>A whole number; null when the file has none under the key.</summary>
+    /// <param name="key">The key, such as <c>top_k</c>.</param>
+    /// <exception cref="InputException">The value is not a whole number.</exception>
+    public int? Count(string key) => Number(key) switch
+    {
+        null => null,
+        { } number when number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue => (int)number,
+        _ => throw Fault(key, Content[key]!, "a whole number"),
+    };
+
+    /// <summary>True or false; null when the file has neither under the key.</summary>
+    /// <param name="key">The key, such as <c>do_sample</c>.</param>
+    /// <exception cref="InputException">The value is neither.</exception>
+    public bool? Flag(string key) => Content[key] switch
+    {
+        null => null,
+        JsonValue value when value.TryGetValue<bool>(out var flag) => flag,
+        var node => throw Fault(key, node, "true or false"),
+    };
+
+    private static InputException Fault(string key, JsonNode found, string wanted) =>
+        new($"{FileName}: {key} is {found.ToJsonString()}; write {wanted}, or remove it.");
+
     /// <summary>
     /// The tokens that end an answer by the model's own files, as in transformers: those of <c>generation_config.json</c>, or else those
     /// of <c>config.json</c>.

@@ -196,6 +196,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
             : Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
         using var places = batch.LastPlaces();
         var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
+        LogitCheck.Require(logits, history(0).Answer.Count + 1);
         var plain = settings.RepetitionPenalty == 1 && settings.PresencePenalty == 0;
         if (plain && settings.Temperature == 0) return TokenWeights.Greatest(logits);
         var weights = plain ? TokenWeights.Of(logits, settings.Temperature) : Penalised(logits, rows.Length, settings, history);
