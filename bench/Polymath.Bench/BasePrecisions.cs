@@ -59,7 +59,7 @@ static class BasePrecisions
     private static void Train(LanguageModel model)
     {
         using var method = TrainedMethod.Attach(model, new LoraMethod(R: 8, TargetModules: ["all-linear"]), 1, "bench");
-        using var optimizer = new Training.Optimizers.AdamW(method.Weights, new OptimizerSpec(1e-4));
+        using var optimizer = new Training.Optimizers.OptimizerSet(method.Weights, new AdamwSpec(1e-4));
         var most = 0.0;
         for (var step = 0; step < Steps; step++)
         {

@@ -25,7 +25,7 @@ static class Ours
         using var model = folder is null ? new Llama(Workload.Configuration, new Models.FreshWeights(1)) : ModelFolder.Open(folder);
         model.GradientCheckpointing = checkpointing;
         using var method = TrainedMethod.Attach(model, new LoraMethod(R: Workload.Rank, LoraAlpha: 32), 1, "bench");
-        using var optimizer = new AdamW(method.Weights, new OptimizerSpec(1e-4));
+        using var optimizer = new OptimizerSet(method.Weights, new AdamwSpec(1e-4));
         var source = new Rows(steps);
         using var peers = new Solo();
         for (var step = 1; step <= steps; step++)

@@ -15,6 +15,11 @@ if (args is ["optimizer"])
         + $"ms ({slow / own:F2})");
     return 0;
 }
+if (args is ["optimizers"])
+{
+    TorchRuntime.Load();
+    return OptimizerKinds.Run();
+}
 if (args is ["tokenizers", var folder, var file, .. var more])
     return TokenizerSpeed.Run(
         folder, file, more.Length > 0 ? double.Parse(more[0]) : double.PositiveInfinity, more.Length > 1 ? int.Parse(more[1]) : 1);

@@ -18,6 +18,9 @@ public sealed class CaseAttribute(string key, string? value, Type type) : Attrib
 
     /// <summary>The record that holds the case's settings.</summary>
     public Type Type { get; } = type;
+
+    /// <summary>Whether the case is meant where the key is left out; one of a family at most.</summary>
+    public bool IsDefault { get; init; }
 }
 
 /// <summary>The settings of this parameter are written in the mapping of the record that holds it, not in one of their own.</summary>

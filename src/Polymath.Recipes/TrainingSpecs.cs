@@ -1,31 +1,5 @@
 namespace Polymath.Recipes;
 
-/// <summary>The optimizers.</summary>
-public enum OptimizerKind
-{
-    /// <summary>AdamW (Loshchilov &amp; Hutter 2019).</summary>
-    Adamw,
-}
-
-/// <summary>The optimizer and its settings.</summary>
-/// <param name="Rate">The learning rate at its peak.</param>
-/// <param name="Kind">The optimizer.</param>
-/// <param name="Beta1">The decay of the first moment.</param>
-/// <param name="Beta2">The decay of the second moment.</param>
-/// <param name="Epsilon">The number added to the root of the second moment.</param>
-/// <param name="WeightDecay">Decoupled weight decay; weights of one dimension (norms, biases) do not decay.</param>
-/// <param name="Clip">The greatest norm of the whole gradient; 0 for no limit.</param>
-/// <param name="LoraPlusRatio">The learning rate of B divided by that of A in low-rank deltas: LoRA+ (Hayou et al. 2024).</param>
-public sealed record OptimizerSpec(
-    [Bounds(0, 100)] double Rate,
-    OptimizerKind Kind = OptimizerKind.Adamw,
-    [Bounds(0, 0.99999999)] double Beta1 = 0.9,
-    [Bounds(0, 0.99999999)] double Beta2 = 0.999,
-    [Bounds(0, 1)] double Epsilon = 1e-8,
-    [Bounds(0, 100)] double WeightDecay = 0,
-    [Bounds(0)] double Clip = 1.0,
-    [Bounds(1, 1000)] double LoraPlusRatio = 1);
-
 /// <summary>The shapes of a schedule.</summary>
 public enum ScheduleKind
 {
@@ -37,16 +11,54 @@ public enum ScheduleKind
 
     /// <summary>The learning rate is constant.</summary>
     Constant,
+
+    /// <summary>The rate stays, and falls in the last steps (Hu et al. 2024).</summary>
+    Wsd,
+
+    /// <summary>The rate falls with the root of the step, without an end (Vaswani et al. 2017).</summary>
+    InverseSqrt,
+
+    /// <summary>The rate falls along a power of what is left.</summary>
+    Polynomial,
+
+    /// <summary>The rate falls along half a cosine several times, back at its peak each time (Loshchilov &amp; Hutter 2017).</summary>
+    Restarts,
+}
+
+/// <summary>The shape of the last part of <c>wsd</c>.</summary>
+public enum DecayShape
+{
+    /// <summary>Half a cosine.</summary>
+    Cosine,
+
+    /// <summary>A line.</summary>
+    Linear,
+
+    /// <summary>One minus the root of the way gone (Hägele et al. 2024).</summary>
+    OneMinusSqrt,
 }
 
 /// <summary>How the learning rate changes over the steps.</summary>
 /// <param name="Kind">The shape after the warmup.</param>
 /// <param name="Warmup">Steps in which the rate rises from zero along a line; less than 1 for a share of the stage's steps.</param>
 /// <param name="Floor">The share of the peak rate that is left after the last step.</param>
+/// <param name="DecayShare">The part of the steps at the end in which the rate of <c>wsd</c> falls; a tenth when left out.</param>
+/// <param name="DecaySteps">That part as a number of steps, in place of <paramref name="DecayShare"/>.</param>
+/// <param name="DecayShape">The shape of that part; <c>cosine</c> when left out.</param>
+/// <param name="Timescale">After how many steps the rate of <c>inverseSqrt</c> has fallen to 1/√2, counted from the end of the warmup; as
+/// many as the warmup has when left out, 10,000 without one.</param>
+/// <param name="Power">The power of <c>polynomial</c>; 1, a line, when left out.</param>
+/// <param name="Cycles">How often the rate of <c>restarts</c> falls; once when left out.</param>
 public sealed record ScheduleSpec(
     ScheduleKind Kind = ScheduleKind.Cosine,
     [Bounds(0)] double Warmup = 0,
-    [Bounds(0, 1)] double Floor = 0)
+    [Bounds(0, 1)] double Floor = 0,
+    [Bounds(0.000001, 1)] double? DecayShare = null,
+    [Bounds(1)] int? DecaySteps = null,
+    DecayShape? DecayShape = null,
+    [Bounds(1)] double? Timescale = null,
+    [Bounds(0.000001, 1000)] double? Power = null,
+    [Bounds(1, 1000000)] int? Cycles = null)
 {
     /// <summary>The steps of the warmup in a stage of some steps.</summary>
     /// <param name="steps">The stage's steps.</param>

@@ -38,7 +38,7 @@ public sealed class Loop(
     LanguageModel model,
     Objective objective,
     ItemSource source,
-    AdamW optimizer,
+    OptimizerSet optimizer,
     RateSchedule schedule,
     BatchSpec batch,
     Peers peers)

@@ -10,9 +10,9 @@ namespace Polymath.Training;
 /// The sums of a step over its passes and over the processes. Every process sums the same list in the same order, whatever rows it had. A
 /// figure that a process did not see is zero, and so is the gradient of a weight that none of its rows reached.
 /// </summary>
-/// <param name="optimizer">The optimizer of the trained weights.</param>
-/// <param name="objective">The objective, which names its figures.</param>
-internal sealed class StepSums(AdamW optimizer, Objective objective)
+/// <param name="optimizer">The optimizer whose weights learn.</param>
+/// <param name="objective">What is learned, which names its figures.</param>
+internal sealed class StepSums(OptimizerSet optimizer, Objective objective)
 {
     private readonly Dictionary<string, double> figures = objective.Figures.ToDictionary(name => name, _ => 0.0, StringComparer.Ordinal);
 

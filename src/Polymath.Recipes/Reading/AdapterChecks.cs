@@ -118,11 +118,12 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
             checks.Fault($"{at}.optimizerState", "a fresh adapter has no state yet", "leave it out");
         if (adapter is { OptimizerState: true, Frozen: true })
             checks.Fault($"{at}.optimizerState", "a frozen adapter is not trained", "leave it or 'frozen' out");
-        if (adapter.Optimizer is { LoraPlusRatio: not 1 } && adapter.Delta?.TrainsB() == false)
+        if (adapter.Optimizer is AdamSpec { LoraPlusRatio: not 1 } && adapter.Delta?.TrainsB() == false)
             checks.Fault(
                 $"{at}.optimizer.loraPlusRatio",
                 "LoRA+ sets the rate of the B of low-rank deltas, and this adapter trains none",
                 "leave it out");
+        new OptimizerChecks(checks, adapter.Optimizer, stage.Schedule, $"{at}.optimizer").Run();
         if (adapter is { Optimizer: not null, Frozen: true })
             checks.Fault($"{at}.optimizer", "a frozen adapter is not trained", "leave it or 'frozen' out");
     }

@@ -148,14 +148,20 @@ internal sealed class Binder(FaultList faults)
             return cases.FirstOrDefault(one => one.Key == found.Key && one.Value == Nearest.To(written, values));
         }
         var keys = cases.Select(one => one.Key).Distinct().ToList();
-        if (mapping.Entries.FirstOrDefault(entry => Nearest.To(entry.Key, keys) is not null) is not { } misspelt)
+        var usual = Shape.DefaultOf(type);
+        // Where the key may be left out, the settings' own keys are not taken for it.
+        var own = usual is null ? [] : Shape.KeysOf(type);
+        if (mapping.Entries.FirstOrDefault(
+            entry => !own.Contains(entry.Key) && Nearest.To(entry.Key, keys) is not null) is not { } misspelt)
         {
+            if (usual is not null)
+                return usual;
             faults.Add(path, mapping.Place, $"{string.Join(" or ", keys.Select(key => $"'{key}'"))} is missing", $"add {all}");
             return null;
         }
         var near = Nearest.To(misspelt.Key, keys);
         faults.Add(Join(path, misspelt.Key), misspelt.Place, $"unknown key '{misspelt.Key}'", $"did you mean '{near}'?");
-        return cases.FirstOrDefault(one => one.Key == near && one.Value == (misspelt.Value as ScalarNode)?.Value);
+        return cases.FirstOrDefault(one => one.Key == near && one.Value == (misspelt.Value as ScalarNode)?.Value) ?? usual;
     }
 
     private object Record(
@@ -233,7 +239,8 @@ internal sealed class Binder(FaultList faults)
         foreach (var entry in mapping.Entries.Where(entry => !own.Contains(entry.Key)))
         {
             var at = Join(path, entry.Key);
-            var home = family is null ? null : Shape.CasesOf(family).FirstOrDefault(one => Shape.KeysOf(one).Contains(entry.Key));
+            var homes = family is null ? [] : Shape.CasesOf(family).Where(one => Shape.KeysOf(one).Contains(entry.Key)).Select(Saying);
+            var home = string.Join(" or ", homes);
             if (Nearest.To(entry.Key, own) is { } near)
             {
                 faults.Damage(Join(path, near));
@@ -241,13 +248,13 @@ internal sealed class Binder(FaultList faults)
                     $"unknown key '{entry.Key}'",
                     mapping.Find(near) is null ? $"did you mean '{near}'?" : $"'{near}' is there already: remove this one");
             }
-            else if (home is not null && named is not null)
+            else if (home.Length > 0 && named is not null)
             {
                 faults.Add(
                     at,
                     entry.Place,
-                    $"'{entry.Key}' belongs to {Saying(home)}, not to {Saying(named)}",
-                    $"remove it, or write {Saying(home)}");
+                    $"'{entry.Key}' belongs to {home}, not to {Saying(named)}",
+                    $"remove it, or write {home}");
             }
             else
             {

@@ -30,11 +30,11 @@ internal static partial class RecipeWriter
         return entries;
     }
 
-    /// <summary>The entries of a family's case. The key that selects the case comes first.</summary>
+    /// <summary>The entries of a family's case, the key that selects it in front unless it is meant without.</summary>
     private static List<(string Key, object Value)> Tagged(object record, Type family)
     {
         var chosen = Shape.CasesOf(family).First(one => one.Type == record.GetType());
-        return Entries(record, chosen.Value is null ? [] : [(chosen.Key, chosen.Value)]);
+        return Entries(record, chosen.Value is null || chosen.IsDefault ? [] : [(chosen.Key, chosen.Value)]);
     }
 
     /// <summary>A value as texts, lists and entries.</summary>

@@ -39,7 +39,10 @@ internal sealed class SchemaWriter(Documentation documentation)
     private static void Select(CaseAttribute selected, JsonObject properties, JsonArray required)
     {
         properties[selected.Key] = new JsonObject { ["const"] = selected.Value };
-        required.Add((JsonNode)selected.Key);
+        if (selected.IsDefault)
+            properties[selected.Key]!["default"] = selected.Value;
+        else
+            required.Add((JsonNode)selected.Key);
     }
 
     private void Add(Type record, Setting setting, JsonObject properties, JsonArray required)

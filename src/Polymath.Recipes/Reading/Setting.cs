@@ -47,7 +47,10 @@ internal static class Shape
     /// <summary>The cases of a closed family; none for other types.</summary>
     public static IReadOnlyList<CaseAttribute> CasesOf(Type type) => [.. type.GetCustomAttributes<CaseAttribute>(inherit: false)];
 
-    /// <summary>The key that a single value sets, when a record may be written as a single value.</summary>
+    /// <summary>The case that is meant where a mapping selects none; null where one must be selected.</summary>
+    public static CaseAttribute? DefaultOf(Type family) => CasesOf(family).FirstOrDefault(one => one.IsDefault);
+
+    /// <summary>The key that a single value sets, where a record may be written so.</summary>
     public static string? ShorthandOf(Type record) =>
         record.GetCustomAttribute<ShorthandAttribute>() is { } found ? Camel(found.Parameter) : null;
 
@@ -92,6 +95,7 @@ internal static class Shape
         { IsEnum: true } => string.Join("|", ChoicesOf(type)),
         _ when ItemOf(type) is { } item => $"[{Sample(item)}]",
         _ when ValueOf(type) is { } value => $"{{NAME: {Sample(value)}}}",
+        _ when DefaultOf(type) is { } usual => Sample(usual.Type),
         _ when CasesOf(type) is { Count: > 0 } cases =>
             $"{{{cases[0].Key}: {string.Join('|', cases.Where(one => one.Key == cases[0].Key).Select(one => one.Value ?? "TEXT"))}}}",
         _ => $"{{{string.Join(", ", SettingsOf(type).Where(setting => setting.Required && IsScalar(setting.Type)).Select(Sample))}}}",

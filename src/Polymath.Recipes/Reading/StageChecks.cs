@@ -9,6 +9,9 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     public void Run()
     {
         Length();
+        new OptimizerChecks(checks, stage.Optimizer, stage.Schedule, At("optimizer")).Run();
+        if (stage.Schedule is { } schedule)
+            new ScheduleChecks(checks, schedule, stage.Steps, At("schedule")).Run();
         Method();
         Batches();
         Measured();
@@ -56,7 +59,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             new AdapterChecks(checks, stage, adapters, at).Run();
         if (trained is FreezeMethod freeze)
             Freeze(freeze, at);
-        if (stage.Optimizer is { LoraPlusRatio: not 1 } && !TrainsB(trained?.Plain()) && checks.Sound(At("optimizer.loraPlusRatio"), at))
+        if (stage.Optimizer is AdamSpec { LoraPlusRatio: not 1 } && !TrainsB(trained?.Plain())
+            && checks.Sound(At("optimizer.loraPlusRatio"), at))
             checks.Fault(
                 At("optimizer.loraPlusRatio"),
                 "LoRA+ sets the rate of the B of low-rank deltas, and this stage trains none",

@@ -7,8 +7,8 @@ using Polymath.Training.Optimizers;
 namespace Polymath.Training.Checkpoints;
 
 /// <summary>
-/// The checkpoints of one stage: folders <c>step-NNNNNNNN</c> with the trained weights, the optimizer's moments, the state and, written
-/// last, a manifest of checksums. Only this class decides what is saved, trusted and deleted.
+/// The saves of one stage: folders <c>step-NNNNNNNN</c> with the trained weights, what the optimizer remembers, the state and, last, a
+/// manifest of checksums. It alone decides what is saved, what is trusted and what is deleted.
 /// </summary>
 /// <param name="folder">The stage's folder of checkpoints.</param>
 /// <param name="settings">When to save and how many checkpoints to keep.</param>
@@ -27,8 +27,8 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
 
     /// <summary>Throws when the disk lacks the space for the checkpoints that will be kept and one more during its writing.</summary>
     /// <param name="optimizer">What is saved.</param>
-    /// <param name="beside">The bytes that are written in addition to the checkpoints: the finished model.</param>
-    public void CheckSpace(AdamW optimizer, long beside = 0)
+    /// <param name="beside">The bytes that are written beside the saves: the finished model.</param>
+    public void CheckSpace(OptimizerSet optimizer, long beside = 0)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         var kept = settings.Keep + (settings.Best is null ? 0 : 1);
@@ -39,8 +39,8 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
     /// <summary>Saves a checkpoint, then deletes those that need not be kept.</summary>
     /// <param name="optimizer">The trained weights and their moments.</param>
     /// <param name="state">The state.</param>
-    /// <param name="memory">The method's state between steps, by name; null for none.</param>
-    public void Save(AdamW optimizer, CheckpointState state, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
+    /// <param name="memory">What the method remembers between steps, by name; null for nothing.</param>
+    public void Save(OptimizerSet optimizer, CheckpointState state, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentNullException.ThrowIfNull(state);
@@ -85,8 +85,8 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
     /// <summary>Restores a checkpoint's weights and moments, and the method's state.</summary>
     /// <param name="step">The checkpoint's step.</param>
     /// <param name="optimizer">What is restored.</param>
-    /// <param name="memory">The method's state between steps, by name; null for none.</param>
-    public void Restore(int step, AdamW optimizer, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
+    /// <param name="memory">What the method remembers between steps, by name; null for nothing.</param>
+    public void Restore(int step, OptimizerSet optimizer, IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? memory = null)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         using (var weights = SafetensorsFile.Open(Path.Combine(PathOf(step), WeightsFile)))
@@ -145,7 +145,7 @@ public sealed class Checkpoint(string folder, CheckpointSettings settings, Func<
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
-    private static long SizeOf(AdamW optimizer) => optimizer.Count * 12 + (1 << 20);
+    private static long SizeOf(OptimizerSet optimizer) => optimizer.Count * 4 + optimizer.StateBytes + (1 << 20);
 
     private void Require(long bytes)
     {

@@ -158,15 +158,13 @@ public sealed class ComparisonPlan
         ArgumentNullException.ThrowIfNull(candidate);
         // Every candidate stores the base model in the precision of the stage, so only the methods differ.
         MethodSpec method = candidate.Delta is { } delta ? delta with { Base = BaseOf(stage.Method) } : new FullMethod();
+        var optimizer = stage.Optimizer with { Rate = candidate.Rate ?? stage.Optimizer.Rate };
+        // LoRA+ is for candidates that have a B.
+        if (optimizer is AdamSpec adam && candidate.Delta?.TrainsB() != true) optimizer = adam with { LoraPlusRatio = 1 };
         var trained = stage with
         {
             Method = stage.Method is PromptMethod prompt ? prompt with { Train = method } : method,
-            // LoRA+ applies only to candidates with a B.
-            Optimizer = stage.Optimizer with
-            {
-                Rate = candidate.Rate ?? stage.Optimizer.Rate,
-                LoraPlusRatio = candidate.Delta?.TrainsB() == true ? stage.Optimizer.LoraPlusRatio : 1,
-            },
+            Optimizer = optimizer,
         };
         var own = Only([trained], [.. AbilitiesOf(stage)], recipe);
         return own with

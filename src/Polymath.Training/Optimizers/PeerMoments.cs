@@ -24,7 +24,7 @@ public static partial class PeerMoments
     internal static long Read(
         string path, IReadOnlyList<(Weight Weight, Tensor First, Tensor Second)> moments, IReadOnlyList<string> made)
     {
-        InputException Wrong(string what) => new($"{path}: {what}. {AdamW.WithoutState}");
+        InputException Wrong(string what) => new($"{path}: {what}. {OptimizerSet.WithoutState}");
         if (moments.FirstOrDefault(entry => !entry.Weight.Name.Contains(".lora_", StringComparison.Ordinal)
             || entry.Weight.Name.Contains(".experts", StringComparison.Ordinal)).Weight is { } foreign)
             throw Wrong($"such a file numbers its parameters, and the place of {foreign.Name} among them is not known: only those of LoRAs "
@@ -111,8 +111,8 @@ public static partial class PeerMoments
                 + $"[{string.Join(", ", into.shape)}]: the state is not this adapter's");
         using var kept = file.Map(name);
         into.copy_(kept);
-        if (!AdamW.Sound(into, squares: name.EndsWith("_sq", StringComparison.Ordinal)))
-            throw wrong($"{name} holds numbers that cannot be moments");
+        if (!Optimizer.Sound(name.EndsWith("_sq", StringComparison.Ordinal) ? name : "first." + name, into))
+            throw wrong($"{name} holds numbers that are no moments");
     }
 
     private static long Steps(PickledFile file, string name, Func<string, InputException> wrong)

@@ -26,6 +26,9 @@ public sealed record WeightGroup(
     /// </summary>
     public IReadOnlyList<string> MadeOrder { get; init; } = [];
 
+    /// <summary>Which of them are hidden matrices, the ones that Muon moves; every matrix where nothing else is said.</summary>
+    public Func<Weight, bool> IsHiddenMatrix { get; init; } = HiddenMatrices.IsMatrix;
+
     /// <summary>Whether they learn from an item.</summary>
     /// <param name="item">The item.</param>
     public bool LearnsFrom(Item item)

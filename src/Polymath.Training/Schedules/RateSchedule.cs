@@ -28,8 +28,19 @@ public sealed class RateSchedule(double peak, int steps, ScheduleSpec spec)
         {
             ScheduleKind.Cosine => 0.5 * (1 + Math.Cos(Math.PI * progress)),
             ScheduleKind.Linear => 1 - progress,
-            _ => 1,
+            ScheduleKind.Constant => 1,
+            _ => Share(progress * length, length),
         };
         return peak * (spec.Floor + (1 - spec.Floor) * share);
     }
+
+    // The shapes with settings of their own.
+    private double Share(double past, double length) => spec.Kind switch
+    {
+        ScheduleKind.Wsd => WsdShape.Share(past, length, WsdShape.StepsOf(steps, length, spec), spec.DecayShape ?? DecayShape.Cosine),
+        ScheduleKind.InverseSqrt => InverseSqrtShape.Share(past, InverseSqrtShape.TimescaleOf(spec, warmup)),
+        ScheduleKind.Polynomial => PolynomialShape.Share(past, length, spec.Power ?? 1),
+        ScheduleKind.Restarts => RestartsShape.Share(past, length, spec.Cycles ?? 1),
+        _ => throw new InvalidOperationException($"There is no schedule {spec.Kind}."),
+    };
 }

@@ -73,7 +73,7 @@ public sealed record AdapterPlaces(string BaseFolder, Func<string, string> OfSta
         if (!folders.SequenceEqual(index.Names.Select(name => Path.Combine(mixture, name)))) return null;
         return first.Stage is not null ? mixture : Make("mixture", inside =>
         {
-            foreach (var file in new[] { AdapterMixture.File, Optimizers.AdamW.File }
+            foreach (var file in new[] { AdapterMixture.File, Optimizers.OptimizerSet.File }
                 .Where(file => File.Exists(Path.Combine(mixture, file))))
                 File.Copy(Path.Combine(mixture, file), Path.Combine(inside, file));
         });

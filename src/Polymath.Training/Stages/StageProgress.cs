@@ -19,7 +19,7 @@ sealed class StageProgress
     private readonly string folder;
     private readonly TextModel model;
     private readonly TrainedMethod method;
-    private readonly AdamW optimizer;
+    private readonly OptimizerSet optimizer;
     private readonly ItemSource source;
     private readonly HeldOutLoss? heldOut;
     private readonly Checkpoint saves;
@@ -43,7 +43,7 @@ sealed class StageProgress
         string folder,
         TextModel model,
         TrainedMethod method,
-        AdamW optimizer,
+        OptimizerSet optimizer,
         ItemSource source,
         StageLesson lesson,
         int steps)

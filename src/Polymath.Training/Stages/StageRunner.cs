@@ -54,7 +54,7 @@ public sealed class StageRunner(
         batch = Sized(batch, source);
         var steps = Steps(batch, source);
         method.Begin(steps);
-        using var optimizer = new AdamW(method.Groups(stage.Optimizer));
+        using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
         var progress = new StageProgress(
             run,

@@ -63,21 +63,28 @@ sealed class TrainedAdapters : IDisposable
 
     private IEnumerable<TrainedAdapter> Moving => adapters.Where(adapter => !adapter.Spec.Frozen);
 
-    /// <summary>The weights that each adapter trains, and their data; the gates of a mixture come last.</summary>
-    internal IReadOnlyList<WeightGroup> Groups(OptimizerSpec usual) =>
-    [
-        .. Moving.Select(adapter => new WeightGroup(
+    /// <summary>What each adapter trains, and from what; the gates of a mixture last.</summary>
+    internal IReadOnlyList<WeightGroup> Groups(OptimizerSpec usual)
+    {
+        var hidden = HiddenMatrices.Of(model);
+        WeightGroup Group(TrainedAdapter adapter) => new(
             adapters.Count == 1 ? "" : adapter.Name,
             [.. adapter.Set.Weights],
             adapter.Spec.Optimizer ?? usual,
             routing is null ? null : adapter.Spec.Data,
             adapter.Set.Penalty,
-            adapter.Set.Course is { Follows: true } course ? course.Stepped : null) { MadeOrder = adapter.Set.Model.MadeOrder }),
-        .. mixture is null ? (WeightGroup[])[] : [new WeightGroup("mixture", mixture.Weights, usual)],
-    ];
+            adapter.Set.Course is { Follows: true } course ? course.Stepped : null)
+        {
+            MadeOrder = adapter.Set.Model.MadeOrder,
+            IsHiddenMatrix = hidden,
+        };
+        // Gates choose, as heads do: they are no maps between hidden states.
+        WeightGroup[] gates = mixture is null ? [] : [new("mixture", mixture.Weights, usual) { IsHiddenMatrix = _ => false }];
+        return [.. Moving.Select(Group), .. gates];
+    }
 
-    /// <summary>Loads the moments for adapters whose training continues.</summary>
-    internal void TakeUp(AdamW optimizer)
+    /// <summary>Takes up the moments that adapters go on with.</summary>
+    internal void TakeUp(OptimizerSet optimizer)
     {
         foreach (var (adapter, group) in Moving.Select((adapter, group) => (adapter, group)))
             if (adapter.Moments is { } folder) optimizer.Load(folder, group);
@@ -108,7 +115,7 @@ sealed class TrainedAdapters : IDisposable
     /// <summary>
     /// Writes the adapters: one into the folder, several each into a folder of its own, together with the moments for further training.
     /// </summary>
-    internal void Save(string folder, AdamW? optimizer, Action<string>? beside)
+    internal void Save(string folder, OptimizerSet? optimizer, Action<string>? beside)
     {
         var group = 0;
         foreach (var adapter in adapters)

@@ -23,15 +23,16 @@ public sealed class TrainedMethod : IDisposable
 
     /// <summary>The weights that are trained.</summary>
     public IReadOnlyList<Weight> Weights =>
-        adapters is null ? chosen : [.. adapters.Groups(new OptimizerSpec(0)).SelectMany(group => group.Weights)];
+        adapters is null ? chosen : [.. adapters.Groups(new AdamwSpec(0)).SelectMany(group => group.Weights)];
 
-    /// <summary>The trained weights, in groups with the same optimizer settings.</summary>
-    /// <param name="usual">The optimizer's settings for groups without their own.</param>
-    public IReadOnlyList<WeightGroup> Groups(OptimizerSpec usual) => adapters?.Groups(usual) ?? [new WeightGroup("", chosen, usual)];
+    /// <summary>The weights that are trained, in groups that move together.</summary>
+    /// <param name="usual">How they move where nothing else is said.</param>
+    public IReadOnlyList<WeightGroup> Groups(OptimizerSpec usual) => adapters?.Groups(usual)
+        ?? [new WeightGroup("", chosen, usual) { IsHiddenMatrix = HiddenMatrices.Of(model) }];
 
     /// <summary>Loads the moments for adapters whose training continues.</summary>
     /// <param name="optimizer">The optimizer of <see cref="Groups"/>.</param>
-    public void TakeUp(AdamW optimizer) => adapters?.TakeUp(optimizer);
+    public void TakeUp(OptimizerSet optimizer) => adapters?.TakeUp(optimizer);
 
     /// <summary>Whether a step is being trained; dropout applies only then.</summary>
     public bool Training
@@ -198,7 +199,7 @@ public sealed class TrainedMethod : IDisposable
         Action<string>? beside = null,
         IReadOnlyList<int[]>? held = null,
         double limit = MergeGate.DefaultLimit,
-        AdamW? optimizer = null)
+        OptimizerSet? optimizer = null)
     {
         if (adapters is not null) AtomicFile.WriteFolder(Path.Combine(folder, "adapter"), place => adapters.Save(place, optimizer, beside));
         var report = adapters?.Merge(folder, held, limit);

@@ -13,7 +13,7 @@ namespace Polymath.Tests.Models;
 internal sealed class ToyTraining : IDisposable
 {
     private readonly Loop loop;
-    private readonly AdamW optimizer;
+    private readonly OptimizerSet optimizer;
 
     public ToyTraining(
         MethodSpec method,
@@ -24,7 +24,8 @@ internal sealed class ToyTraining : IDisposable
         int tokens = 60,
         double clip = 1,
         AdapterPlaces? places = null,
-        Polymath.Distributed.Peers? peers = null)
+        Polymath.Distributed.Peers? peers = null,
+        OptimizerSpec? optimizer = null)
     {
         Model = model ?? Toy.Model();
         Method = TrainedMethod.Attach(
@@ -35,13 +36,13 @@ internal sealed class ToyTraining : IDisposable
             places: places);
         Method.Training = true;
         items ??= [.. Toy.Rows(9, 12, 7, 8, 11, 6, 10, 5).Select(row => new Item([row]))];
-        var spec = new OptimizerSpec(1e-2, Epsilon: 1e-4, Clip: clip);
-        optimizer = new AdamW(Method.Groups(spec));
+        var spec = optimizer ?? new AdamwSpec(1e-2, Epsilon: 1e-4, Clip: clip);
+        this.optimizer = new OptimizerSet(Method.Groups(spec));
         loop = new Loop(
             Model,
             objective ?? new NextToken(),
             new CorpusItems(items, 3, "toy") { CrossesEpochs = true },
-            optimizer,
+            this.optimizer,
             new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
             new BatchSpec(tokens, microTokens),
             peers ?? new Solo());

@@ -33,8 +33,12 @@ public sealed class RecipeSchemaTests
             "linear: The learning rate falls linearly.",
             (string?)Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["description"]);
         Assert.Equal(
-            ["cosine", "linear", "constant"],
+            ["cosine", "linear", "constant", "wsd", "inverseSqrt", "polynomial", "restarts"],
             Schema["$defs"]!["ScheduleSpec"]!["properties"]!["kind"]!["enum"]!.AsArray().Select(key => (string)key!));
+        var (usual, other) = (Schema["$defs"]!["AdamwSpec"]!, Schema["$defs"]!["LionSpec"]!);
+        Assert.Equal("adamw", (string?)usual["properties"]!["kind"]!["default"]);
+        Assert.Equal(["rate"], usual["required"]!.AsArray().Select(key => (string)key!));
+        Assert.Equal(["kind", "rate"], other["required"]!.AsArray().Select(key => (string)key!));
         Assert.Equal(5, Schema["$defs"]!["StageSpec"]!["oneOf"]!.AsArray().Count);
         Assert.Contains("rollout", Schema["$defs"]!["StageSpec.align"]!["required"]!.AsArray().Select(key => (string)key!));
     }
@@ -48,7 +52,7 @@ public sealed class RecipeSchemaTests
                 Assert.True(property!["const"] is not null || property["description"] is not null, $"{name}.{key}");
         }
         var text = Schema.ToJsonString();
-        foreach (var reference in System.Text.RegularExpressions.Regex.Matches(text, "#/\\$defs/([A-Za-z.]+)")
+        foreach (var reference in System.Text.RegularExpressions.Regex.Matches(text, "#/\\$defs/([A-Za-z0-9.]+)")
             .Select(match => match.Groups[1].Value))
             Assert.NotNull(Schema["$defs"]![reference]);
     }
@@ -61,6 +65,7 @@ public sealed class RecipeSchemaTests
         Assert.Equal([], Wrong(Schema, Json(sample.With("stages.read.steps", "null").With("stages.read.epochs", "1").Text)));
         Assert.Equal([], Wrong(Schema, Json(SampleRecipes.Read(SampleRecipes.Whole).Resolved)));
         Assert.Equal([], Wrong(Schema, Json(sample.With("rounds", "3").Text)));
+        Assert.Equal([], Wrong(Schema, Json(sample.With("stages.read.optimizer", "{kind: muon, rate: 0.02, nsSteps: 6}").Text)));
     }
 
     [Theory]
@@ -69,6 +74,7 @@ public sealed class RecipeSchemaTests
     [InlineData("stages.tell.method.train.kind", "full")]
     [InlineData("stages.read.label", "x")]
     [InlineData("stages.read.optimizer", "{}")]
+    [InlineData("stages.read.optimizer", "{kind: lion, rate: 1, momentum: 0.9}")]
     [InlineData("stages.read.schedule.kind", "spiral")]
     [InlineData("rewards.tones.positions", "[]")]
     [InlineData("rounds", "0")]

@@ -108,7 +108,7 @@ public sealed class AdamWTests
         var weights = new[] { new Weight("matrix", ones(3, 3)), new Weight("norm", ones(3)), new Weight("untouched", ones(2, 2)) };
         foreach (var weight in weights)
             weight.Trainable = true;
-        using var optimizer = new Polymath.Training.Optimizers.AdamW(weights, new OptimizerSpec(0.1, WeightDecay: 0.5));
+        using var optimizer = new Polymath.Training.Optimizers.OptimizerSet(weights, new AdamwSpec(0.1, WeightDecay: 0.5));
         foreach (var weight in weights[..2])
             weight.Value.grad = zeros_like(weight.Value);
         optimizer.Step(0.1, 1);

@@ -15,10 +15,10 @@ public sealed class CheckpointTests : IDisposable
 {
     private readonly ScratchFolder folder = new();
     private readonly List<Weight> weights = [new("a.weight", Samples.Normal("a", 3, 5)), new("b.weight", Samples.Normal("b", 4))];
-    private readonly AdamW optimizer;
+    private readonly OptimizerSet optimizer;
     private readonly List<string> told = [];
 
-    public CheckpointTests() => optimizer = new AdamW(weights, new OptimizerSpec(0.1));
+    public CheckpointTests() => optimizer = new OptimizerSet(weights, new AdamwSpec(0.1));
 
     public void Dispose()
     {

@@ -79,10 +79,11 @@ public sealed class ComparisonTests
         var plan = new ComparisonPlan(
             Recipe with
             {
-                Stages = [.. Recipe.Stages.Select(stage => stage with { Optimizer = stage.Optimizer with { LoraPlusRatio = 8 } })],
+                Stages = [.. Recipe.Stages.Select(stage => stage with { Optimizer = new AdamwSpec(1e-3, LoraPlusRatio: 8) })],
             },
             new ComparisonSpec(["lora", "ia3", "full"], "spam"));
-        Assert.Equal([8, 1, 1], plan.Candidates.Select(candidate => plan.For(candidate, null).Stages[0].Optimizer.LoraPlusRatio));
+        var optimizers = plan.Candidates.Select(candidate => plan.For(candidate, null).Stages[0].Optimizer).Cast<AdamSpec>();
+        Assert.Equal([8, 1, 1], optimizers.Select(optimizer => optimizer.LoraPlusRatio));
     }
 
     [Fact]

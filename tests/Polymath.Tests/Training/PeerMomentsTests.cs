@@ -45,13 +45,13 @@ public sealed class PeerMomentsTests : IDisposable
             1,
             "stage",
             places: new AdapterPlaces(folder.Path, stage => stage, folder.At("prepared")));
-        var spec = new OptimizerSpec(
+        var spec = new AdamwSpec(
             (double)said["rate"]!,
             Beta2: (double)said["beta2"]!,
             Epsilon: (double)said["epsilon"]!,
             WeightDecay: (double)said["weightDecay"]!,
             Clip: 0);
-        using var optimizer = new AdamW(trained.Groups(spec));
+        using var optimizer = new OptimizerSet(trained.Groups(spec));
         trained.TakeUp(optimizer);
         var rows = said["rows"]!.Deserialize<int[][]>()!.Skip(4)
             .Select(ids => new Item([new TokenRow(ids, [.. ids.Select(_ => 1f)], "row")])).ToList();

@@ -143,14 +143,14 @@ public sealed class AdaLoraTests : IDisposable
         List<float[]> whole;
         using (var set = Started())
         {
-            using var optimizer = new AdamW(set.Weights, new OptimizerSpec(0.1));
+            using var optimizer = new OptimizerSet(set.Weights, new AdamwSpec(0.1));
             for (var step = 1; step <= 7; step++) Step(set, step);
             saves.Save(optimizer, state, set.Course!.Memory);
             for (var step = 8; step <= Steps; step++) Step(set, step);
             whole = [.. set.Weights.Select(weight => Samples.Floats(weight.Value))];
         }
         using var again = Started();
-        using var other = new AdamW(again.Weights, new OptimizerSpec(0.1));
+        using var other = new OptimizerSet(again.Weights, new AdamwSpec(0.1));
         saves.Restore(7, other, again.Course!.Memory);
         for (var step = 8; step <= Steps; step++) Step(again, step);
         // The rounding of a product may depend on its place in memory, but a rank either exists or not.

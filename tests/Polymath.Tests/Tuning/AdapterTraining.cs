@@ -14,7 +14,7 @@ namespace Polymath.Tests.Tuning;
 /// <summary>A toy model that learns with the adapters of a stage, step by step.</summary>
 internal sealed class AdapterTraining : IDisposable
 {
-    private readonly AdamW optimizer;
+    private readonly OptimizerSet optimizer;
     private readonly Loop loop;
     private readonly InOrder source;
     private readonly List<Item> items;
@@ -37,8 +37,8 @@ internal sealed class AdapterTraining : IDisposable
             3,
             "stage",
             places: places);
-        var usual = new OptimizerSpec(1e-2, Epsilon: 1e-6, WeightDecay: 0.1);
-        optimizer = new AdamW(Method.Groups(usual));
+        var usual = new AdamwSpec(1e-2, Epsilon: 1e-6, WeightDecay: 0.1);
+        optimizer = new OptimizerSet(Method.Groups(usual));
         Method.TakeUp(optimizer);
         step = from;
         source = new InOrder(this.items) { Cursor = new Cursor(0, from * tokens / 10) };

@@ -31,7 +31,7 @@ public sealed class DeltaTrainingTests : IDisposable
     {
         private readonly Loop loop;
         private readonly CorpusItems source;
-        private readonly AdamW optimizer;
+        private readonly OptimizerSet optimizer;
         private int step;
 
         public Job(string family, string kind, bool moved = false, bool dropped = true)
@@ -40,8 +40,8 @@ public sealed class DeltaTrainingTests : IDisposable
             foreach (var weight in Model.Weights) weight.Trainable = false;
             Set = Fresh(Model, kind, moved, dropped);
             foreach (var weight in Set.Weights) weight.Trainable = true;
-            var spec = new OptimizerSpec(1e-2, Epsilon: 1e-6, WeightDecay: 0);
-            optimizer = new AdamW([new WeightGroup(
+            var spec = new AdamwSpec(1e-2, Epsilon: 1e-6, WeightDecay: 0);
+            optimizer = new OptimizerSet([new WeightGroup(
                 "",
                 [.. Set.Weights],
                 spec,

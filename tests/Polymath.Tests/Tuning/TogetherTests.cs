@@ -65,7 +65,7 @@ public sealed class TogetherTests : IDisposable
     [InlineData(10)]
     public void Adapters_routed_in_one_step_move_as_each_would_alone(int? microTokens)
     {
-        var slow = new OptimizerSpec(2e-3, Beta1: 0.8, Epsilon: 1e-6, Clip: 0.05);
+        var slow = new AdamwSpec(2e-3, Beta1: 0.8, Epsilon: 1e-6, Clip: 0.05);
         using var both =
             Start(Method(Together.Route, ("one", Lora("a")), ("two", Lora("b", slow))), Items("a", "b"), 40, microTokens).Steps(3);
         using var first = Start(Method(Together.Route, ("one", Lora("a"))), Items("a"), 20).Steps(3);
@@ -219,7 +219,7 @@ public sealed class TogetherTests : IDisposable
     public void The_gates_of_a_mixture_have_the_gradient_that_differences_show()
     {
         using var training = Start(Method(Together.Mix, ("one", Lora()), ("two", Lora(rank: 3))), Items("a"), 20).Steps(4);
-        var gate = training.Method.Groups(new OptimizerSpec(0)).Single(group => group.Name == "mixture").Weights[0];
+        var gate = training.Method.Groups(new AdamwSpec(0)).Single(group => group.Name == "mixture").Weights[0];
         using var scope = NewDisposeScope();
         using var batch = training.Model.Lay([Toy.Row(10)]);
         training.Model.NegativeLogLikelihood(batch).backward();
@@ -278,7 +278,7 @@ public sealed class TogetherTests : IDisposable
         using var forgetful =
             Start(Method(Together.Stack, ("one", new AdapterSpec(Folder: folder.At("half", "adapter")))), Items("a"), 20, from: 2).Steps(1);
         Assert.NotEqual(whole.Values("").Values.SelectMany(x => x), forgetful.Values("").Values.SelectMany(x => x));
-        File.Delete(folder.At("half", "adapter", AdamW.File));
+        File.Delete(folder.At("half", "adapter", OptimizerSet.File));
         Assert.Contains(
             "without its optimizer's state",
             Assert.Throws<InputException>(() => Start(
@@ -339,7 +339,7 @@ public sealed class TogetherTests : IDisposable
             ("two", Within(DeltaForm.Adapter, "1.2k")),
             ("three", Within(DeltaForm.PrefixTuning, "600"))), Items("a"), 20);
         var share = (long)(training.Model.Weights.Sum(weight => weight.Count) * 0.06);
-        var groups = training.Method.Groups(new OptimizerSpec(1e-2))
+        var groups = training.Method.Groups(new AdamwSpec(1e-2))
             .ToDictionary(group => group.Name, group => group.Weights.Sum(weight => weight.Count));
         foreach (var (name, budget) in new[] { ("one", share), ("two", 1200), ("three", 600) })
             Assert.InRange(groups[name], budget / 2, budget);
