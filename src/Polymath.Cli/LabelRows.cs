@@ -39,18 +39,20 @@ sealed class LabelRows(IReadOnlyList<LabelRow> rows, string file, bool table)
         if (file != "-" && !File.Exists(file))
             throw new InputException($"--input is {file}, but there is no such file. Name a CSV or TSV file, or one with an object such "
                 + $"as {sample} on each line, or - for standard input.");
-        List<LabelRow> rows = TableFile.Is(file)
-            ? [.. TableFile.Read(file).Select(row => new LabelRow(row.Values, row.Place))]
-            : [.. (file == "-" ? Console.In.ReadToEnd().Split('\n') : File.ReadAllLines(file))
-                .Select((line, i) => (Line: line.Trim(), Place: $"{file}, line {i + 1}")).Where(item => item.Line.Length > 0)
-                .Select(item => new LabelRow(
-                    PromptRow.Parse(item.Line, item.Place, sample)
-                        ?? throw new InputException($"{item.Place}: there is no text. Write an object such as {sample}."),
-                    item.Place))];
+        List<LabelRow> rows =
+            [.. TableFile.Is(file) ? TableFile.Read(file).Select(row => new LabelRow(row.Values, row.Place)) : Lines(file, sample)];
         return rows.Count > 0
             ? new LabelRows(rows, file, TableFile.Is(file))
             : throw new InputException($"--input {file} has no rows. Write a header and rows, or an object such as {sample} on each line.");
     }
+
+    private static IEnumerable<LabelRow> Lines(string file, string sample) =>
+        (file == "-" ? Console.In.ReadToEnd().Split('\n') : File.ReadAllLines(file))
+            .Select((line, i) => (Line: line.Trim(), Place: $"{file}, line {i + 1}")).Where(item => item.Line.Length > 0)
+            .Select(item => new LabelRow(
+                PromptRow.Parse(item.Line, item.Place, sample)
+                    ?? throw new InputException($"{item.Place}: there is no text. Write an object such as {sample}."),
+                item.Place));
 
     private string Unit => table ? "column" : "field";
 

@@ -72,7 +72,9 @@ sealed class Sampling
             return found;
         }
         var samples = own.Flag("do_sample");
-        double? heat = samples == false ? 0 : own.Number("temperature") ?? (samples == true ? 1 : null);
+        var heat = samples == false ? 0 : own.Number("temperature");
+        // As in transformers, sampling without a temperature is that of the model's own probabilities.
+        if (samples == true) heat ??= 1;
         var settings = asked with
         {
             MaxNewTokens = Of(maxNewTokens, own.Count("max_new_tokens"), asked.MaxNewTokens),

@@ -62,7 +62,7 @@ public sealed class AnswerTests : IDisposable
         using (var model = Saved(null, null)) free = new TokenGenerator(model.Model, []).Generate([[5, 6, 7]], Greedy, null, Stop)[0];
         var end = free[^2];
         var length = Array.IndexOf(free, end);
-        using var ended = Saved($"{{\"eos_token_id\": [40, {end}]}}", null);
+        using var ended = Saved($"{{\"eos_token_id\": [{end}]}}", null);
         var generator = new TokenGenerator(ended.Model, GenerationConfig.EndsOf(ended.Model));
         var answer = generator.Answers([[5, 6, 7]], Greedy, null, Stop).Single();
         Assert.Equal(free[..length], answer.Tokens);
@@ -113,18 +113,34 @@ public sealed class AnswerTests : IDisposable
         Assert.Equal("and", Text(null));
     }
 
+    private static GeneratedText Streamed(TextModel model, int[] prompt, SamplingSettings settings)
+    {
+        var text = new System.Text.StringBuilder();
+        var answer = model.Stream(
+            prompt,
+            settings,
+            piece => text.Append(piece),
+            true,
+            Stop);
+        return new GeneratedText(text.ToString(), answer);
+    }
+
     [Fact]
     public void Many_continued_prompts_have_the_texts_of_one()
     {
         using var model = Toy.Talker();
         int[][] prompts = [[5, 6], [7], [9, 10, 11]];
-        var all = model.Each(prompts, Greedy, 2, true, Stop).ToList();
+        var all = model.Each(
+            prompts,
+            Greedy,
+            2,
+            true,
+            Stop).ToList();
         for (var i = 0; i < prompts.Length; i++)
         {
-            var text = new System.Text.StringBuilder();
-            var one = model.Stream(prompts[i], Greedy, piece => text.Append(piece), true, Stop);
-            Assert.Equal(text.ToString(), all[i].Text);
-            Assert.Equal(one.Tokens, all[i].Generated.Tokens);
+            var one = Streamed(model, prompts[i], Greedy);
+            Assert.Equal(one.Text, all[i].Text);
+            Assert.Equal(one.Generated.Tokens, all[i].Generated.Tokens);
         }
     }
 
@@ -137,9 +153,8 @@ public sealed class AnswerTests : IDisposable
         var settings = Greedy with { Beams = beams };
         string Text(SamplingSettings asked, out GeneratedTokens answer)
         {
-            var text = new System.Text.StringBuilder();
-            answer = model.Stream([5, 6, 7], asked, piece => text.Append(piece), true, Stop);
-            return text.ToString();
+            (var text, answer) = Streamed(model, [5, 6, 7], asked);
+            return text;
         }
         var free = Text(settings, out var whole);
         Assert.True(free.Length >= 5, free);
@@ -149,7 +164,12 @@ public sealed class AnswerTests : IDisposable
         var at = free.IndexOf(stop, StringComparison.Ordinal);
         Assert.Equal(free[..at], Text(settings with { Stops = ["never", stop] }, out var stopped));
         Assert.Equal("stop", stopped.Finish);
-        var each = model.Each([[5, 6, 7]], settings with { Stops = [stop] }, 4, true, Stop).Single();
+        var each = model.Each(
+            [[5, 6, 7]],
+            settings with { Stops = [stop] },
+            4,
+            true,
+            Stop).Single();
         Assert.Equal((free[..at], "stop"), (each.Text, each.Generated.Finish));
     }
 
@@ -186,7 +206,7 @@ public sealed class AnswerTests : IDisposable
     {
         using var model = Toy.Model();
         var weight = model.Weights[1];
-        using (no_grad()) weight.Value.flatten()[0] = -70000f;
+        using (no_grad()) weight.Value.fill_(-70000f);
         Directory.CreateDirectory(folder.At("half"));
         var fault = Assert.Throws<InputException>(() => ModelWriter.Write(model, folder.At("half"), ScalarType.Float16, long.MaxValue));
         Assert.Contains($"{weight.Name} holds -70000, but float16 holds at most 65504", fault.Message);
