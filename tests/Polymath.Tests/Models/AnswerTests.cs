@@ -205,7 +205,7 @@ public sealed class AnswerTests : IDisposable
     public void A_weight_that_float16_cannot_hold_is_refused_by_name()
     {
         using var model = Toy.Model();
-        var weight = model.Weights[1];
+        var weight = model.Weights.First(weight => weight.Name.EndsWith("down_proj.weight", StringComparison.Ordinal));
         using (no_grad()) weight.Value.fill_(-70000f);
         Directory.CreateDirectory(folder.At("half"));
         var fault = Assert.Throws<InputException>(() => ModelWriter.Write(model, folder.At("half"), ScalarType.Float16, long.MaxValue));
