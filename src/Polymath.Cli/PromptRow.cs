@@ -11,6 +11,9 @@ namespace Polymath.Cli;
 /// <param name="Place">Its file and line.</param>
 sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObject Fields, string Place)
 {
+    /// <summary>The conversation to be answered instead of a prompt; null when there is a prompt.</summary>
+    internal JsonArray? Messages { get; private init; }
+
     /// <summary>Reads the rows of a file, one JSON object per line.</summary>
     /// <param name="file">The file; <c>-</c> for standard input.</param>
     /// <param name="field">The field with the text to be answered.</param>
@@ -30,21 +33,35 @@ sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObjec
 
     private static string Sample(string field) => $"{{\"{field}\": \"...\"}}";
 
-    private static PromptRow Of(string line, string place, string field)
+    /// <summary>A line's object; null when it is other JSON.</summary>
+    /// <param name="line">The line.</param>
+    /// <param name="place">Its file and number.</param>
+    /// <param name="sample">A sample row.</param>
+    /// <exception cref="InputException">It is not JSON.</exception>
+    internal static JsonObject? Parse(string line, string place, string sample)
     {
-        JsonObject? fields;
         try
         {
-            fields = JsonNode.Parse(line, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject;
+            return JsonNode.Parse(line, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject;
         }
         catch (JsonException e)
         {
-            throw new InputException($"{place}: this is not JSON: {e.Message} Write an object such as {Sample(field)}.", e);
+            throw new InputException($"{place}: this is not JSON: {e.Message} Write an object such as {sample}.", e);
         }
+    }
+
+    private static PromptRow Of(string line, string place, string field)
+    {
+        var fields = Parse(line, place, Sample(field));
+        if (field == "prompt" && fields?["messages"] is { } messages)
+            return fields["prompt"] is null
+                ? new PromptRow("", Names(fields["adapter"], place), fields, place) { Messages = PromptMessages.Read(messages, place) }
+                : throw new InputException($"{place}: the row has a prompt and messages. Write one of the two.");
         if (fields?[field] is not JsonValue value || !value.TryGetValue<string>(out var prompt) || prompt.Length == 0)
         {
             var sample = field == "prompt"
-                ? "{\"prompt\": \"...\", \"adapter\": \"german\"}; adapter is needed when there are several to choose from"
+                ? "{\"prompt\": \"...\", \"adapter\": \"german\"}, or with messages instead of the prompt; adapter is needed when there "
+                    + "are several to choose from"
                 : Sample(field);
             throw new InputException($"{place}: there is no {field}. Write an object such as {sample}.");
         }

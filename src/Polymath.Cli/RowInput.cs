@@ -28,15 +28,24 @@ sealed class RowInput(string field, string sample, string came)
     /// <exception cref="InputException">The options contradict each other, or the file cannot be read.</exception>
     internal (IReadOnlyList<PromptRow> Rows, int AtOnce)? Read(ParseResult parsed, Option<string?> one)
     {
+        if (Place(parsed) is not var (file, atOnce)) return null;
+        if (parsed.GetValue(one) is not null)
+            throw new InputException($"--{field} is one {field}, --input a file of them. Give one of the two options.");
+        return (PromptRow.Read(file, field), atOnce);
+    }
+
+    /// <summary>The file and how many of its rows are processed at once; null when there is one text.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <exception cref="InputException">The options contradict each other.</exception>
+    internal (string File, int AtOnce)? Place(ParseResult parsed)
+    {
         var atOnce = parsed.GetValue(rows);
         if (parsed.GetValue(input) is not { } file)
             return parsed.GetResult(rows) is { Implicit: false }
                 ? throw new InputException($"--rows is how many rows of --input are processed at once, but there is one {field}. Leave "
                     + "it out, or give --input FILE.")
                 : null;
-        if (parsed.GetValue(one) is not null)
-            throw new InputException($"--{field} is one {field}, --input a file of them. Give one of the two options.");
-        return atOnce >= 1 ? (PromptRow.Read(file, field), atOnce) : throw new InputException($"--rows is {atOnce}; it must be 1 or more.");
+        return atOnce >= 1 ? (file, atOnce) : throw new InputException($"--rows is {atOnce}; it must be 1 or more.");
     }
 
     /// <summary>The one text, from the option or from standard input.</summary>

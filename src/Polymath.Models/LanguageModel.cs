@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Polymath.Models.Decoding;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tensors;
@@ -20,6 +21,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
 
     /// <summary>The configuration in the form of Hugging Face's <c>config.json</c>.</summary>
     public JsonObject Configuration { get; } = configuration;
+
+    /// <summary>The settings of generation that belong to the model; null when its folder has none.</summary>
+    public GenerationConfig? Generation { get; internal set; }
 
     /// <summary>
     /// Notes where the reading differs from what the model's folder seems to say, one sentence each: ignored files, a head that is not

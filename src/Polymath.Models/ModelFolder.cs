@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Polymath.Models.Decoding;
 using Polymath.Models.Families;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
@@ -64,7 +65,13 @@ public static class ModelFolder
     /// <param name="configuration">The content of a <c>config.json</c>.</param>
     /// <param name="seed">The seed.</param>
     public static LanguageModel New(JsonObject configuration, long seed) =>
-        Family(configuration, "the configuration").Build(configuration, new FreshWeights(seed));
+        WithOwnEnds(Family(configuration, "the configuration").Build(configuration, new FreshWeights(seed)));
+
+    private static LanguageModel WithOwnEnds(LanguageModel model)
+    {
+        if (model.Labels is null && model.Reading != Reading.Encoder) model.Generation = GenerationConfig.Fresh(model.Configuration);
+        return model;
+    }
 
     private static (Func<JsonObject, WeightSource, LanguageModel> Build, string Prefix) Family(JsonObject configuration, string place)
     {
@@ -90,7 +97,9 @@ public static class ModelFolder
         try
         {
             source.Decode(configuration, root);
-            return build(configuration, source);
+            var model = build(configuration, source);
+            model.Generation = GenerationConfig.Read(folder);
+            return model;
         }
         catch
         {

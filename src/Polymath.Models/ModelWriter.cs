@@ -61,13 +61,29 @@ public static class ModelWriter
                 Path.Combine(folder, "model.safetensors.index.json"),
                 Index(model.Weights, map, width).ToJsonString(JsonLayout.Indented) + "\n");
         AtomicFile.WriteText(Path.Combine(folder, "config.json"), Configuration(model, type).ToJsonString(JsonLayout.Indented) + "\n");
+        // A head over labels does not generate.
+        if (model.Labels is null) model.Generation?.Save(folder);
     }
 
     private static Tensor Of(Weight weight, ScalarType type, Func<Weight, Tensor?>? change)
     {
         using var frozen = no_grad();
-        if (change?.Invoke(weight) is { } changed) return changed.detach().to(type);
+        if (change?.Invoke(weight) is { } changed)
+        {
+            Fit(weight, changed, type);
+            return changed.detach().to(type);
+        }
+        if (type == ScalarType.Float16)
+        {
+            using var wide = weight.Wide();
+            Fit(weight, wide, type);
+        }
         return weight.Quantized is null && weight.Value.dtype == type ? weight.Value.detach() : weight.Wide().to(type);
+    }
+
+    private static void Fit(Weight weight, Tensor value, ScalarType type)
+    {
+        if (type == ScalarType.Float16) Float16Fit.Check(weight.Name, value.detach(), "--dtype bfloat16 or --dtype float32");
     }
 
     // Shards as in transformers: in the order of the model, a new file when the next weight would not fit.

@@ -88,8 +88,10 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     // "07-align" is the seventh visit; sorting by name would be wrong with a hundred visits.
     private static int NumberOf(string stage) => int.TryParse(Path.GetFileName(stage).Split('-')[0], out var number) ? number : -1;
 
-    /// <summary>The tokens that end an answer.</summary>
-    public IReadOnlyCollection<int> Ends => ends ??= Contract.Ends(Tokenizer);
+    /// <summary>
+    /// The tokens that end an answer: the layout's and the tokenizer's first, then those that the model's own files name.
+    /// </summary>
+    public IReadOnlyCollection<int> Ends => ends ??= [.. Contract.Ends(Tokenizer).Concat(GenerationConfig.EndsOf(Model)).Distinct()];
 
     private IReadOnlyList<int>? ends;
 
@@ -101,7 +103,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     {
         ArgumentNullException.ThrowIfNull(messages);
         ArgumentNullException.ThrowIfNull(settings);
-        return new TokenGenerator(Model, Ends)
+        return new TokenGenerator(Model, EndsOf(settings))
             .Generate(
                 [.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))],
                 settings,
@@ -113,20 +115,37 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="prompts">The tokens.</param>
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="rowsAtOnce">How many are generated at once.</param>
+    /// <param name="continues">Whether an answer continues its prompt's text and keeps the space between the two.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    /// <returns>The text, without a stop text, and the tokens of each answer.</returns>
-    public IEnumerable<(string Text, int[] Tokens)> Each(
-        IReadOnlyList<int[]> prompts, SamplingSettings settings, int rowsAtOnce, CancellationToken cancellation = default)
+    /// <returns>The text and the tokens of each answer.</returns>
+    public IEnumerable<GeneratedText> Each(
+        IReadOnlyList<int[]> prompts,
+        SamplingSettings settings,
+        int rowsAtOnce,
+        bool continues = false,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(settings);
-        return new TokenGenerator(Model, Ends) { RowsAtOnce = rowsAtOnce }
-            .Each(prompts, settings, Gated(prompts.Count, settings), cancellation).Select(answer =>
+        return new TokenGenerator(Model, EndsOf(settings)) { RowsAtOnce = rowsAtOnce }
+            .Answers(prompts, settings, Gated(prompts.Count, settings), cancellation).Select((answer, i) =>
             {
                 var gate = new StopGate(settings.Stops);
-                return (Contract.Answered(gate.Pass(Tokenizer.Decode(answer)) + gate.Rest(), Tokenizer), answer);
+                var whole = NewText(prompts[i], continues);
+                var text = gate.Pass(string.Concat(answer.Tokens.Select(whole.Append)) + whole.Flush()) + gate.Rest();
+                return new GeneratedText(
+                    continues ? text : Contract.Answered(text, Tokenizer), answer with { Stopped = answer.Stopped || gate.Stopped });
             });
     }
+
+    // An encoder's prompt is another text than the answer.
+    private AnswerText NewText(int[] prompt, bool continues) =>
+        new(Tokenizer, continues && Model.Reading == Reading.Decoder ? prompt : null);
+
+    // A special token has no text, so a stop text that is one is an end token.
+    private IReadOnlyCollection<int> EndsOf(SamplingSettings settings) =>
+        [.. Ends.Concat(settings.Stops.Where(Tokenizer.SpecialTokens.ContainsKey).Select(stop => Tokenizer.SpecialTokens[stop]))
+            .Distinct()];
 
     // Ends a row at a stop text; null when there are none.
     private Func<int, int, bool>? Gated(int rows, SamplingSettings settings)
@@ -144,16 +163,22 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="prompt">The tokens.</param>
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="write">Receives each piece of text.</param>
+    /// <param name="continues">Whether the answer continues the prompt's text and keeps the space between the two.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    /// <returns>The new tokens.</returns>
-    public int[] Stream(int[] prompt, SamplingSettings settings, Action<string> write, CancellationToken cancellation = default)
+    /// <returns>The new tokens, and why the answer ended.</returns>
+    public GeneratedTokens Stream(
+        int[] prompt,
+        SamplingSettings settings,
+        Action<string> write,
+        bool continues = false,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(write);
         ArgumentNullException.ThrowIfNull(settings);
-        var stream = Tokenizer.NewStream();
+        var stream = NewText(prompt, continues);
         var gate = new StopGate(settings.Stops);
         var given = write;
-        var begun = false;
+        var begun = continues;
         // The space that the layout puts before an answer is not part of it.
         write = text =>
         {
@@ -161,15 +186,15 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
             begun = begun || shown.Length > 0;
             given(shown);
         };
-        var answer = new TokenGenerator(Model, Ends).Generate([prompt], settings, (_, token) =>
+        var answer = new TokenGenerator(Model, EndsOf(settings)).Answers([prompt], settings, (_, token) =>
         {
             write(gate.Pass(stream.Append(token)));
             return !gate.Stopped;
-        }, cancellation)[0];
+        }, cancellation).Single();
         // With beams, there is no token before the whole answer is found.
-        if (settings.Beams > 1) foreach (var token in answer) write(gate.Pass(stream.Append(token)));
+        if (settings.Beams > 1) foreach (var token in answer.Tokens) write(gate.Pass(stream.Append(token)));
         write(gate.Pass(stream.Flush()) + gate.Rest());
-        return answer;
+        return answer with { Stopped = answer.Stopped || gate.Stopped };
     }
 
     /// <summary>Writes everything into a model folder.</summary>
@@ -189,6 +214,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     public void SaveOver(string folder, string final, string origin, string within)
     {
         ModelBase.Write(folder, final, origin, within);
+        Model.Generation?.Save(folder);
         Tokenizer.Save(folder);
         Contract.Save(folder, Tokenizer);
     }

@@ -27,16 +27,20 @@ static class ChatVerb
         template.AddTo(command);
         sampling.AddTo(command);
         command.SetAction(
-            parsed =>
-                Outcome.Of(() => Talk(choice.Open(parsed, choosing: true, template), parsed.GetValue(remember), sampling.Read(parsed))));
+            parsed => Outcome.Of(() =>
+            {
+                var settle = sampling.Read(parsed);
+                return Talk(choice.Open(parsed, choosing: true, template), parsed.GetValue(remember), settle);
+            }));
         return command;
     }
 
-    private static int Talk(OpenedModel opened, bool remember, SamplingSettings settings)
+    private static int Talk(OpenedModel opened, bool remember, Func<LanguageModel, SamplingSettings> settle)
     {
         using var closing = opened;
         var model = opened.Text;
         TokenGenerator.Check(model.Model);
+        var settings = settle(model.Model);
         if (!Console.IsInputRedirected)
             Console.WriteLine($"{model.Model.Configuration["model_type"]}, {model.Model.Weights.Sum(weight => weight.Count):N0} "
                 + $"parameters, context {model.Model.Sizes.ContextLength:N0}; "
@@ -116,7 +120,9 @@ static class ChatVerb
         var prompt = model.Contract.Encode(turns, model.Tokenizer);
         // When the context is full, the oldest messages are dropped.
         var before = turns.Count;
-        while (turns.Count > 1 && prompt.Length + settings.MaxNewTokens > model.Model.Sizes.ContextLength)
+        // A file may allow answers as long as the context; half of it stays for the conversation.
+        var room = Math.Min(settings.MaxNewTokens, model.Model.Sizes.ContextLength / 2);
+        while (turns.Count > 1 && prompt.Length + room > model.Model.Sizes.ContextLength)
         {
             turns.RemoveAt(0);
             prompt = model.Contract.Encode(turns, model.Tokenizer);
@@ -133,9 +139,9 @@ static class ChatVerb
         Console.CancelKeyPress += Interrupt;
         try
         {
-            var answer = model.Stream(prompt, settings, Console.Write, stop.Token);
-            ContextEnd.Tell(model, prompt.Length, answer.Length, settings);
-            turns[^1] = turns[^1] with { Assistant = model.Contract.Answered(model.Tokenizer.Decode(answer), model.Tokenizer) };
+            var answer = model.Stream(prompt, settings, Console.Write, cancellation: stop.Token);
+            ContextEnd.Tell(model, prompt.Length, answer, settings);
+            turns[^1] = turns[^1] with { Assistant = model.Contract.Answered(model.Tokenizer.Decode(answer.Tokens), model.Tokenizer) };
         }
         catch (OperationCanceledException)
         {

@@ -1,71 +1,156 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
+using Polymath.Tuning.Prompts;
 
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath classify FOLDER --text TEXT</c>: labels a text with a head over labels, or with <c>--input FILE</c> each row.
+/// <c>polymath classify FOLDER --text TEXT</c>: labels a text with a head over labels or with the prompt of a stage, or with
+/// <c>--input FILE</c> each row.
 /// </summary>
 static class ClassifyVerb
 {
+    private const string Csv = "csv", Lines = "jsonl";
+
     internal static Command Make()
     {
         var choice = new ModelChoice();
         var text = new Option<string?>("--text")
         {
-            Description = "The text to label, in the form of the stage's text; read from standard input when left out.",
+            Description = "The text to label, in the form of the stage's text; read from standard input when left out. With --input, the "
+                + "column or field with the text.",
         };
-        var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
-        var input = new RowInput("text", "{\"text\": \"...\"}", "its label");
-        var command = new Command("classify", "Labels a text or a file of texts with a head over labels.") { text, json };
+        var json = new Option<bool>("--json") { Description = "Prints one JSON object; rows of --input are JSON anyway." };
+        var label = new Option<string?>("--label")
+        {
+            Description = "The column or field of --input with the label that a row should get; the stage's own or 'label' when left out. "
+                + "Where there is one, accuracy, counts and confusion are printed to the error output.",
+        };
+        var format = new Option<string>("--format")
+        {
+            Description = "How rows of --input are printed: jsonl, or csv with the columns predicted and probability.",
+            DefaultValueFactory = _ => Lines,
+        };
+        var input = new RowInput(
+            "text", "{\"text\": \"...\"}, or a CSV or TSV file with a header (.csv, .tsv)", "its label");
+        var command =
+            new Command("classify", "Labels a text or a file of texts with a head over labels or a stage's prompt.")
+            {
+                text, json, label, format,
+            };
         input.AddTo(command);
         choice.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() => input.Read(parsed, text) is var (rows, atOnce)
-            ? All(() => choice.Open(parsed), rows, atOnce)
-            : Go(() => choice.Open(parsed), input.Text(parsed, text), parsed.GetValue(json))));
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var shown = parsed.GetRequiredValue(format);
+            if (shown is not (Csv or Lines)) throw new InputException($"--format is '{shown}'; known are {Lines} and {Csv}.");
+            if (input.Place(parsed) is var (file, atOnce))
+                return All(
+                    () => choice.Open(parsed),
+                    LabelRows.Read(file),
+                    (parsed.GetValue(text), parsed.GetValue(label)),
+                    atOnce,
+                    shown);
+            foreach (var option in new Option[] { label, format })
+                if (parsed.GetResult(option) is { Implicit: false })
+                    throw new InputException($"{option.Name} is for the rows of --input, but there is one text. Leave it out, or give "
+                        + "--input FILE.");
+            return Go(() => choice.Open(parsed), input.Text(parsed, text), parsed.GetValue(json));
+        }));
         return command;
+    }
+
+    // The prompt of a stage that learned its labels with words; null for a head over labels.
+    private static PromptTask? Task(OpenedModel opened)
+    {
+        if (opened.Text.Model.Labels is not null) return null;
+        return PromptTask.Read(opened.Place) ?? throw new InputException($"{opened.Place}: the model has no head over labels, and no "
+            + $"{PromptTask.FileName} with the prompt of a stage. Name the stage that learned the labels with --stage NAME, train one of "
+            + "the kind task, or attach a fresh head: polymath model convert FOLDER --head classify --labels A,B.");
     }
 
     private static int Go(Func<OpenedModel> open, string text, bool json)
     {
         using var opened = open();
-        var answer = LabelReader.Read(opened.Text, [text], 1).Single();
-        var head = opened.Text.Model.Labels!;
+        var task = Task(opened);
+        if (task?.Fields() is { Count: not 1 } fields)
+            throw new InputException($"The stage's prompt '{task.Template}' asks for {string.Join(", ", fields)}, but --text is one text. "
+                + "Give a file with these columns: --input FILE.csv.");
+        var answer = (task is null
+            ? LabelReader.Read(opened.Text, [text], 1)
+            : new PromptedLabels(opened.Text, task).Read([new Dictionary<string, string> { [task.Fields()[0]] = text }], 1)).Single();
+        var (names, kind) = Meaning(opened, task);
         if (json)
-            Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(head, answer) }.ToJsonString(JsonLayout.Line));
+            Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(names, kind, answer) }
+                .ToJsonString(JsonLayout.Line));
         else
-            foreach (var (name, score) in Ranked(head, answer)) Console.WriteLine($"{name,-20} {score:F4}");
+            foreach (var (name, score) in Ranked(names, answer)) Console.WriteLine($"{name,-20} {score:F4}");
         if (answer.Cut && !json)
             Console.Error.WriteLine($"polymath: the text is longer than the model's context of {opened.Text.Model.Sizes.ContextLength:N0} "
                 + "tokens; its end was not read.");
         return Outcome.Done;
     }
 
-    private static int All(Func<OpenedModel> open, IReadOnlyList<PromptRow> rows, int rowsAtOnce)
+    private static int All(
+        Func<OpenedModel> open,
+        LabelRows rows,
+        (string? Text, string? Label) columns,
+        int rowsAtOnce,
+        string format)
     {
-        if (rows.FirstOrDefault(row => row.Adapters.Count > 0) is { } asking)
-            throw new InputException($"{asking.Place}: the row asks for its own adapter, but a head over labels reads all rows "
-                + "in the same way. Leave out adapter, or give one for all with --adapter FOLDER.");
+        if (rows.Rows.FirstOrDefault(row => row.Fields["adapter"] is not null) is { } asking)
+            throw new InputException($"{asking.Place}: the row asks for its own adapter, but all rows are labelled in the same way. Leave "
+                + "out adapter, or give one for all with --adapter FOLDER.");
         using var opened = open();
-        foreach (var (answer, i) in LabelReader.Read(opened.Text, [.. rows.Select(row => row.Prompt)], rowsAtOnce)
-            .Select((answer, i) => (answer, i)))
-            Console.WriteLine(rows[i].With("classified", Answer(opened.Text.Model.Labels!, answer)).ToJsonString(JsonLayout.Line));
+        var task = Task(opened);
+        var label = rows.LabelField(columns.Label, task?.Label);
+        var answers = task is null
+            ? LabelReader.Read(opened.Text, rows.Texts(rows.TextField(columns.Text, label)), rowsAtOnce)
+            : new PromptedLabels(opened.Text, task).Read(rows.Fields(task.Fields(), columns.Text, label), rowsAtOnce);
+        var (names, kind) = Meaning(opened, task);
+        if (format == Csv && kind != LabelTask.Classify)
+            throw new InputException("--format csv has one label for a row, but the model's head gives several values. Leave it out.");
+        List<string> header = [.. rows.Rows[0].Fields.Select(pair => pair.Key)];
+        if (format == Csv) Console.WriteLine(TableLines.Of([.. header, "predicted", "probability"]));
+        var counts = new LabelCounts();
+        foreach (var (answer, row) in answers.Zip(rows.Rows))
+        {
+            var (best, score) = Ranked(names, answer).First();
+            if (kind == LabelTask.Classify && label is not null && row.Text(label) is { } wanted) counts.Add(wanted, best);
+            if (format == Csv)
+                Console.WriteLine(TableLines.Of([
+                    .. header.Select(name => TableLines.Text(row.Fields[name])),
+                    best,
+                    Math.Round(score, 6).ToString(CultureInfo.InvariantCulture),
+                ]));
+            else
+            {
+                var whole = (JsonObject)row.Fields.DeepClone();
+                whole["classified"] = Answer(names, kind, answer);
+                Console.WriteLine(whole.ToJsonString(JsonLayout.Line));
+            }
+        }
+        if (label is not null) counts.Tell(label);
         return Outcome.Done;
     }
 
-    private static IEnumerable<(string Name, double Score)> Ranked(LabelHead head, LabelledAnswer answer) =>
-        head.Names.Zip(answer.Scores).OrderByDescending(pair => pair.Second);
+    private static (IReadOnlyList<string> Names, LabelTask Kind) Meaning(OpenedModel opened, PromptTask? task) =>
+        task is null ? (opened.Text.Model.Labels!.Names, opened.Text.Model.Labels.Task) : (task.Labels, LabelTask.Classify);
+
+    private static IEnumerable<(string Name, double Score)> Ranked(IReadOnlyList<string> names, LabelledAnswer answer) =>
+        names.Zip(answer.Scores).OrderByDescending(pair => pair.Second);
 
     // For one label of several, the best one is named; for several at once and for values, all are printed.
-    private static JsonObject Answer(LabelHead head, LabelledAnswer answer)
+    private static JsonObject Answer(IReadOnlyList<string> names, LabelTask kind, LabelledAnswer answer)
     {
         var result = new JsonObject();
-        if (head.Task == LabelTask.Classify) result["label"] = Ranked(head, answer).First().Name;
-        result[head.Task == LabelTask.Regress ? "values" : "probabilities"] = new JsonObject(
-            head.Names.Zip(answer.Scores).Select(pair => KeyValuePair.Create(pair.First, (JsonNode?)Math.Round(pair.Second, 6))));
+        if (kind == LabelTask.Classify) result["label"] = Ranked(names, answer).First().Name;
+        result[kind == LabelTask.Regress ? "values" : "probabilities"] = new JsonObject(
+            names.Zip(answer.Scores).Select(pair => KeyValuePair.Create(pair.First, (JsonNode?)Math.Round(pair.Second, 6))));
         if (answer.Cut) result["cut"] = true;
         return result;
     }

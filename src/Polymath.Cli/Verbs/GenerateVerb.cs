@@ -22,69 +22,77 @@ static class GenerateVerb
             new Option<string?>("--prompt") { Description = "The text to answer or to continue; read from standard input when left out." };
         var raw = new Option<bool>("--raw") { Description = "Continues the text itself, instead of answering it as a message." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object; rows of --input are JSON anyway." };
-        var input = new RowInput("prompt", "{\"prompt\": \"...\", \"adapter\": \"NAME\"}", "what was generated");
+        var system = new Option<string?>("--system")
+        {
+            Description = "The system message before the prompt, and before each conversation of --input that has none.",
+        };
+        var input = new RowInput(
+            "prompt",
+            "{\"prompt\": \"...\", \"adapter\": \"NAME\"} or {\"messages\": [{\"role\": \"user\", \"content\": \"...\"}]}",
+            "what was generated");
         var (sampling, template) = (new Sampling(), new TemplateChoice());
-        var command = new Command("generate", "Answers a prompt or a file of prompts, or continues texts.") { prompt, raw, json };
+        var command = new Command("generate", "Answers a prompt or a file of prompts, or continues texts.") { prompt, raw, json, system };
         input.AddTo(command);
         choice.AddTo(command);
         template.AddTo(command);
         sampling.AddTo(command);
-        command.SetAction(parsed => Outcome.Of(() => input.Read(parsed, prompt) is var (rows, atOnce)
-            ? All(
-                () => choice.Open(parsed, choosing: true, template),
-                rows,
-                parsed.GetValue(raw),
-                atOnce,
-                sampling.Read(parsed))
-            : Go(
-                () => choice.Open(parsed, template: template),
-                input.Text(parsed, prompt),
-                parsed.GetValue(raw),
-                parsed.GetValue(json),
-                sampling.Read(parsed))));
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var asked = new Asked(parsed.GetValue(raw), parsed.GetValue(system), sampling.Read(parsed));
+            if (asked.Raw && asked.System is not null)
+                throw new InputException("--raw continues the text itself, so there is no place for --system. Leave out one of the two.");
+            return input.Read(parsed, prompt) is var (rows, atOnce)
+                ? All(() => choice.Open(parsed, choosing: true, template), rows, asked, atOnce)
+                : Go(() => choice.Open(parsed, template: template), input.Text(parsed, prompt), asked, parsed.GetValue(json));
+        }));
         return command;
     }
 
-    private static int Go(
-        Func<OpenedModel> open,
-        string prompt,
-        bool raw,
-        bool json,
-        SamplingSettings settings)
+    // What the options say about every prompt.
+    private sealed record Asked(bool Raw, string? System, Func<LanguageModel, SamplingSettings> Settle)
+    {
+        // A model that was not trained on conversations continues the text.
+        internal bool Continues(TextModel model) => Raw || System is null && !model.Contract.Recorded;
+    }
+
+    private static int Go(Func<OpenedModel> open, string prompt, Asked asked, bool json)
     {
         using var opened = open();
         var model = opened.Text;
         TokenGenerator.Check(model.Model);
-        var ids = Encode(model, prompt, raw);
+        var settings = asked.Settle(model.Model);
+        var ids = Encode(model, prompt, asked);
         var started = Stopwatch.GetTimestamp();
         var text = new System.Text.StringBuilder();
-        var answer = model.Stream(ids, settings, piece =>
-        {
-            text.Append(piece);
-            if (!json) Console.Write(piece);
-        });
+        var answer = model.Stream(
+            ids,
+            settings,
+            piece =>
+            {
+                text.Append(piece);
+                if (!json) Console.Write(piece);
+            },
+            asked.Continues(model));
         var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         Console.WriteLine(json
             ? JsonSerializer.Serialize(
                 new
                 {
-                    prompt, text = text.ToString(), tokens = answer, promptTokens = ids.Length,
-                    finish = Finish(model, ids, answer, settings), seed = settings.Seed, seconds, tokensPerSecond = answer.Length / seconds,
+                    prompt, text = text.ToString(), tokens = answer.Tokens, promptTokens = ids.Length, finish = answer.Finish,
+                    endToken = answer.End, seed = settings.Seed, seconds, tokensPerSecond = answer.Tokens.Length / seconds,
                 },
                 JsonLayout.RecordLine)
             : "");
-        if (!json) ContextEnd.Tell(model, ids.Length, answer.Length, settings);
+        if (!json) ContextEnd.Tell(model, ids.Length, answer, settings);
         return Outcome.Done;
     }
 
     // One base for all rows, each with the adapters that it names; a line is printed as soon as it is finished.
-    private static int All(
-        Func<OpenedModel> open,
-        IReadOnlyList<PromptRow> rows,
-        bool raw,
-        int rowsAtOnce,
-        SamplingSettings settings)
+    private static int All(Func<OpenedModel> open, IReadOnlyList<PromptRow> rows, Asked asked, int rowsAtOnce)
     {
+        if (asked.Raw && rows.FirstOrDefault(row => row.Messages is not null) is { } talking)
+            throw new InputException($"{talking.Place}: the row has messages, but --raw continues a text. Leave --raw out, or write a "
+                + "prompt.");
         using var opened = open();
         var model = opened.Text;
         TokenGenerator.Check(model.Model);
@@ -98,28 +106,43 @@ static class GenerateVerb
                     + $"{Nearest.Hint(name, opened.Named.Names, "adapters")}");
         }
         opened.Named?.Choose([.. rows.Select(row => row.Adapters)]);
-        List<int[]> prompts = [.. rows.Select(row => Encode(model, row.Prompt, raw))];
+        var settings = asked.Settle(model.Model);
+        List<int[]> prompts = [.. rows.Select(row => row.Messages is { } messages
+            ? PromptMessages.Encode(
+                model,
+                messages,
+                row.Fields["tools"] as JsonArray,
+                asked.System,
+                row.Place)
+            : Encode(model, row.Prompt, asked))];
         // A fault is reported with its line, before anything is generated, because generation may take long.
         var generator = new TokenGenerator(model.Model, model.Ends);
         for (var i = 0; i < prompts.Count; i++)
             if (generator.Unfit(prompts[i]) is { } fault) throw new InputException($"{rows[i].Place}: {fault}");
-        foreach (var (answer, i) in model.Each(prompts, settings, rowsAtOnce).Select((answer, i) => (answer, i)))
+        foreach (var (answer, i) in model.Each(prompts, settings, rowsAtOnce, asked.Continues(model)).Select((answer, i) => (answer, i)))
             Console.WriteLine(rows[i].With("generated", new JsonObject
             {
                 ["text"] = answer.Text,
-                ["tokens"] = new JsonArray([.. answer.Tokens.Select(token => JsonValue.Create(token))]),
+                ["tokens"] = new JsonArray([.. answer.Generated.Tokens.Select(token => JsonValue.Create(token))]),
                 ["promptTokens"] = prompts[i].Length,
-                ["finish"] = Finish(model, prompts[i], answer.Tokens, settings),
+                ["finish"] = answer.Generated.Finish,
+                ["endToken"] = answer.Generated.End,
             }).ToJsonString(JsonLayout.RecordLine));
         return Outcome.Done;
     }
 
-    private static string Finish(TextModel model, int[] prompt, int[] answer, SamplingSettings settings) =>
-        answer.Length < Math.Min(settings.MaxNewTokens, model.Model.RoomFor(prompt.Length)) ? "end" : "length";
-
-    // A model that was not trained on conversations continues the text.
-    private static int[] Encode(TextModel model, string prompt, bool raw) =>
-        raw || !model.Contract.Recorded ? Opening(model, prompt) : model.Contract.Encode([new Turn(prompt)], model.Tokenizer);
+    private static int[] Encode(TextModel model, string prompt, Asked asked)
+    {
+        if (asked.Continues(model)) return Opening(model, prompt);
+        return asked.System is null
+            ? model.Contract.Encode([new Turn(prompt)], model.Tokenizer)
+            : PromptMessages.Encode(
+                model,
+                [Dialogue.Message("user", prompt)],
+                null,
+                asked.System,
+                "--system");
+    }
 
     private static int[] Opening(TextModel model, string text)
     {

@@ -10,13 +10,13 @@ namespace Polymath.Models.Decoding;
 /// <param name="ends">The tokens that end an answer; they are not part of it.</param>
 public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> ends)
 {
-    private sealed record Beam(int Slot, int[] Tokens, double Score);
+    private sealed record Beam(int Slot, int[] Tokens, double Score, int? End = null);
 
     /// <summary>The most likely answer to a prompt.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
     /// <param name="settings">The number of beams, the maximum length, and the length penalty.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    public int[] Find(int[] prompt, SamplingSettings settings, CancellationToken cancellation)
+    public GeneratedTokens Find(int[] prompt, SamplingSettings settings, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(prompt);
         ArgumentNullException.ThrowIfNull(settings);
@@ -35,16 +35,18 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
                 var (parent, token, score) = next[rank];
                 if (!ends.Contains(token)) going.Add(new Beam(parent.Slot, [.. parent.Tokens, token], score));
                 // An end token counts only among the best candidates: a later one would lose to the beams that continue.
-                else if (rank < settings.Beams) kept.Add(new Beam(-1, parent.Tokens, Worth(score, length)));
+                else if (rank < settings.Beams) kept.Add(new Beam(-1, parent.Tokens, Worth(score, length), token));
             }
             kept = [.. kept.OrderByDescending(beam => beam.Score).Take(settings.Beams)];
-            if (kept.Count == settings.Beams && Worth(going.Max(beam => beam.Score), length) <= kept[^1].Score) return kept[0].Tokens;
+            if (kept.Count == settings.Beams && Worth(going.Max(beam => beam.Score), length) <= kept[^1].Score)
+                return new GeneratedTokens(kept[0].Tokens, kept[0].End);
             // Each beam continues in its own slot, with the cache of its parent.
             cache.Reorder([.. going.Select(beam => beam.Slot), .. Enumerable.Repeat(going[0].Slot, settings.Beams - going.Count)]);
             open = [.. going.Select((beam, slot) => beam with { Slot = slot })];
         }
-        return kept.Concat(open.Select(beam => beam with { Score = Worth(beam.Score, beam.Tokens.Length) }))
-            .MaxBy(beam => beam.Score)!.Tokens;
+        var best = kept.Concat(open.Select(beam => beam with { Score = Worth(beam.Score, beam.Tokens.Length) }))
+            .MaxBy(beam => beam.Score)!;
+        return new GeneratedTokens(best.Tokens, best.End);
     }
 
     // The most likely continuations of all open beams: twice as many as beams, plus one for each end token, so that enough of them
@@ -59,6 +61,7 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
             : Batch.Continue([.. open.Select(beam => new[] { beam.Tokens[^1] })], slots, [.. slots.Select(slot => cache.Lengths[slot])]);
         using var places = batch.LastPlaces();
         var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
+        LogitCheck.Require(logits, open[0].Tokens.Length + 1);
         if (settings.RepetitionPenalty != 1 || settings.PresencePenalty != 0)
         {
             // Penalties change log-probabilities here, as in transformers' beam search.

@@ -45,6 +45,18 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         IReadOnlyList<int[]> prompts,
         SamplingSettings settings,
         Func<int, int, bool>? onToken = null,
+        CancellationToken cancellation = default) =>
+        Answers(prompts, settings, onToken, cancellation).Select(answer => answer.Tokens);
+
+    /// <summary>An answer for each prompt as in <see cref="Each"/>, with the reason of its end.</summary>
+    /// <param name="prompts">The prompts' tokens, none of them empty.</param>
+    /// <param name="settings">How tokens are chosen.</param>
+    /// <param name="onToken">Receives each row's new token; returns whether the row continues. May be null.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    public IEnumerable<GeneratedTokens> Answers(
+        IReadOnlyList<int[]> prompts,
+        SamplingSettings settings,
+        Func<int, int, bool>? onToken = null,
         CancellationToken cancellation = default)
     {
         Check(prompts, settings);
@@ -88,7 +100,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
             + $"{context:N0}: there is no room for an answer. Shorten the prompt.";
     }
 
-    private IEnumerable<int[][]> Parts(
+    private IEnumerable<GeneratedTokens[]> Parts(
         IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)
     {
         var step = settings.Beams > 1 ? 1 : RowsAtOnce;
@@ -96,7 +108,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         {
             var first = from;
             yield return settings.Beams > 1
-                ? Routed(_ => first, () => (int[][])[new BeamSearch(model, ends).Find(prompts[first], settings, cancellation)])
+                ? Routed(_ => first, () => (GeneratedTokens[])[new BeamSearch(model, ends).Find(prompts[first], settings, cancellation)])
                 : Routed(slot => first + slot, () => GenerateSome(
                     prompts,
                     first,
@@ -108,7 +120,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
     }
 
     // Adapters of single rows find their rows by the slots.
-    private int[][] Routed(Func<int, int> row, Func<int[][]> generate)
+    private GeneratedTokens[] Routed(Func<int, int> row, Func<GeneratedTokens[]> generate)
     {
         if (model.Router is not { } router) return generate();
         var before = router.RowOf;
@@ -123,7 +135,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         }
     }
 
-    private int[][] GenerateSome(
+    private GeneratedTokens[] GenerateSome(
         IReadOnlyList<int[]> prompts,
         int from,
         int count,
@@ -133,6 +145,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
     {
         using var frozen = no_grad();
         var answers = Enumerable.Range(0, count).Select(_ => new List<int>()).ToArray();
+        var reasons = new (int? End, bool Stopped)[count];
         var randoms = Enumerable.Range(from, count).Select(i => new RandomStream(settings.Seed, "sampling", i)).ToArray();
         int Limit(int row) =>
             PastContext ? settings.MaxNewTokens : Math.Min(settings.MaxNewTokens, model.RoomFor(prompts[from + row].Length));
@@ -154,15 +167,19 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
             for (var i = 0; i < active.Length; i++)
             {
                 var row = active[i];
-                if (ends.Contains(next[i])) continue;
+                if (ends.Contains(next[i]))
+                {
+                    reasons[row].End = next[i];
+                    continue;
+                }
                 answers[row].Add(next[i]);
-                var goesOn = onToken?.Invoke(from + row, next[i]) ?? true;
-                if (goesOn && answers[row].Count < Limit(row)) still.Add(i);
+                reasons[row].Stopped = onToken?.Invoke(from + row, next[i]) == false;
+                if (!reasons[row].Stopped && answers[row].Count < Limit(row)) still.Add(i);
             }
             fresh = [.. still.Select(i => new[] { next[i] })];
             active = [.. still.Select(i => active[i])];
         }
-        return Array.ConvertAll(answers, answer => answer.ToArray());
+        return [.. answers.Zip(reasons, (answer, reason) => new GeneratedTokens([.. answer], reason.End, reason.Stopped))];
     }
 
     private int[] NextTokens(
@@ -179,6 +196,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
             : Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
         using var places = batch.LastPlaces();
         var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
+        LogitCheck.Require(logits, history(0).Answer.Count + 1);
         var plain = settings.RepetitionPenalty == 1 && settings.PresencePenalty == 0;
         if (plain && settings.Temperature == 0) return TokenWeights.Greatest(logits);
         var weights = plain ? TokenWeights.Of(logits, settings.Temperature) : Penalised(logits, rows.Length, settings, history);

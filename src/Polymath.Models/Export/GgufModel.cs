@@ -47,14 +47,13 @@ public sealed class GgufModel
             var (make, shape) = group.Key.EndsWith("_exps.weight", StringComparison.Ordinal)
                 ? (() => stack(group.Select(Wide)), [group.Count(), .. group.First().Value.shape])
                 : Placed(group.Key, group.Single());
-            file.Add(new GgufTensor(group.Key, shape, Fitting(blocks, shape, group.Key), make));
+            file.Add(Tensor(group.Key, shape, Fitting(blocks, shape, group.Key), make));
         }
         if (type != "gpt_neox") return;
         // llama.cpp always needs GPT-NeoX's head and biases.
         var head = model.Tokens.Head;
         if (ReferenceEquals(head, model.Tokens.Embedding))
-            file.Add(new GgufTensor(
-                "output.weight", head.Value.shape, Fitting(blocks, head.Value.shape, "output.weight"), () => Wide(head)));
+            file.Add(Tensor("output.weight", head.Value.shape, Fitting(blocks, head.Value.shape, "output.weight"), () => Wide(head)));
         foreach (var projection in model.Projections.Where(projection => projection.Bias is null))
             file.Add(new GgufTensor(
                 GgufNames.Of(type, projection.Name + ".bias"),
@@ -64,6 +63,13 @@ public sealed class GgufModel
     }
 
     private static Tensor Wide(Weight weight) => weight.Wide();
+
+    private static GgufTensor Tensor(string name, long[] shape, BlockType type, Func<Tensor> make) => new(name, shape, type, () =>
+    {
+        var made = make();
+        if (type == BlockType.F16) Float16Fit.Check(name, made, "--type bf16 or --type f32");
+        return made;
+    });
 
     private static BlockType Fitting(BlockType wanted, long[] shape, string name)
     {

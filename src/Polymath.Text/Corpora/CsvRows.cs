@@ -12,7 +12,7 @@ internal static class CsvRows
     /// <summary>Reads a file's rows.</summary>
     /// <exception cref="InputException">A quote is out of place, a row has too few or too many values, or a column has no unique
     /// name.</exception>
-    public static void Read(string file, CheckedTextStream stream, RowCollector rows)
+    public static void Read(string file, CheckedTextStream stream, Action<RowPlace, JsonObject> add)
     {
         var options = CsvReaderOptions.Default with
         {
@@ -32,7 +32,7 @@ internal static class CsvRows
                 var values = new JsonObject();
                 for (var i = 0; i < header.Length; i++)
                     values[header[i]] = reader.GetString(i);
-                rows.Add(new RowPlace(file, "row", number), values);
+                add(new RowPlace(file, "row", number), values);
             }
         }
         catch (CsvFormatException fault)

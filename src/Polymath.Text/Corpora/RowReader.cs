@@ -45,7 +45,7 @@ internal static class RowReader
                 ReadJson(file, stream, rows);
                 break;
             default:
-                CsvRows.Read(file, stream, rows);
+                CsvRows.Read(file, stream, rows.Add);
                 break;
         }
     }

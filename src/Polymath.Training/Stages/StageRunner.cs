@@ -4,6 +4,7 @@ using Polymath.Recipes;
 using Polymath.Training.Optimizers;
 using Polymath.Training.Reports;
 using Polymath.Training.Schedules;
+using Polymath.Tuning.Prompts;
 
 namespace Polymath.Training.Stages;
 
@@ -196,6 +197,9 @@ public sealed class StageRunner(
         var same = method!.Unmerged && !stage.TrainsHead && model.Model.Unrounded is null && ModelSignature.Of(model.Model) == began;
         if (same && origin is not null) model.SaveOver(place, Path.Combine(folder, "model"), origin, run.Folder);
         else model.Save(place);
+        // New texts are labelled later in the same way: polymath classify.
+        if (stage.Objective is TaskSpec task && stage.Method is PromptMethod prompt)
+            new PromptTask(prompt.Template, run.Materials.Data(stage.Name).Labels(), prompt.Verbalizer.Words, task.Label).Save(place);
     }
 
     private sealed class Unseen : RunObserver;

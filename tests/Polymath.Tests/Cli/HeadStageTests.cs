@@ -81,7 +81,8 @@ public sealed class HeadStageTests : IDisposable
         {
             (["classify", "whole", "--stage", "read", "--text", "x"], "no head over labels"),
             (["classify", "whole", "--text", ""], "The text is empty"),
-            (["classify", "whole", "--text", "x", "--input", "texts.jsonl"], "Give one of the two options"),
+            (["classify", "whole", "--text", "x", "--input", "texts.jsonl"], "there is no field 'x', which --text names"),
+            (["classify", "whole", "--text", "x", "--format", "csv"], "--format is for the rows of --input"),
             (["chat", "whole"], "polymath classify FOLDER --text TEXT"),
             (["generate", "whole", "--prompt", "x"], "polymath classify FOLDER --text TEXT"),
         })

@@ -62,7 +62,7 @@ public sealed class VerbTests(FinishedRun finished)
         Assert.Equal("say ama", (string)answer["prompt"]!);
         Assert.InRange(answer["tokens"]!.AsArray().Count, 0, 6);
         Assert.Equal(10, (int)answer["promptTokens"]!);
-        Assert.Contains((string)answer["finish"]!, new[] { "end", "length" });
+        Assert.Contains((string)answer["finish"]!, new[] { "stop", "length" });
         Assert.Equal((string)answer["text"]!, (string)JsonNode.Parse(Do(command).Out)!["text"]!);
         var raw = JsonNode.Parse(Do([.. command, "--raw"]).Out)!;
         Assert.Equal(8, (int)raw["promptTokens"]!);

@@ -55,7 +55,8 @@ public sealed class DecodingTests
                 .Generate([prompt], new SamplingSettings(0, MaxNewTokens: 8, Beams: beams), null, TestContext.Current.CancellationToken)[0];
             Assert.Equal(
                 Answer(1),
-                new BeamSearch(model, []).Find(prompt, new SamplingSettings(0, MaxNewTokens: 8), TestContext.Current.CancellationToken));
+                new BeamSearch(model, [])
+                    .Find(prompt, new SamplingSettings(0, MaxNewTokens: 8), TestContext.Current.CancellationToken).Tokens);
             Assert.True(Likelihood(prompt, Answer(8)) >= Likelihood(prompt, Answer(1)) - 1e-4);
         }
     }
