@@ -70,6 +70,9 @@ public sealed class StageRunner(
             lesson,
             steps);
         progress.Resume();
+        if (progress.State.Step > steps)
+            throw new InputException($"Stage {stage.Name} has done {progress.State.Step:N0} steps, and the recipe asks for {steps:N0}. Ask "
+                + "for as many or more, or start again with --fresh.");
         run.Observer.StageStarted(
             visit.Name,
             stage.Objective.Kind,

@@ -166,7 +166,10 @@ public sealed class ResumeTests(FinishedRun finished)
         Assert.True(Directory.Exists(recipe.At("long", "stages", "01-read", "checkpoints", $"step-{step:D8}")));
         Assert.Equal(step, (int)JsonNode.Parse(Figures("long")[^1])!["step"]!);
 
-        var changed = recipe.Run("long");
+        var shorter = recipe.Run("long");
+        Assert.Equal(2, shorter.Code);
+        Assert.Contains("steps, and the recipe asks for 8", shorter.Error);
+        var changed = recipe.Run("long", "--set", "stages.0.optimizer.rate=0.5");
         Assert.Equal(2, changed.Code);
         Assert.Contains("belongs to another recipe", changed.Error);
         Assert.Contains("--fresh", changed.Error);
