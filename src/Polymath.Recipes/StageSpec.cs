@@ -170,8 +170,8 @@ public sealed record FreezeMethod(
 }
 
 /// <summary>
-/// Low-rank adaptation (Hu et al. 2021), with PEFT's names, defaults and initial values: y = Wx + (α/r)·B(A(dropout x)). The short form of
-/// <c>delta</c> with <c>form: lora</c>.
+/// Low-rank adaptation (Hu et al. 2021), with PEFT's names, defaults and initial values: y = Wx + (α/r)·B(A(dropout x)). The short form
+/// of <c>delta</c> with <c>form: lora</c>.
 /// </summary>
 /// <param name="R">The rank.</param>
 /// <param name="LoraAlpha">The numerator of the scale.</param>

@@ -8,8 +8,8 @@ namespace Polymath.Tuning;
 
 /// <summary>
 /// A learned mixture of adapters (Wu et al. 2024, mixture of LoRA experts; Dou et al. 2024): in each socket a gate reads a token's state
-/// and weighs the adapters' outputs, y = Σ gᵢ·fᵢ(x), g = softmax(G·x), fᵢ the map with the i-th adapter. G starts at zero: every adapter
-/// has the same weight.
+/// and weighs the adapters' outputs, y = Σ gᵢ·fᵢ(x), g = softmax(G·x), fᵢ the map with the i-th adapter. G starts at zero: every
+/// adapter has the same weight.
 /// </summary>
 public sealed class AdapterMixture : IDisposable
 {

@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning;
 
 /// <summary>
-/// A low-rank adapter as plain tensors: the factors of each module, written as PEFT would write them. All scales are in the factors: α = r.
-/// It owns its factors.
+/// A low-rank adapter as plain tensors: the factors of each module, written as PEFT would write them. All scales are in the factors: α =
+/// r. It owns its factors.
 /// </summary>
 public sealed class LowRank : IDisposable
 {

@@ -5,10 +5,10 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Codes;
 
 /// <summary>
-/// GPTQ's layout (Frantar et al. 2022; AutoGPTQ and GPTQModel, <c>TorchQuantLinear.dequantize_weight</c>): <c>qweight</c> [in·bits/32, out]
-/// packs codes along the input, <c>qzeros</c> [groups, out·bits/32] the zeros along the output, <c>scales</c> [groups, out], <c>g_idx</c>
-/// [in] each input's group. The first format stores zeros minus one; <c>gptq_v2</c> stores them unchanged. A weight is scale · (code -
-/// zero).
+/// GPTQ's layout (Frantar et al. 2022; AutoGPTQ and GPTQModel, <c>TorchQuantLinear.dequantize_weight</c>): <c>qweight</c> [in·bits/32,
+/// out] packs codes along the input, <c>qzeros</c> [groups, out·bits/32] the zeros along the output, <c>scales</c> [groups, out],
+/// <c>g_idx</c> [in] each input's group. The first format stores zeros minus one; <c>gptq_v2</c> stores them unchanged. A weight is scale
+/// · (code - zero).
 /// </summary>
 internal static class GptqCodes
 {

@@ -5,10 +5,10 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Codes;
 
 /// <summary>
-/// The layouts of compressed-tensors. <c>pack-quantized</c> (<c>unpack_from_int32</c>): <c>weight_packed</c> [out, ⌈in·bits/32⌉] along the
-/// input, codes with an offset of half their range; <c>weight_scale</c> [out, groups]; <c>weight_zero_point</c> packed the same way along
-/// the output when the codes are not symmetric; <c>weight_g_idx</c> [in] when groups are not in order; <c>weight_shape</c>. A weight is
-/// (code - zero) · scale. Floats and integers of eight bits are <see cref="Float8Codes"/>.
+/// The layouts of compressed-tensors. <c>pack-quantized</c> (<c>unpack_from_int32</c>): <c>weight_packed</c> [out, ⌈in·bits/32⌉] along
+/// the input, codes with an offset of half their range; <c>weight_scale</c> [out, groups]; <c>weight_zero_point</c> packed the same way
+/// along the output when the codes are not symmetric; <c>weight_g_idx</c> [in] when groups are not in order; <c>weight_shape</c>. A weight
+/// is (code - zero) · scale. Floats and integers of eight bits are <see cref="Float8Codes"/>.
 /// </summary>
 internal static class PackedCodes
 {

@@ -202,7 +202,8 @@ public sealed class LabelHead
     }
 
     /// <summary>
-    /// The loss as a SUM over rows (classify, regress) or targets (tag), with labels in transformers' form; a label of −100 does not count.
+    /// The loss as a SUM over rows (classify, regress) or targets (tag), with labels in transformers' form; a label of −100 does not
+    /// count.
     /// </summary>
     /// <param name="scores">[n, labels].</param>
     /// <param name="targets">[n] numbers of labels or values; [n, labels] for several at once and for regressions of several

@@ -82,8 +82,8 @@ public sealed record BlockType(
         for (var i = 0; i < x.Length; i++) to[2 + i] = (byte)(sbyte)MathF.Round(x[i] * inverse, MidpointRounding.AwayFromZero);
     }
 
-    // ggml's quantize_row_q4_0_ref: d = (the value with the largest absolute value)/−8, q = ⌊x/d + 8.5⌋, at most 15; the two halves of a
-    // block share bytes.
+    // ggml's quantize_row_q4_0_ref: d = (the value with the largest absolute value)/−8, q = ⌊x/d + 8.5⌋, at most 15; the two halves
+    // of a block share bytes.
     private static void WriteQ4Zero(ReadOnlySpan<float> x, Span<byte> to)
     {
         float most = 0, greatest = 0;

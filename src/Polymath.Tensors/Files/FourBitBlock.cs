@@ -3,9 +3,9 @@ using System.Buffers.Binary;
 namespace Polymath.Tensors.Files;
 
 /// <summary>
-/// ggml's q4_K block, byte for byte as quantize_row_q4_K_ref makes it: 256 elements as eight groups of 32, x ≈ d·s·q − m·t with four-bit q,
-/// six-bit s and t of the group, and d, m of the block. A group's scale and minimum are searched: twenty-one roundings are tried, each
-/// refitted by weighted least squares with the weights √mean(x²) + |x|. The order of the sums affects the result.
+/// ggml's q4_K block, byte for byte as quantize_row_q4_K_ref makes it: 256 elements as eight groups of 32, x ≈ d·s·q − m·t with
+/// four-bit q, six-bit s and t of the group, and d, m of the block. A group's scale and minimum are searched: twenty-one roundings are
+/// tried, each refitted by weighted least squares with the weights √mean(x²) + |x|. The order of the sums affects the result.
 /// </summary>
 static class FourBitBlock
 {

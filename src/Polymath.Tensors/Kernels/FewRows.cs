@@ -300,8 +300,8 @@ static unsafe class FewRows
 
     private readonly struct HalfFloat : IRead<ushort>
     {
-        // Exponent and mantissa are shifted to their places, and one exact multiplication changes the exponent's bias by 127 − 15, which is
-        // also right for subnormals.
+        // Exponent and mantissa are shifted to their places, and one exact multiplication changes the exponent's bias by 127 − 15, which
+        // is also right for subnormals.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector512<float> Load(ushort* from)
         {

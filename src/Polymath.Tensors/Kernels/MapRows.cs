@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>
-/// Some outputs of a linear map: x·W[first … first + count]ᵀ + b[first … first + count]. The gradient of W and b is added only to these
-/// outputs' rows. libtorch's own gradient would be a tensor of zeros as large as the whole map, made and added once for every part.
+/// Some outputs of a linear map: x·W[first … first + count]ᵀ + b[first … first + count]. The gradient of W and b is added only to
+/// these outputs' rows. libtorch's own gradient would be a tensor of zeros as large as the whole map, made and added once for every part.
 /// </summary>
 public sealed class MapRows : Fused
 {

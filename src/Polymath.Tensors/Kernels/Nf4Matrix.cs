@@ -10,7 +10,8 @@ namespace Polymath.Tensors.Kernels;
 /// A matrix in NF4 (Dettmers et al. 2023) with quantized scales, equal to bitsandbytes' rounding in every value. The values are in
 /// row-major order; every 64 values (a block) share a scale, their largest absolute value, and each value is the nearest of 16 levels times
 /// the scale. The scales minus their mean are rounded to a map of 256 levels; every 256 of them share a scale. That is 4.13 bits per value.
-/// Inside a block the codes are 16 words of 16 bits, so that one word per lane gives four vectors: value 16·k + j is at bit 4·k of word j.
+/// Inside a block the codes are 16 words of 16 bits, so that one word per lane gives four vectors: value 16·k + j is at bit 4·k of word
+/// j.
 /// </summary>
 public sealed unsafe class Nf4Matrix : QuantizedMatrix
 {
@@ -184,8 +185,8 @@ public sealed unsafe class Nf4Matrix : QuantizedMatrix
     }
 
     /// <summary>
-    /// The 256 levels of a scale: bitsandbytes' <c>create_dynamic_map()</c> - decades down to 10⁻⁶, each with twice as many steps as the
-    /// one below (Dettmers 2016).
+    /// The 256 levels of a scale: bitsandbytes' <c>create_dynamic_map()</c> - decades down to 10⁻⁶, each with twice as many steps as
+    /// the one below (Dettmers 2016).
     /// </summary>
     public static float[] ScaleLevels()
     {

@@ -13,8 +13,8 @@ public static unsafe class OutputHead
     private const int ChunkElements = 2 << 20;
 
     /// <summary>
-    /// Σ weightᵢ · −log softmax(W·hᵢ)[targetᵢ], as a scalar. The gradient is computed in the same pass (a second pass would need one more
-    /// product).
+    /// Σ weightᵢ · −log softmax(W·hᵢ)[targetᵢ], as a scalar. The gradient is computed in the same pass (a second pass would need
+    /// one more product).
     /// </summary>
     /// <param name="hidden">The last hidden states [n, width], one for each target.</param>
     /// <param name="head">The output weights W [vocabulary, width].</param>

@@ -254,8 +254,8 @@ internal static unsafe class RaggedLoops
         NativeMemory.AlignedFree(scratch);
     }
 
-    // One query: p = exp(score − logSum) and ds = scale·bend·p·(dp − Σ g·out), zero where it does not see; bend is the derivative of the
-    // cap.
+    // One query: p = exp(score − logSum) and ds = scale·bend·p·(dp − Σ g·out), zero where it does not see; bend is the derivative
+    // of the cap.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Slopes(
         ref State s,

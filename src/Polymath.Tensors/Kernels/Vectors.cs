@@ -89,8 +89,8 @@ static unsafe class Vectors
     }
 
     /// <summary>
-    /// exp of eight floats to 2 units in the last place: 2^n·p(r) with x = n·ln 2 + r and p the polynomial of Cephes' expf; 0 below −87.3,
-    /// clamped above 88.3.
+    /// exp of eight floats to 2 units in the last place: 2^n·p(r) with x = n·ln 2 + r and p the polynomial of Cephes' expf; 0 below
+    /// −87.3, clamped above 88.3.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static Vector256<float> Exp(Vector256<float> x)

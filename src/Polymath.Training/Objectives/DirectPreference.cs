@@ -4,9 +4,9 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives;
 
 /// <summary>
-/// Direct preference optimization (Rafailov et al. 2023, eq. 7): Σ −log σ(β·((log π(chosen) − log π₀(chosen)) − (log π(rejected) − log
-/// π₀(rejected)))), log π is summed over an answer's tokens; the loss is counted by pair. The chosen answer's mean negative log-likelihood
-/// is added with a weight (Pang et al. 2024, eq. 1).
+/// Direct preference optimization (Rafailov et al. 2023, eq. 7): Σ −log σ(β·((log π(chosen) − log π₀(chosen)) − (log
+/// π(rejected) − log π₀(rejected)))), log π is summed over an answer's tokens; the loss is counted by pair. The chosen answer's mean
+/// negative log-likelihood is added with a weight (Pang et al. 2024, eq. 1).
 /// </summary>
 /// <param name="beta">β.</param>
 /// <param name="answerWeight">The weight of the chosen answer's own likelihood.</param>

@@ -3,8 +3,8 @@ using Polymath.Models;
 namespace Polymath.Training.Objectives;
 
 /// <summary>
-/// Cross entropy of the next token: Σ −log p(target) over the rows' targets, counted by token. Pretraining learns every token, finetuning
-/// the tokens of the answers.
+/// Cross entropy of the next token: Σ −log p(target) over the rows' targets, counted by token. Pretraining learns every token,
+/// finetuning the tokens of the answers.
 /// </summary>
 public sealed class NextToken : Objective
 {

@@ -7,8 +7,8 @@ namespace Polymath.Training.Optimizers;
 /// <summary>
 /// Adafactor (Shazeer &amp; Stern 2018, algorithms 4 to 6) as transformers' <c>Adafactor</c> has it. Of a matrix the second moment is kept
 /// as the means of its rows r and its columns c, and read as r·c/mean(r); of a vector as it is. u = g/√v is cut to a root mean square of
-/// <c>clipThreshold</c>, multiplied with the rate, and w ← (1 - rate·decay)·w - u. Two numbers are kept for each row and column, and one
-/// for each number of a vector; one more for each number with <c>beta1</c>.
+/// <c>clipThreshold</c>, multiplied with the rate, and w ← (1 - rate·decay)·w - u. Two numbers are kept for each row and column, and
+/// one for each number of a vector; one more for each number with <c>beta1</c>.
 /// </summary>
 public sealed class Adafactor : Optimizer
 {

@@ -6,8 +6,8 @@ namespace Polymath.Training.Optimizers;
 
 /// <summary>
 /// Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2): with m a mean of gradients,
-/// w ← (1 - rate·decay)·w - rate·sign(β₁·m + (1 - β₁)·g), then m ← β₂·m + (1 - β₂)·g. One number of 32 bits is kept for each that is
-/// trained.
+/// w ← (1 - rate·decay)·w - rate·sign(β₁·m + (1 - β₁)·g), then m ← β₂·m + (1 - β₂)·g. One number of 32 bits is kept
+/// for each that is trained.
 /// </summary>
 public sealed class Lion : Optimizer
 {

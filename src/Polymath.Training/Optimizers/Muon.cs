@@ -7,9 +7,9 @@ namespace Polymath.Training.Optimizers;
 
 /// <summary>
 /// Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks") as <c>torch.optim.Muon</c> has it. Of a hidden
-/// matrix with momentum b ← μ·b + (1 - μ)·g the step is made of g + μ·(b - g) (Nesterov) or b, brought near to the closest orthogonal
-/// matrix by Newton-Schulz steps X ← aX + (bXXᵀ + c(XXᵀ)²)X; w ← (1 - rate·decay)·w - rate·shape·X. Everything else moves by
-/// <see cref="AdamW"/>. One number of 32 bits is kept for each of a hidden matrix, two for each of the others.
+/// matrix with momentum b ← μ·b + (1 - μ)·g the step is made of g + μ·(b - g) (Nesterov) or b, brought near to the closest
+/// orthogonal matrix by Newton-Schulz steps X ← aX + (bXXᵀ + c(XXᵀ)²)X; w ← (1 - rate·decay)·w - rate·shape·X. Everything else
+/// moves by <see cref="AdamW"/>. One number of 32 bits is kept for each of a hidden matrix, two for each of the others.
 /// </summary>
 public sealed class Muon : Optimizer
 {

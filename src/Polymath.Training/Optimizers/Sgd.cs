@@ -6,8 +6,8 @@ namespace Polymath.Training.Optimizers;
 
 /// <summary>
 /// Stochastic gradient descent as <c>torch.optim.SGD</c> has it, without dampening: g ← g + decay·w, b ← momentum·b + g,
-/// w ← w - rate·b, or w - rate·(g + momentum·b) with Nesterov's look ahead (Sutskever et al. 2013). Nothing is kept without momentum, else
-/// one number of 32 bits for each that is trained.
+/// w ← w - rate·b, or w - rate·(g + momentum·b) with Nesterov's look ahead (Sutskever et al. 2013). Nothing is kept without momentum,
+/// else one number of 32 bits for each that is trained.
 /// </summary>
 public sealed class Sgd : Optimizer
 {

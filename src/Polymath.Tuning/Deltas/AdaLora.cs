@@ -9,9 +9,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Adaptive low-rank adaptation (Zhang et al. 2023, eq. 3): ΔW = P·Λ·Q in the form of a singular value decomposition, here B·diag(E)·A·α/(k
-/// + 10⁻⁵), where k is the initial number of ranks; pruning ranks (<see cref="RankBudget"/>) does not change the scale. E starts at zero, A
-/// and B normal with deviation 0.02.
+/// Adaptive low-rank adaptation (Zhang et al. 2023, eq. 3): ΔW = P·Λ·Q in the form of a singular value decomposition, here
+/// B·diag(E)·A·α/(k + 10⁻⁵), where k is the initial number of ranks; pruning ranks (<see cref="RankBudget"/>) does not change the
+/// scale. E starts at zero, A and B normal with deviation 0.02.
 /// </summary>
 public sealed class AdaLora : AddedDelta
 {

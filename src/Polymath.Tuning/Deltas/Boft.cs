@@ -7,7 +7,8 @@ namespace Polymath.Tuning.Deltas;
 
 /// <summary>
 /// Orthogonal butterfly fine-tuning (Liu et al. 2024): m factors, then a scale s for each output. Each factor rotates small blocks between
-/// two shuffles, whose distance grows from factor to factor. A block's rotation is Cayley's map of ½(R − Rᵀ). R starts at zero, s at one.
+/// two shuffles, whose distance grows from factor to factor. A block's rotation is Cayley's map of ½(R − Rᵀ). R starts at zero, s at
+/// one.
 /// </summary>
 public sealed class Boft : OrthogonalDelta
 {

@@ -6,10 +6,10 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// A bottleneck adapter in the unified view of He et al. (2022): Δh = U·f(D·x + d) + u. Sequential: x is the block's output (Houlsby et al.
-/// 2019 after attention and feed-forward, Pfeiffer et al. 2021 after feed-forward only). Parallel: x is the block's input. Multihead: the
-/// same before the output map, each head with a share of the bottleneck. The result is h + s·Δh or, gated, (1 − λ)h + λΔh with a trained λ.
-/// U and λ start at zero.
+/// A bottleneck adapter in the unified view of He et al. (2022): Δh = U·f(D·x + d) + u. Sequential: x is the block's output (Houlsby et
+/// al. 2019 after attention and feed-forward, Pfeiffer et al. 2021 after feed-forward only). Parallel: x is the block's input. Multihead:
+/// the same before the output map, each head with a share of the bottleneck. The result is h + s·Δh or, gated, (1 − λ)h + λΔh with a
+/// trained λ. U and λ start at zero.
 /// </summary>
 public sealed class Bottleneck : Delta
 {

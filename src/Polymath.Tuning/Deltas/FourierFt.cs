@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Fourier fine-tuning (Gao et al. 2024): ΔW = s·Re(F⁻¹(C)), C is zero except for n coefficients at random places, which a seed chooses.
-/// The coefficients start normally distributed; PEFT's <c>init_weights</c> starts them at zero.
+/// Fourier fine-tuning (Gao et al. 2024): ΔW = s·Re(F⁻¹(C)), C is zero except for n coefficients at random places, which a seed
+/// chooses. The coefficients start normally distributed; PEFT's <c>init_weights</c> starts them at zero.
 /// </summary>
 public sealed class FourierFt : DenseDelta
 {

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Householder reflection adaptation (Yuan et al. 2024): W' = W·H₁⋯H_r, H = I − 2uuᵀ/uᵀu. Reflections start as equal pairs, which cancel.
-/// With Gram-Schmidt, the vectors are orthogonalized first.
+/// Householder reflection adaptation (Yuan et al. 2024): W' = W·H₁⋯H_r, H = I − 2uuᵀ/uᵀu. Reflections start as equal pairs,
+/// which cancel. With Gram-Schmidt, the vectors are orthogonalized first.
 /// </summary>
 public sealed class Hra : OrthogonalDelta
 {

@@ -9,8 +9,8 @@ namespace Polymath.Tuning.Deltas;
 
 /// <summary>
 /// Initializes low-rank factors so that they compensate the base's quantization error (Li et al. 2023, algorithm 1): alternately, Q = NF4(W
-/// − s·BA), and s·BA is the best product of its rank for W − Q. PEFT ignores s, so with s ≠ 1 its start is wrong; here the factors are
-/// divided by s.
+/// − s·BA), and s·BA is the best product of its rank for W − Q. PEFT ignores s, so with s ≠ 1 its start is wrong; here the factors
+/// are divided by s.
 /// </summary>
 static class LoftQ
 {

@@ -22,8 +22,8 @@ public abstract class DenseDelta(DeltaSwitch state, params IReadOnlyList<Weight>
 }
 
 /// <summary>
-/// Low-rank Hadamard product (Hyeon-Woo et al. 2022; Yeh et al. 2024): ΔW = (α/r)·(A₁B₁) ⊙ (A₂B₂), which reaches rank r². B₂ starts at
-/// zero, the others by Kaiming's rule.
+/// Low-rank Hadamard product (Hyeon-Woo et al. 2022; Yeh et al. 2024): ΔW = (α/r)·(A₁B₁) ⊙ (A₂B₂), which reaches rank r².
+/// B₂ starts at zero, the others by Kaiming's rule.
 /// </summary>
 public sealed class Loha : DenseDelta
 {

@@ -6,9 +6,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Low-rank Kronecker product (Edalati et al. 2022; Yeh et al. 2024): ΔW = (α/r)·W₁ ⊗ W₂, with out = l·k and in = m·n split as evenly as
-/// their factors allow. W₂ is of rank r when that is smaller; W₁ is, too, when both are to be decomposed. W₁ starts at zero, the rest by
-/// Kaiming's rule.
+/// Low-rank Kronecker product (Edalati et al. 2022; Yeh et al. 2024): ΔW = (α/r)·W₁ ⊗ W₂, with out = l·k and in = m·n split as
+/// evenly as their factors allow. W₂ is of rank r when that is smaller; W₁ is, too, when both are to be decomposed. W₁ starts at
+/// zero, the rest by Kaiming's rule.
 /// </summary>
 public sealed class Lokr : AddedDelta
 {

@@ -8,10 +8,10 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Low-rank adaptation (Hu et al. 2021, eq. 3): y = Wx + b + s·B(A(dropout x)), s = α/r, or α/√r when rank-stabilised (Kalajdzievski 2023).
-/// A starts uniform in ±1/√in (Kaiming with a = √5), B at zero, so that a fresh delta changes nothing. With a magnitude m it is DoRA (Liu
-/// et al. 2024): the changed weight's rows are scaled to the lengths m, which start as W's own; a row's length counts as a constant in the
-/// gradient (section 4.3), and b is outside.
+/// Low-rank adaptation (Hu et al. 2021, eq. 3): y = Wx + b + s·B(A(dropout x)), s = α/r, or α/√r when rank-stabilised (Kalajdzievski
+/// 2023). A starts uniform in ±1/√in (Kaiming with a = √5), B at zero, so that a fresh delta changes nothing. With a magnitude m it is
+/// DoRA (Liu et al. 2024): the changed weight's rows are scaled to the lengths m, which start as W's own; a row's length counts as a
+/// constant in the gradient (section 4.3), and b is outside.
 /// </summary>
 public sealed class Lora : Delta
 {

@@ -56,8 +56,8 @@ public abstract class OrthogonalDelta(DeltaSwitch state, params IReadOnlyList<We
 
 /// <summary>
 /// Orthogonal fine-tuning (Qiu et al. 2023): blocks of the input are rotated by R = (I − Q)(I + Q)⁻¹, Q skew-symmetric (Cayley's map).
-/// PEFT's default is a Neumann series, I + 2Q + 2Q² + 2Q³ + Q⁴ for five terms, which approximates (I + Q)(I − Q)⁻¹, the inverse. Both are
-/// computed as their files say. Q starts at zero.
+/// PEFT's default is a Neumann series, I + 2Q + 2Q² + 2Q³ + Q⁴ for five terms, which approximates (I + Q)(I − Q)⁻¹, the inverse.
+/// Both are computed as their files say. Q starts at zero.
 /// </summary>
 public sealed class Oft : OrthogonalDelta
 {

@@ -7,9 +7,9 @@ namespace Polymath.Tuning.Deltas;
 
 /// <summary>
 /// AdaLoRA's pruning of ranks (Zhang et al. 2023, section 3.2 and algorithm 1). The importance of an element is its effect on the loss,
-/// |w·∂L/∂w|, smoothed by β₁ (eq. 9), times the uncertainty of this effect, smoothed by β₂ (eq. 10). The importance of a rank is that of
-/// its E plus the means over its row of A and its column of B (eq. 7). The least important ranks of all layers are masked: their E becomes
-/// zero. The number of ranks that stay falls from <c>init_r</c> to <c>target_r</c> per layer by a cubic schedule (eq. 12) between
+/// |w·∂L/∂w|, smoothed by β₁ (eq. 9), times the uncertainty of this effect, smoothed by β₂ (eq. 10). The importance of a rank is
+/// that of its E plus the means over its row of A and its column of B (eq. 7). The least important ranks of all layers are masked: their E
+/// becomes zero. The number of ranks that stay falls from <c>init_r</c> to <c>target_r</c> per layer by a cubic schedule (eq. 12) between
 /// <c>tinit</c> and <c>total_step − tfinal</c>, every <c>deltaT</c> steps; then the ranks are fixed.
 /// </summary>
 sealed class RankBudget : DeltaCourse

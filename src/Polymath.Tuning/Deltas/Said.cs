@@ -7,9 +7,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Intrinsic dimension (Aghajanyan et al. 2021, eq. 1): all maps together change along d random directions, ΔW = M(θ), with one vector θ of
-/// d numbers for the whole model. M is a Fastfood transform (Le et al. 2013): H·G·Π·H·B with Hadamard's H, signs B, a shuffle Π and normal
-/// numbers G, all from a seed. It needs N·log d operations and no stored matrix. θ starts at zero.
+/// Intrinsic dimension (Aghajanyan et al. 2021, eq. 1): all maps together change along d random directions, ΔW = M(θ), with one vector θ
+/// of d numbers for the whole model. M is a Fastfood transform (Le et al. 2013): H·G·Π·H·B with Hadamard's H, signs B, a shuffle Π
+/// and normal numbers G, all from a seed. It needs N·log d operations and no stored matrix. θ starts at zero.
 /// </summary>
 public sealed class Said : DenseDelta
 {

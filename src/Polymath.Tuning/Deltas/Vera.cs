@@ -7,9 +7,9 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Deltas;
 
 /// <summary>
-/// Vector-based random matrix adaptation (Kopiczko et al. 2024, eq. 2): y = Wx + b + Λ_b·B·Λ_d·A·x. A and B are random, frozen and shared
-/// by all maps; each map uses the upper-left part that it needs; only the vectors λ_d, starting at 0.1, and λ_b, starting at zero, are
-/// trained.
+/// Vector-based random matrix adaptation (Kopiczko et al. 2024, eq. 2): y = Wx + b + Λ_b·B·Λ_d·A·x. A and B are random, frozen and
+/// shared by all maps; each map uses the upper-left part that it needs; only the vectors λ_d, starting at 0.1, and λ_b, starting at zero,
+/// are trained.
 /// </summary>
 public sealed class Vera : AddedDelta
 {

@@ -7,8 +7,8 @@ namespace Polymath.Tuning.Prompts;
 
 /// <summary>
 /// LLaMA-Adapter (Zhang et al. 2023, eq. 4 to 8): in the uppermost layers every token also attends to n learned vectors, from which the
-/// layer's own maps compute keys and values. The result is weighed by a gate g for each layer and added: g·softmax(q·Kᵀ/√D)·V. The gate
-/// starts at zero, the vectors are normally distributed. The vectors have no position: their keys are not rotated.
+/// layer's own maps compute keys and values. The result is weighed by a gate g for each layer and added: g·softmax(q·Kᵀ/√D)·V. The
+/// gate starts at zero, the vectors are normally distributed. The vectors have no position: their keys are not rotated.
 /// </summary>
 public sealed class AdaptionPrompt : AttentionAddition
 {

@@ -64,8 +64,8 @@ public sealed class PrefixTuning : ComputedPrompt
     /// <inheritdoc/>
     public override bool GivesKeysAndValues => true;
 
-    // [n, layers·2·heads·D]: a layer's keys, then its values. For an encoder-decoder, PEFT stores all of them twice and assigns four to a
-    // layer, of which the decoder reads the first two.
+    // [n, layers·2·heads·D]: a layer's keys, then its values. For an encoder-decoder, PEFT stores all of them twice and assigns four to
+    // a layer, of which the decoder reads the first two.
     /// <inheritdoc/>
     public override (Tensor Keys, Tensor Values) KeysAndValues(int layer)
     {
