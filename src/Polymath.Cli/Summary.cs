@@ -13,12 +13,12 @@ static class Summary
         // A pipe has no width, so tables must not be folded for it.
         if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = PipeWidth;
         var stages = new Table().Title("Stages").AddColumn("stage").AddColumn("method");
-        foreach (var name in new[] { "steps", "seconds", "tokens/s", "trained", "of", "first loss", "last loss" })
+        foreach (var name in new[] { "steps", "seconds", "tokens/s", "trained", "of", "first loss", "last loss", "held out" })
             stages.AddColumn(new TableColumn(name).RightAligned());
         foreach (var stage in report.Stages)
             stages.AddRow(Markup.Escape(stage.Name), Markup.Escape(stage.Method), $"{stage.Steps:N0}", $"{stage.Seconds:F0}",
                 $"{stage.TokensPerSecond:N0}", $"{stage.TrainableParameters:N0}", $"{stage.TotalParameters:N0}", $"{stage.FirstLoss:F3}",
-                $"{stage.LastLoss:F3}");
+                $"{stage.LastLoss:F3}", stage.HeldOutLoss is { } heldOut ? $"{heldOut:F3}" : "");
         AnsiConsole.Write(stages);
         var names = report.Abilities.SelectMany(row => row.Values.Keys).Distinct().ToList();
         if (names.Count > 0)

@@ -99,16 +99,17 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="messages">What the users say.</param>
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
-    public IReadOnlyList<int[]> Answer(IReadOnlyList<string> messages, SamplingSettings settings, CancellationToken cancellation = default)
+    /// <returns>The tokens of each answer, and the token that ended it.</returns>
+    public IReadOnlyList<GeneratedTokens> Answer(
+        IReadOnlyList<string> messages, SamplingSettings settings, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(messages);
         ArgumentNullException.ThrowIfNull(settings);
-        return new TokenGenerator(Model, EndsOf(settings))
-            .Generate(
-                [.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))],
-                settings,
-                Gated(messages.Count, settings),
-                cancellation);
+        return [.. new TokenGenerator(Model, EndsOf(settings)).Answers(
+            [.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))],
+            settings,
+            Gated(messages.Count, settings),
+            cancellation)];
     }
 
     /// <summary>Continues the tokens of many prompts and returns each answer's text, in order, as soon as its batch is finished.</summary>

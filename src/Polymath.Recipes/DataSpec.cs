@@ -26,6 +26,9 @@ public abstract record DataSpec;
 /// <param name="Sample">How many of the rows are taken, drawn by the recipe's seed; more than there are repeat rows.</param>
 /// <param name="Validation">Files of validation rows; <paramref name="Split"/> then takes none from the others.</param>
 /// <param name="Test">Files of test rows; <paramref name="Split"/> then takes none from the others.</param>
+/// <param name="Documents">What of a text file is a row: <c>line</c> (when left out), <c>paragraph</c> (lines between blank lines, joined
+/// by spaces), <c>blank-line</c> (the same, with their line ends), <c>file</c>, or a mark that stands between documents. Of a
+/// <c>file</c> the last parts are validation and test.</param>
 public sealed record FilesSpec(
     [Means(Meaning.Files)] IReadOnlyList<string> Files,
     string? Sha512 = null,
@@ -40,7 +43,12 @@ public sealed record FilesSpec(
     string? Part = null,
     [Bounds(1, 100000000)] int? Sample = null,
     [Means(Meaning.Files)] IReadOnlyList<string>? Validation = null,
-    [Means(Meaning.Files)] IReadOnlyList<string>? Test = null) : DataSpec;
+    [Means(Meaning.Files)] IReadOnlyList<string>? Test = null,
+    string? Documents = null) : DataSpec
+{
+    /// <summary>All addresses of files: of training, validation and test rows.</summary>
+    public IEnumerable<string> Addresses() => [.. Files, .. Validation ?? [], .. Test ?? []];
+}
 
 /// <summary>The rows of another source that pass filters, with fields added; each row stays in the split it is in.</summary>
 /// <param name="View">The source.</param>
@@ -56,7 +64,7 @@ public sealed record ViewSpec(
 /// <summary>The formats rows are read from.</summary>
 public enum FileFormat
 {
-    /// <summary>One row a line, in the field <c>text</c>.</summary>
+    /// <summary>Text, in the field <c>text</c>: a row a line, or as <c>documents</c> says.</summary>
     Txt,
 
     /// <summary>One JSON object a line.</summary>

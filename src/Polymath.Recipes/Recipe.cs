@@ -1,5 +1,12 @@
 namespace Polymath.Recipes;
 
+/// <summary>Where figures are written besides <c>metrics.jsonl</c>.</summary>
+public enum LogFormat
+{
+    /// <summary>Event files that TensorBoard opens, in the run's folder <c>tensorboard</c>.</summary>
+    Tensorboard,
+}
+
 /// <summary>A model's whole education: the model, its data, and the stages it goes through.</summary>
 /// <param name="Name">The run's name; the run folder is <c>runs/NAME</c> unless another folder is given. Letters, digits, '-', '_' and
 /// '.'.</param>
@@ -14,6 +21,7 @@ namespace Polymath.Recipes;
 /// <param name="Rewards">Named, verifiable scores of an answer.</param>
 /// <param name="Abilities">Named measurements, taken before the first stage and after each one.</param>
 /// <param name="Rounds">How often the list of stages, or a part of it, is repeated.</param>
+/// <param name="Log">Where figures are written besides <c>metrics.jsonl</c>.</param>
 public sealed record Recipe(
     string Name,
     ModelSpec Model,
@@ -26,7 +34,8 @@ public sealed record Recipe(
     IReadOnlyDictionary<string, TableSpec>? Tables = null,
     IReadOnlyDictionary<string, RewardSpec>? Rewards = null,
     IReadOnlyDictionary<string, AbilitySpec>? Abilities = null,
-    RoundsSpec? Rounds = null)
+    RoundsSpec? Rounds = null,
+    IReadOnlyList<LogFormat>? Log = null)
 {
     /// <summary>The recipe as canonical YAML: settings that equal their defaults are left out.</summary>
     public string ToYaml() => RecipeWriter.Write(this);

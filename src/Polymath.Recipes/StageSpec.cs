@@ -14,6 +14,8 @@ namespace Polymath.Recipes;
 /// <param name="Batch">How rows become batches.</param>
 /// <param name="Evaluate">What is measured during the stage.</param>
 /// <param name="Checkpoint">When the state is saved, and how many saves are kept.</param>
+/// <param name="Mix">The shares of the rows that are read from the sources, such as <c>{poems: 3, prose: 1}</c>; a source that is not named
+/// has 1. In proportion to their sizes when left out. An epoch reads as many rows as all sources have.</param>
 public sealed record StageSpec(
     string Name,
     [Flatten] ObjectiveSpec Objective,
@@ -25,8 +27,12 @@ public sealed record StageSpec(
     ScheduleSpec? Schedule = null,
     BatchSpec? Batch = null,
     EvaluateSpec? Evaluate = null,
-    CheckpointSettings? Checkpoint = null)
+    CheckpointSettings? Checkpoint = null,
+    IReadOnlyDictionary<string, double>? Mix = null)
 {
+    /// <summary>Whether documents run on from row to row.</summary>
+    public bool FillsRows => Objective is PretrainSpec && Batch?.Fill != false;
+
     /// <summary>Whether a head over labels is trained: a task without the method <c>prompt</c>.</summary>
     public bool TrainsHead => Objective is TaskSpec && Method is not PromptMethod;
 }

@@ -94,6 +94,8 @@ public enum OverlongPolicy
 /// again: the memory of one block instead of all, for one more forward pass.</param>
 /// <param name="Rows">The rows of an optimizer step; a pair of answers is one row.</param>
 /// <param name="MicroRows">The rows of one forward and backward pass.</param>
+/// <param name="Fill">Whether documents run on from row to row, so that every row fills the context; for <c>pretrain</c> alone, where it is
+/// the rule. If not, each document is a row of its own.</param>
 /// <param name="CrossEpochs">Whether a step may go on into the next pass over the data; if not, the last step of a pass may be
 /// smaller.</param>
 public sealed record BatchSpec(
@@ -105,7 +107,8 @@ public sealed record BatchSpec(
     bool GradientCheckpointing = false,
     [Bounds(1)] int? Rows = null,
     [Bounds(1)] int? MicroRows = null,
-    bool CrossEpochs = false)
+    bool CrossEpochs = false,
+    bool? Fill = null)
 {
     /// <summary>The most tokens of a step where nothing is said.</summary>
     public const int UsualTokens = 4096;
@@ -134,7 +137,7 @@ public sealed record EvaluateSpec(
     /// <summary>The name of the held-out loss among figures.</summary>
     public const string HeldOutLoss = "heldOutLoss";
 
-    /// <summary>The steps between measurements of the held-out loss in a stage of some steps; 0 for none.</summary>
+    /// <summary>The steps between measurements of the held-out loss in a stage of some steps; 0 for the last step alone.</summary>
     /// <param name="steps">The stage's steps.</param>
     public int EveryOf(int steps) => Every ?? Math.Max(1, (steps + 9) / 10);
 }

@@ -59,7 +59,7 @@ public abstract class ItemSource
         return items;
     }
 
-    /// <summary>Sets <see cref="Limit"/> to a number of passes, and counts the steps that they take.</summary>
+    /// <summary>Sets <see cref="Limit"/> to a number of passes, and counts the steps from the cursor to there.</summary>
     /// <param name="epochs">The number of passes.</param>
     /// <param name="tokens">The most tokens of a step.</param>
     /// <param name="rows">The most items of a step.</param>
@@ -71,6 +71,6 @@ public abstract class ItemSource
         for (; Taken < Limit; steps++)
             Take(tokens, rows);
         Cursor = kept;
-        return Math.Max(1, steps);
+        return steps;
     }
 }

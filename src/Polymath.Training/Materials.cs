@@ -205,6 +205,14 @@ public sealed class Materials
         });
     }
 
+    /// <summary>How a stage's rows are cut where they are only measured: nothing is refused.</summary>
+    /// <param name="stage">The stage.</param>
+    public BatchSpec BatchOf(StageSpec stage)
+    {
+        ArgumentNullException.ThrowIfNull(stage);
+        return (stage.Batch ?? new BatchSpec()) with { MaxLength = LengthOf(stage), MaxCut = 1 };
+    }
+
     /// <summary>The stage of a name.</summary>
     /// <param name="name">The name.</param>
     public StageSpec Stage(string name) => Recipe.Stages.First(stage => stage.Name == name);

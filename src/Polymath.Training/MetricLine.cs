@@ -19,7 +19,7 @@ public sealed record MetricLine(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? Spread { get; init; }
 
-    /// <summary>The passes over the data that are done, a part of one as a share.</summary>
+    /// <summary>The passes over the data that are done, a part of one as a share; over the round's pairs where a stage samples.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? Epoch { get; init; }
 

@@ -17,6 +17,7 @@ static class PreferenceItems
     /// <param name="model">The model at the start of the stage: the reference policy.</param>
     /// <param name="batch">The most tokens of a row, and what happens to longer ones; <c>cut</c> keeps the start.</param>
     /// <param name="report">Receives what is not learned of the rows.</param>
+    /// <param name="heldOut">Whether the rows are only measured: one that could not be learned from is left out.</param>
     /// <returns>The items, and what became of the pairs.</returns>
     /// <exception cref="InputException">A row is no pair, an answer trains no token, or the policy refuses a row.</exception>
     internal static (IReadOnlyList<Item> Items, RowCounts Counts) Of(
@@ -24,8 +25,14 @@ static class PreferenceItems
         IEnumerable<Row> rows,
         TextModel model,
         BatchSpec batch,
-        SourceReport report)
+        SourceReport report,
+        bool heldOut = false)
     {
+        if (heldOut)
+        {
+            rows = rows.Where(row => row.Fields.ContainsKey("chosen") && row.Fields.ContainsKey("rejected"));
+            if (batch.Overlong == OverlongPolicy.Refuse) batch = batch with { Overlong = OverlongPolicy.Cut };
+        }
         var items = new List<Item>();
         var changes = new RowChanges();
         foreach (var row in rows)
@@ -34,6 +41,7 @@ static class PreferenceItems
                 throw new InputException($"Stage {stage}: {row.Name} has no chosen and rejected answer. Give its source shape: "
                     + "preference.");
             TokenRow[] pair = [Tokens(row, "chosen", model, report), Tokens(row, "rejected", model, report)];
+            if (heldOut && pair.Any(answer => answer.Targets == 0)) continue;
             if (pair.Any(answer => answer.Targets == 0))
                 throw new InputException($"Stage {stage}: an answer of {row.Name} trains no token. Leave the row out with where, or choose "
                     + "another chat template.");
@@ -52,12 +60,7 @@ static class PreferenceItems
         var scored = items.Count == 0
             ? []
             : items.Zip(ReferenceScores.Of(items, model.Model), (item, sums) => item with { Reference = sums }).ToList();
-        var counts = new RowCounts(
-            items.Count,
-            items.Sum(item => (long)item.Tokens),
-            items.Sum(item => item.Rows.Sum(row => (long)row.Targets)),
-            changes.All);
-        return (scored, counts);
+        return (scored, RowCounts.Of(items, changes));
     }
 
     /// <summary>Throws where no pair is left to learn from.</summary>

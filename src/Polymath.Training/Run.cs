@@ -167,10 +167,11 @@ public sealed class Run : IDisposable
             results.Add(Kept(start) ?? Keep(start, null, "start", model = Materials.NewModel()));
             var before = 0;
             var visits = recipe.Visits();
+            Plan(visits);
             for (var i = 0; i < visits.Count; i++)
             {
                 var place = folder.Stage(i, visits[i].Name);
-                if (Kept(place) is { } done && !Extends(visits, i, done.Report!))
+                if (Kept(place) is { } done && !StageExtension.Asked(visits[i].Stage, done.Report!, Observer))
                 {
                     results.Add(done);
                     before += done.Report!.Steps;
@@ -209,26 +210,22 @@ public sealed class Run : IDisposable
         }
     }
 
-    // A finished stage goes on where the recipe now asks for more steps of it and no later one has begun.
-    private bool Extends(IReadOnlyList<StageVisit> visits, int index, StageReport report)
+    // Refuses what cannot go on before anything is trained, and only then writes a changed recipe down.
+    private void Plan(IReadOnlyList<StageVisit> visits)
     {
-        var stage = visits[index].Stage;
-        var name = stage.Name;
-        var changed = folder.Changes.Any(change => change.Path == $"stages.{name}.steps" || change.Path == $"stages.{name}.epochs");
-        var longer = stage.Steps > report.Steps || stage.Epochs > report.Epochs + 1e-6;
-        if (!longer && !(changed && stage.Steps < report.Steps)) return false;
-        // One that ended early had no more to do.
-        if (longer && !changed && stage.Evaluate?.Patience is not null) return false;
-        if (!longer)
-            throw new InputException($"Stage {name} has done {report.Steps:N0} steps, and steps is now {stage.Steps:N0}. "
-                + "Ask for more, or start again with --fresh.");
-        var later = visits.Skip(index + 1).Index().FirstOrDefault(
-            entry => Directory.Exists(folder.Stage(index + 1 + entry.Index, entry.Item.Name))).Item;
-        if (later is not null)
-            throw new InputException($"Stage {name} cannot go on: {later.Name} was trained from the model that it left. Start again with "
-                + "--fresh, or add a stage at the end.");
-        File.Delete(Path.Combine(folder.Stage(index, visits[index].Name), "report.json"));
-        return true;
+        for (var i = 0; i < visits.Count; i++)
+        {
+            if (Kept(folder.Stage(i, visits[i].Name)) is not { Report: { } report }
+                || !StageExtension.Asked(visits[i].Stage, report, Observer))
+                continue;
+            for (var later = i + 1; later < visits.Count; later++)
+            {
+                if (Directory.Exists(folder.Stage(later, visits[later].Name)))
+                    throw new InputException($"Stage {visits[i].Stage.Name} cannot go on: {visits[later].Name} was trained from the model "
+                        + "that it left. Start again with --fresh, or add a stage at the end.");
+            }
+        }
+        folder.Keep(Materials.Recipe.ToYaml());
     }
 
     private static StageResult? Kept(string place)
@@ -291,34 +288,52 @@ public sealed class Run : IDisposable
         accuracies.Where(pair => pair.Key.EndsWith(": " + BaselineMeter.Majority, StringComparison.Ordinal))
             .Select(pair => (double?)pair.Value).FirstOrDefault();
 
-    private List<MetricPoint> Points() => File.Exists(folder.Metrics)
-        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, JsonLayout.RecordLine)!)
-            .Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))]
+    private List<MetricLine> Lines() => File.Exists(folder.Metrics)
+        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, JsonLayout.RecordLine)!)]
         : [];
+
+    private List<MetricPoint> Points() =>
+        [.. Lines().Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))];
 
     /// <summary>Records a figure.</summary>
     /// <param name="stage">The stage's visit.</param>
     /// <param name="step">The step.</param>
     /// <param name="name">The figure.</param>
     /// <param name="value">Its value.</param>
-    public void Record(string stage, int step, string name, double value) => Record(new MetricLine(
-        TimeProvider.System.GetUtcNow(),
-        stage,
-        step,
-        name,
-        value));
+    /// <param name="spread">Its standard error; null where it is not known.</param>
+    public void Record(
+        string stage,
+        int step,
+        string name,
+        double value,
+        double? spread = null) => Record(new MetricLine(
+            TimeProvider.System.GetUtcNow(),
+            stage,
+            step,
+            name,
+            value) { Spread = spread });
 
     /// <summary>Records a figure.</summary>
     /// <param name="line">The figure.</param>
-    internal void Record(MetricLine line) => RunFolder.Append(folder.Metrics, line);
+    internal void Record(MetricLine line)
+    {
+        RunFolder.Append(folder.Metrics, line);
+        Board?.Append(line);
+    }
+
+    private TensorBoardLog? Board => Materials.Recipe.Log?.Contains(LogFormat.Tensorboard) == true
+        ? new TensorBoardLog(folder.File("tensorboard"))
+        : null;
 
     /// <summary>Removes a stage's figures and samples after a step.</summary>
     /// <param name="stage">The stage's visit.</param>
     /// <param name="step">The last step that counts.</param>
-    public void Rewind(string stage, int step)
+    /// <param name="measured">Whether what was measured after that step counts, too.</param>
+    public void Rewind(string stage, int step, bool measured = true)
     {
-        RunFolder.Rewind(folder.Metrics, stage, step);
-        RunFolder.Rewind(folder.Samples, stage, step);
+        RunFolder.Rewind(folder.Metrics, stage, step, measured);
+        Board?.Rewind(stage, Lines());
+        RunFolder.Rewind(folder.Samples, stage, step, measured);
     }
 
     /// <summary>Lets the model answer some held-out prompts of a stage and records the answers.</summary>
@@ -340,7 +355,7 @@ public sealed class Run : IDisposable
         var settings = new SamplingSettings(MaxNewTokens: Math.Min(128, model.Model.Sizes.ContextLength / 2), Seed: Materials.Recipe.Seed);
         using var frozen = TorchSharp.torch.no_grad();
         IReadOnlyList<string> prompts;
-        IReadOnlyList<int[]> answers;
+        List<int[]> answers;
         if (visit.Stage.Objective is PretrainSpec)
         {
             prompts = [.. Enumerable.Repeat("", count)];
@@ -355,7 +370,7 @@ public sealed class Run : IDisposable
             var rows = data.Rows(DataSplit.Validation).Take(count).ToList();
             prompts = [.. rows.Select(data.Prompt)];
             model.Model.Router?.Expect([.. rows.Select(row => row.Data)]);
-            answers = model.Answer(prompts, settings);
+            answers = [.. model.Answer(prompts, settings).Select(answer => answer.Tokens)];
         }
         var samples = prompts.Select((prompt, i) => new SampleReport(visit.Name, prompt, model.Tokenizer.Decode(answers[i]))).ToList();
         foreach (var sample in samples)

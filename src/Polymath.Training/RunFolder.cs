@@ -9,11 +9,9 @@ namespace Polymath.Training;
 /// </summary>
 public sealed class RunFolder : IDisposable
 {
-    // Settings of a stage that may change while it is trained: how long, what is measured and saved, how a step is cut into passes.
-    private static readonly string[] free =
-    [
-        ".steps", ".epochs", ".evaluate.", ".checkpoint.", ".batch.microTokens", ".batch.microRows", ".batch.gradientCheckpointing",
-    ];
+    // What may change of a stage while it is trained: how long, what is measured and saved, how a step is cut into passes.
+    private static readonly string[] free = ["steps", "epochs", "evaluate", "checkpoint"],
+        freeOfBatch = ["microTokens", "microRows", "gradientCheckpointing"];
 
     private readonly FileStream guard;
 
@@ -82,36 +80,47 @@ public sealed class RunFolder : IDisposable
     /// <summary>The settings that changed since the run was here last; none where it begins.</summary>
     public IReadOnlyList<RecipeDifference> Changes { get; private set; } = [];
 
+    /// <summary>Writes the recipe down, once it is known that the run can go on with it.</summary>
+    /// <param name="recipe">The recipe, resolved.</param>
+    public void Keep(string recipe)
+    {
+        if (Changes.Count > 0) AtomicFile.WriteText(File("recipe.yaml"), recipe);
+    }
+
     private void TakeRecipe(string path, string recipe)
     {
         var file = File("recipe.yaml");
-        if (System.IO.File.Exists(file) && System.IO.File.ReadAllText(file) is var before && before != recipe)
+        if (!System.IO.File.Exists(file))
         {
-            Changes = RecipeDifference.Of(before, recipe);
-            var stages = RecipeDifference.StagesOf(before);
-            var same = RecipeDifference.StagesOf(recipe).Take(stages.Count).SequenceEqual(stages);
-            var other = Changes.Where(change => !IsFree(change.Path, stages)).ToList();
-            if (!same || other.Count > 0)
-                throw new InputException($"{path} belongs to another recipe or other settings (see {file}): "
-                    + $"{(other.Count == 0 ? "other stages" : string.Join("; ", other.Take(5).Select(change => change.Told())))}. "
-                    + "Steps, epochs, evaluate and checkpoint may change, and stages may be added at the end. Give another folder with "
-                    + "--run-dir, or start again with --fresh, which renames this one.");
+            AtomicFile.WriteText(file, recipe);
+            return;
         }
-        AtomicFile.WriteText(file, recipe);
+        var before = System.IO.File.ReadAllText(file);
+        if (before == recipe) return;
+        Changes = RecipeDifference.Of(before, recipe);
+        var stages = RecipeDifference.StagesOf(before);
+        var same = RecipeDifference.StagesOf(recipe).Take(stages.Count).SequenceEqual(stages);
+        var other = Changes.Where(change => !IsFree(change.Keys, stages, recipe)).ToList();
+        if (same && other.Count == 0) return;
+        throw new InputException($"{path} belongs to another recipe or other settings (see {file}): "
+            + $"{(other.Count == 0 ? "other stages" : string.Join("; ", other.Take(5).Select(change => change.Told())))}. "
+            + "Steps, epochs, evaluate, checkpoint and merge may change, and stages may be added at the end. Give another folder with "
+            + "--run-dir, or start again with --fresh, which renames this one.");
     }
 
-    private static bool IsFree(string path, IReadOnlyList<string> stages)
+    private static bool IsFree(IReadOnlyList<string> keys, IReadOnlyList<string> stages, string recipe) => keys switch
     {
-        if (path is "description")
-            return true;
-        var parts = path.Split('.');
-        if (parts.Length < 3 || parts[0] != "stages")
-            return false;
-        // Stages that are new come behind those that were there.
-        var setting = path[(parts[0].Length + parts[1].Length + 1)..];
-        return !stages.Contains(parts[1])
-            || Array.Exists(free, known => known.EndsWith('.') ? setting.StartsWith(known, StringComparison.Ordinal) : setting == known);
-    }
+        ["description"] or ["log", ..] => true,
+        // Stages that are new come after those that were there.
+        ["stages", var name, ..] when !stages.Contains(name) => true,
+        // What these train depends on how many steps there are in all.
+        ["stages", var name, "steps" or "epochs"] => RecipeDifference.Setting(recipe, "stages", name, "kind") != "align"
+            && RecipeDifference.Setting(recipe, "stages", name, "method", "form") != "adalora",
+        ["stages", _, var setting, ..] when free.Contains(setting) => true,
+        ["stages", _, "method", "merge"] or ["stages", _, "method", "train", "merge"] => true,
+        ["stages", _, "batch", var setting] => freeOfBatch.Contains(setting),
+        _ => false,
+    };
 
     // The files of a process that was killed before it wrote the recipe.
     private static bool IsBeginning(string name) =>
@@ -178,20 +187,23 @@ public sealed class RunFolder : IDisposable
     /// <param name="file">The file.</param>
     /// <param name="stage">The stage.</param>
     /// <param name="step">The last step that counts.</param>
-    public static void Rewind(string file, string stage, int step)
+    /// <param name="measured">Whether what was measured after that step counts, too.</param>
+    public static void Rewind(string file, string stage, int step, bool measured = true)
     {
         if (!System.IO.File.Exists(file)) return;
-        var kept = System.IO.File.ReadLines(file).Where(line => Keep(line, stage, step)).ToList();
+        var kept = System.IO.File.ReadLines(file).Where(line => Counts(line, stage, step, measured)).ToList();
         AtomicFile.WriteText(file, string.Concat(kept.Select(line => line + "\n")));
     }
 
-    private static bool Keep(string line, string stage, int step)
+    private static bool Counts(string line, string stage, int step, bool measured)
     {
         try
         {
             using var document = JsonDocument.Parse(line);
             var root = document.RootElement;
-            return root.GetProperty("stage").GetString() != stage || (root.GetProperty("step").GetInt32() <= step && !IsOfFinished(root));
+            if (root.GetProperty("stage").GetString() != stage) return true;
+            var at = root.GetProperty("step").GetInt32();
+            return at <= step && !IsOfFinished(root) && (measured || at < step || IsOfStep(root));
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
@@ -199,6 +211,11 @@ public sealed class RunFolder : IDisposable
             return false;
         }
     }
+
+    // A figure of the step itself.
+    private static bool IsOfStep(JsonElement record) => record.TryGetProperty("name", out var name)
+        && (name.GetString() == "loss" || name.GetString()!.StartsWith("train ", StringComparison.Ordinal)
+            || name.GetString()!.StartsWith("rollout ", StringComparison.Ordinal));
 
     private static bool IsOfFinished(JsonElement record) =>
         (record.TryGetProperty("finished", out var finished) && finished.GetBoolean())

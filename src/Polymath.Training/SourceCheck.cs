@@ -48,7 +48,7 @@ public static class SourceCheck
 
     private static bool IsLocal(Recipe recipe, string name) => recipe.Data.GetValueOrDefault(name) switch
     {
-        FilesSpec files => !files.Files.Any(
+        FilesSpec files => !files.Addresses().Any(
             file => PackageCache.IsAddress(file) || HubAddress.IsAddress(file) || DescribedData.Split(file).File is not null),
         ViewSpec view => IsLocal(recipe, view.View),
         _ => false,

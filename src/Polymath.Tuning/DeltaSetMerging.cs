@@ -73,7 +73,9 @@ public sealed partial class DeltaSet
             Model, plugged, tokens, original is null ? _ => null : weight => without.Contains(weight.Name) ? original(weight) : null);
     }
 
-    private void CheckMerge()
+    /// <summary>Throws where the adapter cannot be merged into its model, so that it is told before anything is trained.</summary>
+    /// <exception cref="InputException">It is no change of the model's weights, or would change two tied weights at once.</exception>
+    public void CheckMerge()
     {
         if (!Merges)
             throw new InputException($"An adapter of the kind {Configuration.Type} cannot be merged: it is not a change of the model's "
@@ -82,6 +84,7 @@ public sealed partial class DeltaSet
         if (Model.Labels is null && Model.Tokens.IsTied && tokens.Exists(delta => delta is not Deltas.TrainableTokens)
             | plugged.Exists(pair => pair.Target == Model.Tokens.HeadMap && tokens.Count == 0))
             throw new InputException("The adapter changes only the token vectors or only the output head, and the model ties them: merging "
-                + "would change both. Keep the adapter next to the model (--adapter), or untie the head first.");
+                + "would change both. Keep the adapter next to the model (merge: false in a recipe, --adapter in a command), or "
+                + "untie the head first.");
     }
 }

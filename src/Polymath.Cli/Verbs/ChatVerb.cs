@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Recipes;
@@ -139,9 +140,16 @@ static class ChatVerb
         Console.CancelKeyPress += Interrupt;
         try
         {
-            var answer = model.Stream(prompt, settings, Console.Write, cancellation: stop.Token);
+            // What was shown is remembered: a stop text is neither.
+            var shown = new StringBuilder();
+            void Show(string text)
+            {
+                shown.Append(text);
+                Console.Write(text);
+            }
+            var answer = model.Stream(prompt, settings, Show, cancellation: stop.Token);
             ContextEnd.Tell(model, prompt.Length, answer, settings);
-            turns[^1] = turns[^1] with { Assistant = model.Contract.Answered(model.Tokenizer.Decode(answer.Tokens), model.Tokenizer) };
+            turns[^1] = turns[^1] with { Assistant = shown.ToString() };
         }
         catch (OperationCanceledException)
         {

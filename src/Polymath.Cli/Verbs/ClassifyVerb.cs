@@ -80,9 +80,10 @@ static class ClassifyVerb
         if (task?.Fields() is { Count: not 1 } fields)
             throw new InputException($"The stage's prompt '{task.Template}' asks for {string.Join(", ", fields)}, but --text is one text. "
                 + "Give a file with these columns: --input FILE.csv.");
-        var answer = (task is null
+        var answers = task is null
             ? LabelReader.Read(opened.Text, [text], 1)
-            : new PromptedLabels(opened.Text, task).Read([new Dictionary<string, string> { [task.Fields()[0]] = text }], 1)).Single();
+            : new PromptedLabels(opened.Text, task).Read([("The text", new Dictionary<string, string> { [task.Fields()[0]] = text })], 1);
+        var answer = answers.Single();
         var (names, kind) = Meaning(opened, task);
         if (json)
             Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(names, kind, answer) }
@@ -110,11 +111,12 @@ static class ClassifyVerb
         var label = rows.LabelField(columns.Label, task?.Label);
         var answers = task is null
             ? LabelReader.Read(opened.Text, rows.Texts(rows.TextField(columns.Text, label)), rowsAtOnce)
-            : new PromptedLabels(opened.Text, task).Read(rows.Fields(task.Fields(), columns.Text, label), rowsAtOnce);
+            : new PromptedLabels(opened.Text, task).Read(
+                [.. rows.Rows.Zip(rows.Fields(task.Fields(), columns.Text, label), (row, fields) => (row.Place, fields))], rowsAtOnce);
         var (names, kind) = Meaning(opened, task);
         if (format == Csv && kind != LabelTask.Classify)
             throw new InputException("--format csv has one label for a row, but the model's head gives several values. Leave it out.");
-        List<string> header = [.. rows.Rows[0].Fields.Select(pair => pair.Key)];
+        List<string> header = [.. rows.Rows.SelectMany(row => row.Fields.Select(pair => pair.Key)).Distinct()];
         if (format == Csv) Console.WriteLine(TableLines.Of([.. header, "predicted", "probability"]));
         var counts = new LabelCounts();
         foreach (var (answer, row) in answers.Zip(rows.Rows))

@@ -16,6 +16,8 @@ internal sealed class ScheduleChecks(Checks checks, ScheduleSpec schedule, int? 
         Only("cycles", schedule.Cycles is not null, ScheduleKind.Restarts);
         if (schedule is { Kind: ScheduleKind.InverseSqrt, Floor: > 0 } && checks.Sound($"{path}.floor"))
             checks.Fault($"{path}.floor", "'kind: inverseSqrt' falls without an end and has no floor", "leave it out");
+        if (schedule is { Kind: ScheduleKind.Constant, Floor: > 0 } && checks.Sound($"{path}.floor"))
+            checks.Fault($"{path}.floor", "'kind: constant' does not fall and has no floor", "leave it out");
         if (schedule is { DecayShare: not null, DecaySteps: not null } && checks.Sound($"{path}.decayShare", $"{path}.decaySteps"))
             checks.Fault($"{path}.decaySteps", "'decayShare' and 'decaySteps' are both given", "keep one of the two");
         if (steps is { } all && schedule.DecaySteps > all - schedule.WarmupOf(all) && checks.Sound($"{path}.decaySteps", $"{path}.warmup"))

@@ -16,6 +16,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         Batches();
         Measured();
         Measurements();
+        Mixed();
     }
 
     private string At(string key) => $"{path}.{key}";
@@ -155,6 +156,22 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         }
     }
 
+    private void Mixed()
+    {
+        if (stage.Mix is not { } mix || !checks.Sound(At("mix"), At("data")))
+            return;
+        foreach (var (name, weight) in mix)
+        {
+            if (!stage.Data.Contains(name))
+                checks.Fault(
+                    At($"mix.{name}"), $"'{name}' is none of the stage's sources", $"write one of {string.Join(", ", stage.Data)}");
+            else if (!(weight > 0) || !double.IsFinite(weight))
+                checks.Fault(At($"mix.{name}"), $"{weight} is no share", "write a number above 0, or take the source out of data");
+        }
+        if (stage.Objective is AlignSpec)
+            checks.Fault(At("mix"), "an align stage samples its own answers and reads no shares", "leave it out");
+    }
+
     private void Batches()
     {
         if (stage.Batch is not { } batch)
@@ -164,6 +181,14 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 At("batch.microTokens"),
                 $"{batch.MicroTokens} is more than the {batch.Tokens} tokens of a step",
                 $"write {batch.Tokens} or less");
+        if (batch.MicroRows > batch.Rows && checks.Sound(At("batch.rows"), At("batch.microRows")))
+            checks.Fault(
+                At("batch.microRows"), $"{batch.MicroRows} is more than the {batch.Rows} rows of a step", $"write {batch.Rows} or less");
+        if (batch.MaxCut < 1 && stage.Objective is PreferSpec && checks.Sound(At("batch.maxCut")))
+            checks.Fault(At("batch.maxCut"), "a prefer stage counts the pairs that are cut, not their targets", "leave it out");
+        if (batch.Fill is not null && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.fill")))
+            checks.Fault(
+                At("batch.fill"), $"a row of a {stage.Objective.Kind} stage is one thing and is not filled up", "leave it out");
         if (batch.Overlong == OverlongPolicy.Split && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.overlong")))
             checks.Fault(
                 At("batch.overlong"),
@@ -196,8 +221,34 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         }
     }
 
+    private void HeldOut()
+    {
+        if (stage.Objective is null || !checks.Sound(At("evaluate"), At("checkpoint.best")))
+            return;
+        var decides = stage.Checkpoint?.Best == EvaluateSpec.HeldOutLoss
+            || (stage.Checkpoint?.Best is null && stage.Evaluate?.Patience is not null);
+        if (decides && (stage.Objective is AlignSpec || stage.Evaluate?.Rows == 0))
+            checks.Fault(
+                stage.Evaluate?.Patience is null ? At("checkpoint.best") : At("evaluate.patience"),
+                stage.Objective is AlignSpec
+                    ? "an align stage samples its own answers and has no held-out loss"
+                    : "the held-out loss is to decide, and evaluate.rows is 0",
+                "name an ability with checkpoint: {best: ABILITY}");
+        if (stage.Evaluate is { Patience: not null, Every: 0 })
+            checks.Fault(
+                At("evaluate.every"),
+                "nothing is measured on the way, so no patience can end",
+                "write 1 or more, or leave it out");
+        if (stage.Evaluate is { MinimumChange: > 0, Patience: null } && stage.Checkpoint?.Best is null)
+            checks.Fault(
+                At("evaluate.minimumChange"),
+                "no figure decides, so no change counts",
+                "add patience, or leave it out");
+    }
+
     private void Measurements()
     {
+        HeldOut();
         if (stage.Checkpoint?.Best is not { } best || best == EvaluateSpec.HeldOutLoss
             || !checks.Sound(At("checkpoint.best"), At("evaluate")))
             return;

@@ -57,10 +57,8 @@ public sealed class Corpora(
     {
         foreach (var (name, source) in recipe.Data)
         {
-            if (source is not FilesSpec spec)
-                continue;
-            foreach (var files in new[] { spec.Files, spec.Validation, spec.Test }.OfType<IReadOnlyList<string>>())
-                if (files.Any(HubAddress.IsAddress)) FilesOf($"data '{name}'", files, spec.Sha512);
+            if (source is FilesSpec spec && spec.Addresses().Where(HubAddress.IsAddress).ToList() is { Count: > 0 } addresses)
+                FilesOf($"data '{name}'", addresses, spec.Sha512);
         }
     }
 
@@ -100,7 +98,7 @@ public sealed class Corpora(
         };
     }
 
-    private IEnumerable<string> Packages() => (recipe.Data?.Values ?? []).OfType<FilesSpec>().SelectMany(spec => spec.Files)
+    private IEnumerable<string> Packages() => (recipe.Data?.Values ?? []).OfType<FilesSpec>().SelectMany(spec => spec.Addresses())
         .Concat((recipe.Tables?.Values ?? []).OfType<ConversionTableSpec>().SelectMany(spec => spec.Files)).Where(PackageCache.IsAddress);
 
     private List<string> FilesOf(string owner, IReadOnlyList<string> patterns, string? sha512)
@@ -145,6 +143,7 @@ public sealed class Corpora(
     private List<Row> ReadFiles(string name, FilesSpec spec)
     {
         var report = reports[name] = new SourceReport();
+        spec = WithHubSplits(name, spec);
         if (spec.Validation is null && spec.Test is null)
             return ReadFiles(name, spec, report);
         var split = spec.Split ?? new SplitSpec();
@@ -160,6 +159,23 @@ public sealed class Corpora(
                     .Select(row => row with { Split = part }));
         }
         return rows;
+    }
+
+    // A repository of a hub says by its files' names which rows are for what.
+    private FilesSpec WithHubSplits(string name, FilesSpec spec)
+    {
+        if (spec.Split is not null || spec.Validation is not null || spec.Test is not null
+            || !spec.Files.All(file => HubAddress.IsAddress(file) && HubAddress.ParseData(file).Path is null))
+            return spec;
+        var files = FilesOf($"data '{name}'", spec.Files, spec.Sha512).ToLookup(file => NamedSplit.Of(Path.GetFileName(file)));
+        if (!files[DataSplit.Train].Any() || files.Count == 1)
+            return spec;
+        return spec with
+        {
+            Files = [.. files[DataSplit.Train]],
+            Validation = files.Contains(DataSplit.Validation) ? [.. files[DataSplit.Validation]] : null,
+            Test = files.Contains(DataSplit.Test) ? [.. files[DataSplit.Test]] : null,
+        };
     }
 
     private List<Row> ReadFiles(string name, FilesSpec spec, SourceReport report)
@@ -191,6 +207,8 @@ public sealed class Corpora(
             $"{sources.Count} file{(sources.Count == 1 ? " holds" : "s hold")} {collected.Count + filter.Removed} rows",
         };
         var rows = filter.Apply(collected, row => row.Columns, Knows, log);
+        if (spec.Documents == TextDocuments.File)
+            return PartOf(name, FileParts.Of(rows, spec.Split ?? new SplitSpec()), spec.Part);
         if (spec.Distinct is { } distinct && rows.Count > 0)
             rows = Distinct(name, rows, distinct, Knows);
         CheckNotEmpty(name, rows.Count, log);

@@ -29,6 +29,9 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
     /// <summary>Receives what is not learned of the rows.</summary>
     public SourceReport Report => report;
 
+    /// <summary>How a text file is cut into documents; null for lines.</summary>
+    public string? Documents => spec.Documents;
+
     /// <summary>Whether a column of a file is needed. A shape needs all of them, and so does a source without fields.</summary>
     /// <param name="column">The column.</param>
     public bool Wants(string column)

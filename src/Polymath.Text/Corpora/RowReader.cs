@@ -23,6 +23,8 @@ internal static class RowReader
     /// <exception cref="InputException">The file is damaged or of another format.</exception>
     public static void Read(string file, FileFormat format, RowCollector rows, Action<long>? progress)
     {
+        if (rows.Documents is not null && format != FileFormat.Txt)
+            throw new InputException($"{file}: 'documents' says how a text file is cut, and this is no text file. Leave it out.");
         switch (format)
         {
             case FileFormat.Parquet:
@@ -63,11 +65,9 @@ internal static class RowReader
 
     private static void ReadText(string file, CheckedTextStream stream, RowCollector rows)
     {
-        foreach (var (number, bytes) in TextLines.Read(file, stream))
-        {
-            if (bytes.Length > 0)
-                rows.Add(new RowPlace(file, "line", number), new JsonObject { ["text"] = Encoding.UTF8.GetString(bytes.Span) });
-        }
+        var lines = TextLines.Read(file, stream).Select(line => (line.Number, Encoding.UTF8.GetString(line.Bytes.Span)));
+        foreach (var (number, text) in TextDocuments.Of(lines, rows.Documents))
+            rows.Add(new RowPlace(file, "line", number), new JsonObject { ["text"] = text });
     }
 
     private static void ReadJsonLines(string file, CheckedTextStream stream, RowCollector rows)

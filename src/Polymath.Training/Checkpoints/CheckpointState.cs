@@ -8,12 +8,13 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="Tokens">The tokens read so far.</param>
 /// <param name="FirstLoss">The loss of the first step.</param>
 /// <param name="Recent">The losses of the last steps, the last one last.</param>
-/// <param name="Best">The best value of the ability that chooses the best checkpoint.</param>
+/// <param name="Best">The best value of the figure that chooses the best checkpoint.</param>
 /// <param name="BestStep">The step of that value.</param>
 /// <param name="Stale">The measurements in a row that brought nothing better.</param>
 /// <param name="HeldOutLoss">The held-out loss as it was measured last.</param>
 /// <param name="HeldOutSpread">Its standard error.</param>
 /// <param name="Began">A print of the trained weights before the first step.</param>
+/// <param name="Figure">The figure that <paramref name="Best"/> is a value of.</param>
 /// <param name="Unmeasured">Whether the run was stopped before a measurement that was due at this step.</param>
 public sealed record CheckpointState(
     int Step,
@@ -29,7 +30,8 @@ public sealed record CheckpointState(
     int Stale = 0,
     double? HeldOutLoss = null,
     double? HeldOutSpread = null,
-    string Began = "")
+    string Began = "",
+    string? Figure = null)
 {
     /// <summary>The mean loss of the last steps.</summary>
     public double LastLoss => Recent.Count == 0 ? double.NaN : Recent.Average();

@@ -7,9 +7,9 @@ namespace Polymath.Training.Checkpoints;
 /// <summary>A short print of weights, by which one can tell whether they changed.</summary>
 static class WeightPrint
 {
-    private const long Most = 4096;
+    private const long Part = 1 << 26;
 
-    /// <summary>The print of some weights: a hash of some thousand elements of each, evenly spaced.</summary>
+    /// <summary>The print of some weights: a hash of all their elements.</summary>
     /// <param name="weights">The weights.</param>
     internal static string Of(IEnumerable<Weight> weights)
     {
@@ -19,9 +19,11 @@ static class WeightPrint
         {
             using var scope = NewDisposeScope();
             var flat = weight.Value.detach().reshape(-1);
-            var every = Math.Max(1, flat.numel() / Most);
-            var some = flat.slice(0, 0, flat.numel(), every).to(ScalarType.Float32).cpu().contiguous();
-            hash.AppendData(some.bytes);
+            for (long at = 0; at < flat.numel(); at += Part)
+            {
+                using var some = flat.narrow(0, at, Math.Min(Part, flat.numel() - at)).cpu().contiguous();
+                hash.AppendData(some.bytes);
+            }
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }

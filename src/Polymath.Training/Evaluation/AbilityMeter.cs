@@ -93,12 +93,10 @@ public sealed class AbilityMeter(Materials materials)
     private IReadOnlyList<Item> Items(string stage, DataSplit split, int rows, IReadOnlyList<string>? labels = null)
     {
         var spec = materials.Stage(stage);
-        var batch = spec.Batch ?? new BatchSpec();
         var (items, _) = materials.Data(stage).Items(
             split,
             materials.Tokenizer,
-            materials.LengthOf(spec),
-            batch.Overlong,
+            materials.BatchOf(spec),
             labels);
         return [.. Choose(items.Count, rows, stage).Select(i => items[i])];
     }
@@ -175,7 +173,7 @@ public sealed class AbilityMeter(Materials materials)
             temperature, MaxNewTokens: length, Seed: (long)new RandomStream(materials.Recipe.Seed, "abilities").NextBits());
         model.Model.Router?.Expect([.. chosen.Select(row => row.Data)]);
         var answers = model.Answer([.. chosen.Select(data.Prompt)], settings, cancellation);
-        return [.. chosen.Select((row, i) => (row, model.Tokenizer.Decode(answers[i])))];
+        return [.. chosen.Select((row, i) => (row, model.Tokenizer.Decode(answers[i].Tokens)))];
     }
 
     private static double MeanReward(Reward reward, IReadOnlyList<(Row Row, string Answer)> answers) =>

@@ -17,9 +17,8 @@ public sealed class BaselineMeter(Materials materials)
     public double? UnigramPerplexity()
     {
         if (materials.Recipe.Abilities?.Values.OfType<PerplexityAbility>().FirstOrDefault() is not { } spec) return null;
-        var batch = materials.Stage(spec.Stage).Batch ?? new BatchSpec();
         IEnumerable<int[]> Targets(DataSplit split) => materials.Data(spec.Stage)
-            .Items(split, materials.Tokenizer, materials.LengthOf(materials.Stage(spec.Stage)), batch.Overlong).Items
+            .Items(split, materials.Tokenizer, materials.BatchOf(materials.Stage(spec.Stage))).Items
             .SelectMany(item => item.Rows)
             .Select(TargetsOf);
         return UnigramBaseline.Perplexity(Targets(DataSplit.Train), Targets(spec.Split), materials.Tokenizer.VocabularySize);

@@ -44,6 +44,7 @@ internal static class ReportStyle
           .k5 { --k:var(--c5); } .k6 { --k:var(--c6); }
         path { fill:none; stroke:var(--k,var(--c1)); stroke-linecap:round; stroke-linejoin:round; }
         .bold { stroke-width:2.2; } .thin { stroke-width:1.2; opacity:.45; }
+        .held { stroke-width:1.6; stroke-dasharray:5 4; }
         circle.dots { fill:var(--card); stroke:var(--k,var(--c1)); stroke-width:2.2; }
         .bar { fill:var(--k,var(--c1)); }
         .key { display:flex; align-items:center; gap:8px; margin:2px 0 0; font-size:13px; color:var(--soft); }

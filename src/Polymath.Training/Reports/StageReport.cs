@@ -26,6 +26,7 @@ namespace Polymath.Training.Reports;
 /// <param name="Epochs">The passes over the data; null where the stage sampled its own.</param>
 /// <param name="Unchanged">Whether the trained weights are what they were before.</param>
 /// <param name="Rows">What became of the stage's rows.</param>
+/// <param name="Aim">How long the recipe asked for.</param>
 public sealed record StageReport(
     string Name,
     string Kind,
@@ -45,7 +46,8 @@ public sealed record StageReport(
     double? HeldOutSpread = null,
     double? Epochs = null,
     bool Unchanged = false,
-    RowCounts? Rows = null)
+    RowCounts? Rows = null,
+    StageAim? Aim = null)
 {
     /// <summary>What to type to use a stage that kept its delta apart. For routed adapters, the adapter must be named.</summary>
     public string Use() => Method.Replace("prompt + ", "", StringComparison.Ordinal).StartsWith("route: ", StringComparison.Ordinal)
@@ -53,6 +55,17 @@ public sealed record StageReport(
             + $"stages/NN-{Name}/adapter/NAME in the run's"
         : $"--stage {Name}";
 }
+
+/// <summary>How long a stage was asked to train.</summary>
+/// <param name="Steps">Its steps; null where epochs were asked for.</param>
+/// <param name="Epochs">Its epochs.</param>
+/// <param name="Patience">The measurements that might bring nothing better; null for any number.</param>
+/// <param name="EndedEarly">Whether it ended by its patience.</param>
+public sealed record StageAim(
+    int? Steps,
+    double? Epochs,
+    int? Patience,
+    bool EndedEarly);
 
 /// <summary>The hardware and software of a run.</summary>
 /// <param name="Os">The operating system.</param>

@@ -1,4 +1,5 @@
 using System.Text;
+using Polymath.Recipes;
 
 namespace Polymath.Training.Reports;
 
@@ -43,7 +44,8 @@ internal static class StageSections
         var html = new StringBuilder("<div class=\"scroll\"><table><thead><tr>");
         foreach (var name in new[]
         {
-            "stage", "method", "steps", "time", "tokens", "tokens/s", "trained", "first loss", "last loss", "memory",
+            "stage", "method", "steps", "time", "tokens", "tokens/s", "trained", "first loss", "last loss",
+            "held out", "memory",
         })
             html.Append($"<th scope=\"col\"{(name == "method" ? " class=\"word\"" : "")}>{name}</th>");
         html.Append("</tr></thead><tbody>");
@@ -57,10 +59,19 @@ internal static class StageSections
                 .Append($"<td>{Figures.Short(stage.TokensPerSecond)}</td>")
                 .Append($"<td>{Figures.Percent(share)}<small>{Figures.Large(stage.TrainableParameters)}</small></td>")
                 .Append($"<td>{Figures.Short(stage.FirstLoss)}</td><td>{Figures.Short(stage.LastLoss)}</td>")
+                .Append($"<td>{HeldOut(stage)}</td>")
                 .Append($"<td>{Figures.Memory(stage.PeakMemoryMegabytes)}</td></tr>");
         }
         return html.Append("</tbody></table></div>").ToString();
     }
+
+    private static string HeldOut(StageReport stage) => stage switch
+    {
+        { HeldOutLoss: { } loss, HeldOutSpread: { } spread } when double.IsFinite(spread) =>
+            $"{Figures.Short(loss)}<small>± {Figures.Short(spread)}</small>",
+        { HeldOutLoss: { } loss } => Figures.Short(loss),
+        _ => "",
+    };
 
     private static string LossChart(ReportView view, string stage, List<MetricPoint> points)
     {
@@ -73,7 +84,11 @@ internal static class StageSections
             .ToList();
         // A few points are drawn alone; with many points, their moving mean is drawn, too.
         IReadOnlyList<ChartSeries> lines = ReferenceEquals(raw, smooth) ? [new("bold", raw)] : [new("thin", raw), new("bold", smooth)];
-        return SvgChart.Line($"loss during {stage}", "loss, nats a token", [.. lines, new ChartSeries("dots", dots, titles)]);
+        var heldOut = points.Where(point => point.Name == EvaluateSpec.HeldOutLoss)
+            .Select(point => ((double)point.Step, point.Value)).ToList();
+        var title = heldOut.Count > 0 ? "loss, nats a token; dashed: held out" : "loss, nats a token";
+        return SvgChart.Line(
+            $"loss during {stage}", title, [.. lines, new ChartSeries("held", heldOut), new ChartSeries("dots", dots, titles)]);
     }
 
     /// <summary>

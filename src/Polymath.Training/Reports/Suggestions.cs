@@ -1,3 +1,5 @@
+using Polymath.Recipes;
+
 namespace Polymath.Training.Reports;
 
 /// <summary>
@@ -24,7 +26,13 @@ public static class Suggestions
         ArgumentNullException.ThrowIfNull(higherIsBetter);
         var view = new ReportView(report, metrics ?? [], higherIsBetter);
         List<string> sentences =
-            [.. report.Stages.Select(Unlearned).OfType<string>(), .. Losses(view), .. Behind(view), .. Unfinished(view)];
+        [
+            .. report.Stages.Select(Unlearned).OfType<string>(),
+            .. Losses(view),
+            .. Behind(view),
+            .. Memorized(view),
+            .. Unfinished(view),
+        ];
         if (sentences.Count > 0) return sentences;
         return report.Stages.Count == 0
             ? ["No stage has run yet. Run the recipe to its end for advice."]
@@ -96,10 +104,32 @@ public static class Suggestions
         }
     }
 
+    private static List<(int Step, double Value)> HeldOut(ReportView view, StageReport stage) =>
+        [.. view.Metrics.Where(point => point.Stage == stage.Name && point.Name == EvaluateSpec.HeldOutLoss && double.IsFinite(point.Value))
+            .OrderBy(point => point.Step).Select(point => (point.Step, point.Value))];
+
+    // Rows that it did not learn from get worse while the others get better.
+    private static IEnumerable<string> Memorized(ReportView view)
+    {
+        foreach (var stage in view.Report.Stages)
+        {
+            var heldOut = HeldOut(view, stage);
+            if (heldOut.Count < 2) continue;
+            var (best, last) = (heldOut.MinBy(point => point.Value), heldOut[^1]);
+            if (last.Value - best.Value <= Notable * Math.Abs(best.Value)) continue;
+            yield return $"{stage.Name} learns its rows by heart: the held-out loss was best after step {best.Step} "
+                + $"({Figures.Short(best.Value)}) and is {Figures.Short(last.Value)} at the end. Stop there (checkpoint: {{best: "
+                + $"{EvaluateSpec.HeldOutLoss}}}, evaluate: {{patience: 3}}), or give it more data.";
+        }
+    }
+
     private static IEnumerable<string> Unfinished(ReportView view)
     {
         foreach (var stage in view.Report.Stages.Where(stage => stage.Kind != Align))
         {
+            // Where rows are held out, only their loss says whether more steps would help.
+            var heldOut = HeldOut(view, stage);
+            if (heldOut.Count > 1 && heldOut[^2].Value - heldOut[^1].Value <= StillFalling * Math.Abs(heldOut[^2].Value)) continue;
             var losses = view.Metrics.Where(point => point.Stage == stage.Name && point.Name == "loss" && double.IsFinite(point.Value))
                 .OrderBy(point => point.Step).Select(point => point.Value).ToList();
             var tenth = losses.Count / 10;

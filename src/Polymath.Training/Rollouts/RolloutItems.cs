@@ -117,12 +117,12 @@ public sealed class RolloutItems(
         var sums = new double[rewards.Count];
         for (var p = 0; p < chosen.Count; p++)
         {
-            var texts = Enumerable.Range(p * spec.Answers, spec.Answers).Select(i => model.Tokenizer.Decode(answers[i])).ToList();
+            var texts = Enumerable.Range(p * spec.Answers, spec.Answers).Select(i => model.Tokenizer.Decode(answers[i].Tokens)).ToList();
             var scores = texts.Select(text => Judge(text, chosen[p].Fields, sums)).ToList();
             int best = scores.IndexOf(scores.Max()), worst = scores.IndexOf(scores.Min());
             if (scores[best] <= scores[worst]) continue;
             var ids = model.Contract.Encode([new Turn(chosen[p].Message)], model.Tokenizer);
-            int[] Ids(int i) => Ended(ids.Length, answers[p * spec.Answers + i]);
+            int[] Ids(int i) => Ended(answers[p * spec.Answers + i]);
             pairs.Add(new Pair(
                 chosen[p].Key,
                 chosen[p].Message,
@@ -155,8 +155,5 @@ public sealed class RolloutItems(
     }
 
     // The end token is part of the answer, unless the answer was stopped because of its length or the context's.
-    private int[] Ended(int prompt, int[] answer) =>
-        answer.Length < Math.Min(spec.MaxNewTokens, model.Model.RoomFor(prompt)) && model.Ends.Count > 0
-            ? [.. answer, model.Ends.First()]
-            : answer;
+    private static int[] Ended(GeneratedTokens answer) => answer.End is { } end ? [.. answer.Tokens, end] : answer.Tokens;
 }

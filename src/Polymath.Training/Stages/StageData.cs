@@ -152,23 +152,20 @@ public sealed class StageData
     /// <summary>The items of a part of the data, and the counts of its rows.</summary>
     /// <param name="split">The part.</param>
     /// <param name="tokenizer">The tokenizer.</param>
-    /// <param name="maxLength">The most tokens of a row.</param>
-    /// <param name="policy">What happens to longer ones.</param>
+    /// <param name="batch">The length of rows, and what happens to longer ones.</param>
     /// <param name="labels">A task's labels.</param>
-    /// <param name="maxCut">The greatest share of target tokens that may be cut off.</param>
     /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
     /// <exception cref="InputException">Rows begin twice, never end, or lose too much, or the model would see what it should foretell; no
     /// row is left that trains a token, or a row is too long and the policy refuses it.</exception>
     public (IReadOnlyList<Item> Items, RowCounts Counts) Items(
         DataSplit split,
         Tokenizer tokenizer,
-        int maxLength,
-        OverlongPolicy policy,
+        BatchSpec batch,
         IReadOnlyList<string>? labels = null,
-        double maxCut = 1,
         int? promptEnd = null)
     {
-        var made = new StageItems(stage, maxLength, policy, labels);
+        ArgumentNullException.ThrowIfNull(batch);
+        var made = new StageItems(stage, batch, labels, Fills(promptEnd));
         var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
         var checks = stage.Objective is TaskSpec ? null : new TargetChecks(stage.Name, contract, tokenizer, promptEnd);
         foreach (var row in Rows(split))
@@ -178,15 +175,19 @@ public sealed class StageData
                 Report.Count(rendering);
             made.Add(row, most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most), checks);
         }
+        made.Finish();
         if (made.Untrained.Count > 0)
             throw new InputException($"Stage {stage.Name}: {made.Untrained.Count} rows train no token (such as "
-                + $"{string.Join(", ", made.Untrained.Take(3))}): their answers are empty, or batch.maxLength {maxLength} leaves nothing "
-                + "of them. Filter them with where, or raise maxLength.");
-        checks?.Finish(maxCut);
+                + $"{string.Join(", ", made.Untrained.Take(3))}): their answers are empty, or batch.maxLength {batch.MaxLength} leaves "
+                + "nothing of them. Filter them with where, or raise maxLength.");
+        checks?.Finish(batch.MaxCut);
         if (made.Items.Count == 0)
             throw NoRows(split, made.Counts);
         return (made.Items, made.Counts);
     }
+
+    // A model that reads a beginning in both directions needs its marks in every row.
+    private bool Fills(int? promptEnd) => stage.FillsRows && promptEnd is null;
 
     // The reason that holds: rows that were left out, or none that the split gave.
     private InputException NoRows(DataSplit split, RowCounts counts)
@@ -214,26 +215,42 @@ public sealed class StageData
     /// <param name="labels">A task's labels.</param>
     /// <param name="most">The most rows.</param>
     /// <param name="seed">The run's seed, by which they are chosen.</param>
+    /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
     internal IReadOnlyList<Item> HeldOut(
         Tokenizer tokenizer,
         BatchSpec batch,
         IReadOnlyList<string>? labels,
         int most,
-        long seed)
+        long seed,
+        int? promptEnd)
     {
         var rows = Rows(DataSplit.Validation);
-        if (rows.Count == 0) return [];
-        var order = new Permutation(rows.Count, seed, $"held out of {stage.Name}", 0);
+        if (rows.Count == 0 || most == 0) return [];
+        var fills = Fills(promptEnd);
         var made = new StageItems(
-            stage, batch.MaxLength!.Value, batch.Overlong == OverlongPolicy.Refuse ? OverlongPolicy.Cut : batch.Overlong, labels);
+            stage, batch.Overlong == OverlongPolicy.Refuse ? batch with { Overlong = OverlongPolicy.Cut } : batch, labels, fills);
         var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
-        foreach (var row in Enumerable.Range(0, Math.Min(most, rows.Count)).Select(i => rows[order[i]]))
+        // Rows that are filled are chosen when they are full.
+        foreach (var row in fills ? rows : Chosen(rows, most, seed))
         {
             if (stage.Objective is TaskSpec task && labels?.Contains(row.Fields.GetValueOrDefault(task.Label, "")) != true)
                 continue;
             var rendering = heading is null ? Render(row, tokenizer) : null;
             made.Add(row, most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most), null);
         }
-        return made.Items;
+        made.Finish();
+        return fills ? Chosen(made.Items, most, seed) : made.Items;
+    }
+
+    /// <summary>Some validation rows, in a fixed order.</summary>
+    /// <param name="most">The most rows.</param>
+    /// <param name="seed">The run's seed, by which they are chosen.</param>
+    internal IReadOnlyList<Row> HeldOutRows(int most, long seed) => Chosen(Rows(DataSplit.Validation), most, seed);
+
+    private IReadOnlyList<T> Chosen<T>(IReadOnlyList<T> all, int most, long seed)
+    {
+        if (all.Count == 0) return all;
+        var order = new Permutation(all.Count, seed, $"held out of {stage.Name}", 0);
+        return [.. Enumerable.Range(0, Math.Min(most, all.Count)).Select(i => all[order[i]])];
     }
 }

@@ -17,11 +17,24 @@ public sealed record RowCounts(
     long Targets,
     IReadOnlyList<RowChange> Changed)
 {
+    /// <summary>The documents that the rows were filled from; null where a document is a row.</summary>
+    public int? Documents { get; init; }
+
+    /// <summary>The counts of items.</summary>
+    /// <param name="items">The items.</param>
+    /// <param name="changed">What happened to rows.</param>
+    internal static RowCounts Of(IReadOnlyList<Item> items, RowChanges changed) => new(
+        items.Count,
+        items.Sum(item => (long)item.Tokens),
+        items.Sum(item => item.Rows.Sum(row => (long)row.Targets)),
+        changed.All);
+
     /// <summary>The rows that train nothing.</summary>
     public int Dropped => Changed.Where(change => change.Dropped).Sum(change => change.Rows);
 
     /// <summary>The counts as a sentence.</summary>
-    public string Told() => $"{Rows:N0} rows, {Tokens:N0} tokens, {Targets:N0} targets"
+    public string Told() => $"{Rows:N0} rows{(Documents is { } filled ? $" filled from {filled:N0} documents" : "")}, "
+        + $"{Tokens:N0} tokens, {Targets:N0} targets"
         + string.Concat(Changed.Select(change => $"; {change.Rows:N0} {change.What} (such as {string.Join(", ", change.Examples)})"));
 }
 
@@ -62,11 +75,13 @@ sealed class RowChanges
 
 /// <summary>Turns rows of a stage into items for its objective.</summary>
 /// <param name="stage">The stage.</param>
-/// <param name="maxLength">The most tokens of a row.</param>
-/// <param name="policy">What happens to longer ones.</param>
+/// <param name="batch">The length of rows, and what happens to longer ones.</param>
 /// <param name="labels">A task's labels.</param>
-sealed class StageItems(StageSpec stage, int maxLength, OverlongPolicy policy, IReadOnlyList<string>? labels)
+/// <param name="fills">Whether documents run on from row to row.</param>
+sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList<string>? labels, bool fills)
 {
+    private readonly int maxLength = batch.MaxLength!.Value;
+    private readonly FilledRows? filled = fills ? new FilledRows(batch.MaxLength!.Value) : null;
     private readonly RowChanges changes = new();
     private readonly List<Item> items = [];
     private readonly List<string> untrained = [];
@@ -78,11 +93,7 @@ sealed class StageItems(StageSpec stage, int maxLength, OverlongPolicy policy, I
     internal IReadOnlyList<string> Untrained => untrained;
 
     /// <summary>What became of the rows.</summary>
-    internal RowCounts Counts => new(
-        items.Count,
-        items.Sum(item => (long)item.Tokens),
-        items.Sum(item => item.Rows.Sum(row => (long)row.Targets)),
-        changes.All);
+    internal RowCounts Counts => RowCounts.Of(items, changes) with { Documents = filled?.Documents };
 
     /// <summary>Adds a row.</summary>
     /// <param name="row">The row.</param>
@@ -92,8 +103,16 @@ sealed class StageItems(StageSpec stage, int maxLength, OverlongPolicy policy, I
     internal void Add(Row row, Func<int, TokenRow> tokenize, TargetChecks? checks)
     {
         var whole = tokenize(int.MaxValue);
-        var fitting = whole.Length > maxLength ? Shorten(tokenize, whole) : [whole];
+        // A document that runs on in the next row is never too long.
+        var runsOn = filled is not null && batch.Overlong is OverlongPolicy.Cut or OverlongPolicy.Split;
+        var fitting = whole.Length > maxLength && !runsOn ? Shorten(tokenize, whole) : [whole];
         checks?.Add(whole, fitting);
+        if (filled is not null)
+        {
+            foreach (var fit in fitting)
+                items.AddRange(filled.Add(fit with { Data = row.Data }).Select(made => new Item([made])));
+            return;
+        }
         foreach (var fit in fitting.Select(fit => fit with { Data = row.Data }))
         {
             if (stage.Objective is TaskSpec task)
@@ -105,9 +124,16 @@ sealed class StageItems(StageSpec stage, int maxLength, OverlongPolicy policy, I
         }
     }
 
+    /// <summary>Adds what is left of the last document.</summary>
+    internal void Finish()
+    {
+        if (filled?.Rest() is { } last)
+            items.Add(new Item([last]));
+    }
+
     private List<TokenRow> Shorten(Func<int, TokenRow> tokenize, TokenRow row)
     {
-        switch (policy)
+        switch (batch.Overlong)
         {
             case OverlongPolicy.Refuse:
                 throw new InputException($"Stage {stage.Name}: {row.Source} has {row.Length} tokens, more than the {maxLength} "

@@ -49,6 +49,7 @@ static class StageParts
             case TaskSpec:
                 var labels = data.Labels();
                 var verbalizer = new Verbalizer(labels, ((PromptMethod)stage.Method!).Verbalizer.Words, materials.Tokenizer);
+                if (verbalizer.Shortened.Count > 0) observer.Note($"{visit}: {string.Join("; ", verbalizer.Shortened)}");
                 return Corpus(
                     new LabelWords(verbalizer),
                     stage,
@@ -191,12 +192,13 @@ static class StageParts
         var seed = materials.Recipe.Seed;
         var (heldOut, _) = PreferenceItems.Of(
             stage.Name,
-            data.Rows(DataSplit.Validation).Take(HeldOutRows(stage)),
+            data.HeldOutRows(HeldOutRows(stage), seed),
             model,
-            batch,
-            new SourceReport());
+            HeldOutBatch(batch, model.Model),
+            new SourceReport(),
+            heldOut: true);
         return new StageLesson(
-            new DirectPreference(prefer.Beta, prefer.AnswerWeight), new CorpusItems(pairs, seed, visit), heldOut, counts);
+            new DirectPreference(prefer.Beta, prefer.AnswerWeight), Source(stage, pairs, seed, visit), heldOut, counts);
     }
 
     private static int HeldOutRows(StageSpec stage) => (stage.Evaluate ?? new EvaluateSpec()).Rows;
@@ -213,13 +215,14 @@ static class StageParts
     {
         var data = materials.Data(stage.Name);
         data.Tell(DataSplit.Train, materials.Recipe);
+        // Rows that are filled leave room for virtual tokens.
+        if (stage.FillsRows)
+            batch = batch with { MaxLength = Math.Min(batch.MaxLength!.Value, model.Sizes.ContextLength - model.VirtualTokens) };
         var (items, counts) = data.Items(
             DataSplit.Train,
             materials.Tokenizer,
-            batch.MaxLength!.Value,
-            batch.Overlong,
+            batch,
             labels,
-            batch.MaxCut,
             model.PromptEnd);
         // The longest row says before the first step whether all fit with their virtual tokens.
         if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
@@ -228,10 +231,18 @@ static class StageParts
         var seed = materials.Recipe.Seed;
         var heldOut = data.HeldOut(
             materials.Tokenizer,
-            batch,
+            HeldOutBatch(batch, model),
             labels,
             HeldOutRows(stage),
-            seed);
-        return new StageLesson(objective, new CorpusItems(items, seed, visit), heldOut, counts);
+            seed,
+            model.PromptEnd);
+        return new StageLesson(objective, Source(stage, items, seed, visit), heldOut, counts);
     }
+
+    // Rows that are only measured are cut where they would not fit with virtual tokens.
+    private static BatchSpec HeldOutBatch(BatchSpec batch, LanguageModel model) =>
+        batch with { MaxLength = Math.Min(batch.MaxLength!.Value, model.Sizes.ContextLength - model.VirtualTokens) };
+
+    private static ItemSource Source(StageSpec stage, IReadOnlyList<Item> items, long seed, string visit) =>
+        stage.Mix is { } shares ? new MixedItems(items, shares, seed, visit) : new CorpusItems(items, seed, visit);
 }

@@ -23,7 +23,8 @@ sealed class StageProgress
     private readonly ItemSource source;
     private readonly HeldOutLoss? heldOut;
     private readonly Checkpoint saves;
-    private readonly int steps;
+    private CheckpointState? newest;
+    private int steps;
     private int saved;
 
     /// <summary>A visit before its first step.</summary>
@@ -35,7 +36,6 @@ sealed class StageProgress
     /// <param name="optimizer">The optimizer.</param>
     /// <param name="source">The items.</param>
     /// <param name="lesson">What is learned, and what is held out.</param>
-    /// <param name="steps">How many steps the stage has.</param>
     /// <exception cref="InputException">The held-out loss is to decide, and there are no validation rows.</exception>
     internal StageProgress(
         Run run,
@@ -45,11 +45,10 @@ sealed class StageProgress
         TrainedMethod method,
         OptimizerSet optimizer,
         ItemSource source,
-        StageLesson lesson,
-        int steps)
+        StageLesson lesson)
     {
-        (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.source, this.steps) =
-            (run, visit, folder, model, method, optimizer, source, steps);
+        (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.source) =
+            (run, visit, folder, model, method, optimizer, source);
         stage = visit.Stage;
         heldOut = lesson.HeldOut.Count > 0 ? new HeldOutLoss(lesson.Objective, lesson.HeldOut) : null;
         if (heldOut is null && Decides == EvaluateSpec.HeldOutLoss)
@@ -68,35 +67,50 @@ sealed class StageProgress
         double.NaN,
         []);
 
-    private CheckpointSettings Settings => stage.Checkpoint ?? new CheckpointSettings();
+    /// <summary>What is saved and kept; patience keeps the best weights, too.</summary>
+    internal CheckpointSettings Settings => (stage.Checkpoint ?? new CheckpointSettings()) with { Best = Decides };
 
     private EvaluateSpec Evaluation => stage.Evaluate ?? new EvaluateSpec();
 
     // The figure that chooses the best weights.
-    private string? Decides => Settings.Best ?? (Evaluation.Patience is null ? null : EvaluateSpec.HeldOutLoss);
+    private string? Decides => stage.Checkpoint?.Best ?? (Evaluation.Patience is null ? null : EvaluateSpec.HeldOutLoss);
 
     /// <summary>Whether the stage ends before its last step, as nothing got better for so long.</summary>
     internal bool Ended => Evaluation.Patience is { } patience && State.Stale >= patience;
 
-    /// <summary>Restores the newest checkpoint, or starts from the beginning.</summary>
-    internal void Resume()
+    /// <summary>Looks for the newest checkpoint: where the stage is, before anything of it is restored.</summary>
+    internal void Find()
     {
+        newest = saves.Newest(run.Observer.Note);
+        if (newest is null) return;
+        State = newest;
+        // Accepted data may have fewer rows than there were.
+        var cursor = newest.Cursor;
+        source.Cursor = source.Count > 0 && cursor.Place >= source.Count ? new Cursor(cursor.Epoch + 1, 0) : cursor;
+        // What was best by another figure says nothing of this one.
+        if (State.Figure != Decides) State = State with { Figure = Decides, Best = null, BestStep = null, Stale = 0 };
+    }
+
+    /// <summary>Restores the checkpoint that was found, or starts from the beginning.</summary>
+    /// <param name="all">How many steps the stage has.</param>
+    internal void Resume(int all)
+    {
+        steps = all;
         saves.CheckSpace(optimizer, model.Model.Weights.Sum(weight => weight.Count * 4));
-        if (saves.Newest(run.Observer.Note) is not { } state)
+        if (newest is not { } state)
         {
             // The seed comes from the stage, so that a stage does not depend on how often the run was started.
             manual_seed(new Text.RandomStream(run.Materials.Recipe.Seed, visit.Name).Next(int.MaxValue));
             run.Rewind(visit.Name, 0);
             using var fresh = get_rng_state();
-            State = State with { TorchRandom = Convert.ToBase64String(fresh.bytes), Began = Print() };
+            State = State with { TorchRandom = Convert.ToBase64String(fresh.bytes), Began = Print(), Figure = Decides };
             return;
         }
         saves.Restore(state.Step, optimizer, method.Memory);
-        source.Cursor = state.Cursor;
         using var random = tensor(Convert.FromBase64String(state.TorchRandom));
         set_rng_state(random);
-        run.Rewind(visit.Name, state.Step);
-        (State, saved) = (state, state.Step);
+        run.Rewind(visit.Name, state.Step, measured: !state.Unmeasured);
+        saved = state.Step;
     }
 
     /// <summary>Makes a measurement that was interrupted by a stop, before the next step.</summary>
@@ -152,7 +166,7 @@ sealed class StageProgress
     }
 
     private bool MeasuresAbilities(int step) =>
-        Due(stage.Evaluate?.Every, step) || (step == steps && Settings.Best is not (null or EvaluateSpec.HeldOutLoss));
+        Due(stage.Evaluate?.Every, step) || (step == steps && Decides is not (null or EvaluateSpec.HeldOutLoss));
 
     private void Record(StepReport report, TimeSpan time) => run.Record(new MetricLine(
         TimeProvider.System.GetUtcNow(),
@@ -191,8 +205,7 @@ sealed class StageProgress
         // The moments are restored, too, so that an adapter that is trained further later has the moments of the same step.
         saves.Restore(best, optimizer, method.Memory);
         run.Observer.Note($"{visit.Name}: the weights of step {best} are used, where {Decides} was best ({State.Best:G4}).");
-        if (Decides == EvaluateSpec.HeldOutLoss) State = State with { HeldOutLoss = State.Best };
-        else if (heldOut is not null) MeasureHeldOut();
+        if (heldOut is not null) MeasureHeldOut();
     }
 
     /// <summary>Saves the state unless it is already saved, and stops.</summary>
@@ -229,25 +242,24 @@ sealed class StageProgress
 
     private void Measure(int step, bool abilities)
     {
+        // Written down when all is measured: a stop in between leaves nothing behind.
         var values = new Dictionary<string, double>();
         if (heldOut is not null)
         {
             MeasureHeldOut();
             values[EvaluateSpec.HeldOutLoss] = State.HeldOutLoss!.Value;
-            run.Record(new MetricLine(
-                TimeProvider.System.GetUtcNow(),
-                visit.Name,
-                step,
-                EvaluateSpec.HeldOutLoss,
-                State.HeldOutLoss.Value) { Spread = double.IsNaN(State.HeldOutSpread!.Value) ? null : State.HeldOutSpread });
         }
         if (abilities)
+            foreach (var (name, value) in run.Meter.Measure(model, Evaluation.Abilities ?? [], run.Stop)) values[name] = value;
+        foreach (var (name, value) in values)
         {
-            foreach (var (name, value) in run.Meter.Measure(model, Evaluation.Abilities ?? [], run.Stop))
-            {
-                values[name] = value;
-                run.Record(visit.Name, step, name, value);
-            }
+            var spread = name == EvaluateSpec.HeldOutLoss && double.IsFinite(State.HeldOutSpread!.Value) ? State.HeldOutSpread : null;
+            run.Record(
+                visit.Name,
+                step,
+                name,
+                value,
+                spread);
         }
         run.Observer.Measured(visit.Name, step, values);
         if (abilities) run.Sample(visit, model, step, stage.Evaluate?.Samples ?? 0);

@@ -55,8 +55,6 @@ public sealed class StageRunner(
             run.Observer);
         var source = lesson.Source;
         batch = Sized(batch, source);
-        var steps = Steps(batch, source);
-        method.Begin(steps);
         using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
         var progress = new StageProgress(
@@ -67,12 +65,11 @@ public sealed class StageRunner(
             method,
             optimizer,
             source,
-            lesson,
-            steps);
-        progress.Resume();
-        if (progress.State.Step > steps)
-            throw new InputException($"Stage {stage.Name} has done {progress.State.Step:N0} steps, and the recipe asks for {steps:N0}. Ask "
-                + "for as many or more, or start again with --fresh.");
+            lesson);
+        progress.Find();
+        var steps = Steps(batch, source, progress.State.Step);
+        method.Begin(steps);
+        progress.Resume(steps);
         run.Observer.StageStarted(
             visit.Name,
             stage.Objective.Kind,
@@ -83,9 +80,9 @@ public sealed class StageRunner(
         run.Observer.Note(StageNeeds.Of(
             visit.Name,
             model.Model,
-            trained,
+            optimizer,
             steps,
-            stage.Checkpoint ?? new CheckpointSettings()));
+            progress.Settings));
         var loop = new Loop(
             model.Model,
             lesson.Objective,
@@ -134,7 +131,12 @@ public sealed class StageRunner(
             state.HeldOutSpread,
             lesson.Counts is null ? null : source.Epochs,
             unchanged,
-            lesson.Counts);
+            lesson.Counts,
+            new StageAim(
+                stage.Steps,
+                stage.Epochs,
+                stage.Evaluate?.Patience,
+                progress.Ended));
     }
 
     // Small data gets steps, too: a pass over it is cut into some where the recipe does not say how big a step is.
@@ -149,10 +151,14 @@ public sealed class StageRunner(
         return batch with { Tokens = tokens };
     }
 
-    private int Steps(BatchSpec batch, ItemSource source)
+    // A stage that goes on counts its epochs from where it is.
+    private int Steps(BatchSpec batch, ItemSource source, int done)
     {
         var steps = stage.Steps
-            ?? source.StepsFor(stage.Epochs!.Value, batch.Tokens ?? int.MaxValue, batch.Rows ?? int.MaxValue);
+            ?? done + source.StepsFor(stage.Epochs!.Value, batch.Tokens ?? int.MaxValue, batch.Rows ?? int.MaxValue);
+        if (done > steps)
+            throw new InputException($"Stage {stage.Name} has done {done:N0} steps, and the recipe asks for {steps:N0}. Ask for as many or "
+                + "more, or start again with --fresh.");
         if (stage.Epochs is { } epochs)
             run.Observer.Note($"{visit.Name}: {epochs:0.###} epochs of {source.Count:N0} rows are {steps:N0} steps");
         var warmup = (stage.Schedule ?? new ScheduleSpec()).WarmupOf(steps);

@@ -45,6 +45,7 @@ sealed class TrainedAdapters : IDisposable
     {
         (this.model, this.adapters, this.together, this.merge) = (model, adapters, together, merge);
         var sets = adapters.Select(adapter => adapter.Set).ToList();
+        if (merge) sets.ForEach(set => set.CheckMerge());
         if (together == Together.Route) routing = new RowRouting(model, sets, [.. adapters.Select(adapter => adapter.Spec.Data ?? [])]);
         if (together == Together.Mix)
         {

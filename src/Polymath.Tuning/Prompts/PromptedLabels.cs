@@ -14,31 +14,40 @@ public sealed class PromptedLabels(TextModel model, PromptTask task)
     private readonly Verbalizer verbalizer = new(task.Labels, task.Words, model.Tokenizer);
     private readonly FieldText prompt = new(task.Template);
 
-    /// <summary>The probability of each label, for each row in order.</summary>
-    /// <param name="rows">The fields of each row.</param>
+    /// <summary>The probability of each label, for each row in order. All rows are looked at before the first is read.</summary>
+    /// <param name="rows">The name of each row in messages, and its fields.</param>
     /// <param name="rowsAtOnce">How many are read at once.</param>
     /// <exception cref="InputException">A row has no field that the template asks for, or a row does not fit into the context.</exception>
-    public IEnumerable<LabelledAnswer> Read(IReadOnlyList<IReadOnlyDictionary<string, string>> rows, int rowsAtOnce)
+    public IEnumerable<LabelledAnswer> Read(
+        IReadOnlyList<(string Name, IReadOnlyDictionary<string, string> Fields)> rows, int rowsAtOnce)
     {
         ArgumentNullException.ThrowIfNull(rows);
+        var fitted = rows.Select(row => Fitted(row.Name, row.Fields)).ToList();
+        return Scored(fitted, rowsAtOnce);
+    }
+
+    private (TokenRow Row, bool Cut) Fitted(string name, IReadOnlyDictionary<string, string> fields)
+    {
         var room = model.Model.Sizes.ContextLength - model.Model.VirtualTokens;
-        foreach (var part in rows.Index().Chunk(rowsAtOnce))
+        var rendered = model.Contract.Template.Render(new Labelled(name, fields, ""), prompt);
+        var whole = rendered.Tokenize(model.Tokenizer);
+        var row = whole.Length > room ? rendered.Tokenize(model.Tokenizer, room) : whole;
+        if (row.Length == 0)
+            throw new InputException($"{name} has no tokens before the label. Write some words.");
+        if (row.Length > room)
+            throw new InputException($"{name}: the template alone has {row.Length:N0} tokens, more than the model's context of {room:N0}. "
+                + "Use a model with a longer one.");
+        return (row, whole.Length > room);
+    }
+
+    private IEnumerable<LabelledAnswer> Scored(List<(TokenRow Row, bool Cut)> rows, int rowsAtOnce)
+    {
+        var labels = task.Labels.Count;
+        foreach (var part in rows.Chunk(rowsAtOnce))
         {
-            List<Rendering> rendered = [.. part.Select(row =>
-                model.Contract.Template.Render(new Labelled($"row {row.Index + 1}", row.Item, ""), prompt))];
-            List<TokenRow> whole = [.. rendered.Select(row => row.Tokenize(model.Tokenizer))];
-            List<TokenRow> fitting =
-                [.. whole.Select((row, i) => row.Length > room ? rendered[i].Tokenize(model.Tokenizer, room) : row)];
-            foreach (var row in fitting.Where(row => row.Length > room || row.Length == 0))
-                throw new InputException(row.Length == 0
-                    ? $"{row.Source} has no tokens before the label. Write some words."
-                    : $"{row.Source}: the template alone has {row.Length:N0} tokens, more than the model's context of {room:N0}. Use a "
-                        + "model with a longer one.");
-            var scores = Scores(fitting);
-            var labels = task.Labels.Count;
-            for (var i = 0; i < fitting.Count; i++)
-                yield return new LabelledAnswer(
-                    [.. scores[(i * labels)..((i + 1) * labels)].Select(score => (double)score)], whole[i].Length > room);
+            var scores = Scores([.. part.Select(row => row.Row)]);
+            for (var i = 0; i < part.Length; i++)
+                yield return new LabelledAnswer([.. scores[(i * labels)..((i + 1) * labels)].Select(score => (double)score)], part[i].Cut);
         }
     }
 

@@ -12,6 +12,7 @@ public sealed class Verbalizer
 {
     private readonly long[] tokens;
     private readonly int[][] columns;
+    private readonly List<string> shortened = [];
 
     /// <summary>A verbalizer for a tokenizer.</summary>
     /// <param name="labels">The labels, in order.</param>
@@ -38,6 +39,8 @@ public sealed class Verbalizer
                 var ids = tokenizer.EncodePlain(word);
                 if (ids.Length == 0)
                     throw new InputException($"The word '{word}' of the label '{labels[i]}' has no token. Give another word.");
+                if (ids.Length > 1)
+                    shortened.Add($"'{word}' is read by its first token '{tokenizer.TokenOf(ids[0])}' of {ids.Length}");
                 if (owners.TryGetValue(ids[0], out var owner) && owner != labels[i])
                     throw new InputException($"The words of '{owner}' and '{labels[i]}' begin with the same token, "
                         + $"'{tokenizer.TokenOf(ids[0])}'. Give words that differ in their first token, under verbalizer.words.");
@@ -49,6 +52,9 @@ public sealed class Verbalizer
         }
         tokens = [.. all];
     }
+
+    /// <summary>The words of several tokens, which are read by their first, as sentences.</summary>
+    public IReadOnlyList<string> Shortened => shortened;
 
     /// <summary>The labels, in order.</summary>
     public IReadOnlyList<string> Labels { get; }

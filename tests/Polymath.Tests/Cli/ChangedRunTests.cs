@@ -32,7 +32,7 @@ public sealed class ChangedRunTests
         Assert.Equal(13, Report(recipe, "longer")["steps"]!.GetValue<int>());
         var fewer = recipe.Run("longer", "--set", "stages.read.steps=5");
         Assert.Equal(2, fewer.Code);
-        Assert.Contains("has done 13 steps", fewer.Error);
+        Assert.Contains("was trained for 13 steps, and the recipe asks for 5", fewer.Error);
         var other = recipe.Run("whole", "--set", "stages.read.steps=13", "--set", "stages.read.optimizer.rate=0.5");
         Assert.Equal(2, other.Code);
         Assert.Contains("stages.read.optimizer.rate: 0.01 -> 0.5", other.Error);
@@ -143,5 +143,34 @@ public sealed class ChangedRunTests
         var dropped = Right(recipe.Run("drop", "--set", "stages.read.batch.overlong=drop")).All;
         Assert.Contains("1 left out: longer than 20 tokens", dropped);
         Assert.Equal(2, recipe.Run("refuse", "--set", "stages.read.batch.overlong=refuse").Code);
+    }
+
+    [Fact]
+    public void Documents_fill_the_context_where_pretraining_is_not_told_otherwise()
+    {
+        using var recipe = new TinyRecipe(tiny => Reading(tiny).Without("stages.read.batch.fill")
+            .With("stages.read.batch", "{tokens: 96}"));
+        var told = Right(recipe.Run("run", "--stop-after-step", "2")).All;
+        Assert.Matches(@"read: [0-9]+ rows filled from 2[0-9]+ documents", told);
+        var tokens = File.ReadLines(recipe.At("run", "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)
+            .Where(line => line["name"]!.ToString() == "loss").Select(line => line["tokens"]!.GetValue<int>());
+        // Two rows of the whole context of 48.
+        Assert.All(tokens, count => Assert.Equal(96, count));
+    }
+
+    [Fact]
+    public void A_merge_that_cannot_be_is_refused_before_the_first_step()
+    {
+        using var recipe = new TinyRecipe(tiny => Reading(tiny).With("model.tiedHead", "true")
+            .With("stages.read.method", "{kind: delta, form: lora, roles: [head, query], settings: {r: '2'}, merge: true}"));
+        var refused = recipe.Run("run");
+        Assert.Equal(2, refused.Code);
+        Assert.Contains("merging would change both", refused.Error);
+        Assert.Contains("merge: false", refused.Error);
+        Assert.DoesNotContain("\"loss\"", File.Exists(recipe.At("run", "metrics.jsonl"))
+            ? File.ReadAllText(recipe.At("run", "metrics.jsonl"))
+            : "");
+        // The same run goes on with what was advised.
+        Right(recipe.Run("run", "--set", "stages.read.method.merge=false"));
     }
 }

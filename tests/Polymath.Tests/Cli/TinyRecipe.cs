@@ -29,7 +29,7 @@ internal sealed class TinyRecipe : IDisposable
             steps: 8
             optimizer: {rate: 1e-2}
             schedule: {kind: cosine, warmup: 2}
-            batch: {tokens: 256, microTokens: 100}
+            batch: {tokens: 256, microTokens: 100, fill: false}
             evaluate: {every: 4, abilities: [reading], samples: 1}
             checkpoint: {every: 3}
           - name: write

@@ -81,6 +81,15 @@ public sealed class SuggestionsTests
             "The loss of read was still falling at its end (3.29 to 3.09",
             Assert.Single(Suggestions.For(report, Better, falling)),
             StringComparison.Ordinal);
+        // Rows that are held out say whether more steps would help.
+        List<MetricPoint> HeldOut(double end) =>
+            [.. falling, .. new[] { 3.0, 2.5, 2.4, end }.Select((value, i) => new MetricPoint("read", 25 * (i + 1), "heldOutLoss", value))];
+        Assert.Contains("was still falling", Assert.Single(Suggestions.For(report, Better, HeldOut(2.2))), StringComparison.Ordinal);
+        Assert.StartsWith("There is nothing", Assert.Single(Suggestions.For(report, Better, HeldOut(2.41))), StringComparison.Ordinal);
+        Assert.Contains(
+            "read learns its rows by heart: the held-out loss was best after step 75 (2.40) and is 3.10 at the end",
+            Assert.Single(Suggestions.For(report, Better, HeldOut(3.1))),
+            StringComparison.Ordinal);
         List<MetricPoint> flat = [.. falling.Select(point => point with { Value = 3 + Math.Exp(-point.Step) })];
         Assert.StartsWith("There is nothing", Assert.Single(Suggestions.For(report, Better, flat)), StringComparison.Ordinal);
     }
