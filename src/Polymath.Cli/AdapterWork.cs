@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Text;
 using Polymath.Training.Evaluation;
 using Polymath.Tuning;

@@ -5,7 +5,7 @@ using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Training;
 using Polymath.Training.Comparison;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
 
 namespace Polymath.Cli;
 
@@ -65,7 +65,7 @@ sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder
             Console.WriteLine($"[{++done}/{plan.Candidates.Count}] {candidate.Name}, seed {candidate.Seed}: "
                 + $"{(!known && failed.TryGetValue(candidate.Name, out var why) ? why : Line(place))}{(known ? " (done before)" : "")}");
         }
-        var report = ComparisonReport.Gather(plan, reading.OrThrow().Name, folder, failed);
+        var report = CandidateRuns.Gather(plan, reading.OrThrow().Name, folder, failed);
         AtomicFile.WriteText(Path.Combine(folder, "compare.json"), report.ToJson());
         AtomicFile.WriteText(Path.Combine(folder, "compare.html"), ComparisonPage.Render(report));
         return report;

@@ -1,4 +1,4 @@
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
 using Spectre.Console;
 
 namespace Polymath.Cli;

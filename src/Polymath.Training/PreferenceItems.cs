@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Text.Templates;
@@ -60,7 +61,7 @@ static class PreferenceItems
         var scored = items.Count == 0
             ? []
             : items.Zip(ReferenceScores.Of(items, model.Model), (item, sums) => item with { Reference = sums }).ToList();
-        return (scored, RowCounts.Of(items, changes));
+        return (scored, changes.Of(items));
     }
 
     /// <summary>Throws where no pair is left to learn from.</summary>

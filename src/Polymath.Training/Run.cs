@@ -6,7 +6,8 @@ using Polymath.Recipes;
 using Polymath.Text.Hubs;
 using Polymath.Text.Templates;
 using Polymath.Training.Evaluation;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
+using Polymath.Runs;
 using Polymath.Training.Stages;
 using Polymath.Tuning;
 
@@ -277,7 +278,7 @@ public sealed class Run : IDisposable
             Surroundings.Now(),
             []);
         var better = recipe.Abilities?.ToDictionary(pair => pair.Key, pair => pair.Value.HigherIsBetter) ?? [];
-        var points = Points();
+        var points = Lines();
         report = report with { Next = Suggestions.For(report, better, points) };
         AtomicFile.WriteText(folder.File("report.json"), report.ToJson());
         AtomicFile.WriteText(folder.File("report.html"), HtmlReport.Render(report, points, better));
@@ -292,9 +293,6 @@ public sealed class Run : IDisposable
         ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, JsonLayout.RecordLine)!)]
         : [];
 
-    private List<MetricPoint> Points() =>
-        [.. Lines().Select(line => new MetricPoint(line.Stage, line.Step, line.Name, line.Value))];
-
     /// <summary>Records a figure.</summary>
     /// <param name="stage">The stage's visit.</param>
     /// <param name="step">The step.</param>
@@ -306,19 +304,15 @@ public sealed class Run : IDisposable
         int step,
         string name,
         double value,
-        double? spread = null) => Record(new MetricLine(
-            TimeProvider.System.GetUtcNow(),
-            stage,
-            step,
-            name,
-            value) { Spread = spread });
+        double? spread = null) => Record(new MetricLine(stage, step, name, value) { Spread = spread });
 
     /// <summary>Records a figure.</summary>
     /// <param name="line">The figure.</param>
     internal void Record(MetricLine line)
     {
-        RunFolder.Append(folder.Metrics, line);
-        Board?.Append(line);
+        var timed = line with { Time = TimeProvider.System.GetUtcNow() };
+        RunFolder.Append(folder.Metrics, timed);
+        Board?.Append(timed);
     }
 
     private TensorBoardLog? Board => Materials.Recipe.Log?.Contains(LogFormat.Tensorboard) == true

@@ -2,7 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
 using Polymath.Text;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
 
 namespace Polymath.Training;
 

@@ -1,5 +1,5 @@
 using Polymath.Recipes;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
 
 namespace Polymath.Training;
 

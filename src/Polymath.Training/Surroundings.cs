@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
 using TorchSharp;
 
 namespace Polymath.Training;

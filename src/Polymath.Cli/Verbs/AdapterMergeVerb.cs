@@ -1,8 +1,8 @@
 using System.CommandLine;
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Tensors;
-using Polymath.Training.Evaluation;
 using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;

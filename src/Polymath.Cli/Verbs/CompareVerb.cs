@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Training.Comparison;
 using Spectre.Console;
 

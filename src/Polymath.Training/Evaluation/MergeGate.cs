@@ -1,17 +1,12 @@
 using System.Text.Json;
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Text;
 using Polymath.Text.Packing;
 using static TorchSharp.torch;
 
 namespace Polymath.Training.Evaluation;
-
-/// <summary>The result of a gate: how much two models' outputs for the same prompts differ.</summary>
-/// <param name="Prompts">The prompts.</param>
-/// <param name="Logit">The largest difference of a logit.</param>
-/// <param name="Divergence">The largest Kullback-Leibler divergence of a next-token distribution, in nats.</param>
-public sealed record GateReport(int Prompts, double Logit, double Divergence);
 
 /// <summary>
 /// Runs held-out prompts through a model before and after it is merged or converted. A model whose outputs differ too much is refused.

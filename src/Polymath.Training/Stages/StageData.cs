@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Text.Templates;

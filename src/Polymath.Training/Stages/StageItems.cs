@@ -1,53 +1,10 @@
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Training.Objectives;
 
 namespace Polymath.Training.Stages;
-
-/// <summary>What became of a stage's rows on their way to tokens.</summary>
-/// <param name="Rows">The rows that train.</param>
-/// <param name="Tokens">Their tokens.</param>
-/// <param name="Targets">Their targets.</param>
-/// <param name="Changed">What happened to the others, or to a part of them: one reason for a row, the number of rows, and the first of
-/// them.</param>
-public sealed record RowCounts(
-    int Rows,
-    long Tokens,
-    long Targets,
-    IReadOnlyList<RowChange> Changed)
-{
-    /// <summary>The documents that the rows were filled from; null where a document is a row.</summary>
-    public int? Documents { get; init; }
-
-    /// <summary>The counts of items.</summary>
-    /// <param name="items">The items.</param>
-    /// <param name="changed">What happened to rows.</param>
-    internal static RowCounts Of(IReadOnlyList<Item> items, RowChanges changed) => new(
-        items.Count,
-        items.Sum(item => (long)item.Tokens),
-        items.Sum(item => item.Rows.Sum(row => (long)row.Targets)),
-        changed.All);
-
-    /// <summary>The rows that train nothing.</summary>
-    public int Dropped => Changed.Where(change => change.Dropped).Sum(change => change.Rows);
-
-    /// <summary>The counts as a sentence.</summary>
-    public string Told() => $"{Rows:N0} rows{(Documents is { } filled ? $" filled from {filled:N0} documents" : "")}, "
-        + $"{Tokens:N0} tokens, {Targets:N0} targets"
-        + string.Concat(Changed.Select(change => $"; {change.Rows:N0} {change.What} (such as {string.Join(", ", change.Examples)})"));
-}
-
-/// <summary>One thing that happened to rows.</summary>
-/// <param name="What">What happened, as a clause such as <c>cut to 64 tokens</c>.</param>
-/// <param name="Rows">The number of rows.</param>
-/// <param name="Dropped">Whether they are left out.</param>
-/// <param name="Examples">The first of them, by their names in messages.</param>
-public sealed record RowChange(
-    string What,
-    int Rows,
-    bool Dropped,
-    IReadOnlyList<string> Examples);
 
 /// <summary>Counts what happens to rows: one reason for each.</summary>
 sealed class RowChanges
@@ -59,6 +16,14 @@ sealed class RowChanges
     /// <summary>The counts, in the order in which they were met.</summary>
     internal IReadOnlyList<RowChange> All =>
         [.. counts.Select(pair => new RowChange(pair.Key.What, pair.Value.Rows, pair.Key.Dropped, pair.Value.Examples))];
+
+    /// <summary>The counts of items.</summary>
+    /// <param name="items">The items.</param>
+    internal RowCounts Of(IReadOnlyList<Item> items) => new(
+        items.Count,
+        items.Sum(item => (long)item.Tokens),
+        items.Sum(item => item.Rows.Sum(row => (long)row.Targets)),
+        All);
 
     /// <summary>Counts a row.</summary>
     /// <param name="what">What happened.</param>
@@ -93,7 +58,7 @@ sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList<string>?
     internal IReadOnlyList<string> Untrained => untrained;
 
     /// <summary>What became of the rows.</summary>
-    internal RowCounts Counts => RowCounts.Of(items, changes) with { Documents = filled?.Documents };
+    internal RowCounts Counts => changes.Of(items) with { Documents = filled?.Documents };
 
     /// <summary>Adds a row.</summary>
     /// <param name="row">The row.</param>

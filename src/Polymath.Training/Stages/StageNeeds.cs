@@ -1,7 +1,7 @@
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Training.Optimizers;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
 
 namespace Polymath.Training.Stages;
 

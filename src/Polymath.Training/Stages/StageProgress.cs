@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Runs;
 using Polymath.Training.Checkpoints;
 using Polymath.Training.Evaluation;
 using Polymath.Training.Optimizers;
@@ -168,12 +169,7 @@ sealed class StageProgress
     private bool MeasuresAbilities(int step) =>
         Due(stage.Evaluate?.Every, step) || (step == steps && Decides is not (null or EvaluateSpec.HeldOutLoss));
 
-    private void Record(StepReport report, TimeSpan time) => run.Record(new MetricLine(
-        TimeProvider.System.GetUtcNow(),
-        visit.Name,
-        report.Step,
-        "loss",
-        report.Loss)
+    private void Record(StepReport report, TimeSpan time) => run.Record(new MetricLine(visit.Name, report.Step, "loss", report.Loss)
     {
         Epoch = Math.Round(source.Epochs, 6),
         Rate = report.Rate,

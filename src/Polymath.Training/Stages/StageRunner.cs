@@ -2,7 +2,7 @@ using System.Diagnostics;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Training.Optimizers;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
 using Polymath.Training.Schedules;
 using Polymath.Tuning.Prompts;
 

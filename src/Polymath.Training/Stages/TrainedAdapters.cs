@@ -1,5 +1,6 @@
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Training.Evaluation;
 using Polymath.Training.Optimizers;
 using Polymath.Tuning;

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Training.Evaluation;
 using Polymath.Training.Optimizers;
 using Polymath.Tuning;

@@ -1,6 +1,6 @@
 using System.Text.Json.Nodes;
 using Polymath.Tests.Text;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
 
 namespace Polymath.Tests.Cli;
 

@@ -1,4 +1,5 @@
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Tests.Recipes;
 using Polymath.Training.Comparison;
 

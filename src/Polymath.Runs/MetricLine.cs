@@ -1,20 +1,22 @@
 using System.Text.Json.Serialization;
 
-namespace Polymath.Training;
+namespace Polymath.Runs;
 
 /// <summary>A line of <c>metrics.jsonl</c>: one figure. The line of a step's loss says besides how the step went.</summary>
-/// <param name="Time">When it was written, UTC.</param>
 /// <param name="Stage">The stage's visit.</param>
 /// <param name="Step">The optimizer step, from 1; 0 before the first.</param>
 /// <param name="Name">The figure: <c>loss</c>, <c>heldOutLoss</c>, an ability, or <c>after ABILITY</c> at a stage's end.</param>
 /// <param name="Value">Its value.</param>
 public sealed record MetricLine(
-    DateTimeOffset Time,
     string Stage,
     int Step,
     string Name,
     double Value)
 {
+    /// <summary>When it was written, UTC.</summary>
+    [JsonPropertyOrder(-1)]
+    public DateTimeOffset Time { get; init; }
+
     /// <summary>The standard error of the value, where it is known.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? Spread { get; init; }

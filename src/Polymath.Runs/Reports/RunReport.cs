@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Polymath.Recipes;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>The report of a run, as stored in <c>report.json</c>.</summary>
 /// <param name="Name">The recipe's name.</param>
@@ -58,10 +58,3 @@ public sealed record RunReport(
 /// <param name="Prompt">The question; empty for free text.</param>
 /// <param name="Answer">The answer.</param>
 public sealed record SampleReport(string After, string Prompt, string Answer);
-
-/// <summary>A figure measured during a run, as a line of <c>metrics.jsonl</c>.</summary>
-/// <param name="Stage">The stage.</param>
-/// <param name="Step">The optimizer step, from 1; 0 before the first.</param>
-/// <param name="Name">What was measured: <c>loss</c>, or an ability, or <c>after ABILITY</c> at a stage's end.</param>
-/// <param name="Value">The value.</param>
-public sealed record MetricPoint(string Stage, int Step, string Name, double Value);

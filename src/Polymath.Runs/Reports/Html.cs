@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Unicode;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>Text and parts of an HTML page.</summary>
 internal static class Html

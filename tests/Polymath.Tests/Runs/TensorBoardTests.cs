@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.Text;
+using Polymath.Runs;
 using Polymath.Tests.Text;
-using Polymath.Training;
 
-namespace Polymath.Tests.Training;
+namespace Polymath.Tests.Runs;
 
 /// <summary>Event files, read by a reader of the tests' own.</summary>
 [Trait("kind", "unit")]
@@ -71,12 +71,7 @@ public sealed class TensorBoardTests : IDisposable
             value => Encoding.UTF8.GetString(value[0].Bytes), value => BinaryPrimitives.ReadSingleLittleEndian(value[1].Bytes));
 
     private static MetricLine Line(int step, double loss) =>
-        new(
-            DateTimeOffset.UnixEpoch.AddSeconds(1000 + step),
-            "read",
-            step,
-            "loss",
-            loss) { Rate = 0.5, Epoch = 0.25 };
+        new("read", step, "loss", loss) { Time = DateTimeOffset.UnixEpoch.AddSeconds(1000 + step), Rate = 0.5, Epoch = 0.25 };
 
     [Fact]
     public void A_file_says_its_version_and_each_step_s_figures()

@@ -2,9 +2,10 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using CsCheck;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
+using Polymath.Runs;
 
-namespace Polymath.Tests.Training;
+namespace Polymath.Tests.Runs;
 
 /// <summary>The page and its charts.</summary>
 [Trait("kind", "unit")]
@@ -61,7 +62,7 @@ public sealed class HtmlReportTests
                 Hostile,
                 Hostile),
             [Hostile]);
-        MetricPoint[] metrics = [new(Hostile, 1, "loss", 2), new(Hostile, 1, Hostile, 2), new(Hostile, 2, Hostile, 3)];
+        MetricLine[] metrics = [new(Hostile, 1, "loss", 2), new(Hostile, 1, Hostile, 2), new(Hostile, 2, Hostile, 3)];
         var page = HtmlReport.Render(report, metrics, new Dictionary<string, bool> { [Hostile] = true });
         Assert.DoesNotContain("<script", page, StringComparison.OrdinalIgnoreCase);
         Assert.DoesNotContain("\"'&", page, StringComparison.Ordinal);

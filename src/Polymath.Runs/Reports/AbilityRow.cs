@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>The abilities at one point of a run. In JSON it is flat: <c>{"after": "pretrain", "perplexity": 61.5}</c>.</summary>
 /// <param name="After">The stage they were measured after; <c>start</c> before the first.</param>

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>A report as one self-contained page: no scripts, no other files, light or dark like the reader's system.</summary>
 public static class HtmlReport
@@ -11,7 +11,7 @@ public static class HtmlReport
     /// <param name="higherIsBetter">For each ability, whether a higher value is better; changes of other abilities are shown without a
     /// judgement.</param>
     /// <returns>The whole HTML document.</returns>
-    public static string Render(RunReport report, IReadOnlyList<MetricPoint> metrics, IReadOnlyDictionary<string, bool> higherIsBetter)
+    public static string Render(RunReport report, IReadOnlyList<MetricLine> metrics, IReadOnlyDictionary<string, bool> higherIsBetter)
     {
         ArgumentNullException.ThrowIfNull(report);
         ArgumentNullException.ThrowIfNull(metrics);

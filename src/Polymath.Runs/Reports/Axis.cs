@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>One axis of a chart: the places of values on it and the round values at its ticks.</summary>
 internal sealed class Axis

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>The parts of the page about the model's abilities.</summary>
 internal static class AbilitySections

@@ -1,6 +1,7 @@
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
+using Polymath.Runs;
 
-namespace Polymath.Tests.Training;
+namespace Polymath.Tests.Runs;
 
 /// <summary>Sample reports: four stages on Chinese verse, and an empty one.</summary>
 internal static class SampleReports
@@ -53,9 +54,9 @@ internal static class SampleReports
         []);
 
     /// <summary>Losses that fall with noise, and the measurements during the stages.</summary>
-    public static IReadOnlyList<MetricPoint> Metrics()
+    public static IReadOnlyList<MetricLine> Metrics()
     {
-        var points = new List<MetricPoint> { new("start", 0, "after perplexity", 6021) };
+        var points = new List<MetricLine> { new("start", 0, "after perplexity", 6021) };
         foreach (var stage in Whole.Stages)
         {
             for (var step = 1; step <= stage.Steps; step++)

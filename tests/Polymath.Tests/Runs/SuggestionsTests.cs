@@ -1,6 +1,7 @@
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
+using Polymath.Runs;
 
-namespace Polymath.Tests.Training;
+namespace Polymath.Tests.Runs;
 
 /// <summary>Advice follows from the numbers.</summary>
 [Trait("kind", "unit")]
@@ -76,21 +77,21 @@ public sealed class SuggestionsTests
             "is not a number at its end",
             Assert.Single(Suggestions.For(report with { Stages = [stage with { LastLoss = double.NaN }] }, Better)),
             StringComparison.Ordinal);
-        List<MetricPoint> falling = [.. Enumerable.Range(1, 100).Select(step => new MetricPoint("read", step, "loss", 5 - 0.02 * step))];
+        List<MetricLine> falling = [.. Enumerable.Range(1, 100).Select(step => new MetricLine("read", step, "loss", 5 - 0.02 * step))];
         Assert.Contains(
             "The loss of read was still falling at its end (3.29 to 3.09",
             Assert.Single(Suggestions.For(report, Better, falling)),
             StringComparison.Ordinal);
         // Rows that are held out say whether more steps would help.
-        List<MetricPoint> HeldOut(double end) =>
-            [.. falling, .. new[] { 3.0, 2.5, 2.4, end }.Select((value, i) => new MetricPoint("read", 25 * (i + 1), "heldOutLoss", value))];
+        List<MetricLine> HeldOut(double end) =>
+            [.. falling, .. new[] { 3.0, 2.5, 2.4, end }.Select((value, i) => new MetricLine("read", 25 * (i + 1), "heldOutLoss", value))];
         Assert.Contains("was still falling", Assert.Single(Suggestions.For(report, Better, HeldOut(2.2))), StringComparison.Ordinal);
         Assert.StartsWith("There is nothing", Assert.Single(Suggestions.For(report, Better, HeldOut(2.41))), StringComparison.Ordinal);
         Assert.Contains(
             "read learns its rows by heart: the held-out loss was best after step 75 (2.40) and is 3.10 at the end",
             Assert.Single(Suggestions.For(report, Better, HeldOut(3.1))),
             StringComparison.Ordinal);
-        List<MetricPoint> flat = [.. falling.Select(point => point with { Value = 3 + Math.Exp(-point.Step) })];
+        List<MetricLine> flat = [.. falling.Select(point => point with { Value = 3 + Math.Exp(-point.Step) })];
         Assert.StartsWith("There is nothing", Assert.Single(Suggestions.For(report, Better, flat)), StringComparison.Ordinal);
     }
 

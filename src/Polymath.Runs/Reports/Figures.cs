@@ -1,9 +1,9 @@
 using System.Globalization;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>Formats numbers for people.</summary>
-internal static class Figures
+public static class Figures
 {
     /// <summary>The sign for a missing value or one that is not a number.</summary>
     public const string Missing = "\u2013";

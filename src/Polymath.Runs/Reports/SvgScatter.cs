@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>A dot with its spread.</summary>
 /// <param name="Name">Its label.</param>

@@ -1,6 +1,6 @@
 using Polymath.Recipes;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>
 /// Suggestions for the next run, derived from a report's numbers: each sentence says what was found and which setting to change.
@@ -20,7 +20,7 @@ public static class Suggestions
     /// <param name="higherIsBetter">For each ability, whether a higher value is better; other abilities are ignored.</param>
     /// <param name="metrics">The figures measured during the run; without them it is unknown whether a loss was still falling.</param>
     public static IReadOnlyList<string> For(
-        RunReport report, IReadOnlyDictionary<string, bool> higherIsBetter, IReadOnlyList<MetricPoint>? metrics = null)
+        RunReport report, IReadOnlyDictionary<string, bool> higherIsBetter, IReadOnlyList<MetricLine>? metrics = null)
     {
         ArgumentNullException.ThrowIfNull(report);
         ArgumentNullException.ThrowIfNull(higherIsBetter);

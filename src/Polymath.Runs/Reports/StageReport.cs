@@ -1,7 +1,4 @@
-using Polymath.Training.Evaluation;
-using Polymath.Training.Stages;
-
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>The figures of a stage.</summary>
 /// <param name="Name">The stage.</param>

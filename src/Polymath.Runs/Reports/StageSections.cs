@@ -1,7 +1,7 @@
 using System.Text;
 using Polymath.Recipes;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>The parts of the page about the stages.</summary>
 internal static class StageSections
@@ -73,7 +73,7 @@ internal static class StageSections
         _ => "",
     };
 
-    private static string LossChart(ReportView view, string stage, List<MetricPoint> points)
+    private static string LossChart(ReportView view, string stage, List<MetricLine> points)
     {
         var raw = Thinned([.. points.Where(point => point.Name == Loss).Select(point => ((double)point.Step, point.Value))]);
         var smooth = Smoothed(raw);

@@ -1,8 +1,8 @@
 using Polymath.Recipes;
+using Polymath.Runs;
 using Polymath.Tests.Text;
-using Polymath.Training;
 
-namespace Polymath.Tests.Training;
+namespace Polymath.Tests.Runs;
 
 /// <summary>The protection of a run's folder.</summary>
 [Trait("kind", "unit")]

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>A line or a set of dots of a chart.</summary>
 /// <param name="Form">The style class: <c>thin</c>, <c>bold</c> or <c>dots</c>.</param>

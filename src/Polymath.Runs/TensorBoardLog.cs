@@ -3,17 +3,17 @@ using System.Numerics;
 using System.Text;
 using Polymath.Recipes;
 
-namespace Polymath.Training;
+namespace Polymath.Runs;
 
 /// <summary>
 /// Figures as event files that TensorBoard opens: <c>tensorboard/STAGE/events.out.tfevents.polymath</c>. A file is a list of records
 /// (TFRecord: length, checksum, bytes, checksum) that each hold one <c>tensorflow.Event</c> in protobuf's encoding.
 /// </summary>
 /// <param name="folder">The folder of the event files.</param>
-sealed class TensorBoardLog(string folder)
+public sealed class TensorBoardLog(string folder)
 {
     /// <summary>The name of each stage's file.</summary>
-    internal const string File = "events.out.tfevents.polymath";
+    public const string File = "events.out.tfevents.polymath";
 
     private const uint MaskDelta = 0xa282ead8;
     private const byte Double = 1, Length = 2, Float = 5;
@@ -21,7 +21,7 @@ sealed class TensorBoardLog(string folder)
     /// <summary>Adds a figure, and what the line says of its step.</summary>
     /// <param name="line">The figure.</param>
     /// <exception cref="RunFailedException">The file cannot be written.</exception>
-    internal void Append(MetricLine line)
+    public void Append(MetricLine line)
     {
         var file = FileOf(line.Stage);
         try
@@ -41,7 +41,7 @@ sealed class TensorBoardLog(string folder)
     /// <summary>Writes a stage's file again with the figures that count.</summary>
     /// <param name="stage">The stage's visit.</param>
     /// <param name="lines">The figures.</param>
-    internal void Rewind(string stage, IEnumerable<MetricLine> lines)
+    public void Rewind(string stage, IEnumerable<MetricLine> lines)
     {
         if (!System.IO.File.Exists(FileOf(stage)))
             return;

@@ -1,9 +1,9 @@
 using System.Text.Json;
 using CsCheck;
 using Polymath.Recipes;
-using Polymath.Training.Reports;
+using Polymath.Runs.Reports;
 
-namespace Polymath.Tests.Training;
+namespace Polymath.Tests.Runs;
 
 /// <summary>Reports as JSON.</summary>
 [Trait("kind", "unit")]

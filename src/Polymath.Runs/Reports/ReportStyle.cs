@@ -1,4 +1,4 @@
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>The style of the page.</summary>
 internal static class ReportStyle

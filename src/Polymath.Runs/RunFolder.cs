@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Polymath.Recipes;
 
-namespace Polymath.Training;
+namespace Polymath.Runs;
 
 /// <summary>
 /// A run's folder: <c>recipe.yaml</c>, <c>environment.json</c>, <c>metrics.jsonl</c>, <c>samples.jsonl</c>, <c>stages/NN-name</c>, the

@@ -1,11 +1,11 @@
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>A report with the queries that its sections need.</summary>
 /// <param name="report">The report.</param>
 /// <param name="metrics">The figures measured during the run.</param>
 /// <param name="higherIsBetter">For each ability, whether a higher value is better; an ability that is missing here has no
 /// direction.</param>
-internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> metrics, IReadOnlyDictionary<string, bool> higherIsBetter)
+internal sealed class ReportView(RunReport report, IReadOnlyList<MetricLine> metrics, IReadOnlyDictionary<string, bool> higherIsBetter)
 {
     private const int Colours = 6;
 
@@ -13,7 +13,7 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricPoint> me
     public RunReport Report => report;
 
     /// <summary>The figures measured during the run.</summary>
-    public IReadOnlyList<MetricPoint> Metrics => metrics;
+    public IReadOnlyList<MetricLine> Metrics => metrics;
 
     /// <summary>The abilities, in the order of their first appearance.</summary>
     public IReadOnlyList<string> Abilities { get; } = [.. report.Abilities.SelectMany(row => row.Values.Keys)

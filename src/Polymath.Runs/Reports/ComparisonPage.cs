@@ -1,7 +1,6 @@
 using System.Text;
-using Polymath.Training.Comparison;
 
-namespace Polymath.Training.Reports;
+namespace Polymath.Runs.Reports;
 
 /// <summary>A comparison as one self-contained page: quality against parameters, time and memory, with the spread over seeds.</summary>
 public static class ComparisonPage
