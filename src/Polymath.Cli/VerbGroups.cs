@@ -12,7 +12,16 @@ static class VerbGroups
     internal static IReadOnlyList<(string Title, IReadOnlyList<Command> Verbs)> Make() =>
     [
         ("Train", [RunVerb.Make(), CompareVerb.Make(), CheckVerb.Make(), RecipesVerb.Make(), SchemaVerb.Make()]),
-        ("Look", [DataVerb.Make(), TemplateVerb.Make(), EvalVerb.Make(), DeltaVerb.Make(), DoctorVerb.Make()]),
+        (
+            "Look",
+            [
+                RunsVerb.Make(),
+                DataVerb.Make(),
+                TemplateVerb.Make(),
+                EvalVerb.Make(),
+                DeltaVerb.Make(),
+                DoctorVerb.Make(),
+            ]),
         ("Use", [ChatVerb.Make(), GenerateVerb.Make(), ClassifyVerb.Make()]),
         ("Files", [ModelVerb.Make(), AdapterVerb.Make(), TokenizerVerb.Make(), HubVerb.Make()]),
     ];

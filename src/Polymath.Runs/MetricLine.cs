@@ -13,6 +13,12 @@ public sealed record MetricLine(
     string Name,
     double Value)
 {
+    /// <summary>The name of the loss of a step.</summary>
+    public const string Loss = "loss";
+
+    /// <summary>What stands before an ability that was measured after a stage.</summary>
+    public const string After = "after ";
+
     /// <summary>When it was written, UTC.</summary>
     [JsonPropertyOrder(-1)]
     public DateTimeOffset Time { get; init; }

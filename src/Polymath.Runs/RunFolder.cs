@@ -13,15 +13,36 @@ public sealed class RunFolder : IDisposable
     private static readonly string[] free = ["steps", "epochs", "evaluate", "checkpoint"],
         freeOfBatch = ["microTokens", "microRows", "gradientCheckpointing"];
 
-    private readonly FileStream guard;
+    /// <summary>The name of the file of all measured figures.</summary>
+    public const string MetricsFile = "metrics.jsonl";
 
-    private RunFolder(string path, FileStream guard) => (Path, this.guard) = (path, guard);
+    private readonly FileStream guard;
+    private RunState state;
+
+    private RunFolder(string path, FileStream guard)
+    {
+        (Path, this.guard) = (path, guard);
+        state = RunState.Of(Before());
+    }
+
+    // The state says nothing that training needs, so a damaged one is written anew.
+    private RunState? Before()
+    {
+        try
+        {
+            return System.IO.File.Exists(File(RunState.File)) ? RecordFile.Read<RunState>(File(RunState.File)) : null;
+        }
+        catch (InputException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>The folder.</summary>
     public string Path { get; }
 
     /// <summary>The file of all measured figures, one JSON object a line.</summary>
-    public string Metrics => File("metrics.jsonl");
+    public string Metrics => File(MetricsFile);
 
     /// <summary>The file of sampled answers, one JSON object a line.</summary>
     public string Samples => File("samples.jsonl");
@@ -85,6 +106,16 @@ public sealed class RunFolder : IDisposable
     public void Keep(string recipe)
     {
         if (Changes.Count > 0) AtomicFile.WriteText(File("recipe.yaml"), recipe);
+    }
+
+    /// <summary>Writes down how far the run is.</summary>
+    /// <param name="phase">The phase.</param>
+    /// <param name="stage">The visit of a stage; null where it is at none.</param>
+    /// <param name="message">Why it failed or where it stopped.</param>
+    public void Tell(RunPhase phase, string? stage = null, string? message = null)
+    {
+        state = state with { Phase = phase, Updated = TimeProvider.System.GetUtcNow(), Stage = stage, Message = message };
+        RecordFile.Write(File(RunState.File), state);
     }
 
     private void TakeRecipe(string path, string recipe)

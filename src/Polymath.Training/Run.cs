@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Polymath.Distributed;
 using Polymath.Models;
 using Polymath.Models.Decoding;
@@ -17,6 +16,7 @@ namespace Polymath.Training;
 public sealed class Run : IDisposable
 {
     private readonly RunFolder folder;
+    private readonly RunReporter reporter;
     private readonly CancellationTokenSource stop = new();
 
     private Run(
@@ -28,6 +28,7 @@ public sealed class Run : IDisposable
     {
         (Materials, this.folder, Observer, StopAfter, Origin) = (materials, folder, observer, stopAfter, origin);
         Meter = new AbilityMeter(materials);
+        reporter = new RunReporter(materials, folder);
     }
 
     /// <summary>The data, the tokenizer and the layout.</summary>
@@ -144,13 +145,11 @@ public sealed class Run : IDisposable
     /// <summary>Asks the run to save and stop after the current step.</summary>
     public void RequestStop() => stop.Cancel();
 
-    private sealed record StageResult(StageReport? Report, AbilityRow Abilities, IReadOnlyList<SampleReport> Samples);
-
     /// <summary>Measures only the abilities before the first stage, unless they are already measured.</summary>
     public void MeasureStart()
     {
         var start = folder.Stage(-1, "start");
-        if (Kept(start) is not null) return;
+        if (StageRecord.Read(start) is not null) return;
         using var model = Materials.NewModel();
         Keep(start, null, "start", model);
     }
@@ -159,22 +158,43 @@ public sealed class Run : IDisposable
     /// <exception cref="OperationCanceledException">The run was asked to stop; the state is saved.</exception>
     public RunReport Go()
     {
-        var recipe = Materials.Recipe;
-        var results = new List<StageResult>();
+        try
+        {
+            folder.Tell(RunPhase.Running);
+            Train();
+            Observer.Progress("Writing the report", 0, 0);
+            var report = reporter.Write();
+            folder.Tell(RunPhase.Finished);
+            return report;
+        }
+        catch (OperationCanceledException e)
+        {
+            folder.Tell(RunPhase.Stopped, reporter.Live?.Name, e.Message);
+            throw;
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+            throw;
+        }
+    }
+
+    private void Train()
+    {
         TextModel? model = null;
         try
         {
             var start = folder.Stage(-1, "start");
-            results.Add(Kept(start) ?? Keep(start, null, "start", model = Materials.NewModel()));
+            reporter.Add(StageRecord.Read(start) ?? Keep(start, null, "start", model = Materials.NewModel()));
             var before = 0;
-            var visits = recipe.Visits();
+            var visits = Materials.Recipe.Visits();
             Plan(visits);
             for (var i = 0; i < visits.Count; i++)
             {
                 var place = folder.Stage(i, visits[i].Name);
-                if (Kept(place) is { } done && !StageExtension.Asked(visits[i].Stage, done.Report!, Observer))
+                if (StageRecord.Read(place) is { } done && !StageExtension.Asked(visits[i].Stage, done.Report!, Observer))
                 {
-                    results.Add(done);
+                    reporter.Add(done);
                     before += done.Report!.Steps;
                     continue;
                 }
@@ -194,16 +214,16 @@ public sealed class Run : IDisposable
                     before,
                     origin);
                 var report = runner.Train();
-                results.Add(Keep(
+                reporter.Add(Keep(
                     place,
                     report,
                     visits[i].Name,
                     model,
                     visits[i]));
+                reporter.WriteLive();
                 Observer.StageDone(visits[i].Name);
                 before += report.Steps;
             }
-            return WriteReport(results);
         }
         finally
         {
@@ -211,12 +231,50 @@ public sealed class Run : IDisposable
         }
     }
 
+    // What ended the run stands in its folder, too; a folder that cannot be written must not hide it.
+    private void Fail(Exception cause)
+    {
+        try
+        {
+            folder.Tell(RunPhase.Failed, reporter.Live?.Name, cause.Message);
+        }
+        catch (RunFailedException e)
+        {
+            Observer.Note(e.Message);
+        }
+    }
+
+    /// <summary>A visit's rows are known, and its steps begin.</summary>
+    /// <param name="visit">The visit.</param>
+    /// <param name="place">Its folder.</param>
+    /// <param name="steps">Its steps.</param>
+    /// <param name="rows">What became of its rows; null where it samples its own.</param>
+    internal void Begin(StageVisit visit, string place, int steps, RowCounts? rows)
+    {
+        rows?.Write(place);
+        folder.Tell(RunPhase.Running, visit.Name);
+        reporter.Live = new LiveStage(
+            visit.Name,
+            visit.Stage.Objective.Kind,
+            0,
+            steps,
+            rows);
+    }
+
+    /// <summary>Writes the page of the run as it is, after a measurement.</summary>
+    /// <param name="step">The step of the visit that is trained.</param>
+    internal void Show(int step)
+    {
+        reporter.Live = reporter.Live! with { Step = step };
+        reporter.WriteLive();
+    }
+
     // Refuses what cannot go on before anything is trained, and only then writes a changed recipe down.
     private void Plan(IReadOnlyList<StageVisit> visits)
     {
         for (var i = 0; i < visits.Count; i++)
         {
-            if (Kept(folder.Stage(i, visits[i].Name)) is not { Report: { } report }
+            if (StageRecord.Read(folder.Stage(i, visits[i].Name)) is not { Report: { } report }
                 || !StageExtension.Asked(visits[i].Stage, report, Observer))
                 continue;
             for (var later = i + 1; later < visits.Count; later++)
@@ -229,13 +287,7 @@ public sealed class Run : IDisposable
         folder.Keep(Materials.Recipe.ToYaml());
     }
 
-    private static StageResult? Kept(string place)
-    {
-        var file = Path.Combine(place, "report.json");
-        return File.Exists(file) ? JsonSerializer.Deserialize<StageResult>(File.ReadAllText(file), JsonLayout.IndentedRecord) : null;
-    }
-
-    private StageResult Keep(
+    private StageRecord Keep(
         string place,
         StageReport? report,
         string name,
@@ -246,7 +298,7 @@ public sealed class Run : IDisposable
         // A process that was killed during the measurement may have left some of these records.
         Rewind(name, report?.Steps ?? -1);
         var values = Meter.Measure(model, Materials.Recipe.Abilities?.Keys ?? [], Stop);
-        foreach (var (ability, value) in values) Record(name, report?.Steps ?? 0, "after " + ability, value);
+        foreach (var (ability, value) in values) Record(name, report?.Steps ?? 0, MetricLine.After + ability, value);
         Observer.Measured(name, 0, values);
         var samples = visit is null ? [] : Sample(
             visit,
@@ -254,44 +306,10 @@ public sealed class Run : IDisposable
             report!.Steps,
             visit.Stage.Evaluate?.Samples ?? 2,
             finished: true);
-        var result = new StageResult(report, new AbilityRow(name, values), samples);
-        AtomicFile.WriteText(Path.Combine(place, "report.json"), JsonSerializer.Serialize(result, JsonLayout.IndentedRecord) + "\n");
-        return result;
+        var record = new StageRecord(report, new AbilityRow(name, values), samples);
+        record.Write(place);
+        return record;
     }
-
-    private RunReport WriteReport(List<StageResult> results)
-    {
-        Observer.Progress("Writing the report", 0, 0);
-        var baselines = new BaselineMeter(Materials);
-        var accuracies = baselines.Accuracies();
-        var recipe = Materials.Recipe;
-        var report = new RunReport(
-            recipe.Name,
-            recipe.Description ?? recipe.Name,
-            recipe.Seed,
-            baselines.UnigramPerplexity(),
-            Majority(accuracies),
-            accuracies,
-            [.. results.Select(result => result.Report).OfType<StageReport>()],
-            [.. results.Select(result => result.Abilities)],
-            [.. results.SelectMany(result => result.Samples)],
-            Surroundings.Now(),
-            []);
-        var better = recipe.Abilities?.ToDictionary(pair => pair.Key, pair => pair.Value.HigherIsBetter) ?? [];
-        var points = Lines();
-        report = report with { Next = Suggestions.For(report, better, points) };
-        AtomicFile.WriteText(folder.File("report.json"), report.ToJson());
-        AtomicFile.WriteText(folder.File("report.html"), HtmlReport.Render(report, points, better));
-        return report;
-    }
-
-    private static double? Majority(IReadOnlyDictionary<string, double> accuracies) =>
-        accuracies.Where(pair => pair.Key.EndsWith(": " + BaselineMeter.Majority, StringComparison.Ordinal))
-            .Select(pair => (double?)pair.Value).FirstOrDefault();
-
-    private List<MetricLine> Lines() => File.Exists(folder.Metrics)
-        ? [.. File.ReadLines(folder.Metrics).Select(line => JsonSerializer.Deserialize<MetricLine>(line, JsonLayout.RecordLine)!)]
-        : [];
 
     /// <summary>Records a figure.</summary>
     /// <param name="stage">The stage's visit.</param>
@@ -326,7 +344,7 @@ public sealed class Run : IDisposable
     public void Rewind(string stage, int step, bool measured = true)
     {
         RunFolder.Rewind(folder.Metrics, stage, step, measured);
-        Board?.Rewind(stage, Lines());
+        Board?.Rewind(stage, RunView.Lines(folder.Metrics));
         RunFolder.Rewind(folder.Samples, stage, step, measured);
     }
 

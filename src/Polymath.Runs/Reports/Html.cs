@@ -17,13 +17,20 @@ internal static class Html
     /// <param name="title">The title, as text.</param>
     /// <param name="lead">The text below the title, as HTML.</param>
     /// <param name="main">The sections, as HTML.</param>
-    public static string Page(string kind, string title, string lead, string main) => $"""
+    /// <param name="refresh">After how many seconds a browser reads the page again; null for a page that does not change.</param>
+    public static string Page(
+        string kind,
+        string title,
+        string lead,
+        string main,
+        int? refresh = null) => $"""
         <!DOCTYPE html>
         <html lang="en">
         <head>
         <meta charset="utf-8">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <meta name="color-scheme" content="light dark">
+        {(refresh is { } seconds ? $"<meta http-equiv=\"refresh\" content=\"{seconds}\">" : "")}
         <title>{Text(title)} · Polymath</title>
         <style>
         {ReportStyle.Sheet}

@@ -5,6 +5,8 @@ namespace Polymath.Runs.Reports;
 /// <summary>A report as one self-contained page: no scripts, no other files, light or dark like the reader's system.</summary>
 public static class HtmlReport
 {
+    private const int RefreshSeconds = 30;
+
     /// <summary>Draws the page.</summary>
     /// <param name="report">The report.</param>
     /// <param name="metrics">The figures measured during the run, for the curves.</param>
@@ -17,16 +19,23 @@ public static class HtmlReport
         ArgumentNullException.ThrowIfNull(metrics);
         ArgumentNullException.ThrowIfNull(higherIsBetter);
         var view = new ReportView(report, metrics, higherIsBetter);
-        return Html.Page("Polymath training report", report.Name, Lead(report), string.Join('\n', (string[])
+        string[] sections =
         [
             Html.Section("", AbilitySections.Cards(view)),
             Html.Section("Abilities after each stage", AbilitySections.Bars(view) + AbilitySections.Table(view)),
             Html.Section("Learning curves", StageSections.Curves(view)),
             Html.Section("Stages", StageSections.Table(view)),
+            Html.Section("Rows", StageSections.Rows(view)),
             Html.Section("Samples", Samples(view)),
             Html.Section("What to try next", Next(report)),
             Html.Section("Environment, and how to repeat", Environment(report)),
-        ]));
+        ];
+        return Html.Page(
+            "Polymath training report",
+            report.Name,
+            Lead(report),
+            string.Join('\n', sections),
+            refresh: report.Live is null ? null : RefreshSeconds);
     }
 
     private static string Lead(RunReport report)
@@ -39,6 +48,8 @@ public static class HtmlReport
             facts.Insert(2, $"{Figures.Large(report.Stages[^1].TotalParameters)} parameters");
             facts.Insert(3, $"{Figures.Large(report.Stages.Sum(stage => stage.Tokens))} tokens");
         }
+        if (report.Live is { } live)
+            facts.Insert(0, $"<b>running: {Html.Text(live.Name)}, step {Figures.Count(live.Step)} of {Figures.Count(live.Steps)}</b>");
         return $"<p class=\"lead\">{Html.Text(report.Recipe)}</p><ul "
             + $"class=\"facts\">{string.Concat(facts.Select(fact => $"<li>{fact}</li>"))}</ul>";
     }

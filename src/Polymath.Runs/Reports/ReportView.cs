@@ -23,7 +23,7 @@ internal sealed class ReportView(RunReport report, IReadOnlyList<MetricLine> met
     public IReadOnlyList<string> Stages { get; } =
     [
         .. report.Stages.Select(stage => stage.Name)
-            .Concat(metrics.Where(point => point.Name == "loss").Select(point => point.Stage))
+            .Concat(metrics.Where(point => point.Name == MetricLine.Loss).Select(point => point.Stage))
             .Distinct(StringComparer.Ordinal),
     ];
 

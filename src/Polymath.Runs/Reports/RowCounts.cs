@@ -12,11 +12,18 @@ public sealed record RowCounts(
     long Targets,
     IReadOnlyList<RowChange> Changed)
 {
+    /// <summary>The file of a stage's folder that holds them.</summary>
+    public const string File = "rows.json";
+
     /// <summary>The documents that the rows were filled from; null where a document is a row.</summary>
     public int? Documents { get; init; }
 
     /// <summary>The rows that train nothing.</summary>
     public int Dropped => Changed.Where(change => change.Dropped).Sum(change => change.Rows);
+
+    /// <summary>Writes the counts to a stage's folder.</summary>
+    /// <param name="folder">The folder.</param>
+    public void Write(string folder) => RecordFile.Write(Path.Combine(folder, File), this);
 
     /// <summary>The counts as a sentence.</summary>
     public string Told() => $"{Rows:N0} rows{(Documents is { } filled ? $" filled from {filled:N0} documents" : "")}, "

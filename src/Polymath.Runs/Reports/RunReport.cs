@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Polymath.Recipes;
 
 namespace Polymath.Runs.Reports;
@@ -29,6 +30,10 @@ public sealed record RunReport(
     EnvironmentReport Environment,
     IReadOnlyList<string> Next)
 {
+    /// <summary>The visit that is trained now; null where the run is over.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public LiveStage? Live { get; init; }
+
     /// <summary>
     /// The report as JSON; values that are not finite numbers are written as <c>"NaN"</c>, <c>"Infinity"</c> and <c>"-Infinity"</c>.
     /// </summary>
@@ -52,6 +57,19 @@ public sealed record RunReport(
         }
     }
 }
+
+/// <summary>A visit of a stage that is trained now.</summary>
+/// <param name="Name">The visit.</param>
+/// <param name="Kind">What it learns.</param>
+/// <param name="Step">The steps done when this was written.</param>
+/// <param name="Steps">Its steps.</param>
+/// <param name="Rows">What became of its rows; null where it samples its own.</param>
+public sealed record LiveStage(
+    string Name,
+    string Kind,
+    int Step,
+    int Steps,
+    RowCounts? Rows);
 
 /// <summary>An answer of the model.</summary>
 /// <param name="After">The stage after which it was given.</param>

@@ -6,7 +6,7 @@ namespace Polymath.Runs.Reports;
 /// <summary>The parts of the page about the stages.</summary>
 internal static class StageSections
 {
-    private const string Loss = "loss";
+    private const string Loss = MetricLine.Loss;
     private const int MostPoints = 300;
 
     /// <summary>For each stage its loss, with a dot where abilities were measured, and a small chart of each of these abilities.</summary>
@@ -18,7 +18,8 @@ internal static class StageSections
         foreach (var stage in view.Stages)
         {
             var points = byStage[stage].OrderBy(point => point.Step).ToList();
-            var kind = view.Report.Stages.FirstOrDefault(report => report.Name == stage)?.Kind ?? "unfinished";
+            var live = view.Report.Live is { } now && now.Name == stage ? now : null;
+            var kind = view.Report.Stages.FirstOrDefault(report => report.Name == stage)?.Kind ?? live?.Kind ?? "unfinished";
             html.Append($"<figure class=\"{view.Colour(stage)}\"><figcaption><i class=\"dot {view.Colour(stage)}\"></i>{Html.Text(stage)}")
                 .Append($"<small>{Html.Text(kind == stage ? "" : kind)}</small></figcaption>")
                 .Append(LossChart(view, stage, points));
@@ -32,9 +33,31 @@ internal static class StageSections
                 ChartSeries[] series = [new("thin", line), new("dots", measured, titles)];
                 html.Append(SvgChart.Line($"{ability} during {stage}", ability, series, 130));
             }
+            html.Append(StepChart(stage, "gradient norm", points, line => line.GradientNorm))
+                .Append(StepChart(stage, "learning rate", points, line => line.Rate));
             html.Append("</figure>");
         }
         return html.Append("</div>").ToString();
+    }
+
+    /// <summary>What became of each stage's rows: how many train, and which were cut or left out.</summary>
+    public static string Rows(ReportView view)
+    {
+        var known = view.Report.Stages.Where(stage => stage.Rows is not null).Select(stage => (stage.Name, Rows: stage.Rows!)).ToList();
+        if (view.Report.Live is { Rows: { } live } now && known.All(pair => pair.Name != now.Name)) known.Add((now.Name, live));
+        if (known.Count == 0) return "";
+        var html = new StringBuilder("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">stage</th><th scope=\"col\">rows</th>")
+            .Append("<th scope=\"col\">tokens</th><th scope=\"col\">learned</th><th scope=\"col\" class=\"word\">cut or left out, ")
+            .Append("with the first of them</th></tr></thead><tbody>");
+        foreach (var (name, rows) in known)
+        {
+            var changes = rows.Changed.Select(change => $"{Figures.Count(change.Rows)} {Html.Text(change.What)}"
+                + $"<small>{Html.Text(string.Join(", ", change.Examples))}</small>");
+            html.Append($"<tr><th scope=\"row\"><i class=\"dot {view.Colour(name)}\"></i>{Html.Text(name)}</th>")
+                .Append($"<td>{Figures.Count(rows.Rows)}</td><td>{Figures.Count(rows.Tokens)}</td><td>{Figures.Count(rows.Targets)}</td>")
+                .Append($"<td class=\"word\">{(rows.Changed.Count == 0 ? "none" : string.Concat(changes))}</td></tr>");
+        }
+        return html.Append("</tbody></table></div>").ToString();
     }
 
     /// <summary>What each stage trained, how long it took and how much memory it used.</summary>
@@ -63,6 +86,14 @@ internal static class StageSections
                 .Append($"<td>{Figures.Memory(stage.PeakMemoryMegabytes)}</td></tr>");
         }
         return html.Append("</tbody></table></div>").ToString();
+    }
+
+    // A small chart of what the lines of the steps say besides the loss.
+    private static string StepChart(string stage, string name, List<MetricLine> points, Func<MetricLine, double?> of)
+    {
+        var said = points.Where(line => line.Name == Loss && of(line) is not null)
+            .Select(line => ((double)line.Step, of(line)!.Value)).ToList();
+        return said.Count < 2 ? "" : SvgChart.Line($"{name} during {stage}", name, [new ChartSeries("thin", Thinned(said))], 130);
     }
 
     private static string HeldOut(StageReport stage) => stage switch

@@ -260,6 +260,7 @@ sealed class StageProgress
         run.Observer.Measured(visit.Name, step, values);
         if (abilities) run.Sample(visit, model, step, stage.Evaluate?.Samples ?? 0);
         Compare(step, values);
+        run.Show(step);
     }
 
     private void MeasureHeldOut()

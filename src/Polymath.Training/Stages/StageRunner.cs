@@ -76,6 +76,7 @@ public sealed class StageRunner(
             steps,
             optimizer.Count,
             progress.State.Step);
+        run.Begin(visit, folder, steps, lesson.Counts);
         var trained = optimizer.Count;
         run.Observer.Note(StageNeeds.Of(
             visit.Name,
