@@ -9,13 +9,13 @@ using Polymath.Training.Stages;
 
 namespace Polymath.Training;
 
-/// <summary>Pairs of answers that people ranked, with the model's scores before the stage.</summary>
+/// <summary>Pairs of answers that people ranked.</summary>
 static class PreferenceItems
 {
     /// <summary>The items of some rows: the chosen answer, then the rejected one.</summary>
     /// <param name="stage">The stage's name, for messages.</param>
     /// <param name="rows">Rows of the shape preference.</param>
-    /// <param name="model">The model at the start of the stage: the reference policy.</param>
+    /// <param name="model">The model, for its layout and the marks that its rows need.</param>
     /// <param name="batch">The most tokens of a row, and what happens to longer ones; <c>cut</c> keeps the start.</param>
     /// <param name="report">Receives what is not learned of the rows.</param>
     /// <param name="heldOut">Whether the rows are only measured: one that could not be learned from is left out.</param>
@@ -58,11 +58,15 @@ static class PreferenceItems
                 changes) is { } fitting)
                 items.Add(new Item(fitting));
         }
-        var scored = items.Count == 0
-            ? []
-            : items.Zip(ReferenceScores.Of(items, model.Model), (item, sums) => item with { Reference = sums }).ToList();
-        return (scored, changes.Of(items));
+        return (items, changes.Of(items));
     }
+
+    /// <summary>The pairs with their log-probabilities under the model at the start of the stage, which is the reference policy.</summary>
+    /// <param name="items">The pairs.</param>
+    /// <param name="model">The model.</param>
+    internal static IReadOnlyList<Item> Scored(IReadOnlyList<Item> items, LanguageModel model) => items.Count == 0
+        ? []
+        : [.. items.Zip(ReferenceScores.Of(items, model), (item, sums) => item with { Reference = sums })];
 
     /// <summary>Throws where no pair is left to learn from.</summary>
     /// <param name="stage">The stage's name.</param>

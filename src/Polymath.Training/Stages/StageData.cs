@@ -100,10 +100,14 @@ public sealed class StageData
     public IReadOnlyList<string> Labels()
     {
         var label = ((TaskSpec)stage.Objective).Label;
+        var rows = Rows(DataSplit.Train);
+        if (rows.Count > 0 && rows.All(row => !row.Fields.ContainsKey(label)))
+            throw new InputException($"Stage {stage.Name}: its label is the field '{label}', and no row has the field '{label}'. "
+                + $"{Nearest.Hint(label, [.. rows[0].Fields.Keys], "fields")}.");
         if (stage.TrainsHead)
-            return [.. Rows(DataSplit.Train).Select(row => row.Fields.GetValueOrDefault(label, ""))
+            return [.. rows.Select(row => row.Fields.GetValueOrDefault(label, ""))
                 .Distinct().Order(StringComparer.Ordinal)];
-        return [.. Rows(DataSplit.Train).GroupBy(row => row.Fields.GetValueOrDefault(label, ""))
+        return [.. rows.GroupBy(row => row.Fields.GetValueOrDefault(label, ""))
             .OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
     }
 

@@ -20,92 +20,96 @@ sealed record StageLesson(
     IReadOnlyList<Item> HeldOut,
     RowCounts? Counts = null);
 
+/// <summary>What a lesson is made from.</summary>
+/// <param name="Stage">The stage.</param>
+/// <param name="Materials">The run's data, tokenizer and layout.</param>
+/// <param name="Model">The model, with what the stage attaches to it.</param>
+/// <param name="Batch">How rows become batches; its maxLength is set.</param>
+/// <param name="Visit">The stage's visit.</param>
+/// <param name="Folder">The visit's folder.</param>
+/// <param name="Observer">Is told what became of the rows.</param>
+sealed record LessonContext(
+    StageSpec Stage,
+    Materials Materials,
+    TextModel Model,
+    BatchSpec Batch,
+    string Visit,
+    string Folder,
+    RunObserver Observer)
+{
+    /// <summary>Receives the figures of a source that samples.</summary>
+    internal Action<string, double> Record { get; init; } = (_, _) => { };
+
+    /// <summary>Whether the model scores pairs before the first step; a check does not need it.</summary>
+    internal bool Scores { get; init; } = true;
+
+    /// <summary>The stage's data.</summary>
+    internal StageData Data => Materials.Data(Stage.Name);
+
+    /// <summary>The run's seed.</summary>
+    internal long Seed => Materials.Recipe.Seed;
+
+    /// <summary>The number of held-out rows.</summary>
+    internal int HeldOutRows => (Stage.Evaluate ?? new EvaluateSpec()).Rows;
+
+    /// <summary>Rows that are only measured are cut where they would not fit with virtual tokens.</summary>
+    internal BatchSpec HeldOutBatch => Batch with { MaxLength = Room };
+
+    /// <summary>The most tokens of a row beside the virtual tokens.</summary>
+    internal int Room => Math.Min(Batch.MaxLength!.Value, Model.Model.Sizes.ContextLength - Model.Model.VirtualTokens);
+
+    /// <summary>A note that begins with the visit's name.</summary>
+    /// <param name="text">The note.</param>
+    internal void Note(string text) => Observer.Note($"{Visit}: {text}");
+}
+
 /// <summary>The objective and the items of each kind of stage.</summary>
 static class StageParts
 {
-    internal static StageLesson Of(
-        StageSpec stage,
-        Materials materials,
-        TextModel model,
-        BatchSpec batch,
-        string visit,
-        string folder,
-        Action<string, double> record,
-        RunObserver observer)
+    internal static StageLesson Of(LessonContext context)
     {
-        Suits(stage, model.Model);
-        var data = materials.Data(stage.Name);
-        switch (stage.Objective)
+        Suits(context.Stage, context.Model.Model);
+        return context.Stage.Objective switch
         {
-            case TaskSpec when stage.TrainsHead:
-                return Corpus(
-                    new LabelScores(),
-                    stage,
-                    materials,
-                    model.Model,
-                    batch,
-                    visit,
-                    observer,
-                    HeadStage.Labels(stage, model.Model, data.Labels()));
-            case TaskSpec:
-                var labels = data.Labels();
-                var verbalizer = new Verbalizer(labels, ((PromptMethod)stage.Method!).Verbalizer.Words, materials.Tokenizer);
-                if (verbalizer.Shortened.Count > 0) observer.Note($"{visit}: {string.Join("; ", verbalizer.Shortened)}");
-                return Corpus(
-                    new LabelWords(verbalizer),
-                    stage,
-                    materials,
-                    model.Model,
-                    batch,
-                    visit,
-                    observer,
-                    labels);
-            case AlignSpec align:
-                var prompts = Fitting(
-                    stage,
-                    align,
-                    [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))],
-                    model,
-                    batch,
-                    visit,
-                    observer);
-                Note(data, visit, observer);
-                var rewards = align.Rewards.Select(pair => (pair.Key, materials.Reward(pair.Key), pair.Value)).ToList();
-                var source = new RolloutItems(
-                    model,
-                    prompts,
-                    rewards,
-                    align.Rollout,
-                    stage.Steps!.Value,
-                    materials.Recipe.Seed,
-                    visit,
-                    Path.Combine(folder, "rollouts"),
-                    (round, name, value) =>
-                    {
-                        record("rollout " + name, value);
-                        observer.Note($"{visit}: round {round}, {name} {value:G4}");
-                    });
-                return new StageLesson(new DirectPreference(align.Beta, align.AnswerWeight), source, []);
-            case PreferSpec prefer:
-                return Pairs(
-                    stage,
-                    prefer,
-                    materials,
-                    model,
-                    batch,
-                    visit,
-                    observer);
-            default:
-                return Corpus(
-                    new NextToken(),
-                    stage,
-                    materials,
-                    model.Model,
-                    batch,
-                    visit,
-                    observer,
-                    null);
-        }
+            TaskSpec when context.Stage.TrainsHead => Corpus(
+                context, new LabelScores(), HeadStage.Labels(context.Stage, context.Model.Model, context.Data.Labels())),
+            TaskSpec => Words(context),
+            AlignSpec align => Sampled(context, align),
+            PreferSpec prefer => Pairs(context, prefer),
+            _ => Corpus(context, new NextToken(), null),
+        };
+    }
+
+    private static StageLesson Words(LessonContext context)
+    {
+        var labels = context.Data.Labels();
+        var words = ((PromptMethod)context.Stage.Method!).Verbalizer.Words;
+        var verbalizer = new Verbalizer(labels, words, context.Materials.Tokenizer);
+        if (verbalizer.Shortened.Count > 0) context.Note(string.Join("; ", verbalizer.Shortened));
+        return Corpus(context, new LabelWords(verbalizer), labels);
+    }
+
+    private static StageLesson Sampled(LessonContext context, AlignSpec align)
+    {
+        var data = context.Data;
+        var prompts = Fitting(
+            context, align, [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))]);
+        Note(context);
+        var source = new RolloutItems(
+            context.Model,
+            prompts,
+            [.. align.Rewards.Select(pair => (pair.Key, context.Materials.Reward(pair.Key), pair.Value))],
+            align.Rollout,
+            context.Stage.Steps!.Value,
+            context.Seed,
+            context.Visit,
+            Path.Combine(context.Folder, "rollouts"),
+            (round, name, value) =>
+            {
+                context.Record("rollout " + name, value);
+                context.Note($"round {round}, {name} {value:G4}");
+            });
+        return new StageLesson(new DirectPreference(align.Beta, align.AnswerWeight), source, []);
     }
 
     // Without this check, an unsuitable model would train without an error: an encoder sees the token that it should predict, and a head
@@ -129,121 +133,94 @@ static class StageParts
 
     // A prompt must leave room for a whole answer. Prompts that do not are counted before the first step, and left out or refused as the
     // batch's settings say.
-    private static List<RolloutPrompt> Fitting(
-        StageSpec stage,
-        AlignSpec align,
-        List<RolloutPrompt> prompts,
-        TextModel model,
-        BatchSpec batch,
-        string visit,
-        RunObserver observer)
+    private static List<RolloutPrompt> Fitting(LessonContext context, AlignSpec align, List<RolloutPrompt> prompts)
     {
-        var room = batch.MaxLength!.Value - align.Rollout.MaxNewTokens;
-        var fitting = prompts.Where(prompt => model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer).Length <= room).ToList();
+        var (stage, model, most) = (context.Stage, context.Model, context.Batch.MaxLength!.Value);
+        int[] Encoded(RolloutPrompt prompt) => model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer);
+        var room = most - align.Rollout.MaxNewTokens;
+        var fitting = prompts.Where(prompt => Encoded(prompt).Length <= room).ToList();
         foreach (var prompt in fitting.Take(1))
         {
-            var ids = model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer);
             PromptEndCheck.Refuse(
                 stage.Name,
                 prompt.Key,
-                ids,
+                Encoded(prompt),
                 model.Model.PromptEnd,
                 model.Tokenizer);
         }
         var left = prompts.Count - fitting.Count;
-        if (left > 0 && batch.Overlong == OverlongPolicy.Refuse)
+        if (left > 0 && context.Batch.Overlong == OverlongPolicy.Refuse)
             throw new InputException($"Stage {stage.Name}: {left} prompts leave no room for {align.Rollout.MaxNewTokens} new tokens in "
-                + $"rows of {batch.MaxLength}, and batch.overlong is refuse. Choose drop, or lower rollout.maxNewTokens.");
+                + $"rows of {most}, and batch.overlong is refuse. Choose drop, or lower rollout.maxNewTokens.");
         if (fitting.Count == 0)
             throw new InputException($"Stage {stage.Name}: no prompt leaves room for {align.Rollout.MaxNewTokens} new tokens in rows of "
-                + $"{batch.MaxLength}. Lower rollout.maxNewTokens.");
-        observer.Note($"{visit}: {fitting.Count:N0} prompts; {left:N0} left out, which would leave no room for "
-            + $"{align.Rollout.MaxNewTokens} new tokens in rows of {batch.MaxLength:N0}");
+                + $"{most}. Lower rollout.maxNewTokens.");
+        context.Note($"{fitting.Count:N0} prompts; {left:N0} left out, which would leave no room for {align.Rollout.MaxNewTokens} new "
+            + $"tokens in rows of {most:N0}");
         return fitting;
     }
 
-    private static void Note(StageData data, string visit, RunObserver observer)
+    private static void Note(LessonContext context)
     {
-        if (data.LayoutNote is { } layout)
-            observer.Note($"{visit}: {layout}");
-        foreach (var line in data.Report.Lines)
-            observer.Note($"{visit}: {line}");
+        if (context.Data.LayoutNote is { } layout)
+            context.Note(layout);
+        foreach (var line in context.Data.Report.Lines)
+            context.Note(line);
     }
 
-    private static StageLesson Pairs(
-        StageSpec stage,
-        PreferSpec prefer,
-        Materials materials,
-        TextModel model,
-        BatchSpec batch,
-        string visit,
-        RunObserver observer)
+    private static StageLesson Pairs(LessonContext context, PreferSpec prefer)
     {
-        var data = materials.Data(stage.Name);
-        data.Tell(DataSplit.Train, materials.Recipe);
+        var (stage, data) = (context.Stage.Name, context.Data);
+        data.Tell(DataSplit.Train, context.Materials.Recipe);
         var (pairs, counts) = PreferenceItems.Of(
-            stage.Name,
+            stage,
             data.Rows(DataSplit.Train),
-            model,
-            batch,
+            context.Model,
+            context.Batch,
             data.Report);
-        PreferenceItems.RequireSome(stage.Name, counts);
-        Note(data, visit, observer);
-        observer.Note($"{visit}: {counts.Told()}");
-        var seed = materials.Recipe.Seed;
+        PreferenceItems.RequireSome(stage, counts);
+        Note(context);
+        context.Note(counts.Told());
         var (heldOut, _) = PreferenceItems.Of(
-            stage.Name,
-            data.HeldOutRows(HeldOutRows(stage), seed),
-            model,
-            HeldOutBatch(batch, model.Model),
+            stage,
+            data.HeldOutRows(context.HeldOutRows, context.Seed),
+            context.Model,
+            context.HeldOutBatch,
             new SourceReport(),
             heldOut: true);
+        IReadOnlyList<Item> Scored(IReadOnlyList<Item> items) =>
+            context.Scores ? PreferenceItems.Scored(items, context.Model.Model) : items;
         return new StageLesson(
-            new DirectPreference(prefer.Beta, prefer.AnswerWeight), Source(stage, pairs, seed, visit), heldOut, counts);
+            new DirectPreference(prefer.Beta, prefer.AnswerWeight), Source(context, Scored(pairs)), Scored(heldOut), counts);
     }
 
-    private static int HeldOutRows(StageSpec stage) => (stage.Evaluate ?? new EvaluateSpec()).Rows;
-
-    private static StageLesson Corpus(
-        Objective objective,
-        StageSpec stage,
-        Materials materials,
-        LanguageModel model,
-        BatchSpec batch,
-        string visit,
-        RunObserver observer,
-        IReadOnlyList<string>? labels)
+    private static StageLesson Corpus(LessonContext context, Objective objective, IReadOnlyList<string>? labels)
     {
-        var data = materials.Data(stage.Name);
-        data.Tell(DataSplit.Train, materials.Recipe);
+        var (data, model, tokenizer) = (context.Data, context.Model.Model, context.Materials.Tokenizer);
+        data.Tell(DataSplit.Train, context.Materials.Recipe);
         // Rows that are filled leave room for virtual tokens.
-        if (stage.FillsRows)
-            batch = batch with { MaxLength = Math.Min(batch.MaxLength!.Value, model.Sizes.ContextLength - model.VirtualTokens) };
+        var batch = context.Stage.FillsRows ? context.HeldOutBatch : context.Batch;
         var (items, counts) = data.Items(
             DataSplit.Train,
-            materials.Tokenizer,
+            tokenizer,
             batch,
             labels,
             model.PromptEnd);
         // The longest row says before the first step whether all fit with their virtual tokens.
         if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
-        observer.Note($"{visit}: {counts.Told()}");
-        Note(data, visit, observer);
-        var seed = materials.Recipe.Seed;
+        context.Note(counts.Told());
+        Note(context);
         var heldOut = data.HeldOut(
-            materials.Tokenizer,
-            HeldOutBatch(batch, model),
+            tokenizer,
+            context.HeldOutBatch,
             labels,
-            HeldOutRows(stage),
-            seed,
+            context.HeldOutRows,
+            context.Seed,
             model.PromptEnd);
-        return new StageLesson(objective, Source(stage, items, seed, visit), heldOut, counts);
+        return new StageLesson(objective, Source(context, items), heldOut, counts);
     }
 
-    // Rows that are only measured are cut where they would not fit with virtual tokens.
-    private static BatchSpec HeldOutBatch(BatchSpec batch, LanguageModel model) =>
-        batch with { MaxLength = Math.Min(batch.MaxLength!.Value, model.Sizes.ContextLength - model.VirtualTokens) };
-
-    private static ItemSource Source(StageSpec stage, IReadOnlyList<Item> items, long seed, string visit) =>
-        stage.Mix is { } shares ? new MixedItems(items, shares, seed, visit) : new CorpusItems(items, seed, visit);
+    private static ItemSource Source(LessonContext context, IReadOnlyList<Item> items) => context.Stage.Mix is { } shares
+        ? new MixedItems(items, shares, context.Seed, context.Visit)
+        : new CorpusItems(items, context.Seed, context.Visit);
 }

@@ -44,17 +44,12 @@ public sealed class StageRunner(
         if (method.Looks) Look(batch);
         // A source that samples records its own rounds with the number of the step that needs them.
         var current = 0;
-        var lesson = StageParts.Of(
-            stage,
-            run.Materials,
-            model,
-            batch,
-            visit.Name,
-            folder,
-            (name, value) => run.Record(visit.Name, current, name, value),
-            run.Observer);
+        var lesson = StageParts.Of(Context(batch, run.Observer) with
+        {
+            Record = (name, value) => run.Record(visit.Name, current, name, value),
+        });
         var source = lesson.Source;
-        batch = Sized(batch, source);
+        batch = StageLength.Sized(batch, source, note => run.Observer.Note($"{visit.Name}: {note}"));
         using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
         var progress = new StageProgress(
@@ -67,7 +62,12 @@ public sealed class StageRunner(
             source,
             lesson);
         progress.Find();
-        var steps = Steps(batch, source, progress.State.Step);
+        var steps = StageLength.Steps(
+            stage,
+            batch,
+            source,
+            progress.State.Step,
+            note => run.Observer.Note($"{visit.Name}: {note}"));
         method.Begin(steps);
         progress.Resume(steps);
         run.Observer.StageStarted(
@@ -140,54 +140,26 @@ public sealed class StageRunner(
                 progress.Ended));
     }
 
-    // Small data gets steps, too: a pass over it is cut into some where the recipe does not say how big a step is.
-    private BatchSpec Sized(BatchSpec batch, ItemSource source)
-    {
-        source.CrossesEpochs = batch.CrossEpochs;
-        if (batch.Tokens is not null || batch.Rows is not null) return batch;
-        if (source.Tokens / BatchSpec.UsualSteps is not { } small || small >= BatchSpec.UsualTokens)
-            return batch with { Tokens = BatchSpec.UsualTokens };
-        var tokens = (int)Math.Max(1, small);
-        run.Observer.Note($"{visit.Name}: a step reads {tokens:N0} tokens, an eighth of the data, as batch names neither tokens nor rows");
-        return batch with { Tokens = tokens };
-    }
-
-    // A stage that goes on counts its epochs from where it is.
-    private int Steps(BatchSpec batch, ItemSource source, int done)
-    {
-        var steps = stage.Steps
-            ?? done + source.StepsFor(stage.Epochs!.Value, batch.Tokens ?? int.MaxValue, batch.Rows ?? int.MaxValue);
-        if (done > steps)
-            throw new InputException($"Stage {stage.Name} has done {done:N0} steps, and the recipe asks for {steps:N0}. Ask for as many or "
-                + "more, or start again with --fresh.");
-        if (stage.Epochs is { } epochs)
-            run.Observer.Note($"{visit.Name}: {epochs:0.###} epochs of {source.Count:N0} rows are {steps:N0} steps");
-        var warmup = (stage.Schedule ?? new ScheduleSpec()).WarmupOf(steps);
-        return warmup <= steps
-            ? steps
-            : throw new InputException($"Stage {stage.Name}: schedule.warmup {warmup:N0} is longer than its {steps:N0} steps. Write a "
-                + "share of the steps, such as 0.1, or fewer steps.");
-    }
-
     // The result of reading the data is saved first and loaded again: a resumed stage starts from the same bytes and does not read the data
     // twice.
     private void Look(BatchSpec batch)
     {
         run.Observer.Note($"{visit.Name}: {method!.Name} reads the data before the first step");
         // The training then uses a new source with its own records.
-        var lesson = StageParts.Of(
-            stage,
-            run.Materials,
-            model,
-            batch,
-            visit.Name,
-            folder,
-            (_, _) => { },
-            new Unseen());
+        var lesson = StageParts.Of(Context(batch, new Unseen()));
         method.Look(FirstLook.Losses(model.Model, lesson.Objective, lesson.Source, run.Stop), Prepared);
         method.Dispose();
         method = Attach();
     }
+
+    private LessonContext Context(BatchSpec batch, RunObserver observer) => new(
+        stage,
+        run.Materials,
+        model,
+        batch,
+        visit.Name,
+        folder,
+        observer);
 
     private string Prepared => Path.Combine(folder, "prepared");
 
