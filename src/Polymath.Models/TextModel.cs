@@ -31,7 +31,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
         var model = ModelFolder.Open(place, allowed);
         try
         {
-            var tokenizer = Tokenizer.Load(place, model.Sizes.VocabularySize);
+            var tokenizer = Tokenizer.Load(place, model.Sizes.VocabularySize).Uncut();
             if (tokenizer.VocabularySize > model.Sizes.VocabularySize)
                 throw new InputException($"{place}: the tokenizer has {tokenizer.VocabularySize} tokens, the model "
                     + $"{model.Sizes.VocabularySize}. They do not belong together.");

@@ -90,7 +90,7 @@ public sealed class Materials
             recipe,
             baseFolder,
             corpora,
-            Tokenizer.Load(kept),
+            Tokenizer.Load(kept).Uncut(),
             own);
     }
 
@@ -112,7 +112,7 @@ public sealed class Materials
         var named = TextFolder(recipe)!;
         var folder = Path.GetFullPath(named, Path.GetFullPath(baseFolder));
         var rows = recipe.Model is PretrainedSpec { Folder: var its } && its == named ? ModelFolder.TokenRows(folder) : null;
-        var tokenizer = Tokenizer.Load(folder, rows);
+        var tokenizer = Tokenizer.Load(folder, rows).Uncut();
         var contract = TextContract.Load(folder, tokenizer);
         if (recipe.Chat is not { } chat)
             return (tokenizer, contract);

@@ -73,7 +73,7 @@ static class DataVerb
         if (model is not null)
         {
             var folder = TextModel.Locate(model);
-            var tokenizer = Tokenizer.Load(folder);
+            var tokenizer = Tokenizer.Load(folder).Uncut();
             return (tokenizer, apply(TextContract.Load(folder, tokenizer)));
         }
         var own = new TextContract(ChatTemplate.Own, []);

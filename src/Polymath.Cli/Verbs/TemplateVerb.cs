@@ -67,7 +67,7 @@ static partial class TemplateVerb
         if (place.EndsWith(".jinja", StringComparison.Ordinal) || NamedTemplates.Names.Contains(place))
             return (null, new TextContract(ChatTemplate.Own, []).With(place));
         var folder = TextModel.Locate(hubs.Tokenizer(parsed, place));
-        var tokenizer = Tokenizer.Load(folder);
+        var tokenizer = Tokenizer.Load(folder).Uncut();
         return (tokenizer, TextContract.Load(folder, tokenizer));
     }
 

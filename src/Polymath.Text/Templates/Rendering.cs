@@ -112,7 +112,7 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
                 learn.AddRange(Enumerable.Repeat(Spans[i++].Target, plain.Length));
                 continue;
             }
-            var (text, weights) = Aligned(run, tokenizer);
+            var (text, weights) = InParts(run, tokenizer);
             ids.AddRange(text);
             learn.AddRange(weights);
             i += run.Count;
@@ -121,23 +121,57 @@ public sealed record Rendering(string Key, IReadOnlyList<RenderedSpan> Spans)
     }
 
     /// <summary>
-    /// The tokens of a text, tokenized whole as in transformers; a token across a border is learned if any part of it is.
+    /// The tokens of a text, tokenized whole as in transformers. Special tokens part a text: where the parts alone give the tokens of the
+    /// whole, borders are looked for in the parts, so that a conversation of many turns takes time in proportion to its length.
     /// </summary>
-    private static (int[] Ids, float[] Learn) Aligned(List<RenderedSpan> run, Tokenizer tokenizer)
+    private static (int[] Ids, float[] Learn) InParts(List<RenderedSpan> run, Tokenizer tokenizer)
     {
         var whole = tokenizer.Encode(string.Concat(run.Select(span => span.Text)));
+        var parts = Parted(run, tokenizer);
+        if (parts.Count < 3)
+            return (whole, Aligned(run, whole, tokenizer));
+        var alone = parts.ConvertAll(part => tokenizer.Encode(string.Concat(part.Select(span => span.Text))));
+        if (!alone.SelectMany(ids => ids).SequenceEqual(whole))
+            return (whole, Aligned(run, whole, tokenizer));
+        return (whole, [.. parts.Zip(alone).SelectMany(pair => Aligned(pair.First, pair.Second, tokenizer))]);
+    }
+
+    // Each part but the first begins with a special token.
+    private static List<List<RenderedSpan>> Parted(List<RenderedSpan> run, Tokenizer tokenizer)
+    {
+        var parts = new List<List<RenderedSpan>> { new() };
+        foreach (var span in run)
+        {
+            var mark = tokenizer.SpecialTokens.Keys.Select(name => span.Text.IndexOf(name, StringComparison.Ordinal))
+                .Where(place => place >= 0).DefaultIfEmpty(-1).Min();
+            if (mark < 0)
+            {
+                parts[^1].Add(span);
+                continue;
+            }
+            if (mark > 0)
+                parts[^1].Add(span with { Text = span.Text[..mark] });
+            parts.Add([span with { Text = span.Text[mark..] }]);
+        }
+        return [.. parts.Where(part => part.Count > 0)];
+    }
+
+    // The weights of a text's tokens; a token across a border is learned if any part of it is.
+    private static float[] Aligned(List<RenderedSpan> run, int[] whole, Tokenizer tokenizer)
+    {
         var learn = new float[whole.Length];
         var before = "";
         var from = 0;
         for (var i = 0; i < run.Count; i++)
         {
             before += run[i].Text;
-            var until = i + 1 == run.Count ? whole.Length : Math.Max(from, whole.AsSpan().CommonPrefixLength(tokenizer.Encode(before)));
-            var across = i + 1 < run.Count && until < tokenizer.Encode(before).Length && until < whole.Length;
+            var prefix = i + 1 == run.Count ? whole : tokenizer.Encode(before);
+            var until = i + 1 == run.Count ? whole.Length : Math.Max(from, whole.AsSpan().CommonPrefixLength(prefix));
+            var across = i + 1 < run.Count && until < prefix.Length && until < whole.Length;
             if (run[i].Learn) learn.AsSpan(from, until - from + (across ? 1 : 0)).Fill(run[i].Weight);
             from = until;
         }
-        return (whole, learn);
+        return learn;
     }
 
     private static int SpecialId(Tokenizer tokenizer, string name) =>

@@ -15,7 +15,7 @@ internal sealed class PipelineTokenizer : Tokenizer
     private readonly IReadOnlyList<PreTokenizer> steps;
     private readonly PostProcessor post;
     private readonly DecoderFactory decoder;
-    private readonly Truncation? truncation;
+    private Truncation? truncation;
     private readonly string?[] tokens, decoded;
     private readonly HashSet<int> special;
     private readonly Dictionary<string, int> specialByName, addedIds;
@@ -84,6 +84,16 @@ internal sealed class PipelineTokenizer : Tokenizer
         var ids = EncodeParts(text, false);
         truncation?.Apply(ids, addSpecialTokens ? PostProcessor.CountAdded(post.Single) : 0);
         return addSpecialTokens ? [.. PostProcessor.Build(post.Single, ids).Ids] : [.. ids];
+    }
+
+    /// <inheritdoc/>
+    public override Tokenizer Uncut()
+    {
+        if (truncation is null)
+            return this;
+        var copy = (PipelineTokenizer)MemberwiseClone();
+        copy.truncation = null;
+        return copy;
     }
 
     /// <inheritdoc/>

@@ -33,6 +33,12 @@ public abstract class Tokenizer
     public abstract int[] Encode(string text, bool addSpecialTokens = false);
 
     /// <summary>
+    /// The same tokenizer without the limit of length that its file may have. Rows that are trained and prompts that are answered are never
+    /// cut by it, as in transformers; <c>batch.maxLength</c> cuts, and counts what it cuts.
+    /// </summary>
+    public virtual Tokenizer Uncut() => this;
+
+    /// <summary>
     /// The tokens of a text in written form: an unknown one as the text it stands for, if the kind of tokenizer shows it.
     /// </summary>
     /// <param name="text">The text.</param>

@@ -53,6 +53,28 @@ public sealed class AnswerMaskTests
         return text;
     }
 
+    [Fact]
+    public void A_talk_of_many_turns_is_read_in_proportion_to_its_length()
+    {
+        var layout = Named("tail");
+        Rendering Talked(int turns) => Render(layout, new JsonArray([.. Enumerable.Range(0, turns).Select(i => (JsonNode)new JsonObject
+        {
+            ["role"] = i % 2 == 0 ? "user" : "assistant",
+            ["content"] = $"words of turn {i}",
+        })]).ToJsonString());
+        var counted = new CountingTokenizer(["<|user|>", "<|assistant|>", "<|end|>"]);
+        long Read(int turns)
+        {
+            counted.Letters = 0;
+            var row = Talked(turns).Tokenize(counted);
+            // Every letter of an answer is learned, and its end as one token.
+            Assert.Equal(Learned(Talked(turns)).Replace("|words", "words").Replace("<|end|>", "E").Length, row.Learn.Count(w => w > 0));
+            return counted.Letters;
+        }
+        var (once, tenTimes) = (Read(20), Read(200));
+        Assert.InRange((double)tenTimes / once, 1, 15);
+    }
+
     [Theory]
     [InlineData("decorated-last-turn", "ANS1<|im_end|>|ANS2<|im_end|>|<think>\n\n</think>\n\nANS3<|im_end|>")]
     [InlineData("next-message", "ANS1</s>|ANS2</s>|ANS3</s>")]
