@@ -26,7 +26,7 @@ public abstract class HubSelection
     public static IReadOnlyList<string> Companions { get; } =
     [
         .. Tokenizers, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json",
-        "chat_template.jinja", "chat_template.json", "polymath.json",
+        "chat_template.jinja", "chat_template.json", "polymath.json", "task.json",
         .. Globs,
     ];
 

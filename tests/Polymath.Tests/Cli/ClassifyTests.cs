@@ -23,6 +23,12 @@ public sealed class ClassifyTests(FinishedRun finished)
         var answer = JsonNode.Parse(one.Out)!["classified"]!;
         Assert.Equal(1, answer["probabilities"]!.AsObject().Sum(pair => (double)pair.Value!), 1e-5);
 
+        // The task goes with the model wherever it is written.
+        var stage = System.IO.Path.Combine("whole", "stages", "03-tell", "model");
+        Assert.Equal(0, CliProgram.Run(recipe.Path, "model", "convert", stage, "--output", "converted").Code);
+        var moved = CliProgram.Run(recipe.Path, "classify", "converted", "--text", "ama ela ona.", "--json");
+        Assert.Equal((0, ""), (moved.Code, moved.Error));
+
         recipe.Write("new.csv", "id,words,kind\n1,\"ama ela ona.\",soft\n2,bat dok!,hard\n3,\"a \"\"b\"\", c\",\n4,tek gup!,other\n");
         var lines = Classify("--input", "new.csv", "--text", "words");
         Assert.True(lines.Code == 0, lines.All);
