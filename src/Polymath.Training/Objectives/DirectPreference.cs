@@ -55,7 +55,6 @@ public sealed class DirectPreference(double beta, double answerWeight) : Objecti
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
         var each = model.LogProbabilities(batch);
-        var owners = tensor(Array.ConvertAll(batch.TargetRows, row => (long)row), device: each.device);
-        return zeros(batch.Rows, device: each.device).index_add(0, owners, each, 1);
+        return RowLayout.Of(batch, each.device).Sums(each);
     }
 }
