@@ -71,7 +71,8 @@ public sealed record EntropyMask(double Share)
         ArgumentNullException.ThrowIfNull(entropies);
         var sorted = entropies.detach().cpu().to(ScalarType.Float64).data<double>().Order().ToArray();
         if (sorted.Length == 0) return double.NegativeInfinity;
-        var place = (1 - Share) * (sorted.Length - 1);
+        // A place that is a whole number but for rounding is that number.
+        var place = Math.Round((1 - Share) * (sorted.Length - 1), 9);
         var below = Math.Clamp((int)Math.Floor(place), 0, sorted.Length - 1);
         var above = Math.Min(below + 1, sorted.Length - 1);
         return sorted[below] + (sorted[above] - sorted[below]) * (place - below);

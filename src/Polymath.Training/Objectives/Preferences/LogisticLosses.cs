@@ -14,7 +14,15 @@ public sealed record SigmoidLoss(double Beta, double Smoothing = 0) : Preference
     public override Tensor Each(PairScores pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        return Logistic(pairs.Margins() * Beta, Smoothing);
+        return Of(pairs.Margins());
+    }
+
+    /// <summary>The loss of margins [n].</summary>
+    /// <param name="margins">Δ [n].</param>
+    public Tensor Of(Tensor margins)
+    {
+        ArgumentNullException.ThrowIfNull(margins);
+        return Logistic(margins * Beta, Smoothing);
     }
 }
 
