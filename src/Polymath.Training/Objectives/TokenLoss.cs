@@ -26,7 +26,7 @@ public sealed record TokenLikelihood : TokenLoss
     }
 }
 
-/// <summary>Dynamic fine-tuning (Wu et al. 2025, eq. 9): −sg(p)·log p, which takes back the weight 1/p of the likelihood's gradient.</summary>
+/// <summary>Dynamic fine-tuning (Wu et al. 2025): −sg(p)·log p, which takes back the weight 1/p of the likelihood's gradient.</summary>
 public sealed record DynamicFineTuning : TokenLoss
 {
     /// <inheritdoc/>

@@ -48,7 +48,7 @@ public sealed record ForwardKlDistillation(double Temperature = 1) : Distillatio
     protected override Tensor Divergence(Tensor student, Tensor teacher) => Kl(teacher, student);
 }
 
-/// <summary>Reverse KL: KL(student ‖ teacher) (Gu et al. 2024, eq. 1). The student seeks what the teacher is surest of.</summary>
+/// <summary>Reverse KL: KL(student ‖ teacher) (Gu et al. 2024). The student seeks what the teacher is surest of.</summary>
 /// <param name="Temperature">The temperature.</param>
 public sealed record ReverseKlDistillation(double Temperature = 1) : DistillationLoss(Temperature)
 {
@@ -57,8 +57,8 @@ public sealed record ReverseKlDistillation(double Temperature = 1) : Distillatio
 }
 
 /// <summary>
-/// The generalised Jensen-Shannon divergence (Agarwal et al. 2024, eq. 1): β·KL(teacher ‖ m) + (1 − β)·KL(student ‖ m), m = β·teacher + (1 −
-/// β)·student.
+/// The generalised Jensen-Shannon divergence (Agarwal et al. 2024): β·KL(teacher ‖ m) + (1 − β)·KL(student ‖ m), m = β·teacher
+/// + (1 − β)·student.
 /// </summary>
 /// <param name="Beta">β, above 0 and below 1; towards 0 it behaves as forward KL, towards 1 as reverse KL.</param>
 /// <param name="Temperature">The temperature.</param>

@@ -4,8 +4,8 @@ namespace Polymath.Training.Objectives.Policies;
 public static class AnswerChoice
 {
     /// <summary>
-    /// Best of n: for each group, in the order in which groups first appear, the answer with the highest reward. NaN is never chosen; a group
-    /// of NaN has no best.
+    /// Best of n: for each group, in the order in which groups first appear, the answer with the highest reward. NaN is never chosen; a
+    /// group of NaN has no best.
     /// </summary>
     /// <param name="rewards">The reward of each answer.</param>
     /// <param name="groups">The group of each answer.</param>
@@ -45,8 +45,8 @@ public static class AnswerChoice
 }
 
 /// <summary>
-/// DAPO's punishment of long answers (Yu et al. 2025, eq. 13): 0 up to the most tokens less a buffer, then falling linearly to −1 at the most
-/// tokens, −1 beyond.
+/// DAPO's punishment of long answers (Yu et al. 2025, eq. 13): 0 up to the most tokens less a buffer, then falling linearly to −1 at the
+/// most tokens, −1 beyond.
 /// </summary>
 /// <param name="MostTokens">The limit of a row's length.</param>
 /// <param name="Buffer">The tokens before the limit in which the punishment grows.</param>

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Policies;
 
 /// <summary>
-/// Generalised advantage estimation (Schulman et al. 2016, eq. 16): δ = r + γ·V(next) − V, A = δ + γλ·A(next), within each row; behind its
-/// last place V and A are 0. Returns are A + V, of advantages that are not whitened yet. Nothing here needs more than a row.
+/// Generalised advantage estimation (Schulman et al. 2016, eq. 16): δ = r + γ·V(next) − V, A = δ + γλ·A(next), within each row;
+/// behind its last place V and A are 0. Returns are A + V, of advantages that are not whitened yet. Nothing here needs more than a row.
 /// </summary>
 /// <param name="Gamma">γ.</param>
 /// <param name="Lambda">λ.</param>

@@ -53,8 +53,7 @@ public static class GroupAdvantages
     }
 
     /// <summary>
-    /// Leave one out (RLOO, Ahmadian et al. 2024, eq. 9): A = R − the mean reward of the group's other answers; 0 for one that has no
-    /// others.
+    /// Leave one out (RLOO, Ahmadian et al. 2024): A = R − the mean reward of the group's other answers; 0 for one that has no others.
     /// </summary>
     /// <param name="rewards">The reward of each answer of the step, NaN for none.</param>
     /// <param name="groups">The group of each answer.</param>

@@ -54,8 +54,8 @@ public sealed record FixedKl(double Coefficient) : KlController(Coefficient)
 }
 
 /// <summary>
-/// Keeps KL near a target (Ziegler et al. 2019, section 2.2): e = clip((KL − target)/target, −0.2, 0.2), β ← β·(1 + e·rows/horizon). The
-/// paper's K is 0.1 for a step; here rows/horizon.
+/// Keeps KL near a target (Ziegler et al. 2019, section 2.2): e = clip((KL − target)/target, −0.2, 0.2), β ← β·(1 +
+/// e·rows/horizon). The paper's K is 0.1 for a step; here rows/horizon.
 /// </summary>
 /// <param name="Coefficient">β.</param>
 /// <param name="Target">The target.</param>

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Policies;
 
 /// <summary>
-/// RLOO's loss (Ahmadian et al. 2024, with PPO's clipping): −min(ρA, clip(ρ)A) of whole rows, ρ = exp(Σ log π − Σ log π(old)). KL is part of
-/// the reward. REDUCTION: Σ over rows / the step's rows; a row without tokens has the ratio 1 and counts.
+/// RLOO's loss (Ahmadian et al. 2024, with PPO's clipping): −min(ρA, clip(ρ)A) of whole rows, ρ = exp(Σ log π − Σ log π(old)).
+/// KL is part of the reward. REDUCTION: Σ over rows / the step's rows; a row without tokens has the ratio 1 and counts.
 /// </summary>
 /// <param name="Low">ε.</param>
 /// <param name="High">ε′.</param>

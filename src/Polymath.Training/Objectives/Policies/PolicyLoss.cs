@@ -3,9 +3,9 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Policies;
 
 /// <summary>
-/// A policy-gradient loss of sampled tokens. Every loss gives a value for each token, so that masks, corrections, KL and entropy terms apply
-/// to all of them alike; a <see cref="TokenAverage"/> then says what is divided by what. A loss of whole rows gives its value to each of the
-/// row's tokens. REDUCTION: none here.
+/// A policy-gradient loss of sampled tokens. Every loss gives a value for each token, so that masks, corrections, KL and entropy terms
+/// apply to all of them alike; a <see cref="TokenAverage"/> then says what is divided by what. A loss of whole rows gives its value to each
+/// of the row's tokens. REDUCTION: none here.
 /// </summary>
 public abstract record PolicyLoss
 {
@@ -24,7 +24,8 @@ public abstract record PolicyLoss
 /// <param name="Low">ε.</param>
 /// <param name="High">ε′.</param>
 /// <param name="Over">What ratios are taken over.</param>
-/// <param name="Most">δ, a bound of the ratio that is not clipped, above 1 + ε′; null for none (two-sided GRPO, Prime Intellect 2025).</param>
+/// <param name="Most">δ, a bound of the ratio that is not clipped, above 1 + ε′; null for none (two-sided GRPO, Prime Intellect
+/// 2025).</param>
 public sealed record ClippedLoss(double Low, double High, RatioLevel Over = RatioLevel.Token, double? Most = null) : PolicyLoss
 {
     /// <inheritdoc/>

@@ -26,7 +26,8 @@ public sealed record PolicyTokens(TokenValues Policy, Tensor Old, Tensor Advanta
 {
     /// <summary>The tokens of rows that have one advantage each.</summary>
     /// <param name="policy">log π [tokens], with a gradient.</param>
-    /// <param name="old">log π of the policy that sampled [tokens]; null on policy, where the ratio is 1 and only its gradient counts.</param>
+    /// <param name="old">log π of the policy that sampled [tokens]; null on policy, where the ratio is 1 and only its gradient
+    /// counts.</param>
     /// <param name="advantages">The advantage of each row [rows].</param>
     public static PolicyTokens OfRows(TokenValues policy, Tensor? old, Tensor advantages)
     {

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Policies;
 
 /// <summary>
-/// Advantages of REINFORCE++ (Hu 2025): at token t the answer's reward less β times the KL of the tokens from t on; then
-/// normalised over all tokens of the STEP by <see cref="Whitening"/>. The loss is <see cref="ClippedLoss"/> over <see cref="AllTokens"/>.
+/// Advantages of REINFORCE++ (Hu 2025): at token t the answer's reward less β times the KL of the tokens from t on; then normalised over
+/// all tokens of the STEP by <see cref="Whitening"/>. The loss is <see cref="ClippedLoss"/> over <see cref="AllTokens"/>.
 /// </summary>
 public static class ReinforcePlusPlus
 {

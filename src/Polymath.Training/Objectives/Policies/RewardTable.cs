@@ -24,7 +24,8 @@ public sealed record RewardTable(IReadOnlyList<IReadOnlyList<double>> Rewards, I
     /// <summary>Weighted sums over functions of what there is; NaN where there is nothing.</summary>
     internal double[] Sums(IReadOnlyList<double[]> byFunction) => [.. Rewards.Select((row, answer) =>
     {
-        var parts = byFunction.Select((values, function) => values[answer] * WeightOf(function)).Where(part => !double.IsNaN(part)).ToList();
+        var parts = byFunction.Select((values, function) => values[answer] * WeightOf(function))
+            .Where(part => !double.IsNaN(part)).ToList();
         return parts.Count == 0 ? double.NaN : parts.Sum();
     })];
 }

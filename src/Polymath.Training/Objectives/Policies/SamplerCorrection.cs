@@ -13,8 +13,8 @@ public enum OutOfBounds
 }
 
 /// <summary>
-/// Weights for tokens that another program sampled, whose log-probabilities differ a little from ours (Yao et al. 2025): ratios our
-/// old policy / sampler, by token or by row (the product over its tokens), within bounds. Losses are multiplied by them before KL is added.
+/// Weights for tokens that another program sampled, whose log-probabilities differ a little from ours (Yao et al. 2025): ratios our old
+/// policy / sampler, by token or by row (the product over its tokens), within bounds. Losses are multiplied by them before KL is added.
 /// </summary>
 /// <param name="WholeRows">Whether a row has one ratio.</param>
 /// <param name="Beyond">What becomes of a ratio out of bounds.</param>
@@ -38,8 +38,8 @@ public sealed record SamplerCorrection(bool WholeRows, OutOfBounds Beyond, doubl
 }
 
 /// <summary>
-/// Leaves out rows with A &lt; 0 that the policy has moved too far away from (DeepSeek-V3.2, 2025): those whose mean log π(old) − log π is
-/// above a threshold.
+/// Leaves out rows with A &lt; 0 that the policy has moved too far away from (DeepSeek-V3.2, 2025): those whose mean log π(old) − log π
+/// is above a threshold.
 /// </summary>
 /// <param name="Threshold">The threshold.</param>
 public sealed record OffPolicyMask(double Threshold)

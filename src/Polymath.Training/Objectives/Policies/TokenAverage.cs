@@ -63,3 +63,19 @@ public sealed record RowSums : TokenAverage
         return each.sum() / step.Rows;
     }
 }
+
+/// <summary>
+/// A bonus for entropy (Mnih et al. 2016, section 4): −c·Σ H / the step's tokens, whatever the policy's loss is averaged over.
+/// </summary>
+/// <param name="Coefficient">c.</param>
+public sealed record EntropyBonus(double Coefficient)
+{
+    /// <summary>The share of a micro-batch, a scalar that is added to the loss.</summary>
+    /// <param name="entropies">H [tokens], with a gradient.</param>
+    /// <param name="stepTokens">The counted tokens of the whole step.</param>
+    public Tensor Share(Tensor entropies, double stepTokens)
+    {
+        ArgumentNullException.ThrowIfNull(entropies);
+        return entropies.sum() * (-Coefficient / Math.Max(stepTokens, 1));
+    }
+}

@@ -3,9 +3,9 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Policies;
 
 /// <summary>
-/// The rewards that PPO gives to places (Ziegler et al. 2019, eq. 2): −β·KL at each token, and the score of the whole answer at its last
-/// place. An answer that ended by itself has one more place than tokens, behind its end, where the value of the finished answer stands: its
-/// score stands there. An answer that was cut off has its score on its last token. Nothing here needs more than a row.
+/// The rewards that PPO gives to places (Ziegler et al. 2019, eq. 2): −β·KL at each token, and the score of the whole answer at its
+/// last place. An answer that ended by itself has one more place than tokens, behind its end, where the value of the finished answer
+/// stands: its score stands there. An answer that was cut off has its score on its last token. Nothing here needs more than a row.
 /// </summary>
 public static class TokenRewards
 {

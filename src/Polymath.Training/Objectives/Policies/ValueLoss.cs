@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Policies;
 
 /// <summary>
-/// PPO's loss of the critic (Schulman et al. 2017, section 5, clipped as in its published program): ½·max((V − R)², (V(old) + clip(V − V(old),
-/// −ε, ε) − R)²). REDUCTION: Σ over places / the step's places.
+/// PPO's loss of the critic (Schulman et al. 2017, section 5, clipped as in its published program): ½·max((V − R)², (V(old) + clip(V
+/// − V(old), −ε, ε) − R)²). REDUCTION: Σ over places / the step's places.
 /// </summary>
 /// <param name="Clip">ε; null for no clipping.</param>
 public sealed record ValueLoss(double? Clip = 0.2)

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Policies;
 
 /// <summary>
-/// CISPO (MiniMax 2025, eq. 4 and 5): −sg(min(ρ, c))·A·log π. The cap c is the ratio itself, not its distance from 1; every token keeps a
-/// gradient.
+/// CISPO (MiniMax 2025, eq. 4 and 5): −sg(min(ρ, c))·A·log π. The cap c is the ratio itself, not its distance from 1; every token
+/// keeps a gradient.
 /// </summary>
 /// <param name="Most">c.</param>
 /// <param name="Over">What ratios are taken over.</param>
@@ -32,7 +32,8 @@ public sealed record CappedWeightLoss(double Most, RatioLevel Over = RatioLevel.
 }
 
 /// <summary>
-/// SAPO (Gao et al. 2025): −(4/τ)·σ(τ·(ρ − 1))·A, a soft gate in place of clipping, with one τ for A &gt; 0 and one for the rest.
+/// SAPO (Gao et al. 2025): −(4/τ)·σ(τ·(ρ − 1))·A, a soft gate in place of clipping, with one τ for A &gt; 0 and one for the
+/// rest.
 /// </summary>
 /// <param name="PositiveTemperature">τ for A &gt; 0.</param>
 /// <param name="NegativeTemperature">τ for the rest.</param>
@@ -60,8 +61,8 @@ public sealed record SoftGateLoss(
 }
 
 /// <summary>
-/// VESPO (2026): −sg(φ(w))·A·log π, φ(w) = e^λ·w^k·e^(−λw), w the ratio of the whole row (the product of its tokens' ratios, its logarithm
-/// held within ±20), with (k, λ) for A ≥ 0 and for A &lt; 0.
+/// VESPO (2026): −sg(φ(w))·A·log π, φ(w) = e^λ·w^k·e^(−λw), w the ratio of the whole row (the product of its tokens' ratios,
+/// its logarithm held within ±20), with (k, λ) for A ≥ 0 and for A &lt; 0.
 /// </summary>
 /// <param name="PositivePower">k for A ≥ 0.</param>
 /// <param name="PositiveRate">λ for A ≥ 0.</param>
@@ -92,8 +93,8 @@ public sealed record GammaWeightLoss(
 }
 
 /// <summary>
-/// GMPO (Zhao et al. 2025): −A·exp of the row's mean of log ρ, each log ρ first held within (−ε, ε′) on the side that A pushes to:
-/// sgn(A)·min(sgn(A)·log ρ, clip(sgn(A)·log ρ, −ε, ε′)). REDUCTION that belongs to it: <see cref="RowMeans"/>.
+/// GMPO (Zhao et al. 2025): −A·exp of the row's mean of log ρ, each log ρ first held within (−ε, ε′) on the side that A pushes
+/// to: sgn(A)·min(sgn(A)·log ρ, clip(sgn(A)·log ρ, −ε, ε′)). REDUCTION that belongs to it: <see cref="RowMeans"/>.
 /// </summary>
 /// <param name="Low">ε, of the logarithm.</param>
 /// <param name="High">ε′, of the logarithm.</param>

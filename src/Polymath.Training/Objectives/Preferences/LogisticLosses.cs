@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Preferences;
 
 /// <summary>
-/// DPO (Rafailov et al. 2023, eq. 7): −log σ(βΔ) on SUMS; with label smoothing, conservative DPO (Mitchell 2023). Without a reference it is
-/// CPO's preference term (Xu et al. 2024, eq. 5).
+/// DPO (Rafailov et al. 2023, eq. 7): −log σ(βΔ) on SUMS; with label smoothing, conservative DPO (Mitchell 2023). Without a reference
+/// it is CPO's preference term (Xu et al. 2024).
 /// </summary>
 /// <param name="Beta">β.</param>
 /// <param name="Smoothing">The probability that a label is wrong.</param>
@@ -26,7 +26,7 @@ public sealed record SigmoidLoss(double Beta, double Smoothing = 0) : Preference
     }
 }
 
-/// <summary>Length-normalised DPO (Lambert et al. 2024, eq. 6): −log σ(β·Δ̄), each score divided by its answer's LENGTH.</summary>
+/// <summary>Length-normalised DPO (Lambert et al. 2024): −log σ(β·Δ̄), each score divided by its answer's LENGTH.</summary>
 /// <param name="Beta">β.</param>
 public sealed record MeanSigmoidLoss(double Beta) : PreferenceLoss
 {
@@ -39,7 +39,8 @@ public sealed record MeanSigmoidLoss(double Beta) : PreferenceLoss
 }
 
 /// <summary>
-/// Robust DPO (Chowdhury et al. 2024, eq. 9): ((1 − ε)·(−log σ(βΔ)) − ε·(−log σ(−βΔ)))/(1 − 2ε), unbiased under flipped labels; on SUMS.
+/// Robust DPO (Chowdhury et al. 2024): ((1 − ε)·(−log σ(βΔ)) − ε·(−log σ(−βΔ)))/(1 − 2ε), unbiased under flipped
+/// labels; on SUMS.
 /// </summary>
 /// <param name="Beta">β.</param>
 /// <param name="Smoothing">ε, below ½.</param>
@@ -53,9 +54,7 @@ public sealed record RobustLoss(double Beta, double Smoothing) : PreferenceLoss
     }
 }
 
-/// <summary>
-/// EXO on pairs (Ji et al. 2024, eq. 16): KL((σ(βΔ), σ(−βΔ)) ‖ (1 − ε, ε)), on SUMS.
-/// </summary>
+/// <summary>EXO on pairs (Ji et al. 2024): KL((σ(βΔ), σ(−βΔ)) ‖ (1 − ε, ε)), on SUMS.</summary>
 /// <param name="Beta">β.</param>
 /// <param name="Smoothing">ε, above 0.</param>
 public sealed record ExactLoss(double Beta, double Smoothing) : PreferenceLoss
@@ -71,8 +70,8 @@ public sealed record ExactLoss(double Beta, double Smoothing) : PreferenceLoss
 }
 
 /// <summary>
-/// SimPO (Meng et al. 2024, eq. 6): −log σ(β·(l(chosen) − l(rejected)) − γ) on token MEANS without a reference; with AlphaPO's reward
-/// (Gupta et al. 2025, eq. 8) when α is not 0. It is TPO-L too (Saeidi et al. 2024, eq. 8).
+/// SimPO (Meng et al. 2024, eq. 6): −log σ(β·(l(chosen) − l(rejected)) − γ) on token MEANS without a reference; with AlphaPO's
+/// reward (Gupta et al. 2025) when α is not 0. It is TPO-L too (Saeidi et al. 2024).
 /// </summary>
 /// <param name="Beta">β.</param>
 /// <param name="Gamma">γ, the target margin, not multiplied by β.</param>
@@ -89,8 +88,8 @@ public sealed record SimPoLoss(double Beta, double Gamma, double Alpha = 0, doub
 }
 
 /// <summary>
-/// ORPO's odds ratio (Hong et al. 2024, eq. 7): −β·log σ(log odds(chosen) − log odds(rejected)), odds = p/(1 − p), p of token MEANS, without
-/// a reference. ORPO adds the likelihood of the chosen rows, prompt and answer, as a <see cref="TokenLikelihood"/>.
+/// ORPO's odds ratio (Hong et al. 2024, eq. 7): −β·log σ(log odds(chosen) − log odds(rejected)), odds = p/(1 − p), p of token
+/// MEANS, without a reference. ORPO adds the likelihood of the chosen rows, prompt and answer, as a <see cref="TokenLikelihood"/>.
 /// </summary>
 /// <param name="Beta">β, the paper's λ.</param>
 public sealed record OddsLoss(double Beta) : PreferenceLoss
@@ -111,9 +110,7 @@ public sealed record OddsLoss(double Beta) : PreferenceLoss
     private static Tensor LogOdds(Tensor x) => x - x.expm1().neg().log();
 }
 
-/// <summary>
-/// DiscoPOP (Lu et al. 2024, eq. 5): (1 − g)·(−log σ(βΔ)) + g·e^(−βΔ), g = σ(βΔ/τ); on SUMS.
-/// </summary>
+/// <summary>DiscoPOP (Lu et al. 2024): (1 − g)·(−log σ(βΔ)) + g·e^(−βΔ), g = σ(βΔ/τ); on SUMS.</summary>
 /// <param name="Beta">β.</param>
 /// <param name="Temperature">τ.</param>
 public sealed record DiscoPopLoss(double Beta, double Temperature = 0.05) : PreferenceLoss

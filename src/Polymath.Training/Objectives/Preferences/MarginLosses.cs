@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Objectives.Preferences;
 
-/// <summary>The hinge loss of SLiC (Zhao et al. 2023, eq. 2; RSO, Liu et al. 2024, eq. 8): max(0, 1 − βΔ), on SUMS.</summary>
+/// <summary>The hinge loss of SLiC (Zhao et al. 2023; RSO, Liu et al. 2024): max(0, 1 − βΔ), on SUMS.</summary>
 /// <param name="Beta">β.</param>
 public sealed record HingeLoss(double Beta) : PreferenceLoss
 {
@@ -15,8 +15,8 @@ public sealed record HingeLoss(double Beta) : PreferenceLoss
 }
 
 /// <summary>
-/// IPO (Azar et al. 2023, eq. 17): (Δ − 1/(2β))². Each score is divided by its answer's LENGTH, as its authors and most programs do; or
-/// scores are SUMS, as in the paper.
+/// IPO (Azar et al. 2023, eq. 17): (Δ − 1/(2β))². Each score is divided by its answer's LENGTH, as its authors and most programs do;
+/// or scores are SUMS, as in the paper.
 /// </summary>
 /// <param name="Beta">β, the paper's τ.</param>
 /// <param name="PerToken">Whether scores are divided by lengths.</param>
@@ -30,9 +30,7 @@ public sealed record IdentityLoss(double Beta, bool PerToken = true) : Preferenc
     }
 }
 
-/// <summary>
-/// SPPO with hard labels (Wu et al. 2024, eq. 4.7): (s(chosen) − 1/(2β))² + (s(rejected) + 1/(2β))², on SUMS.
-/// </summary>
+/// <summary>SPPO with hard labels (Wu et al. 2024): (s(chosen) − 1/(2β))² + (s(rejected) + 1/(2β))², on SUMS.</summary>
 /// <param name="Beta">β, the paper's 1/η.</param>
 public sealed record SelfPlayLoss(double Beta) : PreferenceLoss
 {
@@ -45,7 +43,7 @@ public sealed record SelfPlayLoss(double Beta) : PreferenceLoss
 }
 
 /// <summary>
-/// NCA on pairs (Chen et al. 2024, eq. 14): −log σ(βs(chosen)) − ½·log σ(−βs(chosen)) − ½·log σ(−βs(rejected)), on SUMS.
+/// NCA on pairs (Chen et al. 2024): −log σ(βs(chosen)) − ½·log σ(−βs(chosen)) − ½·log σ(−βs(rejected)), on SUMS.
 /// </summary>
 /// <param name="Beta">β.</param>
 public sealed record NoiseContrastiveLoss(double Beta) : PreferenceLoss
@@ -60,7 +58,7 @@ public sealed record NoiseContrastiveLoss(double Beta) : PreferenceLoss
 }
 
 /// <summary>
-/// BCO on pairs without its shift (Jung et al. 2024, eq. 8 with δ = 0): −log σ(βs(chosen)) − log σ(−βs(rejected)), on SUMS.
+/// BCO on pairs without its shift (Jung et al. 2024 with δ = 0): −log σ(βs(chosen)) − log σ(−βs(rejected)), on SUMS.
 /// </summary>
 /// <param name="Beta">β.</param>
 public sealed record BinaryPairLoss(double Beta) : PreferenceLoss
@@ -74,8 +72,8 @@ public sealed record BinaryPairLoss(double Beta) : PreferenceLoss
 }
 
 /// <summary>
-/// APO-zero (D'Oosterlinck et al. 2024, eq. 6): 1 − σ(βr(chosen)) + σ(βr(rejected)). It raises chosen answers and lowers rejected ones.
-/// r are plain log-ratios of SUMS, whatever the shape of scores.
+/// APO-zero (D'Oosterlinck et al. 2024): 1 − σ(βr(chosen)) + σ(βr(rejected)). It raises chosen answers and lowers rejected ones. r
+/// are plain log-ratios of SUMS, whatever the shape of scores.
 /// </summary>
 /// <param name="Beta">β.</param>
 public sealed record AnchoredZeroLoss(double Beta) : PreferenceLoss
@@ -89,7 +87,7 @@ public sealed record AnchoredZeroLoss(double Beta) : PreferenceLoss
 }
 
 /// <summary>
-/// APO-down (D'Oosterlinck et al. 2024, eq. 7): σ(βr(chosen)) + 1 − σ(βΔ). It lowers both answers, the rejected one more. r is the plain
+/// APO-down (D'Oosterlinck et al. 2024): σ(βr(chosen)) + 1 − σ(βΔ). It lowers both answers, the rejected one more. r is the plain
 /// log-ratio of SUMS; Δ follows the shape of scores.
 /// </summary>
 /// <param name="Beta">β.</param>

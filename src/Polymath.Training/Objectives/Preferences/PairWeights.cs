@@ -6,8 +6,8 @@ namespace Polymath.Training.Objectives.Preferences;
 public static class PairWeights
 {
     /// <summary>
-    /// WPO (Zhou et al. 2024, eq. 2 with sampled alignment): exp of the mean over an answer's tokens of log p − log Σ p² [rows], without a
-    /// gradient. A pair's weight is the product of its two answers' weights.
+    /// WPO (Zhou et al. 2024, eq. 2): exp of the mean over an answer's tokens of log p − log Σ p² [rows], without a gradient. A pair's
+    /// weight is the product of its two answers' weights.
     /// </summary>
     /// <param name="policy">log π of each token.</param>
     /// <param name="logCollisions">log Σ p² at each token [tokens], see <see cref="TokenLogits.LogCollisions"/>.</param>
@@ -18,8 +18,8 @@ public static class PairWeights
     }
 
     /// <summary>
-    /// LD-DPO (Liu et al. 2024, eq. 8): log-probabilities with those behind the common length of a pair multiplied by α. Rows hold a chosen
-    /// and a rejected answer in turn.
+    /// LD-DPO (Liu et al. 2024): log-probabilities with those behind the common length of a pair multiplied by α. Rows hold a chosen and a
+    /// rejected answer in turn.
     /// </summary>
     /// <param name="values">log p of each token, of the policy or of the reference.</param>
     /// <param name="alpha">α.</param>

@@ -25,7 +25,9 @@ public abstract record PreferenceLoss
         return (weights is null ? each : each * weights).sum() / CountOf(step);
     }
 
-    /// <summary>−log σ(x)·(1 − ε) − log σ(−x)·ε: the logistic loss of labels that are wrong with the probability ε.</summary>
+    /// <summary>
+    /// −log σ(x)·(1 − ε) − log σ(−x)·ε: the logistic loss of labels that are wrong with the probability ε.
+    /// </summary>
     /// <param name="x">The logits.</param>
     /// <param name="smoothing">ε.</param>
     protected static Tensor Logistic(Tensor x, double smoothing = 0)
@@ -42,8 +44,8 @@ public abstract record PreferenceLoss
 public sealed record WeightedLoss(PreferenceLoss Loss, double Weight = 1);
 
 /// <summary>
-/// Mixed preference optimization (Wang et al. 2024, eq. 2): a weighted sum of losses of the same pairs. The weights are not normalised.
-/// REDUCTION: each loss by its own count.
+/// Mixed preference optimization (Wang et al. 2024): a weighted sum of losses of the same pairs. The weights are not normalised. REDUCTION:
+/// each loss by its own count.
 /// </summary>
 /// <param name="Parts">The losses.</param>
 public sealed record PreferenceMix(IReadOnlyList<WeightedLoss> Parts) : PreferenceLoss

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Preferences;
 
 /// <summary>
-/// RRHF (Yuan et al. 2023, eq. 2 to 4) over k answers to a prompt: Σ over answers i, j with reward i &lt; reward j of max(0, p_i − p_j), p
-/// the MEAN log-probability, plus w·(−Σ log π) of the best answer. REDUCTION: Σ over prompts / the step's prompts.
+/// RRHF (Yuan et al. 2023, eq. 2 to 4) over k answers to a prompt: Σ over answers i, j with reward i &lt; reward j of max(0, p_i − p_j),
+/// p the MEAN log-probability, plus w·(−Σ log π) of the best answer. REDUCTION: Σ over prompts / the step's prompts.
 /// </summary>
 /// <param name="BestWeight">w; 1 in the paper.</param>
 public sealed record RankLoss(double BestWeight = 1)

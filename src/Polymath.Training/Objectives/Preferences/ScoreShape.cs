@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Preferences;
 
 /// <summary>
-/// How an answer's log-ratio r becomes its score: f′(π/π₀) up to a constant, for the f-divergence that holds the policy to the reference
-/// (Wang et al. 2024, table 1).
+/// How an answer's log-ratio r becomes its score: f′(π/π₀) up to a constant, for the f-divergence that holds the policy to the
+/// reference (Wang et al. 2024, table 1).
 /// </summary>
 public abstract record ScoreShape
 {
@@ -50,7 +50,7 @@ public sealed record AlphaDivergence(double Alpha = 0.5) : ScoreShape
     }
 }
 
-/// <summary>AlphaPO's reward (Gupta et al. 2025, eq. 7) of a probability without a reference: (1 − p^(−α))/α; log p at α = 0.</summary>
+/// <summary>AlphaPO's reward (Gupta et al. 2025) of a probability without a reference: (1 − p^(−α))/α; log p at α = 0.</summary>
 /// <param name="Alpha">α of either sign.</param>
 public sealed record AlphaReward(double Alpha) : ScoreShape
 {

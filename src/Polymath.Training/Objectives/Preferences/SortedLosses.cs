@@ -40,8 +40,8 @@ public abstract record SortedLoss : PreferenceLoss
 }
 
 /// <summary>
-/// AOT on pairs (Melnyk et al. 2024, eq. 6): the logistic loss of β·(m − m₀), the policy's margins m and the reference's margins m₀ matched
-/// by rank.
+/// AOT on pairs (Melnyk et al. 2024): the logistic loss of β·(m − m₀), the policy's margins m and the reference's margins m₀
+/// matched by rank.
 /// </summary>
 /// <param name="Beta">β.</param>
 /// <param name="Smoothing">The probability that a label is wrong.</param>
@@ -68,7 +68,7 @@ public sealed record SortedMarginLoss(double Beta, double Smoothing = 0) : Sorte
 }
 
 /// <summary>
-/// Unpaired AOT (Melnyk et al. 2024, eq. 8): the logistic loss of β·(r(chosen) − r(rejected)), the log-ratios of all chosen and of all
+/// Unpaired AOT (Melnyk et al. 2024): the logistic loss of β·(r(chosen) − r(rejected)), the log-ratios of all chosen and of all
 /// rejected answers matched by rank. The value of a pair is that of its chosen answer's match; the gradient of its rejected answer is that
 /// of the rejected answer's match.
 /// </summary>

@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Objectives.Preferences;
 
-/// <summary>A loss of single answers that are good or bad, from plain log-ratios r of SUMS. REDUCTION: Σ over rows / the step's rows.</summary>
+/// <summary>
+/// A loss of single answers that are good or bad, from plain log-ratios r of SUMS. REDUCTION: Σ over rows / the step's rows.
+/// </summary>
 public abstract record UnpairedLoss
 {
     /// <summary>The loss of each answer [rows].</summary>
@@ -20,8 +22,8 @@ public abstract record UnpairedLoss
 }
 
 /// <summary>
-/// KTO (Ethayarajh et al. 2024, eq. 8): w·(1 − σ(β(r − z))) for a good answer, w′·(1 − σ(β(z − r))) for a bad one. The shift is z, see
-/// <see cref="Baseline"/>.
+/// KTO (Ethayarajh et al. 2024, eq. 8): w·(1 − σ(β(r − z))) for a good answer, w′·(1 − σ(β(z − r))) for a bad one. The
+/// shift is z, see <see cref="Baseline"/>.
 /// </summary>
 /// <param name="Beta">β.</param>
 /// <param name="GoodWeight">w.</param>
@@ -48,7 +50,8 @@ public sealed record KahnemanTverskyLoss(double Beta, double GoodWeight = 1, dou
 }
 
 /// <summary>
-/// APO-zero on single answers (D'Oosterlinck et al. 2024, eq. 6): w·(1 − σ(βr)) for a good answer, w′·σ(βr) for a bad one, without a shift.
+/// APO-zero on single answers (D'Oosterlinck et al. 2024): w·(1 − σ(βr)) for a good answer, w′·σ(βr) for a bad one, without a
+/// shift.
 /// </summary>
 /// <param name="Beta">β.</param>
 /// <param name="GoodWeight">w.</param>
@@ -61,8 +64,8 @@ public sealed record UnpairedZeroLoss(double Beta, double GoodWeight = 1, double
 }
 
 /// <summary>
-/// BCO (Jung et al. 2024, eq. 8): −log σ(βr − δ) for a good answer, −log σ(−(βr − δ)) for a bad one. The shift is δ, the running mean of
-/// all rewards βr up to and with the present STEP: see <see cref="RunningMean"/>.
+/// BCO (Jung et al. 2024): −log σ(βr − δ) for a good answer, −log σ(−(βr − δ)) for a bad one. The shift is δ, the running
+/// mean of all rewards βr up to and with the present STEP: see <see cref="RunningMean"/>.
 /// </summary>
 /// <param name="Beta">β.</param>
 public sealed record BinaryLoss(double Beta) : UnpairedLoss

@@ -4,8 +4,8 @@ namespace Polymath.Training.Objectives.Scoring;
 
 /// <summary>
 /// A reward model's loss of pairs (Bradley-Terry; Ouyang et al. 2022, eq. 1): −log σ(R(chosen) − R(rejected) − m) + c·(R(chosen) +
-/// R(rejected))², with margins m (Touvron et al. 2023, eq. 2) and centring c (Eisenstein et al. 2023, eq. 5). REDUCTION: Σ over pairs /
-/// the step's pairs.
+/// R(rejected))², with margins m (Touvron et al. 2023, eq. 2) and centring c (Eisenstein et al. 2023). REDUCTION: Σ over pairs / the
+/// step's pairs.
 /// </summary>
 /// <param name="Centering">c; 0 for none.</param>
 public sealed record BradleyTerry(double Centering = 0)
@@ -30,7 +30,7 @@ public sealed record BradleyTerry(double Centering = 0)
 public static class ProcessReward
 {
     /// <summary>
-    /// One score at the end of each step (Lightman et al. 2023, section 2.6; Wang et al. 2024, eq. 2): the binary cross entropy [steps].
+    /// One score at the end of each step (Lightman et al. 2023, section 2.6; Wang et al. 2024): the binary cross entropy [steps].
     /// </summary>
     /// <param name="scores">The logits that a step is right [steps].</param>
     /// <param name="right">1 for a right step, 0 for a wrong one, or a probability between [steps].</param>

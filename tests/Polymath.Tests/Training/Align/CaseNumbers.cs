@@ -23,7 +23,12 @@ internal sealed class CaseNumbers
     /// <summary>Further numbers of the case, by their names.</summary>
     public Dictionary<string, double[]> Others { get; } = [];
 
-    /// <summary>Names of <c>per_row</c> whose numbers are given to us, or are in no order.</summary>
+    /// <summary>What stands for a number that is not compared.</summary>
+    public const double Open = double.PositiveInfinity;
+
+    /// <summary>
+    /// Names of <c>per_row</c> and <c>metrics</c> whose numbers are given to us, or are in no order, or are faults of theirs.
+    /// </summary>
     public HashSet<string> Given { get; } = [];
 
     public static IReadOnlyDictionary<string, IReadOnlyList<(string Name, Weight Weight)>> All(
@@ -60,7 +65,7 @@ internal sealed class CaseNumbers
             else if (!Given.Contains(name)) faults.Add($"per_row.{name} is not compared");
         foreach (var (name, value) in expected.Json["metrics"]?.AsObject() ?? [])
             if (Metrics.TryGetValue(name, out var number)) Compare(name, [AlignCase.NumberOf(value)], [number], faults);
-            else if (!IsTheirs(name)) faults.Add($"metrics.{name} is not compared");
+            else if (!IsTheirs(name) && !Given.Contains(name)) faults.Add($"metrics.{name} is not compared");
         foreach (var (name, numbers) in Others)
             if (expected.Json[name] is { } value) Compare(name, AlignCase.Numbers(value), numbers, faults);
         return faults;
@@ -111,7 +116,7 @@ internal sealed class CaseNumbers
             return;
         }
         for (var i = 0; i < theirs.Length; i++)
-            if (!(Math.Abs(ours[i] - theirs[i]) <= 1e-4 * Math.Max(1, Math.Abs(theirs[i])))
+            if (ours[i] != Open && !(Math.Abs(ours[i] - theirs[i]) <= 1e-4 * Math.Max(1, Math.Abs(theirs[i])))
                 && !(double.IsNaN(ours[i]) && double.IsNaN(theirs[i])))
             {
                 faults.Add($"{name}[{i}] {ours[i]} for {theirs[i]}");

@@ -43,9 +43,9 @@ internal sealed class GroupCases
             });
         advantages = AlignCase.Floats(values);
         tokens = PolicyTokens.OfRows(Take(policy.Each), Given("old_logps") is { } old ? Take(old).Each : null, advantages);
-        var each = Losses(out var policyLoss);
-        numbers = new CaseNumbers { Loss = Shares(each).sum(), Weights = CaseNumbers.All(models.Policy) };
-        if (policyLoss is not null) numbers.Measure("policy_loss", Shares(policyLoss).sum());
+        var each = Losses();
+        numbers = new CaseNumbers { Loss = Shares(each).sum() + Bonus(), Weights = CaseNumbers.All(models.Policy) };
+        if (from.Has("entropy_coef")) numbers.Measure("policy_loss", Shares(each).sum());
         Report(rewards, groups, values);
     }
 
@@ -93,19 +93,22 @@ internal sealed class GroupCases
         _ => new AllTokens(),
     };
 
-    private Tensor Losses(out Tensor? policyLoss)
+    private Tensor Losses()
     {
         var each = Formula.Each(tokens);
         if (from.Has("off_policy_mask_threshold"))
             each = each * rows.Spread(OffPolicy());
         if (from.Number("top_entropy_quantile", 1) < 1) each = each * Kept();
         if (Correction() is { } correction) each = each * correction;
-        if (from.Number("beta") != 0) each = each + Kl() * from.Number("beta");
-        policyLoss = null;
-        if (from.Number("entropy_coef") == 0) return each;
-        policyLoss = each;
-        return each - Take(entropies).Each * from.Number("entropy_coef");
+        return from.Number("beta") == 0 ? each : each + Kl() * from.Number("beta");
     }
+
+    // A mean over the tokens of each micro-batch, whatever the loss is averaged over.
+    private Tensor Bonus() => stack([.. Enumerable.Range(0, Parts).Select(part =>
+    {
+        var (own, layout) = Part(Take(entropies).Each, part);
+        return new EntropyBonus(from.Number("entropy_coef")).Share(own, layout.Tokens * Parts);
+    })]).sum();
 
     private Tensor OffPolicy() =>
         new OffPolicyMask(from.Number("off_policy_mask_threshold")).Rows(tokens.Policy, tokens.Old, advantages);
@@ -166,13 +169,22 @@ internal sealed class GroupCases
         return (each.narrow(0, rows.Lengths.Take(part * size).Sum(), layout.Tokens), layout);
     }
 
-    // Figures are means over micro-batches.
-    private void Measure(string name, Tensor each, Func<Tensor, RowLayout, Tensor>? of = null) => numbers.Metrics[name] =
-        Enumerable.Range(0, Parts).Average(part =>
-        {
-            var (own, layout) = Part(each.to(ScalarType.Float64), part);
-            return CaseNumbers.Mean(of is null ? own : of(own, layout));
-        });
+    // The figures are those of the last micro-batch.
+    private void Measure(string name, Tensor each, Func<Tensor, RowLayout, Tensor>? of = null)
+    {
+        var (own, layout) = Part(each.to(ScalarType.Float64), Parts - 1);
+        numbers.Measure(name, of is null ? own : of(own, layout));
+    }
+
+    // A row that does not count is hidden from their model, so that its numbers mean nothing.
+    private void Put(string name, Tensor each)
+    {
+        var values = CaseNumbers.Doubles(each);
+        var ofRows = values.Length == all.Rows;
+        long[] owners = [.. all.Owners.data<long>()];
+        numbers.Rows[name] = [.. values.Select((value, i) =>
+            from.Rows[ofRows ? i : (int)owners[i]]["counted"]?.GetValue<bool>() == false ? CaseNumbers.Open : value)];
+    }
 
     private void Report(RewardTable rewards, int[] groups, double[] values)
     {
@@ -187,15 +199,15 @@ internal sealed class GroupCases
         var total = Spread.Of(totals);
         (numbers.Metrics["reward"], numbers.Metrics["reward_std"]) = (total.Mean, total.Deviation);
         numbers.Metrics["frac_reward_zero_std"] = GroupAdvantages.WithoutSpread(totals, groups);
-        numbers.Put("logps_sum", policy.Sums());
-        numbers.Put("logps_mean", policy.Means());
-        numbers.Put("logps", policy.Each);
-        numbers.Put("entropies", entropies);
+        Put("logps_sum", policy.Sums());
+        Put("logps_mean", policy.Means());
+        Put("logps", policy.Each);
+        Put("entropies", entropies);
         Measure("entropy", Take(entropies).Each);
         numbers.Given.UnionWith(["old_logps", "engine_logps"]);
         if (Parts > 1) numbers.Others["micro_batch_losses"] = CaseNumbers.Doubles(stack(losses));
         var old = Given("old_logps") ?? policy.Each.detach();
-        numbers.Put("ratio", Level == RatioLevel.Sequence ? rows.Means(tokens.LogRatios()).exp() : (policy.Each - old).exp());
+        Put("ratio", Level == RatioLevel.Sequence ? rows.Means(tokens.LogRatios()).exp() : (policy.Each - old).exp());
         if (from.Number("beta") != 0) ReportKl();
         ReportMasks();
         ReportClips();
@@ -204,17 +216,17 @@ internal sealed class GroupCases
     private void ReportKl()
     {
         var reference = ReferenceLogs();
-        numbers.Put("reference_logps", reference);
+        Put("reference_logps", reference);
         var each = KlEstimate.Each(KlKind.K3, policy.Each, reference);
-        numbers.Put("kl", from.Flag("use_bias_correction_kl") ? each * (policy.Each - (Given("old_logps") ?? policy.Each)).exp() : each);
+        Put("kl", from.Flag("use_bias_correction_kl") ? each * (policy.Each - (Given("old_logps") ?? policy.Each)).exp() : each);
         Measure("kl", Kl());
     }
 
     private void ReportMasks()
     {
-        if (from.Has("off_policy_mask_threshold")) numbers.Put("off_policy_mask", OffPolicy());
+        if (from.Has("off_policy_mask_threshold")) Put("off_policy_mask", OffPolicy());
         if (from.Number("top_entropy_quantile", 1) < 1)
-            numbers.Put("entropy_mask", zeros(all.Tokens).index_add(0, counted, Kept(), 1));
+            Put("entropy_mask", zeros(all.Tokens).index_add(0, counted, Kept(), 1));
         if (Formula is GammaWeightLoss gamma)
         {
             var phi = rows.Means(gamma.Weights(tokens));

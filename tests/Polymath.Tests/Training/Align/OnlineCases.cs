@@ -41,11 +41,9 @@ internal static class OnlineCases
         numbers.Put("reference_rejected_logps", pairs.Rejected.Reference!);
         numbers.Put("losses", loss.Each(pairs));
         PairCases.Rewards(numbers, pairs, beta);
-        var kl = CaseNumbers.Mean(policy.Rows.Sums(KlEstimate.Each(KlKind.K1, policy.Each, reference.Each)));
-        numbers.Metrics["objective/kl"] = kl;
-        numbers.Metrics["objective/entropy"] = -CaseNumbers.Mean(policy.Sums());
-        numbers.Metrics["objective/non_score_reward"] = -beta * kl;
-        numbers.Metrics["objective/rlhf_reward"] = rewards.Average() - beta * kl;
+        // Theirs add up the log-probabilities of padding too: they change with the longest answer of a batch.
+        numbers.Given.UnionWith(
+            ["objective/kl", "objective/entropy", "objective/non_score_reward", "objective/rlhf_reward"]);
         numbers.Metrics["objective/scores"] = rewards.Average();
         numbers.Metrics["objective/scores_margin"] = chosen.Average(pair => rewards[pair.Chosen] - rewards[pair.Rejected]);
         numbers.Metrics["val/contain_eos_token"] = ended.Average(end => end ? 1.0 : 0);

@@ -29,25 +29,27 @@ internal static class SingleCases
     public static CaseNumbers Kto(AlignCase from, AlignModels models)
     {
         var singles = Read(from, models);
-        var mismatched = AlignCase.Objects(from.Json["kl_rows"]!).Select(row => AlignModels.Row(row)).ToList();
-        TokenValues kl = models.Frozen(models.Policy, mismatched), klReference = models.Frozen(models.Reference, mismatched);
         var beta = from.Number("beta");
         double good = from.Number("desirable_weight", 1), bad = from.Number("undesirable_weight", 1);
         UnpairedLoss loss = from.Text("loss_type") == "kto" ? new KahnemanTverskyLoss(beta, good, bad)
             : new UnpairedZeroLoss(beta, good, bad);
-        var shift = KahnemanTverskyLoss.Baseline(kl.Sums() - klReference.Sums());
+        var mismatched = loss is KahnemanTverskyLoss ? Mismatched(from, models) : null;
+        var shift = mismatched is { } rows ? KahnemanTverskyLoss.Baseline(rows.Policy.Sums() - rows.Reference.Sums()) : 0;
         var numbers = new CaseNumbers
         {
             Loss = loss.Sum(singles.Ratios, singles.Good, shift, from.Rows.Count),
             Weights = CaseNumbers.All(models.Policy),
         };
+        if (mismatched is { } given)
+        {
+            numbers.Put("kl_logps", given.Policy.Sums());
+            numbers.Put("kl_reference_logps", given.Reference.Sums());
+            numbers.Others["kl"] = [shift];
+            numbers.Metrics["kl"] = shift;
+        }
         numbers.Put("logps", singles.Policy.Sums());
         numbers.Put("reference_logps", singles.Reference.Sums());
         numbers.Put("logps_mean", singles.Policy.Means());
-        numbers.Put("kl_logps", kl.Sums());
-        numbers.Put("kl_reference_logps", klReference.Sums());
-        numbers.Others["kl"] = [shift];
-        numbers.Metrics["kl"] = shift;
         var weights = where(singles.Good, full(from.Rows.Count, good), full(from.Rows.Count, bad));
         var each = loss.Each(singles.Ratios, singles.Good, shift) / weights;
         foreach (var (name, half) in new[] { ("chosen", true), ("rejected", false) })
@@ -63,6 +65,12 @@ internal static class SingleCases
         var batch = models.Lay(models.Policy, [.. from.Rows.Select(row => AlignModels.Row(row))]);
         numbers.Measure("entropy", TokenLogits.Entropies(AlignModels.Logits(models.Policy, batch)));
         return numbers;
+    }
+
+    private static (TokenValues Policy, TokenValues Reference) Mismatched(AlignCase from, AlignModels models)
+    {
+        var rows = AlignCase.Objects(from.Json["kl_rows"]!).Select(row => AlignModels.Row(row)).ToList();
+        return (models.Frozen(models.Policy, rows), models.Frozen(models.Reference, rows));
     }
 
     public static CaseNumbers Bco(AlignCase from, AlignModels models)

@@ -34,8 +34,13 @@ internal static class SupervisedCases
         using var frozen = no_grad();
         var whole = models.Lay(models.Policy, [.. rows.Select(row => row with { Learn = [.. row.Ids.Select(_ => 1f)] })]);
         numbers.Put("token_logps_of_every_token_but_the_first", models.Policy.LogProbabilities(whole));
+        numbers.Measure("entropy", TokenLogits.Entropies(Last(models, rows.GetRange(first - parts[^1], parts[^1]))));
         return numbers;
     }
+
+    // The figures are those of the last micro-batch.
+    private static Tensor Last(AlignModels models, List<TokenRow> rows) =>
+        AlignModels.Logits(models.Policy, models.Lay(models.Policy, rows));
 
     public static CaseNumbers Reward(AlignCase from, AlignModels models)
     {
@@ -46,7 +51,9 @@ internal static class SupervisedCases
             return new TokenRow(ids, new float[ids.Length], "case");
         }))]);
         var (chosen, rejected) = PairCases.Halves(model.Labels!.Scores(model.Hidden(batch), batch).squeeze(1));
-        var margins = from.Rows[0].ContainsKey("margin") ? AlignCase.Floats(from.Rows.Select(row => AlignCase.NumberOf(row["margin"]))) : null;
+        var margins = from.Rows[0].ContainsKey("margin")
+            ? AlignCase.Floats(from.Rows.Select(row => AlignCase.NumberOf(row["margin"])))
+            : null;
         var each = new BradleyTerry(from.Number("center_rewards_coefficient")).Each(chosen, rejected, margins);
         var numbers = new CaseNumbers { Loss = each.sum() / from.Rows.Count, Weights = CaseNumbers.All(model) };
         numbers.Put("chosen_scores", chosen);
