@@ -42,8 +42,10 @@ public readonly record struct Spread(double Mean, double Deviation, int Count)
     {
         var kept = values.Where(value => !double.IsNaN(value)).ToList();
         if (kept.Count == 0) return new Spread(double.NaN, 0, 0);
+        // Equal values have no spread, not even that of rounding.
+        if (kept.TrueForAll(value => value == kept[0])) return new Spread(kept[0], 0, kept.Count);
         var mean = kept.Average();
         var squares = kept.Sum(value => (value - mean) * (value - mean));
-        return new Spread(mean, kept.Count < 2 ? 0 : Math.Sqrt(squares / (kept.Count - 1)), kept.Count);
+        return new Spread(mean, Math.Sqrt(squares / (kept.Count - 1)), kept.Count);
     }
 }

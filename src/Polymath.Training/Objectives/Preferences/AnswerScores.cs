@@ -22,8 +22,11 @@ public sealed record AnswerScores(Tensor Policy, Tensor? Reference, Tensor Lengt
     /// <summary>The log-ratios log π − log π₀ [answers].</summary>
     public Tensor Ratios() => Reference is null ? Policy : Policy - Reference;
 
+    /// <summary>The policy's mean log-probability by token [answers], without the reference.</summary>
+    public Tensor Means() => Policy / Lengths;
+
     /// <summary>The same with means over the tokens in place of sums, and with lengths of 1.</summary>
-    public AnswerScores Averaged() => new(Policy / Lengths, Reference is null ? null : Reference / Lengths, ones_like(Lengths));
+    public AnswerScores Averaged() => new(Means(), Reference is null ? null : Reference / Lengths, ones_like(Lengths));
 
     /// <summary>Some of the answers, in the order given.</summary>
     /// <param name="answers">Their numbers [n], 64-bit.</param>

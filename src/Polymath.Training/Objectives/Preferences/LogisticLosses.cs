@@ -83,7 +83,8 @@ public sealed record SimPoLoss(double Beta, double Gamma, double Alpha = 0, doub
     public override Tensor Each(PairScores pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        return Logistic(pairs.Averaged(new AlphaReward(Alpha)).Margins() * Beta - Gamma, Smoothing);
+        var reward = new AlphaReward(Alpha);
+        return Logistic((reward.Of(pairs.Chosen.Means()) - reward.Of(pairs.Rejected.Means())) * Beta - Gamma, Smoothing);
     }
 }
 
@@ -102,8 +103,7 @@ public sealed record OddsLoss(double Beta) : PreferenceLoss
     public static Tensor LogOddsRatios(PairScores pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        var means = pairs.Averaged();
-        return LogOdds(means.ChosenRatios) - LogOdds(means.RejectedRatios);
+        return LogOdds(pairs.Chosen.Means()) - LogOdds(pairs.Rejected.Means());
     }
 
     // log(1 - e^x) without cancellation for x near 0.

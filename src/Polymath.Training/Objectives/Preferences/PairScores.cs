@@ -24,7 +24,8 @@ public sealed class PairScores
     public static PairScores OfTurns(AnswerScores answers, ScoreShape? shape = null)
     {
         ArgumentNullException.ThrowIfNull(answers);
-        var first = arange(0, answers.Policy.shape[0], 2, dtype: ScalarType.Int64, device: answers.Policy.device);
+        var places = Enumerable.Range(0, (int)answers.Policy.shape[0] / 2).Select(pair => 2L * pair).ToArray();
+        var first = tensor(places, device: answers.Policy.device);
         return new PairScores(answers.Take(first), answers.Take(first + 1), shape);
     }
 

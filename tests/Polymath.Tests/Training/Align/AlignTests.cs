@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using static TorchSharp.torch;
 
 namespace Polymath.Tests.Training.Align;
@@ -31,13 +32,34 @@ public sealed class AlignTests
     [MemberData(nameof(Cases))]
     public void The_numbers_are_those_of_the_reference(string name)
     {
+        var faults = Faults(name);
+        Assert.True(faults.Count == 0, string.Join('\n', faults));
+    }
+
+    private static List<string> Faults(string name, Action<JsonObject>? change = null)
+    {
         using var expected = new AlignCase(name);
+        change?.Invoke(expected.Settings);
         using var models = new AlignModels();
         using var scope = NewDisposeScope();
-        var faults = expected.Family.StartsWith("train-", StringComparison.Ordinal)
+        return expected.Family.StartsWith("train-", StringComparison.Ordinal)
             ? TrainedCase.Faults(expected, models)
             : formulas[expected.Family](expected, models).Faults(expected);
-        Assert.True(faults.Count == 0, string.Join('\n', faults));
+    }
+
+    [Theory]
+    [InlineData("dpo-sigmoid", "beta", 0.101)]
+    [InlineData("kto", "undesirable_weight", 1.01)]
+    [InlineData("cpo-simpo", "simpo_gamma", 1.01)]
+    [InlineData("gkd-beta0.3", "beta", 0.31)]
+    [InlineData("grpo-dapo", "epsilon", 0.21)]
+    [InlineData("rloo", "beta", 0.051)]
+    [InlineData("ppo", "lam", 0.94)]
+    [InlineData("train-dpo", "weight_decay", 0.9)]
+    public void A_changed_setting_is_noticed(string name, string setting, double value)
+    {
+        if (!AlignCase.Names.Contains(name)) Assert.Skip("The folder of cases has no such case.");
+        Assert.NotEmpty(Faults(name, settings => settings[setting] = value));
     }
 
     [Fact]

@@ -24,8 +24,8 @@ internal sealed class GroupCases
         all = RowLayout.Of(batch);
         logits = AlignModels.Logits(models.Policy, batch);
         policy = new TokenValues(TokenLogits.LogProbabilities(logits, batch.Targets, Temperature), all);
-        bool[][] counts = [.. from.Rows.Select(row => AlignCase.Ids(row["completion"]).Select((_, i) =>
-            row["counted"]?.GetValue<bool>() != false && (row["tool_mask"] is not { } mask || AlignCase.Ids(mask)[i] != 0)).ToArray())];
+        bool[][] counts = [.. from.Rows.Select((row, at) => AlignCase.Ids(row["completion"]).Select((_, i) =>
+            Counts(at) && (row["tool_mask"] is not { } mask || AlignCase.Ids(mask)[i] != 0)).ToArray())];
         rows = new RowLayout([.. counts.Select(row => row.Count(counts => counts))]);
         counted = tensor(counts.SelectMany(row => row).Index().Where(item => item.Item).Select(item => (long)item.Index).ToArray());
         entropies = TokenLogits.Entropies(logits, Temperature);
@@ -59,7 +59,7 @@ internal sealed class GroupCases
 
     private int Parts => (int)from.Number("gradient_accumulation_steps", 1);
 
-    private bool IsGeometric => from.Name.StartsWith("grpo-gmpo", StringComparison.Ordinal);
+    private bool IsGeometric => from.Json["how"]!.ToString().Contains("GMPOTrainer", StringComparison.Ordinal);
 
     private TokenValues Take(Tensor each) => new(each.index_select(0, counted), rows);
 
@@ -182,9 +182,11 @@ internal sealed class GroupCases
         var values = CaseNumbers.Doubles(each);
         var ofRows = values.Length == all.Rows;
         long[] owners = [.. all.Owners.data<long>()];
-        numbers.Rows[name] = [.. values.Select((value, i) =>
-            from.Rows[ofRows ? i : (int)owners[i]]["counted"]?.GetValue<bool>() == false ? CaseNumbers.Open : value)];
+        if (ofRows) owners = [.. Enumerable.Range(0, all.Rows)];
+        numbers.Rows[name] = [.. values.Select((value, i) => Counts((int)owners[i]) ? value : CaseNumbers.Open)];
     }
+
+    private bool Counts(int row) => from.Rows[row]["counted"]?.GetValue<bool>() != false;
 
     private void Report(RewardTable rewards, int[] groups, double[] values)
     {

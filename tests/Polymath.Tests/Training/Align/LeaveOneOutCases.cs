@@ -56,19 +56,24 @@ internal static class LeaveOneOutCases
             numbers.Put("kl_sum", policy.Rows.Sums(kl));
             numbers.Measure("kl", kl);
         }
-        Report(numbers, table, groups, policy, old);
+        Report(numbers, policy, old);
+        ReportRewards(numbers, table, groups);
         numbers.Measure("entropy", TokenLogits.Entropies(logits, temperature));
         Clips(numbers, loss, LeaveOneOutLoss.Ratios(policy, old.Each), given);
         return numbers;
     }
 
-    private static void Report(CaseNumbers numbers, RewardTable table, int[] groups, TokenValues policy, TokenValues old)
+    private static void Report(CaseNumbers numbers, TokenValues policy, TokenValues old)
     {
         numbers.Given.Add("old_logps");
         numbers.Put("logps_sum", policy.Sums());
         numbers.Rows["logps_mean"] = [.. CaseNumbers.Doubles(policy.Means()).Select((mean, row) =>
             policy.Rows.Lengths[row] == 0 ? double.NaN : mean)];
         numbers.Put("old_logps_sum", old.Sums());
+    }
+
+    private static void ReportRewards(CaseNumbers numbers, RewardTable table, int[] groups)
+    {
         for (var i = 0; i < table.Functions; i++)
         {
             var spread = Spread.Of(table.Of(i));

@@ -169,5 +169,8 @@ public sealed class PropertyTests : IDisposable
         Assert.Equal([2.0, 0, 5, 0], CaseNumbers.Doubles(rows.Means(each)));
         Assert.Equal(7.0 / 4, new RowMeans().Share(each, rows, StepCounts.Of(rows)).item<double>());
         Assert.Equal([1.0, 1, 3], CaseNumbers.Doubles(rows.Spread(Toys.Wide(1, 2, 3, 4))));
+        var none = new RowLayout([0, 0]);
+        Assert.Equal([0.0, 0], CaseNumbers.Doubles(none.Means(zeros(0, dtype: ScalarType.Float64))));
+        Assert.Equal(0, new AllTokens().Share(zeros(0), none, StepCounts.Of(none)).item<float>());
     }
 }

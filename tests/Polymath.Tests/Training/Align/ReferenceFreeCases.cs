@@ -28,7 +28,7 @@ internal static class ReferenceFreeCases
         };
         numbers.Others["nll"] = [nll.item<float>()];
         numbers.Metrics["nll_loss"] = nll.item<float>();
-        Means(numbers, pairs, beta);
+        Means(numbers, pairs.Averaged(), beta);
         numbers.Put("losses", odds.Each(pairs).neg());
         numbers.Metrics["log_odds_ratio"] = -CaseNumbers.Mean(odds.Each(pairs)) / beta;
         numbers.Measure("log_odds_chosen", OddsLoss.LogOddsRatios(pairs));
@@ -40,9 +40,8 @@ internal static class ReferenceFreeCases
     private static Tensor Where(bool[] which) => tensor(which.Index().Where(item => item.Item).Select(item => (long)item.Index).ToArray());
 
     // Rewards and log-probabilities as they are logged: beta times the scores that the loss compares.
-    private static void Means(CaseNumbers numbers, PairScores pairs, double beta, bool averaged = true, ScoreShape? shape = null)
+    private static void Means(CaseNumbers numbers, PairScores compared, double beta)
     {
-        var compared = averaged ? pairs.Averaged(shape) : pairs;
         var (chosen, rejected) = (compared.ChosenScores * beta, compared.RejectedScores * beta);
         numbers.Put("chosen_logps", compared.Chosen.Policy);
         numbers.Put("rejected_logps", compared.Rejected.Policy);
@@ -86,28 +85,33 @@ internal static class ReferenceFreeCases
         numbers.Others["nll"] = [nllWeight == 0 ? 0 : nll.item<float>()];
         numbers.Metrics["nll_loss"] = numbers.Others["nll"][0];
         numbers.Put("losses", loss.Each(compared));
-        Means(numbers, pairs, beta, averaged, shape);
+        Means(numbers, averaged ? pairs.Averaged() : pairs, beta);
         return numbers;
     }
 
     public static CaseNumbers Tpo(AlignCase from, AlignModels models)
     {
         var beta = from.Number("beta");
-        var averaged = from.Text("loss_type") == "tpo-l";
+        var kind = from.Text("loss_type");
+        var averaged = kind is "tpo-l" or "ipo";
         var rows = AlignModels.Pairs(from.Rows);
         var batch = models.Lay(models.Policy, rows);
         var pairs = PairScores.OfTurns(AnswerScores.Of(TokenValues.LogProbabilities(models.Policy, batch)));
         var gold = models.Scores(models.Policy, [.. from.Rows.Select(row => AlignModels.Row(row, "reference"))]);
-        PreferenceLoss loss = averaged
-            ? new SimPoLoss(beta, from.Number("tpo_l_gamma"), Smoothing: from.Number("label_smoothing"))
-            : new SigmoidLoss(beta, from.Number("label_smoothing"));
+        PreferenceLoss loss = kind switch
+        {
+            "tpo-l" => new SimPoLoss(beta, from.Number("tpo_l_gamma"), Smoothing: from.Number("label_smoothing")),
+            "hinge" => new HingeLoss(beta),
+            "ipo" => new IdentityLoss(beta),
+            _ => new SigmoidLoss(beta, from.Number("label_smoothing")),
+        };
         var step = new StepCounts(from.Rows.Count, gold.Rows.Tokens);
         var numbers = new CaseNumbers
         {
             Loss = loss.Sum(pairs, step) + new TokenLikelihood().Sum(gold.Each, step.Tokens) * from.Number("tpo_alpha", 1),
             Weights = CaseNumbers.All(models.Policy),
         };
-        Means(numbers, pairs, beta, averaged);
+        Means(numbers, averaged ? pairs.Averaged() : pairs, beta);
         numbers.Put("loss", loss.Each(pairs));
         using var frozen = no_grad();
         numbers.Measure("entropy", TokenLogits.Entropies(AlignModels.Logits(models.Policy, batch)));

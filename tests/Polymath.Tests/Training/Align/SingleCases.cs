@@ -33,8 +33,13 @@ internal static class SingleCases
         double good = from.Number("desirable_weight", 1), bad = from.Number("undesirable_weight", 1);
         UnpairedLoss loss = from.Text("loss_type") == "kto" ? new KahnemanTverskyLoss(beta, good, bad)
             : new UnpairedZeroLoss(beta, good, bad);
-        var mismatched = loss is KahnemanTverskyLoss ? Mismatched(from, models) : null;
-        var shift = mismatched is { } rows ? KahnemanTverskyLoss.Baseline(rows.Policy.Sums() - rows.Reference.Sums()) : 0;
+        (TokenValues Policy, TokenValues Reference)? mismatched = null;
+        var shift = 0.0;
+        if (loss is KahnemanTverskyLoss)
+        {
+            var rows = Mismatched(from, models);
+            (mismatched, shift) = (rows, KahnemanTverskyLoss.Baseline(rows.Policy.Sums() - rows.Reference.Sums()));
+        }
         var numbers = new CaseNumbers
         {
             Loss = loss.Sum(singles.Ratios, singles.Good, shift, from.Rows.Count),
@@ -44,9 +49,9 @@ internal static class SingleCases
         {
             numbers.Put("kl_logps", given.Policy.Sums());
             numbers.Put("kl_reference_logps", given.Reference.Sums());
-            numbers.Others["kl"] = [shift];
-            numbers.Metrics["kl"] = shift;
         }
+        numbers.Others["kl"] = [shift];
+        numbers.Metrics["kl"] = shift;
         numbers.Put("logps", singles.Policy.Sums());
         numbers.Put("reference_logps", singles.Reference.Sums());
         numbers.Put("logps_mean", singles.Policy.Means());
