@@ -11,6 +11,18 @@ public abstract record PreferenceLoss
     /// <param name="pairs">The pairs.</param>
     public abstract Tensor Each(PairScores pairs);
 
+    /// <summary>
+    /// Whether the loss of a pair depends on all pairs of the step, so that they are scored once, without gradients, before micro-batches
+    /// are: see <see cref="Within"/>.
+    /// </summary>
+    public virtual bool NeedsStep => false;
+
+    /// <summary>The loss for some consecutive pairs of a step, with what it needs of the others.</summary>
+    /// <param name="step">All pairs of the step, without gradients.</param>
+    /// <param name="first">The first pair of the micro-batch.</param>
+    /// <param name="count">The pairs of the micro-batch.</param>
+    public virtual PreferenceLoss Within(PairScores step, int first, int count) => this;
+
     /// <summary>What the sum over pairs is divided by.</summary>
     /// <param name="step">The counts of the whole step.</param>
     public virtual double CountOf(StepCounts step) => step.Rows;
@@ -50,6 +62,13 @@ public sealed record WeightedLoss(PreferenceLoss Loss, double Weight = 1);
 /// <param name="Parts">The losses.</param>
 public sealed record PreferenceMix(IReadOnlyList<WeightedLoss> Parts) : PreferenceLoss
 {
+    /// <inheritdoc/>
+    public override bool NeedsStep => Parts.Any(part => part.Loss.NeedsStep);
+
+    /// <inheritdoc/>
+    public override PreferenceLoss Within(PairScores step, int first, int count) =>
+        new PreferenceMix([.. Parts.Select(part => part with { Loss = part.Loss.Within(step, first, count) })]);
+
     /// <summary>The losses of each pair, each as its own sum counts it: a mix of different counts exists only as a sum.</summary>
     /// <param name="pairs">The pairs.</param>
     public override Tensor Each(PairScores pairs) =>

@@ -3,12 +3,23 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives.Preferences;
 
 /// <summary>
-/// A loss between distributions over the pairs of a STEP: values are matched by rank (Melnyk et al. 2024). <see cref="Match"/> runs once
-/// over the step's pairs, without gradients; <see cref="Each(PairScores, Tensor, Tensor)"/> then takes each micro-batch with its part of
-/// the matches. Plain log-ratios of SUMS are used, whatever the shape of scores. REDUCTION: Σ over pairs / the step's pairs.
+/// A loss between distributions over the pairs of a STEP: values are matched by rank (Melnyk et al. 2024). <see cref="Match"/> takes all
+/// pairs of the step, without gradients; <see cref="Each(PairScores, Tensor, Tensor)"/> then takes each micro-batch with its part of the
+/// matches; <see cref="PreferenceLoss.Within"/> does both. Plain log-ratios of SUMS are used, whatever the shape of scores. REDUCTION: Σ
+/// over pairs / the step's pairs.
 /// </summary>
 public abstract record SortedLoss : PreferenceLoss
 {
+    /// <inheritdoc/>
+    public override bool NeedsStep => true;
+
+    /// <inheritdoc/>
+    public override PreferenceLoss Within(PairScores step, int first, int count)
+    {
+        var matches = Match(step);
+        return new MatchedLoss(this, matches.First.narrow(0, first, count), matches.Second.narrow(0, first, count));
+    }
+
     /// <summary>For each pair the value that its first quantity is matched with, and its second one [pairs].</summary>
     /// <param name="step">All pairs of the step.</param>
     public abstract (Tensor First, Tensor Second) Match(PairScores step);
@@ -36,6 +47,20 @@ public abstract record SortedLoss : PreferenceLoss
         ArgumentNullException.ThrowIfNull(others);
         var ranks = values.detach().argsort().argsort();
         return others.detach().sort().Values.index_select(0, ranks);
+    }
+}
+
+/// <summary>A sorted loss of the pairs of a micro-batch, with their matches among the step's.</summary>
+/// <param name="Loss">The loss.</param>
+/// <param name="First">What the pairs' first quantities are matched with [pairs].</param>
+/// <param name="Second">What the pairs' second quantities are matched with [pairs].</param>
+public sealed record MatchedLoss(SortedLoss Loss, Tensor First, Tensor Second) : PreferenceLoss
+{
+    /// <inheritdoc/>
+    public override Tensor Each(PairScores pairs)
+    {
+        ArgumentNullException.ThrowIfNull(Loss);
+        return Loss.Each(pairs, First, Second);
     }
 }
 

@@ -34,14 +34,12 @@ public sealed class PropertyTests : IDisposable
     {
         var loss = Toys.Preferences[name];
         var step = new StepCounts(4, Toys.Lengths.Where((_, row) => row % 2 == 0).Sum());
-        var matches = loss is SortedLoss sorted ? sorted.Match(Toys.Pairs(Toys.Wide(logs), Toys.Lengths)) : default;
+        var all = Toys.Pairs(Toys.Wide(logs), Toys.Lengths);
         Tensor One(Tensor x, int row)
         {
             var lengths = Toys.Lengths[row..(row + 2)];
             var pairs = Toys.Pairs(x.narrow(0, Toys.Lengths.Take(row).Sum(), lengths.Sum()), lengths, first: row);
-            return loss is SortedLoss ranked
-                ? ranked.Each(pairs, matches.First.narrow(0, row / 2, 1), matches.Second.narrow(0, row / 2, 1)).sum() / step.Rows
-                : loss.Sum(pairs, step);
+            return (loss.NeedsStep ? loss.Within(all, row / 2, 1) : loss).Sum(pairs, step);
         }
         Same(
             Toys.Slope(x => loss.Sum(Toys.Pairs(x, Toys.Lengths), step), logs),

@@ -42,6 +42,7 @@ internal static class Toys
         ["sorted margins"] = new SortedMarginLoss(0.3, 0.1),
         ["sorted answers"] = new SortedAnswerLoss(0.3, 0.1),
         ["likelihood"] = new ChosenLikelihood(),
+        ["mix with sorted"] = new PreferenceMix([new(new SortedMarginLoss(0.3)), new(new SortedAnswerLoss(0.2), 0.5)]),
         ["mix"] = new PreferenceMix([new(new SigmoidLoss(0.3), 0.8), new(new BinaryPairLoss(0.3), 0.2), new(new ChosenLikelihood())]),
     };
 
