@@ -1,4 +1,5 @@
 using Polymath.Models;
+using Polymath.Training.Objectives.Preferences;
 using static TorchSharp.torch;
 
 namespace Polymath.Training.Objectives;
@@ -44,7 +45,7 @@ public sealed class DirectPreference(double beta, double answerWeight) : Objecti
     public static Tensor Loss(Tensor margins, double beta)
     {
         ArgumentNullException.ThrowIfNull(margins);
-        return nn.functional.logsigmoid(margins * beta).sum().neg();
+        return new SigmoidLoss(beta).Of(margins).sum();
     }
 
     /// <summary>The log-probability of each row's targets, summed by row [rows], with a gradient.</summary>
@@ -55,7 +56,6 @@ public sealed class DirectPreference(double beta, double answerWeight) : Objecti
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
         var each = model.LogProbabilities(batch);
-        var owners = tensor(Array.ConvertAll(batch.TargetRows, row => (long)row), device: each.device);
-        return zeros(batch.Rows, device: each.device).index_add(0, owners, each, 1);
+        return RowLayout.Of(batch, each.device).Sums(each);
     }
 }
