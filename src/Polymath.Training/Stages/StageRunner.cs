@@ -41,7 +41,6 @@ public sealed class StageRunner(
         run.Origin.CheckModel(run.Materials.BaseModel);
         foreach (var name in stage.Data.Distinct()) run.Origin.CheckData(name, run.Materials.Corpora.Rows(name));
         method = Attach();
-        if (method.Looks) Look(batch);
         // A source that samples records its own rounds with the number of the step that needs them.
         var current = 0;
         var lesson = StageParts.Of(
@@ -54,6 +53,7 @@ public sealed class StageRunner(
             (name, value) => run.Record(visit.Name, current, name, value),
             run.Observer);
         var source = lesson.Source;
+        if (method.Looks) Look(lesson);
         batch = Sized(batch, source);
         using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
@@ -170,19 +170,9 @@ public sealed class StageRunner(
 
     // The result of reading the data is saved first and loaded again: a resumed stage starts from the same bytes and does not read the data
     // twice.
-    private void Look(BatchSpec batch)
+    private void Look(StageLesson lesson)
     {
         run.Observer.Note($"{visit.Name}: {method!.Name} reads the data before the first step");
-        // The training then uses a new source with its own records.
-        var lesson = StageParts.Of(
-            stage,
-            run.Materials,
-            model,
-            batch,
-            visit.Name,
-            folder,
-            (_, _) => { },
-            new Unseen());
         method.Look(FirstLook.Losses(model.Model, lesson.Objective, lesson.Source, run.Stop), Prepared);
         method.Dispose();
         method = Attach();
@@ -210,8 +200,6 @@ public sealed class StageRunner(
         if (stage.Objective is TaskSpec task && stage.Method is PromptMethod prompt)
             new PromptTask(prompt.Template, run.Materials.Data(stage.Name).Labels(), prompt.Verbalizer.Words, task.Label).Save(place);
     }
-
-    private sealed class Unseen : RunObserver;
 
     // Dropout and gradient checkpointing apply only while gradients are computed: not to measurements, sampling, or the scores of a
     // reference.
