@@ -3,6 +3,7 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Training.Evaluation;
+using Polymath.Text.Templates;
 using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
@@ -43,6 +44,7 @@ static class AdapterMergeVerb
                 // The layout that the adapter was trained with replaces the base's.
                 CompanionFiles.Copy(place, inside);
                 CompanionFiles.Copy(source, inside);
+                model.EndWith(TextContract.RecordedEnds(inside, model.Sizes.VocabularySize));
                 ModelWriter.Write(
                     model,
                     inside,

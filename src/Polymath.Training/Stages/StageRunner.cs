@@ -35,7 +35,11 @@ public sealed class StageRunner(
     public StageReport Train()
     {
         var batch = stage.Batch ?? new BatchSpec();
-        batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), model.Model.Sizes.ContextLength) };
+        var context = model.Model.Sizes.ContextLength;
+        if (batch.MaxLength > context)
+            run.Observer.Note($"{visit.Name}: batch.maxLength is {batch.MaxLength:N0}, and the model's context is {context:N0} tokens: "
+                + "rows are as long as the context at most");
+        batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), context) };
         began = ModelSignature.Of(model.Model);
         run.Origin.CheckCode();
         run.Origin.CheckModel(run.Materials.BaseModel);
@@ -161,11 +165,15 @@ public sealed class StageRunner(
                 + "more, or start again with --fresh.");
         if (stage.Epochs is { } epochs)
             run.Observer.Note($"{visit.Name}: {epochs:0.###} epochs of {source.Count:N0} rows are {steps:N0} steps");
-        var warmup = (stage.Schedule ?? new ScheduleSpec()).WarmupOf(steps);
-        return warmup <= steps
-            ? steps
-            : throw new InputException($"Stage {stage.Name}: schedule.warmup {warmup:N0} is longer than its {steps:N0} steps. Write a "
+        var schedule = stage.Schedule ?? new ScheduleSpec();
+        var warmup = schedule.WarmupOf(steps);
+        if (warmup > steps)
+            throw new InputException($"Stage {stage.Name}: schedule.warmup {warmup:N0} is longer than its {steps:N0} steps. Write a "
                 + "share of the steps, such as 0.1, or fewer steps.");
+        return schedule.DecaySteps is not { } decay || decay <= steps - warmup
+            ? steps
+            : throw new InputException($"Stage {stage.Name}: schedule.decaySteps {decay:N0} does not fit behind a warmup of {warmup:N0} in "
+                + $"its {steps:N0} steps. Write decayShare, such as 0.1, or fewer steps.");
     }
 
     // The result of reading the data is saved first and loaded again: a resumed stage starts from the same bytes and does not read the data

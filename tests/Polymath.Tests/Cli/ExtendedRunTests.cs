@@ -57,6 +57,45 @@ public sealed class ExtendedRunTests
     }
 
     [Fact]
+    public void A_run_counted_in_steps_goes_on_counted_in_epochs()
+    {
+        using var recipe = Reading("{rows: 20, fill: false}", ("stages.read.steps", "2"));
+        Right(recipe.Run("run"));
+        Right(recipe.Run("run", "--set", "stages.read.steps=", "--set", "stages.read.epochs=2"));
+        Assert.Equal(2, Report(recipe, "run")["epochs"]!.GetValue<double>(), 1e-9);
+        Right(recipe.Run("run", "--set", "stages.read.steps=8"));
+        Assert.Equal(8, Report(recipe, "run")["steps"]!.GetValue<int>());
+    }
+
+    [Fact]
+    public void The_rates_of_more_steps_are_those_of_the_schedule_over_all_of_them()
+    {
+        using var recipe = Reading("{rows: 20, fill: false}", ("stages.read.schedule", "{kind: linear, warmup: 2}"));
+        List<double> Rates() => [.. Figures(recipe, "run", "loss").Select(line => Math.Round((double)line["rate"]!, 9))];
+        Right(recipe.Run("run"));
+        double[] eight = [5, 10, 10, 10 * 5 / 6.0, 10 * 4 / 6.0, 10 * 3 / 6.0, 10 * 2 / 6.0, 10 / 6.0];
+        Assert.Equal(eight.Select(rate => Math.Round(rate * 1e-3, 9)), Rates());
+        Right(recipe.Run("run", "--set", "stages.read.steps=12"));
+        double[] more = [.. eight, 4, 3, 2, 1];
+        Assert.Equal(more.Select(rate => Math.Round(rate * 1e-3, 9)), Rates());
+    }
+
+    [Theory]
+    [InlineData("stages.read.optimizer.rate=1e-5")]
+    [InlineData("stages.read.batch.rows=10")]
+    [InlineData("stages.read.schedule.kind=linear")]
+    [InlineData("seed=6")]
+    public void What_would_change_the_steps_that_were_done_is_refused_by_name(string change)
+    {
+        using var recipe = Reading("{rows: 20, fill: false}");
+        Right(recipe.Run("run", "--stop-after-step", "1"));
+        var refused = recipe.Run("run", "--set", change);
+        Assert.Equal(2, refused.Code);
+        Assert.Contains(change.Split('=')[0], refused.Error);
+        Assert.Contains("--fresh", refused.Error);
+    }
+
+    [Fact]
     public void A_part_of_an_epoch_is_finished_when_more_are_asked_for()
     {
         using var recipe = Epochs("0.5", "{rows: 20, fill: false}");
@@ -138,6 +177,43 @@ public sealed class ExtendedRunTests
         Assert.Equal(3, after.Count);
         Assert.InRange(after[0], 1.01, 1.99);
         Assert.Equal(8, Report(recipe, "run")["steps"]!.GetValue<int>());
+    }
+
+    [Fact]
+    public void A_finished_stage_without_checkpoints_is_not_begun_again_unasked()
+    {
+        using var recipe = Epochs("1", "{rows: 20, fill: false}");
+        Right(recipe.Run("run"));
+        var hash = recipe.Hash("run");
+        Directory.Delete(recipe.At("run", "stages", "01-read", "checkpoints"), recursive: true);
+        // As it is, it needs none.
+        Right(recipe.Run("run"));
+        var refused = recipe.Run("run", "--set", "stages.read.epochs=2");
+        Assert.Equal(2, refused.Code);
+        Assert.Contains("there is no checkpoint to go on from", refused.Error);
+        Assert.Equal(hash, recipe.Hash("run"));
+    }
+
+    [Fact]
+    public void A_schedule_that_does_not_fit_into_the_counted_steps_is_refused()
+    {
+        using var recipe = Epochs("1", "{rows: 20, fill: false}");
+        var refused = recipe.Run("run", "--set", "stages.read.schedule={kind: wsd, warmup: 1, decaySteps: 3}");
+        Assert.Equal(2, refused.Code);
+        Assert.Contains("schedule.decaySteps 3 does not fit behind a warmup of 1 in its 3 steps", refused.Error);
+    }
+
+    [Fact]
+    public void Rows_longer_than_the_context_of_a_model_s_folder_are_told()
+    {
+        using var recipe = Reading("{rows: 20, fill: false}", ("stages.read.steps", "1"));
+        Right(recipe.Run("run"));
+        recipe.Write("more.yaml", RecipeBuilder.Of(File.ReadAllText(recipe.At("tiny.yaml"))).Without("tokenizer")
+            .With("model", $"{{folder: '{recipe.At("run", "stages", "01-read", "model")}'}}")
+            .With("stages.read.batch.maxLength", "512").Text);
+        Assert.Contains(
+            "batch.maxLength is 512, and the model's context is 48 tokens",
+            Right(CliProgram.Run(recipe.Path, "run", "more.yaml", "--run-dir", "more")).All);
     }
 
     [Theory]

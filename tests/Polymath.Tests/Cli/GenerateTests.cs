@@ -54,6 +54,24 @@ public sealed class GenerateTests : IDisposable
     }
 
     [Fact]
+    public void Settings_of_the_models_folder_are_used_or_named()
+    {
+        folder.Write(
+            "model/" + GenerationConfig.FileName,
+            "{\"do_sample\": true, \"min_p\": 0.3, \"stop_strings\": [\"e\"], \"num_beams\": 4, \"no_repeat_ngram_size\": 0, "
+                + "\"bad_words_ids\": [[3]], \"forced_eos_token_id\": null, \"typical_p\": 1.0}");
+        var result = Generate("--prompt", "abc", "--raw", "--json", "--seed", "3");
+        Assert.DoesNotContain("e", (string)Answer(result)["text"]!);
+        Assert.Contains("also sets num_beams 4, bad_words_ids [[3]], which Polymath does not use", result.Error);
+        Assert.Contains("sets stop \"e\", temperature 1, min-p 0.3;", result.Error);
+        var own = Generate("--prompt", "abc", "--raw", "--json", "--seed", "3", "--stop", "q", "--min-p", "0", "--temperature", "0");
+        Assert.DoesNotContain("min-p", own.Error);
+        Assert.DoesNotContain("stop \"", own.Error);
+        folder.Write("model/" + GenerationConfig.FileName, "{\"stop_strings\": [1]}");
+        Assert.Contains("stop_strings is [1]; write a text or a list of texts", Generate("--prompt", "abc").Error);
+    }
+
+    [Fact]
     public void A_system_message_and_messages_in_rows_are_one_conversation()
     {
         string[] greedy = ["--temperature", "0", "--max-new-tokens", "5"];

@@ -218,6 +218,22 @@ public sealed class AnswerTests : IDisposable
         Assert.Contains("--type bf16", Assert.Throws<InputException>(() => writer.Write(folder.At("toy.gguf"))).Message);
     }
 
+    [Theory]
+    [InlineData("{\"eos_token_id\": 9}", "[9,1]")]
+    [InlineData("{\"eos_token_id\": [9, 1], \"top_k\": 3}", "[9,1]")]
+    [InlineData("{\"top_k\": 3}", "1")]
+    [InlineData("{\"eos_token_id\": 1}", "1")]
+    public void A_saved_model_names_the_ends_of_its_layout_for_other_programs(string own, string ends)
+    {
+        using (var talker = Toy.Talker()) talker.Save(folder.At("plain"));
+        folder.Write("plain/generation_config.json", own);
+        using (var model = TextModel.Open(folder.At("plain"))) model.Save(folder.At("again"));
+        var written = JsonNode.Parse(File.ReadAllText(folder.At("again", GenerationConfig.FileName)))!;
+        var configuration = JsonNode.Parse(File.ReadAllText(folder.At("again", "config.json")))!;
+        Assert.Equal(ends, (written["eos_token_id"] ?? configuration["eos_token_id"]!).ToJsonString());
+        Assert.Equal((int?)JsonNode.Parse(own)!["top_k"], (int?)written["top_k"]);
+    }
+
     [Fact]
     public void The_settings_of_generation_go_with_a_model()
     {
