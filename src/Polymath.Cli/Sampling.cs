@@ -53,6 +53,10 @@ sealed class Sampling
             command.Add(option);
     }
 
+    /// <summary>Whether an option says how long an answer may be.</summary>
+    /// <param name="parsed">The command line.</param>
+    internal bool ChoosesLength(ParseResult parsed) => parsed.GetResult(maxNewTokens) is { Implicit: false };
+
     /// <summary>
     /// Reads the options at once, and returns how they are completed by the settings that a model's folder has for what no option says.
     /// </summary>

@@ -134,7 +134,8 @@ public sealed class GenerationConfig(JsonObject content)
         int[] own = [.. EndsOf(model)], all = [.. own.Union(ends)];
         if (all.Length == own.Length) return model.Generation;
         var content = model.Generation?.Content.DeepClone().AsObject() ?? Fresh(model.Configuration)?.Content ?? [];
-        content[EndKey] = all.Length == 1 ? JsonValue.Create(all[0]) : new JsonArray([.. all.Select(end => JsonValue.Create(end))]);
+        // Numbers as they are read from a file.
+        content[EndKey] = JsonNode.Parse(all.Length == 1 ? $"{all[0]}" : $"[{string.Join(", ", all)}]");
         return new GenerationConfig(content);
     }
 

@@ -72,6 +72,19 @@ public sealed class GenerateTests : IDisposable
     }
 
     [Fact]
+    public void An_answer_that_ends_at_a_length_nobody_chose_says_so()
+    {
+        folder.Write(
+            "model/" + GenerationConfig.FileName, "{\"do_sample\": false, \"max_new_tokens\": 2, \"eos_token_id\": 1}");
+        const string told = "the answer stops here after 2 new tokens; --max-new-tokens N allows more";
+        Assert.Contains(told, Generate("--prompt", "abc", "--raw").Error);
+        Assert.Contains(told, CliProgram.Say(folder.Path, "abc\n", "chat", "model").Error);
+        Assert.DoesNotContain("stops here", Generate("--prompt", "abc", "--raw", "--json").Error);
+        Assert.DoesNotContain("stops here", Generate("--prompt", "abc", "--raw", "--max-new-tokens", "2").Error);
+        Assert.Contains("context of 48 tokens is full", Generate("--prompt", "abc", "--raw", "--max-new-tokens", "99").Error);
+    }
+
+    [Fact]
     public void A_system_message_and_messages_in_rows_are_one_conversation()
     {
         string[] greedy = ["--temperature", "0", "--max-new-tokens", "5"];
