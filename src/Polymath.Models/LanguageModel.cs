@@ -294,13 +294,6 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <param name="answer">The answer's tokens.</param>
     public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length + Lead.Length;
 
-    /// <summary>Writes further tokens that end an answer into <see cref="Generation"/>.</summary>
-    /// <param name="ends">The tokens.</param>
-    public void EndWith(IReadOnlyList<int> ends)
-    {
-        if (Labels is null && Reading != Reading.Encoder) Generation = GenerationConfig.Ending(this, ends);
-    }
-
     /// <summary>The tokens that an answer continues: the prompt; for an encoder-decoder, what its decoder starts with.</summary>
     /// <param name="prompt">The prompt's tokens.</param>
     internal virtual int[] Continued(int[] prompt) => prompt;

@@ -202,7 +202,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="folder">The folder.</param>
     public void Save(string folder)
     {
-        Model.EndWith(Contract.Ends(Tokenizer));
+        GenerationConfig.End(Model, Contract.Ends(Tokenizer));
         ModelFolder.Save(Model, folder);
         Tokenizer.Save(folder);
         Contract.Save(folder, Tokenizer);
@@ -216,7 +216,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     public void SaveOver(string folder, string final, string origin, string within)
     {
         ModelBase.Write(folder, final, origin, within);
-        Model.EndWith(Contract.Ends(Tokenizer));
+        GenerationConfig.End(Model, Contract.Ends(Tokenizer));
         Model.Generation?.Save(folder);
         Tokenizer.Save(folder);
         Contract.Save(folder, Tokenizer);

@@ -1,9 +1,10 @@
 using System.CommandLine;
 using Polymath.Models;
+using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Tensors;
-using Polymath.Training.Evaluation;
 using Polymath.Text.Templates;
+using Polymath.Training.Evaluation;
 using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
@@ -44,7 +45,7 @@ static class AdapterMergeVerb
                 // The layout that the adapter was trained with replaces the base's.
                 CompanionFiles.Copy(place, inside);
                 CompanionFiles.Copy(source, inside);
-                model.EndWith(TextContract.RecordedEnds(inside, model.Sizes.VocabularySize));
+                GenerationConfig.End(model, TextContract.RecordedEnds(inside, model.Sizes.VocabularySize));
                 ModelWriter.Write(
                     model,
                     inside,

@@ -123,20 +123,21 @@ public sealed class GenerationConfig(JsonObject content)
     ];
 
     /// <summary>
-    /// The settings of a model whose answers end at further tokens, those of the layout that it was trained with: other programs know an
+    /// Adds tokens that end an answer to a model's settings, such as those of the layout that it was trained with: other programs know an
     /// end only from this file.
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="ends">The tokens.</param>
-    /// <returns>The model's own settings, where they name all of these tokens.</returns>
-    internal static GenerationConfig? Ending(LanguageModel model, IReadOnlyList<int> ends)
+    public static void End(LanguageModel model, IReadOnlyList<int> ends)
     {
+        ArgumentNullException.ThrowIfNull(model);
+        if (model.Labels is not null || model.Reading == Reading.Encoder) return;
         int[] own = [.. EndsOf(model)], all = [.. own.Union(ends)];
-        if (all.Length == own.Length) return model.Generation;
+        if (all.Length == own.Length) return;
         var content = model.Generation?.Content.DeepClone().AsObject() ?? Fresh(model.Configuration)?.Content ?? [];
         // Numbers as they are read from a file.
         content[EndKey] = JsonNode.Parse(all.Length == 1 ? $"{all[0]}" : $"[{string.Join(", ", all)}]");
-        return new GenerationConfig(content);
+        model.Generation = new GenerationConfig(content);
     }
 
     private static InputException Fault(string key, JsonNode found, string wanted) =>

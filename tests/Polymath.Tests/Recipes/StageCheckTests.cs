@@ -15,6 +15,8 @@ public sealed class StageCheckTests
     [InlineData("stages.read.schedule.warmup", "1.5", "1.5 is no whole number of steps", "a share of them below 1")]
     [InlineData("stages.read.schedule", "{kind: constant, floor: 0.1}", "does not fall and has no floor", "leave it out",
         "stages.read.schedule.floor")]
+    [InlineData("stages.read.schedule", "{kind: restarts, warmup: 5, cycles: 16}", "16 cycles do not fit behind a warmup of 5",
+        "write 15 or less", "stages.read.schedule.cycles")]
     [InlineData("stages.read.batch", "{rows: 4, microRows: 5}", "5 is more than the 4 rows of a step", "write 4 or less",
         "stages.read.batch.microRows")]
     [InlineData("stages.write.batch", "{fill: true}", "a row of a finetune stage is one thing", "leave it out", "stages.write.batch.fill")]
