@@ -17,7 +17,7 @@ static class OptimizerKinds
     private static readonly (string Name, OptimizerSpec Spec)[] kinds =
     [
         ("adamw", new AdamwSpec(1e-3)),
-        ("adamw8bit", new Adamw8bitSpec(1e-3)),
+        ("adamw8bit", new Adamw8bitSpec(new AdamwSpec(1e-3))),
         ("adafactor", new AdafactorSpec(1e-3)),
         ("lion", new LionSpec(1e-3)),
         ("muon", new MuonSpec(1e-3)),

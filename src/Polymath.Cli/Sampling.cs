@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Json;
 using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Recipes;
@@ -23,7 +24,7 @@ sealed class Sampling
         new("--max-new-tokens") { Description = "The most tokens of an answer." + Own, DefaultValueFactory = _ => 128 };
     private readonly Option<double> minP = new("--min-p")
     {
-        Description = "Only tokens with at least this share of the most probable token's probability.", DefaultValueFactory = _ => 0,
+        Description = "Only tokens with at least this share of the most probable token's probability." + Own, DefaultValueFactory = _ => 0,
     };
     private readonly Option<double> repetition = new("--repetition-penalty")
     {
@@ -41,7 +42,8 @@ sealed class Sampling
     private readonly Option<string[]> stop =
         new("--stop")
         {
-            Description = "A text that ends the answer and is not printed; may be given several times.", DefaultValueFactory = _ => [],
+            Description = "A text that ends the answer and is not printed; may be given several times." + Own,
+            DefaultValueFactory = _ => [],
         };
     private readonly Option<long?> seed = new("--seed") { Description = "The seed; a new one each time when left out." };
 
@@ -50,6 +52,10 @@ sealed class Sampling
         foreach (Option option in new Option[] { temperature, topP, topK, minP, repetition, presence, beams, stop, maxNewTokens, seed })
             command.Add(option);
     }
+
+    /// <summary>Whether an option says how long an answer may be.</summary>
+    /// <param name="parsed">The command line.</param>
+    internal bool ChoosesLength(ParseResult parsed) => parsed.GetResult(maxNewTokens) is { Implicit: false };
 
     /// <summary>
     /// Reads the options at once, and returns how they are completed by the settings that a model's folder has for what no option says.
@@ -71,6 +77,12 @@ sealed class Sampling
             said.Add($"{option.Name[2..]} {Convert.ToString(found, CultureInfo.InvariantCulture)}");
             return found;
         }
+        IReadOnlyList<string> Texts(IReadOnlyList<string> found)
+        {
+            if (found.Count == 0 || parsed.GetResult(stop) is { Implicit: false }) return asked.Stops;
+            said.Add($"stop {string.Join(" and ", found.Select(text => JsonSerializer.Serialize(text)))}");
+            return found;
+        }
         var samples = own.Flag("do_sample");
         var heat = samples == false ? 0 : own.Number("temperature");
         // As in transformers, sampling without a temperature is that of the model's own probabilities.
@@ -79,6 +91,7 @@ sealed class Sampling
         {
             MaxNewTokens = Of(maxNewTokens, own.Count("max_new_tokens"), asked.MaxNewTokens),
             RepetitionPenalty = Of(repetition, own.Number("repetition_penalty"), asked.RepetitionPenalty),
+            Stops = Texts(own.Texts("stop_strings")),
         };
         if (asked.Beams == 1) settings = settings with { Temperature = Of(temperature, heat, asked.Temperature) };
         // The most probable token is the same, however many others are left.
@@ -87,7 +100,11 @@ sealed class Sampling
             {
                 TopP = Of(topP, own.Number("top_p"), asked.TopP),
                 TopK = Of(topK, own.Count("top_k"), asked.TopK),
+                MinP = Of(minP, own.Number("min_p"), asked.MinP),
             };
+        if (own.Unused is { Count: > 0 } unused)
+            Noted.Tell($"the model's {GenerationConfig.FileName} also sets {string.Join(", ", unused)}, which Polymath does not use: "
+                + "answers may differ from those of transformers.");
         if (said.Count == 0) return settings;
         try
         {

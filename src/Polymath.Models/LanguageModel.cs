@@ -294,6 +294,10 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <param name="answer">The answer's tokens.</param>
     public int PlacesFor(int prompt, int answer) => prompt + answer + Virtual.Length + Lead.Length;
 
+    /// <summary>The tokens that an answer continues: the prompt; for an encoder-decoder, what its decoder starts with.</summary>
+    /// <param name="prompt">The prompt's tokens.</param>
+    internal virtual int[] Continued(int[] prompt) => prompt;
+
     /// <summary>The first batch of generation: prompts with empty slots.</summary>
     /// <param name="prompts">The prompts' tokens.</param>
     /// <param name="slots">The cache slot of each.</param>

@@ -35,6 +35,9 @@ public abstract class SoftPrompt
     /// <summary>The prompt's own weights, under their names in files.</summary>
     public abstract IReadOnlyList<Weight> Weights { get; }
 
+    /// <summary>The table of them, which has a vector for each virtual token; an encoder may follow it.</summary>
+    public Weight Table => Weights[0];
+
     /// <summary>Whether rows begin with it.</summary>
     public abstract bool IsOn { get; }
 

@@ -202,6 +202,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <param name="folder">The folder.</param>
     public void Save(string folder)
     {
+        GenerationConfig.End(Model, Contract.Ends(Tokenizer));
         ModelFolder.Save(Model, folder);
         Tokenizer.Save(folder);
         Contract.Save(folder, Tokenizer);
@@ -215,6 +216,7 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     public void SaveOver(string folder, string final, string origin, string within)
     {
         ModelBase.Write(folder, final, origin, within);
+        GenerationConfig.End(Model, Contract.Ends(Tokenizer));
         Model.Generation?.Save(folder);
         Tokenizer.Save(folder);
         Contract.Save(folder, Tokenizer);

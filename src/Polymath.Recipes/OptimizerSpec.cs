@@ -15,23 +15,6 @@ namespace Polymath.Recipes;
 [Case("kind", "sgd", typeof(SgdSpec))]
 public abstract record OptimizerSpec(double Rate, double WeightDecay, double Clip);
 
-/// <summary>The optimizers with two moments, and LoRA+ for them.</summary>
-/// <param name="Rate">The learning rate at its peak.</param>
-/// <param name="Beta1">The decay of the first moment.</param>
-/// <param name="Beta2">The decay of the second moment.</param>
-/// <param name="Epsilon">The number added to the root of the second moment.</param>
-/// <param name="WeightDecay">Decoupled weight decay.</param>
-/// <param name="Clip">The greatest norm of the whole gradient; 0 for no limit.</param>
-/// <param name="LoraPlusRatio">How many times the rate of A's the rate of low-rank deltas' B is: LoRA+ (Hayou et al. 2024).</param>
-public abstract record AdamSpec(
-    double Rate,
-    double Beta1,
-    double Beta2,
-    double Epsilon,
-    double WeightDecay,
-    double Clip,
-    double LoraPlusRatio) : OptimizerSpec(Rate, WeightDecay, Clip);
-
 /// <summary>AdamW (Loshchilov &amp; Hutter 2019).</summary>
 /// <param name="Rate">The learning rate at its peak.</param>
 /// <param name="Beta1">The decay of the first moment.</param>
@@ -40,48 +23,27 @@ public abstract record AdamSpec(
 /// <param name="WeightDecay">Decoupled weight decay; weights of one dimension (norms, biases) are spared.</param>
 /// <param name="Clip">The greatest norm of the whole gradient; 0 for no limit.</param>
 /// <param name="LoraPlusRatio">How many times the rate of A's the rate of low-rank deltas' B is: LoRA+ (Hayou et al. 2024).</param>
-public sealed record AdamwSpec(
+public record AdamwSpec(
     [Bounds(0, 100)] double Rate,
     [Bounds(0, 0.99999999)] double Beta1 = 0.9,
     [Bounds(0, 0.99999999)] double Beta2 = 0.999,
     [Bounds(0, 1)] double Epsilon = 1e-8,
     [Bounds(0, 100)] double WeightDecay = 0,
     [Bounds(0)] double Clip = 1.0,
-    [Bounds(1, 1000)] double LoraPlusRatio = 1) : AdamSpec(
-        Rate,
-        Beta1,
-        Beta2,
-        Epsilon,
-        WeightDecay,
-        Clip,
-        LoraPlusRatio);
+    [Bounds(1, 1000)] double LoraPlusRatio = 1) : OptimizerSpec(Rate, WeightDecay, Clip);
 
 /// <summary>
 /// AdamW whose moments are kept in 8 bits (Dettmers et al. 2022), in blocks of 256 as bitsandbytes 0.44 and later have them; weights of
 /// less than 4096 elements keep theirs in 32 bits.
 /// </summary>
-/// <param name="Rate">The learning rate at its peak.</param>
-/// <param name="Beta1">The decay of the first moment.</param>
-/// <param name="Beta2">The decay of the second moment.</param>
-/// <param name="Epsilon">The number added to the root of the second moment.</param>
-/// <param name="WeightDecay">Decoupled weight decay; weights of one dimension (norms, biases) are spared.</param>
-/// <param name="Clip">The greatest norm of the whole gradient; 0 for no limit.</param>
-/// <param name="LoraPlusRatio">How many times the rate of A's the rate of low-rank deltas' B is: LoRA+ (Hayou et al. 2024).</param>
-public sealed record Adamw8bitSpec(
-    [Bounds(0, 100)] double Rate,
-    [Bounds(0, 0.99999999)] double Beta1 = 0.9,
-    [Bounds(0, 0.99999999)] double Beta2 = 0.999,
-    [Bounds(0, 1)] double Epsilon = 1e-8,
-    [Bounds(0, 100)] double WeightDecay = 0,
-    [Bounds(0)] double Clip = 1.0,
-    [Bounds(1, 1000)] double LoraPlusRatio = 1) : AdamSpec(
-        Rate,
-        Beta1,
-        Beta2,
-        Epsilon,
-        WeightDecay,
-        Clip,
-        LoraPlusRatio);
+public sealed record Adamw8bitSpec : AdamwSpec
+{
+    /// <summary>AdamW with smaller moments.</summary>
+    /// <param name="settings">The settings, which are AdamW's.</param>
+    public Adamw8bitSpec(AdamwSpec settings) : base(settings)
+    {
+    }
+}
 
 /// <summary>
 /// Adafactor (Shazeer &amp; Stern 2018), as transformers has it: the second moment of a matrix is kept as its rows' and its columns' means.

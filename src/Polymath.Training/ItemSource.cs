@@ -26,6 +26,14 @@ public abstract class ItemSource
     {
     }
 
+    /// <summary>
+    /// Prepares for a look at the items before the first step, of which nothing is recorded; that step is prepared again.
+    /// </summary>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    public virtual void PrepareLook(CancellationToken cancellation)
+    {
+    }
+
     /// <summary>The item at a cursor.</summary>
     /// <param name="cursor">The cursor.</param>
     protected abstract Item At(Cursor cursor);

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Polymath.Models;
 using Polymath.Recipes;
 
 namespace Polymath.Tuning;
@@ -18,6 +19,21 @@ public sealed record DeltaMethod(DeltaForm Form, string Type, IReadOnlyList<stri
 
     /// <summary>Whether its sockets may be chosen. Prompts stand before the rows and have none.</summary>
     public bool HasSockets { get; init; } = true;
+
+    /// <summary>
+    /// The modules that it takes when the recipe names layers and no sockets; null: those of <see cref="Roles"/>. A kind that has this
+    /// takes everything it can where neither is named, and then its file names no modules.
+    /// </summary>
+    public Func<LanguageModel, IReadOnlyList<string>>? AllModules { get; init; }
+
+    /// <summary>Why layers cannot be chosen, and what to write instead; null where they can.</summary>
+    public string? NoLayers { get; init; }
+
+    /// <summary>The setting that holds the number of steps, where the kind's course depends on it; null for none.</summary>
+    public string? StepsKey { get; init; }
+
+    /// <summary>The settings that follow from a model and the modules chosen in it; null for none.</summary>
+    public Func<LanguageModel, IReadOnlyList<string>, JsonObject>? Derived { get; init; }
 
     /// <summary>Whether PEFT's file has <c>layers_to_transform</c> for it.</summary>
     public bool HasLayers { get; init; } = true;

@@ -24,8 +24,6 @@ public static class DeltaPlan
             throw new InputException($"{place}: roles and targetModules both name the sockets; give one of them.");
         if (spec.Settings?.ContainsKey("peft_type") == true)
             throw new InputException($"{place}: settings name peft_type, which 'form' already says; leave it out.");
-        if (spec.Budget is not null && spec.Settings?.ContainsKey(method.SizeKey) == true)
-            throw new InputException($"{place}: budget computes {method.SizeKey}, and settings name it, too; give one of them.");
         if (spec.Budget is not null) Share(spec.Budget);
         foreach (var (key, value) in spec.Settings ?? new Dictionary<string, string>()) content[key] = Value(value);
         CheckBudget(spec, place);
@@ -33,8 +31,7 @@ public static class DeltaPlan
         var configuration = AdapterConfiguration.Of(content, place);
         configuration.Understands(method.Keys, strict: true);
         IdleSetting.Check(configuration, sized: spec.Budget is null);
-        if (spec.Form == DeltaForm.Adalora && !configuration.Has("total_step") && steps is { } known)
-            configuration.Set("total_step", known);
+        if (method.StepsKey is { } stepsKey && !configuration.Has(stepsKey) && steps is { } known) configuration.Set(stepsKey, known);
         method.Check?.Invoke(configuration);
     }
 
@@ -57,7 +54,11 @@ public static class DeltaPlan
 
     private static void CheckBudget(DeltaSpec spec, string place)
     {
-        if (spec.Budget is not null && !HasSize(spec.Form))
+        if (spec.Budget is null) return;
+        var size = DeltaMethods.Of(spec.Form).SizeKey;
+        if (spec.Settings?.ContainsKey(size) == true)
+            throw new InputException($"{place}: budget computes {size}, and settings name it, too; give one of them.");
+        if (!HasSize(spec.Form))
             throw new InputException($"{place}.budget: {System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(spec.Form.ToString())} has "
                 + "no size that a budget could set: it trains what its sockets have. Leave out budget, or name fewer roles or layers.");
     }
@@ -90,24 +91,20 @@ public static class DeltaPlan
         {
             if (spec.Roles is not null || spec.TargetModules is not null)
                 throw new InputException($"method: {spec.Form} is not attached to linear maps and has no sockets; leave out roles and "
-                    + "targetModules out.");
-            if (spec.Form == DeltaForm.AdaptionPrompt && spec.Layers is not null)
-                throw new InputException("method.layers: adaption prompts go to the uppermost layers; say how many with settings: "
-                    + "{adapter_layers: ...}.");
+                    + "targetModules.");
+            if (method.NoLayers is { } wish && spec.Layers is not null) throw new InputException($"method.layers: {wish}.");
             content[method.SizeKey] = 8;
         }
-        else if (spec.Form != DeltaForm.Bitfit || spec.Roles is not null || spec.TargetModules is not null || spec.Layers is not null)
+        else if (method.AllModules is null || spec.Roles is not null || spec.TargetModules is not null || spec.Layers is not null)
         {
             var modules = InLayers(
                 model,
-                spec.TargetModules
-                    ?? (spec.Form == DeltaForm.Bitfit && spec.Roles is null ? Biases(model) : Modules(model, spec.Roles ?? method.Roles)),
+                spec.TargetModules ?? (spec.Roles is null ? method.AllModules?.Invoke(model) : null)
+                    ?? Modules(model, spec.Roles ?? method.Roles),
                 spec.Layers,
                 wholeNames: !method.HasLayers);
             content["target_modules"] = AdapterConfiguration.Named(modules);
-            if (spec.Form == DeltaForm.Ia3)
-                content["feedforward_modules"] = new JsonArray([.. Ends(model, model.Projections.Where(map => map.Role == Role.Down))
-                    .Where(modules.Contains).Select(module => JsonValue.Create(module))]);
+            foreach (var (key, value) in method.Derived?.Invoke(model, modules) ?? []) content[key] = value?.DeepClone();
         }
         if (spec.Layers is not null && method.HasLayers)
             content["layers_to_transform"] = new JsonArray([.. spec.Layers.Select(layer => JsonValue.Create(layer))]);
@@ -246,7 +243,10 @@ public static class DeltaPlan
         _ => [],
     };
 
-    private static IEnumerable<string> Ends(LanguageModel model, IEnumerable<Projection> maps)
+    /// <summary>The modules of maps, by the ends of their names when these match no other maps.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="maps">The maps.</param>
+    internal static IEnumerable<string> Ends(LanguageModel model, IEnumerable<Projection> maps)
     {
         var meant = maps.Select(map => map.Name).ToHashSet(StringComparer.Ordinal);
         var ends = meant.Select(name => name[(name.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
@@ -254,10 +254,6 @@ public static class DeltaPlan
         return model.Projections.Where(map => ends.Any(end => map.Name.EndsWith("." + end, StringComparison.Ordinal)))
             .All(map => meant.Contains(map.Name)) ? ends : meant;
     }
-
-    private static List<string> Biases(LanguageModel model) =>
-        [.. model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal))
-            .Select(weight => weight.Name[..^".bias".Length]).Concat(model.Projections.Select(map => map.Name)).Distinct()];
 
     private static IEnumerable<string> Norms(LanguageModel model)
     {
@@ -301,8 +297,6 @@ public static class DeltaPlan
         const int Largest = 1 << 20;
         var allowed = Parameters(budget, model);
         var size = DeltaMethods.Of(AdapterConfiguration.Of(content, "method.settings")).SizeKey;
-        if (content["r"] is not null && size == "r" || content.ContainsKey(size) && size is not ("num_virtual_tokens" or "adapter_len"))
-            throw new InputException($"method: budget computes {size}, and settings name it, too; give one of them.");
         InputException? refusal = null;
         (AdapterConfiguration Configuration, long Count)? At(int value)
         {

@@ -1,8 +1,10 @@
 using System.CommandLine;
 using Polymath.Models;
+using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Runs.Reports;
 using Polymath.Tensors;
+using Polymath.Text.Templates;
 using Polymath.Tuning;
 
 namespace Polymath.Cli.Verbs;
@@ -43,6 +45,7 @@ static class AdapterMergeVerb
                 // The layout that the adapter was trained with replaces the base's.
                 CompanionFiles.Copy(place, inside);
                 CompanionFiles.Copy(source, inside);
+                GenerationConfig.End(model, TextContract.RecordedEnds(inside, model.Sizes.VocabularySize));
                 ModelWriter.Write(
                     model,
                     inside,

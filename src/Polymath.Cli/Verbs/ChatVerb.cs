@@ -31,12 +31,13 @@ static class ChatVerb
             parsed => Outcome.Of(() =>
             {
                 var settle = sampling.Read(parsed);
-                return Talk(choice.Open(parsed, choosing: true, template), parsed.GetValue(remember), settle);
+                return Talk(
+                    choice.Open(parsed, choosing: true, template), parsed.GetValue(remember), settle, sampling.ChoosesLength(parsed));
             }));
         return command;
     }
 
-    private static int Talk(OpenedModel opened, bool remember, Func<LanguageModel, SamplingSettings> settle)
+    private static int Talk(OpenedModel opened, bool remember, Func<LanguageModel, SamplingSettings> settle, bool lengthChosen)
     {
         using var closing = opened;
         var model = opened.Text;
@@ -75,7 +76,12 @@ static class ChatVerb
                     Console.WriteLine(told);
                     continue;
                 case var message:
-                    Answer(model, turns, message, settings with { Seed = seed });
+                    Answer(
+                        model,
+                        turns,
+                        message,
+                        settings with { Seed = seed },
+                        lengthChosen);
                     if (!remember) turns.Clear();
                     continue;
             }
@@ -115,11 +121,10 @@ static class ChatVerb
         }
     }
 
-    private static void Answer(TextModel model, List<Turn> turns, string message, SamplingSettings settings)
+    // When the context is full, the oldest messages are dropped.
+    private static int[] Fitting(TextModel model, List<Turn> turns, SamplingSettings settings)
     {
-        turns.Add(new Turn(message));
         var prompt = model.Contract.Encode(turns, model.Tokenizer);
-        // When the context is full, the oldest messages are dropped.
         var before = turns.Count;
         // A file may allow answers as long as the context; half of it stays for the conversation.
         var room = Math.Min(settings.MaxNewTokens, model.Model.Sizes.ContextLength / 2);
@@ -131,6 +136,18 @@ static class ChatVerb
         if (turns.Count < before)
             Console.Error.WriteLine($"(The context of {model.Model.Sizes.ContextLength:N0} tokens is full: the first messages, "
                 + $"{before - turns.Count} of {before}, are forgotten.)");
+        return prompt;
+    }
+
+    private static void Answer(
+        TextModel model,
+        List<Turn> turns,
+        string message,
+        SamplingSettings settings,
+        bool lengthChosen)
+    {
+        turns.Add(new Turn(message));
+        var prompt = Fitting(model, turns, settings);
         using var stop = new CancellationTokenSource();
         void Interrupt(object? sender, ConsoleCancelEventArgs e)
         {
@@ -148,7 +165,12 @@ static class ChatVerb
                 Console.Write(text);
             }
             var answer = model.Stream(prompt, settings, Show, cancellation: stop.Token);
-            ContextEnd.Tell(model, prompt.Length, answer, settings);
+            AnswerEnd.Tell(
+                model,
+                prompt.Length,
+                answer,
+                settings,
+                lengthChosen);
             turns[^1] = turns[^1] with { Assistant = shown.ToString() };
         }
         catch (OperationCanceledException)

@@ -38,7 +38,8 @@ static class GenerateVerb
         sampling.AddTo(command);
         command.SetAction(parsed => Outcome.Of(() =>
         {
-            var asked = new Asked(parsed.GetValue(raw), parsed.GetValue(system), sampling.Read(parsed));
+            var asked =
+                new Asked(parsed.GetValue(raw), parsed.GetValue(system), sampling.Read(parsed), sampling.ChoosesLength(parsed));
             if (asked.Raw && asked.System is not null)
                 throw new InputException("--raw continues the text itself, so there is no place for --system. Leave out one of the two.");
             return input.Read(parsed, prompt) is var (rows, atOnce)
@@ -49,7 +50,7 @@ static class GenerateVerb
     }
 
     // What the options say about every prompt.
-    private sealed record Asked(bool Raw, string? System, Func<LanguageModel, SamplingSettings> Settle)
+    private sealed record Asked(bool Raw, string? System, Func<LanguageModel, SamplingSettings> Settle, bool LengthChosen)
     {
         // A model that was not trained on conversations continues the text.
         internal bool Continues(TextModel model) => Raw || System is null && !model.Contract.Recorded;
@@ -83,7 +84,13 @@ static class GenerateVerb
                 },
                 JsonLayout.RecordLine)
             : "");
-        if (!json) ContextEnd.Tell(model, ids.Length, answer, settings);
+        if (!json)
+            AnswerEnd.Tell(
+                model,
+                ids.Length,
+                answer,
+                settings,
+                asked.LengthChosen);
         return Outcome.Done;
     }
 

@@ -68,7 +68,10 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
             var bent = logits.log_softmax(-1).cpu().contiguous().data<float>().ToArray();
             for (var i = 0; i < open.Count; i++)
                 Sampler.Penalise(
-                    bent.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), prompt, [.. open[i].Tokens], settings);
+                    bent.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize),
+                    model.Continued(prompt),
+                    [.. open[i].Tokens],
+                    settings);
             logits = tensor(bent, [open.Count, model.Sizes.VocabularySize]);
         }
         else logits = logits.log_softmax(-1);

@@ -72,6 +72,74 @@ public sealed class GenerationConfig(JsonObject content)
         var node => throw Fault(key, node, "true or false"),
     };
 
+    /// <summary>Texts; none when the file has none under the key.</summary>
+    /// <param name="key">The key, such as <c>stop_strings</c>.</param>
+    /// <exception cref="InputException">The value is neither a text nor a list of texts.</exception>
+    public IReadOnlyList<string> Texts(string key) => Content[key] switch
+    {
+        null => [],
+        JsonValue value when value.TryGetValue<string>(out var text) => [text],
+        JsonArray list when list.All(item => item is JsonValue one && one.TryGetValue<string>(out _)) =>
+            [.. list.Select(item => item!.GetValue<string>())],
+        var node => throw Fault(key, node, "a text or a list of texts"),
+    };
+
+    // Settings that change an answer and have no counterpart here, with the value that changes nothing.
+    private static readonly Dictionary<string, double?> foreign = new(StringComparer.Ordinal)
+    {
+        ["num_beams"] = 1,
+        ["num_beam_groups"] = 1,
+        ["diversity_penalty"] = 0,
+        ["no_repeat_ngram_size"] = 0,
+        ["encoder_no_repeat_ngram_size"] = 0,
+        ["encoder_repetition_penalty"] = 1,
+        ["typical_p"] = 1,
+        ["epsilon_cutoff"] = 0,
+        ["eta_cutoff"] = 0,
+        ["penalty_alpha"] = 0,
+        ["guidance_scale"] = 1,
+        ["min_length"] = 0,
+        ["min_new_tokens"] = 0,
+        ["bad_words_ids"] = null,
+        ["force_words_ids"] = null,
+        ["suppress_tokens"] = null,
+        ["begin_suppress_tokens"] = null,
+        ["sequence_bias"] = null,
+        ["forced_bos_token_id"] = null,
+        ["forced_eos_token_id"] = null,
+        ["exponential_decay_length_penalty"] = null,
+    };
+
+    /// <summary>The settings of the file that would change an answer in transformers and are not used here, with their values.</summary>
+    public IReadOnlyList<string> Unused =>
+    [
+        .. foreign.Where(pair => Content[pair.Key] switch
+        {
+            null => false,
+            JsonArray { Count: 0 } => false,
+            JsonValue value when value.TryGetValue<double>(out var number) => number != pair.Value,
+            _ => true,
+        }).Select(pair => $"{pair.Key} {Content[pair.Key]!.ToJsonString()}"),
+    ];
+
+    /// <summary>
+    /// Adds tokens that end an answer to a model's settings, such as those of the layout that it was trained with: other programs know an
+    /// end only from this file.
+    /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="ends">The tokens.</param>
+    public static void End(LanguageModel model, IReadOnlyList<int> ends)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        if (model.Labels is not null || model.Reading == Reading.Encoder) return;
+        int[] own = [.. EndsOf(model)], all = [.. own.Union(ends)];
+        if (all.Length == own.Length) return;
+        var content = model.Generation?.Content.DeepClone().AsObject() ?? Fresh(model.Configuration)?.Content ?? [];
+        // Numbers as they are read from a file.
+        content[EndKey] = JsonNode.Parse(all.Length == 1 ? $"{all[0]}" : $"[{string.Join(", ", all)}]");
+        model.Generation = new GenerationConfig(content);
+    }
+
     private static InputException Fault(string key, JsonNode found, string wanted) =>
         new($"{FileName}: {key} is {found.ToJsonString()}; write {wanted}, or remove it.");
 

@@ -6,13 +6,14 @@ namespace Polymath.Models.Decoding;
 /// <summary>How the next token is chosen.</summary>
 /// <param name="Temperature">Logits are divided by it; 0 chooses the most probable token.</param>
 /// <param name="TopK">Only the K most probable tokens; 0 for all.</param>
-/// <param name="TopP">Only the most probable tokens that together reach this probability (Holtzman et al. 2020).</param>
+/// <param name="TopP">Only the most probable tokens that together reach this probability (Holtzman et al. 2020), of those that
+/// <paramref name="TopK"/> leaves.</param>
 /// <param name="MaxNewTokens">The most tokens of an answer.</param>
 /// <param name="Seed">The seed.</param>
 /// <param name="MinP">Only tokens with at least this share of the most probable token's probability (Nguyen et al. 2024); 0 for
 /// all.</param>
 /// <param name="RepetitionPenalty">The logit of a token that is in the prompt or the answer is divided by this, or multiplied when it is
-/// below zero (Keskar et al. 2019); 1 for none.</param>
+/// below zero (Keskar et al. 2019); 1 for none. An encoder's source is not what the decoder repeats, and is spared.</param>
 /// <param name="PresencePenalty">This is subtracted from the logit of a token that is in the answer; 0 for none.</param>
 /// <param name="Beams">The number of beams, of which the most likely is returned; 1 for no beam search. With beams, nothing is
 /// sampled.</param>
@@ -107,13 +108,19 @@ static class Sampler
             foreach (var token in answer.Distinct()) logits[token] -= (float)settings.PresencePenalty;
     }
 
-    // Sets the weights of all other tokens to zero and returns the sum of the rest.
+    // Sets the weights of all other tokens to zero and returns the sum of the rest. Top-p is a share of what top-k leaves, as in
+    // transformers, vLLM and llama.cpp.
     private static double Restrict(Span<float> weights, SamplingSettings settings, double total)
     {
         var order = new int[weights.Length];
         for (var i = 0; i < order.Length; i++) order[i] = i;
         var values = weights.ToArray();
         Array.Sort(order, (a, b) => values[b] != values[a] ? values[b].CompareTo(values[a]) : a.CompareTo(b));
+        if (settings.TopK > 0 && settings.TopK < order.Length)
+        {
+            total = 0;
+            foreach (var token in order.AsSpan(0, settings.TopK)) total += weights[token];
+        }
         double kept = 0;
         var count = 0;
         foreach (var token in order)

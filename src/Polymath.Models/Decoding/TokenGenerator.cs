@@ -161,7 +161,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
                 active,
                 cache,
                 settings,
-                i => (prompts[from + active[i]], answers[active[i]]),
+                i => (model.Continued(prompts[from + active[i]]), answers[active[i]]),
                 randoms);
             var still = new List<int>();
             for (var i = 0; i < active.Length; i++)

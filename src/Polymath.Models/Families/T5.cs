@@ -195,6 +195,8 @@ public sealed class T5 : LanguageModel
         capacity,
         Sizes.HeadWidth);
 
+    internal override int[] Continued(int[] prompt) => [start];
+
     /// <inheritdoc/>
     protected override Batch Start(IReadOnlyList<int[]> prompts, int[] slots)
     {

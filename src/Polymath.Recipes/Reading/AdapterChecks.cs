@@ -118,7 +118,7 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
             checks.Fault($"{at}.optimizerState", "a fresh adapter has no state yet", "leave it out");
         if (adapter is { OptimizerState: true, Frozen: true })
             checks.Fault($"{at}.optimizerState", "a frozen adapter is not trained", "leave it or 'frozen' out");
-        if (adapter.Optimizer is AdamSpec { LoraPlusRatio: not 1 } && adapter.Delta?.TrainsB() == false)
+        if (adapter.Optimizer is AdamwSpec { LoraPlusRatio: not 1 } && adapter.Delta?.TrainsB() == false)
             checks.Fault(
                 $"{at}.optimizer.loraPlusRatio",
                 "LoRA+ sets the rate of the B of low-rank deltas, and this adapter trains none",

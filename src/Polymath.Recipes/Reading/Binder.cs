@@ -191,7 +191,7 @@ internal sealed class Binder(FaultList faults)
 
     private object Construct(Type type, string path, object?[] arguments)
     {
-        var record = Shape.Constructor(type).Invoke(arguments);
+        var record = Shape.Make(type, arguments);
         paths[record] = path;
         return record;
     }

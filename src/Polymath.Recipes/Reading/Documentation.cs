@@ -29,10 +29,10 @@ internal sealed partial class Documentation
     /// <summary>The description of a type; null when there is none.</summary>
     public string? Of(Type type) => Text(members.GetValueOrDefault($"T:{type.FullName}")?.Element("summary"));
 
-    /// <summary>The description of a setting of a record; null when there is none.</summary>
-    public string? Of(Type record, Setting setting)
+    /// <summary>The description of a setting; null when there is none.</summary>
+    public string? Of(Setting setting)
     {
-        var constructor = $"M:{record.FullName}.#ctor(";
+        var constructor = $"M:{setting.Parameter.Member.DeclaringType!.FullName}.#ctor(";
         var member = members.FirstOrDefault(
             pair => pair.Key.StartsWith(constructor, StringComparison.Ordinal) && pair.Value.Elements("param").Any()).Value;
         return Text(member?.Elements("param").FirstOrDefault(element => (string?)element.Attribute("name") == setting.Parameter.Name));

@@ -25,6 +25,12 @@ internal sealed class ScheduleChecks(Checks checks, ScheduleSpec schedule, int? 
                 $"{path}.decaySteps",
                 $"a decay of {schedule.DecaySteps} steps does not fit behind a warmup of {schedule.WarmupOf(all)} in {all} steps",
                 $"write {Math.Max(1, all - schedule.WarmupOf(all))} or less");
+        // A cycle of less than a step never falls.
+        if (steps is { } whole && schedule.Cycles > whole - schedule.WarmupOf(whole) && checks.Sound($"{path}.cycles", $"{path}.warmup"))
+            checks.Fault(
+                $"{path}.cycles",
+                $"{schedule.Cycles} cycles do not fit behind a warmup of {schedule.WarmupOf(whole)} in {whole} steps",
+                $"write {Math.Max(1, whole - schedule.WarmupOf(whole))} or less");
     }
 
     private void Only(string key, bool there, ScheduleKind kind)

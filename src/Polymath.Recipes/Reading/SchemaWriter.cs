@@ -20,12 +20,12 @@ internal sealed class SchemaWriter(Documentation documentation)
         {
             if (!setting.Flat)
             {
-                Add(type, setting, properties, required);
+                Add(setting, properties, required);
                 continue;
             }
             Select(flatCase!, properties, required);
             foreach (var inner in Shape.SettingsOf(flatCase!.Type))
-                Add(flatCase.Type, inner, properties, required);
+                Add(inner, properties, required);
         }
         var schema = Described(flatCase is null ? documentation.Of(type) : documentation.Of(flatCase.Type));
         schema["type"] = "object";
@@ -45,14 +45,14 @@ internal sealed class SchemaWriter(Documentation documentation)
             required.Add((JsonNode)selected.Key);
     }
 
-    private void Add(Type record, Setting setting, JsonObject properties, JsonArray required)
+    private void Add(Setting setting, JsonObject properties, JsonArray required)
     {
         var schema = Value(setting.Type, setting);
         if (setting.Nullable)
             schema = OrNull(schema);
         if (!setting.Required && setting.Default is { } value)
             schema["default"] = Default(value);
-        if (documentation.Of(record, setting) is { } text)
+        if (documentation.Of(setting) is { } text)
             schema["description"] = setting.Type.IsEnum && documentation.OfChoices(setting.Type) is { } choices
                 ? $"{text} {choices}"
                 : text;

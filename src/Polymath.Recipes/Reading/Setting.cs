@@ -33,15 +33,27 @@ internal static class Shape
     public static IReadOnlyList<Setting> SettingsOf(Type record)
     {
         var nullability = new NullabilityInfoContext();
-        return [.. Constructor(record).GetParameters().Select(parameter => new Setting(
+        return [.. Constructor(Written(record)).GetParameters().Select(parameter => new Setting(
             Camel(parameter.Name!),
             parameter,
             System.Nullable.GetUnderlyingType(parameter.ParameterType) ?? parameter.ParameterType,
             nullability.Create(parameter).WriteState == NullabilityState.Nullable))];
     }
 
-    /// <summary>The constructor that takes a record's settings.</summary>
-    public static ConstructorInfo Constructor(Type record) =>
+    /// <summary>A record of such settings.</summary>
+    /// <param name="record">The type.</param>
+    /// <param name="settings">The values, in the order of <see cref="SettingsOf"/>.</param>
+    public static object Make(Type record, object?[] settings)
+    {
+        var written = Constructor(Written(record)).Invoke(settings);
+        return Written(record) == record ? written : Constructor(record).Invoke([written]);
+    }
+
+    // A record that is made of its base has the base's settings.
+    private static Type Written(Type record) =>
+        Constructor(record).GetParameters() is [{ ParameterType: var only }] && only == record.BaseType ? only : record;
+
+    private static ConstructorInfo Constructor(Type record) =>
         record.GetConstructors().OrderByDescending(constructor => constructor.GetParameters().Length).First();
 
     /// <summary>The cases of a closed family; none for other types.</summary>

@@ -60,7 +60,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             new AdapterChecks(checks, stage, adapters, at).Run();
         if (trained is FreezeMethod freeze)
             Freeze(freeze, at);
-        if (stage.Optimizer is AdamSpec { LoraPlusRatio: not 1 } && !TrainsB(trained?.Plain())
+        if (stage.Optimizer is AdamwSpec { LoraPlusRatio: not 1 } && !TrainsB(trained?.Plain())
             && checks.Sound(At("optimizer.loraPlusRatio"), at))
             checks.Fault(
                 At("optimizer.loraPlusRatio"),

@@ -29,7 +29,7 @@ public static unsafe class AdamW8BitStep
         internal float* Weight, Gradient, FirstScale, SecondScale, FirstMap, SecondMap, FirstMiddles, SecondMiddles;
         internal byte* First, Second, FirstStarts, SecondStarts;
         internal long Count;
-        internal float Scale, Beta1, Beta2, Keep, StepSize, RootCorrection, Epsilon;
+        internal AdamWStep.Factors Factors;
     }
 
     /// <summary>The blocks of so many elements; the last may be smaller.</summary>
@@ -45,16 +45,9 @@ public static unsafe class AdamW8BitStep
     {
         ArgumentNullException.ThrowIfNull(weight);
         ArgumentNullException.ThrowIfNull(moments);
-        double correction1 = 1 - Math.Pow(numbers.Beta1, numbers.Step), correction2 = 1 - Math.Pow(numbers.Beta2, numbers.Step);
         if (!FastPath.Takes(weight, gradient, moments.FirstScale))
         {
-            Plain(
-                weight,
-                gradient,
-                moments,
-                numbers,
-                correction1,
-                correction2);
+            Plain(weight, gradient, moments, numbers);
             return;
         }
         fixed (float* firstMap = DynamicMap.Signed.Values, secondMap = DynamicMap.Unsigned.Values)
@@ -76,34 +69,25 @@ public static unsafe class AdamW8BitStep
                 FirstStarts = firstStarts,
                 SecondStarts = secondStarts,
                 Count = weight.numel(),
-                Scale = (float)numbers.GradientScale,
-                Beta1 = (float)numbers.Beta1,
-                Beta2 = (float)numbers.Beta2,
-                Keep = (float)(1 - numbers.Rate * numbers.WeightDecay),
-                StepSize = (float)(numbers.Rate / correction1),
-                RootCorrection = (float)(1 / Math.Sqrt(correction2)),
-                Epsilon = (float)numbers.Epsilon,
+                Factors = new AdamWStep.Factors(numbers),
             };
             LibTorch.For(BlocksOf(weight.numel()), Grain, &Run, &state);
         }
         GC.KeepAlive(gradient);
     }
 
-    private static void Plain(
-        Tensor weight,
-        Tensor gradient,
-        CodedMoments moments,
-        AdamWNumbers n,
-        double correction1,
-        double correction2)
+    private static void Plain(Tensor weight, Tensor gradient, CodedMoments moments, AdamWNumbers numbers)
     {
         using var scope = NewDisposeScope();
         using var frozen = no_grad();
-        var g = gradient.to(ScalarType.Float32) * n.GradientScale;
-        var first = Read(moments.First, moments.FirstScale, DynamicMap.Signed).mul_(n.Beta1).add_(g, 1 - n.Beta1);
-        var second = Read(moments.Second, moments.SecondScale, DynamicMap.Unsigned).mul_(n.Beta2).addcmul_(g, g, 1 - n.Beta2);
-        weight.mul_(1 - n.Rate * n.WeightDecay);
-        weight.addcdiv_(first, second.sqrt().div_(Math.Sqrt(correction2)).add_(n.Epsilon), -n.Rate / correction1);
+        var first = Read(moments.First, moments.FirstScale, DynamicMap.Signed);
+        var second = Read(moments.Second, moments.SecondScale, DynamicMap.Unsigned);
+        AdamWStep.Plain(
+            weight,
+            gradient.to(ScalarType.Float32),
+            first,
+            second,
+            numbers);
         Write(first, moments.First, moments.FirstScale, DynamicMap.Signed);
         Write(second, moments.Second, moments.SecondScale, DynamicMap.Unsigned);
     }
@@ -140,12 +124,14 @@ public static unsafe class AdamW8BitStep
                 first[i] = s.FirstMap[s.First[from + i]] * firstScale;
                 second[i] = s.SecondMap[s.Second[from + i]] * secondScale;
             }
-            var (largestFirst, largestSecond) = Move(
-                ref s,
-                from,
-                count,
+            AdamWStep.Move(
+                in s.Factors,
+                s.Weight + from,
+                s.Gradient + from,
                 first,
-                second);
+                second,
+                count);
+            float largestFirst = Largest(first, count), largestSecond = Largest(second, count);
             s.FirstScale[block] = largestFirst;
             s.SecondScale[block] = largestSecond;
             float firstInverse = largestFirst > 0 ? 1 / largestFirst : 1, secondInverse = largestSecond > 0 ? 1 / largestSecond : 1;
@@ -157,54 +143,15 @@ public static unsafe class AdamW8BitStep
         }
     }
 
-    // Moves a block of the weight and its moments, and tells the largest size of each of these.
-    private static (float First, float Second) Move(
-        ref State s,
-        long from,
-        int count,
-        float* first,
-        float* second)
+    private static float Largest(float* x, int count)
     {
-        float* weight = s.Weight + from, gradient = s.Gradient + from;
-        Vector256<float> scale = Vector256.Create(s.Scale),
-            beta1 = Vector256.Create(s.Beta1),
-            beta2 = Vector256.Create(s.Beta2),
-            rest1 = Vector256.Create(1 - s.Beta1),
-            rest2 = Vector256.Create(1 - s.Beta2),
-            keep = Vector256.Create(s.Keep),
-            size = Vector256.Create(s.StepSize),
-            root = Vector256.Create(s.RootCorrection),
-            epsilon = Vector256.Create(s.Epsilon),
-            most1 = default,
-            most2 = default;
+        Vector256<float> most = default;
         var i = 0;
-        for (; i <= count - 8; i += 8)
-        {
-            var g = Vector256.Load(gradient + i) * scale;
-            var m = Vector256.Load(first + i) * beta1 + g * rest1;
-            var v = Vector256.Load(second + i) * beta2 + g * g * rest2;
-            m.Store(first + i);
-            v.Store(second + i);
-            most1 = Vector256.Max(most1, Vector256.Abs(m));
-            most2 = Vector256.Max(most2, v);
-            (Vector256.Load(weight + i) * keep - size * m / (Vector256.Sqrt(v) * root + epsilon)).Store(weight + i);
-        }
-        float largest1 = Largest(most1), largest2 = Largest(most2);
-        for (; i < count; i++)
-        {
-            var g = gradient[i] * s.Scale;
-            var m = first[i] = first[i] * s.Beta1 + g * (1 - s.Beta1);
-            var v = second[i] = second[i] * s.Beta2 + g * g * (1 - s.Beta2);
-            (largest1, largest2) = (Math.Max(largest1, Math.Abs(m)), Math.Max(largest2, v));
-            weight[i] = weight[i] * s.Keep - s.StepSize * m / (MathF.Sqrt(v) * s.RootCorrection + s.Epsilon);
-        }
-        return (largest1, largest2);
-    }
-
-    private static float Largest(Vector256<float> x)
-    {
-        var half = Vector128.Max(x.GetLower(), x.GetUpper());
-        return Math.Max(Math.Max(half[0], half[1]), Math.Max(half[2], half[3]));
+        for (; i <= count - 8; i += 8) most = Vector256.Max(most, Vector256.Abs(Vector256.Load(x + i)));
+        var half = Vector128.Max(most.GetLower(), most.GetUpper());
+        var largest = Math.Max(Math.Max(half[0], half[1]), Math.Max(half[2], half[3]));
+        for (; i < count; i++) largest = Math.Max(largest, Math.Abs(x[i]));
+        return largest;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

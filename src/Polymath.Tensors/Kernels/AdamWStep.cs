@@ -32,7 +32,19 @@ public static unsafe class AdamWStep
     private struct State
     {
         internal float* Weight, Gradient, First, Second;
-        internal float Scale, Beta1, Beta2, Keep, StepSize, RootCorrection, Epsilon;
+        internal Factors Factors;
+    }
+
+    /// <summary>The numbers of a step as the kernels use them.</summary>
+    internal readonly struct Factors(AdamWNumbers numbers)
+    {
+        internal readonly float Scale = (float)numbers.GradientScale,
+            Beta1 = (float)numbers.Beta1,
+            Beta2 = (float)numbers.Beta2,
+            Keep = (float)(1 - numbers.Rate * numbers.WeightDecay),
+            StepSize = (float)(numbers.Rate / (1 - Math.Pow(numbers.Beta1, numbers.Step))),
+            RootCorrection = (float)(1 / Math.Sqrt(1 - Math.Pow(numbers.Beta2, numbers.Step))),
+            Epsilon = (float)numbers.Epsilon;
     }
 
     /// <summary>Updates weight by gradient; all four have the same shape. weight, first and second are changed in place.</summary>
@@ -44,7 +56,6 @@ public static unsafe class AdamWStep
         AdamWNumbers numbers)
     {
         ArgumentNullException.ThrowIfNull(weight);
-        double correction1 = 1 - Math.Pow(numbers.Beta1, numbers.Step), correction2 = 1 - Math.Pow(numbers.Beta2, numbers.Step);
         if (!FastPath.Takes(weight, gradient, first))
         {
             Plain(
@@ -52,9 +63,7 @@ public static unsafe class AdamWStep
                 gradient,
                 first,
                 second,
-                numbers,
-                correction1,
-                correction2);
+                numbers);
             return;
         }
         var state = new State
@@ -63,29 +72,23 @@ public static unsafe class AdamWStep
             Gradient = (float*)LibTorch.Data(gradient),
             First = (float*)LibTorch.Data(first),
             Second = (float*)LibTorch.Data(second),
-            Scale = (float)numbers.GradientScale,
-            Beta1 = (float)numbers.Beta1,
-            Beta2 = (float)numbers.Beta2,
-            Keep = (float)(1 - numbers.Rate * numbers.WeightDecay),
-            StepSize = (float)(numbers.Rate / correction1),
-            RootCorrection = (float)(1 / Math.Sqrt(correction2)),
-            Epsilon = (float)numbers.Epsilon,
+            Factors = new Factors(numbers),
         };
         LibTorch.For(weight.numel(), Grain, &Run, &state);
         GC.KeepAlive(gradient);
     }
 
-    private static void Plain(
+    /// <summary>The step in libtorch's own operations.</summary>
+    internal static void Plain(
         Tensor weight,
         Tensor gradient,
         Tensor first,
         Tensor second,
-        AdamWNumbers n,
-        double correction1,
-        double correction2)
+        AdamWNumbers n)
     {
         using var scope = NewDisposeScope();
         using var frozen = no_grad();
+        double correction1 = 1 - Math.Pow(n.Beta1, n.Step), correction2 = 1 - Math.Pow(n.Beta2, n.Step);
         var g = gradient * n.GradientScale;
         weight.mul_(1 - n.Rate * n.WeightDecay);
         first.mul_(n.Beta1).add_(g, 1 - n.Beta1);
@@ -97,6 +100,24 @@ public static unsafe class AdamWStep
     private static void Run(long begin, long end, void* context)
     {
         ref var s = ref *(State*)context;
+        Move(
+            in s.Factors,
+            s.Weight + begin,
+            s.Gradient + begin,
+            s.First + begin,
+            s.Second + begin,
+            end - begin);
+    }
+
+    /// <summary>Moves so many elements of a weight, and their moments.</summary>
+    internal static void Move(
+        in Factors s,
+        float* weight,
+        float* gradient,
+        float* first,
+        float* second,
+        long count)
+    {
         Vector256<float> scale = Vector256.Create(s.Scale),
             beta1 = Vector256.Create(s.Beta1),
             beta2 = Vector256.Create(s.Beta2),
@@ -106,22 +127,22 @@ public static unsafe class AdamWStep
             size = Vector256.Create(s.StepSize),
             root = Vector256.Create(s.RootCorrection),
             epsilon = Vector256.Create(s.Epsilon);
-        var i = begin;
-        for (; i <= end - 8; i += 8)
+        var i = 0L;
+        for (; i <= count - 8; i += 8)
         {
-            var g = Vector256.Load(s.Gradient + i) * scale;
-            var m = Vector256.Load(s.First + i) * beta1 + g * rest1;
-            var v = Vector256.Load(s.Second + i) * beta2 + g * g * rest2;
-            m.Store(s.First + i);
-            v.Store(s.Second + i);
-            (Vector256.Load(s.Weight + i) * keep - size * m / (Vector256.Sqrt(v) * root + epsilon)).Store(s.Weight + i);
+            var g = Vector256.Load(gradient + i) * scale;
+            var m = Vector256.Load(first + i) * beta1 + g * rest1;
+            var v = Vector256.Load(second + i) * beta2 + g * g * rest2;
+            m.Store(first + i);
+            v.Store(second + i);
+            (Vector256.Load(weight + i) * keep - size * m / (Vector256.Sqrt(v) * root + epsilon)).Store(weight + i);
         }
-        for (; i < end; i++)
+        for (; i < count; i++)
         {
-            var g = s.Gradient[i] * s.Scale;
-            var m = s.First[i] = s.First[i] * s.Beta1 + g * (1 - s.Beta1);
-            var v = s.Second[i] = s.Second[i] * s.Beta2 + g * g * (1 - s.Beta2);
-            s.Weight[i] = s.Weight[i] * s.Keep - s.StepSize * m / (MathF.Sqrt(v) * s.RootCorrection + s.Epsilon);
+            var g = gradient[i] * s.Scale;
+            var m = first[i] = first[i] * s.Beta1 + g * (1 - s.Beta1);
+            var v = second[i] = second[i] * s.Beta2 + g * g * (1 - s.Beta2);
+            weight[i] = weight[i] * s.Keep - s.StepSize * m / (MathF.Sqrt(v) * s.RootCorrection + s.Epsilon);
         }
     }
 }

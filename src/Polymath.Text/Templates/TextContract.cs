@@ -81,6 +81,16 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         return [.. names.Where(name => !string.IsNullOrEmpty(name)).Select(name => tokenizer.IdOf(name!)).OfType<int>().Distinct()];
     }
 
+    /// <summary>The tokens that end an answer in a folder that records its layout; none where it records none.</summary>
+    /// <param name="folder">The folder of a model, or of a model that is being written.</param>
+    /// <param name="vocabulary">The model's number of tokens.</param>
+    public static IReadOnlyList<int> RecordedEnds(string folder, int vocabulary)
+    {
+        if (!File.Exists(Path.Combine(folder, FileName)) || !File.Exists(Path.Combine(folder, "tokenizer.json"))) return [];
+        var tokenizer = Tokenizer.Load(folder, vocabulary);
+        return Load(folder, tokenizer).Ends(tokenizer);
+    }
+
     /// <summary>An answer as it is shown and remembered: without the white space that the layout puts before answers.</summary>
     /// <param name="answer">What the model said.</param>
     /// <param name="tokenizer">The tokenizer.</param>

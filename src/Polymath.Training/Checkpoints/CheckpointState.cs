@@ -35,4 +35,19 @@ public sealed record CheckpointState(
 {
     /// <summary>The mean loss of the last steps.</summary>
     public double LastLoss => Recent.Count == 0 ? double.NaN : Recent.Average();
+
+    /// <summary>The state after another measurement of the figure; one that is not a number is never the best.</summary>
+    /// <param name="found">The figure.</param>
+    /// <param name="step">The step at which it was measured.</param>
+    /// <param name="higher">Whether higher is better.</param>
+    /// <param name="minimum">What it must gain to count as better.</param>
+    public CheckpointState Compared(double found, int step, bool higher, double minimum)
+    {
+        var sign = higher ? 1 : -1;
+        // The gain over an infinite figure is infinite, unless it is the same.
+        var gain = Best is { } best ? (found - best) * sign : double.PositiveInfinity;
+        return !double.IsNaN(found) && gain > minimum
+            ? this with { Best = found, BestStep = step, Stale = 0 }
+            : this with { Stale = Stale + 1 };
+    }
 }

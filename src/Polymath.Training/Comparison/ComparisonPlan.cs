@@ -160,7 +160,7 @@ public sealed class ComparisonPlan
         MethodSpec method = candidate.Delta is { } delta ? delta with { Base = BaseOf(stage.Method) } : new FullMethod();
         var optimizer = stage.Optimizer with { Rate = candidate.Rate ?? stage.Optimizer.Rate };
         // LoRA+ is for candidates that have a B.
-        if (optimizer is AdamSpec adam && candidate.Delta?.TrainsB() != true) optimizer = adam with { LoraPlusRatio = 1 };
+        if (optimizer is AdamwSpec adam && candidate.Delta?.TrainsB() != true) optimizer = adam with { LoraPlusRatio = 1 };
         var trained = stage with
         {
             Method = stage.Method is PromptMethod prompt ? prompt with { Train = method } : method,

@@ -11,13 +11,13 @@ namespace Polymath.Training.Optimizers;
 /// </summary>
 public sealed class AdamW : Optimizer
 {
-    private readonly AdamSpec spec;
+    private readonly AdamwSpec spec;
     private readonly IReadOnlyList<(Tensor First, Tensor Second)> moments;
 
     /// <summary>Moments at zero.</summary>
     /// <param name="group">The weights.</param>
     /// <param name="spec">The settings.</param>
-    public AdamW(WeightGroup group, AdamSpec spec) : base(group)
+    public AdamW(WeightGroup group, AdamwSpec spec) : base(group)
     {
         this.spec = spec;
         moments = [.. group.Weights.Select(weight => (Zeros(weight), Zeros(weight)))];
@@ -34,7 +34,7 @@ public sealed class AdamW : Optimizer
 
     /// <summary>Moves one weight.</summary>
     internal static void Apply(
-        AdamSpec spec,
+        AdamwSpec spec,
         Weight weight,
         Tensor gradient,
         Tensor first,
@@ -47,7 +47,7 @@ public sealed class AdamW : Optimizer
             Numbers(spec, weight, move));
 
     /// <summary>The numbers of one weight's step: LoRA+ sets B's rate apart, and norms and biases are not decayed.</summary>
-    internal static AdamWNumbers Numbers(AdamSpec spec, Weight weight, Move move) => new(
+    internal static AdamWNumbers Numbers(AdamwSpec spec, Weight weight, Move move) => new(
         move.Rate * (IsLoraB(weight) ? spec.LoraPlusRatio : 1),
         spec.Beta1,
         spec.Beta2,

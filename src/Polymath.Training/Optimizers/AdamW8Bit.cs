@@ -18,7 +18,7 @@ public sealed class AdamW8Bit : Optimizer
 
     private const string FirstScale = "firstScale", SecondScale = "secondScale", FirstCode = "firstCode", SecondCode = "secondCode";
 
-    private readonly AdamSpec spec;
+    private readonly AdamwSpec spec;
     private readonly IReadOnlyList<CodedMoments?> coded;
     private readonly IReadOnlyList<(Tensor First, Tensor Second)?> whole;
 

@@ -9,18 +9,21 @@ namespace Polymath.Training.Optimizers;
 /// </summary>
 public static class HiddenMatrices
 {
-    /// <summary>Tells a model's hidden matrices, and those of deltas on it.</summary>
+    /// <summary>Tells a model's hidden matrices, and those of the deltas that are attached to it now.</summary>
     /// <param name="model">The model.</param>
     public static Func<Weight, bool> Of(LanguageModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        var maps = model.Projections.Where(map => map.Role != Role.Head).Select(map => map.Weight).ToHashSet();
-        maps.ExceptWith([model.Tokens.Embedding, model.Tokens.Head]);
+        var heads = model.Projections.Where(map => map.Role == Role.Head).Append(model.Tokens.HeadMap).ToList();
+        var others = heads.Select(map => map.Weight)
+            .Concat(heads.SelectMany(map => map.Deltas).SelectMany(delta => delta.Weights))
+            .Concat(model.Tokens.Deltas.SelectMany(delta => delta.Weights))
+            .Concat([model.Tokens.Embedding, model.Tokens.Head])
+            .Concat(model.Prompt is { } prompt ? [prompt.Table] : [])
+            .ToHashSet();
+        var maps = model.Projections.Select(map => map.Weight).ToHashSet();
         var own = model.Weights.ToHashSet();
-        // Deltas of tables and heads and copies of them, by their modules' names, and virtual tokens.
-        string[] others = ["embed", "prompt", "token", model.Tokens.Name, model.Tokens.HeadMap.Name, .. model.Labels?.Modules ?? []];
-        bool IsOther(Weight weight) => others.Any(name => weight.Name.Contains(name, StringComparison.OrdinalIgnoreCase));
-        return weight => IsMatrix(weight) && (own.Contains(weight) ? maps.Contains(weight) : !IsOther(weight));
+        return weight => IsMatrix(weight) && !others.Contains(weight) && (maps.Contains(weight) || !own.Contains(weight));
     }
 
     /// <summary>Whether a weight has two dimensions, and more than one row and column.</summary>

@@ -37,8 +37,8 @@ public abstract class Optimizer : IDisposable
         ArgumentNullException.ThrowIfNull(group);
         return group.Spec switch
         {
-            AdamwSpec spec => new AdamW(group, spec),
             Adamw8bitSpec spec => new AdamW8Bit(group, spec),
+            AdamwSpec spec => new AdamW(group, spec),
             AdafactorSpec spec => new Adafactor(group, spec),
             LionSpec spec => new Lion(group, spec),
             MuonSpec spec => new Muon(group, spec),

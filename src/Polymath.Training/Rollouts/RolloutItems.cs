@@ -52,25 +52,37 @@ public sealed class RolloutItems(
     {
         var due = RoundOf(step);
         if (due == round) return;
-        var file = Path.Combine(folder, $"round-{due + 1:D3}.jsonl");
-        var figuresFile = Path.ChangeExtension(file, ".figures.json");
-        var known = File.Exists(file);
-        var (pairs, figures) = known ? (Read(file), ReadFigures(figuresFile)) : Sample(due, cancellation);
+        var (pairs, figures) = Round(due, cancellation);
         // A run that was stopped during the round's first step has lost the figures of that step.
         if (step == 1 || RoundOf(step - 1) != due)
             foreach (var (name, value) in figures) told(due + 1, name, value);
-        if (pairs.Count == 0)
-            throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt have the same score, so there are no "
-                + "pairs to learn from. Ask for more answers or a higher temperature, or use finer rewards.");
-        if (!known)
+        items = Some(due, pairs);
+        // A resumed run is inside a round, so its cursor is kept.
+        if (step == 1 || RoundOf(step - 1) != due) Cursor = default;
+        round = due;
+    }
+
+    /// <inheritdoc/>
+    public override void PrepareLook(CancellationToken cancellation) => items = Some(0, Round(0, cancellation).Pairs);
+
+    private List<Item> Some(int due, List<Pair> pairs) => pairs.Count > 0
+        ? [.. pairs.Select(ToItem)]
+        : throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt have the same score, so there are no "
+            + "pairs to learn from. Ask for more answers or a higher temperature, or use finer rewards.");
+
+    // A round is sampled once and read from its file from then on; one without pairs has no file.
+    private (List<Pair> Pairs, Dictionary<string, double> Figures) Round(int due, CancellationToken cancellation)
+    {
+        var file = Path.Combine(folder, $"round-{due + 1:D3}.jsonl");
+        var figuresFile = Path.ChangeExtension(file, ".figures.json");
+        if (File.Exists(file)) return (Read(file), ReadFigures(figuresFile));
+        var (pairs, figures) = Sample(due, cancellation);
+        if (pairs.Count > 0)
         {
             AtomicFile.WriteText(figuresFile, JsonSerializer.Serialize(figures, JsonLayout.RecordLine) + "\n");
             AtomicFile.WriteText(file, string.Concat(pairs.Select(pair => JsonSerializer.Serialize(pair, JsonLayout.RecordLine) + "\n")));
         }
-        items = [.. pairs.Select(ToItem)];
-        // A resumed run is inside a round, so its cursor is kept.
-        if (step == 1 || RoundOf(step - 1) != due) Cursor = default;
-        round = due;
+        return (pairs, figures);
     }
 
     private static List<Pair> Read(string file) =>

@@ -20,7 +20,7 @@ public static class FirstLook
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(objective);
         ArgumentNullException.ThrowIfNull(source);
-        source.Prepare(1, cancellation);
+        source.PrepareLook(cancellation);
         var kept = source.Cursor;
         try
         {

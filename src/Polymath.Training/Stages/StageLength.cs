@@ -41,10 +41,14 @@ static class StageLength
                 + "more, or start again with --fresh.");
         if (stage.Epochs is { } epochs)
             note($"{epochs:0.###} epochs of {source.Count:N0} rows are {steps:N0} steps");
-        var warmup = (stage.Schedule ?? new ScheduleSpec()).WarmupOf(steps);
-        return warmup <= steps
-            ? steps
-            : throw new InputException($"Stage {stage.Name}: schedule.warmup {warmup:N0} is longer than its {steps:N0} steps. Write a "
+        var schedule = stage.Schedule ?? new ScheduleSpec();
+        var warmup = schedule.WarmupOf(steps);
+        if (warmup > steps)
+            throw new InputException($"Stage {stage.Name}: schedule.warmup {warmup:N0} is longer than its {steps:N0} steps. Write a "
                 + "share of the steps, such as 0.1, or fewer steps.");
+        return schedule.DecaySteps is not { } decay || decay <= steps - warmup
+            ? steps
+            : throw new InputException($"Stage {stage.Name}: schedule.decaySteps {decay:N0} does not fit behind a warmup of {warmup:N0} "
+                + $"in its {steps:N0} steps. Write decayShare, such as 0.1, or fewer steps.");
     }
 }

@@ -83,6 +83,10 @@ sealed class StageProgress
     internal void Find()
     {
         newest = saves.Newest(run.Observer.Note);
+        // A finished stage would begin again, and what it had learned would be lost.
+        if (newest is null && File.Exists(Path.Combine(folder, "report.json")))
+            throw new InputException($"Stage {stage.Name} is finished and is to go on, and there is no checkpoint to go on from in "
+                + $"{Path.Combine(folder, "checkpoints")}. Add a stage that starts from its model, or start again with --fresh.");
         if (newest is null) return;
         State = newest;
         // Accepted data may have fewer rows than there were.
@@ -273,10 +277,6 @@ sealed class StageProgress
     {
         if (Decides is not { } figure || !values.TryGetValue(figure, out var found)) return;
         var higher = figure != EvaluateSpec.HeldOutLoss && run.Materials.Recipe.Abilities![figure].HigherIsBetter;
-        var sign = higher ? 1 : -1;
-        var gain = State.Best is { } best ? (found - best) * sign : double.PositiveInfinity;
-        State = gain > Evaluation.MinimumChange
-            ? State with { Best = found, BestStep = step, Stale = 0 }
-            : State with { Stale = State.Stale + 1 };
+        State = State.Compared(found, step, higher, Evaluation.MinimumChange);
     }
 }

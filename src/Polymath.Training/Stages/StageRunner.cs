@@ -35,13 +35,16 @@ public sealed class StageRunner(
     public StageReport Train()
     {
         var batch = stage.Batch ?? new BatchSpec();
-        batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), model.Model.Sizes.ContextLength) };
+        var context = model.Model.Sizes.ContextLength;
+        if (batch.MaxLength > context)
+            run.Observer.Note($"{visit.Name}: batch.maxLength is {batch.MaxLength:N0}, and the model's context is {context:N0} tokens: "
+                + "rows are as long as the context at most");
+        batch = batch with { MaxLength = Math.Min(run.Materials.LengthOf(stage), context) };
         began = ModelSignature.Of(model.Model);
         run.Origin.CheckCode();
         run.Origin.CheckModel(run.Materials.BaseModel);
         foreach (var name in stage.Data.Distinct()) run.Origin.CheckData(name, run.Materials.Corpora.Rows(name));
         method = Attach();
-        if (method.Looks) Look(batch);
         // A source that samples records its own rounds with the number of the step that needs them.
         var current = 0;
         var lesson = StageParts.Of(Context(batch, run.Observer) with
@@ -49,6 +52,7 @@ public sealed class StageRunner(
             Record = (name, value) => run.Record(visit.Name, current, name, value),
         });
         var source = lesson.Source;
+        if (method.Looks) Look(lesson);
         batch = StageLength.Sized(batch, source, note => run.Observer.Note($"{visit.Name}: {note}"));
         using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
@@ -142,11 +146,9 @@ public sealed class StageRunner(
 
     // The result of reading the data is saved first and loaded again: a resumed stage starts from the same bytes and does not read the data
     // twice.
-    private void Look(BatchSpec batch)
+    private void Look(StageLesson lesson)
     {
         run.Observer.Note($"{visit.Name}: {method!.Name} reads the data before the first step");
-        // The training then uses a new source with its own records.
-        var lesson = StageParts.Of(Context(batch, new Unseen()));
         method.Look(FirstLook.Losses(model.Model, lesson.Objective, lesson.Source, run.Stop), Prepared);
         method.Dispose();
         method = Attach();
@@ -183,8 +185,6 @@ public sealed class StageRunner(
         if (stage.Objective is TaskSpec task && stage.Method is PromptMethod prompt)
             new PromptTask(prompt.Template, run.Materials.Data(stage.Name).Labels(), prompt.Verbalizer.Words, task.Label).Save(place);
     }
-
-    private sealed class Unseen : RunObserver;
 
     // Dropout and gradient checkpointing apply only while gradients are computed: not to measurements, sampling, or the scores of a
     // reference.

@@ -26,6 +26,7 @@ public sealed class AdaLora : AddedDelta
         Attach)
     {
         SizeKey = "init_r",
+        StepsKey = "total_step",
         Check = RankBudget.Check,
         HasBias = true,
         KnowsTransposed = true,

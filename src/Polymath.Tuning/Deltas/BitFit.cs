@@ -16,7 +16,10 @@ public sealed class BitFit : Delta
         DeltaForm.Bitfit,
         "POLYMATH_BITFIT",
         ["create_missing"],
-        Attach);
+        Attach)
+    {
+        AllModules = Biased,
+    };
 
     private readonly Weight bias;
     private readonly DeltaSwitch state;
@@ -35,6 +38,11 @@ public sealed class BitFit : Delta
         ArgumentNullException.ThrowIfNull(inner);
         return state.On ? inner(x) + bias.Value : inner(x);
     }
+
+    // Every module with a bias, and every map, which may get one.
+    private static List<string> Biased(LanguageModel model) =>
+        [.. model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal))
+            .Select(weight => weight.Name[..^".bias".Length]).Concat(model.Projections.Select(map => map.Name)).Distinct()];
 
     private static void Attach(DeltaParts parts)
     {

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Models.Parts;
 using Polymath.Recipes;
@@ -19,6 +20,7 @@ public sealed class Ia3 : Delta
         Attach)
     {
         Roles = [Socket.Key, Socket.Value, Socket.Down],
+        Derived = FeedForward,
         HasLayers = false,
         KnowsTransposed = true,
         Idle = [IdleSetting.OneStart("init_ia3_weights")],
@@ -59,6 +61,13 @@ public sealed class Ia3 : Delta
         if (before) return (weight / factors.Value, bias);
         return (weight / factors.Value, bias is null ? null : bias / factors.Value.flatten());
     }
+
+    // Factors of these modules' inputs, as PEFT has it for every family.
+    private static JsonObject FeedForward(LanguageModel model, IReadOnlyList<string> modules) => new()
+    {
+        ["feedforward_modules"] = new JsonArray([.. DeltaPlan.Ends(model, model.Projections.Where(map => map.Role == Role.Down))
+            .Where(modules.Contains).Select(module => JsonValue.Create(module))]),
+    };
 
     private static void Attach(DeltaParts parts)
     {

@@ -21,6 +21,7 @@ public sealed class AdaptionPrompt : AttentionAddition
     {
         SizeKey = "adapter_len",
         HasSockets = false,
+        NoLayers = "adaption prompts go to the uppermost layers; say how many with settings: {adapter_layers: ...}",
         Idle = IdleSetting.OfPrompts,
     };
 

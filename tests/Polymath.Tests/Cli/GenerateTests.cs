@@ -54,6 +54,37 @@ public sealed class GenerateTests : IDisposable
     }
 
     [Fact]
+    public void Settings_of_the_models_folder_are_used_or_named()
+    {
+        folder.Write(
+            "model/" + GenerationConfig.FileName,
+            "{\"do_sample\": true, \"min_p\": 0.3, \"stop_strings\": [\"e\"], \"num_beams\": 4, \"no_repeat_ngram_size\": 0, "
+                + "\"bad_words_ids\": [[3]], \"forced_eos_token_id\": null, \"typical_p\": 1.0}");
+        var result = Generate("--prompt", "abc", "--raw", "--json", "--seed", "3");
+        Assert.DoesNotContain("e", (string)Answer(result)["text"]!);
+        Assert.Contains("also sets num_beams 4, bad_words_ids [[3]], which Polymath does not use", result.Error);
+        Assert.Contains("sets stop \"e\", temperature 1, min-p 0.3;", result.Error);
+        var own = Generate("--prompt", "abc", "--raw", "--json", "--seed", "3", "--stop", "q", "--min-p", "0", "--temperature", "0");
+        Assert.DoesNotContain("min-p", own.Error);
+        Assert.DoesNotContain("stop \"", own.Error);
+        folder.Write("model/" + GenerationConfig.FileName, "{\"stop_strings\": [1]}");
+        Assert.Contains("stop_strings is [1]; write a text or a list of texts", Generate("--prompt", "abc").Error);
+    }
+
+    [Fact]
+    public void An_answer_that_ends_at_a_length_nobody_chose_says_so()
+    {
+        folder.Write(
+            "model/" + GenerationConfig.FileName, "{\"do_sample\": false, \"max_new_tokens\": 2, \"eos_token_id\": 1}");
+        const string told = "the answer stops here after 2 new tokens; --max-new-tokens N allows more";
+        Assert.Contains(told, Generate("--prompt", "abc", "--raw").Error);
+        Assert.Contains(told, CliProgram.Say(folder.Path, "abc\n", "chat", "model").Error);
+        Assert.DoesNotContain("stops here", Generate("--prompt", "abc", "--raw", "--json").Error);
+        Assert.DoesNotContain("stops here", Generate("--prompt", "abc", "--raw", "--max-new-tokens", "2").Error);
+        Assert.Contains("context of 48 tokens is full", Generate("--prompt", "abc", "--raw", "--max-new-tokens", "99").Error);
+    }
+
+    [Fact]
     public void A_system_message_and_messages_in_rows_are_one_conversation()
     {
         string[] greedy = ["--temperature", "0", "--max-new-tokens", "5"];

@@ -6,6 +6,7 @@ using Polymath.Recipes;
 using Polymath.Tensors.Files;
 using Polymath.Tests.Text;
 using Polymath.Text;
+using Polymath.Text.Templates;
 using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
@@ -216,6 +217,39 @@ public sealed class AnswerTests : IDisposable
         var writer = new GgufWriter();
         new GgufModel(model).AddTo(writer, BlockType.F16, "toy");
         Assert.Contains("--type bf16", Assert.Throws<InputException>(() => writer.Write(folder.At("toy.gguf"))).Message);
+    }
+
+    [Theory]
+    [InlineData("{\"eos_token_id\": 9}", "[9,1]")]
+    [InlineData("{\"eos_token_id\": [9, 1], \"top_k\": 3}", "[9,1]")]
+    [InlineData("{\"top_k\": 3}", "1")]
+    [InlineData("{\"eos_token_id\": 1}", "1")]
+    public void A_saved_model_names_the_ends_of_its_layout_for_other_programs(string own, string ends)
+    {
+        using (var talker = Toy.Talker()) talker.Save(folder.At("plain"));
+        folder.Write("plain/generation_config.json", own);
+        using (var model = TextModel.Open(folder.At("plain")))
+        {
+            model.Save(folder.At("again"));
+            // What was written is used by the model that is still open, too.
+            Assert.Contains(1, GenerationConfig.EndsOf(model.Model));
+        }
+        var written = JsonNode.Parse(File.ReadAllText(folder.At("again", GenerationConfig.FileName)))!;
+        var configuration = JsonNode.Parse(File.ReadAllText(folder.At("again", "config.json")))!;
+        Assert.Equal(ends, (written["eos_token_id"] ?? configuration["eos_token_id"]!).ToJsonString());
+        Assert.Equal((int?)JsonNode.Parse(own)!["top_k"], (int?)written["top_k"]);
+    }
+
+    [Fact]
+    public void A_folder_that_records_its_layout_names_its_ends()
+    {
+        using var talker = Toy.Talker();
+        talker.Save(folder.At("plain"));
+        var vocabulary = talker.Tokenizer.VocabularySize;
+        Assert.Equal(talker.Contract.Ends(talker.Tokenizer), TextContract.RecordedEnds(folder.At("plain"), vocabulary));
+        Assert.NotEmpty(TextContract.RecordedEnds(folder.At("plain"), vocabulary));
+        File.Delete(folder.At("plain", "polymath.json"));
+        Assert.Empty(TextContract.RecordedEnds(folder.At("plain"), vocabulary));
     }
 
     [Fact]

@@ -83,6 +83,24 @@ public sealed class DecodingTests
         Assert.Equal([1, -2, 0.75f, 0], logits);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void A_penalty_spares_the_source_of_an_encoder_decoder(int beams)
+    {
+        using var model = ModelFolder.Open(TextFixtures.At("own", "models", "t5-untied"));
+        int[] Answer(int[] source, double penalty) => new TokenGenerator(model, []).Generate(
+            [source],
+            new SamplingSettings(0, MaxNewTokens: 1, RepetitionPenalty: penalty, Beams: beams),
+            null,
+            TestContext.Current.CancellationToken)[0];
+        // Sources whose first answer is one of their own tokens: it stays, as it has not been answered yet.
+        var copied = Enumerable.Range(3, 60).Select(token => new[] { token, 45, token, token, 59 })
+            .Where(source => source.Contains(Answer(source, 1)[0])).ToList();
+        Assert.NotEmpty(copied);
+        Assert.All(copied, source => Assert.Equal(Answer(source, 1), Answer(source, 50)));
+    }
+
     [Fact]
     public void A_stop_text_ends_the_text_however_it_comes_in_pieces() =>
         Gen.Select(Gen.String[Gen.Char["ab."], 0, 30], Gen.String[Gen.Char["ab."], 1, 4].Array[0, 3], Gen.Int[1, 5])

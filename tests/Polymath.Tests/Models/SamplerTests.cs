@@ -66,6 +66,16 @@ public sealed class SamplerTests
     [InlineData(1, new[] { 0.5, 0.1, 0.3, 0.1 })]
     public void Top_p_keeps_the_most_probable_until_they_reach_it(double p, double[] expected) => Near(expected, Shares(new(1, TopP: p)));
 
+    // Of the two that top-k leaves, the first has 0.625; of all four it has 0.5.
+    [Theory]
+    [InlineData(2, 0.6, new[] { 1.0, 0, 0, 0 })]
+    [InlineData(2, 0.63, new[] { 0.625, 0, 0.375, 0 })]
+    [InlineData(3, 0.88, new[] { 0.625, 0, 0.375, 0 })]
+    [InlineData(3, 0.9, new[] { 5 / 9.0, 1 / 9.0, 3 / 9.0, 0 })]
+    [InlineData(9, 0.79, new[] { 0.625, 0, 0.375, 0 })]
+    public void Top_p_is_a_share_of_what_top_k_leaves(int k, double p, double[] expected) =>
+        Near(expected, Shares(new(1, TopK: k, TopP: p)));
+
     [Fact]
     public void The_narrower_of_both_limits_counts() => Near([0.625, 0, 0.375, 0], Shares(new(1, TopK: 2, TopP: 0.99)));
 

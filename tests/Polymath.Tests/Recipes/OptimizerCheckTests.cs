@@ -28,7 +28,7 @@ public sealed class OptimizerCheckTests
     [Fact]
     public void Each_kind_has_the_defaults_of_its_source()
     {
-        Assert.Equal(new Adamw8bitSpec(1e-3, WeightDecay: 0.1), Read("{kind: adamw8bit, rate: 1e-3, weightDecay: 0.1}"));
+        Assert.Equal(new Adamw8bitSpec(new AdamwSpec(1e-3, WeightDecay: 0.1)), Read("{kind: adamw8bit, rate: 1e-3, weightDecay: 0.1}"));
         Assert.Equal(new AdafactorSpec(1, RelativeStep: true), Read("{kind: adafactor, rate: 1, relativeStep: true}"));
         Assert.Equal(new AdafactorSpec(1e-3, Beta1: 0.9), Read("{kind: adafactor, rate: 1e-3, beta1: 0.9}"));
         Assert.Equal(new LionSpec(1e-4), Read("{kind: lion, rate: 1e-4}"));

@@ -81,6 +81,33 @@ public sealed class CheckpointTests : IDisposable
         Assert.Empty(told);
     }
 
+    [Theory]
+    [InlineData(false, 0, new[] { 3.0, 2, 2, 1.5 }, 1.5, 4, 0)]
+    [InlineData(false, 0, new[] { double.NaN, 3, double.NaN, double.NaN }, 3.0, 2, 2)]
+    [InlineData(false, 0, new[] { double.PositiveInfinity, double.PositiveInfinity, 9 }, 9.0, 3, 0)]
+    [InlineData(false, 0.5, new[] { 3.0, 2.6, 2.5, 2.4 }, 2.4, 4, 0)]
+    [InlineData(true, 0, new[] { 0.5, 0.4, 0.7, 0.7 }, 0.7, 3, 1)]
+    [InlineData(true, 0.1, new[] { 0.5, 0.59, 0.55 }, 0.5, 1, 2)]
+    public void The_best_figure_is_the_one_that_gained_enough_and_is_a_number(
+        bool higher,
+        double minimum,
+        double[] found,
+        double best,
+        int step,
+        int stale)
+    {
+        var start = new CheckpointState(
+            0,
+            default,
+            "",
+            0,
+            0,
+            double.NaN,
+            []);
+        var end = found.Index().Aggregate(start, (state, one) => state.Compared(one.Item, one.Index + 1, higher, minimum));
+        Assert.Equal((best, step, stale), (end.Best, end.BestStep, end.Stale));
+    }
+
     [Fact]
     public void A_run_that_has_not_begun_has_nothing_to_go_on_from() => Assert.Null(Newest());
 

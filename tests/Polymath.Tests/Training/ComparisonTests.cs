@@ -83,7 +83,7 @@ public sealed class ComparisonTests
                 Stages = [.. Recipe.Stages.Select(stage => stage with { Optimizer = new AdamwSpec(1e-3, LoraPlusRatio: 8) })],
             },
             new ComparisonSpec(["lora", "ia3", "full"], "spam"));
-        var optimizers = plan.Candidates.Select(candidate => plan.For(candidate, null).Stages[0].Optimizer).Cast<AdamSpec>();
+        var optimizers = plan.Candidates.Select(candidate => plan.For(candidate, null).Stages[0].Optimizer).Cast<AdamwSpec>();
         Assert.Equal([8, 1, 1], optimizers.Select(optimizer => optimizer.LoraPlusRatio));
     }
 

@@ -49,6 +49,20 @@ public sealed class RolloutTests : IDisposable
             + string.Join(' ', item.Rows.SelectMany(row => row.Learn)) + " | " + string.Join(' ', item.Reference!)));
 
     [Fact]
+    public void A_look_before_the_first_step_records_nothing_and_the_step_reads_the_same_items()
+    {
+        var source = Source(new Length());
+        source.PrepareLook(TestContext.Current.CancellationToken);
+        Assert.Empty(told);
+        var (count, kept) = (source.Count, source.Cursor);
+        var looked = Show(source.Take(100000).Take(count));
+        source.Cursor = kept;
+        source.Prepare(1, TestContext.Current.CancellationToken);
+        Assert.Equal([(1, "length"), (1, "pairs")], told.Select(one => (one.Round, one.Name)));
+        Assert.Equal(looked, Show(source.Take(100000).Take(count)));
+    }
+
+    [Fact]
     public void A_round_is_written_down_and_read_again_as_the_same_items()
     {
         var source = Source(new Length());

@@ -116,6 +116,24 @@ public sealed class PeftSettingsTests
     }
 
     [Fact]
+    public void A_merged_head_that_left_its_table_is_read_again_as_it_was_saved()
+    {
+        using var folder = new ScratchFolder();
+        using var model = Toy.Model();
+        using (var set = DeltaSet.Fresh(
+            model, Of("{\"peft_type\": \"LORA\", \"r\": 2, \"target_modules\": [\"q_proj\"], "
+                + "\"modules_to_save\": [\"embed_tokens\", \"lm_head\"]}"), 3))
+        {
+            using (no_grad()) model.Tokens.Head.Value.mul_(2);
+            set.Merge();
+        }
+        ModelFolder.Save(model, folder.At("merged"));
+        using var again = ModelFolder.Open(folder.At("merged"));
+        Assert.False(again.Tokens.IsTied);
+        Assert.Equal(Toy.Logits(model, Ids), Toy.Logits(again, Ids));
+    }
+
+    [Fact]
     public void A_head_stays_apart_as_long_as_one_of_two_adapters_wants_it()
     {
         using var model = Toy.Model();

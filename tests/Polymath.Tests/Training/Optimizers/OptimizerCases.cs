@@ -19,7 +19,7 @@ internal static class OptimizerCases
     public static readonly IReadOnlyDictionary<string, OptimizerSpec> Kinds = new Dictionary<string, OptimizerSpec>
     {
         ["adamw"] = new AdamwSpec(1e-2, WeightDecay: 0.01),
-        ["adamw8bit"] = new Adamw8bitSpec(1e-2, WeightDecay: 0.01),
+        ["adamw8bit"] = new Adamw8bitSpec(new AdamwSpec(1e-2, WeightDecay: 0.01)),
         ["adafactor"] = new AdafactorSpec(1e-2, Beta1: 0.9, WeightDecay: 0.01),
         ["adafactorRelative"] = new AdafactorSpec(1, ScaleParameter: true, RelativeStep: true),
         ["lion"] = new LionSpec(2e-3, WeightDecay: 0.01),

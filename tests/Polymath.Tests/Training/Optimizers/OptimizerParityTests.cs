@@ -20,12 +20,12 @@ public sealed class OptimizerParityTests
             0.95,
             1e-6,
             0.1),
-        ["adamw8bit"] = new Adamw8bitSpec(
+        ["adamw8bit"] = new Adamw8bitSpec(new AdamwSpec(
             2e-2,
             0.9,
             0.95,
             1e-6,
-            0.1),
+            0.1)),
         ["adafactor"] = new AdafactorSpec(2e-2, WeightDecay: 0.1),
         ["adafactorMoment"] = new AdafactorSpec(
             2e-2,

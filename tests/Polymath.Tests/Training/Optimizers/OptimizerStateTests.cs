@@ -1,10 +1,12 @@
 using Polymath.Models;
+using Polymath.Models.Parts;
 using Polymath.Recipes;
 using Polymath.Tests.Models;
 using Polymath.Tests.Tensors;
 using Polymath.Tests.Text;
 using Polymath.Training.Checkpoints;
 using Polymath.Training.Optimizers;
+using Polymath.Tuning;
 using static TorchSharp.torch;
 
 namespace Polymath.Tests.Training.Optimizers;
@@ -102,7 +104,7 @@ public sealed class OptimizerStateTests : IDisposable
         using var scope = NewDisposeScope();
         foreach (var spec in new OptimizerSpec[]
         {
-            new Adamw8bitSpec(0.1, WeightDecay: 0.5),
+            new Adamw8bitSpec(new AdamwSpec(0.1, WeightDecay: 0.5)),
             new AdafactorSpec(0.1, WeightDecay: 0.5),
             new LionSpec(0.1, WeightDecay: 0.5),
             new MuonSpec(0.1, WeightDecay: 0.5, AdamwWeightDecay: 0.5),
@@ -131,17 +133,56 @@ public sealed class OptimizerStateTests : IDisposable
         Assert.All(taken, name => Assert.EndsWith("_proj.weight", name));
         Assert.Contains("lm_head.weight", left.Select(weight => weight.Name));
         Assert.Contains("model.embed_tokens.weight", left.Select(weight => weight.Name));
-        foreach (var (name, shape, wanted) in new (string, long[], bool)[]
-        {
-            ("layers.0.q_proj.lora_A.weight", [2, 8], true),
-            ("embed_tokens.lora_embedding_A", [2, 8], false),
-            ("prompt_embeddings", [4, 8], false),
-            ("q_proj.ia3_l", [8, 1], false),
-        })
-        {
-            using var value = zeros(shape);
-            Assert.Equal(wanted, hidden(new Weight(name, value)));
-        }
+    }
+
+    [Theory]
+    [InlineData("gpt2", "c_attn, c_fc, c_proj")]
+    [InlineData("llama", "down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj")]
+    [InlineData("bert-mlm", "dense, key, query, value")]
+    [InlineData("t5", "k, o, q, v, wi, wo")]
+    public void In_every_family_the_maps_of_blocks_are_taken_and_tables_and_heads_are_not(string family, string maps)
+    {
+        using var model = ModelFolder.Open(TextFixtures.At("models", family));
+        var hidden = HiddenMatrices.Of(model);
+        var taken = model.Weights.Where(hidden).Select(weight => weight.Name).ToList();
+        Assert.Equal(maps.Split(", "), taken.Select(name => name.Split('.')[^2]).Distinct().Order(StringComparer.Ordinal));
+        Assert.Equal(model.Projections.Where(map => map.Role != Role.Head).Select(map => map.Weight.Name).Order(), taken.Order());
+        Assert.All(
+            taken, name => Assert.DoesNotMatch("embed|wte|wpe|shared|lm_head|cls|pooler|classifier|relative_attention_bias", name));
+    }
+
+    [Theory]
+    [InlineData("gpt2", "[attention]", "lora", 6)]
+    [InlineData("llama", "[query, embedding, head]", "lora", 3)]
+    [InlineData("llama", "[query]", "ia3", 0)]
+    [InlineData("bert-mlm", "[query, value]", "lora", 6)]
+    [InlineData("t5", "[feedForward]", "lora", 8)]
+    public void Of_a_delta_the_matrices_of_a_map_are_taken_and_those_of_tables_and_heads_are_not(
+        string family,
+        string roles,
+        string form,
+        int pairs)
+    {
+        using var model = ModelFolder.Open(TextFixtures.At("models", family));
+        var sockets = roles.Trim('[', ']').Split(", ").Select(role => Enum.Parse<Socket>(role, ignoreCase: true));
+        using var set = DeltaSet.Fresh(model, new DeltaSpec(Enum.Parse<DeltaForm>(form, ignoreCase: true), [.. sockets]), 1);
+        var taken = set.Weights.Where(HiddenMatrices.Of(model)).ToList();
+        Assert.Equal(2 * pairs, taken.Count);
+        Assert.Equal(
+            set.Plugged.Where(pair => pair.Target.Role != Role.Head).SelectMany(pair => pair.Delta.Weights)
+                .Where(HiddenMatrices.IsMatrix).ToHashSet(),
+            taken.ToHashSet());
+    }
+
+    [Theory]
+    [InlineData(DeltaForm.PromptTuning, "")]
+    [InlineData(DeltaForm.PTuning, "mlp_head.0.weight, mlp_head.2.weight, mlp_head.4.weight")]
+    public void Of_a_prompt_the_encoder_s_maps_are_taken_and_its_vectors_are_not(DeltaForm form, string maps)
+    {
+        using var model = ModelFolder.Open(TextFixtures.At("models", "llama"));
+        using var set = DeltaSet.Fresh(model, new DeltaSpec(form), 1);
+        var taken = set.Weights.Where(HiddenMatrices.Of(model)).Select(weight => weight.Name);
+        Assert.Equal(maps, string.Join(", ", taken));
     }
 
     [Fact]
