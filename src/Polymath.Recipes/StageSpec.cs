@@ -33,6 +33,12 @@ public sealed record StageSpec(
     /// <summary>Whether documents run on from row to row.</summary>
     public bool FillsRows => Objective is PretrainSpec && Batch?.Fill != false;
 
+    /// <summary>Whether it samples its own answers.</summary>
+    public bool SamplesAnswers => Objective is AlignSpec { Rollout: not null };
+
+    /// <summary>Whether it reads pairs of answers that people ranked.</summary>
+    public bool ReadsPairs => Objective is AlignSpec { Rollout: null };
+
     /// <summary>Whether a head over labels is trained: a task without the method <c>prompt</c>.</summary>
     public bool TrainsHead => Objective is TaskSpec && Method is not PromptMethod;
 }
@@ -42,7 +48,6 @@ public sealed record StageSpec(
 [Case("kind", "finetune", typeof(FinetuneSpec))]
 [Case("kind", "task", typeof(TaskSpec))]
 [Case("kind", "align", typeof(AlignSpec))]
-[Case("kind", "prefer", typeof(PreferSpec))]
 public abstract record ObjectiveSpec
 {
     /// <summary>The kind's name, as recipes write it.</summary>
@@ -81,56 +86,6 @@ public sealed record TaskSpec(string Label, string? Text = null) : ObjectiveSpec
     /// <inheritdoc/>
     public override string Kind => "task";
 }
-
-/// <summary>
-/// Alignment by preference: answers are sampled from the current model, rewards rank them, the best and the worst become a pair,
-/// and direct preference optimization trains on the pairs (Rafailov et al. 2023, eq. 7). The reference policy is the model at the start of
-/// each round.
-/// </summary>
-/// <param name="Prompt">What the user says.</param>
-/// <param name="Rewards">The rewards, each with its weight.</param>
-/// <param name="Rollout">How answers are sampled.</param>
-/// <param name="Beta">How strongly the policy is kept close to the reference.</param>
-/// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al.
-/// 2024); 0 for plain DPO.</param>
-public sealed record AlignSpec(
-    string Prompt,
-    [Means(Meaning.RewardName)] IReadOnlyDictionary<string, double> Rewards,
-    RolloutSpec Rollout,
-    [Bounds(1e-6, 1000)] double Beta = 0.1,
-    [Bounds(0, 1000)] double AnswerWeight = 0) : ObjectiveSpec
-{
-    /// <inheritdoc/>
-    public override string Kind => "align";
-}
-
-/// <summary>
-/// Alignment by pairs that people ranked: direct preference optimization (Rafailov et al. 2023, eq. 7) on rows of the shape
-/// <c>preference</c>. The reference policy is the model at the start of the stage.
-/// </summary>
-/// <param name="Beta">How strongly the policy is kept close to the reference.</param>
-/// <param name="AnswerWeight">The weight of the chosen answer's own negative log-likelihood, per token, added to the loss (Pang et al.
-/// 2024); 0 for plain DPO.</param>
-public sealed record PreferSpec(
-    [Bounds(1e-6, 1000)] double Beta = 0.1,
-    [Bounds(0, 1000)] double AnswerWeight = 0) : ObjectiveSpec
-{
-    /// <inheritdoc/>
-    public override string Kind => "prefer";
-}
-
-/// <summary>How answers are sampled for alignment.</summary>
-/// <param name="Rounds">How often new answers are sampled, evenly over the stage's steps.</param>
-/// <param name="Prompts">The number of prompts in each round.</param>
-/// <param name="Answers">The number of answers to each prompt.</param>
-/// <param name="Temperature">The sampling temperature.</param>
-/// <param name="MaxNewTokens">The most tokens of an answer.</param>
-public sealed record RolloutSpec(
-    [Bounds(1, 100000)] int Rounds = 1,
-    [Bounds(1, 10000000)] int Prompts = 256,
-    [Bounds(2, 10000)] int Answers = 8,
-    [Bounds(0.01, 100)] double Temperature = 1.0,
-    [Bounds(1, 1000000)] int MaxNewTokens = 128);
 
 /// <summary>What is trained.</summary>
 [Case("kind", "full", typeof(FullMethod))]

@@ -145,7 +145,8 @@ public sealed class RunFolder : IDisposable
         // Stages that are new come after those that were there.
         ["stages", var name, ..] when !stages.Contains(name) => true,
         // What these train depends on how many steps there are in all.
-        ["stages", var name, "steps" or "epochs"] => RecipeDifference.Setting(recipe, "stages", name, "kind") != "align"
+        ["stages", var name, "steps" or "epochs"] => (RecipeDifference.Setting(recipe, "stages", name, "prompt") is null
+                || RecipeDifference.Setting(recipe, "stages", name, "kind") != "align")
             && RecipeDifference.Setting(recipe, "stages", name, "method", "form") != "adalora",
         ["stages", _, var setting, ..] when free.Contains(setting) => true,
         ["stages", _, "method", "merge"] or ["stages", _, "method", "train", "merge"] => true,

@@ -60,9 +60,14 @@ public sealed class Loop(
         var start = source.Cursor;
         var items = source.Take(batch.Tokens ?? int.MaxValue, batch.Rows ?? int.MaxValue);
         var sums = new StepSums(optimizer, objective);
+        List<List<Item>> parts =
+            [.. TokenChunks.Of(items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue, batch.MicroRows ?? int.MaxValue)];
+        var whole = CountsOf(items);
         using (Practice?.Invoke())
-            foreach (var part in TokenChunks.Of(
-                items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue, batch.MicroRows ?? int.MaxValue)) Learn(part, sums);
+        {
+            objective.Begin(model, parts);
+            foreach (var part in parts) Learn(part, whole, sums);
+        }
 
         // Gradients are sums so far. They are divided once, by the count over all passes and processes, so 1 pass of 8 rows and 8 passes of
         // 1 row give the same. The gradient of a group that learns from some rows only is divided by the count of these rows, so the group
@@ -104,12 +109,25 @@ public sealed class Loop(
             sums.Figures.ToDictionary(pair => pair.Key, pair => pair.Value / count));
     }
 
+    // What the step counts over all processes.
+    private StepCounts CountsOf(IReadOnlyList<Item> items)
+    {
+        var own = Objective.CountsOf(items);
+        double[] counts = [own.Rows, own.Tokens];
+        peers.Sum(counts);
+        return new StepCounts(counts[0], counts[1]);
+    }
+
     // One pass: forward and backward over some items.
-    private void Learn(IReadOnlyList<Item> part, StepSums sums)
+    private void Learn(IReadOnlyList<Item> part, StepCounts step, StepSums sums)
     {
         using var scope = NewDisposeScope();
         using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
-        var score = objective.Evaluate(model, rows, part);
+        var score = objective.Evaluate(
+            model,
+            rows,
+            part,
+            step);
         var whole = score.Loss;
         for (var g = 0; g < sums.Counts.Length; g++)
         {

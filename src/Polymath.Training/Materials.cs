@@ -164,7 +164,7 @@ public sealed class Materials
     {
         var specials = Specials(recipe);
         // Alignment reads prompts that finetuning has read: counting them twice would only bias the counts.
-        var texts = recipe.Stages.Where(stage => stage.Objective is not AlignSpec).SelectMany(stage =>
+        var texts = recipe.Stages.Where(stage => !stage.SamplesAnswers).SelectMany(stage =>
         {
             var data = new StageData(stage, corpora, contract);
             return data.Rows(DataSplit.Train).SelectMany(row => data.Render(row).Texts);

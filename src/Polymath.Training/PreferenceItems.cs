@@ -56,7 +56,7 @@ static class PreferenceItems
                 pair,
                 batch,
                 changes) is { } fitting)
-                items.Add(new Item(fitting));
+                items.Add(new PairItem(fitting, []));
         }
         return (items, changes.Of(items));
     }
@@ -64,9 +64,10 @@ static class PreferenceItems
     /// <summary>The pairs with their log-probabilities under the model at the start of the stage, which is the reference policy.</summary>
     /// <param name="items">The pairs.</param>
     /// <param name="model">The model.</param>
-    internal static IReadOnlyList<Item> Scored(IReadOnlyList<Item> items, LanguageModel model) => items.Count == 0
+    /// <param name="lengthWeight">The weight of the tokens behind a pair's common length.</param>
+    internal static IReadOnlyList<Item> Scored(IReadOnlyList<Item> items, LanguageModel model, double lengthWeight) => items.Count == 0
         ? []
-        : [.. items.Zip(ReferenceScores.Of(items, model), (item, sums) => item with { Reference = sums })];
+        : [.. items.Zip(ReferenceScores.Of(items, model, lengthWeight), (item, sums) => new PairItem(item.Rows, sums))];
 
     /// <summary>Throws where no pair is left to learn from.</summary>
     /// <param name="stage">The stage's name.</param>

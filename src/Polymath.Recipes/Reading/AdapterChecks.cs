@@ -52,11 +52,11 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
                 $"adapters that {(Routed ? "are routed apply to some rows only" : "are mixed change with every token")} and cannot be "
                     + "merged",
                 "leave 'merge' out");
-        if (Routed && stage.Objective is AlignSpec)
+        if (Routed && stage.SamplesAnswers)
             checks.Fault(
                 $"{path}.together",
                 "an align stage samples its own rows, which belong to no adapter's data",
-                "write stack, or make it a prefer stage");
+                "write stack, or leave out rollout and give it ranked answers");
     }
 
     // A name becomes a folder, next to the files that describe the adapters, and a prefix in checkpoints.

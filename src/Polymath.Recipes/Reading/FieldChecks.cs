@@ -164,7 +164,7 @@ internal sealed class FieldChecks(Checks checks)
     /// <summary>A finetune stage without a prompt reads the rows' own messages.</summary>
     private void Talks(StageSpec stage, IReadOnlyList<string> sources, string path)
     {
-        if (stage.Objective is PreferSpec
+        if (stage.ReadsPairs
             && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec files && !IsShaped(files)) is { } shapeless)
             checks.Fault(
                 $"{path}.data",

@@ -13,6 +13,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (stage.Schedule is { } schedule)
             new ScheduleChecks(checks, schedule, stage.Steps, At("schedule")).Run();
         Method();
+        new AlignChecks(checks, stage, path).Run();
         Batches();
         Measured();
         Measurements();
@@ -25,7 +26,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
     {
         if (!checks.Sound(At("steps"), At("epochs")))
             return;
-        var align = stage.Objective as AlignSpec;
+        var align = stage.SamplesAnswers ? (AlignSpec)stage.Objective : null;
         if (stage is { Steps: not null, Epochs: not null })
             checks.Fault(At("epochs"), "'steps' and 'epochs' are both given", align is null ? "keep one of the two" : "keep steps");
         else if (align is not null && stage.Steps is null)
@@ -168,7 +169,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             else if (!(weight > 0) || !double.IsFinite(weight))
                 checks.Fault(At($"mix.{name}"), $"{weight} is no share", "write a number above 0, or take the source out of data");
         }
-        if (stage.Objective is AlignSpec)
+        if (stage.SamplesAnswers)
             checks.Fault(At("mix"), "an align stage samples its own answers and reads no shares", "leave it out");
     }
 
@@ -184,8 +185,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (batch.MicroRows > batch.Rows && checks.Sound(At("batch.rows"), At("batch.microRows")))
             checks.Fault(
                 At("batch.microRows"), $"{batch.MicroRows} is more than the {batch.Rows} rows of a step", $"write {batch.Rows} or less");
-        if (batch.MaxCut < 1 && stage.Objective is PreferSpec && checks.Sound(At("batch.maxCut")))
-            checks.Fault(At("batch.maxCut"), "a prefer stage counts the pairs that are cut, not their targets", "leave it out");
+        if (batch.MaxCut < 1 && stage.ReadsPairs && checks.Sound(At("batch.maxCut")))
+            checks.Fault(At("batch.maxCut"), "a stage of pairs counts the pairs that are cut, not their targets", "leave it out");
         if (batch.Fill is not null && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.fill")))
             checks.Fault(
                 At("batch.fill"), $"a row of a {stage.Objective.Kind} stage is one thing and is not filled up", "leave it out");
@@ -227,10 +228,10 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             return;
         var decides = stage.Checkpoint?.Best == EvaluateSpec.HeldOutLoss
             || (stage.Checkpoint?.Best is null && stage.Evaluate?.Patience is not null);
-        if (decides && (stage.Objective is AlignSpec || stage.Evaluate?.Rows == 0))
+        if (decides && (stage.SamplesAnswers || stage.Evaluate?.Rows == 0))
             checks.Fault(
                 stage.Evaluate?.Patience is null ? At("checkpoint.best") : At("evaluate.patience"),
-                stage.Objective is AlignSpec
+                stage.SamplesAnswers
                     ? "an align stage samples its own answers and has no held-out loss"
                     : "the held-out loss is to decide, and evaluate.rows is 0",
                 "name an ability with checkpoint: {best: ABILITY}");

@@ -149,7 +149,7 @@ public sealed class AbilityMeter(Materials materials)
             using var scope = NewDisposeScope();
             using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
             var guesses = task.Scores(model, batch).argmax(-1).cpu().data<long>().ToArray();
-            right += part.Where((item, i) => guesses[i] == item.Label).Count();
+            right += part.Where((item, i) => guesses[i] == ((LabelItem)item).Label).Count();
         }
         return (double)right / task.Items.Count;
     }

@@ -25,7 +25,11 @@ public sealed class HeldOutLoss(Objective objective, IReadOnlyList<Item> items)
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
-            var score = objective.Evaluate(model, rows, part);
+            var score = objective.Evaluate(
+                model,
+                rows,
+                part,
+                Objective.CountsOf(part));
             groups.Add((score.Loss.item<float>(), score.Count));
         }
         double count = groups.Sum(group => group.Count), mean = groups.Sum(group => group.Sum) / count;

@@ -10,11 +10,15 @@ public sealed class LabelScores : Objective
     public override IReadOnlyList<string> Figures { get; } = ["accuracy"];
 
     /// <inheritdoc/>
-    public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
+    public override Score Evaluate(
+        LanguageModel model,
+        Batch batch,
+        IReadOnlyList<Item> items,
+        StepCounts step)
     {
         ArgumentNullException.ThrowIfNull(items);
         var scores = Scores(model, batch);                                                              // [rows, labels]
-        var labels = tensor(items.Select(item => (long)item.Label).ToArray(), device: scores.device);
+        var labels = tensor(items.Cast<LabelItem>().Select(item => (long)item.Label).ToArray(), device: scores.device);
         var right = scores.argmax(-1).eq(labels).sum().item<long>();
         var (loss, count) = model.Labels!.Loss(scores, labels);
         return new Score(loss, count, new Dictionary<string, double> { ["accuracy"] = right });

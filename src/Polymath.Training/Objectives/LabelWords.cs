@@ -14,11 +14,15 @@ public sealed class LabelWords(Verbalizer verbalizer) : Objective
     public override IReadOnlyList<string> Figures { get; } = ["accuracy"];
 
     /// <inheritdoc/>
-    public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
+    public override Score Evaluate(
+        LanguageModel model,
+        Batch batch,
+        IReadOnlyList<Item> items,
+        StepCounts step)
     {
         ArgumentNullException.ThrowIfNull(items);
         var scores = Scores(model, batch).log_softmax(-1);
-        var labels = tensor(items.Select(item => (long)item.Label).ToArray(), device: scores.device);
+        var labels = tensor(items.Cast<LabelItem>().Select(item => (long)item.Label).ToArray(), device: scores.device);
         var right = scores.argmax(-1).eq(labels).sum().item<long>();
         return new Score(
             scores.gather(1, labels.unsqueeze(1)).sum().neg(), items.Count, new Dictionary<string, double> { ["accuracy"] = right });

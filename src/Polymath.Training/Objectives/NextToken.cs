@@ -9,7 +9,11 @@ namespace Polymath.Training.Objectives;
 public sealed class NextToken : Objective
 {
     /// <inheritdoc/>
-    public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
+    public override Score Evaluate(
+        LanguageModel model,
+        Batch batch,
+        IReadOnlyList<Item> items,
+        StepCounts step)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);

@@ -4,15 +4,29 @@ using static TorchSharp.torch;
 
 namespace Polymath.Training.Objectives;
 
-/// <summary>One thing to learn from: a row, or several that belong together (a chosen and a rejected answer).</summary>
+/// <summary>One thing to learn from: a row, or several that belong together.</summary>
 /// <param name="Rows">The rows.</param>
-/// <param name="Reference">For preferences, each row's log-probability under the reference policy.</param>
-/// <param name="Label">For tasks, the label's number.</param>
-public sealed record Item(IReadOnlyList<TokenRow> Rows, IReadOnlyList<float>? Reference = null, int Label = -1)
+public record Item(IReadOnlyList<TokenRow> Rows)
 {
     /// <summary>The tokens of all rows.</summary>
     public int Tokens => Rows.Sum(row => row.Length);
 }
+
+/// <summary>A row with a label.</summary>
+/// <param name="Rows">The row.</param>
+/// <param name="Label">The label's number.</param>
+public sealed record LabelItem(IReadOnlyList<TokenRow> Rows, int Label) : Item(Rows);
+
+/// <summary>A chosen and a rejected answer to one prompt.</summary>
+/// <param name="Rows">The chosen row and the rejected one.</param>
+/// <param name="Reference">Each answer's log-probability under the reference policy; empty where there is none.</param>
+public sealed record PairItem(IReadOnlyList<TokenRow> Rows, IReadOnlyList<float> Reference) : Item(Rows);
+
+/// <summary>An answer that was sampled, with its advantage.</summary>
+/// <param name="Rows">The row.</param>
+/// <param name="Old">log π of each of its tokens under the policy that sampled it.</param>
+/// <param name="Advantage">How much better it was than the other answers to its prompt.</param>
+public sealed record AnswerItem(IReadOnlyList<TokenRow> Rows, IReadOnlyList<float> Old, double Advantage) : Item(Rows);
 
 /// <summary>The result of an objective for a batch.</summary>
 /// <param name="Loss">The loss as a SUM over what it counts, a scalar with a gradient.</param>
@@ -27,7 +41,29 @@ public abstract class Objective
     /// <param name="model">The model.</param>
     /// <param name="batch">The items' rows, packed end to end.</param>
     /// <param name="items">The items.</param>
-    public abstract Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items);
+    /// <param name="step">What the whole step counts, of which the batch is a part.</param>
+    public abstract Score Evaluate(
+        LanguageModel model,
+        Batch batch,
+        IReadOnlyList<Item> items,
+        StepCounts step);
+
+    /// <summary>
+    /// What the step's passes need of all its items, before the first pass and without gradients: a loss that ranks the pairs of a step.
+    /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="parts">The items of each pass.</param>
+    public virtual void Begin(LanguageModel model, IReadOnlyList<IReadOnlyList<Item>> parts)
+    {
+    }
+
+    /// <summary>What a step counts: its items, and the targets of their first rows.</summary>
+    /// <param name="items">The items.</param>
+    public static StepCounts CountsOf(IReadOnlyList<Item> items)
+    {
+        ArgumentNullException.ThrowIfNull(items);
+        return new StepCounts(items.Count, items.Sum(item => (double)item.Rows[0].Targets));
+    }
 
     /// <summary>
     /// The names of the further figures that <see cref="Score.Metrics"/> holds, in the order in which processes sum them.

@@ -11,22 +11,23 @@ internal static class ReferenceScores
     /// <summary>The log-probability of each answer, summed over its tokens.</summary>
     /// <param name="items">The items, each a pair of rows.</param>
     /// <param name="model">The model at the start of the stage.</param>
+    /// <param name="lengthWeight">The weight of the tokens behind a pair's common length.</param>
     /// <returns>For each item the sums of its rows, in order.</returns>
-    internal static IEnumerable<float[]> Of(IEnumerable<Item> items, LanguageModel model)
+    internal static IEnumerable<float[]> Of(IEnumerable<Item> items, LanguageModel model, double lengthWeight)
     {
         foreach (var part in TokenChunks.Of(items, item => item.Tokens, TokensAtOnce))
         {
-            foreach (var sums in Scored(part, model))
+            foreach (var sums in Scored(part, model, lengthWeight))
                 yield return sums;
         }
     }
 
-    private static List<float[]> Scored(List<Item> part, LanguageModel model)
+    private static List<float[]> Scored(List<Item> part, LanguageModel model, double lengthWeight)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
-        var sums = DirectPreference.RowSums(model, batch).cpu().data<float>().ToArray();
+        var sums = RankedPairs.RowSums(model, batch, lengthWeight).cpu().data<float>().ToArray();
         return [.. part.Select((_, i) => new[] { sums[2 * i], sums[2 * i + 1] })];
     }
 }

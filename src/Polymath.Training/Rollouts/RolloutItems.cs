@@ -6,24 +6,19 @@ using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
-using Polymath.Training.Rewards;
+using static TorchSharp.torch;
 
 namespace Polymath.Training.Rollouts;
 
-/// <summary>A prompt for alignment, and the fields that the rewards read.</summary>
-/// <param name="Key">Its name in messages.</param>
-/// <param name="Message">What the user says.</param>
-/// <param name="Fields">The fields.</param>
-public sealed record RolloutPrompt(string Key, string Message, IReadOnlyDictionary<string, string> Fields);
-
 /// <summary>
-/// A source of pairs of answers that the current model samples. Each round answers prompts several times, and rewards score the answers.
-/// The best and the worst answer become a pair. The pair is saved in a file with the log-probabilities of the policy that sampled it, which
-/// is the round's reference.
+/// A source of answers that the current model samples. Each round answers prompts several times, a judge scores the answers, and an
+/// estimator makes items of them. A round's file says what was asked, answered and judged, with the log-probabilities of the policy that
+/// sampled, so that a stopped run goes on inside a round with the same bits.
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="prompts">The prompts to choose from.</param>
-/// <param name="rewards">The rewards with their weights.</param>
+/// <param name="judge">Scores the answers.</param>
+/// <param name="estimator">Makes items of them.</param>
 /// <param name="spec">How answers are sampled.</param>
 /// <param name="steps">The stage's steps.</param>
 /// <param name="seed">The run's seed.</param>
@@ -33,7 +28,8 @@ public sealed record RolloutPrompt(string Key, string Message, IReadOnlyDictiona
 public sealed class RolloutItems(
     TextModel model,
     IReadOnlyList<RolloutPrompt> prompts,
-    IReadOnlyList<(string Name, Reward Reward, double Weight)> rewards,
+    Judge judge,
+    Estimator estimator,
     RolloutSpec spec,
     int steps,
     long seed,
@@ -41,7 +37,9 @@ public sealed class RolloutItems(
     string folder,
     Action<int, string, double> told) : ItemSource
 {
-    private List<Item> items = [];
+    private const int TokensAtOnce = 8192;
+
+    private IReadOnlyList<Item> items = [];
     private int round = -1;
 
     /// <inheritdoc/>
@@ -52,44 +50,47 @@ public sealed class RolloutItems(
     {
         var due = RoundOf(step);
         if (due == round) return;
-        var (pairs, figures) = Round(due, cancellation);
+        var answers = Round(due, cancellation);
+        var begins = step == 1 || RoundOf(step - 1) != due;
+        items = Some(due, answers);
         // A run that was stopped during the round's first step has lost the figures of that step.
-        if (step == 1 || RoundOf(step - 1) != due)
-            foreach (var (name, value) in figures) told(due + 1, name, value);
-        items = Some(due, pairs);
+        if (begins)
+            foreach (var (name, value) in Figures(answers)) told(due + 1, name, value);
         // A resumed run is inside a round, so its cursor is kept.
-        if (step == 1 || RoundOf(step - 1) != due) Cursor = default;
+        if (begins) Cursor = default;
         round = due;
     }
 
     /// <inheritdoc/>
-    public override void PrepareLook(CancellationToken cancellation) => items = Some(0, Round(0, cancellation).Pairs);
+    public override void PrepareLook(CancellationToken cancellation) => items = Some(0, Round(0, cancellation));
 
-    private List<Item> Some(int due, List<Pair> pairs) => pairs.Count > 0
-        ? [.. pairs.Select(ToItem)]
+    private IReadOnlyList<Item> Some(int due, List<SampledAnswer> answers) => estimator.Items(answers) is { Count: > 0 } some
+        ? some
         : throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt have the same score, so there are no "
-            + "pairs to learn from. Ask for more answers or a higher temperature, or use finer rewards.");
+            + $"{estimator.Figure} to learn from. Ask for more answers or a higher temperature, or use finer rewards.");
 
-    // A round is sampled once and read from its file from then on; one without pairs has no file.
-    private (List<Pair> Pairs, Dictionary<string, double> Figures) Round(int due, CancellationToken cancellation)
+    // A round is sampled once and read from its file from then on; one that teaches nothing has no file.
+    private List<SampledAnswer> Round(int due, CancellationToken cancellation)
     {
         var file = Path.Combine(folder, $"round-{due + 1:D3}.jsonl");
-        var figuresFile = Path.ChangeExtension(file, ".figures.json");
-        if (File.Exists(file)) return (Read(file), ReadFigures(figuresFile));
-        var (pairs, figures) = Sample(due, cancellation);
-        if (pairs.Count > 0)
-        {
-            AtomicFile.WriteText(figuresFile, JsonSerializer.Serialize(figures, JsonLayout.RecordLine) + "\n");
-            AtomicFile.WriteText(file, string.Concat(pairs.Select(pair => JsonSerializer.Serialize(pair, JsonLayout.RecordLine) + "\n")));
-        }
-        return (pairs, figures);
+        if (File.Exists(file))
+            return [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<SampledAnswer>(line, JsonLayout.RecordLine)!)];
+        var answers = Sample(due, cancellation);
+        var chosen = estimator.Chosen(answers);
+        if (chosen.Count == 0)
+            return answers;
+        Score(answers, chosen, cancellation);
+        AtomicFile.WriteText(
+            file, string.Concat(answers.Select(answer => JsonSerializer.Serialize(answer, JsonLayout.RecordLine) + "\n")));
+        return answers;
     }
 
-    private static List<Pair> Read(string file) =>
-        [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<Pair>(line, JsonLayout.RecordLine)!)];
-
-    private static Dictionary<string, double> ReadFigures(string file) =>
-        File.Exists(file) ? JsonSerializer.Deserialize<Dictionary<string, double>>(File.ReadAllText(file))! : [];
+    private Dictionary<string, double> Figures(List<SampledAnswer> answers)
+    {
+        var figures = judge.Names.ToDictionary(name => name, name => answers.Average(answer => answer.Rewards[name]));
+        figures[estimator.Figure] = items.Count;
+        return figures;
+    }
 
     private int RoundOf(int step) => (int)((step - 1) * (long)spec.Rounds / steps);
 
@@ -97,26 +98,7 @@ public sealed class RolloutItems(
     protected override Item At(Cursor cursor) =>
         items[new Permutation(items.Count, seed, $"{stage} round {round}", cursor.Epoch)[cursor.Place]];
 
-    private sealed record Pair(
-        string Key,
-        string Prompt,
-        string Chosen,
-        string Rejected,
-        double ChosenScore,
-        double RejectedScore,
-        int[] PromptIds,
-        int[] ChosenIds,
-        int[] RejectedIds,
-        float[] Reference);
-
-    private static Item ToItem(Pair pair)
-    {
-        TokenRow Row(int[] answer) =>
-            new([.. pair.PromptIds, .. answer], [.. pair.PromptIds.Select(_ => 0f), .. answer.Select(_ => 1f)], pair.Key);
-        return new Item([Row(pair.ChosenIds), Row(pair.RejectedIds)], pair.Reference);
-    }
-
-    private (List<Pair> Pairs, Dictionary<string, double> Figures) Sample(int due, CancellationToken cancellation)
+    private List<SampledAnswer> Sample(int due, CancellationToken cancellation)
     {
         var order = new Permutation(prompts.Count, seed, $"{stage} prompts", 0);
         var chosen = Enumerable.Range(0, Math.Min(spec.Prompts, prompts.Count))
@@ -124,46 +106,45 @@ public sealed class RolloutItems(
         var settings = new SamplingSettings(
             spec.Temperature, MaxNewTokens: spec.MaxNewTokens, Seed: (long)new RandomStream(seed, stage, due).NextBits());
         var asked = chosen.SelectMany(prompt => Enumerable.Repeat(prompt.Message, spec.Answers)).ToList();
-        var answers = model.Answer(asked, settings, cancellation);
-        var pairs = new List<Pair>();
-        var sums = new double[rewards.Count];
-        for (var p = 0; p < chosen.Count; p++)
+        var given = model.Answer(asked, settings, cancellation);
+        var ids = chosen.ConvertAll(prompt => model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer));
+        return [.. given.Select((answer, i) =>
         {
-            var texts = Enumerable.Range(p * spec.Answers, spec.Answers).Select(i => model.Tokenizer.Decode(answers[i].Tokens)).ToList();
-            var scores = texts.Select(text => Judge(text, chosen[p].Fields, sums)).ToList();
-            int best = scores.IndexOf(scores.Max()), worst = scores.IndexOf(scores.Min());
-            if (scores[best] <= scores[worst]) continue;
-            var ids = model.Contract.Encode([new Turn(chosen[p].Message)], model.Tokenizer);
-            int[] Ids(int i) => Ended(answers[p * spec.Answers + i]);
-            pairs.Add(new Pair(
-                chosen[p].Key,
-                chosen[p].Message,
-                texts[best],
-                texts[worst],
-                scores[best],
-                scores[worst],
-                ids,
-                Ids(best),
-                Ids(worst),
-                []));
-        }
-        var figures = rewards.Select((reward, i) => (reward.Name, Mean: sums[i] / asked.Count))
-            .ToDictionary(pair => pair.Name, pair => pair.Mean);
-        figures["pairs"] = pairs.Count;
-        return (
-            [.. pairs.Zip(ReferenceScores.Of(pairs.Select(ToItem), model.Model), (pair, sums) => pair with { Reference = sums })], figures);
+            var (group, text) = (i / spec.Answers, model.Tokenizer.Decode(answer.Tokens));
+            var said = judge.Of(text, chosen[group].Fields);
+            return new SampledAnswer(
+                chosen[group].Key,
+                group,
+                chosen[group].Message,
+                text,
+                said,
+                judge.Total(said),
+                ids[group],
+                Ended(answer),
+                []);
+        })];
     }
 
-    private double Judge(string text, IReadOnlyDictionary<string, string> fields, double[] sums)
+    // The policy's own scores, without dropout, at the temperature that the estimator learns at.
+    private void Score(List<SampledAnswer> answers, IReadOnlyList<int> chosen, CancellationToken cancellation)
     {
-        var total = 0.0;
-        for (var i = 0; i < rewards.Count; i++)
+        using var frozen = no_grad();
+        foreach (var part in TokenChunks.Of(
+            chosen, i => answers[i].PromptIds.Length + answers[i].AnswerIds.Length, TokensAtOnce))
         {
-            var score = rewards[i].Reward.Score(text, fields);
-            sums[i] += score;
-            total += rewards[i].Weight * score;
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            using var batch = model.Model.Lay([.. part.Select(i => answers[i].Row())]);
+            var values = SampledAnswers.Values(model.Model, batch, estimator.Temperature);
+            var each = values.Each.cpu().data<float>().ToArray();
+            var from = 0;
+            for (var row = 0; row < part.Count; row++)
+            {
+                var length = values.Rows.Lengths[row];
+                answers[part[row]] = answers[part[row]] with { LogProbabilities = each[from..(from + length)] };
+                from += length;
+            }
         }
-        return total;
     }
 
     // The end token is part of the answer, unless the answer was stopped because of its length or the context's.

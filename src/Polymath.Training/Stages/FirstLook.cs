@@ -30,7 +30,11 @@ public static class FirstLook
                 using var scope = NewDisposeScope();
                 var items = source.Take(1);
                 using var rows = model.Lay([.. items.SelectMany(item => item.Rows)]);
-                var score = objective.Evaluate(model, rows, items);
+                var score = objective.Evaluate(
+                    model,
+                    rows,
+                    items,
+                    Objective.CountsOf(items));
                 yield return score.Loss / score.Count;
             }
         }

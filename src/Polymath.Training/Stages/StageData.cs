@@ -33,14 +33,14 @@ public sealed class StageData
         {
             PretrainSpec spec => (new FieldText(spec.Text), null),
             FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
-            FinetuneSpec or PreferSpec => (new FieldText(""), (FieldText?)null),
-            AlignSpec spec => (new FieldText(spec.Prompt), null),
+            FinetuneSpec or AlignSpec { Rollout: null } => (new FieldText(""), (FieldText?)null),
+            AlignSpec spec => (new FieldText(spec.Prompt!), null),
             TaskSpec task => (new FieldText(stage.Method is PromptMethod prompt ? prompt.Template : task.Reads), (FieldText?)null),
             _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
         };
     }
 
-    private bool Talks => stage.Objective is FinetuneSpec { Prompt: null } or PreferSpec;
+    private bool Talks => stage.ReadsPairs || stage.Objective is FinetuneSpec { Prompt: null };
 
     /// <summary>
     /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones.
@@ -49,7 +49,7 @@ public sealed class StageData
     public IReadOnlyList<Row> Rows(DataSplit split) => [.. All(split).Where(row => !IsBad(row))];
 
     /// <summary>What is to be told of the layout of the stage's conversations; null for nothing.</summary>
-    internal string? LayoutNote => stage.Objective is FinetuneSpec or PreferSpec or AlignSpec ? contract.Note : null;
+    internal string? LayoutNote => stage.Objective is FinetuneSpec or AlignSpec ? contract.Note : null;
 
     /// <summary>What of the stage's rows is not learned as it stands.</summary>
     public SourceReport Report { get; } = new();
@@ -86,7 +86,7 @@ public sealed class StageData
     {
         foreach (var row in Rows(split))
         {
-            if (stage.Objective is not PreferSpec)
+            if (!stage.ReadsPairs)
                 Report.Count(Render(row, tokenizer));
             else
                 foreach (var side in sides.Where(row.Fields.ContainsKey))
@@ -131,7 +131,7 @@ public sealed class StageData
         {
             if (stage.TrainsHead)
                 return new LabelledText(model.Tokenizer).Read(row.Name, first.Fill(row.Fields)).Ids;
-            return stage.Objective is AlignSpec or PreferSpec
+            return stage.Objective is AlignSpec
                 ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer)
                 : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
         }

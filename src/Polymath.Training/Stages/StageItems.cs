@@ -81,7 +81,7 @@ sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList<string>?
         foreach (var fit in fitting.Select(fit => fit with { Data = row.Data }))
         {
             if (stage.Objective is TaskSpec task)
-                items.Add(new Item([fit], Label: LabelOf(row, task)));
+                items.Add(new LabelItem([fit], LabelOf(row, task)));
             else if (fit.Targets > 0)
                 items.Add(new Item([fit]));
             else

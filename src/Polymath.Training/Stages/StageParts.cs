@@ -74,8 +74,8 @@ static class StageParts
             TaskSpec when context.Stage.TrainsHead => Corpus(
                 context, new LabelScores(), HeadStage.Labels(context.Stage, context.Model.Model, context.Data.Labels())),
             TaskSpec => Words(context),
-            AlignSpec align => Sampled(context, align),
-            PreferSpec prefer => Pairs(context, prefer),
+            AlignSpec { Rollout: { } rollout } align => Sampled(context, align, rollout),
+            AlignSpec align => Pairs(context, align),
             _ => Corpus(context, new NextToken(), null),
         };
     }
@@ -89,17 +89,18 @@ static class StageParts
         return Corpus(context, new LabelWords(verbalizer), labels);
     }
 
-    private static StageLesson Sampled(LessonContext context, AlignSpec align)
+    private static StageLesson Sampled(LessonContext context, AlignSpec align, RolloutSpec rollout)
     {
         var data = context.Data;
         var prompts = Fitting(
-            context, align, [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))]);
+            context, rollout, [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))]);
         Note(context);
         var source = new RolloutItems(
             context.Model,
             prompts,
-            [.. align.Rewards.Select(pair => (pair.Key, context.Materials.Reward(pair.Key), pair.Value))],
-            align.Rollout,
+            new Judge([.. align.Rewards!.Select(pair => (pair.Key, context.Materials.Reward(pair.Key), pair.Value))]),
+            AlignLoss.Estimator(align),
+            rollout,
             context.Stage.Steps!.Value,
             context.Seed,
             context.Visit,
@@ -109,7 +110,7 @@ static class StageParts
                 context.Record("rollout " + name, value);
                 context.Note($"round {round}, {name} {value:G4}");
             });
-        return new StageLesson(new DirectPreference(align.Beta, align.AnswerWeight), source, []);
+        return new StageLesson(AlignLoss.Of(align), source, []);
     }
 
     // Without this check, an unsuitable model would train without an error: an encoder sees the token that it should predict, and a head
@@ -133,11 +134,11 @@ static class StageParts
 
     // A prompt must leave room for a whole answer. Prompts that do not are counted before the first step, and left out or refused as the
     // batch's settings say.
-    private static List<RolloutPrompt> Fitting(LessonContext context, AlignSpec align, List<RolloutPrompt> prompts)
+    private static List<RolloutPrompt> Fitting(LessonContext context, RolloutSpec rollout, List<RolloutPrompt> prompts)
     {
         var (stage, model, most) = (context.Stage, context.Model, context.Batch.MaxLength!.Value);
         int[] Encoded(RolloutPrompt prompt) => model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer);
-        var room = most - align.Rollout.MaxNewTokens;
+        var room = most - rollout.MaxNewTokens;
         var fitting = prompts.Where(prompt => Encoded(prompt).Length <= room).ToList();
         foreach (var prompt in fitting.Take(1))
         {
@@ -150,12 +151,12 @@ static class StageParts
         }
         var left = prompts.Count - fitting.Count;
         if (left > 0 && context.Batch.Overlong == OverlongPolicy.Refuse)
-            throw new InputException($"Stage {stage.Name}: {left} prompts leave no room for {align.Rollout.MaxNewTokens} new tokens in "
+            throw new InputException($"Stage {stage.Name}: {left} prompts leave no room for {rollout.MaxNewTokens} new tokens in "
                 + $"rows of {most}, and batch.overlong is refuse. Choose drop, or lower rollout.maxNewTokens.");
         if (fitting.Count == 0)
-            throw new InputException($"Stage {stage.Name}: no prompt leaves room for {align.Rollout.MaxNewTokens} new tokens in rows of "
+            throw new InputException($"Stage {stage.Name}: no prompt leaves room for {rollout.MaxNewTokens} new tokens in rows of "
                 + $"{most}. Lower rollout.maxNewTokens.");
-        context.Note($"{fitting.Count:N0} prompts; {left:N0} left out, which would leave no room for {align.Rollout.MaxNewTokens} new "
+        context.Note($"{fitting.Count:N0} prompts; {left:N0} left out, which would leave no room for {rollout.MaxNewTokens} new "
             + $"tokens in rows of {most:N0}");
         return fitting;
     }
@@ -168,7 +169,7 @@ static class StageParts
             context.Note(line);
     }
 
-    private static StageLesson Pairs(LessonContext context, PreferSpec prefer)
+    private static StageLesson Pairs(LessonContext context, AlignSpec align)
     {
         var (stage, data) = (context.Stage.Name, context.Data);
         data.Tell(DataSplit.Train, context.Materials.Recipe);
@@ -189,9 +190,10 @@ static class StageParts
             new SourceReport(),
             heldOut: true);
         IReadOnlyList<Item> Scored(IReadOnlyList<Item> items) =>
-            context.Scores ? PreferenceItems.Scored(items, context.Model.Model) : items;
-        return new StageLesson(
-            new DirectPreference(prefer.Beta, prefer.AnswerWeight), Source(context, Scored(pairs)), Scored(heldOut), counts);
+            context.Scores && align.Loss.HasReference
+                ? PreferenceItems.Scored(items, context.Model.Model, AlignLoss.LengthWeight(align))
+                : items;
+        return new StageLesson(AlignLoss.Of(align), Source(context, Scored(pairs)), Scored(heldOut), counts);
     }
 
     private static StageLesson Corpus(LessonContext context, Objective objective, IReadOnlyList<string>? labels)

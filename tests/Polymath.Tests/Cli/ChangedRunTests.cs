@@ -129,7 +129,7 @@ public sealed class ChangedRunTests
     public void Pairs_follow_overlong_and_each_left_out_one_has_its_reason()
     {
         using var recipe = new TinyRecipe(tiny => Reading(tiny).Without("abilities.reading")
-            .With("stages.read", "{name: read, kind: prefer, data: pairs, steps: 2, optimizer: {rate: 1e-3}, "
+            .With("stages.read", "{name: read, kind: align, data: pairs, steps: 2, optimizer: {rate: 1e-3}, "
                 + "batch: {tokens: 256, maxLength: 20}}")
             .With("data", "{pairs: {files: pairs.jsonl, shape: auto, split: {validation: 0, test: 0}}}"));
         string Pair(string chosen, string rejected) =>

@@ -20,7 +20,7 @@ public sealed class ChatDataTests : IDisposable
         stages:
           - {name: teach, kind: finetune, data: talk, steps: 3, optimizer: {rate: 1e-3}, 
             batch: {tokens: 512, maxLength: 160, maxCut: 0.1}, method: {kind: lora, r: 2}}
-          - {name: please, kind: prefer, data: pairs, steps: 3, optimizer: {rate: 1e-3}, batch: {tokens: 512}}
+          - {name: please, kind: align, data: pairs, steps: 3, optimizer: {rate: 1e-3}, batch: {tokens: 512}}
         """);
 
     private readonly ScratchFolder folder = new();

@@ -5,6 +5,8 @@ using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Text.Templates;
 using Polymath.Tests.Tensors;
+using Polymath.Training.Objectives;
+using Polymath.Training.Objectives.Preferences;
 using static TorchSharp.torch;
 
 namespace Polymath.Tests.Models;
@@ -33,6 +35,9 @@ internal static class Toy
                 vocabulary,
                 0,
                 1), new FreshWeights(seed));
+
+    /// <summary>Direct preference optimization.</summary>
+    public static RankedPairs Dpo(double beta, double answerWeight) => new(new SigmoidLoss(beta), null, beta, answerWeight: answerWeight);
 
     /// <summary>A row of repeatable tokens, all of them learned or only the later half.</summary>
     public static TokenRow Row(int length, int number = 0, bool half = false, int vocabulary = Vocabulary)

@@ -67,8 +67,8 @@ public sealed class HeldOutLossTests : IDisposable
     public void Of_labels_every_row_counts_once()
     {
         var verbalizer = new Verbalizer(["a", "b", "c"], null, tokenizer);
-        var items = Toy.Rows(6, 9, 7, 8).Select((row, i) => new Item([row], Label: i % 3)).ToList();
-        double Loss(Item item)
+        var items = Toy.Rows(6, 9, 7, 8).Select((row, i) => new LabelItem([row], i % 3)).ToList();
+        double Loss(LabelItem item)
         {
             var last = Toy.Logits(model, item.Rows[0].Ids).TakeLast(tokenizer.VocabularySize).ToArray();
             return -Log(verbalizer.Tokens.Select(token => last[token]), item.Label);
@@ -81,20 +81,20 @@ public sealed class HeldOutLossTests : IDisposable
     {
         const double Beta = 0.3;
         var items = Enumerable.Range(0, 4)
-            .Select(i => new Item([Toy.Row(8 + i, i, half: true), Toy.Row(9, i + 5, half: true)], [-20 - i, -22 + 3 * i])).ToList();
-        double Loss(Item item)
+            .Select(i => new PairItem([Toy.Row(8 + i, i, half: true), Toy.Row(9, i + 5, half: true)], [-20 - i, -22 + 3 * i])).ToList();
+        double Loss(PairItem item)
         {
-            var ratios = item.Rows.Select((row, side) => Learned(row, LogProbabilities(row)) - item.Reference![side]).ToArray();
+            var ratios = item.Rows.Select((row, side) => Learned(row, LogProbabilities(row)) - item.Reference[side]).ToArray();
             return Math.Log(1 + Math.Exp(-Beta * (ratios[0] - ratios[1])));
         }
-        Measures(Ratio([.. items.Select(item => (Loss(item), 1.0))]), new DirectPreference(Beta, 0), items);
+        Measures(Ratio([.. items.Select(item => (Loss(item), 1.0))]), Toy.Dpo(Beta, 0), items);
     }
 
     [Fact]
     public void Many_rows_are_measured_in_groups_of_a_sixteenth_and_one_group_has_no_error()
     {
         // 64 rows of 6 tokens: 16 groups of 4 rows. Sums 1 and 3 over counts 4 take turns: m = 1/2, and 16/15·16·1 / 64² = 1/240.
-        var items = Enumerable.Range(0, 64).Select(i => new Item([Toy.Row(6, i)], Label: i / 4 % 2 == 0 ? 1 : 3)).ToList();
+        var items = Enumerable.Range(0, 64).Select(i => new LabelItem([Toy.Row(6, i)], i / 4 % 2 == 0 ? 1 : 3)).ToList();
         var (mean, spread) = new HeldOutLoss(new Told(), items).Measure(model, TestContext.Current.CancellationToken);
         Assert.Equal(0.5, mean, 1e-9);
         Assert.Equal(Math.Sqrt(1.0 / 240), spread, 1e-9);
@@ -106,7 +106,7 @@ public sealed class HeldOutLossTests : IDisposable
     public void A_group_that_counts_more_weighs_more()
     {
         // S = 1, 6 over C = 1, 3: m = 7/4; residuals -3/4 and 3/4, so √(2·18/16)/4 = 3/8.
-        var items = new[] { (1, 1), (6, 3) }.Select((told, i) => new Item([Toy.Row(6, i)], [told.Item1, told.Item2])).ToList();
+        var items = new[] { (1, 1), (6, 3) }.Select((told, i) => new PairItem([Toy.Row(6, i)], [told.Item1, told.Item2])).ToList();
         Assert.Equal((1.75, 0.375), new HeldOutLoss(new Weighed(), items).Measure(model, TestContext.Current.CancellationToken));
     }
 
@@ -114,7 +114,7 @@ public sealed class HeldOutLossTests : IDisposable
     public void It_can_be_stopped_between_groups()
     {
         using var stop = new CancellationTokenSource();
-        var items = Enumerable.Range(0, 64).Select(i => new Item([Toy.Row(6, i)])).ToList();
+        var items = Enumerable.Range(0, 64).Select(i => new LabelItem([Toy.Row(6, i)], -1)).ToList();
         var groups = new Told(stop.Cancel);
         Assert.Throws<OperationCanceledException>(() => new HeldOutLoss(groups, items).Measure(model, stop.Token));
         Assert.Equal(1, groups.Asked);
@@ -125,17 +125,25 @@ public sealed class HeldOutLossTests : IDisposable
     {
         internal int Asked { get; private set; }
 
-        public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
+        public override Score Evaluate(
+            LanguageModel model,
+            Batch batch,
+            IReadOnlyList<Item> items,
+            StepCounts step)
         {
             Asked++;
             asked?.Invoke();
-            return new Score(tensor((float)items[0].Label), Math.Max(4, items.Count));
+            return new Score(tensor((float)((LabelItem)items[0]).Label), Math.Max(4, items.Count));
         }
     }
 
     private sealed class Weighed : Objective
     {
-        public override Score Evaluate(LanguageModel model, Batch batch, IReadOnlyList<Item> items) =>
-            new(tensor(items[0].Reference![0]), items[0].Reference![1]);
+        public override Score Evaluate(
+            LanguageModel model,
+            Batch batch,
+            IReadOnlyList<Item> items,
+            StepCounts step) =>
+            new(tensor(((PairItem)items[0]).Reference[0]), ((PairItem)items[0]).Reference[1]);
     }
 }

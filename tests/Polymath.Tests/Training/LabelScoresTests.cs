@@ -30,7 +30,7 @@ public sealed class LabelScoresTests
     }
 
     private static List<Item> Items(int vocabulary = Toy.Vocabulary) =>
-        [.. Enumerable.Range(0, 8).Select(i => new Item([Toy.Row(5 + i % 5, i, vocabulary: vocabulary)], Label: i % 3))];
+        [.. Enumerable.Range(0, 8).Select(i => new LabelItem([Toy.Row(5 + i % 5, i, vocabulary: vocabulary)], i % 3))];
 
     private static ToyTraining Training(MethodSpec method, int? microTokens = null) => new(
         method,
@@ -67,10 +67,14 @@ public sealed class LabelScoresTests
         {
             int[] row = [.. ids[r].data<long>().ToArray().Zip(mask[r].data<long>().ToArray())
                 .Where(pair => pair.Second != 0).Select(pair => (int)pair.First)];
-            return new Item([new TokenRow(row, new float[row.Length], "")], Label: (int)labels[r].item<long>());
+            return new LabelItem([new TokenRow(row, new float[row.Length], "")], (int)labels[r].item<long>());
         })];
         using var batch = model.Lay([.. items.SelectMany(item => item.Rows)]);
-        var score = new LabelScores().Evaluate(model, batch, items);
+        var score = new LabelScores().Evaluate(
+            model,
+            batch,
+            items,
+            Objective.CountsOf(items));
         Assert.Equal(items.Count, score.Count);
         Assert.Equal(reference.Map("loss").item<float>(), score.Loss.item<float>() / score.Count, 2e-4);
         Fused.Backpropagate(score.Loss / score.Count);
@@ -85,7 +89,7 @@ public sealed class LabelScoresTests
         Assert.True(compared > 5, $"{compared} gradients");
         // Accuracy, by the reference's own scores.
         Assert.Equal(
-            Enumerable.Range(0, items.Count).Count(r => reference.Map("logits")[r].argmax().item<long>() == items[r].Label),
+            Enumerable.Range(0, items.Count).Count(r => reference.Map("logits")[r].argmax().item<long>() == ((LabelItem)items[r]).Label),
             score.Metrics!["accuracy"]);
     }
 
@@ -115,7 +119,7 @@ public sealed class LabelScoresTests
             using var scope = NewDisposeScope();
             using var batch = toy.Model.Lay(item.Rows);
             var scores = Samples.Floats(LabelScores.Scores(toy.Model, batch));
-            return Math.Log(scores.Sum(score => Math.Exp(score))) - scores[item.Label];
+            return Math.Log(scores.Sum(score => Math.Exp(score))) - scores[((LabelItem)item).Label];
         }
         Assert.Equal(Items().Average(Alone), toy.Train(1, 1)[0].Loss, 1e-5);
     }
@@ -222,7 +226,11 @@ public sealed class LabelScoresTests
             using var scope = NewDisposeScope();
             var items = Items(Math.Min(Toy.Vocabulary, model.Sizes.VocabularySize));
             using var batch = model.Lay([.. items.SelectMany(item => item.Rows)]);
-            Fused.Backpropagate(new LabelScores().Evaluate(model, batch, items).Loss);
+            Fused.Backpropagate(new LabelScores().Evaluate(
+            model,
+            batch,
+            items,
+            Objective.CountsOf(items)).Loss);
             model.GradientCheckpointing = false;
             var gradients = method.Weights.ToDictionary(weight => weight.Name, weight => Samples.Floats(weight.Value.grad!));
             foreach (var weight in method.Weights) weight.ClearGradient();

@@ -2,6 +2,7 @@ using Polymath.Models;
 using Polymath.Tests.Models;
 using Polymath.Tests.Tensors;
 using Polymath.Training.Objectives;
+using Polymath.Training.Objectives.Preferences;
 using static TorchSharp.torch;
 
 namespace Polymath.Tests.Training;
@@ -20,7 +21,7 @@ public sealed class PreferenceTests
     public void The_loss_is_the_one_worked_out_by_hand(float[] margins, double beta, double loss)
     {
         using var scope = NewDisposeScope();
-        Assert.Equal(loss, DirectPreference.Loss(tensor(margins), beta).item<float>(), 1e-5);
+        Assert.Equal(loss, new SigmoidLoss(beta).Of(tensor(margins)).sum().item<float>(), 1e-5);
     }
 
     [Fact]
@@ -30,11 +31,11 @@ public sealed class PreferenceTests
         const double Beta = 0.3;
         var margins = Samples.Normal("margins", 40) * 5;
         var leaf = margins.clone().requires_grad_(true);
-        DirectPreference.Loss(leaf, Beta).backward();
+        new SigmoidLoss(Beta).Of(leaf).sum().backward();
         var values = Array.ConvertAll(Samples.Floats(margins), x => (double)x);
         static double Formula(double[] at) => at.Sum(margin => Math.Log(1 + Math.Exp(-Beta * margin)));
         Samples.NearSlopes(Samples.Slopes(Formula, values), leaf.grad!, "margins");
-        Assert.Equal(Formula(values), DirectPreference.Loss(margins, Beta).item<float>(), 1e-3);
+        Assert.Equal(Formula(values), new SigmoidLoss(Beta).Of(margins).sum().item<float>(), 1e-3);
         var exact = values.Select(margin => (float)(-Beta / (1 + Math.Exp(Beta * margin)))).ToArray();
         Assert.True(Samples.Gap(exact, Samples.Floats(leaf.grad!)) < 1e-6);
     }
@@ -48,9 +49,13 @@ public sealed class PreferenceTests
         using var scope = NewDisposeScope();
         const double Beta = 0.4;
         var items = Enumerable.Range(0, 3)
-            .Select(i => new Item([Toy.Row(8 + i, i, half: true), Toy.Row(9 + i, i + 5, half: true)], [-20 - i, -22f])).ToList();
+            .Select(i => new PairItem([Toy.Row(8 + i, i, half: true), Toy.Row(9 + i, i + 5, half: true)], [-20 - i, -22f])).ToList();
         using var batch = Batch.Of([.. items.SelectMany(item => item.Rows)]);
-        var score = new DirectPreference(Beta, answerWeight).Evaluate(model, batch, items);
+        var score = new RankedPairs(new SigmoidLoss(Beta), null, Beta, answerWeight: answerWeight).Evaluate(
+            model,
+            batch,
+            items,
+            Objective.CountsOf(items));
         double loss = 0, margins = 0, right = 0;
         foreach (var item in items)
         {
@@ -59,7 +64,7 @@ public sealed class PreferenceTests
                 using var one = Batch.Of([row]);
                 return (double)model.LogProbabilities(one).sum().item<float>();
             }).ToArray();
-            var margin = sums[0] - item.Reference![0] - (sums[1] - item.Reference[1]);
+            var margin = sums[0] - item.Reference[0] - (sums[1] - item.Reference[1]);
             loss += Math.Log(1 + Math.Exp(-Beta * margin)) - answerWeight * sums[0] / item.Rows[0].Targets;
             margins += Beta * margin;
             right += margin > 0 ? 1 : 0;
@@ -73,15 +78,15 @@ public sealed class PreferenceTests
     public void At_the_reference_the_loss_is_that_of_a_coin_and_the_step_favours_the_chosen_answer()
     {
         using var toy = new ToyTraining(
-            new Polymath.Recipes.FullMethod(), objective: new DirectPreference(0.1, 0), items: [Pair(Reference())], tokens: 999);
-        Item Pair(float[] reference) => new([Toy.Row(8, 1, half: true), Toy.Row(9, 2, half: true)], reference);
+            new Polymath.Recipes.FullMethod(), objective: Toy.Dpo(0.1, 0), items: [Pair(Reference())], tokens: 999);
+        PairItem Pair(float[] reference) => new([Toy.Row(8, 1, half: true), Toy.Row(9, 2, half: true)], reference);
         float[] Reference()
         {
             using var model = Toy.Model();
             using var scope = NewDisposeScope();
             using var frozen = no_grad();
             using var batch = Batch.Of(Pair([]).Rows);
-            return Samples.Floats(DirectPreference.RowSums(model, batch));
+            return Samples.Floats(RankedPairs.RowSums(model, batch));
         }
         var reports = toy.Train(1, 10);
         Assert.Equal(Math.Log(2), reports[0].Loss, 1e-5);

@@ -32,11 +32,12 @@ public sealed class RolloutTests : IDisposable
         public override double Score(string answer, IReadOnlyDictionary<string, string> fields) => 0.5;
     }
 
-    private RolloutItems Source(Reward reward, int steps = 6) => new(
+    private RolloutItems Source(Reward reward, int steps = 6, Estimator? estimator = null) => new(
         model,
         [.. Enumerable.Range(0, 5)
             .Select(i => new RolloutPrompt($"p{i}", new string((char)('a' + i), 3), new Dictionary<string, string>()))],
-        [("length", reward, 2.0)],
+        new Judge([("length", reward, 2.0)]),
+        estimator ?? new BestAndWorst(),
         new RolloutSpec(Rounds: 2, Prompts: 3, Answers: 4, MaxNewTokens: 9),
         steps,
         11,
@@ -46,7 +47,8 @@ public sealed class RolloutTests : IDisposable
 
     private static string Show(IEnumerable<Item> items) =>
         string.Join('\n', items.Select(item => string.Join(' ', item.Rows.SelectMany(row => row.Ids)) + " | "
-            + string.Join(' ', item.Rows.SelectMany(row => row.Learn)) + " | " + string.Join(' ', item.Reference!)));
+            + string.Join(' ', item.Rows.SelectMany(row => row.Learn))
+            + " | " + string.Join(' ', item is PairItem pair ? pair.Reference : ((AnswerItem)item).Old)));
 
     [Fact]
     public void A_look_before_the_first_step_records_nothing_and_the_step_reads_the_same_items()
@@ -71,7 +73,8 @@ public sealed class RolloutTests : IDisposable
         Assert.InRange(count, 1, 3);
         var first = Show(source.Take(100000).Take(count));
         Assert.True(File.Exists(folder.At("rollouts", "round-001.jsonl")));
-        Assert.Equal(count, File.ReadLines(folder.At("rollouts", "round-001.jsonl")).Count());
+        // Every answer is written down, not only those that are learned from.
+        Assert.Equal(3 * 4, File.ReadLines(folder.At("rollouts", "round-001.jsonl")).Count());
         Assert.Equal([(1, "length"), (1, "pairs")], told.Select(one => (one.Round, one.Name)));
         Assert.Equal(count, told[1].Value);
 
@@ -117,7 +120,9 @@ public sealed class RolloutTests : IDisposable
             using var scope = TorchSharp.torch.NewDisposeScope();
             using var batch = Batch.Of(item.Rows);
             Assert.Equal(
-                item.Reference!, DirectPreference.RowSums(model.Model, batch).data<float>().ToArray(), (a, b) => Math.Abs(a - b) < 1e-3);
+                ((PairItem)item).Reference,
+                RankedPairs.RowSums(model.Model, batch).data<float>().ToArray(),
+                (a, b) => Math.Abs(a - b) < 1e-3);
             foreach (var row in item.Rows)
             {
                 Assert.Equal([0, 0, 0, 0, 0, 0, 1], row.Learn[..7]);

@@ -57,7 +57,7 @@ public sealed class TwinTests
         }
     }
 
-    private static Item Pair(int number) => new([Toy.Row(7, number, half: true), Toy.Row(9, number + 50, half: true)], [-3f, -2.5f]);
+    private static PairItem Pair(int number) => new([Toy.Row(7, number, half: true), Toy.Row(9, number + 50, half: true)], [-3f, -2.5f]);
 
     private static (double Loss, long Tokens, IReadOnlyDictionary<string, double> Metrics, Dictionary<string,
         float[]> Weights) Step(Together peers, Objective objective, params Item[] items)
@@ -103,7 +103,7 @@ public sealed class TwinTests
 
     [Fact]
     public void Figures_are_means_over_the_rows_of_both() =>
-        Same(() => new DirectPreference(0.1, 0.5), [Pair(1), Pair(2), Pair(3)], [Pair(4)]);
+        Same(() => Toy.Dpo(0.1, 0.5), [Pair(1), Pair(2), Pair(3)], [Pair(4)]);
 
     [Fact]
     public void One_whose_rows_reach_no_weight_sums_the_same_list()

@@ -42,7 +42,7 @@ public sealed class MethodTests
             return new ToyTraining(Method(name));
         var (tokenizer, _) = Toy.Letters();
         var items =
-            Enumerable.Range(0, 8).Select(i => new Item([Toy.Row(6 + i, i, vocabulary: tokenizer.VocabularySize)], Label: i % 2)).ToList();
+            Enumerable.Range(0, 8).Select(i => new LabelItem([Toy.Row(6 + i, i, vocabulary: tokenizer.VocabularySize)], i % 2)).ToList();
         return new ToyTraining(
             Method(name),
             objective: new LabelWords(new Verbalizer(["yes", "no"], null, tokenizer)),

@@ -78,17 +78,19 @@ public sealed class TogetherTests : IDisposable
     public void Pairs_go_to_the_adapter_of_their_data_with_both_their_rows()
     {
         List<Item> Pairs(params string[] sources) => [.. Items(sources).Select(
-            (item, i) => new Item([item.Rows[0], Toy.Row(10, 100 + i, half: true) with { Data = item.Rows[0].Data }], [-20f - i, -22f]))];
+            (item, i) => new PairItem(
+                [item.Rows[0], Toy.Row(10, 100 + i, half: true) with { Data = item.Rows[0].Data }],
+                [-20f - i, -22f]))];
         var mixed = Pairs("a", "b");
         using var both = Start(
-            Method(Together.Route, ("one", Lora("a")), ("two", Lora("b"))), mixed, 80, objective: new DirectPreference(0.3, 0.5)).Steps(2);
+            Method(Together.Route, ("one", Lora("a")), ("two", Lora("b"))), mixed, 80, objective: Toy.Dpo(0.3, 0.5)).Steps(2);
         foreach (var (name, data) in new[] { ("one", "a"), ("two", "b") })
         {
             using var alone = Start(
                 Method(Together.Route, (name, Lora(data))),
                 [.. mixed.Where(item => item.Rows[0].Data == data)],
                 40,
-                objective: new DirectPreference(0.3, 0.5)).Steps(2);
+                objective: Toy.Dpo(0.3, 0.5)).Steps(2);
             Same(alone.Values(""), both.Values(name), 2e-5);
         }
     }

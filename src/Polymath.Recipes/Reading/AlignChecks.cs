@@ -1,0 +1,59 @@
+namespace Polymath.Recipes;
+
+/// <summary>Checks an align stage: its loss fits what it reads, and the loss's settings fit each other.</summary>
+internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
+{
+    /// <summary>Runs every check.</summary>
+    public void Run()
+    {
+        if (stage.Objective is not AlignSpec align)
+            return;
+        if (align.Rollout is not null)
+            Sampled(align);
+        else
+            Ranked(align);
+        if (align.By is DpoSpec dpo && checks.Sound(At("by")))
+            Pairs(dpo);
+    }
+
+    private string At(string key) => $"{path}.{key}";
+
+    private void Sampled(AlignSpec align)
+    {
+        if (align.Prompt is null && checks.Sound(At("prompt")))
+            checks.Fault(path, "'prompt' is missing: rollout answers prompts", "add prompt: TEXT");
+        if (align.Rewards is not { Count: > 0 } && checks.Sound(At("rewards")))
+            checks.Fault(path, "'rewards' is missing: the answers of a rollout are judged", "add rewards: {NAME: 1}");
+    }
+
+    private void Ranked(AlignSpec align)
+    {
+        foreach (var (given, key) in new[] { (align.Prompt is not null, "prompt"), (align.Rewards is not null, "rewards") })
+        {
+            if (given && checks.Sound(At(key)))
+                checks.Fault(
+                    At(key),
+                    $"'{key}' has no meaning without rollout: ranked answers are read from the rows",
+                    "leave it out, or add rollout: {rounds: 1}");
+        }
+        if (align.Loss.LearnsAnswers && checks.Sound(At("by"), At("by.kind")))
+            checks.Fault(
+                At("by.kind"),
+                $"{align.Loss.Kind} learns from answers that the model samples",
+                "add prompt, rewards and rollout, or write kind: dpo");
+    }
+
+    private void Pairs(DpoSpec dpo)
+    {
+        if (dpo.Loss is (DpoLoss.Robust or DpoLoss.ExoPair) && dpo.LabelSmoothing is (0 or 0.5))
+            checks.Fault(At("by.labelSmoothing"), $"{dpo.Loss} needs a labelSmoothing between 0 and 0.5", "write labelSmoothing: 0.1");
+        if (dpo.LabelSmoothing > 0
+            && dpo.Loss is not (DpoLoss.Sigmoid or DpoLoss.Robust or DpoLoss.ExoPair or DpoLoss.Aot or DpoLoss.AotUnpaired))
+            checks.Fault(
+                At("by.labelSmoothing"),
+                $"the loss {dpo.Loss} has no label smoothing",
+                "leave it out, or write loss: sigmoid");
+        if (dpo.Divergence != ScoreDivergence.ReverseKl && dpo.Loss is (DpoLoss.Aot or DpoLoss.AotUnpaired or DpoLoss.ApoZero))
+            checks.Fault(At("by.divergence"), $"the loss {dpo.Loss} uses plain log-ratios", "leave it out");
+    }
+}

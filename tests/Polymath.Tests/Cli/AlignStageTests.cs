@@ -1,0 +1,79 @@
+using System.Text.Json.Nodes;
+
+namespace Polymath.Tests.Cli;
+
+/// <summary>Align stages by each kind of loss: from ranked answers, and from answers that the model samples.</summary>
+[Trait("kind", "unit")]
+public sealed class AlignStageTests
+{
+    private static TinyRecipe Ranked(string by)
+    {
+        var recipe = new TinyRecipe(tiny => tiny.Without("abilities").Without("rewards")
+            .With("data", "{pairs: {files: pairs.jsonl, shape: preference, split: {validation: 0.2, test: 0}}}")
+            .With("stages", $"[{{name: rank, kind: align, by: {by}, data: pairs, steps: 8, optimizer: {{rate: 1e-2}}, "
+                + "batch: {rows: 8}}]"));
+        recipe.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 24).Select(i =>
+            $$"""{"prompt": "ama {{i}}", "chosen": "ela {{i % 5}}", "rejected": "dok gup {{i % 7}}"}""" + "\n")));
+        return recipe;
+    }
+
+    [Theory]
+    [InlineData("{kind: dpo}")]
+    [InlineData("{kind: dpo, loss: ipo, beta: 0.5}")]
+    [InlineData("{kind: dpo, loss: aot, labelSmoothing: 0.1}")]
+    [InlineData("{kind: dpo, divergence: jensenShannon, lengthWeight: 0.5}")]
+    [InlineData("{kind: simpo, beta: 2, gamma: 0.5}")]
+    [InlineData("{kind: cpo}")]
+    [InlineData("{kind: orpo}")]
+    public void Ranked_answers_are_learned(string by)
+    {
+        using var recipe = Ranked(by);
+        var run = recipe.Run("run");
+        Assert.True(run.Code == 0, run.All);
+        var figures = Figures(recipe, "train accuracy");
+        Assert.True(figures[^1] > 0.9 && figures[^1] > figures[0] - 1e-9, string.Join(' ', figures));
+    }
+
+    [Theory]
+    [InlineData("{kind: grpo, clipHigh: 0.28, klWeight: 0.01}")]
+    [InlineData("{kind: rloo}")]
+    [InlineData("{kind: simpo}")]
+    public void Sampled_answers_are_learned_and_a_stopped_run_goes_on_with_the_same_bits(string by)
+    {
+        using var recipe = new TinyRecipe(tiny => tiny.With("stages.please.by", by)
+            .With("stages.please.rollout.temperature", "0.9"));
+        var whole = recipe.Run("whole");
+        Assert.True(whole.Code == 0, whole.All);
+        Assert.Matches("round 1, plain [0-9]", whole.All);
+        var first = File.ReadLines(recipe.At("whole", "stages", "04-please", "rollouts", "round-001.jsonl")).First();
+        var answer = JsonNode.Parse(first)!;
+        Assert.Equal(answer["score"]!.GetValue<double>(), answer["rewards"]!["plain"]!.GetValue<double>(), 1e-9);
+        // Stopped inside the second round.
+        Assert.Equal(0, recipe.Run("parts", "--stop-after-step", "25").Code);
+        Assert.Equal(0, recipe.Run("parts").Code);
+        Assert.Equal(recipe.Hash("whole"), recipe.Hash("parts"));
+    }
+
+    [Theory]
+    [InlineData("stages.please.by={kind: dpo, loss: robust}", "needs a labelSmoothing between 0 and 0.5")]
+    [InlineData("stages.please.by={kind: dpo, loss: hinge, labelSmoothing: 0.1}", "has no label smoothing")]
+    [InlineData("stages.please.by={kind: dpo, loss: apoZero, divergence: forwardKl}", "uses plain log-ratios")]
+    [InlineData("stages.please.by={kind: grop}", "did you mean 'grpo'?")]
+    [InlineData("stages.please={name: please, kind: align, data: lines, steps: 6, optimizer: {rate: 1e-3}, by: {kind: grpo}}", "rollout")]
+    [InlineData(
+        "stages.please={name: please, kind: align, data: lines, steps: 6, optimizer: {rate: 1e-3}, prompt: 'say {name}'}",
+        "'prompt' has no meaning without rollout")]
+    public void What_does_not_fit_is_refused_by_name(string set, string part)
+    {
+        using var recipe = new TinyRecipe();
+        var refused = CliProgram.Run(recipe.Path, "check", "tiny.yaml", "--set", set);
+        Assert.Equal(2, refused.Code);
+        Assert.Contains(part, refused.Error);
+    }
+
+    private static List<double> Figures(TinyRecipe recipe, string name) =>
+    [
+        .. File.ReadLines(recipe.At("run", "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)
+            .Where(line => line["name"]!.ToString() == name).Select(line => line["value"]!.GetValue<double>()),
+    ];
+}
