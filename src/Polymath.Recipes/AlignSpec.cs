@@ -40,6 +40,7 @@ public sealed record RolloutSpec(
 [Case("kind", "simpo", typeof(SimPoSpec))]
 [Case("kind", "cpo", typeof(CpoSpec))]
 [Case("kind", "orpo", typeof(OrpoSpec))]
+[Case("kind", "kto", typeof(KtoSpec))]
 [Case("kind", "grpo", typeof(GrpoSpec))]
 [Case("kind", "rloo", typeof(RlooSpec))]
 public abstract record AlignBy
@@ -49,6 +50,9 @@ public abstract record AlignBy
 
     /// <summary>Whether it learns from single answers with advantages, and not from pairs.</summary>
     public virtual bool LearnsAnswers => false;
+
+    /// <summary>Whether it learns from single answers that are good or bad.</summary>
+    public virtual bool LearnsLabels => false;
 
     /// <summary>Whether it compares the policy with a reference.</summary>
     public virtual bool HasReference => true;
@@ -189,6 +193,36 @@ public sealed record OrpoSpec(
 
     /// <inheritdoc/>
     public override bool HasReference => false;
+}
+
+/// <summary>The losses of answers that are good or bad.</summary>
+public enum KtoLoss
+{
+    /// <summary>Against the mean log-ratio of answers to other prompts (Ethayarajh et al. 2024, eq. 8).</summary>
+    Kto,
+
+    /// <summary>Against nothing (APO-zero, D'Oosterlinck et al. 2024).</summary>
+    ApoZero,
+}
+
+/// <summary>
+/// Kahneman-Tversky optimization (Ethayarajh et al. 2024): rows of the shape <c>kto</c>, each with an answer that is good or bad.
+/// </summary>
+/// <param name="Loss">The loss.</param>
+/// <param name="Beta">How strongly the policy is kept close to the reference.</param>
+/// <param name="GoodWeight">The weight of good answers.</param>
+/// <param name="BadWeight">The weight of bad answers.</param>
+public sealed record KtoSpec(
+    KtoLoss Loss = KtoLoss.Kto,
+    [Bounds(1e-6, 1000)] double Beta = 0.1,
+    [Bounds(0, 1000)] double GoodWeight = 1,
+    [Bounds(0, 1000)] double BadWeight = 1) : AlignBy
+{
+    /// <inheritdoc/>
+    public override string Kind => "kto";
+
+    /// <inheritdoc/>
+    public override bool LearnsLabels => true;
 }
 
 /// <summary>What the losses of sampled tokens are divided by.</summary>

@@ -37,7 +37,10 @@ public sealed record StageSpec(
     public bool SamplesAnswers => Objective is AlignSpec { Rollout: not null };
 
     /// <summary>Whether it reads pairs of answers that people ranked.</summary>
-    public bool ReadsPairs => Objective is AlignSpec { Rollout: null };
+    public bool ReadsPairs => Objective is AlignSpec { Rollout: null, Loss.LearnsLabels: false };
+
+    /// <summary>Whether it reads answers that people judged as good or bad.</summary>
+    public bool ReadsJudged => Objective is AlignSpec { Rollout: null, Loss.LearnsLabels: true };
 
     /// <summary>Whether a head over labels is trained: a task without the method <c>prompt</c>.</summary>
     public bool TrainsHead => Objective is TaskSpec && Method is not PromptMethod;

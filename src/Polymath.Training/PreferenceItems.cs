@@ -75,7 +75,7 @@ static class PreferenceItems
     internal static void RequireSome(string stage, RowCounts counts)
     {
         if (counts.Rows == 0)
-            throw new InputException($"Stage {stage} has no pair to learn from: "
+            throw new InputException($"Stage {stage} has nothing to learn from: "
                 + $"{string.Join("; ", counts.Changed.Select(change => $"{change.Rows:N0} {change.What}"))}. Raise batch.maxLength, or "
                 + "name other data.");
     }

@@ -20,6 +20,11 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
 
     private void Sampled(AlignSpec align)
     {
+        if (align.Loss.LearnsLabels && checks.Sound(At("by"), At("by.kind")))
+            checks.Fault(
+                At("by.kind"),
+                $"{align.Loss.Kind} learns from rows that say which answers are good",
+                "leave out prompt, rewards and rollout, or write kind: dpo");
         if (align.Prompt is null && checks.Sound(At("prompt")))
             checks.Fault(path, "'prompt' is missing: rollout answers prompts", "add prompt: TEXT");
         if (align.Rewards is not { Count: > 0 } && checks.Sound(At("rewards")))

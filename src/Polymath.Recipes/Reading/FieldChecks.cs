@@ -164,12 +164,12 @@ internal sealed class FieldChecks(Checks checks)
     /// <summary>A finetune stage without a prompt reads the rows' own messages.</summary>
     private void Talks(StageSpec stage, IReadOnlyList<string> sources, string path)
     {
-        if (stage.ReadsPairs
+        if ((stage.ReadsPairs || stage.ReadsJudged)
             && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec files && !IsShaped(files)) is { } shapeless)
             checks.Fault(
                 $"{path}.data",
-                $"'{shapeless}' has no shape that says which answers are chosen and rejected",
-                "add shape: preference to the source");
+                $"'{shapeless}' has no shape that says which answers are {(stage.ReadsPairs ? "chosen and rejected" : "good and bad")}",
+                $"add shape: {(stage.ReadsPairs ? "preference" : "kto")} to the source");
         if (stage.Objective is not FinetuneSpec talk || !checks.Sound($"{path}.prompt", $"{path}.answer"))
             return;
         if (talk is { Prompt: not null, Answer: not null })

@@ -185,8 +185,8 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (batch.MicroRows > batch.Rows && checks.Sound(At("batch.rows"), At("batch.microRows")))
             checks.Fault(
                 At("batch.microRows"), $"{batch.MicroRows} is more than the {batch.Rows} rows of a step", $"write {batch.Rows} or less");
-        if (batch.MaxCut < 1 && stage.ReadsPairs && checks.Sound(At("batch.maxCut")))
-            checks.Fault(At("batch.maxCut"), "a stage of pairs counts the pairs that are cut, not their targets", "leave it out");
+        if (batch.MaxCut < 1 && (stage.ReadsPairs || stage.ReadsJudged) && checks.Sound(At("batch.maxCut")))
+            checks.Fault(At("batch.maxCut"), "an align stage counts the rows that are cut, not their targets", "leave it out");
         if (batch.Fill is not null && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.fill")))
             checks.Fault(
                 At("batch.fill"), $"a row of a {stage.Objective.Kind} stage is one thing and is not filled up", "leave it out");

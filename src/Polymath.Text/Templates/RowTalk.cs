@@ -33,6 +33,17 @@ public static class RowTalk
         return Read(row.Name, row.Fields, side, answerAlone: true);
     }
 
+    /// <summary>The conversation of a row, of which only the last message is learned.</summary>
+    /// <param name="row">The row.</param>
+    /// <exception cref="InputException">The row has none.</exception>
+    public static Dialogue Last(Row row)
+    {
+        var dialogue = Of(row);
+        foreach (var message in dialogue.Messages.OfType<JsonObject>().SkipLast(1))
+            message[Dialogue.Weight] = 0;
+        return dialogue;
+    }
+
     /// <summary>What the user says last.</summary>
     /// <param name="dialogue">The conversation.</param>
     public static string LastUser(this Dialogue dialogue)

@@ -22,6 +22,17 @@ public sealed record LabelItem(IReadOnlyList<TokenRow> Rows, int Label) : Item(R
 /// <param name="Reference">Each answer's log-probability under the reference policy; empty where there is none.</param>
 public sealed record PairItem(IReadOnlyList<TokenRow> Rows, IReadOnlyList<float> Reference) : Item(Rows);
 
+/// <summary>An answer that is good or bad.</summary>
+/// <param name="Rows">The row.</param>
+/// <param name="Good">Whether it is good.</param>
+/// <param name="Mismatched">The prompt with another row's answer.</param>
+/// <param name="Reference">The answer's log-probability under the reference policy, then that of the mismatched row's.</param>
+public sealed record JudgedItem(
+    IReadOnlyList<TokenRow> Rows,
+    bool Good,
+    TokenRow Mismatched,
+    IReadOnlyList<float> Reference) : Item(Rows);
+
 /// <summary>An answer that was sampled, with its advantage.</summary>
 /// <param name="Rows">The row.</param>
 /// <param name="Old">log π of each of its tokens under the policy that sampled it.</param>

@@ -1,4 +1,5 @@
 using Polymath.Models;
+using Polymath.Text.Packing;
 using static TorchSharp.torch;
 
 namespace Polymath.Training.Objectives;
@@ -20,6 +21,22 @@ internal static class ReferenceScores
             foreach (var sums in Scored(part, model, lengthWeight))
                 yield return sums;
         }
+    }
+
+    /// <summary>The log-probability of each row, summed over its learned tokens.</summary>
+    /// <param name="rows">The rows.</param>
+    /// <param name="model">The model at the start of the stage.</param>
+    internal static float[] OfRows(IReadOnlyList<TokenRow> rows, LanguageModel model)
+    {
+        var all = new List<float>();
+        foreach (var part in TokenChunks.Of(rows, row => row.Length, TokensAtOnce))
+        {
+            using var frozen = no_grad();
+            using var scope = NewDisposeScope();
+            using var batch = model.Lay(part);
+            all.AddRange(RankedPairs.RowSums(model, batch).cpu().data<float>());
+        }
+        return [.. all];
     }
 
     private static List<float[]> Scored(List<Item> part, LanguageModel model, double lengthWeight)

@@ -34,6 +34,12 @@ static class AlignLoss
             null,
             orpo.Beta,
             answerWeight: orpo.AnswerWeight),
+        KtoSpec kto => new JudgedAnswers(
+            kto.Loss == KtoLoss.Kto
+                ? new KahnemanTverskyLoss(kto.Beta, kto.GoodWeight, kto.BadWeight)
+                : new UnpairedZeroLoss(kto.Beta, kto.GoodWeight, kto.BadWeight),
+            kto.Beta,
+            kto.Loss == KtoLoss.Kto),
         GrpoSpec grpo => new SampledAnswers(
             new ClippedLoss(grpo.ClipLow, grpo.ClipHigh, grpo.Ratio == RatioOver.Token ? RatioLevel.Token : RatioLevel.Sequence),
             Average(grpo.Mean, align.Rollout!.MaxNewTokens),

@@ -40,7 +40,7 @@ public sealed class StageData
         };
     }
 
-    private bool Talks => stage.ReadsPairs || stage.Objective is FinetuneSpec { Prompt: null };
+    private bool Talks => stage.ReadsPairs || stage.ReadsJudged || stage.Objective is FinetuneSpec { Prompt: null };
 
     /// <summary>
     /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones.

@@ -75,6 +75,7 @@ static class StageParts
                 context, new LabelScores(), HeadStage.Labels(context.Stage, context.Model.Model, context.Data.Labels())),
             TaskSpec => Words(context),
             AlignSpec { Rollout: { } rollout } align => Sampled(context, align, rollout),
+            AlignSpec { Loss: KtoSpec } align => Judged(context, align),
             AlignSpec align => Pairs(context, align),
             _ => Corpus(context, new NextToken(), null),
         };
@@ -194,6 +195,32 @@ static class StageParts
                 ? PreferenceItems.Scored(items, context.Model.Model, AlignLoss.LengthWeight(align))
                 : items;
         return new StageLesson(AlignLoss.Of(align), Source(context, Scored(pairs)), Scored(heldOut), counts);
+    }
+
+    private static StageLesson Judged(LessonContext context, AlignSpec align)
+    {
+        var (stage, data) = (context.Stage.Name, context.Data);
+        data.Tell(DataSplit.Train, context.Materials.Recipe);
+        var (items, counts) = JudgedItems.Of(
+            stage,
+            data.Rows(DataSplit.Train),
+            context.Model,
+            context.Batch,
+            data.Report);
+        PreferenceItems.RequireSome(stage, counts);
+        Note(context);
+        context.Note(counts.Told());
+        var overlong = context.Batch.Overlong == OverlongPolicy.Refuse ? OverlongPolicy.Cut : context.Batch.Overlong;
+        var rows = data.HeldOutRows(context.HeldOutRows, context.Seed);
+        var (heldOut, _) = JudgedItems.Of(
+            stage,
+            rows.Count > 1 ? rows : [],
+            context.Model,
+            context.HeldOutBatch with { Overlong = overlong },
+            new SourceReport());
+        IReadOnlyList<Item> Scored(IReadOnlyList<Item> some) =>
+            context.Scores ? JudgedItems.Scored(some, context.Model.Model) : some;
+        return new StageLesson(AlignLoss.Of(align), Source(context, Scored(items)), Scored(heldOut), counts);
     }
 
     private static StageLesson Corpus(LessonContext context, Objective objective, IReadOnlyList<string>? labels)

@@ -6,10 +6,10 @@ namespace Polymath.Tests.Cli;
 [Trait("kind", "unit")]
 public sealed class AlignStageTests
 {
-    private static TinyRecipe Ranked(string by)
+    private static TinyRecipe Ranked(string by, string shape = "preference")
     {
         var recipe = new TinyRecipe(tiny => tiny.Without("abilities").Without("rewards")
-            .With("data", "{pairs: {files: pairs.jsonl, shape: preference, split: {validation: 0.2, test: 0}}}")
+            .With("data", $"{{pairs: {{files: pairs.jsonl, shape: {shape}, split: {{validation: 0.2, test: 0}}}}}}")
             .With("stages", $"[{{name: rank, kind: align, by: {by}, data: pairs, steps: 8, optimizer: {{rate: 1e-2}}, "
                 + "batch: {rows: 8}}]"));
         recipe.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 24).Select(i =>
@@ -32,6 +32,23 @@ public sealed class AlignStageTests
         Assert.True(run.Code == 0, run.All);
         var figures = Figures(recipe, "train accuracy");
         Assert.True(figures[^1] > 0.9 && figures[^1] > figures[0] - 1e-9, string.Join(' ', figures));
+    }
+
+    [Theory]
+    [InlineData("kto")]
+    [InlineData("apoZero")]
+    public void Good_answers_gain_and_bad_ones_lose(string loss)
+    {
+        using var recipe = Ranked($"{{kind: kto, loss: {loss}}}", "kto");
+        recipe.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 24).Select(i => i % 2 == 0
+            ? $$"""{"prompt": "ama {{i}}", "completion": "ela {{i % 5}}", "label": true}""" + "\n"
+            : $$"""{"prompt": "ama {{i}}", "completion": "dok gup {{i % 7}}", "label": false}""" + "\n")));
+        var run = recipe.Run("run");
+        Assert.True(run.Code == 0, run.All);
+        Assert.True(Figures(recipe, "train good reward")[^1] > Figures(recipe, "train bad reward")[^1]);
+        Assert.Equal(0, recipe.Run("parts", "--stop-after-step", "5").Code);
+        Assert.Equal(0, recipe.Run("parts").Code);
+        Assert.Equal(recipe.Hash("run"), recipe.Hash("parts"));
     }
 
     [Theory]
@@ -58,6 +75,7 @@ public sealed class AlignStageTests
     [InlineData("stages.please.by={kind: dpo, loss: robust}", "needs a labelSmoothing between 0 and 0.5")]
     [InlineData("stages.please.by={kind: dpo, loss: hinge, labelSmoothing: 0.1}", "has no label smoothing")]
     [InlineData("stages.please.by={kind: dpo, loss: apoZero, divergence: forwardKl}", "uses plain log-ratios")]
+    [InlineData("stages.please.by={kind: kto}", "kto learns from rows that say which answers are good")]
     [InlineData("stages.please.by={kind: grop}", "did you mean 'grpo'?")]
     [InlineData("stages.please={name: please, kind: align, data: lines, steps: 6, optimizer: {rate: 1e-3}, by: {kind: grpo}}", "rollout")]
     [InlineData(

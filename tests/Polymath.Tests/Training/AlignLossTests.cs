@@ -70,6 +70,45 @@ public sealed class AlignLossTests
         SameInOnePassAndMany(() => AlignLoss.Of(align), Pairs(align));
     }
 
+    [Theory]
+    [InlineData(KtoLoss.Kto)]
+    [InlineData(KtoLoss.ApoZero)]
+    public void Judged_answers_give_the_same_step_in_one_pass_and_in_many(KtoLoss loss)
+    {
+        // The reference is below the policy, so that the baseline is above 0.
+        List<Item> items =
+        [
+            .. Enumerable.Range(0, 6).Select(i => new JudgedItem(
+                [Toy.Row(8 + i % 3, i, half: true)],
+                i % 3 == 0,
+                Toy.Row(9 + i % 2, i + 50, half: true),
+                [-20f - i, -30f + i])),
+        ];
+        SameInOnePassAndMany(() => AlignLoss.Of(new AlignSpec(new KtoSpec(loss, 0.3, 1, 0.5))), items);
+        using var model = Toy.Model();
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        using var batch = model.Lay([.. items.SelectMany(item => item.Rows)]);
+        using var others = model.Lay([.. items.Cast<JudgedItem>().Select(item => item.Mismatched)]);
+        var own = RankedPairs.RowSums(model, batch).detach().data<float>().ToArray();
+        var other = RankedPairs.RowSums(model, others).detach().data<float>().ToArray();
+        var judged = items.Cast<JudgedItem>().ToList();
+        var baseline = loss == KtoLoss.Kto ? Math.Max(0, judged.Select((item, i) => (double)other[i] - item.Reference[1]).Average()) : 0;
+        var expected = judged.Select((item, i) =>
+        {
+            var value = 1 / (1 + Math.Exp(-0.3 * (own[i] - item.Reference[0] - baseline)));
+            return item.Good ? 1 - value : 0.5 * value;
+        }).Sum();
+        var objective = AlignLoss.Of(new AlignSpec(new KtoSpec(loss, 0.3, 1, 0.5)));
+        objective.Begin(model, [items]);
+        var score = objective.Evaluate(
+            model,
+            batch,
+            items,
+            Objective.CountsOf(items));
+        Assert.Equal(expected, score.Loss.item<float>(), 1e-4);
+        Assert.Equal(baseline, score.Metrics!["baseline"] / items.Count, 1e-3);
+    }
+
     public static TheoryData<GrpoSpec> Groups() =>
     [
         new GrpoSpec(),
