@@ -189,11 +189,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             checks.Fault(At("batch.maxCut"), "an align stage counts the rows that are cut, not their targets", "leave it out");
         if (batch.Fill is not null && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.fill")))
             checks.Fault(
-                At("batch.fill"), $"a row of a {stage.Objective.Kind} stage is one thing and is not filled up", "leave it out");
+                At("batch.fill"), $"a row of the kind {stage.Objective.Kind} is one thing and is not filled up", "leave it out");
         if (batch.Overlong == OverlongPolicy.Split && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.overlong")))
             checks.Fault(
                 At("batch.overlong"),
-                $"a row of a {stage.Objective.Kind} stage cannot be split",
+                $"a row of the kind {stage.Objective.Kind} cannot be split",
                 "write cut, drop or refuse");
         if (checks.Recipe.Model is INewModel model && batch.MaxLength > model.ContextLength
             && checks.Sound(At("batch.maxLength"), "model.contextLength"))

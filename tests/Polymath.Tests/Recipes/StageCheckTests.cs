@@ -9,7 +9,7 @@ public sealed class StageCheckTests
     // Pairs to learn from, in place of the samples.
     private static readonly RecipeBuilder ranked = sample
         .With("data.pairs", $"{{files: 'npm:poems@2.0.1/pairs/*.json', sha512: {SampleRecipes.Hash}, shape: preference}}")
-        .With("stages.please", "{name: please, kind: prefer, data: pairs, steps: 8, optimizer: {rate: 1e-4}}");
+        .With("stages.please", "{name: please, kind: align, data: pairs, steps: 8, optimizer: {rate: 1e-4}}");
 
     [Theory]
     [InlineData("stages.read.schedule.warmup", "1.5", "1.5 is no whole number of steps", "a share of them below 1")]
@@ -20,7 +20,7 @@ public sealed class StageCheckTests
     [InlineData("stages.read.batch", "{rows: 4, microRows: 5}", "5 is more than the 4 rows of a step", "write 4 or less",
         "stages.read.batch.microRows")]
     [InlineData("stages.write.batch", "{fill: true}", "a row of a finetune stage is one thing", "leave it out", "stages.write.batch.fill")]
-    [InlineData("stages.write.batch", "{overlong: split}", "a row of a finetune stage cannot be split", "write cut, drop or refuse",
+    [InlineData("stages.write.batch", "{overlong: split}", "a row of the kind finetune cannot be split", "write cut, drop or refuse",
         "stages.write.batch.overlong")]
     [InlineData("stages.write.method", "{kind: freeze, train: []}", "the list is empty", "write train: [TEXT]",
         "stages.write.method.train")]
@@ -55,7 +55,7 @@ public sealed class StageCheckTests
 
     [Theory]
     [InlineData("stages.please.batch", "{maxCut: 0.5}", "counts the pairs that are cut", "leave it out", "stages.please.batch.maxCut")]
-    [InlineData("stages.please.batch", "{fill: true}", "a row of a prefer stage is one thing", "leave it out", "stages.please.batch.fill")]
+    [InlineData("stages.please.batch", "{fill: true}", "a row of the kind align is one thing", "leave it out", "stages.please.batch.fill")]
     [InlineData("stages.please.batch", "{overlong: split}", "cannot be split", "cut, drop or refuse", "stages.please.batch.overlong")]
     [InlineData("data.pairs.fields", "{chosn: best}", "no shape has 'chosn'", "did you mean 'chosen'", "data.pairs.fields.chosn")]
     [InlineData("data.pairs.roles", "{human: person}", "'person' is not a role", "", "data.pairs.roles.human")]
