@@ -28,7 +28,10 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
         if (align.Prompt is null && checks.Sound(At("prompt")))
             checks.Fault(path, "'prompt' is missing: rollout answers prompts", "add prompt: TEXT");
         if (align.Rewards is not { Count: > 0 } && checks.Sound(At("rewards")))
-            checks.Fault(path, "'rewards' is missing: the answers of a rollout are judged", "add rewards: {NAME: 1}");
+            checks.Fault(
+                align.Rewards is null ? path : At("rewards"),
+                "there are no rewards, by which the answers of a rollout are judged",
+                "write rewards: {NAME: NUMBER}");
     }
 
     private void Ranked(AlignSpec align)

@@ -54,7 +54,7 @@ public sealed class StageCheckTests
         string? at = null) => IsOneFault(sample.With(path, value), at ?? path, problem, hint);
 
     [Theory]
-    [InlineData("stages.please.batch", "{maxCut: 0.5}", "counts the pairs that are cut", "leave it out", "stages.please.batch.maxCut")]
+    [InlineData("stages.please.batch", "{maxCut: 0.5}", "counts the rows that are cut", "leave it out", "stages.please.batch.maxCut")]
     [InlineData("stages.please.batch", "{fill: true}", "a row of the kind align is one thing", "leave it out", "stages.please.batch.fill")]
     [InlineData("stages.please.batch", "{overlong: split}", "cannot be split", "cut, drop or refuse", "stages.please.batch.overlong")]
     [InlineData("data.pairs.fields", "{chosn: best}", "no shape has 'chosn'", "did you mean 'chosen'", "data.pairs.fields.chosn")]
