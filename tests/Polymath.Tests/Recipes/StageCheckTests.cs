@@ -19,7 +19,7 @@ public sealed class StageCheckTests
         "write 15 or less", "stages.read.schedule.cycles")]
     [InlineData("stages.read.batch", "{rows: 4, microRows: 5}", "5 is more than the 4 rows of a step", "write 4 or less",
         "stages.read.batch.microRows")]
-    [InlineData("stages.write.batch", "{fill: true}", "a row of a finetune stage is one thing", "leave it out", "stages.write.batch.fill")]
+    [InlineData("stages.write.batch", "{fill: true}", "a row of the kind finetune is one thing", "leave it out", "stages.write.batch.fill")]
     [InlineData("stages.write.batch", "{overlong: split}", "a row of the kind finetune cannot be split", "write cut, drop or refuse",
         "stages.write.batch.overlong")]
     [InlineData("stages.write.method", "{kind: freeze, train: []}", "the list is empty", "write train: [TEXT]",
