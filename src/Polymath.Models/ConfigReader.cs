@@ -141,6 +141,47 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <exception cref="InputException">The type is not known, or a setting that it needs is missing.</exception>
     public RopeSettings Rope(double theta = 10000, double partial = 1) => RopeReader.Read(this, configuration, theta, partial);
 
+    /// <summary>The rotary settings of one kind of layers (<c>full_attention</c>, <c>sliding_attention</c>).</summary>
+    /// <param name="kind">The kind.</param>
+    /// <param name="theta">The base when none is given.</param>
+    public RopeSettings RopeOf(string kind, double theta) => RopeReader.Read(
+        this,
+        configuration,
+        theta,
+        1,
+        kind);
+
+    /// <summary>Whether the rotary settings are given for each kind of layers.</summary>
+    public bool HasRopeKinds => configuration["rope_parameters"] is JsonObject rope && rope.Any(pair => pair.Value is JsonObject);
+
+    /// <summary>A number among the rotary settings.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="otherwise">The value where the key is missing or null.</param>
+    public double OfRope(string key, double otherwise) =>
+        (configuration["rope_parameters"] ?? configuration["rope_scaling"]) is JsonObject rope ? Number(rope, key, otherwise) : otherwise;
+
+    /// <summary>Refuses all values except one.</summary>
+    /// <param name="key">The key; it may be missing or null.</param>
+    /// <param name="value">The value it must have.</param>
+    public void Expect(string key, bool value)
+    {
+        if (Bool(key, value) != value) throw Fault(key, $"is {(value ? "false" : "true")}, which is not supported");
+    }
+
+    /// <summary>The kinds of the layers: <c>layer_types</c>, or what the family makes of its older keys.</summary>
+    /// <param name="layers">The number of layers.</param>
+    /// <param name="kind">The kind of a layer, where none is listed.</param>
+    /// <param name="known">The kinds that the family has.</param>
+    public string[] LayerTypes(int layers, Func<int, string> kind, params string[] known)
+    {
+        ArgumentNullException.ThrowIfNull(kind);
+        var types = Texts("layer_types");
+        if (types.Count > 0 && types.Count < layers) throw Fault("layer_types", $"names {types.Count} layers of {layers}");
+        if (types.FirstOrDefault(type => !known.Contains(type)) is { } other)
+            throw Fault("layer_types", $"has \"{other}\"; known are {string.Join(", ", known)}");
+        return [.. Enumerable.Range(0, layers).Select(layer => types.Count > 0 ? types[layer] : kind(layer))];
+    }
+
     internal static IReadOnlyList<double> Numbers(JsonObject holder, string key)
     {
         if (holder[key] is not { } node) return [];

@@ -320,8 +320,11 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         var states = Readout(hidden);
         var logits = Tokens.HeadMap.Deltas.Count == 0
-            ? HalfProduct.Linear(states, Tokens.Head.Value, Tokens.HeadBias?.Value)
+            ? HalfProduct.Linear(states, Tokens.HeadMatrix, Tokens.HeadBias?.Value)
             : Tokens.HeadMap.Forward(states);
+        // A delta is added to the head as it is used, not to the head as it is stored.
+        if (Tokens.NormsHead && Tokens.HeadMap.Deltas.Count > 0)
+            logits = logits - HalfProduct.Linear(states, Tokens.Head.Value) + HalfProduct.Linear(states, Tokens.HeadMatrix);
         if (Tokens.HeadMap.Deltas.Count > 0 && Tokens.HeadBias is { } bias) logits = logits + bias.Value;
         return Capped(logits);
     }
@@ -337,7 +340,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         if (Tokens.HeadMap.Deltas.Count > 0) return Unembed(hidden).index_select(1, chosen);
         return Capped(nn.functional.linear(
             Readout(hidden),
-            Tokens.Head.Value.index_select(0, chosen).to(ScalarType.Float32),
+            Tokens.HeadMatrix.index_select(0, chosen).to(ScalarType.Float32),
             Tokens.HeadBias?.Value.index_select(0, chosen)));
     }
 
@@ -350,7 +353,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(batch);
         var states = Hidden(batch).index_select(0, batch.Places);
         return HasPlainHead
-            ? OutputHead.NegativeLogLikelihood(Readout(states), Tokens.Head.Value, batch.Targets, batch.Weights)
+            ? OutputHead.NegativeLogLikelihood(Readout(states), Tokens.HeadMatrix, batch.Targets, batch.Weights)
             : -(Chosen(states, batch.Targets) * batch.Weights).sum();
     }
 
@@ -361,7 +364,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(batch);
         var states = Hidden(batch).index_select(0, batch.Places);
         return HasPlainHead
-            ? OutputHead.LogProbabilities(Readout(states), Tokens.Head.Value, batch.Targets)
+            ? OutputHead.LogProbabilities(Readout(states), Tokens.HeadMatrix, batch.Targets)
             : Chosen(states, batch.Targets);
     }
 

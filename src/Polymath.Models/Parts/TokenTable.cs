@@ -20,6 +20,12 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     /// <summary>The soft cap of logits: cap·tanh(x/cap); 0 for none (Gemma 2).</summary>
     public double SoftCap { get; init; }
 
+    /// <summary>Whether each row of the head is divided by its length before use, with the gradient through it (Baichuan 2).</summary>
+    public bool NormsHead { get; init; }
+
+    /// <summary>The head's matrix as it is used [vocabulary, width].</summary>
+    internal Tensor HeadMatrix => NormsHead ? nn.functional.normalize(Head.Value.to(ScalarType.Float32)) : Head.Value;
+
     /// <summary>The head as a linear map with a socket; its bias is <see cref="HeadBias"/>, added after.</summary>
     public Projection HeadMap { get; } = new(
         headName,

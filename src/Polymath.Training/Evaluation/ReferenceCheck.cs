@@ -301,7 +301,8 @@ public sealed class ReferenceCheck : IDisposable
             ? "prompt_embeddings"
             : name.Replace(".modules_to_save.default", "", StringComparison.Ordinal).Replace(".default", "", StringComparison.Ordinal);
         var own = trained.FindIndex(item => item.Name == name || item.Name == inFile || item.Name + ".weight" == inFile
-            || item.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name);
+            || item.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name
+            || name == item.Name.Replace("model.", "model.language_model.", StringComparison.Ordinal));
         if (own >= 0) return Of(trained[own].Weight);
         // In memory transformers stacks the experts' weights.
         var stack = model.Projections.Where(map => map.Stack?.Name == name)
