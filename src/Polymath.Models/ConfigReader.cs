@@ -102,6 +102,20 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <param name="otherwise">The value where the key is missing or null.</param>
     public double Double(string key, double otherwise) => Number(configuration, key, otherwise);
 
+    /// <summary>Two numbers, the least and the most; JSON has no infinity, so an entry that is no number stands for no limit.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="least">The first one where the key is missing or null.</param>
+    /// <param name="most">The second one.</param>
+    public (double Least, double Most) Range(string key, double least, double most)
+    {
+        if (configuration[key] is not { } node) return (least, most);
+        if (node is not JsonArray { Count: 2 } pair) throw Fault(key, $"is {node.ToJsonString()}, not a list of two numbers");
+        double At(int place, double otherwise) => pair[place] is JsonValue value && value.TryGetValue<double>(out var number)
+            ? number
+            : otherwise;
+        return (At(0, double.NegativeInfinity), At(1, double.PositiveInfinity));
+    }
+
     /// <summary>A number that may be switched off: 0 where the key is null.</summary>
     /// <param name="key">The key.</param>
     /// <param name="missing">The value where the key is missing.</param>
@@ -159,6 +173,13 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <param name="otherwise">The value where the key is missing or null.</param>
     public double OfRope(string key, double otherwise) =>
         (configuration["rope_parameters"] ?? configuration["rope_scaling"]) is JsonObject rope ? Number(rope, key, otherwise) : otherwise;
+
+    /// <summary>True or false; some published files have a number, where 0 is false.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="otherwise">The value where the key is missing or null.</param>
+    public bool Switch(string key, bool otherwise) => configuration[key] is JsonValue value && value.TryGetValue<double>(out var number)
+        ? number != 0
+        : Bool(key, otherwise);
 
     /// <summary>Refuses all values except one.</summary>
     /// <param name="key">The key; it may be missing or null.</param>

@@ -54,6 +54,17 @@ public static class ModelFolder
         ["stablelm"] = ((configuration, source) => new StableLm(configuration, source), "model."),
         ["starcoder2"] = ((configuration, source) => new StarCoder2(configuration, source), "model."),
         ["qwen2_moe"] = ((configuration, source) => new Qwen2Moe(configuration, source), "model."),
+        ["glm4_moe"] = ((configuration, source) => new Glm4Moe(configuration, source), "model."),
+        ["deepseek_v2"] = ((configuration, source) => new DeepSeek(configuration, source), "model."),
+        ["deepseek_v3"] = ((configuration, source) => new DeepSeek(configuration, source), "model."),
+        ["llama4_text"] = ((configuration, source) => new Llama4(configuration, source), "model."),
+        ["gpt_oss"] = ((configuration, source) => new GptOss(configuration, source), "model."),
+        ["falcon"] = ((configuration, source) => new Falcon(configuration, source), "transformer."),
+        ["qwen3_next"] = ((configuration, source) => new Qwen3Next(configuration, source), "model."),
+        ["qwen3_5_text"] = ((configuration, source) => new Qwen3Next(configuration, source), "model."),
+        ["qwen3_5_moe_text"] = ((configuration, source) => new Qwen3Next(configuration, source), "model."),
+        ["gemma4_text"] = ((configuration, source) => new Gemma4(configuration, source), "model."),
+        ["mamba2"] = ((configuration, source) => new Mamba2(configuration, source), "backbone."),
         ["chatglm"] = (
             (configuration, source) => configuration.ContainsKey("padded_vocab_size") || configuration.ContainsKey("ffn_hidden_size")
                 ? new ChatGlm2(configuration, source)
@@ -66,6 +77,15 @@ public static class ModelFolder
         ["bert"] = ((configuration, source) => new Bert(configuration, source), "bert."),
         ["roberta"] = ((configuration, source) => new Bert(configuration, source), "roberta."),
         ["xlm-roberta"] = ((configuration, source) => new Bert(configuration, source), "roberta."),
+        ["distilbert"] = ((configuration, source) => new DistilBert(configuration, source), "distilbert."),
+        ["electra"] = ((configuration, source) => new Electra(configuration, source), "electra."),
+        ["albert"] = ((configuration, source) => new Albert(configuration, source), "albert."),
+        ["modernbert"] = ((configuration, source) => new ModernBert(configuration, source), "model."),
+        ["deberta-v2"] = ((configuration, source) => new Deberta(configuration, source), "deberta."),
+        ["bart"] = ((configuration, source) => new Bart(configuration, source), "model."),
+        ["mbart"] = ((configuration, source) => new Bart(configuration, source), "model."),
+        ["pegasus"] = ((configuration, source) => new Bart(configuration, source), "model."),
+        ["mt5"] = ((configuration, source) => new T5(configuration, source), "transformer."),
         ["t5"] = ((configuration, source) => new T5(configuration, source), "transformer."),
     };
 
@@ -73,6 +93,10 @@ public static class ModelFolder
     private static readonly Dictionary<string, (string Type, string Architecture)> wrapped = new(StringComparer.Ordinal)
     {
         ["gemma3"] = ("gemma3_text", "Gemma3ForCausalLM"),
+        ["gemma4"] = ("gemma4_text", "Gemma4ForCausalLM"),
+        ["qwen3_5"] = ("qwen3_5_text", "Qwen3_5ForCausalLM"),
+        ["qwen3_5_moe"] = ("qwen3_5_moe_text", "Qwen3_5MoeForCausalLM"),
+        ["llama4"] = ("llama4_text", "Llama4ForCausalLM"),
         ["mistral3"] = ("ministral3", "Ministral3ForCausalLM"),
     };
 
@@ -92,6 +116,10 @@ public static class ModelFolder
 
     private static bool IsWrapped(string folder) =>
         wrapped.ContainsKey(ReadObject(Path.Combine(folder, "config.json"))["model_type"]?.ToString() ?? "");
+
+    /// <summary>The types of multimodal models whose text model can be read, each with that model's type.</summary>
+    public static IReadOnlyDictionary<string, string> Wrapped { get; } =
+        wrapped.ToDictionary(pair => pair.Key, pair => pair.Value.Type, StringComparer.Ordinal);
 
     /// <summary>The model types that can be read.</summary>
     public static IReadOnlyCollection<string> Families => families.Keys;

@@ -80,6 +80,22 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         int width,
         double epsilon) => new(kind, Keep(source.Get(name + ".weight", null, heads, width)), null, epsilon);
 
+    /// <summary>A weight that is stored with the model but never trained; zeros when fresh.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="shape">The shape.</param>
+    public Weight Fixed(string name, params long[] shape) => Fixed(name, one: false, shape);
+
+    /// <summary>A weight that is stored with the model but never trained.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="one">Whether it is one when fresh, instead of zero.</param>
+    /// <param name="shape">The shape.</param>
+    public Weight Fixed(string name, bool one, params long[] shape)
+    {
+        var weight = Keep(source.Get(name, one ? null : 0, shape));
+        weight.IsFixed = true;
+        return weight;
+    }
+
     /// <summary>A weight that is no map: ones when fresh.</summary>
     /// <param name="name">The name in files.</param>
     /// <param name="shape">The shape.</param>

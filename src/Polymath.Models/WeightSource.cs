@@ -353,7 +353,8 @@ public sealed class FileWeights : WeightSource
         bool Fits(string name) =>
             needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
         if (IsWrapped) SetAside();
-        bool Known(string name) => allowed.Contains(name) || Aside(name) || Fits(name[wrapper.Length..]) || Fits(prefix + name[wrapper.Length..]);
+        bool Known(string name) => allowed.Contains(name) || Aside(name)
+            || Fits(name[wrapper.Length..]) || Fits(prefix + name[wrapper.Length..]);
         foreach (var name in places.Keys.Where(name => !used.Contains(name) && !Known(name)))
         {
             var hint = CodedFolder.IsCode(places[name].Entries[name].Kind) ? "" : $" (if it is known to be needless: --allow {name})";

@@ -33,7 +33,8 @@ public sealed class GatedBlock(
         Tensor? factors = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        if (cache is not null && factors is null && branch == 1 && !batch.StartsFresh && Weights() is { } weights && BlockStep.Takes(x, weights))
+        if (cache is not null && factors is null && branch == 1 && !batch.StartsFresh
+            && Weights() is { } weights && BlockStep.Takes(x, weights))
         {
             cache.Step(
                 attention.Place,

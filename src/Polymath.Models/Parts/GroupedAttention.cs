@@ -34,12 +34,7 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
         DistanceBias? bias = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        if (batch.Prompt is { } prompt)
-        {
-            var (keys, values) = prompt.KeysAndValues(Layer);
-            key = key.index_copy(0, batch.VirtualPlaces!, keys.repeat(batch.Rows, 1, 1));
-            value = value.index_copy(0, batch.VirtualPlaces!, values.repeat(batch.Rows, 1, 1));
-        }
+        (key, value) = Prompted(batch, key, value);
         // Parts of a fused map are strided views; the kernels need contiguous tensors.
         (query, key, value) = (query.contiguous(), key.contiguous(), value.contiguous());
         var mixed = cache is null
@@ -59,6 +54,19 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
                 reach,
                 bias);
         return mixed.view(mixed.size(0), -1);
+    }
+
+    /// <summary>Keys and values, with those of a prompt in place of those of its virtual tokens.</summary>
+    /// <param name="batch">The rows.</param>
+    /// <param name="key">[tokens, keyValueHeads, D].</param>
+    /// <param name="value">[tokens, keyValueHeads, D].</param>
+    internal (Tensor Key, Tensor Value) Prompted(Batch batch, Tensor key, Tensor value)
+    {
+        if (batch.Prompt is not { } prompt) return (key, value);
+        var (keys, values) = prompt.KeysAndValues(Layer);
+        return (
+            key.index_copy(0, batch.VirtualPlaces!, keys.repeat(batch.Rows, 1, 1)),
+            value.index_copy(0, batch.VirtualPlaces!, values.repeat(batch.Rows, 1, 1)));
     }
 }
 
@@ -111,6 +119,9 @@ public sealed record AttentionTraits
 
     /// <summary>Whether the norms follow the rotation, instead of the other way round.</summary>
     public bool NormsAfterTurn { get; init; }
+
+    /// <summary>A learned logit of each head [heads] that joins the softmax and whose share is dropped (gpt-oss), or null.</summary>
+    public Weight? Sinks { get; init; }
 
     /// <summary>The largest absolute value of queries, keys and values; 0 for no limit (OLMo).</summary>
     public double Clip { get; init; }
@@ -211,7 +222,7 @@ public sealed class GroupedAttention
 
     /// <summary>Whether all sockets are empty.</summary>
     internal bool IsPlain => query.IsPlain && key.IsPlain && value.IsPlain && output.IsPlain && socket.IsPlain
-        && traits is { QueryNorm: null, Clip: 0 } && Place is { Chunk: 0, Rotates: true };
+        && traits is { QueryNorm: null, Sinks: null, Clip: 0 } && Place is { Chunk: 0, Rotates: true };
 
     /// <summary>The four maps.</summary>
     internal (BlockMap Query, BlockMap Key, BlockMap Value, BlockMap Output) Maps => (query.Map, key.Map, value.Map, output.Map);
@@ -243,15 +254,22 @@ public sealed class GroupedAttention
         if (Place.Rotates) (q, k) = (turns.Apply(q), turns.Apply(k));
         if (traits.NormsAfterTurn) (q, k) = Normalised(q, k);
         if (factors is not null) q = q * factors;
-        return output.Forward(socket.Add(
-            Place.Attend(
+        var mixed = traits.Sinks is null
+            ? Place.Attend(
                 batch,
                 q,
                 k,
                 v,
-                cache),
-            q,
-            KeysAndValues));
+                cache)
+            : RowAttention.Of(
+                Place,
+                batch,
+                q,
+                k,
+                v,
+                cache,
+                new RowBias(Sinks: traits.Sinks.Value));
+        return output.Forward(socket.Add(mixed, q, KeysAndValues));
     }
 
     private (Tensor Query, Tensor Key) Normalised(Tensor q, Tensor k) =>
@@ -261,6 +279,9 @@ public sealed class GroupedAttention
     private (Tensor Key, Tensor Value) KeysAndValues(Tensor vectors)
     {
         var k = key.Forward(vectors).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
-        return (traits.KeyNorm?.Invoke(k) ?? keyNorm?.ForwardHeads(k) ?? k, value.Forward(vectors).view(-1, sizes.KeyValueHeads, sizes.HeadWidth));
+        return (traits.KeyNorm?.Invoke(k) ?? keyNorm?.ForwardHeads(k) ?? k, value.Forward(vectors).view(
+            -1,
+            sizes.KeyValueHeads,
+            sizes.HeadWidth));
     }
 }

@@ -78,7 +78,8 @@ public sealed record ExpertGroups(
     internal Tensor Masked(Tensor scores, Tensor worth, double hidden)
     {
         if (Count <= 1 || Kept >= Count) return scores;
-        var kept = zeros_like(worth).scatter(1, worth.topk(Kept, -1).indexes, 1f).unsqueeze(-1);
+        var best = worth.topk(Kept, -1).indexes;
+        var kept = zeros_like(worth).scatter(1, best, ones(best.shape, device: worth.device)).unsqueeze(-1);
         var seen = kept.expand(scores.size(0), Count, scores.size(1) / Count).reshape(scores.shape);
         return scores.masked_fill(seen.eq(0), hidden);
     }

@@ -191,11 +191,11 @@ public sealed class ReferenceCheck : IDisposable
         if (model.Reading == Reading.EncoderDecoder)
         {
             answerWidth = Entry("labels").Shape[^1];
-            var begin = (int)(model.Configuration["decoder_start_token_id"] ?? model.Configuration["pad_token_id"] ?? 0)!;
             var answers = labels.Chunk((int)answerWidth).Select((row, r) =>
             {
                 // The decoder reads the labels shifted right, after the token that starts an answer; a place without a label is read as
                 // padding.
+                var begin = model.StartOf([.. row.Where(label => label != -100).Select(label => (int)label)]);
                 int[] read = [begin, .. row.Select(label => label == -100 ? (int)(model.Configuration["pad_token_id"] ?? 0)! : (int)label)];
                 return new TokenRow(read, [0, .. row.Select(label => label == -100 ? 0f : 1f)], $"row {r}");
             });
