@@ -169,9 +169,11 @@ public sealed class Batch : IDisposable
     /// </summary>
     /// <param name="window">The window, or 0 for none.</param>
     /// <param name="chunk">The length of the chunks that a row is cut into, or 0 for whole rows.</param>
-    public Reach Causal(int window = 0, int chunk = 0) => causal.TryGetValue((window, chunk), out var known)
-        ? known
-        : causal[(window, chunk)] = chunk > 0 ? Reach.Chunked(Offsets, chunk) : Reach.Causal(Offsets, window);
+    public Reach Causal(int window = 0, int chunk = 0)
+    {
+        if (causal.TryGetValue((window, chunk), out var known)) return known;
+        return causal[(window, chunk)] = chunk > 0 ? Reach.Chunked(Offsets, chunk) : Reach.Causal(Offsets, window);
+    }
 
     /// <summary>Each token sees those of its row that are at most <paramref name="distance"/> places away.</summary>
     /// <param name="distance">The distance.</param>

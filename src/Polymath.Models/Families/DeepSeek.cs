@@ -172,13 +172,14 @@ public sealed class DeepSeek : LanguageModel
         var limited = third || method == "group_limited_greedy";
         var renormalise = read.Bool("norm_topk_prob", third);
         // V2 scales the weights only where they are not brought to a sum of one.
-        var scale = !third && renormalise ? 1 : read.Double("routed_scaling_factor", third ? 2.5 : 1);
+        var scale = read.Double("routed_scaling_factor", third ? 2.5 : 1);
+        int groups = read.Int("n_group", third ? 8 : 1), kept = read.Int("topk_group", third ? 4 : 1);
         return new ExpertGroups(
-            limited ? read.Int("n_group", third ? 8 : 1) : 1,
-            limited ? read.Int("topk_group", third ? 4 : 1) : 1,
+            limited ? groups : 1,
+            limited ? kept : 1,
             read.Int("num_experts_per_tok", third ? 8 : 6),
             renormalise,
-            scale);
+            third || !renormalise ? scale : 1);
     }
 
     private Tensor Attention(

@@ -70,7 +70,7 @@ public sealed class Electra : LanguageModel
         blocks = [.. Enumerable.Range(0, layers).Select(layer => new EncoderBlock(
             parts,
             $"electra.encoder.layer.{layer}.",
-            EncoderNames.Bert,
+            EncoderNames.Usual,
             layer,
             new EncoderSizes(hidden, inner, heads, epsilon),
             activation))];

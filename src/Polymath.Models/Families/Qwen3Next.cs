@@ -53,7 +53,8 @@ public sealed class Qwen3Next : LanguageModel
         var interval = read.Int("full_attention_interval", 4);
         types = read.LayerTypes(layers, layer => (layer + 1) % interval == 0 ? Full : Linear, Full, Linear);
         var dense = next ? read.Numbers("mlp_only_layers") : [];
-        int experts = several ? read.Int("num_experts", next ? 512 : 256) : 0, step = next ? read.Int("decoder_sparse_step", 1) : 1;
+        int count = read.Int("num_experts", next ? 512 : 256), step = next ? read.Int("decoder_sparse_step", 1) : 1;
+        var experts = several ? count : 0;
         var renormalise = !next || read.Bool("norm_topk_prob", true);
         Tokens = parts.Tokens(
             read,

@@ -23,7 +23,7 @@ public sealed record EncoderNames(
     string LastNorm)
 {
     /// <summary>BERT's own names.</summary>
-    public static EncoderNames Bert { get; } = new(
+    public static EncoderNames Usual { get; } = new(
         "attention.self.query",
         "attention.self.key",
         "attention.self.value",

@@ -72,7 +72,7 @@ public sealed class FamilyTableTests
     {
         using var file = SafetensorsFile.Open(Path.Combine(folder, "reference.safetensors"));
         var gradients = file.Entries.Keys.Count(name => name.StartsWith("grad.", StringComparison.Ordinal));
-        return $"logits, loss, {gradients} gradients{(file.Entries.ContainsKey("greedy") ? ", greedy tokens" : "")}";
+        return $"logits, loss, {gradients} gradients{(file.Entries.ContainsKey("greedy") ? ", greedy" : "")}";
     }
 
     private static string Options(JsonObject configuration)
@@ -84,9 +84,9 @@ public sealed class FamilyTableTests
         if (configuration["tie_word_embeddings"]?.GetValue<bool>() is true) said.Add("tied head");
         if (configuration["sliding_window"] is { } window) said.Add($"window {window}");
         if (configuration["num_key_value_heads"] is { } shared && (int)shared != (int)configuration["num_attention_heads"]!)
-            said.Add("grouped queries");
+            said.Add("grouped");
         if ((configuration["num_local_experts"] ?? configuration["num_experts"]) is { } experts) said.Add($"{experts} experts");
-        if ((configuration["problem_type"]?.ToString()) is { } problem) said.Add(problem.Replace('_', ' '));
+        if ((configuration["problem_type"]?.ToString()) is { } problem) said.Add(problem.Split("_class")[0].Replace('_', ' '));
         return string.Join(", ", said);
     }
 }
