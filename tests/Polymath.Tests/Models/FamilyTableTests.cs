@@ -26,7 +26,8 @@ public sealed class FamilyTableTests
 
     private static string Make()
     {
-        var cases = new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories)
+        var cases = new[] { TextFixtures.At("models"), TextFixtures.At("families"), TextFixtures.At("own", "models") }
+            .SelectMany(Directory.GetDirectories)
             .Select(folder => (Name: Path.GetFileName(folder), Folder: folder, Configuration: Json(folder))).ToList();
         var text = new StringBuilder();
         text.AppendLine("# Model families");

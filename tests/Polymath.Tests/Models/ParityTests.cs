@@ -35,15 +35,15 @@ public sealed class ParityTests
 
     // The peers' cases, and more of other shapes and options made the same way (tests/peers/make_models.py).
     private static IEnumerable<string> Names =>
-        new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories)
-            .Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal);
+        Roots.SelectMany(Directory.GetDirectories).Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal);
+
+    private static string[] Roots => [TextFixtures.At("models"), TextFixtures.At("families"), TextFixtures.At("own", "models")];
 
     // Gradients that are zero except for rounding (a key's bias changes all scores of a row equally) differ most: by 4e-5 of the largest,
     // on any CPU.
     private const double Tolerance = 5e-4;
 
-    private static string ModelAt(string name) =>
-        Directory.Exists(TextFixtures.At("models", name)) ? TextFixtures.At("models", name) : TextFixtures.At("own", "models", name);
+    private static string ModelAt(string name) => Roots.Select(root => Path.Combine(root, name)).First(Directory.Exists);
 
     private static string? AdapterAt(string? name)
     {
