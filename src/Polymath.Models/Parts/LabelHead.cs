@@ -112,7 +112,7 @@ public sealed class LabelHead
                         width,
                         bias: true),
                     null)],
-                beneath,
+                through is null ? null : beneath,
                 through);
         var steps = names.Row.Select((name, i) =>
         {
