@@ -11,7 +11,7 @@ namespace Polymath.Models;
 public sealed class Batch : IDisposable
 {
     private readonly DisposeScopeGuard tensors = new();
-    private readonly Dictionary<int, Reach> causal = [];
+    private readonly Dictionary<(int Window, int Chunk), Reach> causal = [];
     private Reach? whole;
 
     private Batch(int[] ids, int[] offsets, int[] positions)
@@ -168,8 +168,16 @@ public sealed class Batch : IDisposable
     /// Each token sees itself and the tokens before it in its row, at most <paramref name="window"/> tokens when that is above 0.
     /// </summary>
     /// <param name="window">The window, or 0 for none.</param>
-    public Reach Causal(int window = 0) =>
-        causal.TryGetValue(window, out var known) ? known : causal[window] = Reach.Causal(Offsets, window);
+    /// <param name="chunk">The length of the chunks that a row is cut into, or 0 for whole rows.</param>
+    public Reach Causal(int window = 0, int chunk = 0)
+    {
+        if (causal.TryGetValue((window, chunk), out var known)) return known;
+        return causal[(window, chunk)] = chunk > 0 ? Reach.Chunked(Offsets, chunk) : Reach.Causal(Offsets, window);
+    }
+
+    /// <summary>Each token sees those of its row that are at most <paramref name="distance"/> places away.</summary>
+    /// <param name="distance">The distance.</param>
+    public Reach Around(int distance) => Reach.Around(Offsets, distance);
 
     /// <summary>Each token sees all of its row.</summary>
     public Reach Whole => whole ??= Reach.Whole(Offsets, Offsets);

@@ -102,6 +102,20 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <param name="otherwise">The value where the key is missing or null.</param>
     public double Double(string key, double otherwise) => Number(configuration, key, otherwise);
 
+    /// <summary>Two numbers, the least and the most; JSON has no infinity, so an entry that is no number stands for no limit.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="least">The first one where the key is missing or null.</param>
+    /// <param name="most">The second one.</param>
+    public (double Least, double Most) Range(string key, double least, double most)
+    {
+        if (configuration[key] is not { } node) return (least, most);
+        if (node is not JsonArray { Count: 2 } pair) throw Fault(key, $"is {node.ToJsonString()}, not a list of two numbers");
+        double At(int place, double otherwise) => pair[place] is JsonValue value && value.TryGetValue<double>(out var number)
+            ? number
+            : otherwise;
+        return (At(0, double.NegativeInfinity), At(1, double.PositiveInfinity));
+    }
+
     /// <summary>A number that may be switched off: 0 where the key is null.</summary>
     /// <param name="key">The key.</param>
     /// <param name="missing">The value where the key is missing.</param>
@@ -140,6 +154,54 @@ public sealed class ConfigReader(JsonObject configuration)
     /// <param name="partial">The share of a head that is rotated, when none is given.</param>
     /// <exception cref="InputException">The type is not known, or a setting that it needs is missing.</exception>
     public RopeSettings Rope(double theta = 10000, double partial = 1) => RopeReader.Read(this, configuration, theta, partial);
+
+    /// <summary>The rotary settings of one kind of layers (<c>full_attention</c>, <c>sliding_attention</c>).</summary>
+    /// <param name="kind">The kind.</param>
+    /// <param name="theta">The base when none is given.</param>
+    public RopeSettings RopeOf(string kind, double theta) => RopeReader.Read(
+        this,
+        configuration,
+        theta,
+        1,
+        kind);
+
+    /// <summary>Whether the rotary settings are given for each kind of layers.</summary>
+    public bool HasRopeKinds => configuration["rope_parameters"] is JsonObject rope && rope.Any(pair => pair.Value is JsonObject);
+
+    /// <summary>A number among the rotary settings.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="otherwise">The value where the key is missing or null.</param>
+    public double OfRope(string key, double otherwise) =>
+        (configuration["rope_parameters"] ?? configuration["rope_scaling"]) is JsonObject rope ? Number(rope, key, otherwise) : otherwise;
+
+    /// <summary>True or false; some published files have a number, where 0 is false.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="otherwise">The value where the key is missing or null.</param>
+    public bool Switch(string key, bool otherwise) => configuration[key] is JsonValue value && value.TryGetValue<double>(out var number)
+        ? number != 0
+        : Bool(key, otherwise);
+
+    /// <summary>Refuses all values except one.</summary>
+    /// <param name="key">The key; it may be missing or null.</param>
+    /// <param name="value">The value it must have.</param>
+    public void Expect(string key, bool value)
+    {
+        if (Bool(key, value) != value) throw Fault(key, $"is {(value ? "false" : "true")}, which is not supported");
+    }
+
+    /// <summary>The kinds of the layers: <c>layer_types</c>, or what the family makes of its older keys.</summary>
+    /// <param name="layers">The number of layers.</param>
+    /// <param name="kind">The kind of a layer, where none is listed.</param>
+    /// <param name="known">The kinds that the family has.</param>
+    public string[] LayerTypes(int layers, Func<int, string> kind, params string[] known)
+    {
+        ArgumentNullException.ThrowIfNull(kind);
+        var types = Texts("layer_types");
+        if (types.Count > 0 && types.Count < layers) throw Fault("layer_types", $"names {types.Count} layers of {layers}");
+        if (types.FirstOrDefault(type => !known.Contains(type)) is { } other)
+            throw Fault("layer_types", $"has \"{other}\"; known are {string.Join(", ", known)}");
+        return [.. Enumerable.Range(0, layers).Select(layer => types.Count > 0 ? types[layer] : kind(layer))];
+    }
 
     internal static IReadOnlyList<double> Numbers(JsonObject holder, string key)
     {

@@ -24,9 +24,17 @@ public sealed class KeyValueCache : IDisposable
         int keyValueHeads,
         int capacity,
         int headWidth)
+        : this([.. Enumerable.Repeat((keyValueHeads, headWidth), layers)], slots, capacity)
     {
-        Tensor[] Planes() =>
-            [.. Enumerable.Range(0, layers).Select(_ => empty(slots, keyValueHeads, capacity, headWidth).DetachFromDisposeScope())];
+    }
+
+    /// <summary>An empty cache of a model whose layers differ.</summary>
+    /// <param name="layers">The heads of each layer and their width; a layer without keys has none.</param>
+    /// <param name="slots">The rows it holds.</param>
+    /// <param name="capacity">The most tokens of a row.</param>
+    public KeyValueCache(IReadOnlyList<(int Heads, int Width)> layers, int slots, int capacity)
+    {
+        Tensor[] Planes() => [.. layers.Select(layer => empty(slots, layer.Heads, capacity, layer.Width).DetachFromDisposeScope())];
         (keys, values, lengths, Prefixes, Holes, Capacity) = (Planes(), Planes(), new int[slots], new int[slots], new int[slots], capacity);
     }
 
@@ -45,46 +53,98 @@ public sealed class KeyValueCache : IDisposable
     public int[] Holes { get; }
 
     /// <summary>Attention of a batch's queries over its rows' slots, after the batch's own keys and values are added.</summary>
-    /// <param name="layer">The layer.</param>
+    /// <param name="place">The layer's properties.</param>
     /// <param name="batch">The batch; it has slots.</param>
     /// <param name="query">[tokens, heads, D].</param>
     /// <param name="key">[tokens, keyValueHeads, D].</param>
     /// <param name="value">[tokens, keyValueHeads, D].</param>
-    /// <param name="form">How scores become weights.</param>
-    /// <param name="window">The window, or 0 for none.</param>
     /// <param name="fresh">The tokens that rows with empty slots see of themselves; null for the earlier tokens.</param>
     /// <param name="bias">A bias by distance, or null.</param>
     internal Tensor Attend(
-        int layer,
+        AttentionPlace place,
         Batch batch,
         Tensor query,
         Tensor key,
         Tensor value,
-        AttentionForm form,
-        int window = 0,
         Reach? fresh = null,
         DistanceBias? bias = null)
     {
-        Holds(batch);
-        var of = SlotsOf(batch);
-        CachedAttention.Store(keys[layer], key, of, batch.Positions);
-        CachedAttention.Store(values[layer], value, of, batch.Positions);
+        var (layer, form) = (place.Layer, place.Form);
+        Put(layer, batch, key, value);
         // Rows with empty slots do not read the cache, and the kernel that splits its work over a row's tokens is faster for them.
         if (batch.StartsFresh)
             return RaggedAttention.Of(
                 query,
                 key,
                 value,
-                fresh ?? batch.Causal(window),
+                fresh ?? batch.Causal(place.Window, place.Chunk),
                 form,
                 bias);
         return CachedAttention.Of(
             query,
             keys[layer],
             values[layer],
-            Reaches(batch, of, window),
+            Reaches(batch, SlotsOf(batch), place),
             form,
             bias);
+    }
+
+    /// <summary>Adds a batch's keys and values to their slots.</summary>
+    /// <param name="plane">The layer.</param>
+    /// <param name="batch">The batch; it has slots.</param>
+    /// <param name="key">[tokens, keyValueHeads, D].</param>
+    /// <param name="value">[tokens, keyValueHeads, D].</param>
+    internal void Put(int plane, Batch batch, Tensor key, Tensor value)
+    {
+        Holds(batch);
+        var of = SlotsOf(batch);
+        CachedAttention.Store(keys[plane], key, of, batch.Positions);
+        CachedAttention.Store(values[plane], value, of, batch.Positions);
+    }
+
+    /// <summary>A row's keys and values up to its last token, each [places, keyValueHeads, D].</summary>
+    /// <param name="plane">The layer.</param>
+    /// <param name="batch">The batch; it has slots.</param>
+    /// <param name="row">The row.</param>
+    internal (Tensor Keys, Tensor Values) Row(int plane, Batch batch, int row)
+    {
+        var count = batch.Positions[batch.Offsets[row + 1] - 1] + 1;
+        Tensor Of(Tensor of) => of.select(0, batch.Slots![row]).narrow(1, 0, count).transpose(0, 1);
+        return (Of(keys[plane]), Of(values[plane]));
+    }
+
+    // What layers that read token by token (state spaces, linear attention) carry from one token to the next, for each slot.
+    private readonly Dictionary<(string Name, int Slot), Tensor> states = [];
+
+    /// <summary>The state that a layer left in a slot; null for a fresh row.</summary>
+    /// <param name="name">The layer's name of the state.</param>
+    /// <param name="batch">The batch; it has slots.</param>
+    /// <param name="row">The row.</param>
+    internal Tensor? State(string name, Batch batch, int row) =>
+        batch.Positions[batch.Offsets[row]] > 0 && states.TryGetValue((name, batch.Slots![row]), out var state) ? state : null;
+
+    /// <summary>Leaves a state in a slot.</summary>
+    /// <param name="name">The layer's name of the state.</param>
+    /// <param name="batch">The batch; it has slots.</param>
+    /// <param name="row">The row.</param>
+    /// <param name="state">The state; the cache owns it from here on.</param>
+    internal void Leave(string name, Batch batch, int row, Tensor state)
+    {
+        var key = (name, batch.Slots![row]);
+        var kept = state.detach().clone().DetachFromDisposeScope();
+        if (states.Remove(key, out var old)) old.Dispose();
+        states[key] = kept;
+    }
+
+    private void ReorderStates(int[] from)
+    {
+        var moved = new Dictionary<(string Name, int Slot), Tensor>();
+        for (var slot = 0; slot < from.Length; slot++)
+            foreach (var (key, state) in states)
+                if (key.Slot == from[slot]) moved[(key.Name, slot)] = state.clone().DetachFromDisposeScope();
+        foreach (var state in states.Values) state.Dispose();
+        states.Clear();
+        foreach (var (key, state) in moved) states[key] = state;
     }
 
     /// <summary>Runs the residual stream of continuing tokens through a whole block, in place.</summary>
@@ -109,7 +169,7 @@ public sealed class KeyValueCache : IDisposable
             turns.Interleaved,
             keys[place.Layer],
             values[place.Layer],
-            Reaches(batch, SlotsOf(batch), place.Window),
+            Reaches(batch, SlotsOf(batch), place),
             place.Form);
     }
 
@@ -121,9 +181,14 @@ public sealed class KeyValueCache : IDisposable
             throw new InvalidOperationException($"The cache holds {Capacity} tokens of a row but got one at place {last}.");
     }
 
-    private static CachedReach Reaches(Batch batch, int[] slots, int window)
+    private static CachedReach Reaches(Batch batch, int[] slots, AttentionPlace layer)
     {
-        var first = Array.ConvertAll(batch.Positions, place => window > 0 ? Math.Max(0, place + 1 - window) : 0);
+        int First(int place)
+        {
+            if (layer.Chunk > 0) return place - place % layer.Chunk;
+            return layer.Window > 0 ? Math.Max(0, place + 1 - layer.Window) : 0;
+        }
+        var first = Array.ConvertAll(batch.Positions, First);
         return new CachedReach(slots, first, Array.ConvertAll(batch.Positions, place => place + 1), batch.Positions);
     }
 
@@ -184,6 +249,7 @@ public sealed class KeyValueCache : IDisposable
                     planes[layer].Dispose();
                     planes[layer] = moved;
                 }
+            ReorderStates(from);
         }
         foreach (var marks in new[] { lengths, Prefixes, Holes }) Array.ConvertAll(from, slot => marks[slot]).CopyTo(marks, 0);
     }
@@ -200,5 +266,6 @@ public sealed class KeyValueCache : IDisposable
     public void Dispose()
     {
         foreach (var plane in keys.Concat(values)) plane.Dispose();
+        foreach (var state in states.Values) state.Dispose();
     }
 }

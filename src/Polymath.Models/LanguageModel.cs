@@ -264,6 +264,11 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         return Batch.Pairs(first.Length == 0 ? sources : [.. sources.Select(source => (int[])[.. first, .. source])], answers);
     }
 
+    /// <summary>The token that an encoder-decoder reads before an answer that it learns.</summary>
+    /// <param name="answer">The answer's tokens.</param>
+    public virtual int StartOf(IReadOnlyList<int> answer) =>
+        (int?)(Configuration["decoder_start_token_id"] ?? Configuration["pad_token_id"]) ?? 0;
+
     /// <summary>A batch for an encoder with given masked words.</summary>
     /// <param name="rows">The rows as the model sees them.</param>
     /// <param name="targets">For each token of each row what it stands for, or −100 where it is no target.</param>
@@ -320,15 +325,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
 
     /// <summary>The logits [n, vocabulary] of hidden states [n, hidden].</summary>
     /// <param name="hidden">The states.</param>
-    public Tensor Unembed(Tensor hidden)
-    {
-        var states = Readout(hidden);
-        var logits = Tokens.HeadMap.Deltas.Count == 0
-            ? HalfProduct.Linear(states, Tokens.Head.Value, Tokens.HeadBias?.Value)
-            : Tokens.HeadMap.Forward(states);
-        if (Tokens.HeadMap.Deltas.Count > 0 && Tokens.HeadBias is { } bias) logits = logits + bias.Value;
-        return Capped(logits);
-    }
+    public Tensor Unembed(Tensor hidden) => Capped(Tokens.Logits(Readout(hidden)));
 
     /// <summary>
     /// The logits [n, tokens] of some tokens only: without a delta on the head, only their rows of the head are multiplied.
@@ -341,8 +338,8 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         if (Tokens.HeadMap.Deltas.Count > 0) return Unembed(hidden).index_select(1, chosen);
         return Capped(nn.functional.linear(
             Readout(hidden),
-            Tokens.Head.Value.index_select(0, chosen).to(ScalarType.Float32),
-            Tokens.HeadBias?.Value.index_select(0, chosen)));
+            Tokens.HeadMatrix.index_select(0, chosen).to(ScalarType.Float32),
+            Tokens.Bias?.index_select(0, chosen)));
     }
 
     private Tensor Capped(Tensor logits) => Tokens.SoftCap > 0 ? (logits / Tokens.SoftCap).tanh() * Tokens.SoftCap : logits;
@@ -354,7 +351,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(batch);
         var states = Hidden(batch).index_select(0, batch.Places);
         return HasPlainHead
-            ? OutputHead.NegativeLogLikelihood(Readout(states), Tokens.Head.Value, batch.Targets, batch.Weights)
+            ? OutputHead.NegativeLogLikelihood(Readout(states), Tokens.HeadMatrix, batch.Targets, batch.Weights)
             : -(Chosen(states, batch.Targets) * batch.Weights).sum();
     }
 
@@ -365,7 +362,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(batch);
         var states = Hidden(batch).index_select(0, batch.Places);
         return HasPlainHead
-            ? OutputHead.LogProbabilities(Readout(states), Tokens.Head.Value, batch.Targets)
+            ? OutputHead.LogProbabilities(Readout(states), Tokens.HeadMatrix, batch.Targets)
             : Chosen(states, batch.Targets);
     }
 

@@ -28,6 +28,43 @@ public static class ModelFolder
         ["phi3"] = ((configuration, source) => new Phi3(configuration, source), "model."),
         ["glm"] = ((configuration, source) => new Glm(configuration, source), "model."),
         ["glm4"] = ((configuration, source) => new Glm(configuration, source), "model."),
+        ["gemma"] = ((configuration, source) => new Gemma(configuration, source), "model."),
+        ["gemma3_text"] = ((configuration, source) => new Gemma3(configuration, source), "model."),
+        ["ministral"] = ((configuration, source) => new Ministral(configuration, source), "model."),
+        ["ministral3"] = ((configuration, source) => new Ministral(configuration, source), "model."),
+        ["smollm3"] = ((configuration, source) => new SmolLm3(configuration, source), "model."),
+        ["ernie4_5"] = ((configuration, source) => new Ernie45(configuration, source), "model."),
+        ["hunyuan_v1_dense"] = ((configuration, source) => new HunYuan(configuration, source), "model."),
+        ["internlm"] = ((configuration, source) => new InternLm(configuration, source), "model."),
+        ["internlm3"] = ((configuration, source) => new InternLm(configuration, source), "model."),
+        ["Yi"] = ((configuration, source) => new InternLm(configuration, source), "model."),
+        ["internlm2"] = ((configuration, source) => new InternLm2(configuration, source), "model."),
+        ["baichuan"] = ((configuration, source) => new Baichuan(configuration, source), "model."),
+        ["qwen"] = ((configuration, source) => new Qwen(configuration, source), "transformer."),
+        ["granite"] = ((configuration, source) => new Granite(configuration, source), "model."),
+        ["minicpm"] = ((configuration, source) => new Granite(configuration, source), "model."),
+        ["granitemoe"] = ((configuration, source) => new GraniteMoe(configuration, source), "model."),
+        ["olmo"] = ((configuration, source) => new Olmo(configuration, source), "model."),
+        ["olmo2"] = ((configuration, source) => new Olmo2(configuration, source), "model."),
+        ["olmo3"] = ((configuration, source) => new Olmo2(configuration, source), "model."),
+        ["exaone4"] = ((configuration, source) => new Exaone4(configuration, source), "model."),
+        ["cohere"] = ((configuration, source) => new Cohere(configuration, source), "model."),
+        ["cohere2"] = ((configuration, source) => new Cohere(configuration, source), "model."),
+        ["phi"] = ((configuration, source) => new Phi(configuration, source), "model."),
+        ["stablelm"] = ((configuration, source) => new StableLm(configuration, source), "model."),
+        ["starcoder2"] = ((configuration, source) => new StarCoder2(configuration, source), "model."),
+        ["qwen2_moe"] = ((configuration, source) => new Qwen2Moe(configuration, source), "model."),
+        ["glm4_moe"] = ((configuration, source) => new Glm4Moe(configuration, source), "model."),
+        ["deepseek_v2"] = ((configuration, source) => new DeepSeek(configuration, source), "model."),
+        ["deepseek_v3"] = ((configuration, source) => new DeepSeek(configuration, source), "model."),
+        ["llama4_text"] = ((configuration, source) => new Llama4(configuration, source), "model."),
+        ["gpt_oss"] = ((configuration, source) => new GptOss(configuration, source), "model."),
+        ["falcon"] = ((configuration, source) => new Falcon(configuration, source), "transformer."),
+        ["qwen3_next"] = ((configuration, source) => new Qwen3Next(configuration, source), "model."),
+        ["qwen3_5_text"] = ((configuration, source) => new Qwen3Next(configuration, source), "model."),
+        ["qwen3_5_moe_text"] = ((configuration, source) => new Qwen3Next(configuration, source), "model."),
+        ["gemma4_text"] = ((configuration, source) => new Gemma4(configuration, source), "model."),
+        ["mamba2"] = ((configuration, source) => new Mamba2(configuration, source), "backbone."),
         ["chatglm"] = (
             (configuration, source) => configuration.ContainsKey("padded_vocab_size") || configuration.ContainsKey("ffn_hidden_size")
                 ? new ChatGlm2(configuration, source)
@@ -40,8 +77,49 @@ public static class ModelFolder
         ["bert"] = ((configuration, source) => new Bert(configuration, source), "bert."),
         ["roberta"] = ((configuration, source) => new Bert(configuration, source), "roberta."),
         ["xlm-roberta"] = ((configuration, source) => new Bert(configuration, source), "roberta."),
+        ["distilbert"] = ((configuration, source) => new DistilBert(configuration, source), "distilbert."),
+        ["electra"] = ((configuration, source) => new Electra(configuration, source), "electra."),
+        ["albert"] = ((configuration, source) => new Albert(configuration, source), "albert."),
+        ["modernbert"] = ((configuration, source) => new ModernBert(configuration, source), "model."),
+        ["deberta-v2"] = ((configuration, source) => new Deberta(configuration, source), "deberta."),
+        ["bart"] = ((configuration, source) => new Bart(configuration, source), "model."),
+        ["mbart"] = ((configuration, source) => new Bart(configuration, source), "model."),
+        ["pegasus"] = ((configuration, source) => new Bart(configuration, source), "model."),
+        ["mt5"] = ((configuration, source) => new T5(configuration, source), "transformer."),
         ["t5"] = ((configuration, source) => new T5(configuration, source), "transformer."),
     };
+
+    // Multimodal models: the type of the text model within, and its class.
+    private static readonly Dictionary<string, (string Type, string Architecture)> wrapped = new(StringComparer.Ordinal)
+    {
+        ["gemma3"] = ("gemma3_text", "Gemma3ForCausalLM"),
+        ["gemma4"] = ("gemma4_text", "Gemma4ForCausalLM"),
+        ["qwen3_5"] = ("qwen3_5_text", "Qwen3_5ForCausalLM"),
+        ["qwen3_5_moe"] = ("qwen3_5_moe_text", "Qwen3_5MoeForCausalLM"),
+        ["llama4"] = ("llama4_text", "Llama4ForCausalLM"),
+        ["mistral3"] = ("ministral3", "Ministral3ForCausalLM"),
+    };
+
+    // The configuration of the text model within a multimodal one.
+    private static JsonObject Unwrapped(JsonObject configuration)
+    {
+        if (!wrapped.TryGetValue(configuration["model_type"]?.ToString() ?? "", out var inner)
+            || configuration["text_config"] is not JsonObject own)
+            return configuration;
+        var text = (JsonObject)own.DeepClone();
+        text["model_type"] ??= inner.Type;
+        text["architectures"] = new JsonArray(inner.Architecture);
+        foreach (var key in new[] { "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id", "dtype", "torch_dtype" })
+            if (!text.ContainsKey(key) && configuration[key] is { } value) text[key] = value.DeepClone();
+        return text;
+    }
+
+    private static bool IsWrapped(string folder) =>
+        wrapped.ContainsKey(ReadObject(Path.Combine(folder, "config.json"))["model_type"]?.ToString() ?? "");
+
+    /// <summary>The types of multimodal models whose text model can be read, each with that model's type.</summary>
+    public static IReadOnlyDictionary<string, string> Wrapped { get; } =
+        wrapped.ToDictionary(pair => pair.Key, pair => pair.Value.Type, StringComparer.Ordinal);
 
     /// <summary>The model types that can be read.</summary>
     public static IReadOnlyCollection<string> Families => families.Keys;
@@ -93,7 +171,10 @@ public static class ModelFolder
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
         var root = ModelBase.Of(folder);
-        var source = new FileWeights(WeightFiles.Of(root), folder, prefix, allowed) { Remarks = WeightFiles.Remarks(root) };
+        var source = new FileWeights(WeightFiles.Of(root), folder, prefix, allowed)
+        {
+            Remarks = WeightFiles.Remarks(root), IsWrapped = IsWrapped(folder),
+        };
         try
         {
             source.Decode(configuration, root);
@@ -132,6 +213,7 @@ public static class ModelFolder
         {
             Fresh = (LabelHead.AllModules, new FreshWeights(seed)),
             Remarks = WeightFiles.Remarks(root),
+            IsWrapped = IsWrapped(folder),
         };
         try
         {
@@ -152,7 +234,7 @@ public static class ModelFolder
         var file = Path.Combine(folder, "config.json");
         AdapterFolder.Refuse(folder);
         if (!File.Exists(file)) throw new InputException($"{folder} is not a model folder: it has no config.json.");
-        return ReadObject(file);
+        return Unwrapped(ReadObject(file));
     }
 
     /// <summary>The most tokens of a row, from a model's configuration.</summary>

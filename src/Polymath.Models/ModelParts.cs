@@ -54,12 +54,52 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <param name="name">The module's name.</param>
     /// <param name="width">The width.</param>
     /// <param name="epsilon">The number added to the variance.</param>
-    public Norm Norm(NormKind kind, string name, int width, double epsilon)
+    /// <param name="bias">Whether a layer norm has a bias.</param>
+    public Norm Norm(
+        NormKind kind,
+        string name,
+        int width,
+        double epsilon,
+        bool bias = true)
     {
         // A weight in the form 1 + w starts with w at zero.
         var weight = Keep(source.Get(name + ".weight", kind == NormKind.RmsFromOne ? 0 : null, width));
-        return new Norm(kind, weight, kind == NormKind.Layer ? Bias(name + ".bias", width) : null, epsilon);
+        return new Norm(kind, weight, kind == NormKind.Layer && bias ? Bias(name + ".bias", width) : null, epsilon);
     }
+
+    /// <summary>A norm of heads with a weight for each: <c>NAME.weight</c> [heads, width], no bias.</summary>
+    /// <param name="kind">The kind.</param>
+    /// <param name="name">The module's name.</param>
+    /// <param name="heads">The heads.</param>
+    /// <param name="width">The width of a head.</param>
+    /// <param name="epsilon">The number added to the variance.</param>
+    public Norm HeadsNorm(
+        NormKind kind,
+        string name,
+        int heads,
+        int width,
+        double epsilon) => new(kind, Keep(source.Get(name + ".weight", null, heads, width)), null, epsilon);
+
+    /// <summary>A weight that is stored with the model but never trained; zeros when fresh.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="shape">The shape.</param>
+    public Weight Fixed(string name, params long[] shape) => Fixed(name, one: false, shape);
+
+    /// <summary>A weight that is stored with the model but never trained.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="one">Whether it is one when fresh, instead of zero.</param>
+    /// <param name="shape">The shape.</param>
+    public Weight Fixed(string name, bool one, params long[] shape)
+    {
+        var weight = Keep(source.Get(name, one ? null : 0, shape));
+        weight.IsFixed = true;
+        return weight;
+    }
+
+    /// <summary>A weight that is no map: ones when fresh.</summary>
+    /// <param name="name">The name in files.</param>
+    /// <param name="shape">The shape.</param>
+    public Weight Scale(string name, params long[] shape) => Keep(source.Get(name, null, shape));
 
     /// <summary>A linear map: <c>NAME.weight</c> [out, in] and, where asked, <c>NAME.bias</c>.</summary>
     /// <param name="name">The module's name.</param>

@@ -21,6 +21,7 @@ internal static class RopeReader
         // The context before the stretch is max_position_embeddings when these two do not name it.
         ["yarn"] = ["factor"],
         ["longrope"] = ["short_factor", "long_factor"],
+        ["proportional"] = [],
     };
 
     /// <summary>The settings of a configuration.</summary>
@@ -28,12 +29,19 @@ internal static class RopeReader
     /// <param name="configuration">The content of <c>config.json</c>.</param>
     /// <param name="theta">The base when none is given.</param>
     /// <param name="partial">The share of a head that is rotated, when none is given.</param>
-    internal static RopeSettings Read(ConfigReader read, JsonObject configuration, double theta, double partial)
+    /// <param name="kind">The kind of layers, where a configuration has settings for each kind; null for one set for all.</param>
+    internal static RopeSettings Read(
+        ConfigReader read,
+        JsonObject configuration,
+        double theta,
+        double partial,
+        string? kind = null)
     {
         var key = configuration["rope_parameters"] is null ? "rope_scaling" : "rope_parameters";
         if (configuration[key] is not (null or JsonObject))
             throw ConfigReader.Fault(key, $"is {configuration[key]!.ToJsonString()}, not an object");
         var rope = configuration[key] as JsonObject ?? [];
+        if (kind is not null && rope[kind] is JsonObject own) rope = own;
         var type = TypeOf(rope);
         Check(read, key, rope, type);
         double context = read.Double("max_position_embeddings", 2048);

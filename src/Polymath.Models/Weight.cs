@@ -105,6 +105,9 @@ public sealed class Weight
         Value = wide;
     }
 
+    /// <summary>Whether the weight is no parameter: it is stored with the model but never trained (a buffer in PyTorch).</summary>
+    public bool IsFixed { get; internal set; }
+
     /// <summary>Whether the optimizer updates the weight. A trained weight is stored in 32 bits.</summary>
     public bool Trainable
     {
@@ -118,6 +121,7 @@ public sealed class Weight
                         + "quantized values are frozen. Train a delta on it (kind: lora, or delta), or use a base in 32 or 16 bits.");
                 return;
             }
+            if (IsFixed) return;
             if (value)
             {
                 Widen();

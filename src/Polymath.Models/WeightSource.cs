@@ -149,6 +149,19 @@ public sealed class FileWeights : WeightSource
                 + "without it."];
     }
 
+    /// <summary>
+    /// Whether the files hold a text model inside a multimodal one: names may begin with <c>language_model.</c>, and the weights of other
+    /// parts stay unused.
+    /// </summary>
+    public bool IsWrapped { get; init; }
+
+    // The parts of multimodal models that a text model does not need, and heads that predict several tokens.
+    private const string OtherParts = @"(model\.)?(vision_tower|vision_model|visual|multi_modal_projector|audio_tower|embed_vision|"
+        + @"embed_audio)\..*";
+
+    // Heads of published files that predict several tokens at once; transformers does not read them either.
+    private const string FurtherHeads = @"(model\.)?mtp\..*";
+
     private static string WrapperOf(Dictionary<string, WeightFile>.KeyCollection names)
     {
         var wrapper = "";
@@ -248,6 +261,11 @@ public sealed class FileWeights : WeightSource
         yield return name;
         var bare = prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
         yield return bare;
+        if (IsWrapped)
+        {
+            yield return "language_model." + name;
+            yield return "model.language_model." + bare;
+        }
         if (!name.Contains("LayerNorm.", StringComparison.Ordinal)) yield break;
         foreach (var spelling in new[] { name, bare })
             yield return spelling.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal)
@@ -334,7 +352,9 @@ public sealed class FileWeights : WeightSource
         if (coded?.Needless is { } also) needless = [.. needless, also];
         bool Fits(string name) =>
             needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
-        bool Known(string name) => allowed.Contains(name) || Fits(name[wrapper.Length..]) || Fits(prefix + name[wrapper.Length..]);
+        if (IsWrapped) SetAside();
+        bool Known(string name) => allowed.Contains(name) || Aside(name)
+            || Fits(name[wrapper.Length..]) || Fits(prefix + name[wrapper.Length..]);
         foreach (var name in places.Keys.Where(name => !used.Contains(name) && !Known(name)))
         {
             var hint = CodedFolder.IsCode(places[name].Entries[name].Kind) ? "" : $" (if it is known to be needless: --allow {name})";
@@ -343,6 +363,15 @@ public sealed class FileWeights : WeightSource
         if (faults.Count == 0) return;
         throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20))
             + (faults.Count > 20 ? $"\n  and {faults.Count - 20} more" : ""));
+    }
+
+    private bool Aside(string name) => Regex.IsMatch(name, $"^(?:{FurtherHeads}{(IsWrapped ? $"|{OtherParts}" : "")})$");
+
+    private void SetAside()
+    {
+        var count = places.Keys.Count(name => !used.Contains(name) && Aside(name));
+        notes = [.. notes, $"{origin} is a multimodal model; its text model is read, and {count} weights of its other parts are set aside. "
+            + "What is saved is the text model alone."];
     }
 
     /// <inheritdoc/>

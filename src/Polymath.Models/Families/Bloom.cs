@@ -12,10 +12,8 @@ public sealed class Bloom : LanguageModel
 {
     private readonly Block[] blocks;
     private readonly Norm first, norm;
-    private readonly float[] slopes;
+    private readonly Alibi alibi;
     private readonly bool residualAfterNorm;
-    private Tensor? table;
-    private int reach;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -43,7 +41,7 @@ public sealed class Bloom : LanguageModel
             read.Int("seq_length", 2048));
         var epsilon = read.Double("layer_norm_epsilon", 1e-5);
         residualAfterNorm = read.Bool("apply_residual_connection_post_layernorm", false);
-        slopes = Slopes(heads);
+        alibi = new Alibi(heads);
         Tokens = parts.Tokens(
             read,
             "transformer.word_embeddings.weight",
@@ -114,7 +112,7 @@ public sealed class Bloom : LanguageModel
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var bias = Distances(batch.Positions.Max() + 1);
+        var bias = alibi.For(batch.Positions.Max() + 1, Device);
         var x = first.Forward(Tokens.Embed(batch.Ids));                             // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
@@ -135,35 +133,11 @@ public sealed class Bloom : LanguageModel
         return norm.Forward(x);
     }
 
-    // The penalty of head h of n is 2^(−8(h + 1)/n) per place; when n is not a power of two, the odd heads of the next power are used for
-    // the rest.
-    private static float[] Slopes(int heads)
-    {
-        var power = 1 << (int)Math.Floor(Math.Log2(heads));
-        var own = Enumerable.Range(1, power).Select(i => Math.Pow(2, -8.0 * i / power));
-        var between = Enumerable.Range(0, heads - power).Select(i => Math.Pow(2, -4.0 * (2 * i + 1) / power));
-        return [.. own.Concat(between).Select(slope => (float)slope)];
-    }
-
-    private DistanceBias Distances(int length)
-    {
-        if (table is null || length > reach || table.device.type != Device.type)
-        {
-            reach = Math.Max(256, 2 * length);
-            table?.Dispose();
-            var values = new float[Sizes.Heads * reach];
-            for (var head = 0; head < Sizes.Heads; head++)
-                for (var i = 0; i < reach; i++) values[head * reach + i] = slopes[head] * (i - reach + 1);
-            table = tensor(values, [Sizes.Heads, reach], device: Device).DetachFromDisposeScope();
-        }
-        return new DistanceBias(table, reach - 1);
-    }
-
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         base.Dispose(disposing);
-        table?.Dispose();
+        alibi.Dispose();
     }
 
     private sealed record Block(

@@ -120,7 +120,6 @@ public sealed class Mixtral : LanguageModel
         return norm.Forward(x);
     }
 
-    // Files name each expert's maps; transformers stacks them in memory, with gate and up in one, and some files have this form.
     private static Experts Mixture(
         ModelParts parts,
         ConfigReader read,
@@ -132,64 +131,25 @@ public sealed class Mixtral : LanguageModel
     {
         var count = read.IntOf(["num_local_experts", "num_experts"], qwen ? 128 : 8);
         var inner = read.Int(qwen ? "moe_intermediate_size" : "intermediate_size");
-        string own = prefix + (qwen ? "mlp." : "block_sparse_moe."), stack = prefix + "mlp.experts.";
-        var (gate, up, down) = qwen ? ("gate_proj", "up_proj", "down_proj") : ("w1", "w3", "w2");
-        var routerName = parts.Has(own + "gate.weight") ? own + "gate" : prefix + "mlp.gate";
+        var own = prefix + (qwen ? "mlp." : "block_sparse_moe.");
         var router = parts.Linear(
-            routerName,
+            parts.Has(own + "gate.weight") ? own + "gate" : prefix + "mlp.gate",
             Role.Router,
             layer,
             count,
             hidden);
-        var experts = Enumerable.Range(0, count).Select(expert =>
-        {
-            Projection Map(
-                string name,
-                string of,
-                int part,
-                int many,
-                Role role,
-                int output,
-                int input) =>
-                    parts.Expert(
-                        $"{own}experts.{expert}.{name}",
-                        stack + of,
-                        expert,
-                        part,
-                        many,
-                        role,
-                        layer,
-                        output,
-                        input);
-            return GatedFeedForward.Of(
-                Map(
-                    gate,
-                    "gate_up_proj",
-                    0,
-                    2,
-                    Role.Gate,
-                    inner,
-                    hidden),
-                Map(
-                    up,
-                    "gate_up_proj",
-                    1,
-                    2,
-                    Role.Up,
-                    inner,
-                    hidden),
-                Map(
-                    down,
-                    "down_proj",
-                    0,
-                    1,
-                    Role.Down,
-                    hidden,
-                    inner),
-                activation);
-        });
         return new Experts(
-            router, [.. experts], read.Int("num_experts_per_tok", qwen ? 8 : 2), !qwen || read.Bool("norm_topk_prob", false));
+            Routing.Softmax(router, read.Int("num_experts_per_tok", qwen ? 8 : 2), !qwen || read.Bool("norm_topk_prob", false)),
+            Experts.Blocks(
+                parts,
+                own + "experts.",
+                prefix + "mlp.experts.",
+                qwen ? ("gate_proj", "up_proj", "down_proj") : ("w1", "w3", "w2"),
+                count,
+                layer,
+                hidden,
+                inner,
+                activation));
     }
 
     private sealed record Block(Norm Before, GroupedAttention Attention, Norm Between, Func<Tensor, Tensor> FeedForward);

@@ -50,13 +50,15 @@ public sealed class T5 : LanguageModel
         farthest = read.Int("relative_attention_max_distance", 128);
         start = read.Maybe("decoder_start_token_id") ?? read.Maybe("pad_token_id") ?? 0;
         var epsilon = read.Double("layer_norm_epsilon", 1e-6);
+        // mT5 never scales the head's input, and its configuration says tied whatever its files hold.
+        var many = read.Text("model_type", "t5") == "mt5";
         // Published models have "relu" and "gated-gelu"; the second means the tanh form.
-        var feed = read.Text("feed_forward_proj", "relu");
+        var feed = read.Text("feed_forward_proj", many ? "gated-gelu" : "relu");
         var gated = feed.StartsWith("gated-", StringComparison.Ordinal);
         var bare = gated ? feed["gated-".Length..] : feed;
         var activation = new Activation(feed == "gated-gelu" ? "gelu_new" : bare);
         var tied = read.Bool("tie_word_embeddings", true);
-        scalesOutput = read.Bool("scale_decoder_outputs", tied);
+        scalesOutput = read.Bool("scale_decoder_outputs", tied && !many);
         // A head over rows reads the decoder's state at the row's end, a head over tokens the encoder's states.
         var task = LabelHead.TaskOf(read);
         var root = task is null ? "" : "transformer.";
@@ -68,7 +70,8 @@ public sealed class T5 : LanguageModel
             hidden,
             tied: true);
         // A head that is untied despite the configuration is still scaled as the configuration says.
-        if (tied && !Tokens.IsTied) read.Correct("scale_decoder_outputs", scalesOutput);
+        if (tied && !many && !Tokens.IsTied) read.Correct("scale_decoder_outputs", scalesOutput);
+        if (many && read.Has("tie_word_embeddings")) read.Correct("tie_word_embeddings", tied);
         RefuseOtherTables(parts, root);
 
         Stack Build(string name, int count, bool reads)

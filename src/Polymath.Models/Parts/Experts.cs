@@ -6,32 +6,89 @@ namespace Polymath.Models.Parts;
 /// A mixture of experts (Shazeer et al. 2017): a router chooses a few blocks for each token; their outputs are weighted by the router's
 /// probabilities.
 /// </summary>
-/// <param name="router">The router: hidden to experts.</param>
-/// <param name="experts">The blocks.</param>
-/// <param name="chosen">How many blocks a token goes through.</param>
-/// <param name="renormalise">Whether the weights of the chosen blocks are scaled to sum to one.</param>
-public sealed class Experts(Projection router, IReadOnlyList<GatedFeedForward> experts, int chosen, bool renormalise)
+/// <param name="route">For x [tokens, hidden], the weights and the numbers of the chosen blocks, each [tokens, chosen].</param>
+/// <param name="count">How many blocks there are.</param>
+/// <param name="apply">The output of a block, by its number, for the tokens that go through it.</param>
+public sealed class Experts(Func<Tensor, (Tensor Weights, Tensor Indices)> route, int count, Func<int, Tensor, Tensor> apply)
 {
+    /// <summary>A mixture of blocks with maps of their own.</summary>
+    /// <param name="route">The routing.</param>
+    /// <param name="blocks">The blocks.</param>
+    public Experts(Func<Tensor, (Tensor Weights, Tensor Indices)> route, IReadOnlyList<GatedFeedForward> blocks)
+        : this(route, blocks.Count, (expert, x) => blocks[expert].Forward(x))
+    {
+    }
+
+    /// <summary>Whether a weight multiplies what its block reads instead of what it gives (Llama 4).</summary>
+    public bool WeighsInput { get; init; }
+
     /// <summary>Maps x [tokens, hidden] to [tokens, hidden].</summary>
     /// <param name="x">The input.</param>
-    public Tensor Forward(Tensor x)
+    public Tensor Forward(Tensor x) => Forward(x, x);
+
+    /// <summary>Maps x [tokens, hidden] to [tokens, hidden], chosen by another view of the tokens.</summary>
+    /// <param name="x">What the blocks read.</param>
+    /// <param name="seen">What the router reads.</param>
+    public Tensor Forward(Tensor x, Tensor seen)
     {
         ArgumentNullException.ThrowIfNull(x);
-        var (weights, indices) = router.Forward(x).softmax(-1).topk(chosen, -1);                // [tokens, chosen]
-        if (renormalise) weights = weights / weights.sum(-1, keepdim: true);
+        var (weights, indices) = route(seen);                                                   // [tokens, chosen]
+        var chosen = (int)indices.size(1);
         var flat = weights.flatten();
         var places = indices.cpu().contiguous().data<long>().ToArray();
         var result = zeros_like(x);
-        for (var expert = 0; expert < experts.Count; expert++)
+        for (var expert = 0; expert < count; expert++)
         {
             // The choices of this expert, as indices token·chosen + rank.
             var own = Enumerable.Range(0, places.Length).Where(i => places[i] == expert).Select(i => (long)i).ToArray();
             if (own.Length == 0) continue;
             var at = tensor(own, device: x.device);
             var tokens = tensor(Array.ConvertAll(own, i => i / chosen), device: x.device);
-            result = result.index_add(
-                0, tokens, experts[expert].Forward(x.index_select(0, tokens)) * flat.index_select(0, at).unsqueeze(1), 1);
+            Tensor weight = flat.index_select(0, at).unsqueeze(1), read = x.index_select(0, tokens);
+            result = result.index_add(0, tokens, WeighsInput ? apply(expert, read * weight) : apply(expert, read) * weight, 1);
         }
         return result;
+    }
+
+    /// <summary>
+    /// The blocks of a layer whose files name each expert's maps; transformers stacks them in memory, with gate and up in one, and some
+    /// files have this form.
+    /// </summary>
+    /// <param name="parts">The model's parts.</param>
+    /// <param name="prefix">The prefix of the experts' names, before their numbers.</param>
+    /// <param name="stack">The prefix of the stacks' names.</param>
+    /// <param name="maps">The names of gate, up and down.</param>
+    /// <param name="count">How many there are.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="hidden">The outer width.</param>
+    /// <param name="inner">The inner width.</param>
+    /// <param name="activation">The activation.</param>
+    public static IReadOnlyList<GatedFeedForward> Blocks(
+        ModelParts parts,
+        string prefix,
+        string stack,
+        (string Gate, string Up, string Down) maps,
+        int count,
+        int layer,
+        int hidden,
+        int inner,
+        Activation activation)
+    {
+        ArgumentNullException.ThrowIfNull(parts);
+        Projection Map(int expert, string name, Role role) => parts.Expert(
+            $"{prefix}{expert}.{name}",
+            stack + (role == Role.Down ? "down_proj" : "gate_up_proj"),
+            expert,
+            role == Role.Up ? 1 : 0,
+            role == Role.Down ? 1 : 2,
+            role,
+            layer,
+            role == Role.Down ? hidden : inner,
+            role == Role.Down ? inner : hidden);
+        return [.. Enumerable.Range(0, count).Select(expert => GatedFeedForward.Of(
+            Map(expert, maps.Gate, Role.Gate),
+            Map(expert, maps.Up, Role.Up),
+            Map(expert, maps.Down, Role.Down),
+            activation))];
     }
 }

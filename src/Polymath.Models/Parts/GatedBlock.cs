@@ -8,7 +8,13 @@ namespace Polymath.Models.Parts;
 /// <param name="attention">Attention.</param>
 /// <param name="between">The norm before the feed-forward part.</param>
 /// <param name="feedForward">The feed-forward part.</param>
-public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm between, GatedFeedForward feedForward)
+/// <param name="branch">The factor of what each part adds to the stream (Granite).</param>
+public sealed class GatedBlock(
+    Norm before,
+    GroupedAttention attention,
+    Norm between,
+    GatedFeedForward feedForward,
+    double branch = 1)
 {
     /// <summary>
     /// Maps x [tokens, hidden] to the same shape. In generation, one kernel computes the block for the few continuing tokens and changes x
@@ -18,10 +24,17 @@ public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm bet
     /// <param name="batch">The rows.</param>
     /// <param name="turns">The rotary angles.</param>
     /// <param name="cache">The cache of earlier tokens, or null.</param>
-    public Tensor Forward(Tensor x, Batch batch, RotaryAngles turns, KeyValueCache? cache)
+    /// <param name="factors">A factor of each token's queries [tokens, 1, 1], or null.</param>
+    public Tensor Forward(
+        Tensor x,
+        Batch batch,
+        RotaryAngles turns,
+        KeyValueCache? cache,
+        Tensor? factors = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        if (cache is not null && !batch.StartsFresh && Weights() is { } weights && BlockStep.Takes(x, weights))
+        if (cache is not null && factors is null && branch == 1 && !batch.StartsFresh
+            && Weights() is { } weights && BlockStep.Takes(x, weights))
         {
             cache.Step(
                 attention.Place,
@@ -31,8 +44,14 @@ public sealed class GatedBlock(Norm before, GroupedAttention attention, Norm bet
                 weights);
             return x;
         }
-        x = x + attention.Forward(before.Forward(x), batch, turns, cache);
-        return x + feedForward.Forward(between.Forward(x));
+        Tensor Part(Tensor of) => branch == 1 ? of : of * branch;
+        x = x + Part(attention.Forward(
+            before.Forward(x),
+            batch,
+            turns,
+            cache,
+            factors));
+        return x + Part(feedForward.Forward(between.Forward(x)));
     }
 
     // With a delta in a socket, or another activation, the parts are computed one by one.

@@ -10,6 +10,12 @@ namespace Polymath.Models.Parts;
 /// <param name="Window">The window, or 0 for none.</param>
 public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 0)
 {
+    /// <summary>A row is cut into chunks of this length, and a token sees its own chunk only; 0 for whole rows (Llama 4).</summary>
+    public int Chunk { get; init; }
+
+    /// <summary>Whether the layer rotates queries and keys.</summary>
+    public bool Rotates { get; init; } = true;
+
     /// <summary>Attention over a batch's rows, or over a cache: [tokens, heads·D].</summary>
     /// <param name="batch">The rows.</param>
     /// <param name="query">[tokens, heads, D].</param>
@@ -28,12 +34,7 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
         DistanceBias? bias = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        if (batch.Prompt is { } prompt)
-        {
-            var (keys, values) = prompt.KeysAndValues(Layer);
-            key = key.index_copy(0, batch.VirtualPlaces!, keys.repeat(batch.Rows, 1, 1));
-            value = value.index_copy(0, batch.VirtualPlaces!, values.repeat(batch.Rows, 1, 1));
-        }
+        (key, value) = Prompted(batch, key, value);
         // Parts of a fused map are strided views; the kernels need contiguous tensors.
         (query, key, value) = (query.contiguous(), key.contiguous(), value.contiguous());
         var mixed = cache is null
@@ -41,20 +42,31 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
                 query,
                 key,
                 value,
-                reach ?? batch.Causal(Window),
+                reach ?? batch.Causal(Window, Chunk),
                 Form,
                 bias)
             : cache.Attend(
-                Layer,
+                this,
                 batch,
                 query,
                 key,
                 value,
-                Form,
-                Window,
                 reach,
                 bias);
         return mixed.view(mixed.size(0), -1);
+    }
+
+    /// <summary>Keys and values, with those of a prompt in place of those of its virtual tokens.</summary>
+    /// <param name="batch">The rows.</param>
+    /// <param name="key">[tokens, keyValueHeads, D].</param>
+    /// <param name="value">[tokens, keyValueHeads, D].</param>
+    internal (Tensor Key, Tensor Value) Prompted(Batch batch, Tensor key, Tensor value)
+    {
+        if (batch.Prompt is not { } prompt) return (key, value);
+        var (keys, values) = prompt.KeysAndValues(Layer);
+        return (
+            key.index_copy(0, batch.VirtualPlaces!, keys.repeat(batch.Rows, 1, 1)),
+            value.index_copy(0, batch.VirtualPlaces!, values.repeat(batch.Rows, 1, 1)));
     }
 }
 
@@ -87,6 +99,34 @@ public sealed record AttentionSizes(int Hidden, int Heads, int KeyValueHeads, in
             + "first must be a multiple of the second, the width even.");
 }
 
+/// <summary>What a family's attention has besides maps, groups and rotary positions.</summary>
+public sealed record AttentionTraits
+{
+    /// <summary>Whether query, key and value have biases.</summary>
+    public bool InputBias { get; init; }
+
+    /// <summary>Whether the output has one.</summary>
+    public bool OutputBias { get; init; }
+
+    /// <summary>The name of the output map.</summary>
+    public string Output { get; init; } = "o_proj";
+
+    /// <summary>A norm of queries [tokens, heads, D], or null.</summary>
+    public Func<Tensor, Tensor>? QueryNorm { get; init; }
+
+    /// <summary>A norm of keys [tokens, keyValueHeads, D]; not null where that of queries is not.</summary>
+    public Func<Tensor, Tensor>? KeyNorm { get; init; }
+
+    /// <summary>Whether the norms follow the rotation, instead of the other way round.</summary>
+    public bool NormsAfterTurn { get; init; }
+
+    /// <summary>A learned logit of each head [heads] that joins the softmax and whose share is dropped (gpt-oss), or null.</summary>
+    public Weight? Sinks { get; init; }
+
+    /// <summary>The largest absolute value of queries, keys and values; 0 for no limit (OLMo).</summary>
+    public double Clip { get; init; }
+}
+
 /// <summary>
 /// Self-attention with separate maps for query, key and value, grouped queries and rotary positions, as in Llama and later families.
 /// </summary>
@@ -95,6 +135,7 @@ public sealed class GroupedAttention
     private readonly AttentionSizes sizes;
     private readonly Projection query, key, value, output;
     private readonly Norm? queryNorm, keyNorm;
+    private readonly AttentionTraits traits;
     private readonly AttentionSocket socket;
 
     /// <summary>Gets the weights <c>q_proj</c>, <c>k_proj</c>, <c>v_proj</c> and <c>o_proj</c> under a prefix.</summary>
@@ -113,11 +154,37 @@ public sealed class GroupedAttention
         bool inputBias = false,
         bool outputBias = false,
         double? headNorms = null)
+        : this(
+            parts,
+            prefix,
+            sizes,
+            place,
+            new AttentionTraits { InputBias = inputBias, OutputBias = outputBias })
+    {
+        if (headNorms is not { } epsilon) return;
+        queryNorm = parts.Norm(NormKind.Rms, prefix + "q_norm", sizes.HeadWidth, epsilon);
+        keyNorm = parts.Norm(NormKind.Rms, prefix + "k_norm", sizes.HeadWidth, epsilon);
+    }
+
+    /// <summary>Gets the weights under a prefix.</summary>
+    /// <param name="parts">The model's parts.</param>
+    /// <param name="prefix">The prefix of the names.</param>
+    /// <param name="sizes">The sizes.</param>
+    /// <param name="place">The layer.</param>
+    /// <param name="traits">What the family's attention has of its own.</param>
+    public GroupedAttention(
+        ModelParts parts,
+        string prefix,
+        AttentionSizes sizes,
+        AttentionPlace place,
+        AttentionTraits traits)
     {
         ArgumentNullException.ThrowIfNull(parts);
         ArgumentNullException.ThrowIfNull(sizes);
         ArgumentNullException.ThrowIfNull(place);
-        (this.sizes, Place) = (sizes, place);
+        ArgumentNullException.ThrowIfNull(traits);
+        (this.sizes, this.traits, Place) = (sizes, traits, place);
+        bool inputBias = traits.InputBias, outputBias = traits.OutputBias;
         int inner = sizes.Heads * sizes.HeadWidth, shared = sizes.KeyValueHeads * sizes.HeadWidth;
         query = parts.Linear(
             prefix + "q_proj",
@@ -142,22 +209,20 @@ public sealed class GroupedAttention
             inputBias);
         socket = parts.Attention(prefix.TrimEnd('.'), place.Layer);
         output = parts.Linear(
-            prefix + "o_proj",
+            prefix + traits.Output,
             Role.Output,
             place.Layer,
             sizes.Hidden,
             inner,
             outputBias);
-        if (headNorms is not { } epsilon) return;
-        queryNorm = parts.Norm(NormKind.Rms, prefix + "q_norm", sizes.HeadWidth, epsilon);
-        keyNorm = parts.Norm(NormKind.Rms, prefix + "k_norm", sizes.HeadWidth, epsilon);
     }
 
     /// <summary>The layer's properties.</summary>
     public AttentionPlace Place { get; set; }
 
     /// <summary>Whether all sockets are empty.</summary>
-    internal bool IsPlain => query.IsPlain && key.IsPlain && value.IsPlain && output.IsPlain && socket.IsPlain;
+    internal bool IsPlain => query.IsPlain && key.IsPlain && value.IsPlain && output.IsPlain && socket.IsPlain
+        && traits is { QueryNorm: null, Sinks: null, Clip: 0 } && Place is { Chunk: 0, Rotates: true };
 
     /// <summary>The four maps.</summary>
     internal (BlockMap Query, BlockMap Key, BlockMap Value, BlockMap Output) Maps => (query.Map, key.Map, value.Map, output.Map);
@@ -170,30 +235,53 @@ public sealed class GroupedAttention
     /// <param name="batch">The rows.</param>
     /// <param name="turns">The rotary angles.</param>
     /// <param name="cache">The cache of earlier tokens, or null.</param>
-    public Tensor Forward(Tensor x, Batch batch, RotaryAngles turns, KeyValueCache? cache)
+    /// <param name="factors">A factor of each token's queries [tokens, 1, 1], or null.</param>
+    public Tensor Forward(
+        Tensor x,
+        Batch batch,
+        RotaryAngles turns,
+        KeyValueCache? cache,
+        Tensor? factors = null)
     {
         ArgumentNullException.ThrowIfNull(turns);
         var maps = Projection.Together(x, query, key, value);
+        if (traits.Clip > 0) maps = Array.ConvertAll(maps, map => map.clamp(-traits.Clip, traits.Clip));
         var q = maps[0].view(-1, sizes.Heads, sizes.HeadWidth);                         // [tokens, heads, D]
         var k = maps[1].view(-1, sizes.KeyValueHeads, sizes.HeadWidth);                 // [tokens, keyValueHeads, D]
         var v = maps[2].view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
         if (queryNorm is not null) (q, k) = (queryNorm.ForwardHeads(q), keyNorm!.ForwardHeads(k));
-        q = turns.Apply(q);
-        return output.Forward(socket.Add(
-            Place.Attend(
+        if (!traits.NormsAfterTurn) (q, k) = Normalised(q, k);
+        if (Place.Rotates) (q, k) = (turns.Apply(q), turns.Apply(k));
+        if (traits.NormsAfterTurn) (q, k) = Normalised(q, k);
+        if (factors is not null) q = q * factors;
+        var mixed = traits.Sinks is null
+            ? Place.Attend(
                 batch,
                 q,
-                turns.Apply(k),
+                k,
                 v,
-                cache),
-            q,
-            KeysAndValues));
+                cache)
+            : RowAttention.Of(
+                Place,
+                batch,
+                q,
+                k,
+                v,
+                cache,
+                new RowBias(Sinks: traits.Sinks.Value));
+        return output.Forward(socket.Add(mixed, q, KeysAndValues));
     }
+
+    private (Tensor Query, Tensor Key) Normalised(Tensor q, Tensor k) =>
+        traits.QueryNorm is null ? (q, k) : (traits.QueryNorm(q), traits.KeyNorm!(k));
 
     // Keys and values of vectors without a position.
     private (Tensor Key, Tensor Value) KeysAndValues(Tensor vectors)
     {
         var k = key.Forward(vectors).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
-        return (keyNorm?.ForwardHeads(k) ?? k, value.Forward(vectors).view(-1, sizes.KeyValueHeads, sizes.HeadWidth));
+        return (traits.KeyNorm?.Invoke(k) ?? keyNorm?.ForwardHeads(k) ?? k, value.Forward(vectors).view(
+            -1,
+            sizes.KeyValueHeads,
+            sizes.HeadWidth));
     }
 }

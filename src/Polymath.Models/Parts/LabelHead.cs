@@ -30,6 +30,9 @@ public enum LabelPlace
 
     /// <summary>The last one (decoders).</summary>
     Last,
+
+    /// <summary>The mean of all of them.</summary>
+    Mean,
 }
 
 /// <summary>
@@ -38,18 +41,22 @@ public enum LabelPlace
 /// </summary>
 public sealed class LabelHead
 {
-    private readonly IReadOnlyList<(Projection Map, bool Tanh)> steps;
+    private readonly IReadOnlyList<(Projection Map, Activation? After)> steps;
     private readonly LabelPlace place;
+    private readonly Func<Tensor, Tensor>? beneath;
 
     private LabelHead(
         LabelTask task,
         IReadOnlyList<string> labels,
         LabelPlace place,
-        IReadOnlyList<(Projection Map, bool)> steps,
-        string? beneath)
+        IReadOnlyList<(Projection Map, Activation? After)> steps,
+        string? module,
+        Func<Tensor, Tensor>? beneath)
     {
-        (Task, Names, this.place, this.steps) = (task, labels, place, steps);
-        Modules = [.. steps.Select(step => step.Map.Name.Split('.')[0]).Concat(beneath is null ? [] : [beneath]).Distinct()];
+        (Task, Names, this.place, this.steps, this.beneath) = (task, labels, place, steps, beneath);
+        // ALBERT's pooler is a part of its base model.
+        static string ModuleOf(string name) => name.StartsWith("albert.", StringComparison.Ordinal) ? name : name.Split('.')[0];
+        Modules = [.. steps.Select(step => ModuleOf(step.Map.Name)).Concat(module is null ? [] : [module]).Distinct()];
     }
 
     /// <summary>Its task.</summary>
@@ -75,13 +82,15 @@ public sealed class LabelHead
     /// <param name="names">The modules' names: those of a head over rows, the last of which maps to the labels, and that of a head over
     /// tokens.</param>
     /// <param name="beneath">A module under the head that is fresh like the head; null for none.</param>
+    /// <param name="through">What the states go through before the head's maps, by that module; null for nothing.</param>
     public static LabelHead? Attach(
         ConfigReader configuration,
         ModelParts parts,
         int width,
         LabelPlace place,
         LabelNames? names = null,
-        string? beneath = null)
+        string? beneath = null,
+        Func<Tensor, Tensor>? through = null)
     {
         ArgumentNullException.ThrowIfNull(configuration);
         ArgumentNullException.ThrowIfNull(parts);
@@ -102,8 +111,9 @@ public sealed class LabelHead
                         labels,
                         width,
                         bias: true),
-                    false)],
-                null);
+                    null)],
+                through is null ? null : beneath,
+                through);
         var steps = names.Row.Select((name, i) =>
         {
             var last = i == names.Row.Count - 1;
@@ -115,14 +125,15 @@ public sealed class LabelHead
                     last ? labels : width,
                     width,
                     bias: names.RowBias),
-                !last);
+                last ? null : new Activation(names.Between));
         });
         return new LabelHead(
             task,
             called,
             place,
             [.. steps],
-            beneath);
+            beneath,
+            through);
     }
 
     /// <summary>The task of a configuration's head over labels; null for a language model.</summary>
@@ -146,7 +157,8 @@ public sealed class LabelHead
 
     /// <summary>The modules that a head may have, in any family, as regular expressions.</summary>
     internal static IReadOnlyList<string> AllModules { get; } =
-        ["score", @"classifier(\.dense|\.out_proj)?", "classifier_head", @"classification_head\.(dense|out_proj)", @"bert\.pooler\.dense"];
+        ["score", @"classifier(\.dense|\.out_proj)?", "classifier_head", @"classification_head\.(dense|out_proj)", @"bert\.pooler\.dense",
+            "pre_classifier", @"pooler\.dense", @"albert\.pooler", @"head\.(dense|norm)"];
 
     /// <summary>Turns a language model's configuration into that of the same model with a head, as transformers names it.</summary>
     /// <param name="configuration">The content of <c>config.json</c>; changed.</param>
@@ -191,14 +203,26 @@ public sealed class LabelHead
     {
         ArgumentNullException.ThrowIfNull(hidden);
         ArgumentNullException.ThrowIfNull(batch);
-        Tensor Places() => place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces();
-        var x = Task == LabelTask.Tag ? hidden : hidden.index_select(0, Places().to(hidden.device));
-        foreach (var (map, tanh) in steps)
+        var x = Task == LabelTask.Tag ? hidden : Rows(hidden, batch);
+        if (beneath is not null) x = beneath(x);
+        foreach (var (map, after) in steps)
         {
             x = map.Forward(x);
-            if (tanh) x = x.tanh();
+            if (after is not null) x = after.Forward(x);
         }
         return x;
+    }
+
+    private Tensor Rows(Tensor hidden, Batch batch)
+    {
+        if (place == LabelPlace.Mean)
+            return stack([.. Enumerable.Range(0, batch.Rows).Select(row =>
+            {
+                var first = batch.Offsets[row] + (batch.Prompt?.Length ?? 0);
+                return hidden.narrow(0, first, batch.Offsets[row + 1] - first).mean([0]);
+            })]);
+        var places = place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces();
+        return hidden.index_select(0, places.to(hidden.device));
     }
 
     /// <summary>
@@ -231,7 +255,8 @@ public sealed class LabelHead
 }
 
 /// <summary>The names of a family's label heads.</summary>
-/// <param name="Row">The modules of a head over rows; all but the last are followed by tanh.</param>
+/// <param name="Row">The modules of a head over rows; all but the last are followed by an activation.</param>
 /// <param name="Tag">The module of a head over tokens.</param>
 /// <param name="RowBias">Whether the maps of a head over rows have biases.</param>
-public sealed record LabelNames(IReadOnlyList<string> Row, string Tag, bool RowBias = false);
+/// <param name="Between">The activation after all but the last of a head over rows.</param>
+public sealed record LabelNames(IReadOnlyList<string> Row, string Tag, bool RowBias = false, string Between = "tanh");

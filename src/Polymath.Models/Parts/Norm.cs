@@ -18,7 +18,7 @@ public enum NormKind
 
 /// <summary>A normalisation of the last dimension.</summary>
 /// <param name="kind">The kind.</param>
-/// <param name="weight">w [width]; null for a layer norm that only normalises.</param>
+/// <param name="weight">w [width], or [heads, width] for norms of heads; null for a norm that only normalises.</param>
 /// <param name="bias">b [width], or null.</param>
 /// <param name="epsilon">The number added to the variance.</param>
 public sealed class Norm(NormKind kind, Weight? weight, Weight? bias, double epsilon)
@@ -42,7 +42,7 @@ public sealed class Norm(NormKind kind, Weight? weight, Weight? bias, double eps
         ArgumentNullException.ThrowIfNull(x);
         return Kind switch
         {
-            NormKind.Rms => RmsNorm.Of(x, Weight!.Value, Epsilon),
+            NormKind.Rms => RmsNorm.Of(x, Weight?.Value ?? ones(x.size(-1), device: x.device), Epsilon),
             NormKind.RmsFromOne => RmsNorm.Of(x, Weight!.Value + 1, Epsilon),
             _ => nn.functional.layer_norm(
                 x,
@@ -58,6 +58,16 @@ public sealed class Norm(NormKind kind, Weight? weight, Weight? bias, double eps
     public Tensor ForwardHeads(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);
-        return Forward(x.reshape(-1, x.size(-1))).view(x.shape);
+        if (Weight is not { Shape.Count: 2 } own) return Forward(x.reshape(-1, x.size(-1))).view(x.shape);
+        // Each head has its own weight (Cohere).
+        return new Norm(Kind, null, null, Epsilon).Forward(x) * own.Value;
+    }
+
+    /// <summary>Normalises all heads of a token of x [tokens, heads, D] together (OLMo 2).</summary>
+    /// <param name="x">The input.</param>
+    public Tensor ForwardWhole(Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        return Forward(x.reshape(x.size(0), -1)).view(x.shape);
     }
 }

@@ -4,7 +4,7 @@ namespace Polymath.Models.Parts;
 /// <param name="Theta">The base of the frequencies.</param>
 public sealed record RopeSettings(double Theta = 10000)
 {
-    /// <summary>default, linear, dynamic, llama3, yarn or longrope.</summary>
+    /// <summary>default, linear, dynamic, llama3, yarn, longrope, proportional or qwen (Qwen 1's way to grow with the row).</summary>
     public string Type { get; init; } = "default";
 
     /// <summary>The factor by which the context is stretched.</summary>
@@ -58,6 +58,14 @@ public sealed record RopeSettings(double Theta = 10000)
                 var grown =
                     Theta * Math.Pow(Factor * Math.Max(length, OriginalContext) / OriginalContext - (Factor - 1), width / (width - 2.0));
                 return ([.. Enumerable.Range(0, width / 2).Select(i => Math.Pow(grown, -2.0 * i / width))], 1);
+            case "qwen":
+                // Beyond the original context the base grows in steps, with each doubling of the row.
+                var steps = length <= OriginalContext ? 1 : Math.Pow(2, Math.Ceiling(Math.Log2(length / OriginalContext) + 1)) - 1;
+                var stepped = Theta * Math.Pow(Math.Max(steps, 1), width / (width - 2.0));
+                return ([.. Enumerable.Range(0, width / 2).Select(i => Math.Pow(stepped, -2.0 * i / width))], 1);
+            case "proportional":
+                // The first pairs turn as if the whole head did; the rest do not turn (Gemma 4).
+                return ([.. plain.Select((f, i) => i < (int)(Partial * width / 2) ? f / Factor : 0)], 1);
             case "llama3":
                 return ([.. plain.Select(Llama3)], 1);
             case "yarn":
@@ -85,7 +93,10 @@ public sealed record RopeSettings(double Theta = 10000)
     }
 
     /// <summary>Whether the frequencies depend on the length of the row.</summary>
-    public bool DependsOnLength => Type is "dynamic" or "longrope";
+    public bool DependsOnLength => Type is "longrope" || Grows;
+
+    /// <summary>Whether the frequencies change with every length beyond the original context.</summary>
+    public bool Grows => Type is "dynamic" or "qwen";
 
     // Llama 3.1's rule: long waves are slowed by the factor, short ones are kept, and those between are interpolated.
     private double Llama3(double frequency)

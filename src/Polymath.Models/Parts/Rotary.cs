@@ -30,7 +30,7 @@ public sealed class Rotary : IDisposable
     {
         ArgumentNullException.ThrowIfNull(settings);
         (this.settings, this.interleaved) = (settings, interleaved);
-        Width = (int)(headWidth * settings.Partial);
+        Width = settings.Type == "proportional" ? headWidth : (int)(headWidth * settings.Partial);
         settings.Check(Width);
     }
 
@@ -57,13 +57,13 @@ public sealed class Rotary : IDisposable
     private void Extend(int count, Device device)
     {
         // Tables that depend on the longest row are computed for each length beyond the original context, the others once.
-        var beyond = settings.Type == "dynamic" ? count : 1;
+        var beyond = settings.Grows ? count : 1;
         var kind = !settings.DependsOnLength || count <= settings.OriginalContext ? 0 : beyond;
         if (cosines is not null && kind == madeFor && cosines.size(0) >= count && cosines.device.type == device.type) return;
         // The size is doubled, so that generation does not compute a table for each token.
         var rows = 256;
         while (rows < count) rows *= 2;
-        if (settings.Type == "dynamic" && kind > 0) rows = count;
+        if (settings.Grows && kind > 0) rows = count;
         var (frequencies, attention) = settings.For(Width, count);
         var angles = new float[2][];
         for (var part = 0; part < 2; part++)

@@ -1,3 +1,4 @@
+using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
 namespace Polymath.Models.Parts;
@@ -17,8 +18,17 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     /// <summary>The bias of the logits [vocabulary], or null (BERT).</summary>
     public Weight? HeadBias { get; init; }
 
+    /// <summary>The bias as a vector [vocabulary], or null; BART's file holds it as [1, vocabulary].</summary>
+    internal Tensor? Bias => HeadBias?.Value.view(-1);
+
     /// <summary>The soft cap of logits: cap·tanh(x/cap); 0 for none (Gemma 2).</summary>
     public double SoftCap { get; init; }
+
+    /// <summary>Whether each row of the head is divided by its length before use, with the gradient through it (Baichuan 2).</summary>
+    public bool NormsHead { get; init; }
+
+    /// <summary>The head's matrix as it is used [vocabulary, width].</summary>
+    internal Tensor HeadMatrix => NormsHead ? nn.functional.normalize(Head.Value.to(ScalarType.Float32)) : Head.Value;
 
     /// <summary>The head as a linear map with a socket; its bias is <see cref="HeadBias"/>, added after.</summary>
     public Projection HeadMap { get; } = new(
@@ -27,6 +37,17 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
         -1,
         head,
         null);
+
+    /// <summary>The logits of states [n, width] before a cap: [n, vocabulary].</summary>
+    /// <param name="states">The states.</param>
+    internal Tensor Logits(Tensor states)
+    {
+        if (HeadMap.Deltas.Count == 0) return HalfProduct.Linear(states, HeadMatrix, Bias);
+        var logits = HeadMap.Forward(states);
+        // A delta is added to the head as it is used, not to the head as it is stored.
+        if (NormsHead) logits = logits - HalfProduct.Linear(states, Head.Value) + HalfProduct.Linear(states, HeadMatrix);
+        return Bias is { } bias ? logits + bias : logits;
+    }
 
     /// <summary>Whether the head is the table of the token vectors.</summary>
     public bool IsTied => ReferenceEquals(Embedding, Head);

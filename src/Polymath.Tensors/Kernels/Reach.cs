@@ -51,6 +51,17 @@ public sealed class Reach
     public static Reach Causal(int[] offsets, int window = 0) =>
         Of(offsets, offsets, (_, i, _) => window > 0 ? Math.Max(0, i + 1 - window) : 0, (_, i, _) => i + 1);
 
+    /// <summary>A row is cut into chunks; a token sees itself and the tokens before it in its chunk.</summary>
+    /// <param name="offsets">The rows.</param>
+    /// <param name="chunk">The length of a chunk.</param>
+    public static Reach Chunked(int[] offsets, int chunk) => Of(offsets, offsets, (_, i, _) => i - i % chunk, (_, i, _) => i + 1);
+
+    /// <summary>A token sees the tokens of its row that are near, in both directions.</summary>
+    /// <param name="offsets">The rows.</param>
+    /// <param name="distance">The largest distance.</param>
+    public static Reach Around(int[] offsets, int distance) =>
+        Of(offsets, offsets, (_, i, _) => Math.Max(0, i - distance), (_, i, keys) => Math.Min(keys, i + distance + 1));
+
     /// <summary>Every query sees all keys of its row.</summary>
     /// <param name="queryOffsets">The rows of the queries.</param>
     /// <param name="keyOffsets">The rows of the keys; as many rows.</param>

@@ -15,7 +15,7 @@ public static class FamilyTemplates
     private static readonly string[] starts = ["<sop>", "sop"], ends = ["<eop>", "</s>", "<|endoftext|>"];
 
     // Of several templates of a family the first one whose special tokens the tokenizer has. A family without a line here has no published
-    // layout of its own (gpt2, gpt_neox, opt, bloom, t5), or several (llama).
+    // layout of its own (gpt2, gpt_neox, opt, bloom, t5), or several (llama), or one that is not shipped.
     private static readonly (string Family, string Template, string[] Marks)[] published =
     [
         (Glm, "glm4", []),
@@ -24,11 +24,15 @@ public static class FamilyTemplates
         (Glm, "chatglm", []),
         ("glm", "glm4", []),
         ("glm4", "glm4", []),
+        ("gemma", "gemma", ["<start_of_turn>", "<end_of_turn>"]),
         ("gemma2", "gemma", ["<start_of_turn>", "<end_of_turn>"]),
+        ("gemma3_text", "gemma", ["<start_of_turn>", "<end_of_turn>"]),
         ("phi3", "phi", ["<|user|>", "<|assistant|>", "<|end|>"]),
         ("qwen2", "qwen", ["<|im_start|>", "<|im_end|>"]),
+        ("qwen2_moe", "qwen", ["<|im_start|>", "<|im_end|>"]),
         ("qwen3", "chatml", ["<|im_start|>", "<|im_end|>"]),
         ("qwen3_moe", "chatml", ["<|im_start|>", "<|im_end|>"]),
+        ("qwen3_next", "chatml", ["<|im_start|>", "<|im_end|>"]),
         ("mistral", "mistral", ["<s>", "</s>"]),
         ("mixtral", "mistral", ["<s>", "</s>"]),
     ];

@@ -191,11 +191,11 @@ public sealed class ReferenceCheck : IDisposable
         if (model.Reading == Reading.EncoderDecoder)
         {
             answerWidth = Entry("labels").Shape[^1];
-            var begin = (int)(model.Configuration["decoder_start_token_id"] ?? model.Configuration["pad_token_id"] ?? 0)!;
             var answers = labels.Chunk((int)answerWidth).Select((row, r) =>
             {
                 // The decoder reads the labels shifted right, after the token that starts an answer; a place without a label is read as
                 // padding.
+                var begin = model.StartOf([.. row.Where(label => label != -100).Select(label => (int)label)]);
                 int[] read = [begin, .. row.Select(label => label == -100 ? (int)(model.Configuration["pad_token_id"] ?? 0)! : (int)label)];
                 return new TokenRow(read, [0, .. row.Select(label => label == -100 ? 0f : 1f)], $"row {r}");
             });
@@ -301,7 +301,8 @@ public sealed class ReferenceCheck : IDisposable
             ? "prompt_embeddings"
             : name.Replace(".modules_to_save.default", "", StringComparison.Ordinal).Replace(".default", "", StringComparison.Ordinal);
         var own = trained.FindIndex(item => item.Name == name || item.Name == inFile || item.Name + ".weight" == inFile
-            || item.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name);
+            || item.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name
+            || name == item.Name.Replace("model.", "model.language_model.", StringComparison.Ordinal));
         if (own >= 0) return Of(trained[own].Weight);
         // In memory transformers stacks the experts' weights.
         var stack = model.Projections.Where(map => map.Stack?.Name == name)

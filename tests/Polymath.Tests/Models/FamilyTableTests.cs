@@ -26,7 +26,8 @@ public sealed class FamilyTableTests
 
     private static string Make()
     {
-        var cases = new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories)
+        var cases = new[] { TextFixtures.At("models"), TextFixtures.At("families"), TextFixtures.At("own", "models") }
+            .SelectMany(Directory.GetDirectories)
             .Select(folder => (Name: Path.GetFileName(folder), Folder: folder, Configuration: Json(folder))).ToList();
         var text = new StringBuilder();
         text.AppendLine("# Model families");
@@ -41,24 +42,30 @@ public sealed class FamilyTableTests
         text.AppendLine();
         text.AppendLine("| model type | architecture | case | verified | options |");
         text.AppendLine("|---|---|---|---|---|");
-        foreach (var type in ModelFolder.Families.Order(StringComparer.Ordinal))
+        foreach (var type in ModelFolder.Families.Concat(ModelFolder.Wrapped.Keys).Order(StringComparer.Ordinal))
         {
             var own = cases.Where(item => (string?)item.Configuration["model_type"] == type)
                 .OrderBy(item => item.Name, StringComparer.Ordinal).ToList();
-            if (own.Count == 0) text.AppendLine($"| `{type}` | | none of its own: the same code as `roberta` | | |");
+            if (own.Count == 0) text.AppendLine($"| `{type}` | | none of its own: {Instead(type)} | | |");
             foreach (var item in own)
                 text.AppendLine($"| `{type}` | {item.Configuration["architectures"]![0]} | {item.Name} | {Verified(item.Folder)} | "
-                    + $"{Options(item.Configuration)} |");
+                    + $"{Options(item.Configuration["text_config"] as JsonObject ?? item.Configuration)} |");
         }
         text.AppendLine();
         text.AppendLine("""
             Gemma 2 bends attention's scores towards a cap, as published. Transformers' default attention (`sdpa`) leaves the cap out;
             `verify` tries both and says which one a reference agrees with. Frequencies of the kinds `dynamic` and `longrope` depend on
             the longest row of a batch, as transformers has it; beyond the first context its own greedy answers depend on what the model
-            read before, and are not compared. Dropout inside the base model is not applied in training; the delta's own is.
+            read before, and are not compared. Of a multimodal model the text model is read; its other weights are set aside, and what is
+            saved is the text model alone. Experts that a file holds in one weight are trained in full; deltas have no socket there. Dropout
+            inside the base model is not applied in training; the delta's own is.
             """);
         return text.ToString().ReplaceLineEndings("\n");
     }
+
+    private static string Instead(string type) => ModelFolder.Wrapped.TryGetValue(type, out var within)
+        ? $"the text model within is `{within}`"
+        : $"the same code as `{type switch { "internlm" => "internlm3", var other => other }}`";
 
     private static JsonObject Json(string folder) => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "config.json")))!.AsObject();
 
@@ -66,7 +73,7 @@ public sealed class FamilyTableTests
     {
         using var file = SafetensorsFile.Open(Path.Combine(folder, "reference.safetensors"));
         var gradients = file.Entries.Keys.Count(name => name.StartsWith("grad.", StringComparison.Ordinal));
-        return $"logits, loss, {gradients} gradients{(file.Entries.ContainsKey("greedy") ? ", greedy tokens" : "")}";
+        return $"logits, loss, {gradients} gradients{(file.Entries.ContainsKey("greedy") ? ", greedy" : "")}";
     }
 
     private static string Options(JsonObject configuration)
@@ -78,9 +85,9 @@ public sealed class FamilyTableTests
         if (configuration["tie_word_embeddings"]?.GetValue<bool>() is true) said.Add("tied head");
         if (configuration["sliding_window"] is { } window) said.Add($"window {window}");
         if (configuration["num_key_value_heads"] is { } shared && (int)shared != (int)configuration["num_attention_heads"]!)
-            said.Add("grouped queries");
+            said.Add("grouped");
         if ((configuration["num_local_experts"] ?? configuration["num_experts"]) is { } experts) said.Add($"{experts} experts");
-        if ((configuration["problem_type"]?.ToString()) is { } problem) said.Add(problem.Replace('_', ' '));
+        if ((configuration["problem_type"]?.ToString()) is { } problem) said.Add(problem.Split("_class")[0].Replace('_', ' '));
         return string.Join(", ", said);
     }
 }

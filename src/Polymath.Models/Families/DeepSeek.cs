@@ -1,0 +1,227 @@
+using System.Text.Json.Nodes;
+using Polymath.Models.Parts;
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Families;
+
+/// <summary>
+/// DeepSeek V2 and V3 (DeepSeek-AI 2024): keys and values come from one narrow latent vector, queries may too; part of each head has
+/// rotary positions; after the first layers a mixture of experts that are chosen within groups, with shared experts.
+/// </summary>
+public sealed class DeepSeek : LanguageModel
+{
+    private readonly Block[] blocks;
+    private readonly Norm norm;
+    private readonly Rotary rotary;
+    private readonly AttentionForm form;
+    private readonly int nope, rope, valueWidth, latent;
+
+    /// <summary>Builds the model from a configuration and its weights.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    /// <param name="source">The weights; a file source stays open as long as the model.</param>
+    public DeepSeek(JsonObject configuration, WeightSource source)
+        : this(configuration, new ModelParts(source, new ConfigReader(configuration).Double("initializer_range", 0.02)))
+    {
+    }
+
+    private DeepSeek(JsonObject configuration, ModelParts parts)
+        : base(configuration, parts)
+    {
+        var read = new ConfigReader(configuration);
+        var third = read.Text("model_type", "deepseek_v3") == "deepseek_v3";
+        int hidden = read.Int("hidden_size"),
+            heads = read.Int("num_attention_heads"),
+            inner = read.Int("intermediate_size"),
+            vocabulary = read.Int("vocab_size"),
+            layers = read.Int("num_hidden_layers"),
+            narrow = read.Maybe("q_lora_rank") ?? 0;
+        nope = read.Int("qk_nope_head_dim", 128);
+        rope = read.Int("qk_rope_head_dim", 64);
+        valueWidth = read.Int("v_head_dim", 128);
+        latent = read.Int("kv_lora_rank", 512);
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            heads,
+            heads,
+            Math.Max(nope + rope, valueWidth),
+            read.Int("max_position_embeddings", third ? 4096 : 2048));
+        var epsilon = read.Double("rms_norm_eps", 1e-6);
+        var activation = new Activation(read.Text("hidden_act", "silu"));
+        var settings = read.Rope();
+        rotary = parts.Rotary(settings, rope, interleaved: !third || read.Bool("rope_interleave", true));
+        // With YaRN, scores are scaled too, as DeepSeek's own code has it (transformers leaves it out for V2).
+        var all = settings.Type == "yarn" ? read.OfRope("mscale_all_dim", 0) : 0;
+        var stretch = all > 0 && settings.Factor > 1 ? 0.1 * all * Math.Log(settings.Factor) + 1 : 1;
+        form = new AttentionForm(stretch * stretch / Math.Sqrt(nope + rope));
+        var bias = read.Bool("attention_bias", false);
+        int dense = read.Maybe("first_k_dense_replace") ?? (third ? 3 : 0), step = read.Int("moe_layer_freq", 1);
+        var groups = GroupsOf(read, third);
+        Tokens = parts.Tokens(
+            read,
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden);
+        blocks = new Block[layers];
+        for (var layer = 0; layer < layers; layer++)
+        {
+            var prefix = $"model.layers.{layer}.";
+            var own = prefix + "self_attn.";
+            Projection Map(
+                string name,
+                Role role,
+                int output,
+                int input,
+                bool bias = false) => parts.Linear(
+                    own + name,
+                    role,
+                    layer,
+                    output,
+                    input,
+                    bias);
+            blocks[layer] = new Block(
+                parts.Norm(NormKind.Rms, prefix + "input_layernorm", hidden, epsilon),
+                narrow > 0 ? Map(
+                    "q_a_proj",
+                    Role.Query,
+                    narrow,
+                    hidden,
+                    bias) : null,
+                narrow > 0 ? parts.Norm(NormKind.Rms, own + "q_a_layernorm", narrow, 1e-6) : null,
+                Map(narrow > 0 ? "q_b_proj" : "q_proj", Role.Query, heads * (nope + rope), narrow > 0 ? narrow : hidden),
+                Map(
+                    "kv_a_proj_with_mqa",
+                    Role.Key,
+                    latent + rope,
+                    hidden,
+                    bias),
+                parts.Norm(NormKind.Rms, own + "kv_a_layernorm", latent, 1e-6),
+                Map("kv_b_proj", Role.Value, heads * (nope + valueWidth), latent),
+                new AttentionPlace(layer, form),
+                Map(
+                    "o_proj",
+                    Role.Output,
+                    hidden,
+                    heads * valueWidth,
+                    bias),
+                parts.Norm(NormKind.Rms, prefix + "post_attention_layernorm", hidden, epsilon),
+                layer < dense || layer % step != 0
+                    ? GatedFeedForward.Apart(
+                        parts,
+                        prefix + "mlp.",
+                        layer,
+                        hidden,
+                        inner,
+                        activation,
+                        !third && read.Bool("mlp_bias", false)).Forward
+                    : GroupedMixture.Of(
+                        parts,
+                        read,
+                        prefix + "mlp.",
+                        layer,
+                        hidden,
+                        groups,
+                        activation,
+                        softmax: !third));
+        }
+        norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
+        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
+        parts.Finish($@"model\.layers\.{layers}\..*");
+    }
+
+    /// <inheritdoc/>
+    public override ModelSizes Sizes { get; }
+
+    /// <inheritdoc/>
+    public override TokenTable Tokens { get; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> DefaultTargets =>
+        blocks[0].QueryLatent is null ? ["q_proj", "kv_b_proj"] : ["q_b_proj", "kv_b_proj"];
+
+    /// <inheritdoc/>
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var turns = rotary.At(batch.Positions, Device);
+        var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
+        x = Through(blocks, x, (block, x) =>
+        {
+            x = x + Attention(
+                block,
+                block.Before.Forward(x),
+                batch,
+                turns,
+                cache);
+            return x + block.FeedForward(block.Between.Forward(x));
+        });
+        cache?.Advance(batch);
+        return norm.Forward(x);
+    }
+
+    private static ExpertGroups GroupsOf(ConfigReader read, bool third)
+    {
+        var method = read.Text("topk_method", third ? "noaux_tc" : "greedy");
+        if (method != "noaux_tc" && third || !third && method is not ("greedy" or "group_limited_greedy"))
+            throw ConfigReader.Fault("topk_method", $"is \"{method}\", which is not supported for this family");
+        if (third) read.Expect("scoring_func", "sigmoid");
+        else read.Expect("scoring_func", "softmax");
+        var limited = third || method == "group_limited_greedy";
+        var renormalise = read.Bool("norm_topk_prob", third);
+        // V2 scales the weights only where they are not brought to a sum of one.
+        var scale = read.Double("routed_scaling_factor", third ? 2.5 : 1);
+        int groups = read.Int("n_group", third ? 8 : 1), kept = read.Int("topk_group", third ? 4 : 1);
+        return new ExpertGroups(
+            limited ? groups : 1,
+            limited ? kept : 1,
+            read.Int("num_experts_per_tok", third ? 8 : 6),
+            renormalise,
+            third || !renormalise ? scale : 1);
+    }
+
+    private Tensor Attention(
+        Block block,
+        Tensor x,
+        Batch batch,
+        RotaryAngles turns,
+        KeyValueCache? cache)
+    {
+        int heads = Sizes.Heads, width = Sizes.HeadWidth;
+        var asked = block.QueryLatent is null ? x : block.QueryNorm!.Forward(block.QueryLatent.Forward(x));
+        var query = block.Query.Forward(asked).view(-1, heads, nope + rope);                            // [tokens, heads, nope + rope]
+        var shared = block.Latent.Forward(x);                                                           // [tokens, latent + rope]
+        var both = block.Unfold.Forward(block.LatentNorm.Forward(shared.narrow(
+            1,
+            0,
+            latent).contiguous())).view(-1, heads, nope + valueWidth);
+        var turned = turns.Apply(shared.narrow(1, latent, rope).unsqueeze(1).contiguous()).expand(-1, heads, -1);
+        query = cat([query.narrow(2, 0, nope), turns.Apply(query.narrow(2, nope, rope).contiguous())], -1);
+        var key = cat([both.narrow(2, 0, nope), turned], -1);
+        var value = both.narrow(2, nope, valueWidth);
+        // The kernels take queries, keys and values of one width; what is added to the narrower ones are zeros.
+        Tensor Wide(Tensor of) => of.size(2) == width ? of : nn.functional.pad(of, [0, width - of.size(2)]);
+        var mixed = block.Place.Attend(
+            batch,
+            Wide(query),
+            Wide(key),
+            Wide(value),
+            cache).view(-1, heads, width).narrow(2, 0, valueWidth);
+        return block.Output.Forward(mixed.reshape(-1, heads * valueWidth));
+    }
+
+    private sealed record Block(
+        Norm Before,
+        Projection? QueryLatent,
+        Norm? QueryNorm,
+        Projection Query,
+        Projection Latent,
+        Norm LatentNorm,
+        Projection Unfold,
+        AttentionPlace Place,
+        Projection Output,
+        Norm Between,
+        Func<Tensor, Tensor> FeedForward);
+}

@@ -1,0 +1,99 @@
+using System.Text.Json.Nodes;
+using Polymath.Models.Parts;
+using Polymath.Tensors.Kernels;
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Families;
+
+/// <summary>ERNIE 4.5 (Baidu 2025), the dense ones: Llama's block with neighbouring elements of a head paired.</summary>
+public sealed class Ernie45 : LanguageModel
+{
+    private readonly GatedBlock[] blocks;
+    private readonly Norm norm;
+    private readonly Rotary rotary;
+
+    /// <summary>Builds the model from a configuration and its weights.</summary>
+    /// <param name="configuration">The content of <c>config.json</c>.</param>
+    /// <param name="source">The weights; a file source stays open as long as the model.</param>
+    public Ernie45(JsonObject configuration, WeightSource source)
+        : this(configuration, new ModelParts(source, new ConfigReader(configuration).Double("initializer_range", 0.02)))
+    {
+    }
+
+    private Ernie45(JsonObject configuration, ModelParts parts)
+        : base(configuration, parts)
+    {
+        var read = new ConfigReader(configuration);
+        var attention = AttentionSizes.Of(read, 2, 128);
+        int hidden = attention.Hidden,
+            inner = read.Int("intermediate_size"),
+            vocabulary = read.Int("vocab_size"),
+            layers = read.Int("num_hidden_layers");
+        Sizes = new ModelSizes(
+            vocabulary,
+            hidden,
+            layers,
+            attention.Heads,
+            attention.KeyValueHeads,
+            attention.HeadWidth,
+            read.Int("max_position_embeddings", 131072));
+        var epsilon = read.Double("rms_norm_eps", 1e-5);
+        var activation = new Activation(read.Text("hidden_act", "silu"));
+        var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
+        rotary = parts.Rotary(read.Rope(5e5), attention.HeadWidth, interleaved: true);
+        var bias = read.Bool("use_bias", false);
+        Tokens = parts.Tokens(
+            read,
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            vocabulary,
+            hidden,
+            tied: true);
+        blocks = new GatedBlock[layers];
+        for (var layer = 0; layer < layers; layer++)
+        {
+            var prefix = $"model.layers.{layer}.";
+            blocks[layer] = new GatedBlock(
+                parts.Norm(NormKind.Rms, prefix + "input_layernorm", hidden, epsilon),
+                new GroupedAttention(
+                    parts,
+                    prefix + "self_attn.",
+                    attention,
+                    new AttentionPlace(layer, form),
+                    bias,
+                    bias),
+                parts.Norm(NormKind.Rms, prefix + "post_attention_layernorm", hidden, epsilon),
+                GatedFeedForward.Apart(
+                    parts,
+                    prefix + "mlp.",
+                    layer,
+                    hidden,
+                    inner,
+                    activation,
+                    bias));
+        }
+        norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
+        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
+        parts.Finish();
+    }
+
+    /// <inheritdoc/>
+    public override ModelSizes Sizes { get; }
+
+    /// <inheritdoc/>
+    public override TokenTable Tokens { get; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
+
+    /// <inheritdoc/>
+    protected override Tensor States(Batch batch, KeyValueCache? cache)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var turns = rotary.At(batch.Positions, Device);
+        var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
+        x = Through(blocks, x, (block, x) => block.Forward(x, batch, turns, cache));
+        cache?.Advance(batch);
+        return norm.Forward(x);
+    }
+}
