@@ -57,6 +57,19 @@ public sealed class PromptTemplate
         return new(source, true, blocks, SoftPlan.Of(blocks, tokenizer));
     }
 
+    /// <summary>A rule that makes a target text: a template of text, fields and values alone.</summary>
+    /// <param name="source">The text.</param>
+    internal static PromptTemplate Rule(string source)
+    {
+        var blocks = PromptSyntax.Parse(source);
+        if (blocks.Find(block => block is MaskBlock or SoftBlock or SpecialBlock) is { } other)
+            throw new InputException($"The rule, at character {other.Position + 1}: a target text has no masks, soft or special tokens.");
+        // The parts are joined by a space. As in OpenPrompt, a space at the end of bare text also goes with the part after it.
+        bool Follows(int i) => i > 0 && blocks[i - 1] is TextBlock bare && source[bare.Position] != '{'
+            && source[blocks[i].Position - 1] == ' ';
+        return new(source, false, [.. blocks.Select((block, i) => block with { Prefix = Follows(i) ? " " : "" })], SoftPlan.None);
+    }
+
     private static List<PromptBlock> Read(string source)
     {
         ArgumentNullException.ThrowIfNull(source);
