@@ -1,5 +1,4 @@
 using Polymath.Models;
-using Polymath.Tensors;
 using Polymath.Text;
 using Polymath.Text.Prompts;
 using static TorchSharp.torch;

@@ -1,5 +1,4 @@
 using Polymath.Recipes;
-using Polymath.Text;
 using Polymath.Text.Prompts;
 using static TorchSharp.torch;
 

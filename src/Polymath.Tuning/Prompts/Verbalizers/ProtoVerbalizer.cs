@@ -104,7 +104,7 @@ public sealed class ProtoVerbalizer : IDisposable
     private static Tensor Contrast(Tensor same, Tensor others) => -(same / (same + others)).log();
 
     private static Tensor Cosine(Tensor x, Tensor y) =>
-        nn.functional.normalize(x, dim: -1).matmul(nn.functional.normalize(y, dim: -1).transpose(0, 1));
+        nn.functional.linear(nn.functional.normalize(x, dim: -1), nn.functional.normalize(y, dim: -1));
 
     /// <inheritdoc/>
     public void Dispose()

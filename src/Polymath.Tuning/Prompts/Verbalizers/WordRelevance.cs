@@ -33,7 +33,7 @@ public static class WordRelevance
         words = words - words.mean([-1], keepdim: true);
         words = words / words.norm(-1, keepdim: true).clamp(min: 1e-30);
         var first = words.select(1, 0);                                                                         // [C, N]
-        var all = words.matmul(first.transpose(0, 1)).to(ScalarType.Float64).cpu().contiguous();                  // [C, W, C]
+        var all = nn.functional.linear(words, first).to(ScalarType.Float64).cpu().contiguous();                  // [C, W, C]
         var flat = all.data<double>().ToArray();
         int labels = (int)all.size(0), count = (int)all.size(1);
         return [.. Enumerable.Range(0, labels).Select(l => Enumerable.Range(0, count)

@@ -35,7 +35,8 @@ internal sealed class SoftCases : IDisposable
     /// <summary>The learned tensors by the case's names.</summary>
     public Dictionary<string, Func<Tensor>> Gradients { get; } = [];
 
-    private JsonObject Arguments => Case.Settings["template_args"]!.AsObject();
+    /// <summary>Whether the encoder of an encoder-decoder has keys and values of its own.</summary>
+    public bool HasEncoderPrefix => given?.Entries.ContainsKey("wte.weight") ?? false;
 
     private Weight Take(string name, long[] shape)
     {
@@ -58,7 +59,8 @@ internal sealed class SoftCases : IDisposable
             Delta(
                 new() { ["peft_type"] = "PROMPT_TUNING", ["num_virtual_tokens"] = given!.Map("soft_embeds").size(0) },
                 new() { ["prompt_embeddings"] = "soft_embeds" });
-        else if (kind.StartsWith("prefix", StringComparison.Ordinal)) Prefix(given!.Entries.ContainsKey("decoder_wte.weight"));
+        else if (kind.StartsWith("prefix", StringComparison.Ordinal) && !HasEncoderPrefix)
+            Prefix(given!.Entries.ContainsKey("decoder_wte.weight"));
     }
 
     // The reference's table has a row 0, which no place asks for.
