@@ -42,7 +42,8 @@ public sealed class DecoderPromptTokenizer(Tokenizer tokenizer, PromptTokens tok
         if (!Settings.FillsAnswers)
         {
             if (ids.Length == 0)
-                throw new InputException($"The template, at character {mask + 1}: {example.Name} has no token before the mask, so a decoder "
+                throw new InputException($"The template, at character {mask + 1}: {example.Name} has no token before the mask, so a "
+                    + "decoder "
                     + "has nothing to read there. Write some words before it.");
             loss[^1] = 1;
         }

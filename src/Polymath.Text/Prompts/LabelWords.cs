@@ -3,8 +3,8 @@ using Polymath.Recipes;
 namespace Polymath.Text.Prompts;
 
 /// <summary>
-/// The words that stand for each label, and their tokens. A word is read in the middle of a text, so a prefix (usually a space) is put before
-/// it; a word that begins with <c>&lt;!&gt;</c> stays as it is.
+/// The words that stand for each label, and their tokens. A word is read in the middle of a text, so a prefix (usually a space) is put
+/// before it; a word that begins with <c>&lt;!&gt;</c> stays as it is.
 /// </summary>
 public sealed record LabelWords
 {

@@ -30,7 +30,9 @@ public sealed record FieldBlock(
     string Field,
     TextFilter Filter) : PromptBlock(Position, Prefix, Shortenable);
 
-/// <summary>A value that belongs to the example but is not one of its texts (<c>meta</c>), such as a choice or a word in question.</summary>
+/// <summary>
+/// A value that belongs to the example but is not one of its texts (<c>meta</c>), such as a choice or a word in question.
+/// </summary>
 /// <param name="Position">Where it begins.</param>
 /// <param name="Prefix">The space before it.</param>
 /// <param name="Shortenable">Whether it may be cut.</param>

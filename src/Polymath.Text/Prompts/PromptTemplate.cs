@@ -3,7 +3,8 @@ using Polymath.Recipes;
 namespace Polymath.Text.Prompts;
 
 /// <summary>
-/// A prompt's template. It is either hard (text alone), or mixed with soft tokens, whose vectors are learned and which may start from words.
+/// A prompt's template. It is either hard (text alone), or mixed with soft tokens, whose vectors are learned and which may start from
+/// words.
 /// </summary>
 public sealed class PromptTemplate
 {
@@ -43,7 +44,8 @@ public sealed class PromptTemplate
     {
         var blocks = Read(source);
         if (blocks.Find(block => block is SoftBlock) is { } first)
-            throw new InputException($"The template, at character {first.Position + 1}: a hard template has no soft tokens. Use a mixed one.");
+            throw new InputException($"The template, at character {first.Position + 1}: a hard template has no soft tokens. Use a "
+                + "mixed one.");
         return new(source, false, blocks, SoftPlan.None);
     }
 

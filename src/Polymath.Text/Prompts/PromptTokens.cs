@@ -37,7 +37,8 @@ public sealed record PromptTokens(
             "<eos>" => End,
             _ => Begin,
         };
-        return id ?? throw new InputException($"The template, at character {position + 1}: the tokenizer has no {name} token. Leave it out.");
+        return id ?? throw new InputException($"The template, at character {position + 1}: the tokenizer has no {name} token. Leave "
+            + "it out.");
     }
 
     /// <summary>The token of a gap.</summary>

@@ -23,7 +23,8 @@ internal sealed record SoftPlan(IReadOnlyList<SoftToken> Tokens, IReadOnlyList<i
             if (block.Id is { } named && known.TryGetValue(named, out var before))
             {
                 if (block.Words is not null)
-                    remarks.Add($"At character {block.Position + 1}: soft_id {named} has its vectors already; '{block.Words}' has no effect.");
+                    remarks.Add($"At character {block.Position + 1}: soft_id {named} has its vectors already; '{block.Words}' has no "
+                        + "effect.");
                 tokens.AddRange(before.Select(id => new SoftToken(block, id, "")));
                 continue;
             }

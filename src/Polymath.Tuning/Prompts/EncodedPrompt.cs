@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// P-tuning within a template, as OpenPrompt and PTR have it (Liu et al. 2021; Han et al. 2021): the vectors of the soft places go, in their
-/// order, through two bidirectional LSTM layers if wanted, and through Linear, ReLU, Linear. Each place has its own vector.
+/// P-tuning within a template, as OpenPrompt and PTR have it (Liu et al. 2021; Han et al. 2021): the vectors of the soft places go, in
+/// their order, through two bidirectional LSTM layers if wanted, and through Linear, ReLU, Linear. Each place has its own vector.
 /// </summary>
 public sealed class EncodedPrompt : InlinePrompt
 {

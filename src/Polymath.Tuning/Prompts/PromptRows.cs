@@ -37,7 +37,9 @@ public sealed class PromptRows : IDisposable
     /// <summary>The logits [answers, V] where answers are read, row by row.</summary>
     public Tensor LogitsAtAnswers() => model.Unembed(StatesAtAnswers());
 
-    /// <summary>The logits [targets, V] that predict filled answers: those at the token before each place with a loss, row by row.</summary>
+    /// <summary>
+    /// The logits [targets, V] that predict filled answers: those at the token before each place with a loss, row by row.
+    /// </summary>
     public Tensor LogitsBeforeTargets() => model.Unembed(model.Hidden(Batch).index_select(0, Places(Before)));
 
     /// <summary>

@@ -35,8 +35,8 @@ public sealed record TemplateSettings(
     IReadOnlyList<int>? LeastLengths = null);
 
 /// <summary>
-/// LM-BFF's search for templates (Gao et al. 2021, section 5.2): an encoder-decoder such as T5 writes what stands between an example and its
-/// label word, for all examples together. A token's score is the log-softmax of the mean of its logits over the examples.
+/// LM-BFF's search for templates (Gao et al. 2021, section 5.2): an encoder-decoder such as T5 writes what stands between an example and
+/// its label word, for all examples together. A token's score is the log-softmax of the mean of its logits over the examples.
 /// </summary>
 public static class TemplateSearch
 {

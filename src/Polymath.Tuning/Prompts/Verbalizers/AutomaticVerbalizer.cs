@@ -25,8 +25,8 @@ public sealed record WordSearch(
     int WordsPerLabel = 1);
 
 /// <summary>
-/// PETAL (Schick, Schmid &amp; Schütze 2020): words for the labels are found from the model's probabilities over labelled examples. A label's
-/// score is the mean of the log-probabilities of its words among all words found.
+/// PETAL (Schick, Schmid &amp; Schütze 2020): words for the labels are found from the model's probabilities over labelled examples. A
+/// label's score is the mean of the log-probabilities of its words among all words found.
 /// </summary>
 /// <param name="labels">The number of labels.</param>
 /// <param name="search">The settings.</param>

@@ -16,7 +16,8 @@ public sealed class OneToOneVerbalizer : WordVerbalizer
         ArgumentNullException.ThrowIfNull(words);
         for (var label = 0; label < words.Words.Count; label++)
             if (words.Words[label].Count > 1)
-                throw new InputException($"Label {label + 1} has {words.Words[label].Count} words, but one for each label is read here. Use "
+                throw new InputException($"Label {label + 1} has {words.Words[label].Count} words, but one for each label is read "
+                    + "here. Use "
                     + "the manual verbalizer for several.");
         Table = new(words, reading);
     }

@@ -76,7 +76,8 @@ public sealed class ProtoVerbalizer : IDisposable
     {
         using var scope = NewDisposeScope();
         var grouped = Grouped(states, labels, (int)Prototypes.size(0)).detach();
-        using var optimizer = optim.Adam([new TorchSharp.Modules.Parameter(Map), new TorchSharp.Modules.Parameter(Prototypes)], learningRate);
+        using var optimizer = optim.Adam(
+            [new TorchSharp.Modules.Parameter(Map), new TorchSharp.Modules.Parameter(Prototypes)], learningRate);
         for (var epoch = 0; epoch < epochs; epoch++)
         {
             optimizer.zero_grad();

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts.Verbalizers;
 
 /// <summary>
-/// PTR (Han et al. 2021, eq. 5 and 6): a label is a conjunction of words, one at each of m masks; its score is the log-softmax of the sum of
-/// its words' logits.
+/// PTR (Han et al. 2021, eq. 5 and 6): a label is a conjunction of words, one at each of m masks; its score is the log-softmax of the
+/// sum of its words' logits.
 /// </summary>
 public sealed class RuleVerbalizer : IDisposable
 {
@@ -24,7 +24,8 @@ public sealed class RuleVerbalizer : IDisposable
         var count = words.Count > 0 ? words[0].Count : 0;
         for (var label = 0; label < words.Count; label++)
             if (words[label].Count != count)
-                throw new InputException($"Label {label + 1} has {words[label].Count} words, but the first has {count}. Give a word for each "
+                throw new InputException($"Label {label + 1} has {words[label].Count} words, but the first has {count}. Give a word "
+                    + "for each "
                     + "mask of the template.");
         if (count == 0) throw new InputException("A verbalizer needs words for its labels, but there are none.");
         (masks, places) = (new OneToOneVerbalizer[count], new long[count][]);

@@ -38,7 +38,8 @@ internal static class Numbers
     {
         var largest = expected.Max(Math.Abs);
         var worst = expected.Length == ours.Length ? expected.Zip(ours, (a, b) => Math.Abs(a - b)).Max() : double.PositiveInfinity;
-        if (!(worst <= share * largest)) faults.Add($"{name}: {worst / largest:G3} of the largest, {ours.Length} numbers for {expected.Length}");
+        if (!(worst <= share * largest)) faults.Add($"{name}: {worst / largest:G3} of the largest, {ours.Length} numbers for "
+            + $"{expected.Length}");
     }
 
     public static Tensor Labels(long rows, long classes) => arange(rows, ScalarType.Int64).remainder(classes);

@@ -5,7 +5,6 @@ using Polymath.Tensors.Files;
 using Polymath.Tests.Text.Prompts;
 using Polymath.Text;
 using Polymath.Text.Prompts;
-using Polymath.Tuning.Prompts;
 using Polymath.Tuning.Prompts.Searches;
 using static TorchSharp.torch;
 

@@ -1,4 +1,3 @@
-using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Tensors.Files;
 using Polymath.Tests.Text.Prompts;

@@ -39,7 +39,8 @@ internal sealed class TriggerCase : IDisposable
         var weight = vectors ?? new Weight("trigger", Rows(tokens));
         model.Prompt = new MixedPrompt(weight);
         Tensor ids = given.Map(batch + ".input_ids"), mask = given.Map(batch + ".attention_mask").to(ScalarType.Int64),
-            places = given.Map(batch + ".trigger_mask").to(ScalarType.Int64), answers = given.Map(batch + ".predict_mask").to(ScalarType.Int64);
+            places = given.Map(batch + ".trigger_mask").to(ScalarType.Int64),
+            answers = given.Map(batch + ".predict_mask").to(ScalarType.Int64);
         var rows = new List<PromptRow>();
         for (var r = 0; r < ids.size(0); r++)
         {
