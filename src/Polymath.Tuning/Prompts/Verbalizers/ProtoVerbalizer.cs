@@ -76,15 +76,27 @@ public sealed class ProtoVerbalizer : IDisposable
     {
         using var scope = NewDisposeScope();
         var grouped = Grouped(states, labels, (int)Prototypes.size(0)).detach();
-        using var optimizer = optim.Adam(
-            [new TorchSharp.Modules.Parameter(Map), new TorchSharp.Modules.Parameter(Prototypes)], learningRate);
-        for (var epoch = 0; epoch < epochs; epoch++)
+        Tensor[] trained = [Map, Prototypes];
+        Tensor[] means = [.. trained.Select(x => zeros_like(x))], squares = [.. trained.Select(x => zeros_like(x))];
+        for (var step = 1; step <= epochs; step++)
         {
-            optimizer.zero_grad();
+            foreach (var x in trained) x.grad?.zero_();
             var (instances, prototypes) = Losses(grouped);
             (instances + prototypes).backward();
-            optimizer.step();
+            using var frozen = no_grad();
+            for (var i = 0; i < trained.Length; i++) Adam(trained[i], means[i], squares[i], (step, learningRate));
         }
+    }
+
+    // Adam (Kingma & Ba 2015) with its usual settings.
+    private static void Adam(Tensor x, Tensor mean, Tensor square, (int Step, double Rate) at)
+    {
+        const double Mean = 0.9, Square = 0.999, Epsilon = 1e-8;
+        var gradient = x.grad!;
+        mean.mul_(Mean).add_(gradient, alpha: 1 - Mean);
+        square.mul_(Square).addcmul_(gradient, gradient, 1 - Square);
+        var scale = (square / (1 - Math.Pow(Square, at.Step))).sqrt() + Epsilon;
+        x.sub_(mean / scale * (at.Rate / (1 - Math.Pow(Mean, at.Step))));
     }
 
     /// <summary>States by label [C, K, hidden].</summary>

@@ -45,7 +45,12 @@ public sealed class WrapTests
             {
                 if (example == "marks") continue;
                 var where = $"{tokenizer}, {run["settings"]!.ToJsonString()}, {example}";
-                Features(() => prompts.Encode(template, examples[example]), features!.AsObject(), tokenizer, where, faults);
+                Features(
+                    () => prompts.Encode(template, examples[example]),
+                    features!.AsObject(),
+                    tokenizer,
+                    where,
+                    faults);
             }
         }
     }

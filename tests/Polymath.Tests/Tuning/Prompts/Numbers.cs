@@ -29,17 +29,12 @@ internal static class Numbers
     }
 
     /// <summary>Numbers that agree to a share of the largest.</summary>
-    public static void Within(
-        string name,
-        double[] expected,
-        double[] ours,
-        double share,
-        List<string> faults)
+    public static void Within(string name, double[] expected, double[] ours, (double Share, List<string> Faults) limit)
     {
         var largest = expected.Max(Math.Abs);
         var worst = expected.Length == ours.Length ? expected.Zip(ours, (a, b) => Math.Abs(a - b)).Max() : double.PositiveInfinity;
-        if (!(worst <= share * largest)) faults.Add($"{name}: {worst / largest:G3} of the largest, {ours.Length} numbers for "
-            + $"{expected.Length}");
+        if (worst <= limit.Share * largest) return;
+        limit.Faults.Add($"{name}: {worst / largest:G3} of the largest, {ours.Length} numbers for {expected.Length}");
     }
 
     public static Tensor Labels(long rows, long classes) => arange(rows, ScalarType.Int64).remainder(classes);

@@ -48,7 +48,7 @@ public sealed class OtherVerbalizerTests
             var theirs = Numbers.Of(expected["grad"]);
             var gradient = logits.grad!.index_select(2, columns);
             var rows = theirs.Length / gradient.size(1) / gradient.size(2);
-            Numbers.Within($"{name}: gradient", theirs, Numbers.Of(gradient.narrow(0, 0, rows)), 2e-4, faults);
+            Numbers.Within($"{name}: gradient", theirs, Numbers.Of(gradient.narrow(0, 0, rows)), (2e-4, faults));
             verbalizer.Dispose();
         }
         None(faults);
@@ -125,8 +125,8 @@ public sealed class OtherVerbalizerTests
         Same("loss_instance_instance", instances);
         Same("loss_instance_prototype", prototypes);
         (instances + prototypes).backward();
-        Numbers.Within("map", Numbers.Of(expected.Map("grad.head.weight")), Numbers.Of(verbalizer.Map.grad!), 2e-4, faults);
-        Numbers.Within("prototypes", Numbers.Of(expected.Map("grad.proto")), Numbers.Of(verbalizer.Prototypes.grad!), 2e-4, faults);
+        Numbers.Within("map", Numbers.Of(expected.Map("grad.head.weight")), Numbers.Of(verbalizer.Map.grad!), (2e-4, faults));
+        Numbers.Within("prototypes", Numbers.Of(expected.Map("grad.proto")), Numbers.Of(verbalizer.Prototypes.grad!), (2e-4, faults));
         verbalizer.Map.grad!.zero_();
         verbalizer.Prototypes.grad!.zero_();
         verbalizer.Train(states, labels, read.Settings["epochs"]!.GetValue<int>(), read.Settings["lr"]!.GetValue<double>());

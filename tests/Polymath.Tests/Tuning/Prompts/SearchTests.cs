@@ -149,8 +149,7 @@ public sealed class SearchTests
                 $"{key}: scores",
                 [.. theirs.Select(beam => beam!["score"]!.GetValue<double>())],
                 [.. beams.Select(beam => beam.Score)],
-                1e-5,
-                faults);
+                (1e-5, faults));
         }
         None(faults);
     }

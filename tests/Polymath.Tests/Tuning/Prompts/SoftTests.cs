@@ -29,11 +29,11 @@ public sealed class SoftTests
         var loss = read.Settings["task"]!.GetValue<string>() == "generation"
             ? Written(soft, rows, faults)
             : Labelled(soft, rows, start, faults);
-        Numbers.Within("loss", Numbers.Of(soft.Expected.Map(start + "loss")), Numbers.Of(loss), 2e-5, faults);
+        Numbers.Within("loss", Numbers.Of(soft.Expected.Map(start + "loss")), Numbers.Of(loss), (2e-5, faults));
         if (soft.Gradients.Count > 0) Fused.Backpropagate(loss);
         foreach (var entry in soft.Expected.Entries.Keys.Where(key => key.StartsWith(start + "grad.", StringComparison.Ordinal)))
             if (soft.Gradients.TryGetValue(entry[(start + "grad.").Length..], out var gradient))
-                Numbers.Within(entry, Numbers.Of(soft.Expected.Map(entry)), Numbers.Of(gradient()), 2e-4, faults);
+                Numbers.Within(entry, Numbers.Of(soft.Expected.Map(entry)), Numbers.Of(gradient()), (2e-4, faults));
             else faults.Add($"{entry} is not computed");
         Assert.True(faults.Count == 0, string.Join('\n', faults));
     }
@@ -41,7 +41,7 @@ public sealed class SoftTests
     private static Tensor Written(SoftCases soft, PromptRows rows, List<string> faults)
     {
         var logits = rows.LogitsBeforeTargets();
-        Numbers.Within("logits", Numbers.Of(soft.Expected.Map("logits_at_loss")), Numbers.Of(logits), 1e-4, faults);
+        Numbers.Within("logits", Numbers.Of(soft.Expected.Map("logits_at_loss")), Numbers.Of(logits), (1e-4, faults));
         return rows.TargetLoss(logits);
     }
 
@@ -57,12 +57,12 @@ public sealed class SoftTests
         else
         {
             var logits = rows.LogitsAtAnswers();
-            Numbers.Within("logits", Numbers.Of(soft.Expected.Map("logits_at_mask")), Numbers.Of(logits), 1e-4, faults);
+            Numbers.Within("logits", Numbers.Of(soft.Expected.Map("logits_at_mask")), Numbers.Of(logits), (1e-4, faults));
             scores = settings["verbalizer"]!.GetValue<string>() == "ptr"
                 ? new RuleVerbalizer(words, tokenizer).TrainingScores(logits.view(labels.size(0), -1, logits.size(1)))
                 : new ManualVerbalizer(LabelWords.Of(words, tokenizer)).Scores(logits);
         }
-        Numbers.Within("scores", Numbers.Of(soft.Expected.Map(start + "label_logits")), Numbers.Of(scores), 1e-4, faults);
+        Numbers.Within("scores", Numbers.Of(soft.Expected.Map(start + "label_logits")), Numbers.Of(scores), (1e-4, faults));
         return Numbers.CrossEntropy(scores, labels);
     }
 
@@ -80,13 +80,13 @@ public sealed class SoftTests
             soft.Model, LabelWords.Of(WordVerbalizerTests.Words(soft.Case.Settings["label_words"]!), tokenizer));
         Numbers.Close("start", Numbers.Of(soft.Expected.Map("initial_rows")), Numbers.Of(verbalizer.Rows), faults);
         var scores = verbalizer.Scores(soft.Rows().StatesAtAnswers());
-        Numbers.Within("scores", Numbers.Of(soft.Expected.Map("label_logits")), Numbers.Of(scores), 1e-4, faults);
+        Numbers.Within("scores", Numbers.Of(soft.Expected.Map("label_logits")), Numbers.Of(scores), (1e-4, faults));
         var loss = Numbers.CrossEntropy(scores, soft.Expected.Map("input.label"));
-        Numbers.Within("loss", Numbers.Of(soft.Expected.Map("loss")), Numbers.Of(loss), 2e-5, faults);
+        Numbers.Within("loss", Numbers.Of(soft.Expected.Map("loss")), Numbers.Of(loss), (2e-5, faults));
         Fused.Backpropagate(loss);
         var own = soft.Expected.Entries.Keys.First(key => key.StartsWith("grad.", StringComparison.Ordinal)
             && soft.Expected.Map(key).shape.SequenceEqual(verbalizer.Rows.shape));
-        Numbers.Within(own, Numbers.Of(soft.Expected.Map(own)), Numbers.Of(verbalizer.Rows.grad!), 2e-4, faults);
+        Numbers.Within(own, Numbers.Of(soft.Expected.Map(own)), Numbers.Of(verbalizer.Rows.grad!), (2e-4, faults));
         Assert.True(faults.Count == 0, string.Join('\n', faults));
     }
 
@@ -108,14 +108,14 @@ public sealed class SoftTests
         {
             var expected = read.Expected[key]!;
             var bare = soft.Rows(examples).LogitsAtAnswers().mean([0]);
-            Numbers.Within($"{key}: logits", Numbers.Of(given.Map(key + ".logits")), Numbers.Of(bare), 1e-4, faults);
+            Numbers.Within($"{key}: logits", Numbers.Of(given.Map(key + ".logits")), Numbers.Of(bare), (1e-4, faults));
             using var verbalizer = new ManualVerbalizer(words);
             var logits = soft.Rows().LogitsAtAnswers();
-            Numbers.Within($"{key}: before", Numbers.Of(expected["before"]), Numbers.Of(verbalizer.Scores(logits)), 2e-5, faults);
+            Numbers.Within($"{key}: before", Numbers.Of(expected["before"]), Numbers.Of(verbalizer.Scores(logits)), (2e-5, faults));
             verbalizer.Calibration = bare;
-            Numbers.Within($"{key}: after", Numbers.Of(expected["after"]), Numbers.Of(verbalizer.Scores(logits)), 2e-5, faults);
+            Numbers.Within($"{key}: after", Numbers.Of(expected["after"]), Numbers.Of(verbalizer.Scores(logits)), (2e-5, faults));
             Numbers.Within(
-                $"{key}: identity", Numbers.Of(expected["identity"]), Numbers.Of(verbalizer.Scores(bare.unsqueeze(0))), 2e-5, faults);
+                $"{key}: identity", Numbers.Of(expected["identity"]), Numbers.Of(verbalizer.Scores(bare.unsqueeze(0))), (2e-5, faults));
         }
         Assert.True(faults.Count == 0, string.Join('\n', faults));
     }

@@ -84,14 +84,14 @@ internal sealed class TriggerCase : IDisposable
         for (var b = 0; b < batches; b++)
         {
             var logits = Logits($"train.{b}", trigger, vectors);
-            Numbers.Within($"logits {b}", Numbers.Of(given.Map($"train.{b}.predict_logits")), Numbers.Of(logits), 1e-4, faults);
+            Numbers.Within($"logits {b}", Numbers.Of(given.Map($"train.{b}.predict_logits")), Numbers.Of(logits), (1e-4, faults));
             var loss = TriggerSearch.Losses(logits, Right($"train.{b}")).mean();
             losses.Add(Numbers.Of(loss)[0]);
             Fused.Backpropagate(loss / batches);
         }
         Numbers.Close("losses", Numbers.Of(expected["train_losses"]), [.. losses], faults);
         var gradient = vectors.Value.grad!;
-        Numbers.Within("gradient", Numbers.Of(given.Map("averaged_grad")), Numbers.Of(gradient), 2e-4, faults);
+        Numbers.Within("gradient", Numbers.Of(given.Map("averaged_grad")), Numbers.Of(gradient), (2e-4, faults));
         var positions = expected["positions"]!.AsArray();
         for (var place = 0; place < positions.Count; place++) Position(place, gradient[place], positions[place]!);
         Probe();
@@ -103,14 +103,15 @@ internal sealed class TriggerCase : IDisposable
         var table = model.Tokens.Embedding.Value;
         long[] excluded = [.. PromptCase.Whole(read.Expected["filtered"]).Select(id => (long)id)];
         var scores = TriggerSearch.Scores(table, gradient);
-        Numbers.Within($"scores {place}", Numbers.Of(given.Map($"scores.{place}")), Numbers.Of(scores), 2e-4, faults);
+        Numbers.Within($"scores {place}", Numbers.Of(given.Map($"scores.{place}")), Numbers.Of(scores), (2e-4, faults));
         var count = (int)read.Settings["num_candidates"]!;
         foreach (var kind in new[] { "filtered", "unfiltered" })
         {
             var best = TriggerSearch.Candidates(TriggerSearch.Scores(table, gradient, kind == "filtered" ? excluded : null), count);
             if (!Numbers.Of(expected[kind]!["candidates"]).SequenceEqual(best.Select(token => (double)token.Token)))
                 faults.Add($"{kind} candidates of place {place}");
-            Numbers.Within($"{kind} {place}", Numbers.Of(expected[kind]!["scores"]), [.. best.Select(token => token.Score)], 2e-4, faults);
+            Numbers.Within(
+                $"{kind} {place}", Numbers.Of(expected[kind]!["scores"]), [.. best.Select(token => token.Score)], (2e-4, faults));
         }
         using var frozen = no_grad();
         var candidates = PromptCase.Whole(expected["filtered"]!["candidates"]);
@@ -127,8 +128,8 @@ internal sealed class TriggerCase : IDisposable
         }
         var held = candidates.Select(token => Held([.. trigger.Select((old, i) => i == place ? token : old)])).ToList();
         var now = Held(trigger);
-        Numbers.Within($"now {place}", Numbers.Of(expected["loss"]!["current"]), [now.Loss], 2e-5, faults);
-        Numbers.Within($"held {place}", Numbers.Of(expected["loss"]!["candidates"]), [.. held.Select(x => x.Loss)], 2e-5, faults);
+        Numbers.Within($"now {place}", Numbers.Of(expected["loss"]!["current"]), [now.Loss], (2e-5, faults));
+        Numbers.Within($"held {place}", Numbers.Of(expected["loss"]!["candidates"]), [.. held.Select(x => x.Loss)], (2e-5, faults));
         Numbers.Close($"right {place}", Numbers.Of(expected["accuracy"]!["candidates"]), [.. held.Select(x => x.Right)], faults);
     }
 
@@ -137,7 +138,7 @@ internal sealed class TriggerCase : IDisposable
         var settings = read.Read("label_search.json");
         using var file = SafetensorsFile.Open(Path.Combine(read.Folder, "label_search.safetensors"));
         var scores = TriggerSearch.LabelScores(file.Map("final.weight"), model.Tokens.Head.Value.detach());
-        Numbers.Within("label scores", Numbers.Of(file.Map("final.scores")), Numbers.Of(scores), 1e-5, faults);
+        Numbers.Within("label scores", Numbers.Of(file.Map("final.scores")), Numbers.Of(scores), (1e-5, faults));
         var top = settings["top_ids"]!.AsArray();
         for (var label = 0; label < top.Count; label++)
         {

@@ -87,8 +87,7 @@ public sealed class WordVerbalizerTests
             $"{name}: gradient",
             Numbers.Of(expected["right_grad_at_words"] ?? expected["grad_at_words"]),
             Numbers.Of(logits.grad!.narrow(0, 0, 2).index_select(1, columns)),
-            2e-4,
-            faults);
+            (2e-4, faults));
     }
 
     [Fact]
@@ -141,7 +140,7 @@ public sealed class WordVerbalizerTests
             Numbers.Close($"{name}: loss", Numbers.Of(expected["loss"]), Numbers.Of(loss), faults);
             loss.backward();
             Numbers.Within(
-                $"{name}: gradient", Numbers.Of(expected["grad_weights"]), Numbers.Of(made.Weights.grad!), 2e-4, faults);
+                $"{name}: gradient", Numbers.Of(expected["grad_weights"]), Numbers.Of(made.Weights.grad!), (2e-4, faults));
         }
         catch (InputException e)
         {
