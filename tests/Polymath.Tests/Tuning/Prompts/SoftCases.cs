@@ -124,7 +124,7 @@ internal sealed class SoftCases : IDisposable
         return laid;
     }
 
-    private long Length => Expected.Entries.ContainsKey("input.input_ids") ? Expected.Map("input.input_ids").size(1) : 100;
+    private int Length => Expected.Entries.ContainsKey("input.input_ids") ? (int)Expected.Map("input.input_ids").size(1) : 100;
 
     private void SameInputs(PromptRow[] rows)
     {
