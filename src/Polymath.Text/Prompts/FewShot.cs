@@ -9,9 +9,12 @@ public sealed record ExampleCount(int? Total = null, int? PerLabel = null)
 {
     /// <summary>Refuses a count that says nothing, or two things.</summary>
     /// <exception cref="InputException">Neither or both are set.</exception>
-    public ExampleCount Checked() => Total.HasValue != PerLabel.HasValue
-        ? this
-        : throw new InputException($"Examples are counted either in all or by label, but {(Total is null ? "neither" : "both")} is given.");
+    public ExampleCount Checked()
+    {
+        if (Total.HasValue != PerLabel.HasValue) return this;
+        var given = Total is null ? "neither" : "both";
+        throw new InputException($"Examples are counted either in all or by label, but {given} is given.");
+    }
 }
 
 /// <summary>Draws few examples for training and, if wanted, others for choosing (Gao et al. 2021, section 3).</summary>

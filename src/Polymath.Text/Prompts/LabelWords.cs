@@ -33,9 +33,11 @@ public sealed record LabelWords
     {
         ArgumentNullException.ThrowIfNull(words);
         ArgumentNullException.ThrowIfNull(tokenizer);
-        string Written(string word) => word.StartsWith(Bare, StringComparison.Ordinal)
-            ? word[Bare.Length..]
-            : prefix + (stripped ? word.TrimStart(prefix.ToCharArray()) : word);
+        string Written(string word)
+        {
+            if (word.StartsWith(Bare, StringComparison.Ordinal)) return word[Bare.Length..];
+            return prefix + (stripped ? word.TrimStart(prefix.ToCharArray()) : word);
+        }
         return Exact([.. words.Select(label => (IReadOnlyList<string>)[.. label.Select(Written)])], tokenizer);
     }
 

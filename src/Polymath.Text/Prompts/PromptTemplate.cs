@@ -105,24 +105,23 @@ public sealed class PromptTemplate
         FieldBlock field => Piece(
             block,
             PieceKind.Given,
-            block.Prefix + field.Filter.Apply(Find(example.Fields, field.Field, "field", block, example))),
+            block.Prefix + field.Filter.Apply(Found(example.Fields, field.Field, "field", (block, example)))),
         MetaBlock meta => Piece(
             block,
             PieceKind.Given,
-            block.Prefix + meta.Filter.Apply(Find(example.Meta, meta.Name, "value", block, example))),
+            block.Prefix + meta.Filter.Apply(Found(example.Meta, meta.Name, "value", (block, example)))),
         MaskBlock => Piece(block, PieceKind.Answer, PromptPiece.Mask),
         SpecialBlock special => Piece(block, PieceKind.Special, special.Token),
         TextBlock text => Piece(block, PieceKind.Template, block.Prefix + text.Text),
         _ => throw new InvalidOperationException(block.GetType().Name),
     };
 
-    private static string Find(
-        IReadOnlyDictionary<string, string> given,
-        string name,
-        string kind,
-        PromptBlock block,
-        PromptExample example) => given.TryGetValue(name, out var text)
-        ? text
-        : throw new InputException($"The template, at character {block.Position + 1}: {example.Name} has no {kind} '{name}'. There is "
-            + $"{(given.Count == 0 ? "none" : string.Join(", ", given.Keys))}.");
+    private static string Found(
+        IReadOnlyDictionary<string, string> given, string name, string kind, (PromptBlock Block, PromptExample Example) at)
+    {
+        if (given.TryGetValue(name, out var text)) return text;
+        var names = given.Count == 0 ? "none" : string.Join(", ", given.Keys);
+        throw new InputException($"The template, at character {at.Block.Position + 1}: {at.Example.Name} has no {kind} '{name}'. There is "
+            + $"{names}.");
+    }
 }

@@ -17,9 +17,9 @@ public sealed class WordVerbalizerTests
     {
         static IReadOnlyList<string> One(JsonNode? words) =>
             words is JsonArray list ? [.. list.Select(word => word!.GetValue<string>())] : [words!.GetValue<string>()];
-        return node is JsonObject named
-            ? LabelWords.InOrder(named.ToDictionary(entry => entry.Key, entry => One(entry.Value)), classes is null ? null : One(classes))
-            : [.. node.AsArray().Select(One)];
+        if (node is not JsonObject named) return [.. node.AsArray().Select(One)];
+        var order = classes is null ? null : One(classes);
+        return LabelWords.InOrder(named.ToDictionary(entry => entry.Key, entry => One(entry.Value)), order);
     }
 
     private static LabelWords Read(JsonNode settings) => LabelWords.Of(
