@@ -69,10 +69,10 @@ public sealed class PromptEncoder : ComputedPrompt
         if (parts.Configuration.Text("encoder_reparameterization_type") != "LSTM")
             throw parts.Fault("encoder_reparameterization_type", "known are \"MLP\" and \"LSTM\"");
         var layers = parts.Configuration.Whole("encoder_num_layers", 2);
-        var cells = new List<(Lstm Forward, Lstm Backward)>();
+        var cells = new List<(LstmDirection Forward, LstmDirection Backward)>();
         for (var layer = 0; layer < layers; layer++)
         {
-            Lstm Cell(string end) => Lstm.Of(
+            LstmDirection Cell(string end) => LstmDirection.Of(
                 name => $"lstm_head.{name}_l{layer}{end}",
                 layer == 0 ? width : 2 * inner,
                 inner,
@@ -86,33 +86,5 @@ public sealed class PromptEncoder : ComputedPrompt
             foreach (var (forward, backward) in cells) x = cat([forward.Run(x, reversed: false), backward.Run(x, reversed: true)], 1);
             return Through(heads[1], Through(heads[0], x).relu());
         }, weights, count, parts.State));
-    }
-
-    // One direction of one layer, gates in PyTorch's order: input, forget, cell, output.
-    private sealed record Lstm(Weight Input, Weight Hidden, Weight InputBias, Weight HiddenBias)
-    {
-        internal static Lstm Of(Func<string, string> name, int width, int inner, Func<string, long[], Weight> take) => new(
-            take(name("weight_ih"), [4L * inner, width]),
-            take(name("weight_hh"), [4L * inner, inner]),
-            take(name("bias_ih"), [4L * inner]),
-            take(name("bias_hh"), [4L * inner]));
-
-        internal Tensor Run(Tensor x, bool reversed)
-        {
-            var length = (int)x.size(0);
-            var inner = Hidden.Value.size(1);
-            Tensor hidden = zeros(1, inner), cell = zeros(1, inner);
-            var fed = nn.functional.linear(x, Input.Value, InputBias.Value);
-            var states = new Tensor[length];
-            for (var step = 0; step < length; step++)
-            {
-                var at = reversed ? length - 1 - step : step;
-                var gates = (fed[at].unsqueeze(0) + nn.functional.linear(hidden, Hidden.Value, HiddenBias.Value)).chunk(4, 1);
-                cell = gates[1].sigmoid() * cell + gates[0].sigmoid() * gates[2].tanh();
-                hidden = gates[3].sigmoid() * cell.tanh();
-                states[at] = hidden;
-            }
-            return cat(states, 0);
-        }
     }
 }

@@ -1,0 +1,64 @@
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Prompts.Verbalizers;
+
+/// <summary>Reads labels from logits of the vocabulary, by the words that stand for the labels.</summary>
+public abstract class WordVerbalizer : IDisposable
+{
+    private const double Tiny = 1e-15;
+
+    /// <summary>The words as tensors.</summary>
+    public abstract WordTable Table { get; }
+
+    /// <summary>
+    /// The logits [V] of a prompt without content, or the mean over unlabelled examples, by which the words' probabilities are divided
+    /// (Zhao et al. 2021; Hu et al. 2022, eq. 4); null for none.
+    /// </summary>
+    public virtual Tensor? Calibration { get; set; }
+
+    /// <summary>Whether words' logits become log-probabilities among all words; calibration needs it.</summary>
+    public bool Normalizes { get; init; } = true;
+
+    /// <summary>The labels' scores [n, C].</summary>
+    /// <param name="logits">The logits of the vocabulary [n, V] where the answer is read.</param>
+    public Tensor Scores(Tensor logits)
+    {
+        var words = Table.Project(logits);
+        return Together(Normalizes ? (Calibrated(Shares(words)) + Tiny).log() : words);
+    }
+
+    /// <summary>The labels' scores [n, C] from the words' [n, C, W].</summary>
+    /// <param name="words">The words' scores.</param>
+    protected abstract Tensor Together(Tensor words);
+
+    /// <summary>The mean of the words that each label has, (Σ m·x) / Σ m.</summary>
+    /// <param name="words">The words' scores [n, C, W].</param>
+    protected Tensor Mean(Tensor words)
+    {
+        ArgumentNullException.ThrowIfNull(words);
+        var mask = Table.Mask.to(words.device);
+        return (words * mask).sum(-1) / mask.sum(-1);
+    }
+
+    // Probabilities among all words of all labels.
+    private static Tensor Shares(Tensor words) => words.flatten(1).softmax(-1).view_as(words);
+
+    // p_w / q_w, divided by its sum, where q is what the prompt alone says.
+    private Tensor Calibrated(Tensor shares)
+    {
+        if (Calibration is not { } bare) return shares;
+        var ratio = shares / (Shares(Table.Project(bare.detach().unsqueeze(0))) + Tiny);
+        return (ratio.flatten(1) / ratio.flatten(1).sum(-1, keepdim: true)).view_as(shares);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Frees the tensors.</summary>
+    /// <param name="disposing">Always true: there is no finalizer.</param>
+    protected virtual void Dispose(bool disposing) => Table.Dispose();
+}
