@@ -1,6 +1,7 @@
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text.Hubs;
+using Polymath.Training.Lessons;
 using Polymath.Training.Optimizers;
 
 namespace Polymath.Training.Stages;
@@ -62,7 +63,7 @@ public static class OpenCheck
         {
             Scores = false,
         };
-        var lesson = StageParts.Of(context);
+        var lesson = StageLessons.Of(context);
         batch = StageLength.Sized(batch, lesson.Source, context.Note);
         var steps = StageLength.Steps(
             stage,

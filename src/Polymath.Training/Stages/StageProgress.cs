@@ -2,6 +2,7 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Runs;
 using Polymath.Training.Checkpoints;
+using Polymath.Training.Lessons;
 using Polymath.Training.Evaluation;
 using Polymath.Training.Optimizers;
 using static TorchSharp.torch;
@@ -46,7 +47,7 @@ sealed class StageProgress
         TrainedMethod method,
         OptimizerSet optimizer,
         ItemSource source,
-        StageLesson lesson)
+        Lesson lesson)
     {
         (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.source) =
             (run, visit, folder, model, method, optimizer, source);

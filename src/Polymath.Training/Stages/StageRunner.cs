@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Training.Lessons;
 using Polymath.Training.Optimizers;
 using Polymath.Runs.Reports;
 using Polymath.Training.Schedules;
@@ -47,7 +48,7 @@ public sealed class StageRunner(
         method = Attach();
         // A source that samples records its own rounds with the number of the step that needs them.
         var current = 0;
-        var lesson = StageParts.Of(Context(batch, run.Observer) with
+        var lesson = StageLessons.Of(Context(batch, run.Observer) with
         {
             Record = (name, value) => run.Record(visit.Name, current, name, value),
         });
@@ -146,7 +147,7 @@ public sealed class StageRunner(
 
     // The result of reading the data is saved first and loaded again: a resumed stage starts from the same bytes and does not read the data
     // twice.
-    private void Look(StageLesson lesson)
+    private void Look(Lesson lesson)
     {
         run.Observer.Note($"{visit.Name}: {method!.Name} reads the data before the first step");
         method.Look(FirstLook.Losses(model.Model, lesson.Objective, lesson.Source, run.Stop), Prepared);

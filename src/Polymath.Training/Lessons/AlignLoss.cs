@@ -4,7 +4,7 @@ using Polymath.Training.Objectives.Policies;
 using Polymath.Training.Objectives.Preferences;
 using Polymath.Training.Rollouts;
 
-namespace Polymath.Training.Stages;
+namespace Polymath.Training.Lessons;
 
 /// <summary>The formulas that an align stage names.</summary>
 static class AlignLoss

@@ -1,0 +1,114 @@
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Runs.Reports;
+using Polymath.Training.Objectives;
+using Polymath.Training.Stages;
+
+namespace Polymath.Training.Lessons;
+
+/// <summary>What a stage learns.</summary>
+/// <param name="Objective">The formula.</param>
+/// <param name="Source">The items.</param>
+/// <param name="HeldOut">Items that it does not learn from, for the held-out loss; none where it has none.</param>
+/// <param name="Counts">What became of its rows; null where it samples its own.</param>
+sealed record Lesson(
+    Objective Objective,
+    ItemSource Source,
+    IReadOnlyList<Item> HeldOut,
+    RowCounts? Counts = null);
+
+/// <summary>What a lesson is made from.</summary>
+/// <param name="Stage">The stage.</param>
+/// <param name="Materials">The run's data, tokenizer and layout.</param>
+/// <param name="Model">The model, with what the stage attaches to it.</param>
+/// <param name="Batch">How rows become batches; its maxLength is set.</param>
+/// <param name="Visit">The stage's visit.</param>
+/// <param name="Folder">The visit's folder.</param>
+/// <param name="Observer">Is told what became of the rows.</param>
+sealed record LessonContext(
+    StageSpec Stage,
+    Materials Materials,
+    TextModel Model,
+    BatchSpec Batch,
+    string Visit,
+    string Folder,
+    RunObserver Observer)
+{
+    /// <summary>Receives the figures of a source that samples.</summary>
+    internal Action<string, double> Record { get; init; } = (_, _) => { };
+
+    /// <summary>Whether the model scores pairs before the first step; a check does not need it.</summary>
+    internal bool Scores { get; init; } = true;
+
+    /// <summary>The stage's data.</summary>
+    internal StageData Data => Materials.Data(Stage.Name);
+
+    /// <summary>The run's seed.</summary>
+    internal long Seed => Materials.Recipe.Seed;
+
+    /// <summary>The number of held-out rows.</summary>
+    internal int HeldOutRows => (Stage.Evaluate ?? new EvaluateSpec()).Rows;
+
+    /// <summary>Rows that are only measured are cut where they would not fit with virtual tokens.</summary>
+    internal BatchSpec HeldOutBatch => Batch with { MaxLength = Room };
+
+    /// <summary>The most tokens of a row beside the virtual tokens.</summary>
+    internal int Room => Math.Min(Batch.MaxLength!.Value, Model.Model.Sizes.ContextLength - Model.Model.VirtualTokens);
+
+    /// <summary>A note that begins with the visit's name.</summary>
+    /// <param name="text">The note.</param>
+    internal void Note(string text) => Observer.Note($"{Visit}: {text}");
+
+    /// <summary>Notes the layout of the stage's conversations, and what of its rows is not learned as it stands.</summary>
+    internal void NoteRows()
+    {
+        if (Data.LayoutNote is { } layout) Note(layout);
+        foreach (var line in Data.Report.Lines) Note(line);
+    }
+
+    /// <summary>A source of items that are there, in the order of the stage.</summary>
+    /// <param name="items">The items.</param>
+    internal ItemSource Source(IReadOnlyList<Item> items) => Stage.Mix is { } shares
+        ? new MixedItems(items, shares, Seed, Visit)
+        : new CorpusItems(items, Seed, Visit);
+}
+
+/// <summary>The lesson of each kind of stage.</summary>
+static class StageLessons
+{
+    /// <summary>The lesson of a stage.</summary>
+    /// <param name="context">What it is made from.</param>
+    /// <exception cref="InputException">The model cannot learn it, or its rows do not suit it.</exception>
+    internal static Lesson Of(LessonContext context)
+    {
+        Suits(context.Stage, context.Model.Model);
+        return context.Stage.Objective switch
+        {
+            TaskSpec when context.Stage.TrainsHead => HeadLesson.Of(context),
+            TaskSpec => WordsLesson.Of(context),
+            AlignSpec { Rollout: { } rollout } align => SampledLesson.Of(context, align, rollout),
+            AlignSpec { Loss: KtoSpec } align => JudgedLesson.Of(context, align),
+            AlignSpec align => PairsLesson.Of(context, align),
+            _ => CorpusLesson.Of(context, new NextToken()),
+        };
+    }
+
+    // Without this check, an unsuitable model would train without an error: an encoder sees the token that it should predict, and a head
+    // over labels cannot predict words.
+    private static void Suits(StageSpec stage, LanguageModel model)
+    {
+        var family = model.Configuration["model_type"];
+        if (stage.TrainsHead) return;
+        if (model.Labels is not null)
+            throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, but this stage trains a head "
+                + "over words. Name the language model that it was made from; or make it a task stage without a prompt, which trains the "
+                + "labels.");
+        if (stage.Objective is not TaskSpec && model.Reading == Reading.Encoder)
+            throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it should "
+                + "predict. Give it a stage of the kind task, or use a model that reads forward.");
+        if (stage.Objective is TaskSpec && model.Reading == Reading.EncoderDecoder)
+            throw new InputException($"Stage {stage.Name}: a {family} writes its answer apart from its input, but a task stage reads "
+                + "labels where the prompt ends. Give it a stage of the kind finetune, whose answer is the label, or leave out the prompt, "
+                + "so that a head over labels is trained.");
+    }
+}
