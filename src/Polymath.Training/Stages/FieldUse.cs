@@ -16,7 +16,7 @@ internal static class FieldUse
     public static IEnumerable<string> Unused(StageSpec stage, Recipe recipe, Row row)
     {
         var used = Used(stage, recipe).ToHashSet(StringComparer.Ordinal);
-        used.UnionWith(stage.Data.SelectMany(name => OfSource(recipe, name)));
+        used.UnionWith(stage.Sources.SelectMany(name => OfSource(recipe, name)));
         return row.Fields.Where(field => field.Value.Length > 0 && !used.Contains(field.Key)).Select(field => field.Key);
     }
 
