@@ -65,7 +65,11 @@ public sealed record StageSpec(
     public bool SamplesAnswers => Objective is AlignSpec { Rollout: not null };
 
     /// <summary>Whether it reads pairs of answers that people ranked.</summary>
-    public bool ReadsPairs => Objective is RewardModelSpec or AlignSpec { Rollout: null, Loss.LearnsLabels: false };
+    public bool ReadsPairs => Objective is RewardModelSpec or AlignSpec { Rollout: null, Loss: { LearnsLabels: false, ReadsAnswers: false } };
+
+    /// <summary>Whether it reads conversations with their answers.</summary>
+    public bool ReadsAnswers =>
+        Objective is FinetuneSpec { Prompt: null } or AlignSpec { Rollout: null, Loss.ReadsAnswers: true };
 
     /// <summary>Whether it reads answers that people judged as good or bad.</summary>
     public bool ReadsJudged => Objective is AlignSpec { Rollout: null, Loss.LearnsLabels: true };

@@ -138,6 +138,7 @@ public sealed class Materials : IDisposable
             .. recipe.Stages.Select(stage => stage with
             {
                 Method = Fetched(stage.Method, hub),
+                Objective = Fetched(stage.Objective, hub),
                 From = stage.From is { } from && HubAddress.IsAddress(from) ? hub.Model(from) : stage.From,
             }),
         ],
@@ -147,6 +148,19 @@ public sealed class Materials : IDisposable
             JudgeRewardSpec { Folder: { } folder } judge => judge with { Folder = hub.Model(folder) },
             var other => other,
         }),
+    };
+
+    private static ObjectiveSpec Fetched(ObjectiveSpec objective, Hub hub) => objective switch
+    {
+        AlignSpec { By: DistillSpec distill } align when HubAddress.IsAddress(distill.Teacher) =>
+            align with { By = distill with { Teacher = hub.Model(distill.Teacher) } },
+        AlignSpec { By: PpoSpec { Critic: { } critic } ppo } align when HubAddress.IsAddress(critic) =>
+            align with { By = ppo with { Critic = hub.Model(critic) } },
+        MixSpec mix => mix with
+        {
+            Terms = [.. mix.Terms.Select(term => term with { Objective = Fetched(term.Objective, hub) })],
+        },
+        _ => objective,
     };
 
     private static MethodSpec? Fetched(MethodSpec? method, Hub hub) => method switch
@@ -238,6 +252,17 @@ public sealed class Materials : IDisposable
 
     /// <summary>The folder of the model that a run starts from; null when it starts from fresh weights.</summary>
     public string? BaseModel => Recipe.Model is PretrainedSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
+
+    /// <summary>Another model than the one that is trained: that of an earlier stage, or of a folder.</summary>
+    /// <param name="stage">The stage that asks, for messages.</param>
+    /// <param name="named">The stage's name, or the folder.</param>
+    /// <exception cref="InputException">The stage is not trained yet, or the folder holds no model.</exception>
+    internal TextModel OpenOther(string stage, string named)
+    {
+        if (Recipe.Stages.All(other => other.Name != named)) return TextModel.Open(Path.GetFullPath(named, Path.GetFullPath(baseFolder)));
+        return TextModel.Open(Rewards.Finished(named) ?? throw new InputException($"Stage {stage} needs the model of stage {named}, which "
+            + "is not trained yet. Put that stage before it."));
+    }
 
     /// <summary>The model that a run starts from.</summary>
     /// <param name="stage">The stage that uses it, which may add a head over labels; null for the model as it is.</param>

@@ -78,9 +78,9 @@ internal sealed class TermStep(
     private StepCounts CountsOf(Peers peers)
     {
         var own = Objective.CountsOf(items);
-        double[] counts = [own.Rows, own.Tokens];
+        double[] counts = [own.Rows, own.Tokens, own.Places];
         peers.Sum(counts);
-        return new StepCounts(counts[0], counts[1]);
+        return new StepCounts(counts[0], counts[1], counts[2]);
     }
 
     // One pass: forward and backward over some items.

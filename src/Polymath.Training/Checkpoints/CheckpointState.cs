@@ -15,6 +15,7 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="HeldOutSpread">Its standard error.</param>
 /// <param name="Began">A print of the trained weights before the first step.</param>
 /// <param name="Figure">The figure that <paramref name="Best"/> is a value of.</param>
+/// <param name="Memory">What each term's formula remembers between steps.</param>
 /// <param name="Unmeasured">Whether the run was stopped before a measurement that was due at this step.</param>
 public sealed record CheckpointState(
     int Step,
@@ -31,7 +32,8 @@ public sealed record CheckpointState(
     double? HeldOutLoss = null,
     double? HeldOutSpread = null,
     string Began = "",
-    string? Figure = null)
+    string? Figure = null,
+    IReadOnlyList<IReadOnlyDictionary<string, double>>? Memory = null)
 {
     /// <summary>The mean loss of the last steps.</summary>
     public double LastLoss => Recent.Count == 0 ? double.NaN : Recent.Average();

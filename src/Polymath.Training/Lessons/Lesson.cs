@@ -2,6 +2,7 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Runs.Reports;
 using Polymath.Training.Objectives;
+using Polymath.Training.Rollouts;
 using Polymath.Training.Stages;
 
 namespace Polymath.Training.Lessons;
@@ -15,7 +16,20 @@ sealed record Lesson(
     Objective Objective,
     ItemSource Source,
     IReadOnlyList<Item> HeldOut,
-    RowCounts? Counts = null);
+    RowCounts? Counts = null) : IDisposable
+{
+    /// <summary>Weights that are trained besides those of the stage's method, such as a critic's.</summary>
+    public IReadOnlyList<Weight> Weights { get; init; } = [];
+
+    /// <summary>Writes what those have learned to the stage's folder.</summary>
+    public Action<string>? Save { get; init; }
+
+    /// <summary>A model that the lesson has opened: a critic or a teacher.</summary>
+    public IDisposable? Owned { get; init; }
+
+    /// <summary>Frees what it has opened.</summary>
+    public void Dispose() => Owned?.Dispose();
+}
 
 /// <summary>What a lesson is made from.</summary>
 /// <param name="Stage">The stage.</param>
@@ -39,6 +53,14 @@ sealed record LessonContext(
 
     /// <summary>Whether the model scores pairs before the first step; a check does not need it.</summary>
     internal bool Scores { get; init; } = true;
+
+    /// <summary>The policy at the start of the stage, where a lesson compares with it.</summary>
+    internal StartingPolicy? Start { get; init; }
+
+    /// <summary>Another model that the stage names: an earlier stage of the run, or a folder.</summary>
+    /// <param name="named">Its name.</param>
+    /// <exception cref="InputException">It cannot be opened.</exception>
+    internal TextModel Other(string named) => Materials.OpenOther(Stage.Name, named);
 
     /// <summary>The stage's data.</summary>
     internal StageData Data => Materials.Data(Stage.Name);
@@ -88,7 +110,8 @@ static class StageLessons
             TaskSpec when context.Stage.TrainsHead => HeadLesson.Of(context),
             TaskSpec => WordsLesson.Of(context),
             AlignSpec { Rollout: { } rollout } align => SampledLesson.Of(context, align, rollout),
-            AlignSpec { Loss: KtoSpec } align => JudgedLesson.Of(context, align),
+            AlignSpec { Loss: DistillSpec distill } => DistillLesson.Of(context, distill),
+            AlignSpec { Loss.LearnsLabels: true } align => JudgedLesson.Of(context, align),
             AlignSpec align => PairsLesson.Of(context, align),
             _ => CorpusLesson.Of(context, new NextToken()),
         };

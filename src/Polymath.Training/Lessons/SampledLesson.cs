@@ -1,5 +1,7 @@
 using Polymath.Recipes;
 using Polymath.Text.Templates;
+using Polymath.Training.Objectives;
+using Polymath.Training.Objectives.Policies;
 using Polymath.Training.Rewards;
 using Polymath.Training.Rollouts;
 using Polymath.Training.Stages;
@@ -19,12 +21,16 @@ static class SampledLesson
         var prompts = Fitting(
             context, rollout, [.. data.Rows(DataSplit.Train).Select(row => new RolloutPrompt(row.Key, data.Prompt(row), row.Fields))]);
         context.NoteRows();
+        var (objective, estimator, lesson) = Learned(context, align, rollout);
         var source = new RolloutItems(
             context.Model,
             prompts,
             new Judge(
-                [.. align.Rewards!.Select(pair => (pair.Key, (Func<Reward>)(() => context.Materials.Rewards.Of(pair.Key)), pair.Value))]),
-            AlignLoss.Estimator(align),
+            [
+                .. (align.Rewards ?? new Dictionary<string, double>())
+                    .Select(pair => (pair.Key, (Func<Reward>)(() => context.Materials.Rewards.Of(pair.Key)), pair.Value)),
+            ]),
+            estimator,
             rollout,
             context.Stage.Steps!.Value,
             context.Seed,
@@ -34,8 +40,44 @@ static class SampledLesson
             {
                 context.Record("rollout " + name, value);
                 context.Note($"round {round}, {name} {value:G4}");
+            })
+        {
+            Start = context.Start,
+            Note = context.Note,
+        };
+        return lesson(objective, source);
+    }
+
+    // The formula, what makes items of answers, and the lesson with what it has opened.
+    private static (Objective Objective, Estimator Estimator, Func<Objective, ItemSource, Lesson> Lesson) Learned(
+        LessonContext context,
+        AlignSpec align,
+        RolloutSpec rollout)
+    {
+        if (align.Loss is DistillSpec distill)
+        {
+            var (objective, teacher) = DistillLesson.Objective(context, distill);
+            return (objective, AlignLoss.Estimator(align), (formula, source) => new Lesson(formula, source, []) { Owned = teacher });
+        }
+        if (align.Loss is not PpoSpec ppo)
+            return (AlignLoss.Of(align), AlignLoss.Estimator(align), (formula, source) => new Lesson(formula, source, []));
+        Critic critic = ppo.Critic is { } named
+            ? new ModelCritic(context.Other(named))
+            : new TrunkCritic(context.Model.Model.Sizes.HiddenSize, context.Model.Model.Device);
+        return (
+            new ActorCritic(
+                critic,
+                new ClippedLoss(ppo.Clip, ppo.Clip),
+                new ValueLoss(ppo.ValueClip > 0 ? ppo.ValueClip : null),
+                ppo.ValueWeight,
+                rollout.Temperature),
+            new Trajectories(ppo, critic, rollout.Temperature),
+            (formula, source) => new Lesson(formula, source, [])
+            {
+                Weights = critic.Weights,
+                Save = folder => AtomicFile.WriteFolder(Path.Combine(folder, "critic"), critic.Save),
+                Owned = critic,
             });
-        return new Lesson(AlignLoss.Of(align), source, []);
     }
 
     // A prompt must leave room for a whole answer. Prompts that do not are counted before the first step, and left out or refused as the

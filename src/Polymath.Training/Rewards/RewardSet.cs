@@ -51,8 +51,9 @@ public sealed class RewardSet(Materials materials) : IDisposable
         return named is null ? null : Path.GetFullPath(named, Path.GetFullPath(materials.BaseFolder));
     }
 
-    // The model of a stage's last finished visit.
-    private string? Finished(string stage)
+    /// <summary>The model of a stage's last finished visit; null where there is none.</summary>
+    /// <param name="stage">The stage.</param>
+    internal string? Finished(string stage)
     {
         if (Run is null) return null;
         var stages = Path.Combine(Run, "stages");

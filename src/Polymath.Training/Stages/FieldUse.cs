@@ -24,11 +24,11 @@ internal static class FieldUse
     {
         PretrainSpec spec => Names(spec.Text),
         FinetuneSpec { Prompt: { } prompt, Answer: { } answer } => [.. Names(prompt), .. Names(answer)],
-        FinetuneSpec => [.. Talk, .. Chosen, "label"],
+        _ when stage.ReadsAnswers => [.. Talk, .. Chosen, "label"],
         AlignSpec when stage.ReadsJudged => [.. Talk, "label"],
         RewardModelSpec => [.. Talk, .. Chosen, "rejected", "rejectedTurns", "margin"],
         AlignSpec { Rollout: null } => [.. Talk, .. Chosen, "rejected", "rejectedTurns"],
-        AlignSpec spec => [.. Names(spec.Prompt!), .. spec.Rewards!.Keys.SelectMany(name => OfReward(recipe, name))],
+        AlignSpec spec => [.. Names(spec.Prompt!), .. (spec.Rewards ?? new Dictionary<string, double>()).Keys.SelectMany(name => OfReward(recipe, name))],
         TaskSpec task => [.. Names(stage.Method is PromptMethod method ? method.Template : task.Reads), task.Label],
         _ => [],
     };

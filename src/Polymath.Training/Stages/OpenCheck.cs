@@ -63,7 +63,7 @@ public static class OpenCheck
         {
             Scores = false,
         };
-        var terms = StageTerms.Of(context);
+        using var terms = StageTerms.Of(context);
         var steps = StageLength.Steps(
             stage,
             terms.FirstBatch,
@@ -73,7 +73,7 @@ public static class OpenCheck
         if (method is null)
             return;
         method.Begin(steps);
-        using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
+        using var optimizer = new OptimizerSet([.. method.Groups(stage.Optimizer), .. terms.Groups(stage.Optimizer)]);
         context.Note($"{steps:N0} steps, {optimizer.Count:N0} parameters trained");
         observer.Note(StageNeeds.Of(
             visit.Name,

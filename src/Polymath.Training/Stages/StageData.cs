@@ -40,7 +40,7 @@ public sealed class StageData
         };
     }
 
-    private bool Talks => stage.ReadsPairs || stage.ReadsJudged || stage.Objective is FinetuneSpec { Prompt: null };
+    private bool Talks => stage.ReadsPairs || stage.ReadsJudged || stage.ReadsAnswers;
 
     /// <summary>
     /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones.
@@ -58,7 +58,7 @@ public sealed class StageData
         stage.Sources.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }));
 
     private bool IsBad(Row row) =>
-        stage.Objective is FinetuneSpec { Prompt: null } && row.Fields.ContainsKey("messages")
+        stage.ReadsAnswers && row.Fields.ContainsKey("messages")
             && row.Fields.GetValueOrDefault("label") == "false";
 
     /// <summary>Counts what is not learned of a part's rows, before tokenization.</summary>

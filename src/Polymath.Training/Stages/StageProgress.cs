@@ -87,6 +87,7 @@ sealed class StageProgress
         if (newest is null) return;
         State = newest;
         terms.Cursors = newest.Cursors;
+        terms.Memory = newest.Memory ?? [];
         // What was best by another figure says nothing of this one.
         if (State.Figure != Decides) State = State with { Figure = Decides, Best = null, BestStep = null, Stale = 0 };
     }
@@ -227,6 +228,7 @@ sealed class StageProgress
         {
             Step = report.Step,
             Cursors = terms.Cursors,
+            Memory = terms.Memory.Any(own => own.Count > 0) ? terms.Memory : null,
             TorchRandom = Convert.ToBase64String(random.bytes),
             Seconds = State.Seconds + time.TotalSeconds,
             Tokens = State.Tokens + report.Tokens,

@@ -4,6 +4,7 @@ using Polymath.Recipes;
 using Polymath.Training.Lessons;
 using Polymath.Training.Optimizers;
 using Polymath.Runs.Reports;
+using Polymath.Training.Rollouts;
 using Polymath.Training.Schedules;
 using Polymath.Tuning.Prompts;
 
@@ -48,12 +49,16 @@ public sealed class StageRunner(
         method = Attach();
         // A source that samples records its own rounds with the number of the step that needs them.
         var current = 0;
-        var terms = StageTerms.Of(Context(batch, run.Observer) with
+        using var start = stage.Parts().Any(part => part.Objective is AlignSpec { Rollout: not null, Loss.ComparesWithStart: true })
+            ? new StartingPolicy(method.Weights)
+            : null;
+        using var terms = StageTerms.Of(Context(batch, run.Observer) with
         {
+            Start = start,
             Record = (name, value) => run.Record(visit.Name, current, name, value),
         });
         if (method.Looks) Look(terms);
-        using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
+        using var optimizer = new OptimizerSet([.. method.Groups(stage.Optimizer), .. terms.Groups(stage.Optimizer)]);
         method.TakeUp(optimizer);
         var progress = new StageProgress(
             run,
@@ -112,6 +117,7 @@ public sealed class StageRunner(
             place => model.Contract.Save(place, model.Tokenizer),
             run.Materials.Data(stage.Parts()[0].Name).HeldOutPrompts(model),
             optimizer: optimizer);
+        terms.Save(folder);
         using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), Save);
         var state = progress.State;
         return new StageReport(

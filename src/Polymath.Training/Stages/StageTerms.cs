@@ -3,12 +3,13 @@ using Polymath.Recipes;
 using Polymath.Runs.Reports;
 using Polymath.Training.Evaluation;
 using Polymath.Training.Lessons;
+using Polymath.Training.Optimizers;
 using TorchSharp;
 
 namespace Polymath.Training.Stages;
 
 /// <summary>What a visit of a stage learns in each step: one lesson, or the terms of a mix.</summary>
-sealed class StageTerms
+sealed class StageTerms : IDisposable
 {
     private readonly List<(StageSpec Stage, Lesson Lesson, BatchSpec Batch, string Name)> parts = [];
     private readonly IReadOnlyList<TermSpec>? mixed;
@@ -54,8 +55,33 @@ sealed class StageTerms
             mixed?[t].Weight is { } weight ? step => weight.At(step, steps) : null)),
     ];
 
-    /// <summary>The lessons.</summary>
-    internal IEnumerable<Lesson> Lessons => parts.Select(part => part.Lesson);
+    /// <summary>The groups of weights that are trained besides those of the stage's method.</summary>
+    /// <param name="spec">How they move.</param>
+    internal IEnumerable<WeightGroup> Groups(OptimizerSpec spec) => parts.Where(part => part.Lesson.Weights.Count > 0)
+        .Select(part => new WeightGroup(part.Name.Length == 0 ? "critic" : $"{part.Name}.critic", part.Lesson.Weights, spec));
+
+    /// <summary>Writes what those weights have learned.</summary>
+    /// <param name="folder">The stage's folder.</param>
+    internal void Save(string folder)
+    {
+        foreach (var part in parts) part.Lesson.Save?.Invoke(Path.Combine(folder, part.Name));
+    }
+
+    /// <summary>What the formulas remember between steps, a dictionary for each term.</summary>
+    internal IReadOnlyList<IReadOnlyDictionary<string, double>> Memory
+    {
+        get => [.. parts.Select(part => part.Lesson.Objective.Memory)];
+        set
+        {
+            foreach (var (part, memory) in parts.Zip(value)) part.Lesson.Objective.Memory = memory;
+        }
+    }
+
+    /// <summary>Frees what the lessons have opened.</summary>
+    public void Dispose()
+    {
+        foreach (var part in parts) part.Lesson.Dispose();
+    }
 
     /// <summary>The source that epochs are counted by: that of the first term.</summary>
     internal ItemSource First => parts[0].Lesson.Source;

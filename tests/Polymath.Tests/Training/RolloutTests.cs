@@ -60,7 +60,9 @@ public sealed class RolloutTests : IDisposable
         var looked = Show(source.Take(100000).Take(count));
         source.Cursor = kept;
         source.Prepare(1, TestContext.Current.CancellationToken);
-        Assert.Equal([(1, "length"), (1, "pairs")], told.Select(one => (one.Round, one.Name)));
+        Assert.Equal(
+            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy")],
+            told.Select(one => (one.Round, one.Name)));
         Assert.Equal(looked, Show(source.Take(100000).Take(count)));
     }
 
@@ -75,7 +77,9 @@ public sealed class RolloutTests : IDisposable
         Assert.True(File.Exists(folder.At("rollouts", "round-001.jsonl")));
         // Every answer is written down, not only those that are learned from.
         Assert.Equal(3 * 4, File.ReadLines(folder.At("rollouts", "round-001.jsonl")).Count());
-        Assert.Equal([(1, "length"), (1, "pairs")], told.Select(one => (one.Round, one.Name)));
+        Assert.Equal(
+            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy")],
+            told.Select(one => (one.Round, one.Name)));
         Assert.Equal(count, told[1].Value);
 
         // A resumed run samples nothing: its model has changed, and the pairs come from the file.
