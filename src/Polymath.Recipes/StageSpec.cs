@@ -18,6 +18,9 @@ namespace Polymath.Recipes;
 /// has 1. In proportion to their sizes when left out. An epoch reads as many rows as all sources have.</param>
 /// <param name="From">What the stage starts from: an earlier stage, a model's folder, or its address on a hub. When left out, the model of
 /// the main line: of the last stage before it that has no <c>from</c> and is no <c>reward</c> stage, or the recipe's model.</param>
+/// <param name="Require">What abilities must be after the stage, such as <c>{form: "&gt;= 0.8", perplexity: "&lt;= 1.1 * before"}</c>;
+/// <c>before</c> is the value of the model that the stage started from.</param>
+/// <param name="Else">What happens when one is not; the run ends when left out.</param>
 public sealed record StageSpec(
     string Name,
     [Flatten] ObjectiveSpec Objective,
@@ -31,7 +34,9 @@ public sealed record StageSpec(
     EvaluateSpec? Evaluate = null,
     CheckpointSettings? Checkpoint = null,
     IReadOnlyDictionary<string, double>? Mix = null,
-    string? From = null)
+    string? From = null,
+    [Means(Meaning.AbilityName)] IReadOnlyDictionary<string, string>? Require = null,
+    ElseSpec? Else = null)
 {
     /// <summary>Whether the stages after it go on from another model than its own, unless they name it.</summary>
     public bool IsBranch => From is not null || Objective is RewardModelSpec;

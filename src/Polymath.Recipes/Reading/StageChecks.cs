@@ -17,6 +17,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         foreach (var (part, at) in checks.PartsOf(stage)) new PartChecks(checks, part, at).Run();
         Measured();
         Measurements();
+        Gate();
     }
 
     private string At(string key) => $"{path}.{key}";
@@ -55,6 +56,27 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 At("schedule.warmup"),
                 $"a warmup of {schedule.Warmup} is longer than the {stage.Steps} steps",
                 $"write {stage.Steps} or less");
+    }
+
+    private void Gate()
+    {
+        if (stage.Else is not null && stage.Require is null && checks.Sound(At("require")))
+            checks.Fault(At("else"), "nothing is required, so nothing can be missed", "add require: {ABILITY: \">= NUMBER\"}");
+        foreach (var (name, text) in stage.Require ?? new Dictionary<string, string>())
+        {
+            var at = At($"require.{name}");
+            if (checks.Recipe.Abilities?.ContainsKey(name) != true)
+                checks.Fault(
+                    at,
+                    $"there is no ability '{name}'",
+                    Nearest.Hint(name, [.. (checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>()).Keys], "abilities"));
+            else if (GateBound.Parse(text) is not { } bound)
+                checks.Fault(at, $"'{text}' is no bound", "write \">= NUMBER\", \"<= NUMBER * before\", or with < or >");
+            else if (!bound.IsRelative && bound is { Above: true, Bound: >= 1 }
+                && checks.Recipe.Abilities[name] is AccuracyAbility or DistinctAbility
+                && (bound.Bound > 1 || bound.Strict))
+                checks.Fault(at, $"'{name}' is a share and never {text}", "write a number below 1");
+        }
     }
 
     private void Terms()

@@ -175,7 +175,7 @@ public sealed class StageRunner(
         visit.Name,
         Prepared,
         text => model.Tokenizer.Encode(text, addSpecialTokens: true),
-        run.PlacesFor(visit, folder));
+        run.Graph.AdaptersFor(visit, folder));
 
     // A stage that keeps its adapter apart does not change the model, so the model's folder is named instead of written again. A rounded
     // base is another model, and so is a model with a fresh head.
