@@ -96,11 +96,11 @@ static class DataVerb
         foreach (var note in preview.Notes)
             Line(Colours ? $"[yellow]note:[/] {Markup.Escape(note)}" : $"note: {note}");
         if (preview.Trained == 0)
-            Line((Colours, preview.Cut > 0) switch
-            {
-                (var red, var cut) => $"{(red ? "[red]" : "")}No token is "
-                    + $"trained.{(cut ? " Every answer is cut: raise --max-length." : "")}{(red ? "[/]" : "")}",
-            });
+        {
+            var hint = preview.Cut > 0 ? " Every answer is cut: raise --max-length." : "";
+            var fault = $"No token is trained.{hint}";
+            Line(Colours ? $"[red]{fault}[/]" : fault);
+        }
     }
 
     private static string Title(PreviewRow row) => $"── {Path.GetFileName(row.Key)} {row.Label}".TrimEnd() + " ──";

@@ -67,6 +67,37 @@ internal static class JsonValues
         _ => value.ToJsonString(JsonLayout.Line),
     };
 
+    /// <summary>Whether a text in a value holds half a surrogate pair, so that it is no text.</summary>
+    /// <param name="value">The value.</param>
+    public static bool HasHalfPair(JsonNode? value)
+    {
+        switch (value)
+        {
+            case JsonArray list:
+                return list.Any(HasHalfPair);
+            case JsonValue plain when plain.GetValueKind() == JsonValueKind.String:
+                return IsHalved(() => plain.GetValue<string>());
+            case JsonObject members:
+                return IsHalved(() => _ = members.Count) || members.Any(pair => HasHalfPair(pair.Value));
+            default:
+                return false;
+        }
+    }
+
+    // Texts are decoded when they are first read.
+    private static bool IsHalved(Action read)
+    {
+        try
+        {
+            read();
+            return false;
+        }
+        catch (InvalidOperationException)
+        {
+            return true;
+        }
+    }
+
     /// <summary>The JSON form of a number; null for anything else.</summary>
     /// <param name="value">The value.</param>
     public static double? Number(JsonNode? value) =>

@@ -1,9 +1,9 @@
 using Polymath.Recipes;
 using Polymath.Tests.Models;
+using Polymath.Training.Lessons;
 using Polymath.Training.Objectives;
 using Polymath.Training.Objectives.Policies;
 using Polymath.Training.Rollouts;
-using Polymath.Training.Stages;
 
 namespace Polymath.Tests.Training;
 

@@ -75,6 +75,10 @@ public sealed class SourceRow
     /// <exception cref="InputException">It is a list or an object.</exception>
     internal string TakeText(string? name) => name is null ? "" : TextOf(Take(name), name);
 
+    /// <summary>The file's own name of a column, which filters and messages use: <c>fields</c> may read it under another.</summary>
+    /// <param name="name">The name under which the shape knows it.</param>
+    internal string Said(string name) => Rules.Fields?.GetValueOrDefault(name)?.Path ?? name;
+
     /// <summary>A value as text; empty for null.</summary>
     /// <param name="value">The value.</param>
     /// <param name="what">Its name in messages: its column, or a part of it.</param>
