@@ -41,9 +41,13 @@ internal sealed class CheckedTextStream : ForwardStream
                 inner = new CountedStream(inner, progress);
             return new CheckedTextStream(file, Compression.Open(file, inner, head.AsSpan(0, length)));
         }
-        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        catch (Exception fault) when (fault is (IOException and not EndOfStreamException) or UnauthorizedAccessException)
         {
             throw new InputException($"cannot read {file}: {fault.Message} Check the path and its permissions.", fault);
+        }
+        catch (Exception fault) when (fault is not (InputException or OutOfMemoryException))
+        {
+            throw Damaged(file, fault);
         }
     }
 
@@ -110,7 +114,7 @@ internal sealed class CheckedTextStream : ForwardStream
         {
             if (!unpacked)
                 ReadMark();
-            return inner.Read(buffer.AsSpan(end));
+            return inner.ReadAtLeast(buffer.AsSpan(end), buffer.Length - end, throwOnEndOfStream: false);
         }
         catch (Exception fault) when (fault is (IOException and not EndOfStreamException) or UnauthorizedAccessException)
         {
@@ -119,11 +123,12 @@ internal sealed class CheckedTextStream : ForwardStream
         catch (Exception fault) when (fault is not OutOfMemoryException)
         {
             // With damaged bytes, decompression libraries may throw any exception.
-            throw new InputException(
-                $"{file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.",
-                fault);
+            throw Damaged(file, fault);
         }
     }
+
+    private static InputException Damaged(string file, Exception fault) =>
+        new($"{file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.", fault);
 
     // The mark of an encoding is the first of the unpacked bytes.
     private void ReadMark()

@@ -6,15 +6,20 @@ namespace Polymath.Text;
 internal sealed class HeadedStream(ReadOnlyMemory<byte> head, Stream rest) : ForwardStream
 {
     private ReadOnlyMemory<byte> left = head;
+    private long given;
+
+    /// <summary>The number of bytes that were read.</summary>
+    public override long Position { get => given; set => throw new NotSupportedException(); }
 
     /// <inheritdoc/>
     public override int Read(Span<byte> buffer)
     {
-        if (left.IsEmpty)
-            return rest.Read(buffer);
         var count = Math.Min(buffer.Length, left.Length);
         left.Span[..count].CopyTo(buffer);
         left = left[count..];
+        if (count == 0)
+            count = rest.Read(buffer);
+        given += count;
         return count;
     }
 

@@ -56,6 +56,23 @@ internal static class JsonValues
         return all.Length == 0 ? null : new JsonArray(all);
     }
 
+    /// <summary>Whether there is a value at a path, be it null.</summary>
+    /// <param name="node">The node where the path begins.</param>
+    /// <param name="path">The path.</param>
+    public static bool Has(JsonNode? node, string path)
+    {
+        if (node is not JsonObject members)
+            return Find(node, path) is not null;
+        if (members.ContainsKey(path))
+            return true;
+        for (var dot = path.IndexOf('.'); dot >= 0; dot = path.IndexOf('.', dot + 1))
+        {
+            if (members.TryGetPropertyValue(path[..dot], out var inner) && Has(inner, path[(dot + 1)..]))
+                return true;
+        }
+        return false;
+    }
+
     /// <summary>A value as text: lists item by item, objects as their JSON; null for null.</summary>
     /// <param name="value">The value.</param>
     /// <param name="join">What is put between the items of a list; the end of a line when left out.</param>

@@ -29,7 +29,8 @@ internal static class PairReading
         if (ask is null)
             return null;
         if (both[ask] is null || both[answer] is null)
-            throw row.Fault($"'{(both[ask] is null ? ask : answer)}' of {where} is null. Correct the row, or leave it out with where.");
+            throw row.Fault($"'{(both[ask] is null ? ask : answer)}' of a message is null ({where}). Correct the row, or leave it out with "
+                + "where.");
         var said = new List<JsonObject>();
         if (both["system"] is { } system && !row.Rules.IgnoresInside("system"))
             said.Add(Dialogue.Message("system", row.TextOf(system, "system")));

@@ -129,14 +129,15 @@ public sealed class SourceRow
         var moved = new HashSet<string>(StringComparer.Ordinal);
         foreach (var (name, spec) in fields.Where(field => !field.Key.Contains('.', StringComparison.Ordinal)))
         {
-            if (JsonValues.Find(values, spec.Path) is not { } value)
+            var value = JsonValues.Find(values, spec.Path);
+            if (value is null && !JsonValues.Has(values, spec.Path))
             {
                 missing.Add(spec.Path);
                 continue;
             }
             var asked = spec.Join is null ? value : JsonValue.Create(JsonValues.Text(value, spec.Join));
-            renamed[name] = spec.Match is null
-                ? asked!.DeepClone()
+            renamed[name] = spec.Match is null || asked is null
+                ? asked?.DeepClone()
                 : JsonValue.Create(FieldPattern.Part(TextOf(asked, spec.Path), spec.Match));
             moved.Add(spec.Path.Split('.')[0]);
         }
