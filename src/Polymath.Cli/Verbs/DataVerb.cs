@@ -19,7 +19,7 @@ static class DataVerb
     {
         var source = new Argument<string>("source")
         {
-            Description = "A file, a pattern of files (json, jsonl, csv, parquet, arrow, txt; also packed by gz, zst, xz, bz2), a folder "
+            Description = "A file, a pattern of files (json, jsonl, csv, parquet, arrow, txt; also compressed: gz, zst, xz, bz2), a folder "
                 + "saved by datasets, dataset_info.json#NAME, or hf:datasets/ORG/NAME[@REVISION][/path] (modelscope:).",
         };
         var model = new Option<string?>("--model")

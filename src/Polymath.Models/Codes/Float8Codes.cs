@@ -115,8 +115,7 @@ internal static class Float8Codes
         if (sizes.Length == 2 && sizes[0] == (shape[0] + rows - 1) / rows && sizes[1] == (shape[1] + columns - 1) / columns) return blocks;
         throw new InputException($"{scale} has the shape [{string.Join(", ", sizes)}], which matches no layout of scales for {name}"
             + $" [{string.Join(", ", shape)}]:"
-            + $" one, one a row, or one a block of {rows} by {columns} (weight_block_size). Fetch the file again, or the model in 16"
-                + $" bits.");
+            + $" one, one a row, or one a block of {rows} by {columns} (weight_block_size). {CodeSteps.FetchAgain}");
     }
 
     private static Tensor Spread(

@@ -45,7 +45,7 @@ internal static class ArrowRows
         RowCollector rows,
         Action<long>? progress)
     {
-        var (number, told) = (0L, 0L);
+        var (number, reported) = (0L, 0L);
         var skipped = new Dictionary<string, string>(StringComparer.Ordinal);
         while (reader.ReadNextRecordBatch() is { } batch)
         {
@@ -65,8 +65,8 @@ internal static class ArrowRows
                     rows.Add(new RowPlace(file, "row", ++number), values);
                 }
             }
-            progress?.Invoke(stream.Position - told);
-            told = stream.Position;
+            progress?.Invoke(stream.Position - reported);
+            reported = stream.Position;
         }
     }
 

@@ -49,7 +49,8 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
 
     /// <summary>Whether rows have a field: a column of their files, or a field of their shape.</summary>
     /// <param name="name">The field.</param>
-    public bool Knows(string name) => places.ContainsKey(name) || (spec.Shape is not null && keys.Contains(name.Split('.')[0]));
+    public bool Knows(string name) => places.ContainsKey(name)
+        || (spec.Shape is not null && (keys.Contains(name.Split('.')[0]) || spec.Fields?.ContainsKey(name) is true));
 
     /// <summary>Adds a row.</summary>
     /// <param name="place">Its place.</param>

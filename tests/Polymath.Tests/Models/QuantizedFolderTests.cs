@@ -164,7 +164,14 @@ public sealed class QuantizedFolderTests
         {
             using var weights = new FileWeights([file], "folder", allowed: allowed);
             weights.Decode([], folder.Path);
-            weights.GetPart($"{name}.0", name, 0, 0, 1, 4, 4);
+            weights.GetPart(
+                $"{name}.0",
+                name,
+                0,
+                0,
+                1,
+                4,
+                4);
             var message = Assert.Throws<InputException>(() => weights.Finish([])).Message;
             Assert.Contains($"{name} is F8_E4M3 with scales of its own, in a layout that is not read", message);
             Assert.DoesNotContain("--allow", message);

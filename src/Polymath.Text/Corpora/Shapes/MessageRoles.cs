@@ -36,6 +36,9 @@ internal static class MessageRoles
         ["tool_call"] = Call,
     };
 
+    /// <summary>The speakers that are known, with the role that each stands for.</summary>
+    internal static IReadOnlyDictionary<string, string> Speakers => Known;
+
     /// <summary>The name under which a message says who speaks; null for none.</summary>
     /// <param name="row">The row.</param>
     /// <param name="message">The message.</param>

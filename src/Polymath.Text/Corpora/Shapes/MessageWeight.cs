@@ -9,11 +9,11 @@ namespace Polymath.Text;
 /// <summary>Reads how much a message or a row is to be learned, in all the forms that data has.</summary>
 internal static class MessageWeight
 {
-    // These keys mark what is not learned.
-    private static readonly string[] Masks = ["mask", "masked"];
+    /// <summary>Keys that mark what is not learned.</summary>
+    internal static readonly string[] Masks = ["mask", "masked"];
 
-    // Weights of single characters.
-    private static readonly string[] Details = ["train_detail", "training_detail"];
+    /// <summary>Keys that weigh single characters, which cannot be learned.</summary>
+    internal static readonly string[] Details = ["train_detail", "training_detail"];
 
     /// <summary>Converts the weight of a message to the one form, if it has a weight.</summary>
     /// <param name="row">The row.</param>
@@ -35,8 +35,8 @@ internal static class MessageWeight
         foreach (var key in Details.Where(key => !SourceRow.IsBlank(from[key]) && !row.Rules.IgnoresInside(key)))
             throw row.Fault($"{where} has '{key}', which weighs single characters; only whole messages can be weighed. Split the message, "
                 + $"or ignore: [{key}].");
-        if (weight is { } told)
-            into[Dialogue.Weight] = told;
+        if (weight is { } read)
+            into[Dialogue.Weight] = read;
     }
 
     /// <summary>Whether a key of a message says how much it is learned.</summary>

@@ -54,15 +54,6 @@ internal sealed class FreeNames
                 });
                 Inside(() => Read(loop.Else));
                 break;
-            case Set set:
-                Read(set.Value);
-                Bind(set.Target);
-                break;
-            case SetBlock set:
-                Read(set.Filter);
-                Inside(() => Read(set.Body));
-                Bind(set.Target);
-                break;
             case Macro macro:
                 bound.Add(macro.Name);
                 ReadMacro(macro);
@@ -75,6 +66,28 @@ internal sealed class FreeNames
                 Read(filter.Filter);
                 Inside(() => Read(filter.Body));
                 break;
+            case Block block:
+                Inside(() => Read(block.Body));
+                break;
+            default:
+                ReadAssignment(statement);
+                break;
+        }
+    }
+
+    private void ReadAssignment(Statement statement)
+    {
+        switch (statement)
+        {
+            case Set set:
+                Read(set.Value);
+                Bind(set.Target);
+                break;
+            case SetBlock set:
+                Read(set.Filter);
+                Inside(() => Read(set.Body));
+                Bind(set.Target);
+                break;
             case With with:
                 Inside(() =>
                 {
@@ -85,9 +98,6 @@ internal sealed class FreeNames
                     }
                     Read(with.Body);
                 });
-                break;
-            case Block block:
-                Inside(() => Read(block.Body));
                 break;
         }
     }

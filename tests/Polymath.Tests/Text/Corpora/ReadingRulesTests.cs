@@ -3,6 +3,7 @@ using Apache.Arrow;
 using Apache.Arrow.Ipc;
 using Apache.Arrow.Types;
 using Polymath.Recipes;
+using Polymath.Text;
 
 namespace Polymath.Tests.Text.Corpora;
 
@@ -203,6 +204,29 @@ public sealed class ReadingRulesTests : IDisposable
         Assert.Equal($"bad{End} / good{End}", Of("kto"));
         Assert.StartsWith("all of it", Of("text"));
         Assert.Contains("no entry 'tlak'", Assert.Throws<InputException>(() => Of("tlak")).Message);
+    }
+
+    [Fact]
+    public void An_entry_of_alpaca_s_form_reads_what_it_declares_and_a_folder_says_what_it_leaves_out()
+    {
+        folder.Write("rows/a.json", """
+            [{"instruction": "q", "input": "i", "output": "a", "history": [["h", "g"]], "system": "s", "tools": "[]"}]
+            """);
+        folder.Write("rows/readme.md", "no rows");
+        folder.Write("dataset_info.json", """
+            {"plain": {"file_name": "rows"}, "few": {"file_name": "rows", "columns": {"prompt": "instruction", "response": "output"}},
+             "all": {"file_name": "rows", "columns": {"prompt": "instruction", "query": "input", "response": "output",
+               "history": "history", "system": "system"}}}
+            """);
+        DataPreview Of(string name) => ReadingScene.Preview(new FilesSpec([folder.At("dataset_info.json") + "#" + name]));
+        string Read(string name) =>
+            ReadingScene.All(Of(name)).Replace("<|im_start|>", "").Replace(End, "").ReplaceLineEndings(" ").Trim();
+        Assert.Equal("user q i assistant a", Read("plain"));
+        Assert.Equal("user q assistant a", Read("few"));
+        Assert.Equal("system s user h assistant g user q i assistant a", Read("all"));
+        var notes = Of("plain").Notes;
+        Assert.Contains(notes, note => note.EndsWith("readme.md is not read: its ending shows no format of rows", StringComparison.Ordinal));
+        Assert.Contains(notes, note => note.StartsWith("column 'history' is ignored (1 row", StringComparison.Ordinal));
     }
 
     [Theory]
