@@ -5,8 +5,8 @@ namespace Polymath.Recipes;
 /// <summary>One stage of the education: what is learned (the objective) and what is trained (the method).</summary>
 /// <param name="Name">The stage's name, unique in the recipe.</param>
 /// <param name="Objective">What is learned; <c>kind</c> names it, and its settings are written next to <c>kind</c>.</param>
-/// <param name="Data">The sources the stage reads, one after the other.</param>
 /// <param name="Optimizer">The optimizer.</param>
+/// <param name="Data">The sources the stage reads, one after the other; a stage of the kind <c>mix</c> names them in its terms.</param>
 /// <param name="Method">What is trained; every weight when left out.</param>
 /// <param name="Steps">The number of optimizer steps; or give <paramref name="Epochs"/>.</param>
 /// <param name="Epochs">The number of times the data is read; or give <paramref name="Steps"/>.</param>
@@ -19,8 +19,8 @@ namespace Polymath.Recipes;
 public sealed record StageSpec(
     string Name,
     [Flatten] ObjectiveSpec Objective,
-    [Means(Meaning.DataName)] IReadOnlyList<string> Data,
     OptimizerSpec Optimizer,
+    [Means(Meaning.DataName)] IReadOnlyList<string>? Data = null,
     MethodSpec? Method = null,
     [Bounds(1)] int? Steps = null,
     [Bounds(0.0001)] double? Epochs = null,
@@ -30,6 +30,28 @@ public sealed record StageSpec(
     CheckpointSettings? Checkpoint = null,
     IReadOnlyDictionary<string, double>? Mix = null)
 {
+    /// <summary>All sources that it reads.</summary>
+    public IReadOnlyList<string> Sources => Objective is MixSpec { Terms: { } terms }
+        ? [.. terms.SelectMany(term => term.Data ?? []).Distinct()]
+        : Data ?? [];
+
+    /// <summary>
+    /// What it learns, one thing each: the stage itself, or the terms of a mix, each as a stage that is named <c>STAGE.TERM</c>.
+    /// </summary>
+    public IReadOnlyList<StageSpec> Parts() => Objective is MixSpec { Terms: { } terms }
+        ?
+        [
+            .. terms.Select(term => this with
+            {
+                Name = $"{Name}.{term.Name}",
+                Objective = term.Objective,
+                Data = term.Data,
+                Batch = term.Batch ?? Batch,
+                Mix = term.Mix,
+            }),
+        ]
+        : [this];
+
     /// <summary>Whether documents run on from row to row.</summary>
     public bool FillsRows => Objective is PretrainSpec && Batch?.Fill != false;
 
@@ -51,6 +73,7 @@ public sealed record StageSpec(
 [Case("kind", "finetune", typeof(FinetuneSpec))]
 [Case("kind", "task", typeof(TaskSpec))]
 [Case("kind", "align", typeof(AlignSpec))]
+[Case("kind", "mix", typeof(MixSpec))]
 public abstract record ObjectiveSpec
 {
     /// <summary>The kind's name, as recipes write it.</summary>

@@ -27,7 +27,8 @@ public sealed class Materials
         TextContract contract)
     {
         (Recipe, this.baseFolder, Corpora, Tokenizer, Contract) = (recipe, baseFolder, corpora, tokenizer, contract);
-        data = recipe.Stages.ToDictionary(stage => stage.Name, stage => new StageData(stage, corpora, contract));
+        data = recipe.Stages.SelectMany(stage => stage.Parts())
+            .ToDictionary(stage => stage.Name, stage => new StageData(stage, corpora, contract));
     }
 
     /// <summary>The recipe.</summary>
@@ -164,7 +165,8 @@ public sealed class Materials
     {
         var specials = Specials(recipe);
         // Alignment reads prompts that finetuning has read: counting them twice would only bias the counts.
-        var texts = recipe.Stages.Where(stage => !stage.SamplesAnswers).SelectMany(stage =>
+        var parts = recipe.Stages.SelectMany(stage => stage.Parts());
+        var texts = parts.Where(stage => !stage.SamplesAnswers).SelectMany(stage =>
         {
             var data = new StageData(stage, corpora, contract);
             return data.Rows(DataSplit.Train).SelectMany(row => data.Render(row).Texts);

@@ -1,9 +1,7 @@
 using Polymath.Distributed;
 using Polymath.Models;
-using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Text.Hubs;
-using Polymath.Text.Templates;
 using Polymath.Training.Evaluation;
 using Polymath.Runs.Reports;
 using Polymath.Runs;
@@ -363,28 +361,13 @@ public sealed class Run : IDisposable
     {
         ArgumentNullException.ThrowIfNull(visit);
         ArgumentNullException.ThrowIfNull(model);
-        if (count == 0 || visit.Stage.Objective is TaskSpec) return [];
-        var settings = new SamplingSettings(MaxNewTokens: Math.Min(128, model.Model.Sizes.ContextLength / 2), Seed: Materials.Recipe.Seed);
-        using var frozen = TorchSharp.torch.no_grad();
-        IReadOnlyList<string> prompts;
-        List<int[]> answers;
-        if (visit.Stage.Objective is PretrainSpec)
-        {
-            prompts = [.. Enumerable.Repeat("", count)];
-            model.Model.Router?.Expect([.. Enumerable.Repeat(visit.Stage.Data[0], count)]);
-            var begin = Materials.Contract.Template.Render(new Document("", "")).Tokenize(model.Tokenizer).Ids;
-            begin = begin.Length > 1 ? begin[..^1] : begin;
-            answers = new TokenGenerator(model.Model, model.Ends).Generate([.. Enumerable.Repeat(begin, count)], settings);
-        }
-        else
-        {
-            var data = Materials.Data(visit.Stage.Name);
-            var rows = data.Rows(DataSplit.Validation).Take(count).ToList();
-            prompts = [.. rows.Select(data.Prompt)];
-            model.Model.Router?.Expect([.. rows.Select(row => row.Data)]);
-            answers = [.. model.Answer(prompts, settings).Select(answer => answer.Tokens)];
-        }
-        var samples = prompts.Select((prompt, i) => new SampleReport(visit.Name, prompt, model.Tokenizer.Decode(answers[i]))).ToList();
+        if (count == 0 || RunSamples.StageOf(visit) is not { } stage) return [];
+        var samples = RunSamples.Of(
+            Materials,
+            stage,
+            visit.Name,
+            model,
+            count);
         foreach (var sample in samples)
             RunFolder.Append(folder.Samples, new { stage = visit.Name, step, finished, prompt = sample.Prompt, answer = sample.Answer });
         return samples;

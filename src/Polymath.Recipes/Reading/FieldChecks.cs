@@ -17,8 +17,8 @@ internal sealed class FieldChecks(Checks checks)
         }
         foreach (var (name, table) in checks.Recipe.Tables ?? new Dictionary<string, TableSpec>())
             Table(table, $"tables.{name}");
-        foreach (var stage in checks.Stages)
-            Stage(stage, checks.PathOf(stage));
+        foreach (var (part, path) in checks.Stages.SelectMany(checks.PartsOf))
+            Stage(part, path);
         foreach (var ability in (checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>()).Values.OfType<RewardAbility>())
             RewardFields(checks.StageNamed(ability.Stage), ability.Reward);
     }
@@ -142,7 +142,7 @@ internal sealed class FieldChecks(Checks checks)
 
     private void Stage(StageSpec stage, string path)
     {
-        var sources = stage.Data ?? [];
+        var sources = stage.Sources;
         Talks(stage, sources, path);
         if (stage.Objective is TaskSpec { Label: { } label })
             Known(label, sources, $"{path}.label");
@@ -156,7 +156,7 @@ internal sealed class FieldChecks(Checks checks)
         })
             Template(template, sources, $"{path}.{key}");
         if (stage.Method is PromptMethod method && stage.Objective is TaskSpec)
-            Template(method.Template, sources, $"{path}.method.template", TemplateFields.Mask);
+            Template(method.Template, sources, $"{checks.PathOf(method)}.template", TemplateFields.Mask);
         foreach (var reward in (stage.Objective as AlignSpec)?.Rewards?.Keys ?? [])
             RewardFields(stage, reward);
     }

@@ -2,7 +2,7 @@ namespace Polymath.Training.Checkpoints;
 
 /// <summary>The state of a stage, without tensors.</summary>
 /// <param name="Step">The steps done.</param>
-/// <param name="Cursor">The place of the next item.</param>
+/// <param name="Cursors">The place of each term's next item.</param>
 /// <param name="TorchRandom">libtorch's random state (dropout), in base64.</param>
 /// <param name="Seconds">The time trained so far.</param>
 /// <param name="Tokens">The tokens read so far.</param>
@@ -18,7 +18,7 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="Unmeasured">Whether the run was stopped before a measurement that was due at this step.</param>
 public sealed record CheckpointState(
     int Step,
-    Cursor Cursor,
+    IReadOnlyList<Cursor> Cursors,
     string TorchRandom,
     double Seconds,
     long Tokens,

@@ -18,7 +18,7 @@ internal static class FieldUse
     public static IEnumerable<string> Unused(StageSpec stage, Recipe recipe, Row row)
     {
         var used = Used(stage, recipe).ToHashSet(StringComparer.Ordinal);
-        used.UnionWith(stage.Data.SelectMany(name => OfSource(recipe, name)));
+        used.UnionWith(stage.Sources.SelectMany(name => OfSource(recipe, name)));
         return row.Fields.Where(field => field.Value.Length > 0 && !used.Contains(field.Key)).Select(field => field.Key);
     }
 
@@ -37,20 +37,17 @@ internal static class FieldUse
             + $"{name}.MEMBER}}; or say what stands between the items of a list: {{{name}: {{path: {name}, join: ' '}}}}.");
     }
 
-    /// <summary>Refuses a row that says by a column that nothing uses that it is not to be learned like the others.</summary>
+    /// <summary>Refuses a row that says by a field that nothing uses that it is not to be learned like the others.</summary>
     /// <param name="stage">The stage.</param>
-    /// <param name="recipe">The recipe.</param>
     /// <param name="row">The row.</param>
+    /// <param name="name">The unused field.</param>
     /// <exception cref="InputException">It says so.</exception>
-    public static void RefuseFlags(StageSpec stage, Recipe recipe, Row row)
+    public static void RefuseFlag(StageSpec stage, Row row, string name)
     {
-        foreach (var name in Unused(stage, recipe, row))
-        {
-            if (RowFlags.Say(name, row.Fields[name], answers: stage.Objective is FinetuneSpec) is { } said)
-                throw new InputException($"{row.Name}: field '{name}' is {row.Fields[name]}: {said}, and stage {stage.Name} does not use "
-                    + $"it. Leave such rows out with where: [{{field: {name}, notIn: ['{row.Fields[name]}']}}], or name only the columns "
-                    + "that the stage reads under 'fields' of the source.");
-        }
+        if (RowFlags.Say(name, row.Fields[name], answers: stage.Objective is FinetuneSpec) is { } said)
+            throw new InputException($"{row.Name}: field '{name}' is {row.Fields[name]}: {said}, and stage {stage.Name} does not use it. "
+                + $"Leave such rows out with where: [{{field: {name}, notIn: ['{row.Fields[name]}']}}], or name only the columns that the "
+                + "stage reads under 'fields' of the source.");
     }
 
     // The fields that are read as texts.

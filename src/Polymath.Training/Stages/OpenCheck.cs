@@ -63,12 +63,11 @@ public static class OpenCheck
         {
             Scores = false,
         };
-        var lesson = StageLessons.Of(context);
-        batch = StageLength.Sized(batch, lesson.Source, context.Note);
+        var terms = StageTerms.Of(context);
         var steps = StageLength.Steps(
             stage,
-            batch,
-            lesson.Source,
+            terms.FirstBatch,
+            terms.First,
             0,
             context.Note);
         if (method is null)

@@ -62,7 +62,7 @@ public sealed class StageData
     public SourceReport Report { get; } = new();
 
     private IEnumerable<Row> All(DataSplit split) =>
-        stage.Data.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }));
+        stage.Sources.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }));
 
     private bool IsBad(Row row) =>
         stage.Objective is FinetuneSpec { Prompt: null } && row.Fields.ContainsKey("messages")
@@ -73,17 +73,19 @@ public sealed class StageData
     /// <param name="recipe">The recipe.</param>
     internal void Tell(DataSplit split, Recipe recipe)
     {
-        foreach (var name in stage.Data.Distinct())
+        foreach (var name in stage.Sources.Distinct())
             Report.Add(corpora.Report(name));
         foreach (var row in All(split))
         {
             FieldUse.RequireTexts(stage, row);
-            FieldUse.RefuseFlags(stage, recipe, row);
             if (IsBad(row))
                 Report.Count("the label says that an answer is not good, and the row is left out", row.Name);
             else
                 foreach (var field in FieldUse.Unused(stage, recipe, row))
+                {
+                    FieldUse.RefuseFlag(stage, row, field);
                     Report.Count($"field '{field}' is not used by stage {stage.Name}", row.Name);
+                }
         }
     }
 
@@ -211,10 +213,10 @@ public sealed class StageData
             return new InputException($"Stage {stage.Name} has no {name} rows: "
                 + $"{string.Join("; ", counts.Changed.Select(change => $"{change.Rows:N0} {change.What}"))}. Raise batch.maxLength, or "
                 + "name other data.");
-        var all = stage.Data.Sum(source => corpora.Rows(source).Count);
-        var source = stage.Data[0];
+        var all = stage.Sources.Sum(source => corpora.Rows(source).Count);
+        var source = stage.Sources[0];
         return new InputException($"Stage {stage.Name} has no {name} rows: none of the {all:N0} rows of "
-            + $"{string.Join(", ", stage.Data)} is "
+            + $"{string.Join(", ", stage.Sources)} is "
             + (split == DataSplit.Train
                 ? "one. Lower data." + source + ".split, or correct where."
                 : $"one, by the shares of split. Raise data.{source}.split.{name}, or name files of their own: data.{source}.{name}."));

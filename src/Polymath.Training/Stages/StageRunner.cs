@@ -44,17 +44,15 @@ public sealed class StageRunner(
         began = ModelSignature.Of(model.Model);
         run.Origin.CheckCode();
         run.Origin.CheckModel(run.Materials.BaseModel);
-        foreach (var name in stage.Data.Distinct()) run.Origin.CheckData(name, run.Materials.Corpora.Rows(name));
+        foreach (var name in stage.Sources.Distinct()) run.Origin.CheckData(name, run.Materials.Corpora.Rows(name));
         method = Attach();
         // A source that samples records its own rounds with the number of the step that needs them.
         var current = 0;
-        var lesson = StageLessons.Of(Context(batch, run.Observer) with
+        var terms = StageTerms.Of(Context(batch, run.Observer) with
         {
             Record = (name, value) => run.Record(visit.Name, current, name, value),
         });
-        var source = lesson.Source;
-        if (method.Looks) Look(lesson);
-        batch = StageLength.Sized(batch, source, note => run.Observer.Note($"{visit.Name}: {note}"));
+        if (method.Looks) Look(terms);
         using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
         method.TakeUp(optimizer);
         var progress = new StageProgress(
@@ -64,13 +62,12 @@ public sealed class StageRunner(
             model,
             method,
             optimizer,
-            source,
-            lesson);
+            terms);
         progress.Find();
         var steps = StageLength.Steps(
             stage,
-            batch,
-            source,
+            terms.FirstBatch,
+            terms.First,
             progress.State.Step,
             note => run.Observer.Note($"{visit.Name}: {note}"));
         method.Begin(steps);
@@ -81,7 +78,7 @@ public sealed class StageRunner(
             steps,
             optimizer.Count,
             progress.State.Step);
-        run.Begin(visit, folder, steps, lesson.Counts);
+        run.Begin(visit, folder, steps, terms.Counts);
         var trained = optimizer.Count;
         run.Observer.Note(StageNeeds.Of(
             visit.Name,
@@ -91,13 +88,12 @@ public sealed class StageRunner(
             progress.Settings));
         var loop = new Loop(
             model.Model,
-            lesson.Objective,
-            source,
+            terms.For(steps),
             optimizer,
             new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()),
-            batch,
             run.Peers)
         {
+            Balanced = stage.Objective is MixSpec { Balance: TermBalance.Gradients },
             Practice = () => new Practice(method, model.Model, batch.GradientCheckpointing),
         };
         progress.CatchUp();
@@ -114,7 +110,7 @@ public sealed class StageRunner(
         var gate = method.Finish(
             folder,
             place => model.Contract.Save(place, model.Tokenizer),
-            run.Materials.Data(stage.Name).HeldOutPrompts(model),
+            run.Materials.Data(stage.Parts()[0].Name).HeldOutPrompts(model),
             optimizer: optimizer);
         using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), Save);
         var state = progress.State;
@@ -135,9 +131,9 @@ public sealed class StageRunner(
             gate,
             state.HeldOutLoss,
             state.HeldOutSpread,
-            lesson.Counts is null ? null : source.Epochs,
+            terms.Counts is null ? null : terms.First.Epochs,
             unchanged,
-            lesson.Counts,
+            terms.Counts,
             new StageAim(
                 stage.Steps,
                 stage.Epochs,
@@ -147,10 +143,10 @@ public sealed class StageRunner(
 
     // The result of reading the data is saved first and loaded again: a resumed stage starts from the same bytes and does not read the data
     // twice.
-    private void Look(Lesson lesson)
+    private void Look(StageTerms terms)
     {
         run.Observer.Note($"{visit.Name}: {method!.Name} reads the data before the first step");
-        method.Look(FirstLook.Losses(model.Model, lesson.Objective, lesson.Source, run.Stop), Prepared);
+        method.Look(terms.Look(model.Model, run.Stop), Prepared);
         method.Dispose();
         method = Attach();
     }

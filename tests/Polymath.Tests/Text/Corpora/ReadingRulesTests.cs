@@ -225,7 +225,8 @@ public sealed class ReadingRulesTests : IDisposable
         Assert.Equal("user q assistant a", Read("few"));
         Assert.Equal("system s user h assistant g user q i assistant a", Read("all"));
         var notes = Of("plain").Notes;
-        Assert.Contains(notes, note => note.EndsWith("readme.md is not read: its ending shows no format of rows", StringComparison.Ordinal));
+        const string end = "readme.md is not read: its ending shows no format of rows";
+        Assert.Contains(notes, note => note.EndsWith(end, StringComparison.Ordinal));
         Assert.Contains(notes, note => note.StartsWith("column 'history' is ignored (1 row", StringComparison.Ordinal));
     }
 
