@@ -27,6 +27,9 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     /// <summary>What is to be told of a layout that the model did not bring itself, a sentence; null for nothing.</summary>
     public string? Note { get; private init; }
 
+    /// <summary>What is to be told of a variable that was set and that the chat template does not read; null for nothing.</summary>
+    public string? Idle { get; private init; }
+
     private static readonly string[] golden = ["以《江雪》为题，写一首五言绝句。", "Hello, world!\n  <|end|> 2 + 2 = 4"];
 
     /// <summary>A message in the form that the model reads.</summary>
@@ -238,10 +241,10 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         var known = layout.Settable;
         var idle = (variables ?? []).Select(pair => pair.Key).FirstOrDefault(name => !known.Contains(name));
         if (idle is null)
-            return this with { Layout = layout };
+            return this with { Layout = layout, Idle = null };
         var note = $"the chat template does not use the variable '{idle}', so setting it changes nothing: "
             + (known.Count == 0 ? "it has no variables" : Nearest.Hint(idle, known, "variables"));
-        return this with { Layout = layout, Note = Note is null ? note : $"{Note}; {note}" };
+        return this with { Layout = layout, Idle = note };
     }
 
     /// <summary>The same contract with another template for conversations.</summary>

@@ -62,7 +62,7 @@ sealed record LessonContext(
     /// <summary>Notes the layout of the stage's conversations, and what of its rows is not learned as it stands.</summary>
     internal void NoteRows()
     {
-        if (Data.LayoutNote is { } layout) Note(layout);
+        foreach (var layout in Data.LayoutNotes) Note(layout);
         foreach (var line in Data.Report.Lines) Note(line);
     }
 

@@ -55,8 +55,9 @@ public sealed class StageData
         return rows;
     }
 
-    /// <summary>What is to be told of the layout of the stage's conversations; null for nothing.</summary>
-    internal string? LayoutNote => stage.Objective is FinetuneSpec or AlignSpec ? contract.Note : null;
+    /// <summary>What is to be reported of the layout of the stage's conversations; empty for nothing.</summary>
+    internal IEnumerable<string> LayoutNotes =>
+        stage.Objective is FinetuneSpec or AlignSpec ? new[] { contract.Note, contract.Idle }.OfType<string>() : [];
 
     /// <summary>What of the stage's rows is not learned as it stands.</summary>
     public SourceReport Report { get; } = new();

@@ -88,6 +88,12 @@ public sealed class ChatDataTests : IDisposable
         Assert.Contains("rows.jsonl, line 1 has 2 answers, each a row of its own; the first is shown", several.Error);
         Assert.Contains("column 'url' is not used", several.Error);
         Assert.Contains("key 'value' of messages is not used", Rendered("list.json").Error);
+        var idle = CliProgram.Run(
+            folder.Path, "template", "render", "chatml", "--messages", "list.json", "--set", "enable_thinkin=false");
+        Assert.Contains("does not use the variable 'enable_thinkin'", idle.Error);
+        Assert.Contains(
+            "'messages' is no variable to set",
+            CliProgram.Run(folder.Path, "template", "render", "chatml", "--messages", "list.json", "--set", "messages=x").Error);
         var listed = CliProgram.Run(folder.Path, "template", "list").Out;
         Assert.Contains("no variables", listed);
         Assert.DoesNotContain("messages", listed);

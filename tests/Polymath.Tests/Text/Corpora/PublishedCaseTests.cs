@@ -1,6 +1,7 @@
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Tests.Models;
+using Polymath.Text;
 using Polymath.Text.Templates;
 using Polymath.Training.Evaluation;
 
@@ -81,6 +82,16 @@ public sealed class PublishedCaseTests : IDisposable
         Assert.NotEmpty(text);
         if (!contract.Layout.Templates.ContainsKey("default"))
             Assert.Contains("none is named default", Assert.Throws<InputException>(() => contract.Layout.For(tools: false)).Message);
+    }
+
+    [Fact]
+    public void Ranks_named_by_their_vocabulary_split_texts_as_published()
+    {
+        // Of the published ranks, those that can occur in the texts.
+        var (count, differences) = TokenizerCases.Run(
+            Tokenizer.Load(ReadingScene.At("39")), ReadingScene.At(Path.Combine("39", "gpt2tik-cases.json")));
+        Assert.Equal(204, count);
+        Assert.Empty(differences);
     }
 
     [Theory]

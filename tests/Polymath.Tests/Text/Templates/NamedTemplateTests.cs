@@ -131,8 +131,8 @@ public sealed class NamedTemplateTests : IDisposable
         const string template = "{% if enable_thinking is not defined %}x{% endif %}{{ messages[0].content }}";
         folder.Write("tokenizer_config.json", new JsonObject { ["chat_template"] = template }.ToJsonString());
         var contract = TextContract.Load(folder.Path, Tokenizer);
-        Assert.Null(contract.With(new JsonObject { ["enable_thinking"] = false }).Note);
-        var note = contract.With(new JsonObject { ["enable_thinkin"] = false }).Note!;
+        Assert.Null(contract.With(new JsonObject { ["enable_thinking"] = false }).Idle);
+        var note = contract.With(new JsonObject { ["enable_thinkin"] = false }).Idle!;
         Assert.Contains("does not use the variable 'enable_thinkin'", note);
         Assert.Contains("did you mean 'enable_thinking'?", note);
     }
