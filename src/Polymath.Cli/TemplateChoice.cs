@@ -6,7 +6,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Cli;
 
 /// <summary>The chat template and its variables; the same options for every verb that renders conversations.</summary>
-sealed class TemplateChoice
+internal sealed class TemplateChoice
 {
     private readonly Option<string?> template = new("--template")
     {

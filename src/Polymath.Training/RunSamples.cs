@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Polymath.Training;
 
 /// <summary>What a model answers to held-out prompts of a stage, for people to read.</summary>
-static class RunSamples
+internal static class RunSamples
 {
     private const int MostTokens = 128;
 

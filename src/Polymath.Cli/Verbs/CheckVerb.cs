@@ -7,7 +7,7 @@ using Polymath.Training.Stages;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath check RECIPE</c>: reports all faults of a recipe at once.</summary>
-static class CheckVerb
+internal static class CheckVerb
 {
     internal static Command Make()
     {

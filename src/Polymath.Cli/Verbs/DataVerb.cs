@@ -9,7 +9,7 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath data preview SOURCE</c>: shows how training reads it, token by token.</summary>
-static class DataVerb
+internal static class DataVerb
 {
     private const int CutShown = 40;
 

@@ -9,7 +9,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath template</c>: lists the shipped chat templates, and renders a conversation with a template.</summary>
-static class TemplateVerb
+internal static class TemplateVerb
 {
     internal static Command Make() => new("template", "Looks at chat templates.") { List(), Render() };
 

@@ -7,7 +7,7 @@ using Polymath.Training.Rollouts;
 namespace Polymath.Training.Lessons;
 
 /// <summary>The formulas that an align stage names.</summary>
-static class AlignLoss
+internal static class AlignLoss
 {
     /// <summary>The objective.</summary>
     /// <param name="align">The stage's settings.</param>

@@ -11,7 +11,7 @@ namespace Polymath.Training.Lessons;
 /// <param name="Source">The items.</param>
 /// <param name="HeldOut">Items that it does not learn from, for the held-out loss; none where it has none.</param>
 /// <param name="Counts">What became of its rows; null where it samples its own.</param>
-sealed record Lesson(
+internal sealed record Lesson(
     Objective Objective,
     ItemSource Source,
     IReadOnlyList<Item> HeldOut,
@@ -25,7 +25,7 @@ sealed record Lesson(
 /// <param name="Visit">The stage's visit.</param>
 /// <param name="Folder">The visit's folder.</param>
 /// <param name="Observer">Is told what became of the rows.</param>
-sealed record LessonContext(
+internal sealed record LessonContext(
     StageSpec Stage,
     Materials Materials,
     TextModel Model,
@@ -74,7 +74,7 @@ sealed record LessonContext(
 }
 
 /// <summary>The lesson of each kind of stage.</summary>
-static class StageLessons
+internal static class StageLessons
 {
     /// <summary>The lesson of a stage.</summary>
     /// <param name="context">What it is made from.</param>

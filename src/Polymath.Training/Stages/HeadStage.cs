@@ -7,7 +7,7 @@ namespace Polymath.Training.Stages;
 /// <summary>
 /// The model of a stage that trains a head over labels: it already has such a head, or it gets a fresh one when the stage begins.
 /// </summary>
-static class HeadStage
+internal static class HeadStage
 {
     /// <summary>Opens a model folder for the stage.</summary>
     /// <param name="stage">The stage.</param>

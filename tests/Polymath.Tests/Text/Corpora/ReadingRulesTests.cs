@@ -157,9 +157,34 @@ public sealed class ReadingRulesTests : IDisposable
         }
         var preview = ReadingScene.Preview(ReadingScene.Source(folder.At("set")));
         Assert.Equal($"train{End}", ReadingScene.Learned(preview));
-        Assert.Contains(preview.Notes, note => note.StartsWith("split 'test' of", StringComparison.Ordinal));
+        // It is not about rows.
+        Assert.Contains(preview.Notes, note => note.StartsWith("split 'test' of", StringComparison.Ordinal)
+            && !note.Contains("row", StringComparison.Ordinal));
         Assert.Equal($"test{End}", Learned(ReadingScene.Source(folder.At("set", "test"))));
         Assert.Equal($"test{End}", Learned(ReadingScene.Source(folder.At("set", "test", "data-00000-of-00001.arrow"))));
+    }
+
+    [Fact]
+    public void A_column_that_cannot_be_read_is_told_with_all_its_rows()
+    {
+        var file = folder.At("rows.arrow");
+        var schema = new Schema([new Field("text", StringType.Default, true), new Field("wait", IntervalType.YearMonth, true)], null);
+        using (var stream = File.Create(file))
+        using (var writer = new ArrowStreamWriter(stream, schema))
+        {
+            for (var batch = 0; batch < 2; batch++)
+            {
+                var texts = new StringArray.Builder().Append("a").Append("b").Append("c").Build();
+                var wait = new Apache.Arrow.Scalars.YearMonthInterval(1);
+                var waits = new YearMonthIntervalArray.Builder().Append(wait).Append(wait).Append(wait).Build();
+                using var rows = new RecordBatch(schema, [texts, waits], 3);
+                writer.WriteRecordBatch(rows);
+            }
+            writer.WriteEnd();
+        }
+        var note = Assert.Single(ReadingScene.Preview(ReadingScene.Source(file)).Notes);
+        Assert.StartsWith("column 'wait' holds values of the type ", note, StringComparison.Ordinal);
+        Assert.EndsWith("which cannot be read (6 rows)", note, StringComparison.Ordinal);
     }
 
     private static void WriteArrow(string file, string answer)
