@@ -16,6 +16,8 @@ namespace Polymath.Recipes;
 /// <param name="Checkpoint">When the state is saved, and how many saves are kept.</param>
 /// <param name="Mix">The shares of the rows that are read from the sources, such as <c>{poems: 3, prose: 1}</c>; a source that is not named
 /// has 1. In proportion to their sizes when left out. An epoch reads as many rows as all sources have.</param>
+/// <param name="From">What the stage starts from: an earlier stage, a model's folder, or its address on a hub. When left out, the model of
+/// the main line: of the last stage before it that has no <c>from</c> and is no <c>reward</c> stage, or the recipe's model.</param>
 public sealed record StageSpec(
     string Name,
     [Flatten] ObjectiveSpec Objective,
@@ -28,8 +30,12 @@ public sealed record StageSpec(
     BatchSpec? Batch = null,
     EvaluateSpec? Evaluate = null,
     CheckpointSettings? Checkpoint = null,
-    IReadOnlyDictionary<string, double>? Mix = null)
+    IReadOnlyDictionary<string, double>? Mix = null,
+    string? From = null)
 {
+    /// <summary>Whether the stages after it go on from another model than its own, unless they name it.</summary>
+    public bool IsBranch => From is not null || Objective is RewardModelSpec;
+
     /// <summary>All sources that it reads.</summary>
     public IReadOnlyList<string> Sources => Objective is MixSpec { Terms: { } terms }
         ? [.. terms.SelectMany(term => term.Data ?? []).Distinct()]
@@ -59,13 +65,16 @@ public sealed record StageSpec(
     public bool SamplesAnswers => Objective is AlignSpec { Rollout: not null };
 
     /// <summary>Whether it reads pairs of answers that people ranked.</summary>
-    public bool ReadsPairs => Objective is AlignSpec { Rollout: null, Loss.LearnsLabels: false };
+    public bool ReadsPairs => Objective is RewardModelSpec or AlignSpec { Rollout: null, Loss.LearnsLabels: false };
 
     /// <summary>Whether it reads answers that people judged as good or bad.</summary>
     public bool ReadsJudged => Objective is AlignSpec { Rollout: null, Loss.LearnsLabels: true };
 
-    /// <summary>Whether a head over labels is trained: a task without the method <c>prompt</c>.</summary>
-    public bool TrainsHead => Objective is TaskSpec && Method is not PromptMethod;
+    /// <summary>Whether a head over labels is trained: a task without the method <c>prompt</c>, or a reward model.</summary>
+    public bool TrainsHead => Objective is RewardModelSpec || TrainsLabels;
+
+    /// <summary>Whether a head over the labels of its rows is trained: a task without the method <c>prompt</c>.</summary>
+    public bool TrainsLabels => Objective is TaskSpec && Method is not PromptMethod;
 }
 
 /// <summary>What a stage learns.</summary>
@@ -73,6 +82,7 @@ public sealed record StageSpec(
 [Case("kind", "finetune", typeof(FinetuneSpec))]
 [Case("kind", "task", typeof(TaskSpec))]
 [Case("kind", "align", typeof(AlignSpec))]
+[Case("kind", "reward", typeof(RewardModelSpec))]
 [Case("kind", "mix", typeof(MixSpec))]
 public abstract record ObjectiveSpec
 {

@@ -10,10 +10,11 @@ using Polymath.Training.Stages;
 namespace Polymath.Training;
 
 /// <summary>The parts that all stages of a run share: the data, the tokenizer, the layout, the rewards.</summary>
-public sealed class Materials
+public sealed class Materials : IDisposable
 {
     private readonly Dictionary<string, StageData> data;
     private readonly string baseFolder;
+    private RewardSet? rewards;
     private int? context;
 
     /// <summary>The folder that paths in the recipe are relative to.</summary>
@@ -132,7 +133,20 @@ public sealed class Materials
         Tokenizer = recipe.Tokenizer is TokenizerFolderSpec tokenizer
             ? tokenizer with { Folder = hub.Tokenizer(tokenizer.Folder) }
             : recipe.Tokenizer,
-        Stages = [.. recipe.Stages.Select(stage => stage with { Method = Fetched(stage.Method, hub) })],
+        Stages =
+        [
+            .. recipe.Stages.Select(stage => stage with
+            {
+                Method = Fetched(stage.Method, hub),
+                From = stage.From is { } from && HubAddress.IsAddress(from) ? hub.Model(from) : stage.From,
+            }),
+        ],
+        Rewards = recipe.Rewards?.ToDictionary(pair => pair.Key, pair => pair.Value switch
+        {
+            ModelRewardSpec { Folder: { } folder } model => model with { Folder = hub.Model(folder) },
+            JudgeRewardSpec { Folder: { } folder } judge => judge with { Folder = hub.Model(folder) },
+            var other => other,
+        }),
     };
 
     private static MethodSpec? Fetched(MethodSpec? method, Hub hub) => method switch
@@ -219,9 +233,8 @@ public sealed class Materials
     /// <param name="name">The name.</param>
     public StageSpec Stage(string name) => Recipe.Stages.First(stage => stage.Name == name);
 
-    /// <summary>A reward.</summary>
-    /// <param name="name">Its name.</param>
-    public Reward Reward(string name) => Rewards.Reward.Of(Recipe.Rewards![name], table => Corpora.Classes(table).ClassOf);
+    /// <summary>The rewards; programs and models among them are opened when they are first needed.</summary>
+    public RewardSet Rewards => rewards ??= new RewardSet(this);
 
     /// <summary>The folder of the model that a run starts from; null when it starts from fresh weights.</summary>
     public string? BaseModel => Recipe.Model is PretrainedSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
@@ -244,6 +257,11 @@ public sealed class Materials
             PretrainedSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
             _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
         };
+        return Together(model);
+    }
+
+    private TextModel Together(LanguageModel model)
+    {
         if (Tokenizer.VocabularySize <= model.Sizes.VocabularySize) return new TextModel(model, Tokenizer, Contract);
         using (model)
             throw new InputException($"The tokenizer has {Tokenizer.VocabularySize} tokens, the model {model.Sizes.VocabularySize}: they "
@@ -252,14 +270,20 @@ public sealed class Materials
 
     private LanguageModel Fresh(JsonObject configuration, StageSpec? heads) => heads is null
         ? ModelFolder.New(configuration, Recipe.Seed)
-        : HeadStage.New(heads, configuration, Data(heads.Name).Labels(), Recipe.Seed);
+        : HeadStage.New(heads, configuration, LabelsOf(heads), Recipe.Seed);
 
     /// <summary>A finished stage's model, under this run's tokenizer and layout.</summary>
     /// <param name="folder">The model's folder.</param>
     /// <param name="stage">The stage that uses it, which may add a head over labels; null for the model as it is.</param>
+    /// <exception cref="InputException">The model has fewer tokens than the run's tokenizer.</exception>
     public TextModel OpenModel(string folder, StageSpec? stage = null) =>
-        new(Open(folder, stage is { TrainsHead: true } ? stage : null), Tokenizer, Contract);
+        Together(Open(folder, stage is { TrainsHead: true } ? stage : null));
 
     private LanguageModel Open(string folder, StageSpec? heads) =>
-        heads is null ? ModelFolder.Open(folder) : HeadStage.Open(heads, folder, Data(heads.Name).Labels(), Recipe.Seed);
+        heads is null ? ModelFolder.Open(folder) : HeadStage.Open(heads, folder, LabelsOf(heads), Recipe.Seed);
+
+    private IReadOnlyList<string> LabelsOf(StageSpec stage) => stage.TrainsLabels ? Data(stage.Name).Labels() : [];
+
+    /// <summary>Ends the programs and frees the models of rewards.</summary>
+    public void Dispose() => rewards?.Dispose();
 }

@@ -27,6 +27,7 @@ public sealed class Run : IDisposable
         (Materials, this.folder, Observer, StopAfter, Origin) = (materials, folder, observer, stopAfter, origin);
         Meter = new AbilityMeter(materials);
         reporter = new RunReporter(materials, folder);
+        materials.Rewards.Run = folder.Path;
     }
 
     /// <summary>The data, the tokenizer and the layout.</summary>
@@ -200,8 +201,8 @@ public sealed class Run : IDisposable
                 // bytes.
                 model?.Dispose();
                 model = null;
-                var origin = i == 0 ? Materials.BaseModel : Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model");
-                model = i == 0 ? Materials.NewModel(visits[i].Stage) : Materials.OpenModel(origin!, visits[i].Stage);
+                var origin = OriginOf(visits[i]);
+                model = origin is null ? Materials.NewModel(visits[i].Stage) : Materials.OpenModel(origin, visits[i].Stage);
                 if (i == 0) foreach (var note in model.Model.Notes) Observer.Note(note);
                 // An unmerged delta stays attached while the stage's abilities are measured.
                 using var runner = new StageRunner(
@@ -228,6 +229,15 @@ public sealed class Run : IDisposable
             model?.Dispose();
         }
     }
+
+    // The folder of the model that a visit starts from; null for fresh weights.
+    private string? OriginOf(StageVisit visit)
+    {
+        if (Materials.Recipe.FolderOf(visit) is { } named) return Path.GetFullPath(named, Path.GetFullPath(Materials.BaseFolder));
+        return Materials.Recipe.ParentOf(visit) is { } parent ? Path.Combine(PlaceOf(parent), "model") : Materials.BaseModel;
+    }
+
+    private string PlaceOf(StageVisit visit) => folder.Stage(Materials.Recipe.Visits().ToList().IndexOf(visit), visit.Name);
 
     // What ended the run stands in its folder, too; a folder that cannot be written must not hide it.
     private void Fail(Exception cause)
@@ -277,13 +287,16 @@ public sealed class Run : IDisposable
                 continue;
             for (var later = i + 1; later < visits.Count; later++)
             {
-                if (Directory.Exists(folder.Stage(later, visits[later].Name)))
+                if (ComesFrom(visits[later], visits[i]) && Directory.Exists(folder.Stage(later, visits[later].Name)))
                     throw new InputException($"Stage {visits[i].Stage.Name} cannot go on: {visits[later].Name} was trained from the model "
                         + "that it left. Start again with --fresh, or add a stage at the end.");
             }
         }
         folder.Keep(Materials.Recipe.ToYaml());
     }
+
+    private bool ComesFrom(StageVisit visit, StageVisit ancestor) =>
+        Materials.Recipe.ParentOf(visit) is { } parent && (parent == ancestor || ComesFrom(parent, ancestor));
 
     private StageRecord Keep(
         string place,
@@ -376,6 +389,7 @@ public sealed class Run : IDisposable
     /// <summary>Releases the folder for another process.</summary>
     public void Dispose()
     {
+        Materials.Dispose();
         folder.Dispose();
         stop.Dispose();
         Peers.Dispose();

@@ -4,8 +4,12 @@ namespace Polymath.Recipes;
 /// <remarks>
 /// The recipe may be damaged: what could not be read is null or missing. A check reports nothing about settings it cannot rely on.
 /// </remarks>
-internal sealed class Checks(Recipe recipe, Binder binder, FaultList faults)
+internal sealed class Checks(Recipe recipe, Binder binder, FaultList faults, string baseFolder)
 {
+    /// <summary>Whether a folder is there.</summary>
+    /// <param name="path">Its path, relative to the recipe.</param>
+    public bool HasFolder(string path) => Directory.Exists(Path.Combine(baseFolder, path));
+
     /// <summary>The recipe.</summary>
     public Recipe Recipe => recipe;
 

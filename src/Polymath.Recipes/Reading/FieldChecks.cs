@@ -152,7 +152,7 @@ internal sealed class FieldChecks(Checks checks)
             ((stage.Objective as FinetuneSpec)?.Prompt, "prompt"),
             ((stage.Objective as FinetuneSpec)?.Answer, "answer"),
             ((stage.Objective as AlignSpec)?.Prompt, "prompt"),
-            (stage.TrainsHead ? ((TaskSpec)stage.Objective!).Reads : null, "text"),
+            (stage.TrainsLabels ? ((TaskSpec)stage.Objective!).Reads : null, "text"),
         })
             Template(template, sources, $"{path}.{key}");
         if (stage.Method is PromptMethod method && stage.Objective is TaskSpec)
@@ -187,13 +187,18 @@ internal sealed class FieldChecks(Checks checks)
         }
     }
 
-    /// <summary>A pattern reward reads a field of the prompt rows.</summary>
+    /// <summary>Some rewards read fields of the prompt rows.</summary>
     private void RewardFields(StageSpec? stage, string? name)
     {
-        if (name is null || checks.Recipe.Rewards?.GetValueOrDefault(name) is not PatternRewardSpec { By: { } field })
-            return;
-        if (checks.Sound($"rewards.{name}.by"))
-            Known(field, stage?.Data ?? [], $"rewards.{name}.by");
+        if (name is null) return;
+        var (field, key) = checks.Recipe.Rewards?.GetValueOrDefault(name) switch
+        {
+            PatternRewardSpec pattern => (pattern.By, "by"),
+            EqualRewardSpec equal => (equal.Field, "field"),
+            _ => (null, ""),
+        };
+        if (field is not null && checks.Sound($"rewards.{name}.{key}"))
+            Known(field, stage?.Sources ?? [], $"rewards.{name}.{key}");
     }
 
     private void Template(string? template, IReadOnlyList<string> sources, string path, string? besides = null)

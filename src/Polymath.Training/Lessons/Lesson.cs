@@ -84,6 +84,7 @@ internal static class StageLessons
         Suits(context.Stage, context.Model.Model);
         return context.Stage.Objective switch
         {
+            RewardModelSpec reward => RewardLesson.Of(context, reward),
             TaskSpec when context.Stage.TrainsHead => HeadLesson.Of(context),
             TaskSpec => WordsLesson.Of(context),
             AlignSpec { Rollout: { } rollout } align => SampledLesson.Of(context, align, rollout),

@@ -1,5 +1,7 @@
 using Polymath.Recipes;
+using Polymath.Runs.Reports;
 using Polymath.Text;
+using Polymath.Text.Packing;
 using Polymath.Training.Objectives;
 
 namespace Polymath.Training.Lessons;
@@ -12,6 +14,21 @@ internal static class PairsLesson
     /// <param name="align">The stage's settings.</param>
     internal static Lesson Of(LessonContext context, AlignSpec align)
     {
+        var (pairs, heldOut, counts) = Read(context, (_, answers) => new PairItem(answers, []));
+        IReadOnlyList<Item> Scored(IReadOnlyList<Item> items) =>
+            context.Scores && align.Loss.HasReference
+                ? PreferenceItems.Scored(items, context.Model.Model, AlignLoss.LengthWeight(align))
+                : items;
+        return new Lesson(AlignLoss.Of(align), context.Source(Scored(pairs)), Scored(heldOut), counts);
+    }
+
+    /// <summary>The stage's pairs, those that are only measured, and what became of the rows.</summary>
+    /// <param name="context">What the lesson is made from.</param>
+    /// <param name="make">Makes an item of a row and its answers.</param>
+    internal static (IReadOnlyList<Item> Items, IReadOnlyList<Item> HeldOut, RowCounts Counts) Read(
+        LessonContext context,
+        Func<Row, TokenRow[], Item> make)
+    {
         var (stage, data) = (context.Stage.Name, context.Data);
         data.Tell(DataSplit.Train, context.Materials.Recipe);
         var (pairs, counts) = PreferenceItems.Of(
@@ -19,7 +36,8 @@ internal static class PairsLesson
             data.Rows(DataSplit.Train),
             context.Model,
             context.Batch,
-            data.Report);
+            data.Report,
+            make);
         PreferenceItems.RequireSome(stage, counts);
         context.NoteRows();
         context.Note(counts.Told());
@@ -29,11 +47,8 @@ internal static class PairsLesson
             context.Model,
             context.HeldOutBatch,
             new SourceReport(),
+            make,
             heldOut: true);
-        IReadOnlyList<Item> Scored(IReadOnlyList<Item> items) =>
-            context.Scores && align.Loss.HasReference
-                ? PreferenceItems.Scored(items, context.Model.Model, AlignLoss.LengthWeight(align))
-                : items;
-        return new Lesson(AlignLoss.Of(align), context.Source(Scored(pairs)), Scored(heldOut), counts);
+        return (pairs, heldOut, counts);
     }
 }

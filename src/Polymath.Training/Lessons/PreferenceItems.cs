@@ -17,6 +17,7 @@ internal static class PreferenceItems
     /// <param name="model">The model, for its layout and the marks that its rows need.</param>
     /// <param name="batch">The most tokens of a row, and what happens to longer ones; <c>cut</c> keeps the start.</param>
     /// <param name="report">Receives what is not learned of the rows.</param>
+    /// <param name="make">Makes an item of a row and its answers.</param>
     /// <param name="heldOut">Whether the rows are only measured: one that could not be learned from is left out.</param>
     /// <returns>The items, and what became of the pairs.</returns>
     /// <exception cref="InputException">A row is no pair, an answer trains no token, or the policy refuses a row.</exception>
@@ -26,6 +27,7 @@ internal static class PreferenceItems
         TextModel model,
         BatchSpec batch,
         SourceReport report,
+        Func<Row, TokenRow[], Item> make,
         bool heldOut = false)
     {
         if (heldOut)
@@ -46,7 +48,7 @@ internal static class PreferenceItems
             if (pair[0].Ids.AsSpan().SequenceEqual(pair[1].Ids))
                 answers.Changes.Count("left out: both answers are the same", true, row.Name);
             else if (answers.Fitting(row, pair) is { } fitting)
-                items.Add(new PairItem(fitting, []));
+                items.Add(make(row, fitting));
         }
         return (items, answers.Changes.Of(items));
     }

@@ -1,5 +1,6 @@
 using Polymath.Recipes;
 using Polymath.Text.Templates;
+using Polymath.Training.Rewards;
 using Polymath.Training.Rollouts;
 using Polymath.Training.Stages;
 
@@ -21,7 +22,8 @@ internal static class SampledLesson
         var source = new RolloutItems(
             context.Model,
             prompts,
-            new Judge([.. align.Rewards!.Select(pair => (pair.Key, context.Materials.Reward(pair.Key), pair.Value))]),
+            new Judge(
+                [.. align.Rewards!.Select(pair => (pair.Key, (Func<Reward>)(() => context.Materials.Rewards.Of(pair.Key)), pair.Value))]),
             AlignLoss.Estimator(align),
             rollout,
             context.Stage.Steps!.Value,

@@ -25,9 +25,10 @@ public abstract class Estimator
     /// <param name="answers">The answers.</param>
     protected static IReadOnlyList<int> Groups(IReadOnlyList<SampledAnswer> answers) => [.. answers.Select(answer => answer.Group)];
 
-    /// <summary>The scores of the answers.</summary>
+    /// <summary>The scores of the answers; NaN for none.</summary>
     /// <param name="answers">The answers.</param>
-    protected static IReadOnlyList<double> Scores(IReadOnlyList<SampledAnswer> answers) => [.. answers.Select(answer => answer.Score)];
+    protected static IReadOnlyList<double> Scores(IReadOnlyList<SampledAnswer> answers) =>
+        [.. answers.Select(answer => answer.Score ?? double.NaN)];
 }
 
 /// <summary>The best and the worst answer to each prompt become a pair (online DPO, Guo et al. 2024), where they differ.</summary>

@@ -6,6 +6,7 @@ using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
+using Polymath.Training.Rewards;
 using static TorchSharp.torch;
 
 namespace Polymath.Training.Rollouts;
@@ -87,7 +88,7 @@ public sealed class RolloutItems(
 
     private Dictionary<string, double> Figures(List<SampledAnswer> answers)
     {
-        var figures = judge.Names.ToDictionary(name => name, name => answers.Average(answer => answer.Rewards[name]));
+        var figures = judge.Names.ToDictionary(name => name, name => answers.Average(answer => answer.Rewards[name]) ?? double.NaN);
         figures[estimator.Figure] = items.Count;
         return figures;
     }
@@ -108,21 +109,24 @@ public sealed class RolloutItems(
         var asked = chosen.SelectMany(prompt => Enumerable.Repeat(prompt.Message, spec.Answers)).ToList();
         var given = model.Answer(asked, settings, cancellation);
         var ids = chosen.ConvertAll(prompt => model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer));
-        return [.. given.Select((answer, i) =>
-        {
-            var (group, text) = (i / spec.Answers, model.Tokenizer.Decode(answer.Tokens));
-            var said = judge.Of(text, chosen[group].Fields);
-            return new SampledAnswer(
-                chosen[group].Key,
-                group,
-                chosen[group].Message,
-                text,
-                said,
-                judge.Total(said),
-                ids[group],
-                Ended(answer),
-                []);
-        })];
+        List<AskedAnswer> all =
+        [
+            .. given.Select((answer, i) => new AskedAnswer(
+                chosen[i / spec.Answers].Message,
+                model.Tokenizer.Decode(answer.Tokens),
+                chosen[i / spec.Answers].Fields)),
+        ];
+        var judged = judge.Of(all, cancellation);
+        return [.. given.Select((answer, i) => new SampledAnswer(
+            chosen[i / spec.Answers].Key,
+            i / spec.Answers,
+            all[i].Prompt,
+            all[i].Answer,
+            judged[i].Said,
+            judged[i].Total,
+            ids[i / spec.Answers],
+            Ended(answer),
+            []))];
     }
 
     // The policy's own scores, without dropout, at the temperature that the estimator learns at.

@@ -13,8 +13,8 @@ public sealed record RolloutPrompt(string Key, string Message, IReadOnlyDictiona
 /// <param name="Group">The prompt's number in the round: its answers are compared with each other.</param>
 /// <param name="Prompt">What the user says.</param>
 /// <param name="Answer">The answer's text.</param>
-/// <param name="Rewards">What each reward said.</param>
-/// <param name="Score">The weighted sum of the rewards.</param>
+/// <param name="Rewards">What each reward said; null for nothing.</param>
+/// <param name="Score">The weighted sum of the rewards; null where none said anything, and then nothing is learned from it.</param>
 /// <param name="PromptIds">The prompt's tokens.</param>
 /// <param name="AnswerIds">The answer's tokens, with the one that ended it.</param>
 /// <param name="LogProbabilities">log π of each answer token under the policy that sampled it; empty where nothing is learned.</param>
@@ -23,8 +23,8 @@ public sealed record SampledAnswer(
     int Group,
     string Prompt,
     string Answer,
-    IReadOnlyDictionary<string, double> Rewards,
-    double Score,
+    IReadOnlyDictionary<string, double?> Rewards,
+    double? Score,
     int[] PromptIds,
     int[] AnswerIds,
     float[] LogProbabilities)

@@ -66,6 +66,7 @@ internal static class FieldUse
         FinetuneSpec { Prompt: { } prompt, Answer: { } answer } => [.. Names(prompt), .. Names(answer)],
         FinetuneSpec => [.. Talk, .. Chosen, "label"],
         AlignSpec when stage.ReadsJudged => [.. Talk, "label"],
+        RewardModelSpec => [.. Talk, .. Chosen, "rejected", "rejectedTurns", "margin"],
         AlignSpec { Rollout: null } => [.. Talk, .. Chosen, "rejected", "rejectedTurns"],
         AlignSpec spec => [.. Names(spec.Prompt!), .. spec.Rewards!.Keys.SelectMany(name => OfReward(recipe, name))],
         TaskSpec task => [.. Names(stage.Method is PromptMethod method ? method.Template : task.Reads), task.Label],
@@ -75,8 +76,13 @@ internal static class FieldUse
     private static IEnumerable<string> Names(string text) =>
         new FieldText(text).Parts.Where(part => part.IsField).Select(part => part.Text);
 
-    private static string[] OfReward(Recipe recipe, string name) =>
-        recipe.Rewards?.GetValueOrDefault(name) is PatternRewardSpec { By: { } field } ? [field] : [];
+    private static IEnumerable<string> OfReward(Recipe recipe, string name) => recipe.Rewards?.GetValueOrDefault(name) switch
+    {
+        PatternRewardSpec { By: { } field } => [field],
+        EqualRewardSpec equal => [equal.Field],
+        JudgeRewardSpec judge => Names(judge.Prompt),
+        _ => [],
+    };
 
     // The fields that a source itself reads, and those from which views make other fields.
     private static IEnumerable<string> OfSource(Recipe recipe, string name) => recipe.Data.GetValueOrDefault(name) switch

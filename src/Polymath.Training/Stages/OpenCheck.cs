@@ -24,7 +24,7 @@ public static class OpenCheck
         var scratch = Directory.CreateTempSubdirectory("polymath-check-");
         try
         {
-            var materials = Materials.Gather(
+            using var materials = Materials.Gather(
                 reading.OrThrow(),
                 reading.BaseFolder,
                 Path.Combine(scratch.FullName, "tokenizer"),

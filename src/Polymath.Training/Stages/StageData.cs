@@ -33,7 +33,7 @@ public sealed class StageData
         {
             PretrainSpec spec => (new FieldText(spec.Text), null),
             FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
-            FinetuneSpec or AlignSpec { Rollout: null } => (new FieldText(""), (FieldText?)null),
+            FinetuneSpec or RewardModelSpec or AlignSpec { Rollout: null } => (new FieldText(""), (FieldText?)null),
             AlignSpec spec => (new FieldText(spec.Prompt!), null),
             TaskSpec task => (new FieldText(stage.Method is PromptMethod prompt ? prompt.Template : task.Reads), (FieldText?)null),
             _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
@@ -57,7 +57,7 @@ public sealed class StageData
 
     /// <summary>What is to be reported of the layout of the stage's conversations; empty for nothing.</summary>
     internal IEnumerable<string> LayoutNotes =>
-        stage.Objective is FinetuneSpec or AlignSpec ? new[] { contract.Note, contract.Idle }.OfType<string>() : [];
+        stage.Objective is FinetuneSpec or AlignSpec or RewardModelSpec ? new[] { contract.Note, contract.Idle }.OfType<string>() : [];
 
     /// <summary>What of the stage's rows is not learned as it stands.</summary>
     public SourceReport Report { get; } = new();
@@ -116,7 +116,7 @@ public sealed class StageData
         if (rows.Count > 0 && rows.All(row => !row.Fields.ContainsKey(label)))
             throw new InputException($"Stage {stage.Name}: its label is the field '{label}', and no row has the field '{label}'. "
                 + $"{Nearest.Hint(label, [.. rows[0].Fields.Keys], "fields")}.");
-        if (stage.TrainsHead)
+        if (stage.TrainsLabels)
             return [.. rows.Select(row => row.Fields.GetValueOrDefault(label, ""))
                 .Distinct().Order(StringComparer.Ordinal)];
         return [.. rows.GroupBy(row => row.Fields.GetValueOrDefault(label, ""))
@@ -141,9 +141,9 @@ public sealed class StageData
         var rows = Rows(DataSplit.Validation) is { Count: > 0 } some ? some : Rows(DataSplit.Train);
         int[] Tokens(Row row)
         {
-            if (stage.TrainsHead)
+            if (stage.TrainsLabels)
                 return new LabelledText(model.Tokenizer).Read(row.Name, first.Fill(row.Fields)).Ids;
-            return stage.Objective is AlignSpec
+            return stage.Objective is AlignSpec or RewardModelSpec
                 ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer)
                 : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
         }
@@ -183,7 +183,7 @@ public sealed class StageData
     {
         ArgumentNullException.ThrowIfNull(batch);
         var made = new StageItems(stage, batch, labels, Fills(promptEnd));
-        var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
+        var heading = stage.TrainsLabels ? new LabelledText(tokenizer) : null;
         var checks = stage.Objective is TaskSpec ? null : new TargetChecks(stage.Name, contract, tokenizer, promptEnd);
         foreach (var row in Rows(split))
         {
@@ -246,7 +246,7 @@ public sealed class StageData
         var fills = Fills(promptEnd);
         var made = new StageItems(
             stage, batch.Overlong == OverlongPolicy.Refuse ? batch with { Overlong = OverlongPolicy.Cut } : batch, labels, fills);
-        var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
+        var heading = stage.TrainsLabels ? new LabelledText(tokenizer) : null;
         // Rows that are filled are chosen when they are full.
         foreach (var row in fills ? rows : Chosen(rows, most, seed))
         {

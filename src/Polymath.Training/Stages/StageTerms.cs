@@ -83,7 +83,8 @@ internal sealed class StageTerms
     {
         get
         {
-            var known = parts.Where(part => part.Lesson.Counts is not null).Select(part => (part.Name, Counts: part.Lesson.Counts!)).ToList();
+            var known = parts.Where(part => part.Lesson.Counts is not null)
+                .Select(part => (part.Name, Counts: part.Lesson.Counts!)).ToList();
             if (known.Count == 0) return null;
             if (mixed is null) return known[0].Counts;
             return new RowCounts(

@@ -54,7 +54,8 @@ public sealed class MixStageTests
         using var recipe = Mixed();
         var run = recipe.Run("run", "--set", "stages.all.balance=gradients", "--set", "stages.all.steps=3");
         Assert.True(run.Code == 0, run.All);
-        double Pull(string term, int step) => Figures(recipe, $"train {term} weight")[step] * Figures(recipe, $"train {term} gradient")[step];
+        double Pull(string term, int step) =>
+            Figures(recipe, $"train {term} weight")[step] * Figures(recipe, $"train {term} gradient")[step];
         Assert.Equal(2, Pull("tell", 0) / Pull("read", 0), 1e-6);
         Assert.Equal(1, Pull("tell", 2) / Pull("read", 2), 1e-6);
     }

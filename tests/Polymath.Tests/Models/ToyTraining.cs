@@ -40,8 +40,12 @@ internal sealed class ToyTraining : IDisposable
         this.optimizer = new OptimizerSet(Method.Groups(spec));
         loop = new Loop(
             Model,
-            [new Term(
-                objective ?? new NextToken(), new CorpusItems(items, 3, "toy") { CrossesEpochs = true }, new BatchSpec(tokens, microTokens))],
+            [
+                new Term(
+                    objective ?? new NextToken(),
+                    new CorpusItems(items, 3, "toy") { CrossesEpochs = true },
+                    new BatchSpec(tokens, microTokens)),
+            ],
             this.optimizer,
             new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
             peers ?? new Solo());

@@ -171,7 +171,7 @@ public sealed class AlignLossTests
             group,
             "ask",
             "say",
-            new Dictionary<string, double> { ["r"] = score },
+            new Dictionary<string, double?> { ["r"] = score },
             score,
             [1, 2],
             [3, 4],

@@ -22,12 +22,12 @@ public sealed class RolloutTests : IDisposable
         folder.Dispose();
     }
 
-    private sealed class Length : Reward
+    private sealed class Length : RuleReward
     {
         public override double Score(string answer, IReadOnlyDictionary<string, string> fields) => answer.Length % 7 / 7.0;
     }
 
-    private sealed class Same : Reward
+    private sealed class Same : RuleReward
     {
         public override double Score(string answer, IReadOnlyDictionary<string, string> fields) => 0.5;
     }
@@ -36,7 +36,7 @@ public sealed class RolloutTests : IDisposable
         model,
         [.. Enumerable.Range(0, 5)
             .Select(i => new RolloutPrompt($"p{i}", new string((char)('a' + i), 3), new Dictionary<string, string>()))],
-        new Judge([("length", reward, 2.0)]),
+        new Judge([("length", () => reward, 2.0)]),
         estimator ?? new BestAndWorst(),
         new RolloutSpec(Rounds: 2, Prompts: 3, Answers: 4, MaxNewTokens: 9),
         steps,

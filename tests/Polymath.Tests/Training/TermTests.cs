@@ -22,11 +22,19 @@ public sealed class TermTests
             [Toy.Row(8 + i, i, half: true), Toy.Row(9 + i, i + 30, half: true)], [-20f - i, -21f + i])),
     ];
 
-    private static Term Read(Func<int, double>? weight = null) =>
-        new(new NextToken(), new CorpusItems(reading, 3, "read"), new BatchSpec(1000), "read", weight);
+    private static Term Read(Func<int, double>? weight = null) => new(
+        new NextToken(),
+        new CorpusItems(reading, 3, "read"),
+        new BatchSpec(1000),
+        "read",
+        weight);
 
-    private static Term Prefer(Func<int, double>? weight = null) =>
-        new(Toy.Dpo(0.3, 0), new CorpusItems(pairs, 3, "prefer"), new BatchSpec(1000), "prefer", weight);
+    private static Term Prefer(Func<int, double>? weight = null) => new(
+        Toy.Dpo(0.3, 0),
+        new CorpusItems(pairs, 3, "prefer"),
+        new BatchSpec(1000),
+        "prefer",
+        weight);
 
     // How each weight moves in one step of plain gradient descent at the rate 1: minus its gradient.
     private static (Dictionary<string, float[]> Moves, StepReport Report) Step(
