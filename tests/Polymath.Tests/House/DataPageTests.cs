@@ -1,3 +1,4 @@
+using System.Reflection;
 using Polymath.Text;
 
 namespace Polymath.Tests.House;
@@ -32,6 +33,16 @@ public sealed class DataPageTests
     [Theory]
     [MemberData(nameof(Parts))]
     public void A_part_of_a_row_has_the_names_that_the_page_says(string part, string[] names) => Assert.Equal(names, NamesIn(part));
+
+    [Fact]
+    public void Every_name_that_a_reader_knows_is_on_the_page()
+    {
+        var fields = typeof(ShapeKeys).GetFields(BindingFlags.Static | BindingFlags.NonPublic)
+            .Where(field => field.FieldType == typeof(string[]) || field.IsLiteral).ToList();
+        Assert.True(fields.Count > 15);
+        foreach (var name in fields.SelectMany(field => field.GetValue(null) is string one ? [one] : (string[])field.GetValue(null)!))
+            Assert.Contains($"`{name}`", page, StringComparison.Ordinal);
+    }
 
     [Fact]
     public void A_role_has_the_speakers_that_the_page_says()
