@@ -15,7 +15,8 @@ internal static class RunSamples
     /// <summary>The stage, or the term of a mix, whose prompts are answered; null where only labels are learned.</summary>
     /// <param name="visit">The visit.</param>
     internal static StageSpec? StageOf(StageVisit visit) =>
-        visit.Stage.Parts().OrderBy(part => part.Objective is PretrainSpec).FirstOrDefault(part => part.Objective is not (TaskSpec or RewardModelSpec));
+        visit.Stage.Parts().OrderBy(part => part.Objective is PretrainSpec)
+            .FirstOrDefault(part => part.Objective is not (TaskSpec or RewardModelSpec));
 
     /// <summary>Answers to the first validation rows; free texts for a stage that reads.</summary>
     /// <param name="materials">The run's data and layout.</param>

@@ -23,8 +23,8 @@ internal static class HeadStage
         var model = ModelFolder.Open(folder);
         if (stage.Objective is not RewardModelSpec || model.Labels is { Task: LabelTask.Regress, Labels: 1 }) return model;
         using (model)
-            throw new InputException($"Stage {stage.Name}: the model in {folder} has a head over {model.Labels!.Labels} labels, and a reward "
-                + "model has one score. Name the language model that it was made from.");
+            throw new InputException($"Stage {stage.Name}: the model in {folder} has a head over {model.Labels!.Labels} labels, and a "
+                + "reward model has one score. Name the language model that it was made from.");
     }
 
     /// <summary>Makes a new model for the stage.</summary>
