@@ -170,14 +170,15 @@ public sealed class DeepSeek : LanguageModel
         if (third) read.Expect("scoring_func", "sigmoid");
         else read.Expect("scoring_func", "softmax");
         var limited = third || method == "group_limited_greedy";
-        var renormalise = read.Bool("norm_topk_prob", third);
-        // V2 scales the weights only where they are not brought to a sum of one.
+        var chosen = read.Int("num_experts_per_tok", third ? 8 : 6);
+        // V2 leaves a single weight as it is, and scales the weights only where they are not brought to a sum of one.
+        var renormalise = read.Bool("norm_topk_prob", third) && (third || chosen > 1);
         var scale = read.Double("routed_scaling_factor", third ? 2.5 : 1);
         int groups = read.Int("n_group", third ? 8 : 1), kept = read.Int("topk_group", third ? 4 : 1);
         return new ExpertGroups(
             limited ? groups : 1,
             limited ? kept : 1,
-            read.Int("num_experts_per_tok", third ? 8 : 6),
+            chosen,
             renormalise,
             third || !renormalise ? scale : 1);
     }

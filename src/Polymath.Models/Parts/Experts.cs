@@ -34,20 +34,31 @@ public sealed class Experts(Func<Tensor, (Tensor Weights, Tensor Indices)> route
         ArgumentNullException.ThrowIfNull(x);
         var (weights, indices) = route(seen);                                                   // [tokens, chosen]
         var chosen = (int)indices.size(1);
-        var flat = weights.flatten();
-        var places = indices.cpu().contiguous().data<long>().ToArray();
-        var result = zeros_like(x);
-        for (var expert = 0; expert < count; expert++)
-        {
-            // The choices of this expert, as indices token·chosen + rank.
-            var own = Enumerable.Range(0, places.Length).Where(i => places[i] == expert).Select(i => (long)i).ToArray();
-            if (own.Length == 0) continue;
-            var at = tensor(own, device: x.device);
-            var tokens = tensor(Array.ConvertAll(own, i => i / chosen), device: x.device);
-            Tensor weight = flat.index_select(0, at).unsqueeze(1), read = x.index_select(0, tokens);
-            result = result.index_add(0, tokens, WeighsInput ? apply(expert, read * weight) : apply(expert, read) * weight, 1);
-        }
-        return result;
+        var (order, counts) = Grouped(indices.cpu().contiguous().data<long>().ToArray(), count);
+        var at = tensor(order, device: x.device);
+        var tokens = tensor(Array.ConvertAll(order, place => place / chosen), device: x.device);
+        // The rows of each expert lie together, so that each block is one product.
+        var weight = weights.flatten().index_select(0, at).unsqueeze(1);
+        var read = x.index_select(0, tokens);
+        if (WeighsInput) read = read * weight;
+        var given = new List<Tensor>();
+        var first = 0;
+        for (var expert = 0; expert < count; first += counts[expert++])
+            if (counts[expert] > 0) given.Add(apply(expert, read.narrow(0, first, counts[expert])));
+        var all = cat(given, 0);
+        return zeros_like(x).index_add(0, tokens, WeighsInput ? all : all * weight, 1);
+    }
+
+    // The choices (token·chosen + rank) ordered by their experts, and how many each expert has.
+    private static (long[] Order, int[] Counts) Grouped(long[] experts, int count)
+    {
+        var counts = new int[count];
+        foreach (var expert in experts) counts[expert]++;
+        var next = new int[count];
+        for (var expert = 1; expert < count; expert++) next[expert] = next[expert - 1] + counts[expert - 1];
+        var order = new long[experts.Length];
+        for (var place = 0; place < experts.Length; place++) order[next[experts[place]]++] = place;
+        return (order, counts);
     }
 
     /// <summary>
