@@ -111,6 +111,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         }
     }
 
+    /// <summary>What the routers of experts said in the last pass.</summary>
+    public RouterRecord Routers => parts.Routers;
+
     /// <summary>The rotary positions; null for a model without them.</summary>
     public RopeSettings? Rope => parts.Rope;
 
@@ -128,6 +131,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(batch);
         Router?.Enter(batch);
         read = batch;
+        Routers.Clear();
         return States(batch, cache);
     }
 
@@ -174,8 +178,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(block);
-        if (GradientCheckpointing && is_grad_enabled()) return Recomputed.Of(Again(block), inputs);
-        return Fused.Part(() => block(inputs));
+        var part = Routers.IsOn ? Routers.Beside(block) : block;
+        var result = GradientCheckpointing && is_grad_enabled() ? Recomputed.Of(Again(part), inputs) : Fused.Part(() => part(inputs));
+        return Routers.IsOn ? Routers.Aside(result, inputs[0].size(1)) : result;
     }
 
     // Between the two computations of a block, another batch may have gone through the model, so the rows' routing is restored.

@@ -46,7 +46,7 @@ def heads(c, free=False, width=None, grouped=True):
     if grouped:
         sizes["num_key_value_heads"] = shared
     if free and c.flag(0.6):
-        sizes.update(head_dim=width, hidden_size=c.of(24, 32, 40))
+        sizes.update(head_dim=width, hidden_size=count * c.of(6, 10, 14))
     elif free and c.flag():
         sizes["head_dim"] = width
     return sizes
@@ -106,7 +106,11 @@ def windows(c, settings, share=0.5):
 
 def experts(c, **names):
     count = c.of(3, 4, 6)
-    return {names.get("count", "num_experts"): count, "num_experts_per_tok": c.of(1, 2, min(3, count))}
+    made = {names.get("count", "num_experts"): count, "num_experts_per_tok": c.of(1, 2, min(3, count))}
+    if c.flag(0.3):
+        # The balancing loss.
+        made.update(output_router_logits=True, router_aux_loss_coef=c.of(0.02, 0.5))
+    return made
 
 
 def llama(c):
@@ -216,7 +220,7 @@ def gemma4(c):
         s.update(enable_moe_block=True, num_experts=c.of(3, 4), top_k_experts=c.of(1, 2), moe_intermediate_size=c.of(12, 20))
     if c.flag(0.7):
         full = dict(rope_type="proportional", rope_theta=c.of(1e6, 1e4), partial_rotary_factor=c.of(0.25, 0.5, 1.0))
-        s["rope_parameters"] = {FULL: full if c.flag(0.7) else rope(c, 16, ("default", "linear")), SLIDING: rope(c, 8, ("default",))}
+        s["rope_parameters"] = {FULL: full, SLIDING: rope(c, 8, ("default", "linear"))}
     return "Gemma4", s
 
 
@@ -269,14 +273,12 @@ def deepseek_v2(c):
     # Not drawn: what transformers errs in (NOTES.md): normalised weights, and groups in 5.12.
     s.update(norm_topk_prob=False, topk_method=c.of("greedy", "group_limited_greedy"), mlp_bias=c.flag(0.3))
     s["rope_parameters"] = rope(c, s["qk_rope_head_dim"], ("default", "yarn", "linear"))
-    s["rope_parameters"].pop("mscale_all_dim", None)
-    s["rope_parameters"].pop("mscale", None)
     return "DeepseekV2", s
 
 
 def gpt_oss(c):
-    s = base(c, **heads(c), num_local_experts=c.of(3, 4), num_experts_per_tok=c.of(1, 2), sliding_window=c.of(3, 5),
-             attention_bias=c.flag(0.7), tie_word_embeddings=c.flag(0.3))
+    s = base(c, **heads(c), **experts(c, count="num_local_experts"), sliding_window=c.of(3, 5), attention_bias=c.flag(0.7),
+             tie_word_embeddings=c.flag(0.3))
     s["head_dim"] = c.of(8, 16)
     if c.flag():
         s["layer_types"] = c.layers(s["num_hidden_layers"], FULL, SLIDING)
@@ -469,6 +471,8 @@ def mamba2(c):
              eos_token_id=2, tie_word_embeddings=c.flag(), layer_norm_epsilon=c.of(1e-5, 1e-3))
     if c.flag(0.4):
         s["time_step_limit"] = (0.02, c.of(0.5, 1.0))
+    if c.flag(0.2):
+        s["rms_norm"] = False
     return "Mamba2", s
 
 
@@ -560,7 +564,8 @@ def deberta(c):
     s = encoder(c, relative_attention=c.flag(0.85), pos_att_type=c.of([], ["c2p"], ["p2c"], ["p2c", "c2p"], ["c2p", "p2c"]),
                 position_buckets=c.of(-1, 4, 8), max_relative_positions=c.of(-1, 16), share_att_key=c.flag(),
                 norm_rel_ebd=c.of("none", "layer_norm"), position_biased_input=c.flag(), type_vocab_size=c.of(0, 2),
-                pooler_hidden_act=c.of("gelu", "tanh"), pooler_dropout=0.0, hidden_act=c.of("gelu", "relu"), tie_word_embeddings=True)
+                pooler_hidden_act=c.of("gelu", "tanh"), pooler_dropout=0.0, hidden_act=c.of("gelu", "relu"), tie_word_embeddings=c.flag(0.7),
+                legacy=c.flag(0.8))
     s["pooler_hidden_size"] = s["hidden_size"]
     if c.flag(0.3):
         s.update(conv_kernel_size=c.of(3, 5), conv_groups=c.of(1, 2), conv_act=c.of("tanh", "gelu"))
@@ -576,6 +581,8 @@ def t5(c, name="T5"):
              decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, layer_norm_epsilon=c.of(1e-6, 1e-3),
              tie_word_embeddings=c.flag())
     s["num_decoder_layers"] = c.of(1, 2, s["num_layers"])
+    if c.flag(0.3):
+        s["scale_decoder_outputs"] = c.flag()
     return name, s
 
 
@@ -589,7 +596,7 @@ def bart(c, name="Bart"):
              encoder_attention_heads=count, decoder_attention_heads=other, encoder_ffn_dim=c.of(24, 40), decoder_ffn_dim=c.of(24, 40),
              max_position_embeddings=64, activation_function=c.of("gelu", "relu", "silu"), scale_embedding=c.flag(), dropout=0.0,
              attention_dropout=0.0, activation_dropout=0.0, classifier_dropout=0.0, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-             decoder_start_token_id=2, forced_eos_token_id=None, forced_bos_token_id=None, tie_word_embeddings=c.flag(0.9))
+             decoder_start_token_id=2, forced_eos_token_id=None, forced_bos_token_id=None)
     if name == "Pegasus":
         s.update(pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, bos_token_id=None)
     if name == "MBart":

@@ -86,7 +86,7 @@ public sealed class Albert : LanguageModel
             headActivation)).ToArray();
         // Consecutive layers share a group; a layer may be several blocks in a row.
         blocks = [.. Enumerable.Range(0, layers).SelectMany(layer => Enumerable.Range(0, within)
-            .Select(number => (own[(int)((long)layer * groups / layers) * within + number], layer)))];
+            .Select(number => (own[(int)(layer / (layers / (double)groups)) * within + number], layer)))];
         Tokens = table;
         if (LabelHead.TaskOf(read) is null)
         {
@@ -98,10 +98,14 @@ public sealed class Albert : LanguageModel
                 hidden,
                 bias: true);
             transformNorm = parts.Norm(NormKind.Layer, "predictions.LayerNorm", width, epsilon);
-            Tokens = new TokenTable(
-                table.Embedding,
-                table.Head,
-                "predictions.decoder") { HeadBias = parts.Bias("predictions.bias", vocabulary) };
+            Tokens = new TokenTable(table.Embedding, table.Head, "predictions.decoder")
+            {
+                HeadBias = parts.HeadBias(
+                    "predictions.decoder.weight",
+                    "predictions.bias",
+                    vocabulary,
+                    table.IsTied),
+            };
         }
         Labels = LabelHead.Attach(
             read,

@@ -52,13 +52,18 @@ public sealed class Deberta : LanguageModel
             context);
         var epsilon = read.Double("layer_norm_eps", 1e-7);
         var width = read.Int("embedding_size", hidden);
-        var table = parts.Tokens(
-            read,
-            Root + "embeddings.word_embeddings.weight",
-            Head,
-            vocabulary,
-            width,
-            tied: true);
+        const string words = Root + "embeddings.word_embeddings.weight";
+        // The head of newer files has no weight of its own.
+        var older = read.Bool("legacy", true);
+        var table = older
+            ? parts.Tokens(
+                read,
+                words,
+                Head,
+                vocabulary,
+                width,
+                tied: true)
+            : Tied(parts.Table(words, vocabulary, width));
         var kindCount = read.Maybe("type_vocab_size") ?? 0;
         input = new EncoderInput(
             table,
@@ -71,9 +76,7 @@ public sealed class Deberta : LanguageModel
             hidden,
             width);
         first = parts.Norm(NormKind.Layer, Root + "embeddings.LayerNorm", hidden, epsilon);
-        var terms = read.Has("pos_att_type") && read.Texts("pos_att_type").Count == 0 ? read.Text(
-            "pos_att_type",
-            "").Split('|') : [.. read.Texts("pos_att_type")];
+        var terms = configuration["pos_att_type"] is JsonValue ? read.Text("pos_att_type", "").Split('|') : read.Texts("pos_att_type");
         (toPosition, fromPosition) = (terms.Contains("c2p"), terms.Contains("p2c"));
         var relative = read.Bool("relative_attention", false);
         farthest = (int)read.Double("max_relative_positions", -1);
@@ -81,7 +84,8 @@ public sealed class Deberta : LanguageModel
         buckets = (int)read.Double("position_buckets", -1);
         span = buckets > 0 ? buckets : farthest;
         if (relative) distances = parts.Weight(Root + "encoder.rel_embeddings.weight", 2 * span, hidden);
-        if (relative && read.Text("norm_rel_ebd", "none").Contains("layer_norm", StringComparison.Ordinal))
+        // Files have the norm even where no distances are learned.
+        if (read.Text("norm_rel_ebd", "none").Contains("layer_norm", StringComparison.Ordinal))
             distanceNorm = parts.Norm(NormKind.Layer, Root + "encoder.LayerNorm", hidden, epsilon);
         if ((int)read.Double("conv_kernel_size", 0) is > 0 and var length)
         {
@@ -102,8 +106,7 @@ public sealed class Deberta : LanguageModel
         Tokens = table;
         if (LabelHead.TaskOf(read) is null)
         {
-            // The head of newer files works at the full width, like the older one with token vectors of that width.
-            var older = read.Bool("legacy", true);
+            // That head works at the full width, like the older one with token vectors of that width.
             var (map, bias) = older
                 ? ("cls.predictions.transform.", "cls.predictions.bias")
                 : ("lm_predictions.lm_head.", "lm_predictions.lm_head.bias");
@@ -115,7 +118,14 @@ public sealed class Deberta : LanguageModel
                 hidden,
                 bias: true);
             transformNorm = parts.Norm(NormKind.Layer, map + "LayerNorm", older ? width : hidden, epsilon);
-            Tokens = new TokenTable(table.Embedding, table.Head, "cls.predictions.decoder") { HeadBias = parts.Bias(bias, vocabulary) };
+            Tokens = new TokenTable(table.Embedding, table.Head, "cls.predictions.decoder")
+            {
+                HeadBias = parts.HeadBias(
+                    Head,
+                    bias,
+                    vocabulary,
+                    table.IsTied),
+            };
         }
         Labels = LabelHead.Attach(
             read,
@@ -160,6 +170,8 @@ public sealed class Deberta : LanguageModel
         }
         return x;
     }
+
+    private static TokenTable Tied(Weight words) => new(words, words);
 
     private static Block MakeBlock(
         ModelParts parts,

@@ -366,10 +366,12 @@ public sealed class Gemma4 : LanguageModel
             var plain = new Norm(NormKind.Rms, null, null, epsilon);
             var choose = Routing.Softmax(router, chosen, renormalise: true);
             return new Experts(
+                (layer, parts.Routers),
                 x =>
                 {
-                    var (weights, indices) = choose(plain.Forward(x) * scale.Value * Math.Pow(hidden, -0.5));
-                    return (weights * each.Value.index_select(0, indices.flatten()).view(indices.shape), indices);
+                    var routed = choose(plain.Forward(x) * scale.Value * Math.Pow(hidden, -0.5));
+                    var own = each.Value.index_select(0, routed.Indices.flatten()).view(routed.Indices.shape);
+                    return routed with { Weights = routed.Weights * own };
                 },
                 count,
                 stack.Forward);

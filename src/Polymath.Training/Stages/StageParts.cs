@@ -77,7 +77,7 @@ static class StageParts
             AlignSpec { Rollout: { } rollout } align => Sampled(context, align, rollout),
             AlignSpec { Loss: KtoSpec } align => Judged(context, align),
             AlignSpec align => Pairs(context, align),
-            _ => Corpus(context, new NextToken(), null),
+            _ => Corpus(context, new NextToken(context.Model.Model.Routers.Exist), null),
         };
     }
 
