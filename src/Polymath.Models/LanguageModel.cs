@@ -37,6 +37,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The sockets of linear maps, in the order of the model.</summary>
     public IReadOnlyList<Projection> Projections => parts.Projections;
 
+    /// <summary>Whether every layer has keys and values of the sizes in <see cref="Sizes"/>, so that a prefix can give some.</summary>
+    public virtual bool TakesPrefix => true;
+
     /// <summary>The sockets of attention, in the order of the model; empty when a family has none.</summary>
     public IReadOnlyList<AttentionSocket> Attentions => parts.Attentions;
 
@@ -117,10 +120,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The rotary positions; null for a model without them.</summary>
     public RopeSettings? Rope => parts.Rope;
 
-    /// <summary>
-    /// The length of a row beyond which its rotary angles differ from those of shorter rows (dynamic and longrope); null when a row's
-    /// length does not matter.
-    /// </summary>
+    /// <summary>The length of a row beyond which its rotary angles depend on it (dynamic and longrope); null when they never do.</summary>
     public int? StretchesBeyond => parts.StretchesBeyond;
 
     /// <summary>The last hidden states [tokens, hidden], normalised.</summary>
@@ -151,9 +151,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// </summary>
     public bool GradientCheckpointing { get; set; }
 
-    /// <summary>
-    /// Runs the residual stream through the blocks. After each block, its intermediate tensors and the stream before it are freed.
-    /// </summary>
+    /// <summary>Runs the residual stream through the blocks. Each block's intermediate tensors are freed after it.</summary>
     /// <param name="blocks">The blocks.</param>
     /// <param name="x">The stream.</param>
     /// <param name="step">Applies one block to the stream.</param>

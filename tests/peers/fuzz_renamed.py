@@ -111,4 +111,31 @@ def minicpm(c):
         model_type="minicpm", scale_emb=vectors, scale_depth=depth, dim_model_base=narrow)
 
 
-RENAMED = {family.__name__: family for family in [internlm, internlm2, internlm3, yi, baichuan, qwen, minicpm]}
+def minicpm3(c):
+    s = base(c, num_attention_heads=c.of(2, 4), q_lora_rank=c.of(12, 20), kv_lora_rank=c.of(12, 24), qk_nope_head_dim=c.of(8, 16),
+             qk_rope_head_dim=c.of(4, 8), n_routed_experts=2, first_k_dense_replace=9, rope_interleave=False)
+    s.update(v_head_dim=c.of(8, 12), num_key_value_heads=s["num_attention_heads"])
+    s["hidden_size"] = s["num_attention_heads"] * s["v_head_dim"]
+    place(c, dict(s, head_dim=s["qk_rope_head_dim"]), kinds=("default", "longrope"))
+    made = place(c, dict(head_dim=s["qk_rope_head_dim"]), kinds=("default", "longrope"))
+    if made["rope_parameters"]["rope_type"] == "longrope":
+        # The factor of the contexts is not among the settings of the published files.
+        made["rope_parameters"]["factor"] = 128 / made["rope_parameters"]["original_max_position_embeddings"]
+        s["original_max_position_embeddings"] = made["original_max_position_embeddings"]
+    s["rope_parameters"] = made["rope_parameters"]
+    depth, narrow, vectors = c.of(1.4, 0.9), c.of(8, 16), c.of(12.0, 2.0)
+    branch, head = depth / s["num_hidden_layers"] ** 0.5, s["hidden_size"] / narrow
+
+    def named(state, gradients=False):
+        # The factors are taken out of the weights that they stand beside.
+        made = {}
+        for name, of in state.items():
+            factor = {"embed_tokens": vectors, "lm_head": 1 / head, "o_proj": branch, "down_proj": branch}.get(name.split(".")[-2], 1)
+            made[name] = of * factor if gradients else of / factor
+        return made
+    return "DeepseekV3", s, named, dict(
+        model_type="minicpm3", scale_emb=vectors, scale_depth=depth, dim_model_base=narrow, q_lora_rank=s["q_lora_rank"],
+        kv_lora_rank=s["kv_lora_rank"], qk_nope_head_dim=s["qk_nope_head_dim"], qk_rope_head_dim=s["qk_rope_head_dim"])
+
+
+RENAMED = {family.__name__: family for family in [internlm, internlm2, internlm3, yi, baichuan, qwen, minicpm, minicpm3]}

@@ -163,6 +163,8 @@ def write(folder, model, config, c):
         os.remove(left)
     place = os.path.join(folder, "config.json")
     whole = json.load(open(place))
+    if whole.get("output_router_logits") is False:
+        del whole["output_router_logits"]
     form = c.of("whole", "whole", "older", "short")
     rope = whole.get("rope_parameters") or {}
     if form == "older" and "rope_theta" in rope:
@@ -213,7 +215,11 @@ def make(family, seed, out):
         if parameter.grad is not None:
             tensors["grad." + name] = parameter.grad
     if kind in ("causal", "seq2seq"):
+        # While it generates, transformers 5.12 cannot compute the balancing loss.
+        balanced, config.output_router_logits = getattr(config, "output_router_logits", False), False
+        model.config.output_router_logits = False
         answer = greedy(model, config, ids, kind == "seq2seq")
+        config.output_router_logits = model.config.output_router_logits = balanced
         if answer:
             tensors.update(prompt=answer[0], greedy=answer[1])
     name = f"{family.__name__}-{seed}"
@@ -264,7 +270,8 @@ def make_renamed(family, seed, out):
     if exact > ALLOWED or moved > 1e-2:
         return f"noise {exact:.1e} {moved:.1e}"
     tensors = dict(batch, logits=output.logits, loss=output.loss.reshape(1))
-    grads = named({name: of.grad for name, of in model.named_parameters() if of.grad is not None})
+    scaled = dict(gradients=True) if family.__name__ == "minicpm3" else {}
+    grads = named({name: of.grad for name, of in model.named_parameters() if of.grad is not None}, **scaled)
     tensors.update({"grad." + name: of for name, of in grads.items()})
     answer = greedy(model, config, ids, False)
     if answer:
@@ -273,9 +280,9 @@ def make_renamed(family, seed, out):
     os.makedirs(folder, exist_ok=True)
     kept = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
             "max_position_embeddings", "rms_norm_eps", "hidden_act", "tie_word_embeddings", "rope_parameters", "bos_token_id",
-            "eos_token_id", "pad_token_id")
+            "eos_token_id", "pad_token_id", "original_max_position_embeddings")
     whole = older({key: value for key, value in config.to_dict().items() if key in kept and value is not None})
-    if family.__name__ != "internlm3":
+    if family.__name__ not in ("internlm3",):
         whole.pop("head_dim", None)
     json.dump(dict(whole, architectures=[family.__name__ + "ForCausalLM"], **said), open(os.path.join(folder, "config.json"), "w"), indent=1)
     weights = named({name: of for name, of in model.named_parameters()})

@@ -55,7 +55,6 @@ public sealed class Albert : LanguageModel
             width,
             tied: true);
         input = new EncoderInput(
-            table,
             parts.Weight("albert.embeddings.position_embeddings.weight", context, width),
             parts.Weight("albert.embeddings.token_type_embeddings.weight", read.Int("type_vocab_size", 2), width));
         first = parts.Norm(NormKind.Layer, "albert.embeddings.LayerNorm", width, epsilon);
@@ -136,7 +135,7 @@ public sealed class Albert : LanguageModel
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var x = widen.Forward(first.Forward(input.Forward(batch)));                 // [tokens, hidden]
+        var x = widen.Forward(first.Forward(input.Forward(batch, Tokens)));                 // [tokens, hidden]
         return Through(blocks, x, (block, x) => block.Block.Forward(x, batch, block.Layer));
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Polymath.Models.Parts;
+using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
 namespace Polymath.Models.Families;
@@ -66,7 +67,6 @@ public sealed class Deberta : LanguageModel
             : Tied(parts.Table(words, vocabulary, width));
         var kindCount = read.Maybe("type_vocab_size") ?? 0;
         input = new EncoderInput(
-            table,
             read.Bool("position_biased_input", true) ? parts.Weight(Root + "embeddings.position_embeddings.weight", context, width) : null,
             kindCount > 0 ? parts.Weight(Root + "embeddings.token_type_embeddings.weight", kindCount, width) : null);
         if (width != hidden) widen = parts.Linear(
@@ -159,10 +159,10 @@ public sealed class Deberta : LanguageModel
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var x = input.Forward(batch);
+        var x = input.Forward(batch, Tokens);
         x = first.Forward(widen?.Forward(x) ?? x);                                  // [tokens, hidden]
         var start = x;
-        var table = distances is null ? null : distanceNorm?.Forward(distances.Value) ?? distances.Value;
+        var table = distances is null || !(toPosition || fromPosition) ? null : distanceNorm?.Forward(distances.Value) ?? distances.Value;
         foreach (var block in blocks)
         {
             x = Through([x, .. table is null ? (Tensor[])[] : [table]], given => Step(block, given[0], given.ElementAtOrDefault(1), batch));
@@ -218,11 +218,15 @@ public sealed class Deberta : LanguageModel
     private Tensor Attention(Block block, Tensor x, Tensor? table, Batch batch)
     {
         Tensor Heads(Tensor of) => of.view(-1, Sizes.Heads, Sizes.HeadWidth).transpose(0, 1);           // [heads, tokens, D]
-        Tensor query = Heads(block.Query.Forward(x)), key = Heads(block.Key.Forward(x)), value = Heads(block.Value.Forward(x));
-        var scale = 1 / Math.Sqrt(Sizes.HeadWidth * (1.0 + (toPosition ? 1 : 0) + (fromPosition ? 1 : 0)));
-        // Keys and queries of distances come from the maps of words, where a block has no maps of its own for them.
+        // Keys and queries of distances come from the maps of words, where a block has no maps of its own for them. They come first, so
+        // that what a map read last is the block's input (adapters parallel to the block read it there).
         var placeKey = table is null || !toPosition ? null : Heads((block.PlaceKey ?? block.Key).Forward(table));
         var placeQuery = table is null || !fromPosition ? null : Heads((block.PlaceQuery ?? block.Query).Forward(table));
+        Tensor Flat(Projection map) => map.Forward(x).view(-1, Sizes.Heads, Sizes.HeadWidth);
+        var query = Heads(block.Query.Forward(x));
+        var (keys, values) = new AttentionPlace(block.Layer, new AttentionForm(1)).Prompted(batch, Flat(block.Key), Flat(block.Value));
+        Tensor key = keys.transpose(0, 1), value = values.transpose(0, 1);
+        var scale = 1 / Math.Sqrt(Sizes.HeadWidth * (1.0 + (toPosition ? 1 : 0) + (fromPosition ? 1 : 0)));
         var rows = new List<Tensor>();
         for (var r = 0; r < batch.Rows; r++)
         {

@@ -7,7 +7,8 @@ namespace Polymath.Models.Families;
 
 /// <summary>
 /// DeepSeek V2 and V3 (DeepSeek-AI 2024): keys and values come from one narrow latent vector, queries may too; part of each head has
-/// rotary positions; after the first layers a mixture of experts that are chosen within groups, with shared experts.
+/// rotary positions; after the first layers a mixture of experts that are chosen within groups, with shared experts. MiniCPM 3 has
+/// the same attention, without experts, and factors of its vectors, branches and logits.
 /// </summary>
 public sealed class DeepSeek : LanguageModel
 {
@@ -16,6 +17,7 @@ public sealed class DeepSeek : LanguageModel
     private readonly Rotary rotary;
     private readonly AttentionForm form;
     private readonly int nope, rope, valueWidth, latent;
+    private readonly double branch, shrinks;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -29,7 +31,8 @@ public sealed class DeepSeek : LanguageModel
         : base(configuration, parts)
     {
         var read = new ConfigReader(configuration);
-        var third = read.Text("model_type", "deepseek_v3") == "deepseek_v3";
+        var type = read.Text("model_type", "deepseek_v3");
+        bool mini = type == "minicpm3", third = type == "deepseek_v3" || mini;
         int hidden = read.Int("hidden_size"),
             heads = read.Int("num_attention_heads"),
             inner = read.Int("intermediate_size"),
@@ -38,7 +41,9 @@ public sealed class DeepSeek : LanguageModel
             narrow = read.Maybe("q_lora_rank") ?? 0;
         nope = read.Int("qk_nope_head_dim", 128);
         rope = read.Int("qk_rope_head_dim", 64);
-        valueWidth = read.Int("v_head_dim", 128);
+        valueWidth = read.Int("v_head_dim", mini ? hidden / heads : 128);
+        branch = mini ? read.Double("scale_depth", 1) / Math.Sqrt(layers) : 1;
+        shrinks = mini ? hidden / read.Double("dim_model_base", 1) : 1;
         latent = read.Int("kv_lora_rank", 512);
         Sizes = new ModelSizes(
             vocabulary,
@@ -47,24 +52,28 @@ public sealed class DeepSeek : LanguageModel
             heads,
             heads,
             Math.Max(nope + rope, valueWidth),
-            read.Int("max_position_embeddings", third ? 4096 : 2048));
+            read.Int("max_position_embeddings", third && !mini ? 4096 : 2048));
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var settings = read.Rope();
-        rotary = parts.Rotary(settings, rope, interleaved: !third || read.Bool("rope_interleave", true));
+        rotary = parts.Rotary(settings, rope, interleaved: !third || !mini && read.Bool("rope_interleave", true));
         // With YaRN, scores are scaled too, as DeepSeek's own code has it (transformers leaves it out for V2).
         var all = settings.Type == "yarn" ? read.OfRope("mscale_all_dim", 0) : 0;
         var stretch = all > 0 && settings.Factor > 1 ? 0.1 * all * Math.Log(settings.Factor) + 1 : 1;
         form = new AttentionForm(stretch * stretch / Math.Sqrt(nope + rope));
         var bias = read.Bool("attention_bias", false);
-        int dense = read.Maybe("first_k_dense_replace") ?? (third ? 3 : 0), step = read.Int("moe_layer_freq", 1);
+        int dense = mini ? layers : read.Maybe("first_k_dense_replace") ?? (third ? 3 : 0), step = read.Int("moe_layer_freq", 1);
         var groups = GroupsOf(read, third);
-        Tokens = parts.Tokens(
+        var table = parts.Tokens(
             read,
             "model.embed_tokens.weight",
             "lm_head.weight",
             vocabulary,
-            hidden);
+            hidden,
+            tied: mini);
+        Tokens = mini
+            ? new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { Scale = read.Double("scale_emb", 1) }
+            : table;
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -143,6 +152,9 @@ public sealed class DeepSeek : LanguageModel
         blocks[0].QueryLatent is null ? ["q_proj", "kv_b_proj"] : ["q_b_proj", "kv_b_proj"];
 
     /// <inheritdoc/>
+    public override Tensor Readout(Tensor hidden) => shrinks == 1 ? hidden : hidden / shrinks;
+
+    /// <inheritdoc/>
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -150,13 +162,14 @@ public sealed class DeepSeek : LanguageModel
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
-            x = x + Attention(
+            Tensor Part(Tensor of) => branch == 1 ? of : of * branch;
+            x = x + Part(Attention(
                 block,
                 block.Before.Forward(x),
                 batch,
                 turns,
-                cache);
-            return x + block.FeedForward(block.Between.Forward(x));
+                cache));
+            return x + Part(block.FeedForward(block.Between.Forward(x)));
         });
         cache?.Advance(batch);
         return norm.Forward(x);

@@ -50,7 +50,7 @@ public sealed class DistilBert : LanguageModel
             hidden,
             tied: true);
         // Positions may begin as sinusoids (sinusoidal_pos_embds); these are stored and trained like learned ones, as in transformers 5.
-        input = new EncoderInput(table, parts.Weight("distilbert.embeddings.position_embeddings.weight", context, hidden), null);
+        input = new EncoderInput(parts.Weight("distilbert.embeddings.position_embeddings.weight", context, hidden), null);
         first = parts.Norm(NormKind.Layer, "distilbert.embeddings.LayerNorm", hidden, epsilon);
         var names = new EncoderNames(
             "attention.q_lin",
@@ -113,7 +113,7 @@ public sealed class DistilBert : LanguageModel
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var x = first.Forward(input.Forward(batch));                                // [tokens, hidden]
+        var x = first.Forward(input.Forward(batch, Tokens));                                // [tokens, hidden]
         return Through(blocks, x, (block, x) => block.Forward(x, batch, Array.IndexOf(blocks, block)));
     }
 }

@@ -124,6 +124,10 @@ public sealed class Gemma4 : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
 
     /// <inheritdoc/>
+    public override bool TakesPrefix =>
+        Array.TrueForAll(sizes, layer => (layer.KeyValueHeads, layer.HeadWidth) == (Sizes.KeyValueHeads, Sizes.HeadWidth));
+
+    /// <inheritdoc/>
     public override KeyValueCache NewCache(int slots, int capacity) =>
         new([.. sizes.Select(layer => (layer.KeyValueHeads, layer.HeadWidth))], slots, capacity);
 
