@@ -165,10 +165,10 @@ public static class ModelFolder
         ArgumentNullException.ThrowIfNull(configuration);
         var type = configuration["model_type"]?.ToString() ?? "";
         if (families.TryGetValue(type, out var family)) return family;
-        throw new InputException(type.Length == 0
-            ? $"{place}: config.json names no model_type. Add it, as the published configuration has it."
-            : $"{place}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}."
-                + (Directory.Exists(place) ? FamilyGuess.Of(configuration, place) : ""));
+        if (type.Length == 0)
+            throw new InputException($"{place}: config.json names no model_type. Add it, as the published configuration has it.");
+        throw new InputException($"{place}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}."
+            + (Directory.Exists(place) ? FamilyGuess.Of(configuration, place) : ""));
     }
 
     /// <summary>Opens a model; its weights are mapped from the files, not copied.</summary>

@@ -79,7 +79,8 @@ public sealed record ChatGlmSpec(
 /// <param name="TiedHead">Whether the output head shares the token table's weights; by default as the family has it.</param>
 /// <param name="Experts">The number of experts, for a family that has them; by default 8.</param>
 /// <param name="ExpertsPerToken">How many of them a token goes through; by default 2.</param>
-/// <param name="Settings">Further keys of <c>config.json</c>, with values as JSON, such as <c>sliding_window: 64</c>; they come last.</param>
+/// <param name="Settings">Further keys of <c>config.json</c> with values as JSON, such as <c>sliding_window: 64</c>; they come
+/// last.</param>
 public sealed record FamilySpec(
     [Means(Meaning.Family)] string Family,
     [Bounds(1, 65536)] int HiddenSize,
@@ -100,9 +101,9 @@ public sealed record FamilySpec(
         "Yi", "albert", "baichuan", "bart", "bert", "bloom", "cohere", "cohere2", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert",
         "electra", "ernie4_5", "exaone4", "falcon", "gemma", "gemma2", "gemma3_text", "gemma4_text", "glm", "glm4", "glm4_moe", "gpt2",
         "gpt_neox", "gpt_oss", "granite", "granitemoe", "hunyuan_v1_dense", "internlm", "internlm2", "internlm3", "llama4_text", "mamba2",
-        "mbart", "minicpm", "minicpm3", "ministral", "ministral3", "mistral", "mixtral", "modernbert", "mt5", "olmo", "olmo2", "olmo3", "opt",
-        "pegasus", "phi", "phi3", "qwen", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe", "qwen3_next",
-        "roberta", "smollm3", "stablelm", "starcoder2", "t5", "xlm-roberta",
+        "mbart", "minicpm", "minicpm3", "ministral", "ministral3", "mistral", "mixtral", "modernbert", "mt5", "olmo", "olmo2", "olmo3",
+        "opt", "pegasus", "phi", "phi3", "qwen", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe",
+        "qwen3_next", "roberta", "smollm3", "stablelm", "starcoder2", "t5", "xlm-roberta",
     ];
 }
 

@@ -62,7 +62,8 @@ public sealed class DeepSeek : LanguageModel
         var stretch = all > 0 && settings.Factor > 1 ? 0.1 * all * Math.Log(settings.Factor) + 1 : 1;
         form = new AttentionForm(stretch * stretch / Math.Sqrt(nope + rope));
         var bias = read.Bool("attention_bias", false);
-        int dense = mini ? layers : read.Maybe("first_k_dense_replace") ?? (third ? 3 : 0), step = read.Int("moe_layer_freq", 1);
+        var first = third ? 3 : 0;
+        int dense = mini ? layers : read.Maybe("first_k_dense_replace") ?? first, step = read.Int("moe_layer_freq", 1);
         var groups = GroupsOf(read, third);
         var table = parts.Tokens(
             read,
