@@ -35,11 +35,9 @@ static class Ours
             var batch = new BatchSpec(Workload.Step(step - 1).Sum(row => row.Ids.Length), MicroTokens: microTokens);
             var loop = new Loop(
                 model,
-                new NextToken(),
-                source,
+                [new Term(new NextToken(), source, batch)],
                 optimizer,
                 new RateSchedule(1e-4, steps, new ScheduleSpec(ScheduleKind.Constant)),
-                batch,
                 peers);
             var report = loop.Step(step, default);
             yield return ((int)report.Tokens, report.Loss);

@@ -43,25 +43,8 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The sockets of attention, in the order of the model; empty when a family has none.</summary>
     public IReadOnlyList<AttentionSocket> Attentions => parts.Attentions;
 
-    /// <summary>Converts the frozen linear maps to a precision; norms, biases, token vectors, routers and heads do not change.</summary>
-    /// <param name="precision">The precision; null changes nothing.</param>
-    public void Quantize(BasePrecision? precision)
-    {
-        if (precision is not { } held) return;
-        if (held is BasePrecision.Nf4 or BasePrecision.Int8) Unrounded ??= ModelSignature.Of(this);
-        foreach (var map in Projections.Where(map => map.Role is not (Role.Head or Role.Router)))
-            switch (held)
-            {
-                case BasePrecision.Nf4: map.Weight.Quantize(QuantizedForm.Nf4, map.Transposed); break;
-                case BasePrecision.Int8: map.Weight.Quantize(QuantizedForm.Int8, map.Transposed); break;
-                case BasePrecision.Float32: map.Weight.Convert(ScalarType.Float32); break;
-                case BasePrecision.Float16: map.Weight.Convert(ScalarType.Float16); break;
-                default: map.Weight.Convert(ScalarType.BFloat16); break;
-            }
-    }
-
     /// <summary>The signature of the model before quantization; null when it is not quantized.</summary>
-    public ModelSignature? Unrounded { get; private set; }
+    public ModelSignature? Unrounded { get; internal set; }
 
     /// <summary>The direction in which the model reads.</summary>
     public virtual Reading Reading => Reading.Decoder;
@@ -363,16 +346,27 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     public Tensor LogProbabilities(Batch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var states = Hidden(batch).index_select(0, batch.Places);
-        return HasPlainHead
-            ? OutputHead.LogProbabilities(Readout(states), Tokens.HeadMatrix, batch.Targets)
-            : Chosen(states, batch.Targets);
+        return LogProbabilities(Hidden(batch).index_select(0, batch.Places), batch.Targets);
+    }
+
+    /// <summary>log p of targets [targets], with a gradient, so that other heads share the hidden states.</summary>
+    /// <param name="states">The hidden states at the places before the targets [targets, width].</param>
+    /// <param name="targets">The targets [targets], 64-bit.</param>
+    /// <param name="temperature">What logits are divided by.</param>
+    public Tensor LogProbabilities(Tensor states, Tensor targets, double temperature = 1)
+    {
+        ArgumentNullException.ThrowIfNull(states);
+        if (!HasPlainHead) return Chosen(states, targets, temperature);
+        var read = Readout(states);
+        // The head is linear, so its logits are divided where they come from.
+        return OutputHead.LogProbabilities(temperature == 1 ? read : read / temperature, Tokens.HeadMatrix, targets);
     }
 
     // The kernel computes logits one chunk at a time; a head with a bias, a cap or a delta uses the plain computation.
     private bool HasPlainHead => Tokens.HeadMap.Deltas.Count == 0 && Tokens.HeadBias is null && Tokens.SoftCap == 0;
 
-    private Tensor Chosen(Tensor states, Tensor targets) => Unembed(states).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
+    private Tensor Chosen(Tensor states, Tensor targets, double temperature = 1) =>
+        (temperature == 1 ? Unembed(states) : Unembed(states) / temperature).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1);
 
     /// <summary>An empty cache for generating.</summary>
     /// <param name="slots">The rows.</param>

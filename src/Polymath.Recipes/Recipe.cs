@@ -51,6 +51,28 @@ public sealed record Recipe(
             visits.AddRange(repeated.Select(stage => new StageVisit(stage, round)));
         return visits;
     }
+
+    /// <summary>
+    /// The visit that another starts from; null where it starts from the recipe's model, or from a folder that its stage names.
+    /// </summary>
+    /// <param name="visit">The visit.</param>
+    public StageVisit? ParentOf(StageVisit visit)
+    {
+        ArgumentNullException.ThrowIfNull(visit);
+        var before = Visits().TakeWhile(other => other != visit);
+        return visit.Stage.From is { } from
+            ? before.LastOrDefault(other => other.Stage.Name == from)
+            : before.LastOrDefault(other => !other.Stage.IsBranch);
+    }
+
+    /// <summary>The model that a visit starts from where it is none of the recipe's stages: what its stage names, or null for the
+    /// recipe's.</summary>
+    /// <param name="visit">The visit.</param>
+    public string? FolderOf(StageVisit visit)
+    {
+        ArgumentNullException.ThrowIfNull(visit);
+        return visit.Stage.From is { } from && Stages.All(stage => stage.Name != from) ? from : null;
+    }
 }
 
 /// <summary>One visit of a stage: the stage and the round it is visited in.</summary>

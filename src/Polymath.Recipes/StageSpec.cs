@@ -5,8 +5,8 @@ namespace Polymath.Recipes;
 /// <summary>One stage of the education: what is learned (the objective) and what is trained (the method).</summary>
 /// <param name="Name">The stage's name, unique in the recipe.</param>
 /// <param name="Objective">What is learned; <c>kind</c> names it, and its settings are written next to <c>kind</c>.</param>
-/// <param name="Data">The sources the stage reads, one after the other.</param>
 /// <param name="Optimizer">The optimizer.</param>
+/// <param name="Data">The sources the stage reads, one after the other; a stage of the kind <c>mix</c> names them in its terms.</param>
 /// <param name="Method">What is trained; every weight when left out.</param>
 /// <param name="Steps">The number of optimizer steps; or give <paramref name="Epochs"/>.</param>
 /// <param name="Epochs">The number of times the data is read; or give <paramref name="Steps"/>.</param>
@@ -16,11 +16,16 @@ namespace Polymath.Recipes;
 /// <param name="Checkpoint">When the state is saved, and how many saves are kept.</param>
 /// <param name="Mix">The shares of the rows that are read from the sources, such as <c>{poems: 3, prose: 1}</c>; a source that is not named
 /// has 1. In proportion to their sizes when left out. An epoch reads as many rows as all sources have.</param>
+/// <param name="From">What the stage starts from: an earlier stage, a model's folder, or its address on a hub. When left out, the model of
+/// the main line: of the last stage before it that has no <c>from</c> and is no <c>reward</c> stage, or the recipe's model.</param>
+/// <param name="Require">What abilities must be after the stage, such as <c>{form: "&gt;= 0.8", perplexity: "&lt;= 1.1 * before"}</c>;
+/// <c>before</c> is the value of the model that the stage started from.</param>
+/// <param name="Else">What happens when one is not; the run ends when left out.</param>
 public sealed record StageSpec(
     string Name,
     [Flatten] ObjectiveSpec Objective,
-    [Means(Meaning.DataName)] IReadOnlyList<string> Data,
     OptimizerSpec Optimizer,
+    [Means(Meaning.DataName)] IReadOnlyList<string>? Data = null,
     MethodSpec? Method = null,
     [Bounds(1)] int? Steps = null,
     [Bounds(0.0001)] double? Epochs = null,
@@ -28,8 +33,36 @@ public sealed record StageSpec(
     BatchSpec? Batch = null,
     EvaluateSpec? Evaluate = null,
     CheckpointSettings? Checkpoint = null,
-    IReadOnlyDictionary<string, double>? Mix = null)
+    IReadOnlyDictionary<string, double>? Mix = null,
+    string? From = null,
+    [Means(Meaning.AbilityName)] IReadOnlyDictionary<string, string>? Require = null,
+    ElseSpec? Else = null)
 {
+    /// <summary>Whether the stages after it go on from another model than its own, unless they name it.</summary>
+    public bool IsBranch => From is not null || Objective is RewardModelSpec;
+
+    /// <summary>All sources that it reads.</summary>
+    public IReadOnlyList<string> Sources => Objective is MixSpec { Terms: { } terms }
+        ? [.. terms.SelectMany(term => term.Data ?? []).Distinct()]
+        : Data ?? [];
+
+    /// <summary>
+    /// What it learns, one thing each: the stage itself, or the terms of a mix, each as a stage that is named <c>STAGE.TERM</c>.
+    /// </summary>
+    public IReadOnlyList<StageSpec> Parts() => Objective is MixSpec { Terms: { } terms }
+        ?
+        [
+            .. terms.Select(term => this with
+            {
+                Name = $"{Name}.{term.Name}",
+                Objective = term.Objective,
+                Data = term.Data,
+                Batch = term.Batch ?? Batch,
+                Mix = term.Mix,
+            }),
+        ]
+        : [this];
+
     /// <summary>Whether documents run on from row to row.</summary>
     public bool FillsRows => Objective is PretrainSpec && Batch?.Fill != false;
 
@@ -37,13 +70,20 @@ public sealed record StageSpec(
     public bool SamplesAnswers => Objective is AlignSpec { Rollout: not null };
 
     /// <summary>Whether it reads pairs of answers that people ranked.</summary>
-    public bool ReadsPairs => Objective is AlignSpec { Rollout: null, Loss.LearnsLabels: false };
+    public bool ReadsPairs => Objective is RewardModelSpec or AlignSpec { Rollout: null, Loss: { LearnsLabels: false, ReadsAnswers: false } };
+
+    /// <summary>Whether it reads conversations with their answers.</summary>
+    public bool ReadsAnswers =>
+        Objective is FinetuneSpec { Prompt: null } or AlignSpec { Rollout: null, Loss.ReadsAnswers: true };
 
     /// <summary>Whether it reads answers that people judged as good or bad.</summary>
     public bool ReadsJudged => Objective is AlignSpec { Rollout: null, Loss.LearnsLabels: true };
 
-    /// <summary>Whether a head over labels is trained: a task without the method <c>prompt</c>.</summary>
-    public bool TrainsHead => Objective is TaskSpec && Method is not PromptMethod;
+    /// <summary>Whether a head over labels is trained: a task without the method <c>prompt</c>, or a reward model.</summary>
+    public bool TrainsHead => Objective is RewardModelSpec || TrainsLabels;
+
+    /// <summary>Whether a head over the labels of its rows is trained: a task without the method <c>prompt</c>.</summary>
+    public bool TrainsLabels => Objective is TaskSpec && Method is not PromptMethod;
 }
 
 /// <summary>What a stage learns.</summary>
@@ -51,6 +91,8 @@ public sealed record StageSpec(
 [Case("kind", "finetune", typeof(FinetuneSpec))]
 [Case("kind", "task", typeof(TaskSpec))]
 [Case("kind", "align", typeof(AlignSpec))]
+[Case("kind", "reward", typeof(RewardModelSpec))]
+[Case("kind", "mix", typeof(MixSpec))]
 public abstract record ObjectiveSpec
 {
     /// <summary>The kind's name, as recipes write it.</summary>

@@ -152,51 +152,6 @@ public sealed record CheckpointSettings(
     [Bounds(1)] int Keep = 2,
     string? Best = null);
 
-/// <summary>A verifiable score of an answer, between 0 and 1.</summary>
-[Case("kind", "pattern", typeof(PatternRewardSpec))]
-[Case("kind", "characterClasses", typeof(CharacterClassRewardSpec))]
-public abstract record RewardSpec;
-
-/// <summary>1 when the whole answer has the asked form, else 0.</summary>
-/// <param name="Match">The pattern for each value of <paramref name="By"/>; <c>*</c> stands for every other value. The whole answer must
-/// match.</param>
-/// <param name="By">The field that chooses the pattern.</param>
-/// <param name="Lacks">A pattern that must not be found.</param>
-public sealed record PatternRewardSpec(
-    [Means(Meaning.Pattern)] IReadOnlyDictionary<string, string> Match,
-    string? By = null,
-    [Means(Meaning.Pattern)] string? Lacks = null) : RewardSpec;
-
-/// <summary>How the classes of neighbouring places must agree.</summary>
-public enum ClassRule
-{
-    /// <summary>No rule.</summary>
-    Free,
-
-    /// <summary>Neighbours are of the same class.</summary>
-    Same,
-
-    /// <summary>Neighbours are of different classes.</summary>
-    Differ,
-}
-
-/// <summary>
-/// The share of groups of lines whose characters' classes keep the rules, such as the level and oblique tones of regulated verse.
-/// </summary>
-/// <param name="Table">The table of classes.</param>
-/// <param name="Positions">The places in a line that count, from 1; places beyond a line's end do not count.</param>
-/// <param name="Line">A pattern that finds the lines.</param>
-/// <param name="Group">The lines of a group (2: couplets); an incomplete group breaks the rules.</param>
-/// <param name="Within">How neighbouring places within a line must agree.</param>
-/// <param name="Across">How the same place in neighbouring lines of a group must agree.</param>
-public sealed record CharacterClassRewardSpec(
-    [Means(Meaning.TableName)] string Table,
-    IReadOnlyList<int> Positions,
-    [Means(Meaning.Pattern)] string Line = @"[^，。？！；\s]+",
-    [Bounds(1, 1000)] int Group = 2,
-    ClassRule Within = ClassRule.Differ,
-    ClassRule Across = ClassRule.Differ) : RewardSpec;
-
 /// <summary>A measurement of the model.</summary>
 [Case("kind", "perplexity", typeof(PerplexityAbility))]
 [Case("kind", "accuracy", typeof(AccuracyAbility))]

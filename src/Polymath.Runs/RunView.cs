@@ -37,6 +37,9 @@ public sealed class RunView
     /// <summary>The rows of the visits that have begun, by visit.</summary>
     public IReadOnlyDictionary<string, RowCounts> Rows { get; private init; } = new Dictionary<string, RowCounts>();
 
+    /// <summary>What each finished visit's model was made from, in order.</summary>
+    public IReadOnlyList<StageLineage> Lineage { get; private init; } = [];
+
     /// <summary>How far the run is.</summary>
     public RunPhase Phase => State?.Now() ?? (File.Exists(Path.Combine(Folder, "report.json")) ? RunPhase.Finished : RunPhase.Stopped);
 
@@ -74,6 +77,7 @@ public sealed class RunView
             State = File.Exists(state) ? RecordFile.Read<RunState>(state) : null,
             Metrics = Lines(Path.Combine(folder, RunFolder.MetricsFile)),
             Done = [.. visits.Select(StageRecord.Read).OfType<StageRecord>()],
+            Lineage = [.. visits.Select(StageLineage.Read).OfType<StageLineage>()],
             Rows = visits.Select(visit => (Visit: VisitOf(visit), File: Path.Combine(visit, RowCounts.File)))
                 .Where(pair => File.Exists(pair.File))
                 .ToDictionary(pair => pair.Visit, pair => RecordFile.Read<RowCounts>(pair.File)),

@@ -1,9 +1,6 @@
 using Polymath.Distributed;
 using Polymath.Models;
 using Polymath.Recipes;
-using Polymath.Tensors;
-using Polymath.Tensors.Kernels;
-using Polymath.Training.Objectives;
 using Polymath.Training.Optimizers;
 using Polymath.Training.Schedules;
 using static TorchSharp.torch;
@@ -28,19 +25,15 @@ public sealed record StepReport(
 
 /// <summary>The training step, the same for every stage, objective and method.</summary>
 /// <param name="model">The model.</param>
-/// <param name="objective">What is learned.</param>
-/// <param name="source">The items.</param>
+/// <param name="terms">What is learned in each step: one thing, or several at once.</param>
 /// <param name="optimizer">The optimizer: its weights, and the data of each group of weights.</param>
 /// <param name="schedule">The learning rate of each step.</param>
-/// <param name="batch">The number of tokens of a step and of a pass.</param>
 /// <param name="peers">The processes that train together.</param>
 public sealed class Loop(
     LanguageModel model,
-    Objective objective,
-    ItemSource source,
+    IReadOnlyList<Term> terms,
     OptimizerSet optimizer,
     RateSchedule schedule,
-    BatchSpec batch,
     Peers peers)
 {
     /// <summary>
@@ -49,6 +42,9 @@ public sealed class Loop(
     /// </summary>
     public Func<IDisposable>? Practice { get; init; }
 
+    /// <summary>Whether the weights of several terms are divided by the norms of their gradients; see <see cref="TermMix"/>.</summary>
+    public bool Balanced { get; init; }
+
     /// <summary>Does one step.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="cancellation">Stops a source that samples.</param>
@@ -56,34 +52,61 @@ public sealed class Loop(
     public StepReport Step(int step, CancellationToken cancellation)
     {
         // Rollouts and the scores of a reference policy are computed by the model without dropout.
-        source.Prepare(step, cancellation);
-        var start = source.Cursor;
-        var items = source.Take(batch.Tokens ?? int.MaxValue, batch.Rows ?? int.MaxValue);
-        var sums = new StepSums(optimizer, objective);
-        List<List<Item>> parts =
-            [.. TokenChunks.Of(items, item => item.Tokens, batch.MicroTokens ?? int.MaxValue, batch.MicroRows ?? int.MaxValue)];
-        var whole = CountsOf(items);
-        using (Practice?.Invoke())
-        {
-            objective.Begin(model, parts);
-            foreach (var part in parts) Learn(part, whole, sums);
-        }
-
-        // Gradients are sums so far. They are divided once, by the count over all passes and processes, so 1 pass of 8 rows and 8 passes of
-        // 1 row give the same. The gradient of a group that learns from some rows only is divided by the count of these rows, so the group
-        // is updated as if it were trained alone.
+        foreach (var term in terms) term.Source.Prepare(step, cancellation);
         using var cleanup = NewDisposeScope();
-        sums.Sum(peers);
-        var (loss, count, counts, gradients) = (sums.Loss, sums.Count, sums.Counts, sums.Gradients);
-        var norms = counts.Select((own, group) => own > 0 ? Math.Sqrt(gradients[group].Sum(SquareSum.Of)) / own : 0).ToList();
-        var norm = norms.Count == 1 ? norms[0] : Math.Sqrt(norms.Sum(own => own * own));
-        if (!double.IsFinite(loss) || !double.IsFinite(norm))
-            throw NotANumber(
-                step,
-                loss / count,
-                norm,
-                start,
-                items);
+        return terms.Count == 1 ? Alone(step) : Together(step);
+    }
+
+    private StepReport Alone(int step)
+    {
+        var part = Learned(terms[0], step);
+        Move(step, part.Norms, part.Sums.Counts);
+        return new StepReport(
+            step,
+            part.Loss,
+            part.Norm,
+            schedule.At(step),
+            part.Sums.Tokens,
+            part.Figures);
+    }
+
+    private StepReport Together(int step)
+    {
+        var mix = new TermMix(optimizer, Balanced);
+        var counts = new double[optimizer.Groups.Count];
+        long tokens = 0;
+        foreach (var term in terms)
+        {
+            var part = Learned(term, step);
+            tokens += part.Sums.Tokens;
+            // The gradients of the mix are means already.
+            for (var g = 0; g < counts.Length; g++) counts[g] = Math.Max(counts[g], part.Sums.Counts[g] > 0 ? 1 : 0);
+            mix.Add(part);
+        }
+        var (loss, norms, figures) = mix.Set(step);
+        Move(step, norms, counts);
+        return new StepReport(
+            step,
+            loss,
+            Math.Sqrt(norms.Sum(own => own * own)),
+            schedule.At(step),
+            tokens,
+            figures);
+    }
+
+    private TermStep Learned(Term term, int step)
+    {
+        var part = new TermStep(
+            model,
+            term,
+            optimizer,
+            step);
+        part.Learn(Practice, peers);
+        return part;
+    }
+
+    private void Move(int step, IReadOnlyList<double> norms, double[] counts)
+    {
         for (var g = 0; g < counts.Length; g++)
         {
             var group = optimizer.Groups[g];
@@ -100,60 +123,5 @@ public sealed class Loop(
             optimizer.Step(schedule.To(group.Spec.Rate).At(step), scale, g);
             group.Stepped?.Invoke(step, means!);
         }
-        return new StepReport(
-            step,
-            loss / count,
-            norm,
-            schedule.At(step),
-            sums.Tokens,
-            sums.Figures.ToDictionary(pair => pair.Key, pair => pair.Value / count));
-    }
-
-    // What the step counts over all processes.
-    private StepCounts CountsOf(IReadOnlyList<Item> items)
-    {
-        var own = Objective.CountsOf(items);
-        double[] counts = [own.Rows, own.Tokens];
-        peers.Sum(counts);
-        return new StepCounts(counts[0], counts[1]);
-    }
-
-    // One pass: forward and backward over some items.
-    private void Learn(IReadOnlyList<Item> part, StepCounts step, StepSums sums)
-    {
-        using var scope = NewDisposeScope();
-        using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
-        var score = objective.Evaluate(
-            model,
-            rows,
-            part,
-            step);
-        var whole = score.Loss;
-        for (var g = 0; g < sums.Counts.Length; g++)
-        {
-            var group = optimizer.Groups[g];
-            var own = group.Data is null ? score.Count : part.Where(group.LearnsFrom).Sum(objective.CountOf);
-            sums.Counts[g] += own;
-            // Losses are sums over targets; a penalty is added once for each target.
-            if (own > 0 && group.Penalty?.Invoke() is { } added) whole = whole + added.sum() * own;
-        }
-        // Rows that belong to no adapter's data, and rows without a trained token, go through the frozen base only: there is no gradient.
-        if (whole.requires_grad) Fused.Backpropagate(whole);
-        sums.Add(score, rows.Tokens);
-    }
-
-    private static RunFailedException NotANumber(
-        int step,
-        double loss,
-        double norm,
-        Cursor start,
-        IReadOnlyList<Item> items)
-    {
-        var rows = items.SelectMany(item => item.Rows).Select(row => row.Source).Distinct().ToList();
-        return new RunFailedException(
-            $"Step {step} gave the loss {loss} and the gradient norm {norm}, which is not a number. The batch starts at item "
-                + $"{start.Place} of epoch {start.Epoch} and holds {rows.Count} rows: "
-                + $"{string.Join(", ", rows.Take(5))}{(rows.Count > 5 ? ", ..." : "")}. The weights were not updated; the last checkpoint "
-                + "is kept. Lower the rate or look at these rows.");
     }
 }

@@ -10,10 +10,11 @@ using Polymath.Training.Stages;
 namespace Polymath.Training;
 
 /// <summary>The parts that all stages of a run share: the data, the tokenizer, the layout, the rewards.</summary>
-public sealed class Materials
+public sealed class Materials : IDisposable
 {
     private readonly Dictionary<string, StageData> data;
     private readonly string baseFolder;
+    private RewardSet? rewards;
     private int? context;
 
     /// <summary>The folder that paths in the recipe are relative to.</summary>
@@ -27,7 +28,8 @@ public sealed class Materials
         TextContract contract)
     {
         (Recipe, this.baseFolder, Corpora, Tokenizer, Contract) = (recipe, baseFolder, corpora, tokenizer, contract);
-        data = recipe.Stages.ToDictionary(stage => stage.Name, stage => new StageData(stage, corpora, contract));
+        data = recipe.Stages.SelectMany(stage => stage.Parts())
+            .ToDictionary(stage => stage.Name, stage => new StageData(stage, corpora, contract));
     }
 
     /// <summary>The recipe.</summary>
@@ -131,7 +133,34 @@ public sealed class Materials
         Tokenizer = recipe.Tokenizer is TokenizerFolderSpec tokenizer
             ? tokenizer with { Folder = hub.Tokenizer(tokenizer.Folder) }
             : recipe.Tokenizer,
-        Stages = [.. recipe.Stages.Select(stage => stage with { Method = Fetched(stage.Method, hub) })],
+        Stages =
+        [
+            .. recipe.Stages.Select(stage => stage with
+            {
+                Method = Fetched(stage.Method, hub),
+                Objective = Fetched(stage.Objective, hub),
+                From = stage.From is { } from && HubAddress.IsAddress(from) ? hub.Model(from) : stage.From,
+            }),
+        ],
+        Rewards = recipe.Rewards?.ToDictionary(pair => pair.Key, pair => pair.Value switch
+        {
+            ModelRewardSpec { Folder: { } folder } model => model with { Folder = hub.Model(folder) },
+            JudgeRewardSpec { Folder: { } folder } judge => judge with { Folder = hub.Model(folder) },
+            var other => other,
+        }),
+    };
+
+    private static ObjectiveSpec Fetched(ObjectiveSpec objective, Hub hub) => objective switch
+    {
+        AlignSpec { By: DistillSpec distill } align when HubAddress.IsAddress(distill.Teacher) =>
+            align with { By = distill with { Teacher = hub.Model(distill.Teacher) } },
+        AlignSpec { By: PpoSpec { Critic: { } critic } ppo } align when HubAddress.IsAddress(critic) =>
+            align with { By = ppo with { Critic = hub.Model(critic) } },
+        MixSpec mix => mix with
+        {
+            Terms = [.. mix.Terms.Select(term => term with { Objective = Fetched(term.Objective, hub) })],
+        },
+        _ => objective,
     };
 
     private static MethodSpec? Fetched(MethodSpec? method, Hub hub) => method switch
@@ -164,7 +193,8 @@ public sealed class Materials
     {
         var specials = Specials(recipe);
         // Alignment reads prompts that finetuning has read: counting them twice would only bias the counts.
-        var texts = recipe.Stages.Where(stage => !stage.SamplesAnswers).SelectMany(stage =>
+        var parts = recipe.Stages.SelectMany(stage => stage.Parts());
+        var texts = parts.Where(stage => !stage.SamplesAnswers).SelectMany(stage =>
         {
             var data = new StageData(stage, corpora, contract);
             return data.Rows(DataSplit.Train).SelectMany(row => data.Render(row).Texts);
@@ -217,12 +247,22 @@ public sealed class Materials
     /// <param name="name">The name.</param>
     public StageSpec Stage(string name) => Recipe.Stages.First(stage => stage.Name == name);
 
-    /// <summary>A reward.</summary>
-    /// <param name="name">Its name.</param>
-    public Reward Reward(string name) => Rewards.Reward.Of(Recipe.Rewards![name], table => Corpora.Classes(table).ClassOf);
+    /// <summary>The rewards; programs and models among them are opened when they are first needed.</summary>
+    public RewardSet Rewards => rewards ??= new RewardSet(this);
 
     /// <summary>The folder of the model that a run starts from; null when it starts from fresh weights.</summary>
     public string? BaseModel => Recipe.Model is PretrainedSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
+
+    /// <summary>Another model than the one that is trained: that of an earlier stage, or of a folder.</summary>
+    /// <param name="stage">The stage that asks, for messages.</param>
+    /// <param name="named">The stage's name, or the folder.</param>
+    /// <exception cref="InputException">The stage is not trained yet, or the folder holds no model.</exception>
+    internal TextModel OpenOther(string stage, string named)
+    {
+        if (Recipe.Stages.All(other => other.Name != named)) return TextModel.Open(Path.GetFullPath(named, Path.GetFullPath(baseFolder)));
+        return TextModel.Open(Rewards.Finished(named) ?? throw new InputException($"Stage {stage} needs the model of stage {named}, which "
+            + "is not trained yet. Put that stage before it."));
+    }
 
     /// <summary>The model that a run starts from.</summary>
     /// <param name="stage">The stage that uses it, which may add a head over labels; null for the model as it is.</param>
@@ -249,6 +289,11 @@ public sealed class Materials
             PretrainedSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
             _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
         };
+        return Together(model);
+    }
+
+    private TextModel Together(LanguageModel model)
+    {
         if (Tokenizer.VocabularySize <= model.Sizes.VocabularySize) return new TextModel(model, Tokenizer, Contract);
         using (model)
             throw new InputException($"The tokenizer has {Tokenizer.VocabularySize} tokens, the model {model.Sizes.VocabularySize}: they "
@@ -257,14 +302,20 @@ public sealed class Materials
 
     private LanguageModel Fresh(JsonObject configuration, StageSpec? heads) => heads is null
         ? ModelFolder.New(configuration, Recipe.Seed)
-        : HeadStage.New(heads, configuration, Data(heads.Name).Labels(), Recipe.Seed);
+        : HeadStage.New(heads, configuration, LabelsOf(heads), Recipe.Seed);
 
     /// <summary>A finished stage's model, under this run's tokenizer and layout.</summary>
     /// <param name="folder">The model's folder.</param>
     /// <param name="stage">The stage that uses it, which may add a head over labels; null for the model as it is.</param>
+    /// <exception cref="InputException">The model has fewer tokens than the run's tokenizer.</exception>
     public TextModel OpenModel(string folder, StageSpec? stage = null) =>
-        new(Open(folder, stage is { TrainsHead: true } ? stage : null), Tokenizer, Contract);
+        Together(Open(folder, stage is { TrainsHead: true } ? stage : null));
 
     private LanguageModel Open(string folder, StageSpec? heads) =>
-        heads is null ? ModelFolder.Open(folder) : HeadStage.Open(heads, folder, Data(heads.Name).Labels(), Recipe.Seed);
+        heads is null ? ModelFolder.Open(folder) : HeadStage.Open(heads, folder, LabelsOf(heads), Recipe.Seed);
+
+    private IReadOnlyList<string> LabelsOf(StageSpec stage) => stage.TrainsLabels ? Data(stage.Name).Labels() : [];
+
+    /// <summary>Ends the programs and frees the models of rewards.</summary>
+    public void Dispose() => rewards?.Dispose();
 }

@@ -1,9 +1,7 @@
 using Polymath.Distributed;
 using Polymath.Models;
-using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Text.Hubs;
-using Polymath.Text.Templates;
 using Polymath.Training.Evaluation;
 using Polymath.Runs.Reports;
 using Polymath.Runs;
@@ -17,6 +15,7 @@ public sealed class Run : IDisposable
 {
     private readonly RunFolder folder;
     private readonly RunReporter reporter;
+    private readonly StageGraph graph;
     private readonly CancellationTokenSource stop = new();
 
     private Run(
@@ -29,6 +28,8 @@ public sealed class Run : IDisposable
         (Materials, this.folder, Observer, StopAfter, Origin) = (materials, folder, observer, stopAfter, origin);
         Meter = new AbilityMeter(materials);
         reporter = new RunReporter(materials, folder);
+        graph = new StageGraph(materials, folder, observer);
+        materials.Rewards.Run = folder.Path;
     }
 
     /// <summary>The data, the tokenizer and the layout.</summary>
@@ -120,24 +121,8 @@ public sealed class Run : IDisposable
         }
     }
 
-    /// <summary>The places of the adapters that a visit of a stage starts from.</summary>
-    /// <param name="visit">The visit.</param>
-    /// <param name="place">The visit's folder.</param>
-    internal AdapterPlaces PlacesFor(StageVisit visit, string place)
-    {
-        var visits = Materials.Recipe.Visits().ToList();
-        string OfStage(string name)
-        {
-            var last = visits.FindLastIndex(visits.FindIndex(other => other.Name == visit.Name), earlier => earlier.Stage.Name == name);
-            return Path.Combine(folder.Stage(last, visits[last].Name), "adapter");
-        }
-        var saves = Path.Combine(place, "checkpoints");
-        return new AdapterPlaces(
-            Materials.BaseFolder,
-            OfStage,
-            Path.Combine(place, "prepared"),
-            Directory.Exists(saves) && Directory.EnumerateDirectories(saves).Any());
-    }
+    /// <summary>Which model each visit starts from.</summary>
+    internal StageGraph Graph => graph;
 
     /// <summary>The run's folder.</summary>
     internal string Folder => folder.Path;
@@ -189,46 +174,61 @@ public sealed class Run : IDisposable
             var before = 0;
             var visits = Materials.Recipe.Visits();
             Plan(visits);
-            for (var i = 0; i < visits.Count; i++)
+            foreach (var visit in visits)
             {
-                var place = folder.Stage(i, visits[i].Name);
-                if (StageRecord.Read(place) is { } done && !StageExtension.Asked(visits[i].Stage, done.Report!, Observer))
-                {
-                    reporter.Add(done);
-                    before += done.Report!.Steps;
-                    continue;
-                }
-                // A stage starts from the last finished model on the disk, so that a resumed run and an uninterrupted one read the same
-                // bytes.
-                model?.Dispose();
-                model = null;
-                var origin = i == 0 ? Materials.BaseModel : Path.Combine(folder.Stage(i - 1, visits[i - 1].Name), "model");
-                model = i == 0 ? Materials.NewModel(visits[i].Stage) : Materials.OpenModel(origin!, visits[i].Stage);
-                if (i == 0) foreach (var note in model.Model.Notes) Observer.Note(note);
-                // An unmerged delta stays attached while the stage's abilities are measured.
-                using var runner = new StageRunner(
-                    this,
-                    visits[i],
-                    place,
-                    model,
-                    before,
-                    origin);
-                var report = runner.Train();
-                reporter.Add(Keep(
-                    place,
-                    report,
-                    visits[i].Name,
-                    model,
-                    visits[i]));
+                // A visit that does not reach what it must may be trained again.
+                StageRecord record;
+                do record = Visit(visit, visit == visits[0], before, ref model);
+                while (!graph.Passes(visit));
+                reporter.Add(record);
                 reporter.WriteLive();
-                Observer.StageDone(visits[i].Name);
-                before += report.Steps;
+                before += record.Report!.Steps;
             }
         }
         finally
         {
             model?.Dispose();
         }
+    }
+
+    // Trains a visit unless it is finished. It starts from the model on the disk, so that a resumed run and an uninterrupted one read the
+    // same bytes.
+    private StageRecord Visit(
+        StageVisit visit,
+        bool first,
+        int before,
+        ref TextModel? model)
+    {
+        var place = graph.PlaceOf(visit);
+        if (StageRecord.Read(place) is { } done && !StageExtension.Asked(visit.Stage, done.Report!, Observer)) return done;
+        model?.Dispose();
+        model = null;
+        var origin = graph.OriginOf(visit);
+        model = origin is null ? Materials.NewModel(visit.Stage) : Materials.OpenModel(origin, visit.Stage);
+        if (first)
+            foreach (var note in model.Model.Notes) Observer.Note(note);
+        // An unmerged delta stays attached while the stage's abilities are measured.
+        using var runner = new StageRunner(
+            this,
+            graph.Trained(visit),
+            place,
+            model,
+            before,
+            origin);
+        var report = runner.Train();
+        var record = Keep(
+            place,
+            report,
+            visit.Name,
+            model,
+            visit);
+        Origin.Lineage(
+            visit,
+            graph.ParentOf(visit)?.Name ?? origin,
+            report,
+            Materials.Recipe.Rewards).Write(place);
+        Observer.StageDone(visit.Name);
+        return record;
     }
 
     // What ended the run stands in its folder, too; a folder that cannot be written must not hide it.
@@ -279,7 +279,7 @@ public sealed class Run : IDisposable
                 continue;
             for (var later = i + 1; later < visits.Count; later++)
             {
-                if (Directory.Exists(folder.Stage(later, visits[later].Name)))
+                if (graph.ComesFrom(visits[later], visits[i]) && Directory.Exists(folder.Stage(later, visits[later].Name)))
                     throw new InputException($"Stage {visits[i].Stage.Name} cannot go on: {visits[later].Name} was trained from the model "
                         + "that it left. Start again with --fresh, or add a stage at the end.");
             }
@@ -363,28 +363,13 @@ public sealed class Run : IDisposable
     {
         ArgumentNullException.ThrowIfNull(visit);
         ArgumentNullException.ThrowIfNull(model);
-        if (count == 0 || visit.Stage.Objective is TaskSpec) return [];
-        var settings = new SamplingSettings(MaxNewTokens: Math.Min(128, model.Model.Sizes.ContextLength / 2), Seed: Materials.Recipe.Seed);
-        using var frozen = TorchSharp.torch.no_grad();
-        IReadOnlyList<string> prompts;
-        List<int[]> answers;
-        if (visit.Stage.Objective is PretrainSpec)
-        {
-            prompts = [.. Enumerable.Repeat("", count)];
-            model.Model.Router?.Expect([.. Enumerable.Repeat(visit.Stage.Data[0], count)]);
-            var begin = Materials.Contract.Template.Render(new Document("", "")).Tokenize(model.Tokenizer).Ids;
-            begin = begin.Length > 1 ? begin[..^1] : begin;
-            answers = new TokenGenerator(model.Model, model.Ends).Generate([.. Enumerable.Repeat(begin, count)], settings);
-        }
-        else
-        {
-            var data = Materials.Data(visit.Stage.Name);
-            var rows = data.Rows(DataSplit.Validation).Take(count).ToList();
-            prompts = [.. rows.Select(data.Prompt)];
-            model.Model.Router?.Expect([.. rows.Select(row => row.Data)]);
-            answers = [.. model.Answer(prompts, settings).Select(answer => answer.Tokens)];
-        }
-        var samples = prompts.Select((prompt, i) => new SampleReport(visit.Name, prompt, model.Tokenizer.Decode(answers[i]))).ToList();
+        if (count == 0 || RunSamples.StageOf(visit) is not { } stage) return [];
+        var samples = RunSamples.Of(
+            Materials,
+            stage,
+            visit.Name,
+            model,
+            count);
         foreach (var sample in samples)
             RunFolder.Append(folder.Samples, new { stage = visit.Name, step, finished, prompt = sample.Prompt, answer = sample.Answer });
         return samples;
@@ -393,6 +378,7 @@ public sealed class Run : IDisposable
     /// <summary>Releases the folder for another process.</summary>
     public void Dispose()
     {
+        Materials.Dispose();
         folder.Dispose();
         stop.Dispose();
         Peers.Dispose();

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
 using Polymath.Text;
+using Polymath.Runs;
 using Polymath.Runs.Reports;
 
 namespace Polymath.Training;
@@ -124,6 +125,42 @@ sealed class RunOrigin
         if (data.Parent is null)
             content["data"] = data;
         Save();
+    }
+
+    /// <summary>What a visit's model was made from.</summary>
+    /// <param name="visit">The visit.</param>
+    /// <param name="from">The visit or the folder that it started from; null for fresh weights.</param>
+    /// <param name="report">Its figures.</param>
+    /// <param name="rewards">The recipe's rewards.</param>
+    internal StageLineage Lineage(
+        StageVisit visit,
+        string? from,
+        StageReport report,
+        IReadOnlyDictionary<string, RewardSpec>? rewards)
+    {
+        DataDigest Of(string name) => new(
+            content["data"]?[name]?["rows"]?.GetValue<int>() ?? 0, content["data"]?[name]?["digest"]?.ToString() ?? "");
+        return new StageLineage(
+            visit.Name,
+            visit.Stage.Objective.Kind,
+            from,
+            report.Method,
+            report.Steps,
+            visit.Stage.Sources.ToDictionary(name => name, Of),
+            [.. visit.Stage.Parts().SelectMany(part => ModelsOf(part, rewards)).Distinct()]);
+    }
+
+    private static IEnumerable<string> ModelsOf(StageSpec part, IReadOnlyDictionary<string, RewardSpec>? rewards)
+    {
+        if (part.Objective is not AlignSpec align) return [];
+        var own = (align.Loss as DistillSpec)?.Teacher ?? (align.Loss as PpoSpec)?.Critic;
+        var judges = (align.Rewards?.Keys ?? []).Select(name => rewards?.GetValueOrDefault(name) switch
+        {
+            ModelRewardSpec model => model.Stage ?? model.Folder,
+            JudgeRewardSpec judge => judge.Stage ?? judge.Folder,
+            _ => null,
+        });
+        return judges.Prepend(own).OfType<string>();
     }
 
     private void Accept(string name, string what)

@@ -52,12 +52,13 @@ static class EvalVerb
         var terminal = new Terminal(quiet: json);
         // The model's own tokenizer is used, so no tokenizer is trained here.
         var place = opened.Place;
-        var materials = terminal.Show(() => Materials.Gather(
+        using var materials = terminal.Show(() => Materials.Gather(
             recipe with { Tokenizer = new TokenizerFolderSpec(Path.GetFullPath(place)) },
             reading.BaseFolder,
             place,
             terminal,
             choice.Hubs.Open(parsed, terminal, new HubPins(Surroundings.Pins(folder)))));
+        if (Directory.Exists(Path.Combine(folder, "stages"))) materials.Rewards.Run = folder;
         var meter = new AbilityMeter(materials);
         var values = terminal.Show(() => meter.Measure(model, names.Length > 0 ? names : known));
         if ((names.Length > 0 ? names : known).Where(name => !meter.Measures(model.Model, name)).ToList() is { Count: > 0 } unfit

@@ -14,7 +14,7 @@ static class RunsVerb
 
     internal static Command Make()
     {
-        var command = new Command("runs", "Lists runs; shows one with its curves; compares two.");
+        var command = new Command("runs", "Lists runs; shows one with its curves; compares two; draws where models come from.");
         var (dir, json) = (Dir(), Json());
         command.Add(dir);
         command.Add(json);
@@ -22,6 +22,7 @@ static class RunsVerb
         command.Add(ListVerb());
         command.Add(ShowVerb());
         command.Add(CompareVerb());
+        command.Add(LineageVerb());
         return command;
     }
 
@@ -59,6 +60,21 @@ static class RunsVerb
                 Console.WriteLine(JsonSerializer.Serialize(RunSummary.Of(view), JsonLayout.IndentedRecord));
             else
                 RunPages.Show(view, parsed.GetValue(stage), parsed.GetValue(figure)!);
+            return Outcome.Done;
+        }));
+        return command;
+    }
+
+    private static Command LineageVerb()
+    {
+        var run = new Argument<string>("run") { Description = "The run's folder, or its name below runs/." };
+        var (dir, json) = (Dir(), Json());
+        var command = new Command("lineage", "Draws which model each stage was made from, with its data and figures.") { run, dir, json };
+        command.SetAction(parsed => Outcome.Of(() =>
+        {
+            var view = Open(parsed.GetRequiredValue(run), parsed.GetValue(dir)!);
+            if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(LineagePage.Of(view), JsonLayout.IndentedRecord));
+            else LineagePage.Show(view);
             return Outcome.Done;
         }));
         return command;

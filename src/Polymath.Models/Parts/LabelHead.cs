@@ -203,8 +203,15 @@ public sealed class LabelHead
     {
         ArgumentNullException.ThrowIfNull(hidden);
         ArgumentNullException.ThrowIfNull(batch);
-        var x = Task == LabelTask.Tag ? hidden : Rows(hidden, batch);
-        if (beneath is not null) x = beneath(x);
+        return ScoresOf(Task == LabelTask.Tag ? hidden : Rows(hidden, batch));
+    }
+
+    /// <summary>The scores [n, labels] of single states.</summary>
+    /// <param name="states">Hidden states [n, width].</param>
+    public Tensor ScoresOf(Tensor states)
+    {
+        ArgumentNullException.ThrowIfNull(states);
+        var x = beneath is null ? states : beneath(states);
         foreach (var (map, after) in steps)
         {
             x = map.Forward(x);

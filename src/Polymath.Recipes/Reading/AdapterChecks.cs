@@ -141,12 +141,12 @@ internal sealed class AdapterChecks(Checks checks, StageSpec stage, AdaptersMeth
             checks.Fault(
                 at,
                 "it has no data, so no row is sent to it",
-                $"write data: [{string.Join(", ", stage.Data ?? [])}], or some of them");
-        foreach (var data in (adapter.Data ?? []).Where(data => stage.Data?.Contains(data) == false))
+                $"write data: [{string.Join(", ", stage.Sources)}], or some of them");
+        foreach (var data in (adapter.Data ?? []).Where(data => !stage.Sources.Contains(data)))
             checks.Fault(
                 $"{at}.data",
                 $"'{data}' is not among the data of the stage",
-                $"write some of {string.Join(", ", stage.Data!)}, or add it there");
+                $"write some of {string.Join(", ", stage.Sources)}, or add it there");
     }
 
     private void Earlier(string adapter, string name, StageSpec spec, string at)

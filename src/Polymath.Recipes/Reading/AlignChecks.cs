@@ -14,6 +14,10 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
             Ranked(align);
         if (align.By is DpoSpec dpo && checks.Sound(At("by")))
             Pairs(dpo);
+        if (align.By is GrpoSpec grpo && checks.Sound(At("by")))
+            Groups(grpo);
+        if (align.By is DistillSpec distill && checks.Sound(At("by.teacher"))) Model(distill.Teacher, At("by.teacher"));
+        if (align.By is PpoSpec { Critic: { } critic } && checks.Sound(At("by.critic"))) Model(critic, At("by.critic"));
     }
 
     private string At(string key) => $"{path}.{key}";
@@ -27,7 +31,14 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
                 "leave out prompt, rewards and rollout, or write kind: dpo");
         if (align.Prompt is null && checks.Sound(At("prompt")))
             checks.Fault(path, "'prompt' is missing: rollout answers prompts", "add prompt: TEXT");
-        if (align.Rewards is not { Count: > 0 } && checks.Sound(At("rewards")))
+        if (align.Loss.ComparesAnswers && align.Rollout!.Answers < 2 && checks.Sound(At("rollout.answers"), At("by.kind")))
+            checks.Fault(
+                At("rollout.answers"),
+                $"{align.Loss.Kind} compares the answers to one prompt, and there is one",
+                "write 2 or more");
+        if (!align.Loss.NeedsRewards && align.Rewards is not null && checks.Sound(At("rewards")))
+            checks.Fault(At("rewards"), $"{align.Loss.Kind} learns from its teacher, not from rewards", "leave it out");
+        if (align.Loss.NeedsRewards && align.Rewards is not { Count: > 0 } && checks.Sound(At("rewards")))
             checks.Fault(
                 align.Rewards is null ? path : At("rewards"),
                 "there are no rewards, by which the answers of a rollout are judged",
@@ -44,11 +55,31 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
                     $"'{key}' has no meaning without rollout: ranked answers are read from the rows",
                     "leave it out, or add rollout: {rounds: 1}");
         }
-        if (align.Loss.LearnsAnswers && checks.Sound(At("by"), At("by.kind")))
+        if (align.Loss is { LearnsAnswers: true, ReadsAnswers: false } && checks.Sound(At("by"), At("by.kind")))
             checks.Fault(
                 At("by.kind"),
                 $"{align.Loss.Kind} learns from answers that the model samples",
                 "add prompt, rewards and rollout, or write kind: dpo");
+    }
+
+    private void Groups(GrpoSpec grpo)
+    {
+        if (grpo.Loss == GroupLoss.Gmpo && grpo.Mean != TokenMean.Rows)
+            checks.Fault(At("by.mean"), "the loss gmpo is a mean over each row's tokens", "write mean: rows");
+        if (grpo.Ratio == RatioOver.Sequence && grpo.Loss is (GroupLoss.Gmpo or GroupLoss.Vespo))
+            checks.Fault(At("by.ratio"), $"the loss {grpo.Loss} has a ratio of its own", "leave it out");
+        if (grpo.MostRatio is not null && grpo.Loss is not (GroupLoss.Clipped or GroupLoss.Cispo))
+            checks.Fault(At("by.mostRatio"), $"the loss {grpo.Loss} has no such bound", "leave it out");
+    }
+
+    // A model that a loss needs: an earlier stage, a folder, or an address.
+    private void Model(string named, string at)
+    {
+        if (checks.StageNamed(named) is null && !HubAddress.IsAddress(named) && !checks.HasFolder(named))
+            checks.Fault(
+                at,
+                $"there is no stage and no folder '{named}'",
+                Nearest.Hint(named, [.. checks.Stages.Select(other => other.Name)], "stages"));
     }
 
     private void Pairs(DpoSpec dpo)

@@ -4,8 +4,12 @@ namespace Polymath.Recipes;
 /// <remarks>
 /// The recipe may be damaged: what could not be read is null or missing. A check reports nothing about settings it cannot rely on.
 /// </remarks>
-internal sealed class Checks(Recipe recipe, Binder binder, FaultList faults)
+internal sealed class Checks(Recipe recipe, Binder binder, FaultList faults, string baseFolder)
 {
+    /// <summary>Whether a folder is there.</summary>
+    /// <param name="path">Its path, relative to the recipe.</param>
+    public bool HasFolder(string path) => Directory.Exists(Path.Combine(baseFolder, path));
+
     /// <summary>The recipe.</summary>
     public Recipe Recipe => recipe;
 
@@ -20,6 +24,11 @@ internal sealed class Checks(Recipe recipe, Binder binder, FaultList faults)
 
     /// <summary>Whether all these settings can be relied on.</summary>
     public bool Sound(params IEnumerable<string> paths) => paths.All(faults.Sound);
+
+    /// <summary>What a stage learns, one thing each, and where it stands in the recipe.</summary>
+    public IEnumerable<(StageSpec Part, string Path)> PartsOf(StageSpec stage) => stage.Objective is MixSpec { Terms: { } terms }
+        ? stage.Parts().Zip(terms, (part, term) => (part, PathOf(term)))
+        : [(stage, PathOf(stage))];
 
     /// <summary>The stage with a name; null when there is none.</summary>
     public StageSpec? StageNamed(string? name) => Stages.FirstOrDefault(stage => stage.Name == name);

@@ -17,8 +17,8 @@ internal sealed class FieldChecks(Checks checks)
         }
         foreach (var (name, table) in checks.Recipe.Tables ?? new Dictionary<string, TableSpec>())
             Table(table, $"tables.{name}");
-        foreach (var stage in checks.Stages)
-            Stage(stage, checks.PathOf(stage));
+        foreach (var (part, path) in checks.Stages.SelectMany(checks.PartsOf))
+            Stage(part, path);
         foreach (var ability in (checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>()).Values.OfType<RewardAbility>())
             RewardFields(checks.StageNamed(ability.Stage), ability.Reward);
     }
@@ -142,7 +142,7 @@ internal sealed class FieldChecks(Checks checks)
 
     private void Stage(StageSpec stage, string path)
     {
-        var sources = stage.Data ?? [];
+        var sources = stage.Sources;
         Talks(stage, sources, path);
         if (stage.Objective is TaskSpec { Label: { } label })
             Known(label, sources, $"{path}.label");
@@ -152,11 +152,11 @@ internal sealed class FieldChecks(Checks checks)
             ((stage.Objective as FinetuneSpec)?.Prompt, "prompt"),
             ((stage.Objective as FinetuneSpec)?.Answer, "answer"),
             ((stage.Objective as AlignSpec)?.Prompt, "prompt"),
-            (stage.TrainsHead ? ((TaskSpec)stage.Objective!).Reads : null, "text"),
+            (stage.TrainsLabels ? ((TaskSpec)stage.Objective!).Reads : null, "text"),
         })
             Template(template, sources, $"{path}.{key}");
         if (stage.Method is PromptMethod method && stage.Objective is TaskSpec)
-            Template(method.Template, sources, $"{path}.method.template", TemplateFields.Mask);
+            Template(method.Template, sources, $"{checks.PathOf(method)}.template", TemplateFields.Mask);
         foreach (var reward in (stage.Objective as AlignSpec)?.Rewards?.Keys ?? [])
             RewardFields(stage, reward);
     }
@@ -187,13 +187,18 @@ internal sealed class FieldChecks(Checks checks)
         }
     }
 
-    /// <summary>A pattern reward reads a field of the prompt rows.</summary>
+    /// <summary>Some rewards read fields of the prompt rows.</summary>
     private void RewardFields(StageSpec? stage, string? name)
     {
-        if (name is null || checks.Recipe.Rewards?.GetValueOrDefault(name) is not PatternRewardSpec { By: { } field })
-            return;
-        if (checks.Sound($"rewards.{name}.by"))
-            Known(field, stage?.Data ?? [], $"rewards.{name}.by");
+        if (name is null) return;
+        var (field, key) = checks.Recipe.Rewards?.GetValueOrDefault(name) switch
+        {
+            PatternRewardSpec pattern => (pattern.By, "by"),
+            EqualRewardSpec equal => (equal.Field, "field"),
+            _ => (null, ""),
+        };
+        if (field is not null && checks.Sound($"rewards.{name}.{key}"))
+            Known(field, stage?.Sources ?? [], $"rewards.{name}.{key}");
     }
 
     private void Template(string? template, IReadOnlyList<string> sources, string path, string? besides = null)

@@ -16,6 +16,7 @@ internal sealed class RecipeChecks(Checks checks)
         Rewards();
         Abilities();
         Circles();
+        Origins();
         Heads();
         foreach (var stage in checks.Stages)
             new StageChecks(checks, stage).Run();
@@ -122,6 +123,7 @@ internal sealed class RecipeChecks(Checks checks)
         foreach (var (name, reward) in checks.Recipe.Rewards ?? new Dictionary<string, RewardSpec>())
         {
             var path = $"rewards.{name}";
+            new RewardChecks(checks, reward, path).Run();
             if (reward is PatternRewardSpec { By: null, Match: { } match }
                 && match.Keys.Any(key => key != "*") && checks.Sound($"{path}.by", $"{path}.match"))
             {
@@ -170,19 +172,49 @@ internal sealed class RecipeChecks(Checks checks)
         if (!checks.Sound("stages", "rounds")
             || checks.Stages.Any(stage => stage.Objective is null || !checks.Sound($"{checks.PathOf(stage)}.method.kind")))
             return;
-        StageVisit? before = null;
         var told = new HashSet<string>();
         foreach (var visit in checks.Recipe.Visits())
         {
-            if (before is not null && before.Stage.TrainsHead && !visit.Stage.TrainsHead && told.Add(visit.Stage.Name))
-            {
+            if (checks.Recipe.ParentOf(visit) is not { Stage.TrainsHead: true } before
+                || Head(visit.Stage) == Head(before.Stage) || !told.Add(visit.Stage.Name))
+                continue;
+            if (visit.Stage.From is not null)
+                checks.Fault(
+                    $"{checks.PathOf(visit.Stage)}.from",
+                    $"'{before.Name}' leaves a model with {Head(before.Stage)}, and this stage needs {Head(visit.Stage)}",
+                    "name the stage that it was made from");
+            else
                 checks.Fault($"{checks.PathOf(visit.Stage)}.kind",
                     $"'{visit.Name}' comes after '{before.Name}', which leaves a model with a head over labels in place of the one "
                         + "over words",
                     $"move '{before.Stage.Name}' behind it, or let '{before.Stage.Name}' ask by method: {{kind: prompt, template: \"... "
                         + "{mask}\", verbalizer: {...}}");
-            }
-            before = visit;
+        }
+    }
+
+    private static string Head(StageSpec stage) => stage switch
+    {
+        { TrainsLabels: true } => "a head over labels",
+        { TrainsHead: true } => "a reward's head",
+        _ => "a head over words",
+    };
+
+    // A stage may start from an earlier one alone.
+    private void Origins()
+    {
+        for (var i = 0; i < checks.Stages.Count; i++)
+        {
+            var (stage, at) = (checks.Stages[i], $"{checks.PathOf(checks.Stages[i])}.from");
+            if (stage.From is not { } from || !checks.Sound(at)) continue;
+            var named = checks.Stages.ToList().FindIndex(other => other.Name == from);
+            if (named >= i)
+                checks.Fault(
+                    at, $"'{from}' is {(named == i ? "this stage" : "a later stage")}", "name an earlier stage, or a model's folder");
+            else if (named < 0 && !HubAddress.IsAddress(from) && !checks.HasFolder(from))
+                checks.Fault(
+                    at,
+                    $"there is no earlier stage and no folder '{from}'",
+                    Nearest.Hint(from, [.. checks.Stages.Take(i).Select(other => other.Name)], "earlier stages"));
         }
     }
 

@@ -121,7 +121,7 @@ public static class RecipeReader
         var meanings = new MeaningChecks(mapping, baseFolder, faults);
         foreach (var mention in binder.Mentions)
             meanings.Check(mention);
-        new RecipeChecks(new Checks(recipe, binder, faults)).Run();
+        new RecipeChecks(new Checks(recipe, binder, faults, baseFolder)).Run();
         return recipe;
     }
 

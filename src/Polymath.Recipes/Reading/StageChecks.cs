@@ -13,11 +13,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (stage.Schedule is { } schedule)
             new ScheduleChecks(checks, schedule, stage.Steps, At("schedule")).Run();
         Method();
-        new AlignChecks(checks, stage, path).Run();
-        Batches();
+        Terms();
+        foreach (var (part, at) in checks.PartsOf(stage)) new PartChecks(checks, part, at).Run();
         Measured();
         Measurements();
-        Mixed();
+        Gate();
     }
 
     private string At(string key) => $"{path}.{key}";
@@ -27,8 +27,14 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (!checks.Sound(At("steps"), At("epochs")))
             return;
         var align = stage.SamplesAnswers ? (AlignSpec)stage.Objective : null;
+        var counted = align is null && stage.Objective is not MixSpec;
         if (stage is { Steps: not null, Epochs: not null })
-            checks.Fault(At("epochs"), "'steps' and 'epochs' are both given", align is null ? "keep one of the two" : "keep steps");
+            checks.Fault(At("epochs"), "'steps' and 'epochs' are both given", counted ? "keep one of the two" : "keep steps");
+        else if (stage is { Objective: MixSpec, Steps: null })
+            checks.Fault(
+                stage.Epochs is null ? path : At("epochs"),
+                "the terms of a mix have passes of their own, so it is counted in steps",
+                "write steps: WHOLE-NUMBER");
         else if (align is not null && stage.Steps is null)
         {
             checks.Fault(stage.Epochs is null ? path : At("epochs"),
@@ -52,6 +58,55 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 $"write {stage.Steps} or less");
     }
 
+    private void Gate()
+    {
+        if (stage.Else is not null && stage.Require is null && checks.Sound(At("require")))
+            checks.Fault(At("else"), "nothing is required, so nothing can be missed", "add require: {ABILITY: \">= NUMBER\"}");
+        foreach (var (name, text) in stage.Require ?? new Dictionary<string, string>())
+        {
+            var at = At($"require.{name}");
+            if (checks.Recipe.Abilities?.ContainsKey(name) != true)
+                checks.Fault(
+                    at,
+                    $"there is no ability '{name}'",
+                    Nearest.Hint(name, [.. (checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>()).Keys], "abilities"));
+            else if (GateBound.Parse(text) is not { } bound)
+                checks.Fault(at, $"'{text}' is no bound", "write \">= NUMBER\", \"<= NUMBER * before\", or with < or >");
+            else if (!bound.IsRelative && bound is { Above: true, Bound: >= 1 }
+                && checks.Recipe.Abilities[name] is AccuracyAbility or DistinctAbility
+                && (bound.Bound > 1 || bound.Strict))
+                checks.Fault(at, $"'{name}' is a share and never {text}", "write a number below 1");
+        }
+    }
+
+    private void Terms()
+    {
+        if (stage.Objective is not MixSpec { Terms: { } terms })
+        {
+            if (stage.Objective is not null and not MixSpec && stage.Data is null && checks.Sound(At("data")))
+                checks.Fault(path, "'data' is missing", "add data: [NAME]");
+            return;
+        }
+        if (stage.Data is not null) checks.Fault(At("data"), "each term of a mix names its own data", "write data in the terms");
+        if (stage.Mix is not null) checks.Fault(At("mix"), "each term of a mix reads its own sources", "write mix in a term");
+        if (terms.Count == 0) checks.Fault(At("terms"), "there are no terms", "write terms: [{name: TEXT, kind: finetune, data: [NAME]}]");
+        var seen = new HashSet<string>();
+        foreach (var term in terms.Where(term => term.Name is not null))
+        {
+            var at = checks.PathOf(term);
+            if (!Names.IsFileName(term.Name)) checks.Fault($"{at}.name", $"'{term.Name}' cannot name a folder", Names.Hint);
+            else if (!seen.Add(term.Name))
+                checks.Fault($"{at}.name", $"another term is named '{term.Name}' too", "give each term a name of its own");
+            if (term.Objective is MixSpec)
+                checks.Fault($"{at}.kind", "a mix is made of single things", "write its terms here");
+            if (term.Objective is TaskSpec && stage.Method is not PromptMethod)
+                checks.Fault(
+                    $"{at}.kind",
+                    "a task in a mix is asked for in words, as the model has one head",
+                    "add method: {kind: prompt, template: TEXT, verbalizer: {}}, or write kind: finetune");
+        }
+    }
+
     private void Method()
     {
         if (stage.Objective is null || !checks.Sound(At("method.kind"), At("kind")))
@@ -69,7 +124,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 "leave it out, or take method: {kind: delta, form: lora}");
         switch (stage.Objective, stage.Method)
         {
-            case (TaskSpec, PromptMethod prompt):
+            case (TaskSpec or MixSpec, PromptMethod prompt):
                 Prompt(prompt);
                 break;
             case (TaskSpec, _):
@@ -154,53 +209,6 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                     $"the label '{label}' has {(list.Count == 0 ? "no" : "an empty")} word",
                     $"write {label}: WORD");
             }
-        }
-    }
-
-    private void Mixed()
-    {
-        if (stage.Mix is not { } mix || !checks.Sound(At("mix"), At("data")))
-            return;
-        foreach (var (name, weight) in mix)
-        {
-            if (!stage.Data.Contains(name))
-                checks.Fault(
-                    At($"mix.{name}"), $"'{name}' is none of the stage's sources", $"write one of {string.Join(", ", stage.Data)}");
-            else if (!(weight > 0) || !double.IsFinite(weight))
-                checks.Fault(At($"mix.{name}"), $"{weight} is no share", "write a number above 0, or take the source out of data");
-        }
-        if (stage.SamplesAnswers)
-            checks.Fault(At("mix"), "an align stage samples its own answers and reads no shares", "leave it out");
-    }
-
-    private void Batches()
-    {
-        if (stage.Batch is not { } batch)
-            return;
-        if (batch.MicroTokens > batch.Tokens && checks.Sound(At("batch.tokens"), At("batch.microTokens")))
-            checks.Fault(
-                At("batch.microTokens"),
-                $"{batch.MicroTokens} is more than the {batch.Tokens} tokens of a step",
-                $"write {batch.Tokens} or less");
-        if (batch.MicroRows > batch.Rows && checks.Sound(At("batch.rows"), At("batch.microRows")))
-            checks.Fault(
-                At("batch.microRows"), $"{batch.MicroRows} is more than the {batch.Rows} rows of a step", $"write {batch.Rows} or less");
-        if (batch.MaxCut < 1 && (stage.ReadsPairs || stage.ReadsJudged) && checks.Sound(At("batch.maxCut")))
-            checks.Fault(At("batch.maxCut"), "an align stage counts the rows that are cut, not their targets", "leave it out");
-        if (batch.Fill is not null && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.fill")))
-            checks.Fault(
-                At("batch.fill"), $"a row of the kind {stage.Objective.Kind} is one thing and is not filled up", "leave it out");
-        if (batch.Overlong == OverlongPolicy.Split && stage.Objective is not (null or PretrainSpec) && checks.Sound(At("batch.overlong")))
-            checks.Fault(
-                At("batch.overlong"),
-                $"a row of the kind {stage.Objective.Kind} cannot be split",
-                "write cut, drop or refuse");
-        if (checks.Recipe.Model is INewModel model && batch.MaxLength > model.ContextLength
-            && checks.Sound(At("batch.maxLength"), "model.contextLength"))
-        {
-            checks.Fault(At("batch.maxLength"),
-                $"{batch.MaxLength} is more than the model's contextLength of {model.ContextLength}",
-                $"write {model.ContextLength} or less");
         }
     }
 

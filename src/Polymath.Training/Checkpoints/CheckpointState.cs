@@ -2,7 +2,7 @@ namespace Polymath.Training.Checkpoints;
 
 /// <summary>The state of a stage, without tensors.</summary>
 /// <param name="Step">The steps done.</param>
-/// <param name="Cursor">The place of the next item.</param>
+/// <param name="Cursors">The place of each term's next item.</param>
 /// <param name="TorchRandom">libtorch's random state (dropout), in base64.</param>
 /// <param name="Seconds">The time trained so far.</param>
 /// <param name="Tokens">The tokens read so far.</param>
@@ -15,10 +15,11 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="HeldOutSpread">Its standard error.</param>
 /// <param name="Began">A print of the trained weights before the first step.</param>
 /// <param name="Figure">The figure that <paramref name="Best"/> is a value of.</param>
+/// <param name="Memory">What each term's formula remembers between steps.</param>
 /// <param name="Unmeasured">Whether the run was stopped before a measurement that was due at this step.</param>
 public sealed record CheckpointState(
     int Step,
-    Cursor Cursor,
+    IReadOnlyList<Cursor> Cursors,
     string TorchRandom,
     double Seconds,
     long Tokens,
@@ -31,7 +32,8 @@ public sealed record CheckpointState(
     double? HeldOutLoss = null,
     double? HeldOutSpread = null,
     string Began = "",
-    string? Figure = null)
+    string? Figure = null,
+    IReadOnlyList<IReadOnlyDictionary<string, double>>? Memory = null)
 {
     /// <summary>The mean loss of the last steps.</summary>
     public double LastLoss => Recent.Count == 0 ? double.NaN : Recent.Average();

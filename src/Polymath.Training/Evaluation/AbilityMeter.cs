@@ -29,7 +29,9 @@ public sealed class AbilityMeter(Materials materials)
     public bool Measures(LanguageModel model, string name)
     {
         ArgumentNullException.ThrowIfNull(model);
-        return materials.Stage(materials.Recipe.Abilities![name].StageName).TrainsHead == model.Labels is not null;
+        var ability = materials.Recipe.Abilities![name];
+        return materials.Stage(ability.StageName).TrainsHead == model.Labels is not null
+            && (ability is not RewardAbility reward || materials.Rewards.Has(reward.Reward));
     }
 
     /// <summary>The values of some abilities; those for which the model has no head are left out.</summary>
@@ -67,12 +69,15 @@ public sealed class AbilityMeter(Materials materials)
             {
                 PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Items(spec.Stage, spec.Split, spec.Rows))),
                 AccuracyAbility spec => Accuracy(model.Model, Task(name, spec, model.Model)),
-                RewardAbility spec => MeanReward(materials.Reward(spec.Reward), Answers(
-                    spec.Stage,
-                    spec.Rows,
-                    spec.Temperature,
-                    spec.MaxNewTokens,
-                    spec.Split)),
+                RewardAbility spec => MeanReward(
+                    spec,
+                    Answers(
+                        spec.Stage,
+                        spec.Rows,
+                        spec.Temperature,
+                        spec.MaxNewTokens,
+                        spec.Split),
+                    cancellation),
                 DistinctAbility spec => DistinctGrams.Share(Answers(
                     spec.Stage,
                     spec.Rows,
@@ -176,6 +181,11 @@ public sealed class AbilityMeter(Materials materials)
         return [.. chosen.Select((row, i) => (row, model.Tokenizer.Decode(answers[i].Tokens)))];
     }
 
-    private static double MeanReward(Reward reward, IReadOnlyList<(Row Row, string Answer)> answers) =>
-        answers.Average(pair => reward.Score(pair.Answer, pair.Row.Fields));
+    // The mean over the answers that the reward scores.
+    private double MeanReward(RewardAbility spec, IReadOnlyList<(Row Row, string Answer)> answers, CancellationToken stop)
+    {
+        var data = materials.Data(spec.Stage);
+        var asked = answers.Select(pair => new AskedAnswer(data.Prompt(pair.Row), pair.Answer, pair.Row.Fields)).ToList();
+        return materials.Rewards.Of(spec.Reward).Scores(asked, stop).Where(double.IsFinite).DefaultIfEmpty(double.NaN).Average();
+    }
 }

@@ -13,7 +13,17 @@ namespace Polymath.Training.Objectives;
 /// <param name="hasBaseline">Whether the loss subtracts the baseline.</param>
 public sealed class JudgedAnswers(UnpairedLoss loss, double beta, bool hasBaseline) : Objective
 {
+    private const string Mean = "mean", Count = "count";
+
     private double baseline;
+    private RunningMean running;
+
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, double> Memory
+    {
+        get => loss is BinaryLoss ? new Dictionary<string, double> { [Mean] = running.Mean, [Count] = running.Count } : base.Memory;
+        set => running = new RunningMean(value.GetValueOrDefault(Mean), value.GetValueOrDefault(Count));
+    }
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Figures { get; } = ["good reward", "bad reward", "baseline"];
@@ -23,6 +33,26 @@ public sealed class JudgedAnswers(UnpairedLoss loss, double beta, bool hasBaseli
     {
         ArgumentNullException.ThrowIfNull(parts);
         if (hasBaseline) baseline = Baseline(model, parts);
+        if (loss is not BinaryLoss) return;
+        var rewards = Rewards(model, parts);
+        running = running.With(rewards.Sum(), rewards.Count);
+        baseline = running.Mean;
+    }
+
+    // βr of the step's own answers.
+    private List<double> Rewards(LanguageModel model, IReadOnlyList<IReadOnlyList<Item>> parts)
+    {
+        using var frozen = no_grad();
+        var rewards = new List<double>();
+        foreach (var part in parts)
+        {
+            using var scope = NewDisposeScope();
+            var items = part.Cast<JudgedItem>().ToList();
+            using var batch = model.Lay(items.ConvertAll(item => item.Rows[0]));
+            var sums = RankedPairs.RowSums(model, batch).cpu().data<float>().ToArray();
+            rewards.AddRange(items.Select((item, i) => beta * (sums[i] - item.Reference[0])));
+        }
+        return rewards;
     }
 
     private static double Baseline(LanguageModel model, IReadOnlyList<IReadOnlyList<Item>> parts)

@@ -10,6 +10,9 @@ public record Item(IReadOnlyList<TokenRow> Rows)
 {
     /// <summary>The tokens of all rows.</summary>
     public int Tokens => Rows.Sum(row => row.Length);
+
+    /// <summary>The places whose value a critic estimates; 0 where there is none.</summary>
+    public virtual double Places => 0;
 }
 
 /// <summary>A row with a label.</summary>
@@ -37,7 +40,36 @@ public sealed record JudgedItem(
 /// <param name="Rows">The row.</param>
 /// <param name="Old">log π of each of its tokens under the policy that sampled it.</param>
 /// <param name="Advantage">How much better it was than the other answers to its prompt.</param>
-public sealed record AnswerItem(IReadOnlyList<TokenRow> Rows, IReadOnlyList<float> Old, double Advantage) : Item(Rows);
+public sealed record AnswerItem(IReadOnlyList<TokenRow> Rows, IReadOnlyList<float> Old, double Advantage) : Item(Rows)
+{
+    /// <summary>An advantage for each token in place of one for the answer; null for none.</summary>
+    public IReadOnlyList<float>? Advantages { get; init; }
+
+    /// <summary>log π of each token under the policy at the start of the stage; null where it is not compared with.</summary>
+    public IReadOnlyList<float>? Reference { get; init; }
+}
+
+/// <summary>An answer that was sampled, with what a critic and its rewards say of each place (PPO).</summary>
+/// <param name="Rows">The row.</param>
+/// <param name="Old">log π of each of its tokens under the policy that sampled it.</param>
+/// <param name="Advantages">The advantage of each token.</param>
+/// <param name="Returns">The return at each place: before each token, and behind the last one of an answer that ended.</param>
+/// <param name="Values">The critic's value at each place when the answer was sampled.</param>
+public sealed record TrajectoryItem(
+    IReadOnlyList<TokenRow> Rows,
+    IReadOnlyList<float> Old,
+    IReadOnlyList<float> Advantages,
+    IReadOnlyList<float> Returns,
+    IReadOnlyList<float> Values) : Item(Rows)
+{
+    /// <inheritdoc/>
+    public override double Places => Returns.Count;
+}
+
+/// <summary>The answers to one prompt with their rewards, which are learned from together.</summary>
+/// <param name="Rows">The answers' rows.</param>
+/// <param name="Rewards">Their rewards.</param>
+public sealed record GroupItem(IReadOnlyList<TokenRow> Rows, IReadOnlyList<double> Rewards) : Item(Rows);
 
 /// <summary>The result of an objective for a batch.</summary>
 /// <param name="Loss">The loss as a SUM over what it counts, a scalar with a gradient.</param>
@@ -73,7 +105,14 @@ public abstract class Objective
     public static StepCounts CountsOf(IReadOnlyList<Item> items)
     {
         ArgumentNullException.ThrowIfNull(items);
-        return new StepCounts(items.Count, items.Sum(item => (double)item.Rows[0].Targets));
+        return new StepCounts(items.Count, items.Sum(item => (double)item.Rows[0].Targets), items.Sum(item => item.Places));
+    }
+
+    /// <summary>What it remembers between steps, by name, so that a stopped run goes on; empty for nothing.</summary>
+    public virtual IReadOnlyDictionary<string, double> Memory
+    {
+        get => new Dictionary<string, double>();
+        set { }
     }
 
     /// <summary>

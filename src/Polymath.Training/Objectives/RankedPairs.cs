@@ -13,12 +13,14 @@ namespace Polymath.Training.Objectives;
 /// <param name="beta">What margins are multiplied by in the figures.</param>
 /// <param name="lengthWeight">The weight of the tokens behind a pair's common length (LD-DPO).</param>
 /// <param name="answerWeight">The weight of the chosen answer's own likelihood.</param>
+/// <param name="onPolicy">Whether each pair's loss is multiplied by the weights of its answers under the policy (WPO).</param>
 public sealed class RankedPairs(
     PreferenceLoss loss,
     ScoreShape? shape,
     double beta,
     double lengthWeight = 1,
-    double answerWeight = 0) : Objective
+    double answerWeight = 0,
+    bool onPolicy = false) : Objective
 {
     // The step's answers, for losses that rank them: their log-probabilities, those of the reference, and their lengths.
     private readonly List<float> sums = [], references = [], lengths = [];
@@ -54,11 +56,12 @@ public sealed class RankedPairs(
         StepCounts step)
     {
         ArgumentNullException.ThrowIfNull(items);
-        var pairs = PairScores.OfTurns(Answers(model, batch, items), shape);
+        var (answers, weights) = onPolicy ? Weighed(model, batch, items) : (Answers(model, batch, items), null);
+        var pairs = PairScores.OfTurns(answers, shape);
         var part = sums.Count == 0 ? loss : loss.Within(Step(), done, items.Count);
         done += items.Count;
         // The formula divides by what it counts; the loop divides by the step's pairs.
-        var sum = part.Sum(pairs, step) * step.Rows;
+        var sum = part.Sum(pairs, step, weights) * step.Rows;
         if (answerWeight > 0) sum = sum - pairs.Chosen.Means().sum() * answerWeight;
         var margins = (pairs.ChosenRatios - pairs.RejectedRatios).detach();
         return new Score(sum, items.Count, new Dictionary<string, double>
@@ -66,6 +69,17 @@ public sealed class RankedPairs(
             ["margin"] = beta * margins.sum().item<float>(),
             ["accuracy"] = margins.gt(0).sum().item<long>(),
         });
+    }
+
+    // The answers, and the product of both answers' weights for each pair.
+    private (AnswerScores Answers, Tensor Weights) Weighed(LanguageModel model, Batch batch, IReadOnlyList<Item> items)
+    {
+        var logits = model.Unembed(model.Hidden(batch).index_select(0, batch.Places));
+        var values = new TokenValues(TokenLogits.LogProbabilities(logits, batch.Targets), RowLayout.Of(batch, logits.device));
+        using var frozen = no_grad();
+        var each = PairWeights.OnPolicy(values, TokenLogits.LogCollisions(logits)).view(-1, 2);
+        using var learning = enable_grad();
+        return (Referred(Weighted(values, lengthWeight), items), each.select(1, 0) * each.select(1, 1));
     }
 
     private PairScores Step()
@@ -78,7 +92,11 @@ public sealed class RankedPairs(
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
-        var values = Weighted(TokenValues.LogProbabilities(model, batch), lengthWeight);
+        return Referred(Weighted(TokenValues.LogProbabilities(model, batch), lengthWeight), items);
+    }
+
+    private static AnswerScores Referred(TokenValues values, IReadOnlyList<Item> items)
+    {
         var answers = AnswerScores.Of(values);
         var known = items.Cast<PairItem>().SelectMany(item => item.Reference).ToArray();
         return known.Length == 0 ? answers : answers with { Reference = tensor(known, device: values.Each.device) };

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Objectives;
 
 /// <summary>
-/// A policy-gradient loss of answers that the model sampled, with the KL divergence from the policy that sampled them as a penalty.
+/// A policy-gradient loss of answers that the model sampled, with the KL divergence from the policy at the start of the stage as a penalty.
 /// </summary>
 /// <param name="loss">The loss of tokens.</param>
 /// <param name="average">How the losses of tokens become that of a step.</param>
@@ -18,7 +18,7 @@ public sealed class SampledAnswers(
     double temperature) : Objective
 {
     /// <inheritdoc/>
-    public override IReadOnlyList<string> Figures { get; } = ["ratio", "kl", "clipped"];
+    public override IReadOnlyList<string> Figures { get; } = ["ratio", "kl", "clipped", "entropy", "far ratios"];
 
     /// <inheritdoc/>
     public override Score Evaluate(
@@ -32,10 +32,13 @@ public sealed class SampledAnswers(
         var policy = Values(model, batch, temperature);
         var device = policy.Each.device;
         var old = tensor(answers.SelectMany(answer => answer.Old).ToArray(), device: device);
-        var advantages = tensor(answers.ConvertAll(answer => (float)answer.Advantage).ToArray(), device: device);
-        var tokens = PolicyTokens.OfRows(policy, old, advantages);
+        var tokens = new PolicyTokens(policy, old, Advantages(answers, policy));
         var each = loss.Each(tokens);
-        var kl = KlEstimate.Each(KlKind.K3, policy.Each, old);
+        // Without a reference, the divergence from the policy that sampled is only recorded.
+        var kl = KlEstimate.Each(
+            KlKind.K3,
+            policy.Each,
+            answers[0].Reference is null ? old : tensor(answers.SelectMany(answer => answer.Reference!).ToArray(), device: device));
         if (klWeight > 0) each = each + kl * klWeight;
         // The formula divides by what it counts; the loop divides by the step's rows.
         var sum = average.Share(each, policy.Rows, step) * step.Rows;
@@ -46,7 +49,17 @@ public sealed class SampledAnswers(
             ["ratio"] = policy.Rows.Means(ratios).sum().item<float>(),
             ["kl"] = policy.Rows.Means(kl).sum().item<float>(),
             ["clipped"] = Clipped(tokens, ratios).sum().item<float>(),
+            ["entropy"] = -policy.Means().sum().item<float>(),
+            ["far ratios"] = policy.Rows.Means(ratios.lt(0.5).logical_or(ratios.gt(2)).to(ratios.dtype)).sum().item<float>(),
         });
+    }
+
+    // Of a token where they are known, or of its answer.
+    private static Tensor Advantages(List<AnswerItem> answers, TokenValues policy)
+    {
+        var each = answers.SelectMany((answer, row) => answer.Advantages
+            ?? Enumerable.Repeat((float)answer.Advantage, policy.Rows.Lengths[row]));
+        return tensor(each.ToArray(), device: policy.Each.device);
     }
 
     private Tensor Clipped(PolicyTokens tokens, Tensor ratios)
@@ -65,11 +78,8 @@ public sealed class SampledAnswers(
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
-        if (temperature == 1)
-            return TokenValues.LogProbabilities(model, batch);
-        var logits = model.Unembed(model.Hidden(batch).index_select(0, batch.Places));
-        return new TokenValues(
-            TokenLogits.LogProbabilities(logits, batch.Targets, temperature), RowLayout.Of(batch, logits.device));
+        var each = model.LogProbabilities(model.Hidden(batch).index_select(0, batch.Places), batch.Targets, temperature);
+        return new TokenValues(each, RowLayout.Of(batch, each.device));
     }
 }
 

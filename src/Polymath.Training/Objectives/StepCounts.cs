@@ -6,7 +6,8 @@ namespace Polymath.Training.Objectives;
 /// </summary>
 /// <param name="Rows">The rows; for preferences, the pairs.</param>
 /// <param name="Tokens">The tokens that count; for preferences, those of the chosen answers.</param>
-public readonly record struct StepCounts(double Rows, double Tokens)
+/// <param name="Places">The places whose value a critic estimates.</param>
+public readonly record struct StepCounts(double Rows, double Tokens, double Places = 0)
 {
     /// <summary>The counts of one batch that is a whole step.</summary>
     /// <param name="rows">Its rows.</param>

@@ -7,7 +7,7 @@ namespace Polymath.Training.Rewards;
 /// The share of groups of lines whose characters' classes keep the rules. With tones as classes, positions 2, 4, 6 and groups of two lines
 /// it is the rule of regulated verse: the tones alternate along a line and are opposite between the lines of a couplet.
 /// </summary>
-public sealed class CharacterClassReward : Reward
+public sealed class CharacterClassReward : RuleReward
 {
     private readonly CharacterClassRewardSpec spec;
     private readonly Func<int, string?> classOf;

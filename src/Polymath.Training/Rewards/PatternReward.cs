@@ -7,7 +7,7 @@ namespace Polymath.Training.Rewards;
 /// 1 when the whole answer has the form its row asks for, else 0. Patterns are .NET's, so a character outside the basic plane counts as
 /// two.
 /// </summary>
-public sealed class PatternReward : Reward
+public sealed class PatternReward : RuleReward
 {
     private const string AnyOther = "*";
 

@@ -1,4 +1,3 @@
-using Polymath.Recipes;
 using Polymath.Training.Objectives;
 using Polymath.Training.Objectives.Policies;
 
@@ -13,7 +12,16 @@ public abstract class Estimator
     /// <summary>At what temperature the answers are scored.</summary>
     public virtual double Temperature => 1;
 
-    /// <summary>The answers of which something is learned, and which are scored by the policy that sampled them.</summary>
+    /// <summary>Whether answers are scored by the policy at the start of the stage, too.</summary>
+    public virtual bool ComparesWithStart => false;
+
+    /// <summary>Whether the policy that sampled scores the answers.</summary>
+    public virtual bool ScoresAnswers => true;
+
+    /// <summary>Values the places of answers; null for none.</summary>
+    public virtual Critic? Critic => null;
+
+    /// <summary>The answers of which something is learned.</summary>
     /// <param name="answers">The answers of the round.</param>
     public abstract IReadOnlyList<int> Chosen(IReadOnlyList<SampledAnswer> answers);
 
@@ -21,13 +29,32 @@ public abstract class Estimator
     /// <param name="answers">The answers of the round; the chosen ones are scored.</param>
     public abstract IReadOnlyList<Item> Items(IReadOnlyList<SampledAnswer> answers);
 
+    /// <summary>Figures of a round besides those of its rewards.</summary>
+    /// <param name="answers">The answers of the round; the chosen ones are scored.</param>
+    public virtual IEnumerable<(string Name, double Value)> Figures(IReadOnlyList<SampledAnswer> answers) => [];
+
+    /// <summary>Remembers a round that is over, before the next one. All rounds before a round are followed in their order.</summary>
+    /// <param name="answers">The answers of the round.</param>
+    public virtual void Follow(IReadOnlyList<SampledAnswer> answers)
+    {
+    }
+
     /// <summary>Groups of answers are compared with each other: a number for each answer.</summary>
     /// <param name="answers">The answers.</param>
     protected static IReadOnlyList<int> Groups(IReadOnlyList<SampledAnswer> answers) => [.. answers.Select(answer => answer.Group)];
 
-    /// <summary>The scores of the answers.</summary>
+    /// <summary>The scores of the answers; NaN for none.</summary>
     /// <param name="answers">The answers.</param>
-    protected static IReadOnlyList<double> Scores(IReadOnlyList<SampledAnswer> answers) => [.. answers.Select(answer => answer.Score)];
+    protected static IReadOnlyList<double> Scores(IReadOnlyList<SampledAnswer> answers) =>
+        [.. answers.Select(answer => answer.Score ?? double.NaN)];
+
+    /// <summary>The answers that have a score.</summary>
+    /// <param name="answers">The answers.</param>
+    protected static IReadOnlyList<int> Scored(IReadOnlyList<SampledAnswer> answers)
+    {
+        ArgumentNullException.ThrowIfNull(answers);
+        return [.. Enumerable.Range(0, answers.Count).Where(i => answers[i].Score is not null)];
+    }
 }
 
 /// <summary>The best and the worst answer to each prompt become a pair (online DPO, Guo et al. 2024), where they differ.</summary>
@@ -59,16 +86,14 @@ public sealed class BestAndWorst(bool hasReference = true, double lengthWeight =
         AnswerChoice.Pairs(Scores(answers), Groups(answers)).Where(pair => answers[pair.Chosen].Score > answers[pair.Rejected].Score);
 }
 
-/// <summary>Each answer has an advantage over the other answers to its prompt; groups whose answers score alike teach nothing.</summary>
-/// <param name="by">How advantages are made.</param>
-/// <param name="temperature">At what temperature the answers were sampled.</param>
-public sealed class GroupRelative(AlignBy by, double temperature) : Estimator
+/// <summary>All answers to a prompt, ranked by their scores; prompts whose answers score alike teach nothing.</summary>
+public sealed class WholeGroups : Estimator
 {
     /// <inheritdoc/>
-    public override string Figure => "answers";
+    public override string Figure => "prompts";
 
     /// <inheritdoc/>
-    public override double Temperature => temperature;
+    public override bool ScoresAnswers => false;
 
     /// <inheritdoc/>
     public override IReadOnlyList<int> Chosen(IReadOnlyList<SampledAnswer> answers) =>
@@ -77,20 +102,51 @@ public sealed class GroupRelative(AlignBy by, double temperature) : Estimator
     /// <inheritdoc/>
     public override IReadOnlyList<Item> Items(IReadOnlyList<SampledAnswer> answers)
     {
-        var advantages = Advantages(Scores(answers), Groups(answers));
-        return [.. Chosen(answers)
-            .Select(i => new AnswerItem([answers[i].Row()], answers[i].LogProbabilities, advantages[i]))];
+        ArgumentNullException.ThrowIfNull(answers);
+        return
+        [
+            .. Chosen(answers).GroupBy(i => answers[i].Group).Select(group => new GroupItem(
+                [.. group.Select(i => answers[i].Row())], [.. group.Select(i => answers[i].Score!.Value)])),
+        ];
+    }
+}
+
+/// <summary>The best answer to each prompt is learned as if it were given.</summary>
+/// <param name="least">The least score of one that is learned.</param>
+public sealed class BestOfEach(double? least) : Estimator
+{
+    /// <inheritdoc/>
+    public override string Figure => "answers";
+
+    /// <inheritdoc/>
+    public override bool ScoresAnswers => false;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<int> Chosen(IReadOnlyList<SampledAnswer> answers) =>
+        [.. AnswerChoice.Best(Scores(answers), Groups(answers)).Where(i => least is null || answers[i].Score >= least)];
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Item> Items(IReadOnlyList<SampledAnswer> answers) =>
+        [.. Chosen(answers).Select(i => new Item([answers[i].Row()]))];
+}
+
+/// <summary>Every answer, for what needs no reward.</summary>
+public sealed class EveryAnswer : Estimator
+{
+    /// <inheritdoc/>
+    public override string Figure => "answers";
+
+    /// <inheritdoc/>
+    public override bool ScoresAnswers => false;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<int> Chosen(IReadOnlyList<SampledAnswer> answers)
+    {
+        ArgumentNullException.ThrowIfNull(answers);
+        return [.. Enumerable.Range(0, answers.Count)];
     }
 
-    private double[] Advantages(IReadOnlyList<double> scores, IReadOnlyList<int> groups) => by switch
-    {
-        RlooSpec spec => GroupAdvantages.LeaveOneOut(scores, groups, spec.Normalize),
-        GrpoSpec spec => GroupAdvantages.Of(new RewardTable([.. scores.Select(score => new[] { score })]), groups, spec.Scale switch
-        {
-            AdvantageScale.Group => RewardScale.Group,
-            AdvantageScale.Round => RewardScale.Step,
-            _ => RewardScale.None,
-        }),
-        _ => throw new InvalidOperationException($"{by.Kind} has no advantages."),
-    };
+    /// <inheritdoc/>
+    public override IReadOnlyList<Item> Items(IReadOnlyList<SampledAnswer> answers) =>
+        [.. Chosen(answers).Select(i => new Item([answers[i].Row()]))];
 }

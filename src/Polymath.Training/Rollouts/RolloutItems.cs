@@ -1,12 +1,9 @@
 using System.Text.Json;
 using Polymath.Models;
-using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Packing;
-using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
-using static TorchSharp.torch;
 
 namespace Polymath.Training.Rollouts;
 
@@ -37,10 +34,23 @@ public sealed class RolloutItems(
     string folder,
     Action<int, string, double> told) : ItemSource
 {
-    private const int TokensAtOnce = 8192;
+    private readonly RolloutSampler sampler = new(
+        model,
+        prompts,
+        judge,
+        spec,
+        seed,
+        stage);
 
     private IReadOnlyList<Item> items = [];
-    private int round = -1;
+    private int round = -1, followed;
+    private long asked;
+
+    /// <summary>The policy at the start of the stage, where the estimator compares with it.</summary>
+    public StartingPolicy? Start { get; init; }
+
+    /// <summary>Is told what went wrong with rewards.</summary>
+    public Action<string> Note { get; init; } = _ => { };
 
     /// <inheritdoc/>
     public override int Count => items.Count;
@@ -64,31 +74,79 @@ public sealed class RolloutItems(
     /// <inheritdoc/>
     public override void PrepareLook(CancellationToken cancellation) => items = Some(0, Round(0, cancellation));
 
-    private IReadOnlyList<Item> Some(int due, List<SampledAnswer> answers) => estimator.Items(answers) is { Count: > 0 } some
-        ? some
-        : throw new RunFailedException($"Stage {stage}, round {due + 1}: all answers to each prompt have the same score, so there are no "
-            + $"{estimator.Figure} to learn from. Ask for more answers or a higher temperature, or use finer rewards.");
+    private IReadOnlyList<Item> Some(int due, List<SampledAnswer> answers)
+    {
+        if (estimator.Items(answers) is { Count: > 0 } some) return some;
+        throw new RunFailedException($"Stage {stage}, round {due + 1}: " + (answers.All(answer => answer.Score is null)
+            ? "no reward gave any answer a score. Look at the rewards, which the notes before this one speak of."
+            : $"all answers to each prompt have the same score, so there are no {estimator.Figure} to learn from. Ask for more answers "
+                + "or a higher temperature, or use finer rewards."));
+    }
+
+    private string FileOf(int due) => Path.Combine(folder, $"round-{due + 1:D3}.jsonl");
+
+    private static List<SampledAnswer> Read(string file) =>
+        [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<SampledAnswer>(line, JsonLayout.RecordLine)!)];
 
     // A round is sampled once and read from its file from then on; one that teaches nothing has no file.
     private List<SampledAnswer> Round(int due, CancellationToken cancellation)
     {
-        var file = Path.Combine(folder, $"round-{due + 1:D3}.jsonl");
-        if (File.Exists(file))
-            return [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<SampledAnswer>(line, JsonLayout.RecordLine)!)];
+        for (; followed < due; followed++)
+        {
+            var before = Read(FileOf(followed));
+            asked += before.Select(answer => answer.Group).Distinct().Count();
+            estimator.Follow(before);
+        }
+        var file = FileOf(due);
+        if (File.Exists(file)) return Read(file);
         var answers = Sample(due, cancellation);
+        foreach (var failure in judge.Failures()) Note(failure);
         var chosen = estimator.Chosen(answers);
-        if (chosen.Count == 0)
-            return answers;
-        Score(answers, chosen, cancellation);
+        if (chosen.Count == 0) return answers;
+        new RoundScores(model.Model, estimator, Start).Score(answers, chosen, cancellation);
         AtomicFile.WriteText(
             file, string.Concat(answers.Select(answer => JsonSerializer.Serialize(answer, JsonLayout.RecordLine) + "\n")));
         return answers;
     }
 
-    private Dictionary<string, double> Figures(List<SampledAnswer> answers)
+    // Prompts whose answers all score alike are made up for by others, as often as the settings allow.
+    private List<SampledAnswer> Sample(int due, CancellationToken cancellation)
     {
-        var figures = judge.Names.ToDictionary(name => name, name => answers.Average(answer => answer.Rewards[name]));
-        figures[estimator.Figure] = items.Count;
+        var random = new RandomStream(seed, stage, due);
+        var answers = new List<SampledAnswer>();
+        for (var more = 0; more <= spec.Resample; more++)
+        {
+            var groups = answers.Select(answer => answer.Group).Distinct().Count();
+            answers.AddRange(sampler.Sample(
+                random,
+                asked + groups,
+                groups,
+                cancellation));
+            if (estimator.Chosen(answers).Select(i => answers[i].Group).Distinct().Count() >= Math.Min(spec.Prompts, prompts.Count)) break;
+        }
+        return answers;
+    }
+
+    private List<(string Name, double Value)> Figures(List<SampledAnswer> answers)
+    {
+        List<(string Name, double Value)> figures =
+        [
+            .. judge.Names.Select(name => (name, answers.Average(answer => answer.Rewards[name]) ?? double.NaN)),
+            (estimator.Figure, items.Count),
+            ("answer tokens", answers.Average(answer => answer.AnswerIds.Length)),
+            ("unfinished", answers.Average(answer => answer.Ended ? 0.0 : 1)),
+        ];
+        if (answers.Any(answer => answer.Score is null))
+            figures.Add(("without a score", answers.Average(answer => answer.Score is null ? 1.0 : 0)));
+        var known = answers.Where(answer => answer.LogProbabilities.Length > 0).ToList();
+        // The mean of −log π over tokens that the policy sampled itself estimates its entropy.
+        if (known.Count > 0) figures.Add(("entropy", -known.Average(answer => answer.LogProbabilities.Average(log => (double)log))));
+        var compared = known.Where(answer => answer.Reference is not null).ToList();
+        if (compared.Count > 0)
+            figures.Add((
+                "kl from the start",
+                compared.Average(answer => answer.LogProbabilities.Zip(answer.Reference!, (own, start) => (double)own - start).Sum())));
+        figures.AddRange(estimator.Figures(answers));
         return figures;
     }
 
@@ -97,56 +155,4 @@ public sealed class RolloutItems(
     /// <inheritdoc/>
     protected override Item At(Cursor cursor) =>
         items[new Permutation(items.Count, seed, $"{stage} round {round}", cursor.Epoch)[cursor.Place]];
-
-    private List<SampledAnswer> Sample(int due, CancellationToken cancellation)
-    {
-        var order = new Permutation(prompts.Count, seed, $"{stage} prompts", 0);
-        var chosen = Enumerable.Range(0, Math.Min(spec.Prompts, prompts.Count))
-            .Select(i => prompts[order[(int)(((long)due * spec.Prompts + i) % prompts.Count)]]).ToList();
-        var settings = new SamplingSettings(
-            spec.Temperature, MaxNewTokens: spec.MaxNewTokens, Seed: (long)new RandomStream(seed, stage, due).NextBits());
-        var asked = chosen.SelectMany(prompt => Enumerable.Repeat(prompt.Message, spec.Answers)).ToList();
-        var given = model.Answer(asked, settings, cancellation);
-        var ids = chosen.ConvertAll(prompt => model.Contract.Encode([new Turn(prompt.Message)], model.Tokenizer));
-        return [.. given.Select((answer, i) =>
-        {
-            var (group, text) = (i / spec.Answers, model.Tokenizer.Decode(answer.Tokens));
-            var said = judge.Of(text, chosen[group].Fields);
-            return new SampledAnswer(
-                chosen[group].Key,
-                group,
-                chosen[group].Message,
-                text,
-                said,
-                judge.Total(said),
-                ids[group],
-                Ended(answer),
-                []);
-        })];
-    }
-
-    // The policy's own scores, without dropout, at the temperature that the estimator learns at.
-    private void Score(List<SampledAnswer> answers, IReadOnlyList<int> chosen, CancellationToken cancellation)
-    {
-        using var frozen = no_grad();
-        foreach (var part in TokenChunks.Of(
-            chosen, i => answers[i].PromptIds.Length + answers[i].AnswerIds.Length, TokensAtOnce))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            using var scope = NewDisposeScope();
-            using var batch = model.Model.Lay([.. part.Select(i => answers[i].Row())]);
-            var values = SampledAnswers.Values(model.Model, batch, estimator.Temperature);
-            var each = values.Each.cpu().data<float>().ToArray();
-            var from = 0;
-            for (var row = 0; row < part.Count; row++)
-            {
-                var length = values.Rows.Lengths[row];
-                answers[part[row]] = answers[part[row]] with { LogProbabilities = each[from..(from + length)] };
-                from += length;
-            }
-        }
-    }
-
-    // The end token is part of the answer, unless the answer was stopped because of its length or the context's.
-    private static int[] Ended(GeneratedTokens answer) => answer.End is { } end ? [.. answer.Tokens, end] : answer.Tokens;
 }

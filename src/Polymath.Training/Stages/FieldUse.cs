@@ -16,7 +16,7 @@ internal static class FieldUse
     public static IEnumerable<string> Unused(StageSpec stage, Recipe recipe, Row row)
     {
         var used = Used(stage, recipe).ToHashSet(StringComparer.Ordinal);
-        used.UnionWith(stage.Data.SelectMany(name => OfSource(recipe, name)));
+        used.UnionWith(stage.Sources.SelectMany(name => OfSource(recipe, name)));
         return row.Fields.Where(field => field.Value.Length > 0 && !used.Contains(field.Key)).Select(field => field.Key);
     }
 
@@ -24,10 +24,11 @@ internal static class FieldUse
     {
         PretrainSpec spec => Names(spec.Text),
         FinetuneSpec { Prompt: { } prompt, Answer: { } answer } => [.. Names(prompt), .. Names(answer)],
-        FinetuneSpec => [.. Talk, .. Chosen, "label"],
+        _ when stage.ReadsAnswers => [.. Talk, .. Chosen, "label"],
         AlignSpec when stage.ReadsJudged => [.. Talk, "label"],
+        RewardModelSpec => [.. Talk, .. Chosen, "rejected", "rejectedTurns", "margin"],
         AlignSpec { Rollout: null } => [.. Talk, .. Chosen, "rejected", "rejectedTurns"],
-        AlignSpec spec => [.. Names(spec.Prompt!), .. spec.Rewards!.Keys.SelectMany(name => OfReward(recipe, name))],
+        AlignSpec spec => [.. Names(spec.Prompt!), .. (spec.Rewards ?? new Dictionary<string, double>()).Keys.SelectMany(name => OfReward(recipe, name))],
         TaskSpec task => [.. Names(stage.Method is PromptMethod method ? method.Template : task.Reads), task.Label],
         _ => [],
     };
@@ -35,8 +36,13 @@ internal static class FieldUse
     private static IEnumerable<string> Names(string text) =>
         new FieldText(text).Parts.Where(part => part.IsField).Select(part => part.Text);
 
-    private static string[] OfReward(Recipe recipe, string name) =>
-        recipe.Rewards?.GetValueOrDefault(name) is PatternRewardSpec { By: { } field } ? [field] : [];
+    private static IEnumerable<string> OfReward(Recipe recipe, string name) => recipe.Rewards?.GetValueOrDefault(name) switch
+    {
+        PatternRewardSpec { By: { } field } => [field],
+        EqualRewardSpec equal => [equal.Field],
+        JudgeRewardSpec judge => Names(judge.Prompt),
+        _ => [],
+    };
 
     // The fields that a source itself reads, and those from which views make other fields.
     private static IEnumerable<string> OfSource(Recipe recipe, string name) => recipe.Data.GetValueOrDefault(name) switch

@@ -14,10 +14,18 @@ static class HeadStage
     /// <param name="folder">The folder.</param>
     /// <param name="labels">The labels of its training rows.</param>
     /// <param name="seed">The seed of a fresh head.</param>
-    internal static LanguageModel Open(StageSpec stage, string folder, IReadOnlyList<string> labels, long seed) =>
-        LabelHead.TaskOf(new ConfigReader(ModelFolder.Configuration(folder))) is null
-            ? ModelFolder.OpenWithHead(folder, LabelTask.Classify, Several(stage, labels), seed)
-            : ModelFolder.Open(folder);
+    internal static LanguageModel Open(StageSpec stage, string folder, IReadOnlyList<string> labels, long seed)
+    {
+        if (LabelHead.TaskOf(new ConfigReader(ModelFolder.Configuration(folder))) is null)
+            return stage.Objective is RewardModelSpec
+                ? ModelFolder.OpenWithHead(folder, LabelTask.Regress, [RewardModelSpec.Score], seed)
+                : ModelFolder.OpenWithHead(folder, LabelTask.Classify, Several(stage, labels), seed);
+        var model = ModelFolder.Open(folder);
+        if (stage.Objective is not RewardModelSpec || model.Labels is { Task: LabelTask.Regress, Labels: 1 }) return model;
+        using (model)
+            throw new InputException($"Stage {stage.Name}: the model in {folder} has a head over {model.Labels!.Labels} labels, and a reward "
+                + "model has one score. Name the language model that it was made from.");
+    }
 
     /// <summary>Makes a new model for the stage.</summary>
     /// <param name="stage">The stage.</param>
@@ -27,7 +35,8 @@ static class HeadStage
     internal static LanguageModel New(
         StageSpec stage, System.Text.Json.Nodes.JsonObject configuration, IReadOnlyList<string> labels, long seed)
     {
-        LabelHead.Configure(configuration, LabelTask.Classify, Several(stage, labels));
+        if (stage.Objective is RewardModelSpec) LabelHead.Configure(configuration, LabelTask.Regress, [RewardModelSpec.Score]);
+        else LabelHead.Configure(configuration, LabelTask.Classify, Several(stage, labels));
         return ModelFolder.New(configuration, seed);
     }
 

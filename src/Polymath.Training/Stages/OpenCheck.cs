@@ -1,6 +1,7 @@
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text.Hubs;
+using Polymath.Training.Lessons;
 using Polymath.Training.Optimizers;
 
 namespace Polymath.Training.Stages;
@@ -23,7 +24,7 @@ public static class OpenCheck
         var scratch = Directory.CreateTempSubdirectory("polymath-check-");
         try
         {
-            var materials = Materials.Gather(
+            using var materials = Materials.Gather(
                 reading.OrThrow(),
                 reading.BaseFolder,
                 Path.Combine(scratch.FullName, "tokenizer"),
@@ -62,18 +63,17 @@ public static class OpenCheck
         {
             Scores = false,
         };
-        var lesson = StageParts.Of(context);
-        batch = StageLength.Sized(batch, lesson.Source, context.Note);
+        using var terms = StageTerms.Of(context);
         var steps = StageLength.Steps(
             stage,
-            batch,
-            lesson.Source,
+            terms.FirstBatch,
+            terms.First,
             0,
             context.Note);
         if (method is null)
             return;
         method.Begin(steps);
-        using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
+        using var optimizer = new OptimizerSet([.. method.Groups(stage.Optimizer), .. terms.Groups(stage.Optimizer)]);
         context.Note($"{steps:N0} steps, {optimizer.Count:N0} parameters trained");
         observer.Note(StageNeeds.Of(
             visit.Name,

@@ -33,14 +33,14 @@ public sealed class StageData
         {
             PretrainSpec spec => (new FieldText(spec.Text), null),
             FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
-            FinetuneSpec or AlignSpec { Rollout: null } => (new FieldText(""), (FieldText?)null),
+            FinetuneSpec or RewardModelSpec or AlignSpec { Rollout: null } => (new FieldText(""), (FieldText?)null),
             AlignSpec spec => (new FieldText(spec.Prompt!), null),
             TaskSpec task => (new FieldText(stage.Method is PromptMethod prompt ? prompt.Template : task.Reads), (FieldText?)null),
             _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
         };
     }
 
-    private bool Talks => stage.ReadsPairs || stage.ReadsJudged || stage.Objective is FinetuneSpec { Prompt: null };
+    private bool Talks => stage.ReadsPairs || stage.ReadsJudged || stage.ReadsAnswers;
 
     /// <summary>
     /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones.
@@ -49,16 +49,16 @@ public sealed class StageData
     public IReadOnlyList<Row> Rows(DataSplit split) => [.. All(split).Where(row => !IsBad(row))];
 
     /// <summary>What is to be told of the layout of the stage's conversations; null for nothing.</summary>
-    internal string? LayoutNote => stage.Objective is FinetuneSpec or AlignSpec ? contract.Note : null;
+    internal string? LayoutNote => stage.Objective is FinetuneSpec or AlignSpec or RewardModelSpec ? contract.Note : null;
 
     /// <summary>What of the stage's rows is not learned as it stands.</summary>
     public SourceReport Report { get; } = new();
 
     private IEnumerable<Row> All(DataSplit split) =>
-        stage.Data.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }));
+        stage.Sources.SelectMany(name => corpora.Rows(name).Where(row => row.Split == split).Select(row => row with { Data = name }));
 
     private bool IsBad(Row row) =>
-        stage.Objective is FinetuneSpec { Prompt: null } && row.Fields.ContainsKey("messages")
+        stage.ReadsAnswers && row.Fields.ContainsKey("messages")
             && row.Fields.GetValueOrDefault("label") == "false";
 
     /// <summary>Counts what is not learned of a part's rows, before tokenization.</summary>
@@ -66,7 +66,7 @@ public sealed class StageData
     /// <param name="recipe">The recipe.</param>
     internal void Tell(DataSplit split, Recipe recipe)
     {
-        foreach (var name in stage.Data.Distinct())
+        foreach (var name in stage.Sources.Distinct())
             Report.Add(corpora.Report(name));
         foreach (var row in All(split))
         {
@@ -104,7 +104,7 @@ public sealed class StageData
         if (rows.Count > 0 && rows.All(row => !row.Fields.ContainsKey(label)))
             throw new InputException($"Stage {stage.Name}: its label is the field '{label}', and no row has the field '{label}'. "
                 + $"{Nearest.Hint(label, [.. rows[0].Fields.Keys], "fields")}.");
-        if (stage.TrainsHead)
+        if (stage.TrainsLabels)
             return [.. rows.Select(row => row.Fields.GetValueOrDefault(label, ""))
                 .Distinct().Order(StringComparer.Ordinal)];
         return [.. rows.GroupBy(row => row.Fields.GetValueOrDefault(label, ""))
@@ -129,9 +129,9 @@ public sealed class StageData
         var rows = Rows(DataSplit.Validation) is { Count: > 0 } some ? some : Rows(DataSplit.Train);
         int[] Tokens(Row row)
         {
-            if (stage.TrainsHead)
+            if (stage.TrainsLabels)
                 return new LabelledText(model.Tokenizer).Read(row.Name, first.Fill(row.Fields)).Ids;
-            return stage.Objective is AlignSpec
+            return stage.Objective is AlignSpec or RewardModelSpec
                 ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer)
                 : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
         }
@@ -171,7 +171,7 @@ public sealed class StageData
     {
         ArgumentNullException.ThrowIfNull(batch);
         var made = new StageItems(stage, batch, labels, Fills(promptEnd));
-        var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
+        var heading = stage.TrainsLabels ? new LabelledText(tokenizer) : null;
         var checks = stage.Objective is TaskSpec ? null : new TargetChecks(stage.Name, contract, tokenizer, promptEnd);
         foreach (var row in Rows(split))
         {
@@ -202,10 +202,10 @@ public sealed class StageData
             return new InputException($"Stage {stage.Name} has no {name} rows: "
                 + $"{string.Join("; ", counts.Changed.Select(change => $"{change.Rows:N0} {change.What}"))}. Raise batch.maxLength, or "
                 + "name other data.");
-        var all = stage.Data.Sum(source => corpora.Rows(source).Count);
-        var source = stage.Data[0];
+        var all = stage.Sources.Sum(source => corpora.Rows(source).Count);
+        var source = stage.Sources[0];
         return new InputException($"Stage {stage.Name} has no {name} rows: none of the {all:N0} rows of "
-            + $"{string.Join(", ", stage.Data)} is "
+            + $"{string.Join(", ", stage.Sources)} is "
             + (split == DataSplit.Train
                 ? "one. Lower data." + source + ".split, or correct where."
                 : $"one, by the shares of split. Raise data.{source}.split.{name}, or name files of their own: data.{source}.{name}."));
@@ -234,7 +234,7 @@ public sealed class StageData
         var fills = Fills(promptEnd);
         var made = new StageItems(
             stage, batch.Overlong == OverlongPolicy.Refuse ? batch with { Overlong = OverlongPolicy.Cut } : batch, labels, fills);
-        var heading = stage.TrainsHead ? new LabelledText(tokenizer) : null;
+        var heading = stage.TrainsLabels ? new LabelledText(tokenizer) : null;
         // Rows that are filled are chosen when they are full.
         foreach (var row in fills ? rows : Chosen(rows, most, seed))
         {

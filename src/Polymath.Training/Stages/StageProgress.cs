@@ -2,7 +2,6 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Runs;
 using Polymath.Training.Checkpoints;
-using Polymath.Training.Evaluation;
 using Polymath.Training.Optimizers;
 using static TorchSharp.torch;
 
@@ -21,8 +20,8 @@ sealed class StageProgress
     private readonly TextModel model;
     private readonly TrainedMethod method;
     private readonly OptimizerSet optimizer;
-    private readonly ItemSource source;
-    private readonly HeldOutLoss? heldOut;
+    private readonly StageTerms terms;
+    private readonly bool hasHeldOut;
     private readonly Checkpoint saves;
     private CheckpointState? newest;
     private int steps;
@@ -35,8 +34,7 @@ sealed class StageProgress
     /// <param name="model">The model.</param>
     /// <param name="method">The method, which selects what is trained.</param>
     /// <param name="optimizer">The optimizer.</param>
-    /// <param name="source">The items.</param>
-    /// <param name="lesson">What is learned, and what is held out.</param>
+    /// <param name="terms">What is learned, and what is held out.</param>
     /// <exception cref="InputException">The held-out loss is to decide, and there are no validation rows.</exception>
     internal StageProgress(
         Run run,
@@ -45,14 +43,13 @@ sealed class StageProgress
         TextModel model,
         TrainedMethod method,
         OptimizerSet optimizer,
-        ItemSource source,
-        StageLesson lesson)
+        StageTerms terms)
     {
-        (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.source) =
-            (run, visit, folder, model, method, optimizer, source);
+        (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.terms) =
+            (run, visit, folder, model, method, optimizer, terms);
         stage = visit.Stage;
-        heldOut = lesson.HeldOut.Count > 0 ? new HeldOutLoss(lesson.Objective, lesson.HeldOut) : null;
-        if (heldOut is null && Decides == EvaluateSpec.HeldOutLoss)
+        hasHeldOut = terms.HasHeldOut;
+        if (!hasHeldOut && Decides == EvaluateSpec.HeldOutLoss)
             throw new InputException($"Stage {stage.Name}: the held-out loss is to decide (checkpoint.best, evaluate.patience), and there "
                 + "are no validation rows. Give the data a split.validation or validation files, or let an ability decide.");
         saves = new Checkpoint(Path.Combine(folder, "checkpoints"), Settings);
@@ -61,7 +58,7 @@ sealed class StageProgress
     /// <summary>The state after the last finished step.</summary>
     internal CheckpointState State { get; private set; } = new(
         0,
-        default,
+        [],
         "",
         0,
         0,
@@ -89,9 +86,8 @@ sealed class StageProgress
                 + $"{Path.Combine(folder, "checkpoints")}. Add a stage that starts from its model, or start again with --fresh.");
         if (newest is null) return;
         State = newest;
-        // Accepted data may have fewer rows than there were.
-        var cursor = newest.Cursor;
-        source.Cursor = source.Count > 0 && cursor.Place >= source.Count ? new Cursor(cursor.Epoch + 1, 0) : cursor;
+        terms.Cursors = newest.Cursors;
+        terms.Memory = newest.Memory ?? [];
         // What was best by another figure says nothing of this one.
         if (State.Figure != Decides) State = State with { Figure = Decides, Best = null, BestStep = null, Stale = 0 };
     }
@@ -153,7 +149,7 @@ sealed class StageProgress
         foreach (var (name, value) in report.Metrics) run.Record(visit.Name, step, "train " + name, value);
         run.Observer.StepDone(report, steps, State.Tokens / State.Seconds);
         var abilities = MeasuresAbilities(step);
-        if (abilities || (heldOut is not null && (Due(Evaluation.EveryOf(steps), step) || step == steps)))
+        if (abilities || (hasHeldOut && (Due(Evaluation.EveryOf(steps), step) || step == steps)))
         {
             try
             {
@@ -175,7 +171,7 @@ sealed class StageProgress
 
     private void Record(StepReport report, TimeSpan time) => run.Record(new MetricLine(visit.Name, report.Step, "loss", report.Loss)
     {
-        Epoch = Math.Round(source.Epochs, 6),
+        Epoch = Math.Round(terms.First.Epochs, 6),
         Rate = report.Rate,
         GradientNorm = report.GradientNorm,
         Tokens = report.Tokens,
@@ -205,7 +201,7 @@ sealed class StageProgress
         // The moments are restored, too, so that an adapter that is trained further later has the moments of the same step.
         saves.Restore(best, optimizer, method.Memory);
         run.Observer.Note($"{visit.Name}: the weights of step {best} are used, where {Decides} was best ({State.Best:G4}).");
-        if (heldOut is not null) MeasureHeldOut();
+        if (hasHeldOut) MeasureHeldOut();
     }
 
     /// <summary>Saves the state unless it is already saved, and stops.</summary>
@@ -231,7 +227,8 @@ sealed class StageProgress
         return State with
         {
             Step = report.Step,
-            Cursor = source.Cursor,
+            Cursors = terms.Cursors,
+            Memory = terms.Memory.Any(own => own.Count > 0) ? terms.Memory : null,
             TorchRandom = Convert.ToBase64String(random.bytes),
             Seconds = State.Seconds + time.TotalSeconds,
             Tokens = State.Tokens + report.Tokens,
@@ -244,9 +241,9 @@ sealed class StageProgress
     {
         // Written down when all is measured: a stop in between leaves nothing behind.
         var values = new Dictionary<string, double>();
-        if (heldOut is not null)
+        if (hasHeldOut)
         {
-            MeasureHeldOut();
+            foreach (var (name, value) in MeasureHeldOut()) values[name] = value;
             values[EvaluateSpec.HeldOutLoss] = State.HeldOutLoss!.Value;
         }
         if (abilities)
@@ -267,10 +264,12 @@ sealed class StageProgress
         run.Show(step);
     }
 
-    private void MeasureHeldOut()
+    // The losses of a mix's terms, by their names.
+    private IReadOnlyDictionary<string, double> MeasureHeldOut()
     {
-        var (mean, spread) = heldOut!.Measure(model.Model, run.Stop);
+        var (mean, spread, own) = terms.HeldOut(model.Model, steps, run.Stop);
         State = State with { HeldOutLoss = mean, HeldOutSpread = spread };
+        return own;
     }
 
     private void Compare(int step, Dictionary<string, double> values)

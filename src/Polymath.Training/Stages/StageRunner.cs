@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Training.Lessons;
 using Polymath.Training.Optimizers;
 using Polymath.Runs.Reports;
+using Polymath.Training.Rollouts;
 using Polymath.Training.Schedules;
 using Polymath.Tuning.Prompts;
 
@@ -43,18 +45,20 @@ public sealed class StageRunner(
         began = ModelSignature.Of(model.Model);
         run.Origin.CheckCode();
         run.Origin.CheckModel(run.Materials.BaseModel);
-        foreach (var name in stage.Data.Distinct()) run.Origin.CheckData(name, run.Materials.Corpora.Rows(name));
+        foreach (var name in stage.Sources.Distinct()) run.Origin.CheckData(name, run.Materials.Corpora.Rows(name));
         method = Attach();
         // A source that samples records its own rounds with the number of the step that needs them.
         var current = 0;
-        var lesson = StageParts.Of(Context(batch, run.Observer) with
+        using var start = stage.Parts().Any(part => part.Objective is AlignSpec { Rollout: not null, Loss.ComparesWithStart: true })
+            ? new StartingPolicy(method.Weights)
+            : null;
+        using var terms = StageTerms.Of(Context(batch, run.Observer) with
         {
+            Start = start,
             Record = (name, value) => run.Record(visit.Name, current, name, value),
         });
-        var source = lesson.Source;
-        if (method.Looks) Look(lesson);
-        batch = StageLength.Sized(batch, source, note => run.Observer.Note($"{visit.Name}: {note}"));
-        using var optimizer = new OptimizerSet(method.Groups(stage.Optimizer));
+        if (method.Looks) Look(terms);
+        using var optimizer = new OptimizerSet([.. method.Groups(stage.Optimizer), .. terms.Groups(stage.Optimizer)]);
         method.TakeUp(optimizer);
         var progress = new StageProgress(
             run,
@@ -63,13 +67,12 @@ public sealed class StageRunner(
             model,
             method,
             optimizer,
-            source,
-            lesson);
+            terms);
         progress.Find();
         var steps = StageLength.Steps(
             stage,
-            batch,
-            source,
+            terms.FirstBatch,
+            terms.First,
             progress.State.Step,
             note => run.Observer.Note($"{visit.Name}: {note}"));
         method.Begin(steps);
@@ -80,7 +83,7 @@ public sealed class StageRunner(
             steps,
             optimizer.Count,
             progress.State.Step);
-        run.Begin(visit, folder, steps, lesson.Counts);
+        run.Begin(visit, folder, steps, terms.Counts);
         var trained = optimizer.Count;
         run.Observer.Note(StageNeeds.Of(
             visit.Name,
@@ -90,13 +93,12 @@ public sealed class StageRunner(
             progress.Settings));
         var loop = new Loop(
             model.Model,
-            lesson.Objective,
-            source,
+            terms.For(steps),
             optimizer,
             new RateSchedule(stage.Optimizer.Rate, steps, stage.Schedule ?? new ScheduleSpec()),
-            batch,
             run.Peers)
         {
+            Balanced = stage.Objective is MixSpec { Balance: TermBalance.Gradients },
             Practice = () => new Practice(method, model.Model, batch.GradientCheckpointing),
         };
         progress.CatchUp();
@@ -113,8 +115,9 @@ public sealed class StageRunner(
         var gate = method.Finish(
             folder,
             place => model.Contract.Save(place, model.Tokenizer),
-            run.Materials.Data(stage.Name).HeldOutPrompts(model),
+            run.Materials.Data(stage.Parts()[0].Name).HeldOutPrompts(model),
             optimizer: optimizer);
+        terms.Save(folder);
         using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), Save);
         var state = progress.State;
         return new StageReport(
@@ -134,9 +137,9 @@ public sealed class StageRunner(
             gate,
             state.HeldOutLoss,
             state.HeldOutSpread,
-            lesson.Counts is null ? null : source.Epochs,
+            terms.Counts is null ? null : terms.First.Epochs,
             unchanged,
-            lesson.Counts,
+            terms.Counts,
             new StageAim(
                 stage.Steps,
                 stage.Epochs,
@@ -146,10 +149,10 @@ public sealed class StageRunner(
 
     // The result of reading the data is saved first and loaded again: a resumed stage starts from the same bytes and does not read the data
     // twice.
-    private void Look(StageLesson lesson)
+    private void Look(StageTerms terms)
     {
         run.Observer.Note($"{visit.Name}: {method!.Name} reads the data before the first step");
-        method.Look(FirstLook.Losses(model.Model, lesson.Objective, lesson.Source, run.Stop), Prepared);
+        method.Look(terms.Look(model.Model, run.Stop), Prepared);
         method.Dispose();
         method = Attach();
     }
@@ -172,7 +175,7 @@ public sealed class StageRunner(
         visit.Name,
         Prepared,
         text => model.Tokenizer.Encode(text, addSpecialTokens: true),
-        run.PlacesFor(visit, folder));
+        run.Graph.AdaptersFor(visit, folder));
 
     // A stage that keeps its adapter apart does not change the model, so the model's folder is named instead of written again. A rounded
     // base is another model, and so is a model with a fresh head.

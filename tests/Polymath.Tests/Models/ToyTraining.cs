@@ -40,11 +40,14 @@ internal sealed class ToyTraining : IDisposable
         this.optimizer = new OptimizerSet(Method.Groups(spec));
         loop = new Loop(
             Model,
-            objective ?? new NextToken(),
-            new CorpusItems(items, 3, "toy") { CrossesEpochs = true },
+            [
+                new Term(
+                    objective ?? new NextToken(),
+                    new CorpusItems(items, 3, "toy") { CrossesEpochs = true },
+                    new BatchSpec(tokens, microTokens)),
+            ],
             this.optimizer,
             new RateSchedule(spec.Rate, 1000, new ScheduleSpec(ScheduleKind.Constant)),
-            new BatchSpec(tokens, microTokens),
             peers ?? new Solo());
         Method.Begin(1000);
     }

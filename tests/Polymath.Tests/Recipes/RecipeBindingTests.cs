@@ -37,7 +37,7 @@ public sealed class RecipeBindingTests
     [InlineData("data.shorter", "short", "write {files: TEXT}")]
     [InlineData("stages.read.kind", "pretrian", "did you mean 'pretrain'?")]
     [InlineData("stages.read.label", "x", "remove it, or write 'kind: task'")]
-    [InlineData("stages.read.zzzzzz", "x", "the keys here are name, data")]
+    [InlineData("stages.read.zzzzzz", "x", "the keys here are name, optimizer")]
     [InlineData("name", "", "write TEXT")]
     [InlineData("name", "null", "or put the word in quotes")]
     [InlineData("Name", "b", "'name' is there already: remove this one")]

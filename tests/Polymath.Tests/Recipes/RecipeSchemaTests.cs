@@ -39,7 +39,7 @@ public sealed class RecipeSchemaTests
         Assert.Equal("adamw", (string?)usual["properties"]!["kind"]!["default"]);
         Assert.Equal(["rate"], usual["required"]!.AsArray().Select(key => (string)key!));
         Assert.Equal(["kind", "rate"], other["required"]!.AsArray().Select(key => (string)key!));
-        Assert.Equal(4, Schema["$defs"]!["StageSpec"]!["oneOf"]!.AsArray().Count);
+        Assert.Equal(6, Schema["$defs"]!["StageSpec"]!["oneOf"]!.AsArray().Count);
         Assert.Contains("label", Schema["$defs"]!["StageSpec.task"]!["required"]!.AsArray().Select(key => (string)key!));
     }
 

@@ -1,9 +1,9 @@
 using Polymath.Recipes;
 using Polymath.Tests.Models;
+using Polymath.Training.Lessons;
 using Polymath.Training.Objectives;
 using Polymath.Training.Objectives.Policies;
 using Polymath.Training.Rollouts;
-using Polymath.Training.Stages;
 
 namespace Polymath.Tests.Training;
 
@@ -171,7 +171,7 @@ public sealed class AlignLossTests
             group,
             "ask",
             "say",
-            new Dictionary<string, double> { ["r"] = score },
+            new Dictionary<string, double?> { ["r"] = score },
             score,
             [1, 2],
             [3, 4],

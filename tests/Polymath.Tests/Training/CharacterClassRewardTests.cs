@@ -76,14 +76,14 @@ public sealed class CharacterClassRewardTests
         Assert.InRange(reward.Score("\ud800p\udc00z，\ud800", None), 0, 1);
     }
 
-    private static Reward Tones(
+    private static CharacterClassReward Tones(
         IReadOnlyList<int>? positions = null,
         string line = @"[^，。？！；\s]+",
         int group = 2,
         ClassRule within = ClassRule.Differ,
         ClassRule across = ClassRule.Differ,
         Func<int, string?>? classOf = null) =>
-        Reward.Of(
+        new(
             new CharacterClassRewardSpec(
                 "tone",
                 positions ?? [2, 4, 6],
@@ -91,7 +91,7 @@ public sealed class CharacterClassRewardTests
                 group,
                 within,
                 across),
-            name => name == "tone" ? classOf ?? ClassOf : throw new ArgumentException(name));
+            classOf ?? ClassOf);
 
     private static string? ClassOf(int point) => point switch
     {

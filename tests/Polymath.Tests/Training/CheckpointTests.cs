@@ -31,7 +31,7 @@ public sealed class CheckpointTests : IDisposable
 
     private static CheckpointState State(int step, int? best = null) => new(
         step,
-        new Cursor(2, step * 3),
+        [new Cursor(2, step * 3)],
         "AQID",
         Math.PI * step,
         1L << 40,
@@ -77,7 +77,8 @@ public sealed class CheckpointTests : IDisposable
         Saves().Save(optimizer, before);
         var after = Newest()!;
         Assert.Equal(before.Recent, after.Recent);
-        Assert.Equal(before, after with { Recent = before.Recent });
+        Assert.Equal(before.Cursors, after.Cursors);
+        Assert.Equal(before, after with { Recent = before.Recent, Cursors = before.Cursors });
         Assert.Empty(told);
     }
 
@@ -98,7 +99,7 @@ public sealed class CheckpointTests : IDisposable
     {
         var start = new CheckpointState(
             0,
-            default,
+            [],
             "",
             0,
             0,

@@ -42,5 +42,5 @@ public sealed class PatternRewardTests
         Assert.Equal(0, endless.Score(new string('a', 60), new Dictionary<string, string>()));
     }
 
-    private static Reward Of(RewardSpec spec) => Reward.Of(spec, name => throw new InvalidOperationException(name));
+    private static PatternReward Of(PatternRewardSpec spec) => new(spec);
 }

@@ -57,11 +57,9 @@ public sealed class PeerMomentsTests : IDisposable
             .Select(ids => new Item([new TokenRow(ids, [.. ids.Select(_ => 1f)], "row")])).ToList();
         new Loop(
             model,
-            new NextToken(),
-            new InOrder(rows),
+            [new Term(new NextToken(), new InOrder(rows), new BatchSpec(24))],
             optimizer,
             new RateSchedule(spec.Rate, 100, new ScheduleSpec(ScheduleKind.Constant)),
-            new BatchSpec(24),
             new Solo()).Step(3, TestContext.Current.CancellationToken);
         return optimizer.Weights.ToDictionary(weight => weight.Name, weight => Samples.Floats(weight.Value));
     }

@@ -22,12 +22,12 @@ public sealed class RolloutTests : IDisposable
         folder.Dispose();
     }
 
-    private sealed class Length : Reward
+    private sealed class Length : RuleReward
     {
         public override double Score(string answer, IReadOnlyDictionary<string, string> fields) => answer.Length % 7 / 7.0;
     }
 
-    private sealed class Same : Reward
+    private sealed class Same : RuleReward
     {
         public override double Score(string answer, IReadOnlyDictionary<string, string> fields) => 0.5;
     }
@@ -36,7 +36,7 @@ public sealed class RolloutTests : IDisposable
         model,
         [.. Enumerable.Range(0, 5)
             .Select(i => new RolloutPrompt($"p{i}", new string((char)('a' + i), 3), new Dictionary<string, string>()))],
-        new Judge([("length", reward, 2.0)]),
+        new Judge([("length", () => reward, 2.0)]),
         estimator ?? new BestAndWorst(),
         new RolloutSpec(Rounds: 2, Prompts: 3, Answers: 4, MaxNewTokens: 9),
         steps,
@@ -60,7 +60,9 @@ public sealed class RolloutTests : IDisposable
         var looked = Show(source.Take(100000).Take(count));
         source.Cursor = kept;
         source.Prepare(1, TestContext.Current.CancellationToken);
-        Assert.Equal([(1, "length"), (1, "pairs")], told.Select(one => (one.Round, one.Name)));
+        Assert.Equal(
+            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy")],
+            told.Select(one => (one.Round, one.Name)));
         Assert.Equal(looked, Show(source.Take(100000).Take(count)));
     }
 
@@ -75,7 +77,9 @@ public sealed class RolloutTests : IDisposable
         Assert.True(File.Exists(folder.At("rollouts", "round-001.jsonl")));
         // Every answer is written down, not only those that are learned from.
         Assert.Equal(3 * 4, File.ReadLines(folder.At("rollouts", "round-001.jsonl")).Count());
-        Assert.Equal([(1, "length"), (1, "pairs")], told.Select(one => (one.Round, one.Name)));
+        Assert.Equal(
+            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy")],
+            told.Select(one => (one.Round, one.Name)));
         Assert.Equal(count, told[1].Value);
 
         // A resumed run samples nothing: its model has changed, and the pairs come from the file.

@@ -134,7 +134,7 @@ public sealed class AdaLoraTests : IDisposable
         var saves = new Checkpoint(folder.At("checkpoints"), new CheckpointSettings());
         var state = new CheckpointState(
             7,
-            default,
+            [],
             "",
             0,
             0,

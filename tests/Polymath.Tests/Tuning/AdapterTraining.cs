@@ -44,11 +44,9 @@ internal sealed class AdapterTraining : IDisposable
         source = new InOrder(this.items) { Cursor = new Cursor(0, from * tokens / 10) };
         loop = new Loop(
             Model,
-            objective,
-            source,
+            [new Term(objective, source, new BatchSpec(tokens, microTokens))],
             optimizer,
             new RateSchedule(usual.Rate, 100, new ScheduleSpec(ScheduleKind.Constant)),
-            new BatchSpec(tokens, microTokens),
             new Solo());
     }
 

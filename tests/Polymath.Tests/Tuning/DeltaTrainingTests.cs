@@ -51,11 +51,9 @@ public sealed class DeltaTrainingTests : IDisposable
             source = new CorpusItems([.. Rows().Concat([Row(12, 7, 5, 9), Row(8, 5, 12, 7, 6)]).Select(row => new Item([row]))], 3, "job");
             loop = new Loop(
                 Model,
-                new NextToken(),
-                source,
+                [new Term(new NextToken(), source, new BatchSpec(8))],
                 optimizer,
                 new RateSchedule(spec.Rate, 10, new ScheduleSpec(ScheduleKind.Linear)),
-                new BatchSpec(8),
                 new Solo());
             Set.Course?.Begin(10);
             manual_seed(7);
@@ -80,7 +78,7 @@ public sealed class DeltaTrainingTests : IDisposable
                 optimizer,
                 new CheckpointState(
                     step,
-                    source.Cursor,
+                    [source.Cursor],
                     Convert.ToBase64String(random.bytes),
                     0,
                     0,
@@ -93,7 +91,7 @@ public sealed class DeltaTrainingTests : IDisposable
         {
             var state = saves.Newest(fault => Assert.Fail(fault))!;
             saves.Restore(state.Step, optimizer, Set.Course?.Memory);
-            (step, source.Cursor) = (state.Step, state.Cursor);
+            (step, source.Cursor) = (state.Step, state.Cursors[0]);
             using var random = tensor(Convert.FromBase64String(state.TorchRandom));
             set_rng_state(random);
             return this;

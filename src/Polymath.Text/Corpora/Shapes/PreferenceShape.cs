@@ -31,6 +31,7 @@ internal static class PreferenceShape
         var fields = TalkShape.Fields(row, prompt);
         Put(fields, "chosen", chosen);
         Put(fields, "rejected", rejected);
+        if (row.Take(ShapeKeys.Margin) is { } margin) fields[ShapeKeys.Margin] = margin.ToString();
         return fields;
     }
 

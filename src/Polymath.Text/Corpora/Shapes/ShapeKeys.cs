@@ -36,6 +36,9 @@ internal static partial class ShapeKeys
     /// <summary>The worse of two answers.</summary>
     internal static readonly string[] Rejected = ["rejected", "rejected_response", "response_rejected", "rejected_messages"];
 
+    /// <summary>By how much the better answer is better.</summary>
+    internal const string Margin = "margin";
+
     /// <summary>Whether an answer is good.</summary>
     internal static readonly string[] Flag = ["label", "kto_tag", "desirable"];
 

@@ -45,7 +45,7 @@ public sealed class OptimizerStateTests : IDisposable
         Take(uninterrupted, 1, 5);
         saves.Save(uninterrupted, new CheckpointState(
             5,
-            default,
+            [],
             "",
             0,
             0,

@@ -1,14 +1,18 @@
 using Polymath.Recipes;
 using Polymath.Training.Objectives;
+using Polymath.Training.Objectives.Distillation;
 using Polymath.Training.Objectives.Policies;
 using Polymath.Training.Objectives.Preferences;
 using Polymath.Training.Rollouts;
 
-namespace Polymath.Training.Stages;
+namespace Polymath.Training.Lessons;
 
 /// <summary>The formulas that an align stage names.</summary>
 static class AlignLoss
 {
+    // TRL's cap of CISPO's weights.
+    private const double UsualCap = 5;
+
     /// <summary>The objective.</summary>
     /// <param name="align">The stage's settings.</param>
     internal static Objective Of(AlignSpec align) => align.Loss switch
@@ -18,7 +22,8 @@ static class AlignLoss
             Shape(dpo),
             dpo.Beta,
             dpo.LengthWeight,
-            dpo.AnswerWeight),
+            dpo.AnswerWeight,
+            dpo.OnPolicyWeights),
         SimPoSpec simpo => new RankedPairs(
             new SimPoLoss(simpo.Beta, simpo.Gamma, simpo.Alpha),
             null,
@@ -40,8 +45,16 @@ static class AlignLoss
                 : new UnpairedZeroLoss(kto.Beta, kto.GoodWeight, kto.BadWeight),
             kto.Beta,
             kto.Loss == KtoLoss.Kto),
+        BcoSpec bco => new JudgedAnswers(new BinaryLoss(bco.Beta), bco.Beta, hasBaseline: false),
+        RrhfSpec rrhf => new RankedAnswers(new RankLoss(rrhf.BestWeight)),
+        BestSpec => new NextToken(),
+        ReinforceSpec reinforce => new SampledAnswers(
+            new ClippedLoss(reinforce.ClipLow, reinforce.ClipHigh),
+            new AllTokens(),
+            0,
+            align.Rollout!.Temperature),
         GrpoSpec grpo => new SampledAnswers(
-            new ClippedLoss(grpo.ClipLow, grpo.ClipHigh, grpo.Ratio == RatioOver.Token ? RatioLevel.Token : RatioLevel.Sequence),
+            Of(grpo),
             Average(grpo.Mean, align.Rollout!.MaxNewTokens),
             grpo.KlWeight,
             align.Rollout.Temperature),
@@ -55,9 +68,37 @@ static class AlignLoss
 
     /// <summary>What is learned from the answers of a rollout.</summary>
     /// <param name="align">The stage's settings.</param>
-    internal static Estimator Estimator(AlignSpec align) => align.Loss.LearnsAnswers
-        ? new GroupRelative(align.Loss, align.Rollout!.Temperature)
-        : new BestAndWorst(align.Loss.HasReference, LengthWeight(align));
+    internal static Estimator Estimator(AlignSpec align) => align.Loss switch
+    {
+        GrpoSpec or RlooSpec => new GroupRelative(align.Loss, align.Rollout!.Temperature),
+        ReinforceSpec reinforce => new RewardToGo(reinforce, align.Rollout!.Temperature),
+        RrhfSpec => new WholeGroups(),
+        BestSpec best => new BestOfEach(best.Least),
+        DistillSpec => new EveryAnswer(),
+        _ => new BestAndWorst(align.Loss.HasReference, LengthWeight(align)),
+    };
+
+    /// <summary>The divergence of distillation.</summary>
+    /// <param name="distill">The settings.</param>
+    internal static DistillationLoss Of(DistillSpec distill) => distill.Divergence switch
+    {
+        DistillBy.Forward => new ForwardKlDistillation(distill.Temperature),
+        DistillBy.Reverse => new ReverseKlDistillation(distill.Temperature),
+        _ => new JensenShannonDistillation(distill.Beta, distill.Temperature),
+    };
+
+    private static PolicyLoss Of(GrpoSpec grpo)
+    {
+        var level = grpo.Ratio == RatioOver.Token ? RatioLevel.Token : RatioLevel.Sequence;
+        return grpo.Loss switch
+        {
+            GroupLoss.Cispo => new CappedWeightLoss(grpo.MostRatio ?? UsualCap, level),
+            GroupLoss.Gmpo => new GeometricLoss(grpo.ClipLow, grpo.ClipHigh),
+            GroupLoss.Sapo => new SoftGateLoss(Over: level),
+            GroupLoss.Vespo => new GammaWeightLoss(),
+            _ => new ClippedLoss(grpo.ClipLow, grpo.ClipHigh, level, grpo.MostRatio),
+        };
+    }
 
     /// <summary>The weight of the tokens behind a pair's common length.</summary>
     /// <param name="align">The stage's settings.</param>

@@ -5,9 +5,8 @@ using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
-using Polymath.Training.Stages;
 
-namespace Polymath.Training;
+namespace Polymath.Training.Lessons;
 
 /// <summary>Answers that people judged as good or bad.</summary>
 static class JudgedItems
@@ -28,26 +27,15 @@ static class JudgedItems
         BatchSpec batch,
         SourceReport report)
     {
-        var changes = new RowChanges();
+        var answers = new AnswerRows(stage, model, batch, report);
         var read = new List<(TokenRow Row, bool Good)>();
         foreach (var row in rows)
         {
             if (row.Fields.GetValueOrDefault("label") is not ("true" or "false") || !row.Fields.ContainsKey("messages"))
                 throw new InputException($"Stage {stage}: {row.Name} does not say whether its answer is good. Give its source shape: kto.");
-            var rendering = model.Contract.Render(RowTalk.Last(row), model.Tokenizer);
-            report.Count(rendering);
-            var tokens = rendering.Tokenize(model.Tokenizer) with { Data = row.Data };
-            if (tokens.Targets == 0)
-                throw new InputException($"Stage {stage}: the answer of {row.Name} trains no token. Leave the row out with where, or "
-                    + "choose another chat template.");
-            PromptEndCheck.Refuse(stage, tokens, model.Model.PromptEnd, model.Tokenizer);
-            if (Fitting(
-                stage,
-                row,
-                tokens,
-                batch,
-                changes) is { } fitting)
-                read.Add((fitting, row.Fields["label"] == "true"));
+            var answer = answers.Read(row, RowTalk.Last(row));
+            answers.Check(row, answer);
+            if (answers.Fitting(row, [answer]) is { } fitting) read.Add((fitting[0], row.Fields["label"] == "true"));
         }
         if (read.Count == 1)
             throw new InputException($"Stage {stage} has one row, and each is compared with the answer of another. Give it more rows.");
@@ -60,7 +48,7 @@ static class JudgedItems
                 Mismatched(one.Row, read[(i + read.Count - 1) % read.Count].Row, most),
                 [])),
         ];
-        return (items, changes.Of(items));
+        return (items, answers.Changes.Of(items));
     }
 
     /// <summary>The items with the scores of the model at the start of the stage, which is the reference policy.</summary>
@@ -82,28 +70,5 @@ static class JudgedItems
         float[] learn = [.. row.Learn[..prompt], .. other.Learn[answer..]];
         var length = Math.Min(ids.Length, most);
         return row with { Ids = ids[..length], Learn = learn[..length] };
-    }
-
-    private static TokenRow? Fitting(
-        string stage,
-        Row row,
-        TokenRow tokens,
-        BatchSpec batch,
-        RowChanges changes)
-    {
-        var most = batch.MaxLength!.Value;
-        if (tokens.Length <= most)
-            return tokens;
-        if (batch.Overlong == OverlongPolicy.Refuse)
-            throw new InputException($"Stage {stage}: {row.Name} has {tokens.Length} tokens, more than the {most} allowed, and "
-                + "batch.overlong is refuse. Choose cut or drop, or raise maxLength.");
-        var cut = tokens with { Ids = tokens.Ids[..most], Learn = tokens.Learn[..most] };
-        if (batch.Overlong == OverlongPolicy.Drop || cut.Targets == 0)
-        {
-            changes.Count($"left out: longer than {most:N0} tokens", true, row.Name);
-            return null;
-        }
-        changes.Count($"cut to {most:N0} tokens", false, row.Name);
-        return cut;
     }
 }
