@@ -31,7 +31,12 @@ static class GgufFit
                 "has no biases in attention; attention_bias is true",
             "ernie4_5" when read.Bool("use_bias", false) => "has no biases; use_bias is true",
             "gemma3_text" => Gemma3(model, read),
-            "cohere2" or "exaone4" => Alternating(model, read, 4),
+            "cohere" when read.Bool("use_qk_norm", false) && model.Sizes.Layers < 64 =>
+                "has norms of queries and keys from 64 layers on; use_qk_norm is true",
+            "cohere2" => Alternating(model, read, 4),
+            "exaone4" when read.Window(4096) > 0 => model.Sizes.Layers == 64 && read.Window(4096) == 4096
+                ? Alternating(model, read, 4)
+                : "has sliding windows, of 4096 tokens, only where there are 64 layers; this config.json has others",
             "smollm3" => SmolLm3(model, read),
             "stablelm" or "phi" when read.Bool("qk_layernorm", false) => "has no norms of queries and keys; qk_layernorm is true",
             "qwen2_moe" when read.Bool("norm_topk_prob", false) =>

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Polymath.Models;
-using Polymath.Models.Families;
 using Polymath.Tensors.Files;
 using Polymath.Tests.Models;
 using Polymath.Tests.Tensors;
@@ -53,9 +52,9 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
         { "gemma", null, 9 }, { "granite", null, 9 }, { "minicpm", null, 9 }, { "ernie4_5", """{"use_bias": false}""", 9 },
         { "smollm3", """{"no_rope_layers": null, "num_hidden_layers": 4}""", 9 }, { "olmo", null, 9 }, { "olmo2", null, 9 },
         { "phi", null, 9 }, { "stablelm", """{"qk_layernorm": false}""", 9 }, { "stablelm", """{"use_parallel_residual": true}""", 9 },
-        { "starcoder2", """{"sliding_window": 128}""", 40 }, { "cohere", null, 9 }, { "yi", null, 9 }, { "internlm3", null, 9 },
+        { "starcoder2", """{"sliding_window": 128}""", 40 }, { "cohere", """{"use_qk_norm": false}""", 9 }, { "yi", null, 9 }, { "internlm3", null, 9 },
         { "cohere2", """{"layer_types": null, "sliding_window": 16, "num_hidden_layers": 4}""", 40 },
-        { "exaone4", """{"layer_types": null, "sliding_window_pattern": 4, "sliding_window": 16, "num_hidden_layers": 4}""", 40 },
+        { "exaone4", """{"layer_types": null, "sliding_window": null}""", 40 },
         { "gemma3_text", """{"layer_types": null, "sliding_window": 16, "num_hidden_layers": 6}""", 40 },
         { "qwen2_moe", """{"norm_topk_prob": false, "mlp_only_layers": [], "decoder_sparse_step": 1,"""
             + """ "shared_expert_intermediate_size": 256}""", 9 },
