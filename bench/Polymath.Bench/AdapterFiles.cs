@@ -13,7 +13,7 @@ namespace Polymath.Bench;
 /// <summary>
 /// Rounding to NF4 by the kernel and by libtorch's operations, alternately; and merging an adapter at once or one weight at a time.
 /// </summary>
-static class AdapterFiles
+internal static class AdapterFiles
 {
     internal static int Round(string folder)
     {

@@ -13,7 +13,7 @@ namespace Polymath.Bench;
 /// One model with its frozen maps stored in one precision: the bytes, the speed of greedy decoding, and LoRA's speed, loss and memory on
 /// it.
 /// </summary>
-static class BasePrecisions
+internal static class BasePrecisions
 {
     private const int Tokens = 96, Rows = 8, Length = 128, Steps = 4;
 

@@ -9,7 +9,7 @@ namespace Polymath.Bench;
 /// Greedy decoding of one row after a prompt of 16 tokens, measured like llama.cpp's <c>llama-bench -p 16 -n N</c> and transformers'
 /// <c>generate</c>.
 /// </summary>
-static class DecodeSpeed
+internal static class DecodeSpeed
 {
     internal static int Run(string folder, int tokens)
     {

@@ -6,7 +6,7 @@ using Polymath.Tensors;
 namespace Polymath.Bench;
 
 /// <summary>The time to open a model's folder, and its memory after opening and after answers.</summary>
-static class LoadSpeed
+internal static class LoadSpeed
 {
     internal static int Run(string folder)
     {

@@ -5,7 +5,7 @@ using Polymath.Tensors;
 namespace Polymath.Bench;
 
 /// <summary>Training a LoRA on a model folder, for the comparison with lora_peer.py: the same rows, the same steps.</summary>
-static class LoraSpeed
+internal static class LoraSpeed
 {
     /// <summary>Prints each step's loss, then the tokens per second after the first step and the peak memory.</summary>
     internal static int Run(string folder, int steps, int microTokens, bool checkpointing)

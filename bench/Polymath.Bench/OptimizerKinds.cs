@@ -10,7 +10,7 @@ namespace Polymath.Bench;
 /// One step of each optimizer over 200 matrices of 250 rows and 500 columns, 25 million elements in all, and what it remembers;
 /// <c>bench/optimizers_peer.py</c> measures the peers' on the same ones.
 /// </summary>
-static class OptimizerKinds
+internal static class OptimizerKinds
 {
     private const int Weights = 200, Rows = 250, Columns = 500, Steps = 7;
 

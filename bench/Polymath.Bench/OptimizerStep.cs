@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Polymath.Bench;
 
 /// <summary>One AdamW step over 200 weights with 25 million elements in all: ours, libtorch's fused one, and TorchSharp's.</summary>
-static class OptimizerStep
+internal static class OptimizerStep
 {
     private const int Weights = 200, Elements = 125_000, Steps = 15;
 

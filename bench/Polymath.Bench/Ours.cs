@@ -13,7 +13,7 @@ using Polymath.Training.Stages;
 namespace Polymath.Bench;
 
 /// <summary>Polymath's own path: ragged rows, logits only for targets, fused kernels, one-pass AdamW.</summary>
-static class Ours
+internal static class Ours
 {
     /// <param name="steps">The steps.</param>
     /// <param name="folder">The model; one of random weights when left out.</param>

@@ -9,7 +9,7 @@ namespace Polymath.Bench;
 /// The same model in the usual style of PyTorch code, on the same libtorch: rows padded to the longest of the pass, all logits, heads
 /// repeated, norms and gates from single operations, scaled-dot-product attention with a mask, TorchSharp's AdamW.
 /// </summary>
-sealed class Plain : IDisposable
+internal sealed class Plain : IDisposable
 {
     private const int Heads = 9, KeyHeads = 3, Width = 64, Layers = 30;
     private readonly Llama weights = new(Workload.Configuration, new FreshWeights(1));

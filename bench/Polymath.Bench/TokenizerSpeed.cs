@@ -4,7 +4,7 @@ using Polymath.Text;
 namespace Polymath.Bench;
 
 /// <summary>How fast tokenizers encode: a file line by line, on one thread or several, including a cold start, like its peer.</summary>
-static class TokenizerSpeed
+internal static class TokenizerSpeed
 {
     private const int BatchLines = 1000;
 

@@ -6,7 +6,7 @@ using Polymath.Text;
 namespace Polymath.Bench;
 
 /// <summary>The workload: a 135M-parameter Llama with LoRA, on rows as long as real instructions.</summary>
-static class Workload
+internal static class Workload
 {
     internal const int Vocabulary = 49152, RowsOfPass = 2, PassesOfStep = 4, Rank = 8;
 

@@ -9,7 +9,7 @@ using Polymath.Tuning;
 namespace Polymath.Cli;
 
 /// <summary>The common parts of the verbs that write a result from an adapter: the model, the output folder, the gate.</summary>
-sealed class AdapterWork(string model = "The folder of the base model")
+internal sealed class AdapterWork(string model = "The folder of the base model")
 {
     internal Argument<string> Model { get; } = new("model") { Description = model + HubUse.Or };
     internal Option<string> Output { get; } = new("--output") { Description = "The folder to write.", Required = true };

@@ -7,7 +7,7 @@ namespace Polymath.Cli;
 /// Reports that an answer ended because the model's context was full, or at a length that nobody asked for; otherwise this looks like a
 /// normal end.
 /// </summary>
-static class AnswerEnd
+internal static class AnswerEnd
 {
     internal static void Tell(
         TextModel model,

@@ -6,7 +6,7 @@ namespace Polymath.Cli;
 /// This program as a child process, for work with its own memory and time. Closing its input asks it to stop, so it also ends when its
 /// parent ends.
 /// </summary>
-static class ChildCommand
+internal static class ChildCommand
 {
     /// <summary>Runs a command to its end.</summary>
     /// <param name="arguments">The command.</param>

@@ -17,7 +17,7 @@ namespace Polymath.Cli;
 /// <param name="reading">The recipe.</param>
 /// <param name="folder">The comparison's folder.</param>
 /// <param name="from">A run whose earlier stages are used, or null.</param>
-sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder, string? from)
+internal sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder, string? from)
 {
     private const string Base = "base", Start = "start/";
 

@@ -5,7 +5,7 @@ using Polymath.Text.Hubs;
 namespace Polymath.Cli;
 
 /// <summary>Accepts a hub's address wherever a folder may be named; the same option for every verb that may download.</summary>
-sealed class HubUse
+internal sealed class HubUse
 {
     internal const string Or = ", or hf:ORG/NAME[@REVISION] (modelscope:) for one on a hub.";
 

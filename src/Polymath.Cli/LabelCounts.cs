@@ -1,7 +1,7 @@
 namespace Polymath.Cli;
 
 /// <summary>How often the labels of rows were met: accuracy, counts of each label, confusion.</summary>
-sealed class LabelCounts
+internal sealed class LabelCounts
 {
     private readonly List<(string Wanted, string Given)> pairs = [];
 

@@ -8,7 +8,7 @@ namespace Polymath.Cli;
 /// <summary>A row that is to be labelled.</summary>
 /// <param name="Fields">Its fields.</param>
 /// <param name="Place">Its file and line.</param>
-sealed record LabelRow(JsonObject Fields, string Place)
+internal sealed record LabelRow(JsonObject Fields, string Place)
 {
     /// <summary>A field's value as text; null when it is missing or empty.</summary>
     internal string? Text(string field) => Fields[field] switch
@@ -23,7 +23,7 @@ sealed record LabelRow(JsonObject Fields, string Place)
 /// <param name="rows">The rows, at least one.</param>
 /// <param name="file">The file.</param>
 /// <param name="table">Whether it has columns with a header.</param>
-sealed class LabelRows(IReadOnlyList<LabelRow> rows, string file, bool table)
+internal sealed class LabelRows(IReadOnlyList<LabelRow> rows, string file, bool table)
 {
     // Usual names of the column with the text, when there are several columns.
     private static readonly string[] usual = ["text", "sentence", "review", "content", "comment", "body"];

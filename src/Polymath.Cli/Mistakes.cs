@@ -7,7 +7,7 @@ namespace Polymath.Cli;
 /// <summary>
 /// Explains what is wrong with a typed command, in the user's terms: no type names, but the nearest word that was probably meant.
 /// </summary>
-static class Mistakes
+internal static class Mistakes
 {
     /// <summary>Prints every mistake once, and where to find help.</summary>
     internal static int Tell(ParseResult parsed)

@@ -5,7 +5,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Cli;
 
 /// <summary>Opens models and prints notes where the reading differs from what their folders seem to say.</summary>
-static class Noted
+internal static class Noted
 {
     /// <summary>Opens a model's folder; see <see cref="ModelFolder.Open"/>.</summary>
     /// <param name="folder">The folder.</param>

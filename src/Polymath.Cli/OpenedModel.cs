@@ -11,7 +11,7 @@ namespace Polymath.Cli;
 
 /// <summary>The model that a verb uses: a folder, a run's stage, an adapter on it; the same options for every verb.</summary>
 /// <param name="named">Whether several adapters may be given by name, for rows or messages that choose among them.</param>
-sealed class ModelChoice(bool named = false)
+internal sealed class ModelChoice(bool named = false)
 {
     private readonly Argument<string> folder = new("folder") { Description = "A run's folder or a model's" + HubUse.Or };
     private readonly Option<string?> stage = new("--stage") { Description = "A run's stage; the last finished one when left out." };
@@ -82,7 +82,7 @@ sealed class ModelChoice(bool named = false)
 /// <summary>
 /// The option that allows files to have weights that the model does not need; the same for every verb that opens a model.
 /// </summary>
-sealed class AllowedWeights
+internal sealed class AllowedWeights
 {
     private readonly Option<string[]> allow = new("--allow")
     {
@@ -98,7 +98,7 @@ sealed class AllowedWeights
 /// <summary>
 /// The option that attaches an adapter to another model than the one it was trained on; the same for every verb with an adapter.
 /// </summary>
-sealed class AnyBase
+internal sealed class AnyBase
 {
     private readonly Option<bool> any =
         new("--any-base") { Description = "Attaches the adapter to the model even when its file says that it was trained on another." };
@@ -109,7 +109,7 @@ sealed class AnyBase
 }
 
 /// <summary>A model with its adapters, opened together.</summary>
-sealed class OpenedModel : IDisposable
+internal sealed class OpenedModel : IDisposable
 {
     private readonly AttachedAdapters? adapters;
 

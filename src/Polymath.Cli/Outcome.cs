@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Cli;
 
 /// <summary>How a command ends: an exit code, and one message when something is wrong.</summary>
-static class Outcome
+internal static class Outcome
 {
     internal const int Done = 0, Failed = 1, BadInput = 2, Interrupted = 130;
 

@@ -6,7 +6,7 @@ namespace Polymath.Cli;
 /// <summary>
 /// Protects existing files at the output of a verb, unless the user asks to replace them; the same option for every verb that writes.
 /// </summary>
-sealed class Overwriting
+internal sealed class Overwriting
 {
     private const int Shown = 3;
 

@@ -6,7 +6,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Cli;
 
 /// <summary>Conversations in OpenAI's form: a list of messages, of which the model answers the last.</summary>
-static class PromptMessages
+internal static class PromptMessages
 {
     /// <summary>A row's messages.</summary>
     /// <param name="node">The value of <c>messages</c>.</param>

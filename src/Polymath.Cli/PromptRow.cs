@@ -9,7 +9,7 @@ namespace Polymath.Cli;
 /// <param name="Adapters">The names of the adapters that answer it; empty for the base.</param>
 /// <param name="Fields">The row's fields.</param>
 /// <param name="Place">Its file and line.</param>
-sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObject Fields, string Place)
+internal sealed record PromptRow(string Prompt, IReadOnlyList<string> Adapters, JsonObject Fields, string Place)
 {
     /// <summary>The conversation to be answered instead of a prompt; null when there is a prompt.</summary>
     internal JsonArray? Messages { get; private init; }

@@ -6,7 +6,7 @@ namespace Polymath.Cli;
 /// <summary>
 /// The settings of a source's rows on the command line, as in a recipe; the same options for every verb that reads a source.
 /// </summary>
-sealed class ReadingChoice
+internal sealed class ReadingChoice
 {
     private readonly Option<DataShape> shape = new("--shape") { Description = "The shape of the rows; recognised when left out." };
 

@@ -7,7 +7,7 @@ namespace Polymath.Cli;
 /// <param name="field">The field of a row that is answered.</param>
 /// <param name="sample">A sample row.</param>
 /// <param name="came">The result that is added to a row.</param>
-sealed class RowInput(string field, string sample, string came)
+internal sealed class RowInput(string field, string sample, string came)
 {
     private readonly Option<string?> input = new("--input")
     {

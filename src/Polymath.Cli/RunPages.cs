@@ -6,7 +6,7 @@ using Spectre.Console;
 namespace Polymath.Cli;
 
 /// <summary>A run, or two beside each other, as text and tables on the console.</summary>
-static class RunPages
+internal static class RunPages
 {
     private const int PipeWidth = 150, CurveWidth = 64;
 

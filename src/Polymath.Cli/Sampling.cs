@@ -8,7 +8,7 @@ using Polymath.Recipes;
 namespace Polymath.Cli;
 
 /// <summary>The options of sampling, the same for every verb that generates.</summary>
-sealed class Sampling
+internal sealed class Sampling
 {
     private const string Own = " The model's generation_config.json sets it where it is left out.";
 

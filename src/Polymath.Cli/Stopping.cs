@@ -6,7 +6,7 @@ namespace Polymath.Cli;
 /// Lets a user stop a verb that writes. Incomplete files are removed, because a model's files are large and their temporary names are
 /// hidden.
 /// </summary>
-static class Stopping
+internal static class Stopping
 {
     /// <summary>Writes a file or a folder that appears whole or not at all.</summary>
     /// <param name="place">The file or folder.</param>

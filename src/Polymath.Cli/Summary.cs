@@ -4,7 +4,7 @@ using Spectre.Console;
 namespace Polymath.Cli;
 
 /// <summary>The report as tables on the console.</summary>
-static class Summary
+internal static class Summary
 {
     private const int PipeWidth = 150;
 

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace Polymath.Cli;
 
 /// <summary>Rows as CSV (RFC 4180): values with a comma, a quote or a line break stand in quotes.</summary>
-static class TableLines
+internal static class TableLines
 {
     /// <summary>A line of values.</summary>
     /// <param name="values">The values.</param>

@@ -6,7 +6,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Cli;
 
 /// <summary>The chat template and its variables; the same options for every verb that renders conversations.</summary>
-sealed class TemplateChoice
+internal sealed class TemplateChoice
 {
     private readonly Option<string?> template = new("--template")
     {
@@ -25,7 +25,7 @@ sealed class TemplateChoice
         command.Add(set);
     }
 
-    /// <summary>The layout with the chosen template and variables.</summary>
+    /// <summary>The layout with the chosen template and variables. A variable that the template does not read is reported.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="contract">The model's layout.</param>
     /// <exception cref="InputException">There is no such template, or a variable has no name.</exception>
@@ -34,7 +34,11 @@ sealed class TemplateChoice
         if (parsed.GetValue(template) is { } name)
             contract = contract.With(name);
         var variables = Variables(parsed);
-        return variables.Count == 0 ? contract : contract.With(variables);
+        if (variables.Count == 0)
+            return contract;
+        contract = contract.With(variables);
+        if (contract.Idle is { } idle) Noted.Tell(idle);
+        return contract;
     }
 
     /// <summary>The name of the template; null for the model's own.</summary>

@@ -7,7 +7,7 @@ namespace Polymath.Cli;
 /// <summary>Shows a run: live bars with speed and remaining time on a terminal, plain lines when the output is piped.</summary>
 /// <param name="quiet">Whether nothing is shown.</param>
 /// <param name="plain">The output of plain lines; standard output when left out.</param>
-sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserver
+internal sealed class Terminal(bool quiet = false, TextWriter? plain = null) : RunObserver
 {
     private static readonly TimeSpan linesApart = TimeSpan.FromSeconds(10);
 

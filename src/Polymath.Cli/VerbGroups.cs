@@ -4,7 +4,7 @@ using Polymath.Cli.Verbs;
 namespace Polymath.Cli;
 
 /// <summary>The verbs in the order of use: train, look, use, files.</summary>
-static class VerbGroups
+internal static class VerbGroups
 {
     private const int Column = 12;
 

@@ -3,7 +3,7 @@ using Spectre.Console;
 namespace Polymath.Cli;
 
 /// <summary>Tables that are not folded in a pipe, which has no width.</summary>
-static class Wide
+internal static class Wide
 {
     private const int PipeWidth = 200;
 

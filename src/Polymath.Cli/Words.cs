@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Cli;
 
 /// <summary>Words on the command line: words that stand for a choice, and lists separated by commas. The same for every verb.</summary>
-static class Words
+internal static class Words
 {
     /// <summary>The written form of a choice.</summary>
     internal static string Of<T>(T value) where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());

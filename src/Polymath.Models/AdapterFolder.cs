@@ -20,13 +20,19 @@ public static class AdapterFolder
     /// <exception cref="InputException">The folder is an adapter's.</exception>
     public static void Refuse(string folder)
     {
-        if (!Is(folder)) return;
+        if (Is(folder)) throw new InputException($"{folder} is an adapter ({Settings}), not a model. {Asks(folder)}");
+    }
+
+    /// <summary>Says which model an adapter's folder belongs to, and how to name both.</summary>
+    /// <param name="folder">The folder.</param>
+    internal static string Asks(string folder)
+    {
         var name = Base(folder);
         var origin = name is null ? "It does not say on which model it was trained" : $"It was trained on {name}";
         var shown = name ?? "MODEL";
-        throw new InputException($"{folder} is an adapter ({Settings}), not a model. {origin}. Name that model instead and the"
+        return $"{origin}. Name that model instead and the"
             + $" adapter next to it: {shown} --adapter {folder}."
-            + $" For a verb without --adapter, merge the two: polymath adapter merge {shown} --adapter {folder} --output DIR.");
+            + $" For a verb without --adapter, merge the two: polymath adapter merge {shown} --adapter {folder} --output DIR.";
     }
 
     /// <summary>The model that an adapter was trained on, in a form that can be typed; null when its settings do not name one.</summary>

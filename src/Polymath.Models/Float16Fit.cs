@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Polymath.Models;
 
 /// <summary>Refuses to write values in float16 that would become infinite.</summary>
-static class Float16Fit
+internal static class Float16Fit
 {
     // The smallest value that is rounded to infinity.
     private const float TooLarge = 65520;

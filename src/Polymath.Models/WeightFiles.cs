@@ -48,6 +48,8 @@ internal static class WeightFiles
         if (names.Find(name => name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)) is { } gguf)
             hint = $"{gguf} is a file for llama.cpp, which can only be written here, not read: fetch the safetensors files of the model"
                 + $" that it was made from.";
+        if (names.Contains(AdapterFolder.Settings))
+            hint = $"It holds an adapter ({AdapterFolder.Settings}). {AdapterFolder.Asks(folder)}";
         return new InputException($"{folder} has no weights: none of {string.Join(", ", HubSelection.WeightNames)}. {hint}");
     }
 

@@ -336,7 +336,14 @@ public sealed class FileWeights : WeightSource
     // Integers are never weights: without their scales, the values would be about a hundred times too large.
     private bool IsCode(string found)
     {
-        if (!ofModel || coded?.Weights.ContainsKey(found) is true || !CodedFolder.IsCode(places[found].Entries[found].Kind)) return false;
+        if (!ofModel || coded?.Weights.ContainsKey(found) is true) return false;
+        if (Float8Codes.IsScaled(new StoredTensors(places), found))
+        {
+            faults.Add($"{found} is {places[found].Entries[found].Kind} with scales of its own, in a layout that is not read (a stack of "
+                + "experts, or no .weight). Fetch the model in 16 bits");
+            return true;
+        }
+        if (!CodedFolder.IsCode(places[found].Entries[found].Kind)) return false;
         faults.Add($"{found} is {places[found].Entries[found].Kind}: codes of a quantized weight, and config.json names no method "
             + "(quantization_config). Fetch the model in 16 bits");
         return true;
@@ -361,7 +368,8 @@ public sealed class FileWeights : WeightSource
             || Fits(name[wrapper.Length..]) || Fits(prefix + name[wrapper.Length..]);
         foreach (var name in places.Keys.Where(name => !used.Contains(name) && !Known(name)))
         {
-            var hint = CodedFolder.IsCode(places[name].Entries[name].Kind) ? "" : $" (if it is known to be needless: --allow {name})";
+            var codes = CodedFolder.IsCode(places[name].Entries[name].Kind) || Float8Codes.IsScale(new StoredTensors(places), name);
+            var hint = codes ? "" : $" (if it is known to be needless: --allow {name})";
             faults.Add($"{name} is in the file but not in the model{hint}");
         }
         if (faults.Count == 0) return;

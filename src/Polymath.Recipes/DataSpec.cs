@@ -116,8 +116,8 @@ public enum DataShape
 
 /// <summary>The place of a field's value.</summary>
 /// <param name="Path">The key, or keys joined by dots.</param>
-/// <param name="Join">What is put between the items of a list; the end of a line when left out. Where the source has a shape, a list
-/// becomes a text only if this is given.</param>
+/// <param name="Join">What is put between the items of a list. A list is trained as a text only if this is given; filters see its items on
+/// lines of their own when it is left out.</param>
 /// <param name="Match">A pattern that selects a part of the value: the pattern's first group, or the whole match where it has no group.
 /// Nothing is selected where the pattern is not found.</param>
 [Shorthand(nameof(Path))]

@@ -2,8 +2,8 @@ namespace Polymath.Recipes;
 
 /// <summary>
 /// A reward model: a head of one score over the conversation's last token learns which of two answers people prefer (Bradley-Terry;
-/// Ouyang et al. 2022). It reads pairs (shape <c>preference</c>); a row's <c>margin</c> says by how much the chosen answer is better (Touvron
-/// et al. 2023, eq. 2). The stages after it go on from the model before it.
+/// Ouyang et al. 2022). It reads pairs (shape <c>preference</c>); a row's <c>margin</c> says by how much the chosen answer is better
+/// (Touvron et al. 2023, eq. 2). The stages after it go on from the model before it.
 /// </summary>
 /// <param name="Centering">The weight of the squared sum of both scores, which keeps them around 0 (Eisenstein et al. 2023).</param>
 public sealed record RewardModelSpec([Bounds(0, 1000)] double Centering = 0) : ObjectiveSpec

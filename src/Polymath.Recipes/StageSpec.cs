@@ -35,7 +35,7 @@ public sealed record StageSpec(
     CheckpointSettings? Checkpoint = null,
     IReadOnlyDictionary<string, double>? Mix = null,
     string? From = null,
-    [Means(Meaning.AbilityName)] IReadOnlyDictionary<string, string>? Require = null,
+    IReadOnlyDictionary<string, string>? Require = null,
     ElseSpec? Else = null)
 {
     /// <summary>Whether the stages after it go on from another model than its own, unless they name it.</summary>

@@ -28,7 +28,7 @@ public sealed record StageRecord(StageReport? Report, AbilityRow Abilities, IRea
 }
 
 /// <summary>Records as JSON files.</summary>
-static class RecordFile
+internal static class RecordFile
 {
     internal static T Read<T>(string file)
     {

@@ -8,7 +8,7 @@ namespace Polymath.Tensors;
 /// The few functions of libtorch's C interface that TorchSharp does not bind. They take a TorchSharp <see cref="Tensor.Handle"/> as the
 /// handle.
 /// </summary>
-static unsafe class LibTorch
+internal static unsafe class LibTorch
 {
     private static readonly delegate* unmanaged<nint, void**, int> dataPointer =
         (delegate* unmanaged<nint, void**, int>)Export("aoti_torch_get_data_ptr");

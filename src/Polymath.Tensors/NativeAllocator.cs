@@ -6,7 +6,7 @@ namespace Polymath.Tensors;
 /// Settings of the C library's allocator. glibc returns every large block to the system at once, so each large temporary is mapped, zeroed
 /// page by page and unmapped again. Keeping blocks up to 1 GB avoids this (large element-wise operations become 2-3 times faster).
 /// </summary>
-static partial class NativeAllocator
+internal static partial class NativeAllocator
 {
     private const int TrimThreshold = -1, MapThreshold = -3;
 

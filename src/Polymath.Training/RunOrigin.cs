@@ -11,7 +11,7 @@ namespace Polymath.Training;
 /// What a run began with: its data, its base model, the version of Polymath, the number of threads, in <c>environment.json</c>. What has
 /// changed since would give another model than an uninterrupted run; it is refused, or accepted by name.
 /// </summary>
-sealed class RunOrigin
+internal sealed class RunOrigin
 {
     /// <summary>What may be accepted though it has changed.</summary>
     internal static readonly string[] Names = ["data", "model", "code", "threads"];

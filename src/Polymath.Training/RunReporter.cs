@@ -8,7 +8,7 @@ namespace Polymath.Training;
 /// <summary>Writes a run's report: the page while it runs, and the page and the figures at its end.</summary>
 /// <param name="materials">The recipe and its data.</param>
 /// <param name="folder">The run's folder.</param>
-sealed class RunReporter(Materials materials, RunFolder folder)
+internal sealed class RunReporter(Materials materials, RunFolder folder)
 {
     private readonly List<StageRecord> done = [];
 

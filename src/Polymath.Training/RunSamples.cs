@@ -8,14 +8,15 @@ using static TorchSharp.torch;
 namespace Polymath.Training;
 
 /// <summary>What a model answers to held-out prompts of a stage, for people to read.</summary>
-static class RunSamples
+internal static class RunSamples
 {
     private const int MostTokens = 128;
 
     /// <summary>The stage, or the term of a mix, whose prompts are answered; null where only labels are learned.</summary>
     /// <param name="visit">The visit.</param>
     internal static StageSpec? StageOf(StageVisit visit) =>
-        visit.Stage.Parts().OrderBy(part => part.Objective is PretrainSpec).FirstOrDefault(part => part.Objective is not (TaskSpec or RewardModelSpec));
+        visit.Stage.Parts().OrderBy(part => part.Objective is PretrainSpec)
+            .FirstOrDefault(part => part.Objective is not (TaskSpec or RewardModelSpec));
 
     /// <summary>Answers to the first validation rows; free texts for a stage that reads.</summary>
     /// <param name="materials">The run's data and layout.</param>

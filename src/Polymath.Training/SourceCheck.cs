@@ -22,8 +22,7 @@ public static class SourceCheck
         var corpora = new Corpora(recipe, baseFolder, new PackageCache(), progress);
         var (tokenizer, contract) = LocalText(recipe, baseFolder, corpora);
         var lines = new List<string>();
-        foreach (var stage in recipe.Stages.SelectMany(stage => stage.Parts())
-            .Where(stage => stage.Sources.All(name => IsLocal(recipe, name))))
+        foreach (var stage in recipe.Stages.SelectMany(stage => stage.Parts()).Where(stage => stage.Sources.All(corpora.IsLocal)))
         {
             var data = new StageData(stage, corpora, contract);
             data.Tell(DataSplit.Train, recipe);
@@ -46,12 +45,4 @@ public static class SourceCheck
             return (null, own);
         return Materials.OpenText(recipe, baseFolder, corpora);
     }
-
-    private static bool IsLocal(Recipe recipe, string name) => recipe.Data.GetValueOrDefault(name) switch
-    {
-        FilesSpec files => !files.Addresses().Any(
-            file => PackageCache.IsAddress(file) || HubAddress.IsAddress(file) || DescribedData.Split(file).File is not null),
-        ViewSpec view => IsLocal(recipe, view.View),
-        _ => false,
-    };
 }

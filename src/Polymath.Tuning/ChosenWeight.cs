@@ -6,7 +6,7 @@ namespace Polymath.Tuning;
 /// <summary>
 /// One of the model's own weights that an adapter trains. Its old value is kept, so that the adapter can be switched off and detached.
 /// </summary>
-sealed class ChosenWeight
+internal sealed class ChosenWeight
 {
     private Tensor? other;
     private bool isOther;

@@ -8,7 +8,7 @@ namespace Polymath.Tuning;
 /// Reads the names of a file of low-rank weights. Scripts write the names as PEFT has them in memory (<c>NAME.lora_A.default.weight</c>),
 /// as PEFT writes them (<c>base_model.model.NAME.lora_A.weight</c>), or in between.
 /// </summary>
-sealed partial class LoraWeightNames
+internal sealed partial class LoraWeightNames
 {
     private readonly Dictionary<(string Target, string Part), string> names = [];
 

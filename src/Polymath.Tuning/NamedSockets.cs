@@ -8,7 +8,7 @@ namespace Polymath.Tuning;
 /// Refuses names in a fresh adapter's settings that match nothing in the model: a misspelt module would be left out silently. Existing
 /// files are not checked: PEFT writes the heads of several families into them.
 /// </summary>
-static class NamedSockets
+internal static class NamedSockets
 {
     private static readonly string[] lists = ["target_modules", "exclude_modules", "modules_to_save"],
         patterns = ["rank_pattern", "alpha_pattern", "n_frequency_pattern"];

@@ -6,7 +6,7 @@ namespace Polymath.Tuning;
 /// The model's own weights that any adapter may train: whole modules (<c>modules_to_save</c>) and biases (<c>bias</c>: none, all, or those
 /// of the changed maps).
 /// </summary>
-static class OwnWeights
+internal static class OwnWeights
 {
     internal static void Attach(DeltaParts parts)
     {

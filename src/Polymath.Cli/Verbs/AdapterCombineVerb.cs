@@ -7,7 +7,7 @@ using Polymath.Tuning;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath adapter combine</c>: combines several low-rank adapters into one.</summary>
-static class AdapterCombineVerb
+internal static class AdapterCombineVerb
 {
     internal static Command Make()
     {

@@ -10,7 +10,7 @@ namespace Polymath.Cli.Verbs;
 /// <c>polymath adapter convert</c>: writes any linear adapter, or the difference between a tuned model and its base, as a plain low-rank
 /// adapter.
 /// </summary>
-static class AdapterConvertVerb
+internal static class AdapterConvertVerb
 {
     internal static Command Make()
     {

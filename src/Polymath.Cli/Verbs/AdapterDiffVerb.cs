@@ -10,7 +10,7 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath adapter diff</c>: compares two adapters, two models, or one of each.</summary>
-static class AdapterDiffVerb
+internal static class AdapterDiffVerb
 {
     private const int Longest = 60;
 

@@ -7,7 +7,7 @@ using Polymath.Tuning;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath adapter import</c>: makes an adapter's folder from a file of its weights.</summary>
-static class AdapterImportVerb
+internal static class AdapterImportVerb
 {
     internal static Command Make()
     {

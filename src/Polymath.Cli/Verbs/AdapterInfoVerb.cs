@@ -9,7 +9,7 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath adapter info</c>: describes an adapter.</summary>
-static class AdapterInfoVerb
+internal static class AdapterInfoVerb
 {
     internal static Command Make()
     {

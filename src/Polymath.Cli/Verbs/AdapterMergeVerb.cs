@@ -10,7 +10,7 @@ using Polymath.Tuning;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath adapter merge</c>: merges an adapter into its model.</summary>
-static class AdapterMergeVerb
+internal static class AdapterMergeVerb
 {
     internal static Command Make()
     {

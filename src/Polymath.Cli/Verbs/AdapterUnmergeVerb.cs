@@ -8,7 +8,7 @@ using Polymath.Tuning;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath adapter unmerge</c>: takes a merged adapter out of a model.</summary>
-static class AdapterUnmergeVerb
+internal static class AdapterUnmergeVerb
 {
     internal static Command Make()
     {

@@ -3,7 +3,7 @@ using System.CommandLine;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath adapter</c>: the verbs of adapters, each in its own file.</summary>
-static class AdapterVerb
+internal static class AdapterVerb
 {
     internal static Command Make() => new("adapter", "Reads and writes adapters.")
     {

@@ -9,7 +9,7 @@ using Polymath.Tuning;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath chat FOLDER</c>: a conversation in the terminal.</summary>
-static class ChatVerb
+internal static class ChatVerb
 {
     private const string Commands = "/forget starts a new conversation, /exit leaves, Ctrl-C stops an answer.";
     private const string Choosing = " /adapter NAME lets that adapter answer (several names: all of them), /adapter alone the base.";

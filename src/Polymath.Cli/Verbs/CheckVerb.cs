@@ -7,7 +7,7 @@ using Polymath.Training.Stages;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath check RECIPE</c>: reports all faults of a recipe at once.</summary>
-static class CheckVerb
+internal static class CheckVerb
 {
     internal static Command Make()
     {
@@ -16,7 +16,7 @@ static class CheckVerb
         var set = new Option<string[]>("--set") { Description = "Overrides a setting first." };
         var open = new Option<bool>("--open")
         {
-            Description = "Opens model and data, too, as a run would before its first step: tells rows, steps, memory and disk.",
+            Description = "Opens model and data, too, as a run would before its first step: shows rows, steps, memory and disk.",
         };
         var command = new Command("check", "Reports all that is wrong with a recipe, where, and what to type.")
         {

@@ -12,7 +12,7 @@ namespace Polymath.Cli.Verbs;
 /// <c>polymath classify FOLDER --text TEXT</c>: labels a text with a head over labels or with the prompt of a stage, or with
 /// <c>--input FILE</c> each row.
 /// </summary>
-static class ClassifyVerb
+internal static class ClassifyVerb
 {
     private const string Csv = "csv", Lines = "jsonl";
 

@@ -12,7 +12,7 @@ namespace Polymath.Cli.Verbs;
 /// <c>polymath compare RECIPE --deltas a,b</c>: compares deltas on the user's own task. Each candidate is a separate run in a separate
 /// process; the same command continues where it stopped.
 /// </summary>
-static class CompareVerb
+internal static class CompareVerb
 {
     internal static Command Make()
     {

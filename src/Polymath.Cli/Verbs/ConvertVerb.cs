@@ -10,7 +10,7 @@ namespace Polymath.Cli.Verbs;
 /// <summary>
 /// <c>polymath model convert FOLDER --output DIR</c>: writes the model again in Hugging Face's layout, in another type or other shards.
 /// </summary>
-static class ConvertVerb
+internal static class ConvertVerb
 {
     internal static Command Make()
     {

@@ -9,7 +9,7 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath data preview SOURCE</c>: shows how training reads it, token by token.</summary>
-static class DataVerb
+internal static class DataVerb
 {
     private const int CutShown = 40;
 
@@ -19,7 +19,7 @@ static class DataVerb
     {
         var source = new Argument<string>("source")
         {
-            Description = "A file, a pattern of files (json, jsonl, csv, parquet, arrow, txt; also packed by gz, zst, xz, bz2), a folder "
+            Description = "A file, a pattern of files (json, jsonl, csv, parquet, arrow, txt; also compressed: gz, zst, xz, bz2), a folder "
                 + "saved by datasets, dataset_info.json#NAME, or hf:datasets/ORG/NAME[@REVISION][/path] (modelscope:).",
         };
         var model = new Option<string?>("--model")
@@ -96,11 +96,11 @@ static class DataVerb
         foreach (var note in preview.Notes)
             Line(Colours ? $"[yellow]note:[/] {Markup.Escape(note)}" : $"note: {note}");
         if (preview.Trained == 0)
-            Line((Colours, preview.Cut > 0) switch
-            {
-                (var red, var cut) => $"{(red ? "[red]" : "")}No token is "
-                    + $"trained.{(cut ? " Every answer is cut: raise --max-length." : "")}{(red ? "[/]" : "")}",
-            });
+        {
+            var hint = preview.Cut > 0 ? " Every answer is cut: raise --max-length." : "";
+            var fault = $"No token is trained.{hint}";
+            Line(Colours ? $"[red]{fault}[/]" : fault);
+        }
     }
 
     private static string Title(PreviewRow row) => $"── {Path.GetFileName(row.Key)} {row.Label}".TrimEnd() + " ──";

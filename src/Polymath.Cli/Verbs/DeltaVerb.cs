@@ -12,7 +12,7 @@ namespace Polymath.Cli.Verbs;
 /// <c>polymath delta show MODEL FORM</c>, or <c>--recipe FILE --stage NAME</c>: shows the sockets and the size of a delta on a model,
 /// before anything is trained.
 /// </summary>
-static class DeltaVerb
+internal static class DeltaVerb
 {
     internal static Command Make() => new("delta", "Looks at small changes of a model before they are trained.") { Show() };
 

@@ -7,7 +7,7 @@ using Polymath.Training;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath doctor</c>: reports what was loaded, what is missing, and what to type.</summary>
-static class DoctorVerb
+internal static class DoctorVerb
 {
     internal static Command Make()
     {

@@ -10,7 +10,7 @@ using Polymath.Training.Evaluation;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath eval FOLDER</c>: measures a recipe's abilities on a run's model or any other.</summary>
-static class EvalVerb
+internal static class EvalVerb
 {
     internal static Command Make()
     {

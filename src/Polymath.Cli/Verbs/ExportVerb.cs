@@ -8,7 +8,7 @@ using Polymath.Tensors.Files;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath model export FOLDER --gguf FILE</c>: writes the model for llama.cpp.</summary>
-static class ExportVerb
+internal static class ExportVerb
 {
     internal static Command Make()
     {

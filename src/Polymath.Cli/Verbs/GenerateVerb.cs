@@ -13,7 +13,7 @@ namespace Polymath.Cli.Verbs;
 /// <c>polymath generate FOLDER --prompt TEXT</c>: one answer, streamed or as JSON; with <c>--input FILE</c> one for each row, each with its
 /// own adapters.
 /// </summary>
-static class GenerateVerb
+internal static class GenerateVerb
 {
     internal static Command Make()
     {

@@ -8,7 +8,7 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath hub</c>: download, list, cache.</summary>
-static class HubVerb
+internal static class HubVerb
 {
     internal static Command Make() =>
         new("hub", "Downloads from Hugging Face's hub and ModelScope's, and shows what is cached.") { Download(), List(), Cache() };

@@ -10,7 +10,7 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath model</c>: verify, info, hash, convert, export.</summary>
-static class ModelVerb
+internal static class ModelVerb
 {
     internal static Command Make() =>
         new("model", "Inspects a model's folder, or rewrites it.") { Verify(), Info(), Hash(), ConvertVerb.Make(), ExportVerb.Make() };

@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath recipes</c>: lists the shipped recipes.</summary>
-static class RecipesVerb
+internal static class RecipesVerb
 {
     internal static Command Make()
     {

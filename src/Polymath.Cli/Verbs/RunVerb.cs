@@ -7,7 +7,7 @@ using Polymath.Training;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath run RECIPE</c>: trains all stages, and continues where it stopped.</summary>
-static class RunVerb
+internal static class RunVerb
 {
     internal static Command Make()
     {

@@ -8,7 +8,7 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath runs</c>: lists runs, shows one in the terminal, compares two.</summary>
-static class RunsVerb
+internal static class RunsVerb
 {
     private const string Usual = "runs";
 

@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath schema</c>: the JSON schema of recipes, for editors.</summary>
-static class SchemaVerb
+internal static class SchemaVerb
 {
     internal static Command Make()
     {

@@ -9,12 +9,12 @@ namespace Polymath.Cli.Verbs;
 /// <param name="Note">A note about it; empty for none.</param>
 /// <param name="Trains">Whether the stage trains it.</param>
 /// <param name="Attach">Attaches it.</param>
-sealed record ShownDelta(string Name, string Note, bool Trains, Func<LanguageModel, DeltaSet> Attach);
+internal sealed record ShownDelta(string Name, string Note, bool Trains, Func<LanguageModel, DeltaSet> Attach);
 
 /// <summary>The deltas that a recipe's stage attaches, before anything is trained.</summary>
 /// <param name="recipe">The recipe.</param>
 /// <param name="baseFolder">The folder that its paths are relative to.</param>
-sealed class StageDeltas(Recipe recipe, string baseFolder)
+internal sealed class StageDeltas(Recipe recipe, string baseFolder)
 {
     /// <summary>The deltas of a stage, one by one.</summary>
     /// <param name="name">The stage's name.</param>

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
@@ -10,7 +9,7 @@ using Polymath.Text.Templates;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath template</c>: lists the shipped chat templates, and renders a conversation with a template.</summary>
-static partial class TemplateVerb
+internal static class TemplateVerb
 {
     internal static Command Make() => new("template", "Looks at chat templates.") { List(), Render() };
 
@@ -20,7 +19,7 @@ static partial class TemplateVerb
         command.SetAction(_ => Outcome.Of(() =>
         {
             foreach (var name in NamedTemplates.Names)
-                Console.WriteLine($"{name,-10} {First(NamedTemplates.Find(name))}");
+                Console.WriteLine($"{name,-10} {VariablesOf(NamedTemplates.Find(name))}");
             return Outcome.Done;
         }));
         return command;
@@ -52,9 +51,10 @@ static partial class TemplateVerb
         {
             var (tokenizer, contract) = Open(hubs, parsed, parsed.GetRequiredValue(place));
             contract = template.Apply(parsed, contract);
-            var row = First(parsed.GetRequiredValue(messages), reading.Read(parsed, parsed.GetRequiredValue(messages)));
+            var file = parsed.GetRequiredValue(messages);
+            var (row, notes) = FirstRow(file, reading.Read(parsed, file));
             var rendering = contract.Render(parsed.GetValue(prompt) ? Asked(RowTalk.Of(row)) : RowTalk.Of(row), tokenizer);
-            if (contract.Note is { } note) Noted.Tell(note);
+            foreach (var note in contract.Note is { } own ? [own, .. notes] : notes) Noted.Tell(note);
             Show(rendering, tokenizer, parsed.GetValue(mask), parsed.GetValue(json));
             return Outcome.Done;
         }));
@@ -71,8 +71,8 @@ static partial class TemplateVerb
         return (tokenizer, TextContract.Load(folder, tokenizer));
     }
 
-    // A row may span several lines.
-    private static Row First(string file, FilesSpec spec)
+    // The first row of a file, which may span several lines, and what is not read of the file.
+    private static (Row Row, IReadOnlyList<string> Notes) FirstRow(string file, FilesSpec spec)
     {
         if (!File.Exists(file))
             throw new InputException($"--messages is {file}, but there is no such file. Name one with a row such as "
@@ -81,11 +81,16 @@ static partial class TemplateVerb
         {
             var place = new RowPlace(file, "item", 1);
             var values = new JsonObject { ["messages"] = messages };
-            var shaped = RowShape.Read(new SourceRow(values, place, ReadingRules.Of(spec)), DataShape.Auto)[0];
-            return new Row("messages", DataSplit.Train, shaped.Fields, Place: place);
+            var report = new SourceReport();
+            var shaped = RowShape.Read(new SourceRow(values, place, ReadingRules.Of(spec), report), DataShape.Auto)[0];
+            return (new Row("messages", DataSplit.Train, shaped.Fields, Place: place), report.Lines);
         }
         var recipe = new Recipe("render", new PretrainedSpec("."), new Dictionary<string, DataSpec> { [file] = spec }, []);
-        return new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache()).Rows(file)[0];
+        var corpora = new Corpora(recipe, Directory.GetCurrentDirectory(), new PackageCache());
+        var rows = corpora.Rows(file);
+        var several = rows.Count(row => row.Place == rows[0].Place);
+        string[] first = several == 1 ? [] : [$"{rows[0].Name} has {several} answers, each a row of its own; the first is shown"];
+        return (rows[0], [.. first, .. corpora.Report(file).Lines]);
     }
 
     // A file with a list of messages is one row; any other file is read as rows, which reports its faults.
@@ -157,13 +162,10 @@ static partial class TemplateVerb
         return parts;
     }
 
-    // The variables that a template uses in addition to those that it always has.
-    private static string First(Polymath.Text.Templates.Jinja.JinjaTemplate template)
+    // The variables that a template uses in addition to those that every conversation brings.
+    private static string VariablesOf(Polymath.Text.Templates.Jinja.JinjaTemplate template)
     {
-        var names = Variable().Matches(template.Source).Select(match => match.Groups[1].Value).Distinct().ToList();
+        var names = ChatLayout.SettableOf(template).ToList();
         return names.Count == 0 ? "no variables" : $"variables: {string.Join(", ", names)}";
     }
-
-    [GeneratedRegex(@"\b(enable_thinking|system_message|date_string|tools_in_user_message|documents)\b")]
-    private static partial Regex Variable();
 }

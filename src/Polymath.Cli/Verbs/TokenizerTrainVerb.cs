@@ -6,7 +6,7 @@ using Polymath.Text;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath tokenizer train --kind KIND --size N --files FILE... --output FOLDER</c>.</summary>
-static class TokenizerTrainVerb
+internal static class TokenizerTrainVerb
 {
     private static readonly string[] kinds = ["bpe", "wordpiece", "unigram"];
 

@@ -8,7 +8,7 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary><c>polymath tokenizer</c>: info, encode, decode, train, verify, convert.</summary>
-static class TokenizerVerb
+internal static class TokenizerVerb
 {
     internal static Command Make() => new(
         "tokenizer",

@@ -116,5 +116,5 @@ internal static class BitsAndBytesCodes
             : throw Fault(state, "says no nested_offset");
 
     private static InputException Fault(string name, string what) =>
-        new($"{name} of bitsandbytes {what}. Fetch the file again, or the model in 16 bits.");
+        new($"{name} of bitsandbytes {what}. {CodeSteps.FetchAgain}");
 }

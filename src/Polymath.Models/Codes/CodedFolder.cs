@@ -48,7 +48,7 @@ internal static class CodedFolder
     private static IEnumerable<DecodedWeight> Float8(StoredTensors stored, JsonObject settings, ScalarType type) =>
         Float8Codes.Bare(stored).FirstOrDefault() is { } bare
             ? throw new InputException($"{bare} is floats of eight bits but has no scale ({bare}_scale_inv or {bare}_scale)."
-                + $" Fetch the file again, or the model in 16 bits.")
+                + $" {CodeSteps.FetchAgain}")
             : Float8Codes.Of(stored, Float8Codes.Blocks(settings["weight_block_size"]), type);
 
     private static (JsonObject Settings, string? Method) Settings(JsonObject configuration, string folder)

@@ -73,19 +73,21 @@ internal sealed class StoredTensors(IReadOnlyDictionary<string, WeightFile> plac
         {
             throw new InputException($"{places[name].Path}: {name} is {kind} of the shape [{string.Join(", ", found)}]; its layout needs"
                 + $" {kinds.Replace(" ", " or ", StringComparison.Ordinal)}"
-                + $" of [{string.Join(", ", shape.Select(size => size < 0 ? "any" : $"{size}"))}]. Fetch the file again, or the model in"
-                    + $" 16 bits.");
+                + $" of [{string.Join(", ", shape.Select(size => size < 0 ? "any" : $"{size}"))}]. {CodeSteps.FetchAgain}");
         }
     }
 
     private InputException Missing(string name) =>
-        new($"{places.Values.First().Path}: {name} is missing, though other parts of the quantized weight are there. Fetch the file again,"
-            + $" or the model in 16 bits.");
+        new($"{places.Values.First().Path}: {name} is missing, though other parts of the quantized weight are there."
+            + $" {CodeSteps.FetchAgain}");
 }
 
 /// <summary>Small steps that the layouts share. Inputs and results are tensors of the caller's scope.</summary>
 internal static class CodeSteps
 {
+    /// <summary>What to do about a file whose codes are damaged.</summary>
+    internal const string FetchAgain = "Fetch the file again, or the model in 16 bits.";
+
     /// <summary>The floating-point types of scales.</summary>
     internal const string Real = "F16 BF16 F32";
 

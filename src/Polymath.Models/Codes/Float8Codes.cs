@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Polymath.Recipes;
 using static TorchSharp.torch;
 
@@ -16,6 +17,20 @@ internal static class Float8Codes
         @".*\.(input_scale|input_scale_ub|input_zero_point|output_scale|activation_scale|k_scale|v_scale|q_scale|prob_scale|kv_scale)";
 
     private static readonly string[] endings = ["_scale_inv", "_scale"];
+
+    /// <summary>Whether a tensor is eight-bit floats that have a scale, so that its numbers alone are not the weight.</summary>
+    /// <param name="stored">The files' tensors.</param>
+    /// <param name="name">The tensor.</param>
+    internal static bool IsScaled(StoredTensors stored, string name) =>
+        stored.Has(name) && IsFloat8(stored, name) && Array.Exists(endings, ending => stored.Has(name + ending));
+
+    /// <summary>Whether a tensor is the scale of eight-bit floats: without it, they are not the weight.</summary>
+    /// <param name="stored">The files' tensors.</param>
+    /// <param name="name">The tensor.</param>
+    internal static bool IsScale(StoredTensors stored, string name) => Array.Exists(endings, ending =>
+        name.EndsWith(ending, StringComparison.Ordinal) && stored.Has(name[..^ending.Length]) && IsFloat8(stored, name[..^ending.Length]));
+
+    private static bool IsFloat8(StoredTensors stored, string name) => stored.Kind(name).StartsWith("F8_E", StringComparison.Ordinal);
 
     /// <summary>The weights.</summary>
     /// <param name="stored">The files' tensors.</param>
@@ -38,13 +53,11 @@ internal static class Float8Codes
     /// <summary>Weights of eight-bit floats without a scale, although the method gives each a scale.</summary>
     /// <param name="stored">The files' tensors.</param>
     internal static IEnumerable<string> Bare(StoredTensors stored) =>
-        stored.Names.Where(name =>
-            stored.Kind(name).StartsWith("F8_", StringComparison.Ordinal) && name.EndsWith(".weight", StringComparison.Ordinal)
-            && !Array.Exists(endings, ending => stored.Has(name + ending)));
+        stored.Names.Where(name => IsFloat8(stored, name) && !IsScale(stored, name) && !IsScaled(stored, name)
+            && !Regex.IsMatch(name, $"^(?:{Needless})$"));
 
     private static bool IsCode(StoredTensors stored, string name) =>
-        name.EndsWith(".weight", StringComparison.Ordinal)
-            && (stored.Kind(name) is "I8" || stored.Kind(name).StartsWith("F8_E", StringComparison.Ordinal));
+        name.EndsWith(".weight", StringComparison.Ordinal) && (stored.Kind(name) is "I8" || IsFloat8(stored, name));
 
     private static DecodedWeight One(
         StoredTensors stored,
@@ -102,8 +115,7 @@ internal static class Float8Codes
         if (sizes.Length == 2 && sizes[0] == (shape[0] + rows - 1) / rows && sizes[1] == (shape[1] + columns - 1) / columns) return blocks;
         throw new InputException($"{scale} has the shape [{string.Join(", ", sizes)}], which matches no layout of scales for {name}"
             + $" [{string.Join(", ", shape)}]:"
-            + $" one, one a row, or one a block of {rows} by {columns} (weight_block_size). Fetch the file again, or the model in 16"
-                + $" bits.");
+            + $" one, one a row, or one a block of {rows} by {columns} (weight_block_size). {CodeSteps.FetchAgain}");
     }
 
     private static Tensor Spread(

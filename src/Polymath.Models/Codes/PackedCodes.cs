@@ -56,12 +56,11 @@ internal static class PackedCodes
             stored.Shape(packed) is [var rows, var words] && rows == output && words == (input + 32 / count - 1) / (32 / count));
         if (bits is not (2 or 4 or 8))
             throw new InputException($"{packed} [{string.Join(", ", stored.Shape(packed))}] does not hold [{output}, {input}] codes of"
-                + $" {string.Join(" or ", known)} bits; 2, 4 and 8 are read. Fetch the file again, or the model in 16 bits.");
+                + $" {string.Join(" or ", known)} bits; 2, 4 and 8 are read. {CodeSteps.FetchAgain}");
         stored.Expect(scales, CodeSteps.Real, output, -1);
         var groups = stored.Shape(scales)[1];
         if (groups == 0 || input % groups != 0)
-            throw new InputException($"{scales} has {groups} groups, which do not fill {input} inputs. Fetch the file again, or the model"
-                + $" in 16 bits.");
+            throw new InputException($"{scales} has {groups} groups, which do not fill {input} inputs. {CodeSteps.FetchAgain}");
         if (stored.Has(places)) stored.Expect(places, "I32 I64", input);
         Tensor Make()
         {

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Decoding;
 
 /// <summary>Refuses to choose a token from logits that are not numbers: the choice would mean nothing.</summary>
-static class LogitCheck
+internal static class LogitCheck
 {
     /// <summary>Throws when a logit is NaN or infinite.</summary>
     /// <param name="logits">The logits [rows, vocabulary].</param>

@@ -53,7 +53,7 @@ public sealed record SamplingSettings(
 }
 
 /// <summary>Chooses tokens from logits.</summary>
-static class Sampler
+internal static class Sampler
 {
     /// <summary>A token; the same random stream gives the same choice.</summary>
     /// <param name="weights">Unnormalised probabilities; logits when the temperature is 0.</param>

@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Models.Export;
 
 /// <summary>Finds models that llama.cpp would compute differently: such a model is refused, with the reason.</summary>
-static class GgufFit
+internal static class GgufFit
 {
     /// <summary>Refuses a model that llama.cpp would read but compute wrongly.</summary>
     /// <param name="model">The model.</param>

@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Models.Export;
 
 /// <summary>llama.cpp's names: of model types, and of weights by their names in Hugging Face's files.</summary>
-static partial class GgufNames
+internal static partial class GgufNames
 {
     // A model type's name in llama.cpp.
     private static readonly Dictionary<string, string> architectures = new(StringComparer.Ordinal)

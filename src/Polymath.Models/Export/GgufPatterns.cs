@@ -5,7 +5,7 @@ namespace Polymath.Models.Export;
 /// <summary>
 /// llama.cpp's names for the ways in which byte-level tokenizers split a text. When it has several names for one way, the simplest is used.
 /// </summary>
-static class GgufPatterns
+internal static class GgufPatterns
 {
     private const string Contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)",
         Rest = @"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",

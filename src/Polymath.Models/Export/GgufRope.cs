@@ -12,7 +12,7 @@ namespace Polymath.Models.Export;
 /// <param name="rope">The settings.</param>
 /// <param name="width">The number of a head's elements that are rotated.</param>
 /// <param name="context">The most tokens of a row.</param>
-sealed class GgufRope(string architecture, RopeSettings rope, int width, int context)
+internal sealed class GgufRope(string architecture, RopeSettings rope, int width, int context)
 {
     /// <summary>Adds them to a file.</summary>
     /// <param name="file">The file.</param>

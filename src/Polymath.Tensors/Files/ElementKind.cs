@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Files;
 
 /// <summary>The types of elements that weight files hold, by the names that safetensors gives them.</summary>
-static class ElementKind
+internal static class ElementKind
 {
     // Types of eight bits have no arithmetic; bfloat16 represents all of their values exactly, so they are read as bfloat16.
     private static readonly Dictionary<string, (ScalarType Type, int Size)> kinds = new(StringComparer.Ordinal)

@@ -7,7 +7,7 @@ namespace Polymath.Tensors.Files;
 /// four-bit q, six-bit s and t of the group, and d, m of the block. A group's scale and minimum are searched: twenty-one roundings are
 /// tried, each refitted by weighted least squares with the weights √mean(x²) + |x|. The order of the sums affects the result.
 /// </summary>
-static class FourBitBlock
+internal static class FourBitBlock
 {
     private const int Group = 32, Groups = 8, Most = 15, Steps = 20;
 

@@ -3,7 +3,7 @@ using System.IO.MemoryMappedFiles;
 namespace Polymath.Tensors.Files;
 
 /// <summary>A file's pages in memory, copied on write: the file itself never changes.</summary>
-sealed unsafe class MappedPages : IDisposable
+internal sealed unsafe class MappedPages : IDisposable
 {
     private readonly MemoryMappedFile mapping;
     private readonly MemoryMappedViewAccessor view;

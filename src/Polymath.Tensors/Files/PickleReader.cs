@@ -4,13 +4,13 @@ using System.Text;
 namespace Polymath.Tensors.Files;
 
 /// <summary>A dictionary of a pickle: its pairs in order. Keys are not hashed, because a malicious file could make hashing slow.</summary>
-sealed class PickledMap
+internal sealed class PickledMap
 {
     internal List<(object? Key, object? Value)> Pairs { get; } = [];
 }
 
 /// <summary>A Python name in a pickle, one of the few that are allowed.</summary>
-sealed record PickledName(string Name);
+internal sealed record PickledName(string Name);
 
 /// <summary>
 /// Reads Python's pickles, limited to what a file of tensors needs: plain values, containers, and calls of the few functions that
@@ -18,7 +18,7 @@ sealed record PickledName(string Name);
 /// </summary>
 /// <param name="data">The bytes.</param>
 /// <param name="fault">Makes the exception for a fault.</param>
-sealed class PickleReader(byte[] data, Func<string, Exception> fault)
+internal sealed class PickleReader(byte[] data, Func<string, Exception> fault)
 {
     private readonly List<object?> stack = [];
     private readonly List<int> marks = [];

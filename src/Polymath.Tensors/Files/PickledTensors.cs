@@ -4,7 +4,7 @@ namespace Polymath.Tensors.Files;
 /// <param name="Kind">The type of its elements in safetensors' names; null when only the tensors have a type.</param>
 /// <param name="Key">Its name in the file.</param>
 /// <param name="Count">The number of its elements, or of its bytes when it has no type.</param>
-sealed record PickledStorage(string? Kind, string Key, long Count);
+internal sealed record PickledStorage(string? Kind, string Key, long Count);
 
 /// <summary>A tensor of a pickle: a view of a storage.</summary>
 /// <param name="Storage">The storage.</param>
@@ -12,7 +12,7 @@ sealed record PickledStorage(string? Kind, string Key, long Count);
 /// <param name="Offset">Its first element.</param>
 /// <param name="Shape">Its shape.</param>
 /// <param name="Strides">The distances between its elements.</param>
-sealed record PickledTensor(
+internal sealed record PickledTensor(
     PickledStorage Storage,
     string Kind,
     long Offset,
@@ -20,7 +20,7 @@ sealed record PickledTensor(
     long[] Strides);
 
 /// <summary>The few names that a pickle of tensors may use, and their meanings.</summary>
-static class PickledTensors
+internal static class PickledTensors
 {
     // libtorch's own limit.
     private const int MostDimensions = 64;

@@ -4,7 +4,7 @@ using Polymath.Recipes;
 namespace Polymath.Tensors.Files;
 
 /// <summary>Flattens the nested dictionaries and lists of a pickle into tensors and numbers, each with its path.</summary>
-static class PickledTree
+internal static class PickledTree
 {
     // An optimizer's state is three levels deep. A malicious pickle can contain a list that contains itself, or one list a million times;
     // these limits stop both.

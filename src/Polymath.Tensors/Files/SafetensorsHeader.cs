@@ -7,7 +7,7 @@ namespace Polymath.Tensors.Files;
 /// <summary>
 /// The header of a safetensors file: eight bytes of length, then JSON. All values in it are checked against the file's size before use.
 /// </summary>
-sealed class SafetensorsHeader
+internal sealed class SafetensorsHeader
 {
     private const long LongestHeader = 100_000_000;
 

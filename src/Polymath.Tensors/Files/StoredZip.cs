@@ -7,7 +7,7 @@ namespace Polymath.Tensors.Files;
 /// The directory of a zip archive with uncompressed members, as PyTorch writes it. Only names and places are read and nothing is unpacked,
 /// so a name cannot point outside the archive. Members must be inside the file and must not overlap.
 /// </summary>
-static unsafe class StoredZip
+internal static unsafe class StoredZip
 {
     private const uint EndMark = 0x06054b50,
         WideEndMark = 0x06064b50,

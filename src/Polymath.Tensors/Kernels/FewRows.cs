@@ -11,7 +11,7 @@ namespace Polymath.Tensors.Kernels;
 /// file's type: 16-bit weights take half as long as 32-bit ones. Sums are of 32-bit products, in an order that does not depend on the rows
 /// or the threads.
 /// </summary>
-static unsafe class FewRows
+internal static unsafe class FewRows
 {
     /// <summary>Above this many rows a product is limited by arithmetic, and libtorch's is faster.</summary>
     internal const int Most = 8;

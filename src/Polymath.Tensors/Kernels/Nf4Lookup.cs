@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>The scales of blocks: codes into a table of levels, one scale per 256 of them, and the mean that was subtracted.</summary>
-unsafe struct BlockScales
+internal unsafe struct BlockScales
 {
     internal byte* Codes;
     internal float* Scales, Book;
@@ -17,7 +17,7 @@ unsafe struct BlockScales
 }
 
 /// <summary>A table of 16 levels, with 16 lookups at a time by the lowest 4 bits of each lane.</summary>
-readonly struct Nf4Lookup
+internal readonly struct Nf4Lookup
 {
     private readonly Vector512<float> all;
     private readonly Vector256<float> low, high;

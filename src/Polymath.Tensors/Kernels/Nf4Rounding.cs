@@ -8,7 +8,7 @@ namespace Polymath.Tensors.Kernels;
 /// level. The kernel finds a value's place among the 15 midpoints between levels in four halvings, 16 values at a time; <see cref="Plain"/>
 /// is the same in libtorch's operations, bit for bit, on any device.
 /// </summary>
-static unsafe class Nf4Rounding
+internal static unsafe class Nf4Rounding
 {
     private const int Lanes = 16, Nibbles = Nf4Matrix.Block / Lanes;
 

@@ -8,7 +8,7 @@ namespace Polymath.Tensors.Kernels;
 /// Products of a few rows with a matrix in NF4, which is read without decoding it to memory: a quarter of the bytes of 16 bits. A block's
 /// 64 products are summed first and scaled once.
 /// </summary>
-static unsafe class Nf4Rows
+internal static unsafe class Nf4Rows
 {
     /// <summary>Outputs from <paramref name="begin"/> to <paramref name="end"/> of a map.</summary>
     internal static void Outputs(

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>Goes over a compressed matrix in slices of rows, each widened into the same buffer.</summary>
-static class Slices
+internal static class Slices
 {
     // A slice of four million floats: large enough for products at full speed, small compared with any model that needs this.
     private const long Elements = 4 << 20;

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace Polymath.Tensors.Kernels;
 
 /// <summary>Small matrix products on one thread, for blocks that stay in the cache: attention's tiles.</summary>
-static unsafe class SmallProduct
+internal static unsafe class SmallProduct
 {
     /// <summary>
     /// c [m, n] += a [m, k] · b [k, n]. b's and c's rows are runs of floats with strides; a's element (i, l) is at a[i·rowStep +

@@ -6,7 +6,7 @@ namespace Polymath.Tensors.Kernels;
 /// helpers spin for a while after a job and then sleep. They take pieces one by one, so that the caller never waits for a helper that has
 /// not started.
 /// </summary>
-sealed unsafe class Team
+internal sealed unsafe class Team
 {
     // About as long as the time between two jobs of a token, but shorter than the sampling between two tokens of a large batch.
     private const int Spins = 4000;

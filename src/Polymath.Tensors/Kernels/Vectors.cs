@@ -6,7 +6,7 @@ namespace Polymath.Tensors.Kernels;
 /// <summary>
 /// Arithmetic on runs of floats. Everything is inlined: inside native callbacks, calls that are not inlined stay unoptimised.
 /// </summary>
-static unsafe class Vectors
+internal static unsafe class Vectors
 {
     /// <summary>Σ a·b.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

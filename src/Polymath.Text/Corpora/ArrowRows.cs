@@ -45,29 +45,33 @@ internal static class ArrowRows
         RowCollector rows,
         Action<long>? progress)
     {
-        var (number, told) = (0L, 0L);
-        var skipped = new HashSet<string>(StringComparer.Ordinal);
+        var (number, reported) = (0L, 0L);
+        var skipped = new Dictionary<string, string>(StringComparer.Ordinal);
         while (reader.ReadNextRecordBatch() is { } batch)
         {
             using (batch)
             {
+                foreach (var (name, type) in skipped)
+                    Tell(rows, name, type, batch.Length);
                 var columns = batch.Schema.FieldsList.Index().Where(entry => rows.Wants(entry.Item.Name)).ToList();
                 for (var row = 0; row < batch.Length; row++)
                 {
                     var values = new JsonObject();
-                    foreach (var (index, field) in columns.Where(entry => !skipped.Contains(entry.Item.Name)))
+                    foreach (var (index, field) in columns.Where(entry => !skipped.ContainsKey(entry.Item.Name)))
                     {
-                        if (!TryRead(values, field.Name, batch.Column(index), row) && skipped.Add(field.Name))
-                            rows.Report.Count($"column '{field.Name}' holds values of the type {field.DataType.Name}, which cannot "
-                                + "be read");
+                        if (!TryRead(values, field.Name, batch.Column(index), row) && skipped.TryAdd(field.Name, field.DataType.Name))
+                            Tell(rows, field.Name, field.DataType.Name, batch.Length);
                     }
                     rows.Add(new RowPlace(file, "row", ++number), values);
                 }
             }
-            progress?.Invoke(stream.Position - told);
-            told = stream.Position;
+            progress?.Invoke(stream.Position - reported);
+            reported = stream.Position;
         }
     }
+
+    private static void Tell(RowCollector rows, string column, string type, int count) =>
+        rows.Report.Count($"column '{column}' holds values of the type {type}, which cannot be read", count, null);
 
     private static bool TryRead(JsonObject values, string name, IArrowArray column, int row)
     {

@@ -6,16 +6,16 @@ using Polymath.Recipes;
 namespace Polymath.Text;
 
 /// <summary>Reads a text file: decompresses it if needed, skips a byte-order mark, and refuses the first byte that is not UTF-8.</summary>
-internal sealed class CheckedTextStream : Stream
+internal sealed class CheckedTextStream : ForwardStream
 {
     private const int HeadLength = 8;
 
-    private readonly Stream inner;
     private readonly string file;
     private readonly byte[] buffer = new byte[1 << 16];
+    private Stream inner;
     private int start, good, end;
     private long line = 1, column = 1;
-    private bool opened, ended;
+    private bool unpacked, opened, ended;
 
     private CheckedTextStream(string file, Stream inner) => (this.file, this.inner) = (file, inner);
 
@@ -39,12 +39,15 @@ internal sealed class CheckedTextStream : Stream
             inner.Position = 0;
             if (progress is not null)
                 inner = new CountedStream(inner, progress);
-            var unpacked = Compression.Open(file, inner, head.AsSpan(0, length));
-            return new CheckedTextStream(file, TextEncodings.Utf8(unpacked, head.AsSpan(0, length)));
+            return new CheckedTextStream(file, Compression.Open(file, inner, head.AsSpan(0, length)));
         }
-        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        catch (Exception fault) when (fault is (IOException and not EndOfStreamException) or UnauthorizedAccessException)
         {
             throw new InputException($"cannot read {file}: {fault.Message} Check the path and its permissions.", fault);
+        }
+        catch (Exception fault) when (fault is not (InputException or OutOfMemoryException))
+        {
+            throw Damaged(file, fault);
         }
     }
 
@@ -67,21 +70,6 @@ internal sealed class CheckedTextStream : Stream
     }
 
     /// <inheritdoc/>
-    public override bool CanRead => true;
-
-    /// <inheritdoc/>
-    public override bool CanSeek => false;
-
-    /// <inheritdoc/>
-    public override bool CanWrite => false;
-
-    /// <inheritdoc/>
-    public override long Length => throw new NotSupportedException();
-
-    /// <inheritdoc/>
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-    /// <inheritdoc/>
     public override int Read(Span<byte> buffer)
     {
         while (start == good && !ended)
@@ -91,23 +79,6 @@ internal sealed class CheckedTextStream : Stream
         start += count;
         return count;
     }
-
-    /// <inheritdoc/>
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-    /// <inheritdoc/>
-    public override void Flush()
-    {
-    }
-
-    /// <inheritdoc/>
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    /// <inheritdoc/>
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    /// <inheritdoc/>
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -141,19 +112,31 @@ internal sealed class CheckedTextStream : Stream
     {
         try
         {
-            return inner.Read(buffer.AsSpan(end));
+            if (!unpacked)
+                ReadMark();
+            return inner.ReadAtLeast(buffer.AsSpan(end), buffer.Length - end, throwOnEndOfStream: false);
         }
-        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        catch (Exception fault) when (fault is (IOException and not EndOfStreamException) or UnauthorizedAccessException)
         {
             throw new InputException($"cannot read {file}: {fault.Message} Check the path and the disk.", fault);
         }
         catch (Exception fault) when (fault is not OutOfMemoryException)
         {
             // With damaged bytes, decompression libraries may throw any exception.
-            throw new InputException(
-                $"{file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.",
-                fault);
+            throw Damaged(file, fault);
         }
+    }
+
+    private static InputException Damaged(string file, Exception fault) =>
+        new($"{file} cannot be unpacked: {fault.Message.TrimEnd('.')}. Is the file whole? Fetch it again.", fault);
+
+    // The mark of an encoding is the first of the unpacked bytes.
+    private void ReadMark()
+    {
+        unpacked = true;
+        var head = new byte[HeadLength];
+        var length = inner.ReadAtLeast(head, HeadLength, throwOnEndOfStream: false);
+        inner = TextEncodings.Utf8(new HeadedStream(head.AsMemory(0, length), inner), head.AsSpan(0, length));
     }
 
     private int CheckedEnd()

@@ -1,7 +1,6 @@
-using System.IO.Compression;
 using Polymath.Recipes;
+using SharpCompress.Compressors;
 using SharpCompress.Compressors.BZip2;
-using SharpCompress.Compressors.Xz;
 using ZstdSharp;
 
 namespace Polymath.Text;
@@ -32,14 +31,13 @@ internal static class Compression
     public static Stream Open(string file, Stream inner, ReadOnlySpan<byte> head)
     {
         if (head.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B]))
-            return new GZipStream(inner, CompressionMode.Decompress);
+            return new GzipMembers(inner);
         if (head.StartsWith((ReadOnlySpan<byte>)[0x28, 0xB5, 0x2F, 0xFD]))
             return new DecompressionStream(inner, leaveOpen: false);
-        if (head.StartsWith((ReadOnlySpan<byte>)[0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]))
-            return new XZStream(inner);
+        if (head.StartsWith(XzMembers.Magic))
+            return new XzMembers(inner);
         if (head.StartsWith("BZh"u8) && head.Length > 4 && head[3] is >= (byte)'1' and <= (byte)'9' && head[4] is 0x31 or 0x17)
-            return BZip2Stream.Create(
-                inner, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true, leaveOpen: false);
+            return BZip2Stream.Create(inner, CompressionMode.Decompress, decompressConcatenated: true, leaveOpen: false);
         foreach (var (name, magic) in Archives)
         {
             if (head.StartsWith(magic))

@@ -51,6 +51,17 @@ public sealed class Corpora(
         }
     }
 
+    /// <summary>Whether all files of a source are on this machine: none comes from a hub or a package.</summary>
+    /// <param name="dataName">The source's name under <c>data</c>.</param>
+    /// <exception cref="InputException">An entry of a description is not valid.</exception>
+    public bool IsLocal(string dataName) => recipe.Data.GetValueOrDefault(dataName) switch
+    {
+        FilesSpec files => files.Addresses().All(address => !PackageCache.IsAddress(address) && !HubAddress.IsAddress(address)
+            && DataDescription.Parse(Path.GetFullPath(Path.Combine(baseFolder, address)))?.Address is null),
+        ViewSpec view => IsLocal(view.View),
+        _ => false,
+    };
+
     /// <summary>Fetches what the recipe reads from hubs, so that a wrong name is found before the first step.</summary>
     /// <exception cref="InputException">It cannot be fetched.</exception>
     public void Fetch()
@@ -221,7 +232,8 @@ public sealed class Corpora(
         var read = rows.ConvertAll(row =>
         {
             var key = RowHash.KeyOf(row.Fields);
-            return new Row(key, RowHash.SplitOf(split.By is null ? row.Fields : row.Columns, split), row.Fields, Place: row.Place);
+            var part = RowHash.SplitOf(split.By is null ? row.Fields : row.Columns, split);
+            return new Row(key, part, row.Fields, Place: row.Place) { NoTexts = row.NoTexts };
         });
         return PartOf(name, read, spec.Part);
     }
@@ -279,7 +291,7 @@ public sealed class Corpora(
     {
         var names = rows[0].Fields.Keys.Concat(added.Keys).Distinct().Index()
             .ToDictionary(entry => entry.Item, entry => entry.Index, StringComparer.Ordinal);
-        var texts = added.Select(pair => (pair.Key, Text: new FieldText(pair.Value))).ToList();
+        var texts = added.Select(pair => (Name: pair.Key, Text: new FieldText(pair.Value))).ToList();
         return rows.ConvertAll(row =>
         {
             var values = new string[names.Count];
@@ -288,8 +300,18 @@ public sealed class Corpora(
             foreach (var (field, text) in texts)
                 values[names[field]] = text.Fill(row.Fields);
             var fields = new RowFields(names, values);
-            return row with { Key = RowHash.KeyOf(fields), Fields = fields };
+            return row with { Key = RowHash.KeyOf(fields), Fields = fields, NoTexts = NoTexts(row, texts) };
         });
+    }
+
+    // A field that takes in the value of another is no text where that one is none.
+    private static HashSet<string>? NoTexts(Row row, List<(string Name, FieldText Text)> added)
+    {
+        if (row.NoTexts is not { } before)
+            return null;
+        var made = added.Where(field => field.Text.Parts.Any(part => part.IsField && before.Contains(part.Text)))
+            .Select(field => field.Name);
+        return before.Except(added.Select(field => field.Name)).Concat(made).ToHashSet(StringComparer.Ordinal);
     }
 
     private static void CheckNotEmpty(string name, int count, List<string> log)

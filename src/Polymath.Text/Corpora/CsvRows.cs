@@ -16,7 +16,7 @@ internal static class CsvRows
     {
         var options = CsvReaderOptions.Default with
         {
-            Separator = SeparatorOf(stream.FirstLine()),
+            Separator = SeparatorOf(file, stream.FirstLine()),
             MalformedData = CsvMalformedDataHandling.Throw,
             FieldCountMismatch = CsvFieldCountHandling.Throw,
             TrackLineNumbers = true,
@@ -26,6 +26,9 @@ internal static class CsvRows
             using var reader = CsvReader.Create(stream, options, true);
             reader.ReadHeader();
             var header = reader.Headers.ToArray();
+            // pandas writes its index as a first column without a name, and reads it under this one.
+            if (header is ["", _, ..])
+                header[0] = "Unnamed: 0";
             RequireNames(file, header);
             for (var number = 1L; reader.Read(); number++)
             {
@@ -44,8 +47,8 @@ internal static class CsvRows
         }
     }
 
-    // The separator is the sign that occurs most often in the header, outside of quotes.
-    private static char SeparatorOf(string header)
+    // The separator is the sign that occurs most often in the header, outside of quotes; in a .tsv file it is the tab, if there is one.
+    private static char SeparatorOf(string file, string header)
     {
         var counts = new int[Separators.Length];
         var quoted = false;
@@ -56,6 +59,9 @@ internal static class CsvRows
             if (!quoted && at >= 0)
                 counts[at]++;
         }
+        var tabbed = Path.GetExtension(Compression.Bare(file)).Equals(".tsv", StringComparison.OrdinalIgnoreCase);
+        if (tabbed && counts[Array.IndexOf(Separators, '\t')] > 0)
+            return '\t';
         return Separators[Array.IndexOf(counts, counts.Max())];
     }
 

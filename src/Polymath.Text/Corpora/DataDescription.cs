@@ -90,15 +90,19 @@ internal sealed class DataDescription
     }
 
     /// <summary>The files that hold the rows.</summary>
+    /// <param name="report">Receives the files of a folder that are not read.</param>
     /// <exception cref="InputException">They are missing.</exception>
-    public IReadOnlyList<string> Files()
+    public IReadOnlyList<string> Files(SourceReport report)
     {
         var name = Text("file_name")
             ?? throw new InputException($"{file}, entry '{this.name}': it names no files (file_name) and no hub. Correct the entry.");
         var path = Path.Combine(Path.GetDirectoryName(file) ?? "", name);
         if (!Directory.Exists(path))
             return FilePattern.Find(Path.GetDirectoryName(file) ?? "", name);
-        return [.. Directory.GetFiles(path).Where(RowReader.IsReadable).Order(StringComparer.Ordinal)];
+        var read = Directory.GetFiles(path).Order(StringComparer.Ordinal).ToLookup(RowReader.IsReadable);
+        foreach (var other in read[false])
+            report.Count($"file {other} is not read: its ending shows no format of rows", 0, null);
+        return [.. read[true]];
     }
 
     /// <summary>The settings of the rows from the entry; the recipe's settings win.</summary>
@@ -133,7 +137,17 @@ internal sealed class DataDescription
         {
             Shape = spec.Shape ?? ShapeOf(reads, fields), Fields = fields.Count > 0 ? fields : null, Roles = roles.Count > 0 ? roles : null,
             Sample = spec.Sample ?? Number("num_samples"),
+            Ignore = talks ? spec.Ignore : [.. spec.Ignore ?? [], .. Undeclared(columns)],
         };
+    }
+
+    // LLaMA-Factory reads an input where it is declared, or no column is, and all else that stands before an answer where it is declared.
+    private static IEnumerable<string> Undeclared(JsonObject columns)
+    {
+        (string Theirs, string[] Names)[] optional =
+            [("query", ShapeKeys.Input), ("history", ShapeKeys.History), ("system", ShapeKeys.System), ("tools", ShapeKeys.Tools)];
+        var read = columns.Select(pair => pair.Value?.ToString()).Append(columns.Count == 0 ? ShapeKeys.Input[0] : null).ToList();
+        return optional.Where(part => !columns.ContainsKey(part.Theirs)).SelectMany(part => part.Names).Where(name => !read.Contains(name));
     }
 
     private DataShape ShapeOf(bool reads, Dictionary<string, FieldSpec> fields)

@@ -16,8 +16,8 @@ internal static class FileParts
     private static IEnumerable<Row> Cut(CollectedRow file, SplitSpec split)
     {
         var text = file.Fields["text"];
-        var test = LineEnd(text, (int)Math.Round(text.Length * (1 - split.Test)));
-        var validation = LineEnd(text, (int)Math.Round(text.Length * Math.Max(0, 1 - split.Test - split.Validation)));
+        var test = EndOfLine(text, (int)Math.Round(text.Length * (1 - split.Test)));
+        var validation = EndOfLine(text, (int)Math.Round(text.Length * Math.Max(0, 1 - split.Test - split.Validation)));
         (int From, int Until, DataSplit Part)[] parts =
             [(0, validation, DataSplit.Train), (validation, test, DataSplit.Validation), (test, text.Length, DataSplit.Test)];
         foreach (var (from, until, part) in parts.Where(part => part.Until > part.From))
@@ -27,8 +27,8 @@ internal static class FileParts
         }
     }
 
-    // The end of the line that the text before a place ends in; a text without line ends is cut where it is.
-    private static int LineEnd(string text, int place)
+    // The end of the line at a place; a text without another line end is cut at the place itself.
+    private static int EndOfLine(string text, int place)
     {
         if (place <= 0 || place >= text.Length)
             return Math.Clamp(place, 0, text.Length);

@@ -56,6 +56,23 @@ internal static class JsonValues
         return all.Length == 0 ? null : new JsonArray(all);
     }
 
+    /// <summary>Whether there is a value at a path, be it null.</summary>
+    /// <param name="node">The node where the path begins.</param>
+    /// <param name="path">The path.</param>
+    public static bool Has(JsonNode? node, string path)
+    {
+        if (node is not JsonObject members)
+            return Find(node, path) is not null;
+        if (members.ContainsKey(path))
+            return true;
+        for (var dot = path.IndexOf('.'); dot >= 0; dot = path.IndexOf('.', dot + 1))
+        {
+            if (members.TryGetPropertyValue(path[..dot], out var inner) && Has(inner, path[(dot + 1)..]))
+                return true;
+        }
+        return false;
+    }
+
     /// <summary>A value as text: lists item by item, objects as their JSON; null for null.</summary>
     /// <param name="value">The value.</param>
     /// <param name="join">What is put between the items of a list; the end of a line when left out.</param>
@@ -66,6 +83,37 @@ internal static class JsonValues
         JsonValue plain when plain.GetValueKind() == JsonValueKind.String => plain.GetValue<string>(),
         _ => value.ToJsonString(JsonLayout.Line),
     };
+
+    /// <summary>Whether a text in a value holds half a surrogate pair, so that it is no text.</summary>
+    /// <param name="value">The value.</param>
+    public static bool HasHalfPair(JsonNode? value)
+    {
+        switch (value)
+        {
+            case JsonArray list:
+                return list.Any(HasHalfPair);
+            case JsonValue plain when plain.GetValueKind() == JsonValueKind.String:
+                return IsHalved(() => plain.GetValue<string>());
+            case JsonObject members:
+                return IsHalved(() => _ = members.Count) || members.Any(pair => HasHalfPair(pair.Value));
+            default:
+                return false;
+        }
+    }
+
+    // Texts are decoded when they are first read.
+    private static bool IsHalved(Action read)
+    {
+        try
+        {
+            read();
+            return false;
+        }
+        catch (InvalidOperationException)
+        {
+            return true;
+        }
+    }
 
     /// <summary>The JSON form of a number; null for anything else.</summary>
     /// <param name="value">The value.</param>

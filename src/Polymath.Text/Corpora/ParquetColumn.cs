@@ -29,7 +29,8 @@ internal sealed class ParquetColumn(DataField field, JsonNode?[] values, int[]? 
             using var raw = await group.ReadRawColumnDataBaseAsync(leaf).ConfigureAwait(false);
             if (ValuesOf(raw) is not { } values)
             {
-                rows.Report.Count($"column '{field.Name}' holds values of the type {leaf.ClrType.Name}, which cannot be read");
+                rows.Report.Count(
+                    $"column '{field.Name}' holds values of the type {leaf.ClrType.Name}, which cannot be read", (int)group.RowCount, null);
                 return null;
             }
             int[]? definitions = leaf.MaxDefinitionLevel > 0 ? raw.DefinitionLevels.ToArray() : null;

@@ -17,6 +17,9 @@ public sealed record Row(
     string? Data = null,
     RowPlace? Place = null)
 {
+    /// <summary>The fields whose value is no text, but an object or a list; null for none.</summary>
+    public IReadOnlySet<string>? NoTexts { get; init; }
+
     /// <summary>The row's name in messages: its file and line, or its key.</summary>
     public string Name => Place?.ToString() ?? $"row {Key}";
 }

@@ -7,7 +7,12 @@ namespace Polymath.Text;
 /// <param name="Fields">Its fields.</param>
 /// <param name="Columns">The columns of its file that filters and splits name; the fields themselves when there is no shape.</param>
 /// <param name="Place">Its place.</param>
-internal sealed record CollectedRow(RowFields Fields, IReadOnlyDictionary<string, string> Columns, RowPlace Place);
+/// <param name="NoTexts">Its fields whose value is no text: an object, or a list without <c>join</c>; null for none.</param>
+internal sealed record CollectedRow(
+    RowFields Fields,
+    IReadOnlyDictionary<string, string> Columns,
+    RowPlace Place,
+    IReadOnlySet<string>? NoTexts = null);
 
 /// <summary>Collects the rows of a source: converted from their shape to one form, or with the requested fields, or unchanged.</summary>
 /// <param name="spec">The settings.</param>
@@ -22,6 +27,7 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
     private readonly string[] named = Named(spec);
     private readonly ReadingRules rules = ReadingRules.Of(spec);
     private readonly HashSet<string> met = new(StringComparer.Ordinal), keys = new(StringComparer.Ordinal);
+    private readonly FlagColumns flags = new();
 
     /// <summary>The rows so far.</summary>
     public List<CollectedRow> Rows { get; } = [];
@@ -43,7 +49,8 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
 
     /// <summary>Whether rows have a field: a column of their files, or a field of their shape.</summary>
     /// <param name="name">The field.</param>
-    public bool Knows(string name) => places.ContainsKey(name) || (spec.Shape is not null && keys.Contains(name.Split('.')[0]));
+    public bool Knows(string name) => places.ContainsKey(name)
+        || (spec.Shape is not null && (keys.Contains(name.Split('.')[0]) || spec.Fields?.ContainsKey(name) is true));
 
     /// <summary>Adds a row.</summary>
     /// <param name="place">Its place.</param>
@@ -60,7 +67,7 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
             else
                 Rows.Add(Plain(place, values));
         }
-        catch (InvalidOperationException fault)
+        catch (InvalidOperationException fault) when (JsonValues.HasHalfPair(values))
         {
             throw new InputException(
                 $"{place}: a text holds half a surrogate pair (\\uD800 to \\uDFFF alone). Write the character as it is.",
@@ -92,6 +99,8 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
             var head = name.Split('.')[0];
             if (values.ContainsKey(head))
                 return JsonValues.Text(JsonValues.Find(values, name)) ?? "";
+            if (spec.Fields?.GetValueOrDefault(name) is { } asked)
+                return JsonValues.Text(JsonValues.Find(values, asked.Path), asked.Join) ?? "";
             return keys.Contains(head) || ShapeKeys.AreRead(head) ? "" : null;
         }
         if (!filter.Passes(Column))
@@ -103,7 +112,11 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
         }
         var columns = named.Length == 0 ? null : named.Select(name => (Name: name, Value: Column(name)))
             .Where(pair => pair.Value is not null).ToDictionary(pair => pair.Name, pair => pair.Value!, StringComparer.Ordinal);
-        foreach (var shaped in RowShape.Read(new SourceRow(values, place, rules, report), shape))
+        var row = new SourceRow(values, place, rules, report);
+        var read = RowShape.Read(row, shape);
+        if (shape == DataShape.Auto)
+            flags.Check(row, read[0].Shape);
+        foreach (var shaped in read)
         {
             foreach (var key in shaped.Fields.Keys)
                 places.TryAdd(key, places.Count);
@@ -123,16 +136,19 @@ internal sealed class RowCollector(FilesSpec spec, RowFilter filter, SourceRepor
                 places.TryAdd(key, places.Count);
         }
         var texts = new string[places.Count];
+        HashSet<string>? noTexts = null;
         foreach (var (name, asked) in spec.Fields ?? values.Select(pair => KeyValuePair.Create(pair.Key, Whole)))
         {
             var value = spec.Fields is null ? values[name] : JsonValues.Find(values, asked.Path);
             var text = JsonValues.Text(value, asked.Join);
             if (text is not null)
                 met.Add(name);
+            if (value is JsonObject || (value is JsonArray && asked.Join is null))
+                (noTexts ??= new(StringComparer.Ordinal)).Add(name);
             texts[places[name]] = text is null || asked.Match is null ? text ?? "" : FieldPattern.Part(text, asked.Match);
         }
         var fields = new RowFields(places, texts);
-        return new CollectedRow(fields, fields, place);
+        return new CollectedRow(fields, fields, place, noTexts);
     }
 
     private static Dictionary<string, int> Places(FilesSpec spec)

@@ -24,7 +24,7 @@ internal static class SavedDataset
             throw new InputException($"{folder} holds the splits {string.Join(", ", names)}. Say which one is meant, such as "
                 + $"{folder}/{names.FirstOrDefault() ?? "train"}.");
         foreach (var other in names.Where(name => name != chosen))
-            report.Count($"split '{other}' of {folder} is not read: name {Path.Combine(folder, other)} for it");
+            report.Count($"split '{other}' of {folder} is not read: name {Path.Combine(folder, other)} for it", 0, null);
         return FilesOf(Path.Combine(folder, chosen));
     }
 

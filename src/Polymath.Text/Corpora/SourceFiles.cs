@@ -25,7 +25,7 @@ internal static class SourceFiles
             if (DataDescription.Parse(file) is { } described)
             {
                 var asked = described.Applied(spec);
-                sources.AddRange((described.Address is { } address ? fetch(address) : described.Files())
+                sources.AddRange((described.Address is { } address ? fetch(address) : described.Files(report))
                     .Select(found => new SourceFile(found, asked)));
             }
             else if (Directory.Exists(file))

@@ -9,6 +9,7 @@ namespace Polymath.Text;
 public sealed class SourceReport
 {
     private readonly Dictionary<string, (int Rows, string? First)> counts = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> last = new(StringComparer.Ordinal);
     private readonly List<string> order = [];
 
     /// <summary>Whether there is nothing to report.</summary>
@@ -20,18 +21,27 @@ public sealed class SourceReport
     /// <summary>The number of rows of each report.</summary>
     public IReadOnlyDictionary<string, int> Counts => order.ToDictionary(what => what, what => counts[what].Rows, StringComparer.Ordinal);
 
-    /// <summary>Counts a row.</summary>
+    /// <summary>Counts a row, once for each report: several messages of a row may give the same one.</summary>
     /// <param name="what">What happened to it, as a clause such as <c>column 'url' is not used</c>.</param>
     /// <param name="place">Where it stands; null when it is unknown.</param>
     public void Count(string what, string? place = null)
     {
-        if (counts.TryGetValue(what, out var known))
-        {
-            counts[what] = known with { Rows = known.Rows + 1 };
+        if (place is not null && last.TryGetValue(what, out var before) && before == place)
             return;
-        }
-        counts[what] = (1, place);
-        order.Add(what);
+        if (place is not null)
+            last[what] = place;
+        Count(what, 1, place);
+    }
+
+    /// <summary>Counts several rows at once.</summary>
+    /// <param name="what">What happened to them.</param>
+    /// <param name="rows">Their number; 0 for what is not about rows, which is reported without a number.</param>
+    /// <param name="first">Where the first one stands; null when it is unknown.</param>
+    public void Count(string what, int rows, string? first)
+    {
+        if (!counts.TryGetValue(what, out var known))
+            order.Add(what);
+        counts[what] = (known.Rows + rows, known.First ?? first);
     }
 
     /// <summary>Counts the parts of a row that a template changes or leaves out.</summary>
@@ -60,16 +70,13 @@ public sealed class SourceReport
     {
         ArgumentNullException.ThrowIfNull(other);
         foreach (var what in other.order)
-        {
-            var (rows, first) = other.counts[what];
-            if (!counts.TryGetValue(what, out var known))
-                order.Add(what);
-            counts[what] = (known.Rows + rows, known.First ?? first);
-        }
+            Count(what, other.counts[what].Rows, other.counts[what].First);
     }
 
     private static string Line(string what, (int Rows, string? First) count)
     {
+        if (count.Rows == 0)
+            return what;
         var first = count.First is null ? "" : $", first {count.First}";
         return $"{what} ({count.Rows:N0} {(count.Rows == 1 ? "row" : "rows")}{first})";
     }

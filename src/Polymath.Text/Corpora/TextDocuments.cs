@@ -70,7 +70,7 @@ internal static class TextDocuments
                     first = number;
                 text.Append(parts[i]);
             }
-            // A blank beginning has no line of its own.
+            // Blank lines before a document's first text are not part of it.
             if (text.Length > 0)
                 text.Append('\n');
         }

@@ -9,7 +9,7 @@ namespace Polymath.Text.Templates;
 /// The data about conversations in <c>tokenizer_config.json</c> and the files next to it: the special tokens by name, and the chat
 /// template.
 /// </summary>
-static class ChatFiles
+internal static class ChatFiles
 {
     internal const string Settings = "tokenizer_config.json", Template = "chat_template.jinja";
 

@@ -14,6 +14,9 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
 {
     private const string Assistant = "assistant";
 
+    // What a conversation brings itself.
+    private static readonly string[] given = ["messages", "tools", "add_generation_prompt"];
+
     // The habits of a template, determined once for the tokens of one tokenizer.
     private readonly Dictionary<JinjaTemplate, (string[] Specials, TemplateHabits Habits)> habits = [];
 
@@ -31,6 +34,19 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     /// <summary>The special tokens by their names in the template.</summary>
     public IReadOnlyDictionary<string, string> Tokens => tokens;
 
+    /// <summary>The variables that can be set: those that a template reads in addition to the conversation and its tokens.</summary>
+    public IReadOnlyList<string> Settable =>
+        [.. templates.OrderBy(pair => pair.Key, StringComparer.Ordinal).SelectMany(pair => SettableOf(pair.Value))
+            .Where(name => !tokens.ContainsKey(name)).Distinct(StringComparer.Ordinal)];
+
+    /// <summary>The variables that a template reads in addition to the conversation and the special tokens.</summary>
+    /// <param name="template">The template.</param>
+    public static IEnumerable<string> SettableOf(JinjaTemplate template)
+    {
+        ArgumentNullException.ThrowIfNull(template);
+        return template.Variables.Where(name => !given.Contains(name) && !name.EndsWith("_token", StringComparison.Ordinal));
+    }
+
     /// <summary>Variables of the template in addition to the conversation, such as <c>enable_thinking</c>; null for none.</summary>
     public JsonObject? Variables { get; private init; }
 
@@ -42,12 +58,16 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
     /// <summary>The same templates with one of them chosen, or with variables.</summary>
     /// <param name="chosen">The name of the template that is used; null does not change the choice.</param>
     /// <param name="variables">Variables for the template, added to the existing ones; null for none.</param>
-    /// <exception cref="InputException">There is no template of that name.</exception>
+    /// <exception cref="InputException">There is no template of that name, or a variable is one that every conversation sets.</exception>
     public ChatLayout With(string? chosen, JsonObject? variables)
     {
         if (chosen is not null && !templates.ContainsKey(chosen))
             throw new InputException($"There is no chat template '{chosen}'. The model has "
                 + $"{string.Join(", ", templates.Keys.Order(StringComparer.Ordinal))}.");
+        var kept = (variables ?? []).Select(pair => pair.Key).FirstOrDefault(name => given.Contains(name) || tokens.ContainsKey(name));
+        if (kept is not null)
+            throw new InputException($"'{kept}' is no variable to set: each conversation brings its own. "
+                + $"{(Settable.Count == 0 ? "The template has no others" : $"The template has {string.Join(", ", Settable)}")}.");
         var all = Variables?.DeepClone().AsObject();
         foreach (var (name, value) in variables ?? [])
             (all ??= [])[name] = value?.DeepClone();
@@ -152,7 +172,7 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         var habits = HabitsOf(template, specials);
         var turns = Turns(messages, weights, new AnswerSpans(whole.Text, places, habits));
         var learned = template.MarksGeneration
-            ? Marked(whole, places, weights)
+            ? Marked(whole, places, weights).Concat(OfOthers(messages, turns, weights)).ToList()
             : [.. turns.Select(turn => (turn.Start, turn.End, Weight(weights, turn)))];
         var spans = Cut(whole.Text, learned, spelled, commands);
         // A template that ends an answer by the next speaker's mark leaves the last one open.
@@ -190,6 +210,11 @@ public sealed class ChatLayout(IReadOnlyDictionary<string, JinjaTemplate> templa
         }
         return [.. turns.OrderBy(turn => turn.Start)];
     }
+
+    // A template marks answers only; what others say is learned where a weight asks for it.
+    private static IEnumerable<(int Start, int End, float Weight)> OfOthers(
+        JsonArray messages, List<AnswerSpan> turns, List<float?> weights) =>
+        turns.Where(turn => RoleOf(messages[turn.Message]) != Assistant).Select(turn => (turn.Start, turn.End, Weight(weights, turn)));
 
     // The template's own marks, each with the weight of the message in it.
     private static List<(int Start, int End, float Weight)> Marked(JinjaText whole, MessagePlaces places, List<float?> weights)

@@ -90,7 +90,7 @@ public static class FamilyTemplates
         }
         catch (JsonException)
         {
-            // Whoever opens the model tells what is wrong with the file.
+            // The fault of the file is reported when the model is opened.
             return null;
         }
     }

@@ -17,7 +17,7 @@ internal readonly record struct PrintedPart(int Message, ProbePart Part, int Sta
 /// <param name="whole">The full rendering of them.</param>
 internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, JsonArray messages, JsonArray? tools, string whole)
 {
-    private static readonly MessageProbe.Place[] Places = [MessageProbe.Place.Middle, MessageProbe.Place.Front, MessageProbe.Place.Back];
+    private static readonly MessageProbe.Spot[] spots = [MessageProbe.Spot.Middle, MessageProbe.Spot.Front, MessageProbe.Spot.Back];
 
     private readonly List<PrintedPart> found = [];
     private readonly HashSet<(int Message, ProbePart Part)> asked = [];
@@ -38,17 +38,17 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
     /// <summary>Searches all messages.</summary>
     internal MessagePlaces Look()
     {
-        if (!Places.Any(place => Ask(place, null)))
+        if (!spots.Any(spot => Ask(spot, null)))
             Singly();
         found.Sort((one, two) => one.Start.CompareTo(two.Start));
         return this;
     }
 
     // Marks must not change the rendering: when the rendering without the marks differs from the full one, they prove nothing.
-    private bool Ask(MessageProbe.Place place, int? only)
+    private bool Ask(MessageProbe.Spot spot, int? only)
     {
         var (marked, offered) = (messages.DeepClone().AsArray(), tools?.DeepClone().AsArray());
-        var probes = MessageProbe.Put(marked, offered, place, only);
+        var probes = MessageProbe.Put(marked, offered, spot, only);
         if (probes.Count == 0)
             return true;
         string text;
@@ -81,7 +81,7 @@ internal sealed class MessagePlaces(Func<JsonArray, JsonArray?, string> lay, Jso
     {
         for (var i = 0; i < messages.Count; i++)
         {
-            if (!Places.Any(place => Ask(place, i)))
+            if (!spots.Any(spot => Ask(spot, i)))
                 Search(i);
         }
     }

@@ -40,7 +40,7 @@ internal static class MessageProbe
     private static readonly string[] ThoughtKeys = ["reasoning_content", "thinking", "reasoning"];
 
     /// <summary>The place of a probe in a text.</summary>
-    internal enum Place
+    internal enum Spot
     {
         /// <summary>In the middle of the text's words.</summary>
         Middle,
@@ -55,10 +55,10 @@ internal static class MessageProbe
     /// <summary>Puts probes into copies of messages and tools.</summary>
     /// <param name="messages">The messages; they are changed.</param>
     /// <param name="tools">The tools; they are changed. Null for none.</param>
-    /// <param name="place">The place in each text.</param>
+    /// <param name="spot">The place in each text.</param>
     /// <param name="only">The one message that gets probes; null for all.</param>
     /// <returns>The probes by their numbers.</returns>
-    internal static List<Probe> Put(JsonArray messages, JsonArray? tools, Place place, int? only = null)
+    internal static List<Probe> Put(JsonArray messages, JsonArray? tools, Spot spot, int? only = null)
     {
         var probes = new List<Probe>();
         for (var i = 0; i < messages.Count; i++)
@@ -71,16 +71,16 @@ internal static class MessageProbe
                     key,
                     i,
                     ProbePart.Thought,
-                    place,
+                    spot,
                     probes);
-            Content(message, i, place, probes);
+            Content(message, i, spot, probes);
             foreach (var call in message["tool_calls"] as JsonArray ?? [])
                 Into(
                     (call?["function"] ?? call) as JsonObject,
                     "name",
                     i,
                     ProbePart.Call,
-                    place,
+                    spot,
                     probes);
         }
         for (var i = 0; i < (tools?.Count ?? 0); i++)
@@ -91,7 +91,7 @@ internal static class MessageProbe
                     "name",
                     i,
                     ProbePart.Tool,
-                    place,
+                    spot,
                     probes);
         }
         return probes;
@@ -115,7 +115,7 @@ internal static class MessageProbe
     }
 
     // A thought before the answer, as models write it themselves, is a separate part: templates drop it and keep the answer.
-    private static void Content(JsonObject message, int index, Place place, List<Probe> probes)
+    private static void Content(JsonObject message, int index, Spot spot, List<Probe> probes)
     {
         if (MessageText.Of(message) is not { } text)
             return;
@@ -128,7 +128,7 @@ internal static class MessageProbe
         {
             // An empty answer is still an answer: the mark is its whole text. With a call, templates check whether there is an answer.
             var silent = text.Length == 0 && message["tool_calls"] is null;
-            if ((Offset(text, from, until, place) ?? (silent ? 0 : null)) is not { } offset || probes.Count >= MostProbes)
+            if ((Offset(text, from, until, spot) ?? (silent ? 0 : null)) is not { } offset || probes.Count >= MostProbes)
                 continue;
             marked = marked.Insert(offset, Sign(probes.Count));
             probes.Add(new Probe(index, part, text, offset));
@@ -148,12 +148,12 @@ internal static class MessageProbe
         string key,
         int index,
         ProbePart part,
-        Place place,
+        Spot spot,
         List<Probe> probes)
     {
         if (owner is null || MessageText.Words(owner[key]) is not { } text || probes.Count >= MostProbes)
             return;
-        if (Offset(text, 0, text.Length, place) is not { } at)
+        if (Offset(text, 0, text.Length, spot) is not { } at)
             return;
         owner[key] = text.Insert(at, Sign(probes.Count));
         probes.Add(new Probe(index, part, text, at));
@@ -162,7 +162,7 @@ internal static class MessageProbe
     private static string Sign(int number) => $"{Mark}{(char)(FirstNumber + number)}";
 
     // Not between the halves of a character, and not between a guard and its number.
-    private static int? Offset(string text, int from, int until, Place place)
+    private static int? Offset(string text, int from, int until, Spot spot)
     {
         while (from < until && char.IsWhiteSpace(text[from]))
             from++;
@@ -170,10 +170,10 @@ internal static class MessageProbe
             until--;
         if (from == until)
             return null;
-        var offset = place switch
+        var offset = spot switch
         {
-            Place.Middle => (from + until) / 2,
-            Place.Front => from + 1,
+            Spot.Middle => (from + until) / 2,
+            Spot.Front => from + 1,
             _ => until - 1,
         };
         offset = Math.Max(offset, from + 1);

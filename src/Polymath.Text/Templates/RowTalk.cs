@@ -18,7 +18,7 @@ public static class RowTalk
     public static Dialogue Of(Row row)
     {
         ArgumentNullException.ThrowIfNull(row);
-        return Read(row.Name, row.Fields, row.Fields.GetValueOrDefault("chosen") is { Length: > 0 } ? "chosen" : null, answerAlone: false);
+        return Read(row.Name, row.Fields, Has(row.Fields, "chosen") ? "chosen" : null, answerAlone: false);
     }
 
     /// <summary>
@@ -52,6 +52,12 @@ public static class RowTalk
         var message = dialogue.Messages.LastOrDefault(message => message?["role"]?.ToString() == "user");
         return message?["content"] is JsonValue content ? content.ToString() : "";
     }
+
+    /// <summary>Whether a row has an answer on a side: a text, or messages such as a call alone.</summary>
+    /// <param name="fields">The row's fields.</param>
+    /// <param name="side"><c>chosen</c> or <c>rejected</c>.</param>
+    internal static bool Has(IReadOnlyDictionary<string, string> fields, string side) =>
+        fields.GetValueOrDefault(side) is { Length: > 0 } || fields.GetValueOrDefault(side + Turns) is { Length: > 0 };
 
     private static Dialogue Read(string name, IReadOnlyDictionary<string, string> fields, string? side, bool answerAlone)
     {

@@ -27,6 +27,9 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
     /// <summary>What is to be told of a layout that the model did not bring itself, a sentence; null for nothing.</summary>
     public string? Note { get; private init; }
 
+    /// <summary>What is to be told of a variable that was set and that the chat template does not read; null for nothing.</summary>
+    public string? Idle { get; private init; }
+
     private static readonly string[] golden = ["以《江雪》为题，写一首五言绝句。", "Hello, world!\n  <|end|> 2 + 2 = 4"];
 
     /// <summary>A message in the form that the model reads.</summary>
@@ -118,6 +121,7 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         {
             content["tokens"] = JsonSerializer.SerializeToNode(Layout.Tokens, JsonLayout.Indented);
             if (Layout.Chosen is not null) content["chosen"] = Layout.Chosen;
+            if (Aside is { } aside) content["default"] = aside;
             if (Layout.Variables is not null) content["variables"] = Layout.Variables.DeepClone();
         }
         content["golden"] = new JsonArray([.. Golden(tokenizer)]);
@@ -173,6 +177,8 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
                 var templates = ChatFiles.Templates(folder);
                 if (templates.Count == 0)
                     throw new InputException($"{folder} has lost its {ChatFiles.Template}. Restore the folder's files.");
+                if (content["default"]?.ToString() is { } aside && templates.Remove(aside, out var usual))
+                    templates[ChatFiles.Default] = usual;
                 var chat = new ChatLayout(templates, tokens.Deserialize<Dictionary<string, string>>(JsonLayout.Indented)!);
                 contract = contract with { Layout = chat.With(content["chosen"]?.ToString(), content["variables"] as JsonObject) };
             }
@@ -231,7 +237,14 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         if (Layout is null)
             throw new InputException("The model has no chat template for the variables. Choose one with chat.template "
                 + "(--template).");
-        return this with { Layout = Layout.With(null, variables) };
+        var layout = Layout.With(null, variables);
+        var known = layout.Settable;
+        var idle = (variables ?? []).Select(pair => pair.Key).FirstOrDefault(name => !known.Contains(name));
+        if (idle is null)
+            return this with { Layout = layout, Idle = null };
+        var note = $"the chat template does not use the variable '{idle}', so setting it changes nothing: "
+            + (known.Count == 0 ? "it has no variables" : Nearest.Hint(idle, known, "variables"));
+        return this with { Layout = layout, Idle = note };
     }
 
     /// <summary>The same contract with another template for conversations.</summary>
@@ -277,9 +290,23 @@ public sealed record TextContract(ChatTemplate Template, IReadOnlyList<Character
         }
         AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Settings), settings.ToJsonString(JsonLayout.Indented) + "\n");
         if (source is not null) AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Template), source);
-        foreach (var (name, template) in (Layout?.Templates ?? new Dictionary<string, JinjaTemplate>())
-            .Where(pair => pair.Key != ChatFiles.Default))
-            AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Additional, name + ".jinja"), template.Source);
+        foreach (var (name, template) in Layout?.Templates ?? new Dictionary<string, JinjaTemplate>())
+        {
+            var saved = name == ChatFiles.Default ? Aside : name;
+            if (saved is not null) AtomicFile.WriteText(Path.Combine(folder, ChatFiles.Additional, saved + ".jinja"), template.Source);
+        }
+    }
+
+    // The name of the default template where another is chosen: that one then has the file of the template without a name.
+    private string? Aside
+    {
+        get
+        {
+            if (Layout?.Chosen is null or ChatFiles.Default || !Layout.Templates.ContainsKey(ChatFiles.Default)) return null;
+            var name = "published";
+            while (Layout.Templates.ContainsKey(name)) name += "_default";
+            return name;
+        }
     }
 
     private static string TableName(int i) => $"conversion-{i}.json";

@@ -13,8 +13,6 @@ namespace Polymath.Text;
 internal sealed class AddedBeside
 {
     private const string Decoder = "added_tokens_decoder";
-    private static readonly string[] purposes =
-        ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
     private readonly List<AddedToken> listed = [], named = [];
     private readonly HashSet<string> filled = new(StringComparer.Ordinal);
 
@@ -126,28 +124,21 @@ internal sealed class AddedBeside
         foreach (var (token, id) in file?.Members() ?? [])
         {
             var special = named.Exists(other => other.Content == token);
-            tokens[id.Integer(0, VocabularyReader.LargestId)] = new AddedToken(
-                0,
-                token,
-                false,
-                false,
-                false,
-                !special,
-                special);
+            tokens[id.Integer(0, VocabularyReader.LargestId)] = AddedToken.Plain(0, token, special);
         }
         named.InsertRange(0, tokens.Values.Where(token => token.Content.Length > 0));
     }
 
     private void Name(JsonPart? settings)
     {
-        foreach (var purpose in purposes)
+        foreach (var purpose in AddedToken.Purposes)
         {
             if (Given(settings, purpose) is { } value && filled.Add(purpose)) Take(value);
         }
         foreach (var (key, value) in settings?.Members() ?? [])
         {
             // Tokens for a purpose that exists only in this kind of model, such as image_token.
-            var own = key.EndsWith("_token", StringComparison.Ordinal) && !purposes.Contains(key)
+            var own = key.EndsWith("_token", StringComparison.Ordinal) && !AddedToken.Purposes.Contains(key)
                 && value.Element.ValueKind == JsonValueKind.String;
             if (own && filled.Add(key)) Take(value);
         }
@@ -163,14 +154,7 @@ internal sealed class AddedBeside
     {
         var token = value.Element.ValueKind == JsonValueKind.Object
             ? Token(value) with { Special = true }
-            : new AddedToken(
-                0,
-                value.Text(),
-                false,
-                false,
-                false,
-                false,
-                true);
+            : AddedToken.Plain(0, value.Text(), special: true);
         if (token.Content.Length > 0 && !named.Exists(other => other.Content == token.Content)) named.Add(token);
     }
 
@@ -178,17 +162,5 @@ internal sealed class AddedBeside
     private AddedToken Flagged(AddedToken token) =>
         named.Exists(other => other.Content == token.Content) ? token with { Special = true } : token;
 
-    private static AddedToken Token(JsonPart part)
-    {
-        bool On(string flag, bool otherwise) => part.Find(flag)?.Flag() ?? otherwise;
-        var special = On("special", false);
-        return new AddedToken(
-            0,
-            part.Get("content").Text(),
-            On("single_word", false),
-            On("lstrip", false),
-            On("rstrip", false),
-            On("normalized", !special),
-            special);
-    }
+    private static AddedToken Token(JsonPart part) => AddedToken.Of(part, 0, special: false, normalized: null);
 }

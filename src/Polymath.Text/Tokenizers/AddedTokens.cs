@@ -20,6 +20,42 @@ internal sealed record AddedToken(
     bool Normalized,
     bool Special)
 {
+    /// <summary>The names under which settings name a token for a purpose.</summary>
+    internal static readonly string[] Purposes =
+        ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+    /// <summary>A token that settings write as its text alone. Special ones are found before a text is normalized, others after.</summary>
+    /// <param name="id">Its id.</param>
+    /// <param name="content">Its text.</param>
+    /// <param name="special">Whether it is special.</param>
+    internal static AddedToken Plain(int id, string content, bool special) => new(
+        id,
+        content,
+        false,
+        false,
+        false,
+        !special,
+        special);
+
+    /// <summary>A token that a file writes as an object with flags.</summary>
+    /// <param name="part">The object.</param>
+    /// <param name="id">The token's id.</param>
+    /// <param name="special">Whether it is special, where the object does not say.</param>
+    /// <param name="normalized">Whether it is found in normalized text, where the object is silent; null: unless it is special.</param>
+    internal static AddedToken Of(JsonPart part, int id, bool special, bool? normalized)
+    {
+        bool On(string flag, bool otherwise) => part.Find(flag)?.Flag() ?? otherwise;
+        special = On("special", special);
+        return new AddedToken(
+            id,
+            part.Get("content").Text(),
+            On("single_word", false),
+            On("lstrip", false),
+            On("rstrip", false),
+            On("normalized", normalized ?? !special),
+            special);
+    }
+
     /// <summary>Whether plain text must not produce it.</summary>
     public bool IsControl =>
         Special || (Content.Length > 1 && ((Content[0] == '<' && Content[^1] == '>') || (Content[0] == '[' && Content[^1] == ']')));

@@ -108,11 +108,11 @@ internal sealed class TokenizerFolder
         foreach (var part in settings.Where(part => part.File.EndsWith("added_tokens.json", StringComparison.Ordinal)))
         {
             foreach (var (token, id) in part.Members())
-                tokens.TryAdd(token, Plain(id.Integer(0, VocabularyReader.LargestId), token, special: false));
+                tokens.TryAdd(token, AddedToken.Plain(id.Integer(0, VocabularyReader.LargestId), token, special: false));
         }
 
         var given = usual.ToDictionary(pair => pair.Purpose, pair => pair.Token);
-        foreach (var purpose in (string[])["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"])
+        foreach (var purpose in AddedToken.Purposes)
         {
             if (Named(purpose) is { } named && Find(purpose) is { Element.ValueKind: JsonValueKind.Object } whole)
                 Add(whole, idOf(named));
@@ -135,15 +135,7 @@ internal sealed class TokenizerFolder
             var content = part.Get("content").Text();
             if (id is null || tokens.ContainsKey(content))
                 return;
-            bool On(string flag, bool otherwise) => part.Find(flag)?.Flag() ?? otherwise;
-            tokens[content] = new(
-                id.Value,
-                content,
-                On("single_word", false),
-                On("lstrip", false),
-                On("rstrip", false),
-                On("normalized", false),
-                On("special", true));
+            tokens[content] = AddedToken.Of(part, id.Value, special: true, normalized: false);
         }
 
         void AddSpecial(string token)
@@ -151,24 +143,13 @@ internal sealed class TokenizerFolder
             if (tokens.TryGetValue(token, out var known))
                 tokens[token] = known with { Special = true };
             else if (idOf(token) is { } id)
-                tokens[token] = Plain(id, token, special: true);
+                tokens[token] = AddedToken.Plain(id, token, special: true);
         }
     }
 
     // The special tokens without a purpose.
     private IEnumerable<JsonPart> Further() => ((string[])["additional_special_tokens", "extra_special_tokens"]).Select(Find)
         .SelectMany(part => part is { Element.ValueKind: JsonValueKind.Array } list ? list.Items() : []);
-
-    // Special tokens are found before a text is normalized, others after.
-    private static AddedToken Plain(int id, string token, bool special) =>
-        new(
-            id,
-            token,
-            false,
-            false,
-            false,
-            !special,
-            special);
 
     private static Tokenizer LoadFile(string file)
     {

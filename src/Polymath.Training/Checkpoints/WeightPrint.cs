@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Polymath.Training.Checkpoints;
 
 /// <summary>A short print of weights, by which one can tell whether they changed.</summary>
-static class WeightPrint
+internal static class WeightPrint
 {
     private const long Part = 1 << 26;
 

@@ -8,7 +8,7 @@ using Polymath.Training.Rollouts;
 namespace Polymath.Training.Lessons;
 
 /// <summary>The formulas that an align stage names.</summary>
-static class AlignLoss
+internal static class AlignLoss
 {
     // TRL's cap of CISPO's weights.
     private const double UsualCap = 5;

@@ -12,7 +12,7 @@ namespace Polymath.Training.Lessons;
 /// <param name="model">The model, for its layout and the marks that its rows need.</param>
 /// <param name="batch">The most tokens of a row, and what happens to longer ones; <c>cut</c> keeps the start.</param>
 /// <param name="report">Receives what is not learned of the rows.</param>
-sealed class AnswerRows(string stage, TextModel model, BatchSpec batch, SourceReport report)
+internal sealed class AnswerRows(string stage, TextModel model, BatchSpec batch, SourceReport report)
 {
     private readonly int most = batch.MaxLength!.Value;
 

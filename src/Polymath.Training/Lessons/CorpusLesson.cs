@@ -4,7 +4,7 @@ using Polymath.Training.Objectives;
 namespace Polymath.Training.Lessons;
 
 /// <summary>Rows of text: each is one item.</summary>
-static class CorpusLesson
+internal static class CorpusLesson
 {
     /// <summary>The lesson.</summary>
     /// <param name="context">What it is made from.</param>

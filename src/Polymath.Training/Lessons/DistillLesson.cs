@@ -5,7 +5,7 @@ using Polymath.Training.Objectives;
 namespace Polymath.Training.Lessons;
 
 /// <summary>A teacher's distributions are learned, at the answers of rows.</summary>
-static class DistillLesson
+internal static class DistillLesson
 {
     /// <summary>The lesson.</summary>
     /// <param name="context">What it is made from.</param>

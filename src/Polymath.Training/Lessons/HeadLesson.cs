@@ -4,7 +4,7 @@ using Polymath.Training.Stages;
 namespace Polymath.Training.Lessons;
 
 /// <summary>A task that a head over labels learns.</summary>
-static class HeadLesson
+internal static class HeadLesson
 {
     /// <summary>The lesson.</summary>
     /// <param name="context">What it is made from.</param>

@@ -9,7 +9,7 @@ using Polymath.Training.Objectives;
 namespace Polymath.Training.Lessons;
 
 /// <summary>Answers that people judged as good or bad.</summary>
-static class JudgedItems
+internal static class JudgedItems
 {
     /// <summary>The items of some rows.</summary>
     /// <param name="stage">The stage's name, for messages.</param>

@@ -5,7 +5,7 @@ using Polymath.Training.Objectives;
 namespace Polymath.Training.Lessons;
 
 /// <summary>Answers that people judged as good or bad.</summary>
-static class JudgedLesson
+internal static class JudgedLesson
 {
     /// <summary>The lesson.</summary>
     /// <param name="context">What it is made from.</param>

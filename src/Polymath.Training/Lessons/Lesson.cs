@@ -12,7 +12,7 @@ namespace Polymath.Training.Lessons;
 /// <param name="Source">The items.</param>
 /// <param name="HeldOut">Items that it does not learn from, for the held-out loss; none where it has none.</param>
 /// <param name="Counts">What became of its rows; null where it samples its own.</param>
-sealed record Lesson(
+internal sealed record Lesson(
     Objective Objective,
     ItemSource Source,
     IReadOnlyList<Item> HeldOut,
@@ -39,7 +39,7 @@ sealed record Lesson(
 /// <param name="Visit">The stage's visit.</param>
 /// <param name="Folder">The visit's folder.</param>
 /// <param name="Observer">Is told what became of the rows.</param>
-sealed record LessonContext(
+internal sealed record LessonContext(
     StageSpec Stage,
     Materials Materials,
     TextModel Model,
@@ -84,7 +84,7 @@ sealed record LessonContext(
     /// <summary>Notes the layout of the stage's conversations, and what of its rows is not learned as it stands.</summary>
     internal void NoteRows()
     {
-        if (Data.LayoutNote is { } layout) Note(layout);
+        foreach (var layout in Data.LayoutNotes) Note(layout);
         foreach (var line in Data.Report.Lines) Note(line);
     }
 
@@ -96,7 +96,7 @@ sealed record LessonContext(
 }
 
 /// <summary>The lesson of each kind of stage.</summary>
-static class StageLessons
+internal static class StageLessons
 {
     /// <summary>The lesson of a stage.</summary>
     /// <param name="context">What it is made from.</param>

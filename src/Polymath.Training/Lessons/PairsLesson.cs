@@ -7,7 +7,7 @@ using Polymath.Training.Objectives;
 namespace Polymath.Training.Lessons;
 
 /// <summary>Pairs of answers that people ranked.</summary>
-static class PairsLesson
+internal static class PairsLesson
 {
     /// <summary>The lesson.</summary>
     /// <param name="context">What it is made from.</param>

@@ -9,7 +9,7 @@ using Polymath.Training.Objectives;
 namespace Polymath.Training.Lessons;
 
 /// <summary>Pairs of answers that people ranked.</summary>
-static class PreferenceItems
+internal static class PreferenceItems
 {
     /// <summary>The items of some rows: the chosen answer, then the rejected one.</summary>
     /// <param name="stage">The stage's name, for messages.</param>

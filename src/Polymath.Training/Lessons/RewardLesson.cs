@@ -7,7 +7,7 @@ using Polymath.Training.Objectives.Scoring;
 namespace Polymath.Training.Lessons;
 
 /// <summary>A reward model learns which of two answers people prefer.</summary>
-static class RewardLesson
+internal static class RewardLesson
 {
     /// <summary>The lesson.</summary>
     /// <param name="context">What it is made from.</param>

@@ -9,7 +9,7 @@ using Polymath.Training.Stages;
 namespace Polymath.Training.Lessons;
 
 /// <summary>Answers that the model samples, judged by rewards.</summary>
-static class SampledLesson
+internal static class SampledLesson
 {
     /// <summary>The lesson.</summary>
     /// <param name="context">What it is made from.</param>

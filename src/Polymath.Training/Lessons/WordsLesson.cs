@@ -5,7 +5,7 @@ using Polymath.Tuning.Prompts;
 namespace Polymath.Training.Lessons;
 
 /// <summary>A task that a prompt asks for in words.</summary>
-static class WordsLesson
+internal static class WordsLesson
 {
     /// <summary>The lesson.</summary>
     /// <param name="context">What it is made from.</param>

@@ -31,8 +31,8 @@ public sealed class JudgeReward : Reward
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(spec);
         if (model.Model.Labels is not null || model.Model.Reading != Reading.Decoder)
-            throw new InputException($"The reward {name}: a judge answers in words, and its model does not. Name a language model, or write "
-                + "kind: model.");
+            throw new InputException($"The reward {name}: a judge answers in words, and its model does not. Name a language model, or "
+                + "write kind: model.");
         this.model = model;
         question = new FieldText(spec.Prompt);
         words = new Verbalizer([.. spec.Words.Keys], null, model.Tokenizer);

@@ -65,7 +65,7 @@ public sealed class ScriptReward(ScriptRewardSpec spec) : RuleReward
 }
 
 /// <summary>The units of a text.</summary>
-static class TextUnits
+internal static class TextUnits
 {
     /// <summary>The characters or words of a text.</summary>
     /// <param name="text">The text.</param>

@@ -7,6 +7,8 @@ namespace Polymath.Training.Stages;
 /// <summary>Finds the fields of its rows that a stage uses.</summary>
 internal static class FieldUse
 {
+    private const int MostShown = 60;
+
     private static readonly string[] Talk = ["messages", "tools"], Chosen = ["chosen", "chosenTurns"];
 
     /// <summary>The fields of a row that have a value and that the stage does not use.</summary>
@@ -19,6 +21,44 @@ internal static class FieldUse
         used.UnionWith(stage.Sources.SelectMany(name => OfSource(recipe, name)));
         return row.Fields.Where(field => field.Value.Length > 0 && !used.Contains(field.Key)).Select(field => field.Key);
     }
+
+    /// <summary>Refuses a row that has an object or a list where the stage reads a text.</summary>
+    /// <param name="stage">The stage.</param>
+    /// <param name="row">The row.</param>
+    /// <exception cref="InputException">There is one.</exception>
+    public static void RequireTexts(StageSpec stage, Row row)
+    {
+        if (row.NoTexts is not { } noTexts || Texts(stage).FirstOrDefault(noTexts.Contains) is not { } name)
+            return;
+        var value = row.Fields[name];
+        var shown = value.Length <= MostShown ? value : value[..MostShown] + "...";
+        throw new InputException($"{row.Name}: field '{name}' is an object or a list ({shown.ReplaceLineEndings(" ")}), but stage "
+            + $"{stage.Name} trains on it as a text. Name the member that holds the text under 'fields' of the source: {{{name}: "
+            + $"{name}.MEMBER}}; or say what stands between the items of a list: {{{name}: {{path: {name}, join: ' '}}}}.");
+    }
+
+    /// <summary>Refuses a row that says by a field that nothing uses that it is not to be learned like the others.</summary>
+    /// <param name="stage">The stage.</param>
+    /// <param name="row">The row.</param>
+    /// <param name="name">The unused field.</param>
+    /// <exception cref="InputException">It says so.</exception>
+    public static void RefuseFlag(StageSpec stage, Row row, string name)
+    {
+        if (RowFlags.Say(name, row.Fields[name], answers: stage.Objective is FinetuneSpec) is { } said)
+            throw new InputException($"{row.Name}: field '{name}' is {row.Fields[name]}: {said}, and stage {stage.Name} does not use it. "
+                + $"Leave such rows out with where: [{{field: {name}, notIn: ['{row.Fields[name]}']}}], or name only the columns that the "
+                + "stage reads under 'fields' of the source.");
+    }
+
+    // The fields that are read as texts.
+    private static IEnumerable<string> Texts(StageSpec stage) => stage.Objective switch
+    {
+        PretrainSpec spec => Names(spec.Text),
+        FinetuneSpec { Prompt: { } prompt, Answer: { } answer } => [.. Names(prompt), .. Names(answer)],
+        AlignSpec { Rollout: not null, Prompt: { } prompt } => Names(prompt),
+        TaskSpec task => [.. Names(stage.Method is PromptMethod method ? method.Template : task.Reads), task.Label],
+        _ => [],
+    };
 
     private static IEnumerable<string> Used(StageSpec stage, Recipe recipe) => stage.Objective switch
     {

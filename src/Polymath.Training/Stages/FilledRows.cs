@@ -7,7 +7,7 @@ namespace Polymath.Training.Stages;
 /// every token but the very first is a target. The rest becomes a shorter row. Rows of different sources stay apart.
 /// </summary>
 /// <param name="length">The tokens of a row.</param>
-sealed class FilledRows(int length)
+internal sealed class FilledRows(int length)
 {
     private readonly List<int> ids = [];
     private readonly List<float> learn = [];

@@ -9,7 +9,11 @@ namespace Polymath.Training.Stages;
 /// <param name="method">The adapters.</param>
 /// <param name="places">The places of adapters that were trained before.</param>
 /// <param name="fresh">Attaches a fresh adapter with a name.</param>
-sealed class GatheredAdapters(LanguageModel model, AdaptersMethod method, AdapterPlaces places, Func<string, DeltaSpec, DeltaSet> fresh)
+internal sealed class GatheredAdapters(
+    LanguageModel model,
+    AdaptersMethod method,
+    AdapterPlaces places,
+    Func<string, DeltaSpec, DeltaSet> fresh)
 {
     private readonly List<TrainedAdapter> adapters = [];
 

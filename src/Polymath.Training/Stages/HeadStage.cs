@@ -7,7 +7,7 @@ namespace Polymath.Training.Stages;
 /// <summary>
 /// The model of a stage that trains a head over labels: it already has such a head, or it gets a fresh one when the stage begins.
 /// </summary>
-static class HeadStage
+internal static class HeadStage
 {
     /// <summary>Opens a model folder for the stage.</summary>
     /// <param name="stage">The stage.</param>
@@ -23,8 +23,8 @@ static class HeadStage
         var model = ModelFolder.Open(folder);
         if (stage.Objective is not RewardModelSpec || model.Labels is { Task: LabelTask.Regress, Labels: 1 }) return model;
         using (model)
-            throw new InputException($"Stage {stage.Name}: the model in {folder} has a head over {model.Labels!.Labels} labels, and a reward "
-                + "model has one score. Name the language model that it was made from.");
+            throw new InputException($"Stage {stage.Name}: the model in {folder} has a head over {model.Labels!.Labels} labels, and a "
+                + "reward model has one score. Name the language model that it was made from.");
     }
 
     /// <summary>Makes a new model for the stage.</summary>

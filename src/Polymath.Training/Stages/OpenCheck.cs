@@ -8,13 +8,13 @@ namespace Polymath.Training.Stages;
 
 /// <summary>
 /// Opens the model, the data and the method of every stage as a run would, up to its first step, and trains nothing: what cannot end
-/// well is refused, and disk, memory and steps are told.
+/// well is refused, and disk, memory and steps are reported.
 /// </summary>
 public static class OpenCheck
 {
     /// <summary>Opens every stage.</summary>
     /// <param name="reading">The recipe, read without faults.</param>
-    /// <param name="observer">Is told what a run would tell before its first steps.</param>
+    /// <param name="observer">Receives what a run would report before its first steps.</param>
     /// <param name="hub">Fetches files from hubs.</param>
     /// <exception cref="InputException">A stage cannot begin.</exception>
     public static void Open(RecipeReading reading, RunObserver observer, Hub hub)

@@ -8,7 +8,7 @@ namespace Polymath.Training.Stages;
 /// Refuses rows whose targets a model would read before it foretells them: one that reads a row in both directions up to a token needs that
 /// token before all that it learns.
 /// </summary>
-static class PromptEndCheck
+internal static class PromptEndCheck
 {
     /// <summary>Refuses a row.</summary>
     /// <param name="stage">The stage's name.</param>

@@ -46,10 +46,18 @@ public sealed class StageData
     /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones.
     /// </summary>
     /// <param name="split">The part.</param>
-    public IReadOnlyList<Row> Rows(DataSplit split) => [.. All(split).Where(row => !IsBad(row))];
+    /// <exception cref="InputException">A field that the stage trains on as a text is an object or a list.</exception>
+    public IReadOnlyList<Row> Rows(DataSplit split)
+    {
+        IReadOnlyList<Row> rows = [.. All(split).Where(row => !IsBad(row))];
+        foreach (var row in rows.Where(row => row.NoTexts is not null))
+            FieldUse.RequireTexts(stage, row);
+        return rows;
+    }
 
-    /// <summary>What is to be told of the layout of the stage's conversations; null for nothing.</summary>
-    internal string? LayoutNote => stage.Objective is FinetuneSpec or AlignSpec or RewardModelSpec ? contract.Note : null;
+    /// <summary>What is to be reported of the layout of the stage's conversations; empty for nothing.</summary>
+    internal IEnumerable<string> LayoutNotes =>
+        stage.Objective is FinetuneSpec or AlignSpec or RewardModelSpec ? new[] { contract.Note, contract.Idle }.OfType<string>() : [];
 
     /// <summary>What of the stage's rows is not learned as it stands.</summary>
     public SourceReport Report { get; } = new();
@@ -70,11 +78,15 @@ public sealed class StageData
             Report.Add(corpora.Report(name));
         foreach (var row in All(split))
         {
+            FieldUse.RequireTexts(stage, row);
             if (IsBad(row))
                 Report.Count("the label says that an answer is not good, and the row is left out", row.Name);
             else
                 foreach (var field in FieldUse.Unused(stage, recipe, row))
+                {
+                    FieldUse.RefuseFlag(stage, row, field);
                     Report.Count($"field '{field}' is not used by stage {stage.Name}", row.Name);
+                }
         }
     }
 

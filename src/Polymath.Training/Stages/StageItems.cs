@@ -7,7 +7,7 @@ using Polymath.Training.Objectives;
 namespace Polymath.Training.Stages;
 
 /// <summary>Counts what happens to rows: one reason for each.</summary>
-sealed class RowChanges
+internal sealed class RowChanges
 {
     private const int Shown = 3;
 
@@ -43,7 +43,7 @@ sealed class RowChanges
 /// <param name="batch">The length of rows, and what happens to longer ones.</param>
 /// <param name="labels">A task's labels.</param>
 /// <param name="fills">Whether documents run on from row to row.</param>
-sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList<string>? labels, bool fills)
+internal sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList<string>? labels, bool fills)
 {
     private readonly int maxLength = batch.MaxLength!.Value;
     private readonly FilledRows? filled = fills ? new FilledRows(batch.MaxLength!.Value) : null;

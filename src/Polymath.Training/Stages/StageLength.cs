@@ -3,7 +3,7 @@ using Polymath.Recipes;
 namespace Polymath.Training.Stages;
 
 /// <summary>How big a stage's steps are, and how many there are, once its items are known.</summary>
-static class StageLength
+internal static class StageLength
 {
     /// <summary>The batch of a stage. Small data gets steps, too: a pass is cut into some where the recipe names no size.</summary>
     /// <param name="batch">The batch as the recipe has it.</param>

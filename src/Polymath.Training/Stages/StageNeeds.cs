@@ -6,7 +6,7 @@ using Polymath.Runs.Reports;
 namespace Polymath.Training.Stages;
 
 /// <summary>What a stage takes of memory and disk, as far as it is known before its first step.</summary>
-static class StageNeeds
+internal static class StageNeeds
 {
     /// <summary>A sentence about a stage.</summary>
     /// <param name="visit">The stage's visit.</param>

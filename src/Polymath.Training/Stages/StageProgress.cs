@@ -10,7 +10,7 @@ namespace Polymath.Training.Stages;
 /// <summary>
 /// The progress of a visit of a stage: what is recorded, measured and saved between its steps, and where a stopped stage continues.
 /// </summary>
-sealed class StageProgress
+internal sealed class StageProgress
 {
     private const int MostRecent = 10;
     private readonly Run run;

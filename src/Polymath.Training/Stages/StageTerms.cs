@@ -9,7 +9,7 @@ using TorchSharp;
 namespace Polymath.Training.Stages;
 
 /// <summary>What a visit of a stage learns in each step: one lesson, or the terms of a mix.</summary>
-sealed class StageTerms : IDisposable
+internal sealed class StageTerms : IDisposable
 {
     private readonly List<(StageSpec Stage, Lesson Lesson, BatchSpec Batch, string Name)> parts = [];
     private readonly IReadOnlyList<TermSpec>? mixed;

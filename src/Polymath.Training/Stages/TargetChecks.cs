@@ -12,7 +12,7 @@ namespace Polymath.Training.Stages;
 /// <param name="contract">The layout.</param>
 /// <param name="tokenizer">The tokenizer.</param>
 /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
-sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokenizer, int? promptEnd = null)
+internal sealed class TargetChecks(string stage, TextContract contract, Tokenizer tokenizer, int? promptEnd = null)
 {
     private readonly IReadOnlyList<int> ends = contract.Ends(tokenizer);
     private readonly int? begin = contract.Template.Begin.Length > 0 ? tokenizer.IdOf(contract.Template.Begin) : null;

@@ -12,14 +12,14 @@ namespace Polymath.Training.Stages;
 /// <param name="Name">Its name.</param>
 /// <param name="Set">The adapter, attached.</param>
 /// <param name="Spec">Its settings.</param>
-sealed record TrainedAdapter(string Name, DeltaSet Set, AdapterSpec Spec)
+internal sealed record TrainedAdapter(string Name, DeltaSet Set, AdapterSpec Spec)
 {
     /// <summary>The folder of the optimizer's moments to load, or null.</summary>
     internal string? Moments { get; init; }
 }
 
 /// <summary>The adapters that a stage trains, and how they are used together.</summary>
-sealed class TrainedAdapters : IDisposable
+internal sealed class TrainedAdapters : IDisposable
 {
     private readonly LanguageModel model;
     private readonly IReadOnlyList<TrainedAdapter> adapters;

@@ -187,7 +187,7 @@ public sealed class Bottleneck : Delta
 /// A map inside an adapter: dense, one block for each head, or a sum of n Kronecker products of small factors (a PHM layer: Zhang et al.
 /// 2021), where all layers share the outer factors, and the inner factors are of low rank (Compacter: Karimi Mahabadi et al. 2021, eq. 8).
 /// </summary>
-sealed class InnerMap
+internal sealed class InnerMap
 {
     private readonly Func<Tensor> matrix;
     private readonly Weight bias;

@@ -12,7 +12,7 @@ namespace Polymath.Tuning.Deltas;
 /// of the data, B at zero. The ranks are distributed over the maps by the share of the variance that each direction explains, at most ρ·r
 /// per map; their total does not change. α grows with a map's rank, so the scale does not change.
 /// </summary>
-sealed class Eva : DeltaCourse
+internal sealed class Eva : DeltaCourse
 {
     private const string Key = "eva_config";
 

@@ -9,7 +9,7 @@ namespace Polymath.Tuning.Deltas;
 /// Chooses the elements that are most important for the data (FISH, Sung et al. 2021, eq. 4 and 5): those with the largest Fisher
 /// information, which is the mean over rows of the squared gradient of a row's loss.
 /// </summary>
-sealed class FisherMask : DeltaCourse
+internal sealed class FisherMask : DeltaCourse
 {
     /// <summary>The setting for the number of rows to read.</summary>
     internal const string RowsKey = "fisher_rows";

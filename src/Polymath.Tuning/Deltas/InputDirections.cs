@@ -7,7 +7,7 @@ namespace Polymath.Tuning.Deltas;
 /// as their leading directions, times the singular values, and their mean. The result is exact while only one piece was seen.
 /// </summary>
 /// <param name="most">The number of directions that are kept.</param>
-sealed class InputDirections(int most) : IDisposable
+internal sealed class InputDirections(int most) : IDisposable
 {
     private const int Piece = 512;
 

@@ -12,7 +12,7 @@ namespace Polymath.Tuning.Deltas;
 /// − s·BA), and s·BA is the best product of its rank for W − Q. PEFT ignores s, so with s ≠ 1 its start is wrong; here the factors
 /// are divided by s.
 /// </summary>
-static class LoftQ
+internal static class LoftQ
 {
     /// <summary>Quantizes a projection's weight and sets the factors.</summary>
     /// <param name="configuration">The settings: <c>loftq_config</c> with <c>loftq_bits</c> (4) and <c>loftq_iter</c> (1 when left

@@ -10,7 +10,7 @@ namespace Polymath.Tuning.Deltas;
 /// <param name="Rank">The probability of a row.</param>
 /// <param name="Module">The probability of a module.</param>
 /// <param name="Scaled">Whether the kept rows are scaled up.</param>
-sealed record PieceDropout(double Rank, double Module, bool Scaled)
+internal sealed record PieceDropout(double Rank, double Module, bool Scaled)
 {
     /// <summary>Reads the settings.</summary>
     /// <param name="configuration">The settings.</param>
@@ -46,7 +46,7 @@ sealed record PieceDropout(double Rank, double Module, bool Scaled)
 /// Dropout of rotations: in training, a share of the blocks, rounded down, does not rotate in a pass (PEFT's multiplicative dropout; Qiu et
 /// al. 2023).
 /// </summary>
-static class BlockDropout
+internal static class BlockDropout
 {
     /// <summary>Rotations with some of them replaced by the identity.</summary>
     /// <param name="turns">[blocks, size, size].</param>

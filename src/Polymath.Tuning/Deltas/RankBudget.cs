@@ -12,7 +12,7 @@ namespace Polymath.Tuning.Deltas;
 /// becomes zero. The number of ranks that stay falls from <c>init_r</c> to <c>target_r</c> per layer by a cubic schedule (eq. 12) between
 /// <c>tinit</c> and <c>total_step − tfinal</c>, every <c>deltaT</c> steps; then the ranks are fixed.
 /// </summary>
-sealed class RankBudget : DeltaCourse
+internal sealed class RankBudget : DeltaCourse
 {
     private const string TotalKey = "total_step";
 

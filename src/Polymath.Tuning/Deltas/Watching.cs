@@ -6,7 +6,7 @@ namespace Polymath.Tuning.Deltas;
 
 /// <summary>Reports the input of a map without a change.</summary>
 /// <param name="see">Receives the input [tokens, in].</param>
-sealed class Watching(Action<Tensor> see) : Delta
+internal sealed class Watching(Action<Tensor> see) : Delta
 {
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights => [];
@@ -22,7 +22,7 @@ sealed class Watching(Action<Tensor> see) : Delta
 /// <summary>
 /// Adds a matrix of zeros to a map's weight, in whatever precision it is stored; the gradient of the zeros is the weight's gradient.
 /// </summary>
-sealed class Probe : Delta, IDisposable
+internal sealed class Probe : Delta, IDisposable
 {
     private readonly Tensor zero;
 

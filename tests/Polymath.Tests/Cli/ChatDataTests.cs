@@ -78,6 +78,28 @@ public sealed class ChatDataTests : IDisposable
     }
 
     [Fact]
+    public void A_rendering_says_what_it_leaves_out_and_which_of_several_answers_it_shows()
+    {
+        folder.Write("rows.jsonl", """{"prompt": "q", "completion": ["one", "two"], "url": "u"}""" + "\n");
+        folder.Write("list.json", """[{"role": "user", "content": "q", "value": "r"}, {"role": "assistant", "content": "a"}]""");
+        CliResult Rendered(string file) => CliProgram.Run(folder.Path, "template", "render", "chatml", "--messages", file, "--mask");
+        var several = Rendered("rows.jsonl");
+        Assert.Contains("«one<|im_end|>", several.Out);
+        Assert.Contains("rows.jsonl, line 1 has 2 answers, each a row of its own; the first is shown", several.Error);
+        Assert.Contains("column 'url' is not used", several.Error);
+        Assert.Contains("key 'value' of messages is not used", Rendered("list.json").Error);
+        var idle = CliProgram.Run(
+            folder.Path, "template", "render", "chatml", "--messages", "list.json", "--set", "enable_thinkin=false");
+        Assert.Contains("does not use the variable 'enable_thinkin'", idle.Error);
+        Assert.Contains(
+            "'messages' is no variable to set",
+            CliProgram.Run(folder.Path, "template", "render", "chatml", "--messages", "list.json", "--set", "messages=x").Error);
+        var listed = CliProgram.Run(folder.Path, "template", "list").Out;
+        Assert.Contains("no variables", listed);
+        Assert.DoesNotContain("messages", listed);
+    }
+
+    [Fact]
     public void A_preview_shows_and_counts_and_prints_json()
     {
         Run("alpca");

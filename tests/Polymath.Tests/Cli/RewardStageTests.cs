@@ -85,7 +85,8 @@ public sealed class RewardStageTests
         Assert.Equal(Weights(plain, "02-more"), Weights(branched, "03-more"));
         Assert.NotEqual(Weights(branched, "02-aside"), Weights(branched, "03-more"));
         // A folder is a start, too, and it is the same start.
-        using var named = Recipe("[" + more.Replace("kind: pretrain,", "kind: pretrain, from: read-model,", StringComparison.Ordinal) + "]");
+        using var named = Recipe(
+            "[" + more.Replace("kind: pretrain,", "kind: pretrain, from: read-model,", StringComparison.Ordinal) + "]");
         CopyFolder(plain.At("run", "stages", "01-read", "model"), named.At("read-model"));
         run = named.Run("run", bare);
         Assert.True(run.Code == 0, run.All);

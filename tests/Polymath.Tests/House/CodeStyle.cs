@@ -62,6 +62,12 @@ internal sealed class CodeStyle
         .Where(member => !member.Modifiers.Any(IsAccess) && !IsExempt(member))
         .Select(member => $"{LineOf(member.SpanStart)}: no accessibility");
 
+    /// <summary>Types that do not say who may use them; those within others are members.</summary>
+    public IEnumerable<string> SilentTypes() => root.DescendantNodes().OfType<BaseTypeDeclarationSyntax>()
+        .Where(type => type.Parent is BaseNamespaceDeclarationSyntax or CompilationUnitSyntax)
+        .Where(type => !type.Modifiers.Any(word => IsAccess(word) || word.IsKind(SyntaxKind.FileKeyword)))
+        .Select(type => $"{LineOf(type.SpanStart)}: {type.Identifier.Text} has no accessibility");
+
     private static bool IsAccess(SyntaxToken word) => word.Kind()
         is SyntaxKind.PublicKeyword or SyntaxKind.PrivateKeyword or SyntaxKind.InternalKeyword or SyntaxKind.ProtectedKeyword;
 

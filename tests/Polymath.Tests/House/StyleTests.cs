@@ -23,6 +23,13 @@ public sealed class StyleTests
     public void Every_member_says_who_may_use_it() => Assert.Equal([], Faults(code => code.SilentMembers()));
 
     [Fact]
+    public void Every_type_says_who_may_use_it()
+    {
+        Assert.Equal(["1: A has no accessibility"], new CodeStyle("class A { } internal class B { class C { } }").SilentTypes());
+        Assert.Equal([], Faults(code => code.SilentTypes()));
+    }
+
+    [Fact]
     public void A_private_field_is_named_like_a_local_variable() => Assert.Equal([], Faults(code => code.OddFields()));
 
     [Fact]

@@ -180,6 +180,18 @@ public sealed class FolderFormTests
     }
 
     [Fact]
+    public void An_adapter_s_folder_that_also_has_a_configuration_asks_for_its_base_too()
+    {
+        using var folder = Saved(1);
+        File.Delete(folder.At("model.safetensors"));
+        File.WriteAllText(folder.At("adapter_config.json"), """{"peft_type": "LORA", "base_model_name_or_path": "org/base"}""");
+        File.WriteAllText(folder.At("adapter_model.safetensors"), "");
+        var message = Assert.Throws<InputException>(() => ModelFolder.Open(folder.Path).Dispose()).Message;
+        Assert.Contains("It holds an adapter (adapter_config.json). It was trained on hf:org/base.", message);
+        Assert.Contains($"hf:org/base --adapter {folder.Path}", message);
+    }
+
+    [Fact]
     public void An_adapter_beside_a_model_is_told_and_not_put_on()
     {
         using var folder = Saved(1);

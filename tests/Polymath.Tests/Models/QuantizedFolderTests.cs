@@ -146,6 +146,38 @@ public sealed class QuantizedFolderTests
         Assert.Contains(message, refused);
     }
 
+    [Theory]
+    [InlineData("q_proj.packed", "_scale")]
+    [InlineData("experts.gate_up_proj", "_scale_inv")]
+    public void Scaled_floats_of_eight_bits_in_a_layout_that_is_not_read_are_never_weights(string name, string ending)
+    {
+        using var folder = new ScratchFolder();
+        var file = folder.At("codes.safetensors");
+        var header = new JsonObject
+        {
+            [name] = JsonNode.Parse("""{"dtype": "F8_E4M3", "shape": [2, 4, 4], "data_offsets": [0, 32]}"""),
+            [name + ending] = JsonNode.Parse("""{"dtype": "F32", "shape": [2], "data_offsets": [32, 40]}"""),
+        };
+        var text = System.Text.Encoding.UTF8.GetBytes(header.ToJsonString().PadRight(256));
+        File.WriteAllBytes(file, [.. BitConverter.GetBytes((long)text.Length), .. text, .. new byte[40]]);
+        foreach (var allowed in new string[][] { [], [name, name + ending] })
+        {
+            using var weights = new FileWeights([file], "folder", allowed: allowed);
+            weights.Decode([], folder.Path);
+            weights.GetPart(
+                $"{name}.0",
+                name,
+                0,
+                0,
+                1,
+                4,
+                4);
+            var message = Assert.Throws<InputException>(() => weights.Finish([])).Message;
+            Assert.Contains($"{name} is F8_E4M3 with scales of its own, in a layout that is not read", message);
+            Assert.DoesNotContain("--allow", message);
+        }
+    }
+
     [Fact]
     public void Codes_that_say_what_they_are_need_no_method_and_old_settings_stand_beside()
     {

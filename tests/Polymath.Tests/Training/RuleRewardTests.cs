@@ -28,7 +28,12 @@ public sealed class RuleRewardTests : IDisposable
     [InlineData(Equality.F1, null, "The cat sat", "a cat sat down", 0.8)]
     [InlineData(Equality.F1, null, "白日依山", "白日依山尽", 8.0 / 9)]
     [InlineData(Equality.F1, null, "", "x", 0)]
-    public void An_answer_is_compared_with_the_right_one(Equality by, string? find, string answer, string right, double score)
+    public void An_answer_is_compared_with_the_right_one(
+        Equality by,
+        string? find,
+        string answer,
+        string right,
+        double score)
     {
         using var reward = new EqualReward(new EqualRewardSpec("right", by, find));
         Assert.Equal(score, reward.Score(answer, new Dictionary<string, string> { ["right"] = right }), 1e-9);

@@ -16,8 +16,8 @@ internal static class AnswerReading
     {
         var value = row.Take(column);
         if (value is null)
-            throw row.Fault($"'{column}' is null: the row has no answer. Correct it, or leave such rows out with where: [{{field: "
-                + $"{column}, minimumLength: 1}}].");
+            throw row.Fault($"'{row.Said(column)}' is null: the row has no answer. Correct it, or leave such rows out with where: "
+                + $"[{{field: {row.Said(column)}, minimumLength: 1}}].");
         // SQuAD: the texts, and the place of each in the context.
         if (value is JsonObject found && found["text"] is JsonArray texts)
             value = texts;

@@ -131,7 +131,7 @@ public sealed record DataPreview(
     private static string ShapeOf(IReadOnlyDictionary<string, string> fields)
     {
         bool Has(string name) => fields.TryGetValue(name, out var value) && value.Length > 0;
-        if (Has("chosen") || Has("rejected"))
+        if (RowTalk.Has(fields, "chosen") || RowTalk.Has(fields, "rejected"))
             return "preference";
         if (Has("messages"))
             return Has("label") ? "kto" : "conversation";

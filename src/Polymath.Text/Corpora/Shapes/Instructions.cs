@@ -7,9 +7,6 @@ namespace Polymath.Text;
 /// <summary>Instructions with answers, as Alpaca and Belle publish them.</summary>
 internal static partial class Instructions
 {
-    private static readonly (string Ask, string Answer)[] Turns =
-        [("user", "assistant"), ("instruction", "output"), ("question", "answer"), ("query", "response"), ("prompt", "response")];
-
     /// <summary>A system message, the history, and the instruction with its input.</summary>
     /// <param name="row">The row.</param>
     /// <param name="prompt">The column of the instruction.</param>
@@ -95,21 +92,19 @@ internal static partial class Instructions
 
     private static void AddTurn(SourceRow row, JsonArray messages, JsonNode? turn, string name)
     {
-        JsonNode?[]? pair = turn switch
-        {
-            JsonArray { Count: 2 } two => [two[0], two[1]],
-            JsonObject both
-                when Turns.FirstOrDefault(keys => both.ContainsKey(keys.Ask) && both.ContainsKey(keys.Answer)) is { Ask: not null } keys
-                => [both[keys.Ask], both[keys.Answer]],
-            _ => null,
-        };
-        if (pair is null && turn is JsonObject message && (message.ContainsKey("role") || message.ContainsKey("from")))
+        if (turn is JsonObject message && (message.ContainsKey("role") || message.ContainsKey("from")))
         {
             foreach (var one in MessageReading.Read(row, message.DeepClone(), name))
                 messages.Add(one!.DeepClone());
             return;
         }
-        if (pair is null || pair.Any(side => side is null))
+        if (turn is JsonObject both && PairReading.Of(row, both, $"a pair of '{name}'") is { } said)
+        {
+            foreach (var one in said)
+                messages.Add(one);
+            return;
+        }
+        if (turn is not JsonArray { Count: 2 } pair || pair.Any(side => side is null))
             throw row.Fault($"'{name}' must be a list of pairs [question, answer]; one is {SourceRow.Short(turn)}. Correct the row.");
         messages.Add(Dialogue.Message("user", row.TextOf(pair[0], name)));
         messages.Add(Dialogue.Message("assistant", row.TextOf(pair[1], name)));

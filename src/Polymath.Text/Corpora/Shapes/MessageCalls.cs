@@ -16,14 +16,14 @@ internal static class MessageCalls
     /// <param name="where">Its name in messages.</param>
     internal static void Put(SourceRow row, JsonObject from, JsonObject into, string where)
     {
-        if (!row.Rules.Ignores(Key) && !SourceRow.IsBlank(from[Key]))
+        if (!row.Rules.IgnoresInside(Key) && !SourceRow.IsBlank(from[Key]))
         {
             var calls = from[Key] is JsonValue text ? Parsed(row, text.ToString(), where) : from[Key];
             foreach (var call in calls as JsonArray ?? [calls!.DeepClone()])
                 Add(row, into, call, where);
         }
         // The older form, with only one call.
-        if (!row.Rules.Ignores(MessageRoles.Call) && !SourceRow.IsBlank(from[MessageRoles.Call]))
+        if (!row.Rules.IgnoresInside(MessageRoles.Call) && !SourceRow.IsBlank(from[MessageRoles.Call]))
             Add(row, into, from[MessageRoles.Call], where);
     }
 
@@ -39,15 +39,18 @@ internal static class MessageCalls
             Add(row, into, call, where);
     }
 
-    /// <summary>A message that only calls.</summary>
-    /// <param name="row">The row.</param>
-    /// <param name="text">One call or a list of calls in JSON.</param>
-    /// <param name="where">The message's name in faults.</param>
-    internal static JsonObject Message(SourceRow row, string text, string where)
+    /// <summary>Adds the calls of a message to those of the message before it: consecutive calls form one message.</summary>
+    /// <param name="last">The message before; null for none.</param>
+    /// <param name="next">A message that only calls.</param>
+    /// <returns>False when the two stay apart: they are learned unlike, or the later one holds more than calls.</returns>
+    internal static bool Merge(JsonObject? last, JsonObject next)
     {
-        var message = Dialogue.Message("assistant", "");
-        Add(row, message, text, where);
-        return message;
+        if (last?[Key] is not JsonArray calls || !JsonNode.DeepEquals(last[Dialogue.Weight], next[Dialogue.Weight])
+            || next.Any(pair => pair.Key is not ("role" or "content" or Key or Dialogue.Weight)))
+            return false;
+        foreach (var call in next[Key]!.AsArray())
+            calls.Add(call!.DeepClone());
+        return true;
     }
 
     private static void Add(SourceRow row, JsonObject into, JsonNode? call, string where)

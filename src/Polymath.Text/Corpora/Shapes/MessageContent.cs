@@ -29,7 +29,8 @@ internal static class MessageContent
     /// <param name="row">The row.</param>
     /// <param name="message">The message.</param>
     internal static string? KeyOf(SourceRow row, JsonObject message) =>
-        row.Rules.MessageKey("content") ?? Keys.FirstOrDefault(message.ContainsKey);
+        row.Rules.MessageKey("content")
+            ?? Keys.FirstOrDefault(name => message[name] is not null) ?? Keys.FirstOrDefault(message.ContainsKey);
 
     private static JsonValue? Plain(SourceRow row, JsonNode? value, string where, string key) =>
         value is null ? null : JsonValue.Create(row.TextOf(value, $"{where}.{key}"));
@@ -71,7 +72,7 @@ internal static class MessageContent
                 MessageCalls.Add(row, into, row.TextOf(said, $"{where}, part {kind}"), where);
                 return "";
         }
-        if (row.Rules.Ignores(kind) || (ShapeKeys.IsMedia(kind) && row.Rules.Ignores(Bare(kind) + "s")))
+        if (row.Rules.IgnoresInside(kind) || (ShapeKeys.IsMedia(kind) && row.Rules.IgnoresInside(Bare(kind) + "s")))
         {
             row.Report.Count($"content of the type '{kind}' is ignored", row.Place.ToString());
             return "";

@@ -1,16 +1,12 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
-using Polymath.Text.Templates;
 
 namespace Polymath.Text;
 
 /// <summary>Converts lists of messages, in all their written forms, to OpenAI's form.</summary>
 internal static class MessageReading
 {
-    private static readonly (string Ask, string Answer)[] Pairs =
-        [("human", "assistant"), ("user", "assistant"), ("input", "output"), ("question", "answer")];
-
     // The parts of a message that are read by name, with all their names.
     private static readonly string[] Named = ["role", "from", "speaker", "content", "value", "text", "tool_calls", "function_call"];
 
@@ -70,20 +66,20 @@ internal static class MessageReading
 
     private static void Add(SourceRow row, JsonArray messages, JsonObject message, string where)
     {
-        if (Pair(row, message) is { } pair)
+        if (!message.ContainsKey("role") && !message.ContainsKey("from") && PairReading.Of(row, message, where) is { } pair)
         {
             foreach (var said in pair)
                 messages.Add(said);
             return;
         }
         var (speaker, role) = MessageRoles.Of(row, message, where);
-        if (row.Rules.Ignores(role) || row.Rules.Ignores(speaker))
+        if (row.Rules.IgnoresInside(role) || row.Rules.IgnoresInside(speaker))
         {
             row.Report.Count($"messages of the role '{speaker}' are ignored", row.Place.ToString());
             return;
         }
-        var one = role == MessageRoles.Call ? Call(row, messages, message, where) : One(row, message, role, where);
-        if (one is not null)
+        var one = role == MessageRoles.Call ? Call(row, message, where) : One(row, message, role, where);
+        if (one is not null && !(role == MessageRoles.Call && MessageCalls.Merge(messages.LastOrDefault() as JsonObject, one)))
             messages.Add(one);
     }
 
@@ -92,18 +88,7 @@ internal static class MessageReading
         var one = new JsonObject { ["role"] = role };
         MessageContent.Put(row, message, one, where);
         MessageCalls.Put(row, message, one, where);
-        MessageWeight.Put(row, message, one, where);
-        TellSecondName(row, message, MessageRoles.KeyOf(row, message), MessageRoles.Keys);
-        TellSecondName(row, message, MessageContent.KeyOf(row, message), MessageContent.Keys);
-        foreach (var (key, value) in message)
-        {
-            if (IsRead(row, key) || SourceRow.IsBlank(value))
-                continue;
-            if (row.Rules.Ignores(key))
-                row.Report.Count($"key '{key}' of messages is ignored", row.Place.ToString());
-            else if (!one.ContainsKey(key))
-                one[key] = value!.DeepClone();
-        }
+        PutRest(row, message, one, where);
         if (one["content"] is null && one["tool_calls"] is null && !SourceRow.IsBlank(message["tool_calls"]))
         {
             row.Report.Count("messages that only call are ignored", row.Place.ToString());
@@ -114,59 +99,63 @@ internal static class MessageReading
         return one;
     }
 
-    // Two names of one thing: the first is read, and the other is told where it says something else.
+    // A message that only calls: its text is the call.
+    private static JsonObject Call(SourceRow row, JsonObject message, string where)
+    {
+        var one = new JsonObject { ["role"] = "assistant" };
+        MessageContent.Put(row, message, one, where);
+        var text = one["content"]?.ToString() ?? "";
+        one["content"] = "";
+        if (text.Length > 0 || one["tool_calls"] is null)
+            MessageCalls.Add(row, one, text, where);
+        MessageCalls.Put(row, message, one, where);
+        PutRest(row, message, one, where);
+        return one;
+    }
+
+    // The weight, and the keys that only some templates know.
+    private static void PutRest(SourceRow row, JsonObject message, JsonObject one, string where)
+    {
+        MessageWeight.Put(row, message, one, where);
+        TellSecondName(row, message, MessageRoles.KeyOf(row, message), MessageRoles.Keys);
+        TellSecondName(row, message, MessageContent.KeyOf(row, message), MessageContent.Keys);
+        foreach (var (key, value) in message)
+        {
+            if (IsRead(row, key) || SourceRow.IsBlank(value))
+                continue;
+            RefuseMedia(row, key, value, where);
+            if (row.Rules.IgnoresInside(key))
+                row.Report.Count($"key '{key}' of messages is ignored", row.Place.ToString());
+            else if (!one.ContainsKey(key))
+                one[key] = value!.DeepClone();
+        }
+    }
+
+    /// <summary>Refuses pictures, sounds and videos that a message brings under a key of its own.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="key">The key.</param>
+    /// <param name="value">Its value.</param>
+    /// <param name="where">The message's name in messages.</param>
+    /// <exception cref="InputException">They are not ignored.</exception>
+    internal static void RefuseMedia(SourceRow row, string key, JsonNode? value, string where)
+    {
+        if (ShapeKeys.IsMedia(key) && !row.Rules.IgnoresInside(key))
+            throw row.Fault($"{where} has '{key}': {SourceRow.Short(value)}, and a language model does not read it. Leave such rows out "
+                + $"with where, or read the messages without it: ignore: [{key}] (--ignore {key}).");
+    }
+
+    // Two names of one thing: the first is read, and the other is reported where it says something else.
     private static void TellSecondName(SourceRow row, JsonObject message, string? read, IReadOnlyList<string> names)
     {
-        foreach (var name in names.Where(name => name != read && !row.Rules.Ignores(name) && !SourceRow.IsBlank(message[name])))
+        foreach (var name in names.Where(name => name != read && !row.Rules.IgnoresInside(name) && !SourceRow.IsBlank(message[name])))
         {
             if (read is not null && !JsonNode.DeepEquals(message[name], message[read]))
                 row.Report.Count($"key '{name}' of messages is not used: '{read}' is read", row.Place.ToString());
         }
     }
 
-    // Consecutive calls form one message.
-    private static JsonObject? Call(SourceRow row, JsonArray messages, JsonObject message, string where)
-    {
-        var said = new JsonObject();
-        MessageContent.Put(row, message, said, where);
-        var text = said["content"]?.ToString() ?? "";
-        if (messages.LastOrDefault() is JsonObject last && last["tool_calls"] is not null)
-        {
-            MessageCalls.Add(row, last, text, where);
-            return null;
-        }
-        var call = MessageCalls.Message(row, text, where);
-        MessageWeight.Put(row, message, call, where);
-        return call;
-    }
-
     private static bool IsRead(SourceRow row, string key) =>
         Named.Contains(key) || MessageWeight.IsKey(key) || key == row.Rules.MessageKey("role") || key == row.Rules.MessageKey("content");
-
-    // One question and its answer in one object.
-    private static List<JsonObject>? Pair(SourceRow row, JsonObject message)
-    {
-        if (message.ContainsKey("role") || message.ContainsKey("from"))
-            return null;
-        foreach (var (ask, answer) in Pairs.Where(pair => message.ContainsKey(pair.Ask) && message.ContainsKey(pair.Answer)))
-        {
-            var said = new List<JsonObject>();
-            if (message["system"] is { } system)
-                said.Add(Dialogue.Message("system", row.TextOf(system, "system")));
-            if (message[ask] is null || message[answer] is null)
-                throw row.Fault($"'{(message[ask] is null ? ask : answer)}' of a message is null. Correct the row, or leave it out with "
-                    + "where.");
-            said.Add(Dialogue.Message("user", row.TextOf(message[ask], ask)));
-            var reply = Dialogue.Message("assistant", row.TextOf(message[answer], answer));
-            MessageWeight.Put(row, message, reply, answer);
-            said.Add(reply);
-            foreach (var key in message.Select(one => one.Key)
-                .Where(key => key != ask && key != answer && key != "system" && !MessageWeight.IsKey(key)))
-                row.Report.Count($"key '{key}' of messages is not used", row.Place.ToString());
-            return said;
-        }
-        return null;
-    }
 
     private static JsonNode? Opened(JsonNode? value) =>
         value is JsonValue text && text.GetValueKind() == JsonValueKind.String && text.ToString().TrimStart() is ['[' or '{', ..]

@@ -36,6 +36,9 @@ internal static class MessageRoles
         ["tool_call"] = Call,
     };
 
+    /// <summary>The speakers that are known, with the role that each stands for.</summary>
+    internal static IReadOnlyDictionary<string, string> Speakers => Known;
+
     /// <summary>The name under which a message says who speaks; null for none.</summary>
     /// <param name="row">The row.</param>
     /// <param name="message">The message.</param>
@@ -57,6 +60,8 @@ internal static class MessageRoles
         var mapped = row.Rules.Roles?.FirstOrDefault(pair => string.Equals(pair.Key, speaker, StringComparison.OrdinalIgnoreCase)).Value;
         if ((mapped ?? Known.GetValueOrDefault(speaker.Trim())) is { } role)
             return (speaker, role);
+        if (row.Rules.IgnoresInside(speaker))
+            return (speaker, speaker);
         throw row.Fault(
             $"{where} is from '{speaker}', which is not a known speaker. Known are {string.Join(", ", Known.Keys)}. State its role "
                 + $"with roles: {{{speaker}: user}} (--role {speaker}=user), or leave such messages out with ignore: [{speaker}].");

@@ -19,6 +19,8 @@ internal static class PreferenceShape
         // A conversation with the better answer as its last message.
         var (chosen, rejected) = better == worse ? TakenFrom(row, prompt, worse) : (Side(row, better), Side(row, worse));
         DropRepeated(prompt, chosen);
+        DropRepeated(prompt, rejected);
+        RequireOpen(row, prompt, better, worse);
         Split(row, prompt, chosen, rejected);
         if (prompt.Count == 0)
         {
@@ -66,7 +68,15 @@ internal static class PreferenceShape
         return AnswerReading.One(row, value, column);
     }
 
-    // Messages that end with the better answer, which is also in its own column.
+    // An answer that follows another is no answer to the prompt.
+    private static void RequireOpen(SourceRow row, JsonArray prompt, string better, string worse)
+    {
+        if (prompt.LastOrDefault() is { } last && last["role"]?.ToString() == "assistant")
+            throw row.Fault($"the messages before '{better}' and '{worse}' end with an answer that is neither of the two: "
+                + $"{SourceRow.Short(last["content"])}. Correct the row: end them with what the user says.");
+    }
+
+    // Messages that end with an answer which is also in its own column.
     private static void DropRepeated(JsonArray prompt, JsonArray chosen)
     {
         if (prompt.Count > 0 && prompt[^1]!["role"]!.ToString() == "assistant" && Same(prompt[^1], chosen.LastOrDefault()))

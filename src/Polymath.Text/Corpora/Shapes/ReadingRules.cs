@@ -23,6 +23,10 @@ public sealed record ReadingRules(
     /// <param name="name">The name; case does not matter.</param>
     internal bool Ignores(string name) => Ignored?.Contains(name, StringComparer.OrdinalIgnoreCase) == true;
 
+    /// <summary>Whether a role, a key or a type of content is ignored inside messages; <c>messages.NAME</c> spares a column NAME.</summary>
+    /// <param name="name">The name; case does not matter.</param>
+    internal bool IgnoresInside(string name) => Ignores(name) || Ignores($"{ShapeFields.Messages}.{name}");
+
     /// <summary>The key that a message has for a part of it, such as <c>role</c>; null when the recipe does not name it.</summary>
     /// <param name="part">The part.</param>
     internal string? MessageKey(string part) => Fields?.GetValueOrDefault($"{ShapeFields.Messages}.{part}")?.Path;

@@ -56,7 +56,7 @@ public static class RowShape
             DataShape.Preference => [Preferred(row, chosen)],
             DataShape.Kto => Judged(row, chosen),
             DataShape.Labelled => [Labelled(row, chosen)],
-            _ => [new() { ["text"] = Words(row, Need(row, ShapeKeys.Text, chosen)) }],
+            _ => [Written(row, chosen)],
         };
         LeftoverColumns.Tell(row, read);
         return [.. read.Select(fields => new ShapedRow(chosen, fields))];
@@ -68,8 +68,8 @@ public static class RowShape
         + $"Choose another shape, or say which column it is: fields: {{{names[0]}: COLUMN}}.");
 
     private static string Words(SourceRow row, string column) => row.Values[column] is null
-        ? throw row.Fault($"'{column}' is null. Correct the row, or leave such rows out with where: [{{field: {column}, "
-            + "minimumLength: 1}].")
+        ? throw row.Fault($"'{row.Said(column)}' is null. Correct the row, or leave such rows out with where: [{{field: "
+            + $"{row.Said(column)}, minimumLength: 1}}].")
         : row.TakeText(column);
 
     private static List<Dictionary<string, string>> Asked(SourceRow row, DataShape shape)
@@ -80,8 +80,8 @@ public static class RowShape
         var answer = row.Find(ShapeKeys.Answer) ?? summary
             ?? row.Find([.. ShapeKeys.Text.Where(name => name != prompt)]) ?? Need(row, ShapeKeys.Answer, shape);
         if (row.Values[prompt] is null)
-            throw row.Fault($"'{prompt}' is null: the row asks nothing. Correct it, or leave such rows out with where: [{{field: {prompt}, "
-                + "minimumLength: 1}].");
+            throw row.Fault($"'{row.Said(prompt)}' is null: the row asks nothing. Correct it, or leave such rows out with where: "
+                + $"[{{field: {row.Said(prompt)}, minimumLength: 1}}].");
         JsonArray asked;
         if (MessageReading.IsList(row, row.Values[prompt]))
             asked = TalkShape.Messages(row, prompt);
@@ -131,8 +131,15 @@ public static class RowShape
     private static string? Flag(SourceRow row) =>
         ShapeKeys.Flag.FirstOrDefault(name => !row.Rules.Ignores(name) && AnswerFlag.Of(row.Values[name]) is not null);
 
+    private static Dictionary<string, string> Written(SourceRow row, DataShape shape)
+    {
+        MessageWeight.RefuseTexts(row);
+        return new() { ["text"] = Words(row, Need(row, ShapeKeys.Text, shape)) };
+    }
+
     private static Dictionary<string, string> Labelled(SourceRow row, DataShape shape)
     {
+        MessageWeight.RefuseTexts(row);
         var text = Words(row, Need(row, ShapeKeys.Text, shape));
         return new() { ["text"] = text, ["label"] = Words(row, Need(row, ShapeKeys.Label, shape)) };
     }

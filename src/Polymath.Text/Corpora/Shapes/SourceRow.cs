@@ -75,6 +75,10 @@ public sealed class SourceRow
     /// <exception cref="InputException">It is a list or an object.</exception>
     internal string TakeText(string? name) => name is null ? "" : TextOf(Take(name), name);
 
+    /// <summary>The file's own name of a column, which filters and messages use: <c>fields</c> may read it under another.</summary>
+    /// <param name="name">The name under which the shape knows it.</param>
+    internal string Said(string name) => Rules.Fields?.GetValueOrDefault(name)?.Path ?? name;
+
     /// <summary>A value as text; empty for null.</summary>
     /// <param name="value">The value.</param>
     /// <param name="what">Its name in messages: its column, or a part of it.</param>
@@ -125,14 +129,15 @@ public sealed class SourceRow
         var moved = new HashSet<string>(StringComparer.Ordinal);
         foreach (var (name, spec) in fields.Where(field => !field.Key.Contains('.', StringComparison.Ordinal)))
         {
-            if (JsonValues.Find(values, spec.Path) is not { } value)
+            var value = JsonValues.Find(values, spec.Path);
+            if (value is null && !JsonValues.Has(values, spec.Path))
             {
                 missing.Add(spec.Path);
                 continue;
             }
             var asked = spec.Join is null ? value : JsonValue.Create(JsonValues.Text(value, spec.Join));
-            renamed[name] = spec.Match is null
-                ? asked!.DeepClone()
+            renamed[name] = spec.Match is null || asked is null
+                ? asked?.DeepClone()
                 : JsonValue.Create(FieldPattern.Part(TextOf(asked, spec.Path), spec.Match));
             moved.Add(spec.Path.Split('.')[0]);
         }

@@ -37,8 +37,8 @@ internal static class TalkShape
         if (messages[0]?["role"]?.ToString() != "system")
             messages.Insert(0, Dialogue.Message("system", system));
         else if (messages[0]!["content"]?.ToString() != system)
-            throw row.Fault("the row has two system messages: one in its messages and another in its own column. Leave one out with "
-                + "ignore: [system].");
+            throw row.Fault("the row has two system messages: one in its messages and another in its own column. Leave the one in the "
+                + "messages out with ignore: [messages.system] (--ignore messages.system), or correct the row.");
         return messages;
     }
 

@@ -28,6 +28,9 @@ public sealed class JinjaTemplate
     /// <summary>The template's name in messages.</summary>
     public string Name { get; }
 
+    /// <summary>The variables that the template reads, in the order of its text: <c>messages</c>, its tokens, and its own.</summary>
+    public IReadOnlyList<string> Variables => FreeNames.Of(body);
+
     /// <summary>Whether the template itself marks the model's words.</summary>
     public bool MarksGeneration => Marks(body);
 

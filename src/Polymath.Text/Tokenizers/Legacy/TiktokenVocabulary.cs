@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Polymath.Text;
 
@@ -41,12 +42,12 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
             "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"),
     ];
 
-    // The same ranks with more special tokens; only the file's name distinguishes them from the plain ones.
-    private static readonly TiktokenVocabulary[] edited =
+    // The ranks of a published vocabulary with more special tokens; only the file's name distinguishes them from the plain ones.
+    private static readonly (TiktokenVocabulary Vocabulary, string Base)[] edited =
     [
-        new("p50k_edit", WordScanner.Gpt2Pattern, [(Text, 50256), (Prefix, 50281), (Middle, 50282), (Suffix, 50283)]),
-        new("o200k_harmony", O200kPattern, Harmony()),
-        new("gpt2", WordScanner.Gpt2Pattern, [(Text, 50256)]),
+        (new("p50k_edit", WordScanner.Gpt2Pattern, [(Text, 50256), (Prefix, 50281), (Middle, 50282), (Suffix, 50283)]), "p50k_base"),
+        (new("o200k_harmony", O200kPattern, Harmony()), "o200k_base"),
+        (new("gpt2", WordScanner.Gpt2Pattern, [(Text, 50256)]), "r50k_base"),
     ];
 
     /// <summary>Whether a text is normalized to NFC first (Qwen).</summary>
@@ -58,7 +59,7 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
     /// <summary>The names that are known.</summary>
     public static string Known { get; } =
         string.Join(", ", published.Select(known => known.Vocabulary.Name)
-        .Concat(edited.Select(known => known.Name))) + ", llama3, qwen, glm4, kimi";
+        .Concat(edited.Select(known => known.Vocabulary.Name))) + ", llama3, qwen, glm4, kimi";
 
     /// <summary>The vocabulary of a file; null when it is unknown.</summary>
     /// <param name="file">The file's name.</param>
@@ -70,12 +71,14 @@ internal sealed record TiktokenVocabulary(string Name, string Pattern, IReadOnly
     {
         var first = ranks.Values.Max() + 1;
         var stem = Path.GetFileNameWithoutExtension(file).ToLowerInvariant();
-        if (Array.Find(edited, known => stem.Contains(known.Name, StringComparison.Ordinal)) is { } named) return named;
-        // The ranks are more reliable than the file's name.
+        bool Named(string name) => Regex.IsMatch(stem, $"(?<![a-z0-9]){name}(?![a-z0-9])");
+        // The ranks are more reliable than the file's name, which only tells apart what has the same ranks.
         if (published.Any(known => Count(known.Vocabulary) == ranks.Count) && Digest(ranks) is var digest
             && Array.Find(published, known => known.Digest == digest).Vocabulary is { } same)
-            return same;
-        if (Array.Find(published, known => stem.Contains(known.Vocabulary.Name, StringComparison.Ordinal)).Vocabulary is { } called)
+            return Array.Find(edited, known => known.Base == same.Name && Named(known.Vocabulary.Name)).Vocabulary ?? same;
+        if (Array.Find(edited, known => Named(known.Vocabulary.Name)).Vocabulary is { } named)
+            return named;
+        if (Array.Find(published, known => Named(known.Vocabulary.Name)).Vocabulary is { } called)
             return called;
         if (stem.StartsWith("qwen", StringComparison.Ordinal) || kind.StartsWith("QWen", StringComparison.OrdinalIgnoreCase))
             return Qwen(first);

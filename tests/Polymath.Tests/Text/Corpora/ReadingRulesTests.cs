@@ -3,6 +3,7 @@ using Apache.Arrow;
 using Apache.Arrow.Ipc;
 using Apache.Arrow.Types;
 using Polymath.Recipes;
+using Polymath.Text;
 
 namespace Polymath.Tests.Text.Corpora;
 
@@ -156,9 +157,34 @@ public sealed class ReadingRulesTests : IDisposable
         }
         var preview = ReadingScene.Preview(ReadingScene.Source(folder.At("set")));
         Assert.Equal($"train{End}", ReadingScene.Learned(preview));
-        Assert.Contains(preview.Notes, note => note.StartsWith("split 'test' of", StringComparison.Ordinal));
+        // It is not about rows.
+        Assert.Contains(preview.Notes, note => note.StartsWith("split 'test' of", StringComparison.Ordinal)
+            && !note.Contains("row", StringComparison.Ordinal));
         Assert.Equal($"test{End}", Learned(ReadingScene.Source(folder.At("set", "test"))));
         Assert.Equal($"test{End}", Learned(ReadingScene.Source(folder.At("set", "test", "data-00000-of-00001.arrow"))));
+    }
+
+    [Fact]
+    public void A_column_that_cannot_be_read_is_told_with_all_its_rows()
+    {
+        var file = folder.At("rows.arrow");
+        var schema = new Schema([new Field("text", StringType.Default, true), new Field("wait", IntervalType.YearMonth, true)], null);
+        using (var stream = File.Create(file))
+        using (var writer = new ArrowStreamWriter(stream, schema))
+        {
+            for (var batch = 0; batch < 2; batch++)
+            {
+                var texts = new StringArray.Builder().Append("a").Append("b").Append("c").Build();
+                var wait = new Apache.Arrow.Scalars.YearMonthInterval(1);
+                var waits = new YearMonthIntervalArray.Builder().Append(wait).Append(wait).Append(wait).Build();
+                using var rows = new RecordBatch(schema, [texts, waits], 3);
+                writer.WriteRecordBatch(rows);
+            }
+            writer.WriteEnd();
+        }
+        var note = Assert.Single(ReadingScene.Preview(ReadingScene.Source(file)).Notes);
+        Assert.StartsWith("column 'wait' holds values of the type ", note, StringComparison.Ordinal);
+        Assert.EndsWith("which cannot be read (6 rows)", note, StringComparison.Ordinal);
     }
 
     private static void WriteArrow(string file, string answer)
@@ -203,6 +229,30 @@ public sealed class ReadingRulesTests : IDisposable
         Assert.Equal($"bad{End} / good{End}", Of("kto"));
         Assert.StartsWith("all of it", Of("text"));
         Assert.Contains("no entry 'tlak'", Assert.Throws<InputException>(() => Of("tlak")).Message);
+    }
+
+    [Fact]
+    public void An_entry_of_alpaca_s_form_reads_what_it_declares_and_a_folder_says_what_it_leaves_out()
+    {
+        folder.Write("rows/a.json", """
+            [{"instruction": "q", "input": "i", "output": "a", "history": [["h", "g"]], "system": "s", "tools": "[]"}]
+            """);
+        folder.Write("rows/readme.md", "no rows");
+        folder.Write("dataset_info.json", """
+            {"plain": {"file_name": "rows"}, "few": {"file_name": "rows", "columns": {"prompt": "instruction", "response": "output"}},
+             "all": {"file_name": "rows", "columns": {"prompt": "instruction", "query": "input", "response": "output",
+               "history": "history", "system": "system"}}}
+            """);
+        DataPreview Of(string name) => ReadingScene.Preview(new FilesSpec([folder.At("dataset_info.json") + "#" + name]));
+        string Read(string name) =>
+            ReadingScene.All(Of(name)).Replace("<|im_start|>", "").Replace(End, "").ReplaceLineEndings(" ").Trim();
+        Assert.Equal("user q i assistant a", Read("plain"));
+        Assert.Equal("user q assistant a", Read("few"));
+        Assert.Equal("system s user h assistant g user q i assistant a", Read("all"));
+        var notes = Of("plain").Notes;
+        const string end = "readme.md is not read: its ending shows no format of rows";
+        Assert.Contains(notes, note => note.EndsWith(end, StringComparison.Ordinal));
+        Assert.Contains(notes, note => note.StartsWith("column 'history' is ignored (1 row", StringComparison.Ordinal));
     }
 
     [Theory]

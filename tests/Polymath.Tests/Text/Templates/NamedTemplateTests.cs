@@ -90,6 +90,95 @@ public sealed class NamedTemplateTests : IDisposable
     }
 
     [Fact]
+    public void A_chosen_template_is_saved_and_the_default_one_with_it()
+    {
+        folder.Write(
+            "tokenizer_config.json",
+            """{"eos_token": "<|end|>", "chat_template": [{"name": "tool_use", "template": "t{{ messages[0].content }}"},"""
+                + """ {"name": "default", "template": "d{{ messages[0].content }}"}]}""");
+        var contract = TextContract.Load(folder.Path, Tokenizer).With("tool_use");
+        using var kept = new ScratchFolder();
+        contract.Save(kept.Path, Tokenizer);
+        // Programs that know one template take the one that the model was trained with.
+        Assert.StartsWith("t{{", File.ReadAllText(kept.At("chat_template.jinja")), StringComparison.Ordinal);
+        for (var times = 0; times < 2; times++)
+        {
+            var again = TextContract.Load(kept.Path, Tokenizer);
+            Assert.Equal(["default", "tool_use"], again.Layout!.Templates.Keys.Order(StringComparer.Ordinal));
+            Assert.Equal("thi", Tokenizer.Decode(again.Encode([new Turn("hi")], Tokenizer)));
+            Assert.Equal("dhi", Tokenizer.Decode(again.With("default").Encode([new Turn("hi")], Tokenizer)));
+            again.Save(kept.Path, Tokenizer);
+        }
+    }
+
+    [Theory]
+    [InlineData("messages")]
+    [InlineData("tools")]
+    [InlineData("add_generation_prompt")]
+    [InlineData("eos_token")]
+    public void What_a_conversation_brings_itself_is_no_variable_to_set(string name)
+    {
+        folder.Write("tokenizer_config.json", """{"eos_token": "<|end|>", "chat_template": "{{ messages[0].content }}{{ mood }}"}""");
+        var contract = TextContract.Load(folder.Path, Tokenizer);
+        var fault = Assert.Throws<InputException>(() => contract.With(new JsonObject { [name] = "x" })).Message;
+        Assert.Contains($"'{name}' is no variable to set", fault);
+        Assert.Contains("The template has mood", fault);
+    }
+
+    [Fact]
+    public void A_variable_that_no_template_reads_is_told_with_the_one_that_was_meant()
+    {
+        const string template = "{% if enable_thinking is not defined %}x{% endif %}{{ messages[0].content }}";
+        folder.Write("tokenizer_config.json", new JsonObject { ["chat_template"] = template }.ToJsonString());
+        var contract = TextContract.Load(folder.Path, Tokenizer);
+        Assert.Null(contract.With(new JsonObject { ["enable_thinking"] = false }).Idle);
+        var note = contract.With(new JsonObject { ["enable_thinkin"] = false }).Idle!;
+        Assert.Contains("does not use the variable 'enable_thinkin'", note);
+        Assert.Contains("did you mean 'enable_thinking'?", note);
+    }
+
+    [Theory]
+    [InlineData("{% if not date is defined %}{% set date = 'now' %}{% endif %}{{ date }}{% set own = 1 %}{{ own }}", "date")]
+    [InlineData("{% for m in messages %}{{ loop.index }}{{ m.role }}{{ bos_token }}{% endfor %}{{ m }}", "messages bos_token m")]
+    [InlineData("{% macro say(a, b=c) %}{{ a ~ b ~ d }}{% endmacro %}{{ say(1) }}{{ raise_exception('no') if range(e | int) }}", "c d e")]
+    [InlineData(
+        "{% set ns = namespace(a=f) %}{% set ns.a = g[h:i] %}{{ [j, {k: l}] | join(n) }}{{ o is divisibleby(p) }}",
+        "f g h i j k l n o p")]
+    [InlineData("{% for a, b in c if d %}{{ b }}{% else %}{{ a }}{% endfor %}{% filter upper %}{{ e }}{% endfilter %}", "c d a e")]
+    [InlineData("{% with a = b %}{{ a }}{% generation %}{{ c.a.d }}{% endgeneration %}{% endwith %}{{ not e and -f < g }}", "b c e f g")]
+    public void The_variables_of_a_template_are_those_it_reads_before_it_sets_them(string source, string names) =>
+        Assert.Equal(names, string.Join(' ', Polymath.Text.Templates.Jinja.JinjaTemplate.Parse(source).Variables));
+
+    [Fact]
+    public void What_a_user_says_is_learned_by_its_weight_under_marks_of_generation_too()
+    {
+        var layout = new ChatLayout(NamedTemplates.Find("chatml"), new Dictionary<string, string>());
+        Assert.True(layout.For(tools: false).MarksGeneration);
+        var messages = JsonNode.Parse("""
+            [{"role": "user", "content": "ask", "weight": 1}, {"role": "assistant", "content": "say", "weight": 0},
+             {"role": "user", "content": "more"}, {"role": "assistant", "content": "end"}]
+            """)!.AsArray();
+        var rendering = layout.Render(new Dialogue("k", messages), ["<|im_start|>", "<|im_end|>"]);
+        Assert.Equal(["ask<|im_end|>", "end<|im_end|>"], Runs(rendering));
+        Assert.Empty(rendering.Remarks);
+    }
+
+    private static List<string> Runs(Rendering rendering)
+    {
+        var runs = new List<string>();
+        var open = false;
+        foreach (var span in rendering.Spans)
+        {
+            if (span.Learn && open)
+                runs[^1] += span.Text;
+            else if (span.Learn)
+                runs.Add(span.Text);
+            open = span.Learn;
+        }
+        return runs;
+    }
+
+    [Fact]
     public void A_template_that_refuses_the_roles_is_told_by_its_file()
     {
         folder.Write("chat_template.jinja", "{{ raise_exception('no') }}");

@@ -62,6 +62,14 @@ public sealed class TokensBesideTests
     public void Special_tokens_have_their_published_ids(string name, string token, int id) =>
         Assert.Equal(id, Tokenizer.Load(TextFixtures.At("own", "tiktoken", name)).SpecialTokens[token]);
 
+    [Theory]
+    [InlineData("chatgpt2024_p50k.tiktoken", null)]
+    [InlineData("my-gpt2.tiktoken", "gpt2")]
+    [InlineData("my.o200k_base.tiktoken", "o200k_base")]
+    [InlineData("xo200k_based.tiktoken", null)]
+    public void A_name_counts_as_a_whole_word(string file, string? name) =>
+        Assert.Equal(name, TiktokenVocabulary.Of(file, "", new Dictionary<string, int> { ["a"] = 0 }, [])?.Name);
+
     [Fact]
     public void Ranks_of_no_known_vocabulary_are_refused_until_something_says_how_they_are_split()
     {
