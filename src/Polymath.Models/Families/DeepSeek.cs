@@ -153,6 +153,11 @@ public sealed class DeepSeek : LanguageModel
         blocks[0].QueryLatent is null ? ["q_proj", "kv_b_proj"] : ["q_b_proj", "kv_b_proj"];
 
     /// <inheritdoc/>
+    public override KeyValueCache NewCache(int slots, int capacity) => IsSmall
+        ? new KeyValueCache([.. Enumerable.Repeat((1, latent + rope), Sizes.Layers)], slots, capacity)
+        : base.NewCache(slots, capacity);
+
+    /// <inheritdoc/>
     public override Tensor Readout(Tensor hidden) => shrinks == 1 ? hidden : hidden / shrinks;
 
     /// <inheritdoc/>
@@ -208,13 +213,18 @@ public sealed class DeepSeek : LanguageModel
         var asked = block.QueryLatent is null ? x : block.QueryNorm!.Forward(block.QueryLatent.Forward(x));
         var query = block.Query.Forward(asked).view(-1, heads, nope + rope);                            // [tokens, heads, nope + rope]
         var shared = block.Latent.Forward(x);                                                           // [tokens, latent + rope]
-        var both = block.Unfold.Forward(block.LatentNorm.Forward(shared.narrow(
-            1,
-            0,
-            latent).contiguous())).view(-1, heads, nope + valueWidth);
-        var turned = turns.Apply(shared.narrow(1, latent, rope).unsqueeze(1).contiguous()).expand(-1, heads, -1);
+        var vectors = block.LatentNorm.Forward(shared.narrow(1, 0, latent).contiguous());
+        var turned = turns.Apply(shared.narrow(1, latent, rope).unsqueeze(1).contiguous());
         query = cat([query.narrow(2, 0, nope), turns.Apply(query.narrow(2, nope, rope).contiguous())], -1);
-        var key = cat([both.narrow(2, 0, nope), turned], -1);
+        if (cache is not null && IsSmall)
+        {
+            var kept = cat([vectors.unsqueeze(1), turned], -1);
+            cache.Put(block.Place.Layer, batch, kept, kept);
+            if (!batch.StartsFresh) return block.Output.Forward(OverLatents(block, query, batch, cache));
+            cache = null;
+        }
+        var both = block.Unfold.Forward(vectors).view(-1, heads, nope + valueWidth);
+        var key = cat([both.narrow(2, 0, nope), turned.expand(-1, heads, -1)], -1);
         var value = both.narrow(2, nope, valueWidth);
         // The kernels take queries, keys and values of one width; what is added to the narrower ones are zeros.
         Tensor Wide(Tensor of) => of.size(2) == width ? of : nn.functional.pad(of, [0, width - of.size(2)]);
@@ -225,6 +235,41 @@ public sealed class DeepSeek : LanguageModel
             Wide(value),
             cache).view(-1, heads, width).narrow(2, 0, valueWidth);
         return block.Output.Forward(mixed.reshape(-1, heads * valueWidth));
+    }
+
+    // The cache holds the latent vectors, and one turned part of keys that all heads share. A prefix gives whole keys and values instead.
+    private bool IsSmall => Prompt is not { GivesKeysAndValues: true };
+
+    // Attention of continuing tokens over cached latent vectors: the map from them to keys is applied to the query, the map to values to
+    // what was mixed, so that no cached token is unfolded (DeepSeek-V2, section 2.1.2). A map with deltas unfolds them.
+    private Tensor OverLatents(Block block, Tensor query, Batch batch, KeyValueCache cache)
+    {
+        var heads = Sizes.Heads;
+        var plain = block.Unfold.Deltas.Count == 0 ? block.Unfold.Matrix().view(heads, nope + valueWidth, latent) : null;
+        var rows = new List<Tensor>();
+        for (var r = 0; r < batch.Rows; r++)
+        {
+            int start = batch.Offsets[r], length = batch.Offsets[r + 1] - start;
+            var kept = cache.Row(block.Place.Layer, batch, r).Keys.squeeze(1);                          // [places, latent + rope]
+            Tensor vectors = kept.narrow(1, 0, latent), turned = kept.narrow(1, latent, rope);
+            var own = query.narrow(0, start, length).transpose(0, 1);                                   // [heads, tokens, nope + rope]
+            var near = own.narrow(2, 0, nope);
+            var both = plain is null
+                ? block.Unfold.Forward(vectors.contiguous()).view(-1, heads, nope + valueWidth).transpose(0, 1)
+                : null;
+            var scores = both is null
+                ? nn.functional.linear(near.bmm(plain!.narrow(1, 0, nope)), vectors)
+                : near.bmm(both.narrow(2, 0, nope).transpose(1, 2));
+            scores = (scores + nn.functional.linear(own.narrow(2, nope, rope), turned)) * form.Scale;     // [heads, tokens, places]
+            using var places = arange(kept.size(0), device: query.device);
+            using var at = tensor(batch.Positions.AsSpan(start, length).ToArray(), device: query.device).unsqueeze(1);
+            var shares = scores.masked_fill(places.gt(at), float.NegativeInfinity).softmax(-1);
+            var mixed = both is null
+                ? nn.functional.linear(shares, vectors.t()).bmm(plain!.narrow(1, nope, valueWidth).transpose(1, 2))
+                : shares.bmm(both.narrow(2, nope, valueWidth));
+            rows.Add(mixed.transpose(0, 1));
+        }
+        return cat(rows, 0).reshape(query.size(0), -1);
     }
 
     private sealed record Block(
