@@ -113,7 +113,7 @@ internal static class StageLessons
             AlignSpec { Loss: DistillSpec distill } => DistillLesson.Of(context, distill),
             AlignSpec { Loss.LearnsLabels: true } align => JudgedLesson.Of(context, align),
             AlignSpec align => PairsLesson.Of(context, align),
-            _ => CorpusLesson.Of(context, new NextToken()),
+            _ => CorpusLesson.Of(context, new NextToken(context.Model.Model.Routers.Exist)),
         };
     }
 
