@@ -275,6 +275,10 @@ public static class ModelFolder
     /// <exception cref="InputException">There are none, or the index names a file outside the folder.</exception>
     public static IReadOnlyList<string> Files(string folder) => WeightFiles.Of(ModelBase.Of(folder));
 
+    /// <summary>Whether a folder has weights; a configuration can be planned without them.</summary>
+    /// <param name="folder">The folder.</param>
+    public static bool HasWeights(string folder) => WeightFiles.HasOwn(ModelBase.Of(folder));
+
     /// <summary>Writes the configuration and the weights.</summary>
     /// <param name="model">The model.</param>
     /// <param name="folder">The folder.</param>

@@ -191,7 +191,10 @@ def gemma3(c):
     del s["rope_parameters"]
     width, kinds = s["head_dim"], ("default", "default", "linear", "yarn", "llama3")
     if c.flag(0.7):
-        s["rope_parameters"] = {FULL: rope(c, width, kinds), SLIDING: rope(c, width, ("default", "default", "linear"))}
+        full = rope(c, width, kinds)
+        # transformers 5.12 looks for it beside the kinds of layers, not within them.
+        full.pop("truncate", None)
+        s["rope_parameters"] = {FULL: full, SLIDING: rope(c, width, ("default", "default", "linear"))}
     if c.flag(0.3) and "layer_types" not in s:
         s["layer_types"] = c.layers(s["num_hidden_layers"], FULL, SLIDING)
     return name, s

@@ -97,6 +97,11 @@ internal static class ModelVerb
 
     private static void Describe(string folder, IReadOnlyCollection<string> allowed, bool json)
     {
+        if (!ModelFolder.HasWeights(folder) && File.Exists(Path.Combine(folder, "config.json")))
+        {
+            Plan(folder, json);
+            return;
+        }
         using var model = Noted.Open(folder, allowed);
         var sizes = model.Sizes;
         var types = new Dictionary<string, string>();
@@ -134,6 +139,26 @@ internal static class ModelVerb
         AnsiConsole.Write(table);
         Console.WriteLine($"{count:N0} parameters. Memory: {bytes / 1e6:N1} MB to run, {training / 1e6:N1} MB to train every weight "
             + "(weights, gradients, two moments), and the activations.");
+    }
+
+    // A configuration alone says what a model will need.
+    private static void Plan(string folder, bool json)
+    {
+        var configuration = ModelFolder.Configuration(folder);
+        var planned = ShapeWeights.Of(configuration);
+        var family = $"{configuration["model_type"]}";
+        long count = planned.Count, bytes = count * 2, training = count * 16;
+        if (json)
+        {
+            var weights = planned.Shapes.Select(pair => new { name = pair.Key, shape = pair.Value });
+            Console.WriteLine(JsonSerializer.Serialize(
+                new { family, folder, parameters = count, runBytes = bytes, trainBytes = training, weights },
+                JsonLayout.RecordLine));
+            return;
+        }
+        Console.WriteLine($"{family} in {folder}, a configuration without weights: {planned.Shapes.Count:N0} weights, {count:N0} "
+            + $"parameters. Memory: {bytes / 1e6:N1} MB to run in 16 bits, {training / 1e6:N1} MB to train every weight (weights, "
+            + "gradients, two moments), and the activations.");
     }
 
     private static Command Hash()

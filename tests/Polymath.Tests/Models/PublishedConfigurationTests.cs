@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Tests.Cli;
 using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Models;
@@ -22,6 +23,16 @@ public sealed class PublishedConfigurationTests
     {
         var said = All[name]!;
         Assert.Equal((long)said["parameters"]!, ShapeWeights.Of(said["config"]!.DeepClone().AsObject()).Count);
+    }
+
+    [Fact]
+    public void A_folder_of_a_configuration_alone_is_planned()
+    {
+        using var folder = new ScratchFolder();
+        File.WriteAllText(folder.At("config.json"), All["gpt-oss-20b"]!["config"]!.ToJsonString());
+        var told = CliProgram.Run(folder.Path, "model", "info", folder.Path);
+        Assert.True(told.Code == 0, told.All);
+        Assert.Contains("20,914,757,184 parameters", told.All.ReplaceLineEndings(" "));
     }
 
     [Theory]
