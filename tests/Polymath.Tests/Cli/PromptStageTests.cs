@@ -33,7 +33,7 @@ public sealed class PromptStageTests : IDisposable
     {
         folder.Write("one.yaml", RecipeBuilder.Named("one").Model($"folder: \"{Model(family)}\"")
             .Data("rows", "files: rows.jsonl", "split: {validation: 0.2}")
-            .With("abilities.kinds", "{kind: accuracy, stage: one, rows: 8}")
+            .With("abilities", "{kinds: {kind: accuracy, stage: one, rows: 8}}")
             .Stage(
                 "one",
                 "task",
@@ -60,7 +60,7 @@ public sealed class PromptStageTests : IDisposable
         Assert.True(ran.Code == 0, ran.All);
         var task = JsonNode.Parse(File.ReadAllText(folder.At("run", "stages", "01-one", "model", "task.json")))!;
         Assert.Equal(("Head", template), ((string?)task["cut"], (string?)task["template"]));
-        Assert.Contains("\"kinds\"", File.ReadAllText(folder.At("run", "metrics.jsonl")), StringComparison.Ordinal);
+        Assert.Contains("kinds", File.ReadAllText(folder.At("run", "report.html")), StringComparison.Ordinal);
         var answered = Run("classify", "run", "--stage", "one", "--text", "a b 1", "--json");
         Assert.Equal((0, ""), (answered.Code, answered.Error));
         var labels = JsonNode.Parse(answered.Out)!["classified"]!["probabilities"]!.AsObject();
@@ -70,20 +70,21 @@ public sealed class PromptStageTests : IDisposable
     [Fact]
     public void A_preview_shows_what_is_written_filled_cut_and_answered()
     {
-        folder.Write("rows.jsonl", string.Concat(Enumerable.Range(0, 6).Select(i =>
-            $"{{\"text\": \"{string.Concat(Enumerable.Repeat("a ", 30))}\", \"kind\": \"{(i % 2 == 0 ? "soft" : "hard")}\"}}\n")));
-        var shown = Run("prompt", "preview", Recipe("bert-mlm", "", "it was {mask} today. {text}"), "--stage", "one", "--row", "2", "--json");
+        folder.Write("rows.jsonl", string.Concat(Enumerable.Range(0, 40).Select(i =>
+            $"{{\"text\": \"{string.Concat(Enumerable.Repeat("a ", 30))}{i % 5}\", \"kind\": \"{(i % 2 == 0 ? "soft" : "hard")}\"}}\n")));
+        var recipe = Recipe("bert-mlm", "", "it was {mask} today. {text}");
+        var shown = Run("prompt", "preview", recipe, "--stage", "one", "--row", "2", "--json");
         Assert.True(shown.Code == 0, shown.All);
         var preview = JsonNode.Parse(shown.Out)!;
         Assert.Equal((24, 24), ((int)preview["length"]!, (int)preview["most"]!));
         string Kind(int i) => (string)preview["tokens"]![i]!["kind"]!;
         Assert.Equal(("written", "answer", "filled"), (Kind(0), Kind(2), Kind(5)));
         Assert.Equal("[MASK]", (string?)preview["tokens"]![2]!["token"]);
-        Assert.Equal(11, preview["tokens"]!.AsArray().Count(token => (string)token!["kind"]! == "cut"));
+        Assert.Equal(12, preview["tokens"]!.AsArray().Count(token => (string)token!["kind"]! == "cut"));
         var plain = Run("prompt", "preview", "one.yaml", "--stage", "one");
         Assert.Contains("\nanswer   [MASK]\n", plain.Out, StringComparison.Ordinal);
         Assert.Contains("label 'soft': soft = ", plain.Out, StringComparison.Ordinal);
-        Assert.Contains("has 5 training rows", Run("prompt", "preview", "one.yaml", "--stage", "one", "--row", "9").Error);
+        Assert.Contains("training rows. Write 1 to", Run("prompt", "preview", "one.yaml", "--stage", "one", "--row", "99").Error);
         Assert.Contains("no such stage", Run("prompt", "preview", "one.yaml", "--stage", "two").Error);
     }
 

@@ -41,7 +41,7 @@ public sealed record TaskWords(LabelWords Words, WordReading Reading, IReadOnlyL
                     shortened.Add($"'{word}' is read by its first token '{tokenizer.TokenOf(ids[0])}' of {ids.Length}");
                 var read = string.Join(' ', Read(ids, reading));
                 if (owners.TryGetValue(read, out var owner) && owner != label)
-                    throw Shared(owner, label, tokenizer, Read(ids, reading), reading);
+                    throw Shared((owner, label), tokenizer, Read(ids, reading), reading);
                 // Two words of one label that are read alike count once.
                 if (owners.TryAdd(read, label)) own.Add(word);
             }
@@ -69,12 +69,8 @@ public sealed record TaskWords(LabelWords Words, WordReading Reading, IReadOnlyL
     }
 
     private static InputException Shared(
-        string owner,
-        string label,
-        Tokenizer tokenizer,
-        int[] ids,
-        WordReading reading) => new(reading == WordReading.First
-            ? $"The words of '{owner}' and '{label}' begin with the same token, '{tokenizer.TokenOf(ids[0])}'. Give words that differ in "
+        (string One, string Other) labels, Tokenizer tokenizer, int[] ids, WordReading reading) => new(reading == WordReading.First
+            ? $"The words of '{labels.One}' and '{labels.Other}' begin with the same token, '{tokenizer.TokenOf(ids[0])}'. Give words that differ in "
                 + "their first token, under verbalizer.words, or read all tokens of a word: verbalizer.read: mean."
-            : $"'{owner}' and '{label}' have the same word, '{tokenizer.Decode(ids)}'. Give words that differ, under verbalizer.words.");
+            : $"'{labels.One}' and '{labels.Other}' have the same word, '{tokenizer.Decode(ids)}'. Give words that differ, under verbalizer.words.");
 }

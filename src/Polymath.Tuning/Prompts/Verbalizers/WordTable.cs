@@ -36,10 +36,14 @@ public sealed class WordTable : IDisposable
                     (flat[at], held[at]) = (labels.Ids[label][word][piece], 1);
                 }
         using var scope = NewDisposeScope();
-        Tokens = [.. labels.Ids.SelectMany(label => label).SelectMany(word => word).Select(id => (long)id).Distinct()];
+        Tokens =
+        [
+            .. labels.Ids.SelectMany(label => label).SelectMany(word => reading == WordReading.First ? word[..1] : word)
+                .Select(id => (long)id).Distinct(),
+        ];
         var places = Tokens.Select((id, i) => (id, i)).ToDictionary(pair => pair.id, pair => (long)pair.i);
         ids = tensor(flat).MoveToOuterDisposeScope().DetachFromDisposeScope();
-        // Places that are filled up read any token.
+        // Places that are filled up, or not read, have any token.
         columns = tensor(Array.ConvertAll(flat, id => places.GetValueOrDefault(id))).DetachFromDisposeScope();
         pieces = tensor(held).view(shape).DetachFromDisposeScope();
         words = pieces.sum(-1).clamp(max: 1).DetachFromDisposeScope();
@@ -48,7 +52,7 @@ public sealed class WordTable : IDisposable
     /// <summary>The words.</summary>
     public LabelWords Labels { get; }
 
-    /// <summary>The tokens of all words, each once: no other logits are needed.</summary>
+    /// <summary>The tokens of all words that are read, each once: no other logits are needed.</summary>
     public IReadOnlyList<long> Tokens { get; }
 
     /// <summary>1 where a label has a word, else 0: [C, W].</summary>
