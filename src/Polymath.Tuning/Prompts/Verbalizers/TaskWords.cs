@@ -68,9 +68,12 @@ public sealed record TaskWords(LabelWords Words, WordReading Reading, IReadOnlyL
         return ids;
     }
 
-    private static InputException Shared(
-        (string One, string Other) labels, Tokenizer tokenizer, int[] ids, WordReading reading) => new(reading == WordReading.First
-            ? $"The words of '{labels.One}' and '{labels.Other}' begin with the same token, '{tokenizer.TokenOf(ids[0])}'. Give words that differ in "
+    private static InputException Shared((string One, string Other) labels, Tokenizer tokenizer, int[] ids, WordReading reading)
+    {
+        var (one, other) = labels;
+        return new(reading == WordReading.First
+            ? $"The words of '{one}' and '{other}' begin with the same token, '{tokenizer.TokenOf(ids[0])}'. Give words that differ in "
                 + "their first token, under verbalizer.words, or read all tokens of a word: verbalizer.read: mean."
-            : $"'{labels.One}' and '{labels.Other}' have the same word, '{tokenizer.Decode(ids)}'. Give words that differ, under verbalizer.words.");
+            : $"'{one}' and '{other}' have the same word, '{tokenizer.Decode(ids)}'. Give words that differ, under verbalizer.words.");
+    }
 }
