@@ -37,6 +37,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The sockets of linear maps, in the order of the model.</summary>
     public IReadOnlyList<Projection> Projections => parts.Projections;
 
+    /// <summary>Whether every layer has keys and values of the sizes in <see cref="Sizes"/>, so that a prefix can give some.</summary>
+    public virtual bool TakesPrefix => true;
+
     /// <summary>The sockets of attention, in the order of the model; empty when a family has none.</summary>
     public IReadOnlyList<AttentionSocket> Attentions => parts.Attentions;
 
@@ -94,13 +97,13 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         }
     }
 
+    /// <summary>What the routers of experts said in the last pass.</summary>
+    public RouterRecord Routers => parts.Routers;
+
     /// <summary>The rotary positions; null for a model without them.</summary>
     public RopeSettings? Rope => parts.Rope;
 
-    /// <summary>
-    /// The length of a row beyond which its rotary angles differ from those of shorter rows (dynamic and longrope); null when a row's
-    /// length does not matter.
-    /// </summary>
+    /// <summary>The length of a row beyond which its rotary angles depend on it (dynamic and longrope); null when they never do.</summary>
     public int? StretchesBeyond => parts.StretchesBeyond;
 
     /// <summary>The last hidden states [tokens, hidden], normalised.</summary>
@@ -111,6 +114,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         ArgumentNullException.ThrowIfNull(batch);
         Router?.Enter(batch);
         read = batch;
+        Routers.Clear();
         return States(batch, cache);
     }
 
@@ -130,9 +134,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// </summary>
     public bool GradientCheckpointing { get; set; }
 
-    /// <summary>
-    /// Runs the residual stream through the blocks. After each block, its intermediate tensors and the stream before it are freed.
-    /// </summary>
+    /// <summary>Runs the residual stream through the blocks. Each block's intermediate tensors are freed after it.</summary>
     /// <param name="blocks">The blocks.</param>
     /// <param name="x">The stream.</param>
     /// <param name="step">Applies one block to the stream.</param>
@@ -157,8 +159,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(block);
-        if (GradientCheckpointing && is_grad_enabled()) return Recomputed.Of(Again(block), inputs);
-        return Fused.Part(() => block(inputs));
+        var part = Routers.IsOn ? Routers.Beside(block) : block;
+        var result = GradientCheckpointing && is_grad_enabled() ? Recomputed.Of(Again(part), inputs) : Fused.Part(() => part(inputs));
+        return Routers.IsOn ? Routers.Aside(result, inputs[0].size(1)) : result;
     }
 
     // Between the two computations of a block, another batch may have gone through the model, so the rows' routing is restored.

@@ -57,6 +57,7 @@ public static class ModelFolder
         ["glm4_moe"] = ((configuration, source) => new Glm4Moe(configuration, source), "model."),
         ["deepseek_v2"] = ((configuration, source) => new DeepSeek(configuration, source), "model."),
         ["deepseek_v3"] = ((configuration, source) => new DeepSeek(configuration, source), "model."),
+        ["minicpm3"] = ((configuration, source) => new DeepSeek(configuration, source), "model."),
         ["llama4_text"] = ((configuration, source) => new Llama4(configuration, source), "model."),
         ["gpt_oss"] = ((configuration, source) => new GptOss(configuration, source), "model."),
         ["falcon"] = ((configuration, source) => new Falcon(configuration, source), "transformer."),
@@ -143,7 +144,15 @@ public static class ModelFolder
     /// <param name="configuration">The content of a <c>config.json</c>.</param>
     /// <param name="seed">The seed.</param>
     public static LanguageModel New(JsonObject configuration, long seed) =>
-        WithOwnEnds(Family(configuration, "the configuration").Build(configuration, new FreshWeights(seed)));
+        WithOwnEnds(Family(configuration, "the configuration").Build(
+            configuration,
+            new FreshWeights(seed, InitialValues.Of(configuration))));
+
+    /// <summary>A model of weights from a source.</summary>
+    /// <param name="configuration">The content of a <c>config.json</c>.</param>
+    /// <param name="source">The weights.</param>
+    internal static LanguageModel Build(JsonObject configuration, WeightSource source) =>
+        Family(configuration, "the configuration").Build(configuration, source);
 
     private static LanguageModel WithOwnEnds(LanguageModel model)
     {
@@ -156,9 +165,10 @@ public static class ModelFolder
         ArgumentNullException.ThrowIfNull(configuration);
         var type = configuration["model_type"]?.ToString() ?? "";
         if (families.TryGetValue(type, out var family)) return family;
-        throw new InputException(type.Length == 0
-            ? $"{place}: config.json names no model_type. Add it, as the published configuration has it."
-            : $"{place}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}.");
+        if (type.Length == 0)
+            throw new InputException($"{place}: config.json names no model_type. Add it, as the published configuration has it.");
+        throw new InputException($"{place}: the family '{type}' is not known; known are {string.Join(", ", families.Keys)}."
+            + (Directory.Exists(place) ? FamilyGuess.Of(configuration, place) : ""));
     }
 
     /// <summary>Opens a model; its weights are mapped from the files, not copied.</summary>
@@ -211,7 +221,7 @@ public static class ModelFolder
         var root = ModelBase.Of(folder);
         var source = new FileWeights(WeightFiles.Of(root), folder, prefix, allowed)
         {
-            Fresh = (LabelHead.AllModules, new FreshWeights(seed)),
+            Fresh = (LabelHead.AllModules, new FreshWeights(seed, InitialValues.Of(configuration))),
             Remarks = WeightFiles.Remarks(root),
             IsWrapped = IsWrapped(folder),
         };

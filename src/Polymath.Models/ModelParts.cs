@@ -26,6 +26,9 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     /// <summary>The sockets of attention, in the order of the model; empty when a family has none.</summary>
     public IReadOnlyList<AttentionSocket> Attentions => attentions;
 
+    /// <summary>What the routers of experts say.</summary>
+    public RouterRecord Routers { get; } = new();
+
     /// <summary>The rotary positions; null when there are none.</summary>
     public RopeSettings? Rope => rotaries.FirstOrDefault()?.Settings;
 
@@ -243,6 +246,23 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         }
         source.ReadFrom(embedding, head);
         return true;
+    }
+
+    /// <summary>
+    /// The bias of a BERT's head over words. When the head is not tied, its bias is not tied either, and files hold two; the one that is
+    /// not the head's is never used and is kept only for the file.
+    /// </summary>
+    /// <param name="head">The name of the head's weight.</param>
+    /// <param name="bias">The name of the bias that a tied head has.</param>
+    /// <param name="vocabulary">The number of tokens.</param>
+    /// <param name="tied">Whether the head is tied.</param>
+    public Weight HeadBias(string head, string bias, int vocabulary, bool tied)
+    {
+        ArgumentNullException.ThrowIfNull(head);
+        var own = head.Replace(".weight", ".bias", StringComparison.Ordinal);
+        if (tied || source is FreshWeights || !Has(own)) return Bias(bias, vocabulary);
+        Bias(bias, vocabulary);
+        return Bias(own, vocabulary);
     }
 
     /// <summary>Whether the files hold two weights with different values.</summary>

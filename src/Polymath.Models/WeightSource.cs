@@ -70,9 +70,12 @@ public abstract class WeightSource : IDisposable
     }
 }
 
-/// <summary>Fresh weights: normal around zero, norms one. Each depends only on the seed and its own name.</summary>
+/// <summary>
+/// Fresh weights: normal around zero, norms one, or as the family's initial values are. Each depends only on the seed and its own name.
+/// </summary>
 /// <param name="seed">The run's seed.</param>
-public sealed class FreshWeights(long seed) : WeightSource
+/// <param name="values">The family's initial values; null for the usual ones.</param>
+public sealed class FreshWeights(long seed, InitialValues? values = null) : WeightSource
 {
     /// <inheritdoc/>
     public override bool Has(string name) => true;
@@ -84,7 +87,7 @@ public sealed class FreshWeights(long seed) : WeightSource
         int expert,
         int part,
         int parts,
-        params long[] shape) => Get(name, 0.02, shape);
+        params long[] shape) => Get(name, values?.Spread ?? 0.02, shape);
 
     /// <inheritdoc/>
     public override void Finish(IReadOnlyList<string> needless)
@@ -94,11 +97,12 @@ public sealed class FreshWeights(long seed) : WeightSource
     /// <inheritdoc/>
     public override Weight Get(string name, double? spread, params long[] shape)
     {
+        if (values?.Make(seed, name, shape) is { } special) return new Weight(name, tensor(special, shape));
         if (spread is not { } deviation) return new Weight(name, ones(shape));
-        var values = new float[shape.Aggregate(1L, (a, b) => a * b)];
+        var numbers = new float[shape.Aggregate(1L, (a, b) => a * b)];
         var random = new RandomStream(seed, name);
-        for (var i = 0; i < values.Length; i++) values[i] = (float)(random.NextNormal() * deviation);
-        return new Weight(name, tensor(values, shape));
+        for (var i = 0; i < numbers.Length; i++) numbers[i] = (float)(random.NextNormal() * deviation);
+        return new Weight(name, tensor(numbers, shape));
     }
 }
 

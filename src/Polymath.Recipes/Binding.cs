@@ -76,6 +76,9 @@ public enum Meaning
     /// <summary>An existing folder.</summary>
     Folder,
 
+    /// <summary>The name of a model family.</summary>
+    Family,
+
     /// <summary>A chat template: a shipped one, a file that ends in <c>.jinja</c>, or one of the model's own.</summary>
     Template,
 }

@@ -61,7 +61,8 @@ public sealed partial record GateBound(
     }
 
     [GeneratedRegex(
-        @"\A\s*(?<way>[<>])(?<same>=)?\s*(?:(?<number>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)(?:\s*\*\s*(?<before>before))?|(?<before>before))\s*\z",
+        @"\A\s*(?<way>[<>])(?<same>=)?\s*"
+            + @"(?:(?<number>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)(?:\s*\*\s*(?<before>before))?|(?<before>before))\s*\z",
         RegexOptions.CultureInvariant)]
     private static partial Regex Form();
 }

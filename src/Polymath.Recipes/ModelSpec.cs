@@ -3,6 +3,7 @@ namespace Polymath.Recipes;
 /// <summary>The model to train: a new one (<c>family</c> and sizes), or an existing one (<c>folder</c>).</summary>
 [Case("family", "llama", typeof(LlamaSpec))]
 [Case("family", "chatglm", typeof(ChatGlmSpec))]
+[Case("family", null, typeof(FamilySpec))]
 [Case("folder", null, typeof(PretrainedSpec))]
 public abstract record ModelSpec;
 
@@ -62,6 +63,49 @@ public sealed record ChatGlmSpec(
     [Bounds(1, 1024)] int Heads,
     [Bounds(2, 16777216)] int ContextLength = 2048,
     [Bounds(0, 10)] double InitializerRange = 0.02) : ModelSpec, INewModel;
+
+/// <summary>
+/// A new model of any other family, made from sizes with the family's published initial values. What is not said is as in its published
+/// configuration.
+/// </summary>
+/// <param name="Family">The family, by the name that <c>model_type</c> has in its configuration.</param>
+/// <param name="HiddenSize">The width of the residual stream.</param>
+/// <param name="IntermediateSize">The inner width of the feed-forward block, and of each expert.</param>
+/// <param name="Layers">The number of blocks; of an encoder-decoder, in each half.</param>
+/// <param name="Heads">The number of query heads.</param>
+/// <param name="KeyValueHeads">The number of key and value heads, where the family has them apart; by default as many.</param>
+/// <param name="HeadWidth">The width of a head, where the family has it apart; by default the heads' share of the hidden width.</param>
+/// <param name="ContextLength">The most tokens in a row.</param>
+/// <param name="TiedHead">Whether the output head shares the token table's weights; by default as the family has it.</param>
+/// <param name="Experts">The number of experts, for a family that has them; by default 8.</param>
+/// <param name="ExpertsPerToken">How many of them a token goes through; by default 2.</param>
+/// <param name="Settings">Further keys of <c>config.json</c> with values as JSON, such as <c>sliding_window: 64</c>; they come
+/// last.</param>
+public sealed record FamilySpec(
+    [Means(Meaning.Family)] string Family,
+    [Bounds(1, 65536)] int HiddenSize,
+    [Bounds(1, 1048576)] int IntermediateSize,
+    [Bounds(1, 1000)] int Layers,
+    [Bounds(1, 1024)] int Heads,
+    [Bounds(1, 1024)] int? KeyValueHeads = null,
+    [Bounds(1, 65536)] int? HeadWidth = null,
+    [Bounds(2, 16777216)] int ContextLength = 1024,
+    bool? TiedHead = null,
+    [Bounds(1, 65536)] int? Experts = null,
+    [Bounds(1, 1024)] int? ExpertsPerToken = null,
+    IReadOnlyDictionary<string, string>? Settings = null) : ModelSpec, INewModel
+{
+    /// <summary>The families that have no record of their own.</summary>
+    public static IReadOnlyList<string> Names { get; } =
+    [
+        "Yi", "albert", "baichuan", "bart", "bert", "bloom", "cohere", "cohere2", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert",
+        "electra", "ernie4_5", "exaone4", "falcon", "gemma", "gemma2", "gemma3_text", "gemma4_text", "glm", "glm4", "glm4_moe", "gpt2",
+        "gpt_neox", "gpt_oss", "granite", "granitemoe", "hunyuan_v1_dense", "internlm", "internlm2", "internlm3", "llama4_text", "mamba2",
+        "mbart", "minicpm", "minicpm3", "ministral", "ministral3", "mistral", "mixtral", "modernbert", "mt5", "olmo", "olmo2", "olmo3",
+        "opt", "pegasus", "phi", "phi3", "qwen", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe",
+        "qwen3_next", "roberta", "smollm3", "stablelm", "starcoder2", "t5", "xlm-roberta",
+    ];
+}
 
 /// <summary>An existing model in Hugging Face's layout: <c>config.json</c>, safetensors, <c>tokenizer.json</c>.</summary>
 /// <param name="Folder">The folder, or <c>hf:ORG/NAME[@REVISION]</c> or <c>modelscope:ORG/NAME[@REVISION]</c> for one on a hub.</param>

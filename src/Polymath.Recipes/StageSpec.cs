@@ -21,6 +21,8 @@ namespace Polymath.Recipes;
 /// <param name="Require">What abilities must be after the stage, such as <c>{form: "&gt;= 0.8", perplexity: "&lt;= 1.1 * before"}</c>;
 /// <c>before</c> is the value of the model that the stage started from.</param>
 /// <param name="Else">What happens when one is not; the run ends when left out.</param>
+/// <param name="Stop">When the stage ends because a figure of its steps has gone wrong, such as <c>kl &gt; 0.3 for 5</c>; it ends with the
+/// weights of the last checkpoint from before.</param>
 public sealed record StageSpec(
     string Name,
     [Flatten] ObjectiveSpec Objective,
@@ -36,7 +38,8 @@ public sealed record StageSpec(
     IReadOnlyDictionary<string, double>? Mix = null,
     string? From = null,
     IReadOnlyDictionary<string, string>? Require = null,
-    ElseSpec? Else = null)
+    ElseSpec? Else = null,
+    IReadOnlyList<string>? Stop = null)
 {
     /// <summary>Whether the stages after it go on from another model than its own, unless they name it.</summary>
     public bool IsBranch => From is not null || Objective is RewardModelSpec;
@@ -70,7 +73,8 @@ public sealed record StageSpec(
     public bool SamplesAnswers => Objective is AlignSpec { Rollout: not null };
 
     /// <summary>Whether it reads pairs of answers that people ranked.</summary>
-    public bool ReadsPairs => Objective is RewardModelSpec or AlignSpec { Rollout: null, Loss: { LearnsLabels: false, ReadsAnswers: false } };
+    public bool ReadsPairs => Objective is RewardModelSpec
+        or AlignSpec { Rollout: null, Loss: { LearnsLabels: false, ReadsAnswers: false } };
 
     /// <summary>Whether it reads conversations with their answers.</summary>
     public bool ReadsAnswers =>

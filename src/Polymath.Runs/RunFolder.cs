@@ -10,7 +10,7 @@ namespace Polymath.Runs;
 public sealed class RunFolder : IDisposable
 {
     // What may change of a stage while it is trained: how long, what is measured and saved, how a step is cut into passes.
-    private static readonly string[] free = ["steps", "epochs", "evaluate", "checkpoint", "require", "else"],
+    private static readonly string[] free = ["steps", "epochs", "evaluate", "checkpoint", "require", "else", "stop"],
         freeOfBatch = ["microTokens", "microRows", "gradientCheckpointing"];
 
     /// <summary>The name of the file of all measured figures.</summary>

@@ -278,6 +278,13 @@ public sealed class Materials : IDisposable
                     Tokenizer.IdOf(Contract.Template.Begin) ?? 0,
                     Tokenizer.IdOf(Contract.Template.End) ?? 0),
                 heads),
+            FamilySpec spec => Fresh(
+                FreshFamily.Configure(
+                    spec,
+                    Tokenizer.VocabularySize,
+                    Tokenizer.IdOf(Contract.Template.Begin) ?? 0,
+                    Tokenizer.IdOf(Contract.Template.End) ?? 0),
+                heads),
             ChatGlmSpec spec => Fresh(ModelFolder.Configure(spec, Tokenizer.VocabularySize, Tokenizer.IdOf), heads),
             PretrainedSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
             _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),

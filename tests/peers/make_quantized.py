@@ -16,6 +16,10 @@ VOCABULARY, HIDDEN, INNER = 29, 32, 48
 LLAMA = t.LlamaConfig(
     vocab_size=VOCABULARY, hidden_size=HIDDEN, intermediate_size=INNER, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
     max_position_embeddings=32, pad_token_id=0, bos_token_id=1, eos_token_id=2, rope_parameters=dict(rope_theta=10000.0, rope_type="default"))
+GPT_OSS = t.GptOssConfig(
+    vocab_size=29, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+    num_local_experts=3, num_experts_per_tok=2, sliding_window=4, max_position_embeddings=64,
+    rope_parameters=dict(rope_type="default", rope_theta=10000.0))
 GPT2 = t.GPT2Config(
     vocab_size=VOCABULARY, n_embd=HIDDEN, n_layer=1, n_head=2, n_positions=32, n_inner=INNER, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
     bos_token_id=1, eos_token_id=2)
@@ -144,6 +148,15 @@ def int8(name, out, width):
     return codes.bfloat16() * scale, {name: codes.to(torch.int8), name + "_scale": scale}
 
 
+def mx4(name, experts, width, out):
+    """Stacks of experts in MXFP4, as gpt-oss is published; transformers' own function says what they stand for."""
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    blocks = torch.randint(0, 256, (experts, out, width // 32, 16), dtype=torch.uint8)
+    exponents = torch.randint(122, 127, (experts, out, width // 32), dtype=torch.uint8)
+    numbers = convert_moe_packed_tensors(blocks.clone(), exponents.clone(), dtype=torch.bfloat16)
+    return numbers, {name + "_blocks": blocks, name + "_scales": exponents}
+
+
 def config(**settings):
     return dict(quantization_config=settings)
 
@@ -161,6 +174,7 @@ CASES = {
     "bnb-nf4-gpt2": (bnb4, dict(dtype="float32"), config(load_in_4bit=True), GPT2, "float32"),
     "fp8-block": (fp8, dict(grid=(32, 20), extra=["activation_scale"]), config(quant_method="fp8", weight_block_size=[32, 20]), LLAMA, "bfloat16"),
     "fbgemm-fp8": (fp8, dict(grid=(1, 64), ending="weight_scale", extra=["input_scale_ub"]), config(quant_method="fbgemm_fp8"), LLAMA, "bfloat16"),
+    "mxfp4": (mx4, {}, config(quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn", "lm_head"]), GPT_OSS, "bfloat16"),
     "mxfp8": (mx8, {}, config(quant_method="mxfp8", weight_block_size=[1, 16]), LLAMA, "bfloat16"),
     "ct-float": (fp8, dict(ending="weight_scale", scale_type=torch.bfloat16, extra=["input_scale"]),
                  config(quant_method="compressed-tensors", format="float-quantized", **groups(num_bits=8, type="float")), LLAMA, "bfloat16"),
@@ -186,7 +200,11 @@ def make(case, folder):
         for name, weight in model.named_parameters():
             if name == "lm_head.weight" and gpt2:
                 continue
-            if weight.dim() == 2 and ("proj" in name or ".c_" in name):
+            if weight.dim() == 3:
+                numbers, parts = layout(name, *weight.shape)
+                files.update(parts)
+                weight.copy_(numbers.float())
+            elif layout is not mx4 and weight.dim() == 2 and ("proj" in name or ".c_" in name):
                 out, width = reversed(weight.shape) if gpt2 else weight.shape
                 numbers, parts = layout(name, out, width, **settings)
                 if gpt2 and layout is bnb4:

@@ -8,8 +8,8 @@ namespace Polymath.Models.Codes;
 internal static class CodedFolder
 {
     private const string Read =
-        "bitsandbytes (nf4, fp4 and int8), fp8, fbgemm_fp8, mxfp8, gptq (2, 4 and 8 bits), awq (gemm) and compressed-tensors (float, int"
-        + " and pack-quantized)";
+        "bitsandbytes (nf4, fp4 and int8), fp8, fbgemm_fp8, mxfp8, mxfp4, gptq (2, 4 and 8 bits), awq (gemm) and compressed-tensors"
+        + " (float, int and pack-quantized)";
 
     /// <summary>The keys of <c>config.json</c> about codes; a model that was read has neither.</summary>
     internal static IReadOnlyList<string> Keys { get; } = ["quantization_config", "compression_config"];
@@ -32,6 +32,7 @@ internal static class CodedFolder
         {
             "bitsandbytes" => BitsAndBytesCodes.Of(stored, type, Turned),
             "fp8" or "fbgemm_fp8" or "mxfp8" => Float8(stored, settings, type),
+            "mxfp4" => Mxfp4Codes.Of(stored, type),
             "gptq" => GptqCodes.Of(stored, settings, Turned),
             "awq" => AwqCodes.Of(stored, settings),
             "compressed-tensors" => PackedCodes.Of(stored, settings),
@@ -82,6 +83,7 @@ internal static class CodedFolder
         if (stored.Names.Any(name =>
             name.EndsWith(".SCB", StringComparison.Ordinal)
             || name.Contains(".quant_state.bitsandbytes__", StringComparison.Ordinal))) return "bitsandbytes";
+        if (Mxfp4Codes.Are(stored)) return "mxfp4";
         return Float8Codes.Of(stored, Float8Codes.Blocks(null), null).Any() && !stored.Names.Any(name => stored.Kind(name) == "I8")
             ? "fp8" : null;
     }

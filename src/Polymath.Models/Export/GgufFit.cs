@@ -27,6 +27,21 @@ internal static class GgufFit
             "qwen3" or "qwen3_moe" when read.Bool("attention_bias", false) => "has no bias on attention's output; attention_bias is true",
             "qwen3_moe" => Qwen3Moe(model, read),
             "chatglm" => ChatGlm2(read),
+            "gemma" or "olmo2" or "hunyuan_v1_dense" or "cohere" or "cohere2" when read.Bool("attention_bias", false) =>
+                "has no biases in attention; attention_bias is true",
+            "ernie4_5" when read.Bool("use_bias", false) => "has no biases; use_bias is true",
+            "gemma3_text" => Gemma3(model, read),
+            "cohere" when read.Bool("use_qk_norm", false) && model.Sizes.Layers < 64 =>
+                "has norms of queries and keys from 64 layers on; use_qk_norm is true",
+            "cohere2" => Alternating(model, read, 4),
+            "exaone4" when read.Window(4096) > 0 => model.Sizes.Layers == 64 && read.Window(4096) == 4096
+                ? Alternating(model, read, 4)
+                : "has sliding windows, of 4096 tokens, only where there are 64 layers; this config.json has others",
+            "smollm3" => SmolLm3(model, read),
+            "stablelm" or "phi" when read.Bool("qk_layernorm", false) => "has no norms of queries and keys; qk_layernorm is true",
+            "qwen2_moe" when read.Bool("norm_topk_prob", false) =>
+                "leaves the weights of the chosen experts as they are; norm_topk_prob is true",
+            "qwen2_moe" => Dense(model),
             "t5" when read.Int("relative_attention_max_distance", 128) != 128 =>
                 $"has T5's maximum distance of 128; relative_attention_max_distance is {read.Int("relative_attention_max_distance", 128)}",
             _ => null,
@@ -43,7 +58,9 @@ internal static class GgufFit
         {
             "gpt2" => ("activation_function", "gelu_new"),
             "gpt_neox" => ("hidden_act", "gelu"),
-            "gemma2" => ("hidden_activation", "gelu_pytorch_tanh"),
+            "gemma2" or "gemma3_text" => ("hidden_activation", "gelu_pytorch_tanh"),
+            "gemma" or "starcoder2" => ("hidden_act", "gelu_pytorch_tanh"),
+            "phi" => ("hidden_act", "gelu_new"),
             "t5" => ("feed_forward_proj", "relu"),
             _ => ("hidden_act", "silu"),
         };
@@ -51,7 +68,8 @@ internal static class GgufFit
         var name = read.Text(key, otherwise);
         var known = type switch
         {
-            "gpt2" or "gpt_neox" or "gemma2" => name.StartsWith("gelu", StringComparison.Ordinal),
+            "gpt2" or "gpt_neox" or "gemma" or "gemma2" or "gemma3_text" or "phi" or "starcoder2" =>
+                name.StartsWith("gelu", StringComparison.Ordinal),
             "t5" => name is "relu" or "gated-gelu",
             _ => name == "silu",
         };
@@ -80,13 +98,50 @@ internal static class GgufFit
             : null;
     }
 
-    private static string? Qwen3Moe(LanguageModel model, ConfigReader read)
+    private static string? Gemma3(LanguageModel model, ConfigReader read)
     {
-        if (!read.Bool("norm_topk_prob", false)) return "makes the weights of the chosen experts sum to one; norm_topk_prob is false";
+        var width = model.Sizes.HeadWidth;
+        if (read.Bool("attention_bias", false)) return "has no biases in attention; attention_bias is true";
+        if (read.Double("query_pre_attn_scalar", 256) != width)
+            return $"scales attention by {width}; query_pre_attn_scalar is {read.Double("query_pre_attn_scalar", 256)}";
+        foreach (var key in (string[])["attn_logit_softcapping", "final_logit_softcapping"])
+            if (read.Double(key, 0) != 0) return $"has no caps; {key} is set";
+        return Alternating(model, read, 6);
+    }
+
+    // Every so many layers one has no window.
+    private static string? Alternating(LanguageModel model, ConfigReader read, int step)
+    {
+        var window = read.Window(4096);
+        var windows = read.Windows(model.Sizes.Layers, layer => (layer + 1) % step != 0, 4096);
+        return window > 0 && windows.Where((own, layer) => own > 0 != ((layer + 1) % step != 0)).Any()
+            ? $"has sliding windows in all but every {step}th layer; layer_types says otherwise"
+            : null;
+    }
+
+    private static string? SmolLm3(LanguageModel model, ConfigReader read)
+    {
+        if (read.Bool("use_sliding_window", false)) return "has no sliding windows; use_sliding_window is true";
+        var turned = read.Numbers("no_rope_layers");
+        var interval = read.Int("no_rope_layer_interval", 4);
+        bool Turns(int layer) => turned.Count > 0 ? turned[layer] != 0 : (layer + 1) % interval != 0;
+        return Enumerable.Range(0, model.Sizes.Layers).Any(layer => Turns(layer) != ((layer + 1) % 4 != 0))
+            ? "has rotary positions in all but every 4th layer; no_rope_layers says otherwise"
+            : null;
+    }
+
+    private static string? Dense(LanguageModel model)
+    {
         var dense = Enumerable.Range(0, model.Sizes.Layers)
             .Where(layer => !model.Projections.Any(projection => projection.Layer == layer && projection.Role == Parts.Role.Router))
             .ToList();
         return dense.Count > 0 ? $"has experts in every layer; layer {dense[0]} has none (mlp_only_layers, decoder_sparse_step)" : null;
+    }
+
+    private static string? Qwen3Moe(LanguageModel model, ConfigReader read)
+    {
+        if (!read.Bool("norm_topk_prob", false)) return "makes the weights of the chosen experts sum to one; norm_topk_prob is false";
+        return Dense(model);
     }
 
     private static string? ChatGlm2(ConfigReader read)

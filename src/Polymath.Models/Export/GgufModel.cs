@@ -49,11 +49,11 @@ public sealed class GgufModel
                 : Placed(group.Key, group.Single());
             file.Add(Tensor(group.Key, shape, Fitting(blocks, shape, group.Key), make));
         }
-        if (type != "gpt_neox") return;
-        // llama.cpp always needs GPT-NeoX's head and biases.
+        // llama.cpp always needs the head of these, and GPT-NeoX's biases.
         var head = model.Tokens.Head;
-        if (ReferenceEquals(head, model.Tokens.Embedding))
+        if (type is "gpt_neox" or "olmo2" or "phi" or "stablelm" or "qwen2_moe" && ReferenceEquals(head, model.Tokens.Embedding))
             file.Add(Tensor("output.weight", head.Value.shape, Fitting(blocks, head.Value.shape, "output.weight"), () => Wide(head)));
+        if (type != "gpt_neox") return;
         foreach (var projection in model.Projections.Where(projection => projection.Bias is null))
             file.Add(new GgufTensor(
                 GgufNames.Of(type, projection.Name + ".bias"),
@@ -101,6 +101,16 @@ public sealed class GgufModel
             Size("attention.value_length", sizes.HeadWidth);
         }
         AddEpsilon(file);
+        AddOwn(file);
+    }
+
+    // What only some families have.
+    private void AddOwn(GgufWriter file)
+    {
+        var sizes = model.Sizes;
+        void Size(string key, int value) => file.Add($"{architecture}.{key}", value);
+        void Scale(string key, double value) => file.Add($"{architecture}.{key}", (float)value);
+        if (type == "cohere2") Scale("logit_scale", read.Double("logit_scale", 0.0625));
         switch (type)
         {
             case "gpt_neox":
@@ -115,6 +125,35 @@ public sealed class GgufModel
                 Size("attention.sliding_window", read.Int("sliding_window", 4096));
                 file.Add("gemma2.attn_logit_softcapping", (float)read.Double("attn_logit_softcapping", 50));
                 file.Add("gemma2.final_logit_softcapping", (float)read.Double("final_logit_softcapping", 30));
+                break;
+            case "gemma3_text" or "cohere2" or "exaone4" when read.Window(4096) is > 0 and var window:
+                Size("attention.sliding_window", window);
+                break;
+            case "granite":
+                Scale("attention.scale", read.Double("attention_multiplier", 1));
+                Scale("embedding_scale", read.Double("embedding_multiplier", 1));
+                Scale("residual_scale", read.Double("residual_multiplier", 1));
+                Scale("logit_scale", read.Double("logits_scaling", 1));
+                break;
+            case "minicpm":
+                Scale("embedding_scale", read.Double("scale_emb", 1));
+                Scale("residual_scale", read.Double("scale_depth", 1) / Math.Sqrt(sizes.Layers));
+                Scale("logit_scale", sizes.HiddenSize / read.Double("dim_model_base", 1));
+                break;
+            case "cohere":
+                Scale("logit_scale", read.Double("logit_scale", 0.0625));
+                break;
+            case "stablelm":
+                file.Add("stablelm.use_parallel_residual", read.Bool("use_parallel_residual", false));
+                break;
+            case "olmo" when read.Double("clip_qkv", 0) is > 0 and var clip:
+                Scale("attention.clamp_kqv", clip);
+                break;
+            case "qwen2_moe":
+                Size("expert_count", read.Int("num_experts", 60));
+                Size("expert_used_count", read.Int("num_experts_per_tok", 4));
+                Size("expert_feed_forward_length", read.Int("moe_intermediate_size"));
+                Size("expert_shared_feed_forward_length", read.Int("shared_expert_intermediate_size"));
                 break;
             case "t5":
                 Size("decoder_block_count", sizes.Layers);
@@ -133,11 +172,15 @@ public sealed class GgufModel
             "t5" => ("layer_norm_epsilon", 1e-6),
             "chatglm" => ("layernorm_epsilon", 1e-5),
             "glm" or "glm4" => ("rms_norm_eps", 1.5625e-7),
-            "phi3" or "mixtral" => ("rms_norm_eps", 1e-5),
+            "starcoder2" => ("norm_epsilon", 1e-5),
+            "phi" or "stablelm" or "cohere" or "cohere2" => ("layer_norm_eps", 1e-5),
+            "olmo" => ("no_key", 1e-5),
+            "phi3" or "mixtral" or "olmo2" or "exaone4" or "ernie4_5" or "hunyuan_v1_dense" => ("rms_norm_eps", 1e-5),
             _ => ("rms_norm_eps", 1e-6),
         };
+        var whole = type is "gpt_neox" or "gpt2" or "bloom" or "starcoder2" or "phi" or "stablelm" or "cohere" or "cohere2" or "olmo";
         file.Add(
-            $"{architecture}.attention.{(type is "gpt_neox" or "gpt2" or "bloom" ? "layer_norm_epsilon" : "layer_norm_rms_epsilon")}",
+            $"{architecture}.attention.{(whole ? "layer_norm_epsilon" : "layer_norm_rms_epsilon")}",
             (float)read.Double(key, otherwise));
     }
 
@@ -152,7 +195,7 @@ public sealed class GgufModel
             "mistral" or "qwen2" or "qwen3" =>
                 read.Windows(layers, layer => slides && (type == "mistral" || layer >= (read.Maybe("max_window_layers") ?? 28)), 4096)
                     .Max(),
-            "mixtral" or "phi3" => read.Window(),
+            "mixtral" or "phi3" or "starcoder2" => read.Window(),
             "qwen3_moe" when slides => read.Window(4096),
             _ => 0,
         };
@@ -167,13 +210,15 @@ public sealed class GgufModel
         if (projection is { Transposed: true }) return (() => Wide(weight).t(), [shape[1], shape[0]]);
         var sizes = model.Sizes;
         var word = name.Split('.')[^2];
+        if (word == "ffn_gate_inp_shexp") shape = [shape[1]];
         Func<Tensor> make = (word, architecture) switch
         {
-            ("attn_q", "llama") => () => Paired(Wide(weight), sizes.Heads),
-            ("attn_k", "llama") => () => Paired(Wide(weight), sizes.KeyValueHeads),
+            ("attn_q", "llama" or "granite" or "minicpm" or "smollm3" or "olmo") => () => Paired(Wide(weight), sizes.Heads),
+            ("attn_k", "llama" or "granite" or "minicpm" or "smollm3" or "olmo") => () => Paired(Wide(weight), sizes.KeyValueHeads),
+            ("ffn_gate_inp_shexp", _) => () => Wide(weight).view(-1),
             ("attn_qkv", "gptneox" or "bloom") => () => Apart(Wide(weight), sizes.Heads),
             ("attn_qkv", "chatglm") when sizes.Heads == sizes.KeyValueHeads => () => Apart(Wide(weight), sizes.Heads),
-            (_, "gemma2") when word.EndsWith("norm", StringComparison.Ordinal) => () => Wide(weight) + 1,
+            (_, "gemma" or "gemma2" or "gemma3") when word.EndsWith("norm", StringComparison.Ordinal) => () => Wide(weight) + 1,
             // T5 with a tied head scales the last states down before the head, but llama.cpp does not: the last norm includes the factor.
             ("output_norm", "t5") when name.StartsWith("dec.", StringComparison.Ordinal) => () => model.Readout(Wide(weight)),
             _ => () => Wide(weight),

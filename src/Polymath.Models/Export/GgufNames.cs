@@ -12,6 +12,11 @@ internal static partial class GgufNames
         ["llama"] = "llama", ["mistral"] = "llama", ["mixtral"] = "llama", ["qwen2"] = "qwen2", ["qwen3"] = "qwen3",
         ["qwen3_moe"] = "qwen3moe", ["gemma2"] = "gemma2", ["phi3"] = "phi3", ["gpt2"] = "gpt2",
         ["gpt_neox"] = "gptneox", ["bloom"] = "bloom", ["glm"] = "chatglm", ["chatglm"] = "chatglm", ["glm4"] = "glm4", ["t5"] = "t5",
+        ["Yi"] = "llama", ["internlm"] = "llama", ["internlm3"] = "llama", ["gemma"] = "gemma", ["gemma3_text"] = "gemma3",
+        ["granite"] = "granite", ["minicpm"] = "minicpm", ["smollm3"] = "smollm3", ["ernie4_5"] = "ernie4_5",
+        ["hunyuan_v1_dense"] = "hunyuan-dense", ["olmo"] = "olmo", ["olmo2"] = "olmo2", ["exaone4"] = "exaone4", ["phi"] = "phi2",
+        ["stablelm"] = "stablelm", ["starcoder2"] = "starcoder2", ["cohere"] = "command-r", ["cohere2"] = "cohere2",
+        ["qwen2_moe"] = "qwen2moe",
     };
 
     // The reasons why the others have none.
@@ -44,11 +49,15 @@ internal static partial class GgufNames
         ["mlp.gate"] = "ffn_gate_inp", ["block_sparse_moe.gate"] = "ffn_gate_inp", ["w1"] = "ffn_gate_exps", ["w2"] = "ffn_down_exps",
         ["w3"] = "ffn_up_exps", ["gate_proj"] = "ffn_gate_exps",
         ["down_proj"] = "ffn_down_exps", ["up_proj"] = "ffn_up_exps", ["post_self_attn_layernorm"] = "post_attention_norm",
-        ["post_mlp_layernorm"] = "post_ffw_norm",
+        ["post_mlp_layernorm"] = "post_ffw_norm", ["ln1"] = "attn_norm", ["ln2"] = "ffn_norm",
+        ["model.final_layernorm"] = "output_norm", ["self_attn.dense"] = "attn_output", ["mlp.fc1"] = "ffn_up", ["mlp.fc2"] = "ffn_down",
+        ["self_attn.query_layernorm"] = "attn_q_norm", ["self_attn.key_layernorm"] = "attn_k_norm",
+        ["mlp.shared_expert.gate_proj"] = "ffn_gate_shexp", ["mlp.shared_expert.up_proj"] = "ffn_up_shexp",
+        ["mlp.shared_expert.down_proj"] = "ffn_down_shexp", ["mlp.shared_expert_gate"] = "ffn_gate_inp_shexp",
     };
 
-    // Gemma 2 has more norms and its own names for them.
-    private static readonly Dictionary<string, string> gemmaWords = new(StringComparer.Ordinal)
+    // Families with norms after the parts of a block: Gemma has them before the parts, too.
+    private static readonly Dictionary<string, string> afterWords = new(StringComparer.Ordinal)
     {
         ["post_attention_layernorm"] = "post_attention_norm", ["pre_feedforward_layernorm"] = "ffn_norm",
         ["post_feedforward_layernorm"] = "post_ffw_norm",
@@ -83,7 +92,7 @@ internal static partial class GgufNames
         if (Pair().Match(module) is { Success: true } pair) return PairOf(pair, name) + kind;
         var block = Block().Match(module);
         var part = block.Success ? block.Groups["part"].Value : module;
-        var word = (type == "gemma2" ? gemmaWords.GetValueOrDefault(part) : null)
+        var word = (type is "gemma2" or "gemma3_text" or "olmo2" or "exaone4" ? afterWords.GetValueOrDefault(part) : null)
             ?? words.GetValueOrDefault(part) ?? throw Unknown(type, name);
         return (block.Success ? $"blk.{block.Groups["layer"].Value}." : "") + word + kind;
     }

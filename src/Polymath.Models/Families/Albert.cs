@@ -55,7 +55,6 @@ public sealed class Albert : LanguageModel
             width,
             tied: true);
         input = new EncoderInput(
-            table,
             parts.Weight("albert.embeddings.position_embeddings.weight", context, width),
             parts.Weight("albert.embeddings.token_type_embeddings.weight", read.Int("type_vocab_size", 2), width));
         first = parts.Norm(NormKind.Layer, "albert.embeddings.LayerNorm", width, epsilon);
@@ -86,7 +85,7 @@ public sealed class Albert : LanguageModel
             headActivation)).ToArray();
         // Consecutive layers share a group; a layer may be several blocks in a row.
         blocks = [.. Enumerable.Range(0, layers).SelectMany(layer => Enumerable.Range(0, within)
-            .Select(number => (own[(int)((long)layer * groups / layers) * within + number], layer)))];
+            .Select(number => (own[(int)(layer / (layers / (double)groups)) * within + number], layer)))];
         Tokens = table;
         if (LabelHead.TaskOf(read) is null)
         {
@@ -98,10 +97,14 @@ public sealed class Albert : LanguageModel
                 hidden,
                 bias: true);
             transformNorm = parts.Norm(NormKind.Layer, "predictions.LayerNorm", width, epsilon);
-            Tokens = new TokenTable(
-                table.Embedding,
-                table.Head,
-                "predictions.decoder") { HeadBias = parts.Bias("predictions.bias", vocabulary) };
+            Tokens = new TokenTable(table.Embedding, table.Head, "predictions.decoder")
+            {
+                HeadBias = parts.HeadBias(
+                    "predictions.decoder.weight",
+                    "predictions.bias",
+                    vocabulary,
+                    table.IsTied),
+            };
         }
         Labels = LabelHead.Attach(
             read,
@@ -132,7 +135,7 @@ public sealed class Albert : LanguageModel
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var x = widen.Forward(first.Forward(input.Forward(batch)));                 // [tokens, hidden]
+        var x = widen.Forward(first.Forward(input.Forward(batch, Tokens)));                 // [tokens, hidden]
         return Through(blocks, x, (block, x) => block.Block.Forward(x, batch, block.Layer));
     }
 }

@@ -49,7 +49,7 @@ public sealed class Bart : LanguageModel
         start = read.Maybe("decoder_start_token_id") ?? read.Maybe(wraps ? "bos_token_id" : "pad_token_id") ?? 0;
         padding = read.Maybe("pad_token_id") ?? (type == "pegasus" ? 0 : 1);
         end = read.Maybe("eos_token_id") ?? (type == "pegasus" ? 1 : 2);
-        activation = new Activation(read.Text("activation_function", type == "pegasus" ? "relu" : "gelu"));
+        activation = new Activation(read.Text("activation_function", "gelu"));
         var table = parts.Tokens(
             read,
             "model.shared.weight",

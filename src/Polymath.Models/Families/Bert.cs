@@ -119,14 +119,14 @@ public sealed class Bert : LanguageModel
             // RoBERTa's head always has GELU, whatever its blocks have.
             if (roberta) headActivation = new Activation("gelu");
             var output = tied ? table : parts.Table(head, vocabulary, hidden);
-            // When the head is not tied, its bias is not tied either; the second bias is never used and is kept only for the file.
-            var own = head.Replace(".weight", ".bias", StringComparison.Ordinal);
-            if (!tied && parts.Has(own))
+            Tokens = new TokenTable(table, output, head[..^".weight".Length])
             {
-                parts.Bias(bias, vocabulary);
-                bias = own;
-            }
-            Tokens = new TokenTable(table, output, head[..^".weight".Length]) { HeadBias = parts.Bias(bias, vocabulary) };
+                HeadBias = parts.HeadBias(
+                    head,
+                    bias,
+                    vocabulary,
+                    tied),
+            };
         }
         // Published files also hold other weights of pretraining, tied weights a second time, and the position ids.
         parts.Finish(@".*position_ids", @"(bert|roberta)\.pooler\..*", @"cls\.seq_relationship\..*",

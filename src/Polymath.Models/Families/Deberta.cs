@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Polymath.Models.Parts;
+using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
 namespace Polymath.Models.Families;
@@ -52,16 +53,20 @@ public sealed class Deberta : LanguageModel
             context);
         var epsilon = read.Double("layer_norm_eps", 1e-7);
         var width = read.Int("embedding_size", hidden);
-        var table = parts.Tokens(
-            read,
-            Root + "embeddings.word_embeddings.weight",
-            Head,
-            vocabulary,
-            width,
-            tied: true);
+        const string words = Root + "embeddings.word_embeddings.weight";
+        // The head of newer files has no weight of its own.
+        var older = read.Bool("legacy", true);
+        var table = older
+            ? parts.Tokens(
+                read,
+                words,
+                Head,
+                vocabulary,
+                width,
+                tied: true)
+            : Tied(parts.Table(words, vocabulary, width));
         var kindCount = read.Maybe("type_vocab_size") ?? 0;
         input = new EncoderInput(
-            table,
             read.Bool("position_biased_input", true) ? parts.Weight(Root + "embeddings.position_embeddings.weight", context, width) : null,
             kindCount > 0 ? parts.Weight(Root + "embeddings.token_type_embeddings.weight", kindCount, width) : null);
         if (width != hidden) widen = parts.Linear(
@@ -71,9 +76,7 @@ public sealed class Deberta : LanguageModel
             hidden,
             width);
         first = parts.Norm(NormKind.Layer, Root + "embeddings.LayerNorm", hidden, epsilon);
-        var terms = read.Has("pos_att_type") && read.Texts("pos_att_type").Count == 0 ? read.Text(
-            "pos_att_type",
-            "").Split('|') : [.. read.Texts("pos_att_type")];
+        var terms = configuration["pos_att_type"] is JsonValue ? read.Text("pos_att_type", "").Split('|') : read.Texts("pos_att_type");
         (toPosition, fromPosition) = (terms.Contains("c2p"), terms.Contains("p2c"));
         var relative = read.Bool("relative_attention", false);
         farthest = (int)read.Double("max_relative_positions", -1);
@@ -81,7 +84,8 @@ public sealed class Deberta : LanguageModel
         buckets = (int)read.Double("position_buckets", -1);
         span = buckets > 0 ? buckets : farthest;
         if (relative) distances = parts.Weight(Root + "encoder.rel_embeddings.weight", 2 * span, hidden);
-        if (relative && read.Text("norm_rel_ebd", "none").Contains("layer_norm", StringComparison.Ordinal))
+        // Files have the norm even where no distances are learned.
+        if (read.Text("norm_rel_ebd", "none").Contains("layer_norm", StringComparison.Ordinal))
             distanceNorm = parts.Norm(NormKind.Layer, Root + "encoder.LayerNorm", hidden, epsilon);
         if ((int)read.Double("conv_kernel_size", 0) is > 0 and var length)
         {
@@ -102,8 +106,7 @@ public sealed class Deberta : LanguageModel
         Tokens = table;
         if (LabelHead.TaskOf(read) is null)
         {
-            // The head of newer files works at the full width, like the older one with token vectors of that width.
-            var older = read.Bool("legacy", true);
+            // That head works at the full width, like the older one with token vectors of that width.
             var (map, bias) = older
                 ? ("cls.predictions.transform.", "cls.predictions.bias")
                 : ("lm_predictions.lm_head.", "lm_predictions.lm_head.bias");
@@ -115,7 +118,14 @@ public sealed class Deberta : LanguageModel
                 hidden,
                 bias: true);
             transformNorm = parts.Norm(NormKind.Layer, map + "LayerNorm", older ? width : hidden, epsilon);
-            Tokens = new TokenTable(table.Embedding, table.Head, "cls.predictions.decoder") { HeadBias = parts.Bias(bias, vocabulary) };
+            Tokens = new TokenTable(table.Embedding, table.Head, "cls.predictions.decoder")
+            {
+                HeadBias = parts.HeadBias(
+                    Head,
+                    bias,
+                    vocabulary,
+                    table.IsTied),
+            };
         }
         Labels = LabelHead.Attach(
             read,
@@ -149,10 +159,10 @@ public sealed class Deberta : LanguageModel
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var x = input.Forward(batch);
+        var x = input.Forward(batch, Tokens);
         x = first.Forward(widen?.Forward(x) ?? x);                                  // [tokens, hidden]
         var start = x;
-        var table = distances is null ? null : distanceNorm?.Forward(distances.Value) ?? distances.Value;
+        var table = distances is null || !(toPosition || fromPosition) ? null : distanceNorm?.Forward(distances.Value) ?? distances.Value;
         foreach (var block in blocks)
         {
             x = Through([x, .. table is null ? (Tensor[])[] : [table]], given => Step(block, given[0], given.ElementAtOrDefault(1), batch));
@@ -160,6 +170,8 @@ public sealed class Deberta : LanguageModel
         }
         return x;
     }
+
+    private static TokenTable Tied(Weight words) => new(words, words);
 
     private static Block MakeBlock(
         ModelParts parts,
@@ -206,11 +218,15 @@ public sealed class Deberta : LanguageModel
     private Tensor Attention(Block block, Tensor x, Tensor? table, Batch batch)
     {
         Tensor Heads(Tensor of) => of.view(-1, Sizes.Heads, Sizes.HeadWidth).transpose(0, 1);           // [heads, tokens, D]
-        Tensor query = Heads(block.Query.Forward(x)), key = Heads(block.Key.Forward(x)), value = Heads(block.Value.Forward(x));
-        var scale = 1 / Math.Sqrt(Sizes.HeadWidth * (1.0 + (toPosition ? 1 : 0) + (fromPosition ? 1 : 0)));
-        // Keys and queries of distances come from the maps of words, where a block has no maps of its own for them.
+        // Keys and queries of distances come from the maps of words, where a block has no maps of its own for them. They come first, so
+        // that what a map read last is the block's input (adapters parallel to the block read it there).
         var placeKey = table is null || !toPosition ? null : Heads((block.PlaceKey ?? block.Key).Forward(table));
         var placeQuery = table is null || !fromPosition ? null : Heads((block.PlaceQuery ?? block.Query).Forward(table));
+        Tensor Flat(Projection map) => map.Forward(x).view(-1, Sizes.Heads, Sizes.HeadWidth);
+        var query = Heads(block.Query.Forward(x));
+        var (keys, values) = new AttentionPlace(block.Layer, new AttentionForm(1)).Prompted(batch, Flat(block.Key), Flat(block.Value));
+        Tensor key = keys.transpose(0, 1), value = values.transpose(0, 1);
+        var scale = 1 / Math.Sqrt(Sizes.HeadWidth * (1.0 + (toPosition ? 1 : 0) + (fromPosition ? 1 : 0)));
         var rows = new List<Tensor>();
         for (var r = 0; r < batch.Rows; r++)
         {

@@ -49,12 +49,8 @@ public sealed class DistilBert : LanguageModel
             vocabulary,
             hidden,
             tied: true);
-        // Sinusoids are stored like learned positions, but they are not trained.
-        const string places = "distilbert.embeddings.position_embeddings.weight";
-        var positions = read.Bool(
-            "sinusoidal_pos_embds",
-            false) ? parts.Fixed(places, context, hidden) : parts.Weight(places, context, hidden);
-        input = new EncoderInput(table, positions, null);
+        // Positions may begin as sinusoids (sinusoidal_pos_embds); these are stored and trained like learned ones, as in transformers 5.
+        input = new EncoderInput(parts.Weight("distilbert.embeddings.position_embeddings.weight", context, hidden), null);
         first = parts.Norm(NormKind.Layer, "distilbert.embeddings.LayerNorm", hidden, epsilon);
         var names = new EncoderNames(
             "attention.q_lin",
@@ -117,7 +113,7 @@ public sealed class DistilBert : LanguageModel
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var x = first.Forward(input.Forward(batch));                                // [tokens, hidden]
+        var x = first.Forward(input.Forward(batch, Tokens));                                // [tokens, hidden]
         return Through(blocks, x, (block, x) => block.Forward(x, batch, Array.IndexOf(blocks, block)));
     }
 }

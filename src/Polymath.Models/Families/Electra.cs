@@ -55,7 +55,6 @@ public sealed class Electra : LanguageModel
             width,
             tied: true);
         input = new EncoderInput(
-            table,
             parts.Weight("electra.embeddings.position_embeddings.weight", context, width),
             parts.Weight("electra.embeddings.token_type_embeddings.weight", read.Int("type_vocab_size", 2), width));
         first = parts.Norm(NormKind.Layer, "electra.embeddings.LayerNorm", width, epsilon);
@@ -119,7 +118,7 @@ public sealed class Electra : LanguageModel
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var x = first.Forward(input.Forward(batch));                                // [tokens, width]
+        var x = first.Forward(input.Forward(batch, Tokens));                                // [tokens, width]
         if (widen is not null) x = widen.Forward(x);                                // [tokens, hidden]
         return Through(blocks, x, (block, x) => block.Forward(x, batch, Array.IndexOf(blocks, block)));
     }

@@ -104,7 +104,12 @@ public sealed class Falcon : LanguageModel
                     bias));
         }
         norm = parts.Norm(NormKind.Layer, "transformer.ln_f", hidden, epsilon);
-        Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
+        Labels = LabelHead.Attach(
+            read,
+            parts,
+            hidden,
+            LabelPlace.Last,
+            new LabelNames(["score"], "classifier"));
         parts.Finish();
     }
 

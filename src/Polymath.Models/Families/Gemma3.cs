@@ -15,6 +15,7 @@ public sealed class Gemma3 : LanguageModel
     private readonly Block[] blocks;
     private readonly Norm norm;
     private readonly Rotary far, near;
+    private readonly double cap;
 
     /// <summary>Builds the model from a configuration and its weights.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
@@ -44,7 +45,8 @@ public sealed class Gemma3 : LanguageModel
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_activation", "gelu_pytorch_tanh"));
         read.Expect("use_bidirectional_attention", false);
-        var form = new AttentionForm(1 / Math.Sqrt(read.Double("query_pre_attn_scalar", 256)), read.Double("attn_logit_softcapping", 0));
+        cap = read.Double("attn_logit_softcapping", 0);
+        var form = new AttentionForm(1 / Math.Sqrt(read.Double("query_pre_attn_scalar", 256)), cap);
         // Older files have one set of settings, which is that of the layers without a window.
         far = parts.Rotary(read.RopeOf("full_attention", 1e6), attention.HeadWidth);
         var own = read.Double("rope_local_base_freq", 10000);
@@ -109,6 +111,17 @@ public sealed class Gemma3 : LanguageModel
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
+
+    /// <summary>Whether attention's scores have the cap that the configuration names; transformers leaves it out here.</summary>
+    public override bool CapsScores
+    {
+        get => blocks[0].Attention.Place.Form.SoftCap > 0;
+        set
+        {
+            foreach (var block in blocks)
+                block.Attention.Place = block.Attention.Place with { Form = block.Attention.Place.Form with { SoftCap = value ? cap : 0 } };
+        }
+    }
 
     /// <inheritdoc/>
     protected override Tensor States(Batch batch, KeyValueCache? cache)

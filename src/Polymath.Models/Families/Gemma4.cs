@@ -124,6 +124,10 @@ public sealed class Gemma4 : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["q_proj", "v_proj"];
 
     /// <inheritdoc/>
+    public override bool TakesPrefix =>
+        Array.TrueForAll(sizes, layer => (layer.KeyValueHeads, layer.HeadWidth) == (Sizes.KeyValueHeads, Sizes.HeadWidth));
+
+    /// <inheritdoc/>
     public override KeyValueCache NewCache(int slots, int capacity) =>
         new([.. sizes.Select(layer => (layer.KeyValueHeads, layer.HeadWidth))], slots, capacity);
 
@@ -366,10 +370,12 @@ public sealed class Gemma4 : LanguageModel
             var plain = new Norm(NormKind.Rms, null, null, epsilon);
             var choose = Routing.Softmax(router, chosen, renormalise: true);
             return new Experts(
+                (layer, parts.Routers),
                 x =>
                 {
-                    var (weights, indices) = choose(plain.Forward(x) * scale.Value * Math.Pow(hidden, -0.5));
-                    return (weights * each.Value.index_select(0, indices.flatten()).view(indices.shape), indices);
+                    var routed = choose(plain.Forward(x) * scale.Value * Math.Pow(hidden, -0.5));
+                    var own = each.Value.index_select(0, routed.Indices.flatten()).view(routed.Indices.shape);
+                    return routed with { Weights = routed.Weights * own };
                 },
                 count,
                 stack.Forward);

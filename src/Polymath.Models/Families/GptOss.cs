@@ -85,7 +85,11 @@ public sealed class GptOss : LanguageModel
                     new AttentionPlace(layer, form, windows[layer]),
                     traits),
                 parts.Norm(NormKind.Rms, prefix + "post_attention_layernorm", hidden, epsilon),
-                new Experts(Routing.SoftmaxOfChosen(router, chosen), experts, stack.Forward));
+                new Experts(
+                    (layer, parts.Routers),
+                    Routing.SoftmaxOfChosen(router, chosen),
+                    experts,
+                    stack.Forward));
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);

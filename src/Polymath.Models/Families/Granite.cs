@@ -29,7 +29,8 @@ public sealed class Granite : LanguageModel
     {
         var read = new ConfigReader(configuration);
         var mini = read.Text("model_type", "granite") == "minicpm";
-        var attention = AttentionSizes.Of(read);
+        // MiniCPM 4 names the width of its heads so.
+        var attention = mini ? AttentionSizes.Of(read, null, read.Maybe("kv_channels")) : AttentionSizes.Of(read);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
             vocabulary = read.Int("vocab_size"),

@@ -76,6 +76,7 @@ public sealed class GraniteMoe : LanguageModel
                     bias),
                 parts.Norm(NormKind.Rms, prefix + "post_attention_layernorm", hidden, epsilon),
                 new Experts(
+                    (layer, parts.Routers),
                     Routing.SoftmaxOfChosen(parts.Linear(
                         own + "router.layer",
                         Role.Router,

@@ -166,7 +166,11 @@ public sealed class Llama4 : LanguageModel
             layer,
             count,
             hidden);
-        var experts = new Experts(Routing.Sigmoid(router, read.Int("num_experts_per_tok", 1)), count, stack.Forward) { WeighsInput = true };
+        var experts = new Experts(
+            (layer, parts.Routers),
+            Routing.Sigmoid(router, read.Int("num_experts_per_tok", 1)),
+            count,
+            stack.Forward) { WeighsInput = true };
         var shared = GatedFeedForward.Apart(
             parts,
             prefix + "shared_expert.",

@@ -78,6 +78,9 @@ public sealed class Mamba2 : LanguageModel
     public override IReadOnlyList<string> DefaultTargets { get; } = ["in_proj", "out_proj"];
 
     /// <inheritdoc/>
+    public override bool TakesPrefix => false;
+
+    /// <inheritdoc/>
     public override KeyValueCache NewCache(int slots, int capacity) => new([.. Enumerable.Repeat((1, 1), Sizes.Layers)], slots, capacity);
 
     /// <inheritdoc/>

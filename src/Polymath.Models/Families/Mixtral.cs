@@ -139,6 +139,7 @@ public sealed class Mixtral : LanguageModel
             count,
             hidden);
         return new Experts(
+            (layer, parts.Routers),
             Routing.Softmax(router, read.Int("num_experts_per_tok", qwen ? 8 : 2), !qwen || read.Bool("norm_topk_prob", false)),
             Experts.Blocks(
                 parts,

@@ -58,7 +58,7 @@ public sealed class T5 : LanguageModel
         var bare = gated ? feed["gated-".Length..] : feed;
         var activation = new Activation(feed == "gated-gelu" ? "gelu_new" : bare);
         var tied = read.Bool("tie_word_embeddings", true);
-        scalesOutput = read.Bool("scale_decoder_outputs", tied && !many);
+        scalesOutput = !many && read.Bool("scale_decoder_outputs", tied);
         // A head over rows reads the decoder's state at the row's end, a head over tokens the encoder's states.
         var task = LabelHead.TaskOf(read);
         var root = task is null ? "" : "transformer.";

@@ -4,16 +4,17 @@ using static TorchSharp.torch;
 namespace Polymath.Models.Parts;
 
 /// <summary>What an encoder of BERT's kind reads: a token's vector, its place's, and the one of the text that it belongs to.</summary>
-/// <param name="tokens">The token vectors.</param>
 /// <param name="positions">The places' vectors [context, width], or null.</param>
 /// <param name="kinds">The texts' vectors [kinds, width], or null.</param>
-public sealed class EncoderInput(TokenTable tokens, Weight? positions, Weight? kinds)
+public sealed class EncoderInput(Weight? positions, Weight? kinds)
 {
     /// <summary>The sum of the vectors [tokens, width].</summary>
     /// <param name="batch">The rows.</param>
-    public Tensor Forward(Batch batch)
+    /// <param name="tokens">The token vectors: the model's own table, in which deltas and prompts lie.</param>
+    public Tensor Forward(Batch batch, TokenTable tokens)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        ArgumentNullException.ThrowIfNull(tokens);
         var x = tokens.Embed(batch.Ids);
         if (positions is not null)
         {

@@ -6,18 +6,30 @@ namespace Polymath.Models.Parts;
 /// A mixture of experts (Shazeer et al. 2017): a router chooses a few blocks for each token; their outputs are weighted by the router's
 /// probabilities.
 /// </summary>
-/// <param name="route">For x [tokens, hidden], the weights and the numbers of the chosen blocks, each [tokens, chosen].</param>
+/// <param name="place">The layer, and the model's record of its routers.</param>
+/// <param name="route">For x [tokens, hidden], the chosen blocks and their weights.</param>
 /// <param name="count">How many blocks there are.</param>
 /// <param name="apply">The output of a block, by its number, for the tokens that go through it.</param>
-public sealed class Experts(Func<Tensor, (Tensor Weights, Tensor Indices)> route, int count, Func<int, Tensor, Tensor> apply)
+public sealed class Experts(
+    (int Layer, RouterRecord Record) place,
+    Func<Tensor, Routed> route,
+    int count,
+    Func<int, Tensor, Tensor> apply)
 {
     /// <summary>A mixture of blocks with maps of their own.</summary>
+    /// <param name="place">The layer, and the model's record of its routers.</param>
     /// <param name="route">The routing.</param>
     /// <param name="blocks">The blocks.</param>
-    public Experts(Func<Tensor, (Tensor Weights, Tensor Indices)> route, IReadOnlyList<GatedFeedForward> blocks)
-        : this(route, blocks.Count, (expert, x) => blocks[expert].Forward(x))
+    public Experts((int Layer, RouterRecord Record) place, Func<Tensor, Routed> route, IReadOnlyList<GatedFeedForward> blocks)
+        : this(
+            place,
+            route,
+            blocks.Count,
+            (expert, x) => blocks[expert].Forward(x))
     {
     }
+
+    private readonly RouterRecord record = place.Record.Known();
 
     /// <summary>Whether a weight multiplies what its block reads instead of what it gives (Llama 4).</summary>
     public bool WeighsInput { get; init; }
@@ -32,22 +44,34 @@ public sealed class Experts(Func<Tensor, (Tensor Weights, Tensor Indices)> route
     public Tensor Forward(Tensor x, Tensor seen)
     {
         ArgumentNullException.ThrowIfNull(x);
-        var (weights, indices) = route(seen);                                                   // [tokens, chosen]
-        var chosen = (int)indices.size(1);
-        var flat = weights.flatten();
-        var places = indices.cpu().contiguous().data<long>().ToArray();
-        var result = zeros_like(x);
-        for (var expert = 0; expert < count; expert++)
-        {
-            // The choices of this expert, as indices token·chosen + rank.
-            var own = Enumerable.Range(0, places.Length).Where(i => places[i] == expert).Select(i => (long)i).ToArray();
-            if (own.Length == 0) continue;
-            var at = tensor(own, device: x.device);
-            var tokens = tensor(Array.ConvertAll(own, i => i / chosen), device: x.device);
-            Tensor weight = flat.index_select(0, at).unsqueeze(1), read = x.index_select(0, tokens);
-            result = result.index_add(0, tokens, WeighsInput ? apply(expert, read * weight) : apply(expert, read) * weight, 1);
-        }
-        return result;
+        var routed = route(seen);
+        var chosen = (int)routed.Indices.size(1);
+        var (order, counts) = Grouped(routed.Indices.cpu().contiguous().data<long>().ToArray(), count);
+        record.Add(place.Layer, routed, counts);
+        var at = tensor(order, device: x.device);
+        var tokens = tensor(Array.ConvertAll(order, place => place / chosen), device: x.device);
+        // The rows of each expert lie together, so that each block is one product.
+        var weight = routed.Weights.flatten().index_select(0, at).unsqueeze(1);
+        var read = x.index_select(0, tokens);
+        if (WeighsInput) read = read * weight;
+        var given = new List<Tensor>();
+        var first = 0;
+        for (var expert = 0; expert < count; first += counts[expert++])
+            if (counts[expert] > 0) given.Add(apply(expert, read.narrow(0, first, counts[expert])));
+        var all = cat(given, 0);
+        return zeros_like(x).index_add(0, tokens, WeighsInput ? all : all * weight, 1);
+    }
+
+    // The choices (token·chosen + rank) ordered by their experts, and how many each expert has.
+    private static (long[] Order, int[] Counts) Grouped(long[] experts, int count)
+    {
+        var counts = new int[count];
+        foreach (var expert in experts) counts[expert]++;
+        var next = new int[count];
+        for (var expert = 1; expert < count; expert++) next[expert] = next[expert - 1] + counts[expert - 1];
+        var order = new long[experts.Length];
+        for (var place = 0; place < experts.Length; place++) order[next[experts[place]]++] = place;
+        return (order, counts);
     }
 
     /// <summary>

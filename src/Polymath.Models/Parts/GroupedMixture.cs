@@ -37,6 +37,7 @@ public static class GroupedMixture
             count,
             hidden);
         var mixture = new Experts(
+            (layer, parts.Routers),
             softmax
                 ? Routing.GroupedSoftmax(router, groups)
                 : Routing.Grouped(router, parts.Fixed(prefix + "gate.e_score_correction_bias", count), groups),
@@ -57,7 +58,8 @@ public static class GroupedMixture
             layer,
             hidden,
             several * inner,
-            activation);
+            activation,
+            softmax && read.Bool("mlp_bias", false));
         return x => mixture.Forward(x) + shared.Forward(x);
     }
 }

@@ -34,6 +34,7 @@ public static class SharedMixture
             experts,
             hidden);
         var mixture = new Experts(
+            (layer, parts.Routers),
             Routing.Softmax(router, read.IntOf(["num_experts_per_tok"], 4), renormalise),
             Experts.Blocks(
                 parts,

@@ -19,6 +19,7 @@ internal sealed class MeaningChecks(MappingNode root, string baseFolder, FaultLi
             Meaning.StageName => Declared(mention.Text, StageNames(), "stage", "stages"),
             Meaning.Pattern => Compiled(mention.Text),
             Meaning.Template => Template(mention.Text),
+            Meaning.Family => Declared(mention.Text, ["llama", "chatglm", .. FamilySpec.Names], "family", "families"),
             Meaning.Files => Scheme(mention.Text) is { } scheme ? Remote(mention.Text, scheme) : Local(mention.Text),
             _ => Folder(mention.Text),
         };

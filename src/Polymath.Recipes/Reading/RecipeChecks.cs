@@ -53,7 +53,7 @@ internal sealed class RecipeChecks(Checks checks)
             return;
         // ChatGLM turns one half of a head by the place in the prompt, the other by the place in the answer.
         var turns = model is ChatGlmSpec ? 4 : 2;
-        if (checks.Sound("model.hiddenSize", "model.heads"))
+        if (checks.Sound("model.hiddenSize", "model.heads") && model is not FamilySpec { HeadWidth: not null })
         {
             if (model.HiddenSize % model.Heads != 0)
             {
@@ -72,7 +72,7 @@ internal sealed class RecipeChecks(Checks checks)
             }
         }
         if (checks.Sound("model.heads", "model.keyValueHeads")
-            && model is LlamaSpec { KeyValueHeads: { } shared } && model.Heads % shared != 0)
+            && Shared(model) is { } shared && model.Heads % shared != 0)
             checks.Fault(
                 "model.keyValueHeads",
                 $"{shared} key-value heads do not divide the {model.Heads} heads",
@@ -83,6 +83,13 @@ internal sealed class RecipeChecks(Checks checks)
                 "'tokenizer' is missing, and a new model has none of its own",
                 "add tokenizer: {kind: character|byteLevelBpe|wordPiece|unigram}");
     }
+
+    private static int? Shared(INewModel model) => model switch
+    {
+        LlamaSpec llama => llama.KeyValueHeads,
+        FamilySpec other => other.KeyValueHeads,
+        _ => null,
+    };
 
     /// <summary>The divisor of a number that is nearest to what was written.</summary>
     private static int Divisor(int number, int near) =>

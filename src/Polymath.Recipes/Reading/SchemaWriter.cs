@@ -96,6 +96,8 @@ internal sealed class SchemaWriter(Documentation documentation)
         };
         if (type == typeof(string) && setting?.Meaning is Meaning.Pattern)
             schema["format"] = "regex";
+        if (type == typeof(string) && setting?.Meaning is Meaning.Family)
+            schema["enum"] = new JsonArray([.. FamilySpec.Names.Select(name => (JsonNode)name)]);
         if (type == typeof(bool) || type == typeof(string) || setting?.Bounds is not { } bounds)
             return schema;
         schema["minimum"] = Number(bounds.Least);

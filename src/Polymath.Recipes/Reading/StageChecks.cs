@@ -60,6 +60,9 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
 
     private void Gate()
     {
+        foreach (var (rule, i) in (stage.Stop ?? []).Select((rule, i) => (rule, i)))
+            if (StopRule.Parse(rule) is null)
+                checks.Fault(At($"stop[{i}]"), $"'{rule}' is no rule", "write \"FIGURE > NUMBER for STEPS\", such as \"kl > 0.3 for 5\"");
         if (stage.Else is not null && stage.Require is null && checks.Sound(At("require")))
             checks.Fault(At("else"), "nothing is required, so nothing can be missed", "add require: {ABILITY: \">= NUMBER\"}");
         foreach (var (name, text) in stage.Require ?? new Dictionary<string, string>())

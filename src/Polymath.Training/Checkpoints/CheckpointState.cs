@@ -16,6 +16,7 @@ namespace Polymath.Training.Checkpoints;
 /// <param name="Began">A print of the trained weights before the first step.</param>
 /// <param name="Figure">The figure that <paramref name="Best"/> is a value of.</param>
 /// <param name="Memory">What each term's formula remembers between steps.</param>
+/// <param name="Breaches">For each of the stage's stop rules, the steps in a row at which it held.</param>
 /// <param name="Unmeasured">Whether the run was stopped before a measurement that was due at this step.</param>
 public sealed record CheckpointState(
     int Step,
@@ -33,7 +34,8 @@ public sealed record CheckpointState(
     double? HeldOutSpread = null,
     string Began = "",
     string? Figure = null,
-    IReadOnlyList<IReadOnlyDictionary<string, double>>? Memory = null)
+    IReadOnlyList<IReadOnlyDictionary<string, double>>? Memory = null,
+    IReadOnlyList<int>? Breaches = null)
 {
     /// <summary>The mean loss of the last steps.</summary>
     public double LastLoss => Recent.Count == 0 ? double.NaN : Recent.Average();

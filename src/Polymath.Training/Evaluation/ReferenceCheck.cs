@@ -211,7 +211,7 @@ public sealed class ReferenceCheck : IDisposable
 
     private Tensor Loss(Batch batch)
     {
-        if (model.Labels is not { } head) return model.NegativeLogLikelihood(batch) / batch.TargetCount;
+        if (model.Labels is not { } head) return TrainingLoss.Of(model, batch) / batch.TargetCount;
         using var targets = inputs.Map("labels").clone();
         var scores = head.Scores(model.Hidden(batch), batch);
         var wanted = head.Task == LabelTask.Tag
@@ -242,7 +242,9 @@ public sealed class ReferenceCheck : IDisposable
             { Reading: Reading.EncoderDecoder } => [.. Enumerable.Range(0, batch.Tokens).Select(i => AnswerPlace(batch, i))],
             _ => [.. places.SelectMany(kept => WithPrompt(kept, entry.Shape[^2]))],
         };
-        if (entry.Shape[^1] != outputs || ours.Length != at.Count * (long)outputs || theirs.Length <= at.Max() * outputs)
+        // Some heads of one output give numbers of rows without a dimension for it.
+        var wide = outputs == 1 || entry.Shape[^1] == outputs;
+        if (!wide || ours.Length != at.Count * (long)outputs || theirs.Length <= at.Max() * outputs)
             throw new InputException($"{reference.Path}: {name} has the shape [{string.Join(", ", entry.Shape)}], which does not fit the "
                 + $"{rows.Count} rows of input_ids and the model's {outputs} outputs.");
         var worst = 0.0;
@@ -304,6 +306,8 @@ public sealed class ReferenceCheck : IDisposable
             || item.Name.Replace(".block_sparse_moe.", ".mlp.", StringComparison.Ordinal) == name
             || name == item.Name.Replace("model.", "model.language_model.", StringComparison.Ordinal));
         if (own >= 0) return Of(trained[own].Weight);
+        // A tied head may have its gradient under the head's name, if its module stands first.
+        if (model.Tokens.IsTied && name == model.Tokens.HeadMap.Name + ".weight") return Of(model.Tokens.Embedding);
         // In memory transformers stacks the experts' weights.
         var stack = model.Projections.Where(map => map.Stack?.Name == name)
             .OrderBy(map => map.Stack!.Expert).ThenBy(map => map.Stack!.Part).ToList();

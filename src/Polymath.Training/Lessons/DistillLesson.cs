@@ -12,6 +12,7 @@ internal static class DistillLesson
     /// <param name="spec">The settings.</param>
     internal static Lesson Of(LessonContext context, DistillSpec spec)
     {
+        if (!context.HasOther(spec.Teacher)) return CorpusLesson.Of(context, new NextToken());
         var (objective, teacher) = Objective(context, spec);
         try
         {

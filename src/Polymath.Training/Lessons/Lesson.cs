@@ -62,6 +62,10 @@ internal sealed record LessonContext(
     /// <exception cref="InputException">It cannot be opened.</exception>
     internal TextModel Other(string named) => Materials.OpenOther(Stage.Name, named);
 
+    /// <summary>Whether another model can be opened: a check comes before the stages of the run are trained.</summary>
+    /// <param name="named">Its name.</param>
+    internal bool HasOther(string named) => Scores || Materials.Recipe.Stages.All(stage => stage.Name != named);
+
     /// <summary>The stage's data.</summary>
     internal StageData Data => Materials.Data(Stage.Name);
 
@@ -113,7 +117,7 @@ internal static class StageLessons
             AlignSpec { Loss: DistillSpec distill } => DistillLesson.Of(context, distill),
             AlignSpec { Loss.LearnsLabels: true } align => JudgedLesson.Of(context, align),
             AlignSpec align => PairsLesson.Of(context, align),
-            _ => CorpusLesson.Of(context, new NextToken()),
+            _ => CorpusLesson.Of(context, new NextToken(context.Model.Model.Routers.Exist)),
         };
     }
 

@@ -54,14 +54,16 @@ internal static class SampledLesson
         AlignSpec align,
         RolloutSpec rollout)
     {
-        if (align.Loss is DistillSpec distill)
+        if (align.Loss is DistillSpec distill && context.HasOther(distill.Teacher))
         {
             var (objective, teacher) = DistillLesson.Objective(context, distill);
             return (objective, AlignLoss.Estimator(align), (formula, source) => new Lesson(formula, source, []) { Owned = teacher });
         }
+        if (align.Loss is DistillSpec)
+            return (new NextToken(), AlignLoss.Estimator(align), (formula, source) => new Lesson(formula, source, []));
         if (align.Loss is not PpoSpec ppo)
             return (AlignLoss.Of(align), AlignLoss.Estimator(align), (formula, source) => new Lesson(formula, source, []));
-        Critic critic = ppo.Critic is { } named
+        Critic critic = ppo.Critic is { } named && context.HasOther(named)
             ? new ModelCritic(context.Other(named))
             : new TrunkCritic(context.Model.Model.Sizes.HiddenSize, context.Model.Model.Device);
         return (

@@ -13,7 +13,7 @@ public abstract class Critic : IDisposable
     /// <summary>The weights that are trained besides those of the policy.</summary>
     public abstract IReadOnlyList<Weight> Weights { get; }
 
-    /// <summary>The values [places], with a gradient: before each token of an answer, and behind the last one of those that ended.</summary>
+    /// <summary>The values [places], with a gradient: before each token of an answer, and behind the end of those that ended.</summary>
     /// <param name="hidden">The policy's hidden states [tokens, width].</param>
     /// <param name="batch">The rows as the policy reads them.</param>
     /// <param name="rows">The rows.</param>

@@ -4,10 +4,16 @@ namespace Polymath.Training.Objectives;
 
 /// <summary>
 /// Cross entropy of the next token: Σ −log p(target) over the rows' targets, counted by token. Pretraining learns every token,
-/// finetuning the tokens of the answers.
+/// finetuning the tokens of the answers. Where the model's configuration asks for it, the balancing loss of its experts is added.
 /// </summary>
-public sealed class NextToken : Objective
+/// <param name="experts">Whether the model has experts, of which the figures tell how they are used.</param>
+public sealed class NextToken(bool experts = false) : Objective
 {
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Figures { get; } = experts ? [Busiest, Idle] : [];
+
+    private const string Busiest = "busiest expert", Idle = "idle experts";
+
     /// <inheritdoc/>
     public override Score Evaluate(
         LanguageModel model,
@@ -17,7 +23,11 @@ public sealed class NextToken : Objective
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
-        return new Score(model.NegativeLogLikelihood(batch), batch.TargetCount);
+        var loss = TrainingLoss.Of(model, batch);
+        var count = batch.TargetCount;
+        return new Score(loss, count, experts
+            ? new Dictionary<string, double> { [Busiest] = model.Routers.Busiest * count, [Idle] = model.Routers.Idle * count }
+            : null);
     }
 
     /// <inheritdoc/>

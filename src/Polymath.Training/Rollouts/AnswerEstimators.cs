@@ -85,7 +85,8 @@ public sealed class RewardToGo(ReinforceSpec by, double temperature) : Estimator
         var layout = new RowLayout([.. chosen.Select(i => answers[i].AnswerIds.Length)]);
         var old = tensor(chosen.SelectMany(i => answers[i].LogProbabilities).ToArray());
         var kl = KlEstimate.Each(KlKind.K1, old, tensor(chosen.SelectMany(i => answers[i].Reference!).ToArray()));
-        var means = answers.GroupBy(answer => answer.Group).ToDictionary(group => group.Key, group => group.Average(answer => answer.Score) ?? 0);
+        var means = answers.GroupBy(answer => answer.Group)
+            .ToDictionary(group => group.Key, group => group.Average(answer => answer.Score) ?? 0);
         var rewards = tensor(chosen.Select(i => (float)(answers[i].Score!.Value - (by.Baseline ? means[answers[i].Group] : 0))).ToArray());
         var each = ReinforcePlusPlus.Advantages(new TokenValues(kl, layout), by.KlWeight, rewards);
         var white = Whitening.Of(each).Whiten(each).data<float>().ToArray();

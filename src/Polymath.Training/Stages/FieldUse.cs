@@ -68,11 +68,7 @@ internal static class FieldUse
         AlignSpec when stage.ReadsJudged => [.. Talk, "label"],
         RewardModelSpec => [.. Talk, .. Chosen, "rejected", "rejectedTurns", "margin"],
         AlignSpec { Rollout: null } => [.. Talk, .. Chosen, "rejected", "rejectedTurns"],
-        AlignSpec spec =>
-        [
-            .. Names(spec.Prompt!),
-            .. (spec.Rewards ?? new Dictionary<string, double>()).Keys.SelectMany(name => OfReward(recipe, name)),
-        ],
+        AlignSpec spec => [.. Names(spec.Prompt!), .. (spec.Rewards?.Keys ?? []).SelectMany(name => OfReward(recipe, name))],
         TaskSpec task => [.. OfTask(stage, task), task.Label],
         _ => [],
     };

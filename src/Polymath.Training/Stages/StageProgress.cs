@@ -23,6 +23,7 @@ internal sealed class StageProgress
     private readonly StageTerms terms;
     private readonly bool hasHeldOut;
     private readonly Checkpoint saves;
+    private readonly StopRules rules;
     private CheckpointState? newest;
     private int steps;
     private int saved;
@@ -48,6 +49,7 @@ internal sealed class StageProgress
         (this.run, this.visit, this.folder, this.model, this.method, this.optimizer, this.terms) =
             (run, visit, folder, model, method, optimizer, terms);
         stage = visit.Stage;
+        rules = new StopRules(stage);
         hasHeldOut = terms.HasHeldOut;
         if (!hasHeldOut && Decides == EvaluateSpec.HeldOutLoss)
             throw new InputException($"Stage {stage.Name}: the held-out loss is to decide (checkpoint.best, evaluate.patience), and there "
@@ -73,8 +75,10 @@ internal sealed class StageProgress
     // The figure that chooses the best weights.
     private string? Decides => stage.Checkpoint?.Best ?? (Evaluation.Patience is null ? null : EvaluateSpec.HeldOutLoss);
 
-    /// <summary>Whether the stage ends before its last step, as nothing got better for so long.</summary>
-    internal bool Ended => Evaluation.Patience is { } patience && State.Stale >= patience;
+    /// <summary>Whether the stage ends before its last step: nothing got better for so long, or a figure has gone wrong.</summary>
+    internal bool Ended => Halted is not null || (Evaluation.Patience is { } patience && State.Stale >= patience);
+
+    private StopRule? Halted => rules.Broken(State.Breaches);
 
     /// <summary>Looks for the newest checkpoint: where the stage is, before anything of it is restored.</summary>
     internal void Find()
@@ -161,6 +165,13 @@ internal sealed class StageProgress
                 Pause();
             }
         }
+        // What has gone wrong is not saved: it would take the place of what is whole.
+        if (Halted is { } rule)
+        {
+            run.Observer.Note($"{visit.Name}: ends after step {step}: {rule.Figure} was {(rule.Above ? "above" : "below")} {rule.Bound} for "
+                + $"{rule.Steps} steps.");
+            return;
+        }
         if (Due(Settings.Every, step) || step == steps || State.BestStep == step || Ended) Save();
         if (Ended)
             run.Observer.Note($"{visit.Name}: ends after step {step}: {Decides} got no better in {State.Stale} measurements.");
@@ -194,6 +205,18 @@ internal sealed class StageProgress
     /// <summary>Restores the step with the best measurement, when the stage asks for it.</summary>
     internal void TakeBest()
     {
+        if (Halted is { } rule)
+        {
+            var healthy = rules.Healthy(
+                rule,
+                State.Step,
+                Settings.Every,
+                saves);
+            saves.Restore(healthy, optimizer, method.Memory);
+            run.Observer.Note($"{visit.Name}: the weights of step {healthy} are used, from before {rule.Figure} went wrong.");
+            if (hasHeldOut) MeasureHeldOut();
+            return;
+        }
         if (State.BestStep is not { } best || best == State.Step) return;
         if (!saves.Has(best))
             throw new RunFailedException($"The checkpoint of step {best} of {visit.Name}, where {Decides} was best, is missing or "
@@ -228,6 +251,7 @@ internal sealed class StageProgress
         {
             Step = report.Step,
             Cursors = terms.Cursors,
+            Breaches = rules.After(State.Breaches, report),
             Memory = terms.Memory.Any(own => own.Count > 0) ? terms.Memory : null,
             TorchRandom = Convert.ToBase64String(random.bytes),
             Seconds = State.Seconds + time.TotalSeconds,

@@ -87,6 +87,11 @@ public sealed class PrefixTuning : ComputedPrompt
             throw parts.Fault(
                 "peft_type",
                 "a prefix of keys and values comes before an answer, but this model scores labels; use prompt tuning");
+        if (!parts.Model.TakesPrefix)
+            throw parts.Fault(
+                "peft_type",
+                $"a prefix of keys and values needs layers that all have them in one size, and those of a "
+                    + $"{parts.Model.Configuration["model_type"]} do not; use prompt tuning");
         int count = Tokens(parts), width = sizes.KeyValueHeads * sizes.HeadWidth, whole = sizes.Layers * 2 * width;
         if (parts.Configuration.Whole("token_dim", width) != width)
             throw parts.Fault(

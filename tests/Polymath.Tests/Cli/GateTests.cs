@@ -53,7 +53,8 @@ public sealed class GateTests
         Assert.Contains("after 3 tries", run.Error);
         Assert.True(Directory.Exists(recipe.At("run", "failed", "02-more-1")) && Directory.Exists(recipe.At("run", "failed", "02-more-2")));
         var rates = File.ReadLines(recipe.At("run", "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)
-            .Where(line => line["stage"]!.ToString() == "more" && line["rate"] is not null).Select(line => line["rate"]!.GetValue<double>());
+            .Where(line => line["stage"]!.ToString() == "more" && line["rate"] is not null)
+            .Select(line => line["rate"]!.GetValue<double>());
         Assert.Equal(1e-4, rates.First(), 1e-12);
     }
 
@@ -70,12 +71,12 @@ public sealed class GateTests
     [Theory]
     [InlineData(">= 0.8", 0.8, null, true)]
     [InlineData("> 0.8", 0.8, null, false)]
-    [InlineData("<= 1.1 * before", 109, 100, true)]
-    [InlineData("<= 1.1*before", 111, 100, false)]
-    [InlineData("< before", 99, 100, true)]
+    [InlineData("<= 1.1 * before", 109.0, 100.0, true)]
+    [InlineData("<= 1.1*before", 111.0, 100.0, false)]
+    [InlineData("< before", 99.0, 100.0, true)]
     [InlineData(">= -2e-1", -0.1, null, true)]
     [InlineData(">= 0", null, null, false)]
-    [InlineData("<= 1.1 * before", 1, null, false)]
+    [InlineData("<= 1.1 * before", 1.0, null, false)]
     public void A_bound_says_what_a_figure_must_be(string text, double? value, double? before, bool holds) =>
         Assert.Equal(holds, GateBound.Parse(text)!.Holds(value, before));
 

@@ -55,6 +55,34 @@ public sealed class RewardStageTests
         Assert.Equal(recipe.Hash("run"), recipe.Hash("parts"));
     }
 
+    [Theory]
+    [InlineData("{kind: ppo, critic: judge}")]
+    [InlineData("{kind: grpo, klWeight: 0.1}")]
+    public void A_check_opens_what_does_not_wait_for_a_stage(string by)
+    {
+        using var recipe = Recipe($"[{Read}, {Judge}, {Please}]");
+        var check = CliProgram.Run(recipe.Path, "check", "tiny.yaml", "--open", "--set", $"stages.please.by={by}");
+        Assert.True(check.Code == 0, check.All);
+        Assert.Contains("please: 6 steps", check.All);
+    }
+
+    [Fact]
+    public void A_reward_model_becomes_a_critic_of_its_own()
+    {
+        using var recipe = Recipe($"[{Read}, {Judge}, {Please}]");
+        string[] ppo = ["--set", "stages.please.by={kind: ppo, critic: judge}"];
+        var run = recipe.Run("run", ppo);
+        Assert.True(run.Code == 0, run.All);
+        Assert.True(File.Exists(recipe.At("run", "stages", "03-please", "critic", "model.safetensors")));
+        Assert.NotEqual(
+            File.ReadAllBytes(recipe.At("run", "stages", "02-judge", "model", "model.safetensors")),
+            File.ReadAllBytes(recipe.At("run", "stages", "03-please", "critic", "model.safetensors")));
+        Assert.NotEmpty(Figures(recipe, "run", "rollout explained variance"));
+        Assert.Equal(0, recipe.Run("parts", [.. ppo, "--stop-after-step", "22"]).Code);
+        Assert.Equal(0, recipe.Run("parts", ppo).Code);
+        Assert.Equal(recipe.Hash("run"), recipe.Hash("parts"));
+    }
+
     [Fact]
     public void Margins_come_from_a_column()
     {

@@ -16,11 +16,12 @@ namespace Polymath.Tests.Models;
 public sealed class GradientCheckpointingTests
 {
     public static TheoryData<string> Names =>
-        [.. new[] { TextFixtures.At("models"), TextFixtures.At("own", "models") }.SelectMany(Directory.GetDirectories)
-            .Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal)];
+        [.. Roots.SelectMany(Directory.GetDirectories).Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal)];
 
-    private static LanguageModel Open(string name) => ModelFolder.Open(
-        Directory.Exists(TextFixtures.At("models", name)) ? TextFixtures.At("models", name) : TextFixtures.At("own", "models", name));
+    private static string[] Roots => [TextFixtures.At("models"), TextFixtures.At("families"), TextFixtures.At("own", "models")];
+
+    private static LanguageModel Open(string name) =>
+        ModelFolder.Open(Roots.Select(root => Path.Combine(root, name)).First(Directory.Exists));
 
     // Rows of three lengths in one batch, with the marks that ChatGLM's prompts have. There are enough that forward takes the kernels of
     // training: with few tokens and no record the ones of generating round otherwise.
@@ -55,8 +56,10 @@ public sealed class GradientCheckpointingTests
         var kept = Pass(model, weights, anew: false);
         var anew = Pass(model, weights, anew: true);
         Assert.Equal(kept.Loss, anew.Loss);
-        // An input of all of a decoder's blocks gets its gradient block by block, which changes the order of the sums.
-        var within = model.Reading == Reading.EncoderDecoder ? Samples.Ulps(256) : 0;
+        // An input of several blocks gets its gradient block by block, which changes the order of the sums.
+        var several = model.Reading == Reading.EncoderDecoder
+            || model.Routers.Exist || model.Configuration["model_type"]?.ToString() is "deberta-v2" or "gemma4_text" or "albert";
+        var within = several ? Samples.Ulps(256) : 0;
         Assert.Contains(kept.Gradients.Values, gradient => gradient is not null);
         Assert.All(kept.Gradients, pair =>
         {

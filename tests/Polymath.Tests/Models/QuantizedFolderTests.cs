@@ -85,7 +85,7 @@ public sealed class QuantizedFolderTests
     [InlineData("quanto")]
     [InlineData("aqlm")]
     [InlineData("eetq")]
-    [InlineData("mxfp4")]
+    [InlineData("quark")]
     [InlineData("torchao")]
     [InlineData("gguf")]
     public void A_method_that_is_not_read_is_refused_by_its_name(string method)

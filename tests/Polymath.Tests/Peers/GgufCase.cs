@@ -30,7 +30,8 @@ internal sealed class GgufCase : IDisposable
     public GgufCase(string name, string folder, string? changes)
     {
         this.folder = folder;
-        var place = new[] { TextFixtures.At("models", name), TextFixtures.At("own", "models", name) }.Single(Directory.Exists);
+        var place = new[] { TextFixtures.At("models", name), TextFixtures.At("families", name), TextFixtures.At("own", "models", name) }
+            .Single(Directory.Exists);
         var configuration = ModelFolder.Configuration(place);
         foreach (var (key, width) in widths)
             if (configuration[key] is not null) configuration[key] = width;

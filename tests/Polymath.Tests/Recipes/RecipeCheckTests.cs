@@ -17,6 +17,10 @@ public sealed class RecipeCheckTests
     [InlineData("stages.please.name", "write.2", "later round's visit", "stages.write.2.name")]
     [InlineData("rounds.stages[0]", "wrte", "no stage named 'wrte'")]
     [InlineData("model.keyValueHeads", "3", "do not divide the 4 heads")]
+    [InlineData("model", "{family: quen3, hiddenSize: 48, intermediateSize: 96, layers: 2, heads: 4}", "no family named 'quen3'",
+        "model.family")]
+    [InlineData("model", "{family: qwen3, hiddenSize: 48, intermediateSize: 96, layers: 2, heads: 4, keyValueHeads: 3}",
+        "do not divide the 4 heads", "model.keyValueHeads")]
     [InlineData("tokenizer", null, "missing")]
     [InlineData("stages.read.steps", null, "neither 'steps' nor 'epochs'", "stages.read")]
     [InlineData("stages.read.epochs", "1", "both given")]

@@ -15,7 +15,12 @@ public sealed class EstimatorTests : IDisposable
 
     public void Dispose() => critic.Dispose();
 
-    private static SampledAnswer Answer(int group, double? score, float[] logs, float[] start, float[] values) => new(
+    private static SampledAnswer Answer(
+        int group,
+        double? score,
+        float[] logs,
+        float[] start,
+        float[] values) => new(
         $"p{group}",
         group,
         "ask",
@@ -37,9 +42,24 @@ public sealed class EstimatorTests : IDisposable
         var estimator = new Trajectories(new PpoSpec(Lambda: 1, KlWeight: 0.1), critic, 1);
         List<SampledAnswer> round =
         [
-            Answer(0, 1, [-1, -2], [-1.5f, -1.5f], [0.2f, 0.3f, 0.4f]),
-            Answer(1, -1, [-1, -1], [-1, -1], [0.1f, 0.1f]),
-            Answer(2, null, [-1], [-1], [0, 0]),
+            Answer(
+                0,
+                1,
+                [-1, -2],
+                [-1.5f, -1.5f],
+                [0.2f, 0.3f, 0.4f]),
+            Answer(
+                1,
+                -1,
+                [-1, -1],
+                [-1, -1],
+                [0.1f, 0.1f]),
+            Answer(
+                2,
+                null,
+                [-1],
+                [-1],
+                [0, 0]),
         ];
         var items = estimator.Items(round).Cast<TrajectoryItem>().ToList();
         // The third answer has no score, so nothing is learned from it.
@@ -62,7 +82,12 @@ public sealed class EstimatorTests : IDisposable
     {
         var estimator = new Trajectories(new PpoSpec(KlWeight: 0.1, KlTarget: 1, KlHorizon: 10), critic, 1);
         // The divergence of the answer is 3, above the target: the error is clipped at 0.2.
-        List<SampledAnswer> round = [Answer(0, 1, [-1, -1], [-2, -3], [0, 0, 0])];
+        List<SampledAnswer> round = [Answer(
+            0,
+            1,
+            [-1, -1],
+            [-2, -3],
+            [0, 0, 0])];
         estimator.Follow(round);
         Assert.Equal(0.1 * (1 + 0.2 / 10), estimator.Figures(round).First(pair => pair.Name == "kl weight").Value, 1e-12);
     }
@@ -72,8 +97,18 @@ public sealed class EstimatorTests : IDisposable
     {
         List<SampledAnswer> round =
         [
-            Answer(0, 1, [-1, -2], [-1.5f, -1.5f], []),
-            Answer(0, 0, [-1], [-3], []),
+            Answer(
+                0,
+                1,
+                [-1, -2],
+                [-1.5f, -1.5f],
+                []),
+            Answer(
+                0,
+                0,
+                [-1],
+                [-3],
+                []),
         ];
         var items = new RewardToGo(new ReinforceSpec(KlWeight: 0.1, Baseline: true), 1).Items(round).Cast<AnswerItem>().ToList();
         double[] plain = [0.5 - 0.1 * 0, 0.5 + 0.1 * 0.5, -0.5 - 0.1 * 2];
@@ -88,7 +123,27 @@ public sealed class EstimatorTests : IDisposable
     {
         List<SampledAnswer> round =
         [
-            Answer(0, 0.2, [-1], [], []), Answer(0, 0.9, [-1], [], []), Answer(1, 0.5, [-1], [], []), Answer(1, 0.5, [-1], [], []),
+            Answer(
+                0,
+                0.2,
+                [-1],
+                [],
+                []), Answer(
+                0,
+                0.9,
+                [-1],
+                [],
+                []), Answer(
+                1,
+                0.5,
+                [-1],
+                [],
+                []), Answer(
+                1,
+                0.5,
+                [-1],
+                [],
+                []),
         ];
         Assert.Equal([0.2, 0.9], ((GroupItem)Assert.Single(new WholeGroups().Items(round))).Rewards);
         Assert.Equal([1, 2], new BestOfEach(null).Chosen(round));
@@ -99,7 +154,17 @@ public sealed class EstimatorTests : IDisposable
     [Fact]
     public void Answers_that_were_cut_off_can_be_left_out()
     {
-        List<SampledAnswer> round = [Answer(0, 0.2, [-1], [], []), Answer(0, 0.9, [-1], [], []) with { Ended = true }];
+        List<SampledAnswer> round = [Answer(
+            0,
+            0.2,
+            [-1],
+            [],
+            []), Answer(
+            0,
+            0.9,
+            [-1],
+            [],
+            []) with { Ended = true }];
         Assert.Equal([0, 1], new GroupRelative(new GrpoSpec(), 1).Chosen(round));
         Assert.Equal([1], new GroupRelative(new GrpoSpec(MaskUnfinished: true), 1).Chosen(round));
     }
