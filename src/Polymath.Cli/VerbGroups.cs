@@ -18,6 +18,7 @@ internal static class VerbGroups
                 RunsVerb.Make(),
                 DataVerb.Make(),
                 TemplateVerb.Make(),
+                PromptVerb.Make(),
                 EvalVerb.Make(),
                 DeltaVerb.Make(),
                 DoctorVerb.Make(),

@@ -219,20 +219,3 @@ public sealed record LoraMethod(
         Merge: Merge,
         Base: Base);
 }
-
-/// <summary>
-/// Prompt learning: a template asks, and a verbalizer reads the answer from the language-model head (Schick &amp; Schütze 2021).
-/// </summary>
-/// <param name="Template">The prompt: text in which <c>{field}</c> stands for a field's value and <c>{mask}</c>, once, for the
-/// answer.</param>
-/// <param name="Verbalizer">The words that stand for each label.</param>
-/// <param name="Train">What is trained: every weight when left out.</param>
-public sealed record PromptMethod(string Template, VerbalizerSpec Verbalizer, MethodSpec? Train = null) : MethodSpec
-{
-    /// <inheritdoc/>
-    public override string Kind => "prompt";
-}
-
-/// <summary>The words that stand for each label.</summary>
-/// <param name="Words">The words of each label; the label itself when left out. The first token of a word is read.</param>
-public sealed record VerbalizerSpec(IReadOnlyDictionary<string, IReadOnlyList<string>>? Words = null);

@@ -1,6 +1,7 @@
 using Polymath.Distributed;
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Text.Prompts;
 using Polymath.Text.Hubs;
 using Polymath.Training.Evaluation;
 using Polymath.Runs.Reports;
@@ -115,9 +116,22 @@ public sealed class Run : IDisposable
         {
             var method = stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
             var at = $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}";
+            if (stage.Method is PromptMethod asked) CheckTemplate(stage, asked);
             if (method is DeltaSpec delta) DeltaPlan.Check(delta, at, stage.Steps);
             foreach (var (name, adapter) in (method as AdaptersMethod)?.Adapters ?? new Dictionary<string, AdapterSpec>())
                 if (adapter.Delta is { } own) DeltaPlan.Check(own, $"{at}.adapters.{name}.delta", stage.Steps);
+        }
+    }
+
+    private static void CheckTemplate(StageSpec stage, PromptMethod asked)
+    {
+        try
+        {
+            PromptTemplate.Written(asked.Template, forward: true);
+        }
+        catch (InputException e)
+        {
+            throw new InputException($"stages.{stage.Name}.method.template: {e.Message}", e);
         }
     }
 

@@ -80,9 +80,10 @@ internal static class ClassifyVerb
         if (task?.Fields() is { Count: not 1 } fields)
             throw new InputException($"The stage's prompt '{task.Template}' asks for {string.Join(", ", fields)}, but --text is one text. "
                 + "Give a file with these columns: --input FILE.csv.");
-        var answers = task is null
+        using var asked = task is null ? null : new PromptedLabels(opened.Text, task);
+        var answers = asked is null
             ? LabelReader.Read(opened.Text, [text], 1)
-            : new PromptedLabels(opened.Text, task).Read([("The text", new Dictionary<string, string> { [task.Fields()[0]] = text })], 1);
+            : asked.Read([("The text", new Dictionary<string, string> { [task!.Fields()[0]] = text })], 1);
         var answer = answers.Single();
         var (names, kind) = Meaning(opened, task);
         if (json)
@@ -109,10 +110,11 @@ internal static class ClassifyVerb
         using var opened = open();
         var task = Task(opened);
         var label = rows.LabelField(columns.Label, task?.Label);
-        var answers = task is null
+        using var asked = task is null ? null : new PromptedLabels(opened.Text, task);
+        var answers = asked is null
             ? LabelReader.Read(opened.Text, rows.Texts(rows.TextField(columns.Text, label)), rowsAtOnce)
-            : new PromptedLabels(opened.Text, task).Read(
-                [.. rows.Rows.Zip(rows.Fields(task.Fields(), columns.Text, label), (row, fields) => (row.Place, fields))], rowsAtOnce);
+            : asked.Read(
+                [.. rows.Rows.Zip(rows.Fields(task!.Fields(), columns.Text, label), (row, fields) => (row.Place, fields))], rowsAtOnce);
         var (names, kind) = Meaning(opened, task);
         if (format == Csv && kind != LabelTask.Classify)
             throw new InputException("--format csv has one label for a row, but the model's head gives several values. Leave it out.");

@@ -80,7 +80,7 @@ internal sealed class FieldChecks(Checks checks)
         if (view.View is null)
             return;
         foreach (var (field, template) in view.Fields ?? new Dictionary<string, string>())
-            Template(template, [view.View], $"{path}.fields.{field}");
+            Template(TemplateFields.In(template ?? ""), [view.View], $"{path}.fields.{field}");
         Filters(view.Where, view.View, path);
     }
 
@@ -154,9 +154,10 @@ internal sealed class FieldChecks(Checks checks)
             ((stage.Objective as AlignSpec)?.Prompt, "prompt"),
             (stage.TrainsLabels ? ((TaskSpec)stage.Objective!).Reads : null, "text"),
         })
-            Template(template, sources, $"{path}.{key}");
+            Template(TemplateFields.In(template ?? ""), sources, $"{path}.{key}");
         if (stage.Method is PromptMethod method && stage.Objective is TaskSpec)
-            Template(method.Template, sources, $"{checks.PathOf(method)}.template", TemplateFields.Mask);
+            Template(
+                TemplateFields.OfPrompt(method.Template ?? ""), sources, $"{checks.PathOf(method)}.template", TemplateFields.Mask);
         foreach (var reward in (stage.Objective as AlignSpec)?.Rewards?.Keys ?? [])
             RewardFields(stage, reward);
     }
@@ -201,11 +202,11 @@ internal sealed class FieldChecks(Checks checks)
             Known(field, stage?.Sources ?? [], $"rewards.{name}.{key}");
     }
 
-    private void Template(string? template, IReadOnlyList<string> sources, string path, string? besides = null)
+    private void Template(IReadOnlyList<string> fields, IReadOnlyList<string> sources, string path, string? besides = null)
     {
-        if (template is null || !checks.Sound(path))
+        if (!checks.Sound(path))
             return;
-        foreach (var field in TemplateFields.In(template).Distinct().Where(field => field != besides))
+        foreach (var field in fields.Distinct().Where(field => field != besides))
             Known(field, sources, path, besides);
     }
 

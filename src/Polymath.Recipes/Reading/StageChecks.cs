@@ -181,25 +181,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 At("text"),
                 "the template of a prompt says what is read",
                 "leave out 'text', or leave out the method prompt to train a head over labels");
-        if (prompt.Template is { } template)
-        {
-            var masks = TemplateFields.In(template).Count(field => field == TemplateFields.Mask);
-            if (masks != 1)
-            {
-                checks.Fault(At("method.template"),
-                    $"the template has {(masks == 0 ? "no" : $"{masks} times")} {{mask}}",
-                    "write {mask} once, where the answer is read");
-            }
-            else if (!template.TrimEnd().EndsWith("{mask}", StringComparison.Ordinal))
-            {
-                checks.Fault(At("method.template"),
-                    "text follows {mask}: "
-                        + $"\"{template[(template.IndexOf("{mask}", StringComparison.Ordinal) + "{mask}".Length)..].Trim()}\"",
-                    "end with {mask}: the model reads forward, and what comes after the answer is never read");
-            }
-        }
+        if (prompt.Template is { } template) Masks(template);
         if (prompt.Train is PromptMethod)
             checks.Fault(At("method.train.kind"), "a prompt method cannot be trained by another one", "write full, freeze or lora");
+        if (prompt.Verbalizer?.ContentFree is [] && checks.Sound(At("method.verbalizer.contentFree")))
+            checks.Fault(At("method.verbalizer.contentFree"), "the list is empty", "write contentFree: N/A, or leave it out");
         if (prompt.Verbalizer?.Words is not { } words || !checks.Sound(At("method.verbalizer")))
             return;
         if (words.Count == 0)
@@ -213,6 +199,22 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                     $"write {label}: WORD");
             }
         }
+    }
+
+    // What a model from a folder reads is known when it is opened; the models that a recipe makes read forward.
+    private void Masks(string template)
+    {
+        var masks = TemplateFields.OfPrompt(template).Count(field => field == TemplateFields.Mask);
+        if (masks != 1)
+            checks.Fault(At("method.template"),
+                $"the template has {(masks == 0 ? "no" : $"{masks} times")} {{mask}}",
+                "write {mask} once, where the answer is read");
+        else if (checks.Recipe.Model is LlamaSpec or ChatGlmSpec && stage.From is null
+            && template.LastIndexOf("{mask}", StringComparison.Ordinal) is >= 0 and var at
+            && template[(at + "{mask}".Length)..].Trim() is { Length: > 0 } after)
+            checks.Fault(At("method.template"),
+                $"text follows {{mask}}: \"{after}\"",
+                "end with {mask}: the model reads forward, and what comes after the answer is never read");
     }
 
     // The model of a stage has one head: over words, or over labels.

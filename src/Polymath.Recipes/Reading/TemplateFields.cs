@@ -15,6 +15,36 @@ public static partial class TemplateFields
     [GeneratedRegex(@"\{\{|\}\}|\{(?<name>[^{}\s](?:[^{}\r\n]*[^{}\s])?)\}", RegexOptions.CultureInvariant)]
     private static partial Regex Form();
 
+    /// <summary>
+    /// The fields that a prompt's template asks for, in order, as often as they occur, and <see cref="Mask"/> for the place of an answer;
+    /// filters belong to no name.
+    /// </summary>
+    /// <param name="template">The template.</param>
+    public static IReadOnlyList<string> OfPrompt(string template) =>
+        [.. PromptForm().Matches(template).Where(match => match.Groups["name"].Success)
+            .Select(match => FieldOf(match.Groups["name"].Value)).OfType<string>()];
+
+    private static string? FieldOf(string block)
+    {
+        if (block[0] is '"' or '\'')
+        {
+            var keyed = KeyedForm().Match(block);
+            if (!keyed.Success) return null;
+            return keyed.Groups["mask"].Success ? Mask : keyed.Groups["name"].Value;
+        }
+        var name = block.Split('|')[0].Trim();
+        return name == "soft" || name.StartsWith("soft:", StringComparison.Ordinal)
+            || name.StartsWith("special:", StringComparison.Ordinal) ? null : name;
+    }
+
+    [GeneratedRegex(
+        @"\{\{|\}\}|\{(?<name>(?:""[^""]*""|'[^']*'|[^{}\s])(?:""[^""]*""|'[^']*'|[^{}\r\n])*)\}", RegexOptions.CultureInvariant)]
+    private static partial Regex PromptForm();
+
+    [GeneratedRegex(
+        @"[""'](?<mask>mask)[""']|[""'](?:placeholder|meta)[""']\s*:\s*[""'](?<name>[^""']+)[""']", RegexOptions.CultureInvariant)]
+    private static partial Regex KeyedForm();
+
     /// <summary>The places of fields in a text. The group <c>name</c> is a field's name; a match without it is a doubled brace.</summary>
     /// <param name="text">The text.</param>
     public static MatchCollection Places(string text) => Form().Matches(text);

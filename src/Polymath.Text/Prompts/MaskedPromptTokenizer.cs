@@ -19,6 +19,9 @@ public sealed class MaskedPromptTokenizer : PromptTokenizer
     }
 
     /// <inheritdoc/>
+    protected override int[] AnswerIds(PromptPiece piece) => IdsOf(piece);
+
+    /// <inheritdoc/>
     public override PromptRow Encode(IReadOnlyList<PromptPiece> pieces, PromptExample example)
     {
         ArgumentNullException.ThrowIfNull(example);

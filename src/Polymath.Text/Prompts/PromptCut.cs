@@ -2,19 +2,6 @@ using Polymath.Recipes;
 
 namespace Polymath.Text.Prompts;
 
-/// <summary>Where a prompt that is too long is cut.</summary>
-public enum CutSide
-{
-    /// <summary>At the ends of the last fields, so that their starts are kept.</summary>
-    Tail,
-
-    /// <summary>At the starts of the first fields, so that their ends are kept.</summary>
-    Head,
-
-    /// <summary>At the end of every field, each in proportion to its length.</summary>
-    Balanced,
-}
-
 /// <summary>Cuts tokens of the pieces that may be cut; nothing of the template or of an answer.</summary>
 public static class PromptCut
 {

@@ -37,7 +37,8 @@ internal static class PromptSyntax
         return new(start, prefix, null, source[start..scan.At].TrimEnd(' '));
     }
 
-    private static PromptBlock Block(BlockScanner scan, string prefix)
+    /// <summary>A block in braces, with its keys in quotes.</summary>
+    internal static PromptBlock Block(BlockScanner scan, string prefix)
     {
         var start = scan.Position;
         scan.At++;

@@ -37,6 +37,25 @@ public sealed class PromptTemplate
     /// <summary>The soft tokens of all soft blocks, in order; each names its block.</summary>
     public IReadOnlyList<SoftToken> SoftTokens => soft;
 
+    /// <summary>A recipe's template, in its own language (<see cref="PromptLanguage"/>).</summary>
+    /// <param name="source">The text.</param>
+    /// <param name="forward">Whether the model reads forward: it reads the spaces before an answer, and nothing after it.</param>
+    /// <exception cref="InputException">It is not well formed, has not one mask, or has a soft token.</exception>
+    public static PromptTemplate Written(string source, bool forward)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        var blocks = PromptLanguage.Parse(source, forward);
+        InputException Fault(int position, string problem) => new($"The template, at character {position + 1}: {problem}");
+        if (blocks.Find(block => block is SoftBlock) is { } soft)
+            throw Fault(soft.Position, "soft tokens within a recipe's template are not trained yet. Virtual tokens before the row are: "
+                + "write the words as text, and train: {kind: delta, form: promptTuning}.");
+        List<MaskBlock> masks = [.. blocks.OfType<MaskBlock>()];
+        if (masks.Count == 0)
+            throw Fault(source.Length, "it ends without a place for the answer. Write {mask} there.");
+        if (masks.Count > 1) throw Fault(masks[1].Position, "this is a second {mask}, but one answer is read. Write {mask} once.");
+        return new(source, false, blocks, SoftPlan.None);
+    }
+
     /// <summary>A template without soft tokens.</summary>
     /// <param name="source">The text.</param>
     /// <exception cref="InputException">It is not well formed, has no mask, or has a soft token.</exception>

@@ -9,13 +9,15 @@ namespace Polymath.Text.Prompts;
 /// <param name="LearnsEnd">Whether the end of a text is appended and learned.</param>
 /// <param name="DecoderLength">The most tokens that a decoder reads, one of them kept for the end.</param>
 /// <param name="DecodesFromPadding">Whether a decoder begins with the padding token.</param>
+/// <param name="Opening">The tokens before a row, with none after it; null for those that the tokenizer adds.</param>
 public sealed record PromptSettings(
     int MaxLength,
     CutSide Cut = CutSide.Tail,
     bool FillsAnswers = false,
     bool LearnsEnd = false,
     int DecoderLength = 128,
-    bool DecodesFromPadding = true);
+    bool DecodesFromPadding = true,
+    IReadOnlyList<int>? Opening = null);
 
 /// <summary>Turns filled prompts into tokens for one kind of model.</summary>
 public abstract class PromptTokenizer
@@ -29,7 +31,13 @@ public abstract class PromptTokenizer
     protected PromptTokenizer(Tokenizer tokenizer, PromptTokens tokens, PromptSettings settings)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
+        ArgumentNullException.ThrowIfNull(settings);
         (Text, Tokens, Settings) = (tokenizer.Uncut(), tokens, settings);
+        if (settings.Opening is { } given)
+        {
+            (before, after) = ([.. given], []);
+            return;
+        }
         int[] bare = Text.Encode("a"), whole = Text.Encode("a", true);
         var start = Math.Max(0, whole.AsSpan().IndexOf(bare));
         (before, after) = (whole[..start], whole[(start + bare.Length)..]);
@@ -59,6 +67,30 @@ public abstract class PromptTokenizer
     /// <param name="pieces">The pieces.</param>
     /// <param name="example">The example they are from.</param>
     public abstract PromptRow Encode(IReadOnlyList<PromptPiece> pieces, PromptExample example);
+
+    /// <summary>The pieces of a prompt with their tokens, and how many of them are cut; an answer's place has at most one.</summary>
+    /// <param name="template">The template.</param>
+    /// <param name="example">The example it is filled with.</param>
+    public IReadOnlyList<PromptPart> Show(PromptTemplate template, PromptExample example)
+    {
+        ArgumentNullException.ThrowIfNull(template);
+        var pieces = template.Wrap(example);
+        List<int[]> ids = [.. pieces.Select(piece => piece.Kind == PieceKind.Answer ? AnswerIds(piece) : IdsOf(piece))];
+        int[] lengths = [.. pieces.Select((piece, i) => piece.MayBeCut ? ids[i].Length : 0)];
+        var excess = ids.Sum(own => own.Length) + before.Length + after.Length - Settings.MaxLength;
+        var losses = PromptCut.Losses(lengths, Math.Clamp(excess, 0, lengths.Sum()), Settings.Cut);
+        var atStart = Settings.Cut == CutSide.Head;
+        return
+        [
+            new(null, before, 0, atStart),
+            .. pieces.Select((piece, i) => new PromptPart(piece, ids[i], losses[i], atStart)),
+            new(null, after, 0, atStart),
+        ];
+    }
+
+    /// <summary>The tokens that stand at an answer's place.</summary>
+    /// <param name="piece">The place.</param>
+    protected virtual int[] AnswerIds(PromptPiece piece) => [];
 
     /// <summary>Tokens of one piece.</summary>
     protected sealed record Part(int[] Ids, int SoftId, int Loss, bool MayBeCut)
@@ -92,7 +124,7 @@ public abstract class PromptTokenizer
         int[] lengths = [.. parts.Select(part => part.MayBeCut ? part.Ids.Length : 0)];
         if (excess > lengths.Sum())
             throw new InputException($"{example.Name} is {excess} tokens too long for a row of {Settings.MaxLength}, and only "
-                + $"{lengths.Sum()} tokens of its fields may be cut. Allow longer rows, or write \"shortenable\": True at a long block.");
+                + $"{lengths.Sum()} tokens of its fields may be cut. Allow longer rows, or let a longer part be cut.");
         var losses = PromptCut.Losses(lengths, excess, Settings.Cut);
         return ([.. parts.Select((part, i) => part with { Ids = PromptCut.Kept(part.Ids, losses[i], Settings.Cut) })], excess);
     }

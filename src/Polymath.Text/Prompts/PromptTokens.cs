@@ -19,6 +19,24 @@ public sealed record PromptTokens(
     int? Begin,
     IReadOnlyList<int> Sentinels)
 {
+    /// <summary>The special tokens of a tokenizer, by the names that published ones have.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    public static PromptTokens Of(Tokenizer tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        int? Named(params string[] names) => names.Where(tokenizer.SpecialTokens.ContainsKey)
+            .Select(name => (int?)tokenizer.SpecialTokens[name]).FirstOrDefault();
+        return new(
+            Named("[MASK]", "<mask>"),
+            Named("[CLS]", "<s>"),
+            Named("[SEP]", "</s>"),
+            Named("[PAD]", "<pad>", "<|pad|>"),
+            Named("</s>", "<|endoftext|>", "<|end|>", "<|im_end|>", "<eos>"),
+            Named("<s>", "<bos>", "<|begin|>", "<|begin_of_text|>"),
+            [.. Enumerable.Range(0, 100).Select(i => tokenizer.IdOf($"<extra_id_{i}>")).TakeWhile(id => id is not null)
+                .Select(id => id!.Value)]);
+    }
+
     private static readonly string[] names = ["<mask>", "<cls>", "<sep>", "<pad>", "<eos>", "<bos>"];
 
     /// <summary>Whether a text is the name of a purpose.</summary>

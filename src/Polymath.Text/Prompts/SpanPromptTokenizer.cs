@@ -27,6 +27,13 @@ public sealed class SpanPromptTokenizer : PromptTokenizer
     }
 
     /// <inheritdoc/>
+    protected override int[] AnswerIds(PromptPiece piece)
+    {
+        ArgumentNullException.ThrowIfNull(piece);
+        return [Tokens.Sentinel(0, piece.Position)];
+    }
+
+    /// <inheritdoc/>
     public override PromptRow Encode(IReadOnlyList<PromptPiece> pieces, PromptExample example)
     {
         ArgumentNullException.ThrowIfNull(pieces);

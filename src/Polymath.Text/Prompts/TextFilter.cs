@@ -124,3 +124,18 @@ public sealed record Around(string Before, string After) : FilterStep
     /// <inheritdoc/>
     public override string Apply(string text) => Before + text + After;
 }
+
+/// <summary>Keeps the text up to the end of its first sentence: a stop before white space or the end, or a Chinese stop.</summary>
+public sealed record FirstSentence : FilterStep
+{
+    /// <inheritdoc/>
+    public override string Apply(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        for (var i = 0; i < text.Length; i++)
+            if (text[i] is '。' or '！' or '？'
+                || (text[i] is '.' or '!' or '?' && (i + 1 == text.Length || char.IsWhiteSpace(text[i + 1]))))
+                return text[..(i + 1)];
+        return text;
+    }
+}

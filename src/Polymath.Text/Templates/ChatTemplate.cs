@@ -165,9 +165,9 @@ public sealed record ChatTemplate(
         $"{dialogue.Key} {what}, which the model's own template cannot render. Choose a chat template with chat.template (--template), "
         + $"correct the row, or leave it out with ignore: [{name}] (--ignore {name}).");
 
-    /// <summary>Renders a prompt: fields may be shortened, but not the words around them, and the answer at the mask is learned.</summary>
+    /// <summary>Renders the text that a label is for: fields may be shortened, but not the words around them.</summary>
     /// <param name="labelled">The fields.</param>
-    /// <param name="prompt">The prompt, with <c>{mask}</c>.</param>
+    /// <param name="prompt">The text around the fields.</param>
     public Rendering Render(Labelled labelled, FieldText prompt)
     {
         ArgumentNullException.ThrowIfNull(labelled);
@@ -175,15 +175,15 @@ public sealed record ChatTemplate(
         var spans = Opening();
         foreach (var (text, isField) in prompt.Parts)
         {
-            if (isField && text == Mask) break;
             var value = isField ? FieldText.Value(labelled.Fields, text) : text;
             if (value.Length > 0) spans.Add(new(SpanKind.Text, value, Learn: false, Shortenable: isField));
         }
         return new Rendering(labelled.Key, spans);
     }
 
-    /// <summary>The name that stands for the answer in a prompt.</summary>
-    public const string Mask = "mask";
+    /// <summary>The tokens before every row.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    public int[] OpeningIds(Tokenizer tokenizer) => new Rendering("opening", Opening()).Tokenize(tokenizer).Ids;
 
     private List<RenderedSpan> Opening() => [.. new[] { Before, Begin }.Where(token => token.Length > 0)
         .Select(token => new RenderedSpan(SpanKind.Special, token, Learn: false))];

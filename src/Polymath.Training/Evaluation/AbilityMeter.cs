@@ -7,6 +7,7 @@ using Polymath.Training.Objectives;
 using Polymath.Training.Rewards;
 using Polymath.Training.Stages;
 using Polymath.Tuning.Prompts;
+using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 
 namespace Polymath.Training.Evaluation;
@@ -68,7 +69,7 @@ public sealed class AbilityMeter(Materials materials)
             values[name] = materials.Recipe.Abilities![name] switch
             {
                 PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Items(spec.Stage, spec.Split, spec.Rows))),
-                AccuracyAbility spec => Accuracy(model.Model, Task(name, spec, model.Model)),
+                AccuracyAbility spec => Accuracy(model.Model, Task(name, spec, model)),
                 RewardAbility spec => MeanReward(
                     spec,
                     Answers(
@@ -95,14 +96,20 @@ public sealed class AbilityMeter(Materials materials)
         return (T)value;
     }
 
-    private IReadOnlyList<Item> Items(string stage, DataSplit split, int rows, IReadOnlyList<string>? labels = null)
+    private IReadOnlyList<Item> Items(
+        string stage,
+        DataSplit split,
+        int rows,
+        IReadOnlyList<string>? labels = null,
+        PromptReader? prompts = null)
     {
         var spec = materials.Stage(stage);
         var (items, _) = materials.Data(stage).Items(
             split,
             materials.Tokenizer,
             materials.BatchOf(spec),
-            labels);
+            labels,
+            prompts: prompts);
         return [.. Choose(items.Count, rows, stage).Select(i => items[i])];
     }
 
@@ -112,21 +119,40 @@ public sealed class AbilityMeter(Materials materials)
         return Enumerable.Range(0, Math.Min(rows, count)).Select(i => order[i]);
     }
 
-    private (Func<LanguageModel, Batch, Tensor> Scores, IReadOnlyList<Item> Items) Task(
-        string name, AccuracyAbility spec, LanguageModel model)
+    private (RowScores Scores, IReadOnlyList<Item> Items) Task(string name, AccuracyAbility spec, TextModel model)
     {
         var stage = materials.Stage(spec.Stage);
         var known = materials.Data(spec.Stage).Labels();
         if (stage.Method is PromptMethod method)
-            return Prepared(name, () => (
-                (Func<LanguageModel, Batch, Tensor>)new LabelWords(
-                    new Verbalizer(known, method.Verbalizer.Words, materials.Tokenizer)).Scores,
-                Items(spec.Stage, spec.Split, spec.Rows, known)));
+            return Prepared(name, () => Asked(spec, method, known, model));
         // Labels are numbered as in the model's head.
-        var labels = HeadStage.Labels(stage, model, known);
+        var labels = HeadStage.Labels(stage, model.Model, known);
         return Prepared(
             $"{name}: {string.Join('\n', labels)}",
-            () => ((Func<LanguageModel, Batch, Tensor>)LabelScores.Scores, Items(spec.Stage, spec.Split, spec.Rows, labels)));
+            () => (
+                (RowScores)((one, batch, _) => LabelScores.Scores(one, batch)),
+                Items(spec.Stage, spec.Split, spec.Rows, labels)));
+    }
+
+    private delegate Tensor RowScores(LanguageModel model, Batch batch, IReadOnlyList<TokenRow> rows);
+
+    private (RowScores Scores, IReadOnlyList<Item> Items) Asked(
+        AccuracyAbility spec,
+        PromptMethod method,
+        IReadOnlyList<string> labels,
+        TextModel model)
+    {
+        var prompts = materials.Data(spec.Stage).PromptsOf(model);
+        var contentFree = prompts.ContentFree(method.Verbalizer.ContentFree);
+        var words = TaskWords.Of(labels, method.Verbalizer.Words, materials.Tokenizer, method.Verbalizer.Read);
+        return (
+            new WordedLabels(words.Verbalizer(contentFree.Count > 0), contentFree).Scores,
+            Items(
+                spec.Stage,
+                spec.Split,
+                spec.Rows,
+                labels,
+                prompts));
     }
 
     /// <summary>exp of the mean loss per target token.</summary>
@@ -146,14 +172,15 @@ public sealed class AbilityMeter(Materials materials)
         return Math.Exp(loss / count);
     }
 
-    private static double Accuracy(LanguageModel model, (Func<LanguageModel, Batch, Tensor> Scores, IReadOnlyList<Item> Items) task)
+    private static double Accuracy(LanguageModel model, (RowScores Scores, IReadOnlyList<Item> Items) task)
     {
         var right = 0;
         foreach (var part in TokenChunks.Of(task.Items, item => item.Tokens, TokensAtOnce))
         {
             using var scope = NewDisposeScope();
-            using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
-            var guesses = task.Scores(model, batch).argmax(-1).cpu().data<long>().ToArray();
+            List<TokenRow> rows = [.. part.SelectMany(item => item.Rows)];
+            using var batch = model.Lay(rows);
+            var guesses = task.Scores(model, batch, rows).argmax(-1).cpu().data<long>().ToArray();
             right += part.Where((item, i) => guesses[i] == ((LabelItem)item).Label).Count();
         }
         return (double)right / task.Items.Count;

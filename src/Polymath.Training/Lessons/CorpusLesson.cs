@@ -1,5 +1,6 @@
 using Polymath.Recipes;
 using Polymath.Training.Objectives;
+using Polymath.Tuning.Prompts;
 
 namespace Polymath.Training.Lessons;
 
@@ -10,7 +11,12 @@ internal static class CorpusLesson
     /// <param name="context">What it is made from.</param>
     /// <param name="objective">The formula.</param>
     /// <param name="labels">A task's labels.</param>
-    internal static Lesson Of(LessonContext context, Objective objective, IReadOnlyList<string>? labels = null)
+    /// <param name="prompts">How a task's prompts are read; null where none asks.</param>
+    internal static Lesson Of(
+        LessonContext context,
+        Objective objective,
+        IReadOnlyList<string>? labels = null,
+        PromptReader? prompts = null)
     {
         var (data, model, tokenizer) = (context.Data, context.Model.Model, context.Materials.Tokenizer);
         data.Tell(DataSplit.Train, context.Materials.Recipe);
@@ -21,7 +27,8 @@ internal static class CorpusLesson
             tokenizer,
             batch,
             labels,
-            model.PromptEnd);
+            model.PromptEnd,
+            prompts);
         // The longest row says before the first step whether all fit with their virtual tokens.
         if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
         context.Note(counts.Told());
@@ -32,7 +39,8 @@ internal static class CorpusLesson
             labels,
             context.HeldOutRows,
             context.Seed,
-            model.PromptEnd);
+            model.PromptEnd,
+            prompts);
         return new Lesson(objective, context.Source(items), heldOut, counts);
     }
 }

@@ -134,9 +134,5 @@ internal static class StageLessons
         if (stage.Objective is not TaskSpec && model.Reading == Reading.Encoder)
             throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it should "
                 + "predict. Give it a stage of the kind task, or use a model that reads forward.");
-        if (stage.Objective is TaskSpec && model.Reading == Reading.EncoderDecoder)
-            throw new InputException($"Stage {stage.Name}: a {family} writes its answer apart from its input, but a task stage reads "
-                + "labels where the prompt ends. Give it a stage of the kind finetune, whose answer is the label, or leave out the prompt, "
-                + "so that a head over labels is trained.");
     }
 }

@@ -1,6 +1,7 @@
 using Polymath.Recipes;
 using Polymath.Training.Objectives;
 using Polymath.Tuning.Prompts;
+using Polymath.Tuning.Prompts.Verbalizers;
 
 namespace Polymath.Training.Lessons;
 
@@ -12,9 +13,27 @@ internal static class WordsLesson
     internal static Lesson Of(LessonContext context)
     {
         var labels = context.Data.Labels();
-        var words = ((PromptMethod)context.Stage.Method!).Verbalizer.Words;
-        var verbalizer = new Verbalizer(labels, words, context.Materials.Tokenizer);
-        if (verbalizer.Shortened.Count > 0) context.Note(string.Join("; ", verbalizer.Shortened));
-        return CorpusLesson.Of(context, new LabelWords(verbalizer), labels);
+        var method = (PromptMethod)context.Stage.Method!;
+        var (prompts, words) = Read(context, method, labels);
+        if (words.Shortened.Count > 0) context.Note(string.Join("; ", words.Shortened));
+        var contentFree = prompts.ContentFree(method.Verbalizer.ContentFree);
+        var verbalizer = words.Verbalizer(contentFree.Count > 0);
+        var lesson = CorpusLesson.Of(context, new WordedLabels(verbalizer, contentFree), labels, prompts);
+        return lesson with { Owned = verbalizer };
+    }
+
+    private static (PromptReader Prompts, TaskWords Words) Read(
+        LessonContext context, PromptMethod method, IReadOnlyList<string> labels)
+    {
+        try
+        {
+            return (
+                new PromptReader(context.Model, method.Template, method.Cut),
+                TaskWords.Of(labels, method.Verbalizer.Words, context.Materials.Tokenizer, method.Verbalizer.Read));
+        }
+        catch (InputException e)
+        {
+            throw new InputException($"Stage {context.Stage.Name}: {e.Message}", e);
+        }
     }
 }

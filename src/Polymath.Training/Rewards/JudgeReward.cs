@@ -3,7 +3,7 @@ using Polymath.Recipes;
 using Polymath.Text.Packing;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
-using Polymath.Tuning.Prompts;
+using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 
 namespace Polymath.Training.Rewards;
@@ -18,7 +18,7 @@ public sealed class JudgeReward : Reward
 
     private readonly TextModel model;
     private readonly FieldText question;
-    private readonly Verbalizer words;
+    private readonly ManualVerbalizer words;
     private readonly double[] values;
 
     /// <summary>A model as a judge.</summary>
@@ -35,7 +35,7 @@ public sealed class JudgeReward : Reward
                 + "write kind: model.");
         this.model = model;
         question = new FieldText(spec.Prompt);
-        words = new Verbalizer([.. spec.Words.Keys], null, model.Tokenizer);
+        words = TaskWords.Of([.. spec.Words.Keys], null, model.Tokenizer).Verbalizer();
         values = [.. spec.Words.Values];
     }
 
@@ -56,7 +56,7 @@ public sealed class JudgeReward : Reward
             using var batch = fitting.Count == 0 ? null : model.Model.Lay(fitting);
             var said = new Queue<double>(batch is null
                 ? []
-                : (new LabelWords(words).Scores(model.Model, batch).softmax(-1) * tensor(values, device: model.Model.Device))
+                : (new WordedLabels(words).Scores(model.Model, batch, fitting).softmax(-1) * tensor(values, device: model.Model.Device))
                     .sum(-1).cpu().data<double>().ToArray());
             scores.AddRange(part.Select(row => row.Length <= most ? said.Dequeue() : double.NaN));
         }
@@ -77,7 +77,11 @@ public sealed class JudgeReward : Reward
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing) model.Dispose();
+        if (disposing)
+        {
+            words.Dispose();
+            model.Dispose();
+        }
         base.Dispose(disposing);
     }
 }

@@ -56,7 +56,7 @@ internal static class FieldUse
         PretrainSpec spec => Names(spec.Text),
         FinetuneSpec { Prompt: { } prompt, Answer: { } answer } => [.. Names(prompt), .. Names(answer)],
         AlignSpec { Rollout: not null, Prompt: { } prompt } => Names(prompt),
-        TaskSpec task => [.. Names(stage.Method is PromptMethod method ? method.Template : task.Reads), task.Label],
+        TaskSpec task => [.. OfTask(stage, task), task.Label],
         _ => [],
     };
 
@@ -69,12 +69,15 @@ internal static class FieldUse
         RewardModelSpec => [.. Talk, .. Chosen, "rejected", "rejectedTurns", "margin"],
         AlignSpec { Rollout: null } => [.. Talk, .. Chosen, "rejected", "rejectedTurns"],
         AlignSpec spec => [.. Names(spec.Prompt!), .. (spec.Rewards?.Keys ?? []).SelectMany(name => OfReward(recipe, name))],
-        TaskSpec task => [.. Names(stage.Method is PromptMethod method ? method.Template : task.Reads), task.Label],
+        TaskSpec task => [.. OfTask(stage, task), task.Label],
         _ => [],
     };
 
     private static IEnumerable<string> Names(string text) =>
         new FieldText(text).Parts.Where(part => part.IsField).Select(part => part.Text);
+
+    private static IEnumerable<string> OfTask(StageSpec stage, TaskSpec task) =>
+        stage.Method is PromptMethod method ? TemplateFields.OfPrompt(method.Template) : Names(task.Reads);
 
     private static IEnumerable<string> OfReward(Recipe recipe, string name) => recipe.Rewards?.GetValueOrDefault(name) switch
     {

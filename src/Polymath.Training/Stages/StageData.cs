@@ -3,8 +3,10 @@ using Polymath.Recipes;
 using Polymath.Runs.Reports;
 using Polymath.Text;
 using Polymath.Text.Packing;
+using Polymath.Text.Prompts;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
+using Polymath.Tuning.Prompts;
 
 namespace Polymath.Training.Stages;
 
@@ -20,6 +22,7 @@ public sealed class StageData
     private readonly TextContract contract;
     private readonly FieldText first;
     private readonly FieldText? answer;
+    private readonly PromptTemplate? asks;
 
     /// <summary>The data of a stage.</summary>
     /// <param name="stage">The stage.</param>
@@ -29,13 +32,15 @@ public sealed class StageData
     {
         ArgumentNullException.ThrowIfNull(stage);
         (this.stage, this.corpora, this.contract) = (stage, corpora, contract);
+        // The texts are those of every model; what a model cannot read is refused when it is there.
+        if (stage is { Objective: TaskSpec, Method: PromptMethod asked }) asks = PromptTemplate.Written(asked.Template, forward: true);
         (first, answer) = stage.Objective switch
         {
             PretrainSpec spec => (new FieldText(spec.Text), null),
             FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
             FinetuneSpec or RewardModelSpec or AlignSpec { Rollout: null } => (new FieldText(""), (FieldText?)null),
             AlignSpec spec => (new FieldText(spec.Prompt!), null),
-            TaskSpec task => (new FieldText(stage.Method is PromptMethod prompt ? prompt.Template : task.Reads), (FieldText?)null),
+            TaskSpec task => (new FieldText(task.Reads), (FieldText?)null),
             _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
         };
     }
@@ -143,12 +148,31 @@ public sealed class StageData
         {
             if (stage.TrainsLabels)
                 return new LabelledText(model.Tokenizer).Read(row.Name, first.Fill(row.Fields)).Ids;
+            if (asks is not null) return PromptsOf(model).Row(row.Name, row.Fields).Ids;
             return stage.Objective is AlignSpec or RewardModelSpec
                 ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer)
                 : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
         }
         return [.. rows.Take(HeldRows).Select(Tokens).Where(ids => ids.Length > 0).Select(ids => ids[..Math.Min(ids.Length, HeldTokens)])];
     }
+
+    /// <summary>How a model reads the prompts of the stage's task.</summary>
+    /// <param name="model">The model.</param>
+    /// <exception cref="InputException">The model cannot read the template.</exception>
+    public PromptReader PromptsOf(TextModel model)
+    {
+        var method = (PromptMethod)stage.Method!;
+        return new PromptReader(model, method.Template, method.Cut);
+    }
+
+    // The texts of a filled prompt, without the place of its answer.
+    private Rendering Filled(Row row) => new(
+        row.Name,
+        [
+            .. asks!.Wrap(new PromptExample(row.Name, row.Fields, row.Fields))
+                .Where(piece => piece.Kind is PieceKind.Template or PieceKind.Given)
+                .Select(piece => new RenderedSpan(SpanKind.Text, piece.Text, Learn: false, Shortenable: piece.Kind == PieceKind.Given)),
+        ]);
 
     /// <summary>A row as the model reads it.</summary>
     /// <param name="row">The row.</param>
@@ -161,6 +185,7 @@ public sealed class StageData
         {
             _ when Talks => contract.Render(RowTalk.Of(row), tokenizer),
             PretrainSpec => template.Render(new Document(row.Name, first.Fill(row.Fields))),
+            TaskSpec when asks is not null => Filled(row),
             TaskSpec task => template.Render(new Labelled(row.Name, row.Fields, row.Fields.GetValueOrDefault(task.Label, "")), first),
             _ => contract.Render(new Conversation(row.Name, [new Turn(Prompt(row), answer?.Fill(row.Fields))]), tokenizer),
         };
@@ -172,6 +197,7 @@ public sealed class StageData
     /// <param name="batch">The length of rows, and what happens to longer ones.</param>
     /// <param name="labels">A task's labels.</param>
     /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
+    /// <param name="prompts">How a task's prompts are read; null where none asks.</param>
     /// <exception cref="InputException">Rows begin twice, never end, or lose too much, or the model would see what it should foretell; no
     /// row is left that trains a token, or a row is too long and the policy refuses it.</exception>
     public (IReadOnlyList<Item> Items, RowCounts Counts) Items(
@@ -179,7 +205,8 @@ public sealed class StageData
         Tokenizer tokenizer,
         BatchSpec batch,
         IReadOnlyList<string>? labels = null,
-        int? promptEnd = null)
+        int? promptEnd = null,
+        PromptReader? prompts = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
         var made = new StageItems(stage, batch, labels, Fills(promptEnd));
@@ -187,10 +214,13 @@ public sealed class StageData
         var checks = stage.Objective is TaskSpec ? null : new TargetChecks(stage.Name, contract, tokenizer, promptEnd);
         foreach (var row in Rows(split))
         {
-            var rendering = heading is null ? Render(row, tokenizer) : null;
+            var rendering = heading is null && prompts is null ? Render(row, tokenizer) : null;
             if (rendering is not null)
                 Report.Count(rendering);
-            made.Add(row, most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most), checks);
+            made.Add(row, Tokens, checks);
+            TokenRow Tokens(int most) => rendering?.Tokenize(tokenizer, most)
+                ?? prompts?.Row(row.Name, row.Fields, most)
+                ?? heading!.Read(row.Name, first.Fill(row.Fields), most);
         }
         made.Finish();
         if (made.Untrained.Count > 0)
@@ -233,13 +263,15 @@ public sealed class StageData
     /// <param name="most">The most rows.</param>
     /// <param name="seed">The run's seed, by which they are chosen.</param>
     /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
+    /// <param name="prompts">How a task's prompts are read; null where none asks.</param>
     internal IReadOnlyList<Item> HeldOut(
         Tokenizer tokenizer,
         BatchSpec batch,
         IReadOnlyList<string>? labels,
         int most,
         long seed,
-        int? promptEnd)
+        int? promptEnd,
+        PromptReader? prompts = null)
     {
         var rows = Rows(DataSplit.Validation);
         if (rows.Count == 0 || most == 0) return [];
@@ -252,8 +284,11 @@ public sealed class StageData
         {
             if (stage.Objective is TaskSpec task && labels?.Contains(row.Fields.GetValueOrDefault(task.Label, "")) != true)
                 continue;
-            var rendering = heading is null ? Render(row, tokenizer) : null;
-            made.Add(row, most => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most), null);
+            var rendering = heading is null && prompts is null ? Render(row, tokenizer) : null;
+            made.Add(row, Tokens, null);
+            TokenRow Tokens(int most) => rendering?.Tokenize(tokenizer, most)
+                ?? prompts?.Row(row.Name, row.Fields, most)
+                ?? heading!.Read(row.Name, first.Fill(row.Fields), most);
         }
         made.Finish();
         return fills ? Chosen(made.Items, most, seed) : made.Items;

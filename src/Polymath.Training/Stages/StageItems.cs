@@ -119,7 +119,7 @@ internal sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList
             default:
                 var shortened = tokenize(maxLength);
                 var length = Math.Min(maxLength, shortened.Length);
-                var left = new TokenRow(shortened.Ids[..length], shortened.Learn[..length], row.Source);
+                var left = shortened with { Ids = shortened.Ids[..length], Learn = shortened.Learn[..length], Source = row.Source };
                 var learns = stage.Objective is TaskSpec || left.Targets > 0;
                 changes.Count(
                     learns ? $"cut to {maxLength:N0} tokens" : $"left out: no answer within {maxLength:N0} tokens", !learns, row.Source);

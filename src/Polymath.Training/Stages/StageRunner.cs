@@ -186,7 +186,7 @@ public sealed class StageRunner(
         else model.Save(place);
         // New texts are labelled later in the same way: polymath classify.
         if (stage.Objective is TaskSpec task && stage.Method is PromptMethod prompt)
-            new PromptTask(prompt.Template, run.Materials.Data(stage.Name).Labels(), prompt.Verbalizer.Words, task.Label).Save(place);
+            PromptTask.Of(prompt, run.Materials.Data(stage.Name).Labels(), task.Label).Save(place);
     }
 
     // Dropout and gradient checkpointing apply only while gradients are computed: not to measurements, sampling, or the scores of a

@@ -1,6 +1,6 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Polymath.Recipes;
-using Polymath.Text.Templates;
 
 namespace Polymath.Tuning.Prompts;
 
@@ -12,19 +12,42 @@ namespace Polymath.Tuning.Prompts;
 /// <param name="Labels">The labels, in order.</param>
 /// <param name="Words">The words of each label; a missing label stands for itself.</param>
 /// <param name="Label">The field that held the label in training.</param>
+/// <param name="Reading">How a word of several tokens is read.</param>
+/// <param name="Cut">Where rows that are too long are cut.</param>
+/// <param name="ContentFree">Texts that say nothing, for calibration; null for none.</param>
 public sealed record PromptTask(
     string Template,
     IReadOnlyList<string> Labels,
     IReadOnlyDictionary<string, IReadOnlyList<string>>? Words,
-    string Label)
+    string Label,
+    [property: JsonConverter(typeof(JsonStringEnumConverter<WordReading>))] WordReading Reading = WordReading.First,
+    [property: JsonConverter(typeof(JsonStringEnumConverter<CutSide>))] CutSide Cut = CutSide.Tail,
+    IReadOnlyList<string>? ContentFree = null)
 {
     /// <summary>The file in a model's folder.</summary>
     public const string FileName = "task.json";
 
     /// <summary>The fields that the template asks for.</summary>
     public IReadOnlyList<string> Fields() =>
-        [.. new FieldText(Template).Parts.Where(part => part.IsField && part.Text != ChatTemplate.Mask)
-            .Select(part => part.Text).Distinct()];
+        [.. TemplateFields.OfPrompt(Template).Where(field => field != TemplateFields.Mask).Distinct()];
+
+    /// <summary>The task of a stage.</summary>
+    /// <param name="prompt">Its prompt.</param>
+    /// <param name="labels">Its labels, in order.</param>
+    /// <param name="label">The field that holds the label.</param>
+    public static PromptTask Of(PromptMethod prompt, IReadOnlyList<string> labels, string label)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        var words = prompt.Verbalizer;
+        return new(
+            prompt.Template,
+            labels,
+            words.Words,
+            label,
+            words.Read,
+            prompt.Cut,
+            words.ContentFree);
+    }
 
     /// <summary>Writes the file.</summary>
     /// <param name="folder">The model's folder.</param>

@@ -1,18 +1,32 @@
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text.Packing;
-using Polymath.Text.Templates;
+using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts;
 
-/// <summary>Labels rows with a model that has learned a task with a prompt.</summary>
-/// <param name="model">The model.</param>
-/// <param name="task">The task.</param>
-public sealed class PromptedLabels(TextModel model, PromptTask task)
+/// <summary>Labels rows with a model that is asked by a prompt.</summary>
+public sealed class PromptedLabels : IDisposable
 {
-    private readonly Verbalizer verbalizer = new(task.Labels, task.Words, model.Tokenizer);
-    private readonly FieldText prompt = new(task.Template);
+    private readonly TextModel model;
+    private readonly PromptReader prompts;
+    private readonly WordVerbalizer verbalizer;
+    private readonly IReadOnlyList<TokenRow> contentFree;
+
+    /// <summary>A labeller.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="task">The task.</param>
+    /// <exception cref="InputException">The model cannot read the task's template or words.</exception>
+    public PromptedLabels(TextModel model, PromptTask task)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(task);
+        this.model = model;
+        prompts = new PromptReader(model, task.Template, task.Cut);
+        contentFree = prompts.ContentFree(task.ContentFree);
+        verbalizer = TaskWords.Of(task.Labels, task.Words, model.Tokenizer, task.Reading).Verbalizer(contentFree.Count > 0);
+    }
 
     /// <summary>The probability of each label, for each row in order. All rows are looked at before the first is read.</summary>
     /// <param name="rows">The name of each row in messages, and its fields.</param>
@@ -29,20 +43,13 @@ public sealed class PromptedLabels(TextModel model, PromptTask task)
     private (TokenRow Row, bool Cut) Fitted(string name, IReadOnlyDictionary<string, string> fields)
     {
         var room = model.Model.Sizes.ContextLength - model.Model.VirtualTokens;
-        var rendered = model.Contract.Template.Render(new Labelled(name, fields, ""), prompt);
-        var whole = rendered.Tokenize(model.Tokenizer);
-        var row = whole.Length > room ? rendered.Tokenize(model.Tokenizer, room) : whole;
-        if (row.Length == 0)
-            throw new InputException($"{name} has no tokens before the label. Write some words.");
-        if (row.Length > room)
-            throw new InputException($"{name}: the template alone has {row.Length:N0} tokens, more than the model's context of {room:N0}. "
-                + "Use a model with a longer one.");
-        return (row, whole.Length > room);
+        var whole = prompts.Row(name, fields);
+        return whole.Length > room ? (prompts.Row(name, fields, room), true) : (whole, false);
     }
 
     private IEnumerable<LabelledAnswer> Scored(List<(TokenRow Row, bool Cut)> rows, int rowsAtOnce)
     {
-        var labels = task.Labels.Count;
+        var labels = verbalizer.Table.Labels.Words.Count;
         foreach (var part in rows.Chunk(rowsAtOnce))
         {
             var scores = Scores([.. part.Select(row => row.Row)]);
@@ -56,8 +63,15 @@ public sealed class PromptedLabels(TextModel model, PromptTask task)
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         using var batch = model.Model.Lay(rows);
-        var states = model.Model.Hidden(batch).index_select(0, batch.LastPlaces().to(model.Model.Device));
-        var scores = verbalizer.Scores(model.Model.Unembed(states, verbalizer.Tokens)).to(ScalarType.Float32).softmax(-1);
+        var scores = WordScores.Of(
+            model.Model,
+            batch,
+            rows,
+            verbalizer,
+            contentFree).to(ScalarType.Float32).softmax(-1);
         return scores.cpu().contiguous().data<float>().ToArray();
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => verbalizer.Dispose();
 }

@@ -37,8 +37,8 @@ public sealed class FamilyStageTests : IDisposable
     [InlineData("bert-mlm", "pretrain", Lora, "a bert reads in both directions")]
     [InlineData("bert-classify", "pretrain", Lora, "a bert with a head over labels")]
     [InlineData("bert-classify", "task", Asks, "a bert with a head over labels", "label: kind")]
-    [InlineData("t5", "task", Asks, "a t5 writes its answer apart from its input", "label: kind")]
-    [InlineData("bert-mlm", "task", Asks, null, "label: kind")]
+    [InlineData("t5", "task", Asks, "a t5 reads the answer at <extra_id_0>, and the tokenizer has no such token", "label: kind")]
+    [InlineData("bert-mlm", "task", Asks, "a bert reads the answer at its mask token, and the tokenizer has none", "label: kind")]
     [InlineData("bert-mlm", "task", Lora, null, "label: kind")]
     [InlineData("t5", "task", Lora, null, "label: kind")]
     [InlineData("bert-classify", "task", Lora,

@@ -4,7 +4,7 @@ using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Training.Evaluation;
 using Polymath.Training.Objectives;
-using Polymath.Tuning.Prompts;
+using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 
 namespace Polymath.Tests.Training;
@@ -66,14 +66,14 @@ public sealed class HeldOutLossTests : IDisposable
     [Fact]
     public void Of_labels_every_row_counts_once()
     {
-        var verbalizer = new Verbalizer(["a", "b", "c"], null, tokenizer);
+        using var verbalizer = TaskWords.Of(["a", "b", "c"], null, tokenizer).Verbalizer();
         var items = Toy.Rows(6, 9, 7, 8).Select((row, i) => new LabelItem([row], i % 3)).ToList();
         double Loss(LabelItem item)
         {
             var last = Toy.Logits(model, item.Rows[0].Ids).TakeLast(tokenizer.VocabularySize).ToArray();
-            return -Log(verbalizer.Tokens.Select(token => last[token]), item.Label);
+            return -Log(verbalizer.Table.Tokens.Select(token => last[token]), item.Label);
         }
-        Measures(Ratio([.. items.Select(item => (Loss(item), 1.0))]), new LabelWords(verbalizer), items);
+        Measures(Ratio([.. items.Select(item => (Loss(item), 1.0))]), new WordedLabels(verbalizer), items);
     }
 
     [Fact]

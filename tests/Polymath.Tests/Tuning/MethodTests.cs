@@ -7,7 +7,7 @@ using Polymath.Text.Packing;
 using Polymath.Training.Objectives;
 using Polymath.Training.Stages;
 using Polymath.Tuning;
-using Polymath.Tuning.Prompts;
+using Polymath.Tuning.Prompts.Verbalizers;
 
 namespace Polymath.Tests.Tuning;
 
@@ -45,7 +45,7 @@ public sealed class MethodTests
             Enumerable.Range(0, 8).Select(i => new LabelItem([Toy.Row(6 + i, i, vocabulary: tokenizer.VocabularySize)], i % 2)).ToList();
         return new ToyTraining(
             Method(name),
-            objective: new LabelWords(new Verbalizer(["yes", "no"], null, tokenizer)),
+            objective: new WordedLabels(TaskWords.Of(["yes", "no"], null, tokenizer).Verbalizer()),
             items: items,
             model: Toy.Model(vocabulary: tokenizer.VocabularySize));
     }

@@ -1,20 +1,8 @@
+using Polymath.Recipes;
 using Polymath.Text.Prompts;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts.Verbalizers;
-
-/// <summary>How the tokens of one word become one number.</summary>
-public enum WordReading
-{
-    /// <summary>The logit of its first token.</summary>
-    First,
-
-    /// <summary>The largest logit of its tokens.</summary>
-    Max,
-
-    /// <summary>The mean of its tokens' logits.</summary>
-    Mean,
-}
 
 /// <summary>
 /// The tokens of all labels' words as tensors, and the logits of words: C labels with at most W words of at most P tokens each, filled up
@@ -25,7 +13,7 @@ public sealed class WordTable : IDisposable
     // A place without a word or a token gets this much less.
     private const double Absent = 10000, AbsentPiece = 1000;
 
-    private readonly Tensor ids, pieces, words;
+    private readonly Tensor ids, columns, pieces, words;
     private readonly long[] shape;
     private readonly WordReading reading;
 
@@ -48,7 +36,15 @@ public sealed class WordTable : IDisposable
                     (flat[at], held[at]) = (labels.Ids[label][word][piece], 1);
                 }
         using var scope = NewDisposeScope();
+        Tokens =
+        [
+            .. labels.Ids.SelectMany(label => label).SelectMany(word => reading == WordReading.First ? word[..1] : word)
+                .Select(id => (long)id).Distinct(),
+        ];
+        var places = Tokens.Select((id, i) => (id, i)).ToDictionary(pair => pair.id, pair => (long)pair.i);
         ids = tensor(flat).MoveToOuterDisposeScope().DetachFromDisposeScope();
+        // Places that are filled up, or not read, have any token.
+        columns = tensor(Array.ConvertAll(flat, id => places.GetValueOrDefault(id))).DetachFromDisposeScope();
         pieces = tensor(held).view(shape).DetachFromDisposeScope();
         words = pieces.sum(-1).clamp(max: 1).DetachFromDisposeScope();
     }
@@ -56,29 +52,39 @@ public sealed class WordTable : IDisposable
     /// <summary>The words.</summary>
     public LabelWords Labels { get; }
 
+    /// <summary>The tokens of all words that are read, each once: no other logits are needed.</summary>
+    public IReadOnlyList<long> Tokens { get; }
+
     /// <summary>1 where a label has a word, else 0: [C, W].</summary>
     public Tensor Mask => words;
 
     /// <summary>The logits of words [n, C, W] from logits of the vocabulary [n, V]; 10000 less where a label has no further word.</summary>
     /// <param name="logits">The logits.</param>
-    public Tensor Project(Tensor logits)
+    public Tensor Project(Tensor logits) => Project(logits, ids);
+
+    /// <summary>The logits of words [n, C, W] from logits [n, tokens] of <see cref="Tokens"/>.</summary>
+    /// <param name="logits">The logits.</param>
+    public Tensor ProjectTokens(Tensor logits) => Project(logits, columns);
+
+    private Tensor Project(Tensor logits, Tensor read)
     {
         ArgumentNullException.ThrowIfNull(logits);
-        var all = logits.index_select(1, ids.to(logits.device)).view([logits.size(0), .. shape]);                 // [n, C, W, P]
+        var all = logits.index_select(1, read.to(logits.device)).view([logits.size(0), .. shape]);                 // [n, C, W, P]
         var mask = pieces.to(logits.device);
-        var read = reading switch
+        var each = reading switch
         {
             WordReading.First => all.select(-1, 0),
             WordReading.Max => (all - AbsentPiece * (1 - mask)).amax([-1]),
             _ => (all * mask).sum(-1) / (mask.sum(-1) + 1e-15),
         };
-        return read - Absent * (1 - words.to(logits.device));
+        return each - Absent * (1 - words.to(logits.device));
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
         ids.Dispose();
+        columns.Dispose();
         pieces.Dispose();
         words.Dispose();
     }

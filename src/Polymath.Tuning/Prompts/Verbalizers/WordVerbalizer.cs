@@ -21,10 +21,19 @@ public abstract class WordVerbalizer : IDisposable
 
     /// <summary>The labels' scores [n, C].</summary>
     /// <param name="logits">The logits of the vocabulary [n, V] where the answer is read.</param>
-    public Tensor Scores(Tensor logits)
+    public Tensor Scores(Tensor logits) =>
+        Read(Table.Project(logits), Calibration is { } bare ? Table.Project(bare.detach().unsqueeze(0)) : null);
+
+    /// <summary>The labels' scores [n, C].</summary>
+    /// <param name="logits">The logits [n, tokens] of the table's tokens where the answer is read.</param>
+    /// <param name="bare">Those of a prompt without content [tokens]; null for no calibration.</param>
+    public Tensor TokenScores(Tensor logits, Tensor? bare = null) =>
+        Read(Table.ProjectTokens(logits), bare is null ? null : Table.ProjectTokens(bare.detach().unsqueeze(0)));
+
+    private Tensor Read(Tensor words, Tensor? bare)
     {
-        var words = Table.Project(logits);
-        return Together(Normalizes ? (Calibrated(Shares(words)) + Tiny).log() : words);
+        if (!Normalizes) return Together(words);
+        return Together(((bare is null ? Shares(words) : Calibrated(Shares(words), Shares(bare))) + Tiny).log());
     }
 
     /// <summary>The labels' scores [n, C] from the words' [n, C, W].</summary>
@@ -44,10 +53,9 @@ public abstract class WordVerbalizer : IDisposable
     private static Tensor Shares(Tensor words) => words.flatten(1).softmax(-1).view_as(words);
 
     // p_w / q_w, divided by its sum, where q is what the prompt alone says.
-    private Tensor Calibrated(Tensor shares)
+    private static Tensor Calibrated(Tensor shares, Tensor bare)
     {
-        if (Calibration is not { } bare) return shares;
-        var ratio = shares / (Shares(Table.Project(bare.detach().unsqueeze(0))) + Tiny);
+        var ratio = shares / (bare + Tiny);
         return (ratio.flatten(1) / ratio.flatten(1).sum(-1, keepdim: true)).view_as(shares);
     }
 

@@ -1,0 +1,112 @@
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Hubs;
+using Polymath.Text.Prompts;
+using Polymath.Tuning.Prompts.Verbalizers;
+
+namespace Polymath.Training.Stages;
+
+/// <summary>A token of a filled prompt, for people.</summary>
+/// <param name="Kind">What it is: <c>opening</c>, <c>written</c> by the template's author, <c>filled</c> from a field, <c>cut</c>, the
+/// <c>answer</c>'s place, or <c>ending</c>.</param>
+/// <param name="Token">The token; <c>{mask}</c> for the place of an answer that has none, since a decoder reads it after the token
+/// before.</param>
+/// <param name="Id">Its id; null where there is none.</param>
+public sealed record PreviewToken(string Kind, string Token, int? Id);
+
+/// <summary>An example as a stage's prompt asks for its label, token by token.</summary>
+/// <param name="Row">The example's name.</param>
+/// <param name="Label">Its label.</param>
+/// <param name="Most">The most tokens of a row.</param>
+/// <param name="Tokens">The tokens, with those that are cut.</param>
+/// <param name="Words">The words of each label with their tokens, by label.</param>
+public sealed record PromptPreview(
+    string Row,
+    string Label,
+    int Most,
+    IReadOnlyList<PreviewToken> Tokens,
+    IReadOnlyDictionary<string, IReadOnlyList<string>> Words)
+{
+    private const string Cut = "cut";
+
+    /// <summary>How many tokens the model reads.</summary>
+    public int Length => Tokens.Count(token => token.Id is not null && token.Kind != Cut);
+
+    /// <summary>Opens a recipe's data and the stage's model, and fills the prompt with one training row.</summary>
+    /// <param name="reading">The recipe, read without faults.</param>
+    /// <param name="name">The stage.</param>
+    /// <param name="row">The number of the row, from 1.</param>
+    /// <param name="observer">Receives the progress.</param>
+    /// <param name="hub">Fetches files from hubs.</param>
+    /// <exception cref="InputException">The stage asks for no label by a prompt, or there is no such row.</exception>
+    public static PromptPreview Of(
+        RecipeReading reading,
+        string name,
+        int row,
+        RunObserver observer,
+        Hub hub)
+    {
+        ArgumentNullException.ThrowIfNull(reading);
+        var recipe = reading.OrThrow();
+        Run.CheckMethods(recipe);
+        List<StageSpec> stages = [.. recipe.Stages.SelectMany(stage => stage.Parts())];
+        if (stages.Find(stage => stage.Name == name) is not { } asking)
+            throw new InputException($"--stage is {name}, but the recipe has no such stage. "
+                + $"{Nearest.Hint(name, [.. stages.Select(stage => stage.Name)], "stages")}.");
+        if (asking is not { Objective: TaskSpec, Method: PromptMethod })
+            throw new InputException($"--stage is {name}, but it asks for no label by a prompt. Name a stage of the kind task with "
+                + "method: {kind: prompt}.");
+        var scratch = Directory.CreateTempSubdirectory("polymath-prompt-");
+        try
+        {
+            using var materials = Materials.Gather(
+                recipe,
+                reading.BaseFolder,
+                Path.Combine(scratch.FullName, "tokenizer"),
+                observer,
+                hub);
+            using var model = materials.NewModel(recipe.Stages.First(stage => stage.Parts().Any(part => part.Name == name)));
+            return Of(materials, asking, model, row);
+        }
+        finally
+        {
+            scratch.Delete(recursive: true);
+        }
+    }
+
+    private static PromptPreview Of(Materials materials, StageSpec stage, TextModel model, int number)
+    {
+        var data = materials.Data(stage.Name);
+        var rows = data.Rows(DataSplit.Train);
+        if (number < 1 || number > rows.Count)
+            throw new InputException($"--row is {number}, but stage {stage.Name} has {rows.Count:N0} training rows. Write 1 to "
+                + $"{rows.Count}.");
+        var (row, method, labels) = (rows[number - 1], (PromptMethod)stage.Method!, data.Labels());
+        var most = Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength);
+        var parts = data.PromptsOf(model).Parts(row.Name, row.Fields, most);
+        var words = TaskWords.Of(labels, method.Verbalizer.Words, model.Tokenizer, method.Verbalizer.Read).Words;
+        string Spelled(string word, int[] ids) => $"{word} = {string.Join(' ', ids.Select(model.Tokenizer.TokenOf))}";
+        return new PromptPreview(
+            row.Name,
+            row.Fields.GetValueOrDefault(((TaskSpec)stage.Objective).Label, ""),
+            most,
+            [.. parts.SelectMany((part, i) => Shown(part, i == 0, model.Tokenizer))],
+            labels.Select((label, i) => (label, Words: words.Words[i].Zip(words.Ids[i], Spelled))).ToDictionary(
+                pair => pair.label, pair => (IReadOnlyList<string>)[.. pair.Words]));
+    }
+
+    private static IEnumerable<PreviewToken> Shown(PromptPart part, bool first, Tokenizer tokenizer)
+    {
+        var kind = part.Piece?.Kind switch
+        {
+            null => first ? "opening" : "ending",
+            PieceKind.Given => "filled",
+            PieceKind.Answer => "answer",
+            _ => "written",
+        };
+        return part is { Piece.Kind: PieceKind.Answer, Ids.Length: 0 }
+            ? [new PreviewToken(kind, "{mask}", null)]
+            : part.Ids.Select((id, i) => new PreviewToken(part.IsCut(i) ? Cut : kind, tokenizer.TokenOf(id), id));
+    }
+}
