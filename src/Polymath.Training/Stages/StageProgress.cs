@@ -168,8 +168,9 @@ internal sealed class StageProgress
         // What has gone wrong is not saved: it would take the place of what is whole.
         if (Halted is { } rule)
         {
-            run.Observer.Note($"{visit.Name}: ends after step {step}: {rule.Figure} was {(rule.Above ? "above" : "below")} {rule.Bound} for "
-                + $"{rule.Steps} steps.");
+            var side = rule.Above ? "above" : "below";
+            run.Observer.Note(
+                $"{visit.Name}: ends after step {step}: {rule.Figure} was {side} {rule.Bound} for {rule.Steps} steps.");
             return;
         }
         if (Due(Settings.Every, step) || step == steps || State.BestStep == step || Ended) Save();

@@ -15,12 +15,14 @@ internal sealed class StopRules(StageSpec stage)
     /// <exception cref="InputException">A rule names a figure that the stage's steps do not have.</exception>
     internal IReadOnlyList<int>? After(IReadOnlyList<int>? before, StepReport report) => rules.Count == 0
         ? null
-        : [.. rules.Select((rule, i) => rule.Holds(ValueOf(rule, report)) ? (i < before?.Count ? before[i] : 0) + 1 : 0)];
+        : [.. rules.Select((rule, i) => rule.Holds(ValueOf(rule, report)) ? Had(before, i) + 1 : 0)];
+
+    private static int Had(IReadOnlyList<int>? breaches, int rule) => rule < breaches?.Count ? breaches[rule] : 0;
 
     /// <summary>The rule by which the stage ends; null where it goes on.</summary>
     /// <param name="breaches">For each rule, the steps in a row at which it held.</param>
     internal StopRule? Broken(IReadOnlyList<int>? breaches) =>
-        rules.Where((rule, i) => i < breaches?.Count && breaches[i] >= rule.Steps).FirstOrDefault();
+        rules.Where((rule, i) => Had(breaches, i) >= rule.Steps).FirstOrDefault();
 
     /// <summary>The last checkpoint from before a rule began to hold.</summary>
     /// <param name="rule">The rule.</param>

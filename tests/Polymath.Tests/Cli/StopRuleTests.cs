@@ -47,7 +47,12 @@ public sealed class StopRuleTests
     [InlineData("kl > 0.3 for 5", "kl", true, 0.3, 5)]
     [InlineData("please far ratios>1e-2", "please far ratios", true, 0.01, 1)]
     [InlineData("entropy < -0.5 for 10", "entropy", false, -0.5, 10)]
-    public void A_rule_is_read(string text, string figure, bool above, double bound, int steps) => Assert.Equal(
+    public void A_rule_is_read(
+        string text,
+        string figure,
+        bool above,
+        double bound,
+        int steps) => Assert.Equal(
         new StopRule(
             figure,
             above,
