@@ -169,7 +169,7 @@ public sealed class ExtendedRunTests
     {
         using var recipe = Reading("{rows: 4, fill: false}");
         Right(recipe.Run("run", "--stop-after-step", "5"));
-        Assert.Equal(20, (int)State(recipe, "run", 5)["cursor"]!["place"]!);
+        Assert.Equal(20, (int)State(recipe, "run", 5)["cursors"]![0]!["place"]!);
         recipe.Write("lines.jsonl", string.Concat(File.ReadLines(recipe.At("lines.jsonl")).Take(15).Select(line => line + "\n")));
         Assert.Contains("has other rows than the run began with (15 now, 60 then)", recipe.Run("run").Error);
         Right(recipe.Run("run", "--accept", "data"));
