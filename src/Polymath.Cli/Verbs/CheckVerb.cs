@@ -34,7 +34,8 @@ internal static class CheckVerb
             else
                 Read(reading, sound);
             var visits = sound.Visits();
-            Console.WriteLine($"{reading.File} is right: {visits.Count} stages ({string.Join(", ", visits.Select(visit => visit.Name))}).");
+            var counted = visits.Count == 1 ? "1 stage" : $"{visits.Count} stages";
+            Console.WriteLine($"{reading.File} is right: {counted} ({string.Join(", ", visits.Select(visit => visit.Name))}).");
             return Outcome.Done;
         }));
         return command;
