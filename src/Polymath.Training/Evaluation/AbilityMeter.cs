@@ -19,7 +19,6 @@ namespace Polymath.Training.Evaluation;
 /// <param name="materials">The run's data and rewards.</param>
 public sealed class AbilityMeter(Materials materials)
 {
-    private const int TokensAtOnce = 8192;
     private readonly Dictionary<string, object> prepared = new(StringComparer.Ordinal);
 
     /// <summary>
@@ -162,7 +161,7 @@ public sealed class AbilityMeter(Materials materials)
     {
         ArgumentNullException.ThrowIfNull(model);
         double loss = 0, count = 0;
-        foreach (var part in TokenChunks.Of(items, item => item.Tokens, TokensAtOnce))
+        foreach (var part in TokenChunks.Of(items, item => item.Tokens, TokenChunks.Measured))
         {
             using var scope = NewDisposeScope();
             using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
@@ -175,7 +174,7 @@ public sealed class AbilityMeter(Materials materials)
     private static double Accuracy(LanguageModel model, (RowScores Scores, IReadOnlyList<Item> Items) task)
     {
         var right = 0;
-        foreach (var part in TokenChunks.Of(task.Items, item => item.Tokens, TokensAtOnce))
+        foreach (var part in TokenChunks.Of(task.Items, item => item.Tokens, TokenChunks.Measured))
         {
             using var scope = NewDisposeScope();
             List<TokenRow> rows = [.. part.SelectMany(item => item.Rows)];

@@ -9,7 +9,7 @@ namespace Polymath.Training.Evaluation;
 /// <param name="items">The rows.</param>
 public sealed class HeldOutLoss(Objective objective, IReadOnlyList<Item> items)
 {
-    private const int MostTokens = 8192, Groups = 16;
+    private const int Groups = 16;
 
     /// <summary>The mean loss, and the standard error of this mean, from the means of groups of rows.</summary>
     /// <param name="model">The model as it is, without dropout.</param>
@@ -19,7 +19,7 @@ public sealed class HeldOutLoss(Objective objective, IReadOnlyList<Item> items)
         ArgumentNullException.ThrowIfNull(model);
         using var frozen = no_grad();
         var groups = new List<(double Sum, double Count)>();
-        var size = Math.Clamp(items.Sum(item => (long)item.Tokens) / Groups, 1, MostTokens);
+        var size = Math.Clamp(items.Sum(item => (long)item.Tokens) / Groups, 1, TokenChunks.Measured);
         foreach (var part in TokenChunks.Of(items, item => item.Tokens, size))
         {
             cancellation.ThrowIfCancellationRequested();

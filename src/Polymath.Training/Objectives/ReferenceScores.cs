@@ -7,8 +7,6 @@ namespace Polymath.Training.Objectives;
 /// <summary>The reference policy's scores of answers, computed before a stage changes the model.</summary>
 internal static class ReferenceScores
 {
-    private const int TokensAtOnce = 8192;
-
     /// <summary>The log-probability of each answer, summed over its tokens.</summary>
     /// <param name="items">The items, each a pair of rows.</param>
     /// <param name="model">The model at the start of the stage.</param>
@@ -16,7 +14,7 @@ internal static class ReferenceScores
     /// <returns>For each item the sums of its rows, in order.</returns>
     internal static IEnumerable<float[]> Of(IEnumerable<Item> items, LanguageModel model, double lengthWeight)
     {
-        foreach (var part in TokenChunks.Of(items, item => item.Tokens, TokensAtOnce))
+        foreach (var part in TokenChunks.Of(items, item => item.Tokens, TokenChunks.Measured))
         {
             foreach (var sums in Scored(part, model, lengthWeight))
                 yield return sums;
@@ -29,7 +27,7 @@ internal static class ReferenceScores
     internal static float[] OfRows(IReadOnlyList<TokenRow> rows, LanguageModel model)
     {
         var all = new List<float>();
-        foreach (var part in TokenChunks.Of(rows, row => row.Length, TokensAtOnce))
+        foreach (var part in TokenChunks.Of(rows, row => row.Length, TokenChunks.Measured))
         {
             using var frozen = no_grad();
             using var scope = NewDisposeScope();

@@ -3,6 +3,9 @@ namespace Polymath.Training.Objectives;
 /// <summary>Deals things out into parts of a size.</summary>
 public static class TokenChunks
 {
+    /// <summary>The most tokens of a pass that only measures or scores.</summary>
+    public const long Measured = 8192;
+
     /// <summary>The things in order, as many to a part as fit into the limits; one that is larger is a part of its own.</summary>
     /// <typeparam name="T">What is dealt out.</typeparam>
     /// <param name="things">The things.</param>

@@ -14,8 +14,6 @@ namespace Polymath.Training.Rewards;
 /// </summary>
 public sealed class JudgeReward : Reward
 {
-    private const int TokensAtOnce = 8192;
-
     private readonly TextModel model;
     private readonly FieldText question;
     private readonly ManualVerbalizer words;
@@ -47,7 +45,7 @@ public sealed class JudgeReward : Reward
         var rows = answers.Select(Row).ToList();
         var scores = new List<double>();
         var most = model.Model.Sizes.ContextLength;
-        foreach (var part in TokenChunks.Of(rows, row => row.Length, TokensAtOnce))
+        foreach (var part in TokenChunks.Of(rows, row => row.Length, TokenChunks.Measured))
         {
             stop.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();

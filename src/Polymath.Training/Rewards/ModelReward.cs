@@ -13,8 +13,6 @@ namespace Polymath.Training.Rewards;
 /// </summary>
 public sealed class ModelReward : Reward
 {
-    private const int TokensAtOnce = 8192;
-
     private readonly TextModel model;
     private readonly int label;
 
@@ -45,7 +43,7 @@ public sealed class ModelReward : Reward
         using var frozen = no_grad();
         var rows = answers.Select(Row).ToList();
         var scores = new List<double>();
-        foreach (var part in TokenChunks.Of(rows, row => row.Length, TokensAtOnce))
+        foreach (var part in TokenChunks.Of(rows, row => row.Length, TokenChunks.Measured))
         {
             stop.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();

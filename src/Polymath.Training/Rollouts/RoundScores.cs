@@ -12,8 +12,6 @@ namespace Polymath.Training.Rollouts;
 /// <param name="start">The policy at the start of the stage; null where it is not needed.</param>
 internal sealed class RoundScores(LanguageModel model, Estimator estimator, StartingPolicy? start)
 {
-    private const int TokensAtOnce = 8192;
-
     /// <summary>Scores some answers of a round.</summary>
     /// <param name="answers">The answers; those that are scored are replaced.</param>
     /// <param name="chosen">Which.</param>
@@ -33,7 +31,7 @@ internal sealed class RoundScores(LanguageModel model, Estimator estimator, Star
         CancellationToken stop)
     {
         foreach (var part in TokenChunks.Of(
-            chosen, i => answers[i].PromptIds.Length + answers[i].AnswerIds.Length, TokensAtOnce))
+            chosen, i => answers[i].PromptIds.Length + answers[i].AnswerIds.Length, TokenChunks.Measured))
         {
             stop.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
