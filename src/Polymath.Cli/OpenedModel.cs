@@ -47,6 +47,12 @@ internal sealed class ModelChoice(bool named = false)
 
     internal HubUse Hubs => hubs;
 
+    /// <summary>The folder of the adapter that a model is opened with; null for none.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="place">The model's folder.</param>
+    internal string? AdapterOf(ParseResult parsed, string place) =>
+        hubs.Adapter(parsed, parsed.GetValue(adapter)) ?? OpenedModel.OwnAdapter(place);
+
     internal string Folder(ParseResult parsed) => parsed.GetRequiredValue(folder);
 
     /// <summary>Opens the model and its adapters.</summary>
@@ -161,8 +167,9 @@ internal sealed class OpenedModel : IDisposable
         }
     }
 
-    // The report of a stage says whether its adapter was merged.
-    private static string? OwnAdapter(string place)
+    /// <summary>The adapter that a stage keeps apart: its report says whether it was merged.</summary>
+    /// <param name="place">The model's folder.</param>
+    internal static string? OwnAdapter(string place)
     {
         var stage = Path.GetDirectoryName(Path.GetFullPath(place))!;
         string adapter = Path.Combine(stage, "adapter"), report = Path.Combine(stage, "report.json");

@@ -23,7 +23,7 @@ internal static class VerbGroups
                 DeltaVerb.Make(),
                 DoctorVerb.Make(),
             ]),
-        ("Use", [ChatVerb.Make(), GenerateVerb.Make(), ClassifyVerb.Make()]),
+        ("Use", [ChatVerb.Make(), GenerateVerb.Make(), ClassifyVerb.Make(), LabelVerb.Make(), VotesVerb.Make()]),
         ("Files", [ModelVerb.Make(), AdapterVerb.Make(), TokenizerVerb.Make(), HubVerb.Make()]),
     ];
 

@@ -1,8 +1,13 @@
 namespace Polymath.Recipes;
 
-/// <summary>A named source of rows: files (<c>files</c>), or a view on another source (<c>view</c>).</summary>
+/// <summary>
+/// A named source of rows: files (<c>files</c>), a view on another source (<c>view</c>), what an earlier stage has sampled (<c>from</c>), or
+/// what people preferred (<c>votes</c>).
+/// </summary>
 [Case("files", null, typeof(FilesSpec))]
 [Case("view", null, typeof(ViewSpec))]
+[Case("from", null, typeof(SampledSpec))]
+[Case("votes", null, typeof(VotesSpec))]
 public abstract record DataSpec;
 
 /// <summary>Rows read from files.</summary>

@@ -37,6 +37,12 @@ public sealed record Recipe(
     RoundsSpec? Rounds = null,
     IReadOnlyList<LogFormat>? Log = null)
 {
+    /// <summary>The stages of the rounds in which some are changed, by round.</summary>
+    public IReadOnlyDictionary<int, IReadOnlyList<StageSpec>> Changed { get; init; } = new Dictionary<int, IReadOnlyList<StageSpec>>();
+
+    /// <summary>All stages as they are written: those of the first round, and those that a later round changes.</summary>
+    public IEnumerable<StageSpec> AllStages() => Visits().Select(visit => visit.Stage).Distinct();
+
     /// <summary>The recipe as canonical YAML: settings that equal their defaults are left out.</summary>
     public string ToYaml() => RecipeWriter.Write(this);
 
@@ -46,9 +52,12 @@ public sealed record Recipe(
     public IReadOnlyList<StageVisit> Visits()
     {
         var visits = Stages.Select(stage => new StageVisit(stage, 1)).ToList();
-        var repeated = Rounds?.Stages is { } names ? Stages.Where(stage => names.Contains(stage.Name)).ToList() : Stages;
         for (var round = 2; round <= (Rounds?.Count ?? 1); round++)
-            visits.AddRange(repeated.Select(stage => new StageVisit(stage, round)));
+        {
+            var stages = Changed.TryGetValue(round, out var changed) ? changed : Stages;
+            visits.AddRange(stages.Where(stage => Rounds!.Stages?.Contains(stage.Name) != false)
+                .Select(stage => new StageVisit(stage, round)));
+        }
         return visits;
     }
 
@@ -87,10 +96,13 @@ public sealed record StageVisit(StageSpec Stage, int Round)
 /// <summary>How often the stages are repeated.</summary>
 /// <param name="Count">The number of rounds.</param>
 /// <param name="Stages">The stages that later rounds repeat; all of them when left out.</param>
+/// <param name="Changes">What is different in a later round, by its number and the stage's name, such as <c>{2: {finetune: {steps:
+/// 100}}}</c>. Settings that are not named stay; a change that names another <c>kind</c> is the whole stage.</param>
 [Shorthand(nameof(Count))]
 public sealed record RoundsSpec(
     [Bounds(1, 1000)] int Count,
-    [Means(Meaning.StageName)] IReadOnlyList<string>? Stages = null);
+    [Means(Meaning.StageName)] IReadOnlyList<string>? Stages = null,
+    IReadOnlyDictionary<string, IReadOnlyDictionary<string, WrittenSettings>>? Changes = null);
 
 /// <summary>How a user's message becomes the model's input.</summary>
 /// <param name="Convert">Conversion tables that each message passes through, in order.</param>

@@ -14,6 +14,7 @@ public sealed class Materials : IDisposable
 {
     private readonly Dictionary<string, StageData> data;
     private readonly string baseFolder;
+    private readonly List<StageData> changed = [];
     private RewardSet? rewards;
     private int? context;
 
@@ -133,21 +134,23 @@ public sealed class Materials : IDisposable
         Tokenizer = recipe.Tokenizer is TokenizerFolderSpec tokenizer
             ? tokenizer with { Folder = hub.Tokenizer(tokenizer.Folder) }
             : recipe.Tokenizer,
-        Stages =
-        [
-            .. recipe.Stages.Select(stage => stage with
-            {
-                Method = Fetched(stage.Method, hub),
-                Objective = Fetched(stage.Objective, hub),
-                From = stage.From is { } from && HubAddress.IsAddress(from) ? hub.Model(from) : stage.From,
-            }),
-        ],
+        Stages = [.. recipe.Stages.Select(stage => Fetched(stage, hub))],
+        Changed = recipe.Changed.ToDictionary(
+            pair => pair.Key,
+            pair => (IReadOnlyList<StageSpec>)[.. pair.Value.Select(stage => Fetched(stage, hub))]),
         Rewards = recipe.Rewards?.ToDictionary(pair => pair.Key, pair => pair.Value switch
         {
             ModelRewardSpec { Folder: { } folder } model => model with { Folder = hub.Model(folder) },
             JudgeRewardSpec { Folder: { } folder } judge => judge with { Folder = hub.Model(folder) },
             var other => other,
         }),
+    };
+
+    private static StageSpec Fetched(StageSpec stage, Hub hub) => stage with
+    {
+        Method = Fetched(stage.Method, hub),
+        Objective = Fetched(stage.Objective, hub),
+        From = stage.From is { } from && HubAddress.IsAddress(from) ? hub.Model(from) : stage.From,
     };
 
     private static ObjectiveSpec Fetched(ObjectiveSpec objective, Hub hub) => objective switch
@@ -193,7 +196,7 @@ public sealed class Materials : IDisposable
     {
         var specials = Specials(recipe);
         // Alignment reads prompts that finetuning has read: counting them twice would only bias the counts.
-        var parts = recipe.Stages.SelectMany(stage => stage.Parts());
+        var parts = recipe.AllStages().SelectMany(stage => stage.Parts());
         var texts = parts.Where(stage => !stage.SamplesAnswers).SelectMany(stage =>
         {
             var data = new StageData(stage, corpora, contract);
@@ -218,6 +221,17 @@ public sealed class Materials : IDisposable
     /// <summary>A stage's data.</summary>
     /// <param name="stage">The stage's name.</param>
     public StageData Data(string stage) => data[stage];
+
+    /// <summary>A stage's data as a round reads it.</summary>
+    /// <param name="stage">The stage, which a later round may have changed.</param>
+    public StageData Data(StageSpec stage)
+    {
+        ArgumentNullException.ThrowIfNull(stage);
+        if (data.GetValueOrDefault(stage.Name) is { } own && own.IsOf(stage)) return own;
+        if (changed.Find(other => other.IsOf(stage)) is { } known) return known;
+        changed.Add(new StageData(stage, Corpora, Contract));
+        return changed[^1];
+    }
 
     /// <summary>
     /// The most tokens of a stage's rows: the batch's maxLength, at most the model's context. The rule is the same for training, measuring
@@ -314,7 +328,7 @@ public sealed class Materials : IDisposable
     private LanguageModel Open(string folder, StageSpec? heads) =>
         heads is null ? ModelFolder.Open(folder) : HeadStage.Open(heads, folder, LabelsOf(heads), Recipe.Seed);
 
-    private IReadOnlyList<string> LabelsOf(StageSpec stage) => stage.TrainsLabels ? Data(stage.Name).Labels() : [];
+    private IReadOnlyList<string> LabelsOf(StageSpec stage) => stage.TrainsLabels ? Data(stage).Labels() : [];
 
     /// <summary>Ends the programs and frees the models of rewards.</summary>
     public void Dispose() => rewards?.Dispose();

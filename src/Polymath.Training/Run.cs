@@ -30,6 +30,7 @@ public sealed class Run : IDisposable
         Meter = new AbilityMeter(materials);
         reporter = new RunReporter(materials, folder);
         graph = new StageGraph(materials, folder, observer);
+        Sources = new MadeSources(materials, graph, folder);
         materials.Rewards.Run = folder.Path;
     }
 
@@ -44,6 +45,9 @@ public sealed class Run : IDisposable
 
     /// <summary>What the run began with.</summary>
     internal RunOrigin Origin { get; }
+
+    /// <summary>Makes the sources that come from earlier stages or from votes.</summary>
+    internal MadeSources Sources { get; }
 
     /// <summary>Receives the events of the run.</summary>
     public RunObserver Observer { get; }
@@ -112,7 +116,7 @@ public sealed class Run : IDisposable
     public static void CheckMethods(Recipe recipe)
     {
         ArgumentNullException.ThrowIfNull(recipe);
-        foreach (var stage in recipe.Stages)
+        foreach (var stage in recipe.AllStages())
         {
             var method = stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
             var at = $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}";

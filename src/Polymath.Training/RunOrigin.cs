@@ -112,7 +112,7 @@ internal sealed class RunOrigin
     }
 
     /// <summary>Compares the rows of a source.</summary>
-    /// <param name="name">The source.</param>
+    /// <param name="name">The source; one that is made anew for each visit has the visit's name behind it.</param>
     /// <param name="rows">Its rows.</param>
     /// <exception cref="InputException">They are others, and this is not accepted.</exception>
     internal void CheckData(string name, IReadOnlyList<Row> rows)
@@ -127,6 +127,11 @@ internal sealed class RunOrigin
         Save();
     }
 
+    /// <summary>The name of a source that is made anew for a visit.</summary>
+    /// <param name="source">The source.</param>
+    /// <param name="visit">The visit.</param>
+    internal static string NameOf(string source, StageVisit visit) => $"{source} of {visit.Name}";
+
     /// <summary>What a visit's model was made from.</summary>
     /// <param name="visit">The visit.</param>
     /// <param name="from">The visit or the folder that it started from; null for fresh weights.</param>
@@ -138,8 +143,11 @@ internal sealed class RunOrigin
         StageReport report,
         IReadOnlyDictionary<string, RewardSpec>? rewards)
     {
-        DataDigest Of(string name) => new(
-            content["data"]?[name]?["rows"]?.GetValue<int>() ?? 0, content["data"]?[name]?["digest"]?.ToString() ?? "");
+        DataDigest Of(string name)
+        {
+            var known = content["data"]?[NameOf(name, visit)] ?? content["data"]?[name];
+            return new DataDigest(known?["rows"]?.GetValue<int>() ?? 0, known?["digest"]?.ToString() ?? "");
+        }
         return new StageLineage(
             visit.Name,
             visit.Stage.Objective.Kind,

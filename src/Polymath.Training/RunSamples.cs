@@ -42,7 +42,7 @@ internal static class RunSamples
             var texts = new TokenGenerator(model.Model, model.Ends).Generate([.. Enumerable.Repeat(begin, count)], settings);
             return [.. texts.Select(ids => new SampleReport(visit, "", model.Tokenizer.Decode(ids)))];
         }
-        var data = materials.Data(stage.Name);
+        var data = materials.Data(stage);
         var rows = data.Rows(DataSplit.Validation).Take(count).ToList();
         List<string> prompts = [.. rows.Select(data.Prompt)];
         model.Model.Router?.Expect([.. rows.Select(row => row.Data)]);

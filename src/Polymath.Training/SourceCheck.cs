@@ -22,7 +22,7 @@ public static class SourceCheck
         var corpora = new Corpora(recipe, baseFolder, new PackageCache(), progress);
         var (tokenizer, contract) = LocalText(recipe, baseFolder, corpora);
         var lines = new List<string>();
-        foreach (var stage in recipe.Stages.SelectMany(stage => stage.Parts()).Where(stage => stage.Sources.All(corpora.IsLocal)))
+        foreach (var stage in recipe.AllStages().SelectMany(stage => stage.Parts()).Where(stage => stage.Sources.All(corpora.IsLocal)))
         {
             var data = new StageData(stage, corpora, contract);
             data.Tell(DataSplit.Train, recipe);

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text.Hubs;
@@ -42,7 +41,8 @@ internal static class EvalVerb
     {
         var folder = choice.Folder(parsed);
         if (!HubAddress.IsAddress(folder)) TextModel.Locate(folder);
-        var reading = file is not null ? RecipeReader.Read(file) : OwnRecipe(folder);
+        var reading = file is not null ? RecipeReader.Read(file) : RunRecipe.Of(
+            folder, "Name the recipe whose abilities are to be measured with --recipe FILE.");
         var recipe = reading.OrThrow();
         var known = recipe.Abilities?.Keys ?? [];
         foreach (var name in names)
@@ -70,24 +70,5 @@ internal static class EvalVerb
         else
             foreach (var (name, value) in values) Console.WriteLine($"{name,-20} {value:G5}");
         return Outcome.Done;
-    }
-
-    private static RecipeReading OwnRecipe(string folder)
-    {
-        var file = Path.Combine(folder, "recipe.yaml");
-        if (!File.Exists(file))
-            throw new InputException($"{folder} has no recipe.yaml. Name the recipe whose abilities are to be measured with "
-                + "--recipe FILE.");
-        var surroundings = Path.Combine(folder, Surroundings.File);
-        string? basis;
-        try
-        {
-            basis = File.Exists(surroundings) ? JsonNode.Parse(File.ReadAllText(surroundings))?["baseFolder"]?.ToString() : null;
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
-        {
-            throw new InputException($"{surroundings} is damaged: {e.Message} Restore it, or name the recipe with --recipe FILE.", e);
-        }
-        return RecipeReader.Parse(File.ReadAllText(file), file, basis ?? folder);
     }
 }

@@ -34,6 +34,8 @@ internal sealed class Binder(FaultList faults)
         places[path] = node.Place;
         if (node is ScalarNode { IsNull: true })
             return Refuse(node, path, type);
+        if (type == typeof(WrittenSettings))
+            return node is MappingNode written ? new WrittenSettings(written) : Refuse(node, path, type);
         if (Shape.IsScalar(type))
             return node is ScalarNode scalar ? Scalar(scalar, type, path, setting) : Refuse(node, path, type);
         if (Shape.ItemOf(type) is { } item)

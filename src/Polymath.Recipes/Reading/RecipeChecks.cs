@@ -17,6 +17,7 @@ internal sealed class RecipeChecks(Checks checks)
         Abilities();
         Circles();
         Origins();
+        Made();
         Heads();
         foreach (var stage in checks.Stages)
             new StageChecks(checks, stage).Run();
@@ -216,6 +217,39 @@ internal sealed class RecipeChecks(Checks checks)
                     $"there is no earlier stage and no folder '{from}'",
                     Nearest.Hint(from, [.. checks.Stages.Take(i).Select(other => other.Name)], "earlier stages"));
         }
+    }
+
+    // What a stage has sampled is read by later stages alone.
+    private void Made()
+    {
+        foreach (var (name, source) in checks.Recipe.Data ?? new Dictionary<string, DataSpec>())
+        {
+            if (source is not SampledSpec { From: { } from } sampled || checks.StageNamed(from) is not { } sampler) continue;
+            var at = $"data.{name}.from";
+            if (!sampler.SamplesAnswers && sampler.Objective is not null)
+                checks.Fault(at, $"'{from}' samples no answers", "name an align stage with rollout");
+            var visits = checks.Recipe.Visits().ToList();
+            var first = visits.FindIndex(visit => visit.Stage.Name == from);
+            foreach (var reader in visits.Take(first + 1).Where(visit => visit.Stage.Sources.Any(read => RootOf(read) == name)))
+                checks.Fault(
+                    $"{checks.PathOf(checks.StageNamed(reader.Stage.Name)!)}.data",
+                    $"'{name}' is what '{from}' samples, and '{from}' does not come before this stage",
+                    $"put '{from}' before it, or read it in a later round: rounds: {{count: 2, changes: {{2: {{{reader.Stage.Name}: "
+                        + $"{{data: [{name}]}}}}}}}}");
+            foreach (var (ability, spec) in checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>())
+                if (checks.StageNamed(spec.StageName)?.Sources.Any(read => RootOf(read) == name) == true)
+                    checks.Fault(
+                        $"abilities.{ability}.stage",
+                        $"its stage reads '{name}', which is not there before the first stage",
+                        "name a stage that reads files");
+        }
+    }
+
+    private string RootOf(string source)
+    {
+        var seen = new HashSet<string>();
+        while (seen.Add(source) && checks.Recipe.Data?.GetValueOrDefault(source) is ViewSpec { View: { } below }) source = below;
+        return source;
     }
 
     private void Circles()

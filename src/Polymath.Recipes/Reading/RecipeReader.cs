@@ -115,6 +115,14 @@ public static class RecipeReader
 
     private static Recipe? Bind(Node root, string baseFolder, FaultList faults)
     {
+        var recipe = BindRound(root, baseFolder, faults);
+        return recipe is null || faults.Any
+            ? recipe
+            : new RoundReader(faults).Read((MappingNode)root, recipe, (node, found) => BindRound(node, baseFolder, found));
+    }
+
+    private static Recipe? BindRound(Node root, string baseFolder, FaultList faults)
+    {
         var binder = new Binder(faults);
         if (root is not MappingNode mapping || binder.Bind(root, typeof(Recipe), "") is not Recipe recipe)
             return null;

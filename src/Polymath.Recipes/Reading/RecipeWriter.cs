@@ -41,6 +41,7 @@ internal static partial class RecipeWriter
     private static object Plain(object value, Type type) => value switch
     {
         string text => Quoted(text),
+        WrittenSettings written => AsWritten(written.Node),
         bool truth => truth ? "true" : "false",
         int whole => whole.ToString(CultureInfo.InvariantCulture),
         double number => number.ToString("R", CultureInfo.InvariantCulture),
@@ -49,6 +50,15 @@ internal static partial class RecipeWriter
         IEnumerable items => items.Cast<object>().Select(item => Plain(item, Shape.ItemOf(type)!)).ToList(),
         _ when Shape.CasesOf(type).Count > 0 => Tagged(value, type),
         _ => Entries(value, []),
+    };
+
+    private static object AsWritten(Node node) => node switch
+    {
+        MappingNode mapping => mapping.Entries.Select(entry => (entry.Key, AsWritten(entry.Value))).ToList(),
+        ListNode list => list.Items.Select(AsWritten).ToList(),
+        ScalarNode { Plain: true } plain => plain.Value,
+        ScalarNode quoted => Quoted(quoted.Value),
+        _ => "",
     };
 
     private static void Block(StringBuilder text, List<(string Key, object Value)> entries, int indent)

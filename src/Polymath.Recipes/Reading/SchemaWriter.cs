@@ -77,6 +77,8 @@ internal sealed class SchemaWriter(Documentation documentation)
                 named["minProperties"] = 1;
             return named;
         }
+        if (type == typeof(WrittenSettings))
+            return new JsonObject { ["type"] = "object" };
         return Shape.IsScalar(type) ? Scalar(type, setting) : Reference(type);
     }
 

@@ -104,6 +104,7 @@ internal static class Shape
         _ when type == typeof(bool) => "true",
         _ when type == typeof(int) => "WHOLE-NUMBER",
         _ when type == typeof(double) => "NUMBER",
+        _ when type == typeof(WrittenSettings) => "{KEY: VALUE}",
         { IsEnum: true } => string.Join("|", ChoicesOf(type)),
         _ when ItemOf(type) is { } item => $"[{Sample(item)}]",
         _ when ValueOf(type) is { } value => $"{{NAME: {Sample(value)}}}",

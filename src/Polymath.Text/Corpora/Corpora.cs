@@ -22,6 +22,7 @@ public sealed class Corpora(
     private readonly Dictionary<string, SourceReport> reports = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterConversion> conversions = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterClasses> classes = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> made = new(StringComparer.Ordinal);
     private readonly HashSet<string> open = new(StringComparer.Ordinal);
 
     /// <summary>The rows of a source, in the order of its files.</summary>
@@ -42,6 +43,7 @@ public sealed class Corpora(
             {
                 FilesSpec files => ReadFiles(dataName, files),
                 ViewSpec view => MakeView(dataName, view),
+                IMadeSource made => Made(dataName, made),
                 _ => throw new InputException($"data '{dataName}' is neither files nor a view. Give it 'files' or 'view'."),
             };
         }
@@ -49,6 +51,34 @@ public sealed class Corpora(
         {
             open.Remove(dataName);
         }
+    }
+
+    /// <summary>Whether a source, or the one that it is a view of, is made from what models answered.</summary>
+    /// <param name="dataName">The source's name under <c>data</c>.</param>
+    public bool IsMade(string dataName) => recipe.Data.GetValueOrDefault(dataName) switch
+    {
+        IMadeSource => true,
+        ViewSpec view => IsMade(view.View),
+        _ => false,
+    };
+
+    /// <summary>Names the file of a source that is made from what models answered; what was read of it and of views before is forgotten.
+    /// </summary>
+    /// <param name="dataName">The source's name under <c>data</c>.</param>
+    /// <param name="file">The file, one JSON object a line.</param>
+    public void Give(string dataName, string file)
+    {
+        made[dataName] = file;
+        foreach (var name in rows.Keys.Where(IsMade).ToList()) rows.Remove(name);
+    }
+
+    // Before its stage is over there are no rows, such as for a tokenizer.
+    private IReadOnlyList<Row> Made(string name, IMadeSource source)
+    {
+        if (made.TryGetValue(name, out var file))
+            return ReadFiles(name, new FilesSpec([file], Format: FileFormat.Jsonl, Shape: source.Shape, Split: source.Split));
+        reports[name] = new SourceReport();
+        return [];
     }
 
     /// <summary>Whether all files of a source are on this machine: none comes from a hub or a package.</summary>

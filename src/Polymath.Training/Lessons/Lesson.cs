@@ -67,7 +67,7 @@ internal sealed record LessonContext(
     internal bool HasOther(string named) => Scores || Materials.Recipe.Stages.All(stage => stage.Name != named);
 
     /// <summary>The stage's data.</summary>
-    internal StageData Data => Materials.Data(Stage.Name);
+    internal StageData Data => Materials.Data(Stage);
 
     /// <summary>The run's seed.</summary>
     internal long Seed => Materials.Recipe.Seed;

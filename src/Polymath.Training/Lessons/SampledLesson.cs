@@ -35,7 +35,7 @@ internal static class SampledLesson
             context.Stage.Steps!.Value,
             context.Seed,
             context.Visit,
-            Path.Combine(context.Folder, "rollouts"),
+            Path.Combine(context.Folder, RolloutFiles.Folder),
             (round, name, value) =>
             {
                 context.Record("rollout " + name, value);

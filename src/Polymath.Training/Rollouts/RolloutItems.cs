@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
@@ -83,29 +82,23 @@ public sealed class RolloutItems(
                 + "or a higher temperature, or use finer rewards."));
     }
 
-    private string FileOf(int due) => Path.Combine(folder, $"round-{due + 1:D3}.jsonl");
-
-    private static List<SampledAnswer> Read(string file) =>
-        [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<SampledAnswer>(line, JsonLayout.RecordLine)!)];
-
     // A round is sampled once and read from its file from then on; one that teaches nothing has no file.
     private List<SampledAnswer> Round(int due, CancellationToken cancellation)
     {
         for (; followed < due; followed++)
         {
-            var before = Read(FileOf(followed));
+            var before = RolloutFiles.Read(new FileInfo(RolloutFiles.Of(folder, followed)));
             asked += before.Select(answer => answer.Group).Distinct().Count();
             estimator.Follow(before);
         }
-        var file = FileOf(due);
-        if (File.Exists(file)) return Read(file);
+        var file = RolloutFiles.Of(folder, due);
+        if (File.Exists(file)) return RolloutFiles.Read(new FileInfo(file));
         var answers = Sample(due, cancellation);
         foreach (var failure in judge.Failures()) Note(failure);
         var chosen = estimator.Chosen(answers);
         if (chosen.Count == 0) return answers;
         new RoundScores(model.Model, estimator, Start).Score(answers, chosen, cancellation);
-        AtomicFile.WriteText(
-            file, string.Concat(answers.Select(answer => JsonSerializer.Serialize(answer, JsonLayout.RecordLine) + "\n")));
+        RolloutFiles.Write(file, answers);
         return answers;
     }
 

@@ -94,6 +94,7 @@ internal static class FieldUse
             .Select(filter => filter.Field), .. files.Split?.By ?? [], .. files.Distinct is { } one ? [one] : Array.Empty<string>()],
         ViewSpec view => [.. (view.Where ?? [])
             .Select(filter => filter.Field), .. (view.Fields?.Values ?? []).SelectMany(Names), .. OfSource(recipe, view.View)],
+        IMadeSource made => made.Split?.By ?? [],
         _ => [],
     };
 }

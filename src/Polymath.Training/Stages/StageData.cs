@@ -45,6 +45,11 @@ public sealed class StageData
         };
     }
 
+    /// <summary>Whether it is a stage's data: later rounds may read otherwise.</summary>
+    /// <param name="other">The stage.</param>
+    internal bool IsOf(StageSpec other) => other.Name == stage.Name && other.Objective.Equals(stage.Objective)
+        && Equals(other.Data, stage.Data) && Equals(other.Method, stage.Method) && Equals(other.Batch, stage.Batch);
+
     private bool Talks => stage.ReadsPairs || stage.ReadsJudged || stage.ReadsAnswers;
 
     /// <summary>

@@ -45,7 +45,10 @@ public sealed class StageRunner(
         began = ModelSignature.Of(model.Model);
         run.Origin.CheckCode();
         run.Origin.CheckModel(run.Materials.BaseModel);
-        foreach (var name in stage.Sources.Distinct()) run.Origin.CheckData(name, run.Materials.Corpora.Rows(name));
+        run.Sources.Give(visit);
+        var corpora = run.Materials.Corpora;
+        foreach (var name in stage.Sources.Distinct())
+            run.Origin.CheckData(corpora.IsMade(name) ? RunOrigin.NameOf(name, visit) : name, corpora.Rows(name));
         method = Attach();
         // A source that samples records its own rounds with the number of the step that needs them.
         var current = 0;
@@ -115,7 +118,7 @@ public sealed class StageRunner(
         var gate = method.Finish(
             folder,
             place => model.Contract.Save(place, model.Tokenizer),
-            run.Materials.Data(stage.Parts()[0].Name).HeldOutPrompts(model),
+            run.Materials.Data(stage.Parts()[0]).HeldOutPrompts(model),
             optimizer: optimizer);
         terms.Save(folder);
         using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), Save);
@@ -186,7 +189,7 @@ public sealed class StageRunner(
         else model.Save(place);
         // New texts are labelled later in the same way: polymath classify.
         if (stage.Objective is TaskSpec task && stage.Method is PromptMethod prompt)
-            PromptTask.Of(prompt, run.Materials.Data(stage.Name).Labels(), task.Label).Save(place);
+            PromptTask.Of(prompt, run.Materials.Data(stage).Labels(), task.Label).Save(place);
     }
 
     // Dropout and gradient checkpointing apply only while gradients are computed: not to measurements, sampling, or the scores of a

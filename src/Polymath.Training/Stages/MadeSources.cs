@@ -1,0 +1,98 @@
+using System.Text.Json;
+using Polymath.Recipes;
+using Polymath.Runs;
+using Polymath.Training.Rollouts;
+
+namespace Polymath.Training.Stages;
+
+/// <summary>
+/// Makes the sources of a visit that come from what models answered: the rollouts of an earlier stage, or people's votes. Their rows are
+/// written to the run's folder <c>sources</c>, one JSON object a line, so that a person can read what is learned.
+/// </summary>
+/// <param name="materials">The run's recipe and data.</param>
+/// <param name="graph">Knows the visits' folders.</param>
+/// <param name="folder">The run's folder.</param>
+internal sealed class MadeSources(Materials materials, StageGraph graph, RunFolder folder)
+{
+    /// <summary>Makes the sources that a visit reads.</summary>
+    /// <param name="visit">The visit.</param>
+    /// <exception cref="RunFailedException">There is nothing to learn in one of them.</exception>
+    internal void Give(StageVisit visit)
+    {
+        foreach (var name in visit.Stage.Sources.Select(RootOf).Distinct())
+        {
+            IReadOnlyList<IReadOnlyDictionary<string, object>>? rows = materials.Recipe.Data[name] switch
+            {
+                SampledSpec sampled => Of(visit, name, sampled),
+                VotesSpec votes => Of(votes),
+                _ => null,
+            };
+            if (rows is null) continue;
+            if (rows.Count == 0)
+                throw new RunFailedException($"{visit.Name}: data '{name}' has no rows: {Reason(materials.Recipe.Data[name])}");
+            var file = Path.Combine(folder.File("sources"), $"{name}-{visit.Name}.jsonl");
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            AtomicFile.WriteText(file, string.Concat(rows.Select(row => JsonSerializer.Serialize(row, JsonLayout.RecordLine) + "\n")));
+            materials.Corpora.Give(name, file);
+        }
+    }
+
+    private string RootOf(string source)
+    {
+        while (materials.Recipe.Data[source] is ViewSpec view) source = view.View;
+        return source;
+    }
+
+    private static string Reason(DataSpec source) => source switch
+    {
+        SampledSpec { What: SampledRows.Pairs } sampled =>
+            $"no two answers to a prompt have different scores. Let {sampled.From} sample more answers, or use finer rewards.",
+        SampledSpec { Least: { } least } => $"no answer has a score of {least} or more. Lower least.",
+        SampledSpec => "no answer has a score. Look at the rewards, which the notes of that stage speak of.",
+        _ => "nobody has voted so. Vote with `polymath label`, or read something else of the votes: what: pairs, judged or edits.",
+    };
+
+    private List<IReadOnlyDictionary<string, object>> Of(StageVisit visit, string name, SampledSpec spec)
+    {
+        var visits = materials.Recipe.Visits().ToList();
+        var now = visits.FindIndex(other => other.Name == visit.Name);
+        var last = visits.FindLastIndex(now, other => other.Stage.Name == spec.From);
+        if (last < 0)
+            throw new RunFailedException($"{visit.Name}: data '{name}' is what {spec.From} samples, and {spec.From} was not trained before.");
+        var answers = RolloutFiles.Read(Path.Combine(graph.PlaceOf(visits[last]), RolloutFiles.Folder));
+        return
+        [
+            .. answers.GroupBy(answer => (answer.Round, answer.Answer.Group)).SelectMany(group => Rows(
+                spec, [.. group.Select(answer => answer.Answer).Where(answer => answer.Score is not null)])),
+        ];
+    }
+
+    private static IEnumerable<IReadOnlyDictionary<string, object>> Rows(SampledSpec spec, List<SampledAnswer> group)
+    {
+        if (group.Count == 0) yield break;
+        SampledAnswer best = group.MaxBy(answer => answer.Score)!, worst = group.MinBy(answer => answer.Score)!;
+        switch (spec.What)
+        {
+            case SampledRows.Pairs when best.Score > worst.Score:
+                yield return VoteRows.Pair(best.Prompt, best.Answer, worst.Answer);
+                break;
+            case SampledRows.Best when spec.Least is null || best.Score >= spec.Least:
+                yield return VoteRows.Answer(best.Prompt, best.Answer);
+                break;
+            case SampledRows.Judged:
+                var mean = group.Average(answer => answer.Score!.Value);
+                foreach (var answer in group)
+                    yield return VoteRows.Judged(
+                        answer.Prompt,
+                        answer.Answer,
+                        spec.Least is { } least ? answer.Score >= least : answer.Score > mean);
+                break;
+        }
+    }
+
+    private IReadOnlyList<IReadOnlyDictionary<string, object>> Of(VotesSpec spec)
+    {
+        using var store = VoteStore.Read(Path.GetFullPath(spec.Votes, Path.GetFullPath(materials.BaseFolder)));
+        return VoteRows.Of(store, spec.What);
+    }
+}
