@@ -207,17 +207,19 @@ public static class ModelFolder
     /// <param name="labels">The labels' names, in order; a reward has one.</param>
     /// <param name="seed">The seed of the head's weights.</param>
     /// <param name="allowed">Names of weights that the files may have although the model does not need them.</param>
+    /// <param name="place">What of a row the head reads; as the family does when left out.</param>
     /// <exception cref="InputException">The model has a head over labels already, or cannot be opened.</exception>
     public static LanguageModel OpenWithHead(
         string folder,
         LabelTask task,
         IReadOnlyList<string> labels,
         long seed,
-        IReadOnlyCollection<string>? allowed = null)
+        IReadOnlyCollection<string>? allowed = null,
+        LabelPlace? place = null)
     {
         var configuration = Configuration(folder);
         var (build, prefix) = Family(configuration, folder);
-        LabelHead.Configure(configuration, task, labels);
+        LabelHead.Configure(configuration, task, labels, place);
         var root = ModelBase.Of(folder);
         var source = new FileWeights(WeightFiles.Of(root), folder, prefix, allowed)
         {

@@ -139,6 +139,48 @@ public sealed record OrpoSpec(
     public override bool HasReference => false;
 }
 
+/// <summary>The losses of the pairs of TPO, by the names that TRL gives them.</summary>
+public enum TpoLoss
+{
+    /// <summary>−log σ(βΔ) on sums.</summary>
+    Sigmoid,
+
+    /// <summary>max(0, 1 − βΔ).</summary>
+    Hinge,
+
+    /// <summary>(Δ̄ − 1/(2β))² on means over tokens.</summary>
+    Ipo,
+
+    /// <summary>−log σ(βΔ̄ − γ) on means over tokens (TPO-L).</summary>
+    TpoL,
+}
+
+/// <summary>
+/// Triple preference optimization (Saeidi et al. 2024): a loss of pairs without a reference policy, and the likelihood of a third answer,
+/// the one that should have been given (the column <c>reference</c>), as a mean over the step's tokens of such answers.
+/// </summary>
+/// <param name="Loss">The loss of pairs.</param>
+/// <param name="Beta">β.</param>
+/// <param name="Gamma">γ of <c>tpoL</c>.</param>
+/// <param name="Alpha">The weight of the third answer's negative log-likelihood.</param>
+/// <param name="LabelSmoothing">The probability that a pair is ranked wrongly.</param>
+public sealed record TpoSpec(
+    TpoLoss Loss = TpoLoss.Sigmoid,
+    [Bounds(1e-6, 1000)] double Beta = 0.01,
+    [Bounds(0, 1000)] double Gamma = 0.5,
+    [Bounds(0, 1000)] double Alpha = 1,
+    [Bounds(0, 0.5)] double LabelSmoothing = 0) : AlignBy
+{
+    /// <inheritdoc/>
+    public override string Kind => "tpo";
+
+    /// <inheritdoc/>
+    public override bool HasReference => false;
+
+    /// <inheritdoc/>
+    public override bool ReadsGold => true;
+}
+
 /// <summary>The losses of answers that are good or bad.</summary>
 public enum KtoLoss
 {

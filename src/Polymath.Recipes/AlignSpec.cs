@@ -9,11 +9,14 @@ namespace Polymath.Recipes;
 /// <param name="Prompt">What the user says; with <paramref name="Rollout"/>.</param>
 /// <param name="Rewards">The rewards, each with its weight; with <paramref name="Rollout"/>.</param>
 /// <param name="Rollout">How answers are sampled; left out for rows with ranked answers.</param>
+/// <param name="Probes">Rewards that are measured on the sampled answers and not learned: one that falls while the score rises warns that
+/// the rewards are gamed.</param>
 public sealed record AlignSpec(
     AlignBy? By = null,
     string? Prompt = null,
     [Means(Meaning.RewardName)] IReadOnlyDictionary<string, double>? Rewards = null,
-    RolloutSpec? Rollout = null) : ObjectiveSpec
+    RolloutSpec? Rollout = null,
+    [Means(Meaning.RewardName)] IReadOnlyList<string>? Probes = null) : ObjectiveSpec
 {
     /// <summary>The loss.</summary>
     public AlignBy Loss => By ?? new DpoSpec();
@@ -48,6 +51,7 @@ public sealed record RolloutSpec(
 [Case("kind", "simpo", typeof(SimPoSpec))]
 [Case("kind", "cpo", typeof(CpoSpec))]
 [Case("kind", "orpo", typeof(OrpoSpec))]
+[Case("kind", "tpo", typeof(TpoSpec))]
 [Case("kind", "kto", typeof(KtoSpec))]
 [Case("kind", "grpo", typeof(GrpoSpec))]
 [Case("kind", "rloo", typeof(RlooSpec))]
@@ -79,6 +83,9 @@ public abstract record AlignBy
 
     /// <summary>Whether it needs rewards where it samples.</summary>
     public virtual bool NeedsRewards => true;
+
+    /// <summary>Whether a third answer stands beside each pair, which rows must bring.</summary>
+    public virtual bool ReadsGold => false;
 
     /// <summary>Whether it reads conversations with their answers where it does not sample.</summary>
     public virtual bool ReadsAnswers => false;

@@ -6,13 +6,44 @@ namespace Polymath.Recipes;
 /// (Touvron et al. 2023, eq. 2). The stages after it go on from the model before it.
 /// </summary>
 /// <param name="Centering">The weight of the squared sum of both scores, which keeps them around 0 (Eisenstein et al. 2023).</param>
-public sealed record RewardModelSpec([Bounds(0, 1000)] double Centering = 0) : ObjectiveSpec
+/// <param name="Process">For a model that rewards each step of an answer (process rewards; Lightman et al. 2023): rows have a
+/// <c>prompt</c>, a list of steps <c>completions</c>, and for each step whether it is right, <c>labels</c>. Pairs are read when left
+/// out.</param>
+public sealed record RewardModelSpec(
+    [Bounds(0, 1000)] double Centering = 0,
+    StepLabelsSpec? Process = null) : ObjectiveSpec
 {
     /// <summary>The name of the score in the model's folder.</summary>
     public const string Score = "reward";
 
+    /// <summary>The names of the labels of a step.</summary>
+    public static IReadOnlyList<string> StepNames { get; } = ["bad", "good"];
+
     /// <inheritdoc/>
     public override string Kind => "reward";
+}
+
+/// <summary>How the steps of an answer are laid out.</summary>
+/// <param name="Separator">What stands behind each step; the last token of it is where the step is judged.</param>
+/// <param name="LastOnly">Whether only the last step of each row is learned.</param>
+public sealed record StepLabelsSpec(
+    string Separator = "\n",
+    bool LastOnly = false);
+
+/// <summary>How the probabilities that steps are right become one reward.</summary>
+public enum StepSum
+{
+    /// <summary>The least of them.</summary>
+    Least,
+
+    /// <summary>Their product.</summary>
+    Product,
+
+    /// <summary>Their mean.</summary>
+    Mean,
+
+    /// <summary>That of the last step.</summary>
+    Last,
 }
 
 /// <summary>A score of an answer. Rules are between 0 and 1; a program or a model may give any number.</summary>
@@ -186,10 +217,14 @@ public sealed record ProgramRewardSpec(
 /// <param name="Stage">The earlier stage whose model it is.</param>
 /// <param name="Folder">The model's folder, or its address on a hub, in place of a stage.</param>
 /// <param name="Label">The label whose probability is the reward; needed where the head has several.</param>
+/// <param name="Steps">For a model that rewards each step, how the steps become one reward.</param>
+/// <param name="Separator">For such a model, what stands between the steps of an answer.</param>
 public sealed record ModelRewardSpec(
     [Means(Meaning.StageName)] string? Stage = null,
     [Means(Meaning.Folder)] string? Folder = null,
-    string? Label = null) : RewardSpec;
+    string? Label = null,
+    StepSum Steps = StepSum.Least,
+    string Separator = "\n") : RewardSpec;
 
 /// <summary>
 /// What a language model says of an answer when it is asked: the words it may answer with have values, and the reward is their mean,

@@ -73,7 +73,7 @@ public sealed record StageSpec(
     public bool SamplesAnswers => Objective is AlignSpec { Rollout: not null };
 
     /// <summary>Whether it reads pairs of answers that people ranked.</summary>
-    public bool ReadsPairs => Objective is RewardModelSpec
+    public bool ReadsPairs => Objective is RewardModelSpec { Process: null }
         or AlignSpec { Rollout: null, Loss: { LearnsLabels: false, ReadsAnswers: false } };
 
     /// <summary>Whether it reads conversations with their answers.</summary>
@@ -127,13 +127,31 @@ public sealed record FinetuneSpec(string? Prompt = null, string? Answer = null) 
 /// <param name="Label">The field with the label.</param>
 /// <param name="Text">What a head over labels reads of a row: text in which <c>{field}</c> stands for a field's value; <c>{text}</c> when
 /// left out. With the method <c>prompt</c>, the template says it.</param>
-public sealed record TaskSpec(string Label, string? Text = null) : ObjectiveSpec
+/// <param name="Pooling">What of a row a fresh head over labels reads: the first token, the last one, or the mean or the maximum of all; as
+/// the family does when left out.</param>
+public sealed record TaskSpec(string Label, string? Text = null, RowPooling? Pooling = null) : ObjectiveSpec
 {
     /// <summary>What a head reads of a row.</summary>
     public string Reads => Text ?? "{text}";
 
     /// <inheritdoc/>
     public override string Kind => "task";
+}
+
+/// <summary>What of a row a head over labels reads.</summary>
+public enum RowPooling
+{
+    /// <summary>The first token (encoders).</summary>
+    First,
+
+    /// <summary>The last token (decoders).</summary>
+    Last,
+
+    /// <summary>The mean of all tokens.</summary>
+    Mean,
+
+    /// <summary>The greatest value of each feature over all tokens.</summary>
+    Max,
 }
 
 /// <summary>What is trained.</summary>

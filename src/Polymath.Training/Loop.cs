@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Polymath.Distributed;
 using Polymath.Models;
 using Polymath.Recipes;
@@ -21,7 +22,11 @@ public sealed record StepReport(
     double GradientNorm,
     double Rate,
     long Tokens,
-    IReadOnlyDictionary<string, double> Metrics);
+    IReadOnlyDictionary<string, double> Metrics)
+{
+    /// <summary>How long sources that sample took before the step.</summary>
+    public TimeSpan Prepared { get; init; }
+}
 
 /// <summary>The training step, the same for every stage, objective and method.</summary>
 /// <param name="model">The model.</param>
@@ -52,9 +57,11 @@ public sealed class Loop(
     public StepReport Step(int step, CancellationToken cancellation)
     {
         // Rollouts and the scores of a reference policy are computed by the model without dropout.
+        var clock = Stopwatch.StartNew();
         foreach (var term in terms) term.Source.Prepare(step, cancellation);
+        var prepared = clock.Elapsed;
         using var cleanup = NewDisposeScope();
-        return terms.Count == 1 ? Alone(step) : Together(step);
+        return (terms.Count == 1 ? Alone(step) : Together(step)) with { Prepared = prepared };
     }
 
     private StepReport Alone(int step)

@@ -57,7 +57,18 @@ internal sealed class RunReporter(Materials materials, RunFolder folder)
         [.. done.Select(record => record.Abilities)],
         [.. done.SelectMany(record => record.Samples)],
         Surroundings.Now(),
-        []);
+        [])
+    {
+        Rounds = Rounds(),
+    };
+
+    private Dictionary<string, IReadOnlyList<RoundAnswers>>? Rounds()
+    {
+        var rounds = materials.Recipe.Visits()
+            .Select((visit, i) => (visit.Name, Rounds: RoundAnswers.Of(folder.Stage(i, visit.Name))))
+            .Where(pair => pair.Rounds.Count > 0).ToDictionary(pair => pair.Name, pair => pair.Rounds);
+        return rounds.Count == 0 ? null : rounds;
+    }
 
     private static double? Majority(IReadOnlyDictionary<string, double>? accuracies) => accuracies?
         .Where(pair => pair.Key.EndsWith(": " + BaselineMeter.Majority, StringComparison.Ordinal))

@@ -114,22 +114,17 @@ public sealed class ModernBert : LanguageModel
             hidden,
             read.Bool("classifier_bias", false));
         headNorm = Scale("head.norm");
-        var pooling = read.Text("classifier_pooling", "cls");
-        if (pooling is not ("cls" or "mean")) throw ConfigReader.Fault(
-            "classifier_pooling",
-            $"is \"{pooling}\"; known are \"cls\" and \"mean\"");
         var biased = LabelHead.TaskOf(read) is null && read.Bool("decoder_bias", true);
         Tokens = biased ? new TokenTable(
             table.Embedding,
             table.Head,
             "decoder") { HeadBias = parts.Bias("decoder.bias", vocabulary) } : table;
-        var place = pooling == "cls" ? LabelPlace.First : LabelPlace.Mean;
         var names = new LabelNames(["classifier"], "classifier", RowBias: true);
         Labels = LabelHead.Attach(
             read,
             parts,
             hidden,
-            place,
+            LabelPlace.First,
             names,
             "head",
             Head);

@@ -33,6 +33,9 @@ public enum LabelPlace
 
     /// <summary>The mean of all of them.</summary>
     Mean,
+
+    /// <summary>The greatest value of each feature over all of them.</summary>
+    Max,
 }
 
 /// <summary>
@@ -96,6 +99,7 @@ public sealed class LabelHead
         ArgumentNullException.ThrowIfNull(parts);
         names ??= new LabelNames(["score"], "score");
         if (TaskOf(configuration) is not { } task) return null;
+        place = Asked(configuration) ?? place;
         var labels = configuration.Labels();
         var called = configuration.LabelNames();
         if (task == LabelTask.Tag)
@@ -136,6 +140,26 @@ public sealed class LabelHead
             through);
     }
 
+    private const string Pooling = "classifier_pooling";
+
+    // ModernBERT's name for the setting, and two values of ours: transformers reads it in no other family.
+    private static readonly Dictionary<string, LabelPlace> places = new()
+    {
+        ["cls"] = LabelPlace.First,
+        ["last"] = LabelPlace.Last,
+        ["mean"] = LabelPlace.Mean,
+        ["max"] = LabelPlace.Max,
+    };
+
+    private static LabelPlace? Asked(ConfigReader configuration)
+    {
+        var asked = configuration.Text(Pooling, "");
+        if (asked.Length == 0) return null;
+        return places.TryGetValue(asked, out var place)
+            ? place
+            : throw ConfigReader.Fault(Pooling, $"is \"{asked}\"; known are {string.Join(", ", places.Keys.Select(name => $"\"{name}\""))}");
+    }
+
     /// <summary>The task of a configuration's head over labels; null for a language model.</summary>
     /// <param name="configuration">The content of <c>config.json</c>.</param>
     public static LabelTask? TaskOf(ConfigReader configuration)
@@ -164,8 +188,13 @@ public sealed class LabelHead
     /// <param name="configuration">The content of <c>config.json</c>; changed.</param>
     /// <param name="task">The task of the head.</param>
     /// <param name="labels">The labels' names.</param>
+    /// <param name="place">What of a row the head reads; as the family does when left out.</param>
     /// <exception cref="InputException">There is a head already, or the labels do not fit the task.</exception>
-    public static void Configure(JsonObject configuration, LabelTask task, IReadOnlyList<string> labels)
+    public static void Configure(
+        JsonObject configuration,
+        LabelTask task,
+        IReadOnlyList<string> labels,
+        LabelPlace? place = null)
     {
         ArgumentNullException.ThrowIfNull(configuration);
         ArgumentNullException.ThrowIfNull(labels);
@@ -187,6 +216,7 @@ public sealed class LabelHead
         configuration["id2label"] = new JsonObject(
             labels.Select((label, i) => KeyValuePair.Create(i.ToString(CultureInfo.InvariantCulture), (JsonNode?)label)));
         configuration["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create(label, (JsonNode?)i)));
+        if (place is { } asked) configuration[Pooling] = places.First(pair => pair.Value == asked).Key;
         if (task != LabelTask.Tag)
             configuration["problem_type"] = task switch
             {
@@ -222,11 +252,12 @@ public sealed class LabelHead
 
     private Tensor Rows(Tensor hidden, Batch batch)
     {
-        if (place == LabelPlace.Mean)
+        if (place is LabelPlace.Mean or LabelPlace.Max)
             return stack([.. Enumerable.Range(0, batch.Rows).Select(row =>
             {
                 var first = batch.Offsets[row] + (batch.Prompt?.Length ?? 0);
-                return hidden.narrow(0, first, batch.Offsets[row + 1] - first).mean([0]);
+                var own = hidden.narrow(0, first, batch.Offsets[row + 1] - first);
+                return place == LabelPlace.Mean ? own.mean([0]) : own.amax([0]);
             })]);
         var places = place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces();
         return hidden.index_select(0, places.to(hidden.device));

@@ -29,6 +29,11 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
                 At("by.kind"),
                 $"{align.Loss.Kind} learns from rows that say which answers are good",
                 "leave out prompt, rewards and rollout, or write kind: dpo");
+        if (align.Loss.ReadsGold && checks.Sound(At("by"), At("by.kind")))
+            checks.Fault(
+                At("by.kind"),
+                $"{align.Loss.Kind} learns from rows with a third answer, in the column 'reference'",
+                "leave out prompt, rewards and rollout, or write kind: dpo");
         if (align.Prompt is null && checks.Sound(At("prompt")))
             checks.Fault(path, "'prompt' is missing: rollout answers prompts", "add prompt: TEXT");
         if (align.Loss.ComparesAnswers && align.Rollout!.Answers < 2 && checks.Sound(At("rollout.answers"), At("by.kind")))
@@ -36,6 +41,8 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
                 At("rollout.answers"),
                 $"{align.Loss.Kind} compares the answers to one prompt, and there is one",
                 "write 2 or more");
+        foreach (var probe in (align.Probes ?? []).Where(probe => align.Rewards?.ContainsKey(probe) == true))
+            checks.Fault(At("probes"), $"'{probe}' is learned, so it probes nothing", "name a reward that is not among rewards");
         if (!align.Loss.NeedsRewards && align.Rewards is not null && checks.Sound(At("rewards")))
             checks.Fault(At("rewards"), $"{align.Loss.Kind} learns from its teacher, not from rewards", "leave it out");
         if (align.Loss.NeedsRewards && align.Rewards is not { Count: > 0 } && checks.Sound(At("rewards")))
@@ -47,7 +54,10 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
 
     private void Ranked(AlignSpec align)
     {
-        foreach (var (given, key) in new[] { (align.Prompt is not null, "prompt"), (align.Rewards is not null, "rewards") })
+        foreach (var (given, key) in new[]
+        {
+            (align.Prompt is not null, "prompt"), (align.Rewards is not null, "rewards"), (align.Probes is not null, "probes"),
+        })
         {
             if (given && checks.Sound(At(key)))
                 checks.Fault(

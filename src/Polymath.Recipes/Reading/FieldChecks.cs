@@ -158,7 +158,8 @@ internal sealed class FieldChecks(Checks checks)
         if (stage.Method is PromptMethod method && stage.Objective is TaskSpec)
             Template(
                 TemplateFields.OfPrompt(method.Template ?? ""), sources, $"{checks.PathOf(method)}.template", TemplateFields.Mask);
-        foreach (var reward in (stage.Objective as AlignSpec)?.Rewards?.Keys ?? [])
+        var judging = stage.Objective as AlignSpec;
+        foreach (var reward in (judging?.Rewards?.Keys ?? []).Concat(judging?.Probes ?? []))
             RewardFields(stage, reward);
     }
 

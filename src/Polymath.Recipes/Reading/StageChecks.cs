@@ -181,6 +181,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 At("text"),
                 "the template of a prompt says what is read",
                 "leave out 'text', or leave out the method prompt to train a head over labels");
+        if (stage.Objective is TaskSpec { Pooling: not null } && checks.Sound(At("pooling")))
+            checks.Fault(
+                At("pooling"),
+                "the answer of a prompt is read at its mask",
+                "leave out 'pooling', or leave out the method prompt to train a head over labels");
         if (prompt.Template is { } template) Masks(template);
         if (prompt.Train is PromptMethod)
             checks.Fault(At("method.train.kind"), "a prompt method cannot be trained by another one", "write full, freeze or lora");

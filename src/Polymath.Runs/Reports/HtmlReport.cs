@@ -24,6 +24,8 @@ public static class HtmlReport
             Html.Section("", AbilitySections.Cards(view)),
             Html.Section("Abilities after each stage", AbilitySections.Bars(view) + AbilitySections.Table(view)),
             Html.Section("Learning curves", StageSections.Curves(view)),
+            Html.Section("Flight recorder of sampling", RolloutSections.Recorder(view)),
+            Html.Section("Best and worst answers of each round", RolloutSections.Answers(view)),
             Html.Section("Stages", StageSections.Table(view)),
             Html.Section("Rows", StageSections.Rows(view)),
             Html.Section("Samples", Samples(view)),

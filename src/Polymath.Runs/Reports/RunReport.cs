@@ -34,6 +34,10 @@ public sealed record RunReport(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public LiveStage? Live { get; init; }
 
+    /// <summary>The best and the worst answers of the rounds of stages that sample, by visit; null for none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyDictionary<string, IReadOnlyList<RoundAnswers>>? Rounds { get; init; }
+
     /// <summary>
     /// The report as JSON; values that are not finite numbers are written as <c>"NaN"</c>, <c>"Infinity"</c> and <c>"-Infinity"</c>.
     /// </summary>

@@ -125,7 +125,7 @@ internal static class StageSections
     /// <summary>
     /// Averages neighbours until a chart can show all points; when one of them is not a number, their mean is not one either.
     /// </summary>
-    private static List<(double X, double Y)> Thinned(List<(double X, double Y)> points)
+    internal static List<(double X, double Y)> Thinned(List<(double X, double Y)> points)
     {
         var every = (points.Count + MostPoints - 1) / MostPoints;
         return every <= 1

@@ -39,6 +39,7 @@ internal static class AlignLoss
             null,
             orpo.Beta,
             answerWeight: orpo.AnswerWeight),
+        TpoSpec tpo => new GoldPairs(Of(tpo), tpo.Beta, tpo.Alpha),
         KtoSpec kto => new JudgedAnswers(
             kto.Loss == KtoLoss.Kto
                 ? new KahnemanTverskyLoss(kto.Beta, kto.GoodWeight, kto.BadWeight)
@@ -121,6 +122,14 @@ internal static class AlignLoss
         DpoLoss.ApoDown => new AnchoredDownLoss(dpo.Beta),
         DpoLoss.Discopop => new DiscoPopLoss(dpo.Beta),
         _ => throw new InvalidOperationException($"The loss {dpo.Loss} has no formula."),
+    };
+
+    private static PreferenceLoss Of(TpoSpec tpo) => tpo.Loss switch
+    {
+        TpoLoss.Hinge => new HingeLoss(tpo.Beta),
+        TpoLoss.Ipo => new IdentityLoss(tpo.Beta),
+        TpoLoss.TpoL => new SimPoLoss(tpo.Beta, tpo.Gamma, Smoothing: tpo.LabelSmoothing),
+        _ => new SigmoidLoss(tpo.Beta, tpo.LabelSmoothing),
     };
 
     private static ScoreShape? Shape(DpoSpec dpo) => dpo.Divergence switch

@@ -54,7 +54,7 @@ internal sealed class AnswerRows(string stage, TextModel model, BatchSpec batch,
         if (batch.Overlong == OverlongPolicy.Drop) return Without(row, $"longer than {most:N0} tokens");
         TokenRow[] cut = [.. answers.Select(Cut)];
         if (cut.Any(answer => answer.Targets == 0)) return Without(row, $"no answer within {most:N0} tokens");
-        if (cut.Length == 2 && cut[0].Ids.AsSpan().SequenceEqual(cut[1].Ids))
+        if (cut.Length > 1 && cut[0].Ids.AsSpan().SequenceEqual(cut[1].Ids))
             return Without(row, $"the answers do not differ within {most:N0} tokens");
         Changes.Count($"cut to {most:N0} tokens", false, row.Name);
         return cut;

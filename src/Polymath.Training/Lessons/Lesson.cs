@@ -48,8 +48,8 @@ internal sealed record LessonContext(
     string Folder,
     RunObserver Observer)
 {
-    /// <summary>Receives the figures of a source that samples.</summary>
-    internal Action<string, double> Record { get; init; } = (_, _) => { };
+    /// <summary>Receives the figures of a source that samples: name, value, and the tokens a second where that is known.</summary>
+    internal Action<string, double, double?> Record { get; init; } = (_, _, _) => { };
 
     /// <summary>Whether the model scores pairs before the first step; a check does not need it.</summary>
     internal bool Scores { get; init; } = true;
@@ -110,6 +110,7 @@ internal static class StageLessons
         Suits(context.Stage, context.Model.Model);
         return context.Stage.Objective switch
         {
+            RewardModelSpec { Process: { } steps } => StepsLesson.Of(context, steps),
             RewardModelSpec reward => RewardLesson.Of(context, reward),
             TaskSpec when context.Stage.TrainsHead => HeadLesson.Of(context),
             TaskSpec => WordsLesson.Of(context),

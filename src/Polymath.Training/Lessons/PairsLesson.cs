@@ -14,7 +14,9 @@ internal static class PairsLesson
     /// <param name="align">The stage's settings.</param>
     internal static Lesson Of(LessonContext context, AlignSpec align)
     {
-        var (pairs, heldOut, counts) = Read(context, (_, answers) => new PairItem(answers, []));
+        var (pairs, heldOut, counts) = align.Loss.ReadsGold
+            ? Read(context, (_, answers) => new GoldItem(answers), gold: true)
+            : Read(context, (_, answers) => new PairItem(answers, []));
         IReadOnlyList<Item> Scored(IReadOnlyList<Item> items) =>
             context.Scores && align.Loss.HasReference
                 ? PreferenceItems.Scored(items, context.Model.Model, AlignLoss.LengthWeight(align))
@@ -25,9 +27,11 @@ internal static class PairsLesson
     /// <summary>The stage's pairs, those that are only measured, and what became of the rows.</summary>
     /// <param name="context">What the lesson is made from.</param>
     /// <param name="make">Makes an item of a row and its answers.</param>
+    /// <param name="gold">Whether a third answer follows, the one that should have been given.</param>
     internal static (IReadOnlyList<Item> Items, IReadOnlyList<Item> HeldOut, RowCounts Counts) Read(
         LessonContext context,
-        Func<Row, TokenRow[], Item> make)
+        Func<Row, TokenRow[], Item> make,
+        bool gold = false)
     {
         var (stage, data) = (context.Stage.Name, context.Data);
         data.Tell(DataSplit.Train, context.Materials.Recipe);
@@ -37,7 +41,8 @@ internal static class PairsLesson
             context.Model,
             context.Batch,
             data.Report,
-            make);
+            make,
+            gold: gold);
         PreferenceItems.RequireSome(stage, counts);
         context.NoteRows();
         context.Note(counts.Told());
@@ -48,7 +53,8 @@ internal static class PairsLesson
             context.HeldOutBatch,
             new SourceReport(),
             make,
-            heldOut: true);
+            heldOut: true,
+            gold);
         return (pairs, heldOut, counts);
     }
 }

@@ -11,6 +11,8 @@ namespace Polymath.Training.Lessons;
 /// <summary>Pairs of answers that people ranked.</summary>
 internal static class PreferenceItems
 {
+    private const string Gold = "reference";
+
     /// <summary>The items of some rows: the chosen answer, then the rejected one.</summary>
     /// <param name="stage">The stage's name, for messages.</param>
     /// <param name="rows">Rows of the shape preference.</param>
@@ -19,6 +21,7 @@ internal static class PreferenceItems
     /// <param name="report">Receives what is not learned of the rows.</param>
     /// <param name="make">Makes an item of a row and its answers.</param>
     /// <param name="heldOut">Whether the rows are only measured: one that could not be learned from is left out.</param>
+    /// <param name="gold">Whether a third answer follows, the one that should have been given.</param>
     /// <returns>The items, and what became of the pairs.</returns>
     /// <exception cref="InputException">A row is no pair, an answer trains no token, or the policy refuses a row.</exception>
     internal static (IReadOnlyList<Item> Items, RowCounts Counts) Of(
@@ -28,11 +31,13 @@ internal static class PreferenceItems
         BatchSpec batch,
         SourceReport report,
         Func<Row, TokenRow[], Item> make,
-        bool heldOut = false)
+        bool heldOut = false,
+        bool gold = false)
     {
         if (heldOut)
         {
-            rows = rows.Where(row => row.Fields.ContainsKey("chosen") && row.Fields.ContainsKey("rejected"));
+            rows = rows.Where(row => row.Fields.ContainsKey("chosen") && row.Fields.ContainsKey("rejected")
+                && (!gold || row.Fields.ContainsKey(Gold)));
             if (batch.Overlong == OverlongPolicy.Refuse) batch = batch with { Overlong = OverlongPolicy.Cut };
         }
         var items = new List<Item>();
@@ -42,7 +47,11 @@ internal static class PreferenceItems
             if (!row.Fields.ContainsKey("chosen") || !row.Fields.ContainsKey("rejected"))
                 throw new InputException($"Stage {stage}: {row.Name} has no chosen and rejected answer. Give its source shape: "
                     + "preference.");
-            TokenRow[] pair = [answers.Read(row, RowTalk.Side(row, "chosen")), answers.Read(row, RowTalk.Side(row, "rejected"))];
+            if (gold && !row.Fields.ContainsKey(Gold))
+                throw new InputException($"Stage {stage}: {row.Name} has no third answer in the column '{Gold}'. Name the column that "
+                    + "holds it: fields: {reference: COLUMN}, or learn from pairs alone: by: {kind: dpo}.");
+            string[] sides = gold ? ["chosen", "rejected", Gold] : ["chosen", "rejected"];
+            TokenRow[] pair = [.. sides.Select(side => answers.Read(row, RowTalk.Side(row, side)))];
             if (heldOut && pair.Any(answer => answer.Targets == 0)) continue;
             foreach (var answer in pair) answers.Check(row, answer);
             if (pair[0].Ids.AsSpan().SequenceEqual(pair[1].Ids))

@@ -25,20 +25,16 @@ internal static class SampledLesson
         var source = new RolloutItems(
             context.Model,
             prompts,
-            new Judge(
-            [
-                .. (align.Rewards ?? new Dictionary<string, double>())
-                    .Select(pair => (pair.Key, (Func<Reward>)(() => context.Materials.Rewards.Of(pair.Key)), pair.Value)),
-            ]),
+            JudgeOf(context, align),
             estimator,
             rollout,
             context.Stage.Steps!.Value,
             context.Seed,
             context.Visit,
             Path.Combine(context.Folder, RolloutFiles.Folder),
-            (round, name, value) =>
+            (round, name, value, speed) =>
             {
-                context.Record("rollout " + name, value);
+                context.Record("rollout " + name, value, speed);
                 context.Note($"round {round}, {name} {value:G4}");
             })
         {
@@ -46,6 +42,14 @@ internal static class SampledLesson
             Note = context.Note,
         };
         return lesson(objective, source);
+    }
+
+    private static Judge JudgeOf(LessonContext context, AlignSpec align)
+    {
+        Func<Reward> Opened(string name) => () => context.Materials.Rewards.Of(name);
+        return new Judge(
+            [.. (align.Rewards ?? new Dictionary<string, double>()).Select(pair => (pair.Key, Opened(pair.Key), pair.Value))],
+            [.. (align.Probes ?? []).Select(name => (name, Opened(name)))]);
     }
 
     // The formula, what makes items of answers, and the lesson with what it has opened.

@@ -20,7 +20,8 @@ public sealed class ActorCritic(
     double valueWeight,
     double temperature) : Objective
 {
-    private static readonly string[] figures = ["ratio", "kl", "clipped", "entropy", "policy loss", "value loss", "value clipped"];
+    private static readonly string[] figures = ["ratio", "kl", "clipped", "entropy", "far ratios", "policy loss", "value loss",
+        "value clipped"];
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Figures => figures;
@@ -62,6 +63,7 @@ public sealed class ActorCritic(
             ["kl"] = Mean(KlEstimate.Each(KlKind.K3, each, tokens.Old)),
             ["clipped"] = Mean(below.logical_or(above).to(ratios.dtype)),
             ["entropy"] = -Mean(each),
+            ["far ratios"] = Mean(ratios.lt(0.5).logical_or(ratios.gt(2)).to(ratios.dtype)),
             ["policy loss"] = policyLoss.item<float>() * step.Rows,
             ["value loss"] = valueLoss.item<float>() * step.Rows,
             ["value clipped"] = Share(value.Clipped(values, old, returns)),

@@ -1,4 +1,5 @@
 using Polymath.Models;
+using Polymath.Models.Parts;
 using Polymath.Recipes;
 
 namespace Polymath.Training.Rewards;
@@ -30,13 +31,18 @@ public sealed class RewardSet(Materials materials) : IDisposable
         }
         Reward reward = spec switch
         {
-            ModelRewardSpec model => new ModelReward(TextModel.Open(folder!), name, model.Label),
+            ModelRewardSpec model => Of(TextModel.Open(folder!), name, model),
             JudgeRewardSpec judge => new JudgeReward(TextModel.Open(folder!), judge, name),
             _ => Reward.Of(spec, table => materials.Corpora.Classes(table).ClassOf, materials.BaseFolder),
         };
         made[name] = (folder, reward);
         return reward;
     }
+
+    private static Reward Of(TextModel model, string name, ModelRewardSpec spec) =>
+        model.Model.Labels is { Task: LabelTask.Tag, Labels: 2 }
+            ? new StepReward(model, spec.Separator, spec.Steps)
+            : new ModelReward(model, name, spec.Label);
 
     private RewardSpec Spec(string name) => materials.Recipe.Rewards![name];
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
@@ -20,7 +21,7 @@ namespace Polymath.Training.Rollouts;
 /// <param name="seed">The run's seed.</param>
 /// <param name="stage">The stage's name.</param>
 /// <param name="folder">The folder of the rounds' files.</param>
-/// <param name="told">Receives each round's figures: round, name, value.</param>
+/// <param name="told">Receives each round's figures: round, name, value, and the tokens a second where they were sampled now.</param>
 public sealed class RolloutItems(
     TextModel model,
     IReadOnlyList<RolloutPrompt> prompts,
@@ -31,7 +32,7 @@ public sealed class RolloutItems(
     long seed,
     string stage,
     string folder,
-    Action<int, string, double> told) : ItemSource
+    Action<int, string, double, double?> told) : ItemSource
 {
     private readonly RolloutSampler sampler = new(
         model,
@@ -42,7 +43,10 @@ public sealed class RolloutItems(
         stage);
 
     private IReadOnlyList<Item> items = [];
+    private const string Length = "answer tokens";
+
     private int round = -1, followed;
+    private double? speed;
     private long asked;
 
     /// <summary>The policy at the start of the stage, where the estimator compares with it.</summary>
@@ -63,8 +67,7 @@ public sealed class RolloutItems(
         var begins = step == 1 || RoundOf(step - 1) != due;
         items = Some(due, answers);
         // A run that was stopped during the round's first step has lost the figures of that step.
-        if (begins)
-            foreach (var (name, value) in Figures(answers)) told(due + 1, name, value);
+        if (begins) Tell(due, answers);
         // A resumed run is inside a round, so its cursor is kept.
         if (begins) Cursor = default;
         round = due;
@@ -85,6 +88,7 @@ public sealed class RolloutItems(
     // A round is sampled once and read from its file from then on; one that teaches nothing has no file.
     private List<SampledAnswer> Round(int due, CancellationToken cancellation)
     {
+        speed = null;
         for (; followed < due; followed++)
         {
             var before = RolloutFiles.Read(new FileInfo(RolloutFiles.Of(folder, followed)));
@@ -93,7 +97,9 @@ public sealed class RolloutItems(
         }
         var file = RolloutFiles.Of(folder, due);
         if (File.Exists(file)) return RolloutFiles.Read(new FileInfo(file));
+        var clock = Stopwatch.StartNew();
         var answers = Sample(due, cancellation);
+        speed = Math.Round(answers.Sum(answer => answer.AnswerIds.Length) / clock.Elapsed.TotalSeconds, 1);
         foreach (var failure in judge.Failures()) Note(failure);
         var chosen = estimator.Chosen(answers);
         if (chosen.Count == 0) return answers;
@@ -120,15 +126,26 @@ public sealed class RolloutItems(
         return answers;
     }
 
+    private void Tell(int due, List<SampledAnswer> answers)
+    {
+        foreach (var (name, value) in Figures(answers)) told(due + 1, name, value, name == Length ? speed : null);
+        if (due == 0 || !File.Exists(RolloutFiles.Of(folder, 0))) return;
+        foreach (var warning in RewardWatch.Warnings(RolloutFiles.Read(new FileInfo(RolloutFiles.Of(folder, 0))), answers, judge.Probes))
+            Note($"round {due + 1}: {warning}");
+    }
+
     private List<(string Name, double Value)> Figures(List<SampledAnswer> answers)
     {
         List<(string Name, double Value)> figures =
         [
             .. judge.Names.Select(name => (name, answers.Average(answer => answer.Rewards[name]) ?? double.NaN)),
+            .. judge.Probes.Select(name => ("probe " + name, answers.Average(answer => answer.Rewards[name]) ?? double.NaN)),
+            ("score", answers.Average(answer => answer.Score) ?? double.NaN),
             (estimator.Figure, items.Count),
-            ("answer tokens", answers.Average(answer => answer.AnswerIds.Length)),
+            (Length, answers.Average(answer => answer.AnswerIds.Length)),
             ("unfinished", answers.Average(answer => answer.Ended ? 0.0 : 1)),
         ];
+        if (RewardWatch.LengthBias(answers) is { } bias) figures.Add(("length bias", bias));
         if (answers.Any(answer => answer.Score is null))
             figures.Add(("without a score", answers.Average(answer => answer.Score is null ? 1.0 : 0)));
         var known = answers.Where(answer => answer.LogProbabilities.Length > 0).ToList();

@@ -17,14 +17,22 @@ internal static class HeadStage
     internal static LanguageModel Open(StageSpec stage, string folder, IReadOnlyList<string> labels, long seed)
     {
         if (LabelHead.TaskOf(new ConfigReader(ModelFolder.Configuration(folder))) is null)
-            return stage.Objective is RewardModelSpec
-                ? ModelFolder.OpenWithHead(folder, LabelTask.Regress, [RewardModelSpec.Score], seed)
-                : ModelFolder.OpenWithHead(folder, LabelTask.Classify, Several(stage, labels), seed);
+            return stage.Objective is RewardModelSpec fresh
+                ? ModelFolder.OpenWithHead(folder, TaskOf(fresh), NamesOf(fresh), seed)
+                : ModelFolder.OpenWithHead(
+                    folder,
+                    LabelTask.Classify,
+                    Several(stage, labels),
+                    seed,
+                    place: PlaceOf(stage));
         var model = ModelFolder.Open(folder);
-        if (stage.Objective is not RewardModelSpec || model.Labels is { Task: LabelTask.Regress, Labels: 1 }) return model;
+        if (stage.Objective is not RewardModelSpec reward
+            || (model.Labels!.Task == TaskOf(reward) && model.Labels.Labels == NamesOf(reward).Count))
+            return model;
         using (model)
             throw new InputException($"Stage {stage.Name}: the model in {folder} has a head over {model.Labels!.Labels} labels, and a "
-                + "reward model has one score. Name the language model that it was made from.");
+                + $"reward model has {(reward.Process is null ? "one score" : "two for each token")}. Name the language model that it was "
+                + "made from.");
     }
 
     /// <summary>Makes a new model for the stage.</summary>
@@ -35,10 +43,24 @@ internal static class HeadStage
     internal static LanguageModel New(
         StageSpec stage, System.Text.Json.Nodes.JsonObject configuration, IReadOnlyList<string> labels, long seed)
     {
-        if (stage.Objective is RewardModelSpec) LabelHead.Configure(configuration, LabelTask.Regress, [RewardModelSpec.Score]);
-        else LabelHead.Configure(configuration, LabelTask.Classify, Several(stage, labels));
+        if (stage.Objective is RewardModelSpec reward) LabelHead.Configure(configuration, TaskOf(reward), NamesOf(reward));
+        else LabelHead.Configure(configuration, LabelTask.Classify, Several(stage, labels), PlaceOf(stage));
         return ModelFolder.New(configuration, seed);
     }
+
+    private static LabelTask TaskOf(RewardModelSpec reward) => reward.Process is null ? LabelTask.Regress : LabelTask.Tag;
+
+    private static IReadOnlyList<string> NamesOf(RewardModelSpec reward) =>
+        reward.Process is null ? [RewardModelSpec.Score] : RewardModelSpec.StepNames;
+
+    private static LabelPlace? PlaceOf(StageSpec stage) => (stage.Objective as TaskSpec)?.Pooling switch
+    {
+        RowPooling.First => LabelPlace.First,
+        RowPooling.Last => LabelPlace.Last,
+        RowPooling.Mean => LabelPlace.Mean,
+        RowPooling.Max => LabelPlace.Max,
+        _ => null,
+    };
 
     private static IReadOnlyList<string> Several(StageSpec stage, IReadOnlyList<string> labels)
     {

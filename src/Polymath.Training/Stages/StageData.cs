@@ -38,6 +38,7 @@ public sealed class StageData
         {
             PretrainSpec spec => (new FieldText(spec.Text), null),
             FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
+            RewardModelSpec { Process: not null } => (new FieldText("{prompt}"), (FieldText?)null),
             FinetuneSpec or RewardModelSpec or AlignSpec { Rollout: null } => (new FieldText(""), (FieldText?)null),
             AlignSpec spec => (new FieldText(spec.Prompt!), null),
             TaskSpec task => (new FieldText(task.Reads), (FieldText?)null),

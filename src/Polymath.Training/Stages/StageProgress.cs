@@ -187,7 +187,7 @@ internal sealed class StageProgress
         Rate = report.Rate,
         GradientNorm = report.GradientNorm,
         Tokens = report.Tokens,
-        TokensPerSecond = Math.Round(report.Tokens / Math.Max(time.TotalSeconds, 1e-9), 1),
+        TokensPerSecond = Math.Round(report.Tokens / Math.Max((time - report.Prepared).TotalSeconds, 1e-9), 1),
         MemoryMegabytes = Math.Round(Environment.WorkingSet / 1e6, 1),
     });
 

@@ -3,6 +3,7 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Training.Lessons;
 using Polymath.Training.Optimizers;
+using Polymath.Runs;
 using Polymath.Runs.Reports;
 using Polymath.Training.Rollouts;
 using Polymath.Training.Schedules;
@@ -58,7 +59,7 @@ public sealed class StageRunner(
         using var terms = StageTerms.Of(Context(batch, run.Observer) with
         {
             Start = start,
-            Record = (name, value) => run.Record(visit.Name, current, name, value),
+            Record = (name, value, speed) => run.Record(new MetricLine(visit.Name, current, name, value) { TokensPerSecond = speed }),
         });
         if (method.Looks) Look(terms);
         using var optimizer = new OptimizerSet([.. method.Groups(stage.Optimizer), .. terms.Groups(stage.Optimizer)]);

@@ -36,7 +36,7 @@ internal sealed class StageTerms : IDisposable
                     MaxLength = Math.Min(part.Batch?.MaxLength ?? int.MaxValue, context.Batch.MaxLength!.Value),
                 },
             };
-            if (name.Length > 0) own = own with { Record = (figure, value) => context.Record($"{name} {figure}", value) };
+            if (name.Length > 0) own = own with { Record = (figure, value, speed) => context.Record($"{name} {figure}", value, speed) };
             var lesson = StageLessons.Of(own);
             terms.parts.Add((part, lesson, StageLength.Sized(own.Batch, lesson.Source, own.Note), name));
         }

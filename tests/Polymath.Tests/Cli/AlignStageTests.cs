@@ -83,7 +83,45 @@ public sealed class AlignStageTests
         Assert.Equal(recipe.Hash("whole"), recipe.Hash("parts"));
     }
 
+    [Fact]
+    public void A_third_answer_is_learned_beside_each_pair()
+    {
+        using var recipe = Ranked("{kind: tpo, beta: 0.5}");
+        recipe.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 24).Select(i =>
+            $$"""{"prompt": "ama {{i}}", "chosen": "ela {{i % 5}}", "rejected": "dok gup {{i % 7}}", "reference": "ilu ona"}""" + "\n")));
+        var run = recipe.Run("run");
+        Assert.True(run.Code == 0, run.All);
+        Assert.True(Figures(recipe, "train accuracy")[^1] > 0.9);
+        var gold = Figures(recipe, "train gold loss");
+        Assert.True(gold[^1] < 0.7 * gold[0], string.Join(' ', gold));
+        recipe.Write("pairs.jsonl", """{"prompt": "ama", "chosen": "ela", "rejected": "dok"}""" + "\n");
+        var refused = recipe.Run("none");
+        Assert.Equal(2, refused.Code);
+        Assert.Contains("has no third answer in the column 'reference'", refused.Error);
+    }
+
+    [Fact]
+    public void What_is_not_learned_probes_the_answers_and_the_page_shows_the_rounds()
+    {
+        using var recipe = new TinyRecipe(tiny => tiny
+            .With("rewards.varied", "{kind: repetition, n: 2}").With("stages.please.probes", "[varied]"));
+        var run = recipe.Run("run");
+        Assert.True(run.Code == 0, run.All);
+        Assert.Equal(2, Figures(recipe, "rollout probe varied").Count);
+        var speeds = File.ReadLines(recipe.At("run", "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)
+            .Where(line => line["name"]!.ToString() == "rollout answer tokens").ToList();
+        Assert.All(speeds, line => Assert.True(line["tokensPerSecond"]!.GetValue<double>() > 0));
+        var page = File.ReadAllText(recipe.At("run", "report.html"));
+        Assert.Contains("Flight recorder of sampling", page);
+        Assert.Matches("please, round 2</h3>[\\s\\S]*best: [0-9.]+[\\s\\S]*worst: [0-9.]+", page);
+        Assert.Contains("sampling, tokens/s", page);
+        var best = JsonNode.Parse(File.ReadAllText(recipe.At("run", "report.json")))!["rounds"]!["please"]![0]!["best"]!;
+        Assert.Equal(best["score"]!.GetValue<double>(), best["rewards"]!["plain"]!.GetValue<double>(), 1e-9);
+    }
+
     [Theory]
+    [InlineData("stages.please.probes=[plain]", "'plain' is learned, so it probes nothing")]
+    [InlineData("stages.please.by={kind: tpo}", "learns from rows with a third answer")]
     [InlineData("stages.please.by={kind: dpo, loss: robust}", "needs a labelSmoothing between 0 and 0.5")]
     [InlineData("stages.please.by={kind: dpo, loss: hinge, labelSmoothing: 0.1}", "has no label smoothing")]
     [InlineData("stages.please.by={kind: dpo, loss: apoZero, divergence: forwardKl}", "uses plain log-ratios")]

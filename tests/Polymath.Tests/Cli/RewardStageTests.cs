@@ -55,6 +55,38 @@ public sealed class RewardStageTests
         Assert.Equal(recipe.Hash("run"), recipe.Hash("parts"));
     }
 
+    [Fact]
+    public void The_steps_of_answers_are_learned_and_judge_a_later_stage()
+    {
+        using var recipe = new TinyRecipe(tiny => tiny.Without("abilities")
+            .With("rewards", "{liked: {kind: model, stage: judge, separator: \" \", steps: mean}}")
+            .With("data.worked", "{files: worked.jsonl, split: {validation: 0.2, test: 0}}")
+            .With("stages", $"[{Read}, {{name: judge, kind: reward, process: {{separator: \" \"}}, data: worked, epochs: 8, "
+                + $"optimizer: {{rate: 1e-2}}, batch: {{rows: 8}}}}, {Please}]"));
+        string[] right = ["ama", "ela", "ilu", "ona"], wrong = ["bat", "dok", "gup", "tek"];
+        recipe.Write("worked.jsonl", string.Concat(Enumerable.Range(0, 40).Select(i =>
+            $$"""{"prompt": "ama {{i}}", "completions": ["{{right[i % 4]}}", "{{wrong[i % 3]}}", "{{right[i % 3]}}"], """
+                + """ "labels": [true, false, true]}""" + "\n")));
+        var run = recipe.Run("run");
+        Assert.True(run.Code == 0, run.All);
+        var accuracy = Figures(recipe, "run", "train accuracy");
+        Assert.True(accuracy[^1] > 0.95, string.Join(' ', accuracy));
+        // The folder is what transformers calls a token classifier.
+        var config = JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", "02-judge", "model", "config.json")))!;
+        Assert.Equal("LlamaForTokenClassification", config["architectures"]![0]!.ToString());
+        Assert.Equal("good", config["id2label"]!["1"]!.ToString());
+        var scores = Directory.GetFiles(recipe.At("run", "stages", "03-please", "rollouts")).SelectMany(File.ReadLines)
+            .Select(line => JsonNode.Parse(line)!["rewards"]!["liked"]).OfType<JsonValue>().Select(value => value.GetValue<double>());
+        Assert.All(scores, score => Assert.InRange(score, 0, 1));
+        Assert.Equal(0, recipe.Run("parts", "--stop-after-step", "21").Code);
+        Assert.Equal(0, recipe.Run("parts").Code);
+        Assert.Equal(recipe.Hash("run"), recipe.Hash("parts"));
+        recipe.Write("worked.jsonl", """{"prompt": "ama", "completions": ["ela", "ilu"], "labels": [true]}""" + "\n");
+        var refused = recipe.Run("none");
+        Assert.Equal(2, refused.Code);
+        Assert.Contains("there are 2 steps and 1 labels", refused.Error);
+    }
+
     [Theory]
     [InlineData("{kind: ppo, critic: judge}")]
     [InlineData("{kind: grpo, klWeight: 0.1}")]

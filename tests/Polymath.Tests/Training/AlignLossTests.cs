@@ -71,6 +71,46 @@ public sealed class AlignLossTests
     }
 
     [Theory]
+    [InlineData(TpoLoss.Sigmoid)]
+    [InlineData(TpoLoss.Hinge)]
+    [InlineData(TpoLoss.Ipo)]
+    [InlineData(TpoLoss.TpoL)]
+    public void Triples_give_the_same_step_in_one_pass_and_in_many(TpoLoss loss)
+    {
+        List<Item> items =
+        [
+            .. Enumerable.Range(0, 6).Select(i => new GoldItem(
+                [Toy.Row(7 + i % 3, i, half: true), Toy.Row(9 + i % 2, i + 50, half: true), Toy.Row(8 + i % 4, i + 90, half: true)])),
+        ];
+        SameInOnePassAndMany(() => AlignLoss.Of(new AlignSpec(new TpoSpec(loss, 0.3))), items);
+    }
+
+    // Against the sums of each row alone: −log σ(βΔ) over pairs, and Σ −log π / tokens over the third answers.
+    [Fact]
+    public void A_triple_is_a_pair_and_the_likelihood_of_the_third_answer()
+    {
+        using var model = Toy.Model();
+        using var frozen = TorchSharp.torch.no_grad();
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        List<GoldItem> items =
+        [
+            .. Enumerable.Range(0, 3).Select(i => new GoldItem(
+                [Toy.Row(7 + i, i, half: true), Toy.Row(9, i + 50, half: true), Toy.Row(8 + i, i + 90, half: true)])),
+        ];
+        double Sum(Polymath.Text.Packing.TokenRow row)
+        {
+            using var alone = model.Lay([row]);
+            return RankedPairs.RowSums(model, alone).item<float>();
+        }
+        var pairs = items.Average(item => Math.Log(1 + Math.Exp(-0.3 * (Sum(item.Rows[0]) - Sum(item.Rows[1])))));
+        var gold = items.Sum(item => -Sum(item.Rows[2])) / items.Sum(item => item.Rows[2].Targets);
+        using var batch = model.Lay([.. items.SelectMany(item => item.Rows)]);
+        var score = new GoldPairs(new Polymath.Training.Objectives.Preferences.SigmoidLoss(0.3), 0.3, 0.5)
+            .Evaluate(model, batch, items, Objective.CountsOf(items));
+        Assert.Equal(pairs + (0.5 * gold), score.Loss.item<float>() / score.Count, 1e-4);
+    }
+
+    [Theory]
     [InlineData(KtoLoss.Kto)]
     [InlineData(KtoLoss.ApoZero)]
     public void Judged_answers_give_the_same_step_in_one_pass_and_in_many(KtoLoss loss)

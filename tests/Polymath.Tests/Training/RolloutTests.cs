@@ -36,14 +36,14 @@ public sealed class RolloutTests : IDisposable
         model,
         [.. Enumerable.Range(0, 5)
             .Select(i => new RolloutPrompt($"p{i}", new string((char)('a' + i), 3), new Dictionary<string, string>()))],
-        new Judge([("length", () => reward, 2.0)]),
+        new Judge([("length", () => reward, 2.0)], [("half", () => new Same())]),
         estimator ?? new BestAndWorst(),
         new RolloutSpec(Rounds: 2, Prompts: 3, Answers: 4, MaxNewTokens: 9),
         steps,
         11,
         "please",
         folder.At("rollouts"),
-        (round, name, value) => told.Add((round, name, value)));
+        (round, name, value, _) => told.Add((round, name, value)));
 
     private static string Show(IEnumerable<Item> items) =>
         string.Join('\n', items.Select(item => string.Join(' ', item.Rows.SelectMany(row => row.Ids)) + " | "
@@ -61,8 +61,9 @@ public sealed class RolloutTests : IDisposable
         source.Cursor = kept;
         source.Prepare(1, TestContext.Current.CancellationToken);
         Assert.Equal(
-            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy")],
-            told.Select(one => (one.Round, one.Name)));
+            ["length", "probe half", "score", "pairs", "answer tokens", "unfinished", "entropy"],
+            told.Select(one => one.Name).Where(name => name != "length bias"));
+        Assert.All(told, one => Assert.Equal(1, one.Round));
         Assert.Equal(looked, Show(source.Take(100000).Take(count)));
     }
 
@@ -78,9 +79,11 @@ public sealed class RolloutTests : IDisposable
         // Every answer is written down, not only those that are learned from.
         Assert.Equal(3 * 4, File.ReadLines(folder.At("rollouts", "round-001.jsonl")).Count());
         Assert.Equal(
-            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy")],
-            told.Select(one => (one.Round, one.Name)));
-        Assert.Equal(count, told[1].Value);
+            ["length", "probe half", "score", "pairs", "answer tokens", "unfinished", "entropy"],
+            told.Select(one => one.Name).Where(name => name != "length bias"));
+        Assert.All(told, one => Assert.Equal(1, one.Round));
+        Assert.Equal(count, told.Single(one => one.Name == "pairs").Value);
+        Assert.Equal(0.5, told.Single(one => one.Name == "probe half").Value, 1e-12);
 
         // A resumed run samples nothing: its model has changed, and the pairs come from the file.
         model.Model.Weights[0].Assign(model.Model.Weights[0].Value * 2);

@@ -33,6 +33,8 @@ internal static class PreferenceShape
         var fields = TalkShape.Fields(row, prompt);
         Put(fields, "chosen", chosen);
         Put(fields, "rejected", rejected);
+        if (row.Values[ShapeKeys.Gold] is JsonValue gold && gold.GetValueKind() == System.Text.Json.JsonValueKind.String)
+            Put(fields, ShapeKeys.Gold, Side(row, ShapeKeys.Gold));
         if (row.Take(ShapeKeys.Margin) is { } margin) fields[ShapeKeys.Margin] = margin.ToString();
         return fields;
     }

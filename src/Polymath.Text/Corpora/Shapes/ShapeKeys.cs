@@ -39,6 +39,9 @@ internal static partial class ShapeKeys
     /// <summary>By how much the better answer is better.</summary>
     internal const string Margin = "margin";
 
+    /// <summary>The answer that should have been given, beside a better and a worse one.</summary>
+    internal const string Gold = "reference";
+
     /// <summary>Whether an answer is good.</summary>
     internal static readonly string[] Flag = ["label", "kto_tag", "desirable"];
 
